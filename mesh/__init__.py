@@ -1,0 +1,28 @@
+"""The mesh library: events, services and everything between them and NATS JetStream."""
+
+from mesh.errors import Bury, MeshError, Retry
+from mesh.event import Event, Money, event
+from mesh.envelope import Received
+from mesh.history import History, Unchanged
+from mesh.mesh import Mesh
+from mesh.service import Service
+from mesh.streams import Bucket, Shelf
+from mesh.timers import Cancel, Timer
+
+__all__ = [
+    "Bucket",
+    "Bury",
+    "Cancel",
+    "Event",
+    "History",
+    "Mesh",
+    "MeshError",
+    "Money",
+    "Received",
+    "Retry",
+    "Service",
+    "Shelf",
+    "Timer",
+    "Unchanged",
+    "event",
+]

@@ -1,0 +1,190 @@
+"""Broker: what the mesh needs of a message broker. `jetstream.py` and `memory.py` implement it, and only they.
+
+Everything is bytes here: events, keys and types live above. All methods may raise Unavailable.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from mesh.streams import Bucket, ConsumerSpec, Shelf
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expect:
+    """The last sequence of exactly this subject (0: nothing yet). Wildcards are refused: see decisions/0002."""
+
+    subject: str
+    sequence: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outgoing:
+    """A message to be stored.
+
+    `id` deduplicates within the stream's window. `expect` makes the store conditional.
+    `at` and `target` make it a schedule: `subject` is the timer's, `target` where it will be published.
+    `cancels` is the subject of a timer that this message removes in the same commit.
+    """
+
+    subject: str
+    body: bytes
+    id: str | None = None
+    expect: Expect | None = None
+    at: datetime | None = None
+    target: str | None = None
+    cancels: str | None = None
+    ttl: timedelta | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Where a message was stored; `duplicate` when the same id had been stored before at that sequence."""
+
+    sequence: int
+    duplicate: bool = False
+
+
+@dataclass(slots=True)
+class Message:
+    """A stored message. Those that were delivered by a consumer can be answered, once.
+
+    `attempt` counts deliveries from 1, and is 0 for a message that was read.
+    `ack` waits for nothing; `nak` asks for it again after a delay; `progress` buys another ack_wait;
+    `pending` is how many more the consumer still had to deliver behind this one.
+    """
+
+    subject: str
+    body: bytes
+    sequence: int
+    stored: datetime
+    headers: dict[str, str]
+    attempt: int = 0
+    pending: int = 0
+    answer: "Callable[[bytes], Awaitable[None]] | None" = None
+
+    async def ack(self) -> None:
+        """Done with it."""
+        await self._reply(b"+ACK")
+
+    async def nak(self, delay: timedelta) -> None:
+        """Deliver it again after `delay`."""
+        await self._reply(b'-NAK {"delay": %d}' % int(delay.total_seconds() * 1e9))
+
+    async def progress(self) -> None:
+        """Still working on it."""
+        await self._reply(b"+WPI")
+
+    async def _reply(self, what: bytes) -> None:
+        if self.answer is None:
+            raise RuntimeError("this message was read, not delivered: there is nothing to answer")
+        await self.answer(what)
+
+
+class Deliveries(Protocol):
+    """The receiving end of a consumer."""
+
+    async def fetch(self, most: int, wait: float) -> list[Message]:
+        """Up to `most` messages; returns as soon as there is one, or empty after `wait` seconds."""
+        ...
+
+    async def close(self) -> None:
+        """Stop receiving. What was received and not answered is delivered again later."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key's value in a bucket; `value` is None when the key was deleted or expired (watch only)."""
+
+    key: str
+    value: bytes | None
+    revision: int
+
+
+class Broker(Protocol):
+    """A connection of one user to one region."""
+
+    region: str
+
+    async def store(self, stream: str, message: Outgoing) -> Stored:
+        """Store one message. Raises Conflict (expectation), Denied, Unavailable."""
+        ...
+
+    async def store_batch(self, stream: str, messages: Sequence[Outgoing]) -> Stored:
+        """Store 2 to 1,000 messages or none (ADR-50); the answer is the last one's place.
+
+        Raises Conflict, Duplicate (an id was stored before; nothing was stored now), Denied, Unavailable.
+        """
+        ...
+
+    async def last(self, stream: str, subject: str) -> Message | None:
+        """The newest message under a subject or pattern, as the leader knows it."""
+        ...
+
+    async def get(self, stream: str, sequence: int) -> Message | None:
+        """The message at a sequence, or None."""
+        ...
+
+    def read(self, stream: str, patterns: Sequence[str], *, after: int = 0) -> AsyncIterator[Message]:
+        """Messages under any of the patterns in order, from behind sequence `after` up to now (may miss the very newest)."""
+        ...
+
+    async def deliveries(self, consumer: ConsumerSpec) -> Deliveries:
+        """Bind to a durable consumer that exists."""
+        ...
+
+    async def follow(self, stream: str, filters: tuple[str, ...], since: datetime | None) -> Deliveries:
+        """A private consumer without acknowledgement, from `since` (None: only new); gone when closed."""
+        ...
+
+    async def kv_get(self, bucket: Bucket, key: str) -> Entry | None:
+        """A key's value, or None."""
+        ...
+
+    async def kv_put(self, bucket: Bucket, key: str, value: bytes, *, revision: int | None = None) -> int:
+        """Set a key; with `revision` only if that is still its newest (0: only if absent), else Conflict."""
+        ...
+
+    async def kv_delete(self, bucket: Bucket, key: str) -> None:
+        """Remove a key."""
+        ...
+
+    def kv_entries(self, bucket: Bucket) -> AsyncIterator[Entry]:
+        """All present keys with their values."""
+        ...
+
+    def kv_watch(self, bucket: Bucket) -> AbstractAsyncContextManager[AsyncIterator[Entry | None]]:
+        """All present entries, then None once, then every change as it happens."""
+        ...
+
+    async def kv_purge(self, bucket: Bucket) -> None:
+        """Empty a bucket."""
+        ...
+
+    async def object_put(self, shelf: Shelf, name: str, value: bytes) -> None:
+        """Store a large value under a name, replacing it whole."""
+        ...
+
+    async def object_get(self, shelf: Shelf, name: str) -> bytes | None:
+        """A large value, verified against its digest, or None."""
+        ...
+
+    async def object_names(self, shelf: Shelf) -> list[str]:
+        """Names on a shelf."""
+        ...
+
+    async def request(self, subject: str, body: bytes, *, timeout: float) -> bytes:
+        """Ask and wait for one answer; Unavailable when nobody answers in time."""
+        ...
+
+    async def serve(self, subject: str, group: str, answer: Callable[[bytes], Awaitable[bytes]]) -> None:
+        """Answer requests on a subject, shared between the members of `group`."""
+        ...
+
+    async def drain(self) -> None:
+        """Flush what was sent, stop receiving, close."""
+        ...

@@ -1,0 +1,75 @@
+"""Every error of the mesh, one tree.
+
+    MeshError
+    ├── DeclarationError      a service, event or stream is declared wrongly: raised at import or by `check`
+    ├── InvalidEvent          bytes or fields that are not the event they claim to be
+    ├── InvalidKey            a key that cannot be a subject token
+    ├── TopologyError         mesh.toml is wrong, or the servers do not match it
+    ├── Unavailable           JetStream cannot take or give it now: the same call may succeed later
+    ├── Conflict              something happened meanwhile: read again, decide again
+    ├── Duplicate             an atomic batch holds an id that was stored before: nothing was stored now
+    ├── Denied                this user may not do that: names the service and the subject
+    └── Outcome               what becomes of the message being handled
+        ├── Retry(after=...)  deliver it again after that time
+        └── Bury(reason)      park it in the dead letters at once
+
+Anything else that a handler raises is retried with backoff and then buried.
+"""
+
+from datetime import timedelta
+
+
+class MeshError(Exception):
+    """Root of all errors raised by the mesh."""
+
+
+class DeclarationError(MeshError):
+    """A service, event, stream or bucket is declared wrongly."""
+
+
+class InvalidEvent(MeshError):
+    """Bytes or fields that are not the event they claim to be."""
+
+
+class InvalidKey(MeshError, ValueError):
+    """A key that cannot be a subject token."""
+
+
+class TopologyError(MeshError):
+    """mesh.toml is wrong, or the live servers do not match it."""
+
+
+class Unavailable(MeshError):
+    """JetStream cannot take or give it now; the same call may succeed later."""
+
+
+class Conflict(MeshError):
+    """Something happened meanwhile on a subject that was expected unchanged."""
+
+
+class Duplicate(MeshError):
+    """An atomic batch holds an id that was stored before; nothing was stored now."""
+
+
+class Denied(MeshError):
+    """The connected user lacks a permission."""
+
+
+class Outcome(MeshError):
+    """What becomes of the message being handled."""
+
+
+class Retry(Outcome):
+    """Deliver the message again after `after`; does not count as a failure of the handler's code."""
+
+    def __init__(self, reason: str = "", *, after: timedelta = timedelta(seconds=1)) -> None:
+        super().__init__(reason or f"again in {after.total_seconds():g} s")
+        self.after = after
+
+
+class Bury(Outcome):
+    """Park the message in the dead letters at once, with `reason`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -1,0 +1,134 @@
+"""Event: a frozen struct that knows its wire type, its key and how far it may travel."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import TypeVar
+
+import msgspec
+
+from mesh.errors import DeclarationError
+
+
+class Money(msgspec.Struct, frozen=True, kw_only=True):
+    """An amount in integer minor units (cents, yen) of an ISO 4217 currency."""
+
+    amount: int
+    currency: str
+
+    def __add__(self, other: "Money") -> "Money":
+        """Sum of two amounts of one currency; ValueError when the currencies differ."""
+        if other.currency != self.currency:
+            raise ValueError(f"cannot add {other.currency} to {self.currency}")
+        return Money(amount=self.amount + other.amount, currency=self.currency)
+
+    def __mul__(self, count: int) -> "Money":
+        """The price of `count` pieces."""
+        return Money(amount=self.amount * count, currency=self.currency)
+
+    def decimal(self) -> Decimal:
+        """The amount in major units (12.99)."""
+        return Decimal(self.amount).scaleb(-minor_digits(self.currency))
+
+
+_MINOR_DIGITS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "BHD": 3, "KWD": 3, "OMR": 3, "TND": 3, "JOD": 3}
+
+
+def minor_digits(currency: str) -> int:
+    """Decimal places of a currency's minor unit (ISO 4217); 2 unless it is one of the exceptions."""
+    return _MINOR_DIGITS.get(currency, 2)
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened. Declare one with `@event(key=...)` in `mesh/events/<domain>.py`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """What the mesh knows of an event class.
+
+    `domain` and `happening` are subject tokens; `key` names the field whose value is the last token;
+    `personal` events never leave their region; `ttl` removes the stored message after that time.
+    """
+
+    kind: type[Event]
+    domain: str
+    happening: str
+    key: str
+    version: int
+    personal: bool
+    ttl: timedelta | None
+
+    @property
+    def type(self) -> str:
+        """The wire type, such as `cart.updated.v1`."""
+        return f"{self.domain}.{self.happening}.v{self.version}"
+
+    @property
+    def root(self) -> str:
+        """First subject token: `pii` where the data is personal, else `ev`."""
+        return "pii" if self.personal else "ev"
+
+
+E = TypeVar("E", bound=Event)
+
+_by_type: dict[str, Declaration] = {}
+_by_kind: dict[type, Declaration] = {}
+
+
+def event(
+    *, key: str, version: int = 1, personal: bool = False, ttl: timedelta | None = None
+) -> Callable[[type[E]], type[E]]:
+    """Declare an event. Its domain is its module, its happening the rest of its name.
+
+    `OrderPaid` in `mesh/events/order.py` is `order.paid.v1`; `ProductViewed` in `interaction.py`,
+    which does not begin with its domain, is `interaction.product_viewed.v1`.
+    Raises DeclarationError for a key that is no field or a wire type that is taken.
+    """
+
+    def declare(kind: type[E]) -> type[E]:
+        domain = kind.__module__.rpartition(".")[2]
+        happening = _snake(kind.__name__).removeprefix(f"{domain}_")
+        declaration = Declaration(
+            kind=kind, domain=domain, happening=happening, key=key, version=version, personal=personal, ttl=ttl
+        )
+        if key not in kind.__struct_fields__:
+            raise DeclarationError(f"{kind.__name__}: key={key!r} is not one of its fields {kind.__struct_fields__}")
+        if not (kind.__doc__ or "").strip():
+            raise DeclarationError(f"{kind.__name__} needs a docstring: its first line stands in the catalogue")
+        taken = _by_type.get(declaration.type)
+        if taken and (taken.kind.__module__, taken.kind.__name__) != (kind.__module__, kind.__name__):
+            raise DeclarationError(f"{declaration.type} is declared twice: {taken.kind.__name__} and {kind.__name__}")
+        _by_type[declaration.type] = _by_kind[kind] = declaration
+        return kind
+
+    return declare
+
+
+def declaration(kind: type[Event]) -> Declaration:
+    """The declaration of an event class; DeclarationError when it has none."""
+    try:
+        return _by_kind[kind]
+    except KeyError:
+        raise DeclarationError(f"{kind.__name__} is not declared: put @event(key=...) above it") from None
+
+
+def find(type_: str) -> Declaration | None:
+    """The declaration of a wire type, or None."""
+    return _by_type.get(type_)
+
+
+def declared() -> Iterator[Declaration]:
+    """All declared events, by wire type."""
+    return iter(sorted(_by_type.values(), key=lambda d: d.type))
+
+
+def key_of(happened: Event) -> str:
+    """The value of an event's key field."""
+    return getattr(happened, declaration(type(happened)).key)
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

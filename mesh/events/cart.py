@@ -1,0 +1,102 @@
+"""The life of a cart: filled, left, scored, recovered, bought."""
+
+from datetime import datetime
+
+import msgspec
+
+from mesh.event import Event, Money, event
+from mesh.events.user import Reason
+
+
+class CartLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A product in a cart; `price` is for one piece."""
+
+    product_id: str
+    quantity: int
+    price: Money
+    name: str | None = None
+    category: str | None = None
+    brand: str | None = None
+    image: str | None = None
+    url: str | None = None
+
+
+@event(key="cart_id")
+class CartUpdated(Event):
+    """A cart as it is now, whole. No lines: the shopper emptied it."""
+
+    cart_id: str
+    visitor_id: str
+    lines: tuple[CartLine, ...]
+    session_id: str | None = None
+    customer_id: str | None = None
+    device: str | None = None
+
+
+@event(key="cart_id")
+class CartIdle(Event):
+    """Nobody touched a cart for the agreed time. `update_id` is the update it was waiting on."""
+
+    cart_id: str
+    update_id: str
+
+
+@event(key="cart_id")
+class CartAbandoned(Event):
+    """A shopper left a filled cart. `due` is when its idle timer was due; the id of this event names the abandonment."""
+
+    cart_id: str
+    visitor_id: str
+    lines: tuple[CartLine, ...]
+    total: Money
+    left_at: datetime
+    due: datetime
+    session_id: str | None = None
+    customer_id: str | None = None
+
+
+@event(key="cart_id")
+class CartScored(Event):
+    """An abandoned cart was scored: will the shopper return unaided, and what else would they like.
+
+    `abandonment_id` is the id of the `CartAbandoned`; `propensity` in 0..1 is the probability of
+    buying without an offer; `reasons` are the three strongest; `recommended` product ids, best first.
+    """
+
+    cart_id: str
+    visitor_id: str
+    abandonment_id: str
+    propensity: float
+    model_version: str
+    reasons: tuple[Reason, ...]
+    recommended: tuple[CartLine, ...]
+
+
+@event(key="cart_id")
+class CartConverted(Event):
+    """A cart became an order in this region, in one commit with it."""
+
+    cart_id: str
+    order_id: str
+    visitor_id: str
+
+
+@event(key="cart_id")
+class CartClosed(Event):
+    """A cart is over because its shopper bought elsewhere: in another region or on another device."""
+
+    cart_id: str
+    visitor_id: str
+    order_id: str
+    region: str
+
+
+@event(key="cart_id")
+class CartRecovered(Event):
+    """An order followed an offer for the cart. `value` is the order's total."""
+
+    cart_id: str
+    visitor_id: str
+    order_id: str
+    offer_id: str
+    value: Money

@@ -1,0 +1,22 @@
+"""How often a shopper is contacted, so that a frequency cap holds even between carts."""
+
+from datetime import datetime
+
+import msgspec
+
+from mesh.event import Event, event
+
+
+class Contact(msgspec.Struct, frozen=True, kw_only=True):
+    """An offer that counts towards the cap, and when it was decided."""
+
+    offer_id: str
+    at: datetime
+
+
+@event(key="visitor_id")
+class ContactReserved(Event):
+    """A shopper's next contact was given to an offer. `recent` is the whole state: contacts inside the cap's window."""
+
+    visitor_id: str
+    recent: tuple[Contact, ...]

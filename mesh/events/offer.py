@@ -1,0 +1,121 @@
+"""The life of an offer: due, decided, claimed, sent or not, and why.
+
+Offers are keyed by their cart, so that one cart's offers are one history.
+An `offer_id` names one abandonment's offer; a held offer keeps its id when it is judged again.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from mesh.event import Event, Money, event
+from mesh.events.cart import CartLine
+from mesh.events.customer import Channel
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One check of a decision: its name, whether it passed, and the value it saw in words."""
+
+    name: str
+    passed: bool
+    value: str
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """What the storefront shows for an offer: plain text, never markup."""
+
+    title: str
+    body: str
+    action: str
+    url: str
+    coupon: str | None = None
+
+
+@event(key="cart_id")
+class OfferDue(Event):
+    """An offer is to be judged now: the score is late, or the time it was held until has come."""
+
+    cart_id: str
+    abandonment_id: str
+    attempt: int
+
+
+@event(key="cart_id")
+class OfferDecided(Event):
+    """An evaluated cart's offer was sent, held until a better moment, or dropped: with every check and its value."""
+
+    cart_id: str
+    visitor_id: str
+    offer_id: str
+    abandonment_id: str
+    attempt: int
+    outcome: Literal["sent", "held", "dropped"]
+    reason: str
+    checks: tuple[Check, ...]
+    journey: str
+    due: datetime
+    held_until: datetime | None = None
+    channels: tuple[Channel, ...] = ()
+    template: str | None = None
+    coupon: str | None = None
+    discount_percent: int = 0
+    lines: tuple[CartLine, ...] = ()
+    recommended: tuple[CartLine, ...] = ()
+    total: Money | None = None
+    model_version: str | None = None
+    propensity: float | None = None
+
+
+@event(key="cart_id")
+class OfferClaimed(Event):
+    """A channel took an offer to send it. Only who stored the claim may send."""
+
+    cart_id: str
+    offer_id: str
+    channel: Channel
+    attempt: int
+
+
+@event(key="cart_id")
+class OfferSent(Event):
+    """An offer reached its channel: the mail server took it, or it is shown on the site."""
+
+    cart_id: str
+    visitor_id: str
+    offer_id: str
+    channel: Channel
+    message_id: str | None = None
+    card: Card | None = None
+
+
+@event(key="cart_id")
+class OfferDeferred(Event):
+    """A channel could not take an offer just now; it will be tried again."""
+
+    cart_id: str
+    offer_id: str
+    channel: Channel
+    attempt: int
+    reason: str
+    until: datetime
+
+
+@event(key="cart_id")
+class OfferFailed(Event):
+    """An offer will not be sent: refused for good, undeliverable, or unknown after a crash (never sent twice)."""
+
+    cart_id: str
+    offer_id: str
+    channel: Channel
+    reason: str
+
+
+@event(key="cart_id")
+class OfferWithdrawn(Event):
+    """An offer was decided, but the shopper bought before it was sent; nothing was sent."""
+
+    cart_id: str
+    offer_id: str
+    channel: Channel
+    reason: str

@@ -1,0 +1,124 @@
+"""Mesh: a service's door to its region. Typed events in, typed events out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import msgspec
+
+from mesh.broker import Broker, Message, Stored
+from mesh.envelope import Received, decode, region_of
+from mesh.errors import InvalidEvent
+from mesh.event import Event, declaration, declared
+from mesh.events.mesh import MeshHeartbeat
+from mesh.history import History
+from mesh.publish import Cause, Change, anew, commit, plan
+from mesh.state import Objects, State
+from mesh.streams import Bucket, Shelf, mesh_stream, stream_of
+from mesh.subjects import every, story, subject
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Event)
+
+
+class Mesh:
+    """One service's connection to one region. Handlers get it by asking for a parameter of this type."""
+
+    def __init__(self, broker: Broker, service: str) -> None:
+        self.broker, self.service = broker, service
+
+    @property
+    def region(self) -> str:
+        """The region this connection lives in."""
+        return self.broker.region
+
+    async def publish(self, *changes: Change, cause: Cause | None = None) -> list[Stored]:
+        """Make changes true and return once they are stored; those of the books in one commit or not at all.
+
+        Handlers yield instead. Raises Conflict, InvalidKey, Denied, Unavailable.
+        """
+        return await self.commit(changes, cause or anew(self.service))
+
+    async def commit(self, changes: Iterable[Change], cause: Cause) -> list[Stored]:
+        """Like `publish`, with the cause that the ids are derived from."""
+        made = plan(changes, region=self.region, cause=cause)
+        return await commit(self.broker, made, books=f"COMMERCE_{self.region}")
+
+    async def history(self, key: str, *domains: str) -> History:
+        """All that happened to `key` in these domains here, oldest first. May miss the newest: see `Unchanged`."""
+        patterns = [
+            story(self.region, domain, key, root=root)
+            for domain in domains
+            for root in sorted({told.root for told in declared() if told.domain == domain})
+        ]
+        books = f"COMMERCE_{self.region}"
+        found = await asyncio.gather(*(self._collect(books, pattern) for pattern in patterns))
+        return History(key, tuple(sorted((r for part in found for r in part), key=lambda r: r.sequence)))
+
+    async def last(self, kind: type[E], key: str) -> Received[E] | None:
+        """The newest event of a kind and key here, or None; asked of the stream's leader."""
+        told = declaration(kind)
+        message = await self.broker.last(stream_of(told, self.region), subject(self.region, told, key))
+        return received(message) if message else None
+
+    async def read(
+        self, *kinds: type[Event], stream: str | None = None, after: int = 0
+    ) -> AsyncIterator[Received]:
+        """Every event of these kinds in order from a stream (default: the kinds' own), from behind a sequence."""
+        homes: dict[str, list[str]] = {}
+        for kind in kinds:
+            home = stream or stream_of(declaration(kind), self.region)
+            origin = "*" if home == mesh_stream(self.region) else self.region
+            homes.setdefault(home, []).append(every(declaration(kind), region=origin))
+        for home, filters in homes.items():
+            async for message in self.broker.read(home, filters, after=after):
+                yield received(message)
+
+    def state(self, bucket: Bucket[T]) -> State[T]:
+        """A bucket's values."""
+        return State(self.broker, bucket)
+
+    def objects(self, shelf: Shelf) -> Objects:
+        """A shelf's values."""
+        return Objects(self.broker, shelf)
+
+    async def ask(self, service: str, question: str, body: msgspec.Struct, answer: type[T], *, timeout: timedelta = timedelta(seconds=2)) -> T:
+        """Ask another service of this region and wait. Unavailable when it does not answer in time."""
+        asked = f"rpc.{self.region}.{service}.{question}"
+        reply = await self.broker.request(asked, msgspec.json.encode(body), timeout=timeout.total_seconds())
+        return msgspec.json.decode(reply, type=answer)
+
+    async def staleness(self, regions: Iterable[str]) -> dict[str, timedelta | None]:
+        """Per other region the age of its newest heartbeat seen here; None when none was ever seen."""
+        told, now = declaration(MeshHeartbeat), datetime.now(UTC)
+        ages: dict[str, timedelta | None] = {}
+        for region in regions:
+            message = await self.broker.last(mesh_stream(self.region), subject(region, told, region))
+            ages[region] = now - decode(message.body)[1].at if message else None
+        return ages
+
+    async def _collect(self, stream: str, pattern: str) -> list[Received]:
+        found = []
+        async for message in self.broker.read(stream, [pattern]):
+            try:
+                found.append(received(message))
+            except InvalidEvent:
+                continue  # parked when it was consumed; a history is made of what can be read
+        return found
+
+
+def received(message: Message) -> Received:
+    """A stored message as a typed event; InvalidEvent when it is none."""
+    envelope, happened = decode(message.body)
+    return Received(
+        event=happened,
+        id=envelope.id,
+        time=envelope.time,
+        stored=message.stored,
+        region=region_of(envelope),
+        sequence=message.sequence,
+        subject=message.subject,
+        traceparent=envelope.traceparent,
+        attempt=message.attempt,
+    )

@@ -1,0 +1,219 @@
+"""Publishing: changes become messages, messages are stored once, in one commit where they belong together.
+
+What the books (`COMMERCE`) are told in one go is one atomic batch (ADR-50). Interactions are many and
+independent: each is stored by itself. Ids are derived from the cause, so a retry changes nothing.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from mesh import telemetry
+from mesh.broker import Broker, Expect, Outgoing, Stored
+from mesh.envelope import derive_id, encode, open_envelope
+from mesh.errors import Conflict, DeclarationError, Duplicate, InvalidEvent, Unavailable
+from mesh.event import Declaration, Event, declaration, key_of
+from mesh.history import Unchanged
+from mesh.streams import INTERACTION_DOMAINS, stream_of
+from mesh.subjects import subject, timer_subject
+from mesh.timers import Cancel, Timer
+
+MAX_BATCH = 1000
+PATIENCE = timedelta(seconds=12)
+"""How long a store is retried while JetStream elects a leader (4-8 s were measured after a SIGKILL)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """An event whose id, time or trace is known beforehand, such as one that a storefront sent."""
+
+    event: Event
+    id: str | None = None
+    time: datetime | None = None
+    traceparent: str | None = None
+
+
+Change = Event | Draft | Timer | Cancel | Unchanged
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """Why something is published: the id it follows from, who decides, and the trace it belongs to."""
+
+    id: str
+    source: str
+    traceparent: str | None = None
+
+
+@dataclass
+class Plan:
+    """Changes as messages per stream: the books are one commit, interactions are stored each by itself."""
+
+    books: list[Outgoing] = field(default_factory=list)
+    single: list[tuple[str, Outgoing]] = field(default_factory=list)
+
+
+def plan(changes: Iterable[Change], *, region: str, cause: Cause) -> Plan:
+    """The messages that make `changes` true.
+
+    Conditions and cancellations ride on the messages that change the same subject, else on any that
+    is free, else on a short-lived `witness` message of their own.
+    Raises InvalidKey, and DeclarationError where conditions or timers are not of the books.
+    """
+    made, conditions, cancels = Plan(), {}, []
+    for index, change in enumerate(changes):
+        match change:
+            case Unchanged(kind, key, sequence):
+                conditions[subject(region, _of_the_books(kind), key)] = sequence
+            case Cancel(kind, key):
+                cancels.append(timer_subject(region, _of_the_books(kind), key))
+            case Timer(event, at):
+                made.books.append(_schedule(event, at, region, cause, index))
+            case Draft():
+                _add(made, change, region, cause, index)
+            case Event():
+                _add(made, Draft(event=change), region, cause, index)
+            case _:
+                raise DeclarationError(f"{cause.source}: {change!r} is no event, Timer, Cancel or Unchanged")
+    _attach(made.books, conditions, cancels, region, cause)
+    if len(made.books) > MAX_BATCH:
+        raise DeclarationError(f"{cause.source}: {len(made.books)} messages in one commit; {MAX_BATCH} is the most")
+    return made
+
+
+async def commit(broker: Broker, made: Plan, *, books: str, patience: timedelta = PATIENCE) -> list[Stored]:
+    """Store a plan: the books first and whole, then the interactions side by side.
+
+    An id that had been stored before counts as stored (`duplicate`). Raises Conflict, Denied, and
+    Unavailable once `patience` is over; calling again with the same cause is always safe.
+    """
+    stored = []
+    if made.books:
+        stored.append(await _patiently(broker, books, made.books, patience))
+    if made.single:
+        alone = (_patiently(broker, stream, [message], patience) for stream, message in made.single)
+        stored += await asyncio.gather(*alone)
+    return stored
+
+
+async def _patiently(broker: Broker, stream: str, messages: Sequence[Outgoing], patience: timedelta) -> Stored:
+    clock = asyncio.get_running_loop().time
+    deadline, pause = clock() + patience.total_seconds(), 0.05
+    while True:
+        try:
+            if len(messages) == 1:
+                stored = await broker.store(stream, messages[0])
+            else:
+                stored = await broker.store_batch(stream, messages)
+        except Duplicate:
+            return Stored(0, duplicate=True)
+        except Conflict:
+            if await _was_stored(broker, stream, messages):
+                return Stored(0, duplicate=True)
+            raise
+        except Unavailable:
+            telemetry.PUBLISH_RETRIES.labels(stream).inc()
+            if clock() + pause > deadline:
+                raise
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  jitter, not a secret
+            pause = min(pause * 2, 1.0)
+        else:
+            telemetry.PUBLISHED.labels(stream).inc(len(messages))
+            return stored
+
+
+async def _was_stored(broker: Broker, stream: str, messages: Sequence[Outgoing]) -> bool:
+    """Whether the commit that now conflicts is our own, whose answer was lost."""
+    told = next((message for message in messages if message.id and not message.at), None)
+    newest = await broker.last(stream, told.subject) if told else None
+    if told is None or newest is None:
+        return False
+    try:
+        return open_envelope(newest.body).id == open_envelope(told.body).id
+    except InvalidEvent:
+        return False
+
+
+def _add(made: Plan, draft: Draft, region: str, cause: Cause, index: int) -> None:
+    told = declaration(type(draft.event))
+    id_ = draft.id or derive_id(cause.id, cause.source, index, told.type)
+    message = Outgoing(
+        subject=subject(region, told, key_of(draft.event)),
+        body=encode(
+            draft.event,
+            id=id_,
+            region=region,
+            source=cause.source.partition(".")[0],
+            time=draft.time,
+            traceparent=draft.traceparent or cause.traceparent,
+        ),
+        id=id_,
+        ttl=told.ttl,
+    )
+    if _is_of_the_books(told):
+        made.books.append(message)
+    else:
+        made.single.append((stream_of(told, region), message))
+
+
+def _schedule(event: Event, at: datetime, region: str, cause: Cause, index: int) -> Outgoing:
+    told = _of_the_books(type(event))
+    id_ = derive_id(cause.id, cause.source, index, told.type)
+    source = cause.source.partition(".")[0]
+    return Outgoing(
+        subject=timer_subject(region, told, key_of(event)),
+        target=subject(region, told, key_of(event)),
+        body=encode(event, id=id_, region=region, source=source, time=at, traceparent=cause.traceparent),
+        id=f"{id_}.timer",
+        at=at,
+    )
+
+
+def _attach(books: list[Outgoing], conditions: dict[str, int], cancels: list[str], region: str, cause: Cause) -> None:
+    for at, message in enumerate(books):
+        if message.subject in conditions:
+            books[at] = replace(message, expect=Expect(subject=message.subject, sequence=conditions.pop(message.subject)))
+    free = [at for at, message in enumerate(books) if message.expect is None]
+    witnesses = []
+    for watched, sequence in conditions.items():
+        expect = Expect(subject=watched, sequence=sequence)
+        if free:
+            at = free.pop(0)
+            books[at] = replace(books[at], expect=expect)
+        else:
+            witnesses.append(_witness(region, cause, len(witnesses), expect=expect))
+    free = [at for at, message in enumerate(books) if message.at is None]
+    for timer in cancels:
+        if free:
+            at = free.pop(0)
+            books[at] = replace(books[at], cancels=timer)
+        else:
+            witnesses.append(_witness(region, cause, len(witnesses), cancels=timer))
+    if books or cancels:
+        books[:0] = witnesses
+
+
+def _witness(region: str, cause: Cause, index: int, *, expect: Expect | None = None, cancels: str | None = None) -> Outgoing:
+    id_ = derive_id(cause.id, cause.source, "witness", index)
+    return Outgoing(
+        subject=f"witness.{region}.{id_}", body=b"", id=id_, expect=expect, cancels=cancels, ttl=timedelta(seconds=1)
+    )
+
+
+def _is_of_the_books(told: Declaration) -> bool:
+    return told.personal or told.domain not in INTERACTION_DOMAINS
+
+
+def _of_the_books(kind: type[Event]) -> Declaration:
+    told = declaration(kind)
+    if not _is_of_the_books(told):
+        raise DeclarationError(f"{told.type}: only events of the books can be scheduled or expected unchanged")
+    return told
+
+
+def anew(source: str, traceparent: str | None = None) -> Cause:
+    """A cause of its own, for what follows from nothing that has an id."""
+    return Cause(id=uuid4().hex, source=source, traceparent=traceparent)

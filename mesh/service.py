@@ -1,0 +1,263 @@
+"""Service: a name, what it publishes, and handlers that are plain async functions.
+
+A handler takes the event (or `Received[...]` to see id and times; a list of them with `batch`),
+and yields what shall become true: events, `Timer`, `Cancel`, `Unchanged`. What it yields is committed
+after it returns, with ids derived from the incoming event, and then the message is acknowledged.
+Further parameters are filled by their type: `Mesh`, or what a `Service.resource` yields.
+"""
+
+import inspect
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from mesh.envelope import Received
+from mesh.errors import DeclarationError
+from mesh.event import Event, declaration
+from mesh.streams import Bucket, ConsumerSpec, Shelf, mesh_stream, stream_of
+from mesh.subjects import every as every_subject
+from mesh.subjects import token
+
+Reach = Literal["region", "mesh"]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binding:
+    """One handler bound to events. Everything the server needs is derived from it.
+
+    `durable` is `<service>-<handler>`; with `fanout` every replica hears every event through a
+    private consumer that begins `since` ago, and nothing is acknowledged or retried.
+    `retries` counts failures before the message is parked; `concurrency` bounds handlers at once.
+    """
+
+    service: str
+    handler: Callable[..., Any]
+    kinds: tuple[type[Event], ...]
+    reach: Reach = "region"
+    batch: int | None = None
+    linger: timedelta = timedelta(milliseconds=20)
+    concurrency: int = 16
+    ack_wait: timedelta = timedelta(seconds=30)
+    retries: int = 8
+    fanout: bool = False
+    since: timedelta | None = None
+    new_only: bool = False
+    wants_received: bool = False
+
+    @property
+    def name(self) -> str:
+        """The handler's name as a token."""
+        return self.handler.__name__.replace("_", "-")
+
+    @property
+    def durable(self) -> str:
+        """The durable consumer's name."""
+        return f"{self.service}-{self.name}"
+
+    @property
+    def summary(self) -> str:
+        """The first line of the handler's docstring."""
+        return (inspect.getdoc(self.handler) or "").partition("\n")[0]
+
+    def filters(self, region: str) -> dict[str, tuple[str, ...]]:
+        """Stream -> filter subjects in a region. Own events come from the write streams, others' from MESH."""
+        found: dict[str, tuple[str, ...]] = {}
+        for kind in self.kinds:
+            told = declaration(kind)
+            stream = mesh_stream(region) if self.reach == "mesh" else stream_of(told, region)
+            origin = "*" if self.reach == "mesh" else region
+            found[stream] = (*found.get(stream, ()), every_subject(told, region=origin))
+        return found
+
+    def consumers(self, region: str) -> list[ConsumerSpec]:
+        """The durables that must exist for this handler in a region (none with `fanout`)."""
+        if self.fanout:
+            return []
+        return [
+            ConsumerSpec(
+                stream=stream,
+                durable=self.durable,
+                filters=filters,
+                ack_wait=self.ack_wait,
+                max_ack_pending=max(4 * (self.batch or self.concurrency), 1000),
+                deliver_new=self.new_only,
+                description=self.summary,
+            )
+            for stream, filters in self.filters(region).items()
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tick:
+    """A handler called every `period`; of several replicas only one effect counts."""
+
+    service: str
+    handler: Callable[..., Any]
+    period: timedelta
+
+    @property
+    def name(self) -> str:
+        """The handler's name as a token."""
+        return self.handler.__name__.replace("_", "-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A handler that answers requests `rpc.<region>.<service>.<handler>`, typed by its annotations."""
+
+    service: str
+    handler: Callable[..., Any]
+    question: type
+    answer: type
+
+    @property
+    def name(self) -> str:
+        """The handler's name as a token."""
+        return self.handler.__name__.replace("_", "-")
+
+    def subject(self, region: str) -> str:
+        """Where it is asked."""
+        return f"rpc.{region}.{self.service}.{self.name}"
+
+
+@dataclass(eq=False)
+class Service:
+    """A service: declared once at module level, found by its file.
+
+    `publishes` lists every event it may publish or schedule; `asks` names the services it sends
+    requests to; `buckets` and `shelves` are the state it may touch. From these its permissions derive.
+    """
+
+    name: str
+    publishes: tuple[type[Event], ...] = ()
+    buckets: tuple[Bucket, ...] = ()
+    shelves: tuple[Shelf, ...] = ()
+    asks: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    bindings: list[Binding] = field(default_factory=list, init=False)
+    ticks: list[Tick] = field(default_factory=list, init=False)
+    answered: list[Answer] = field(default_factory=list, init=False)
+    resources: dict[type, Callable[..., AsyncIterator[Any]]] = field(default_factory=dict, init=False)
+    app: Callable[..., Any] | None = field(default=None, init=False)
+    module: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        token(self.name, "service name")
+        frame = inspect.currentframe()
+        caller = frame.f_back.f_back if frame and frame.f_back else None
+        self.module = caller.f_globals.get("__name__", "") if caller else ""
+
+    def on(
+        self,
+        *kinds: type[Event],
+        reach: Reach = "region",
+        batch: int | None = None,
+        linger: timedelta = timedelta(milliseconds=20),
+        concurrency: int = 16,
+        ack_wait: timedelta = timedelta(seconds=30),
+        retries: int = 8,
+        fanout: bool = False,
+        since: timedelta | None = None,
+        new_only: bool = False,
+    ) -> Callable[[F], F]:
+        """Call the function for each of these events; with `batch` for up to that many at once.
+
+        `reach="mesh"` hears every region's events. A batch waits at most `linger` to fill.
+        Raises DeclarationError where the function's first parameter is not what it will be given.
+        """
+        for kind in kinds:
+            told = declaration(kind)
+            if reach == "mesh" and told.personal:
+                raise DeclarationError(f"{self.name}: {told.type} is personal and never leaves its region")
+
+        def bind(handler: F) -> F:
+            first = _first_parameter(handler, self.name)
+            if batch is not None:
+                if get_origin(first) is not list:
+                    raise DeclarationError(f"{self.name}.{handler.__name__} takes batches: annotate list[...]")
+                (first,) = get_args(first)
+            self.bindings.append(
+                Binding(
+                    service=self.name,
+                    handler=handler,
+                    kinds=kinds,
+                    reach=reach,
+                    batch=batch,
+                    linger=linger,
+                    concurrency=concurrency,
+                    ack_wait=ack_wait,
+                    retries=retries,
+                    fanout=fanout,
+                    since=since,
+                    new_only=new_only,
+                    wants_received=(get_origin(first) or first) is Received,
+                )
+            )
+            return handler
+
+        if not kinds:
+            raise DeclarationError(f"{self.name}: @on needs at least one event")
+        return bind
+
+    def every(self, period: timedelta) -> Callable[[F], F]:
+        """Call the function each `period` with the tick's time (aware UTC, a multiple of the period)."""
+
+        def bind(handler: F) -> F:
+            self.ticks.append(Tick(service=self.name, handler=handler, period=period))
+            return handler
+
+        return bind
+
+    def answers(self, handler: F) -> F:
+        """Answer requests: the parameter's and the return annotation are msgspec types."""
+        question = _first_parameter(handler, self.name)
+        answer = get_type_hints(handler).get("return")
+        if answer is None:
+            raise DeclarationError(f"{self.name}.{handler.__name__} answers: annotate what it returns")
+        self.answered.append(Answer(service=self.name, handler=handler, question=question, answer=answer))
+        return handler
+
+    def resource(self, opened: F) -> F:
+        """An async generator that yields once: opened at start, closed after the drain, injected by its type."""
+        hint = get_type_hints(opened).get("return")
+        if get_origin(hint) is None or not inspect.isasyncgenfunction(opened):
+            raise DeclarationError(f"{self.name}.{opened.__name__}: an async generator -> AsyncIterator[TheResource]")
+        self.resources[get_args(hint)[0]] = opened
+        return opened
+
+    def http(self, build: F) -> F:
+        """The function that builds this service's ASGI app; its parameters are filled by type."""
+        self.app = build
+        return build
+
+    @property
+    def summary(self) -> str:
+        """The first line of its module's docstring."""
+        return (inspect.getdoc(sys.modules.get(self.module)) or "").partition("\n")[0]
+
+
+def _first_parameter(handler: Callable[..., Any], service: str) -> Any:
+    hints = get_type_hints(handler)
+    names = list(inspect.signature(handler).parameters)
+    if not names or names[0] not in hints:
+        raise DeclarationError(f"{service}.{handler.__name__}: annotate its first parameter with what it takes")
+    return hints[names[0]]
+
+
+def fill(handler: Callable[..., Any], provided: dict[type, Any], *, skip: int = 1) -> dict[str, Any]:
+    """Keyword arguments for a handler's parameters behind the first `skip`, by annotated type.
+
+    DeclarationError names the parameter that nobody provides.
+    """
+    hints = get_type_hints(handler)
+    filled = {}
+    for name in list(inspect.signature(handler).parameters)[skip:]:
+        wanted = get_origin(hints.get(name)) or hints.get(name)
+        if wanted not in provided:
+            given = ", ".join(sorted(kind.__name__ for kind in provided))
+            raise DeclarationError(f"{handler.__name__}({name}: {wanted}): nothing provides that; there is {given}")
+        filled[name] = provided[wanted]
+    return filled

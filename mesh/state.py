@@ -1,0 +1,89 @@
+"""State: a bucket's values, typed. `Objects`: a shelf's large values."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
+
+import msgspec
+
+from mesh.broker import Broker
+from mesh.errors import InvalidEvent
+from mesh.streams import Bucket, Shelf
+from mesh.subjects import token
+
+T = TypeVar("T")
+
+
+class State(Generic[T]):
+    """A typed view of one bucket. Keys are subject tokens (InvalidKey otherwise)."""
+
+    def __init__(self, broker: Broker, bucket: Bucket[T]) -> None:
+        self._broker, self._bucket = broker, bucket
+        self._decoder = msgspec.json.Decoder(bucket.kind)
+
+    async def get(self, key: str) -> T | None:
+        """The value, or None."""
+        value, _ = await self.entry(key)
+        return value
+
+    async def entry(self, key: str) -> tuple[T | None, int]:
+        """The value and its revision, for `put(..., revision=)`; (None, 0) when absent."""
+        found = await self._broker.kv_get(self._bucket, token(key))
+        return (self._decode(found.value, key), found.revision) if found and found.value is not None else (None, 0)
+
+    async def put(self, key: str, value: T, *, revision: int | None = None) -> int:
+        """Set the value; with `revision` only if it is still that one (0: absent), else Conflict. Returns the new one."""
+        return await self._broker.kv_put(self._bucket, token(key), msgspec.json.encode(value), revision=revision)
+
+    async def delete(self, key: str) -> None:
+        """Forget the key."""
+        await self._broker.kv_delete(self._bucket, token(key))
+
+    async def items(self) -> AsyncIterator[tuple[str, T]]:
+        """All keys with their values."""
+        async for entry in self._broker.kv_entries(self._bucket):
+            if entry.value is not None:
+                yield entry.key, self._decode(entry.value, entry.key)
+
+    @asynccontextmanager
+    async def watch(self) -> AsyncIterator[AsyncIterator[tuple[str, T | None] | None]]:
+        """Present items, then None once, then changes as they happen (a None value: removed)."""
+        async with self._broker.kv_watch(self._bucket) as entries:
+
+            async def changes() -> AsyncIterator[tuple[str, T | None] | None]:
+                async for entry in entries:
+                    if entry is None:
+                        yield None
+                    else:
+                        yield entry.key, None if entry.value is None else self._decode(entry.value, entry.key)
+
+            yield changes()
+
+    async def purge(self) -> None:
+        """Empty the bucket."""
+        await self._broker.kv_purge(self._bucket)
+
+    def _decode(self, value: bytes, key: str) -> T:
+        try:
+            return self._decoder.decode(value)
+        except msgspec.DecodeError as error:
+            raise InvalidEvent(f"bucket {self._bucket.name}, key {key}: {error}") from error
+
+
+class Objects:
+    """A shelf's large values by name."""
+
+    def __init__(self, broker: Broker, shelf: Shelf) -> None:
+        self._broker, self._shelf = broker, shelf
+
+    async def get(self, name: str) -> bytes | None:
+        """The value, or None."""
+        return await self._broker.object_get(self._shelf, name)
+
+    async def put(self, name: str, value: bytes) -> None:
+        """Store a value under a name."""
+        await self._broker.object_put(self._shelf, name, value)
+
+    async def names(self) -> list[str]:
+        """All names."""
+        return await self._broker.object_names(self._shelf)

@@ -25,8 +25,10 @@ E = TypeVar("E", bound=Event)
 class Mesh:
     """One service's connection to one region. Handlers get it by asking for a parameter of this type."""
 
-    def __init__(self, broker: Broker, service: str) -> None:
+    def __init__(self, broker: Broker, service: str, *, others: tuple[str, ...] = ()) -> None:
         self.broker, self.service = broker, service
+        self.others = others
+        """Names of the other regions of the mesh."""
 
     @property
     def region(self) -> str:
@@ -89,11 +91,11 @@ class Mesh:
         reply = await self.broker.request(asked, msgspec.json.encode(body), timeout=timeout.total_seconds())
         return msgspec.json.decode(reply, type=answer)
 
-    async def staleness(self, regions: Iterable[str]) -> dict[str, timedelta | None]:
+    async def staleness(self) -> dict[str, timedelta | None]:
         """Per other region the age of its newest heartbeat seen here; None when none was ever seen."""
         told, now = declaration(MeshHeartbeat), datetime.now(UTC)
         ages: dict[str, timedelta | None] = {}
-        for region in regions:
+        for region in self.others:
             message = await self.broker.last(mesh_stream(self.region), subject(region, told, region))
             ages[region] = now - decode(message.body)[1].at if message else None
         return ages

@@ -1,0 +1,156 @@
+"""Consumers: a place in a log shared by its receivers, and what was delivered and not yet answered."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from mesh.broker import Message
+from mesh.errors import Unavailable
+from mesh.memory.alarms import Alarms
+from mesh.memory.log import Log, Watcher
+from mesh.streams import ConsumerSpec
+from mesh.subjects import matches
+
+
+class Consumer:
+    """A durable pull consumer with explicit acknowledgement, or a private one without (`acks=False`)."""
+
+    def __init__(self, log: Log, spec: ConsumerSpec, alarms: Alarms, *, after: int, acks: bool = True) -> None:
+        self.spec, self._log, self._alarms, self._acks = spec, log, alarms, acks
+        self._place = after
+        self._unseen = len([m for m in log.messages.values() if m.sequence > after and self._wants(m)])
+        self._attempts: dict[int, int] = {}
+        self._due: dict[int, datetime] = {}
+        self._armed: datetime | None = None
+        self._waiting: list[asyncio.Future[None]] = []
+        self.forget = log.watch(Watcher(self._appended, self._removed))
+
+    def take(self, most: int) -> list[Message]:
+        """Up to `most` messages that may be delivered now: those due again first, then new ones."""
+        now = self._alarms.now()
+        again = sorted(at for at, due in self._due.items() if due <= now)[:most]
+        taken = [self._deliver(self._log.messages[at]) for at in again]
+        while len(taken) < most and self._place < self._log.sequence:
+            if self._acks and len(self._due) >= self.spec.max_ack_pending:
+                break
+            self._place += 1
+            message = self._log.messages.get(self._place)
+            if message and self._wants(message):
+                self._unseen -= 1
+                taken.append(self._deliver(message))
+        return [replace(message, pending=self._unseen) for message in taken]
+
+    async def changed(self, wait: float) -> bool:
+        """Wait until there may be something to take; False after `wait` seconds."""
+        told = asyncio.get_running_loop().create_future()
+        self._waiting.append(told)
+        try:
+            await asyncio.wait_for(told, wait)
+        except TimeoutError:
+            return False
+        finally:
+            if told in self._waiting:
+                self._waiting.remove(told)
+        return True
+
+    def wake(self) -> None:
+        """Let everyone who waits look again."""
+        waiting, self._waiting = self._waiting, []
+        for told in waiting:
+            if not told.done():
+                told.set_result(None)
+
+    def _wants(self, message: Message) -> bool:
+        return any(matches(pattern, message.subject) for pattern in self.spec.filters or (">",))
+
+    def _deliver(self, message: Message) -> Message:
+        at = message.sequence
+        attempt = self._attempts.get(at, 0) + 1
+        if self._acks:
+            self._attempts[at] = attempt
+            self._again(at, self.spec.ack_wait)
+        return replace(message, headers=dict(message.headers), attempt=attempt, answer=self._answer(at))
+
+    def _answer(self, at: int) -> Callable[[bytes], Awaitable[None]]:
+        async def answer(what: bytes) -> None:
+            if at not in self._due:
+                return
+            verb, _, options = what.partition(b" ")
+            if verb == b"+WPI":
+                self._again(at, self.spec.ack_wait)
+            elif verb == b"-NAK":
+                delay = json.loads(options)["delay"] if options else 0
+                self._again(at, timedelta(microseconds=delay / 1000))
+            else:
+                self._done(at)
+                self.wake()
+
+        return answer
+
+    def _done(self, at: int) -> None:
+        self._due.pop(at, None)
+        self._attempts.pop(at, None)
+
+    def _again(self, at: int, delay: timedelta) -> None:
+        self._due[at] = due = self._alarms.now() + delay
+        if self._armed is None or due < self._armed:
+            self._arm(due)
+
+    def _arm(self, when: datetime) -> None:
+        self._armed = when
+        self._alarms.at(when, lambda: self._ring(when))
+
+    def _ring(self, armed: datetime) -> None:
+        if self._armed != armed:
+            return
+        self._armed = None
+        now = self._alarms.now()
+        later = [due for due in self._due.values() if due > now]
+        if len(later) < len(self._due):
+            self.wake()
+        if later:
+            self._arm(min(later))
+
+    def _appended(self, message: Message) -> None:
+        if self._wants(message):
+            self._unseen += 1
+            self.wake()
+
+    def _removed(self, message: Message) -> None:
+        self._done(message.sequence)
+        if message.sequence > self._place and self._wants(message):
+            self._unseen -= 1
+
+
+class Receiver:
+    """The receiving end of a consumer; several may share one."""
+
+    def __init__(self, consumer: Consumer, up: Callable[[], bool], closed: Callable[[], None] | None) -> None:
+        self._consumer, self._up, self._closed, self._open = consumer, up, closed, True
+
+    async def fetch(self, most: int, wait: float) -> list[Message]:
+        """Up to `most` messages; returns as soon as there is one, or empty after `wait` seconds."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + wait
+        await asyncio.sleep(0)
+        while self._open:
+            if not self._up():
+                raise Unavailable(f"{self._consumer.spec.stream}: its servers are stopped")
+            if taken := self._consumer.take(most):
+                return taken
+            if clock() >= deadline or not await self._consumer.changed(deadline - clock()):
+                return []
+        return []
+
+    async def close(self) -> None:
+        """Stop receiving. What was received and not answered is delivered again later."""
+        if self._open:
+            self._open = False
+            self._consumer.wake()
+            if self._closed:
+                self._closed()
+
+    async def release(self) -> None:
+        """Nothing is buffered ahead here, so there is nothing to give back."""

@@ -1,8 +1,8 @@
 """The mesh library: events, services and everything between them and NATS JetStream."""
 
+from mesh.envelope import Received
 from mesh.errors import Bury, MeshError, Retry
 from mesh.event import Event, Money, event
-from mesh.envelope import Received
 from mesh.history import History, Unchanged
 from mesh.mesh import Mesh
 from mesh.service import Service

@@ -91,6 +91,14 @@ class Deliveries(Protocol):
         """Up to `most` messages; returns as soon as there is one, or empty after `wait` seconds."""
         ...
 
+    async def keep(self) -> None:
+        """Tell the server that what was received ahead of `fetch` has not been forgotten."""
+        ...
+
+    async def release(self) -> None:
+        """Give back what was received ahead of `fetch`, so that others get it at once."""
+        ...
+
     async def close(self) -> None:
         """Stop receiving. What was received and not answered is delivered again later."""
         ...

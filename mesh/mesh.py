@@ -64,9 +64,7 @@ class Mesh:
         message = await self.broker.last(stream_of(told, self.region), subject(self.region, told, key))
         return received(message) if message else None
 
-    async def read(
-        self, *kinds: type[Event], stream: str | None = None, after: int = 0
-    ) -> AsyncIterator[Received]:
+    async def read(self, *kinds: type[Event], stream: str | None = None, after: int = 0) -> AsyncIterator[Received]:
         """Every event of these kinds in order from a stream (default: the kinds' own), from behind a sequence."""
         homes: dict[str, list[str]] = {}
         for kind in kinds:
@@ -85,7 +83,15 @@ class Mesh:
         """A shelf's values."""
         return Objects(self.broker, shelf)
 
-    async def ask(self, service: str, question: str, body: msgspec.Struct, answer: type[T], *, timeout: timedelta = timedelta(seconds=2)) -> T:
+    async def ask(
+        self,
+        service: str,
+        question: str,
+        body: msgspec.Struct,
+        answer: type[T],
+        *,
+        timeout: timedelta = timedelta(seconds=2),
+    ) -> T:
         """Ask another service of this region and wait. Unavailable when it does not answer in time."""
         asked = f"rpc.{self.region}.{service}.{question}"
         reply = await self.broker.request(asked, msgspec.json.encode(body), timeout=timeout.total_seconds())

@@ -175,7 +175,9 @@ def _schedule(event: Event, at: datetime, region: str, cause: Cause, index: int)
 def _attach(books: list[Outgoing], conditions: dict[str, int], cancels: list[str], region: str, cause: Cause) -> None:
     for at, message in enumerate(books):
         if message.subject in conditions:
-            books[at] = replace(message, expect=Expect(subject=message.subject, sequence=conditions.pop(message.subject)))
+            books[at] = replace(
+                message, expect=Expect(subject=message.subject, sequence=conditions.pop(message.subject))
+            )
     free = [at for at, message in enumerate(books) if message.expect is None]
     witnesses = []
     for watched, sequence in conditions.items():
@@ -196,7 +198,9 @@ def _attach(books: list[Outgoing], conditions: dict[str, int], cancels: list[str
         books[:0] = witnesses
 
 
-def _witness(region: str, cause: Cause, index: int, *, expect: Expect | None = None, cancels: str | None = None) -> Outgoing:
+def _witness(
+    region: str, cause: Cause, index: int, *, expect: Expect | None = None, cancels: str | None = None
+) -> Outgoing:
     id_ = derive_id(cause.id, cause.source, "witness", index)
     return Outgoing(
         subject=f"witness.{region}.{id_}", body=b"", id=id_, expect=expect, cancels=cancels, ttl=timedelta(seconds=1)

@@ -1,0 +1,416 @@
+"""The broker on NATS JetStream."""
+
+import base64
+import heapq
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from secrets import token_hex
+
+import msgspec
+from nats.aio.msg import Msg
+from nats.errors import Error
+from nats.js.errors import BucketNotFoundError, NotFoundError, ObjectNotFoundError
+from nats.js.errors import Error as JetStreamError
+
+from mesh.broker import Entry, Expect, Message, Outgoing, Stored
+from mesh.connection import Connection, Login, status
+from mesh.errors import Conflict, DeclarationError, Duplicate, MeshError, Unavailable
+from mesh.pull import Pull
+from mesh.streams import Bucket, ConsumerSpec, Shelf
+from mesh.telemetry import log
+
+READ_BATCH = 1000
+_WRONG_SEQUENCE = {10071, 10164}
+_DUPLICATE_IN_BATCH = 10201
+_NOT_FOUND = {10037, 10059}
+
+
+class _Failure(msgspec.Struct):
+    code: int = 0
+    err_code: int = 0
+    description: str = ""
+
+
+class _Ack(msgspec.Struct):
+    seq: int = 0
+    duplicate: bool = False
+    error: _Failure | None = None
+
+
+class _Found(msgspec.Struct):
+    subject: str
+    seq: int
+    time: datetime
+    data: str = ""
+    hdrs: str = ""
+
+
+class _GetReply(msgspec.Struct):
+    message: _Found | None = None
+    error: _Failure | None = None
+
+
+class _Info(msgspec.Struct):
+    name: str = ""
+    num_pending: int = 0
+    error: _Failure | None = None
+
+
+_acks = msgspec.json.Decoder(_Ack)
+_gets = msgspec.json.Decoder(_GetReply)
+_infos = msgspec.json.Decoder(_Info)
+
+
+class JetStreamBroker:
+    """One user's connection to one region's JetStream."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.region = connection.login.region
+
+    @classmethod
+    async def connect(
+        cls,
+        region: str,
+        servers: Sequence[str],
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        inbox_prefix: str = "_INBOX",
+        name: str = "cartmesh",
+    ) -> "JetStreamBroker":
+        """Connect; raises Unavailable or Denied. Later losses of the connection are healed in the background."""
+        login = Login(region=region, servers=tuple(servers), user=user, password=password, inbox_prefix=inbox_prefix)
+        return cls(await Connection.open(login, name=name))
+
+    # Storing
+
+    async def store(self, stream: str, message: Outgoing) -> Stored:
+        """Store one message; see Broker."""
+        reply = await self.connection.request(message.subject, message.body, _headers(message))
+        return self._acked(reply, stream, message.subject)
+
+    async def store_batch(self, stream: str, messages: Sequence[Outgoing]) -> Stored:
+        """Store all messages in one commit (ADR-50); see Broker. Only the last answer is waited for."""
+        batch, last = token_hex(11), len(messages)
+        for at, message in enumerate(messages[:-1], start=1):
+            headers = _headers(message) | {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(at)}
+            await self.connection.publish(message.subject, message.body, headers)
+        headers = _headers(messages[-1]) | {
+            "Nats-Batch-Id": batch,
+            "Nats-Batch-Sequence": str(last),
+            "Nats-Batch-Commit": "1",
+        }
+        reply = await self.connection.request(messages[-1].subject, messages[-1].body, headers)
+        return self._acked(reply, stream, messages[-1].subject)
+
+    def _acked(self, reply: Msg, stream: str, subject: str) -> Stored:
+        if status(reply) == "503":
+            raise Unavailable(f"{self.region}: no stream takes {subject} here just now (expected {stream})")
+        ack = _acks.decode(reply.data)
+        if ack.error is None:
+            return Stored(ack.seq, ack.duplicate)
+        if ack.error.err_code in _WRONG_SEQUENCE:
+            raise Conflict(f"{subject}: {ack.error.description}")
+        if ack.error.err_code == _DUPLICATE_IN_BATCH:
+            raise Duplicate(f"{subject}: {ack.error.description}")
+        raise self._refused(ack.error, f"{stream} did not take {subject}")
+
+    def _refused(self, failure: _Failure, what: str) -> MeshError:
+        reason = f"{self.region}: {what}: {failure.description} ({failure.code}/{failure.err_code})"
+        # 4xx that no retry can mend (bad headers, message too large); 429 and 5xx pass.
+        return DeclarationError(reason) if failure.code == 400 else Unavailable(reason)
+
+    # Reading
+
+    async def last(self, stream: str, subject: str) -> Message | None:
+        """The newest message, from the leader; see Broker."""
+        return await self._get(stream, {"last_by_subj": subject})
+
+    async def get(self, stream: str, sequence: int) -> Message | None:
+        """The message at a sequence; see Broker."""
+        return await self._get(stream, {"seq": sequence})
+
+    async def _get(self, stream: str, asked: dict[str, object]) -> Message | None:
+        reply = await self.connection.request(f"$JS.API.STREAM.MSG.GET.{stream}", msgspec.json.encode(asked))
+        if status(reply) == "503":
+            raise Unavailable(f"{self.region}: {stream} has no leader just now, or does not exist")
+        got = _gets.decode(reply.data)
+        if got.error is not None:
+            if got.error.err_code in _NOT_FOUND or got.error.code == 404:
+                if got.error.err_code == 10059:
+                    raise Unavailable(f"{self.region}: there is no stream {stream}: run `cartmesh mesh apply`")
+                return None
+            raise self._refused(got.error, f"cannot read {stream}")
+        if got.message is None:
+            return None
+        found = got.message
+        return Message(
+            subject=found.subject,
+            body=base64.b64decode(found.data),
+            sequence=found.seq,
+            stored=found.time,
+            headers=_parse_headers(base64.b64decode(found.hdrs)),
+        )
+
+    async def read(self, stream: str, patterns: Sequence[str], *, after: int = 0) -> AsyncIterator[Message]:
+        """Messages in order by batched direct get (ADR-31); see Broker."""
+        heads: list[tuple[int, int, Message, AsyncIterator[Message]]] = []
+        for at, pattern in enumerate(patterns):
+            one = self._read_one(stream, pattern, after)
+            async for first in one:
+                heapq.heappush(heads, (first.sequence, at, first, one))
+                break
+        while heads:
+            _, at, message, one = heapq.heappop(heads)
+            yield message
+            async for following in one:
+                heapq.heappush(heads, (following.sequence, at, following, one))
+                break
+
+    async def _read_one(self, stream: str, pattern: str, after: int) -> AsyncIterator[Message]:
+        while True:
+            found: list[Message] = []
+            asked = {"seq": after + 1, "next_by_subj": pattern, "batch": READ_BATCH}
+            left = await self._read_part(stream, asked, found)
+            for message in found:
+                yield message
+            if not left or not found:
+                return
+            after = found[-1].sequence
+
+    async def _read_part(self, stream: str, asked: dict[str, object], found: list[Message]) -> int:
+        left = 0
+
+        def take(reply: Msg) -> bool:
+            nonlocal left
+            headers = reply.headers or {}
+            code = status(reply)
+            if code == "503":
+                raise Unavailable(f"{self.region}: {stream} cannot be read just now, or does not exist")
+            if code is None and "Nats-Sequence" in headers:
+                found.append(_read_message(reply))
+                return True
+            left = int(headers.get("Nats-Num-Pending") or 0)
+            return False
+
+        await self.connection.stream(f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(asked), take)
+        return left
+
+    # Consuming
+
+    async def deliveries(self, consumer: ConsumerSpec) -> Pull:
+        """Bind to a durable; see Broker."""
+        return await Pull(self.connection, consumer.stream, consumer.durable).open()
+
+    async def follow(self, stream: str, filters: tuple[str, ...], since: datetime | None) -> Pull:
+        """A private consumer; see Broker."""
+        start: dict[str, object] = {"deliver_policy": "new"}
+        if since is not None:
+            start = {"deliver_policy": "by_start_time", "opt_start_time": since.astimezone(UTC).isoformat()}
+        pull, _ = await self._follow(stream, filters, start)
+        return pull
+
+    async def _follow(self, stream: str, filters: tuple[str, ...], start: dict[str, object]) -> tuple[Pull, int]:
+        async def again() -> str:
+            following = {"deliver_policy": "by_start_sequence", "opt_start_seq": pull.sequence + 1}
+            return (await self._private_consumer(stream, filters, following if pull.sequence else start)).name
+
+        info = await self._private_consumer(stream, filters, start)
+        pull = Pull(self.connection, stream, info.name, lost=again)
+        return await pull.open(), info.num_pending
+
+    async def _private_consumer(self, stream: str, filters: tuple[str, ...], start: dict[str, object]) -> _Info:
+        name = f"private-{token_hex(8)}"
+        config = {
+            "name": name,
+            "ack_policy": "none",
+            "filter_subjects": list(filters),
+            "inactive_threshold": 60_000_000_000,
+            "mem_storage": True,
+            "num_replicas": 1,
+            **start,
+        }
+        asked = msgspec.json.encode({"stream_name": stream, "config": config})
+        reply = await self.connection.request(f"$JS.API.CONSUMER.CREATE.{stream}.{name}", asked)
+        if status(reply) == "503":
+            raise Unavailable(f"{self.region}: {stream} has no leader just now, or does not exist")
+        info = _infos.decode(reply.data)
+        if info.error is not None:
+            raise self._refused(info.error, f"cannot follow {stream}")
+        return info
+
+    # Buckets
+
+    async def kv_get(self, bucket: Bucket, key: str) -> Entry | None:
+        """A key's value, from the leader; see Broker."""
+        found = await self.last(f"KV_{bucket.name}", f"$KV.{bucket.name}.{key}")
+        if found is None or _is_removed(found.headers):
+            return None
+        return Entry(key, found.body, found.sequence)
+
+    async def kv_put(self, bucket: Bucket, key: str, value: bytes, *, revision: int | None = None) -> int:
+        """Set a key; see Broker."""
+        subject = f"$KV.{bucket.name}.{key}"
+        expect = None
+        if revision is not None:
+            expect = Expect(subject=subject, sequence=revision)
+            if revision == 0:
+                # A removed key has a marker: absent for the reader, a revision for the server.
+                marker = await self.last(f"KV_{bucket.name}", subject)
+                if marker is not None and _is_removed(marker.headers):
+                    expect = Expect(subject=subject, sequence=marker.sequence)
+        stored = await self.store(
+            f"KV_{bucket.name}", Outgoing(subject=subject, body=value, expect=expect, ttl=bucket.ttl)
+        )
+        return stored.sequence
+
+    async def kv_delete(self, bucket: Bucket, key: str) -> None:
+        """Remove a key; see Broker."""
+        marker = Outgoing(subject=f"$KV.{bucket.name}.{key}", body=b"", headers={"KV-Operation": "DEL"})
+        await self.store(f"KV_{bucket.name}", marker)
+
+    async def kv_entries(self, bucket: Bucket) -> AsyncIterator[Entry]:
+        """Present keys; see Broker."""
+        async with self.kv_watch(bucket) as entries:
+            async for entry in entries:
+                if entry is None:
+                    return
+                if entry.value is not None:
+                    yield entry
+
+    @asynccontextmanager
+    async def kv_watch(self, bucket: Bucket) -> AsyncIterator[AsyncIterator[Entry | None]]:
+        """Present entries, None, then changes; see Broker."""
+        start: dict[str, object] = {"deliver_policy": "last_per_subject"}
+        prefix = f"$KV.{bucket.name}."
+        pull, present = await self._follow(f"KV_{bucket.name}", (f"{prefix}>",), start)
+
+        async def entries() -> AsyncIterator[Entry | None]:
+            left = present
+            if not left:
+                yield None
+            while True:
+                for message in await pull.fetch(256, 5.0):
+                    removed = _is_removed(message.headers)
+                    if not removed or not left:
+                        key = message.subject.removeprefix(prefix)
+                        yield Entry(key, None if removed else message.body, message.sequence)
+                    if left:
+                        left -= 1
+                        if not left:
+                            yield None
+
+        try:
+            yield entries()
+        finally:
+            await pull.close()
+
+    async def kv_purge(self, bucket: Bucket) -> None:
+        """Empty a bucket; see Broker."""
+        reply = await self.connection.request(f"$JS.API.STREAM.PURGE.KV_{bucket.name}", b"")
+        info = _infos.decode(reply.data)
+        if info.error is not None:
+            raise self._refused(info.error, f"cannot empty bucket {bucket.name}")
+
+    # Shelves
+
+    async def object_put(self, shelf: Shelf, name: str, value: bytes) -> None:
+        """Store an object; see Broker."""
+        with _object_errors(self.region, shelf):
+            store = await self.connection.client.jetstream().object_store(shelf.name)
+            await store.put(name, value)
+
+    async def object_get(self, shelf: Shelf, name: str) -> bytes | None:
+        """An object, or None; see Broker."""
+        with _object_errors(self.region, shelf):
+            store = await self.connection.client.jetstream().object_store(shelf.name)
+            try:
+                return (await store.get(name)).data
+            except ObjectNotFoundError:
+                return None
+
+    async def object_names(self, shelf: Shelf) -> list[str]:
+        """Names on a shelf; see Broker."""
+        with _object_errors(self.region, shelf):
+            store = await self.connection.client.jetstream().object_store(shelf.name)
+            try:
+                return sorted(info.name for info in await store.list())
+            except NotFoundError:
+                return []
+
+    # Asking and answering
+
+    async def request(self, subject: str, body: bytes, *, timeout: float) -> bytes:  # noqa: ASYNC109  the protocol's word
+        """Ask; see Broker."""
+        reply = await self.connection.request(subject, body, wait=timeout)
+        if status(reply) == "503":
+            raise Unavailable(f"{self.region}: nobody answers {subject}")
+        return reply.data
+
+    async def serve(self, subject: str, group: str, answer: Callable[[bytes], Awaitable[bytes]]) -> None:
+        """Answer; see Broker."""
+
+        async def respond(message: Msg) -> None:
+            try:
+                await message.respond(await answer(message.data))
+            except Exception:
+                log.exception("answer failed", subject=subject)
+
+        await self.connection.client.subscribe(subject, queue=group, cb=respond)
+
+    async def drain(self) -> None:
+        """Close; see Broker."""
+        await self.connection.drain()
+
+
+def _headers(message: Outgoing) -> dict[str, str]:
+    headers = dict(message.headers)
+    if message.id is not None:
+        headers["Nats-Msg-Id"] = message.id
+    if message.expect is not None:
+        if "*" in message.expect.subject or ">" in message.expect.subject:
+            raise ValueError(f"{message.expect.subject}: only one exact subject can be expected unchanged")
+        headers["Nats-Expected-Last-Subject-Sequence"] = str(message.expect.sequence)
+        headers["Nats-Expected-Last-Subject-Sequence-Subject"] = message.expect.subject
+    if message.at is not None and message.target is not None:
+        due = message.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        headers["Nats-Schedule"] = f"@at {due}"
+        headers["Nats-Schedule-Target"] = message.target
+    if message.cancels is not None:
+        headers["Nats-Scheduler"] = message.cancels
+        headers["Nats-Schedule-Next"] = "purge"
+    if message.ttl is not None:
+        headers["Nats-TTL"] = f"{max(1, round(message.ttl.total_seconds()))}s"
+    return headers
+
+
+def _read_message(reply: Msg) -> Message:
+    headers = reply.headers or {}
+    return Message(
+        subject=headers["Nats-Subject"],
+        body=reply.data,
+        sequence=int(headers["Nats-Sequence"]),
+        stored=datetime.fromisoformat(headers["Nats-Time-Stamp"]),
+        headers=headers,
+    )
+
+
+def _parse_headers(raw: bytes) -> dict[str, str]:
+    lines = raw.decode().split("\r\n")[1:]
+    return dict((name, value.strip()) for name, _, value in (line.partition(":") for line in lines) if name)
+
+
+def _is_removed(headers: dict[str, str]) -> bool:
+    return headers.get("KV-Operation") in ("DEL", "PURGE") or "Nats-Marker-Reason" in headers
+
+
+@contextmanager
+def _object_errors(region: str, shelf: Shelf) -> Iterator[None]:
+    try:
+        yield
+    except BucketNotFoundError as error:
+        raise Unavailable(f"{region}: there is no shelf {shelf.name}: run `cartmesh mesh apply`") from error
+    except (JetStreamError, Error, OSError, TimeoutError) as error:
+        raise Unavailable(f"{region}: shelf {shelf.name}: {error or type(error).__name__}") from error

@@ -1,0 +1,178 @@
+"""Running services: open resources, bind handlers, serve HTTP, drain on SIGTERM."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from mesh.consume import Consumer
+from mesh.dead import Redo, Redone
+from mesh.errors import Conflict, MeshError
+from mesh.mesh import Mesh
+from mesh.publish import Cause
+from mesh.service import Answer, Binding, Service, Tick, fill
+from mesh.streams import dead_stream
+from mesh.telemetry import log
+
+
+class Running:
+    """A service at work. `ready` once everything is bound; `port` of its HTTP server, if it has one."""
+
+    def __init__(self, service: Service, mesh: Mesh) -> None:
+        self.service, self.mesh = service, mesh
+        self.provided: dict[type, Any] = {Mesh: mesh}
+        self.ready = False
+        self.port: int | None = None
+        self._consumers: dict[str, Consumer] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Bind every handler, tick and answer."""
+        for binding in self.service.bindings:
+            await (self._follow(binding) if binding.fanout else self._bind(binding))
+        for tick in self.service.ticks:
+            self._tasks.append(asyncio.create_task(self._tick(tick)))
+        region, broker = self.mesh.region, self.mesh.broker
+        for answer in self.service.answered:
+            await broker.serve(answer.subject(region), self.service.name, self._answering(answer))
+        if self._consumers:
+            await broker.serve(f"rpc.{region}.{self.service.name}.redo", self.service.name, self._redo)
+        self.ready = True
+
+    async def stop(self) -> None:
+        """Finish what was begun, fetch nothing more."""
+        self.ready = False
+        for consumer in self._consumers.values():
+            consumer.stop()
+        ticking = [task for task in self._tasks if task.get_name() == "tick"]
+        for task in ticking:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _bind(self, binding: Binding) -> None:
+        for spec in binding.consumers(self.mesh.region):
+            self._consume(binding, f"{spec.stream}/{spec.durable}", await self.mesh.broker.deliveries(spec))
+
+    async def _follow(self, binding: Binding) -> None:
+        since = datetime.now(UTC) - binding.since if binding.since is not None else None
+        for stream, filters in binding.filters(self.mesh.region).items():
+            deliveries = await self.mesh.broker.follow(stream, filters, since)
+            self._consume(binding, f"{stream}/{binding.durable}", deliveries)
+
+    def _consume(self, binding: Binding, name: str, deliveries: Any) -> None:
+        consumer = self._consumers[name] = Consumer(binding, deliveries, self.mesh, self.provided)
+        self._tasks.append(asyncio.create_task(consumer.run(), name=name))
+
+    async def _tick(self, tick: Tick) -> None:
+        asyncio.current_task().set_name("tick")  # type: ignore[union-attr]  a task is running this
+        extra, period = fill(tick.handler, self.provided), tick.period.total_seconds()
+        while True:
+            now = datetime.now(UTC).timestamp()
+            await asyncio.sleep(period - now % period)
+            at = datetime.fromtimestamp(round(datetime.now(UTC).timestamp() / period) * period, UTC)
+            try:
+                made = tick.handler(at, **extra)
+                changes = [change async for change in made] if hasattr(made, "__aiter__") else list(await made or ())
+                if changes:
+                    cause = Cause(id=at.isoformat(), source=f"{tick.service}.{tick.name}")
+                    await self.mesh.commit(changes, cause)
+            except Conflict:
+                continue  # another replica was first
+            except Exception as error:
+                log.error("tick failed", service=tick.service, tick=tick.name, error=repr(error))
+
+    def _answering(self, answer: Answer) -> Callable[[bytes], Awaitable[bytes]]:
+        extra = fill(answer.handler, self.provided)
+        decoder = msgspec.json.Decoder(answer.question)
+
+        async def respond(body: bytes) -> bytes:
+            return msgspec.json.encode(await answer.handler(decoder.decode(body), **extra))
+
+        return respond
+
+    async def _redo(self, body: bytes) -> bytes:
+        asked = msgspec.json.decode(body, type=Redo)
+        message = await self.mesh.broker.get(dead_stream(self.mesh.region), asked.sequence)
+        if message is None:
+            return msgspec.json.encode(Redone(error=f"no dead letter {asked.sequence}"))
+        consumer = next((c for c in self._consumers.values() if c.binding.durable == asked.durable), None)
+        if consumer is None:
+            return msgspec.json.encode(Redone(error=f"{self.service.name} has no handler {asked.durable}"))
+        return msgspec.json.encode(Redone(error=await consumer.redo(message)))
+
+
+@asynccontextmanager
+async def running(service: Service, mesh: Mesh, *, http: tuple[str, int] | None = None) -> AsyncIterator[Running]:
+    """The service at work until the block ends: then it drains. `http` is where to listen (port 0: any free one).
+
+    Without `http` a service's HTTP app is not served. Raises what its resources raise.
+    """
+    run = Running(service, mesh)
+    async with AsyncExitStack() as stack:
+        for kind, opened in service.resources.items():
+            extra = fill(opened, run.provided, skip=0)
+            run.provided[kind] = await stack.enter_async_context(asynccontextmanager(opened)(**extra))
+        await run.start()
+        stack.push_async_callback(run.stop)
+        if service.app is not None and http is not None:
+            run.port = await stack.enter_async_context(
+                serving(service.app(**fill(service.app, run.provided, skip=0)), *http)
+            )
+        yield run
+
+
+@asynccontextmanager
+async def serving(app: Any, host: str, port: int) -> AsyncIterator[int]:
+    """An ASGI app served by granian in this event loop; yields the port."""
+    import socket  # noqa: PLC0415  only processes that serve
+
+    from granian.constants import Interfaces  # noqa: PLC0415
+    from granian.server.embed import Server  # noqa: PLC0415
+
+    if port == 0:
+        with socket.socket() as probe:
+            probe.bind((host, 0))
+            port = probe.getsockname()[1]
+    server = Server(
+        app, address=host, port=port, interface=Interfaces.ASGI, websockets=False, log_access=False, log_enabled=False
+    )
+    task = asyncio.create_task(server.serve())
+    try:
+        await _listening(task, host, port)
+        yield port
+    finally:
+        server.stop()
+        with contextlib.suppress(TimeoutError, asyncio.TimeoutError, asyncio.CancelledError):
+            await asyncio.wait_for(task, timedelta(seconds=10).total_seconds())
+
+
+async def _listening(task: "asyncio.Task[None]", host: str, port: int) -> None:
+    for _ in range(200):
+        if task.done():
+            raise MeshError(f"the HTTP server on {host}:{port} did not start: {task.exception()}")
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            await asyncio.sleep(0.02)
+        else:
+            writer.close()
+            return
+    raise MeshError(f"the HTTP server on {host}:{port} does not listen")
+
+
+@contextmanager
+def until_asked_to_stop() -> Iterator[asyncio.Event]:
+    """An event that SIGINT or SIGTERM sets."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,1 @@
+"""Pure functions: topology and declarations become server configurations, API requests and documents."""

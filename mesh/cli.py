@@ -1,0 +1,45 @@
+"""The command `cartmesh`: the mesh's own commands, and those that other packages bring.
+
+A module with commands has a function `commands(app)` and is named in the entry points
+`cartmesh.commands`; the mesh's own modules of that kind stand in `OWN`. All are imported at the start
+of a command, so they import what is heavy inside their functions.
+"""
+
+import sys
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+
+from cyclopts import App
+
+from mesh.errors import MeshError
+
+GROUP = "cartmesh.commands"
+OWN = ("mesh.commands", "mesh.operate")
+"""Modules of the mesh itself that bring commands; each is one group of commands."""
+
+
+def app() -> App:
+    """The whole command line, freshly built."""
+    root = App(name="cartmesh", help="An event mesh for commerce on NATS JetStream.")
+    for name in OWN:
+        if find_spec(name):
+            import_module(name).commands(root)
+    for found in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        try:
+            bring = found.load()
+        except ImportError as error:
+            # One broken package must not take away the commands with which it can be looked into.
+            sys.stderr.write(f"cartmesh: no commands of {found.name}: {error}\n")
+        else:
+            bring(root)
+    return root
+
+
+def main() -> None:
+    """Run the command line; errors of the mesh are told in one line and end with status 1."""
+    try:
+        app()()
+    except MeshError as error:
+        sys.stderr.write(f"cartmesh: {error}\n")
+        sys.exit(1)

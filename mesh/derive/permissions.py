@@ -1,0 +1,146 @@
+"""Permissions: what each service's NATS user, and each link, may publish and hear; nothing else passes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mesh.access import inbox_of
+from mesh.event import Declaration, declaration
+from mesh.service import Service
+from mesh.streams import INTERACTION_DOMAINS, mesh_stream
+from mesh.subjects import every
+from mesh.topology import Link
+
+
+@dataclass(frozen=True, kw_only=True)
+class Permissions:
+    """Allow lists. `answers` lets a user reply to requests it received, and to nothing else."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+    answers: bool = False
+
+
+def service_permissions(service: Service, region: str) -> Permissions:
+    """What a service needs in a region, from its declarations."""
+    inbox = f"{inbox_of(service.name)}.>"
+    publish = [
+        *_sayings(service, region),
+        f"witness.{region}.*",
+        f"dead.{region}.{service.name}.>",
+        f"live.{region}.>",
+        *(f"rpc.{region}.{asked}.>" for asked in service.asks),
+        "$JS.API.INFO",
+        *_readings(service, region),
+        *_hearings(service, region),
+        *(part for bucket in service.buckets for part in _bucket(bucket.name)),
+        *(part for shelf in service.shelves for part in _shelf(shelf.name)),
+    ]
+    subscribe = [inbox, "live.>"]
+    if service.answered:
+        subscribe.append(f"rpc.{region}.{service.name}.>")
+    return Permissions(
+        publish=tuple(dict.fromkeys(publish)), subscribe=tuple(subscribe), answers=bool(service.answered)
+    )
+
+
+def link_permissions(link: Link) -> Permissions:
+    """What may cross a link, as seen by the dialer (publish: dialer -> listener).
+
+    Events carry the origin's token, requests the target's. Nothing beginning with `pii`, `timer`, `witness`
+    or `dead` is in the list, and a region's books can be copied (`CONSUMER.CREATE` with the filter as the
+    subject's tail) only without its personal events, so personal data stays at home (promise P7).
+    `$JSC.R.>` carries sourced messages' deliveries: without it a source stays silent for ever.
+    """
+    return Permissions(
+        publish=_crossing(origin=link.dialer, target=link.listener),
+        subscribe=_crossing(origin=link.listener, target=link.dialer),
+    )
+
+
+def _crossing(*, origin: str, target: str) -> tuple[str, ...]:
+    return (
+        "$JS.>",
+        "$JSC.R.>",
+        "_INBOX.>",
+        f"ev.{origin}.>",
+        f"live.{origin}.>",
+        f"rpc.{target}.>",
+    )
+
+
+def _sayings(service: Service, region: str) -> list[str]:
+    said = []
+    for kind in service.publishes:
+        told = declaration(kind)
+        said.append(every(told, region=region))
+        if _is_of_the_books(told):
+            said.append(f"timer.{region}.{told.domain}.{told.happening}.*")
+    return said
+
+
+def _readings(service: Service, region: str) -> list[str]:
+    streams = [f"COMMERCE_{region}", f"INTERACTIONS_{region}", mesh_stream(region)]
+    return [part for stream in (*streams, *service.reads) for part in _reading(stream)]
+
+
+def _reading(stream: str) -> tuple[str, ...]:
+    return (
+        f"$JS.API.DIRECT.GET.{stream}",
+        f"$JS.API.DIRECT.GET.{stream}.>",
+        f"$JS.API.STREAM.MSG.GET.{stream}",
+        f"$JS.API.STREAM.INFO.{stream}",
+    )
+
+
+def _hearings(service: Service, region: str) -> list[str]:
+    allowed = []
+    for binding in service.bindings:
+        for stream in binding.filters(region):
+            if binding.fanout:
+                allowed += _following(stream)
+            else:
+                durable = f"{stream}.{binding.durable}"
+                allowed += [
+                    f"$JS.API.CONSUMER.MSG.NEXT.{durable}",
+                    f"$JS.API.CONSUMER.INFO.{durable}",
+                    f"$JS.ACK.{durable}.>",
+                    f"$JS.ACK.{region}.*.{durable}.>",
+                ]
+    return allowed
+
+
+def _following(stream: str) -> tuple[str, ...]:
+    """A private consumer that is created, read and removed; nats-py's ordered ones need the flow control too."""
+    return (
+        f"$JS.API.CONSUMER.CREATE.{stream}",
+        f"$JS.API.CONSUMER.CREATE.{stream}.>",
+        f"$JS.API.CONSUMER.DELETE.{stream}.*",
+        f"$JS.API.CONSUMER.INFO.{stream}.*",
+        f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*",
+        f"$JS.FC.{stream}.>",
+    )
+
+
+def _bucket(name: str) -> tuple[str, ...]:
+    stream = f"KV_{name}"
+    return (f"$KV.{name}.>", *_reading(stream), *_following(stream), f"$JS.API.STREAM.PURGE.{stream}")
+
+
+def _shelf(name: str) -> tuple[str, ...]:
+    stream = f"OBJ_{name}"
+    return (
+        f"$O.{name}.>",
+        *_reading(stream),
+        *_following(stream),
+        f"$JS.API.STREAM.PURGE.{stream}",
+        "$JS.API.STREAM.NAMES",
+    )
+
+
+def _is_of_the_books(told: Declaration) -> bool:
+    return told.personal or told.domain not in INTERACTION_DOMAINS
+
+
+def users(services: Sequence[Service]) -> list[str]:
+    """The names of all services' users."""
+    return sorted(service.name for service in services)

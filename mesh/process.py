@@ -1,0 +1,76 @@
+"""Process: a child that never outlives its parent, with its output in a file."""
+
+import asyncio
+import ctypes
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_LAST_WORDS = 2000
+
+
+class Process:
+    """A running child process."""
+
+    def __init__(self, child: asyncio.subprocess.Process, log: Path) -> None:
+        self._child, self._log = child, log
+
+    @classmethod
+    async def start(
+        cls, command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None
+    ) -> "Process":
+        """Start a command with its output appended to `log`. On Linux the kernel ends it with its parent."""
+        libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+        def follow_the_parent() -> None:
+            if libc is not None:
+                libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+        with log.open("ab") as output:
+            child = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                start_new_session=True,  # ctrl-c is for the parent, which ends its children in order
+                preexec_fn=follow_the_parent,  # one system call, loaded before: safe between fork and exec
+            )
+        return cls(child, log)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._child.pid
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over."""
+        return self._child.returncode is not None
+
+    async def end(self, within: float = 10.0) -> None:
+        """Ask it to end, and kill it when it does not."""
+        self._signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(self._child.wait(), within)
+        except TimeoutError:
+            await self.kill()
+
+    async def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self._signal(signal.SIGKILL)
+        await self._child.wait()
+
+    def last_words(self) -> str:
+        """The end of what it wrote."""
+        with suppress(OSError):
+            return self._log.read_text(encoding="utf-8", errors="replace")[-_LAST_WORDS:]
+        return ""
+
+    def _signal(self, number: signal.Signals) -> None:
+        if not self.ended:
+            with suppress(ProcessLookupError):
+                self._child.send_signal(number)

@@ -1,0 +1,68 @@
+"""Secrets: the passwords of a mesh, random and kept beside its data, or placeholders to be filled at the start."""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+OPERATOR = "operator"
+SYSTEM = "sys"
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Passwords by region and user. `quoted` is how one stands in a server's configuration."""
+
+    known: Mapping[str, str]
+
+    def password(self, region: str, user: str) -> str:
+        """A user's password in a region."""
+        return self.known[f"{region}/{user}"]
+
+    def quoted(self, region: str, user: str) -> str:
+        """The password as a configuration value."""
+        return json.dumps(self.password(region, user))
+
+    def url(self, region: str, user: str, host: str, port: int) -> str:
+        """A server's address with the user's credentials, as a configuration value."""
+        return json.dumps(f"nats://{user}:{self.password(region, user)}@{host}:{port}")
+
+    @staticmethod
+    def kept(path: Path, users: Mapping[str, list[str]]) -> "Secrets":
+        """Those in a file that only its owner may read, with random ones added for `users` (by region) it lacks."""
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        for region, names in users.items():
+            for name in names:
+                known.setdefault(f"{region}/{name}", secrets.token_hex(16))
+        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(opened, "w", encoding="utf-8") as file:
+            json.dump(known, file, indent=1)
+        return Secrets(known)
+
+
+class Placeholders(Secrets):
+    """Names of environment variables instead of passwords; nats-server fills them when it starts.
+
+    A variable's value must be quoted where it could be read as a number; a link's URL is one variable.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({})
+
+    def password(self, region: str, user: str) -> str:
+        """The variable that holds a user's password."""
+        return f"$CARTMESH_{_variable(region)}_{_variable(user)}_PASSWORD"
+
+    def quoted(self, region: str, user: str) -> str:
+        """The variable, without quotes: quoted it would be a text."""
+        return self.password(region, user)
+
+    def url(self, region: str, user: str, host: str, port: int) -> str:  # noqa: ARG002  the variable holds them
+        """The variable that holds a server's address with the credentials: configurations have no interpolation."""
+        return f"$CARTMESH_{_variable(region)}_{_variable(user)}_URL_{_variable(host.partition('.')[0])}"
+
+
+def _variable(name: str) -> str:
+    return name.upper().replace("-", "_")

@@ -1,0 +1,264 @@
+"""Topology: what `mesh.toml` says, checked: regions, links, copies, retention, residency."""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import combinations, pairwise
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from mesh.errors import TopologyError
+from mesh.settings import duration
+
+_region_name = re.compile(r"[a-z][a-z0-9]{0,15}", re.ASCII).fullmatch
+_country = re.compile(r"[A-Z]{2}", re.ASCII).fullmatch
+_SHORTEST, _LONGEST = timedelta(days=1), timedelta(days=3660)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """One region: a cluster of `nodes` servers with a JetStream domain of its own.
+
+    `residency` are the countries (ISO 3166 alpha-2) whose shoppers live here.
+    """
+
+    name: str
+    nodes: int = 3
+    time_zone: str = "UTC"
+    residency: tuple[str, ...] = ()
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The names of its servers: `eu-1`, `eu-2`, ..."""
+        return tuple(f"{self.name}-{index}" for index in range(1, self.nodes + 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """Two regions joined: every server of `dialer` dials a server of `listener`."""
+
+    dialer: str
+    listener: str
+
+    def joins(self, region: str) -> bool:
+        """Whether the link ends in a region."""
+        return region in (self.dialer, self.listener)
+
+    @property
+    def name(self) -> str:
+        """The link in words."""
+        return f"{self.dialer} -> {self.listener}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topology:
+    """A checked mesh. Make one with `load`, `parse` or `of`."""
+
+    regions: tuple[Region, ...]
+    links: tuple[Link, ...]
+    replicas: int = 3
+    commerce: timedelta = timedelta(days=400)
+    interactions: timedelta = timedelta(days=30)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work; TopologyError says what to write instead."""
+        _check_names([region.name for region in self.regions])
+        for region in self.regions:
+            _check_region(region)
+        _check_residency(self.regions)
+        _check_links(self.links, self.names)
+        _check_retention(self.commerce, self.interactions)
+        if self.replicas not in (1, 3, 5):
+            raise TopologyError(f"replicas = {self.replicas}: JetStream keeps 1, 3 or 5 copies")
+
+    @staticmethod
+    def load(path: Path | str) -> "Topology":
+        """The topology in a file; TopologyError says what is wrong in it and what to write instead."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except OSError as error:
+            raise TopologyError(f"cannot read {path}: {error.strerror}") from error
+        return Topology.parse(text, where=str(path))
+
+    @staticmethod
+    def parse(text: str, *, where: str = "mesh.toml") -> "Topology":
+        """The topology in a text; TopologyError as `load`."""
+        try:
+            written = msgspec.convert(tomllib.loads(text), _File)
+        except tomllib.TOMLDecodeError as error:
+            raise TopologyError(
+                f"{where}: {error} (a region or key that is written twice counts as an error)"
+            ) from error
+        except msgspec.ValidationError as error:
+            raise TopologyError(f"{where}: {error}. {_expected(str(error))}") from error
+        try:
+            return written.topology()
+        except TopologyError as error:
+            raise TopologyError(f"{where}: {error}") from error
+
+    @staticmethod
+    def of(regions: Iterable[str] = ("us", "eu", "ap"), *, nodes: int = 3) -> "Topology":
+        """A full mesh of these regions; each dials those before it."""
+        names = tuple(regions)
+        return Topology(
+            regions=tuple(Region(name=name, nodes=nodes) for name in names),
+            links=tuple(Link(dialer=later, listener=earlier) for earlier, later in combinations(names, 2)),
+        )
+
+    def only(self, *names: str, nodes: int | None = None) -> "Topology":
+        """The part made of these regions (all of them when none is named), with `nodes` servers each if given."""
+        wanted = names or self.names
+        for name in wanted:
+            self.region(name)
+        kept = (region for region in self.regions if region.name in wanted)
+        return replace(
+            self,
+            regions=tuple(replace(region, nodes=nodes or region.nodes) for region in kept),
+            links=tuple(link for link in self.links if link.dialer in wanted and link.listener in wanted),
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The regions' names, in the order they were written."""
+        return tuple(region.name for region in self.regions)
+
+    def region(self, name: str) -> Region:
+        """A region by name; TopologyError lists those there are."""
+        for region in self.regions:
+            if region.name == name:
+                return region
+        raise TopologyError(f"there is no region {name!r}; there are {', '.join(self.names)}")
+
+    def others(self, name: str) -> tuple[str, ...]:
+        """The names of all regions but this one."""
+        return tuple(other for other in self.names if other != name)
+
+    def replicas_in(self, name: str) -> int:
+        """How many copies a stream has in a region: never more than it has servers."""
+        return min(self.replicas, self.region(name).nodes)
+
+    def home(self, country: str) -> str | None:
+        """The region whose residency names a country, or None."""
+        return next((region.name for region in self.regions if country in region.residency), None)
+
+
+class _Region(msgspec.Struct, forbid_unknown_fields=True):
+    nodes: int = 3
+    time_zone: str = "UTC"
+    residency: tuple[str, ...] = ()
+
+
+class _Link(msgspec.Struct, forbid_unknown_fields=True, rename={"dialer": "from", "listener": "to"}):
+    dialer: str
+    listener: str
+
+
+class _Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    commerce: str = "400d"
+    interactions: str = "30d"
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    """What may be written in `mesh.toml`."""
+
+    regions: dict[str, _Region]
+    links: list[_Link] = []
+    replicas: int = 3
+    retention: _Retention = _Retention()
+
+    def topology(self) -> Topology:
+        return Topology(
+            regions=tuple(
+                Region(name=name, nodes=told.nodes, time_zone=told.time_zone, residency=told.residency)
+                for name, told in self.regions.items()
+            ),
+            links=tuple(Link(dialer=link.dialer, listener=link.listener) for link in self.links),
+            replicas=self.replicas,
+            commerce=_retention("commerce", self.retention.commerce),
+            interactions=_retention("interactions", self.retention.interactions),
+        )
+
+
+def _expected(message: str) -> str:
+    fields: Mapping[str, Any] = {"$.regions": _Region, "$.links": _Link, "$.retention": _Retention}
+    kind = next((kind for path, kind in fields.items() if f"`{path}" in message), _File)
+    return f"Known here: {', '.join(kind.__struct_encode_fields__)}"
+
+
+def _retention(name: str, text: str) -> timedelta:
+    try:
+        return duration(text)
+    except ValueError as error:
+        raise TopologyError(f"retention.{name}: {error}") from None
+
+
+def _check_names(names: list[str]) -> None:
+    if not names:
+        raise TopologyError("there is no region: write [regions.us] with nodes = 3")
+    for one, other in pairwise(sorted(names)):
+        if one == other:
+            raise TopologyError(f"region {one!r} is written twice")
+
+
+def _check_region(region: Region) -> None:
+    if not _region_name(region.name):
+        raise TopologyError(f"region name {region.name!r}: 1 to 16 of a-z and 0-9, beginning with a letter")
+    if region.nodes < 1 or region.nodes > 9 or region.nodes % 2 == 0:
+        raise TopologyError(
+            f"region {region.name!r} has nodes = {region.nodes}: write 1, 3, 5, 7 or 9; "
+            "an even number survives no more failures than one less, and two survive none"
+        )
+    try:
+        ZoneInfo(region.time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise TopologyError(
+            f"region {region.name!r} has time_zone = {region.time_zone!r}: write an IANA name such as Europe/Berlin"
+        ) from None
+
+
+def _check_residency(regions: tuple[Region, ...]) -> None:
+    homes: dict[str, str] = {}
+    for region in regions:
+        for country in region.residency:
+            if not _country(country):
+                raise TopologyError(f"region {region.name!r}: residency {country!r} is no ISO 3166 code such as DE")
+            if country in homes:
+                raise TopologyError(
+                    f"regions {homes[country]!r} and {region.name!r} overlap: both are home to {country}"
+                )
+            homes[country] = region.name
+
+
+def _check_links(links: tuple[Link, ...], names: tuple[str, ...]) -> None:
+    joined: dict[frozenset[str], Link] = {}
+    for link in links:
+        for end in (link.dialer, link.listener):
+            if end not in names:
+                raise TopologyError(
+                    f"link {link.name} ends in {end!r}, which is no region; there are {', '.join(names)}"
+                )
+        if link.dialer == link.listener:
+            raise TopologyError(f"link {link.name} joins a region with itself: remove it")
+        pair = frozenset((link.dialer, link.listener))
+        if pair in joined:
+            raise TopologyError(f"{link.dialer} and {link.listener} are linked twice: one link carries both directions")
+        joined[pair] = link
+    for one, other in combinations(names, 2):
+        if frozenset((one, other)) not in joined:
+            raise TopologyError(
+                f"{one} and {other} are not linked, so neither would hear the other: "
+                f'add [[links]] from = "{other}" to = "{one}"'
+            )
+
+
+def _check_retention(commerce: timedelta, interactions: timedelta) -> None:
+    for name, kept in (("commerce", commerce), ("interactions", interactions)):
+        if not _SHORTEST <= kept <= _LONGEST:
+            raise TopologyError(f"retention.{name} must be between 1d and 3660d")
+    if interactions > commerce:
+        raise TopologyError("retention.interactions is longer than retention.commerce: the books outlive the clicks")

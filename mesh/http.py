@@ -1,0 +1,114 @@
+"""HTTP: what every HTTP service answers alike: problems (RFC 9457), health, metrics, security headers.
+
+    Litestar([..., *http.health(mesh)], **http.shared(mesh))
+
+Imported only where an app is built: it brings Litestar with it.
+"""
+
+import asyncio
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar import MediaType, Request, Response, get
+from litestar.datastructures import ResponseHeader
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from mesh.errors import InvalidKey, MeshError, Unavailable
+from mesh.event import declaration
+from mesh.events.mesh import MeshHeartbeat
+from mesh.mesh import Mesh
+from mesh.subjects import subject
+from mesh.telemetry import log
+
+STRICT = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+"""The Content-Security-Policy of every answer that does not bring its own."""
+
+_SECURITY = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+READY_WITHIN = timedelta(seconds=2)
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """A refusal that says what to do (RFC 9457)."""
+
+    title: str
+    status: int
+    detail: str
+
+
+def problem(status: int, detail: str, *, headers: dict[str, str] | None = None) -> Response[bytes]:
+    """An `application/problem+json` answer."""
+    body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail)
+    return Response(
+        msgspec.json.encode(body),
+        status_code=status,
+        media_type="application/problem+json",
+        headers={**_SECURITY, "Content-Security-Policy": STRICT, **(headers or {})},
+    )
+
+
+def retry_later(status: int, detail: str, *, seconds: float) -> Response[bytes]:
+    """A 429 or 503 with `Retry-After` in whole seconds (RFC 9110, 10.2.3)."""
+    return problem(status, detail, headers={"Retry-After": str(max(1, -(-int(seconds * 1000) // 1000)))})
+
+
+def shared(mesh: Mesh, *, policy: str = STRICT) -> dict[str, Any]:
+    """Keyword arguments of `Litestar` that all services share."""
+    return {
+        "openapi_config": None,
+        "logging_config": None,
+        "exception_handlers": {HTTPException: _refused, MeshError: _mesh_error, Exception: _broken},
+        "response_headers": security_headers(policy),
+        "tags": [mesh.service],
+    }
+
+
+def security_headers(policy: str = STRICT) -> list[ResponseHeader]:
+    """Headers that keep a browser from doing more with an answer than it was meant for."""
+    told = {"Content-Security-Policy": policy, **_SECURITY}
+    return [ResponseHeader(name=name, value=value) for name, value in told.items()]
+
+
+def health(mesh: Mesh) -> list[HTTPRouteHandler]:
+    """`/healthz` (this process runs), `/readyz` (JetStream answers it), `/metrics` (Prometheus)."""
+
+    @get("/healthz", media_type=MediaType.TEXT)
+    async def tell_alive() -> str:
+        return "ok\n"
+
+    @get("/readyz", media_type=MediaType.TEXT)
+    async def tell_ready() -> Response[Any]:
+        at = subject(mesh.region, declaration(MeshHeartbeat), mesh.region)
+        try:
+            async with asyncio.timeout(READY_WITHIN.total_seconds()):
+                await mesh.broker.last(f"COMMERCE_{mesh.region}", at)
+        except (MeshError, TimeoutError) as error:
+            return retry_later(503, f"JetStream of {mesh.region} does not answer: {error}", seconds=1)
+        return Response("ok\n", media_type=MediaType.TEXT)
+
+    @get("/metrics")
+    async def tell_metrics() -> Response[bytes]:
+        return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return [tell_alive, tell_ready, tell_metrics]
+
+
+def _refused(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    return problem(error.status_code, error.detail, headers=error.headers)
+
+
+def _mesh_error(request: Request[Any, Any, Any], error: MeshError) -> Response[bytes]:
+    if isinstance(error, Unavailable):
+        return retry_later(503, f"not stored, try again: {error}", seconds=1)
+    if isinstance(error, InvalidKey):
+        return problem(400, str(error))
+    return _broken(request, error)
+
+
+def _broken(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    log.error("request failed", path=request.url.path, exc_info=error)
+    return problem(500, "something is wrong here, not with your request; it was logged")

@@ -1,0 +1,176 @@
+"""The gateway's HTTP interface: `POST /v1/events`, the live offers of a visitor, and its documentation."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Request, Response, get, post
+from litestar.config.cors import CORSConfig
+from litestar.exceptions import HTTPException
+from litestar.params import Parameter
+from litestar.response import Stream
+from prometheus_client import Counter
+
+from mesh import Mesh, http, settings
+from mesh.subjects import token
+from mesh.telemetry import child_trace
+from services.gateway.documentation import pages
+from services.gateway.intake import MOST_BYTES, MOST_EVENTS, IntakeSettings, Rejected, judge, open_request
+from services.gateway.keys import KeySettings, WriteKeys, bearer
+from services.gateway.live import Board, LiveSettings
+from services.gateway.rates import Rate, RateSettings, client_address
+from services.gateway.rules import Wrong
+from services.gateway.storing import Store, StoreSettings
+
+EVENTS = Counter("cartmesh_gateway_events_total", "Storefront events, by what became of them.", ["outcome"])
+
+
+class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """CARTMESH_CORS_ORIGINS: the origins whose pages may call, separated by commas; `*` for all."""
+
+    cors_origins: tuple[str, ...] = ()
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a request's events. Duplicates count as accepted: they are stored, once."""
+
+    accepted: int
+    duplicates: int
+    rejected: list[Rejected]
+
+
+class Door:
+    """Who may come in, and how often."""
+
+    def __init__(self, keys: WriteKeys, rates: RateSettings) -> None:
+        self._keys, self._proxies = keys, rates.trusted_proxies
+        self._by_key, self._by_address = Rate(rates.key_rate), Rate(rates.address_rate)
+
+    def scope(self, request: Request[Any, Any, Any], key: str | None) -> str:
+        """The scope of the request's write key. Raises 401."""
+        scope = self._keys.scope(key)
+        if scope is None:
+            self.admit(request, None, 1)
+            raise HTTPException(
+                "say `Authorization: Bearer <write key>`; the gateway's keys are its setting CARTMESH_WRITE_KEYS",
+                status_code=401,
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        return scope
+
+    def admit(self, request: Request[Any, Any, Any], scope: str | None, count: int) -> None:
+        """Take `count` from the allowances. Raises 429."""
+        peer = request.client.host if request.client else "unknown"
+        address = client_address(peer, request.headers.get("x-forwarded-for"), self._proxies)
+        wait = self._by_address.take(address, count)
+        if not wait and scope is not None:
+            wait = self._by_key.take(scope, count)
+        if wait:
+            raise HTTPException(
+                f"too many events at once; the next {count} are welcome in {wait:.1f} s",
+                status_code=429,
+                headers={"Retry-After": str(int(wait) + 1)},
+            )
+
+
+def build(mesh: Mesh, board: Board) -> Litestar:
+    """The app; settings are read from the environment here, once."""
+    cors = settings.read(HttpSettings).cors_origins
+    door = Door(WriteKeys(settings.read(KeySettings).write_keys), settings.read(RateSettings))
+    store = Store(mesh, settings.read(StoreSettings))
+    return Litestar(
+        [
+            _events(door, store, settings.read(IntakeSettings)),
+            _offers(door, board, settings.read(LiveSettings)),
+            *pages(),
+            *http.health(mesh),
+        ],
+        cors_config=CORSConfig(
+            allow_origins=list(cors),
+            allow_methods=["GET", "POST", "OPTIONS"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "traceparent"],
+            expose_headers=["Retry-After"],
+        )
+        if cors
+        else None,
+        request_max_body_size=MOST_BYTES,
+        **http.shared(mesh),
+    )
+
+
+def _events(door: Door, store: Store, intake: IntakeSettings):  # noqa: ANN202  a route handler
+    encode = msgspec.json.Encoder().encode
+
+    @post("/v1/events", status_code=202)
+    async def take_events(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Store a storefront's events; the answer comes once JetStream has acknowledged them."""
+        scope = door.scope(request, bearer(request.headers.get("authorization")))
+        raw_events = await _open(request)
+        door.admit(request, scope, max(1, len(raw_events)))
+        received = datetime.now(UTC)
+        arrivals, rejected, repeated = judge(raw_events, received, intake)
+        trace = request.headers.get("traceparent")
+        kept = await store.keep_all(
+            arrivals, scope=scope, received=received, traceparent=child_trace(trace) if trace else None
+        )
+        duplicates, accepted = repeated, repeated
+        for arrival in arrivals:
+            match kept[arrival.index]:
+                case Wrong(path=path, reason=reason):
+                    rejected.append(Rejected(index=arrival.index, id=arrival.id, path=path, reason=reason))
+                case outcome:
+                    accepted += 1
+                    duplicates += outcome == "duplicate"
+        rejected.sort(key=lambda refused: refused.index)
+        EVENTS.labels("accepted").inc(accepted - duplicates)
+        EVENTS.labels("duplicate").inc(duplicates)
+        EVENTS.labels("rejected").inc(len(rejected))
+        verdict = Verdict(accepted=accepted, duplicates=duplicates, rejected=rejected)
+        return Response(encode(verdict), status_code=202, media_type="application/json")
+
+    return take_events
+
+
+async def _open(request: Request[Any, Any, Any]) -> list[msgspec.Raw]:
+    """The raw events. Raises 400 and 413."""
+    try:
+        body = await request.body()
+    except HTTPException as error:
+        if error.status_code != 413:
+            raise
+        raise HTTPException("the body is over 1 MiB: send several requests", status_code=413) from None
+    try:
+        raw_events = open_request(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise HTTPException(f'the body must be {{"events": [...]}} in JSON: {error}', status_code=400) from None
+    if len(raw_events) > MOST_EVENTS:
+        raise HTTPException(
+            f"at most {MOST_EVENTS} events in a request, not {len(raw_events)}: send several", status_code=413
+        )
+    return raw_events
+
+
+def _offers(door: Door, board: Board, live: LiveSettings):  # noqa: ANN202  a route handler
+    @get("/v1/visitors/{visitor_id:str}/offers/live")
+    async def stream_offers(
+        request: Request[Any, Any, Any],
+        visitor_id: str,
+        key: str | None = None,
+        last_event_id: str | None = Parameter(header="Last-Event-ID", default=None),
+    ) -> Stream:
+        """A visitor's live offer now and each one to come. Browsers' EventSource has no headers: `?key=` is taken too."""
+        scope = door.scope(request, bearer(request.headers.get("authorization")) or key)
+        door.admit(request, scope, 1)
+        token(visitor_id, "visitor_id")
+        if board.open >= live.live_pages or board.pages_of(visitor_id) >= live.live_pages_each:
+            raise HTTPException("too many pages are open", status_code=429, headers={"Retry-After": "30"})
+        behind = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else None
+        stream: AsyncIterator[bytes] = board.stream(visitor_id, behind=behind, heartbeat=live.live_heartbeat)
+        return Stream(
+            stream,
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    return stream_offers

@@ -1,0 +1,171 @@
+"""Documentation: the OpenAPI description, derived from the events, and Swagger UI to read it, without the internet."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from litestar import MediaType, Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.static_files import create_static_files_router
+
+from mesh.http import STRICT, Problem
+from services.gateway.intake import KINDS, MOST_EVENTS, Head, Rejected
+
+STATIC = Path(__file__).parent / "static"
+RELAXED = STRICT.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+"""Swagger UI sets inline styles; only its page may."""
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Cartmesh gateway</title>
+<link rel="icon" href="/docs/static/swagger-ui/favicon-32x32.png">
+<link rel="stylesheet" href="/docs/static/swagger-ui/swagger-ui.css"></head>
+<body><div id="swagger-ui"></div>
+<script src="/docs/static/swagger-ui/swagger-ui-bundle.js"></script>
+<script src="/docs/static/docs.js"></script>
+</body></html>
+"""
+_REF = "#/components/schemas/{name}"
+
+
+def pages() -> list[Any]:
+    """`/docs`, `/docs/openapi.json` and the files they need."""
+
+    @get("/docs", media_type=MediaType.HTML)
+    async def show_docs() -> Response[str]:
+        return Response(PAGE, headers={"Content-Security-Policy": RELAXED}, media_type=MediaType.HTML)
+
+    @get("/docs/openapi.json")
+    async def show_openapi() -> Response[bytes]:
+        return Response(msgspec.json.encode(openapi()), media_type="application/json")
+
+    files = create_static_files_router(path="/docs/static", directories=[STATIC])
+    handlers: list[HTTPRouteHandler] = [show_docs, show_openapi]
+    return [*handlers, files]
+
+
+@cache
+def openapi() -> dict[str, Any]:
+    """The OpenAPI 3.1 document."""
+    (head, *kinds, _, _), schemas = msgspec.json.schema_components(
+        [Head, *KINDS.values(), Rejected, Problem], ref_template=_REF
+    )
+    variants = []
+    for (name, kind), schema in zip(KINDS.items(), kinds, strict=True):
+        schemas[f"Posted{kind.__name__}"] = {
+            "title": name,
+            "allOf": [head, schema, {"type": "object", "properties": {"type": {"const": name}}}],
+        }
+        variants.append({"$ref": _REF.format(name=f"Posted{kind.__name__}")})
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Cartmesh gateway",
+            "version": "1",
+            "description": "Tell the mesh what shoppers do; show them the offers it decides on.",
+        },
+        "paths": {
+            "/v1/events": {"post": _post_events(variants)},
+            "/v1/visitors/{visitor_id}/offers/live": {"get": _get_offers()},
+            **{path: {"get": _plain(words)} for path, words in _HEALTH.items()},
+        },
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"write_key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+_HEALTH = {
+    "/healthz": "The process runs",
+    "/readyz": "JetStream answers; 503 while it does not",
+    "/metrics": "Prometheus metrics",
+}
+
+
+def _post_events(variants: list[dict[str, str]]) -> dict[str, Any]:
+    events = {"type": "array", "maxItems": MOST_EVENTS, "items": {"oneOf": variants}}
+    return {
+        "summary": "Store events",
+        "description": "Answers 202 only once JetStream has acknowledged every accepted event. "
+        "Each bad event is rejected by itself. Sending the same events again, with the same ids, is always safe.",
+        "security": [{"write_key": []}],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"type": "object", "required": ["events"], "properties": {"events": events}},
+                    "example": {"events": [_EXAMPLE]},
+                }
+            },
+        },
+        "responses": {
+            "202": {
+                "description": "Stored, but for those rejected",
+                "content": {"application/json": {"schema": _VERDICT}},
+            },
+            **{str(status): _problem(words, wait=status in (429, 503)) for status, words in _REFUSALS.items()},
+        },
+    }
+
+
+_REFUSALS = {
+    400: "Not JSON, or not a list of events",
+    401: "No valid write key",
+    413: "Over 1 MiB or 500 events",
+    429: "Too many events at once",
+    503: "JetStream cannot take them now; send the same again",
+}
+_VERDICT = {
+    "type": "object",
+    "required": ["accepted", "duplicates", "rejected"],
+    "properties": {
+        "accepted": {"type": "integer", "description": "stored, among them those that had been stored before"},
+        "duplicates": {"type": "integer", "description": "of the accepted, those stored before"},
+        "rejected": {"type": "array", "items": {"$ref": _REF.format(name="Rejected")}},
+    },
+}
+_EXAMPLE = {
+    "id": "evt-1",
+    "type": "cart_updated",
+    "time": "2026-01-31T12:00:00Z",
+    "visitor_id": "visitor-1",
+    "cart_id": "cart-1",
+    "lines": [{"product_id": "sku-1", "quantity": 1, "price": {"amount": 1299, "currency": "EUR"}}],
+}
+
+
+def _get_offers() -> dict[str, Any]:
+    return {
+        "summary": "Live offers of a visitor",
+        "description": "Server-sent events: `offer` with a card to show, `withdrawn` once the visitor bought. "
+        "The id of an event is its place in the log; a browser that reconnects with Last-Event-ID is told "
+        "only what is newer. EventSource has no headers, so the write key is also taken as `key`.",
+        "security": [{"write_key": []}, {}],
+        "parameters": [
+            {"name": "visitor_id", "in": "path", "required": True, "schema": {"type": "string"}},
+            {"name": "key", "in": "query", "schema": {"type": "string"}},
+            {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"}},
+        ],
+        "responses": {
+            "200": {"description": "A stream", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+            "401": _problem(_REFUSALS[401]),
+            "429": _problem("Too many pages are open", wait=True),
+        },
+    }
+
+
+def _plain(words: str) -> dict[str, Any]:
+    return {
+        "summary": words,
+        "responses": {"200": {"description": words, "content": {"text/plain": {"schema": {"type": "string"}}}}},
+    }
+
+
+def _problem(words: str, *, wait: bool = False) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "description": words,
+        "content": {"application/problem+json": {"schema": {"$ref": _REF.format(name="Problem")}}},
+    }
+    if wait:
+        told["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
+    return told

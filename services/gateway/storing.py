@@ -1,0 +1,254 @@
+"""Storing: valid events become commits; each is stored, found to be stored already, or refused with a reason.
+
+Cart and order writes are one commit with their timer (decisions of section "the abandoned cart").
+An id is remembered by JetStream's duplicate window; events that come later than that are looked up.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from mesh import Cancel, Event, Mesh, Received, Timer, Unchanged
+from mesh.errors import Conflict, InvalidEvent, Unavailable
+from mesh.event import declaration, key_of
+from mesh.events.cart import CartConverted, CartIdle, CartUpdated
+from mesh.events.order import OrderPlaced
+from mesh.mesh import received as as_received
+from mesh.publish import Cause, Change, Draft, commit, plan
+from mesh.streams import INTERACTION_DOMAINS, stream_of
+from mesh.subjects import subject
+from services.gateway.intake import Arrival
+from services.gateway.rules import Wrong
+
+Kept = Literal["stored", "duplicate"]
+TRIES = 8
+LATE = timedelta(seconds=60)
+"""Older events may be retries from before the duplicate window (2 min), so they are looked up."""
+GRACE = timedelta(seconds=5)
+"""What an overdue cart is given, so that the order behind it in the same offline queue comes first."""
+
+
+class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How events are stored.
+
+    `abandon_after` is how long a cart is left alone until it counts as abandoned.
+    `store_patience` is how long a request waits for JetStream before it is answered 503.
+    `commits_at_once` bounds atomic batches in flight (the server refuses more than 50 per stream
+    from all writers); `events_at_once` bounds what waits in this process before 503.
+    """
+
+    abandon_after: timedelta = timedelta(minutes=30)
+    store_patience: timedelta = timedelta(seconds=10)
+    commits_at_once: int = 24
+    events_at_once: int = 20_000
+
+
+@dataclass
+class Lookup:
+    """What was stored before of the late events of one request, read once per subject."""
+
+    mesh: Mesh
+    found: dict[str, asyncio.Task[dict[str, Received]]] = field(default_factory=dict)
+
+    async def stored(self, happened: Event, id_: str) -> Received | None:
+        """The event of the same kind and key that has this id, or None."""
+        told = declaration(type(happened))
+        at = subject(self.mesh.region, told, key_of(happened))
+        if at not in self.found:
+            self.found[at] = asyncio.ensure_future(_all_of(self.mesh, stream_of(told, self.mesh.region), at))
+        return (await self.found[at]).get(id_)
+
+
+class Store:
+    """The gateway's writing hand. `keep` returns once an event is acknowledged by JetStream."""
+
+    def __init__(self, mesh: Mesh, settings: StoreSettings) -> None:
+        self._mesh, self._settings = mesh, settings
+        self._commits = asyncio.Semaphore(settings.commits_at_once)
+        self._waiting = 0
+
+    async def keep_all(
+        self, arrivals: list[Arrival], *, scope: str, received: datetime, traceparent: str | None = None
+    ) -> dict[int, Kept | Wrong]:
+        """What became of each event, by its index.
+
+        Events of one cart, order or person keep their order; all others are stored side by side.
+        Raises Unavailable when some could not be stored: the same request again is then safe.
+        """
+        if self._waiting + len(arrivals) > self._settings.events_at_once:
+            raise Unavailable("too many events are waiting to be stored")
+        self._waiting += len(arrivals)
+        try:
+            return await self._keep_all(arrivals, _Visit(Lookup(self._mesh), scope, received, traceparent))
+        finally:
+            self._waiting -= len(arrivals)
+
+    async def _keep_all(self, arrivals: list[Arrival], visit: "_Visit") -> dict[int, Kept | Wrong]:
+        chains: dict[object, list[Arrival]] = {}
+        for arrival in arrivals:
+            chains.setdefault(_chain(arrival), []).append(arrival)
+        kept: dict[int, Kept | Wrong] = {}
+
+        async def follow(chain: list[Arrival]) -> None:
+            for arrival in chain:
+                try:
+                    kept[arrival.index] = await self._keep(arrival, visit)
+                except Wrong as wrong:
+                    kept[arrival.index] = wrong
+
+        await _all(follow(chain) for chain in chains.values())
+        return kept
+
+    async def _keep(self, arrival: Arrival, visit: "_Visit") -> Kept:
+        id_ = f"{visit.scope}-{arrival.id}"
+        late = visit.received - arrival.time > LATE
+        if late and (known := await visit.lookup.stored(arrival.event, id_)):
+            return _same(arrival, known)
+        match arrival.event:
+            case CartUpdated() as updated:
+                return await self._keep_cart(updated, arrival, id_, visit, late=late)
+            case OrderPlaced() as placed:
+                return await self._keep_order(placed, arrival, id_, visit)
+            case happened:
+                return await self._keep_alone(happened, arrival, id_, visit)
+
+    async def _keep_alone(self, happened: Event, arrival: Arrival, id_: str, visit: "_Visit") -> Kept:
+        stored = await self._commit([_draft(arrival, id_)], id_, visit)
+        if not stored.duplicate:
+            return "stored"
+        stream = stream_of(declaration(type(happened)), self._mesh.region)
+        message = await self._mesh.broker.get(stream, stored.sequence) if stored.sequence else None
+        if message is None:
+            return _same(arrival, await self._recall(happened, id_))
+        try:
+            return _same(arrival, as_received(message))
+        except InvalidEvent:
+            raise _taken() from None
+
+    async def _keep_cart(
+        self, updated: CartUpdated, arrival: Arrival, id_: str, visit: "_Visit", *, late: bool
+    ) -> Kept:
+        """The update and its idle timer in one commit. An emptied cart cancels the timer.
+
+        An update that is older than the newest one changes nothing about the timer.
+        """
+        idle = (
+            Timer(CartIdle(cart_id=updated.cart_id, update_id=id_), self._idle_at(arrival.time, visit.received))
+            if updated.lines
+            else Cancel(CartIdle, updated.cart_id)
+        )
+        changes: list[Change] = [_draft(arrival, id_), idle]
+        for _ in range(TRIES):
+            if late or not updated.lines:
+                newest = await self._mesh.last(CartUpdated, updated.cart_id)
+                outdated = newest is not None and newest.time > arrival.time
+                unchanged = Unchanged(CartUpdated, updated.cart_id, newest.sequence if newest else 0)
+                changes = [_draft(arrival, id_), unchanged, *([] if outdated else [idle])]
+            try:
+                stored = await self._commit(changes, id_, visit)
+            except Conflict:
+                continue
+            return _same(arrival, await self._recall(updated, id_)) if stored.duplicate else "stored"
+        raise Unavailable(f"cart {updated.cart_id} changes too fast")
+
+    async def _keep_order(self, placed: OrderPlaced, arrival: Arrival, id_: str, visit: "_Visit") -> Kept:
+        """The order, its cart's end and the end of the cart's timer in one commit; an order id is placed once for ever."""
+        changes: list[Change] = [_draft(arrival, id_), Unchanged(OrderPlaced, placed.order_id, 0)]
+        if placed.cart_id is not None:
+            converted = CartConverted(cart_id=placed.cart_id, order_id=placed.order_id, visitor_id=placed.visitor_id)
+            changes += [Draft(event=converted, time=arrival.time), Cancel(CartIdle, placed.cart_id)]
+        try:
+            stored = await self._commit(changes, id_, visit)
+        except Conflict:
+            earlier = await self._mesh.last(OrderPlaced, placed.order_id)
+            if earlier is None:
+                raise Unavailable(f"order {placed.order_id} is being stored by another request") from None
+            if earlier.id != id_:
+                raise Wrong("$.order_id", "this order was placed before, by an event with another id") from None
+            return _same(arrival, earlier)
+        return _same(arrival, await self._recall(placed, id_)) if stored.duplicate else "stored"
+
+    async def _commit(self, changes: list[Change], id_: str, visit: "_Visit"):  # noqa: ANN202  Stored
+        made = plan(changes, region=self._mesh.region, cause=visit.cause(id_))
+        books = f"COMMERCE_{self._mesh.region}"
+        patience = self._settings.store_patience
+        if len(made.books) > 1:
+            async with self._commits:
+                return (await commit(self._mesh.broker, made, books=books, patience=patience))[0]
+        return (await commit(self._mesh.broker, made, books=books, patience=patience))[0]
+
+    async def _recall(self, happened: Event, id_: str) -> Received | None:
+        """The stored event with this id; None when the id belongs to an event of another kind or key."""
+        newest = await self._mesh.last(type(happened), key_of(happened))
+        if newest and newest.id == id_:
+            return newest
+        for pause in (0.0, 0.1, 0.3):  # a follower may answer that has not applied the newest yet
+            await asyncio.sleep(pause)
+            if found := await Lookup(self._mesh).stored(happened, id_):
+                return found
+        return None
+
+    def _idle_at(self, happened: datetime, received: datetime) -> datetime:
+        """When a cart counts as left: by the server's clock, earlier by the time its update was under way."""
+        after = self._settings.abandon_after
+        age = max(received - happened, timedelta(0))
+        return received + max(after - age, min(after, GRACE))
+
+
+@dataclass(frozen=True)
+class _Visit:
+    """What the events of one request have in common."""
+
+    lookup: Lookup
+    scope: str
+    received: datetime
+    traceparent: str | None
+
+    def cause(self, id_: str) -> Cause:
+        return Cause(id=id_, source="gateway", traceparent=self.traceparent)
+
+
+def _chain(arrival: Arrival) -> object:
+    happened = arrival.event
+    told = declaration(type(happened))
+    if told.domain in INTERACTION_DOMAINS:
+        return arrival.index
+    if isinstance(happened, OrderPlaced) and happened.cart_id is not None:
+        return "cart", happened.cart_id
+    return told.domain, key_of(happened)
+
+
+def _draft(arrival: Arrival, id_: str) -> Draft:
+    return Draft(event=arrival.event, id=id_, time=arrival.time)
+
+
+def _same(arrival: Arrival, known: Received | None) -> Kept:
+    if known is None or known.event != arrival.event or known.time != arrival.time:
+        raise _taken()
+    return "duplicate"
+
+
+def _taken() -> Wrong:
+    return Wrong("$.id", "this id was used before for an event with another body; a new event needs a new id")
+
+
+async def _all_of(mesh: Mesh, stream: str, at: str) -> dict[str, Received]:
+    found = {}
+    async for message in mesh.broker.read(stream, [at]):
+        try:
+            known = as_received(message)
+        except InvalidEvent:
+            continue  # parked where it was consumed
+        found[known.id] = known
+    return found
+
+
+async def _all(work: Iterable[Awaitable[None]]) -> None:
+    """Finish everything, then raise the first error: what could be stored is stored."""
+    for outcome in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome

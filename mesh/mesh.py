@@ -15,7 +15,7 @@ from mesh.events.mesh import MeshHeartbeat
 from mesh.history import History
 from mesh.publish import Cause, Change, anew, commit, plan
 from mesh.state import Objects, State
-from mesh.streams import Bucket, Shelf, mesh_stream, stream_of
+from mesh.streams import INTERACTION_DOMAINS, Bucket, Shelf, mesh_stream, stream_of
 from mesh.subjects import every, story, subject
 
 T = TypeVar("T")
@@ -49,13 +49,15 @@ class Mesh:
 
     async def history(self, key: str, *domains: str) -> History:
         """All that happened to `key` in these domains here, oldest first. May miss the newest: see `Unchanged`."""
+        books, interactions = f"COMMERCE_{self.region}", f"INTERACTIONS_{self.region}"
         patterns = [
-            story(self.region, domain, key, root=root)
+            (interactions if domain in INTERACTION_DOMAINS and root == "ev" else books, domain, root)
             for domain in domains
             for root in sorted({told.root for told in declared() if told.domain == domain})
         ]
-        books = f"COMMERCE_{self.region}"
-        found = await asyncio.gather(*(self._collect(books, pattern) for pattern in patterns))
+        found = await asyncio.gather(
+            *(self._collect(stream, story(self.region, domain, key, root=root)) for stream, domain, root in patterns)
+        )
         return History(key, tuple(sorted((r for part in found for r in part), key=lambda r: r.sequence)))
 
     async def last(self, kind: type[E], key: str) -> Received[E] | None:

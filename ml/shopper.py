@@ -1,0 +1,107 @@
+"""A shopper: one visitor's newest steps, and the features that follow from them."""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+
+from ml.features import Feature, catalogue
+from ml.steps import Step, Unfolding
+
+MOST_STEPS = 120
+"""Steps kept per shopper, so that a late one can be put in its place; counts go on beyond that."""
+MOST_SESSIONS = 8
+
+
+class Portrait:
+    """All features of one visitor, learned step by step in time order."""
+
+    __slots__ = ("last", "sessions", "unfolding", "visitor")
+
+    def __init__(self) -> None:
+        self.visitor: list[Feature] = [kind() for kind in catalogue() if kind.scope == "visitor"]
+        self.sessions: dict[str, list[Feature]] = {}
+        self.unfolding = Unfolding()
+        self.last = 0.0
+
+    def update(self, step: Step) -> None:
+        """Learn the next step, as the mesh told it."""
+        for unfolded in self.unfolding.unfold(step):
+            self.learn(unfolded)
+
+    def learn(self, step: Step) -> None:
+        """Learn the next unfolded step."""
+        self.last = step.at
+        for feature in self.visitor:
+            feature.update(step)
+        for feature in self._session(step.session):
+            feature.update(step)
+
+    def vector(self, now: float, session: str) -> list[float]:
+        """All features at `now` in the order of `features.names()`; `now` before the newest step counts as then."""
+        now = max(now, self.last)
+        own, visitor = iter(self._session(session)), iter(self.visitor)
+        return [float(next(own if kind.scope == "session" else visitor).value(now)) for kind in catalogue()]
+
+    def _session(self, session: str) -> list[Feature]:
+        found = self.sessions.get(session)
+        if found is None:
+            if len(self.sessions) >= MOST_SESSIONS:
+                del self.sessions[next(iter(self.sessions))]
+            found = self.sessions[session] = [kind() for kind in catalogue() if kind.scope == "session"]
+        return found
+
+
+class Shopper:
+    """One visitor's steps in time order. Learning the same step twice changes nothing."""
+
+    __slots__ = ("_portrait", "known", "steps")
+
+    def __init__(self, steps: Iterable[Step] = ()) -> None:
+        self.steps: list[Step] = []
+        self.known: set[str] = set()
+        self._portrait: Portrait | None = None
+        for step in sorted(steps):
+            self.learn(step)
+
+    def learn(self, step: Step) -> bool:
+        """Put a step in its place; False when it was known or is older than everything that is kept."""
+        if step.id in self.known:
+            return False
+        place = (step.at, step.id)
+        if not self.steps or place > (self.steps[-1].at, self.steps[-1].id):
+            self.steps.append(step)
+            if self._portrait is not None:
+                self._portrait.update(step)
+        elif len(self.steps) >= MOST_STEPS and place < (self.steps[0].at, self.steps[0].id):
+            return False
+        else:
+            self.steps.insert(bisect_left(self.steps, place, key=lambda kept: (kept.at, kept.id)), step)
+            self._portrait = None
+        self.known.add(step.id)
+        if len(self.steps) > MOST_STEPS:
+            self.known.discard(self.steps.pop(0).id)
+        return True
+
+    def vector(self, now: float, session: str) -> list[float]:
+        """All features at `now` in the order of `features.names()`."""
+        if self._portrait is None:
+            self._portrait = Portrait()
+            for step in self.steps:
+                self._portrait.update(step)
+        return self._portrait.vector(now, session)
+
+    @property
+    def products(self) -> list[str]:
+        """Products viewed or carted, newest first, each once."""
+        seen = dict.fromkeys(product for step in reversed(self.steps) for product in _about(step))
+        return list(seen)
+
+    @property
+    def bought(self) -> set[str]:
+        """Products of the kept purchases."""
+        return {product for step in self.steps if step.kind == "purchase" for product in step.products}
+
+
+def _about(step: Step) -> tuple[str, ...]:
+    if step.kind == "purchase":
+        return ()
+    return (step.product,) if step.product is not None else step.products

@@ -1,0 +1,105 @@
+"""A step: one thing a shopper did, in the one form that features are computed from, whatever log it came from.
+
+An event of the mesh becomes one step without looking at any other (`step_of`); what a cart update means
+depends on the cart before it (`Unfolding`), and is worked out in time order.
+"""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from mesh.envelope import Received
+from mesh.event import Event, Money
+from mesh.events.cart import CartLine, CartUpdated
+from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
+from mesh.events.order import OrderPlaced
+
+Kind = Literal["view", "search", "checkout", "cart", "change", "purchase", "moment"]
+INTERACTIONS = (ProductViewed, ProductSearched, CheckoutStarted)
+PURCHASING = (CartUpdated, OrderPlaced)
+MOST_PRICE = 1e7
+"""Prices above this many major units are taken for mistakes, like negative ones, NaN and infinities."""
+
+
+class Step(NamedTuple):
+    """One step. `at` is seconds since 1970 UTC; `price` and `cart_value` are in major units.
+
+    `products` is the whole cart of a `cart` step before it is unfolded. Afterwards a product that joins
+    the cart is a `cart` step of its own and any other update of the cart is a `change`; `cart_lines` and
+    `cart_value` are the cart right after the step. A `moment` is no event: features are asked for then.
+    """
+
+    at: float
+    id: str
+    kind: Kind
+    session: str
+    product: str | None = None
+    price: float = 0.0
+    cart_lines: int = 0
+    cart_value: float = 0.0
+    device: str | None = None
+    referrer: str | None = None
+    products: tuple[str, ...] = ()
+
+
+def session_of(session: str | None, visitor: str, at: float) -> str:
+    """The session itself, or where the storefront named none, the visitor's day (UTC)."""
+    return session or f"{visitor}:{int(at // 86_400)}"
+
+
+def sane(price: float | None) -> float:
+    """A usable price in major units: 0 for None, NaN, infinities, negatives and absurdities."""
+    return price if price is not None and 0.0 <= price <= MOST_PRICE else 0.0
+
+
+def major(price: Money | None) -> float:
+    """Money in major units of its currency, 0 where there is none."""
+    return sane(float(price.decimal())) if price else 0.0
+
+
+def value_of(lines: tuple[CartLine, ...]) -> float:
+    """What the lines are worth together, in major units."""
+    return sum(major(line.price) * max(line.quantity, 0) for line in lines)
+
+
+def step_of(received: Received[Event]) -> Step:
+    """An event of the mesh as a step; ValueError for a kind that tells nothing about a shopper."""
+    happened, at, id_ = received.event, received.time.timestamp(), received.id
+    session = session_of(getattr(happened, "session_id", None), getattr(happened, "visitor_id", ""), at)
+    match happened:
+        case ProductViewed(product_id=product, price=price, device=device, referrer=referrer):
+            return Step(at, id_, "view", session, product, major(price), device=device, referrer=referrer)
+        case ProductSearched():
+            return Step(at, id_, "search", session)
+        case CheckoutStarted():
+            return Step(at, id_, "checkout", session)
+        case CartUpdated(lines=lines, device=device):
+            products = tuple(line.product_id for line in lines)
+            return Step(at, id_, "cart", session, None, 0.0, len(lines), value_of(lines), device, None, products)
+        case OrderPlaced(lines=lines):
+            return Step(at, id_, "purchase", session, products=tuple(line.product_id for line in lines))
+        case _:
+            raise ValueError(f"{type(happened).__name__} is no step of a shopper")
+
+
+class Unfolding:
+    """Turns one visitor's steps, given in time order, into those that features understand."""
+
+    __slots__ = ("carts",)
+
+    def __init__(self) -> None:
+        self.carts: dict[str, frozenset[str]] = {}
+
+    def unfold(self, step: Step) -> Iterator[Step]:
+        """One step per product that joined the cart, or the step itself."""
+        if step.kind == "purchase":
+            self.carts.pop(step.session, None)
+        if step.kind != "cart":
+            yield step
+            return
+        before = self.carts.get(step.session, frozenset())
+        joined = [product for product in dict.fromkeys(step.products) if product not in before]
+        self.carts[step.session] = frozenset(step.products)
+        if not joined:
+            yield step._replace(kind="change")
+        for product in joined:
+            yield step._replace(product=product)

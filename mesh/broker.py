@@ -118,6 +118,11 @@ class Broker(Protocol):
 
     region: str
 
+    @property
+    def connected(self) -> bool:
+        """Whether the connection stands right now."""
+        ...
+
     async def store(self, stream: str, message: Outgoing) -> Stored:
         """Store one message. Raises Conflict (expectation), Denied, Unavailable."""
         ...

@@ -140,7 +140,7 @@ class Connection:
             self._sweeper.cancel()
         try:
             await asyncio.wait_for(self.client.drain(), 12)
-        except (Error, OSError, TimeoutError, asyncio.TimeoutError):
+        except (Error, OSError, TimeoutError):
             await self.client.close()
         self.drained.set()
 

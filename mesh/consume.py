@@ -74,7 +74,7 @@ class Consumer:
         """Handle a parked message again. None when it succeeded, else why it did not."""
         try:
             await self._decide(received(message))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, the operator is told
             log.exception("redrive failed", durable=self.binding.durable)
             return f"{type(error).__name__}: {error}"
         return None
@@ -112,7 +112,7 @@ class Consumer:
             if given is not None:
                 await self._decide(given)
                 await self._done(message)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever a handler raises is retried or parked
             await self._failed(message, error)
         finally:
             self._held.pop(id(message), None)
@@ -144,7 +144,7 @@ class Consumer:
     async def _settle_batch(self, batch: list[tuple[Message, Received]]) -> None:
         try:
             await self._decide([given for _, given in batch])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever a handler raises is retried or parked
             if len(batch) == 1 or isinstance(error, Retry | Unavailable):
                 for message, _ in batch:
                     await self._failed(message, error)

@@ -84,6 +84,11 @@ class JetStreamBroker:
         login = Login(region=region, servers=tuple(servers), user=user, password=password, inbox_prefix=inbox_prefix)
         return cls(await Connection.open(login, name=name))
 
+    @property
+    def connected(self) -> bool:
+        """Whether the connection stands right now."""
+        return self.connection.client.is_connected
+
     # Storing
 
     async def store(self, stream: str, message: Outgoing) -> Stored:
@@ -355,7 +360,7 @@ class JetStreamBroker:
         async def respond(message: Msg) -> None:
             try:
                 await message.respond(await answer(message.data))
-            except Exception:
+            except Exception:  # the asker sees no answer, the log says why
                 log.exception("answer failed", subject=subject)
 
         await self.connection.client.subscribe(subject, queue=group, cb=respond)
@@ -399,7 +404,8 @@ def _read_message(reply: Msg) -> Message:
 
 def _parse_headers(raw: bytes) -> dict[str, str]:
     lines = raw.decode().split("\r\n")[1:]
-    return dict((name, value.strip()) for name, _, value in (line.partition(":") for line in lines) if name)
+    parted = (line.partition(":") for line in lines)
+    return {name: value.strip() for name, _, value in parted if name}
 
 
 def _is_removed(headers: dict[str, str]) -> bool:

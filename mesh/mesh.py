@@ -92,11 +92,11 @@ class Mesh:
         body: msgspec.Struct,
         answer: type[T],
         *,
-        timeout: timedelta = timedelta(seconds=2),
+        within: timedelta = timedelta(seconds=2),
     ) -> T:
         """Ask another service of this region and wait. Unavailable when it does not answer in time."""
         asked = f"rpc.{self.region}.{service}.{question}"
-        reply = await self.broker.request(asked, msgspec.json.encode(body), timeout=timeout.total_seconds())
+        reply = await self.broker.request(asked, msgspec.json.encode(body), timeout=within.total_seconds())
         return msgspec.json.decode(reply, type=answer)
 
     async def staleness(self) -> dict[str, timedelta | None]:

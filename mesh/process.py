@@ -20,9 +20,12 @@ class Process:
 
     @classmethod
     async def start(
-        cls, command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None
+        cls, command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None, speaks: bool = False
     ) -> "Process":
-        """Start a command with its output appended to `log`. On Linux the kernel ends it with its parent."""
+        """Start a command with its output appended to `log`. On Linux the kernel ends it with its parent.
+
+        With `speaks` only its errors go there, and what it prints is for `first_line`.
+        """
         libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
         def follow_the_parent() -> None:
@@ -33,7 +36,7 @@ class Process:
             child = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
+                stdout=asyncio.subprocess.PIPE if speaks else output,
                 stderr=output,
                 env=environment,
                 start_new_session=True,  # ctrl-c is for the parent, which ends its children in order
@@ -50,6 +53,18 @@ class Process:
     def ended(self) -> bool:
         """Whether it is over."""
         return self._child.returncode is not None
+
+    async def wait(self) -> int:
+        """Wait until it is over; its exit status."""
+        return await self._child.wait()
+
+    async def first_line(self) -> bytes:
+        """The first line it prints; empty when it ends without one. What follows is read and dropped."""
+        if self._child.stdout is None:
+            return b""
+        line = await self._child.stdout.readline()
+        self._drained = asyncio.create_task(self._child.stdout.read())
+        return line
 
     async def end(self, within: float = 10.0) -> None:
         """Ask it to end, and kill it when it does not."""

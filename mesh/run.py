@@ -83,7 +83,7 @@ class Running:
                     await self.mesh.commit(changes, cause)
             except Conflict:
                 continue  # another replica was first
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  the next tick comes whatever happened to this one
                 log.error("tick failed", service=tick.service, tick=tick.name, error=repr(error))
 
     def _answering(self, answer: Answer) -> Callable[[bytes], Awaitable[bytes]]:

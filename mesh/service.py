@@ -46,6 +46,7 @@ class Binding:
     since: timedelta | None = None
     new_only: bool = False
     wants_received: bool = False
+    projects: Bucket | None = None
 
     @property
     def name(self) -> str:
@@ -162,10 +163,13 @@ class Service:
         fanout: bool = False,
         since: timedelta | None = None,
         new_only: bool = False,
+        projects: Bucket | None = None,
     ) -> Callable[[F], F]:
         """Call the function for each of these events; with `batch` for up to that many at once.
 
         `reach="mesh"` hears every region's events. A batch waits at most `linger` to fill.
+        `projects` names the bucket that the function fills and does nothing else: `cartmesh rebuild` calls it
+        again for the whole log.
         Raises DeclarationError where the function's first parameter is not what it will be given.
         """
         for kind in kinds:
@@ -175,6 +179,11 @@ class Service:
 
         def bind(handler: F) -> F:
             first = _first_parameter(handler, self.name)
+            if projects is not None and (projects not in self.buckets or inspect.isasyncgenfunction(handler)):
+                raise DeclarationError(
+                    f"{self.name}.{handler.__name__} projects {projects.name}: it must be one of the service's buckets, "
+                    "and the function may not yield, or a rebuild would publish again"
+                )
             if batch is not None:
                 if get_origin(first) is not list:
                     raise DeclarationError(f"{self.name}.{handler.__name__} takes batches: annotate list[...]")
@@ -194,6 +203,7 @@ class Service:
                     since=since,
                     new_only=new_only,
                     wants_received=(get_origin(first) or first) is Received,
+                    projects=projects,
                 )
             )
             return handler

@@ -1,0 +1,57 @@
+"""Lobby: `cartmesh up` as people meet it: starts the mesh, prints where everything is, waits for ctrl-c."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from mesh.errors import TopologyError
+from mesh.run import until_asked_to_stop
+from mesh.telemetry import configure_logs
+from mesh.topology import Topology
+from mesh.up import Up
+
+
+def keep_up(
+    topology: Path,
+    regions: Sequence[str],
+    nodes: int | None,
+    directory: Path | None,
+    environment: Mapping[str, str],
+    urls: Mapping[str, str],
+) -> None:
+    """Keep a mesh up until SIGINT or SIGTERM, then drain it. TopologyError for unknown regions."""
+    configure_logs(level="WARNING")
+    whole = Topology.load(topology)
+    unknown = sorted(set(urls) - set(whole.names))
+    if unknown:
+        raise TopologyError(f"--url names {', '.join(unknown)}; {topology} has {', '.join(whole.names)}")
+    chosen = whole.only(*(regions or urls), nodes=nodes)
+    uvloop.run(_keep_up(Up(chosen, directory=directory, environment=environment, urls=urls)))
+
+
+async def _keep_up(mesh: Up) -> None:
+    console = Console()
+    with until_asked_to_stop() as stop:
+        console.print(f"starting {', '.join(mesh.topology.names)} ...")
+        async with mesh:
+            console.print(_addresses(mesh))
+            console.print(f"status: cartmesh status --servers {mesh.servers_file}", soft_wrap=True)
+            console.print("ctrl-c stops everything")
+            await stop.wait()
+            console.print("draining ...")
+    console.print("stopped")
+
+
+def _addresses(mesh: Up) -> Table:
+    table = Table("what", "where", title="cartmesh is up")
+    for region, services in mesh.urls.items():
+        for name, url in services.items():
+            table.add_row(f"{name} {region}", url)
+    for companion in mesh.companions.values():
+        for name, address in companion.addresses.items():
+            table.add_row(name, address)
+    table.add_row("logs and data", str(mesh.directory))
+    return table

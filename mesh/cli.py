@@ -28,7 +28,7 @@ def app() -> App:
     for found in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         try:
             bring = found.load()
-        except ImportError as error:
+        except (ImportError, AttributeError) as error:
             # One broken package must not take away the commands with which it can be looked into.
             sys.stderr.write(f"cartmesh: no commands of {found.name}: {error}\n")
         else:
@@ -43,3 +43,7 @@ def main() -> None:
     except MeshError as error:
         sys.stderr.write(f"cartmesh: {error}\n")
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

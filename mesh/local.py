@@ -12,14 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-import msgspec
-
 from mesh.access import Access, Servers
 from mesh.apply import Difference, api, apply
 from mesh.connection import Connection, Login
 from mesh.derive.servers import Address, Plan, server_config, users
 from mesh.errors import MeshError, TopologyError, Unavailable
 from mesh.link import Detour
+from mesh.monitor import is_healthy, page
 from mesh.ports import free_ports
 from mesh.process import Process
 from mesh.secrets import OPERATOR, Secrets
@@ -249,7 +248,7 @@ class LocalServers:
     async def _is_ready(self, region: str) -> bool:
         """Whether every running server of a region says it is healthy and JetStream has a leader."""
         for name in self.topology.region(region).servers:
-            if name in self._running and not await _healthy(self.plan.addresses[name].monitor):
+            if name in self._running and not await is_healthy(_LOOPBACK, self.plan.addresses[name].monitor):
                 return False
         answer = await api(await self.operator(region), "INFO", patience=1.0)
         return "error" not in answer
@@ -265,7 +264,7 @@ class LocalServers:
         return True
 
     async def _dialed(self, name: str, link: Link) -> bool:
-        leafs = (await _monitored(self.plan.addresses[name].monitor, "/leafz")).get("leafs") or []
+        leafs = (await page(_LOOPBACK, self.plan.addresses[name].monitor, "/leafz")).get("leafs") or []
         ports = {detour.port for detour in self._detours[link]}
         return any(leaf.get("port") in ports for leaf in leafs)
 
@@ -316,21 +315,3 @@ async def _accepts(process: Process, port: int) -> bool:
     _, writer = await asyncio.open_connection(_LOOPBACK, port)
     writer.close()
     return True
-
-
-async def _healthy(port: int) -> bool:
-    return (await _monitored(port, "/healthz")).get("status") == "ok"
-
-
-async def _monitored(port: int, path: str) -> dict:
-    """A page of a server's monitoring, as JSON (HTTP/1.0: the connection's end is the body's)."""
-    reader, writer = await asyncio.open_connection(_LOOPBACK, port)
-    try:
-        writer.write(f"GET {path} HTTP/1.0\r\nHost: {_LOOPBACK}\r\n\r\n".encode())
-        answer = await asyncio.wait_for(reader.read(), 2.0)
-    except TimeoutError:
-        raise OSError(f"port {port} does not answer {path}") from None
-    finally:
-        writer.close()
-    _, _, body = answer.partition(b"\r\n\r\n")
-    return msgspec.json.decode(body)

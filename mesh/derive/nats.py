@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from mesh.errors import DeclarationError
-from mesh.event import declared
+from mesh.event import Declaration, declared
 from mesh.service import Service
 from mesh.streams import (
     INTERACTION_DOMAINS,
@@ -103,6 +103,16 @@ def distinct(named: Iterable[Any]) -> list[Any]:
         if taken != one:
             raise DeclarationError(f"{one.name!r} is declared twice, differently: {taken} and {one}")
     return [found[name] for name in sorted(found)]
+
+
+def is_of_the_books(told: Declaration) -> bool:
+    """Whether an event is kept in `COMMERCE`, where commits and timers are."""
+    return told.personal or told.domain not in INTERACTION_DOMAINS
+
+
+def travels(told: Declaration) -> bool:
+    """Whether other regions get an event: those of the books that are not personal."""
+    return is_of_the_books(told) and not told.personal
 
 
 def stream_config(stream: Stream) -> Config:

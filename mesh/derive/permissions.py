@@ -1,12 +1,12 @@
 """Permissions: what each service's NATS user, and each link, may publish and hear; nothing else passes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mesh.access import inbox_of
-from mesh.event import Declaration, declaration
+from mesh.derive.nats import is_of_the_books
+from mesh.event import declaration
 from mesh.service import Service
-from mesh.streams import INTERACTION_DOMAINS, mesh_stream
+from mesh.streams import mesh_stream
 from mesh.subjects import every
 from mesh.topology import Link
 
@@ -73,7 +73,7 @@ def _sayings(service: Service, region: str) -> list[str]:
     for kind in service.publishes:
         told = declaration(kind)
         said.append(every(told, region=region))
-        if _is_of_the_books(told):
+        if is_of_the_books(told):
             said.append(f"timer.{region}.{told.domain}.{told.happening}.*")
     return said
 
@@ -135,12 +135,3 @@ def _shelf(name: str) -> tuple[str, ...]:
         f"$JS.API.STREAM.PURGE.{stream}",
         "$JS.API.STREAM.NAMES",
     )
-
-
-def _is_of_the_books(told: Declaration) -> bool:
-    return told.personal or told.domain not in INTERACTION_DOMAINS
-
-
-def users(services: Sequence[Service]) -> list[str]:
-    """The names of all services' users."""
-    return sorted(service.name for service in services)

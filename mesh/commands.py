@@ -1,0 +1,165 @@
+"""Commands `cartmesh mesh show | check | render | apply`."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cyclopts import App
+
+from mesh.access import Access, Servers
+from mesh.check import check, contracts
+from mesh.connection import Connection
+from mesh.discovery import discover
+from mesh.errors import DeclarationError, TopologyError
+from mesh.event import declared
+from mesh.render import FOLDER, committed, rendered, stale, write
+from mesh.secrets import OPERATOR
+from mesh.service import Service
+from mesh.topology import Topology
+
+FILE = Path("mesh.toml")
+
+
+def commands(app: App) -> None:
+    """Add the group `mesh`."""
+    group = App(name="mesh", help="The topology: what is declared, what is derived from it, what the servers hold.")
+    group.command(show)
+    group.command(check_declarations, name="check")
+    group.command(render)
+    group.command(apply_declarations, name="apply")
+    app.command(group)
+
+
+def show(*, file: Path = FILE) -> None:
+    """Show regions, links, streams, services, and who says what."""
+    from rich.console import Console  # noqa: PLC0415  only what shows needs it
+
+    from mesh.tables import tables  # noqa: PLC0415  the same
+
+    console = Console()
+    for table in tables(Topology.load(file), _services()):
+        console.print(table)
+
+
+def check_declarations(*, file: Path = FILE, folder: Path = FOLDER) -> None:
+    """Judge everything that is declared, without a server. Ends with 1 where something must not be deployed."""
+    topology, services = Topology.load(file), _services()
+    report = check(topology, services, committed(folder))
+    for warning in report.warnings:
+        _say(f"warning: {warning}")
+    for error in report.errors:
+        _say(f"error: {error}")
+    _say(
+        f"{len(topology.regions)} regions, {len(services)} services, {len(list(declared()))} events: "
+        f"{len(report.errors)} errors, {len(report.warnings)} warnings"
+    )
+    if report.errors:
+        sys.exit(1)
+
+
+def render(*, check: bool = False, unreleased: bool = False, file: Path = FILE, folder: Path = FOLDER) -> None:
+    """Write everything derived to the folder.
+
+    Parameters
+    ----------
+    check
+        Write nothing: say what is stale, and end with 1 if something is.
+    unreleased
+        Let an event change under the same version. Right only while nobody has stored any.
+    file
+        The topology.
+    folder
+        Where to.
+    """
+    files = rendered(Topology.load(file), _services())
+    if check:
+        _say_stale(stale(files, folder), folder)
+        return
+    if not unreleased and (broken := contracts(committed(folder))):
+        raise DeclarationError("\n".join(broken))
+    for path in write(files, folder):
+        _say(f"wrote {folder / path}" if path in files else f"removed {folder / path}")
+
+
+def _say_stale(paths: Sequence[str], folder: Path) -> None:
+    for path in paths:
+        _say(f"stale: {folder / path}")
+    if paths:
+        _say("run `make render` and commit what it wrote")
+        sys.exit(1)
+    _say(f"{folder} is fresh")
+
+
+def apply_declarations(
+    *,
+    region: Sequence[str] = (),
+    force: bool = False,
+    dry_run: bool = False,
+    servers: Path | None = None,
+    file: Path = FILE,
+) -> None:
+    """Bring the servers to what is declared and say what differed. Nothing is deleted without --force.
+
+    Parameters
+    ----------
+    region
+        Only these regions.
+    force
+        Delete streams and consumers that nobody declares, with all they hold.
+    dry_run
+        Only say what would be done.
+    servers
+        The `servers.json` of an embedded mesh; without it `CARTMESH_NATS_URL_<REGION>` (several with
+        commas) and `CARTMESH_NATS_PASSWORD_<REGION>` say where and how the operator connects.
+    file
+        The topology.
+    """
+    topology = Topology.load(file)
+    names = tuple(region) or topology.names
+    for name in names:
+        topology.region(name)
+    access = Access.read(servers) if servers else from_environment(names)
+    asyncio.run(_apply(topology, access, names, force=force, dry_run=dry_run))
+
+
+async def _apply(topology: Topology, access: Access, names: Sequence[str], *, force: bool, dry_run: bool) -> None:
+    from mesh.apply import apply  # noqa: PLC0415  the other commands need no server
+
+    connections: dict[str, Connection] = {}
+    try:
+        for name in names:
+            connections[name] = await Connection.open(access.login(name), name="cartmesh-apply")
+        differences = await apply(topology, _services(), connections, force=force, dry_run=dry_run)
+    finally:
+        for connection in connections.values():
+            await connection.drain()
+    for difference in differences:
+        _say(str(difference))
+    _say(f"{len(differences)} differences{' (nothing was done)' if dry_run else ''}")
+
+
+def from_environment(names: Sequence[str]) -> Access:
+    """Where the operator connects, from `CARTMESH_NATS_URL_<REGION>`; TopologyError names the missing variable."""
+    regions = {}
+    for name in names:
+        variable = f"CARTMESH_NATS_URL_{name.upper()}"
+        urls = [url.strip() for url in os.environ.get(variable, "").split(",") if url.strip()]
+        if not urls:
+            raise TopologyError(f"where are the servers of {name}? Set {variable}, or give --servers servers.json")
+        password = os.environ.get(f"CARTMESH_NATS_PASSWORD_{name.upper()}", "")
+        regions[name] = Servers(
+            urls={f"{name}-{index}": url for index, url in enumerate(urls, start=1)}, passwords={OPERATOR: password}
+        )
+    return Access(regions=regions)
+
+
+def _services() -> list[Service]:
+    import mesh.events  # noqa: F401, PLC0415  declares every event, also those that no service mentions
+
+    return discover()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")

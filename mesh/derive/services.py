@@ -1,0 +1,37 @@
+"""Services: what must run, in a form that any deployment tool can read."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mesh.event import declaration
+from mesh.service import Service
+
+
+def described(services: Sequence[Service]) -> dict[str, Any]:
+    """Service -> where it is, whether it serves HTTP, what it says, hears, answers, asks and keeps."""
+    return {service.name: _one(service) for service in services}
+
+
+def _one(service: Service) -> dict[str, Any]:
+    return {
+        "module": service.module,
+        "summary": service.summary,
+        "http": service.app is not None,
+        "says": [declaration(kind).type for kind in service.publishes],
+        "hears": [
+            {
+                "handler": binding.name,
+                "durable": None if binding.fanout else binding.durable,
+                "events": [declaration(kind).type for kind in binding.kinds],
+                "reach": binding.reach,
+                "batch": binding.batch,
+                "does": binding.summary,
+            }
+            for binding in service.bindings
+        ],
+        "ticks": {tick.name: tick.period.total_seconds() for tick in service.ticks},
+        "answers": [answer.name for answer in service.answered],
+        "asks": list(service.asks),
+        "buckets": [bucket.name for bucket in service.buckets],
+        "shelves": [shelf.name for shelf in service.shelves],
+    }

@@ -1,0 +1,88 @@
+"""Render: everything derived, as files. Nobody edits them; `stale` says which ones are not what they should be."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mesh.check import Committed
+from mesh.derive.asyncapi import asyncapi
+from mesh.derive.catalog import catalog
+from mesh.derive.nats import holdings
+from mesh.derive.permissions import link_permissions, service_permissions
+from mesh.derive.schemas import schemas
+from mesh.derive.servers import Address, Plan, server_config
+from mesh.derive.services import described
+from mesh.secrets import Placeholders
+from mesh.service import Service
+from mesh.topology import Topology
+
+FOLDER = Path("deploy/generated")
+
+
+def rendered(topology: Topology, services: Sequence[Service]) -> dict[str, str]:
+    """Path below the folder -> text."""
+    held = {name: holdings(topology, services, name) for name in topology.names}
+    consumers: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in topology.names}
+    for name, holding in held.items():
+        for (stream, durable), config in sorted(holding.consumers.items()):
+            consumers[name].setdefault(stream, {})[durable] = config
+    documents: dict[str, Any] = {
+        "streams.json": {name: holding.streams for name, holding in held.items()},
+        "consumers.json": consumers,
+        "permissions.json": _permissions(topology, services),
+        "schemas.json": schemas(),
+        "asyncapi.json": asyncapi(topology, services),
+        "services.json": described(services),
+    }
+    files = {path: json.dumps(document, indent=2, ensure_ascii=False) + "\n" for path, document in documents.items()}
+    files["catalog.md"] = "<!-- Do not edit: `make render` writes this. -->\n\n" + catalog(services)
+    files["README.md"] = "Do not edit: `make render` writes this folder from `mesh.toml` and the code.\n"
+    files |= {f"servers/{name}.conf": text for name, text in _servers(topology, services).items()}
+    return files
+
+
+def write(files: Mapping[str, str], folder: Path = FOLDER) -> list[str]:
+    """Make the folder hold these files and no others; returns the paths that changed."""
+    changed = stale(files, folder)
+    for path in changed:
+        target = folder / path
+        if path in files:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(files[path], encoding="utf-8")
+        else:
+            target.unlink()
+    return changed
+
+
+def stale(files: Mapping[str, str], folder: Path = FOLDER) -> list[str]:
+    """The paths in the folder that are missing, different or too many."""
+    there = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    differing = {path for path in files.keys() & there.keys() if there[path].read_text(encoding="utf-8") != files[path]}
+    return sorted(differing | (files.keys() ^ there.keys()))
+
+
+def committed(folder: Path = FOLDER) -> Committed:
+    """What was rendered before, for `check`."""
+    return Committed(schemas=_read(folder / "schemas.json"), consumers=_read(folder / "consumers.json"))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _permissions(topology: Topology, services: Sequence[Service]) -> dict[str, Any]:
+    users = {
+        name: {service.name: asdict(service_permissions(service, name)) for service in services}
+        for name in topology.names
+    }
+    return {"regions": users, "links": {link.name: asdict(link_permissions(link)) for link in topology.links}}
+
+
+def _servers(topology: Topology, services: Sequence[Service]) -> dict[str, str]:
+    names = [name for region in topology.regions for name in region.servers]
+    plan = Plan(addresses={name: Address(host=f"nats-{name}") for name in names})
+    secrets = Placeholders()
+    head = "# Do not edit: `make render` writes this. Passwords and links' URLs come from the environment.\n"
+    return {name: head + server_config(topology, services, name, plan, secrets) for name in names}

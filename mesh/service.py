@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from mesh.envelope import Received
@@ -250,11 +251,18 @@ class Service:
 
 
 def _first_parameter(handler: Callable[..., Any], service: str) -> Any:
-    hints = get_type_hints(handler)
+    hints = _parameter_hints(handler)
     names = list(inspect.signature(handler).parameters)
     if not names or names[0] not in hints:
         raise DeclarationError(f"{service}.{handler.__name__}: annotate its first parameter with what it takes")
     return hints[names[0]]
+
+
+def _parameter_hints(handler: Callable[..., Any]) -> dict[str, Any]:
+    """The parameters' types. The return type is left alone: an app's may only be imported for type checkers."""
+    annotated = {name: hint for name, hint in inspect.get_annotations(handler).items() if name != "return"}
+    shim = SimpleNamespace(__annotations__=annotated)
+    return get_type_hints(shim, globalns=getattr(handler, "__globals__", {}))
 
 
 def fill(handler: Callable[..., Any], provided: dict[type, Any], *, skip: int = 1) -> dict[str, Any]:
@@ -262,7 +270,7 @@ def fill(handler: Callable[..., Any], provided: dict[type, Any], *, skip: int = 
 
     DeclarationError names the parameter that nobody provides.
     """
-    hints = get_type_hints(handler)
+    hints = _parameter_hints(handler)
     filled = {}
     for name in list(inspect.signature(handler).parameters)[skip:]:
         wanted = get_origin(hints.get(name)) or hints.get(name)

@@ -159,7 +159,7 @@ def _offers(door: Door, board: Board, live: LiveSettings):  # noqa: ANN202  a ro
         key: str | None = None,
         last_event_id: str | None = Parameter(header="Last-Event-ID", default=None),
     ) -> Stream:
-        """A visitor's live offer now and each one to come. Browsers' EventSource has no headers: `?key=` is taken too."""
+        """A visitor's live offer now and each one to come. EventSource has no headers: `?key=` is taken too."""
         scope = door.scope(request, bearer(request.headers.get("authorization")) or key)
         door.admit(request, scope, 1)
         token(visitor_id, "visitor_id")

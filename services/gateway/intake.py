@@ -95,14 +95,16 @@ def judge(
     for index, raw in enumerate(raw_events):
         try:
             arrival = _judge_one(index, raw, earliest, latest)
-            first = arrivals.setdefault(arrival.id, arrival)
-            if first is not arrival:
-                if (first.event, first.time) != (arrival.event, arrival.time):
-                    raise Wrong("$.id", f"event {first.index} of this request has the same id and another body")
-                repeated += 1
+            repeated += _is_repeated(arrival, arrivals.setdefault(arrival.id, arrival))
         except Wrong as wrong:
             rejected.append(Rejected(index=index, id=_id_of(raw), path=wrong.path, reason=wrong.reason))
     return list(arrivals.values()), rejected, repeated
+
+
+def _is_repeated(arrival: Arrival, first: Arrival) -> bool:
+    if (first.event, first.time) != (arrival.event, arrival.time):
+        raise Wrong("$.id", f"event {first.index} of this request has the same id and another body")
+    return first is not arrival
 
 
 def _judge_one(index: int, raw: msgspec.Raw, earliest: datetime, latest: datetime) -> Arrival:

@@ -7,7 +7,7 @@ import msgspec
 
 
 class KeySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """CARTMESH_WRITE_KEYS: the storefronts' keys, separated by commas. They stand in web pages and allow writing only."""
+    """CARTMESH_WRITE_KEYS: the storefronts' keys, separated by commas. They are public and only allow writing."""
 
     write_keys: tuple[str, ...] = ("demo",)
 

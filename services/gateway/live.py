@@ -42,7 +42,7 @@ class Notice:
     shown: Shown
 
     def encode(self) -> bytes:
-        """https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream"""
+        """Its bytes: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream ."""
         return b"id: %d\nevent: %s\ndata: %s\n\n" % (self.id, self.name.encode(), msgspec.json.encode(self.shown))
 
 

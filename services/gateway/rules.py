@@ -27,7 +27,7 @@ _label = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _email = re.compile(rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_label}(?:\.{_label})+").fullmatch
 
 
-class Wrong(ValueError):
+class Wrong(ValueError):  # noqa: N818  a verdict on a field, as Bury is one on a message
     """A field breaks a rule: where (`path`) and why."""
 
     def __init__(self, path: str, reason: str) -> None:
@@ -85,22 +85,30 @@ def check(happened: Any) -> None:
 def _check_fields(value: Any, told: Fields, at: str) -> None:
     for name in told.ids:
         if (given := getattr(value, name)) is not None:
-            try:
-                token(given, name)
-            except InvalidKey as error:
-                raise Wrong(f"{at}.{name}", str(error)) from None
+            _check_id(given, name, at)
     for name, most in told.texts:
         if (given := getattr(value, name)) is not None:
-            if len(given) > most:
-                raise Wrong(f"{at}.{name}", f"at most {most} characters, not {len(given)}")
-            if _control(given):
-                raise Wrong(f"{at}.{name}", "no control characters")
+            _check_text(given, most, f"{at}.{name}")
     for name in told.money:
         if (given := getattr(value, name)) is not None:
             _check_money(given, f"{at}.{name}")
     for name in told.counts:
         if (given := getattr(value, name)) is not None and not 0 <= given <= MOST_MINOR_UNITS:
             raise Wrong(f"{at}.{name}", f"0 to {MOST_MINOR_UNITS}, not {given}")
+
+
+def _check_id(given: str, name: str, at: str) -> None:
+    try:
+        token(given, name)
+    except InvalidKey as error:
+        raise Wrong(f"{at}.{name}", str(error)) from None
+
+
+def _check_text(given: str, most: int, at: str) -> None:
+    if len(given) > most:
+        raise Wrong(at, f"at most {most} characters, not {len(given)}")
+    if _control(given):
+        raise Wrong(at, "no control characters")
 
 
 def _check_lines(lines: tuple[CartLine, ...]) -> None:

@@ -156,7 +156,7 @@ class Store:
         raise Unavailable(f"cart {updated.cart_id} changes too fast")
 
     async def _keep_order(self, placed: OrderPlaced, arrival: Arrival, id_: str, visit: "_Visit") -> Kept:
-        """The order, its cart's end and the end of the cart's timer in one commit; an order id is placed once for ever."""
+        """The order, its cart's and its timer's end in one commit. An order id is placed once for ever."""
         changes: list[Change] = [_draft(arrival, id_), Unchanged(OrderPlaced, placed.order_id, 0)]
         if placed.cart_id is not None:
             converted = CartConverted(cart_id=placed.cart_id, order_id=placed.order_id, visitor_id=placed.visitor_id)

@@ -1,0 +1,174 @@
+"""Knows every cart: which is left, which ends because its shopper bought elsewhere, which an offer won back."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from mesh import Cancel, History, Mesh, Received, Retry, Service, settings
+from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartIdle, CartRecovered, CartUpdated
+from mesh.events.customer import CustomerIdentified
+from mesh.events.offer import OfferSent
+from mesh.events.order import OrderPlaced
+from mesh.publish import Change, Draft
+from services.carts.fold import CartView, fold
+from services.carts.shoppers import SHOPPERS, Purchase, Shoppers
+from services.carts.view import CARTS, Views
+
+service = Service("carts", publishes=(CartAbandoned, CartClosed, CartRecovered), buckets=(CARTS, SHOPPERS))
+
+STALE_READ = timedelta(milliseconds=200)
+"""When to read again after a follower answered that has not applied what was just heard."""
+
+
+class CartSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`abandon_after`: as the gateway's. `attribution`: how long after an offer an order counts as won by it."""
+
+    abandon_after: timedelta = timedelta(minutes=30)
+    attribution: timedelta = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The settings as they were when the service started."""
+
+    settings: CartSettings
+
+
+@service.resource
+async def read_rules() -> AsyncIterator[Rules]:
+    """The settings."""
+    yield Rules(settings.read(CartSettings))
+
+
+@service.resource
+async def open_views(mesh: Mesh) -> AsyncIterator[Views]:
+    """The cart view's writer."""
+    yield Views(mesh)
+
+
+@service.on(CartIdle, concurrency=64)
+async def abandon_cart(received: Received[CartIdle], mesh: Mesh, rules: Rules) -> AsyncIterator[Change]:
+    """A filled cart that nobody touched since its timer was set is abandoned, unless its shopper bought elsewhere."""
+    idle = received.event
+    history = await mesh.history(idle.cart_id, "cart")
+    cart = fold(idle.cart_id, history)
+    if cart.status != "open" or not _is_due(cart, history, idle, rules.settings.abandon_after):
+        return
+    shoppers = Shoppers(mesh)
+    await shoppers.add_cart(cart.cart_id, cart.visitor_id, cart.customer_id)
+    customer_id = await shoppers.customer_of(cart.visitor_id, cart.customer_id)
+    bought = await shoppers.newest_purchase(cart.visitor_id, customer_id)
+    if bought and cart.updated_at <= bought.at:
+        yield _closed(cart, bought)
+    else:
+        yield CartAbandoned(
+            cart_id=cart.cart_id,
+            visitor_id=cart.visitor_id,
+            lines=cart.lines,
+            total=cart.total,
+            left_at=cart.updated_at,
+            due=received.time,
+            session_id=cart.session_id,
+            customer_id=customer_id,
+        )
+    for unchanged in history.unchanged(CartUpdated, CartConverted, CartClosed, CartAbandoned):
+        yield unchanged
+
+
+def _is_due(cart: CartView, history: History, idle: CartIdle, abandon_after: timedelta) -> bool:
+    """Whether the timer speaks for the cart's newest update. Raises Retry when it is too early to say.
+
+    An update that was overtaken by a newer one on its way here has replaced the newer one's timer:
+    then this timer stands for both, and waits until the newer one is due.
+    """
+    if cart.update_id == idle.update_id:
+        return True
+    waited_on = next((told for told in history.of(CartUpdated) if told.id == idle.update_id), None)
+    if waited_on is None:
+        raise Retry("the update that this timer waited on cannot be read yet", after=STALE_READ)
+    if waited_on.sequence < cart.update_sequence:
+        return False  # the newer update has a timer of its own
+    left = cart.updated_at + abandon_after - datetime.now(UTC)
+    if left > timedelta(0):
+        raise Retry("an update was overtaken by a newer one", after=left)
+    return True
+
+
+@service.on(OrderPlaced, reach="mesh")
+async def close_carts_of_buyer(received: Received[OrderPlaced], mesh: Mesh, rules: Rules) -> AsyncIterator[Change]:
+    """Close a buyer's other carts here, whichever region or device they bought on."""
+    placed, shoppers = received.event, Shoppers(mesh)
+    here = received.region == mesh.region
+    await shoppers.buy(placed, received.region, received.time)
+    carts = set(await shoppers.carts_of(placed.visitor_id, placed.customer_id))
+    if placed.cart_id:
+        carts = carts - {placed.cart_id} if here else carts | {placed.cart_id}
+    bought = Purchase(order_id=placed.order_id, cart_id=placed.cart_id, region=received.region, at=received.time)
+    for cart_id in sorted(carts):
+        history = await mesh.history(cart_id, "cart", "offer")
+        cart = fold(cart_id, history)
+        if cart.status not in ("open", "abandoned") or cart.updated_at > received.time:
+            continue
+        yield _closed(cart, bought)
+        yield Cancel(CartIdle, cart_id)
+        for unchanged in history.unchanged(CartUpdated, CartConverted, CartClosed):
+            yield unchanged
+        if cart_id == placed.cart_id:
+            for change in _recovered(history, placed, rules.settings.attribution, at=received.time):
+                yield change
+
+
+@service.on(CartConverted)
+async def recover_cart(received: Received[CartConverted], mesh: Mesh, rules: Rules) -> AsyncIterator[Change]:
+    """An order that follows an offer for its cart was won by the offer. Once per offer."""
+    converted = received.event
+    history = await mesh.history(converted.cart_id, "cart", "offer")
+    placed = await mesh.last(OrderPlaced, converted.order_id)
+    if placed is None or all(told.sequence != received.sequence for told in history):
+        raise Retry("the order cannot be read yet", after=STALE_READ)
+    before = History(history.key, tuple(told for told in history if told.sequence < received.sequence))
+    changes = _recovered(before, placed.event, rules.settings.attribution, at=received.time)
+    if changes and not any(told.event.order_id == converted.order_id for told in history.of(CartRecovered)):
+        yield changes[0]
+        for unchanged in history.unchanged(CartRecovered):
+            yield unchanged
+
+
+def _recovered(history: History, placed: OrderPlaced, attribution: timedelta, *, at: datetime) -> list[Change]:
+    """The recovery and its condition, if the cart's newest offer was sent since it last ended."""
+    offer = history.last(OfferSent)
+    ends = [told.sequence for kind in (CartConverted, CartClosed) if (told := history.last(kind))]
+    if offer is None or at - offer.time > attribution or any(end > offer.sequence for end in ends):
+        return []
+    if any(told.event.offer_id == offer.event.offer_id for told in history.of(CartRecovered)):
+        return []
+    recovered = CartRecovered(
+        cart_id=history.key,
+        visitor_id=placed.visitor_id,
+        order_id=placed.order_id,
+        offer_id=offer.event.offer_id,
+        value=placed.total,
+    )
+    return [recovered, *history.unchanged(CartRecovered)]
+
+
+def _closed(cart: CartView, bought: Purchase) -> Draft:
+    closed = CartClosed(
+        cart_id=cart.cart_id, visitor_id=cart.visitor_id, order_id=bought.order_id, region=bought.region
+    )
+    return Draft(event=closed, time=bought.at)
+
+
+@service.on(CustomerIdentified)
+async def remember_customer(identified: CustomerIdentified, mesh: Mesh) -> None:
+    """A visitor who said who they are has their carts on all devices in common."""
+    if identified.customer_id:
+        await Shoppers(mesh).identify(identified.visitor_id, identified.customer_id)
+
+
+@service.on(CartUpdated, CartAbandoned, CartConverted, CartClosed, CartRecovered, OfferSent, batch=256)
+async def show_carts(events: list[Received], views: Views) -> None:
+    """Keep the cart view and the index of each shopper's carts."""
+    await views.apply(events)

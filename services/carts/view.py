@@ -1,0 +1,63 @@
+"""View: every cart as it is now, in a bucket. A projection: thrown away and rebuilt at will."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from mesh import Bucket, Mesh, Received
+from mesh.errors import Conflict, Unavailable
+from services.carts.fold import CartView, step
+from services.carts.shoppers import Shoppers
+
+CARTS: Bucket[CartView] = Bucket("carts", CartView, rebuilt=True)
+MOST_REMEMBERED = 2_000
+AT_ONCE = 32
+TRIES = 20
+
+
+class Views:
+    """Writes the view. Remembers what it wrote last, so that a busy cart is not read again for each event."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self._state, self._shoppers = mesh.state(CARTS), Shoppers(mesh)
+        self._remembered: OrderedDict[str, tuple[CartView, int]] = OrderedDict()
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def apply(self, events: Iterable[Received]) -> None:
+        """Bring these events into the view; one write per cart however many there are."""
+        by_cart: dict[str, list[Received]] = {}
+        for received in events:
+            by_cart.setdefault(received.event.cart_id, []).append(received)
+        await asyncio.gather(*(self._apply(cart_id, told) for cart_id, told in by_cart.items()))
+
+    async def _apply(self, cart_id: str, told: list[Received]) -> None:
+        async with self._slots:
+            for _ in range(TRIES):
+                known, revision = self._remembered.pop(cart_id, None) or await self._read(cart_id)
+                wanted = known
+                for received in told:
+                    wanted = step(wanted, received)
+                if wanted == known:
+                    return
+                if wanted.visitor_id and _owner(wanted) != _owner(known):
+                    await self._shoppers.add_cart(cart_id, wanted.visitor_id, wanted.customer_id)
+                try:
+                    revision = await self._state.put(cart_id, wanted, revision=revision)
+                except Conflict:
+                    continue
+                self._remember(cart_id, wanted, revision)
+                return
+        raise Unavailable(f"the view of cart {cart_id} changes too fast")
+
+    async def _read(self, cart_id: str) -> tuple[CartView, int]:
+        known, revision = await self._state.entry(cart_id)
+        return known or CartView(cart_id=cart_id), revision
+
+    def _remember(self, cart_id: str, view: CartView, revision: int) -> None:
+        self._remembered[cart_id] = view, revision
+        while len(self._remembered) > MOST_REMEMBERED:
+            self._remembered.popitem(last=False)
+
+
+def _owner(view: CartView) -> tuple[str, str | None]:
+    return view.visitor_id, view.customer_id

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -24,7 +25,7 @@ class Consumer:
         self._attempts: dict[int, int] = {}
         self._due: dict[int, datetime] = {}
         self._armed: datetime | None = None
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: deque[tuple[int, asyncio.Future[list[Message]]]] = deque()
         self.forget = log.watch(Watcher(self._appended, self._removed))
 
     def take(self, most: int) -> list[Message]:
@@ -42,25 +43,28 @@ class Consumer:
                 taken.append(self._deliver(message))
         return [replace(message, pending=self._unseen) for message in taken]
 
-    async def changed(self, wait: float) -> bool:
-        """Wait until there may be something to take; False after `wait` seconds."""
-        told = asyncio.get_running_loop().create_future()
-        self._waiting.append(told)
+    async def fetch(self, most: int, wait: float) -> list[Message]:
+        """Up to `most` messages; who waits longest is served first, with what there is."""
+        if not self._waiting and (taken := self.take(most)):
+            return taken
+        told: asyncio.Future[list[Message]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((most, told))
         try:
-            await asyncio.wait_for(told, wait)
+            async with asyncio.timeout(max(wait, 0)):
+                return await told
         except TimeoutError:
-            return False
-        finally:
-            if told in self._waiting:
-                self._waiting.remove(told)
-        return True
+            return _result(told)
+        except asyncio.CancelledError:
+            for message in _result(told):
+                await message.nak(timedelta(0))
+            raise
 
     def wake(self) -> None:
-        """Let everyone who waits look again."""
-        waiting, self._waiting = self._waiting, []
-        for told in waiting:
+        """Let everyone who waits look up."""
+        waiting, self._waiting = self._waiting, deque()
+        for _, told in waiting:
             if not told.done():
-                told.set_result(None)
+                told.set_result([])
 
     def _wants(self, message: Message) -> bool:
         return any(matches(pattern, message.subject) for pattern in self.spec.filters or (">",))
@@ -85,7 +89,7 @@ class Consumer:
                 self._again(at, timedelta(microseconds=delay / 1000))
             else:
                 self._done(at)
-                self.wake()
+                self._serve()
 
         return answer
 
@@ -108,15 +112,24 @@ class Consumer:
         self._armed = None
         now = self._alarms.now()
         later = [due for due in self._due.values() if due > now]
-        if len(later) < len(self._due):
-            self.wake()
         if later:
             self._arm(min(later))
+        if len(later) < len(self._due):
+            self._serve()
+
+    def _serve(self) -> None:
+        while self._waiting:
+            most, told = self._waiting[0]
+            if not told.done():
+                if not (taken := self.take(most)):
+                    return
+                told.set_result(taken)
+            self._waiting.popleft()
 
     def _appended(self, message: Message) -> None:
         if self._wants(message):
             self._unseen += 1
-            self.wake()
+            self._serve()
 
     def _removed(self, message: Message) -> None:
         self._done(message.sequence)
@@ -138,10 +151,8 @@ class Receiver:
         while self._open:
             if not self._up():
                 raise Unavailable(f"{self._consumer.spec.stream}: its servers are stopped")
-            if taken := self._consumer.take(most):
+            if (taken := await self._consumer.fetch(most, deadline - clock())) or clock() >= deadline:
                 return taken
-            if clock() >= deadline or not await self._consumer.changed(deadline - clock()):
-                return []
         return []
 
     async def close(self) -> None:
@@ -154,3 +165,7 @@ class Receiver:
 
     async def release(self) -> None:
         """Nothing is buffered ahead here, so there is nothing to give back."""
+
+
+def _result(told: "asyncio.Future[list[Message]]") -> list[Message]:
+    return told.result() if told.done() and not told.cancelled() else []

@@ -38,9 +38,9 @@ class Log:
     def store(self, message: Outgoing) -> Stored:
         """Append one message unless its id was seen. Raises Conflict, Unavailable, DeclarationError."""
         self._belongs(message)
+        self._expected(message, set())  # before the id: a retried conditional store is a Conflict (see mesh/publish.py)
         if (seen := self._seen(message.id)) is not None:
             return Stored(seen, duplicate=True)
-        self._expected(message, set())
         return Stored(self._append(message))
 
     def store_batch(self, batch: Sequence[Outgoing]) -> Stored:

@@ -1,0 +1,50 @@
+"""What every test may ask for: a mesh in memory, a connection to it, and patience with a limit."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from mesh.broker import Broker
+from mesh.memory import MemoryMesh
+from mesh.mesh import Mesh
+
+
+@pytest.fixture
+def regions() -> MemoryMesh:
+    """Two linked regions in memory, `us` and `eu`."""
+    return MemoryMesh("us", "eu")
+
+
+@pytest.fixture
+async def memory_broker(regions: MemoryMesh) -> AsyncIterator[Broker]:
+    """A connection to `us`."""
+    broker = regions.broker("us")
+    yield broker
+    await broker.drain()
+
+
+@pytest.fixture
+def mesh(memory_broker: Broker) -> Mesh:
+    """A service's door to `us`."""
+    return Mesh(memory_broker, "tests", others=("eu",))
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Awaitable[Any]]:
+    """Ask again and again until the answer is truthy; fails after `within` seconds with the last answer."""
+
+    async def ask(question: Callable[[], Any], *, within: float = 10.0) -> Any:
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + within
+        while True:
+            answer = question()
+            if isinstance(answer, Awaitable):
+                answer = await answer
+            if answer:
+                return answer
+            assert clock() < deadline, f"still {answer!r} after {within:g} s"
+            await asyncio.sleep(0.02)
+
+    return ask

@@ -1,0 +1,209 @@
+"""The same tests on two grounds: the broker in memory, and JetStream on a real nats-server."""
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from mesh.broker import Broker
+from mesh.jetstream import JetStreamBroker
+from mesh.memory import MemoryMesh
+from mesh.streams import INTERACTION_DOMAINS, Bucket, ConsumerSpec, Shelf
+
+SERVER = """
+server_name: contract
+listen: "127.0.0.1:-1"
+ports_file_dir: "{folder}"
+jetstream {{ domain: us, store_dir: "{folder}/store" }}
+accounts {{ SHOP {{ jetstream: enabled, users: [
+  {{ user: everything, password: secret }}
+  {{ user: carts, password: secret, permissions: {{
+     publish: {{ allow: ["ev.us.cart.>"] }}, subscribe: {{ allow: ["_INBOX_carts.>"] }} }} }}
+] }} }}
+"""
+BOOKS = {"allow_atomic": True, "allow_msg_schedules": True, "allow_msg_ttl": True, "allow_rollup_hdrs": True}
+DOMAINS = ("cart", "customer", "mesh", "offer", "order")
+STREAMS: list[dict[str, Any]] = [
+    {
+        "name": "COMMERCE_us",
+        "subjects": [*(f"ev.us.{domain}.>" for domain in DOMAINS), "pii.us.>", "timer.us.>", "witness.us.>"],
+        **BOOKS,
+    },
+    {
+        "name": "INTERACTIONS_us",
+        "subjects": [f"ev.us.{domain}.>" for domain in INTERACTION_DOMAINS],
+        "allow_msg_ttl": True,
+    },
+    {"name": "MESH_us", "sources": [{"name": "COMMERCE_us", "filter_subject": "ev.us.>"}], "allow_msg_ttl": True},
+    {"name": "DEAD_us", "subjects": ["dead.us.>"]},
+]
+
+
+class Ground(Protocol):
+    """A region on which the contract is tried."""
+
+    broker: Broker
+
+    async def connect(self) -> Broker:
+        """Another connection of the user who may do everything."""
+
+    async def connect_carts(self) -> Broker:
+        """A connection of a user who may only publish `ev.us.cart.>`."""
+
+    async def durable(self, **options: Any) -> ConsumerSpec:
+        """A durable consumer that exists."""
+
+    async def bucket(self, bucket: Bucket) -> Bucket:
+        """A bucket that exists."""
+
+    async def shelf(self, shelf: Shelf) -> Shelf:
+        """A shelf that exists."""
+
+
+class InMemory:
+    def __init__(self) -> None:
+        self.mesh = MemoryMesh("us")
+        self.broker: Broker = self.mesh.broker("us")
+
+    async def connect(self) -> Broker:
+        return self.mesh.broker("us")
+
+    async def connect_carts(self) -> Broker:
+        return self.mesh.broker("us", may_publish=("ev.us.cart.>",))
+
+    async def durable(self, **options: Any) -> ConsumerSpec:
+        return ConsumerSpec(**options)
+
+    async def bucket(self, bucket: Bucket) -> Bucket:
+        return bucket
+
+    async def shelf(self, shelf: Shelf) -> Shelf:
+        return shelf
+
+
+class OnServer:
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.opened: list[JetStreamBroker] = []
+
+    async def prepare(self) -> "OnServer":
+        self.broker = await self.connect()
+        listed = json.loads((await self.broker.connection.request("$JS.API.STREAM.NAMES", b"")).data)
+        for name in listed["streams"] or ():
+            await self._ask(f"STREAM.DELETE.{name}", {})
+        for config in STREAMS:
+            await self._create(config)
+        return self
+
+    async def connect(self) -> JetStreamBroker:
+        return await self._connect("everything", "_INBOX")
+
+    async def connect_carts(self) -> JetStreamBroker:
+        return await self._connect("carts", "_INBOX_carts")
+
+    async def durable(self, **options: Any) -> ConsumerSpec:
+        spec = ConsumerSpec(**options)
+        config = {
+            "durable_name": spec.durable,
+            "filter_subjects": list(spec.filters),
+            "ack_policy": "explicit",
+            "ack_wait": int(spec.ack_wait.total_seconds() * 1e9),
+            "max_ack_pending": spec.max_ack_pending,
+            "deliver_policy": "new" if spec.deliver_new else "all",
+        }
+        await self._ask(f"CONSUMER.CREATE.{spec.stream}.{spec.durable}", {"stream_name": spec.stream, "config": config})
+        return spec
+
+    async def bucket(self, bucket: Bucket) -> Bucket:
+        await self._create(
+            {
+                "name": f"KV_{bucket.name}",
+                "subjects": [f"$KV.{bucket.name}.>"],
+                "max_msgs_per_subject": bucket.history,
+                "deny_delete": True,
+                "allow_rollup_hdrs": True,
+                "allow_msg_ttl": True,
+                "subject_delete_marker_ttl": 5_000_000_000,
+            }
+        )
+        return bucket
+
+    async def shelf(self, shelf: Shelf) -> Shelf:
+        subjects = [f"$O.{shelf.name}.C.>", f"$O.{shelf.name}.M.>"]
+        await self._create({"name": f"OBJ_{shelf.name}", "subjects": subjects, "allow_rollup_hdrs": True})
+        return shelf
+
+    async def close(self) -> None:
+        for broker in self.opened:
+            await broker.drain()
+
+    async def _connect(self, user: str, inbox: str) -> JetStreamBroker:
+        broker = await JetStreamBroker.connect("us", [self.url], user=user, password="secret", inbox_prefix=inbox)
+        self.opened.append(broker)
+        return broker
+
+    async def _create(self, config: dict[str, Any]) -> None:
+        await self._ask(f"STREAM.CREATE.{config['name']}", {"storage": "file", "allow_direct": True, **config})
+
+    async def _ask(self, api: str, body: dict[str, Any]) -> None:
+        reply = await self.broker.connection.request(f"$JS.API.{api}", json.dumps(body).encode())
+        answer = json.loads(reply.data)
+        assert "error" not in answer, f"{api}: {answer['error']}"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of one nats-server with JetStream, shared by all tests of the contract."""
+    folder = tmp_path_factory.mktemp("server")
+    config = folder / "server.conf"
+    config.write_text(SERVER.format(folder=folder))
+    binary = Path(sys.executable).with_name("nats-server")
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([binary, "-c", config], stdout=log, stderr=log)
+    try:
+        ports, deadline = folder / f"nats-server_{process.pid}.ports", time.monotonic() + 20
+        while True:
+            with contextlib.suppress(OSError, ValueError):
+                url = json.loads(ports.read_text())["nats"][0]
+                break
+            assert process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline, (folder / "log").read_text()
+            time.sleep(0.01)
+        yield url
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+
+
+@pytest.fixture(params=["memory", "jetstream"])
+async def ground(request: pytest.FixtureRequest) -> AsyncIterator[Ground]:
+    """An empty region `us`, in memory or on a server."""
+    if request.param == "memory":
+        here = InMemory()
+        yield here
+        await here.broker.drain()
+        return
+    on_server = OnServer(request.getfixturevalue("server"))
+    try:
+        async with asyncio.timeout(20):
+            await on_server.prepare()
+        yield on_server
+    finally:
+        await on_server.close()
+
+
+@pytest.fixture
+def broker(ground: Ground) -> Broker:
+    """A connection to the empty region."""
+    return ground.broker

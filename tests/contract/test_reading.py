@@ -1,0 +1,106 @@
+"""What reading promises."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mesh.broker import Outgoing
+from mesh.errors import Unavailable
+
+BOOKS = "COMMERCE_us"
+
+
+@pytest.fixture
+async def story(broker):
+    """Two carts and an order: updated c1, placed o1, updated c2, converted c1."""
+    for subject in ("cart.updated.c1", "order.placed.o1", "cart.updated.c2", "cart.converted.c1"):
+        await broker.store(BOOKS, Outgoing(subject=f"ev.us.{subject}", body=subject.encode(), id=subject))
+    return broker
+
+
+async def test_the_last_of_an_exact_subject(story):
+    """`last` finds the newest message with its place and an aware UTC time."""
+    message = await story.last(BOOKS, "ev.us.cart.updated.c1")
+
+    assert (message.subject, message.body, message.sequence) == ("ev.us.cart.updated.c1", b"cart.updated.c1", 1)
+    assert message.stored.utcoffset() == timedelta(0)
+    assert abs(datetime.now(UTC) - message.stored) < timedelta(seconds=30)
+    assert message.attempt == 0
+
+
+@pytest.mark.parametrize(
+    ("pattern", "newest"),
+    [("ev.us.cart.*.c1", 4), ("ev.us.cart.updated.*", 3), ("ev.us.order.>", 2), (">", 4), ("ev.*.*.placed.*", 2)],
+)
+async def test_the_last_of_a_pattern(story, pattern, newest):
+    """`last` takes patterns."""
+    assert (await story.last(BOOKS, pattern)).sequence == newest
+
+
+async def test_the_last_of_nothing_is_none(story):
+    """Nothing stored there: None."""
+    assert await story.last(BOOKS, "ev.us.cart.updated.c9") is None
+    assert await story.last("DEAD_us", ">") is None
+
+
+async def test_a_message_by_its_sequence(story):
+    """`get` finds one message by its place; None where there is none."""
+    assert (await story.get(BOOKS, 2)).subject == "ev.us.order.placed.o1"
+    assert await story.get(BOOKS, 9) is None
+
+
+async def test_a_read_message_cannot_be_answered(story):
+    """Only delivered messages can be acknowledged."""
+    message = await story.get(BOOKS, 1)
+
+    with pytest.raises(RuntimeError, match="read, not delivered"):
+        await message.ack()
+
+
+@pytest.mark.parametrize(
+    ("patterns", "after", "places"),
+    [
+        (["ev.us.cart.*.c1"], 0, [1, 4]),
+        (["ev.us.cart.*.c1", "ev.us.order.*.o1"], 0, [1, 2, 4]),
+        ([">"], 2, [3, 4]),
+        (["ev.us.cart.updated.*"], 1, [3]),
+        (["ev.us.stock.>"], 0, []),
+        ([">"], 4, []),
+    ],
+)
+async def test_reading_is_in_order_and_from_behind_a_place(story, patterns, after, places):
+    """`read` gives everything under any of the patterns, oldest first, behind `after`."""
+    assert [m.sequence async for m in story.read(BOOKS, patterns, after=after)] == places
+
+
+async def test_reading_a_long_stream(broker):
+    """More than one request's worth comes complete and in order."""
+    for part in range(3):
+        batch = [Outgoing(subject=f"ev.us.cart.updated.c{at % 7}", body=b"") for at in range(1000)]
+        assert (await broker.store_batch(BOOKS, batch)).sequence == 1000 * (part + 1)
+
+    read = [m.sequence async for m in broker.read(BOOKS, [">"])]
+
+    assert read == list(range(1, 3001))
+
+
+async def test_overlapping_patterns_are_the_callers_business_but_order_holds(broker):
+    """Patterns that do not overlap merge into one order."""
+    for at in range(20):
+        await broker.store(BOOKS, Outgoing(subject=f"ev.us.cart.{'updated' if at % 3 else 'closed'}.c1", body=b""))
+
+    both = [m.sequence async for m in broker.read(BOOKS, ["ev.us.cart.updated.*", "ev.us.cart.closed.*"])]
+
+    assert both == list(range(1, 21))
+
+
+async def test_an_absent_stream_is_unavailable(broker):
+    """Another region's stream, or one that was never made, cannot be read."""
+    with pytest.raises(Unavailable):
+        await broker.last("COMMERCE_eu", ">")
+    with pytest.raises(Unavailable):
+        await broker.get("COMMERCE_eu", 1)
+    with pytest.raises(Unavailable):
+        _ = [m async for m in broker.read("COMMERCE_eu", [">"])]
+    with pytest.raises(Unavailable):
+        await broker.follow("COMMERCE_eu", (">",), None)

@@ -7,7 +7,7 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2b
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import msgspec
 
@@ -38,7 +38,7 @@ class Received(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One CloudEvent; `data` stays raw until its type is known."""
 
-    specversion: str
+    specversion: Literal["1.0"]
     id: str
     source: str
     type: str
@@ -48,6 +48,9 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     traceparent: str | None = None
     data: msgspec.Raw
 
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for malformed JSON, for bytes that are no UTF-8, and for JSON nested too deeply."""
 
 _encoder = msgspec.json.Encoder()
 _envelopes = msgspec.json.Decoder(Envelope)
@@ -80,10 +83,15 @@ def open_envelope(body: bytes) -> Envelope:
     """The envelope with its data still raw; InvalidEvent when it is not a CloudEvent."""
     try:
         envelope = _envelopes.decode(body)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise InvalidEvent(f"not a CloudEvent: {error}") from error
     if envelope.time.tzinfo is None:
         raise InvalidEvent("not a CloudEvent: `time` has no zone (RFC 3339 wants one)")
+    if envelope.time.utcoffset():
+        try:
+            return msgspec.structs.replace(envelope, time=envelope.time.astimezone(UTC))
+        except OverflowError as error:
+            raise InvalidEvent(f"not a CloudEvent: `time` {envelope.time} is no time in UTC") from error
     return envelope
 
 
@@ -95,7 +103,7 @@ def decode(body: bytes) -> tuple[Envelope, Event]:
         raise InvalidEvent(f"unknown event type {envelope.type!r}: declare it in mesh/events, or update this service")
     try:
         return envelope, _decoder(told.kind).decode(envelope.data)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise InvalidEvent(f"{envelope.type} {envelope.id}: {error}") from error
 
 

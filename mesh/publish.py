@@ -1,7 +1,8 @@
 """Publishing: changes become messages, messages are stored once, in one commit where they belong together.
 
 What the books (`COMMERCE`) are told in one go is one atomic batch (ADR-50). Interactions are many and
-independent: each is stored by itself. Ids are derived from the cause, so a retry changes nothing.
+independent: each is stored by itself. Ids are derived from the cause, so a retry changes nothing; and from the region,
+because every region may decide about the same event, and all meet in the MESH streams.
 """
 
 import asyncio
@@ -78,7 +79,9 @@ def plan(changes: Iterable[Change], *, region: str, cause: Cause) -> Plan:
                 _add(made, Draft(event=change), region, cause, index)
             case _:
                 raise DeclarationError(f"{cause.source}: {change!r} is no event, Timer, Cancel or Unchanged")
-    _attach(made.books, conditions, cancels, region, cause)
+    witnesses = _attach(made.books, conditions, cancels, region, cause)
+    if made.books or made.single or cancels:
+        made.books[:0] = witnesses
     if len(made.books) > MAX_BATCH:
         raise DeclarationError(f"{cause.source}: {len(made.books)} messages in one commit; {MAX_BATCH} is the most")
     return made
@@ -127,7 +130,7 @@ async def _patiently(broker: Broker, stream: str, messages: Sequence[Outgoing], 
 
 async def _was_stored(broker: Broker, stream: str, messages: Sequence[Outgoing]) -> bool:
     """Whether the commit that now conflicts is our own, whose answer was lost."""
-    told = next((message for message in messages if message.id and not message.at), None)
+    told = next((message for message in messages if message.body and not message.at), None)  # no witness, no timer
     newest = await broker.last(stream, told.subject) if told else None
     if told is None or newest is None:
         return False
@@ -139,7 +142,7 @@ async def _was_stored(broker: Broker, stream: str, messages: Sequence[Outgoing])
 
 def _add(made: Plan, draft: Draft, region: str, cause: Cause, index: int) -> None:
     told = declaration(type(draft.event))
-    id_ = draft.id or derive_id(cause.id, cause.source, index, told.type)
+    id_ = draft.id or derive_id(region, cause.id, cause.source, index, told.type)
     message = Outgoing(
         subject=subject(region, told, key_of(draft.event)),
         body=encode(
@@ -161,7 +164,7 @@ def _add(made: Plan, draft: Draft, region: str, cause: Cause, index: int) -> Non
 
 def _schedule(event: Event, at: datetime, region: str, cause: Cause, index: int) -> Outgoing:
     told = _of_the_books(type(event))
-    id_ = derive_id(cause.id, cause.source, index, told.type)
+    id_ = derive_id(region, cause.id, cause.source, index, told.type)
     source = cause.source.partition(".")[0]
     return Outgoing(
         subject=timer_subject(region, told, key_of(event)),
@@ -172,7 +175,9 @@ def _schedule(event: Event, at: datetime, region: str, cause: Cause, index: int)
     )
 
 
-def _attach(books: list[Outgoing], conditions: dict[str, int], cancels: list[str], region: str, cause: Cause) -> None:
+def _attach(
+    books: list[Outgoing], conditions: dict[str, int], cancels: list[str], region: str, cause: Cause
+) -> list[Outgoing]:
     for at, message in enumerate(books):
         if message.subject in conditions:
             books[at] = replace(
@@ -194,14 +199,13 @@ def _attach(books: list[Outgoing], conditions: dict[str, int], cancels: list[str
             books[at] = replace(books[at], cancels=timer)
         else:
             witnesses.append(_witness(region, cause, len(witnesses), cancels=timer))
-    if books or cancels:
-        books[:0] = witnesses
+    return witnesses
 
 
 def _witness(
     region: str, cause: Cause, index: int, *, expect: Expect | None = None, cancels: str | None = None
 ) -> Outgoing:
-    id_ = derive_id(cause.id, cause.source, "witness", index)
+    id_ = derive_id(region, cause.id, cause.source, "witness", index)
     return Outgoing(
         subject=f"witness.{region}.{id_}", body=b"", id=id_, expect=expect, cancels=cancels, ttl=timedelta(seconds=1)
     )

@@ -27,6 +27,11 @@ class MemoryBroker:
         self._open = True
         self._closing: list[Callable[[], Awaitable[None] | None]] = []
 
+    @property
+    def connected(self) -> bool:
+        """Whether the connection stands right now."""
+        return self._open and self._here.up
+
     async def store(self, stream: str, message: Outgoing) -> Stored:
         """Store one message. Raises Conflict, Denied, Unavailable."""
         log = await self._log(stream)

@@ -163,8 +163,11 @@ class Receiver:
             if self._closed:
                 self._closed()
 
+    async def keep(self) -> None:
+        """Nothing is received ahead of `fetch` here, so there is nothing to keep."""
+
     async def release(self) -> None:
-        """Nothing is buffered ahead here, so there is nothing to give back."""
+        """Nothing is received ahead of `fetch` here, so there is nothing to give back."""
 
 
 def _result(told: "asyncio.Future[list[Message]]") -> list[Message]:

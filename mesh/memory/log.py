@@ -31,7 +31,7 @@ class Log:
         self.messages: dict[int, Message] = {}
         self.sequence = 0
         self._by_subject: dict[str, list[int]] = {}
-        self._ttls: dict[int, timedelta] = {}
+        self.ttls: dict[int, timedelta] = {}
         self._ids: dict[str, tuple[int, datetime]] = {}
         self._watchers: list[Watcher] = []
 
@@ -60,9 +60,11 @@ class Log:
             last = self._append(message)
         return Stored(last)
 
-    def copy(self, message: Message) -> None:
-        """Append what another stream stored, as a source does: new place and time, same content and expiry."""
-        self._keep(message.subject, message.body, dict(message.headers), self._ttls.get(message.sequence))
+    def copy(self, message: Message, ttl: timedelta | None) -> None:
+        """Append what another stream stored, as a source does: new place and time, an id that was seen is dropped."""
+        id_ = message.headers.get("Nats-Msg-Id")
+        if self._seen(id_) is None:
+            self._note(id_, self._keep(message.subject, message.body, dict(message.headers), ttl))
 
     def last(self, pattern: str) -> Message | None:
         """The newest message under a pattern."""
@@ -100,6 +102,10 @@ class Log:
             del self._ids[oldest]
         return self._ids[id_][0] if id_ in self._ids else None
 
+    def _note(self, id_: str | None, stored: int) -> None:
+        if id_ is not None:
+            self._ids[id_] = (stored, self._alarms.now() + self._window)
+
     def _expected(self, message: Outgoing, touched: set[str]) -> None:
         if (expect := message.expect) is None:
             return
@@ -118,8 +124,7 @@ class Log:
             self._purge(message.subject)
         headers = dict(message.headers) | ({"Nats-Msg-Id": message.id} if message.id else {})
         stored = self._keep(message.subject, message.body, headers, message.ttl)
-        if message.id is not None:
-            self._ids[message.id] = (stored, self._alarms.now() + self._window)
+        self._note(message.id, stored)
         if message.at and message.target:
             self._alarms.at(message.at, lambda: self._fire(stored, message))
         return stored
@@ -130,7 +135,7 @@ class Log:
         self.messages[kept.sequence] = kept
         self._by_subject.setdefault(subject, []).append(kept.sequence)
         if ttl:
-            self._ttls[kept.sequence] = ttl
+            self.ttls[kept.sequence] = ttl
             self._alarms.at(kept.stored + ttl, lambda: self._remove(kept.sequence))
         for watcher in tuple(self._watchers):
             watcher.appended(kept)
@@ -149,7 +154,7 @@ class Log:
         gone = self.messages.pop(sequence, None)
         if gone is None:
             return
-        self._ttls.pop(sequence, None)
+        self.ttls.pop(sequence, None)
         places = self._by_subject[gone.subject]
         places.remove(sequence)
         if not places:

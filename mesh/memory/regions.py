@@ -122,4 +122,4 @@ class MemoryMesh:
                 self._copied[origin, target] = place + 1
                 message: Message | None = books.messages.get(place + 1)
                 if message and matches(f"ev.{origin}.>", message.subject):
-                    self.regions[target].logs[mesh_stream(target)].copy(message)
+                    self.regions[target].logs[mesh_stream(target)].copy(message, books.ttls.get(place + 1))

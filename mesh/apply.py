@@ -53,15 +53,15 @@ async def apply(
     that stays out of reach for `patience` seconds is left for the next time (`wait`).
     Raises TopologyError where a server lacks what decisions need, Unavailable where JetStream is not ready.
     """
-    made = await asyncio.gather(
-        *(
-            _Region(name, connection, force=force, dry_run=dry_run, patience=patience).bring(
-                holdings(topology, services, name)
-            )
-            for name, connection in connections.items()
-        )
-    )
-    return [difference for region in made for difference in region]
+    regions = [
+        _Region(name, connection, holdings(topology, services, name), force=force, dry_run=dry_run, patience=patience)
+        for name, connection in connections.items()
+    ]
+    # A source that is made before the stream it copies fails, and asks again only after ten seconds and more.
+    await asyncio.gather(*(region.bring_origins() for region in regions))
+    await asyncio.gather(*(region.bring_copies() for region in regions))
+    await asyncio.gather(*(region.bring_consumers() for region in regions))
+    return [difference for region in regions for difference in region.differences]
 
 
 async def api(connection: Connection, subject: str, asked: object = None, *, patience: float = PATIENCE) -> Config:
@@ -88,17 +88,27 @@ async def api(connection: Connection, subject: str, asked: object = None, *, pat
 class _Region:
     """One region being brought to what is declared."""
 
-    def __init__(self, name: str, connection: Connection, *, force: bool, dry_run: bool, patience: float) -> None:
-        self.name, self.connection = name, connection
+    def __init__(
+        self, name: str, connection: Connection, wanted: Holdings, *, force: bool, dry_run: bool, patience: float
+    ) -> None:
+        self.name, self.connection, self.wanted = name, connection, wanted
         self.force, self.dry_run, self.patience = force, dry_run, patience
         self.differences: list[Difference] = []
+        self._live: dict[str, Config] = {}
         self._turn = asyncio.Semaphore(_AT_ONCE)
 
-    async def bring(self, wanted: Holdings) -> list[Difference]:
-        """Streams first, then consumers, then what is too many."""
-        live = {config["name"]: config for config in await self._listed("STREAM.LIST", "streams")}
-        await asyncio.gather(*(self._stream(config, live.get(name)) for name, config in wanted.streams.items()))
-        present = [name for name in wanted.streams if name in live]
+    async def bring_origins(self) -> None:
+        """Streams that copy nothing, buckets and shelves."""
+        self._live = {config["name"]: config for config in await self._listed("STREAM.LIST", "streams")}
+        await self._bring(config for config in self.wanted.streams.values() if not config.get("sources"))
+
+    async def bring_copies(self) -> None:
+        """Streams that copy others."""
+        await self._bring(config for config in self.wanted.streams.values() if config.get("sources"))
+
+    async def bring_consumers(self) -> None:
+        """Consumers; then what is too many."""
+        present = [name for name in self.wanted.streams if name in self._live]
         found = await asyncio.gather(*(self._listed(f"CONSUMER.LIST.{name}", "consumers") for name in present))
         durables = {
             (stream, config["durable_name"]): config
@@ -109,14 +119,16 @@ class _Region:
         await asyncio.gather(
             *(
                 self._consumer(stream, config, durables.get((stream, durable)))
-                for (stream, durable), config in wanted.consumers.items()
+                for (stream, durable), config in self.wanted.consumers.items()
             )
         )
-        for stream, durable in sorted(durables.keys() - wanted.consumers.keys()):
+        for stream, durable in sorted(durables.keys() - self.wanted.consumers.keys()):
             await self._surplus(f"CONSUMER.DELETE.{stream}.{durable}", f"consumer {durable} on {stream}")
-        for stream in sorted(live.keys() - wanted.streams.keys()):
+        for stream in sorted(self._live.keys() - self.wanted.streams.keys()):
             await self._surplus(f"STREAM.DELETE.{stream}", f"stream {stream} and all it holds")
-        return self.differences
+
+    async def _bring(self, configs: Iterable[Config]) -> None:
+        await asyncio.gather(*(self._stream(config, self._live.get(config["name"])) for config in configs))
 
     async def _stream(self, wanted: Config, live: Config | None) -> None:
         if wanted.get("sources"):

@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Litestar, Request, Response, get, post
 from litestar.config.cors import CORSConfig
 from litestar.exceptions import HTTPException
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, HeaderParameter
 from litestar.response import Stream
 from prometheus_client import Counter
 
@@ -155,9 +155,9 @@ def _offers(door: Door, board: Board, live: LiveSettings):  # noqa: ANN202  a ro
     @get("/v1/visitors/{visitor_id:str}/offers/live")
     async def stream_offers(
         request: Request[Any, Any, Any],
-        visitor_id: str,
-        key: str | None = None,
-        last_event_id: str | None = Parameter(header="Last-Event-ID", default=None),
+        visitor_id: FromPath[str],
+        key: FromQuery[str | None] = None,
+        last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID")] = None,
     ) -> Stream:
         """A visitor's live offer now and each one to come. EventSource has no headers: `?key=` is taken too."""
         scope = door.scope(request, bearer(request.headers.get("authorization")) or key)

@@ -115,12 +115,12 @@ class Board:
         self, visitor_id: str, *, behind: int | None = None, heartbeat: float = 15.0
     ) -> AsyncIterator[bytes]:
         """The bytes of an event stream for one page, until it or the gateway goes."""
-        page = Page()
+        page, now = Page(), self.current(visitor_id, behind)
         self._pages.setdefault(visitor_id, set()).add(page)
         self.open += 1
         try:
             yield b"retry: 2000\n\n"
-            if (now := self.current(visitor_id, behind)) is not None:
+            if now is not None:
                 yield now.encode()
             while not self.closed.is_set():
                 notice = await page.next(heartbeat)

@@ -26,6 +26,8 @@ from services.gateway.rules import Wrong
 
 Kept = Literal["stored", "duplicate"]
 TRIES = 8
+PAUSE = 0.05
+"""Seconds until a follower that answers reads has applied what was just stored."""
 LATE = timedelta(seconds=60)
 """Older events may be retries from before the duplicate window (2 min), so they are looked up."""
 GRACE = timedelta(seconds=5)
@@ -56,11 +58,18 @@ class Lookup:
 
     async def stored(self, happened: Event, id_: str) -> Received | None:
         """The event of the same kind and key that has this id, or None."""
+        return (await self._read(happened)).get(id_)
+
+    async def all(self, happened: Event) -> list[Received]:
+        """All events of the same kind and key."""
+        return list((await self._read(happened)).values())
+
+    async def _read(self, happened: Event) -> dict[str, Received]:
         told = declaration(type(happened))
         at = subject(self.mesh.region, told, key_of(happened))
         if at not in self.found:
             self.found[at] = asyncio.ensure_future(_all_of(self.mesh, stream_of(told, self.mesh.region), at))
-        return (await self.found[at]).get(id_)
+        return await self.found[at]
 
 
 class Store:
@@ -144,13 +153,15 @@ class Store:
         changes: list[Change] = [_draft(arrival, id_), idle]
         for _ in range(TRIES):
             if late or not updated.lines:
-                newest = await self._mesh.last(CartUpdated, updated.cart_id)
-                outdated = newest is not None and newest.time > arrival.time
-                unchanged = Unchanged(CartUpdated, updated.cart_id, newest.sequence if newest else 0)
+                known = await Lookup(self._mesh).all(updated)
+                outdated = any(earlier.time > arrival.time for earlier in known)
+                newest = max((earlier.sequence for earlier in known), default=0)
+                unchanged = Unchanged(CartUpdated, updated.cart_id, newest)
                 changes = [_draft(arrival, id_), unchanged, *([] if outdated else [idle])]
             try:
                 stored = await self._commit(changes, id_, visit)
             except Conflict:
+                await asyncio.sleep(PAUSE)
                 continue
             return _same(arrival, await self._recall(updated, id_)) if stored.duplicate else "stored"
         raise Unavailable(f"cart {updated.cart_id} changes too fast")
@@ -186,8 +197,8 @@ class Store:
         newest = await self._mesh.last(type(happened), key_of(happened))
         if newest and newest.id == id_:
             return newest
-        for pause in (0.0, 0.1, 0.3):  # a follower may answer that has not applied the newest yet
-            await asyncio.sleep(pause)
+        for turn in range(4):
+            await asyncio.sleep(turn * PAUSE)
             if found := await Lookup(self._mesh).stored(happened, id_):
                 return found
         return None

@@ -1,0 +1,292 @@
+"""The life of a cart in memory: left, touched, bought here, bought elsewhere, won back."""
+
+import asyncio
+import random
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from litestar.testing import AsyncTestClient
+
+from mesh import Mesh, Money
+from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartIdle, CartLine, CartRecovered, CartUpdated
+from mesh.events.offer import OfferSent
+from mesh.events.order import OrderPlaced
+from mesh.publish import Cause, Draft
+from mesh.run import running
+from mesh.timers import Timer
+from services import carts
+from services.carts.view import CARTS
+from services.gateway import app
+from services.gateway.live import Board
+
+KEY = {"authorization": "Bearer demo"}
+LINE = {"product_id": "sku-1", "quantity": 2, "price": {"amount": 1299, "currency": "EUR"}}
+TOTAL = Money(amount=1299, currency="EUR")
+LINES = (CartLine(product_id="sku-1", quantity=2, price=TOTAL),)
+SOON = timedelta(milliseconds=250)
+
+
+class Shop:
+    """A region's gateway, as a storefront sees it, and its books."""
+
+    def __init__(self, region, client, mesh):
+        self.region, self.client, self.mesh = region, client, mesh
+        self.told = 0
+
+    async def tell(self, type_, *, visitor="v1", ago=0.0, **fields):
+        self.told += 1
+        time = (datetime.now(UTC) - timedelta(seconds=ago)).isoformat()
+        event = {"id": f"{self.region}-{self.told}", "type": type_, "time": time, "visitor_id": visitor, **fields}
+        answer = await self.client.post("/v1/events", json={"events": [event]}, headers=KEY)
+        assert answer.json()["rejected"] == []
+        return event["id"]
+
+    async def fill(self, cart_id="c1", **more):
+        return await self.tell("cart_updated", cart_id=cart_id, lines=more.pop("lines", [LINE]), **more)
+
+    async def buy(self, order_id="o1", **more):
+        return await self.tell("order_placed", order_id=order_id, lines=[LINE], total=LINE["price"], **more)
+
+    async def happened(self, cart_id="c1"):
+        return [type(received.event).__name__ for received in await self.mesh.history(cart_id, "cart")]
+
+    async def all(self, kind):
+        return [received async for received in self.mesh.read(kind)]
+
+
+@pytest.fixture
+async def shops(regions, monkeypatch):
+    """Gateway and carts at work in `us` and `eu`; carts count as left after 250 ms."""
+    monkeypatch.setenv("CARTMESH_ABANDON_AFTER", f"{int(SOON.total_seconds() * 1000)}ms")
+    async with AsyncExitStack() as stack:
+        opened = {}
+        for region, other in (("us", "eu"), ("eu", "us")):
+            broker = regions.broker(region)
+            stack.push_async_callback(broker.drain)
+            mesh = Mesh(broker, "carts", others=(other,))
+            await stack.enter_async_context(running(carts.service, mesh))
+            client = await stack.enter_async_context(AsyncTestClient(app(Mesh(broker, "gateway"), Board())))
+            opened[region] = Shop(region, client, mesh)
+        yield opened
+
+
+@pytest.fixture
+def us(shops):
+    return shops["us"]
+
+
+async def quiet():
+    """Long enough for a timer to fire and be judged."""
+    await asyncio.sleep(2.5 * SOON.total_seconds())
+
+
+async def test_a_cart_that_is_left_is_abandoned_once(us, eventually):
+    """The abandonment carries the cart, when it was left, and when its timer was due."""
+    await us.fill(customer_id="ada", session_id="s1")
+
+    (left,) = await eventually(lambda: us.all(CartAbandoned))
+
+    (update,) = await us.all(CartUpdated)
+    abandoned = left.event
+    assert (abandoned.lines, abandoned.total) == (LINES, Money(amount=2598, currency="EUR"))
+    assert (abandoned.visitor_id, abandoned.customer_id, abandoned.session_id) == ("v1", "ada", "s1")
+    assert abandoned.left_at == update.time
+    assert timedelta(0) <= left.stored - abandoned.due < timedelta(seconds=2)
+    await quiet()
+    assert len(await us.all(CartAbandoned)) == 1
+
+
+async def test_a_cart_that_was_bought_is_not_abandoned(us):
+    """An order in time ends the waiting."""
+    await us.fill()
+    await us.buy(cart_id="c1")
+
+    await quiet()
+
+    assert await us.happened() == ["CartUpdated", "CartConverted"]
+
+
+async def test_a_cart_that_is_touched_waits_again(us, eventually):
+    """Each update begins the waiting anew; the abandonment is of the newest."""
+    for quantity in (1, 2, 3):
+        await us.fill(lines=[LINE | {"quantity": quantity}])
+        await asyncio.sleep(0.1)
+
+    (left,) = await eventually(lambda: us.all(CartAbandoned))
+
+    assert left.event.lines[0].quantity == 3
+
+
+async def test_an_emptied_cart_is_not_abandoned(us):
+    """There is nothing left to offer."""
+    await us.fill()
+    await us.fill(lines=[])
+
+    await quiet()
+
+    assert await us.happened() == ["CartUpdated", "CartUpdated"]
+
+
+async def test_a_cart_that_is_filled_and_left_again_is_abandoned_again(us, eventually):
+    """Each leaving is an abandonment of its own."""
+    await us.fill()
+    await eventually(lambda: us.all(CartAbandoned))
+
+    await us.fill(lines=[LINE | {"quantity": 5}])
+
+    both = await eventually(lambda: _at_least(us, CartAbandoned, 2))
+    assert [left.event.lines[0].quantity for left in both] == [2, 5]
+
+
+async def _at_least(shop, kind, count):
+    found = await shop.all(kind)
+    return found if len(found) >= count else None
+
+
+async def test_an_update_overtaken_on_its_way_does_no_harm(us, eventually):
+    """An older update that arrives behind a newer one replaces its timer, and yet the newer cart is abandoned, when due."""
+    await us.fill(lines=[LINE | {"quantity": 3}])
+    (newer,) = await us.all(CartUpdated)
+    await us.fill(ago=0.2)
+
+    (left,) = await eventually(lambda: us.all(CartAbandoned))
+
+    assert (left.event.left_at, left.event.lines[0].quantity) == (newer.time, 3)
+    assert left.stored >= newer.time + SOON
+
+
+async def test_a_purchase_on_another_device_closes_the_cart(us, eventually):
+    """A customer who buys on the phone has no open cart on the laptop."""
+    await us.tell("customer_identified", email="ada@example.com", customer_id="ada", visitor="laptop")
+    await eventually(lambda: _shopper_knows(us, "laptop"))
+    await us.fill(visitor="laptop")
+    await us.buy(visitor="phone", customer_id="ada", cart_id="c2")
+
+    await eventually(lambda: us.all(CartClosed))
+    await quiet()
+
+    assert "CartAbandoned" not in await us.happened()
+
+
+async def _shopper_knows(shop, visitor):
+    return await carts.Shoppers(shop.mesh).customer_of(visitor)
+
+
+async def test_a_purchase_in_another_region_closes_the_cart_at_home(shops, us, eventually):
+    """Who buys in eu gets no offer for the cart that they left in us; the order is named with its region."""
+    await us.fill(customer_id="ada")
+    await eventually(lambda: carts.Shoppers(us.mesh).carts_of("v1", "ada"))
+
+    await shops["eu"].buy(visitor="elsewhere", customer_id="ada")
+
+    (closed,) = await eventually(lambda: us.all(CartClosed))
+    assert (closed.event.order_id, closed.event.region) == ("o1", "eu")
+    await quiet()
+    assert await us.happened() == ["CartUpdated", "CartClosed"]
+
+
+async def test_the_same_cart_bought_in_another_region_is_closed_and_recovered(shops, us, eventually):
+    """A cart that follows its shopper to another region ends at home too, and the offer that won it is credited."""
+    await us.fill()
+    await us.mesh.publish(OfferSent(cart_id="c1", visitor_id="v1", offer_id="offer-1", channel="email"))
+
+    await shops["eu"].buy(visitor="someone-else", cart_id="c1")
+
+    (recovered,) = await eventually(lambda: us.all(CartRecovered))
+    assert (recovered.event.offer_id, recovered.event.order_id) == ("offer-1", "o1")
+    assert "CartClosed" in await us.happened()
+
+
+async def test_a_purchase_that_was_heard_first_is_found_when_the_timer_fires(regions, monkeypatch):
+    """A cart that no index knew when its shopper bought elsewhere is closed, not abandoned, once its timer fires."""
+    broker = regions.broker("us")
+    mesh = Mesh(broker, "carts", others=("eu",))
+    now = datetime.now(UTC)
+    bought = OrderPlaced(order_id="o1", visitor_id="v1", lines=LINES, total=TOTAL)
+    await carts.Shoppers(mesh).buy(bought, "eu", now)
+    update = CartUpdated(cart_id="c1", visitor_id="v1", lines=LINES)
+    await mesh.publish(
+        Draft(event=update, id="u1", time=now - timedelta(seconds=1)),
+        Timer(CartIdle(cart_id="c1", update_id="u1"), now),
+        cause=Cause(id="u1", source="gateway"),
+    )
+    ((idle,),) = [await _eventual(mesh, CartIdle)]
+
+    changes = [change async for change in carts.abandon_cart(idle, mesh, carts.Rules(carts.CartSettings()))]
+
+    assert changes[0].event == CartClosed(cart_id="c1", visitor_id="v1", order_id="o1", region="eu")
+    await broker.drain()
+
+
+async def _eventual(mesh, kind):
+    for _ in range(500):
+        if found := [received async for received in mesh.read(kind)]:
+            return found
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"no {kind.__name__}")
+
+
+async def test_a_cart_begun_after_the_purchase_stays_open(us, eventually):
+    """A shopper who bought and fills a new cart has a new cart, which may be abandoned."""
+    await us.buy(order_id="o1")
+    await us.fill()
+
+    assert await eventually(lambda: us.all(CartAbandoned))
+    assert await us.all(CartClosed) == []
+
+
+async def test_an_order_behind_an_offer_is_a_recovery_once(us, eventually):
+    """The offer is credited with the order's value; the same cart bought again without a new offer is not."""
+    await us.fill()
+    await us.mesh.publish(OfferSent(cart_id="c1", visitor_id="v1", offer_id="offer-1", channel="email"))
+    await us.buy(cart_id="c1")
+
+    (recovered,) = await eventually(lambda: us.all(CartRecovered))
+    await us.fill()
+    await us.buy(order_id="o2", cart_id="c1")
+    await quiet()
+
+    assert recovered.event == CartRecovered(cart_id="c1", visitor_id="v1", order_id="o1", offer_id="offer-1", value=TOTAL)
+    assert len(await us.all(CartRecovered)) == 1
+
+
+async def test_an_order_without_an_offer_is_no_recovery(us):
+    """Who buys unaided was not won back."""
+    await us.fill()
+    await us.buy(cart_id="c1")
+
+    await quiet()
+
+    assert await us.all(CartRecovered) == []
+
+
+async def test_the_view_shows_each_cart_as_it_is(us, eventually):
+    """The bucket follows the books."""
+    await us.fill()
+    await us.fill(cart_id="c2", visitor="v2")
+    await us.buy(cart_id="c2", visitor="v2")
+    view = us.mesh.state(CARTS)
+
+    async def shown():
+        return {cart_id: cart.status async for cart_id, cart in view.items()} == {"c1": "abandoned", "c2": "converted"}
+
+    assert await eventually(shown)
+
+
+async def test_no_cart_is_abandoned_behind_its_purchase(us):
+    """The order races the idle timer, 200 times around the due moment: never an abandonment stored behind the order."""
+
+    async def race(number):
+        cart_id = f"race-{number}"
+        await us.fill(cart_id=cart_id, visitor=cart_id)
+        await asyncio.sleep(SOON.total_seconds() + random.uniform(-0.05, 0.05))
+        await us.buy(order_id=cart_id, cart_id=cart_id, visitor=cart_id)
+
+    for start in range(0, 200, 50):
+        await asyncio.gather(*(race(number) for number in range(start, start + 50)))
+    await quiet()
+
+    converted = {received.event.cart_id: received.sequence for received in await us.all(CartConverted)}
+    late = [r.event.cart_id for r in await us.all(CartAbandoned) if r.sequence > converted[r.event.cart_id]]
+    assert (len(converted), late) == (200, [])

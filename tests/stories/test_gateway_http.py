@@ -1,0 +1,363 @@
+"""The gateway over HTTP: what a storefront is answered, and what is in the books afterwards."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from litestar.testing import AsyncTestClient
+
+from mesh import Mesh
+from mesh.envelope import decode
+from mesh.errors import Unavailable
+from mesh.events.cart import CartIdle, CartUpdated
+from mesh.events.interaction import ProductViewed
+from mesh.events.order import OrderPlaced
+from mesh.memory import MemoryMesh
+from services.gateway import app
+from services.gateway.live import Board
+
+KEY = {"authorization": "Bearer demo"}
+LINE = {"product_id": "sku-1", "quantity": 2, "price": {"amount": 1299, "currency": "EUR"}}
+
+
+def cart(id_="e1", *, cart_id="c1", ago=0.0, **more):
+    time = (datetime.now(UTC) - timedelta(seconds=ago)).isoformat()
+    return {"id": id_, "type": "cart_updated", "time": time, "visitor_id": "v1", "cart_id": cart_id, "lines": [LINE], **more}
+
+
+def order(id_="e9", *, order_id="o1", cart_id="c1", **more):
+    return cart(id_, cart_id=cart_id, order_id=order_id, total=LINE["price"], **more) | {"type": "order_placed"}
+
+
+def view(id_, product_id="sku-1"):
+    return {"id": id_, "type": "product_viewed", "time": datetime.now(UTC).isoformat(), "visitor_id": "v1", "product_id": product_id}
+
+
+@pytest.fixture
+def settings(monkeypatch):
+    """Set the gateway's settings before it is opened."""
+
+    def change(**values):
+        for name, value in values.items():
+            monkeypatch.setenv(f"CARTMESH_{name.upper()}", str(value))
+
+    return change
+
+
+@pytest.fixture
+async def gateway(memory_broker):
+    return Mesh(memory_broker, "gateway", others=("eu",))
+
+
+@pytest.fixture
+async def open_gateway(gateway):
+    """Open the gateway once its settings are made."""
+    clients = []
+
+    async def opened():
+        client = AsyncTestClient(app(gateway, Board()))
+        clients.append(client)
+        return await client.__aenter__()
+
+    yield opened
+    for client in clients:
+        await client.__aexit__(None, None, None)
+
+
+@pytest.fixture
+async def post(open_gateway):
+    """Send events, get the answer."""
+    client = await open_gateway()
+
+    async def send(*events, headers=KEY):
+        return await client.post("/v1/events", json={"events": events}, headers=headers)
+
+    return send
+
+
+async def stored(gateway, *kinds):
+    return [received async for received in gateway.read(*kinds)]
+
+
+def timers(regions):
+    """What is scheduled, newest per subject."""
+    books = regions.regions["us"].logs["COMMERCE_us"]
+    return {m.subject: decode(m.body)[1] for m in books.messages.values() if m.subject.startswith("timer.")}
+
+
+async def test_accepted_means_stored(post, gateway):
+    """202 counts what JetStream has acknowledged; it is in the streams when the answer comes."""
+    answer = await post(cart(), view("e2"))
+
+    assert (answer.status_code, answer.json()) == (202, {"accepted": 2, "duplicates": 0, "rejected": []})
+    assert [received.event.cart_id for received in await stored(gateway, CartUpdated)] == ["c1"]
+    assert [received.event.product_id for received in await stored(gateway, ProductViewed)] == ["sku-1"]
+
+
+async def test_a_cart_and_its_timer_are_one_commit(post, regions):
+    """A filled cart waits to be left; an emptied one no longer does."""
+    await post(cart())
+    assert list(timers(regions)) == ["timer.us.cart.idle.c1"]
+
+    await post(cart("e2", lines=[]))
+
+    assert timers(regions) == {}
+
+
+async def test_an_order_ends_its_carts_timer(post, regions, gateway):
+    """An order converts its cart and cancels the timer in its own commit."""
+    await post(cart(), order())
+
+    history = await gateway.history("c1", "cart")
+    assert [type(received.event).__name__ for received in history] == ["CartUpdated", "CartConverted"]
+    assert timers(regions) == {}
+
+
+async def test_sending_again_changes_nothing(post, gateway):
+    """Duplicates by id are accepted again, without a second effect."""
+    events = [cart(), view("e2"), order()]
+    await post(*events)
+
+    answer = await post(*events)
+
+    assert answer.json() == {"accepted": 3, "duplicates": 3, "rejected": []}
+    assert [len(await stored(gateway, kind)) for kind in (CartUpdated, ProductViewed, OrderPlaced)] == [1, 1, 1]
+
+
+async def test_the_same_id_with_another_body_is_refused(post, gateway):
+    """An id names one event for ever: another body under it is rejected, for carts, views and orders alike."""
+    first = [cart(), view("e2"), order()]
+    await post(*first)
+
+    answer = await post(first[0] | {"cart_id": "c2"}, first[1] | {"product_id": "sku-2"}, first[2] | {"visitor_id": "v2"})
+
+    refused = answer.json()["rejected"]
+    assert [(one["id"], one["path"]) for one in refused] == [("e1", "$.id"), ("e2", "$.id"), ("e9", "$.id")]
+    assert all("used before" in one["reason"] for one in refused)
+    assert await gateway.last(CartUpdated, "c2") is None
+
+
+async def test_an_order_is_placed_once_for_ever(post):
+    """An order id that was used by another event is refused, even under a new event id."""
+    await post(order())
+
+    (refused,) = (await post(order("e10"))).json()["rejected"]
+
+    assert (refused["path"], refused["reason"]) == ("$.order_id", "this order was placed before, by an event with another id")
+
+
+async def test_a_late_retry_is_recognised_behind_the_duplicate_window(post, regions, gateway):
+    """A phone that sends again after JetStream has forgotten the id has no second effect."""
+    events = [cart(ago=600), order(ago=590), view("e2") | {"time": cart(ago=600)["time"]}]
+    await post(*events)
+    for log in regions.regions["us"].logs.values():
+        log._ids.clear()
+
+    answer = await post(*events)
+
+    assert answer.json() == {"accepted": 3, "duplicates": 3, "rejected": []}
+    assert [len(await stored(gateway, kind)) for kind in (CartUpdated, ProductViewed, OrderPlaced)] == [1, 1, 1]
+
+
+async def test_an_old_cart_does_not_disturb_a_newer_one(post, regions):
+    """What was sent late is stored, but the newer cart's timer stays; also when the old one is an emptied cart."""
+    await post(cart("new"))
+    before = timers(regions)
+
+    answers = [await post(cart("old", ago=120)), await post(cart("older", ago=180, lines=[])), await post(cart("o", ago=1, lines=[]))]
+
+    assert [answer.json()["accepted"] for answer in answers] == [1, 1, 1]
+    assert timers(regions) == before
+
+
+async def test_the_timer_counts_from_when_it_happened(post, regions, settings):
+    """A cart that was under way for ten minutes is left ten minutes earlier, but never in the past."""
+    await post(cart("e1", cart_id="c1"), cart("e2", cart_id="c2", ago=600), cart("e3", cart_id="c3", ago=7200))
+
+    now, books = datetime.now(UTC), regions.regions["us"].logs["COMMERCE_us"]
+    due = {m.subject[-2:]: (decode(m.body)[0].time - now).total_seconds() for m in books.messages.values() if m.subject.startswith("timer.")}
+    assert due == {"c1": pytest.approx(1800, abs=5), "c2": pytest.approx(1200, abs=5), "c3": pytest.approx(5, abs=3)}
+
+
+async def test_events_of_one_cart_keep_their_order(post, gateway):
+    """Many updates of one cart in a request are stored in the order in which they were told."""
+    await post(*(cart(f"e{n}", lines=[LINE | {"quantity": n + 1}]) for n in range(50)))
+
+    assert [r.event.lines[0].quantity for r in await stored(gateway, CartUpdated)] == list(range(1, 51))
+
+
+async def test_two_storefronts_may_use_the_same_id(settings, open_gateway, gateway):
+    """Ids are a write key's own."""
+    settings(write_keys="one,two")
+    client = await open_gateway()
+
+    for key in ("one", "two"):
+        answer = await client.post("/v1/events", json={"events": [cart()]}, headers={"authorization": f"Bearer {key}"})
+        assert answer.json() == {"accepted": 1, "duplicates": 0, "rejected": []}
+
+    assert len(await stored(gateway, CartUpdated)) == 2
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer wrong", "Basic demo", "demo"])
+async def test_without_a_key_nothing_is_taken(open_gateway, gateway, header):
+    """401 says how to authenticate, and nothing is stored."""
+    client = await open_gateway()
+
+    answer = await client.post("/v1/events", json={"events": [cart()]}, headers={"authorization": header} if header else {})
+
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    assert await stored(gateway, CartUpdated) == []
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"events": 7}', b"\xff\xfe", b"[" * 100_000])
+async def test_malformed_json_is_400(open_gateway, body):
+    """What is no list of events is refused as a problem with words."""
+    client = await open_gateway()
+
+    answer = await client.post("/v1/events", content=body, headers=KEY)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert "the body must be" in answer.json()["detail"]
+
+
+async def test_too_much_at_once_is_413(open_gateway, gateway):
+    """Over 1 MiB or 500 events: nothing is stored, and the answer says to send several."""
+    client = await open_gateway()
+
+    many = await client.post("/v1/events", json={"events": [view(f"e{n}") for n in range(501)]}, headers=KEY)
+    large = await client.post("/v1/events", content=b" " * (1024 * 1024 + 1), headers=KEY)
+
+    assert (many.status_code, large.status_code) == (413, 413)
+    assert "send several" in many.json()["detail"]
+    assert "send several" in large.json()["detail"]
+    assert await stored(gateway, ProductViewed) == []
+
+
+async def test_exactly_500_events_are_welcome(post):
+    """The bound itself is allowed."""
+    assert (await post(*(view(f"e{n}") for n in range(500)))).json()["accepted"] == 500
+
+
+async def test_too_many_events_a_second_are_429(settings, open_gateway):
+    """A storefront over its rate is told when to come again, by key and by address."""
+    settings(key_rate=1)
+    client = await open_gateway()
+    events = {"events": [view("e1"), view("e2")]}
+
+    answers = [await client.post("/v1/events", json=events, headers=KEY) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [202, 429]
+    assert 1 <= int(answers[1].headers["retry-after"]) <= 3
+
+
+async def test_guessing_keys_uses_up_an_addresss_allowance(settings, open_gateway):
+    """Wrong keys are not free."""
+    settings(address_rate=1)
+    client = await open_gateway()
+
+    answers = [await client.post("/v1/events", json={}, headers={"authorization": "Bearer no"}) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [401, 401, 429]
+
+
+async def test_while_jetstream_is_down_nothing_is_accepted(settings, open_gateway, regions, gateway):
+    """503 with Retry-After, never a 202 for what is not stored; the same request later is accepted once."""
+    settings(store_patience="100ms")
+    client, events = await open_gateway(), {"events": [cart(), view("e2")]}
+    regions.stop("us")
+
+    refused = await client.post("/v1/events", json=events, headers=KEY)
+    unready = await client.get("/readyz")
+    regions.start("us")
+    accepted = await client.post("/v1/events", json=events, headers=KEY)
+
+    assert (refused.status_code, unready.status_code) == (503, 503)
+    assert int(refused.headers["retry-after"]) >= 1
+    assert accepted.json() == {"accepted": 2, "duplicates": 0, "rejected": []}
+    assert (await client.get("/readyz")).status_code == 200
+
+
+async def test_half_a_request_stored_is_503_and_safe_to_repeat(open_gateway, settings, memory_broker, monkeypatch):
+    """When one stream takes its events and the other does not, a retry with the same ids completes it."""
+    settings(store_patience="50ms")
+    client, events = await open_gateway(), {"events": [cart(), view("e2")]}
+    with monkeypatch.context() as broken:
+
+        async def refuse(*_):
+            raise Unavailable("no quorum")
+
+        broken.setattr(memory_broker, "store_batch", refuse)
+        assert (await client.post("/v1/events", json=events, headers=KEY)).status_code == 503
+
+    answer = await client.post("/v1/events", json=events, headers=KEY)
+
+    assert answer.json() == {"accepted": 2, "duplicates": 1, "rejected": []}
+
+
+async def test_a_gateway_that_is_full_says_so_at_once(settings, open_gateway):
+    """What waits for JetStream in one process is bounded."""
+    settings(events_at_once=1)
+    client = await open_gateway()
+
+    answer = await client.post("/v1/events", json={"events": [view("e1"), view("e2")]}, headers=KEY)
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+async def test_only_configured_origins_may_read_answers(settings, open_gateway):
+    """A page of a configured origin may call, another may not."""
+    settings(cors_origins="https://shop.example")
+    client = await open_gateway()
+
+    def ask(origin):
+        return client.options(
+            "/v1/events",
+            headers={"origin": origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization"},
+        )
+
+    allowed, foreign = await ask("https://shop.example"), await ask("https://evil.example")
+
+    assert allowed.headers["access-control-allow-origin"] == "https://shop.example"
+    assert "access-control-allow-origin" not in foreign.headers
+
+
+async def test_the_documentation_names_every_route_and_needs_no_internet(open_gateway):
+    """The OpenAPI document has every route; the page loads nothing from elsewhere and may not."""
+    client = await open_gateway()
+
+    page, document = await client.get("/docs"), (await client.get("/docs/openapi.json")).json()
+
+    assert "://" not in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    served = {path.replace(":str", "") for route in client.app.routes if (path := route.path)}
+    assert set(document["paths"]) == {path for path in served if not path.startswith("/docs")}
+    for path in ("/docs/static/docs.js", "/docs/static/swagger-ui/swagger-ui-bundle.js", "/docs/static/swagger-ui/swagger-ui.css"):
+        assert (await client.get(path)).status_code == 200
+
+
+async def test_health_and_metrics_are_answered(post, open_gateway):
+    """A process says that it runs, that JetStream answers, and what it counted."""
+    client = await open_gateway()
+    await post(view("e1"))
+
+    assert [(await client.get(path)).status_code for path in ("/healthz", "/readyz")] == [200, 200]
+    assert 'cartmesh_gateway_events_total{outcome="accepted"}' in (await client.get("/metrics")).text
+
+
+async def test_ids_that_are_no_tokens_cannot_reach_the_stream(open_gateway):
+    """A visitor whose id is no token is refused on the stream as well."""
+    client = await open_gateway()
+
+    answer = await client.get("/v1/visitors/a.b/offers/live?key=demo")
+
+    assert (answer.status_code, (await client.get("/v1/visitors/v1/offers/live")).status_code) == (400, 401)
+
+
+async def test_two_requests_at_once_with_the_same_ids_have_one_effect(post, gateway):
+    """A retry that overtakes its original is the same event."""
+    events = [cart(), order(), view("e2")]
+
+    answers = await asyncio.gather(*(post(*events) for _ in range(5)))
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert [len(await stored(gateway, kind)) for kind in (CartUpdated, OrderPlaced, ProductViewed, CartIdle)] == [1, 1, 1, 0]

@@ -1,0 +1,187 @@
+"""What the gateway takes from storefronts, and what it refuses with which words."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from mesh.events.cart import CartUpdated
+from services.gateway.intake import KINDS, IntakeSettings, judge, open_request
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+LINE = {"product_id": "sku-1", "quantity": 2, "price": {"amount": 1299, "currency": "EUR"}}
+CART = {"id": "e1", "type": "cart_updated", "time": "2026-05-01T12:00:00Z", "visitor_id": "v1", "cart_id": "c1", "lines": [LINE]}
+ORDER = {**CART, "type": "order_placed", "order_id": "o1", "total": LINE["price"]}
+CUSTOMER = {"id": "e1", "type": "customer_identified", "time": "2026-05-01T12:00:00Z", "visitor_id": "v1", "email": "ada@example.com"}
+
+
+def told(*events):
+    return judge(open_request(msgspec.json.encode({"events": events})), NOW, IntakeSettings())
+
+
+def refusal(event):
+    arrivals, (rejected,), _ = told(event)
+    assert arrivals == []
+    return rejected.path, rejected.reason
+
+
+def test_each_storefront_type_is_named_like_its_event():
+    """A storefront's type is the event's name in snake case."""
+    assert list(KINDS) == [
+        "product_viewed",
+        "product_searched",
+        "cart_updated",
+        "checkout_started",
+        "order_placed",
+        "customer_identified",
+        "consent_changed",
+    ]
+
+
+def test_a_cart_arrives_whole():
+    """A valid cart arrives as the mesh's own event, with its id and its time in UTC."""
+    (arrival,), rejected, _ = told({**CART, "time": "2026-05-01T14:00:00+02:00"})
+
+    assert rejected == []
+    assert (arrival.id, arrival.time) == ("e1", NOW)
+    assert isinstance(arrival.event, CartUpdated)
+    assert arrival.event.lines[0].price.amount == 1299
+
+
+def test_a_bad_event_spoils_no_other():
+    """In a request where some events are good, those are accepted and each bad one is named."""
+    arrivals, rejected, _ = told(CART, {"id": "e2", "type": "nonsense", "time": "2026-05-01T12:00:00Z"}, {**CART, "id": "e3"}, 7)
+
+    assert [arrival.id for arrival in arrivals] == ["e1", "e3"]
+    assert [(one.index, one.id, one.path) for one in rejected] == [(1, "e2", "$.type"), (3, None, "$")]
+
+
+@pytest.mark.parametrize("bad", ["a b", "a.b", "*", ">", "x" * 10_000, "\N{GRINNING FACE}", "", "a\n", "é"])
+@pytest.mark.parametrize("name", ["id", "visitor_id", "cart_id"])
+def test_ids_that_cannot_be_subject_tokens_are_refused(bad, name):
+    """Spaces, dots, wildcards, emoji, 10,000 characters: refused, with the rule in words and a bounded answer."""
+    path, reason = refusal({**CART, name: bad})
+
+    assert path == f"$.{name}"
+    assert "must be 1 to 128 of A-Z a-z 0-9 _ and -" in reason
+    assert len(reason) < 200
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "words"),
+    [
+        ({"price": {"amount": -1, "currency": "EUR"}}, "$.lines[0].price.amount", "0 to 1000000000 minor units"),
+        ({"price": {"amount": 10**9 + 1, "currency": "EUR"}}, "$.lines[0].price.amount", "not 1000000001"),
+        ({"price": {"amount": 10**40, "currency": "EUR"}}, "$.lines[0].price.amount", "0 to 1000000000"),
+        ({"price": {"amount": 1.5, "currency": "EUR"}}, "$.lines[0].price.amount", "Expected `int`"),
+        ({"price": {"amount": 1, "currency": "EURO"}}, "$.lines[0].price.currency", "'EURO' is no ISO 4217 currency"),
+        ({"price": {"amount": 1, "currency": "eur"}}, "$.lines[0].price.currency", "ISO 4217"),
+        ({"quantity": 0}, "$.lines[0].quantity", "1 to 1000 pieces, not 0"),
+        ({"quantity": 1001}, "$.lines[0].quantity", "not 1001"),
+        ({"product_id": "a b"}, "$.lines[0].product_id", "must be 1 to 128"),
+        ({"name": "x" * 513}, "$.lines[0].name", "at most 512 characters, not 513"),
+        ({"name": "a\x00b"}, "$.lines[0].name", "no control characters"),
+    ],
+)
+def test_a_bad_line_is_refused_at_its_place(change, path, words):
+    """Negative or huge prices, unknown currencies, impossible quantities: the answer says which line and why."""
+    at, reason = refusal({**CART, "lines": [{**LINE, **change}]})
+
+    assert at == path
+    assert words in reason
+
+
+def test_a_cart_has_at_most_200_lines_and_one_currency():
+    """Too many lines or two currencies make a cart that nobody can price."""
+    assert refusal({**CART, "lines": [LINE] * 201}) == ("$.lines", "at most 200 lines, not 201")
+    dollars = {**LINE, "price": {"amount": 1, "currency": "USD"}}
+    assert refusal({**CART, "lines": [LINE, dollars]}) == ("$.lines", "a cart has one currency, not EUR and USD")
+
+
+def test_an_order_has_lines_in_the_currency_of_its_total():
+    """An empty order, or one that is totalled in another currency, is refused."""
+    assert refusal({**ORDER, "lines": []}) == ("$.lines", "an order has at least one line")
+    at, _ = refusal({**ORDER, "total": {"amount": 1, "currency": "USD"}})
+    assert at == "$.lines"
+
+
+@pytest.mark.parametrize(
+    ("time", "words"),
+    [
+        ("2027-05-01T12:00:00Z", "too far ahead"),
+        ("2025-05-01T12:00:00Z", "too far behind"),
+        ("2026-05-01T12:05:01Z", "too far ahead"),
+        ("0001-01-01T00:00:00+14:00", "too far behind"),
+        ("2026-05-01T12:00:00", "timezone"),
+        ("yesterday", "Invalid RFC3339"),
+    ],
+)
+def test_times_far_from_now_are_refused(time, words):
+    """A year ahead or back, or a time without a zone, is no time at which a shopper did something."""
+    at, reason = refusal({**CART, "time": time})
+
+    assert at == "$.time"
+    assert words in reason
+
+
+def test_times_of_an_offline_week_are_accepted():
+    """A phone that was off for a week tells what happened then."""
+    arrivals, rejected, _ = told({**CART, "time": (NOW - timedelta(days=7)).isoformat()})
+
+    assert (len(arrivals), rejected) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("email", bad) for bad in ("", "ada", "a@b", ".a@example.com", "a..b@example.com", "a b@example.com",
+                                     "a@exa_mple.com", "a@" + "x" * 250 + ".com", "a@example.com\nBcc: x@y.z")),
+        ("time_zone", "Mars/Olympus"), ("time_zone", "../../etc/passwd"),
+        ("locale", "xx-YY-ZZ-nonsense"), ("locale", "../x"), ("locale", ""),
+    ],
+)  # fmt: skip
+def test_who_cannot_be_written_to_is_refused(field, value):
+    """An address, zone or locale that does not exist is refused when it is told, not when a mail is due."""
+    at, _ = refusal({**CUSTOMER, field: value})
+
+    assert at == f"$.{field}"
+
+
+def test_a_known_customer_is_accepted():
+    """A proper address, zone and locale are taken in either spelling of locales."""
+    for locale in ("de-DE", "de_DE", "pt-BR", "zh-Hant-TW", "en"):
+        _, rejected, _ = told({**CUSTOMER, "locale": locale, "time_zone": "Europe/Berlin"})
+        assert rejected == []
+
+
+@pytest.mark.parametrize("missing", ["id", "type", "time", "visitor_id", "cart_id", "lines"])
+def test_a_missing_field_is_named(missing):
+    """Whatever field is missing, the reason names it."""
+    _, reason = refusal({key: value for key, value in CART.items() if key != missing})
+
+    assert f"missing required field `{missing}`" in reason
+
+
+def test_saying_it_twice_is_not_saying_two_things():
+    """The same event twice in a request is one event; the same id with another body is refused."""
+    arrivals, rejected, repeated = told(CART, CART, {**CART, "cart_id": "c2"})
+
+    assert (len(arrivals), repeated) == (1, 1)
+    assert [(one.index, one.path, one.reason) for one in rejected] == [
+        (2, "$.id", "event 0 of this request has the same id and another body")
+    ]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"events": 1}', b"null", b'{"events": [}', b"\xff", b"[" * 100_000, b'{"events": ["\\ud800"]}'])
+def test_what_is_no_list_of_events_is_refused_whole(body):
+    """Malformed JSON and other shapes raise one kind of error."""
+    with pytest.raises((msgspec.DecodeError, RecursionError)):
+        open_request(body)
+
+
+@pytest.mark.parametrize("raw", [b'{"id": "\xff"}', b"[[[[]]]]", b'{"id": {"$": 1}}', b'"x"', b"null"])
+def test_strange_values_are_refused_one_by_one(raw):
+    """Broken text and other shapes inside the list are an event's fault, not the request's."""
+    arrivals, rejected, _ = judge(open_request(b'{"events": [' + raw + b"]}"), NOW, IntakeSettings())
+
+    assert (arrivals, len(rejected)) == ([], 1)

@@ -1,0 +1,158 @@
+"""The board of live offers."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+
+from mesh import Received
+from mesh.events.cart import CartConverted
+from mesh.events.offer import Card, OfferSent
+from mesh.events.order import OrderPlaced
+from mesh.event import Money
+from services.gateway.live import Board
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+CARD = Card(title="Still yours", body="We kept your cart", action="Go on", url="https://shop.example/cart")
+
+
+def heard(event, sequence):
+    return Received(event=event, id=f"id-{sequence}", time=NOW, stored=NOW, region="us", sequence=sequence, subject="")
+
+
+def sent(sequence, *, cart_id="c1", channel="onsite", card=CARD):
+    return heard(OfferSent(cart_id=cart_id, visitor_id="v1", offer_id=f"o{sequence}", channel=channel, card=card), sequence)
+
+
+def bought(sequence, *, cart_id="c1"):
+    return heard(CartConverted(cart_id=cart_id, order_id="o1", visitor_id="v1"), sequence)
+
+
+async def words(stream):
+    """The next server-sent event that says something, as (id, name, data)."""
+    async for chunk in stream:
+        if chunk.startswith(b"id: "):
+            lines = dict(line.split(": ", 1) for line in chunk.decode().strip().split("\n"))
+            return int(lines["id"]), lines["event"], json.loads(lines["data"])
+    return None
+
+
+async def test_an_offer_appears_on_an_open_page():
+    """A page that is open hears an offer the moment it is sent."""
+    board = Board()
+    stream = board.stream("v1")
+    assert await anext(stream) == b"retry: 2000\n\n"
+
+    board.hear(sent(7))
+
+    id_, name, data = await words(stream)
+    assert (id_, name, data["card"]["title"]) == (7, "offer", "Still yours")
+
+
+async def test_a_page_that_opens_later_is_told_the_live_offer():
+    """The current offer comes first."""
+    board = Board()
+    board.hear(sent(7))
+
+    assert (await words(board.stream("v1")))[:2] == (7, "offer")
+
+
+async def test_a_purchase_withdraws_the_card():
+    """Once the cart is bought its card goes, on open pages and for those that come back; a new page hears nothing."""
+    board = Board()
+    stream = board.stream("v1")
+    board.hear(sent(7))
+    assert (await words(stream))[1] == "offer"
+
+    board.hear(bought(8))
+
+    assert (await words(stream))[:2] == (8, "withdrawn")
+    assert board.current("v1", behind=7).name == "withdrawn"
+    assert board.current("v1", behind=None) is None
+
+
+async def test_an_order_without_a_cart_withdraws_too():
+    """Whoever has bought anything is not shown an offer for what they left."""
+    board = Board()
+    board.hear(sent(7))
+
+    total = Money(amount=1, currency="EUR")
+    board.hear(heard(OrderPlaced(order_id="o9", visitor_id="v1", lines=(), total=total), 8))
+
+    assert board.current("v1", behind=None) is None
+
+
+async def test_another_cart_bought_leaves_the_card():
+    """A purchase of a cart that is not the offer's is not the offer's end."""
+    board = Board()
+    board.hear(sent(7))
+
+    board.hear(bought(8, cart_id="c2"))
+
+    assert board.current("v1", behind=None).id == 7
+
+
+async def test_who_heard_it_is_not_told_again():
+    """A browser that reconnects with Last-Event-ID hears only what is newer."""
+    board = Board()
+    board.hear(sent(7))
+
+    assert board.current("v1", behind=7) is None
+    board.hear(sent(9))
+    assert board.current("v1", behind=7).id == 9
+
+
+async def test_what_is_older_than_the_newest_is_ignored():
+    """Replayed or late events never bring back what was withdrawn."""
+    board = Board()
+    board.hear(sent(7))
+    board.hear(bought(8))
+
+    board.hear(sent(7))
+
+    assert board.current("v1", behind=None) is None
+
+
+async def test_mails_and_cardless_offers_are_not_shown():
+    """Only offers for the site, with a card, are."""
+    board = Board()
+
+    board.hear(sent(7, channel="email"))
+    board.hear(sent(8, card=None))
+
+    assert board.current("v1", behind=None) is None
+
+
+async def test_a_silent_stream_says_that_it_lives():
+    """Comments keep proxies from closing a page's stream."""
+    stream = Board().stream("v1", heartbeat=0.01)
+    await anext(stream)
+
+    assert await asyncio.wait_for(anext(stream), 5) == b": still here\n\n"
+
+
+async def test_a_slow_page_misses_the_oldest_never_the_newest():
+    """What waits for one page is bounded."""
+    board = Board()
+    stream = board.stream("v1")
+    await anext(stream)
+
+    for sequence in range(1, 101):
+        board.hear(sent(sequence))
+
+    assert [(await words(stream))[0] for _ in range(16)] == list(range(85, 101))
+
+
+async def test_a_closed_page_leaves_nothing_behind():
+    """Pages that go are forgotten, and closing the board ends those that are left."""
+    board = Board()
+    gone, left = board.stream("v1"), board.stream("v1")
+    await anext(gone)
+    await anext(left)
+    waiting = asyncio.create_task(words(left))
+    await asyncio.sleep(0)
+
+    await gone.aclose()
+    board.close()
+
+    assert await asyncio.wait_for(waiting, 5) is None
+    assert (board.open, board.pages_of("v1")) == (0, 0)

@@ -1,0 +1,55 @@
+"""Who may come in, and how often."""
+
+from services.gateway.keys import WriteKeys, bearer
+from services.gateway.rates import Rate, client_address
+
+
+def test_a_bucket_refills_at_its_rate():
+    """After a burst one waits exactly until the next tokens are there."""
+    now = [0.0]
+    rate = Rate(10, burst=20, clock=lambda: now[0])
+
+    assert rate.take("shop", 20) == 0.0
+    assert rate.take("shop", 5) == 0.5
+    now[0] = 0.5
+    assert rate.take("shop", 5) == 0.0
+
+
+def test_one_storefront_does_not_use_up_another():
+    """Each name has its own bucket."""
+    rate = Rate(1, burst=1, clock=lambda: 0.0)
+
+    assert rate.take("one", 1) == 0.0
+    assert rate.take("other", 1) == 0.0
+    assert rate.take("one", 1) == 1.0
+
+
+def test_a_request_larger_than_the_burst_is_not_refused_for_ever():
+    """It is let through from a full bucket, which then owes the rest."""
+    now = [0.0]
+    rate = Rate(10, burst=10, clock=lambda: now[0])
+
+    assert rate.take("shop", 30) == 0.0
+    assert rate.take("shop", 1) == 2.1
+
+
+def test_forwarded_addresses_are_believed_only_from_trusted_proxies():
+    """A client cannot choose its address; the address that the outermost trusted proxy saw counts."""
+    assert client_address("10.0.0.1", "6.6.6.6", 0) == "10.0.0.1"
+    assert client_address("10.0.0.1", "6.6.6.6, 8.8.8.8", 1) == "8.8.8.8"
+    assert client_address("10.0.0.1", "6.6.6.6, 8.8.8.8, 10.0.0.2", 2) == "8.8.8.8"
+    assert client_address("10.0.0.1", None, 1) == "10.0.0.1"
+
+
+def test_a_key_has_a_scope_of_its_own():
+    """Valid keys have different scopes, all others none."""
+    keys = WriteKeys(("one", "two"))
+
+    assert keys.scope("one") != keys.scope("two")
+    assert [keys.scope(wrong) for wrong in ("three", "", None, "\udcff")] == [None] * 4
+
+
+def test_a_bearer_token_is_read_as_rfc_6750_writes_it():
+    """The scheme's case does not matter; other schemes are none."""
+    assert bearer("Bearer demo") == bearer("bearer demo") == "demo"
+    assert (bearer("Basic demo"), bearer(None), bearer("")) == (None, None, None)

@@ -138,7 +138,7 @@ def with_moments(steps: pl.DataFrame, *, idle: timedelta = IDLE) -> pl.DataFrame
         *_SESSION, at=due, kind=pl.lit("moment"), **{name: pl.lit(None, COLUMNS[name]) for name in list(COLUMNS)[4:]}
     )
     return (
-        pl.concat([steps, moments.select(COLUMNS)])
+        pl.concat([steps, moments.select(*COLUMNS)])
         .with_columns(late=pl.col("kind") == "moment")
         .sort("visitor", "at", "late", maintain_order=True)
         .drop("late")
@@ -153,11 +153,9 @@ def with_features(steps: pl.DataFrame) -> pl.DataFrame:
 
 
 def horizon_of(steps: pl.DataFrame, wanted: timedelta = HORIZON) -> timedelta:
-    """The horizon that a log can answer: `wanted`, but at most a quarter of its length."""
-    if steps.is_empty():
-        return wanted
-    ends = steps.select(first=pl.col("at").min(), last=pl.col("at").max()).row(0)
-    return min(wanted, timedelta(seconds=(ends[1] - ends[0]) / 4))
+    """The horizon that a log can answer: `wanted`, but at most an eighth of its length."""
+    happened = steps.filter(pl.col("kind") != "moment")["at"]
+    return min(wanted, timedelta(seconds=(happened.max() - happened.min()) / 8)) if len(happened) else wanted
 
 
 def points(steps: pl.DataFrame, *, horizon: timedelta | None = None) -> pl.DataFrame:

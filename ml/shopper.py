@@ -96,9 +96,11 @@ class Shopper:
         return list(seen)
 
     @property
-    def bought(self) -> set[str]:
-        """Products of the kept purchases."""
-        return {product for step in self.steps if step.kind == "purchase" for product in step.products}
+    def owned(self) -> set[str]:
+        """Products that are in a cart now or were bought, as far as kept."""
+        carts = {step.session: step.products for step in self.steps if step.kind in ("cart", "purchase")}
+        bought = {product for step in self.steps if step.kind == "purchase" for product in step.products}
+        return bought.union(*carts.values())
 
 
 def _about(step: Step) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Estimators, one per file; what serves needs numpy only."""

@@ -1,0 +1,159 @@
+"""The scorer: everything that scoring keeps in memory, and how a score comes out of it."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mesh import Event, Mesh, MeshError
+from mesh.broker import Message
+from mesh.envelope import Received
+from mesh.errors import InvalidEvent
+from mesh.event import declaration
+from mesh.events.cart import CartAbandoned, CartUpdated
+from mesh.events.user import Reason
+from mesh.mesh import received
+from mesh.streams import stream_of
+from mesh.subjects import every
+from mesh.telemetry import log
+from ml.features import names
+from ml.rates import BASE_RATE, BaseRates
+from ml.registry import CURRENT, Registry
+from ml.shoppers import Shoppers
+from ml.steps import INTERACTIONS, PURCHASING, Step, step_of
+from ml.version import Current
+
+if TYPE_CHECKING:
+    from ml.recommendations import Recommender
+    from ml.serving import Model
+
+NAME = "propensity"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A probability in 0..1, the version it comes from and why."""
+
+    propensity: float
+    version: str
+    reasons: tuple[Reason, ...]
+
+
+class Scorer:
+    """Shoppers, base rates, recommendations and the model that serves. Nothing in it is the only copy."""
+
+    def __init__(self, mesh: Mesh, recommender: "Recommender", *, shoppers: int, warm: int) -> None:
+        self._mesh, self._warm = mesh, warm
+        self.shoppers = Shoppers(mesh, most=shoppers)
+        self.recommender = recommender
+        self.rates = BaseRates()
+        self.model: Model | None = None
+        self.version = BASE_RATE
+        self._carted = names().index("cart_lines")
+
+    def learn(self, happening: Received[Event]) -> Step:
+        """Take in an event. The same again changes nothing."""
+        happened = happening.event
+        step = step_of(happening)
+        if self.shoppers.learn(happened.visitor_id, step):  # type: ignore[attr-defined]  steps have visitors
+            self.rates.learn(happened, step.at)
+            self.recommender.notice(happened)
+            products = (step.product,) if step.product else step.products[-1:]
+            self.recommender.learn(step.session, products)
+        return step
+
+    def score(self, rows: Sequence[Sequence[float]]) -> list[Score]:
+        """Scores for rows of features in the order of `features.names()`."""
+        model, version = self.model, self.version
+        if model is None:
+            carted = [row[self._carted] > 0 for row in rows]
+            return [
+                Score(propensity=self.rates.rate(carted=c), version=BASE_RATE, reasons=self.rates.reasons(carted=c))
+                for c in carted
+            ]
+        import numpy as np  # noqa: PLC0415  every process imports this module, only scoring needs numpy
+
+        from ml.serving import reasons  # noqa: PLC0415
+
+        probabilities, contributions = model.score(np.array(rows))
+        return [
+            Score(propensity=round(p, 6), version=version, reasons=reasons(row, why))
+            for p, row, why in zip(probabilities.tolist(), rows, contributions, strict=True)
+        ]
+
+    async def read_cart(self, left: CartAbandoned, session: str) -> None:
+        """Make sure that an abandoned cart's own updates are known, also when their handler is behind."""
+        steps = self.shoppers.of(left.visitor_id).steps
+        if any(step.kind == "cart" and step.session == session for step in steps):
+            return
+        try:
+            past = await self._mesh.history(left.cart_id, "cart")
+        except MeshError as error:
+            log.warning("scored without the cart's updates", cart=left.cart_id, error=str(error))
+            return
+        for update in past.of(CartUpdated):
+            self.learn(update)
+
+    async def follow_models(self) -> None:
+        """Serve whatever version the registry points at, from the moment it does. Runs until cancelled."""
+        while True:
+            try:
+                async with self._mesh.state(CURRENT).watch() as changes:
+                    async for change in changes:
+                        if change is not None and change[0] == NAME and change[1] is not None:
+                            await self.adopt(change[1])
+            except MeshError as error:
+                log.warning("cannot watch the models", error=str(error))
+            await asyncio.sleep(2)
+
+    async def adopt(self, current: Current) -> None:
+        """Serve this version; one that is refused changes nothing."""
+        from ml.artifact import ArtifactRefused, unpack_apart  # noqa: PLC0415  needs numpy
+        from ml.registry import NoSuchVersion  # noqa: PLC0415
+
+        if current.version == self.version:
+            return
+        try:
+            model = await unpack_apart(await Registry(self._mesh).artifact(NAME, current.version))
+        except (ArtifactRefused, NoSuchVersion, OSError) as error:
+            log.error("model refused", version=current.version, error=str(error), serving=self.version)
+            return
+        self.model, self.version = model, current.version
+        log.info("model serves", version=current.version, reason=current.reason)
+
+    async def follow_log(self, *, period: float) -> None:
+        """Learn the newest part of the log, then keep the recommendations fresh. Runs until cancelled."""
+        await self._remember()
+        while True:
+            try:
+                await self.recommender.refresh()
+            except Exception as error:  # noqa: BLE001  whatever it is, the old index goes on serving
+                log.exception("recommendations not refreshed", error=repr(error))
+            await asyncio.sleep(period)
+
+    async def _remember(self) -> None:
+        try:
+            whole = [await self._replay(kinds) for kinds in (INTERACTIONS, PURCHASING)]
+        except MeshError as error:
+            log.warning("the log was not read at the start", error=str(error))
+            return
+        if all(whole):
+            self.shoppers.settle()
+
+    async def _replay(self, kinds: tuple[type[Event], ...]) -> bool:
+        """Learn the last `warm` messages of these kinds' stream; whether that was all of it."""
+        broker, region = self._mesh.broker, self._mesh.region
+        stream = stream_of(declaration(kinds[0]), region)
+        newest: Message | None = await broker.last(stream, f"ev.{region}.>")
+        after = max(0, (newest.sequence if newest else 0) - self._warm)
+        filters = [every(declaration(kind), region=region) for kind in kinds]
+        learnt = 0
+        async for message in broker.read(stream, filters, after=after):
+            try:
+                self.learn(received(message))
+            except InvalidEvent:
+                continue  # its own handler parks it
+            learnt += 1
+            if learnt % 200 == 0:
+                await asyncio.sleep(0)
+        return after == 0

@@ -1,0 +1,144 @@
+"""Scoring: how likely each shopper buys, and what they would like next, from every event as it happens.
+
+Any replica may be given any visitor's event. Each hears all of them through a fan-out consumer
+(`learn_steps`), so any can score; what happened before it started comes from the log (`ml.shoppers`).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import timedelta
+
+import msgspec
+
+from mesh import Mesh, Received, Service
+from mesh.envelope import derive_id
+from mesh.events.cart import CartAbandoned, CartScored, CartUpdated
+from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
+from mesh.events.order import OrderPlaced
+from mesh.events.user import UserScored
+from mesh.publish import Draft
+from mesh.settings import read
+from mesh.telemetry import child_trace
+from ml.registry import CURRENT, MODELS
+from ml.scorer import Scorer
+from ml.shoppers import SHOPPERS
+from ml.steps import Step, session_of, step_of
+
+service = Service("scoring", publishes=(UserScored, CartScored), buckets=(CURRENT, SHOPPERS), shelves=(MODELS,))
+Interaction = ProductViewed | ProductSearched | CheckoutStarted
+RECOMMENDED = 4
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """`scoring_shoppers` visitors are kept in memory, `scoring_warm` messages of each stream read at the start.
+
+    Recommendations are rebuilt every `recommendations_every` when there is news.
+    """
+
+    scoring_shoppers: int = 10_000
+    scoring_warm: int = 50_000
+    recommendations_every: timedelta = timedelta(seconds=5)
+
+
+@service.resource
+async def open_scorer(mesh: Mesh) -> AsyncIterator[Scorer]:
+    """Everything scoring knows, kept up to date in the background."""
+    from ml.recommendations import Recommender  # noqa: PLC0415  needs numpy; every process imports this module
+
+    settings = read(Settings)
+    scorer = Scorer(mesh, Recommender(), shoppers=settings.scoring_shoppers, warm=settings.scoring_warm)
+    tasks = [
+        asyncio.create_task(scorer.follow_models()),
+        asyncio.create_task(scorer.follow_log(period=settings.recommendations_every.total_seconds())),
+    ]
+    yield scorer
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@service.on(
+    ProductViewed,
+    ProductSearched,
+    CheckoutStarted,
+    CartUpdated,
+    OrderPlaced,
+    batch=256,
+    fanout=True,
+    since=timedelta(seconds=30),
+)
+async def learn_steps(happenings: list[Received[Interaction | CartUpdated | OrderPlaced]], scorer: Scorer) -> None:
+    """Learn what every shopper does."""
+    for happening in happenings:
+        scorer.learn(happening)
+
+
+@service.on(CartUpdated, OrderPlaced, batch=128)
+async def keep_carts(happenings: list[Received[CartUpdated | OrderPlaced]], scorer: Scorer) -> None:
+    """Keep each visitor's carts and orders where every replica finds them."""
+    steps: dict[str, list[Step]] = {}
+    for happening in happenings:
+        steps.setdefault(happening.event.visitor_id, []).append(step_of(happening))
+    await asyncio.gather(*(scorer.shoppers.keep(visitor, done) for visitor, done in steps.items()))
+
+
+@service.on(ProductViewed, ProductSearched, CheckoutStarted, batch=256)
+async def score_visitors(happenings: list[Received[Interaction]], scorer: Scorer) -> AsyncIterator[Draft]:
+    """Say how likely each visitor buys now, once per visitor and batch."""
+    newest: dict[str, tuple[Received[Interaction], Step]] = {}
+    for happening in happenings:
+        newest[happening.event.visitor_id] = (happening, scorer.learn(happening))
+    await scorer.shoppers.look_up(newest)
+    shoppers = {visitor: scorer.shoppers.of(visitor) for visitor in newest}
+    rows = [shopper.vector(newest[visitor][1].at, newest[visitor][1].session) for visitor, shopper in shoppers.items()]
+    for (visitor, shopper), score in zip(shoppers.items(), scorer.score(rows), strict=True):
+        cause = newest[visitor][0]
+        seen = shopper.products
+        scored = UserScored(
+            visitor_id=visitor,
+            propensity=score.propensity,
+            model_version=score.version,
+            reasons=score.reasons,
+            recommended=tuple(
+                scorer.recommender.recommend(seen, without=shopper.owned | set(seen[:1]), most=RECOMMENDED)
+            ),
+            cause=cause.id,
+        )
+        yield _draft(scored, cause)
+
+
+@service.on(CartAbandoned, batch=64, linger=timedelta(milliseconds=5))
+async def score_carts(left: list[Received[CartAbandoned]], scorer: Scorer) -> AsyncIterator[Draft]:
+    """Say how likely the shopper of an abandoned cart returns unaided, and what else they would like."""
+    await scorer.shoppers.look_up({abandonment.event.visitor_id for abandonment in left})
+    rows = []
+    for abandonment in left:
+        cart = abandonment.event
+        session = session_of(cart.session_id, cart.visitor_id, cart.left_at.timestamp())
+        await scorer.read_cart(cart, session)
+        rows.append(scorer.shoppers.of(cart.visitor_id).vector(cart.due.timestamp(), session))
+    for abandonment, score in zip(left, scorer.score(rows), strict=True):
+        cart = abandonment.event
+        shopper = scorer.shoppers.of(cart.visitor_id)
+        inside = [line.product_id for line in cart.lines]
+        scored = CartScored(
+            cart_id=cart.cart_id,
+            visitor_id=cart.visitor_id,
+            abandonment_id=abandonment.id,
+            propensity=score.propensity,
+            model_version=score.version,
+            reasons=score.reasons,
+            recommended=scorer.recommender.lines(
+                [*reversed(inside), *shopper.products], without=shopper.owned.union(inside), most=RECOMMENDED
+            ),
+        )
+        yield _draft(scored, abandonment)
+
+
+def _draft(scored: UserScored | CartScored, cause: Received) -> Draft:
+    """A score whose id follows from what it scores, so that a redelivery scores nothing twice."""
+    trace = child_trace(cause.traceparent) if cause.traceparent else None
+    return Draft(event=scored, id=derive_id(cause.id, service.name, type(scored).__name__), traceparent=trace)

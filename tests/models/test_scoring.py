@@ -1,0 +1,227 @@
+"""Scoring says something about every shopper and every abandoned cart, with a model or without."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from mesh import Mesh, Money
+from mesh.event import declaration
+from mesh.events.cart import CartAbandoned, CartLine, CartScored, CartUpdated
+from mesh.events.interaction import ProductViewed
+from mesh.events.order import OrderPlaced
+from mesh.events.user import UserScored
+from mesh.memory import MemoryMesh
+from mesh.publish import Draft
+from mesh.run import running
+from ml.features import names
+from ml.models.propensity import PropensityClassifier
+from ml.registry import MODELS, Registry
+from ml.scoring import service
+from ml.shoppers import SHOPPERS
+from ml.version import Metrics, Version
+
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def mesh():
+    return MemoryMesh("us")
+
+
+@pytest.fixture
+def shop(mesh):
+    """What the storefront says."""
+    return Mesh(mesh.broker("us"), "gateway")
+
+
+def viewed(visitor, product, minute=0, price=1999):
+    return Draft(
+        event=ProductViewed(
+            visitor_id=visitor, product_id=product, session_id=f"s-{visitor}", price=Money(amount=price, currency="EUR")
+        ),
+        time=NOW + timedelta(minutes=minute),
+    )
+
+
+def line(product, price=1999):
+    return CartLine(product_id=product, quantity=1, price=Money(amount=price, currency="EUR"), name=f"The {product}")
+
+
+def cart(visitor, *products, minute=1):
+    lines = tuple(line(product) for product in products)
+    return Draft(
+        event=CartUpdated(cart_id=f"c-{visitor}", visitor_id=visitor, session_id=f"s-{visitor}", lines=lines),
+        time=NOW + timedelta(minutes=minute),
+    )
+
+
+def left(visitor, *products):
+    lines = tuple(line(product) for product in products)
+    return CartAbandoned(
+        cart_id=f"c-{visitor}",
+        visitor_id=visitor,
+        session_id=f"s-{visitor}",
+        lines=lines,
+        total=Money(amount=1999 * len(lines), currency="EUR"),
+        left_at=NOW + timedelta(minutes=1),
+        due=NOW + timedelta(minutes=31),
+    )
+
+
+async def until(condition, patience=20.0):
+    """What `condition` returns once it is true."""
+    async with asyncio.timeout(patience):
+        while True:
+            if found := await condition():
+                return found
+            await asyncio.sleep(0.01)
+
+
+async def scores(shop, kind, key):
+    async def newest():
+        return await shop.last(kind, key)
+
+    return (await until(newest)).event
+
+
+def trained(seed=1):
+    """A model for which more views make buying likelier."""
+    rng = np.random.default_rng(seed)
+    rows = rng.uniform(0, 10, size=(600, len(names())))
+    labels = (rows[:, names().index("views")] > 3).astype(float)
+    return PropensityClassifier(max_iter=10).fit(rows, labels).served(names())
+
+
+def version(name="20260302-1"):
+    metrics = Metrics(rows=1, base_rate=0.5, auc=None, pr_auc=None, brier=0.1, ece=0.1)
+    return Version(
+        name="propensity",
+        version=name,
+        trained_at=NOW,
+        window=(NOW, NOW),
+        horizon_seconds=60.0,
+        rows=1,
+        data_hash="0",
+        features=names(),
+        metrics=metrics,
+        carts=None,
+        base_rates=(0.1, 0.2),
+        sklearn="1",
+    )
+
+
+async def test_without_a_model_scores_are_base_rates_and_say_so(mesh, shop):
+    """A shopper who is seen before any model is trained gets the base rate, its name and its origin."""
+    async with running(service, Mesh(mesh.broker("us"), "scoring")):
+        await shop.publish(viewed("v1", "p1"))
+        scored = await scores(shop, UserScored, "v1")
+
+    assert scored.model_version == "base-rate"
+    assert 0 < scored.propensity < 0.1
+    assert scored.reasons[0].words == "no model is trained yet: this is a base rate"
+    assert len(scored.reasons) == 3
+
+
+async def test_an_abandoned_cart_is_scored_once_with_recommendations(mesh, shop):
+    """A cart that was left gets one score that names the abandonment and recommends what is not in the cart."""
+    async with running(service, Mesh(mesh.broker("us"), "scoring")) as run:
+        for visitor in ("a", "b", "c"):
+            await shop.publish(viewed(visitor, "p1"), viewed(visitor, "p2", 1), viewed(visitor, "p3", 2))
+        await shop.publish(viewed("v1", "p1"), cart("v1", "p1", "p2"))
+        scorer = next(value for kind, value in run.provided.items() if kind.__name__ == "Scorer")
+
+        async def learnt():
+            await scorer.recommender.refresh()
+            return scorer.recommender.recommend(["p1"], without=(), most=9) if scorer.shoppers.of("v1").owned else None
+
+        await until(learnt)
+        await shop.publish(Draft(event=left("v1", "p1", "p2"), id="left-1"))
+        scored = await scores(shop, CartScored, "c-v1")
+
+    assert (scored.abandonment_id, scored.visitor_id) == ("left-1", "v1")
+    assert [one.product_id for one in scored.recommended] == ["p3"]
+    assert scored.recommended[0].price == Money(amount=1999, currency="EUR")
+    assert len([r async for r in shop.read(CartScored)]) == 1
+
+
+async def test_a_model_serves_from_the_moment_it_is_promoted(mesh, shop):
+    """A version that is promoted while scoring runs is used without a restart and gives its three reasons in words."""
+    from ml.artifact import pack
+
+    models = Registry(Mesh(mesh.broker("us"), "models"))
+    async with running(service, Mesh(mesh.broker("us"), "scoring")) as run:
+        await models.add(version(), pack(trained()))
+        await models.promote("propensity", "20260302-1", "better", at=NOW)
+        scorer = next(value for kind, value in run.provided.items() if kind.__name__ == "Scorer")
+        await until(lambda: served_version(scorer, "20260302-1"), patience=60)
+        await shop.publish(*(viewed("v1", f"p{at}", at) for at in range(6)))
+
+        async def all_seen():
+            found = await shop.last(UserScored, "v1")
+            return found if found and found.event.model_version != "base-rate" else None
+
+        scored = (await until(all_seen)).event
+
+    assert scored.model_version == "20260302-1"
+    assert 1 <= len(scored.reasons) <= 3
+    assert any("product page" in reason.words for reason in scored.reasons)
+
+
+async def test_a_bad_artifact_is_refused_and_the_running_model_serves_on(mesh, shop):
+    """A pickle, a torn file or one with other features, once promoted, changes nothing."""
+    import pickle
+
+    from ml.artifact import pack
+
+    models = Registry(Mesh(mesh.broker("us"), "models"))
+    scoring = Mesh(mesh.broker("us"), "scoring")
+    good = pack(trained())
+    await models.add(version("good"), good)
+    await models.add(version("pickle"), pickle.dumps(trained()))
+    await models.add(version("torn"), good[: len(good) // 2])
+    await models.promote("propensity", "good", "first", at=NOW)
+    async with running(service, scoring) as run:
+        scorer = next(value for kind, value in run.provided.items() if kind.__name__ == "Scorer")
+        await until(lambda: served_version(scorer, "good"), patience=60)
+        model = scorer.model
+        for bad in ("pickle", "torn"):
+            await models.promote("propensity", bad, "by mistake", at=NOW)
+            current = await models.current("propensity")
+            await scorer.adopt(current)
+
+        assert (scorer.version, scorer.model) == ("good", model)
+
+
+async def test_a_replica_that_starts_later_knows_the_past(mesh, shop):
+    """A replica with nothing in memory reads a visitor's views, carts and orders before it scores them."""
+    order = OrderPlaced(
+        order_id="o1", visitor_id="v1", lines=(line("p9"),), total=Money(amount=1, currency="EUR"), session_id="s-v1"
+    )
+    async with running(service, Mesh(mesh.broker("us"), "scoring")):
+        await shop.publish(viewed("v1", "p1"), cart("v1", "p1"), Draft(event=order, time=NOW + timedelta(minutes=2)))
+        state = shop.state(SHOPPERS)
+        await until(lambda: state.get("v1"))
+
+        async def both():
+            return len((await state.get("v1")).steps) == 2
+
+        await until(both)
+    from ml.shoppers import Shoppers
+
+    fresh = Shoppers(Mesh(mesh.broker("us"), "scoring"), most=10)
+    await fresh.look_up(["v1"])
+    known = dict(zip(names(), fresh.of("v1").vector(NOW.timestamp() + 300, "s-v1"), strict=True))
+
+    assert (known["views"], known["visitor_cart_adds"], known["visitor_purchases"]) == (1, 1, 1)
+
+
+async def served_version(scorer, wanted):
+    return scorer.version == wanted
+
+
+def test_what_scoring_touches_is_declared():
+    """The service says which events it publishes, and its shelf is the registry's."""
+    assert [declaration(kind).type for kind in service.publishes] == ["user.scored.v1", "cart.scored.v1"]
+    assert service.shelves == (MODELS,)

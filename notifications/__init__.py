@@ -1,0 +1,1 @@
+"""Offers: decided, rendered, sent, and unsubscribed from. Knows `mesh` and nobody else."""

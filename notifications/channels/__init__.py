@@ -1,0 +1,1 @@
+"""Channels: how a decided offer reaches its shopper."""

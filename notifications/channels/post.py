@@ -1,0 +1,170 @@
+"""Post: what channels work with. Renders an offer once for all of them, sends letters, remembers what it did."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from mesh import Retry
+from mesh.events.cart import CartAbandoned
+from mesh.events.offer import OfferDecided, OfferDeferred, OfferFailed, OfferSent
+from mesh.history import History
+from mesh.settings import read
+from notifications.channels.letter import LetterSettings, compose, message_id, without_addresses
+from notifications.channels.outcome import Undelivered, Unknown
+from notifications.content import Shop, content
+from notifications.person import Person
+from notifications.render import Press, Rendered, RenderSettings, TemplateError, press
+from notifications.sample import NAMES, sample
+from notifications.tokens import Leave, LinkSettings, link
+
+if TYPE_CHECKING:
+    from notifications.channels.smtp import Pool
+
+REMEMBERED = 2_000
+
+
+class PostSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a mail is tried and how long until the second try; the wait doubles, to an hour at most."""
+
+    send_attempts: int = 6
+    send_again_after: timedelta = timedelta(seconds=2)
+
+
+Result = OfferSent | OfferDeferred | OfferFailed
+
+
+class Post:
+    """The mail room of one process."""
+
+    def __init__(self, printer: Press, pool: "Pool") -> None:
+        """Open press and pool; the rest is read from the settings."""
+        self._press, self._pool = printer, pool
+        self._settings, self._letters, self.shop = read(PostSettings), read(LetterSettings), read(Shop)
+        self._links = read(LinkSettings)
+        self._renders: OrderedDict[str, asyncio.Task[Rendered]] = OrderedDict()
+        self._busy: set[str] = set()
+        self._claims: OrderedDict[str, Result | None] = OrderedDict()
+
+    @contextmanager
+    def alone(self, offer_id: str) -> Iterator[None]:
+        """One delivery of an offer at a time: a second one of the same waits. Raises Retry."""
+        if offer_id in self._busy:
+            raise Retry("it is being sent right now", after=timedelta(seconds=1))
+        self._busy.add(offer_id)
+        try:
+            yield
+        finally:
+            self._busy.discard(offer_id)
+
+    def claimed(self, claim_id: str) -> None:
+        """A claim is about to be made here: until `result` says otherwise nothing was handed over under it."""
+        self._claims[claim_id] = None
+        if len(self._claims) > REMEMBERED:
+            self._claims.popitem(last=False)
+
+    def is_mine(self, claim_id: str) -> bool:
+        """Whether this process made that claim, and so knows what became of it."""
+        return claim_id in self._claims
+
+    def result(self, claim_id: str) -> Result | None:
+        """What became of the sending under a claim of this process; None: nothing was handed over yet."""
+        return self._claims.get(claim_id)
+
+    async def rendered(self, decided: OfferDecided, who: Person, story: History) -> Rendered:
+        """The offer in its shopper's language, rendered once for all channels. Raises TemplateError."""
+        task = self._renders.get(decided.offer_id)
+        if task is None:
+            left = story.last(CartAbandoned)
+            data = content(
+                decided,
+                who,
+                self.shop,
+                left_at=left.event.left_at if left else decided.due,
+                unsubscribe_url=self.unsubscribe_url(decided),
+            )
+            job = self._press.render(decided.template or decided.journey, who.locale, data)
+            task = self._renders[decided.offer_id] = asyncio.create_task(job)
+            if len(self._renders) > 256:
+                self._renders.popitem(last=False)
+        try:
+            return await asyncio.shield(task)
+        except TemplateError:
+            self._renders.pop(decided.offer_id, None)  # the template may be mended before the next try
+            raise
+
+    def unsubscribe_url(self, decided: OfferDecided) -> str:
+        """The signed link that ends these mails."""
+        leave = Leave(visitor_id=decided.visitor_id, channel="email", offer_id=decided.offer_id)
+        return link(leave, self._links)
+
+    async def send(self, decided: OfferDecided, to: str, rendered: Rendered, claim_id: str, attempt: int) -> Result:
+        """Send under a claim, and say what became of it: sent, deferred to a later attempt, or failed."""
+        letter = compose(
+            rendered,
+            to=to,
+            offer_id=decided.offer_id,
+            unsubscribe_url=self.unsubscribe_url(decided),
+            settings=self._letters,
+        )
+        # From here on a lost answer means "unknown", and only this memory could tell: so it is set before, not after.
+        self._claims[claim_id] = self.failed(decided, "unknown: stopped while it was being handed over; not sent twice")
+        try:
+            await self._pool.send(self._letters.sender(), to, letter)
+            result: Result = OfferSent(
+                cart_id=decided.cart_id,
+                visitor_id=decided.visitor_id,
+                offer_id=decided.offer_id,
+                channel="email",
+                message_id=message_id(decided.offer_id, self._letters),
+            )
+        except Unknown as unknown:
+            result = self.failed(decided, f"unknown: {without_addresses(str(unknown))}; not sent twice")
+        except Undelivered as undelivered:
+            result = self._undelivered(decided, undelivered, attempt)
+        self._claims[claim_id] = result
+        return result
+
+    def failed(self, decided: OfferDecided, reason: str) -> OfferFailed:
+        """The offer will not be sent by mail."""
+        return OfferFailed(cart_id=decided.cart_id, offer_id=decided.offer_id, channel="email", reason=reason)
+
+    def _undelivered(self, decided: OfferDecided, undelivered: Undelivered, attempt: int) -> Result:
+        reason = without_addresses(str(undelivered))
+        if not undelivered.again:
+            return self.failed(decided, reason)
+        if attempt >= self._settings.send_attempts:
+            return self.failed(decided, f"gave up after {attempt} attempts: {reason}")
+        pause = min(self._settings.send_again_after * 2 ** (attempt - 1), timedelta(hours=1))
+        return OfferDeferred(
+            cart_id=decided.cart_id,
+            offer_id=decided.offer_id,
+            channel="email",
+            attempt=attempt,
+            reason=reason,
+            until=datetime.now(UTC) + pause,
+        )
+
+
+@asynccontextmanager
+async def post_office() -> AsyncIterator[Post]:
+    """A post at work, its workers warm, until the block ends."""
+    from notifications.channels.smtp import Pool, SmtpSettings  # noqa: PLC0415  only who sends loads aiosmtplib
+
+    pool, shop = Pool(read(SmtpSettings)), read(Shop)
+    async with press(read(RenderSettings)) as printer:
+        for locale in NAMES:
+            decided, who = sample(locale)
+            data = content(decided, who, shop, left_at=decided.due, unsubscribe_url="http://127.0.0.1/")
+            try:
+                await printer.render("abandoned-cart", locale, data)
+            except TemplateError:
+                continue  # told when it is used
+        try:
+            yield Post(printer, pool)
+        finally:
+            await pool.close()

@@ -1,0 +1,132 @@
+"""SMTP: a few open connections, and what became of a message in three words: accepted, refused, or unknown."""
+
+import asyncio
+from contextlib import suppress
+
+import aiosmtplib
+import msgspec
+
+from notifications.channels.outcome import Undelivered, Unknown
+
+OPENING = (
+    aiosmtplib.SMTPConnectError,
+    aiosmtplib.SMTPServerDisconnected,
+    aiosmtplib.SMTPTimeoutError,
+    ConnectionError,
+    OSError,
+)
+
+
+class SmtpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where mails go. `smtp_connections` bounds what is sent at once; `smtp_tls` is implicit TLS (port 465).
+
+    STARTTLS is used wherever the server offers it.
+    """
+
+    smtp_host: str = "127.0.0.1"
+    smtp_port: int = 1025
+    smtp_user: str = ""
+    smtp_password: str = ""
+    smtp_tls: bool = False
+    smtp_connections: int = 8
+    smtp_timeout: float = 30.0
+
+
+class Pool:
+    """Connections that are kept open between messages."""
+
+    def __init__(self, settings: SmtpSettings) -> None:
+        self._settings = settings
+        self._idle: list[aiosmtplib.SMTP] = []
+        self._free = asyncio.Semaphore(settings.smtp_connections)
+
+    async def send(self, sender: str, to: str, message: bytes) -> str:
+        """Hand a message over and return the server's words. Raises Undelivered, Unknown."""
+        async with self._free:
+            server = await self._begin(sender)
+            try:
+                await server.rcpt(to)
+            except aiosmtplib.SMTPResponseException as error:
+                await self._give_back(server)
+                raise _refusal(error) from error
+            except OPENING as error:
+                server.close()
+                raise Undelivered(f"connection lost: {type(error).__name__}", again=True) from error
+            return await self._hand_over(server, message)
+
+    async def close(self) -> None:
+        """Say goodbye on every connection."""
+        while self._idle:
+            with suppress(Exception):
+                await self._idle.pop().quit(timeout=2)
+
+    async def _begin(self, sender: str) -> aiosmtplib.SMTP:
+        """A connection that took MAIL FROM. One that had gone stale while idle is replaced: nothing is lost by that."""
+        while self._idle:
+            server = self._idle.pop()
+            with suppress(*OPENING, aiosmtplib.SMTPResponseException):
+                await server.mail(sender)
+                return server
+            server.close()
+        server = await self._connect()
+        try:
+            await server.mail(sender)
+        except aiosmtplib.SMTPResponseException as error:
+            await self._give_back(server)
+            raise _refusal(error) from error
+        except OPENING as error:
+            server.close()
+            raise Undelivered(f"connection lost: {type(error).__name__}", again=True) from error
+        return server
+
+    async def _connect(self) -> aiosmtplib.SMTP:
+        settings = self._settings
+        server = aiosmtplib.SMTP(
+            hostname=settings.smtp_host,
+            port=settings.smtp_port,
+            username=settings.smtp_user or None,
+            password=settings.smtp_password or None,
+            use_tls=settings.smtp_tls,
+            timeout=settings.smtp_timeout,
+        )
+        try:
+            await server.connect()
+        except aiosmtplib.SMTPAuthenticationError as error:
+            server.close()
+            reason = (
+                "the mail server refused our name and password: check CARTMESH_SMTP_USER and CARTMESH_SMTP_PASSWORD"
+            )
+            raise Undelivered(reason, again=True) from error
+        except (*OPENING, aiosmtplib.SMTPException) as error:
+            server.close()
+            where = f"{settings.smtp_host}:{settings.smtp_port}"
+            raise Undelivered(f"no mail server at {where}: {type(error).__name__}", again=True) from error
+        return server
+
+    async def _hand_over(self, server: aiosmtplib.SMTP, message: bytes) -> str:
+        try:
+            answer = await server.data(message)
+        except aiosmtplib.SMTPResponseException as error:
+            await self._give_back(server)
+            raise _refusal(error) from error
+        except OPENING as error:
+            server.close()
+            raise Unknown(f"{type(error).__name__} after the message was handed over") from error
+        except BaseException:
+            server.close()
+            raise
+        self._idle.append(server)
+        return f"{answer.code} {answer.message}"
+
+    async def _give_back(self, server: aiosmtplib.SMTP) -> None:
+        try:
+            await server.rset()
+        except (*OPENING, aiosmtplib.SMTPResponseException):
+            server.close()
+        else:
+            self._idle.append(server)
+
+
+def _refusal(error: aiosmtplib.SMTPResponseException) -> Undelivered:
+    """4xx: perhaps later; 5xx: never (RFC 5321 section 4.2.1)."""
+    return Undelivered(f"{error.code} {error.message}", again=400 <= error.code < 500)

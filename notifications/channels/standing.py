@@ -1,0 +1,51 @@
+"""Standing: how far an offer has come in one channel, read from its cart's history."""
+
+from datetime import datetime
+
+import msgspec
+
+from mesh.envelope import Received
+from mesh.events.cart import CartClosed, CartConverted
+from mesh.events.customer import Channel
+from mesh.events.offer import OfferClaimed, OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
+from mesh.history import History
+
+ENDS = (OfferSent, OfferFailed, OfferWithdrawn)
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """`settled`: nothing more will happen. `bought`: the order that came after the decision.
+
+    `unanswered`: a claim whose sending has no record. `attempt` is the next one's number, not before `until`.
+    """
+
+    settled: bool
+    bought: str | None
+    unanswered: Received[OfferClaimed] | None
+    attempt: int
+    until: datetime | None
+
+
+def standing(decided: Received[OfferDecided], story: History, channel: Channel) -> Standing:
+    """The offer's standing as far as `story` (cart and offer) tells."""
+    own = [
+        one
+        for one in story
+        if isinstance(one.event, OfferClaimed | OfferDeferred | OfferSent | OfferFailed | OfferWithdrawn)
+        and (one.event.offer_id, one.event.channel) == (decided.event.offer_id, channel)
+    ]
+    claims = [one for one in own if isinstance(one.event, OfferClaimed)]
+    deferred = {one.event.attempt: one.event.until for one in own if isinstance(one.event, OfferDeferred)}
+    unanswered = [one for one in claims if one.event.attempt not in deferred]
+    orders = [
+        one.event.order_id
+        for one in story
+        if isinstance(one.event, CartConverted | CartClosed) and one.sequence > decided.sequence
+    ]
+    return Standing(
+        settled=any(isinstance(one.event, ENDS) for one in own),
+        bought=orders[0] if orders else None,
+        unanswered=unanswered[-1] if unanswered else None,
+        attempt=max((one.event.attempt for one in claims), default=0) + 1,
+        until=max(deferred.values(), default=None),
+    )

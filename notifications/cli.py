@@ -1,0 +1,89 @@
+"""Commands of notifications: the embedded inbox, and a look at a template."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import cyclopts
+
+
+def commands(app: "cyclopts.App") -> None:
+    """Add `inbox` and `preview`."""
+    app.command(inbox)
+    app.command(preview)
+
+
+def inbox(*, smtp_port: int = 1025, http_port: int = 8025, dir: Path = Path("inbox"), host: str = "127.0.0.1") -> None:
+    """Run the embedded inbox: an SMTP server that keeps its own record, and a page that shows the mails.
+
+    Parameters
+    ----------
+    smtp_port
+        Where it takes mails; 0 is any free port.
+    http_port
+        Where its page is; 0 is any free port.
+    dir
+        Its folder: `mails.jsonl` (the record), `mails/` and `inbox.json` (the addresses it chose).
+    host
+        The address it listens on.
+
+    """
+    asyncio.run(_inbox(smtp_port, http_port, dir, host))
+
+
+def preview(
+    template: str = "abandoned-cart",
+    *,
+    locale: str = "en",
+    show: Literal["html", "text", "subject", "card"] = "text",
+    to: Path | None = None,
+) -> None:
+    """Render a template with a sample offer.
+
+    Parameters
+    ----------
+    template
+        Its folder in `notifications/templates/`.
+    locale
+        The shopper's, such as de-AT.
+    show
+        What to print.
+    to
+        A file to write it to instead.
+
+    """
+    rendered = asyncio.run(_preview(template, locale))
+    values = {"html": rendered.html, "text": rendered.text, "subject": rendered.subject}
+    card = f"{rendered.card.title}\n{rendered.card.body}\n[{rendered.card.action}]"
+    text = values.get(show, card)
+    if to:
+        to.write_text(text, encoding="utf-8")
+    else:
+        print(text)
+
+
+async def _inbox(smtp_port: int, http_port: int, folder: Path, host: str) -> None:
+    from mesh.run import until_asked_to_stop  # noqa: PLC0415  other commands need no server
+    from notifications.inbox import inbox as running  # noqa: PLC0415
+
+    with until_asked_to_stop() as stop:
+        async with running(folder, smtp_port=smtp_port, http_port=http_port, host=host):
+            print((folder / "inbox.json").read_text(), flush=True)
+            await stop.wait()
+
+
+async def _preview(template: str, locale: str):  # noqa: ANN202  its type would load the renderer
+    from mesh.settings import read  # noqa: PLC0415
+    from notifications.content import Shop, content  # noqa: PLC0415
+    from notifications.render import RenderSettings, press  # noqa: PLC0415
+    from notifications.sample import sample  # noqa: PLC0415
+
+    decided, who = sample(locale)
+    left_at = datetime.now(UTC) - timedelta(minutes=30)
+    data = content(
+        decided, who, read(Shop), left_at=left_at, unsubscribe_url="http://127.0.0.1:8081/unsubscribe/sample"
+    )
+    async with press(read(RenderSettings)) as printer:
+        return await printer.render(template, locale, data)

@@ -1,0 +1,62 @@
+"""Content: what a template is given of an offer. The names here are the marketers' vocabulary."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from mesh.event import Money
+from mesh.events.cart import CartLine
+from mesh.events.offer import OfferDecided
+from notifications.person import Person
+
+
+class Shop(msgspec.Struct, frozen=True, kw_only=True):
+    """The shop as shoppers know it; `shop_url` is where its carts are."""
+
+    shop_name: str = "Cartmesh Shop"
+    shop_url: str = "http://127.0.0.1:8080"
+
+
+def content(
+    decided: OfferDecided, who: Person, shop: Shop, *, left_at: datetime, unsubscribe_url: str
+) -> dict[str, Any]:
+    """Values for a template, made of plain types only. Money is `{"amount", "currency"}` in minor units."""
+    total = decided.total or sum_of(decided.lines)
+    reduced = None
+    if decided.discount_percent:
+        reduced = msgspec.structs.replace(total, amount=total.amount * (100 - decided.discount_percent) // 100)
+    return msgspec.to_builtins(
+        {
+            "shop": {"name": shop.shop_name, "url": shop.shop_url},
+            "customer": {"name": who.name},
+            "lines": [_line(line) for line in decided.lines],
+            "recommended": [_line(line) for line in decided.recommended],
+            "count": sum(line.quantity for line in decided.lines),
+            "total": total,
+            "reduced": reduced,
+            "coupon": decided.coupon,
+            "discount_percent": decided.discount_percent,
+            "left_at": left_at,
+            "time_zone": who.time_zone,
+            "cart_url": cart_url(decided, shop),
+            "unsubscribe_url": unsubscribe_url,
+        }
+    )
+
+
+def cart_url(decided: OfferDecided, shop: Shop) -> str:
+    """Where the shopper finds the cart again, the coupon applied. Keys are tokens, so nothing needs quoting."""
+    coupon = f"&coupon={decided.coupon}" if decided.coupon else ""
+    return f"{shop.shop_url.rstrip('/')}/cart/{decided.cart_id}?offer={decided.offer_id}{coupon}"
+
+
+def sum_of(lines: tuple[CartLine, ...]) -> Money:
+    """What the lines cost together, in the first one's currency."""
+    currency = lines[0].price.currency if lines else "EUR"
+    same = (line.price * line.quantity for line in lines if line.price.currency == currency)
+    return sum(same, Money(amount=0, currency=currency))
+
+
+def _line(line: CartLine) -> dict[str, Any]:
+    return {**msgspec.structs.asdict(line), "sum": line.price * line.quantity}

@@ -1,0 +1,34 @@
+"""Facts: all that a judgement may look at, gathered beforehand so that judging is a pure function."""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from mesh.event import Money
+from mesh.events.contact import Contact
+from mesh.events.customer import Channel
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an abandoned cart and its shopper at the moment of judgement.
+
+    `cart` is where the cart stands (with `cart_detail` in words), `due` when its idle timer was due.
+    `person` names the shopper for the holdout's hash. `consent` has only those channels that the
+    shopper was asked about. `contacts` are earlier offers, without this one's. `regions` are other
+    regions where the shopper was active; `staleness` their heartbeats' ages (None: never heard).
+    """
+
+    cart: Literal["left", "moved on", "bought"]
+    cart_detail: str
+    due: datetime
+    total: Money
+    person: str
+    email_known: bool = False
+    consent: dict[Channel, bool] = {}
+    unsubscribed: frozenset[Channel] = frozenset()
+    time_zone: str | None = None
+    contacts: tuple[Contact, ...] = ()
+    regions: tuple[str, ...] = ()
+    staleness: dict[str, timedelta | None] = {}
+    propensity: float | None = None

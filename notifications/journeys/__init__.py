@@ -1,0 +1,133 @@
+"""Journeys: how a left cart is answered, as configuration. One TOML file each."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import time, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from mesh.errors import DeclarationError
+from mesh.event import Money, minor_digits
+from mesh.events.customer import Channel
+from mesh.settings import read
+
+FOLDER = Path(__file__).parent
+PREFIX = "CARTMESH_JOURNEY_"
+
+
+class Journey(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides about an offer. Amounts read `20 EUR`, durations `500ms` or `1d`, hours `22:00-08:00`.
+
+    `score_limit` is how long a score is waited for. The first of `channels` must be open to the shopper,
+    the others come along where they are. No more than `cap` offers reach a shopper within `cap_window`.
+    `quiet` hours hold until their end in the shopper's zone, or in `time_zone` where that is unknown
+    (empty: then no hours are quiet). `holdout` is the share, 0 to 1, that gets nothing, to measure lift.
+    `assume_consent` is the policy for shoppers who were never asked.
+    The discount is left out for those who return unaided with at least `no_discount_from` probability.
+    A shopper known in several regions is held while one of them was not heard for `stale_after`, no
+    longer than `stale_hold`. An offer that could not be judged for `expires` is dropped.
+    """
+
+    name: str
+    template: str
+    channels: tuple[Channel, ...] = ("email", "onsite")
+    score_limit: timedelta = timedelta(milliseconds=500)
+    discount_percent: int = 10
+    max_discount_percent: int = 20
+    max_discount: tuple[str, ...] = ()
+    no_discount_from: float = 0.9
+    minimum_value: tuple[str, ...] = ()
+    cap: int = 3
+    cap_window: timedelta = timedelta(days=7)
+    quiet: str = "22:00-08:00"
+    time_zone: str = ""
+    holdout: float = 0.0
+    assume_consent: bool = False
+    stale_after: timedelta = timedelta(seconds=5)
+    stale_hold: timedelta = timedelta(minutes=10)
+    expires: timedelta = timedelta(days=2)
+    coupon_prefix: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what could only fail later, in front of a shopper."""
+        _require(bool(self.channels), "channels", "name at least one")
+        _require(0 <= self.discount_percent <= 100, "discount_percent", "0 to 100")
+        _require(0 <= self.holdout <= 1, "holdout", "a share from 0 to 1")
+        _require(self.cap >= 0, "cap", "0 or more")
+        quiet_hours(self.quiet)
+        amounts(self.minimum_value)
+        amounts(self.max_discount)
+        if self.time_zone:
+            try:
+                ZoneInfo(self.time_zone)
+            except (KeyError, ValueError, OSError):
+                raise DeclarationError(f"time_zone = {self.time_zone!r}: write one like Europe/Berlin") from None
+
+
+def load(journey: str = "abandoned-cart", environment: Mapping[str, str] | None = None) -> Journey:
+    """The journey of a name in this folder or a TOML file anywhere; `CARTMESH_JOURNEY_<FIELD>` overrides a field.
+
+    DeclarationError names the file and the field that is wrong.
+    """
+    path = Path(journey) if journey.endswith(".toml") else FOLDER / f"{journey}.toml"
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        there = ", ".join(sorted(found.stem for found in FOLDER.glob("*.toml")))
+        raise DeclarationError(f"no journey {journey!r}: there is {there}; or give the path of a .toml file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise DeclarationError(f"{path.name}: {error}") from None
+    unknown = set(told) - set(Journey.__struct_fields__)
+    if unknown:
+        raise DeclarationError(f"{path.name}: unknown {', '.join(sorted(unknown))}; a journey has {_fields()}")
+    given = os.environ if environment is None else environment
+    overrides = {name[len(PREFIX) :].lower(): value for name, value in given.items() if name.startswith(PREFIX)}
+    values = {name: _text(value) for name, value in {"name": path.stem, **told}.items()} | overrides
+    try:
+        return read(Journey, {f"CARTMESH_{name.upper()}": value for name, value in values.items()})
+    except (DeclarationError, TypeError) as error:
+        raise DeclarationError(f"{path.name} (or {PREFIX}...): {error}") from None
+
+
+def quiet_hours(text: str) -> tuple[time, time] | None:
+    """`22:00-08:00` as two local times; None when empty. DeclarationError otherwise."""
+    if not text:
+        return None
+    found = re.fullmatch(r"(\d\d):(\d\d)-(\d\d):(\d\d)", text)
+    try:
+        if found:
+            return time(int(found[1]), int(found[2])), time(int(found[3]), int(found[4]))
+    except ValueError:
+        pass
+    raise DeclarationError(f"quiet = {text!r}: write it like 22:00-08:00, or leave it empty")
+
+
+def amounts(texts: tuple[str, ...]) -> dict[str, Money]:
+    """`20 EUR` each, by currency; DeclarationError for anything else."""
+    found = {}
+    for text in texts:
+        parts = re.fullmatch(r"(\d+(?:\.\d+)?) ([A-Z]{3})", text)
+        if not parts:
+            raise DeclarationError(f"amount {text!r}: write it like 20 EUR")
+        minor = round(float(parts[1]) * 10 ** minor_digits(parts[2]))
+        found[parts[2]] = Money(amount=minor, currency=parts[2])
+    return found
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _fields() -> str:
+    return ", ".join(Journey.__struct_fields__)
+
+
+def _require(holds: bool, field: str, wanted: str) -> None:
+    if not holds:
+        raise DeclarationError(f"{field}: {wanted}")

@@ -1,0 +1,174 @@
+"""Judgement: facts and a journey in, a verdict out. Pure, so that every decision can be explained and repeated."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import Literal
+
+import msgspec
+
+from mesh.events.customer import Channel
+from mesh.events.offer import Check
+from notifications.facts import Facts
+from notifications.journeys import Journey, amounts, quiet_hours
+from notifications.quiet import quiet_until, zone
+
+SHORTEST_HOLD, LONGEST_HOLD = timedelta(seconds=2), timedelta(minutes=1)
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of an offer. `reason` is the first failed check's, in words; empty when sent.
+
+    `held_until` (aware UTC) is set exactly when held; `channels` and `discount_percent` matter when sent.
+    """
+
+    outcome: Literal["sent", "held", "dropped"]
+    reason: str
+    checks: tuple[Check, ...]
+    held_until: datetime | None = None
+    channels: tuple[Channel, ...] = ()
+    discount_percent: int = 0
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """A check with what its failure means: dropped with `reason`, or held until `until`."""
+
+    check: Check
+    reason: str = ""
+    until: datetime | None = None
+
+
+def judge(facts: Facts, journey: Journey, now: datetime) -> Verdict:
+    """Every check with its value; sent only if all passed, dropped if one failed for good, else held.
+
+    `now` is aware UTC. Deterministic: the same arguments give the same verdict.
+    """
+    percent = discount(facts, journey)
+    found = tuple(_findings(facts, journey, now, percent))
+    checks = tuple(finding.check for finding in found)
+    failed = [finding for finding in found if not finding.check.passed]
+    for finding in failed:
+        if finding.until is None:
+            return Verdict(outcome="dropped", reason=finding.reason, checks=checks)
+    holds = [finding for finding in failed if finding.until is not None]
+    if holds:
+        last = max(holds, key=lambda finding: finding.until or now)
+        return Verdict(outcome="held", reason=last.reason, checks=checks, held_until=last.until)
+    channels = tuple(channel for channel in journey.channels if _is_open(channel, facts, journey))
+    return Verdict(outcome="sent", reason="", checks=checks, channels=channels, discount_percent=percent)
+
+
+def discount(facts: Facts, journey: Journey) -> int:
+    """The discount in whole percent: none for those who return unaided, never above the limits."""
+    if facts.propensity is not None and facts.propensity >= journey.no_discount_from:
+        return 0
+    percent = min(journey.discount_percent, journey.max_discount_percent)
+    limit = amounts(journey.max_discount).get(facts.total.currency)
+    if limit is not None and facts.total.amount > 0:
+        percent = min(percent, limit.amount * 100 // facts.total.amount)
+    return percent
+
+
+def in_holdout(person: str, journey: Journey) -> bool:
+    """Whether a shopper belongs to the share that gets nothing: the same answer for ever and everywhere."""
+    digest = blake2b(f"{journey.name}\x1f{person}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest) / 2**64 < journey.holdout
+
+
+def _findings(facts: Facts, journey: Journey, now: datetime, percent: int) -> Iterator[Finding]:
+    yield _finding("cart", facts.cart == "left", facts.cart_detail, _moved(facts))
+    late = now - facts.due
+    yield _finding("in time", late <= journey.expires, f"{late.total_seconds():.1f} s after it was due", "too late")
+    yield _value(facts, journey)
+    yield from _reachable(journey.channels[0], facts, journey)
+    yield _holdout(facts, journey)
+    yield _cap(facts, journey, now)
+    yield _finding("discount", percent <= journey.max_discount_percent, f"{percent} %", "discount too high")
+    yield _quiet(facts, journey, now)
+    yield _fresh(facts, journey, now)
+
+
+def _moved(facts: Facts) -> str:
+    return "bought" if facts.cart == "bought" else "cart moved on"
+
+
+def _value(facts: Facts, journey: Journey) -> Finding:
+    least = amounts(journey.minimum_value).get(facts.total.currency)
+    shown = f"{facts.total.decimal()} {facts.total.currency}"
+    if least is None:
+        return _finding("value", facts.total.amount > 0, shown, "nothing of value in the cart")
+    passed = facts.total.amount >= max(least.amount, 1)
+    return _finding("value", passed, f"{shown} of at least {least.decimal()}", "cart below the minimum value")
+
+
+def _reachable(channel: Channel, facts: Facts, journey: Journey) -> Iterator[Finding]:
+    if channel == "email":
+        known = facts.email_known
+        yield _finding("identified", known, "e-mail known" if known else "no e-mail known", "no e-mail address")
+    asked = facts.consent.get(channel)
+    passed = journey.assume_consent if asked is None else asked
+    if asked is None:
+        value = f"{channel}: never asked, {'assumed' if passed else 'not assumed'}"
+    else:
+        value = f"{channel}: {'granted' if asked else 'refused'}"
+    yield _finding("consent", passed, value, "no consent")
+    gone = channel in facts.unsubscribed
+    yield _finding("subscribed", not gone, f"{channel}: {'unsubscribed' if gone else 'yes'}", "unsubscribed")
+
+
+def _is_open(channel: Channel, facts: Facts, journey: Journey) -> bool:
+    return all(finding.check.passed for finding in _reachable(channel, facts, journey))
+
+
+def _holdout(facts: Facts, journey: Journey) -> Finding:
+    inside = in_holdout(facts.person, journey)
+    return _finding(
+        "holdout", not inside, f"{'in' if inside else 'not in'} the {journey.holdout:.0%} held out", "holdout"
+    )
+
+
+def _cap(facts: Facts, journey: Journey, now: datetime) -> Finding:
+    count = sum(contact.at > now - journey.cap_window for contact in facts.contacts)
+    value = f"{count} of {journey.cap} in {_words(journey.cap_window)}"
+    return _finding("frequency cap", count < journey.cap, value, "frequency cap")
+
+
+def _quiet(facts: Facts, journey: Journey, now: datetime) -> Finding:
+    hours, there = quiet_hours(journey.quiet), zone(facts.time_zone, journey.time_zone)
+    if hours is None:
+        return _finding("quiet hours", True, "none", "")
+    if there is None:
+        return _finding("quiet hours", True, "time zone unknown", "")
+    until = quiet_until(now, there, hours)
+    value = f"{now.astimezone(there):%H:%M} in {there.key}, quiet {journey.quiet}"
+    return _finding("quiet hours", until is None, value, "quiet hours", until)
+
+
+def _fresh(facts: Facts, journey: Journey, now: datetime) -> Finding:
+    if not facts.regions:
+        return _finding("freshness", True, "active in this region only", "")
+    stale = [region for region in facts.regions if _is_stale(facts.staleness.get(region), journey)]
+    if not stale:
+        return _finding("freshness", True, f"also active in {', '.join(facts.regions)}, heard", "")
+    value = f"also active in {', '.join(stale)}, not heard for {journey.stale_after.total_seconds():g} s"
+    waited = now - facts.due
+    if waited >= journey.stale_hold:
+        return _finding("freshness", False, f"{value}, held for {_words(journey.stale_hold)}", "region not heard")
+    pause = min(max(waited, SHORTEST_HOLD), LONGEST_HOLD)
+    return _finding("freshness", False, value, "region not heard", now + pause)
+
+
+def _is_stale(age: timedelta | None, journey: Journey) -> bool:
+    return age is None or age > journey.stale_after
+
+
+def _finding(name: str, passed: bool, value: str, reason: str, until: datetime | None = None) -> Finding:
+    return Finding(check=Check(name=name, passed=bool(passed), value=value), reason=reason, until=until)
+
+
+def _words(span: timedelta) -> str:
+    seconds = span.total_seconds()
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"

@@ -1,0 +1,76 @@
+"""Decides for every left cart on its offer: sent, held or dropped, with every check and its value."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import msgspec
+
+from mesh import Mesh, Received, Service, Timer
+from mesh.events.cart import CartAbandoned, CartScored, CartUpdated
+from mesh.events.contact import ContactReserved
+from mesh.events.offer import OfferDecided, OfferDue
+from mesh.events.order import OrderPlaced
+from mesh.publish import Change
+from mesh.settings import read
+from notifications.decision import Case, Desk, decide, has_newer, is_open, newest, overtaken
+from notifications.journeys import load
+from notifications.shoppers import SHOPPERS, Recent, fold, remember
+
+service = Service("offers", publishes=(OfferDecided, OfferDue, ContactReserved), buckets=(SHOPPERS,))
+
+
+class OfferSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`journey` is a name in `notifications/journeys/` or a TOML file; `secret` keys coupons and links."""
+
+    journey: str = "abandoned-cart"
+    secret: str = "cartmesh-on-a-laptop"  # noqa: S105  a laptop's default; the chart sets a real one
+
+
+@service.resource
+async def open_desk() -> AsyncIterator[Desk]:
+    """The journey and secret, read once at start."""
+    settings = read(OfferSettings)
+    yield Desk(journey=load(settings.journey), secret=settings.secret, recent=Recent())
+
+
+@service.on(OrderPlaced, CartUpdated, reach="mesh", batch=256)
+async def know_shoppers(happened: list[Received[OrderPlaced | CartUpdated]], mesh: Mesh, desk: Desk) -> None:
+    """Who bought anywhere, and who shops in other regions too."""
+    await remember(fold(happened, home=mesh.region, recent=desk.recent), mesh, desk.recent)
+
+
+@service.on(CartAbandoned, concurrency=32)
+async def await_score(received: Received[CartAbandoned], mesh: Mesh, desk: Desk) -> AsyncIterator[Change]:
+    """Wait for the cart's score only so long; close what the cart's earlier abandonments left open."""
+    cart_id = received.event.cart_id
+    story = await mesh.history(cart_id, "cart", "offer")
+    if newest(story, received.id):
+        return  # judged already: a new timer would replace the one that a held offer waits for
+    for earlier in story.of(CartAbandoned):
+        if earlier.sequence < received.sequence and is_open(story, earlier.id):
+            yield overtaken(earlier, newest(story, earlier.id), desk)
+    if has_newer(story, received):
+        yield overtaken(received, None, desk)
+    else:
+        due = OfferDue(cart_id=cart_id, abandonment_id=received.id, attempt=1)
+        yield Timer(due, datetime.now(UTC) + desk.journey.score_limit)
+    for condition in story.unchanged(OfferDecided, CartAbandoned):
+        yield condition
+
+
+@service.on(CartScored, concurrency=32)
+async def decide_scored_offer(received: Received[CartScored], mesh: Mesh, desk: Desk) -> AsyncIterator[Change]:
+    """Decide as soon as the score is there."""
+    scored = received.event
+    case = Case(cart_id=scored.cart_id, abandonment_id=scored.abandonment_id, attempt=1, scored=scored)
+    for change in await decide(case, mesh, desk, delivery=received.attempt):
+        yield change
+
+
+@service.on(OfferDue, concurrency=32)
+async def decide_due_offer(received: Received[OfferDue], mesh: Mesh, desk: Desk) -> AsyncIterator[Change]:
+    """Decide without a score when it is late; decide again when a held offer's time has come."""
+    due = received.event
+    case = Case(cart_id=due.cart_id, abandonment_id=due.abandonment_id, attempt=due.attempt)
+    for change in await decide(case, mesh, desk, delivery=received.attempt):
+        yield change

@@ -1,0 +1,152 @@
+"""Render: offers become mails and cards, in child processes that may fail without harm."""
+
+import asyncio
+import contextlib
+import os
+import struct
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from notifications.templates import FOLDER
+
+
+class RenderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`render_cpu` and `render_wall` are seconds a mail, `render_memory` bytes a worker, all told."""
+
+    templates: str = str(FOLDER)
+    render_workers: int = 1
+    render_cpu: float = 0.5
+    render_wall: float = 10.0
+    render_memory: int = 512 * 1024 * 1024
+
+
+class CardText(msgspec.Struct, frozen=True, kw_only=True):
+    """What the storefront shows of an offer: plain text."""
+
+    title: str
+    body: str
+    action: str
+
+
+class Rendered(msgspec.Struct, frozen=True, kw_only=True):
+    """A mail in the shopper's language, and the same offer as a card."""
+
+    locale: str
+    subject: str
+    html: str
+    text: str
+    card: CardText
+
+
+class TemplateError(Exception):
+    """A template cannot be rendered: names the template and its line, and says what to do."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(f"template {where}: {why}")
+        self.where, self.why = where, why
+
+
+class Press:
+    """Render workers that wait for work. One that dies or exceeds its limits is replaced."""
+
+    def __init__(self, settings: RenderSettings) -> None:
+        self._settings = settings
+        self._idle: asyncio.Queue[asyncio.subprocess.Process | None] = asyncio.Queue()
+        self._all: set[asyncio.subprocess.Process] = set()
+
+    async def start(self) -> None:
+        """Start the workers; returns once they are ready."""
+        for worker in await asyncio.gather(*(self._spawn() for _ in range(self._settings.render_workers))):
+            self._idle.put_nowait(worker)
+
+    async def render(self, template: str, locale: str | None, data: dict[str, Any]) -> Rendered:
+        """The offer in the shopper's locale, or the nearest there is. Raises TemplateError, never hangs."""
+        worker = await self._idle.get()
+        try:
+            worker = worker if worker and worker.returncode is None else await self._spawn()
+            answer = await self._ask(worker, template, {"name": template, "locale": locale, "data": data})
+        finally:
+            alive = worker if worker and worker.returncode is None and worker in self._all else None
+            self._idle.put_nowait(alive)
+        if "why" in answer:
+            raise TemplateError(answer["where"], answer["why"])
+        return msgspec.convert(answer["mail"], Rendered)
+
+    async def stop(self) -> None:
+        """End the workers."""
+        for worker in list(self._all):
+            await self._kill(worker)
+
+    async def _ask(self, worker: asyncio.subprocess.Process, template: str, job: dict[str, Any]) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(self._settings.render_wall):
+                await _write(worker, msgspec.json.encode(job))
+                return await _read(worker)
+        except TimeoutError:
+            await self._kill(worker)
+            raise TemplateError(template, f"not done after {self._settings.render_wall:g} s: simplify it") from None
+        except (asyncio.IncompleteReadError, ConnectionError):
+            await self._kill(worker)
+            why = (
+                "it took its worker down with more time or memory than a mail may need: look for huge numbers or powers"
+            )
+            raise TemplateError(template, why) from None
+        except BaseException:
+            await self._kill(worker)  # cancelled half way: its answer would be taken for the next one's
+            raise
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        settings = self._settings
+        worker = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "notifications.worker", settings.templates),
+            *(str(settings.render_cpu), str(settings.render_memory)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=_environment(),  # no secrets: templates are the marketers', not ours
+            start_new_session=True,  # ctrl-c is for the parent, which drains first
+        )
+        self._all.add(worker)
+        async with asyncio.timeout(60):
+            await _read(worker)
+        return worker
+
+    async def _kill(self, worker: asyncio.subprocess.Process) -> None:
+        self._all.discard(worker)
+        with contextlib.suppress(ProcessLookupError):
+            worker.kill()
+        await worker.wait()
+
+
+@asynccontextmanager
+async def press(settings: RenderSettings) -> AsyncIterator[Press]:
+    """A press at work until the block ends."""
+    made = Press(settings)
+    try:
+        await made.start()
+        yield made
+    finally:
+        await made.stop()
+
+
+def _environment() -> dict[str, str]:
+    here = str(Path(__file__).parent.parent)
+    return {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": here, "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1"}
+
+
+async def _write(worker: asyncio.subprocess.Process, body: bytes) -> None:
+    if worker.stdin is None:
+        raise ConnectionError("worker without stdin")
+    worker.stdin.write(struct.pack(">I", len(body)) + body)
+    await worker.stdin.drain()
+
+
+async def _read(worker: asyncio.subprocess.Process) -> dict[str, Any]:
+    if worker.stdout is None:
+        raise ConnectionError("worker without stdout")
+    size = struct.unpack(">I", await worker.stdout.readexactly(4))[0]
+    return msgspec.json.decode(await worker.stdout.readexactly(size))

@@ -1,0 +1,49 @@
+"""A sample offer, so that a template can be looked at without a shopper."""
+
+from datetime import UTC, datetime
+
+from mesh.event import Money
+from mesh.events.cart import CartLine
+from mesh.events.offer import OfferDecided
+from notifications.person import Person
+
+CURRENCIES = {"de": "EUR", "ja": "JPY"}
+NAMES = {
+    "en": ("Walnut desk lamp", "Linen notebook, set of two", "Brass pen tray", "Felt desk mat", "Ink bottle, sepia"),
+    "de": ("Schreibtischlampe Nussbaum", "Leinen-Notizbuch, 2er-Set", "Stiftschale Messing", "Filzunterlage", "Tinte"),
+    "ja": ("ウォールナットのデスクランプ", "リネンノート 2冊セット", "真鍮のペントレイ", "フェルトマット", "インク"),
+}
+
+
+def sample(locale: str = "en") -> tuple[OfferDecided, Person]:
+    """An offer for two products with three recommended, in the currency of the locale's home."""
+    language = locale.replace("_", "-").partition("-")[0]
+    currency, names = CURRENCIES.get(language, "USD"), NAMES.get(language, NAMES["en"])
+    scale = 100 if currency == "JPY" else 1
+
+    def line(at: int, cents: int, quantity: int = 1) -> CartLine:
+        price = Money(amount=cents * scale if scale == 1 else cents, currency=currency)
+        return CartLine(product_id=f"p{at}", quantity=quantity, price=price, name=names[at], url="https://example.test")
+
+    lines = (line(0, 8900), line(1, 1650, 2))
+    decided = OfferDecided(
+        cart_id="sample",
+        visitor_id="sample",
+        offer_id="0f5a2c8e",
+        abandonment_id="sample",
+        attempt=1,
+        outcome="sent",
+        reason="",
+        checks=(),
+        journey="abandoned-cart",
+        due=datetime.now(UTC),
+        channels=("email", "onsite"),
+        template="abandoned-cart",
+        coupon="BACK-7K3Q-M9XD-2WPA",
+        discount_percent=10,
+        lines=lines,
+        recommended=(line(2, 2400), line(3, 3900), line(4, 1200)),
+        total=Money(amount=12200, currency=currency),
+    )
+    name = {"de": "Frau Lindner", "ja": "佐藤"}.get(language, "Ada")
+    return decided, Person(email="ada@example.test", name=name, locale=locale, time_zone="Europe/Berlin")

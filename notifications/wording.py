@@ -1,0 +1,73 @@
+"""Wording: money, dates, plurals and product names as a locale writes them."""
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date
+from babel.numbers import format_currency, format_percent
+
+from mesh.event import minor_digits
+
+
+def locale_of(wanted: str | None, fallback: str) -> Locale:
+    """The shopper's locale where it speaks the template's language (de-AT for de), else the template's."""
+    try:
+        found = Locale.parse((wanted or fallback).replace("-", "_"))
+    except (ValueError, UnknownLocaleError):
+        return Locale.parse(fallback)
+    return found if found.language == Locale.parse(fallback).language else Locale.parse(fallback)
+
+
+def filters(locale: Locale, time_zone: str | None) -> dict[str, Callable[..., Any]]:
+    """What templates may write behind a `|`: money, day, percent, label, initial; and plural."""
+
+    def money(amount: dict[str, Any]) -> str:
+        """`{"amount": 1299, "currency": "EUR"}` as €12.99."""
+        value = Decimal(amount["amount"]).scaleb(-minor_digits(amount["currency"]))
+        return format_currency(value, amount["currency"], locale=locale)
+
+    def day(moment: str) -> str:
+        """An RFC 3339 moment as a date where the shopper lives."""
+        at = datetime.fromisoformat(moment)
+        return format_date(at.astimezone(_zone(time_zone)), format="long", locale=locale)
+
+    def percent(whole: int) -> str:
+        """10 as 10 %."""
+        return format_percent(whole / 100, locale=locale)
+
+    def plural(count: int, **forms: str) -> str:
+        """What fits a number, by CLDR's forms: `{{ 3 | plural(one="# item", other="# items") }}`, # is the number."""
+        form = locale.plural_form(count)
+        return forms.get(form, forms.get("other", "#")).replace("#", str(count))
+
+    return {"money": money, "day": day, "percent": percent, "plural": plural, "label": label, "initial": initial}
+
+
+def label(line: dict[str, Any]) -> str:
+    """A product's name; without one its brand and kind; without those its number."""
+    if line.get("name"):
+        return str(line["name"])
+    kind = str(line.get("category") or "").rpartition(".")[2].replace("_", " ")
+    parts = [str(line.get("brand") or "").title(), kind]
+    return " ".join(part for part in parts if part) or f"#{line.get('product_id', '')}"
+
+
+def initial(line: dict[str, Any]) -> str:
+    """The sign in the tile of a product that has no picture."""
+    return next((sign.upper() for sign in label(line) if sign.isalnum()), "·")
+
+
+def web(url: str | None) -> str | None:
+    """The address if it is of the web; None for anything that could be code (javascript:, data:)."""
+    return url if url and url.startswith(("https://", "http://")) else None
+
+
+def _zone(name: str | None) -> ZoneInfo:
+    try:
+        return ZoneInfo(name or "UTC")
+    except (KeyError, ValueError, OSError):
+        return ZoneInfo("UTC")

@@ -1,0 +1,72 @@
+"""The render worker: a child process with limits that sets templates for its parent, one after another.
+
+Run as `python -m notifications.worker FOLDER CPU_SECONDS MEMORY_BYTES`. Messages on stdin and stdout are
+JSON behind a 4-byte length. A job that computes too long is interrupted where it is, so that the error
+can name the template's line; what cannot be interrupted is killed by the kernel (RLIMIT_CPU).
+"""
+
+import gc
+import math
+import resource
+import signal
+import struct
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import msgspec
+
+HARD = 2
+"""Seconds of CPU behind the interruption, after which the kernel kills."""
+
+
+def main(folder: str, cpu_seconds: float, memory: int, into: BinaryIO, out: BinaryIO) -> None:
+    """Serve jobs `{"name", "locale", "data"}` until stdin ends."""
+    from notifications.typesetting import Refused, Typesetter  # noqa: PLC0415  loaded before memory is limited
+
+    typesetter = Typesetter(Path(folder))
+    typesetter.warm()
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGPROF, _interrupt)
+    _write(out, {"ready": True})
+    while (job := _read(into)) is not None:
+        _allow_cpu(cpu_seconds)
+        try:
+            try:
+                answer: dict[str, Any] = {"mail": typesetter.set(job["name"], job["locale"], job["data"])}
+            finally:
+                signal.setitimer(signal.ITIMER_PROF, 0)
+        except Refused as refused:
+            answer = {"where": refused.where, "why": str(refused)}
+        except Exception as error:  # noqa: BLE001  whatever a template did, the parent must hear of it
+            answer = {"where": job["name"], "why": f"{type(error).__name__}: {error}"}
+        if "why" in answer:
+            gc.collect()
+        _write(out, answer)
+
+
+def _allow_cpu(seconds: float) -> None:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    soft = math.ceil(used.ru_utime + used.ru_stime + seconds) + HARD
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise TimeoutError
+
+
+def _read(stream: BinaryIO) -> dict[str, Any] | None:
+    head = stream.read(4)
+    return msgspec.json.decode(stream.read(struct.unpack(">I", head)[0])) if len(head) == 4 else None
+
+
+def _write(stream: BinaryIO, answer: dict[str, Any]) -> None:
+    body = msgspec.json.encode(answer)
+    stream.write(struct.pack(">I", len(body)) + body)
+    stream.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), sys.stdin.buffer, sys.stdout.buffer)

@@ -1,0 +1,48 @@
+# Cartmesh. `make` prints the verbs. Nothing here touches anything that make did not make.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+RUN := $(VENV)/bin
+DATA ?= ../shared/data
+export CARTMESH_DATA ?= $(DATA)
+# One thread per model call: more of them only fight for the cores (p99 of a score).
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help setup demo up check test drill bench render clean
+
+help: ## Print these verbs
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.ready ## Install everything into .venv (needs python3 >= 3.11 and a package registry)
+
+$(VENV)/.ready: pyproject.toml uv.lock
+	@command -v uv >/dev/null || test -x $(VENV)/bin/uv || { python3 -m venv $(VENV) && $(RUN)/pip install -q uv; }
+	@PATH="$$PWD/$(VENV)/bin:$$PATH" uv sync --locked --inexact --quiet
+	@touch $@
+
+demo: setup ## A shopper's afternoon on three regions, ending in the table of promises
+	@$(RUN)/cartmesh demo
+
+up: setup ## The whole mesh on this machine, until ctrl-c
+	@$(RUN)/cartmesh up
+
+check: setup ## Style, types, topology, and whether derived files are fresh
+	@$(RUN)/ruff format --check --quiet . && $(RUN)/ruff check --quiet .
+	@$(RUN)/mypy
+	@$(RUN)/cartmesh mesh check
+	@$(RUN)/cartmesh mesh render --check
+
+test: setup ## Every test, on real servers (about ten minutes on two cores)
+	@$(RUN)/pytest -q
+
+drill: setup ## The long chaos runs: kill things, cut links, count what was lost (nothing)
+	@$(RUN)/pytest -q -m drill tests/chaos
+
+bench: setup ## Rates and latencies beside raw nats-py and FastStream
+	@$(RUN)/cartmesh bench
+
+render: setup ## Write deploy/generated from topology and code
+	@$(RUN)/cartmesh mesh render
+
+clean: ## Remove .venv and caches
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,235 @@
+"""A service is declared by a file; everything the server needs is derived from it."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+import pytest
+
+from mesh.envelope import Received
+from mesh.errors import DeclarationError, InvalidKey
+from mesh.event import Event
+from mesh.events.cart import CartIdle, CartUpdated
+from mesh.events.customer import CustomerIdentified
+from mesh.events.interaction import ProductViewed
+from mesh.events.offer import OfferDue
+from mesh.mesh import Mesh
+from mesh.service import Service, fill
+from mesh.streams import ConsumerSpec
+
+
+@pytest.fixture
+def service():
+    return Service("loyalty", publishes=(OfferDue,))
+
+
+async def award_points(idle: CartIdle):
+    """One point for patience."""
+    yield OfferDue(cart_id=idle.cart_id, abandonment_id="a", attempt=1)
+
+
+async def test_a_handler_stays_a_plain_function(service):
+    """`@on` returns the function itself, so it is tested without a broker."""
+    bound = service.on(CartIdle)(award_points)
+
+    assert bound is award_points
+    assert [change async for change in bound(CartIdle(cart_id="c1", update_id="u"))] == [
+        OfferDue(cart_id="c1", abandonment_id="a", attempt=1)
+    ]
+
+
+def test_durable_filter_and_summary_follow_from_the_handler(service):
+    """`<service>-<handler>`, the events' subjects in the region, the docstring's first line."""
+    service.on(CartIdle, CartUpdated, ack_wait=timedelta(seconds=5))(award_points)
+    (binding,) = service.bindings
+
+    (spec,) = binding.consumers("us")
+
+    assert spec == ConsumerSpec(
+        stream="COMMERCE_us",
+        durable="loyalty-award-points",
+        filters=("ev.us.cart.idle.*", "ev.us.cart.updated.*"),
+        ack_wait=timedelta(seconds=5),
+        max_ack_pending=1000,
+    )
+    assert (binding.summary, spec.description) == ("One point for patience.",) * 2
+    assert not binding.wants_received
+
+
+def test_events_of_several_streams_are_several_consumers(service):
+    """Interactions and books are kept apart, and so are their durables."""
+
+    async def count(happened: ProductViewed | CartIdle) -> None:
+        """Count."""
+
+    service.on(ProductViewed, CartIdle)(count)
+
+    specs = service.bindings[0].consumers("eu")
+
+    assert {spec.stream: spec.filters for spec in specs} == {
+        "INTERACTIONS_eu": ("ev.eu.interaction.product_viewed.*",),
+        "COMMERCE_eu": ("ev.eu.cart.idle.*",),
+    }
+
+
+def test_the_whole_mesh_is_heard_from_the_regions_own_copy(service):
+    """`reach="mesh"` binds to MESH, for every origin."""
+    service.on(CartIdle, reach="mesh")(award_points)
+
+    assert service.bindings[0].filters("eu") == {"MESH_eu": ("ev.*.cart.idle.*",)}
+
+
+def test_personal_events_are_heard_at_home_alone(service):
+    """No link carries them, so binding to the whole mesh is refused; at home they are in the books."""
+
+    async def welcome(identified: CustomerIdentified) -> None:
+        """Welcome."""
+
+    with pytest.raises(DeclarationError, match=r"customer\.identified\.v1 is personal"):
+        service.on(CustomerIdentified, reach="mesh")(welcome)
+
+    service.on(CustomerIdentified)(welcome)
+    assert service.bindings[0].filters("us") == {"COMMERCE_us": ("pii.us.customer.identified.*",)}
+
+
+def test_a_fanout_has_no_durable(service):
+    """Every replica hears everything for itself."""
+    service.on(CartIdle, fanout=True)(award_points)
+
+    assert service.bindings[0].consumers("us") == []
+
+
+def test_a_batch_handler_takes_a_list(service):
+    """With `batch` the first parameter is a list; else the declaration is refused."""
+
+    async def learn(viewed: list[Received[ProductViewed]]) -> None:
+        """Learn."""
+
+    service.on(ProductViewed, batch=256)(learn)
+
+    (binding,) = service.bindings
+    assert (binding.batch, binding.wants_received) == (256, True)
+    assert binding.consumers("us")[0].max_ack_pending == 1024
+    with pytest.raises(DeclarationError, match=r"loyalty\.award_points takes batches: annotate list"):
+        service.on(CartIdle, batch=10)(award_points)
+
+
+def test_a_handler_may_ask_for_what_is_known_of_the_event(service):
+    """`Received[...]` brings id, times and place."""
+
+    async def note(idle: Received[CartIdle]) -> None:
+        """Note."""
+
+    service.on(CartIdle)(note)
+
+    assert service.bindings[0].wants_received
+
+
+def test_a_handler_without_annotation_is_refused(service):
+    """What it takes must be said."""
+
+    async def guess(happened) -> None:
+        """Guess."""
+
+    async def nothing() -> None:
+        """Take nothing."""
+
+    for handler in (guess, nothing):
+        with pytest.raises(DeclarationError, match="annotate its first parameter"):
+            service.on(CartIdle)(handler)
+
+
+def test_on_needs_declared_events(service):
+    """None, or one that nobody declared, is refused at import."""
+
+    class CartPainted(Event):
+        """A cart was painted."""
+
+        cart_id: str
+
+    with pytest.raises(DeclarationError, match="at least one event"):
+        service.on()
+    with pytest.raises(DeclarationError, match="CartPainted is not declared"):
+        service.on(CartPainted)
+
+
+@pytest.mark.parametrize("name", ["", "two words", "a.b", "*", "x" * 129])
+def test_a_service_has_a_legal_name(name):
+    """Its name becomes part of subjects and durables."""
+    with pytest.raises(InvalidKey, match="service name"):
+        Service(name)
+
+
+def test_a_service_knows_its_module(service):
+    """Its first docstring line is its summary in the catalogue."""
+    assert service.module == __name__
+    assert service.summary == __doc__.partition("\n")[0]
+
+
+def test_ticks_and_answers_are_derived_too(service):
+    """`@every` and `@answers` name themselves after their functions."""
+
+    async def sweep_up(tick: datetime) -> None:
+        """Sweep."""
+
+    async def score_cart(idle: CartIdle) -> OfferDue:
+        """Score."""
+        return OfferDue(cart_id=idle.cart_id, abandonment_id="a", attempt=1)
+
+    assert service.every(timedelta(minutes=1))(sweep_up) is sweep_up
+    assert service.answers(score_cart) is score_cart
+
+    assert (service.ticks[0].name, service.ticks[0].period) == ("sweep-up", timedelta(minutes=1))
+    assert (service.answered[0].question, service.answered[0].answer) == (CartIdle, OfferDue)
+    assert service.answered[0].subject("us") == "rpc.us.loyalty.score-cart"
+
+
+def test_an_answer_says_what_it_returns(service):
+    """Without a return annotation nobody could decode it."""
+
+    async def score(idle: CartIdle):
+        """Score."""
+
+    with pytest.raises(DeclarationError, match="annotate what it returns"):
+        service.answers(score)
+
+
+class Till:
+    """A resource."""
+
+
+def test_resources_are_known_by_their_type(service):
+    """An async generator that yields once; anything else is refused."""
+
+    async def open_till() -> AsyncIterator[Till]:
+        """Open."""
+        yield Till()
+
+    async def no_generator() -> Till:
+        """Return."""
+        return Till()
+
+    service.resource(open_till)
+
+    assert service.resources == {Till: open_till}
+    with pytest.raises(DeclarationError, match="an async generator"):
+        service.resource(no_generator)
+
+
+def test_parameters_are_filled_by_type():
+    """Behind the event, every parameter gets what provides its type."""
+    till, mesh = Till(), object()
+
+    async def sell(idle: CartIdle, mesh: Mesh, register: Till) -> None:
+        """Sell."""
+
+    assert fill(sell, {Mesh: mesh, Till: till}) == {"mesh": mesh, "register": till}
+
+
+def test_what_nobody_provides_is_named():
+    """The message names parameter and type, and what there is."""
+
+    async def sell(idle: CartIdle, register: Till) -> None:
+        """Sell."""
+
+    with pytest.raises(DeclarationError, match=r"sell\(register: .*Till.*nothing provides that; there is Mesh"):
+        fill(sell, {Mesh: object()})

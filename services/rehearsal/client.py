@@ -78,15 +78,20 @@ class Client:
 
     async def flush(self) -> None:
         """Wait until everything handed over is answered, or given up after `patience`. Raises what a sender raised."""
-        waiting = asyncio.gather(*(lane.join() for lanes in self._lanes.values() for lane in lanes))
-        watch = asyncio.gather(*self._senders)
+        joined = asyncio.create_task(self._joined())
         try:
-            await asyncio.wait({waiting, watch}, return_when=asyncio.FIRST_COMPLETED)
-            if watch.done():
-                await watch
-            await waiting
+            await asyncio.wait({joined, *self._senders}, return_when=asyncio.FIRST_COMPLETED)
+            for sender in self._senders:
+                if sender.done():
+                    sender.result()
+            await joined
         finally:
-            waiting.cancel()
+            joined.cancel()
+
+    async def _joined(self) -> None:
+        for lanes in self._lanes.values():
+            for lane in lanes:
+                await lane.join()
 
     @property
     def backlog(self) -> int:

@@ -58,3 +58,5 @@ class Evidence:
     mails: list[Mail] = field(default_factory=list)
     dead: int = 0
     cut: Cut | None = None
+    trouble: list[tuple[datetime, datetime]] = field(default_factory=list)
+    """When something was killed, from and until."""

@@ -30,7 +30,7 @@ region_cut          the region that was cut off: `seconds` cut, `orders_during` 
                     events of COMMERCE that are missing in another region's MESH, `duplicated` = ids that
                     stand there more than once
 latency_ms          due_to_smtp: from the cart timer's due time to the SMTP server's acceptance of the
-                    first mail (held offers left out); event_to_score: from the storing of the newest
+                    first mail (left out: held offers, and those due while something was killed); event_to_score: from the storing of the newest
                     event that a UserScored has seen to the storing of that UserScored; cross_region:
                     from the storing in the origin's books to the storing in another region's MESH,
                     events stored while a region was cut off left out. Nearest-rank percentiles.
@@ -84,7 +84,7 @@ def report(evidence: Evidence) -> dict[str, Any]:
         "dead_letters": evidence.dead,
         "region_cut": _region_cut(evidence),
         "latency_ms": {
-            "due_to_smtp": percentiles(story.due_to_smtp for story in told),
+            "due_to_smtp": percentiles(story.due_to_smtp for story in told if not _troubled(story, evidence)),
             "event_to_score": percentiles(_event_to_score(evidence.stored)),
             "cross_region": percentiles(_cross_region(evidence)),
         },
@@ -173,6 +173,11 @@ def _during(cut: Cut, happened: Received[Event]) -> bool:
 def _crosses(happened: Received[Event]) -> bool:
     told = declaration(type(happened.event))
     return not told.personal and stream_of(told, happened.region).startswith("COMMERCE")
+
+
+def _troubled(story: Story, evidence: Evidence) -> bool:
+    due = story.abandoned.event.due
+    return any(began <= due <= ended for began, ended in evidence.trouble)
 
 
 def _late(told: list[Story], evidence: Evidence) -> int:

@@ -25,7 +25,10 @@ class LogError(ValueError):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a shop's log. `price` is in minor units; `number` is its place in the file, from 0."""
+    """One line of a shop's log. `price` is in minor units; `number` is its place in the file, from 0.
+
+    `customer_id` is who the visitor is on all devices; without one, the visitor is a customer of their own.
+    """
 
     number: int
     time: datetime
@@ -40,6 +43,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     time_zone: str | None = None
     device: str | None = None
     locale: str | None = None
+    customer_id: str | None = None
 
 
 def read_log(path: Path, *, currency: str = "USD", limit: int | None = None) -> list[Row]:

@@ -63,7 +63,7 @@ class Storefront:
                 "customer_identified",
                 at,
                 email=f"{row.user_id.lower()}@example.test",
-                customer_id=row.user_id,
+                customer_id=self._customer(row),
                 locale=row.locale,
                 time_zone=row.time_zone,
             ),
@@ -129,7 +129,7 @@ class Storefront:
         return [order]
 
     def _customer(self, row: Row) -> str | None:
-        return row.user_id if self.identify else None
+        return (row.customer_id or row.user_id) if self.identify else None
 
     def _line(self, row: Row, quantity: int) -> Payload:
         name = row.name or " ".join(part for part in (row.brand, (row.category or "").rpartition(".")[2]) if part)

@@ -96,7 +96,8 @@ def _article(box: Inbox, mail: Mail, view: str) -> str:
         content = f'<iframe sandbox="allow-popups" title="The mail" src="{where}/body"></iframe>'
     return (
         f"<article><h2>{escape(mail.subject)}</h2><p>From {escape(mail.sender)} to"
-        f" {escape(', '.join(mail.recipients))}, {mail.received:%Y-%m-%d %H:%M:%S.%f} UTC<br>{escape(mail.message_id)}</p>"
+        f" {escape(', '.join(mail.recipients))}, {mail.received:%Y-%m-%d %H:%M:%S.%f} UTC<br>"
+        f"{escape(mail.message_id)}</p>"
         f'<div class="tabs">{tabs}</div>{content}</article>'
     )
 

@@ -106,7 +106,7 @@ def _reachable(channel: Channel, facts: Facts, journey: Journey) -> Iterator[Fin
         known = facts.email_known
         yield _finding("identified", known, "e-mail known" if known else "no e-mail known", "no e-mail address")
     asked = facts.consent.get(channel)
-    passed = journey.assume_consent if asked is None else asked
+    passed = (journey.assume_consent or channel == "onsite") if asked is None else asked
     if asked is None:
         value = f"{channel}: never asked, {'assumed' if passed else 'not assumed'}"
     else:

@@ -40,7 +40,7 @@ def filters(locale: Locale, time_zone: str | None) -> dict[str, Callable[..., An
         return format_percent(whole / 100, locale=locale)
 
     def plural(count: int, **forms: str) -> str:
-        """What fits a number, by CLDR's forms: `{{ 3 | plural(one="# item", other="# items") }}`, # is the number."""
+        """What fits a number, by the forms of CLDR; # becomes the number."""
         form = locale.plural_form(count)
         return forms.get(form, forms.get("other", "#")).replace("#", str(count))
 

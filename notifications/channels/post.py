@@ -94,7 +94,9 @@ class Post:
         try:
             return await asyncio.shield(task)
         except TemplateError:
-            self._renders.pop(decided.offer_id, None)  # the template may be mended before the next try
+            raise  # remembered: the same template and data fail the same way in every channel
+        except Exception:
+            self._renders.pop(decided.offer_id, None)
             raise
 
     def unsubscribe_url(self, decided: OfferDecided) -> str:

@@ -26,7 +26,8 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     the others come along where they are. No more than `cap` offers reach a shopper within `cap_window`.
     `quiet` hours hold until their end in the shopper's zone, or in `time_zone` where that is unknown
     (empty: then no hours are quiet). `holdout` is the share, 0 to 1, that gets nothing, to measure lift.
-    `assume_consent` is the policy for shoppers who were never asked.
+    `assume_consent` is the policy for e-mail to shoppers who were never asked; the shop's own pages need
+    no permission, though a refusal counts there too.
     The discount is left out for those who return unaided with at least `no_discount_from` probability.
     A shopper known in several regions is held while one of them was not heard for `stale_after`, no
     longer than `stale_hold`. An offer that could not be judged for `expires` is dropped.

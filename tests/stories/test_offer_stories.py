@@ -1,0 +1,394 @@
+"""Offers from abandonment to mailbox: decided on memory's twin of the broker, sent over real SMTP."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mesh import Mesh
+from mesh.event import Money
+from mesh.events.cart import CartAbandoned, CartConverted, CartLine, CartScored, CartUpdated
+from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
+from mesh.events.mesh import MeshHeartbeat
+from mesh.events.offer import (
+    OfferClaimed,
+    OfferDecided,
+    OfferDeferred,
+    OfferFailed,
+    OfferSent,
+    OfferWithdrawn,
+)
+from mesh.events.order import OrderPlaced
+from mesh.publish import Draft
+from mesh.run import running
+from notifications.channels.service import service as channels
+from notifications.inbox import Inbox, inbox
+from notifications.offers import service as offers
+
+LINE = CartLine(product_id="p1", quantity=2, price=Money(amount=4500, currency="EUR"), name="Lamp")
+
+
+class Street:
+    """A shop in one region: what gateway, carts and scoring would say, said by hand."""
+
+    def __init__(self, regions, region="us", others=("eu",)):
+        self.mesh = Mesh(regions.broker(region), "tests", others=others)
+
+    async def identify(self, visitor, email=None, **more):
+        email = email or f"{visitor}@example.test"
+        await self.mesh.publish(CustomerIdentified(visitor_id=visitor, email=email, **more))
+        await self.mesh.publish(ConsentChanged(visitor_id=visitor, channel="email", granted=True))
+
+    async def fill(self, cart, visitor, **more):
+        await self.mesh.publish(CartUpdated(cart_id=cart, visitor_id=visitor, lines=(LINE,), **more))
+
+    async def leave(self, cart, visitor, *, named=None, **more):
+        named = named or f"left-{cart}"
+        now = datetime.now(UTC)
+        told = CartAbandoned(
+            cart_id=cart,
+            visitor_id=visitor,
+            lines=(LINE,),
+            total=LINE.price * 2,
+            left_at=now - timedelta(minutes=30),
+            due=now,
+            **more,
+        )
+        await self.mesh.publish(Draft(event=told, id=named))
+        return named
+
+    async def score(self, cart, visitor, named):
+        told = CartScored(
+            cart_id=cart,
+            visitor_id=visitor,
+            abandonment_id=named,
+            propensity=0.2,
+            model_version="base-rate",
+            reasons=(),
+            recommended=(LINE,),
+        )
+        await self.mesh.publish(told)
+
+    async def all(self, cart, kind):
+        return [one.event for one in (await self.mesh.history(cart, "cart", "offer")).of(kind)]
+
+
+@pytest.fixture
+def street(regions):
+    return Street(regions)
+
+
+@pytest.fixture
+async def box(tmp_path, monkeypatch) -> AsyncIterator[Inbox]:
+    async with inbox(tmp_path / "inbox") as opened:
+        monkeypatch.setenv("CARTMESH_SMTP_PORT", str(opened.smtp_port))
+        monkeypatch.setenv("CARTMESH_SEND_AGAIN_AFTER", "50ms")
+        monkeypatch.setenv("CARTMESH_JOURNEY_SCORE_LIMIT", "100ms")
+        yield opened
+
+
+@asynccontextmanager
+async def at_work(regions, *services, region="us", others=("eu",)):
+    async with AsyncExitStack() as stack:
+        for service in services or (offers, channels):
+            mesh = Mesh(regions.broker(region), service.name, others=others)
+            await stack.enter_async_context(running(service, mesh))
+        yield
+
+
+async def test_a_left_and_scored_cart_gets_its_mail_and_card_within_a_second(regions, street, box, eventually):
+    """The whole way: abandoned, scored, decided with every check, claimed, in the mailbox, recorded."""
+    async with at_work(regions):
+        await street.identify("ada", name="Ada", locale="de-DE")
+        await street.fill("c1", "ada")
+        began = datetime.now(UTC)
+
+        await street.score("c1", "ada", await street.leave("c1", "ada"))
+        (mail,) = await box.wait_for(1)
+        sent = await eventually(lambda: _both(street, "c1"))
+
+        (decided,) = await street.all("c1", OfferDecided)
+    assert mail.received - began < timedelta(seconds=1)
+    assert decided.outcome == "sent"
+    assert all(check.passed for check in decided.checks)
+    assert mail.offer_id == decided.offer_id
+    assert {one.channel for one in sent} == {"email", "onsite"}
+    (by_mail,) = [one for one in sent if one.channel == "email"]
+    assert mail.message_id == by_mail.message_id
+    (card,) = [one.card for one in sent if one.card]
+    assert card.coupon == decided.coupon
+    assert card.body.startswith("Lamp: 81,00")
+    letter = box.opened(mail)
+    assert letter["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert decided.coupon in letter.get_body(("plain",)).get_content()
+    assert decided.coupon in letter.get_body(("html",)).get_content()
+
+
+async def _both(street, cart):
+    sent = await street.all(cart, OfferSent)
+    return sent if len(sent) == 2 else None
+
+
+async def test_a_missing_score_does_not_hold_up_the_offer(regions, street, box):
+    """With the scorer dead the offer goes out when the score limit is over."""
+    async with at_work(regions):
+        await street.identify("ada")
+        await street.fill("c1", "ada")
+
+        await street.leave("c1", "ada")
+        await box.wait_for(1)
+
+        (decided,) = await street.all("c1", OfferDecided)
+    assert decided.propensity is None
+    assert decided.outcome == "sent"
+
+
+async def test_redelivery_and_late_scores_change_nothing(regions, street, box, eventually):
+    """However often a cart's score and timer come, there is one decision and one mail."""
+    async with at_work(regions):
+        await street.identify("ada")
+        await street.fill("c1", "ada")
+        named = await street.leave("c1", "ada")
+        await asyncio.gather(*(street.score("c1", "ada", named) for _ in range(5)))
+        await box.wait_for(1)
+        await street.score("c1", "ada", named)
+        await street.fill("c2", "ada")
+        await street.score("c2", "ada", await street.leave("c2", "ada"))
+
+        await box.wait_for(2)
+
+        assert len(await street.all("c1", OfferDecided)) == 1
+    assert len({mail.message_id for mail in box.mails}) == len(box.mails) == 2
+
+
+@pytest.mark.parametrize("how", ["changed", "bought", "bought elsewhere"])
+async def test_a_cart_that_moved_on_is_dropped_and_says_so(regions, street, box, eventually, how):
+    """Nothing is silent: the decision is there, dropped, with the reason."""
+    street_in_eu = Street(regions, "eu", ("us",))
+    async with at_work(regions):
+        await street.identify("ada", customer_id="k1")
+        await street.fill("c1", "ada")
+        named = "left-c1"
+        if how == "bought elsewhere":
+            order = OrderPlaced(order_id="o1", visitor_id="phone", lines=(LINE,), total=LINE.price, customer_id="k1")
+            await street_in_eu.mesh.publish(order)
+            await eventually(lambda: _knows_buyer(street, "k1"))
+        await street.leave("c1", "ada", named=named)
+        if how == "changed":
+            await street.fill("c1", "ada")
+        if how == "bought":
+            await street.mesh.publish(CartConverted(cart_id="c1", order_id="o1", visitor_id="ada"))
+        await street.score("c1", "ada", named)
+
+        (decided,) = await eventually(lambda: street.all("c1", OfferDecided))
+
+    assert (decided.outcome, decided.reason) == ("dropped", "cart moved on" if how == "changed" else "bought")
+    assert box.mails == []
+
+
+async def _knows_buyer(street, customer):
+    from notifications.shoppers import known
+
+    return (await known("nobody", customer, street.mesh)).bought
+
+
+async def test_the_cap_holds_exactly_between_carts_that_fall_due_at_once(regions, street, box, eventually, monkeypatch):
+    """Ten carts of one shopper due in the same moment, a cap of two: two mails."""
+    monkeypatch.setenv("CARTMESH_JOURNEY_CAP", "2")
+    carts = [f"c{at}" for at in range(10)]
+    async with at_work(regions):
+        await street.identify("ada")
+        for cart in carts:
+            await street.fill(cart, "ada")
+        named = [await street.leave(cart, "ada") for cart in carts]
+        await asyncio.gather(*(street.score(cart, "ada", name) for cart, name in zip(carts, named, strict=True)))
+
+        decisions = await eventually(lambda: _decisions(street, carts), within=20)
+        await box.wait_for(2)
+
+    outcomes = sorted(one.outcome for one in decisions)
+    assert outcomes == ["dropped"] * 8 + ["sent"] * 2
+    assert {one.reason for one in decisions if one.outcome == "dropped"} == {"frequency cap"}
+    assert len(box.mails) == 2
+
+
+async def _decisions(street, carts):
+    found = [one for cart in carts for one in await street.all(cart, OfferDecided)]
+    return found if len(found) == len(carts) else None
+
+
+async def test_a_held_offer_is_decided_again_when_its_time_has_come(regions, street, box, eventually, monkeypatch):
+    """A shopper of two regions is held while the other is not heard, and sent once it is."""
+    monkeypatch.setenv("CARTMESH_JOURNEY_STALE_AFTER", "5s")
+    street_in_eu = Street(regions, "eu", ("us",))
+    async with at_work(regions):
+        await street.identify("ada")
+        await street_in_eu.fill("c0", "ada")
+        await eventually(lambda: _knows_region(street, "ada"))
+        await street.fill("c1", "ada")
+        await street.score("c1", "ada", await street.leave("c1", "ada"))
+        (held,) = await eventually(lambda: street.all("c1", OfferDecided))
+        beat = MeshHeartbeat(region="eu", at=datetime.now(UTC) + timedelta(seconds=30))
+
+        await street_in_eu.mesh.publish(beat)
+        await box.wait_for(1)
+
+        decisions = await street.all("c1", OfferDecided)
+    assert (held.outcome, held.reason) == ("held", "region not heard")
+    assert [one.outcome for one in decisions] == ["held"] * (len(decisions) - 1) + ["sent"]
+    assert len({one.offer_id for one in decisions}) == 1
+    assert [one.attempt for one in decisions] == list(range(1, len(decisions) + 1))
+
+
+async def _knows_region(street, visitor):
+    from notifications.shoppers import known
+
+    return (await known(visitor, None, street.mesh)).regions
+
+
+async def test_an_abandonment_overtaken_while_held_ends_in_a_decision(regions, street, box, eventually, monkeypatch):
+    """Held for the night, then left again: the first is dropped as moved on, and its timer becomes the second's."""
+    now = datetime.now(UTC)
+    quiet = f"{now - timedelta(hours=1):%H:%M}-{now + timedelta(hours=1):%H:%M}"
+    monkeypatch.setenv("CARTMESH_JOURNEY_QUIET", quiet)
+    async with at_work(regions):
+        await street.identify("ada", time_zone="UTC")
+        await street.fill("c1", "ada")
+        first = await street.leave("c1", "ada", named="first")
+        await street.score("c1", "ada", first)
+        (held,) = await eventually(lambda: street.all("c1", OfferDecided))
+        await street.fill("c1", "ada")
+
+        await street.leave("c1", "ada", named="second")
+        decisions = await eventually(lambda: _three(street))
+
+    assert held.outcome == "held"
+    told = [(one.abandonment_id, one.outcome, one.reason) for one in decisions]
+    assert sorted(told[1:]) == [("first", "dropped", "cart moved on"), ("second", "held", "quiet hours")]
+    assert box.mails == []
+
+
+async def _three(street):
+    found = await street.all("c1", OfferDecided)
+    return found if len(found) == 3 else None
+
+
+async def test_a_temporary_refusal_is_tried_again_until_taken(regions, street, box):
+    """451, 451, then 250: one mail, two deferrals, three claims."""
+    answers = iter(["451 try later", "450 busy"])
+    box._refuse = lambda _: next(answers, None)
+    async with at_work(regions):
+        await street.identify("ada")
+        await street.fill("c1", "ada")
+        await street.score("c1", "ada", await street.leave("c1", "ada"))
+
+        await box.wait_for(1)
+
+        assert [one.attempt for one in await street.all("c1", OfferDeferred)] == [1, 2]
+        assert [one.attempt for one in await street.all("c1", OfferClaimed)] == [1, 2, 3]
+
+
+async def test_a_permanent_refusal_is_recorded_without_the_address(regions, street, box, eventually):
+    """550 ends the offer, and the reason carries no personal data to other regions."""
+    box._refuse = lambda address: f"550 <{address}>: no such user"
+    async with at_work(regions):
+        await street.identify("ada", "ada.lovelace@example.test")
+        await street.fill("c1", "ada")
+        await street.score("c1", "ada", await street.leave("c1", "ada"))
+
+        (failed,) = await eventually(lambda: street.all("c1", OfferFailed))
+
+    assert failed.reason.startswith("550")
+    assert "lovelace" not in failed.reason
+    assert box.attempts == ["ada.lovelace@example.test"]
+
+
+async def test_no_mail_server_is_temporary_and_ends_in_a_record(regions, street, box, eventually, monkeypatch):
+    """Nobody listens: nothing was handed over, so it is tried again, and given up in the end."""
+    monkeypatch.setenv("CARTMESH_SMTP_PORT", "1")
+    monkeypatch.setenv("CARTMESH_SEND_ATTEMPTS", "2")
+    async with at_work(regions):
+        await street.identify("ada")
+        await street.fill("c1", "ada")
+        await street.score("c1", "ada", await street.leave("c1", "ada"))
+
+        (failed,) = await eventually(lambda: street.all("c1", OfferFailed))
+
+    assert failed.reason.startswith("gave up after 2 attempts: no mail server at 127.0.0.1:1")
+
+
+async def test_a_crash_between_claim_and_record_never_sends_twice(regions, street, box, eventually):
+    """A claim without a record, by a process that is gone: the offer fails as unknown."""
+    async with at_work(regions, offers):
+        await street.identify("ada")
+        await street.fill("c1", "ada")
+        await street.score("c1", "ada", await street.leave("c1", "ada"))
+        (decided,) = await eventually(lambda: street.all("c1", OfferDecided))
+    claim = OfferClaimed(cart_id="c1", offer_id=decided.offer_id, channel="email", attempt=1)
+    await street.mesh.publish(claim)
+
+    async with at_work(regions, channels):
+        (failed,) = await eventually(lambda: street.all("c1", OfferFailed))
+
+    assert failed.reason == "unknown after a crash; not sent twice"
+    assert box.attempts == []
+
+
+@pytest.mark.parametrize("what", ["bought", "unsubscribed"])
+async def test_what_happens_between_decision_and_sending_withdraws_the_offer(regions, street, box, eventually, what):
+    """The shopper bought, or unsubscribed, while the channel was down: nothing is sent."""
+    async with at_work(regions, offers):
+        await street.identify("ada")
+        await street.fill("c1", "ada")
+        await street.score("c1", "ada", await street.leave("c1", "ada"))
+        (decided,) = await eventually(lambda: street.all("c1", OfferDecided))
+    if what == "bought":
+        await street.mesh.publish(CartConverted(cart_id="c1", order_id="o9", visitor_id="ada"))
+    else:
+        gone = CustomerUnsubscribed(visitor_id="ada", channel="email", offer_id=decided.offer_id)
+        await street.mesh.publish(gone)
+
+    async with at_work(regions, channels):
+        withdrawn = await eventually(lambda: _withdrawn(street))
+
+    assert withdrawn.reason.startswith(what)
+    assert box.attempts == []
+
+
+async def _withdrawn(street):
+    found = await street.all("c1", OfferWithdrawn)
+    return next((one for one in found if one.channel == "email"), None)
+
+
+async def test_a_broken_template_fails_its_offer_and_nothing_else(
+    regions, street, box, eventually, monkeypatch, tmp_path
+):
+    """The offer's end names the template and its line; the service goes on."""
+    from notifications.templates import FOLDER
+
+    folder = tmp_path / "templates"
+    (folder / "abandoned-cart").mkdir(parents=True)
+    (folder / "layouts").symlink_to(FOLDER / "layouts")
+    good = (FOLDER / "abandoned-cart" / "en.mjml.j2").read_text()
+    (folder / "abandoned-cart" / "en.mjml.j2").write_text(good)
+    evil = (
+        good.partition("{% extends")[0]
+        + "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    )
+    (folder / "abandoned-cart" / "de.mjml.j2").write_text(evil)
+    monkeypatch.setenv("CARTMESH_TEMPLATES", str(folder))
+    async with at_work(regions):
+        await street.identify("ada", locale="de")
+        await street.identify("bob", locale="en")
+        for cart, visitor in (("c1", "ada"), ("c2", "bob")):
+            await street.fill(cart, visitor)
+            await street.score(cart, visitor, await street.leave(cart, visitor))
+
+        failed = await eventually(lambda: street.all("c1", OfferFailed))
+        (mail,) = await box.wait_for(1)
+
+    assert "abandoned-cart/de.mjml.j2 line" in failed[0].reason
+    assert "too long" in failed[0].reason
+    assert mail.recipients == ("bob@example.test",)

@@ -14,7 +14,6 @@ from mesh.up import Up
 from services.rehearsal.cast import Cast, cart_of
 from services.rehearsal.evidence import Cut
 from services.rehearsal.report import missing_copies
-from services.rehearsal.stage import Stage
 from services.rehearsal.timeline import Timeline
 from services.rehearsal.witness import Witness
 
@@ -48,7 +47,7 @@ async def buy_on_another_device(cast: Cast, home: str, other: str, timeline: Tim
     timeline.tell("ada buys it on her laptop", region=other, style="bold")
 
 
-async def cut_a_region(up: Up, stage: Stage, region: str, cast: Cast, witness: Witness, timeline: Timeline) -> None:
+async def cut_a_region(up: Up, region: str, cast: Cast, witness: Witness, timeline: Timeline) -> None:
     """Cut one region from all others; it takes orders and sends offers, then heals and catches up."""
     began = datetime.now(UTC)
     up.servers.cut(region)

@@ -162,7 +162,7 @@ async def _acts(stage: Stage, cast: Cast, witness: Witness, timeline: Timeline) 
     if up is None:
         return
     if len(regions) > 1:
-        await cut_a_region(up, stage, regions[-1], cast, witness, timeline)
+        await cut_a_region(up, regions[-1], cast, witness, timeline)
         await asyncio.sleep(2)
     if stage.nodes > 1:
         await kill_a_server(up, regions[0], witness, timeline)

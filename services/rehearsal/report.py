@@ -30,10 +30,11 @@ region_cut          the region that was cut off: `seconds` cut, `orders_during` 
                     events of COMMERCE that are missing in another region's MESH, `duplicated` = ids that
                     stand there more than once
 latency_ms          due_to_smtp: from the cart timer's due time to the SMTP server's acceptance of the
-                    first mail (left out: held offers, and those due while something was killed); event_to_score: from the storing of the newest
-                    event that a UserScored has seen to the storing of that UserScored; cross_region:
-                    from the storing in the origin's books to the storing in another region's MESH,
-                    events stored while a region was cut off left out. Nearest-rank percentiles.
+                    first mail (left out: held offers, and those due while something was killed);
+                    event_to_score: from the storing of the newest event that a UserScored has seen to
+                    the storing of that UserScored; cross_region: from the storing in the origin's books
+                    to the storing in another region's MESH, events stored while a region was cut off
+                    left out. Nearest-rank percentiles.
 """
 
 import math

@@ -14,6 +14,9 @@ from mesh.worker import connect
 KEY = "demo"
 """The write key that gateways of an embedded mesh know."""
 
+RECORD = "mails.jsonl"
+"""The inbox's list of what it accepted, in its folder."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
@@ -45,7 +48,7 @@ async def built(
             gateways={region: up.gateway(region) for region in regions},
             meshes={region: await up.operator(region) for region in regions},
             nodes=nodes,
-            record=Path(up.companions["inbox"].addresses["record"]),
+            record=up.directory / "inbox" / RECORD,
             up=up,
         )
 

@@ -90,8 +90,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """A line of the inbox's record, as far as it is needed here."""
 
     offer_id: str | None = None
-    recipient: str
-    accepted_at: datetime
+    recipients: tuple[str, ...]
+    received: datetime
 
 
 def read_mails(record: Path) -> list[Mail]:
@@ -102,5 +102,8 @@ def read_mails(record: Path) -> list[Mail]:
     for line in record.read_bytes().splitlines():
         with suppress(msgspec.DecodeError):
             told = msgspec.json.decode(line, type=Delivery)
-            mails.append(Mail(offer_id=told.offer_id or "", recipient=told.recipient, accepted_at=told.accepted_at))
+            mails += [
+                Mail(offer_id=told.offer_id or "", recipient=recipient, accepted_at=told.received)
+                for recipient in told.recipients
+            ]
     return mails

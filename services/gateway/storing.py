@@ -92,7 +92,10 @@ class Store:
             raise Unavailable("too many events are waiting to be stored")
         self._waiting += len(arrivals)
         try:
-            return await self._keep_all(arrivals, _Visit(Lookup(self._mesh), scope, received, traceparent))
+            async with asyncio.timeout(self._settings.store_patience.total_seconds()):
+                return await self._keep_all(arrivals, _Visit(Lookup(self._mesh), scope, received, traceparent))
+        except TimeoutError:
+            raise Unavailable("JetStream did not acknowledge in time") from None
         finally:
             self._waiting -= len(arrivals)
 

@@ -145,7 +145,7 @@ async def _at_least(shop, kind, count):
 
 
 async def test_an_update_overtaken_on_its_way_does_no_harm(us, eventually):
-    """An older update that arrives behind a newer one replaces its timer, and yet the newer cart is abandoned, when due."""
+    """An older update behind a newer one replaces its timer, and yet the newer cart is abandoned, when due."""
     await us.fill(lines=[LINE | {"quantity": 3}])
     (newer,) = await us.all(CartUpdated)
     await us.fill(ago=0.2)
@@ -247,7 +247,9 @@ async def test_an_order_behind_an_offer_is_a_recovery_once(us, eventually):
     await us.buy(order_id="o2", cart_id="c1")
     await quiet()
 
-    assert recovered.event == CartRecovered(cart_id="c1", visitor_id="v1", order_id="o1", offer_id="offer-1", value=TOTAL)
+    assert recovered.event == CartRecovered(
+        cart_id="c1", visitor_id="v1", order_id="o1", offer_id="offer-1", value=TOTAL
+    )
     assert len(await us.all(CartRecovered)) == 1
 
 

@@ -12,7 +12,6 @@ from mesh.errors import Unavailable
 from mesh.events.cart import CartIdle, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderPlaced
-from mesh.memory import MemoryMesh
 from services.gateway import app
 from services.gateway.live import Board
 
@@ -22,7 +21,15 @@ LINE = {"product_id": "sku-1", "quantity": 2, "price": {"amount": 1299, "currenc
 
 def cart(id_="e1", *, cart_id="c1", ago=0.0, **more):
     time = (datetime.now(UTC) - timedelta(seconds=ago)).isoformat()
-    return {"id": id_, "type": "cart_updated", "time": time, "visitor_id": "v1", "cart_id": cart_id, "lines": [LINE], **more}
+    return {
+        "id": id_,
+        "type": "cart_updated",
+        "time": time,
+        "visitor_id": "v1",
+        "cart_id": cart_id,
+        "lines": [LINE],
+        **more,
+    }
 
 
 def order(id_="e9", *, order_id="o1", cart_id="c1", **more):
@@ -30,7 +37,13 @@ def order(id_="e9", *, order_id="o1", cart_id="c1", **more):
 
 
 def view(id_, product_id="sku-1"):
-    return {"id": id_, "type": "product_viewed", "time": datetime.now(UTC).isoformat(), "visitor_id": "v1", "product_id": product_id}
+    return {
+        "id": id_,
+        "type": "product_viewed",
+        "time": datetime.now(UTC).isoformat(),
+        "visitor_id": "v1",
+        "product_id": product_id,
+    }
 
 
 @pytest.fixture
@@ -129,7 +142,9 @@ async def test_the_same_id_with_another_body_is_refused(post, gateway):
     first = [cart(), view("e2"), order()]
     await post(*first)
 
-    answer = await post(first[0] | {"cart_id": "c2"}, first[1] | {"product_id": "sku-2"}, first[2] | {"visitor_id": "v2"})
+    answer = await post(
+        first[0] | {"cart_id": "c2"}, first[1] | {"product_id": "sku-2"}, first[2] | {"visitor_id": "v2"}
+    )
 
     refused = answer.json()["rejected"]
     assert [(one["id"], one["path"]) for one in refused] == [("e1", "$.id"), ("e2", "$.id"), ("e9", "$.id")]
@@ -143,7 +158,10 @@ async def test_an_order_is_placed_once_for_ever(post):
 
     (refused,) = (await post(order("e10"))).json()["rejected"]
 
-    assert (refused["path"], refused["reason"]) == ("$.order_id", "this order was placed before, by an event with another id")
+    assert (refused["path"], refused["reason"]) == (
+        "$.order_id",
+        "this order was placed before, by an event with another id",
+    )
 
 
 async def test_a_late_retry_is_recognised_behind_the_duplicate_window(post, regions, gateway):
@@ -164,7 +182,11 @@ async def test_an_old_cart_does_not_disturb_a_newer_one(post, regions):
     await post(cart("new"))
     before = timers(regions)
 
-    answers = [await post(cart("old", ago=120)), await post(cart("older", ago=180, lines=[])), await post(cart("o", ago=1, lines=[]))]
+    answers = [
+        await post(cart("old", ago=120)),
+        await post(cart("older", ago=180, lines=[])),
+        await post(cart("o", ago=1, lines=[])),
+    ]
 
     assert [answer.json()["accepted"] for answer in answers] == [1, 1, 1]
     assert timers(regions) == before
@@ -175,7 +197,11 @@ async def test_the_timer_counts_from_when_it_happened(post, regions, settings):
     await post(cart("e1", cart_id="c1"), cart("e2", cart_id="c2", ago=600), cart("e3", cart_id="c3", ago=7200))
 
     now, books = datetime.now(UTC), regions.regions["us"].logs["COMMERCE_us"]
-    due = {m.subject[-2:]: (decode(m.body)[0].time - now).total_seconds() for m in books.messages.values() if m.subject.startswith("timer.")}
+    due = {
+        m.subject[-2:]: (decode(m.body)[0].time - now).total_seconds()
+        for m in books.messages.values()
+        if m.subject.startswith("timer.")
+    }
     assert due == {"c1": pytest.approx(1800, abs=5), "c2": pytest.approx(1200, abs=5), "c3": pytest.approx(5, abs=3)}
 
 
@@ -203,7 +229,9 @@ async def test_without_a_key_nothing_is_taken(open_gateway, gateway, header):
     """401 says how to authenticate, and nothing is stored."""
     client = await open_gateway()
 
-    answer = await client.post("/v1/events", json={"events": [cart()]}, headers={"authorization": header} if header else {})
+    answer = await client.post(
+        "/v1/events", json={"events": [cart()]}, headers={"authorization": header} if header else {}
+    )
 
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
     assert await stored(gateway, CartUpdated) == []
@@ -312,7 +340,11 @@ async def test_only_configured_origins_may_read_answers(settings, open_gateway):
     def ask(origin):
         return client.options(
             "/v1/events",
-            headers={"origin": origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization"},
+            headers={
+                "origin": origin,
+                "access-control-request-method": "POST",
+                "access-control-request-headers": "authorization",
+            },
         )
 
     allowed, foreign = await ask("https://shop.example"), await ask("https://evil.example")
@@ -331,7 +363,11 @@ async def test_the_documentation_names_every_route_and_needs_no_internet(open_ga
     assert "default-src 'none'" in page.headers["content-security-policy"]
     served = {path.replace(":str", "") for route in client.app.routes if (path := route.path)}
     assert set(document["paths"]) == {path for path in served if not path.startswith("/docs")}
-    for path in ("/docs/static/docs.js", "/docs/static/swagger-ui/swagger-ui-bundle.js", "/docs/static/swagger-ui/swagger-ui.css"):
+    for path in (
+        "/docs/static/docs.js",
+        "/docs/static/swagger-ui/swagger-ui-bundle.js",
+        "/docs/static/swagger-ui/swagger-ui.css",
+    ):
         assert (await client.get(path)).status_code == 200
 
 
@@ -360,4 +396,9 @@ async def test_two_requests_at_once_with_the_same_ids_have_one_effect(post, gate
     answers = await asyncio.gather(*(post(*events) for _ in range(5)))
 
     assert {answer.status_code for answer in answers} == {202}
-    assert [len(await stored(gateway, kind)) for kind in (CartUpdated, OrderPlaced, ProductViewed, CartIdle)] == [1, 1, 1, 0]
+    assert [len(await stored(gateway, kind)) for kind in (CartUpdated, OrderPlaced, ProductViewed, CartIdle)] == [
+        1,
+        1,
+        1,
+        0,
+    ]

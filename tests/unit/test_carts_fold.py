@@ -34,7 +34,13 @@ def heard(*told):
     """Events with their minutes, in the order in which they were stored."""
     return [
         Received(
-            event=event, id=f"id-{place}", time=NOW + timedelta(minutes=minute), stored=NOW, region="us", sequence=place, subject=""
+            event=event,
+            id=f"id-{place}",
+            time=NOW + timedelta(minutes=minute),
+            stored=NOW,
+            region="us",
+            sequence=place,
+            subject="",
         )
         for place, (event, minute) in enumerate(told, 1)
     ]

@@ -1,18 +1,34 @@
 """What the gateway takes from storefronts, and what it refuses with which words."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mesh.events.cart import CartUpdated
 from services.gateway.intake import KINDS, IntakeSettings, judge, open_request
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 LINE = {"product_id": "sku-1", "quantity": 2, "price": {"amount": 1299, "currency": "EUR"}}
-CART = {"id": "e1", "type": "cart_updated", "time": "2026-05-01T12:00:00Z", "visitor_id": "v1", "cart_id": "c1", "lines": [LINE]}
+CART = {
+    "id": "e1",
+    "type": "cart_updated",
+    "time": "2026-05-01T12:00:00Z",
+    "visitor_id": "v1",
+    "cart_id": "c1",
+    "lines": [LINE],
+}
 ORDER = {**CART, "type": "order_placed", "order_id": "o1", "total": LINE["price"]}
-CUSTOMER = {"id": "e1", "type": "customer_identified", "time": "2026-05-01T12:00:00Z", "visitor_id": "v1", "email": "ada@example.com"}
+CUSTOMER = {
+    "id": "e1",
+    "type": "customer_identified",
+    "time": "2026-05-01T12:00:00Z",
+    "visitor_id": "v1",
+    "email": "ada@example.com",
+}
 
 
 def told(*events):
@@ -50,7 +66,9 @@ def test_a_cart_arrives_whole():
 
 def test_a_bad_event_spoils_no_other():
     """In a request where some events are good, those are accepted and each bad one is named."""
-    arrivals, rejected, _ = told(CART, {"id": "e2", "type": "nonsense", "time": "2026-05-01T12:00:00Z"}, {**CART, "id": "e3"}, 7)
+    arrivals, rejected, _ = told(
+        CART, {"id": "e2", "type": "nonsense", "time": "2026-05-01T12:00:00Z"}, {**CART, "id": "e3"}, 7
+    )
 
     assert [arrival.id for arrival in arrivals] == ["e1", "e3"]
     assert [(one.index, one.id, one.path) for one in rejected] == [(1, "e2", "$.type"), (3, None, "$")]
@@ -172,7 +190,20 @@ def test_saying_it_twice_is_not_saying_two_things():
     ]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"events": 1}', b"null", b'{"events": [}', b"\xff", b"[" * 100_000, b'{"events": ["\\ud800"]}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"events": 1}',
+        b"null",
+        b'{"events": [}',
+        b"\xff",
+        b"[" * 100_000,
+        b'{"events": ["\\ud800"]}',
+    ],
+)
 def test_what_is_no_list_of_events_is_refused_whole(body):
     """Malformed JSON and other shapes raise one kind of error."""
     with pytest.raises((msgspec.DecodeError, RecursionError)):
@@ -185,3 +216,26 @@ def test_strange_values_are_refused_one_by_one(raw):
     arrivals, rejected, _ = judge(open_request(b'{"events": [' + raw + b"]}"), NOW, IntakeSettings())
 
     assert (arrivals, len(rejected)) == ([], 1)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from([CART, ORDER, CUSTOMER]), st.sampled_from(sorted({*ORDER, *CUSTOMER})), json_values)
+def test_whatever_stands_in_a_field_is_judged(event, field, value):
+    """Any JSON in any field is either accepted or rejected with a path and a reason; nothing else happens."""
+    arrivals, rejected, _ = told({**event, field: value})
+
+    assert len(arrivals) + len(rejected) == 1
+    assert all(one.path.startswith("$") and one.reason for one in rejected)
+
+
+@given(st.binary(max_size=60))
+def test_whatever_stands_in_a_body_is_judged(body):
+    """Any bytes are events or a decoding error."""
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        judge(open_request(body), NOW, IntakeSettings())

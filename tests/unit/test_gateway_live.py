@@ -5,10 +5,10 @@ import json
 from datetime import UTC, datetime
 
 from mesh import Received
+from mesh.event import Money
 from mesh.events.cart import CartConverted
 from mesh.events.offer import Card, OfferSent
 from mesh.events.order import OrderPlaced
-from mesh.event import Money
 from services.gateway.live import Board
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -20,7 +20,9 @@ def heard(event, sequence):
 
 
 def sent(sequence, *, cart_id="c1", channel="onsite", card=CARD):
-    return heard(OfferSent(cart_id=cart_id, visitor_id="v1", offer_id=f"o{sequence}", channel=channel, card=card), sequence)
+    return heard(
+        OfferSent(cart_id=cart_id, visitor_id="v1", offer_id=f"o{sequence}", channel=channel, card=card), sequence
+    )
 
 
 def bought(sequence, *, cart_id="c1"):

@@ -360,10 +360,14 @@ class JetStreamBroker:
         async def respond(message: Msg) -> None:
             try:
                 await message.respond(await answer(message.data))
-            except Exception:  # the asker sees no answer, the log says why
+            except Exception:  # noqa: BLE001  the asker sees no answer, the log says why
                 log.exception("answer failed", subject=subject)
 
-        await self.connection.client.subscribe(subject, queue=group, cb=respond)
+        try:
+            await self.connection.client.subscribe(subject, queue=group, cb=respond)
+            await self.connection.client.flush()  # only now does the server know, and answers reach us
+        except (Error, OSError, TimeoutError) as error:
+            raise Unavailable(f"{self.region}: cannot serve {subject}: {error or type(error).__name__}") from error
 
     async def drain(self) -> None:
         """Close; see Broker."""

@@ -14,7 +14,7 @@ from mesh.memory.values import Values
 from mesh.streams import INTERACTION_DOMAINS, Bucket, ConsumerSpec, dead_stream, mesh_stream
 from mesh.subjects import matches
 
-WINDOW = timedelta(minutes=2)
+WINDOW = timedelta(minutes=10)
 Answer = Callable[[bytes], Awaitable[bytes]]
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import importlib
 import json
+import pkgutil
 import subprocess
 import sys
 import time
@@ -12,10 +14,13 @@ from typing import Any, Protocol
 
 import pytest
 
+import mesh.events
 from mesh.broker import Broker
+from mesh.derive.nats import bucket_config, consumer_config, shelf_config, stream_config, streams
 from mesh.jetstream import JetStreamBroker
 from mesh.memory import MemoryMesh
-from mesh.streams import INTERACTION_DOMAINS, Bucket, ConsumerSpec, Shelf
+from mesh.streams import Bucket, ConsumerSpec, Shelf
+from mesh.topology import Topology
 
 SERVER = """
 server_name: contract
@@ -28,22 +33,8 @@ accounts {{ SHOP {{ jetstream: enabled, users: [
      publish: {{ allow: ["ev.us.cart.>"] }}, subscribe: {{ allow: ["_INBOX_carts.>"] }} }} }}
 ] }} }}
 """
-BOOKS = {"allow_atomic": True, "allow_msg_schedules": True, "allow_msg_ttl": True, "allow_rollup_hdrs": True}
-DOMAINS = ("cart", "customer", "mesh", "offer", "order")
-STREAMS: list[dict[str, Any]] = [
-    {
-        "name": "COMMERCE_us",
-        "subjects": [*(f"ev.us.{domain}.>" for domain in DOMAINS), "pii.us.>", "timer.us.>", "witness.us.>"],
-        **BOOKS,
-    },
-    {
-        "name": "INTERACTIONS_us",
-        "subjects": [f"ev.us.{domain}.>" for domain in INTERACTION_DOMAINS],
-        "allow_msg_ttl": True,
-    },
-    {"name": "MESH_us", "sources": [{"name": "COMMERCE_us", "filter_subject": "ev.us.>"}], "allow_msg_ttl": True},
-    {"name": "DEAD_us", "subjects": ["dead.us.>"]},
-]
+for _event_module in pkgutil.iter_modules(mesh.events.__path__, "mesh.events."):
+    importlib.import_module(_event_module.name)  # the streams' subjects follow from what is declared
 
 
 class Ground(Protocol):
@@ -98,8 +89,8 @@ class OnServer:
         listed = json.loads((await self.broker.connection.request("$JS.API.STREAM.NAMES", b"")).data)
         for name in listed["streams"] or ():
             await self._ask(f"STREAM.DELETE.{name}", {})
-        for config in STREAMS:
-            await self._create(config)
+        for stream in streams(Topology.of(["us"], nodes=1), "us"):
+            await self._create(stream_config(stream))
         return self
 
     async def connect(self) -> JetStreamBroker:
@@ -110,34 +101,18 @@ class OnServer:
 
     async def durable(self, **options: Any) -> ConsumerSpec:
         spec = ConsumerSpec(**options)
-        config = {
-            "durable_name": spec.durable,
-            "filter_subjects": list(spec.filters),
-            "ack_policy": "explicit",
-            "ack_wait": int(spec.ack_wait.total_seconds() * 1e9),
-            "max_ack_pending": spec.max_ack_pending,
-            "deliver_policy": "new" if spec.deliver_new else "all",
-        }
-        await self._ask(f"CONSUMER.CREATE.{spec.stream}.{spec.durable}", {"stream_name": spec.stream, "config": config})
+        await self._ask(
+            f"CONSUMER.CREATE.{spec.stream}.{spec.durable}",
+            {"stream_name": spec.stream, "config": consumer_config(spec)},
+        )
         return spec
 
     async def bucket(self, bucket: Bucket) -> Bucket:
-        await self._create(
-            {
-                "name": f"KV_{bucket.name}",
-                "subjects": [f"$KV.{bucket.name}.>"],
-                "max_msgs_per_subject": bucket.history,
-                "deny_delete": True,
-                "allow_rollup_hdrs": True,
-                "allow_msg_ttl": True,
-                "subject_delete_marker_ttl": 5_000_000_000,
-            }
-        )
+        await self._create(bucket_config(bucket, 1))
         return bucket
 
     async def shelf(self, shelf: Shelf) -> Shelf:
-        subjects = [f"$O.{shelf.name}.C.>", f"$O.{shelf.name}.M.>"]
-        await self._create({"name": f"OBJ_{shelf.name}", "subjects": subjects, "allow_rollup_hdrs": True})
+        await self._create(shelf_config(shelf, 1))
         return shelf
 
     async def close(self) -> None:
@@ -150,12 +125,17 @@ class OnServer:
         return broker
 
     async def _create(self, config: dict[str, Any]) -> None:
-        await self._ask(f"STREAM.CREATE.{config['name']}", {"storage": "file", "allow_direct": True, **config})
+        await self._ask(f"STREAM.CREATE.{config['name']}", config)
 
     async def _ask(self, api: str, body: dict[str, Any]) -> None:
-        reply = await self.broker.connection.request(f"$JS.API.{api}", json.dumps(body).encode())
-        answer = json.loads(reply.data)
-        assert "error" not in answer, f"{api}: {answer['error']}"
+        while True:
+            reply = await self.broker.connection.request(f"$JS.API.{api}", json.dumps(body).encode())
+            failure = json.loads(reply.data).get("error")
+            if failure is None:
+                return
+            # A folder that the server is still deleting cannot be created anew for a moment.
+            assert failure.get("err_code") == 10049, f"{api}: {failure}"
+            await asyncio.sleep(0.02)
 
 
 @pytest.fixture(scope="session")

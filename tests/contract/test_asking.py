@@ -109,8 +109,11 @@ async def test_a_drained_connection_takes_nothing_more(ground):
     other = await ground.connect()
     await other.store("COMMERCE_us", Outgoing(subject="ev.us.cart.updated.c1", body=b""))
 
+    assert other.connected
+
     await other.drain()
 
+    assert not other.connected
     with pytest.raises(Unavailable):
         await other.store("COMMERCE_us", Outgoing(subject="ev.us.cart.updated.c1", body=b""))
     with pytest.raises(Unavailable):

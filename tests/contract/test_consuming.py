@@ -222,6 +222,37 @@ async def test_a_closed_receiver_gives_nothing_more(broker, durable, store):
     await deliveries.close()
 
 
+async def test_a_released_receiver_leaves_the_rest_to_others_at_once(ground, broker, durable, store):
+    """What a receiver had received ahead is not held back until ack_wait is over."""
+    spec = await durable()
+    await store(*(f"c{at}" for at in range(20)))
+    first = await broker.deliveries(spec)
+    (message,) = await first.fetch(1, 5)
+    await message.ack()
+
+    await first.release()
+    await first.close()
+    rest = await gather(await (await ground.connect()).deliveries(spec), 19)
+
+    assert sorted(m.body for m in [message, *rest]) == sorted(f"c{at}".encode() for at in range(20))
+
+
+async def test_what_was_received_ahead_is_kept(broker, durable, store):
+    """With `keep` nothing that waits in the receiver is delivered a second time."""
+    deliveries = await broker.deliveries(await durable(ack_wait=timedelta(seconds=1)))
+    await store(*"abc")
+    (first,) = await deliveries.fetch(1, 5)
+    for _ in range(6):
+        await first.progress()
+        await deliveries.keep()
+        await asyncio.sleep(0.25)
+    await first.ack()
+
+    rest = await gather(deliveries, 2)
+
+    assert [(m.body, m.attempt) for m in rest] == [(b"b", 1), (b"c", 1)]
+
+
 async def test_at_most_so_many_are_unanswered(ground, broker, durable, store):
     """`max_ack_pending` bounds what is out; an ack lets the next one out."""
     deliveries = await broker.deliveries(await durable(max_ack_pending=2))

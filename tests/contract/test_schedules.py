@@ -118,6 +118,49 @@ async def test_a_batch_replaces_a_timer(broker, fired):
     assert (await fired()).body == b"new"
 
 
+async def test_a_timer_may_be_conditional(broker, fired):
+    """A schedule carries a condition like any message: true it waits, false it is refused."""
+    empty = Expect(subject="ev.us.cart.updated.c1", sequence=0)
+    await broker.store(BOOKS, timer(soon(), expect=empty))
+    await broker.store(BOOKS, updated())
+
+    with pytest.raises(Conflict):
+        await broker.store(BOOKS, timer(soon(60_000), b"refused", expect=empty))
+
+    assert (await fired()).body == b"idle"
+
+
+async def test_a_timer_expects_itself(broker, fired):
+    """A condition on the timer's own subject guards its replacement."""
+    first = await broker.store(BOOKS, timer(soon(60_000), b"first", expect=Expect(subject=TIMER, sequence=0)))
+    with pytest.raises(Conflict):
+        await broker.store(BOOKS, timer(soon(60_000), b"refused", expect=Expect(subject=TIMER, sequence=0)))
+
+    await broker.store(BOOKS, timer(soon(), b"second", expect=Expect(subject=TIMER, sequence=first.sequence)))
+
+    assert (await fired()).body == b"second"
+
+
+async def test_a_timer_with_a_seen_id_is_a_duplicate(broker):
+    """A retried schedule neither replaces nor doubles the pending one."""
+    first = await broker.store(BOOKS, timer(soon(60_000), b"first", id="a"))
+
+    again = await broker.store(BOOKS, timer(soon(60_000), b"again", id="a"))
+
+    assert (again.duplicate, again.sequence) == (True, first.sequence)
+    assert (await broker.last(BOOKS, TIMER)).body == b"first"
+
+
+async def test_a_duplicate_cancels_nothing(broker):
+    """A retried event does not kill the timer that was set after its first attempt."""
+    await broker.store(BOOKS, updated(id="a", cancels=TIMER))
+    await broker.store(BOOKS, timer(soon(60_000)))
+
+    assert (await broker.store(BOOKS, updated(id="a", cancels=TIMER))).duplicate
+
+    assert await broker.last(BOOKS, TIMER) is not None
+
+
 async def test_a_timer_fires_whatever_happened_on_its_target(broker, fired, eventually):
     """The fired event is one more on its subject."""
     await broker.store(BOOKS, Outgoing(subject=IDLE, body=b"earlier"))

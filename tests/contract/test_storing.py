@@ -30,7 +30,7 @@ async def test_sequences_count_per_stream(broker):
     other = await broker.store("INTERACTIONS_us", interaction)
 
     assert (one.sequence, two.sequence, other.sequence) == (1, 2, 1)
-    assert not (one.duplicate or two.duplicate or other.duplicate)
+    assert [stored.duplicate for stored in (one, two, other)] == [False] * 3
 
 
 async def test_the_same_id_is_stored_once(broker):

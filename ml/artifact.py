@@ -73,6 +73,7 @@ def unpack(artifact: bytes, *, features: tuple[str, ...] | None = None) -> Model
 
 async def unpack_apart(artifact: bytes) -> Model:
     """Like `unpack`, with skops and scikit-learn in a child process. The event loop goes on meanwhile."""
+    _plausible(artifact)
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ml.artifact", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
@@ -102,15 +103,19 @@ async def unpack_apart(artifact: bytes) -> Model:
     return Model(features=plain.features, trees=trees, knots=arrays["knots"])
 
 
-def _content(artifact: bytes) -> dict[str, Any]:
-    from skops.io import get_untrusted_types, loads  # noqa: PLC0415  needs scikit-learn
-
+def _plausible(artifact: bytes) -> None:
     if len(artifact) > MOST_BYTES:
         raise ArtifactRefused(f"{len(artifact):,} bytes; {MOST_BYTES:,} is the most")
     if not artifact.startswith(b"PK"):
         pickled = artifact[:1] == b"\x80"
         what = "a pickle, which could run code" if pickled else "no skops file, or a truncated one"
         raise ArtifactRefused(f"{what}; models are stored by `cartmesh train`")
+
+
+def _content(artifact: bytes) -> dict[str, Any]:
+    from skops.io import get_untrusted_types, loads  # noqa: PLC0415  needs scikit-learn
+
+    _plausible(artifact)
     try:
         untrusted = sorted(set(get_untrusted_types(data=artifact)) - set(TRUSTED))
         if untrusted:

@@ -1,1 +1,79 @@
-"""Commands of the models."""
+"""Commands of the models: train."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+SERVERS = Path("servers.json")
+
+
+def commands(app: App) -> None:
+    """Add them to the root command."""
+    app.command(train)
+
+
+def train(
+    *,
+    from_mesh: Annotated[bool, Parameter(negative=())] = False,
+    from_file: Annotated[Path | None, Parameter(name="--from")] = None,
+    region: str | None = None,
+    servers: Path = SERVERS,
+    horizon: str | None = None,
+    idle: str = "30m",
+    json: Path | None = None,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Learn who buys from a log, judge it on the newest sessions, and let it serve if it beats what serves.
+
+    Ends with 0 also when nothing was better; says why either way.
+
+    Parameters
+    ----------
+    from_mesh
+        Learn from what the regions' streams hold.
+    from_file
+        Learn from a shop's log, Parquet or CSV: event_time, event_type, product_id, price, user_id, user_session.
+    region
+        Only this region's log and registry; all of them when not given.
+    servers
+        The servers.json of the mesh. Without one a model from a file is judged and not registered.
+    horizon
+        How soon a purchase counts (24h); never more than an eighth of the log by default.
+    idle
+        When a cart counts as left in a file's log.
+    json
+        Write the outcome there.
+    dry_run
+        Judge, but change nothing.
+    """
+    import asyncio  # noqa: PLC0415  what is heavy is imported by who trains
+    import os  # noqa: PLC0415
+
+    from mesh.errors import DeclarationError  # noqa: PLC0415
+    from mesh.settings import duration  # noqa: PLC0415
+
+    if from_mesh == (from_file is not None):
+        raise DeclarationError("say where to learn from: either --from-mesh or --from FILE.parquet")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from ml.course import Course, run  # noqa: PLC0415
+    from ml.dataset import UnreadableLog  # noqa: PLC0415
+
+    try:
+        course = Course(
+            file=from_file,
+            region=region,
+            servers=servers if from_mesh or servers.exists() else None,
+            horizon=duration(horizon) if horizon else None,
+            idle=duration(idle),
+            register=not dry_run,
+        )
+        told = asyncio.run(run(course))
+    except (UnreadableLog, ValueError) as error:
+        sys.stderr.write(f"cartmesh: {error}\n")
+        sys.exit(1)
+    for line in told.lines():
+        print(line)
+    if json:
+        json.write_bytes(told.encoded())

@@ -69,7 +69,7 @@ async def from_mesh(mesh: Mesh) -> pl.DataFrame:
 
 
 def from_file(path: str | Path, *, idle: timedelta = IDLE) -> pl.DataFrame:
-    """A log in Parquet or CSV with event_time, event_type, product_id, price, user_id and user_session.
+    """A log in Parquet or CSV: event_time, event_type, product_id, price, user_id, user_session; device where known.
 
     A `cart` row is a product that joins its session's cart, a `purchase` row empties it; `idle` after the
     last touch of a filled cart there is a moment. Unusable prices count as 0, rows without time or user
@@ -87,6 +87,7 @@ def from_file(path: str | Path, *, idle: timedelta = IDLE) -> pl.DataFrame:
 
 def _normalised(log: pl.DataFrame) -> pl.DataFrame:
     time = pl.col("event_time")
+    device = pl.col("device").cast(pl.String) if "device" in log.columns else pl.lit(None, pl.String)
     if log.schema["event_time"] == pl.String:
         time = time.str.replace(" UTC", "").str.to_datetime(strict=False, time_unit="us")
     price = pl.col("price").cast(pl.Float64, strict=False)
@@ -100,6 +101,7 @@ def _normalised(log: pl.DataFrame) -> pl.DataFrame:
             at=at,
             kind=pl.col("event_type").cast(pl.String),
             product=pl.col("product_id").cast(pl.String),
+            device=device,
             price=pl.when(price.is_finite() & price.is_between(0, MOST_PRICE)).then(price).otherwise(0.0),
         )
         .filter(pl.col("kind").is_in(["view", "cart", "purchase"]), pl.col("visitor").is_not_null())
@@ -121,7 +123,6 @@ def _with_carts(steps: pl.DataFrame) -> pl.DataFrame:
             cart_lines=pl.when(bought).then(0).otherwise(joined.cast(pl.Int64).cum_sum().over(*trip)),
             cart_value=pl.when(bought).then(0.0).otherwise((joined * pl.col("price")).cum_sum().over(*trip)),
             kind=pl.when((pl.col("kind") == "cart") & ~joined).then(pl.lit("change")).otherwise(pl.col("kind")),
-            device=pl.lit(None, pl.String),
             referrer=pl.lit(None, pl.String),
         )
         .select(pl.col(name).cast(kind) for name, kind in COLUMNS.items())

@@ -76,7 +76,7 @@ async def learn_steps(happenings: list[Received[Interaction | CartUpdated | Orde
         scorer.learn(happening)
 
 
-@service.on(CartUpdated, OrderPlaced, batch=128)
+@service.on(CartUpdated, OrderPlaced, batch=128, projects=SHOPPERS)
 async def keep_carts(happenings: list[Received[CartUpdated | OrderPlaced]], scorer: Scorer) -> None:
     """Keep each visitor's carts and orders where every replica finds them."""
     steps: dict[str, list[Step]] = {}

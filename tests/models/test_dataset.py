@@ -1,0 +1,172 @@
+"""A shop's log becomes moments with what was known then, whichever way the log is kept."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from mesh import Mesh, Money
+from mesh.events.cart import CartAbandoned, CartLine, CartUpdated
+from mesh.events.interaction import ProductViewed
+from mesh.events.order import OrderPlaced
+from mesh.memory import MemoryMesh
+from mesh.publish import Draft
+from ml import dataset, training
+from ml.features import names
+
+DATA = Path(os.environ.get("CARTMESH_DATA", Path(__file__).parents[3] / "shared" / "data"))
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+def row(minute, kind, product="p1", user="u1", session="s1", price=10.0):
+    return {
+        "event_time": NOW + timedelta(minutes=minute),
+        "event_type": kind,
+        "product_id": product,
+        "price": price,
+        "user_id": user,
+        "user_session": session,
+    }
+
+
+def written(rows, folder):
+    schema = dict.fromkeys(dataset._FILE, pl.String) | {"event_time": pl.Datetime("us", "UTC"), "price": pl.Float64}
+    pl.DataFrame(rows, schema=schema).write_parquet(folder / "log.parquet")
+    return folder / "log.parquet"
+
+
+HISTORY = [
+    row(0, "view"),
+    row(1, "view", "p2", price=5.5),
+    row(2, "cart"),
+    row(3, "cart", "p2", price=5.5),
+    row(4, "view"),
+    row(60, "purchase"),
+    row(61, "view", "p3", "u2", "s2"),
+    row(500, "view", "p4", "u3", "s3"),
+]
+
+
+def test_labels_look_ahead_as_far_as_the_horizon(tmp_path):
+    """A moment is labelled 1 exactly when its visitor buys within the horizon after it."""
+    steps = dataset.from_file(written(HISTORY, tmp_path))
+
+    rows = dataset.points(steps, horizon=timedelta(minutes=58))
+
+    minutes = ((rows["at"] - NOW.timestamp()) / 60).round().to_list()
+    assert list(zip(minutes, rows["label"].to_list(), rows["carted"].to_list(), strict=True)) == [
+        (0, 0, False),
+        (1, 0, False),
+        (2, 1, True),
+        (3, 1, True),
+        (4, 1, True),
+        (33, 1, True),
+        (61, 0, False),
+    ]
+
+
+def test_a_moment_whose_horizon_is_not_over_is_left_out(tmp_path):
+    """Nothing is asked whose answer the log does not hold yet, not even where the answer is already yes."""
+    steps = dataset.from_file(written(HISTORY[:6], tmp_path))
+
+    assert len(dataset.points(steps, horizon=timedelta(minutes=57))) == 4
+    assert len(dataset.points(steps, horizon=timedelta(minutes=70))) == 0
+
+
+def test_a_planted_future_changes_nothing_that_was_known(tmp_path):
+    """Given a log with more appended, every earlier row keeps its features."""
+    before = dataset.with_features(dataset.from_file(written(HISTORY[:5], tmp_path)))
+    future = [row(600, "purchase"), row(601, "cart", "p9"), row(602, "view", "p1", "u1", "s9")]
+    after = dataset.with_features(dataset.from_file(written([*HISTORY[:5], *future], tmp_path)))
+
+    known = [f"feature_{name}" for name in names()]
+    assert before.select("at", *known).equals(after.head(len(before)).select("at", *known))
+
+
+async def test_file_and_mesh_tell_the_same_story(tmp_path):
+    """The same shopping, told as a file and as events, gives the same features and labels."""
+    shop = Mesh(MemoryMesh("us").broker("us"), "gateway")
+    eur = lambda price: Money(amount=round(price * 100), currency="EUR")  # noqa: E731
+    who = {"visitor_id": "u1", "session_id": "s1"}
+    first, second = (CartLine(product_id=p, quantity=1, price=eur(v)) for p, v in (("p1", 10.0), ("p2", 5.5)))
+    told = [
+        (0, ProductViewed(product_id="p1", price=eur(10), **who)),
+        (1, ProductViewed(product_id="p2", price=eur(5.5), **who)),
+        (2, CartUpdated(cart_id="c", lines=(first,), **who)),
+        (3, CartUpdated(cart_id="c", lines=(first, second), **who)),
+        (4, ProductViewed(product_id="p1", price=eur(10), **who)),
+        (60, OrderPlaced(order_id="o", lines=(first, second), total=eur(15.5), **who)),
+        (61, ProductViewed(product_id="p3", price=eur(10), visitor_id="u2", session_id="s2")),
+        (500, ProductViewed(product_id="p4", price=eur(10), visitor_id="u3", session_id="s3")),
+    ]
+    for minute, happened in told:
+        await shop.publish(Draft(event=happened, time=NOW + timedelta(minutes=minute)))
+    abandoned = CartAbandoned(
+        cart_id="c",
+        lines=(first, second),
+        total=eur(15.5),
+        left_at=NOW + timedelta(minutes=3),
+        due=NOW + timedelta(minutes=33),
+        **who,
+    )
+    await shop.publish(abandoned)
+
+    from_mesh = dataset.points(await dataset.from_mesh(shop), horizon=timedelta(minutes=58))
+    from_file = dataset.points(dataset.from_file(written(HISTORY, tmp_path)), horizon=timedelta(minutes=58))
+
+    assert from_mesh.to_dicts() == from_file.to_dicts()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [row(0, "view")],
+        [row(at, "view", user=f"u{at % 50}", session=f"s{at % 50}") for at in range(3000)],
+        [row(at, "purchase", user="u", session=f"s{at}") for at in range(400)],
+        [row(0, "view", price=float("nan")), row(1, "cart", price=float("inf")), row(2, "cart", "p2", price=-3.0)],
+    ],
+    ids=["empty", "one event", "nobody buys", "only purchases", "absurd prices"],
+)
+def test_a_log_that_teaches_nothing_is_answered_in_words(rows, tmp_path):
+    """Training never fails for want of data: it says what is missing, and nothing is registered."""
+    outcome = training.train(dataset.from_file(written(rows, tmp_path)))
+
+    assert (outcome.better, outcome.model) == (False, None)
+    assert outcome.reason.startswith("nothing learnt: ")
+
+
+def test_absurd_prices_count_as_nothing(tmp_path):
+    """NaN, infinite and negative prices become 0, so that every feature stays finite."""
+    rows = [row(0, "view", price=float("nan")), row(1, "cart", price=float("inf")), row(2, "cart", "p2", price=-3.0)]
+
+    steps = dataset.with_features(dataset.from_file(written(rows, tmp_path)))
+
+    assert steps["price"].to_list()[:3] == [0.0, 0.0, 0.0]
+    assert all(steps[f"feature_{name}"].is_finite().all() for name in names())
+
+
+def test_a_file_that_is_no_log_is_refused(tmp_path):
+    """A missing column is named, and a file of another kind is said to be unreadable."""
+    pl.DataFrame({"event_time": ["2026-01-01"]}).write_csv(tmp_path / "log.csv")
+    (tmp_path / "log.parquet").write_bytes(b"no parquet")
+
+    with pytest.raises(dataset.UnreadableLog, match="no column event_type, product_id"):
+        dataset.from_file(tmp_path / "log.csv")
+    with pytest.raises(dataset.UnreadableLog, match="cannot be read"):
+        dataset.from_file(tmp_path / "log.parquet")
+
+
+def test_a_real_shops_log_is_read_whole():
+    """The public log of a real shop gives a moment for every step whose outcome is known."""
+    log = DATA / "rees46_oct2019_sample.parquet"
+    if not log.exists():
+        pytest.skip(f"no {log}: set CARTMESH_DATA to the folder with the public data")
+
+    steps = dataset.from_file(log)
+
+    kinds = dict(steps["kind"].value_counts().rows())
+    assert (kinds["view"], kinds["cart"] + kinds["change"]) == (17_056, 165)
+    assert len(dataset.points(steps)) > 1_000

@@ -1,0 +1,191 @@
+"""A model is registered only if it beats what serves, and only as numbers that cannot run."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from mesh import Mesh
+from mesh.events.model import ModelPromoted
+from mesh.memory import MemoryMesh
+from ml import dataset, training
+from ml.artifact import ArtifactRefused, pack, unpack, unpack_apart
+from ml.course import register, running_model
+from ml.evaluation import calibration_error, measure
+from ml.features import names
+from ml.models.propensity import PropensityClassifier, expit
+from ml.registry import NoSuchVersion, Registry
+from ml.steps import Step
+
+
+@pytest.fixture(scope="module")
+def shop():
+    """Steps of 900 visitors: who looks at a product twice buys it more often."""
+    rng, start = np.random.default_rng(3), datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+    shoppers = {}
+    for visitor in range(900):
+        at, steps = start + visitor * 1200.0, []
+        keen = rng.random() < 0.4
+        for view in range(int(rng.integers(2, 9))):
+            at += float(rng.exponential(40))
+            product = "p0" if keen else f"p{rng.integers(0, 50)}"
+            steps.append(Step(at, f"v{view}", "view", f"s{visitor}", product, 10.0))
+        cart = Step(at + 5, "z1", "cart", f"s{visitor}", cart_lines=1, cart_value=10.0, products=("p0",))
+        steps.append(cart)
+        if rng.random() < (0.8 if keen else 0.1):
+            steps.append(Step(at + 60, "z2", "purchase", f"s{visitor}", products=("p0",)))
+        shoppers[f"u{visitor}"] = steps
+    return dataset.with_moments(dataset.frame(shoppers))
+
+
+@pytest.fixture(scope="module")
+def outcome(shop):
+    return training.train(shop, horizon=timedelta(hours=1), now=datetime(2026, 2, 1, tzinfo=UTC))
+
+
+def test_a_model_that_beats_the_base_rates_is_better(outcome):
+    """A log with something to learn gives a model that ranks and is honest, and words that say so."""
+    assert outcome.better
+    assert outcome.reason.startswith("closer to what happened than the base rates")
+    assert outcome.metrics.auc > 0.8
+    assert outcome.metrics.ece < 0.1
+    assert outcome.metrics.brier < outcome.running.brier
+    assert outcome.version.features == names()
+
+
+def test_the_same_model_again_is_not_better(shop, outcome):
+    """A model is not replaced by its equal."""
+    again = training.train(shop, running=outcome.model, horizon=timedelta(hours=1))
+
+    assert not again.better
+    assert again.reason.startswith("no closer to what happened than the running model")
+
+
+def test_training_is_repeatable(shop, outcome):
+    """The same log gives the same model and the same data hash."""
+    again = training.train(shop, horizon=timedelta(hours=1), now=datetime(2026, 2, 1, tzinfo=UTC))
+
+    assert pack(again.model) is not None
+    assert again.version == outcome.version
+    assert np.array_equal(again.model.trees.value, outcome.model.trees.value)
+
+
+def test_serving_equals_scikit_learn():
+    """The trees as arrays give scikit-learn's probabilities, and the contributions sum up to the score."""
+    rng = np.random.default_rng(5)
+    rows = rng.normal(size=(2000, 6))
+    labels = (rows[:, 0] * rows[:, 1] + rng.normal(size=2000) > 0.5).astype(float)
+    model = PropensityClassifier().fit(rows, labels)
+
+    log_odds, contributions = model.trees_.explain(rows)
+
+    assert np.abs(expit(log_odds) - model.booster_.predict_proba(rows)[:, 1]).max() < 1e-9
+    expected = model.trees_.value[:, 0].sum() + model.trees_.baseline
+    assert np.allclose(log_odds - contributions.sum(axis=1), expected)
+
+
+def test_a_stored_model_is_the_same_model(outcome):
+    """What was packed and unpacked scores the same."""
+    rows = np.random.default_rng(1).uniform(0, 100, (50, len(names())))
+
+    again = unpack(pack(outcome.model))
+
+    assert np.array_equal(again.score(rows)[0], outcome.model.score(rows)[0])
+
+
+async def test_a_child_process_reads_the_same_model(outcome):
+    """The serving process gets the model without scikit-learn in its own memory."""
+    rows = np.random.default_rng(1).uniform(0, 100, (50, len(names())))
+
+    again = await unpack_apart(pack(outcome.model))
+
+    assert np.array_equal(again.score(rows)[0], outcome.model.score(rows)[0])
+
+
+def evil():
+    import pickle
+
+    return pickle.dumps(print)
+
+
+def untrusted():
+    from skops.io import dumps
+
+    return dumps({"model": PropensityClassifier()})
+
+
+def other_features(outcome):
+    from ml.serving import Model
+
+    return pack(Model(features=("one", "two"), trees=outcome.model.trees, knots=outcome.model.knots))
+
+
+def out_of_bounds(outcome):
+    from dataclasses import replace
+
+    trees = replace(outcome.model.trees, feature=outcome.model.trees.feature + 10_000)
+    return pack(replace(outcome.model, trees=trees))
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda _: evil(), "a pickle"),
+        (lambda _: b"", "no skops file"),
+        (lambda _: b"PK nonsense", "cannot be read"),
+        (lambda outcome: pack(outcome.model)[:-300], "cannot be read"),
+        (lambda _: untrusted(), "untrusted types: ml.models.propensity.PropensityClassifier"),
+        (other_features, "made for other features"),
+        (out_of_bounds, "features that there are not"),
+    ],
+    ids=["pickle", "empty", "nonsense", "truncated", "untrusted", "other features", "out of bounds"],
+)
+def test_what_is_no_model_of_ours_is_refused(make, why, outcome):
+    """A file that could run code, is damaged or does not fit is refused with the reason."""
+    with pytest.raises(ArtifactRefused, match=why):
+        unpack(make(outcome))
+
+
+async def test_registering_keeps_the_version_and_says_so(outcome):
+    """A registered model can be read back with its metadata; the mesh hears which version serves and why."""
+    mesh = Mesh(MemoryMesh("us").broker("us"), "models")
+
+    await register(mesh, outcome)
+
+    models = Registry(mesh)
+    assert (await models.current("propensity")).version == outcome.version.version
+    assert await models.versions("propensity") == [outcome.version]
+    assert (await running_model(mesh)).features == names()
+    promoted = [received.event async for received in mesh.read(ModelPromoted)]
+    assert [(one.version, one.reason) for one in promoted] == [(outcome.version.version, outcome.reason)]
+
+
+async def test_only_what_is_on_the_shelf_can_be_promoted():
+    """A version that nobody registered is refused, and what serves stays."""
+    mesh = Mesh(MemoryMesh("us").broker("us"), "models")
+
+    with pytest.raises(NoSuchVersion, match="'nope'"):
+        await Registry(mesh).promote("propensity", "nope", "", at=datetime(2026, 1, 1, tzinfo=UTC))
+
+    assert await Registry(mesh).current("propensity") is None
+
+
+def test_calibration_error_is_the_gap_between_said_and_seen():
+    """Saying 25 % where 50 % happen is an error of 0.25."""
+    labels, said = np.array([1.0, 0.0, 1.0, 0.0]), np.full(4, 0.25)
+
+    assert calibration_error(labels, said) == 0.25
+    assert measure(labels[:0], said[:0]) is None
+    assert measure(np.ones(3), np.ones(3)).auc is None
+
+
+def test_points_of_one_session_are_never_on_both_sides(shop):
+    """The sessions that a model is judged on all began after those it was fitted on."""
+    rows = dataset.points(shop, horizon=timedelta(hours=1))
+
+    old, middle, new = training._split(rows)
+
+    assert old["start"].max() < middle["start"].min() <= middle["start"].max() < new["start"].min()
+    assert len(old) + len(middle) + len(new) == len(rows)
+    assert pl.concat([old, middle, new])["at"].len() == len(rows)

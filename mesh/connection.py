@@ -200,7 +200,7 @@ class Connection:
         )
         log.error("denied", region=self.login.region, user=self.login.user, subject=subject, what=denied[1])
         for token, pending in list(self._pending.items()):
-            if pending.subject == subject:
+            if pending.subject.lower() == subject.lower():  # nats-py tells its errors in lower case
                 self._pending.pop(token)
                 self._fail(pending, reason)
 

@@ -14,6 +14,7 @@ from typing import IO, Self
 
 from mesh.access import Access, Servers
 from mesh.apply import Difference, api, apply
+from mesh.catchup import catch_up
 from mesh.connection import Connection, Login
 from mesh.derive.servers import Address, Plan, server_config, users
 from mesh.errors import MeshError, TopologyError, Unavailable
@@ -115,8 +116,7 @@ class LocalServers:
 
     async def apply(self, services: Sequence[Service] | None = None, *, force: bool = False) -> list[Difference]:
         """Bring every region that runs to what is declared."""
-        regions = [region.name for region in self.topology.regions if any(n in self._running for n in region.servers)]
-        connections = {name: await self.operator(name) for name in regions}
+        connections = {name: await self.operator(name) for name in self.topology.names if self._runs(name)}
         told = self.services if services is None else services
         return await apply(self.topology, told, connections, force=force)
 
@@ -136,11 +136,12 @@ class LocalServers:
         names = [name for name in self.topology.region(region).servers if name in self._running]
         await asyncio.gather(*(self._running.pop(name).kill() for name in names))
 
-    async def start_region(self, region: str) -> None:
-        """Start them again, with their data; returns when JetStream answers."""
+    async def start_region(self, region: str, *, hurry: bool = True) -> None:
+        """Start them again, with their data; returns when JetStream answers and the links that are whole are up."""
         servers = self.topology.region(region).servers
         await asyncio.gather(*(self._launch(name) for name in servers if name not in self._running))
         await self._until(lambda: self._is_ready(region), f"{region} to come back")
+        await self._rejoin(region, hurry=hurry)
 
     def cut(self, region: str) -> None:
         """Cut every link of a region: what is connected is reset, what comes is refused."""
@@ -153,18 +154,13 @@ class LocalServers:
     async def heal(self, region: str, *, hurry: bool = True) -> None:
         """Mend every link of a region, but those to a region that is still cut; returns when they are up.
 
-        After a long cut the copies wait up to 38 s before they ask again; with `hurry` the `MESH` streams change
-        their leader, which asks at once (under a second was measured).
+        After a long cut the copies wait up to 38 s before they ask again; with `hurry` they ask at once.
         """
         self._cut.discard(region)
-        mended = [link for link in self._detours if link.joins(region) and not self._is_cut(link)]
-        for link in mended:
+        for link in self._whole_links(region):
             for detour in self._detours[link]:
                 await detour.heal()
-        await self._until(self._links_are_up, f"the links of {region} to come back")
-        if hurry and mended:
-            ends = {end for link in mended for end in (link.dialer, link.listener)}
-            await asyncio.gather(*(self._hurry(end) for end in ends))
+        await self._rejoin(region, hurry=hurry)
 
     # Inside
 
@@ -242,6 +238,20 @@ class LocalServers:
         running, self._running = list(self._running.values()), {}
         await asyncio.gather(*(process.end() for process in running))
 
+    async def _rejoin(self, region: str, *, hurry: bool) -> None:
+        """Wait for the links of a region, and let both their ends catch up."""
+        await self._until(self._links_are_up, f"the links of {region} to come back")
+        if hurry:
+            ends = {end for link in self._whole_links(region) for end in (link.dialer, link.listener)}
+            running = [end for end in ends if self._runs(end)]
+            await asyncio.gather(*[catch_up(await self.operator(end), end) for end in running])
+
+    def _whole_links(self, region: str) -> list[Link]:
+        return [link for link in self.topology.links if link.joins(region) and not self._is_cut(link)]
+
+    def _runs(self, region: str) -> bool:
+        return any(name in self._running for name in self.topology.region(region).servers)
+
     def _is_cut(self, link: Link) -> bool:
         return link.dialer in self._cut or link.listener in self._cut
 
@@ -256,7 +266,7 @@ class LocalServers:
     async def _links_are_up(self) -> bool:
         """Whether each dialing server that runs has a connection per link that is not cut."""
         for link in self.topology.links:
-            if self._is_cut(link) or not any(n in self._running for n in self.topology.region(link.listener).servers):
+            if self._is_cut(link) or not self._runs(link.listener):
                 continue
             for name in self.topology.region(link.dialer).servers:
                 if name in self._running and not await self._dialed(name, link):
@@ -267,10 +277,6 @@ class LocalServers:
         leafs = (await page(_LOOPBACK, self.plan.addresses[name].monitor, "/leafz")).get("leafs") or []
         ports = {detour.port for detour in self._detours[link]}
         return any(leaf.get("port") in ports for leaf in leafs)
-
-    async def _hurry(self, region: str) -> None:
-        if self.topology.region(region).nodes > 1:
-            await api(await self.operator(region), f"STREAM.LEADER.STEPDOWN.MESH_{region}")
 
     async def _until(self, true: Callable[[], Awaitable[bool]], what: str, within: float = _READY_WITHIN) -> None:
         clock = asyncio.get_running_loop().time

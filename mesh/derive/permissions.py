@@ -47,9 +47,8 @@ def link_permissions(link: Link) -> Permissions:
     """What may cross a link, as seen by the dialer (publish: dialer -> listener).
 
     Events carry the origin's token, requests the target's. Nothing beginning with `pii`, `timer`, `witness`
-    or `dead` is in the list, and a region's books can be copied (`CONSUMER.CREATE` with the filter as the
-    subject's tail) only without its personal events, so personal data stays at home (promise P7).
-    `$JSC.R.>` carries sourced messages' deliveries: without it a source stays silent for ever.
+    or `dead` is in the list, and of a region's JetStream API only `copying` is, so personal data cannot be
+    fetched either (promise P7). `$JSC.R.>` carries the answers to sources: without it they stay silent for ever.
     """
     return Permissions(
         publish=_crossing(origin=link.dialer, target=link.listener),
@@ -57,9 +56,26 @@ def link_permissions(link: Link) -> Permissions:
     )
 
 
+def copying(region: str) -> tuple[str, ...]:
+    """What other regions may ask of a region's JetStream: whether it is there, and a copy of what may travel.
+
+    The last tokens of CONSUMER.CREATE are the copy's filter, and the server refuses a request that says
+    another one inside.
+    """
+    api = f"$JS.{region}.API"
+    return (f"{api}.INFO", f"{api}.CONSUMER.CREATE.COMMERCE_{region}.*.ev.{region}.>")
+
+
+def never_out() -> tuple[str, ...]:
+    """What a dialer sends to nobody, whatever the listener's list says."""
+    return ("pii.>", "timer.>", "witness.>", "dead.>", "$KV.>", "$O.>")
+
+
 def _crossing(*, origin: str, target: str) -> tuple[str, ...]:
     return (
-        "$JS.>",
+        *copying(target),
+        "$JS.FC.>",
+        "$JS.S.>",
         "$JSC.R.>",
         "_INBOX.>",
         f"ev.{origin}.>",

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mesh.derive.permissions import Permissions, link_permissions, service_permissions
+from mesh.derive.permissions import Permissions, copying, link_permissions, never_out, service_permissions
 from mesh.secrets import OPERATOR, SYSTEM, Secrets
 from mesh.service import Service
 from mesh.topology import Link, Region, Topology
@@ -116,6 +116,7 @@ def _leafnodes(topology: Topology, region: Region, name: str, plan: Plan, secret
                 f"      urls: [ {urls} ]",
                 "      account: SHOP",
                 "      isolate_leafnode_interest: true",
+                f"      deny_exports: {json.dumps(never_out())}",
                 "    }",
             ]
         lines.append("  ]")
@@ -136,7 +137,26 @@ def _accounts(topology: Topology, services: Sequence[Service], region: Region, s
     for link in topology.links:
         if link.listener == region.name:
             lines += _user(region, leaf_user(link), link_permissions(link), secrets, kind="LEAFNODE")
-    return [*lines, "    ]", "  }", "}"]
+    return [*lines, "    ]", *_mappings(region), "  }", "}"]
+
+
+def _mappings(region: Region) -> list[str]:
+    """Only what is mapped is offered over links by its own name.
+
+    A JetStream domain offers its whole API as one subject, which a link either carries or does not.
+    """
+    narrow = (_text(subject) for subject in copying(region.name))
+    inside = (_text(_own_api(subject, region.name)) for subject in copying(region.name))
+    return [
+        "    mappings: {",
+        *(f"      {outer}: {inner}" for outer, inner in zip(narrow, inside, strict=True)),
+        "    }",
+    ]
+
+
+def _own_api(subject: str, region: str) -> str:
+    """The subject as this region's server knows it, with the wildcard's token put in."""
+    return subject.replace(f"$JS.{region}.API.", "$JS.API.").replace(".*.", ".{{wildcard(1)}}.")
 
 
 def _user(region: Region, name: str, may: Permissions, secrets: Secrets, *, kind: str = "") -> list[str]:

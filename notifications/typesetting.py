@@ -17,6 +17,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
 from markupsafe import Markup
 from mjml import mjml2html
 
+from notifications.templates import FOLDER
 from notifications.wording import filters, locale_of, web
 
 SUFFIX = ".mjml.j2"
@@ -41,6 +42,16 @@ class Refused(Exception):  # noqa: N818  its name is what became of the template
         self.where = where
 
 
+class Sandbox(ImmutableSandboxedEnvironment):
+    """Jinja's sandbox, without powers: a big one computes in C, where nothing can interrupt it."""
+
+    intercepted_binops = frozenset({"**"})
+
+    def call_binop(self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any) -> Any:
+        """Refuse the only operator that is intercepted."""
+        raise SecurityError(f"{left} {operator} ...: powers are not for mails")
+
+
 class Typesetter:
     """Sets the templates of one folder; keeps what it has compiled until a file changes."""
 
@@ -48,8 +59,8 @@ class Typesetter:
         self._folder = folder
         loader = jinja2.FunctionLoader(partial(_load, folder))
         options = {"loader": loader, "undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
-        self._markup = ImmutableSandboxedEnvironment(autoescape=True, **options)
-        self._plain = ImmutableSandboxedEnvironment(autoescape=False, **options)
+        self._markup = Sandbox(autoescape=True, **options)
+        self._plain = Sandbox(autoescape=False, **options)
         self._compiled = cache(lambda environment, text: environment.from_string(text))
 
     def set(self, name: str, wanted: str | None, data: dict[str, Any]) -> dict[str, Any]:
@@ -110,9 +121,10 @@ class Typesetter:
 
 
 def _load(folder: Path, name: str) -> tuple[str, str, Any]:
-    """The body of a template file, its lines where they are in the file."""
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+    """A template file's body, its lines where they are in the file. Layouts come with Cartmesh, or are one's own."""
+    within = ((root, (root / name).resolve()) for root in (folder, FOLDER))
+    path = next((path for root, path in within if path.is_relative_to(root.resolve()) and path.is_file()), None)
+    if path is None:
         raise jinja2.TemplateNotFound(name)
     source, changed = path.read_text(encoding="utf-8"), path.stat().st_mtime
     if source.startswith("+++\n"):

@@ -9,6 +9,7 @@ from mesh import Mesh
 from mesh.envelope import derive_id
 from mesh.errors import Unavailable
 from mesh.events.customer import CustomerUnsubscribed
+from mesh.http import health, shared
 from mesh.publish import Draft
 from notifications.pages import HEADERS, page
 from notifications.tokens import LinkSettings, verify
@@ -77,7 +78,8 @@ def app(mesh: Mesh, settings: LinkSettings) -> Litestar:
             return later
         return _card(language, "done", "bye")
 
-    return Litestar([ask, leave], openapi_config=None, request_max_body_size=64 * 1024, logging_config=None)
+    policy = HEADERS["Content-Security-Policy"]
+    return Litestar([ask, leave, *health(mesh)], request_max_body_size=64 * 1024, **shared(mesh, policy=policy))
 
 
 def _language(request: Request[Any, Any, Any]) -> str:

@@ -1,0 +1,119 @@
+"""Offers on real servers: atomic decisions, real timers, real SMTP, and the click that ends it."""
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from mesh.event import Money
+from mesh.events.cart import CartAbandoned, CartLine, CartScored, CartUpdated
+from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
+from mesh.events.offer import OfferDecided, OfferDue, OfferSent
+from mesh.jetstream import JetStreamBroker
+from mesh.local import LocalServers
+from mesh.mesh import Mesh
+from mesh.publish import Draft
+from mesh.run import running
+from mesh.service import Service
+from mesh.topology import Topology
+from notifications.channels.service import service as channels
+from notifications.inbox import inbox
+from notifications.offers import service as offers
+from notifications.unsubscribe import service as links
+
+LINE = CartLine(product_id="p1", quantity=1, price=Money(amount=4500, currency="EUR"), name="Lamp")
+street = Service("street", publishes=(CartUpdated, CartAbandoned, CartScored, CustomerIdentified, ConsentChanged))
+SERVICES = (offers, channels, links, street)
+
+
+@pytest.fixture
+async def servers():
+    async with LocalServers(Topology.of(["us"], nodes=1), services=SERVICES) as started:
+        yield started
+
+
+@asynccontextmanager
+async def door(servers, name):
+    login = servers.credentials("us", name)
+    broker = await JetStreamBroker.connect(
+        "us", login.servers, user=login.user, password=login.password, inbox_prefix=login.inbox_prefix
+    )
+    try:
+        yield Mesh(broker, name)
+    finally:
+        await broker.drain()
+
+
+async def leave(mesh, cart, *, score):
+    now, named = datetime.now(UTC), f"left-{cart}"
+    await mesh.publish(CartUpdated(cart_id=cart, visitor_id="ada", lines=(LINE,)))
+    told = CartAbandoned(
+        cart_id=cart,
+        visitor_id="ada",
+        lines=(LINE,),
+        total=LINE.price,
+        left_at=now - timedelta(minutes=30),
+        due=now,
+    )
+    await mesh.publish(Draft(event=told, id=named))
+    if score:
+        scored = CartScored(
+            cart_id=cart,
+            visitor_id="ada",
+            abandonment_id=named,
+            propensity=0.1,
+            model_version="base-rate",
+            reasons=(),
+            recommended=(),
+        )
+        await mesh.publish(scored)
+
+
+async def test_an_offer_is_sent_once_and_ends_with_one_click(servers, tmp_path, monkeypatch, eventually):
+    """Scored and unscored carts are mailed; the header's click unsubscribes; the next cart is dropped."""
+    async with AsyncExitStack() as stack:
+        box = await stack.enter_async_context(inbox(tmp_path / "inbox"))
+        monkeypatch.setenv("CARTMESH_SMTP_PORT", str(box.smtp_port))
+        page = await stack.enter_async_context(door(servers, "links"))
+        run = await stack.enter_async_context(running(links, page, http=("127.0.0.1", 0)))
+        monkeypatch.setenv("CARTMESH_URL_LINKS", f"http://127.0.0.1:{run.port}")
+        for service in (offers, channels):
+            mesh = await stack.enter_async_context(door(servers, service.name))
+            await stack.enter_async_context(running(service, mesh))
+        shop = await stack.enter_async_context(door(servers, "street"))
+        await shop.publish(CustomerIdentified(visitor_id="ada", email="ada@example.test", name="Ada"))
+        await shop.publish(ConsentChanged(visitor_id="ada", channel="email", granted=True))
+
+        await leave(shop, "scored", score=True)
+        (first,) = await box.wait_for(1)
+        await leave(shop, "unscored", score=False)
+        mails = await box.wait_for(2)
+        sent = await eventually(lambda: _all(shop, "scored", OfferSent, 2))
+        link = box.opened(first)["List-Unsubscribe"].strip("<>")
+        async with httpx.AsyncClient() as browser:
+            asked = await browser.get(link)
+            before = await shop.history("ada", "customer")
+            clicked = await browser.post(link, data={"List-Unsubscribe": "One-Click"})
+            forged = await browser.post(link[:-4] + "AAAA", data={"List-Unsubscribe": "One-Click"})
+        await eventually(lambda: _gone(shop))
+        await leave(shop, "third", score=True)
+        (dropped,) = await eventually(lambda: _all(shop, "third", OfferDecided, 1))
+
+        assert not (await shop.history("unscored", "offer")).of(OfferDue)[1:]
+
+    assert len({mail.offer_id for mail in mails}) == len(box.mails) == 2
+    assert {one.channel for one in sent} == {"email", "onsite"}
+    assert (asked.status_code, clicked.status_code, forged.status_code) == (200, 200, 400)
+    assert before.last(CustomerUnsubscribed) is None
+    assert "set-cookie" not in clicked.headers
+    assert (dropped.outcome, dropped.reason) == ("dropped", "unsubscribed")
+
+
+async def _all(mesh, cart, kind, count):
+    found = [one.event for one in (await mesh.history(cart, "offer")).of(kind)]
+    return found if len(found) >= count else None
+
+
+async def _gone(mesh):
+    return (await mesh.history("ada", "customer")).last(CustomerUnsubscribed)

@@ -20,6 +20,7 @@ _FIXED = {"deliver_policy", "opt_start_time", "name"}
 
 PATIENCE = 30.0
 _AT_ONCE = 8
+_NO_LEADER = {10005, 10009}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +78,16 @@ async def api(connection: Connection, subject: str, asked: object = None, *, pat
                 raise
         else:
             answer: Config = {} if status(reply) == "503" else msgspec.json.decode(reply.data)
-            passing = not answer or answer.get("error", {}).get("code") in (500, 503)
-            if not passing:
+            if answer and not _passes(answer.get("error") or {}):
                 return answer
             if clock() > deadline:
                 raise Unavailable(f"{connection.login.region}: JetStream does not do {subject}: {answer.get('error')}")
         await asyncio.sleep(0.2)
+
+
+def _passes(error: Config) -> bool:
+    """Whether an error is one of a cluster that is still finding itself: no leader, or peers not yet known."""
+    return error.get("code") == 503 or error.get("err_code") in _NO_LEADER
 
 
 class _Region:

@@ -96,13 +96,23 @@ def consumers(services: Iterable[Service], region: str) -> list[ConsumerSpec]:
 
 
 def distinct(named: Iterable[Any]) -> list[Any]:
-    """Buckets or shelves by name, each once; DeclarationError when two of one name differ."""
+    """Buckets or shelves by name, each once; DeclarationError when two of one name differ.
+
+    Sharing one is possible, by importing the same declaration from the package that owns it.
+    """
     found: dict[str, Any] = {}
     for one in named:
         taken = found.setdefault(one.name, one)
         if taken != one:
-            raise DeclarationError(f"{one.name!r} is declared twice, differently: {taken} and {one}")
+            raise DeclarationError(f"{one.name!r} is declared twice, as {_shown(taken)} and {_shown(one)}: rename one")
     return [found[name] for name in sorted(found)]
+
+
+def _shown(one: Bucket[Any] | Shelf) -> str:
+    if isinstance(one, Shelf):
+        return "a shelf"
+    kind = f"{one.kind.__module__}.{one.kind.__qualname__}"
+    return f"a bucket of {kind} (history {one.history}, ttl {one.ttl})"
 
 
 def is_of_the_books(told: Declaration) -> bool:

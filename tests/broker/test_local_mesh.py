@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from contextlib import asynccontextmanager
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -91,7 +92,7 @@ async def test_three_servers_survive_the_loss_of_one():
             await servers.start_node("us", 1)
             await mesh.publish(cart(3))
 
-        assert ["c1", "c2", "c3"] == await carts_in(servers, "us", "COMMERCE_us")
+        assert await carts_in(servers, "us", "COMMERCE_us") == ["c1", "c2", "c3"]
 
 
 @pytest.mark.timeout(180)
@@ -110,18 +111,18 @@ async def test_three_regions_of_three_servers_are_one_mesh():
 
         await until(arrived, within=60)
         info = await api(await servers.operator("ap"), "STREAM.INFO.COMMERCE_ap")
-        assert 3 == info["config"]["num_replicas"]
+        assert info["config"]["num_replicas"] == 3
 
 
 async def test_core_messages_do_not_loop():
     """A live message reaches each region once: without the links' allow lists it would circle."""
     async with LocalServers(Topology.of(nodes=1)) as servers:
         heard = {region: [] for region in servers.topology.names}
-        for region in heard:
+        for region, messages in heard.items():
             client = (await servers.operator(region)).client
 
-            async def take(message, region=region):
-                heard[region].append(message.data)
+            async def take(message, messages=messages):
+                messages.append(message.data)
 
             await client.subscribe("live.>", cb=take)
             await client.flush()
@@ -146,7 +147,7 @@ async def test_core_messages_do_not_loop():
             await (await servers.operator(region)).client.flush()
         await asyncio.sleep(0.2)
         assert before == {region: len(messages) for region, messages in heard.items()}
-        assert 3 * [100] == [len([m for m in messages if m.isdigit()]) for messages in heard.values()]
+        assert [len([m for m in messages if m.isdigit()]) for messages in heard.values()] == 3 * [100]
 
 
 async def test_a_cut_region_goes_on_and_heals():
@@ -165,7 +166,7 @@ async def test_a_cut_region_goes_on_and_heals():
             return await carts_in(servers, "ap", "MESH_ap") == ["c1"]
 
         await until(ap_has_heard_us)
-        assert ["c2", "c3"] == await carts_in(servers, "eu", "COMMERCE_eu")
+        assert await carts_in(servers, "eu", "COMMERCE_eu") == ["c2", "c3"]
         assert "c1" not in await carts_in(servers, "eu", "MESH_eu")
 
         await servers.heal("eu")
@@ -186,11 +187,11 @@ async def test_a_restart_in_the_same_folder_finds_its_data(tmp_path):
             await mesh.objects(shop.shelves[0]).put("paper", b"kept")
 
     async with LocalServers(topology, tmp_path, services=[shop]) as servers:
-        assert [] == servers.applied
+        assert servers.applied == []
         assert first == servers.credentials("us", "shop").password
-        assert ["c1"] == await carts_in(servers, "us", "COMMERCE_us")
+        assert await carts_in(servers, "us", "COMMERCE_us") == ["c1"]
         async with connected(servers, "us") as mesh:
-            assert b"kept" == await mesh.objects(shop.shelves[0]).get("paper")
+            assert await mesh.objects(shop.shelves[0]).get("paper") == b"kept"
             await mesh.publish(cart(2))
 
         async def eu_has_both():
@@ -212,29 +213,29 @@ async def test_other_processes_find_the_servers(tmp_path):
     async with LocalServers(Topology.of(["us"], nodes=1), tmp_path, services=[shop]) as servers:
         path = tmp_path / "servers.json"
         assert servers.credentials("us", "shop") == Access.read(path).login("us", "shop")
-        assert 0o600 == path.stat().st_mode & 0o777
+        assert path.stat().st_mode & 0o777 == 0o600
         with pytest.raises(TopologyError, match="'baker' is no user of us"):
             Access.read(path).login("us", "baker")
 
 
 async def test_a_service_may_only_do_what_it_declared():
     """Another service's subjects, another region's and the whole API are refused, with names in the error."""
-    async with LocalServers(Topology.of(["us", "eu"], nodes=1), services=[shop]) as servers:
-        async with connected(servers, "us") as mesh:
-            with pytest.raises(Denied, match=r"shop may not publish ev\.us\.interaction\.product_viewed\.v"):
-                await mesh.publish(ProductViewed(visitor_id="v", product_id="p"))
-            with pytest.raises(Denied, match=r"shop may not publish ev\.us\.order\.placed"):
-                await mesh.publish(OrderPlaced(order_id="o", visitor_id="v", lines=(), total={"amount": 1}))
-            for forbidden in (
-                "$JS.API.STREAM.DELETE.COMMERCE_us",
-                "$JS.API.STREAM.PURGE.COMMERCE_us",
-                "$JS.API.STREAM.MSG.GET.DEAD_us",
-                "$JS.eu.API.STREAM.MSG.GET.COMMERCE_eu",
-                "ev.eu.cart.updated.c1",
-                "$KV.others.key",
-            ):
-                with pytest.raises(Denied, match="shop may not publish"):
-                    await mesh.broker.connection.request(forbidden, b"{}")
+    topology = Topology.of(["us", "eu"], nodes=1)
+    async with LocalServers(topology, services=[shop]) as servers, connected(servers, "us") as mesh:
+        with pytest.raises(Denied, match=r"shop may not publish ev\.us\.interaction\.product_viewed\.v"):
+            await mesh.publish(ProductViewed(visitor_id="v", product_id="p"))
+        with pytest.raises(Denied, match=r"shop may not publish ev\.us\.order\.placed"):
+            await mesh.publish(OrderPlaced(order_id="o", visitor_id="v", lines=(), total={"amount": 1}))
+        for forbidden in (
+            "$JS.API.STREAM.DELETE.COMMERCE_us",
+            "$JS.API.STREAM.PURGE.COMMERCE_us",
+            "$JS.API.STREAM.MSG.GET.DEAD_us",
+            "$JS.eu.API.STREAM.MSG.GET.COMMERCE_eu",
+            "ev.eu.cart.updated.c1",
+            "$KV.others.key",
+        ):
+            with pytest.raises(Denied, match="shop may not publish"):
+                await mesh.broker.connection.request(forbidden, b"{}")
 
 
 async def test_a_wrong_password_is_refused():
@@ -247,14 +248,18 @@ async def test_a_wrong_password_is_refused():
 
 async def test_nothing_is_left_when_it_fails():
     """Servers end with the block that started them, also when it raises; the temporary folder goes."""
-    pids, folder = [], None
-    with pytest.raises(RuntimeError, match="in the middle"):
+    seen = {}
+
+    async def work():
         async with LocalServers(Topology.of(["us"], nodes=3)) as servers:
-            pids, folder = [servers.pid(f"us-{index}") for index in (1, 2, 3)], servers.directory
+            seen.update(pids=[servers.pid(f"us-{index}") for index in (1, 2, 3)], folder=servers.directory)
             raise RuntimeError("in the middle")
 
-    assert [False, False, False] == [alive(pid) for pid in pids]
-    assert not folder.exists()
+    with pytest.raises(RuntimeError, match="in the middle"):
+        await work()
+
+    assert [alive(pid) for pid in seen["pids"]] == [False, False, False]
+    assert not seen["folder"].exists()
 
 
 async def test_a_start_that_cannot_succeed_says_why(tmp_path):
@@ -281,7 +286,9 @@ async def test_servers_do_not_survive_their_parent(tmp_path):
 
         asyncio.run(main())
     """)
-    parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(  # noqa: ASYNC220  it only forks; what may block is in threads
+        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
     try:
         pid = int(await asyncio.to_thread(parent.stdout.readline))
 
@@ -292,6 +299,6 @@ async def test_servers_do_not_survive_their_parent(tmp_path):
         parent.stdout.close()
 
     async def gone():
-        return not alive(pid) or "Z" in open(f"/proc/{pid}/stat").read().split()[2]
+        return not alive(pid) or Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
 
     await until(gone)

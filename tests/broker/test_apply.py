@@ -1,0 +1,221 @@
+"""Applying what is declared to real servers: idempotent, honest about differences, never deleting unasked."""
+
+import asyncio
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mesh.apply import api, apply
+from mesh.errors import TopologyError
+from mesh.events.cart import CartAbandoned, CartIdle, CartUpdated
+from mesh.events.order import OrderPlaced
+from mesh.jetstream import JetStreamBroker
+from mesh.local import LocalServers
+from mesh.mesh import Mesh
+from mesh.service import Service
+from mesh.streams import Bucket, Shelf
+from mesh.timers import Timer
+from mesh.topology import Topology
+
+
+def service(*, hears=(CartUpdated,), ack_wait=timedelta(seconds=30), name="watch_carts", history=1):
+    made = Service(
+        "watcher",
+        publishes=(CartUpdated, CartIdle),
+        buckets=(Bucket("seen", dict, history), Bucket("brief", dict, ttl=timedelta(seconds=30))),
+        shelves=(Shelf("papers"),),
+    )
+
+    async def handler(event: CartUpdated):
+        yield event
+
+    handler.__name__ = name
+    made.on(*hears, ack_wait=ack_wait)(handler)
+    return made
+
+
+@pytest.fixture
+async def servers():
+    async with LocalServers(Topology.of(["us", "eu"], nodes=1), services=[service()]) as running:
+        yield running
+
+
+def lines(differences):
+    return sorted(map(str, differences))
+
+
+async def consumer(servers, durable="watcher-watch-carts"):
+    return (await api(await servers.operator("us"), f"CONSUMER.INFO.COMMERCE_us.{durable}")).get("config")
+
+
+async def test_applying_twice_changes_nothing(servers):
+    """The first time everything is created, the second time nothing differs."""
+    created = {difference.verb for difference in servers.applied}
+
+    again = await servers.apply()
+
+    assert created == {"create"}
+    assert lines(again) == []
+
+
+async def test_every_region_holds_what_is_declared(servers):
+    """Streams, buckets and shelves of the same names in each region, and a durable that binds to the handler's."""
+    for region in ("us", "eu"):
+        names = (await api(await servers.operator(region), "STREAM.NAMES"))["streams"]
+        assert sorted(names) == sorted(
+            [
+                *(f"{family}_{region}" for family in ("COMMERCE", "DEAD", "INTERACTIONS", "MESH")),
+                "KV_brief",
+                "KV_seen",
+                "OBJ_papers",
+            ]
+        )
+    config = await consumer(servers)
+    assert config["filter_subject"] == "ev.us.cart.updated.*"
+    assert config["deliver_policy"] == "all"
+    assert config["max_deliver"] == -1
+
+
+async def test_a_changed_handler_is_an_update(servers):
+    """Other events, another patience, a longer history: changed in place, told, and then nothing differs."""
+    changed = [service(hears=(CartUpdated, OrderPlaced), ack_wait=timedelta(seconds=60), history=5)]
+
+    differences = await servers.apply(changed)
+
+    assert lines(d for d in differences if d.region == "us") == [
+        "~ us: change consumer watcher-watch-carts on COMMERCE_us (ack_wait, filters)",
+        "~ us: change stream KV_seen (max_msgs_per_subject)",
+    ]
+    config = await consumer(servers)
+    assert sorted(config["filter_subjects"]) == ["ev.us.cart.updated.*", "ev.us.order.placed.*"]
+    assert config["ack_wait"] == 60_000_000_000
+    assert lines(await servers.apply(changed)) == []
+
+
+async def test_filters_shrink_back_to_one(servers):
+    """From two events to one of them: the server takes the change of `filter_subjects` to `filter_subject`."""
+    await servers.apply([service(hears=(CartUpdated, CartAbandoned))])
+
+    await servers.apply([service()])
+
+    assert (await consumer(servers))["filter_subject"] == "ev.us.cart.updated.*"
+    assert lines(await servers.apply([service()])) == []
+
+
+async def test_nothing_is_deleted_unasked(servers):
+    """What nobody declares any more is named and stays; with `force` it goes."""
+    kept = await servers.apply([])
+
+    assert lines(d for d in kept if d.region == "us") == [
+        "! us: would delete consumer watcher-watch-carts on COMMERCE_us (nobody declares it; --force deletes it)",
+        "! us: would delete stream KV_brief and all it holds (nobody declares it; --force deletes it)",
+        "! us: would delete stream KV_seen and all it holds (nobody declares it; --force deletes it)",
+        "! us: would delete stream OBJ_papers and all it holds (nobody declares it; --force deletes it)",
+    ]
+    assert lines(await servers.apply([service()])) == []
+
+    gone = await servers.apply([], force=True)
+
+    assert {difference.verb for difference in gone} == {"delete"}
+    assert await consumer(servers) is None
+    assert lines(await servers.apply([])) == []
+
+
+async def test_a_dry_run_changes_nothing(servers):
+    """It says what would be done and does not do it."""
+    connections = {"us": await servers.operator("us")}
+    renamed = [service(name="follow_carts")]
+
+    told = await apply(servers.topology, renamed, connections, dry_run=True)
+
+    assert "+ us: create consumer watcher-follow-carts on COMMERCE_us" in lines(told)
+    assert await consumer(servers, "watcher-follow-carts") is None
+    assert lines(await servers.apply()) == []
+
+
+async def test_data_survives_a_change(servers):
+    """A longer retention is an update of the stream that keeps what it holds."""
+    login = servers.credentials("us", "watcher")
+    broker = await JetStreamBroker.connect(
+        "us", login.servers, user=login.user, password=login.password, inbox_prefix=login.inbox_prefix
+    )
+    try:
+        await Mesh(broker, "watcher").publish(CartUpdated(cart_id="c1", visitor_id="v", lines=()))
+        longer = Topology(regions=servers.topology.regions, links=servers.topology.links, commerce=timedelta(days=800))
+
+        differences = await apply(longer, [service()], {"us": await servers.operator("us")})
+
+        assert lines(differences) == [
+            "~ us: change stream COMMERCE_us (max_age)",
+            "~ us: change stream MESH_us (max_age)",
+        ]
+        assert await Mesh(broker, "watcher").last(CartUpdated, "c1") is not None
+    finally:
+        await broker.drain()
+
+
+async def test_timers_fire_in_an_applied_stream(servers, eventually):
+    """The books take an event with its timer in one commit, and the server fires it with no help of ours."""
+    login = servers.credentials("eu", "watcher")
+    broker = await JetStreamBroker.connect(
+        "eu", login.servers, user=login.user, password=login.password, inbox_prefix=login.inbox_prefix
+    )
+    try:
+        mesh = Mesh(broker, "watcher")
+        idle = CartIdle(cart_id="c1", update_id="u1")
+        await mesh.publish(
+            CartUpdated(cart_id="c1", visitor_id="v", lines=()), Timer(idle, datetime.now(UTC) + timedelta(seconds=0.2))
+        )
+
+        async def fired():
+            return await mesh.last(CartIdle, "c1")
+
+        assert (await eventually(fired)).event == idle
+    finally:
+        await broker.drain()
+
+
+async def test_a_region_out_of_reach_is_left_for_later():
+    """Applied while a link is cut, a region is complete but for that source, says so, and gets it the next time."""
+    async with LocalServers(Topology.of(["us"], nodes=1)) as alone:
+        both = Topology.of(["us", "eu"], nodes=1)
+        connections = {"us": await alone.operator("us")}
+        await api(connections["us"], "STREAM.DELETE.MESH_us")
+
+        differences = await apply(both, [], connections, patience=0.5)
+
+        assert lines(differences) == [
+            "+ us: create stream MESH_us",
+            "? us: waits: MESH_us for COMMERCE_eu (no link; apply again when it is up)",
+        ]
+
+
+async def test_a_stream_of_another_kind_is_refused(servers):
+    """What the server will not change is an error that names it, not a silent difference."""
+    connection = await servers.operator("us")
+    await api(connection, "STREAM.DELETE.DEAD_us")
+    foreign = {"name": "DEAD_us", "subjects": ["dead.us.>"], "storage": "memory", "num_replicas": 1}
+    await api(connection, "STREAM.CREATE.DEAD_us", foreign)
+
+    with pytest.raises(TopologyError, match="us: cannot change stream DEAD_us"):
+        await servers.apply()
+
+
+async def test_the_command_applies_to_servers_that_run(servers):
+    """`cartmesh mesh apply --servers` finds them in another process and says what differs."""
+    path = servers.write_state()
+    (servers.directory / "mesh.toml").write_text(
+        '[regions.us]\nnodes = 1\n[regions.eu]\nnodes = 1\n[[links]]\nfrom = "eu"\nto = "us"\n'
+    )
+    command = ["-m", "mesh.cli", "mesh", "apply", "--dry-run", "--region", "us"]
+    where = ["--servers", str(path), "--file", str(servers.directory / "mesh.toml")]
+
+    ran = await asyncio.to_thread(
+        subprocess.run, [sys.executable, *command, *where], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert "! us: would delete consumer watcher-watch-carts on COMMERCE_us" in ran.stdout
+    assert "differences (nothing was done)" in ran.stdout

@@ -1,5 +1,6 @@
 """Dead letters: a message that cannot be handled is parked with its reason, and can be handled again."""
 
+import json
 import traceback
 from datetime import datetime
 
@@ -57,7 +58,7 @@ async def park(
         subject=f"dead.{mesh.region}.{service}.{durable}",
         body=message.body,
         id=f"{durable}.{message.subject}.{message.sequence}",
-        headers={HEADER: msgspec.json.encode(letter).decode().encode("ascii", "backslashreplace").decode()},
+        headers={HEADER: json.dumps(msgspec.to_builtins(letter))},  # headers are ASCII, and so is what json.dumps makes
     )
     await commit(mesh.broker, Plan(single=[(dead_stream(mesh.region), parked)]), books="")
 

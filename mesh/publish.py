@@ -184,7 +184,7 @@ def _attach(
                 message, expect=Expect(subject=message.subject, sequence=conditions.pop(message.subject))
             )
     free = [at for at, message in enumerate(books) if message.expect is None]
-    witnesses = []
+    witnesses: list[Outgoing] = []
     for watched, sequence in conditions.items():
         expect = Expect(subject=watched, sequence=sequence)
         if free:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mesh.broker import Entry, Message, Outgoing, Stored
 from mesh.errors import Denied, Unavailable
@@ -75,29 +75,29 @@ class MemoryBroker:
         consumer = Consumer(log, spec, self._mesh.alarms, after=after, acks=False)
         return self._receiver(consumer, consumer.forget)
 
-    async def kv_get(self, bucket: Bucket, key: str) -> Entry | None:
+    async def kv_get(self, bucket: Bucket[Any], key: str) -> Entry | None:
         """A key's value, or None."""
         await self._ready()
         return self._here.values(bucket).get(key)
 
-    async def kv_put(self, bucket: Bucket, key: str, value: bytes, *, revision: int | None = None) -> int:
+    async def kv_put(self, bucket: Bucket[Any], key: str, value: bytes, *, revision: int | None = None) -> int:
         """Set a key; Conflict unless `revision` (0: absent) is its newest."""
         await self._ready()
         return self._here.values(bucket).put(key, bytes(value), revision)
 
-    async def kv_delete(self, bucket: Bucket, key: str) -> None:
+    async def kv_delete(self, bucket: Bucket[Any], key: str) -> None:
         """Remove a key."""
         await self._ready()
         self._here.values(bucket).remove(key)
 
-    async def kv_entries(self, bucket: Bucket) -> AsyncIterator[Entry]:
+    async def kv_entries(self, bucket: Bucket[Any]) -> AsyncIterator[Entry]:
         """All present keys with their values."""
         await self._ready()
         for entry in self._here.values(bucket).present():
             yield entry
 
     @asynccontextmanager
-    async def kv_watch(self, bucket: Bucket) -> AsyncIterator[AsyncIterator[Entry | None]]:
+    async def kv_watch(self, bucket: Bucket[Any]) -> AsyncIterator[AsyncIterator[Entry | None]]:
         """All present entries, then None once, then every change as it happens."""
         await self._ready()
         values = self._here.values(bucket)
@@ -115,7 +115,7 @@ class MemoryBroker:
         finally:
             values.watchers.remove(queue)
 
-    async def kv_purge(self, bucket: Bucket) -> None:
+    async def kv_purge(self, bucket: Bucket[Any]) -> None:
         """Empty a bucket."""
         await self._ready()
         self._here.values(bucket).purge()

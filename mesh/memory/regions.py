@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import combinations
+from typing import Any
 
 from mesh.broker import Message
 from mesh.memory.alarms import Alarms, Clock, wall_clock
@@ -49,7 +50,7 @@ class MemoryRegion:
             self.consumers[name] = Consumer(log, spec, self.alarms, after=after)
         return self.consumers[name]
 
-    def values(self, bucket: Bucket) -> Values:
+    def values(self, bucket: Bucket[Any]) -> Values:
         """A bucket's values, made when they are first asked for."""
         if bucket.name not in self.buckets:
             self.buckets[bucket.name] = Values(bucket.name, self.alarms, bucket.ttl)
@@ -76,7 +77,7 @@ class MemoryMesh:
         self._cut: set[frozenset[str]] = set()
         self._copied = {(origin, target): 0 for origin in self.regions for target in self.regions}
         for origin, region in self.regions.items():
-            region.logs[f"COMMERCE_{origin}"].watch(Watcher(lambda _, o=origin: self._copy(o), lambda _: None))
+            region.logs[f"COMMERCE_{origin}"].watch(Watcher(self._copier(origin), lambda _: None))
 
     def broker(self, region: str = "", *, may_publish: tuple[str, ...] = (">",)) -> MemoryBroker:
         """A new connection to a region (default: the first) of a user who may publish on these subjects."""
@@ -112,6 +113,9 @@ class MemoryMesh:
             for pair in combinations(self.regions, 2)
             if region in pair and (other is None or other in pair)
         }
+
+    def _copier(self, origin: str) -> Callable[[Message], None]:
+        return lambda _: self._copy(origin)
 
     def _copy(self, origin: str) -> None:
         books = self.regions[origin].logs[f"COMMERCE_{origin}"]

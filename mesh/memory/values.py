@@ -18,7 +18,7 @@ class Values:
     ttl: timedelta | None = None
     revision: int = 0
     newest: dict[str, Entry] = field(default_factory=dict)
-    watchers: list["asyncio.Queue[Entry]"] = field(default_factory=list)
+    watchers: list["asyncio.Queue[Entry | None]"] = field(default_factory=list)
 
     def get(self, key: str) -> Entry | None:
         """The present entry of a key, or None."""

@@ -1,0 +1,428 @@
+"""What a running service promises: effects once, failures retried or parked, nothing lost when it stops."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mesh.broker import Outgoing
+from mesh.dead import letter_of
+from mesh.envelope import Received
+from mesh.errors import Bury, Retry
+from mesh.events.cart import CartIdle
+from mesh.events.interaction import ProductViewed
+from mesh.events.offer import OfferDue
+from mesh.history import Unchanged
+from mesh.mesh import Mesh
+from mesh.run import running
+from mesh.service import Service
+
+BOOKS = "COMMERCE_us"
+
+
+def idle(key):
+    return CartIdle(cart_id=key, update_id="u")
+
+
+def due(key, attempt=1):
+    return OfferDue(cart_id=key, abandonment_id="a", attempt=attempt)
+
+
+@pytest.fixture
+def mesh(broker):
+    return Mesh(broker, "tests")
+
+
+@pytest.fixture
+def service():
+    return Service("offers", publishes=(OfferDue,))
+
+
+@pytest.fixture
+def at_work(ground):
+    """Run a service on a connection of its own until the block ends."""
+
+    @asynccontextmanager
+    async def work(service):
+        for binding in service.bindings:
+            for spec in binding.consumers("us"):
+                names = ("stream", "durable", "filters", "ack_wait", "max_ack_pending", "deliver_new")
+                await ground.durable(**{name: getattr(spec, name) for name in names})
+        async with asyncio.timeout(30), running(service, Mesh(await ground.connect(), service.name)) as run:
+            yield run
+
+    return work
+
+
+@pytest.fixture
+def offers(mesh):
+    """Keys of all offers due, in order."""
+
+    async def keys():
+        return [r.event.cart_id async for r in mesh.read(OfferDue)]
+
+    return keys
+
+
+@pytest.fixture
+def letters(broker):
+    async def found():
+        return [message async for message in broker.read("DEAD_us", [">"])]
+
+    return found
+
+
+async def test_what_a_handler_yields_becomes_true(service, at_work, mesh, offers, eventually):
+    """Every event is handled, what was before the start and what comes after."""
+
+    @service.on(CartIdle)
+    async def offer(cart: CartIdle):
+        """Offer."""
+        yield due(cart.cart_id)
+
+    await mesh.publish(idle("before"))
+    async with at_work(service) as run:
+        assert run.ready
+        await mesh.publish(idle("after"))
+
+        async def both():
+            return sorted(await offers()) == ["after", "before"]
+
+        await eventually(both)
+
+
+async def test_an_event_handled_twice_has_one_effect(service, at_work, mesh, offers, eventually):
+    """Who crashes between commit and acknowledgement does not do it twice."""
+    handled: list[int] = []
+
+    @service.on(CartIdle, ack_wait=timedelta(milliseconds=500))
+    async def offer(cart: Received[CartIdle]):
+        """Offer."""
+        handled.append(cart.attempt)
+        yield due(cart.event.cart_id)
+        yield due(cart.event.cart_id, attempt=2)
+
+    (binding,) = service.bindings
+    await mesh.publish(idle("c1"))
+    async with at_work(service) as run:
+        await eventually(offers)
+        (message,) = [m async for m in mesh.broker.read(BOOKS, binding.filters("us")[BOOKS])]
+        again = next(iter(run._consumers.values()))
+        assert await again.redo(message) is None
+
+    assert len(handled) == 2
+    assert await offers() == ["c1", "c1"]
+
+
+async def test_a_failing_handler_is_tried_again(service, at_work, mesh, offers, eventually):
+    """Two failures, then success: one effect, nothing parked."""
+    attempts: list[int] = []
+
+    @service.on(CartIdle)
+    async def offer(cart: Received[CartIdle]):
+        """Offer."""
+        attempts.append(cart.attempt)
+        if len(attempts) < 3:
+            raise ZeroDivisionError
+        yield due(cart.event.cart_id)
+
+    async with at_work(service):
+        await mesh.publish(idle("c1"))
+        await eventually(offers)
+
+    assert attempts == [1, 2, 3]
+    assert await mesh.broker.last("DEAD_us", ">") is None
+
+
+async def test_what_keeps_failing_is_parked_with_its_reason(service, at_work, mesh, letters, eventually):
+    """After its retries the message lies in the dead letters, whole, with where it came from and why."""
+
+    @service.on(CartIdle, retries=2)
+    async def offer(cart: CartIdle) -> None:
+        """Offer."""
+        raise ValueError("no offre à 5 € 🛒\nfor " + cart.cart_id)
+
+    async with at_work(service):
+        await mesh.publish(idle("c1"))
+        (dead,) = await eventually(letters)
+
+    letter = letter_of(dead)
+    assert (letter.service, letter.durable, letter.subject) == ("offers", "offers-offer", "ev.us.cart.idle.c1")
+    assert (letter.sequence, letter.attempts) == (1, 2)
+    assert letter.reason == "ValueError: no offre à 5 € 🛒\nfor c1"
+    assert "ValueError" in letter.trace
+    assert dead.body == (await mesh.broker.get(BOOKS, 1)).body
+
+
+async def test_bury_parks_at_once(service, at_work, mesh, letters, eventually):
+    """No retries where the handler knows better."""
+    calls: list[str] = []
+
+    @service.on(CartIdle)
+    async def offer(cart: CartIdle) -> None:
+        """Offer."""
+        calls.append(cart.cart_id)
+        raise Bury("no such cart")
+
+    async with at_work(service):
+        await mesh.publish(idle("c1"))
+        (dead,) = await eventually(letters)
+
+    assert letter_of(dead).reason == "no such cart"
+    assert calls == ["c1"]
+
+
+async def test_retry_waits_as_long_as_it_says(service, at_work, mesh, offers, eventually):
+    """`Retry(after=...)` brings the message again then, and is no failure."""
+    times: list[float] = []
+
+    @service.on(CartIdle, retries=1)
+    async def offer(cart: CartIdle):
+        """Offer."""
+        times.append(asyncio.get_running_loop().time())
+        if len(times) < 3:
+            raise Retry(after=timedelta(milliseconds=300))
+        yield due(cart.cart_id)
+
+    async with at_work(service):
+        await mesh.publish(idle("c1"))
+        await eventually(offers)
+
+    assert times[1] - times[0] >= 0.25
+    assert times[2] - times[1] >= 0.25
+
+
+async def test_garbage_is_parked_and_the_rest_goes_on(service, at_work, mesh, offers, letters, eventually):
+    """What is no event never reaches the handler and holds nothing up."""
+
+    @service.on(CartIdle)
+    async def offer(cart: CartIdle):
+        """Offer."""
+        yield due(cart.cart_id)
+
+    async with at_work(service):
+        await mesh.broker.store(BOOKS, Outgoing(subject="ev.us.cart.idle.c0", body=b"\xffgarbage"))
+        await mesh.publish(idle("c1"))
+        await eventually(offers)
+        (dead,) = await eventually(letters)
+
+    assert dead.body == b"\xffgarbage"
+    assert "not a CloudEvent" in letter_of(dead).reason
+
+
+async def test_a_conflict_calls_the_handler_again(service, at_work, mesh, offers, eventually):
+    """Something happened between reading and committing: the handler decides anew on what is true now."""
+    seen: list[int] = []
+
+    @service.on(CartIdle)
+    async def offer(cart: CartIdle, mesh: Mesh):
+        """Offer."""
+        last = await mesh.last(OfferDue, cart.cart_id)
+        seen.append(last.event.attempt if last else 0)
+        if last is None:
+            await mesh.publish(due(cart.cart_id, attempt=7))
+        yield due(cart.cart_id, attempt=(last.event.attempt if last else 0) + 1)
+        yield Unchanged(OfferDue, cart.cart_id, last.sequence if last else 0)
+
+    async with at_work(service):
+        await mesh.publish(idle("c1"))
+
+        async def decided():
+            return [r.event.attempt async for r in mesh.read(OfferDue)] == [7, 8]
+
+        await eventually(decided)
+
+    assert seen == [0, 7]
+
+
+async def test_rivals_decide_once_per_cart(ground, at_work, mesh, offers, eventually):
+    """Two services that each want to be first: exactly one decision per cart."""
+    services = []
+    for name in ("one", "two"):
+        rival = Service(name, publishes=(OfferDue,))
+
+        @rival.on(CartIdle)
+        async def decide(cart: CartIdle, mesh: Mesh):
+            """Decide."""
+            history = await mesh.history(cart.cart_id, "offer")
+            if history.last(OfferDue) is None:
+                yield due(cart.cart_id)
+                for condition in history.unchanged(OfferDue):
+                    yield condition
+
+        services.append(rival)
+
+    keys = [f"c{at}" for at in range(40)]
+    async with at_work(services[0]), at_work(services[1]):
+        await mesh.publish(*(idle(key) for key in keys))
+
+        async def all_decided():
+            return set(await offers()) == set(keys)
+
+        await eventually(all_decided)
+
+    assert sorted(await offers()) == sorted(keys)
+
+
+async def test_a_batch_handler_gets_many_at_once_and_all_of_them(service, at_work, mesh, eventually):
+    """Interactions come in lists, none twice, none lost."""
+    batches: list[list[str]] = []
+
+    @service.on(ProductViewed, batch=50)
+    async def learn(viewed: list[ProductViewed]) -> None:
+        """Learn."""
+        batches.append([view.product_id for view in viewed])
+
+    await mesh.publish(*(ProductViewed(visitor_id="v", product_id=str(at)) for at in range(120)))
+    async with at_work(service):
+
+        def complete():
+            return sum(map(len, batches)) == 120
+
+        await eventually(complete)
+
+    assert sorted(id_ for batch in batches for id_ in batch) == sorted(map(str, range(120)))
+    assert max(map(len, batches)) <= 50
+    assert len(batches) < 60
+
+
+async def test_one_bad_event_does_not_spoil_its_batch(service, at_work, mesh, letters, eventually):
+    """A batch that fails is tried one by one: the bad one is parked, the good ones count."""
+    learned: set[str] = set()
+
+    @service.on(ProductViewed, batch=50, retries=1)
+    async def learn(viewed: list[ProductViewed]) -> None:
+        """Learn."""
+        if any(view.product_id == "bad" for view in viewed):
+            raise ValueError("bad")
+        learned.update(view.product_id for view in viewed)
+
+    await mesh.publish(*(ProductViewed(visitor_id="v", product_id=id_) for id_ in ("a", "bad", "b")))
+    async with at_work(service):
+        (dead,) = await eventually(letters)
+        await eventually(lambda: learned == {"a", "b"})
+
+    assert letter_of(dead).reason == "ValueError: bad"
+
+
+async def test_stopping_finishes_what_was_begun(service, at_work, mesh, offers, eventually):
+    """A handler that is at work when the service stops is waited for, and its effect counts."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    @service.on(CartIdle)
+    async def offer(cart: CartIdle):
+        """Offer."""
+        begun.set()
+        await go_on.wait()
+        yield due(cart.cart_id)
+
+    await mesh.publish(idle("c1"))
+    async with at_work(service):
+        await begun.wait()
+        asyncio.get_running_loop().call_later(0.1, go_on.set)
+
+    assert await offers() == ["c1"]
+
+
+async def test_what_a_stopped_service_left_is_done_by_the_next(service, at_work, mesh, offers, eventually):
+    """A backlog survives the stop: nothing lost, nothing twice."""
+    keys = [f"c{at}" for at in range(60)]
+
+    @service.on(CartIdle, concurrency=2)
+    async def offer(cart: CartIdle):
+        """Offer."""
+        await asyncio.sleep(0.02)
+        yield due(cart.cart_id)
+
+    await mesh.publish(*(idle(key) for key in keys))
+    async with at_work(service):
+        await eventually(offers)
+    assert len(await offers()) < len(keys)
+
+    async with at_work(service):
+
+        async def everything():
+            return len(await offers()) >= len(keys)
+
+        await eventually(everything)
+
+    assert sorted(await offers()) == sorted(keys)
+
+
+async def test_a_fanout_hears_what_is_new_in_every_replica(service, at_work, mesh, eventually):
+    """Each running copy hears every event for itself."""
+    heard: list[str] = []
+
+    @service.on(CartIdle, fanout=True)
+    async def show(cart: CartIdle) -> None:
+        """Show."""
+        heard.append(cart.cart_id)
+
+    await mesh.publish(idle("before"))
+    async with at_work(service), at_work(service):
+        await mesh.publish(idle("c1"))
+        await eventually(lambda: len(heard) == 2)
+
+    assert heard == ["c1", "c1"]
+
+
+@dataclass
+class Ledger:
+    rows: list[str]
+    closed: bool = False
+
+
+async def test_resources_are_opened_injected_and_closed(service, at_work, mesh, eventually):
+    """A resource lives as long as its service; handlers get it by its type."""
+    ledger = Ledger([])
+
+    async def open_ledger() -> AsyncIterator[Ledger]:
+        """Open."""
+        yield ledger
+        ledger.closed = True
+
+    service.resource(open_ledger)
+
+    @service.on(CartIdle)
+    async def note(cart: CartIdle, book: Ledger) -> None:
+        """Note."""
+        book.rows.append(cart.cart_id)
+
+    async with at_work(service):
+        await mesh.publish(idle("c1"))
+        await eventually(lambda: ledger.rows == ["c1"])
+        assert not ledger.closed
+
+    assert ledger.closed
+
+
+async def test_questions_are_answered_by_type(service, at_work, mesh):
+    """`mesh.ask` reaches the `@answers` of a running service."""
+
+    @service.answers
+    async def judge_cart(cart: CartIdle) -> OfferDue:
+        """Judge."""
+        return due(cart.cart_id, attempt=3)
+
+    async with at_work(service):
+        assert await mesh.ask("offers", "judge-cart", idle("c1"), OfferDue) == due("c1", attempt=3)
+
+
+async def test_a_tick_of_two_replicas_has_one_effect(service, at_work, mesh, offers, eventually):
+    """Both tick, and what they say at one time is stored once."""
+    ticked: list[datetime] = []
+
+    @service.every(timedelta(milliseconds=500))
+    async def remind(at: datetime):
+        """Remind."""
+        ticked.append(at)
+        yield due("c1")
+
+    async with at_work(service), at_work(service):
+        await eventually(lambda: len(ticked) >= 4)
+
+    assert all(at.tzinfo is UTC and at.microsecond % 500_000 == 0 for at in ticked)
+    assert len(set(ticked)) - 1 <= len(await offers()) <= len(set(ticked))  # the last one may have been cut off

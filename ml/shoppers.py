@@ -2,7 +2,7 @@
 
 Every replica hears every event (a fan-out consumer), so memory is whole for who came while it ran. A visitor
 who is not in memory is read from two places: interactions by visitor from their stream, carts and orders
-(keyed by cart and order there) from the bucket `shoppers`, which the service keeps per visitor.
+(keyed by cart and order there) from the bucket `visitor-books`, which the service keeps per visitor.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Step, ...] = ()
 
 
-SHOPPERS = Bucket("shoppers", Books, ttl=timedelta(days=90), rebuilt=True)
+SHOPPERS = Bucket("visitor-books", Books, ttl=timedelta(days=90), rebuilt=True)
 
 
 class Shoppers:

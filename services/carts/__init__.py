@@ -56,10 +56,7 @@ async def abandon_cart(received: Received[CartIdle], mesh: Mesh, rules: Rules) -
     cart = fold(idle.cart_id, history)
     if cart.status != "open" or not _is_due(cart, history, idle, rules.settings.abandon_after):
         return
-    shoppers = Shoppers(mesh)
-    await shoppers.add_cart(cart.cart_id, cart.visitor_id, cart.customer_id)
-    customer_id = await shoppers.customer_of(cart.visitor_id, cart.customer_id)
-    bought = await shoppers.newest_purchase(cart.visitor_id, customer_id)
+    customer_id, bought = await Shoppers(mesh).leave(cart.cart_id, cart.visitor_id, cart.customer_id)
     if bought and cart.updated_at <= bought.at:
         yield _closed(cart, bought)
     else:
@@ -99,13 +96,11 @@ def _is_due(cart: CartView, history: History, idle: CartIdle, abandon_after: tim
 @service.on(OrderPlaced, reach="mesh")
 async def close_carts_of_buyer(received: Received[OrderPlaced], mesh: Mesh, rules: Rules) -> AsyncIterator[Change]:
     """Close a buyer's other carts here, whichever region or device they bought on."""
-    placed, shoppers = received.event, Shoppers(mesh)
-    here = received.region == mesh.region
-    await shoppers.buy(placed, received.region, received.time)
-    carts = set(await shoppers.carts_of(placed.visitor_id, placed.customer_id))
+    placed, here = received.event, received.region == mesh.region
+    bought = Purchase(order_id=placed.order_id, cart_id=placed.cart_id, region=received.region, at=received.time)
+    carts = set(await Shoppers(mesh).buy(placed.visitor_id, placed.customer_id, bought))
     if placed.cart_id:
         carts = carts - {placed.cart_id} if here else carts | {placed.cart_id}
-    bought = Purchase(order_id=placed.order_id, cart_id=placed.cart_id, region=received.region, at=received.time)
     for cart_id in sorted(carts):
         history = await mesh.history(cart_id, "cart", "offer")
         cart = fold(cart_id, history)
@@ -168,7 +163,16 @@ async def remember_customer(identified: CustomerIdentified, mesh: Mesh) -> None:
         await Shoppers(mesh).identify(identified.visitor_id, identified.customer_id)
 
 
-@service.on(CartUpdated, CartAbandoned, CartConverted, CartClosed, CartRecovered, OfferSent, batch=256)
+@service.on(
+    CartUpdated,
+    CartAbandoned,
+    CartConverted,
+    CartClosed,
+    CartRecovered,
+    OfferSent,
+    batch=256,
+    linger=timedelta(milliseconds=100),
+)
 async def show_carts(events: list[Received], views: Views) -> None:
     """Keep the cart view and the index of each shopper's carts."""
     await views.apply(events)

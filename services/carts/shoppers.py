@@ -9,7 +9,6 @@ import msgspec
 
 from mesh import Bucket, Mesh
 from mesh.errors import Conflict, Unavailable
-from mesh.events.order import OrderPlaced
 
 MOST_CARTS = 50
 TRIES = 20
@@ -42,63 +41,66 @@ class Shoppers:
     def __init__(self, mesh: Mesh) -> None:
         self._state = mesh.state(SHOPPERS)
 
-    async def add_cart(self, cart_id: str, visitor_id: str, customer_id: str | None) -> None:
-        """A cart belongs to its visitor, and to the customer who said so."""
-        for owner in _owners(visitor_id, customer_id):
-            await self._change(owner, lambda known: _with_cart(known, cart_id))
+    async def add_cart(self, cart_id: str, visitor_id: str, customer_id: str | None) -> Shopper:
+        """A cart belongs to its visitor, and to the customer who said so. Returns what is known of the visitor."""
+        if customer_id:
+            await self._change(_customer(customer_id), lambda known: _with_cart(known, cart_id), fresh=True)
+        return await self._change(_visitor(visitor_id), lambda known: _with_cart(known, cart_id), fresh=True)
 
     async def identify(self, visitor_id: str, customer_id: str) -> None:
         """A visitor is a customer."""
         await self._change(_visitor(visitor_id), lambda known: _replace(known, customer_id=customer_id))
         await self._change(_customer(customer_id), lambda known: _with_visitor(known, visitor_id))
 
-    async def buy(self, placed: OrderPlaced, region: str, at: datetime) -> None:
-        """A shopper bought, here or elsewhere."""
-        bought = Purchase(order_id=placed.order_id, cart_id=placed.cart_id, region=region, at=at)
-        for owner in _owners(placed.visitor_id, await self.customer_of(placed.visitor_id, placed.customer_id)):
-            await self._change(owner, lambda known: _with_purchase(known, bought))
+    async def buy(self, visitor_id: str, customer_id: str | None, bought: Purchase) -> list[str]:
+        """A shopper bought, here or elsewhere. Returns their carts, on all of their devices.
 
-    async def customer_of(self, visitor_id: str, customer_id: str | None = None) -> str | None:
-        """The customer that a visitor is: as told, else as they once identified."""
-        return customer_id or (await self._get(_visitor(visitor_id))).customer_id
-
-    async def carts_of(self, visitor_id: str, customer_id: str | None) -> list[str]:
-        """All carts of a shopper, on all of their devices."""
-        visitors = {visitor_id}
-        carts: set[str] = set()
-        if customer := await self.customer_of(visitor_id, customer_id):
-            known = await self._get(_customer(customer))
-            visitors.update(known.visitors)
+        The purchase is written before the carts are read, and `leave` does it the other way round:
+        whichever comes second sees the other, so no cart is left behind a purchase unnoticed.
+        """
+        known = await self._change(_visitor(visitor_id), lambda known: _with_purchase(known, bought))
+        carts = set(known.carts)
+        if customer := customer_id or known.customer_id:
+            known = await self._change(_customer(customer), lambda known: _with_purchase(known, bought))
             carts.update(known.carts)
-        for known in await asyncio.gather(*(self._get(_visitor(one)) for one in sorted(visitors))):
-            carts.update(known.carts)
+            others = [_visitor(one) for one in known.visitors if one != visitor_id]
+            for other in await asyncio.gather(*map(self._get, others)):
+                carts.update(other.carts)
         return sorted(carts)
 
-    async def newest_purchase(self, visitor_id: str, customer_id: str | None) -> Purchase | None:
-        """What a shopper last bought, on any device, in any region."""
-        owners = _owners(visitor_id, await self.customer_of(visitor_id, customer_id))
-        known = await asyncio.gather(*(self._get(owner) for owner in owners))
-        return max((one.bought for one in known if one.bought), key=lambda bought: bought.at, default=None)
+    async def leave(self, cart_id: str, visitor_id: str, customer_id: str | None) -> tuple[str | None, Purchase | None]:
+        """A cart is left: who its customer is, and what the shopper last bought on any device in any region."""
+        known = await self.add_cart(cart_id, visitor_id, customer_id)
+        customer = customer_id or known.customer_id
+        records = [known, await self._get(_customer(customer))] if customer else [known]
+        bought = max((one.bought for one in records if one.bought), key=lambda bought: bought.at, default=None)
+        return customer, bought
+
+    async def customer_of(self, visitor_id: str) -> str | None:
+        """The customer that a visitor once said to be."""
+        return (await self._get(_visitor(visitor_id))).customer_id
+
+    async def carts_of(self, visitor_id: str) -> tuple[str, ...]:
+        """The carts of one device, newest last."""
+        return (await self._get(_visitor(visitor_id))).carts
 
     async def _get(self, owner: str) -> Shopper:
         return await self._state.get(owner) or Shopper()
 
-    async def _change(self, owner: str, change: Callable[[Shopper], Shopper]) -> None:
+    async def _change(self, owner: str, change: Callable[[Shopper], Shopper], *, fresh: bool = False) -> Shopper:
+        """Write what `change` makes of what is known; with `fresh` try first as if nothing were."""
+        known, revision = (None, 0) if fresh else await self._state.entry(owner)
         for _ in range(TRIES):
-            known, revision = await self._state.entry(owner)
             wanted = change(known or Shopper())
             if wanted == known:
-                return
+                return wanted
             try:
                 await self._state.put(owner, wanted, revision=revision)
             except Conflict:
-                continue
-            return
+                known, revision = await self._state.entry(owner)
+            else:
+                return wanted
         raise Unavailable(f"shopper {owner} changes too fast")
-
-
-def _owners(visitor_id: str, customer_id: str | None) -> list[str]:
-    return [_visitor(visitor_id), *([_customer(customer_id)] if customer_id else [])]
 
 
 def _visitor(id_: str) -> str:

@@ -13,8 +13,9 @@ from typing import Literal
 import msgspec
 
 from mesh import Cancel, Event, Mesh, Received, Timer, Unchanged
+from mesh.broker import Stored
 from mesh.errors import Conflict, InvalidEvent, Unavailable
-from mesh.event import declaration, key_of
+from mesh.event import Declaration, declaration, key_of
 from mesh.events.cart import CartConverted, CartIdle, CartUpdated
 from mesh.events.order import OrderPlaced
 from mesh.mesh import received as as_received
@@ -101,49 +102,63 @@ class Store:
 
     async def _keep_all(self, arrivals: list[Arrival], visit: "_Visit") -> dict[int, Kept | Wrong]:
         chains: dict[object, list[Arrival]] = {}
+        alone: list[Arrival] = []
         for arrival in arrivals:
-            chains.setdefault(_chain(arrival), []).append(arrival)
+            told = declaration(type(arrival.event))
+            if told.domain in INTERACTION_DOMAINS:
+                alone.append(arrival)
+            else:
+                chains.setdefault(_chain(arrival, told), []).append(arrival)
         kept: dict[int, Kept | Wrong] = {}
-
-        async def follow(chain: list[Arrival]) -> None:
-            for arrival in chain:
-                try:
-                    kept[arrival.index] = await self._keep(arrival, visit)
-                except Wrong as wrong:
-                    kept[arrival.index] = wrong
-
-        await _all(follow(chain) for chain in chains.values())
+        follow = (self._keep_in_order(chain, kept, visit) for chain in chains.values())
+        await _all((self._keep_side_by_side(alone, kept, visit), *follow))
         return kept
 
+    async def _keep_in_order(self, chain: list[Arrival], kept: dict[int, Kept | Wrong], visit: "_Visit") -> None:
+        for arrival in chain:
+            try:
+                kept[arrival.index] = await self._keep(arrival, visit)
+            except Wrong as wrong:
+                kept[arrival.index] = wrong
+
+    async def _keep_side_by_side(self, alone: list[Arrival], kept: dict[int, Kept | Wrong], visit: "_Visit") -> None:
+        """Interactions are many and independent: all of a request are on their way at once."""
+        fresh = []
+        for arrival in alone:
+            known = await visit.known(arrival)
+            if known is None:
+                fresh.append(arrival)
+            else:
+                kept[arrival.index] = _verdict(arrival, known)
+        changes = [_draft(arrival, visit.id_of(arrival)) for arrival in fresh]
+        for arrival, stored in zip(fresh, await self._commit(changes, "", visit), strict=True):
+            known = await self._stored_before(arrival, stored, visit) if stored.duplicate else None
+            kept[arrival.index] = _verdict(arrival, known) if stored.duplicate else "stored"
+
     async def _keep(self, arrival: Arrival, visit: "_Visit") -> Kept:
-        id_ = f"{visit.scope}-{arrival.id}"
-        late = visit.received - arrival.time > LATE
-        if late and (known := await visit.lookup.stored(arrival.event, id_)):
+        if known := await visit.known(arrival):
             return _same(arrival, known)
+        id_ = visit.id_of(arrival)
         match arrival.event:
             case CartUpdated() as updated:
-                return await self._keep_cart(updated, arrival, id_, visit, late=late)
+                return await self._keep_cart(updated, arrival, id_, visit)
             case OrderPlaced() as placed:
                 return await self._keep_order(placed, arrival, id_, visit)
-            case happened:
-                return await self._keep_alone(happened, arrival, id_, visit)
+        (stored,) = await self._commit([_draft(arrival, id_)], id_, visit)
+        return _same(arrival, await self._stored_before(arrival, stored, visit)) if stored.duplicate else "stored"
 
-    async def _keep_alone(self, happened: Event, arrival: Arrival, id_: str, visit: "_Visit") -> Kept:
-        stored = await self._commit([_draft(arrival, id_)], id_, visit)
-        if not stored.duplicate:
-            return "stored"
-        stream = stream_of(declaration(type(happened)), self._mesh.region)
+    async def _stored_before(self, arrival: Arrival, stored: Stored, visit: "_Visit") -> Received | None:
+        """The event whose place a duplicate was answered with; None when it is none that can be read."""
+        stream = stream_of(declaration(type(arrival.event)), self._mesh.region)
         message = await self._mesh.broker.get(stream, stored.sequence) if stored.sequence else None
         if message is None:
-            return _same(arrival, await self._recall(happened, id_))
+            return await self._recall(arrival.event, visit.id_of(arrival))
         try:
-            return _same(arrival, as_received(message))
+            return as_received(message)
         except InvalidEvent:
-            raise _taken() from None
+            return None
 
-    async def _keep_cart(
-        self, updated: CartUpdated, arrival: Arrival, id_: str, visit: "_Visit", *, late: bool
-    ) -> Kept:
+    async def _keep_cart(self, updated: CartUpdated, arrival: Arrival, id_: str, visit: "_Visit") -> Kept:
         """The update and its idle timer in one commit. An emptied cart cancels the timer.
 
         An update that is older than the newest one changes nothing about the timer.
@@ -155,14 +170,14 @@ class Store:
         )
         changes: list[Change] = [_draft(arrival, id_), idle]
         for _ in range(TRIES):
-            if late or not updated.lines:
+            if visit.is_late(arrival) or not updated.lines:
                 known = await Lookup(self._mesh).all(updated)
                 outdated = any(earlier.time > arrival.time for earlier in known)
                 newest = max((earlier.sequence for earlier in known), default=0)
                 unchanged = Unchanged(CartUpdated, updated.cart_id, newest)
                 changes = [_draft(arrival, id_), unchanged, *([] if outdated else [idle])]
             try:
-                stored = await self._commit(changes, id_, visit)
+                (stored,) = await self._commit(changes, id_, visit)
             except Conflict:
                 await asyncio.sleep(PAUSE)
                 continue
@@ -176,7 +191,7 @@ class Store:
             converted = CartConverted(cart_id=placed.cart_id, order_id=placed.order_id, visitor_id=placed.visitor_id)
             changes += [Draft(event=converted, time=arrival.time), Cancel(CartIdle, placed.cart_id)]
         try:
-            stored = await self._commit(changes, id_, visit)
+            (stored,) = await self._commit(changes, id_, visit)
         except Conflict:
             earlier = await self._mesh.last(OrderPlaced, placed.order_id)
             if earlier is None:
@@ -186,14 +201,14 @@ class Store:
             return _same(arrival, earlier)
         return _same(arrival, await self._recall(placed, id_)) if stored.duplicate else "stored"
 
-    async def _commit(self, changes: list[Change], id_: str, visit: "_Visit"):  # noqa: ANN202  Stored
+    async def _commit(self, changes: list[Change], id_: str, visit: "_Visit") -> list[Stored]:
         made = plan(changes, region=self._mesh.region, cause=visit.cause(id_))
         books = f"COMMERCE_{self._mesh.region}"
         patience = self._settings.store_patience
         if len(made.books) > 1:
             async with self._commits:
-                return (await commit(self._mesh.broker, made, books=books, patience=patience))[0]
-        return (await commit(self._mesh.broker, made, books=books, patience=patience))[0]
+                return await commit(self._mesh.broker, made, books=books, patience=patience)
+        return await commit(self._mesh.broker, made, books=books, patience=patience)
 
     async def _recall(self, happened: Event, id_: str) -> Received | None:
         """The stored event with this id; None when the id belongs to an event of another kind or key."""
@@ -222,15 +237,22 @@ class _Visit:
     received: datetime
     traceparent: str | None
 
+    def id_of(self, arrival: Arrival) -> str:
+        return f"{self.scope}-{arrival.id}"
+
+    def is_late(self, arrival: Arrival) -> bool:
+        return self.received - arrival.time > LATE
+
+    async def known(self, arrival: Arrival) -> Received | None:
+        """What a late event may be a retry of."""
+        return await self.lookup.stored(arrival.event, self.id_of(arrival)) if self.is_late(arrival) else None
+
     def cause(self, id_: str) -> Cause:
         return Cause(id=id_, source="gateway", traceparent=self.traceparent)
 
 
-def _chain(arrival: Arrival) -> object:
+def _chain(arrival: Arrival, told: Declaration) -> object:
     happened = arrival.event
-    told = declaration(type(happened))
-    if told.domain in INTERACTION_DOMAINS:
-        return arrival.index
     if isinstance(happened, OrderPlaced) and happened.cart_id is not None:
         return "cart", happened.cart_id
     return told.domain, key_of(happened)
@@ -241,13 +263,16 @@ def _draft(arrival: Arrival, id_: str) -> Draft:
 
 
 def _same(arrival: Arrival, known: Received | None) -> Kept:
+    verdict = _verdict(arrival, known)
+    if isinstance(verdict, Wrong):
+        raise verdict
+    return verdict
+
+
+def _verdict(arrival: Arrival, known: Received | None) -> Kept | Wrong:
     if known is None or known.event != arrival.event or known.time != arrival.time:
-        raise _taken()
+        return Wrong("$.id", "this id was used before for an event with another body; a new event needs a new id")
     return "duplicate"
-
-
-def _taken() -> Wrong:
-    return Wrong("$.id", "this id was used before for an event with another body; a new event needs a new id")
 
 
 async def _all_of(mesh: Mesh, stream: str, at: str) -> dict[str, Received]:

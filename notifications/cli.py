@@ -1,12 +1,16 @@
 """Commands of notifications: the embedded inbox, and a look at a template."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import cyclopts
+
+COMPANION = ("inbox", "--smtp-port", "0", "--http-port", "0")
+"""The command that `cartmesh up` runs beside the mesh, with `--dir` behind it."""
 
 
 def commands(app: "cyclopts.App") -> None:
@@ -30,7 +34,9 @@ def inbox(*, smtp_port: int = 1025, http_port: int = 8025, dir: Path = Path("inb
         The address it listens on.
 
     """
-    asyncio.run(_inbox(smtp_port, http_port, dir, host))
+    import uvloop  # noqa: PLC0415  only the server gains by it
+
+    uvloop.run(_inbox(smtp_port, http_port, dir, host))
 
 
 def preview(
@@ -69,8 +75,9 @@ async def _inbox(smtp_port: int, http_port: int, folder: Path, host: str) -> Non
     from notifications.inbox import inbox as running  # noqa: PLC0415
 
     with until_asked_to_stop() as stop:
-        async with running(folder, smtp_port=smtp_port, http_port=http_port, host=host):
-            print((folder / "inbox.json").read_text(), flush=True)
+        async with running(folder, smtp_port=smtp_port, http_port=http_port, host=host) as box:
+            ready = {"addresses": {"inbox": box.url}, "environment": box.environment(host)}
+            print(json.dumps(ready), flush=True)
             await stop.wait()
 
 

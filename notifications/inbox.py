@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.policy import default
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -40,6 +40,7 @@ class Inbox:
         self.folder = folder
         self.mails: list[Mail] = []
         self.smtp_port = 0
+        self.url = ""
         self.attempts: list[str] = []
         """Every recipient that was offered, refused or not."""
         self._refuse = refuse if callable(refuse) else (refuse or {}).get
@@ -95,6 +96,10 @@ class Inbox:
         """A mail, parsed."""
         return email.message_from_bytes((self.folder / mail.file).read_bytes(), policy=default)  # type: ignore[return-value]
 
+    def environment(self, host: str = "127.0.0.1") -> dict[str, str]:
+        """The settings with which services send here."""
+        return {"CARTMESH_SMTP_HOST": host, "CARTMESH_SMTP_PORT": str(self.smtp_port)}
+
     def close(self) -> None:
         """Close the record."""
         if self._record is not None:
@@ -112,26 +117,22 @@ async def inbox(
 ) -> AsyncIterator[Inbox]:
     """The inbox at work until the block ends; port 0 is any free one, no `http_port` no page.
 
-    Writes `inbox.json` with its addresses into the folder.
+    Writes `inbox.json` with its addresses into the folder; started there again, port 0 is the same as before.
     """
-    box, loop = Inbox(folder, refuse=refuse), asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: SMTP(box, hostname="inbox.example.test", enable_SMTPUTF8=True, loop=loop, data_size_limit=10_000_000),
-        host,
-        smtp_port,
-        backlog=512,
-    )
+    box = Inbox(folder, refuse=refuse)
+    server = await _listen(box, host, smtp_port or _before(folder))
     box.smtp_port = server.sockets[0].getsockname()[1]
     try:
         if http_port is None:
-            _announce(box, host, None)
+            _announce(box, host)
             yield box
             return
         from mesh.run import serving  # noqa: PLC0415  tests without a page need no HTTP server
         from notifications.inbox_page import app  # noqa: PLC0415
 
         async with serving(app(box), host, http_port) as chosen:
-            _announce(box, host, chosen)
+            box.url = f"http://{host}:{chosen}"
+            _announce(box, host)
             yield box
     finally:
         server.close()
@@ -147,10 +148,30 @@ def record(folder: Path) -> Iterator[Mail]:
                 yield msgspec.json.decode(line, type=Mail)
 
 
-def _announce(box: Inbox, host: str, http_port: int | None) -> None:
-    told: dict[str, Any] = {"smtp_host": host, "smtp_port": box.smtp_port, "record": str(box.folder / RECORD)}
-    if http_port is not None:
-        told["url"] = f"http://{host}:{http_port}"
+async def _listen(box: Inbox, host: str, port: int) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+
+    def session() -> SMTP:
+        return SMTP(box, hostname="inbox.example.test", enable_SMTPUTF8=True, loop=loop, data_size_limit=10_000_000)
+
+    try:
+        return await loop.create_server(session, host, port, backlog=512)
+    except OSError:
+        if port and port == _before(box.folder):
+            return await loop.create_server(session, host, 0, backlog=512)
+        raise
+
+
+def _before(folder: Path) -> int:
+    """The port of an earlier run in this folder: services that send here know no other."""
+    try:
+        return int(json.loads((folder / "inbox.json").read_text())["smtp_port"])
+    except (OSError, ValueError, KeyError):
+        return 0
+
+
+def _announce(box: Inbox, host: str) -> None:
+    told = {"smtp_host": host, "smtp_port": box.smtp_port, "url": box.url, "record": str(box.folder / RECORD)}
     part = box.folder / "inbox.json.part"
     part.write_text(json.dumps(told))
     part.rename(box.folder / "inbox.json")

@@ -4,6 +4,7 @@ from html import escape
 
 from litestar import Litestar, Response, get
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath, FromQuery
 
 from notifications.inbox import Inbox, Mail
 from notifications.pages import HEADERS, page
@@ -51,12 +52,12 @@ def app(box: Inbox) -> Litestar:
         return _page(box, box.mails[-1] if box.mails else None, "html", opened=False)
 
     @get("/mails/{number:int}", media_type="text/html")
-    async def mail(number: int, view: str = "html") -> Response[str]:
+    async def mail(number: FromPath[int], view: FromQuery[str] = "html") -> Response[str]:
         """One mail."""
         return _page(box, _find(box, number), "text" if view == "text" else "html", opened=True)
 
     @get("/mails/{number:int}/body", media_type="text/html")
-    async def body(number: int) -> Response[str]:
+    async def body(number: FromPath[int]) -> Response[str]:
         """The HTML that was sent, without scripts, forms or our origin."""
         return Response(_part(box, _find(box, number), "html"), media_type="text/html", headers=dict(FRAMED))
 

@@ -4,6 +4,7 @@ from html import escape
 from typing import Any
 
 from litestar import Litestar, Request, Response, get, post
+from litestar.params import FromPath
 
 from mesh import Mesh
 from mesh.envelope import derive_id
@@ -13,6 +14,8 @@ from mesh.http import health, shared
 from mesh.publish import Draft
 from notifications.pages import HEADERS, page
 from notifications.tokens import LinkSettings, verify
+
+Token = FromPath[str]
 
 WORDS = {
     "en": {
@@ -55,7 +58,7 @@ def app(mesh: Mesh, settings: LinkSettings) -> Litestar:
     """GET asks, POST does it; nothing else. No cookie, no script."""
 
     @get("/unsubscribe/{token:str}", media_type="text/html")
-    async def ask(token: str, request: Request[Any, Any, Any]) -> Response[str]:
+    async def ask(token: Token, request: Request[Any, Any, Any]) -> Response[str]:
         """Mail programs and scanners fetch links in advance, so that a GET must change nothing."""
         language = _language(request)
         if verify(token, settings.secret) is None:
@@ -64,7 +67,7 @@ def app(mesh: Mesh, settings: LinkSettings) -> Litestar:
         return _card(language, "ask", "why", form)
 
     @post("/unsubscribe/{token:str}", media_type="text/html", status_code=200)
-    async def leave(token: str, request: Request[Any, Any, Any]) -> Response[str]:
+    async def leave(token: Token, request: Request[Any, Any, Any]) -> Response[str]:
         """Answers only once it is stored. The same link may be used again."""
         language, leaving = _language(request), verify(token, settings.secret)
         if leaving is None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -27,8 +28,7 @@ def filters(locale: Locale, time_zone: str | None) -> dict[str, Callable[..., An
 
     def money(amount: dict[str, Any]) -> str:
         """`{"amount": 1299, "currency": "EUR"}` as €12.99."""
-        value = Decimal(amount["amount"]).scaleb(-minor_digits(amount["currency"]))
-        return format_currency(value, amount["currency"], locale=locale)
+        return _money(amount["amount"], amount["currency"], locale)
 
     def day(moment: str) -> str:
         """An RFC 3339 moment as a date where the shopper lives."""
@@ -37,7 +37,7 @@ def filters(locale: Locale, time_zone: str | None) -> dict[str, Callable[..., An
 
     def percent(whole: int) -> str:
         """10 as 10 %."""
-        return format_percent(whole / 100, locale=locale)
+        return _percent(whole, locale)
 
     def plural(count: int, **forms: str) -> str:
         """What fits a number, by the forms of CLDR; # becomes the number."""
@@ -64,6 +64,16 @@ def initial(line: dict[str, Any]) -> str:
 def web(url: str | None) -> str | None:
     """The address if it is of the web; None for anything that could be code (javascript:, data:)."""
     return url if url and url.startswith(("https://", "http://")) else None
+
+
+@lru_cache(maxsize=4096)
+def _money(amount: int, currency: str, locale: Locale) -> str:
+    return format_currency(Decimal(amount).scaleb(-minor_digits(currency)), currency, locale=locale)
+
+
+@lru_cache(maxsize=512)
+def _percent(whole: int, locale: Locale) -> str:
+    return format_percent(whole / 100, locale=locale)
 
 
 def _zone(name: str | None) -> ZoneInfo:

@@ -1,6 +1,7 @@
 """Detour: a TCP proxy on loopback that carries one link to one server and can be cut and healed."""
 
 import asyncio
+from typing import cast
 
 
 class Detour:
@@ -44,9 +45,8 @@ class _End(asyncio.Protocol):
         self._dialing: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  for the type checker: TCP gives nothing else
-        self._transport = transport
-        self._ends.add(transport)
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by class, only by what it can do
+        self._ends.add(self._transport)
         if self._target:
             self._dialing = asyncio.get_running_loop().create_task(self._dial(*self._target))
 

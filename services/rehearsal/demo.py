@@ -111,26 +111,17 @@ async def _tell_the_past(past: list[Row], noon: datetime, client: Client, consol
 
 
 async def _train(stage: Stage, console: Console) -> None:
-    """Train in every region on what its own streams hold, as an operator would."""
+    """Train on what the streams hold, with the command an operator would use."""
     if stage.up is None:
         return
-    for region in stage.regions:
-        training = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "mesh.cli",
-            "train",
-            "--from-mesh",
-            "--region",
-            region,
-            "--servers",
-            str(stage.up.servers_file),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        said, _ = await training.communicate()
-        lines = said.decode(errors="replace").strip().splitlines() or ["said nothing"]
-        console.print(f"{region}: {lines[-1]}", soft_wrap=True)
+    training = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "mesh.cli", "train", "--from-mesh", "--servers", str(stage.up.servers_file)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await training.communicate()
+    for line in said.decode(errors="replace").strip().splitlines()[-4:]:
+        console.print(f"  {line}", soft_wrap=True, markup=False)
 
 
 async def _afternoon(log: list[Row], stage: Stage, client: Client, witness: Witness, timeline: Timeline) -> None:

@@ -1,4 +1,4 @@
-"""Bench: rates, latencies and memory of a mesh on this machine; ratios within one run first, absolute figures beside."""
+"""Bench: rates, latencies and memory of a mesh on this machine; ratios within one run, absolute figures beside."""
 
 from services.rehearsal.bench.measure import run_bench
 

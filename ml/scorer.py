@@ -77,8 +77,8 @@ class Scorer:
 
         probabilities, contributions = model.score(np.array(rows))
         return [
-            Score(propensity=round(p, 6), version=version, reasons=reasons(row, why))
-            for p, row, why in zip(probabilities.tolist(), rows, contributions, strict=True)
+            Score(propensity=round(probability, 6), version=version, reasons=why)
+            for probability, why in zip(probabilities.tolist(), reasons(rows, contributions), strict=True)
         ]
 
     async def read_cart(self, left: CartAbandoned, session: str) -> None:

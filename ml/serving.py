@@ -26,12 +26,16 @@ class Model:
         return np.interp(1 / (1 + np.exp(-log_odds)), *self.knots), contributions
 
 
-def reasons(row: Sequence[float], contributions: Floats, *, most: int = REASONS) -> tuple[Reason, ...]:
-    """The strongest reasons in words, for a row in the order of `features.names()`."""
+def reasons(rows: Sequence[Sequence[float]], contributions: Floats, *, most: int = REASONS) -> list[tuple[Reason, ...]]:
+    """The strongest reasons of each row in words, strongest first; rows in the order of `features.names()`."""
     known = catalogue()
-    strongest = np.argsort(-np.abs(contributions), kind="stable")[:most]
-    return tuple(
-        Reason(words=known[at].words(row[at]), weight=round(float(contributions[at]), 4))
-        for at in strongest.tolist()
-        if abs(contributions[at]) > 1e-6
-    )
+    strongest = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :most]
+    weights = np.take_along_axis(contributions, strongest, axis=1).round(4)
+    return [
+        tuple(
+            Reason(words=known[at].words(row[at]), weight=weight)
+            for at, weight in zip(places, weighing, strict=True)
+            if weight
+        )
+        for row, places, weighing in zip(rows, strongest.tolist(), weights.tolist(), strict=True)
+    ]

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from functools import cache
 
 from ml.features import Feature, catalogue
 from ml.steps import Step, Unfolding
@@ -9,6 +10,17 @@ from ml.steps import Step, Unfolding
 MOST_STEPS = 120
 """Steps kept per shopper, so that a late one can be put in its place; counts go on beyond that."""
 MOST_SESSIONS = 8
+
+
+@cache
+def _places() -> tuple[tuple[int, int], ...]:
+    """Where each feature's instance is: 0 with the visitor's or 1 with the session's, and its place among them."""
+    seen, places = [0, 0], []
+    for kind in catalogue():
+        group = int(kind.scope == "session")
+        places.append((group, seen[group]))
+        seen[group] += 1
+    return tuple(places)
 
 
 class Portrait:
@@ -38,8 +50,8 @@ class Portrait:
     def vector(self, now: float, session: str) -> list[float]:
         """All features at `now` in the order of `features.names()`; `now` before the newest step counts as then."""
         now = max(now, self.last)
-        own, visitor = iter(self._session(session)), iter(self.visitor)
-        return [float(next(own if kind.scope == "session" else visitor).value(now)) for kind in catalogue()]
+        groups = (self.visitor, self._session(session))
+        return [float(groups[group][at].value(now)) for group, at in _places()]
 
     def _session(self, session: str) -> list[Feature]:
         found = self.sessions.get(session)

@@ -6,6 +6,7 @@ sessions: products up to five steps apart count one over their distance, forward
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ REACH = 5
 NEIGHBOURS = 24
 RECENT = 8
 DECAY = 0.8
+_WEIGHTS = DECAY ** np.arange(RECENT)[:, None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,21 +36,26 @@ class Neighbours:
     def recommend(self, seen: Sequence[str], *, without: Collection[str], most: int) -> list[str]:
         """Up to `most` products for who has `seen` these, newest first; never one of `without`; best first."""
         known = [self.numbers[product] for product in seen[:RECENT] if product in self.numbers]
-        scores: dict[int, float] = {}
-        for rank, number in enumerate(known):
-            weight = DECAY**rank
-            for other, strength in zip(self.near[number].tolist(), self.strength[number].tolist(), strict=True):
-                if other < 0:
-                    break
-                scores[other] = scores.get(other, 0.0) + weight * strength
-        best = sorted(scores, key=lambda number: (-scores[number], number))
-        chosen = [product for number in best if (product := self.products[number]) not in without][:most]
-        for number in self.popular.tolist():
-            if len(chosen) >= most:
-                break
-            if (product := self.products[number]) not in without and product not in chosen:
-                chosen.append(product)
+        chosen = self._near(known, without, most) if known else []
+        if len(chosen) < most:
+            shown = {*without, *chosen}
+            rest = (self.products[number] for number in self.popular.tolist())
+            chosen += islice((product for product in rest if product not in shown), most - len(chosen))
         return chosen
+
+    def _near(self, known: list[int], without: Collection[str], most: int) -> list[str]:
+        near = self.near[known].ravel()
+        there = near >= 0
+        candidates, at = np.unique(near[there], return_inverse=True)
+        strength = np.bincount(at, (self.strength[known] * _WEIGHTS[: len(known)]).ravel()[there], len(candidates))
+        best = candidates[np.argsort(-strength, kind="stable")]
+        found: list[str] = []
+        for number in best.tolist():
+            if (product := self.products[number]) not in without:
+                found.append(product)
+                if len(found) == most:
+                    break
+        return found
 
 
 def build(products: Sequence[str], numbers: dict[str, int], sessions: Ints, items: Ints) -> Neighbours:

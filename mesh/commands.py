@@ -36,7 +36,7 @@ def show(*, file: Path = FILE) -> None:
     """Show regions, links, streams, services, and who says what."""
     from rich.console import Console  # noqa: PLC0415  only what shows needs it
 
-    from mesh.tables import tables  # noqa: PLC0415  the same
+    from mesh.overview import tables  # noqa: PLC0415  the same
 
     console = Console()
     for table in tables(Topology.load(file), _services()):

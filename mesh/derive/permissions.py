@@ -1,9 +1,10 @@
 """Permissions: what each service's NATS user, and each link, may publish and hear; nothing else passes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mesh.access import inbox_of
-from mesh.derive.nats import is_of_the_books
+from mesh.derive.nats import consumers, is_of_the_books
 from mesh.event import declaration
 from mesh.service import Service
 from mesh.streams import mesh_stream
@@ -13,15 +14,19 @@ from mesh.topology import Link
 
 @dataclass(frozen=True, kw_only=True)
 class Permissions:
-    """Allow lists. `answers` lets a user reply to requests it received, and to nothing else."""
+    """Allow lists. `answers` lets a user reply to requests it received, and to nothing else.
+
+    `never` is what may not be published although a pattern in `publish` would allow it.
+    """
 
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
+    never: tuple[str, ...] = ()
     answers: bool = False
 
 
-def service_permissions(service: Service, region: str) -> Permissions:
-    """What a service needs in a region, from its declarations."""
+def service_permissions(service: Service, region: str, services: Sequence[Service] = ()) -> Permissions:
+    """What a service needs in a region, from its declarations; `services` are all there are."""
     inbox = f"{inbox_of(service.name)}.>"
     publish = [
         *_sayings(service, region),
@@ -39,7 +44,10 @@ def service_permissions(service: Service, region: str) -> Permissions:
     if service.answered:
         subscribe.append(f"rpc.{region}.{service.name}.>")
     return Permissions(
-        publish=tuple(dict.fromkeys(publish)), subscribe=tuple(subscribe), answers=bool(service.answered)
+        publish=tuple(dict.fromkeys(publish)),
+        subscribe=tuple(subscribe),
+        never=tuple(_others_durables(service, region, services)),
+        answers=bool(service.answered),
     )
 
 
@@ -113,7 +121,7 @@ def _hearings(service: Service, region: str) -> list[str]:
     for binding in service.bindings:
         for stream in binding.filters(region):
             if binding.fanout:
-                allowed += _following(stream)
+                allowed += _private(stream)
             else:
                 durable = f"{stream}.{binding.durable}"
                 allowed += [
@@ -125,14 +133,29 @@ def _hearings(service: Service, region: str) -> list[str]:
     return allowed
 
 
+def _others_durables(service: Service, region: str, services: Sequence[Service]) -> list[str]:
+    """Whoever may make private consumers on a stream, whose names nobody knows, must leave others' durables alone."""
+    followed = {stream for binding in service.bindings if binding.fanout for stream in binding.filters(region)}
+    strangers = [other for other in services if other.name != service.name]
+    return [
+        f"$JS.API.CONSUMER.{what}.{spec.stream}.{spec.durable}"
+        for spec in consumers(strangers, region)
+        if spec.stream in followed
+        for what in ("CREATE", "DELETE", "INFO", "MSG.NEXT")
+    ]
+
+
+def _private(stream: str) -> tuple[str, ...]:
+    """A private consumer that is created, read and removed."""
+    return tuple(f"$JS.API.CONSUMER.{what}.{stream}.*" for what in ("CREATE", "DELETE", "INFO", "MSG.NEXT"))
+
+
 def _following(stream: str) -> tuple[str, ...]:
-    """A private consumer that is created, read and removed; nats-py's ordered ones need the flow control too."""
+    """Private consumers, and nats-py's ordered ones, which are created under other subjects and use flow control."""
     return (
+        *_private(stream),
         f"$JS.API.CONSUMER.CREATE.{stream}",
         f"$JS.API.CONSUMER.CREATE.{stream}.>",
-        f"$JS.API.CONSUMER.DELETE.{stream}.*",
-        f"$JS.API.CONSUMER.INFO.{stream}.*",
-        f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*",
         f"$JS.FC.{stream}.>",
     )
 

@@ -133,7 +133,7 @@ def _accounts(topology: Topology, services: Sequence[Service], region: Region, s
         f"      {{ user: {OPERATOR}, password: {secrets.quoted(region.name, OPERATOR)} }}",
     ]
     for service in services:
-        lines += _user(region, service.name, service_permissions(service, region.name), secrets)
+        lines += _user(region, service.name, service_permissions(service, region.name, services), secrets)
     for link in topology.links:
         if link.listener == region.name:
             lines += _user(region, leaf_user(link), link_permissions(link), secrets, kind="LEAFNODE")
@@ -165,12 +165,16 @@ def _user(region: Region, name: str, may: Permissions, secrets: Secrets, *, kind
         lines.append(f'        allowed_connection_types: ["{kind}"]')
     lines += [
         "        permissions: {",
-        f"          publish: {{ allow: {json.dumps(may.publish)} }}",
+        f"          publish: {{ allow: {json.dumps(may.publish)}{_deny(may)} }}",
         f"          subscribe: {{ allow: {json.dumps(may.subscribe)} }}",
     ]
     if may.answers:
         lines.append('          allow_responses: { max: 1, expires: "1m" }')
     return [*lines, "        } }"]
+
+
+def _deny(may: Permissions) -> str:
+    return f", deny: {json.dumps(may.never)}" if may.never else ""
 
 
 def _text(value: str) -> str:

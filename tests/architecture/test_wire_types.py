@@ -1,0 +1,45 @@
+"""Wire types are frozen: what is stored in a stream for a year must be read by next year's code."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "wire_types.txt"
+
+PRINT = """
+import mesh.events
+from mesh.event import declared
+for told in declared():
+    print(told.type, told.root, told.key, told.kind.__name__)
+"""
+
+
+@pytest.fixture(scope="module")
+def declared():
+    """In a process of its own: other tests declare events for themselves."""
+    return subprocess.run(
+        [sys.executable, "-c", PRINT], capture_output=True, text=True, check=True, timeout=60
+    ).stdout.splitlines()
+
+
+def test_no_wire_type_changes(declared):
+    """Type, subject's root, key and class are as written down; a new event adds its line to `wire_types.txt`."""
+    assert declared == GOLDEN.read_text(encoding="utf-8").splitlines()
+
+
+def test_events_are_named_by_what_happened(declared):
+    """A past participle, or the state it came to, and never a suffix that says it is an event."""
+    names = [line.split()[3] for line in declared]
+
+    assert [name for name in names if name.endswith(("Event", "Message", "Command"))] == []
+    assert [name for name in names if not name.endswith(("ed", "wn", "Sent", "Due", "Idle", "Heartbeat"))] == []
+
+
+def test_schemas_are_json(declared):
+    """The committed schemas name every event that is declared."""
+    committed = json.loads((GOLDEN.parents[2] / "deploy/generated/schemas.json").read_text(encoding="utf-8"))
+
+    assert sorted(committed) == sorted(line.split()[0] for line in declared)

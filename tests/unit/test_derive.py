@@ -1,0 +1,319 @@
+"""What follows from topology and services: JetStream configurations, permissions, servers, documents."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from mesh.derive.asyncapi import asyncapi
+from mesh.derive.catalog import catalog
+from mesh.derive.nats import holdings, streams
+from mesh.derive.permissions import link_permissions, service_permissions
+from mesh.derive.servers import Address, Plan, server_config, users
+from mesh.event import declared
+from mesh.events.cart import CartUpdated
+from mesh.events.customer import ConsentChanged
+from mesh.events.interaction import ProductViewed
+from mesh.events.order import OrderPlaced
+from mesh.render import rendered, stale, write
+from mesh.secrets import Placeholders, Secrets
+from mesh.service import Service
+from mesh.streams import Bucket, Shelf
+from mesh.subjects import matches, overlap
+from mesh.topology import Link, Topology
+
+MESH = Topology.of()
+
+loyalty = Service(
+    "loyalty",
+    publishes=(CartUpdated,),
+    buckets=(Bucket("points", int, 3, timedelta(days=1)),),
+    shelves=(Shelf("cards"),),
+)
+
+
+@loyalty.on(OrderPlaced, reach="mesh")
+async def award_points(placed: OrderPlaced):
+    """One point for every whole euro."""
+    yield placed
+
+
+@loyalty.on(ProductViewed, batch=256)
+async def count_views(views: list[ProductViewed]):
+    """Counts."""
+    yield views
+
+
+@loyalty.on(ConsentChanged, fanout=True)
+async def show_consent(changed: ConsentChanged):
+    """Shows."""
+    yield changed
+
+
+carts = Service("carts", publishes=(ProductViewed,))
+
+
+@carts.on(ConsentChanged)
+async def abandon_cart(changed: ConsentChanged):
+    """Abandons."""
+    yield changed
+
+
+def test_the_books_take_everything_that_is_decided_on():
+    """Commits, timers and expiry are on; events, personal ones, timers and witnesses are in one stream."""
+    books = holdings(MESH, [], "eu").streams["COMMERCE_eu"]
+
+    assert {"allow_atomic", "allow_msg_schedules", "allow_msg_ttl", "allow_direct"} <= {
+        k for k, v in books.items() if v is True
+    }
+    assert {"ev.eu.cart.>", "ev.eu.order.>", "pii.eu.>", "timer.eu.>", "witness.eu.>"} <= set(books["subjects"])
+    assert books["num_replicas"] == 3
+    assert books["max_age"] == 400 * 86400 * 10**9
+    assert books["duplicate_window"] == 600 * 10**9
+
+
+def test_the_copy_takes_events_and_nothing_else():
+    """MESH sources every region's books with the origin's filter, its own without a domain, and cannot schedule."""
+    copy = holdings(MESH, [], "eu").streams["MESH_eu"]
+
+    assert copy["sources"] == [
+        {"name": "COMMERCE_us", "filter_subject": "ev.us.>", "external": {"api": "$JS.us.API", "deliver": ""}},
+        {"name": "COMMERCE_eu", "filter_subject": "ev.eu.>"},
+        {"name": "COMMERCE_ap", "filter_subject": "ev.ap.>", "external": {"api": "$JS.ap.API", "deliver": ""}},
+    ]
+    assert "subjects" not in copy
+    assert "allow_msg_schedules" not in copy
+
+
+def test_no_two_streams_take_the_same():
+    """Each event has one home."""
+    subjects = [subject for stream in streams(MESH, "us") for subject in stream.subjects]
+
+    assert [(a, b) for i, a in enumerate(subjects) for b in subjects[i + 1 :] if overlap(a, b)] == []
+
+
+def test_consumers_follow_from_handlers():
+    """A mesh-wide handler hears MESH, a batch handler its stream with room for batches, a fanout has no durable."""
+    made = holdings(MESH, [loyalty], "us").consumers
+
+    assert sorted(made) == [("INTERACTIONS_us", "loyalty-count-views"), ("MESH_us", "loyalty-award-points")]
+    points = made["MESH_us", "loyalty-award-points"]
+    assert (points["filter_subject"], points["ack_policy"], points["max_deliver"]) == (
+        "ev.*.order.placed.*",
+        "explicit",
+        -1,
+    )
+    assert made["INTERACTIONS_us", "loyalty-count-views"]["max_ack_pending"] == 1024
+
+
+def test_buckets_and_shelves_are_streams():
+    """As ADR-8 and ADR-20 have them."""
+    made = holdings(MESH, [loyalty], "us").streams
+
+    assert made["KV_points"]["max_msgs_per_subject"] == 3
+    assert made["KV_points"]["max_age"] == 86400 * 10**9
+    assert made["KV_points"]["subject_delete_marker_ttl"] > 0
+    assert made["OBJ_cards"]["subjects"] == ["$O.cards.C.>", "$O.cards.M.>"]
+
+
+def allowed(patterns, subject):
+    return any(matches(pattern, subject) for pattern in patterns)
+
+
+@pytest.mark.parametrize(
+    ("subject", "may"),
+    [
+        ("ev.us.cart.updated.c1", True),
+        ("timer.us.cart.updated.c1", True),
+        ("dead.us.loyalty.loyalty-award-points", True),
+        ("$JS.API.CONSUMER.MSG.NEXT.MESH_us.loyalty-award-points", True),
+        ("$JS.ACK.us.hash.MESH_us.loyalty-award-points.1.2.3.4.5", True),
+        ("$KV.points.k", True),
+        ("$O.cards.C.x", True),
+        ("ev.eu.cart.updated.c1", False),
+        ("ev.us.cart.scored.c1", False),
+        ("ev.us.order.placed.o1", False),
+        ("pii.us.customer.consent_changed.v", False),
+        ("dead.us.carts.x", False),
+        ("$JS.API.CONSUMER.MSG.NEXT.COMMERCE_us.carts-abandon-cart", False),
+        ("$JS.API.CONSUMER.DELETE.COMMERCE_us.carts-abandon-cart", False),
+        ("$JS.API.CONSUMER.CREATE.COMMERCE_us.carts-abandon-cart", False),
+        ("$JS.API.CONSUMER.CREATE.COMMERCE_us.private-1", True),
+        ("$JS.API.STREAM.CREATE.X", False),
+        ("$JS.API.STREAM.DELETE.COMMERCE_us", False),
+        ("$JS.API.CONSUMER.CREATE.MESH_us.x", False),
+        ("$KV.carts.k", False),
+        ("rpc.us.scoring.score", False),
+    ],
+)
+def test_a_service_may_do_what_it_declared(subject, may):
+    """Nothing else: not another's events, not another region's, no durable of another, no administration."""
+    granted = service_permissions(loyalty, "us", [loyalty, carts])
+
+    assert (allowed(granted.publish, subject) and not allowed(granted.never, subject)) == may
+
+
+def test_a_service_hears_only_its_own_inbox():
+    """Answers to others pass it by."""
+    heard = service_permissions(loyalty, "us").subscribe
+
+    assert heard == ("_INBOX_loyalty.>", "live.>")
+
+
+@pytest.mark.parametrize("direction", ["publish", "subscribe"])
+def test_no_link_carries_what_stays_at_home(direction):
+    """Neither personal events, timers, witnesses, parked messages nor values; nor the API to fetch them by."""
+    carried = getattr(link_permissions(Link(dialer="eu", listener="us")), direction)
+
+    for region in ("us", "eu"):
+        for subject in (
+            f"pii.{region}.>",
+            f"timer.{region}.>",
+            f"witness.{region}.>",
+            f"dead.{region}.>",
+            "$KV.carts.>",
+            "$O.models.>",
+            f"$JS.{region}.API.STREAM.MSG.GET.COMMERCE_{region}",
+            f"$JS.{region}.API.DIRECT.GET.COMMERCE_{region}",
+            f"$JS.{region}.API.CONSUMER.CREATE.COMMERCE_{region}.x.pii.{region}.>",
+            f"$JS.{region}.API.CONSUMER.CREATE.COMMERCE_{region}.x",
+        ):
+            assert [pattern for pattern in carried if overlap(pattern, subject)] == [], subject
+
+
+def test_a_link_carries_each_sides_own():
+    """Events with the origin's token, requests with the target's: so nothing can be passed on and circle."""
+    carried = link_permissions(Link(dialer="eu", listener="us"))
+
+    assert allowed(carried.publish, "ev.eu.cart.updated.c")
+    assert not allowed(carried.publish, "ev.us.cart.updated.c")
+    assert not allowed(carried.publish, "ev.ap.cart.updated.c")
+    assert allowed(carried.publish, "rpc.us.scoring.score")
+    assert allowed(carried.subscribe, "ev.us.cart.updated.c")
+
+
+def local_plan(tmp_path, topology):
+    names = [name for region in topology.regions for name in region.servers]
+    return Plan(
+        addresses={
+            name: Address(
+                host="127.0.0.1",
+                bind="127.0.0.1",
+                client=20000 + 4 * at,
+                cluster=20001 + 4 * at,
+                leaf=20002 + 4 * at,
+                monitor=20003 + 4 * at,
+                store=str(tmp_path / name),
+            )
+            for at, name in enumerate(names)
+        }
+    )
+
+
+def accepted(path, environment=None):
+    """What the real server says of a configuration."""
+    binary = Path(sys.executable).parent / "nats-server"
+    return subprocess.run(
+        [str(binary), "-t", "-c", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | (environment or {}),
+        timeout=30,
+    )
+
+
+@pytest.mark.parametrize("nodes", [1, 3])
+def test_the_server_takes_every_configuration(tmp_path, nodes):
+    """`nats-server -t` accepts each node's, with one server in a region and with three."""
+    topology = Topology.of(nodes=nodes)
+    secrets = Secrets.kept(tmp_path / "secrets.json", users(topology, [loyalty]))
+    plan = local_plan(tmp_path, topology)
+    for name in plan.addresses:
+        path = tmp_path / f"{name}.conf"
+        path.write_text(server_config(topology, [loyalty], name, plan, secrets))
+
+        ran = accepted(path)
+
+        assert ran.returncode == 0, ran.stderr
+
+
+def test_rendered_configurations_take_their_secrets_from_the_environment(tmp_path):
+    """No password stands in a rendered file; with the variables set the server accepts it, without it does not."""
+    path = tmp_path / "ap-1.conf"
+    path.write_text(rendered(MESH, [loyalty])["servers/ap-1.conf"])
+    names = {word.rstrip(",]") for word in path.read_text().split() if word.startswith("$CARTMESH_")}
+    filled = {
+        name[1:]: f'"nats://leaf_ap:pw@{name[-10:]}:7422"' if "_URL_" in name else '"a password"' for name in names
+    }
+
+    assert accepted(path).returncode != 0
+    ran = accepted(path, filled)
+
+    assert ran.returncode == 0, ran.stderr
+    assert {name for name in filled if name.endswith("_PASSWORD")} == {
+        "CARTMESH_AP_SYS_PASSWORD",
+        "CARTMESH_AP_OPERATOR_PASSWORD",
+        "CARTMESH_AP_LOYALTY_PASSWORD",
+    }
+    assert isinstance(Placeholders(), Secrets)
+
+
+def test_passwords_are_kept_for_their_owner_alone(tmp_path):
+    """The second start has the same ones; new users get new ones; nobody else may read the file."""
+    path = tmp_path / "secrets.json"
+    first = Secrets.kept(path, {"us": ["shop"]})
+
+    second = Secrets.kept(path, {"us": ["shop", "carts"]})
+
+    assert second.password("us", "shop") == first.password("us", "shop")
+    assert second.password("us", "carts") != second.password("us", "shop")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_asyncapi_names_every_event_and_operation():
+    """A channel with a message per event, and references that all lead somewhere."""
+    document = asyncapi(MESH, [loyalty])
+
+    assert document["asyncapi"] == "3.0.0"
+    assert set(document["channels"]) == {told.type for told in declared()}
+    assert document["channels"]["cart.updated.v1"]["address"] == "ev.{region}.cart.updated.{cart_id}"
+    assert document["operations"]["loyalty-says-cart.updated.v1"]["action"] == "send"
+    assert document["operations"]["loyalty-award-points-hears-order.placed.v1"]["summary"] == (
+        "One point for every whole euro."
+    )
+    text = json.dumps(document)
+    for reference in {part.split('"')[0] for part in text.split('"$ref": "#/')[1:]}:
+        found = document
+        for step in reference.split("/"):
+            found = found[step]
+        assert found, reference
+
+
+def test_the_catalogue_shows_who_says_what():
+    """Arrows, dotted across regions, and each event with its fields."""
+    speaker = Service("gateway", publishes=(OrderPlaced,))
+
+    page = catalog([loyalty, speaker])
+
+    assert "s_gateway -.->|order.placed| s_loyalty" in page
+    assert "## `cart.updated.v1`" in page
+    assert "| customer_id | str \\| None |" in page
+
+
+def test_rendering_is_the_same_twice_and_says_what_is_stale(tmp_path):
+    """Written once nothing is stale; a file edited, missing or too many is."""
+    files = rendered(MESH, [loyalty])
+
+    assert write(files, tmp_path) == sorted(files)
+    assert stale(rendered(MESH, [loyalty]), tmp_path) == []
+    (tmp_path / "catalog.md").write_text("edited")
+    (tmp_path / "streams.json").unlink()
+    (tmp_path / "stray.txt").write_text("stray")
+    assert stale(files, tmp_path) == ["catalog.md", "stray.txt", "streams.json"]
+    write(files, tmp_path)
+    assert stale(files, tmp_path) == []

@@ -1,0 +1,234 @@
+"""What `check` refuses and what it only tells, for services and events made here."""
+
+import msgspec
+import pytest
+
+from mesh.check import Committed, check
+from mesh.derive.schemas import broken, contract, schemas
+from mesh.discovery import discover
+from mesh.errors import DeclarationError
+from mesh.event import Event, _by_kind, _by_type, declaration, declared, event
+from mesh.events.cart import CartUpdated
+from mesh.events.interaction import ProductViewed
+from mesh.events.order import OrderPlaced
+from mesh.service import Binding, Service
+from mesh.streams import Bucket
+from mesh.topology import Topology
+
+MESH = Topology.of(nodes=1)
+
+
+def everything_said(*but):
+    """A service that says every event but these."""
+    return Service("speaker", publishes=tuple(told.kind for told in declared() if told.kind not in but))
+
+
+def listener(name="listener", handler="award_points", **options):
+    made = Service(name)
+
+    async def award_points(happened: OrderPlaced):
+        yield happened
+
+    award_points.__name__ = handler
+    made.on(OrderPlaced, **options)(award_points)
+    return made
+
+
+def test_sound_declarations_have_no_errors():
+    """Every event with one writer, handlers with names of their own."""
+    assert check(MESH, [everything_said(), listener()]).errors == []
+
+
+def test_an_event_without_a_writer_is_refused():
+    """The error says how to give it one."""
+    [error] = check(MESH, [everything_said(OrderPlaced)]).errors
+
+    assert error.startswith("order.placed.v1 has no writer: name OrderPlaced in some service's publishes")
+
+
+def test_an_event_with_two_writers_is_refused():
+    """The error names both."""
+    [error] = check(MESH, [everything_said(), Service("other", publishes=(OrderPlaced,))]).errors
+
+    assert error.startswith("order.placed.v1 has 2 writers, speaker and other")
+
+
+def test_an_event_nobody_hears_is_only_told():
+    """It may be for later."""
+    report = check(MESH, [everything_said(), listener()])
+
+    assert "cart.updated.v1 is heard by nobody" in report.warnings
+    assert "order.placed.v1 is heard by nobody" not in report.warnings
+
+
+def test_two_handlers_of_one_name_are_refused():
+    """They would share a durable and steal each other's messages."""
+    twice = listener()
+    twice.bindings.append(twice.bindings[0])
+
+    [error] = check(MESH, [everything_said(), twice]).errors
+
+    assert error.startswith("listener-award-points is bound 2 times to COMMERCE")
+
+
+@pytest.mark.parametrize("name", ["operator", "sys", "leaf_us"])
+def test_the_meshs_own_users_are_taken(name):
+    """A service of that name would be the operator, the system or a link."""
+    [error] = check(MESH, [everything_said(), Service(name)]).errors
+
+    assert "that user belongs to the mesh itself" in error
+
+
+def test_asking_nobody_is_refused():
+    """A request to a service that is not there would never be answered."""
+    [error] = check(MESH, [everything_said(), Service("shop", asks=("oracle",))]).errors
+
+    assert error.startswith("shop asks 'oracle', which is no service")
+
+
+def test_one_bucket_of_two_types_is_refused():
+    """Two services that mean different things by one bucket would read each other's values."""
+    one, other = Service("one", buckets=(Bucket("b", dict),)), Service("other", buckets=(Bucket("b", list),))
+
+    [error] = check(MESH, [everything_said(), one, other]).errors
+
+    assert error.startswith("'b' is declared twice, as a bucket of builtins.dict")
+
+
+@pytest.mark.parametrize("kind", [ProductViewed, next(told.kind for told in declared() if told.personal)])
+def test_what_stays_at_home_is_not_heard_in_the_mesh(kind):
+    """Personal events and interactions are in no other region: a handler would wait for ever."""
+    deaf = listener()
+    deaf.bindings[:] = [Binding(service="deaf", handler=deaf.bindings[0].handler, kinds=(kind,), reach="mesh")]
+
+    [error] = check(MESH, [everything_said(), deaf]).errors
+
+    assert 'reach="mesh" would hear nothing' in error
+
+
+def test_a_renamed_handler_is_a_migration():
+    """The durable that was there is named, in every region."""
+    before = Committed(consumers={"us": {"COMMERCE_us": {"listener-give-points": {}, "listener-award-points": {}}}})
+
+    told = [w for w in check(MESH, [everything_said(), listener()], before).warnings if "migration" in w]
+
+    assert len(told) == 1
+    assert told[0].startswith("listener-give-points on COMMERCE_us is no longer declared")
+
+
+def test_a_handler_named_by_its_cause_is_told():
+    """`handle_x` says nothing of the effect."""
+    told = check(MESH, [everything_said(), listener(handler="handle_order")]).warnings
+
+    assert any("names its cause" in warning for warning in told)
+
+
+def test_the_same_contract_is_not_broken():
+    """What was committed is what is declared."""
+    assert broken(schemas(), schemas()) == {}
+
+
+def test_an_event_that_went_is_told():
+    """Stored ones could no longer be read."""
+    before = Committed(schemas={"cart.burnt.v1": {"key": "k", "personal": False, "schema": {}}})
+
+    report = check(MESH, [everything_said()], before)
+
+    assert "cart.burnt.v1 is no longer declared: stored ones can no longer be read" in report.warnings
+
+
+class Part(msgspec.Struct):
+    size: int
+
+
+class PartWithMore(msgspec.Struct):
+    size: int
+    colour: str | None = None
+
+
+class PartWithout(msgspec.Struct):
+    colour: str | None = None
+
+
+def contract_of(fields, *, key="thing_id", personal=False):
+    """The contract of an event with these fields, declared and forgotten again."""
+    kind = msgspec.defstruct("Thing", fields, bases=(Event,), module="mesh.events.thing", frozen=True, kw_only=True)
+    kind.__doc__ = "A thing."
+    try:
+        event(key=key, personal=personal)(kind)
+        return contract(declaration(kind))
+    finally:
+        _by_type.pop("thing.thing.v1", None)
+        _by_kind.pop(kind, None)
+
+
+BEFORE = [("thing_id", str), ("size", int), ("note", str | None, None), ("parts", tuple[Part, ...], ())]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (BEFORE, None),
+        ([*BEFORE, ("colour", str, "red")], None),
+        ([*BEFORE, ("colour", str)], "field colour was added without a default"),
+        (BEFORE[:1] + BEFORE[2:], "field size was removed"),
+        ([BEFORE[0], ("size", str), *BEFORE[2:]], 'field size changed its type from {"type":"integer"}'),
+        ([*BEFORE[:2], ("note", str), BEFORE[3]], "field note"),
+        ([*BEFORE[:3], ("parts", tuple[PartWithMore, ...], ())], None),
+        ([*BEFORE[:3], ("parts", tuple[PartWithout, ...], ())], "field parts[].size was removed"),
+    ],
+)
+def test_only_optional_fields_may_join(fields, said):
+    """Anything else needs a new version; what is nested is looked into."""
+    found = broken({"thing.thing.v1": contract_of(BEFORE)}, {"thing.thing.v1": contract_of(fields)})
+
+    reasons = found.get("thing.thing.v1", [])
+    assert bool(reasons) == bool(said)
+    assert said is None or said in "; ".join(reasons)
+
+
+def test_key_and_reach_are_part_of_the_contract():
+    """Another key is another subject; personal data that was stored to travel cannot be called back."""
+    now = contract_of(BEFORE, key="note", personal=True)
+
+    [reasons] = broken({"t.v1": contract_of(BEFORE)}, {"t.v1": now}).values()
+
+    assert reasons == ["key was 'thing_id' and is 'note'", "personal was False and is True"]
+
+
+def test_a_broken_contract_says_which_version_comes_next():
+    """The error of `check` ends in what to do."""
+    before = schemas()
+    before[declaration(CartUpdated).type]["schema"]["$defs"]["CartUpdated"]["properties"]["weight"] = {
+        "type": "integer"
+    }
+
+    [error] = check(MESH, [everything_said()], Committed(schemas=before)).errors
+
+    assert error == ("cart.updated.v1: field weight was removed. Stored events stay as they are: declare version=2")
+
+
+def package(folder, name, **modules):
+    (folder / name).mkdir()
+    for module, text in {"__init__": "", **modules}.items():
+        (folder / name / f"{module}.py").write_text(text)
+
+
+def test_services_are_found_by_their_line(tmp_path, monkeypatch):
+    """Modules with a line `name = Service(` are imported and no others; sub-packages too."""
+    line = "from mesh.service import Service\n{name} = Service('{name}')\n"
+    package(tmp_path, "finding", bakery=line.format(name="bakery"), heavy="raise RuntimeError('imported')\n")
+    package(tmp_path / "finding", "inner", anvil=line.format(name="anvil"), again="from finding.bakery import bakery\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    assert [service.name for service in discover(["finding"])] == ["anvil", "bakery"]
+
+
+def test_two_services_of_one_name_are_refused(tmp_path, monkeypatch):
+    """The error names both modules."""
+    line = "from mesh.service import Service\nservice = Service('bakery')\n"
+    package(tmp_path, "doubled", one=line, other=line)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    with pytest.raises(DeclarationError, match=r"two services are called 'bakery': doubled\.one and doubled\.other"):
+        discover(["doubled"])

@@ -12,7 +12,7 @@ from mesh.events.customer import CustomerIdentified
 from mesh.events.offer import OfferSent
 from mesh.events.order import OrderPlaced
 from mesh.publish import Change, Draft
-from services.carts.fold import CartView, fold
+from services.carts.fold import CartView, fold, happened_at
 from services.carts.shoppers import SHOPPERS, Purchase, Shoppers
 from services.carts.view import CARTS, Views
 
@@ -97,21 +97,22 @@ def _is_due(cart: CartView, history: History, idle: CartIdle, abandon_after: tim
 async def close_carts_of_buyer(received: Received[OrderPlaced], mesh: Mesh, rules: Rules) -> AsyncIterator[Change]:
     """Close a buyer's other carts here, whichever region or device they bought on."""
     placed, here = received.event, received.region == mesh.region
-    bought = Purchase(order_id=placed.order_id, cart_id=placed.cart_id, region=received.region, at=received.time)
+    at = happened_at(received)
+    bought = Purchase(order_id=placed.order_id, cart_id=placed.cart_id, region=received.region, at=at)
     carts = set(await Shoppers(mesh).buy(placed.visitor_id, placed.customer_id, bought))
     if placed.cart_id:
         carts = carts - {placed.cart_id} if here else carts | {placed.cart_id}
     for cart_id in sorted(carts):
         history = await mesh.history(cart_id, "cart", "offer")
         cart = fold(cart_id, history)
-        if cart.status not in ("open", "abandoned") or cart.updated_at > received.time:
+        if cart.status not in ("open", "abandoned") or cart.updated_at > at:
             continue
         yield _closed(cart, bought)
         yield Cancel(CartIdle, cart_id)
         for unchanged in history.unchanged(CartUpdated, CartConverted, CartClosed):
             yield unchanged
         if cart_id == placed.cart_id:
-            for change in _recovered(history, placed, rules.settings.attribution, at=received.time):
+            for change in _recovered(history, placed, rules.settings.attribution, at=at):
                 yield change
 
 

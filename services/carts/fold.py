@@ -89,8 +89,14 @@ def step(cart: CartView, received: Received) -> CartView:  # noqa: PLR0911  one 
             return cart
 
 
+def happened_at(received: Received) -> datetime:
+    """When an event happened, but never later than when it was stored: a shopper's clock may be fast."""
+    return min(received.time, received.stored)
+
+
 def _updated(cart: CartView, updated: CartUpdated, received: Received) -> CartView:
-    if cart.updated_at and (received.time, received.sequence) <= (cart.updated_at, cart.update_sequence):
+    at = happened_at(received)
+    if cart.updated_at and (at, received.sequence) <= (cart.updated_at, cart.update_sequence):
         return cart
     return msgspec.structs.replace(
         cart,
@@ -99,13 +105,14 @@ def _updated(cart: CartView, updated: CartUpdated, received: Received) -> CartVi
         session_id=updated.session_id,
         lines=updated.lines,
         update_id=received.id,
-        updated_at=received.time,
+        updated_at=at,
         update_sequence=received.sequence,
     )
 
 
 def _ended(cart: CartView, how: Literal["converted", "closed"], order_id: str, received: Received) -> CartView:
-    latest = max(cart.ended_at or received.time, received.time)
+    at = happened_at(received)
+    latest = max(cart.ended_at or at, at)
     if received.sequence <= cart.end_sequence:
         return msgspec.structs.replace(cart, ended_at=latest)
     return msgspec.structs.replace(cart, ended=how, order_id=order_id, ended_at=latest, end_sequence=received.sequence)

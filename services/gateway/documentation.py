@@ -70,7 +70,10 @@ def openapi() -> dict[str, Any]:
         },
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"write_key": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "write_key": {"type": "http", "scheme": "bearer"},
+                "key": {"type": "apiKey", "in": "query", "name": "key"},
+            },
         },
     }
 
@@ -86,6 +89,7 @@ def _post_events(variants: list[dict[str, str]]) -> dict[str, Any]:
     events = {"type": "array", "maxItems": MOST_EVENTS, "items": {"oneOf": variants}}
     return {
         "summary": "Store events",
+        "tags": ["Storefront"],
         "description": "Answers 202 only once JetStream has acknowledged every accepted event. "
         "Each bad event is rejected by itself. Sending the same events again, with the same ids, is always safe.",
         "security": [{"write_key": []}],
@@ -137,13 +141,13 @@ _EXAMPLE = {
 def _get_offers() -> dict[str, Any]:
     return {
         "summary": "Live offers of a visitor",
+        "tags": ["Storefront"],
         "description": "Server-sent events: `offer` with a card to show, `withdrawn` once the visitor bought. "
         "The id of an event is its place in the log; a browser that reconnects with Last-Event-ID is told "
         "only what is newer. EventSource has no headers, so the write key is also taken as `key`.",
-        "security": [{"write_key": []}, {}],
+        "security": [{"write_key": []}, {"key": []}],
         "parameters": [
             {"name": "visitor_id", "in": "path", "required": True, "schema": {"type": "string"}},
-            {"name": "key", "in": "query", "schema": {"type": "string"}},
             {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"}},
         ],
         "responses": {
@@ -157,6 +161,7 @@ def _get_offers() -> dict[str, Any]:
 def _plain(words: str) -> dict[str, Any]:
     return {
         "summary": words,
+        "tags": ["Operation"],
         "responses": {"200": {"description": words, "content": {"text/plain": {"schema": {"type": "string"}}}}},
     }
 

@@ -11,6 +11,7 @@ from mesh.events.offer import OfferSent
 from services.carts.fold import CartView, fold, step
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+STORED = NOW + timedelta(hours=1)
 PRICE = Money(amount=1299, currency="EUR")
 LINES = (CartLine(product_id="sku-1", quantity=2, price=PRICE),)
 
@@ -37,7 +38,7 @@ def heard(*told):
             event=event,
             id=f"id-{place}",
             time=NOW + timedelta(minutes=minute),
-            stored=NOW,
+            stored=STORED,
             region="us",
             sequence=place,
             subject="",
@@ -125,6 +126,13 @@ def test_a_touched_cart_is_no_longer_abandoned():
         [(updated(), 0), (abandoned(0), 3), (updated(lines=()), 4)],
         [],
     )] == ["abandoned", "open", "emptied", "unknown"]  # fmt: skip
+
+
+def test_a_fast_clock_does_not_put_an_update_behind_a_purchase():
+    """What a phone says happened in an hour happened at the latest when it was stored."""
+    (update, _) = heard((updated(), 600), (CONVERTED, 0))
+
+    assert fold("c1", [update]).updated_at == STORED
 
 
 def test_a_total_is_the_sum_of_its_lines():

@@ -1,81 +1,73 @@
-"""Tables: what operators look at in a terminal."""
+"""Overview: the mesh as it is declared, for the eye of an operator."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from rich.console import Console
 from rich.table import Table
 
-from mesh.broker import Message
-from mesh.dead import Letter
-from mesh.status import RegionStatus
-
-STALE_S = 5.0
-
-
-def show_status(regions: Sequence[RegionStatus], console: Console | None = None) -> None:
-    """Regions, then what deserves a look: streams and consumers with lag."""
-    out = console or Console()
-    table = Table("region", "nodes", "streams", "messages", "max lag", "stale towards", "dead", title="regions")
-    for one in regions:
-        stale = ", ".join(
-            f"{name} {'never heard' if age is None else f'{age.total_seconds():.1f} s'}"
-            for name, age in one.staleness.items()
-            if age is None or age.total_seconds() > STALE_S
-        )
-        lag = max((consumer.lag for consumer in one.consumers), default=0)
-        table.add_row(
-            one.region,
-            f"{one.nodes_up}/{one.nodes}",
-            str(len(one.streams)),
-            f"{sum(stream.messages for stream in one.streams):,}",
-            f"{lag:,}",
-            one.error or stale or "-",
-            str(one.dead),
-        )
-    out.print(table)
-    for one in regions:
-        out.print(_streams(one))
-        out.print(_consumers(one))
+from mesh.derive.catalog import hearings, writers
+from mesh.derive.nats import streams, travels
+from mesh.event import declared
+from mesh.service import Service
+from mesh.topology import Topology
 
 
-def show_letters(region: str, letters: Sequence[tuple[int, Letter]], console: Console | None = None) -> None:
-    """A region's dead letters."""
-    table = Table("no.", "parked by", "subject", "attempts", "reason", title=f"dead letters in {region}")
-    for number, letter in letters:
-        table.add_row(str(number), letter.durable, letter.subject, str(letter.attempts), letter.reason[:200])
-    (console or Console()).print(table if letters else f"{region}: no dead letters")
+def tables(topology: Topology, services: Sequence[Service]) -> Iterator[Table]:
+    """Regions, links, streams, services, events."""
+    yield _table(
+        "Regions",
+        ("region", "servers", "copies", "time zone", "home to"),
+        *(
+            (r.name, ", ".join(r.servers), str(topology.replicas_in(r.name)), r.time_zone, " ".join(r.residency))
+            for r in topology.regions
+        ),
+    )
+    yield _table("Links", ("dials", "is dialled"), *((link.dialer, link.listener) for link in topology.links))
+    yield _table(
+        "Streams",
+        ("stream", "takes", "copies from", "kept"),
+        *(
+            (
+                stream.name,
+                "\n".join(stream.subjects),
+                "\n".join(f"{name} ({only})" for name, _, only in stream.sources),
+                f"{stream.keep.days} days" if stream.keep else "until driven again",
+            )
+            for region in topology.names
+            for stream in streams(topology, region)
+        ),
+    )
+    yield _table(
+        "Services",
+        ("service", "what it does", "handlers", "state"),
+        *(
+            (
+                service.name + (" (HTTP)" if service.app else ""),
+                service.summary,
+                "\n".join(handler.name for handler in (*service.bindings, *service.ticks, *service.answered)),
+                "\n".join(one.name for one in (*service.buckets, *service.shelves)),
+            )
+            for service in services
+        ),
+    )
+    yield _table(
+        "Events",
+        ("event", "said by", "heard by", "reaches other regions"),
+        *(
+            (
+                told.type,
+                ", ".join(writers(told, services)),
+                ", ".join(f"{name}*" if far else name for name, far in hearings(told, services).items()),
+                "yes" if travels(told) else "no",
+            )
+            for told in declared()
+        ),
+    )
 
 
-def show_letter(number: int, parked: tuple[Letter, Message], console: Console | None = None) -> None:
-    """One dead letter whole."""
-    letter, message = parked
-    out = console or Console()
-    out.print(f"[b]{number}[/b] parked by {letter.durable} after {letter.attempts} attempts, stored {letter.stored}")
-    out.print(f"subject  {letter.subject} (sequence {letter.sequence})", markup=False)
-    out.print(f"reason   {letter.reason}", markup=False)
-    out.print(message.body.decode("utf-8", "replace"), markup=False)
-    if letter.trace:
-        out.print(letter.trace, markup=False)
-
-
-def _streams(one: RegionStatus) -> Table:
-    table = Table("stream", "messages", "MB", "leader", "copies", "silent sources", title=f"{one.region}: streams")
-    for stream in one.streams:
-        table.add_row(
-            stream.name,
-            f"{stream.messages:,}",
-            f"{stream.bytes / 1e6:,.1f}",
-            stream.leader,
-            f"{stream.current}/{stream.replicas}",
-            ", ".join(stream.silent_sources) or "-",
-        )
-    return table
-
-
-def _consumers(one: RegionStatus) -> Table:
-    table = Table("consumer", "stream", "lag", "unanswered", "redelivered", title=f"{one.region}: consumers")
-    for consumer in one.consumers:
-        table.add_row(
-            consumer.name, consumer.stream, f"{consumer.lag:,}", f"{consumer.unanswered:,}", str(consumer.redelivered)
-        )
+def _table(title: str, heads: Sequence[str], *rows: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
     return table

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,11 +28,16 @@ server_name: contract
 listen: "127.0.0.1:-1"
 ports_file_dir: "{folder}"
 jetstream {{ domain: us, store_dir: "{folder}/store" }}
-accounts {{ SHOP {{ jetstream: enabled, users: [
-  {{ user: everything, password: secret }}
-  {{ user: carts, password: secret, permissions: {{
-     publish: {{ allow: ["ev.us.cart.>"] }}, subscribe: {{ allow: ["_INBOX_carts.>"] }} }} }}
-] }} }}
+accounts {{
+{accounts}
+}}
+"""
+ACCOUNT = """
+  TEST_{at} {{ jetstream: enabled, users: [
+    {{ user: everything_{at}, password: secret }}
+    {{ user: carts_{at}, password: secret, permissions: {{
+       publish: {{ allow: ["ev.us.cart.>"] }}, subscribe: {{ allow: ["_INBOX_carts.>"] }} }} }}
+  ] }}
 """
 for _event_module in pkgutil.iter_modules(mesh.events.__path__, "mesh.events."):
     importlib.import_module(_event_module.name)  # the streams' subjects follow from what is declared
@@ -80,24 +86,23 @@ class InMemory:
 
 
 class OnServer:
-    def __init__(self, url: str) -> None:
-        self.url = url
+    """An account of its own on the shared server: a stream that is deleted still answers for a moment."""
+
+    def __init__(self, url: str, account: int) -> None:
+        self.url, self.account = url, account
         self.opened: list[JetStreamBroker] = []
 
     async def prepare(self) -> "OnServer":
-        self.broker = await self.connect()
-        listed = json.loads((await self.broker.connection.request("$JS.API.STREAM.NAMES", b"")).data)
-        for name in listed["streams"] or ():
-            await self._ask(f"STREAM.DELETE.{name}", {})
+        self.admin, self.broker = await self.connect(), await self.connect()
         for stream in streams(Topology.of(["us"], nodes=1), "us"):
             await self._create(stream_config(stream))
         return self
 
     async def connect(self) -> JetStreamBroker:
-        return await self._connect("everything", "_INBOX")
+        return await self._connect(f"everything_{self.account}", "_INBOX")
 
     async def connect_carts(self) -> JetStreamBroker:
-        return await self._connect("carts", "_INBOX_carts")
+        return await self._connect(f"carts_{self.account}", "_INBOX_carts")
 
     async def durable(self, **options: Any) -> ConsumerSpec:
         spec = ConsumerSpec(**options)
@@ -116,6 +121,9 @@ class OnServer:
         return shelf
 
     async def close(self) -> None:
+        listed = json.loads((await self.admin.connection.request("$JS.API.STREAM.NAMES", b"")).data)
+        for name in listed["streams"] or ():
+            await self._ask(f"STREAM.DELETE.{name}", {})
         for broker in self.opened:
             await broker.drain()
 
@@ -128,22 +136,18 @@ class OnServer:
         await self._ask(f"STREAM.CREATE.{config['name']}", config)
 
     async def _ask(self, api: str, body: dict[str, Any]) -> None:
-        while True:
-            reply = await self.broker.connection.request(f"$JS.API.{api}", json.dumps(body).encode())
-            failure = json.loads(reply.data).get("error")
-            if failure is None:
-                return
-            # A folder that the server is still deleting cannot be created anew for a moment.
-            assert failure.get("err_code") == 10049, f"{api}: {failure}"
-            await asyncio.sleep(0.02)
+        reply = await self.admin.connection.request(f"$JS.API.{api}", json.dumps(body).encode())
+        failure = json.loads(reply.data).get("error")
+        assert failure is None, f"{api}: {failure}"
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of one nats-server with JetStream, shared by all tests of the contract."""
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of one nats-server with JetStream and an account for each test."""
     folder = tmp_path_factory.mktemp("server")
     config = folder / "server.conf"
-    config.write_text(SERVER.format(folder=folder))
+    accounts = "".join(ACCOUNT.format(at=at) for at in range(request.session.testscollected))
+    config.write_text(SERVER.format(folder=folder, accounts=accounts))
     binary = Path(sys.executable).with_name("nats-server")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([binary, "-c", config], stdout=log, stderr=log)
@@ -166,6 +170,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.wait(10)
 
 
+@pytest.fixture(scope="session")
+def accounts() -> Iterator[int]:
+    """Numbers of accounts that no test has used."""
+    return count()
+
+
 @pytest.fixture(params=["memory", "jetstream"])
 async def ground(request: pytest.FixtureRequest) -> AsyncIterator[Ground]:
     """An empty region `us`, in memory or on a server."""
@@ -174,7 +184,7 @@ async def ground(request: pytest.FixtureRequest) -> AsyncIterator[Ground]:
         yield here
         await here.broker.drain()
         return
-    on_server = OnServer(request.getfixturevalue("server"))
+    on_server = OnServer(request.getfixturevalue("server"), next(request.getfixturevalue("accounts")))
     try:
         async with asyncio.timeout(20):
             await on_server.prepare()

@@ -16,6 +16,7 @@ from mesh.errors import Denied, MeshError, Unavailable
 from mesh.telemetry import log
 
 REPLY_TIMEOUT = 5.0
+_SWEEP = 0.25
 _DENIED = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"', re.IGNORECASE)
 
 
@@ -176,16 +177,20 @@ class Connection:
         """Fail what was not answered in time: one sweep for all, instead of a timer each."""
         clock = asyncio.get_running_loop().time
         while True:
-            await asyncio.sleep(0.25)
+            slept = clock()
+            await asyncio.sleep(_SWEEP)
             now, later = clock(), []
+            # While the loop was blocked (a heavy import, a starved machine) answers came and could not be read.
+            blocked = max(0.0, now - slept - 2 * _SWEEP)
             while self._deadlines:
                 deadline, token = self._deadlines.popleft()
-                if token not in self._pending:
+                pending = self._pending.get(token)
+                if pending is None:
                     continue
-                if deadline > now:
-                    later.append((deadline, token))
+                if deadline + blocked > now:
+                    later.append((deadline + blocked, token))
                     continue
-                pending = self._pending.pop(token)
+                del self._pending[token]
                 self._fail(pending, Unavailable(f"{self.login.region}: no answer in time to {pending.subject}"))
             self._deadlines.extend(later)
 

@@ -41,13 +41,14 @@ def service_permissions(service: Service, region: str, services: Sequence[Servic
         *(part for shelf in service.shelves for part in _shelf(shelf.name)),
     ]
     subscribe = [inbox, "live.>"]
-    if service.answered:
+    answers = bool(service.answered or service.bindings)  # a service with handlers is asked to redo dead letters
+    if answers:
         subscribe.append(f"rpc.{region}.{service.name}.>")
     return Permissions(
         publish=tuple(dict.fromkeys(publish)),
         subscribe=tuple(subscribe),
         never=tuple(_others_durables(service, region, services)),
-        answers=bool(service.answered),
+        answers=answers,
     )
 
 

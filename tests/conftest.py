@@ -5,10 +5,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mesh.broker import Broker
 from mesh.memory import MemoryMesh
 from mesh.mesh import Mesh
+
+# A busy machine is no counterexample, and a run says the same twice.
+settings.register_profile("cartmesh", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("cartmesh")
 
 
 @pytest.fixture

@@ -129,7 +129,7 @@ class Scorer:
                 await self.recommender.refresh()
             except Exception as error:  # noqa: BLE001  whatever it is, the old index goes on serving
                 log.exception("recommendations not refreshed", error=repr(error))
-            await asyncio.sleep(period)
+            await asyncio.sleep(period if self.recommender.index else min(period, 0.5))
 
     async def _remember(self) -> None:
         try:

@@ -96,7 +96,7 @@ async def score_visitors(happenings: list[Received[Interaction]], scorer: Scorer
     rows = [shopper.vector(newest[visitor][1].at, newest[visitor][1].session) for visitor, shopper in shoppers.items()]
     for (visitor, shopper), score in zip(shoppers.items(), scorer.score(rows), strict=True):
         cause = newest[visitor][0]
-        seen = shopper.products
+        seen = shopper.recent()
         scored = UserScored(
             visitor_id=visitor,
             propensity=score.propensity,
@@ -132,7 +132,7 @@ async def score_carts(left: list[Received[CartAbandoned]], scorer: Scorer) -> As
             model_version=score.version,
             reasons=score.reasons,
             recommended=scorer.recommender.lines(
-                [*reversed(inside), *shopper.products], without=shopper.owned.union(inside), most=RECOMMENDED
+                [*reversed(inside), *shopper.recent()], without=shopper.owned.union(inside), most=RECOMMENDED
             ),
         )
         yield _draft(scored, abandonment)

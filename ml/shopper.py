@@ -10,6 +10,7 @@ from ml.steps import Step, Unfolding
 MOST_STEPS = 120
 """Steps kept per shopper, so that a late one can be put in its place; counts go on beyond that."""
 MOST_SESSIONS = 8
+RECENT = 8
 
 
 @cache
@@ -101,11 +102,14 @@ class Shopper:
                 self._portrait.update(step)
         return self._portrait.vector(now, session)
 
-    @property
-    def products(self) -> list[str]:
-        """Products viewed or carted, newest first, each once."""
-        seen = dict.fromkeys(product for step in reversed(self.steps) for product in _about(step))
-        return list(seen)
+    def recent(self, most: int = RECENT) -> list[str]:
+        """Up to `most` products viewed or carted, newest first, each once."""
+        seen: dict[str, None] = {}
+        for step in reversed(self.steps):
+            seen.update(dict.fromkeys(_about(step)))
+            if len(seen) >= most:
+                break
+        return list(seen)[:most]
 
     @property
     def owned(self) -> set[str]:

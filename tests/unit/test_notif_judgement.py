@@ -1,0 +1,202 @@
+"""Judgement: every check decides as it says, and sent means that all passed."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.errors import DeclarationError
+from mesh.event import Money
+from mesh.events.contact import Contact
+from notifications.facts import Facts
+from notifications.journeys import Journey, load
+from notifications.judgement import discount, in_holdout, judge
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+JOURNEY = Journey(name="test", template="abandoned-cart")
+
+
+def facts(**changes):
+    told = {
+        "cart": "left",
+        "cart_detail": "unchanged",
+        "due": NOW - timedelta(seconds=1),
+        "total": Money(amount=9000, currency="EUR"),
+        "person": "ada",
+        "email_known": True,
+        "consent": {"email": True},
+        "time_zone": "Europe/Berlin",
+    }
+    return Facts(**{**told, **changes})
+
+
+def journey(**changes):
+    return Journey(**{"name": "test", "template": "abandoned-cart", **changes})
+
+
+def test_an_ordinary_left_cart_is_sent_on_all_open_channels():
+    """Nothing stands against it."""
+    verdict = judge(facts(), JOURNEY, NOW)
+
+    assert (verdict.outcome, verdict.reason, verdict.held_until) == ("sent", "", None)
+    assert verdict.channels == ("email", "onsite")
+    assert verdict.discount_percent == 10
+
+
+@pytest.mark.parametrize(
+    ("told", "rules", "reason"),
+    [
+        ({"cart": "bought"}, {}, "bought"),
+        ({"cart": "moved on"}, {}, "cart moved on"),
+        ({"due": NOW - timedelta(days=3)}, {}, "too late"),
+        ({"total": Money(amount=0, currency="EUR")}, {}, "nothing of value in the cart"),
+        ({}, {"minimum_value": ("100 EUR",)}, "cart below the minimum value"),
+        ({"email_known": False}, {}, "no e-mail address"),
+        ({"consent": {}}, {}, "no consent"),
+        ({"consent": {"email": False}}, {"assume_consent": True}, "no consent"),
+        ({"unsubscribed": frozenset({"email"})}, {}, "unsubscribed"),
+        ({}, {"holdout": 1.0}, "holdout"),
+        ({"contacts": (Contact(offer_id="o", at=NOW - timedelta(days=1)),)}, {"cap": 1}, "frequency cap"),
+        (
+            {"regions": ("eu",), "staleness": {"eu": None}, "due": NOW - timedelta(minutes=11)},
+            {},
+            "region not heard",
+        ),
+    ],
+)
+def test_each_check_can_drop_an_offer_with_its_reason(told, rules, reason):
+    """One thing wrong is enough, and the reason is the one that was wrong."""
+    verdict = judge(facts(**told), journey(**rules), NOW)
+
+    assert (verdict.outcome, verdict.reason) == ("dropped", reason)
+    assert [check.passed for check in verdict.checks].count(False) == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "rules"),
+    [
+        ({"consent": {}}, {"assume_consent": True}),
+        ({}, {"minimum_value": ("90 EUR", "1000 JPY")}),
+        ({"contacts": (Contact(offer_id="o", at=NOW - timedelta(days=8)),)}, {"cap": 1}),
+        ({"regions": ("eu",), "staleness": {"eu": timedelta(seconds=2)}}, {}),
+        ({"staleness": {"eu": None}}, {}),
+        ({"time_zone": None}, {"quiet": "00:00-23:59"}),
+        ({"time_zone": "Nowhere/At_All"}, {"quiet": "00:00-23:59"}),
+        ({"consent": {}, "email_known": False}, {"channels": ("onsite",)}),
+    ],
+)
+def test_what_only_looks_like_a_hindrance_is_none(told, rules):
+    """Old contacts, fresh regions, other regions of no concern, unknown zones, the shop's own pages."""
+    assert judge(facts(**told), journey(**rules), NOW).outcome == "sent"
+
+
+def test_quiet_hours_hold_to_their_end_in_the_shoppers_zone():
+    """12:00 UTC is 21:00 in Tokyo: with quiet hours from 20:00 it is held until 08:00 there."""
+    verdict = judge(facts(time_zone="Asia/Tokyo"), journey(quiet="20:00-08:00"), NOW)
+
+    assert (verdict.outcome, verdict.reason) == ("held", "quiet hours")
+    assert verdict.held_until == datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
+
+
+def test_a_drop_counts_more_than_a_hold_and_of_holds_the_longest():
+    """Nobody waits for the morning to be told no; and a hold ends when the last reason for it does."""
+    quiet, stale = {"time_zone": "Asia/Tokyo"}, {"regions": ("eu",), "staleness": {"eu": None}}
+    rules = journey(quiet="20:00-08:00")
+
+    assert judge(facts(**quiet, cart="bought"), rules, NOW).outcome == "dropped"
+    assert judge(facts(**quiet, **stale), rules, NOW).reason == "quiet hours"
+    assert judge(facts(**stale), rules, NOW).held_until == NOW + timedelta(seconds=2)
+
+
+def test_the_discount_respects_every_limit():
+    """Whole percent, the journey's, its maximum, the amount, and none for those who return anyway."""
+    assert discount(facts(propensity=0.95), JOURNEY) == 0
+    assert discount(facts(propensity=0.5), JOURNEY) == 10
+    assert discount(facts(), journey(discount_percent=30)) == 20
+    assert discount(facts(total=Money(amount=100_000, currency="EUR")), journey(max_discount=("50 EUR",))) == 5
+
+
+def test_the_holdout_is_stable_and_of_the_size_it_says():
+    """The same shopper always, and about that share of all."""
+    rules = journey(holdout=0.2)
+    people = [f"visitor-{at}" for at in range(5000)]
+
+    share = sum(in_holdout(one, rules) for one in people) / len(people)
+
+    assert 0.17 < share < 0.23
+    assert all(in_holdout(one, rules) == in_holdout(one, rules) for one in people[:100])
+    assert not any(in_holdout(one, journey(holdout=0)) for one in people)
+
+
+times = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  a range
+any_facts = st.builds(
+    Facts,
+    cart=st.sampled_from(["left", "moved on", "bought"]),
+    cart_detail=st.just("as told"),
+    due=times,
+    total=st.builds(Money, amount=st.integers(0, 10**7), currency=st.sampled_from(["EUR", "JPY"])),
+    person=st.text(min_size=1, max_size=5),
+    email_known=st.booleans(),
+    consent=st.dictionaries(st.sampled_from(["email", "onsite"]), st.booleans()),
+    unsubscribed=st.frozensets(st.sampled_from(["email", "onsite"])),
+    time_zone=st.sampled_from([None, "Europe/Berlin", "Asia/Tokyo", "America/New_York"]),
+    contacts=st.lists(st.builds(Contact, offer_id=st.text(max_size=3), at=times), max_size=4).map(tuple),
+    regions=st.sampled_from([(), ("eu",)]),
+    staleness=st.dictionaries(st.just("eu"), st.none() | st.timedeltas(timedelta(0), timedelta(minutes=1))),
+    propensity=st.none() | st.floats(0, 1),
+)
+any_journey = st.builds(
+    Journey,
+    name=st.just("any"),
+    template=st.just("abandoned-cart"),
+    channels=st.sampled_from([("email",), ("onsite",), ("email", "onsite")]),
+    minimum_value=st.sampled_from([(), ("20 EUR",)]),
+    cap=st.integers(0, 3),
+    holdout=st.sampled_from([0.0, 0.5]),
+    assume_consent=st.booleans(),
+    expires=st.just(timedelta(days=400)),
+    quiet=st.sampled_from(["", "22:00-08:00", "09:00-17:00"]),
+)
+
+
+@given(any_facts, any_journey, times)
+def test_sent_means_that_every_check_passed(told, rules, now):
+    """And what is not sent has a reason and a failed check; held has a later moment, and only held has one."""
+    verdict = judge(told, rules, now)
+
+    assert (verdict.outcome == "sent") == all(check.passed for check in verdict.checks)
+    assert (verdict.outcome == "sent") == (verdict.reason == "")
+    assert (verdict.outcome == "held") == (verdict.held_until is not None)
+    assert verdict.held_until is None or verdict.held_until > now
+    assert (verdict.outcome != "sent") or rules.channels[0] in verdict.channels
+    assert verdict.discount_percent <= rules.max_discount_percent
+    assert verdict == judge(told, rules, now)
+
+
+def test_a_journey_comes_from_its_file_and_the_environment_overrides_it():
+    """CARTMESH_JOURNEY_<FIELD> wins; the rest is the file's."""
+    told = load("abandoned-cart", {"CARTMESH_JOURNEY_CAP": "1", "CARTMESH_JOURNEY_QUIET": ""})
+
+    assert (told.name, told.cap, told.quiet) == ("abandoned-cart", 1, "")
+    assert told.max_discount[0] == "50 EUR"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('template = "t"\ncolour = "red"', "unknown colour"),
+        ('template = "t"\nquiet = "late"', "quiet = 'late'"),
+        ('template = "t"\nholdout = 2', "share from 0 to 1"),
+        ('template = "t"\nminimum_value = ["much"]', "amount 'much'"),
+        ('template = "t"\ntime_zone = "Mars"', "Europe/Berlin"),
+        ('template = "t"\nscore_limit = "soon"', "SCORE_LIMIT"),
+        ("template", "wrong.toml"),
+    ],
+)
+def test_a_wrong_journey_says_what_is_wrong(tmp_path, text, words):
+    """Refused at start, naming the field."""
+    (tmp_path / "wrong.toml").write_text(text)
+
+    with pytest.raises(DeclarationError, match=words):
+        load(str(tmp_path / "wrong.toml"), {})

@@ -1,0 +1,58 @@
+"""Shoppers: the newest order anywhere, whatever order things are heard in."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+
+from mesh import Received
+from mesh.event import Money
+from mesh.events.cart import CartUpdated
+from mesh.events.order import OrderPlaced
+from notifications.shoppers import Recent, Shopper, fold, keys
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def heard(event, region="eu", at=NOW):
+    return Received(event=event, id="i", time=at, stored=at, region=region, sequence=1, subject="s", traceparent=None)
+
+
+def order(number, visitor="v", customer=None):
+    return OrderPlaced(
+        order_id=f"o{number}",
+        visitor_id=visitor,
+        customer_id=customer,
+        lines=(),
+        total=Money(amount=1, currency="EUR"),
+    )
+
+
+def test_an_order_is_known_by_device_and_by_customer():
+    """So that it counts on the customer's other devices."""
+    found = fold([heard(order(1, customer="k"))], home="us", recent=Recent())
+
+    assert set(found) == set(keys("v", "k"))
+    assert {shopper.bought.order_id for shopper in found.values()} == {"o1"}
+
+
+def test_merging_does_not_depend_on_the_order_of_hearing():
+    """The newest order wins in every permutation."""
+    events = [heard(order(at), at=NOW + timedelta(seconds=at)) for at in range(4)]
+
+    for some in permutations(events):
+        merged = Shopper()
+        for one in some:
+            (found,) = fold([one], home="us", recent=Recent()).values()
+            merged = merged.merged(found)
+        assert merged.bought.order_id == "o3"
+
+
+def test_own_carts_are_no_news_and_others_only_once_an_hour():
+    """The projection costs a write per shopper and region, not per click."""
+    cart, recent = CartUpdated(cart_id="c", visitor_id="v", lines=()), Recent()
+    (key,) = keys("v", None)
+
+    assert fold([heard(cart, region="us")], home="us", recent=recent) == {}
+    assert fold([heard(cart)], home="us", recent=recent)[key].regions == {"eu": NOW}
+    recent.note(key, "eu", NOW)
+    assert fold([heard(cart, at=NOW + timedelta(minutes=5))], home="us", recent=recent) == {}
+    assert fold([heard(cart, at=NOW + timedelta(hours=2))], home="us", recent=recent)[key].regions

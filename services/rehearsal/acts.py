@@ -73,7 +73,7 @@ async def kill_a_server(up: Up, region: str, witness: Witness, timeline: Timelin
     """End a server and the region's services with SIGKILL while events come in, and start the server again."""
     began = datetime.now(UTC)
     await up.servers.kill_node(region, 1)
-    up.child(region, "worker").kill()
+    await up.child(region, "worker").kill()
     timeline.tell("kill -9: one of three servers, and all services behind the gateway", region=region, style="bold red")
     await asyncio.sleep(2)
     await up.servers.start_node(region, 1)

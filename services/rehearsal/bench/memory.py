@@ -18,7 +18,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 def held(up: Up, region: str) -> dict[str, Held]:
     """By process of a region's services, and `all` of them together."""
-    by_name = {name: _held(child.pid) for (where, name), child in up.children.items() if where == region}
+    by_name = {name: _held(child.process.pid) for (where, name), child in up.children.items() if where == region}
     by_name["all"] = Held(
         pss=round(sum(one.pss for one in by_name.values()), 1),
         rss=round(sum(one.rss for one in by_name.values()), 1),

@@ -29,4 +29,5 @@ async def _answered(connection: Connection, subject: str, asked: Config | None =
     answer = await api(connection, subject, asked, patience=_PATIENCE)
     if error := answer.get("error"):
         raise TopologyError(f"{connection.login.region}: {subject}: {error.get('description')}")
-    return answer["config"]
+    config: Config = answer["config"]
+    return config

@@ -8,6 +8,7 @@ from typing import Any
 
 from mesh.derive.nats import consumers, distinct, streams, travels
 from mesh.derive.schemas import broken, schemas
+from mesh.derive.services import handlers
 from mesh.errors import DeclarationError, InvalidKey
 from mesh.event import Declaration, declaration, declared
 from mesh.secrets import OPERATOR, SYSTEM
@@ -59,11 +60,11 @@ def _names(services: Sequence[Service], report: Report) -> None:
     for service in services:
         if service.name in reserved or service.name.startswith("leaf_"):
             report.errors.append(f"service {service.name!r}: that user belongs to the mesh itself; choose another name")
-        for handler in (*service.bindings, *service.ticks, *service.answered):
-            _token(handler.name, f"{service.name}: handler", report)
-            if handler.name.startswith(("handle-", "on-", "process-")):
+        for name in handlers(service):
+            _token(name, f"{service.name}: handler", report)
+            if name.startswith(("handle-", "on-", "process-")):
                 report.warnings.append(
-                    f"{service.name}: handler {handler.name.replace('-', '_')} names its cause; name its effect, "
+                    f"{service.name}: handler {name.replace('-', '_')} names its cause; name its effect, "
                     "such as award_points"
                 )
     for told in declared():

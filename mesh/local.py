@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -127,7 +128,7 @@ class LocalServers:
     async def start_node(self, region: str, index: int) -> None:
         """Start it again, with its data."""
         await self._launch(f"{region}-{index}")
-        await self._until(lambda: self._is_ready(region), f"{region}-{index} to come back")
+        await self._until(partial(self._is_ready, region), f"{region}-{index} to come back")
 
     async def kill_region(self, region: str) -> None:
         """SIGKILL all servers of a region at once."""
@@ -138,7 +139,7 @@ class LocalServers:
         """Start them again, with their data; returns when JetStream answers and the links that are whole are up."""
         servers = self.topology.region(region).servers
         await asyncio.gather(*(self._launch(name) for name in servers if name not in self._running))
-        await self._until(lambda: self._is_ready(region), f"{region} to come back")
+        await self._until(partial(self._is_ready, region), f"{region} to come back")
         await self._rejoin(region, hurry=hurry)
 
     def cut(self, region: str) -> None:
@@ -181,7 +182,7 @@ class LocalServers:
                 if not left:
                     raise
         for region in self.topology.names:
-            await self._until(lambda region=region: self._is_ready(region), f"JetStream of {region}")
+            await self._until(partial(self._is_ready, region), f"JetStream of {region}")
         await self._until(self._links_are_up, "the links between the regions")
         self.applied = await self.apply()
         self.write_state()

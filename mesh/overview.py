@@ -6,6 +6,7 @@ from rich.table import Table
 
 from mesh.derive.catalog import hearings, writers
 from mesh.derive.nats import streams, travels
+from mesh.derive.services import handlers
 from mesh.event import declared
 from mesh.service import Service
 from mesh.topology import Topology
@@ -43,8 +44,8 @@ def tables(topology: Topology, services: Sequence[Service]) -> Iterator[Table]:
             (
                 service.name + (" (HTTP)" if service.app else ""),
                 service.summary,
-                "\n".join(handler.name for handler in (*service.bindings, *service.ticks, *service.answered)),
-                "\n".join(one.name for one in (*service.buckets, *service.shelves)),
+                "\n".join(handlers(service)),
+                "\n".join([*(bucket.name for bucket in service.buckets), *(shelf.name for shelf in service.shelves)]),
             )
             for service in services
         ),

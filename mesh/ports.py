@@ -7,7 +7,8 @@ _given: set[int] = set()
 
 def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on now; another process may still take one before it is used."""
-    sockets, ports = [], []
+    sockets: list[socket.socket] = []
+    ports: list[int] = []
     try:
         while len(ports) < count:
             opened = socket.socket()

@@ -7,7 +7,7 @@ from mesh.access import inbox_of
 from mesh.derive.nats import consumers, is_of_the_books
 from mesh.event import declaration
 from mesh.service import Service
-from mesh.streams import mesh_stream
+from mesh.streams import dead_stream, mesh_stream
 from mesh.subjects import every
 from mesh.topology import Link
 
@@ -119,6 +119,8 @@ def _reading(stream: str) -> tuple[str, ...]:
 
 def _hearings(service: Service, region: str) -> list[str]:
     allowed = []
+    if service.bindings:
+        allowed.append(f"$JS.API.STREAM.MSG.GET.{dead_stream(region)}")  # asked to redo a letter, it reads it
     for binding in service.bindings:
         for stream in binding.filters(region):
             if binding.fanout:

@@ -12,6 +12,15 @@ def described(services: Sequence[Service]) -> dict[str, Any]:
     return {service.name: _one(service) for service in services}
 
 
+def handlers(service: Service) -> list[str]:
+    """The names of all its handlers."""
+    return [
+        *(binding.name for binding in service.bindings),
+        *(tick.name for tick in service.ticks),
+        *(answer.name for answer in service.answered),
+    ]
+
+
 def _one(service: Service) -> dict[str, Any]:
     return {
         "module": service.module,

@@ -1,0 +1,74 @@
+"""`cartmesh mesh ...` from outside: what it prints and how it ends."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mesh.commands import from_environment
+from mesh.errors import TopologyError
+
+ROOT = Path(__file__).parents[2]
+
+
+def cartmesh(*words):
+    return subprocess.run(
+        [sys.executable, "-m", "mesh.cli", *words], capture_output=True, text=True, check=False, timeout=100, cwd=ROOT
+    )
+
+
+def test_a_wrong_topology_ends_with_one_clear_line(tmp_path):
+    """No traceback: the file, the mistake, what to write instead; status 1."""
+    path = tmp_path / "mesh.toml"
+    path.write_text("[regions.us]\nnodes = 2\n")
+
+    ran = cartmesh("mesh", "check", "--file", str(path))
+
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines()[-1].startswith(f"cartmesh: {path}: region 'us' has nodes = 2: write 1, 3, 5, 7 or 9")
+
+
+def test_rendering_makes_a_folder_fresh(tmp_path):
+    """Stale before, fresh after."""
+    folder = str(tmp_path / "generated")
+
+    assert cartmesh("mesh", "render", "--check", "--folder", folder).returncode == 1
+    assert cartmesh("mesh", "render", "--folder", folder).returncode == 0
+    assert cartmesh("mesh", "render", "--check", "--folder", folder).returncode == 0
+
+
+def test_rendering_does_not_hide_a_changed_contract(tmp_path):
+    """A wire type that differs from what was committed is refused, unless it was never released."""
+    folder = tmp_path / "generated"
+    cartmesh("mesh", "render", "--folder", str(folder))
+    schemas = folder / "schemas.json"
+    schemas.write_text(schemas.read_text().replace('"order_id": {\n', '"number": {\n'))
+
+    refused = cartmesh("mesh", "render", "--folder", str(folder))
+    assert refused.returncode == 1
+    assert "field number was removed" in refused.stderr
+    assert "declare version=2" in refused.stderr
+
+    assert cartmesh("mesh", "render", "--unreleased", "--folder", str(folder)).returncode == 0
+    assert cartmesh("mesh", "render", "--check", "--folder", str(folder)).returncode == 0
+
+
+def test_the_environment_says_where_the_operator_connects(monkeypatch):
+    """A URL and a password for each region; the missing variable is named."""
+    monkeypatch.setenv("CARTMESH_NATS_URL_US", "nats://a:4222, nats://b:4222")
+    monkeypatch.setenv("CARTMESH_NATS_PASSWORD_US", "secret")
+
+    login = from_environment(["us"]).login("us")
+
+    assert (login.servers, login.user, login.password) == (("nats://a:4222", "nats://b:4222"), "operator", "secret")
+    with pytest.raises(TopologyError, match="Set CARTMESH_NATS_URL_EU"):
+        from_environment(["us", "eu"])
+
+
+def test_servers_that_are_not_there_are_said_to_be_down(tmp_path):
+    """`apply` without a mesh asks whether it is up."""
+    ran = cartmesh("mesh", "apply", "--servers", str(tmp_path / "servers.json"))
+
+    assert ran.returncode == 1
+    assert "Is the mesh up?" in ran.stderr

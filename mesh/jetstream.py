@@ -4,7 +4,7 @@ import base64
 import heapq
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 
 import msgspec
@@ -384,8 +384,8 @@ def _headers(message: Outgoing) -> dict[str, str]:
         headers["Nats-Expected-Last-Subject-Sequence"] = str(message.expect.sequence)
         headers["Nats-Expected-Last-Subject-Sequence-Subject"] = message.expect.subject
     if message.at is not None and message.target is not None:
-        due = message.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        headers["Nats-Schedule"] = f"@at {due}"
+        due = message.at.astimezone(UTC) + timedelta(microseconds=999)  # cut to milliseconds, it is still never early
+        headers["Nats-Schedule"] = f"@at {due.isoformat(timespec='milliseconds').replace('+00:00', 'Z')}"
         headers["Nats-Schedule-Target"] = message.target
     if message.cancels is not None:
         headers["Nats-Scheduler"] = message.cancels

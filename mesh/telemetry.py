@@ -45,7 +45,7 @@ def configure_logs(*, json: bool | None = None, level: str | None = None, to: Te
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks if json else structlog.processors.StackInfoRenderer(),
+            _tracebacks if json else structlog.processors.StackInfoRenderer(),
             structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(chosen),
@@ -54,5 +54,8 @@ def configure_logs(*, json: bool | None = None, level: str | None = None, to: Te
     )
     logging.basicConfig(level=max(chosen, logging.WARNING), stream=out)
 
+
+# Never with local variables: they hold shoppers' addresses.
+_tracebacks = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 
 log = structlog.get_logger()

@@ -33,7 +33,7 @@ async def open_desk() -> AsyncIterator[Desk]:
     yield Desk(journey=load(settings.journey), secret=settings.secret, recent=Recent())
 
 
-@service.on(OrderPlaced, CartUpdated, reach="mesh", batch=256)
+@service.on(OrderPlaced, CartUpdated, reach="mesh", batch=256, projects=SHOPPERS)
 async def know_shoppers(happened: list[Received[OrderPlaced | CartUpdated]], mesh: Mesh, desk: Desk) -> None:
     """Who bought anywhere, and who shops in other regions too."""
     await remember(fold(happened, home=mesh.region, recent=desk.recent), mesh, desk.recent)

@@ -51,9 +51,9 @@ class Recent:
         self._most = most
 
     def is_news(self, key: str, region: str, at: datetime) -> bool:
-        """Whether a sighting is worth writing."""
+        """Whether a sighting is worth writing. One that is not later than the last is: the bucket may be rebuilt."""
         last = self._seen.get((key, region))
-        return last is None or at - last >= NEWS_AFTER
+        return last is None or not last < at < last + NEWS_AFTER
 
     def note(self, key: str, region: str, at: datetime) -> None:
         """A sighting was written."""

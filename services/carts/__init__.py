@@ -173,6 +173,7 @@ async def remember_customer(identified: CustomerIdentified, mesh: Mesh) -> None:
     OfferSent,
     batch=256,
     linger=timedelta(milliseconds=100),
+    projects=CARTS,
 )
 async def show_carts(events: list[Received], views: Views) -> None:
     """Keep the cart view and the index of each shopper's carts."""

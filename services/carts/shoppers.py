@@ -41,11 +41,14 @@ class Shoppers:
     def __init__(self, mesh: Mesh) -> None:
         self._state = mesh.state(SHOPPERS)
 
-    async def add_cart(self, cart_id: str, visitor_id: str, customer_id: str | None) -> Shopper:
-        """A cart belongs to its visitor, and to the customer who said so. Returns what is known of the visitor."""
+    async def add_cart(self, cart_id: str, visitor_id: str, customer_id: str | None, *, fresh: bool = False) -> Shopper:
+        """A cart belongs to its visitor, and to the customer who said so. Returns what is known of the visitor.
+
+        With `fresh` the shopper is taken for new until told otherwise, which saves a read where that is so.
+        """
         if customer_id:
-            await self._change(_customer(customer_id), lambda known: _with_cart(known, cart_id), fresh=True)
-        return await self._change(_visitor(visitor_id), lambda known: _with_cart(known, cart_id), fresh=True)
+            await self._change(_customer(customer_id), lambda known: _with_cart(known, cart_id), fresh=fresh)
+        return await self._change(_visitor(visitor_id), lambda known: _with_cart(known, cart_id), fresh=fresh)
 
     async def identify(self, visitor_id: str, customer_id: str) -> None:
         """A visitor is a customer."""
@@ -88,7 +91,7 @@ class Shoppers:
         return await self._state.get(owner) or Shopper()
 
     async def _change(self, owner: str, change: Callable[[Shopper], Shopper], *, fresh: bool = False) -> Shopper:
-        """Write what `change` makes of what is known; with `fresh` try first as if nothing were."""
+        """Write what `change` makes of what is known, and return it."""
         known, revision = (None, 0) if fresh else await self._state.entry(owner)
         for _ in range(TRIES):
             wanted = change(known or Shopper())

@@ -35,15 +35,21 @@ class Views:
 
     async def _apply(self, cart_id: str, told: list[Received]) -> None:
         async with self._slots:
-            known, revision = self._remembered.pop(cart_id, None) or (CartView(cart_id=cart_id), 0)
+            remembered = self._remembered.pop(cart_id, None)
+            known, revision = remembered or (CartView(cart_id=cart_id), 0)
             for _ in range(TRIES):
                 wanted = known
                 for received in told:
                     wanted = step(wanted, received)
                 if wanted == known:
-                    return
+                    if remembered is None:
+                        return
+                    # Nothing new: delivered again, or the view is being rebuilt. The bucket knows which.
+                    remembered = None
+                    known, revision = await self._read(cart_id)
+                    continue
                 if wanted.visitor_id and _owner(wanted) != _owner(known):
-                    await self._shoppers.add_cart(cart_id, wanted.visitor_id, wanted.customer_id)
+                    await self._shoppers.add_cart(cart_id, wanted.visitor_id, wanted.customer_id, fresh=True)
                 try:
                     revision = await self._state.put(cart_id, wanted, revision=revision)
                 except Conflict:

@@ -15,8 +15,8 @@ from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.interaction import ProductViewed
 from ml.models.neighbours import Neighbours, build
 
-MOST_STEPS = 150_000
-MOST_PRODUCTS = 50_000
+MOST_STEPS = 60_000
+MOST_PRODUCTS = 30_000
 LEAST_NEWS = 20
 """Steps after which a new index is worth building at all, or 1 % of what it holds."""
 

@@ -36,8 +36,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     Recommendations are rebuilt every `recommendations_every` when there is news.
     """
 
-    scoring_shoppers: int = 10_000
-    scoring_warm: int = 50_000
+    scoring_shoppers: int = 5_000
+    scoring_warm: int = 30_000
     recommendations_every: timedelta = timedelta(seconds=5)
 
 

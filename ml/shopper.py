@@ -72,7 +72,7 @@ class Shopper:
         self.steps: list[Step] = []
         self.known: set[str] = set()
         self._portrait: Portrait | None = None
-        for step in sorted(steps):
+        for step in sorted(steps, key=lambda given: (given.at, given.id)):
             self.learn(step)
 
     def learn(self, step: Step) -> bool:

@@ -5,6 +5,7 @@ import math
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ml import dataset
 from ml.features import catalogue, names
@@ -26,7 +27,8 @@ def histories(draw):
         session = draw(st.sampled_from(["s1", "s2", "s3"]))
         step = Step(at, f"e{index:03}", kind, session)
         if kind == "view":
-            step = step._replace(
+            step = replace(
+                step,
                 product=draw(st.sampled_from([*PRODUCTS, None])),
                 price=draw(st.sampled_from([0.0, 9.99, 1200.0])),
                 device=draw(st.sampled_from([None, "mobile", "desktop"])),
@@ -35,7 +37,7 @@ def histories(draw):
         if kind == "cart":
             products = tuple(draw(st.lists(st.sampled_from(PRODUCTS), unique=True, max_size=4)))
             worth = draw(st.floats(0, 500))
-            step = step._replace(products=products, cart_lines=len(products), cart_value=worth)
+            step = replace(step, products=products, cart_lines=len(products), cart_value=worth)
         steps.append(step)
     return steps
 
@@ -80,7 +82,7 @@ def test_the_order_of_arrival_does_not_matter(steps, random):
 def test_no_feature_sees_the_future(past, future):
     """Given events planted after a point, nothing that was known at the point changes."""
     end = past[-1].at if past else 1_570_000_000.0
-    later = [step._replace(at=step.at - 1_570_000_000.0 + end + 1, id=f"f{step.id}") for step in future]
+    later = [replace(step, at=step.at - 1_570_000_000.0 + end + 1, id=f"f{step.id}") for step in future]
 
     without = dataset.with_features(dataset.frame({"a": past}))
     planted = dataset.with_features(dataset.frame({"a": [*past, *later]})).head(len(without))

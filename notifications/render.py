@@ -51,6 +51,10 @@ class TemplateError(Exception):
         self.where, self.why = where, why
 
 
+class WorkerDied(Exception):  # noqa: N818  what happened
+    """A worker ended while it had a job."""
+
+
 class Press:
     """Render workers that wait for work. One that dies or exceeds its limits is replaced."""
 
@@ -58,6 +62,7 @@ class Press:
         self._settings = settings
         self._idle: asyncio.Queue[asyncio.subprocess.Process | None] = asyncio.Queue()
         self._all: set[asyncio.subprocess.Process] = set()
+        self._costly: dict[tuple[str, str | None], tuple[int, TemplateError]] = {}
 
     async def start(self) -> None:
         """Start the workers; returns once they are ready."""
@@ -66,21 +71,53 @@ class Press:
 
     async def render(self, template: str, locale: str | None, data: dict[str, Any]) -> Rendered:
         """The offer in the shopper's locale, or the nearest there is. Raises TemplateError, never hangs."""
-        worker = await self._idle.get()
+        if (template, locale) in self._costly:
+            self._spare(template, locale)
+        job = {"name": template, "locale": locale, "data": data}
         try:
-            worker = worker if worker and worker.returncode is None else await self._spawn()
-            answer = await self._ask(worker, template, {"name": template, "locale": locale, "data": data})
-        finally:
-            alive = worker if worker and worker.returncode is None and worker in self._all else None
-            self._idle.put_nowait(alive)
+            try:
+                answer = await self._give(template, job)
+            except WorkerDied:  # perhaps by another's hand: whoever dies of the same job twice dies of the job
+                answer = await self._give(template, job)
+        except WorkerDied:
+            error = TemplateError(template, "it takes its worker down: look for huge numbers or texts")
+            self._remember(template, locale, error)
+            raise error from None
         if "why" in answer:
-            raise TemplateError(answer["where"], answer["why"])
+            error = TemplateError(answer["where"], answer["why"])
+            if answer.get("costly"):
+                self._remember(template, locale, error)
+            raise error
         return msgspec.convert(answer["mail"], Rendered)
 
     async def stop(self) -> None:
         """End the workers."""
         for worker in list(self._all):
             await self._kill(worker)
+
+    async def _give(self, template: str, job: dict[str, Any]) -> dict[str, Any]:
+        worker = await self._idle.get()
+        try:
+            worker = worker if worker and worker.returncode is None else await self._spawn()
+            return await self._ask(worker, template, job)
+        finally:
+            alive = worker if worker and worker.returncode is None and worker in self._all else None
+            self._idle.put_nowait(alive)
+
+    def _remember(self, template: str, locale: str | None, error: TemplateError) -> None:
+        self._costly[template, locale] = (self._stamp(template), error)
+
+    def _spare(self, template: str, locale: str | None) -> None:
+        """Refuse at once what was found to be endless, until its files change: others wait for the same worker."""
+        stamp, error = self._costly[template, locale]
+        if stamp == self._stamp(template):
+            raise error
+        del self._costly[template, locale]
+
+    def _stamp(self, template: str) -> int:
+        folder = Path(self._settings.templates)
+        files = [*folder.glob(f"{template}/*"), *folder.glob("layouts/*")]
+        return max((file.stat().st_mtime_ns for file in files), default=0)
 
     async def _ask(self, worker: asyncio.subprocess.Process, template: str, job: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -92,10 +129,7 @@ class Press:
             raise TemplateError(template, f"not done after {self._settings.render_wall:g} s: simplify it") from None
         except (asyncio.IncompleteReadError, ConnectionError):
             await self._kill(worker)
-            why = (
-                "it took its worker down with more time or memory than a mail may need: look for huge numbers or powers"
-            )
-            raise TemplateError(template, why) from None
+            raise WorkerDied from None
         except BaseException:
             await self._kill(worker)  # cancelled half way: its answer would be taken for the next one's
             raise

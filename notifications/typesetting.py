@@ -35,11 +35,14 @@ _inliner = css_inline.CSSInliner(keep_style_tags=True, keep_at_rules=True, load_
 
 
 class Refused(Exception):  # noqa: N818  its name is what became of the template
-    """A template cannot be set: `where` names file and line, the message says what is wrong and what to do."""
+    """A template cannot be set: `where` names file and line, the message says what is wrong and what to do.
 
-    def __init__(self, where: str, why: str) -> None:
+    `costly`: finding that out took all the time there was.
+    """
+
+    def __init__(self, where: str, why: str, *, costly: bool = False) -> None:
         super().__init__(why)
-        self.where = where
+        self.where, self.costly = where, costly
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -187,7 +190,7 @@ def _refused(error: Exception, shown: str) -> Refused:
         if file.endswith(".j2") or file == "<template>":
             where = f"{shown if file == '<template>' else file} line {trace.tb_lineno}"
         trace = trace.tb_next
-    return Refused(where, _why(error))
+    return Refused(where, _why(error), costly=isinstance(error, TimeoutError))
 
 
 def _why(error: Exception) -> str:

@@ -1,0 +1,126 @@
+"""Pages: the inbox shows mails without running them; the link asks first."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mesh.events.customer import CustomerUnsubscribed
+from mesh.run import running, serving
+from notifications.channels.letter import LetterSettings, compose
+from notifications.inbox import Inbox
+from notifications.inbox_page import app as inbox_pages
+from notifications.render import CardText, Rendered
+from notifications.tokens import Leave, sign
+from notifications.unsubscribe import service as links
+
+EVIL = "<p>Hello</p><script>alert(1)</script>"
+
+
+class Taken:
+    """An SMTP envelope as aiosmtpd hands it over."""
+
+    def __init__(self, subject):
+        rendered = Rendered(
+            locale="en", subject=subject, html=EVIL, text="Hello", card=CardText(title="", body="", action="")
+        )
+        self.content = compose(
+            rendered, to="ada@example.test", offer_id="o1", unsubscribe_url="https://x.test", settings=LetterSettings()
+        )
+        self.mail_from, self.rcpt_tos = "shop@example.test", ["<b>ada</b>@example.test"]
+
+
+@pytest.fixture
+async def browser(tmp_path: Path):
+    box = Inbox(tmp_path)
+    async with (
+        serving(inbox_pages(box), "127.0.0.1", 0) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+    ):
+        client.box = box
+        yield client
+    box.close()
+
+
+async def test_an_empty_inbox_says_so(browser):
+    """And an unknown mail is a 404."""
+    assert "Nothing has arrived yet" in (await browser.get("/")).text
+    assert (await browser.get("/mails/7")).status_code == 404
+
+
+async def test_mails_are_shown_in_a_sandbox(browser):
+    """Everything in the list is escaped; the HTML has no scripts, no origin and no cookie."""
+    await browser.box.handle_DATA(None, None, Taken("A <i>subject</i>"))
+
+    listed, shown = await browser.get("/"), await browser.get("/mails/1?view=text")
+    body = await browser.get("/mails/1/body")
+
+    assert "A &lt;i&gt;subject" in listed.text
+    assert "<b>ada</b>" not in listed.text
+    assert "sandbox=" in listed.text
+    assert "Hello" in shown.text
+    assert body.text.strip() == EVIL
+    assert body.headers["content-security-policy"].startswith("sandbox")
+    assert "script-src" not in body.headers["content-security-policy"]
+    assert "set-cookie" not in body.headers
+
+
+@pytest.fixture
+async def visitor(mesh, monkeypatch):
+    monkeypatch.setenv("CARTMESH_SECRET", "s3cret")
+    async with (
+        running(links, mesh, http=("127.0.0.1", 0)) as run,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{run.port}") as client,
+    ):
+        yield client
+
+
+def path(secret="s3cret"):
+    return "/unsubscribe/" + sign(Leave(visitor_id="ada", channel="email", offer_id="o1"), secret)
+
+
+async def test_looking_changes_nothing_and_clicking_is_stored_before_the_answer(visitor, mesh):
+    """Prefetchers GET; people and mail programs POST, in their language."""
+    asked = await visitor.get(path(), headers={"Accept-Language": "de-DE,de;q=0.9"})
+    assert (await mesh.history("ada", "customer")).last(CustomerUnsubscribed) is None
+
+    clicked = await visitor.post(path(), data={"List-Unsubscribe": "One-Click"})
+
+    told = (await mesh.history("ada", "customer")).last(CustomerUnsubscribed).event
+    assert told == CustomerUnsubscribed(visitor_id="ada", channel="email", offer_id="o1")
+    assert "abbestellen" in asked.text
+    assert (clicked.status_code, "set-cookie" in clicked.headers) == (200, False)
+    assert "form-action 'self'" in asked.headers["content-security-policy"]
+
+
+async def test_clicking_twice_is_one_event(visitor, mesh):
+    """A retry changes nothing."""
+    for _ in range(3):
+        assert (await visitor.post(path())).status_code == 200
+
+    assert len((await mesh.history("ada", "customer")).of(CustomerUnsubscribed)) == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_forged_link_is_refused_with_a_page(visitor, mesh, method):
+    """400, in words, and nothing stored."""
+    answer = await visitor.request(method, path("guessed"))
+
+    assert answer.status_code == 400
+    assert "This link does not work" in answer.text
+    assert (await mesh.history("ada", "customer")).events == ()
+
+
+async def test_what_cannot_be_stored_is_not_confirmed(visitor, regions, monkeypatch):
+    """503 and when to come again."""
+    from datetime import timedelta
+
+    monkeypatch.setattr("mesh.publish.PATIENCE", timedelta(0))
+    monkeypatch.setattr("mesh.publish.commit.__kwdefaults__", {"patience": timedelta(0)})
+    regions.stop("us")
+
+    answer = await visitor.post(path())
+    regions.start("us")
+
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "5"

@@ -1,0 +1,251 @@
+"""Rendering: every locale as it writes, and every attack on the renderer answered with a clear error."""
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from html import unescape
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import notifications.render
+from mesh.event import Money
+from mesh.events.cart import CartLine
+from notifications.content import Shop, content
+from notifications.render import Press, RenderSettings, TemplateError, press
+from notifications.sample import sample
+from notifications.templates import FOLDER
+
+LEFT = datetime(2026, 11, 20, 20, 30, tzinfo=UTC)
+FRONT = (FOLDER / "abandoned-cart" / "en.mjml.j2").read_text().partition("{% extends")[0]
+LINE = FRONT.count("\n") + 1
+
+
+def data(locale="en", **changes):
+    decided, who = sample(locale)
+    decided = msgspec.structs.replace(decided, **changes)
+    return content(decided, who, Shop(), left_at=LEFT, unsubscribe_url="https://links.example.test/u/token")
+
+
+@pytest.fixture
+async def printer() -> AsyncIterator[Press]:
+    async with press(RenderSettings()) as started:
+        yield started
+
+
+@pytest.fixture
+async def evil(tmp_path) -> AsyncIterator[tuple]:
+    (tmp_path / "evil").mkdir()
+    settings = RenderSettings(templates=str(tmp_path), render_cpu=0.5, render_wall=30.0)
+    async with press(settings) as started:
+
+        def write(body, front=FRONT):
+            (tmp_path / "evil" / "en.mjml.j2").write_text(front + body)
+
+        yield started, write
+
+
+@pytest.mark.parametrize(
+    ("locale", "subject", "money", "date"),
+    [
+        ("en-US", "10% off what you left in your cart", "$109.80", "November 20, 2026"),
+        ("en-GB", "10% off what you left in your cart", "US$109.80", "20 November 2026"),
+        ("de-DE", "10\xa0% auf Ihren Warenkorb", "109,80\xa0€", "20. November 2026"),
+        ("de-AT", "10\xa0% auf Ihren Warenkorb", "€\xa0109,80", "20. November 2026"),
+        ("ja-JP", "カートの商品が10%オフになります", "￥10,980", "2026年11月20日"),
+        ("fr-FR", "10% off what you left in your cart", "$109.80", "November 20, 2026"),
+        ("not a locale", "10% off what you left in your cart", "$109.80", "November 20, 2026"),
+    ],
+)
+async def test_money_and_dates_are_written_as_in_the_shoppers_locale(printer, locale, subject, money, date):
+    """In the nearest language there is, else in English."""
+    mail = await printer.render("abandoned-cart", locale, data(locale))
+
+    assert mail.subject == " ".join(subject.split())
+    assert money in mail.text
+    assert date in mail.text
+    assert money in unescape(mail.html)
+    assert money in mail.card.body
+
+
+async def test_a_mail_has_everything_in_html_and_text_without_markup_left_over(printer):
+    """Coupon, products, recommendations, both links; no MJML, no Jinja, styles inlined."""
+    mail = await printer.render("abandoned-cart", "en", data())
+
+    for text in (mail.html, mail.text):
+        for part in ("BACK-7K3Q-M9XD-2WPA", "Walnut desk lamp", "Brass pen tray", "https://links.example.test/u/token"):
+            assert part in text
+    assert not re.search(r"<mj-|\{\{|\{%", mail.html)
+    assert "<" not in mail.text
+    assert "<" not in mail.card.body
+
+
+async def test_an_offer_without_discount_is_a_plain_reminder(printer):
+    """No coupon box, no reduced total, another subject."""
+    mail = await printer.render("abandoned-cart", "en", data(coupon=None, discount_percent=0, recommended=()))
+
+    assert mail.subject == "You left something in your cart"
+    assert "code" not in mail.text
+    assert "Goes well" not in mail.html
+
+
+async def test_what_a_storefront_sent_cannot_become_markup_or_code(printer):
+    """Names are escaped, and only web addresses become links."""
+    price = Money(amount=100, currency="EUR")
+    line = CartLine(
+        product_id="p",
+        quantity=1,
+        price=price,
+        name='<script>alert(1)</script>{{ 7 * 7 }}"><mj-raw>',
+        url="javascript:alert(1)",
+        image="data:text/html,x",
+    )
+
+    mail = await printer.render("abandoned-cart", "en", data(lines=(line,)))
+
+    assert "<script>alert" not in mail.html
+    assert "javascript:" not in mail.html
+    assert "data:text" not in mail.html
+    assert "{{ 7 * 7 }}" in mail.text
+
+
+ATTACKS = {
+    "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}": "too long",
+    "{{ 'a' * 10**9 }}": "powers are not for mails",
+    "{{ 'a' * 1000000000 }}": "more memory",
+    "{{ 'x' | center(10000000000) }}": "more memory",
+    "{{ ('%' ~ '9' * 9 ~ 'd') % 1 }}": "more memory",
+    "{{ 'a' * 1000000 }}": "1,000,0",
+    "{{ range(1000000000) | list }}": "Range too big",
+    "{{ ''.__class__.__mro__[1].__subclasses__() }}": "__class__",
+    "{{ lines.append(1) }}": "append",
+    "{{ say.__init__.__globals__ }}": "__init__",
+    "{{ nope }}": "'nope' is undefined",
+    "{% include 'evil/en.mjml.j2' %}": "includes itself",
+    "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}": "includes itself or calls itself",
+    "{% include '../../etc/passwd' %}": "not there",
+    "{% for %}": "Expected an expression",
+}
+
+
+@pytest.mark.parametrize(("body", "words"), ATTACKS.items(), ids=lambda value: value[:30])
+async def test_an_attack_names_template_line_and_reason_and_the_next_mail_is_fine(evil, body, words):
+    """The same press goes on printing."""
+    printer, write = evil
+    write(body)
+
+    with pytest.raises(TemplateError) as raised:
+        await printer.render("evil", "en", data())
+    write("{% extends 'layouts/offer.mjml.j2' %}")
+    mail = await printer.render("evil", "en", data())
+
+    assert words in raised.value.why
+    assert raised.value.where.startswith("evil/en.mjml.j2")
+    if "1,000,0" not in words:
+        assert raised.value.where == f"evil/en.mjml.j2 line {LINE}"
+    assert mail.subject.startswith("10%")
+
+
+@pytest.mark.parametrize(
+    ("front", "body", "words"),
+    [
+        ("", "<mjml/>", "begin with front matter"),
+        ('+++\nsubject = "s"\n+++\n', "", "lacks preheader, card.title"),
+        ("+++\nsubject = s\n+++\n", "", "line 2"),
+        (FRONT, "<mjml><mj-body>", "not well formed"),
+        (FRONT, "<mjml><mj-body><mj-carousel2/></mj-body></mjml>", "no MJML element"),
+        (FRONT, '<mjml><mj-body><mj-include path="/etc/passwd" /></mj-body></mjml>', "not well formed"),
+        (FRONT.replace('total = "Total"', 'total = "{{ oops }}"'), "", "[total]"),
+    ],
+)
+async def test_a_careless_template_is_told_what_to_mend(evil, front, body, words):
+    """Front matter, MJML and words each have their errors."""
+    printer, write = evil
+    write(body, front)
+
+    with pytest.raises(TemplateError) as raised:
+        await printer.render("evil", "en", data())
+
+    assert words in str(raised.value)
+
+
+async def test_what_was_found_endless_costs_its_time_once(evil):
+    """A hundred offers with it do not keep other mails waiting; a mended file is tried again."""
+    printer, write = evil
+    write("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}")
+    jobs = [printer.render("evil", "en", data()) for _ in range(2)]
+    await asyncio.gather(*jobs, return_exceptions=True)
+    spent = _cpu(printer)
+
+    with pytest.raises(TemplateError, match="too long"):
+        await printer.render("evil", "en", data())
+
+    assert _cpu(printer) == spent
+    write("{% extends 'layouts/offer.mjml.j2' %}")
+    assert (await printer.render("evil", "en", data())).subject.startswith("10%")
+
+
+def _cpu(printer):
+    (worker,) = printer._all
+    return Path(f"/proc/{worker.pid}/stat").read_text().split()[13]
+
+
+async def test_an_unknown_template_lists_those_there_are(printer):
+    """Also where the name would leave the folder."""
+    for name in ("nope", "../templates/abandoned-cart"):
+        with pytest.raises(TemplateError, match="there is abandoned-cart"):
+            await printer.render(name, "en", data())
+
+
+async def test_a_killed_worker_is_replaced(printer):
+    """Not even one mail is lost by it."""
+    (worker,) = printer._all
+    os.kill(worker.pid, signal.SIGKILL)
+
+    mails = await asyncio.gather(*(printer.render("abandoned-cart", "en", data()) for _ in range(3)))
+
+    assert all(mail.subject.startswith("10%") for mail in mails)
+    assert len(printer._all) == 1
+
+
+async def test_a_template_that_takes_its_worker_down_twice_is_refused(printer, monkeypatch):
+    """Whoever dies of the same job twice dies of the job; the press goes on."""
+    write = notifications.render._write
+    evil = [b'"ja"']
+
+    async def write_and_kill(worker, body):
+        if evil[0] in body:
+            worker.kill()
+        await write(worker, body)
+
+    monkeypatch.setattr(notifications.render, "_write", write_and_kill)
+
+    with pytest.raises(TemplateError, match="takes its worker down"):
+        await printer.render("abandoned-cart", "ja", data("ja"))
+
+    assert (await printer.render("abandoned-cart", "en", data())).locale == "en"
+
+
+async def test_a_mail_that_was_given_up_does_not_answer_for_the_next(printer):
+    """Cancelled half way: the next one gets its own mail, not that one's."""
+    task = asyncio.create_task(printer.render("abandoned-cart", "ja", data("ja")))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    mail = await printer.render("abandoned-cart", "en", data())
+
+    assert mail.locale == "en"
+
+
+async def test_workers_know_no_secrets(monkeypatch):
+    """Their environment holds nothing of ours."""
+    monkeypatch.setenv("CARTMESH_SECRET", "very secret")
+    async with press(RenderSettings()) as started:
+        (worker,) = started._all
+        with open(f"/proc/{worker.pid}/environ", "rb") as environment:  # noqa: ASYNC230, PTH123  a few bytes of proc
+            assert b"very secret" not in environment.read()

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from mesh import Mesh
 from mesh.envelope import open_envelope
@@ -15,7 +16,7 @@ from services.rehearsal.cast import Cast, cart_of
 from services.rehearsal.evidence import Cut
 from services.rehearsal.report import missing_copies
 from services.rehearsal.timeline import Timeline
-from services.rehearsal.witness import Witness
+from services.rehearsal.witness import Witness, read_mails
 
 LAST_MOMENT = timedelta(milliseconds=150)
 """How long before the timer the last-moment order is sent: an HTTP request and a commit fit in."""
@@ -35,6 +36,19 @@ async def buy_at_the_last_moment(cast: Cast, mesh: Mesh, timeline: Timeline) -> 
     cast.acts(region, "lena", "purchase", name="Desk Lamp", price=6900)
     early = (due - datetime.now(UTC)).total_seconds() * 1000
     timeline.tell(f"lena buys {early:.0f} ms before her timer is due", region=region, style="bold")
+
+
+async def come_back_with_the_offer(cast: Cast, region: str, record: Path, timeline: Timeline) -> None:
+    """Nora leaves a cart, reads her mail and buys."""
+    cast.acts(region, "nora", "cart", name="Coat Stand", price=8900)
+    timeline.tell("nora leaves a coat stand in her cart", region=region, style="bold")
+    for _ in range(200):
+        await asyncio.sleep(0.05)
+        if any(mail.recipient == "nora@example.test" for mail in read_mails(record)):
+            break
+    await asyncio.sleep(1)
+    cast.acts(region, "nora", "purchase", name="Coat Stand", price=8900)
+    timeline.tell("nora has read her mail and buys", region=region, style="bold")
 
 
 async def buy_on_another_device(cast: Cast, home: str, other: str, timeline: Timeline) -> None:

@@ -17,6 +17,7 @@ from mesh.telemetry import configure_logs
 from services.rehearsal.acts import (
     buy_at_the_last_moment,
     buy_on_another_device,
+    come_back_with_the_offer,
     cut_a_region,
     kill_a_server,
     seen_abroad,
@@ -31,7 +32,7 @@ from services.rehearsal.replay import play
 from services.rehearsal.report import broken, report
 from services.rehearsal.settle import settle
 from services.rehearsal.shoplog import Row
-from services.rehearsal.simulate import simulate
+from services.rehearsal.simulate import BEGIN, simulate
 from services.rehearsal.stage import Stage, built
 from services.rehearsal.storefront import Storefront
 from services.rehearsal.tables import figures_table
@@ -39,9 +40,11 @@ from services.rehearsal.timeline import Timeline
 from services.rehearsal.witness import Witness
 
 ABANDON_AFTER = timedelta(seconds=3)
-SHOPPERS, PAST, AFTERNOON = 350, timedelta(days=8), timedelta(hours=8)
-SECONDS = 40
-"""The afternoon, as long as it is played."""
+REGULARS, PAST = 350, timedelta(days=8)
+"""The shoppers who have a past, and how much of it."""
+SHOPPERS, AFTERNOON, SECONDS = 2500, timedelta(hours=8), 45
+"""The shoppers of the afternoon (the regulars among them), its length, and the seconds it is played in."""
+NOON = BEGIN + PAST + timedelta(hours=12)
 PATIENCE = timedelta(seconds=60)
 
 
@@ -85,14 +88,12 @@ async def _play(regions: tuple[str, ...], nodes: int, seed: int, console: Consol
     settings = {"CARTMESH_ABANDON_AFTER": f"{ABANDON_AFTER.total_seconds():g}s", "CARTMESH_JOURNEY_QUIET": ""}
     console.print(f"starting {len(regions)} regions of {nodes} servers, and every service in each ...")
     async with built(regions, nodes=nodes, environment=settings) as stage:
-        log = simulate(shopper_count=SHOPPERS, days=(PAST + AFTERNOON) / timedelta(days=1), seed=seed)
-        noon = log[0].time.replace(hour=0, minute=0, second=0, microsecond=0) + PAST
-        past = [row for row in log if row.time < noon]
+        past = simulate(shopper_count=REGULARS, days=(NOON - BEGIN) / timedelta(days=1), seed=seed)
+        afternoon = simulate(shopper_count=SHOPPERS, days=AFTERNOON / timedelta(days=1), seed=seed, begin=NOON)
         witness = await Witness.begin(stage.meshes, stage.record, nodes=nodes)
         async with Client(stage.gateways, key=stage.key) as client:
-            await _tell_the_past(past, noon, client, console)
+            await _tell_the_past(past, client, console)
             await _train(stage, console)
-            afternoon = [row for row in log if row.time >= noon]
             with Timeline(console, regions) as timeline:
                 await _afternoon(afternoon, stage, client, witness, timeline)
                 left = await settle(witness, client.sent, patience=PATIENCE)
@@ -100,9 +101,9 @@ async def _play(regions: tuple[str, ...], nodes: int, seed: int, console: Consol
         return Finding(evidence=evidence, left=left, abroad=await seen_abroad(stage.meshes))
 
 
-async def _tell_the_past(past: list[Row], noon: datetime, client: Client, console: Console) -> None:
+async def _tell_the_past(past: list[Row], client: Client, console: Console) -> None:
     """Send what happened before, with the times at which it happened, as fast as it goes."""
-    back = datetime.now(UTC) - noon
+    back = datetime.now(UTC) - NOON
     began = monotonic()
     storefront = Storefront(run=f"past{token_hex(3)}", identify=False)
     await play(past, storefront, client, speed=0, at=lambda row: row.time + back)
@@ -145,8 +146,10 @@ async def _afternoon(log: list[Row], stage: Stage, client: Client, witness: Witn
 async def _acts(stage: Stage, cast: Cast, witness: Witness, timeline: Timeline) -> None:
     regions, up = stage.regions, stage.up
     await asyncio.sleep(2)
+    winning = asyncio.create_task(come_back_with_the_offer(cast, regions[-1], stage.record, timeline))
     await buy_at_the_last_moment(cast, stage.meshes[regions[0]], timeline)
-    await asyncio.sleep(2)
+    await winning
+    await asyncio.sleep(1)
     if len(regions) > 1:
         await buy_on_another_device(cast, regions[0], regions[1], timeline)
         await asyncio.sleep(3)

@@ -32,9 +32,10 @@ region_cut          the region that was cut off: `seconds` cut, `orders_during` 
 latency_ms          due_to_smtp: from the cart timer's due time to the SMTP server's acceptance of the
                     first mail (left out: held offers, and those due while something was killed);
                     event_to_score: from the storing of the newest event that a UserScored has seen to
-                    the storing of that UserScored; cross_region: from the storing in the origin's books
-                    to the storing in another region's MESH, events stored while a region was cut off
-                    left out. Nearest-rank percentiles.
+                    the storing of that UserScored (left out: events told more than a minute after they
+                    happened, and those stored while something was killed); cross_region: from the
+                    storing in the origin's books to the storing in another region's MESH, events stored
+                    while a region was cut off left out. Nearest-rank percentiles.
 """
 
 import math
@@ -51,6 +52,9 @@ from mesh.events.user import UserScored
 from mesh.streams import stream_of
 from services.rehearsal.evidence import Cut, Evidence
 from services.rehearsal.offers import Story, stories
+
+OLD = timedelta(minutes=1)
+"""What is told later than this after it happened is history: nobody waits for its score."""
 
 
 def report(evidence: Evidence) -> dict[str, Any]:
@@ -86,7 +90,7 @@ def report(evidence: Evidence) -> dict[str, Any]:
         "region_cut": _region_cut(evidence),
         "latency_ms": {
             "due_to_smtp": percentiles(story.due_to_smtp for story in told if not _troubled(story, evidence)),
-            "event_to_score": percentiles(_event_to_score(evidence.stored)),
+            "event_to_score": percentiles(_event_to_score(evidence)),
             "cross_region": percentiles(_cross_region(evidence)),
         },
     }
@@ -196,11 +200,16 @@ def _late(told: list[Story], evidence: Evidence) -> int:
     return count
 
 
-def _event_to_score(stored: list[Received[Event]]) -> Iterable[timedelta]:
-    at = {happened.id: happened.stored for happened in stored if not isinstance(happened.event, UserScored)}
-    for happened in stored:
-        if isinstance(happened.event, UserScored) and happened.event.cause in at:
-            yield happened.stored - at[happened.event.cause]
+def _event_to_score(evidence: Evidence) -> Iterable[timedelta]:
+    at = {
+        happened.id: happened.stored
+        for happened in evidence.stored
+        if not isinstance(happened.event, UserScored) and happened.stored - happened.time < OLD
+    }
+    for happened in evidence.stored:
+        born = at.get(happened.event.cause) if isinstance(happened.event, UserScored) else None
+        if born and not any(began <= born <= ended for began, ended in evidence.trouble):
+            yield happened.stored - born
 
 
 def _cross_region(evidence: Evidence) -> Iterable[timedelta]:

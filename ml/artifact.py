@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from mesh.errors import Unavailable
 from ml.features import names
 from ml.models.trees import Trees
 from ml.serving import Model
@@ -19,7 +20,7 @@ FORMAT = 1
 MOST_BYTES = 64 * 2**20
 TRUSTED: list[str] = []
 """Types beyond numpy arrays and builtins that an artifact may hold: none."""
-PATIENCE = 60.0
+PATIENCE = 120.0
 _ARRAYS = ("feature", "threshold", "value", "knots")
 
 
@@ -72,7 +73,10 @@ def unpack(artifact: bytes, *, features: tuple[str, ...] | None = None) -> Model
 
 
 async def unpack_apart(artifact: bytes) -> Model:
-    """Like `unpack`, with skops and scikit-learn in a child process. The event loop goes on meanwhile."""
+    """Like `unpack`, with skops and scikit-learn in a child process. The event loop goes on meanwhile.
+
+    Unavailable when the child takes too long, which says nothing about the artifact: try again.
+    """
     _plausible(artifact)
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ml.artifact", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
@@ -81,7 +85,7 @@ async def unpack_apart(artifact: bytes) -> Model:
         async with asyncio.timeout(PATIENCE):
             told, _ = await child.communicate(artifact)
     except TimeoutError:
-        raise ArtifactRefused(f"could not be read within {PATIENCE:.0f} s") from None
+        raise Unavailable(f"the artifact could not be read within {PATIENCE:.0f} s: this machine is too busy") from None
     finally:
         if child.returncode is None:
             child.kill()

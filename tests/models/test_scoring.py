@@ -146,6 +146,7 @@ async def test_an_abandoned_cart_is_scored_once_with_recommendations(mesh, shop)
     assert len([r async for r in shop.read(CartScored)]) == 1
 
 
+@pytest.mark.timeout(300)  # a cold import of scikit-learn in a child, on a busy machine
 async def test_a_model_serves_from_the_moment_it_is_promoted(mesh, shop):
     """A version that is promoted while scoring runs is used without a restart and gives its three reasons in words."""
     from ml.artifact import pack
@@ -155,7 +156,7 @@ async def test_a_model_serves_from_the_moment_it_is_promoted(mesh, shop):
         await models.add(version(), pack(trained()))
         await models.promote("propensity", "20260302-1", "better", at=NOW)
         scorer = next(value for kind, value in run.provided.items() if kind.__name__ == "Scorer")
-        await until(lambda: served_version(scorer, "20260302-1"), patience=60)
+        await until(lambda: served_version(scorer, "20260302-1"), patience=200)
         await shop.publish(*(viewed("v1", f"p{at}", at) for at in range(6)))
 
         async def all_seen():
@@ -169,6 +170,7 @@ async def test_a_model_serves_from_the_moment_it_is_promoted(mesh, shop):
     assert any("product page" in reason.words for reason in scored.reasons)
 
 
+@pytest.mark.timeout(300)
 async def test_a_bad_artifact_is_refused_and_the_running_model_serves_on(mesh, shop):
     """A pickle or an empty file, once promoted, changes nothing."""
     import pickle
@@ -184,7 +186,7 @@ async def test_a_bad_artifact_is_refused_and_the_running_model_serves_on(mesh, s
     await models.promote("propensity", "good", "first", at=NOW)
     async with running(service, scoring) as run:
         scorer = next(value for kind, value in run.provided.items() if kind.__name__ == "Scorer")
-        await until(lambda: served_version(scorer, "good"), patience=60)
+        await until(lambda: served_version(scorer, "good"), patience=200)
         model = scorer.model
         for bad in ("pickle", "empty"):
             await models.promote("propensity", bad, "by mistake", at=NOW)

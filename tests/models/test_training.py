@@ -94,6 +94,7 @@ def test_a_stored_model_is_the_same_model(outcome):
     assert np.array_equal(again.score(rows)[0], outcome.model.score(rows)[0])
 
 
+@pytest.mark.timeout(300)
 async def test_a_child_process_reads_the_same_model(outcome):
     """The serving process gets the model without scikit-learn in its own memory."""
     rows = np.random.default_rng(1).uniform(0, 100, (50, len(names())))

@@ -24,7 +24,7 @@ PATIENCE = 120.0
 _ARRAYS = ("feature", "threshold", "value", "knots")
 
 
-class ArtifactRefused(Exception):  # noqa: N818  named by what became of it, like the mesh's errors
+class ArtifactRefused(Exception):
     """Bytes that are no model this process would serve; the message says why."""
 
 

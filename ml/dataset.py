@@ -36,7 +36,7 @@ _FILE = ("event_time", "event_type", "product_id", "price", "user_id", "user_ses
 _SESSION = ("visitor", "session")
 
 
-class UnreadableLog(ValueError):  # noqa: N818  named by what it is, like the mesh's errors
+class UnreadableLog(ValueError):
     """A file that is no log of a shop; the message says what it should hold."""
 
 

@@ -15,7 +15,7 @@ CURRENT = Bucket("models-current", Current, history=20)
 service = Service("models", publishes=(ModelPromoted,), buckets=(CURRENT,), shelves=(MODELS,))
 
 
-class NoSuchVersion(LookupError):  # noqa: N818  named by what it is, like the mesh's errors
+class NoSuchVersion(LookupError):
     """A version that the shelf does not hold."""
 
 

@@ -110,8 +110,7 @@ class _Bench:
         ]
         began = time.perf_counter()
         answers = [
-            await self.js.publish_async(subject, body, wait_stall=PATIENCE, headers={"Nats-Msg-Id": id_})
-            for subject, body, id_ in ready
+            await self.js.publish_async(subject, body, headers={"Nats-Msg-Id": id_}) for subject, body, id_ in ready
         ]
         await asyncio.gather(*answers)
         return self.messages / (time.perf_counter() - began)

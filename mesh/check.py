@@ -133,7 +133,8 @@ def _consumers(topology: Topology, services: Sequence[Service], before: Committe
         for binding in service.bindings:
             if binding.reach == "mesh":
                 report.errors += [
-                    f'{binding.durable}: {declaration(kind).type} never leaves its region: reach="mesh" would hear nothing'
+                    f"{binding.durable}: {declaration(kind).type} never leaves its region: "
+                    'reach="mesh" would hear nothing'
                     for kind in binding.kinds
                     if not travels(declaration(kind))
                 ]

@@ -5,55 +5,66 @@ from typing import cast
 
 
 class Detour:
-    """Forwards connections to (`host`, `port`) while it is whole; cut, it resets them and refuses new ones."""
+    """Forwards connections to (`host`, `port`) while it is whole; cut, it resets them and every new one."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._server: asyncio.Server | None = None
         self._ends: set[asyncio.Transport] = set()
+        self.whole = True
         self.port = 0
 
     async def open(self) -> None:
-        """Listen; on the same port as before where it has one."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _End(self._ends, self._target), "127.0.0.1", self.port)
+        """Listen on a free port, which is kept through cuts: nobody else can take it meanwhile."""
+        self._server = await asyncio.get_running_loop().create_server(lambda: _End(self, self._target), "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def cut(self) -> None:
-        """Reset what is connected and refuse what comes."""
-        if self._server:
-            self._server.close()
-            self._server = None
+        """Reset what is connected, and what comes until it is healed."""
+        self.whole = False
         for end in tuple(self._ends):
             end.abort()
 
-    async def heal(self) -> None:
+    def heal(self) -> None:
         """Carry connections again."""
-        if self._server is None:
-            await self.open()
+        self.whole = True
+
+    def close(self) -> None:
+        """End for good."""
+        self.cut()
+        if self._server:
+            self._server.close()
+
+    def took(self, end: asyncio.Transport) -> None:
+        """A connection was made."""
+        self._ends.add(end)
+        if not self.whole:
+            end.abort()
+
+    def lost(self, end: asyncio.Transport) -> None:
+        """A connection is gone."""
+        self._ends.discard(end)
 
 
 class _End(asyncio.Protocol):
     """One side of a forwarded connection; `_peer` is the other."""
 
-    def __init__(
-        self, ends: set[asyncio.Transport], target: tuple[str, int] | None, peer: "_End | None" = None
-    ) -> None:
-        self._ends, self._target, self._peer = ends, target, peer
+    def __init__(self, detour: Detour, target: tuple[str, int] | None, peer: "_End | None" = None) -> None:
+        self._detour, self._target, self._peer = detour, target, peer
         self._transport: asyncio.Transport | None = None
         self._early: list[bytes] = []
         self._dialing: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by class, only by what it can do
-        self._ends.add(self._transport)
-        if self._target:
+        self._detour.took(self._transport)
+        if self._target and self._detour.whole:
             self._dialing = asyncio.get_running_loop().create_task(self._dial(*self._target))
 
     async def _dial(self, host: str, port: int) -> None:
         try:
             _, peer = await asyncio.get_running_loop().create_connection(
-                lambda: _End(self._ends, None, self), host, port
+                lambda: _End(self._detour, None, self), host, port
             )
         except OSError:
             if self._transport:
@@ -101,7 +112,7 @@ class _End(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._transport:
-            self._ends.discard(self._transport)
+            self._detour.lost(self._transport)
         if self._peer:
             self._peer.abort() if error else self._peer.finish()
 

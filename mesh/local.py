@@ -158,7 +158,7 @@ class LocalServers:
         self._cut.discard(region)
         for link in self._whole_links(region):
             for detour in self._detours[link]:
-                await detour.heal()
+                detour.heal()
         await self._rejoin(region, hurry=hurry)
 
     # Inside
@@ -189,7 +189,10 @@ class LocalServers:
 
     async def _launch_all(self) -> None:
         self.plan = await self._make_plan()
-        await asyncio.gather(*(self._launch(name) for name in self.plan.addresses))
+        # All are waited for, so that none is still starting when those that did are ended.
+        launched = await asyncio.gather(*map(self._launch, self.plan.addresses), return_exceptions=True)
+        if failures := [failure for failure in launched if failure is not None]:
+            raise failures[0]
 
     async def _make_plan(self) -> Plan:
         names = [name for region in self.topology.regions for name in region.servers]
@@ -232,7 +235,7 @@ class LocalServers:
     async def _stop(self) -> None:
         for detours in self._detours.values():
             for detour in detours:
-                detour.cut()
+                detour.close()
         self._detours.clear()
         running, self._running = list(self._running.values()), {}
         await asyncio.gather(*(process.end() for process in running))

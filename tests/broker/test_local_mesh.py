@@ -230,9 +230,9 @@ async def test_a_service_may_only_do_what_it_declared():
     """Another service's subjects, another region's and the whole API are refused, with names in the error."""
     topology = Topology.of(["us", "eu"], nodes=1)
     async with LocalServers(topology, services=[shop]) as servers, connected(servers, "us") as mesh:
-        with pytest.raises(Denied, match=r"shop may not publish ev\.us\.interaction\.product_viewed\.v"):
+        with pytest.raises(Denied, match=r"^shop .*ev\.us\.interaction\.product_viewed\.v"):
             await mesh.publish(ProductViewed(visitor_id="v", product_id="p"))
-        with pytest.raises(Denied, match=r"shop may not publish ev\.us\.order\.placed"):
+        with pytest.raises(Denied, match=r"^shop .*ev\.us\.order\.placed"):
             await mesh.publish(OrderPlaced(order_id="o", visitor_id="v", lines=(), total={"amount": 1}))
         for forbidden in (
             "$JS.API.STREAM.DELETE.COMMERCE_us",
@@ -242,7 +242,7 @@ async def test_a_service_may_only_do_what_it_declared():
             "ev.eu.cart.updated.c1",
             "$KV.others.key",
         ):
-            with pytest.raises(Denied, match="shop may not publish"):
+            with pytest.raises(Denied, match="^shop .*publish"):
                 await mesh.broker.connection.request(forbidden, b"{}")
 
 

@@ -158,10 +158,9 @@ def test_a_service_may_do_what_it_declared(subject, may):
 
 
 def test_a_service_hears_only_its_own_inbox():
-    """Answers to others pass it by."""
-    heard = service_permissions(loyalty, "us").subscribe
-
-    assert heard == ("_INBOX_loyalty.>", "live.>")
+    """Answers to others pass it by; with handlers it hears requests that name it."""
+    assert service_permissions(Service("mute"), "us").subscribe == ("_INBOX_mute.>", "live.>")
+    assert service_permissions(loyalty, "us").subscribe == ("_INBOX_loyalty.>", "live.>", "rpc.us.loyalty.>")
 
 
 @pytest.mark.parametrize("direction", ["publish", "subscribe"])

@@ -242,7 +242,7 @@ async def test_a_service_may_only_do_what_it_declared():
             "ev.eu.cart.updated.c1",
             "$KV.others.key",
         ):
-            with pytest.raises(Denied, match="^shop .*publish"):
+            with pytest.raises(Denied, match=r"^shop .*publish"):
                 await mesh.broker.connection.request(forbidden, b"{}")
 
 

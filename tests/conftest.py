@@ -16,6 +16,20 @@ settings.register_profile("cartmesh", deadline=None, derandomize=True, suppress_
 settings.load_profile("cartmesh")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Long runs have a marker of their own."""
+    config.addinivalue_line("markers", "drill: a chaos test's long run, left out unless `-m drill` asks for it")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave drills out, unless the expression after `-m` speaks of them."""
+    if "drill" in config.option.markexpr:
+        return
+    drills = [item for item in items if item.get_closest_marker("drill")]
+    config.hook.pytest_deselected(items=drills)
+    items[:] = [item for item in items if item not in drills]
+
+
 @pytest.fixture
 def regions() -> MemoryMesh:
     """Two linked regions in memory, `us` and `eu`."""

@@ -1,0 +1,176 @@
+"""What chaos needs: a mesh to break, a crowd that shops on it meanwhile, and a count of what became of everything."""
+
+import asyncio
+import itertools
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from secrets import token_hex
+from typing import Any, Self
+
+import msgspec
+import pytest
+
+from mesh.apply import api
+from services.rehearsal.cast import Cast
+from services.rehearsal.client import Client
+from services.rehearsal.evidence import Evidence
+from services.rehearsal.offers import Story, stories
+from services.rehearsal.report import broken, report
+from services.rehearsal.settle import settle
+from services.rehearsal.stage import Stage, built
+from services.rehearsal.storefront import Storefront
+from services.rehearsal.witness import Witness
+
+WITHIN = 90.0
+ABANDON_AFTER = timedelta(seconds=2)
+ACK_WAIT = timedelta(seconds=5)
+
+
+@asynccontextmanager
+async def broken_in(regions: tuple[str, ...], *, nodes: int, ack_wait: timedelta | None = ACK_WAIT):
+    """A mesh with every service; what a killed service had in hand is delivered again after `ack_wait` (None: 30 s)."""
+    settings = {"CARTMESH_ABANDON_AFTER": f"{ABANDON_AFTER.total_seconds():g}s", "CARTMESH_JOURNEY_QUIET": ""}
+    async with built(regions, nodes=nodes, environment=settings) as stage:
+        if ack_wait is not None:
+            await asyncio.gather(*(_redeliver_after(stage, region, ack_wait) for region in regions))
+        yield stage
+
+
+async def _redeliver_after(stage: Stage, region: str, ack_wait: timedelta) -> None:
+    connection = await stage.up.servers.operator(region)
+    for stream in (f"COMMERCE_{region}", f"MESH_{region}", f"INTERACTIONS_{region}"):
+        listed = await api(connection, f"CONSUMER.LIST.{stream}")
+        for consumer in listed["consumers"]:
+            if not consumer["config"].get("durable_name"):
+                continue
+            config = consumer["config"] | {"ack_wait": int(ack_wait.total_seconds() * 1e9)}
+            asked = {"stream_name": stream, "config": config, "action": "update"}
+            answer = await api(connection, f"CONSUMER.DURABLE.CREATE.{stream}.{consumer['name']}", asked)
+            assert "error" not in answer, answer
+
+
+@dataclass
+class Crowd:
+    """Shoppers who keep coming: all fill a cart; one in three buys at once, one about when it is due, one leaves it."""
+
+    stage: Stage
+    per_second: float = 30
+    witness: Witness = field(init=False)
+    client: Client = field(init=False)
+
+    async def __aenter__(self) -> Self:
+        self._stack = AsyncExitStack()
+        self.witness = await Witness.begin(self.stage.meshes, self.stage.record, nodes=self.stage.nodes)
+        self.client = await self._stack.enter_async_context(
+            Client(self.stage.gateways, key=self.stage.key, lanes=8, patience=120)
+        )
+        self._run = f"crowd{token_hex(3)}"
+        self._cast = Cast(self.client, Storefront(run=self._run))
+        self._buying: set[asyncio.Task[None]] = set()
+        self._coming = asyncio.create_task(self._come())
+        self._stack.push_async_callback(self._send_home)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _send_home(self) -> None:
+        for task in (self._coming, *self._buying):
+            task.cancel()
+        await asyncio.gather(self._coming, *self._buying, return_exceptions=True)
+
+    async def _come(self) -> None:
+        for number in itertools.count():
+            region = self.stage.regions[number % len(self.stage.regions)]
+            visitor = f"{self._run}-{number}"
+            self._cast.acts(region, visitor, "cart", name="Desk Lamp", price=4900)
+            kind = number // len(self.stage.regions) % 3
+            if kind:
+                pause = 0.3 if kind == 1 else ABANDON_AFTER.total_seconds() + random.uniform(-0.05, 0.25)
+                task = asyncio.create_task(self._buy(region, visitor, pause))
+                self._buying.add(task)
+                task.add_done_callback(self._buying.discard)
+            await asyncio.sleep(1 / self.per_second)
+
+    async def _buy(self, region: str, visitor: str, pause: float) -> None:
+        await asyncio.sleep(pause)
+        self._cast.acts(region, visitor, "purchase", name="Desk Lamp", price=4900)
+
+    def stored(self, *, since: datetime, region: str | None = None) -> int:
+        """Events sent and acknowledged since a moment."""
+        return sum(
+            one.answer == "accepted" and one.sent_at >= since and region in (None, one.region)
+            for one in self.client.sent
+        )
+
+    async def shops(self, events: int, *, region: str | None = None) -> None:
+        """Wait until so many events that are sent from now on were acknowledged."""
+        now = datetime.now(UTC)
+        await until(lambda: self.stored(since=now, region=region) >= events, f"{events} events to be stored")
+
+    async def go(self) -> None:
+        """No more shoppers come; those who are there finish."""
+        self._coming.cancel()
+        await asyncio.gather(self._coming, *self._buying, return_exceptions=True)
+        await self.client.flush()
+
+    async def reckoning(self, *, patience: timedelta = timedelta(seconds=90)) -> "Reckoning":
+        """Everybody goes home; then what became of everything, once nothing is left to come."""
+        await self.go()
+        left = await settle(self.witness, self.client.sent, patience=patience)
+        return Reckoning(evidence=self.witness.concluded(self.client.sent, self.witness.evidence.cut), left=left)
+
+
+@dataclass
+class Reckoning:
+    """What a run came to, counted from the streams and the mail server's record."""
+
+    evidence: Evidence
+    left: str | None
+
+    def __post_init__(self) -> None:
+        self.figures: dict[str, Any] = report(self.evidence)
+        self.stories: list[Story] = stories(self.evidence)
+
+    def keeps_every_promise(self) -> None:
+        """Stored once, decided once, sent at most once and never after the purchase, nothing silent."""
+        print(msgspec.json.encode(self.figures).decode())
+        unanswered = [one for one in self.evidence.sent if one.answer != "accepted"]
+        final = [sum(made.event.outcome != "held" for made in story.decisions) for story in self.stories]
+        assert (self.left, broken(self.figures), unanswered) == (None, [], [])
+        assert set(final) <= {1}, "an abandoned cart has more or less than one final decision"
+        assert self.figures["dead_letters"] == 0
+        assert (self.figures["offers_sent"] > 0, self.figures["carts_abandoned"] > 0) == (True, True)
+
+
+async def until(true: Callable[[], Any], what: str, *, within: float = WITHIN) -> Any:
+    """Wait for a condition; it may be a plain or an asynchronous function."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + within
+    while True:
+        answer = true()
+        if asyncio.iscoroutine(answer):
+            answer = await answer
+        if answer:
+            return answer
+        assert clock() < deadline, f"waited {within:g} s for {what}"
+        await asyncio.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class Chaos:
+    """The tools, as one fixture: test folders are no packages that could be imported."""
+
+    mesh = staticmethod(broken_in)
+    crowd = Crowd
+    until = staticmethod(until)
+    abandon_after = ABANDON_AFTER
+
+
+@pytest.fixture(scope="session")
+def chaos() -> Chaos:
+    """A mesh to break, a crowd, a reckoning."""
+    return Chaos()

@@ -1,0 +1,88 @@
+"""SIGKILL, of the stream's leader, of each service and of a whole region, while a shop is full of people."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import pytest_asyncio
+
+from mesh.apply import api
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
+
+
+def times(small: int, drill: int):
+    """How often something is killed: a few times always, often in a drill."""
+    return pytest.mark.parametrize(
+        "rounds", [pytest.param(small, id="small"), pytest.param(drill, id="drill", marks=pytest.mark.drill)]
+    )
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(chaos):
+    """One region of three servers, with every service and the inbox."""
+    async with chaos.mesh(("us",), nodes=3) as stage:
+        yield stage
+
+
+async def leader(stage) -> int:
+    """The number of the server that leads the region's books."""
+    info = await api(await stage.up.servers.operator("us"), "STREAM.INFO.COMMERCE_us")
+    return int(info["cluster"]["leader"].removeprefix("us-"))
+
+
+@times(1, 8)
+async def test_the_leader_of_the_books_may_be_killed(stage, chaos, rounds):
+    """What was acknowledged is stored once, although the stream's leader is killed while carts and orders come in."""
+    async with chaos.crowd(stage, per_second=40) as crowd:
+        for _ in range(rounds):
+            await crowd.shops(60)
+            led = await leader(stage)
+
+            await stage.up.servers.kill_node("us", led)
+            await crowd.shops(60)
+            assert await leader(stage) != led
+            await stage.up.servers.start_node("us", led)
+        reckoning = await crowd.reckoning()
+
+    reckoning.keeps_every_promise()
+    assert max(sent.attempts for sent in crowd.client.sent) > 1 or rounds == 1, "nobody ever had to try again"
+
+
+@times(1, 6)
+async def test_every_service_may_be_killed_in_the_middle_of_its_work(stage, chaos, rounds):
+    """Every left cart is decided once and mailed at most once, although each process is killed while it works."""
+    async with chaos.crowd(stage) as crowd:
+        for _ in range(rounds):
+            for child in stage.up.children.values():
+                await crowd.shops(60)
+
+                await child.kill()
+                await asyncio.wait_for(child.ready.wait(), 90)
+        await crowd.shops(60)
+        reckoning = await crowd.reckoning()
+
+    reckoning.keeps_every_promise()
+
+
+@times(1, 5)
+async def test_a_whole_region_may_be_killed(stage, chaos, rounds):
+    """After all servers of a region are killed all is there, timers due meanwhile fire, and work goes on."""
+    dark = []
+    async with chaos.crowd(stage) as crowd:
+        for _ in range(rounds):
+            await crowd.shops(100)
+            began = datetime.now(UTC)
+            await stage.up.servers.kill_region("us")
+            # Every cart that is left by now falls due while there is no server.
+            await chaos.until(lambda at=began: datetime.now(UTC) > at + chaos.abandon_after, "timers to fall due")
+            dark.append((began, datetime.now(UTC)))
+            await stage.up.servers.start_region("us")
+            await crowd.shops(60)
+        reckoning = await crowd.reckoning()
+
+    reckoning.keeps_every_promise()
+    for began, ended in dark:
+        due = [story for story in reckoning.stories if began <= story.abandoned.event.due <= ended]
+        assert due, "no timer fell due in the dark: this proves nothing"
+        assert all(story.abandoned.stored > ended - timedelta(seconds=1) for story in due)

@@ -48,7 +48,7 @@ async def open_views(mesh: Mesh) -> AsyncIterator[Views]:
     yield Views(mesh)
 
 
-@service.on(CartIdle, concurrency=64)
+@service.on(CartIdle, concurrency=48)
 async def abandon_cart(received: Received[CartIdle], mesh: Mesh, rules: Rules) -> AsyncIterator[Change]:
     """A filled cart that nobody touched since its timer was set is abandoned, unless its shopper bought elsewhere."""
     idle = received.event

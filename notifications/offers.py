@@ -1,7 +1,7 @@
 """Decides for every left cart on its offer: sent, held or dropped, with every check and its value."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -17,6 +17,9 @@ from notifications.journeys import load
 from notifications.shoppers import SHOPPERS, Recent, fold, remember
 
 service = Service("offers", publishes=(OfferDecided, OfferDue, ContactReserved), buckets=(SHOPPERS,))
+
+TAKEN_OVER = timedelta(seconds=10)
+"""How long after a crash another process takes over what was in hand."""
 
 
 class OfferSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +42,7 @@ async def know_shoppers(happened: list[Received[OrderPlaced | CartUpdated]], mes
     await remember(fold(happened, home=mesh.region, recent=desk.recent), mesh, desk.recent)
 
 
-@service.on(CartAbandoned, concurrency=32)
+@service.on(CartAbandoned, concurrency=32, ack_wait=TAKEN_OVER)
 async def await_score(received: Received[CartAbandoned], mesh: Mesh, desk: Desk) -> AsyncIterator[Change]:
     """Wait for the cart's score only so long; close what the cart's earlier abandonments left open."""
     cart_id = received.event.cart_id
@@ -58,7 +61,7 @@ async def await_score(received: Received[CartAbandoned], mesh: Mesh, desk: Desk)
         yield condition
 
 
-@service.on(CartScored, concurrency=32)
+@service.on(CartScored, concurrency=32, ack_wait=TAKEN_OVER)
 async def decide_scored_offer(received: Received[CartScored], mesh: Mesh, desk: Desk) -> AsyncIterator[Change]:
     """Decide as soon as the score is there."""
     scored = received.event
@@ -67,7 +70,7 @@ async def decide_scored_offer(received: Received[CartScored], mesh: Mesh, desk: 
         yield change
 
 
-@service.on(OfferDue, concurrency=32)
+@service.on(OfferDue, concurrency=32, ack_wait=TAKEN_OVER)
 async def decide_due_offer(received: Received[OfferDue], mesh: Mesh, desk: Desk) -> AsyncIterator[Change]:
     """Decide without a score when it is late; decide again when a held offer's time has come."""
     due = received.event

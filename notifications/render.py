@@ -51,7 +51,7 @@ class TemplateError(Exception):
         self.where, self.why = where, why
 
 
-class WorkerDied(Exception):  # noqa: N818  what happened
+class WorkerDied(Exception):
     """A worker ended while it had a job."""
 
 

@@ -34,7 +34,7 @@ WORDS: dict[type[Exception], str] = {
 _inliner = css_inline.CSSInliner(keep_style_tags=True, keep_at_rules=True, load_remote_stylesheets=False)
 
 
-class Refused(Exception):  # noqa: N818  its name is what became of the template
+class Refused(Exception):
     """A template cannot be set: `where` names file and line, the message says what is wrong and what to do.
 
     `costly`: finding that out took all the time there was.

@@ -1,7 +1,7 @@
 """Outcome: what became of a message that was not accepted for certain."""
 
 
-class Undelivered(Exception):  # noqa: N818  an outcome
+class Undelivered(Exception):
     """The server did not take the message, for certain. `again`: it may later."""
 
     def __init__(self, reason: str, *, again: bool) -> None:
@@ -9,5 +9,5 @@ class Undelivered(Exception):  # noqa: N818  an outcome
         self.again = again
 
 
-class Unknown(Exception):  # noqa: N818  an outcome
+class Unknown(Exception):
     """The connection was lost after the message was handed over and before the server's answer."""

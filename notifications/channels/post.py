@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from mesh import Retry
+from mesh import Mesh, Retry
 from mesh.events.cart import CartAbandoned
 from mesh.events.offer import OfferDecided, OfferDeferred, OfferFailed, OfferSent
 from mesh.history import History
@@ -17,7 +17,7 @@ from mesh.settings import read
 from notifications.channels.letter import LetterSettings, compose, message_id, without_addresses
 from notifications.channels.outcome import Undelivered, Unknown
 from notifications.content import Shop, content
-from notifications.person import Person
+from notifications.person import Person, person
 from notifications.render import Press, Rendered, RenderSettings, TemplateError, press
 from notifications.sample import NAMES, sample
 from notifications.tokens import Leave, LinkSettings, link
@@ -25,7 +25,9 @@ from notifications.tokens import Leave, LinkSettings, link
 if TYPE_CHECKING:
     from notifications.channels.smtp import Pool
 
-REMEMBERED = 2_000
+REMEMBERED, KEPT = 2_000, 256
+SHARED_FOR = 0.25
+"""Seconds for which one channel may use what another has read."""
 
 
 class PostSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,8 +49,23 @@ class Post:
         self._settings, self._letters, self.shop = read(PostSettings), read(LetterSettings), read(Shop)
         self._links = read(LinkSettings)
         self._renders: OrderedDict[str, asyncio.Task[Rendered]] = OrderedDict()
+        self._reads: OrderedDict[str, tuple[float, asyncio.Task[tuple[History, Person]]]] = OrderedDict()
         self._busy: set[str] = set()
         self._claims: OrderedDict[str, Result | None] = OrderedDict()
+
+    async def read(self, decided: OfferDecided, mesh: Mesh) -> tuple[History, Person]:
+        """The cart's story and its shopper. Two channels that begin together share one reading.
+
+        It may be a little old, as every history may: what is stored on the strength of it is conditional.
+        """
+        now = asyncio.get_running_loop().time()
+        began, task = self._reads.pop(decided.offer_id, (0.0, None))
+        if task is None or now - began > SHARED_FOR:
+            task = asyncio.create_task(_read(decided, mesh))
+            self._reads[decided.offer_id] = now, task
+            if len(self._reads) > KEPT:
+                self._reads.popitem(last=False)
+        return await asyncio.shield(task)
 
     @contextmanager
     def alone(self, offer_id: str) -> Iterator[None]:
@@ -89,7 +106,7 @@ class Post:
             )
             job = self._press.render(decided.template or decided.journey, who.locale, data)
             task = self._renders[decided.offer_id] = asyncio.create_task(job)
-            if len(self._renders) > 256:
+            if len(self._renders) > KEPT:
                 self._renders.popitem(last=False)
         try:
             return await asyncio.shield(task)
@@ -170,3 +187,10 @@ async def post_office() -> AsyncIterator[Post]:
             yield Post(printer, pool)
         finally:
             await pool.close()
+
+
+async def _read(decided: OfferDecided, mesh: Mesh) -> tuple[History, Person]:
+    story, personal = await asyncio.gather(
+        mesh.history(decided.cart_id, "cart", "offer"), mesh.history(decided.visitor_id, "customer")
+    )
+    return story, person(personal)

@@ -24,11 +24,13 @@ from notifications.channels.letter import recipient
 from notifications.channels.post import Post, Result, post_office
 from notifications.channels.standing import Standing, standing
 from notifications.content import cart_url
-from notifications.person import Person, person
+from notifications.person import Person
 from notifications.render import TemplateError
 
 service = Service("channels", publishes=(OfferClaimed, OfferSent, OfferDeferred, OfferFailed, OfferWithdrawn))
 
+TAKEN_OVER = timedelta(seconds=10)
+"""How long after a crash another process takes over what was in hand."""
 READS = 10
 """How often a cart is read again because something happened to it between reading and claiming."""
 
@@ -40,7 +42,7 @@ async def open_post() -> AsyncIterator[Post]:
         yield post
 
 
-@service.on(OfferDecided, concurrency=64)
+@service.on(OfferDecided, concurrency=64, ack_wait=TAKEN_OVER)
 async def send_mail(received: Received[OfferDecided], mesh: Mesh, post: Post) -> AsyncIterator[Change]:
     """Claim the offer, send it by e-mail, and record what became of it. Never sends twice."""
     decided = received.event
@@ -58,13 +60,13 @@ async def send_mail(received: Received[OfferDecided], mesh: Mesh, post: Post) ->
     raise Retry("the cart keeps changing", after=timedelta(milliseconds=200))
 
 
-@service.on(OfferDecided, concurrency=32)
+@service.on(OfferDecided, concurrency=32, ack_wait=TAKEN_OVER)
 async def show_card(received: Received[OfferDecided], mesh: Mesh, post: Post) -> AsyncIterator[Change]:
     """Show the offer on the site, as plain text in the shopper's language."""
     decided = received.event
     if decided.outcome != "sent" or "onsite" not in decided.channels:
         return
-    story, who = await _read(decided, mesh)
+    story, who = await post.read(decided, mesh)
     so_far = standing(received, story, "onsite")
     if so_far.settled:
         return
@@ -97,7 +99,7 @@ async def show_card(received: Received[OfferDecided], mesh: Mesh, post: Post) ->
 async def _try_mail(received: Received[OfferDecided], mesh: Mesh, post: Post) -> list[Change]:
     """The record of one attempt. Raises Retry where the next one is later, Conflict where to read again."""
     decided = received.event
-    story, who = await _read(decided, mesh)
+    story, who = await post.read(decided, mesh)
     so_far = standing(received, story, "email")
     claim = so_far.unanswered
     if so_far.settled:
@@ -116,13 +118,6 @@ async def _try_mail(received: Received[OfferDecided], mesh: Mesh, post: Post) ->
         await mesh.publish(Draft(event=result, id=f"{claim_id}-deferred"))
         raise Retry(result.reason, after=max(result.until - datetime.now(UTC), timedelta(0)))
     return [result]
-
-
-async def _read(decided: OfferDecided, mesh: Mesh) -> tuple[History, Person]:
-    story, personal = await asyncio.gather(
-        mesh.history(decided.cart_id, "cart", "offer"), mesh.history(decided.visitor_id, "customer")
-    )
-    return story, person(personal)
 
 
 def _refusal(decided: OfferDecided, so_far: Standing, who: Person) -> Change | None:

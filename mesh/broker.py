@@ -143,7 +143,7 @@ class Broker(Protocol):
         ...
 
     def read(self, stream: str, patterns: Sequence[str], *, after: int = 0) -> AsyncIterator[Message]:
-        """Messages under any of the patterns in order, from behind sequence `after` up to now (may miss the very newest)."""
+        """Messages under any of the patterns in order, behind sequence `after`, up to now or just before."""
         ...
 
     async def deliveries(self, consumer: ConsumerSpec) -> Deliveries:
@@ -190,7 +190,7 @@ class Broker(Protocol):
         """Names on a shelf."""
         ...
 
-    async def request(self, subject: str, body: bytes, *, timeout: float) -> bytes:
+    async def request(self, subject: str, body: bytes, *, timeout: float) -> bytes:  # noqa: ASYNC109  what brokers call it
         """Ask and wait for one answer; Unavailable when nobody answers in time."""
         ...
 

@@ -71,7 +71,7 @@ class Connection:
                 inbox_prefix=login.inbox_prefix.encode(),
                 allow_reconnect=False,
                 max_reconnect_attempts=-1,
-                reconnect_time_wait=0.25,  # type: ignore[arg-type]  seconds; it is only slept
+                reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds, only slept
                 ping_interval=10,
                 max_outstanding_pings=2,
                 connect_timeout=3,

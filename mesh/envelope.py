@@ -59,7 +59,7 @@ _envelopes = msgspec.json.Decoder(Envelope)
 def encode(
     happened: Event,
     *,
-    id: str,  # noqa: A002  the attribute's name in CloudEvents
+    id: str,
     region: str,
     source: str,
     time: datetime | None = None,

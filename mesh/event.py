@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar, dataclass_transform
 
 import msgspec
 
@@ -41,7 +41,15 @@ def minor_digits(currency: str) -> int:
     return _MINOR_DIGITS.get(currency, 2)
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+class _EventMeta(msgspec.StructMeta):
+    """Makes every event frozen and keyword-only, which msgspec does not pass on to subclasses."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> "_EventMeta":
+        return super().__new__(cls, name, bases, namespace, **{"frozen": True, "kw_only": True} | options)
+
+
+class Event(msgspec.Struct, metaclass=_EventMeta):
     """Something that happened. Declare one with `@event(key=...)` in `mesh/events/<domain>.py`."""
 
 
@@ -127,7 +135,8 @@ def declared() -> Iterator[Declaration]:
 
 def key_of(happened: Event) -> str:
     """The value of an event's key field."""
-    return getattr(happened, declaration(type(happened)).key)
+    key: str = getattr(happened, declaration(type(happened)).key)
+    return key
 
 
 def _snake(name: str) -> str:

@@ -105,7 +105,8 @@ class Mesh:
         ages: dict[str, timedelta | None] = {}
         for region in self.others:
             message = await self.broker.last(mesh_stream(self.region), subject(region, told, region))
-            ages[region] = now - decode(message.body)[1].at if message else None
+            heard = decode(message.body)[1] if message else None
+            ages[region] = now - heard.at if isinstance(heard, MeshHeartbeat) else None
         return ages
 
     async def _collect(self, stream: str, pattern: str) -> list[Received]:

@@ -5,11 +5,14 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from mesh.errors import TopologyError
+
+if TYPE_CHECKING:
+    from mesh.connection import Connection
 
 SERVERS = Path("servers.json")
 TOPOLOGY = Path("mesh.toml")
@@ -213,7 +216,7 @@ def dead_redrive(
 
 
 @asynccontextmanager
-async def operator(servers: Path, region: str) -> AsyncIterator["Connection"]:  # noqa: F821  imported when it runs
+async def operator(servers: Path, region: str) -> AsyncIterator["Connection"]:
     """A connection to a region as operator; drained afterwards."""
     from mesh.access import Access  # noqa: PLC0415
     from mesh.connection import Connection  # noqa: PLC0415

@@ -30,13 +30,14 @@ class Running:
         self.port: int | None = None
         self._consumers: dict[str, Consumer] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._ticking: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Bind every handler, tick and answer."""
         for binding in self.service.bindings:
             await (self._follow(binding) if binding.fanout else self._bind(binding))
         for tick in self.service.ticks:
-            self._tasks.append(asyncio.create_task(self._tick(tick)))
+            self._ticking.append(asyncio.create_task(self._tick(tick)))
         region, broker = self.mesh.region, self.mesh.broker
         for answer in self.service.answered:
             await broker.serve(answer.subject(region), self.service.name, self._answering(answer))
@@ -49,10 +50,9 @@ class Running:
         self.ready = False
         for consumer in self._consumers.values():
             consumer.stop()
-        ticking = [task for task in self._tasks if task.get_name() == "tick"]
-        for task in ticking:
+        for task in self._ticking:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._ticking, return_exceptions=True)
 
     async def _bind(self, binding: Binding) -> None:
         for spec in binding.consumers(self.mesh.region):
@@ -69,7 +69,6 @@ class Running:
         self._tasks.append(asyncio.create_task(consumer.run(), name=name))
 
     async def _tick(self, tick: Tick) -> None:
-        asyncio.current_task().set_name("tick")  # type: ignore[union-attr]  a task is running this
         extra, period = fill(tick.handler, self.provided), tick.period.total_seconds()
         while True:
             now = datetime.now(UTC).timestamp()
@@ -88,7 +87,7 @@ class Running:
 
     def _answering(self, answer: Answer) -> Callable[[bytes], Awaitable[bytes]]:
         extra = fill(answer.handler, self.provided)
-        decoder = msgspec.json.Decoder(answer.question)
+        decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(answer.question)
 
         async def respond(body: bytes) -> bytes:
             return msgspec.json.encode(await answer.handler(decoder.decode(body), **extra))
@@ -146,7 +145,7 @@ async def serving(app: Any, host: str, port: int) -> AsyncIterator[int]:
         await _listening(task, host, port)
         yield port
     finally:
-        server.stop()
+        server.stop()  # type: ignore[no-untyped-call]
         with contextlib.suppress(TimeoutError, asyncio.TimeoutError, asyncio.CancelledError):
             await asyncio.wait_for(task, timedelta(seconds=10).total_seconds())
 

@@ -182,7 +182,7 @@ class Service:
             first = _first_parameter(handler, self.name)
             if projects is not None and (projects not in self.buckets or inspect.isasyncgenfunction(handler)):
                 raise DeclarationError(
-                    f"{self.name}.{handler.__name__} projects {projects.name}: it must be one of the service's buckets, "
+                    f"{self.name}.{handler.__name__} projects {projects.name}: it must be one of its buckets, "
                     "and the function may not yield, or a rebuild would publish again"
                 )
             if batch is not None:

@@ -32,7 +32,7 @@ class State(Generic[T]):
         return (self._decode(found.value, key), found.revision) if found and found.value is not None else (None, 0)
 
     async def put(self, key: str, value: T, *, revision: int | None = None) -> int:
-        """Set the value; with `revision` only if it is still that one (0: absent), else Conflict. Returns the new one."""
+        """Set the value and return its revision; with `revision` only if still that one (0: absent), else Conflict."""
         return await self._broker.kv_put(self._bucket, token(key), msgspec.json.encode(value), revision=revision)
 
     async def delete(self, key: str) -> None:

@@ -10,8 +10,12 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
 PUBLISHED = Counter("cartmesh_published_messages_total", "Messages stored.", ["stream"])
-PUBLISH_RETRIES = Counter("cartmesh_publish_retries_total", "Stores tried again because JetStream was unavailable.", ["stream"])
-HANDLED = Counter("cartmesh_handled_messages_total", "Messages answered, by what became of them.", ["durable", "outcome"])
+PUBLISH_RETRIES = Counter(
+    "cartmesh_publish_retries_total", "Stores tried again because JetStream was unavailable.", ["stream"]
+)
+HANDLED = Counter(
+    "cartmesh_handled_messages_total", "Messages answered, by what became of them.", ["durable", "outcome"]
+)
 HANDLING = Histogram(
     "cartmesh_handling_seconds",
     "Time from a message's delivery to its acknowledgement.",

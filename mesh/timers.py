@@ -20,7 +20,7 @@ class Timer:
 
 @dataclass(frozen=True)
 class Cancel:
-    """Drop the pending timer of `kind` and `key`, in the same commit as the other changes. Harmless when there is none."""
+    """Drop the pending timer of `kind` and `key`, in the commit of the other changes. Harmless when there is none."""
 
     kind: type[Event]
     key: str

@@ -11,7 +11,7 @@ from typing import Self
 
 import msgspec
 
-from mesh.access import OPERATOR, Access, Servers
+from mesh.access import Access, Servers
 from mesh.apply import apply
 from mesh.child import Child
 from mesh.connection import Connection
@@ -19,6 +19,7 @@ from mesh.discovery import discover
 from mesh.local import LocalServers
 from mesh.mesh import Mesh
 from mesh.ports import free_ports
+from mesh.secrets import OPERATOR
 from mesh.service import Service
 from mesh.topology import Topology
 from mesh.worker import Ready, connect, variable

@@ -43,7 +43,7 @@ class CartIdle(Event):
 
 @event(key="cart_id")
 class CartAbandoned(Event):
-    """A shopper left a filled cart. `due` is when its idle timer was due; the id of this event names the abandonment."""
+    """A shopper left a filled cart. `due` is when its idle timer was due; this event's id names the abandonment."""
 
     cart_id: str
     visitor_id: str

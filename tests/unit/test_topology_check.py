@@ -1,5 +1,7 @@
 """What `check` refuses and what it only tells, for services and events made here."""
 
+from types import new_class
+
 import msgspec
 import pytest
 
@@ -152,8 +154,10 @@ class PartWithout(msgspec.Struct):
 
 def contract_of(fields, *, key="thing_id", personal=False):
     """The contract of an event with these fields, declared and forgotten again."""
-    kind = msgspec.defstruct("Thing", fields, bases=(Event,), module="mesh.events.thing", frozen=True, kw_only=True)
-    kind.__doc__ = "A thing."
+    body = {"__module__": "mesh.events.thing", "__doc__": "A thing."}
+    body["__annotations__"] = {name: hint for name, hint, *_ in fields}
+    body |= {name: default for name, _, *rest in fields for default in rest}
+    kind = new_class("Thing", (Event,), {"frozen": True, "kw_only": True}, lambda namespace: namespace.update(body))
     try:
         event(key=key, personal=personal)(kind)
         return contract(declaration(kind))

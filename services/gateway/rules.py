@@ -27,7 +27,7 @@ _label = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _email = re.compile(rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_label}(?:\.{_label})+").fullmatch
 
 
-class Wrong(ValueError):  # noqa: N818  a verdict on a field, as Bury is one on a message
+class Wrong(ValueError):
     """A field breaks a rule: where (`path`) and why."""
 
     def __init__(self, path: str, reason: str) -> None:

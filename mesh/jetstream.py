@@ -4,7 +4,7 @@ import base64
 import heapq
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from secrets import token_hex
 
 import msgspec
@@ -19,47 +19,22 @@ from mesh.errors import Conflict, DeclarationError, Duplicate, MeshError, Unavai
 from mesh.pull import Pull
 from mesh.streams import Bucket, ConsumerSpec, Shelf
 from mesh.telemetry import log
+from mesh.wire import (
+    Failure,
+    Info,
+    decode_ack,
+    decode_get,
+    decode_info,
+    is_removed,
+    outgoing_headers,
+    parse_headers,
+    read_message,
+)
 
 READ_BATCH = 1000
 _WRONG_SEQUENCE = {10071, 10164}
 _DUPLICATE_IN_BATCH = 10201
 _NOT_FOUND = {10037, 10059}
-
-
-class _Failure(msgspec.Struct):
-    code: int = 0
-    err_code: int = 0
-    description: str = ""
-
-
-class _Ack(msgspec.Struct):
-    seq: int = 0
-    duplicate: bool = False
-    error: _Failure | None = None
-
-
-class _Found(msgspec.Struct):
-    subject: str
-    seq: int
-    time: datetime
-    data: str = ""
-    hdrs: str = ""
-
-
-class _GetReply(msgspec.Struct):
-    message: _Found | None = None
-    error: _Failure | None = None
-
-
-class _Info(msgspec.Struct):
-    name: str = ""
-    num_pending: int = 0
-    error: _Failure | None = None
-
-
-_acks = msgspec.json.Decoder(_Ack)
-_gets = msgspec.json.Decoder(_GetReply)
-_infos = msgspec.json.Decoder(_Info)
 
 
 class JetStreamBroker:
@@ -93,16 +68,16 @@ class JetStreamBroker:
 
     async def store(self, stream: str, message: Outgoing) -> Stored:
         """Store one message; see Broker."""
-        reply = await self.connection.request(message.subject, message.body, _headers(message))
+        reply = await self.connection.request(message.subject, message.body, outgoing_headers(message))
         return self._acked(reply, stream, message.subject)
 
     async def store_batch(self, stream: str, messages: Sequence[Outgoing]) -> Stored:
         """Store all messages in one commit (ADR-50); see Broker. Only the last answer is waited for."""
         batch, last = token_hex(11), len(messages)
         for at, message in enumerate(messages[:-1], start=1):
-            headers = _headers(message) | {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(at)}
+            headers = outgoing_headers(message) | {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(at)}
             await self.connection.publish(message.subject, message.body, headers)
-        headers = _headers(messages[-1]) | {
+        headers = outgoing_headers(messages[-1]) | {
             "Nats-Batch-Id": batch,
             "Nats-Batch-Sequence": str(last),
             "Nats-Batch-Commit": "1",
@@ -113,7 +88,7 @@ class JetStreamBroker:
     def _acked(self, reply: Msg, stream: str, subject: str) -> Stored:
         if status(reply) == "503":
             raise Unavailable(f"{self.region}: no stream takes {subject} here just now (expected {stream})")
-        ack = _acks.decode(reply.data)
+        ack = decode_ack(reply.data)
         if ack.error is None:
             return Stored(ack.seq, ack.duplicate)
         if ack.error.err_code in _WRONG_SEQUENCE:
@@ -122,7 +97,7 @@ class JetStreamBroker:
             raise Duplicate(f"{subject}: {ack.error.description}")
         raise self._refused(ack.error, f"{stream} did not take {subject}")
 
-    def _refused(self, failure: _Failure, what: str) -> MeshError:
+    def _refused(self, failure: Failure, what: str) -> MeshError:
         reason = f"{self.region}: {what}: {failure.description} ({failure.code}/{failure.err_code})"
         # 4xx that no retry can mend (bad headers, message too large); 429 and 5xx pass.
         return DeclarationError(reason) if failure.code == 400 else Unavailable(reason)
@@ -141,7 +116,7 @@ class JetStreamBroker:
         reply = await self.connection.request(f"$JS.API.STREAM.MSG.GET.{stream}", msgspec.json.encode(asked))
         if status(reply) == "503":
             raise Unavailable(f"{self.region}: {stream} has no leader just now, or does not exist")
-        got = _gets.decode(reply.data)
+        got = decode_get(reply.data)
         if got.error is not None:
             if got.error.err_code in _NOT_FOUND or got.error.code == 404:
                 if got.error.err_code == 10059:
@@ -156,7 +131,7 @@ class JetStreamBroker:
             body=base64.b64decode(found.data),
             sequence=found.seq,
             stored=found.time,
-            headers=_parse_headers(base64.b64decode(found.hdrs)),
+            headers=parse_headers(base64.b64decode(found.hdrs)),
         )
 
     async def read(self, stream: str, patterns: Sequence[str], *, after: int = 0) -> AsyncIterator[Message]:
@@ -195,7 +170,7 @@ class JetStreamBroker:
             if code == "503":
                 raise Unavailable(f"{self.region}: {stream} cannot be read just now, or does not exist")
             if code is None and "Nats-Sequence" in headers:
-                found.append(_read_message(reply))
+                found.append(read_message(reply))
                 return True
             left = int(headers.get("Nats-Num-Pending") or 0)
             return False
@@ -226,7 +201,7 @@ class JetStreamBroker:
         pull = Pull(self.connection, stream, info.name, lost=again)
         return await pull.open(), info.num_pending
 
-    async def _private_consumer(self, stream: str, filters: tuple[str, ...], start: dict[str, object]) -> _Info:
+    async def _private_consumer(self, stream: str, filters: tuple[str, ...], start: dict[str, object]) -> Info:
         name = f"private-{token_hex(8)}"
         config = {
             "name": name,
@@ -241,7 +216,7 @@ class JetStreamBroker:
         reply = await self.connection.request(f"$JS.API.CONSUMER.CREATE.{stream}.{name}", asked)
         if status(reply) == "503":
             raise Unavailable(f"{self.region}: {stream} has no leader just now, or does not exist")
-        info = _infos.decode(reply.data)
+        info = decode_info(reply.data)
         if info.error is not None:
             raise self._refused(info.error, f"cannot follow {stream}")
         return info
@@ -251,7 +226,7 @@ class JetStreamBroker:
     async def kv_get(self, bucket: Bucket, key: str) -> Entry | None:
         """A key's value, from the leader; see Broker."""
         found = await self.last(f"KV_{bucket.name}", f"$KV.{bucket.name}.{key}")
-        if found is None or _is_removed(found.headers):
+        if found is None or is_removed(found.headers):
             return None
         return Entry(key, found.body, found.sequence)
 
@@ -264,7 +239,7 @@ class JetStreamBroker:
             if revision == 0:
                 # A removed key has a marker: absent for the reader, a revision for the server.
                 marker = await self.last(f"KV_{bucket.name}", subject)
-                if marker is not None and _is_removed(marker.headers):
+                if marker is not None and is_removed(marker.headers):
                     expect = Expect(subject=subject, sequence=marker.sequence)
         stored = await self.store(
             f"KV_{bucket.name}", Outgoing(subject=subject, body=value, expect=expect, ttl=bucket.ttl)
@@ -298,7 +273,7 @@ class JetStreamBroker:
                 yield None
             while True:
                 for message in await pull.fetch(256, 5.0):
-                    removed = _is_removed(message.headers)
+                    removed = is_removed(message.headers)
                     if not removed or not left:
                         key = message.subject.removeprefix(prefix)
                         yield Entry(key, None if removed else message.body, message.sequence)
@@ -315,7 +290,7 @@ class JetStreamBroker:
     async def kv_purge(self, bucket: Bucket) -> None:
         """Empty a bucket; see Broker."""
         reply = await self.connection.request(f"$JS.API.STREAM.PURGE.KV_{bucket.name}", b"")
-        info = _infos.decode(reply.data)
+        info = decode_info(reply.data)
         if info.error is not None:
             raise self._refused(info.error, f"cannot empty bucket {bucket.name}")
 
@@ -372,48 +347,6 @@ class JetStreamBroker:
     async def drain(self) -> None:
         """Close; see Broker."""
         await self.connection.drain()
-
-
-def _headers(message: Outgoing) -> dict[str, str]:
-    headers = dict(message.headers)
-    if message.id is not None:
-        headers["Nats-Msg-Id"] = message.id
-    if message.expect is not None:
-        if "*" in message.expect.subject or ">" in message.expect.subject:
-            raise ValueError(f"{message.expect.subject}: only one exact subject can be expected unchanged")
-        headers["Nats-Expected-Last-Subject-Sequence"] = str(message.expect.sequence)
-        headers["Nats-Expected-Last-Subject-Sequence-Subject"] = message.expect.subject
-    if message.at is not None and message.target is not None:
-        due = message.at.astimezone(UTC) + timedelta(microseconds=999)  # cut to milliseconds, it is still never early
-        headers["Nats-Schedule"] = f"@at {due.isoformat(timespec='milliseconds').replace('+00:00', 'Z')}"
-        headers["Nats-Schedule-Target"] = message.target
-    if message.cancels is not None:
-        headers["Nats-Scheduler"] = message.cancels
-        headers["Nats-Schedule-Next"] = "purge"
-    if message.ttl is not None:
-        headers["Nats-TTL"] = f"{max(1, round(message.ttl.total_seconds()))}s"
-    return headers
-
-
-def _read_message(reply: Msg) -> Message:
-    headers = reply.headers or {}
-    return Message(
-        subject=headers["Nats-Subject"],
-        body=reply.data,
-        sequence=int(headers["Nats-Sequence"]),
-        stored=datetime.fromisoformat(headers["Nats-Time-Stamp"]),
-        headers=headers,
-    )
-
-
-def _parse_headers(raw: bytes) -> dict[str, str]:
-    lines = raw.decode().split("\r\n")[1:]
-    parted = (line.partition(":") for line in lines)
-    return {name: value.strip() for name, _, value in parted if name}
-
-
-def _is_removed(headers: dict[str, str]) -> bool:
-    return headers.get("KV-Operation") in ("DEL", "PURGE") or "Nats-Marker-Reason" in headers
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from mesh.errors import MeshError
 from notifications.templates import FOLDER
 
 
@@ -43,7 +44,7 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     card: CardText
 
 
-class TemplateError(Exception):
+class TemplateError(MeshError):
     """A template cannot be rendered: names the template and its line, and says what to do."""
 
     def __init__(self, where: str, why: str) -> None:

@@ -391,3 +391,31 @@ async def test_a_broken_template_fails_its_offer_and_nothing_else(
     assert "abandoned-cart/de.mjml.j2 line" in failed[0].reason
     assert "too long" in failed[0].reason
     assert mail.recipients == ("bob@example.test",)
+
+
+async def test_no_offer_is_decided_behind_a_purchase(regions, street, box, eventually, monkeypatch):
+    """Purchases landing around the very moment of decision: whatever is stored behind one is no offer."""
+    monkeypatch.setenv("CARTMESH_JOURNEY_CAP", "1000")
+    carts = [f"c{at}" for at in range(100)]
+    async with at_work(regions, offers):
+        await street.identify("ada")
+        for cart in carts:
+            await street.fill(cart, "ada")
+
+        async def race(at, cart):
+            await street.score(cart, "ada", await street.leave(cart, "ada"))
+            await asyncio.sleep(at % 20 / 1000)
+            await street.mesh.publish(CartConverted(cart_id=cart, order_id=f"o{at}", visitor_id="ada"))
+
+        await asyncio.gather(*(race(at, cart) for at, cart in enumerate(carts)))
+        await eventually(lambda: _decisions(street, carts), within=30)
+
+        stories = [await street.mesh.history(cart, "cart", "offer") for cart in carts]
+    behind = [
+        one.event
+        for story in stories
+        for one in story.of(OfferDecided)
+        if one.sequence > story.last(CartConverted).sequence
+    ]
+    assert all((one.outcome, one.reason) == ("dropped", "bought") for one in behind)
+    assert behind  # otherwise nothing was raced

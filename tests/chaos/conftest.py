@@ -3,10 +3,11 @@
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from secrets import token_hex
 from typing import Any, Self
 
@@ -30,23 +31,22 @@ ACK_WAIT = timedelta(seconds=5)
 
 
 @asynccontextmanager
-async def broken_in(regions: tuple[str, ...], *, nodes: int, ack_wait: timedelta | None = ACK_WAIT):
-    """A mesh with every service; what a killed service had in hand is delivered again after `ack_wait` (None: 30 s)."""
+async def mesh_in(directory: Path, regions: tuple[str, ...], *, nodes: int):
+    """A mesh with every service. What a killed service had in hand is delivered again after `ACK_WAIT`, not 30 s."""
     settings = {"CARTMESH_ABANDON_AFTER": f"{ABANDON_AFTER.total_seconds():g}s", "CARTMESH_JOURNEY_QUIET": ""}
-    async with built(regions, nodes=nodes, environment=settings) as stage:
-        if ack_wait is not None:
-            await asyncio.gather(*(_redeliver_after(stage, region, ack_wait) for region in regions))
+    async with built(regions, nodes=nodes, environment=settings, directory=directory) as stage:
+        await asyncio.gather(*(_redeliver_soon(stage, region) for region in regions))
         yield stage
 
 
-async def _redeliver_after(stage: Stage, region: str, ack_wait: timedelta) -> None:
+async def _redeliver_soon(stage: Stage, region: str) -> None:
     connection = await stage.up.servers.operator(region)
     for stream in (f"COMMERCE_{region}", f"MESH_{region}", f"INTERACTIONS_{region}"):
         listed = await api(connection, f"CONSUMER.LIST.{stream}")
         for consumer in listed["consumers"]:
             if not consumer["config"].get("durable_name"):
                 continue
-            config = consumer["config"] | {"ack_wait": int(ack_wait.total_seconds() * 1e9)}
+            config = consumer["config"] | {"ack_wait": int(ACK_WAIT.total_seconds() * 1e9)}
             asked = {"stream_name": stream, "config": config, "action": "update"}
             answer = await api(connection, f"CONSUMER.DURABLE.CREATE.{stream}.{consumer['name']}", asked)
             assert "error" not in answer, answer
@@ -164,7 +164,7 @@ async def until(true: Callable[[], Any], what: str, *, within: float = WITHIN) -
 class Chaos:
     """The tools, as one fixture: test folders are no packages that could be imported."""
 
-    mesh = staticmethod(broken_in)
+    mesh = staticmethod(mesh_in)
     crowd = Crowd
     until = staticmethod(until)
     abandon_after = ABANDON_AFTER

@@ -19,9 +19,9 @@ def times(small: int, drill: int):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(chaos):
+async def stage(chaos, tmp_path_factory):
     """One region of three servers, with every service and the inbox."""
-    async with chaos.mesh(("us",), nodes=3) as stage:
+    async with chaos.mesh(tmp_path_factory.mktemp("mesh"), ("us",), nodes=3) as stage:
         yield stage
 
 

@@ -1,0 +1,183 @@
+"""The race that matters: the purchase against the moment at which its cart falls due."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from secrets import token_hex
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from mesh.envelope import open_envelope
+from mesh.event import declaration
+from mesh.events.cart import CartAbandoned, CartConverted, CartIdle
+from mesh.events.offer import OfferDecided, OfferSent, OfferWithdrawn
+from mesh.subjects import timer_subject
+from services.rehearsal.witness import read_mails
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1800)]
+NEAR = timedelta(milliseconds=50)
+SIDE_BY_SIDE = 50
+APART = 0.02
+PRICE = {"amount": 4900, "currency": "EUR"}
+LINES = [{"product_id": "lamp", "quantity": 1, "price": PRICE, "name": "Desk Lamp"}]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(chaos, tmp_path_factory):
+    """One region of three servers: every write is replicated, every service runs in a process of its own kind."""
+    async with chaos.mesh(tmp_path_factory.mktemp("mesh"), ("us",), nodes=3) as stage:
+        yield stage
+
+
+@dataclass
+class Track:
+    """Where races are run. A race is one cart, named by its run and number."""
+
+    stage: object
+    http: httpx.AsyncClient
+    until: Callable[..., Awaitable[Any]]
+    run: str = field(default_factory=lambda: f"race{token_hex(3)}")
+    due: dict[str, datetime] = field(default_factory=dict)
+
+    async def say(self, type_: str, cart: str, **fields) -> None:
+        """One event through the gateway, again until it is taken."""
+        event = {"id": f"{cart}-{type_}", "type": type_, "time": datetime.now(UTC).isoformat(), "visitor_id": cart}
+        while True:
+            answer = await self.http.post("/v1/events", json={"events": [event | fields]})
+            if answer.status_code == 202:
+                assert answer.json()["rejected"] == []
+                return
+            assert answer.status_code in (429, 503), answer.text
+            await asyncio.sleep(0.1)
+
+    async def leave(self, cart: str) -> datetime:
+        """A known shopper fills a cart; when it falls due."""
+        mesh = self.stage.meshes["us"]
+        await self.say("customer_identified", cart, email=f"{cart}@example.test")
+        await self.say("consent_changed", cart, channel="email", granted=True)
+        await self.say("cart_updated", cart, cart_id=cart, lines=LINES)
+        timer = await mesh.broker.last("COMMERCE_us", timer_subject("us", declaration(CartIdle), cart))
+        self.due[cart] = open_envelope(timer.body).time if timer else datetime.now(UTC)
+        return self.due[cart]
+
+    async def buy(self, cart: str) -> None:
+        """Order what is in the cart."""
+        await self.say("order_placed", cart, order_id=f"{cart}-o", cart_id=cart, lines=LINES, total=PRICE)
+
+    async def race_the_timer(self, cart: str, took: float) -> None:
+        """Buy so that the order is stored about when the cart falls due; storing takes about `took` seconds."""
+        due = await self.leave(cart)
+        aim = due + random.uniform(-0.9, 0.9) * NEAR - timedelta(seconds=took)
+        await asyncio.sleep(max(0.0, (aim - datetime.now(UTC)).total_seconds()))
+        await self.buy(cart)
+
+    async def race_the_decision(self, cart: str) -> None:
+        """Buy as soon as the cart is known to be abandoned, or a little later: the decision is being made."""
+        mesh = self.stage.meshes["us"]
+        due = await self.leave(cart)
+        await asyncio.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
+        await self.until(lambda: mesh.last(CartAbandoned, cart), f"{cart} to be abandoned")
+        await asyncio.sleep(random.choice((0, 0, 0.01, 0.05, 0.2)))
+        await self.buy(cart)
+
+
+@pytest.mark.parametrize(
+    "races", [pytest.param(200, id="small"), pytest.param(2000, id="drill", marks=pytest.mark.drill)]
+)
+async def test_no_offer_is_decided_after_its_purchase(stage, chaos, races):
+    """However a purchase races the cart's timer and the decision, no offer is decided or sent behind it."""
+    async with httpx.AsyncClient(
+        base_url=stage.gateways["us"], headers={"Authorization": f"Bearer {stage.key}"}, timeout=60
+    ) as http:
+        track = Track(stage, http, chaos.until)
+        tally, took = await count(track, stage), 0.01
+        while tally["near"] < races:
+            assert len(track.due) < 5 * races, f"too few purchases came near their due moment: {tally}"
+            batch = [f"{track.run}-{len(track.due) + at}" for at in range(min(SIDE_BY_SIDE, races - tally["near"] + 5))]
+            await asyncio.gather(
+                *(later(at * APART, track.race_the_timer(cart, took)) for at, cart in enumerate(batch))
+            )
+            tally = await count(track, stage)
+            took = max(0.0, took + tally["late"])
+        for turn in range(5 + races // 50):
+            if turn >= races // 100 and tally["offered first"] and tally["bought between abandonment and decision"]:
+                break
+            batch = [f"{track.run}-{len(track.due) + at}" for at in range(SIDE_BY_SIDE)]
+            await asyncio.gather(*(later(at * APART, track.race_the_decision(cart)) for at, cart in enumerate(batch)))
+            tally = await count(track, stage)
+
+        await chaos.until(lambda: settled(track, stage), "every offer to have an outcome")
+        tally = await count(track, stage)
+
+    print(dict(tally))
+    assert tally["offers decided after the purchase"] == tally["mails although bought before the decision"] == 0
+    assert tally["undecided"] == tally["decided twice"] == tally["mailed twice"] == 0
+    assert tally["offered first"], "no offer was ever first: this proves nothing"
+    assert tally["bought first"], "no purchase was ever first: this proves nothing"
+
+
+async def later(pause: float, work) -> None:
+    """Begin something after a pause, so that carts do not all fall due at once."""
+    await asyncio.sleep(pause)
+    await work
+
+
+async def told(stage, kind):
+    """Everything of a kind in the books, by cart."""
+    found = {}
+    async for one in stage.meshes["us"].read(kind):
+        found.setdefault(one.event.cart_id, []).append(one)
+    return found
+
+
+async def settled(track, stage) -> bool:
+    """Whether every abandoned cart of the track is decided, and every offer sent or withdrawn."""
+    left, decided = await told(stage, CartAbandoned), await told(stage, OfferDecided)
+    ends = Counter()
+    for kind in (OfferSent, OfferWithdrawn):
+        ends.update({cart: len(found) for cart, found in (await told(stage, kind)).items()})
+    return all(
+        cart in decided and (decided[cart][-1].event.outcome != "sent" or ends[cart] == 2)
+        for cart in left
+        if cart in track.due
+    )
+
+
+async def all_bought(track, stage):
+    """The carts' purchases, once they can all be read: a follower may be a little behind."""
+    bought = await told(stage, CartConverted)
+    return [bought] if track.due.keys() <= bought.keys() else []
+
+
+async def count(track, stage) -> Counter:
+    """What the races came to, by sequence in the books and by the mail server's record."""
+    tally = Counter()
+    (bought,) = await track.until(lambda: all_bought(track, stage), "every purchase to be readable")
+    left, decided = await told(stage, CartAbandoned), await told(stage, OfferDecided)
+    mails = Counter(mail.recipient.partition("@")[0] for mail in read_mails(stage.record))
+    lateness = []
+    for cart, due in track.due.items():
+        tally["races"] += 1
+        (purchase,) = bought[cart]
+        tally["near"] += abs(purchase.stored - due) <= NEAR
+        lateness.append((purchase.stored - due).total_seconds())
+        made = decided.get(cart, [])
+        offers = [one for one in made if one.event.outcome in ("sent", "held")]
+        violated = any(one.sequence > purchase.sequence for one in offers)
+        tally["offers decided after the purchase"] += violated
+        tally["offered first"] += bool(offers) and not violated
+        tally["bought first"] += not offers
+        tally["bought before abandoned"] += cart not in left
+        tally["bought between abandonment and decision"] += cart in left and not offers
+        tally["mails although bought before the decision"] += mails[cart] if not offers else 0
+        tally["mailed twice"] += mails[cart] > 1
+        tally["undecided"] += cart in left and not made
+        tally["decided twice"] += len([one for one in made if one.event.outcome != "held"]) > 1
+    tally["late"] = sum(sorted(lateness[-20:])[5:15]) / 10 if len(lateness) >= 20 else 0
+    return tally

@@ -1,0 +1,102 @@
+"""A region that is cut off goes on alone, and everything arrives once when it is back."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mesh.event import declaration
+from mesh.events.mesh import MeshHeartbeat
+from services.rehearsal.acts import seen_abroad
+from services.rehearsal.evidence import Cut
+from services.rehearsal.report import missing_copies
+
+pytestmark = pytest.mark.timeout(900)
+REGIONS, LOST = ("us", "eu", "ap"), "ap"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "seconds", "per_second"),
+    [pytest.param(1, 8, 12, id="small"), pytest.param(3, 30, 20, id="drill", marks=pytest.mark.drill)],
+)
+async def test_a_region_that_is_cut_off_works_alone_and_catches_up(chaos, tmp_path, nodes, seconds, per_second):
+    """Cut off, with a service killed besides, it sells, decides and mails; healed, all of it is everywhere once."""
+    async with (
+        chaos.mesh(tmp_path, REGIONS, nodes=nodes) as stage,
+        chaos.crowd(stage, per_second=per_second) as crowd,
+    ):
+        servers, worker = stage.up.servers, stage.up.child(LOST, "carts")
+        await crowd.shops(30)
+        before = await staleness(stage)
+
+        servers.cut(LOST)
+        began, clock = datetime.now(UTC), asyncio.get_running_loop().time()
+        await crowd.shops(20, region=LOST)
+        await worker.kill()
+        await asyncio.wait_for(worker.ready.wait(), 90)
+        await crowd.shops(40, region=LOST)
+        await chaos.until(lambda: asyncio.get_running_loop().time() > clock + seconds, "the cut to be long enough")
+        during = await staleness(stage)
+        await servers.heal(LOST)
+        healed = datetime.now(UTC)
+        caught_up = await chaos.until(lambda: everywhere(crowd, healed), "everything to be everywhere")
+        crowd.witness.evidence.cut = Cut(region=LOST, began=began, healed=healed, caught_up=caught_up)
+        await chaos.until(lambda: fresh(stage), "heartbeats to arrive again")
+        reckoning = await crowd.reckoning()
+        abroad, astray = await seen_abroad(stage.meshes), await strangers(stage)
+
+    reckoning.keeps_every_promise()
+    print(
+        f"staleness in s: {before} before, {during} at the end of the cut of {(healed - began).total_seconds():.1f} s"
+    )
+    assert max(before.values()) < min(during.values())
+    assert min(during.values()) > seconds - 2
+    alone = [story for story in reckoning.stories if story.region == LOST and alone_in(story, began, healed)]
+    assert alone, "the region sent nothing while it was alone"
+    assert (reckoning.figures["region_cut"]["orders_during"] > 0, worker.restarts) == (True, 1)
+    assert any(declaration(type(one.event)).personal for one in reckoning.evidence.stored)
+    assert (abroad, astray) == (0, 0), "personal data left its region"
+
+
+def alone_in(story, began, healed) -> bool:
+    """Whether an offer was decided and mailed within a span."""
+    return any(began < mail.accepted_at < healed and began < story.decided.stored for mail in story.mails)
+
+
+async def staleness(stage) -> dict[str, float]:
+    """Seconds since each side of the cut last heard from the other."""
+    found = {}
+    for here, there in (("us", LOST), ("eu", LOST), (LOST, "us"), (LOST, "eu")):
+        age = (await stage.meshes[here].staleness())[there]
+        found[f"{there} in {here}"] = round(age.total_seconds(), 1) if age is not None else float("inf")
+    return found
+
+
+async def fresh(stage) -> bool:
+    """Whether all hear from all again."""
+    return max((await staleness(stage)).values()) < 5
+
+
+async def everywhere(crowd, healed):
+    """When the last event of before the heal reached the last region; None while one is missing."""
+    evidence = await crowd.witness.look()
+    if missing_copies(evidence, until=healed):
+        return None
+    late = [
+        copy.stored
+        for copies in evidence.copies.values()
+        for copy in copies
+        if copy.time <= healed and copy.stored > healed and not isinstance(copy.event, MeshHeartbeat)
+    ]
+    return max(late, default=healed + timedelta(microseconds=1))
+
+
+async def strangers(stage) -> int:
+    """Messages about another region's people in a region's write streams or dead letters."""
+    count = 0
+    for here, mesh in stage.meshes.items():
+        for there in stage.regions:
+            for stream in (f"COMMERCE_{here}", f"INTERACTIONS_{here}", f"DEAD_{here}", f"MESH_{here}"):
+                if here != there:
+                    count += len([one async for one in mesh.broker.read(stream, [f"pii.{there}.>"])])
+    return count

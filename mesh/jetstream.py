@@ -4,6 +4,7 @@ import base64
 import heapq
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from secrets import token_hex
 
@@ -233,18 +234,17 @@ class JetStreamBroker:
     async def kv_put(self, bucket: Bucket, key: str, value: bytes, *, revision: int | None = None) -> int:
         """Set a key; see Broker."""
         subject = f"$KV.{bucket.name}.{key}"
-        expect = None
-        if revision is not None:
-            expect = Expect(subject=subject, sequence=revision)
-            if revision == 0:
-                # A removed key has a marker: absent for the reader, a revision for the server.
-                marker = await self.last(f"KV_{bucket.name}", subject)
-                if marker is not None and is_removed(marker.headers):
-                    expect = Expect(subject=subject, sequence=marker.sequence)
-        stored = await self.store(
-            f"KV_{bucket.name}", Outgoing(subject=subject, body=value, expect=expect, ttl=bucket.ttl)
-        )
-        return stored.sequence
+        expect = None if revision is None else Expect(subject=subject, sequence=revision)
+        message = Outgoing(subject=subject, body=value, expect=expect, ttl=bucket.ttl)
+        try:
+            return (await self.store(f"KV_{bucket.name}", message)).sequence
+        except Conflict:
+            # A removed key has a marker: absent for the reader, a revision for the server.
+            marker = await self.last(f"KV_{bucket.name}", subject) if revision == 0 else None
+            if marker is None or not is_removed(marker.headers):
+                raise
+        over = replace(message, expect=Expect(subject=subject, sequence=marker.sequence))
+        return (await self.store(f"KV_{bucket.name}", over)).sequence
 
     async def kv_delete(self, bucket: Bucket, key: str) -> None:
         """Remove a key; see Broker."""

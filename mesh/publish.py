@@ -96,7 +96,10 @@ async def commit(broker: Broker, made: Plan, *, books: str, patience: timedelta 
     stored = []
     if made.books:
         stored.append(await _patiently(broker, books, made.books, patience))
-    if made.single:
+    if len(made.single) == 1:
+        ((stream, message),) = made.single
+        stored.append(await _patiently(broker, stream, [message], patience))
+    elif made.single:
         alone = (_patiently(broker, stream, [message], patience) for stream, message in made.single)
         stored += await asyncio.gather(*alone)
     return stored

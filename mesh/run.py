@@ -10,14 +10,19 @@ from typing import Any
 
 import msgspec
 
+from mesh.broker import Deliveries
 from mesh.consume import Consumer
 from mesh.dead import Redo, Redone
-from mesh.errors import Conflict, MeshError
+from mesh.errors import Conflict, MeshError, Unavailable
 from mesh.mesh import Mesh
 from mesh.publish import Cause
 from mesh.service import Answer, Binding, Service, Tick, fill
 from mesh.streams import dead_stream
 from mesh.telemetry import log
+
+
+START_PATIENCE = timedelta(seconds=30)
+"""How long a service waits at its start for streams that are not ready yet."""
 
 
 class Running:
@@ -61,10 +66,21 @@ class Running:
     async def _follow(self, binding: Binding) -> None:
         since = datetime.now(UTC) - binding.since if binding.since is not None else None
         for stream, filters in binding.filters(self.mesh.region).items():
-            deliveries = await self.mesh.broker.follow(stream, filters, since)
-            self._consume(binding, f"{stream}/{binding.durable}", deliveries)
+            self._consume(binding, f"{stream}/{binding.durable}", await self._followed(stream, filters, since))
 
-    def _consume(self, binding: Binding, name: str, deliveries: Any) -> None:
+    async def _followed(self, stream: str, filters: tuple[str, ...], since: datetime | None) -> Deliveries:
+        """A private consumer; waits for a stream whose leader is still being elected."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + START_PATIENCE.total_seconds()
+        while True:
+            try:
+                return await self.mesh.broker.follow(stream, filters, since)
+            except Unavailable:
+                if clock() > deadline:
+                    raise
+                await asyncio.sleep(0.25)
+
+    def _consume(self, binding: Binding, name: str, deliveries: Deliveries) -> None:
         consumer = self._consumers[name] = Consumer(binding, deliveries, self.mesh, self.provided)
         self._tasks.append(asyncio.create_task(consumer.run(), name=name))
 

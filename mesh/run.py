@@ -20,7 +20,6 @@ from mesh.service import Answer, Binding, Service, Tick, fill
 from mesh.streams import dead_stream
 from mesh.telemetry import log
 
-
 START_PATIENCE = timedelta(seconds=30)
 """How long a service waits at its start for streams that are not ready yet."""
 

@@ -7,7 +7,7 @@ DATA ?= ../shared/data
 export CARTMESH_DATA ?= $(DATA)
 # One thread per model call: more of them only fight for the cores (p99 of a score).
 export OMP_NUM_THREADS ?= 1
-# A mesh is a dozen processes: compiled once, they start in a second instead of ten.
+# A mesh is a dozen processes: with compiled modules they start in a second instead of ten.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo up check test drill bench render clean
@@ -19,7 +19,7 @@ setup: $(VENV)/.ready ## Install everything into .venv (needs python3 >= 3.11 an
 
 $(VENV)/.ready: pyproject.toml uv.lock
 	@command -v uv >/dev/null || test -x $(VENV)/bin/uv || { python3 -m venv $(VENV) && $(RUN)/pip install -q uv; }
-	@PATH="$$PWD/$(VENV)/bin:$$PATH" uv sync --locked --inexact --quiet --compile-bytecode
+	@PATH="$$PWD/$(VENV)/bin:$$PATH" uv sync --locked --inexact --quiet
 	@touch $@
 
 demo: setup ## A shopper's afternoon on three regions, ending in the table of promises

@@ -57,7 +57,7 @@ class Crowd:
     """Shoppers who keep coming: all fill a cart; one in three buys at once, one about when it is due, one leaves it."""
 
     stage: Stage
-    per_second: float = 30
+    per_second: float = 15
     witness: Witness = field(init=False)
     client: Client = field(init=False)
 

@@ -34,13 +34,13 @@ async def leader(stage) -> int:
 @times(1, 8)
 async def test_the_leader_of_the_books_may_be_killed(stage, chaos, rounds):
     """What was acknowledged is stored once, although the stream's leader is killed while carts and orders come in."""
-    async with chaos.crowd(stage, per_second=40) as crowd:
+    async with chaos.crowd(stage, per_second=20) as crowd:
         for _ in range(rounds):
-            await crowd.shops(60)
+            await crowd.shops(30)
             led = await leader(stage)
 
             await stage.up.servers.kill_node("us", led)
-            await crowd.shops(60)
+            await crowd.shops(30)
             assert await leader(stage) != led
             await stage.up.servers.start_node("us", led)
         reckoning = await crowd.reckoning()
@@ -55,11 +55,11 @@ async def test_every_service_may_be_killed_in_the_middle_of_its_work(stage, chao
     async with chaos.crowd(stage) as crowd:
         for _ in range(rounds):
             for child in stage.up.children.values():
-                await crowd.shops(60)
+                await crowd.shops(30)
 
                 await child.kill()
                 await asyncio.wait_for(child.ready.wait(), 90)
-        await crowd.shops(60)
+        await crowd.shops(30)
         reckoning = await crowd.reckoning()
 
     reckoning.keeps_every_promise()
@@ -71,14 +71,14 @@ async def test_a_whole_region_may_be_killed(stage, chaos, rounds):
     dark = []
     async with chaos.crowd(stage) as crowd:
         for _ in range(rounds):
-            await crowd.shops(100)
+            await crowd.shops(60)
             began = datetime.now(UTC)
             await stage.up.servers.kill_region("us")
             # Every cart that is left by now falls due while there is no server.
             await chaos.until(lambda at=began: datetime.now(UTC) > at + chaos.abandon_after, "timers to fall due")
             dark.append((began, datetime.now(UTC)))
             await stage.up.servers.start_region("us")
-            await crowd.shops(60)
+            await crowd.shops(30)
         reckoning = await crowd.reckoning()
 
     reckoning.keeps_every_promise()

@@ -7,6 +7,8 @@ from itertools import islice
 from secrets import token_hex
 from typing import Any
 
+import httpx
+
 from mesh import Mesh, Timer
 from mesh.errors import Unavailable
 from mesh.events.cart import CartIdle
@@ -28,15 +30,14 @@ async def pend(mesh: Mesh, count: int) -> None:
         await mesh.publish(*(Timer(CartIdle(cart_id=one, update_id="none"), at) for one in wave))
 
 
-async def offers(stage: Stage, *, probes: int, rate: float) -> dict[str, Any]:
+async def offers(stage: Stage, http: httpx.AsyncClient, *, probes: int, rate: float) -> dict[str, Any]:
     """Leave `probes` carts, `rate` a second, and time their mails. Figures in ms; `missing` had no mail in time."""
-    (region,) = stage.regions
     witness = await Witness.begin(stage.meshes, stage.record, nodes=stage.nodes)
-    url, run = stage.gateways[region], token_hex(3)
-    await flood(url, introductions(probes, run=run), key=stage.key, at_once=4)
+    run = token_hex(3)
+    await flood(http, introductions(probes, run=run), at_once=4)
     for payload in carts(probes, run=run):
         payload["time"] = datetime.now(UTC).isoformat()
-        await flood(url, iter([payload]), key=stage.key, batch=1, at_once=1)
+        await flood(http, iter([payload]), batch=1, at_once=1)
         await asyncio.sleep(1 / rate)
     deadline = asyncio.get_running_loop().time() + 30
     found: list[timedelta] = []
@@ -48,11 +49,10 @@ async def offers(stage: Stage, *, probes: int, rate: float) -> dict[str, Any]:
     return {**percentiles(found), "max": _most(found), "probes": probes, "missing": probes - len(found)}
 
 
-async def scores(stage: Stage, *, seconds: float, rate: float) -> dict[str, Any]:
+async def scores(stage: Stage, http: httpx.AsyncClient, *, seconds: float, rate: float) -> dict[str, Any]:
     """Send views at `rate` a second and time the scores that follow. Figures in ms."""
-    (region,) = stage.regions
     witness = await Witness.begin(stage.meshes, stage.record, nodes=stage.nodes)
-    url, wanted = stage.gateways[region], int(seconds * rate)
+    wanted = int(seconds * rate)
     clock = asyncio.get_running_loop().time
     began, at, sending = clock(), 0, set()
     source = views(wanted, visitors=200)
@@ -60,7 +60,7 @@ async def scores(stage: Stage, *, seconds: float, rate: float) -> dict[str, Any]
         await asyncio.sleep(max(0.0, began + at / rate - clock()))
         for payload in part:
             payload["time"] = datetime.now(UTC).isoformat()
-        sending.add(asyncio.create_task(flood(url, iter(part), key=stage.key, at_once=1)))
+        sending.add(asyncio.create_task(flood(http, iter(part), at_once=1)))
         at += len(part)
     await asyncio.gather(*sending)
     took = clock() - began

@@ -1,25 +1,24 @@
 """Measure: the parts of the bench one after another, and how they are told."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from mesh.bench import compare
-from mesh.events.offer import OfferDecided
 from mesh.local import LocalServers
 from mesh.telemetry import configure_logs
 from mesh.topology import Topology
 from services.rehearsal.bench import latency
-from services.rehearsal.bench.flood import carts, flood, views
+from services.rehearsal.bench.flood import carts, flood, gateway, views
 from services.rehearsal.bench.memory import held
 from services.rehearsal.stage import Stage, built
 
 REGION = "us"
-PARTS = ("library", "ingest", "latency", "memory")
+PARTS = ("library", "latency", "ingest", "memory")
 PENDING = (0, 1_000, 50_000)
 TARGETS = {
     "mesh consume / raw fetch + ack": (0.8, ">="),
@@ -65,10 +64,11 @@ async def _measure(parts: tuple[str, ...], share: int, console: Console) -> dict
         await _library(figures, share, console)
     if set(parts) - {"library"}:
         async with built((REGION,), nodes=3, environment=_settings()) as stage:
-            if "ingest" in parts:
-                await _ingest(stage, figures, share, console)
-            if "latency" in parts:
-                await _latency(stage, figures, share, console)
+            async with gateway(stage.gateways[REGION], stage.key) as http:
+                if "latency" in parts:
+                    await _latency(stage, http, figures, share, console)
+                if "ingest" in parts:
+                    await _ingest(http, figures, share, console)
             if "memory" in parts and stage.up is not None:
                 figures["memory_mb"] = held(stage.up, REGION)
                 figures["judged"]["memory of a region's services MB"] = figures["memory_mb"]["all"].pss
@@ -97,21 +97,21 @@ async def _library(figures: dict[str, Any], share: int, console: Console) -> Non
     console.print(f"consume: mesh {consume.mesh:,.0f}/s, raw {consume.raw:,.0f}/s, FastStream {rival}")
 
 
-async def _ingest(stage: Stage, figures: dict[str, Any], share: int, console: Console) -> None:
-    url = stage.gateways[REGION]
-    await flood(url, views(500), key=stage.key)
+async def _ingest(http: httpx.AsyncClient, figures: dict[str, Any], share: int, console: Console) -> None:
+    await flood(http, views(500))
     figures["ingest"] = {
-        "views": await flood(url, views(30_000 // share), key=stage.key),
-        "carts": await flood(url, carts(10_000 // share), key=stage.key),
+        "views": await flood(http, views(20_000 // share)),
+        "carts": await flood(http, carts(6_000 // share)),
     }
     for what, found in figures["ingest"].items():
         console.print(f"{what}: {found.rate:,.0f}/s, a batch of 10 p50 {found.p50} ms, p99 {found.p99} ms")
     figures["judged"]["HTTP events acknowledged a second"] = figures["ingest"]["views"].rate
     figures["judged"]["cart commits a second"] = figures["ingest"]["carts"].rate
-    await _quiet(stage)
 
 
-async def _latency(stage: Stage, figures: dict[str, Any], share: int, console: Console) -> None:
+async def _latency(
+    stage: Stage, http: httpx.AsyncClient, figures: dict[str, Any], share: int, console: Console
+) -> None:
     mesh, pending = stage.meshes[REGION], 0
     figures["latency_ms"] = {}
     for wanted in PENDING:
@@ -119,8 +119,8 @@ async def _latency(stage: Stage, figures: dict[str, Any], share: int, console: C
         pending = wanted
         lone = wanted == 0
         probes = max(10, (20 if lone else 200) // share)
-        due = await latency.offers(stage, probes=probes, rate=1.0 if lone else 20.0)
-        score = await latency.scores(stage, seconds=10 / min(share, 4), rate=500)
+        due = await latency.offers(stage, http, probes=probes, rate=1.0 if lone else 20.0)
+        score = await latency.scores(stage, http, seconds=10 / min(share, 4), rate=500)
         figures["latency_ms"][str(wanted)] = {"due_to_smtp": due, "event_to_score": score}
         console.print(f"{wanted:,} timers pending: due to SMTP {due}, event to score {score}")
     told = figures["latency_ms"]
@@ -129,16 +129,3 @@ async def _latency(stage: Stage, figures: dict[str, Any], share: int, console: C
         "due to SMTP p99 ms, 50,000 timers pending": told["50000"]["due_to_smtp"]["p99"],
         "event to score p99 ms, 500 events/s": told["50000"]["event_to_score"]["p99"],
     }
-
-
-async def _quiet(stage: Stage) -> None:
-    """Wait until what a flood of carts set off has been worked through: no decision for two seconds."""
-    mesh, after, still = stage.meshes[REGION], 0, 0
-    for _ in range(240):
-        newest = after
-        async for decided in mesh.read(OfferDecided, after=after):
-            newest = decided.sequence
-        still, after = (still + 1, after) if newest == after else (0, newest)
-        if still == 8:
-            return
-        await asyncio.sleep(0.5)

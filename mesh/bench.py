@@ -76,7 +76,7 @@ async def compare(login: Login, *, messages: int = 20_000, rounds: int = 3) -> t
     finally:
         await broker.drain()
         await client.close()
-    return Figures(**publish), Figures(**consume, skipped=skipped)
+    return Figures(**publish), msgspec.structs.replace(Figures(**consume), skipped=skipped)
 
 
 async def _alternate(contenders: dict[str, Run], rounds: int) -> dict[str, float]:

@@ -2,16 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from secrets import token_hex
 from typing import Any
 
-import httpx
 import msgspec
 
+from services.rehearsal.bench.wire import Wire
 from services.rehearsal.report import rank
 
 Payload = dict[str, Any]
@@ -27,16 +26,7 @@ class Flooded(msgspec.Struct, frozen=True, kw_only=True):
     busy: int
 
 
-@asynccontextmanager
-async def gateway(url: str, key: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of one gateway that keeps its connections. Making one takes milliseconds: share it."""
-    limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30, headers=headers) as http:
-        yield http
-
-
-async def flood(http: httpx.AsyncClient, payloads: Iterator[Payload], *, batch: int = 10, at_once: int = 24) -> Flooded:
+async def flood(http: Wire, payloads: Iterator[Payload], *, batch: int = 10, at_once: int = 24) -> Flooded:
     """Send everything in batches, `at_once` requests side by side, busy answers again after a moment.
 
     Raises RuntimeError with the gateway's words for any other answer than 202.
@@ -50,15 +40,17 @@ async def flood(http: httpx.AsyncClient, payloads: Iterator[Payload], *, batch: 
         for body in bodies:
             while True:
                 began = time.perf_counter()
-                answer = await http.post("/v1/events", content=body)
+                answer = await http.post("/v1/events", body)
                 times.append(time.perf_counter() - began)
-                if answer.status_code not in (429, 503):
+                if answer.status not in (429, 503):
                     break
                 busy += 1
                 await asyncio.sleep(0.05)
-            said = answer.json()
-            if answer.status_code != 202 or said.get("rejected"):
-                raise RuntimeError(f"{answer.status_code}: {answer.text[:300]}")
+            if answer.status != 202:
+                raise RuntimeError(f"{answer.status}: {answer.body[:300]!r}")
+            said = msgspec.json.decode(answer.body)
+            if said["rejected"]:
+                raise RuntimeError(f"rejected: {said['rejected'][:3]}")
             done += said["accepted"]
 
     began = time.perf_counter()

@@ -7,12 +7,11 @@ from itertools import islice
 from secrets import token_hex
 from typing import Any
 
-import httpx
-
 from mesh import Mesh, Timer
 from mesh.errors import Unavailable
 from mesh.events.cart import CartIdle
 from services.rehearsal.bench.flood import carts, flood, introductions, views
+from services.rehearsal.bench.wire import Wire
 from services.rehearsal.offers import stories
 from services.rehearsal.report import percentiles, report
 from services.rehearsal.stage import Stage
@@ -30,7 +29,7 @@ async def pend(mesh: Mesh, count: int) -> None:
         await mesh.publish(*(Timer(CartIdle(cart_id=one, update_id="none"), at) for one in wave))
 
 
-async def offers(stage: Stage, http: httpx.AsyncClient, *, probes: int, rate: float) -> dict[str, Any]:
+async def offers(stage: Stage, http: Wire, *, probes: int, rate: float) -> dict[str, Any]:
     """Leave `probes` carts, `rate` a second, and time their mails. Figures in ms; `missing` had no mail in time."""
     witness = await Witness.begin(stage.meshes, stage.record, nodes=stage.nodes)
     run = token_hex(3)
@@ -49,7 +48,7 @@ async def offers(stage: Stage, http: httpx.AsyncClient, *, probes: int, rate: fl
     return {**percentiles(found), "max": _most(found), "probes": probes, "missing": probes - len(found)}
 
 
-async def scores(stage: Stage, http: httpx.AsyncClient, *, seconds: float, rate: float) -> dict[str, Any]:
+async def scores(stage: Stage, http: Wire, *, seconds: float, rate: float) -> dict[str, Any]:
     """Send views at `rate` a second and time the scores that follow. Figures in ms."""
     witness = await Witness.begin(stage.meshes, stage.record, nodes=stage.nodes)
     wanted = int(seconds * rate)

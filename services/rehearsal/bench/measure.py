@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 from rich.console import Console
 from rich.table import Table
@@ -13,8 +12,9 @@ from mesh.local import LocalServers
 from mesh.telemetry import configure_logs
 from mesh.topology import Topology
 from services.rehearsal.bench import latency
-from services.rehearsal.bench.flood import carts, flood, gateway, views
+from services.rehearsal.bench.flood import carts, flood, views
 from services.rehearsal.bench.memory import held
+from services.rehearsal.bench.wire import Wire, gateway
 from services.rehearsal.stage import Stage, built
 
 REGION = "us"
@@ -97,7 +97,7 @@ async def _library(figures: dict[str, Any], share: int, console: Console) -> Non
     console.print(f"consume: mesh {consume.mesh:,.0f}/s, raw {consume.raw:,.0f}/s, FastStream {rival}")
 
 
-async def _ingest(http: httpx.AsyncClient, figures: dict[str, Any], share: int, console: Console) -> None:
+async def _ingest(http: Wire, figures: dict[str, Any], share: int, console: Console) -> None:
     await flood(http, views(500))
     figures["ingest"] = {
         "views": await flood(http, views(20_000 // share)),
@@ -109,9 +109,7 @@ async def _ingest(http: httpx.AsyncClient, figures: dict[str, Any], share: int, 
     figures["judged"]["cart commits a second"] = figures["ingest"]["carts"].rate
 
 
-async def _latency(
-    stage: Stage, http: httpx.AsyncClient, figures: dict[str, Any], share: int, console: Console
-) -> None:
+async def _latency(stage: Stage, http: Wire, figures: dict[str, Any], share: int, console: Console) -> None:
     mesh, pending = stage.meshes[REGION], 0
     figures["latency_ms"] = {}
     for wanted in PENDING:

@@ -40,7 +40,7 @@ from services.rehearsal.timeline import Timeline
 from services.rehearsal.witness import Witness
 
 ABANDON_AFTER = timedelta(seconds=3)
-REGULARS, PAST = 350, timedelta(days=8)
+REGULARS, PAST = 350, timedelta(days=6)
 """The shoppers who have a past, and how much of it."""
 SHOPPERS, AFTERNOON, SECONDS = 2500, timedelta(hours=8), 45
 """The shoppers of the afternoon (the regulars among them), its length, and the seconds it is played in."""

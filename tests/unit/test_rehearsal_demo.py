@@ -1,0 +1,150 @@
+"""The demo's promises and timeline, and the bench's own client."""
+
+import asyncio
+import io
+
+import pytest
+from rich.console import Console
+
+from services.rehearsal.bench.flood import carts, flood, introductions, views
+from services.rehearsal.bench.wire import gateway
+from services.rehearsal.evidence import Evidence
+from services.rehearsal.promises import promises, promises_table
+from services.rehearsal.report import report
+from services.rehearsal.timeline import Timeline
+
+
+def kept(*, personal=(10, 0), sly=False, **changed):
+    figures = report(Evidence(regions=("us", "eu"), nodes=3))
+    figures |= {"events_acked": 100, "carts_abandoned": 3, "decisions": 3, "offers_sent": 3}
+    figures["latency_ms"]["due_to_smtp"] = {"p50": 200.0, "p99": 900.0}
+    figures["region_cut"] = {
+        "region": "eu",
+        "seconds": 9.0,
+        "orders_during": 3,
+        "caught_up_s": 0.7,
+        "lost": 0,
+        "duplicated": 0,
+    }
+    for path, value in changed.items():
+        outer, _, inner = path.partition("__")
+        if inner:
+            figures[outer] = figures[outer] | {inner: value}
+        else:
+            figures[outer] = value
+    made = promises(figures, personal=personal, sly=sly, troubled="nothing")
+    return {promise.name: promise.kept for promise in made}
+
+
+def test_kept_promises():
+    """Figures as they should be keep every promise that was tried; what no service does yet is not claimed."""
+    assert kept() == {"P1": True, "P2": True, "P3": True, "P4": None, "P5": True, "P6": True, "P7": True, "": True}
+
+
+@pytest.mark.parametrize(
+    ("promise", "changed"),
+    [
+        ("P1", {"events_lost": 1}),
+        ("P2", {"duplicate_sends": 1}),
+        ("P2", {"events_doubled": 1}),
+        ("P2", {"strange_mails": 1}),
+        ("P3", {"wrong_sends": 1}),
+        ("P3", {"sly": True}),
+        ("P3", {"offers_sent": 0}),
+        ("P5", {"region_cut__caught_up_s": None}),
+        ("P5", {"region_cut__caught_up_s": 60.0}),
+        ("P5", {"region_cut__orders_during": 0}),
+        ("P5", {"region_cut__lost": 1}),
+        ("P5", {"region_cut__duplicated": 1}),
+        ("P6", {"decisions": 2}),
+        ("P6", {"offers_open": 1}),
+        ("P6", {"dead_letters": 1}),
+        ("P7", {"personal": (10, 1)}),
+        ("P7", {"personal": (0, 0)}),
+        ("", {"latency_ms__due_to_smtp": {"p50": 400.0, "p99": 1501.0}}),
+        ("", {"latency_ms__due_to_smtp": {"p50": None, "p99": None}}),
+    ],
+)
+def test_broken_promises(promise, changed):
+    """Each figure that is not as it should be breaks its promise, and only that one."""
+    found = kept(**changed)
+
+    assert [name for name, held in found.items() if held is False] == [promise]
+
+
+def test_one_region():
+    """Where there is only one region, nothing is said of working alone."""
+    assert kept(region_cut__region=None)["P5"] is None
+
+
+def test_lines_without_a_terminal():
+    """Without a terminal the timeline is plain lines, and the table is told as one."""
+    said = io.StringIO()
+    console = Console(file=said, width=100)
+
+    with Timeline(console, ("us", "eu")) as timeline:
+        timeline.tell("lena buys", region="us")
+        timeline.count("us", "orders")
+    figures = report(Evidence(regions=("us",), nodes=1))
+    console.print(promises_table(promises(figures, personal=(0, 0), sly=False, troubled="nothing")))
+
+    assert "0.0 s  us  lena buys\n" in said.getvalue()
+    assert "\x1b" not in said.getvalue()
+    assert "BROKEN" in said.getvalue()
+
+
+@pytest.fixture
+async def server():
+    """A server that answers with what it was told to, and remembers what it was sent."""
+    heard, answers = [], []
+
+    async def serve(reader, writer):
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            heard.append((head.split(b"\r\n")[0], await reader.readexactly(length)))
+            status, body = answers.pop(0) if answers else (202, b'{"accepted": 10, "rejected": []}')
+            writer.write(b"HTTP/1.1 %d Said\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
+
+    async def quietly(reader, writer):
+        try:
+            await serve(reader, writer)
+        except asyncio.IncompleteReadError:
+            writer.close()
+
+    listening = await asyncio.start_server(quietly, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", heard, answers
+    listening.close()
+
+
+async def test_a_flood(server):
+    """A flood sends every event once in batches over kept connections, and counts what was accepted."""
+    url, heard, _ = server
+
+    async with gateway(url, "demo") as wire:
+        found = await flood(wire, views(100), batch=10, at_once=3)
+
+    assert (found.events, found.busy, len(heard)) == (100, 0, 10)
+    assert {line for line, _ in heard} == {b"POST /v1/events HTTP/1.1"}
+
+
+async def test_a_busy_gateway(server):
+    """A busy answer is counted and the batch sent again."""
+    url, heard, answers = server
+    answers.append((503, b"later"))
+
+    async with gateway(url, "demo") as wire:
+        found = await flood(wire, carts(10), at_once=1)
+
+    assert (found.events, found.busy) == (10, 1)
+    assert heard[0] == heard[1]
+
+
+@pytest.mark.parametrize("answer", [(401, b"no such key"), (202, b'{"accepted": 9, "rejected": [{"index": 0}]}')])
+async def test_a_refusal_ends_the_flood(server, answer):
+    """What is refused is no measurement: the flood says so and ends."""
+    url, _, answers = server
+    answers.append(answer)
+
+    async with gateway(url, "demo") as wire:
+        with pytest.raises(RuntimeError, match=r"no such key|rejected"):
+            await flood(wire, introductions(5, run="r"), at_once=1)

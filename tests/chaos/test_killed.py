@@ -31,7 +31,7 @@ async def leader(stage) -> int:
     return int(info["cluster"]["leader"].removeprefix("us-"))
 
 
-@times(1, 8)
+@times(1, 6)
 async def test_the_leader_of_the_books_may_be_killed(stage, chaos, rounds):
     """What was acknowledged is stored once, although the stream's leader is killed while carts and orders come in."""
     async with chaos.crowd(stage, per_second=20) as crowd:
@@ -49,7 +49,7 @@ async def test_the_leader_of_the_books_may_be_killed(stage, chaos, rounds):
     assert max(sent.attempts for sent in crowd.client.sent) > 1 or rounds == 1, "nobody ever had to try again"
 
 
-@times(1, 6)
+@times(1, 4)
 async def test_every_service_may_be_killed_in_the_middle_of_its_work(stage, chaos, rounds):
     """Every left cart is decided once and mailed at most once, although each process is killed while it works."""
     async with chaos.crowd(stage) as crowd:
@@ -65,7 +65,7 @@ async def test_every_service_may_be_killed_in_the_middle_of_its_work(stage, chao
     reckoning.keeps_every_promise()
 
 
-@times(1, 5)
+@times(1, 4)
 async def test_a_whole_region_may_be_killed(stage, chaos, rounds):
     """After all servers of a region are killed all is there, timers due meanwhile fire, and work goes on."""
     dark = []

@@ -17,7 +17,7 @@ REGIONS, LOST = ("us", "eu", "ap"), "ap"
 
 @pytest.mark.parametrize(
     ("nodes", "seconds", "per_second"),
-    [pytest.param(1, 8, 12, id="small"), pytest.param(3, 30, 20, id="drill", marks=pytest.mark.drill)],
+    [pytest.param(1, 8, 9, id="small"), pytest.param(3, 30, 20, id="drill", marks=pytest.mark.drill)],
 )
 async def test_a_region_that_is_cut_off_works_alone_and_catches_up(chaos, tmp_path, nodes, seconds, per_second):
     """Cut off, with a service killed besides, it sells, decides and mails; healed, all of it is everywhere once."""

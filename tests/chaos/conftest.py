@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,8 @@ import msgspec
 import pytest
 
 from mesh.apply import api
+from mesh.errors import Unavailable
+from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartUpdated
 from services.rehearsal.cast import Cast
 from services.rehearsal.client import Client
 from services.rehearsal.evidence import Evidence
@@ -120,8 +122,23 @@ class Crowd:
     async def reckoning(self, *, patience: timedelta = timedelta(seconds=90)) -> "Reckoning":
         """Everybody goes home; then what became of everything, once nothing is left to come."""
         await self.go()
+        await settle(self.witness, self.client.sent, patience=patience)
+        # What a killed service had in hand comes again only after ACK_WAIT, and `settle` sees no trace of it before.
+        await until(self._all_ended, "every cart to be bought or left")
         left = await settle(self.witness, self.client.sent, patience=patience)
         return Reckoning(evidence=self.witness.concluded(self.client.sent, self.witness.evidence.cut), left=left)
+
+    async def _all_ended(self) -> bool:
+        with suppress(Unavailable):
+            return not silent_carts(await self.witness.look())
+        return False
+
+
+def silent_carts(evidence: Evidence) -> set[str]:
+    """Carts that were filled and of which nothing was heard since, neither a purchase nor that they were left."""
+    happened = [one.event for one in evidence.stored]
+    ends = {one.cart_id for one in happened if isinstance(one, CartConverted | CartAbandoned | CartClosed)}
+    return {one.cart_id for one in happened if isinstance(one, CartUpdated)} - ends
 
 
 @dataclass

@@ -130,7 +130,8 @@ class Service:
     """A service: declared once at module level, found by its file.
 
     `publishes` lists every event it may publish or schedule; `asks` names the services it sends
-    requests to; `buckets` and `shelves` are the state it may touch. From these its permissions derive.
+    requests to; `reads` further streams it may read; `buckets` and `shelves` are the state it may touch.
+    From these its permissions derive.
     """
 
     name: str

@@ -71,9 +71,10 @@ class Consumer:
         self._stopping.set()
 
     async def redo(self, message: Message) -> str | None:
-        """Handle a parked message again. None when it succeeded, else why it did not."""
+        """Handle a message again that was parked. None when it succeeded, else why it did not."""
         try:
-            await self._decide(received(message))
+            given = received(message)
+            await self._decide([given] if self.binding.batch else given)
         except Exception as error:  # noqa: BLE001  whatever it is, the operator is told
             log.exception("redrive failed", durable=self.binding.durable)
             return f"{type(error).__name__}: {error}"

@@ -2,6 +2,7 @@
 
 import json
 import traceback
+from dataclasses import replace
 from datetime import datetime
 
 import msgspec
@@ -61,6 +62,12 @@ async def park(
         headers={HEADER: json.dumps(msgspec.to_builtins(letter))},  # headers are ASCII, and so is what json.dumps makes
     )
     await commit(mesh.broker, Plan(single=[(dead_stream(mesh.region), parked)]), books="")
+
+
+def original(message: Message) -> Message:
+    """A parked message as it was in its stream."""
+    letter = letter_of(message)
+    return replace(message, subject=letter.subject, sequence=letter.sequence, stored=letter.stored)
 
 
 def letter_of(message: Message) -> Letter:

@@ -12,7 +12,7 @@ import msgspec
 
 from mesh.broker import Deliveries
 from mesh.consume import Consumer
-from mesh.dead import Redo, Redone
+from mesh.dead import Redo, Redone, original
 from mesh.errors import Conflict, MeshError, Unavailable
 from mesh.mesh import Mesh
 from mesh.publish import Cause
@@ -117,7 +117,7 @@ class Running:
         consumer = next((c for c in self._consumers.values() if c.binding.durable == asked.durable), None)
         if consumer is None:
             return msgspec.json.encode(Redone(error=f"{self.service.name} has no handler {asked.durable}"))
-        return msgspec.json.encode(Redone(error=await consumer.redo(message)))
+        return msgspec.json.encode(Redone(error=await consumer.redo(original(message))))
 
 
 @asynccontextmanager

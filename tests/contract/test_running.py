@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from mesh.broker import Outgoing
-from mesh.dead import letter_of
+from mesh.dead import Redo, Redone, letter_of
 from mesh.envelope import Received
 from mesh.errors import Bury, Retry
 from mesh.events.cart import CartIdle
@@ -115,6 +116,33 @@ async def test_an_event_handled_twice_has_one_effect(service, at_work, mesh, off
 
     assert len(handled) == 2
     assert await offers() == ["c1", "c1"]
+
+
+async def test_a_parked_message_is_redone_as_what_it_was(service, at_work, mesh, eventually):
+    """Redone by its service, a batch handler sees the event with the place it had in its stream."""
+    seen: list[tuple[str, int]] = []
+    fixed = False
+
+    @service.on(CartIdle, batch=8, retries=1)
+    async def offer(carts: list[Received[CartIdle]]):
+        """Offer."""
+        seen.extend((one.subject, one.sequence) for one in carts)
+        if not fixed:
+            raise Bury("not yet")
+
+    async with at_work(service) as run:
+        (stored,) = await mesh.publish(idle("c1"))
+
+        async def parked():
+            return await mesh.broker.last("DEAD_us", "dead.us.offers.offers-offer")
+
+        letter = await eventually(parked)
+        fixed = True
+        asked = msgspec.json.encode(Redo(durable="offers-offer", sequence=letter.sequence))
+        redone = msgspec.json.decode(await run._redo(asked), type=Redone)
+
+    assert redone == Redone(error=None)
+    assert set(seen) == {("ev.us.cart.idle.c1", stored.sequence)}
 
 
 async def test_a_failing_handler_is_tried_again(service, at_work, mesh, offers, eventually):

@@ -1,6 +1,7 @@
 """Acts: what the demo plays beside the ordinary afternoon, one coroutine each."""
 
 import asyncio
+import itertools
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from services.rehearsal.report import missing_copies
 from services.rehearsal.timeline import Timeline
 from services.rehearsal.witness import Witness, read_mails
 
-LAST_MOMENT = timedelta(milliseconds=150)
+LAST_MOMENT = timedelta(milliseconds=250)
 """How long before the timer the last-moment order is sent: an HTTP request and a commit fit in."""
 CUT_SECONDS = 9.0
 
@@ -83,18 +84,28 @@ async def cut_a_region(up: Up, region: str, cast: Cast, witness: Witness, timeli
     timeline.tell(f"all regions know what happened meanwhile, {took}", region=region, style="bold")
 
 
-async def kill_a_server(up: Up, region: str, witness: Witness, timeline: Timeline) -> None:
+async def kill_a_server(up: Up, region: str, cast: Cast, witness: Witness, timeline: Timeline) -> None:
     """End a server and the region's services with SIGKILL while events come in, and start the server again."""
     began = datetime.now(UTC)
+    crowd = asyncio.create_task(_crowd(cast, region))
     await up.servers.kill_node(region, 1)
     await up.child(region, "worker").kill()
     timeline.tell("kill -9: one of three servers, and all services behind the gateway", region=region, style="bold red")
     await asyncio.sleep(2)
     await up.servers.start_node(region, 1)
     await asyncio.wait_for(up.child(region, "worker").ready.wait(), 60)
+    crowd.cancel()
     timeline.tell("all servers and services are back", region=region, style="bold")
     # Leaders that were lost took up to 8 s to be replaced in measurements: what is due until then may be late.
     witness.evidence.trouble.append((began - timedelta(seconds=2), datetime.now(UTC) + timedelta(seconds=3)))
+
+
+async def _crowd(cast: Cast, region: str) -> None:
+    """Shoppers who notice nothing: views all the while, and now and then an order."""
+    for number in itertools.count():
+        visitor = f"crowd-{number}"
+        cast.acts(region, visitor, "purchase" if number % 20 == 10 else "view", name="Candle", price=1200)
+        await asyncio.sleep(0.05)
 
 
 async def timer_of(mesh: Mesh, cart_id: str) -> datetime | None:

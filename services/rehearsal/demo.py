@@ -27,7 +27,7 @@ from services.rehearsal.client import Client
 from services.rehearsal.evidence import Evidence
 from services.rehearsal.offers import stories
 from services.rehearsal.overhear import Overhearing
-from services.rehearsal.promises import promises, promises_table
+from services.rehearsal.promises import promises, promises_table, second
 from services.rehearsal.replay import play
 from services.rehearsal.report import broken, report
 from services.rehearsal.settle import settle
@@ -40,9 +40,9 @@ from services.rehearsal.timeline import Timeline
 from services.rehearsal.witness import Witness
 
 ABANDON_AFTER = timedelta(seconds=3)
-REGULARS, PAST = 350, timedelta(days=6)
+REGULARS, PAST = 400, timedelta(days=8)
 """The shoppers who have a past, and how much of it."""
-SHOPPERS, AFTERNOON, SECONDS = 2500, timedelta(hours=8), 45
+SHOPPERS, AFTERNOON, SECONDS = 1800, timedelta(hours=8), 45
 """The shoppers of the afternoon (the regulars among them), its length, and the seconds it is played in."""
 NOON = BEGIN + PAST + timedelta(hours=12)
 PATIENCE = timedelta(seconds=60)
@@ -66,15 +66,15 @@ def play_demo(regions: tuple[str, ...], *, nodes: int, seed: int, json: Path | N
     finding = uvloop.run(_play(regions, nodes, seed, console))
     figures = report(finding.evidence)
     personal = sum(declaration(type(one.event)).personal for one in finding.evidence.stored)
-    sly = any(story.mails for story in stories(finding.evidence) if story.abandoned.event.cart_id == cart_of("lena"))
     made = promises(
         figures,
         personal=(personal, finding.abroad),
-        sly=sly,
+        last_moment=_last_moment(finding.evidence),
         troubled="a server and services killed with -9" if finding.evidence.trouble else "nothing was killed",
     )
     console.print(figures_table(figures))
     console.print(promises_table(made))
+    console.print(second(figures), soft_wrap=True)
     if json:
         json.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2))
     wrong = [*([finding.left] if finding.left else []), *broken(figures)]
@@ -82,6 +82,14 @@ def play_demo(regions: tuple[str, ...], *, nodes: int, seed: int, json: Path | N
         console.print(f"[red]broken:[/red] {line}", soft_wrap=True)
     console.print(f"played in {monotonic() - began:.0f} s")
     return 1 if wrong or any(promise.kept is False for promise in made) else 0
+
+
+def _last_moment(evidence: Evidence) -> str:
+    """What Lena got. On a machine too slow for her to be in time her order comes behind the decision, as told."""
+    own = [story for story in stories(evidence) if story.abandoned.event.cart_id == cart_of("lena")]
+    if not any(story.mails for story in own):
+        return "nothing was sent"
+    return "WRONG" if any(story.wrong for story in own) else "her order came behind the decision"
 
 
 async def _play(regions: tuple[str, ...], nodes: int, seed: int, console: Console) -> Finding:
@@ -94,6 +102,7 @@ async def _play(regions: tuple[str, ...], nodes: int, seed: int, console: Consol
         async with Client(stage.gateways, key=stage.key) as client:
             await _tell_the_past(past, client, console)
             await _train(stage, console)
+            await settle(witness, client.sent, patience=PATIENCE)
             with Timeline(console, regions) as timeline:
                 await _afternoon(afternoon, stage, client, witness, timeline)
                 left = await settle(witness, client.sent, patience=PATIENCE)
@@ -159,4 +168,4 @@ async def _acts(stage: Stage, cast: Cast, witness: Witness, timeline: Timeline) 
         await cut_a_region(up, regions[-1], cast, witness, timeline)
         await asyncio.sleep(2)
     if stage.nodes > 1:
-        await kill_a_server(up, regions[0], witness, timeline)
+        await kill_a_server(up, regions[0], cast, witness, timeline)

@@ -84,7 +84,7 @@ def shoppers(chance: random.Random, count: int) -> list[Shopper]:
             time_zone=(zone := chance.choices(zones, [ZONES[name][1] for name in zones])[0]),
             locale=ZONES[zone][0],
             device=chance.choices(list(DEVICES), list(DEVICES.values()))[0],
-            intent=chance.gauss(-1.4, 1.1),
+            intent=chance.gauss(-1.4, 0.7),
             thrift=abs(chance.gauss(0, 0.35)),
             loves=tuple(chance.sample(list(CATEGORIES), 2)),
             visits_a_day=chance.lognormvariate(-0.9, 0.6),

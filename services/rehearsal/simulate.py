@@ -95,15 +95,15 @@ def buying_odds(shopper: Shopper, past: Past, cart: list[Product], views: list[P
     value = sum(product.price for product in cart)
     return (
         shopper.intent
-        - 1.6
-        + 0.9 * min(looked[wanted.product_id] - 1, 3)
-        + 0.35 * math.log1p(kinds[wanted.category])
-        + 0.8 * math.log1p(past.purchases)
-        + 0.45 * min(past.seen[wanted.product_id], 2)
-        + (1.1 if any(product in past.left for product in cart) else 0.0)
+        - 1.2
+        + 1.3 * min(looked[wanted.product_id] - 1, 3)
+        + 0.3 * math.log1p(kinds[wanted.category])
+        + 0.7 * min(past.purchases, 1)
+        + 0.4 * min(past.seen[wanted.product_id], 1)
+        + (1.2 if any(product in past.left for product in cart) else 0.0)
         - shopper.thrift * math.log1p(value / 60)
-        - {"mobile": 0.55, "tablet": 0.25}.get(shopper.device, 0.0)
-        + (0.5 if 18 <= local_hour <= 22 else 0.0)
+        - {"mobile": 1.4, "tablet": 0.6}.get(shopper.device, 0.0)
+        + (0.7 if 18 <= local_hour <= 22 else 0.0)
     )
 
 

@@ -207,10 +207,19 @@ class _Region:
 
     async def _listed(self, subject: str, field: str) -> list[Config]:
         found: list[Config] = []
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self.patience
         while True:
             answer = await api(self.connection, subject, {"offset": len(found)}, patience=self.patience)
             if error := answer.get("error"):
                 raise TopologyError(f"{self.name}: {subject}: {error.get('description')} ({error.get('err_code')})")
+            if missing := answer.get("missing"):
+                # They exist and have no leader yet: whoever takes them for absent creates them a second time.
+                if clock() > deadline:
+                    raise Unavailable(f"{self.name}: {subject}: {', '.join(missing)} did not answer")
+                found.clear()
+                await asyncio.sleep(0.2)
+                continue
             page = [entry["config"] for entry in answer.get(field) or []]
             found += page
             if not page or len(found) >= answer.get("total", 0):

@@ -158,8 +158,8 @@ class Up:
         for name, port in ports.items():
             environment[f"CARTMESH_PORT_{variable(name)}"] = str(port)
             environment[f"CARTMESH_URL_{variable(name)}"] = self.urls[region][name]
-        groups = {name: [name] for name in web}
-        groups["worker"] = [service.name for service in services if service.app is None]
+        groups = {service.name: [service.name] for service in services if service.app is not None or service.alone}
+        groups["worker"] = [service.name for service in services if service.name not in groups]
         await asyncio.gather(
             *(self._start_child(region, name, names, environment) for name, names in groups.items() if names)
         )

@@ -25,7 +25,9 @@ from ml.scorer import Scorer
 from ml.shoppers import SHOPPERS
 from ml.steps import Step, session_of, step_of
 
-service = Service("scoring", publishes=(UserScored, CartScored), buckets=(CURRENT, SHOPPERS), shelves=(MODELS,))
+service = Service(
+    "scoring", publishes=(UserScored, CartScored), buckets=(CURRENT, SHOPPERS), shelves=(MODELS,), alone=True
+)
 Interaction = ProductViewed | ProductSearched | CheckoutStarted
 RECOMMENDED = 4
 

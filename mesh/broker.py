@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from mesh.errors import MeshError
 from mesh.streams import Bucket, ConsumerSpec, Shelf
 
 
@@ -125,6 +126,10 @@ class Broker(Protocol):
 
     async def store(self, stream: str, message: Outgoing) -> Stored:
         """Store one message. Raises Conflict (expectation), Denied, Unavailable."""
+        ...
+
+    async def store_each(self, stream: str, messages: Sequence[Outgoing]) -> list["Stored | MeshError"]:
+        """Store messages side by side, each for itself: its place, or the error that `store` would have raised."""
         ...
 
     async def store_batch(self, stream: str, messages: Sequence[Outgoing]) -> Stored:

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from cyclopts import App
 
 from mesh.errors import MeshError
+from mesh.telemetry import configure_logs
 
 GROUP = "cartmesh.commands"
 OWN = ("mesh.commands", "mesh.operate")
@@ -38,6 +39,7 @@ def app() -> App:
 
 def main() -> None:
     """Run the command line; errors of the mesh are told in one line and end with status 1."""
+    configure_logs(level="WARNING")  # commands print what they have to say; a worker configures its own
     try:
         app()()
     except MeshError as error:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
 
@@ -108,6 +108,29 @@ class Connection:
             return await future
         finally:
             self._pending.pop(token, None)
+
+    async def request_each(self, asked: Sequence[tuple[str, bytes, dict[str, str]]]) -> list[Msg | MeshError]:
+        """Many requests without a task for each: every answer, or the error `request` would have raised."""
+        loop, waiting = asyncio.get_running_loop(), list[tuple[str, asyncio.Future[Msg]]]()
+        try:
+            for subject, body, headers in asked:
+                future: asyncio.Future[Msg] = loop.create_future()
+                token = self._expect(subject, future, None, REPLY_TIMEOUT)
+                waiting.append((token, future))
+                try:
+                    await self.publish(subject, body, headers, reply=f"{self._inbox}.{token}")
+                except Unavailable as error:
+                    future.set_exception(error)
+            answers: list[Msg | MeshError] = []
+            for _, future in waiting:
+                try:
+                    answers.append(await future)
+                except MeshError as error:
+                    answers.append(error)
+            return answers
+        finally:
+            for token, _ in waiting:
+                self._pending.pop(token, None)
 
     async def stream(
         self, subject: str, body: bytes, take: Callable[[Msg], bool], *, wait: float = REPLY_TIMEOUT

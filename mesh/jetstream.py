@@ -72,6 +72,17 @@ class JetStreamBroker:
         reply = await self.connection.request(message.subject, message.body, outgoing_headers(message))
         return self._acked(reply, stream, message.subject)
 
+    async def store_each(self, stream: str, messages: Sequence[Outgoing]) -> list[Stored | MeshError]:
+        """Store messages side by side; see Broker. All are sent before the first answer is waited for."""
+        asked = [(message.subject, message.body, outgoing_headers(message)) for message in messages]
+        outcomes: list[Stored | MeshError] = []
+        for message, reply in zip(messages, await self.connection.request_each(asked), strict=True):
+            try:
+                outcomes.append(reply if isinstance(reply, MeshError) else self._acked(reply, stream, message.subject))
+            except MeshError as error:
+                outcomes.append(error)
+        return outcomes
+
     async def store_batch(self, stream: str, messages: Sequence[Outgoing]) -> Stored:
         """Store all messages in one commit (ADR-50); see Broker. Only the last answer is waited for."""
         batch, last = token_hex(11), len(messages)

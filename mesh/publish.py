@@ -100,9 +100,22 @@ async def commit(broker: Broker, made: Plan, *, books: str, patience: timedelta 
         ((stream, message),) = made.single
         stored.append(await _patiently(broker, stream, [message], patience))
     elif made.single:
-        alone = (_patiently(broker, stream, [message], patience) for stream, message in made.single)
-        stored += await asyncio.gather(*alone)
+        by_stream: dict[str, list[Outgoing]] = {}
+        for stream, message in made.single:
+            by_stream.setdefault(stream, []).append(message)
+        for stream, messages in by_stream.items():
+            stored += await _side_by_side(broker, stream, messages, patience)
     return stored
+
+
+async def _side_by_side(broker: Broker, stream: str, messages: Sequence[Outgoing], patience: timedelta) -> list[Stored]:
+    outcomes = await broker.store_each(stream, messages)
+    found = dict(enumerate(outcomes))
+    again = [at for at, outcome in found.items() if not isinstance(outcome, Stored)]
+    telemetry.PUBLISHED.labels(stream).inc(len(found) - len(again))
+    retried = await asyncio.gather(*(_patiently(broker, stream, [messages[at]], patience) for at in again))
+    found.update(zip(again, retried, strict=True))
+    return [one for one in found.values() if isinstance(one, Stored)]
 
 
 async def _patiently(broker: Broker, stream: str, messages: Sequence[Outgoing], patience: timedelta) -> Stored:

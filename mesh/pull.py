@@ -19,6 +19,11 @@ from mesh.telemetry import log
 
 EXPIRES = 30.0
 HEARTBEAT = 2.0
+SILENCE = 2.5 * HEARTBEAT
+"""After so many seconds without a word a request counts as lost: its leader died or the connection changed."""
+_NEVER_ENOUGH = 1_000_000
+NOBODY = 0.5
+"""Seconds until a consumer is asked for again that nobody serves just now."""
 
 
 class _Request(msgspec.Struct):
@@ -47,7 +52,7 @@ class Pull:
         self._buffer: deque[Message] = deque()
         self._wanted = 0
         self._arrived = asyncio.Event()
-        self._heard = 0.0
+        self._lost_at = 0.0
         self._closed = False
         self.sequence = 0
         """Stream sequence of the newest message received."""
@@ -71,7 +76,7 @@ class Pull:
                 return []
             self._arrived.clear()
             with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
-                await asyncio.wait_for(self._arrived.wait(), min(left, HEARTBEAT))
+                await asyncio.wait_for(self._arrived.wait(), min(left, max(0.01, self._lost_at - clock())))
 
     async def close(self) -> None:
         """Stop receiving; what was buffered is delivered again after ack_wait."""
@@ -95,36 +100,35 @@ class Pull:
                 await self._buffer.popleft().nak(timedelta(0))
 
     def _forget(self) -> None:
-        self._wanted = 0
+        """The connection came back: what the server sent into the old one is gone, and so are the requests."""
+        self._lost_at = 0.0
         self._arrived.set()
 
     async def _ask(self, most: int) -> None:
         now = asyncio.get_running_loop().time()
-        if self._wanted and now - self._heard > 2.5 * HEARTBEAT:
+        if self._wanted and now >= self._lost_at:
             self._wanted = 0
             if self._lost is not None:
-                await self._recreate()
+                await self._recreate(self._lost)
         if self._wanted > most // 2 or len(self._buffer) >= most or self._closed:
             return
         request = _Request(
             batch=2 * most - self._wanted, expires=int(EXPIRES * 1e9), idle_heartbeat=int(HEARTBEAT * 1e9)
         )
         self._wanted += request.batch
-        self._heard = now
+        self._lost_at = now + SILENCE
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
         with contextlib.suppress(Error):  # while reconnecting: asked again when it is back
             await self._connection.client.publish(subject, msgspec.json.encode(request), reply=self._inbox)
 
-    async def _recreate(self) -> None:
-        if self._lost is None:
-            return
+    async def _recreate(self, lost: Callable[[], Awaitable[str]]) -> None:
         try:
-            self._consumer = await self._lost()
+            self._consumer = await lost()
         except MeshError as error:
             log.warning("consumer lost", stream=self._stream, error=str(error))
 
     async def _take(self, message: Msg) -> None:
-        self._heard = asyncio.get_running_loop().time()
+        self._lost_at = asyncio.get_running_loop().time() + SILENCE
         if not message.reply or not message.reply.startswith("$JS.ACK."):
             self._noted(message)
             return
@@ -141,8 +145,8 @@ class Pull:
         unsent = (message.headers or {}).get("Nats-Pending-Messages")
         self._wanted = max(0, self._wanted - int(unsent)) if unsent else 0
         if code == "503" or (code == "409" and "Consumer Deleted" in str(message.headers)):
-            # Nobody serves this consumer just now: look again when the heartbeat would have been missed.
-            self._wanted, self._heard = 1_000_000, self._heard - 1.5 * HEARTBEAT
+            self._wanted = _NEVER_ENOUGH
+            self._lost_at = asyncio.get_running_loop().time() + NOBODY
             return
         self._arrived.set()
 

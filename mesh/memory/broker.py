@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mesh.broker import Entry, Message, Outgoing, Stored
-from mesh.errors import Denied, Unavailable
+from mesh.errors import Denied, MeshError, Unavailable
 from mesh.memory.consumers import Consumer, Receiver
 from mesh.memory.log import Log
 from mesh.streams import Bucket, ConsumerSpec, Shelf
@@ -37,6 +37,16 @@ class MemoryBroker:
         log = await self._log(stream)
         self._allowed(message)
         return log.store(message)
+
+    async def store_each(self, stream: str, messages: Sequence[Outgoing]) -> list[Stored | MeshError]:
+        """See Broker."""
+        outcomes: list[Stored | MeshError] = []
+        for message in messages:
+            try:
+                outcomes.append(await self.store(stream, message))
+            except MeshError as error:
+                outcomes.append(error)
+        return outcomes
 
     async def store_batch(self, stream: str, messages: Sequence[Outgoing]) -> Stored:
         """Store all or none. Raises Conflict, Duplicate, Denied, Unavailable."""

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from mesh.broker import Expect, Outgoing
+from mesh.broker import Expect, Outgoing, Stored
 from mesh.errors import Conflict, DeclarationError, Denied, Duplicate, Unavailable
 
 BOOKS = "COMMERCE_us"
@@ -258,3 +258,21 @@ async def test_the_whole_meshs_copy_has_the_events_and_nothing_personal(broker, 
     copied = await eventually(lambda: broker.last("MESH_us", ">"))
 
     assert (copied.subject, copied.sequence) == ("ev.us.cart.updated.c1", 1)
+
+
+async def test_each_message_is_stored_for_itself(broker):
+    """Of messages stored side by side one that conflicts takes none of the others with it."""
+    await broker.store("COMMERCE_us", Outgoing(subject="ev.us.cart.updated.each", body=b"{}", id="each-0"))
+    late = Expect(subject="ev.us.cart.updated.each", sequence=0)
+
+    outcomes = await broker.store_each(
+        "COMMERCE_us",
+        [
+            Outgoing(subject="ev.us.cart.updated.each", body=b"{}", id="each-0"),
+            Outgoing(subject="ev.us.cart.updated.each", body=b"{}", id="each-1", expect=late),
+            Outgoing(subject="ev.us.cart.updated.each", body=b"{}", id="each-2"),
+        ],
+    )
+
+    assert [type(one).__name__ for one in outcomes] == ["Stored", "Conflict", "Stored"]
+    assert [one.duplicate for one in outcomes if isinstance(one, Stored)] == [True, False]

@@ -30,8 +30,20 @@ class Wire:
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def post(self, path: str, body: bytes) -> Answer:
-        """Send a body and wait for the whole answer. Raises OSError or EOFError when the connection is lost."""
-        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(*self._address)
+        """Send a body and wait for the whole answer. Raises OSError or EOFError when a fresh connection is lost.
+
+        A connection that was idle may have been closed by the server: then a fresh one is tried.
+        """
+        while self._idle:
+            try:
+                return await self._exchange(*self._idle.pop(), path, body)
+            except (OSError, EOFError):
+                continue
+        return await self._exchange(*await asyncio.open_connection(*self._address), path, body)
+
+    async def _exchange(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, body: bytes
+    ) -> Answer:
         try:
             writer.write((self._head % (path, len(body))).encode() + body)
             head = (await reader.readuntil(b"\r\n\r\n")).lower()

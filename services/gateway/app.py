@@ -112,7 +112,7 @@ def _events(door: Door, store: Store, intake: IntakeSettings):  # noqa: ANN202  
         arrivals, rejected, repeated = judge(raw_events, received, intake)
         trace = request.headers.get("traceparent")
         kept = await store.keep_all(
-            arrivals, scope=scope, received=received, traceparent=child_trace(trace) if trace else None
+            arrivals, scope=scope, received=received, traceparent=child_trace(trace)
         )
         duplicates, accepted = repeated, repeated
         for arrival in arrivals:

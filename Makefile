@@ -34,8 +34,8 @@ check: setup ## Style, types, topology, and whether derived files are fresh
 	@$(RUN)/cartmesh mesh check
 	@$(RUN)/cartmesh mesh render --check
 
-test: setup ## Every test, on real servers (about ten minutes on two cores)
-	@$(RUN)/pytest -q
+test: setup ## Every test, on real servers (some minutes on two cores)
+	@$(RUN)/pytest -q -n 2 --dist loadfile
 
 drill: setup ## The long chaos runs: kill things, cut links, count what was lost (nothing)
 	@$(RUN)/pytest -q -m drill tests/chaos

@@ -1,24 +1,40 @@
-"""Ports: free ones on loopback, none given twice by one process."""
+"""Ports: free ones on loopback that nobody else is about to take.
 
+They lie below the ports that systems give to outgoing connections, and are dealt out in turn from one
+counter, so that meshes started side by side by one user never choose the same.
+"""
+
+import fcntl
+import os
+import random
 import socket
+import tempfile
+from pathlib import Path
 
-_given: set[int] = set()
+RANGE = range(10_240, 32_000)
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now; another process may still take one before it is used."""
-    sockets: list[socket.socket] = []
-    ports: list[int] = []
-    try:
+    """Ports that nobody listens on now, and that nobody else is given until thousands of others were."""
+    counter = Path(tempfile.gettempdir()) / f"cartmesh-ports-{os.getuid()}"
+    with counter.open("a+", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        at = int(file.read() or random.choice(RANGE))  # noqa: S311  any place to begin
+        ports: list[int] = []
         while len(ports) < count:
-            opened = socket.socket()
-            sockets.append(opened)
-            opened.bind(("127.0.0.1", 0))
-            port = opened.getsockname()[1]
-            if port not in _given:
-                ports.append(port)
-        _given.update(ports)
-    finally:
-        for opened in sockets:
-            opened.close()
+            at = at + 1 if at + 1 in RANGE else RANGE.start
+            if _is_free(at):
+                ports.append(at)
+        file.truncate(0)
+        file.write(str(at))
     return ports
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -15,6 +15,7 @@ from mesh.consume import Consumer
 from mesh.dead import Redo, Redone, original
 from mesh.errors import Conflict, MeshError, Unavailable
 from mesh.mesh import Mesh
+from mesh.ports import free_ports
 from mesh.publish import Cause
 from mesh.service import Answer, Binding, Service, Tick, fill
 from mesh.streams import dead_stream
@@ -143,15 +144,10 @@ async def running(service: Service, mesh: Mesh, *, http: tuple[str, int] | None 
 @asynccontextmanager
 async def serving(app: Any, host: str, port: int) -> AsyncIterator[int]:
     """An ASGI app served by granian in this event loop; yields the port."""
-    import socket  # noqa: PLC0415  only processes that serve
-
-    from granian.constants import Interfaces  # noqa: PLC0415
+    from granian.constants import Interfaces  # noqa: PLC0415  only processes that serve
     from granian.server.embed import Server  # noqa: PLC0415
 
-    if port == 0:
-        with socket.socket() as probe:
-            probe.bind((host, 0))
-            port = probe.getsockname()[1]
+    port = port or free_ports(1)[0]
     server = Server(
         app, address=host, port=port, interface=Interfaces.ASGI, websockets=False, log_access=False, log_enabled=False
     )

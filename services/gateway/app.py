@@ -111,9 +111,7 @@ def _events(door: Door, store: Store, intake: IntakeSettings):  # noqa: ANN202  
         received = datetime.now(UTC)
         arrivals, rejected, repeated = judge(raw_events, received, intake)
         trace = request.headers.get("traceparent")
-        kept = await store.keep_all(
-            arrivals, scope=scope, received=received, traceparent=child_trace(trace)
-        )
+        kept = await store.keep_all(arrivals, scope=scope, received=received, traceparent=child_trace(trace))
         duplicates, accepted = repeated, repeated
         for arrival in arrivals:
             match kept[arrival.index]:

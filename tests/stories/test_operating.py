@@ -139,6 +139,14 @@ async def test_what_is_no_projection_is_not_emptied(mesh_up):
     assert (status, "carts" in said, "no projection" in said) == (1, True, True)
 
 
+async def test_what_asks_to_be_alone_has_a_process_of_its_own(mesh_up):
+    """Scoring and each HTTP service run apart; the others share one worker."""
+    processes = {name for _, name in mesh_up.children}
+
+    assert {"gateway", "links", "scoring", "worker"} == processes
+    assert mesh_up.child("us", "carts") is mesh_up.child("us", "offers")
+
+
 async def test_workers_tell_health_and_metrics(mesh_up):
     """A process is ready when JetStream answers it, and its metrics are for Prometheus."""
     port = mesh_up.ports("us", "worker")["ops"]

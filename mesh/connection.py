@@ -160,6 +160,15 @@ class Connection:
                 f"{self.login.region}: cannot publish {subject}: {error or type(error).__name__}"
             ) from error
 
+    async def settled(self) -> None:
+        """Return once the server knows of everything that was sent, subscriptions among them.
+
+        nats-py's flush writes its PING ahead of what is buffered: the first pushes the buffer out behind it,
+        the second comes behind the buffer.
+        """
+        await self.client.flush()
+        await self.client.flush()
+
     async def drain(self) -> None:
         """Send what is buffered, let callbacks finish, close. Never raises."""
         if self._sweeper:

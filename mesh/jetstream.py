@@ -351,7 +351,7 @@ class JetStreamBroker:
 
         try:
             await self.connection.client.subscribe(subject, queue=group, cb=respond)
-            await self.connection.client.flush()  # only now does the server know, and answers reach us
+            await self.connection.settled()
         except (Error, OSError, TimeoutError) as error:
             raise Unavailable(f"{self.region}: cannot serve {subject}: {error or type(error).__name__}") from error
 

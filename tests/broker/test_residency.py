@@ -61,7 +61,7 @@ async def test_personal_events_never_cross(servers, home, far, eventually):
 
     for subject in ("ev.>", "pii.>", "timer.>", "witness.>"):
         await connection.client.subscribe(subject, cb=take)
-    await connection.client.flush()
+    await connection.settled()
 
     await published(servers, home)
 

@@ -87,7 +87,8 @@ def say_verdict(console: Console, figures: dict[str, Any], left: str | None) -> 
 
 
 async def _rehearse(plan: Plan, log: list[Row], console: Console) -> tuple[Evidence, str | None]:
-    console.print(f"{len(log)} rows of {plan.file.name}; starting {', '.join(plan.gateways or plan.regions)} ...")
+    place = f"sending to {', '.join(plan.gateways)}" if plan.gateways else f"starting {', '.join(plan.regions)}"
+    console.print(f"{len(log)} rows of {plan.file.name}; {place} ...")
     async with plan.stage() as stage:
         return await rehearse_on(stage, plan, log, console)
 

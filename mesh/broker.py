@@ -191,6 +191,10 @@ class Broker(Protocol):
         """A large value, verified against its digest, or None."""
         ...
 
+    async def object_delete(self, shelf: Shelf, name: str) -> None:
+        """Remove a large value. Harmless when there is none."""
+        ...
+
     async def object_names(self, shelf: Shelf) -> list[str]:
         """Names on a shelf."""
         ...

@@ -3,7 +3,7 @@
 import base64
 import heapq
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from secrets import token_hex
@@ -322,12 +322,19 @@ class JetStreamBroker:
             except ObjectNotFoundError:
                 return None
 
+    async def object_delete(self, shelf: Shelf, name: str) -> None:
+        """Remove an object; see Broker."""
+        with _object_errors(self.region, shelf):
+            store = await self.connection.client.jetstream().object_store(shelf.name)
+            with suppress(ObjectNotFoundError):
+                await store.delete(name)
+
     async def object_names(self, shelf: Shelf) -> list[str]:
         """Names on a shelf; see Broker."""
         with _object_errors(self.region, shelf):
             store = await self.connection.client.jetstream().object_store(shelf.name)
             try:
-                return sorted(info.name for info in await store.list())
+                return sorted(info.name for info in await store.list() if not info.deleted)
             except NotFoundError:
                 return []
 

@@ -84,6 +84,10 @@ class Objects:
         """Store a value under a name."""
         await self._broker.object_put(self._shelf, name, value)
 
+    async def delete(self, name: str) -> None:
+        """Remove a value. Harmless when there is none."""
+        await self._broker.object_delete(self._shelf, name)
+
     async def names(self) -> list[str]:
         """All names."""
         return await self._broker.object_names(self._shelf)

@@ -140,6 +140,11 @@ class MemoryBroker:
         await self._ready()
         return self._here.shelves.get(shelf.name, {}).get(name)
 
+    async def object_delete(self, shelf: Shelf, name: str) -> None:
+        """Remove a large value. Harmless when there is none."""
+        await self._ready()
+        self._here.shelves.get(shelf.name, {}).pop(name, None)
+
     async def object_names(self, shelf: Shelf) -> list[str]:
         """Names on a shelf."""
         await self._ready()

@@ -246,3 +246,18 @@ async def test_an_empty_object_is_not_an_absent_one(broker, models):
     await broker.object_put(models, "empty", b"")
 
     assert await broker.object_get(models, "empty") == b""
+
+
+async def test_a_removed_object_is_gone_and_can_come_back(broker, models):
+    """Its name is listed no more, removing it again is harmless, and the name is free."""
+    await broker.object_put(models, "old", b"1" * 300_000)
+    await broker.object_put(models, "kept", b"2")
+
+    await broker.object_delete(models, "old")
+    await broker.object_delete(models, "old")
+    await broker.object_delete(models, "never")
+
+    assert await broker.object_get(models, "old") is None
+    assert await broker.object_names(models) == ["kept"]
+    await broker.object_put(models, "old", b"3")
+    assert await broker.object_get(models, "old") == b"3"

@@ -1,78 +1,94 @@
 """An artifact: a model as bytes (skops), holding numbers and words only, so that nothing in it can run.
 
+No estimator is stored, only what it learnt as arrays: whichever scikit-learn trained a model, another one or
+none at all serves it with the same result, so its version is noted for the record and never asked for.
+
 Reading skops needs scikit-learn, 100 MB and a second of import. A serving process therefore lets a child
 read it: `python -m ml.artifact` takes an artifact on stdin and writes plain arrays to stdout.
 """
 
 import asyncio
+import math
 import sys
 from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from mesh.errors import Unavailable
-from ml.features import names
-from ml.models.trees import Trees
-from ml.serving import Model
 
-FORMAT = 1
+FORMAT = 2
+"""Counts up when what the parts of an artifact mean changes; artifacts of another format are refused."""
 MOST_BYTES = 64 * 2**20
 TRUSTED: list[str] = []
 """Types beyond numpy arrays and builtins that an artifact may hold: none."""
 PATIENCE = 120.0
-_ARRAYS = ("feature", "threshold", "value", "knots")
 
 
 class ArtifactRefused(Exception):
     """Bytes that are no model this process would serve; the message says why."""
 
 
-class Plain(msgspec.Struct, frozen=True, kw_only=True):
-    """A model between processes: arrays as (dtype, shape, bytes); or why it was refused."""
+class Plain(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A model between processes. `kind` says who can make something of it, `features` what its rows hold.
+
+    Numbers are finite; arrays are of floats, integers or booleans and without NaN.
+    """
+
+    kind: str
+    features: tuple[str, ...]
+    numbers: dict[str, float] = {}
+    words: dict[str, str] = {}
+    arrays: dict[str, NDArray[Any]] = {}
+
+    def number(self, name: str) -> float:
+        """A number by name. ArtifactRefused where there is none."""
+        return _present(self.numbers, name, self.kind)
+
+    def array(self, name: str) -> NDArray[Any]:
+        """An array by name. ArtifactRefused where there is none."""
+        return _present(self.arrays, name, self.kind)
+
+
+class _Read(msgspec.Struct, frozen=True, kw_only=True):
+    """What the child tells: a model, its arrays as (dtype, shape, bytes), or why there is none."""
 
     refused: str | None = None
+    kind: str = ""
     features: tuple[str, ...] = ()
-    baseline: float = 0.0
+    numbers: dict[str, float] = {}
+    words: dict[str, str] = {}
     arrays: dict[str, tuple[str, tuple[int, ...], bytes]] = {}
 
 
-def pack(model: Model) -> bytes:
-    """A model as skops bytes."""
+def pack(plain: Plain) -> bytes:
+    """A model as skops bytes. ArtifactRefused for what `unpack` would refuse: better now than when it must serve."""
     from skops.io import dumps  # noqa: PLC0415  needs scikit-learn
 
-    trees = model.trees
+    _sound(plain)
     return dumps(
         {
             "format": FORMAT,
-            "features": list(model.features),
-            "baseline": trees.baseline,
-            "feature": trees.feature,
-            "threshold": trees.threshold,
-            "value": trees.value,
-            "knots": model.knots,
+            "kind": plain.kind,
+            "features": list(plain.features),
+            "numbers": dict(plain.numbers),
+            "words": dict(plain.words),
+            "arrays": dict(plain.arrays),
         }
     )
 
 
-def unpack(artifact: bytes, *, features: tuple[str, ...] | None = None) -> Model:
-    """The model in skops bytes, in this process. ArtifactRefused for anything else, and for other features."""
-    content = _content(artifact)
-    wanted = names() if features is None else features
-    if tuple(content["features"]) != wanted:
-        different = sorted(set(content["features"]) ^ set(wanted)) or ["their order"]
-        raise ArtifactRefused(f"made for other features than are served: {', '.join(different)}. Train again")
-    trees = Trees(
-        feature=content["feature"],
-        threshold=content["threshold"],
-        value=content["value"],
-        baseline=float(content["baseline"]),
-        features=len(wanted),
-    )
-    return _sound(Model(features=wanted, trees=trees, knots=content["knots"]))
+def unpack(artifact: bytes, *, kind: str, features: tuple[str, ...] | None = None) -> Plain:
+    """The model in skops bytes, read in this process.
+
+    ArtifactRefused for anything else, for a model of another kind, and for one over other features than
+    `features` where those are given.
+    """
+    return _fitting(_plain(artifact), kind, features)
 
 
-async def unpack_apart(artifact: bytes) -> Model:
+async def unpack_apart(artifact: bytes, *, kind: str, features: tuple[str, ...] | None = None) -> Plain:
     """Like `unpack`, with skops and scikit-learn in a child process. The event loop goes on meanwhile.
 
     Unavailable when the child takes too long, which says nothing about the artifact: try again.
@@ -91,20 +107,23 @@ async def unpack_apart(artifact: bytes) -> Model:
             child.kill()
             await child.wait()
     try:
-        plain = msgspec.msgpack.decode(told, type=Plain)
+        read = msgspec.msgpack.decode(told, type=_Read)
     except msgspec.DecodeError:
         raise ArtifactRefused(f"the process that read it ended with {child.returncode}") from None
-    if plain.refused is not None:
-        raise ArtifactRefused(plain.refused)
-    arrays = {name: np.frombuffer(data, kind).reshape(shape) for name, (kind, shape, data) in plain.arrays.items()}
-    trees = Trees(
-        feature=arrays["feature"],
-        threshold=arrays["threshold"],
-        value=arrays["value"],
-        baseline=plain.baseline,
-        features=len(plain.features),
-    )
-    return Model(features=plain.features, trees=trees, knots=arrays["knots"])
+    if read.refused is not None:
+        raise ArtifactRefused(read.refused)
+    arrays = {name: np.frombuffer(data, dtype).reshape(shape) for name, (dtype, shape, data) in read.arrays.items()}
+    plain = Plain(kind=read.kind, features=read.features, numbers=read.numbers, words=read.words, arrays=arrays)
+    return _fitting(plain, kind, features)
+
+
+def _fitting(plain: Plain, kind: str, features: tuple[str, ...] | None) -> Plain:
+    if plain.kind != kind:
+        raise ArtifactRefused(f"is a model of the kind {plain.kind!r}, not {kind!r}")
+    if features is not None and plain.features != features:
+        different = sorted(set(plain.features) ^ set(features)) or ["their order"]
+        raise ArtifactRefused(f"made for other features than are served: {', '.join(different)}. Train again")
+    return plain
 
 
 def _plausible(artifact: bytes) -> None:
@@ -116,7 +135,22 @@ def _plausible(artifact: bytes) -> None:
         raise ArtifactRefused(f"{what}; models are stored by `cartmesh train`")
 
 
-def _content(artifact: bytes) -> dict[str, Any]:
+def _plain(artifact: bytes) -> Plain:
+    content = _content(artifact)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = content.get("format", "unknown") if isinstance(content, dict) else "unknown"
+        raise ArtifactRefused(f"its format is {found}, and this release reads format {FORMAT}. Train again")
+    arrays = content.get("arrays")
+    try:
+        plain = msgspec.convert({**content, "arrays": {}}, type=Plain)
+    except msgspec.ValidationError as error:
+        raise ArtifactRefused(f"does not hold what a model is made of: {error}") from error
+    if not isinstance(arrays, dict):
+        raise ArtifactRefused("does not hold what a model is made of: no arrays")
+    return _sound(msgspec.structs.replace(plain, arrays=arrays))
+
+
+def _content(artifact: bytes) -> Any:
     from skops.io import get_untrusted_types, loads  # noqa: PLC0415  needs scikit-learn
 
     _plausible(artifact)
@@ -124,48 +158,38 @@ def _content(artifact: bytes) -> dict[str, Any]:
         untrusted = sorted(set(get_untrusted_types(data=artifact)) - set(TRUSTED))
         if untrusted:
             raise ArtifactRefused(f"holds untrusted types: {', '.join(untrusted)}")
-        content = loads(artifact, trusted=TRUSTED)
+        return loads(artifact, trusted=TRUSTED)
     except ArtifactRefused:
         raise
     except Exception as error:
         raise ArtifactRefused(f"cannot be read: {type(error).__name__}: {error}") from error
-    lacking = {"format", "features", "baseline", *_ARRAYS} - set(content if isinstance(content, dict) else ())
-    if lacking or content["format"] != FORMAT:
-        raise ArtifactRefused(f"is no propensity model of format {FORMAT}")
-    return content
 
 
-def _sound(model: Model) -> Model:
-    """The model, unless following its trees would lead out of its arrays or to something infinite."""
-    trees, knots = model.trees, model.knots
-    arrays = (trees.feature, trees.threshold, trees.value, knots)
-    if not all(isinstance(array, np.ndarray) and array.ndim == 2 and array.dtype.kind in "if" for array in arrays):
-        raise ArtifactRefused("its arrays are not numbers in rows")
-    count, nodes = trees.value.shape
-    inner = (count, (nodes - 1) // 2)
-    if (nodes + 1) & nodes or trees.feature.shape != inner or trees.threshold.shape != inner or len(knots) != 2:
-        raise ArtifactRefused("its arrays do not fit together")
-    if trees.feature.size and not 0 <= trees.feature.min() <= trees.feature.max() < trees.features:
-        raise ArtifactRefused("its trees ask for features that there are not")
-    if not (np.isfinite(trees.value).all() and np.isfinite(knots).all() and np.isfinite(trees.baseline)):
-        raise ArtifactRefused("its values are not finite")
-    if knots.shape[1] < 1 or (np.diff(knots) < 0).any() or knots[1].min() < 0 or knots[1].max() > 1:
-        raise ArtifactRefused("its calibration does not rise from 0 towards 1")
-    return model
+def _sound(plain: Plain) -> Plain:
+    for name, number in plain.numbers.items():
+        if not math.isfinite(number):
+            raise ArtifactRefused(f"its number {name!r} is not finite")
+    for name, array in plain.arrays.items():
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "ifbu":
+            raise ArtifactRefused(f"its array {name!r} does not hold numbers")
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            raise ArtifactRefused(f"its array {name!r} is not finite: it holds NaN")
+    return plain
 
 
-def _told(artifact: bytes) -> Plain:
+def _present(parts: dict[str, Any], name: str, kind: str) -> Any:
+    if name not in parts:
+        raise ArtifactRefused(f"is no whole {kind} model: {name!r} is missing")
+    return parts[name]
+
+
+def _told(artifact: bytes) -> _Read:
     try:
-        model = unpack(artifact)
+        plain = _plain(artifact)
     except ArtifactRefused as error:
-        return Plain(refused=str(error))
-    trees = model.trees
-    arrays = {"feature": trees.feature, "threshold": trees.threshold, "value": trees.value, "knots": model.knots}
-    return Plain(
-        features=model.features,
-        baseline=trees.baseline,
-        arrays={name: (array.dtype.str, array.shape, array.tobytes()) for name, array in arrays.items()},
-    )
+        return _Read(refused=str(error))
+    arrays = {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in plain.arrays.items()}
+    return _Read(kind=plain.kind, features=plain.features, numbers=plain.numbers, words=plain.words, arrays=arrays)
 
 
 if __name__ == "__main__":

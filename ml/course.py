@@ -15,8 +15,9 @@ from mesh.worker import connect
 from ml import dataset
 from ml.artifact import ArtifactRefused, pack, unpack
 from ml.evaluation import in_words
+from ml.features import names
 from ml.registry import NoSuchVersion, Registry
-from ml.serving import Model
+from ml.serving import KIND, Model
 from ml.training import Outcome, train
 from ml.version import Metrics, Version
 
@@ -100,7 +101,7 @@ async def register(mesh: Mesh, outcome: Outcome) -> None:
     if outcome.model is None or outcome.version is None:
         raise ValueError(f"there is no model to register: {outcome.reason}")
     models = Registry(mesh)
-    await models.add(outcome.version, pack(outcome.model))
+    await models.add(outcome.version, pack(outcome.model.plain()))
     await models.promote(NAME, outcome.version.version, outcome.reason, at=outcome.version.trained_at)
 
 
@@ -111,7 +112,7 @@ async def running_model(mesh: Mesh) -> Model | None:
     if current is None:
         return None
     try:
-        return unpack(await models.artifact(NAME, current.version))
+        return Model.of(unpack(await models.artifact(NAME, current.version), kind=KIND, features=names()))
     except (ArtifactRefused, NoSuchVersion):
         return None  # nothing to beat: the scoring services refuse it as well
 

@@ -75,7 +75,7 @@ class Scorer:
 
         from ml.serving import reasons  # noqa: PLC0415
 
-        probabilities, contributions = model.score(np.array(rows))
+        probabilities, contributions = model.explain(np.array(rows))
         return [
             Score(propensity=round(probability, 6), version=version, reasons=why)
             for probability, why in zip(probabilities.tolist(), reasons(rows, contributions), strict=True)
@@ -110,11 +110,14 @@ class Scorer:
         """Serve this version; one that is refused changes nothing."""
         from ml.artifact import ArtifactRefused, unpack_apart  # noqa: PLC0415  needs numpy
         from ml.registry import NoSuchVersion  # noqa: PLC0415
+        from ml.serving import KIND, Model  # noqa: PLC0415
 
         if current.version == self.version:
             return
         try:
-            model = await unpack_apart(await Registry(self._mesh).artifact(NAME, current.version))
+            stored = await Registry(self._mesh).artifact(NAME, current.version)
+            plain = await unpack_apart(stored, kind=KIND, features=names())
+            model = await asyncio.to_thread(Model.of, plain)
         except (ArtifactRefused, NoSuchVersion, OSError) as error:
             log.error("model refused", version=current.version, error=str(error), serving=self.version)
             return

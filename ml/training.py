@@ -58,9 +58,9 @@ def train(
     model = classifier.served(names())
     judged = _labels(new)
     guesses = _guesses(old, new)
-    metrics = measure(judged, model.score(_inputs(new))[0])
+    metrics = measure(judged, model.score(_inputs(new)))
     carts = _of_carts(new, model)
-    rival = running.score(_inputs(new))[0] if running is not None and running.features == names() else guesses
+    rival = running.score(_inputs(new)) if running is not None and running.features == names() else guesses
     beaten = measure(judged, rival)
     better, reason = _compare(metrics, beaten, "the running model" if rival is not guesses else "the base rates")
     return Outcome(
@@ -125,7 +125,7 @@ def _compare(metrics: Metrics, beaten: Metrics, rival: str) -> tuple[bool, str]:
 
 def _of_carts(new: pl.DataFrame, model: Model) -> Metrics | None:
     carts = new.filter(pl.col("carted"))
-    return measure(_labels(carts), model.score(_inputs(carts))[0]) if len(carts) else None
+    return measure(_labels(carts), model.score(_inputs(carts))) if len(carts) else None
 
 
 def _guesses(old: pl.DataFrame, new: pl.DataFrame) -> Floats:

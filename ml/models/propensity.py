@@ -76,6 +76,7 @@ def _node(node: np.void) -> Node:
     return Node(
         feature=int(node["feature_idx"]),
         threshold=float(node["num_threshold"]),
+        unknown_left=bool(node["missing_go_to_left"]),
         left=0 if leaf else int(node["left"]),
         right=0 if leaf else int(node["right"]),
         value=float(node["value"]),

@@ -153,7 +153,7 @@ async def test_a_model_serves_from_the_moment_it_is_promoted(mesh, shop):
 
     models = Registry(Mesh(mesh.broker("us"), "models"))
     async with running(service, Mesh(mesh.broker("us"), "scoring")) as run:
-        await models.add(version(), pack(trained()))
+        await models.add(version(), pack(trained().plain()))
         await models.promote("propensity", "20260302-1", "better", at=NOW)
         scorer = next(value for kind, value in run.provided.items() if kind.__name__ == "Scorer")
         await until(lambda: served_version(scorer, "20260302-1"), patience=200)
@@ -179,7 +179,7 @@ async def test_a_bad_artifact_is_refused_and_the_running_model_serves_on(mesh, s
 
     models = Registry(Mesh(mesh.broker("us"), "models"))
     scoring = Mesh(mesh.broker("us"), "scoring")
-    good = pack(trained())
+    good = pack(trained().plain())
     await models.add(version("good"), good)
     await models.add(version("pickle"), pickle.dumps(trained()))
     await models.add(version("empty"), b"")

@@ -60,7 +60,7 @@ def a_model():
     rng = np.random.default_rng(1)
     rows = rng.uniform(0, 10, size=(600, len(names())))
     labels = (rows[:, names().index("views")] > 3).astype(float)
-    return pack(PropensityClassifier(max_iter=10).fit(rows, labels).served(names()))
+    return pack(PropensityClassifier(max_iter=10).fit(rows, labels).served(names()).plain())
 
 
 @pytest.mark.timeout(300)  # a cold import of scikit-learn in a child, on a busy machine

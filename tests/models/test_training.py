@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from msgspec import structs
 
 from mesh import Mesh
 from mesh.events.model import ModelPromoted
@@ -16,6 +17,7 @@ from ml.evaluation import calibration_error, measure
 from ml.features import names
 from ml.models.propensity import PropensityClassifier, expit
 from ml.registry import NoSuchVersion, Registry
+from ml.serving import Model
 from ml.steps import Step
 
 
@@ -66,7 +68,7 @@ def test_training_is_repeatable(shop, outcome):
     """The same log gives the same model and the same data hash."""
     again = training.train(shop, horizon=timedelta(hours=1), now=datetime(2026, 2, 1, tzinfo=UTC))
 
-    assert pack(again.model) is not None
+    assert pack(again.model.plain()) is not None
     assert again.version == outcome.version
     assert np.array_equal(again.model.trees.value, outcome.model.trees.value)
 
@@ -89,9 +91,9 @@ def test_a_stored_model_is_the_same_model(outcome):
     """What was packed and unpacked scores the same."""
     rows = np.random.default_rng(1).uniform(0, 100, (50, len(names())))
 
-    again = unpack(pack(outcome.model))
+    again = Model.of(unpack(pack(outcome.model.plain()), kind="propensity", features=names()))
 
-    assert np.array_equal(again.score(rows)[0], outcome.model.score(rows)[0])
+    assert np.array_equal(again.score(rows), outcome.model.score(rows))
 
 
 @pytest.mark.timeout(300)
@@ -99,9 +101,9 @@ async def test_a_child_process_reads_the_same_model(outcome):
     """The serving process gets the model without scikit-learn in its own memory."""
     rows = np.random.default_rng(1).uniform(0, 100, (50, len(names())))
 
-    again = await unpack_apart(pack(outcome.model))
+    again = Model.of(await unpack_apart(pack(outcome.model.plain()), kind="propensity", features=names()))
 
-    assert np.array_equal(again.score(rows)[0], outcome.model.score(rows)[0])
+    assert np.array_equal(again.score(rows), outcome.model.score(rows))
 
 
 def evil():
@@ -116,17 +118,26 @@ def untrusted():
     return dumps({"model": PropensityClassifier()})
 
 
-def other_features(outcome):
-    from ml.serving import Model
-
-    return pack(Model(features=("one", "two"), trees=outcome.model.trees, knots=outcome.model.knots))
+def changed(outcome, **changes):
+    return pack(structs.replace(outcome.model.plain(), **changes))
 
 
-def out_of_bounds(outcome):
-    from dataclasses import replace
+def with_array(outcome, name, change):
+    plain = outcome.model.plain()
+    return changed(outcome, arrays={**plain.arrays, name: change(plain.arrays[name])})
 
-    trees = replace(outcome.model.trees, feature=outcome.model.trees.feature + 10_000)
-    return pack(replace(outcome.model, trees=trees))
+
+def of_format(number, outcome):
+    from skops.io import dumps
+
+    plain = structs.asdict(outcome.model.plain())
+    return dumps({"format": number, **plain, "features": list(plain["features"])})
+
+
+def infinite(array):
+    array = array.copy()
+    array[0, -1] = np.inf
+    return array
 
 
 @pytest.mark.parametrize(
@@ -135,17 +146,53 @@ def out_of_bounds(outcome):
         (lambda _: evil(), "a pickle"),
         (lambda _: b"", "no skops file"),
         (lambda _: b"PK nonsense", "cannot be read"),
-        (lambda outcome: pack(outcome.model)[:-300], "cannot be read"),
+        (lambda outcome: pack(outcome.model.plain())[:-300], "cannot be read"),
         (lambda _: untrusted(), "untrusted types: ml.models.propensity.PropensityClassifier"),
-        (other_features, "made for other features"),
-        (out_of_bounds, "features that there are not"),
+        (lambda outcome: changed(outcome, features=names()[1:]), f"made for other features .*: {names()[0]}"),
+        (lambda outcome: changed(outcome, features=names()[::-1]), "their order"),
+        (lambda outcome: changed(outcome, kind="uplift"), "of the kind 'uplift', not 'propensity'"),
+        (lambda outcome: of_format(1, outcome), "its format is 1, and this release reads format 2"),
+        (lambda outcome: changed(outcome, arrays={}), "'knots' is missing"),
+        (lambda outcome: changed(outcome, numbers={}), "'baseline' is missing"),
+        (lambda outcome: with_array(outcome, "feature", lambda array: array + 10_000), "features that there are not"),
+        (lambda outcome: with_array(outcome, "value", lambda array: array[:, :-1]), "do not fit together"),
+        (lambda outcome: with_array(outcome, "value", infinite), "are not finite"),
+        (lambda outcome: with_array(outcome, "knots", infinite), "from finite number to finite number"),
+        (lambda outcome: with_array(outcome, "knots", lambda array: array[::-1] - 1), "does not rise from 0 towards 1"),
     ],
-    ids=["pickle", "empty", "nonsense", "truncated", "untrusted", "other features", "out of bounds"],
+    ids=[
+        "pickle",
+        "empty",
+        "nonsense",
+        "truncated",
+        "untrusted",
+        "other features",
+        "other order",
+        "other kind",
+        "other format",
+        "no arrays",
+        "no numbers",
+        "out of bounds",
+        "other shape",
+        "infinite",
+        "infinite calibration",
+        "falling calibration",
+    ],
 )
 def test_what_is_no_model_of_ours_is_refused(make, why, outcome):
     """A file that could run code, is damaged or does not fit is refused with the reason."""
     with pytest.raises(ArtifactRefused, match=why):
-        unpack(make(outcome))
+        Model.of(unpack(make(outcome), kind="propensity", features=names()))
+
+
+def test_what_could_not_be_read_again_is_not_stored(outcome):
+    """NaN and words where numbers belong are refused before they reach the shelf."""
+    with pytest.raises(ArtifactRefused, match="'baseline' is not finite"):
+        changed(outcome, numbers={"baseline": float("nan")})
+    with pytest.raises(ArtifactRefused, match="'value' is not finite"):
+        with_array(outcome, "value", lambda array: array * np.nan)
+    with pytest.raises(ArtifactRefused, match="'value' does not hold numbers"):
+        with_array(outcome, "value", lambda array: array.astype(str))
 
 
 async def test_registering_keeps_the_version_and_says_so(outcome):

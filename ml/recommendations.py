@@ -5,18 +5,23 @@ assignment, so that a query sees either the old index or the new one.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 from zlib import crc32
 
 import numpy as np
+from msgspec.structs import replace
 
 from mesh.event import Event, Money
-from mesh.events.cart import CartLine, CartUpdated
+from mesh.events.cart import CartUpdated
 from mesh.events.interaction import ProductViewed
+from mesh.events.user import Recommendation
 from ml.models.neighbours import Neighbours, build
+from ml.steps import Step
 
 MOST_STEPS = 60_000
 MOST_PRODUCTS = 30_000
+SEEN = "seen together by other shoppers"
 LEAST_NEWS = 20
 """Steps after which a new index is worth building at all, or 1 % of what it holds."""
 
@@ -31,49 +36,41 @@ class Recommender:
         self._learnt = self._built = 0
         self._products: list[str] = []
         self._numbers: dict[str, int] = {}
-        self._lines: dict[str, CartLine] = {}
+        self._known: dict[str, Recommendation] = {}
         self.index: Neighbours | None = None
 
-    def learn(self, session: str, products: Iterable[str]) -> None:
-        """A session was about these products now."""
-        for product in products:
-            number = self._numbers.get(product)
-            if number is None:
-                number = self._numbers[product] = len(self._products)
-                self._products.append(product)
-            at = self._learnt % len(self._items)
-            self._sessions[at], self._items[at] = crc32(session.encode()), number
-            self._learnt += 1
-
-    def notice(self, happened: Event) -> None:
-        """Remember what a product is called and costs, as it was last seen."""
+    def learn(self, happened: Event, step: Step | None = None) -> None:
+        """Take in an event: what it tells of products, and with its step what a session was about."""
         match happened:
             case ProductViewed(product_id=product, price=Money() as price, category=category, brand=brand):
-                known = self._lines.get(product)
-                self._keep(
-                    CartLine(
-                        product_id=product,
-                        quantity=1,
-                        price=price,
-                        category=category,
-                        brand=brand,
-                        name=known.name if known else None,
-                        image=known.image if known else None,
-                        url=known.url if known else None,
-                    )
-                )
+                self._keep(product, price=price, category=category, brand=brand)
             case CartUpdated(lines=lines):
                 for line in lines:
-                    self._keep(_single(line))
+                    self._keep(
+                        line.product_id,
+                        price=line.price,
+                        name=line.name,
+                        category=line.category,
+                        brand=line.brand,
+                        image=line.image,
+                        url=line.url,
+                    )
+        if step is not None:
+            for product in (step.product,) if step.product else step.products[-1:]:
+                self._note(step.session, product)
 
-    def recommend(self, seen: Sequence[str], *, without: Collection[str], most: int) -> list[str]:
-        """Up to `most` products, best first; popular ones where nothing better is known; none of `without`."""
-        return self.index.recommend(seen, without=without, most=most) if self.index else []
+    def recommend(
+        self, seen: Sequence[str], *, without: Collection[str], most: int, priced: bool = False
+    ) -> tuple[Recommendation, ...]:
+        """Up to `most` products, best first; popular ones where nothing better is known; none of `without`.
 
-    def lines(self, seen: Sequence[str], *, without: Collection[str], most: int) -> tuple[CartLine, ...]:
-        """The same as lines of a cart, without products whose price nobody told."""
-        found = self.recommend(seen, without=without, most=2 * most)
-        return tuple(self._lines[product] for product in found if product in self._lines)[:most]
+        `seen` are products, newest first. With `priced` only those whose price somebody told.
+        """
+        if self.index is None:
+            return ()
+        found = self.index.recommend(seen, without=without, most=2 * most if priced else most)
+        told = [self._known.get(product) or Recommendation(product_id=product, reason=SEEN) for product in found]
+        return tuple(one for one in told if one.price is not None or not priced)[:most]
 
     async def refresh(self) -> bool:
         """Build a new index if there is enough news; True when there is a new one."""
@@ -90,10 +87,20 @@ class Recommender:
         self._built = learnt
         return True
 
-    def _keep(self, line: CartLine) -> None:
-        if len(self._lines) >= self._most_products and line.product_id not in self._lines:
-            del self._lines[next(iter(self._lines))]
-        self._lines[line.product_id] = line
+    def _note(self, session: str, product: str) -> None:
+        number = self._numbers.get(product)
+        if number is None:
+            number = self._numbers[product] = len(self._products)
+            self._products.append(product)
+        at = self._learnt % len(self._items)
+        self._sessions[at], self._items[at] = crc32(session.encode()), number
+        self._learnt += 1
+
+    def _keep(self, product: str, **told: Any) -> None:
+        known = self._known.get(product) or Recommendation(product_id=product, reason=SEEN)
+        if len(self._known) >= self._most_products and product not in self._known:
+            del self._known[next(iter(self._known))]
+        self._known[product] = replace(known, **{name: value for name, value in told.items() if value is not None})
 
     def _forget(self) -> None:
         """Number only the products that are still in the ring."""
@@ -102,16 +109,3 @@ class Recommender:
         self._items[:held] = numbers
         self._products = [self._products[number] for number in used.tolist()]
         self._numbers = {product: number for number, product in enumerate(self._products)}
-
-
-def _single(line: CartLine) -> CartLine:
-    return CartLine(
-        product_id=line.product_id,
-        quantity=1,
-        price=line.price,
-        name=line.name,
-        category=line.category,
-        brand=line.brand,
-        image=line.image,
-        url=line.url,
-    )

@@ -57,9 +57,7 @@ class Scorer:
         step = step_of(happening)
         if self.shoppers.learn(happened.visitor_id, step):  # type: ignore[attr-defined]  steps have visitors
             self.rates.learn(happened, step.at)
-            self.recommender.notice(happened)
-            products = (step.product,) if step.product else step.products[-1:]
-            self.recommender.learn(step.session, products)
+            self.recommender.learn(happened, step)
         return step
 
     def score(self, rows: Sequence[Sequence[float]]) -> list[Score]:

@@ -16,6 +16,7 @@ from mesh.envelope import derive_id
 from mesh.events.cart import CartAbandoned, CartScored, CartUpdated
 from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
 from mesh.events.order import OrderPlaced
+from mesh.events.product import ProductListed
 from mesh.events.user import UserScored
 from mesh.publish import Draft
 from mesh.settings import read
@@ -68,14 +69,20 @@ async def open_scorer(mesh: Mesh) -> AsyncIterator[Scorer]:
     CheckoutStarted,
     CartUpdated,
     OrderPlaced,
+    ProductListed,
     batch=256,
     fanout=True,
     since=timedelta(seconds=30),
 )
-async def learn_steps(happenings: list[Received[Interaction | CartUpdated | OrderPlaced]], scorer: Scorer) -> None:
-    """Learn what every shopper does."""
+async def learn_steps(
+    happenings: list[Received[Interaction | CartUpdated | OrderPlaced | ProductListed]], scorer: Scorer
+) -> None:
+    """Learn what every shopper does and what the shop says of its products."""
     for happening in happenings:
-        scorer.learn(happening)
+        if isinstance(happening.event, ProductListed):
+            scorer.recommender.learn(happening.event)
+        else:
+            scorer.learn(happening)
 
 
 @service.on(CartUpdated, OrderPlaced, batch=128, projects=SHOPPERS)
@@ -104,9 +111,7 @@ async def score_visitors(happenings: list[Received[Interaction]], scorer: Scorer
             propensity=score.propensity,
             model_version=score.version,
             reasons=score.reasons,
-            recommended=tuple(
-                scorer.recommender.recommend(seen, without=shopper.owned | set(seen[:1]), most=RECOMMENDED)
-            ),
+            recommended=scorer.recommender.recommend(seen, without=shopper.owned | set(seen[:1]), most=RECOMMENDED),
             cause=cause.id,
         )
         yield _draft(scored, cause)
@@ -133,8 +138,11 @@ async def score_carts(left: list[Received[CartAbandoned]], scorer: Scorer) -> As
             propensity=score.propensity,
             model_version=score.version,
             reasons=score.reasons,
-            recommended=scorer.recommender.lines(
-                [*reversed(inside), *shopper.recent()], without=shopper.owned.union(inside), most=RECOMMENDED
+            recommended=scorer.recommender.recommend(
+                [*reversed(inside), *shopper.recent()],
+                without=shopper.owned.union(inside),
+                most=RECOMMENDED,
+                priced=True,
             ),
         )
         yield _draft(scored, abandonment)

@@ -31,7 +31,7 @@ def content(
             "shop": {"name": shop.shop_name, "url": shop.shop_url},
             "customer": {"name": who.name},
             "lines": [_line(line) for line in decided.lines],
-            "recommended": [_line(line) for line in decided.recommended],
+            "recommended": decided.recommended,
             "count": sum(line.quantity for line in decided.lines),
             "total": total,
             "reduced": reduced,

@@ -1,10 +1,12 @@
 """A sample offer, so that a template can be looked at without a shopper."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from mesh.event import Money
 from mesh.events.cart import CartLine
 from mesh.events.offer import OfferDecided
+from mesh.events.user import Recommendation
 from notifications.person import Person
 
 CURRENCIES = {"de": "EUR", "ja": "JPY"}
@@ -21,9 +23,15 @@ def sample(locale: str = "en") -> tuple[OfferDecided, Person]:
     currency, names = CURRENCIES.get(language, "USD"), NAMES.get(language, NAMES["en"])
     scale = 100 if currency == "JPY" else 1
 
-    def line(at: int, cents: int, quantity: int = 1) -> CartLine:
+    def product(at: int, cents: int) -> dict[str, Any]:
         price = Money(amount=cents * scale if scale == 1 else cents, currency=currency)
-        return CartLine(product_id=f"p{at}", quantity=quantity, price=price, name=names[at], url="https://example.test")
+        return {"product_id": f"p{at}", "price": price, "name": names[at], "url": "https://example.test"}
+
+    def line(at: int, cents: int, quantity: int = 1) -> CartLine:
+        return CartLine(quantity=quantity, **product(at, cents))
+
+    def next_to(at: int, cents: int) -> Recommendation:
+        return Recommendation(reason="seen together by other shoppers", **product(at, cents))
 
     lines = (line(0, 8900), line(1, 1650, 2))
     decided = OfferDecided(
@@ -42,7 +50,7 @@ def sample(locale: str = "en") -> tuple[OfferDecided, Person]:
         coupon="BACK-7K3Q-M9XD-2WPA",
         discount_percent=10,
         lines=lines,
-        recommended=(line(2, 2400), line(3, 3900), line(4, 1200)),
+        recommended=(next_to(2, 2400), next_to(3, 3900), next_to(4, 1200)),
         total=Money(amount=12200, currency=currency),
     )
     name = {"de": "Frau Lindner", "ja": "佐藤"}.get(language, "Ada")

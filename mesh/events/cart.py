@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from mesh.event import Event, Money, event
-from mesh.events.user import Reason
+from mesh.events.user import Advice, Evidence, Reason, Recommendation
 
 
 class CartLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +23,7 @@ class CartLine(msgspec.Struct, frozen=True, kw_only=True):
 
 @event(key="cart_id")
 class CartUpdated(Event):
-    """A cart as it is now, whole. No lines: the shopper emptied it."""
+    """A cart as it is now, whole. No lines: the shopper emptied it. `utc_offset`: the shopper's, minutes east."""
 
     cart_id: str
     visitor_id: str
@@ -31,6 +31,7 @@ class CartUpdated(Event):
     session_id: str | None = None
     customer_id: str | None = None
     device: str | None = None
+    utc_offset: int | None = None
 
 
 @event(key="cart_id")
@@ -60,7 +61,7 @@ class CartScored(Event):
     """An abandoned cart was scored: will the shopper return unaided, and what else would they like.
 
     `abandonment_id` is the id of the `CartAbandoned`; `propensity` in 0..1 is the probability of
-    buying without an offer; `reasons` are the three strongest; `recommended` product ids, best first.
+    buying without an offer; `reasons` are the three strongest; `recommended` products, best first.
     """
 
     cart_id: str
@@ -69,7 +70,9 @@ class CartScored(Event):
     propensity: float
     model_version: str
     reasons: tuple[Reason, ...]
-    recommended: tuple[CartLine, ...]
+    recommended: tuple[Recommendation, ...]
+    evidence: Evidence | None = None
+    advice: Advice | None = None
 
 
 @event(key="cart_id")

@@ -5,7 +5,7 @@ from mesh.event import Event, Money, event
 
 @event(key="visitor_id")
 class ProductViewed(Event):
-    """A shopper looked at a product."""
+    """A shopper looked at a product. `utc_offset`: the shopper's clock, minutes east of UTC."""
 
     visitor_id: str
     product_id: str
@@ -16,6 +16,7 @@ class ProductViewed(Event):
     price: Money | None = None
     referrer: str | None = None
     device: str | None = None
+    utc_offset: int | None = None
 
 
 @event(key="visitor_id")

@@ -12,6 +12,7 @@ import msgspec
 from mesh.event import Event, Money, event
 from mesh.events.cart import CartLine
 from mesh.events.customer import Channel
+from mesh.events.user import Recommendation
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +21,18 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     passed: bool
     value: str
+
+
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+    """Which arm of the standing experiment a cart was given: `none`, or the discount in percent.
+
+    `probability` is that of being given this arm, known before the fact. `eligible`: every check that has
+    nothing to do with the arm passed, so that the outcome tells something about it.
+    """
+
+    arm: str
+    probability: float
+    eligible: bool
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,10 +74,11 @@ class OfferDecided(Event):
     coupon: str | None = None
     discount_percent: int = 0
     lines: tuple[CartLine, ...] = ()
-    recommended: tuple[CartLine, ...] = ()
+    recommended: tuple[Recommendation, ...] = ()
     total: Money | None = None
     model_version: str | None = None
     propensity: float | None = None
+    assignment: Assignment | None = None
 
 
 @event(key="cart_id")

@@ -1,8 +1,11 @@
 """What the models think of a shopper right now."""
 
+from datetime import datetime
+from typing import Literal
+
 import msgspec
 
-from mesh.event import Event, event
+from mesh.event import Event, Money, event
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
@@ -10,6 +13,53 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
 
     words: str
     weight: float
+
+
+class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
+    """A product for this shopper and why, in words; what it is called and costs where that is known."""
+
+    product_id: str
+    reason: str
+    price: Money | None = None
+    name: str | None = None
+    category: str | None = None
+    brand: str | None = None
+    image: str | None = None
+    url: str | None = None
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What a score was computed from, so that it can be computed again from the log.
+
+    `values` are the features at `at`, in the order whose digest is `names`; `steps` is how many of the
+    visitor's steps were known by then.
+    """
+
+    at: datetime
+    steps: int
+    names: str
+    values: tuple[float, ...]
+
+
+class Arm(msgspec.Struct, frozen=True, kw_only=True):
+    """What an offer at this discount (whole percent, 0: a reminder) would do: probability of a purchase, 0..1."""
+
+    discount_percent: int
+    purchase: float
+
+
+class Advice(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether an offer would change anything for this cart, as far as randomised offers have shown.
+
+    `unaided` is the probability of a purchase without one. `decision` says whether choosing recipients
+    helps (`target`) or everyone is alike (`all`, `none`): then the figures are averages. `words` for people.
+    """
+
+    version: str
+    decision: Literal["target", "all", "none"]
+    words: str
+    unaided: float
+    arms: tuple[Arm, ...]
 
 
 @event(key="visitor_id")
@@ -24,5 +74,6 @@ class UserScored(Event):
     propensity: float
     model_version: str
     reasons: tuple[Reason, ...]
-    recommended: tuple[str, ...]
+    recommended: tuple[Recommendation, ...]
     cause: str
+    evidence: Evidence | None = None

@@ -10,6 +10,7 @@ from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
 from mesh.events.offer import OfferSent
 from mesh.events.order import OrderPlaced
+from mesh.events.product import ProductListed
 from services.gateway.live import Board
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ service = Service(
         CartConverted,
         CustomerIdentified,
         ConsentChanged,
+        ProductListed,
     ),
 )
 

@@ -20,6 +20,8 @@ MOST_MINOR_UNITS = 10**9
 MOST_TEXT = 512
 MOST_ADDRESS = 2048
 ADDRESSES = ("url", "image", "referrer")
+EAST, WEST = 14 * 60, -12 * 60
+"""The outermost offsets of clocks on earth, in minutes."""
 
 _control = re.compile(r"[\x00-\x1f\x7f]").search
 # The syntax browsers accept, with a domain that has a dot: https://html.spec.whatwg.org/#valid-e-mail-address
@@ -56,7 +58,7 @@ def fields(kind: type) -> Fields:
             ids.append(name)
         elif plain is str:
             texts.append((name, MOST_ADDRESS if name in ADDRESSES else MOST_TEXT))
-        elif plain is int:
+        elif plain is int and name != "utc_offset":
             counts.append(name)
         elif plain is Money:
             money.append(name)
@@ -69,6 +71,9 @@ def check(happened: Any) -> None:
     """Raise Wrong for the first field of an event that breaks a rule."""
     told = fields(type(happened))
     _check_fields(happened, told, "$")
+    offset = getattr(happened, "utc_offset", None)
+    if offset is not None and not WEST <= offset <= EAST:
+        raise Wrong("$.utc_offset", f"{WEST} to {EAST} minutes east of UTC, not {offset}")
     if told.lines:
         _check_lines(happened.lines)
     match happened:

@@ -6,13 +6,22 @@ from mesh import Money
 from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.interaction import ProductViewed
 from ml.recommendations import Recommender
+from ml.steps import Step
+
+
+def seen(session, product):
+    return ProductViewed(visitor_id="v", product_id=product), Step(0.0, "id", "view", session, product)
+
+
+def ids(found):
+    return [one.product_id for one in found]
 
 
 def learnt(*sessions):
     recommender = Recommender(most_steps=1000, most_products=100)
     for at, products in enumerate(sessions):
         for product in products:
-            recommender.learn(f"s{at}", [product])
+            recommender.learn(*seen(f"s{at}", product))
     return recommender
 
 
@@ -21,7 +30,7 @@ async def test_what_was_seen_together_comes_first():
     recommender = learnt(["tent", "stove", "lamp"], ["tent", "stove"], ["tent", "lamp"], ["tent", "stove"], ["boots"])
     await recommender.refresh()
 
-    assert recommender.recommend(["tent"], without=(), most=2) == ["stove", "lamp"]
+    assert ids(recommender.recommend(["tent"], without=(), most=2)) == ["stove", "lamp"]
 
 
 async def test_nothing_that_is_excluded_is_recommended():
@@ -29,7 +38,7 @@ async def test_nothing_that_is_excluded_is_recommended():
     recommender = learnt(["tent", "stove", "lamp"], ["tent", "stove"])
     await recommender.refresh()
 
-    assert recommender.recommend(["tent"], without={"tent", "stove"}, most=5) == ["lamp"]
+    assert ids(recommender.recommend(["tent"], without={"tent", "stove"}, most=5)) == ["lamp"]
 
 
 async def test_who_is_unknown_gets_what_is_popular():
@@ -37,8 +46,8 @@ async def test_who_is_unknown_gets_what_is_popular():
     recommender = learnt(["tent"], ["tent"], ["tent", "stove"], ["lamp"])
     await recommender.refresh()
 
-    assert recommender.recommend([], without=(), most=9) == ["tent", "stove", "lamp"]
-    assert recommender.recommend(["never seen"], without=(), most=1) == ["tent"]
+    assert ids(recommender.recommend([], without=(), most=9)) == ["tent", "stove", "lamp"]
+    assert ids(recommender.recommend(["never seen"], without=(), most=1)) == ["tent"]
 
 
 async def test_an_empty_log_recommends_nothing():
@@ -46,8 +55,7 @@ async def test_an_empty_log_recommends_nothing():
     recommender = Recommender()
 
     assert await recommender.refresh() is False
-    assert recommender.recommend(["p"], without=(), most=3) == []
-    assert recommender.lines(["p"], without=(), most=3) == ()
+    assert ids(recommender.recommend(["p"], without=(), most=3)) == []
 
 
 async def test_serving_goes_on_while_the_index_is_rebuilt():
@@ -55,29 +63,29 @@ async def test_serving_goes_on_while_the_index_is_rebuilt():
     recommender = learnt(*(["a", "b"] for _ in range(30)))
     await recommender.refresh()
     for at in range(50):
-        recommender.learn(f"n{at}", ["a"])
-        recommender.learn(f"n{at}", ["c"])
+        recommender.learn(*seen(f"n{at}", "a"))
+        recommender.learn(*seen(f"n{at}", "c"))
 
     rebuilding = asyncio.create_task(recommender.refresh())
     during = []
     while not rebuilding.done():
-        during.append(recommender.recommend(["a"], without=(), most=1))
+        during.append(ids(recommender.recommend(["a"], without=(), most=1)))
         await asyncio.sleep(0)
 
     assert await rebuilding is True
     assert {one for (one,) in during} <= {"b", "c"}
-    assert recommender.recommend(["a"], without=(), most=1) == ["c"]
+    assert ids(recommender.recommend(["a"], without=(), most=1)) == ["c"]
 
 
 async def test_memory_is_bounded_and_old_products_are_forgotten():
     """Of a shop with more products than are kept only those of the newest steps remain."""
     recommender = Recommender(most_steps=20, most_products=10)
     for at in range(100):
-        recommender.learn(f"s{at // 2}", [f"p{at}"])
+        recommender.learn(*seen(f"s{at // 2}", f"p{at}"))
     await recommender.refresh()
 
-    assert set(recommender.recommend([], without=(), most=99)) == {f"p{at}" for at in range(80, 100)}
-    assert recommender.recommend(["p98"], without=(), most=1) == ["p99"]
+    assert set(ids(recommender.recommend([], without=(), most=99))) == {f"p{at}" for at in range(80, 100)}
+    assert ids(recommender.recommend(["p98"], without=(), most=1)) == ["p99"]
 
 
 def test_a_line_carries_the_last_price_that_was_seen():
@@ -86,15 +94,14 @@ def test_a_line_carries_the_last_price_that_was_seen():
     asyncio.run(recommender.refresh())
     eur = lambda amount: Money(amount=amount, currency="EUR")  # noqa: E731
     line = CartLine(product_id="tent", quantity=3, price=eur(9000), name="Tent")
-    recommender.notice(CartUpdated(cart_id="c", visitor_id="v", lines=(line,)))
-    recommender.notice(ProductViewed(visitor_id="v", product_id="tent", price=eur(8000), brand="Acme"))
-    recommender.notice(ProductViewed(visitor_id="v", product_id="gum"))
+    recommender.learn(CartUpdated(cart_id="c", visitor_id="v", lines=(line,)))
+    recommender.learn(ProductViewed(visitor_id="v", product_id="tent", price=eur(8000), brand="Acme"))
+    recommender.learn(ProductViewed(visitor_id="v", product_id="gum"))
 
-    (found,) = recommender.lines([], without=(), most=3)
+    (found,) = recommender.recommend([], without=(), most=3, priced=True)
 
-    assert (found.product_id, found.quantity, found.price, found.name, found.brand) == (
+    assert (found.product_id, found.price, found.name, found.brand) == (
         "tent",
-        1,
         eur(8000),
         "Tent",
         "Acme",

@@ -21,6 +21,7 @@ from mesh.events.offer import (
     OfferWithdrawn,
 )
 from mesh.events.order import OrderPlaced
+from mesh.events.user import Recommendation
 from mesh.publish import Draft
 from mesh.run import running
 from notifications.channels.service import service as channels
@@ -67,7 +68,7 @@ class Street:
             propensity=0.2,
             model_version="base-rate",
             reasons=(),
-            recommended=(LINE,),
+            recommended=(Recommendation(product_id="p9", reason="popular in the shop", price=LINE.price),),
         )
         await self.mesh.publish(told)
 

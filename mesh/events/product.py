@@ -1,0 +1,23 @@
+"""The catalogue: what the shop says of its products."""
+
+from mesh.event import Event, Money, event
+
+
+@event(key="product_id")
+class ProductListed(Event):
+    """A product as the shop's catalogue has it now, whole.
+
+    `group` is what variants of one product share. `available`: it can be bought now. `recommendable`:
+    it may be recommended to shoppers.
+    """
+
+    product_id: str
+    name: str | None = None
+    category: str | None = None
+    brand: str | None = None
+    group: str | None = None
+    price: Money | None = None
+    image: str | None = None
+    url: str | None = None
+    available: bool = True
+    recommendable: bool = True

@@ -22,10 +22,15 @@ INTERACTIONS = (ProductViewed, ProductSearched, CheckoutStarted)
 PURCHASING = (CartUpdated, OrderPlaced)
 MOST_PRICE = 1e7
 """Prices above this many major units are taken for mistakes, like negative ones, NaN and infinities."""
+MOST_WORTH = 1e10
+"""Carts and orders are worth at most this many major units."""
+MOST_PRODUCTS = 256
+"""Different products that are told apart in one session, so that no visitor costs unbounded memory."""
+WEST, EAST = -720, 840
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One step. `at` is seconds since 1970 UTC; `price` and `cart_value` are in major units.
+    """One step. `at` is seconds since 1970 UTC; `price` (of a purchase: its total) and `cart_value` in major units.
 
     `products` is the whole cart of a `cart` step before it is unfolded. Afterwards a product that joins
     the cart is a `cart` step of its own and any other update of the cart is a `change`; `cart_lines` and
@@ -44,6 +49,8 @@ class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
     device: str | None = None
     referrer: str | None = None
     products: tuple[str, ...] = ()
+    utc_offset: int | None = None
+    """Minutes east of UTC at the shopper's, where the step told."""
 
 
 def session_of(session: str | None, visitor: str, at: float) -> str:
@@ -56,6 +63,16 @@ def sane(price: float | None) -> float:
     return price if price is not None and 0.0 <= price <= MOST_PRICE else 0.0
 
 
+def cents(worth: float) -> int:
+    """Major units in hundredths, whole, so that sums over a long history lose nothing."""
+    return int(worth * 100 + 0.5)
+
+
+def zone(minutes: int | None) -> int | None:
+    """A usable distance from UTC: None where it is none on Earth."""
+    return minutes if minutes is not None and WEST <= minutes <= EAST else None
+
+
 def major(price: Money | None) -> float:
     """Money in major units of its currency, 0 where there is none."""
     return sane(float(price.decimal())) if price else 0.0
@@ -63,7 +80,7 @@ def major(price: Money | None) -> float:
 
 def value_of(lines: tuple[CartLine, ...]) -> float:
     """What the lines are worth together, in major units."""
-    return sum(major(line.price) * max(line.quantity, 0) for line in lines)
+    return min(sum(major(line.price) * max(line.quantity, 0) for line in lines), MOST_WORTH)
 
 
 def step_of(received: Received[Event]) -> Step:
@@ -71,17 +88,29 @@ def step_of(received: Received[Event]) -> Step:
     happened, at, id_ = received.event, received.time.timestamp(), received.id
     session = session_of(getattr(happened, "session_id", None), getattr(happened, "visitor_id", ""), at)
     match happened:
-        case ProductViewed(product_id=product, price=price, device=device, referrer=referrer):
-            return Step(at, id_, "view", session, intern(product), major(price), device=device, referrer=referrer)
+        case ProductViewed(product_id=product, price=price, device=device, referrer=referrer, utc_offset=offset):
+            return Step(
+                at,
+                id_,
+                "view",
+                session,
+                intern(product),
+                major(price),
+                device=device,
+                referrer=referrer,
+                utc_offset=zone(offset),
+            )
         case ProductSearched():
             return Step(at, id_, "search", session)
         case CheckoutStarted():
             return Step(at, id_, "checkout", session)
-        case CartUpdated(lines=lines, device=device):
+        case CartUpdated(lines=lines, device=device, utc_offset=offset):
             products = tuple(intern(line.product_id) for line in lines)
-            return Step(at, id_, "cart", session, None, 0.0, len(lines), value_of(lines), device, None, products)
-        case OrderPlaced(lines=lines):
-            return Step(at, id_, "purchase", session, products=tuple(line.product_id for line in lines))
+            filled = {"cart_lines": len(lines), "cart_value": value_of(lines), "products": products}
+            return Step(at, id_, "cart", session, device=device, utc_offset=zone(offset), **filled)
+        case OrderPlaced(lines=lines, total=total):
+            products = tuple(line.product_id for line in lines)
+            return Step(at, id_, "purchase", session, price=major(total), products=products)
         case _:
             raise ValueError(f"{type(happened).__name__} is no step of a shopper")
 

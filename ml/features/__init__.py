@@ -1,49 +1,71 @@
-"""Features, one per file, each with two faces: on line step by step, off line one polars expression.
+"""Features, one per file, each with two faces: on line a fold over steps, off line one polars expression.
 
-The registry is this folder: a class in one of its modules that has a `name` and an `expression` is a feature.
-Names are stable, because models are stored with them. Off line the frame is ordered by visitor and time, has
-the columns of `ml.dataset.COLUMNS`, and a row's value is what is known at that row, itself included.
+The registry is this folder: a module with a value called `feature` is one, and the file's name is its name.
+Names are stable, because models are stored with them. A file needs nothing else but its words for people;
+what several features remember in the same way (the same `begin`, `update` and `hears`) is kept once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cache
+from hashlib import sha256
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from ml.steps import Step
+from ml.steps import Kind, Step
 
 if TYPE_CHECKING:
     import polars as pl
 
+EVENTS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind != "moment")
+Number = int | float
 
-class Feature(Protocol):
-    """One number about a session or a visitor. An instance holds what it must remember of one of them."""
 
-    name: str
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Feature:
+    """One number about a session or a visitor.
+
+    On line: `begin` is what is remembered before the first step, `update(memory, step)` what is remembered
+    after a step of a kind in `hears`, in time order, and `value(memory, now)` the number at `now` (seconds
+    since 1970 UTC, not before the newest step), always finite. Memories are values: an update never alters
+    the one it was given, so that they can be kept and gone back to, and are bounded in size.
+
+    Off line: `expression()` is the same number at every row of ordered rows (`ml.lookback`), the row included.
+    """
+
     scope: Literal["session", "visitor"]
+    update: Callable[[Any, Step], Any]
+    expression: Callable[[], "pl.Expr"]
+    words: Callable[[float], str]
+    hears: tuple[Kind, ...] = EVENTS
+    begin: Any = 0
+    value: Callable[[Any, float], Number] = lambda memory, _now: memory
+    name: str = ""
 
-    def update(self, step: Step) -> None:
-        """Learn the next step, in time order."""
-        ...
 
-    def value(self, now: float) -> float:
-        """The feature at `now` (seconds since 1970 UTC), not before the newest step. Always finite."""
-        ...
+def count(seen: int, _step: Step) -> int:
+    """One more: the update of features that count."""
+    return seen + 1
 
-    @staticmethod
-    def expression() -> "pl.Expr":
-        """The same number for every row of an ordered frame."""
-        ...
 
-    @staticmethod
-    def words(value: float) -> str:
-        """What a value says about the shopper, for people."""
-        ...
+def when(_before: float | None, step: Step) -> float:
+    """The time of the newest step: the update of features that measure from it."""
+    return step.at
+
+
+def first(before: float | None, step: Step) -> float:
+    """The time of the first step."""
+    return step.at if before is None else before
+
+
+def elapsed(since: float | None, now: float) -> float:
+    """Seconds from then to now, -1 when it never was."""
+    return -1.0 if since is None else now - since
 
 
 @cache
-def catalogue() -> tuple[type[Feature], ...]:
+def catalogue() -> tuple[Feature, ...]:
     """Every feature in this folder, by name."""
     return tuple(sorted(_found(), key=lambda feature: feature.name))
 
@@ -54,9 +76,14 @@ def names() -> tuple[str, ...]:
     return tuple(feature.name for feature in catalogue())
 
 
-def _found() -> Iterator[type[Feature]]:
+@cache
+def digest() -> str:
+    """Twelve hexadecimal digits that stand for `names()`: equal only where features and their order are."""
+    return sha256("\n".join(names()).encode()).hexdigest()[:12]
+
+
+def _found() -> Iterator[Feature]:
     for module in iter_modules(__path__):
-        loaded = import_module(f"{__name__}.{module.name}")
-        for kind in vars(loaded).values():
-            if isinstance(kind, type) and kind.__module__ == loaded.__name__ and hasattr(kind, "expression"):
-                yield kind
+        feature = getattr(import_module(f"{__name__}.{module.name}"), "feature", None)
+        if isinstance(feature, Feature):
+            yield replace(feature, name=module.name)

@@ -15,6 +15,7 @@ from mesh.memory import MemoryMesh
 from mesh.publish import Draft
 from ml import dataset, training
 from ml.features import names
+from ml.log import REQUIRED
 
 DATA = Path(os.environ.get("CARTMESH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -32,7 +33,7 @@ def row(minute, kind, product="p1", user="u1", session="s1", price=10.0):
 
 
 def written(rows, folder):
-    schema = dict.fromkeys(dataset._FILE, pl.String) | {"event_time": pl.Datetime("us", "UTC"), "price": pl.Float64}
+    schema = dict.fromkeys(REQUIRED, pl.String) | {"event_time": pl.Datetime("us", "UTC"), "price": pl.Float64}
     pl.DataFrame(rows, schema=schema).write_parquet(folder / "log.parquet")
     return folder / "log.parquet"
 

@@ -1,0 +1,27 @@
+"""What the visitor's open cart is worth against the mean of their earlier carts, -1 where there is none to compare."""
+
+from ml.features import Feature
+from ml.features.earlier_carts import TOUCHES, Carts, carts, ends, open_worth
+from ml.lookback import before, pl, so_far
+
+
+def _value(known: Carts, _now: float) -> float:
+    return known.worth * known.ended / known.ended_worth if known.ended_worth else -1.0
+
+
+def _expression() -> "pl.Expr":
+    earlier = so_far(pl.when(ends()).then(before(open_worth(), otherwise=0)).otherwise(0))
+    return pl.when(earlier > 0).then(open_worth() * so_far(ends()) / earlier).otherwise(-1.0)
+
+
+feature = Feature(
+    scope="visitor",
+    hears=TOUCHES,
+    begin=Carts(),
+    update=carts,
+    value=_value,
+    expression=_expression,
+    words=lambda value: (
+        f"has a cart {value:.1f} times as dear as before" if value >= 0 else "has no earlier cart to compare with"
+    ),
+)

@@ -1,0 +1,18 @@
+"""Seconds between the session's two newest steps, -1 before the second."""
+
+from ml import words
+from ml.features import Feature
+from ml.lookback import before, event, newest, pl, so_far
+
+feature = Feature(
+    scope="session",
+    begin=(None, -1.0),
+    update=lambda memory, step: (step.at, -1.0 if memory[0] is None else step.at - memory[0]),
+    value=lambda memory, _now: memory[1],
+    expression=lambda: newest(
+        pl.col("at") - before(newest("at", event(), otherwise=0.0), otherwise=0.0),
+        event() & (so_far(event()) > 1),
+        otherwise=-1.0,
+    ),
+    words=lambda value: f"took {words.span(value)} over the last step" if value >= 0 else "made a single step",
+)

@@ -1,0 +1,11 @@
+"""1 when the session was sent by another page, 0 as far as is known it was not."""
+
+from ml.features import Feature
+from ml.lookback import pl, so_far
+
+feature = Feature(
+    scope="session",
+    update=lambda sent, step: 1 if step.referrer else sent,
+    expression=lambda: so_far(pl.col("referrer").fill_null("") != "") > 0,
+    words=lambda value: "was sent by another page" if value else "came by themselves",
+)

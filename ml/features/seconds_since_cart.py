@@ -1,0 +1,15 @@
+"""Seconds since a product last joined the session's cart, -1 when none ever did."""
+
+from ml import words
+from ml.features import Feature, elapsed, when
+from ml.lookback import NEVER, newest, of, since
+
+feature = Feature(
+    scope="session",
+    hears=("cart",),
+    begin=None,
+    update=when,
+    value=elapsed,
+    expression=lambda: since(newest("at", of("cart"), otherwise=NEVER)),
+    words=lambda value: f"filled the cart {words.span(value)} ago" if value >= 0 else "never filled the cart",
+)

@@ -1,0 +1,25 @@
+"""Steps of the session since a product last joined the cart, -1 when none ever did."""
+
+from ml import words
+from ml.features import Feature
+from ml.lookback import NEVER, event, newest, of, so_far
+from ml.steps import Step
+
+
+def _update(since: int, step: Step) -> int:
+    if step.kind == "cart":
+        return 0
+    return since + 1 if since >= 0 else since
+
+
+feature = Feature(
+    scope="session",
+    begin=-1,
+    update=_update,
+    expression=lambda: (so_far(event()) - newest(so_far(event()).cast(float), of("cart"), otherwise=NEVER)).fill_nan(
+        -1.0
+    ),
+    words=lambda value: (
+        f"did {words.count(value, 'thing')} after filling the cart" if value >= 0 else "did not fill a cart"
+    ),
+)

@@ -1,0 +1,23 @@
+"""The number of sessions of the visitor so far, this one included, at most 500."""
+
+from ml import words
+from ml.features import Feature
+from ml.lookback import pl, so_far
+from ml.steps import Step
+
+MOST_VISITS = 500
+
+
+def _update(sessions: frozenset[str], step: Step) -> frozenset[str]:
+    known = step.session in sessions or len(sessions) >= MOST_VISITS
+    return sessions if known else sessions | {step.session}
+
+
+feature = Feature(
+    scope="visitor",
+    begin=frozenset(),
+    update=_update,
+    value=lambda sessions, _now: len(sessions),
+    expression=lambda: so_far(pl.col("arrives")).clip(upper_bound=MOST_VISITS),
+    words=lambda value: f"is here for the {value:.0f}th time" if value > 3 else f"has come {words.times(value)}",
+)

@@ -1,0 +1,15 @@
+"""What the visitor's purchases came to so far, in major units."""
+
+from ml import words
+from ml.features import Feature
+from ml.lookback import cents, of, pl, so_far
+from ml.steps import cents as hundredths
+
+feature = Feature(
+    scope="visitor",
+    hears=("purchase",),
+    update=lambda spent, step: spent + hundredths(step.price),
+    value=lambda spent, _now: spent / 100,
+    expression=lambda: so_far(pl.when(of("purchase")).then(cents("price")).otherwise(0)) / 100,
+    words=lambda value: f"has spent {words.money(value)} here" if value else "has spent nothing here",
+)

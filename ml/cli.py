@@ -1,4 +1,4 @@
-"""Commands of the models: train."""
+"""The command `cartmesh train`."""
 
 import sys
 from pathlib import Path
@@ -11,10 +11,14 @@ SERVERS = Path("servers.json")
 
 def commands(app: App) -> None:
     """Add them to the root command."""
+    from ml import models_cli  # noqa: PLC0415
+
     app.command(train)
+    models_cli.commands(app)
 
 
 def train(
+    model: str = "propensity",
     *,
     from_mesh: Annotated[bool, Parameter(negative=())] = False,
     from_file: Annotated[Path | None, Parameter(name="--from")] = None,
@@ -23,14 +27,19 @@ def train(
     horizon: str | None = None,
     idle: str = "30m",
     json: Path | None = None,
+    promote: Annotated[bool, Parameter(negative=())] = False,
+    shadow: Annotated[bool, Parameter(negative=())] = False,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Learn who buys from a log, judge it on the newest sessions, and let it serve if it beats what serves.
+    """Learn a model from a log and judge it on the newest sessions.
 
-    Ends with 0 also when nothing was better; says why either way.
+    One that passes the gate serves at once where nothing does; else it is tried in shadow beside what serves,
+    and `cartmesh models` has the rest. Ends with 0 also when it did not pass; says why either way.
 
     Parameters
     ----------
+    model
+        What to learn: propensity (who buys), uplift (whom an offer changes).
     from_mesh
         Learn from what the regions' streams hold.
     from_file
@@ -45,6 +54,10 @@ def train(
         When a cart counts as left in a file's log.
     json
         Write the outcome there.
+    promote
+        Let it serve at once if it passes.
+    shadow
+        Only ever try it in shadow.
     dry_run
         Judge, but change nothing.
     """
@@ -54,6 +67,8 @@ def train(
     from mesh.errors import DeclarationError  # noqa: PLC0415
     from mesh.settings import duration  # noqa: PLC0415
 
+    if promote and shadow:
+        raise DeclarationError("either --promote or --shadow: a model that serves is no shadow")
     if from_mesh == (from_file is not None):
         raise DeclarationError("say where to learn from: either --from-mesh or --from FILE.parquet")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -62,6 +77,8 @@ def train(
 
     try:
         course = Course(
+            name=model,
+            how="promote" if promote else "shadow" if shadow else "usual",
             file=from_file,
             region=region,
             servers=servers if from_mesh or servers.exists() else None,

@@ -1,51 +1,56 @@
-"""A course of training from end to end: read the log, learn, judge, register where it is better."""
+"""A course of training from end to end: read the log, learn, judge, and give each region what it should try."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
-import polars as pl
 
 from mesh import Mesh
 from mesh.access import Access
-from mesh.errors import TopologyError
+from mesh.errors import DeclarationError, TopologyError
+from mesh.secrets import OPERATOR
 from mesh.worker import connect
-from ml import dataset
-from ml.artifact import ArtifactRefused, pack, unpack
+from ml.admission import Admitted, How, admit, serving
 from ml.evaluation import in_words
-from ml.features import names
-from ml.registry import NoSuchVersion, Registry
-from ml.serving import KIND, Model
-from ml.training import Outcome, train
+from ml.lessons import Fitted, Learnt, Order, Running, lesson
+from ml.registry import WRITER
 from ml.version import Metrics, Version
 
-NAME = "propensity"
-OPERATOR = "operator"
+IDLE = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """What to learn from (`file`, else the mesh), and where to register: `region`, else all of `servers`."""
+    """Which model to learn from what (`file`, else the mesh); where to register: `region`, else all of `servers`."""
 
+    name: str = "propensity"
     file: Path | None = None
     region: str | None = None
     servers: Path | None = None
     horizon: timedelta | None = None
-    idle: timedelta = dataset.IDLE
+    idle: timedelta = IDLE
     register: bool = True
+    how: How = "usual"
+    by: str = "cartmesh train"
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a course, in words and figures. `registered` names the regions where the model serves now."""
+    """What came of a course, in words and figures.
 
-    better: bool
+    `registered` names the regions where the model serves now, `shadowed` those where it is tried,
+    `places` says per region what became of it.
+    """
+
+    accepted: bool
     reason: str
-    steps: int
     rows: int
     bought: int
-    registered: tuple[str, ...]
+    registered: tuple[str, ...] = ()
+    shadowed: tuple[str, ...] = ()
+    places: dict[str, str] = {}
     version: Version | None = None
     metrics: Metrics | None = None
     carts: Metrics | None = None
@@ -54,13 +59,12 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
     def lines(self) -> list[str]:
         """For a terminal."""
-        told = [f"{self.steps:,} steps, {self.rows:,} moments of which {self.bought:,} ended in a purchase"]
+        told = [f"{self.rows:,} moments of which {self.bought:,} ended in a purchase"]
         if self.carts:
             told.append(f"with something in the cart: {in_words(self.carts)}")
-        told.append(("better: " if self.better else "not registered: ") + self.reason)
-        if self.registered and self.version:
-            told.append(f"{self.version.version} serves in {', '.join(self.registered)}")
-        elif self.better:
+        told.append(("passed: " if self.accepted else "not accepted: ") + self.reason)
+        told += self.places.values()
+        if not self.places and self.accepted:
             told.append("registered nowhere: no mesh was named, or this was a dry run")
         return told
 
@@ -70,51 +74,47 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def run(course: Course) -> Told:
-    """Run a course. Raises UnreadableLog, and TopologyError where the mesh cannot be found."""
+    """Run a course. Raises UnreadableLog, TopologyError where the mesh cannot be found, and Superseded."""
     began = datetime.now(UTC)
     async with AsyncExitStack() as stack:
         meshes = await _connected(course, stack)
-        steps = await _steps(course, meshes)
-        outcome = train(steps, running=await running_model(meshes[0]) if meshes else None, horizon=course.horizon)
-        registered: list[str] = []
-        if outcome.better and course.register:
-            for mesh in meshes:
-                await register(mesh, outcome)
-                registered.append(mesh.region)
+        fitted = await _fitted(course, meshes, Order(by=course.by, at=began, horizon=course.horizon))
+        if course.register and meshes:
+            admitted = [await admit(mesh, _judge(fitted), course.name, course.how) for mesh in meshes]
+            learnt = admitted[0].learnt
+        else:
+            admitted, learnt = [], fitted.judge(await serving(meshes[0], course.name) if meshes else None)
+    return _told(learnt, admitted, (datetime.now(UTC) - began).total_seconds())
+
+
+async def register(mesh: Mesh, fitted: Fitted, *, name: str = "propensity", how: How = "usual") -> Admitted:
+    """Judge a fitted model against what serves in a region and put it where it belongs."""
+    return await admit(mesh, _judge(fitted), name, how)
+
+
+def _judge(fitted: Fitted) -> Callable[[Running | None], Awaitable[Learnt]]:
+    async def judge(running: Running | None) -> Learnt:
+        return fitted.judge(running)
+
+    return judge
+
+
+def _told(learnt: Learnt, admitted: list[Admitted], seconds: float) -> Told:
+    version = learnt.version
     return Told(
-        better=outcome.better,
-        reason=outcome.reason,
-        steps=len(steps),
-        rows=outcome.rows,
-        bought=outcome.bought,
-        registered=tuple(registered),
-        version=outcome.version,
-        metrics=outcome.metrics,
-        carts=outcome.carts,
-        running=outcome.running,
-        seconds=(datetime.now(UTC) - began).total_seconds(),
+        accepted=learnt.accepted,
+        reason=learnt.reason,
+        rows=learnt.rows,
+        bought=learnt.bought,
+        registered=tuple(one.region for one in admitted if one.place == "serves"),
+        shadowed=tuple(one.region for one in admitted if one.place == "shadow"),
+        places={one.region: one.words for one in admitted if one.place != "nothing"},
+        version=version,
+        metrics=version.metrics if version else None,
+        carts=version.carts if version else None,
+        running=learnt.running,
+        seconds=seconds,
     )
-
-
-async def register(mesh: Mesh, outcome: Outcome) -> None:
-    """Put an outcome's model on a region's shelf and let it serve. ValueError when nothing was learnt."""
-    if outcome.model is None or outcome.version is None:
-        raise ValueError(f"there is no model to register: {outcome.reason}")
-    models = Registry(mesh)
-    await models.add(outcome.version, pack(outcome.model.plain()))
-    await models.promote(NAME, outcome.version.version, outcome.reason, at=outcome.version.trained_at)
-
-
-async def running_model(mesh: Mesh) -> Model | None:
-    """The model that serves in a region; None where there is none, or none that can be read here."""
-    models = Registry(mesh)
-    current = await models.current(NAME)
-    if current is None:
-        return None
-    try:
-        return Model.of(unpack(await models.artifact(NAME, current.version), kind=KIND, features=names()))
-    except (ArtifactRefused, NoSuchVersion):
-        return None  # nothing to beat: the scoring services refuse it as well
 
 
 async def _connected(course: Course, stack: AsyncExitStack) -> list[Mesh]:
@@ -127,12 +127,16 @@ async def _connected(course: Course, stack: AsyncExitStack) -> list[Mesh]:
     for region in [course.region] if course.region else list(access.regions):
         mesh = await connect(access, region, OPERATOR)
         stack.push_async_callback(mesh.broker.drain)
-        meshes.append(Mesh(mesh.broker, "models"))
+        meshes.append(Mesh(mesh.broker, WRITER))
     return meshes
 
 
-async def _steps(course: Course, meshes: list[Mesh]) -> pl.DataFrame:
-    if course.file is not None:
-        return dataset.from_file(course.file, idle=course.idle)
-    frames = [await dataset.from_mesh(mesh) for mesh in meshes]
-    return pl.concat(frames).sort("visitor", "at", maintain_order=True)
+async def _fitted(course: Course, meshes: list[Mesh], order: Order) -> Fitted:
+    told = lesson(course.name)
+    if course.file is None:
+        return told.fit(await told.read(meshes), order)
+    if course.name != "propensity":
+        raise DeclarationError(f"{course.name} is learnt from the mesh only: leave --from out")
+    from ml.dataset import from_file  # noqa: PLC0415  polars
+
+    return told.fit(from_file(course.file, idle=course.idle), order)

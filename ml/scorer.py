@@ -11,23 +11,25 @@ from mesh.envelope import Received
 from mesh.errors import InvalidEvent
 from mesh.event import declaration
 from mesh.events.cart import CartAbandoned, CartUpdated
-from mesh.events.user import Reason
+from mesh.events.user import Advice, Reason
 from mesh.mesh import received
 from mesh.streams import stream_of
 from mesh.subjects import every
 from mesh.telemetry import log
 from ml.features import names
+from ml.lineup import Lineup, Seat
 from ml.rates import BASE_RATE, BaseRates
-from ml.registry import CURRENT, Registry
+from ml.readers import READERS
 from ml.shoppers import Shoppers
 from ml.steps import INTERACTIONS, PURCHASING, Step, step_of
-from ml.version import Current
 
 if TYPE_CHECKING:
     from ml.recommendations import Recommender
-    from ml.serving import Model
 
-NAME = "propensity"
+PROPENSITY, UPLIFT = "propensity", "uplift"
+
+
+Rows = Sequence[Sequence[float]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,15 @@ class Score:
     reasons: tuple[Reason, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class CartScore:
+    """The score that counts; and where a candidate is tried, both models'."""
+
+    served: Score
+    champion: Score | None = None
+    candidate: Score | None = None
+
+
 class Scorer:
     """Shoppers, base rates, recommendations and the model that serves. Nothing in it is the only copy."""
 
@@ -47,8 +58,7 @@ class Scorer:
         self.shoppers = Shoppers(mesh, most=shoppers)
         self.recommender = recommender
         self.rates = BaseRates()
-        self.model: Model | None = None
-        self.version = BASE_RATE
+        self.lineup = Lineup(mesh, READERS)
         self._carted = names().index("cart_lines")
 
     def learn(self, happening: Received[Event]) -> Step:
@@ -60,24 +70,35 @@ class Scorer:
             self.recommender.learn(happened, step)
         return step
 
-    def score(self, rows: Sequence[Sequence[float]]) -> list[Score]:
-        """Scores for rows of features in the order of `features.names()`."""
-        model, version = self.model, self.version
-        if model is None:
-            carted = [row[self._carted] > 0 for row in rows]
-            return [
-                Score(propensity=self.rates.rate(carted=c), version=BASE_RATE, reasons=self.rates.reasons(carted=c))
-                for c in carted
-            ]
-        import numpy as np  # noqa: PLC0415  every process imports this module, only scoring needs numpy
-
-        from ml.serving import reasons  # noqa: PLC0415
-
-        probabilities, contributions = model.explain(np.array(rows))
+    def score(self, rows: Rows) -> list[Score]:
+        """Scores of the model that serves for rows of features in the order of `features.names()`."""
+        champion = self.lineup.champion(PROPENSITY)
+        if champion is not None:
+            return _scores(champion, rows)
+        carted = [row[self._carted] > 0 for row in rows]
         return [
-            Score(propensity=round(probability, 6), version=version, reasons=why)
-            for probability, why in zip(probabilities.tolist(), reasons(rows, contributions), strict=True)
+            Score(propensity=self.rates.rate(carted=c), version=BASE_RATE, reasons=self.rates.reasons(carted=c))
+            for c in carted
         ]
+
+    def score_carts(self, rows: Rows, keys: Sequence[str]) -> list[CartScore]:
+        """Scores of abandoned carts, each with what the candidate says where one is tried; `keys` are cart ids."""
+        scores, tried = self.score(rows), self.lineup.tried(PROPENSITY)
+        if tried is None:
+            return [CartScore(served=score) for score in scores]
+        return [
+            CartScore(served=other if tried.serves(key) else score, champion=score, candidate=other)
+            for key, score, other in zip(keys, scores, _scores(tried.seat, rows), strict=True)
+        ]
+
+    def advise(self, rows: Rows, keys: Sequence[str]) -> list[Advice | None]:
+        """Whether an offer would change anything for these carts; None where no adviser serves."""
+        champion, tried = self.lineup.champion(UPLIFT), self.lineup.tried(UPLIFT)
+        advice = _advice(champion, rows)
+        if tried is None:
+            return advice
+        others = _advice(tried.seat, rows)
+        return [other if tried.serves(key) else one for key, one, other in zip(keys, advice, others, strict=True)]
 
     async def read_cart(self, left: CartAbandoned, session: str) -> None:
         """Make sure that an abandoned cart's own updates are known, also when their handler is behind."""
@@ -91,36 +112,6 @@ class Scorer:
             return
         for update in past.of(CartUpdated):
             self.learn(update)
-
-    async def follow_models(self) -> None:
-        """Serve whatever version the registry points at, from the moment it does. Runs until cancelled."""
-        while True:
-            try:
-                async with self._mesh.state(CURRENT).watch() as changes:
-                    async for change in changes:
-                        if change is not None and change[0] == NAME and change[1] is not None:
-                            await self.adopt(change[1])
-            except MeshError as error:
-                log.warning("cannot watch the models", error=str(error))
-            await asyncio.sleep(2)
-
-    async def adopt(self, current: Current) -> None:
-        """Serve this version; one that is refused changes nothing."""
-        from ml.artifact import ArtifactRefused, unpack_apart  # noqa: PLC0415  needs numpy
-        from ml.registry import NoSuchVersion  # noqa: PLC0415
-        from ml.serving import KIND, Model  # noqa: PLC0415
-
-        if current.version == self.version:
-            return
-        try:
-            stored = await Registry(self._mesh).artifact(NAME, current.version)
-            plain = await unpack_apart(stored, kind=KIND, features=names())
-            model = await asyncio.to_thread(Model.of, plain)
-        except (ArtifactRefused, NoSuchVersion, OSError) as error:
-            log.error("model refused", version=current.version, error=str(error), serving=self.version)
-            return
-        self.model, self.version = model, current.version
-        log.info("model serves", version=current.version, reason=current.reason)
 
     async def follow_log(self, *, period: float) -> None:
         """Learn the newest part of the log, then keep the recommendations fresh. Runs until cancelled."""
@@ -158,3 +149,23 @@ class Scorer:
             if learnt % 200 == 0:
                 await asyncio.sleep(0)
         return after == 0
+
+
+def _scores(seat: Seat, rows: Rows) -> list[Score]:
+    import numpy as np  # noqa: PLC0415  every process imports this module, only scoring needs numpy
+
+    from ml.serving import reasons  # noqa: PLC0415
+
+    probabilities, contributions = seat.model.explain(np.array(rows))
+    return [
+        Score(propensity=round(probability, 6), version=seat.version, reasons=why)
+        for probability, why in zip(probabilities.tolist(), reasons(rows, contributions), strict=True)
+    ]
+
+
+def _advice(seat: Seat | None, rows: Rows) -> list[Advice | None]:
+    if seat is None:
+        return [None] * len(rows)
+    import numpy as np  # noqa: PLC0415
+
+    return list(seat.model.advise(np.array(rows)))

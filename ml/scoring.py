@@ -15,19 +15,24 @@ from mesh import Mesh, Received, Service
 from mesh.envelope import derive_id
 from mesh.events.cart import CartAbandoned, CartScored, CartUpdated
 from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
+from mesh.events.model import ModelRefused, ModelShadowed
 from mesh.events.order import OrderPlaced
 from mesh.events.product import ProductListed
-from mesh.events.user import UserScored
-from mesh.publish import Draft
+from mesh.events.user import Advice, Evidence, UserScored
+from mesh.publish import Cause, Draft
 from mesh.settings import read
 from mesh.telemetry import child_trace
 from ml.registry import CURRENT, MODELS
-from ml.scorer import Scorer
+from ml.scorer import PROPENSITY, CartScore, Scorer
 from ml.shoppers import SHOPPERS
 from ml.steps import Step, session_of, step_of
 
 service = Service(
-    "scoring", publishes=(UserScored, CartScored), buckets=(CURRENT, SHOPPERS), shelves=(MODELS,), alone=True
+    "scoring",
+    publishes=(UserScored, CartScored, ModelShadowed, ModelRefused),
+    buckets=(CURRENT, SHOPPERS),
+    shelves=(MODELS,),
+    alone=True,
 )
 Interaction = ProductViewed | ProductSearched | CheckoutStarted
 RECOMMENDED = 4
@@ -52,7 +57,7 @@ async def open_scorer(mesh: Mesh) -> AsyncIterator[Scorer]:
     settings = read(Settings)
     scorer = Scorer(mesh, Recommender(), shoppers=settings.scoring_shoppers, warm=settings.scoring_warm)
     tasks = [
-        asyncio.create_task(scorer.follow_models()),
+        asyncio.create_task(scorer.lineup.follow()),
         asyncio.create_task(scorer.follow_log(period=settings.recommendations_every.total_seconds())),
     ]
     yield scorer
@@ -102,8 +107,11 @@ async def score_visitors(happenings: list[Received[Interaction]], scorer: Scorer
         newest[happening.event.visitor_id] = (happening, scorer.learn(happening))
     await scorer.shoppers.look_up(newest)
     shoppers = {visitor: scorer.shoppers.of(visitor) for visitor in newest}
-    rows = [shopper.vector(newest[visitor][1].at, newest[visitor][1].session) for visitor, shopper in shoppers.items()]
-    for (visitor, shopper), score in zip(shoppers.items(), scorer.score(rows), strict=True):
+    proofs = [
+        shopper.evidence(newest[visitor][1].at, newest[visitor][1].session) for visitor, shopper in shoppers.items()
+    ]
+    scores = scorer.score([proof.values for proof in proofs])
+    for (visitor, shopper), proof, score in zip(shoppers.items(), proofs, scores, strict=True):
         cause = newest[visitor][0]
         seen = shopper.recent()
         scored = UserScored(
@@ -113,42 +121,90 @@ async def score_visitors(happenings: list[Received[Interaction]], scorer: Scorer
             reasons=score.reasons,
             recommended=scorer.recommender.recommend(seen, without=shopper.owned | set(seen[:1]), most=RECOMMENDED),
             cause=cause.id,
+            evidence=proof,
         )
         yield _draft(scored, cause)
 
 
 @service.on(CartAbandoned, batch=64, linger=timedelta(milliseconds=5))
-async def score_carts(left: list[Received[CartAbandoned]], scorer: Scorer) -> AsyncIterator[Draft]:
-    """Say how likely the shopper of an abandoned cart returns unaided, and what else they would like."""
-    await scorer.shoppers.look_up({abandonment.event.visitor_id for abandonment in left})
-    rows = []
-    for abandonment in left:
+async def score_carts(left: list[Received[CartAbandoned]], scorer: Scorer, mesh: Mesh) -> None:
+    """Say how likely the shopper of an abandoned cart returns unaided, and what else they would like.
+
+    Each score is stored by itself: of a batch that is delivered again, some may be stored already and others not.
+    """
+    fresh = [abandonment for abandonment in left if not await _is_scored(abandonment, mesh)]
+    await scorer.shoppers.look_up({abandonment.event.visitor_id for abandonment in fresh})
+    proofs = []
+    for abandonment in fresh:
         cart = abandonment.event
         session = session_of(cart.session_id, cart.visitor_id, cart.left_at.timestamp())
         await scorer.read_cart(cart, session)
-        rows.append(scorer.shoppers.of(cart.visitor_id).vector(cart.due.timestamp(), session))
-    for abandonment, score in zip(left, scorer.score(rows), strict=True):
-        cart = abandonment.event
-        shopper = scorer.shoppers.of(cart.visitor_id)
-        inside = [line.product_id for line in cart.lines]
-        scored = CartScored(
-            cart_id=cart.cart_id,
-            visitor_id=cart.visitor_id,
-            abandonment_id=abandonment.id,
-            propensity=score.propensity,
-            model_version=score.version,
-            reasons=score.reasons,
-            recommended=scorer.recommender.recommend(
-                [*reversed(inside), *shopper.recent()],
-                without=shopper.owned.union(inside),
-                most=RECOMMENDED,
-                priced=True,
-            ),
-        )
-        yield _draft(scored, abandonment)
+        proofs.append(scorer.shoppers.of(cart.visitor_id).evidence(cart.due.timestamp(), session))
+    keys, rows = [abandonment.event.cart_id for abandonment in fresh], [proof.values for proof in proofs]
+    scores, advised = scorer.score_carts(rows, keys), scorer.advise(rows, keys)
+    said = [
+        _cart_scored(abandonment, proof, score, advice, scorer)
+        for abandonment, proof, score, advice in zip(fresh, proofs, scores, advised, strict=True)
+    ]
+    await asyncio.gather(*(_store(draft, abandonment, mesh) for draft, abandonment in zip(said, fresh, strict=True)))
+    beside = [(_shadowed(one, score), one) for one, score in zip(fresh, scores, strict=True) if score.candidate]
+    await asyncio.gather(*(_store(draft, abandonment, mesh) for draft, abandonment in beside))
 
 
-def _draft(scored: UserScored | CartScored, cause: Received) -> Draft:
+async def _is_scored(abandonment: Received[CartAbandoned], mesh: Mesh) -> bool:
+    """Whether an abandonment that is delivered again was scored the first time, however long ago that was."""
+    if abandonment.attempt <= 1:
+        return False
+    newest = await mesh.last(CartScored, abandonment.event.cart_id)
+    return newest is not None and newest.event.abandonment_id == abandonment.id
+
+
+def _cart_scored(
+    abandonment: Received[CartAbandoned], proof: Evidence, score: CartScore, advice: Advice | None, scorer: Scorer
+) -> Draft:
+    cart = abandonment.event
+    shopper = scorer.shoppers.of(cart.visitor_id)
+    inside = [line.product_id for line in cart.lines]
+    scored = CartScored(
+        cart_id=cart.cart_id,
+        visitor_id=cart.visitor_id,
+        abandonment_id=abandonment.id,
+        propensity=score.served.propensity,
+        model_version=score.served.version,
+        reasons=score.served.reasons,
+        recommended=scorer.recommender.recommend(
+            [*reversed(inside), *shopper.recent()],
+            without=shopper.owned.union(inside),
+            most=RECOMMENDED,
+            priced=True,
+        ),
+        evidence=proof,
+        advice=advice,
+    )
+    return _draft(scored, abandonment)
+
+
+def _shadowed(abandonment: Received[CartAbandoned], score: CartScore) -> Draft:
+    cart = abandonment.event
+    shadowed = ModelShadowed(
+        cart_id=cart.cart_id,
+        abandonment_id=abandonment.id,
+        visitor_id=cart.visitor_id,
+        model=PROPENSITY,
+        champion=score.champion.version,
+        champion_probability=score.champion.propensity,
+        candidate=score.candidate.version,
+        candidate_probability=score.candidate.propensity,
+        served=score.served.version,
+    )
+    return _draft(shadowed, abandonment)
+
+
+async def _store(draft: Draft, abandonment: Received[CartAbandoned], mesh: Mesh) -> None:
+    await mesh.publish(draft, cause=Cause(id=abandonment.id, source=f"{service.name}.score-carts"))
+
+
+def _draft(scored: UserScored | CartScored | ModelShadowed, cause: Received) -> Draft:
     """A score whose id follows from what it scores, so that a redelivery scores nothing twice."""
     trace = child_trace(cause.traceparent) if cause.traceparent else None
     return Draft(event=scored, id=derive_id(cause.id, service.name, type(scored).__name__), traceparent=trace)

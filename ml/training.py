@@ -1,79 +1,128 @@
 """Training: fit on the oldest sessions, calibrate on newer ones, judge on the newest, compare with what serves."""
 
 import hashlib
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import msgspec
 import numpy as np
 import polars as pl
+from msgspec.structs import replace
 
+from ml.artifact import ArtifactRefused, pack, unpack
 from ml.dataset import horizon_of, points
-from ml.evaluation import Floats, in_words, measure
+from ml.drift import shapes
+from ml.evaluation import Floats, measure
 from ml.features import names
+from ml.gate import against_guessing, against_memory, against_running
+from ml.lessons import Learnt, Order, Running
 from ml.models.propensity import PropensityClassifier
-from ml.serving import Model
+from ml.serving import KIND, Model
+from ml.verdict import Verdict
 from ml.version import Metrics, Version
 
 FIT, CALIBRATE = 0.6, 0.2
 """Shares of the log's sessions by age; the rest, the newest, is what a model is judged on."""
 LEAST_ROWS, LEAST_OF_EACH, LEAST_TO_JUDGE = 200, 20, 5
 """Rows, rows of the rarer label when fitting, and of the rarer label when judging, below which nothing is learnt."""
-WORTH = 1e-4
-"""Brier improvement below which a new model is not worth a change."""
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a training. `better` says whether to register, `reason` why, in words.
+@dataclass(frozen=True, kw_only=True)
+class Nothing:
+    """No model: the log has too little of something."""
 
-    `carts` are the metrics where something was in the cart, `running` those of the model that serves
-    (or of the base rates) on the same rows. Without enough to learn from `version` is None.
-    """
-
-    better: bool
     reason: str
     rows: int
     bought: int
-    version: Version | None = None
-    metrics: Metrics | None = None
-    carts: Metrics | None = None
-    running: Metrics | None = None
-    model: Model | None = None
+
+    def judge(self, running: Running | None) -> Learnt:
+        """Never accepted."""
+        against = running.version.version if running else None
+        return Learnt(accepted=False, reason=self.reason, rows=self.rows, bought=self.bought, against=against)
 
 
-def train(
-    steps: pl.DataFrame, *, running: Model | None = None, horizon: timedelta | None = None, now: datetime | None = None
-) -> Outcome:
-    """A model learnt from a frame of steps (`ml.dataset`), judged on its newest sessions.
+@dataclass(frozen=True, kw_only=True)
+class FittedModel:
+    """A model with the rows (n, features) and labels (n,) of the newest sessions, that it is judged on.
 
-    `running` is the model to beat there; without one it is the base rate of the older sessions. Never
-    raises for a log that is too small or too plain: the outcome says what was missing.
+    `guesses` (n,) are the base rates of the older sessions.
     """
-    horizon = horizon if horizon is not None else horizon_of(steps)
+
+    model: Model
+    version: Version
+    metrics: Metrics
+    inputs: Floats
+    labels: Floats
+    guesses: Floats
+    bought: int
+
+    def judge(self, running: Running | None) -> Learnt:
+        """Better than the base rates, and no worse than the model that serves; never raises."""
+        told = self.version
+        same = running is not None and (running.version.data_hash, running.version.features) == (
+            told.data_hash,
+            told.features,
+        )
+        if running is not None and same:
+            words = f"nothing new to learn: {running.version.version}, which serves, was learnt from the same data"
+            return self._learnt(Verdict(accepted=False, words=words), running, running.version.metrics, keep=False)
+        plain = measure(self.labels, self.guesses)
+        verdict = against_guessing(self.metrics, plain)
+        if running is None or not verdict.accepted:
+            return self._learnt(verdict, running, plain)
+        called = f"the running model {running.version.version}"
+        served = read(running)
+        if served is None:
+            verdict = against_memory(self.metrics, running.version.metrics, called=called)
+            return self._learnt(verdict, running, running.version.metrics)
+        rival = measure(self.labels, served.score(self.inputs))
+        return self._learnt(against_running(self.metrics, rival, called=called), running, rival)
+
+    def _learnt(self, verdict: Verdict, running: Running | None, rival: Metrics | None, *, keep: bool = True) -> Learnt:
+        return Learnt(
+            accepted=verdict.accepted,
+            reason=verdict.words,
+            rows=self.version.rows,
+            bought=self.bought,
+            against=running.version.version if running else None,
+            version=replace(self.version, accepted=verdict.accepted, gate=verdict.words) if keep else None,
+            artifact=pack(self.model.plain()) if keep else None,
+            running=rival,
+        )
+
+
+def fit(steps: pl.DataFrame, order: Order) -> FittedModel | Nothing:
+    """A model learnt from a frame of steps (`ml.dataset`). Never raises for a log that is too small or too plain."""
+    horizon = order.horizon if order.horizon is not None else horizon_of(steps)
     rows = points(steps, horizon=horizon)
     bought = int(rows["label"].sum() or 0)
     old, middle, new = _split(rows)
     if lacking := _lacking(rows, old, middle, new):
-        return Outcome(better=False, reason=f"nothing learnt: {lacking}", rows=len(rows), bought=bought)
+        return Nothing(reason=f"nothing learnt: {lacking}", rows=len(rows), bought=bought)
     classifier = PropensityClassifier().fit(_inputs(old), _labels(old), newest=(_inputs(middle), _labels(middle)))
     model = classifier.served(names())
-    judged = _labels(new)
-    guesses = _guesses(old, new)
-    metrics = measure(judged, model.score(_inputs(new)))
-    carts = _of_carts(new, model)
-    rival = running.score(_inputs(new)) if running is not None and running.features == names() else guesses
-    beaten = measure(judged, rival)
-    better, reason = _compare(metrics, beaten, "the running model" if rival is not guesses else "the base rates")
-    return Outcome(
-        better=better,
-        reason=reason,
-        rows=len(rows),
-        bought=bought,
-        version=_version(rows, metrics, carts, horizon, now or datetime.now(UTC)),
-        metrics=metrics,
-        carts=carts,
-        running=beaten,
+    inputs, labels = _inputs(new), _labels(new)
+    metrics = measure(labels, model.score(inputs))
+    version = _version(rows, metrics, _of_carts(new, model), horizon, order)
+    moments = rows.join(steps.filter(pl.col("kind") == "moment"), on=["visitor", "session", "at"], how="semi")
+    return FittedModel(
         model=model,
+        version=replace(version, shapes=shapes(_inputs(moments), names())),
+        metrics=metrics,
+        inputs=inputs,
+        labels=labels,
+        guesses=_guesses(old, new),
+        bought=bought,
     )
+
+
+def read(running: Running) -> Model | None:
+    """The model that serves; None where it cannot be asked here, as scoring cannot serve it either after a restart."""
+    if running.artifact is None:
+        return None
+    try:
+        return Model.of(unpack(running.artifact, kind=KIND, features=names()))
+    except ArtifactRefused:
+        return None
 
 
 def base_rates(rows: pl.DataFrame) -> tuple[float, float]:
@@ -114,15 +163,6 @@ def _lacking(rows: pl.DataFrame, old: pl.DataFrame, middle: pl.DataFrame, new: p
     return None if len(middle) else "all sessions began at the same time, so none are newer than others"
 
 
-def _compare(metrics: Metrics, beaten: Metrics, rival: str) -> tuple[bool, str]:
-    figures = f"{in_words(metrics)}; {rival}: {in_words(beaten)}"
-    if metrics.auc is not None and metrics.auc <= 0.5:
-        return False, f"not better than chance at ranking ({figures})"
-    if metrics.brier >= beaten.brier - WORTH:
-        return False, f"no closer to what happened than {rival} ({figures})"
-    return True, f"closer to what happened than {rival} ({figures})"
-
-
 def _of_carts(new: pl.DataFrame, model: Model) -> Metrics | None:
     carts = new.filter(pl.col("carted"))
     return measure(_labels(carts), model.score(_inputs(carts))) if len(carts) else None
@@ -133,7 +173,7 @@ def _guesses(old: pl.DataFrame, new: pl.DataFrame) -> Floats:
     return np.where(new["carted"].to_numpy(), with_cart, without)
 
 
-def _version(rows: pl.DataFrame, metrics: Metrics, carts: Metrics | None, horizon: timedelta, now: datetime) -> Version:
+def _version(rows: pl.DataFrame, metrics: Metrics, carts: Metrics | None, horizon: timedelta, order: Order) -> Version:
     import sklearn  # noqa: PLC0415  its version only
 
     digest = hashlib.sha256()
@@ -142,8 +182,9 @@ def _version(rows: pl.DataFrame, metrics: Metrics, carts: Metrics | None, horizo
     data = digest.hexdigest()[:16]
     return Version(
         name="propensity",
-        version=f"{now:%Y%m%d-%H%M%S}-{data[:6]}",
-        trained_at=now,
+        version=order.called or f"{order.at:%Y%m%d-%H%M%S}-{data[:6]}",
+        trained_at=order.at,
+        trained_by=order.by,
         window=(datetime.fromtimestamp(rows["at"].min(), UTC), datetime.fromtimestamp(rows["at"].max(), UTC)),
         horizon_seconds=horizon.total_seconds(),
         rows=len(rows),

@@ -10,6 +10,7 @@ from mesh import Mesh, Money
 from mesh.event import declaration
 from mesh.events.cart import CartAbandoned, CartLine, CartScored, CartUpdated
 from mesh.events.interaction import ProductViewed
+from mesh.events.model import ModelRefused
 from mesh.events.order import OrderPlaced
 from mesh.events.user import UserScored
 from mesh.memory import MemoryMesh
@@ -151,7 +152,7 @@ async def test_a_model_serves_from_the_moment_it_is_promoted(mesh, shop):
     """A version that is promoted while scoring runs is used without a restart and gives its three reasons in words."""
     from ml.artifact import pack
 
-    models = Registry(Mesh(mesh.broker("us"), "models"))
+    models = Registry(Mesh(mesh.broker("us"), "training"))
     async with running(service, Mesh(mesh.broker("us"), "scoring")) as run:
         await models.add(version(), pack(trained().plain()))
         await models.promote("propensity", "20260302-1", "better", at=NOW)
@@ -177,7 +178,7 @@ async def test_a_bad_artifact_is_refused_and_the_running_model_serves_on(mesh, s
 
     from ml.artifact import pack
 
-    models = Registry(Mesh(mesh.broker("us"), "models"))
+    models = Registry(Mesh(mesh.broker("us"), "training"))
     scoring = Mesh(mesh.broker("us"), "scoring")
     good = pack(trained().plain())
     await models.add(version("good"), good)
@@ -187,13 +188,15 @@ async def test_a_bad_artifact_is_refused_and_the_running_model_serves_on(mesh, s
     async with running(service, scoring) as run:
         scorer = next(value for kind, value in run.provided.items() if kind.__name__ == "Scorer")
         await until(lambda: served_version(scorer, "good"), patience=200)
-        model = scorer.model
+        champion = scorer.lineup.champion("propensity")
         for bad in ("pickle", "empty"):
             await models.promote("propensity", bad, "by mistake", at=NOW)
-            current = await models.current("propensity")
-            await scorer.adopt(current)
+            await scorer.lineup.adopt("propensity", await models.current("propensity"))
 
-        assert (scorer.version, scorer.model) == ("good", model)
+        assert scorer.lineup.champion("propensity") is champion
+        refused = {(one.event.version, one.event.serving): one.event.reason async for one in shop.read(ModelRefused)}
+        assert dict(refused) == {"pickle": "good", "empty": "good"}
+        assert "a pickle" in refused["pickle", "good"]
 
 
 async def test_a_replica_that_starts_later_knows_the_past(mesh, shop):
@@ -220,10 +223,16 @@ async def test_a_replica_that_starts_later_knows_the_past(mesh, shop):
 
 
 async def served_version(scorer, wanted):
-    return scorer.version == wanted
+    champion = scorer.lineup.champion("propensity")
+    return champion is not None and champion.version == wanted
 
 
 def test_what_scoring_touches_is_declared():
     """The service says which events it publishes, and its shelf is the registry's."""
-    assert [declaration(kind).type for kind in service.publishes] == ["user.scored.v1", "cart.scored.v1"]
+    assert [declaration(kind).type for kind in service.publishes] == [
+        "user.scored.v1",
+        "cart.scored.v1",
+        "model.shadowed.v1",
+        "model.refused.v1",
+    ]
     assert service.shelves == (MODELS,)

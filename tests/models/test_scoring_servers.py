@@ -18,9 +18,9 @@ from mesh.run import running
 from mesh.service import Service
 from mesh.topology import Topology
 from mesh.worker import connect
-from ml import registry, scoring
+from ml import retraining, scoring
+from ml.admission import serving
 from ml.artifact import pack
-from ml.course import running_model
 from ml.dataset import from_mesh, points
 from ml.features import names
 from ml.models.propensity import PropensityClassifier
@@ -66,7 +66,7 @@ def a_model():
 @pytest.mark.timeout(300)  # a cold import of scikit-learn in a child, on a busy machine
 async def test_scoring_works_with_the_rights_it_declares(eventually):
     """On real servers views and carts are scored, books are kept, and a promoted model serves without a restart."""
-    services = (shop, scoring.service, registry.service)
+    services = (shop, scoring.service, retraining.service)
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(LocalServers(ONE, services=services))
 
@@ -75,7 +75,7 @@ async def test_scoring_works_with_the_rights_it_declares(eventually):
             stack.push_async_callback(mesh.broker.drain)
             return mesh
 
-        said, models, heard = [await as_user(name) for name in ("shop", "models", "operator")]
+        said, models, heard = [await as_user(name) for name in ("shop", "training", "operator")]
         await stack.enter_async_context(running(scoring.service, await as_user("scoring")))
 
         viewed = ProductViewed(product_id="p1", price=LINE.price, **WHO)
@@ -103,6 +103,6 @@ async def test_scoring_works_with_the_rights_it_declares(eventually):
         assert first.event.model_version == "base-rate"
         assert [step.kind for step in kept.steps] == ["cart"]
         assert (scored.event.model_version, scored.event.abandonment_id) == ("v-1", "left")
-        assert (await running_model(models)).features == names()
+        assert (await serving(models, "propensity")).version == a_version()
         assert (await heard.last(ModelPromoted, "propensity")).event.version == "v-1"
         assert set(points(await from_mesh(heard), horizon=timedelta(0))["carted"]) == {False, True}

@@ -11,14 +11,19 @@ from mesh import Mesh
 from mesh.events.model import ModelPromoted
 from mesh.memory import MemoryMesh
 from ml import dataset, training
+from ml.admission import serving
 from ml.artifact import ArtifactRefused, pack, unpack, unpack_apart
-from ml.course import register, running_model
+from ml.course import register
 from ml.evaluation import calibration_error, measure
 from ml.features import names
+from ml.lessons import Order, Running
 from ml.models.propensity import PropensityClassifier, expit
-from ml.registry import NoSuchVersion, Registry
+from ml.registry import Registry
 from ml.serving import Model
 from ml.steps import Step
+from ml.training import read
+
+ORDER = Order(by="a test", at=datetime(2026, 2, 1, tzinfo=UTC), horizon=timedelta(hours=1))
 
 
 @pytest.fixture(scope="module")
@@ -43,32 +48,91 @@ def shop():
 
 @pytest.fixture(scope="module")
 def outcome(shop):
-    return training.train(shop, horizon=timedelta(hours=1), now=datetime(2026, 2, 1, tzinfo=UTC))
+    return training.fit(shop, ORDER)
 
 
-def test_a_model_that_beats_the_base_rates_is_better(outcome):
+def running(fitted, **changes):
+    """The fitted model as it would serve, with changes to what is known of its version."""
+    learnt = fitted.judge(None)
+    return Running(version=structs.replace(learnt.version, **changes), artifact=learnt.artifact)
+
+
+def test_a_model_that_beats_the_base_rates_passes(outcome):
     """A log with something to learn gives a model that ranks and is honest, and words that say so."""
-    assert outcome.better
-    assert outcome.reason.startswith("closer to what happened than the base rates")
-    assert outcome.metrics.auc > 0.8
-    assert outcome.metrics.ece < 0.1
-    assert outcome.metrics.brier < outcome.running.brier
-    assert outcome.version.features == names()
+    learnt = outcome.judge(None)
+
+    assert learnt.accepted
+    assert learnt.reason.startswith("closer to what happened than the base rates")
+    assert learnt.version.metrics.auc > 0.8
+    assert learnt.version.metrics.ece < 0.1
+    assert learnt.version.metrics.brier < learnt.running.brier
+    assert learnt.version.features == names()
+    assert (learnt.version.accepted, learnt.version.gate) == (True, learnt.reason)
 
 
-def test_the_same_model_again_is_not_better(shop, outcome):
-    """A model is not replaced by its equal."""
-    again = training.train(shop, running=outcome.model, horizon=timedelta(hours=1))
+def test_the_same_data_again_teaches_nothing(outcome):
+    """No version is made of what the running model was learnt from."""
+    again = outcome.judge(running(outcome, version="old"))
 
-    assert not again.better
-    assert again.reason.startswith("no closer to what happened than the running model")
+    assert (again.accepted, again.version, again.against) == (False, None, "old")
+    assert again.reason == "nothing new to learn: old, which serves, was learnt from the same data"
+
+
+def test_an_equal_model_of_newer_data_passes(outcome):
+    """The running model is scored on the same rows; within the tolerances the newer one may be tried."""
+    judged = outcome.judge(running(outcome, version="old", data_hash="other"))
+
+    assert judged.accepted
+    assert judged.reason.startswith("as good as the running model old (")
+    assert judged.running == outcome.metrics
+
+
+def test_a_model_that_runs_on_other_features_is_compared_by_its_record(outcome):
+    """What cannot be scored any more is judged by what it was measured at, and the verdict says so."""
+    better = structs.replace(outcome.metrics, auc=0.99, brier=outcome.metrics.brier / 2)
+
+    old = running(outcome, version="old", features=("one",)).version
+
+    worse = outcome.judge(Running(version=structs.replace(old, metrics=better), artifact=b"of another release"))
+    gone = outcome.judge(Running(version=old, artifact=None))
+
+    assert not worse.accepted
+    assert "worse than the running model old, which runs on other features: it ranks worse" in worse.reason
+    assert gone.accepted
+    assert "runs on other features" in gone.reason
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        ({}, "the log holds 0 moments"),
+        ({"v": [Step(1.0, "1", "view", "s")]}, "the log holds 0 moments whose outcome is known"),
+        (
+            {f"v{n}": [Step(n * 60.0, f"{n}.{m}", "view", f"s{n}") for m in range(2)] for n in range(300)},
+            "0 ended in a purchase; at least 20 must",
+        ),
+        (
+            {
+                f"v{n}": [Step(n * 60.0, f"{n}a", "view", f"s{n}"), Step(n * 60.0 + 1, f"{n}b", "purchase", f"s{n}")]
+                for n in range(500)
+            },
+            "ended in a purchase; at least 20 must and 20 must not",
+        ),
+    ],
+    ids=["empty", "one event", "nobody buys", "everybody buys"],
+)
+def test_a_log_that_cannot_teach_says_what_it_lacks(made, why):
+    """Nothing is learnt, no version is made, and the reason is in words."""
+    learnt = training.fit(dataset.frame(made), ORDER).judge(None)
+
+    assert (learnt.accepted, learnt.version) == (False, None)
+    assert why in learnt.reason
 
 
 def test_training_is_repeatable(shop, outcome):
     """The same log gives the same model and the same data hash."""
-    again = training.train(shop, horizon=timedelta(hours=1), now=datetime(2026, 2, 1, tzinfo=UTC))
+    again = training.fit(shop, ORDER)
 
-    assert pack(again.model.plain()) is not None
     assert again.version == outcome.version
     assert np.array_equal(again.model.trees.value, outcome.model.trees.value)
 
@@ -197,26 +261,17 @@ def test_what_could_not_be_read_again_is_not_stored(outcome):
 
 async def test_registering_keeps_the_version_and_says_so(outcome):
     """A registered model can be read back with its metadata; the mesh hears which version serves and why."""
-    mesh = Mesh(MemoryMesh("us").broker("us"), "models")
+    mesh = Mesh(MemoryMesh("us").broker("us"), "training")
 
-    await register(mesh, outcome)
+    admitted = await register(mesh, outcome)
 
-    models = Registry(mesh)
+    learnt, models = outcome.judge(None), Registry(mesh)
+    assert admitted.place == "serves"
     assert (await models.current("propensity")).version == outcome.version.version
-    assert await models.versions("propensity") == [outcome.version]
-    assert (await running_model(mesh)).features == names()
+    assert await models.versions("propensity") == [learnt.version]
+    assert read(await serving(mesh, "propensity")).features == names()
     promoted = [received.event async for received in mesh.read(ModelPromoted)]
-    assert [(one.version, one.reason) for one in promoted] == [(outcome.version.version, outcome.reason)]
-
-
-async def test_only_what_is_on_the_shelf_can_be_promoted():
-    """A version that nobody registered is refused, and what serves stays."""
-    mesh = Mesh(MemoryMesh("us").broker("us"), "models")
-
-    with pytest.raises(NoSuchVersion, match="'nope'"):
-        await Registry(mesh).promote("propensity", "nope", "", at=datetime(2026, 1, 1, tzinfo=UTC))
-
-    assert await Registry(mesh).current("propensity") is None
+    assert [(one.version, one.reason) for one in promoted] == [(outcome.version.version, learnt.reason)]
 
 
 def test_calibration_error_is_the_gap_between_said_and_seen():

@@ -1,0 +1,221 @@
+"""The audit: features that were served, computed again off line from the log, and proven equal.
+
+A score's evidence says what it was made from. Where the log gives something else now, the audit looks for what
+the scorer cannot have known: steps that were stored after the score or were still on their way, and steps that
+were beyond its memory. A difference without such a cause is a fault.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from mesh import Mesh
+from mesh.envelope import Received
+from mesh.events.cart import CartAbandoned, CartScored
+from mesh.events.user import Evidence, UserScored
+from ml.steps import INTERACTIONS, PURCHASING, Step, session_of, step_of
+
+TOLERANCE = 1e-9
+"""Largest difference that counts as equal, relative to values above 1."""
+ON_THE_WAY = timedelta(seconds=10)
+"""How long before a score a step may have been stored that the scorer had not been told yet."""
+MOST_MISSED = {"interaction": 8, "books": 4}
+MOST_UNFOLDED = 40
+"""Steps that a visitor's events may have beyond one each, when looking for how many of them were remembered."""
+LISTED = 20
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """A score whose evidence the log does not give: features as (name, served, computed again), and the cause."""
+
+    kind: str
+    key: str
+    id: str
+    features: tuple[tuple[str, float, float], ...]
+    cause: str | None
+
+
+class Audited(msgspec.Struct, frozen=True, kw_only=True):
+    """What an audit of `checked` scores found; `outdated` were made from other features than are served now."""
+
+    region: str
+    checked: int
+    equal: int
+    explained: int
+    unexplained: int
+    outdated: int
+    differences: tuple[Difference, ...]
+
+    def lines(self) -> list[str]:
+        """For a terminal."""
+        told = [f"{self.region}: {self.checked:,} scores computed again from the log"]
+        told[0] += f": {self.equal:,} equal to {TOLERANCE:g}"
+        told[0] += f", {self.explained:,} differ with a cause, {self.unexplained:,} without"
+        if self.outdated:
+            told.append(f"  {self.outdated:,} more were made from other features than are served now")
+        for one in self.differences[:LISTED]:
+            name, served, computed = one.features[0]
+            more = f" and {len(one.features) - 1} more" if len(one.features) > 1 else ""
+            told.append(f"  {one.kind} {one.key}: {name} {served:g}, now {computed:g}{more}: {one.cause or 'no cause'}")
+        if len(self.differences) > LISTED:
+            told.append(f"  and {len(self.differences) - LISTED:,} more")
+        return told
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Score:
+    received: Received
+    evidence: Evidence
+    visitor: str
+    session: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Guess:
+    """A set of steps that the scorer may have known, and why not the others."""
+
+    steps: list[Received]
+    cause: str
+
+
+async def audit(mesh: Mesh, *, sample: int = 200) -> Audited:
+    """Audit the newest `sample` scores of carts and as many of visits in a region."""
+    from ml.features import digest  # noqa: PLC0415
+
+    scores: dict[type, deque[Received]] = {kind: deque(maxlen=sample) for kind in (CartScored, UserScored)}
+    async for received in mesh.read(CartScored, UserScored):
+        if received.event.evidence is not None:
+            scores[type(received.event)].append(received)
+    told = [received for kind in scores.values() for received in kind]
+    current = [received for received in told if received.event.evidence.names == digest()]
+    wanted = {received.event.visitor_id for received in current}
+    steps: dict[str, list[Received]] = defaultdict(list)
+    sessions: dict[str, str] = {}
+    async for received in mesh.read(*INTERACTIONS, *PURCHASING, CartAbandoned):
+        happened = received.event
+        if happened.visitor_id not in wanted:
+            continue
+        if isinstance(happened, CartAbandoned):
+            left = happened.left_at.timestamp()
+            sessions[received.id] = session_of(happened.session_id, happened.visitor_id, left)
+        else:
+            steps[happened.visitor_id].append(received)
+            sessions[received.id] = step_of(received).session
+    known = [score for received in current if (score := _score(received, sessions)) is not None]
+    differences = _differences(known, steps)
+    explained = sum(difference.cause is not None for difference in differences)
+    return Audited(
+        region=mesh.region,
+        checked=len(known),
+        equal=len(known) - len(differences),
+        explained=explained,
+        unexplained=len(differences) - explained,
+        outdated=len(told) - len(current),
+        differences=tuple(sorted(differences, key=lambda one: one.cause is not None)),
+    )
+
+
+def _score(received: Received, sessions: dict[str, str]) -> _Score | None:
+    """None where what was scored is no longer in the log."""
+    said = received.event
+    session = sessions.get(said.abandonment_id if isinstance(said, CartScored) else said.cause)
+    if session is None:
+        return None
+    return _Score(received=received, evidence=said.evidence, visitor=said.visitor_id, session=session)
+
+
+def _differences(scores: Sequence[_Score], steps: dict[str, list[Received]]) -> list[Difference]:
+    asked = [(score, {str(at): steps[score.visitor]}) for at, score in enumerate(scores)]
+    computed = _computed(asked)
+    suspicious = [at for at, score in enumerate(scores) if _unequal(score.evidence, computed.get(str(at)))]
+    guesses = {at: _guesses(scores[at], steps[scores[at].visitor]) for at in suspicious}
+    again = _computed(
+        [(scores[at], {f"{at}.{n}": guess.steps for n, guess in enumerate(guesses[at])}) for at in suspicious]
+    )
+    found = []
+    for at in suspicious:
+        score, now = scores[at], computed.get(str(at))
+        causes = [
+            guess.cause for n, guess in enumerate(guesses[at]) if not _unequal(score.evidence, again.get(f"{at}.{n}"))
+        ]
+        found.append(
+            Difference(
+                kind="cart" if isinstance(score.received.event, CartScored) else "visit",
+                key=score.received.event.cart_id
+                if isinstance(score.received.event, CartScored)
+                else score.received.event.visitor_id,
+                id=score.received.id,
+                features=_unequal(score.evidence, now),
+                cause=causes[0] if causes else None,
+            )
+        )
+    return found
+
+
+def _guesses(score: _Score, known: list[Received]) -> list[_Guess]:
+    """What the scorer may have known of a visitor, the likeliest first."""
+    past = sorted(
+        (one for one in known if one.time <= score.evidence.at), key=lambda one: (one.stored, one.time, one.id)
+    )
+    before = [one for one in past if one.stored <= score.received.stored]
+    guesses = []
+    if len(before) < len(past):
+        late = len(past) - len(before)
+        guesses.append(_Guess(steps=before, cause=f"{late} of its steps were stored after the score"))
+    fresh = [one for one in before if one.stored >= score.received.stored - ON_THE_WAY]
+    interactions = [one for one in fresh if isinstance(one.event, INTERACTIONS)][::-1]
+    books = [one for one in fresh if isinstance(one.event, PURCHASING)][::-1]
+    for n in range(min(len(books), MOST_MISSED["books"]) + 1):
+        for m in range(min(len(interactions), MOST_MISSED["interaction"]) + 1):
+            if n + m:
+                missed = {one.id for one in (*books[:n], *interactions[:m])}
+                cause = f"{n + m} of its steps were still on their way to the scorer"
+                guesses.append(_Guess(steps=[one for one in before if one.id not in missed], cause=cause))
+    most = min(len(before), score.evidence.steps + 1)
+    for kept in range(max(1, most - MOST_UNFOLDED), most):
+        cause = f"only the newest {kept} of {len(before)} events were in the scorer's memory"
+        guesses.append(_Guess(steps=sorted(before, key=lambda one: (one.time, one.id))[-kept:], cause=cause))
+    return guesses
+
+
+def _computed(asked: Iterable[tuple[_Score, dict[str, list[Received]]]]) -> dict[str, tuple[int, tuple[float, ...]]]:
+    """Per name of a set of steps: how many steps were known at the score's moment, and all features then."""
+    import polars as pl  # noqa: PLC0415  whoever audits has it
+
+    from ml.dataset import at_moment, frame  # noqa: PLC0415
+    from ml.features import names  # noqa: PLC0415
+
+    shoppers: dict[str, list[Step]] = {}
+    questions: list[tuple[str, str, float]] = []
+    for score, sets in asked:
+        for name, events in sets.items():
+            shoppers[name] = [step_of(one) for one in events]
+            questions.append((name, score.session, score.evidence.at.timestamp()))
+    if not questions:
+        return {}
+    table = pl.DataFrame(questions, schema={"visitor": pl.String, "session": pl.String, "at": pl.Float64}, orient="row")
+    rows = at_moment(frame(shoppers), table)
+    wanted = ("visitor", "steps", *names())
+    return {row[0]: (row[1] or 0, row[2:]) for row in rows.select(wanted).iter_rows()}
+
+
+def _unequal(evidence: Evidence, computed: tuple[int, tuple[Any, ...]] | None) -> tuple[tuple[str, float, float], ...]:
+    """The features that differ; empty where all are equal."""
+    from ml.features import names  # noqa: PLC0415
+
+    again = computed[1] if computed else (float("nan"),) * len(evidence.values)
+    return tuple(
+        (name, served, float("nan") if value is None else value)
+        for name, served, value in zip(names(), evidence.values, again, strict=True)
+        if not _equal(served, float("nan") if value is None else value)
+    )
+
+
+def _equal(served: float, computed: float) -> bool:
+    if served != served or computed != computed:  # noqa: PLR0124  NaN
+        return served != served and computed != computed  # noqa: PLR0124
+    return abs(served - computed) <= TOLERANCE * max(1.0, abs(served))

@@ -1,0 +1,62 @@
+"""The gate: whether a version may be tried or promoted, judged on AUC, Brier and ECE, with the reason in words."""
+
+from ml.evaluation import in_words
+from ml.verdict import Verdict
+from ml.version import Metrics
+
+AUC_LOSS, BRIER_LOSS, ECE_GAIN = 0.005, 0.001, 0.01
+"""How much worse than the running model a version may be: what chance does on some thousand rows."""
+WORTH = 1e-4
+"""Brier improvement over the base rates below which a model says nothing."""
+
+
+def against_guessing(metrics: Metrics, guesses: Metrics) -> Verdict:
+    """Whether a model is better than the base rates on the same rows."""
+    figures = f"{in_words(metrics)}; the base rates: {in_words(guesses)}"
+    if metrics.auc is not None and metrics.auc <= 0.5:
+        return Verdict(accepted=False, words=f"not better than chance at ranking ({figures})")
+    if metrics.brier >= guesses.brier - WORTH:
+        return Verdict(accepted=False, words=f"no closer to what happened than the base rates ({figures})")
+    return Verdict(accepted=True, words=f"closer to what happened than the base rates ({figures})")
+
+
+def against_running(metrics: Metrics, running: Metrics, *, called: str) -> Verdict:
+    """Whether a model holds its own against the running one on the same rows, within small tolerances."""
+    figures = f"{in_words(metrics)}; {called}: {in_words(running)}"
+    if lost := _lost(metrics, running, running.brier):
+        return Verdict(accepted=False, words=f"worse than {called}: {lost} ({figures})")
+    better = metrics.brier < running.brier - WORTH or (metrics.auc or 0) > (running.auc or 0) + AUC_LOSS
+    how = "better than" if better else "as good as"
+    return Verdict(accepted=True, words=f"{how} {called} ({figures})")
+
+
+def against_memory(metrics: Metrics, stored: Metrics | None, *, called: str) -> Verdict:
+    """The same where the running model cannot be asked any more, by what it was measured at when it was trained.
+
+    Its rows were others, with another base rate: its Brier score is carried over as a share of the base rate's.
+    """
+    if stored is None:
+        return Verdict(accepted=True, words=f"{called} cannot be asked and was never measured; {in_words(metrics)}")
+    plain, here = _spread(stored.base_rate), _spread(metrics.base_rate)
+    expected = stored.brier * here / plain if plain else stored.brier
+    figures = f"{in_words(metrics)}; {called} when it was trained: {in_words(stored)}"
+    if lost := _lost(metrics, stored, expected):
+        return Verdict(accepted=False, words=f"worse than {called}, which runs on other features: {lost} ({figures})")
+    return Verdict(accepted=True, words=f"not worse than {called}, which runs on other features ({figures})")
+
+
+def _lost(metrics: Metrics, running: Metrics, brier: float) -> str:
+    """What of AUC, Brier and ECE got worse by more than chance does, or nothing."""
+    lost = []
+    if metrics.auc is not None and running.auc is not None and metrics.auc < running.auc - AUC_LOSS:
+        lost.append(f"it ranks worse (AUC {metrics.auc:.3f} after {running.auc:.3f})")
+    if metrics.brier > brier + BRIER_LOSS:
+        lost.append(f"it is further from what happened (Brier {metrics.brier:.4f} after {brier:.4f})")
+    if metrics.ece > running.ece + ECE_GAIN:
+        lost.append(f"it is less honest (ECE {metrics.ece:.3f} after {running.ece:.3f})")
+    return " and ".join(lost)
+
+
+def _spread(rate: float) -> float:
+    """The Brier score of always saying the base rate."""
+    return rate * (1 - rate)

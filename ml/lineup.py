@@ -1,0 +1,117 @@
+"""The lineup: the models that a scoring process serves and tries, exchanged while it runs.
+
+The registry's entries are followed. A version is read by a child process and takes its place in one assignment;
+one that is refused takes no place: what served goes on serving, and the mesh hears why.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mesh import Mesh, MeshError
+from mesh.events.model import ModelRefused
+from mesh.publish import Cause
+from mesh.telemetry import log
+from ml.rates import BASE_RATE
+from ml.registry import CURRENT, NoSuchVersion, Registry
+from ml.version import Candidate, Current, takes_part
+
+Reader = Callable[[bytes], Awaitable[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seat:
+    """A version with the model that was read from its file."""
+
+    version: str
+    model: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """A candidate with its model."""
+
+    candidate: Candidate
+    seat: Seat
+
+    def serves(self, key: str) -> bool:
+        """Whether a canary serves the cart of this key; a shadow serves none."""
+        return self.candidate.stage == "canary" and takes_part(key, self.candidate.share)
+
+
+class Lineup:
+    """Who serves (`champion`) and who is tried, by the model's name; a name without either is absent."""
+
+    def __init__(self, mesh: Mesh, readers: dict[str, Reader]) -> None:
+        self._mesh, self._readers = mesh, readers
+        self._champions: dict[str, Seat] = {}
+        self._tried: dict[str, Tried] = {}
+        self._refused: set[tuple[str, str]] = set()
+
+    def champion(self, name: str) -> Seat | None:
+        """Who serves."""
+        return self._champions.get(name)
+
+    def tried(self, name: str) -> Tried | None:
+        """Who is tried beside them."""
+        return self._tried.get(name)
+
+    async def follow(self) -> None:
+        """Take whatever the registry says, from the moment it does. Runs until cancelled."""
+        while True:
+            try:
+                async with self._mesh.state(CURRENT).watch() as changes:
+                    async for change in changes:
+                        if change is not None and change[1] is not None and change[0] in self._readers:
+                            await self.adopt(change[0], change[1])
+            except MeshError as error:
+                log.warning("cannot follow the models", error=str(error))
+            await asyncio.sleep(2)
+
+    async def adopt(self, name: str, current: Current) -> None:
+        """Take an entry of the registry. What is refused changes nothing; Unavailable: try again."""
+        before, known = self._champions.get(name), self._seats(name)
+        champion = await self._seat(name, current.version, known) if current.version else None
+        if champion is None and before is None and current.previous:
+            # A process that starts now serves what the others went on serving.
+            champion = await self._seat(name, current.previous, known)
+        tried = current.candidate
+        seat = await self._seat(name, tried.version, known) if tried else None
+        if champion is not None and champion is not before:
+            self._champions[name] = champion
+            log.info("model serves", model=name, version=champion.version, reason=current.reason)
+        if tried is not None and seat is not None:
+            self._tried[name] = Tried(candidate=tried, seat=seat)
+            log.info("model is tried", model=name, version=seat.version, stage=tried.stage, share=tried.share)
+        else:
+            self._tried.pop(name, None)
+
+    def _seats(self, name: str) -> dict[str, Seat]:
+        tried = self._tried.get(name)
+        seats = (self._champions.get(name), tried.seat if tried else None)
+        return {seat.version: seat for seat in seats if seat is not None}
+
+    async def _seat(self, name: str, version: str, known: dict[str, Seat]) -> Seat | None:
+        if version in known:
+            return known[version]
+        from ml.artifact import ArtifactRefused  # noqa: PLC0415  needs numpy; every process imports this module
+
+        try:
+            model = await self._readers[name](await Registry(self._mesh).artifact(name, version))
+        except (ArtifactRefused, NoSuchVersion, OSError) as error:
+            await self._refuse(name, version, str(error))
+            return None
+        self._refused.discard((name, version))
+        return Seat(version=version, model=model)
+
+    async def _refuse(self, name: str, version: str, reason: str) -> None:
+        champion = self._champions.get(name)
+        serving = champion.version if champion else BASE_RATE
+        log.error("model refused", model=name, version=version, error=reason, serving=serving)
+        if (name, version) in self._refused:
+            return
+        told = ModelRefused(model=name, version=version, reason=reason, serving=serving)
+        # Every replica refuses the same file: the same id, so that it is told once.
+        await self._mesh.publish(told, cause=Cause(id=f"{name}.{version}.{reason}", source="scoring.lineup"))
+        self._refused.add((name, version))

@@ -1,0 +1,17 @@
+"""Readers: how the file of each model becomes what serves, by the model's name; in a child process, never here."""
+
+import asyncio
+from typing import Any
+
+
+async def read_propensity(artifact: bytes) -> Any:
+    """The `Model` in an artifact. ArtifactRefused, Unavailable."""
+    from ml.artifact import unpack_apart  # noqa: PLC0415  needs numpy; every process imports this module
+    from ml.features import names  # noqa: PLC0415
+    from ml.serving import KIND, Model  # noqa: PLC0415
+
+    plain = await unpack_apart(artifact, kind=KIND, features=names())
+    return await asyncio.to_thread(Model.of, plain)
+
+
+READERS = {"propensity": read_propensity}

@@ -1,0 +1,158 @@
+"""Training: the model is looked at every day: trained again, its candidate judged on live outcomes, its drift measured.
+
+What a review does stands in the registry and in the log, nowhere else. A version's name follows from its
+review, so a review that is handled again makes the same version; killed anywhere, what serves goes on serving.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from prometheus_client import Gauge
+
+from mesh import Bucket, Mesh, Received, Service
+from mesh.envelope import derive_id
+from mesh.errors import Retry
+from mesh.events.model import ModelDrifted, ModelPromoted, ModelReviewDue, ModelStaged, ModelTrained
+from mesh.history import Unchanged
+from mesh.publish import Change
+from mesh.settings import read
+from mesh.telemetry import log
+from ml.registry import CURRENT, MODELS, Registry, Superseded
+from ml.review import Measured
+
+DRIFT = Bucket("model-drift", Measured)
+PSI = Gauge("cartmesh_model_drift_psi", "Largest population stability index of a model's features.", ["model"])
+HONESTY = Gauge("cartmesh_model_calibration_error", "Calibration error of a model's live scores.", ["model"])
+
+service = Service(
+    "training",
+    publishes=(ModelReviewDue, ModelTrained, ModelStaged, ModelPromoted, ModelDrifted),
+    buckets=(CURRENT, DRIFT),
+    shelves=(MODELS,),
+    alone=True,
+)
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Which models are reviewed and how often; a shadow keeps its place for `try_for` before another takes it.
+
+    With `auto_promote` a candidate is promoted (or withdrawn) by the gate once `promote_after` of its live carts
+    have an outcome; otherwise an operator decides.
+    """
+
+    review_every: timedelta = timedelta(days=1)
+    review_models: tuple[str, ...] = ("propensity",)
+    try_for: timedelta = timedelta(days=7)
+    auto_promote: bool = False
+    promote_after: int = 500
+
+
+@service.resource
+async def open_plan() -> AsyncIterator[Plan]:
+    """The settings."""
+    yield read(Plan)
+
+
+@service.every(timedelta(seconds=10))
+async def call_for_reviews(at: datetime, mesh: Mesh, plan: Plan) -> AsyncIterator[Change]:
+    """Call for the reviews that are due: at each multiple of the period, or later if nobody was here then."""
+    period = plan.review_every.total_seconds()
+    due = datetime.fromtimestamp(at.timestamp() // period * period, UTC)
+    for model in plan.review_models:
+        newest = await mesh.last(ModelReviewDue, model)
+        first = newest is None and at - due < timedelta(seconds=10)
+        if first or (newest is not None and newest.event.due < due):
+            yield Unchanged(ModelReviewDue, model, newest.sequence if newest else 0)
+            yield ModelReviewDue(model=model, due=due)
+
+
+@service.every(timedelta(minutes=1))
+async def announce_changes(at: datetime, mesh: Mesh) -> None:  # noqa: ARG001  what a tick is given
+    """Say again what the registry holds, where who changed it died before saying so."""
+    models = Registry(mesh)
+    for name in await models.names():
+        await models.announce(name)
+
+
+@service.on(ModelReviewDue, concurrency=1, ack_wait=timedelta(seconds=60), retries=3)
+async def train_model(due: Received[ModelReviewDue], mesh: Mesh, plan: Plan) -> None:
+    """Learn a model from this region's log and try it in shadow."""
+    from ml.admission import place, serving  # noqa: PLC0415  every process imports this module
+    from ml.lessons import Learnt, Order  # noqa: PLC0415
+    from ml.tutor import learn_apart  # noqa: PLC0415
+
+    name, models = due.event.model, Registry(mesh)
+    called = f"{due.event.due:%Y%m%d-%H%M%S}-{derive_id(due.id)[:6]}"
+    current, _ = await models.entry(name)
+    running = await serving(mesh, name)
+    if called in current.held.union(current.shelf):  # an earlier attempt came this far
+        version = await models.version(name, called)
+        learnt = Learnt(
+            accepted=version.accepted,
+            reason=version.gate,
+            rows=version.rows,
+            bought=0,
+            against=current.version,
+            version=version,
+            artifact=await models.artifact(name, called),
+        )
+    else:
+        order = Order(by=f"review of {due.event.due:%Y-%m-%d %H:%M}", at=datetime.now(UTC), called=called)
+        learnt = await learn_apart(mesh, name, order, running)
+    try:
+        placed = await place(mesh, learnt, name, "shadow", patience=plan.try_for)
+    except Superseded as error:
+        raise Retry(str(error)) from None
+    log.info("review", model=name, accepted=learnt.accepted, reason=learnt.reason, outcome=placed.words)
+
+
+@service.on(ModelReviewDue, concurrency=1, ack_wait=timedelta(seconds=60), retries=3)
+async def judge_candidate(due: Received[ModelReviewDue], mesh: Mesh, plan: Plan) -> None:
+    """Judge a candidate on live outcomes; where the shop wishes so, promote or withdraw it."""
+    from ml.review import judged  # noqa: PLC0415  numpy
+
+    name, models = due.event.model, Registry(mesh)
+    current, seen = await models.entry(name)
+    verdict = await judged(mesh, name, least=plan.promote_after)
+    if current.candidate is None or verdict is None:
+        return
+    log.info("candidate judged", model=name, version=current.candidate.version, words=verdict.words)
+    if not plan.auto_promote:
+        return
+    try:
+        if verdict.accepted:
+            await models.promote(name, current.candidate.version, f"on live carts {verdict.words}", seen=seen)
+        else:
+            await models.withdraw(name, f"on live carts {verdict.words}", seen=seen)
+    except Superseded as error:
+        raise Retry(str(error)) from None
+
+
+@service.on(ModelReviewDue, concurrency=1, ack_wait=timedelta(seconds=60), retries=3)
+async def measure_drift(due: Received[ModelReviewDue], mesh: Mesh) -> AsyncIterator[Change]:
+    """Say where shoppers or outcomes are no longer what the running model was trained on."""
+    from ml.review import drifted  # noqa: PLC0415  numpy
+
+    name = due.event.model
+    found = await drifted(mesh, name, at=due.event.due)
+    if found is None:
+        return
+    await mesh.state(DRIFT).put(name, found)
+    show(name, found)
+    if found.drift.drifted:
+        yield ModelDrifted(
+            model=name,
+            version=found.version,
+            words=found.drift.words,
+            shifts=found.drift.shifts,
+            carts=found.drift.carts,
+            calibration_error=found.drift.calibration_error,
+        )
+
+
+def show(name: str, found: Measured) -> None:
+    """Put a measurement into the process's metrics."""
+    PSI.labels(name).set(found.drift.largest)
+    if found.drift.calibration_error is not None:
+        HONESTY.labels(name).set(found.drift.calibration_error)

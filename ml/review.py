@@ -1,0 +1,112 @@
+"""A review of the model that serves and of its candidate, on what the log says of live carts."""
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from mesh import Mesh
+from ml.live import Comparison, compare, honesty
+from ml.live import read as read_log
+from ml.registry import NoSuchVersion, Registry
+from ml.verdict import Drift, Verdict
+from ml.version import Version
+
+DAY = timedelta(days=1)
+BASE_RATE = "base-rate"
+LEAST_LIVE = 200
+"""Live carts with an outcome below which an operator's promotion goes by the verdict of the training."""
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """A measurement of drift: of which version, when, and what was found."""
+
+    version: str
+    at: datetime
+    drift: Drift
+
+
+async def compared(mesh: Mesh, name: str) -> Comparison | None:
+    """The running model and its candidate on the same live carts; None where nothing is tried."""
+    models = Registry(mesh)
+    current = await models.current(name)
+    if current is None or current.candidate is None:
+        return None
+    version = await models.version(name, current.candidate.version)
+    return compare(
+        await read_log(mesh),
+        model=name,
+        champion=current.version or BASE_RATE,
+        candidate=version.version,
+        stage=current.candidate.stage,
+        horizon=version.horizon_seconds,
+    )
+
+
+async def judged(mesh: Mesh, name: str, *, least: int) -> Verdict | None:
+    """The verdict of the gate on a candidate's live outcomes; None where fewer than `least` are known."""
+    from ml.gate import against_running  # noqa: PLC0415  numpy
+
+    found = await compared(mesh, name)
+    if found is None or found.known < least or found.candidate_metrics is None or found.champion_metrics is None:
+        return None
+    return against_running(found.candidate_metrics, found.champion_metrics, called=f"the running {found.champion}")
+
+
+async def passes(mesh: Mesh, name: str, version: str) -> Verdict:
+    """Whether a version may serve: by its live outcomes where enough are known, else by its verdict when trained.
+
+    NoSuchVersion for one that is not on the shelf.
+    """
+    told = await Registry(mesh).version(name, version)
+    found = await compared(mesh, name)
+    if found is not None and found.candidate == version:
+        verdict = await judged(mesh, name, least=LEAST_LIVE)
+        if verdict is not None:
+            return Verdict(accepted=verdict.accepted, words=f"on live carts {verdict.words}")
+    return Verdict(accepted=told.accepted, words=told.gate or "its gate's verdict was not kept")
+
+
+async def drifted(mesh: Mesh, name: str, *, at: datetime) -> Measured | None:
+    """How far the newest day's carts and outcomes are from what the running model was trained on.
+
+    The newest day ends with the newest scored cart. None where no model serves, or none that is known.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    from ml.drift import judge  # noqa: PLC0415
+    from ml.features import digest  # noqa: PLC0415
+
+    models = Registry(mesh)
+    current = await models.current(name)
+    if current is None or current.version is None:
+        return None
+    try:
+        version = await models.version(name, current.version)
+    except NoSuchVersion:
+        return None
+    log = await read_log(mesh)
+    newest = max((scored.when for scored in log.scores.values()), default=at)
+    rows = [
+        scored.said.evidence.values
+        for scored in log.scores.values()
+        if scored.said.evidence is not None
+        and scored.said.evidence.names == digest()
+        and scored.when > newest - DAY
+        and len(scored.said.evidence.values) == len(version.features)
+    ]
+    known = _shapes_now(version)
+    told = honesty(log, version=version.version, horizon=version.horizon_seconds)
+    found = judge(
+        known if rows else version.shapes,
+        np.array(rows).reshape(len(rows), len(version.features)),
+        outcomes=told.rows if told else 0,
+        calibration_error=told.ece if told else None,
+    )
+    return Measured(version=version.version, at=at, drift=found)
+
+
+def _shapes_now(version: Version) -> tuple:
+    """Shapes only mean something for the features that are served now."""
+    from ml.features import names  # noqa: PLC0415
+
+    return version.shapes if version.features == names() else ()

@@ -1,9 +1,10 @@
-"""Commands `cartmesh mesh show | check | render | apply`."""
+"""Commands `cartmesh mesh show | check | render | apply | probe`."""
 
 import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from cyclopts import App
@@ -14,7 +15,7 @@ from mesh.connection import Connection
 from mesh.discovery import discover
 from mesh.errors import DeclarationError, TopologyError
 from mesh.event import declared
-from mesh.render import FOLDER, committed, rendered, stale, write
+from mesh.render import FOLDER, chart_folder, charted, committed, rendered, stale, write
 from mesh.secrets import OPERATOR
 from mesh.service import Service
 from mesh.topology import Topology
@@ -29,6 +30,7 @@ def commands(app: App) -> None:
     group.command(check_declarations, name="check")
     group.command(render)
     group.command(apply_declarations, name="apply")
+    group.command(probe_region, name="probe")
     app.command(group)
 
 
@@ -71,21 +73,26 @@ def render(*, check: bool = False, unreleased: bool = False, file: Path = FILE, 
     file
         The topology.
     folder
-        Where to.
+        Where to; what the chart reads goes to `chart/derived` beside it.
     """
-    files = rendered(Topology.load(file), _services())
+    topology, services = Topology.load(file), _services()
+    chart, written = chart_folder(folder), file.read_text(encoding="utf-8")
+    values = chart.parent / "values.yaml"
+    known = values.read_text(encoding="utf-8") if values.exists() else ""
+    folders = {folder: rendered(topology, services), chart: charted(topology, services, written, known)}
     if check:
-        _say_stale(stale(files, folder), folder)
+        _say_stale([where / path for where, files in folders.items() for path in stale(files, where)], folder)
         return
     if not unreleased and (broken := contracts(committed(folder))):
         raise DeclarationError("\n".join(broken))
-    for path in write(files, folder):
-        _say(f"wrote {folder / path}" if path in files else f"removed {folder / path}")
+    for where, files in folders.items():
+        for path in write(files, where):
+            _say(f"wrote {where / path}" if path in files else f"removed {where / path}")
 
 
-def _say_stale(paths: Sequence[str], folder: Path) -> None:
+def _say_stale(paths: Sequence[Path], folder: Path) -> None:
     for path in paths:
-        _say(f"stale: {folder / path}")
+        _say(f"stale: {path}")
     if paths:
         _say("run `make render` and commit what it wrote")
         sys.exit(1)
@@ -138,6 +145,49 @@ async def _apply(topology: Topology, access: Access, names: Sequence[str], *, fo
     for difference in differences:
         _say(str(difference))
     _say(f"{len(differences)} differences{' (nothing was done)' if dry_run else ''}")
+
+
+def probe_region(
+    url: str,
+    *,
+    region: str,
+    body: str,
+    awaits: str,
+    within: float = 30.0,
+    servers: Path | None = None,
+) -> None:
+    """Send one event through a service's door and wait for its outcome. Ends with 1 where it does not come.
+
+    Parameters
+    ----------
+    url
+        Where to post; CARTMESH_PROBE_KEY is the write key.
+    region
+        In whose log the outcome is looked for.
+    body
+        What to post, in JSON: PROBE stands for a fresh key, NOW for the time.
+    awaits
+        The wire type of the outcome, such as user.scored.v1; its key is the probe's.
+    within
+        Seconds it may take.
+    servers
+        As for `apply`.
+    """
+    import mesh.events  # noqa: F401, PLC0415  declares every event
+    from mesh.probe import probe  # noqa: PLC0415  the other commands need no broker
+    from mesh.worker import connect  # noqa: PLC0415  the same
+
+    async def work() -> None:
+        access = Access.read(servers) if servers else from_environment([region])
+        mesh = await connect(access, region, OPERATOR, patience=within)
+        key = os.environ.get("CARTMESH_PROBE_KEY", "")
+        try:
+            done = await probe(mesh, url, body=body, key=key, awaits=awaits, within=timedelta(seconds=within))
+        finally:
+            await mesh.broker.drain()
+        _say(f"{done.key}: {awaits} after {done.took.total_seconds():.3f} s")
+
+    asyncio.run(work())
 
 
 def from_environment(names: Sequence[str]) -> Access:

@@ -13,7 +13,9 @@ from nats.aio.msg import Msg
 from nats.errors import AuthorizationError, Error, NoServersError
 
 from mesh.errors import Denied, MeshError, Unavailable
+from mesh.settings import read
 from mesh.telemetry import log
+from mesh.trust import Trust
 
 REPLY_TIMEOUT = 5.0
 _SWEEP = 0.25
@@ -56,8 +58,11 @@ class Connection:
 
     @classmethod
     async def open(cls, login: Login, *, name: str = "cartmesh") -> "Connection":
-        """Connect to a region. Unavailable when no node answers, Denied when the password is wrong."""
-        client = Client()
+        """Connect to a region, trusting whom the environment says (mesh.trust).
+
+        Unavailable when no node answers, Denied when the password is wrong.
+        """
+        client, trust = Client(), read(Trust).context()
         # nats-py looks at every character of every header name: half of the time of a read-heavy service.
         client._parse_header_lines = _parse_headers  # type: ignore  # noqa: SLF001, PGH003  no other way in
         connection = cls(client, login)
@@ -69,6 +74,9 @@ class Connection:
                 password=login.password,
                 name=name,
                 inbox_prefix=login.inbox_prefix.encode(),
+                tls=trust,
+                # nats-py would send the password in the clear to whoever answers and does not ask for TLS.
+                tls_handshake_first=any(server.startswith("tls://") for server in login.servers),
                 allow_reconnect=False,
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds, only slept

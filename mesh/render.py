@@ -13,7 +13,8 @@ from mesh.derive.nats import holdings
 from mesh.derive.permissions import link_permissions, service_permissions
 from mesh.derive.schemas import schemas
 from mesh.derive.servers import Address, Plan, server_config
-from mesh.derive.services import described
+from mesh.derive.services import deployed, described
+from mesh.derive.values import reference
 from mesh.secrets import Placeholders
 from mesh.service import Service
 from mesh.topology import Topology
@@ -41,6 +42,29 @@ def rendered(topology: Topology, services: Sequence[Service]) -> dict[str, str]:
     files["README.md"] = "Do not edit: `make render` writes this folder from `mesh.toml` and the code.\n"
     files |= {f"servers/{name}.conf": text for name, text in _servers(topology, services).items()}
     return files
+
+
+def charted(topology: Topology, services: Sequence[Service], written: str, values: str = "") -> dict[str, str]:
+    """What the chart reads of the mesh, path below its folder -> text, and the reference of its values.
+
+    `written` is the topology's own text, `values` the chart's. A chart cannot read files outside its folder,
+    so the little it needs of the services stands there again.
+    """
+    facts = {
+        "regions": {region.name: {"nodes": region.nodes} for region in topology.regions},
+        "services": deployed(services),
+    }
+    return {
+        "values.md": "<!-- Do not edit: `make render` writes this. -->\n\n# Values\n\n" + reference(values),
+        "mesh.json": json.dumps(facts, indent=2, ensure_ascii=False) + "\n",
+        "mesh.toml": "# Do not edit: `make render` copies this from mesh.toml.\n" + written,
+        "README.md": "Do not edit: `make render` writes this folder from `mesh.toml` and the code.\n",
+    }
+
+
+def chart_folder(folder: Path) -> Path:
+    """Where the chart reads what is rendered to `folder`: beside it."""
+    return folder.parent / "chart" / "derived"
 
 
 def write(files: Mapping[str, str], folder: Path = FOLDER) -> list[str]:

@@ -12,6 +12,17 @@ def described(services: Sequence[Service]) -> dict[str, Any]:
     return {service.name: _one(service) for service in services}
 
 
+def deployed(services: Sequence[Service]) -> dict[str, Any]:
+    """Service -> what a deployment needs to know of it: little, so that it changes only when a deployment must."""
+    return {
+        service.name: {
+            "http": service.app is not None,
+            "durables": [binding.durable for binding in service.bindings if not binding.fanout],
+        }
+        for service in services
+    }
+
+
 def handlers(service: Service) -> list[str]:
     """The names of all its handlers."""
     return [

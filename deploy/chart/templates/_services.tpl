@@ -1,0 +1,68 @@
+{{/*
+The services of the mesh, each with what the code says of it (http, durables) and what the values say, as JSON
+{services: {name: ...}}. Refuses a region or a service that does not exist, and what is missing.
+*/}}
+{{- define "cartmesh.services" -}}
+{{- $mesh := .Files.Get "derived/mesh.json" | fromJson }}
+{{- $regions := keys $mesh.regions | sortAlpha | join ", " }}
+{{- if not .Values.region }}
+{{- fail (printf "region is missing: write --set region=NAME or use a file of deploy/regions; there are %s" $regions) }}
+{{- end }}
+{{- if not (hasKey $mesh.regions .Values.region) }}
+{{- fail (printf "region %q does not exist: there are %s (mesh.toml)" .Values.region $regions) }}
+{{- end }}
+{{- range $name := keys .Values.services | sortAlpha }}
+{{- if not (hasKey $mesh.services $name) }}
+{{- fail (printf "services.%s: no service is called so; there are %s" $name (keys $mesh.services | sortAlpha | join ", ")) }}
+{{- end }}
+{{- end }}
+{{- if not .Values.nats.urls }}
+{{- fail "nats.urls is missing: the region's servers, such as tls://nats.nats.svc:4222" }}
+{{- end }}
+{{- if not .Values.secrets.passwords }}
+{{- fail "secrets.passwords is missing: the name of the Secret with a NATS password for each service (see deploy/README.md)" }}
+{{- end }}
+{{- $found := dict }}
+{{- range $name, $facts := $mesh.services }}
+{{- $told := mergeOverwrite (deepCopy $.Values.defaults) (deepCopy (get $.Values.services $name | default dict)) $facts }}
+{{- include "cartmesh.judge" (dict "name" $name "told" $told) }}
+{{- if $told.enabled }}
+{{- $_ := set $found $name $told }}
+{{- end }}
+{{- end }}
+{{- dict "services" $found | toJson }}
+{{- end }}
+
+{{/* Refuses what the schema cannot see. Input: name, told. */}}
+{{- define "cartmesh.judge" -}}
+{{- with .told }}
+{{- if and .autoscaling.enabled (gt (int .autoscaling.min) (int .autoscaling.max)) }}
+{{- fail (printf "services.%s.autoscaling: min %v is more than max %v" $.name .autoscaling.min .autoscaling.max) }}
+{{- end }}
+{{- if and .route.hosts (not .http) }}
+{{- fail (printf "services.%s.route.hosts: the service has no HTTP interface" $.name) }}
+{{- end }}
+{{- if and .route.hosts (not .route.paths) }}
+{{- fail (printf "services.%s.route.paths is empty: say what is passed on, such as [/v1]" $.name) }}
+{{- end }}
+{{- range $field, $at := .secretSettings }}
+{{- if not (and $at.secret $at.key) }}
+{{- fail (printf "services.%s.secretSettings.%s: name the Secret and the key it is in, {secret: NAME, key: KEY}" $.name $field) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Metadata of a service's object. Input: root, name. */}}
+{{- define "cartmesh.metadata" -}}
+name: {{ include "cartmesh.fullname" .root }}-{{ .name }}
+labels:
+  {{- include "cartmesh.labels" .root | nindent 2 }}
+  app.kubernetes.io/component: {{ .name }}
+{{- end }}
+
+{{/* Which pods are a service's. Input: root, name. */}}
+{{- define "cartmesh.pods" -}}
+{{ include "cartmesh.selector" .root }}
+app.kubernetes.io/component: {{ .name }}
+{{- end }}

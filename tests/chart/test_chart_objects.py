@@ -1,0 +1,429 @@
+"""What the chart makes of a region's values."""
+
+import json
+import time
+
+import pytest
+import yaml
+
+REGIONS = ("us", "eu", "ap")
+OLDEST, NEWEST = "1.30", "1.37"
+CUSTOM = {"HTTPRoute", "PodMonitor"}
+"""Kinds that come with the cluster's add-ons: Kubernetes has no schema for them."""
+
+EVERYTHING = {
+    "defaults": {"autoscaling": {"enabled": True, "lag": 1000}, "nodeSelector": {"disk": "fast"}},
+    "gatewayApi": {"enabled": True, "parentRefs": [{"name": "public"}]},
+    "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+    "networkPolicy": {"monitoring": [{"namespaceSelector": {}}], "clients": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
+    "nats": {"tls": {"clientSecret": "nats-client"}},
+    "image": {"digest": "sha256:" + 64 * "0", "pullSecrets": ["registry"]},
+}
+
+
+def labels(component=None):
+    shared = {
+        "helm.sh/chart": "cartmesh-0.1.0",
+        "app.kubernetes.io/managed-by": "Helm",
+        "app.kubernetes.io/version": "0.1.0",
+        "app.kubernetes.io/part-of": "cartmesh",
+        "cartmesh/region": "eu",
+        "app.kubernetes.io/name": "cartmesh",
+        "app.kubernetes.io/instance": "cartmesh",
+    }
+    return shared | ({"app.kubernetes.io/component": component} if component else {})
+
+
+def pods(component):
+    return {"matchLabels": {name: labels(component)[name] for name in labels(component) if name in SELECTED}}
+
+
+SELECTED = {"app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component"}
+
+
+def environment(deployment):
+    entries = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    names = [entry["name"] for entry in entries]
+    assert sorted(set(names)) == sorted(names), "a variable is set twice"
+    return {entry["name"]: entry.get("value") or entry["valueFrom"]["secretKeyRef"] for entry in entries}
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+@pytest.mark.parametrize("region", REGIONS)
+def test_every_object_of_every_region_is_valid(chart, validate, region, version):
+    """Kubernetes' own schema takes each object as it is, from the oldest supported version to the newest."""
+    for values in ({}, EVERYTHING):
+        made = chart(region, values)
+
+        for (kind, _), found in made.items():
+            if kind not in CUSTOM:
+                validate(found, version)
+            assert found["metadata"]["labels"]["cartmesh/region"] == region
+
+
+def test_the_oldest_version_is_the_one_the_chart_names(copied):
+    """What is tested is what is promised."""
+    assert yaml.safe_load((copied / "Chart.yaml").read_text())["kubeVersion"] == f">={OLDEST}.0-0"
+
+
+def test_all_regions_are_rendered_and_judged_in_five_seconds(chart, validate):
+    """Fast enough to be asked before every commit."""
+    begun = time.monotonic()
+
+    for region in REGIONS:
+        for (kind, _), found in chart(region).items():
+            if kind not in CUSTOM:
+                validate(found, NEWEST)
+
+    assert time.monotonic() - begun <= 5
+
+
+def test_every_service_of_the_code_is_deployed(chart, copied):
+    """One Deployment, budget and network policy for each service; a Service for those that speak HTTP."""
+    known = json.loads((copied / "derived" / "mesh.json").read_text())["services"]
+
+    made = chart()
+
+    for kind in ("Deployment", "PodDisruptionBudget", "NetworkPolicy"):
+        assert sorted(known) == made.names(kind)
+    assert sorted(name for name, told in known.items() if told["http"]) == made.names("Service")
+
+
+def test_a_new_service_appears_without_touching_the_chart(chart, copied):
+    """What the code declares is all that it takes."""
+    path = copied / "derived" / "mesh.json"
+    mesh = json.loads(path.read_text())
+    mesh["services"]["loyalty-points"] = {"http": True, "durables": ["loyalty-points-award"]}
+    path.write_text(json.dumps(mesh))
+
+    made = chart(values={"services": {"loyalty-points": {"autoscaling": {"enabled": True, "lag": 50}}}}, folder=copied)
+
+    there = [kind for kind, name in made if name == "loyalty-points"]
+    assert sorted(there) == [
+        "Deployment",
+        "HorizontalPodAutoscaler",
+        "NetworkPolicy",
+        "PodDisruptionBudget",
+        "Service",
+    ]
+    told = environment(made["Deployment", "loyalty-points"])
+    assert told["CARTMESH_PORT_LOYALTY_POINTS"] == "8080"
+    assert told["CARTMESH_LOYALTY_POINTS_PASSWORD"] == {"name": "cartmesh-passwords", "key": "loyalty-points"}
+
+
+def test_a_deployment_is_what_it_should_be(chart):
+    """Compared whole: nothing that is not meant, nothing that is missing."""
+    made = chart(values={"settings": {"log_level": "DEBUG"}})["Deployment", "heartbeat"]
+
+    probe = {"path": "/readyz", "port": "http"}
+    assert made["spec"]["template"]["metadata"]["annotations"].keys() == {"cartmesh/mesh"}
+    del made["spec"]["template"]["metadata"]["annotations"]
+    assert made == {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "cartmesh-heartbeat", "labels": labels("heartbeat")},
+        "spec": {
+            "replicas": 2,
+            "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "selector": pods("heartbeat"),
+            "template": {
+                "metadata": {"labels": labels("heartbeat")},
+                "spec": {
+                    "serviceAccountName": "cartmesh",
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "securityContext": {
+                        "runAsNonRoot": True,
+                        "runAsUser": 10001,
+                        "runAsGroup": 10001,
+                        "fsGroup": 10001,
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                    },
+                    "terminationGracePeriodSeconds": 45,
+                    "topologySpreadConstraints": [
+                        {
+                            "topologyKey": key,
+                            "maxSkew": 1,
+                            "whenUnsatisfiable": "ScheduleAnyway",
+                            "matchLabelKeys": ["pod-template-hash"],
+                            "labelSelector": pods("heartbeat"),
+                        }
+                        for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+                    ],
+                    "containers": [
+                        {
+                            "name": "heartbeat",
+                            "image": "ghcr.io/cartmesh/cartmesh:0.1.0",
+                            "imagePullPolicy": "IfNotPresent",
+                            "securityContext": {
+                                "allowPrivilegeEscalation": False,
+                                "readOnlyRootFilesystem": True,
+                                "capabilities": {"drop": ["ALL"]},
+                            },
+                            "args": [
+                                *("run", "heartbeat", "--region", "eu"),
+                                *("--topology", "/etc/cartmesh/mesh/mesh.toml"),
+                            ],
+                            "ports": [{"name": "http", "containerPort": 8080}],
+                            "env": [
+                                {"name": "CARTMESH_HOST", "value": "0.0.0.0"},
+                                {"name": "CARTMESH_OPS_PORT", "value": "8080"},
+                                {"name": "CARTMESH_NATS_URL", "value": "tls://nats:4222"},
+                                {"name": "CARTMESH_NATS_CA", "value": "/etc/cartmesh/ca/ca.crt"},
+                                {
+                                    "name": "CARTMESH_HEARTBEAT_PASSWORD",
+                                    "valueFrom": {"secretKeyRef": {"name": "cartmesh-passwords", "key": "heartbeat"}},
+                                },
+                                {"name": "CARTMESH_LOG_LEVEL", "value": "DEBUG"},
+                            ],
+                            "startupProbe": {
+                                "httpGet": probe,
+                                "periodSeconds": 2,
+                                "failureThreshold": 60,
+                                "timeoutSeconds": 3,
+                            },
+                            "readinessProbe": {"httpGet": probe, "periodSeconds": 5, "timeoutSeconds": 3},
+                            "livenessProbe": {
+                                "httpGet": {"path": "/healthz", "port": "http"},
+                                "periodSeconds": 10,
+                                "timeoutSeconds": 5,
+                                "failureThreshold": 6,
+                            },
+                            "resources": {
+                                "requests": {"cpu": "100m", "memory": "192Mi"},
+                                "limits": {"cpu": "2", "memory": "512Mi"},
+                            },
+                            "volumeMounts": [
+                                {"name": "tmp", "mountPath": "/tmp"},
+                                {"name": "mesh", "mountPath": "/etc/cartmesh/mesh", "readOnly": True},
+                                {"name": "ca", "mountPath": "/etc/cartmesh/ca", "readOnly": True},
+                            ],
+                        }
+                    ],
+                    "volumes": [
+                        {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
+                        {"name": "mesh", "configMap": {"name": "cartmesh-mesh"}},
+                        {
+                            "name": "ca",
+                            "secret": {"secretName": "nats-ca", "items": [{"key": "ca.crt", "path": "ca.crt"}]},
+                        },
+                    ],
+                },
+            },
+        },
+    }
+
+
+def test_an_http_service_outlives_the_proxies_that_know_it(chart):
+    """It goes on answering for some seconds after it was asked to end; one without HTTP has nobody to wait for."""
+    made = chart()
+
+    gateway = made["Deployment", "gateway"]["spec"]["template"]["spec"]["containers"][0]
+    assert gateway["lifecycle"] == {"preStop": {"sleep": {"seconds": 5}}}
+    assert "lifecycle" not in made["Deployment", "carts"]["spec"]["template"]["spec"]["containers"][0]
+
+
+def test_a_network_policy_is_what_it_should_be(chart):
+    """Names, servers and what the service says it needs go out; nothing comes in but what is asked for."""
+    made = chart(values={"networkPolicy": {"monitoring": [{"namespaceSelector": {}}]}})
+    policy = made["NetworkPolicy", "channels"]
+
+    assert policy == {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "cartmesh-channels", "labels": labels("channels")},
+        "spec": {
+            "podSelector": pods("channels"),
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"ports": [{"port": "http"}], "from": [{"namespaceSelector": {}}]}],
+            "egress": [
+                {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
+                {
+                    "ports": [{"port": 4222}],
+                    "to": [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "nats"}}}],
+                },
+                {"ports": [{"port": 587}]},
+            ],
+        },
+    }
+    assert made["NetworkPolicy", "gateway"]["spec"]["ingress"] == [{"ports": [{"port": "http"}]}]
+    assert chart()["NetworkPolicy", "channels"]["spec"]["ingress"] == []
+
+
+def test_an_autoscaler_follows_cpu_and_the_leaders_count_of_waiting_messages(chart):
+    """The lag is that of the service's own consumers; pods are then no longer counted in the Deployment."""
+    values = {"services": {"channels": {"autoscaling": {"enabled": True, "max": 5, "lag": 1000}}}}
+    made = chart(values=values)
+    scaler = made["HorizontalPodAutoscaler", "channels"]
+
+    assert scaler["spec"] == {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "cartmesh-channels"},
+        "minReplicas": 2,
+        "maxReplicas": 5,
+        "metrics": [
+            {
+                "type": "Resource",
+                "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}},
+            },
+            {
+                "type": "External",
+                "external": {
+                    "metric": {
+                        "name": "jetstream_consumer_num_pending",
+                        "selector": {
+                            "matchLabels": {"is_consumer_leader": "true"},
+                            "matchExpressions": [
+                                {
+                                    "key": "consumer_name",
+                                    "operator": "In",
+                                    "values": ["channels-send-mail", "channels-show-card"],
+                                }
+                            ],
+                        },
+                    },
+                    "target": {"type": "AverageValue", "averageValue": "1000"},
+                },
+            },
+        ],
+        "behavior": {"scaleDown": {"stabilizationWindowSeconds": 300}},
+    }
+    assert "replicas" not in made["Deployment", "channels"]["spec"]
+
+
+def test_routes_pass_on_what_is_meant_for_the_outside(chart):
+    """By Ingress or Gateway API; `/metrics` and health stay inside."""
+    made = chart(values={"gatewayApi": {"enabled": True, "parentRefs": [{"name": "public", "namespace": "edge"}]}})
+
+    assert made["Ingress", "gateway"]["spec"] == {
+        "ingressClassName": "nginx",
+        "tls": [{"secretName": "cartmesh-gateway-tls", "hosts": ["events.eu.shop.example.com"]}],
+        "rules": [
+            {
+                "host": "events.eu.shop.example.com",
+                "http": {
+                    "paths": [
+                        {
+                            "path": path,
+                            "pathType": "Prefix",
+                            "backend": {"service": {"name": "cartmesh-gateway", "port": {"name": "http"}}},
+                        }
+                        for path in ("/v1", "/docs")
+                    ]
+                },
+            }
+        ],
+    }
+    assert made["HTTPRoute", "links"] == {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "cartmesh-links", "labels": labels("links")},
+        "spec": {
+            "parentRefs": [{"name": "public", "namespace": "edge"}],
+            "hostnames": ["links.eu.shop.example.com"],
+            "rules": [
+                {
+                    "matches": [{"path": {"type": "PathPrefix", "value": "/unsubscribe"}}],
+                    "backendRefs": [{"name": "cartmesh-links", "port": 80}],
+                }
+            ],
+        },
+    }
+
+
+def test_streams_are_applied_before_new_pods_start(chart):
+    """A hook with the operator's password, and the topology it needs, before install and upgrade."""
+    made = chart()
+    job, topology = made["Job", "apply"], made["ConfigMap", "apply"]
+
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    assert container["args"] == ["mesh", "apply", "--region", "eu", "--file", "/etc/cartmesh/mesh/mesh.toml"]
+    assert container["env"] == [
+        {"name": "CARTMESH_NATS_URL_EU", "value": "tls://nats:4222"},
+        {"name": "CARTMESH_NATS_CA", "value": "/etc/cartmesh/ca/ca.crt"},
+        {
+            "name": "CARTMESH_NATS_PASSWORD_EU",
+            "valueFrom": {"secretKeyRef": {"name": "cartmesh-passwords", "key": "operator"}},
+        },
+    ]
+    assert int(topology["metadata"]["annotations"]["helm.sh/hook-weight"]) < 0
+    assert "[regions.eu]" in topology["data"]["mesh.toml"]
+    assert "serviceAccountName" not in job["spec"]["template"]["spec"], "hooks run before it is there"
+
+
+def test_a_pod_monitor_finds_every_pod(chart):
+    """By the labels that all of them have."""
+    made = chart(values={"podMonitor": {"enabled": True, "labels": {"release": "prometheus"}}})
+
+    assert made["PodMonitor", ""] == {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PodMonitor",
+        "metadata": {"name": "cartmesh", "labels": labels() | {"release": "prometheus"}},
+        "spec": {
+            "selector": {
+                "matchLabels": {"app.kubernetes.io/name": "cartmesh", "app.kubernetes.io/instance": "cartmesh"}
+            },
+            "podMetricsEndpoints": [{"port": "http", "path": "/metrics", "interval": "30s"}],
+            "podTargetLabels": ["app.kubernetes.io/component", "cartmesh/region"],
+        },
+    }
+
+
+def test_a_secret_is_only_ever_named(chart):
+    """No Secret is made, and every password, key and token in an environment is a reference."""
+    made = chart(values=EVERYTHING)
+
+    assert made.names("Secret") == []
+    for (kind, _), found in made.items():
+        if kind == "Deployment":
+            told = environment(found)
+            plain = {name for name in told if any(word in name for word in ("PASSWORD", "SECRET", "WRITE_KEYS"))}
+            assert [name for name in plain if isinstance(told[name], str)] == []
+
+
+def test_what_has_no_knob_can_be_merged_and_patched(chart):
+    """`merge` for maps, JSON patches for lists: of one service's objects, or of the release's."""
+    values = {
+        "services": {
+            "carts": {
+                "merge": {
+                    "Deployment": {"spec": {"paused": True, "template": {"spec": {"priorityClassName": "high"}}}}
+                },
+                "patch": {
+                    "Deployment": [
+                        {
+                            "op": "add",
+                            "path": "/spec/template/spec/containers/0/env/-",
+                            "value": {"name": "TZ", "value": "UTC"},
+                        },
+                        {"op": "replace", "path": "/spec/template/spec/containers/0/ports/0/containerPort", "value": 1},
+                        {"op": "remove", "path": "/spec/template/spec/topologySpreadConstraints/1"},
+                        {"op": "add", "path": "/metadata/labels/a~1b", "value": "c"},
+                        {"op": "remove", "path": "/spec/strategy"},
+                    ]
+                },
+            }
+        },
+        "patch": {"ServiceAccount": [{"op": "add", "path": "/metadata/annotations", "value": {"role": "shop"}}]},
+    }
+    plain, made = chart(), chart(values=values)
+    before, after = plain["Deployment", "carts"], made["Deployment", "carts"]
+
+    pod = before["spec"]["template"]["spec"]
+    before["spec"]["paused"] = True
+    pod["priorityClassName"] = "high"
+    pod["containers"][0]["env"].append({"name": "TZ", "value": "UTC"})
+    pod["containers"][0]["ports"][0]["containerPort"] = 1
+    del pod["topologySpreadConstraints"][1]
+    before["metadata"]["labels"]["a/b"] = "c"
+    del before["spec"]["strategy"]
+    assert before == after
+    assert made["ServiceAccount", ""]["metadata"]["annotations"] == {"role": "shop"}
+    assert plain["Deployment", "offers"] == made["Deployment", "offers"]
+
+
+def test_a_service_can_be_left_out(chart):
+    """Together with all that belongs to it."""
+    made = chart(values={"services": {"heartbeat": {"enabled": False}}})
+
+    assert [kind for kind, name in made if name == "heartbeat"] == []

@@ -1,0 +1,100 @@
+"""What the chart does not take, and the words it says so with."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mesh.derive.values import told
+
+ROOT = Path(__file__).parents[2]
+CHART, REGIONS = ROOT / "deploy" / "chart", ROOT / "deploy" / "regions"
+
+WRONG = {
+    "a region that does not exist": ({"region": "mars"}, 'region "mars" does not exist: there are ap, eu, us'),
+    "no region": ({"region": ""}, "region is missing: write --set region=NAME"),
+    "a service that does not exist": (
+        {"services": {"gatway": {"replicas": 3}}},
+        "services.gatway: no service is called so; there are carts, channels, gateway",
+    ),
+    "no pod": ({"services": {"carts": {"replicas": 0}}}, "services.carts.replicas: Must be greater than or equal to 1"),
+    "a typo": ({"servcies": {}}, "Additional property servcies is not allowed"),
+    "a typo in a service": (
+        {"services": {"carts": {"replica": 1}}},
+        "services.carts: Additional property replica is not allowed",
+    ),
+    "a word for a number": ({"defaults": {"replicas": "two"}}, "defaults.replicas: Invalid type. Expected: integer"),
+    "no servers": ({"nats": {"urls": []}}, "nats.urls is missing"),
+    "a password in an address": ({"nats": {"urls": ["tls://me:secret@nats:4222"]}}, "nats.urls.0: Does not match"),
+    "no passwords": ({"secrets": {"passwords": ""}}, "secrets.passwords is missing: the name of the Secret"),
+    "a secret setting that is nowhere": (
+        {"services": {"gateway": {"secretSettings": {"write_keys": {"secret": "", "key": ""}}}}},
+        "services.gateway.secretSettings.write_keys: name the Secret and the key",
+    ),
+    "a secret setting as plain text": (
+        {"services": {"gateway": {"secretSettings": {"write_keys": "demo"}}}},
+        "services.gateway.secretSettings.write_keys: Invalid type. Expected: object",
+    ),
+    "a test without a key": ({"test": {"writeKey": {"secret": "", "key": ""}}}, "test.writeKey is missing"),
+    "more pods at least than at most": (
+        {"services": {"carts": {"autoscaling": {"enabled": True, "min": 9, "max": 3}}}},
+        "services.carts.autoscaling: min 9 is more than max 3",
+    ),
+    "a route to what speaks no HTTP": (
+        {"services": {"carts": {"route": {"hosts": ["a.example.com"], "paths": ["/"]}}}},
+        "services.carts.route.hosts: the service has no HTTP interface",
+    ),
+    "a route to nothing": (
+        {"services": {"gateway": {"route": {"paths": []}}}},
+        "services.gateway.route.paths is empty",
+    ),
+    "no gateway for the routes": ({"gatewayApi": {"enabled": True}}, "gatewayApi.parentRefs is empty"),
+    "a patch of what is not there": (
+        {"services": {"carts": {"patch": {"Deployment": [{"op": "replace", "path": "/spec/colour", "value": 1}]}}}},
+        'patch replace /spec/colour: there is no "colour"',
+    ),
+    "a kind that the chart does not make": (
+        {"services": {"carts": {"merge": {"StatefulSet": {}}}}},
+        "Additional property StatefulSet is not allowed",
+    ),
+    "too little time to drain": ({"defaults": {"terminationGracePeriodSeconds": 1}}, "terminationGracePeriodSeconds"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_wrong_values_are_refused_in_clear_words(refusal, what):
+    """The path in the values, what is wrong, what there is."""
+    values, words = WRONG[what]
+
+    assert words in refusal(values)
+
+
+def test_the_chart_is_without_lint(helm):
+    """With the values of every region."""
+    for path in sorted(REGIONS.glob("*.yaml")):
+        ran = helm("lint", "--strict", "-f", str(path))
+
+        assert ran.returncode == 0, ran.stdout
+
+
+def test_the_regions_files_are_those_of_the_mesh():
+    """One for each region, and each for its own."""
+    mesh = json.loads(Path(CHART, "derived", "mesh.json").read_text())
+
+    assert {path.stem: yaml.safe_load(path.read_text())["region"] for path in REGIONS.glob("*.yaml")} == {
+        name: name for name in mesh["regions"]
+    }
+
+
+def test_every_value_is_described():
+    """Each key of values.yaml that is no service has a comment, and the schema knows it."""
+    values = yaml.safe_load(Path(CHART, "values.yaml").read_text())
+    schema = json.loads(Path(CHART, "values.schema.json").read_text())
+    described = {path for path, _, _ in told(Path(CHART, "values.yaml").read_text())}
+
+    assert schema["properties"].keys() - {"global"} == values.keys()
+    for name, value in values.items():
+        if name in described and name != "defaults":
+            continue
+        assert {f"{name}.{key}" for key in value if not isinstance(value[key], dict)} - described == set()

@@ -36,11 +36,17 @@ def frame(shoppers: Mapping[str, Iterable[Step]]) -> pl.DataFrame:
 
 def with_moments(steps: pl.DataFrame, *, idle: timedelta = IDLE) -> pl.DataFrame:
     """The frame with a `moment` wherever a filled cart had not been touched for `idle`."""
-    touches = steps.filter(of("cart", "change", "purchase"))
-    following = pl.col("at").shift(-1).over(*SESSION)
+    touches = with_trips(ordered(steps.filter(of("cart", "change", "purchase"))))
+    return with_questions(steps, left(touches, idle=idle))
+
+
+def left(touches: pl.DataFrame, *, idle: timedelta = IDLE) -> pl.DataFrame:
+    """`visitor, session, at` of the moments at which the carts touched here, with their trips, were left for `idle`."""
+    touches = touches.sort("trip", maintain_order=True)
+    following = pl.when(pl.col("trip") == pl.col("trip").shift(-1)).then(pl.col("at").shift(-1))
     due = pl.col("at") + idle.total_seconds()
-    left = (pl.col("cart_lines") > 0) & (following.is_null() | (following > due))
-    return with_questions(steps, touches.filter(left).select(*SESSION, at=due))
+    alone = (pl.col("cart_lines") > 0) & (following.is_null() | (following > due))
+    return touches.filter(alone).select(*SESSION, at=due)
 
 
 def with_questions(steps: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:
@@ -54,9 +60,18 @@ def with_questions(steps: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame
 
 
 def ordered(steps: pl.DataFrame) -> pl.DataFrame:
-    """By visitor and time, moments last; visitors in any order, which is ten times faster than by name."""
-    visitor = pl.col("visitor").cast(pl.Categorical).to_physical()
-    return steps.sort(visitor, "at", event().not_(), maintain_order=True)
+    """By visitor and time, moments last, otherwise as they were; visitors in any order.
+
+    Stable sorts of numbers one after the other, the last for 16 bits at a time, are five times faster than
+    one sort by names, and faster still where the log was in order already.
+    """
+    visitor = steps["visitor"].cast(pl.Categorical).to_physical().to_numpy()
+    order = np.argsort(steps.select(of("moment"))["kind"].to_numpy(), kind="stable")
+    order = order[np.argsort(steps["at"].to_numpy()[order], kind="stable")]
+    for shift in (0, 16):
+        if shift == 0 or visitor.max(initial=0) >> shift:
+            order = order[np.argsort((visitor[order] >> shift).astype(np.uint16), kind="stable")]
+    return steps[order]
 
 
 def with_features(steps: pl.DataFrame) -> pl.DataFrame:
@@ -64,19 +79,20 @@ def with_features(steps: pl.DataFrame) -> pl.DataFrame:
 
     `steps` is ordered by visitor and time; any order of visitors will do.
     """
-    rows = _with_trips(steps)
+    rows = with_trips(steps)
     trips = rows["trip"].to_numpy()
     back = None
     if (trips[1:] < trips[:-1]).any():  # sessions of a visitor that overlap
         order = np.argsort(trips, kind="stable")
         back = np.argsort(order, kind="stable")
         rows = rows[order]
-    rows = _with_products(rows.with_columns(begins=pl.col("trip") != pl.col("trip").shift(1, fill_value=2**32 - 1)))
-    rows = rows.with_columns(arrives=event() & (so_far(event()) == 1))
-    rows = _answered(rows, "session")
+    rows = rows.with_columns(begins=pl.col("trip") != pl.col("trip").shift(1, fill_value=2**32 - 1))
+    rows = _with_products(rows.with_columns(nth=so_far(event())))
+    rows = _answered(rows.with_columns(arrives=event() & (pl.col("nth") == 1)), "session")
     if back is not None:
         rows = rows[back]
-    rows = _answered(rows.with_columns(begins=pl.col("visitor").ne_missing(pl.col("visitor").shift(1))), "visitor")
+    rows = rows.with_columns(begins=pl.col("visitor") != pl.col("visitor").shift(1, fill_value=""))
+    rows = _answered(rows.with_columns(nth=so_far(event())), "visitor")
     return rows.select(*steps.columns, *(f"{ANSWER}{feature.name}" for feature in catalogue()))
 
 
@@ -108,18 +124,14 @@ def _rows(shoppers: Mapping[str, Iterable[Step]]) -> Iterator[tuple]:
 
 
 def _answered(rows: pl.DataFrame, scope: Literal["session", "visitor"]) -> pl.DataFrame:
-    return (
-        rows.lazy()
-        .with_columns(
-            feature.expression().cast(pl.Float64).alias(f"{ANSWER}{feature.name}")
-            for feature in catalogue()
-            if feature.scope == scope
-        )
-        .collect(engine="in-memory")
-    )
+    asked = [feature for feature in catalogue() if feature.scope == scope]
+    aids = {name: aid for feature in asked for name, aid in feature.aids().items()}
+    for name, aid in aids.items():
+        rows = rows.with_columns(aid.alias(name))
+    return rows.with_columns(feature.expression().cast(pl.Float64).alias(ANSWER + feature.name) for feature in asked)
 
 
-def _with_trips(steps: pl.DataFrame) -> pl.DataFrame:
+def with_trips(steps: pl.DataFrame) -> pl.DataFrame:
     """With `trip`, a number per session that rises in the order in which sessions began."""
     changed = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in SESSION)
     rows = steps.with_columns(run=changed.cum_sum().cast(pl.UInt32) - 1)

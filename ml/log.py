@@ -1,20 +1,23 @@
 """A shop's log in a file: Parquet or CSV in, frames of steps out, whole or part by part in bounded memory."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from ml.frame import COLUMNS, IDLE, SESSION, ordered, with_features, with_moments
-from ml.lookback import of
+from ml.frame import ANSWER, COLUMNS, IDLE, SESSION, left, ordered, with_features, with_questions, with_trips
+from ml.lookback import of, so_far
 from ml.steps import EAST, MOST_PRICE, MOST_WORTH, WEST
 
 REQUIRED = ("event_time", "event_type", "product_id", "price", "user_id", "user_session")
 OPTIONAL = {"device": pl.String, "referrer": pl.String, "utc_offset": pl.Int64}
-PART = 1_000_000
-"""Rows of a log that are held in memory at once."""
+PART = 500_000
+"""Rows of a log that are worked on as one."""
+AT_ONCE = 2
 
 
 class UnreadableLog(ValueError):
@@ -44,32 +47,46 @@ def parts(path: str | Path, *, idle: timedelta = IDLE, rows: int = PART) -> Iter
 
     The log is read once, in a stream, and laid down by hash of visitor in a temporary folder (`TMPDIR`).
     """
-    log = _scanned(Path(path))
-    try:
-        count = -(-log.select(pl.len()).collect().item() // rows)
-        if count <= 1:
-            yield _steps(log.collect(engine="streaming"), idle=idle)
-            return
-        with TemporaryDirectory(prefix="cartmesh-") as folder:
-            part = (pl.col("visitor").hash(seed=2) % count).cast(pl.UInt32)
-            log.with_columns(part=part).sink_parquet(
-                pl.PartitionBy(folder, key="part", include_key=False), compression="lz4", mkdir=True
-            )
-            for piece in sorted(Path(folder).iterdir()):
-                yield _steps(pl.read_parquet(piece, hive_partitioning=False), idle=idle)
-    except pl.exceptions.PolarsError as error:
-        raise UnreadableLog(f"{path} cannot be read as a log: {error}") from error
+    with _laid_down(Path(path), rows=rows) as pieces:
+        for piece in pieces:
+            yield _steps(piece.collect(engine="streaming"), idle=idle)
 
 
 def write_features(log: str | Path, folder: str | Path, *, idle: timedelta = IDLE, rows: int = PART) -> int:
-    """Every row of a log with all features, as Parquet files in `folder`; how many rows that are."""
-    folder, written = Path(folder), 0
+    """Where and when of every row of a log with all its features, as Parquet in `folder`; how many rows that are.
+
+    Two parts are worked on at a time: what polars does in one thread in the one goes on beside the other.
+    """
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for at, steps in enumerate(parts(log, idle=idle, rows=rows)):
-        known = with_features(steps)
+
+    def write(piece: pl.LazyFrame, at: int) -> int:
+        known = with_features(_steps(piece.collect(engine="streaming"), idle=idle))
+        known = known.select(*SESSION, "at", "kind", pl.col(f"^{ANSWER}.*$"))
         known.write_parquet(folder / f"part-{at:05}.parquet", compression="lz4", statistics=False)
-        written += len(known)
-    return written
+        return len(known)
+
+    with _laid_down(Path(log), rows=rows) as pieces, ThreadPoolExecutor(AT_ONCE) as pool:
+        return sum(pool.map(write, pieces, range(len(pieces))))
+
+
+@contextmanager
+def _laid_down(path: Path, *, rows: int) -> Iterator[list[pl.LazyFrame]]:
+    """A log in pieces of about `rows` rows with whole visitors."""
+    log = _scanned(path)
+    try:
+        count = -(-log.select(pl.len()).collect(engine="streaming").item() // rows)
+        if count <= 1:
+            yield [log]
+            return
+        with TemporaryDirectory(prefix="cartmesh-") as folder:
+            piece = (pl.col("visitor").hash(seed=2) % count).cast(pl.UInt32)
+            log.with_columns(piece=piece).sink_parquet(
+                pl.PartitionBy(folder, key="piece", include_key=False), compression="lz4", statistics=False
+            )
+            yield [pl.scan_parquet(found, hive_partitioning=False) for found in sorted(Path(folder).rglob("*.parquet"))]
+    except pl.exceptions.PolarsError as error:
+        raise UnreadableLog(f"{path} cannot be read as a log: {error}") from error
 
 
 def _scanned(path: Path) -> pl.LazyFrame:
@@ -106,15 +123,11 @@ def _optional(name: str, held: pl.Schema) -> pl.Expr:
 
 
 def _steps(log: pl.DataFrame, *, idle: timedelta) -> pl.DataFrame:
-    return with_moments(_with_carts(ordered(log)), idle=idle)
-
-
-def _with_carts(steps: pl.DataFrame) -> pl.DataFrame:
-    """Rows of one order become one; each product joins a cart once between two purchases."""
-    steps = steps.with_row_index("row")
-    touches = _touches(steps)
-    return (
-        steps.join(touches, on="row", how="left", maintain_order="left", suffix="_touched")
+    """The log in order, its carts kept: rows of one order are one, and a product joins once between two orders."""
+    rows = log.with_row_index("row")
+    touches = _touches(with_trips(ordered(rows.filter(of("cart", "purchase")))))
+    steps = (
+        rows.join(touches.drop("trip", *SESSION, "at"), on="row", how="left", maintain_order="left", suffix="_touched")
         .filter(of("purchase").not_() | pl.col("kind_touched").is_not_null())
         .with_columns(
             kind=pl.coalesce("kind_touched", "kind"),
@@ -122,28 +135,32 @@ def _with_carts(steps: pl.DataFrame) -> pl.DataFrame:
             cart_lines=pl.col("cart_lines").fill_null(0),
             cart_value=pl.col("cart_value").fill_null(0.0),
         )
-        .select(pl.col(name).cast(kind) for name, kind in COLUMNS.items())
     )
+    return with_questions(steps, left(touches, idle=idle))
 
 
-def _touches(steps: pl.DataFrame) -> pl.DataFrame:
-    """What cart and purchase rows really are: `row, kind, price, cart_lines, cart_value`."""
-    bought, carted = of("purchase"), of("cart") & pl.col("product").is_not_null()
-    lap = (*SESSION, "lap")
-    joined = carted & (carted.cast(pl.Int64).cum_sum().over(*lap, "product") == 1)
-    worth = (pl.col("joined") * pl.col("price")).cum_sum().over(*lap)
-    total = pl.col("price").sum().over(*SESSION, "at", "kind")
+def _touches(touches: pl.DataFrame) -> pl.DataFrame:
+    """What cart and purchase rows really are: `row, trip`, where and when, `kind, price, cart_lines, cart_value`."""
+    orders = touches.filter(of("purchase")).group_by("trip", "at").agg(pl.first("row"), total=pl.sum("price"))
+    product = pl.col("product").cast(pl.Categorical).to_physical().cast(pl.UInt64)
+    worth = pl.when("joined").then((pl.col("price") * 10_000).round().cast(pl.Int64)).otherwise(0)
     return (
-        steps.filter(of("cart", "purchase"))
-        .with_columns(price=pl.when(bought).then(total.clip(upper_bound=MOST_PRICE)).otherwise("price"))
-        .filter(~bought | pl.struct(*SESSION, "at", "kind").is_first_distinct())
-        .with_columns(lap=bought.cast(pl.Int64).cum_sum().shift(1, fill_value=0).over(*SESSION))
-        .with_columns(joined=joined)
+        touches.join(orders.select("row", "total"), on="row", how="left", maintain_order="left")
+        .filter(of("cart") | pl.col("total").is_not_null())
+        .sort("trip", maintain_order=True)
+        .with_columns(ends=of("purchase"), begins=pl.col("trip") != pl.col("trip").shift(1, fill_value=2**32 - 1))
+        .with_columns(begins=pl.col("begins") | pl.col("ends").shift(1, fill_value=True))
+        .with_columns(key=pl.when(of("cart")).then(pl.col("begins").cum_sum().cast(pl.UInt64) * 2**32 + product))
+        .with_columns(joined=pl.col("key").is_first_distinct() & pl.col("key").is_not_null())
+        .with_columns(cart_lines=so_far(pl.col("joined")), cart_value=so_far(worth) / 10_000)
         .select(
             "row",
+            "trip",
+            *SESSION,
+            "at",
+            price=pl.coalesce(pl.col("total").clip(upper_bound=MOST_PRICE), "price"),
             kind=pl.when(of("cart") & ~pl.col("joined")).then(pl.lit("change", COLUMNS["kind"])).otherwise("kind"),
-            price="price",
-            cart_lines=pl.when(bought).then(0).otherwise(pl.col("joined").cast(pl.Int64).cum_sum().over(*lap)),
-            cart_value=pl.when(bought).then(0.0).otherwise(worth.clip(upper_bound=MOST_WORTH)),
+            cart_lines=pl.when("ends").then(0).otherwise("cart_lines"),
+            cart_value=pl.when("ends").then(0.0).otherwise(pl.col("cart_value").clip(upper_bound=MOST_WORTH)),
         )
     )

@@ -2,11 +2,11 @@
 
 Rows of one owner (a session or a visitor, as the feature's scope is) stand together in the order of time,
 and `begins` marks the first row of each. So a look back is a running sum or a fill forward over the whole
-column, cut at `begins`; that is five to twenty times faster than a window per owner. Beside the columns of
-a log (`ml.frame.COLUMNS`), whose `kind` may be a `moment` that is no event, rows have
-`trip` (a number per session), `arrives` (the first event of its session), `fresh` (a product's first step in
-its session, of the first 256 there), `looks` (which view of its product in the session this is, else 0) and
-`again` (a view of a product that the session put into the cart before).
+column, cut at `begins`; that is five to twenty times faster than a window per owner. Beside the columns of a log
+(`ml.frame.COLUMNS`), whose `kind` may be a `moment` that is no event, rows have `nth` (how many events of
+the owner so far), `trip` (a number per session), `arrives` (the first event of its session), `fresh` (a
+product's first step in its session, of the first 256 there), `looks` (which view of its product in the
+session this is, else 0) and `again` (a view of a product that the session put into the cart before).
 """
 
 import importlib

@@ -31,7 +31,8 @@ class Feature:
     since 1970 UTC, not before the newest step), always finite. Memories are values: an update never alters
     the one it was given, so that they can be kept and gone back to, and are bounded in size.
 
-    Off line: `expression()` is the same number at every row of ordered rows (`ml.lookback`), the row included.
+    Off line: `expression()` is the same number at every row of ordered rows (`ml.lookback`), the row included;
+    `aids()` are columns that it and other features read, computed once, each after those before it.
     """
 
     scope: Literal["session", "visitor"]
@@ -41,6 +42,7 @@ class Feature:
     hears: tuple[Kind, ...] = EVENTS
     begin: Any = 0
     value: Callable[[Any, float], Number] = lambda memory, _now: memory
+    aids: Callable[[], dict[str, "pl.Expr"]] = dict
     name: str = ""
 
 

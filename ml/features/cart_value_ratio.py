@@ -1,7 +1,7 @@
 """What the visitor's open cart is worth against the mean of their earlier carts, -1 where there is none to compare."""
 
 from ml.features import Feature
-from ml.features.earlier_carts import TOUCHES, Carts, carts, ends, open_worth
+from ml.features.earlier_carts import TOUCHES, Carts, aids, carts
 from ml.lookback import before, pl, so_far
 
 
@@ -10,8 +10,9 @@ def _value(known: Carts, _now: float) -> float:
 
 
 def _expression() -> "pl.Expr":
-    earlier = so_far(pl.when(ends()).then(before(open_worth(), otherwise=0)).otherwise(0))
-    return pl.when(earlier > 0).then(open_worth() * so_far(ends()) / earlier).otherwise(-1.0)
+    earlier = so_far(pl.when("ends").then(before(pl.col("open_worth"), otherwise=0)).otherwise(0))
+    ratio = pl.col("open_worth") * pl.col("ended") / earlier
+    return pl.when(ratio.is_finite()).then(ratio).otherwise(-1.0)
 
 
 feature = Feature(
@@ -20,6 +21,7 @@ feature = Feature(
     begin=Carts(),
     update=carts,
     value=_value,
+    aids=aids,
     expression=_expression,
     words=lambda value: (
         f"has a cart {value:.1f} times as dear as before" if value >= 0 else "has no earlier cart to compare with"

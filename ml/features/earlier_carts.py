@@ -34,17 +34,18 @@ def carts(known: Carts, step: Step) -> Carts:
     return Carts(session, worth, known.ended + 1, known.ended_worth + known.worth, known.bought + bought, int(bought))
 
 
-def open_worth() -> "pl.Expr":
-    """What the visitor's open cart is worth, in hundredths."""
+def aids() -> dict[str, "pl.Expr"]:
+    """`open_worth` and `open_lines` of the visitor's open cart, and whether the row `ends` the one before it."""
+    touched = of(*TOUCHES)
     worth = pl.when(pl.col("cart_lines") > 0).then(cents("cart_value")).otherwise(0)
-    return newest(worth, of(*TOUCHES), otherwise=0)
-
-
-def ends() -> "pl.Expr":
-    """The row ends the visitor's cart."""
-    owner = newest(pl.col("trip").cast(pl.Int64), of(*TOUCHES), otherwise=-1)
-    filled = before(newest("cart_lines", of(*TOUCHES), otherwise=0), otherwise=0) > 0
-    return filled & (of("purchase") | (of(*TOUCHES) & (pl.col("trip") != before(owner, otherwise=-1))))
+    owner = before(newest(pl.col("trip").cast(pl.Int64), touched, otherwise=-1), otherwise=-1)
+    filled = before(pl.col("open_lines"), otherwise=0) > 0
+    return {
+        "open_worth": newest(worth, touched, otherwise=0),
+        "open_lines": newest("cart_lines", touched, otherwise=0),
+        "ends": filled & (of("purchase") | (touched & (pl.col("trip") != owner))),
+        "ended": so_far(pl.col("ends")),
+    }
 
 
 feature = Feature(
@@ -53,6 +54,7 @@ feature = Feature(
     begin=Carts(),
     update=carts,
     value=lambda known, _now: known.ended,
-    expression=lambda: so_far(ends()),
+    aids=aids,
+    expression=lambda: pl.col("ended"),
     words=lambda value: f"filled {words.count(value, 'cart')} before" if value else "never filled a cart before",
 )

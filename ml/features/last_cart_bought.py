@@ -1,8 +1,8 @@
 """1 when the visitor bought the cart before the open one, 0 when they left it, -1 when there is none."""
 
 from ml.features import Feature
-from ml.features.earlier_carts import TOUCHES, Carts, carts, ends
-from ml.lookback import newest, of
+from ml.features.earlier_carts import TOUCHES, Carts, aids, carts
+from ml.lookback import newest, of, pl
 
 feature = Feature(
     scope="visitor",
@@ -10,6 +10,7 @@ feature = Feature(
     begin=Carts(),
     update=carts,
     value=lambda known, _now: known.last_bought,
-    expression=lambda: newest(of("purchase").cast(int), ends(), otherwise=-1),
+    aids=aids,
+    expression=lambda: newest(of("purchase").cast(int), pl.col("ends"), otherwise=-1),
     words=lambda value: {1: "bought the last cart", 0: "left the last cart"}.get(int(value), "has no earlier cart"),
 )

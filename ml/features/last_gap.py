@@ -2,17 +2,17 @@
 
 from ml import words
 from ml.features import Feature
-from ml.lookback import before, event, newest, pl, so_far
+from ml.features.seconds_idle import aids
+from ml.lookback import before, event, newest, pl
 
 feature = Feature(
     scope="session",
     begin=(None, -1.0),
     update=lambda memory, step: (step.at, -1.0 if memory[0] is None else step.at - memory[0]),
     value=lambda memory, _now: memory[1],
+    aids=aids,
     expression=lambda: newest(
-        pl.col("at") - before(newest("at", event(), otherwise=0.0), otherwise=0.0),
-        event() & (so_far(event()) > 1),
-        otherwise=-1.0,
+        pl.col("at") - before(pl.col("last"), otherwise=0.0), event() & (pl.col("nth") > 1), otherwise=-1.0
     ),
     words=lambda value: f"took {words.span(value)} over the last step" if value >= 0 else "made a single step",
 )

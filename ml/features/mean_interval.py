@@ -1,8 +1,8 @@
 """Mean seconds between the session's steps, 0 before the second."""
 
-from ml import lookback, words
-from ml.features import Feature
-from ml.lookback import event, newest, pl, so_far
+from ml import words
+from ml.features import Feature, seconds_idle, seconds_since_first
+from ml.lookback import pl
 from ml.steps import Step
 
 
@@ -12,8 +12,8 @@ def _update(memory: tuple[float, float, int], step: Step) -> tuple[float, float,
 
 
 def _expression() -> "pl.Expr":
-    began, last = lookback.first("at", event(), otherwise=0.0), newest("at", event(), otherwise=0.0)
-    return pl.when(so_far(event()) > 1).then((last - began) / (so_far(event()) - 1)).otherwise(0.0)
+    mean = (pl.col("last") - pl.col("began")) / (pl.col("nth") - 1)
+    return pl.when(pl.col("nth") > 1).then(mean).otherwise(0.0)
 
 
 feature = Feature(
@@ -21,6 +21,7 @@ feature = Feature(
     begin=(0.0, 0.0, 0),
     update=_update,
     value=lambda memory, _now: (memory[1] - memory[0]) / (memory[2] - 1) if memory[2] > 1 else 0.0,
+    aids=lambda: seconds_since_first.aids() | seconds_idle.aids(),
     expression=_expression,
     words=lambda value: f"takes {words.span(value)} a step" if value else "has only just come",
 )

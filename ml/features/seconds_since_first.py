@@ -1,14 +1,21 @@
 """Seconds since the session's first step."""
 
-from ml import lookback, words
+from ml import words
 from ml.features import Feature, first
-from ml.lookback import NEVER, event, since
+from ml.lookback import NEVER, event, newest, pl, since
+
+
+def aids() -> dict[str, "pl.Expr"]:
+    """`began`: when the session's first step was, or NEVER."""
+    return {"began": newest("at", event() & (pl.col("nth") == 1), otherwise=NEVER)}
+
 
 feature = Feature(
     scope="session",
     begin=None,
     update=first,
     value=lambda began, now: 0.0 if began is None else now - began,
-    expression=lambda: since(lookback.first("at", event(), otherwise=NEVER), otherwise=0.0),
+    aids=aids,
+    expression=lambda: since(pl.col("began"), otherwise=0.0),
     words=lambda value: f"came {words.span(value)} ago",
 )

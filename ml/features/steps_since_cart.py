@@ -2,7 +2,7 @@
 
 from ml import words
 from ml.features import Feature
-from ml.lookback import NEVER, event, newest, of, so_far
+from ml.lookback import NEVER, newest, of, pl
 from ml.steps import Step
 
 
@@ -16,9 +16,7 @@ feature = Feature(
     scope="session",
     begin=-1,
     update=_update,
-    expression=lambda: (so_far(event()) - newest(so_far(event()).cast(float), of("cart"), otherwise=NEVER)).fill_nan(
-        -1.0
-    ),
+    expression=lambda: (pl.col("nth") - newest(pl.col("nth").cast(float), of("cart"), otherwise=NEVER)).fill_nan(-1.0),
     words=lambda value: (
         f"did {words.count(value, 'thing')} after filling the cart" if value >= 0 else "did not fill a cart"
     ),

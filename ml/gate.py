@@ -4,8 +4,9 @@ from ml.evaluation import in_words
 from ml.verdict import Verdict
 from ml.version import Metrics
 
-AUC_LOSS, BRIER_LOSS, ECE_GAIN = 0.005, 0.001, 0.01
-"""How much worse than the running model a version may be: what chance does on some thousand rows."""
+AUC_LOSS, BRIER_LOSS, ECE_GAIN = (0.005, 0.6), (0.001, 0.16), (0.01, 1.0)
+"""How much worse than the running model a version may be: at least the first figure; on few rows what chance does
+there to two equally good models, two standard errors, which is the second figure over the root of the rows."""
 WORTH = 1e-4
 """Brier improvement over the base rates below which a model says nothing."""
 
@@ -25,7 +26,7 @@ def against_running(metrics: Metrics, running: Metrics, *, called: str) -> Verdi
     figures = f"{in_words(metrics)}; {called}: {in_words(running)}"
     if lost := _lost(metrics, running, running.brier):
         return Verdict(accepted=False, words=f"worse than {called}: {lost} ({figures})")
-    better = metrics.brier < running.brier - WORTH or (metrics.auc or 0) > (running.auc or 0) + AUC_LOSS
+    better = metrics.brier < running.brier - WORTH
     how = "better than" if better else "as good as"
     return Verdict(accepted=True, words=f"{how} {called} ({figures})")
 
@@ -47,14 +48,19 @@ def against_memory(metrics: Metrics, stored: Metrics | None, *, called: str) -> 
 
 def _lost(metrics: Metrics, running: Metrics, brier: float) -> str:
     """What of AUC, Brier and ECE got worse by more than chance does, or nothing."""
-    lost = []
-    if metrics.auc is not None and running.auc is not None and metrics.auc < running.auc - AUC_LOSS:
+    lost, rows = [], min(metrics.rows, running.rows)
+    if metrics.auc is not None and running.auc is not None and metrics.auc < running.auc - _room(AUC_LOSS, rows):
         lost.append(f"it ranks worse (AUC {metrics.auc:.3f} after {running.auc:.3f})")
-    if metrics.brier > brier + BRIER_LOSS:
+    if metrics.brier > brier + _room(BRIER_LOSS, rows):
         lost.append(f"it is further from what happened (Brier {metrics.brier:.4f} after {brier:.4f})")
-    if metrics.ece > running.ece + ECE_GAIN:
+    if metrics.ece > running.ece + _room(ECE_GAIN, rows):
         lost.append(f"it is less honest (ECE {metrics.ece:.3f} after {running.ece:.3f})")
     return " and ".join(lost)
+
+
+def _room(tolerance: tuple[float, float], rows: int) -> float:
+    least, chance = tolerance
+    return max(least, chance / max(rows, 1) ** 0.5)
 
 
 def _spread(rate: float) -> float:

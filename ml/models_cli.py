@@ -127,9 +127,15 @@ def shadow(version: str, *, model: str = MODEL, region: str | None = None, serve
 
 
 def canary(
-    version: str, *, share: float = 0.1, model: str = MODEL, region: str | None = None, servers: Path = SERVERS
+    version: str,
+    *,
+    share: float = 0.1,
+    model: str = MODEL,
+    force: bool = False,
+    region: str | None = None,
+    servers: Path = SERVERS,
 ) -> None:
-    """Let a version serve a share of the abandoned carts, always the same ones.
+    """Let a version serve a share of the abandoned carts, always the same ones, once it passed the gate.
 
     Parameters
     ----------
@@ -139,6 +145,8 @@ def canary(
         Of the carts, between 0 and 1.
     model
         Of which model.
+    force
+        Whatever the gate says; the reason is kept.
     region
         Only there; in every region when not given.
     servers
@@ -146,8 +154,9 @@ def canary(
     """
 
     async def change(models: "Registry", seen: int) -> str:
-        await models.stage(model, version, "canary", "by an operator", share=share, seen=seen)
-        return f"{version} serves {share:.0%} of the carts"
+        words, _ = await _gated(models, model, version, force=force)
+        await models.stage(model, version, "canary", words, share=share, seen=seen)
+        return f"{version} serves {share:.0%} of the carts: {words}"
 
     _change(servers, region, model, change, version)
 
@@ -200,15 +209,11 @@ def promote(
     servers
         The servers.json of the mesh.
     """
-    from ml.review import passes  # noqa: PLC0415
 
     async def change(models: "Registry", seen: int) -> str:
-        verdict = await passes(models.mesh, model, version)
-        said = f"{reason}: {verdict.words}" if reason else verdict.words
-        words = said if verdict.accepted else f"forced, although the gate said: {said}"
-        if not (verdict.accepted or force):
-            return _refused(f"{version} did not pass the gate: {verdict.words}. --force promotes it all the same")
-        await models.promote(model, version, words, forced=not verdict.accepted, seen=seen)
+        words, passed = await _gated(models, model, version, force=force)
+        words = f"{reason}: {words}" if reason else words
+        await models.promote(model, version, words, forced=not passed, seen=seen)
         return f"{version} serves: {words}"
 
     _change(servers, region, model, change, version)
@@ -300,10 +305,17 @@ def _registry(mesh: "Mesh") -> "Registry":
     return Registry(mesh)
 
 
-def _refused(words: str) -> str:
+async def _gated(models: "Registry", model: str, version: str, *, force: bool) -> tuple[str, bool]:
+    """What the gate says of a version, in words for the record, and whether it passes. NotNow where it may not."""
     from ml.registry import NotNow  # noqa: PLC0415
+    from ml.review import passes  # noqa: PLC0415
 
-    raise NotNow(words)
+    verdict = await passes(models.mesh, model, version)
+    if verdict.accepted:
+        return verdict.words, True
+    if not force:
+        raise NotNow(f"{version} did not pass the gate: {verdict.words}. Shadow it, or --force it all the same")
+    return f"forced, although the gate said: {verdict.words}", False
 
 
 @asynccontextmanager

@@ -25,6 +25,9 @@ DRIFT = Bucket("model-drift", Measured)
 PSI = Gauge("cartmesh_model_drift_psi", "Largest population stability index of a model's features.", ["model"])
 HONESTY = Gauge("cartmesh_model_calibration_error", "Calibration error of a model's live scores.", ["model"])
 
+TAKEN_OVER = timedelta(seconds=15)
+"""How long after its death another replica takes a review over."""
+
 service = Service(
     "training",
     publishes=(ModelReviewDue, ModelTrained, ModelStaged, ModelPromoted, ModelDrifted),
@@ -75,7 +78,7 @@ async def announce_changes(at: datetime, mesh: Mesh) -> None:  # noqa: ARG001  w
         await models.announce(name)
 
 
-@service.on(ModelReviewDue, concurrency=1, ack_wait=timedelta(seconds=60), retries=3)
+@service.on(ModelReviewDue, concurrency=1, ack_wait=TAKEN_OVER, retries=3)
 async def train_model(due: Received[ModelReviewDue], mesh: Mesh, plan: Plan) -> None:
     """Learn a model from this region's log and try it in shadow."""
     from ml.admission import place, serving  # noqa: PLC0415  every process imports this module
@@ -107,7 +110,7 @@ async def train_model(due: Received[ModelReviewDue], mesh: Mesh, plan: Plan) -> 
     log.info("review", model=name, accepted=learnt.accepted, reason=learnt.reason, outcome=placed.words)
 
 
-@service.on(ModelReviewDue, concurrency=1, ack_wait=timedelta(seconds=60), retries=3)
+@service.on(ModelReviewDue, concurrency=1, ack_wait=TAKEN_OVER, retries=3)
 async def judge_candidate(due: Received[ModelReviewDue], mesh: Mesh, plan: Plan) -> None:
     """Judge a candidate on live outcomes; where the shop wishes so, promote or withdraw it."""
     from ml.review import judged  # noqa: PLC0415  numpy
@@ -129,7 +132,7 @@ async def judge_candidate(due: Received[ModelReviewDue], mesh: Mesh, plan: Plan)
         raise Retry(str(error)) from None
 
 
-@service.on(ModelReviewDue, concurrency=1, ack_wait=timedelta(seconds=60), retries=3)
+@service.on(ModelReviewDue, concurrency=1, ack_wait=TAKEN_OVER, retries=3)
 async def measure_drift(due: Received[ModelReviewDue], mesh: Mesh) -> AsyncIterator[Change]:
     """Say where shoppers or outcomes are no longer what the running model was trained on."""
     from ml.review import drifted  # noqa: PLC0415  numpy

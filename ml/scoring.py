@@ -126,7 +126,7 @@ async def score_visitors(happenings: list[Received[Interaction]], scorer: Scorer
         yield _draft(scored, cause)
 
 
-@service.on(CartAbandoned, batch=64, linger=timedelta(milliseconds=5))
+@service.on(CartAbandoned, batch=64, linger=timedelta(milliseconds=5), ack_wait=timedelta(seconds=10))
 async def score_carts(left: list[Received[CartAbandoned]], scorer: Scorer, mesh: Mesh) -> None:
     """Say how likely the shopper of an abandoned cart returns unaided, and what else they would like.
 

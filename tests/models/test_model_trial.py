@@ -1,0 +1,347 @@
+"""A candidate is tried on the same carts as the model that serves, and neither disturbs the other."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from mesh import Mesh, Money
+from mesh.events.cart import CartAbandoned, CartConverted, CartLine, CartScored
+from mesh.events.model import ModelRefused, ModelShadowed
+from mesh.events.offer import OfferSent
+from mesh.events.order import OrderPlaced
+from mesh.events.user import Evidence
+from mesh.memory import MemoryMesh
+from mesh.publish import Draft
+from mesh.run import running
+from ml.artifact import ArtifactRefused
+from ml.features import names
+from ml.lineup import Lineup
+from ml.live import compare, honesty, read
+from ml.registry import Registry
+from ml.review import judged, passes
+from ml.scoring import service
+from ml.version import Version, takes_part
+
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+PRICE = Money(amount=1999, currency="EUR")
+LINE = CartLine(product_id="p1", quantity=1, price=PRICE)
+
+
+class Constant:
+    """A model that always says the same."""
+
+    def __init__(self, probability):
+        self.probability = probability
+
+    def explain(self, rows):
+        return np.full(len(rows), self.probability), np.zeros(np.shape(rows))
+
+
+async def read_constant(artifact):
+    """`0.25` as a model that always says so; anything else is refused."""
+    try:
+        return Constant(float(artifact))
+    except ValueError:
+        raise ArtifactRefused("no number") from None
+
+
+def a_version(name, **known):
+    return Version(
+        name="propensity",
+        version=name,
+        trained_at=NOW,
+        window=(NOW, NOW),
+        horizon_seconds=3600.0,
+        rows=1,
+        data_hash=name,
+        features=names(),
+        **known,
+    )
+
+
+@pytest.fixture
+def regions():
+    return MemoryMesh("us")
+
+
+@pytest.fixture
+def shop(regions):
+    return Mesh(regions.broker("us"), "gateway")
+
+
+@pytest.fixture
+def models(regions):
+    return Registry(Mesh(regions.broker("us"), "training"))
+
+
+@pytest.fixture(autouse=True)
+def _constants(monkeypatch):
+    monkeypatch.setitem(lineups_readers(), "propensity", read_constant)
+
+
+def lineups_readers():
+    from ml.readers import READERS
+
+    return READERS
+
+
+def left(number):
+    who = {"visitor_id": f"v{number}", "session_id": f"s{number}"}
+    abandoned = CartAbandoned(
+        cart_id=f"c{number}", lines=(LINE,), total=PRICE, left_at=NOW, due=NOW + timedelta(minutes=30), **who
+    )
+    return Draft(event=abandoned, id=f"left-{number}", time=NOW + timedelta(minutes=30))
+
+
+async def with_versions(models, **said):
+    for name, probability in said.items():
+        await models.add(a_version(name), str(probability).encode())
+
+
+async def scored(shop, run, carts, eventually):
+    """Leave carts once the lineup is as the registry says, and return their scores by cart."""
+    scorer = next(value for kind, value in run.provided.items() if kind.__name__ == "Scorer")
+    await scorer.lineup.adopt("propensity", (await Registry(shop).current("propensity")))
+    await asyncio.gather(*(shop.publish(left(number)) for number in carts))
+    wanted = {f"c{number}" for number in carts}
+
+    async def all_scored():
+        found = {one.event.cart_id: one.event async for one in shop.read(CartScored)}
+        return {cart: found[cart] for cart in wanted} if wanted <= found.keys() else None
+
+    return await eventually(all_scored)
+
+
+async def shadowed(shop, least, eventually):
+    async def enough():
+        found = [one.event async for one in shop.read(ModelShadowed)]
+        return found if len(found) >= least else None
+
+    return await eventually(enough) if least else [one.event async for one in shop.read(ModelShadowed)]
+
+
+async def test_a_shadow_scores_every_cart_without_effect(regions, shop, models, eventually):
+    """Both probabilities are told for each cart; what counts is the running model's."""
+    await with_versions(models, a=0.25, b=0.75)
+    await models.promote("propensity", "a", "", at=NOW)
+    await models.stage("propensity", "b", "shadow", "", at=NOW)
+
+    async with running(service, Mesh(regions.broker("us"), "scoring")) as run:
+        scores = await scored(shop, run, range(20), eventually)
+        shadows = await shadowed(shop, 20, eventually)
+
+    assert {(score.model_version, score.propensity) for score in scores.values()} == {("a", 0.25)}
+    assert {(one.champion, one.champion_probability, one.served) for one in shadows} == {("a", 0.25, "a")}
+    assert {(one.candidate, one.candidate_probability) for one in shadows} == {("b", 0.75)}
+    assert sorted(one.abandonment_id for one in shadows) == sorted(f"left-{number}" for number in range(20))
+
+
+async def test_a_canary_serves_its_share_and_says_so(regions, shop, models, eventually):
+    """Whose cart it is decides by the cart's id; the other model's opinion is told beside it."""
+    await with_versions(models, a=0.25, b=0.75)
+    await models.promote("propensity", "a", "", at=NOW)
+    await models.stage("propensity", "b", "canary", "", share=0.4, at=NOW)
+
+    async with running(service, Mesh(regions.broker("us"), "scoring")) as run:
+        scores = await scored(shop, run, range(60), eventually)
+        shadows = await shadowed(shop, 60, eventually)
+
+    expected = {f"c{number}": "b" if takes_part(f"c{number}", 0.4) else "a" for number in range(60)}
+    assert {cart: score.model_version for cart, score in scores.items()} == expected
+    assert {cart: score.propensity for cart, score in scores.items()} == {
+        cart: {"a": 0.25, "b": 0.75}[version] for cart, version in expected.items()
+    }
+    assert {one.cart_id: one.served for one in shadows} == expected
+    assert set(expected.values()) == {"a", "b"}
+
+
+async def test_a_shadow_beside_base_rates(regions, shop, models, eventually):
+    """Also where nothing serves yet a version can be watched."""
+    await with_versions(models, b=0.75)
+    await models.stage("propensity", "b", "shadow", "", at=NOW)
+
+    async with running(service, Mesh(regions.broker("us"), "scoring")) as run:
+        scores = await scored(shop, run, range(3), eventually)
+        shadows = await shadowed(shop, 3, eventually)
+
+    assert {score.model_version for score in scores.values()} == {"base-rate"}
+    assert {(one.champion, one.candidate) for one in shadows} == {("base-rate", "b")}
+
+
+async def test_promotion_and_rollback_move_the_models_that_are_read_already(shop, models):
+    """Neither reads a file again; the shadow is gone from its place."""
+    reads = []
+
+    async def reading(artifact):
+        reads.append(artifact)
+        return await read_constant(artifact)
+
+    lineup = Lineup(shop, {"propensity": reading})
+    await with_versions(models, a=0.25, b=0.75)
+    for change in (
+        models.promote("propensity", "a", "", at=NOW),
+        models.stage("propensity", "b", "shadow", "", at=NOW),
+        models.promote("propensity", "b", "", at=NOW),
+    ):
+        await lineup.adopt("propensity", await change)
+
+    assert lineup.champion("propensity").version == "b"
+    assert lineup.tried("propensity") is None
+    assert reads == [b"0.25", b"0.75"]
+
+
+async def test_a_refused_candidate_takes_no_place_and_is_told_once(shop, models):
+    """What serves goes on; the event says who was refused, why, and who serves."""
+    lineup = Lineup(shop, lineups_readers())
+    await with_versions(models, a=0.25, bad="rubbish")
+    await lineup.adopt("propensity", await models.promote("propensity", "a", "", at=NOW))
+
+    for _ in range(3):
+        await lineup.adopt("propensity", await models.stage("propensity", "bad", "shadow", "", at=NOW))
+    await lineup.adopt("propensity", await models.promote("propensity", "bad", "", at=NOW))
+
+    assert lineup.champion("propensity").version == "a"
+    assert lineup.tried("propensity") is None
+    refused = [one.event async for one in shop.read(ModelRefused)]
+    assert refused == [ModelRefused(model="propensity", version="bad", reason="no number", serving="a")]
+
+
+async def test_a_scorer_that_starts_when_the_promoted_file_is_bad_serves_the_one_before(shop, models):
+    """So all replicas serve the same."""
+    lineup = Lineup(shop, lineups_readers())
+    await with_versions(models, a=0.25, bad="rubbish")
+    await models.promote("propensity", "a", "", at=NOW)
+
+    await lineup.adopt("propensity", await models.promote("propensity", "bad", "", at=NOW))
+
+    assert lineup.champion("propensity").version == "a"
+
+
+async def test_an_abandonment_that_comes_again_is_scored_once(regions, shop, eventually):
+    """Delivered again in a batch with a new one, long after: the new one is scored, the known one is not."""
+    from mesh.envelope import Received
+    from ml.scoring import score_carts
+
+    async with running(service, Mesh(regions.broker("us"), "scoring")) as run:
+        scorer = next(value for kind, value in run.provided.items() if kind.__name__ == "Scorer")
+        await shop.publish(left(1))
+
+        async def known():
+            return await shop.last(CartScored, "c1")
+
+        before = await eventually(known)
+        again = Received(
+            event=left(1).event, id="left-1", time=NOW, stored=NOW, region="us", sequence=1, subject="", attempt=2
+        )
+        new = Received(event=left(2).event, id="left-2", time=NOW, stored=NOW, region="us", sequence=2, subject="")
+        await score_carts([again, new], scorer, run.mesh)
+
+    stored = [one async for one in shop.read(CartScored)]
+    assert [one.event.abandonment_id for one in stored] == ["left-1", "left-2"]
+    assert stored[0].id == before.id
+
+
+def said(number, version, propensity, minute=0):
+    at = NOW + timedelta(minutes=minute)
+    score = CartScored(
+        cart_id=f"c{number}",
+        visitor_id=f"v{number}",
+        abandonment_id=f"left-{number}",
+        propensity=propensity,
+        model_version=version,
+        reasons=(),
+        recommended=(),
+        evidence=Evidence(at=at, steps=1, names="", values=()),
+    )
+    return Draft(event=score, time=at)
+
+
+def beside(number, champion, candidate):
+    return ModelShadowed(
+        cart_id=f"c{number}",
+        abandonment_id=f"left-{number}",
+        visitor_id=f"v{number}",
+        model="propensity",
+        champion="a",
+        champion_probability=champion,
+        candidate="b",
+        candidate_probability=candidate,
+        served="a",
+    )
+
+
+def ordered(number, minute):
+    order = OrderPlaced(order_id=f"o{number}", visitor_id=f"v{number}", lines=(LINE,), total=PRICE)
+    return Draft(event=order, time=NOW + timedelta(minutes=minute))
+
+
+async def lived(shop, carts=40):
+    """Every other shopper returns; the candidate knew it, the champion did not."""
+    for number in range(carts):
+        buys = number % 2 == 0
+        drafts = [said(number, "a", 0.5), Draft(event=beside(number, 0.5, 0.98 if buys else 0.02))]
+        await shop.publish(*drafts)
+        if buys:
+            await shop.publish(ordered(number, 10))
+    converted = CartConverted(cart_id="late", order_id="o", visitor_id="v")
+    await shop.publish(Draft(event=converted, time=NOW + timedelta(hours=3)))
+
+
+async def test_two_models_are_compared_on_the_same_live_carts(shop):
+    """Outcomes are purchases within the horizon after the moment that was scored; offers are told apart."""
+    await lived(shop)
+    sent = OfferSent(cart_id="c0", visitor_id="v0", offer_id="1", channel="email")
+    await shop.publish(sent)
+
+    found = compare(await read(shop), model="propensity", champion="a", candidate="b", stage="shadow", horizon=3600.0)
+
+    assert (found.scored, found.known) == (40, 40)
+    assert (found.champion_metrics.auc, found.candidate_metrics.auc) == (0.5, 1.0)
+    assert found.candidate_metrics.brier < found.champion_metrics.brier
+    assert (found.candidate_unaided.rows, found.candidate_metrics.rows) == (39, 40)
+
+
+async def test_an_outcome_is_known_when_its_horizon_is_over(shop):
+    """Bought: at once. Not bought: only when the log has gone that far."""
+    await shop.publish(said(1, "a", 0.5), Draft(event=beside(1, 0.5, 0.5)))
+    await shop.publish(said(2, "a", 0.5), Draft(event=beside(2, 0.5, 0.5)), ordered(2, 59))
+    await shop.publish(said(3, "a", 0.5, minute=50), Draft(event=beside(3, 0.5, 0.5)))
+    asked = {"model": "propensity", "champion": "a", "candidate": "b", "stage": "shadow", "horizon": 3600.0}
+    log = await read(shop)
+    log.until = (NOW + timedelta(minutes=59)).timestamp()
+
+    before = compare(log, **asked)
+    log.until = (NOW + timedelta(minutes=61)).timestamp()
+    after = compare(log, **asked)
+
+    assert (before.scored, before.known, after.known) == (3, 1, 2)
+
+
+async def test_a_purchase_before_the_score_is_no_outcome(shop):
+    """A cart is not judged by what its shopper did earlier, or much later."""
+    await shop.publish(ordered(1, -5), said(1, "a", 0.5), ordered(2, 70), said(2, "a", 0.5))
+    log = await read(shop)
+    log.until = (NOW + timedelta(hours=2)).timestamp()
+
+    assert [log.outcome(scored, 3600.0) for scored in log.scores.values()] == [False, False]
+    assert honesty(log, version="a", horizon=3600.0).base_rate == 0.0
+    assert honesty(log, version="z", horizon=3600.0) is None
+
+
+async def test_live_outcomes_decide_over_a_candidate(shop, models):
+    """With enough of them they are the gate; with fewer the verdict of its training stands."""
+    await models.add(a_version("a"), b"")
+    await models.add(a_version("b", accepted=False, gate="worse when trained"), b"")
+    await models.promote("propensity", "a", "", at=NOW)
+    await models.stage("propensity", "b", "shadow", "", at=NOW)
+    early = await passes(shop, "propensity", "b")
+    await lived(shop, carts=220)
+
+    late = await passes(shop, "propensity", "b")
+
+    assert (early.accepted, early.words) == (False, "worse when trained")
+    assert late.accepted
+    assert late.words.startswith("on live carts better than the running a (AUC 1.000")
+    assert await judged(shop, "propensity", least=1000) is None

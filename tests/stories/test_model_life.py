@@ -1,0 +1,261 @@
+"""The life of a model on real servers, while shoppers go on leaving carts and processes are killed."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+from collections import Counter
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import msgspec
+import psutil
+import pytest
+
+from mesh import Mesh, Money
+from mesh.events.cart import CartAbandoned, CartLine, CartScored, CartUpdated
+from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
+from mesh.events.model import ModelPromoted, ModelReviewDue, ModelShadowed, ModelStaged, ModelTrained
+from mesh.events.order import OrderPlaced
+from mesh.local import LocalServers
+from mesh.publish import Draft
+from mesh.service import Service
+from mesh.topology import Topology
+from mesh.worker import connect
+from ml import retraining, scoring
+from ml.registry import Registry
+from ml.version import takes_part
+
+PRICE = Money(amount=1999, currency="EUR")
+BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
+SEEDS = 220
+# In the place of the gateway and the carts, so that each abandonment has an id that the test knows.
+shop = Service(
+    "shop",
+    publishes=(ProductViewed, ProductSearched, CheckoutStarted, CartUpdated, OrderPlaced, CartAbandoned),
+)
+
+
+class Shop:
+    """Shoppers one after another: each looks around, leaves a cart, and perhaps returns; the keen ones do."""
+
+    def __init__(self, mesh):
+        self.mesh, self.left, self._numbers, self._dice = mesh, [], count(), random.Random(4)
+
+    async def visit(self, visitors=1):
+        """Let some shoppers come and go."""
+        said = [change for _ in range(visitors) for change in self._visit(next(self._numbers))]
+        for at in range(0, len(said), 200):
+            await asyncio.gather(*(self.mesh.publish(draft) for draft in said[at : at + 200]))
+
+    async def go_on(self):
+        """Shoppers come until cancelled."""
+        while True:
+            await self.visit()
+            await asyncio.sleep(0.1)
+
+    def _visit(self, number):
+        who = {"visitor_id": f"v{number}", "session_id": f"s{number}"}
+        at, keen = BEGAN + timedelta(minutes=10 * number), self._dice.random() < 0.4
+        for view in range(3):
+            product = "p0" if keen else f"p{self._dice.randrange(40)}"
+            viewed = ProductViewed(product_id=product, price=PRICE, **who)
+            yield Draft(event=viewed, id=f"view-{number}-{view}", time=at + timedelta(seconds=20 * view))
+        line = CartLine(product_id="p0", quantity=1, price=PRICE)
+        put, due = at + timedelta(minutes=2), at + timedelta(minutes=32)
+        cart = f"c{number}"
+        yield Draft(event=CartUpdated(cart_id=cart, lines=(line,), **who), id=f"cart-{number}", time=put)
+        left = CartAbandoned(cart_id=cart, lines=(line,), total=PRICE, left_at=put, due=due, **who)
+        self.left.append(f"left-{number}")
+        yield Draft(event=left, id=f"left-{number}", time=due)
+        if self._dice.random() < (0.8 if keen else 0.1):
+            order = OrderPlaced(order_id=f"o{number}", cart_id=cart, lines=(line,), total=PRICE, **who)
+            yield Draft(event=order, id=f"order-{number}", time=due + timedelta(minutes=15))
+
+
+@pytest.fixture
+async def world(tmp_path):
+    """One server; yields its folder and a way to connect as somebody."""
+    async with AsyncExitStack() as stack:
+        servers = await stack.enter_async_context(
+            LocalServers(Topology.of(["us"], nodes=1), services=(shop, scoring.service, retraining.service))
+        )
+        servers.access.write(tmp_path / "servers.json")
+        (tmp_path / "topology.json").write_bytes(msgspec.json.encode(servers.topology))
+
+        async def as_user(name) -> Mesh:
+            mesh = await connect(servers.access, "us", name)
+            stack.push_async_callback(mesh.broker.drain)
+            return mesh
+
+        yield tmp_path, as_user
+
+
+@asynccontextmanager
+async def worker(folder, name):
+    """`cartmesh run <name>`; killed at the end whatever happens."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "mesh.cli", "run", name, "--region", "us"),
+        *("--servers", str(folder / "servers.json"), "--topology", str(folder / "topology.json")),
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        assert await asyncio.wait_for(process.stdout.readline(), 90)
+        yield process
+    finally:
+        below = [psutil.Process(process.pid)] if process.returncode is None else []
+        for parent in list(below):
+            below += parent.children(recursive=True)
+        for one in below:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def shoppers(market):
+    """Shoppers come and go until the block ends."""
+    task = asyncio.create_task(market.go_on())
+    try:
+        yield
+        assert not task.done(), task.exception()
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def cartmesh(folder, *arguments):
+    """A command as an operator gives it; exit status and what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "mesh.cli", *arguments, "--servers", str(folder / "servers.json")),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=os.environ | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        printed, _ = await asyncio.wait_for(process.communicate(), 150)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode, printed.decode()
+
+
+@pytest.mark.timeout(600)  # two trainings and a dozen commands, on a busy machine
+async def test_a_model_lives_while_carts_are_left(world, eventually):
+    """Trained, shadowed, canary, promoted, rolled back, and a scorer killed: every cart is scored exactly once."""
+    folder, as_user = world
+    heard, market = await as_user("operator"), Shop(await as_user("shop"))
+    models = Registry(heard)
+
+    async def works(*arguments):
+        status, said = await cartmesh(folder, *arguments)
+        assert status == 0, said
+        return said
+
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(worker(folder, "scoring"))
+        await market.visit(SEEDS)
+        await eventually(lambda: _all_scored(heard, market), within=60)
+        await stack.enter_async_context(shoppers(market))
+
+        assert "serves in us" in await works("train", "--from-mesh")
+        one = (await models.current("propensity")).version
+        await eventually(lambda: _newest(heard, 5, one), within=60)
+
+        await works("train", "--from-mesh")
+        two = (await models.versions("propensity"))[-1].version
+        if (await models.current("propensity")).candidate is None:  # the gate may say no of so small a log
+            await works("models", "shadow", two)
+        await eventually(lambda: _shadows(heard, 10), within=60)
+        await stack.enter_async_context(worker(folder, "scoring"))
+        first.kill()
+
+        await works("models", "canary", two, "--share", "0.5", "--force")
+        await eventually(lambda: _newest(heard, 1, two), within=60)
+        await works("models", "promote", two, "--reason", "a story", "--force")
+        await eventually(lambda: _newest(heard, 5, two), within=60)
+        await works("models", "rollback")
+        await eventually(lambda: _newest(heard, 5, one), within=60)
+        listed = json.loads(await works("models", "list", "--json"))
+        audited = json.loads(await works("models", "audit", "--sample", "100", "--json"))
+    async with worker(folder, "scoring"):
+        await eventually(lambda: _all_scored(heard, market), within=60)
+
+    stored = await _scores(heard)
+    assert Counter(score.event.abandonment_id for score in stored) == Counter(market.left)
+    assert len({score.id for score in stored}) == len(stored)
+    assert {score.event.model_version for score in stored} == {"base-rate", one, two}
+    assert all(score.event.evidence is not None for score in stored)
+    promoted = [(told.event.version, told.event.replaced) async for told in heard.read(ModelPromoted)]
+    assert promoted == [(one, None), (two, one), (one, two)]
+    assert [told.event.stage async for told in heard.read(ModelStaged)] == ["shadow", "canary"]
+    shadowed = [told.event async for told in heard.read(ModelShadowed)]
+    assert max(Counter(told.abandonment_id for told in shadowed).values()) == 1
+    assert all(takes_part(told.cart_id, 0.5) for told in shadowed if told.served == two)
+    assert [(shelf["current"]["version"], shelf["current"]["previous"]) for shelf in listed] == [(one, two)]
+    assert [(audit["checked"] > 0, audit["unexplained"]) for audit in audited] == [(True, 0)], audited
+
+
+async def _scores(mesh):
+    return [received async for received in mesh.read(CartScored)]
+
+
+async def _all_scored(mesh, market):
+    known = {received.event.abandonment_id for received in await _scores(mesh)}
+    return known.issuperset(market.left)
+
+
+async def _newest(mesh, most, version):
+    return {received.event.model_version for received in (await _scores(mesh))[-most:]} == {version}
+
+
+async def _shadows(mesh, least):
+    return len([1 async for _ in mesh.read(ModelShadowed)]) >= least
+
+
+@pytest.mark.timeout(600)
+async def test_a_review_that_is_killed_makes_one_version_and_what_serves_goes_on(world, eventually):
+    """Killed while it learns, the training is taken over: one version, named after the review, in shadow."""
+    folder, as_user = world
+    heard, trainer, market = await as_user("operator"), await as_user("training"), Shop(await as_user("shop"))
+    await market.visit(SEEDS)
+    status, said = await cartmesh(folder, "train", "--from-mesh")
+    assert status == 0, said
+    serving = (await Registry(heard).current("propensity")).version
+    await market.visit(30)
+    due = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)  # so that no other review is called for
+
+    async with worker(folder, "training") as process:
+        await trainer.publish(Draft(event=ModelReviewDue(model="propensity", due=due), id="the-review"))
+
+        def learning():
+            return [child for child in psutil.Process(process.pid).children() if "ml.tutor" in child.cmdline()]
+
+        (tutor,) = await eventually(learning, within=60)
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+        current = await Registry(heard).current("propensity")
+        assert (current.version, current.candidate) == (serving, None)
+    async with worker(folder, "training"):
+
+        async def tried():
+            return (await Registry(heard).current("propensity")).candidate
+
+        candidate = await eventually(tried, within=120)
+    await eventually(lambda: not tutor.is_running() or tutor.status() == psutil.STATUS_ZOMBIE, within=60)
+
+    trained = [received.event async for received in heard.read(ModelTrained)]
+    assert candidate.version.startswith(f"{due:%Y%m%d-%H%M%S}-")
+    assert Counter(one.version for one in trained) == {serving: 1, candidate.version: 1}
+    assert {version.version for version in await Registry(heard).versions("propensity")} == {
+        serving,
+        candidate.version,
+    }
+    assert (await Registry(heard).current("propensity")).version == serving

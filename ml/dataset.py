@@ -85,7 +85,7 @@ def points(steps: pl.DataFrame, *, horizon: timedelta | None = None) -> pl.DataF
             carted=pl.col(f"{ANSWER}cart_lines") > 0,
             **{name: pl.col(f"{ANSWER}{name}") for name in names()},
         )
-        .sort("start", "session", "at", maintain_order=True)
+        .sort("start", "session", "visitor", "at", maintain_order=True)
     )
 
 

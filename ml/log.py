@@ -15,6 +15,8 @@ from ml.steps import EAST, MOST_PRICE, MOST_WORTH, WEST
 
 REQUIRED = ("event_time", "event_type", "product_id", "price", "user_id", "user_session")
 OPTIONAL = {"device": pl.String, "referrer": pl.String, "utc_offset": pl.Int64}
+MOST_ROWS = 1_000_000
+"""Rows of a log that are held as one frame: several times what a model learns from."""
 PART = 500_000
 """Rows of a log that are worked on as one."""
 AT_ONCE = 2
@@ -24,7 +26,7 @@ class UnreadableLog(ValueError):
     """A file that is no log of a shop; the message says what it should hold."""
 
 
-def from_file(path: str | Path, *, idle: timedelta = IDLE, most: int | None = None) -> pl.DataFrame:
+def from_file(path: str | Path, *, idle: timedelta = IDLE, most: int = MOST_ROWS) -> pl.DataFrame:
     """A log in Parquet or CSV with the columns `REQUIRED`, and `device`, `referrer`, `utc_offset` where known.
 
     A `cart` row is a product that joins its session's cart, the `purchase` rows of one time are an order and
@@ -32,14 +34,13 @@ def from_file(path: str | Path, *, idle: timedelta = IDLE, most: int | None = No
     without time or user are left out. Of a log of more than `most` rows whole visitors are left out, by hash.
     UnreadableLog names what is missing.
     """
-    log = _scanned(Path(path))
-    try:
-        rows = log.select(pl.len()).collect().item() if most else 0
-        if most and rows > most:
-            log = log.filter(pl.col("visitor").hash(seed=1) % -(-rows // most) == 0)
-        return _steps(log.collect(engine="streaming"), idle=idle)
-    except pl.exceptions.PolarsError as error:
-        raise UnreadableLog(f"{path} cannot be read as a log: {error}") from error
+    log, rows = _scanned(Path(path))
+    shares = -(-rows // most)
+    if shares > 1:
+        log = log.filter(pl.col("visitor").hash(seed=1) % shares == 0)
+    with _readable(path):
+        read = log.collect(engine="streaming")
+    return _steps(read, idle=idle)
 
 
 def parts(path: str | Path, *, idle: timedelta = IDLE, rows: int = PART) -> Iterator[pl.DataFrame]:
@@ -49,7 +50,9 @@ def parts(path: str | Path, *, idle: timedelta = IDLE, rows: int = PART) -> Iter
     """
     with _laid_down(Path(path), rows=rows) as pieces:
         for piece in pieces:
-            yield _steps(piece.collect(engine="streaming"), idle=idle)
+            with _readable(path):
+                log = piece.collect(engine="streaming")
+            yield _steps(log, idle=idle)
 
 
 def write_features(log: str | Path, folder: str | Path, *, idle: timedelta = IDLE, rows: int = PART) -> int:
@@ -61,7 +64,9 @@ def write_features(log: str | Path, folder: str | Path, *, idle: timedelta = IDL
     folder.mkdir(parents=True, exist_ok=True)
 
     def write(piece: pl.LazyFrame, at: int) -> int:
-        known = with_features(_steps(piece.collect(engine="streaming"), idle=idle))
+        with _readable(log):
+            read = piece.collect(engine="streaming")
+        known = with_features(_steps(read, idle=idle))
         known = known.select(*SESSION, "at", "kind", pl.col(f"^{ANSWER}.*$"))
         known.write_parquet(folder / f"part-{at:05}.parquet", compression="lz4", statistics=False)
         return len(known)
@@ -71,31 +76,35 @@ def write_features(log: str | Path, folder: str | Path, *, idle: timedelta = IDL
 
 
 @contextmanager
-def _laid_down(path: Path, *, rows: int) -> Iterator[list[pl.LazyFrame]]:
-    """A log in pieces of about `rows` rows with whole visitors."""
-    log = _scanned(path)
+def _readable(path: str | Path) -> Iterator[None]:
     try:
-        count = -(-log.select(pl.len()).collect(engine="streaming").item() // rows)
-        if count <= 1:
-            yield [log]
-            return
-        with TemporaryDirectory(prefix="cartmesh-") as folder:
-            piece = (pl.col("visitor").hash(seed=2) % count).cast(pl.UInt32)
-            log.with_columns(piece=piece).sink_parquet(
-                pl.PartitionBy(folder, key="piece", include_key=False), compression="lz4", statistics=False
-            )
-            yield [pl.scan_parquet(found, hive_partitioning=False) for found in sorted(Path(folder).rglob("*.parquet"))]
-    except pl.exceptions.PolarsError as error:
-        raise UnreadableLog(f"{path} cannot be read as a log: {error}") from error
-
-
-def _scanned(path: Path) -> pl.LazyFrame:
-    """The log's columns under our names and types, in the file's order."""
-    try:
-        log = pl.scan_csv(path) if path.suffix.lower() == ".csv" else pl.scan_parquet(path)
-        held = log.collect_schema()
+        yield
     except (OSError, pl.exceptions.PolarsError) as error:
         raise UnreadableLog(f"{path} cannot be read as Parquet or CSV: {error}") from error
+
+
+@contextmanager
+def _laid_down(path: Path, *, rows: int) -> Iterator[list[pl.LazyFrame]]:
+    """A log in pieces of about `rows` rows with whole visitors."""
+    log, count = _scanned(path)
+    pieces = -(-count // rows)
+    with TemporaryDirectory(prefix="cartmesh-") as folder:
+        if pieces <= 1:
+            yield [log]
+            return
+        piece = (pl.col("visitor").hash(seed=2) % pieces).cast(pl.UInt32)
+        laid = pl.PartitionBy(folder, key="piece", include_key=False)
+        with _readable(path):
+            log.with_columns(piece=piece).sink_parquet(laid, compression="lz4", statistics=False)
+        yield [pl.scan_parquet(found, hive_partitioning=False) for found in sorted(Path(folder).iterdir())]
+
+
+def _scanned(path: Path) -> tuple[pl.LazyFrame, int]:
+    """The log's columns under our names and types, in the file's order, and how many rows the file has."""
+    with _readable(path):
+        log = pl.scan_csv(path) if path.suffix.lower() == ".csv" else pl.scan_parquet(path)
+        held = log.collect_schema()
+        rows = log.select(pl.len()).collect(engine="streaming").item()
     if missing := [name for name in REQUIRED if name not in held]:
         raise UnreadableLog(f"{path} has no column {', '.join(missing)}; a log has {', '.join(REQUIRED)}")
     time = pl.col("event_time")
@@ -105,7 +114,7 @@ def _scanned(path: Path) -> pl.LazyFrame:
     user, session = pl.col("user_id").cast(pl.String), pl.col("user_session").cast(pl.String)
     visitor, at = pl.coalesce(user, session), time.dt.epoch("us") / 1e6
     offset = _optional("utc_offset", held)
-    return log.select(
+    steps = log.select(
         visitor=visitor,
         session=pl.coalesce(session, pl.format("{}:{}", visitor, (at // 86_400).cast(pl.Int64))),
         at=at,
@@ -116,6 +125,7 @@ def _scanned(path: Path) -> pl.LazyFrame:
         referrer=_optional("referrer", held),
         utc_offset=pl.when(offset.is_between(WEST, EAST)).then(offset),
     ).filter(of("view", "cart", "purchase"), pl.col("visitor").is_not_null(), pl.col("at").is_not_null())
+    return steps, rows
 
 
 def _optional(name: str, held: pl.Schema) -> pl.Expr:

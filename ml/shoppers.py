@@ -7,7 +7,7 @@ who is not in memory is read from two places: interactions by visitor from their
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 
 import msgspec
@@ -19,11 +19,15 @@ from mesh.telemetry import log
 from ml.shopper import Shopper
 from ml.steps import INTERACTIONS, Step, step_of
 
-KEPT_STEPS = 30
+KEPT_STEPS = 100
 """Cart updates and orders kept per visitor in the bucket."""
 AT_ONCE = 32
 PATIENCE = timedelta(milliseconds=150)
 """How long a score waits for visitors to be read; then it is made from what is known."""
+MOST_PATIENCE = timedelta(seconds=20)
+"""How long the reading of a visitor goes on beside the scores that did not wait for it."""
+BREATH = 500
+"""Steps that are learned before others may use the event loop."""
 
 
 class Books(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +46,7 @@ class Shoppers:
         self._mesh, self._books, self._most = mesh, mesh.state(SHOPPERS), most
         self._known: OrderedDict[str, Shopper] = OrderedDict()
         self._partial: set[str] = set()
+        self._underway: dict[str, asyncio.Task[Exception | None]] = {}
         self.complete = False
         """Whether memory holds everything that the log does, so that who is not in it is new."""
         self._reading = asyncio.Semaphore(AT_ONCE)
@@ -71,15 +76,13 @@ class Shoppers:
         self._partial.clear()
 
     async def look_up(self, visitors: Collection[str]) -> None:
-        """Read what memory lacks of these visitors, for a bounded time."""
+        """Read what memory lacks of these visitors, for a bounded time. A long history is read on for later scores."""
         lacking = [visitor for visitor in visitors if self.of(visitor) is not None and visitor in self._partial]
         if not lacking:
             return
-        reading = [asyncio.create_task(self._read(visitor)) for visitor in lacking]
+        reading = [self._underway.get(visitor) or self._begin_to_read(visitor) for visitor in lacking]
         done, late = await asyncio.wait(reading, timeout=PATIENCE.total_seconds())
-        for task in late:
-            task.cancel()
-        failed = [error for task in done if (error := task.exception()) is not None]
+        failed = [error for task in done if (error := task.result()) is not None]
         if late or failed:
             why = repr(failed[0]) if failed else "late"
             log.warning("scored without the past of some visitors", visitors=len(late) + len(failed), why=why)
@@ -99,13 +102,39 @@ class Shoppers:
                 continue
             return
 
-    async def _read(self, visitor: str) -> None:
-        async with self._reading:
-            books, past = await asyncio.gather(self._books.get(visitor), self._mesh.history(visitor, "interaction"))
-        for step in (*(books.steps if books else ()), *map(step_of, filter(_is_interaction, past))):
-            self.learn(visitor, step)
-        self._partial.discard(visitor)
+    def _begin_to_read(self, visitor: str) -> "asyncio.Task[Exception | None]":
+        task = self._underway[visitor] = asyncio.create_task(self._read(visitor))
+        task.add_done_callback(lambda _: self._underway.pop(visitor, None))
+        return task
+
+    async def _read(self, visitor: str) -> Exception | None:
+        """Put a visitor's whole past into memory; the error where that failed."""
+        try:
+            async with self._reading, asyncio.timeout(MOST_PATIENCE.total_seconds()):
+                books, past = await asyncio.gather(self._books.get(visitor), self._mesh.history(visitor, "interaction"))
+                read = await _whole(books.steps if books else (), past)
+        except Exception as error:  # noqa: BLE001  whatever it is, scores are made from what is known
+            return error
+        if visitor in self._partial:  # neither forgotten meanwhile, nor learnt from the log
+            for step in self._known[visitor].steps:
+                read.learn(step)
+            self._known[visitor] = read
+            self._partial.discard(visitor)
+        return None
 
 
-def _is_interaction(received: Received) -> bool:
-    return isinstance(received.event, INTERACTIONS)
+async def _whole(books: Collection[Step], past: Iterable[Received]) -> Shopper:
+    """A shopper from everything that was read, oldest first; others go on meanwhile, however much it is."""
+    steps = {step.id: step for step in books}
+    for n, received in enumerate(past):
+        if isinstance(received.event, INTERACTIONS):
+            step = step_of(received)
+            steps[step.id] = step
+        if n % BREATH == BREATH - 1:
+            await asyncio.sleep(0)
+    shopper = Shopper()
+    for n, step in enumerate(sorted(steps.values(), key=lambda step: (step.at, step.id))):
+        shopper.learn(step)
+        if n % BREATH == BREATH - 1:
+            await asyncio.sleep(0)
+    return shopper

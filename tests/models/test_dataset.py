@@ -4,6 +4,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -15,6 +16,7 @@ from mesh.memory import MemoryMesh
 from mesh.publish import Draft
 from ml import dataset, training
 from ml.features import names
+from ml.lessons import Order
 from ml.log import REQUIRED
 
 DATA = Path(os.environ.get("CARTMESH_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -133,10 +135,11 @@ async def test_file_and_mesh_tell_the_same_story(tmp_path):
 )
 def test_a_log_that_teaches_nothing_is_answered_in_words(rows, tmp_path):
     """Training never fails for want of data: it says what is missing, and nothing is registered."""
-    outcome = training.train(dataset.from_file(written(rows, tmp_path)))
+    order = Order(by="a test", at=NOW)
+    learnt = training.fit(dataset.from_file(written(rows, tmp_path)), order).judge(None)
 
-    assert (outcome.better, outcome.model) == (False, None)
-    assert outcome.reason.startswith("nothing learnt: ")
+    assert (learnt.accepted, learnt.artifact) == (False, None)
+    assert learnt.reason.startswith("nothing learnt: ")
 
 
 def test_absurd_prices_count_as_nothing(tmp_path):
@@ -147,6 +150,77 @@ def test_absurd_prices_count_as_nothing(tmp_path):
 
     assert steps["price"].to_list()[:3] == [0.0, 0.0, 0.0]
     assert all(steps[f"feature_{name}"].is_finite().all() for name in names())
+
+
+def test_a_log_may_know_the_shoppers_zone_device_and_where_they_came_from(tmp_path):
+    """Columns that not every shop has are used where they are, and nonsense in them is unknown."""
+    rows = pl.read_parquet(written(HISTORY, tmp_path)).with_columns(
+        utc_offset=pl.Series([None, "60", "5000", *[None] * 5]),
+        device=pl.Series(["mobile", *[None] * 7]),
+        referrer=pl.Series(["https://search.example", *[None] * 7]),
+    )
+    rows.write_csv(tmp_path / "log.csv", datetime_format="%Y-%m-%d %H:%M:%S UTC")
+
+    steps = dataset.with_features(dataset.from_file(tmp_path / "log.csv")).filter(pl.col("visitor") == "u1")
+
+    assert steps["feature_hour"].to_list()[:3] == [12, 13, 13]
+    assert steps["feature_mobile"].to_list()[0] == steps["feature_referred"].to_list()[-1] == 1
+
+
+def test_rows_of_one_order_are_one_purchase_worth_their_sum(tmp_path):
+    """A purchase of several products at one time is one purchase, and its total is what the shopper spent."""
+    rows = [row(0, "cart"), row(1, "purchase", price=10.0), row(1, "purchase", "p2", price=5.5), row(2, "view")]
+
+    steps = dataset.with_features(dataset.from_file(written(rows, tmp_path)))
+
+    assert steps["kind"].to_list() == ["cart", "purchase", "view"]
+    assert steps.select("feature_visitor_purchases", "feature_visitor_spend").row(-1) == (1, 15.5)
+
+
+def made_up(events):
+    """A shop's log with overlapping sessions, carts and orders, in no order."""
+    rng = np.random.default_rng(7)
+    kinds = rng.choice(["view", "cart", "purchase"], events, p=[0.7, 0.2, 0.1])
+    users = rng.integers(0, events // 20, events)
+    return [
+        row(int(rng.integers(0, 40_000)), str(kind), f"p{rng.integers(0, 30)}", f"u{user}", f"s{user}-{n % 3}", 9.99)
+        for n, (kind, user) in enumerate(zip(kinds, users, strict=True))
+    ]
+
+
+def test_parts_of_a_log_are_the_whole_log(tmp_path):
+    """Computed part by part, file to file, every row has the features that it has in one frame."""
+    log = written(made_up(3_000), tmp_path)
+    key = ["visitor", "session", "at", "kind", "feature_views", "feature_cart_adds", "feature_visitor_cart_adds"]
+
+    whole = dataset.with_features(dataset.from_file(log))
+    count = dataset.write_features(log, tmp_path / "features", rows=400)
+    parts = pl.read_parquet(tmp_path / "features" / "*.parquet")
+
+    assert len(list((tmp_path / "features").iterdir())) > 4
+    assert count == len(whole)
+    assert parts.sort(key).equals(whole.select(parts.columns).sort(key))
+
+
+def test_of_a_long_log_whole_visitors_are_left_out(tmp_path):
+    """Given a log with more rows than a frame may have, the visitors that are kept keep all of theirs."""
+    log = written(made_up(3_000), tmp_path)
+
+    whole, some = dataset.from_file(log), dataset.from_file(log, most=1_000)
+
+    kept = whole.filter(pl.col("visitor").is_in(some["visitor"].unique().implode()))
+    assert 300 < len(some) < 2_000
+    order = ["visitor", "at", "session", "kind", "product"]
+    assert some.sort(order).equals(kept.sort(order))
+
+
+def test_a_question_about_a_stranger_has_an_answer():
+    """What is known of a visitor without steps is what is known of anyone: nothing."""
+    questions = pl.DataFrame({"visitor": ["nobody"], "session": ["s"], "at": [NOW.timestamp()]})
+
+    answer = dataset.at_moment(dataset.frame({}), questions).row(0, named=True)
+
+    assert (answer["steps"], answer["views"], answer["seconds_since_cart"], answer["hour"]) == (0, 0, -1, 12)
 
 
 def test_a_file_that_is_no_log_is_refused(tmp_path):

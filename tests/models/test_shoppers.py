@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from mesh import Mesh, Money
+from mesh.envelope import Received
 from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderPlaced
@@ -73,16 +74,47 @@ async def test_books_are_kept_once_and_bounded(mesh):
 
 
 def test_a_visitor_with_very_many_events_costs_no_more_memory():
-    """Counts go on for a visitor with 20,000 events, while only the newest steps are kept."""
+    """Counts go on for a visitor with 100,000 events of 100,000 products, while only the newest steps are kept."""
     shopper = Shopper([step(0)])
     shopper.vector(NOW, "s1")
 
-    for at in range(1, 20_000):
-        shopper.learn(step(at))
+    for at in range(1, 100_000):
+        shopper.learn(step(at, product=f"p{at}"))
 
     assert len(shopper.steps) == len(shopper.known) == MOST_STEPS
-    assert known(shopper, "views") == 20_000
+    assert (known(shopper, "views"), known(shopper, "unique_products")) == (100_000, 256)
     assert shopper.learn(step(3)) is False
+
+
+async def test_a_long_history_blocks_nobody_and_is_there_for_the_next_score(mesh, monkeypatch):
+    """Given a visitor with 20,000 events in the log, reading them lets others go on and is finished beside them."""
+    viewed = ProductViewed(visitor_id="v1", product_id="p1", session_id="s1")
+    told = [
+        Received(event=viewed, id=f"e{n:06}", time=at, stored=at, region="us", sequence=n, subject="")
+        for n in range(20_000)
+        for at in [datetime.fromtimestamp(NOW + n, UTC)]
+    ]
+
+    async def history(key, *domains):
+        return told
+
+    monkeypatch.setattr(mesh, "history", history)
+    shoppers = Shoppers(mesh, most=10)
+    shoppers.learn("v1", step(50_000))
+    turns = 0
+
+    async def others():
+        nonlocal turns
+        while shoppers.of("v1").evidence(NOW, "s1").steps == 1:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(shoppers.look_up(["v1"]), others())
+
+    assert turns > 20
+    assert known(shoppers.of("v1"), "views") == 20_001
+    assert len(shoppers.of("v1").steps) == MOST_STEPS
 
 
 def test_base_rates_are_counted_over_a_prior():

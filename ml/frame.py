@@ -128,7 +128,8 @@ def _answered(rows: pl.DataFrame, scope: Literal["session", "visitor"]) -> pl.Da
     aids = {name: aid for feature in asked for name, aid in feature.aids().items()}
     for name, aid in aids.items():
         rows = rows.with_columns(aid.alias(name))
-    return rows.with_columns(feature.expression().cast(pl.Float64).alias(ANSWER + feature.name) for feature in asked)
+    answers = (feature.expression().cast(pl.Float64).alias(ANSWER + feature.name) for feature in asked)
+    return rows.lazy().with_columns(answers).collect(engine="in-memory")
 
 
 def with_trips(steps: pl.DataFrame) -> pl.DataFrame:

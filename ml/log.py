@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from ml.frame import ANSWER, COLUMNS, IDLE, SESSION, left, ordered, with_features, with_questions, with_trips
-from ml.lookback import of, so_far
+from ml.lookback import of, so_far, total
 from ml.steps import EAST, MOST_PRICE, MOST_WORTH, WEST
 
 REQUIRED = ("event_time", "event_type", "product_id", "price", "user_id", "user_session")
@@ -162,7 +162,7 @@ def _touches(touches: pl.DataFrame) -> pl.DataFrame:
         .with_columns(begins=pl.col("begins") | pl.col("ends").shift(1, fill_value=True))
         .with_columns(key=pl.when(of("cart")).then(pl.col("begins").cum_sum().cast(pl.UInt64) * 2**32 + product))
         .with_columns(joined=pl.col("key").is_first_distinct() & pl.col("key").is_not_null())
-        .with_columns(cart_lines=so_far(pl.col("joined")), cart_value=so_far(worth) / 10_000)
+        .with_columns(cart_lines=so_far(pl.col("joined")), cart_value=total(worth) / 10_000)
         .select(
             "row",
             "trip",

@@ -38,11 +38,16 @@ def event() -> "pl.Expr":
     return pl.col("kind") != "moment"
 
 
-def so_far(amount: "pl.Expr") -> "pl.Expr":
-    """The sum of whole numbers, or how often something was true, up to the row."""
+def so_far(happened: "pl.Expr") -> "pl.Expr":
+    """How often something was true (it may not be null), up to the row."""
+    times = pl.when(happened).then(1).cum_count().cast(pl.Int64)
+    return times - pl.when("begins").then(times - happened).forward_fill()
+
+
+def total(amount: "pl.Expr") -> "pl.Expr":
+    """The sum of whole numbers up to the row."""
     amount = amount.cast(pl.Int64)
-    total = amount.cum_sum()
-    return total - pl.when("begins").then(total - amount).forward_fill()
+    return amount.cum_sum() - pl.when("begins").then(amount.cum_sum() - amount).forward_fill()
 
 
 def newest(value: "pl.Expr | str", where: "pl.Expr", *, otherwise: float) -> "pl.Expr":

@@ -2,7 +2,7 @@
 
 from ml.features import Feature
 from ml.features.earlier_carts import TOUCHES, Carts, aids, carts
-from ml.lookback import before, pl, so_far
+from ml.lookback import before, pl, total
 
 
 def _value(known: Carts, _now: float) -> float:
@@ -10,7 +10,7 @@ def _value(known: Carts, _now: float) -> float:
 
 
 def _expression() -> "pl.Expr":
-    earlier = so_far(pl.when("ends").then(before(pl.col("open_worth"), otherwise=0)).otherwise(0))
+    earlier = total(pl.when("ends").then(before(pl.col("open_worth"), otherwise=0)).otherwise(0))
     ratio = pl.col("open_worth") * pl.col("ended") / earlier
     return pl.when(ratio.is_finite()).then(ratio).otherwise(-1.0)
 

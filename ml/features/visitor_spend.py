@@ -2,7 +2,7 @@
 
 from ml import words
 from ml.features import Feature
-from ml.lookback import cents, of, pl, so_far
+from ml.lookback import cents, of, pl, total
 from ml.steps import cents as hundredths
 
 feature = Feature(
@@ -10,6 +10,6 @@ feature = Feature(
     hears=("purchase",),
     update=lambda spent, step: spent + hundredths(step.price),
     value=lambda spent, _now: spent / 100,
-    expression=lambda: so_far(pl.when(of("purchase")).then(cents("price")).otherwise(0)) / 100,
+    expression=lambda: total(pl.when(of("purchase")).then(cents("price")).otherwise(0)) / 100,
     words=lambda value: f"has spent {words.money(value)} here" if value else "has spent nothing here",
 )

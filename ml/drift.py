@@ -27,7 +27,7 @@ def shapes(rows: Floats, features: Sequence[str]) -> tuple[Shape, ...]:
     found = []
     for at, feature in enumerate(features):
         known = rows[:, at][np.isfinite(rows[:, at])]
-        inner = np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]) if len(known) else np.zeros(1)
+        inner = np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1], method="lower") if len(known) else np.zeros(1)
         edges = np.unique(inner)
         found.append(
             Shape(feature=feature, edges=tuple(edges.tolist()), shares=tuple(_shares(rows[:, at], edges).tolist()))

@@ -147,6 +147,7 @@ async def _gather(
         due=told.due,
         total=told.total,
         propensity=scored.propensity if scored else None,
+        advice=scored.advice if scored else None,
         contacts=contacts,
         regions=regions,
         staleness=staleness,
@@ -191,6 +192,7 @@ def _written(
         total=told.total,
         model_version=scored.model_version if scored else None,
         propensity=scored.propensity if scored else None,
+        assignment=verdict.assignment,
     )
 
 

@@ -8,6 +8,7 @@ import msgspec
 from mesh.event import Money
 from mesh.events.contact import Contact
 from mesh.events.customer import Channel
+from mesh.events.user import Advice
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +18,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     `person` names the shopper for the holdout's hash. `consent` has only those channels that the
     shopper was asked about. `contacts` are earlier offers, without this one's. `regions` are other
     regions where the shopper was active; `staleness` their heartbeats' ages (None: never heard).
+    `propensity` and `advice` are what scoring says, where it was heard in time.
     """
 
     cart: Literal["left", "moved on", "bought"]
@@ -32,3 +34,4 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     regions: tuple[str, ...] = ()
     staleness: dict[str, timedelta | None] = {}
     propensity: float | None = None
+    advice: Advice | None = None

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from hashlib import blake2b
 from typing import Literal
 
 import msgspec
 
 from mesh.events.customer import Channel
-from mesh.events.offer import Check
+from mesh.events.offer import Assignment, Check
+from notifications.experiment import Lot, draw
 from notifications.facts import Facts
 from notifications.journeys import Journey, amounts, quiet_hours
+from notifications.margin import Worth, depths, weigh
 from notifications.quiet import quiet_until, zone
 
 SHORTEST_HOLD, LONGEST_HOLD = timedelta(seconds=2), timedelta(minutes=1)
@@ -20,6 +21,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of an offer. `reason` is the first failed check's, in words; empty when sent.
 
     `held_until` (aware UTC) is set exactly when held; `channels` and `discount_percent` matter when sent.
+    `assignment` is what the standing experiment gave the cart.
     """
 
     outcome: Literal["sent", "held", "dropped"]
@@ -28,60 +30,61 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     held_until: datetime | None = None
     channels: tuple[Channel, ...] = ()
     discount_percent: int = 0
+    assignment: Assignment | None = None
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """A check with what its failure means: dropped with `reason`, or held until `until`."""
+    """A check with what its failure means: dropped with `reason`, or held until `until`.
+
+    `of_arm`: it is about what the experiment or the margin gave, not about whether an offer may be made.
+    """
 
     check: Check
     reason: str = ""
     until: datetime | None = None
+    of_arm: bool = False
 
 
 def judge(facts: Facts, journey: Journey, now: datetime) -> Verdict:
     """Every check with its value; sent only if all passed, dropped if one failed for good, else held.
 
-    `now` is aware UTC. Deterministic: the same arguments give the same verdict.
+    `now` is aware UTC. Deterministic: the same arguments give the same verdict. Who gets no offer by lot or
+    because none pays is judged at the same moment as if there were one, held for the night too: otherwise
+    those with and without an offer could not be compared.
     """
-    percent = discount(facts, journey)
-    found = tuple(_findings(facts, journey, now, percent))
+    worth = weigh(facts, journey)
+    lot = draw(facts.person, journey, depths=depths(facts, journey), advised=worth.percent)
+    found = tuple(_findings(facts, journey, now, lot, worth))
     checks = tuple(finding.check for finding in found)
     failed = [finding for finding in found if not finding.check.passed]
-    for finding in failed:
-        if finding.until is None:
-            return Verdict(outcome="dropped", reason=finding.reason, checks=checks)
+    eligible = all(finding.of_arm for finding in failed)
+    assignment = Assignment(arm=lot.arm, probability=lot.probability, eligible=eligible, withheld=lot.withheld)
+    final = [finding for finding in failed if finding.until is None and not finding.of_arm]
     holds = [finding for finding in failed if finding.until is not None]
-    if holds:
+    if holds and not final:
         last = max(holds, key=lambda finding: finding.until or now)
-        return Verdict(outcome="held", reason=last.reason, checks=checks, held_until=last.until)
-    channels = tuple(channel for channel in journey.channels if _is_open(channel, facts, journey))
-    return Verdict(outcome="sent", reason="", checks=checks, channels=channels, discount_percent=percent)
+        return Verdict(outcome="held", reason=last.reason, checks=checks, held_until=last.until, assignment=assignment)
+    if failed:
+        reason = (final or failed)[0].reason
+        return Verdict(outcome="dropped", reason=reason, checks=checks, assignment=assignment)
+    return Verdict(
+        outcome="sent",
+        reason="",
+        checks=checks,
+        channels=tuple(channel for channel in journey.channels if _is_open(channel, facts, journey)),
+        discount_percent=lot.percent or 0,
+        assignment=assignment,
+    )
 
 
-def discount(facts: Facts, journey: Journey) -> int:
-    """The discount in whole percent: none for those who return unaided, never above the limits."""
-    if facts.propensity is not None and facts.propensity >= journey.no_discount_from:
-        return 0
-    percent = min(journey.discount_percent, journey.max_discount_percent)
-    limit = amounts(journey.max_discount).get(facts.total.currency)
-    if limit is not None and facts.total.amount > 0:
-        percent = min(percent, limit.amount * 100 // facts.total.amount)
-    return percent
-
-
-def in_holdout(person: str, journey: Journey) -> bool:
-    """Whether a shopper belongs to the share that gets nothing: the same answer for ever and everywhere."""
-    digest = blake2b(f"{journey.name}\x1f{person}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest) / 2**64 < journey.holdout
-
-
-def _findings(facts: Facts, journey: Journey, now: datetime, percent: int) -> Iterator[Finding]:
+def _findings(facts: Facts, journey: Journey, now: datetime, lot: Lot, worth: Worth) -> Iterator[Finding]:
+    percent = lot.percent or 0
     yield _finding("cart", facts.cart == "left", facts.cart_detail, _moved(facts))
     late = now - facts.due
     yield _finding("in time", late <= journey.expires, f"{late.total_seconds():.1f} s after it was due", "too late")
     yield _value(facts, journey)
     yield from _reachable(journey.channels[0], facts, journey)
-    yield _holdout(facts, journey)
+    yield from _given(journey, lot, worth)
     yield _cap(facts, journey, now)
     yield _finding("discount", percent <= journey.max_discount_percent, f"{percent} %", "discount too high")
     yield _quiet(facts, journey, now)
@@ -120,11 +123,22 @@ def _is_open(channel: Channel, facts: Facts, journey: Journey) -> bool:
     return all(finding.check.passed for finding in _reachable(channel, facts, journey))
 
 
-def _holdout(facts: Facts, journey: Journey) -> Finding:
-    inside = in_holdout(facts.person, journey)
-    return _finding(
-        "holdout", not inside, f"{'in' if inside else 'not in'} the {journey.holdout:.0%} held out", "holdout"
-    )
+def _given(journey: Journey, lot: Lot, worth: Worth) -> Iterator[Finding]:
+    """What the cart was given and why; no offer is a failed check."""
+    inside = lot.how == "held out"
+    value = f"{'in' if inside else 'not in'} the {journey.holdout:.0%} held out"
+    yield _of_arm("holdout", not inside, value, "holdout")
+    if lot.how == "drawn":
+        given = "no offer" if lot.percent is None else f"{lot.percent} %"
+        value = f"{given}, drawn by lot among {lot.arms} as for {journey.explore:.0%} of shoppers"
+        yield _of_arm("experiment", lot.percent is not None, value, "no offer by lot")
+    elif journey.explore:
+        yield _of_arm("experiment", True, f"not among the {journey.explore:.0%} whose offer is drawn by lot", "")
+    yield _of_arm("worth it", lot.how == "drawn" or worth.percent is not None, worth.words, "not worth it")
+
+
+def _of_arm(name: str, passed: bool, value: str, reason: str) -> Finding:
+    return Finding(check=Check(name=name, passed=passed, value=value), reason=reason, of_arm=True)
 
 
 def _cap(facts: Facts, journey: Journey, now: datetime) -> Finding:

@@ -26,13 +26,15 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """Which arm of the standing experiment a cart was given: `none`, or the discount in percent.
 
-    `probability` is that of being given this arm, known before the fact. `eligible`: every check that has
-    nothing to do with the arm passed, so that the outcome tells something about it.
+    `probability` is that of being given this arm, `withheld` that of the arm `none`, both known before the
+    fact. `eligible`: every check that has nothing to do with the arm passed, so that the outcome tells
+    something about it.
     """
 
     arm: str
     probability: float
     eligible: bool
+    withheld: float = 0.0
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,6 +24,10 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
 
     `score_limit` is how long a score is waited for. The first of `channels` must be open to the shopper,
     the others come along where they are. No more than `cap` offers reach a shopper within `cap_window`.
+    Among `discount_depths` (whole percent; none: `discount_percent` alone) the one is taken that promises the
+    most money: `margin_percent` is what is left of a price after the goods are paid, `contact_cost` what one
+    offer costs to send. Nothing is sent where nothing pays. `explore` is the share, 0 to 1, of shoppers whose
+    offer is drawn by lot instead (no offer, or one of the depths), so that it can be learnt what offers change.
     `quiet` hours hold until their end in the shopper's zone, or in `time_zone` where that is unknown
     (empty: then no hours are quiet). `holdout` is the share, 0 to 1, that gets nothing, to measure lift.
     `assume_consent` is the policy for e-mail to shoppers who were never asked; the shop's own pages need
@@ -40,6 +44,10 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     discount_percent: int = 10
     max_discount_percent: int = 20
     max_discount: tuple[str, ...] = ()
+    discount_depths: tuple[int, ...] = ()
+    margin_percent: float = 40.0
+    contact_cost: tuple[str, ...] = ()
+    explore: float = 0.0
     no_discount_from: float = 0.9
     minimum_value: tuple[str, ...] = ()
     cap: int = 3
@@ -58,10 +66,16 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
         _require(bool(self.channels), "channels", "name at least one")
         _require(0 <= self.discount_percent <= 100, "discount_percent", "0 to 100")
         _require(0 <= self.holdout <= 1, "holdout", "a share from 0 to 1")
+        _require(0 <= self.explore <= 1, "explore", "a share from 0 to 1, such as 0.1 for every tenth shopper")
+        _require(0 < self.margin_percent <= 100, "margin_percent", "above 0, up to 100 percent of a price")
+        for depth in self.discount_depths:
+            most = self.max_discount_percent
+            _require(0 <= depth <= most, "discount_depths", f"{depth} is not from 0 to max_discount_percent = {most}")
         _require(self.cap >= 0, "cap", "0 or more")
         quiet_hours(self.quiet)
         amounts(self.minimum_value)
         amounts(self.max_discount)
+        amounts(self.contact_cost)
         if self.time_zone:
             try:
                 ZoneInfo(self.time_zone)

@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 from mesh.errors import DeclarationError
 from mesh.event import Money
 from mesh.events.contact import Contact
+from mesh.events.user import Advice, Arm
+from notifications.experiment import in_holdout
 from notifications.facts import Facts
 from notifications.journeys import Journey, load
-from notifications.judgement import discount, in_holdout, judge
+from notifications.judgement import judge
+from notifications.margin import discount
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 JOURNEY = Journey(name="test", template="abandoned-cart")
@@ -145,6 +148,17 @@ any_facts = st.builds(
     regions=st.sampled_from([(), ("eu",)]),
     staleness=st.dictionaries(st.just("eu"), st.none() | st.timedeltas(timedelta(0), timedelta(minutes=1))),
     propensity=st.none() | st.floats(0, 1),
+    advice=st.none()
+    | st.builds(
+        Advice,
+        version=st.just("v"),
+        decision=st.sampled_from(["target", "all", "none"]),
+        words=st.just("as learnt"),
+        unaided=st.floats(0, 1),
+        arms=st.lists(
+            st.builds(Arm, discount_percent=st.sampled_from([0, 5, 10, 15]), purchase=st.floats(0, 1)), max_size=3
+        ).map(tuple),
+    ),
 )
 any_journey = st.builds(
     Journey,
@@ -154,6 +168,9 @@ any_journey = st.builds(
     minimum_value=st.sampled_from([(), ("20 EUR",)]),
     cap=st.integers(0, 3),
     holdout=st.sampled_from([0.0, 0.5]),
+    explore=st.sampled_from([0.0, 0.5, 1.0]),
+    discount_depths=st.sampled_from([(), (0, 5, 10, 15), (20,)]),
+    max_discount=st.sampled_from([(), ("8 EUR",)]),
     assume_consent=st.booleans(),
     expires=st.just(timedelta(days=400)),
     quiet=st.sampled_from(["", "22:00-08:00", "09:00-17:00"]),
@@ -171,6 +188,10 @@ def test_sent_means_that_every_check_passed(told, rules, now):
     assert verdict.held_until is None or verdict.held_until > now
     assert (verdict.outcome != "sent") or rules.channels[0] in verdict.channels
     assert verdict.discount_percent <= rules.max_discount_percent
+    assert verdict.discount_percent == 0 or verdict.assignment.arm == str(verdict.discount_percent)
+    assert 0 < verdict.assignment.probability <= 1
+    assert verdict.outcome != "sent" or verdict.assignment.eligible
+    assert verdict.outcome != "held" or not verdict.assignment.eligible
     assert verdict == judge(told, rules, now)
 
 
@@ -188,6 +209,11 @@ def test_a_journey_comes_from_its_file_and_the_environment_overrides_it():
         ('template = "t"\ncolour = "red"', "unknown colour"),
         ('template = "t"\nquiet = "late"', "quiet = 'late'"),
         ('template = "t"\nholdout = 2', "share from 0 to 1"),
+        ('template = "t"\nexplore = 10', "every tenth shopper"),
+        ('template = "t"\nmargin_percent = 0', "percent of a price"),
+        ('template = "t"\ndiscount_depths = [0, 30]', "30 is not from 0 to max_discount_percent = 20"),
+        ('template = "t"\ndiscount_depths = ["much"]', "DISCOUNT_DEPTHS"),
+        ('template = "t"\ncontact_cost = ["a cent"]', "amount 'a cent'"),
         ('template = "t"\nminimum_value = ["much"]', "amount 'much'"),
         ('template = "t"\ntime_zone = "Mars"', "Europe/Berlin"),
         ('template = "t"\nscore_limit = "soon"', "SCORE_LIMIT"),

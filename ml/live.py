@@ -1,9 +1,9 @@
 """Live outcomes: what became of carts that were scored, read from the log, and how two models did on the same ones."""
 
 from bisect import bisect_right
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -13,25 +13,31 @@ from mesh.events.cart import CartConverted, CartScored
 from mesh.events.model import ModelShadowed
 from mesh.events.offer import OfferSent
 from mesh.events.order import OrderPlaced
+from mesh.events.user import Evidence
 from ml.version import Metrics
 
+DAY, RECENT = timedelta(days=1), timedelta(days=30)
 
-@dataclass(frozen=True, kw_only=True)
-class Scored:
-    """A cart's score and what it was made from."""
 
-    said: CartScored
+class Scored(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A cart's score: by which version, and the moment that it speaks of (`at`, seconds since 1970 UTC)."""
+
+    cart_id: str
+    visitor_id: str
+    version: str
+    propensity: float
     at: float
-    """The moment that the score speaks of, in seconds since 1970 UTC."""
-    when: datetime
-    """When it was made."""
 
 
 @dataclass(kw_only=True)
 class Log:
-    """What the log says of scored carts: scores by abandonment, purchases by visitor and cart, carts with an offer."""
+    """What the log says of scored carts: scores by abandonment, purchases by visitor and cart, carts with an offer.
+
+    `proofs` are the evidence of the newest day's scores with the time they were made, oldest first.
+    """
 
     scores: dict[str, Scored] = field(default_factory=dict)
+    proofs: deque[tuple[datetime, Evidence]] = field(default_factory=deque)
     shadows: list[ModelShadowed] = field(default_factory=list)
     bought: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     converted: dict[str, float] = field(default_factory=dict)
@@ -41,10 +47,10 @@ class Log:
     def outcome(self, scored: Scored, horizon: float) -> bool | None:
         """Whether the shopper bought within `horizon` seconds; None while that is not over."""
         last = scored.at + horizon
-        converted = self.converted.get(scored.said.cart_id)
+        converted = self.converted.get(scored.cart_id)
         if converted is not None and scored.at < converted <= last:
             return True
-        times = self.bought.get(scored.said.visitor_id, [])
+        times = self.bought.get(scored.visitor_id, [])
         following = bisect_right(times, scored.at)
         if following < len(times) and times[following] <= last:
             return True
@@ -85,7 +91,17 @@ def _take(log: Log, received: Received) -> None:
     match received.event:
         case CartScored() as said:
             at = said.evidence.at.timestamp() if said.evidence else at
-            log.scores[said.abandonment_id] = Scored(said=said, at=at, when=received.time)
+            log.scores[said.abandonment_id] = Scored(
+                cart_id=said.cart_id,
+                visitor_id=said.visitor_id,
+                version=said.model_version,
+                propensity=said.propensity,
+                at=at,
+            )
+            if said.evidence is not None:
+                log.proofs.append((received.time, said.evidence))
+                while log.proofs[0][0] <= received.time - DAY:
+                    log.proofs.popleft()
         case OrderPlaced(visitor_id=visitor):
             log.bought[visitor].append(at)
         case CartConverted(cart_id=cart):
@@ -122,14 +138,14 @@ def compare(log: Log, *, model: str, champion: str, candidate: str, stage: str, 
     )
 
 
-def honesty(log: Log, *, version: str, horizon: float) -> Metrics | None:
-    """How the live scores of a version came true, on carts that were sent no offer; None without any."""
-    rows = []
+def honesty(log: Log, *, version: str, horizon: float, span: timedelta = RECENT) -> Metrics | None:
+    """How a version's scores of the newest `span` came true, on carts that were sent no offer; None without any."""
+    rows, since = [], log.until - span.total_seconds()
     for scored in log.scores.values():
-        if scored.said.model_version == version and scored.said.cart_id not in log.offered:
+        if scored.version == version and scored.cart_id not in log.offered and scored.at >= since:
             outcome = log.outcome(scored, horizon)
             if outcome is not None:
-                rows.append((outcome, scored.said.propensity))
+                rows.append((outcome, scored.propensity))
     return _measured(rows, 1)
 
 

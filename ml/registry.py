@@ -104,6 +104,9 @@ class Registry:
         for one in dropped:
             await self._objects.delete(f"{name}.{one}.skops")
             await self._objects.delete(f"{name}.{one}.json")
+        said = await self.mesh.last(ModelTrained, name)
+        if said is not None and said.event.version == version.version:
+            return  # by an earlier attempt
         told = ModelTrained(
             model=name,
             version=version.version,

@@ -1,6 +1,6 @@
 """A review of the model that serves and of its candidate, on what the log says of live carts."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -11,7 +11,6 @@ from ml.registry import NoSuchVersion, Registry
 from ml.verdict import Drift, Verdict
 from ml.version import Version
 
-DAY = timedelta(days=1)
 BASE_RATE = "base-rate"
 LEAST_LIVE = 200
 """Live carts with an outcome below which an operator's promotion goes by the verdict of the training."""
@@ -85,20 +84,13 @@ async def drifted(mesh: Mesh, name: str, *, at: datetime) -> Measured | None:
     except NoSuchVersion:
         return None
     log = await read_log(mesh)
-    newest = max((scored.when for scored in log.scores.values()), default=at)
-    rows = [
-        scored.said.evidence.values
-        for scored in log.scores.values()
-        if scored.said.evidence is not None
-        and scored.said.evidence.names == digest()
-        and scored.when > newest - DAY
-        and len(scored.said.evidence.values) == len(version.features)
-    ]
+    width = len(version.features)
+    rows = [proof.values for _, proof in log.proofs if proof.names == digest() and len(proof.values) == width]
     known = _shapes_now(version)
     told = honesty(log, version=version.version, horizon=version.horizon_seconds)
     found = judge(
         known if rows else version.shapes,
-        np.array(rows).reshape(len(rows), len(version.features)),
+        np.array(rows).reshape(len(rows), width),
         outcomes=told.rows if told else 0,
         calibration_error=told.ece if told else None,
     )

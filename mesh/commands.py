@@ -1,4 +1,4 @@
-"""Commands `cartmesh mesh show | check | render | apply | probe`."""
+"""Commands `cartmesh mesh show | check | render | apply | probe | certs | secrets`."""
 
 import asyncio
 import os
@@ -6,16 +6,18 @@ import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated, Literal
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
+from mesh import deploy
 from mesh.access import Access, Servers
 from mesh.check import check, contracts
 from mesh.connection import Connection
 from mesh.discovery import discover
 from mesh.errors import DeclarationError, TopologyError
 from mesh.event import declared
-from mesh.render import FOLDER, chart_folder, charted, committed, rendered, stale, write
+from mesh.render import FOLDER, chart_folder, charted, committed, helm, rendered, stale, write
 from mesh.secrets import OPERATOR
 from mesh.service import Service
 from mesh.topology import Topology
@@ -31,6 +33,7 @@ def commands(app: App) -> None:
     group.command(render)
     group.command(apply_declarations, name="apply")
     group.command(probe_region, name="probe")
+    deploy.commands(group)
     app.command(group)
 
 
@@ -61,11 +64,29 @@ def check_declarations(*, file: Path = FILE, folder: Path = FOLDER) -> None:
         sys.exit(1)
 
 
-def render(*, check: bool = False, unreleased: bool = False, file: Path = FILE, folder: Path = FOLDER) -> None:
-    """Write everything derived to the folder.
+def render(
+    *,
+    region: str | None = None,
+    to: Annotated[Literal["helm"] | None, Parameter(name="--for")] = None,
+    store: str = "50Gi",
+    issuer: str = "",
+    check: bool = False,
+    unreleased: bool = False,
+    file: Path = FILE,
+    folder: Path = FOLDER,
+) -> None:
+    """Write everything derived to the folder; or, with `--region eu --for helm`, print values for the chart of NATS.
 
     Parameters
     ----------
+    region
+        Whose servers the values are for.
+    to
+        `helm`: values of the official chart `nats` 2.x, for a release called `nats`.
+    store
+        Each server's disk.
+    issuer
+        The ClusterIssuer of cert-manager that makes the servers' certificates; without it the Secret `nats-tls` does.
     check
         Write nothing: say what is stale, and end with 1 if something is.
     unreleased
@@ -76,6 +97,11 @@ def render(*, check: bool = False, unreleased: bool = False, file: Path = FILE, 
         Where to; what the chart reads goes to `chart/derived` beside it.
     """
     topology, services = Topology.load(file), _services()
+    if to or region:
+        if not (to and region):
+            raise TopologyError("write both: --region NAME --for helm")
+        _say(helm(topology, services, region, store=store, issuer=issuer).rstrip())
+        return
     chart, written = chart_folder(folder), file.read_text(encoding="utf-8")
     values = chart.parent / "values.yaml"
     known = values.read_text(encoding="utf-8") if values.exists() else ""

@@ -14,7 +14,7 @@ from mesh.access import Access, Servers
 from mesh.apply import Difference, api, apply
 from mesh.catchup import catch_up
 from mesh.connection import Connection, Login
-from mesh.derive.servers import Address, Plan, server_config, users
+from mesh.derive.servers import Address, Certificates, Plan, server_config, users
 from mesh.errors import MeshError, TopologyError, Unavailable
 from mesh.link import Detour
 from mesh.lock import alone_in
@@ -35,16 +35,22 @@ class LocalServers:
 
     `directory` is kept with everything in it, and another start there finds its data and passwords; without one
     a temporary folder is used and removed. Services' streams, consumers, buckets and shelves are applied.
-    Links go through detours, so that `cut` and `heal` can play a lost network.
+    Links go through detours, so that `cut` and `heal` can play a lost network. With `certificates` everything is
+    spoken over TLS; clients then need `CARTMESH_NATS_CA` (mesh.trust).
     """
 
     def __init__(
-        self, topology: Topology, directory: Path | str | None = None, services: Sequence[Service] = ()
+        self,
+        topology: Topology,
+        directory: Path | str | None = None,
+        services: Sequence[Service] = (),
+        *,
+        certificates: Certificates | None = None,
     ) -> None:
         self.topology, self.services = topology, tuple(services)
         self.applied: list[Difference] = []
         """What the start had to change."""
-        self._kept = Path(directory) if directory else None
+        self._kept, self._certificates = Path(directory) if directory else None, certificates
         self._running: dict[str, Process] = {}
         self._detours: dict[Link, list[Detour]] = {}
         self._cut: set[str] = set()
@@ -79,7 +85,7 @@ class LocalServers:
         return Access(
             regions={
                 region.name: Servers(
-                    urls={name: f"nats://{_LOOPBACK}:{self.plan.addresses[name].client}" for name in region.servers},
+                    urls={name: self._url(name) for name in region.servers},
                     monitors={name: self.monitor(name) for name in region.servers},
                     passwords={user: self._secrets.password(region.name, user) for user in self._users[region.name]},
                 )
@@ -163,6 +169,10 @@ class LocalServers:
 
     # Inside
 
+    def _url(self, name: str) -> str:
+        scheme = "tls" if self._certificates else "nats"
+        return f"{scheme}://{_LOOPBACK}:{self.plan.addresses[name].client}"
+
     async def _start(self) -> None:
         self._directory = self._kept or Path(tempfile.mkdtemp(prefix="cartmesh-"))
         if self._kept is None:
@@ -216,7 +226,7 @@ class LocalServers:
             for detour in self._detours[link]:
                 await detour.open()
             doors[link] = [(_LOOPBACK, detour.port) for detour in self._detours[link]]
-        return Plan(addresses=addresses, detours=doors)
+        return Plan(addresses=addresses, detours=doors, certificates=self._certificates)
 
     async def _launch(self, name: str) -> None:
         folder = self._directory / name

@@ -9,10 +9,11 @@ from typing import Any
 from mesh.check import Committed
 from mesh.derive.asyncapi import asyncapi
 from mesh.derive.catalog import catalog
+from mesh.derive.helm import RELEASE, nats_values, yaml
 from mesh.derive.nats import holdings
 from mesh.derive.permissions import link_permissions, service_permissions
 from mesh.derive.schemas import schemas
-from mesh.derive.servers import Address, Plan, server_config
+from mesh.derive.servers import Address, Certificates, Plan, server_config
 from mesh.derive.services import deployed, described
 from mesh.derive.values import reference
 from mesh.secrets import Placeholders
@@ -62,6 +63,14 @@ def charted(topology: Topology, services: Sequence[Service], written: str, value
     }
 
 
+def helm(topology: Topology, services: Sequence[Service], region: str, *, store: str, issuer: str) -> str:
+    """Values of the official chart `nats` for a region; see mesh.derive.helm."""
+    head = (
+        f"helm install {RELEASE} nats/nats -f THIS-FILE\nMade by `cartmesh mesh render --region {region} --for helm`."
+    )
+    return yaml(nats_values(topology, services, region, store=store, issuer=issuer), head)
+
+
 def chart_folder(folder: Path) -> Path:
     """Where the chart reads what is rendered to `folder`: beside it."""
     return folder.parent / "chart" / "derived"
@@ -106,7 +115,10 @@ def _permissions(topology: Topology, services: Sequence[Service]) -> dict[str, A
 
 def _servers(topology: Topology, services: Sequence[Service]) -> dict[str, str]:
     names = [name for region in topology.regions for name in region.servers]
-    plan = Plan(addresses={name: Address(host=f"nats-{name}") for name in names})
+    plan = Plan(
+        addresses={name: Address(host=f"nats-{name}") for name in names},
+        certificates=Certificates.below("/etc/nats/tls") if topology.tls else None,
+    )
     secrets = Placeholders()
     head = "# Do not edit: `make render` writes this. Passwords and links' URLs come from the environment.\n"
     return {name: head + server_config(topology, services, name, plan, secrets) for name in names}

@@ -11,9 +11,15 @@ OPERATOR = "operator"
 SYSTEM = "sys"
 
 
+class Plain(str):
+    """What stands in a server's configuration without quotes: a size, or the name of a variable."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Secrets:
-    """Passwords by region and user. `quoted` is how one stands in a server's configuration."""
+    """Passwords by region and user. `value` is how one stands in a server's configuration."""
 
     known: Mapping[str, str]
 
@@ -21,13 +27,13 @@ class Secrets:
         """A user's password in a region."""
         return self.known[f"{region}/{user}"]
 
-    def quoted(self, region: str, user: str) -> str:
+    def value(self, region: str, user: str) -> str:
         """The password as a configuration value."""
-        return json.dumps(self.password(region, user))
+        return self.password(region, user)
 
     def url(self, region: str, user: str, host: str, port: int) -> str:
         """A server's address with the user's credentials, as a configuration value."""
-        return json.dumps(f"nats://{user}:{self.password(region, user)}@{host}:{port}")
+        return f"nats://{user}:{self.password(region, user)}@{host}:{port}"
 
     @staticmethod
     def kept(path: Path, users: Mapping[str, list[str]]) -> "Secrets":
@@ -35,7 +41,8 @@ class Secrets:
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         for region, names in users.items():
             for name in names:
-                known.setdefault(f"{region}/{name}", secrets.token_hex(16))
+                # A letter first: what looks like a number in a variable, nats-server reads as one.
+                known.setdefault(f"{region}/{name}", f"p{secrets.token_hex(16)}")
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(opened, "w", encoding="utf-8") as file:
             json.dump(known, file, indent=1)
@@ -55,13 +62,13 @@ class Placeholders(Secrets):
         """The variable that holds a user's password."""
         return f"$CARTMESH_{_variable(region)}_{_variable(user)}_PASSWORD"
 
-    def quoted(self, region: str, user: str) -> str:
-        """The variable, without quotes: quoted it would be a text."""
-        return self.password(region, user)
+    def value(self, region: str, user: str) -> str:
+        """The variable."""
+        return Plain(self.password(region, user))
 
     def url(self, region: str, user: str, host: str, port: int) -> str:  # noqa: ARG002  the variable holds them
         """The variable that holds a server's address with the credentials: configurations have no interpolation."""
-        return f"$CARTMESH_{_variable(region)}_{_variable(user)}_URL_{_variable(host.partition('.')[0])}"
+        return Plain(f"$CARTMESH_{_variable(region)}_{_variable(user)}_URL_{_variable(host.partition('.')[0])}")
 
 
 def _variable(name: str) -> str:

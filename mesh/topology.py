@@ -16,6 +16,7 @@ from mesh.errors import TopologyError
 from mesh.settings import duration
 
 _region_name = re.compile(r"[a-z][a-z0-9]{0,15}", re.ASCII).fullmatch
+_door = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}", re.ASCII).fullmatch
 _country = re.compile(r"[A-Z]{2}", re.ASCII).fullmatch
 _SHORTEST, _LONGEST = timedelta(days=1), timedelta(days=3660)
 
@@ -24,13 +25,15 @@ _SHORTEST, _LONGEST = timedelta(days=1), timedelta(days=3660)
 class Region:
     """One region: a cluster of `nodes` servers with a JetStream domain of its own.
 
-    `residency` are the countries (ISO 3166 alpha-2) whose shoppers live here.
+    `residency` are the countries (ISO 3166 alpha-2) whose shoppers live here. `door` is the `host:port` under which
+    other regions' servers find its own from far away.
     """
 
     name: str
     nodes: int = 3
     time_zone: str = "UTC"
     residency: tuple[str, ...] = ()
+    door: str = ""
 
     @property
     def servers(self) -> tuple[str, ...]:
@@ -64,6 +67,7 @@ class Topology:
     replicas: int = 3
     commerce: timedelta = timedelta(days=400)
     interactions: timedelta = timedelta(days=30)
+    tls: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work; TopologyError says what to write instead."""
@@ -151,6 +155,7 @@ class _Region(msgspec.Struct, forbid_unknown_fields=True):
     nodes: int = 3
     time_zone: str = "UTC"
     residency: tuple[str, ...] = ()
+    door: str = ""
 
 
 class _Link(msgspec.Struct, forbid_unknown_fields=True, rename={"dialer": "from", "listener": "to"}):
@@ -170,17 +175,19 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     links: list[_Link] = []
     replicas: int = 3
     retention: _Retention = _Retention()
+    tls: bool = False
 
     def topology(self) -> Topology:
         return Topology(
             regions=tuple(
-                Region(name=name, nodes=told.nodes, time_zone=told.time_zone, residency=told.residency)
+                Region(name=name, nodes=told.nodes, time_zone=told.time_zone, residency=told.residency, door=told.door)
                 for name, told in self.regions.items()
             ),
             links=tuple(Link(dialer=link.dialer, listener=link.listener) for link in self.links),
             replicas=self.replicas,
             commerce=_retention("commerce", self.retention.commerce),
             interactions=_retention("interactions", self.retention.interactions),
+            tls=self.tls,
         )
 
 
@@ -219,6 +226,11 @@ def _check_region(region: Region) -> None:
         raise TopologyError(
             f"region {region.name!r} has time_zone = {region.time_zone!r}: write an IANA name such as Europe/Berlin"
         ) from None
+    if region.door and not _door(region.door):
+        raise TopologyError(
+            f"region {region.name!r} has door = {region.door!r}: write the host and port that other regions dial, "
+            "such as nats.eu.example.com:7422"
+        )
 
 
 def _check_residency(regions: tuple[Region, ...]) -> None:

@@ -1,13 +1,16 @@
-"""Servers: one nats-server configuration per node, for any machine: addresses and secrets are given."""
+"""Servers: what each nats-server is told, for any machine: addresses, certificates and secrets are given."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from mesh.derive.conf import written
 from mesh.derive.permissions import Permissions, copying, link_permissions, never_out, service_permissions
-from mesh.secrets import OPERATOR, SYSTEM, Secrets
+from mesh.secrets import OPERATOR, SYSTEM, Plain, Secrets
 from mesh.service import Service
 from mesh.topology import Link, Region, Topology
+
+Config = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +27,33 @@ class Address:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Certificates:
+    """Files in PEM, the same on every server that is given them: whom to believe, and what to show."""
+
+    ca: str
+    certificate: str
+    key: str
+
+    @staticmethod
+    def below(folder: str) -> "Certificates":
+        """Under the names that Kubernetes and cert-manager give them."""
+        return Certificates(ca=f"{folder}/ca.crt", certificate=f"{folder}/tls.crt", key=f"{folder}/tls.key")
+
+    def tls(self, **more: Any) -> Config:
+        """A `tls` block."""
+        return {"cert_file": self.certificate, "key_file": self.key, "ca_file": self.ca, **more}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Every server's address by name. `detours` replaces where a link's dialer finds the listener (host, port)."""
+    """Every server's address by name. `detours` replaces where a link's dialer finds the listener (host, port).
+
+    With `certificates` everything is spoken over TLS: servers know each other by certificate, clients the servers.
+    """
 
     addresses: Mapping[str, Address]
     detours: Mapping[Link, Sequence[tuple[str, int]]] = field(default_factory=dict)
+    certificates: Certificates | None = None
     max_memory: str = "256MB"
     max_file: str = "64GB"
 
@@ -57,101 +82,126 @@ def leaf_user(link: Link) -> str:
     return f"leaf_{link.dialer}"
 
 
+def listens(topology: Topology, region: str) -> bool:
+    """Whether some region dials this one."""
+    return any(link.listener == region for link in topology.links)
+
+
 def server_config(topology: Topology, services: Sequence[Service], name: str, plan: Plan, secrets: Secrets) -> str:
     """The configuration of the server `name` (`eu-1`)."""
     region = next(region for region in topology.regions if name in region.servers)
     at = plan.addresses[name]
-    lines = [
-        f"server_name: {name}",
-        f"listen: {_text(f'{at.bind}:{at.client}')}",
-        f"http: {_text(f'{at.bind}:{at.monitor}')}",
-        "max_payload: 8MB",
-        "jetstream {",
-        f"  domain: {region.name}",
-        f"  store_dir: {_text(at.store)}",
-        f"  max_mem: {plan.max_memory}",
-        f"  max_file: {plan.max_file}",
-        "}",
-        "system_account: SYS",
-    ]
+    config: Config = {
+        "server_name": name,
+        "listen": f"{at.bind}:{at.client}",
+        "http": f"{at.bind}:{at.monitor}",
+        **limits(),
+        "jetstream": {
+            "domain": region.name,
+            "store_dir": at.store,
+            "max_mem": Plain(plan.max_memory),
+            "max_file": Plain(plan.max_file),
+        },
+    }
+    if plan.certificates:
+        config["tls"] = plan.certificates.tls(**to_clients())
     if region.nodes > 1:
-        lines += _cluster(region, name, plan)
-    lines += _leafnodes(topology, region, name, plan, secrets)
-    lines += _accounts(topology, services, region, secrets)
-    return "\n".join(lines) + "\n"
+        config["cluster"] = _cluster(region, name, plan)
+    leafnodes = _leafnodes(topology, region, at, plan, secrets)
+    if leafnodes:
+        config["leafnodes"] = leafnodes
+    return written(config | accounts(topology, services, region, secrets))
 
 
-def _cluster(region: Region, name: str, plan: Plan) -> list[str]:
+def limits() -> Config:
+    """What every server is told."""
+    return {"max_payload": Plain("8MB")}
+
+
+def to_clients() -> Config:
+    """In the `tls` block for clients: ours shake hands before a word is said, others may when they are asked to."""
+    return {"handshake_first": "auto"}
+
+
+def to_servers() -> Config:
+    """In the `tls` blocks between servers of different regions: both show a certificate, before a word is said."""
+    return {"verify": True, "handshake_first": True}
+
+
+def _cluster(region: Region, name: str, plan: Plan) -> Config:
     at = plan.addresses[name]
     peers = (plan.addresses[peer] for peer in region.servers if peer != name)
-    routes = ", ".join(_text(f"nats://{peer.host}:{peer.cluster}") for peer in peers)
-    return [
-        "cluster {",
-        f"  name: {region.name}",
-        f"  listen: {_text(f'{at.bind}:{at.cluster}')}",
-        f"  routes: [ {routes} ]",
-        "}",
-    ]
+    cluster: Config = {
+        "name": region.name,
+        "listen": f"{at.bind}:{at.cluster}",
+        "routes": [f"nats://{peer.host}:{peer.cluster}" for peer in peers],
+    }
+    if plan.certificates:
+        cluster["tls"] = plan.certificates.tls(verify=True)
+    return cluster
 
 
-def _leafnodes(topology: Topology, region: Region, name: str, plan: Plan, secrets: Secrets) -> list[str]:
-    """Isolated in both directions: a region passes nothing on that came from another."""
-    listens = any(link.listener == region.name for link in topology.links)
-    dials = [link for link in topology.links if link.dialer == region.name]
-    if not listens and not dials:
-        return []
-    at = plan.addresses[name]
-    lines = ["leafnodes {"]
-    if listens:
+def _leafnodes(topology: Topology, region: Region, at: Address, plan: Plan, secrets: Secrets) -> Config:
+    def urls(link: Link) -> list[str]:
+        doors = plan.doors(link, topology.region(link.listener))
+        return [secrets.url(link.listener, leaf_user(link), host, port) for host, port in doors]
+
+    told = remotes(topology, region, urls)
+    leafnodes: Config = {}
+    if listens(topology, region.name):
         # Dialers know every server from their own list; what is not advertised cannot lead around a detour.
-        lines += [f"  listen: {_text(f'{at.bind}:{at.leaf}')}", "  no_advertise: true"]
-    lines.append("  isolate_leafnode_interest: true")
-    if dials:
-        lines.append("  remotes: [")
-        for link in dials:
-            doors = plan.doors(link, topology.region(link.listener))
-            urls = ", ".join(secrets.url(link.listener, leaf_user(link), host, port) for host, port in doors)
-            lines += [
-                "    {",
-                f"      urls: [ {urls} ]",
-                "      account: SHOP",
-                "      isolate_leafnode_interest: true",
-                f"      deny_exports: {json.dumps(never_out())}",
-                "    }",
-            ]
-        lines.append("  ]")
-    return [*lines, "}"]
+        leafnodes = {"listen": f"{at.bind}:{at.leaf}", "no_advertise": True}
+        if plan.certificates:
+            leafnodes["tls"] = plan.certificates.tls(**to_servers())
+    if told and plan.certificates:
+        told = [remote | {"tls": plan.certificates.tls(handshake_first=True)} for remote in told]
+    if leafnodes or told:
+        leafnodes |= isolated() | ({"remotes": told} if told else {})
+    return leafnodes
 
 
-def _accounts(topology: Topology, services: Sequence[Service], region: Region, secrets: Secrets) -> list[str]:
-    lines = [
-        "accounts {",
-        f"  SYS {{ users: [ {{ user: {SYSTEM}, password: {secrets.quoted(region.name, SYSTEM)} }} ] }}",
-        "  SHOP {",
-        "    jetstream: enabled",
-        "    users: [",
-        f"      {{ user: {OPERATOR}, password: {secrets.quoted(region.name, OPERATOR)} }}",
+def isolated() -> Config:
+    """In both directions: a region passes nothing on that came from another."""
+    return {"isolate_leafnode_interest": True}
+
+
+def remotes(topology: Topology, region: Region, urls: Callable[[Link], list[str]]) -> list[Config]:
+    """The links a region dials; `urls` says where a link's listener is."""
+    return [
+        {"urls": urls(link), "account": "SHOP", **isolated(), "deny_exports": list(never_out())}
+        for link in topology.links
+        if link.dialer == region.name
     ]
-    for service in services:
-        lines += _user(region, service.name, service_permissions(service, region.name, services), secrets)
+
+
+def accounts(topology: Topology, services: Sequence[Service], region: Region, secrets: Secrets) -> Config:
+    """Who may connect to a region's servers, and what each may do."""
+    known: list[Config] = [
+        {"user": OPERATOR, "password": secrets.value(region.name, OPERATOR)},
+        *(
+            _user(region, service.name, service_permissions(service, region.name, services), secrets)
+            for service in services
+        ),
+    ]
     for link in topology.links:
         if link.listener == region.name:
-            lines += _user(region, leaf_user(link), link_permissions(link), secrets, kind="LEAFNODE")
-    return [*lines, "    ]", *_mappings(region), "  }", "}"]
+            user = _user(region, leaf_user(link), link_permissions(link), secrets)
+            known.append(user | {"allowed_connection_types": ["LEAFNODE"]})
+    return {
+        "system_account": "SYS",
+        "accounts": {
+            "SYS": {"users": [{"user": SYSTEM, "password": secrets.value(region.name, SYSTEM)}]},
+            "SHOP": {"jetstream": "enabled", "users": known, "mappings": _mappings(region)},
+        },
+    }
 
 
-def _mappings(region: Region) -> list[str]:
+def _mappings(region: Region) -> Config:
     """Only what is mapped is offered over links by its own name.
 
     A JetStream domain offers its whole API as one subject, which a link either carries or does not.
     """
-    narrow = (_text(subject) for subject in copying(region.name))
-    inside = (_text(_own_api(subject, region.name)) for subject in copying(region.name))
-    return [
-        "    mappings: {",
-        *(f"      {outer}: {inner}" for outer, inner in zip(narrow, inside, strict=True)),
-        "    }",
-    ]
+    return {outer: _own_api(outer, region.name) for outer in copying(region.name)}
 
 
 def _own_api(subject: str, region: str) -> str:
@@ -159,23 +209,10 @@ def _own_api(subject: str, region: str) -> str:
     return subject.replace(f"$JS.{region}.API.", "$JS.API.").replace(".*.", ".{{wildcard(1)}}.")
 
 
-def _user(region: Region, name: str, may: Permissions, secrets: Secrets, *, kind: str = "") -> list[str]:
-    lines = [f"      {{ user: {_text(name)}, password: {secrets.quoted(region.name, name)}"]
-    if kind:
-        lines.append(f'        allowed_connection_types: ["{kind}"]')
-    lines += [
-        "        permissions: {",
-        f"          publish: {{ allow: {json.dumps(may.publish)}{_deny(may)} }}",
-        f"          subscribe: {{ allow: {json.dumps(may.subscribe)} }}",
-    ]
+def _user(region: Region, name: str, may: Permissions, secrets: Secrets) -> Config:
+    permissions: Config = {"publish": {"allow": list(may.publish)}, "subscribe": {"allow": list(may.subscribe)}}
+    if may.never:
+        permissions["publish"]["deny"] = list(may.never)
     if may.answers:
-        lines.append('          allow_responses: { max: 1, expires: "1m" }')
-    return [*lines, "        } }"]
-
-
-def _deny(may: Permissions) -> str:
-    return f", deny: {json.dumps(may.never)}" if may.never else ""
-
-
-def _text(value: str) -> str:
-    return json.dumps(value)
+        permissions["allow_responses"] = {"max": 1, "expires": "1m"}
+    return {"user": name, "password": secrets.value(region.name, name), "permissions": permissions}

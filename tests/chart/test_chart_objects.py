@@ -205,7 +205,7 @@ def test_a_deployment_is_what_it_should_be(chart):
                         {"name": "mesh", "configMap": {"name": "cartmesh-mesh"}},
                         {
                             "name": "ca",
-                            "secret": {"secretName": "nats-ca", "items": [{"key": "ca.crt", "path": "ca.crt"}]},
+                            "secret": {"secretName": "nats-tls", "items": [{"key": "ca.crt", "path": "ca.crt"}]},
                         },
                     ],
                 },

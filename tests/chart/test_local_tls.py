@@ -1,0 +1,36 @@
+"""The embedded mesh with certificates: what a cluster does when a server is lost, over TLS."""
+
+from datetime import timedelta
+
+from mesh.certs import certificates
+from mesh.events.cart import CartUpdated
+from mesh.local import LocalServers
+from mesh.service import Service
+from mesh.topology import Topology
+from mesh.worker import connect
+
+shop = Service("shop", publishes=(CartUpdated,))
+
+
+async def test_a_client_finds_another_server_over_tls(tmp_path, monkeypatch):
+    """A connection goes on with the next server when its own is killed, and trusts that one's certificate too."""
+    topology = Topology.of(["us"], nodes=3)
+    shown = certificates(topology, tmp_path / "certs", lasting=timedelta(days=1))
+    monkeypatch.setenv("CARTMESH_NATS_CA", str(tmp_path / "certs" / "ca.crt"))
+
+    async with LocalServers(topology, services=[shop], certificates=shown["us"]) as servers:
+        mesh = await connect(servers.access, "us", "shop")
+        try:
+            await mesh.publish(CartUpdated(cart_id="c1", visitor_id="v", lines=()))
+            before = mesh.broker.connection.client.connected_url.port
+            ports = [servers.plan.addresses[f"us-{index}"].client for index in (1, 2, 3)]
+
+            await servers.kill_node("us", ports.index(before) + 1)
+            await mesh.publish(CartUpdated(cart_id="c2", visitor_id="v", lines=()))
+
+            after = mesh.broker.connection.client.connected_url
+        finally:
+            await mesh.broker.drain()
+
+    assert after.scheme == "tls"
+    assert after.port in set(ports) - {before}

@@ -1,0 +1,325 @@
+"""Values for the official chart of NATS, and the servers that come of them: a real mesh that speaks TLS."""
+
+import asyncio
+import json
+import os
+import re
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml as pyyaml
+
+from mesh.apply import apply
+from mesh.certs import certificates
+from mesh.connection import Connection, Login
+from mesh.derive.environments import environments
+from mesh.derive.helm import nats_values, yaml
+from mesh.derive.servers import users
+from mesh.errors import TopologyError, Unavailable
+from mesh.events.cart import CartUpdated
+from mesh.jetstream import JetStreamBroker
+from mesh.mesh import Mesh
+from mesh.monitor import is_healthy, page
+from mesh.ports import free_ports
+from mesh.process import Process, server_binary
+from mesh.render import rendered
+from mesh.secrets import OPERATOR, Secrets
+from mesh.service import Service
+from mesh.topology import Topology
+
+ROOT = Path(__file__).parents[2]
+MESH = Topology.load(ROOT / "mesh.toml")
+
+shop = Service("shop", publishes=(CartUpdated,))
+
+
+def strings(value):
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from strings(inner)
+    elif isinstance(value, str):
+        yield value
+
+
+def test_every_string_of_the_values_is_quoted():
+    """What looks like a boolean, a number or nothing stays a text, whoever reads the file."""
+    odd = {"a": "y", "b": ["on", "1e3", "null", "", "a: b", "{{wildcard(1)}}"], "c": {"$d.>": [{"e": True, "f": 3}]}}
+
+    assert pyyaml.safe_load(yaml(odd, "a head\nof two lines")) == odd
+    assert yaml({"a": "y"}) == 'a: "y"\n'
+
+
+@pytest.mark.parametrize("region", MESH.names)
+def test_the_values_of_a_region_are_what_the_topology_says(region):
+    """Domain, copies, links and certificates; what the chart must not quote stands in `<< >>`."""
+    values = nats_values(MESH, [shop], region)
+    read = pyyaml.safe_load(yaml(values))
+
+    config = read["config"]
+    assert config["serverNamePrefix"] == f"{region}-"
+    assert (config["cluster"]["enabled"], config["cluster"]["replicas"]) == (True, 3)
+    assert config["jetstream"]["merge"] == {"domain": region}
+    assert config["merge"]["system_account"] == "SYS"
+    assert config["merge"]["max_payload"] == "<< 8MB >>"
+    dialed = [link.listener for link in MESH.links if link.dialer == region]
+    remotes = config["leafnodes"]["merge"].get("remotes", [])
+    assert [one["urls"] for one in remotes] == [
+        [f"<< $CARTMESH_{to.upper()}_LEAF_{region.upper()}_URL >>"] for to in dialed
+    ]
+    for name in ("nats", "cluster", "leafnodes"):
+        assert config[name]["tls"]["secretName"] == "nats-tls"
+    assert config["cluster"]["tls"]["merge"] == {"verify": True}
+    assert ("extraResources" in read) == (region != "ap")
+
+
+def test_a_secret_is_only_named_in_the_values():
+    """Every password is a variable from a Secret, and every variable of the configuration is there."""
+    read = pyyaml.safe_load(yaml(nats_values(MESH, [shop], "ap")))
+    variables = read["container"]["env"]
+
+    named = {name for text in strings(read["config"]) for name in re.findall(r"^<< \$(\w+) >>$", text)}
+    assert named == {name for name in variables if name.endswith("_URL") or name.startswith("CARTMESH_AP_")}
+    assert variables["CARTMESH_EU_LEAF_AP_URL"] == (
+        "tls://leaf_ap:$(CARTMESH_EU_LEAF_AP_PASSWORD)@nats.eu.shop.example.com:7422"
+    )
+    assert variables["CARTMESH_EU_LEAF_AP_PASSWORD"] == {
+        "valueFrom": {"secretKeyRef": {"name": "cartmesh-passwords", "key": "eu.leaf_ap"}}
+    }
+    assert sorted(variables).index("CARTMESH_EU_LEAF_AP_PASSWORD") < sorted(variables).index("CARTMESH_EU_LEAF_AP_URL")
+
+
+def test_cert_manager_may_make_the_certificates():
+    """With an issuer the values ask for one that says every name of the servers."""
+    made = nats_values(MESH, [shop], "eu", issuer="shop-ca")["extraResources"][-1]
+
+    assert made["kind"] == "Certificate"
+    assert made["spec"]["issuerRef"] == {"name": "shop-ca", "kind": "ClusterIssuer"}
+    assert {"nats", "*.nats-headless", "nats.eu.shop.example.com"} <= set(made["spec"]["dnsNames"])
+
+
+def test_a_region_that_is_dialed_needs_a_door():
+    """The line that is missing is in the error."""
+    with pytest.raises(TopologyError, match=r'write door = "host:7422" under \[regions.us\]'):
+        nats_values(Topology.of(), [shop], "eu")
+    with pytest.raises(TopologyError, match="door = 'nowhere'"):
+        Topology.parse('[regions.us]\ndoor = "nowhere"\n')
+
+
+@pytest.mark.parametrize("nodes", [0, 2])
+def test_servers_that_survive_nothing_are_refused(nodes):
+    """Two servers are no quorum when one is lost."""
+    with pytest.raises(TopologyError, match=f"nodes = {nodes}: write 1, 3, 5, 7 or 9"):
+        Topology.parse(f"[regions.us]\nnodes = {nodes}\n")
+
+
+def test_the_passwords_that_are_made_are_those_that_are_asked_for(tmp_path):
+    """Of the values' Secret, of the rendered servers, and of the chart."""
+    secrets = Secrets.kept(tmp_path / "secrets.json", users(MESH, [shop]))
+    made, files = environments(MESH, [shop], secrets), rendered(MESH, [shop])
+
+    for region in MESH.names:
+        asked = nats_values(MESH, [shop], region)["container"]["env"].values()
+        keys = {one["valueFrom"]["secretKeyRef"]["key"] for one in asked if isinstance(one, dict)}
+        assert keys == made[region].keys()
+        assert {"shop", OPERATOR} < made[region].keys()
+        named = set(re.findall(r"\$(CARTMESH_\w+)", files[f"servers/{region}-1.conf"]))
+        assert named == made[f"{region}-servers"].keys()
+        assert made[f"{region}-services"]["CARTMESH_SHOP_PASSWORD"] == made[region]["shop"]
+
+
+# A real mesh
+
+
+def configuration(values, index, ports, files):
+    """What the official chart's templates make of the values (files/config/*.yaml), moved to this machine.
+
+    `ports` are this server's, by name and, for routes, of all; `files` the folder with its certificates.
+    """
+    config, prefix = values["config"], values["config"]["serverNamePrefix"]
+
+    def tls(block):
+        told = block["tls"]
+        shown = {"cert_file": f"{files}/tls.crt", "key_file": f"{files}/tls.key", "ca_file": f"{files}/ca.crt"}
+        return {"tls": shown | told["merge"]}
+
+    made = {
+        "server_name": f"{prefix}nats-{index}",
+        "listen": f"127.0.0.1:{ports[index]['client']}",
+        "http": f"127.0.0.1:{ports[index]['monitor']}",
+        **tls(config["nats"]),
+        "jetstream": {"max_memory_store": "<< 64MB >>", "max_file_store": "<< 1GB >>", **config["jetstream"]["merge"]},
+        "leafnodes": {
+            "listen": f"127.0.0.1:{ports[index]['leaf']}",
+            "no_advertise": True,
+            **tls(config["leafnodes"]),
+            **config["leafnodes"]["merge"],
+        },
+        **config["merge"],
+    }
+    if config["cluster"]["enabled"]:
+        routes = [f"tls://127.0.0.1:{ports[peer]['cluster']}" for peer in range(config["cluster"]["replicas"])]
+        made["cluster"] = {
+            "listen": f"127.0.0.1:{ports[index]['cluster']}",
+            "no_advertise": True,
+            "routes": routes,
+            **tls(config["cluster"]),
+            **config["cluster"]["merge"],
+        }
+    text = json.dumps(made, indent=2)
+    for mounted in ("/etc/nats-certs/leafnodes", "/etc/nats-ca-cert"):
+        text = text.replace(mounted, str(files))
+    return re.sub(r'"<<\s+(.*)\s+>>"', r"\1", text)
+
+
+def variables(values, secret):
+    """What Kubernetes fills in: keys of the Secret, and `$(...)` from what comes before in the order of names."""
+    made = {}
+    for name, told in sorted(values["container"]["env"].items()):
+        reference = told["valueFrom"]["secretKeyRef"]["key"] if isinstance(told, dict) else None
+        made[name] = secret[reference] if reference else re.sub(r"\$\((\w+)\)", lambda found: made[found[1]], told)
+    return made
+
+
+@asynccontextmanager
+async def deployed(topology, ports, folder, shown):
+    """Every server of every region as a process, from the values alone; yields the passwords."""
+    secrets = Secrets.kept(folder / "secrets.json", users(topology, [shop]))
+    made = environments(topology, [shop], secrets)
+    async with AsyncExitStack() as stack:
+        for region in topology.regions:
+            values = pyyaml.safe_load(yaml(nats_values(topology, [shop], region.name)))
+            filled = os.environ | variables(values, made[region.name])
+            for index in range(region.nodes):
+                place = folder / f"{region.name}-{index}"
+                place.mkdir()
+                text = configuration(values, index, ports[region.name], Path(shown[region.name].ca).parent)
+                config = place / "nats.conf"
+                config.write_text(text.replace('"jetstream": {', f'"jetstream": {{ "store_dir": "{place}",', 1))
+                command = [server_binary(), "-c", str(config)]
+                process = await Process.start(command, log=place / "server.log", environment=filled)
+                stack.push_async_callback(process.end)
+        yield secrets
+
+
+def dealt(topology):
+    numbers = iter(free_ports(4 * sum(region.nodes for region in topology.regions)))
+    kinds = ("client", "cluster", "leaf", "monitor")
+    return {
+        region.name: [{kind: next(numbers) for kind in kinds} for _ in range(region.nodes)]
+        for region in topology.regions
+    }
+
+
+def login(ports, secrets, region, user):
+    servers = tuple(f"tls://127.0.0.1:{one['client']}" for one in ports[region])
+    inbox = "_INBOX" if user == OPERATOR else f"_INBOX_{user}"
+    return Login(region=region, servers=servers, user=user, password=secrets.password(region, user), inbox_prefix=inbox)
+
+
+@pytest.mark.timeout(120)
+async def test_the_values_of_three_regions_are_one_mesh_over_tls(tmp_path, monkeypatch, eventually):
+    """Servers with the values' configuration join over TLS; what one region says, the others read, and nobody else."""
+    topology = MESH.only(nodes=1)
+    regions = tuple(replace(one, nodes=3 if one.name == "eu" else 1) for one in topology.regions)
+    ports = dealt(replace(topology, regions=regions))
+    topology = replace(
+        topology,
+        regions=tuple(replace(one, door=f"127.0.0.1:{ports[one.name][0]['leaf']}") for one in regions),
+    )
+    shown = certificates(topology, tmp_path / "certs", lasting=timedelta(days=1))
+    monkeypatch.setenv("CARTMESH_NATS_CA", str(tmp_path / "certs" / "ca.crt"))
+
+    async with AsyncExitStack() as stack:
+        secrets = await stack.enter_async_context(deployed(topology, ports, tmp_path, shown))
+
+        async def ready():
+            try:
+                healthy = [await is_healthy("127.0.0.1", one["monitor"]) for all_ in ports.values() for one in all_]
+                dialed = [(await page("127.0.0.1", one["monitor"], "/leafz"))["leafnodes"] for one in ports["ap"]]
+            except OSError:
+                return False
+            return all(healthy) and dialed == [2]
+
+        await eventually(ready, within=60)
+        connections = {}
+        for region in topology.names:
+            connections[region] = await Connection.open(login(ports, secrets, region, OPERATOR))
+            stack.push_async_callback(connections[region].drain)
+        await apply(topology, [shop], connections)
+        told = login(ports, secrets, "eu", "shop")
+        broker = await JetStreamBroker.connect(
+            "eu", told.servers, user=told.user, password=told.password, inbox_prefix=told.inbox_prefix
+        )
+        stack.push_async_callback(broker.drain)
+        await Mesh(broker, "shop").publish(CartUpdated(cart_id="c1", visitor_id="v", lines=()))
+
+        for region in ("us", "ap"):
+            reader = JetStreamBroker(connections[region])
+
+            async def heard(reader=reader, region=region):
+                return [m async for m in reader.read(f"MESH_{region}", ["ev.eu.cart.updated.c1"])]
+
+            await eventually(heard, within=30)
+        # Nothing is said in the clear, and servers show each other certificates.
+        for one in ports["eu"]:
+            told = await page("127.0.0.1", one["monitor"], "/varz")
+            assert told["tls_required"]
+            assert [
+                told[peer][what] for peer in ("cluster", "leaf") for what in ("tls_required", "tls_verify")
+            ] == 4 * [True]
+        certificates(MESH, tmp_path / "strangers", lasting=timedelta(days=1))
+        monkeypatch.setenv("CARTMESH_NATS_CA", str(tmp_path / "strangers" / "ca.crt"))
+        with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+            await Connection.open(login(ports, secrets, "us", OPERATOR))
+
+
+async def test_an_expired_certificate_is_named(tmp_path, monkeypatch, eventually):
+    """The client says that the server's certificate has expired, not only that nobody answers."""
+    topology = replace(MESH.only("us", nodes=1), links=())
+    ports = dealt(topology)
+    shown = certificates(topology, tmp_path / "certs", lasting=timedelta(hours=-1))
+    monkeypatch.setenv("CARTMESH_NATS_CA", str(tmp_path / "certs" / "ca.crt"))
+
+    async with deployed(topology, ports, tmp_path, shown) as secrets:
+
+        async def answered():
+            with pytest.raises(Unavailable) as said:
+                await Connection.open(login(ports, secrets, "us", OPERATOR))
+            return "certificate has expired" in str(said.value)
+
+        await eventually(answered, within=20)
+
+
+async def test_a_password_never_goes_to_a_server_without_tls(tmp_path):
+    """Where the address says tls://, whoever answers in the clear learns nothing."""
+    heard = []
+
+    async def pose(reader, writer):
+        writer.write(b'INFO {"server_id":"x","version":"2.15.1","max_payload":1048576}\r\n')
+        heard.append(await reader.read(4096))
+        writer.close()
+
+    server = await asyncio.start_server(pose, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        told = Login(region="us", servers=(f"tls://127.0.0.1:{port}",), user="shop", password="precious")
+        with pytest.raises(Unavailable):
+            await Connection.open(told)
+
+    assert b"precious" not in b"".join(heard)
+
+
+def test_a_bad_certificate_file_is_named(tmp_path, monkeypatch):
+    """The file, and what is wrong with it."""
+    path = tmp_path / "ca.crt"
+    path.write_text("nothing")
+    monkeypatch.setenv("CARTMESH_NATS_CA", str(path))
+
+    with pytest.raises(TopologyError, match=re.escape(str(path))):
+        asyncio.run(Connection.open(Login(region="us", servers=("tls://127.0.0.1:1",))))

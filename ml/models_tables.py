@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from ml.audit import Audited
 from ml.live import Comparison
@@ -40,31 +38,30 @@ def role(current: Current, version: str) -> str:
     return "served before" if version == current.previous else ""
 
 
-def show_shelf(found: Sequence[Shelved], console: Console | None = None) -> None:
+def show_shelf(found: Sequence[Shelved]) -> None:
     """Versions, newest last."""
-    out = console or Console()
     if not any(shelved.versions for shelved in found):
-        out.print("no versions: `cartmesh train --from-mesh` makes one", markup=False)
+        print("no versions: `cartmesh train --from-mesh` makes one")
         return
-    table = Table("region", "model", "version", "role", "trained by", "rows", "AUC", "Brier", "ECE", "gate")
-    for shelved in found:
-        for version in shelved.versions:
-            table.add_row(
-                shelved.region,
-                shelved.model,
-                version.version,
-                role(shelved.current, version.version),
-                version.trained_by,
-                f"{version.rows:,}",
-                *_figures(version.metrics),
-                "passed" if version.accepted else "not passed",
-            )
-    out.print(table)
+    rows = [("region", "model", "version", "role", "rows", "AUC", "Brier", "ECE", "gate")]
+    rows += [
+        (
+            shelved.region,
+            shelved.model,
+            version.version,
+            role(shelved.current, version.version) or "-",
+            f"{version.rows:,}",
+            *_figures(version.metrics),
+            "passed" if version.accepted else "not passed",
+        )
+        for shelved in found
+        for version in shelved.versions
+    ]
+    _print_columns(rows)
 
 
-def show_version(found: Sequence[Portrayed], console: Console | None = None) -> None:
+def show_version(found: Sequence[Portrayed]) -> None:
     """Everything that is known of a version, a line each."""
-    out = console or Console()
     for one in found:
         version, begin, end = one.version, *one.version.window
         lines = {
@@ -86,30 +83,37 @@ def show_version(found: Sequence[Portrayed], console: Console | None = None) -> 
         else:
             lines["drift"] = "not measured yet: it is measured by the daily review"
         for name, text in lines.items():
-            out.print(f"{name:<12} {text}", markup=False, highlight=False)
+            print(f"{name:<12} {text}")
 
 
-def show_comparison(found: Sequence[Comparison], console: Console | None = None) -> None:
+def show_comparison(found: Sequence[Comparison]) -> None:
     """Both models on the same live carts."""
-    out = console or Console()
     for one in found:
-        title = f"{one.model}: {one.scored:,} carts scored by both, {one.known:,} with a known outcome"
-        table = Table("carts", "model", "carts counted", "AUC", "Brier", "ECE", title=title)
+        print(f"{one.model}: {one.scored:,} carts scored by both, {one.known:,} with a known outcome")
+        rows = [("carts", "version", "role", "counted", "AUC", "Brier", "ECE")]
         for carts, champion, candidate in (
             ("all", one.champion_metrics, one.candidate_metrics),
             ("without an offer", one.champion_unaided, one.candidate_unaided),
         ):
-            for name, metrics in ((f"{one.champion} serves", champion), (f"{one.candidate} {one.stage}", candidate)):
-                table.add_row(carts, name, f"{metrics.rows:,}" if metrics else "0", *_figures(metrics))
-        out.print(table)
+            for version, role_, metrics in (
+                (one.champion, "serves", champion),
+                (one.candidate, one.stage, candidate),
+            ):
+                rows.append((carts, version, role_, f"{metrics.rows:,}" if metrics else "0", *_figures(metrics)))
+        _print_columns(rows)
 
 
-def show_audit(found: Sequence[Audited], console: Console | None = None) -> None:
+def show_audit(found: Sequence[Audited]) -> None:
     """What an audit proved, and each difference with its cause."""
-    out = console or Console()
     for one in found:
         for line in one.lines():
-            out.print(line, markup=False, highlight=False)
+            print(line)
+
+
+def _print_columns(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _figures(metrics: Metrics | None) -> tuple[str, str, str]:

@@ -1,0 +1,188 @@
+"""What operators do with models, on a real server: look, try, promote, roll back; and two of them at once."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+
+import pytest
+import pytest_asyncio
+from cyclopts import App
+
+from mesh.errors import MeshError, TopologyError
+from mesh.events.model import ModelPromoted
+from mesh.local import LocalServers
+from mesh.topology import Topology
+from mesh.worker import connect
+from ml import models_cli, retraining, scoring
+from ml.registry import NoSuchVersion, NotNow, Registry, Superseded
+from ml.version import Current, Metrics, Version
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+METRICS = Metrics(rows=1000, base_rate=0.2, auc=0.7123, pr_auc=0.5, brier=0.1512, ece=0.0123)
+
+
+def a_version(name, **known):
+    return Version(
+        name="propensity",
+        version=name,
+        trained_at=NOW,
+        window=(NOW, NOW),
+        horizon_seconds=86_400.0,
+        rows=1234,
+        data_hash="da7a",
+        features=("views", "searches"),
+        metrics=METRICS,
+        trained_by="a test",
+        **known,
+    )
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def servers():
+    services = (scoring.service, retraining.service)
+    async with LocalServers(Topology.of(["us"], nodes=1), services=services) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def models(servers):
+    """An empty registry."""
+    mesh = await connect(servers.access, "us", "training")
+    operator = await connect(servers.access, "us", "operator")
+    await operator.state(retraining.CURRENT).purge()
+    yield Registry(mesh)
+    await mesh.broker.drain()
+    await operator.broker.drain()
+
+
+@pytest.fixture
+def told(servers, capsys):
+    """Give a command; what it printed. Raises what an operator would be told."""
+    app = App()
+    models_cli.commands(app)
+    file = str(servers.write_state())
+
+    async def give(*words):
+        capsys.readouterr()
+        line = ["models", *words, "--servers", file]
+        await asyncio.to_thread(app, line, exit_on_error=False, result_action="return_value")
+        return capsys.readouterr().out
+
+    return give
+
+
+async def test_looking_at_versions(models, told):
+    """Listed with their figures and roles; one is shown whole, with the gate's words and its drift."""
+    await models.add(a_version("a", gate="closer than the base rates"), b"")
+    await models.add(a_version("b", accepted=False, gate="worse than a"), b"")
+    await models.promote("propensity", "a", "first", at=NOW)
+
+    listed = await told("list")
+    (shelf,) = json.loads(await told("list", "--json"))
+    shown = await told("show")
+    other = await told("show", "b")
+
+    assert [version["version"] for version in shelf["versions"]] == ["a", "b"]
+    assert [line.split() for line in listed.splitlines()] == [
+        ["region", "model", "version", "role", "rows", "AUC", "Brier", "ECE", "gate"],
+        ["us", "propensity", "a", "serves", "1,234", "0.712", "0.1512", "0.012", "passed"],
+        ["us", "propensity", "b", "-", "1,234", "0.712", "0.1512", "0.012", "not", "passed"],
+    ]
+    assert "propensity a serves" in shown
+    assert "passed: closer than the base rates" in shown
+    assert "2: views, searches" in shown
+    assert "AUC 0.712, Brier 0.1512, ECE 0.012 on 1,000 rows" in shown
+    assert "not measured yet" in shown
+    assert "not passed: worse than a" in other
+
+
+async def test_trying_and_promoting(models, told):
+    """Each command says what is so now; what did not pass the gate needs force, and the record says that."""
+    await models.add(a_version("a", gate="first"), b"")
+    await models.add(a_version("b", accepted=False, gate="worse than a"), b"")
+
+    assert await told("promote", "a") == "us: a serves: first\n"
+    assert await told("shadow", "b") == "us: b is tried in shadow\n"
+    with pytest.raises(NotNow, match="b did not pass the gate: worse than a"):
+        await told("canary", "b", "--share", "0.2")
+    assert "b serves 20% of the carts: forced" in await told("canary", "b", "--share", "0.2", "--force")
+    assert "canary 20%" in await told("list")
+    assert await told("withdraw") == "us: b is tried no longer\n"
+    with pytest.raises(NotNow, match="did not pass the gate"):
+        await told("promote", "b")
+    assert "although the gate said: worse than a" in await told("promote", "b", "--force", "--reason", "I know better")
+    assert await told("rollback", "--reason", "it did not") == "us: a serves again\n"
+
+    events = [one.event async for one in models.mesh.read(ModelPromoted)][-3:]
+    assert [(one.version, one.forced) for one in events] == [("a", False), ("b", True), ("a", False)]
+    assert events[1].reason == "I know better: forced, although the gate said: worse than a"
+    assert events[2].reason == "rolled back from b: it did not"
+
+
+async def test_what_cannot_be_done_is_said(models, told):
+    """And nothing changes."""
+    assert "no versions" in await told("list")
+    with pytest.raises(NoSuchVersion, match="nothing is known of a model 'propensity'"):
+        await told("promote", "x")
+    await models.add(a_version("a"), b"")
+    for words, why in (
+        (("promote", "x"), "no version 'x' of propensity is on the shelf; there are a"),
+        (("show",), "no version of propensity serves in us"),
+        (("rollback",), "nothing to roll back to"),
+        (("withdraw",), "no version of propensity is tried"),
+        (("compare",), "no version of propensity is tried in us"),
+        (("canary", "a"), "nothing serves propensity yet"),
+        (("canary", "a", "--share", "7"), "between 0 and 1"),
+    ):
+        with pytest.raises(MeshError, match=why):
+            await told(*words)
+    with pytest.raises(TopologyError, match="there is no region 'mars'"):
+        await told("list", "--region", "mars")
+    assert await models.current("propensity") == Current(shelf=("a",))
+
+
+async def test_comparing_and_auditing_without_any_carts(models, told):
+    """Empty tables, no error."""
+    await models.add(a_version("a"), b"")
+    await models.add(a_version("b"), b"")
+    await models.promote("propensity", "a", "", at=NOW)
+    await models.stage("propensity", "b", "shadow", "", at=NOW)
+
+    (compared,) = json.loads(await told("compare", "--json"))
+    table = await told("compare")
+    audited = await told("audit")
+
+    assert (compared["champion"], compared["candidate"], compared["scored"]) == ("a", "b", 0)
+    assert "0 carts scored by both" in table
+    assert audited.startswith("us: 0 scores computed again")
+
+
+async def test_of_operators_who_race_one_wins_each_time(servers, models):
+    """On a real server, from connections of their own: one promotion per round, whole, and told once."""
+    for name in "abcd":
+        await models.add(a_version(name), b"")
+    others = [Registry(await connect(servers.access, "us", "training")) for _ in range(3)]
+    before = len([1 async for _ in models.mesh.read(ModelPromoted)])
+    winners = []
+    try:
+        for _ in range(15):
+            current, seen = await models.entry("propensity")
+            rivals = [name for name in "abcd" if name != current.version][:3]
+            results = await asyncio.gather(
+                *(
+                    one.promote("propensity", name, f"by {name}", seen=seen)
+                    for one, name in zip(others, rivals, strict=True)
+                ),
+                return_exceptions=True,
+            )
+            (won,) = [result for result in results if not isinstance(result, Exception)]
+            assert sum(isinstance(result, Superseded) for result in results) == 2
+            assert won == await models.current("propensity")
+            winners.append((won.version, won.reason))
+    finally:
+        for one in others:
+            await one.mesh.broker.drain()
+
+    told = [(one.event.version, one.event.reason) async for one in models.mesh.read(ModelPromoted)]
+    assert told[before:] == winners

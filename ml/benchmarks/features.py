@@ -33,10 +33,11 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
 
     def lines(self) -> list[str]:
         """For a terminal."""
+        took = f"{self.seconds:.1f} s ({self.cpu_seconds:.1f} s of CPU), {self.events / self.seconds:,.0f} events/s"
         return [
             f"{self.events:,} events of {self.visitors:,} visitors ({self.log_bytes / 2**20:,.0f} MB of Parquet)",
-            f"{self.features} features of {self.rows:,} rows, from file to file: {self.seconds:.1f} s ({self.cpu_seconds:.1f} s of CPU)",
-            f"{self.events / self.seconds:,.0f} events/s, at most {self.peak_bytes / 2**30:.2f} GB",
+            f"{self.features} features of {self.rows:,} rows, from file to file: {took}",
+            f"memory: at most {self.peak_bytes / 2**30:.2f} GB",
         ]
 
 

@@ -14,4 +14,13 @@ async def read_propensity(artifact: bytes) -> Any:
     return await asyncio.to_thread(Model.of, plain)
 
 
-READERS = {"propensity": read_propensity}
+async def read_uplift(artifact: bytes) -> Any:
+    """The `Adviser` in an artifact. ArtifactRefused, Unavailable."""
+    from ml.advice import KIND, Adviser  # noqa: PLC0415
+    from ml.artifact import unpack_apart  # noqa: PLC0415
+    from ml.features import names  # noqa: PLC0415
+
+    return Adviser.of(await unpack_apart(artifact, kind=KIND, features=names()))
+
+
+READERS = {"propensity": read_propensity, "uplift": read_uplift}

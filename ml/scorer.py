@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from mesh import Event, Mesh, MeshError
 from mesh.broker import Message
 from mesh.envelope import Received
@@ -168,4 +170,4 @@ def _advice(seat: Seat | None, rows: Rows) -> list[Advice | None]:
         return [None] * len(rows)
     import numpy as np  # noqa: PLC0415
 
-    return list(seat.model.advise(np.array(rows)))
+    return [replace(advice, version=seat.version) for advice in seat.model.advise(np.array(rows))]

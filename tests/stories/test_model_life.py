@@ -14,6 +14,7 @@ from itertools import count
 import msgspec
 import psutil
 import pytest
+from cyclopts import App
 
 from mesh import Mesh, Money
 from mesh.events.cart import CartAbandoned, CartLine, CartScored, CartUpdated
@@ -26,6 +27,7 @@ from mesh.service import Service
 from mesh.topology import Topology
 from mesh.worker import connect
 from ml import retraining, scoring
+from ml.cli import commands
 from ml.registry import Registry
 from ml.version import takes_part
 
@@ -130,34 +132,28 @@ async def shoppers(market):
             await task
 
 
-async def cartmesh(folder, *arguments):
-    """A command as an operator gives it; exit status and what it printed."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "mesh.cli", *arguments, "--servers", str(folder / "servers.json")),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=os.environ | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"},
-    )
-    try:
-        printed, _ = await asyncio.wait_for(process.communicate(), 150)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return process.returncode, printed.decode()
+@pytest.fixture
+def operator(world, capsys):
+    """Give a command as an operator does; returns what it printed."""
+    folder, _ = world
+    app = App()
+    commands(app)
+
+    async def give(*words):
+        capsys.readouterr()
+        line = [*words, "--servers", str(folder / "servers.json")]
+        await asyncio.to_thread(app, line, exit_on_error=False, result_action="return_value")
+        return capsys.readouterr().out
+
+    return give
 
 
 @pytest.mark.timeout(600)  # two trainings and a dozen commands, on a busy machine
-async def test_a_model_lives_while_carts_are_left(world, eventually):
+async def test_a_model_lives_while_carts_are_left(world, operator, eventually):
     """Trained, shadowed, canary, promoted, rolled back, and a scorer killed: every cart is scored exactly once."""
     folder, as_user = world
     heard, market = await as_user("operator"), Shop(await as_user("shop"))
     models = Registry(heard)
-
-    async def works(*arguments):
-        status, said = await cartmesh(folder, *arguments)
-        assert status == 0, said
-        return said
 
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(worker(folder, "scoring"))
@@ -165,26 +161,26 @@ async def test_a_model_lives_while_carts_are_left(world, eventually):
         await eventually(lambda: _all_scored(heard, market), within=60)
         await stack.enter_async_context(shoppers(market))
 
-        assert "serves in us" in await works("train", "--from-mesh")
+        assert "serves in us" in await operator("train", "--from-mesh")
         one = (await models.current("propensity")).version
         await eventually(lambda: _newest(heard, 5, one), within=60)
 
-        await works("train", "--from-mesh")
+        await operator("train", "--from-mesh")
         two = (await models.versions("propensity"))[-1].version
         if (await models.current("propensity")).candidate is None:  # the gate may say no of so small a log
-            await works("models", "shadow", two)
+            await operator("models", "shadow", two)
         await eventually(lambda: _shadows(heard, 10), within=60)
         await stack.enter_async_context(worker(folder, "scoring"))
         first.kill()
 
-        await works("models", "canary", two, "--share", "0.5", "--force")
+        await operator("models", "canary", two, "--share", "0.5", "--force")
         await eventually(lambda: _newest(heard, 1, two), within=60)
-        await works("models", "promote", two, "--reason", "a story", "--force")
+        await operator("models", "promote", two, "--reason", "a story", "--force")
         await eventually(lambda: _newest(heard, 5, two), within=60)
-        await works("models", "rollback")
+        await operator("models", "rollback")
         await eventually(lambda: _newest(heard, 5, one), within=60)
-        listed = json.loads(await works("models", "list", "--json"))
-        audited = json.loads(await works("models", "audit", "--sample", "100", "--json"))
+        listed = json.loads(await operator("models", "list", "--json"))
+        audited = json.loads(await operator("models", "audit", "--sample", "100", "--json"))
     async with worker(folder, "scoring"):
         await eventually(lambda: _all_scored(heard, market), within=60)
 
@@ -221,13 +217,12 @@ async def _shadows(mesh, least):
 
 
 @pytest.mark.timeout(600)
-async def test_a_review_that_is_killed_makes_one_version_and_what_serves_goes_on(world, eventually):
+async def test_a_review_that_is_killed_makes_one_version_and_what_serves_goes_on(world, operator, eventually):
     """Killed while it learns, the training is taken over: one version, named after the review, in shadow."""
     folder, as_user = world
     heard, trainer, market = await as_user("operator"), await as_user("training"), Shop(await as_user("shop"))
     await market.visit(SEEDS)
-    status, said = await cartmesh(folder, "train", "--from-mesh")
-    assert status == 0, said
+    assert "serves in us" in await operator("train", "--from-mesh")
     serving = (await Registry(heard).current("propensity")).version
     await market.visit(30)
     due = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)  # so that no other review is called for

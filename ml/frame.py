@@ -91,7 +91,7 @@ def with_features(steps: pl.DataFrame) -> pl.DataFrame:
     rows = _answered(rows.with_columns(arrives=event() & (pl.col("nth") == 1)), "session")
     if back is not None:
         rows = rows[back]
-    rows = rows.with_columns(begins=pl.col("visitor") != pl.col("visitor").shift(1, fill_value=""))
+    rows = rows.with_columns(begins=pl.col("visitor").ne_missing(pl.col("visitor").shift(1)))
     rows = _answered(rows.with_columns(nth=so_far(event())), "visitor")
     return rows.select(*steps.columns, *(f"{ANSWER}{feature.name}" for feature in catalogue()))
 

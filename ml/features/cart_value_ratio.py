@@ -24,6 +24,6 @@ feature = Feature(
     aids=aids,
     expression=_expression,
     words=lambda value: (
-        f"has a cart {value:.1f} times as dear as before" if value >= 0 else "has no earlier cart to compare with"
+        f"has a cart worth {value:.1f} times the earlier ones" if value >= 0 else "has no earlier cart to compare with"
     ),
 )

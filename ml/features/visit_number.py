@@ -19,5 +19,5 @@ feature = Feature(
     update=_update,
     value=lambda sessions, _now: len(sessions),
     expression=lambda: so_far(pl.col("arrives")).clip(upper_bound=MOST_VISITS),
-    words=lambda value: f"is here for the {value:.0f}th time" if value > 3 else f"has come {words.times(value)}",
+    words=lambda value: f"has come {words.times(value)}" if value else "has not been here",
 )

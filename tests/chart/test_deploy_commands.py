@@ -1,0 +1,49 @@
+"""`cartmesh mesh certs`, `mesh secrets` and `mesh render --for helm`, as an operator calls them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+
+def cartmesh(*words):
+    return subprocess.run(
+        [sys.executable, "-m", "mesh.cli", "mesh", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+        cwd=ROOT,
+    )
+
+
+def test_passwords_and_certificates_are_made_for_every_region(tmp_path):
+    """Keys and passwords are their owner's alone; a second time passwords and the authority stay."""
+    for _ in range(2):
+        made = [cartmesh("certs", "--dir", str(tmp_path)), cartmesh("secrets", "--dir", str(tmp_path))]
+        assert [ran.returncode for ran in made] == [0, 0], made
+        kept = {name: (tmp_path / name).read_text() for name in ("ca.crt", "eu.env", "secrets.json")}
+
+    assert kept == {name: (tmp_path / name).read_text() for name in kept}
+    secret = [path for path in tmp_path.rglob("*") if path.suffix in (".key", ".env", ".json")]
+    assert {path.stat().st_mode & 0o777 for path in secret} == {0o600}
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"us", "eu", "ap", "client"}
+    keys = dict(line.split("=", 1) for line in kept["eu.env"].splitlines())
+    assert {"gateway", "operator", "sys", "leaf_ap", "us.leaf_eu"} < keys.keys()
+    assert all(value[0].isalpha() for value in keys.values())
+
+
+def test_values_for_the_chart_of_nats_are_printed():
+    """As YAML that any reader takes; a region that does not exist, or half of the question, is refused."""
+    printed = cartmesh("render", "--region", "eu", "--for", "helm", "--store", "200Gi")
+    unknown = cartmesh("render", "--region", "mars", "--for", "helm")
+    half = cartmesh("render", "--region", "eu")
+
+    assert printed.returncode == 0, printed.stderr
+    assert yaml.safe_load(printed.stdout)["config"]["jetstream"]["fileStore"]["pvc"]["size"] == "200Gi"
+    assert (unknown.returncode, half.returncode) == (1, 1)
+    assert "there is no region 'mars'; there are us, eu, ap" in unknown.stderr
+    assert "write both: --region NAME --for helm" in half.stderr

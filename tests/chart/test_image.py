@@ -1,0 +1,144 @@
+"""The image and the laptop's three regions: their files, held against the topology, the chart and the project."""
+
+import json
+import re
+import shlex
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mesh.certs import certificates
+from mesh.derive.environments import environments
+from mesh.derive.servers import users
+from mesh.secrets import Secrets
+from mesh.topology import Topology
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+MESH = Topology.load(ROOT / "mesh.toml")
+
+
+@pytest.fixture(scope="module")
+def instructions():
+    """The Containerfile's instructions by stage: [(word, rest), ...]."""
+    text = re.sub(r"\\\n\s*", " ", (DEPLOY / "Containerfile").read_text())
+    found = [line.split(None, 1) for line in text.splitlines() if line and not line.startswith("#")]
+    stages = []
+    for word, rest in found:
+        if word == "FROM":
+            stages.append([])
+        if stages:
+            stages[-1].append((word, rest))
+    return stages
+
+
+def of(stage, word):
+    return [rest for found, rest in stage if found == word]
+
+
+@pytest.fixture(scope="module")
+def compose():
+    return yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+
+
+def test_the_image_holds_what_the_wheel_is_made_of(instructions):
+    """Every package of the project is copied into the build, and everything that is copied is there."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
+    ignored = (DEPLOY / "Containerfile.dockerignore").read_text().splitlines()
+
+    copied = [word for stage in instructions for rest in of(stage, "COPY") for word in shlex.split(rest)[:-1]]
+    sources = {word for word in copied if not word.startswith(("-", "/"))}
+
+    assert packages < sources
+    assert [name for name in sources if not (ROOT / name).exists()] == []
+    assert {line[1:] for line in ignored if line.startswith("!")} == sources
+    assert of(instructions[-1], "ENTRYPOINT") == ['["cartmesh"]']
+    assert "cartmesh" in project["project"]["scripts"]
+
+
+def test_the_image_runs_as_the_user_the_chart_says(instructions, chart):
+    """Not as root, from a stage without build tools, on the Python that the project asks for, as locked."""
+    pod = chart()["Deployment", "carts"]["spec"]["template"]["spec"]["securityContext"]
+    last = instructions[-1]
+
+    assert of(last, "USER") == [f"{pod['runAsUser']}:{pod['runAsGroup']}"]
+    assert f"--uid {pod['runAsUser']}" in of(last, "RUN")[0]
+    assert not any("uv " in rest for rest in of(last, "RUN"))
+    assert all("--locked" in rest for stage in instructions for rest in of(stage, "RUN") if "uv sync" in rest)
+    assert "org.opencontainers.image.licenses" in of(last, "LABEL")[0]
+    assert {"PYTHON=3.11"} == set(
+        re.findall(r"^ARG (PYTHON=.*)$", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
+    )
+
+
+def test_the_laptop_has_the_regions_of_the_topology(compose):
+    """Every server with its configuration, certificates and passwords; the services of each region once."""
+    servers = {f"nats-{name}" for region in MESH.regions for name in region.servers}
+    steps = {f"{what}-{region}" for region in MESH.names for what in ("apply", "services")}
+
+    assert compose["services"].keys() == servers | steps | {"inbox"}
+    assert compose["volumes"].keys() == servers
+    for name in servers:
+        node = name.removeprefix("nats-")
+        region = node.partition("-")[0]
+        assert compose["services"][name]["env_file"] == [f"secrets/{region}-servers.env"]
+        assert compose["services"][name]["volumes"] == [
+            f"./generated/servers/{node}.conf:/etc/nats/nats.conf:ro",
+            f"./secrets/{region}:/etc/nats/tls:ro",
+            f"{name}:/data/jetstream",
+        ]
+        assert (DEPLOY / "generated" / "servers" / f"{node}.conf").exists()
+
+
+def test_what_the_laptop_mounts_is_what_the_commands_make(compose, tmp_path):
+    """`mesh certs` and `mesh secrets` leave exactly these names."""
+    certificates(MESH, tmp_path, lasting=timedelta(days=1))
+    kept = Secrets.kept(tmp_path / "secrets.json", users(MESH, []))
+    made = {f"secrets/{name}.env" for name in environments(MESH, [], kept)}
+    mounted = {
+        volume.split(":")[0].removeprefix("./secrets/")
+        for told in compose["services"].values()
+        for volume in told.get("volumes", ())
+        if volume.startswith("./secrets/")
+    }
+
+    assert {path for told in compose["services"].values() for path in told.get("env_file", ())} <= made
+    assert [name for name in mounted if not (tmp_path / name).exists()] == []
+
+
+def test_the_laptops_services_are_reached_at_ports_of_their_own(compose):
+    """Each HTTP service has a port inside, on loopback outside, and no two are the same."""
+    known = json.loads((DEPLOY / "chart" / "derived" / "mesh.json").read_text())["services"]
+    outside = []
+    for region in MESH.names:
+        told = compose["services"][f"services-{region}"]
+        inside = {name: value for name, value in told["environment"].items() if name.startswith("CARTMESH_PORT_")}
+        assert inside.keys() == {f"CARTMESH_PORT_{name.upper()}" for name, facts in known.items() if facts["http"]}
+        assert sorted(port.split(":")[2] for port in told["ports"]) == sorted(inside.values())
+        outside += told["ports"]
+        assert told["command"][:3] == ["run", "--region", region]
+        assert told["depends_on"] == {f"apply-{region}": {"condition": "service_completed_successfully"}}
+
+    published = [port.rpartition(":")[0] for port in outside]
+    assert len(set(published)) == len(published)
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_nothing_of_the_laptop_runs_with_more_than_it_needs(compose):
+    """Our containers write only to `/tmp` and have no capabilities."""
+    for name, told in compose["services"].items():
+        if not name.startswith("nats-"):
+            assert (told["read_only"], told["tmpfs"], told["cap_drop"]) == (True, ["/tmp"], ["ALL"])
+
+
+def test_the_version_is_one(instructions):
+    """The project's, the chart's and the image's."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    told = yaml.safe_load((DEPLOY / "chart" / "Chart.yaml").read_text())
+
+    assert (told["version"], told["appVersion"]) == (version, version)
+    assert f"VERSION={version}" in of(instructions[-1], "ARG")

@@ -1,0 +1,132 @@
+"""The wheel as the image has it: in a clean environment, every service started as the chart starts it."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mesh.certs import certificates
+from mesh.discovery import discover
+from mesh.errors import Unavailable
+from mesh.local import LocalServers
+from mesh.ports import free_ports
+from mesh.probe import probe
+from mesh.process import Process
+from mesh.topology import Topology
+from mesh.worker import connect
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = {
+    "write-keys": "shop,probe",
+    "secret": "nobody-knows",
+    "test-key": "probe",
+    "smtp-user": "",
+    "smtp-password": "",
+}
+
+
+def uv(*words):
+    ran = subprocess.run([UV, *words], capture_output=True, text=True, check=False, timeout=100, cwd=ROOT)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+UV = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}") or ""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The command `cartmesh` of a virtual environment with the wheel and what uv.lock says, and nothing else."""
+    if not UV:
+        pytest.skip("uv is not installed: `make setup` brings it")
+    folder = tmp_path_factory.mktemp("wheel")
+    uv("build", "--wheel", "--out-dir", str(folder), "--quiet")
+    locked = folder / "locked.txt"
+    locked.write_text(uv("export", "--locked", "--no-dev", "--no-emit-project", "--quiet"))
+    uv("venv", "--quiet", "--python", sys.executable, str(folder / "venv"))
+    python = folder / "venv" / "bin" / "python"
+    (wheel,) = folder.glob("*.whl")
+    uv("pip", "install", "--quiet", "--python", str(python), "-r", str(locked), str(wheel))
+    return folder / "venv" / "bin" / "cartmesh"
+
+
+def environment(container, servers, shown, port):
+    """What Kubernetes would set, with the servers of this machine."""
+    made = {}
+    for entry in container["env"]:
+        name, reference = entry["name"], entry.get("valueFrom", {}).get("secretKeyRef")
+        if reference is None:
+            made[name] = entry["value"]
+        elif reference["name"] == "cartmesh-passwords":
+            made[name] = servers.access.regions["us"].passwords[reference["key"]]
+        else:
+            made[name] = SETTINGS[reference["key"]]
+        if made[name] == "8080":
+            made[name] = str(port)
+    return made | {
+        "CARTMESH_HOST": "127.0.0.1",
+        "CARTMESH_NATS_URL": ",".join(servers.access.regions["us"].urls.values()),
+        "CARTMESH_NATS_CA": shown.ca,
+        "PATH": os.environ["PATH"],
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+@pytest.mark.timeout(200)
+async def test_every_service_starts_from_the_wheel(installed, chart, tmp_path, monkeypatch):
+    """With the arguments and variables of its Deployment, over TLS; then a view is scored, and all end when asked."""
+    topology = Topology.load(ROOT / "mesh.toml").only("us", nodes=1)
+    shown = certificates(topology, tmp_path / "certs", lasting=timedelta(days=1))["us"]
+    monkeypatch.setenv("CARTMESH_NATS_CA", shown.ca)
+    deployments = {name: found for (kind, name), found in chart("us").items() if kind == "Deployment"}
+    ports = dict(zip(deployments, free_ports(len(deployments)), strict=True))
+
+    async with AsyncExitStack() as stack:
+        servers = await stack.enter_async_context(LocalServers(topology, services=discover(), certificates=shown))
+        begun, processes = time.monotonic(), {}
+        for name, found in deployments.items():
+            (container,) = found["spec"]["template"]["spec"]["containers"]
+            words = [word.replace("/etc/cartmesh/mesh", str(ROOT)) for word in container["args"]]
+            told = environment(container, servers, shown, ports[name])
+            log = tmp_path / f"{name}.log"
+            processes[name] = await Process.start([str(installed), *words], log=log, environment=told)
+            stack.push_async_callback(processes[name].kill)
+        async with httpx.AsyncClient(timeout=5) as client:
+            for name, port in ports.items():
+                await until_ready(client, port, processes[name])
+        print(f"{len(ports)} services ready after {time.monotonic() - begun:.1f} s")
+
+        mesh = await connect(servers.access, "us", "gateway")
+        stack.push_async_callback(mesh.broker.drain)
+        await probe(
+            mesh,
+            f"http://127.0.0.1:{ports['gateway']}/v1/events",
+            body=chart("us")["Pod", "test"]["spec"]["containers"][0]["args"][-1],
+            key="probe",
+            awaits="user.scored.v1",
+            within=timedelta(seconds=30),
+        )
+
+        await asyncio.gather(*(process.end(40) for process in processes.values()))
+        assert {name: await process.wait() for name, process in processes.items()} == dict.fromkeys(processes, 0)
+
+
+async def until_ready(client, port, process):
+    deadline = time.monotonic() + 100
+    while True:
+        try:
+            if (await client.get(f"http://127.0.0.1:{port}/readyz")).is_success:
+                return
+        except httpx.HTTPError:
+            pass
+        if process.ended or time.monotonic() > deadline:
+            raise Unavailable(process.last_words())
+        await asyncio.sleep(0.2)

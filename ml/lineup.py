@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mesh import Mesh, MeshError
+from mesh.errors import Unavailable
 from mesh.events.model import ModelRefused
 from mesh.publish import Cause
 from mesh.telemetry import log
@@ -67,17 +68,20 @@ class Lineup:
                             await self.adopt(change[0], change[1])
             except MeshError as error:
                 log.warning("cannot follow the models", error=str(error))
+            except Exception as error:  # noqa: BLE001  whatever it is, what serves goes on, and is followed again
+                log.exception("cannot follow the models", error=repr(error))
             await asyncio.sleep(2)
 
     async def adopt(self, name: str, current: Current) -> None:
         """Take an entry of the registry. What is refused changes nothing; Unavailable: try again."""
         before, known = self._champions.get(name), self._seats(name)
-        champion = await self._seat(name, current.version, known) if current.version else None
-        if champion is None and before is None and current.previous:
+        tried = current.candidate
+        champion, seat = await asyncio.gather(
+            self._seat(name, current.version, known), self._seat(name, tried.version if tried else None, known)
+        )
+        if champion is None and before is None:
             # A process that starts now serves what the others went on serving.
             champion = await self._seat(name, current.previous, known)
-        tried = current.candidate
-        seat = await self._seat(name, tried.version, known) if tried else None
         if champion is not None and champion is not before:
             self._champions[name] = champion
             log.info("model serves", model=name, version=champion.version, reason=current.reason)
@@ -92,16 +96,20 @@ class Lineup:
         seats = (self._champions.get(name), tried.seat if tried else None)
         return {seat.version: seat for seat in seats if seat is not None}
 
-    async def _seat(self, name: str, version: str, known: dict[str, Seat]) -> Seat | None:
+    async def _seat(self, name: str, version: str | None, known: dict[str, Seat]) -> Seat | None:
+        if version is None:
+            return None
         if version in known:
             return known[version]
         from ml.artifact import ArtifactRefused  # noqa: PLC0415  needs numpy; every process imports this module
 
         try:
             model = await self._readers[name](await Registry(self._mesh).artifact(name, version))
-        except (ArtifactRefused, NoSuchVersion, OSError) as error:
+        except (ArtifactRefused, NoSuchVersion) as error:
             await self._refuse(name, version, str(error))
             return None
+        except OSError as error:
+            raise Unavailable(f"{name} {version} cannot be read here just now: {error}") from error
         self._refused.discard((name, version))
         return Seat(version=version, model=model)
 

@@ -7,14 +7,16 @@ a cart was left: what was known (features), and did the shopper buy within the h
 
 from collections import defaultdict
 from datetime import timedelta
+from zlib import crc32
 
 import polars as pl
 
 from mesh import Mesh
+from mesh.envelope import Received
 from mesh.events.cart import CartAbandoned
 from ml.features import names
 from ml.frame import ANSWER, COLUMNS, IDLE, SESSION, at_moment, frame, with_features, with_moments
-from ml.log import UnreadableLog, from_file, parts, write_features
+from ml.log import MOST_ROWS, UnreadableLog, from_file, parts, write_features
 from ml.lookback import of
 from ml.steps import INTERACTIONS, PURCHASING, Step, session_of, step_of
 
@@ -39,19 +41,39 @@ HORIZON = timedelta(hours=24)
 MOST_POINTS = 400_000
 
 
-async def from_mesh(mesh: Mesh) -> pl.DataFrame:
-    """Everything that shoppers did in this region, as far as its streams reach back."""
+async def from_mesh(mesh: Mesh, *, most: int = MOST_ROWS) -> pl.DataFrame:
+    """Everything that shoppers did in this region, as far as its streams reach back.
+
+    Of more than `most` events whole visitors are left out, by hash.
+    """
     shoppers: dict[str, dict[str, Step]] = defaultdict(dict)
+    kept, shares = 0, 1
     async for received in mesh.read(*INTERACTIONS, *PURCHASING, CartAbandoned):
-        happened = received.event
-        if isinstance(happened, CartAbandoned):
-            at = happened.due.timestamp()
-            session = session_of(happened.session_id, happened.visitor_id, happened.left_at.timestamp())
-            step = Step(at, received.id, "moment", session)
-        else:
-            step = step_of(received)
-        shoppers[happened.visitor_id][received.id] = step
+        visitor = received.event.visitor_id
+        if _class(visitor, shares):
+            continue
+        shoppers[visitor][received.id] = _step(received)
+        kept += 1
+        while kept > most:
+            fewer = {one: told for one, told in shoppers.items() if not _class(one, 2 * shares)}
+            if len(fewer) in (0, len(shoppers)):
+                break  # nobody is left, or nobody can be left out: a few visitors with very many steps
+            shoppers, shares = defaultdict(dict, fewer), 2 * shares
+            kept = sum(map(len, shoppers.values()))
     return frame({visitor: steps.values() for visitor, steps in shoppers.items()})
+
+
+def _class(visitor: str, shares: int) -> int:
+    """Which of so many equal shares of all visitors this one belongs to; that of twice as many halves it."""
+    return crc32(visitor.encode()) % shares
+
+
+def _step(received: Received) -> Step:
+    happened = received.event
+    if not isinstance(happened, CartAbandoned):
+        return step_of(received)
+    session = session_of(happened.session_id, happened.visitor_id, happened.left_at.timestamp())
+    return Step(happened.due.timestamp(), received.id, "moment", session)
 
 
 def horizon_of(steps: pl.DataFrame, wanted: timedelta = HORIZON) -> timedelta:

@@ -122,6 +122,20 @@ async def test_file_and_mesh_tell_the_same_story(tmp_path):
     assert from_mesh.to_dicts() == from_file.to_dicts()
 
 
+async def test_of_a_busy_mesh_whole_visitors_are_left_out():
+    """Given more events than a frame may have, the visitors that are kept keep all of theirs."""
+    shop = Mesh(MemoryMesh("us").broker("us"), "gateway")
+    for n in range(120):
+        viewed = ProductViewed(visitor_id=f"u{n % 40}", product_id=f"p{n}", session_id=f"s{n % 40}")
+        await shop.publish(Draft(event=viewed, time=NOW + timedelta(minutes=n)))
+
+    whole, some = await dataset.from_mesh(shop), await dataset.from_mesh(shop, most=60)
+
+    assert len(whole) == 120
+    assert 3 <= len(some) <= 60
+    assert some.equals(whole.filter(pl.col("visitor").is_in(some["visitor"].unique().implode())))
+
+
 @pytest.mark.parametrize(
     "rows",
     [

@@ -1,0 +1,167 @@
+"""VMIS-kNN: what sessions like this one went on to.
+
+Kersbergen, Sprangers and Schelter, "Serenade: Low-Latency Session-Based Recommendation in e-Commerce at
+Scale", SIGMOD 2022. The three decays of STAN (Garg, Gupta, Malhotra, Vig and Shroff, SIGIR 2019) can
+replace its linear ones.
+"""
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.models.lists import Lists, between, counting, first_uses
+from ml.models.sessions import Ints, Sessions
+
+Floats = NDArray[np.float64]
+FAR = 4
+"""Items this many reaches away from the match weigh under 2 %, and are not looked at."""
+
+
+class Vmis:
+    """Scores items by the sessions nearest to the one at hand; one query at a time (it has scratch memory).
+
+    `newest` sessions are looked at per item, the `neighbours` most similar of all count; of the session at
+    hand the `last` distinct items. As published: a session is as similar as its shared items are late in the
+    session at hand (linear), its items weigh less the longer ago the newest shared one is, and rare
+    items weigh more (idf). With a `reach` (items): shared items fade exponentially with `recall` (items) and
+    weigh more where they are rare, and a neighbour's items fade with their distance from the shared one.
+    """
+
+    def __init__(
+        self,
+        *,
+        newest: int = 500,
+        neighbours: int = 100,
+        last: int = 9,
+        recall: float = 2.0,
+        reach: float | None = None,
+    ) -> None:
+        self.newest, self.neighbours, self.last = newest, neighbours, last
+        self.recall, self.reach = recall, reach
+
+    def fit(self, sessions: Sessions) -> Self:
+        """Index the sessions: for each item the newest that hold it, and where in them it is last."""
+        once, lists, held = self._index(sessions, 0, 0)
+        self._keep(once, lists, held, np.ones(len(once), dtype=bool))
+        return self
+
+    def extended(self, newer: Sessions, *, replaced: Ints) -> "Vmis":
+        """A new index with newer sessions. `replaced` are sessions of this one that `newer` holds whole."""
+        once, lists, held = self._index(newer, len(self.sessions_), len(self.sessions_.items))
+        held[: len(self.held_)] += self.held_
+        live = np.concatenate([self.live_, np.ones(len(newer), dtype=bool)])
+        live[replaced] = False
+        grown = Vmis(
+            newest=self.newest, neighbours=self.neighbours, last=self.last, recall=self.recall, reach=self.reach
+        )
+        grown._keep(self.sessions_.followed_by(once), self.lists_.followed_by(lists), held, live)
+        return grown
+
+    def nearest(self, seen: Sequence[int]) -> tuple[Ints, Floats, Ints, Ints]:
+        """The sessions nearest to one that `seen` these distinct items, newest first.
+
+        Returns sessions (k,), their similarity, the entry of `lists_` of the newest item that each shares, and
+        that item's place in `seen`.
+        """
+        recent = np.array(seen[: self.last], dtype=np.intp)
+        low, high = self._ranges(recent)
+        index, at = between(low, high)
+        if not len(index):
+            none = np.zeros(0, np.intp)
+            return none, np.zeros(0), none, none
+        sessions = self.lists_.columns[0][index]
+        shared = at if len(self.lists_.low) == 1 else at // len(self.lists_.low)
+        first, use = first_uses(sessions, self._session_slots)
+        similarity = np.bincount(use, self._recalled(recent)[shared])[first]
+        candidates = sessions[first]
+        if not self.all_live_:
+            similarity *= self.live_[candidates]
+        if len(candidates) > self.neighbours:
+            newness = candidates * (1e-9 / len(self.sessions_))
+            best = (similarity + newness).argpartition(-self.neighbours)[-self.neighbours :]
+            candidates, similarity, first = candidates[best], similarity[best], first[best]
+        return candidates, similarity, index[first], shared[first]
+
+    def evidence(self, seen: Sequence[int]) -> tuple[Ints, Floats]:
+        """Items of the nearest sessions with what each occurrence weighs; an item may come many times."""
+        _, similarity, entry, shared = self.nearest(seen)
+        _, click, low, high = self.lists_.columns
+        index, of = between(low[entry], high[entry])
+        items = self.sessions_.items[index]
+        if self.reach is None:
+            return items, (similarity * np.maximum(1 - 0.1 * shared, 0.1))[of] * self.rarity_[items]
+        return items, similarity[of] * self._fading[index + (self._far - click[entry])[of]]
+
+    def predict(self, seen: Sequence[int], *, most: int) -> list[int]:
+        """Up to `most` items for a session that saw these distinct items, newest first; best first."""
+        items, weights = self.evidence(seen)
+        first, use = first_uses(items, self._item_slots)
+        return best(items[first], np.bincount(use, weights)[first] if len(items) else weights, most)
+
+    def together(self, one: int, other: int) -> Ints:
+        """The sessions, of the newest, that hold both items."""
+        lists = [self.lists_.columns[0][between(*self._ranges(np.array([item])))[0]] for item in (one, other)]
+        shared = np.intersect1d(*lists, assume_unique=True)
+        return shared[self.live_[shared]]
+
+    def _keep(self, sessions: Sessions, lists: Lists, held: Ints, live: NDArray[np.bool_]) -> None:
+        self.sessions_, self.lists_, self.held_, self.live_ = sessions, lists, held, live
+        self.all_live_ = bool(live.all())
+        self.rarity_ = np.log(max(len(sessions), 1) / np.maximum(held, 1))
+        self._session_slots, self._item_slots = np.zeros(len(sessions), np.intp), np.zeros(sessions.known, np.intp)
+        self._fading = np.exp(-np.abs(np.arange(-self._far, self._far + 1)) / (self.reach or 1.0))
+
+    @property
+    def _far(self) -> int:
+        return int(FAR * (self.reach or 0.0))
+
+    def _recalled(self, recent: Ints) -> Floats:
+        place = counting(len(recent))
+        if self.reach is None:
+            return 1 - place / len(recent)
+        return np.exp(-place / self.recall) * (self.rarity_[recent] + 0.1)
+
+    def _ranges(self, items: Ints) -> tuple[Ints, Ints]:
+        """Where the newest sessions of these items are listed: item after item, in each the layers."""
+        if len(self.lists_.low) == 1:
+            return self.lists_.low[0][items], self.lists_.high[0][items]
+        low, high = self.lists_.low[:, items], self.lists_.high[:, items]
+        newer = (high - low)[::-1].cumsum(axis=0)[::-1] - (high - low)
+        low = np.clip(high - np.maximum(self.newest - newer, 0), low, high)
+        return low.T.ravel(), high.T.ravel()
+
+    def _index(self, sessions: Sessions, first: int, click: int) -> tuple[Sessions, Lists, Ints]:
+        """Sessions without repeats (the last counts), their lists, and how many sessions hold each item.
+
+        An item lists the newest sessions that hold it, the newest last: session, click, and the clicks to look at.
+        Sessions are counted from `first`, clicks from `click`.
+        """
+        clicks = len(sessions.items)
+        order = np.sort(sessions.items * clicks + np.arange(clicks)) % max(clicks, 1)
+        owners = sessions.owners
+        item, owner = sessions.items[order], owners[order]
+        last = np.ones(clicks, dtype=bool)
+        last[:-1] = (item[1:] != item[:-1]) | (owner[1:] != owner[:-1])
+        order, item, owner = order[last], item[last], owner[last]
+        left = np.zeros(clicks, dtype=bool)
+        left[order] = True
+        starts = np.concatenate([[0], np.cumsum(left)])[sessions.starts]
+        once = Sessions(items=sessions.items[left], starts=starts, known=sessions.known)
+        held = np.bincount(item, minlength=sessions.known)
+        kept = np.arange(len(item)) >= np.cumsum(held)[item] - self.newest
+        order, item, owner = order[kept], item[kept], owner[kept]
+        at, low, high = (np.cumsum(left) - 1)[order], starts[owner], starts[owner + 1]
+        if self.reach is not None:
+            low, high = np.maximum(low, at - self._far), np.minimum(high, at + self._far + 1)
+        columns = (owner + first, at + click, low + click, high + click)
+        return once, Lists.of(item, sessions.known, *columns), held
+
+
+def best(items: Ints, scores: Floats, most: int) -> list[int]:
+    """Up to `most` of the items by their scores, best first."""
+    if len(items) > most:
+        kept = scores.argpartition(-most)[-most:]
+        items, scores = items[kept], scores[kept]
+    return items[(-scores).argsort()].tolist()

@@ -80,18 +80,8 @@ def with_features(steps: pl.DataFrame) -> pl.DataFrame:
     `steps` is ordered by visitor and time; any order of visitors will do.
     """
     rows = with_trips(steps)
-    trips = rows["trip"].to_numpy()
-    back = None
-    if (trips[1:] < trips[:-1]).any():  # sessions of a visitor that overlap
-        order = np.argsort(trips, kind="stable")
-        back = np.argsort(order, kind="stable")
-        rows = rows[order]
-    rows = rows.with_columns(begins=pl.col("trip") != pl.col("trip").shift(1, fill_value=2**32 - 1))
-    rows = _with_products(rows.with_columns(nth=so_far(event())))
-    rows = _answered(rows.with_columns(arrives=event() & (pl.col("nth") == 1)), "session")
-    if back is not None:
-        rows = rows[back]
-    rows = rows.with_columns(begins=pl.col("visitor").ne_missing(pl.col("visitor").shift(1)))
+    begins = pl.col("visitor").ne_missing(pl.col("visitor").shift(1))
+    rows = rows.hstack(_of_sessions(rows.drop(SESSION))).with_columns(begins=begins)
     rows = _answered(rows.with_columns(nth=so_far(event())), "visitor")
     return rows.select(*steps.columns, *(f"{ANSWER}{feature.name}" for feature in catalogue()))
 
@@ -121,6 +111,21 @@ def _rows(shoppers: Mapping[str, Iterable[Step]]) -> Iterator[tuple]:
             for s in unfolding.unfold(step):
                 cart = (s.cart_lines, s.cart_value, s.device, s.referrer, s.utc_offset)
                 yield visitor, s.session, s.at, s.kind, s.product, s.price, *cart
+
+
+def _of_sessions(rows: pl.DataFrame) -> pl.DataFrame:
+    """The sessions' features and `arrives`, for rows in the order of visitors, in which sessions may overlap."""
+    trips, back = rows["trip"].to_numpy(), None
+    if (trips[1:] < trips[:-1]).any():
+        order = np.argsort(trips, kind="stable")
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        rows = rows[order]
+    rows = rows.with_columns(begins=pl.col("trip") != pl.col("trip").shift(1, fill_value=2**32 - 1))
+    rows = _with_products(rows.with_columns(nth=so_far(event())))
+    rows = _answered(rows.with_columns(arrives=event() & (pl.col("nth") == 1)), "session")
+    rows = rows.select("arrives", pl.col(f"^{ANSWER}.*$"))
+    return rows if back is None else rows[back]
 
 
 def _answered(rows: pl.DataFrame, scope: Literal["session", "visitor"]) -> pl.DataFrame:

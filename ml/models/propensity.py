@@ -1,11 +1,13 @@
 """Propensity to buy: gradient-boosted trees with isotonic calibration (Zadrozny and Elkan, KDD 2002)."""
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.isotonic import IsotonicRegression
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from ml.models.trees import Floats, Node, Trees, padded
 from ml.serving import Model
@@ -14,36 +16,84 @@ LEAST_TO_CALIBRATE = (200, 10)
 """Rows and rows of the rarer label below which calibration would be noise and is left out."""
 
 
+FOLDS = 5
+LARGEST = 1e30
+"""Inputs are cut to this size when learning: infinities would make thresholds that are no numbers."""
+
+
 class PropensityClassifier(ClassifierMixin, BaseEstimator):
     """HistGradientBoosting without class weights, then isotonic calibration applied by `np.interp`.
 
     After `fit`: `booster_`, `trees_` (the same as arrays), `knots_` (2, k): raw to calibrated probability.
     """
 
-    def __init__(self, *, max_iter: int = 70, max_depth: int = 4, learning_rate: float = 0.08, seed: int = 7) -> None:
+    def __init__(
+        self,
+        *,
+        max_iter: int = 80,
+        max_depth: int = 4,
+        learning_rate: float = 0.08,
+        max_features: float = 0.5,
+        l2_regularization: float = 5.0,
+        seed: int = 7,
+    ) -> None:
         self.max_iter = max_iter
         self.max_depth = max_depth
         self.learning_rate = learning_rate
+        self.max_features = max_features
+        self.l2_regularization = l2_regularization
         self.seed = seed
 
-    def fit(self, rows: Floats, labels: Floats, *, newest: tuple[Floats, Floats] | None = None) -> Self:
-        """Learn from rows (n, features), finite, and labels (n,) of 0 and 1; calibrate on the `newest` slice."""
-        self.booster_ = HistGradientBoostingClassifier(
-            max_iter=self.max_iter,
-            max_depth=self.max_depth,
-            learning_rate=self.learning_rate,
-            min_samples_leaf=max(5, min(40, len(rows) // 50)),
-            l2_regularization=1.0,
-            early_stopping=False,
-            random_state=self.seed,
-        ).fit(rows, labels)
+    def fit(
+        self,
+        rows: Floats,
+        labels: Floats,
+        *,
+        newest: tuple[Floats, Floats] | None = None,
+        crossed: bool = False,
+        groups: NDArray[Any] | None = None,
+        among: NDArray[np.bool_] | None = None,
+    ) -> Self:
+        """Learn from rows (n, features), NaN where nothing is known, and labels (n,) of 0 and 1.
+
+        Calibrates on the `newest` slice, rows and labels that come after all others. Where no slice is newest,
+        `crossed` calibrates on what five boosters say of rows that they did not see; rows of one of the
+        `groups` (n,) are then never on both sides, and only rows `among` (n,) count where that is given.
+        """
+        self.booster_ = self._boosted(rows, labels)
         self.classes_ = np.array([0, 1])
         self.n_features_in_ = rows.shape[1]
         self.trees_ = trees_of(self.booster_)
         self.knots_ = np.array([[0.0, 1.0], [0.0, 1.0]])
         if newest is not None:
-            self.knots_ = _calibrated(expit(self.trees_.explain(newest[0])[0]), newest[1])
+            self.knots_ = calibrated(expit(self.trees_.explain(newest[0])[0]), newest[1])
+        elif crossed:
+            counted = np.ones(len(rows), dtype=np.bool_) if among is None else among
+            self.knots_ = calibrated(self._unseen(rows, labels, groups)[counted], labels[counted])
         return self
+
+    def _boosted(self, rows: Floats, labels: Floats) -> HistGradientBoostingClassifier:
+        return HistGradientBoostingClassifier(
+            max_iter=self.max_iter,
+            max_depth=self.max_depth,
+            learning_rate=self.learning_rate,
+            max_features=self.max_features,
+            min_samples_leaf=max(5, min(40, len(rows) // 50)),
+            l2_regularization=self.l2_regularization,
+            early_stopping=False,
+            random_state=self.seed,
+        ).fit(np.clip(rows, -LARGEST, LARGEST), labels)
+
+    def _unseen(self, rows: Floats, labels: Floats, groups: NDArray[Any] | None) -> Floats:
+        """What boosters say of rows that they did not learn from."""
+        if min(labels.sum(), len(labels) - labels.sum()) < LEAST_TO_CALIBRATE[1]:
+            return np.full(len(rows), 0.5)  # too few to split, and for `calibrated` as well
+        by = StratifiedKFold if groups is None else StratifiedGroupKFold
+        folds = by(FOLDS, shuffle=True, random_state=self.seed).split(rows, labels, groups)
+        raw = np.zeros(len(rows))
+        for old, new in folds:
+            raw[new] = self._boosted(rows[old], labels[old]).predict_proba(rows[new])[:, 1]
+        return raw
 
     def predict_proba(self, rows: Floats) -> Floats:
         """Calibrated probabilities (n, 2)."""
@@ -84,12 +134,20 @@ def _node(node: np.void) -> Node:
     )
 
 
-def _calibrated(raw: Floats, labels: Floats) -> Floats:
+def calibrated(raw: Floats, labels: Floats) -> Floats:
+    """Knots (2, k) from raw to calibrated probability, for `np.interp`; the identity where there is too little.
+
+    Isotonic regression, centred (Oron and Flournoy, J. Surv. Stat. Methodol. 2017): each level stands at the mean
+    of its raw probabilities, with straight lines between and, beyond the last, half the way to certainty.
+    Plateaus would make equals of rows that are not.
+    """
     bought = int(labels.sum())
     rarer = min(bought, len(labels) - bought)
-    if len(labels) < LEAST_TO_CALIBRATE[0] or rarer < LEAST_TO_CALIBRATE[1]:
+    if len(raw) < LEAST_TO_CALIBRATE[0] or rarer < LEAST_TO_CALIBRATE[1]:
         return np.array([[0.0, 1.0], [0.0, 1.0]])
     # Never quite 0 or 1: nobody is known that well from so few.
     edge = 1 / (len(labels) + 2)
-    isotonic = IsotonicRegression(y_min=edge, y_max=1 - edge, out_of_bounds="clip").fit(raw, labels)
-    return np.array([isotonic.X_thresholds_, isotonic.y_thresholds_])
+    levels = IsotonicRegression(y_min=edge, y_max=1 - edge, out_of_bounds="clip").fit_transform(raw, labels)
+    level, at = np.unique(levels, return_inverse=True)
+    centre = np.bincount(at, raw) / np.bincount(at)
+    return np.array([[0.0, *centre, 1.0], [level[0] / 2, *level, (1 + level[-1]) / 2]])

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, Self
+from typing import Protocol, Self
 
 import msgspec
 import numpy as np
 
+from ml.advice import Decision
 from ml.models.basis import Floats
 from ml.models.class_transformation import ClassTransformation
 from ml.models.dr_learner import DRLearner
@@ -35,7 +36,7 @@ LEARNERS: dict[str, Callable[[], Learner]] = {
     "class transformation": ClassTransformation,
     "DR-learner": DRLearner,
 }
-CHALLENGER = "DR-learner"
+"""The champions, which are plain, and the challenger."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +59,10 @@ class Trial:
         )
 
     def ranked(self, uplift: Floats) -> Ranked:
-        """The people in order of uplift (n,)."""
-        return Ranked.of(self.labels, uplift, self.treated)
+        """The people in order of uplift (n,), weighted where their chances of treatment were not the same."""
+        same = np.ptp(self.share) == 0
+        weights = None if same else 0.5 / np.where(self.treated == 1, self.share, 1 - self.share)
+        return Ranked.of(self.labels, uplift, self.treated, weights=weights)
 
 
 class Interval(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +111,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     `level` is the interval's: wider than 95%, because the best of several was chosen (Bonferroni).
     """
 
-    decision: Literal["target", "all", "none"]
+    decision: Decision
     words: str
     learner: str
     qini: dict[str, tuple[float, ...]]
@@ -139,7 +142,7 @@ def choose(trial: Trial, fits: Mapping[str, CrossFit], *, seed: int) -> Choice:
     effect = average_effect(trial)
     points = f"{_points(effect.average)} points, {_points(effect.interval.low)} to {_points(effect.interval.high)}"
     figures = f"Qini {_mean(qini[learner]):.3f}, {interval.low:.3f} to {interval.high:.3f}"
-    decision: Literal["target", "all", "none"]
+    decision: Decision
     if interval.low > 0:
         decision, words = "target", f"choosing recipients helps ({figures}): sending to those whom it changes most"
     elif effect.interval.low > 0:

@@ -48,25 +48,33 @@ class Tally:
 
 @dataclass(frozen=True)
 class Ranked:
-    """People in `order` of uplift, the highest first. `steps` are the last places of equal uplift."""
+    """People in `order` of uplift, the highest first. `steps` are the last places of equal uplift.
+
+    `weights` count people more or less than once; None: each once.
+    """
 
     order: Ints
     labels: Floats
     treated: Floats
     steps: Ints
+    weights: Floats | None = None
 
     @classmethod
-    def of(cls, labels: Floats, uplift: Floats, treated: Floats) -> Self:
-        """Order people by uplift (n,); labels and treated (n,) are 0 or 1."""
+    def of(cls, labels: Floats, uplift: Floats, treated: Floats, *, weights: Floats | None = None) -> Self:
+        """Order people by uplift (n,); labels and treated (n,) are 0 or 1.
+
+        `weights` (n,), the inverse of the chance of what was done, are for chances that differ between people.
+        """
         order = np.argsort(uplift, kind="stable")[::-1]
         uplift = np.asarray(uplift, dtype=np.float64)[order]
         steps = np.append(np.flatnonzero(np.diff(uplift)), len(uplift) - 1)
         labels, treated = (np.asarray(one, dtype=np.float64)[order] for one in (labels, treated))
-        return cls(order, labels, treated, steps)
+        return cls(order, labels, treated, steps, None if weights is None else weights[order])
 
     def tallies(self, counts: Floats | None = None) -> tuple[Tally, Floats]:
         """The tally at each step, and the totals (label, treated) as (2, 2); `counts` (n,) repeats people."""
         counts = np.ones(len(self.labels)) if counts is None else counts[self.order]
+        counts = counts if self.weights is None else counts * self.weights
         of_treated, of_controls = counts * self.treated, counts * (1 - self.treated)
         cells = (of_treated, of_controls, of_treated * self.labels, of_controls * self.labels)
         tally = Tally(*(np.cumsum(cell)[self.steps] for cell in cells))

@@ -2,10 +2,10 @@
 
 import time
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
+from ml.advice import Decision
 from ml.choosing import Effect, Interval
 
 REPEATS = 3
@@ -35,7 +35,7 @@ class Uplift(msgspec.Struct, frozen=True, kw_only=True):
     left_out: tuple[str, ...]
     learners: tuple[Learnt, ...]
     chosen: str
-    decision: Literal["target", "all", "none"]
+    decision: Decision
     words: str
     interval: Interval
     level: float

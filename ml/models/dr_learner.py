@@ -4,7 +4,7 @@ from typing import Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.linear_model import Lasso, LassoCV
+from sklearn.linear_model import Lasso, LassoCV, Ridge
 from sklearn.model_selection import KFold
 
 from ml.models.basis import Floats, fitted
@@ -13,6 +13,8 @@ from ml.models.logit import logit
 
 WEAKEST = 0.02
 """The smallest penalty tried, as a share of the one that leaves nothing."""
+STEADY = 0.01
+"""The ridge per row when what is left is fitted again: enough to share an effect among terms that say the same."""
 
 
 class DRLearner(BaseEstimator):
@@ -20,8 +22,9 @@ class DRLearner(BaseEstimator):
 
     The chances of treatment are known (logged), so the effects are unbiased whatever the outcome models say.
     The penalty is the largest whose error is within one standard error of the best in cross-validation:
-    a difference between people must show itself clearly, or it is taken for none. After `fit`: `effect_`,
-    `effects_` (n,) of the rows.
+    a difference between people must show itself clearly, or it is taken for none. What is left is fitted again
+    almost without penalty (relaxed lasso, Meinshausen 2007), so that effects are not too small. After `fit`:
+    `effect_`, `effects_` (n,) of the rows.
     """
 
     def __init__(self, *, freedom: float = 0.1, folds: int = 5, seed: int = 7) -> None:
@@ -63,5 +66,8 @@ class DRLearner(BaseEstimator):
         largest = int(np.flatnonzero(worse.mean(axis=1) <= error)[0])  # penalties fall along the path
         if largest == 0:
             return constant
-        found = Lasso(alpha=path.alphas_[largest], precompute=True).fit(terms, effects)
-        return np.append(found.coef_, found.intercept_)
+        left = np.flatnonzero(Lasso(alpha=path.alphas_[largest], precompute=True).fit(terms, effects).coef_)
+        found = Ridge(alpha=STEADY * len(terms)).fit(terms[:, left], effects)
+        weights = np.zeros(terms.shape[1] + 1)
+        weights[left], weights[-1] = found.coef_, found.intercept_
+        return weights

@@ -36,7 +36,8 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Step, ...] = ()
 
 
-SHOPPERS = Bucket("visitor-books", Books, ttl=timedelta(days=90), rebuilt=True)
+SHOPPERS = Bucket("visitor-books", Books, ttl=timedelta(days=400), rebuilt=True)
+"""Kept as long as the carts and orders themselves, so that serving knows what training knew."""
 
 
 class Shoppers:

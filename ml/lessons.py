@@ -88,6 +88,21 @@ def _fit_propensity(steps: Any, order: Order) -> Fitted:
     return fit(steps, order)
 
 
+async def _read_uplift(meshes: Sequence[Mesh]) -> Any:
+    import polars as pl  # noqa: PLC0415
+
+    from ml.assignments import training_rows  # noqa: PLC0415
+
+    return pl.concat([await training_rows(mesh) for mesh in meshes]).sort("at", "visitor", maintain_order=True)
+
+
+def _fit_uplift(rows: Any, order: Order) -> Fitted:
+    from ml.uplift import fit  # noqa: PLC0415
+
+    return fit(rows, order)
+
+
 LESSONS = {
     "propensity": Lesson(read=_read_propensity, fit=_fit_propensity),
+    "uplift": Lesson(read=_read_uplift, fit=_fit_uplift),
 }

@@ -45,7 +45,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     review_every: timedelta = timedelta(days=1)
-    review_models: tuple[str, ...] = ("propensity",)
+    review_models: tuple[str, ...] = ("propensity", "uplift")
     try_for: timedelta = timedelta(days=7)
     auto_promote: bool = False
     promote_after: int = 500

@@ -11,7 +11,7 @@ from ml.registry import NoSuchVersion, Registry
 from ml.verdict import Drift, Verdict
 from ml.version import Version
 
-BASE_RATE = "base-rate"
+BASE_RATE, UPLIFT = "base-rate", "uplift"
 LEAST_LIVE = 200
 """Live carts with an outcome below which an operator's promotion goes by the verdict of the training."""
 
@@ -46,9 +46,15 @@ async def judged(mesh: Mesh, name: str, *, least: int) -> Verdict | None:
     from ml.gate import against_running  # noqa: PLC0415  numpy
 
     found = await compared(mesh, name)
-    if found is None or found.known < least or found.candidate_metrics is None or found.champion_metrics is None:
+    if found is None:
         return None
-    return against_running(found.candidate_metrics, found.champion_metrics, called=f"the running {found.champion}")
+    # An adviser speaks of carts without an offer; how likely a cart is bought with one depends on the offer.
+    alone = name == UPLIFT
+    candidate = found.candidate_unaided if alone else found.candidate_metrics
+    champion = found.champion_unaided if alone else found.champion_metrics
+    if candidate is None or champion is None or candidate.rows < least:
+        return None
+    return against_running(candidate, champion, called=f"the running {found.champion}")
 
 
 async def passes(mesh: Mesh, name: str, version: str) -> Verdict:

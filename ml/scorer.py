@@ -52,6 +52,15 @@ class CartScore:
     candidate: Score | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class CartAdvice:
+    """The advice that counts, None where no adviser serves; and where a candidate is tried, both advisers'."""
+
+    served: Advice | None
+    champion: Advice | None = None
+    candidate: Advice | None = None
+
+
 class Scorer:
     """Shoppers, base rates, recommendations and the model that serves. Nothing in it is the only copy."""
 
@@ -93,14 +102,16 @@ class Scorer:
             for key, score, other in zip(keys, scores, _scores(tried.seat, rows), strict=True)
         ]
 
-    def advise(self, rows: Rows, keys: Sequence[str]) -> list[Advice | None]:
-        """Whether an offer would change anything for these carts; None where no adviser serves."""
+    def advise(self, rows: Rows, keys: Sequence[str]) -> list[CartAdvice]:
+        """Whether an offer would change anything for these carts, each with what the candidate says."""
         champion, tried = self.lineup.champion(UPLIFT), self.lineup.tried(UPLIFT)
         advice = _advice(champion, rows)
         if tried is None:
-            return advice
-        others = _advice(tried.seat, rows)
-        return [other if tried.serves(key) else one for key, one, other in zip(keys, advice, others, strict=True)]
+            return [CartAdvice(served=one) for one in advice]
+        return [
+            CartAdvice(served=other if tried.serves(key) else one, champion=one, candidate=other)
+            for key, one, other in zip(keys, advice, _advice(tried.seat, rows), strict=True)
+        ]
 
     async def read_cart(self, left: CartAbandoned, session: str) -> None:
         """Make sure that an abandoned cart's own updates are known, also when their handler is behind."""

@@ -5,7 +5,7 @@ Any replica may be given any visitor's event. Each hears all of them through a f
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ from mesh.publish import Cause, Draft
 from mesh.settings import read
 from mesh.telemetry import child_trace
 from ml.registry import CURRENT, MODELS
-from ml.scorer import PROPENSITY, CartScore, Scorer
+from ml.scorer import PROPENSITY, UPLIFT, CartAdvice, CartScore, Score, Scorer
 from ml.shoppers import SHOPPERS
 from ml.steps import Step, session_of, step_of
 
@@ -133,6 +133,8 @@ async def score_carts(left: list[Received[CartAbandoned]], scorer: Scorer, mesh:
     Each score is stored by itself: of a batch that is delivered again, some may be stored already and others not.
     """
     fresh = [abandonment for abandonment in left if not await _is_scored(abandonment, mesh)]
+    if not fresh:
+        return
     await scorer.shoppers.look_up({abandonment.event.visitor_id for abandonment in fresh})
     proofs = []
     for abandonment in fresh:
@@ -143,11 +145,15 @@ async def score_carts(left: list[Received[CartAbandoned]], scorer: Scorer, mesh:
     keys, rows = [abandonment.event.cart_id for abandonment in fresh], [proof.values for proof in proofs]
     scores, advised = scorer.score_carts(rows, keys), scorer.advise(rows, keys)
     said = [
-        _cart_scored(abandonment, proof, score, advice, scorer)
+        _cart_scored(abandonment, proof, score.served, advice.served, scorer)
         for abandonment, proof, score, advice in zip(fresh, proofs, scores, advised, strict=True)
     ]
     await asyncio.gather(*(_store(draft, abandonment, mesh) for draft, abandonment in zip(said, fresh, strict=True)))
-    beside = [(_shadowed(one, score), one) for one, score in zip(fresh, scores, strict=True) if score.candidate]
+    beside = [
+        (draft, abandonment)
+        for abandonment, score, advice in zip(fresh, scores, advised, strict=True)
+        for draft in _beside(abandonment, score, advice)
+    ]
     await asyncio.gather(*(_store(draft, abandonment, mesh) for draft, abandonment in beside))
 
 
@@ -160,7 +166,7 @@ async def _is_scored(abandonment: Received[CartAbandoned], mesh: Mesh) -> bool:
 
 
 def _cart_scored(
-    abandonment: Received[CartAbandoned], proof: Evidence, score: CartScore, advice: Advice | None, scorer: Scorer
+    abandonment: Received[CartAbandoned], proof: Evidence, score: Score, advice: Advice | None, scorer: Scorer
 ) -> Draft:
     cart = abandonment.event
     shopper = scorer.shoppers.of(cart.visitor_id)
@@ -169,9 +175,9 @@ def _cart_scored(
         cart_id=cart.cart_id,
         visitor_id=cart.visitor_id,
         abandonment_id=abandonment.id,
-        propensity=score.served.propensity,
-        model_version=score.served.version,
-        reasons=score.served.reasons,
+        propensity=score.propensity,
+        model_version=score.version,
+        reasons=score.reasons,
         recommended=scorer.recommender.recommend(
             [*reversed(inside), *shopper.recent()],
             without=shopper.owned.union(inside),
@@ -184,27 +190,38 @@ def _cart_scored(
     return _draft(scored, abandonment)
 
 
-def _shadowed(abandonment: Received[CartAbandoned], score: CartScore) -> Draft:
+def _beside(abandonment: Received[CartAbandoned], score: CartScore, advice: CartAdvice) -> Iterator[Draft]:
+    """What the models that are tried say beside those that serve."""
+    if score.champion is not None and score.candidate is not None:
+        said = [(one.version, one.propensity) for one in (score.champion, score.candidate)]
+        yield _shadowed(abandonment, PROPENSITY, said, served=score.served.version)
+    if advice.champion is not None and advice.candidate is not None and advice.served is not None:
+        said = [(one.version, one.unaided) for one in (advice.champion, advice.candidate)]
+        yield _shadowed(abandonment, UPLIFT, said, served=advice.served.version)
+
+
+def _shadowed(abandonment: Received[CartAbandoned], model: str, said: list[tuple[str, float]], *, served: str) -> Draft:
     cart = abandonment.event
+    (champion, probability), (candidate, other) = said
     shadowed = ModelShadowed(
         cart_id=cart.cart_id,
         abandonment_id=abandonment.id,
         visitor_id=cart.visitor_id,
-        model=PROPENSITY,
-        champion=score.champion.version,
-        champion_probability=score.champion.propensity,
-        candidate=score.candidate.version,
-        candidate_probability=score.candidate.propensity,
-        served=score.served.version,
+        model=model,
+        champion=champion,
+        champion_probability=probability,
+        candidate=candidate,
+        candidate_probability=other,
+        served=served,
     )
-    return _draft(shadowed, abandonment)
+    return _draft(shadowed, abandonment, model)
 
 
 async def _store(draft: Draft, abandonment: Received[CartAbandoned], mesh: Mesh) -> None:
     await mesh.publish(draft, cause=Cause(id=abandonment.id, source=f"{service.name}.score-carts"))
 
 
-def _draft(scored: UserScored | CartScored | ModelShadowed, cause: Received) -> Draft:
+def _draft(scored: UserScored | CartScored | ModelShadowed, cause: Received, *parts: str) -> Draft:
     """A score whose id follows from what it scores, so that a redelivery scores nothing twice."""
     trace = child_trace(cause.traceparent) if cause.traceparent else None
-    return Draft(event=scored, id=derive_id(cause.id, service.name, type(scored).__name__), traceparent=trace)
+    return Draft(event=scored, id=derive_id(cause.id, service.name, type(scored).__name__, *parts), traceparent=trace)

@@ -149,7 +149,7 @@ async def called(mesh, at, plan):
 
 async def test_reviews_are_called_for_at_each_period_and_caught_up(mesh):
     """The first at a multiple of the period; later ones whenever the newest is too old; each once."""
-    plan = Plan(review_every=timedelta(hours=6))
+    plan = Plan(review_every=timedelta(hours=6), review_models=("propensity",))
 
     assert (await called(mesh, NOW + timedelta(hours=1), plan))[0] == []
     dues, changes = await called(mesh, NOW, plan)

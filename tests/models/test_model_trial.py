@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from mesh import Mesh, Money
 from mesh.events.cart import CartAbandoned, CartConverted, CartLine, CartScored
 from mesh.events.model import ModelRefused, ModelShadowed
 from mesh.events.offer import OfferSent
 from mesh.events.order import OrderPlaced
-from mesh.events.user import Evidence
+from mesh.events.user import Advice, Evidence
 from mesh.memory import MemoryMesh
 from mesh.publish import Draft
 from mesh.run import running
@@ -237,6 +238,7 @@ async def test_an_abandonment_that_comes_again_is_scored_once(regions, shop, eve
         )
         new = Received(event=left(2).event, id="left-2", time=NOW, stored=NOW, region="us", sequence=2, subject="")
         await score_carts([again, new], scorer, run.mesh)
+        await score_carts([again], scorer, run.mesh)
 
     stored = [one async for one in shop.read(CartScored)]
     assert [one.event.abandonment_id for one in stored] == ["left-1", "left-2"]
@@ -345,3 +347,41 @@ async def test_live_outcomes_decide_over_a_candidate(shop, models):
     assert late.accepted
     assert late.words.startswith("on live carts better than the running a (AUC 1.000")
     assert await judged(shop, "propensity", least=1000) is None
+
+
+class Adviser:
+    """Says that an offer changes nothing, for carts that are bought with one probability."""
+
+    def __init__(self, unaided):
+        self.unaided = unaided
+
+    def advise(self, rows):
+        return [Advice(version="", decision="none", words="", unaided=self.unaided, arms=()) for _ in rows]
+
+
+async def read_adviser(artifact):
+    return Adviser(float(artifact))
+
+
+async def test_advisers_are_tried_like_any_model(regions, shop, models, eventually, monkeypatch):
+    """The canary's advice goes with its carts' scores, under its registered name; both opinions are told."""
+    monkeypatch.setitem(lineups_readers(), "uplift", read_adviser)
+    for name, unaided in (("one", 0.2), ("two", 0.3)):
+        await models.add(replace(a_version(name), name="uplift"), str(unaided).encode())
+    await models.promote("uplift", "one", "", at=NOW)
+    await models.stage("uplift", "two", "canary", "", share=0.5, at=NOW)
+
+    async with running(service, Mesh(regions.broker("us"), "scoring")) as run:
+        scorer = next(value for kind, value in run.provided.items() if kind.__name__ == "Scorer")
+        await scorer.lineup.adopt("uplift", await models.current("uplift"))
+        await asyncio.gather(*(shop.publish(left(number)) for number in range(30)))
+        shadows = await shadowed(shop, 30, eventually)
+        scores = {one.event.cart_id: one.event async for one in shop.read(CartScored)}
+
+    expected = {f"c{number}": "two" if takes_part(f"c{number}", 0.5) else "one" for number in range(30)}
+    assert {cart: score.advice.version for cart, score in scores.items()} == expected
+    assert {one.cart_id: one.served for one in shadows} == expected
+    assert {(one.model, one.champion_probability, one.candidate_probability) for one in shadows} == {
+        ("uplift", 0.2, 0.3)
+    }
+    assert {score.model_version for score in scores.values()} == {"base-rate"}

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 
+import polars as pl
 import pytest
 
 from mesh import Mesh, Money
@@ -12,11 +13,12 @@ from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderPlaced
 from mesh.memory import MemoryMesh
 from mesh.publish import Draft
+from ml import dataset
 from ml.features import names
 from ml.rates import PRIOR, BaseRates
 from ml.shopper import MOST_STEPS, Shopper
 from ml.shoppers import KEPT_STEPS, SHOPPERS, Shoppers
-from ml.steps import Step
+from ml.steps import Step, step_of
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC).timestamp()
 
@@ -47,6 +49,32 @@ async def test_a_forgotten_visitor_is_read_from_the_log(mesh):
     await shoppers.look_up(["v1"])
 
     assert known(shoppers.of("v1"), "views") == 1
+
+
+async def test_a_long_history_read_back_is_what_the_log_says(mesh):
+    """Given a visitor with more steps than memory keeps, after a restart their features are those of the whole log."""
+    euro = Money(amount=150, currency="EUR")
+    told = []
+    for n in range(400):
+        who = {"visitor_id": "v1", "session_id": f"s{n // 60}"}
+        line = CartLine(product_id=f"p{n % 9}", quantity=1, price=euro)
+        viewed = ProductViewed(product_id=f"p{n % 9}", price=euro, utc_offset=120, **who)
+        filled = CartUpdated(cart_id="c", lines=(line,) * (n % 3), **who)
+        bought = OrderPlaced(order_id=f"o{n}", lines=(line,), total=euro, **who)
+        happened = bought if n % 100 == 99 else filled if n % 5 == 4 else viewed
+        told.append(Draft(event=happened, time=datetime.fromtimestamp(NOW + 40 * n, UTC)))
+    for draft in told:
+        await mesh.publish(draft)
+    shoppers = Shoppers(mesh, most=10)
+    await shoppers.keep("v1", [step_of(one) async for one in mesh.read(CartUpdated, OrderPlaced)])
+
+    await shoppers.look_up(["v1"])
+    evidence = shoppers.of("v1").evidence(NOW + 40 * 400, "s6")
+    asked = pl.DataFrame({"visitor": ["v1"], "session": ["s6"], "at": [evidence.at.timestamp()]})
+    answer = dataset.at_moment(await dataset.from_mesh(mesh), asked)
+
+    assert answer["steps"].item() == evidence.steps > MOST_STEPS
+    assert answer.select(names()).row(0) == pytest.approx(evidence.values, rel=1e-9)
 
 
 async def test_a_log_that_answers_late_delays_no_score(mesh, monkeypatch):

@@ -91,13 +91,15 @@ class Portrait:
         return [float(value(groups[group][place], now)) for group, place, value in plan().reads]
 
     def _session(self, session: str) -> list[Any]:
-        found = self.sessions.get(session)
+        """A session's memories; of more than eight the one that rested longest is forgotten."""
+        found = self.sessions.pop(session, None)
         if found is None:
             if len(self.sessions) >= MOST_SESSIONS:
-                forgotten = next(iter(self.sessions))
-                del self.sessions[forgotten]
-                self.unfolding.carts.pop(forgotten, None)
-            found = self.sessions[session] = plan().begin["session"].copy()
+                rested = next(iter(self.sessions))
+                del self.sessions[rested]
+                self.unfolding.carts.pop(rested, None)
+            found = plan().begin["session"].copy()
+        self.sessions[session] = found
         return found
 
 

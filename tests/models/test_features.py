@@ -204,6 +204,17 @@ def test_what_is_no_longer_kept_is_still_known_when_a_step_comes_late():
     assert len(shopper.steps) == MOST_STEPS
 
 
+def test_a_session_that_goes_on_outlives_those_that_came_after_it():
+    """Given one session that keeps returning among many others, what it did is never forgotten."""
+    steps = [
+        Step(START + n, f"e{n:05}", "view", "s1" if n % 3 == 0 else f"t{n}", "p1", utc_offset=60) for n in range(90)
+    ]
+
+    expected = dict(zip(names(), Shopper(steps).vector(START + 90, "s1"), strict=True))
+
+    assert (expected["views"], expected["top_product_views"], expected["visit_number"]) == (30, 30, 61)
+
+
 def test_the_hour_is_the_shoppers():
     """Given a shopper five and three quarter hours east of Greenwich, hour and weekday are theirs."""
     sunday = 1_570_319_400.0  # 2019-10-05 23:50 UTC, a Saturday there; Sunday 05:35 in Kathmandu

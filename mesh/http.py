@@ -73,8 +73,12 @@ def security_headers(policy: str = STRICT) -> list[ResponseHeader]:
     return [ResponseHeader(name=name, value=value) for name, value in told.items()]
 
 
-def health(mesh: Mesh) -> list[HTTPRouteHandler]:
-    """`/healthz` (this process runs), `/readyz` (JetStream answers it), `/metrics` (Prometheus)."""
+def health(mesh: Mesh, *more: Mesh) -> list[HTTPRouteHandler]:
+    """`/healthz` (this process runs), `/readyz`, `/metrics` (Prometheus).
+
+    Ready: JetStream answers, and what the process keeps in its memory is filled from the log. `more` are the
+    meshes of further services in the process.
+    """
 
     @get("/healthz", media_type=MediaType.TEXT)
     async def tell_alive() -> str:
@@ -88,6 +92,9 @@ def health(mesh: Mesh) -> list[HTTPRouteHandler]:
                 await mesh.broker.last(f"COMMERCE_{mesh.region}", at)
         except (MeshError, TimeoutError) as error:
             return retry_later(503, f"JetStream of {mesh.region} does not answer: {error}", seconds=1)
+        doubts = [words for one in (mesh, *more) for doubt in one.doubts if (words := doubt())]
+        if doubts:
+            return retry_later(503, "; ".join(doubts), seconds=1)
         return Response("ok\n", media_type=MediaType.TEXT)
 
     @get("/metrics")

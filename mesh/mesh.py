@@ -1,7 +1,7 @@
 """Mesh: a service's door to its region. Typed events in, typed events out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -29,6 +29,8 @@ class Mesh:
         self.broker, self.service = broker, service
         self.others = others
         """Names of the other regions of the mesh."""
+        self.doubts: list[Callable[[], str | None]] = []
+        """What may keep the service from being ready, besides the servers: each says why, or None."""
 
     @property
     def region(self) -> str:
@@ -131,5 +133,6 @@ def received(message: Message) -> Received:
         sequence=message.sequence,
         subject=message.subject,
         traceparent=envelope.traceparent,
+        cause=envelope.cause,
         attempt=message.attempt,
     )

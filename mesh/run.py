@@ -49,6 +49,14 @@ class Running:
         if self._consumers:
             await broker.serve(f"rpc.{region}.{self.service.name}.redo", self.service.name, self._redo)
         self.ready = True
+        self.mesh.doubts.append(self.doubt)
+
+    def doubt(self) -> str | None:
+        """Why it should not be asked for anything yet, or any more; None when it is at its best."""
+        if not self.ready:
+            return f"{self.service.name} is stopping"
+        behind = [name for name, consumer in self._consumers.items() if not consumer.caught_up]
+        return f"{self.service.name} still reads {', '.join(behind)}" if behind else None
 
     async def stop(self) -> None:
         """Finish what was begun, fetch nothing more."""

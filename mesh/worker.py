@@ -17,6 +17,7 @@ from mesh.mesh import Mesh
 from mesh.run import Running, running, serving, until_asked_to_stop
 from mesh.service import Service
 from mesh.settings import read
+from mesh.spans import exporting
 from mesh.telemetry import configure_logs, log
 from mesh.topology import Topology
 
@@ -88,6 +89,7 @@ async def work(services: Sequence[Service], region: str, access: Access, topolog
     settings, others = read(WorkerSettings), topology.others(region)
     with until_asked_to_stop() as stop:
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(exporting())
             runs: list[Running] = []
             for service in services:
                 mesh = await connect(access, region, service.name, others=others, patience=settings.connect_patience_s)
@@ -95,7 +97,7 @@ async def work(services: Sequence[Service], region: str, access: Access, topolog
                 runs.append(await stack.enter_async_context(running(service, mesh, http=_address(service, settings))))
             ports = {run.service.name: run.port for run in runs if run.port is not None}
             if not ports:
-                ports["ops"] = await stack.enter_async_context(_operations(runs[0].mesh, settings))
+                ports["ops"] = await stack.enter_async_context(_operations([run.mesh for run in runs], settings))
             ready = Ready(services=tuple(service.name for service in services), ports=ports)
             print(msgspec.json.encode(ready).decode(), flush=True)
             log.info("ready", region=region, services=ready.services, ports=ports)
@@ -125,10 +127,10 @@ def _address(service: Service, settings: WorkerSettings) -> tuple[str, int] | No
     return settings.host, int(os.environ.get(f"CARTMESH_PORT_{variable(service.name)}", "0"))
 
 
-def _operations(mesh: Mesh, settings: WorkerSettings) -> AbstractAsyncContextManager[int]:
+def _operations(meshes: Sequence[Mesh], settings: WorkerSettings) -> AbstractAsyncContextManager[int]:
     """Health and metrics of a process without HTTP services, on a port of their own."""
     from litestar import Litestar  # noqa: PLC0415  no other command needs it
 
     from mesh.http import health, shared  # noqa: PLC0415
 
-    return serving(Litestar(health(mesh), **shared(mesh)), settings.host, settings.ops_port)
+    return serving(Litestar(health(*meshes), **shared(meshes[0])), settings.host, settings.ops_port)

@@ -37,7 +37,7 @@ _VISITS = ("visitorid", "visit")
 
 def examples(train: Path, test: Path) -> tuple[Examples, Examples]:
     """Rows to learn from and to judge on. Visitors of the test also remember what the training file knows of them."""
-    learnt, judged = _read(train), _read(test)
+    learnt, judged = (as_known(read(path, (*KEYS, *SESSION)), path) for path in (train, test))
     known = pl.concat([learnt, judged], how="vertical")
     return _examples(learnt, with_history(learnt, learnt)), _examples(judged, with_history(judged, known))
 
@@ -76,8 +76,8 @@ def _before(values: pl.Expr) -> pl.Expr:
     return values.cum_sum() - values
 
 
-def _read(path: Path) -> pl.DataFrame:
-    frame = read(path, (*KEYS, *SESSION))
+def as_known(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """A file's rows with the number of each visit. BadFile, in words, where they are no such rows."""
     parts = frame["session_key"].cast(pl.String).str.extract_groups(r"^(?<visitor>.*)_(?<visit>\d+)$")
     visit = parts.struct.field("visit").cast(pl.Float64, strict=False)
     if visit.is_null().any() or frame["visitorid"].is_null().any():

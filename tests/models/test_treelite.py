@@ -1,0 +1,171 @@
+"""What serves is what scikit-learn learnt, whoever walks the trees."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ml.models.propensity import PropensityClassifier, calibrated, expit
+from ml.serving import Model
+
+FEATURES = ("one", "two", "three", "four", "five", "six")
+
+
+def table(seed=5, count=2000, *, unknown=0.0):
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(count, len(FEATURES)))
+    rows[:, 2] = np.round(rows[:, 2] * 3)
+    labels = (rows[:, 0] * rows[:, 1] + 0.3 * rows[:, 2] + rng.normal(size=count) > 0.5).astype(float)
+    rows[rng.random(rows.shape) < unknown] = np.nan
+    return rows, labels
+
+
+@pytest.fixture(scope="module", params=[0.0, 0.3], ids=["whole rows", "rows with gaps"])
+def learnt(request):
+    rows, labels = table(unknown=request.param)
+    return PropensityClassifier().fit(rows, labels)
+
+
+def odd_rows(classifier):
+    """Random rows, such with NaN and infinities, and such that lie exactly on thresholds and just beside them."""
+    rng = np.random.default_rng(11)
+    rows = rng.normal(size=(600, len(FEATURES))) * 2
+    holes = rng.random(rows.shape)
+    broken = np.where(holes < 0.2, np.nan, np.where(holes < 0.3, np.inf, np.where(holes < 0.4, -np.inf, rows)))
+    trees = classifier.trees_
+    split = np.isfinite(trees.threshold)
+    on = np.zeros((600, len(FEATURES)))
+    for feature in range(len(FEATURES)):
+        on[:, feature] = rng.choice(trees.threshold[split & (trees.feature == feature)], 600)
+    beside = np.concatenate([np.nextafter(on, np.inf), np.nextafter(on, -np.inf), on.astype(np.float32)])
+    nothing = np.full((1, len(FEATURES)), np.nan)
+    return np.concatenate([rows, broken, on, beside, nothing, nothing * 0 + np.inf, np.full_like(nothing, -np.inf)])
+
+
+def test_served_probabilities_equal_scikit_learns(learnt):
+    """On random rows, gaps, infinities and values exactly on thresholds nobody gets another probability."""
+    rows = odd_rows(learnt)
+    walk = learnt.served(FEATURES).walk
+
+    expected = learnt.booster_.predict_proba(rows)[:, 1]
+    actual = expit(walk.log_odds(walk.leaves(np.ascontiguousarray(rows))))
+
+    assert np.abs(expected - actual).max() < 1e-6
+
+
+def test_reasons_equal_the_walk_in_numpy(learnt):
+    """What stands ready at the leaves is what following every split gives, and adds up to the score."""
+    rows = odd_rows(learnt)
+    walk = learnt.served(FEATURES).walk
+    leaves = walk.leaves(rows)
+
+    log_odds, expected = learnt.trees_.explain(rows)
+    actual = walk.contributions(leaves)
+
+    assert np.allclose(walk.log_odds(leaves), log_odds, rtol=0, atol=1e-9)
+    assert np.allclose(actual, expected, rtol=0, atol=1e-9)
+    assert np.allclose(log_odds - actual.sum(axis=1), learnt.trees_.value[:, 0].sum() + learnt.trees_.baseline)
+
+
+def test_every_row_gets_a_probability(learnt):
+    """Whatever a row holds, its probability is a number between 0 and 1, with reasons and without."""
+    rows = odd_rows(learnt)
+    model = learnt.served(FEATURES)
+
+    probabilities, contributions = model.explain(rows)
+
+    assert np.array_equal(model.score(rows), probabilities)
+    assert ((probabilities >= 0) & (probabilities <= 1)).all()
+    assert np.isfinite(contributions).all()
+
+
+def test_infinities_teach_nothing_absurd():
+    """A model learnt from rows with infinities scores like one that learnt from very large numbers."""
+    rows, labels = table()
+    rows[::50, 0], rows[1::50, 1] = np.inf, -np.inf
+
+    classifier = PropensityClassifier(max_iter=10).fit(rows, labels)
+
+    assert not np.isnan(classifier.trees_.threshold).any()
+    assert np.isfinite(classifier.served(FEATURES).score(rows)).all()
+
+
+def test_rows_of_another_width_are_refused(learnt):
+    """Too few or too many columns are an error here; treelite would take them as unknown."""
+    model = learnt.served(FEATURES)
+
+    for wrong in (np.zeros((3, 5)), np.zeros((3, 7)), np.zeros(6)):
+        with pytest.raises(ValueError, match="rows of 6 features are scored"):
+            model.score(wrong)
+
+
+@pytest.mark.parametrize("count", [0, 1, 64, 257])
+def test_any_number_of_rows_is_scored_in_one_call(learnt, count):
+    """Each row gets its own answer, wherever it stands and how many there are; none get none."""
+    rows = odd_rows(learnt)[:count]
+    model = learnt.served(FEATURES)
+
+    alone = [model.score(rows[at : at + 1])[0] for at in range(count)]
+
+    assert model.score(rows).tolist() == alone
+    assert model.explain(rows)[1].shape == (count, len(FEATURES))
+
+
+def test_trees_without_splits_are_served():
+    """Inputs that say nothing give everybody the base rate."""
+    labels = (np.arange(400) % 4 == 0).astype(float)
+
+    model = PropensityClassifier(max_iter=3).fit(np.zeros((400, 6)), labels).served(FEATURES)
+    again = Model.of(model.plain())
+
+    assert again.score(np.ones((2, 6))) == pytest.approx([0.25, 0.25])
+    assert again.explain(np.ones((2, 6)))[1].tolist() == np.zeros((2, 6)).tolist()
+
+
+def test_calibration_is_honest_and_keeps_the_order():
+    """Given scores that overstate, calibrated ones are what happens, and rows that differ stay different."""
+    rng = np.random.default_rng(2)
+    raw = rng.uniform(0.05, 0.95, 20_000)
+    labels = (rng.random(20_000) < raw**2).astype(float)
+
+    knots = calibrated(raw, labels)
+    said = np.interp(raw, *knots)
+
+    assert np.abs(said - raw**2).mean() < 0.02
+    assert len(np.unique(said)) == len(np.unique(raw))
+    assert (said > 0).all()
+    assert (said < 1).all()
+
+
+def test_calibration_waits_for_enough():
+    """From a few rows, or from hardly any of one label, nothing is concluded."""
+    raw = np.linspace(0, 1, 1000)
+
+    few = calibrated(raw[:100], (raw[:100] > 0.05).astype(float))
+    rare = calibrated(raw, (raw > 0.995).astype(float))
+
+    assert few.tolist() == rare.tolist() == [[0.0, 1.0], [0.0, 1.0]]
+
+
+def test_crossed_calibration_sees_no_group_on_both_sides():
+    """Where labels are the groups' own and inputs only name the group, unseen rows are not claimed to be known."""
+    rng = np.random.default_rng(3)
+    groups = np.repeat(np.arange(300), 10)
+    rows = np.column_stack([groups, rng.normal(size=3000)]).astype(float)
+    labels = (rng.random(300) < 0.3)[groups].astype(float)
+
+    classifier = PropensityClassifier(max_iter=200).fit(rows, labels, crossed=True, groups=groups)
+
+    told = classifier.booster_.predict_proba(rows)[:, 1]
+    assert told.max() - told.min() > 0.3
+    assert classifier.predict_proba(rows)[:, 1].std() < told.std()
+
+
+def test_serving_needs_no_scikit_learn():
+    """A process that scores never imports what only trains: it would cost 100 MB."""
+    code = "import sys, ml.serving, ml.artifact; print(sorted({'sklearn', 'polars', 'skops'} & set(sys.modules)))"
+
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)
+
+    assert told.stdout.strip() == "[]"

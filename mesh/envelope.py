@@ -1,7 +1,8 @@
 """The envelope: CloudEvents 1.0 in structured JSON mode, decoded and validated in one pass each.
 
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md;
-`traceparent` is the distributed-tracing extension (W3C Trace Context).
+`traceparent` is the distributed-tracing extension (W3C Trace Context), `cause` one of our own: the id of the event
+that this one follows from.
 """
 
 from datetime import UTC, datetime
@@ -21,7 +22,8 @@ class Received(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
     """An event with what is known of it: id, times, place in its stream, trace.
 
     `time` is when it happened, `stored` when JetStream took it (both aware UTC); `region` is where
-    it was published; `attempt` counts deliveries from 1 (0 when read rather than delivered).
+    it was published; `cause` the id of the event it follows from, where it is one; `attempt` counts
+    deliveries from 1 (0 when read rather than delivered).
     """
 
     event: E
@@ -32,6 +34,7 @@ class Received(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
     sequence: int
     subject: str
     traceparent: str | None = None
+    cause: str | None = None
     attempt: int = 0
 
 
@@ -46,6 +49,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     time: datetime
     datacontenttype: str = "application/json"
     traceparent: str | None = None
+    cause: str | None = None
     data: msgspec.Raw
 
 
@@ -64,6 +68,7 @@ def encode(
     source: str,
     time: datetime | None = None,
     traceparent: str | None = None,
+    cause: str | None = None,
 ) -> bytes:
     """An event as CloudEvents JSON. `source` becomes `/<region>/<source>`."""
     envelope = Envelope(
@@ -74,6 +79,7 @@ def encode(
         subject=key_of(happened),
         time=time or datetime.now(UTC),
         traceparent=traceparent,
+        cause=cause,
         data=msgspec.Raw(_encoder.encode(happened)),
     )
     return _encoder.encode(envelope)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from mesh import telemetry
+from mesh import telemetry, tracing
 from mesh.broker import Broker, Expect, Outgoing, Stored
 from mesh.envelope import derive_id, encode, open_envelope
 from mesh.errors import Conflict, DeclarationError, Duplicate, InvalidEvent, Unavailable
@@ -42,11 +42,15 @@ Change = Event | Draft | Timer | Cancel | Unchanged
 
 @dataclass(frozen=True, kw_only=True)
 class Cause:
-    """Why something is published: the id it follows from, who decides, and the trace it belongs to."""
+    """Why something is published: the id that its ids derive from, who decides, and the span that publishes it.
+
+    `event` is the id of the event that it follows from, where it is one.
+    """
 
     id: str
     source: str
     traceparent: str | None = None
+    event: str | None = None
 
 
 @dataclass
@@ -93,6 +97,24 @@ async def commit(broker: Broker, made: Plan, *, books: str, patience: timedelta 
     An id that had been stored before counts as stored (`duplicate`). Raises Conflict, Denied, and
     Unavailable once `patience` is over; calling again with the same cause is always safe.
     """
+    if not tracing.listened() or tracing.current() is None:
+        return await _commit(broker, made, books, patience)
+    if not (made.books or made.single):
+        return []
+    stream = books if made.books else made.single[0][0]
+    told: dict[str, str | int] = {
+        "messaging.system": "nats",
+        "messaging.operation.name": "send",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": stream,
+        "messaging.batch.message_count": len(made.books) + len(made.single),
+        "cartmesh.region": broker.region,
+    }
+    with tracing.span(f"send {stream.partition('_')[0]}", "client", attributes=told):
+        return await _commit(broker, made, books, patience)
+
+
+async def _commit(broker: Broker, made: Plan, books: str, patience: timedelta) -> list[Stored]:
     stored = []
     if made.books:
         stored.append(await _patiently(broker, books, made.books, patience))
@@ -168,6 +190,7 @@ def _add(made: Plan, draft: Draft, region: str, cause: Cause, index: int) -> Non
             source=cause.source.partition(".")[0],
             time=draft.time,
             traceparent=draft.traceparent or cause.traceparent,
+            cause=cause.event if cause.event != id_ else None,
         ),
         id=id_,
         ttl=told.ttl,
@@ -185,7 +208,9 @@ def _schedule(event: Event, at: datetime, region: str, cause: Cause, index: int)
     return Outgoing(
         subject=timer_subject(region, told, key_of(event)),
         target=subject(region, told, key_of(event)),
-        body=encode(event, id=id_, region=region, source=source, time=at, traceparent=cause.traceparent),
+        body=encode(
+            event, id=id_, region=region, source=source, time=at, traceparent=cause.traceparent, cause=cause.event
+        ),
         id=f"{id_}.timer",
         at=at,
     )
@@ -239,5 +264,7 @@ def _of_the_books(kind: type[Event]) -> Declaration:
 
 
 def anew(source: str, traceparent: str | None = None) -> Cause:
-    """A cause of its own, for what follows from nothing that has an id."""
-    return Cause(id=uuid4().hex, source=source, traceparent=traceparent)
+    """A cause of its own, for what follows from nothing that has an id; told as a part of the work at hand."""
+    work = tracing.current()
+    event, trace = (work.event, work.trace) if work else (None, None)
+    return Cause(id=uuid4().hex, source=source, traceparent=traceparent or trace, event=event)

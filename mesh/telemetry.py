@@ -1,13 +1,16 @@
-"""Telemetry: structured logs, Prometheus metrics, W3C trace context."""
+"""Telemetry: structured logs that know their trace, and the Prometheus metrics of the mesh itself."""
 
 import logging
 import os
-import secrets
 import sys
-from typing import TextIO
+from collections.abc import MutableMapping
+from typing import Any, TextIO
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
+
+from mesh.tracing import child_trace as child_trace  # noqa: PLC0414  the services know it by this place
+from mesh.tracing import current
 
 PUBLISHED = Counter("cartmesh_published_messages_total", "Messages stored.", ["stream"])
 PUBLISH_RETRIES = Counter(
@@ -26,19 +29,6 @@ PENDING = Gauge("cartmesh_consumer_pending_messages", "Messages a consumer has n
 STALENESS = Gauge("cartmesh_region_staleness_seconds", "Age of another region's newest heartbeat.", ["region"])
 
 
-def new_trace() -> str:
-    """A fresh `traceparent` (https://www.w3.org/TR/trace-context/#traceparent-header)."""
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
-
-
-def child_trace(parent: str | None) -> str:
-    """The `traceparent` of work that `parent` caused: same trace, new span. A malformed parent starts a new trace."""
-    parts = (parent or "").split("-")
-    if len(parts) != 4 or len(parts[1]) != 32 or len(parts[2]) != 16:
-        return new_trace()
-    return f"00-{parts[1]}-{secrets.token_hex(8)}-{parts[3]}"
-
-
 def configure_logs(*, json: bool | None = None, level: str | None = None, to: TextIO | None = None) -> None:
     """Log to stderr: JSON lines where nobody watches, readable lines on a terminal. Level: CARTMESH_LOG_LEVEL."""
     out = to or sys.stderr
@@ -47,6 +37,7 @@ def configure_logs(*, json: bool | None = None, level: str | None = None, to: Te
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _belonging,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _tracebacks if json else structlog.processors.StackInfoRenderer(),
@@ -57,6 +48,18 @@ def configure_logs(*, json: bool | None = None, level: str | None = None, to: Te
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=max(chosen, logging.WARNING), stream=out)
+
+
+def _belonging(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A line that is written while an event is handled says which, and in whose trace."""
+    work = current()
+    if work is not None:
+        if work.trace is not None:
+            line.setdefault("trace_id", work.trace[3:35])
+            line.setdefault("span_id", work.trace[36:52])
+        if work.event is not None:
+            line.setdefault("event_id", work.event)
+    return line
 
 
 # Never with local variables: they hold shoppers' addresses.

@@ -20,6 +20,7 @@ from mesh.events.offer import (
 )
 from mesh.history import History
 from mesh.publish import Change, Draft
+from mesh.tracing import child_trace
 from notifications.channels.letter import recipient
 from notifications.channels.post import Post, Result, post_office
 from notifications.channels.standing import Standing, standing
@@ -143,7 +144,7 @@ async def _rendered_and_claimed(
     post.claimed(claim_id)
     claimed = OfferClaimed(cart_id=decided.cart_id, offer_id=decided.offer_id, channel="email", attempt=attempt)
     conditions = story.unchanged(OfferClaimed, CartConverted, CartClosed)
-    draft = Draft(event=claimed, id=claim_id, traceparent=received.traceparent)
+    draft = Draft(event=claimed, id=claim_id, traceparent=child_trace(received.traceparent))
     claiming, _ = await asyncio.gather(
         mesh.publish(draft, *conditions), post.rendered(decided, who, story), return_exceptions=True
     )

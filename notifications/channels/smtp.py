@@ -6,6 +6,7 @@ from contextlib import suppress
 import aiosmtplib
 import msgspec
 
+from mesh import tracing
 from notifications.channels.outcome import Undelivered, Unknown
 
 OPENING = (
@@ -42,6 +43,11 @@ class Pool:
 
     async def send(self, sender: str, to: str, message: bytes) -> str:
         """Hand a message over and return the server's words. Raises Undelivered, Unknown."""
+        told = {"server.address": self._settings.smtp_host, "server.port": self._settings.smtp_port}
+        with tracing.span("send mail", "client", attributes=told):
+            return await self._send(sender, to, message)
+
+    async def _send(self, sender: str, to: str, message: bytes) -> str:
         async with self._free:
             server = await self._begin(sender)
             try:

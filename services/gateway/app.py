@@ -12,9 +12,8 @@ from litestar.params import FromPath, FromQuery, HeaderParameter
 from litestar.response import Stream
 from prometheus_client import Counter
 
-from mesh import Mesh, http, settings
+from mesh import Mesh, http, settings, tracing
 from mesh.subjects import token
-from mesh.telemetry import child_trace
 from services.gateway.documentation import pages
 from services.gateway.intake import MOST_BYTES, MOST_EVENTS, IntakeSettings, Rejected, judge, open_request
 from services.gateway.keys import KeySettings, WriteKeys, bearer
@@ -110,8 +109,11 @@ def _events(door: Door, store: Store, intake: IntakeSettings):  # noqa: ANN202  
         door.admit(request, scope, max(1, len(raw_events)))
         received = datetime.now(UTC)
         arrivals, rejected, repeated = judge(raw_events, received, intake)
-        trace = request.headers.get("traceparent")
-        kept = await store.keep_all(arrivals, scope=scope, received=received, traceparent=child_trace(trace))
+        told = {"http.request.method": "POST", "http.route": "/v1/events", "cartmesh.events": len(raw_events)}
+        with tracing.span(
+            "POST /v1/events", "server", service="gateway", parent=request.headers.get("traceparent"), attributes=told
+        ) as work:
+            kept = await store.keep_all(arrivals, scope=scope, received=received, traceparent=work.trace)
         duplicates, accepted = repeated, repeated
         for arrival in arrivals:
             match kept[arrival.index]:

@@ -248,7 +248,7 @@ class _Visit:
         return await self.lookup.stored(arrival.event, self.id_of(arrival)) if self.is_late(arrival) else None
 
     def cause(self, id_: str) -> Cause:
-        return Cause(id=id_, source="gateway", traceparent=self.traceparent)
+        return Cause(id=id_, source="gateway", traceparent=self.traceparent, event=id_ or None)
 
 
 def _chain(arrival: Arrival, told: Declaration) -> object:

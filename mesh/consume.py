@@ -6,18 +6,21 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from time import perf_counter
+from functools import partial
+from time import perf_counter, time_ns
 from typing import Any
 
-from mesh import telemetry
+from mesh import telemetry, tracing
 from mesh.broker import Deliveries, Message
 from mesh.dead import park
 from mesh.envelope import Received, derive_id
 from mesh.errors import Bury, Conflict, InvalidEvent, MeshError, Retry, Unavailable
+from mesh.event import declaration
 from mesh.mesh import Mesh, received
 from mesh.publish import Cause, Change
 from mesh.service import Binding, fill
 from mesh.telemetry import log
+from mesh.tracing import Work
 
 CONFLICTS = 25
 """How often a handler decides again because something happened meanwhile, before the message is retried later."""
@@ -39,6 +42,14 @@ class Consumer:
         self._extra = fill(binding.handler, provided)
         self._generates = inspect.isasyncgenfunction(binding.handler)
         self._source = f"{binding.service}.{binding.name}"
+        self._told: dict[str, str | int] = {
+            "messaging.system": "nats",
+            "messaging.operation.name": "process",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": next(iter(binding.filters(mesh.region)), ""),
+            "messaging.consumer.group.name": binding.durable,
+            "cartmesh.region": mesh.region,
+        }
         self._stopping = asyncio.Event()
         self._held: dict[int, Message] = {}
         self._lanes: set[asyncio.Task[None]] = set()
@@ -78,7 +89,11 @@ class Consumer:
         """Handle a message again that was parked. None when it succeeded, else why it did not."""
         try:
             given = received(message)
-            await self._decide([given] if self.binding.batch else given)
+            token = tracing.enter(self._work(given))
+            try:
+                await self._decide([given] if self.binding.batch else given)
+            finally:
+                tracing.leave(token)
         except Exception as error:  # noqa: BLE001  whatever it is, the operator is told
             log.exception("redrive failed", durable=self.binding.durable)
             return f"{type(error).__name__}: {error}"
@@ -111,17 +126,23 @@ class Consumer:
 
     async def _settle(self, message: Message) -> None:
         """Handle one message and answer it, whatever happens."""
-        began = perf_counter()
+        began, given, failed, token = perf_counter(), None, None, None
+        began_ns = time_ns()
         try:
             given = await self._open(message)
             if given is not None:
+                token = tracing.enter(self._work(given))
                 await self._decide(given)
                 await self._done(message)
         except Exception as error:  # noqa: BLE001  whatever a handler raises is retried or parked
+            failed = type(error).__name__
             await self._failed(message, error)
         finally:
             self._held.pop(id(message), None)
             self._seconds.observe(perf_counter() - began)
+            if given is not None and token is not None:
+                self._tell(given, began_ns, failed)
+                tracing.leave(token)
 
     # Many messages at once
 
@@ -147,9 +168,12 @@ class Consumer:
             self._seconds.observe(perf_counter() - began)
 
     async def _settle_batch(self, batch: list[tuple[Message, Received]]) -> None:
+        given, began_ns, failed = [one for _, one in batch], time_ns(), None
+        token = tracing.enter(self._work(given))
         try:
-            await self._decide([given for _, given in batch])
+            await self._decide(given)
         except Exception as error:  # noqa: BLE001  whatever a handler raises is retried or parked
+            failed = type(error).__name__
             if len(batch) == 1 or isinstance(error, Retry | Unavailable):
                 for message, _ in batch:
                     await self._failed(message, error)
@@ -157,6 +181,9 @@ class Consumer:
             for one in batch:  # one of them is bad: find it
                 await self._settle_batch([one])
             return
+        finally:
+            self._tell(given, began_ns, failed)
+            tracing.leave(token)
         for message, _ in batch:
             await self._done(message)
 
@@ -205,14 +232,45 @@ class Consumer:
         return list(await made or ())
 
     def _cause(self, given: Received | list[Received]) -> Cause:
+        work = tracing.current()
+        trace, event = (work.trace, work.event) if work else (None, None)
         if isinstance(given, list):
-            trace = given[0].traceparent if len(given) == 1 else None
-            return Cause(
-                id=given[0].id if len(given) == 1 else derive_id(*(one.id for one in given)),
-                source=self._source,
-                traceparent=telemetry.child_trace(trace) if trace else None,
-            )
-        return Cause(id=given.id, source=self._source, traceparent=telemetry.child_trace(given.traceparent))
+            id_ = given[0].id if len(given) == 1 else derive_id(*(one.id for one in given))
+            return Cause(id=id_, source=self._source, traceparent=trace, event=event)
+        return Cause(id=given.id, source=self._source, traceparent=trace, event=given.id)
+
+    # Telling what was done
+
+    def _work(self, given: Received | list[Received]) -> Work:
+        """What is about to be done: a span in the trace of the one event, or one of its own for many."""
+        service = self.binding.service
+        if isinstance(given, list):
+            if len(given) == 1 and given[0].traceparent:
+                return Work(tracing.following(given[0].traceparent), service, given[0].id)
+            parts: dict[str, str | None] = {one.traceparent: None for one in given if one.traceparent}
+            event = given[0].id if len(given) == 1 else None
+            return Work(tracing.following(None) if tracing.listened() else None, service, event, parts)
+        return Work(tracing.following(given.traceparent), service, given.id)
+
+    def _tell(self, given: Received | list[Received], began: int, failed: str | None) -> None:
+        """The spans of what was done (https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/)."""
+        work = tracing.current()
+        if work is None or not tracing.listened():
+            return
+        many = given if isinstance(given, list) else [given]
+        told = self._told | {"cartmesh.event.type": declaration(type(many[0].event)).type}
+        name = f"process {self.binding.durable}"
+        parent, links = many[0].traceparent, tuple[str, ...]()
+        if len(many) == 1:
+            told["messaging.message.id"] = many[0].id
+        else:
+            parent, links = None, tuple(work.parts)
+            told["messaging.batch.message_count"] = len(many)
+        span = partial(tracing.tell, name, "consumer", service=work.service, began=began, failed=failed)
+        span(trace=work.trace, parent=parent, attributes=told, links=links)
+        for before, made in work.parts.items():  # what followed from one of many has a span in that one's trace
+            if made is not None:
+                span(trace=made, parent=before, attributes=told, links=(work.trace,) if work.trace else ())
 
     async def _done(self, message: Message) -> None:
         self._failures.pop(message.sequence, None)

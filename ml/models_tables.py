@@ -8,6 +8,7 @@ from ml.audit import Audited
 from ml.live import Comparison
 from ml.review import Measured
 from ml.version import Current, Metrics, Version
+from ml.words import span
 
 
 class Shelved(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +70,7 @@ def show_version(found: Sequence[Portrayed]) -> None:
             "version": f"{version.name} {version.version} {role(one.current, version.version)}".rstrip(),
             "trained": f"{version.trained_at:%Y-%m-%d %H:%M} UTC by {version.trained_by or 'somebody'}",
             "data": f"{version.rows:,} rows, {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}, hash {version.data_hash}",
-            "horizon": f"{version.horizon_seconds / 3600:g} h",
+            "horizon": span(version.horizon_seconds),
             "gate": ("passed: " if version.accepted else "not passed: ") + version.gate,
             "features": f"{len(version.features)}: {', '.join(version.features)}",
             **{name: f"{value:.4f}" for name, value in version.figures.items()},

@@ -16,10 +16,17 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
-    """A product for this shopper and why, in words; what it is called and costs where that is known."""
+    """A product for this shopper and why; what it is called and costs where that is known.
+
+    `reason` is in English words. For other languages: `kind`, the name of the product that it goes
+    with, and by how many `shoppers` the two were seen together. `seen`: the shopper looked at it before.
+    """
 
     product_id: str
     reason: str
+    kind: Literal["together", "next", "seen", "category", "popular"] | None = None
+    with_product: str | None = None
+    shoppers: int | None = None
     price: Money | None = None
     name: str | None = None
     category: str | None = None

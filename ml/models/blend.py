@@ -16,7 +16,7 @@ from ml.models.lists import counting, first_uses
 from ml.models.repeats import PLACES, own_items
 from ml.models.rules import SequentialRules
 from ml.models.sessions import Ints, Sessions
-from ml.models.vmis import Vmis, best
+from ml.models.vmis import Found, Vmis, best
 
 Floats = NDArray[np.float64]
 SOURCES = ("neighbours", "after the last", "before the last", "after the one before")
@@ -51,11 +51,16 @@ POPULAR = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class Ranking:
-    """Candidates (n,) with their scores, and what each source gives them (sources, n), shares in 0..1."""
+    """Candidates (n,) with their scores, and what each source gives them (sources, n), shares in 0..1.
+
+    `own` are the distinct items of the session, newest first, and `near` is what its neighbours hold.
+    """
 
     items: Ints
     scores: Floats
     shares: Floats
+    own: list[int]
+    near: Found
 
 
 class Blend:
@@ -103,12 +108,12 @@ class Blend:
     def rank(self, seen: Sequence[int]) -> Ranking:
         """All candidates for a session that saw these items, in time order; unordered."""
         own, again = own_items(seen)
-        candidates, shares, places = self._candidates(own)
+        candidates, shares, places, near = self._candidates(own)
         scores = self._popularity[candidates] + self._source_weights @ np.log(shares.astype(np.float32) + UNHEARD)
         scores[places] += self._repeat_weights[: len(own)] + self._own_popularity[candidates[places]]
         if any(again):
             scores[places[again]] += self.weights["came back"]
-        return Ranking(items=candidates, scores=scores, shares=shares)
+        return Ranking(items=candidates, scores=scores, shares=shares, own=own, near=near)
 
     def predict(self, seen: Sequence[int], *, most: int) -> list[int]:
         """Up to `most` items for a session that saw these in time order, best first; popular ones to fill up."""
@@ -135,10 +140,11 @@ class Blend:
         popular = np.argsort(-(lately + neighbours.held_ / (1 + neighbours.held_.max(initial=0))), kind="stable")
         self.popular_ = popular[:POPULAR][neighbours.held_[popular[:POPULAR]] > 0]
 
-    def _candidates(self, own: list[int]) -> tuple[Ints, Floats, Ints]:
-        """Candidates (n,), their shares by source (sources, n), and the places of the own items among them."""
-        near, weights = self.neighbours_.evidence(own)
-        found = [(near, weights / max(weights.sum(), 1e-9)), self.rules_.after(own[0]), self.rules_.before(own[0])]
+    def _candidates(self, own: list[int]) -> tuple[Ints, Floats, Ints, Found]:
+        """Candidates (n,), their shares by source (sources, n), where the own items are among them, what is near."""
+        near = self.neighbours_.evidence(own)
+        shares = near.weights / max(near.weights.sum(), 1e-9)
+        found = [(near.items, shares), self.rules_.after(own[0]), self.rules_.before(own[0])]
         if len(own) > 1:
             found.append(self.rules_.after(own[1]))
         lengths = [len(items) for items, _ in found]
@@ -152,11 +158,12 @@ class Blend:
         places = use[-len(own) :]
         cell = use[: -len(own)] + (counting(len(found)) * len(first)).repeat(lengths)
         shares = np.bincount(cell, np.concatenate([share for _, share in found]), len(SOURCES) * len(first))
-        return items[first], shares.reshape(len(SOURCES), -1), places
+        return items[first], shares.reshape(len(SOURCES), -1), places, near
 
-    def _features(self, seen: Sequence[int]) -> tuple[Ints, Floats]:
+    def features(self, seen: Sequence[int]) -> tuple[Ints, Floats]:
+        """Candidates (n,) for a session that saw these items, and their features (n, names) as `NAMES` says."""
         own, again = own_items(seen)
-        candidates, shares, places = self._candidates(own)
+        candidates, shares, places, _ = self._candidates(own)
         features = np.zeros((len(candidates), len(NAMES)))
         features[:, : len(SOURCES)] = np.log(shares + UNHEARD).T
         features[places, len(SOURCES) + np.minimum(np.arange(len(own)), PLACES - 1)] = 1
@@ -166,13 +173,13 @@ class Blend:
         return candidates, features
 
     def questions(self, newest: Sessions, rng: np.random.Generator) -> list[Question]:
-        """What came next, where it was among the candidates."""
+        """What came next in sessions that are not in the index, where it was among the candidates."""
         places = np.setdiff1d(np.arange(len(newest.items)), newest.starts)
         asked = rng.permutation(places)[:MOST_QUESTIONS]
         starts = newest.starts[newest.owners[asked]] if len(asked) else asked
         questions = []
         for start, place in zip(starts.tolist(), asked.tolist(), strict=True):
-            candidates, features = self._features(newest.items[start:place].tolist())
+            candidates, features = self.features(newest.items[start:place].tolist())
             chosen = np.flatnonzero(candidates == newest.items[place])
             if len(chosen):
                 others = rng.permutation(np.delete(np.arange(len(candidates)), chosen))[: MOST_CANDIDATES - 1]

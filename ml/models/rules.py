@@ -65,8 +65,8 @@ class SequentialRules:
         return (
             self._strongest(one, other, strength, known),
             self._strongest(other[turned], one[turned], strength[turned], known),
-            np.bincount(one, strength, known),
-            np.bincount(other, strength, known),
+            np.bincount(one, strength, known).astype(float),
+            np.bincount(other, strength, known).astype(float),  # of no pairs at all numpy counts in integers
         )
 
     def _strongest(self, owner: Ints, item: Ints, strength: Floats, known: int) -> Lists:

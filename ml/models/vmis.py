@@ -6,7 +6,7 @@ replace its linear ones.
 """
 
 from collections.abc import Sequence
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,21 @@ from ml.models.lists import Lists, between, counting, first_uses
 from ml.models.sessions import Ints, Sessions
 
 Floats = NDArray[np.float64]
+
+
+class Found(NamedTuple):
+    """Entries (n,): an item of a near session, what it weighs there, and which of the near sessions (k,) that is.
+
+    `shared` (k,) is the place, in what was asked, of the newest item that each near session shares.
+    """
+
+    items: Ints
+    weights: Floats
+    of: Ints
+    sessions: Ints
+    shared: Ints
+
+
 FAR = 4
 """Items this many reaches away from the match weigh under 2 %, and are not looked at."""
 
@@ -84,27 +99,23 @@ class Vmis:
             candidates, similarity, first = candidates[best], similarity[best], first[best]
         return candidates, similarity, index[first], shared[first]
 
-    def evidence(self, seen: Sequence[int]) -> tuple[Ints, Floats]:
-        """Items of the nearest sessions with what each occurrence weighs; an item may come many times."""
-        _, similarity, entry, shared = self.nearest(seen)
+    def evidence(self, seen: Sequence[int]) -> Found:
+        """Items of the sessions nearest to one that `seen` these distinct items, newest first."""
+        sessions, similarity, entry, shared = self.nearest(seen)
         _, click, low, high = self.lists_.columns
         index, of = between(low[entry], high[entry])
         items = self.sessions_.items[index]
         if self.reach is None:
-            return items, (similarity * np.maximum(1 - 0.1 * shared, 0.1))[of] * self.rarity_[items]
-        return items, similarity[of] * self._fading[index + (self._far - click[entry])[of]]
+            weights = (similarity * np.maximum(1 - 0.1 * shared, 0.1))[of] * self.rarity_[items]
+        else:
+            weights = similarity[of] * self._fading[index + (self._far - click[entry])[of]]
+        return Found(items, weights, of, sessions, shared)
 
     def predict(self, seen: Sequence[int], *, most: int) -> list[int]:
         """Up to `most` items for a session that saw these distinct items, newest first; best first."""
-        items, weights = self.evidence(seen)
+        items, weights, *_ = self.evidence(seen)
         first, use = first_uses(items, self._item_slots)
         return best(items[first], np.bincount(use, weights)[first] if len(items) else weights, most)
-
-    def together(self, one: int, other: int) -> Ints:
-        """The sessions, of the newest, that hold both items."""
-        lists = [self.lists_.columns[0][between(*self._ranges(np.array([item])))[0]] for item in (one, other)]
-        shared = np.intersect1d(*lists, assume_unique=True)
-        return shared[self.live_[shared]]
 
     def _keep(self, sessions: Sessions, lists: Lists, held: Ints, live: NDArray[np.bool_]) -> None:
         self.sessions_, self.lists_, self.held_, self.live_ = sessions, lists, held, live

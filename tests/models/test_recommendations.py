@@ -1,108 +1,314 @@
-"""Recommendations follow what shoppers see together, and never what one has."""
+"""Recommendations follow what shoppers see together, say why, and never show what one has or cannot have."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mesh import Money
+from mesh.envelope import Received
 from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.interaction import ProductViewed
+from mesh.events.product import ProductListed
 from ml.recommendations import Recommender
-from ml.steps import Step
+from ml.steps import step_of
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+EUR = [Money(amount=amount, currency="EUR") for amount in range(10)]
 
 
-def seen(session, product):
-    return ProductViewed(visitor_id="v", product_id=product), Step(0.0, "id", "view", session, product)
+def told(happened, id_, at=0):
+    """An event as a handler is given it."""
+    return Received(
+        event=happened, id=id_, time=NOW + timedelta(seconds=at), stored=NOW, region="eu", sequence=1, subject=""
+    )
 
 
-def ids(found):
-    return [one.product_id for one in found]
+def see(recommender, visitor, *products, **more):
+    """A visitor looks at products, one after the other."""
+    for at, product in enumerate(products):
+        viewed = ProductViewed(visitor_id=visitor, session_id=f"of-{visitor}", product_id=product, **more)
+        recommender.learn(viewed, step_of(told(viewed, f"{visitor}-{product}-{at}", at)))
 
 
-def learnt(*sessions):
-    recommender = Recommender(most_steps=1000, most_products=100)
-    for at, products in enumerate(sessions):
-        for product in products:
-            recommender.learn(*seen(f"s{at}", product))
+def learnt(*visits, **sizes):
+    """A recommender that knows these visits and has an index over them."""
+    recommender = Recommender(**({"most_steps": 1000, "most_products": 100} | sizes))
+    for at, products in enumerate(visits):
+        see(recommender, f"v{at}", *products)
+    asyncio.run(recommender.refresh())
     return recommender
 
 
-async def test_what_was_seen_together_comes_first():
-    """Who saw the tent is shown what others saw with the tent, most shared first."""
+def products(recommendations):
+    return [one.product_id for one in recommendations]
+
+
+def test_what_was_seen_together_comes_first():
+    """Who saw the tent is shown what others saw with the tent, most shared first, and never the tent again."""
     recommender = learnt(["tent", "stove", "lamp"], ["tent", "stove"], ["tent", "lamp"], ["tent", "stove"], ["boots"])
-    await recommender.refresh()
 
-    assert ids(recommender.recommend(["tent"], without=(), most=2)) == ["stove", "lamp"]
-
-
-async def test_nothing_that_is_excluded_is_recommended():
-    """What is in the cart or was bought is never recommended, not even as popular."""
-    recommender = learnt(["tent", "stove", "lamp"], ["tent", "stove"])
-    await recommender.refresh()
-
-    assert ids(recommender.recommend(["tent"], without={"tent", "stove"}, most=5)) == ["lamp"]
+    assert products(recommender.recommend(["tent"], without=(), most=3)) == ["stove", "lamp", "boots"]
 
 
-async def test_who_is_unknown_gets_what_is_popular():
-    """Without anything seen, or with an unknown product, the popular ones are shown, each once."""
-    recommender = learnt(["tent"], ["tent"], ["tent", "stove"], ["lamp"])
-    await recommender.refresh()
+def test_each_product_says_why_it_is_shown():
+    """Reasons are words for shoppers, and parts for other languages: kind, beside what, by how many."""
+    recommender = learnt(["tent", "stove"], ["tent", "stove"], ["tent", "stove"], ["lamp", "torch"], ["torch"])
+    for product, name, category in (
+        ("tent", "Tent Pro", "camping"),
+        ("lamp", "Ada", "lamps"),
+        ("torch", "Bo", "lamps"),
+    ):
+        recommender.learn(ProductListed(product_id=product, name=name, category=category))
+    see(recommender, "v9", *["torch"] * 30)
+    asyncio.run(recommender.refresh())
 
-    assert ids(recommender.recommend([], without=(), most=9)) == ["tent", "stove", "lamp"]
-    assert ids(recommender.recommend(["never seen"], without=(), most=1)) == ["tent"]
+    (together, popular) = recommender.recommend(["tent"], without=(), most=2)
+    (following,) = recommender.recommend(["lamp"], without=(), most=1)
+    (again,) = recommender.recommend(["stove", "lamp"], without=("torch", "tent"), most=1)
+
+    assert (together.product_id, together.reason) == ("stove", "viewed together with Tent Pro by 3 shoppers")
+    assert (together.kind, together.with_product, together.shoppers) == ("together", "Tent Pro", 3)
+    assert (popular.product_id, popular.kind, popular.reason) == ("torch", "popular", "popular in the shop")
+    assert (following.product_id, following.reason) == ("torch", "often next after Ada")
+    assert (again.product_id, again.reason) == ("lamp", "you looked at it before")
 
 
-async def test_an_empty_log_recommends_nothing():
-    """Before anything happened there is nothing to recommend and nothing fails."""
+def test_one_shopper_who_comes_again_is_one_shopper():
+    """Reasons count people, not visits."""
+    recommender = Recommender(most_steps=100, most_products=10)
+    for visit in range(5):
+        for product in ("tent", "stove"):
+            viewed = ProductViewed(visitor_id="ada", session_id=f"s{visit}", product_id=product)
+            recommender.learn(viewed, step_of(told(viewed, f"{visit}{product}")))
+    see(recommender, "bob", "tent", "stove")
+    asyncio.run(recommender.refresh())
+
+    (found,) = recommender.recommend(["tent"], without=(), most=1)
+
+    assert found.shoppers == 2
+
+
+def test_who_is_unknown_climbs_down_the_ladder():
+    """Session items first, then the categories of what was seen, then what the whole shop likes."""
+    recommender = learnt(
+        ["tent", "stove"], *(["torch"] for _ in range(5)), *(["mug"] for _ in range(9)), ["lantern"], ["lantern"]
+    )
+    for product, category in (("new lamp", "lamps"), ("lantern", "lamps"), ("torch", "lamps"), ("mug", "kitchen")):
+        recommender.learn(ProductListed(product_id=product, category=category))
+    see(recommender, "late", *["tent", "stove"] * 15)
+    asyncio.run(recommender.refresh())
+
+    nothing_seen = recommender.recommend([], without={"tent", "stove"}, most=1)
+    new_product = recommender.recommend(["new lamp"], without=(), most=3)
+    known = recommender.recommend(["tent"], without=(), most=1)
+
+    assert [(one.product_id, one.kind) for one in nothing_seen] == [("mug", "popular")]
+    assert [(one.product_id, one.reason) for one in new_product[:2]] == [
+        ("torch", "popular in lamps"),
+        ("lantern", "popular in lamps"),
+    ]
+    assert new_product[2].kind == "popular"
+    assert [(one.product_id, one.kind) for one in known] == [("stove", "together")]
+
+
+def test_an_empty_log_recommends_nothing():
+    """Before anything happened there is nothing to recommend and nothing fails, nor after an empty cart."""
     recommender = Recommender()
+    cart = CartUpdated(cart_id="c", visitor_id="v", lines=())
 
-    assert await recommender.refresh() is False
-    assert ids(recommender.recommend(["p"], without=(), most=3)) == []
+    recommender.learn(cart, step_of(told(cart, "e")))
+
+    assert asyncio.run(recommender.refresh()) is False
+    assert recommender.recommend(["p"], without=(), most=3) == ()
+
+
+def test_one_event_is_enough_to_be_popular():
+    """After one view that product is shown to others, and not to who is looking at it."""
+    recommender = learnt(["tent"])
+
+    assert products(recommender.recommend([], without=(), most=3)) == ["tent"]
+    assert recommender.recommend(["tent"], without=(), most=3) == ()
+
+
+def test_variants_of_one_product_are_shown_once():
+    """Of five colours of one shoe one is shown, and none beside the one that was just seen."""
+    shoes = [f"shoe-{colour}" for colour in ("red", "blue", "green", "black", "white")]
+    recommender = learnt(*([*shoes, "sock", "lace"] for _ in range(5)))
+    for shoe in shoes:
+        recommender.learn(ProductListed(product_id=shoe, group="shoe"))
+
+    beside_sock = products(recommender.recommend(["sock"], without=(), most=4))
+    beside_shoe = products(recommender.recommend(["shoe-red"], without=(), most=4))
+
+    assert sorted(product.partition("-")[0] for product in beside_sock) == ["lace", "shoe"]
+    assert sorted(beside_shoe) == ["lace", "sock"]
+
+
+def test_without_groups_long_names_tell_variants():
+    """Products of one brand and category whose long names differ in the last word only are variants."""
+    recommender = learnt(*(["a", "b", "c", "hat"] for _ in range(5)))
+    for product, name in (("a", "Trail Runner Red"), ("b", "Trail Runner Blue"), ("c", "Trail Sandal Blue")):
+        recommender.learn(ProductListed(product_id=product, name=name, brand="Acme", category="shoes"))
+
+    found = products(recommender.recommend(["hat"], without=(), most=4))
+
+    assert len({"a", "b"} & set(found)) == 1
+    assert "c" in found
+
+
+def test_no_category_takes_all_places_while_there_are_others():
+    """Half of the places go to one category at most; where nothing else is left, it fills the rest."""
+    lamps = [f"lamp{at}" for at in range(6)]
+    recommender = learnt(*([*lamps] for _ in range(9)), ["mug", "plate"], ["plate", "mug"])
+    for product in [*lamps, "new"]:
+        recommender.learn(ProductListed(product_id=product, category="lamps"))
+    recommender.learn(ProductListed(product_id="mug", category="kitchen"))
+
+    found = recommender.recommend(["lamp0"], without=("lamp0",), most=4)
+    only_lamps = recommender.recommend(["lamp0"], without=("lamp0", "mug", "plate"), most=4)
+
+    assert [one.category for one in found].count("lamps") == 2
+    assert [one.category for one in only_lamps] == ["lamps"] * 4
+
+
+SHOP = [f"p{at}" for at in range(8)]
+some = st.sets(st.sampled_from(SHOP))
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(SHOP), min_size=1, max_size=5), min_size=1, max_size=8),
+    st.lists(st.sampled_from(SHOP), max_size=4),
+    some,
+    some,
+    some,
+    st.booleans(),
+)
+def test_nothing_is_shown_that_must_not_be(visits, seen, without, sold_out, hidden, priced):
+    """Never what was bought, is sold out or hidden, is being looked at, has no price where one is needed, or twice."""
+    recommender = learnt(*visits)
+    for at, product in enumerate(SHOP):
+        recommender.learn(
+            ProductListed(
+                product_id=product,
+                available=product not in sold_out,
+                recommendable=product not in hidden,
+                price=EUR[at] if at % 2 else None,
+            )
+        )
+
+    found = recommender.recommend(seen, without=without, most=5, priced=priced)
+
+    shown = products(found)
+    assert len(shown) == len(set(shown)) <= 5
+    assert not set(shown) & (without | sold_out | hidden | set(seen[:1]))
+    assert not priced or all(one.price for one in found)
+    allowed = {product for visit in visits for product in visit} - without - sold_out - hidden - set(seen[:1])
+    allowed = {product for product in allowed if not priced or int(product[1:]) % 2}
+    assert len(shown) == min(5, len(allowed))
+
+
+def test_what_is_back_in_stock_is_shown_again():
+    """The newest word of the shop counts."""
+    recommender = learnt(["tent", "stove"])
+    recommender.learn(ProductListed(product_id="stove", available=False))
+    assert recommender.recommend(["tent"], without=(), most=1) == ()
+
+    recommender.learn(ProductListed(product_id="stove"))
+
+    assert products(recommender.recommend(["tent"], without=(), most=1)) == ["stove"]
+
+
+def test_what_is_known_of_a_product_comes_with_it():
+    """Price, name and brand are as they were last said; a listing without a price keeps the one that was seen."""
+    recommender = learnt(["tent", "stove"])
+    line = CartLine(product_id="tent", quantity=3, price=EUR[9], name="Tent", image="https://shop.example/tent.jpg")
+    recommender.learn(CartUpdated(cart_id="c", visitor_id="v", lines=(line,)))
+    recommender.learn(ProductViewed(visitor_id="v", product_id="tent", price=EUR[8], brand="Acme"))
+    recommender.learn(ProductListed(product_id="tent", name="Tent Pro", url="https://shop.example/tent"))
+
+    (found,) = recommender.recommend(["stove"], without=(), most=1, priced=True)
+
+    assert (found.price, found.name, found.brand) == (EUR[8], "Tent Pro", "Acme")
+    assert (found.image, found.url) == ("https://shop.example/tent.jpg", "https://shop.example/tent")
+
+
+async def test_today_is_seen_without_building_anew(monkeypatch):
+    """A little news is put on top of the index; a session that goes on counts as one, with what it saw before."""
+    recommender = Recommender(most_steps=10_000, most_products=100)
+    for at in range(500):
+        see(recommender, f"v{at}", "a", "b")
+    see(recommender, "today", "tent")
+    await recommender.refresh()
+    monkeypatch.setattr("ml.shelf.Shelf.build", None)
+    for at in range(30):
+        see(recommender, f"new{at}", "tent", "stove")
+    see(recommender, "today", "canopy")
+
+    assert await recommender.refresh() is True
+
+    found = {one.product_id: one for one in recommender.recommend(["tent"], without=("a", "b"), most=4)}
+    assert found["stove"].shoppers == 30
+    assert found["canopy"].kind == "next"
 
 
 async def test_serving_goes_on_while_the_index_is_rebuilt():
     """A query during a rebuild sees the old index or the new one, never half of one."""
-    recommender = learnt(*(["a", "b"] for _ in range(30)))
+    recommender = Recommender(most_steps=1000, most_products=100)
+    for at in range(30):
+        see(recommender, f"v{at}", "a", "b")
     await recommender.refresh()
     for at in range(50):
-        recommender.learn(*seen(f"n{at}", "a"))
-        recommender.learn(*seen(f"n{at}", "c"))
+        see(recommender, f"n{at}", "a", "c")
 
     rebuilding = asyncio.create_task(recommender.refresh())
     during = []
     while not rebuilding.done():
-        during.append(ids(recommender.recommend(["a"], without=(), most=1)))
+        during.append(recommender.recommend(["a"], without=(), most=1)[0].product_id)
         await asyncio.sleep(0)
 
     assert await rebuilding is True
-    assert {one for (one,) in during} <= {"b", "c"}
-    assert ids(recommender.recommend(["a"], without=(), most=1)) == ["c"]
+    assert set(during) <= {"b", "c"}
+    assert products(recommender.recommend(["a"], without=(), most=1)) == ["c"]
 
 
-async def test_memory_is_bounded_and_old_products_are_forgotten():
+async def test_a_build_that_fails_leaves_the_old_index(monkeypatch):
+    """Whatever goes wrong while building, what served before goes on serving, and the next try starts over."""
+    recommender = Recommender(most_steps=1000, most_products=100)
+    see(recommender, "v", "a", "b")
+    await recommender.refresh()
+    see(recommender, "w", *["a", "c"] * 30)
+    with monkeypatch.context() as broken:
+        broken.setattr("ml.shelf.Shelf.build", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            await recommender.refresh()
+    assert products(recommender.recommend(["a"], without=(), most=1)) == ["b"]
+
+    assert await recommender.refresh() is True
+
+    assert set(products(recommender.recommend(["a"], without=(), most=2))) == {"b", "c"}
+
+
+def test_memory_is_bounded_and_old_products_are_forgotten():
     """Of a shop with more products than are kept only those of the newest steps remain."""
     recommender = Recommender(most_steps=20, most_products=10)
-    for at in range(100):
-        recommender.learn(*seen(f"s{at // 2}", f"p{at}"))
-    await recommender.refresh()
-
-    assert set(ids(recommender.recommend([], without=(), most=99))) == {f"p{at}" for at in range(80, 100)}
-    assert ids(recommender.recommend(["p98"], without=(), most=1)) == ["p99"]
-
-
-def test_a_line_carries_the_last_price_that_was_seen():
-    """A recommended line costs what the product cost when it was last seen; unpriced products are left out."""
-    recommender = learnt(["tent", "stove", "gum"])
+    for at in range(50):
+        see(recommender, f"v{at}", f"p{2 * at}", f"p{2 * at + 1}")
     asyncio.run(recommender.refresh())
-    eur = lambda amount: Money(amount=amount, currency="EUR")  # noqa: E731
-    line = CartLine(product_id="tent", quantity=3, price=eur(9000), name="Tent")
-    recommender.learn(CartUpdated(cart_id="c", visitor_id="v", lines=(line,)))
-    recommender.learn(ProductViewed(visitor_id="v", product_id="tent", price=eur(8000), brand="Acme"))
-    recommender.learn(ProductViewed(visitor_id="v", product_id="gum"))
 
-    (found,) = recommender.recommend([], without=(), most=3, priced=True)
+    assert set(products(recommender.recommend([], without=(), most=99))) == {f"p{at}" for at in range(80, 100)}
+    assert products(recommender.recommend(["p98"], without=(), most=1)) == ["p99"]
 
-    assert (found.product_id, found.price, found.name, found.brand) == (
-        "tent",
-        eur(8000),
-        "Tent",
-        "Acme",
-    )
+
+def test_a_visitor_with_a_hundred_thousand_events_changes_nothing_for_others():
+    """An endless session is held as far as the ring goes; who saw the tent still sees the stove."""
+    recommender = Recommender(most_steps=2_000, most_products=100)
+    see(recommender, "endless", *(f"p{at % 90}" for at in range(100_000)))
+    for at in range(20):
+        see(recommender, f"v{at}", "tent", "stove")
+    asyncio.run(recommender.refresh())
+
+    assert products(recommender.recommend(["tent"], without=(), most=1)) == ["stove"]
+    assert len(recommender.recommend([f"p{at % 90}" for at in range(100_000)], without=(), most=4)) == 4

@@ -1,0 +1,119 @@
+"""Catalogue: what products are called and cost, which are variants of one another, and which may be shown."""
+
+from collections.abc import Collection
+
+import msgspec
+
+from mesh.event import Event, Money
+from mesh.events.cart import CartLine, CartUpdated
+from mesh.events.interaction import ProductViewed
+from mesh.events.product import ProductListed
+
+MOST_WITHHELD = 200_000
+LEAST_WORDS = 3
+"""Names of fewer words are not taken for those of variants."""
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What is known of a product."""
+
+    name: str | None = None
+    category: str | None = None
+    brand: str | None = None
+    group: str | None = None
+    price: Money | None = None
+    image: str | None = None
+    url: str | None = None
+
+
+NOTHING = Listing()
+
+
+class Catalogue:
+    """Products as the shop listed them or, where it did not, as shoppers saw them; the newest `most` of them.
+
+    What the shop withholds is remembered apart from that, so that no product is shown because it was forgotten.
+    """
+
+    def __init__(self, *, most: int) -> None:
+        self._most = most
+        self._listings: dict[str, Listing] = {}
+        self._withheld: dict[str, None] = {}
+
+    def learn(self, happened: Event) -> None:
+        """Take in what an event says of products. A later word counts; silence changes nothing."""
+        match happened:
+            case ProductListed():
+                self._list(happened)
+            case ProductViewed(product_id=product, price=price, category=category, brand=brand):
+                self._notice(product, price=price, category=category, brand=brand)
+            case CartUpdated(lines=lines):
+                for line in lines:
+                    self._notice_line(line)
+
+    def of(self, product: str) -> Listing:
+        """What is known of a product, perhaps nothing."""
+        return self._listings.get(product, NOTHING)
+
+    def withholds(self, product: str) -> bool:
+        """Whether the shop has said that it cannot be bought or must not be recommended."""
+        return product in self._withheld
+
+    def variants(self, products: Collection[str]) -> set[object]:
+        """What the variants of these products have in common."""
+        return {mark for product in products if (mark := self.variant(product)) is not None}
+
+    def variant(self, product: str) -> object | None:
+        """What this product has in common with its variants; None when it has none that are known.
+
+        Its group, or where the shop names none, the brand, the category and all of a long name but its last word.
+        """
+        known = self.of(product)
+        if known.group is not None:
+            return known.group
+        words = (known.name or "").lower().split()
+        if known.brand is None or known.category is None or len(words) < LEAST_WORDS:
+            return None
+        return known.brand, known.category, *words[:-1]
+
+    def _list(self, listed: ProductListed) -> None:
+        known = self.of(listed.product_id)
+        self._keep(
+            listed.product_id,
+            Listing(
+                name=listed.name or known.name,
+                category=listed.category or known.category,
+                brand=listed.brand or known.brand,
+                group=listed.group,
+                price=listed.price or known.price,
+                image=listed.image or known.image,
+                url=listed.url or known.url,
+            ),
+        )
+        self._withheld.pop(listed.product_id, None)
+        if not (listed.available and listed.recommendable):
+            self._withheld[listed.product_id] = None
+            if len(self._withheld) > MOST_WITHHELD:
+                del self._withheld[next(iter(self._withheld))]
+
+    def _notice_line(self, line: CartLine) -> None:
+        self._notice(
+            line.product_id,
+            price=line.price,
+            name=line.name,
+            category=line.category,
+            brand=line.brand,
+            image=line.image,
+            url=line.url,
+        )
+
+    def _notice(self, product: str, **told: str | Money | None) -> None:
+        news = {name: value for name, value in told.items() if value is not None}
+        known = self.of(product)
+        if any(getattr(known, name) != value for name, value in news.items()):
+            self._keep(product, msgspec.structs.replace(known, **news))
+
+    def _keep(self, product: str, listing: Listing) -> None:
+        if len(self._listings) >= self._most and product not in self._listings:
+            del self._listings[next(iter(self._listings))]
+        self._listings[product] = listing

@@ -58,6 +58,8 @@ def charted(topology: Topology, services: Sequence[Service], written: str, value
     return {
         "values.md": "<!-- Do not edit: `make render` writes this. -->\n\n# Values\n\n" + reference(values),
         "mesh.json": json.dumps(facts, indent=2, ensure_ascii=False) + "\n",
+        # The next upgrade's hook compares its own with these: what was running.
+        "schemas.json": json.dumps(schemas(), indent=2, ensure_ascii=False) + "\n",
         "mesh.toml": "# Do not edit: `make render` copies this from mesh.toml.\n" + written,
         "README.md": "Do not edit: `make render` writes this folder from `mesh.toml` and the code.\n",
     }

@@ -247,6 +247,9 @@ def test_a_network_policy_is_what_it_should_be(chart):
         },
     }
     assert made["NetworkPolicy", "gateway"]["spec"]["ingress"] == [{"ports": [{"port": "http"}]}]
+    proxies = [{"podSelector": {"matchLabels": {"app": "proxy"}}}]
+    narrow = chart(values={"networkPolicy": {"clients": proxies}})["NetworkPolicy", "gateway"]["spec"]["ingress"]
+    assert narrow == [{"ports": [{"port": "http"}], "from": [*proxies, {"podSelector": pods("test")}]}]
     assert chart()["NetworkPolicy", "channels"]["spec"]["ingress"] == []
 
 
@@ -346,6 +349,16 @@ def test_streams_are_applied_before_new_pods_start(chart):
             "valueFrom": {"secretKeyRef": {"name": "cartmesh-passwords", "key": "operator"}},
         },
     ]
+    (check,) = job["spec"]["template"]["spec"]["initContainers"]
+    assert check["args"][:2] == ["mesh", "check"]
+    assert check["args"][-2:] == ["--folder", "/etc/cartmesh/before"]
+    (before,) = [one for one in job["spec"]["template"]["spec"]["volumes"] if one["name"] == "before"]
+    assert before["configMap"] == {
+        "name": made["ConfigMap", "mesh"]["metadata"]["name"],
+        "optional": True,
+        "items": [{"key": "schemas.json", "path": "schemas.json"}],
+    }
+    assert "cart.updated.v1" in json.loads(made["ConfigMap", "mesh"]["data"]["schemas.json"])
     assert int(topology["metadata"]["annotations"]["helm.sh/hook-weight"]) < 0
     assert "[regions.eu]" in topology["data"]["mesh.toml"]
     assert "serviceAccountName" not in job["spec"]["template"]["spec"], "hooks run before it is there"

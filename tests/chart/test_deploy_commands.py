@@ -36,6 +36,20 @@ def test_passwords_and_certificates_are_made_for_every_region(tmp_path):
     assert all(value[0].isalpha() for value in keys.values())
 
 
+def test_what_the_running_release_cannot_read_is_not_deployed(tmp_path):
+    """The hook's check: against the schemas of the release before; where there is none, all is well."""
+    first = cartmesh("check", "--folder", str(tmp_path))
+    running = (ROOT / "deploy" / "chart" / "derived" / "schemas.json").read_text()
+    assert '"order_id": {\n' in running
+    (tmp_path / "schemas.json").write_text(running.replace('"order_id": {\n', '"number": {\n'))
+
+    ran = cartmesh("check", "--folder", str(tmp_path))
+
+    assert first.returncode == 0, first.stdout
+    assert ran.returncode == 1
+    assert "field number was removed" in ran.stdout
+
+
 def test_values_for_the_chart_of_nats_are_printed():
     """As YAML that any reader takes; a region that does not exist, or half of the question, is refused."""
     printed = cartmesh("render", "--region", "eu", "--for", "helm", "--store", "200Gi")

@@ -198,6 +198,8 @@ async def deployed(topology, ports, folder, shown):
             for index in range(region.nodes):
                 place = folder / f"{region.name}-{index}"
                 place.mkdir()
+                if region.name == "ap":  # as `merge` in one's own values would have it
+                    values["config"]["nats"]["tls"]["merge"]["verify"] = True
                 text = configuration(values, index, ports[region.name], Path(shown[region.name].ca).parent)
                 config = place / "nats.conf"
                 config.write_text(text.replace('"jetstream": {', f'"jetstream": {{ "store_dir": "{place}",', 1))
@@ -233,7 +235,8 @@ async def test_the_values_of_three_regions_are_one_mesh_over_tls(tmp_path, monke
         regions=tuple(replace(one, door=f"127.0.0.1:{ports[one.name][0]['leaf']}") for one in regions),
     )
     shown = certificates(topology, tmp_path / "certs", lasting=timedelta(days=1))
-    monkeypatch.setenv("CARTMESH_NATS_CA", str(tmp_path / "certs" / "ca.crt"))
+    for name, path in (("CA", "ca"), ("CERTIFICATE", "certificate"), ("KEY", "key")):
+        monkeypatch.setenv(f"CARTMESH_NATS_{name}", getattr(shown["client"], path))
 
     async with AsyncExitStack() as stack:
         secrets = await stack.enter_async_context(deployed(topology, ports, tmp_path, shown))
@@ -273,6 +276,10 @@ async def test_the_values_of_three_regions_are_one_mesh_over_tls(tmp_path, monke
             assert [
                 told[peer][what] for peer in ("cluster", "leaf") for what in ("tls_required", "tls_verify")
             ] == 4 * [True]
+        # Where clients must show a certificate, one without is turned away.
+        monkeypatch.delenv("CARTMESH_NATS_CERTIFICATE")
+        with pytest.raises(Unavailable):
+            await Connection.open(login(ports, secrets, "ap", OPERATOR))
         certificates(MESH, tmp_path / "strangers", lasting=timedelta(days=1))
         monkeypatch.setenv("CARTMESH_NATS_CA", str(tmp_path / "strangers" / "ca.crt"))
         with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):

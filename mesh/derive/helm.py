@@ -22,6 +22,20 @@ CERTIFICATES = "nats-tls"
 
 RELEASE = "nats"
 _HOSTS = "kubernetes.io/hostname"
+_NOBODY = {
+    "runAsNonRoot": True,
+    "runAsUser": 1000,
+    "runAsGroup": 1000,
+    "fsGroup": 1000,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+_CONTAINED: Config = {
+    "securityContext": {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+}
 _word = re.compile(r"[A-Za-z_][\w./-]*", re.ASCII).fullmatch
 
 
@@ -67,11 +81,16 @@ def nats_values(
                 "resources": {
                     "requests": {"cpu": "500m", "memory": "1Gi"},
                     "limits": {"cpu": "2", "memory": "1Gi"},
-                }
+                },
+                **_CONTAINED,
             },
         },
-        "podTemplate": {"topologySpreadConstraints": {_HOSTS: {"maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}}},
-        "promExporter": {"enabled": True, "podMonitor": {"enabled": False}},
+        "podTemplate": {
+            "topologySpreadConstraints": {_HOSTS: {"maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}},
+            "merge": {"spec": {"automountServiceAccountToken": False, "securityContext": dict(_NOBODY)}},
+        },
+        "reloader": {"merge": dict(_CONTAINED)},
+        "promExporter": {"enabled": True, "merge": dict(_CONTAINED), "podMonitor": {"enabled": False}},
         "natsBox": {"enabled": False},
     }
     if topology.tls:

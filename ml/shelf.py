@@ -7,7 +7,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.models.blend import Blend, Ranking
+from ml.models.blend import SOURCES, Blend, Ranking
 from ml.models.sessions import Ints, Sessions
 
 Hashes = NDArray[np.int64]
@@ -104,7 +104,7 @@ class Shelf:
         if item in ranking.own:
             return Candidate(product=product, kind="seen")
         beside, shoppers = self._shoppers(ranking, item)
-        if shoppers < LEAST_SHOPPERS and ranking.shares[1, at] > 0:
+        if shoppers < LEAST_SHOPPERS and ranking.shares[SOURCES.index("after the last"), at] > 0:
             return Candidate(product=product, kind="next", beside=self._products[ranking.own[0]])
         if shoppers:
             return Candidate(product=product, kind="together", beside=self._products[beside], shoppers=shoppers)

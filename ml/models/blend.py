@@ -19,12 +19,13 @@ from ml.models.sessions import Ints, Sessions
 from ml.models.vmis import Found, Vmis, best
 
 Floats = NDArray[np.float64]
-SOURCES = ("neighbours", "after the last", "before the last", "after the one before")
+SOURCES = ("neighbours", "neighbours lately", "after the last", "before the last", "after the one before")
 REPEATS = ("last again", "one back", "two back", "three back", "earlier", "came back", "own and popular")
-POPULARITY = ("popular", "popular lately")
+POPULARITY = ("popular", "popular lately", "popular just now")
 NAMES = SOURCES + REPEATS + POPULARITY
 WEIGHTS: Mapping[str, float] = {
     "neighbours": 1.0,
+    "neighbours lately": 0.1,
     "after the last": 0.08,
     "before the last": 0.05,
     "after the one before": 0.05,
@@ -36,11 +37,12 @@ WEIGHTS: Mapping[str, float] = {
     "came back": 0.8,
     "own and popular": -0.45,
     "popular": -0.55,
-    "popular lately": 0.4,
+    "popular lately": 0.3,
+    "popular just now": 0.2,
 }
 """What to begin with; good without any tuning."""
-LATELY = 0.1
-"""The newest part of all clicks that counts as lately."""
+LATELY = (0.1, 0.02)
+"""The newest parts of all clicks that count as lately and just now."""
 UNHEARD = 1e-4
 """The share that a source is taken to give to what it does not hold."""
 HELD_OUT = 0.05
@@ -80,15 +82,17 @@ class Blend:
         neighbours = self.neighbours or Vmis(newest=500, neighbours=500, reach=3.0)
         rules = self.rules or SequentialRules()
         clicks = sessions.items
-        lately = np.bincount(clicks[int(len(clicks) * (1 - LATELY)) :], minlength=sessions.known)
+        lately = np.stack(
+            [np.bincount(clicks[int(len(clicks) * (1 - part)) :], minlength=sessions.known) for part in LATELY]
+        )
         self._keep(neighbours.fit(sessions), rules.fit(sessions), lately)
         return self
 
     def extended(self, newer: Sessions, *, replaced: Ints) -> "Blend":
         """A new blend with newer sessions. `replaced` are sessions of this one that `newer` holds whole."""
         grown = Blend(weights=self.weights)
-        lately = np.bincount(newer.items, minlength=newer.known)
-        lately[: len(self.lately_)] += self.lately_
+        lately = np.tile(np.bincount(newer.items, minlength=newer.known), (len(LATELY), 1))
+        lately[:, : self.lately_.shape[1]] += self.lately_
         grown._keep(self.neighbours_.extended(newer, replaced=replaced), self.rules_.extended(newer), lately)
         return grown
 
@@ -133,32 +137,31 @@ class Blend:
         self._source_weights = weights[: len(SOURCES)].astype(np.float32)
         places = weights[len(SOURCES) : len(SOURCES) + PLACES]
         self._repeat_weights = np.concatenate([places, np.full(256, places[-1])])
-        self._popular = np.log1p(np.stack([neighbours.held_, lately]))
+        self._popular = np.log1p(np.concatenate([neighbours.held_[None], lately]))
         self._own_popularity = self.weights["own and popular"] * self._popular[0]
-        self._popularity = weights[-2:] @ self._popular
-        self._slots, self._places = np.zeros(len(lately), np.intp), np.zeros(1 << 12, np.intp)
-        popular = np.argsort(-(lately + neighbours.held_ / (1 + neighbours.held_.max(initial=0))), kind="stable")
+        self._popularity = weights[-len(POPULARITY) :] @ self._popular
+        self._slots, self._places = np.zeros(len(neighbours.held_), np.intp), np.zeros(1 << 12, np.intp)
+        popular = np.argsort(-(lately[0] + neighbours.held_ / (1 + neighbours.held_.max(initial=0))), kind="stable")
         self.popular_ = popular[:POPULAR][neighbours.held_[popular[:POPULAR]] > 0]
 
     def _candidates(self, own: list[int]) -> tuple[Ints, Floats, Ints, Found]:
         """Candidates (n,), their shares by source (sources, n), where the own items are among them, what is near."""
         near = self.neighbours_.evidence(own)
-        shares = near.weights / max(near.weights.sum(), 1e-9)
-        found = [(near.items, shares), self.rules_.after(own[0]), self.rules_.before(own[0])]
+        rules = [self.rules_.after(own[0]), self.rules_.before(own[0])]
         if len(own) > 1:
-            found.append(self.rules_.after(own[1]))
-        lengths = [len(items) for items, _ in found]
-        items = np.concatenate([*(items for items, _ in found), own])
+            rules.append(self.rules_.after(own[1]))
+        items = np.concatenate([near.items, *(items for items, _ in rules), own])
         first, use = first_uses(items, self._slots)
-        local = self._places
-        if len(local) < len(items):
-            local = self._places = np.zeros(2 * len(items), np.intp)
-        local[first] = counting(len(first))
-        use = local[use]
-        places = use[-len(own) :]
-        cell = use[: -len(own)] + (counting(len(found)) * len(first)).repeat(lengths)
-        shares = np.bincount(cell, np.concatenate([share for _, share in found]), len(SOURCES) * len(first))
-        return items[first], shares.reshape(len(SOURCES), -1), places, near
+        if len(self._places) < len(items):
+            self._places = np.zeros(2 * len(items), np.intp)
+        self._places[first] = counting(len(first))
+        place = self._places[use]
+        found, listed = place[: len(near.items)], place[len(near.items) : -len(own)]
+        row = (counting(len(rules)) + 2).repeat([len(items) for items, _ in rules])
+        cells = np.concatenate([found, found + len(first), listed + row * len(first)])
+        weights = [_shares(near.weights), _shares(near.lately), *(shares for _, shares in rules)]
+        shares = np.bincount(cells, np.concatenate(weights), len(SOURCES) * len(first))
+        return items[first], shares.reshape(len(SOURCES), -1), place[-len(own) :], near
 
     def features(self, seen: Sequence[int]) -> tuple[Ints, Floats]:
         """Candidates (n,) for a session that saw these items, and their features (n, names) as `NAMES` says."""
@@ -169,7 +172,7 @@ class Blend:
         features[places, len(SOURCES) + np.minimum(np.arange(len(own)), PLACES - 1)] = 1
         features[places, len(SOURCES) + PLACES] = again
         features[places, len(SOURCES) + PLACES + 1] = self._popular[0][own]
-        features[:, -2:] = self._popular[:, candidates].T
+        features[:, -len(POPULARITY) :] = self._popular[:, candidates].T
         return candidates, features
 
     def questions(self, newest: Sessions, rng: np.random.Generator) -> list[Question]:
@@ -185,3 +188,7 @@ class Blend:
                 others = rng.permutation(np.delete(np.arange(len(candidates)), chosen))[: MOST_CANDIDATES - 1]
                 questions.append(Question(candidates=features[np.concatenate([chosen, others])], chosen=0))
         return questions
+
+
+def _shares(weights: Floats) -> Floats:
+    return weights / max(weights.sum(), 1e-9)

@@ -20,11 +20,13 @@ Floats = NDArray[np.float64]
 class Found(NamedTuple):
     """Entries (n,): an item of a near session, what it weighs there, and which of the near sessions (k,) that is.
 
-    `shared` (k,) is the place, in what was asked, of the newest item that each near session shares.
+    `lately` (n,) is what it weighs where new sessions and what came after the shared item count more (with a
+    reach; else the same). `shared` (k,) is the place, in what was asked, of the newest item that each shares.
     """
 
     items: Ints
     weights: Floats
+    lately: Floats
     of: Ints
     sessions: Ints
     shared: Ints
@@ -32,6 +34,8 @@ class Found(NamedTuple):
 
 FAR = 4
 """Items this many reaches away from the match weigh under 2 %, and are not looked at."""
+LATELY, AHEAD = 0.1, 3.0
+"""Of what counts lately: sessions fade over this share of all, what came after the match counts so many times."""
 
 
 class Vmis:
@@ -107,9 +111,12 @@ class Vmis:
         items = self.sessions_.items[index]
         if self.reach is None:
             weights = (similarity * np.maximum(1 - 0.1 * shared, 0.1))[of] * self.rarity_[items]
-        else:
-            weights = similarity[of] * self._fading[index + (self._far - click[entry])[of]]
-        return Found(items, weights, of, sessions, shared)
+            return Found(items, weights, weights, of, sessions, shared)
+        away = index + (self._far - click[entry])[of]
+        fresh = similarity * np.exp((sessions / len(self.sessions_) - 1) / LATELY)
+        return Found(
+            items, similarity[of] * self._fading[away], fresh[of] * self._fading_ahead[away], of, sessions, shared
+        )
 
     def predict(self, seen: Sequence[int], *, most: int) -> list[int]:
         """Up to `most` items for a session that saw these distinct items, newest first; best first."""
@@ -122,7 +129,9 @@ class Vmis:
         self.all_live_ = bool(live.all())
         self.rarity_ = np.log(max(len(sessions), 1) / np.maximum(held, 1))
         self._session_slots, self._item_slots = np.zeros(len(sessions), np.intp), np.zeros(sessions.known, np.intp)
-        self._fading = np.exp(-np.abs(np.arange(-self._far, self._far + 1)) / (self.reach or 1.0))
+        away = np.arange(-self._far, self._far + 1)
+        self._fading = np.exp(-np.abs(away) / (self.reach or 1.0))
+        self._fading_ahead = self._fading * np.where(away > 0, AHEAD, 1.0)
 
     @property
     def _far(self) -> int:

@@ -102,7 +102,20 @@ def _fit_uplift(rows: Any, order: Order) -> Fitted:
     return fit(rows, order)
 
 
+async def _read_recommendations(meshes: Sequence[Mesh]) -> Any:
+    from ml.weighing import training_rows  # noqa: PLC0415
+
+    return await training_rows(meshes)
+
+
+def _fit_recommendations(rows: Any, order: Order) -> Fitted:
+    from ml.weighing import fit  # noqa: PLC0415
+
+    return fit(rows, order)
+
+
 LESSONS = {
     "propensity": Lesson(read=_read_propensity, fit=_fit_propensity),
     "uplift": Lesson(read=_read_uplift, fit=_fit_uplift),
+    "recommendations": Lesson(read=_read_recommendations, fit=_fit_recommendations),
 }

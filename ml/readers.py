@@ -23,4 +23,13 @@ async def read_uplift(artifact: bytes) -> Any:
     return Adviser.of(await unpack_apart(artifact, kind=KIND, features=names()))
 
 
-READERS = {"propensity": read_propensity, "uplift": read_uplift}
+async def read_recommendations(artifact: bytes) -> Any:
+    """The weights in an artifact, by source. ArtifactRefused, Unavailable."""
+    from ml.artifact import unpack_apart  # noqa: PLC0415
+    from ml.models.blend import NAMES  # noqa: PLC0415
+    from ml.weighing import KIND, of  # noqa: PLC0415
+
+    return of(await unpack_apart(artifact, kind=KIND, features=NAMES))
+
+
+READERS = {"propensity": read_propensity, "uplift": read_uplift, "recommendations": read_recommendations}

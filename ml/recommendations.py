@@ -89,6 +89,10 @@ class Recommender:
                 chosen[candidate.product] = candidate
         return tuple(self._recommendation(candidate) for candidate in chosen.values())
 
+    def weigh(self, weights: Mapping[str, float]) -> None:
+        """Rank by other weights, from the next refresh on."""
+        self._weights, self._base, self._extended = weights, None, 0
+
     async def refresh(self) -> bool:
         """Take newer sessions into the index if there is enough news; True when there is a new one."""
         held = min(self._learnt, len(self._items))

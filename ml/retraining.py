@@ -45,16 +45,21 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     review_every: timedelta = timedelta(days=1)
-    review_models: tuple[str, ...] = ("propensity", "uplift")
+    review_models: tuple[str, ...] = ("propensity", "uplift", "recommendations")
     try_for: timedelta = timedelta(days=7)
     auto_promote: bool = False
     promote_after: int = 500
 
 
 @service.resource
-async def open_plan() -> AsyncIterator[Plan]:
-    """The settings."""
-    yield read(Plan)
+async def open_plan(mesh: Mesh) -> AsyncIterator[Plan]:
+    """The settings; the newest measurements are shown again."""
+    plan = read(Plan)
+    for model in plan.review_models:
+        found = await mesh.state(DRIFT).get(model)
+        if found is not None:
+            show(model, found)
+    yield plan
 
 
 @service.every(timedelta(seconds=10))

@@ -28,7 +28,7 @@ from ml.steps import INTERACTIONS, PURCHASING, Step, step_of
 if TYPE_CHECKING:
     from ml.recommendations import Recommender
 
-PROPENSITY, UPLIFT = "propensity", "uplift"
+PROPENSITY, UPLIFT, RECOMMENDATIONS = "propensity", "uplift", "recommendations"
 
 
 Rows = Sequence[Sequence[float]]
@@ -70,6 +70,7 @@ class Scorer:
         self.recommender = recommender
         self.rates = BaseRates()
         self.lineup = Lineup(mesh, READERS)
+        self._weighed: str | None = None
         self._carted = names().index("cart_lines")
 
     def learn(self, happening: Received[Event]) -> Step:
@@ -131,10 +132,18 @@ class Scorer:
         await self._remember()
         while True:
             try:
+                self._weigh()
                 await self.recommender.refresh()
             except Exception as error:  # noqa: BLE001  whatever it is, the old index goes on serving
                 log.exception("recommendations not refreshed", error=repr(error))
             await asyncio.sleep(period if self.recommender.index else min(period, 0.5))
+
+    def _weigh(self) -> None:
+        """Let the recommender rank by the weights that serve, once they do."""
+        champion = self.lineup.champion(RECOMMENDATIONS)
+        if champion is not None and champion.version != self._weighed:
+            self.recommender.weigh(champion.model)
+            self._weighed = champion.version
 
     async def _remember(self) -> None:
         try:

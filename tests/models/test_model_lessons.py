@@ -1,0 +1,138 @@
+"""Each model's lesson reads a log, fits, and judges; a log that cannot teach says what it lacks."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from mesh import Mesh, Money
+from mesh.errors import DeclarationError
+from mesh.events.interaction import ProductViewed
+from mesh.memory import MemoryMesh
+from mesh.publish import Draft
+from mesh.run import running
+from ml.admission import admit, serving
+from ml.artifact import ArtifactRefused, pack, unpack
+from ml.lessons import LESSONS, Order, lesson
+from ml.models.blend import NAMES, WEIGHTS
+from ml.readers import READERS
+from ml.registry import Registry
+from ml.scoring import service
+from ml.weighing import KIND, of, plain
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+ORDER = Order(by="a test", at=NOW)
+PRICE = Money(amount=1999, currency="EUR")
+
+
+@pytest.fixture
+def mesh():
+    return Mesh(MemoryMesh("us").broker("us"), "training")
+
+
+async def wandered(mesh, sessions=300):
+    """Shoppers of whom each walks up a row of products, now and then from somewhere else."""
+    dice = random.Random(2)
+    for session in range(sessions):
+        place = dice.randrange(40)
+        for step in range(4):
+            place = (place + 1) % 40 if dice.random() < 0.8 else dice.randrange(40)
+            who = {"visitor_id": f"v{session}", "session_id": f"s{session}"}
+            viewed = ProductViewed(product_id=f"p{place}", price=PRICE, **who)
+            await mesh.publish(Draft(event=viewed, time=NOW + timedelta(minutes=session, seconds=step)))
+
+
+def test_whoever_is_learnt_can_be_served():
+    """A lesson and a reader for each model."""
+    assert LESSONS.keys() == READERS.keys() == {"propensity", "uplift", "recommendations"}
+    with pytest.raises(DeclarationError, match="no model is called 'magic'; there are propensity, uplift"):
+        lesson("magic")
+
+
+@pytest.mark.parametrize("name", LESSONS)
+async def test_an_empty_log_teaches_nothing(mesh, name):
+    """No model, no error, and words."""
+    told = lesson(name)
+
+    learnt = told.fit(await told.read([mesh]), ORDER).judge(None)
+
+    assert (learnt.accepted, learnt.version, learnt.rows) == (False, None, 0)
+    assert learnt.reason.startswith("nothing learnt: ")
+
+
+async def test_weights_of_recommendations_are_tuned_and_judged(mesh):
+    """On the newest sessions, against what serves; the figures stand in the verdict and in the version."""
+    await wandered(mesh)
+    told = lesson("recommendations")
+
+    learnt = told.fit(await told.read([mesh]), ORDER).judge(None)
+
+    assert learnt.version.features == NAMES
+    assert learnt.version.figures.keys() >= {"hit_rate", "reciprocal_rank"}
+    assert learnt.version.figures["reciprocal_rank"] > 0.2
+    assert "the weights that come with the release" in learnt.reason
+    assert of(unpack(learnt.artifact, kind=KIND, features=NAMES)).keys() == WEIGHTS.keys()
+
+
+async def test_the_same_weights_again_do_not_pass(mesh):
+    """What gains nothing beyond chance is not tried."""
+    await wandered(mesh)
+    told = lesson("recommendations")
+    fitted = told.fit(await told.read([mesh]), ORDER)
+
+    async def judge(served):
+        return replace(fitted.judge(served), accepted=True)
+
+    await admit(mesh, judge, "recommendations", "promote")
+    again = fitted.judge(await serving(mesh, "recommendations"))
+
+    assert not again.accepted
+    assert again.reason.startswith("no better beyond chance")
+
+
+async def test_promoted_weights_rank_without_a_restart(mesh, eventually):
+    """The recommender takes them at its next refresh."""
+    await wandered(mesh, sessions=30)
+    told = lesson("recommendations")
+    assert not told.fit(await told.read([mesh]), ORDER).judge(None).accepted
+    weights = {**WEIGHTS, NAMES[0]: 7.0}
+
+    async with running(service, Mesh(mesh.broker, "scoring")) as run:
+        scorer = next(value for kind, value in run.provided.items() if kind.__name__ == "Scorer")
+        await eventually(lambda: scorer.recommender.index is not None)
+        before = scorer.recommender.index
+        scorer.lineup._champions["recommendations"] = _seat(weights)
+        await eventually(lambda: scorer.recommender.index is not before)
+
+    assert scorer.recommender.index._blend.weights == weights
+
+
+def _seat(weights):
+    from ml.lineup import Seat
+
+    return Seat(version="w", model=weights)
+
+
+def test_weights_that_are_no_numbers_are_refused():
+    """Of another list of sources, or beyond all bounds."""
+    with pytest.raises(ArtifactRefused, match="not one usable number for each source"):
+        of(replace(plain(WEIGHTS), arrays={"weights": plain(WEIGHTS).array("weights")[1:]}))
+    with pytest.raises(ArtifactRefused, match="not one usable number"):
+        of(unpack(pack(plain({**WEIGHTS, NAMES[0]: 1e9})), kind=KIND, features=NAMES))
+
+
+async def test_a_version_of_any_model_is_registered_the_same_way(mesh):
+    """One mapping, one registry."""
+    await wandered(mesh)
+    told = lesson("recommendations")
+    fitted = told.fit(await told.read([mesh]), ORDER)
+
+    async def judge(served):
+        learnt = fitted.judge(served)
+        return replace(learnt, accepted=True)
+
+    admitted = await admit(mesh, judge, "recommendations", "usual")
+
+    assert admitted.place == "serves"
+    assert (await Registry(mesh).current("recommendations")).version == admitted.learnt.version.version

@@ -58,6 +58,10 @@ class Door:
             )
         return scope
 
+    def is_server(self, key: str | None) -> bool:
+        """Whether the key is one of the shop's own servers."""
+        return self._keys.is_server(key)
+
     def admit(self, request: Request[Any, Any, Any], scope: str | None, count: int) -> None:
         """Take `count` from the allowances. Raises 429."""
         peer = request.client.host if request.client else "unknown"
@@ -76,7 +80,8 @@ class Door:
 def build(mesh: Mesh, board: Board) -> Litestar:
     """The app; settings are read from the environment here, once."""
     cors = settings.read(HttpSettings).cors_origins
-    door = Door(WriteKeys(settings.read(KeySettings).write_keys), settings.read(RateSettings))
+    keys = settings.read(KeySettings)
+    door = Door(WriteKeys(keys.write_keys, keys.server_keys), settings.read(RateSettings))
     store = Store(mesh, settings.read(StoreSettings))
     return Litestar(
         [
@@ -108,7 +113,8 @@ def _events(door: Door, store: Store, intake: IntakeSettings):  # noqa: ANN202  
         raw_events = await _open(request)
         door.admit(request, scope, max(1, len(raw_events)))
         received = datetime.now(UTC)
-        arrivals, rejected, repeated = judge(raw_events, received, intake)
+        server = door.is_server(bearer(request.headers.get("authorization")))
+        arrivals, rejected, repeated = judge(raw_events, received, intake, server=server)
         told = {"http.request.method": "POST", "http.route": "/v1/events", "cartmesh.events": len(raw_events)}
         with tracing.span(
             "POST /v1/events", "server", service="gateway", parent=request.headers.get("traceparent"), attributes=told

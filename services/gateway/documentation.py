@@ -10,7 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.static_files import create_static_files_router
 
 from mesh.http import STRICT, Problem
-from services.gateway.intake import KINDS, MOST_EVENTS, Head, Rejected
+from services.gateway.intake import KINDS, MOST_EVENTS, SERVER_KINDS, Head, Rejected
 
 STATIC = Path(__file__).parent / "static"
 RELAXED = STRICT.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
@@ -72,6 +72,7 @@ def openapi() -> dict[str, Any]:
             "schemas": schemas,
             "securitySchemes": {
                 "write_key": {"type": "http", "scheme": "bearer"},
+                "server_key": {"type": "http", "scheme": "bearer", "description": "secret; also for the catalogue"},
                 "key": {"type": "apiKey", "in": "query", "name": "key"},
             },
         },
@@ -91,8 +92,9 @@ def _post_events(variants: list[dict[str, str]]) -> dict[str, Any]:
         "summary": "Store events",
         "tags": ["Storefront"],
         "description": "Answers 202 only once JetStream has acknowledged every accepted event. "
-        "Each bad event is rejected by itself. Sending the same events again, with the same ids, is always safe.",
-        "security": [{"write_key": []}],
+        "Each bad event is rejected by itself. Sending the same events again, with the same ids, is always safe. "
+        f"{_SERVERS_ONLY} is for the shop's own servers, with a server key.",
+        "security": [{"write_key": []}, {"server_key": []}],
         "requestBody": {
             "required": True,
             "content": {
@@ -112,6 +114,7 @@ def _post_events(variants: list[dict[str, str]]) -> dict[str, Any]:
     }
 
 
+_SERVERS_ONLY = ", ".join(f"`{name}`" for name, kind in KINDS.items() if kind in SERVER_KINDS)
 _REFUSALS = {
     400: "Not JSON, or not a list of events",
     401: "No valid write key",

@@ -13,6 +13,7 @@ from mesh.events.cart import CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
 from mesh.events.order import OrderPlaced
+from mesh.events.product import ProductListed
 from mesh.subjects import token
 from services.gateway.rules import Wrong, check
 
@@ -26,12 +27,21 @@ KINDS: dict[str, type[Event]] = {
         OrderPlaced,
         CustomerIdentified,
         ConsentChanged,
+        ProductListed,
     )
 }
-"""What a storefront may say: the wire name `cart_updated` of each event, and its class."""
+"""What a shop may say: the wire name `cart_updated` of each event, and its class."""
+SERVER_KINDS = (ProductListed,)
+"""What only the shop's own servers may say: a page could claim anything of stock and prices."""
 
 MOST_EVENTS = 500
 MOST_BYTES = 1024 * 1024
+
+
+SERVERS_ONLY = (
+    "only the shop's own servers may say this, with `Authorization: Bearer <server key>`; "
+    "server keys are the gateway's setting CARTMESH_SERVER_KEYS"
+)
 
 
 class IntakeSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,9 +95,12 @@ def open_request(body: bytes) -> list[msgspec.Raw]:
 
 
 def judge(
-    raw_events: list[msgspec.Raw], received: datetime, settings: IntakeSettings
+    raw_events: list[msgspec.Raw], received: datetime, settings: IntakeSettings, *, server: bool = False
 ) -> tuple[list[Arrival], list[Rejected], int]:
-    """Valid events, rejected ones, and how many were said twice in the same words."""
+    """Valid events, rejected ones, and how many were said twice in the same words.
+
+    `server` says that they come from the shop's own servers.
+    """
     arrivals: dict[str, Arrival] = {}
     rejected: list[Rejected] = []
     repeated = 0
@@ -95,6 +108,8 @@ def judge(
     for index, raw in enumerate(raw_events):
         try:
             arrival = _judge_one(index, raw, earliest, latest)
+            if isinstance(arrival.event, SERVER_KINDS) and not server:
+                raise Wrong("$.type", SERVERS_ONLY)
             repeated += _is_repeated(arrival, arrivals.setdefault(arrival.id, arrival))
         except Wrong as wrong:
             rejected.append(Rejected(index=index, id=_id_of(raw), path=wrong.path, reason=wrong.reason))

@@ -8,10 +8,11 @@ from litestar.testing import AsyncTestClient
 
 from mesh import Mesh
 from mesh.envelope import decode
-from mesh.errors import Unavailable
+from mesh.errors import DeclarationError, Unavailable
 from mesh.events.cart import CartIdle, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderPlaced
+from mesh.events.product import ProductListed
 from services.gateway import app
 from services.gateway.live import Board
 
@@ -222,6 +223,35 @@ async def test_two_storefronts_may_use_the_same_id(settings, open_gateway, gatew
         assert answer.json() == {"accepted": 1, "duplicates": 0, "rejected": []}
 
     assert len(await stored(gateway, CartUpdated)) == 2
+
+
+async def test_only_the_shops_servers_say_what_is_in_stock(settings, open_gateway, gateway):
+    """A listing is stored with a server key in the header, and with no other key and nowhere else."""
+    listed = view("e1") | {"type": "product_listed", "available": False}
+    listed.pop("visitor_id")
+    settings(server_keys="secret")
+    client = await open_gateway()
+
+    async def said(key, path="/v1/events"):
+        return await client.post(path, json={"events": [listed]}, headers={"authorization": f"Bearer {key}"})
+
+    public = await said("demo")
+    in_the_address = await said("demo", "/v1/events?key=secret")
+    assert public.json()["accepted"] == in_the_address.json()["accepted"] == 0
+    assert public.json()["rejected"][0]["path"] == "$.type"
+    assert await stored(gateway, ProductListed) == []
+
+    assert (await said("secret")).json() == {"accepted": 1, "duplicates": 0, "rejected": []}
+    (kept,) = await stored(gateway, ProductListed)
+    assert (kept.event.product_id, kept.event.available) == ("sku-1", False)
+
+
+async def test_a_server_key_is_no_public_key(settings, open_gateway):
+    """A key that is set as both opens no gateway: every visitor would know the shop's secret."""
+    settings(write_keys="demo,secret", server_keys="secret")
+
+    with pytest.raises(DeclarationError, match="CARTMESH_SERVER_KEYS"):
+        await open_gateway()
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer wrong", "Basic demo", "demo"])

@@ -51,7 +51,49 @@ def test_each_storefront_type_is_named_like_its_event():
         "order_placed",
         "customer_identified",
         "consent_changed",
+        "product_listed",
     ]
+
+
+LISTED = {"id": "e1", "type": "product_listed", "time": "2026-05-01T12:00:00Z", "product_id": "sku-1"}
+
+
+def test_a_page_cannot_say_what_is_in_stock():
+    """The catalogue is refused from a storefront, whose key is public, and the reason says which key it takes."""
+    path, reason = refusal({**LISTED, "available": False})
+
+    assert path == "$.type"
+    assert "CARTMESH_SERVER_KEYS" in reason
+
+
+def test_the_shops_servers_say_what_the_catalogue_has():
+    """With a server key a product arrives as it is listed; all but its id may be left out."""
+    events = [{**LISTED, "name": "Tent Pro", "group": "tent", "price": LINE["price"], "available": False}, CART]
+    events[1] = {**CART, "id": "e2"}
+
+    arrivals, rejected, _ = judge(
+        open_request(msgspec.json.encode({"events": events})), NOW, IntakeSettings(), server=True
+    )
+
+    assert rejected == []
+    listed, cart = (arrival.event for arrival in arrivals)
+    assert (listed.name, listed.group, listed.price.amount) == ("Tent Pro", "tent", 1299)
+    assert (listed.available, listed.recommendable) == (False, True)
+    assert isinstance(cart, CartUpdated)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"product_id": "a b"}, {"name": "x" * 513}, {"price": {"amount": -1, "currency": "EUR"}}, {"available": 1}],
+)
+def test_a_listing_keeps_to_the_rules_of_all_events(wrong):
+    """A listing with an unusable id, an endless name, a negative price or an unclear stock is refused."""
+    raw = open_request(msgspec.json.encode({"events": [{**LISTED, **wrong}]}))
+
+    arrivals, (rejected,), _ = judge(raw, NOW, IntakeSettings(), server=True)
+
+    assert arrivals == []
+    assert rejected.path.startswith(f"$.{next(iter(wrong))}")
 
 
 def test_a_cart_arrives_whole():

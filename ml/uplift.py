@@ -111,28 +111,24 @@ def _horizon(rows: pl.DataFrame) -> timedelta:
 def _counted(rows: pl.DataFrame, horizon: timedelta) -> pl.DataFrame:
     """Rows whose outcome is known, which chance had a part in, whose features are ours; with `label` and `treated`.
 
-    Of a visitor's carts within one horizon only the first counts: the same purchase would follow all of them.
+    Only a visitor's first cart counts. The next ones are no fair comparison: those who got offers reach the
+    frequency cap and those who did not never do, and one purchase would follow several carts.
     """
     seconds = horizon.total_seconds()
-    known = rows.filter(
-        pl.col("observed") >= seconds,
-        pl.col("names") == digest(),
-        pl.col("values").list.len() == len(names()),
-        pl.col("withheld").is_between(0, 1, closed="none"),
-        pl.col("probability").is_between(0, 1, closed="right"),
-    ).sort("visitor", "at")
-    kept, last = [], ("", datetime.min.replace(tzinfo=UTC))
-    for visitor, at in known.select("visitor", "at").iter_rows():
-        first = visitor != last[0] or at - last[1] >= horizon
-        last = (visitor, at) if first else last
-        kept.append(first)
     return (
-        known.filter(pl.Series(kept, dtype=pl.Boolean))
+        rows.filter(
+            pl.col("observed") >= seconds,
+            pl.col("names") == digest(),
+            pl.col("values").list.len() == len(names()),
+            pl.col("withheld").is_between(0, 1, closed="none"),
+            pl.col("probability").is_between(0, 1, closed="right"),
+        )
+        .sort("at", "visitor")
+        .unique("visitor", keep="first", maintain_order=True)
         .with_columns(
             label=(pl.col("waited") <= seconds).fill_null(value=False).cast(pl.Float64),
             treated=(pl.col("arm") != NONE).cast(pl.Float64),
         )
-        .sort("at", "visitor")
     )
 
 

@@ -194,8 +194,8 @@ def test_unknown_and_infinite_features_do_no_harm():
     assert all(0 <= arm.purchase <= 1 for advice in told for arm in advice.arms)
 
 
-def test_one_purchase_counts_once():
-    """Of a visitor's carts within one horizon only the first is learnt from."""
+def test_only_a_visitors_first_cart_counts():
+    """Later ones depend on what chance gave before, and one purchase would count twice."""
     rows = Shop(helps).log(300)
     twice = pl.concat([rows, rows.with_columns(at=pl.col("at") + pl.duration(hours=1))])
 

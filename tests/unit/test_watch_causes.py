@@ -1,0 +1,113 @@
+"""A story is told from what events say of themselves."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from mesh.broker import Message
+from mesh.causes import Happening, forest, happening, together, told
+from mesh.envelope import encode
+from mesh.events.cart import CartIdle
+
+AT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+
+
+def said(id_, *, after=0.0, region="us", **more):
+    stored = AT + timedelta(seconds=after)
+    fields = {"type": "cart.updated.v1", "key": "c1", "service": "gateway", "time": stored, "stored": stored} | more
+    return Happening(id=id_, region=region, **fields)
+
+
+def shape(branches):
+    return [(branch.event.id, shape(branch.followed)) for branch in branches]
+
+
+def test_what_followed_stands_below_its_cause():
+    """Causes make the tree and the log's order the order, however the events were gathered."""
+    events = [
+        said("update"),
+        said("idle", after=1, cause="update"),
+        said("left", after=1.1, cause="idle"),
+        said("mail", after=2, cause="left"),
+        said("card", after=1.5, cause="left"),
+    ]
+    random.Random(7).shuffle(events)
+
+    trees = forest(events)
+
+    assert shape(trees) == [("update", [("idle", [("left", [("card", []), ("mail", [])])])])]
+
+
+def test_what_the_data_names_stands_in_for_a_cause():
+    """An event of a batch names no cause in its envelope, but often the event it is about in its data."""
+    trees = forest([said("left"), said("score", after=1, mentions=("c1-and-so-on", "left"))])
+
+    assert shape(trees) == [("left", [("score", [])])]
+
+
+def test_a_cause_of_the_same_region_is_preferred():
+    """A storefront may send one event to two regions: what follows in each stands below its own."""
+    trees = forest([said("e"), said("e", region="eu", after=1), said("x", region="eu", after=2, cause="e")])
+
+    assert shape(trees) == [("e", []), ("e", [("x", [])])]
+
+
+def test_a_forged_circle_hides_nothing():
+    """Events that name each other as causes are shown all the same."""
+    trees = forest([said("a", cause="b"), said("b", after=1, cause="a"), said("c", after=2, cause="c")])
+
+    assert sorted(line.split()[-1] for line in told(trees)) == ["a", "b", "c"]
+
+
+def test_copies_add_where_it_was_heard():
+    """The home's time counts; a copy says when another region heard of it."""
+    home, copy = said("e"), said("e", after=0.25, heard={"eu": AT + timedelta(seconds=0.25)})
+
+    for one, other in ((home, copy), (copy, home)):
+        (line,) = told(forest([together(one, other)]))
+
+        assert " ".join(line.split()) == "+0.000 s us cart.updated.v1 c1 gateway e; heard in eu 0.250 s later"
+
+
+def test_a_timer_that_waits_says_when_it_is_due():
+    """A pending timer has a due time instead of one since the first event; once fired it is an event like others."""
+    fired = said("idle", after=60, type="cart.idle.v1", cause="update")
+    waiting = msgspec.structs.replace(fired, stored=AT, due=AT + timedelta(seconds=60))
+
+    assert [line.split()[:2] for line in told(forest([said("update"), waiting]))] == [
+        ["+0.000", "s"],
+        ["due", "10:01:00"],
+    ]
+    assert together(waiting, fired).due is None
+    assert together(fired, waiting).due is None
+
+
+def test_a_happening_holds_no_data():
+    """What is told of an event is its envelope and the ids in it, never its fields."""
+    body = encode(
+        CartIdle(cart_id="c1", update_id="update-1"),
+        id="i1",
+        region="us",
+        source="gateway",
+        traceparent=f"00-{'a' * 32}-{'b' * 16}-01",
+        cause="update-1",
+    )
+
+    found = happening(Message("ev.us.cart.idle.c1", body, 1, AT, {}), here="us")
+
+    assert (found.id, found.type, found.key, found.region, found.service) == (
+        "i1",
+        "cart.idle.v1",
+        "c1",
+        "us",
+        "gateway",
+    )
+    assert (found.trace, found.cause, found.keys) == ("a" * 32, "update-1", ("c1", "c1", "update-1"))
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b'{"specversion":"1.0"}'])
+def test_what_is_no_event_is_no_part_of_a_story(body):
+    """Markers and garbage in a stream are passed over."""
+    assert happening(Message("ev.us.cart.idle.c1", body, 1, AT, {}), here="us") is None

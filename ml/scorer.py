@@ -98,9 +98,11 @@ class Scorer:
         scores, tried = self.score(rows), self.lineup.tried(PROPENSITY)
         if tried is None:
             return [CartScore(served=score) for score in scores]
+        # A shadow is asked for no reasons: nobody will read them.
+        others = _scores(tried.seat, rows) if tried.candidate.stage == "canary" else _probabilities(tried.seat, rows)
         return [
             CartScore(served=other if tried.serves(key) else score, champion=score, candidate=other)
-            for key, score, other in zip(keys, scores, _scores(tried.seat, rows), strict=True)
+            for key, score, other in zip(keys, scores, others, strict=True)
         ]
 
     def advise(self, rows: Rows, keys: Sequence[str]) -> list[CartAdvice]:
@@ -183,6 +185,13 @@ def _scores(seat: Seat, rows: Rows) -> list[Score]:
         Score(propensity=round(probability, 6), version=seat.version, reasons=why)
         for probability, why in zip(probabilities.tolist(), reasons(rows, contributions), strict=True)
     ]
+
+
+def _probabilities(seat: Seat, rows: Rows) -> list[Score]:
+    import numpy as np  # noqa: PLC0415
+
+    probabilities = seat.model.score(np.array(rows)).tolist()
+    return [Score(propensity=round(one, 6), version=seat.version, reasons=()) for one in probabilities]
 
 
 def _advice(seat: Seat | None, rows: Rows) -> list[Advice | None]:

@@ -36,8 +36,11 @@ class Constant:
     def __init__(self, probability):
         self.probability = probability
 
+    def score(self, rows):
+        return np.full(len(rows), self.probability)
+
     def explain(self, rows):
-        return np.full(len(rows), self.probability), np.zeros(np.shape(rows))
+        return self.score(rows), np.zeros(np.shape(rows))
 
 
 async def read_constant(artifact):

@@ -80,15 +80,33 @@ def copied(tmp_path):
     return Path(shutil.copytree(CHART, tmp_path / "chart"))
 
 
-@pytest.fixture(scope="session")
+@cache
+def judge(kind, api, version):
+    """The validator of a kind: what `kubernetes_validate.validate(..., strict=True)` makes anew for every object."""
+    import jsonschema
+    from kubernetes_validate.utils import schema_contents
+    from referencing import Registry, Resource
+
+    folder = f"kubernetes-json-schema/v{version}.0-local-strict"
+    group = "-".join([api.split("/")[0].partition(".")[0], *api.split("/")[1:]])
+    schema = schema_contents(f"{folder}/{kind.lower()}-{group}.json", version)
+    registry = Resource.from_contents(schema) @ (definitions(folder) @ Registry())
+    return jsonschema.Draft202012Validator(schema, registry=registry)
+
+
+@cache
+def definitions(folder):
+    from kubernetes_validate.utils import schema_contents
+    from referencing import Resource
+
+    return Resource.from_contents(schema_contents(f"{folder}/_definitions.json", folder))
+
+
+@pytest.fixture
 def validate():
     """Judge an object by the schema of a Kubernetes version, strictly: unknown fields are errors."""
-    from kubernetes_validate import utils
 
-    # Every call reads two megabytes of definitions again.
-    utils.schema_contents = cache(utils.schema_contents)
+    def validate(found, version):
+        judge(found["kind"], found["apiVersion"], version).validate(found)
 
-    def judge(found, version):
-        utils.validate(found, version, strict=True)
-
-    return judge
+    return validate

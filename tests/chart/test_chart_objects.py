@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import ValidationError
 
 ROOT = Path(__file__).parents[2]
 REGIONS = ("us", "eu", "ap")
@@ -61,6 +62,18 @@ def test_every_object_of_every_region_is_valid(chart, validate, region, version)
             if kind not in CUSTOM:
                 validate(found, version)
             assert found["metadata"]["labels"]["cartmesh/region"] == region
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+def test_what_kubernetes_would_not_take_is_found(chart, validate, version):
+    """A field that does not exist, or of another kind: the schemas are strict."""
+    container = "/spec/template/spec/containers/0"
+    for path, value in ((f"{container}/imagePulPolicy", "Always"), (f"{container}/ports/0/containerPort", "http")):
+        patch = {"Deployment": [{"op": "add", "path": path, "value": value}]}
+        made = chart(values={"services": {"carts": {"patch": patch}}})
+
+        with pytest.raises(ValidationError):
+            validate(made["Deployment", "carts"], version)
 
 
 def test_the_oldest_version_is_the_one_the_chart_names(copied):

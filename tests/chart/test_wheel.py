@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -34,9 +35,14 @@ SETTINGS = {
 
 
 def uv(*words):
-    ran = subprocess.run([UV, *words], capture_output=True, text=True, check=False, timeout=100, cwd=ROOT)
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
+    """What uv prints. What is not in its cache it fetches; where nothing can be fetched, there is nothing to test."""
+    for network in ("--offline", "--no-progress"):
+        ran = subprocess.run([UV, *words, network], capture_output=True, text=True, check=False, timeout=100, cwd=ROOT)
+        if ran.returncode == 0:
+            return ran.stdout
+    if re.search(r"[Ff]ailed to fetch|error sending request|dns error", ran.stderr):
+        pytest.skip(f"no package registry is reached: {ran.stderr.strip().splitlines()[0]}")
+    raise AssertionError(ran.stderr)
 
 
 UV = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}") or ""

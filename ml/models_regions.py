@@ -1,0 +1,55 @@
+"""The regions that a command about models speaks to."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from mesh.errors import TopologyError
+
+if TYPE_CHECKING:
+    from mesh import Mesh
+    from ml.registry import Registry
+
+SERVERS = Path("servers.json")
+MODEL = "propensity"
+T = TypeVar("T")
+
+
+def registry(mesh: "Mesh") -> "Registry":
+    """A region's models."""
+    from ml.registry import Registry  # noqa: PLC0415
+
+    return Registry(mesh)
+
+
+@asynccontextmanager
+async def regions_of(servers: Path, region: str | None) -> AsyncIterator[list["Mesh"]]:
+    """Connections to one region, or to all, as operator; TopologyError lists those there are."""
+    from mesh import Mesh  # noqa: PLC0415
+    from mesh.access import Access  # noqa: PLC0415
+    from mesh.secrets import OPERATOR  # noqa: PLC0415
+    from mesh.worker import connect  # noqa: PLC0415
+    from ml.registry import WRITER  # noqa: PLC0415
+
+    access = Access.read(servers)
+    if region is not None and region not in access.regions:
+        raise TopologyError(f"there is no region {region!r} in {servers}; there are {', '.join(access.regions)}")
+    async with AsyncExitStack() as stack:
+        meshes = []
+        for name in [region] if region else list(access.regions):
+            connected = await connect(access, name, OPERATOR)
+            stack.push_async_callback(connected.broker.drain)
+            meshes.append(Mesh(connected.broker, WRITER))
+        yield meshes
+
+
+def each(servers: Path, region: str | None, look: Callable[["Mesh"], Awaitable[T]]) -> list[T]:
+    """What `look` finds in one region, or in all."""
+
+    async def work() -> list[T]:
+        async with regions_of(servers, region) as meshes:
+            return [await look(mesh) for mesh in meshes]
+
+    return asyncio.run(work())

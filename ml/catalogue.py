@@ -1,13 +1,19 @@
 """Catalogue: what products are called and cost, which are variants of one another, and which may be shown."""
 
+import asyncio
 from collections.abc import Collection
 
 import msgspec
 
-from mesh.event import Event, Money
+from mesh import Mesh
+from mesh.errors import InvalidEvent
+from mesh.event import Event, Money, declaration
 from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.product import ProductListed
+from mesh.mesh import received
+from mesh.streams import stream_of
+from mesh.subjects import every
 
 MOST_WITHHELD = 200_000
 LEAST_WORDS = 3
@@ -39,17 +45,35 @@ class Catalogue:
         self._most = most
         self._listings: dict[str, Listing] = {}
         self._withheld: dict[str, None] = {}
+        self._heard: set[str] | None = set()
 
     def learn(self, happened: Event) -> None:
         """Take in what an event says of products. A later word counts; silence changes nothing."""
         match happened:
             case ProductListed():
                 self._list(happened)
+                if self._heard is not None:
+                    self._heard.add(happened.product_id)
             case ProductViewed(product_id=product, price=price, category=category, brand=brand):
                 self._notice(product, price=price, category=category, brand=brand)
             case CartUpdated(lines=lines):
                 for line in lines:
                     self._notice_line(line)
+
+    async def read(self, mesh: Mesh) -> None:
+        """Learn every listing in this region's log; what was heard meanwhile is newer and counts."""
+        told, read = declaration(ProductListed), 0
+        async for message in mesh.broker.read(stream_of(told, mesh.region), [every(told, region=mesh.region)]):
+            try:
+                listed = received(message).event
+            except InvalidEvent:
+                continue  # its own handler parks it
+            if self._heard is None or listed.product_id not in self._heard:
+                self._list(listed)
+            read += 1
+            if read % 200 == 0:
+                await asyncio.sleep(0)
+        self._heard = None
 
     def of(self, product: str) -> Listing:
         """What is known of a product, perhaps nothing."""

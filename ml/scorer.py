@@ -149,6 +149,7 @@ class Scorer:
 
     async def _remember(self) -> None:
         try:
+            await self.recommender.catalogue.read(self._mesh)
             whole = [await self._replay(kinds) for kinds in (INTERACTIONS, PURCHASING)]
         except MeshError as error:
             log.warning("the log was not read at the start", error=str(error))

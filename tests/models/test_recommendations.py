@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh import Money
+from mesh import Mesh, Money
 from mesh.envelope import Received
 from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.interaction import ProductViewed
@@ -219,6 +219,19 @@ def test_what_is_back_in_stock_is_shown_again():
     recommender.learn(ProductListed(product_id="stove"))
 
     assert products(recommender.recommend(["tent"], without=(), most=1)) == ["stove"]
+
+
+async def test_a_new_process_knows_what_is_sold_out(memory_broker):
+    """Listings are read from the log at the start, the newest counts, and what is heard meanwhile counts more."""
+    mesh = Mesh(memory_broker, "gateway")
+    for product, available in (("a", False), ("b", False), ("b", True), ("c", True)):
+        await mesh.publish(ProductListed(product_id=product, available=available))
+    catalogue = Recommender().catalogue
+    catalogue.learn(ProductListed(product_id="c", available=False))
+
+    await catalogue.read(mesh)
+
+    assert [catalogue.withholds(product) for product in ("a", "b", "c", "d")] == [True, False, True, False]
 
 
 def test_what_is_known_of_a_product_comes_with_it():

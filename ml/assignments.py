@@ -2,16 +2,21 @@
 
 from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
+from zlib import crc32
 
 import polars as pl
 
-from mesh import Mesh
+from mesh import Mesh, Received
 from mesh.events.cart import CartScored
 from mesh.events.offer import OfferDecided
 from mesh.events.order import OrderPlaced
 from mesh.events.user import Evidence
 
+MOST_EVENTS = 300_000
+"""Scores, decisions and orders that are held at once; of more whole visitors are left out, by hash."""
 COLUMNS = {
     "visitor": pl.String,
     "at": pl.Datetime("us", "UTC"),
@@ -25,49 +30,73 @@ COLUMNS = {
 }
 
 
-async def training_rows(mesh: Mesh) -> pl.DataFrame:
+@dataclass(frozen=True)
+class _Told:
+    """What the log tells of one visitor: scores by abandonment, decisions of eligible carts, orders."""
+
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+    decided: dict[str, tuple[datetime, OfferDecided]] = field(default_factory=dict)
+    orders: list[datetime] = field(default_factory=list)
+
+    def learn(self, received: Received) -> None:
+        happened = received.event
+        if isinstance(happened, OrderPlaced):
+            self.orders.append(received.time)
+        elif isinstance(happened, OfferDecided):
+            if happened.assignment is not None and happened.assignment.eligible:
+                self.decided[happened.abandonment_id] = (received.time, happened)
+        elif happened.evidence is not None:
+            self.evidence[happened.abandonment_id] = happened.evidence
+
+    def rows(self, end: datetime) -> Iterator[tuple]:
+        """The rows of this visitor in a log that ends at `end`."""
+        orders = sorted(self.orders)
+        for abandonment, (at, offer) in self.decided.items():
+            known, given = self.evidence.get(abandonment), offer.assignment
+            if known is None or given is None:
+                continue
+            following = bisect_right(orders, at)
+            waited = (orders[following] - at).total_seconds() if following < len(orders) else None
+            yield (
+                offer.visitor_id,
+                at,
+                given.arm,
+                given.probability,
+                given.withheld,
+                known.names,
+                list(known.values),
+                waited,
+                (end - at).total_seconds(),
+            )
+
+
+async def training_rows(mesh: Mesh, *, most: int = MOST_EVENTS) -> pl.DataFrame:
     """One row per decided, eligible and scored cart of this region's log, in time order, as `COLUMNS`.
 
     `arm` is `none` or the discount in percent, `probability` what it was given with, `withheld` that of `none`;
     `values` the features that were served for it, in the order whose digest is `names`; `waited` the seconds
     until the visitor's next order, null while there is none; `observed` the seconds until the log ends.
     """
-    evidence: dict[str, Evidence] = {}
-    decided: dict[str, tuple[datetime, OfferDecided]] = {}
-    orders: dict[str, list[datetime]] = defaultdict(list)
+    told: dict[str, _Told] = defaultdict(_Told)
+    kept, shares = 0, 1
     end: datetime | None = None
     async for received in mesh.read(CartScored, OfferDecided, OrderPlaced):
-        happened = received.event
-        end = received.time if end is None else max(end, received.time)
-        if isinstance(happened, CartScored):
-            if happened.evidence is not None:
-                evidence[happened.abandonment_id] = happened.evidence
-        elif isinstance(happened, OrderPlaced):
-            orders[happened.visitor_id].append(received.time)
-        elif happened.assignment is not None and happened.assignment.eligible:
-            decided[happened.abandonment_id] = (received.time, happened)
-    for times in orders.values():
-        times.sort()
-    rows = [
-        _row(at, offer, evidence[abandonment], orders.get(offer.visitor_id, []), end)
-        for abandonment, (at, offer) in decided.items()
-        if abandonment in evidence
-    ]
+        end = max(end or received.time, received.time)
+        visitor = received.event.visitor_id
+        if _class(visitor, shares):
+            continue
+        told[visitor].learn(received)
+        kept += 1
+        while kept > most:
+            fewer = {one: known for one, known in told.items() if not _class(one, 2 * shares)}
+            if len(fewer) in (0, len(told)):
+                break  # a few visitors with very many carts: nobody can be left out
+            told, shares = defaultdict(_Told, fewer), 2 * shares
+            kept = sum(len(one.evidence) + len(one.decided) + len(one.orders) for one in told.values())
+    rows = [row for known in told.values() for row in known.rows(end)] if end else []
     return pl.DataFrame(rows, schema=COLUMNS, orient="row").sort("at", "visitor")
 
 
-def _row(at: datetime, offer: OfferDecided, known: Evidence, orders: list[datetime], end: datetime | None) -> tuple:
-    following = bisect_right(orders, at)
-    waited = (orders[following] - at).total_seconds() if following < len(orders) else None
-    given = offer.assignment
-    return (
-        offer.visitor_id,
-        at,
-        given.arm if given else None,
-        given.probability if given else None,
-        given.withheld if given else None,
-        known.names,
-        list(known.values),
-        waited,
-        (end - at).total_seconds() if end else 0.0,
-    )
+def _class(visitor: str, shares: int) -> int:
+    """Which of so many equal shares of all visitors this one belongs to; that of twice as many halves it."""
+    return crc32(visitor.encode()) % shares

@@ -132,8 +132,8 @@ async def test_what_chance_gave_teaches_whom_an_offer_changes(regions, journey, 
     async with deciding(regions):
         await shop.leave("moved", 1.0, advise=advise)
         await shop.leave("unmoved", 0.0, advise=advise)
-        moved = await eventually(lambda: shop.decided("moved"))
-        unmoved = await eventually(lambda: shop.decided("unmoved"))
+        moved = await eventually(lambda: shop.decided("moved"), within=60)
+        unmoved = await eventually(lambda: shop.decided("unmoved"), within=60)
 
     assert (moved.outcome, moved.assignment.arm) == ("sent", "0")
     assert (unmoved.outcome, unmoved.reason) == ("dropped", "not worth it")
@@ -175,3 +175,18 @@ async def test_a_decision_without_a_score_teaches_nothing(regions, journey, even
 
     assert decided.assignment is not None
     assert (await training_rows(shop.mesh)).is_empty()
+
+
+async def test_of_a_long_log_whole_visitors_are_left_out(regions, journey):
+    """What is read stays bounded, and whoever is kept is kept with everything."""
+    shop, rules, now = Shop(regions), load(), datetime.now(UTC)
+    for at in range(60):
+        await shop.score(f"v{at}", 0.0)
+        await shop.decide(f"v{at}", rules, now)
+        await shop.buy(f"v{at}", now + timedelta(hours=1))
+
+    few, everyone = await training_rows(shop.mesh, most=60), await training_rows(shop.mesh)
+
+    assert len(everyone) == 60
+    assert 0 < len(few) <= 30
+    assert few["waited"].to_list() == [3600.0] * len(few)

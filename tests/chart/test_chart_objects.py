@@ -233,6 +233,23 @@ def test_a_deployment_is_what_it_should_be(chart):
     }
 
 
+def test_traces_go_where_they_are_sent(chart):
+    """Variables that are not ours reach every service, and its policy lets it there."""
+    rule = {"ports": [{"port": 4317}], "to": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]}
+    made = chart(
+        values={
+            "environment": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317"},
+            "networkPolicy": {"egress": [rule]},
+        }
+    )
+
+    for name in ("carts", "channels"):
+        told = environment(made["Deployment", name])
+        assert told["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector:4317"
+        assert rule in made["NetworkPolicy", name]["spec"]["egress"]
+    assert {"ports": [{"port": 587}]} in made["NetworkPolicy", "channels"]["spec"]["egress"]
+
+
 def test_an_http_service_outlives_the_proxies_that_know_it(chart):
     """It goes on answering for some seconds after it was asked to end; one without HTTP has nobody to wait for."""
     made = chart()

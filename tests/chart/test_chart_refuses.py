@@ -25,6 +25,10 @@ WRONG = {
         "services.carts: Additional property replica is not allowed",
     ),
     "a word for a number": ({"defaults": {"replicas": "two"}}, "defaults.replicas: Invalid type. Expected: integer"),
+    "a setting as a variable": (
+        {"environment": {"CARTMESH_SECRET": "x"}},
+        'environment: Property name of "CARTMESH_SECRET" does not match',
+    ),
     "no servers": ({"nats": {"urls": []}}, "nats.urls is missing"),
     "a password in an address": ({"nats": {"urls": ["tls://me:secret@nats:4222"]}}, "nats.urls.0: Does not match"),
     "no passwords": ({"secrets": {"passwords": ""}}, "secrets.passwords is missing: the name of the Secret"),

@@ -92,6 +92,10 @@ securityContext:
   value: {{ $value | toString | quote }}
 {{- end }}
 {{- end }}
+{{- range $name, $value := .root.Values.environment }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
 {{- range $field, $at := $secret }}
 - name: CARTMESH_{{ upper $field }}
   valueFrom:

@@ -44,7 +44,9 @@ def stability(shape: Shape, values: Floats) -> float:
 
 def judge(known: Sequence[Shape], rows: Floats, *, outcomes: int = 0, calibration_error: float | None = None) -> Drift:
     """What the newest carts' features (n, features) and the outcomes of scored carts say."""
-    said, moved, largest = [], (), 0.0
+    said: list[str] = []
+    moved: tuple[Shift, ...] = ()
+    largest = 0.0
     if not known:
         said.append("how its features were distributed in training was not kept")
     elif len(rows) < LEAST_CARTS:

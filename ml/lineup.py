@@ -5,7 +5,7 @@ one that is refused takes no place: what served goes on serving, and the mesh he
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ class Tried:
 class Lineup:
     """Who serves (`champion`) and who is tried, by the model's name; a name without either is absent."""
 
-    def __init__(self, mesh: Mesh, readers: dict[str, Reader]) -> None:
+    def __init__(self, mesh: Mesh, readers: Mapping[str, Reader]) -> None:
         self._mesh, self._readers = mesh, readers
         self._champions: dict[str, Seat] = {}
         self._tried: dict[str, Tried] = {}

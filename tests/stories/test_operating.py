@@ -140,10 +140,10 @@ async def test_what_is_no_projection_is_not_emptied(mesh_up):
 
 
 async def test_what_asks_to_be_alone_has_a_process_of_its_own(mesh_up):
-    """Scoring and each HTTP service run apart; the others share one worker."""
+    """Scoring, training and each HTTP service run apart; the others share one worker."""
     processes = {name for _, name in mesh_up.children}
 
-    assert {"gateway", "links", "scoring", "worker"} == processes
+    assert {"gateway", "links", "scoring", "training", "worker"} == processes
     assert mesh_up.child("us", "carts") is mesh_up.child("us", "offers")
 
 

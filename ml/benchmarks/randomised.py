@@ -12,6 +12,8 @@ from ml.benchmarks import BadFile
 from ml.choosing import Trial
 from ml.models.basis import Floats
 
+MOST_ROWS = 300_000
+"""Rows that are used of either file; of more a sample is drawn, and said so."""
 MOST_KINDS = 30
 """Kinds of a column of words that are told apart; rarer ones are one kind."""
 DEPENDS = 6.0
@@ -60,10 +62,14 @@ class Test:
     left_out: tuple[str, ...]
 
 
-def read(train: Path, test: Path, question: Question) -> Test:
+def read(train: Path, test: Path, question: Question, *, seed: int = 7, most: int = MOST_ROWS) -> Test:
     """Both files; other arms' rows are ignored. BadFile says what is wrong and what to do."""
     learning, judging = _arms(train, question), _arms(test, question)
     names, left_out = _usable(learning, question)
+    for path, frame in ((train, learning), (test, judging)):
+        if len(frame) > most:
+            left_out.append(f"rows of {path.name}: of {len(frame):,} a sample of {most:,} is used")
+    learning, judging = (frame.sample(most, seed=seed) if len(frame) > most else frame for frame in (learning, judging))
     if lacking := [name for name in names if name not in judging.columns]:
         raise BadFile(
             f"{test} lacks {', '.join(lacking)}, which {train} has: give files of the same kind, or --exclude"

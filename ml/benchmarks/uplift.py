@@ -89,7 +89,7 @@ def evaluate(
 
     began = time.perf_counter()
     question = Question(treatment=treatment, treated=treated, control=control, outcome=outcome, exclude=exclude)
-    both = read(train, test, question)
+    both = read(train, test, question, seed=seed)
     everyone = {**LEARNERS, RESPONSE: ResponseModel}
     fits = {name: cross_fit(learner, both.train, seed=seed, repeats=REPEATS) for name, learner in everyone.items()}
     choice = choose(both.train, {name: fits[name] for name in LEARNERS}, seed=seed)

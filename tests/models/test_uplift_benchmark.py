@@ -88,6 +88,16 @@ def test_other_arms_are_ignored_and_kinds_never_seen_are_none(tmp_path):
     assert not both.test.rows.any()
 
 
+def test_of_a_very_long_file_a_sample_is_used_and_said(tmp_path):
+    """Figures from a part are no secret."""
+    path = written(tmp_path, people())
+
+    both = read(path, path, Question(**ASKED), most=500)
+
+    assert (len(both.train), len(both.test)) == (500, 500)
+    assert any("a sample of 500 is used" in one for one in both.left_out)
+
+
 @pytest.mark.parametrize(
     ("spoil", "asked", "words"),
     [

@@ -18,17 +18,14 @@ from services.gateway.documentation import pages
 from services.gateway.intake import MOST_BYTES, MOST_EVENTS, IntakeSettings, Rejected, judge, open_request
 from services.gateway.keys import KeySettings, WriteKeys, bearer
 from services.gateway.live import Board, LiveSettings
+from services.gateway.origins import Origins, OriginSettings
 from services.gateway.rates import Rate, RateSettings, client_address
 from services.gateway.rules import Wrong
+from services.gateway.script import files
 from services.gateway.storing import Store, StoreSettings
+from services.gateway.welcome import welcome
 
 EVENTS = Counter("cartmesh_gateway_events_total", "Storefront events, by what became of them.", ["outcome"])
-
-
-class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """CARTMESH_CORS_ORIGINS: the origins whose pages may call, separated by commas; `*` for all."""
-
-    cors_origins: tuple[str, ...] = ()
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,13 +39,18 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 class Door:
     """Who may come in, and how often."""
 
-    def __init__(self, keys: WriteKeys, rates: RateSettings) -> None:
-        self._keys, self._proxies = keys, rates.trusted_proxies
+    def __init__(self, keys: WriteKeys, rates: RateSettings, origins: Origins) -> None:
+        self._keys, self._proxies, self._origins = keys, rates.trusted_proxies, origins
         self._by_key, self._by_address = Rate(rates.key_rate), Rate(rates.address_rate)
 
     def scope(self, request: Request[Any, Any, Any], key: str | None) -> str:
-        """The scope of the request's write key. Raises 401."""
+        """The scope of the request's write key. Raises 401, and 403 for a page the key is not meant for."""
         scope = self._keys.scope(key)
+        if scope is not None and self._origins.refuse(key, origin := request.headers.get("origin")):
+            raise HTTPException(
+                f"this key is not for pages of {origin}; a key's pages are the setting CARTMESH_KEY_ORIGINS",
+                status_code=403,
+            )
         if scope is None:
             self.admit(request, None, 1)
             raise HTTPException(
@@ -79,24 +81,26 @@ class Door:
 
 def build(mesh: Mesh, board: Board) -> Litestar:
     """The app; settings are read from the environment here, once."""
-    cors = settings.read(HttpSettings).cors_origins
+    origins = Origins(settings.read(OriginSettings))
     keys = settings.read(KeySettings)
-    door = Door(WriteKeys(keys.write_keys, keys.server_keys), settings.read(RateSettings))
+    door = Door(WriteKeys(keys.write_keys, keys.server_keys), settings.read(RateSettings), origins)
     store = Store(mesh, settings.read(StoreSettings))
     return Litestar(
         [
             _events(door, store, settings.read(IntakeSettings)),
             _offers(door, board, settings.read(LiveSettings)),
+            welcome(mesh),
+            *files(),
             *pages(),
             *http.health(mesh),
         ],
         cors_config=CORSConfig(
-            allow_origins=list(cors),
+            allow_origins=origins.all,
             allow_methods=["GET", "POST", "OPTIONS"],
             allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "traceparent"],
-            expose_headers=["Retry-After"],
+            expose_headers=["Retry-After", "Date"],
         )
-        if cors
+        if origins.all
         else None,
         request_max_body_size=MOST_BYTES,
         **http.shared(mesh),
@@ -106,10 +110,13 @@ def build(mesh: Mesh, board: Board) -> Litestar:
 def _events(door: Door, store: Store, intake: IntakeSettings):  # noqa: ANN202  a route handler
     encode = msgspec.json.Encoder().encode
 
-    @post("/v1/events", status_code=202)
-    async def take_events(request: Request[Any, Any, Any]) -> Response[bytes]:
-        """Store a storefront's events; the answer comes once JetStream has acknowledged them."""
-        scope = door.scope(request, bearer(request.headers.get("authorization")))
+    @post(["/v1/events", "/v1/say"], status_code=202)
+    async def take_events(request: Request[Any, Any, Any], key: FromQuery[str | None] = None) -> Response[bytes]:
+        """Store a storefront's events; the answer comes once JetStream has acknowledged them.
+
+        A page that closes has no time to ask whether it may send headers: `?key=` is taken too.
+        """
+        scope = door.scope(request, bearer(request.headers.get("authorization")) or key)
         raw_events = await _open(request)
         door.admit(request, scope, max(1, len(raw_events)))
         received = datetime.now(UTC)
@@ -158,7 +165,7 @@ async def _open(request: Request[Any, Any, Any]) -> list[msgspec.Raw]:
 
 
 def _offers(door: Door, board: Board, live: LiveSettings):  # noqa: ANN202  a route handler
-    @get("/v1/visitors/{visitor_id:str}/offers/live")
+    @get(["/v1/visitors/{visitor_id:str}/offers/live", "/v1/live/{visitor_id:str}"])
     async def stream_offers(
         request: Request[Any, Any, Any],
         visitor_id: FromPath[str],

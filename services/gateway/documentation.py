@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.static_files import create_static_files_router
 
 from mesh.http import STRICT, Problem
+from services.gateway import script
 from services.gateway.intake import KINDS, MOST_EVENTS, SERVER_KINDS, Head, Rejected
 
 STATIC = Path(__file__).parent / "static"
@@ -66,6 +67,7 @@ def openapi() -> dict[str, Any]:
         "paths": {
             "/v1/events": {"post": _post_events(variants)},
             "/v1/visitors/{visitor_id}/offers/live": {"get": _get_offers()},
+            **_short(variants),
             **{path: {"get": _plain(words)} for path, words in _HEALTH.items()},
         },
         "components": {
@@ -76,6 +78,17 @@ def openapi() -> dict[str, Any]:
                 "key": {"type": "apiKey", "in": "query", "name": "key"},
             },
         },
+    }
+
+
+def _short(variants: list[dict[str, str]]) -> dict[str, Any]:
+    """The browser script, and the short paths it uses: no word in them is one that blockers block."""
+    ready = _plain("Whether events are taken now") | {"tags": ["Browser script"]}
+    ready["responses"] |= {"503": _problem("Not now", wait=True)}
+    return {
+        "/v1/say": {"get": ready, "post": _post_events(variants) | {"security": [{"write_key": []}, {"key": []}]}},
+        "/v1/live/{visitor_id}": {"get": _get_offers()},
+        **{path: {"get": _plain(words) | {"tags": ["Browser script"]}} for path, words in script.PATHS.items()},
     }
 
 

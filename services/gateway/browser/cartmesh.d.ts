@@ -1,0 +1,113 @@
+// What a page may say to cartmesh.js. Field names are those of the gateway's documentation (/docs).
+
+/** An amount in minor units (cents; yen have none) and its ISO 4217 currency. */
+export interface Money {
+  amount: number
+  currency: string
+}
+
+/** A product in a cart; `price` is for one piece. */
+export interface CartLine {
+  product_id: string
+  quantity: number
+  price: Money
+  name?: string
+  category?: string
+  brand?: string
+  image?: string
+  url?: string
+}
+
+export interface View {
+  product_id: string
+  category?: string
+  brand?: string
+  price?: Money
+  referrer?: string
+  device?: string
+}
+
+export interface Search {
+  query: string
+  results?: number
+}
+
+/** The cart as it is now, whole; no lines: it was emptied. Without `cart_id` the script names the cart. */
+export interface Cart {
+  lines: CartLine[]
+  cart_id?: string
+}
+
+export interface Checkout {
+  cart_id?: string
+}
+
+/** An order that was placed. `cart_id` is the current cart's unless told otherwise; a new cart begins. */
+export interface Order {
+  order_id: string
+  lines: CartLine[]
+  total: Money
+  cart_id?: string
+  coupon?: string
+}
+
+/** Who the visitor says they are. `customer_id` is told with every event from then on. */
+export interface Customer {
+  email: string
+  customer_id?: string
+  name?: string
+  locale?: string
+  time_zone?: string
+}
+
+/** An offer as the mesh sent it: `event.detail` of `cartmesh:offer`. All of it is plain text. */
+export interface Offer {
+  offer_id: string
+  cart_id: string
+  card: { title: string; body: string; action: string; url: string; coupon?: string | null }
+}
+
+/** No method ever throws. Those that make an event return its id; undefined where nothing may be said. */
+export interface Cartmesh {
+  readonly version: number
+  /** A product was looked at: its id, or more about it. */
+  view(product: string | View): string | undefined
+  /** The shop was searched. */
+  search(query: string | Search): string | undefined
+  /** The cart changed: its lines, or more about it. */
+  cart(cart: CartLine[] | Cart): string | undefined
+  /** The shopper went to the till. */
+  checkout(checkout?: Checkout): string | undefined
+  order(order: Order): string | undefined
+  identify(customer: Customer): string | undefined
+  /** The visitor allows or refuses this script. Refused: nothing is sent, and what was stored is removed. */
+  consent(granted: boolean): void
+  /** The visitor allows or forbids offers by a channel. */
+  consent(channel: 'email' | 'onsite', granted: boolean): string | undefined
+  /** The visitor signed out: who comes next is someone else. What is still to be sent is sent. */
+  forget(): void
+  /** Look at the address now and after each navigation; what `find` returns, if anything, was viewed. */
+  follow(find: (location: Location) => string | View | null | undefined): void
+  /** Send now what waits. */
+  flush(): void
+  /** Calls as data: `cartmesh.push(['view', 'sku-1'])`. Works before the script is there, and without it. */
+  push(...calls: [name: string, ...args: unknown[]][]): void
+  readonly visitor: string | null | undefined
+  /** The gateway in use. */
+  readonly region: string | undefined
+  /** How many events wait to be sent. */
+  readonly waiting: number
+  /** How many events were dropped because over 1,000 were waiting. */
+  readonly dropped: number
+}
+
+declare global {
+  interface Window {
+    /** The list that calls wait in, until the script is there. */
+    cartmesh: Cartmesh | { push: Cartmesh['push'] }
+  }
+  interface DocumentEventMap {
+    /** An offer is about to be shown; `preventDefault()` leaves it to the page. */
+    'cartmesh:offer': CustomEvent<Offer>
+  }
+}

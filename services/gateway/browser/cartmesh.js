@@ -1,0 +1,429 @@
+// cartmesh.js: tells the mesh what a shopper does, and shows the offers it decides on.
+// What may be said and set: cartmesh.d.ts. No build step: the gateway serves this file without
+// its indentation and without lines that are only a comment, so comments stand on lines of their own.
+(() => {
+  const script = document.currentScript || document.querySelector('script[data-key][src*=cartmesh]')
+  const early = window.cartmesh
+  if (!script || early?.version) return
+
+  const { key, region, regions, consent, respect, offers, views, lang } = script.dataset
+  const NAME = 'cartmesh:' + key
+  const QUEUE = NAME + ':'
+  const QUERY = '?key=' + encodeURIComponent(key)
+  const MINE = QUEUE + Math.random()
+  // Events that are kept; events and characters of one request (a page that closes may send 64 KiB in all).
+  const SAY = '/v1/say', MOST = 1000, BATCH = 100, CHARACTERS = 16e3
+  const SECOND = 1e3, MINUTE = 6e4
+
+  // What goes wrong is told to the console once, never thrown into the page.
+  const told = new Set()
+  const warn = (words, more) => {
+    if (!told.has(words)) console.warn('cartmesh: ' + words, more)
+    told.add(words)
+  }
+  const quiet = work => { try { return work() } catch {} }
+  const guard = work => { try { return work() } catch (error) { warn('failed', error) } }
+  const id = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), n => n.toString(16).padStart(2, 0)).join('')
+  const ask = (base, query, patience, more) =>
+    fetch(base + SAY + query, { cache: 'no-store', credentials: 'omit', signal: AbortSignal.timeout?.(patience * SECOND), ...more })
+
+  // Storage. Full, forbidden or broken: everything stays in memory.
+  const store = (name, value) => quiet(() => {
+    if (value === undefined) return JSON.parse(localStorage.getItem(name))
+    value ? localStorage.setItem(name, JSON.stringify(value)) : localStorage.removeItem(name)
+  })
+  const stored = () => quiet(() => Object.keys(localStorage).filter(name => name === NAME || name.startsWith(QUEUE))) || []
+
+  // The visitor: v id, s session, t last active, k cart, f a cart is filled, c customer, o server's clock minus ours,
+  // l last time told, h home region, r region in use, u when home is tried again, x dismissed offers.
+  let state = {}
+  // 1: the visitor allows it, 0: not asked yet, -1: refused.
+  let mode = 0
+  let unasked = []
+  const recall = () => Object.assign(state, store(NAME))
+  const remember = changes => {
+    Object.assign(state, changes)
+    if (mode > 0) store(NAME, { ...store(NAME), ...changes })
+  }
+
+  // What waits to be sent: e event, at when by our clock, n its length, d a region that may have it, s since when.
+  let queue = [], dropped = 0, left
+  const flying = new Set()
+  const save = () => mode > 0 && store(MINE, queue.length ? { t: left ? 0 : Date.now(), q: queue } : null)
+
+  // Events that another page left behind, because it closed or crashed, are sent by this one.
+  const adopt = () => {
+    for (const name of stored()) {
+      const found = store(name)
+      if (name === NAME || name === MINE || found && Date.now() - found.t < MINUTE) continue
+      store(name, null)
+      queue.unshift(...(found?.q || []).filter(item => item?.e))
+    }
+    while (queue.length > MOST) drop()
+    wake(0)
+  }
+
+  // A queue that is full loses its oldest view or search first. What may be stored already is not dropped.
+  const drop = () => {
+    let at = queue.findIndex(item => !item.d && /^product/.test(item.e.type))
+    if (at < 0) at = queue.findIndex(item => !item.d)
+    queue.splice(at, 1)
+    dropped++
+    warn(`over ${MOST} events wait, cartmesh.dropped counts on`)
+  }
+
+  const make = (at, type, fields) => {
+    if (!(at - state.t < SECOND)) {
+      recall()
+      const same = at - state.t < 30 * MINUTE
+      remember({ v: state.v || id(), s: same ? state.s : id(), t: at })
+    }
+    const body = JSON.stringify({ id: id(), type, visitor_id: state.v, session_id: state.s, customer_id: state.c, ...fields })
+    const e = JSON.parse(body)
+    queue.push({ e, at, n: body.length })
+    if (queue.length > MOST) drop()
+    wake(200)
+    return e.id
+  }
+
+  // Regions. An event that was on its way to one may be stored there: that region is waited for,
+  // so that the event is not told to two.
+  const named = {}
+  const bases = (regions || '').split(/[\s,]+/).filter(Boolean).map(part => {
+    const [, name, base] = /^(?:([\w-]+)=)?(.+?)\/*$/.exec(part)
+    return named[name] = base
+  })
+  if (!bases[0]) bases.push(script.src.replace(/\/v1\/.*/, ''))
+  let home, here, answered = 0, asked = 0
+  const elsewhere = (item, base) =>
+    item.d && item.d !== base && bases.includes(item.d) && Date.now() - item.s < 5 * MINUTE
+
+  const learn = answer => {
+    const skew = Date.parse(answer.headers.get('date')) + 500 - Date.now()
+    const o = Math.abs(skew) > 2 * SECOND ? skew : 0
+    if (skew === skew && !(Math.abs(o - state.o) < 2 * SECOND)) remember({ o })
+  }
+  const alive = async base => {
+    try {
+      const answer = await ask(base, '', 3)
+      learn(answer)
+      return answer.ok
+    } catch {}
+  }
+
+  // The region to talk to: the one that just answered, else home, else the next that answers, for a minute.
+  const find = async () => {
+    const now = Date.now()
+    const away = here !== home && now < state.u
+    const sure = bases[1] ? now - answered < 10 * SECOND || live?.readyState === 1 : state.o !== undefined
+    if (here && sure && (here === home || away)) return here
+    home ||= await Promise.any(bases.map(async base => await alive(base) ? base : Promise.reject())).catch(() => bases[0])
+    for (const base of new Set([away ? here : home, home, ...bases])) {
+      if (!await alive(base)) continue
+      answered = Date.now()
+      remember({ h: home, r: base, u: away ? state.u : now + MINUTE })
+      if (base !== here || !live) {
+        here = base
+        listen()
+      }
+      return base
+    }
+  }
+
+  // Sending. Times are stamped by the server's clock once, and then never change.
+  const take = base => {
+    const batch = []
+    let size = 0
+    for (const item of queue) {
+      if (flying.has(item) || elsewhere(item, base)) continue
+      size += item.n
+      if (batch[0] && size > CHARACTERS || batch.length === BATCH) break
+      batch.push(item)
+    }
+    return batch
+  }
+  const post = (base, body) => {
+    if (left && !('keepalive' in Request.prototype)) throw navigator.sendBeacon(base + SAY + QUERY, body)
+    return ask(base, QUERY, 12, { method: 'POST', body, keepalive: body.length < 2e4 })
+  }
+  const send = async (base, batch) => {
+    for (const item of batch) {
+      let at = item.at + (state.o || 0)
+      if (at <= state.l && state.l - at < 5 * SECOND) at = state.l + 1
+      if (!item.e.time) item.e.time = new Date(state.l = at).toISOString()
+      item.d = base
+      item.s ||= Date.now()
+      flying.add(item)
+    }
+    remember({ l: state.l })
+    save()
+    try {
+      const answer = await post(base, JSON.stringify({ events: batch.map(item => item.e) }))
+      const { status, ok } = answer
+      learn(answer)
+      if (!ok && ![400, 401, 403, 413].includes(status)) {
+        hold = Date.now() + Math.min(300, +answer.headers.get('retry-after') || 1) * SECOND
+        if (status !== 429 && ++refusals > 2) answered = 0
+        return
+      }
+      answered = Date.now()
+      tries = refusals = 0
+      queue = queue.filter(item => !batch.includes(item))
+      save()
+      const { rejected, detail } = await answer.json()
+      if (!ok) warn('the gateway refuses: ' + detail)
+      if (rejected?.[0]) warn('an event is wrong', rejected[0])
+    } finally {
+      batch.forEach(item => flying.delete(item))
+    }
+  }
+  let timer, busy, hold = 0, tries = 0, refusals = 0
+  const pump = async () => {
+    timer = 0
+    save()
+    if (mode < 1 || busy || !queue[0]) return
+    if (Date.now() < hold) return wake(hold - Date.now())
+    busy = true
+    try {
+      if (navigator.onLine === false) throw 0
+      let base = await find()
+      const stray = queue.find(item => elsewhere(item, base))
+      if (stray && Date.now() > asked) {
+        asked = Date.now() + 3 * SECOND
+        if (await alive(stray.d)) base = stray.d
+      }
+      const batch = mode > 0 && base && take(base)
+      if (!batch[0]) throw 0
+      await send(base, batch)
+    } catch {
+      answered = 0
+      hold = Date.now() + Math.min(30, 2 ** tries++) * SECOND * (1 - Math.random() / 2)
+    }
+    busy = false
+    if (queue[0]) wake(Math.max(100, hold - Date.now()))
+  }
+  const wake = wait => {
+    if (timer && wait) return
+    clearTimeout(timer)
+    timer = setTimeout(pump, wait)
+  }
+  const now = () => {
+    hold = tries = 0
+    wake(0)
+  }
+
+  // The page is hidden or closes: send what there is, and leave the rest where the next page finds it.
+  const leave = () => {
+    if (mode < 1) return
+    const base = here || home || bases[0]
+    for (let turn = 0, batch; turn < 3 && navigator.onLine !== false && (batch = take(base))[0]; turn++)
+      send(base, batch).catch(() => {})
+    save()
+    mute()
+  }
+
+  // Offers.
+  const WORDS = { en: ['Close', 'Copy', 'Copied'], de: ['Schließen', 'Kopieren', 'Kopiert'], ja: ['閉じる', 'コピー', 'コピーしました'] }
+  const STYLE = `
+    :host { all: initial; position: fixed; inset: auto 0 0 auto; z-index: 2147483000; width: 392px; max-width: 100%;
+      padding: 16px; box-sizing: border-box; color-scheme: inherit; font: 16px/1.5 var(--cartmesh-font, system-ui, sans-serif);
+      --line: color-mix(in srgb, currentColor 20%, #0000); --round: var(--cartmesh-radius, 12px) }
+    [part=card] { position: relative; padding: 24px; animation: rise .3s; box-shadow: 0 8px 32px #0003;
+      color: var(--cartmesh-text, CanvasText); background: var(--cartmesh-surface, Canvas);
+      border: 1px solid var(--line); border-radius: var(--round) }
+    [part=title] { margin: 0 32px 8px 0; font-size: 20px; line-height: 1.3 }
+    [part=body] { margin: 0 0 16px; overflow-wrap: anywhere }
+    [part=coupon] { display: flex; margin: 0 0 12px; border: 1px dashed var(--line); border-radius: var(--round) }
+    code { flex: 1; padding: 10px 16px; overflow-wrap: anywhere; user-select: all }
+    button { all: unset; cursor: pointer; padding: 10px 16px; text-decoration: underline }
+    [part=close] { position: absolute; top: 8px; right: 8px; padding: 0; width: 44px; font-size: 24px; line-height: 44px;
+      text-align: center; text-decoration: none }
+    [part=action] { display: block; padding: 12px; text-align: center; text-decoration: none; font-weight: 600;
+      color: var(--cartmesh-on-accent, Canvas); background: var(--cartmesh-accent, CanvasText); border-radius: var(--round) }
+    :focus-visible { outline: 2px solid; outline-offset: 2px }
+    @keyframes rise { from { opacity: 0; transform: translateY(12px) } }
+    @media (max-width: 480px) { :host { width: 100% } }
+    @media (prefers-reduced-motion) { * { animation: none !important } }`
+  let live, card
+  const mute = () => {
+    live?.close()
+    live = null
+  }
+  const listen = () => {
+    mute()
+    if (mode < 1 || !here || !state.v || document.hidden || offers === 'off' || !state.f && offers !== 'always') return
+    const source = live = new EventSource(here + '/v1/live/' + state.v + QUERY)
+    source.addEventListener('offer', message => guard(() => show(JSON.parse(message.data))))
+    source.addEventListener('withdrawn', message => guard(() => hide(JSON.parse(message.data).offer_id)))
+    // A source that was cut comes back by itself, unless another region is nearer; one that was refused does not.
+    source.onerror = () => {
+      const refused = source.readyState === 2
+      answered = 0
+      if (refused || bases[1]) setTimeout(async () => {
+        if (source !== live || source.readyState === 1) return
+        if (refused) mute()
+        await find()
+        live || listen()
+      }, refused ? 20 * SECOND : SECOND)
+    }
+  }
+
+  const element = (tag, part, textContent, more) => Object.assign(document.createElement(tag), { part, textContent, ...more })
+  const hide = which => {
+    if (!card || which && card.offer !== which) return
+    document.removeEventListener('keydown', card.escape)
+    const focused = card.host.shadowRoot.activeElement
+    card.host.remove()
+    if (focused) card.from?.focus()
+    card = null
+  }
+  const dismiss = () => guard(() => {
+    recall()
+    remember({ x: [...state.x || [], card.offer].slice(-20) })
+    hide()
+  })
+  const show = detail => {
+    const { offer_id: offer, card: { title, body, action, url, coupon } } = detail
+    recall()
+    if (mode < 1 || card?.offer === offer || state.x?.includes(offer)) return
+    hide()
+    if (!document.dispatchEvent(new CustomEvent('cartmesh:offer', { detail, cancelable: true }))) return
+    const words = WORDS[(lang || document.documentElement.lang || navigator.language).slice(0, 2)] || WORDS.en
+    const host = element('cartmesh-offer')
+    const root = host.attachShadow({ mode: 'open' })
+    root.adoptedStyleSheets.push(new CSSStyleSheet())
+    root.adoptedStyleSheets[0].replaceSync(STYLE)
+    // The live region is there before its content, so that screen readers say it; the focus stays where it is.
+    root.append(element('div', '', '', { ariaLive: 'polite' }))
+    const box = element('section', 'card', '', { role: 'dialog', ariaLabel: title })
+    box.append(element('h2', 'title', title), element('p', 'body', body))
+    if (coupon) {
+      const row = element('div', 'coupon')
+      row.append(element('code', 'code', coupon), element('button', 'copy', words[1], { onclick: ({ target }) =>
+        navigator.clipboard?.writeText(coupon).then(() => { target.textContent = words[2] }, () => {}) }))
+      box.append(row)
+    }
+    const { href, protocol } = new URL(url, location)
+    if (/^http/.test(protocol)) box.append(element('a', 'action', action, { href, onclick: dismiss }))
+    box.append(element('button', 'close', '×', { ariaLabel: words[0], onclick: dismiss }))
+    box.addEventListener('focusin', ({ relatedTarget }) => { if (card) card.from ||= relatedTarget })
+    const escape = press => press.key === 'Escape' && !press.defaultPrevented && dismiss()
+    document.addEventListener('keydown', escape)
+    card = { offer, host, escape }
+    document.body.append(host)
+    setTimeout(() => root.firstChild.append(box), 50)
+  }
+
+  // Consent.
+  const grant = () => {
+    if (mode > 0) return
+    mode = 1
+    recall()
+    home = named[region] || (bases[1] ? bases.find(base => base === state.h) : bases[0])
+    here = bases.find(base => base === state.r) || home
+    guard(adopt)
+    unasked.splice(0).forEach(([at, name, ...args]) => guard(() => does[name](at, ...args)))
+    listen()
+  }
+  const refuse = () => {
+    mode = -1
+    stored().forEach(name => store(name, null))
+    state = {}
+    unasked = []
+    queue = []
+    mute()
+    hide()
+  }
+
+  // What a page may say.
+  const utc_offset = () => -new Date().getTimezoneOffset()
+  const does = {
+    view: (at, fields) => make(at, 'product_viewed', {
+      device: /Mobi/.test(navigator.userAgent) ? 'mobile' : 'desktop',
+      referrer: document.referrer.startsWith(location.origin) ? null : document.referrer.split(/[?#]/)[0] || null,
+      utc_offset: utc_offset(), ...(fields.product_id ? fields : { product_id: fields }) }),
+    search: (at, fields) => make(at, 'product_searched', fields.query === undefined ? { query: fields } : fields),
+    cart: (at, fields) => {
+      const lines = fields.lines || fields
+      recall()
+      const k = fields.cart_id || state.k || id()
+      remember({ k, f: lines.length })
+      const made = make(at, 'cart_updated', { utc_offset: utc_offset(), ...(fields.lines && fields), lines, cart_id: k })
+      live || listen()
+      return made
+    },
+    checkout: (at, fields) => make(at, 'checkout_started', { cart_id: state.k || id(), ...fields }),
+    order: (at, fields) => {
+      const made = make(at, 'order_placed', { cart_id: state.k, ...fields })
+      remember({ k: null, f: 0 })
+      return made
+    },
+    identify: (at, fields) => {
+      if (fields.customer_id) remember({ c: fields.customer_id })
+      const { locale, timeZone: time_zone } = Intl.DateTimeFormat().resolvedOptions()
+      return make(at, 'customer_identified', { locale, time_zone, ...fields })
+    },
+    consent: (at, channel, granted) => make(at, 'consent_changed', { channel, granted }),
+  }
+  const follow = find => {
+    let last
+    const look = () => guard(() => {
+      const fields = find(location)
+      if (last !== (last = JSON.stringify(fields)) && fields) api.view(fields)
+    })
+    for (const name of ['pushState', 'replaceState']) {
+      const was = history[name]
+      history[name] = function (...args) {
+        setTimeout(look)
+        return was.apply(this, args)
+      }
+    }
+    addEventListener('popstate', look)
+    look()
+  }
+  const api = {
+    version: 1,
+    follow: find => guard(() => follow(find)),
+    forget: () => guard(() => {
+      remember({ v: null, s: null, t: 0, k: null, f: 0, c: null, x: null })
+      mute()
+      hide()
+    }),
+    flush: now,
+    push: (...calls) => calls.forEach(([name, ...args]) => guard(() => api[name](...args))),
+    get visitor() { return state.v },
+    get region() { return here },
+    get waiting() { return queue.length },
+    get dropped() { return dropped },
+  }
+  for (const name in does) api[name] = (...args) => guard(() => {
+    if (name === 'consent' && args.length < 2) return args[0] ? grant() : refuse()
+    if (mode > 0) return does[name](Date.now(), ...args)
+    if (!mode && unasked.length < BATCH) unasked.push([Date.now(), name, ...args])
+  })
+
+  guard(() => {
+    if (respect && (navigator.globalPrivacyControl || navigator.doNotTrack === '1')) refuse()
+    else if (consent !== 'required' || store(NAME)?.v) grant()
+    window.cartmesh = api
+    if (Array.isArray(early)) api.push(...early)
+    if (views) {
+      const path = views.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replace(/\*/g, '.*').replace(':product_id', '([\\w-]+)')
+      follow(at => at.pathname.match(`^${path}/?$`)?.[1])
+    }
+    addEventListener('online', now)
+    addEventListener('storage', ({ key: name, newValue }) => name === NAME && !newValue && refuse())
+    addEventListener('pagehide', () => {
+      left = true
+      guard(leave)
+    })
+    document.addEventListener('visibilitychange', () => guard(document.hidden ? leave : back))
+    addEventListener('pageshow', ({ persisted }) => persisted && guard(back))
+    function back() {
+      left = false
+      if (mode < 1) return
+      adopt()
+      listen()
+    }
+  })
+})()

@@ -1,0 +1,39 @@
+"""Welcome: a page asks whether this region takes events before it sends some, so that none is told to two regions."""
+
+from asyncio import timeout
+from time import monotonic
+from typing import Any
+
+from litestar import MediaType, Response, get
+from litestar.handlers import HTTPRouteHandler
+
+from mesh import Mesh
+from mesh.errors import MeshError
+from mesh.event import declaration
+from mesh.events.mesh import MeshHeartbeat
+from mesh.http import retry_later
+from mesh.subjects import subject
+
+KNOWN_FOR = 1.0
+"""Seconds for which a yes holds: many pages ask, JetStream is asked once."""
+PATIENCE = 2.0
+
+
+def welcome(mesh: Mesh) -> HTTPRouteHandler:
+    """`GET /v1/say`: 200 while JetStream answers this process, else 503."""
+    at = subject(mesh.region, declaration(MeshHeartbeat), mesh.region)
+    answered = -KNOWN_FOR
+
+    @get("/v1/say", media_type=MediaType.TEXT)
+    async def tell_welcome() -> Response[Any]:
+        nonlocal answered
+        if monotonic() - answered > KNOWN_FOR:
+            try:
+                async with timeout(PATIENCE):
+                    await mesh.broker.last(f"COMMERCE_{mesh.region}", at)
+            except (MeshError, TimeoutError):
+                return retry_later(503, f"JetStream of {mesh.region} does not answer", seconds=1)
+            answered = monotonic()
+        return Response("ok\n", media_type=MediaType.TEXT, headers={"Cache-Control": "no-store"})
+
+    return tell_welcome

@@ -1,0 +1,177 @@
+"""A shop of two regions as a browser meets it: real Chromium, real HTTP, the mesh itself in memory."""
+
+import shutil
+from collections import Counter
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from litestar import Litestar, MediaType, Request, Response, get
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+from mesh import Mesh
+from mesh.events.cart import CartUpdated
+from mesh.events.customer import ConsentChanged, CustomerIdentified
+from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
+from mesh.events.order import OrderPlaced
+from mesh.link import Detour
+from mesh.memory import MemoryMesh
+from mesh.run import running, serving
+from services import gateway
+from services.gateway.script import script
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+TOLD = (ProductViewed, ProductSearched, CartUpdated, CheckoutStarted, OrderPlaced, CustomerIdentified, ConsentChanged)
+PAGE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>Shop</title>
+<meta name="viewport" content="width=device-width"><style>html {{ color-scheme: light dark }}</style>
+<script>window.cartmesh ||= []</script>{tags}</head><body><h1>Shop</h1><button id="buy">Buy</button></body></html>"""
+
+
+def pytest_collection_modifyitems(items):
+    """Without Chromium there is nothing to look at."""
+    if CHROMIUM is None:
+        skip = pytest.mark.skip(reason="no chromium on PATH: the browser script is not tried")
+        for item in items:
+            if "/tests/browser/" in str(item.path) and "chromium" in item.fixturenames:
+                item.add_marker(skip)
+
+
+@dataclass
+class Shop:
+    """The shop's web server, and its gateways behind lines that can be cut."""
+
+    regions: MemoryMesh
+    lines: dict[str, Detour]
+    meshes: dict[str, Mesh]
+    port: int = 0
+    tags: str = ""
+    policy: str | None = None
+    lang: str = "en"
+    asked: list[str] = field(default_factory=list)
+
+    def at(self, region: str) -> str:
+        """A gateway's address, as browsers know it."""
+        return f"http://127.0.0.1:{self.lines[region].port}"
+
+    def tag(self, *names: str, **data: str) -> str:
+        """A script tag; with several regions, the first is home and the shop serves the script itself."""
+        names = names or ("us",)
+        told = {"key": "demo", "region": names[0], **data}
+        if len(names) > 1:
+            told["regions"] = " ".join(f"{name}={self.at(name)}" for name in names)
+        said = " ".join(f'data-{name}="{value}"' for name, value in told.items())
+        source = f"{self.at(names[0])}/v1/cartmesh.js" if len(names) == 1 else "/cartmesh.js"
+        return f'<script src="{source}" {said}></script>'
+
+    def url(self, path: str = "/") -> str:
+        """A page of the shop."""
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    async def stored(self, *kinds) -> Counter[str]:
+        """How often each event's id is stored, over all regions."""
+        found = Counter()
+        for mesh in self.meshes.values():
+            async for received in mesh.read(*(kinds or TOLD)):
+                found[received.id.partition("-")[2]] += 1
+        return found
+
+    async def told(self, kind, region="us"):
+        """The events of a kind that a region stored."""
+        return [received async for received in self.meshes[region].read(kind)]
+
+
+def _web(shop: Shop) -> Litestar:
+    @get(["/", "/{path:path}"], media_type=MediaType.HTML)
+    async def show_page(request: Request) -> Response[str]:
+        shop.asked.append(request.url.path)
+        headers = {"Content-Security-Policy": shop.policy} if shop.policy else {}
+        return Response(PAGE.format(tags=shop.tags, lang=shop.lang), headers=headers, media_type=MediaType.HTML)
+
+    @get("/cartmesh.js", media_type="text/javascript")
+    async def serve_script() -> bytes:
+        return script().plain
+
+    return Litestar([show_page, serve_script], openapi_config=None, logging_config=None)
+
+
+@pytest.fixture
+async def chromium():
+    """One browser, ended with the test."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@pytest.fixture
+async def visit(chromium: Browser):
+    """A visitor: a browser profile of its own, and its first page; what pages throw fails the test."""
+    thrown, contexts = [], []
+
+    async def opened(**options) -> Page:
+        context: BrowserContext = await chromium.new_context(**options)
+        contexts.append(context)
+        context.set_default_timeout(60_000)
+        context.on("weberror", lambda error: thrown.append(str(error.error)))
+        return await context.new_page()
+
+    yield opened
+    for context in contexts:
+        await context.close()
+    assert thrown == []
+
+
+@pytest.fixture
+def open_shop(monkeypatch):
+    """Open a shop with these regions and settings; each gateway listens behind a line of its own."""
+
+    @asynccontextmanager
+    async def opened(*names: str, **settings):
+        names = names or ("us", "eu")
+        for name, value in {"cors_origins": "*", "store_patience": "300ms", **settings}.items():
+            monkeypatch.setenv(f"CARTMESH_{name.upper()}", str(value))
+        regions = MemoryMesh(*names)
+        async with AsyncExitStack() as stack:
+            lines, meshes = {}, {}
+            for name in names:
+                broker = regions.broker(name)
+                stack.push_async_callback(broker.drain)
+                meshes[name] = Mesh(broker, "gateway", others=tuple(n for n in names if n != name))
+                run = await stack.enter_async_context(running(gateway.service, meshes[name], http=("127.0.0.1", 0)))
+                lines[name] = Detour("127.0.0.1", run.port)
+                await lines[name].open()
+                stack.callback(lines[name].close)
+            shop = Shop(regions=regions, lines=lines, meshes=meshes)
+            shop.port = await stack.enter_async_context(serving(_web(shop), "127.0.0.1", 0))
+            shop.tags = shop.tag()
+            yield shop
+
+    return opened
+
+
+@pytest.fixture
+async def shop(open_shop):
+    """The shop of two regions, us and eu."""
+    async with open_shop() as opened:
+        yield opened
+
+
+@pytest.fixture
+def sent():
+    """Wait until a page has nothing left to send."""
+
+    async def wait(page: Page) -> None:
+        await page.wait_for_function("!cartmesh.waiting")
+
+    return wait

@@ -1,0 +1,140 @@
+"""Whole lives of pages in bad weather: everything they made is stored, and stored once."""
+
+import asyncio
+import random
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+
+LINES = "[{product_id: 'sku-1', quantity: 2, price: {amount: 1299, currency: 'EUR'}}]"
+TOTAL = f"lines: {LINES}, total: {{amount: 2598, currency: 'EUR'}}"
+SAYINGS = (
+    "[cartmesh.view('sku-1')]",
+    "[cartmesh.view({product_id: 'sku-2', category: 'tea'}), cartmesh.search({query: 'green tea', results: 3})]",
+    f"[cartmesh.cart({LINES})]",
+    f"[cartmesh.cart({LINES}), cartmesh.checkout()]",
+    f"[cartmesh.cart({LINES}), cartmesh.order({{order_id: 'o-' + Math.random().toString(36).slice(2), {TOTAL}}})]",
+    "[cartmesh.identify({email: 'ada@example.com'}), cartmesh.consent('email', true)]",
+    "Array.from({length: 20}, (_, n) => cartmesh.view('sku-' + n))",
+)
+LEFT = "cartmesh.waiting + Object.keys(localStorage).filter(name => name.split(':').length > 2).length"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weather:
+    """Seconds that each misfortune lasts; `calm` is what lies between those of the servers."""
+
+    offline: float
+    down: float
+    killed: float
+    calm: float
+
+
+async def storms(shop, weather, chance):
+    """One misfortune of the servers after the other, until cancelled; then all is well again."""
+    line = shop.lines["us"]
+    try:
+        while True:
+            await asyncio.sleep(weather.calm * chance.random())
+            misfortune = chance.choice(("line", "jetstream", "killed"))
+            if misfortune == "jetstream":
+                shop.regions.stop("us")
+            else:
+                line.cut()
+            await asyncio.sleep(weather.killed if misfortune == "killed" else weather.down)
+            shop.regions.start("us")
+            line.heal()
+    finally:
+        shop.regions.start("us")
+        line.heal()
+
+
+@asynccontextmanager
+async def weathered(shop, weather, chance):
+    """Bad weather for a while."""
+    task = asyncio.create_task(storms(shop, weather, chance))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def live(page, shop, weather, chance, made):
+    """One page's life: it says things, moves on, may lose its network, and closes in the middle of anything."""
+    await page.goto(shop.url(f"/products/{chance.randrange(9)}"))
+    offline_at = chance.randrange(12)
+    for step in range(chance.randint(1, 6)):
+        if step == offline_at:
+            await page.context.set_offline(True)
+        made += await page.evaluate(chance.choice(SAYINGS))
+        match chance.randrange(4):
+            case 0:
+                await page.evaluate(f"history.pushState({{}}, '', '/search/{step}')")
+            case 1 if step < offline_at:
+                await page.goto(shop.url(f"/products/{step}"))
+            case 2:
+                await asyncio.sleep(chance.random() / 2)
+    if chance.random() < 0.5:
+        await page.close()
+        await page.context.set_offline(False)
+    else:
+        await asyncio.sleep(weather.offline if offline_at < 6 else 0)
+        await page.context.set_offline(False)
+        await page.close()
+
+
+async def visitor(page, shop, weather, chance, lives):
+    """The ids of all events of one visitor's pages; ends with a visit in which nothing is left to send."""
+    made = []
+    for _ in range(lives):
+        await live(page, shop, weather, chance, made)
+        page = await page.context.new_page()
+    return page, made
+
+
+async def settle(page, shop):
+    """A last visit, in good weather."""
+    await page.goto(shop.url("/"))
+    await page.wait_for_function(f"!({LEFT})", timeout=90_000)
+
+
+async def live_through(shop, visit, weather, *, visitors, lives, seed):
+    """All lives; returns what the pages made and what the mesh stored."""
+    shop.tags = shop.tag("us", "eu")
+    chances = [random.Random(f"{seed}-{number}") for number in range(visitors)]
+    async with weathered(shop, weather, random.Random(seed)):
+        pages = [await visit() for _ in chances]
+        ended = await asyncio.gather(
+            *(
+                visitor(page, shop, weather, chance, lives // visitors)
+                for page, chance in zip(pages, chances, strict=True)
+            )
+        )
+    await asyncio.gather(*(settle(page, shop) for page, _ in ended))
+    return [id_ for _, made in ended for id_ in made], await shop.stored()
+
+
+async def test_nothing_is_lost_or_doubled(shop, visit):
+    """Forty lives with lost networks, resets, 503 and a region killed: 0 events lost, 0 doubled in any region."""
+    weather = Weather(offline=0.5, down=0.5, killed=2.0, calm=1.5)
+
+    made, stored = await live_through(shop, visit, weather, visitors=4, lives=40, seed=4)
+
+    assert stored == dict.fromkeys(made, 1)
+
+
+@pytest.mark.drill
+@pytest.mark.timeout(2400)
+async def test_nothing_is_lost_or_doubled_in_a_thousand_lives(shop, visit):
+    """A thousand lives; offline for 10 s, servers down for 5 s, the home region killed for 20 s."""
+    weather = Weather(offline=10, down=5, killed=20, calm=8)
+
+    made, stored = await live_through(shop, visit, weather, visitors=10, lives=1000, seed=4)
+
+    print(
+        f"\n1,000 page lives, {len(made)} events made, {len(set(made) - set(stored))} lost, "
+        f"{sum(count > 1 for count in stored.values())} doubled"
+    )
+    assert stored == dict.fromkeys(made, 1)

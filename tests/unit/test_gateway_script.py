@@ -1,0 +1,118 @@
+"""The browser script as it is served, and who may use which key."""
+
+import gzip
+import re
+
+import pytest
+from litestar.testing import AsyncTestClient
+
+from mesh import Mesh
+from mesh.errors import DeclarationError
+from services.gateway import app
+from services.gateway.live import Board
+from services.gateway.origins import Origins, OriginSettings
+from services.gateway.script import FOLDER, script, tag
+
+# Words in addresses that EasyList and EasyPrivacy have rules for.
+BLOCKED = (
+    "track",
+    "analytic",
+    "pixel",
+    "event",
+    "collect",
+    "beacon",
+    "stat",
+    "metric",
+    "visitor",
+    "offer",
+    "ads",
+    "log",
+)
+KEY = {"authorization": "Bearer demo"}
+
+
+@pytest.fixture
+def open_gateway(memory_broker, monkeypatch):
+    def opened(**settings):
+        for name, value in settings.items():
+            monkeypatch.setenv(f"CARTMESH_{name.upper()}", value)
+        return AsyncTestClient(app(Mesh(memory_broker, "gateway", others=("eu",)), Board()))
+
+    return opened
+
+
+def test_the_script_is_small():
+    """At most 6 kB gzipped, for every page view of every shop."""
+    assert len(script().gzipped) <= 6000
+    assert gzip.decompress(script().gzipped) == script().plain
+
+
+def test_the_addresses_it_uses_have_no_word_that_blockers_block():
+    """Neither its own path nor those it asks are on a blocker's list."""
+    source = (FOLDER / "cartmesh.js").read_text()
+    (path,) = re.findall(r'src="https://gw\.example(.*?)"', tag("https://gw.example", "k"))
+
+    used = [path, *re.findall(r"'(/v1/[a-z]+)", source)]
+
+    assert len(used) == 3
+    assert [(word, path) for word in BLOCKED for path in used if word in path] == []
+
+
+async def test_a_version_is_cached_for_ever_and_the_newest_is_not(open_gateway):
+    """The hash in the path is the content's; the stable path is asked again after minutes."""
+    async with open_gateway() as client:
+        (path,) = re.findall(r'src="http://testserver\.local(.*?)"', (await client.get("/v1/tag?key=k1")).text)
+        version, newest = await client.get(path), await client.get("/v1/cartmesh.js")
+        again = await client.get("/v1/cartmesh.js", headers={"if-none-match": newest.headers["etag"]})
+        gone = await client.get("/v1/lib/0123456789abcdef/cartmesh.js")
+
+    assert version.content == newest.content == script().plain
+    assert version.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert "max-age=300" in newest.headers["cache-control"]
+    assert (version.headers["content-encoding"], version.headers["access-control-allow-origin"]) == ("gzip", "*")
+    assert (again.status_code, again.content, gone.status_code) == (304, b"", 404)
+
+
+async def test_a_key_in_the_address_is_taken_and_needs_no_preflight(open_gateway):
+    """A plain-text body with `?key=`, as closing pages send it, is a request like any other."""
+    async with open_gateway() as client:
+        said = await client.post("/v1/say?key=demo", content='{"events": []}', headers={"content-type": "text/plain"})
+        forged = await client.post("/v1/say?key=other", content='{"events": []}')
+
+    assert (said.status_code, forged.status_code) == (202, 401)
+
+
+async def test_a_key_is_refused_from_another_shops_pages(open_gateway):
+    """Forged with another shop's key: 403 in a browser there, and its own pages go on."""
+    async with open_gateway(key_origins="demo=https://shop.example", write_keys="demo,free") as client:
+        answers = [
+            (await client.post(f"/v1/say?key={key}", content='{"events": []}', headers=headers)).status_code
+            for key, headers in (
+                ("demo", {"origin": "https://shop.example"}),
+                ("demo", {"origin": "https://evil.example"}),
+                ("demo", {}),
+                ("free", {"origin": "https://evil.example"}),
+            )
+        ]
+        own = await client.get("/v1/say", headers={"origin": "https://shop.example"})
+
+    assert answers == [202, 403, 202, 202]
+    assert own.headers["access-control-allow-origin"] == "https://shop.example"
+    assert own.headers["access-control-expose-headers"] == "Date, Retry-After"
+
+
+async def test_a_page_hears_whether_events_are_taken_now(open_gateway, regions):
+    """200 while JetStream answers, 503 with Retry-After while it does not."""
+    regions.stop("us")
+    async with open_gateway() as client:
+        down = await client.get("/v1/say")
+        regions.start("us")
+        up = await client.get("/v1/say")
+
+    assert (down.status_code, down.headers["retry-after"], up.status_code) == (503, "1", 200)
+
+
+def test_a_key_without_an_origin_is_a_clear_error():
+    """A setting that would let nobody in is told at the start."""
+    with pytest.raises(DeclarationError, match="write <key>=https"):
+        Origins(OriginSettings(key_origins=("demo",)))

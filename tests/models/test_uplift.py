@@ -1,5 +1,7 @@
 """Uplift: what chance gave is learnt from, and what cannot be known is not claimed."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -254,6 +256,13 @@ def test_the_same_log_teaches_nothing_new():
 
 def _fields(struct):
     return {name: getattr(struct, name) for name in struct.__struct_fields__}
+
+
+def test_advising_needs_no_scikit_learn():
+    """Nor polars: a serving process keeps its memory for shoppers."""
+    code = "import sys, ml.advice; sys.exit(any(name in sys.modules for name in ('sklearn', 'polars', 'scipy.stats')))"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 
 @pytest.mark.parametrize("learner", [TLearner, ClassTransformation, DRLearner])

@@ -31,7 +31,8 @@ def sample(locale: str = "en") -> tuple[OfferDecided, Person]:
         return CartLine(quantity=quantity, **product(at, cents))
 
     def next_to(at: int, cents: int) -> Recommendation:
-        return Recommendation(reason="seen together by other shoppers", **product(at, cents))
+        together = {"reason": f"viewed together with {names[0]} by 41 shoppers", "kind": "together"}
+        return Recommendation(**together, with_product=names[0], shoppers=41, **product(at, cents))
 
     lines = (line(0, 8900), line(1, 1650, 2))
     decided = OfferDecided(

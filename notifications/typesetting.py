@@ -1,7 +1,8 @@
 """Typesetting: a template file and data become subject, HTML, text and card. Runs in the render worker only.
 
 A template file is TOML front matter between two lines `+++` (the words, Jinja allowed in each) and a
-body in Jinja over MJML, most often one line that extends a layout.
+body in Jinja over MJML, most often one line that extends a layout. The words `because` are said of each
+recommended product, which is `line` in them.
 """
 
 import re
@@ -73,7 +74,8 @@ class Typesetter:
         Raises Refused.
         """
         path, language = self._choose(name, wanted)
-        front = _front_matter(self._folder / path, path)
+        front = dict(_front_matter(self._folder / path, path))
+        because = front.pop("because", "")
         locale = locale_of(wanted, language)
         for environment in (self._markup, self._plain):
             environment.filters.update(filters(locale, data.get("time_zone")))
@@ -83,8 +85,10 @@ class Typesetter:
             where = f"{path} [{key}]"
             marked[key] = Markup(self._say(self._markup, where, text, context))  # noqa: S704  escaped as it was rendered
             plain[key] = self._say(self._plain, where, text, context)
-        mjml = self._render(self._markup, path, {**context, "say": SimpleNamespace(**marked)})
-        text = self._render(self._plain, "layouts/offer.txt.j2", {**context, "say": SimpleNamespace(**plain)})
+        marked_context = self._explained(self._markup, path, because, {**context, "say": SimpleNamespace(**marked)})
+        plain_context = self._explained(self._plain, path, because, {**context, "say": SimpleNamespace(**plain)})
+        mjml = self._render(self._markup, path, marked_context)
+        text = self._render(self._plain, "layouts/offer.txt.j2", plain_context)
         return {
             "locale": str(locale),
             "subject": " ".join(plain["subject"].split()),
@@ -109,6 +113,16 @@ class Typesetter:
         tag = (wanted or "").replace("_", "-")
         chosen = next(one for one in (tag, tag.partition("-")[0], "en", there[0]) if one in there)
         return f"{name}/{chosen}{SUFFIX}", chosen.replace("-", "_")
+
+    def _explained(
+        self, environment: jinja2.Environment, path: str, because: str, context: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The context with words of why each product is recommended: `because` of the front matter, for each `line`."""
+        said = []
+        for line in context["recommended"]:
+            words = self._say(environment, f"{path} [because]", because, {**context, "line": line}).strip()
+            said.append({**line, "because": Markup(words) if environment is self._markup else words})  # noqa: S704  escaped as it was rendered
+        return {**context, "recommended": said}
 
     def _say(self, environment: jinja2.Environment, where: str, text: str, context: dict[str, Any]) -> str:
         try:

@@ -15,6 +15,7 @@ import pytest
 import notifications.render
 from mesh.event import Money
 from mesh.events.cart import CartLine
+from mesh.events.user import Recommendation
 from notifications.content import Shop, content
 from notifications.render import Press, RenderSettings, TemplateError, press
 from notifications.sample import sample
@@ -82,6 +83,59 @@ async def test_a_mail_has_everything_in_html_and_text_without_markup_left_over(p
     assert not re.search(r"<mj-|\{\{|\{%", mail.html)
     assert "<" not in mail.text
     assert "<" not in mail.card.body
+
+
+@pytest.mark.parametrize(
+    ("locale", "why", "words"),
+    [
+        (
+            "en",
+            {"kind": "together", "with_product": "Oak & Co", "shoppers": 41},
+            "41 shoppers looked at it together with Oak & Co",
+        ),
+        (
+            "en",
+            {"kind": "together", "with_product": "Oak & Co", "shoppers": 1},
+            "1 shopper looked at it together with Oak & Co",
+        ),
+        (
+            "de",
+            {"kind": "together", "with_product": "Eiche", "shoppers": 2},
+            "2 Personen haben es zusammen mit Eiche angesehen",
+        ),
+        ("ja", {"kind": "together", "with_product": "樫", "shoppers": 41}, "41人が「樫」と一緒に見ています"),
+        ("en", {"kind": "next", "with_product": "Oak & Co"}, "Often looked at after Oak & Co"),
+        ("en", {"kind": "seen"}, "You looked at it before"),
+        ("de", {"kind": "category"}, "Beliebt in seiner Kategorie"),
+        ("en", {"kind": "popular"}, "A favourite at Cartmesh Shop"),
+    ],
+)
+async def test_a_recommended_product_says_why_in_the_shoppers_language(printer, locale, why, words):
+    """The kind of reason is said in the words of the template's language, in HTML and in text."""
+    one = Recommendation(
+        product_id="p", reason="in English", name="Pen", price=Money(amount=100, currency="EUR"), **why
+    )
+
+    mail = await printer.render("abandoned-cart", locale, data(locale, recommended=(one,)))
+
+    assert words in mail.text
+    assert words in unescape(mail.html)
+    assert "in English" not in mail.html
+
+
+@pytest.mark.parametrize(
+    "why", [{}, {"kind": "together"}, {"kind": "together", "with_product": "Oak"}, {"kind": "next"}]
+)
+async def test_a_reason_of_which_too_little_is_known_is_left_out(printer, why):
+    """Where the other product has no name, or an older event told no kind, the product stands without a reason."""
+    one = Recommendation(
+        product_id="p", reason="in English", name="Pen", price=Money(amount=100, currency="EUR"), **why
+    )
+
+    mail = await printer.render("abandoned-cart", "en", data(recommended=(one,)))
+
+    assert "- Pen: €1.00\n" in mail.text
+    assert "looked at" not in mail.html
 
 
 async def test_an_offer_without_discount_is_a_plain_reminder(printer):

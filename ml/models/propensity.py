@@ -78,7 +78,7 @@ class PropensityClassifier(ClassifierMixin, BaseEstimator):
             max_depth=self.max_depth,
             learning_rate=self.learning_rate,
             max_features=self.max_features,
-            min_samples_leaf=max(5, min(40, len(rows) // 50)),
+            min_samples_leaf=max(5, min(40, len(rows) // 50), min(100, len(rows) // 500)),
             l2_regularization=self.l2_regularization,
             early_stopping=False,
             random_state=self.seed,
@@ -148,6 +148,6 @@ def calibrated(raw: Floats, labels: Floats) -> Floats:
     # Never quite 0 or 1: nobody is known that well from so few.
     edge = 1 / (len(labels) + 2)
     levels = IsotonicRegression(y_min=edge, y_max=1 - edge, out_of_bounds="clip").fit_transform(raw, labels)
-    level, at = np.unique(levels, return_inverse=True)
-    centre = np.bincount(at, raw) / np.bincount(at)
+    level, at = np.unique(levels.round(12), return_inverse=True)
+    centre = np.maximum.accumulate(np.bincount(at, raw) / np.bincount(at))
     return np.array([[0.0, *centre, 1.0], [level[0] / 2, *level, (1 + level[-1]) / 2]])

@@ -5,6 +5,8 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ml.models.propensity import PropensityClassifier, calibrated, expit
 from ml.serving import Model
@@ -136,6 +138,22 @@ def test_calibration_is_honest_and_keeps_the_order():
     assert len(np.unique(said)) == len(np.unique(raw))
     assert (said > 0).all()
     assert (said < 1).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([3, 50, 100_000]), st.floats(0.1, 0.9))
+def test_calibration_never_falls(seed, different, share):
+    """Whatever was said and happened, also with many equals and without any connection, the line rises within 0..1."""
+    rng = np.random.default_rng(seed)
+    raw = rng.integers(0, different + 1, 400) / different
+    labels = (rng.random(400) < share).astype(float)
+
+    said, meant = calibrated(raw, labels)
+
+    assert (np.diff(said) >= 0).all()
+    assert (np.diff(meant) > 0).all()
+    assert 0 <= said[0] <= said[-1] <= 1
+    assert 0 <= meant[0] <= meant[-1] <= 1
 
 
 def test_calibration_waits_for_enough():

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +15,8 @@ from mesh import deploy
 from mesh.access import Access, Servers
 from mesh.check import check, contracts
 from mesh.connection import Connection
-from mesh.discovery import discover
+from mesh.derive.variables import settings_of
+from mesh.discovery import GROUP, discover
 from mesh.errors import DeclarationError, TopologyError
 from mesh.event import declared
 from mesh.render import FOLDER, chart_folder, charted, committed, helm, rendered, stale, write
@@ -105,7 +107,11 @@ def render(
     chart, written = chart_folder(folder), file.read_text(encoding="utf-8")
     values = chart.parent / "values.yaml"
     known = values.read_text(encoding="utf-8") if values.exists() else ""
-    folders = {folder: rendered(topology, services), chart: charted(topology, services, written, known)}
+    settings = settings_of({"mesh", *(found.value for found in entry_points(group=GROUP))})
+    folders = {
+        folder: rendered(topology, services),
+        chart: charted(topology, services, settings, written=written, values=known),
+    }
     if check:
         _say_stale([where / path for where, files in folders.items() for path in stale(files, where)], folder)
         return

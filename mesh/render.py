@@ -16,6 +16,7 @@ from mesh.derive.schemas import schemas
 from mesh.derive.servers import Address, Certificates, Plan, server_config
 from mesh.derive.services import deployed, described
 from mesh.derive.values import reference
+from mesh.derive.variables import Setting, page
 from mesh.secrets import Placeholders
 from mesh.service import Service
 from mesh.topology import Topology
@@ -45,8 +46,10 @@ def rendered(topology: Topology, services: Sequence[Service]) -> dict[str, str]:
     return files
 
 
-def charted(topology: Topology, services: Sequence[Service], written: str, values: str = "") -> dict[str, str]:
-    """What the chart reads of the mesh, path below its folder -> text, and the reference of its values.
+def charted(
+    topology: Topology, services: Sequence[Service], settings: Sequence[Setting], *, written: str, values: str = ""
+) -> dict[str, str]:
+    """What the chart reads of the mesh, path below its folder -> text, and the references of values and settings.
 
     `written` is the topology's own text, `values` the chart's. A chart cannot read files outside its folder,
     so the little it needs of the services stands there again.
@@ -54,8 +57,10 @@ def charted(topology: Topology, services: Sequence[Service], written: str, value
     facts = {
         "regions": {region.name: {"nodes": region.nodes} for region in topology.regions},
         "services": deployed(services),
+        "settings": sorted({one.name for one in settings}),
     }
     return {
+        "settings.md": "<!-- Do not edit: `make render` writes this. -->\n\n# Settings\n\n" + page(settings),
         "values.md": "<!-- Do not edit: `make render` writes this. -->\n\n# Values\n\n" + reference(values),
         "mesh.json": json.dumps(facts, indent=2, ensure_ascii=False) + "\n",
         # The next upgrade's hook compares its own with these: what was running.

@@ -25,6 +25,15 @@ WRONG = {
         "services.carts: Additional property replica is not allowed",
     ),
     "a word for a number": ({"defaults": {"replicas": "two"}}, "defaults.replicas: Invalid type. Expected: integer"),
+    "a setting that nothing reads": (
+        {"settings": {"abandn_after": "30m"}},
+        "settings.abandn_after: nothing reads this; derived/settings.md lists what is read",
+    ),
+    "a service's setting that nothing reads": (
+        {"services": {"offers": {"secretSettings": {"secrt": {"secret": "a", "key": "b"}}}}},
+        "services.offers.secretSettings.secrt: nothing reads this",
+    ),
+    "a setting that is the chart's": ({"settings": {"ops_port": 1}}, "settings.ops_port: the chart sets this itself"),
     "a setting as a variable": (
         {"environment": {"CARTMESH_SECRET": "x"}},
         'environment: Property name of "CARTMESH_SECRET" does not match',

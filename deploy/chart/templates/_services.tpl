@@ -22,15 +22,37 @@ The services of the mesh, each with what the code says of it (http, durables) an
 {{- if not .Values.secrets.passwords }}
 {{- fail "secrets.passwords is missing: the name of the Secret with a NATS password for each service (see deploy/README.md)" }}
 {{- end }}
+{{- range $what := list "settings" "secretSettings" }}
+{{- include "cartmesh.known" (dict "where" $what "given" (get $.Values $what) "mesh" $mesh) }}
+{{- end }}
 {{- $found := dict }}
 {{- range $name, $facts := $mesh.services }}
 {{- $told := mergeOverwrite (deepCopy $.Values.defaults) (deepCopy (get $.Values.services $name | default dict)) $facts }}
 {{- include "cartmesh.judge" (dict "name" $name "told" $told) }}
+{{- range $what := list "settings" "secretSettings" }}
+{{- include "cartmesh.known" (dict "where" (printf "services.%s.%s" $name $what) "given" (get $told $what) "mesh" $mesh) }}
+{{- end }}
 {{- if $told.enabled }}
 {{- $_ := set $found $name $told }}
 {{- end }}
 {{- end }}
 {{- dict "services" $found | toJson }}
+{{- end }}
+
+{{/* Refuses settings that no code reads, and those that are the chart's own. Input: where, given, mesh. */}}
+{{- define "cartmesh.known" -}}
+{{- range $field := keys .given | sortAlpha }}
+{{- if or (has $field (list "host" "ops_port")) (hasPrefix "nats_" $field) (hasPrefix "port_" $field) }}
+{{- fail (printf "%s.%s: the chart sets this itself" $.where $field) }}
+{{- end }}
+{{- $known := has $field $.mesh.settings }}
+{{- range $.mesh.settings }}
+{{- if and (hasSuffix "_" .) (hasPrefix . $field) }}{{ $known = true }}{{ end }}
+{{- end }}
+{{- if not $known }}
+{{- fail (printf "%s.%s: nothing reads this; derived/settings.md lists what is read" $.where $field) }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{/* Refuses what the schema cannot see. Input: name, told. */}}

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any, TextIO
@@ -11,6 +12,8 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from mesh.tracing import child_trace as child_trace  # noqa: PLC0414  the services know it by this place
 from mesh.tracing import current
+
+_address = re.compile(r"[^\s@<>\"'\\]{1,64}@[^\s@<>\"'\\]{1,255}")
 
 PUBLISHED = Counter("cartmesh_published_messages_total", "Messages stored.", ["stream"])
 PUBLISH_RETRIES = Counter(
@@ -42,12 +45,18 @@ def configure_logs(*, json: bool | None = None, level: str | None = None, to: Te
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _tracebacks if json else structlog.processors.StackInfoRenderer(),
             structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(),
+            _without_addresses,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(chosen),
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=max(chosen, logging.WARNING), stream=out)
+
+
+def _without_addresses(_logger: Any, _method: str, line: Any) -> str:
+    """The last net: words of other people's errors may hold a shopper's address, or a server's URL its password."""
+    return _address.sub("[address]", line) if "@" in line else str(line)
 
 
 def _belonging(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -136,13 +136,14 @@ async def score_carts(left: list[Received[CartAbandoned]], scorer: Scorer, mesh:
     if not fresh:
         return
     await scorer.shoppers.look_up({abandonment.event.visitor_id for abandonment in fresh})
-    proofs = []
-    for abandonment in fresh:
-        cart = abandonment.event
-        session = session_of(cart.session_id, cart.visitor_id, cart.left_at.timestamp())
-        await scorer.read_cart(cart, session)
-        proofs.append(scorer.shoppers.of(cart.visitor_id).evidence(cart.due.timestamp(), session))
-    keys, rows = [abandonment.event.cart_id for abandonment in fresh], [proof.values for proof in proofs]
+    carts = [abandonment.event for abandonment in fresh]
+    sessions = [session_of(cart.session_id, cart.visitor_id, cart.left_at.timestamp()) for cart in carts]
+    await asyncio.gather(*map(scorer.read_cart, carts, sessions))
+    proofs = [
+        scorer.shoppers.of(cart.visitor_id).evidence(cart.due.timestamp(), session)
+        for cart, session in zip(carts, sessions, strict=True)
+    ]
+    keys, rows = [cart.cart_id for cart in carts], [proof.values for proof in proofs]
     scores, advised = scorer.score_carts(rows, keys), scorer.advise(rows, keys)
     said = [
         _cart_scored(abandonment, proof, score.served, advice.served, scorer)
@@ -218,7 +219,9 @@ def _shadowed(abandonment: Received[CartAbandoned], model: str, said: list[tuple
 
 
 async def _store(draft: Draft, abandonment: Received[CartAbandoned], mesh: Mesh) -> None:
-    await mesh.publish(draft, cause=Cause(id=abandonment.id, source=f"{service.name}.score-carts"))
+    await mesh.publish(
+        draft, cause=Cause(id=abandonment.id, source=f"{service.name}.score-carts", event=abandonment.id)
+    )
 
 
 def _draft(scored: UserScored | CartScored | ModelShadowed, cause: Received, *parts: str) -> Draft:

@@ -7,6 +7,7 @@ that went on are put on top of the index (`Shelf.extended`), which costs what is
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -25,11 +26,16 @@ LEAST_NEWS = 20
 """Steps after which newer sessions are worth looking at, or 1 % of what is held."""
 REBUILD = 0.2
 """The share of new steps at which the index is built again as a whole."""
+TUNE, LEAST_TUNED = 0.5, 5_000
+"""The share of new steps at which weights are tuned again, and how many steps that takes at least."""
 Kind = Literal["together", "next", "seen", "category", "popular"]
 
 
 class Recommender:
-    """Learns products and who saw them together; recommends from the newest index."""
+    """Learns products and who saw them together; recommends from the newest index.
+
+    `weights` of the blend are where tuning begins; they serve until there is enough to tune them.
+    """
 
     def __init__(
         self,
@@ -39,8 +45,8 @@ class Recommender:
         weights: Mapping[str, float] = WEIGHTS,
     ) -> None:
         self._sessions, self._items, self._visitors = (np.zeros(most_steps, dtype=np.int64) for _ in range(3))
-        self._most_products, self._weights = most_products, weights
-        self._learnt = self._built = self._extended = 0
+        self._most_products, self._untuned, self._weights = most_products, weights, weights
+        self._learnt = self._built = self._extended = self._tuned = 0
         self._products: list[str] = []
         self._numbers: dict[str, int] = {}
         self._base: Shelf | None = None
@@ -103,12 +109,19 @@ class Recommender:
         if self._base is None or learnt - self._built > REBUILD * held:
             if len(self._products) > self._most_products:
                 self._forget()
-            self._base = self.index = await asyncio.to_thread(Shelf.build, self._clicks(), self._weights)
+            await self._build(tune=learnt - self._tuned >= max(LEAST_TUNED, TUNE * held))
             self._built = learnt
         else:
             self.index = await asyncio.to_thread(self._base.extended, self._clicks(), learnt - self._built)
         self._extended = learnt
         return True
+
+    async def _build(self, *, tune: bool) -> None:
+        learnt, weights = self._learnt, self._untuned if tune else self._weights
+        self._base = self.index = await asyncio.to_thread(partial(Shelf.build, self._clicks(), weights, tune=tune))
+        self._weights = self.index.weights
+        if tune:
+            self._tuned = learnt
 
     def _learn(self, session: str, visitor: str, product: str) -> None:
         number = self._numbers.get(product)

@@ -14,6 +14,8 @@ Hashes = NDArray[np.int64]
 SPARE = 12
 """Candidates beyond those wanted, for some may not be shown."""
 MOST_POPULAR = 200
+MOST_QUESTIONS = 800
+"""Asked for tuning; a second's work at most, beside the event loop."""
 LEAST_SHOPPERS = 2
 """So many shoppers must have seen two products together for it to be a reason of its own."""
 
@@ -67,10 +69,18 @@ class Shelf:
                 self._popular_in.setdefault(category, []).append(clicks.products[item])
 
     @classmethod
-    def build(cls, clicks: Clicks, weights: Mapping[str, float]) -> Self:
-        """Index all clicks."""
+    def build(cls, clicks: Clicks, weights: Mapping[str, float], *, tune: bool = False) -> Self:
+        """Index all clicks; `tune` the weights to the newest sessions, beginning with those given."""
         sessions, keys, visitors = _sessions(clicks)
-        return cls(Blend(weights=weights).fit(sessions), clicks, keys, visitors)
+        blend = Blend(weights=weights)
+        if tune:
+            blend = blend.tuned(sessions, most=MOST_QUESTIONS)
+        return cls(blend.fit(sessions), clicks, keys, visitors)
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """By what it ranks."""
+        return self._blend.weights
 
     def extended(self, clicks: Clicks, news: int) -> "Shelf":
         """A new shelf with the sessions to which the last `news` of the clicks belong, as they are now."""

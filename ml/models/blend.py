@@ -96,17 +96,17 @@ class Blend:
         grown._keep(self.neighbours_.extended(newer, replaced=replaced), self.rules_.extended(newer), lately)
         return grown
 
-    def tuned(self, sessions: Sessions, *, seed: int = 0) -> "Blend":
+    def tuned(self, sessions: Sessions, *, seed: int = 0, most: int = MOST_QUESTIONS) -> "Blend":
         """A blend that is not fitted yet, with weights tuned to the newest of the sessions.
 
-        Asks what came next in these sessions of a blend that was fitted to the older ones.
+        Asks `most` times what came next in these sessions of a blend that was fitted to the older ones.
         """
         held = max(1, int(len(sessions) * HELD_OUT))
         older, newest = sessions.part(0, len(sessions) - held), sessions.part(len(sessions) - held, len(sessions))
         questioned = Blend(weights=self.weights).fit(older)
         rng = np.random.default_rng(seed)
         prior = np.array([self.weights[name] for name in NAMES])
-        choice = Choice(prior=prior).fit(questioned.questions(newest, rng))
+        choice = Choice(prior=prior).fit(questioned.questions(newest, rng, most))
         return Blend(weights=dict(zip(NAMES, choice.weights_.round(3).tolist(), strict=True)))
 
     def rank(self, seen: Sequence[int]) -> Ranking:
@@ -175,10 +175,10 @@ class Blend:
         features[:, -len(POPULARITY) :] = self._popular[:, candidates].T
         return candidates, features
 
-    def questions(self, newest: Sessions, rng: np.random.Generator) -> list[Question]:
+    def questions(self, newest: Sessions, rng: np.random.Generator, most: int) -> list[Question]:
         """What came next in sessions that are not in the index, where it was among the candidates."""
         places = np.setdiff1d(np.arange(len(newest.items)), newest.starts)
-        asked = rng.permutation(places)[:MOST_QUESTIONS]
+        asked = rng.permutation(places)[:most]
         starts = newest.starts[newest.owners[asked]] if len(asked) else asked
         questions = []
         for start, place in zip(starts.tolist(), asked.tolist(), strict=True):

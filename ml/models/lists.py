@@ -34,6 +34,14 @@ class Lists:
             columns=tuple(np.concatenate(pair) for pair in zip(self.columns, newer.columns, strict=True)),
         )
 
+    def newest(self, most: int) -> "Lists":
+        """The same lists, of each item only the last `most` entries of all layers."""
+        lengths = self.high - self.low
+        newer = lengths[::-1].cumsum(axis=0)[::-1] - lengths
+        return Lists(
+            low=np.maximum(self.low, self.high - np.maximum(most - newer, 0)), high=self.high, columns=self.columns
+        )
+
 
 def between(low: Ints, high: Ints) -> tuple[Ints, Ints]:
     """All indices of the ranges `low` to `high` (ranges,), and of each index the number of its range."""

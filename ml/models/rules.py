@@ -84,9 +84,12 @@ class SequentialRules:
 
 def _look_up(lists: Lists, total: Floats, item: int) -> tuple[Ints, Floats]:
     items, strengths = lists.columns
-    if len(lists.low) == 1:
-        listed = slice(lists.low[0, item], lists.high[0, item])
-        return items[listed], strengths[listed] / max(total[item], 1e-9)
-    ranges = [slice(low, high) for low, high in zip(lists.low[:, item], lists.high[:, item], strict=True)]
-    found = np.concatenate([items[listed] for listed in ranges])
-    return found, np.concatenate([strengths[listed] for listed in ranges]) / max(total[item], 1e-9)
+    ranges = [slice(low, high) for low, high in zip(lists.low[:, item], lists.high[:, item], strict=True) if low < high]
+    all_ = max(total[item], 1e-9)
+    if len(ranges) < 2:
+        (listed,) = ranges or [slice(0, 0)]
+        return items[listed], strengths[listed] / all_
+    return (
+        np.concatenate([items[listed] for listed in ranges]),
+        np.concatenate([strengths[listed] for listed in ranges]) / all_,
+    )

@@ -75,7 +75,7 @@ class Vmis:
         grown = Vmis(
             newest=self.newest, neighbours=self.neighbours, last=self.last, recall=self.recall, reach=self.reach
         )
-        grown._keep(self.sessions_.followed_by(once), self.lists_.followed_by(lists), held, live)
+        grown._keep(self.sessions_.followed_by(once), self.lists_.followed_by(lists).newest(self.newest), held, live)
         return grown
 
     def nearest(self, seen: Sequence[int]) -> tuple[Ints, Floats, Ints, Ints]:
@@ -145,12 +145,10 @@ class Vmis:
 
     def _ranges(self, items: Ints) -> tuple[Ints, Ints]:
         """Where the newest sessions of these items are listed: item after item, in each the layers."""
-        if len(self.lists_.low) == 1:
-            return self.lists_.low[0][items], self.lists_.high[0][items]
-        low, high = self.lists_.low[:, items], self.lists_.high[:, items]
-        newer = (high - low)[::-1].cumsum(axis=0)[::-1] - (high - low)
-        low = np.clip(high - np.maximum(self.newest - newer, 0), low, high)
-        return low.T.ravel(), high.T.ravel()
+        low, high = self.lists_.low, self.lists_.high
+        if len(low) == 1:
+            return low[0][items], high[0][items]
+        return low[:, items].T.ravel(), high[:, items].T.ravel()
 
     def _index(self, sessions: Sessions, first: int, click: int) -> tuple[Sessions, Lists, Ints]:
         """Sessions without repeats (the last counts), their lists, and how many sessions hold each item.

@@ -12,6 +12,7 @@ from mesh.envelope import Received
 from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.product import ProductListed
+from ml.models.blend import WEIGHTS
 from ml.recommendations import Recommender
 from ml.steps import step_of
 
@@ -267,6 +268,20 @@ async def test_today_is_seen_without_building_anew(monkeypatch):
     assert found["canopy"].kind == "next"
 
 
+async def test_weights_follow_what_shoppers_do(monkeypatch):
+    """Once there is enough to tune, what the newest sessions did counts: here everyone goes back."""
+    monkeypatch.setattr("ml.recommendations.LEAST_TUNED", 600)
+    recommender = Recommender(most_steps=2_000, most_products=100)
+    for at in range(300):
+        first, second = f"p{at % 20}", f"p{(at * 7 + 1) % 20}"
+        see(recommender, f"v{at}", *([first, second] * 2 if first != second else [first]))
+
+    await recommender.refresh()
+
+    assert recommender.index.weights["one back"] > WEIGHTS["one back"]
+    assert recommender.recommend(["p2", "p3"], without=(), most=1)[0].kind == "seen"
+
+
 async def test_serving_goes_on_while_the_index_is_rebuilt():
     """A query during a rebuild sees the old index or the new one, never half of one."""
     recommender = Recommender(most_steps=1000, most_products=100)
@@ -294,7 +309,7 @@ async def test_a_build_that_fails_leaves_the_old_index(monkeypatch):
     await recommender.refresh()
     see(recommender, "w", *["a", "c"] * 30)
     with monkeypatch.context() as broken:
-        broken.setattr("ml.shelf.Shelf.build", lambda *_: 1 / 0)
+        broken.setattr("ml.shelf.Shelf.build", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             await recommender.refresh()
     assert products(recommender.recommend(["a"], without=(), most=1)) == ["b"]

@@ -400,6 +400,19 @@ def test_streams_are_applied_before_new_pods_start(chart):
     assert "serviceAccountName" not in job["spec"]["template"]["spec"], "hooks run before it is there"
 
 
+def test_streams_are_applied_again_and_again(chart):
+    """The same container, with what the release has by then; a region that was not there is added."""
+    made = chart()
+    again, hook = made["CronJob", "apply"]["spec"], made["Job", "apply"]["spec"]["template"]["spec"]
+    pod = again["jobTemplate"]["spec"]["template"]["spec"]
+
+    assert (again["schedule"], again["concurrencyPolicy"]) == ("*/10 * * * *", "Forbid")
+    assert pod["containers"] == hook["containers"]
+    assert {"name": "mesh", "configMap": {"name": "cartmesh-mesh"}} in pod["volumes"]
+    assert pod["serviceAccountName"] == "cartmesh"
+    assert ("CronJob", "apply") not in chart(values={"apply": {"schedule": ""}})
+
+
 def test_a_pod_monitor_finds_every_pod(chart):
     """By the labels that all of them have."""
     made = chart(values={"podMonitor": {"enabled": True, "labels": {"release": "prometheus"}}})

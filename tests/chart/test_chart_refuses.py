@@ -38,6 +38,7 @@ WRONG = {
         {"environment": {"CARTMESH_SECRET": "x"}},
         'environment: Property name of "CARTMESH_SECRET" does not match',
     ),
+    "a time that is none": ({"apply": {"schedule": "hourly"}}, "apply.schedule: Does not match pattern"),
     "no servers": ({"nats": {"urls": []}}, "nats.urls is missing"),
     "a password in an address": ({"nats": {"urls": ["tls://me:secret@nats:4222"]}}, "nats.urls.0: Does not match"),
     "no passwords": ({"secrets": {"passwords": ""}}, "secrets.passwords is missing: the name of the Secret"),

@@ -1,6 +1,7 @@
 """Advice: what an offer would change for a cart, as offers by lot have shown; numpy only, so that it serves."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Self, get_args
 
 import numpy as np
@@ -40,25 +41,27 @@ class Adviser:
 
         Where choosing recipients helps each row has its own probabilities, otherwise all have the average's.
         """
-        if self.decision == "target":
-            weights = self.unaided[0]
-            without = sigmoid(self.effect.basis.rows(rows) @ weights[:-1] + weights[-1])
-            added = self.effect.of_rows(rows)[:, None] + (self.steps - self.pooled)
-        else:
-            without = np.full(len(rows), self.average)
-            added = np.tile(self.steps if self.decision == "all" else np.zeros(len(self.steps)), (len(rows), 1))
-        bought = np.clip(without[:, None] + added, 0.0, 1.0).round(6)
-        depths = [int(depth) for depth in self.depths]
-        return [
-            Advice(
-                version=self.version,
-                decision=self.decision,
-                words=self.words,
-                unaided=alone,
-                arms=tuple(Arm(discount_percent=d, purchase=chance) for d, chance in zip(depths, chances, strict=True)),
-            )
-            for alone, chances in zip(without.round(6).tolist(), bought.tolist(), strict=True)
-        ]
+        terms = self.effect.basis.rows(rows)
+        if self.decision != "target":
+            steps = self.steps if self.decision == "all" else np.zeros_like(self.steps)
+            return [self._advice(self.average, (self.average + steps).tolist())] * len(rows)
+        without = sigmoid(terms @ self.unaided[0, :-1] + self.unaided[0, -1])
+        added = self.effect.of_terms(terms)[:, None] + (self.steps - self.pooled)
+        bought = without[:, None] + added
+        return [self._advice(alone, chances) for alone, chances in zip(without.tolist(), bought.tolist(), strict=True)]
+
+    def _advice(self, unaided: float, chances: list[float]) -> Advice:
+        arms = tuple(
+            Arm(discount_percent=depth, purchase=round(min(max(chance, 0.0), 1.0), 6))
+            for depth, chance in zip(self._percents, chances, strict=True)
+        )
+        return Advice(
+            version=self.version, decision=self.decision, words=self.words, unaided=round(unaided, 6), arms=arms
+        )
+
+    @cached_property
+    def _percents(self) -> list[int]:
+        return [int(depth) for depth in self.depths]
 
     def plain(self) -> Plain:
         """The adviser as an artifact holds it."""

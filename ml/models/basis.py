@@ -18,6 +18,8 @@ FEW = 8
 """Values up to which a column is taken as kinds and not as a quantity."""
 OUTER = (0.005, 0.995)
 """Quantiles beyond which a quantity is cut."""
+CLOSE = 1e-9
+"""Difference up to which two values are the same kind."""
 LINE, BEND, KIND = 0, 1, 2
 
 
@@ -52,11 +54,13 @@ class Basis:
         return np.nan_to_num((self._raw(rows) - self.mean) / self.scale, nan=0.0)
 
     def _raw(self, rows: Floats) -> Floats:
-        values = np.clip(rows[:, self.source], self.low, self.high)
-        values = np.where(self.logged, np.log1p(np.maximum(values, 0.0)), values)
-        bent = np.maximum(values - self.point, 0.0)
-        same = np.where(np.isnan(values), np.nan, np.isclose(values, self.point, rtol=1e-9, atol=1e-9))
-        return np.where(self.shape == LINE, values, np.where(self.shape == BEND, bent, same))
+        values = np.minimum(np.maximum(rows[:, self.source], self.low), self.high)
+        values[:, self.logged] = np.log1p(np.maximum(values[:, self.logged], 0.0))
+        bends, kinds = self.shape == BEND, self.shape == KIND
+        values[:, bends] = np.maximum(values[:, bends] - self.point[bends], 0.0)
+        here = values[:, kinds]
+        values[:, kinds] = np.where(np.isnan(here), here, np.abs(here - self.point[kinds]) <= CLOSE)
+        return values
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays by name, for an artifact."""

@@ -28,7 +28,11 @@ class Effect:
 
     def of_rows(self, rows: Floats) -> Floats:
         """Effects (n,) in probability, -1 to 1, of rows (n, features)."""
-        scores = self.basis.rows(rows) @ self.weights[:, :-1].T + self.weights[:, -1]
+        return self.of_terms(self.basis.rows(rows))
+
+    def of_terms(self, terms: Floats) -> Floats:
+        """Effects (n,) of the basis' terms (n, terms)."""
+        scores = terms @ self.weights[:, :-1].T + self.weights[:, -1]
         if self.scale == "linear":
             return np.clip(scores[:, 0], -1.0, 1.0)
         chances = sigmoid(scores)

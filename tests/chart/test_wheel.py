@@ -67,7 +67,8 @@ def installed(tmp_path_factory):
 def environment(container, servers, shown, port):
     """What Kubernetes would set, with the servers of this machine."""
     made = {}
-    for entry in container["env"]:
+    urls = ",".join(servers.access.regions["us"].urls.values())
+    for entry in container.get("env", ()):
         name, reference = entry["name"], entry.get("valueFrom", {}).get("secretKeyRef")
         if reference is None:
             made[name] = entry["value"]
@@ -79,7 +80,8 @@ def environment(container, servers, shown, port):
             made[name] = str(port)
     return made | {
         "CARTMESH_HOST": "127.0.0.1",
-        "CARTMESH_NATS_URL": ",".join(servers.access.regions["us"].urls.values()),
+        "CARTMESH_NATS_URL": urls,
+        "CARTMESH_NATS_URL_US": urls,
         "CARTMESH_NATS_CA": shown.ca,
         "PATH": os.environ["PATH"],
         "OMP_NUM_THREADS": "1",
@@ -89,7 +91,8 @@ def environment(container, servers, shown, port):
 @pytest.mark.timeout(200)
 async def test_every_service_starts_from_the_wheel(installed, chart, tmp_path, monkeypatch):
     """With the arguments and variables of its Deployment, over TLS; then a view is scored, and all end when asked."""
-    topology = Topology.load(ROOT / "mesh.toml").only("us", nodes=1)
+    (tmp_path / "mesh.toml").write_text("[regions.us]\nnodes = 1\n")
+    topology = Topology.load(tmp_path / "mesh.toml")
     shown = certificates(topology, tmp_path / "certs", lasting=timedelta(days=1))["us"]
     monkeypatch.setenv("CARTMESH_NATS_CA", shown.ca)
     deployments = {name: found for (kind, name), found in chart("us").items() if kind == "Deployment"}
@@ -97,10 +100,17 @@ async def test_every_service_starts_from_the_wheel(installed, chart, tmp_path, m
 
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(LocalServers(topology, services=discover(), certificates=shown))
+        hook = chart("us")["Job", "apply"]["spec"]["template"]["spec"]
+        for container in (*hook["initContainers"], *hook["containers"]):
+            words = [word.replace("/etc/cartmesh/mesh", str(tmp_path)) for word in container["args"]]
+            told = environment(container, servers, shown, 0)
+            ran = await Process.start([str(installed), *words], log=tmp_path / "hook.log", environment=told)
+            assert await asyncio.wait_for(ran.wait(), 60) == 0, ran.last_words()
+
         begun, processes = time.monotonic(), {}
         for name, found in deployments.items():
             (container,) = found["spec"]["template"]["spec"]["containers"]
-            words = [word.replace("/etc/cartmesh/mesh", str(ROOT)) for word in container["args"]]
+            words = [word.replace("/etc/cartmesh/mesh", str(tmp_path)) for word in container["args"]]
             told = environment(container, servers, shown, ports[name])
             log = tmp_path / f"{name}.log"
             processes[name] = await Process.start([str(installed), *words], log=log, environment=told)

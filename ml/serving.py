@@ -15,6 +15,8 @@ from ml.models.walk import Walk
 
 KIND = "propensity"
 REASONS = 3
+AT_ONCE = 16_384
+"""Rows that are walked at once: each takes some hundred bytes per tree meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +38,13 @@ class Model:
         NaN is what is not known and goes the way most rows went in training; infinities are larger (smaller)
         than every threshold. No row can make a probability that is not finite.
         """
-        return self._probabilities(self.walk.leaves(self._rows(rows)))
+        return np.concatenate([self._probabilities(self.walk.leaves(part)) for part in self._parts(rows)])
 
     def explain(self, rows: Floats) -> tuple[Floats, Floats]:
         """Probabilities (n,), and what each feature did to them (n, features) in log-odds before calibration."""
-        leaves = self.walk.leaves(self._rows(rows))
-        return self._probabilities(leaves), self.walk.contributions(leaves)
+        leaves = [self.walk.leaves(part) for part in self._parts(rows)]
+        told = [(self._probabilities(part), self.walk.contributions(part)) for part in leaves]
+        return np.concatenate([said for said, _ in told]), np.concatenate([why for _, why in told])
 
     def plain(self) -> Plain:
         """The model as an artifact holds it."""
@@ -65,14 +68,14 @@ class Model:
         _ = model.walk  # made here, where it can be done beside the event loop, not by the first cart
         return model
 
-    def _rows(self, rows: Floats) -> Floats:
+    def _parts(self, rows: Floats) -> list[Floats]:
         rows = np.ascontiguousarray(rows, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != len(self.features):
             raise ValueError(f"rows of {len(self.features)} features are scored, not of shape {rows.shape}")
-        return rows
+        return [rows[at : at + AT_ONCE] for at in range(0, max(len(rows), 1), AT_ONCE)]
 
     def _probabilities(self, leaves: np.ndarray) -> Floats:
-        return np.interp(1 / (1 + np.exp(-self.walk.log_odds(leaves))), *self.knots)
+        return np.interp(self.walk.probabilities(leaves), *self.knots)
 
 
 def reasons(rows: Sequence[Sequence[float]], contributions: Floats, *, most: int = REASONS) -> list[tuple[Reason, ...]]:

@@ -66,11 +66,14 @@ class PropensityClassifier(ClassifierMixin, BaseEstimator):
         self.trees_ = trees_of(self.booster_)
         self.knots_ = np.array([[0.0, 1.0], [0.0, 1.0]])
         if newest is not None:
-            self.knots_ = calibrated(expit(self.trees_.explain(newest[0])[0]), newest[1])
-        elif crossed:
+            self.knots_ = calibrated(self._raw(newest[0]), newest[1])
+        elif crossed and (unseen := self._unseen(rows, labels, groups)) is not None:
             counted = np.ones(len(rows), dtype=np.bool_) if among is None else among
-            self.knots_ = calibrated(self._unseen(rows, labels, groups)[counted], labels[counted])
+            self.knots_ = calibrated(unseen[counted], labels[counted])
         return self
+
+    def _raw(self, rows: Floats) -> Floats:
+        return self.booster_.predict_proba(rows)[:, 1]
 
     def _boosted(self, rows: Floats, labels: Floats) -> HistGradientBoostingClassifier:
         return HistGradientBoostingClassifier(
@@ -84,10 +87,11 @@ class PropensityClassifier(ClassifierMixin, BaseEstimator):
             random_state=self.seed,
         ).fit(np.clip(rows, -LARGEST, LARGEST), labels)
 
-    def _unseen(self, rows: Floats, labels: Floats, groups: NDArray[Any] | None) -> Floats:
-        """What boosters say of rows that they did not learn from."""
-        if min(labels.sum(), len(labels) - labels.sum()) < LEAST_TO_CALIBRATE[1]:
-            return np.full(len(rows), 0.5)  # too few to split, and for `calibrated` as well
+    def _unseen(self, rows: Floats, labels: Floats, groups: NDArray[Any] | None) -> Floats | None:
+        """What boosters say of rows that they did not learn from; None where too few groups have one of the labels."""
+        parts = np.arange(len(rows)) if groups is None else groups
+        if min(len(np.unique(parts[labels == label])) for label in (0, 1)) < LEAST_TO_CALIBRATE[1]:
+            return None
         by = StratifiedKFold if groups is None else StratifiedGroupKFold
         folds = by(FOLDS, shuffle=True, random_state=self.seed).split(rows, labels, groups)
         raw = np.zeros(len(rows))
@@ -97,7 +101,7 @@ class PropensityClassifier(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, rows: Floats) -> Floats:
         """Calibrated probabilities (n, 2)."""
-        bought = np.interp(expit(self.trees_.explain(rows)[0]), *self.knots_)
+        bought = np.interp(self._raw(rows), *self.knots_)
         return np.column_stack([1 - bought, bought])
 
     def predict(self, rows: Floats) -> Floats:
@@ -107,11 +111,6 @@ class PropensityClassifier(ClassifierMixin, BaseEstimator):
     def served(self, features: tuple[str, ...]) -> Model:
         """What serving needs, in numbers only."""
         return Model(features=features, trees=self.trees_, knots=self.knots_)
-
-
-def expit(log_odds: Floats) -> Floats:
-    """Log-odds as probability."""
-    return 1 / (1 + np.exp(-log_odds))
 
 
 def trees_of(booster: HistGradientBoostingClassifier) -> Trees:

@@ -32,11 +32,6 @@ class Trees:
     baseline: float
     features: int
 
-    @property
-    def depth(self) -> int:
-        """Splits on the longest way."""
-        return (self.value.shape[1] + 1).bit_length() - 2
-
     def arrays(self, prefix: str = "") -> dict[str, NDArray[Any]]:
         """The arrays by name, for an artifact."""
         return {f"{prefix}{name}": getattr(self, name) for name in _ARRAYS}
@@ -66,35 +61,6 @@ class Trees:
             baseline=float(baseline),
             features=features,
         )
-
-    def explain(self, rows: Floats) -> tuple[Floats, Floats]:
-        """Scores (n,) in log-odds and contributions (n, features) of rows (n, features), in numpy.
-
-        Contributions are path attribution (Saabas): each split on the way gets the change of the mean
-        outcome that it made.
-        """
-        count, trees = len(rows), len(self.feature)
-        inner, nodes = self.feature.shape[1], self.value.shape[1]
-        offset = np.arange(trees, dtype=np.int64)
-        row = np.arange(count, dtype=np.int64)[:, None] * self.features
-        flat, feature = rows.ravel(), self.feature.ravel()
-        threshold, value, unknown_left = self.threshold.ravel(), self.value.ravel(), self.unknown_left.ravel()
-        unknown = bool(np.isnan(flat).any())
-        place = np.zeros((count, trees), dtype=np.int64)
-        here = np.broadcast_to(value[offset * nodes], (count, trees))
-        cells = np.zeros(count * self.features)
-        for _ in range(self.depth):
-            at = place + offset * inner
-            cell = feature.take(at) + row
-            seen = flat.take(cell)
-            right = seen > threshold.take(at)
-            if unknown:
-                right |= np.isnan(seen) & ~unknown_left.take(at)
-            place = 2 * place + 1 + right
-            there = value.take(place + offset * nodes)
-            cells += np.bincount(cell.ravel(), (there - here).ravel(), len(cells))
-            here = there
-        return here.sum(axis=1) + self.baseline, cells.reshape(count, self.features)
 
 
 @dataclass(frozen=True)

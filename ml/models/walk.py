@@ -34,9 +34,9 @@ class Walk:
         """
         return treelite.gtil.predict_leaf(self._forest, rows, nthread=1).astype(np.int64) + self._first
 
-    def log_odds(self, leaves: Ints) -> Floats:
-        """Scores (n,)."""
-        return self._value.take(leaves).sum(axis=1) + self._baseline
+    def probabilities(self, leaves: Ints) -> Floats:
+        """What the trees say (n,), before calibration."""
+        return 1 / (1 + np.exp(-self._baseline - self._value.take(leaves).sum(axis=1)))
 
     def contributions(self, leaves: Ints) -> Floats:
         """What each feature did to the scores (n, features), in log-odds.

@@ -17,7 +17,7 @@ from ml.course import register
 from ml.evaluation import calibration_error, measure
 from ml.features import names
 from ml.lessons import Order, Running
-from ml.models.propensity import PropensityClassifier, expit
+from ml.models.propensity import PropensityClassifier
 from ml.registry import Registry
 from ml.serving import Model
 from ml.steps import Step
@@ -135,20 +135,6 @@ def test_training_is_repeatable(shop, outcome):
 
     assert again.version == outcome.version
     assert np.array_equal(again.model.trees.value, outcome.model.trees.value)
-
-
-def test_serving_equals_scikit_learn():
-    """The trees as arrays give scikit-learn's probabilities, and the contributions sum up to the score."""
-    rng = np.random.default_rng(5)
-    rows = rng.normal(size=(2000, 6))
-    labels = (rows[:, 0] * rows[:, 1] + rng.normal(size=2000) > 0.5).astype(float)
-    model = PropensityClassifier().fit(rows, labels)
-
-    log_odds, contributions = model.trees_.explain(rows)
-
-    assert np.abs(expit(log_odds) - model.booster_.predict_proba(rows)[:, 1]).max() < 1e-9
-    expected = model.trees_.value[:, 0].sum() + model.trees_.baseline
-    assert np.allclose(log_odds - contributions.sum(axis=1), expected)
 
 
 def test_a_stored_model_is_the_same_model(outcome):

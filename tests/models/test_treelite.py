@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.models.propensity import PropensityClassifier, calibrated, expit
-from ml.serving import Model
+from ml.models.propensity import PropensityClassifier, calibrated
+from ml.serving import AT_ONCE, Model
 
 FEATURES = ("one", "two", "three", "four", "five", "six")
 
@@ -51,23 +51,41 @@ def test_served_probabilities_equal_scikit_learns(learnt):
     walk = learnt.served(FEATURES).walk
 
     expected = learnt.booster_.predict_proba(rows)[:, 1]
-    actual = expit(walk.log_odds(walk.leaves(np.ascontiguousarray(rows))))
+    actual = walk.probabilities(walk.leaves(np.ascontiguousarray(rows)))
 
     assert np.abs(expected - actual).max() < 1e-6
 
 
-def test_reasons_equal_the_walk_in_numpy(learnt):
-    """What stands ready at the leaves is what following every split gives, and adds up to the score."""
-    rows = odd_rows(learnt)
-    walk = learnt.served(FEATURES).walk
-    leaves = walk.leaves(rows)
+def followed(trees, row):
+    """A row's way through every tree, split by split: its score in log-odds, and what each feature did to it."""
+    score, changes = trees.baseline, np.zeros(trees.features)
+    for feature, threshold, unknown_left, value in zip(
+        trees.feature, trees.threshold, trees.unknown_left, trees.value, strict=True
+    ):
+        place = 0
+        while place < len(feature):
+            seen = row[feature[place]]
+            left = unknown_left[place] if np.isnan(seen) else seen <= threshold[place]
+            below = 2 * place + (1 if left else 2)
+            changes[feature[place]] += value[below] - value[place]
+            place = below
+        score += value[place]
+    return score, changes
 
-    log_odds, expected = learnt.trees_.explain(rows)
+
+def test_reasons_are_what_the_splits_on_the_way_changed(learnt):
+    """What stands ready at the leaves is what following every split gives, and adds up to the score."""
+    rows = odd_rows(learnt)[::40]
+    walk, trees = learnt.served(FEATURES).walk, learnt.trees_
+    leaves = walk.leaves(np.ascontiguousarray(rows))
+
+    expected = [followed(trees, row) for row in rows]
     actual = walk.contributions(leaves)
 
-    assert np.allclose(walk.log_odds(leaves), log_odds, rtol=0, atol=1e-9)
-    assert np.allclose(actual, expected, rtol=0, atol=1e-9)
-    assert np.allclose(log_odds - actual.sum(axis=1), learnt.trees_.value[:, 0].sum() + learnt.trees_.baseline)
+    scores = np.array([score for score, _ in expected])
+    assert np.allclose(walk.probabilities(leaves), 1 / (1 + np.exp(-scores)), rtol=0, atol=1e-9)
+    assert np.allclose(actual, [changes for _, changes in expected], rtol=0, atol=1e-9)
+    assert np.allclose(scores - actual.sum(axis=1), trees.value[:, 0].sum() + trees.baseline)
 
 
 def test_every_row_gets_a_probability(learnt):
@@ -112,6 +130,19 @@ def test_any_number_of_rows_is_scored_in_one_call(learnt, count):
 
     assert model.score(rows).tolist() == alone
     assert model.explain(rows)[1].shape == (count, len(FEATURES))
+
+
+def test_a_long_table_is_scored_in_parts(learnt):
+    """More rows than are walked at once get the same answers, in order."""
+    rows = np.tile(odd_rows(learnt)[:600], (28, 1))
+    model = learnt.served(FEATURES)
+
+    probabilities, contributions = model.explain(rows)
+
+    assert len(rows) > AT_ONCE
+    assert np.array_equal(model.score(rows), np.tile(model.score(rows[:600]), 28))
+    assert np.array_equal(probabilities, model.score(rows))
+    assert np.array_equal(contributions[-600:], contributions[:600])
 
 
 def test_trees_without_splits_are_served():
@@ -178,6 +209,17 @@ def test_crossed_calibration_sees_no_group_on_both_sides():
     told = classifier.booster_.predict_proba(rows)[:, 1]
     assert told.max() - told.min() > 0.3
     assert classifier.predict_proba(rows)[:, 1].std() < told.std()
+
+
+def test_too_few_groups_are_not_split():
+    """Where hardly any group has one of the labels, unseen rows cannot be told, and the model is served as it is."""
+    groups = np.repeat(np.arange(4), 100)
+    rows = np.random.default_rng(4).normal(size=(400, 2))
+    labels = (groups == 0).astype(float)
+
+    classifier = PropensityClassifier(max_iter=5).fit(rows, labels, crossed=True, groups=groups)
+
+    assert classifier.knots_.tolist() == [[0.0, 1.0], [0.0, 1.0]]
 
 
 def test_serving_needs_no_scikit_learn():

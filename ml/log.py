@@ -116,7 +116,7 @@ def _scanned(path: Path) -> tuple[pl.LazyFrame, int]:
     offset = _optional("utc_offset", held)
     steps = log.select(
         visitor=visitor,
-        session=pl.coalesce(session, pl.format("{}:{}", visitor, (at // 86_400).cast(pl.Int64))),
+        session=session,
         at=at,
         kind=pl.col("event_type").cast(pl.String).cast(COLUMNS["kind"], strict=False),
         product=pl.col("product_id").cast(pl.String),
@@ -134,6 +134,9 @@ def _optional(name: str, held: pl.Schema) -> pl.Expr:
 
 def _steps(log: pl.DataFrame, *, idle: timedelta) -> pl.DataFrame:
     """The log in order, its carts kept: rows of one order are one, and a product joins once between two orders."""
+    if log["session"].null_count():  # seldom, and naming the visitor's day costs as much as reading
+        day = pl.format("{}:{}", "visitor", (pl.col("at") // 86_400).cast(pl.Int64))
+        log = log.with_columns(session=pl.coalesce("session", day))
     rows = log.with_row_index("row")
     touches = _touches(with_trips(ordered(rows.filter(of("cart", "purchase")))))
     steps = (

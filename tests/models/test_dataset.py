@@ -181,6 +181,17 @@ def test_a_log_may_know_the_shoppers_zone_device_and_where_they_came_from(tmp_pa
     assert steps["feature_mobile"].to_list()[0] == steps["feature_referred"].to_list()[-1] == 1
 
 
+def test_a_session_without_a_name_is_the_visitors_day(tmp_path):
+    """Rows that name no session belong to their visitor's day, and rows without a user to their session."""
+    rows = [row(0, "view", session=None), row(800, "view", session=None), row(1, "view", user=None, session="s9")]
+
+    steps = dataset.from_file(written(rows, tmp_path)).sort("visitor", "at")
+
+    days = [int(NOW.timestamp()) // 86_400 + n for n in (0, 1)]
+    assert steps["visitor"].to_list() == ["s9", "u1", "u1"]
+    assert steps["session"].to_list() == ["s9", *(f"u1:{day}" for day in days)]
+
+
 def test_rows_of_one_order_are_one_purchase_worth_their_sum(tmp_path):
     """A purchase of several products at one time is one purchase, and its total is what the shopper spent."""
     rows = [row(0, "cart"), row(1, "purchase", price=10.0), row(1, "purchase", "p2", price=5.5), row(2, "view")]

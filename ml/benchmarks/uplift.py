@@ -40,6 +40,7 @@ class Uplift(msgspec.Struct, frozen=True, kw_only=True):
     interval: Interval
     level: float
     above_response: bool
+    test_is_train: bool
     seconds: float
 
     def lines(self) -> list[str]:
@@ -49,7 +50,7 @@ class Uplift(msgspec.Struct, frozen=True, kw_only=True):
             f"average effect {_effect(self.train_effect)}, on test {_effect(self.test_effect)}",
             f"from {', '.join(self.columns)}",
             *(f"left out: {one}" for one in self.left_out),
-            f"{'normalised':22} {'Qini, cross-validated on train':31} on test",
+            f"{'normalised Qini':22} {'cross-validated on train':31} on test",
             f"{'':22} {'mean (sd of folds)  repeats':31} Qini   95% interval      AUUC   uplift@30",
         ]
         for one in self.learners:
@@ -62,6 +63,8 @@ class Uplift(msgspec.Struct, frozen=True, kw_only=True):
             )
         above = "above" if self.above_response else "not above"
         told.append(f"* the best on train; {above} the response model in every repeat of cross-validation")
+        if self.test_is_train:
+            told.append("test is train: what is said of it is what was learnt by heart; only cross-validation counts")
         told.append(f"decision: {self.decision}, from train alone at {self.level:.1%}: {self.words}")
         return told
 
@@ -124,6 +127,7 @@ def evaluate(
         interval=choice.interval,
         level=choice.level,
         above_response=all(mine > theirs for mine, theirs in zip(choice.qini[choice.learner], response, strict=True)),
+        test_is_train=np.array_equal(both.train.rows, both.test.rows, equal_nan=True),
         seconds=time.perf_counter() - began,
     )
 

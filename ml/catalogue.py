@@ -45,6 +45,7 @@ class Catalogue:
         self._most = most
         self._listings: dict[str, Listing] = {}
         self._withheld: dict[str, None] = {}
+        self._variants: dict[object, set[str]] = {}
         self._heard: set[str] | None = set()
 
     def learn(self, happened: Event) -> None:
@@ -83,22 +84,12 @@ class Catalogue:
         """Whether the shop has said that it cannot be bought or must not be recommended."""
         return product in self._withheld
 
-    def variants(self, products: Collection[str]) -> set[object]:
-        """What the variants of these products have in common."""
-        return {mark for product in products if (mark := self.variant(product)) is not None}
+    def variants(self, product: str) -> Collection[str]:
+        """The known variants of a product, itself among them; empty where it has none that are known.
 
-    def variant(self, product: str) -> object | None:
-        """What this product has in common with its variants; None when it has none that are known.
-
-        Its group, or where the shop names none, the brand, the category and all of a long name but its last word.
+        They share their group, or where the shop names none, brand, category and all of a long name but its last word.
         """
-        known = self.of(product)
-        if known.group is not None:
-            return known.group
-        words = (known.name or "").lower().split()
-        if known.brand is None or known.category is None or len(words) < LEAST_WORDS:
-            return None
-        return known.brand, known.category, *words[:-1]
+        return self._variants.get(_family(self.of(product)), ())
 
     def _list(self, listed: ProductListed) -> None:
         known = self.of(listed.product_id)
@@ -139,5 +130,27 @@ class Catalogue:
 
     def _keep(self, product: str, listing: Listing) -> None:
         if len(self._listings) >= self._most and product not in self._listings:
-            del self._listings[next(iter(self._listings))]
+            oldest = next(iter(self._listings))
+            self._leave(oldest, self._listings.pop(oldest))
+        elif product in self._listings:
+            self._leave(product, self._listings[product])
         self._listings[product] = listing
+        if (family := _family(listing)) is not None:
+            self._variants.setdefault(family, set()).add(product)
+
+    def _leave(self, product: str, listing: Listing) -> None:
+        """Take a product out of its family."""
+        family = _family(listing)
+        if family is not None and (members := self._variants.get(family)) is not None:
+            members.discard(product)
+            if not members:
+                del self._variants[family]
+
+
+def _family(listing: Listing) -> object | None:
+    if listing.group is not None:
+        return listing.group
+    words = (listing.name or "").lower().split()
+    if listing.brand is None or listing.category is None or len(words) < LEAST_WORDS:
+        return None
+    return listing.brand, listing.category, *words[:-1]

@@ -6,7 +6,7 @@ that went on are put on top of the index (`Shelf.extended`), which costs what is
 """
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -72,7 +72,6 @@ class Recommender:
         if self.index is None:
             return ()
         shunned = {*without, *seen[:1]}
-        variants = self.catalogue.variants(shunned)
         most_alike = -(-most // 2)
         chosen: dict[str, Candidate] = {}
         postponed: list[Candidate] = []
@@ -87,12 +86,12 @@ class Recommender:
             if category is not None and alike.get(category, 0) >= most_alike:
                 postponed.append(candidate)
                 continue
-            if self._is_new(product, variants):
+            if not self._has_variant_among(product, shunned, chosen):
                 chosen[product] = candidate
                 alike[category] = alike.get(category, 0) + 1
         for candidate in postponed:
-            if len(chosen) < most and candidate.product not in chosen and self._is_new(candidate.product, variants):
-                chosen[candidate.product] = candidate
+            if len(chosen) < most and not self._has_variant_among(candidate.product, shunned, chosen):
+                chosen.setdefault(candidate.product, candidate)
         return tuple(self._recommendation(candidate) for candidate in chosen.values())
 
     def weigh(self, weights: Mapping[str, float]) -> None:
@@ -158,14 +157,9 @@ class Recommender:
     def _may_show(self, product: str, *, priced: bool) -> bool:
         return not self.catalogue.withholds(product) and not (priced and self.catalogue.of(product).price is None)
 
-    def _is_new(self, product: str, variants: set[object]) -> bool:
-        """Whether no variant of the product is shown or shunned; then it counts as shown."""
-        variant = self.catalogue.variant(product)
-        if variant in variants:
-            return False
-        if variant is not None:
-            variants.add(variant)
-        return True
+    def _has_variant_among(self, product: str, *products: Container[str]) -> bool:
+        """Whether a variant of the product is among these."""
+        return any(one in some for one in self.catalogue.variants(product) for some in products)
 
     def _recommendation(self, candidate: Candidate) -> Recommendation:
         known = self.catalogue.of(candidate.product)

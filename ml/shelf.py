@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.models.blend import SOURCES, Blend, Ranking
+from ml.models.repeats import LONGEST
 from ml.models.sessions import Ints, Sessions
 
 Hashes = NDArray[np.int64]
@@ -91,7 +92,8 @@ class Shelf:
 
     def nearby(self, seen: Sequence[str], most: int) -> Iterator[Candidate]:
         """What goes with what was seen, newest first; best first."""
-        items = [number for product in reversed(seen) if (number := self._numbers.get(product)) is not None]
+        newest = seen[:LONGEST]
+        items = [number for product in reversed(newest) if (number := self._numbers.get(product)) is not None]
         if not items:
             return
         ranking = self._blend.rank(items)

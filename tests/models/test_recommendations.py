@@ -12,6 +12,7 @@ from mesh.envelope import Received
 from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.product import ProductListed
+from ml.catalogue import Catalogue
 from ml.models.blend import WEIGHTS
 from ml.recommendations import Recommender
 from ml.steps import step_of
@@ -146,6 +147,15 @@ def test_variants_of_one_product_are_shown_once():
 
     assert sorted(product.partition("-")[0] for product in beside_sock) == ["lace", "shoe"]
     assert sorted(beside_shoe) == ["lace", "sock"]
+
+
+def test_a_product_that_changes_its_group_leaves_its_variants():
+    """Variants are those of the newest listings; a product that was forgotten is no variant of any."""
+    catalogue = Catalogue(most=3)
+    for product, group in (("a", "shoe"), ("b", "shoe"), ("c", "shoe"), ("b", "boot"), ("d", "boot")):
+        catalogue.learn(ProductListed(product_id=product, group=group))
+
+    assert [sorted(catalogue.variants(product)) for product in "abcd"] == [[], ["b", "d"], ["c"], ["b", "d"]]
 
 
 def test_without_groups_long_names_tell_variants():

@@ -255,7 +255,7 @@ class Consumer:
     def _tell(self, given: Received | list[Received], began: int, failed: str | None) -> None:
         """The spans of what was done (https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/)."""
         work = tracing.current()
-        if work is None or not tracing.listened():
+        if work is None or not (tracing.wants(work.trace) or work.parts):
             return
         many = given if isinstance(given, list) else [given]
         told = self._told | {"cartmesh.event.type": declaration(type(many[0].event)).type}

@@ -97,10 +97,9 @@ async def commit(broker: Broker, made: Plan, *, books: str, patience: timedelta 
     An id that had been stored before counts as stored (`duplicate`). Raises Conflict, Denied, and
     Unavailable once `patience` is over; calling again with the same cause is always safe.
     """
-    if not tracing.listened() or tracing.current() is None:
+    work = tracing.current()
+    if work is None or not tracing.wants(work.trace) or not (made.books or made.single):
         return await _commit(broker, made, books, patience)
-    if not (made.books or made.single):
-        return []
     stream = books if made.books else made.single[0][0]
     told: dict[str, str | int] = {
         "messaging.system": "nats",

@@ -60,6 +60,7 @@ class _Sink:
     """Where spans go; nowhere until somebody listens."""
 
     record: Record | None = None
+    admits: Callable[[str], bool] = staticmethod(lambda _: True)
     sampler: Sampler = staticmethod(lambda _, parent: parent is not False)
 
 
@@ -67,15 +68,24 @@ _sink = _Sink()
 _at_work: ContextVar[Work | None] = ContextVar("work", default=None)
 
 
-def listen(record: Record | None, sampler: Sampler | None = None) -> None:
-    """Give every finished and sampled span to `record`, which must be quick; None: to nobody."""
+def listen(record: Record | None, sampler: Sampler | None = None, admits: Callable[[str], bool] | None = None) -> None:
+    """Give every finished and sampled span to `record`, which must be quick; None: to nobody.
+
+    `admits` says of a sampled context whether there is room for spans of its trace.
+    """
     _sink.record = record
+    _sink.admits = admits or _Sink.admits
     _sink.sampler = sampler or _Sink.sampler
 
 
 def listened() -> bool:
     """Whether spans are recorded in this process."""
     return _sink.record is not None
+
+
+def wants(trace: str | None) -> bool:
+    """Whether a span of this context would be recorded; asked before its attributes are gathered."""
+    return _sink.record is not None and trace is not None and trace[-1] in "13579bdf" and _sink.admits(trace)
 
 
 def current() -> Work | None:
@@ -139,7 +149,7 @@ def tell(
 
     Attributes must not say who somebody is: no address, no name, no key.
     """
-    if _sink.record is None or trace is None or trace[-1] not in "13579bdf":
+    if _sink.record is None or trace is None or not wants(trace):
         return
     parent = parent if parent and _traceparent(parent) else None
     known = tuple(link for link in links[:MOST_LINKS] if _traceparent(link))

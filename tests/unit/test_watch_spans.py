@@ -19,7 +19,7 @@ from mesh.exporting import export
 from mesh.publish import Cause, Draft
 from mesh.run import running
 from mesh.service import Service
-from mesh.spans import Spans, exporting, sampler, wanted
+from mesh.spans import Room, Spans, exporting, sampler, wanted
 from mesh.telemetry import configure_logs, log
 from mesh.tracing import Span, child_trace, following, span, trace_id
 
@@ -99,6 +99,21 @@ def test_a_wrong_sampler_is_refused(environment):
     """A sampler nobody knows, or a ratio that is none, is an error that names the variable."""
     with pytest.raises(DeclarationError, match="OTEL_TRACES_SAMPLER"):
         sampler(environment)
+
+
+def test_in_a_flood_the_same_traces_are_chosen_everywhere():
+    """Above what is welcome a share is left out by trace id, so that what remains is whole across processes."""
+    floods = [
+        [f"00-{at * 2_654_435_761 % 2**32:08x}{'0' * 24}-{'b' * 16}-01" for at in range(20_000)] for _ in range(2)
+    ]
+    rooms = [Room(1_000), Room(4_000)]
+
+    few, many = ([trace for trace in flood if room.admits(trace)] for room, flood in zip(rooms, floods, strict=True))
+
+    late = set(floods[0][10_000:])
+    assert len(few) < len(many) < 16_000
+    assert late.intersection(few) <= late.intersection(many)
+    assert all(Room(1_000).admits(trace) for trace in floods[0][:200])
 
 
 def test_an_unsampled_trace_costs_nothing(recorded):

@@ -5,7 +5,7 @@ one that is refused takes no place: what served goes on serving, and the mesh he
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,8 @@ class Lineup:
         self._champions: dict[str, Seat] = {}
         self._tried: dict[str, Tried] = {}
         self._refused: set[tuple[str, str]] = set()
+        self.caught_up = asyncio.Event()
+        """Set once everything that the registry said at the start is in its place."""
 
     def champion(self, name: str) -> Seat | None:
         """Who serves."""
@@ -63,14 +65,26 @@ class Lineup:
         while True:
             try:
                 async with self._mesh.state(CURRENT).watch() as changes:
-                    async for change in changes:
-                        if change is not None and change[1] is not None and change[0] in self._readers:
-                            await self.adopt(change[0], change[1])
+                    await self._take(changes)
             except MeshError as error:
                 log.warning("cannot follow the models", error=str(error))
             except Exception as error:  # noqa: BLE001  whatever it is, what serves goes on, and is followed again
                 log.exception("cannot follow the models", error=repr(error))
             await asyncio.sleep(2)
+
+    async def _take(self, changes: AsyncIterator[tuple[str, Current | None] | None]) -> None:
+        """Adopt what there is, side by side, and then every change in its turn."""
+        present: dict[str, Current] | None = {}
+        async for change in changes:
+            if change is None:
+                await asyncio.gather(*(self.adopt(name, current) for name, current in (present or {}).items()))
+                present = None
+                self.caught_up.set()
+            elif change[1] is not None and change[0] in self._readers:
+                if present is None:
+                    await self.adopt(change[0], change[1])
+                else:
+                    present[change[0]] = change[1]
 
     async def adopt(self, name: str, current: Current) -> None:
         """Take an entry of the registry. What is refused changes nothing; Unavailable: try again."""

@@ -21,7 +21,7 @@ from mesh.events.product import ProductListed
 from mesh.events.user import Advice, Evidence, UserScored
 from mesh.publish import Cause, Draft
 from mesh.settings import read
-from mesh.telemetry import child_trace
+from mesh.telemetry import child_trace, log
 from ml.registry import CURRENT, MODELS
 from ml.scorer import PROPENSITY, UPLIFT, CartAdvice, CartScore, Score, Scorer
 from ml.shoppers import SHOPPERS
@@ -41,12 +41,14 @@ RECOMMENDED = 4
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`scoring_shoppers` visitors are kept in memory, `scoring_warm` messages of each stream read at the start.
 
-    Recommendations are rebuilt every `recommendations_every` when there is news.
+    Recommendations are rebuilt every `recommendations_every` when there is news. A process that starts scores
+    nothing until it has read the models that serve, for at most `models_within`.
     """
 
     scoring_shoppers: int = 5_000
     scoring_warm: int = 30_000
     recommendations_every: timedelta = timedelta(seconds=5)
+    models_within: timedelta = timedelta(seconds=45)
 
 
 @service.resource
@@ -60,12 +62,18 @@ async def open_scorer(mesh: Mesh) -> AsyncIterator[Scorer]:
         asyncio.create_task(scorer.lineup.follow()),
         asyncio.create_task(scorer.follow_log(period=settings.recommendations_every.total_seconds())),
     ]
-    yield scorer
-    for task in tasks:
-        task.cancel()
-    for task in tasks:
-        with suppress(asyncio.CancelledError):
-            await task
+    try:
+        try:
+            await asyncio.wait_for(scorer.lineup.caught_up.wait(), settings.models_within.total_seconds())
+        except TimeoutError:
+            log.warning("scoring begins before the models are read", waited_s=settings.models_within.total_seconds())
+        yield scorer
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
 
 
 @service.on(

@@ -223,6 +223,26 @@ async def test_a_scorer_that_starts_when_the_promoted_file_is_bad_serves_the_one
     assert lineup.champion("propensity").version == "a"
 
 
+async def test_a_scorer_that_starts_reads_the_models_before_it_scores(regions, shop, models, eventually, monkeypatch):
+    """What was left while it was away is scored by the model that serves, however long its file takes to read."""
+    first = asyncio.Event()
+
+    async def slow(artifact):
+        await first.wait()
+        return await read_constant(artifact)
+
+    monkeypatch.setitem(lineups_readers(), "propensity", slow)
+    await with_versions(models, a=0.25)
+    await models.promote("propensity", "a", "", at=NOW)
+    await shop.publish(left(1))
+    asyncio.get_running_loop().call_later(0.3, first.set)
+
+    async with running(service, Mesh(regions.broker("us"), "scoring")):
+        scored = await eventually(lambda: shop.last(CartScored, "c1"))
+
+    assert scored.event.model_version == "a"
+
+
 async def test_an_abandonment_that_comes_again_is_scored_once(regions, shop, eventually):
     """Delivered again in a batch with a new one, long after: the new one is scored, the known one is not."""
     from mesh.envelope import Received

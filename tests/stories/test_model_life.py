@@ -158,31 +158,31 @@ async def test_a_model_lives_while_carts_are_left(world, operator, eventually):
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(worker(folder, "scoring"))
         await market.visit(SEEDS)
-        await eventually(lambda: _all_scored(heard, market), within=60)
+        await eventually(lambda: _all_scored(heard, market), within=150)
         await stack.enter_async_context(shoppers(market))
 
         assert "serves in us" in await operator("train", "--from-mesh")
         one = (await models.current("propensity")).version
-        await eventually(lambda: _newest(heard, 5, one), within=60)
+        await eventually(lambda: _newest(heard, 5, one), within=150)
 
         await operator("train", "--from-mesh")
         two = (await models.versions("propensity"))[-1].version
         if (await models.current("propensity")).candidate is None:  # the gate may say no of so small a log
             await operator("models", "shadow", two)
-        await eventually(lambda: _shadows(heard, 10), within=60)
+        await eventually(lambda: _shadows(heard, 10), within=150)
         await stack.enter_async_context(worker(folder, "scoring"))
         first.kill()
 
         await operator("models", "canary", two, "--share", "0.5", "--force")
-        await eventually(lambda: _newest(heard, 1, two), within=60)
+        await eventually(lambda: _newest(heard, 1, two), within=150)
         await operator("models", "promote", two, "--reason", "a story", "--force")
-        await eventually(lambda: _newest(heard, 5, two), within=60)
+        await eventually(lambda: _newest(heard, 5, two), within=150)
         await operator("models", "rollback")
-        await eventually(lambda: _newest(heard, 5, one), within=60)
+        await eventually(lambda: _newest(heard, 5, one), within=150)
         listed = json.loads(await operator("models", "list", "--json"))
         audited = json.loads(await operator("models", "audit", "--sample", "100", "--json"))
     async with worker(folder, "scoring"):
-        await eventually(lambda: _all_scored(heard, market), within=60)
+        await eventually(lambda: _all_scored(heard, market), within=150)
 
     stored = await _scores(heard)
     assert Counter(score.event.abandonment_id for score in stored) == Counter(market.left)
@@ -233,7 +233,7 @@ async def test_a_review_that_is_killed_makes_one_version_and_what_serves_goes_on
         def learning():
             return [child for child in psutil.Process(process.pid).children() if "ml.tutor" in child.cmdline()]
 
-        (tutor,) = await eventually(learning, within=60)
+        (tutor,) = await eventually(learning, within=150)
         process.send_signal(signal.SIGKILL)
         await process.wait()
         current = await Registry(heard).current("propensity")
@@ -244,7 +244,7 @@ async def test_a_review_that_is_killed_makes_one_version_and_what_serves_goes_on
             return (await Registry(heard).current("propensity")).candidate
 
         candidate = await eventually(tried, within=120)
-    await eventually(lambda: not tutor.is_running() or tutor.status() == psutil.STATUS_ZOMBIE, within=60)
+    await eventually(lambda: not tutor.is_running() or tutor.status() == psutil.STATUS_ZOMBIE, within=150)
 
     trained = [received.event async for received in heard.read(ModelTrained)]
     assert candidate.version.startswith(f"{due:%Y%m%d-%H%M%S}-")

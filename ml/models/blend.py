@@ -157,10 +157,11 @@ class Blend:
         self._places[first] = counting(len(first))
         place = self._places[use]
         found, listed = place[: len(near.items)], place[len(near.items) : -len(own)]
-        row = (counting(len(rules)) + 2).repeat([len(items) for items, _ in rules])
-        cells = np.concatenate([found, found + len(first), listed + row * len(first)])
-        weights = [_shares(near.weights), _shares(near.lately), *(shares for _, shares in rules)]
-        shares = np.bincount(cells, np.concatenate(weights), len(SOURCES) * len(first))
+        listed += counting(len(rules)).repeat([len(items) for items, _ in rules]) * len(first)
+        followed = np.bincount(listed, np.concatenate([shares for _, shares in rules]), (len(SOURCES) - 2) * len(first))
+        shares = np.concatenate(
+            [_shares(np.bincount(found, weights, len(first))) for weights in (near.weights, near.lately)] + [followed]
+        )
         return items[first], shares.reshape(len(SOURCES), -1), place[-len(own) :], near
 
     def features(self, seen: Sequence[int]) -> tuple[Ints, Floats]:

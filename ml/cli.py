@@ -39,7 +39,7 @@ def train(
     Parameters
     ----------
     model
-        What to learn: propensity (who buys), uplift (whom an offer changes).
+        What to learn: propensity (who buys), uplift (whom an offer changes), recommendations (how sources weigh).
     from_mesh
         Learn from what the regions' streams hold.
     from_file

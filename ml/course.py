@@ -59,7 +59,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
     def lines(self) -> list[str]:
         """For a terminal."""
-        told = [f"{self.rows:,} moments of which {self.bought:,} ended in a purchase"]
+        told = [f"{self.rows:,} rows" + (f", of which {self.bought:,} ended in a purchase" if self.bought else "")]
         if self.carts:
             told.append(f"with something in the cart: {in_words(self.carts)}")
         told.append(("passed: " if self.accepted else "not accepted: ") + self.reason)

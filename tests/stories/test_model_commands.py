@@ -13,7 +13,8 @@ from mesh.events.model import ModelPromoted
 from mesh.local import LocalServers
 from mesh.topology import Topology
 from mesh.worker import connect
-from ml import models_cli, retraining, scoring
+from ml import retraining, scoring
+from ml.cli import commands
 from ml.registry import NoSuchVersion, NotNow, Registry, Superseded
 from ml.version import Current, Metrics, Version
 
@@ -60,12 +61,13 @@ async def models(servers):
 def told(servers, capsys):
     """Give a command; what it printed. Raises what an operator would be told."""
     app = App()
-    models_cli.commands(app)
+    commands(app)
     file = str(servers.write_state())
 
     async def give(*words):
         capsys.readouterr()
-        line = ["models", *words, "--servers", file]
+        line = [*words] if words[0] == "train" else ["models", *words]
+        line += ["--servers", file]
         await asyncio.to_thread(app, line, exit_on_error=False, result_action="return_value")
         return capsys.readouterr().out
 
@@ -140,6 +142,27 @@ async def test_what_cannot_be_done_is_said(models, told):
     with pytest.raises(TopologyError, match="there is no region 'mars'"):
         await told("list", "--region", "mars")
     assert await models.current("propensity") == Current(shelf=("a",))
+
+
+@pytest.mark.parametrize("model", ["propensity", "uplift", "recommendations"])
+async def test_training_on_an_empty_log(models, told, model):
+    """Says what is missing, ends well, and changes nothing."""
+    said = await told("train", model, "--from-mesh")
+
+    assert said.startswith("0 rows\nnot accepted: nothing learnt: ")
+    assert await models.current(model) is None
+
+
+async def test_training_that_makes_no_sense_is_refused(told):
+    """An unknown model, two ends at once, no source."""
+    for words, why in (
+        (("magic", "--from-mesh"), "no model is called 'magic'; there are propensity, uplift, recommendations"),
+        (("--from-mesh", "--promote", "--shadow"), "either --promote or --shadow"),
+        ((), "either --from-mesh or --from FILE"),
+        (("uplift", "--from", "log.parquet"), "uplift is learnt from the mesh only"),
+    ):
+        with pytest.raises(MeshError, match=why):
+            await told("train", *words)
 
 
 async def test_comparing_and_auditing_without_any_carts(models, told):

@@ -3,18 +3,25 @@
 import random
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from mesh import Mesh, Money
 from mesh.errors import DeclarationError
+from mesh.events.cart import CartScored
 from mesh.events.interaction import ProductViewed
+from mesh.events.offer import Assignment, OfferDecided
+from mesh.events.order import OrderPlaced
+from mesh.events.user import Evidence
 from mesh.memory import MemoryMesh
 from mesh.publish import Draft
 from mesh.run import running
 from ml.admission import admit, serving
 from ml.artifact import ArtifactRefused, pack, unpack
+from ml.features import digest, names
 from ml.lessons import LESSONS, Order, lesson
+from ml.lineup import Lineup
 from ml.models.blend import NAMES, WEIGHTS
 from ml.readers import READERS
 from ml.registry import Registry
@@ -136,3 +143,52 @@ async def test_a_version_of_any_model_is_registered_the_same_way(mesh):
 
     assert admitted.place == "serves"
     assert (await Registry(mesh).current("recommendations")).version == admitted.learnt.version.version
+
+
+async def drawn(mesh, carts=900):
+    """Carts of which half were sent an offer by lot; those who like offers, half of all, buy only with one."""
+    dice = random.Random(3)
+    for cart in range(carts):
+        at, likes, sent = NOW + timedelta(minutes=cart), dice.random() < 0.5, dice.random() < 0.5
+        values = tuple(float(likes) if name == "views" else dice.gauss(0, 1) for name in names())
+        who = {"cart_id": f"c{cart}", "visitor_id": f"v{cart}", "abandonment_id": f"left-{cart}"}
+        proof = Evidence(at=at, steps=1, names=digest(), values=values)
+        scored = CartScored(
+            propensity=0.5, model_version="base-rate", reasons=(), recommended=(), evidence=proof, **who
+        )
+        decided = OfferDecided(
+            offer_id=f"f{cart}",
+            attempt=1,
+            outcome="sent" if sent else "dropped",
+            reason="",
+            checks=(),
+            journey="abandoned-cart",
+            due=at,
+            assignment=Assignment(arm="0" if sent else "none", probability=0.5, withheld=0.5, eligible=True),
+            **who,
+        )
+        await mesh.publish(Draft(event=scored, time=at), Draft(event=decided, time=at))
+        if dice.random() < (0.7 if likes and sent else 0.2):
+            order = OrderPlaced(order_id=f"o{cart}", visitor_id=f"v{cart}", lines=(), total=PRICE)
+            await mesh.publish(Draft(event=order, time=at + timedelta(minutes=5)))
+
+
+@pytest.mark.timeout(300)  # a cold import of scikit-learn in a child, on a busy machine
+async def test_an_adviser_is_learnt_from_the_log_registered_and_served(mesh):
+    """From randomised offers in the streams to the advice of a scoring process, under the registered name."""
+    await drawn(mesh)
+    told = lesson("uplift")
+    fitted = told.fit(await told.read([mesh]), ORDER)
+
+    async def judge(served):
+        return fitted.judge(served)
+
+    admitted = await admit(mesh, judge, "uplift", "usual")
+    lineup = Lineup(mesh, READERS)
+    await lineup.adopt("uplift", await Registry(mesh).current("uplift"))
+
+    assert admitted.place == "serves", admitted.learnt.reason
+    rows = [[float(likes) if name == "views" else 0.0 for name in names()] for likes in (True, False)]
+    keen, cool = lineup.champion("uplift").model.advise(np.array(rows))
+    assert (keen.version, keen.decision) == (admitted.learnt.version.version, "target")
+    assert keen.arms[0].purchase - keen.unaided > 0.2 > cool.arms[0].purchase - cool.unaided

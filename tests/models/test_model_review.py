@@ -19,10 +19,11 @@ from mesh.history import Unchanged
 from mesh.memory import MemoryMesh
 from mesh.publish import Draft
 from mesh.run import running
-from ml import retraining
+from ml import retraining, scoring
 from ml.features import digest, names
 from ml.registry import Registry
 from ml.retraining import DRIFT, Plan, call_for_reviews, judge_candidate, measure_drift, service, train_model
+from ml.review import drifted
 from ml.version import Shape, Version
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
@@ -46,8 +47,8 @@ def due(id_="the-review", day=0, attempt=1):
 
 
 async def left_carts(mesh, visitors=220):
-    """A log that can teach: keen shoppers look at one thing again and again, and return."""
-    dice = random.Random(4)
+    """A log that can teach: keen shoppers look at one thing again and again. Returns their orders."""
+    dice, orders = random.Random(4), []
     for number in range(visitors):
         who = {"visitor_id": f"v{number}", "session_id": f"s{number}"}
         at, keen = NOW + timedelta(minutes=10 * number), dice.random() < 0.4
@@ -60,7 +61,13 @@ async def left_carts(mesh, visitors=220):
         await mesh.publish(Draft(event=left, time=moment))
         if dice.random() < (0.8 if keen else 0.1):
             order = OrderPlaced(order_id=f"o{number}", lines=(LINE,), total=PRICE, **who)
-            await mesh.publish(Draft(event=order, time=moment + timedelta(minutes=15)))
+            orders.append(Draft(event=order, time=moment + timedelta(minutes=15)))
+    return orders
+
+
+async def bought(mesh, orders):
+    for order in orders:
+        await mesh.publish(order)
 
 
 def a_version(name, **known):
@@ -80,7 +87,7 @@ def a_version(name, **known):
 @pytest.mark.timeout(300)
 async def test_a_review_trains_and_tries_in_shadow_once(mesh, models):
     """The version is called after its review; the review handled again, after whatever death, makes no other."""
-    await left_carts(mesh)
+    await bought(mesh, await left_carts(mesh))
 
     await train_model(due(), mesh, Plan())
     first = await models.current("propensity")
@@ -100,7 +107,7 @@ async def test_a_review_trains_and_tries_in_shadow_once(mesh, models):
 @pytest.mark.timeout(300)
 async def test_killed_between_shelf_and_shadow_it_goes_on_where_it_was(mesh, models, monkeypatch):
     """What stands on the shelf already is not learnt again."""
-    await left_carts(mesh)
+    await bought(mesh, await left_carts(mesh))
     monkeypatch.setattr(Registry, "stage", _die)
     with pytest.raises(asyncio.CancelledError):
         await train_model(due(), mesh, Plan())
@@ -120,7 +127,7 @@ async def _die(*_, **__):
 @pytest.mark.parametrize("learnable", [0, 3])
 async def test_a_log_that_cannot_teach_changes_nothing(mesh, models, learnable):
     """An empty log, or a few carts."""
-    await left_carts(mesh, visitors=learnable)
+    await bought(mesh, await left_carts(mesh, visitors=learnable))
 
     await train_model(due(), mesh, Plan())
 
@@ -129,7 +136,7 @@ async def test_a_log_that_cannot_teach_changes_nothing(mesh, models, learnable):
 
 async def test_a_young_shadow_keeps_its_place(mesh, models):
     """Else a candidate of every day would never gather its outcomes; the new version waits on the shelf."""
-    await left_carts(mesh)
+    await bought(mesh, await left_carts(mesh))
     await models.add(a_version("young"), b"")
     await models.stage("propensity", "young", "shadow", "", at=datetime.now(UTC) - timedelta(days=1))
 
@@ -243,6 +250,27 @@ async def test_drift_is_kept_and_told_when_there_is_some(mesh, models):
     assert (told.version, told.carts, len(told.shifts)) == ("c", 220, len(names()))
     assert (kept.version, kept.drift.words) == ("c", told.words)
     assert retraining.PSI.labels("propensity")._value.get() == kept.drift.largest > 1
+
+
+@pytest.mark.timeout(300)
+async def test_the_carts_that_were_learnt_from_have_not_drifted(mesh, models, eventually):
+    """What is served for a left cart is compared with what was known of left carts in training, like with like."""
+    orders = await left_carts(mesh, visitors=260)
+    async with running(scoring.service, Mesh(mesh.broker, "scoring")):
+
+        async def all_scored():
+            return len([1 async for _ in mesh.read(CartScored)]) == 260
+
+        await eventually(all_scored, within=60)
+    await bought(mesh, orders)
+    await train_model(due(), mesh, Plan())
+    await models.promote("propensity", (await models.current("propensity")).candidate.version, "", at=NOW)
+
+    found = await drifted(mesh, "propensity", at=NOW)
+
+    assert found.drift.carts == 260
+    assert (found.drift.drifted, found.drift.shifts) == (False, ()), found.drift.words
+    assert found.drift.largest < 0.2
 
 
 async def test_the_service_reviews_when_it_is_told_to(mesh, models, eventually):

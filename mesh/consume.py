@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from time import perf_counter, time_ns
+from time import perf_counter, time, time_ns
 from typing import Any
 
 from mesh import telemetry, tracing
@@ -57,6 +57,9 @@ class Consumer:
         self._handled: Callable[[str], Any] = lambda outcome: telemetry.HANDLED.labels(binding.durable, outcome)
         self._acked = telemetry.HANDLED.labels(binding.durable, "done")
         self._seconds = telemetry.HANDLING.labels(binding.durable)
+        self._delay = telemetry.DELAY.labels(binding.durable)
+        for outcome in ("failed", "parked"):
+            self._handled(outcome)  # counted from 0: a first failure shows as an increase
         self._pending = telemetry.PENDING.labels(binding.durable)
         # A durable's backlog is work for whoever is ready; a memory of one's own is filled first.
         self.caught_up = not (binding.fanout and binding.since)
@@ -200,6 +203,8 @@ class Consumer:
             given = received(message)
             if type(given.event) not in self.binding.kinds:
                 raise Bury(f"{self.binding.durable} does not take {message.subject}")
+            if message.attempt == 1:
+                self._delay.observe(max(0.0, time() - message.stored.timestamp()))
             if message.attempt > CRASHES:
                 raise Bury(f"delivered {message.attempt} times and never answered")
         except (InvalidEvent, Bury) as error:

@@ -6,15 +6,19 @@ Imported only where an app is built: it brings Litestar with it.
 """
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from http import HTTPStatus
+from time import perf_counter
 from typing import Any
 
 import msgspec
 from litestar import MediaType, Request, Response, get
 from litestar.datastructures import ResponseHeader
+from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from mesh.errors import InvalidKey, MeshError, Unavailable
@@ -22,7 +26,7 @@ from mesh.event import declaration
 from mesh.events.mesh import MeshHeartbeat
 from mesh.mesh import Mesh
 from mesh.subjects import subject
-from mesh.telemetry import log
+from mesh.telemetry import REQUESTING, REQUESTS, log
 
 STRICT = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
 form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -64,7 +68,31 @@ def shared(mesh: Mesh, *, policy: str = STRICT) -> dict[str, Any]:
         "exception_handlers": {HTTPException: _refused, MeshError: _mesh_error, Exception: _broken},
         "response_headers": security_headers(policy),
         "tags": [mesh.service],
+        "middleware": [_counted(mesh.service)],
     }
+
+
+def _counted(service: str) -> Callable[[ASGIApp], ASGIApp]:
+    """Requests by route and status, and how long each waited for the head of its answer."""
+
+    def wrap(app: ASGIApp) -> ASGIApp:
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != ScopeType.HTTP:
+                await app(scope, receive, send)
+                return
+            began, route = perf_counter(), str(scope.get("path_template") or "other")
+
+            async def tell(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    REQUESTS.labels(service, route, str(message["status"])).inc()
+                    REQUESTING.labels(service, route).observe(perf_counter() - began)
+                await send(message)
+
+            await app(scope, receive, tell)
+
+        return answer
+
+    return wrap
 
 
 def security_headers(policy: str = STRICT) -> list[ResponseHeader]:

@@ -59,6 +59,8 @@ class Plan:
 
     books: list[Outgoing] = field(default_factory=list)
     single: list[tuple[str, Outgoing]] = field(default_factory=list)
+    said: list[tuple[str, str, str]] = field(default_factory=list)
+    """Service, wire type and outcome of each event, as they are counted."""
 
 
 def plan(changes: Iterable[Change], *, region: str, cause: Cause) -> Plan:
@@ -114,6 +116,13 @@ async def commit(broker: Broker, made: Plan, *, books: str, patience: timedelta 
 
 
 async def _commit(broker: Broker, made: Plan, books: str, patience: timedelta) -> list[Stored]:
+    stored = await _store(broker, made, books, patience)
+    for labels in made.said:
+        telemetry.EVENTS.labels(*labels).inc()
+    return stored
+
+
+async def _store(broker: Broker, made: Plan, books: str, patience: timedelta) -> list[Stored]:
     stored = []
     if made.books:
         stored.append(await _patiently(broker, books, made.books, patience))
@@ -194,6 +203,7 @@ def _add(made: Plan, draft: Draft, region: str, cause: Cause, index: int) -> Non
         id=id_,
         ttl=told.ttl,
     )
+    made.said.append((cause.source.partition(".")[0], told.type, getattr(draft.event, "outcome", "")))
     if _is_of_the_books(told):
         made.books.append(message)
     else:

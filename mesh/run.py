@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from mesh import telemetry
 from mesh.broker import Deliveries
 from mesh.consume import Consumer
 from mesh.dead import Redo, Redone, original
@@ -49,6 +50,7 @@ class Running:
         if self._consumers:
             await broker.serve(f"rpc.{region}.{self.service.name}.redo", self.service.name, self._redo)
         self.ready = True
+        telemetry.RUNNING.labels(self.service.name).set(1)
         self.mesh.doubts.append(self.doubt)
 
     def doubt(self) -> str | None:
@@ -61,6 +63,7 @@ class Running:
     async def stop(self) -> None:
         """Finish what was begun, fetch nothing more."""
         self.ready = False
+        telemetry.RUNNING.labels(self.service.name).set(0)
         for consumer in self._consumers.values():
             consumer.stop()
         for task in self._ticking:

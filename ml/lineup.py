@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from prometheus_client import Gauge
+
 from mesh import Mesh, MeshError
 from mesh.errors import Unavailable
 from mesh.events.model import ModelRefused
@@ -18,6 +20,7 @@ from ml.rates import BASE_RATE
 from ml.registry import CURRENT, NoSuchVersion, Registry
 from ml.version import Candidate, Current, takes_part
 
+SERVES = Gauge("cartmesh_model_serving", "The version of a model that serves in this process: 1.", ["model", "version"])
 Reader = Callable[[bytes], Awaitable[Any]]
 
 
@@ -98,6 +101,9 @@ class Lineup:
             champion = await self._seat(name, current.previous, known)
         if champion is not None and champion is not before:
             self._champions[name] = champion
+            if before is not None:
+                SERVES.remove(name, before.version)
+            SERVES.labels(name, champion.version).set(1)
             log.info("model serves", model=name, version=champion.version, reason=current.reason)
         if tried is not None and seat is not None:
             self._tried[name] = Tried(candidate=tried, seat=seat)

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mesh.check import Committed
+from mesh.derive.alerts import alerts
 from mesh.derive.asyncapi import asyncapi
 from mesh.derive.catalog import catalog
+from mesh.derive.dashboards import dashboard
 from mesh.derive.helm import RELEASE, nats_values, yaml
 from mesh.derive.nats import holdings
 from mesh.derive.permissions import link_permissions, service_permissions
@@ -38,8 +40,10 @@ def rendered(topology: Topology, services: Sequence[Service]) -> dict[str, str]:
         "schemas.json": schemas(),
         "asyncapi.json": asyncapi(topology, services),
         "services.json": described(services),
+        "dashboard.json": dashboard(services),
     }
     files = {path: json.dumps(document, indent=2, ensure_ascii=False) + "\n" for path, document in documents.items()}
+    files["alerts.yaml"] = yaml(alerts(services), "Do not edit: `make render` writes this.")
     files["catalog.md"] = "<!-- Do not edit: `make render` writes this. -->\n\n" + catalog(services)
     files["README.md"] = "Do not edit: `make render` writes this folder from `mesh.toml` and the code.\n"
     files |= {f"servers/{name}.conf": text for name, text in _servers(topology, services).items()}

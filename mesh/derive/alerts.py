@@ -1,0 +1,166 @@
+"""Alerts: rules for Prometheus, made from what is declared: every service and every figure has somebody who watches it.
+
+https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mesh.service import Service
+
+BEHIND = 10_000
+"""Messages that a consumer may have before it."""
+STALE_S = 10
+DRIFTED = 0.25
+"""Population stability index above which a distribution counts as another one."""
+
+
+def alerts(services: Sequence[Service]) -> dict[str, Any]:
+    """The content of a rule file: one group for all services, one for each that has something of its own."""
+    return {"groups": [_all(), _present(services), _shop()]}
+
+
+def _all() -> dict[str, Any]:
+    retries = "sum by (stream) (rate(cartmesh_publish_retries_total[5m]))"
+    outcomes = "cartmesh_handled_messages_total"
+    failing = f'sum by (durable) (rate({outcomes}{{outcome="failed"}}[5m])) / sum by (durable) (rate({outcomes}[5m]))'
+    refused = (
+        'sum by (service) (rate(cartmesh_http_requests_total{status=~"5.."}[5m])) '
+        "/ sum by (service) (rate(cartmesh_http_requests_total[5m]))"
+    )
+    delay = "histogram_quantile(0.99, sum by (durable, le) (rate(cartmesh_delivery_delay_seconds_bucket[5m])))"
+    return {
+        "name": "cartmesh",
+        "rules": [
+            _rule(
+                "CartmeshRegionStale",
+                f"cartmesh_region_staleness_seconds > {STALE_S}",
+                "30s",
+                "critical",
+                "Nothing was heard from {{ $labels.region }} for {{ $value | humanizeDuration }}",
+                "Offers are held back until the link is up: cartmesh status shows silent sources.",
+            ),
+            _rule(
+                "CartmeshDeadLetters",
+                f'increase({outcomes}{{outcome="parked"}}[15m]) > 0',
+                "0m",
+                "warning",
+                "{{ $labels.durable }} gave up messages",
+                "cartmesh dead list says why; mend the cause, then cartmesh dead redrive.",
+            ),
+            _rule(
+                "CartmeshHandlerFails",
+                f"{failing} > 0.05",
+                "10m",
+                "warning",
+                "{{ $labels.durable }} fails for {{ $value | humanizePercentage }} of what it is given",
+                "Its log has the reason under event failed, with trace_id and event_id for cartmesh trace.",
+            ),
+            _rule(
+                "CartmeshConsumerBehind",
+                f"cartmesh_consumer_pending_messages > {BEHIND}",
+                "10m",
+                "warning",
+                "{{ $labels.durable }} has {{ $value }} messages before it",
+                "Add replicas: they share the durable.",
+            ),
+            _rule(
+                "CartmeshDeliveryLate",
+                f"{delay} > 30",
+                "10m",
+                "warning",
+                "{{ $labels.durable }} is given events {{ $value | humanizeDuration }} after they were stored",
+                "Add replicas, or find what makes its handler slow.",
+            ),
+            _rule(
+                "CartmeshStoreRetries",
+                f"{retries} > 1",
+                "5m",
+                "critical",
+                "Storing in {{ $labels.stream }} has to be tried again",
+                "JetStream has no leader, or is full: cartmesh status.",
+            ),
+            _rule(
+                "CartmeshHttpErrors",
+                f"{refused} > 0.01",
+                "5m",
+                "critical",
+                "{{ $labels.service }} answers {{ $value | humanizePercentage }} of its requests with 5xx",
+                "503 means that JetStream does not take events; 500 is logged with its reason.",
+            ),
+        ],
+    }
+
+
+def _present(services: Sequence[Service]) -> dict[str, Any]:
+    """A service that nobody runs leaves no figure behind: its absence is what is told."""
+    return {
+        "name": "cartmesh-services",
+        "rules": [
+            _rule(
+                "CartmeshServiceAbsent",
+                f'absent(cartmesh_service_running{{service="{service.name}"}} == 1)',
+                "2m",
+                "critical",
+                f"{service.name} does not run",
+                f"{service.summary} Nothing is lost: it goes on where it stopped once it runs again.",
+                service=service.name,
+            )
+            for service in services
+        ],
+    }
+
+
+def _shop() -> dict[str, Any]:
+    sent = 'sum(increase(cartmesh_events_total{type="offer.decided.v1",outcome="sent"}[30m]))'
+    arrived = '(sum(increase(cartmesh_events_total{type="offer.sent.v1"}[30m])) or vector(0))'
+    failed = 'sum(increase(cartmesh_events_total{type="offer.failed.v1"}[30m]))'
+    return {
+        "name": "cartmesh-shop",
+        "rules": [
+            _rule(
+                "CartmeshOffersNotSent",
+                f"{sent} > 10 and {arrived} == 0",
+                "10m",
+                "critical",
+                "Offers are decided and none is sent",
+                "The channels service or the mail server is down: its log says which.",
+            ),
+            _rule(
+                "CartmeshOffersFail",
+                f"{failed} / {sent} > 0.1",
+                "10m",
+                "warning",
+                "{{ $value | humanizePercentage }} of the offers cannot be sent",
+                "offer.failed events say why.",
+            ),
+            _rule(
+                "CartmeshModelDrifted",
+                f"max by (model) (cartmesh_model_drift_psi) > {DRIFTED}",
+                "1h",
+                "warning",
+                "Shoppers are no longer those that {{ $labels.model }} learnt from (PSI {{ $value | humanize }})",
+                "The next review learns anew; cartmesh model shows candidates and what moved.",
+            ),
+            _rule(
+                "CartmeshModelDishonest",
+                "max by (model) (cartmesh_model_calibration_error) > 0.1",
+                "1h",
+                "warning",
+                "{{ $labels.model }} says probabilities that do not come true (off by {{ $value | humanize }})",
+                "Retrain, or roll back to the version before.",
+            ),
+        ],
+    }
+
+
+def _rule(
+    name: str, expression: str, lasting: str, severity: str, summary: str, advice: str, **labels: str
+) -> dict[str, Any]:
+    return {
+        "alert": name,
+        "expr": expression,
+        "for": lasting,
+        "labels": {"severity": severity, **labels},
+        "annotations": {"summary": summary, "description": advice},
+    }

@@ -1,0 +1,127 @@
+"""A real Prometheus scrapes a service, knows its figures, and takes the generated rules."""
+
+import asyncio
+import shutil
+from datetime import timedelta
+
+import httpx
+import pytest
+from litestar import Litestar
+
+import mesh.events as language
+from mesh.derive.alerts import alerts
+from mesh.derive.helm import yaml
+from mesh.discovery import discover
+from mesh.errors import Bury
+from mesh.events.cart import CartClosed, CartIdle, CartUpdated
+from mesh.http import health, shared
+from mesh.mesh import Mesh
+from mesh.ports import free_ports
+from mesh.publish import Cause
+from mesh.run import running, serving
+from mesh.service import Service
+
+PROMETHEUS = shutil.which("prometheus")
+pytestmark = pytest.mark.skipif(PROMETHEUS is None, reason="prometheus is not installed (Debian's package prometheus)")
+
+CONFIG = """\
+global:
+  scrape_interval: 200ms
+  scrape_timeout: 200ms
+rule_files: [{rules}]
+scrape_configs:
+  - job_name: cartmesh
+    static_configs:
+      - targets: ["127.0.0.1:{port}"]
+"""
+
+
+@pytest.fixture
+async def ops(mesh, eventually):
+    """A service that closes carts and gives up on one, with its ops endpoint; yields the port."""
+    service = Service("scraped", publishes=(CartClosed,))
+
+    @service.on(CartUpdated)
+    async def close_cart(updated: CartUpdated):
+        yield CartClosed(cart_id=updated.cart_id, visitor_id="v1", order_id="o1", region="us")
+
+    @service.on(CartIdle)
+    async def give_up(_: CartIdle) -> None:
+        raise Bury("no such cart")
+
+    door = Mesh(mesh.broker, "scraped")
+    async with running(service, door), serving(Litestar(health(door), **shared(door)), "127.0.0.1", 0) as port:
+        cart = CartUpdated(cart_id="c1", visitor_id="v1", lines=())
+        idle = CartIdle(cart_id="c1", update_id="e1")
+        await door.commit([cart, idle], Cause(id="e1", source="scraped.tests"))
+        await eventually(lambda: mesh.last(CartClosed, "c1"))
+        yield port
+
+
+@pytest.fixture
+async def prometheus(ops, tmp_path):
+    """Prometheus, scraping the ops endpoint; yields its address."""
+    assert language
+    (port,) = free_ports(1)
+    (tmp_path / "alerts.yaml").write_text(yaml(alerts(discover())))
+    (tmp_path / "prometheus.yaml").write_text(CONFIG.format(rules=tmp_path / "alerts.yaml", port=ops))
+    with (tmp_path / "prometheus.log").open("wb") as output:
+        child = await asyncio.create_subprocess_exec(
+            str(PROMETHEUS),
+            f"--config.file={tmp_path / 'prometheus.yaml'}",
+            f"--storage.tsdb.path={tmp_path / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            child.terminate()
+            await asyncio.wait_for(child.wait(), 20)
+
+
+async def test_figures_arrive(prometheus, eventually):
+    """Rates, durations, delays and dead letters of a service are there to be asked for, and no rule is broken."""
+    async with httpx.AsyncClient(base_url=prometheus) as client:
+
+        async def found(query):
+            try:
+                answer = (await client.get("/api/v1/query", params={"query": query})).json()
+            except httpx.HTTPError:
+                return None
+            result = answer.get("data", {}).get("result", [])
+            return float(result[0]["value"][1]) if result else None
+
+        async def is_one(query):
+            return await found(query) == 1
+
+        for query in (
+            'cartmesh_service_running{service="scraped"}',
+            'cartmesh_events_total{service="scraped",type="cart.closed.v1"}',
+            'cartmesh_handled_messages_total{durable="scraped-close-cart",outcome="done"}',
+            'cartmesh_handled_messages_total{durable="scraped-give-up",outcome="parked"}',
+            'cartmesh_handling_seconds_count{durable="scraped-close-cart"}',
+            'cartmesh_delivery_delay_seconds_count{durable="scraped-close-cart"}',
+        ):
+            await eventually(lambda query=query: is_one(query), within=30)
+        scrapes = 'cartmesh_http_requests_total{service="scraped",route="/metrics",status="200"}'
+        await eventually(lambda: found(scrapes), within=30)
+
+        groups = (await client.get("/api/v1/rules")).json()["data"]["groups"]
+        assert [group["name"] for group in groups] == ["cartmesh", "cartmesh-services", "cartmesh-shop"]
+        assert {rule["health"] for group in groups for rule in group["rules"]} <= {"ok", "unknown"}
+
+
+async def test_a_scrape_is_cheap(ops):
+    """Metrics and health answer in milliseconds: a probe every second costs nothing to speak of."""
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{ops}") as client:
+        await client.get("/metrics")
+        loop = asyncio.get_running_loop()
+        took = []
+        for _ in range(20):
+            began = loop.time()
+            assert (await client.get("/metrics")).status_code == 200
+            took.append(timedelta(seconds=loop.time() - began))
+
+    assert sorted(took)[10] < timedelta(milliseconds=100)

@@ -1,0 +1,261 @@
+"""Alerts and dashboards follow from the declarations, and Prometheus's own tools agree with them."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+
+import mesh.events
+from mesh.derive.alerts import alerts
+from mesh.derive.dashboards import dashboard
+from mesh.derive.helm import yaml
+from mesh.discovery import discover
+from mesh.telemetry import (
+    DELAY,
+    EVENTS,
+    HANDLED,
+    HANDLING,
+    PENDING,
+    PUBLISH_RETRIES,
+    REQUESTING,
+    REQUESTS,
+    RUNNING,
+    STALENESS,
+)
+
+PROMTOOL = shutil.which("promtool")
+needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian's package prometheus)")
+MINUTE = "1m"
+
+
+@pytest.fixture(scope="module")
+def services():
+    assert mesh.events
+    return discover()
+
+
+def promtool(*arguments, **more):
+    done = subprocess.run([PROMTOOL, *map(str, arguments)], capture_output=True, text=True, check=False, **more)
+    return done.returncode, done.stdout + done.stderr
+
+
+def written(folder: Path, services) -> Path:
+    rules = folder / "alerts.yaml"
+    rules.write_text(yaml(alerts(services)))
+    return rules
+
+
+def test_every_service_has_a_row_and_somebody_who_misses_it(services):
+    """A service that is declared is on the board and in the rules, without touching either."""
+    rows = [panel["title"] for panel in dashboard(services)["panels"] if panel["type"] == "row"]
+    missed = [rule["labels"].get("service") for group in alerts(services)["groups"] for rule in group["rules"]]
+
+    assert rows == ["The mesh", *(service.name for service in services)]
+    assert [name for name in missed if name] == [service.name for service in services]
+
+
+def test_panels_lie_beside_each_other(services):
+    """No panel covers another, none leaves the page, and ids are unique."""
+    panels = dashboard(services)["panels"]
+    cells = [
+        (x, y)
+        for panel in panels
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
+    assert len({panel["id"] for panel in panels}) == len(panels)
+
+
+def test_boards_and_rules_speak_of_figures_that_exist(services):
+    """Every metric in an expression is one that the code declares: a renamed one fails here, not on call."""
+    import ml.lineup
+    import ml.retraining
+
+    known = {metric._name for metric in (EVENTS, HANDLED, PUBLISH_RETRIES, REQUESTS)}
+    known = {f"{name}_total" for name in known}
+    known |= {metric._name for metric in (PENDING, RUNNING, STALENESS, ml.lineup.SERVES)}
+    known |= {ml.retraining.PSI._name, ml.retraining.HONESTY._name}
+    known |= {f"{metric._name}_bucket" for metric in (DELAY, HANDLING, REQUESTING)}
+    words = json.dumps([alerts(services)["groups"], dashboard(services)["panels"]])
+
+    used = {word for word in _words(words) if word.startswith("cartmesh_")}
+
+    assert used - known == set()
+
+
+@needs_promtool
+def test_promtool_accepts_the_rules(services, tmp_path):
+    """Expressions parse, and no rule is doubled."""
+    code, out = promtool("check", "rules", written(tmp_path, services))
+
+    assert code == 0, out
+
+
+@needs_promtool
+def test_names_follow_prometheus_conventions():
+    """Units, suffixes and help texts are as Prometheus's own linter wishes."""
+    HANDLED.labels("d", "done")
+    lint = promtool("check", "metrics", input=_ours(generate_latest().decode()))
+
+    assert lint[0] == 0, lint[1]
+
+
+@needs_promtool
+@pytest.mark.parametrize(
+    ("alert", "series", "at", "labels", "expected"),
+    [
+        (
+            "CartmeshRegionStale",
+            {'cartmesh_region_staleness_seconds{region="eu"}': "1 1 +Inf +Inf +Inf"},
+            "4m",
+            {"region": "eu"},
+            True,
+        ),
+        ("CartmeshRegionStale", {'cartmesh_region_staleness_seconds{region="eu"}': "1+0x10"}, "10m", {}, False),
+        (
+            "CartmeshDeadLetters",
+            {'cartmesh_handled_messages_total{durable="d",outcome="parked"}': "0 0 1 1"},
+            "3m",
+            {"durable": "d", "outcome": "parked"},
+            True,
+        ),
+        (
+            "CartmeshDeadLetters",
+            {'cartmesh_handled_messages_total{durable="d",outcome="parked"}': "7x30"},
+            "20m",
+            {},
+            False,
+        ),
+        (
+            "CartmeshHandlerFails",
+            {
+                'cartmesh_handled_messages_total{durable="d",outcome="failed"}': "0+10x30",
+                'cartmesh_handled_messages_total{durable="d",outcome="done"}': "0+90x30",
+            },
+            "20m",
+            {"durable": "d"},
+            True,
+        ),
+        (
+            "CartmeshHandlerFails",
+            {
+                'cartmesh_handled_messages_total{durable="d",outcome="failed"}': "0+1x30",
+                'cartmesh_handled_messages_total{durable="d",outcome="done"}': "0+99x30",
+            },
+            "20m",
+            {},
+            False,
+        ),
+        (
+            "CartmeshConsumerBehind",
+            {'cartmesh_consumer_pending_messages{durable="d"}': "20000x30"},
+            "15m",
+            {"durable": "d"},
+            True,
+        ),
+        (
+            "CartmeshConsumerBehind",
+            {'cartmesh_consumer_pending_messages{durable="d"}': "20000x3 0x20"},
+            "15m",
+            {},
+            False,
+        ),
+        (
+            "CartmeshDeliveryLate",
+            {
+                'cartmesh_delivery_delay_seconds_bucket{durable="d",le="30"}': "0x30",
+                'cartmesh_delivery_delay_seconds_bucket{durable="d",le="300"}': "0+10x30",
+                'cartmesh_delivery_delay_seconds_bucket{durable="d",le="+Inf"}': "0+10x30",
+            },
+            "20m",
+            {"durable": "d"},
+            True,
+        ),
+        (
+            "CartmeshStoreRetries",
+            {'cartmesh_publish_retries_total{stream="COMMERCE_eu"}': "0+600x30"},
+            "15m",
+            {"stream": "COMMERCE_eu"},
+            True,
+        ),
+        (
+            "CartmeshHttpErrors",
+            {
+                'cartmesh_http_requests_total{service="gateway",status="503"}': "0+5x30",
+                'cartmesh_http_requests_total{service="gateway",status="202"}': "0+95x30",
+            },
+            "15m",
+            {"service": "gateway"},
+            True,
+        ),
+        (
+            "CartmeshHttpErrors",
+            {'cartmesh_http_requests_total{service="gateway",status="429"}': "0+50x30"},
+            "15m",
+            {},
+            False,
+        ),
+        (
+            "CartmeshServiceAbsent",
+            {'cartmesh_service_running{service="gateway"}': "1 0 0 0 0 0"},
+            "5m",
+            {"service": "gateway"},
+            True,
+        ),
+        (
+            "CartmeshOffersNotSent",
+            {'cartmesh_events_total{type="offer.decided.v1",outcome="sent"}': "0+1x60"},
+            "50m",
+            {},
+            True,
+        ),
+        (
+            "CartmeshOffersNotSent",
+            {
+                'cartmesh_events_total{type="offer.decided.v1",outcome="sent"}': "0+1x60",
+                'cartmesh_events_total{type="offer.sent.v1"}': "0+1x60",
+            },
+            "50m",
+            {},
+            False,
+        ),
+        (
+            "CartmeshModelDrifted",
+            {'cartmesh_model_drift_psi{model="propensity"}': "0.4x90"},
+            "80m",
+            {"model": "propensity"},
+            True,
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.startswith("Cartmesh") else "",
+)
+def test_an_alert_fires_when_it_should(services, tmp_path, alert, series, at, labels, expected):
+    """`promtool test rules`: each alert fires for its cause, and stays silent for what only looks like it."""
+    every = [rule | {"annotations": {}} for group in alerts(services)["groups"] for rule in group["rules"]]
+    chosen = [rule for rule in every if rule["alert"] == alert and rule["labels"].get("service") in (None, "gateway")]
+    (tmp_path / "rules.json").write_text(json.dumps({"groups": [{"name": "one", "rules": chosen}]}))
+    fired = [{"exp_labels": labels | {"severity": chosen[0]["labels"]["severity"]}}] if expected else []
+    given = [{"series": name, "values": values} for name, values in series.items()]
+    test = {"eval_time": at, "alertname": alert, "exp_alerts": fired}
+    tests = [{"interval": MINUTE, "input_series": given, "alert_rule_test": [test]}]
+    (tmp_path / "tests.json").write_text(json.dumps({"rule_files": ["rules.json"], "tests": tests}))
+
+    code, out = promtool("test", "rules", tmp_path / "tests.json")
+
+    assert code == 0, out
+
+
+def _words(text):
+    return "".join(sign if sign.isalnum() or sign == "_" else " " for sign in text).split()
+
+
+def _ours(text):
+    """The mesh's own metrics, without the times of creation that the client adds for OpenMetrics."""
+    lines = [line for line in text.splitlines() if "cartmesh_" in line and "_created" not in line]
+    return "\n".join(lines) + "\n"

@@ -4,8 +4,10 @@ import shutil
 from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
+import pytest_asyncio
 from litestar import Litestar, MediaType, Request, Response, get
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
@@ -20,6 +22,7 @@ from mesh.run import running, serving
 from services import gateway
 from services.gateway.script import script
 
+module_loop = partial(pytest_asyncio.fixture, loop_scope="module")
 CHROMIUM = shutil.which("chromium")
 FLAGS = (
     "--no-sandbox",
@@ -103,9 +106,9 @@ def _web(shop: Shop) -> Litestar:
     return Litestar([show_page, serve_script], openapi_config=None, logging_config=None)
 
 
-@pytest.fixture
+@module_loop(scope="module")
 async def chromium():
-    """One browser, ended with the test."""
+    """One browser for a file of tests, all of which run in one event loop."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         try:
@@ -114,7 +117,7 @@ async def chromium():
             await browser.close()
 
 
-@pytest.fixture
+@module_loop()
 async def visit(chromium: Browser):
     """A visitor: a browser profile of its own, and its first page; what pages throw fails the test."""
     thrown, contexts = [], []
@@ -139,7 +142,7 @@ def open_shop(monkeypatch):
     @asynccontextmanager
     async def opened(*names: str, **settings):
         names = names or ("us", "eu")
-        for name, value in {"cors_origins": "*", "store_patience": "300ms", **settings}.items():
+        for name, value in {"cors_origins": "*", "store_patience": "1s", **settings}.items():
             monkeypatch.setenv(f"CARTMESH_{name.upper()}", str(value))
         regions = MemoryMesh(*names)
         async with AsyncExitStack() as stack:
@@ -160,7 +163,7 @@ def open_shop(monkeypatch):
     return opened
 
 
-@pytest.fixture
+@module_loop()
 async def shop(open_shop):
     """The shop of two regions, us and eu."""
     async with open_shop() as opened:

@@ -1,9 +1,15 @@
 """What the browser script promises a shop's page."""
 
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
 from mesh.events.cart import CartUpdated
 from mesh.events.interaction import ProductViewed
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 LINES = "[{product_id: 'sku-1', quantity: 1, price: {amount: 1299, currency: 'EUR'}}]"
+KEYS = "Object.keys(localStorage)"
 
 
 async def test_what_a_page_says_is_stored_once(shop, visit, sent):
@@ -38,3 +44,172 @@ async def test_a_page_that_closes_at_once_loses_nothing(shop, visit, eventually)
         return await shop.stored() == dict.fromkeys(made, 1)
 
     assert await eventually(arrived)
+
+
+async def test_what_was_said_before_the_script_came_is_not_lost(shop, visit, sent):
+    """Calls wait in a plain list; where the script never comes, the list is all there is and nothing breaks."""
+    page = await visit()
+    shop.tags = "<script>cartmesh.push(['view', 'early'])</script>" + shop.tag()
+    await page.goto(shop.url())
+    await sent(page)
+    shop.tags = f'<script src="{shop.at("us")}/nowhere/cartmesh.js" data-key="demo"></script>'
+    await page.goto(shop.url())
+
+    await page.evaluate("cartmesh.push(['view', 'blocked'])")
+
+    assert [viewed.event.product_id for viewed in await shop.told(ProductViewed)] == ["early"]
+
+
+async def test_loaded_twice_it_runs_once(shop, visit, sent):
+    """A second tag does nothing: one visitor, one view."""
+    page = await visit()
+    shop.tags = 2 * shop.tag(views="/products/:product_id")
+    await page.goto(shop.url("/products/sku-1"))
+    await sent(page)
+
+    assert len(await shop.told(ProductViewed)) == 1
+
+
+async def test_navigation_within_the_page_is_a_view_where_told(shop, visit, sent):
+    """Addresses that match are views, once each, however the page came there."""
+    page = await visit()
+    shop.tags = shop.tag(views="/*/products/:product_id")
+    await page.goto(shop.url("/de/products/a"))
+    for path in ("/de/products/b", "/de/products/b?size=2", "/cart", "/de/products/c"):
+        await page.evaluate("path => new Promise(done => { history.pushState({}, '', path); setTimeout(done) })", path)
+    await page.evaluate("history.go(-2)")
+    await page.wait_for_function("location.search === '?size=2'")
+    await sent(page)
+
+    assert sorted(viewed.event.product_id for viewed in await shop.told(ProductViewed)) == ["a", "b", "b", "c"]
+
+
+async def test_nothing_is_stored_or_sent_before_consent(shop, visit, sent):
+    """Where consent is required, a page leaves no trace until it is given; then it says what had happened."""
+    page, asked = await visit(), []
+    shop.tags = shop.tag("us", "eu", consent="required")
+    page.on("request", lambda request: asked.append(request.url))
+    await page.goto(shop.url())
+    await page.evaluate("cartmesh.view('before')")
+    await page.evaluate("cartmesh.flush()")
+    await page.goto(shop.url("/next"))
+    await page.evaluate("cartmesh.view('meanwhile')")
+
+    assert (await page.evaluate(KEYS), [url for url in asked if "/v1/" in url]) == ([], [])
+
+    await page.evaluate("cartmesh.consent(true)")
+    await sent(page)
+
+    assert [viewed.event.product_id for viewed in await shop.told(ProductViewed)] == ["meanwhile"]
+
+
+async def test_a_visitor_who_refuses_everything_leaves_nothing(shop, visit, sent):
+    """Refused: nothing stored in any tab, and nothing more is sent, whatever the page says."""
+    page = await visit()
+    await page.goto(shop.url())
+    other = await page.context.new_page()
+    await other.goto(shop.url())
+    await page.evaluate("cartmesh.view('before')")
+    await other.evaluate("cartmesh.view('before')")
+    await sent(page)
+    await sent(other)
+
+    await page.evaluate("cartmesh.consent(false)")
+    await other.wait_for_function("!cartmesh.visitor")
+    said = [await one.evaluate("cartmesh.view('after')") for one in (page, other)]
+    await page.evaluate("cartmesh.flush()")
+    await page.close()
+
+    assert said == [None, None]
+    assert (await other.evaluate(KEYS), await page.context.cookies()) == ([], [])
+    assert {viewed.event.product_id for viewed in await shop.told(ProductViewed)} == {"before"}
+
+
+async def test_the_browsers_signals_count_where_told(shop, visit, sent):
+    """Global Privacy Control is a refusal, until the visitor says otherwise in so many words."""
+    page = await visit()
+    shop.tags = shop.tag(respect="signals")
+    await page.add_init_script(
+        "Object.defineProperty(Navigator.prototype, 'globalPrivacyControl', { get: () => true })"
+    )
+    await page.goto(shop.url())
+
+    refused = await page.evaluate("cartmesh.view('sku-1')")
+    nothing = await page.evaluate(KEYS)
+    await page.evaluate("cartmesh.consent(true)")
+    allowed = await page.evaluate("cartmesh.view('sku-2')")
+    await sent(page)
+
+    assert (refused, nothing, await shop.stored()) == (None, [], {allowed: 1})
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no', 'SecurityError') } })",
+        "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError') }",
+    ],
+    ids=["forbidden", "full"],
+)
+async def test_without_storage_everything_stays_in_memory(shop, visit, sent, broken):
+    """Private mode or a full disk: the page says the same, and one visitor stays one as long as it is open."""
+    page = await visit()
+    await page.add_init_script(broken)
+    await page.goto(shop.url())
+
+    made = await page.evaluate(f"[cartmesh.view('sku-1'), cartmesh.cart({LINES}), cartmesh.checkout()]")
+    await sent(page)
+    made.append(await page.evaluate("cartmesh.view('sku-2')"))
+    await page.close()
+    page = await page.context.new_page()
+    await page.goto(shop.url())
+
+    assert await shop.stored() == dict.fromkeys(made, 1)
+    assert len({viewed.event.visitor_id for viewed in await shop.told(ProductViewed)}) == 1
+
+
+async def test_a_wrong_clock_is_put_right(shop, visit, sent):
+    """A device two hours ahead tells the server's time, and a cart stays in order."""
+    page = await visit()
+    await page.add_init_script("const now = Date.now; Date.now = () => now() + 7.2e6")
+    await page.goto(shop.url())
+
+    await page.evaluate(f"[cartmesh.cart({LINES}), cartmesh.cart([])]")
+    await sent(page)
+
+    filled, emptied = await shop.told(CartUpdated)
+    assert abs(filled.time - datetime.now(UTC)) < timedelta(minutes=1)
+    assert (len(filled.event.lines), len(emptied.event.lines), filled.time < emptied.time) == (1, 0, True)
+
+
+async def test_nonsense_breaks_nothing(shop, visit, sent, eventually):
+    """What cannot be told is told to the console once; what is said afterwards arrives."""
+    page, heard = await visit(), []
+    page.on("console", lambda message: message.text.startswith("cartmesh:") and heard.append(message.text))
+    await page.goto(shop.url())
+
+    await page.evaluate(
+        """[cartmesh.view(), cartmesh.view(null), cartmesh.view({product_id: 'a b'}), cartmesh.cart(7),
+            cartmesh.order({total: 1n}), cartmesh.follow(), cartmesh.push(['nothing']), cartmesh.push(null)]
+           const circle = {}; circle.self = circle; cartmesh.view({product_id: 'x', circle})"""
+    )
+    good = await page.evaluate("cartmesh.view('sku-1')")
+    await sent(page)
+
+    assert await shop.stored() == {good: 1}
+    assert await eventually(lambda: sorted(words.split()[1] for words in heard) == ["failed", "rejected"])
+
+
+async def test_the_printed_tag_works_and_an_altered_script_does_not(shop, visit, sent):
+    """The tag's hash is the script's; with another hash the browser refuses it and the page goes on."""
+    page = await visit()
+    shop.tags = await (await page.context.request.get(shop.at("us") + "/v1/tag?key=demo")).text()
+    await page.goto(shop.url())
+    await page.wait_for_function("cartmesh.version")
+    made = await page.evaluate("cartmesh.view('sku-1')")
+    await sent(page)
+    shop.tags = shop.tags.replace("sha384-", "sha384-AAAA")
+    await page.goto(shop.url())
+
+    assert await shop.stored() == {made: 1}
+    assert await page.evaluate("cartmesh.push(['view', 'sku-2']) && cartmesh.version === undefined")

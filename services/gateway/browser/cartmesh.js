@@ -17,8 +17,8 @@
 
   // What goes wrong is told to the console once, never thrown into the page.
   const told = new Set()
-  const warn = (words, more) => {
-    if (!told.has(words)) console.warn('cartmesh: ' + words, more)
+  const warn = (words, ...more) => {
+    if (!told.has(words)) console.warn('cartmesh: ' + words, ...more)
     told.add(words)
   }
   const quiet = work => { try { return work() } catch {} }
@@ -171,8 +171,8 @@
       queue = queue.filter(item => !batch.includes(item))
       save()
       const { rejected, detail } = await answer.json()
-      if (!ok) warn('the gateway refuses: ' + detail)
-      if (rejected?.[0]) warn('an event is wrong', rejected[0])
+      if (!ok) warn('refused: ' + detail)
+      if (rejected?.[0]) warn('rejected', rejected[0])
     } finally {
       batch.forEach(item => flying.delete(item))
     }
@@ -228,22 +228,22 @@
     :host { all: initial; position: fixed; inset: auto 0 0 auto; z-index: 2147483000; width: 392px; max-width: 100%;
       padding: 16px; box-sizing: border-box; color-scheme: inherit; font: 16px/1.5 var(--cartmesh-font, system-ui, sans-serif);
       --line: color-mix(in srgb, currentColor 20%, #0000); --round: var(--cartmesh-radius, 12px) }
-    [part=card] { position: relative; padding: 24px; animation: rise .3s; box-shadow: 0 8px 32px #0003;
+    section { position: relative; max-height: calc(100vh - 84px); overflow: auto; overflow-wrap: anywhere; padding: 24px;
+      animation: rise .3s; box-shadow: 0 8px 32px #0003;
       color: var(--cartmesh-text, CanvasText); background: var(--cartmesh-surface, Canvas);
       border: 1px solid var(--line); border-radius: var(--round) }
-    [part=title] { margin: 0 32px 8px 0; font-size: 20px; line-height: 1.3 }
-    [part=body] { margin: 0 0 16px; overflow-wrap: anywhere }
+    h2 { margin: 0 32px 8px 0; font-size: 20px; line-height: 1.3 }
+    p { margin: 0 0 16px }
     [part=coupon] { display: flex; margin: 0 0 12px; border: 1px dashed var(--line); border-radius: var(--round) }
-    code { flex: 1; padding: 10px 16px; overflow-wrap: anywhere; user-select: all }
+    code { flex: 1; padding: 10px 16px; user-select: all }
     button { all: unset; cursor: pointer; padding: 10px 16px; text-decoration: underline }
     [part=close] { position: absolute; top: 8px; right: 8px; padding: 0; width: 44px; font-size: 24px; line-height: 44px;
       text-align: center; text-decoration: none }
-    [part=action] { display: block; padding: 12px; text-align: center; text-decoration: none; font-weight: 600;
+    a { display: block; padding: 12px; text-align: center; text-decoration: none; font-weight: 600;
       color: var(--cartmesh-on-accent, Canvas); background: var(--cartmesh-accent, CanvasText); border-radius: var(--round) }
     :focus-visible { outline: 2px solid; outline-offset: 2px }
     @keyframes rise { from { opacity: 0; transform: translateY(12px) } }
-    @media (max-width: 480px) { :host { width: 100% } }
-    @media (prefers-reduced-motion) { * { animation: none !important } }`
+    @media (prefers-reduced-motion) { section { animation: none } }`
   let live, card
   const mute = () => {
     live?.close()
@@ -390,7 +390,7 @@
       hide()
     }),
     flush: now,
-    push: (...calls) => calls.forEach(([name, ...args]) => guard(() => api[name](...args))),
+    push: (...calls) => calls.forEach(call => guard(() => api[call[0]](...call.slice(1)))),
     get visitor() { return state.v },
     get region() { return here },
     get waiting() { return queue.length },

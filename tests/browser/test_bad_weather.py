@@ -1,0 +1,155 @@
+"""One misfortune after the other: where each event is kept, and where it goes."""
+
+import pytest
+
+from mesh.events.cart import CartUpdated
+from mesh.events.interaction import ProductViewed
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+LINES = "[{product_id: 'sku-1', quantity: 1, price: {amount: 1299, currency: 'EUR'}}]"
+
+
+async def test_offline_events_are_kept_in_order_beyond_the_page(shop, visit, sent):
+    """Said offline, closed offline: the visitor's next page sends all of it, in the order it happened."""
+    page = await visit()
+    await page.goto(shop.url())
+    await page.context.set_offline(True)
+    made = [await page.evaluate(f"cartmesh.view('sku-{n}')") for n in range(5)]
+    await page.close()
+    await page.context.set_offline(False)
+
+    page = await page.context.new_page()
+    await page.goto(shop.url())
+    made.append(await page.evaluate("cartmesh.view('sku-5')"))
+    await sent(page)
+
+    viewed = sorted(await shop.told(ProductViewed), key=lambda received: received.time)
+    assert [received.id.partition("-")[2] for received in viewed] == made
+
+
+async def test_busy_gateways_are_given_the_time_they_ask_for(open_shop, visit, sent):
+    """429 with Retry-After: the same events again, later, once."""
+    async with open_shop("us", key_rate=2) as shop:
+        page, answers = await visit(), []
+        page.on("response", lambda response: answers.append(response.status))
+        await page.goto(shop.url())
+        made = []
+        for _ in range(3):
+            made += await page.evaluate("[1, 2, 3].map(n => cartmesh.view('sku-' + n))")
+            await page.evaluate("cartmesh.flush()")
+            await page.wait_for_function("cartmesh.waiting <= 3")
+        await sent(page)
+
+        assert 429 in answers
+        assert await shop.stored() == dict.fromkeys(made, 1)
+
+
+async def test_while_jetstream_is_down_events_wait(open_shop, visit, sent):
+    """503: nothing is lost while the only region cannot store, and it is stored once when it can."""
+    async with open_shop("us") as shop:
+        page = await visit()
+        await page.goto(shop.url())
+        await page.evaluate("cartmesh.view('sku-0')")
+        await sent(page)
+        shop.regions.stop("us")
+        async with page.expect_response(lambda response: response.status == 503):
+            made = await page.evaluate(f"[cartmesh.view('sku-1'), cartmesh.cart({LINES})]")
+        shop.regions.start("us")
+        await sent(page)
+
+        assert {id_: (await shop.stored())[id_] for id_ in made} == dict.fromkeys(made, 1)
+
+
+async def test_another_region_takes_over_and_home_comes_back(shop, visit, sent):
+    """Home does not answer: the next region stores, and the visitor stays there; a minute later home is tried."""
+    page = await visit()
+    shop.tags = shop.tag("us", "eu")
+    await page.add_init_script("window.later = 0; const now = Date.now; Date.now = () => now() + later")
+    shop.lines["us"].cut()
+    await page.goto(shop.url())
+    first = await page.evaluate("cartmesh.view('sku-1')")
+    await sent(page)
+    shop.lines["us"].heal()
+    await page.goto(shop.url())
+    second = await page.evaluate("cartmesh.view('sku-2')")
+    await sent(page)
+
+    await page.evaluate("later = 61000")
+    third = await page.evaluate("cartmesh.view('sku-3')")
+    await sent(page)
+
+    stored = {
+        region: [viewed.id.partition("-")[2] for viewed in await shop.told(ProductViewed, region)]
+        for region in ("us", "eu")
+    }
+    assert stored == {"us": [third], "eu": [first, second]}
+
+
+async def test_what_a_lost_region_may_have_stored_is_not_told_to_another(shop, visit, sent, eventually):
+    """Stored, but the answer was lost with the region: later events go elsewhere, this one waits for its own."""
+    page = await visit()
+    shop.tags = shop.tag("us", "eu")
+    await page.goto(shop.url())
+
+    async def lose_answer(route):
+        await route.fetch()
+        shop.lines["us"].cut()
+        await route.abort()
+
+    await page.route(shop.at("us") + "/v1/say?key=demo", lose_answer, times=1)
+    doubtful = await page.evaluate("cartmesh.view('sku-1')")
+    await eventually(lambda: not shop.lines["us"].whole)
+    after = await page.evaluate(f"cartmesh.cart({LINES})")
+
+    async def elsewhere():
+        return [updated.id.partition("-")[2] for updated in await shop.told(CartUpdated, "eu")] == [after]
+
+    assert await eventually(elsewhere, within=30)
+    assert await page.evaluate("cartmesh.waiting") == 1
+    shop.lines["us"].heal()
+    await sent(page)
+    assert await shop.stored() == {doubtful: 1, after: 1}
+    assert len(await shop.told(ProductViewed)) == 1
+
+
+async def test_a_page_gone_mad_keeps_its_carts(shop, visit, sent):
+    """10,000 events in a second: a bounded queue that loses the oldest views, counts them and says so once."""
+    page, heard = await visit(), []
+    page.on("console", lambda message: message.text.startswith("cartmesh:") and heard.append(message.text))
+    await page.goto(shop.url())
+
+    carts, most = await page.evaluate(
+        f"""(async () => {{
+            const carts = []
+            let most = 0
+            for (let turn = 0; turn < 100; turn++) {{
+                for (let n = 0; n < 99; n++) cartmesh.view('sku-' + n)
+                carts.push(cartmesh.cart({LINES}))
+                most = Math.max(most, cartmesh.waiting)
+                await new Promise(done => setTimeout(done, 1))
+            }}
+            return [carts, most]
+        }})()"""
+    )
+    await sent(page)
+    dropped, stored = await page.evaluate("cartmesh.dropped"), await shop.stored()
+
+    assert (most, len(heard)) == (1000, 1)
+    assert dropped + len(stored) == 10_000
+    assert set(stored.values()) == {1}
+    assert {id_: stored[id_] for id_ in carts} == dict.fromkeys(carts, 1)
+
+
+async def test_a_forged_key_is_told_once_and_not_sent_for_ever(shop, visit, sent, eventually):
+    """A key that the gateway does not know: nothing stored, one line in the console, the page goes on."""
+    page, heard = await visit(), []
+    shop.tags = shop.tag(key="of-another-shop")
+    page.on("console", lambda message: message.text.startswith("cartmesh:") and heard.append(message.text))
+    await page.goto(shop.url())
+
+    for n in range(3):
+        await page.evaluate(f"cartmesh.view('sku-{n}')")
+        await sent(page)
+
+    assert await eventually(lambda: heard)
+    assert (await shop.stored(), len(heard)) == ({}, 1)

@@ -9,12 +9,17 @@ import pytest_asyncio
 from cyclopts import App
 
 from mesh.errors import MeshError, TopologyError
+from mesh.event import Money
+from mesh.events.cart import CartAbandoned, CartLine, CartScored
 from mesh.events.model import ModelPromoted
+from mesh.events.user import Evidence
 from mesh.local import LocalServers
+from mesh.publish import Draft
 from mesh.topology import Topology
 from mesh.worker import connect
 from ml import retraining, scoring
 from ml.cli import commands
+from ml.features import digest, names
 from ml.registry import NoSuchVersion, NotNow, Registry, Superseded
 from ml.version import Current, Metrics, Version
 
@@ -179,6 +184,33 @@ async def test_comparing_and_auditing_without_any_carts(models, told):
     assert (compared["champion"], compared["candidate"], compared["scored"]) == ("a", "b", 0)
     assert "0 carts scored by both" in table
     assert audited.startswith("us: 0 scores computed again")
+
+
+async def test_an_audit_that_finds_a_fault_ends_with_1(servers, models, told):
+    """A score that the log does not give is named, and a script can tell."""
+    operator = await connect(servers.access, "us", "operator")
+    who, price = {"cart_id": "c1", "visitor_id": "v1"}, Money(amount=1999, currency="EUR")
+    line = CartLine(product_id="p1", quantity=1, price=price)
+    left = CartAbandoned(lines=(line,), total=price, left_at=NOW, due=NOW, session_id="s1", **who)
+    made_up = Evidence(at=NOW, steps=0, names=digest(), values=(12345.0,) * len(names()))
+    scored = CartScored(
+        abandonment_id="left-1",
+        propensity=0.5,
+        model_version="a",
+        reasons=(),
+        recommended=(),
+        evidence=made_up,
+        **who,
+    )
+    try:
+        await operator.publish(Draft(event=left, id="left-1", time=NOW), Draft(event=scored, time=NOW))
+
+        with pytest.raises(SystemExit) as ended:
+            await told("audit")
+    finally:
+        await operator.broker.drain()
+
+    assert ended.value.code == 1
 
 
 async def test_of_operators_who_race_one_wins_each_time(servers, models):

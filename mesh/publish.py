@@ -59,8 +59,8 @@ class Plan:
 
     books: list[Outgoing] = field(default_factory=list)
     single: list[tuple[str, Outgoing]] = field(default_factory=list)
-    said: list[tuple[str, str, str]] = field(default_factory=list)
-    """Service, wire type and outcome of each event, as they are counted."""
+    said: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    """How many events there are of a service, wire type and outcome."""
 
 
 def plan(changes: Iterable[Change], *, region: str, cause: Cause) -> Plan:
@@ -117,8 +117,8 @@ async def commit(broker: Broker, made: Plan, *, books: str, patience: timedelta 
 
 async def _commit(broker: Broker, made: Plan, books: str, patience: timedelta) -> list[Stored]:
     stored = await _store(broker, made, books, patience)
-    for labels in made.said:
-        telemetry.EVENTS.labels(*labels).inc()
+    for labels, count in made.said.items():
+        telemetry.EVENTS.labels(*labels).inc(count)
     return stored
 
 
@@ -189,13 +189,14 @@ async def _was_stored(broker: Broker, stream: str, messages: Sequence[Outgoing])
 def _add(made: Plan, draft: Draft, region: str, cause: Cause, index: int) -> None:
     told = declaration(type(draft.event))
     id_ = draft.id or derive_id(region, cause.id, cause.source, index, told.type)
+    source = cause.source.partition(".")[0]
     message = Outgoing(
         subject=subject(region, told, key_of(draft.event)),
         body=encode(
             draft.event,
             id=id_,
             region=region,
-            source=cause.source.partition(".")[0],
+            source=source,
             time=draft.time,
             traceparent=draft.traceparent or cause.traceparent,
             cause=cause.event if cause.event != id_ else None,
@@ -203,7 +204,8 @@ def _add(made: Plan, draft: Draft, region: str, cause: Cause, index: int) -> Non
         id=id_,
         ttl=told.ttl,
     )
-    made.said.append((cause.source.partition(".")[0], told.type, getattr(draft.event, "outcome", "")))
+    said = source, told.type, getattr(draft.event, "outcome", "")
+    made.said[said] = made.said.get(said, 0) + 1
     if _is_of_the_books(told):
         made.books.append(message)
     else:

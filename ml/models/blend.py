@@ -5,8 +5,7 @@ weights are those of a conditional logit (`ml.models.choice`) fitted to the newe
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +50,7 @@ MOST_CANDIDATES = 120
 POPULAR = 1_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ranking:
+class Ranking(NamedTuple):
     """Candidates (n,) with their scores, and what each source gives them (sources, n), shares in 0..1.
 
     `own` are the distinct items of the session, newest first, and `near` is what its neighbours hold.
@@ -79,7 +77,7 @@ class Blend:
 
     def fit(self, sessions: Sessions) -> Self:
         """Index the sessions."""
-        neighbours = self.neighbours or Vmis(newest=500, neighbours=500, reach=3.0)
+        neighbours = self.neighbours or Vmis(newest=500, neighbours=300, reach=3.0)
         rules = self.rules or SequentialRules()
         clicks = sessions.items
         lately = np.stack(
@@ -117,7 +115,7 @@ class Blend:
         scores[places] += self._repeat_weights[: len(own)] + self._own_popularity[candidates[places]]
         if any(again):
             scores[places[again]] += self.weights["came back"]
-        return Ranking(items=candidates, scores=scores, shares=shares, own=own, near=near)
+        return Ranking(candidates, scores, shares, own, near)
 
     def predict(self, seen: Sequence[int], *, most: int) -> list[int]:
         """Up to `most` items for a session that saw these in time order, best first; popular ones to fill up."""

@@ -1,6 +1,7 @@
 """Lists: for each item one list per layer, all lists in the same arrays, the newest layer last."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -18,6 +19,15 @@ class Lists:
     low: Ints
     high: Ints
     columns: tuple[Numbers, ...]
+
+    @cached_property
+    def bounds(self) -> list[tuple[list[int], list[int]]]:
+        """`low` and `high` of each layer as plain lists: single numbers come out of them ten times as fast."""
+        return [(low.tolist(), high.tolist()) for low, high in zip(self.low, self.high, strict=True)]
+
+    def slices(self, item: int) -> list[slice]:
+        """Where an item's list is, layer after layer; nothing of layers that have none."""
+        return [slice(low[item], high[item]) for low, high in self.bounds if low[item] < high[item]]
 
     @classmethod
     def of(cls, owners: Ints, known: int, *columns: Numbers) -> Self:

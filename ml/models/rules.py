@@ -84,12 +84,10 @@ class SequentialRules:
 
 def _look_up(lists: Lists, total: Floats, item: int) -> tuple[Ints, Floats]:
     items, strengths = lists.columns
-    ranges = [slice(low, high) for low, high in zip(lists.low[:, item], lists.high[:, item], strict=True) if low < high]
-    all_ = max(total[item], 1e-9)
-    if len(ranges) < 2:
-        (listed,) = ranges or [slice(0, 0)]
-        return items[listed], strengths[listed] / all_
-    return (
-        np.concatenate([items[listed] for listed in ranges]),
-        np.concatenate([strengths[listed] for listed in ranges]) / all_,
-    )
+    listed = lists.slices(item)
+    if len(listed) == 1:
+        return items[listed[0]], strengths[listed[0]] / total[item]
+    if not listed:
+        return items[:0], strengths[:0]
+    found = np.concatenate([items[one] for one in listed])
+    return found, np.concatenate([strengths[one] for one in listed]) / total[item]

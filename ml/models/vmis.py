@@ -113,10 +113,8 @@ class Vmis:
             weights = (similarity * np.maximum(1 - 0.1 * shared, 0.1))[of] * self.rarity_[items]
             return Found(items, weights, weights, of, sessions, shared)
         away = index + (self._far - click[entry])[of]
-        fresh = similarity * np.exp((sessions / len(self.sessions_) - 1) / LATELY)
-        return Found(
-            items, similarity[of] * self._fading[away], fresh[of] * self._fading_ahead[away], of, sessions, shared
-        )
+        weights, fresh = similarity[of], (similarity * self._freshness[sessions])[of]
+        return Found(items, weights * self._fading[away], fresh * self._fading_ahead[away], of, sessions, shared)
 
     def predict(self, seen: Sequence[int], *, most: int) -> list[int]:
         """Up to `most` items for a session that saw these distinct items, newest first; best first."""
@@ -132,16 +130,19 @@ class Vmis:
         away = np.arange(-self._far, self._far + 1)
         self._fading = np.exp(-np.abs(away) / (self.reach or 1.0))
         self._fading_ahead = self._fading * np.where(away > 0, AHEAD, 1.0)
+        self._freshness = np.exp((np.arange(len(sessions)) / max(len(sessions), 1) - 1) / LATELY)
+        self._pulls = np.exp(-np.arange(self.last) / self.recall)
+        self._rarities = self.rarity_ + 0.1
 
     @property
     def _far(self) -> int:
         return int(FAR * (self.reach or 0.0))
 
     def _recalled(self, recent: Ints) -> Floats:
-        place = counting(len(recent))
+        """How much each of these items makes a session that has it alike."""
         if self.reach is None:
-            return 1 - place / len(recent)
-        return np.exp(-place / self.recall) * (self.rarity_[recent] + 0.1)
+            return 1 - counting(len(recent)) / len(recent)
+        return self._pulls[: len(recent)] * self._rarities[recent]
 
     def _ranges(self, items: Ints) -> tuple[Ints, Ints]:
         """Where the newest sessions of these items are listed: item after item, in each the layers."""

@@ -5,22 +5,25 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from mesh import telemetry
+from mesh import telemetry, tracing
 from mesh.broker import Deliveries
 from mesh.consume import Consumer
 from mesh.dead import Redo, Redone, original
 from mesh.errors import Conflict, MeshError, Unavailable
+from mesh.event import Event, declaration
 from mesh.mesh import Mesh
 from mesh.ports import free_ports
-from mesh.publish import Cause
+from mesh.publish import Cause, Change, Draft
 from mesh.service import Answer, Binding, Service, Tick, fill
 from mesh.streams import dead_stream
 from mesh.telemetry import log
+from mesh.timers import Timer
 
 START_PATIENCE = timedelta(seconds=30)
 """How long a service waits at its start for streams that are not ready yet."""
@@ -105,12 +108,21 @@ class Running:
                 made = tick.handler(at, **extra)
                 changes = [change async for change in made] if hasattr(made, "__aiter__") else list(await made or ())
                 if changes:
-                    cause = Cause(id=at.isoformat(), source=f"{tick.service}.{tick.name}")
-                    await self.mesh.commit(changes, cause)
+                    await self._say(changes, tick, at)
             except Conflict:
                 continue  # another replica was first
             except Exception as error:  # noqa: BLE001  the next tick comes whatever happened to this one
                 log.error("tick failed", service=tick.service, tick=tick.name, error=repr(error))
+
+    async def _say(self, changes: list[Change], tick: Tick, at: datetime) -> None:
+        """Commit what a tick made true. It begins a trace, unless all of it is forgotten soon, as heartbeats are."""
+        cause = Cause(id=at.isoformat(), source=f"{tick.service}.{tick.name}")
+        events = [change.event if isinstance(change, Draft | Timer) else change for change in changes]
+        if all(declaration(type(event)).ttl is not None for event in events if isinstance(event, Event)):
+            await self.mesh.commit(changes, cause)
+            return
+        with tracing.span(f"tick {tick.service}-{tick.name}", "internal", service=tick.service) as work:
+            await self.mesh.commit(changes, replace(cause, traceparent=work.trace))
 
     def _answering(self, answer: Answer) -> Callable[[bytes], Awaitable[bytes]]:
         extra = fill(answer.handler, self.provided)

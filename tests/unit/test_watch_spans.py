@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 import pytest
@@ -15,6 +15,7 @@ from opentelemetry.trace import SpanKind
 from mesh import tracing
 from mesh.errors import DeclarationError
 from mesh.events.cart import CartClosed, CartIdle, CartUpdated
+from mesh.events.mesh import MeshHeartbeat
 from mesh.exporting import export
 from mesh.publish import Cause, Draft
 from mesh.run import running
@@ -174,6 +175,28 @@ async def test_a_batch_links_to_its_events(mesh, recorded, eventually):
     (part,) = [one for one in recorded if one.parent == other]
     assert made == [(2, part.trace)]
     assert (set(batch.links), part.links, trace_id(part.trace)) == ({PARENT, other}, (batch.trace,), "c" * 32)
+
+
+async def test_what_a_tick_says_begins_a_trace(mesh, recorded, eventually):
+    """A tick's event carries the tick's span, the root of a new trace; heartbeats, which nobody keeps, have none."""
+    service = Service("ticker", publishes=(CartClosed, MeshHeartbeat))
+
+    @service.every(timedelta(milliseconds=50))
+    async def close_cart(_: datetime):
+        yield CartClosed(cart_id="c1", visitor_id="v1", order_id="o1", region="us")
+
+    @service.every(timedelta(milliseconds=50))
+    async def beat(at: datetime):
+        yield MeshHeartbeat(region="us", at=at)
+
+    async with running(service, mesh):
+        closed = await eventually(lambda: mesh.last(CartClosed, "c1"))
+        beaten = await eventually(lambda: mesh.last(MeshHeartbeat, "us"))
+
+    ticks = {one.trace: one for one in recorded if one.name == "tick ticker-close-cart"}
+    assert (ticks[closed.traceparent].parent, ticks[closed.traceparent].kind) == (None, "internal")
+    assert beaten.traceparent is None
+    assert {one.name for one in recorded} == {"tick ticker-close-cart", "send COMMERCE"}
 
 
 def test_the_sdk_stays_out_of_services():

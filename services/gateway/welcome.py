@@ -1,6 +1,6 @@
 """Welcome: a page asks whether this region takes events before it sends some, so that none is told to two regions."""
 
-from asyncio import timeout
+import asyncio
 from time import monotonic
 from typing import Any
 
@@ -14,26 +14,34 @@ from mesh.events.mesh import MeshHeartbeat
 from mesh.http import retry_later
 from mesh.subjects import subject
 
-KNOWN_FOR = 1.0
-"""Seconds for which a yes holds: many pages ask, JetStream is asked once."""
+KNOWN_FOR = 0.5
+"""Seconds for which an answer holds: many pages ask, JetStream is asked once, also while it is down."""
 PATIENCE = 2.0
 
 
 def welcome(mesh: Mesh) -> HTTPRouteHandler:
     """`GET /v1/say`: 200 while JetStream answers this process, else 503."""
-    at = subject(mesh.region, declaration(MeshHeartbeat), mesh.region)
-    answered = -KNOWN_FOR
+    turn, asked, ready = asyncio.Lock(), -KNOWN_FOR, False
 
     @get("/v1/say", media_type=MediaType.TEXT)
     async def tell_welcome() -> Response[Any]:
-        nonlocal answered
-        if monotonic() - answered > KNOWN_FOR:
-            try:
-                async with timeout(PATIENCE):
-                    await mesh.broker.last(f"COMMERCE_{mesh.region}", at)
-            except (MeshError, TimeoutError):
-                return retry_later(503, f"JetStream of {mesh.region} does not answer", seconds=1)
-            answered = monotonic()
+        nonlocal asked, ready
+        async with turn:
+            if monotonic() - asked > KNOWN_FOR:
+                ready = await _answers(mesh)
+                asked = monotonic()
+        if not ready:
+            return retry_later(503, f"JetStream of {mesh.region} does not answer", seconds=1)
         return Response("ok\n", media_type=MediaType.TEXT, headers={"Cache-Control": "no-store"})
 
     return tell_welcome
+
+
+async def _answers(mesh: Mesh) -> bool:
+    at = subject(mesh.region, declaration(MeshHeartbeat), mesh.region)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await mesh.broker.last(f"COMMERCE_{mesh.region}", at)
+    except (MeshError, TimeoutError):
+        return False
+    return True

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 import pytest_asyncio
 from litestar import Litestar, MediaType, Request, Response, get
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from mesh import Mesh
 from mesh.events.cart import CartUpdated
@@ -111,6 +111,7 @@ async def chromium():
     """One browser for a file of tests, all of which run in one event loop."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        expect.set_options(timeout=30_000)
         try:
             yield browser
         finally:

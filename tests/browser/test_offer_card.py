@@ -70,11 +70,15 @@ async def test_a_dismissed_offer_stays_dismissed_and_the_next_one_comes(shop, sh
     page = await shopper()
     await offer(page)
     await page.get_by_role("button", name="Close").click()
+    await page.add_init_script(
+        "window.shown = []; document.addEventListener('cartmesh:offer', offer => shown.push(offer.detail.offer_id))"
+    )
     async with page.expect_request(lambda request: "/v1/live/" in request.url):
         await page.goto(shop.url("/next"))
 
     await offer(page, "offer-2")
     await expect(page.get_by_role("dialog")).to_have_count(1)
+    assert await page.evaluate("shown") == ["offer-2"]
     await page.get_by_role("button", name="Close").click()
     await expect(page.get_by_role("dialog")).to_have_count(0)
 

@@ -101,15 +101,29 @@ async def test_a_key_is_refused_from_another_shops_pages(open_gateway):
     assert own.headers["access-control-expose-headers"] == "Date, Retry-After"
 
 
-async def test_a_page_hears_whether_events_are_taken_now(open_gateway, regions):
+async def test_a_page_may_read_how_long_to_wait(open_gateway):
+    """A refusal is as readable to a page as an answer: 429 comes with its origin and Retry-After."""
+    headers = {"origin": "https://shop.example"}
+    async with open_gateway(cors_origins="https://shop.example", key_rate="0.1") as client:
+        answers = [await client.post("/v1/say?key=demo", content='{"events": []}', headers=headers) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [202, 429]
+    assert answers[1].headers["access-control-allow-origin"] == "https://shop.example"
+    assert int(answers[1].headers["retry-after"]) >= 1
+
+
+async def test_a_page_hears_whether_events_are_taken_now(open_gateway, regions, eventually):
     """200 while JetStream answers, 503 with Retry-After while it does not."""
     regions.stop("us")
     async with open_gateway() as client:
         down = await client.get("/v1/say")
         regions.start("us")
-        up = await client.get("/v1/say")
 
-    assert (down.status_code, down.headers["retry-after"], up.status_code) == (503, "1", 200)
+        async def taken():
+            return (await client.get("/v1/say")).status_code == 200
+
+        assert await eventually(taken)
+    assert (down.status_code, down.headers["retry-after"]) == (503, "1")
 
 
 def test_a_key_without_an_origin_is_a_clear_error():

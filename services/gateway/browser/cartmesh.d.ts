@@ -67,6 +67,9 @@ export interface Offer {
   card: { title: string; body: string; action: string; url: string; coupon?: string | null }
 }
 
+/** A call as data: the method's name and its arguments. */
+export type Call = [name: string, ...args: unknown[]]
+
 /** No method ever throws. Those that make an event return its id; undefined where nothing may be said. */
 export interface Cartmesh {
   readonly version: number
@@ -91,7 +94,7 @@ export interface Cartmesh {
   /** Send now what waits. */
   flush(): void
   /** Calls as data: `cartmesh.push(['view', 'sku-1'])`. Works before the script is there, and without it. */
-  push(...calls: [name: string, ...args: unknown[]][]): void
+  push(...calls: Call[]): void
   readonly visitor: string | null | undefined
   /** The gateway in use. */
   readonly region: string | undefined
@@ -104,7 +107,7 @@ export interface Cartmesh {
 declare global {
   interface Window {
     /** The list that calls wait in, until the script is there. */
-    cartmesh: Cartmesh | { push: Cartmesh['push'] }
+    cartmesh: Cartmesh | Call[]
   }
   interface DocumentEventMap {
     /** An offer is about to be shown; `preventDefault()` leaves it to the page. */

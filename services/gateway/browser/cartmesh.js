@@ -23,7 +23,7 @@
   }
   const quiet = work => { try { return work() } catch {} }
   const guard = work => { try { return work() } catch (error) { warn('failed', error) } }
-  const id = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), n => n.toString(16).padStart(2, 0)).join('')
+  const id = () => crypto.getRandomValues(new Uint32Array(4)).join('-')
   const ask = (base, query, patience, more) =>
     fetch(base + SAY + query, { cache: 'no-store', credentials: 'omit', signal: AbortSignal.timeout?.(patience * SECOND), ...more })
 
@@ -82,6 +82,8 @@
     const e = JSON.parse(body)
     queue.push({ e, at, n: body.length })
     if (queue.length > MOST) drop()
+    // Kept before the page goes on, in case it crashes; with many waiting that would cost too much.
+    if (queue.length < 50) save()
     wake(200)
     return e.id
   }
@@ -162,7 +164,8 @@
       const { status, ok } = answer
       learn(answer)
       if (!ok && ![400, 401, 403, 413].includes(status)) {
-        hold = Date.now() + Math.min(300, +answer.headers.get('retry-after') || 1) * SECOND
+        const wait = +answer.headers.get('retry-after') || 2 ** Math.min(5, tries++)
+        hold = Date.now() + (Math.min(300, wait) + Math.random()) * SECOND
         if (status !== 429 && ++refusals > 2) answered = 0
         return
       }
@@ -197,7 +200,7 @@
       await send(base, batch)
     } catch {
       answered = 0
-      hold = Date.now() + Math.min(30, 2 ** tries++) * SECOND * (1 - Math.random() / 2)
+      hold = Date.now() + 2 ** Math.min(5, tries++) * SECOND * (1 - Math.random() / 2)
     }
     busy = false
     if (queue[0]) wake(Math.max(100, hold - Date.now()))
@@ -229,7 +232,7 @@
       padding: 16px; box-sizing: border-box; color-scheme: inherit; font: 16px/1.5 var(--cartmesh-font, system-ui, sans-serif);
       --line: color-mix(in srgb, currentColor 20%, #0000); --round: var(--cartmesh-radius, 12px) }
     section { position: relative; max-height: calc(100vh - 84px); overflow: auto; overflow-wrap: anywhere; padding: 24px;
-      animation: rise .3s; box-shadow: 0 8px 32px #0003;
+      box-shadow: 0 8px 32px #0003;
       color: var(--cartmesh-text, CanvasText); background: var(--cartmesh-surface, Canvas);
       border: 1px solid var(--line); border-radius: var(--round) }
     h2 { margin: 0 32px 8px 0; font-size: 20px; line-height: 1.3 }
@@ -241,9 +244,7 @@
       text-align: center; text-decoration: none }
     a { display: block; padding: 12px; text-align: center; text-decoration: none; font-weight: 600;
       color: var(--cartmesh-on-accent, Canvas); background: var(--cartmesh-accent, CanvasText); border-radius: var(--round) }
-    :focus-visible { outline: 2px solid; outline-offset: 2px }
-    @keyframes rise { from { opacity: 0; transform: translateY(12px) } }
-    @media (prefers-reduced-motion) { section { animation: none } }`
+    :focus-visible { outline: 2px solid; outline-offset: 2px }`
   let live, card
   const mute = () => {
     live?.close()
@@ -403,8 +404,12 @@
   })
 
   guard(() => {
-    if (respect && (navigator.globalPrivacyControl || navigator.doNotTrack === '1')) refuse()
-    else if (consent !== 'required' || store(NAME)?.v) grant()
+    const begin = () => {
+      if (respect && (navigator.globalPrivacyControl || navigator.doNotTrack === '1')) refuse()
+      else if (consent !== 'required' || store(NAME)?.v) grant()
+    }
+    // A page that is only prepared, in case the shopper goes there, says nothing yet.
+    document.prerendering ? document.addEventListener('prerenderingchange', begin) : begin()
     window.cartmesh = api
     if (Array.isArray(early)) api.push(...early)
     if (views) {

@@ -99,7 +99,7 @@ class Room:
 class TraceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """CARTMESH_SPANS_PER_SECOND: what one process exports at most; traces above it are left out whole."""
 
-    spans_per_second: float = 500.0
+    spans_per_second: float = 250.0
 
 
 class Spans:

@@ -11,10 +11,10 @@ SERVERS = Path("servers.json")
 
 def commands(app: App) -> None:
     """Add them to the root command."""
-    from ml import models_cli  # noqa: PLC0415
+    from ml.lifecycle import commands as models  # noqa: PLC0415
 
     app.command(train)
-    models_cli.commands(app)
+    models.commands(app)
 
 
 def train(

@@ -13,11 +13,11 @@ from mesh.access import Access
 from mesh.errors import DeclarationError, TopologyError
 from mesh.secrets import OPERATOR
 from mesh.worker import connect
-from ml.admission import Admitted, How, admit, serving
 from ml.evaluation import in_words
-from ml.lessons import Fitted, Learnt, Order, Running, lesson
-from ml.registry import WRITER
-from ml.version import Metrics, Version
+from ml.lifecycle.admission import Admitted, How, admit, serving
+from ml.lifecycle.lessons import Fitted, Learnt, Order, Running, lesson
+from ml.lifecycle.registry import WRITER
+from ml.lifecycle.version import Metrics, Version
 
 IDLE = timedelta(minutes=30)
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.version import Metrics
+from ml.lifecycle.version import Metrics
 
 Floats = NDArray[np.float64]
 BINS = 10

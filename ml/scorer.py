@@ -19,9 +19,9 @@ from mesh.streams import stream_of
 from mesh.subjects import every
 from mesh.telemetry import log
 from ml.features import names
-from ml.lineup import Lineup, Seat
+from ml.lifecycle.lineup import Lineup, Seat
+from ml.lifecycle.readers import READERS
 from ml.rates import BASE_RATE, BaseRates
-from ml.readers import READERS
 from ml.shoppers import Shoppers
 from ml.steps import INTERACTIONS, PURCHASING, Step, step_of
 

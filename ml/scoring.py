@@ -22,7 +22,7 @@ from mesh.events.user import Advice, Evidence, UserScored
 from mesh.publish import Cause, Draft
 from mesh.settings import read
 from mesh.telemetry import child_trace, log
-from ml.registry import CURRENT, MODELS
+from ml.lifecycle.registry import CURRENT, MODELS
 from ml.scorer import PROPENSITY, UPLIFT, CartAdvice, CartScore, Score, Scorer
 from ml.shoppers import SHOPPERS
 from ml.steps import Step, session_of, step_of

@@ -10,15 +10,15 @@ from msgspec.structs import replace
 
 from ml.artifact import ArtifactRefused, pack, unpack
 from ml.dataset import horizon_of, points
-from ml.drift import shapes
 from ml.evaluation import Floats, measure
 from ml.features import names
-from ml.gate import against_guessing, against_memory, against_running
-from ml.lessons import Learnt, Order, Running
+from ml.lifecycle.drift import shapes
+from ml.lifecycle.gate import against_guessing, against_memory, against_running
+from ml.lifecycle.lessons import Learnt, Order, Running
+from ml.lifecycle.verdict import Verdict
+from ml.lifecycle.version import Metrics, Version
 from ml.models.propensity import PropensityClassifier
 from ml.serving import KIND, Model
-from ml.verdict import Verdict
-from ml.version import Metrics, Version
 
 FIT, CALIBRATE = 0.6, 0.2
 """Shares of the log's sessions by age; the rest, the newest, is what a model is judged on."""

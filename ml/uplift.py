@@ -12,10 +12,10 @@ from ml.artifact import pack
 from ml.assignments import training_rows
 from ml.choosing import LEARNERS, Choice, Trial, choose, cross_fit
 from ml.features import digest, names
-from ml.lessons import Learnt, Order, Running
+from ml.lifecycle.lessons import Learnt, Order, Running
+from ml.lifecycle.version import Version
 from ml.models.basis import Floats
 from ml.models.logit import logit
-from ml.version import Version
 
 __all__ = ["Outcome", "fit", "learn", "training_rows"]
 

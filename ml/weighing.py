@@ -15,11 +15,11 @@ from msgspec.structs import replace
 
 from mesh import Mesh
 from ml.artifact import ArtifactRefused, Plain, pack, unpack
-from ml.lessons import Learnt, Order, Running
+from ml.lifecycle.lessons import Learnt, Order, Running
+from ml.lifecycle.version import Version
 from ml.models.blend import NAMES, WEIGHTS, Blend
 from ml.models.sessions import Ints, Sessions
 from ml.steps import INTERACTIONS, PURCHASING, step_of
-from ml.version import Version
 
 NAME = KIND = "recommendations"
 MOST_STEPS = 60_000

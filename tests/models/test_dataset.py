@@ -16,7 +16,7 @@ from mesh.memory import MemoryMesh
 from mesh.publish import Draft
 from ml import dataset, training
 from ml.features import names
-from ml.lessons import Order
+from ml.lifecycle.lessons import Order
 from ml.log import REQUIRED
 
 DATA = Path(os.environ.get("CARTMESH_DATA", Path(__file__).parents[3] / "shared" / "data"))

@@ -14,7 +14,7 @@ from mesh.events.user import UserScored
 from mesh.memory import MemoryMesh
 from mesh.publish import Draft
 from mesh.run import running
-from ml.audit import audit
+from ml.lifecycle.audit import audit
 from ml.scoring import service
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

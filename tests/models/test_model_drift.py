@@ -10,11 +10,11 @@ from mesh.events.cart import CartScored
 from mesh.events.user import Evidence
 from mesh.memory import MemoryMesh
 from mesh.publish import Draft
-from ml.drift import LEAST_CARTS, judge, shapes, stability
 from ml.features import digest, names
-from ml.registry import Registry
-from ml.review import drifted
-from ml.version import Version
+from ml.lifecycle.drift import LEAST_CARTS, judge, shapes, stability
+from ml.lifecycle.registry import Registry
+from ml.lifecycle.review import drifted
+from ml.lifecycle.version import Version
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 

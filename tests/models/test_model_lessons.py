@@ -17,14 +17,14 @@ from mesh.events.user import Evidence
 from mesh.memory import MemoryMesh
 from mesh.publish import Draft
 from mesh.run import running
-from ml.admission import admit, serving
 from ml.artifact import ArtifactRefused, pack, unpack
 from ml.features import digest, names
-from ml.lessons import LESSONS, Order, lesson
-from ml.lineup import Lineup
+from ml.lifecycle.admission import admit, serving
+from ml.lifecycle.lessons import LESSONS, Order, lesson
+from ml.lifecycle.lineup import Lineup
+from ml.lifecycle.readers import READERS
+from ml.lifecycle.registry import Registry
 from ml.models.blend import NAMES, WEIGHTS
-from ml.readers import READERS
-from ml.registry import Registry
 from ml.scoring import service
 from ml.weighing import KIND, of, plain
 
@@ -116,7 +116,7 @@ async def test_promoted_weights_rank_without_a_restart(mesh, eventually):
 
 
 def _seat(weights):
-    from ml.lineup import Seat
+    from ml.lifecycle.lineup import Seat
 
     return Seat(version="w", model=weights)
 

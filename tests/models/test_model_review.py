@@ -19,12 +19,13 @@ from mesh.history import Unchanged
 from mesh.memory import MemoryMesh
 from mesh.publish import Draft
 from mesh.run import running
-from ml import retraining, scoring
+from ml import scoring
 from ml.features import digest, names
-from ml.registry import Registry
-from ml.retraining import DRIFT, Plan, call_for_reviews, judge_candidate, measure_drift, service, train_model
-from ml.review import drifted
-from ml.version import Shape, Version
+from ml.lifecycle import retraining
+from ml.lifecycle.registry import Registry
+from ml.lifecycle.retraining import DRIFT, Plan, call_for_reviews, judge_candidate, measure_drift, service, train_model
+from ml.lifecycle.review import drifted
+from ml.lifecycle.version import Shape, Version
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 PRICE = Money(amount=1999, currency="EUR")
@@ -113,7 +114,7 @@ async def test_killed_between_shelf_and_shadow_it_goes_on_where_it_was(mesh, mod
         await train_model(due(), mesh, Plan())
     monkeypatch.undo()
     (version,) = await models.versions("propensity")
-    monkeypatch.setattr("ml.tutor.learn_apart", _die)
+    monkeypatch.setattr("ml.lifecycle.tutor.learn_apart", _die)
 
     await train_model(due(attempt=2), mesh, Plan())
 
@@ -288,9 +289,8 @@ async def test_the_service_reviews_when_it_is_told_to(mesh, models, eventually):
 
 def test_the_service_costs_nothing_until_it_trains():
     """Every process imports it: no numpy, polars, scikit-learn."""
-    code = (
-        "import sys, ml.retraining, ml.scoring; print(*sorted({'numpy','polars','sklearn','scipy'} & set(sys.modules)))"
-    )
+    heavy = "{'numpy', 'polars', 'sklearn', 'scipy'}"
+    code = f"import sys, ml.lifecycle.retraining, ml.scoring; print(*sorted({heavy} & set(sys.modules)))"
 
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 

@@ -18,12 +18,12 @@ from mesh.publish import Draft
 from mesh.run import running
 from ml.artifact import ArtifactRefused
 from ml.features import names
-from ml.lineup import Lineup
-from ml.live import compare, honesty, read
-from ml.registry import Registry
-from ml.review import judged, passes
+from ml.lifecycle.lineup import Lineup
+from ml.lifecycle.live import compare, honesty, read
+from ml.lifecycle.registry import Registry
+from ml.lifecycle.review import judged, passes
+from ml.lifecycle.version import Version, takes_part
 from ml.scoring import service
-from ml.version import Version, takes_part
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 PRICE = Money(amount=1999, currency="EUR")
@@ -86,7 +86,7 @@ def _constants(monkeypatch):
 
 
 def lineups_readers():
-    from ml.readers import READERS
+    from ml.lifecycle.readers import READERS
 
     return READERS
 

@@ -8,10 +8,10 @@ import pytest
 from mesh import Mesh
 from mesh.events.model import ModelPromoted, ModelStaged, ModelTrained
 from mesh.memory import MemoryMesh
-from ml.admission import admit
-from ml.lessons import Learnt
-from ml.registry import MODELS, NoSuchVersion, NotNow, Registry, Superseded
-from ml.version import Current, Metrics, Version, takes_part
+from ml.lifecycle.admission import admit
+from ml.lifecycle.lessons import Learnt
+from ml.lifecycle.registry import MODELS, NoSuchVersion, NotNow, Registry, Superseded
+from ml.lifecycle.version import Current, Metrics, Version, takes_part
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 METRICS = Metrics(rows=1000, base_rate=0.2, auc=0.7, pr_auc=0.5, brier=0.15, ece=0.01)
@@ -208,7 +208,7 @@ async def test_a_change_whose_maker_died_is_told_later(mesh, models):
 
 
 def _current():
-    from ml.registry import CURRENT
+    from ml.lifecycle.registry import CURRENT
 
     return CURRENT
 

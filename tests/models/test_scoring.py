@@ -17,11 +17,11 @@ from mesh.memory import MemoryMesh
 from mesh.publish import Draft
 from mesh.run import running
 from ml.features import names
+from ml.lifecycle.registry import MODELS, Registry
+from ml.lifecycle.version import Metrics, Version
 from ml.models.propensity import PropensityClassifier
-from ml.registry import MODELS, Registry
 from ml.scoring import service
 from ml.shoppers import SHOPPERS
-from ml.version import Metrics, Version
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 

@@ -18,15 +18,16 @@ from mesh.run import running
 from mesh.service import Service
 from mesh.topology import Topology
 from mesh.worker import connect
-from ml import retraining, scoring
-from ml.admission import serving
+from ml import scoring
 from ml.artifact import pack
 from ml.dataset import from_mesh, points
 from ml.features import names
+from ml.lifecycle import retraining
+from ml.lifecycle.admission import serving
+from ml.lifecycle.registry import Registry
+from ml.lifecycle.version import Metrics, Version
 from ml.models.propensity import PropensityClassifier
-from ml.registry import Registry
 from ml.shoppers import SHOPPERS
-from ml.version import Metrics, Version
 
 ONE = Topology.parse("replicas = 1\n[regions.us]\nnodes = 1\n")
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

@@ -11,14 +11,14 @@ from mesh import Mesh
 from mesh.events.model import ModelPromoted
 from mesh.memory import MemoryMesh
 from ml import dataset, training
-from ml.admission import serving
 from ml.artifact import ArtifactRefused, pack, unpack, unpack_apart
 from ml.course import register
 from ml.evaluation import calibration_error, measure
 from ml.features import names
-from ml.lessons import Order, Running
+from ml.lifecycle.admission import serving
+from ml.lifecycle.lessons import Order, Running
+from ml.lifecycle.registry import Registry
 from ml.models.propensity import PropensityClassifier
-from ml.registry import Registry
 from ml.serving import Model
 from ml.steps import Step
 from ml.training import read

@@ -13,7 +13,7 @@ from ml.advice import Adviser
 from ml.artifact import ArtifactRefused, Plain, pack, unpack
 from ml.assignments import COLUMNS
 from ml.features import digest, names
-from ml.lessons import Order, Running
+from ml.lifecycle.lessons import Order, Running
 from ml.models.basis import Basis, fitted
 from ml.models.class_transformation import ClassTransformation
 from ml.models.dr_learner import DRLearner

@@ -17,11 +17,12 @@ from mesh.local import LocalServers
 from mesh.publish import Draft
 from mesh.topology import Topology
 from mesh.worker import connect
-from ml import retraining, scoring
+from ml import scoring
 from ml.cli import commands
 from ml.features import digest, names
-from ml.registry import NoSuchVersion, NotNow, Registry, Superseded
-from ml.version import Current, Metrics, Version
+from ml.lifecycle import retraining
+from ml.lifecycle.registry import NoSuchVersion, NotNow, Registry, Superseded
+from ml.lifecycle.version import Current, Metrics, Version
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

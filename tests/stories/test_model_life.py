@@ -26,10 +26,11 @@ from mesh.publish import Draft
 from mesh.service import Service
 from mesh.topology import Topology
 from mesh.worker import connect
-from ml import retraining, scoring
+from ml import scoring
 from ml.cli import commands
-from ml.registry import Registry
-from ml.version import takes_part
+from ml.lifecycle import retraining
+from ml.lifecycle.registry import Registry
+from ml.lifecycle.version import takes_part
 
 PRICE = Money(amount=1999, currency="EUR")
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
@@ -231,7 +232,9 @@ async def test_a_review_that_is_killed_makes_one_version_and_what_serves_goes_on
         await trainer.publish(Draft(event=ModelReviewDue(model="propensity", due=due), id="the-review"))
 
         def learning():
-            return [child for child in psutil.Process(process.pid).children() if "ml.tutor" in child.cmdline()]
+            return [
+                child for child in psutil.Process(process.pid).children() if "ml.lifecycle.tutor" in child.cmdline()
+            ]
 
         (tutor,) = await eventually(learning, within=150)
         process.send_signal(signal.SIGKILL)

@@ -74,13 +74,13 @@ def test_panels_lie_beside_each_other(services):
 
 def test_boards_and_rules_speak_of_figures_that_exist(services):
     """Every metric in an expression is one that the code declares: a renamed one fails here, not on call."""
-    import ml.lineup
-    import ml.retraining
+    import ml.lifecycle.lineup
+    import ml.lifecycle.retraining
 
     known = {metric._name for metric in (EVENTS, HANDLED, PUBLISH_RETRIES, REQUESTS)}
     known = {f"{name}_total" for name in known}
-    known |= {metric._name for metric in (PENDING, RUNNING, STALENESS, ml.lineup.SERVES)}
-    known |= {ml.retraining.PSI._name, ml.retraining.HONESTY._name}
+    known |= {metric._name for metric in (PENDING, RUNNING, STALENESS, ml.lifecycle.lineup.SERVES)}
+    known |= {ml.lifecycle.retraining.PSI._name, ml.lifecycle.retraining.HONESTY._name}
     known |= {f"{metric._name}_bucket" for metric in (DELAY, HANDLING, REQUESTING)}
     words = json.dumps([alerts(services)["groups"], dashboard(services)["panels"]])
 

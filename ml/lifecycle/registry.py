@@ -15,7 +15,7 @@ from mesh import Bucket, Mesh, Shelf
 from mesh.errors import Conflict, MeshError
 from mesh.events.model import ModelPromoted, ModelStaged, ModelTrained
 from mesh.publish import Cause
-from ml.version import Candidate, Current, Stage, Version
+from ml.lifecycle.version import Candidate, Current, Stage, Version
 
 MODELS = Shelf("models")
 CURRENT = Bucket("models-current", Current, history=20)

@@ -12,7 +12,7 @@ import msgspec
 
 from mesh import Mesh
 from mesh.errors import DeclarationError
-from ml.version import Metrics, Version
+from ml.lifecycle.version import Metrics, Version
 
 
 class Learnt(msgspec.Struct, frozen=True, kw_only=True):

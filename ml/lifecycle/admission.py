@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from mesh import Mesh
-from ml.lessons import Learnt, Running
-from ml.registry import NoSuchVersion, Registry, Superseded
+from ml.lifecycle.lessons import Learnt, Running
+from ml.lifecycle.registry import NoSuchVersion, Registry, Superseded
 
 How = Literal["usual", "shadow", "promote"]
 TRIES = 5

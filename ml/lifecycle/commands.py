@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 
-from ml.models_changes import canary, promote, rollback, shadow, withdraw
-from ml.models_regions import MODEL, SERVERS, each, registry
+from ml.lifecycle.changes import canary, promote, rollback, shadow, withdraw
+from ml.lifecycle.regions import MODEL, SERVERS, each, registry
 
 if TYPE_CHECKING:
     from mesh import Mesh
@@ -37,7 +37,7 @@ def list_(*, model: str | None = None, region: str | None = None, servers: Path 
     json
         Print JSON instead of a table.
     """
-    from ml.models_tables import Shelved, show_shelf  # noqa: PLC0415
+    from ml.lifecycle.tables import Shelved, show_shelf  # noqa: PLC0415
 
     async def look(mesh: "Mesh") -> list[Shelved]:
         models = registry(mesh)
@@ -78,9 +78,9 @@ def show(
     json
         Print JSON instead of lines.
     """
-    from ml.models_tables import Portrayed, show_version  # noqa: PLC0415
-    from ml.registry import NotNow  # noqa: PLC0415
-    from ml.retraining import DRIFT  # noqa: PLC0415
+    from ml.lifecycle.registry import NotNow  # noqa: PLC0415
+    from ml.lifecycle.retraining import DRIFT  # noqa: PLC0415
+    from ml.lifecycle.tables import Portrayed, show_version  # noqa: PLC0415
 
     async def look(mesh: "Mesh") -> Portrayed:
         models = registry(mesh)
@@ -112,9 +112,9 @@ def compare(*, model: str = MODEL, region: str | None = None, servers: Path = SE
     json
         Print JSON instead of a table.
     """
-    from ml.models_tables import show_comparison  # noqa: PLC0415
-    from ml.registry import NotNow  # noqa: PLC0415
-    from ml.review import compared  # noqa: PLC0415
+    from ml.lifecycle.registry import NotNow  # noqa: PLC0415
+    from ml.lifecycle.review import compared  # noqa: PLC0415
+    from ml.lifecycle.tables import show_comparison  # noqa: PLC0415
 
     async def look(mesh: "Mesh") -> Any:
         found = await compared(mesh, model)
@@ -141,8 +141,8 @@ def audit(*, sample: int = 200, region: str | None = None, servers: Path = SERVE
     json
         Print JSON instead of lines.
     """
-    from ml.audit import audit as prove  # noqa: PLC0415
-    from ml.models_tables import show_audit  # noqa: PLC0415
+    from ml.lifecycle.audit import audit as prove  # noqa: PLC0415
+    from ml.lifecycle.tables import show_audit  # noqa: PLC0415
 
     found = each(servers, region, lambda mesh: prove(mesh, sample=sample))
     _tell(found, show_audit, json=json)

@@ -1,7 +1,7 @@
 """The tutor: a child process that reads the log, learns a model and tells what came of it; then it is gone.
 
 What learning needs, scikit-learn, polars and the log itself, is never in the memory of the service that asked.
-`python -m ml.tutor` takes a task on stdin and writes what was learnt to stdout.
+`python -m ml.lifecycle.tutor` takes a task on stdin and writes what was learnt to stdout.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from mesh import Mesh
 from mesh.connection import Connection, Login
 from mesh.errors import MeshError
 from mesh.jetstream import JetStreamBroker
-from ml.lessons import Learnt, Order, Running, lesson
-from ml.version import Version
+from ml.lifecycle.lessons import Learnt, Order, Running, lesson
+from ml.lifecycle.version import Version
 
 
 class TrainingFailed(Exception):
@@ -55,7 +55,7 @@ async def learn_apart(mesh: Mesh, name: str, order: Order, running: Running | No
         artifact=running.artifact if running else None,
     )
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ml.tutor"),
+        *(sys.executable, "-m", "ml.lifecycle.tutor"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env=os.environ | {"OMP_NUM_THREADS": "1"},

@@ -5,11 +5,11 @@ from datetime import datetime
 import msgspec
 
 from mesh import Mesh
-from ml.live import Comparison, compare, honesty
-from ml.live import read as read_log
-from ml.registry import NoSuchVersion, Registry
-from ml.verdict import Drift, Verdict
-from ml.version import Version
+from ml.lifecycle.live import Comparison, compare, honesty
+from ml.lifecycle.live import read as read_log
+from ml.lifecycle.registry import NoSuchVersion, Registry
+from ml.lifecycle.verdict import Drift, Verdict
+from ml.lifecycle.version import Version
 
 BASE_RATE, UPLIFT = "base-rate", "uplift"
 LEAST_LIVE = 200
@@ -43,7 +43,7 @@ async def compared(mesh: Mesh, name: str) -> Comparison | None:
 
 async def judged(mesh: Mesh, name: str, *, least: int) -> Verdict | None:
     """The verdict of the gate on a candidate's live outcomes; None where fewer than `least` are known."""
-    from ml.gate import against_running  # noqa: PLC0415  numpy
+    from ml.lifecycle.gate import against_running  # noqa: PLC0415  numpy
 
     found = await compared(mesh, name)
     if found is None:
@@ -78,8 +78,8 @@ async def drifted(mesh: Mesh, name: str, *, at: datetime) -> Measured | None:
     """
     import numpy as np  # noqa: PLC0415
 
-    from ml.drift import judge  # noqa: PLC0415
     from ml.features import digest  # noqa: PLC0415
+    from ml.lifecycle.drift import judge  # noqa: PLC0415
 
     models = Registry(mesh)
     current = await models.current(name)

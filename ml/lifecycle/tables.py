@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ml.audit import Audited
-from ml.live import Comparison
-from ml.review import Measured
-from ml.version import Current, Metrics, Version
+from ml.lifecycle.audit import Audited
+from ml.lifecycle.live import Comparison
+from ml.lifecycle.review import Measured
+from ml.lifecycle.version import Current, Metrics, Version
 from ml.words import span
 
 

@@ -16,9 +16,9 @@ from mesh.errors import Unavailable
 from mesh.events.model import ModelRefused
 from mesh.publish import Cause
 from mesh.telemetry import log
+from ml.lifecycle.registry import CURRENT, NoSuchVersion, Registry
+from ml.lifecycle.version import Candidate, Current, takes_part
 from ml.rates import BASE_RATE
-from ml.registry import CURRENT, NoSuchVersion, Registry
-from ml.version import Candidate, Current, takes_part
 
 SERVES = Gauge("cartmesh_model_serving", "The version of a model that serves in this process: 1.", ["model", "version"])
 Reader = Callable[[bytes], Awaitable[Any]]

@@ -10,7 +10,7 @@ from mesh.errors import TopologyError
 
 if TYPE_CHECKING:
     from mesh import Mesh
-    from ml.registry import Registry
+    from ml.lifecycle.registry import Registry
 
 SERVERS = Path("servers.json")
 MODEL = "propensity"
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 def registry(mesh: "Mesh") -> "Registry":
     """A region's models."""
-    from ml.registry import Registry  # noqa: PLC0415
+    from ml.lifecycle.registry import Registry  # noqa: PLC0415
 
     return Registry(mesh)
 
@@ -31,7 +31,7 @@ async def regions_of(servers: Path, region: str | None) -> AsyncIterator[list["M
     from mesh.access import Access  # noqa: PLC0415
     from mesh.secrets import OPERATOR  # noqa: PLC0415
     from mesh.worker import connect  # noqa: PLC0415
-    from ml.registry import WRITER  # noqa: PLC0415
+    from ml.lifecycle.registry import WRITER  # noqa: PLC0415
 
     access = Access.read(servers)
     if region is not None and region not in access.regions:

@@ -14,7 +14,7 @@ from mesh.events.model import ModelShadowed
 from mesh.events.offer import OfferSent
 from mesh.events.order import OrderPlaced
 from mesh.events.user import Evidence
-from ml.version import Metrics
+from ml.lifecycle.version import Metrics
 
 DAY, RECENT = timedelta(days=1), timedelta(days=30)
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from mesh.events.model import Shift
 from ml.evaluation import Floats
-from ml.verdict import Drift
-from ml.version import Shape
+from ml.lifecycle.verdict import Drift
+from ml.lifecycle.version import Shape
 
 BINS = 10
 MOVED = 0.2

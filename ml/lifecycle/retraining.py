@@ -18,8 +18,8 @@ from mesh.history import Unchanged
 from mesh.publish import Change
 from mesh.settings import read
 from mesh.telemetry import log
-from ml.registry import CURRENT, MODELS, Registry, Superseded
-from ml.review import Measured
+from ml.lifecycle.registry import CURRENT, MODELS, Registry, Superseded
+from ml.lifecycle.review import Measured
 
 DRIFT = Bucket("model-drift", Measured)
 PSI = Gauge("cartmesh_model_drift_psi", "Largest population stability index of a model's features.", ["model"])
@@ -86,9 +86,9 @@ async def announce_changes(at: datetime, mesh: Mesh) -> None:  # noqa: ARG001  w
 @service.on(ModelReviewDue, concurrency=1, ack_wait=TAKEN_OVER, retries=3)
 async def train_model(due: Received[ModelReviewDue], mesh: Mesh, plan: Plan) -> None:
     """Learn a model from this region's log and try it in shadow."""
-    from ml.admission import place, serving  # noqa: PLC0415  every process imports this module
-    from ml.lessons import Learnt, Order  # noqa: PLC0415
-    from ml.tutor import learn_apart  # noqa: PLC0415
+    from ml.lifecycle.admission import place, serving  # noqa: PLC0415  every process imports this module
+    from ml.lifecycle.lessons import Learnt, Order  # noqa: PLC0415
+    from ml.lifecycle.tutor import learn_apart  # noqa: PLC0415
 
     name, models = due.event.model, Registry(mesh)
     called = f"{due.event.due:%Y%m%d-%H%M%S}-{derive_id(due.id)[:6]}"
@@ -118,7 +118,7 @@ async def train_model(due: Received[ModelReviewDue], mesh: Mesh, plan: Plan) -> 
 @service.on(ModelReviewDue, concurrency=1, ack_wait=TAKEN_OVER, retries=3)
 async def judge_candidate(due: Received[ModelReviewDue], mesh: Mesh, plan: Plan) -> None:
     """Judge a candidate on live outcomes; where the shop wishes so, promote or withdraw it."""
-    from ml.review import judged  # noqa: PLC0415  numpy
+    from ml.lifecycle.review import judged  # noqa: PLC0415  numpy
 
     name, models = due.event.model, Registry(mesh)
     current, seen = await models.entry(name)
@@ -140,7 +140,7 @@ async def judge_candidate(due: Received[ModelReviewDue], mesh: Mesh, plan: Plan)
 @service.on(ModelReviewDue, concurrency=1, ack_wait=TAKEN_OVER, retries=3)
 async def measure_drift(due: Received[ModelReviewDue], mesh: Mesh) -> AsyncIterator[Change]:
     """Say where shoppers or outcomes are no longer what the running model was trained on."""
-    from ml.review import drifted  # noqa: PLC0415  numpy
+    from ml.lifecycle.review import drifted  # noqa: PLC0415  numpy
 
     name = due.event.model
     found = await drifted(mesh, name, at=due.event.due)

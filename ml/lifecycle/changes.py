@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml.models_regions import MODEL, SERVERS, regions_of, registry
+from ml.lifecycle.regions import MODEL, SERVERS, regions_of, registry
 
 if TYPE_CHECKING:
-    from ml.registry import Registry
+    from ml.lifecycle.registry import Registry
 
 
 def shadow(version: str, *, model: str = MODEL, region: str | None = None, servers: Path = SERVERS) -> None:
@@ -153,8 +153,8 @@ def rollback(
 
 async def _gated(models: "Registry", model: str, version: str, *, force: bool) -> tuple[str, bool]:
     """What the gate says of a version, in words for the record, and whether it passes. NotNow where it may not."""
-    from ml.registry import NotNow  # noqa: PLC0415
-    from ml.review import passes  # noqa: PLC0415
+    from ml.lifecycle.registry import NotNow  # noqa: PLC0415
+    from ml.lifecycle.review import passes  # noqa: PLC0415
 
     verdict = await passes(models.mesh, model, version)
     if verdict.accepted:

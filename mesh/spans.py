@@ -91,9 +91,11 @@ class Room:
         if elapsed < 1 and self._seen <= self.spans_per_second:
             return
         share = self.spans_per_second * max(elapsed, 1.0) / self._seen
-        self._below = "g" if share >= 1 else f"{int(share * 2**32):08x}"
+        below = "g" if share >= 1 else f"{int(share * 2**32):08x}"
         if elapsed >= 1:
-            self._seen, self._since = 0, now
+            self._below, self._seen, self._since = below, 0, now
+        else:
+            self._below = min(self._below, below)
 
 
 class TraceSettings(msgspec.Struct, frozen=True, kw_only=True):

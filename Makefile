@@ -37,7 +37,7 @@ check: setup ## Style, types, topology, and whether derived files are fresh
 test: setup ## Every test, on real servers (some minutes on two cores)
 	@$(RUN)/pytest -q -n 2 --dist loadfile
 
-drill: setup ## The long chaos runs: kill things, cut links, count what was lost (nothing)
+drill: setup ## The long runs: kill things, cut links, close pages, count what was lost (nothing)
 	@$(RUN)/pytest -q -m drill
 
 bench: setup ## Rates and latencies beside raw nats-py and FastStream

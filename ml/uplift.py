@@ -12,6 +12,7 @@ from ml.artifact import pack
 from ml.assignments import training_rows
 from ml.choosing import LEARNERS, Choice, Trial, choose, cross_fit
 from ml.features import digest, names
+from ml.lifecycle.drift import shapes
 from ml.lifecycle.lessons import Learnt, Order, Running
 from ml.lifecycle.version import Version
 from ml.models.basis import Floats
@@ -89,7 +90,7 @@ def learn(
     if choice.decision == "none" and width > WIDEST:
         reason = f"not known yet whether offers change anything, so the journeys go on as they are: {choice.words}"
         return Outcome(better=False, reason=reason, rows=len(counted), bought=bought, choice=choice)
-    version = _version(counted, choice, horizon or _horizon(rows), now or datetime.now(UTC), called, by)
+    version = _version(counted, trial, choice, horizon or _horizon(rows), now or datetime.now(UTC), called, by)
     return Outcome(
         better=True,
         reason=choice.words,
@@ -211,7 +212,13 @@ def _steps(counted: pl.DataFrame, untreated: float) -> tuple[Floats, Floats]:
 
 
 def _version(
-    counted: pl.DataFrame, choice: Choice, horizon: timedelta, now: datetime, called: str | None, by: str
+    counted: pl.DataFrame,
+    trial: Trial,
+    choice: Choice,
+    horizon: timedelta,
+    now: datetime,
+    called: str | None,
+    by: str,
 ) -> Version:
     import sklearn  # noqa: PLC0415  its version only
 
@@ -239,4 +246,5 @@ def _version(
         },
         gate=choice.words,
         trained_by=by,
+        shapes=shapes(trial.rows, names()),
     )

@@ -85,6 +85,7 @@ def test_where_some_are_changed_and_others_not_recipients_are_chosen(learnt):
     assert (learnt.better, yes.decision) == (True, "target")
     assert "choosing recipients helps" in learnt.reason
     assert learnt.version.figures["qini_low"] > 0
+    assert [shape.feature for shape in learnt.version.shapes] == list(names())
     assert yes.arms[0].purchase - yes.unaided == pytest.approx(0.25, abs=0.08)
     assert no.arms[0].purchase - no.unaided == pytest.approx(-0.02, abs=0.08)
     assert yes.unaided == pytest.approx(0.2, abs=0.08)

@@ -158,6 +158,9 @@ async def _patiently(broker: Broker, stream: str, messages: Sequence[Outgoing], 
             else:
                 stored = await broker.store_batch(stream, messages)
         except Duplicate:
+            if len(messages) > 1 and all(_stands_alone(message) for message in messages):
+                # Drafts of several causes, delivered again in another company: some of them may be new.
+                await asyncio.gather(*(_patiently(broker, stream, [one], patience) for one in messages))
             return Stored(0, duplicate=True)
         except Conflict:
             if await _was_stored(broker, stream, messages):
@@ -172,6 +175,10 @@ async def _patiently(broker: Broker, stream: str, messages: Sequence[Outgoing], 
         else:
             telemetry.PUBLISHED.labels(stream).inc(len(messages))
             return stored
+
+
+def _stands_alone(message: Outgoing) -> bool:
+    return message.expect is None and message.at is None and message.cancels is None
 
 
 async def _was_stored(broker: Broker, stream: str, messages: Sequence[Outgoing]) -> bool:

@@ -75,6 +75,16 @@ async def test_the_same_cause_is_committed_once(mesh, stored):
     assert await stored() == [f"ev.us.offer.due.{key}" for key in "abc"]
 
 
+async def test_what_comes_again_in_other_company_takes_nothing_down_with_it(mesh, stored):
+    """Of drafts that are committed together some were stored before: the others are stored, each once."""
+    drafts = {key: Draft(event=due(key), id=f"id-{key}") for key in "abc"}
+    await mesh.publish(drafts["a"], drafts["b"])
+
+    await mesh.publish(drafts["b"], drafts["c"])
+
+    assert await stored() == [f"ev.us.offer.due.{key}" for key in "abc"]
+
+
 async def test_different_causes_are_different_effects(mesh, stored):
     """What follows from another event is another event."""
     for id_ in ("e1", "e2"):

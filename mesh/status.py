@@ -59,6 +59,8 @@ async def status_of(access: Access) -> list[RegionStatus]:
 async def _region(access: Access, region: str) -> RegionStatus:
     urls = access.regions[region].urls
     up = sum(await asyncio.gather(*(_answers(url) for url in urls.values())))
+    if not up:  # nats-py would go on trying for ever
+        return RegionStatus(region=region, nodes=len(urls), nodes_up=0, error="none of its servers answers")
     try:
         connection = await Connection.open(access.login(region), name="cartmesh-status")
     except MeshError as error:
@@ -131,7 +133,7 @@ async def _listed(connection: Connection, subject: str, field: str) -> list[dict
 
 
 async def _answers(url: str) -> bool:
-    host, _, port = url.removeprefix("nats://").rpartition(":")
+    host, _, port = url.rpartition("//")[2].rpartition(":")
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), 2.0)
     except (OSError, TimeoutError):

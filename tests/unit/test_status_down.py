@@ -1,0 +1,23 @@
+"""A mesh is looked at when something is wrong with it."""
+
+from mesh.access import Access, Servers
+from mesh.ports import free_ports
+from mesh.status import status_of
+
+
+async def test_a_region_that_is_wholly_down_is_told_as_such():
+    """Nobody waits for servers that do not answer, with TLS or without."""
+    plain, secure = free_ports(2)
+    access = Access(
+        regions={
+            "us": Servers(urls={"us-1": f"nats://127.0.0.1:{plain}"}, passwords={"operator": "x"}),
+            "eu": Servers(urls={"eu-1": f"tls://127.0.0.1:{secure}"}, passwords={"operator": "x"}),
+        }
+    )
+
+    told = await status_of(access)
+
+    assert [(one.region, one.nodes_up, one.error) for one in told] == [
+        ("us", 0, "none of its servers answers"),
+        ("eu", 0, "none of its servers answers"),
+    ]

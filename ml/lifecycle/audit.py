@@ -9,6 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import combinations, islice
 from typing import Any
 
 import msgspec
@@ -26,6 +27,8 @@ ON_THE_WAY = timedelta(seconds=10)
 MOST_MISSED = {"interaction": 8, "books": 4}
 MOST_UNFOLDED = 40
 """Steps that a visitor's events may have beyond one each, when looking for how many of them were remembered."""
+MOST_SCATTERED = 800
+"""Sets of missed steps that are tried where the newest ones do not explain a score: all of up to four of twelve."""
 LISTED = 20
 
 
@@ -132,16 +135,20 @@ def _differences(scores: Sequence[_Score], steps: dict[str, list[Received]]) -> 
     asked = [(score, {str(at): steps[score.visitor]}) for at, score in enumerate(scores)]
     computed = _computed(asked)
     suspicious = [at for at, score in enumerate(scores) if _unequal(score.evidence, computed.get(str(at)))]
-    guesses = {at: _guesses(scores[at], steps[scores[at].visitor]) for at in suspicious}
-    again = _computed(
-        [(scores[at], {f"{at}.{n}": guess.steps for n, guess in enumerate(guesses[at])}) for at in suspicious]
-    )
+    causes: dict[int, str] = {}
+    for guessed in (_guesses, _scattered):
+        open_ones = [at for at in suspicious if at not in causes]
+        guesses = {at: guessed(scores[at], steps[scores[at].visitor]) for at in open_ones}
+        again = _computed(
+            [(scores[at], {f"{at}.{n}": guess.steps for n, guess in enumerate(guesses[at])}) for at in open_ones]
+        )
+        for at in open_ones:
+            for n, guess in enumerate(guesses[at]):
+                if not _unequal(scores[at].evidence, again.get(f"{at}.{n}")):
+                    causes.setdefault(at, guess.cause)
     found = []
     for at in suspicious:
         score, now = scores[at], computed.get(str(at))
-        causes = [
-            guess.cause for n, guess in enumerate(guesses[at]) if not _unequal(score.evidence, again.get(f"{at}.{n}"))
-        ]
         found.append(
             Difference(
                 kind="cart" if isinstance(score.received.event, CartScored) else "visit",
@@ -150,7 +157,7 @@ def _differences(scores: Sequence[_Score], steps: dict[str, list[Received]]) -> 
                 else score.received.event.visitor_id,
                 id=score.received.id,
                 features=_unequal(score.evidence, now),
-                cause=causes[0] if causes else None,
+                cause=causes.get(at),
             )
         )
     return found
@@ -166,11 +173,9 @@ def _guesses(score: _Score, known: list[Received]) -> list[_Guess]:
     if len(before) < len(past):
         late = len(past) - len(before)
         guesses.append(_Guess(steps=before, cause=f"{late} of its steps were stored after the score"))
-    fresh = [one for one in before if one.stored >= score.received.stored - ON_THE_WAY]
-    interactions = [one for one in fresh if isinstance(one.event, INTERACTIONS)][::-1]
-    books = [one for one in fresh if isinstance(one.event, PURCHASING)][::-1]
-    for n in range(min(len(books), MOST_MISSED["books"]) + 1):
-        for m in range(min(len(interactions), MOST_MISSED["interaction"]) + 1):
+    interactions, books = _fresh(score, before)
+    for n in range(len(books) + 1):
+        for m in range(len(interactions) + 1):
             if n + m:
                 missed = {one.id for one in (*books[:n], *interactions[:m])}
                 cause = f"{n + m} of its steps were still on their way to the scorer"
@@ -180,6 +185,32 @@ def _guesses(score: _Score, known: list[Received]) -> list[_Guess]:
         cause = f"only the newest {kept} of {len(before)} events were in the scorer's memory"
         guesses.append(_Guess(steps=sorted(before, key=lambda one: (one.time, one.id))[-kept:], cause=cause))
     return guesses
+
+
+def _scattered(score: _Score, known: list[Received]) -> list[_Guess]:
+    """More sets of steps: any of the fresh ones may have been missed.
+
+    Of several replicas one is given a step of which another is told a moment later, so what a replica lacks need
+    not be the newest.
+    """
+    before = [one for one in known if one.time <= score.evidence.at and one.stored <= score.received.stored]
+    before.sort(key=lambda one: (one.stored, one.time, one.id))
+    fresh = [one for some in _fresh(score, before) for one in some]
+    missing = (some for size in range(1, len(fresh)) for some in combinations(fresh, size))
+    guesses = []
+    for some in islice(missing, MOST_SCATTERED):
+        missed = {one.id for one in some}
+        cause = f"{len(missed)} of its steps were still on their way to the scorer"
+        guesses.append(_Guess(steps=[one for one in before if one.id not in missed], cause=cause))
+    return guesses
+
+
+def _fresh(score: _Score, before: list[Received]) -> tuple[list[Received], list[Received]]:
+    """The newest interactions and books that may have been on their way when the score was made, newest first."""
+    fresh = [one for one in before if one.stored >= score.received.stored - ON_THE_WAY][::-1]
+    interactions = [one for one in fresh if isinstance(one.event, INTERACTIONS)]
+    books = [one for one in fresh if isinstance(one.event, PURCHASING)]
+    return interactions[: MOST_MISSED["interaction"]], books[: MOST_MISSED["books"]]
 
 
 def _computed(asked: Iterable[tuple[_Score, dict[str, list[Received]]]]) -> dict[str, tuple[int, tuple[float, ...]]]:

@@ -43,15 +43,11 @@ async def admit(mesh: Mesh, judge: Callable[[Running | None], Awaitable[Learnt]]
 async def serving(mesh: Mesh, name: str) -> Running | None:
     """The version that serves in a region, or None."""
     models = Registry(mesh)
-    current = await models.current(name)
-    if current is None or current.version is None:
+    version = await models.serving(name)
+    if version is None:
         return None
     try:
-        version = await models.version(name, current.version)
-    except NoSuchVersion:
-        return None
-    try:
-        return Running(version=version, artifact=await models.artifact(name, current.version))
+        return Running(version=version, artifact=await models.artifact(name, version.version))
     except NoSuchVersion:
         return Running(version=version, artifact=None)
 

@@ -66,6 +66,16 @@ class Registry:
             raise await self._unknown(name, version)
         return msgspec.json.decode(told, type=Version)
 
+    async def serving(self, name: str) -> Version | None:
+        """What is known of the version that serves; None where none does, or where it is gone from the shelf."""
+        current = await self.current(name)
+        if current is None or current.version is None:
+            return None
+        try:
+            return await self.version(name, current.version)
+        except NoSuchVersion:
+            return None
+
     async def artifact(self, name: str, version: str) -> bytes:
         """A version's bytes, unchecked."""
         found = await self._objects.get(f"{name}.{version}.skops")

@@ -7,7 +7,7 @@ import msgspec
 from mesh import Mesh
 from ml.lifecycle.live import Comparison, compare, honesty
 from ml.lifecycle.live import read as read_log
-from ml.lifecycle.registry import NoSuchVersion, Registry
+from ml.lifecycle.registry import Registry
 from ml.lifecycle.verdict import Drift, Verdict
 from ml.lifecycle.version import Version
 
@@ -81,13 +81,8 @@ async def drifted(mesh: Mesh, name: str, *, at: datetime) -> Measured | None:
     from ml.features import digest  # noqa: PLC0415
     from ml.lifecycle.drift import judge  # noqa: PLC0415
 
-    models = Registry(mesh)
-    current = await models.current(name)
-    if current is None or current.version is None:
-        return None
-    try:
-        version = await models.version(name, current.version)
-    except NoSuchVersion:
+    version = await Registry(mesh).serving(name)
+    if version is None:
         return None
     log = await read_log(mesh)
     width = len(version.features)

@@ -132,6 +132,7 @@ class Service:
     `publishes` lists every event it may publish or schedule; `asks` names the services it sends
     requests to; `reads` further streams it may read; `buckets` and `shelves` are the state it may touch.
     From these its permissions derive. `alone` asks for a process of its own, for work that would keep others waiting.
+    A `demo` shows the mesh off: `cartmesh up` starts it, a deployed region leaves it out unless its values enable it.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Service:
     asks: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     alone: bool = False
+    demo: bool = False
     bindings: list[Binding] = field(default_factory=list, init=False)
     ticks: list[Tick] = field(default_factory=list, init=False)
     answered: list[Answer] = field(default_factory=list, init=False)

@@ -93,7 +93,7 @@ def _all() -> dict[str, Any]:
 
 
 def _present(services: Sequence[Service]) -> dict[str, Any]:
-    """A service that nobody runs leaves no figure behind: its absence is what is told."""
+    """A service that nobody runs leaves no figure behind: its absence is what is told. Demos may be absent."""
     return {
         "name": "cartmesh-services",
         "rules": [
@@ -107,6 +107,7 @@ def _present(services: Sequence[Service]) -> dict[str, Any]:
                 service=service.name,
             )
             for service in services
+            if not service.demo
         ],
     }
 

@@ -13,14 +13,11 @@ def described(services: Sequence[Service]) -> dict[str, Any]:
 
 
 def deployed(services: Sequence[Service]) -> dict[str, Any]:
-    """Service -> what a deployment needs to know of it: little, so that it changes only when a deployment must."""
-    return {
-        service.name: {
-            "http": service.app is not None,
-            "durables": [binding.durable for binding in service.bindings if not binding.fanout],
-        }
-        for service in services
-    }
+    """Service -> what a deployment needs to know of it: little, so that it changes only when a deployment must.
+
+    What the code says wins over values, but for `enabled`, with which a demo only begins.
+    """
+    return {service.name: _facts(service) for service in services}
 
 
 def handlers(service: Service) -> list[str]:
@@ -32,11 +29,20 @@ def handlers(service: Service) -> list[str]:
     ]
 
 
+def _facts(service: Service) -> dict[str, Any]:
+    facts = {
+        "http": service.app is not None,
+        "durables": [binding.durable for binding in service.bindings if not binding.fanout],
+    }
+    return facts | {"enabled": False} if service.demo else facts
+
+
 def _one(service: Service) -> dict[str, Any]:
     return {
         "module": service.module,
         "summary": service.summary,
         "http": service.app is not None,
+        "demo": service.demo,
         "says": [declaration(kind).type for kind in service.publishes],
         "hears": [
             {

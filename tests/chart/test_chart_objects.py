@@ -8,6 +8,9 @@ import pytest
 import yaml
 from jsonschema import ValidationError
 
+from mesh.derive.services import deployed
+from mesh.service import Service
+
 ROOT = Path(__file__).parents[2]
 REGIONS = ("us", "eu", "ap")
 OLDEST, NEWEST = "1.30", "1.37"
@@ -103,9 +106,10 @@ def test_every_service_of_the_code_is_deployed(chart, copied):
 
     made = chart()
 
+    run = sorted(name for name, told in known.items() if told.get("enabled", True))
     for kind in ("Deployment", "PodDisruptionBudget", "NetworkPolicy"):
-        assert sorted(known) == made.names(kind)
-    assert sorted(name for name, told in known.items() if told["http"]) == made.names("Service")
+        assert run == made.names(kind)
+    assert [name for name in run if known[name]["http"]] == made.names("Service")
 
 
 def test_a_new_service_appears_without_touching_the_chart(chart, copied):
@@ -128,6 +132,22 @@ def test_a_new_service_appears_without_touching_the_chart(chart, copied):
     told = environment(made["Deployment", "loyalty-points"])
     assert told["CARTMESH_PORT_LOYALTY_POINTS"] == "8080"
     assert told["CARTMESH_LOYALTY_POINTS_PASSWORD"] == {"name": "cartmesh-passwords", "key": "loyalty-points"}
+
+
+def test_a_demo_runs_only_where_the_values_say_so(chart, copied):
+    """It is left out like any service that is not enabled, and switched on like one."""
+    path = copied / "derived" / "mesh.json"
+    mesh = json.loads(path.read_text())
+    mesh["services"]["showcase"] = deployed([Service("showcase", demo=True)])["showcase"] | {"http": True}
+    path.write_text(json.dumps(mesh))
+
+    left_out = chart(folder=copied)
+    enabled = chart(values={"services": {"showcase": {"enabled": True}}}, folder=copied)
+
+    assert [kind for kind, name in left_out if name == "showcase"] == []
+    there = sorted(kind for kind, name in enabled if name == "showcase")
+    assert there == ["Deployment", "NetworkPolicy", "PodDisruptionBudget", "Service"]
+    assert left_out.names("Deployment") == [name for name in enabled.names("Deployment") if name != "showcase"]
 
 
 def test_a_deployment_is_what_it_should_be(chart):

@@ -1,6 +1,6 @@
 {{/*
 The services of the mesh, each with what the code says of it (http, durables) and what the values say, as JSON
-{services: {name: ...}}. Refuses a region or a service that does not exist, and what is missing.
+{services: {name: ...}}. A demo is off in the code's words, and the values alone switch it on. Refuses a region or a service that does not exist, and what is missing.
 */}}
 {{- define "cartmesh.services" -}}
 {{- $mesh := .Files.Get "derived/mesh.json" | fromJson }}
@@ -27,7 +27,8 @@ The services of the mesh, each with what the code says of it (http, durables) an
 {{- end }}
 {{- $found := dict }}
 {{- range $name, $facts := $mesh.services }}
-{{- $told := mergeOverwrite (deepCopy $.Values.defaults) (deepCopy (get $.Values.services $name | default dict)) $facts }}
+{{- $begins := pick $facts "enabled" }}
+{{- $told := mergeOverwrite (deepCopy $.Values.defaults) $begins (deepCopy (get $.Values.services $name | default dict)) (omit $facts "enabled") }}
 {{- include "cartmesh.judge" (dict "name" $name "told" $told) }}
 {{- range $what := list "settings" "secretSettings" }}
 {{- include "cartmesh.known" (dict "where" (printf "services.%s.%s" $name $what) "given" (get $told $what) "mesh" $mesh) }}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import entry_points
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Self
 
 import msgspec
@@ -114,8 +115,10 @@ class Up:
         self.access.write(self.servers_file)
         self._topology_file = self.directory / "topology.json"
         self._topology_file.write_bytes(msgspec.json.encode(self.topology))
+        self.urls = _addresses(self.topology.names, services)
         if self._companions:
             await self._start_companions()
+        self.environment = _acquaintance(self.urls) | self.environment
         await asyncio.gather(*(self._start_region(region, services) for region in self.topology.names))
 
     async def _start_servers(self, services: Sequence[Service]) -> Access:
@@ -151,13 +154,10 @@ class Up:
             self.environment = companion.environment | self.environment
 
     async def _start_region(self, region: str, services: Sequence[Service]) -> None:
-        web = [service.name for service in services if service.app is not None]
-        ports = dict(zip(web, free_ports(len(web)), strict=True))
-        self.urls[region] = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
         environment = dict(self.environment)
-        for name, port in ports.items():
-            environment[f"CARTMESH_PORT_{variable(name)}"] = str(port)
-            environment[f"CARTMESH_URL_{variable(name)}"] = self.urls[region][name]
+        for name, url in self.urls[region].items():
+            environment[f"CARTMESH_PORT_{variable(name)}"] = url.rpartition(":")[2]
+            environment[f"CARTMESH_URL_{variable(name)}"] = url
         groups = {service.name: [service.name] for service in services if service.app is not None or service.alone}
         groups["worker"] = [service.name for service in services if service.name not in groups]
         await asyncio.gather(
@@ -182,6 +182,28 @@ class Up:
     def ports(self, region: str, name: str) -> dict[str, int]:
         """The ports a service process listens on: its HTTP services' and `ops` (health and metrics)."""
         return msgspec.json.decode(self.child(region, name).line, type=Ready).ports
+
+
+def _addresses(regions: Sequence[str], services: Sequence[Service]) -> dict[str, dict[str, str]]:
+    """Region -> HTTP service -> base URL, on ports that are free now."""
+    web = [service.name for service in services if service.app is not None]
+    ports = iter(free_ports(len(regions) * len(web)))
+    return {region: {name: f"http://127.0.0.1:{next(ports)}" for name in web} for region in regions}
+
+
+def _acquaintance(urls: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """What lets this mesh's own pages and services speak to each other, in whichever region.
+
+    Where each HTTP service is (`CARTMESH_URLS_<SERVICE>`, region=URL by spaces), that the pages of all of them
+    may call the gateways, and a key of the mesh's own for what only a shop's servers may say.
+    """
+    names = next(iter(urls.values()), {})
+    told = {
+        f"CARTMESH_URLS_{variable(name)}": " ".join(f"{region}={of[name]}" for region, of in urls.items())
+        for name in names
+    }
+    pages = ",".join(url for of in urls.values() for url in of.values())
+    return {"CARTMESH_CORS_ORIGINS": pages, "CARTMESH_SERVER_KEYS": token_urlsafe(24), **told}
 
 
 def _cartmesh(*arguments: str) -> list[str]:

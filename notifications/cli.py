@@ -76,7 +76,8 @@ async def _inbox(smtp_port: int, http_port: int, folder: Path, host: str) -> Non
 
     with until_asked_to_stop() as stop:
         async with running(folder, smtp_port=smtp_port, http_port=http_port, host=host) as box:
-            ready = {"addresses": {"inbox": box.url}, "environment": box.environment(host)}
+            found = {"CARTMESH_URL_INBOX": box.url, **box.environment(host)}
+            ready = {"addresses": {"inbox": box.url}, "environment": found}
             print(json.dumps(ready), flush=True)
             await stop.wait()
 

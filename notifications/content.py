@@ -12,10 +12,16 @@ from notifications.person import Person
 
 
 class Shop(msgspec.Struct, frozen=True, kw_only=True):
-    """The shop as shoppers know it; `shop_url` is where its carts are."""
+    """The shop as shoppers know it; `shop_url` is where its carts are, by default the demo shop beside."""
 
     shop_name: str = "Cartmesh Shop"
-    shop_url: str = "http://127.0.0.1:8080"
+    shop_url: str = ""
+    url_storefront: str = "http://127.0.0.1:8080"
+
+    @property
+    def url(self) -> str:
+        """Where the shop is, without a slash at the end."""
+        return (self.shop_url or self.url_storefront).rstrip("/")
 
 
 def content(
@@ -28,7 +34,7 @@ def content(
         reduced = msgspec.structs.replace(total, amount=total.amount * (100 - decided.discount_percent) // 100)
     return msgspec.to_builtins(
         {
-            "shop": {"name": shop.shop_name, "url": shop.shop_url},
+            "shop": {"name": shop.shop_name, "url": shop.url},
             "customer": {"name": who.name},
             "lines": [_line(line) for line in decided.lines],
             "recommended": decided.recommended,
@@ -48,7 +54,7 @@ def content(
 def cart_url(decided: OfferDecided, shop: Shop) -> str:
     """Where the shopper finds the cart again, the coupon applied. Keys are tokens, so nothing needs quoting."""
     coupon = f"&coupon={decided.coupon}" if decided.coupon else ""
-    return f"{shop.shop_url.rstrip('/')}/cart/{decided.cart_id}?offer={decided.offer_id}{coupon}"
+    return f"{shop.url}/cart/{decided.cart_id}?offer={decided.offer_id}{coupon}"
 
 
 def sum_of(lines: tuple[CartLine, ...]) -> Money:

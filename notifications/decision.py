@@ -11,6 +11,7 @@ from mesh.envelope import derive_id
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartScored, CartUpdated
 from mesh.events.contact import Contact, ContactReserved
 from mesh.events.offer import Check, OfferDecided, OfferDue
+from mesh.events.order import ShopperBought, shoppers
 from mesh.history import History, Unchanged
 from mesh.publish import Change
 from notifications import coupon
@@ -56,7 +57,7 @@ async def decide(case: Case, mesh: Mesh, desk: Desk, *, delivery: int = 1) -> li
         pause = timedelta(milliseconds=25 * max(delivery, 1))
         raise Retry(f"abandonment {case.abandonment_id} is not readable yet", after=pause)
     scored = case.scored or _score(story, case.abandonment_id)
-    facts, reserved = await _gather(abandoned, story, scored, mesh)
+    facts, unspent = await _gather(abandoned, story, scored, mesh)
     now = datetime.now(UTC)
     verdict = judge(facts, desk.journey, now)
     decided = _written(abandoned, case.attempt, scored, verdict, desk)
@@ -67,7 +68,7 @@ async def decide(case: Case, mesh: Mesh, desk: Desk, *, delivery: int = 1) -> li
         kept = tuple(one for one in facts.contacts if one.at > now - desk.journey.cap_window)
         contact = Contact(offer_id=decided.offer_id, at=now)
         changes.append(ContactReserved(visitor_id=decided.visitor_id, recent=(*kept, contact)))
-        changes.append(Unchanged(ContactReserved, decided.visitor_id, reserved))
+        changes += unspent
     if decided.held_until:
         due = OfferDue(cart_id=case.cart_id, abandonment_id=case.abandonment_id, attempt=case.attempt + 1)
         changes.append(Timer(due, decided.held_until))
@@ -84,12 +85,12 @@ def overtaken(abandoned: Received[CartAbandoned], last: OfferDecided | None, des
 
 
 def cart_truth(
-    abandoned: Received[CartAbandoned], story: History, shopper: Shopper
+    abandoned: Received[CartAbandoned], story: History, shopper: Shopper, bought: Received[ShopperBought] | None = None
 ) -> tuple[Literal["left", "moved on", "bought"], str]:
     """Where the cart stands, and why in words.
 
-    What happened to the cart itself is judged by sequence; the shopper's orders elsewhere by their time
-    against the cart's last update.
+    What happened here, to the cart itself or as `bought` to another cart of its shopper, is judged by sequence;
+    the shopper's orders elsewhere by their time against the cart's last update.
     """
     after = [one.event for one in story if one.sequence > abandoned.sequence]
     for event in after:
@@ -99,8 +100,10 @@ def cart_truth(
         return "moved on", "changed after it was left"
     if any(isinstance(event, CartAbandoned) for event in after):
         return "moved on", "left again later"
-    touched = [one.time for one in story.of(CartUpdated) if one.sequence < abandoned.sequence]
-    since = touched[-1] if touched else abandoned.event.left_at
+    touched = [one for one in story.of(CartUpdated) if one.sequence < abandoned.sequence]
+    if bought and bought.sequence > (touched[-1].sequence if touched else abandoned.sequence):
+        return "bought", f"order {bought.event.order_id} after the cart was filled"
+    since = touched[-1].time if touched else abandoned.event.left_at
     if shopper.bought and shopper.bought.at > since:
         return "bought", f"order {shopper.bought.order_id} in {shopper.bought.region} after the cart was filled"
     return "left", "unchanged since it was left"
@@ -125,20 +128,25 @@ def has_newer(story: History, abandoned: Received[CartAbandoned]) -> bool:
 
 async def _gather(
     abandoned: Received[CartAbandoned], story: History, scored: CartScored | None, mesh: Mesh
-) -> tuple[Facts, int]:
-    """The facts, and the sequence of the shopper's newest reservation (0: none)."""
+) -> tuple[Facts, list[Unchanged]]:
+    """The facts, and what must still hold of the shopper when an offer is written: not contacted, not bought since."""
     told = abandoned.event
-    personal, reserved, shopper = await asyncio.gather(
+    personal, reserved, shopper, bought = await asyncio.gather(
         mesh.history(told.visitor_id, "customer"),
         mesh.last(ContactReserved, told.visitor_id),
         known(told.visitor_id, told.customer_id, mesh),
+        _bought(told.visitor_id, told.customer_id, mesh),
     )
     who = person(personal)
     if who.customer_id and who.customer_id != told.customer_id:
         shopper = shopper.merged(await known(told.visitor_id, who.customer_id, mesh))
+        bought |= await _bought(told.visitor_id, who.customer_id, mesh)
+    newest_order = max((one for one in bought.values() if one), key=lambda one: one.sequence, default=None)
+    unspent = [Unchanged(ContactReserved, told.visitor_id, reserved.sequence if reserved else 0)]
+    unspent += [Unchanged(ShopperBought, name, one.sequence if one else 0) for name, one in bought.items()]
     regions = tuple(sorted(set(shopper.regions) & set(mesh.others)))
     staleness = await mesh.staleness() if regions else {}
-    cart = cart_truth(abandoned, story, shopper)
+    cart = cart_truth(abandoned, story, shopper, newest_order)
     offer_id = _offer_id(abandoned)
     contacts = tuple(one for one in reserved.event.recent if one.offer_id != offer_id) if reserved else ()
     facts = Facts(
@@ -153,7 +161,14 @@ async def _gather(
         staleness=staleness,
         **_personal(who, told),
     )
-    return facts, reserved.sequence if reserved else 0
+    return facts, unspent
+
+
+async def _bought(visitor_id: str, customer_id: str | None, mesh: Mesh) -> dict[str, Received[ShopperBought] | None]:
+    """The newest order in this region under each name of a shopper."""
+    names = shoppers(visitor_id, customer_id)
+    found = await asyncio.gather(*(mesh.last(ShopperBought, name) for name in names))
+    return dict(zip(names, found, strict=True))
 
 
 def _personal(who: Person, told: CartAbandoned) -> dict[str, object]:

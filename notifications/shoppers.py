@@ -4,7 +4,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from hashlib import blake2b
 
 import msgspec
 
@@ -12,7 +11,7 @@ from mesh import Bucket, Mesh
 from mesh.envelope import Received
 from mesh.errors import Conflict
 from mesh.events.cart import CartUpdated
-from mesh.events.order import OrderPlaced
+from mesh.events.order import OrderPlaced, shoppers
 
 
 class Bought(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,12 +61,6 @@ class Recent:
             self._seen.popitem(last=False)
 
 
-def keys(visitor_id: str, customer_id: str | None) -> list[str]:
-    """Where a shopper is kept: by device and, where known, by customer. Digests, since ids may be longer than keys."""
-    names = [f"visitor\x1f{visitor_id}"] + ([f"customer\x1f{customer_id}"] if customer_id else [])
-    return [blake2b(name.encode(), digest_size=16).hexdigest() for name in names]
-
-
 def fold(happened: Iterable[Received[OrderPlaced | CartUpdated]], *, home: str, recent: Recent) -> dict[str, Shopper]:
     """What these events add, by key. Carts of the own region add nothing: their truth is read where they are."""
     found: dict[str, Shopper] = {}
@@ -75,7 +68,7 @@ def fold(happened: Iterable[Received[OrderPlaced | CartUpdated]], *, home: str, 
         told, at, region = received.event, received.time, received.region
         away = {} if region == home else {region: at}
         bought = Bought(order_id=told.order_id, at=at, region=region) if isinstance(told, OrderPlaced) else None
-        for key in keys(told.visitor_id, told.customer_id):
+        for key in shoppers(told.visitor_id, told.customer_id):
             if bought or (away and recent.is_news(key, region, at)):
                 found[key] = found.get(key, Shopper()).merged(Shopper(bought=bought, regions=away))
     return found
@@ -105,6 +98,6 @@ async def remember(found: dict[str, Shopper], mesh: Mesh, recent: Recent) -> Non
 async def known(visitor_id: str, customer_id: str | None, mesh: Mesh) -> Shopper:
     """All that is known of a shopper, on this device and as a customer."""
     state, shopper = mesh.state(SHOPPERS), Shopper()
-    for one in await asyncio.gather(*(state.get(key) for key in keys(visitor_id, customer_id))):
+    for one in await asyncio.gather(*(state.get(key) for key in shoppers(visitor_id, customer_id))):
         shopper = shopper.merged(one or Shopper())
     return shopper

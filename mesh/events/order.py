@@ -1,5 +1,8 @@
 """Orders, as the storefront places them."""
 
+from datetime import timedelta
+from hashlib import blake2b
+
 from mesh.event import Event, Money, event
 from mesh.events.cart import CartLine
 
@@ -16,3 +19,21 @@ class OrderPlaced(Event):
     session_id: str | None = None
     customer_id: str | None = None
     coupon: str | None = None
+
+
+@event(key="shopper", personal=True, ttl=timedelta(days=2))
+class ShopperBought(Event):
+    """A shopper bought: written in one commit with the order, under each name of theirs (`shoppers`).
+
+    Whoever decides something on condition that a shopper has not bought has one exact subject to look at,
+    whichever of their carts it is about. Other regions hear the order itself.
+    """
+
+    shopper: str
+    order_id: str
+
+
+def shoppers(visitor_id: str, customer_id: str | None) -> list[str]:
+    """The names of a shopper: the device and, where known, the customer. Digests: ids may be longer than keys."""
+    names = [f"visitor\x1f{visitor_id}"] + ([f"customer\x1f{customer_id}"] if customer_id else [])
+    return [blake2b(name.encode(), digest_size=16).hexdigest() for name in names]

@@ -15,8 +15,9 @@ import pytest_asyncio
 
 from mesh.envelope import open_envelope
 from mesh.event import declaration
-from mesh.events.cart import CartAbandoned, CartConverted, CartIdle
+from mesh.events.cart import CartAbandoned, CartIdle
 from mesh.events.offer import OfferDecided, OfferFailed, OfferSent, OfferWithdrawn
+from mesh.events.order import OrderPlaced
 from mesh.subjects import timer_subject
 from services.rehearsal.witness import read_mails
 
@@ -67,8 +68,9 @@ class Track:
         return self.due[cart]
 
     async def buy(self, cart: str) -> None:
-        """Order what is in the cart."""
-        await self.say("order_placed", cart, order_id=f"{cart}-o", cart_id=cart, lines=LINES, total=PRICE)
+        """Order what is in the cart; every other shopper orders the same from another cart of theirs."""
+        bought = f"{cart}-other" if int(cart.rpartition("-")[2]) % 2 else cart
+        await self.say("order_placed", cart, order_id=f"{cart}-o", cart_id=bought, lines=LINES, total=PRICE)
 
     async def race_the_timer(self, cart: str, took: float) -> None:
         """Buy so that the order is stored about when the cart falls due; storing takes about `took` seconds."""
@@ -132,11 +134,11 @@ async def later(pause: float, work) -> None:
     await work
 
 
-async def told(stage, kind):
+async def told(stage, kind, by="cart_id"):
     """Everything of a kind in the books, by cart."""
     found = {}
     async for one in stage.meshes["us"].read(kind):
-        found.setdefault(one.event.cart_id, []).append(one)
+        found.setdefault(getattr(one.event, by), []).append(one)
     return found
 
 
@@ -154,8 +156,8 @@ async def settled(track, stage) -> bool:
 
 
 async def all_bought(track, stage):
-    """The carts' purchases, once they can all be read: a follower may be a little behind."""
-    bought = await told(stage, CartConverted)
+    """The shoppers' purchases, each named like its cart, once all can be read: a follower may be a little behind."""
+    bought = await told(stage, OrderPlaced, by="visitor_id")
     return [bought] if track.due.keys() <= bought.keys() else []
 
 

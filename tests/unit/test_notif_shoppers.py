@@ -6,8 +6,8 @@ from itertools import permutations
 from mesh import Received
 from mesh.event import Money
 from mesh.events.cart import CartUpdated
-from mesh.events.order import OrderPlaced
-from notifications.shoppers import Recent, Shopper, fold, keys
+from mesh.events.order import OrderPlaced, shoppers
+from notifications.shoppers import Recent, Shopper, fold
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -30,7 +30,7 @@ def test_an_order_is_known_by_device_and_by_customer():
     """So that it counts on the customer's other devices."""
     found = fold([heard(order(1, customer="k"))], home="us", recent=Recent())
 
-    assert set(found) == set(keys("v", "k"))
+    assert set(found) == set(shoppers("v", "k"))
     assert {shopper.bought.order_id for shopper in found.values()} == {"o1"}
 
 
@@ -49,7 +49,7 @@ def test_merging_does_not_depend_on_the_order_of_hearing():
 def test_own_carts_are_no_news_and_others_only_once_an_hour():
     """The projection costs a write per shopper and region, not per click."""
     cart, recent = CartUpdated(cart_id="c", visitor_id="v", lines=()), Recent()
-    (key,) = keys("v", None)
+    (key,) = shoppers("v", None)
 
     assert fold([heard(cart, region="us")], home="us", recent=recent) == {}
     assert fold([heard(cart)], home="us", recent=recent)[key].regions == {"eu": NOW}

@@ -30,7 +30,17 @@ class Taste(msgspec.Struct, frozen=True, kw_only=True):
     products: tuple[str, ...]
 
 
-TASTES: tuple[Taste, ...] = ()
+TASTES = (
+    Taste(share=5, products=("matcha-asahi", "whisk", "chawan-kohiki", "scoop", "chawan-tenmoku", "strainer")),
+    Taste(share=5, products=("sencha-yame-50", "kyusu-red", "yunomi-ash", "genmaicha", "kyusu-black", "yunomi-indigo")),
+    Taste(share=3, products=("gyokuro-uji", "houhin", "yunomi-indigo", "sencha-yame-100", "tin-cherry")),
+    Taste(share=3, products=("hojicha", "sobacha", "genmaicha", "mug-celadon", "tray-oak")),
+    Taste(share=4, products=("assam-breakfast", "earl-grey-50", "teapot-sand", "mug-celadon", "strainer")),
+    Taste(share=3, products=("oolong-dong-ding", "gaiwan-white", "darjeeling-spring", "wakoucha", "tray-oak")),
+    Taste(share=4, products=("chamomile", "peppermint", "glass-pot", "verbena", "rooibos-orange", "elderberry")),
+    Taste(share=2, products=("furoshiki", "tin-cherry", "tetsubin", "tray-oak", "yunomi-indigo")),
+)
+"""Matcha goes with the whisk and the bowl, chamomile with the glass pot."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +74,9 @@ def _visit(name: str, today: datetime, chance: random.Random) -> Visit:
     (taste,) = chance.choices(TASTES, [taste.share for taste in TASTES])
     wanted = [product for product_id in taste.products if (product := find(product_id)) is not None]
     viewed: list[Product] = []
-    for _ in range(2 + min(int(chance.expovariate(0.4)), 6)):
+    for _ in range(3 + min(int(chance.expovariate(0.3)), 7)):
         shelf = products() if chance.random() < CURIOUS else wanted
-        (product,) = chance.choices(shelf, [1 / (place + 2) for place in range(len(shelf))])
+        (product,) = chance.choices(shelf, [1 / (place + 1.5) for place in range(len(shelf))])
         if product not in viewed:
             viewed.append(product)
     liked = [product for product in viewed if product in wanted]

@@ -1,4 +1,4 @@
-"""Picks: what each visitor may like now, as scoring says, and its way to the pages that are open (server-sent events)."""
+"""Picks: what each visitor may like now, as scoring says, on its way to open pages (server-sent events)."""
 
 import asyncio
 from collections import OrderedDict

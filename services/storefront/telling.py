@@ -28,23 +28,24 @@ LANGUAGE = {"eu": "de", "ap": "ja"}
 BATCH = 200
 LATER = frozenset({429, 502, 503, 504})
 """Answers that say: the same request may succeed later."""
+KNOWN = ("$.id", "$.order_id")
+"""Where the gateway points when an event was told on an earlier day, with that day's times."""
 SHORTEST, LONGEST = 0.1, 5.0
 """Seconds before a request is made again."""
 
 
 class TellingSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The region's gateway, the address that shoppers know the shop by, and the keys to tell with.
+    """The region's gateway (empty: nobody is told), the shop's address, and the keys to tell with.
 
-    The first of `server_keys` tells the catalogue; without one it is not told. `shop_key` is the pages' write
-    key. With `shop_past` simulated shoppers of the last days are told too, so that there is
-    something to recommend from.
+    The first of `server_keys` tells the catalogue; without one it is not told. `write_key` is the pages' key.
+    With `shop_past` simulated shoppers of the last days are told too, so that there is something to recommend from.
     """
 
-    url_gateway: str = "http://127.0.0.1:8000"
+    url_gateway: str = ""
     url_storefront: str = "http://127.0.0.1:8080"
     shop_url: str = ""
     server_keys: tuple[str, ...] = ()
-    shop_key: str = "demo"
+    write_key: str = "demo"
     shop_past: bool = False
 
     @property
@@ -62,7 +63,7 @@ class Telling:
 
 
 @asynccontextmanager
-async def telling(region: str) -> AsyncIterator[Telling]:
+async def speaking(region: str) -> AsyncIterator[Telling]:
     """Telling, beside whatever else the process does, until everything is told or the block ends."""
     told = Telling()
     task = asyncio.create_task(_tell(region, settings.read(TellingSettings), told))
@@ -105,6 +106,8 @@ def _listing(product: Product, language: str, shop: str) -> dict[str, Any]:
 async def _tell(region: str, chosen: TellingSettings, told: Telling) -> None:
     import httpx  # noqa: PLC0415  every process imports the service, only this one speaks HTTP
 
+    if not chosen.url_gateway:
+        return
     now = datetime.now(UTC)
     async with httpx.AsyncClient(base_url=chosen.url_gateway, timeout=20) as gateway:
         if chosen.server_keys:
@@ -113,7 +116,7 @@ async def _tell(region: str, chosen: TellingSettings, told: Telling) -> None:
             log.warning("the catalogue is not told: no CARTMESH_SERVER_KEYS")
         if chosen.shop_past:
             for batch in _batches(sessions(region, now, CURRENCIES[LANGUAGE.get(region, "en")])):
-                await _say(gateway, chosen.shop_key, batch, told)
+                await _say(gateway, chosen.write_key, batch, told)
     told.done.set()
     log.info("told the gateway", **told.outcome)
 
@@ -129,12 +132,11 @@ async def _say(gateway: "httpx.AsyncClient", key: str, events: Sequence[dict[str
         told.outcome["refused"] += len(events)
         return
     verdict = answer.json()
-    told.outcome["accepted"] += verdict["accepted"]
-    for rejected in verdict["rejected"]:
-        known = rejected["path"] in ("$.id", "$.order_id")
-        told.outcome["known" if known else "refused"] += 1
-        if not known:
-            log.error("the gateway refuses an event", path=rejected["path"], why=rejected["reason"])
+    known = [one for one in verdict["rejected"] if one["path"] in KNOWN]
+    refused = [one for one in verdict["rejected"] if one["path"] not in KNOWN]
+    told.outcome.update(accepted=verdict["accepted"], known=len(known), refused=len(refused))
+    if refused:
+        log.error("the gateway refuses events", many=len(refused), first=refused[0])
 
 
 async def _post(gateway: "httpx.AsyncClient", key: str, events: Sequence[dict[str, Any]]) -> "httpx.Response | None":

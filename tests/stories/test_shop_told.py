@@ -1,0 +1,207 @@
+"""What the demo shop tells the mesh by itself: its catalogue and a past, and what it hears of its visitors."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from mesh import Mesh
+from mesh.event import Money
+from mesh.events.cart import CartAbandoned, CartConverted, CartUpdated
+from mesh.events.interaction import ProductViewed
+from mesh.events.order import OrderPlaced
+from mesh.events.product import ProductListed
+from mesh.memory import MemoryMesh
+from mesh.run import running
+from ml.scoring import service as scoring
+from services.carts import service as carts
+from services.gateway import service as gateway
+from services.storefront import service as storefront
+from services.storefront.catalogue import find, products
+from services.storefront.telling import Telling, listings, speaking
+
+KEYS = {"CARTMESH_SERVER_KEYS": "the-shops-own-server-key", "CARTMESH_STORE_PATIENCE": "20s"}
+
+
+@pytest.fixture
+def region():
+    return MemoryMesh("us")
+
+
+@pytest.fixture
+def operator(region):
+    return Mesh(region.broker("us"), "tests")
+
+
+@pytest.fixture
+def open_gateway(region, monkeypatch):
+    """The region's gateway over HTTP, which the shop is told of."""
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+
+    @asynccontextmanager
+    async def opened():
+        async with running(gateway, Mesh(region.broker("us"), "gateway"), http=("127.0.0.1", 0)) as run:
+            monkeypatch.setenv("CARTMESH_URL_GATEWAY", address := f"http://127.0.0.1:{run.port}")
+            yield address
+
+    return opened
+
+
+async def tell() -> Telling:
+    """Everything the shop has to tell, told by a process that has just started."""
+    async with speaking("us") as told:
+        await asyncio.wait_for(told.done.wait(), 60)
+    return told
+
+
+async def stored(operator, *kinds):
+    return [received async for received in operator.read(*kinds)]
+
+
+async def test_the_catalogue_is_told_once(open_gateway, operator, monkeypatch):
+    """Every product with its name, price and absolute addresses; a restart changes nothing."""
+    monkeypatch.setenv("CARTMESH_URL_STOREFRONT", "https://tea.example")
+    async with open_gateway():
+        await tell()
+        first = await stored(operator, ProductListed)
+        again = await tell()
+
+    assert await stored(operator, ProductListed) == first
+    assert (again.outcome["accepted"], again.outcome["refused"]) == (len(products()), 0)
+    assert {one.event.product_id for one in first} == {product.product_id for product in products()}
+    assert next(one.event for one in first if one.event.product_id == "whisk") == ProductListed(
+        product_id="whisk",
+        name="Matcha whisk, 80 tines",
+        category="tools",
+        brand=find("whisk").brand,
+        group="whisk",
+        price=Money(amount=2850, currency="USD"),
+        image="https://tea.example/pictures/whisk.png",
+        url="https://tea.example/en/products/whisk",
+    )
+
+
+def test_a_region_is_told_in_its_language_and_currency():
+    """German and euros in eu, Japanese and yen in ap; another price is another event."""
+    told = {region: list(listings(region, "https://tea.example", datetime.now(UTC))) for region in ("us", "eu", "ap")}
+
+    whisks = {region: next(one for one in of if one["product_id"] == "whisk") for region, of in told.items()}
+    assert {region: one["price"]["currency"] for region, one in whisks.items()} == {
+        "us": "USD",
+        "eu": "EUR",
+        "ap": "JPY",
+    }
+    assert whisks["eu"]["name"] == "Matchabesen, 80 Borsten"
+    assert len({one["id"] for of in told.values() for one in of}) == 3 * len(products())
+
+
+async def test_it_waits_for_a_gateway_that_is_not_there_yet(open_gateway, operator, monkeypatch, eventually):
+    """Nobody listens where the gateway will be: the shop asks again until it does."""
+    monkeypatch.setenv("CARTMESH_URL_GATEWAY", "http://127.0.0.1:9")
+    async with speaking("us") as told:
+        await asyncio.sleep(0)
+        assert not told.done.is_set()
+
+    async with open_gateway():
+        await tell()
+
+    assert len(await stored(operator, ProductListed)) == len(products())
+
+
+async def test_the_past_is_told_once_and_leaves_no_cart_behind(region, open_gateway, operator, monkeypatch):
+    """Told on two days, every event is stored once; every cart was bought, so that nobody is offered anything."""
+    monkeypatch.setenv("CARTMESH_SHOP_PAST", "true")
+    kinds = (ProductViewed, CartUpdated, OrderPlaced, CartConverted, CartAbandoned)
+    async with running(carts, Mesh(region.broker("us"), "carts")), open_gateway():
+        with monkeypatch.context() as yesterday:
+            yesterday.setattr("services.storefront.telling.datetime", Yesterday)
+            told = await tell()
+        first = await stored(operator, *kinds)
+        again = await tell()
+
+    assert await stored(operator, *kinds) == first
+    assert (told.outcome["refused"], again.outcome["refused"]) == (0, 0)
+    assert again.outcome["known"] == told.outcome["accepted"] - len(products())
+    found = {kind: [one for one in first if isinstance(one.event, kind)] for kind in kinds}
+    assert len(found[ProductViewed]) > 1000
+    filled = {one.event.cart_id for one in found[CartUpdated]}
+    assert filled == {one.event.cart_id for one in found[CartConverted]} != set()
+    assert found[CartAbandoned] == []
+    assert all(timedelta(0) < datetime.now(UTC) - one.time < timedelta(days=9) for one in first)
+
+
+class Yesterday(datetime):
+    """The clock a day ago."""
+
+    @classmethod
+    def now(cls, tz=None):
+        return datetime.now(tz) - timedelta(days=1)
+
+
+@pytest.fixture
+async def open_shop(region, open_gateway, monkeypatch):
+    """Gateway, scoring and shop; the addresses of gateway and shop once the shop has told everything."""
+    monkeypatch.setenv("CARTMESH_SHOP_PAST", "true")
+    async with (
+        open_gateway() as address,
+        running(scoring, Mesh(region.broker("us"), "scoring")),
+        running(storefront, Mesh(region.broker("us"), "storefront"), http=("127.0.0.1", 0)) as shop,
+    ):
+        await asyncio.wait_for(shop.provided[Telling].done.wait(), 60)
+        yield address, f"http://127.0.0.1:{shop.port}"
+
+
+def view(visitor, product, number):
+    return {
+        "id": f"{visitor}-{number}",
+        "type": "product_viewed",
+        "time": datetime.now(UTC).isoformat(),
+        "visitor_id": visitor,
+        "session_id": visitor,
+        "product_id": product,
+    }
+
+
+async def told_picks(lines, wanted):
+    """The next picks that are as wanted: product -> reason."""
+    async for line in lines:
+        if line.startswith("data: "):
+            picks = {item["product_id"]: item["reason"] for item in json.loads(line[6:])["items"]}
+            if wanted(picks):
+                return picks
+    raise AssertionError("the stream ended")
+
+
+async def test_three_clicks_change_what_is_picked(open_shop):
+    """Who looks at what belongs to matcha is shown the rest of it, with who saw it together, in the page's language."""
+    gateway_url, shop_url = open_shop
+
+    async with httpx.AsyncClient(timeout=60, headers={"authorization": "Bearer demo"}) as browser:
+
+        async def click(*clicked):
+            events = [
+                view("v1", product, f"{product}-{datetime.now(UTC).timestamp():.6f}".replace(".", "-"))
+                for product in clicked
+            ]
+            answer = await browser.post(f"{gateway_url}/v1/events", json={"events": events})
+            assert answer.json()["rejected"] == []
+
+        async with (
+            asyncio.timeout(60),
+            browser.stream("GET", f"{shop_url}/picks/v1?lang=de") as stream,
+        ):
+            lines = stream.aiter_lines()
+            await click("chamomile")
+            first = await told_picks(lines, len)
+            for product in ("matcha-asahi", "chawan-kohiki", "scoop"):
+                await click(product)
+            last = await told_picks(lines, lambda picks: "whisk" in picks)
+
+    assert set(first) != set(last)
+    assert last["whisk"].endswith("angesehen")
+    assert any("zusammen mit" in reason for reason in last.values())
+    assert all(find(product) for product in {**first, **last})

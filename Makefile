@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 # A mesh is a dozen processes: with compiled modules they start in a second instead of ten.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up check test drill bench render clean
+.PHONY: help setup demo shop up check test drill bench render clean
 
 help: ## Print these verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -19,11 +19,14 @@ setup: $(VENV)/.ready ## Install everything into .venv (needs python3 >= 3.11 an
 
 $(VENV)/.ready: pyproject.toml uv.lock
 	@command -v uv >/dev/null || test -x $(VENV)/bin/uv || { python3 -m venv $(VENV) && $(RUN)/pip install -q uv; }
-	@PATH="$$PWD/$(VENV)/bin:$$PATH" uv sync --locked --inexact --quiet
+	@PATH="$$PWD/$(VENV)/bin:$$PATH" uv sync --locked --inexact --compile-bytecode --quiet
 	@touch $@
 
 demo: setup ## A shopper's afternoon on three regions, ending in the table of promises
 	@$(RUN)/cartmesh demo
+
+shop: setup ## A shop to click through, its live board and its inbox, until ctrl-c
+	@$(RUN)/cartmesh shop
 
 up: setup ## The whole mesh on this machine, until ctrl-c
 	@$(RUN)/cartmesh up

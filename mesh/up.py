@@ -39,8 +39,8 @@ class Up:
     """An embedded mesh, as an asynchronous context manager: drained and gone when the block ends.
 
     `directory` keeps data, logs and `servers.json`; without it a temporary folder is used and removed.
-    `environment` is passed to every service. `companions=False` starts none. `urls` (region -> address) uses
-    servers that run already, without passwords, instead of starting some.
+    `environment` is passed to every service. `companions=False` starts none; services that are a demo start with
+    `demo` alone. `urls` (region -> address) uses servers that run already, without passwords, instead of starting some.
     """
 
     def __init__(
@@ -50,10 +50,11 @@ class Up:
         directory: Path | None = None,
         environment: Mapping[str, str] | None = None,
         companions: bool = True,
+        demo: bool = False,
         urls: Mapping[str, str] | None = None,
     ) -> None:
         self.topology, self.environment = topology, dict(environment or {})
-        self._directory, self._companions, self._existing = directory, companions, dict(urls or {})
+        self._directory, self._companions, self._demo, self._existing = directory, companions, demo, dict(urls or {})
         self._stack = AsyncExitStack()
         self._children: dict[tuple[str, str], Child] = {}
         self._operators: dict[str, Mesh] = {}
@@ -115,6 +116,7 @@ class Up:
         self.access.write(self.servers_file)
         self._topology_file = self.directory / "topology.json"
         self._topology_file.write_bytes(msgspec.json.encode(self.topology))
+        services = [service for service in services if self._demo or not service.demo]
         self.urls = _addresses(self.topology.names, services)
         if self._companions:
             await self._start_companions()

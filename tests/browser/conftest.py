@@ -1,8 +1,10 @@
 """A shop of two regions as a browser meets it: real Chromium, real HTTP, the mesh itself in memory."""
 
+import asyncio
+import contextlib
+import re
 import shutil
 from collections import Counter
-from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -10,6 +12,7 @@ import pytest
 import pytest_asyncio
 from litestar import Litestar, MediaType, Request, Response, get
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import TimeoutError as TooLong
 
 from mesh import Mesh
 from mesh.events.cart import CartUpdated
@@ -32,7 +35,10 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A shop whose origin is not secure, as one on http is, unlike 127.0.0.1.
+    "--host-resolver-rules=MAP shop.test 127.0.0.1",
 )
+LEFT = "cartmesh.waiting + Object.keys(localStorage).filter(name => name.split(':').length > 2).length"
 TOLD = (ProductViewed, ProductSearched, CartUpdated, CheckoutStarted, OrderPlaced, CustomerIdentified, ConsentChanged)
 PAGE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>Shop</title>
 <meta name="viewport" content="width=device-width"><style>html {{ color-scheme: light dark }}</style>
@@ -75,9 +81,9 @@ class Shop:
         source = f"{self.at(names[0])}/v1/cartmesh.js" if len(names) == 1 else "/cartmesh.js"
         return f'<script src="{source}" {said}></script>'
 
-    def url(self, path: str = "/") -> str:
-        """A page of the shop."""
-        return f"http://127.0.0.1:{self.port}{path}"
+    def url(self, path: str = "/", *, host: str = "127.0.0.1") -> str:
+        """A page of the shop; the host `shop.test` is it too, without what browsers keep for secure origins."""
+        return f"http://{host}:{self.port}{path}"
 
     async def stored(self, *kinds) -> Counter[str]:
         """How often each event's id is stored, over all regions."""
@@ -140,26 +146,27 @@ async def visit(chromium: Browser):
 def open_shop(monkeypatch):
     """Open a shop with these regions and settings; each gateway listens behind a line of its own."""
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def opened(*names: str, **settings):
         names = names or ("us", "eu")
         for name, value in {"cors_origins": "*", "store_patience": "1s", **settings}.items():
             monkeypatch.setenv(f"CARTMESH_{name.upper()}", str(value))
-        regions = MemoryMesh(*names)
-        async with AsyncExitStack() as stack:
-            lines, meshes = {}, {}
-            for name in names:
-                broker = regions.broker(name)
-                stack.push_async_callback(broker.drain)
-                meshes[name] = Mesh(broker, "gateway", others=tuple(n for n in names if n != name))
-                run = await stack.enter_async_context(running(gateway.service, meshes[name], http=("127.0.0.1", 0)))
-                lines[name] = Detour("127.0.0.1", run.port)
-                await lines[name].open()
-                stack.callback(lines[name].close)
-            shop = Shop(regions=regions, lines=lines, meshes=meshes)
-            shop.port = await stack.enter_async_context(serving(_web(shop), "127.0.0.1", 0))
+        shop = Shop(regions=MemoryMesh(*names), lines={}, meshes={})
+        parts = [contextlib.AsyncExitStack() for _ in range(len(names) + 1)]
+        try:
+            for part, name in zip(parts, names, strict=False):
+                broker = shop.regions.broker(name)
+                part.push_async_callback(broker.drain)
+                mesh = shop.meshes[name] = Mesh(broker, "gateway", others=tuple(n for n in names if n != name))
+                run = await part.enter_async_context(running(gateway.service, mesh, http=("127.0.0.1", 0)))
+                line = shop.lines[name] = Detour("127.0.0.1", run.port)
+                await line.open()
+                part.callback(line.close)
+            shop.port = await parts[-1].enter_async_context(serving(_web(shop), "127.0.0.1", 0))
             shop.tags = shop.tag()
             yield shop
+        finally:
+            await asyncio.gather(*(part.aclose() for part in parts))
 
     return opened
 
@@ -176,6 +183,33 @@ def sent():
     """Wait until a page has nothing left to send."""
 
     async def wait(page: Page) -> None:
-        await page.wait_for_function("!cartmesh.waiting")
+        await page.wait_for_function("cartmesh.version && !cartmesh.waiting")
 
     return wait
+
+
+@pytest.fixture
+def settled(shop):
+    """Visit until no page of this visitor has left anything; what one left that was killed is sent a minute later."""
+
+    async def wait(page: Page) -> None:
+        async with asyncio.timeout(150):
+            while True:
+                await page.goto(shop.url())
+                with contextlib.suppress(TooLong):
+                    return await page.wait_for_function(f"!({LEFT})", timeout=20_000)
+
+    return wait
+
+
+@pytest.fixture
+def heard():
+    """Collect what the script tells a page's console, the first word of each line after `cartmesh:`."""
+
+    def listen(page: Page) -> list[str]:
+        words: list[str] = []
+        told = re.compile(r"cartmesh: ([\w']+)")
+        page.on("console", lambda line: words.extend(told.findall(line.text)[:1]))
+        return words
+
+    return listen

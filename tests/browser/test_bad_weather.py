@@ -11,7 +11,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 LINES = "[{product_id: 'sku-1', quantity: 1, price: {amount: 1299, currency: 'EUR'}}]"
 
 
-async def test_offline_events_are_kept_in_order_beyond_the_page(shop, visit, sent):
+async def test_offline_events_are_kept_in_order_beyond_the_page(shop, visit, settled):
     """Said offline, closed offline: the visitor's next page sends all of it, in the order it happened."""
     page = await visit()
     await page.goto(shop.url())
@@ -23,7 +23,7 @@ async def test_offline_events_are_kept_in_order_beyond_the_page(shop, visit, sen
     page = await page.context.new_page()
     await page.goto(shop.url())
     made.append(await page.evaluate("cartmesh.view('sku-5')"))
-    await sent(page)
+    await settled(page)
 
     viewed = sorted(await shop.told(ProductViewed), key=lambda received: received.time)
     assert [received.id.partition("-")[2] for received in viewed] == made
@@ -32,7 +32,7 @@ async def test_offline_events_are_kept_in_order_beyond_the_page(shop, visit, sen
 async def test_busy_gateways_are_given_the_time_they_ask_for(shop, visit, sent):
     """429 with Retry-After: the same events again, not before that, once."""
     page, sendings = await visit(), []
-    page.on("request", lambda request: request.method == "POST" and sendings.append(monotonic()))
+    page.on("request", lambda asked: asked.method == "POST" and sendings.append((monotonic(), asked.post_data)))
     wait = {"retry-after": "1", "access-control-allow-origin": "*", "access-control-expose-headers": "Retry-After"}
     await page.route("**/v1/say?key=demo", lambda route: route.fulfill(status=429, headers=wait), times=1)
     await page.goto(shop.url())
@@ -41,8 +41,9 @@ async def test_busy_gateways_are_given_the_time_they_ask_for(shop, visit, sent):
     await sent(page)
 
     assert await shop.stored() == dict.fromkeys(made, 1)
-    assert len(sendings) == 2
-    assert sendings[1] - sendings[0] >= 1
+    (refused, first), (taken, second) = sendings[:2]
+    assert first == second
+    assert taken - refused >= 1
 
 
 async def test_while_jetstream_is_down_events_wait(open_shop, visit, sent):
@@ -100,23 +101,49 @@ async def test_what_a_lost_region_may_have_stored_is_not_told_to_another(shop, v
     await page.route(shop.at("us") + "/v1/say?key=demo", lose_answer, times=1)
     doubtful = await page.evaluate("cartmesh.view('sku-1')")
     await eventually(lambda: not shop.lines["us"].whole)
-    after = await page.evaluate(f"cartmesh.cart({LINES})")
+    after = []
+    for said in (f"cartmesh.cart({LINES})", "cartmesh.view('sku-2')"):
+        # Its own region is asked again each time, in vain; what is sent elsewhere is all but the one.
+        async with page.expect_event("requestfailed", lambda asked: asked.url == shop.at("us") + "/v1/say"):
+            after.append(await page.evaluate(said))
+        await page.wait_for_function("cartmesh.waiting === 1")
 
-    async def elsewhere():
-        return [updated.id.partition("-")[2] for updated in await shop.told(CartUpdated, "eu")] == [after]
+    elsewhere = [*await shop.told(CartUpdated, "eu"), *await shop.told(ProductViewed, "eu")]
+    assert [told.id.partition("-")[2] for told in elsewhere] == after
 
-    assert await eventually(elsewhere, within=30)
-    assert await page.evaluate("cartmesh.waiting") == 1
     shop.lines["us"].heal()
     await sent(page)
-    assert await shop.stored() == {doubtful: 1, after: 1}
-    assert len(await shop.told(ProductViewed)) == 1
+
+    assert await shop.stored() == dict.fromkeys([doubtful, *after], 1)
+    assert [viewed.id.partition("-")[2] for viewed in await shop.told(ProductViewed, "us")] == [doubtful]
 
 
-async def test_a_page_gone_mad_keeps_its_carts(shop, visit, sent):
-    """10,000 events in a second: a bounded queue that loses the oldest views, counts them and says so once."""
-    page, heard = await visit(), []
-    page.on("console", lambda message: message.text.startswith("cartmesh:") and heard.append(message.text))
+async def test_a_region_that_stays_lost_is_waited_for_five_minutes(shop, visit, sent):
+    """Then the event is told to another: better stored twice in the worst case than not at all."""
+    page = await visit()
+    shop.tags = shop.tag("us", "eu")
+    await page.add_init_script("window.later = 0; const now = Date.now; Date.now = () => now() + later")
+    await page.goto(shop.url())
+
+    async def lose_request(route):
+        shop.lines["us"].cut()
+        await route.abort()
+
+    await page.route(shop.at("us") + "/v1/say?key=demo", lose_request, times=1)
+    async with page.expect_event("requestfailed", lambda asked: asked.method == "POST"):
+        lost = await page.evaluate("cartmesh.view('sku-1')")
+    await page.evaluate("later = 301000")
+    await page.evaluate("cartmesh.flush()")
+    await sent(page)
+
+    assert [viewed.id.partition("-")[2] for viewed in await shop.told(ProductViewed, "eu")] == [lost]
+
+
+async def test_a_page_gone_mad_keeps_its_carts(shop, visit, sent, heard):
+    """10,000 events at once: a bounded queue that loses the oldest views, counts them and says so once."""
+    page, sizes = await visit(), []
+    words = heard(page)
+    page.on("request", lambda asked: asked.method == "POST" and sizes.append(len(asked.post_data)))
     await page.goto(shop.url())
 
     carts, most = await page.evaluate(
@@ -127,7 +154,7 @@ async def test_a_page_gone_mad_keeps_its_carts(shop, visit, sent):
                 for (let n = 0; n < 99; n++) cartmesh.view('sku-' + n)
                 carts.push(cartmesh.cart({LINES}))
                 most = Math.max(most, cartmesh.waiting)
-                await new Promise(done => setTimeout(done, 1))
+                if (turn % 20 === 19) await new Promise(done => setTimeout(done))
             }}
             return [carts, most]
         }})()"""
@@ -135,22 +162,8 @@ async def test_a_page_gone_mad_keeps_its_carts(shop, visit, sent):
     await sent(page)
     dropped, stored = await page.evaluate("cartmesh.dropped"), await shop.stored()
 
-    assert (most, len(heard)) == (1000, 1)
+    assert (most, words) == (1000, ["over"])
     assert dropped + len(stored) == 10_000
     assert set(stored.values()) == {1}
     assert {id_: stored[id_] for id_ in carts} == dict.fromkeys(carts, 1)
-
-
-async def test_a_forged_key_is_told_once_and_not_sent_for_ever(shop, visit, sent, eventually):
-    """A key that the gateway does not know: nothing stored, one line in the console, the page goes on."""
-    page, heard = await visit(), []
-    shop.tags = shop.tag(key="of-another-shop")
-    page.on("console", lambda message: message.text.startswith("cartmesh:") and heard.append(message.text))
-    await page.goto(shop.url())
-
-    for n in range(3):
-        await page.evaluate(f"cartmesh.view('sku-{n}')")
-        await sent(page)
-
-    assert await eventually(lambda: heard)
-    assert (await shop.stored(), len(heard)) == ({}, 1)
+    assert max(sizes) < 20_000

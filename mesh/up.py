@@ -1,6 +1,7 @@
 """Up: the whole mesh on this machine: servers, every service of every region, and companions such as the inbox."""
 
 import asyncio
+import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -197,7 +198,8 @@ def _acquaintance(urls: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     """What lets this mesh's own pages and services speak to each other, in whichever region.
 
     Where each HTTP service is (`CARTMESH_URLS_<SERVICE>`, region=URL by spaces), that the pages of all of them
-    may call the gateways, and a key of the mesh's own for what only a shop's servers may say.
+    may call the gateways, and for what only a shop's servers may say the keys that this process was given, or one of
+    the mesh's own.
     """
     names = next(iter(urls.values()), {})
     told = {
@@ -205,7 +207,8 @@ def _acquaintance(urls: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
         for name in names
     }
     pages = ",".join(url for of in urls.values() for url in of.values())
-    return {"CARTMESH_CORS_ORIGINS": pages, "CARTMESH_SERVER_KEYS": token_urlsafe(24), **told}
+    server_keys = os.environ.get("CARTMESH_SERVER_KEYS") or token_urlsafe(24)
+    return {"CARTMESH_CORS_ORIGINS": pages, "CARTMESH_SERVER_KEYS": server_keys, **told}
 
 
 def _cartmesh(*arguments: str) -> list[str]:

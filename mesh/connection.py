@@ -17,6 +17,8 @@ from mesh.settings import read
 from mesh.telemetry import log
 from mesh.trust import Trust
 
+ASKED_AGAIN = 1
+"""How often each server that does not answer is asked again before a connection fails."""
 REPLY_TIMEOUT = 5.0
 _SWEEP = 0.25
 _DENIED = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"', re.IGNORECASE)
@@ -66,7 +68,8 @@ class Connection:
         # nats-py looks at every character of every header name: half of the time of a read-heavy service.
         client._parse_header_lines = _parse_headers  # type: ignore  # noqa: SLF001, PGH003  no other way in
         connection = cls(client, login)
-        # With allow_reconnect a wrong password is retried for ever: only switch it on once we are in.
+        # With allow_reconnect a wrong password is retried for ever: only switch it on once we are in. Without a
+        # limit a mesh whose every server refuses is asked for ever.
         try:
             await client.connect(
                 servers=list(login.servers),
@@ -78,7 +81,7 @@ class Connection:
                 # nats-py would send the password in the clear to whoever answers and does not ask for TLS.
                 tls_handshake_first=any(server.startswith("tls://") for server in login.servers),
                 allow_reconnect=False,
-                max_reconnect_attempts=-1,
+                max_reconnect_attempts=ASKED_AGAIN,
                 reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds, only slept
                 ping_interval=10,
                 max_outstanding_pings=2,
@@ -100,7 +103,7 @@ class Connection:
             raise Unavailable(
                 f"{login.region}: none of {', '.join(login.servers)} answers: {error or type(error).__name__}"
             ) from error
-        client.options["allow_reconnect"] = True
+        client.options.update(allow_reconnect=True, max_reconnect_attempts=-1)
         await client.subscribe(f"{connection._inbox}.*", cb=connection._answered)
         connection._sweeper = asyncio.create_task(connection._expire())
         return connection

@@ -59,7 +59,7 @@ async def status_of(access: Access) -> list[RegionStatus]:
 async def _region(access: Access, region: str) -> RegionStatus:
     urls = access.regions[region].urls
     up = sum(await asyncio.gather(*(_answers(url) for url in urls.values())))
-    if not up:  # nats-py would go on trying for ever
+    if not up:
         return RegionStatus(region=region, nodes=len(urls), nodes_up=0, error="none of its servers answers")
     try:
         connection = await Connection.open(access.login(region), name="cartmesh-status")

@@ -20,6 +20,7 @@ from mesh.events.order import OrderPlaced
 from mesh.jetstream import JetStreamBroker
 from mesh.local import LocalServers
 from mesh.mesh import Mesh
+from mesh.ports import free_ports
 from mesh.service import Service
 from mesh.streams import Bucket, Shelf
 from mesh.topology import Topology
@@ -277,6 +278,14 @@ async def test_a_start_that_cannot_succeed_says_why(tmp_path):
 
     with pytest.raises((TopologyError, Unavailable), match="us-1 did not start"):
         await LocalServers(Topology.of(["us"], nodes=1), tmp_path).__aenter__()
+
+
+async def test_a_region_of_which_nobody_answers_is_unavailable():
+    """A connection is refused with the servers' names, not asked for for ever."""
+    silent = [f"nats://127.0.0.1:{port}" for port in free_ports(2)]
+
+    with pytest.raises(Unavailable, match=silent[1]):
+        await JetStreamBroker.connect("us", tuple(silent))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")

@@ -65,12 +65,16 @@ class Picks:
         self.closed = False
 
     def hear(self, received: Received[UserScored]) -> None:
-        """Take in a score. What is older than the newest is ignored, and so are products this shop has not."""
+        """Take in a score. What is older than the newest is ignored, and so are products this shop has not.
+
+        What the visitor looked at before comes last: a shop's window is for what is new to them.
+        """
         visitor_id, known = received.event.visitor_id, self._newest.get(received.event.visitor_id)
         if known is not None and known.sequence >= received.sequence:
             return
-        own = tuple(_lean(one) for one in received.event.recommended if find(one.product_id) is not None)
-        self._newest[visitor_id] = Newest(received.sequence, own)
+        own = [_lean(one) for one in received.event.recommended if find(one.product_id) is not None]
+        own.sort(key=lambda one: one.kind == "seen")
+        self._newest[visitor_id] = Newest(received.sequence, tuple(own))
         self._newest.move_to_end(visitor_id)
         if len(self._newest) > self._most:
             self._newest.popitem(last=False)

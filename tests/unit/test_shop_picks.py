@@ -105,6 +105,17 @@ async def test_a_page_is_told_the_newest_and_then_each_change(open_page):
     assert find("sku-of-another-shop") is None
 
 
+async def test_what_was_looked_at_before_comes_last(open_page):
+    """Otherwise in the order of scoring."""
+    picks = Picks()
+    kinds = (("scoop", "seen"), ("genmaicha", "next"), ("hojicha", "seen"), ("tetsubin", "popular"))
+    picks.hear(scored(*(Recommendation(product_id=product, reason="r", kind=kind) for product, kind in kinds)))
+
+    page = await open_page(picks)
+
+    assert list(items(await anext(page))) == ["genmaicha", "tetsubin", "scoop", "hojicha"]
+
+
 async def test_a_silent_page_hears_a_comment_and_ends_with_the_service(open_page):
     """So that nobody takes the line for dead; when the process drains, browsers go to another."""
     picks = Picks()

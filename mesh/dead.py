@@ -64,6 +64,23 @@ async def park(
     await commit(mesh.broker, Plan(single=[(dead_stream(mesh.region), parked)]), books="")
 
 
+async def newest(mesh: Mesh, most: int) -> list[Message]:
+    """The newest dead letters of the region as they are parked, at most so many, newest first. Raises Unavailable.
+
+    A service that looks at them declares it: `Service(..., reads=("DEAD",))`.
+    """
+    stream, below = dead_stream(mesh.region), f"dead.{mesh.region}.>"
+    last = await mesh.broker.last(stream, below)
+    span, found = most, list[Message]()
+    while last is not None:
+        after = max(0, last.sequence - span)
+        found = [message async for message in mesh.broker.read(stream, [below], after=after)]
+        if len(found) >= most or not after:
+            break
+        span *= 4  # those that were driven again have left gaps
+    return found[: -most - 1 : -1]
+
+
 def original(message: Message) -> Message:
     """A parked message as it was in its stream."""
     letter = letter_of(message)

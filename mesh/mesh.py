@@ -1,7 +1,7 @@
 """Mesh: a service's door to its region. Typed events in, typed events out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -25,10 +25,14 @@ E = TypeVar("E", bound=Event)
 class Mesh:
     """One service's connection to one region. Handlers get it by asking for a parameter of this type."""
 
-    def __init__(self, broker: Broker, service: str, *, others: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, broker: Broker, service: str, *, others: tuple[str, ...] = (), zones: Mapping[str, str] | None = None
+    ) -> None:
         self.broker, self.service = broker, service
         self.others = others
         """Names of the other regions of the mesh."""
+        self.zones = zones or {}
+        """The regions' time zones by name, where they are known."""
         self.doubts: list[Callable[[], str | None]] = []
         """What may keep the service from being ready, besides the servers: each says why, or None."""
 

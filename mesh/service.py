@@ -130,7 +130,8 @@ class Service:
     """A service: declared once at module level, found by its file.
 
     `publishes` lists every event it may publish or schedule; `asks` names the services it sends
-    requests to; `reads` further streams it may read; `buckets` and `shelves` are the state it may touch.
+    requests to; `reads` further streams of its region it may read, by family (`DEAD`); `buckets` and `shelves` are
+    the state it may touch.
     From these its permissions derive. `alone` asks for a process of its own, for work that would keep others waiting.
     A `demo` shows the mesh off: `cartmesh up` starts it, a deployed region leaves it out unless its values enable it.
     """

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 
@@ -59,7 +59,13 @@ def access_from_environment(region: str, services: Sequence[Service]) -> Access:
 
 
 async def connect(
-    access: Access, region: str, user: str, *, others: tuple[str, ...] = (), patience: float = 60.0
+    access: Access,
+    region: str,
+    user: str,
+    *,
+    others: tuple[str, ...] = (),
+    zones: Mapping[str, str] | None = None,
+    patience: float = 60.0,
 ) -> Mesh:
     """A user's mesh. Waits up to `patience` seconds for servers that are still starting; Denied at once."""
     login = access.login(region, user)
@@ -80,19 +86,22 @@ async def connect(
                 raise
             await asyncio.sleep(0.5)
         else:
-            return Mesh(broker, user, others=others)
+            return Mesh(broker, user, others=others, zones=zones)
 
 
 async def work(services: Sequence[Service], region: str, access: Access, topology: Topology) -> None:
     """Run services until SIGINT or SIGTERM, then drain. Prints one `Ready` line as JSON on stdout."""
     configure_logs()
     settings, others = read(WorkerSettings), topology.others(region)
+    zones = {one.name: one.time_zone for one in topology.regions}
     with until_asked_to_stop() as stop:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(exporting())
             runs: list[Running] = []
             for service in services:
-                mesh = await connect(access, region, service.name, others=others, patience=settings.connect_patience_s)
+                mesh = await connect(
+                    access, region, service.name, others=others, zones=zones, patience=settings.connect_patience_s
+                )
                 stack.push_async_callback(mesh.broker.drain)
                 runs.append(await stack.enter_async_context(running(service, mesh, http=_address(service, settings))))
             ports = {run.service.name: run.port for run in runs if run.port is not None}

@@ -105,7 +105,8 @@ def _sayings(service: Service, region: str) -> list[str]:
 
 def _readings(service: Service, region: str) -> list[str]:
     streams = [f"COMMERCE_{region}", f"INTERACTIONS_{region}", mesh_stream(region)]
-    return [part for stream in (*streams, *service.reads) for part in _reading(stream)]
+    further = [f"{family}_{region}" for family in service.reads]
+    return [part for stream in (*streams, *further) for part in _reading(stream)]
 
 
 def _reading(stream: str) -> tuple[str, ...]:

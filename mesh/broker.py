@@ -114,6 +114,23 @@ class Entry:
     revision: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class StreamState:
+    """A stream as its leader sees it: messages it holds, and whether each server that has a copy was heard lately."""
+
+    messages: int
+    servers: dict[str, bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsumerState:
+    """A consumer as its leader sees it, in messages: `pending` not yet delivered, `unanswered` not acknowledged."""
+
+    pending: int
+    unanswered: int = 0
+    redelivered: int = 0
+
+
 class Broker(Protocol):
     """A connection of one user to one region."""
 
@@ -157,6 +174,30 @@ class Broker(Protocol):
 
     async def follow(self, stream: str, filters: tuple[str, ...], since: datetime | None) -> Deliveries:
         """A private consumer without acknowledgement, from `since` (None: only new); gone when closed."""
+        ...
+
+    async def stream_state(self, stream: str) -> StreamState:
+        """What the stream's leader says of it."""
+        ...
+
+    async def consumer_states(self, stream: str, names: Sequence[str]) -> dict[str, ConsumerState]:
+        """What the leaders say of a stream's consumers; those that do not exist or answer soon are left out."""
+        ...
+
+    async def tally(self, stream: str, name: str, subject: str, keep: timedelta) -> None:
+        """Let the stream count, as the consumer `name`, what it stores under a pattern from now on.
+
+        `pending` of its state is the count; nothing is delivered. Harmless when it counts already. The server ends
+        it after `keep`.
+        """
+        ...
+
+    async def untally(self, stream: str, name: str) -> None:
+        """End a count. Harmless when there is none."""
+        ...
+
+    async def count(self, stream: str, subject: str, since: datetime) -> int:
+        """How many messages under a pattern that were stored since then the stream holds."""
         ...
 
     async def kv_get(self, bucket: Bucket, key: str) -> Entry | None:

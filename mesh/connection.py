@@ -120,13 +120,15 @@ class Connection:
         finally:
             self._pending.pop(token, None)
 
-    async def request_each(self, asked: Sequence[tuple[str, bytes, dict[str, str]]]) -> list[Msg | MeshError]:
+    async def request_each(
+        self, asked: Sequence[tuple[str, bytes, dict[str, str]]], *, wait: float = REPLY_TIMEOUT
+    ) -> list[Msg | MeshError]:
         """Many requests without a task for each: every answer, or the error `request` would have raised."""
         loop, waiting = asyncio.get_running_loop(), list[tuple[str, asyncio.Future[Msg]]]()
         try:
             for subject, body, headers in asked:
                 future: asyncio.Future[Msg] = loop.create_future()
-                token = self._expect(subject, future, None, REPLY_TIMEOUT)
+                token = self._expect(subject, future, None, wait)
                 waiting.append((token, future))
                 try:
                     await self.publish(subject, body, headers, reply=f"{self._inbox}.{token}")

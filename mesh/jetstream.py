@@ -5,7 +5,7 @@ import heapq
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 
 import msgspec
@@ -14,7 +14,8 @@ from nats.errors import Error
 from nats.js.errors import BucketNotFoundError, NotFoundError, ObjectNotFoundError
 from nats.js.errors import Error as JetStreamError
 
-from mesh.broker import Entry, Expect, Message, Outgoing, Stored
+from mesh import census
+from mesh.broker import ConsumerState, Entry, Expect, Message, Outgoing, Stored, StreamState
 from mesh.connection import Connection, Login, status
 from mesh.errors import Conflict, DeclarationError, Duplicate, MeshError, Unavailable
 from mesh.pull import Pull
@@ -232,6 +233,28 @@ class JetStreamBroker:
         if info.error is not None:
             raise self._refused(info.error, f"cannot follow {stream}")
         return info
+
+    # Counting
+
+    async def stream_state(self, stream: str) -> StreamState:
+        """What the leader says; see Broker."""
+        return await census.stream_state(self.connection, stream)
+
+    async def consumer_states(self, stream: str, names: Sequence[str]) -> dict[str, ConsumerState]:
+        """What the leaders say; see Broker."""
+        return await census.consumer_states(self.connection, stream, names)
+
+    async def tally(self, stream: str, name: str, subject: str, keep: timedelta) -> None:
+        """Count from now on; see Broker."""
+        await census.tally(self.connection, stream, name, subject, keep)
+
+    async def untally(self, stream: str, name: str) -> None:
+        """End a count; see Broker."""
+        await census.untally(self.connection, stream, name)
+
+    async def count(self, stream: str, subject: str, since: datetime) -> int:
+        """Count what is there; see Broker."""
+        return await census.count(self.connection, stream, subject, since)
 
     # Buckets
 

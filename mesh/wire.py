@@ -46,6 +46,8 @@ class Info(msgspec.Struct):
 
     name: str = ""
     num_pending: int = 0
+    num_ack_pending: int = 0
+    num_redelivered: int = 0
     error: Failure | None = None
 
 

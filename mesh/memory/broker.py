@@ -5,10 +5,10 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from mesh.broker import Entry, Message, Outgoing, Stored
+from mesh.broker import ConsumerState, Entry, Message, Outgoing, Stored, StreamState
 from mesh.errors import Denied, MeshError, Unavailable
 from mesh.memory.consumers import Consumer, Receiver
 from mesh.memory.log import Log
@@ -84,6 +84,35 @@ class MemoryBroker:
             after = next((at - 1 for at, message in log.messages.items() if message.stored >= since), after)
         consumer = Consumer(log, spec, self._mesh.alarms, after=after, acks=False)
         return self._receiver(consumer, consumer.forget)
+
+    async def stream_state(self, stream: str) -> StreamState:
+        """What is held, by one server that always answers."""
+        held = len((await self._log(stream)).messages)
+        return StreamState(messages=held, servers={f"{self.region}-1": True})
+
+    async def consumer_states(self, stream: str, names: Sequence[str]) -> dict[str, ConsumerState]:
+        """See Broker."""
+        await self._log(stream)
+        known = self._here.consumers
+        return {name: known[stream, name].state for name in names if (stream, name) in known}
+
+    async def tally(self, stream: str, name: str, subject: str, keep: timedelta) -> None:
+        """See Broker."""
+        log = await self._log(stream)
+        if (stream, name) not in self._here.consumers:
+            spec = ConsumerSpec(stream=stream, durable=name, filters=(subject,))
+            counter = Consumer(log, spec, self._mesh.alarms, after=log.sequence, acks=False)
+            self._here.consumers[stream, name] = counter
+            self._mesh.alarms.at(self._mesh.alarms.now() + keep, lambda: self._end(stream, name, counter))
+
+    async def untally(self, stream: str, name: str) -> None:
+        """See Broker."""
+        await self._log(stream)
+        self._end(stream, name, self._here.consumers.get((stream, name)))
+
+    async def count(self, stream: str, subject: str, since: datetime) -> int:
+        """See Broker."""
+        return sum(message.stored >= since for message in (await self._log(stream)).read((subject,), 0))
 
     async def kv_get(self, bucket: Bucket[Any], key: str) -> Entry | None:
         """A key's value, or None."""
@@ -206,6 +235,11 @@ class MemoryBroker:
     def _allowed(self, message: Outgoing) -> None:
         if not any(matches(pattern, message.subject) for pattern in self._may_publish):
             raise Denied(f"this user may not publish on {message.subject}")
+
+    def _end(self, stream: str, name: str, consumer: Consumer | None) -> None:
+        if consumer is not None and self._here.consumers.get((stream, name)) is consumer:
+            del self._here.consumers[stream, name]
+            consumer.forget()
 
     def _receiver(self, consumer: Consumer, closed: Callable[[], None] | None = None) -> Receiver:
         receiver = Receiver(consumer, lambda: self._here.up, closed)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from mesh.broker import Message
+from mesh.broker import ConsumerState, Message
 from mesh.errors import Unavailable
 from mesh.memory.alarms import Alarms
 from mesh.memory.log import Log, Watcher
@@ -58,6 +58,12 @@ class Consumer:
             for message in _result(told):
                 await message.nak(timedelta(0))
             raise
+
+    @property
+    def state(self) -> ConsumerState:
+        """What a server's leader would say of it."""
+        again = sum(attempts > 1 for attempts in self._attempts.values())
+        return ConsumerState(pending=self._unseen, unanswered=len(self._due), redelivered=again)
 
     def wake(self) -> None:
         """Let everyone who waits look up."""

@@ -73,10 +73,11 @@
   }
 
   const make = (at, type, fields) => {
-    if (!(at - state.t < SECOND)) {
+    if (!(Math.abs(at - state.t) < SECOND)) {
       recall()
-      const same = at - state.t < 30 * MINUTE
-      remember({ v: state.v || id(), s: same ? state.s : id(), t: at })
+      // With a session ends what is known of the clock: it may have been set meanwhile.
+      const { s, o } = Math.abs(at - state.t) < 30 * MINUTE ? state : { s: id() }
+      remember({ v: state.v || id(), s, o, t: at })
     }
     const body = JSON.stringify({ id: id(), type, visitor_id: state.v, session_id: state.s, customer_id: state.c, ...fields })
     const e = JSON.parse(body)
@@ -144,7 +145,7 @@
     }
     return batch
   }
-  const post = (base, body) => {
+  const post = async (base, body) => {
     if (left && !('keepalive' in Request.prototype)) throw navigator.sendBeacon(base + SAY + QUERY, body)
     return ask(base, QUERY, 12, { method: 'POST', body, keepalive: body.length < 2e4 })
   }
@@ -422,7 +423,7 @@
       left = true
       guard(leave)
     })
-    document.addEventListener('visibilitychange', () => guard(document.hidden ? leave : back))
+    document.addEventListener('visibilitychange', () => left || guard(document.hidden ? leave : back))
     addEventListener('pageshow', ({ persisted }) => persisted && guard(back))
     function back() {
       left = false

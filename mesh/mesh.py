@@ -35,6 +35,8 @@ class Mesh:
         """The regions' time zones by name, where they are known."""
         self.doubts: list[Callable[[], str | None]] = []
         """What may keep the service from being ready, besides the servers: each says why, or None."""
+        self.on_drain: list[Callable[[], None]] = []
+        """Called first of all when the service is asked to stop: streams that would stay open for ever end here."""
 
     @property
     def region(self) -> str:

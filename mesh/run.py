@@ -63,6 +63,11 @@ class Running:
         behind = [name for name, consumer in self._consumers.items() if not consumer.caught_up]
         return f"{self.service.name} still reads {', '.join(behind)}" if behind else None
 
+    def drain(self) -> None:
+        """Tell whoever holds something open that the end is near."""
+        for end in self.mesh.on_drain:
+            end()
+
     async def stop(self) -> None:
         """Finish what was begun, fetch nothing more."""
         self.ready = False
@@ -161,6 +166,7 @@ async def running(service: Service, mesh: Mesh, *, http: tuple[str, int] | None 
             run.port = await stack.enter_async_context(
                 serving(service.app(**fill(service.app, run.provided, skip=0)), *http)
             )
+        stack.callback(run.drain)  # the HTTP server waits for answers that are under way
         yield run
 
 

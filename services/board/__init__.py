@@ -26,14 +26,14 @@ async def open_board(mesh: Mesh) -> AsyncIterator[Board]:
 
 
 @service.resource
-async def open_live(board: Board) -> AsyncIterator[Live]:
+async def open_live(mesh: Mesh, board: Board) -> AsyncIterator[Live]:
     """Whoever looks."""
     live = Live(board.paint, settings.read(LiveSettings))
+    mesh.on_drain.append(live.close)
     painting = asyncio.create_task(live.run())
     try:
         yield live
     finally:
-        live.close()
         painting.cancel()
         with suppress(asyncio.CancelledError):
             await painting

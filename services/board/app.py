@@ -11,6 +11,7 @@ from mesh import Mesh, http
 from services.board.board import Board
 from services.board.live import Live
 from services.board.page import pages
+from services.board.reader import counted
 
 _FRESH = {"Cache-Control": "no-store"}
 
@@ -21,10 +22,10 @@ def build(mesh: Mesh, board: Board, live: Live) -> Litestar:
 
 
 def _live(board: Board, live: Live) -> HTTPRouteHandler:
-    @get("/live")
+    @get("/live", middleware=[counted(live)])
     async def stream_pictures() -> Response[Any]:
         """Server-sent events: `history` once, then `state` whenever something changed and every second."""
-        if live.full:
+        if live.crowded:
             return http.retry_later(503, "too many look at this board already", seconds=5)
         stream: AsyncIterator[bytes] = live.stream(board.past)
         return Stream(stream, media_type="text/event-stream", headers=_FRESH | {"X-Accel-Buffering": "no"})

@@ -8,11 +8,12 @@ import msgspec
 
 
 class LiveSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How many readers one process serves, and the least and most seconds between two pictures."""
+    """How many readers one process serves, seconds between two pictures, and how long a reader may take for one."""
 
     board_readers: int = 64
     board_least: float = 0.2
     board_most: float = 1.0
+    board_patience: float = 10.0
 
 
 class Live:
@@ -25,13 +26,13 @@ class Live:
         self._paint, self._settings = paint, settings
         self._changed, self._painted = asyncio.Event(), asyncio.Event()
         self._newest, self._number = b"", 0
-        self.open = 0
+        self.open, self.patience = 0, settings.board_patience
         self.closed = False
 
     @property
-    def full(self) -> bool:
-        """Whether one reader more would be too many."""
-        return self.open >= self._settings.board_readers
+    def crowded(self) -> bool:
+        """Whether more look than may."""
+        return self.open > self._settings.board_readers
 
     def touch(self) -> None:
         """Something is different."""
@@ -55,18 +56,14 @@ class Live:
 
     async def stream(self, history: Callable[[], bytes]) -> AsyncIterator[bytes]:
         """The bytes of one reader's stream: `history` once, then the newest `state` as often as the reader takes it."""
-        self.open += 1
-        try:
-            yield b"retry: 1000\n\n" + _event(b"history", history()) + _event(b"state", self._paint())
+        yield b"retry: 1000\n\n" + _event(b"history", history()) + _event(b"state", self._paint())
+        seen = self._number
+        while not self.closed:
+            if seen == self._number:
+                await self._painted.wait()
+                continue
             seen = self._number
-            while not self.closed:
-                if seen == self._number:
-                    await self._painted.wait()
-                    continue
-                seen = self._number
-                yield self._newest
-        finally:
-            self.open -= 1
+            yield self._newest
 
     def _show(self, picture: bytes) -> None:
         self._newest, self._number = _event(b"state", picture), self._number + 1

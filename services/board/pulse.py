@@ -16,12 +16,14 @@ OVER = 2.0
 SILENT = 3.0
 """Seconds without a measurement after which a region's figures are no longer called its present."""
 _VIEWED = declaration(ProductViewed)
+_VIEWED_TYPE = f"{_VIEWED.domain}.{_VIEWED.happening}"
 
 
 class _Beat(msgspec.Struct):
-    """A measurement: totals by type, their growth by domain since the oldest one kept, messages pending."""
+    """A measurement: totals that it told and those known by then, by type; growth by domain; messages pending."""
 
     at: float
+    told: dict[str, int]
     totals: dict[str, int]
     grown: dict[str, int]
     pending: int
@@ -33,19 +35,22 @@ class Pulse:
     def __init__(self) -> None:
         self._beats: list[_Beat] = []
         self.newest: MeshMeasured | None = None
+        self._counted: MeshMeasured | None = None
 
     def hear(self, measured: MeshMeasured) -> None:
         """Take up a measurement."""
         if self.newest is None or measured.at > self.newest.at:
             self.newest = measured
+        if measured.flows and (self._counted is None or measured.at > self._counted.at):
+            self._counted = measured
         at, beats = measured.at.timestamp(), self._beats
         place = bisect_left(beats, at, key=attrgetter("at"))
         if place < len(beats) and beats[place].at == at:
             return
-        totals = {flow.type: flow.total for flow in measured.flows}
-        beats.insert(place, _Beat(at, totals, {}, sum(lag.pending for lag in measured.lags)))
+        told = {flow.type: flow.total for flow in measured.flows}
+        beats.insert(place, _Beat(at, told, told, {}, sum(lag.pending for lag in measured.lags)))
         for index in range(max(place, 1), len(beats)):
-            beats[index].grown = _grown(beats[index - 1], beats[index])
+            _grow(beats[index - 1], beats[index])
         del beats[: bisect_left(beats, beats[-1].at - KEPT, key=attrgetter("at"))]
 
     def age(self, now: float) -> float | None:
@@ -53,12 +58,11 @@ class Pulse:
         return max(0.0, now - self.newest.at.timestamp()) if self.newest else None
 
     def viewed(self, now: float, within: float) -> int:
-        """Products viewed within the hour before the newest measurement; 0 when that is older than `within`."""
-        age = self.age(now)
-        if self.newest is None or age is None or age > within:
+        """Products viewed within the hour before they were last counted; 0 when that is longer ago than `within`."""
+        counted = self._counted
+        if counted is None or now - counted.at.timestamp() > within:
             return 0
-        told = f"{_VIEWED.domain}.{_VIEWED.happening}"
-        return sum(flow.hour for flow in self.newest.flows if flow.type.startswith(told))
+        return sum(flow.hour for flow in counted.flows if flow.type == _VIEWED_TYPE)
 
     def rates(self, at: float) -> dict[str, float]:
         """Events per second by domain at a moment; empty where nothing was measured around it."""
@@ -66,6 +70,8 @@ class Pulse:
         if place < 0 or at - self._beats[place].at > SILENT:
             return {}
         last = self._beats[place]
+        if not last.told:
+            return {}
         start = bisect_right(self._beats, last.at - OVER, hi=place, key=attrgetter("at")) - 1
         first = self._beats[max(start, 0)]
         seconds = last.at - first.at
@@ -81,10 +87,9 @@ class Pulse:
         return None if place < 0 or at - self._beats[place].at > SILENT else self._beats[place].pending
 
 
-def _grown(before: _Beat, beat: _Beat) -> dict[str, int]:
-    """Growth by domain up to a measurement. A total that begins anew lower adds nothing this once."""
-    grown = dict(before.grown)
-    for type_, total in beat.totals.items():
+def _grow(before: _Beat, beat: _Beat) -> None:
+    """Growth up to a measurement. A total that is first told, or begins anew lower, adds nothing this once."""
+    beat.totals, beat.grown = before.totals | beat.told, dict(before.grown)
+    for type_, total in beat.told.items():
         domain = type_.partition(".")[0]
-        grown[domain] = grown.get(domain, 0) + max(0, total - before.totals.get(type_, 0))
-    return grown
+        beat.grown[domain] = beat.grown.get(domain, 0) + max(0, total - before.totals.get(type_, total))

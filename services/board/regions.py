@@ -63,6 +63,10 @@ class Regions:
                 found.append(
                     f"{name} has not been heard for {age:.0f} s: its figures are of {pulse.newest.at:%H:%M:%S} UTC"
                 )
+            elif not pulse.newest.flows:
+                found.append(f"{name} cannot count its events")
+            elif not pulse.newest.lags:
+                found.append(f"{name} is not told how far its consumers are")
         return found
 
     def _region(self, name: str, pulse: Pulse, now: float) -> RegionShown:

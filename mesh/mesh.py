@@ -68,10 +68,14 @@ class Mesh:
         )
         return History(key, tuple(sorted((r for part in found for r in part), key=lambda r: r.sequence)))
 
-    async def last(self, kind: type[E], key: str) -> Received[E] | None:
-        """The newest event of a kind and key here, or None; asked of the stream's leader."""
-        told = declaration(kind)
-        message = await self.broker.last(stream_of(told, self.region), subject(self.region, told, key))
+    async def last(self, kind: type[E], key: str, *, region: str | None = None) -> Received[E] | None:
+        """The newest event of a kind and key, or None; asked of the stream's leader.
+
+        Another `region`'s is the newest that has arrived here.
+        """
+        told, origin = declaration(kind), region or self.region
+        stream = stream_of(told, origin) if origin == self.region else mesh_stream(self.region)
+        message = await self.broker.last(stream, subject(origin, told, key))
         return received(message) if message else None
 
     async def read(self, *kinds: type[Event], stream: str | None = None, after: int = 0) -> AsyncIterator[Received]:
@@ -109,12 +113,10 @@ class Mesh:
 
     async def staleness(self) -> dict[str, timedelta | None]:
         """Per other region the age of its newest heartbeat seen here; None when none was ever seen."""
-        told, now = declaration(MeshHeartbeat), datetime.now(UTC)
-        ages: dict[str, timedelta | None] = {}
+        now, ages = datetime.now(UTC), dict[str, timedelta | None]()
         for region in self.others:
-            message = await self.broker.last(mesh_stream(self.region), subject(region, told, region))
-            heard = decode(message.body)[1] if message else None
-            ages[region] = now - heard.at if isinstance(heard, MeshHeartbeat) else None
+            heard = await self.last(MeshHeartbeat, region, region=region)
+            ages[region] = now - heard.event.at if heard else None
         return ages
 
     async def _collect(self, stream: str, pattern: str) -> list[Received]:

@@ -1,7 +1,9 @@
 """Decision: read what bears on an abandonment, judge it, write the verdict on condition that it still holds."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Literal
 
 import msgspec
@@ -19,7 +21,7 @@ from notifications.facts import Facts
 from notifications.journeys import Journey
 from notifications.judgement import Verdict, judge
 from notifications.person import Person, person
-from notifications.shoppers import Recent, Shopper, known
+from notifications.shoppers import Recent, known
 
 MOVES = (CartUpdated, CartConverted, CartClosed, CartAbandoned)
 """After any of these an abandonment is no longer the truth of its cart."""
@@ -85,12 +87,11 @@ def overtaken(abandoned: Received[CartAbandoned], last: OfferDecided | None, des
 
 
 def cart_truth(
-    abandoned: Received[CartAbandoned], story: History, shopper: Shopper, bought: Received[ShopperBought] | None = None
+    abandoned: Received[CartAbandoned], story: History, bought: Sequence[Received[ShopperBought]] = ()
 ) -> tuple[Literal["left", "moved on", "bought"], str]:
-    """Where the cart stands, and why in words.
+    """Where the cart stands, and why in words. `bought`: the shopper's newest orders, of any cart in any region.
 
-    What happened here, to the cart itself or as `bought` to another cart of its shopper, is judged by sequence;
-    the shopper's orders elsewhere by their time against the cart's last update.
+    What happened here is judged by sequence; orders in other regions by their time against the cart's last update.
     """
     after = [one.event for one in story if one.sequence > abandoned.sequence]
     for event in after:
@@ -101,11 +102,10 @@ def cart_truth(
     if any(isinstance(event, CartAbandoned) for event in after):
         return "moved on", "left again later"
     touched = [one for one in story.of(CartUpdated) if one.sequence < abandoned.sequence]
-    if bought and bought.sequence > (touched[-1].sequence if touched else abandoned.sequence):
-        return "bought", f"order {bought.event.order_id} after the cart was filled"
-    since = touched[-1].time if touched else abandoned.event.left_at
-    if shopper.bought and shopper.bought.at > since:
-        return "bought", f"order {shopper.bought.order_id} in {shopper.bought.region} after the cart was filled"
+    last, since = (touched[-1].sequence, touched[-1].time) if touched else (abandoned.sequence, abandoned.event.left_at)
+    for one in bought:
+        if one.sequence > last if one.region == abandoned.region else one.time > since:
+            return "bought", f"order {one.event.order_id} in {one.region} after the cart was filled"
     return "left", "unchanged since it was left"
 
 
@@ -141,12 +141,15 @@ async def _gather(
     if who.customer_id and who.customer_id != told.customer_id:
         shopper = shopper.merged(await known(told.visitor_id, who.customer_id, mesh))
         bought |= await _bought(told.visitor_id, who.customer_id, mesh)
-    newest_order = max((one for one in bought.values() if one), key=lambda one: one.sequence, default=None)
     unspent = [Unchanged(ContactReserved, told.visitor_id, reserved.sequence if reserved else 0)]
-    unspent += [Unchanged(ShopperBought, name, one.sequence if one else 0) for name, one in bought.items()]
+    unspent += [
+        Unchanged(ShopperBought, name, order.sequence if order else 0)
+        for (region, name), order in bought.items()
+        if region == mesh.region
+    ]
     regions = tuple(sorted(set(shopper.regions) & set(mesh.others)))
     staleness = await mesh.staleness() if regions else {}
-    cart = cart_truth(abandoned, story, shopper, newest_order)
+    cart = cart_truth(abandoned, story, [order for order in bought.values() if order])
     offer_id = _offer_id(abandoned)
     contacts = tuple(one for one in reserved.event.recent if one.offer_id != offer_id) if reserved else ()
     facts = Facts(
@@ -164,11 +167,13 @@ async def _gather(
     return facts, unspent
 
 
-async def _bought(visitor_id: str, customer_id: str | None, mesh: Mesh) -> dict[str, Received[ShopperBought] | None]:
-    """The newest order in this region under each name of a shopper."""
-    names = shoppers(visitor_id, customer_id)
-    found = await asyncio.gather(*(mesh.last(ShopperBought, name) for name in names))
-    return dict(zip(names, found, strict=True))
+async def _bought(
+    visitor_id: str, customer_id: str | None, mesh: Mesh
+) -> dict[tuple[str, str], Received[ShopperBought] | None]:
+    """The newest order under each name of a shopper, by region and name: here, and what was heard of the others."""
+    sought = list(product((mesh.region, *mesh.others), shoppers(visitor_id, customer_id)))
+    found = await asyncio.gather(*(mesh.last(ShopperBought, name, region=region) for region, name in sought))
+    return dict(zip(sought, found, strict=True))
 
 
 def _personal(who: Person, told: CartAbandoned) -> dict[str, object]:

@@ -38,7 +38,7 @@ async def open_desk() -> AsyncIterator[Desk]:
 
 @service.on(OrderPlaced, CartUpdated, reach="mesh", batch=256, projects=SHOPPERS)
 async def know_shoppers(happened: list[Received[OrderPlaced | CartUpdated]], mesh: Mesh, desk: Desk) -> None:
-    """Who bought anywhere, and who shops in other regions too."""
+    """Who shops in other regions too."""
     await remember(fold(happened, home=mesh.region, recent=desk.recent), mesh, desk.recent)
 
 

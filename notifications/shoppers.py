@@ -1,4 +1,4 @@
-"""Shoppers: what the whole mesh knows of a shopper that an offer must respect: the last order, the regions."""
+"""Shoppers: in which other regions a shopper was seen, so that an offer can wait until those were heard."""
 
 import asyncio
 from collections import OrderedDict
@@ -14,27 +14,17 @@ from mesh.events.cart import CartUpdated
 from mesh.events.order import OrderPlaced, shoppers
 
 
-class Bought(msgspec.Struct, frozen=True, kw_only=True):
-    """A shopper's newest order: when (aware UTC) and in which region."""
-
-    order_id: str
-    at: datetime
-    region: str
-
-
 class Shopper(msgspec.Struct, frozen=True, kw_only=True):
-    """One shopper: the newest order anywhere, and other regions with the last time they were seen there."""
+    """One shopper: other regions with the last time they were seen there."""
 
-    bought: Bought | None = None
     regions: dict[str, datetime] = {}
 
     def merged(self, other: "Shopper") -> "Shopper":
         """The newer of everything: the order in which two are merged does not matter."""
-        orders = [one.bought for one in (self, other) if one.bought]
-        regions = dict(self.regions)
-        for region, at in other.regions.items():
-            regions[region] = max(at, regions.get(region, at))
-        return Shopper(bought=max(orders, key=lambda order: order.at, default=None), regions=regions)
+        names = self.regions | other.regions
+        return Shopper(
+            regions={name: max(one.regions[name] for one in (self, other) if name in one.regions) for name in names}
+        )
 
 
 SHOPPERS = Bucket("offer-shoppers", Shopper, ttl=timedelta(days=30), rebuilt=True)
@@ -62,15 +52,15 @@ class Recent:
 
 
 def fold(happened: Iterable[Received[OrderPlaced | CartUpdated]], *, home: str, recent: Recent) -> dict[str, Shopper]:
-    """What these events add, by key. Carts of the own region add nothing: their truth is read where they are."""
+    """What these events add, by key. Those of the own region add nothing: their truth is read where they are."""
     found: dict[str, Shopper] = {}
     for received in happened:
         told, at, region = received.event, received.time, received.region
-        away = {} if region == home else {region: at}
-        bought = Bought(order_id=told.order_id, at=at, region=region) if isinstance(told, OrderPlaced) else None
+        if region == home:
+            continue
         for key in shoppers(told.visitor_id, told.customer_id):
-            if bought or (away and recent.is_news(key, region, at)):
-                found[key] = found.get(key, Shopper()).merged(Shopper(bought=bought, regions=away))
+            if recent.is_news(key, region, at):
+                found[key] = found.get(key, Shopper()).merged(Shopper(regions={region: at}))
     return found
 
 

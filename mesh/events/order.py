@@ -1,6 +1,5 @@
 """Orders, as the storefront places them."""
 
-from datetime import timedelta
 from hashlib import blake2b
 
 from mesh.event import Event, Money, event
@@ -21,12 +20,12 @@ class OrderPlaced(Event):
     coupon: str | None = None
 
 
-@event(key="shopper", personal=True, ttl=timedelta(days=2))
+@event(key="shopper")
 class ShopperBought(Event):
     """A shopper bought: written in one commit with the order, under each name of theirs (`shoppers`).
 
     Whoever decides something on condition that a shopper has not bought has one exact subject to look at,
-    whichever of their carts it is about. Other regions hear the order itself.
+    whichever of their carts it is about.
     """
 
     shopper: str

@@ -20,7 +20,7 @@ from mesh.events.offer import (
     OfferSent,
     OfferWithdrawn,
 )
-from mesh.events.order import OrderPlaced
+from mesh.events.order import ShopperBought, shoppers
 from mesh.events.user import Recommendation
 from mesh.publish import Draft
 from mesh.run import running
@@ -164,7 +164,7 @@ async def test_redelivery_and_late_scores_change_nothing(regions, street, box, e
     assert len({mail.message_id for mail in box.mails}) == len(box.mails) == 2
 
 
-@pytest.mark.parametrize("how", ["changed", "bought", "bought elsewhere"])
+@pytest.mark.parametrize("how", ["changed", "bought", "bought another cart", "bought elsewhere"])
 async def test_a_cart_that_moved_on_is_dropped_and_says_so(regions, street, box, eventually, how):
     """Nothing is silent: the decision is there, dropped, with the reason."""
     street_in_eu = Street(regions, "eu", ("us",))
@@ -173,12 +173,15 @@ async def test_a_cart_that_moved_on_is_dropped_and_says_so(regions, street, box,
         await street.fill("c1", "ada")
         named = "left-c1"
         if how == "bought elsewhere":
-            order = OrderPlaced(order_id="o1", visitor_id="phone", lines=(LINE,), total=LINE.price, customer_id="k1")
-            await street_in_eu.mesh.publish(order)
-            await eventually(lambda: _knows_buyer(street, "k1"))
+            (_, customer) = shoppers("phone", "k1")
+            await street_in_eu.mesh.publish(ShopperBought(shopper=customer, order_id="o1"))
+            await eventually(lambda: street.mesh.last(ShopperBought, customer, region="eu"))
         await street.leave("c1", "ada", named=named)
         if how == "changed":
             await street.fill("c1", "ada")
+        if how == "bought another cart":
+            (device,) = shoppers("ada", None)
+            await street.mesh.publish(ShopperBought(shopper=device, order_id="o2"))
         if how == "bought":
             await street.mesh.publish(CartConverted(cart_id="c1", order_id="o1", visitor_id="ada"))
         await street.score("c1", "ada", named)
@@ -187,12 +190,6 @@ async def test_a_cart_that_moved_on_is_dropped_and_says_so(regions, street, box,
 
     assert (decided.outcome, decided.reason) == ("dropped", "cart moved on" if how == "changed" else "bought")
     assert box.mails == []
-
-
-async def _knows_buyer(street, customer):
-    from notifications.shoppers import known
-
-    return (await known("nobody", customer, street.mesh)).bought
 
 
 async def test_the_cap_holds_exactly_between_carts_that_fall_due_at_once(regions, street, box, eventually, monkeypatch):

@@ -1,4 +1,4 @@
-"""Shoppers: the newest order anywhere, whatever order things are heard in."""
+"""Shoppers: where else they were seen, whatever order things are heard in."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
@@ -16,43 +16,46 @@ def heard(event, region="eu", at=NOW):
     return Received(event=event, id="i", time=at, stored=at, region=region, sequence=1, subject="s", traceparent=None)
 
 
-def order(number, visitor="v", customer=None):
-    return OrderPlaced(
-        order_id=f"o{number}",
-        visitor_id=visitor,
-        customer_id=customer,
-        lines=(),
-        total=Money(amount=1, currency="EUR"),
-    )
+def cart(visitor="v", customer=None):
+    return CartUpdated(cart_id="c", visitor_id=visitor, customer_id=customer, lines=())
 
 
-def test_an_order_is_known_by_device_and_by_customer():
+def test_a_shopper_is_known_by_device_and_by_customer():
     """So that it counts on the customer's other devices."""
-    found = fold([heard(order(1, customer="k"))], home="us", recent=Recent())
+    found = fold([heard(cart(customer="k"))], home="us", recent=Recent())
 
     assert set(found) == set(shoppers("v", "k"))
-    assert {shopper.bought.order_id for shopper in found.values()} == {"o1"}
+    assert {tuple(shopper.regions) for shopper in found.values()} == {("eu",)}
+
+
+def test_an_order_elsewhere_is_a_sighting_too():
+    """Whoever buys in a region was there."""
+    order = OrderPlaced(order_id="o1", visitor_id="v", lines=(), total=Money(amount=1, currency="EUR"))
+
+    (shopper,) = fold([heard(order)], home="us", recent=Recent()).values()
+
+    assert shopper.regions == {"eu": NOW}
 
 
 def test_merging_does_not_depend_on_the_order_of_hearing():
-    """The newest order wins in every permutation."""
-    events = [heard(order(at), at=NOW + timedelta(seconds=at)) for at in range(4)]
+    """The newest sighting of each region wins in every permutation."""
+    events = [heard(cart(), region=("eu", "ap")[at % 2], at=NOW + timedelta(seconds=at)) for at in range(4)]
 
     for some in permutations(events):
         merged = Shopper()
         for one in some:
             (found,) = fold([one], home="us", recent=Recent()).values()
             merged = merged.merged(found)
-        assert merged.bought.order_id == "o3"
+        assert merged.regions == {"eu": NOW + timedelta(seconds=2), "ap": NOW + timedelta(seconds=3)}
 
 
 def test_own_carts_are_no_news_and_others_only_once_an_hour():
     """The projection costs a write per shopper and region, not per click."""
-    cart, recent = CartUpdated(cart_id="c", visitor_id="v", lines=()), Recent()
+    recent = Recent()
     (key,) = shoppers("v", None)
 
-    assert fold([heard(cart, region="us")], home="us", recent=recent) == {}
-    assert fold([heard(cart)], home="us", recent=recent)[key].regions == {"eu": NOW}
+    assert fold([heard(cart(), region="us")], home="us", recent=recent) == {}
+    assert fold([heard(cart())], home="us", recent=recent)[key].regions == {"eu": NOW}
     recent.note(key, "eu", NOW)
-    assert fold([heard(cart, at=NOW + timedelta(minutes=5))], home="us", recent=recent) == {}
-    assert fold([heard(cart, at=NOW + timedelta(hours=2))], home="us", recent=recent)[key].regions
+    assert fold([heard(cart(), at=NOW + timedelta(minutes=5))], home="us", recent=recent) == {}
+    assert fold([heard(cart(), at=NOW + timedelta(hours=2))], home="us", recent=recent)[key].regions

@@ -27,7 +27,7 @@ def _live(board: Board, live: Live) -> HTTPRouteHandler:
         """Server-sent events: `history` once, then `state` whenever something changed and every second."""
         if live.crowded:
             return http.retry_later(503, "too many look at this board already", seconds=5)
-        stream: AsyncIterator[bytes] = live.stream(board.past)
+        stream: AsyncIterator[bytes] = live.stream(board.paint_past)
         return Stream(stream, media_type="text/event-stream", headers=_FRESH | {"X-Accel-Buffering": "no"})
 
     return stream_pictures

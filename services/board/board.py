@@ -9,7 +9,7 @@ from mesh.events.mesh import MeshMeasured
 from services.board.funnel import Funnel
 from services.board.offers import Offers
 from services.board.parked import Parked
-from services.board.picture import Picture
+from services.board.picture import Past, Picture
 from services.board.regions import Regions
 
 
@@ -47,9 +47,13 @@ class Board:
         """The picture as JSON."""
         return msgspec.json.encode(self.picture())
 
-    def past(self) -> bytes:
+    def past(self, now: datetime | None = None) -> Past:
+        """The newest minutes before a moment (default: now)."""
+        return self._regions.past(now or datetime.now(UTC))
+
+    def paint_past(self) -> bytes:
         """The newest minutes as JSON."""
-        return msgspec.json.encode(self._regions.past(datetime.now(UTC)))
+        return msgspec.json.encode(self.past())
 
     def _doubts(self, now: datetime) -> list[str]:
         found = [] if self._mesh.broker.connected else [f"the connection to {self._mesh.region} is lost"]

@@ -1,0 +1,125 @@
+"""The board's stream: the newest picture to everyone, never a queue."""
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from time import monotonic
+
+import pytest
+
+from services.board.live import Live, LiveSettings
+
+QUICK = LiveSettings(board_readers=2, board_least=0.02, board_most=0.1)
+
+
+class Painter:
+    """Pictures that are numbered, and when each was made."""
+
+    def __init__(self):
+        self.at = []
+
+    def __call__(self):
+        self.at.append(monotonic())
+        return b"%d" % len(self.at)
+
+
+@asynccontextmanager
+async def painting(live):
+    """Paint until the block ends."""
+    task = asyncio.create_task(live.run())
+    try:
+        yield live
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@pytest.fixture
+def painter():
+    return Painter()
+
+
+@pytest.fixture
+async def live(painter):
+    async with painting(Live(painter, QUICK)) as live:
+        live.open = 1  # somebody looks
+        yield live
+
+
+def number(chunk):
+    return int(chunk.split(b"data: ")[-1])
+
+
+async def test_a_reader_hears_the_past_first_and_then_the_present(live):
+    """The first bytes say when to come back, what was, and what is."""
+    first = await anext(live.stream(lambda: b"past"))
+
+    assert first == b"retry: 1000\n\nevent: history\ndata: past\n\nevent: state\ndata: 1\n\n"
+
+
+async def test_a_change_is_told_at_once(live, painter):
+    """What changes while nothing else does is on its way without waiting for the next second."""
+    stream = live.stream(lambda: b"")
+    before = number(await anext(stream))
+
+    live.touch()
+
+    assert number(await asyncio.wait_for(anext(stream), 5)) > before
+
+
+async def test_many_changes_are_one_picture(live, painter):
+    """However much happens, two pictures are as far apart as they must be."""
+    while len(painter.at) < 10:
+        live.touch()
+        await asyncio.sleep(0)
+
+    gaps = [after - before for before, after in zip(painter.at, painter.at[1:], strict=False)]
+    assert min(gaps) >= 0.019
+
+
+async def test_silence_is_told_too(live):
+    """Without any change a picture comes all the same: ages grow."""
+    stream = live.stream(lambda: b"")
+    numbers = [number(await asyncio.wait_for(anext(stream), 5)) for _ in range(3)]
+
+    assert numbers == sorted(set(numbers))
+
+
+async def test_nothing_is_painted_for_nobody(live, painter):
+    """A board that nobody looks at costs nothing."""
+    live.open = 0
+
+    for _ in range(20):
+        live.touch()
+        await asyncio.sleep(0.01)
+
+    assert painter.at == []
+
+
+async def test_a_slow_reader_gets_the_newest(live, painter, eventually):
+    """Pictures that were not taken are never sent; two readers may be at different ones."""
+    slow, quick = live.stream(lambda: b""), live.stream(lambda: b"")
+    await anext(slow)
+    await anext(quick)
+    while len(painter.at) < 8:
+        await asyncio.wait_for(anext(quick), 5)
+
+    assert number(await asyncio.wait_for(anext(slow), 5)) >= 8
+
+
+async def test_closing_ends_every_stream(live):
+    """Who waits is let go, and who comes later is told the present once and let go too."""
+    stream = live.stream(lambda: b"")
+    await anext(stream)
+    waiting = asyncio.create_task(_rest(stream))
+    await asyncio.sleep(0)
+
+    live.close()
+
+    await asyncio.wait_for(waiting, 5)
+    assert len([chunk async for chunk in live.stream(lambda: b"")]) == 1
+
+
+async def _rest(stream):
+    async for _ in stream:
+        pass

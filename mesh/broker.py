@@ -124,8 +124,12 @@ class StreamState:
 
 @dataclass(frozen=True, kw_only=True)
 class ConsumerState:
-    """A consumer as its leader sees it, in messages: `pending` not yet delivered, `unanswered` not acknowledged."""
+    """A consumer as its leader sees it, in messages: `pending` not yet delivered, `unanswered` not acknowledged.
 
+    `begun` is when it was made.
+    """
+
+    begun: datetime
     pending: int
     unanswered: int = 0
     redelivered: int = 0

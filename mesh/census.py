@@ -71,7 +71,10 @@ async def consumer_states(connection: Connection, stream: str, names: Sequence[s
         info = decode_info(_data(reply))
         if info.error is None:
             found[name] = ConsumerState(
-                pending=info.num_pending, unanswered=info.num_ack_pending, redelivered=info.num_redelivered
+                begun=info.created,
+                pending=info.num_pending,
+                unanswered=info.num_ack_pending,
+                redelivered=info.num_redelivered,
             )
     return found
 

@@ -22,10 +22,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from mesh.errors import InvalidKey, MeshError, Unavailable
-from mesh.event import declaration
-from mesh.events.mesh import MeshHeartbeat
 from mesh.mesh import Mesh
-from mesh.subjects import subject
 from mesh.telemetry import REQUESTING, REQUESTS, log
 
 STRICT = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
@@ -114,10 +111,9 @@ def health(mesh: Mesh, *more: Mesh) -> list[HTTPRouteHandler]:
 
     @get("/readyz", media_type=MediaType.TEXT)
     async def tell_ready() -> Response[Any]:
-        at = subject(mesh.region, declaration(MeshHeartbeat), mesh.region)
         try:
             async with asyncio.timeout(READY_WITHIN.total_seconds()):
-                await mesh.broker.last(f"COMMERCE_{mesh.region}", at)
+                await mesh.broker.stream_state(f"COMMERCE_{mesh.region}")
         except (MeshError, TimeoutError) as error:
             return retry_later(503, f"JetStream of {mesh.region} does not answer: {error}", seconds=1)
         doubts = [words for one in (mesh, *more) for doubt in one.doubts if (words := doubt())]

@@ -131,7 +131,7 @@ class Service:
 
     `publishes` lists every event it may publish or schedule; `asks` names the services it sends
     requests to; `reads` further streams of its region it may read, by family (`DEAD`); `buckets` and `shelves` are
-    the state it may touch.
+    the state it may touch; with `surveys` it measures its region and reads no message of it.
     From these its permissions derive. `alone` asks for a process of its own, for work that would keep others waiting.
     A `demo` shows the mesh off: `cartmesh up` starts it, a deployed region leaves it out unless its values enable it.
     """
@@ -142,6 +142,7 @@ class Service:
     shelves: tuple[Shelf, ...] = ()
     asks: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    surveys: bool = False
     alone: bool = False
     demo: bool = False
     bindings: list[Binding] = field(default_factory=list, init=False)

@@ -48,6 +48,19 @@ REQUESTING = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 PENDING = Gauge("cartmesh_consumer_pending_messages", "Messages a consumer has not been given yet.", ["durable"])
+LAG = Gauge(
+    "cartmesh_consumer_lag_messages",
+    "Messages a durable has not been given yet, as its leader tells it.",
+    ["stream", "durable"],
+)
+UNANSWERED = Gauge(
+    "cartmesh_consumer_unanswered_messages",
+    "Messages a durable was given and has not acknowledged, as its leader tells it.",
+    ["stream", "durable"],
+)
+DEAD = Gauge("cartmesh_dead_letters", "Messages that are parked until they are driven again.", ["region"])
+NODES = Gauge("cartmesh_nodes", "Servers that hold the region's streams.", ["region"])
+NODES_UP = Gauge("cartmesh_nodes_up", "Servers that are up, as the streams' leaders hear them.", ["region"])
 STALENESS = Gauge("cartmesh_region_staleness_seconds", "Age of another region's newest heartbeat.", ["region"])
 
 

@@ -45,6 +45,7 @@ class Info(msgspec.Struct):
     """What is used of a consumer's state."""
 
     name: str = ""
+    created: datetime = datetime.min.replace(tzinfo=UTC)
     num_pending: int = 0
     num_ack_pending: int = 0
     num_redelivered: int = 0

@@ -9,6 +9,7 @@ from mesh.event import declaration
 from mesh.service import Service
 from mesh.streams import dead_stream, mesh_stream
 from mesh.subjects import every
+from mesh.tallies import tallies
 from mesh.topology import Link
 
 
@@ -35,7 +36,7 @@ def service_permissions(service: Service, region: str, services: Sequence[Servic
         f"live.{region}.>",
         *(f"rpc.{region}.{asked}.>" for asked in service.asks),
         "$JS.API.INFO",
-        *_readings(service, region),
+        *(_surveying(region) if service.surveys else _readings(service, region)),
         *_hearings(service, region),
         *(part for bucket in service.buckets for part in _bucket(bucket.name)),
         *(part for shelf in service.shelves for part in _shelf(shelf.name)),
@@ -47,7 +48,7 @@ def service_permissions(service: Service, region: str, services: Sequence[Servic
     return Permissions(
         publish=tuple(dict.fromkeys(publish)),
         subscribe=tuple(subscribe),
-        never=tuple(_others_durables(service, region, services)),
+        never=tuple(_others_durables(service, region, services) + _all_durables(service, region, services)),
         answers=answers,
     )
 
@@ -116,6 +117,27 @@ def _reading(stream: str) -> tuple[str, ...]:
         f"$JS.API.STREAM.MSG.GET.{stream}",
         f"$JS.API.STREAM.INFO.{stream}",
     )
+
+
+def _surveying(region: str) -> list[str]:
+    """To ask how streams and consumers are, to let streams count, and to read the heartbeats in the copies."""
+    copies = mesh_stream(region)
+    counting = dict.fromkeys(tally.stream for tally in tallies(region))
+    return [
+        f"$JS.API.STREAM.MSG.GET.{copies}",
+        *(f"$JS.API.STREAM.INFO.{stream}" for stream in (*counting, copies, dead_stream(region))),
+        *(f"$JS.API.CONSUMER.INFO.{stream}.*" for stream in (*counting, copies)),
+        # The last tokens are what is counted: nothing personal is.
+        *(f"$JS.API.CONSUMER.CREATE.{stream}.*.ev.{region}.>" for stream in counting),
+        *(f"$JS.API.CONSUMER.DELETE.{tally.stream}.{tally.name}" for tally in tallies(region)),
+    ]
+
+
+def _all_durables(service: Service, region: str, services: Sequence[Service]) -> list[str]:
+    """Whoever may make counts, whose names are free, must not make durables into counts."""
+    specs = consumers(services, region) if service.surveys else []
+    counting = {tally.stream for tally in tallies(region)}
+    return [f"$JS.API.CONSUMER.CREATE.{spec.stream}.{spec.durable}.>" for spec in specs if spec.stream in counting]
 
 
 def _hearings(service: Service, region: str) -> list[str]:

@@ -20,7 +20,7 @@ class Consumer:
 
     def __init__(self, log: Log, spec: ConsumerSpec, alarms: Alarms, *, after: int, acks: bool = True) -> None:
         self.spec, self._log, self._alarms, self._acks = spec, log, alarms, acks
-        self._place = after
+        self._place, self._begun = after, alarms.now()
         self._unseen = len([m for m in log.messages.values() if m.sequence > after and self._wants(m)])
         self._attempts: dict[int, int] = {}
         self._due: dict[int, datetime] = {}
@@ -63,7 +63,7 @@ class Consumer:
     def state(self) -> ConsumerState:
         """What a server's leader would say of it."""
         again = sum(attempts > 1 for attempts in self._attempts.values())
-        return ConsumerState(pending=self._unseen, unanswered=len(self._due), redelivered=again)
+        return ConsumerState(begun=self._begun, pending=self._unseen, unanswered=len(self._due), redelivered=again)
 
     def wake(self) -> None:
         """Let everyone who waits look up."""

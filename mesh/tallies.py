@@ -1,0 +1,34 @@
+"""Tallies: what a region's write streams count, one count for each event that is kept."""
+
+from dataclasses import dataclass
+
+from mesh.event import Declaration, declared
+from mesh.streams import stream_of
+from mesh.subjects import every
+
+_MARK = "tally-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """A count: of which event (`interaction.product_viewed`), in which stream, by which consumer."""
+
+    type: str
+    stream: str
+    name: str
+    subject: str
+
+
+def tallies(region: str) -> tuple[Tally, ...]:
+    """One for each event, whatever its version. Not of personal ones, nor of those that expire: they are not kept."""
+    counted = (told for told in declared() if not told.personal and told.ttl is None)
+    return tuple({tally.name: tally for tally in (_tally(told, region) for told in counted)}.values())
+
+
+def _tally(told: Declaration, region: str) -> Tally:
+    return Tally(
+        type=f"{told.domain}.{told.happening}",
+        stream=stream_of(told, region),
+        name=f"{_MARK}{told.domain}-{told.happening}",
+        subject=every(told, region=region),
+    )

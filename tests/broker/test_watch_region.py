@@ -1,0 +1,137 @@
+"""The watch on real servers, as its own user: it may measure, and nothing else, and it outlives a server."""
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mesh.derive.nats import consumers
+from mesh.discovery import discover
+from mesh.errors import Denied
+from mesh.events.cart import CartUpdated
+from mesh.events.customer import ConsentChanged
+from mesh.events.interaction import ProductViewed
+from mesh.events.mesh import MeshMeasured
+from mesh.local import LocalServers
+from mesh.run import running
+from mesh.tallies import tallies
+from mesh.topology import Topology
+from mesh.worker import connect
+from services.watch import service
+
+DAY = timedelta(days=1)
+
+
+@asynccontextmanager
+async def region(nodes):
+    """A region with every service's streams and consumers: (servers, door), where door(user) connects."""
+    async with AsyncExitStack() as stack:
+        topology = Topology.of(["us"], nodes=nodes)
+        servers = await stack.enter_async_context(LocalServers(topology, services=discover()))
+
+        async def door(user):
+            mesh = await connect(servers.access, "us", user)
+            stack.push_async_callback(mesh.broker.drain)
+            return mesh
+
+        yield servers, door
+
+
+async def measured(operator):
+    newest = await operator.last(MeshMeasured, "us")
+    return newest.event if newest else None
+
+
+async def flow_of(operator, type_):
+    newest = await measured(operator)
+    return next(((flow.total, flow.hour) for flow in newest.flows if flow.type == type_), None) if newest else None
+
+
+async def test_a_region_is_measured_by_a_user_that_may_do_nothing_else(eventually, capsys):
+    """Counts, lags and dead letters are right, also after a restart; messages, personal ones too, are out of reach."""
+    async with region(1) as (servers, door):
+        operator, watch = await door("operator"), await door("watch")
+        await operator.publish(CartUpdated(cart_id="c0", visitor_id="v", lines=()))
+        await operator.publish(ConsentChanged(visitor_id="v", channel="email", granted=True))
+
+        async with running(service, watch):
+
+            async def counts_begin():
+                return await flow_of(operator, "cart.updated") == (0, 1)
+
+            await eventually(counts_begin)
+            await operator.publish(*(ProductViewed(visitor_id="v", product_id=f"p{at}") for at in range(50)))
+            await operator.publish(CartUpdated(cart_id="c1", visitor_id="v", lines=()))
+
+            async def counted():
+                views, carts = "interaction.product_viewed", "cart.updated"
+                return (await flow_of(operator, views), await flow_of(operator, carts)) == ((50, 50), (1, 2))
+
+            await eventually(counted)
+            told = await measured(operator)
+            known = {(spec.stream, spec.durable) for spec in consumers(discover(), "us")}
+            assert (told.nodes, told.nodes_up, told.dead) == (1, 1, 0)
+            assert {(lag.stream, lag.durable) for lag in told.lags} == known
+            behind = {lag.durable: lag.pending for lag in told.lags}
+            assert (behind["scoring-score-visitors"], behind["carts-show-carts"]) == (50, 2)
+
+        async with running(service, await door("watch")):
+            again = datetime.now(UTC)
+
+            async def goes_on():
+                return (await measured(operator)).at > again and await counted()
+
+            await eventually(goes_on)
+        assert "denied" not in capsys.readouterr().out + capsys.readouterr().err
+        assert await servers.apply() == [], "what the watch leaves behind is nothing that apply knows of"
+
+        pii, mail = "pii.us.customer.consent_changed.*", "pii.us.customer.consent_changed.v"
+        for forbidden in (
+            watch.broker.last("COMMERCE_us", mail),
+            watch.broker.count("COMMERCE_us", pii, datetime.now(UTC) - DAY),
+            watch.broker.tally("COMMERCE_us", "carts-show-carts", "ev.us.cart.updated.*", DAY),
+            watch.broker.untally("COMMERCE_us", "carts-show-carts"),
+            watch.broker.follow("COMMERCE_us", ("ev.us.cart.updated.*",), None),
+        ):
+            with pytest.raises(Denied):
+                await forbidden
+
+
+@pytest.mark.timeout(120)
+async def test_a_lost_server_is_seen_and_its_counts_begin_anew(eventually):
+    """The region measures on with two of three, and every event stays in the hour."""
+    async with region(3) as (servers, door):
+        operator = await door("operator")
+        async with running(service, await door("watch")):
+
+            async def whole():
+                told = await measured(operator)
+                return told and (told.nodes, told.nodes_up, len(told.flows)) == (3, 3, len(tallies("us")))
+
+            await eventually(whole, within=30)
+            await operator.publish(*(ProductViewed(visitor_id="v", product_id=f"p{at}") for at in range(20)))
+
+            await servers.kill_node("us", 2)
+
+            async def one_is_down():
+                told = await measured(operator)
+                return (told.nodes, told.nodes_up) == (3, 2)
+
+            await eventually(one_is_down, within=40)
+
+            async def hour():
+                return (await flow_of(operator, "interaction.product_viewed"))[1]
+
+            async def all_of_it():
+                return await hour() == 20
+
+            await eventually(all_of_it, within=30)
+            await operator.publish(*(ProductViewed(visitor_id="v", product_id=f"q{at}") for at in range(5)))
+
+            async def more():
+                return await hour() == 25
+
+            await eventually(more, within=30)
+            await servers.start_node("us", 2)
+            await eventually(whole, within=40)
+            assert await more()

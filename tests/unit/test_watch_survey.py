@@ -1,0 +1,172 @@
+"""A region measures itself by what its streams tell: every figure is theirs."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mesh import Mesh
+from mesh.broker import Outgoing
+from mesh.events.cart import CartUpdated
+from mesh.events.interaction import ProductViewed
+from mesh.events.mesh import Flow, Lag, MeshHeartbeat
+from mesh.memory import MemoryMesh
+from mesh.streams import ConsumerSpec
+from mesh.tallies import tallies
+from mesh.telemetry import DEAD, LAG, NODES, NODES_UP, STALENESS, UNANSWERED
+from services.watch import measure_region
+from services.watch.flows import LOST_AFTER, Flows
+from services.watch.gauges import show
+from services.watch.survey import Survey
+
+SHOW = ConsumerSpec(stream="COMMERCE_us", durable="carts-show", filters=("ev.us.cart.updated.*",))
+TICK = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+class Time:
+    def __init__(self):
+        self.now = datetime.now(UTC)
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+async def survey(mesh):
+    await mesh.broker.deliveries(SHOW)
+    survey = Survey(mesh, [SHOW])
+    yield survey
+    survey.close()
+
+
+def update(number):
+    return CartUpdated(cart_id=f"c{number}", visitor_id="v", lines=())
+
+
+def flow(measured, type_):
+    return next(flow for flow in measured.flows if flow.type == type_)
+
+
+async def test_a_region_at_rest_measures_nothing_but_itself(mesh, survey):
+    """Every type that is kept has its count, and every durable its lag."""
+    measured = await survey.measured(TICK)
+
+    assert (measured.region, measured.at, measured.nodes, measured.nodes_up) == ("us", TICK, 1, 1)
+    assert measured.lags == (Lag(stream="COMMERCE_us", durable="carts-show", pending=0, unanswered=0, redelivered=0),)
+    assert measured.staleness == {"eu": None}
+    assert measured.dead == 0
+    assert (await survey.measured(TICK)).flows == tuple(
+        Flow(type=tally.type, total=0, hour=0) for tally in tallies("us")
+    )
+
+
+async def test_what_streams_take_is_counted_by_type(mesh, survey):
+    """From the first measurement on; the hour also knows what was there before."""
+    await mesh.publish(update(1), update(2))
+    await survey.measured(TICK)
+    await survey.measured(TICK)
+
+    await mesh.publish(update(3), ProductViewed(visitor_id="v", product_id="p"))
+    measured = await survey.measured(TICK)
+
+    assert flow(measured, "cart.updated") == Flow(type="cart.updated", total=1, hour=3)
+    assert flow(measured, "interaction.product_viewed").total == 1
+    assert {lag.durable: lag.pending for lag in measured.lags} == {"carts-show": 3}
+
+
+async def test_what_waits_and_what_is_stale_is_told(regions, mesh, survey):
+    """A backlog of dead letters, another region's newest word: as they are read here."""
+    await mesh.broker.store("DEAD_us", Outgoing(subject="dead.us.carts.carts-show", body=b"{}"))
+    now = datetime.now(UTC)
+    await Mesh(regions.broker("eu"), "heartbeat").publish(MeshHeartbeat(region="eu", at=now - timedelta(seconds=7)))
+
+    measured = await survey.measured(TICK)
+
+    assert measured.dead == 1
+    assert 7 <= measured.staleness["eu"] < 60
+
+
+async def test_a_restart_finds_the_same_counts(mesh):
+    """Two replicas, or one after the other, tell the same totals and the same hour."""
+    first = Flows(mesh.broker, tallies("us"))
+    await first.read()
+    await first.read()
+    await mesh.publish(update(1), update(2))
+
+    second = Flows(mesh.broker, tallies("us"))
+
+    assert await second.read() == await first.read()
+    assert {told.type: (told.total, told.hour) for told in await second.read()}["cart.updated"] == (2, 2)
+
+
+async def test_a_count_that_was_lost_begins_anew(mesh):
+    """Its server is gone: after a while another count begins lower, and the hour is asked of the stream."""
+    flows = Flows(mesh.broker, tallies("us"))
+    carts = next(tally for tally in tallies("us") if tally.type == "cart.updated")
+
+    async def carted():
+        return next((told.total, told.hour) for told in await flows.read() if told.type == "cart.updated")
+
+    await flows.read()
+    await mesh.publish(update(1), update(2))
+    assert await carted() == (2, 2)
+
+    await mesh.broker.untally(carts.stream, carts.name)
+    assert await carted() == (2, 2), "silence is no news"
+    flows._absent[carts.name] -= LOST_AFTER
+    assert await carted() == (2, 2)
+
+    await mesh.publish(update(3))
+    assert await carted() == (1, 3)
+
+
+async def test_an_hour_ends():
+    """What was stored more than an hour before a count began does not belong to it."""
+    time = Time()
+    broker = MemoryMesh("us", clock=time).broker()
+    door = Mesh(broker, "tests")
+    time.now -= timedelta(minutes=61)
+    await door.publish(update(1))
+    time.now += timedelta(minutes=31)
+    await door.publish(update(2), update(3))
+    time.now += timedelta(minutes=30)
+
+    flows = Flows(broker, tallies("us"))
+    await flows.read()
+    told = {told.type: (told.total, told.hour) for told in await flows.read()}
+
+    assert told["cart.updated"] == (0, 2)
+
+
+async def test_a_region_that_does_not_answer_is_not_up(regions, mesh, survey):
+    """What was known of it fades within seconds; nothing is made up."""
+    await survey.measured(TICK)
+    regions.stop("us")
+    for part in (survey._streams, survey._lags, survey._flows, survey._staleness):
+        part._at -= 10
+
+    measured = await survey.measured(TICK)
+
+    assert (measured.nodes, measured.nodes_up, measured.lags, measured.flows) == (1, 0, (), ())
+    assert measured.staleness == {"eu": None}
+
+
+async def test_every_measurement_is_told_and_shown(mesh, survey):
+    """One event a tick, and the same figures at /metrics."""
+    await mesh.publish(update(1))
+
+    [measured] = [said async for said in measure_region(TICK, survey)]
+
+    assert LAG.labels("COMMERCE_us", "carts-show")._value.get() == measured.lags[0].pending == 1
+    assert UNANSWERED.labels("COMMERCE_us", "carts-show")._value.get() == 0
+    assert (NODES.labels("us")._value.get(), NODES_UP.labels("us")._value.get()) == (1, 1)
+    assert DEAD.labels("us")._value.get() == 0
+    assert STALENESS.labels("eu")._value.get() == float("inf")
+
+
+async def test_what_is_not_known_has_no_figure(mesh, survey):
+    """An old lag must neither raise an alarm nor keep one quiet."""
+    [measured] = [said async for said in measure_region(TICK, survey)]
+
+    show(type(measured)(region="us", at=TICK, nodes=1, nodes_up=0, flows=(), lags=(), staleness={}, dead=0))
+
+    assert LAG.collect()[0].samples == []

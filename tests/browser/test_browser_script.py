@@ -169,9 +169,11 @@ async def test_without_storage_everything_stays_in_memory(shop, visit, sent, eve
     assert len({viewed.event.visitor_id for viewed in await shop.told(ProductViewed)}) == 1
 
 
-async def test_a_wrong_clock_is_put_right(shop, visit, sent):
-    """A device two hours ahead tells the server's time, and a cart stays in order."""
+@pytest.mark.parametrize("names", [("us",), ("us", "eu")], ids=["one", "two"])
+async def test_a_wrong_clock_is_put_right(shop, visit, sent, names):
+    """A device two hours ahead tells the server's time from its first event on, and a cart stays in order."""
     page = await visit()
+    shop.tags = shop.tag(*names)
     await page.add_init_script("const now = Date.now; Date.now = () => now() + 7.2e6")
     await page.goto(shop.url())
 

@@ -118,7 +118,7 @@
   const find = async () => {
     const now = Date.now()
     const away = here !== home && now < state.u
-    const sure = bases[1] ? now - answered < 10 * SECOND || live?.readyState === 1 : state.o !== undefined
+    const sure = state.o !== undefined && (!bases[1] || now - answered < 10 * SECOND || live?.readyState === 1)
     if (here && sure && (here === home || away)) return here
     home ||= await Promise.any(bases.map(async base => await alive(base) ? base : Promise.reject())).catch(() => bases[0])
     for (const base of new Set([away ? here : home, home, ...bases])) {

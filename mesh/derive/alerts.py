@@ -13,83 +13,102 @@ BEHIND = 10_000
 STALE_S = 10
 DRIFTED = 0.25
 """Population stability index above which a distribution counts as another one."""
+Rule = dict[str, Any]
 
 
 def alerts(services: Sequence[Service]) -> dict[str, Any]:
     """The content of a rule file: one group for all services, one for each that has something of its own."""
-    return {"groups": [_all(), _present(services), _shop()]}
+    everywhere = {"name": "cartmesh", "rules": [*_servers(), *_handling(), *_answering()]}
+    return {"groups": [everywhere, _present(services), _shop()]}
 
 
-def _all() -> dict[str, Any]:
+def _servers() -> list[Rule]:
+    """The regions, their servers and their streams. Every replica of the watch tells the same: the most counts."""
     retries = "sum by (stream) (rate(cartmesh_publish_retries_total[5m]))"
+    return [
+        _rule(
+            "CartmeshRegionStale",
+            f"max by (namespace, region) (cartmesh_region_staleness_seconds) > {STALE_S}",
+            "30s",
+            "critical",
+            "Nothing was heard from {{ $labels.region }} for {{ $value | humanizeDuration }}",
+            "Offers are held back until the link is up: cartmesh status shows silent sources.",
+        ),
+        _rule(
+            "CartmeshNodeDown",
+            "max by (region) (cartmesh_nodes - cartmesh_nodes_up) > 0",
+            "1m",
+            "warning",
+            "{{ $value }} of the servers of {{ $labels.region }} are down",
+            "It works on while more than half of each stream's copies are up: bring it back before the next falls.",
+        ),
+        _rule(
+            "CartmeshStoreRetries",
+            f"{retries} > 1",
+            "5m",
+            "critical",
+            "Storing in {{ $labels.stream }} has to be tried again",
+            "JetStream has no leader, or is full: cartmesh status.",
+        ),
+    ]
+
+
+def _handling() -> list[Rule]:
+    """What services are given: how it ends, and how long it waits, as the streams' leaders count it."""
     outcomes = "cartmesh_handled_messages_total"
     failing = f'sum by (durable) (rate({outcomes}{{outcome="failed"}}[5m])) / sum by (durable) (rate({outcomes}[5m]))'
+    delay = "histogram_quantile(0.99, sum by (durable, le) (rate(cartmesh_delivery_delay_seconds_bucket[5m])))"
+    return [
+        _rule(
+            "CartmeshDeadLetters",
+            "max by (region) (cartmesh_dead_letters) > 0",
+            "0m",
+            "warning",
+            "{{ $value }} messages are parked in {{ $labels.region }}",
+            "cartmesh dead list says why; mend the cause, then cartmesh dead redrive.",
+        ),
+        _rule(
+            "CartmeshHandlerFails",
+            f"{failing} > 0.05",
+            "10m",
+            "warning",
+            "{{ $labels.durable }} fails for {{ $value | humanizePercentage }} of what it is given",
+            "Its log has the reason under event failed, with trace_id and event_id for cartmesh trace.",
+        ),
+        _rule(
+            "CartmeshConsumerBehind",
+            f"max by (stream, durable) (cartmesh_consumer_lag_messages) > {BEHIND}",
+            "10m",
+            "warning",
+            "{{ $labels.durable }} has {{ $value }} messages of {{ $labels.stream }} before it",
+            "Add replicas: they share the durable. It may also not run at all: its lag is told by the stream's leader.",
+        ),
+        _rule(
+            "CartmeshDeliveryLate",
+            f"{delay} > 30",
+            "10m",
+            "warning",
+            "{{ $labels.durable }} is given events {{ $value | humanizeDuration }} after they were stored",
+            "Add replicas, or find what makes its handler slow.",
+        ),
+    ]
+
+
+def _answering() -> list[Rule]:
     refused = (
         'sum by (service) (rate(cartmesh_http_requests_total{status=~"5.."}[5m])) '
         "/ sum by (service) (rate(cartmesh_http_requests_total[5m]))"
     )
-    delay = "histogram_quantile(0.99, sum by (durable, le) (rate(cartmesh_delivery_delay_seconds_bucket[5m])))"
-    return {
-        "name": "cartmesh",
-        "rules": [
-            _rule(
-                "CartmeshRegionStale",
-                f"cartmesh_region_staleness_seconds > {STALE_S}",
-                "30s",
-                "critical",
-                "Nothing was heard from {{ $labels.region }} for {{ $value | humanizeDuration }}",
-                "Offers are held back until the link is up: cartmesh status shows silent sources.",
-            ),
-            _rule(
-                "CartmeshDeadLetters",
-                f'increase({outcomes}{{outcome="parked"}}[15m]) > 0',
-                "0m",
-                "warning",
-                "{{ $labels.durable }} gave up messages",
-                "cartmesh dead list says why; mend the cause, then cartmesh dead redrive.",
-            ),
-            _rule(
-                "CartmeshHandlerFails",
-                f"{failing} > 0.05",
-                "10m",
-                "warning",
-                "{{ $labels.durable }} fails for {{ $value | humanizePercentage }} of what it is given",
-                "Its log has the reason under event failed, with trace_id and event_id for cartmesh trace.",
-            ),
-            _rule(
-                "CartmeshConsumerBehind",
-                f"cartmesh_consumer_pending_messages > {BEHIND}",
-                "10m",
-                "warning",
-                "{{ $labels.durable }} has {{ $value }} messages before it",
-                "Add replicas: they share the durable.",
-            ),
-            _rule(
-                "CartmeshDeliveryLate",
-                f"{delay} > 30",
-                "10m",
-                "warning",
-                "{{ $labels.durable }} is given events {{ $value | humanizeDuration }} after they were stored",
-                "Add replicas, or find what makes its handler slow.",
-            ),
-            _rule(
-                "CartmeshStoreRetries",
-                f"{retries} > 1",
-                "5m",
-                "critical",
-                "Storing in {{ $labels.stream }} has to be tried again",
-                "JetStream has no leader, or is full: cartmesh status.",
-            ),
-            _rule(
-                "CartmeshHttpErrors",
-                f"{refused} > 0.01",
-                "5m",
-                "critical",
-                "{{ $labels.service }} answers {{ $value | humanizePercentage }} of its requests with 5xx",
-                "503 means that JetStream does not take events; 500 is logged with its reason.",
-            ),
-        ],
-    }
+    return [
+        _rule(
+            "CartmeshHttpErrors",
+            f"{refused} > 0.01",
+            "5m",
+            "critical",
+            "{{ $labels.service }} answers {{ $value | humanizePercentage }} of its requests with 5xx",
+            "503 means that JetStream does not take events; 500 is logged with its reason.",
+        ),
+    ]
 
 
 def _present(services: Sequence[Service]) -> dict[str, Any]:
@@ -155,9 +174,7 @@ def _shop() -> dict[str, Any]:
     }
 
 
-def _rule(
-    name: str, expression: str, lasting: str, severity: str, summary: str, advice: str, **labels: str
-) -> dict[str, Any]:
+def _rule(name: str, expression: str, lasting: str, severity: str, summary: str, advice: str, **labels: str) -> Rule:
     return {
         "alert": name,
         "expr": expression,

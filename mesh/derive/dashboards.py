@@ -62,12 +62,24 @@ def _mesh() -> list[Panel]:
             (f"max by (region) (cartmesh_region_staleness_seconds{{{_HERE}}})", "{{region}}"),
         ),
         _panel(
-            "Messages given up in an hour",
+            "Servers",
             "short",
+            (f"max by (region) (cartmesh_nodes_up{{{_HERE}}})", "{{region}} up"),
+            (f"max by (region) (cartmesh_nodes{{{_HERE}}})", "{{region}}"),
+        ),
+        _panel(
+            "Dead letters that wait, and messages given up in an hour",
+            "short",
+            (f"max by (region) (cartmesh_dead_letters{{{_HERE}}})", "{{region}}"),
             (
                 f'sum by (durable) (increase(cartmesh_handled_messages_total{{outcome="parked",{_HERE}}}[1h]))',
-                "{{durable}}",
+                "{{durable}} gave up",
             ),
+        ),
+        _panel(
+            "Lag: the durables with most before them",
+            "short",
+            (f"topk(10, max by (durable) (cartmesh_consumer_lag_messages{{{_HERE}}}))", "{{durable}}"),
         ),
         _panel(
             "Viewed, carted, left, offered, recovered",
@@ -90,52 +102,65 @@ def _mesh() -> list[Panel]:
 
 
 def _service(service: Service) -> list[Panel]:
-    panels: list[Panel] = []
-    if service.app is not None:
-        of = f'service="{service.name}",{_HERE}'
-        slow = f"sum by (route, le) (rate(cartmesh_http_request_seconds_bucket{{{of}}}[5m]))"
-        panels += [
-            _panel(
-                "Requests",
-                "reqps",
-                (f"sum by (route, status) (rate(cartmesh_http_requests_total{{{of}}}[5m]))", "{{status}} {{route}}"),
-            ),
-            _panel("Seconds to answer, p99", "s", (f"histogram_quantile(0.99, {slow})", "{{route}}")),
-        ]
-    if service.publishes:
-        names = ", ".join(declaration(kind).type for kind in service.publishes)
-        said = f'sum by (type, outcome) (rate(cartmesh_events_total{{service="{service.name}",{_HERE}}}[5m]))'
-        panels.append(_panel("Says", "ops", (said, "{{type}} {{outcome}}"), about=names))
-    durables = "|".join(sorted({binding.durable for binding in service.bindings}))
-    if durables:
-        of = f'durable=~"{durables}",{_HERE}'
-        handling = f"sum by (durable, le) (rate(cartmesh_handling_seconds_bucket{{{of}}}[5m]))"
-        delay = f"sum by (durable, le) (rate(cartmesh_delivery_delay_seconds_bucket{{{of}}}[5m]))"
-        panels += [
-            _panel(
-                "Handled, by outcome",
-                "ops",
-                (
-                    f"sum by (durable, outcome) (rate(cartmesh_handled_messages_total{{{of}}}[5m]))",
-                    "{{durable}} {{outcome}}",
-                ),
-                about="; ".join(f"{binding.durable}: {binding.summary}" for binding in service.bindings),
-            ),
-            _panel(
-                "Seconds to handle, p50 and p99",
-                "s",
-                (f"histogram_quantile(0.5, {handling})", "{{durable}} p50"),
-                (f"histogram_quantile(0.99, {handling})", "{{durable}} p99"),
-            ),
-            _panel(
-                "Lag: messages before it, and their age (p99)",
-                "short",
-                (f"max by (durable) (cartmesh_consumer_pending_messages{{{of}}})", "{{durable}} messages"),
-                (f"histogram_quantile(0.99, {delay})", "{{durable}} s"),
-            ),
-        ]
+    panels = [*_requests(service), *_saying(service), *_handling(service)]
     return panels or [
         _panel("Runs", "short", (f'cartmesh_service_running{{service="{service.name}",{_HERE}}}', "{{pod}}"))
+    ]
+
+
+def _requests(service: Service) -> list[Panel]:
+    if service.app is None:
+        return []
+    of = f'service="{service.name}",{_HERE}'
+    slow = f"sum by (route, le) (rate(cartmesh_http_request_seconds_bucket{{{of}}}[5m]))"
+    return [
+        _panel(
+            "Requests",
+            "reqps",
+            (f"sum by (route, status) (rate(cartmesh_http_requests_total{{{of}}}[5m]))", "{{status}} {{route}}"),
+        ),
+        _panel("Seconds to answer, p99", "s", (f"histogram_quantile(0.99, {slow})", "{{route}}")),
+    ]
+
+
+def _saying(service: Service) -> list[Panel]:
+    if not service.publishes:
+        return []
+    names = ", ".join(declaration(kind).type for kind in service.publishes)
+    said = f'sum by (type, outcome) (rate(cartmesh_events_total{{service="{service.name}",{_HERE}}}[5m]))'
+    return [_panel("Says", "ops", (said, "{{type}} {{outcome}}"), about=names)]
+
+
+def _handling(service: Service) -> list[Panel]:
+    durables = "|".join(sorted({binding.durable for binding in service.bindings}))
+    if not durables:
+        return []
+    of = f'durable=~"{durables}",{_HERE}'
+    handling = f"sum by (durable, le) (rate(cartmesh_handling_seconds_bucket{{{of}}}[5m]))"
+    delay = f"sum by (durable, le) (rate(cartmesh_delivery_delay_seconds_bucket{{{of}}}[5m]))"
+    return [
+        _panel(
+            "Handled, by outcome",
+            "ops",
+            (
+                f"sum by (durable, outcome) (rate(cartmesh_handled_messages_total{{{of}}}[5m]))",
+                "{{durable}} {{outcome}}",
+            ),
+            about="; ".join(f"{binding.durable}: {binding.summary}" for binding in service.bindings),
+        ),
+        _panel(
+            "Seconds to handle, p50 and p99",
+            "s",
+            (f"histogram_quantile(0.5, {handling})", "{{durable}} p50"),
+            (f"histogram_quantile(0.99, {handling})", "{{durable}} p99"),
+        ),
+        _panel(
+            "Lag: messages before it, and their age (p99)",
+            "short",
+            (f"max by (durable) (cartmesh_consumer_lag_messages{{{of}}})", "{{durable}} messages"),
+            (f"max by (durable) (cartmesh_consumer_unanswered_messages{{{of}}})", "{{durable}} in hand"),
+            (f"histogram_quantile(0.99, {delay})", "{{durable}} s"),
+        ),
     ]
 
 

@@ -14,16 +14,20 @@ from mesh.derive.dashboards import dashboard
 from mesh.derive.helm import yaml
 from mesh.discovery import discover
 from mesh.telemetry import (
+    DEAD,
     DELAY,
     EVENTS,
     HANDLED,
     HANDLING,
-    PENDING,
+    LAG,
+    NODES,
+    NODES_UP,
     PUBLISH_RETRIES,
     REQUESTING,
     REQUESTS,
     RUNNING,
     STALENESS,
+    UNANSWERED,
 )
 
 PROMTOOL = shutil.which("promtool")
@@ -79,7 +83,10 @@ def test_boards_and_rules_speak_of_figures_that_exist(services):
 
     known = {metric._name for metric in (EVENTS, HANDLED, PUBLISH_RETRIES, REQUESTS)}
     known = {f"{name}_total" for name in known}
-    known |= {metric._name for metric in (PENDING, RUNNING, STALENESS, ml.lifecycle.lineup.SERVES)}
+    known |= {
+        metric._name
+        for metric in (DEAD, LAG, NODES, NODES_UP, UNANSWERED, RUNNING, STALENESS, ml.lifecycle.lineup.SERVES)
+    }
     known |= {ml.lifecycle.retraining.PSI._name, ml.lifecycle.retraining.HONESTY._name}
     known |= {f"{metric._name}_bucket" for metric in (DELAY, HANDLING, REQUESTING)}
     words = json.dumps([alerts(services)["groups"], dashboard(services)["panels"]])
@@ -118,17 +125,19 @@ def test_names_follow_prometheus_conventions():
             True,
         ),
         ("CartmeshRegionStale", {'cartmesh_region_staleness_seconds{region="eu"}': "1+0x10"}, "10m", {}, False),
+        ("CartmeshDeadLetters", {'cartmesh_dead_letters{region="eu"}': "0 0 1 1"}, "3m", {"region": "eu"}, True),
+        ("CartmeshDeadLetters", {'cartmesh_dead_letters{region="eu"}': "7 7 0 0 0"}, "4m", {}, False),
         (
-            "CartmeshDeadLetters",
-            {'cartmesh_handled_messages_total{durable="d",outcome="parked"}': "0 0 1 1"},
-            "3m",
-            {"durable": "d", "outcome": "parked"},
+            "CartmeshNodeDown",
+            {'cartmesh_nodes{region="eu",pod="a"}': "3x9", 'cartmesh_nodes_up{region="eu",pod="a"}': "3 2 2 2 2 2"},
+            "5m",
+            {"region": "eu"},
             True,
         ),
         (
-            "CartmeshDeadLetters",
-            {'cartmesh_handled_messages_total{durable="d",outcome="parked"}': "7x30"},
-            "20m",
+            "CartmeshNodeDown",
+            {'cartmesh_nodes{region="eu",pod="a"}': "3x9", 'cartmesh_nodes_up{region="eu",pod="a"}': "3 2 3 3 3 3"},
+            "5m",
             {},
             False,
         ),
@@ -154,14 +163,17 @@ def test_names_follow_prometheus_conventions():
         ),
         (
             "CartmeshConsumerBehind",
-            {'cartmesh_consumer_pending_messages{durable="d"}': "20000x30"},
+            {
+                'cartmesh_consumer_lag_messages{stream="COMMERCE_eu",durable="d",pod="a"}': "20000x30",
+                'cartmesh_consumer_lag_messages{stream="COMMERCE_eu",durable="d",pod="b"}': "20000x30",
+            },
             "15m",
-            {"durable": "d"},
+            {"stream": "COMMERCE_eu", "durable": "d"},
             True,
         ),
         (
             "CartmeshConsumerBehind",
-            {'cartmesh_consumer_pending_messages{durable="d"}': "20000x3 0x20"},
+            {'cartmesh_consumer_lag_messages{stream="COMMERCE_eu",durable="d"}': "20000x3 0x20"},
             "15m",
             {},
             False,

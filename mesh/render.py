@@ -67,6 +67,8 @@ def charted(
         "settings.md": "<!-- Do not edit: `make render` writes this. -->\n\n# Settings\n\n" + page(settings),
         "values.md": "<!-- Do not edit: `make render` writes this. -->\n\n# Values\n\n" + reference(values),
         "mesh.json": json.dumps(facts, indent=2, ensure_ascii=False) + "\n",
+        "alerts.json": json.dumps(alerts(services), indent=2, ensure_ascii=False) + "\n",
+        "dashboard.json": json.dumps(dashboard(services), ensure_ascii=False) + "\n",
         # The next upgrade's hook compares its own with these: what was running.
         "schemas.json": json.dumps(schemas(), indent=2, ensure_ascii=False) + "\n",
         "mesh.toml": "# Do not edit: `make render` copies this from mesh.toml.\n" + written,

@@ -14,13 +14,15 @@ from mesh.service import Service
 ROOT = Path(__file__).parents[2]
 REGIONS = ("us", "eu", "ap")
 OLDEST, NEWEST = "1.30", "1.37"
-CUSTOM = {"HTTPRoute", "PodMonitor"}
+CUSTOM = {"HTTPRoute", "PodMonitor", "PrometheusRule"}
 """Kinds that come with the cluster's add-ons: Kubernetes has no schema for them."""
 
 EVERYTHING = {
     "defaults": {"autoscaling": {"enabled": True, "lag": 1000}, "nodeSelector": {"disk": "fast"}},
     "gatewayApi": {"enabled": True, "parentRefs": [{"name": "public"}]},
     "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+    "prometheusRule": {"enabled": True},
+    "dashboard": {"enabled": True},
     "networkPolicy": {"monitoring": [{"namespaceSelector": {}}], "clients": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
     "nats": {"tls": {"clientSecret": "nats-client"}},
     "image": {"digest": "sha256:" + 64 * "0", "pullSecrets": ["registry"]},
@@ -307,6 +309,35 @@ def test_a_network_policy_is_what_it_should_be(chart):
     narrow = chart(values={"networkPolicy": {"clients": proxies}})["NetworkPolicy", "gateway"]["spec"]["ingress"]
     assert narrow == [{"ports": [{"port": "http"}], "from": [*proxies, {"podSelector": pods("test")}]}]
     assert chart()["NetworkPolicy", "channels"]["spec"]["ingress"] == []
+    board = chart(values={"networkPolicy": {"clients": proxies}})["NetworkPolicy", "board"]["spec"]["ingress"]
+    assert board == [], "what passes nothing on is for operators, who forward a port"
+
+
+def test_operators_pages_stay_inside(chart, refusal):
+    """The board has a Service inside the cluster and no way in from outside, unless somebody says what passes."""
+    outside = {"ingress": {"enabled": True}, "gatewayApi": {"enabled": True, "parentRefs": [{"name": "public"}]}}
+    made = chart(values=outside)
+
+    assert made["Service", "board"]["spec"].get("type", "ClusterIP") == "ClusterIP"
+    assert ("Ingress", "board") not in made
+    assert ("HTTPRoute", "board") not in made
+    assert "services.board.route.paths is empty" in refusal(
+        {"services": {"board": {"route": {"hosts": ["board.shop.example.com"]}}}}
+    )
+
+
+def test_the_demo_shop_reaches_its_gateway(chart):
+    """Enabled, it has a way in for shoppers and one out to where it tells what it sells."""
+    shop = {"enabled": True, "route": {"hosts": ["tea.shop.example.com"]}}
+    made = chart(values={"services": {"storefront": shop}, "ingress": {"enabled": True}})
+
+    gateway = {"podSelector": {"matchLabels": {"app.kubernetes.io/component": "gateway"}}}
+    assert {"ports": [{"port": 8080}], "to": [gateway]} in made["NetworkPolicy", "storefront"]["spec"]["egress"]
+    assert made["NetworkPolicy", "storefront"]["spec"]["ingress"] == [{"ports": [{"port": "http"}]}]
+    paths = [path["path"] for path in made["Ingress", "storefront"]["spec"]["rules"][0]["http"]["paths"]]
+    assert "/" not in paths
+    assert "/metrics" not in paths
+    assert "storefront" not in chart().names("Deployment")
 
 
 def test_an_autoscaler_follows_cpu_and_the_leaders_count_of_waiting_messages(chart):
@@ -314,6 +345,7 @@ def test_an_autoscaler_follows_cpu_and_the_leaders_count_of_waiting_messages(cha
     values = {"services": {"channels": {"autoscaling": {"enabled": True, "max": 5, "lag": 1000}}}}
     made = chart(values=values)
     scaler = made["HorizontalPodAutoscaler", "channels"]
+    durables = {"operator": "In", "values": ["channels-send-mail", "channels-show-card"]}
 
     assert scaler["spec"] == {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "cartmesh-channels"},
@@ -328,17 +360,8 @@ def test_an_autoscaler_follows_cpu_and_the_leaders_count_of_waiting_messages(cha
                 "type": "External",
                 "external": {
                     "metric": {
-                        "name": "jetstream_consumer_num_pending",
-                        "selector": {
-                            "matchLabels": {"is_consumer_leader": "true"},
-                            "matchExpressions": [
-                                {
-                                    "key": "consumer_name",
-                                    "operator": "In",
-                                    "values": ["channels-send-mail", "channels-show-card"],
-                                }
-                            ],
-                        },
+                        "name": "cartmesh_consumer_lag_messages",
+                        "selector": {"matchExpressions": [{"key": "durable"} | durables]},
                     },
                     "target": {"type": "AverageValue", "averageValue": "1000"},
                 },
@@ -347,6 +370,16 @@ def test_an_autoscaler_follows_cpu_and_the_leaders_count_of_waiting_messages(cha
         "behavior": {"scaleDown": {"stabilizationWindowSeconds": 300}},
     }
     assert "replicas" not in made["Deployment", "channels"]["spec"]
+
+    values["services"]["channels"]["autoscaling"]["lagMetric"] = "jetstream_consumer_num_pending"
+    exported = chart(values=values)["HorizontalPodAutoscaler", "channels"]["spec"]["metrics"][1]["external"]
+    assert exported["metric"] == {
+        "name": "jetstream_consumer_num_pending",
+        "selector": {
+            "matchLabels": {"is_consumer_leader": "true"},
+            "matchExpressions": [{"key": "consumer_name"} | durables],
+        },
+    }
 
 
 def test_routes_pass_on_what_is_meant_for_the_outside(chart):
@@ -449,6 +482,39 @@ def test_a_pod_monitor_finds_every_pod(chart):
             "podTargetLabels": ["app.kubernetes.io/component", "cartmesh/region"],
         },
     }
+
+
+def test_alarms_and_the_dashboard_are_those_of_the_code(chart, copied):
+    """Off until they are wanted; then with the code's own words, which hold signs of the chart's language."""
+    derived = copied / "derived"
+    wanted = {"prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}}, "dashboard": {"enabled": True}}
+
+    assert {kind for kind, _ in chart()} & {"PrometheusRule"} == set()
+    assert chart().names("ConfigMap") == ["apply", "mesh"]
+    made = chart(values=wanted)
+
+    assert made["PrometheusRule", ""] == {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": "cartmesh", "labels": labels() | {"release": "prometheus"}},
+        "spec": json.loads((derived / "alerts.json").read_text()),
+    }
+    assert made["ConfigMap", "dashboard"] == {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "cartmesh-dashboard", "labels": labels() | {"grafana_dashboard": "1"}},
+        "data": {"cartmesh.json": (derived / "dashboard.json").read_text()},
+    }
+    assert json.loads(made["ConfigMap", "dashboard"]["data"]["cartmesh.json"])["uid"] == "cartmesh"
+
+
+def test_nobody_misses_a_service_that_is_left_out(chart):
+    """The alarm of its absence is left out with it."""
+    made = chart(values={"prometheusRule": {"enabled": True}, "services": {"training": {"enabled": False}}})
+
+    groups = made["PrometheusRule", ""]["spec"]["groups"]
+    missed = {rule["labels"].get("service") for group in groups for rule in group["rules"]} - {None}
+    assert sorted(missed) == made.names("Deployment")
 
 
 def test_a_secret_is_only_ever_named(chart):

@@ -1,7 +1,7 @@
 """Apply: make a region hold what topology and services say. Says what it changes, and never deletes unasked."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -104,7 +104,8 @@ class _Region:
 
     async def bring_origins(self) -> None:
         """Streams that copy nothing, buckets and shelves."""
-        self._live = {config["name"]: config for config in await self._listed("STREAM.LIST", "streams")}
+        found = await self._listed("STREAM.LIST", "streams", self.wanted.streams)
+        self._live = {config["name"]: config for config in found}
         await self._bring(config for config in self.wanted.streams.values() if not config.get("sources"))
 
     async def bring_copies(self) -> None:
@@ -114,7 +115,9 @@ class _Region:
     async def bring_consumers(self) -> None:
         """Consumers; then what is too many."""
         present = [name for name in self.wanted.streams if name in self._live]
-        found = await asyncio.gather(*(self._listed(f"CONSUMER.LIST.{name}", "consumers") for name in present))
+        wanted = [{durable for stream, durable in self.wanted.consumers if stream == name} for name in present]
+        lists = zip(present, wanted, strict=True)
+        found = await asyncio.gather(*(self._listed(f"CONSUMER.LIST.{name}", "consumers", of) for name, of in lists))
         durables = {
             (stream, config["durable_name"]): config
             for stream, configs in zip(present, found, strict=True)
@@ -205,24 +208,28 @@ class _Region:
         if subject.startswith("STREAM.") and verb != "delete":
             _verify(self.name, asked, answer.get("config", {}))
 
-    async def _listed(self, subject: str, field: str) -> list[Config]:
-        found: list[Config] = []
+    async def _listed(self, subject: str, field: str, wanted: Container[str]) -> list[Config]:
+        """The configurations of all that answer; waits for what is wanted."""
+        found, offset = list[Config](), 0
         clock = asyncio.get_running_loop().time
         deadline = clock() + self.patience
         while True:
-            answer = await api(self.connection, subject, {"offset": len(found)}, patience=self.patience)
+            answer = await api(self.connection, subject, {"offset": offset}, patience=self.patience)
             if error := answer.get("error"):
                 raise TopologyError(f"{self.name}: {subject}: {error.get('description')} ({error.get('err_code')})")
-            if missing := answer.get("missing"):
+            silent = answer.get("missing") or []
+            if missing := [name for name in silent if name in wanted]:
                 # They exist and have no leader yet: whoever takes them for absent creates them a second time.
+                # Others may be a process's own, on a server that is down.
                 if clock() > deadline:
                     raise Unavailable(f"{self.name}: {subject}: {', '.join(missing)} did not answer")
-                found.clear()
+                found, offset = [], 0
                 await asyncio.sleep(0.2)
                 continue
             page = [entry["config"] for entry in answer.get(field) or []]
             found += page
-            if not page or len(found) >= answer.get("total", 0):
+            offset += len(page) + len(silent)
+            if not page or offset >= answer.get("total", 0):
                 return found
 
     def _note(self, verb: Verb, what: str, detail: str) -> None:

@@ -157,3 +157,54 @@ async def test_the_card_fits(shopper, offer, width):
     assert box["x"] + box["width"] <= width
     assert box["y"] >= 0
     assert await page.get_by_role("dialog").evaluate("card => card.scrollWidth - card.clientWidth") == 0
+
+
+async def test_a_coupon_is_copied_where_the_browser_allows_it(shop, shopper, offer):
+    """The button says that it was done; where there is no clipboard, the code stays there to be selected."""
+    page = await shopper(permissions=["clipboard-read", "clipboard-write"])
+    await offer(page)
+    await page.get_by_role("button", name="Copy").click()
+
+    await expect(page.get_by_role("button", name="Copied")).to_have_count(1)
+    assert await page.evaluate("navigator.clipboard.readText()") == "BACK-7K"
+
+    await page.evaluate("delete Navigator.prototype.clipboard")
+    await offer(page, "offer-2")
+    await page.get_by_role("button", name="Copy").click()
+    await expect(page.get_by_role("button", name="Copy", exact=True)).to_have_count(1)
+
+
+async def test_who_follows_the_link_has_seen_the_offer(shop, shopper, offer):
+    """The card's link leads on, and the card does not wait on the page it leads to."""
+    page = await shopper()
+    await offer(page, card=Card(title="T", body="B", action="Back to my cart", url="/cart"))
+    async with page.expect_request(lambda request: "/v1/live/" in request.url):
+        await page.get_by_role("link").click()
+    await page.wait_for_url("**/cart")
+
+    await offer(page, "offer-2", Card(title="Next", body="B", action="A", url="/cart"))
+
+    await expect(page.get_by_role("dialog")).to_have_count(1)
+    await expect(page.get_by_role("dialog", name="Next")).to_have_count(1)
+
+
+async def test_a_shop_says_who_hears_offers_and_in_which_language(shop, visit, sent, offer):
+    """`data-offers` is `always`: without a cart as well; `off`: never. `data-lang` outweighs the page's language."""
+    page, streams = await visit(), []
+    page.on("request", lambda request: "/v1/live/" in request.url and streams.append(request.url))
+    shop.tags = shop.tag(offers="off")
+    await page.goto(shop.url())
+    await page.evaluate(f"cartmesh.cart({LINES})")
+    await sent(page)
+    await page.evaluate("cartmesh.cart([])")
+    await sent(page)
+    none = list(streams)
+
+    shop.tags = shop.tag(offers="always", lang="de")
+    await page.goto(shop.url())
+    await page.evaluate("cartmesh.view('sku-1')")
+    await sent(page)
+    await offer(page)
+
+    await expect(page.get_by_role("button", name="Schließen")).to_have_count(1)
+    assert none == []

@@ -20,6 +20,7 @@ class Board:
         self._mesh = mesh
         self._regions = Regions(mesh.region, (mesh.region, *mesh.others), mesh.zones)
         self._funnel, self._offers, self.parked = Funnel(), Offers(), Parked(mesh)
+        self._past = datetime.min.replace(tzinfo=UTC), b""
 
     def hear(self, received: Received) -> None:
         """Take up an event, of whatever age."""
@@ -52,8 +53,11 @@ class Board:
         return self._regions.past(now or datetime.now(UTC))
 
     def paint_past(self) -> bytes:
-        """The newest minutes as JSON."""
-        return msgspec.json.encode(self.past())
+        """The newest minutes as JSON; once a second, however many ask."""
+        now = datetime.now(UTC).replace(microsecond=0)
+        if self._past[0] != now:
+            self._past = now, msgspec.json.encode(self.past(now))
+        return self._past[1]
 
     def _doubts(self, now: datetime) -> list[str]:
         found = [] if self._mesh.broker.connected else [f"the connection to {self._mesh.region} is lost"]

@@ -16,16 +16,21 @@ from mesh.errors import MeshError
 from mesh.telemetry import configure_logs
 
 GROUP = "cartmesh.commands"
-OWN = ("mesh.commands", "mesh.operate")
+OWN = ("mesh.operate", "mesh.commands")
 """Modules of the mesh itself that bring commands; each is one group of commands."""
 
 
-def app() -> App:
-    """The whole command line, freshly built."""
+def app(first: str | None = None) -> App:
+    """The whole command line, freshly built; of a word that is known to be a command no more than what has it.
+
+    Every process of a deployment begins with `run`: what other commands bring would be a fifth of its start.
+    """
     root = App(name="cartmesh", help="An event mesh for commerce on NATS JetStream.")
     for name in OWN:
         if find_spec(name):
             import_module(name).commands(root)
+        if first is not None and not first.startswith("-") and first in [*root]:
+            return root
     for found in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         try:
             bring = found.load()
@@ -41,7 +46,7 @@ def main() -> None:
     """Run the command line; errors of the mesh are told in one line and end with status 1."""
     configure_logs(level="WARNING")  # commands print what they have to say; a worker configures its own
     try:
-        app()()
+        app(*sys.argv[1:2])()
     except MeshError as error:
         sys.stderr.write(f"cartmesh: {error}\n")
         sys.exit(1)

@@ -5,9 +5,7 @@
 Imported only where an app is built: it brings Litestar with it.
 """
 
-import asyncio
 from collections.abc import Callable
-from datetime import timedelta
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any
@@ -23,6 +21,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from mesh.errors import InvalidKey, MeshError, Unavailable
 from mesh.mesh import Mesh
+from mesh.ops import unready
 from mesh.telemetry import REQUESTING, REQUESTS, log
 
 STRICT = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
@@ -30,7 +29,6 @@ form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 """The Content-Security-Policy of every answer that does not bring its own."""
 
 _SECURITY = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-READY_WITHIN = timedelta(seconds=2)
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,14 +109,8 @@ def health(mesh: Mesh, *more: Mesh) -> list[HTTPRouteHandler]:
 
     @get("/readyz", media_type=MediaType.TEXT)
     async def tell_ready() -> Response[Any]:
-        try:
-            async with asyncio.timeout(READY_WITHIN.total_seconds()):
-                await mesh.broker.stream_state(f"COMMERCE_{mesh.region}")
-        except (MeshError, TimeoutError) as error:
-            return retry_later(503, f"JetStream of {mesh.region} does not answer: {error}", seconds=1)
-        doubts = [words for one in (mesh, *more) for doubt in one.doubts if (words := doubt())]
-        if doubts:
-            return retry_later(503, "; ".join(doubts), seconds=1)
+        if doubt := await unready(mesh, *more):
+            return retry_later(503, doubt, seconds=1)
         return Response("ok\n", media_type=MediaType.TEXT)
 
     @get("/metrics")

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import msgspec
@@ -14,6 +14,7 @@ from mesh.discovery import discover
 from mesh.errors import DeclarationError, Unavailable
 from mesh.jetstream import JetStreamBroker
 from mesh.mesh import Mesh
+from mesh.ops import operations
 from mesh.run import Running, running, serving, until_asked_to_stop
 from mesh.service import Service
 from mesh.settings import read
@@ -106,7 +107,9 @@ async def work(services: Sequence[Service], region: str, access: Access, topolog
                 runs.append(await stack.enter_async_context(running(service, mesh, http=_address(service, settings))))
             ports = {run.service.name: run.port for run in runs if run.port is not None}
             if not ports:
-                ports["ops"] = await stack.enter_async_context(_operations([run.mesh for run in runs], settings))
+                ports["ops"] = await stack.enter_async_context(
+                    serving(operations(*(run.mesh for run in runs)), settings.host, settings.ops_port)
+                )
             ready = Ready(services=tuple(service.name for service in services), ports=ports)
             print(msgspec.json.encode(ready).decode(), flush=True)
             log.info("ready", region=region, services=ready.services, ports=ports)
@@ -134,12 +137,3 @@ def _address(service: Service, settings: WorkerSettings) -> tuple[str, int] | No
     if service.app is None:
         return None
     return settings.host, int(os.environ.get(f"CARTMESH_PORT_{variable(service.name)}", "0"))
-
-
-def _operations(meshes: Sequence[Mesh], settings: WorkerSettings) -> AbstractAsyncContextManager[int]:
-    """Health and metrics of a process without HTTP services, on a port of their own."""
-    from litestar import Litestar  # noqa: PLC0415  no other command needs it
-
-    from mesh.http import health, shared  # noqa: PLC0415
-
-    return serving(Litestar(health(*meshes), **shared(meshes[0])), settings.host, settings.ops_port)

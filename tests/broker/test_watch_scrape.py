@@ -88,7 +88,7 @@ async def test_figures_arrive(prometheus, eventually):
         async def found(query):
             try:
                 answer = (await client.get("/api/v1/query", params={"query": query})).json()
-            except httpx.HTTPError:
+            except (httpx.HTTPError, ValueError):  # not there yet, or still reading its own log
                 return None
             result = answer.get("data", {}).get("result", [])
             return float(result[0]["value"][1]) if result else None

@@ -85,7 +85,9 @@ class Running:
     async def _follow(self, binding: Binding) -> None:
         since = datetime.now(UTC) - binding.since if binding.since is not None else None
         for stream, filters in binding.filters(self.mesh.region).items():
-            self._consume(binding, f"{stream}/{binding.durable}", await self._followed(stream, filters, since))
+            for part in [(one,) for one in filters] if binding.apart else [filters]:
+                name = f"{stream}/{binding.durable}" + (f" ({part[0]})" if binding.apart else "")
+                self._consume(binding, name, await self._followed(stream, part, since))
 
     async def _followed(self, stream: str, filters: tuple[str, ...], since: datetime | None) -> Deliveries:
         """A private consumer; waits for a stream whose leader is still being elected."""

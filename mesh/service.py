@@ -30,7 +30,8 @@ class Binding:
     """One handler bound to events. Everything the server needs is derived from it.
 
     `durable` is `<service>-<handler>`; with `fanout` every replica hears every event through a
-    private consumer that begins `since` ago, and nothing is acknowledged or retried.
+    private consumer that begins `since` ago, and nothing is acknowledged or retried. With `apart` the kinds may
+    overtake each other: each has a consumer of its own, which a server fills several times faster.
     `retries` counts failures before the message is parked; `concurrency` bounds handlers at once.
     """
 
@@ -46,6 +47,7 @@ class Binding:
     fanout: bool = False
     since: timedelta | None = None
     new_only: bool = False
+    apart: bool = False
     wants_received: bool = False
     projects: Bucket | None = None
 
@@ -170,11 +172,13 @@ class Service:
         fanout: bool = False,
         since: timedelta | None = None,
         new_only: bool = False,
+        apart: bool = False,
         projects: Bucket | None = None,
     ) -> Callable[[F], F]:
         """Call the function for each of these events; with `batch` for up to that many at once.
 
-        `reach="mesh"` hears every region's events. A batch waits at most `linger` to fill.
+        `reach="mesh"` hears every region's events. A batch waits at most `linger` to fill. `apart` is for a `fanout`
+        that is indifferent to the order in which different kinds were stored.
         `projects` names the bucket that the function fills and does nothing else: `cartmesh rebuild` calls it
         again for the whole log.
         Raises DeclarationError where the function's first parameter is not what it will be given.
@@ -209,6 +213,7 @@ class Service:
                     fanout=fanout,
                     since=since,
                     new_only=new_only,
+                    apart=apart,
                     wants_received=(get_origin(first) or first) is Received,
                     projects=projects,
                 )
@@ -217,6 +222,8 @@ class Service:
 
         if not kinds:
             raise DeclarationError(f"{self.name}: @on needs at least one event")
+        if apart and not fanout:
+            raise DeclarationError(f"{self.name}: a durable is one consumer for all its events: apart needs fanout")
         return bind
 
     def every(self, period: timedelta) -> Callable[[F], F]:

@@ -1,0 +1,47 @@
+"""Kinds that may overtake each other: heard through a private consumer each, and all of them."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from mesh.errors import DeclarationError
+from mesh.event import Event
+from mesh.events.cart import CartIdle
+from mesh.events.interaction import ProductViewed
+from mesh.events.offer import OfferDue
+from mesh.mesh import Mesh
+from mesh.run import running
+from mesh.service import Service
+
+
+def told(number):
+    return (
+        CartIdle(cart_id=f"c{number}", update_id="u"),
+        OfferDue(cart_id=f"c{number}", abandonment_id="a", attempt=1),
+        ProductViewed(visitor_id=f"v{number}", product_id="p"),
+    )
+
+
+async def test_every_kind_is_heard_from_the_past_and_from_now_on(ground, eventually):
+    """Of several kinds in several streams each event is heard once, in the order of its kind."""
+    service, mesh, heard = Service("board"), Mesh(ground.broker, "tests"), []
+
+    @service.on(CartIdle, OfferDue, ProductViewed, fanout=True, since=timedelta(hours=1), apart=True, batch=10)
+    async def show(events: list[Event]) -> None:
+        heard.extend(events)
+
+    await mesh.publish(*told(1))
+    async with asyncio.timeout(30), running(service, Mesh(await ground.connect(), "board")) as run:
+        await mesh.publish(*told(2))
+        await eventually(lambda: len(heard) == 6 and run.doubt() is None)
+
+    for kind in (CartIdle, OfferDue, ProductViewed):
+        expected = [one for number in (1, 2) for one in told(number) if isinstance(one, kind)]
+        assert [one for one in heard if isinstance(one, kind)] == expected
+
+
+def test_a_durable_cannot_be_taken_apart():
+    """Replicas share it, under one name."""
+    with pytest.raises(DeclarationError, match="apart needs fanout"):
+        Service("carts").on(CartIdle, OfferDue, apart=True)

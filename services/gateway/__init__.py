@@ -35,13 +35,11 @@ service = Service(
 
 
 @service.resource
-async def open_board() -> AsyncIterator[Board]:
-    """The offers shown right now."""
+async def open_board(mesh: Mesh) -> AsyncIterator[Board]:
+    """The offers shown right now; open pages are let go first of all when the gateway is asked to stop."""
     board = Board()
-    try:
-        yield board
-    finally:
-        board.close()
+    mesh.on_drain.append(board.close)
+    yield board
 
 
 @service.on(OfferSent, CartConverted, CartClosed, OrderPlaced, fanout=True, since=timedelta(hours=1))

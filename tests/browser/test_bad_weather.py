@@ -9,6 +9,7 @@ from mesh.events.interaction import ProductViewed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LINES = "[{product_id: 'sku-1', quantity: 1, price: {amount: 1299, currency: 'EUR'}}]"
+LATER = "window.later = 0; const now = Date.now; Date.now = () => now() + later"
 
 
 async def test_offline_events_are_kept_in_order_beyond_the_page(shop, visit, settled):
@@ -66,7 +67,7 @@ async def test_another_region_takes_over_and_home_comes_back(shop, visit, sent):
     """Home does not answer: the next region stores, and the visitor stays there; a minute later home is tried."""
     page = await visit()
     shop.tags = shop.tag("us", "eu")
-    await page.add_init_script("window.later = 0; const now = Date.now; Date.now = () => now() + later")
+    await page.add_init_script(LATER)
     shop.lines["us"].cut()
     await page.goto(shop.url())
     first = await page.evaluate("cartmesh.view('sku-1')")
@@ -90,6 +91,7 @@ async def test_another_region_takes_over_and_home_comes_back(shop, visit, sent):
 async def test_what_a_lost_region_may_have_stored_is_not_told_to_another(shop, visit, sent, eventually):
     """Stored, but the answer was lost with the region: later events go elsewhere, this one waits for its own."""
     page = await visit()
+    await page.add_init_script(LATER)
     shop.tags = shop.tag("us", "eu")
     await page.goto(shop.url())
 
@@ -106,12 +108,14 @@ async def test_what_a_lost_region_may_have_stored_is_not_told_to_another(shop, v
         # Its own region is asked again each time, in vain; what is sent elsewhere is all but the one.
         async with page.expect_event("requestfailed", lambda asked: asked.url == shop.at("us") + "/v1/say"):
             after.append(await page.evaluate(said))
+            await page.evaluate("later += 4000, cartmesh.flush()")
         await page.wait_for_function("cartmesh.waiting === 1")
 
     elsewhere = [*await shop.told(CartUpdated, "eu"), *await shop.told(ProductViewed, "eu")]
     assert [told.id.partition("-")[2] for told in elsewhere] == after
 
     shop.lines["us"].heal()
+    await page.evaluate("later += 4000, cartmesh.flush()")
     await sent(page)
 
     assert await shop.stored() == dict.fromkeys([doubtful, *after], 1)
@@ -122,7 +126,7 @@ async def test_a_region_that_stays_lost_is_waited_for_five_minutes(shop, visit, 
     """Then the event is told to another: better stored twice in the worst case than not at all."""
     page = await visit()
     shop.tags = shop.tag("us", "eu")
-    await page.add_init_script("window.later = 0; const now = Date.now; Date.now = () => now() + later")
+    await page.add_init_script(LATER)
     await page.goto(shop.url())
 
     async def lose_request(route):

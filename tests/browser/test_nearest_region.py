@@ -62,6 +62,9 @@ async def test_while_no_region_answers_everything_waits(shop, visit, sent):
 async def test_a_region_that_cannot_store_is_left_after_three_tries(shop, visit, sent, eventually):
     """503 three times from one that answered before: later events go to the next, the first waits for its own."""
     page, refused = await visit(), []
+    await page.add_init_script(
+        "Math.random = () => 0; window.later = 0; const now = Date.now; Date.now = () => now() + later"
+    )
     shop.tags = shop.tag("us", "eu")
     await page.goto(shop.url())
     await page.evaluate("cartmesh.view('before')")
@@ -78,6 +81,7 @@ async def test_a_region_that_cannot_store_is_left_after_three_tries(shop, visit,
     await page.wait_for_function("cartmesh.waiting === 1")
     there = [viewed.id.partition("-")[2] for viewed in await shop.told(ProductViewed, "eu")]
     await page.unroute(shop.at("us") + "/v1/say*")
+    await page.evaluate("later = 4000, cartmesh.flush()")
     await sent(page)
 
     assert there == [made]

@@ -241,6 +241,14 @@ def test_an_offer_on_two_channels_is_one_with_its_carts_total():
     assert stages(picture)["offered"] == (1, {"EUR": 100})
 
 
+def test_an_offer_that_was_long_on_its_way_has_its_money():
+    """A decision of before the window still says what its offer stands for."""
+    picture = seen(heard(decided(), 90 * 60), heard(sent(), 1, id="f"))
+
+    assert stages(picture)["offered"] == (1, {"EUR": 100})
+    assert picture.offers == ()
+
+
 def test_views_are_those_that_all_regions_measured():
     """Views travel to no other region; their number of the last hour does."""
     picture = seen(measured(hour=7), measured(region="eu", hour=5), measured(1, hour=99))

@@ -63,9 +63,10 @@
     wake(0)
   }
 
-  // A queue that is full loses its oldest view or search first. What may be stored already is not dropped.
+  // A queue that is full loses its oldest view or search first, as nothing but `product_` comes after `p`.
+  // What may be stored already is not dropped.
   const drop = () => {
-    let at = queue.findIndex(item => !item.d && /^product/.test(item.e.type))
+    let at = queue.findIndex(item => !item.d && item.e.type > 'p')
     if (at < 0) at = queue.findIndex(item => !item.d)
     queue.splice(at, 1)
     dropped++

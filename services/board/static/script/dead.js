@@ -1,0 +1,71 @@
+// Dead: messages that could not be handled, and what an operator does with them.
+
+import { place } from './colours.js'
+import { element, find, icon, keep, parts, say, set, show } from './element.js'
+import { clock, count, list, plural } from './words.js'
+
+const COPIED = 1_500
+
+export function dead() {
+  return ({ dead: letters, regions, region }) => {
+    keep(find('dead'), letters, (letter) => `${letter.region} ${letter.number}`, row, fill)
+    const parked = regions.find((one) => one.name === region)?.dead ?? letters.length
+    const elsewhere = regions.filter((one) => one.name !== region && one.dead)
+    show(find('dead-empty'), !letters.length)
+    const rest = elsewhere.length ? '' : ' Every message was handled.'
+    say(find('dead-empty'), parked ? `${plural(parked, 'letter is', 'letters are')} parked here, but cannot be read just now.` : `Nothing is parked${elsewhere.length ? ' in this region' : ''}.${rest}`)
+    say(find('dead-more'), parked > letters.length && letters.length ? `The newest ${count(letters.length)} of ${count(parked)}.` : '')
+    show(find('dead-elsewhere'), elsewhere.length > 0)
+    if (elsewhere.length) {
+      say(find('dead-elsewhere-words'), `Elsewhere: ${list(elsewhere.map((one) => `${count(one.dead)} in ${one.name}`))}. Look at them with`)
+      say(find('dead-elsewhere-command'), `cartmesh dead list --region ${elsewhere[0].name}`)
+    }
+  }
+}
+
+function row() {
+  const inner = Object.fromEntries(['handler', 'type', 'region', 'reason', 'event'].map((name) => [name, element('span', { class: name })]))
+  const at = element('time')
+  const [look, redrive] = [command('Look at it'), command('Handle it again')]
+  const head = element('p', { class: 'top' }, inner.handler, at)
+  const meta = element('p', { class: 'meta' }, inner.region, inner.type, inner.event)
+  const node = element('li', {}, head, element('p', {}, inner.reason), meta, look, redrive)
+  parts.set(node, { ...inner, at, look, redrive })
+  return node
+}
+
+function fill(node, letter) {
+  const part = parts.get(node)
+  say(part.handler, `${letter.service} · ${letter.handler}`)
+  say(part.at, clock(letter.at))
+  set(part.at, 'datetime', letter.at)
+  say(part.region, letter.region)
+  set(part.region, 'data-region', place(letter.region))
+  say(part.type, letter.type)
+  say(part.event, letter.id)
+  say(part.reason, letter.reason)
+  say(parts.get(part.look).code, `cartmesh dead show ${letter.number} --region ${letter.region}`)
+  say(parts.get(part.redrive).code, `cartmesh dead redrive ${letter.number} --region ${letter.region}`)
+}
+
+// A command with a button that copies it, where the browser lets pages do that.
+function command(words) {
+  const code = element('code', { tabindex: '-1' })
+  const node = element('div', { class: 'command' }, element('span', { class: 'unseen' }, `${words}: `), code)
+  if (navigator.clipboard) {
+    const word = element('span', { class: 'unseen' }, 'Copy')
+    const button = element('button', { type: 'button', title: `Copy: ${words.toLowerCase()}` }, icon('copy'), icon('yes'), word)
+    button.addEventListener('click', async () => {
+      await navigator.clipboard.writeText(code.textContent)
+      set(button, 'data-done', '')
+      say(word, 'Copied')
+      setTimeout(() => {
+        set(button, 'data-done', null)
+        say(word, 'Copy')
+      }, COPIED)
+    })
+    node.append(button)
+  }
+  parts.set(node, { code })
+  return node
+}

@@ -1,0 +1,40 @@
+// Figures: six numbers that say at a glance whether all is well.
+
+import { find, say, set } from './element.js'
+import { lagging, waiting } from './lags.js'
+import { state } from './links.js'
+import { silent, total } from './map.js'
+import { age, count, money, plural, rate } from './words.js'
+
+function tell(name, value, more, mood = null) {
+  const node = find(`figure-${name}`)
+  say(node.querySelector('.value'), value)
+  say(node.querySelector('.more'), more)
+  set(node, 'data-mood', mood)
+}
+
+export function figures(picture) {
+  const { regions, links, funnel } = picture
+  const heard = regions.filter((region) => !silent(region))
+  const flow = heard.reduce((sum, region) => sum + total(region), 0)
+  tell('events', heard.length ? `${rate(flow)}/s` : '–', `in ${plural(heard.length, 'region', 'regions')}`)
+
+  const [up, all] = [regions.reduce((sum, one) => sum + one.nodes_up, 0), regions.reduce((sum, one) => sum + one.nodes, 0)]
+  const quiet = regions.length - heard.length
+  tell('servers', all ? `${up}/${all}` : '–', quiet ? `${plural(quiet, 'region', 'regions')} not heard` : all ? 'servers up' : 'none told yet', up < all || quiet ? 'bad' : null)
+
+  const worst = links.reduce((most, link) => (!most || (link.staleness ?? Infinity) > (most.staleness ?? Infinity) ? link : most), null)
+  const mood = worst ? { fresh: null, late: 'late', cut: 'bad' }[state(worst.staleness)] : null
+  tell('links', worst ? age(worst.staleness) : '–', worst ? (worst.staleness === null ? `${worst.from} has not heard ${worst.to}` : `${worst.to}, read in ${worst.from}`) : 'one region alone', mood)
+
+  const most = lagging(regions).reduce((most, lag) => (waiting(lag) > waiting(most) ? lag : most), { pending: 0, unanswered: 0 })
+  tell('lag', count(waiting(most)), waiting(most) ? `${most.durable}, ${most.region}` : 'nothing waits', waiting(most) > 1000 ? 'late' : null)
+
+  const dead = regions.reduce((sum, region) => sum + region.dead, 0)
+  tell('dead', count(dead), dead ? regions.filter((one) => one.dead).map((one) => `${one.name} ${count(one.dead)}`).join(', ') : 'nothing parked', dead ? 'bad' : null)
+
+  const [offered, recovered] = ['offered', 'recovered'].map((name) => funnel.find((stage) => stage.stage === name))
+  const purse = [...(recovered?.money ?? [])].filter((one) => one.amount).sort((a, b) => b.amount - a.amount)
+  const carts = recovered ? `${count(recovered.count)} of ${plural(offered?.count ?? 0, 'cart', 'carts')}` : ''
+  tell('recovered', purse.length ? money(purse[0]) : count(recovered?.count ?? 0), [...purse.slice(1, 3).map(money), carts].join(' · '), purse.length ? 'good' : null)
+}

@@ -1,0 +1,43 @@
+// Links: how fresh one region's word is in another, as a state with a name, and in words.
+
+import { age, list } from './words.js'
+
+const FRESH = 3
+const CUT = 15
+
+export const WORDS = { fresh: 'fresh', late: 'late', cut: 'not heard' }
+
+export function state(staleness) {
+  if (staleness === null || staleness === undefined || staleness >= CUT) return 'cut'
+  return staleness < FRESH ? 'fresh' : 'late'
+}
+
+const weight = (link) => link.staleness ?? Infinity
+
+// Both directions of a link are one line on the map: the worse one is told. Other links' reports may be missing.
+export function pairs(links) {
+  const found = new Map()
+  for (const link of links) {
+    const name = [link.from, link.to].sort().join(' ')
+    const before = found.get(name)
+    if (!before || weight(link) > weight(before)) found.set(name, link)
+  }
+  return [...found].map(([name, link]) => ({ name, ...link, state: state(link.staleness) }))
+}
+
+export function words({ from, to, staleness }) {
+  if (staleness === null || staleness === undefined) return `${from} never heard ${to}`
+  return state(staleness) === 'fresh' ? age(staleness) : `${from} last heard ${to} ${age(staleness)} ago`
+}
+
+// One sentence for the whole map.
+export function summary(links) {
+  if (!links.length) return 'One region: nothing to link yet.'
+  const slowest = links.reduce((most, link) => (weight(link) > weight(most) ? link : most))
+  const bad = links.filter((link) => state(link.staleness) !== 'fresh')
+  if (!bad.length) return `All links are fresh; the slowest word is ${age(slowest.staleness)} old (${slowest.to}, read in ${slowest.from}).`
+  const cut = bad.filter((link) => state(link.staleness) === 'cut').map((link) => `${link.from} does not hear ${link.to}`)
+  const late = bad.filter((link) => state(link.staleness) === 'late').map((link) => `${link.to} is late in ${link.from}`)
+  const told = [...cut, ...late]
+  return `${list(told.length > 3 ? [...told.slice(0, 2), `${told.length - 2} more`] : told)}.`
+}

@@ -60,6 +60,14 @@ def test_the_image_holds_what_the_wheel_is_made_of(instructions):
     assert "cartmesh" in project["project"]["scripts"]
 
 
+def test_no_process_of_the_image_compiles_at_its_start(instructions):
+    """It could not keep what it compiled: the build does it once."""
+    build, last = instructions[-2:]
+
+    assert "UV_COMPILE_BYTECODE=1" in " ".join(of(build, "ENV")).split()
+    assert "PYTHONDONTWRITEBYTECODE=1" in " ".join(of(last, "ENV")).split()
+
+
 def test_the_image_runs_as_the_user_the_chart_says(instructions, chart):
     """Not as root, from a stage without build tools, on the Python that the project asks for, as locked."""
     pod = chart()["Deployment", "carts"]["spec"]["template"]["spec"]["securityContext"]

@@ -20,6 +20,8 @@ SOON = 1.0
 """Seconds within which a leader answers; one that does not is being elected, or its server is down."""
 SILENT_NS = 3_000_000_000
 """A copy's server that the leader has not heard for so long is down; healthy ones are heard every second."""
+BEGUN_WITHIN = 2.5
+"""Seconds for a count to begin: its server is chosen, and what is there already is counted."""
 _BRIEFLY = timedelta(seconds=5)
 
 
@@ -109,7 +111,8 @@ async def _counter(
     }
     asked = msgspec.json.encode({"stream_name": stream, "config": config, "action": "create"})
     # The filter stands in the subject, and so in what a user may ask for: the server refuses another one inside.
-    info = decode_info(_data(await connection.request(f"$JS.API.CONSUMER.CREATE.{stream}.{name}.{subject}", asked)))
+    at = f"$JS.API.CONSUMER.CREATE.{stream}.{name}.{subject}"
+    info = decode_info(_data(await connection.request(at, asked, wait=BEGUN_WITHIN)))
     if info.error is not None:
         raise Unavailable(f"{connection.login.region}: {stream} does not count {subject}: {info.error.description}")
     return info.num_pending

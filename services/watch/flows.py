@@ -40,7 +40,10 @@ class Flows:
     async def read(self) -> tuple[Flow, ...]:
         """What every count stands at; one that is silent just now, where it stood. Raises Denied, Unavailable."""
         states, now = await self._states(), datetime.now(UTC).timestamp()
-        await asyncio.gather(*(self._take(tally, states.get(tally.name), now) for tally in self._tallies))
+        taken = (self._take(tally, states.get(tally.name), now) for tally in self._tallies)
+        for failed in await asyncio.gather(*taken, return_exceptions=True):
+            if failed is not None and not isinstance(failed, Unavailable):  # a stream's election hides no other stream
+                raise failed
         return tuple(self._flows[tally.type] for tally in self._tallies if tally.type in self._flows)
 
     async def _states(self) -> dict[str, ConsumerState]:

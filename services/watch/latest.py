@@ -27,6 +27,8 @@ class Latest(Generic[T]):
         if self._asking.done():
             self._asking = asyncio.create_task(self._once())
         await asyncio.wait({self._asking}, timeout=seconds)
+        if self._asking.done():
+            self._asking.result()  # what nobody foresaw is the tick's to tell
         return self._answer if monotonic() - self._at < LASTING else None
 
     def close(self) -> None:

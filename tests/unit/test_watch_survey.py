@@ -6,6 +6,7 @@ import pytest
 
 from mesh import Mesh
 from mesh.broker import Outgoing
+from mesh.errors import Unavailable
 from mesh.events.cart import CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.mesh import Flow, Lag, MeshHeartbeat
@@ -170,3 +171,24 @@ async def test_what_is_not_known_has_no_figure(mesh, survey):
     show(type(measured)(region="us", at=TICK, nodes=1, nodes_up=0, flows=(), lags=(), staleness={}, dead=0))
 
     assert LAG.collect()[0].samples == []
+
+
+async def test_a_stream_without_a_leader_hides_no_other(mesh, monkeypatch):
+    """Its counts stand where they stood; the others go on."""
+    flows, count = Flows(mesh.broker, tallies("us")), mesh.broker.count
+
+    async def half(stream, subject, since):
+        if stream == "INTERACTIONS_us":
+            raise Unavailable("INTERACTIONS_us has no leader just now")
+        return await count(stream, subject, since)
+
+    monkeypatch.setattr(mesh.broker, "count", half)
+    await flows.read()
+    await mesh.publish(update(1), ProductViewed(visitor_id="v", product_id="p"))
+
+    told = {told.type: told.total for told in await flows.read()}
+    assert told["cart.updated"] == 1
+    assert "interaction.product_viewed" not in told
+
+    monkeypatch.undo()
+    assert {told.type: told.total for told in await flows.read()}["interaction.product_viewed"] == 1

@@ -190,20 +190,18 @@ async def test_what_was_parked_is_shown_without_its_payload(place, eventually):
 async def test_a_region_that_is_cut_off_is_seen_and_comes_back(place):
     """Within seconds the board says that eu is silent; healed, what happened there meanwhile is counted once."""
     async with looking(place.url) as pictures:
-        before = await until(pictures, lambda picture: all(one["heard"] is not None for one in picture["regions"]))
+        await until(pictures, lambda picture: not picture["unknown"])
         place.servers.cut("eu")
         await place.operators["eu"].publish(CartUpdated(cart_id="c2", visitor_id="v", lines=(LINE,)))
-        silent = await until(pictures, lambda picture: picture["unknown"])
+        silent = await until(pictures, lambda picture: "eu has not been heard for " in str(picture["unknown"]))
         await place.servers.heal("eu")
         healed = await until(
             pictures, lambda picture: not picture["unknown"] and stage(picture, "carted")["count"] == 2
         )
 
-    assert before["unknown"] == []
-    assert silent["unknown"][0].startswith("eu has not been heard for ")
     assert next(link["staleness"] for link in silent["links"] if link["from"] == "us") > 3
     assert next(one["rates"] for one in silent["regions"] if one["name"] == "eu") == {}
-    assert next(link["staleness"] for link in healed["links"] if link["from"] == "us") < 3
+    assert next(link["staleness"] for link in healed["links"] if link["from"] == "us") <= 3
 
 
 async def test_a_board_that_starts_later_knows_the_hour(place, eventually):
@@ -252,6 +250,7 @@ async def test_a_reader_that_takes_nothing_is_let_go(monkeypatch, eventually):
     """It gives its place to others, who meanwhile get every picture."""
     monkeypatch.setenv("CARTMESH_BOARD_READERS", "1")
     monkeypatch.setenv("CARTMESH_BOARD_PATIENCE", "0.2")
+    monkeypatch.setenv("CARTMESH_BOARD_MOST", "0.25")  # the sooner its line is full
     monkeypatch.setattr("services.board.board.Board.paint", lambda _: b'"%s"' % (b"x" * 4_000_000))
     async with in_memory() as (url, _), httpx.AsyncClient() as client:
         host, port = url.removeprefix("http://").split(":")

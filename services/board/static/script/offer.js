@@ -69,9 +69,9 @@ function behind() {
   const [facts, checks, recommended, then, cart] = ['dl', 'tbody', 'ul', 'ol', 'ul'].map((name) => element(name))
   const table = element('table', { class: 'checks' },
     element('thead', {}, element('tr', {}, ...['Check', 'Value'].map((word) => element('th', { scope: 'col' }, word)))), checks)
-  const advice = element('div', {}, element('h4', {}, 'Recommended with it'), recommended)
-  const fate = element('div', {}, element('h4', {}, 'What became of it'), then)
-  const content = element('div', {}, element('h4', {}, 'In the cart'), cart)
+  const advice = element('div', {}, element('h3', {}, 'Recommended with it'), recommended)
+  const fate = element('div', {}, element('h3', {}, 'What became of it'), then)
+  const content = element('div', {}, element('h3', {}, 'In the cart'), cart)
   const node = element('div', { class: 'behind' }, facts, table, content, advice, fate)
   parts.set(node, { facts, checks, recommended, then, advice, cart, content })
   return node

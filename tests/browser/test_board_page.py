@@ -1,0 +1,268 @@
+"""The live board as people see it: the real service on a mesh in memory, in real Chromium."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import expect
+
+from mesh import Mesh
+from mesh.dead import park
+from mesh.event import Money
+from mesh.events.cart import CartAbandoned, CartLine, CartRecovered, CartUpdated
+from mesh.events.mesh import Flow, Lag, MeshMeasured
+from mesh.events.offer import Check, OfferDecided, OfferSent
+from mesh.events.user import Recommendation
+from mesh.link import Detour
+from mesh.memory import MemoryMesh
+from mesh.run import running
+from services import board
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+NAMES = ("us", "eu", "ap")
+ZONES = {"us": "America/New_York", "eu": "Europe/Berlin", "ap": "Asia/Tokyo"}
+EVIL = "<img src=x onerror='document.title=1'>" + "W" * 300
+LINE = CartLine(product_id="p1", quantity=2, price=Money(amount=1299, currency="EUR"), name="Tea tin")
+MOST_BYTES, MOST_REQUESTS = 80_000, 24
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+@dataclass
+class Wall:
+    """A board behind a line that can be cut, and the regions it shows."""
+
+    line: Detour
+    meshes: dict[str, Mesh]
+    silent: set[str] = field(default_factory=set)
+    stale: float = 0.4
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.line.port}/"
+
+    async def measure(self):
+        """Say twice a second how each region is, as `watch` does."""
+        took = 0
+        while True:
+            took += 7
+            for name, mesh in self.meshes.items():
+                if name not in self.silent:
+                    await mesh.publish(self._measured(name, took))
+            await asyncio.sleep(0.5)
+
+    def _measured(self, name, took):
+        waiting = 12 if name == "us" else 0
+        return MeshMeasured(
+            region=name,
+            at=datetime.now(UTC),
+            nodes=3,
+            nodes_up=3,
+            flows=(Flow(type="interaction.product_viewed", total=took, hour=40),),
+            lags=(
+                Lag(
+                    stream=f"COMMERCE_{name}",
+                    durable="scoring-score-cart",
+                    pending=waiting,
+                    unanswered=3,
+                    redelivered=1,
+                ),
+            ),
+            staleness={other: self.stale for other in NAMES if other != name},
+            dead=0,
+        )
+
+    async def leave(self, cart, *, outcome="sent", reason="", name="Tea tin"):
+        """A cart that is filled, left and decided on; a sent offer is mailed and won back."""
+        mesh, now = self.meshes["us"], datetime.now(UTC)
+        who = {"cart_id": cart, "visitor_id": "v1"}
+        total = LINE.price * 2
+        await mesh.publish(CartUpdated(lines=(LINE,), **who))
+        await mesh.publish(CartAbandoned(lines=(LINE,), total=total, left_at=now, due=now, **who))
+        checks = (Check(name="consent", passed=outcome == "sent", value=name),)
+        decided = OfferDecided(
+            offer_id=f"offer-{cart}",
+            abandonment_id=f"left-{cart}",
+            attempt=1,
+            outcome=outcome,
+            reason=reason,
+            checks=checks,
+            journey="abandoned-cart",
+            due=now,
+            held_until=now + timedelta(hours=8) if outcome == "held" else None,
+            channels=("email",) if outcome == "sent" else (),
+            discount_percent=10 if outcome == "sent" else 0,
+            lines=(CartLine(product_id="p1", quantity=2, price=LINE.price, name=name),),
+            recommended=(Recommendation(product_id="p2", name="Whisk", reason="viewed together by 41 shoppers"),),
+            total=total,
+            propensity=0.21,
+            **who,
+        )
+        await mesh.publish(decided)
+        if outcome == "sent":
+            await mesh.publish(OfferSent(offer_id=f"offer-{cart}", channel="email", message_id="m", **who))
+            await mesh.publish(CartRecovered(order_id=f"o-{cart}", offer_id=f"offer-{cart}", value=total, **who))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def wall():
+    """Three regions, of which `us` has the board."""
+    regions = MemoryMesh(*NAMES)
+    async with AsyncExitStack() as stack:
+        meshes = {}
+        for name in NAMES:
+            broker = regions.broker(name)
+            stack.push_async_callback(broker.drain)
+            meshes[name] = Mesh(broker, "watch", others=tuple(other for other in NAMES if other != name))
+        broker = regions.broker("us")
+        stack.push_async_callback(broker.drain)
+        mesh = Mesh(broker, "board", others=("eu", "ap"), zones=ZONES)
+        run = await stack.enter_async_context(running(board.service, mesh, http=("127.0.0.1", 0)))
+        line = Detour("127.0.0.1", run.port)
+        await line.open()
+        stack.callback(line.close)
+        opened = Wall(line, meshes)
+        measuring = asyncio.create_task(opened.measure())
+        stack.push_async_callback(_ended, measuring)
+        await opened.leave("c1")
+        await opened.leave("c2", outcome="dropped", reason="no consent")
+        await opened.leave("c3", outcome="held", reason="quiet hours", name=EVIL)
+        yield opened
+
+
+async def _ended(task):
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_the_page_shows_what_the_streams_say(wall, visit):
+    """Regions, rates, queues, the funnel with its money, and each offer with its checks and its fate."""
+    page = await visit(viewport={"width": 1280, "height": 900})
+
+    await page.goto(wall.url)
+
+    await expect(page.locator("#connection")).to_have_text("Live")
+    await expect(page.locator("#map .node .name")).to_have_text(["us · here", "eu", "ap"])
+    await expect(page.locator("#links-summary")).to_contain_text("All links are fresh")
+    funnel = page.locator("#funnel li")
+    await expect(funnel.locator(".count")).to_have_text(["120", "3", "3", "1", "1"])
+    await expect(funnel.last.locator(".money")).to_have_text("€25.98")
+    await expect(page.locator("#lags tr").first).to_contain_text("scoring-score-cart")
+    await expect(page.locator("#rates .tile").first).to_contain_text("interaction")
+    offer = page.locator("#offers .offer", has_text="2 x Tea tin").filter(has_text="Recovered")
+    await offer.locator("summary").click()
+    await expect(offer.locator(".checks")).to_contain_text("consent")
+    await expect(offer).to_contain_text("viewed together by 41 shoppers")
+    await expect(page.locator("#dead-empty")).to_be_visible()
+
+
+async def test_words_of_events_are_never_markup(wall, visit):
+    """What a shopper or a shop wrote is text, however long, and breaks no layout."""
+    page = await visit(viewport={"width": 390, "height": 844})
+
+    await page.goto(wall.url)
+
+    held = page.locator("#offers .offer[data-outcome=held]")
+    await held.locator("summary").click()
+    await expect(held.locator(".checks")).to_contain_text("<img src=x")
+    assert await page.locator("main img").count() == 0
+    assert await page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+async def test_offers_can_be_narrowed_down_and_held_still(wall, visit):
+    """A filter shows one outcome; paused, what is new waits until it is wanted."""
+    page = await visit()
+    await page.goto(wall.url)
+    shown = page.locator("#offers .offer:visible")
+    await expect(shown).not_to_have_count(0)
+
+    await page.get_by_role("radio", name="Dropped").check()
+    await expect(page.locator("#offers .offer[data-outcome=sent]:visible")).to_have_count(0)
+    await page.get_by_role("button", name="Pause").click()
+    before = await page.locator("#offers .offer").count()
+    await wall.leave("c9", outcome="dropped", reason="holdout")
+    await expect(page.locator('#funnel [data-stage="carted"] .count')).to_have_text("4")
+    assert await page.locator("#offers .offer").count() == before
+    await page.get_by_role("button", name="Resume").click()
+
+    await expect(page.locator("#offers .offer:visible", has_text="holdout")).to_have_count(1)
+
+
+async def test_a_letter_that_was_parked_says_what_to_do(wall, visit, eventually):
+    """With its reason and the commands that show it and drive it again."""
+    page = await visit()
+    await page.goto(wall.url)
+    us = wall.meshes["us"]
+    (message,) = [one async for one in us.broker.read("COMMERCE_us", ["ev.us.cart.updated.c1"])]
+
+    await park(us, "carts", "carts-abandon-cart", message, "the total is in two currencies")
+
+    letter = page.locator("#dead li")
+    await expect(letter).to_contain_text("the total is in two currencies")
+    await expect(letter.locator("code").first).to_contain_text("cartmesh dead show")
+
+
+async def test_a_region_that_falls_silent_is_seen(wall, visit):
+    """Its figures are called old, by words and by a sign, not by colour alone; heard again, all is well."""
+    page = await visit()
+    await page.goto(wall.url)
+    await expect(page.locator("#links-summary")).to_contain_text("All links are fresh")
+
+    wall.silent.add("ap")
+    await expect(page.locator("#unknown-words")).to_contain_text("ap has not been heard")
+    await expect(page.locator("#map .node", has_text="ap")).to_have_attribute("data-silent", "")
+    wall.silent.clear()
+
+    await expect(page.locator("#unknown")).to_be_hidden()
+
+
+async def test_a_board_that_is_lost_says_so_and_comes_back(wall, visit):
+    """The last picture stays, marked as old, until the board answers again."""
+    page = await visit()
+    await page.goto(wall.url)
+    await expect(page.locator("#connection")).to_have_text("Live")
+
+    wall.line.cut()
+    await expect(page.locator("#connection")).to_contain_text("Reconnecting")
+    await expect(page.locator("body[data-stale]")).to_have_count(1)
+    wall.line.heal()
+
+    await expect(page.locator("#connection")).to_have_text("Live")
+    await expect(page.locator("body[data-stale]")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_everyone_can_read_it(wall, visit, scheme):
+    """axe-core finds nothing, wide or narrow; nothing is cut off; the console is silent."""
+    said = []
+    page = await visit(color_scheme=scheme)
+    page.on("console", lambda line: said.append(line.text))
+
+    for width in (1280, 390):
+        await page.set_viewport_size({"width": width, "height": 900})
+        await page.goto(wall.url)
+        await expect(page.locator("#offers .offer")).not_to_have_count(0)
+        await page.locator("#offers .offer summary").first.click()
+        found = (await Axe().run(page, options=RULES)).response["violations"]
+        assert [(rule["impact"], rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
+        assert await page.evaluate("document.documentElement.scrollWidth") == width
+
+    assert said == []
+
+
+async def test_the_page_is_light(wall, visit):
+    """All of it, with uPlot, comes in few bytes and requests; the second time nearly nothing."""
+    page, came = await visit(), []
+    page.on("requestfinished", lambda request: came.append(request))  # noqa: PLW0108  it marks what it is given
+
+    await page.goto(wall.url)
+    await expect(page.locator("#connection")).to_have_text("Live")
+
+    answers = [(request, await request.response()) for request in came if not request.url.endswith("/live")]
+    size = sum([int(answer.headers["content-length"]) for _, answer in answers])
+    print(f"{size:,} bytes in {len(answers)} requests")
+    assert size <= MOST_BYTES
+    assert len(answers) <= MOST_REQUESTS

@@ -21,8 +21,8 @@ class OrderPlaced(Event):
 
 
 @event(key="shopper")
-class ShopperBought(Event):
-    """A shopper bought: written in one commit with the order, under each name of theirs (`shoppers`).
+class OrderNoted(Event):
+    """An order is noted under each name of its shopper (`shoppers`), in one commit with it.
 
     Whoever decides something on condition that a shopper has not bought has one exact subject to look at,
     whichever of their carts it is about.

@@ -17,7 +17,7 @@ from mesh.broker import Stored
 from mesh.errors import Conflict, InvalidEvent, Unavailable
 from mesh.event import Declaration, declaration, key_of
 from mesh.events.cart import CartConverted, CartIdle, CartUpdated
-from mesh.events.order import OrderPlaced, ShopperBought, shoppers
+from mesh.events.order import OrderPlaced, OrderNoted, shoppers
 from mesh.mesh import received as as_received
 from mesh.publish import Cause, Change, Draft, commit, plan
 from mesh.streams import INTERACTION_DOMAINS, stream_of
@@ -191,7 +191,7 @@ class Store:
             converted = CartConverted(cart_id=placed.cart_id, order_id=placed.order_id, visitor_id=placed.visitor_id)
             changes += [Draft(event=converted, time=arrival.time), Cancel(CartIdle, placed.cart_id)]
         for shopper in shoppers(placed.visitor_id, placed.customer_id):
-            bought = ShopperBought(shopper=shopper, order_id=placed.order_id)
+            bought = OrderNoted(shopper=shopper, order_id=placed.order_id)
             changes.append(Draft(event=bought, time=arrival.time))
         try:
             (stored,) = await self._commit(changes, id_, visit)

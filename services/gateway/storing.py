@@ -17,7 +17,7 @@ from mesh.broker import Stored
 from mesh.errors import Conflict, InvalidEvent, Unavailable
 from mesh.event import Declaration, declaration, key_of
 from mesh.events.cart import CartConverted, CartIdle, CartUpdated
-from mesh.events.order import OrderPlaced, OrderNoted, shoppers
+from mesh.events.order import OrderNoted, OrderPlaced, shoppers
 from mesh.mesh import received as as_received
 from mesh.publish import Cause, Change, Draft, commit, plan
 from mesh.streams import INTERACTION_DOMAINS, stream_of

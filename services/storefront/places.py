@@ -6,7 +6,7 @@ from mesh.errors import DeclarationError
 
 
 class PlaceSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """This region's shop and gateway (`url_...`), and all regions' (`urls_...`: `us=https://a eu=https://b`).
+    """Where this region's shop and gateway are (`url_...`), and all regions' (`urls_...`: `us=https://a eu=https://b`).
 
     `write_key` is the public key that the shop's pages tell the gateway with.
     """

@@ -148,8 +148,11 @@ async def test_the_browsers_signals_count_where_told(shop, visit, sent):
     [
         "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no', 'SecurityError') } })",
         "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError') }",
+        """for (let hole = 2 ** 22; hole >= 1;) {
+            try { localStorage.filled = (localStorage.filled || '') + 'x'.repeat(hole) } catch { hole /= 2 }
+        }""",
     ],
-    ids=["forbidden", "full"],
+    ids=["forbidden", "refused", "full"],
 )
 async def test_without_storage_everything_stays_in_memory(shop, visit, sent, eventually, broken):
     """Private mode or a full disk: the page says the same, and one visitor stays one as long as it is open."""

@@ -79,7 +79,7 @@ async def test_a_filled_cart_adds_one_request_that_stays_open(shop, visit, sent,
 
 async def test_who_shouts_past_the_script_is_told_to_wait(open_shop, visit, sent, heard):
     """10,000 events at once by plain requests: what is over the allowance gets 429, and the script waits its turn."""
-    async with open_shop("us", address_rate="500") as shop:
+    async with open_shop("us", address_rate="500", store_patience="10s") as shop:
         page = await visit()
         words = heard(page)
         await page.goto(shop.url())
@@ -102,7 +102,7 @@ async def test_who_shouts_past_the_script_is_told_to_wait(open_shop, visit, sent
         stored = await shop.stored()
         refused = [wait for status, wait in statuses if status == 429]
         assert len(stored) == 500 * (20 - len(refused)) + len(made)
-        assert len(refused) >= 10
+        assert len(refused) >= 5
         assert min(refused) >= 1
         assert {id_: stored[id_] for id_ in made} == dict.fromkeys(made, 1)
         assert words == []

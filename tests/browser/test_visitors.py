@@ -54,6 +54,34 @@ async def test_a_clock_that_is_set_between_visits_is_asked_for_again(shop, visit
     assert [abs(time - datetime.now(UTC)) < timedelta(minutes=1) for time in times] == [True, True]
 
 
+async def test_a_clock_that_stays_wrong_is_remembered(shop, visit, sent, eventually):
+    """A later visit that ends at once has no time to ask: what the last one learned of the clock is used."""
+    page = await visit()
+    await page.add_init_script("window.later = 7.2e6; const now = Date.now; Date.now = () => now() + later")
+    await page.goto(shop.url())
+    await page.evaluate("cartmesh.view('a')")
+    await sent(page)
+    # An hour passes.
+    await page.evaluate(
+        """() => {
+            const known = JSON.parse(localStorage['cartmesh:demo'])
+            localStorage['cartmesh:demo'] = JSON.stringify({ ...known, t: known.t - 3.6e6 })
+        }"""
+    )
+
+    await page.goto(shop.url("/next"))
+    await page.evaluate("cartmesh.view('b')")
+    await page.goto("about:blank")
+
+    async def both():
+        return len(await shop.told(ProductViewed)) == 2
+
+    assert await eventually(both)
+    first, second = await shop.told(ProductViewed)
+    assert first.event.session_id != second.event.session_id
+    assert abs(second.time - datetime.now(UTC)) < timedelta(minutes=1)
+
+
 async def test_who_signs_out_is_somebody_else(shop, visit, sent):
     """After `identify` each event says the customer; after `forget` neither customer, visitor nor cart is known."""
     page = await visit()

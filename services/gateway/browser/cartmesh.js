@@ -35,7 +35,7 @@
   const stored = () => quiet(() => Object.keys(localStorage).filter(name => name === NAME || name.startsWith(QUEUE))) || []
 
   // The visitor: v id, s session, t last active, k cart, f a cart is filled, c customer, o server's clock minus ours,
-  // l last time told, h home region, r region in use, u when home is tried again, x dismissed offers.
+  // g session that learned it, l last time told, h home region, r region in use, u when home is tried again, x dismissed offers.
   let state = {}
   // 1: the visitor allows it, 0: not asked yet, -1: refused.
   let mode = 0
@@ -76,9 +76,8 @@
   const make = (at, type, fields) => {
     if (!(Math.abs(at - state.t) < SECOND)) {
       recall()
-      // With a session ends what is known of the clock: it may have been set meanwhile.
-      const { s, o } = Math.abs(at - state.t) < 30 * MINUTE ? state : { s: id() }
-      remember({ v: state.v || id(), s, o, t: at })
+      const same = Math.abs(at - state.t) < 30 * MINUTE
+      remember({ v: state.v || id(), s: same ? state.s : id(), t: at })
     }
     const body = JSON.stringify({ id: id(), type, visitor_id: state.v, session_id: state.s, customer_id: state.c, ...fields })
     const e = JSON.parse(body)
@@ -105,7 +104,7 @@
   const learn = answer => {
     const skew = Date.parse(answer.headers.get('date')) + 500 - Date.now()
     const o = Math.abs(skew) > 2 * SECOND ? skew : 0
-    if (skew === skew && !(Math.abs(o - state.o) < 2 * SECOND)) remember({ o })
+    if (skew === skew && !(Math.abs(o - state.o) < 2 * SECOND && state.g === state.s)) remember({ o, g: state.s })
   }
   const alive = async base => {
     try {
@@ -119,7 +118,8 @@
   const find = async () => {
     const now = Date.now()
     const away = here !== home && now < state.u
-    const sure = state.o !== undefined && (!bases[1] || now - answered < 10 * SECOND || live?.readyState === 1)
+    // The clock may have been set since the last session.
+    const sure = state.o !== undefined && state.g === state.s && (!bases[1] || now - answered < 10 * SECOND || live?.readyState === 1)
     if (here && sure && (here === home || away)) return here
     home ||= await Promise.any(bases.map(async base => await alive(base) ? base : Promise.reject())).catch(() => bases[0])
     for (const base of new Set([away ? here : home, home, ...bases])) {

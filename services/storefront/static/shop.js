@@ -1,0 +1,114 @@
+// Shop: brings a page to life: consent, the cart's count, what the page has to tell, and its forms.
+import { add, begin, buy, changed, count, empty, fill, load, restore, resume, showCart, showOrder, tell } from './cart.js'
+import { account, choice, choose, say, signIn, signOut } from './person.js'
+import { watch } from './picks.js'
+
+const all = (what, within = document) => [...within.querySelectorAll(what)]
+const one = what => document.querySelector(what)
+const { dataset } = document.body
+const goto = address => location.assign(address)
+
+// The shopper is asked once; the footer asks again. Nothing waits for the answer.
+const ask = one('[data-ask]'), again = one('[data-privacy]')
+const asking = open => {
+  ask.hidden = !open
+  document.documentElement.classList.toggle('asking', open)
+  document.documentElement.style.setProperty('--ask', open ? `${ask.offsetHeight}px` : '0px')
+}
+asking(!choice())
+again.hidden = false
+again.addEventListener('click', () => {
+  asking(true)
+  ask.querySelector('button').focus()
+})
+for (const button of all('[data-answer]')) button.addEventListener('click', () => {
+  const { answer } = button.dataset
+  asking(false)
+  if (document.activeElement === document.body || ask.contains(document.activeElement)) one('#content').focus({ preventScroll: true })
+  choose(answer)
+  // What the cart holds was said to nobody so far.
+  tell()
+  showAccount()
+})
+
+const showCount = () => all('[data-count]').forEach(badge => {
+  badge.textContent = count()
+  badge.hidden = !count()
+})
+showCount()
+changed(showCount)
+
+// What this page has to tell by itself.
+if (dataset.viewed) say('view', {
+  product_id: dataset.viewed,
+  category: dataset.category,
+  brand: dataset.brand,
+  price: { amount: +dataset.price, currency: dataset.currency },
+})
+if (dataset.searched) say('search', { query: dataset.searched, results: +dataset.results })
+if (dataset.own) history.replaceState(null, '', dataset.own)
+if (dataset.restored) restore(JSON.parse(dataset.restored))
+else resume()
+
+const cart = one('[data-cart]')
+if (cart) showCart(cart)
+if (dataset.page === 'checkout' && count()) begin()
+one('[data-buy]')?.addEventListener('submit', async submitted => {
+  submitted.preventDefault()
+  if (await buy()) goto(submitted.target.dataset.thanks)
+})
+const order = one('[data-order]')
+if (order) showOrder(order)
+
+const form = one('[data-add]')
+if (form) load()
+form?.addEventListener('submit', submitted => {
+  submitted.preventDefault()
+  add(form.dataset.add, form.elements.quantity.valueAsNumber)
+  const said = one('[data-said]')
+  said.firstElementChild.textContent = said.dataset.said
+  said.lastElementChild.hidden = false
+})
+
+// The account.
+const signed = one('[data-signed-in]'), signing = one('[data-sign-in]')
+function showAccount() {
+  if (!signing) return
+  const who = account()
+  signing.hidden = !!who
+  signed.hidden = !who
+  one('[data-refused]').hidden = choice() !== 'no'
+  if (!who) return
+  const told = one('[data-signed-in] [data-words]')
+  told.textContent = fill(told.dataset.words, { email: who.email })
+  one('[data-allowed]').hidden = !who.allowed
+  one('[data-forbidden]').hidden = who.allowed
+}
+showAccount()
+signing?.addEventListener('submit', submitted => {
+  submitted.preventDefault()
+  const { email, allowed } = signing.elements
+  signIn({ email: email.value.trim(), allowed: allowed.checked })
+  showAccount()
+  signed.focus()
+})
+one('[data-sign-out]')?.addEventListener('click', () => {
+  signOut()
+  empty()
+  signing.reset()
+  showAccount()
+  signing.elements.email.focus()
+})
+
+// A list of choices closes like others do.
+for (const details of all('details.choose')) {
+  addEventListener('click', ({ target }) => { if (!details.contains(target)) details.open = false })
+  details.addEventListener('keydown', ({ key }) => {
+    if (key !== 'Escape') return
+    details.open = false
+    details.firstElementChild.focus()
+  })
+}
+
+const picks = one('[data-picks]')
+if (picks) watch(picks)

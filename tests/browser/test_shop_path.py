@@ -6,6 +6,7 @@ import re
 import sys
 from asyncio.subprocess import PIPE, STDOUT
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,24 +14,28 @@ import pytest_asyncio
 from playwright.async_api import expect
 
 from mesh import Mesh, Money
-from mesh.events.cart import CartUpdated
+from mesh.event import declaration
+from mesh.events.cart import CartAbandoned, CartConverted, CartIdle, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
+from mesh.events.offer import OfferDecided
 from mesh.events.order import OrderPlaced
 from mesh.events.product import ProductListed
 from mesh.ports import free_ports
 from mesh.process import Process
+from mesh.subjects import timer_subject
 from mesh.topology import Topology
 from mesh.up import Up
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 TOOLS = Path(sys.executable).parent
+PICKS = "[data-picks]"
 README = Path(__file__).parents[2] / "services" / "storefront" / "README.md"
 TOLD = (
     ProductViewed, ProductSearched, CartUpdated, CheckoutStarted, OrderPlaced, CustomerIdentified, ConsentChanged
 )  # fmt: skip
 SETTINGS = {
-    "CARTMESH_ABANDON_AFTER": "3s",
+    "CARTMESH_ABANDON_AFTER": "5s",
     "CARTMESH_JOURNEY_QUIET": "",
     "CARTMESH_SHOP_PAST": "true",
     "CARTMESH_WRITE_KEYS": "demo,mine",
@@ -72,6 +77,87 @@ async def street(chromium):
         )
 
 
+async def test_three_clicks_change_what_is_picked(street, visit):
+    """Who looks at what belongs to matcha is shown the rest of it, and why, on the page that is open."""
+    page = await entered(street, visit)
+
+    await look(page, street, "chamomile")
+    await expect(page.get_by_role("heading", name="Picked for you")).to_be_visible()
+    first = await picked(page)
+    for product in ("matcha-asahi", "chawan-kohiki", "scoop"):
+        await look(page, street, product)
+    await expect(page.locator(PICKS).get_by_role("link", name="Matcha whisk").first).to_be_visible()
+
+    assert set(await picked(page)) != set(first)
+    await expect(page.locator(PICKS)).to_contain_text("viewed it together with")
+
+
+async def test_who_leaves_a_cart_is_reminded_on_the_page_and_by_mail(street, visit):
+    """The card appears where the cart was filled, the mail stands in the inbox, and its link leads to the cart."""
+    page = await entered(street, visit)
+    await sign_in(page, street, "ada@example.com")
+    await put_into_cart(page, street, "whisk")
+
+    await expect(page.get_by_role("dialog")).to_contain_text("Matcha whisk")
+
+    inbox = await visit()
+    await inbox.goto(street.inbox)
+    await inbox.get_by_role("link", name="ada@example.com").click()
+    letter = inbox.frame_locator("iframe")
+    await expect(letter.get_by_role("link", name="Matcha whisk").first).to_be_visible()
+    back = await letter.locator("a[href*='/cart/']").first.get_attribute("href")
+    assert back.startswith(f"{street.shop}/cart/")
+    elsewhere = await visit(locale="en-US")
+    for anywhere in (page, elsewhere):
+        await anywhere.goto(back)
+        await expect(anywhere.get_by_role("main")).to_contain_text("Matcha whisk, 80 tines")
+    await expect(elsewhere.get_by_role("main")).to_contain_text("This is the cart you left.")
+
+
+async def test_who_buys_hears_nothing(street, visit, eventually):
+    """The order ends the cart and its timer in one commit: no card, no mail, nothing is even decided."""
+    for email in ("berta@example.com", "carla@example.com", "dora@example.com", "emma@example.com"):
+        page = await entered(street, visit)
+        await sign_in(page, street, email)
+        await put_into_cart(page, street, "scoop")
+        await buy(page, street)
+        await page.wait_for_function("window.cartmesh.visitor")
+        visitor = await page.evaluate("cartmesh.visitor")
+        (end,) = await eventually(partial(street.told, CartConverted, visitor=visitor))
+        history = await street.log.history(end.event.cart_id, "cart", "offer")
+        if history.last(CartAbandoned) is None:
+            break  # else this machine was too busy to buy before the cart counted as left: that is another story
+
+    timer = timer_subject("us", declaration(CartIdle), end.event.cart_id)
+    assert await street.log.broker.last("COMMERCE_us", timer) is None
+    assert (history.last(CartAbandoned), history.last(OfferDecided)) == (None, None)
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    inbox = await visit()
+    await inbox.goto(street.inbox)
+    await expect(inbox.get_by_role("heading", name="Inbox")).to_be_visible()
+    await expect(inbox.get_by_role("link", name=email)).to_have_count(0)
+
+
+async def test_who_refuses_leaves_no_trace(street, visit):
+    """The shop works up to the order; nothing of it is said to the gateway, stored in the browser or in the log."""
+    before = {one.event.visitor_id for one in await street.told()}
+    page = await visit(locale="en-US")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.goto(street.shop)
+    await page.get_by_role("button", name="Refuse").click()
+    await look(page, street, "genmaicha")
+    await put_into_cart(page, street, "whisk")
+    await buy(page, street)
+
+    said = [url for url in asked if url.startswith(street.gateway) and "cartmesh" not in url]
+    assert said == []
+    assert [name for name in await page.evaluate("Object.keys(localStorage)") if name.startswith("cartmesh:")] == []
+    await page.wait_for_function("window.cartmesh.version")
+    assert await page.evaluate("cartmesh.visitor ?? null") is None
+    assert {one.event.visitor_id for one in await street.told()} == before
+
+
 async def test_the_readme_leads_from_nothing_to_events(street, visit, tmp_path, eventually):
     """Its commands and its page work as they stand there, with this mesh's addresses."""
     (_, _, an_event, a_trace, a_listing), (page_html,) = blocks("sh"), blocks("html")
@@ -107,6 +193,48 @@ async def test_the_readme_leads_from_nothing_to_events(street, visit, tmp_path, 
     assert '"accepted":1' in await run(a_listing, street)
     listed = await street.log.last(ProductListed, "tin")
     assert (listed.event.name, listed.event.price) == ("Tea tin", Money(amount=1900, currency="EUR"))
+
+
+async def entered(street, visit):
+    """A new visitor who allows the shop to count their visit."""
+    page = await visit(locale="en-US")
+    await page.goto(street.shop)
+    await page.get_by_role("button", name="Accept").click()
+    return page
+
+
+async def look(page, street, product):
+    """Open a product's page."""
+    await page.goto(f"{street.shop}/en/products/{product}")
+
+
+async def picked(page):
+    """The addresses of the products that are picked now."""
+    return await page.locator(f"{PICKS} a[href*='/products/']").evaluate_all("links => links.map(link => link.href)")
+
+
+async def sign_in(page, street, email):
+    """Say who one is, and allow mails."""
+    await page.goto(f"{street.shop}/en/account")
+    await page.get_by_label("E-mail", exact=True).fill(email)
+    await page.get_by_label("You may write to me").check()
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_text(f"Signed in as {email}")).to_be_visible()
+
+
+async def put_into_cart(page, street, product):
+    """One piece, from the product's page."""
+    await look(page, street, product)
+    await page.get_by_role("button", name="Add to cart").first.click()
+    await expect(page.get_by_text("is in your cart")).to_be_visible()
+
+
+async def buy(page, street):
+    """From the cart to the thanks."""
+    await page.goto(f"{street.shop}/en/cart")
+    await page.get_by_role("link", name="Check out").click()
+    await page.get_by_role("button", name="Place order").click()
+    await expect(page.get_by_text("Thank you.")).to_be_visible()
 
 
 def blocks(language):

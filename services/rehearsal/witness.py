@@ -12,7 +12,6 @@ from mesh import Event, Mesh, Received
 from mesh.envelope import open_envelope
 from mesh.errors import InvalidEvent
 from mesh.event import Declaration, declared
-from mesh.events.mesh import MeshHeartbeat
 from mesh.streams import dead_stream, mesh_stream, stream_of
 from services.rehearsal.evidence import Cut, Evidence, Mail, Sent
 
@@ -49,7 +48,7 @@ class Witness:
         """Read what is new. Raises Unavailable while a stream cannot be read; looking again then is safe."""
         for region, here in self.meshes.items():
             for told in declared():
-                if told.kind is not MeshHeartbeat:
+                if told.ttl is None:  # what the mesh says of itself expires, and is no book
                     await self._read(here, told)
             letters = here.broker.read(dead_stream(region), [f"dead.{region}.>"])
             self.dead[region] = len([letter async for letter in letters])

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh.event import declaration
-from mesh.events.mesh import MeshHeartbeat
 from services.rehearsal.acts import seen_abroad
 from services.rehearsal.evidence import Cut
 from services.rehearsal.report import missing_copies
@@ -86,7 +85,7 @@ async def everywhere(crowd, healed):
         copy.stored
         for copies in evidence.copies.values()
         for copy in copies
-        if copy.time <= healed and copy.stored > healed and not isinstance(copy.event, MeshHeartbeat)
+        if copy.time <= healed and copy.stored > healed
     ]
     return max(late, default=healed + timedelta(microseconds=1))
 

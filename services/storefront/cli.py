@@ -34,6 +34,7 @@ def shop(
 
     environment = {
         "CARTMESH_ABANDON_AFTER": abandon_after,
+        "CARTMESH_SHOP_NAME": "Haru & Linde",
         "CARTMESH_JOURNEY_QUIET": "",
         "CARTMESH_SHOP_PAST": "true" if past else "false",
     }

@@ -40,6 +40,9 @@ class Frame:
         self.gateway = places.url_gateway.rstrip("/")
         self.gateways = parse(places.urls_gateway)
         self.key = places.write_key
+        self.nearby = {
+            name: url for name, url in (("inbox", places.url_inbox), ("board", places.url_board)) if _is_page(url)
+        }
 
     def sources(self) -> tuple[str, ...]:
         """The origins that the script comes from and speaks to, each once."""
@@ -80,6 +83,7 @@ class Frame:
             "currencies": _currencies(currency, language, within, query or {}),
             "regions": self._regions(language, within, asked),
             "tag": self._tag(),
+            "nearby": self.nearby,
             "categories": CATEGORIES,
             "price": lambda product: priced(product, currency, language),
             "amount": lambda minor: money_words(minor, currency, language),
@@ -125,6 +129,10 @@ def priced(product: Product, currency: str, language: str) -> str:
 def money_words(minor: int, currency: str, language: str) -> str:
     """An amount in minor units as people of that language write it."""
     return format_currency(minor / units(currency), currency, locale=language)
+
+
+def _is_page(url: str) -> bool:
+    return url.startswith(("http://", "https://"))
 
 
 def _wanted(request: Request[Any, Any, Any]) -> str | None:

@@ -1,0 +1,322 @@
+"""The shop's pages as people use them: the real services on a mesh in memory, in real Chromium."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, expect
+
+from mesh import Mesh
+from mesh.event import Money
+from mesh.events.cart import CartLine, CartUpdated
+from mesh.events.customer import ConsentChanged, CustomerIdentified
+from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
+from mesh.events.offer import OfferDecided
+from mesh.events.order import OrderPlaced
+from mesh.memory import MemoryMesh
+from mesh.run import running
+from services import gateway, storefront
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+MOST_BYTES, MOST_REQUESTS = 200_000, 40
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+TOLD = "cartmesh.version && !cartmesh.waiting"
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+@dataclass
+class Street:
+    """A shop with its gateway in one region."""
+
+    mesh: Mesh
+    url: str
+
+    async def told(self, kind, visitor):
+        """What the mesh has of a visitor, oldest first."""
+        return [one.event async for one in self.mesh.read(kind) if one.event.visitor_id == visitor]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def street():
+    """One region with its gateway and its shop; the region `eu` is known by its addresses alone."""
+    regions = MemoryMesh("us")
+    patched = pytest.MonkeyPatch()
+    async with AsyncExitStack() as stack:
+        stack.callback(patched.undo)
+        patched.setenv("CARTMESH_CORS_ORIGINS", "*")
+        said = await _opened(stack, regions, gateway.service)
+        patched.setenv("CARTMESH_URL_GATEWAY", said)
+        patched.setenv("CARTMESH_URLS_GATEWAY", f"us={said}")
+        patched.setenv("CARTMESH_URLS_STOREFRONT", "us=http://us.shop.example eu=http://eu.shop.example")
+        url = await _opened(stack, regions, storefront.service)
+        broker = regions.broker("us")
+        stack.push_async_callback(broker.drain)
+        yield Street(Mesh(broker, "test"), url)
+
+
+async def _opened(stack, regions, service):
+    broker = regions.broker("us")
+    stack.push_async_callback(broker.drain)
+    run = await stack.enter_async_context(running(service, Mesh(broker, service.name), http=("127.0.0.1", 0)))
+    return f"http://127.0.0.1:{run.port}"
+
+
+@pytest.fixture
+def holds(eventually):
+    """Wait until something is true on a page, whose policy forbids it to evaluate strings itself."""
+
+    async def wait(page: Page, expression: str) -> None:
+        await eventually(lambda: page.evaluate(expression), within=60)
+
+    return wait
+
+
+async def enter(page: Page, street: Street, path: str = "/en/", answer: str | None = "Accept") -> None:
+    """Open a page of the shop for the first time and answer its question."""
+    await page.goto(street.url + path)
+    if answer:
+        await page.get_by_role("button", name=answer, exact=True).click()
+        await expect(page.locator("[data-ask]")).to_be_hidden()
+
+
+async def take(page: Page, street: Street, product: str, lang: str = "en") -> None:
+    """Put a product into the cart on its page."""
+    await page.goto(f"{street.url}/{lang}/products/{product}")
+    await page.locator("[data-add] button").click()
+    await expect(page.locator("[data-said] a")).to_be_visible()
+
+
+async def test_a_shopper_looks_fills_a_cart_and_buys(street, visit, holds):
+    """Each step is on the page, and in the mesh as it was shown: whole carts, in the shown currency, with pictures."""
+    page = await visit(locale="en-US")
+    await enter(page, street)
+    await page.get_by_role("searchbox").fill("sencha yame")
+    await page.keyboard.press("Enter")
+    await page.get_by_role("link", name="Sencha from Yame, 50 g").click()
+    await page.get_by_role("spinbutton", name="Quantity").fill("2")
+    await page.get_by_role("button", name="Add to cart").click()
+    await expect(page.locator("[data-count]")).to_have_text("2")
+    await take(page, street, "kyusu-red")
+    await page.get_by_role("link", name="To the cart").click()
+
+    await expect(page.locator("[data-lines] li")).to_have_count(2)
+    await expect(page.locator("[data-row=total] dd")).to_have_text("$103.00")
+    await page.get_by_role("spinbutton", name="Quantity of Sencha").fill("1")
+    await page.keyboard.press("Tab")
+    await expect(page.locator("[data-row=total] dd")).to_have_text("$91.50")
+    await page.get_by_role("button", name="Remove Kyusu").click()
+    await expect(page.locator("[data-row=total] dd")).to_have_text("$11.50")
+    await page.get_by_role("link", name="Check out").click()
+    await page.get_by_role("button", name="Place order").click()
+    await expect(page.locator("[data-total]")).to_have_text("$11.50")
+    await expect(page.locator("[data-count]")).to_be_hidden()
+
+    await holds(page, TOLD)
+    visitor = await page.evaluate("cartmesh.visitor")
+    (search,) = await street.told(ProductSearched, visitor)
+    views = await street.told(ProductViewed, visitor)
+    carts = await street.told(CartUpdated, visitor)
+    (order,) = await street.told(OrderPlaced, visitor)
+    assert (search.query, search.results) == ("sencha yame", 2)
+    assert [view.product_id for view in views] == ["sencha-yame-50", "kyusu-red"]
+    assert [[line.quantity for line in cart.lines] for cart in carts] == [[2], [2, 1], [1, 1], [1]]
+    assert carts[0].lines[0].image == f"{street.url}/pictures/sencha-yame-50.png"
+    assert carts[0].lines[0].url == f"{street.url}/en/products/sencha-yame-50"
+    assert order.total == Money(amount=1150, currency="USD")
+    assert {cart.cart_id for cart in carts} == {order.cart_id}
+    assert len(await street.told(CheckoutStarted, visitor)) == 1
+
+
+async def test_who_refuses_can_buy_as_well(street, visit):
+    """Nothing is stored for the mesh, nothing is said to it, and the shop does all it does."""
+    page, asked = await visit(locale="en-US"), []
+    page.on("request", lambda request: asked.append(request.url))
+    await enter(page, street, answer="Refuse")
+    await take(page, street, "whisk")
+    await page.goto(f"{street.url}/en/checkout")
+    await page.get_by_role("button", name="Place order").click()
+    await expect(page.locator("[data-id]")).to_contain_text("HL-")
+
+    assert not [url for url in asked if "/v1/say" in url or "/picks/" in url]
+    kept = await page.evaluate("Object.keys(localStorage)")
+    assert not [name for name in kept if name.startswith("cartmesh")]
+
+
+async def test_the_shop_does_without_the_script(street, visit):
+    """Blocked, as by a filter: cart, checkout and account work."""
+    page = await visit(locale="en-US")
+    await page.route("**/cartmesh.js", lambda route: route.abort())
+    await enter(page, street)
+    await take(page, street, "whisk")
+    await page.goto(f"{street.url}/en/cart")
+    await expect(page.locator("[data-lines] li")).to_have_count(1)
+    await page.get_by_role("link", name="Check out").click()
+    await page.get_by_role("button", name="Place order").click()
+
+    await expect(page.locator("[data-id]")).to_contain_text("HL-")
+
+
+async def test_a_choice_that_comes_late_counts_for_what_was_done_before(street, visit, holds):
+    """A cart that was filled before the question was answered is told when the answer is yes, and not earlier."""
+    page = await visit(locale="en-US")
+    await enter(page, street, answer=None)
+    await take(page, street, "scoop")
+    assert await page.evaluate("cartmesh.visitor ?? null") is None
+
+    await page.goto(f"{street.url}/en/")
+    await page.get_by_role("button", name="Accept").click()
+
+    await holds(page, "cartmesh.visitor")
+    await holds(page, TOLD)
+    (cart,) = await street.told(CartUpdated, await page.evaluate("cartmesh.visitor"))
+    assert [line.product_id for line in cart.lines] == ["scoop"]
+
+
+async def test_a_shopper_signs_in_and_out(street, visit, holds):
+    """Signing in says who it is and what they allow; signing out makes the next one somebody else."""
+    page = await visit(locale="en-US")
+    await enter(page, street, "/en/account")
+    await page.get_by_label("E-mail", exact=True).fill("ann@example.com")
+    await page.get_by_role("checkbox").check()
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.locator("[data-signed-in]")).to_contain_text("Signed in as ann@example.com")
+    await holds(page, TOLD)
+    visitor = await page.evaluate("cartmesh.visitor")
+
+    (who,) = await street.told(CustomerIdentified, visitor)
+    (allowed,) = await street.told(ConsentChanged, visitor)
+    assert (who.email, allowed.channel, allowed.granted) == ("ann@example.com", "email", True)
+
+    await take(page, street, "whisk")
+    await page.goto(f"{street.url}/en/account")
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    await expect(page.locator("[data-count]")).to_be_hidden()
+    await page.goto(f"{street.url}/en/products/whisk")
+    await holds(page, "cartmesh.visitor")
+    assert await page.evaluate("cartmesh.visitor") != visitor
+
+
+async def test_an_offer_brings_its_cart_and_discount_to_another_device(street, visit, holds):
+    """The link shows the lines that were left; the decided percentage is taken off, and the order says so."""
+    line = CartLine(product_id="whisk", quantity=2, price=Money(amount=2900, currency="USD"))
+    who = {"cart_id": "left-1", "visitor_id": "elsewhere"}
+    plain = {"attempt": 1, "outcome": "sent", "reason": "", "checks": (), "journey": "j", "due": NOW}
+    coupon = {"coupon": "HELLO", "discount_percent": 10}
+    await street.mesh.publish(CartUpdated(lines=(line,), **who))
+    await street.mesh.publish(OfferDecided(offer_id="o1", abandonment_id="a1", **who, **plain, **coupon))
+
+    page = await visit(locale="en-US")
+    await enter(page, street, "/cart/left-1?offer=o1&coupon=HELLO")
+
+    await expect(page).to_have_url(f"{street.url}/en/cart")
+    await expect(page.locator("[data-row=discount]")).to_contain_text("Coupon HELLO, 10 % off")
+    total = await page.locator("[data-row=total] dd").inner_text()
+    subtotal = await page.locator("[data-row=subtotal] dd").inner_text()
+    assert float(total[1:]) == pytest.approx(0.9 * float(subtotal[1:]), abs=0.01)
+    await page.get_by_role("link", name="Check out").click()
+    await page.get_by_role("button", name="Place order").click()
+    await expect(page.locator("[data-total]")).to_have_text(total)
+    await holds(page, TOLD)
+    (order,) = await street.told(OrderPlaced, await page.evaluate("cartmesh.visitor"))
+    assert (order.cart_id, order.coupon, order.total.amount) == ("left-1", "HELLO", round(100 * float(total[1:])))
+
+
+async def test_languages_and_currencies_change_and_the_cart_stays(street, visit):
+    """The same page in German, then in yen; all tabs show the same cart."""
+    page = await visit(locale="en-US")
+    await enter(page, street, "/")
+    await take(page, street, "whisk")
+    await page.locator("summary").click()
+    await page.get_by_role("link", name="Deutsch").click()
+    await expect(page).to_have_url(f"{street.url}/de/products/whisk")
+    await page.locator("summary").click()
+    await page.get_by_role("link", name="JPY").click()
+    await expect(page.locator(".product .price")).to_contain_text("¥")
+    other = await page.context.new_page()
+    await other.goto(f"{street.url}/de/cart")
+    await expect(other.locator("[data-row=total] dd")).to_contain_text("¥")
+
+    await page.locator("[data-add] button").click()
+
+    await expect(other.get_by_role("spinbutton")).to_have_value("2")
+    await expect(other.locator("[data-count]")).to_have_text("2")
+
+
+async def test_the_keyboard_is_enough(street, visit):
+    """From the first Tab, which skips the head, to a full cart; Esc closes the choices and gives the focus back."""
+    page = await visit(locale="en-US")
+    await enter(page, street, "/en/products/whisk")
+    await page.reload()
+    await page.keyboard.press("Tab")
+    await expect(page.locator(".skip")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#content")).to_be_focused()
+    await page.get_by_role("spinbutton", name="Quantity").focus()
+    await page.keyboard.press("ArrowUp")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Space")
+    await expect(page.locator("[data-count]")).to_have_text("2")
+
+    await page.locator("summary").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".choices")).to_be_visible()
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Escape")
+
+    await expect(page.locator(".choices")).to_be_hidden()
+    await expect(page.locator("summary")).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "lang", "paths"), [("light", "de", ("cart", "account")), ("dark", "ja", ("checkout", "search?q=matcha"))]
+)
+async def test_everyone_can_read_the_shop(street, visit, scheme, lang, paths):
+    """axe-core finds nothing on any page, asked or answered; narrow, nothing is cut off; the console is silent."""
+    said = []
+    page = await visit(color_scheme=scheme, viewport={"width": 390, "height": 844})
+    page.on("console", lambda line: said.append(line.text))
+    axe = Axe()
+
+    async def look(path):
+        found = (await axe.run(page, options=RULES)).response["violations"]
+        seen = [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found]
+        assert seen == [], path
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 390, path
+
+    await page.goto(f"{street.url}/{lang}/")
+    await look("asked")
+    await page.locator("[data-answer=yes]").click()
+    await take(page, street, "yunomi-indigo", lang)
+    await look("product")
+    for path in paths:
+        await page.goto(f"{street.url}/{lang}/{path}")
+        if path in ("cart", "checkout"):
+            await expect(page.locator("[data-lines] li")).to_have_count(1)
+        await look(path)
+    await page.set_viewport_size({"width": 1280, "height": 900})
+    await page.goto(f"{street.url}/{lang}/")
+    await page.locator("summary").click()
+    found = (await axe.run(page, options=RULES)).response["violations"]
+    assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
+    assert said == []
+
+
+async def test_the_first_page_is_light(street, visit, holds):
+    """All of it, with every picture and the script, in few bytes and requests."""
+    page, came = await visit(viewport={"width": 1280, "height": 900}), []
+    page.on("requestfinished", lambda request: came.append(request))  # noqa: PLW0108  it marks what it is given
+
+    await page.goto(f"{street.url}/en/")
+    await page.evaluate("for (const image of document.images) image.loading = 'eager'")
+    await holds(page, "[...document.images].every(image => image.complete && image.naturalWidth)")
+    await holds(page, "cartmesh.version")
+
+    sizes = [await request.sizes() for request in came]
+    size = sum(one["responseBodySize"] + one["responseHeadersSize"] for one in sizes)
+    print(f"{size:,} bytes in {len(came)} requests")
+    assert size <= MOST_BYTES
+    assert len(came) <= MOST_REQUESTS

@@ -35,7 +35,7 @@ TOLD = (
     ProductViewed, ProductSearched, CartUpdated, CheckoutStarted, OrderPlaced, CustomerIdentified, ConsentChanged
 )  # fmt: skip
 SETTINGS = {
-    "CARTMESH_ABANDON_AFTER": "5s",
+    "CARTMESH_ABANDON_AFTER": "4s",
     "CARTMESH_JOURNEY_QUIET": "",
     "CARTMESH_SHOP_PAST": "true",
     "CARTMESH_WRITE_KEYS": "demo,mine",
@@ -121,8 +121,7 @@ async def test_who_buys_hears_nothing(street, visit, eventually):
         await sign_in(page, street, email)
         await put_into_cart(page, street, "scoop")
         await buy(page, street)
-        await page.wait_for_function("window.cartmesh.visitor")
-        visitor = await page.evaluate("cartmesh.visitor")
+        visitor = await eventually(partial(page.evaluate, "window.cartmesh.visitor"))
         (end,) = await eventually(partial(street.told, CartConverted, visitor=visitor))
         history = await street.log.history(end.event.cart_id, "cart", "offer")
         if history.last(CartAbandoned) is None:
@@ -138,7 +137,7 @@ async def test_who_buys_hears_nothing(street, visit, eventually):
     await expect(inbox.get_by_role("link", name=email)).to_have_count(0)
 
 
-async def test_who_refuses_leaves_no_trace(street, visit):
+async def test_who_refuses_leaves_no_trace(street, visit, eventually):
     """The shop works up to the order; nothing of it is said to the gateway, stored in the browser or in the log."""
     before = {one.event.visitor_id for one in await street.told()}
     page = await visit(locale="en-US")
@@ -153,7 +152,7 @@ async def test_who_refuses_leaves_no_trace(street, visit):
     said = [url for url in asked if url.startswith(street.gateway) and "cartmesh" not in url]
     assert said == []
     assert [name for name in await page.evaluate("Object.keys(localStorage)") if name.startswith("cartmesh:")] == []
-    await page.wait_for_function("window.cartmesh.version")
+    await eventually(partial(page.evaluate, "window.cartmesh.version"))
     assert await page.evaluate("cartmesh.visitor ?? null") is None
     assert {one.event.visitor_id for one in await street.told()} == before
 

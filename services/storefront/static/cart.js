@@ -12,6 +12,7 @@ export const load = async () => goods ||= await fetch(catalogue).then(answer => 
 export const read = () => ({ lines: {}, ...kept(CART) })
 export const count = () => Object.values(read().lines).reduce((sum, one) => sum + one, 0)
 export const changed = listener => listeners.push(listener)
+const notice = () => listeners.forEach(listener => listener())
 export const fill = (words, values) => words.replace(/{(\w+)}/g, (_, name) => values[name])
 export const price = minor =>
   new Intl.NumberFormat(lang, { style: 'currency', currency }).format(minor / goods.units)
@@ -20,7 +21,7 @@ export const picture = id => `/pictures/${id}.svg`
 
 const write = cart => {
   keep(CART, { ...cart, untold: true })
-  listeners.forEach(listener => listener())
+  notice()
   return tell()
 }
 export const put = (id, quantity) => {
@@ -32,7 +33,7 @@ export const put = (id, quantity) => {
 export const add = (id, quantity) => put(id, (read().lines[id] || 0) + quantity)
 export const empty = () => {
   keep(CART, null)
-  listeners.forEach(listener => listener())
+  notice()
 }
 
 // What an offer's link led to: its lines, its coupon, and the name under which the mesh knows the cart.
@@ -80,7 +81,7 @@ const element = (template, id, quantity) => {
   one.textContent = fill(one.dataset.each, { price: price(each) })
   for (const told of row.querySelectorAll('[data-label]')) told.ariaLabel = fill(told.dataset.label, { name })
   row.querySelector('input')?.addEventListener('change', ({ target }) =>
-    target.checkValidity() ? put(id, Math.round(target.valueAsNumber)) : target.reportValidity())
+    put(id, Math.max(1, Math.round(target.valueAsNumber) || read().lines[id])))
   row.querySelector('button')?.addEventListener('click', () => {
     const next = row.nextElementSibling || row.previousElementSibling
     put(id, 0)
@@ -145,4 +146,5 @@ export const showOrder = section => {
   section.hidden = false
 }
 
-addEventListener('storage', ({ key }) => key === CART && listeners.forEach(listener => listener()))
+addEventListener('storage', ({ key }) => key === CART && notice())
+addEventListener('pageshow', ({ persisted }) => persisted && notice())

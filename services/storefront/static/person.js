@@ -43,5 +43,15 @@ export const signOut = () => {
   say('forget')
 }
 
+// Chosen in another tab, or on a later page from which the shopper came back.
+export const decided = listener => {
+  const hear = () => {
+    if (choice()) say('consent', choice() === 'yes')
+    listener()
+  }
+  addEventListener('storage', ({ key }) => key === CHOICE && hear())
+  addEventListener('pageshow', ({ persisted }) => persisted && hear())
+}
+
 // A choice that was made on an earlier page holds on this one.
 if (choice()) say('consent', choice() === 'yes')

@@ -1,6 +1,6 @@
 // Shop: brings a page to life: consent, the cart's count, what the page has to tell, and its forms.
 import { add, begin, buy, changed, count, empty, fill, load, restore, resume, showCart, showOrder, tell } from './cart.js'
-import { account, choice, choose, say, signIn, signOut } from './person.js'
+import { account, choice, choose, decided, say, signIn, signOut } from './person.js'
 import { watch } from './picks.js'
 
 const all = (what, within = document) => [...within.querySelectorAll(what)]
@@ -21,15 +21,17 @@ again.addEventListener('click', () => {
   asking(true)
   ask.querySelector('button').focus()
 })
-for (const button of all('[data-answer]')) button.addEventListener('click', () => {
-  const { answer } = button.dataset
-  asking(false)
-  if (document.activeElement === document.body || ask.contains(document.activeElement)) one('#content').focus({ preventScroll: true })
-  choose(answer)
-  // What the cart holds was said to nobody so far.
+const settle = () => {
+  asking(!choice())
   tell()
   showAccount()
+}
+for (const button of all('[data-answer]')) button.addEventListener('click', () => {
+  choose(button.dataset.answer)
+  settle()
+  one('#content').focus({ preventScroll: true })
 })
+decided(settle)
 
 const showCount = () => all('[data-count]').forEach(badge => {
   badge.textContent = count()
@@ -47,12 +49,11 @@ if (dataset.viewed) say('view', {
 })
 if (dataset.searched) say('search', { query: dataset.searched, results: +dataset.results })
 if (dataset.own) history.replaceState(null, '', dataset.own)
-if (dataset.restored) restore(JSON.parse(dataset.restored))
-else resume()
+const told = dataset.restored ? restore(JSON.parse(dataset.restored)) : resume()
 
 const cart = one('[data-cart]')
 if (cart) showCart(cart)
-if (dataset.page === 'checkout' && count()) begin()
+if (dataset.page === 'checkout' && count()) told.then(begin)
 one('[data-buy]')?.addEventListener('submit', async submitted => {
   submitted.preventDefault()
   if (await buy()) goto(submitted.target.dataset.thanks)
@@ -79,10 +80,10 @@ function showAccount() {
   signed.hidden = !who
   one('[data-refused]').hidden = choice() !== 'no'
   if (!who) return
-  const told = one('[data-signed-in] [data-words]')
-  told.textContent = fill(told.dataset.words, { email: who.email })
-  one('[data-allowed]').hidden = !who.allowed
-  one('[data-forbidden]').hidden = who.allowed
+  const words = one('[data-signed-in] [data-words]'), allowed = who.allowed && choice() !== 'no'
+  words.textContent = fill(words.dataset.words, { email: who.email })
+  one('[data-allowed]').hidden = !allowed
+  one('[data-forbidden]').hidden = allowed
 }
 showAccount()
 signing?.addEventListener('submit', submitted => {

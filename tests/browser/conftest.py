@@ -42,7 +42,8 @@ LEFT = "cartmesh.waiting + Object.keys(localStorage).filter(name => name.split('
 TOLD = (ProductViewed, ProductSearched, CartUpdated, CheckoutStarted, OrderPlaced, CustomerIdentified, ConsentChanged)
 PAGE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>Shop</title>
 <meta name="viewport" content="width=device-width"><style>html {{ color-scheme: light dark }}</style>
-<script>window.cartmesh ||= []</script>{tags}</head><body><main><h1>Shop</h1><button id="buy">Buy</button></main></body></html>"""
+<script>window.cartmesh ||= []</script>{tags}</head>
+<body><main><h1>Shop</h1><button id="buy">Buy</button></main></body></html>"""
 
 
 def pytest_collection_modifyitems(items):

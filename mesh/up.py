@@ -206,9 +206,10 @@ def _acquaintance(urls: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
         f"CARTMESH_URLS_{variable(name)}": " ".join(f"{region}={of[name]}" for region, of in urls.items())
         for name in names
     }
-    pages = ",".join(url for of in urls.values() for url in of.values())
+    pages = [origin for origin in os.environ.get("CARTMESH_CORS_ORIGINS", "").split(",") if origin]
+    pages += [url for of in urls.values() for url in of.values()]
     server_keys = os.environ.get("CARTMESH_SERVER_KEYS") or token_urlsafe(24)
-    return {"CARTMESH_CORS_ORIGINS": pages, "CARTMESH_SERVER_KEYS": server_keys, **told}
+    return {"CARTMESH_CORS_ORIGINS": ",".join(pages), "CARTMESH_SERVER_KEYS": server_keys, **told}
 
 
 def _cartmesh(*arguments: str) -> list[str]:

@@ -38,7 +38,7 @@ check: setup ## Style, types, topology, and whether derived files are fresh
 	@$(RUN)/cartmesh mesh render --check
 
 test: setup ## Every test, on real servers (some minutes on two cores)
-	@$(RUN)/pytest -q -n 2 --dist loadfile
+	@$(RUN)/pytest -q -n 3 --dist loadfile
 
 drill: setup ## The long runs: kill things, cut links, close pages, count what was lost (nothing)
 	@$(RUN)/pytest -q -m drill

@@ -4,9 +4,13 @@ import msgspec
 
 from mesh import Mesh
 from mesh.errors import InvalidKey, Unavailable
-from mesh.events.cart import CartRecovered, CartUpdated
+from mesh.events.cart import CartClosed, CartConverted, CartUpdated
 from mesh.events.offer import OfferDecided
 from mesh.telemetry import log
+from services.storefront.catalogue import find
+
+MOST = 99
+"""Pieces of one product that the shop's cart holds."""
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +23,7 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def restore(mesh: Mesh, cart_id: str, *, offer_id: str = "", coupon: str = "") -> Restored | None:
-    """The cart; None where the log has none of that id, or it was emptied or bought.
+    """The cart as far as the shop sells what is in it; None where the log has none, or it was emptied or bought.
 
     The discount holds only with the offer and the coupon that were decided for this very cart.
     """
@@ -31,14 +35,18 @@ async def restore(mesh: Mesh, cart_id: str, *, offer_id: str = "", coupon: str =
         log.warning("a cart cannot be restored just now", error=str(error))
         return None
     updated = story.last(CartUpdated)
-    if updated is None or not updated.event.lines or story.last(CartRecovered) is not None:
+    ends = [told.sequence for kind in (CartConverted, CartClosed) if (told := story.last(kind))]
+    if updated is None or any(end > updated.sequence for end in ends):
+        return None
+    lines: dict[str, int] = {}
+    for line in updated.event.lines:
+        if find(line.product_id) is not None:
+            lines[line.product_id] = min(lines.get(line.product_id, 0) + line.quantity, MOST)
+    if not lines:
         return None
     percent = 0
     for received in story.events:
         decided = received.event
         if isinstance(decided, OfferDecided) and decided.outcome == "sent" and decided.offer_id == offer_id:
             percent = decided.discount_percent if coupon and decided.coupon == coupon else 0
-    lines: dict[str, int] = {}
-    for line in updated.event.lines:
-        lines[line.product_id] = lines.get(line.product_id, 0) + line.quantity
     return Restored(cart_id=cart_id, lines=lines, coupon=coupon if percent else None, percent=percent)

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from string import Formatter
 
 import httpx
+import msgspec
 import pytest
 import pytest_asyncio
 
 from mesh import Mesh
 from mesh.event import Money
-from mesh.events.cart import CartLine, CartUpdated
+from mesh.events.cart import CartClosed, CartConverted, CartLine, CartUpdated
 from mesh.events.offer import OfferDecided
 from services.storefront.app import build
 from services.storefront.catalogue import CATEGORIES, CURRENCIES, LANGUAGES, products, shelf
@@ -252,6 +253,37 @@ async def test_a_coupon_holds_only_with_its_own_offer(shop, mesh, asked):
 
     assert "&#34;percent&#34;:0" in page
     assert "HELLO" not in page
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        CartConverted(cart_id="c1", order_id="n1", visitor_id="v1"),
+        CartClosed(cart_id="c1", order_id="n1", visitor_id="v1", region="eu"),
+    ],
+)
+async def test_a_cart_that_was_bought_is_not_brought_back(shop, mesh, ended):
+    """Neither it nor its coupon, here or in another region, until it is filled again."""
+    await leave(mesh, LINE, coupon="HELLO", discount_percent=10)
+    await mesh.publish(ended)
+
+    bought = (await shop.get("/cart/c1?offer=o1&coupon=HELLO")).text
+    await mesh.publish(CartUpdated(cart_id="c1", visitor_id="v1", lines=(LINE,)))
+    again = (await shop.get("/cart/c1")).text
+
+    assert "data-restored" not in bought
+    assert "data-restored" in again
+
+
+async def test_only_what_the_shop_sells_comes_back(shop, mesh):
+    """A write key is public, so a cart may hold anything, in any number."""
+    strange = msgspec.structs.replace(LINE, product_id="constructor")
+    await leave(mesh, msgspec.structs.replace(LINE, quantity=5000), strange)
+
+    page = (await shop.get("/cart/c1")).text
+
+    told = json.loads(re.search(r'data-restored="([^"]*)"', page)[1].replace("&#34;", '"'))
+    assert told["lines"] == {"whisk": 99}
 
 
 @pytest.mark.parametrize("cart", ["unknown", "%00", "*", "%3E", "a%20b", "a.b", "x" * 500, "%F0%9F%8D%B5"])

@@ -146,13 +146,14 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """The address of one nats-server with JetStream and an account for each test."""
     folder = tmp_path_factory.mktemp("server")
     config = folder / "server.conf"
-    accounts = "".join(ACCOUNT.format(at=at) for at in range(request.session.testscollected))
+    tests = sum("ground" in item.fixturenames for item in request.session.items)
+    accounts = "".join(ACCOUNT.format(at=at) for at in range(tests))
     config.write_text(SERVER.format(folder=folder, accounts=accounts))
     binary = Path(sys.executable).with_name("nats-server")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([binary, "-c", config], stdout=log, stderr=log)
     try:
-        ports, deadline = folder / f"nats-server_{process.pid}.ports", time.monotonic() + 20
+        ports, deadline = folder / f"nats-server_{process.pid}.ports", time.monotonic() + 60
         while True:
             with contextlib.suppress(OSError, ValueError):
                 url = json.loads(ports.read_text())["nats"][0]

@@ -23,9 +23,9 @@ export function figures(picture) {
   const quiet = regions.length - heard.length
   tell('servers', all ? `${up}/${all}` : '–', quiet ? `${plural(quiet, 'region', 'regions')} not heard` : all ? 'servers up' : 'none told yet', up < all || quiet ? 'bad' : null)
 
-  const worst = links.reduce((most, link) => (!most || (link.staleness ?? Infinity) > (most.staleness ?? Infinity) ? link : most), null)
+  const worst = links.reduce((most, link) => (!most || (link.staleness ?? -1) > (most.staleness ?? -1) ? link : most), null)
   const mood = worst ? { fresh: null, late: 'late', cut: 'bad' }[state(worst.staleness)] : null
-  tell('links', worst ? age(worst.staleness) : '–', worst ? (worst.staleness === null ? `${worst.from} has not heard ${worst.to}` : `${worst.to}, read in ${worst.from}`) : 'one region alone', mood)
+  tell('links', worst ? age(worst.staleness) : '–', worst ? (worst.staleness === null ? `${worst.to} in ${worst.from}: not known` : `${worst.to}, read in ${worst.from}`) : 'one region alone', mood)
 
   const most = lagging(regions).reduce((most, lag) => (waiting(lag) > waiting(most) ? lag : most), { pending: 0, unanswered: 0 })
   tell('lag', count(waiting(most)), waiting(most) ? `${most.durable}, ${most.region}` : 'nothing waits', waiting(most) > 1000 ? 'late' : null)

@@ -12,9 +12,10 @@ export function state(staleness) {
   return staleness < FRESH ? 'fresh' : 'late'
 }
 
-const weight = (link) => link.staleness ?? Infinity
+// A link of which nobody tells, because its reader is silent, weighs less than one of which something is known.
+const weight = (link) => link.staleness ?? -1
 
-// Both directions of a link are one line on the map: the worse one is told. Other links' reports may be missing.
+// Both directions of a link are one line on the map: the worse one is told.
 export function pairs(links) {
   const found = new Map()
   for (const link of links) {
@@ -25,16 +26,11 @@ export function pairs(links) {
   return [...found].map(([name, link]) => ({ name, ...link, state: state(link.staleness) }))
 }
 
-export function words({ from, to, staleness }) {
-  if (staleness === null || staleness === undefined) return `${from} never heard ${to}`
-  return state(staleness) === 'fresh' ? age(staleness) : `${from} last heard ${to} ${age(staleness)} ago`
-}
-
 // One sentence for the whole map.
 export function summary(links) {
   if (!links.length) return 'One region: nothing to link yet.'
   const slowest = links.reduce((most, link) => (weight(link) > weight(most) ? link : most))
-  const bad = links.filter((link) => state(link.staleness) !== 'fresh')
+  const bad = pairs(links).filter((link) => link.state !== 'fresh')
   if (!bad.length) return `All links are fresh; the slowest word is ${age(slowest.staleness)} old (${slowest.to}, read in ${slowest.from}).`
   const cut = bad.filter((link) => state(link.staleness) === 'cut').map((link) => `${link.from} does not hear ${link.to}`)
   const late = bad.filter((link) => state(link.staleness) === 'late').map((link) => `${link.to} is late in ${link.from}`)

@@ -3,7 +3,7 @@
 import { place } from './colours.js'
 import { drawn, element, find, keep, parts, say, set } from './element.js'
 import { arc, LABEL, layout, segments } from './layout.js'
-import { pairs, state, summary, words, WORDS } from './links.js'
+import { pairs, state, summary, WORDS } from './links.js'
 import { age, plural, rate } from './words.js'
 import { atlas, land } from './world.js'
 
@@ -59,7 +59,7 @@ export function map() {
     keep(wires, shaped, (link) => link.name, wire, fillWire)
     const terse = box.width < 480 || regions.length > CROWDED
     const told = shaped.filter((link) => link.state !== 'fresh' || !terse)
-    keep(tags, told, (link) => link.name, tag, (node, link) => fillTag(node, link, terse, box))
+    keep(tags, told, (link) => link.name, tag, (node, link) => fillTag(node, link, box))
     keep(nodes, regions, (region) => region.name, region, (node, one) => fillRegion(node, one, plan.at.get(one.name), picture))
     const sentence = summary(links)
     say(find('links-summary'), sentence)
@@ -96,9 +96,9 @@ function tag() {
 // A word on a link: late ones have a clock's hand, cut ones a cross, so that colour is never alone.
 const SIGNS = { fresh: '', late: 'M0-4V0L3 2M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0', cut: 'M-3.5-3.5L3.5 3.5M3.5-3.5L-3.5 3.5' }
 
-function fillTag(node, link, terse, box) {
+function fillTag(node, link, box) {
   const { back, text, cross } = parts.get(node)
-  const told = terse && link.state !== 'fresh' ? `${WORDS[link.state]}${link.staleness === null ? '' : ` ${age(link.staleness)}`}` : words(link)
+  const told = link.state !== 'fresh' ? `${WORDS[link.state]}${link.staleness === null ? '' : ` ${age(link.staleness)}`}` : age(link.staleness)
   const sign = link.state === 'fresh' ? 0 : 14
   const wide = Math.round(told.length * 5.7 + 16 + sign)
   const x = Math.max(wide / 2 + 2, Math.min(box.width - wide / 2 - 2, link.middle[0]))
@@ -156,6 +156,6 @@ function fillMatrix(links) {
     if (!cell) continue
     const now = state(link.staleness)
     set(cell, 'data-state', now)
-    say(cell, now === 'fresh' ? age(link.staleness) : link.staleness === null ? 'never heard' : `${WORDS[now]}, ${age(link.staleness)}`)
+    say(cell, now === 'fresh' ? age(link.staleness) : link.staleness === null ? 'not known' : `${WORDS[now]}, ${age(link.staleness)}`)
   }
 }

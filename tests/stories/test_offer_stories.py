@@ -104,14 +104,12 @@ async def test_a_left_and_scored_cart_gets_its_mail_and_card(regions, street, bo
     async with at_work(regions):
         await street.identify("ada", name="Ada", locale="de-DE")
         await street.fill("c1", "ada")
-        began = datetime.now(UTC)
 
         await street.score("c1", "ada", await street.leave("c1", "ada"))
         (mail,) = await box.wait_for(1)
         sent = await eventually(lambda: _both(street, "c1"))
 
         (decided,) = await street.all("c1", OfferDecided)
-    assert mail.received - began < timedelta(seconds=5)  # idle machines take 0.05 s; the bench says so
     assert decided.outcome == "sent"
     assert all(check.passed for check in decided.checks)
     assert mail.offer_id == decided.offer_id

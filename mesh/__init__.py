@@ -2,9 +2,10 @@
 
 from mesh.envelope import Received
 from mesh.errors import Bury, MeshError, Retry
-from mesh.event import Event, Money, event
+from mesh.event import Event, event
 from mesh.history import History, Unchanged
 from mesh.mesh import Mesh
+from mesh.money import Money
 from mesh.service import Service
 from mesh.streams import Bucket, Shelf
 from mesh.timers import Cancel, Timer

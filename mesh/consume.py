@@ -10,17 +10,17 @@ from functools import partial
 from time import perf_counter, time, time_ns
 from typing import Any
 
-from mesh import telemetry, tracing
-from mesh.broker import Deliveries, Message
-from mesh.dead import park
+from mesh.broker.protocol import Deliveries, Message
+from mesh.dead_letters import park
 from mesh.envelope import Received, derive_id
 from mesh.errors import Bury, Conflict, InvalidEvent, MeshError, Retry, Unavailable
 from mesh.event import declaration
 from mesh.mesh import Mesh, received
+from mesh.observability import telemetry, tracing
+from mesh.observability.telemetry import log
+from mesh.observability.tracing import Work
 from mesh.publish import Cause, Change
 from mesh.service import Binding, fill
-from mesh.telemetry import log
-from mesh.tracing import Work
 
 CONFLICTS = 25
 """How often a handler decides again because something happened meanwhile, before the message is retried later."""

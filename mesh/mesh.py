@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from mesh.broker import Broker, Message, Stored
+from mesh.broker.protocol import Broker, Message, Stored
 from mesh.envelope import Received, decode, region_of
 from mesh.errors import InvalidEvent
 from mesh.event import Event, declaration, declared

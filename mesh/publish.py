@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from mesh import telemetry, tracing
-from mesh.broker import Broker, Expect, Outgoing, Stored
+from mesh.broker.protocol import Broker, Expect, Outgoing, Stored
 from mesh.envelope import derive_id, encode, open_envelope
 from mesh.errors import Conflict, DeclarationError, Duplicate, InvalidEvent, Unavailable
 from mesh.event import Declaration, Event, declaration, key_of
 from mesh.history import Unchanged
+from mesh.observability import telemetry, tracing
 from mesh.streams import INTERACTION_DOMAINS, stream_of
 from mesh.subjects import subject, timer_subject
 from mesh.timers import Cancel, Timer

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from mesh.broker import Broker
+from mesh.broker.protocol import Broker
 from mesh.errors import InvalidEvent
 from mesh.streams import Bucket, Shelf
 from mesh.subjects import token

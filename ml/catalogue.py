@@ -7,11 +7,12 @@ import msgspec
 
 from mesh import Mesh
 from mesh.errors import InvalidEvent
-from mesh.event import Event, Money, declaration
+from mesh.event import Event, declaration
 from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.product import ProductListed
 from mesh.mesh import received
+from mesh.money import Money
 from mesh.streams import stream_of
 from mesh.subjects import every
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from mesh import Mesh
-from mesh.access import Access
 from mesh.errors import DeclarationError, TopologyError
-from mesh.secrets import OPERATOR
-from mesh.worker import connect
+from mesh.runtime.worker import connect
+from mesh.topology.access import Access
+from mesh.topology.secrets import OPERATOR
 from ml.evaluation import in_words
 from ml.lifecycle.admission import Admitted, How, admit, serving
 from ml.lifecycle.lessons import Fitted, Learnt, Order, Running, lesson

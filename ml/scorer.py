@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from mesh import Event, Mesh, MeshError
-from mesh.broker import Message
+from mesh.broker.protocol import Message
 from mesh.envelope import Received
 from mesh.errors import InvalidEvent
 from mesh.event import declaration
 from mesh.events.cart import CartAbandoned, CartUpdated
 from mesh.events.user import Advice, Reason
 from mesh.mesh import received
+from mesh.observability.telemetry import log
 from mesh.streams import stream_of
 from mesh.subjects import every
-from mesh.telemetry import log
 from ml.features import names
 from ml.lifecycle.lineup import Lineup, Seat
 from ml.lifecycle.readers import READERS

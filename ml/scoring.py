@@ -19,9 +19,9 @@ from mesh.events.model import ModelRefused, ModelShadowed
 from mesh.events.order import OrderPlaced
 from mesh.events.product import ProductListed
 from mesh.events.user import Advice, Evidence, UserScored
+from mesh.observability.telemetry import child_trace, log
 from mesh.publish import Cause, Draft
 from mesh.settings import read
-from mesh.telemetry import child_trace, log
 from ml.lifecycle.registry import CURRENT, MODELS
 from ml.scorer import PROPENSITY, UPLIFT, CartAdvice, CartScore, Score, Scorer
 from ml.shoppers import SHOPPERS

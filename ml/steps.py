@@ -12,10 +12,11 @@ import msgspec
 from msgspec.structs import replace
 
 from mesh.envelope import Received
-from mesh.event import Event, Money
+from mesh.event import Event
 from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
 from mesh.events.order import OrderPlaced
+from mesh.money import Money
 
 Kind = Literal["view", "search", "checkout", "cart", "change", "purchase", "moment"]
 INTERACTIONS = (ProductViewed, ProductSearched, CheckoutStarted)

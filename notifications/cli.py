@@ -71,7 +71,7 @@ def preview(
 
 
 async def _inbox(smtp_port: int, http_port: int, folder: Path, host: str) -> None:
-    from mesh.run import until_asked_to_stop  # noqa: PLC0415  other commands need no server
+    from mesh.runtime.run import until_asked_to_stop  # noqa: PLC0415  other commands need no server
     from notifications.inbox import inbox as running  # noqa: PLC0415
 
     with until_asked_to_stop() as stop:

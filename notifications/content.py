@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from mesh.event import Money
 from mesh.events.cart import CartLine
 from mesh.events.offer import OfferDecided
+from mesh.money import Money
 from notifications.person import Person
 
 

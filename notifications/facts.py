@@ -5,10 +5,10 @@ from typing import Literal
 
 import msgspec
 
-from mesh.event import Money
 from mesh.events.contact import Contact
 from mesh.events.customer import Channel
 from mesh.events.user import Advice
+from mesh.money import Money
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

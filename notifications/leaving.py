@@ -10,8 +10,8 @@ from mesh import Mesh
 from mesh.envelope import derive_id
 from mesh.errors import Unavailable
 from mesh.events.customer import CustomerUnsubscribed
-from mesh.http import health, shared
 from mesh.publish import Draft
+from mesh.web.http import health, shared
 from notifications.pages import HEADERS, page
 from notifications.tokens import LinkSettings, verify
 

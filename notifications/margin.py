@@ -2,8 +2,8 @@
 
 import msgspec
 
-from mesh.event import Money, minor_digits
 from mesh.events.user import Advice
+from mesh.money import Money, minor_digits
 from notifications.facts import Facts
 from notifications.journeys import Journey, amounts
 

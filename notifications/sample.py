@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from mesh.event import Money
 from mesh.events.cart import CartLine
 from mesh.events.offer import OfferDecided
 from mesh.events.user import Recommendation
+from mesh.money import Money
 from notifications.person import Person
 
 CURRENCIES = {"de": "EUR", "ja": "JPY"}

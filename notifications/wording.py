@@ -11,7 +11,7 @@ from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
 from babel.numbers import format_currency, format_percent
 
-from mesh.event import minor_digits
+from mesh.money import minor_digits
 
 
 def locale_of(wanted: str | None, fallback: str) -> Locale:

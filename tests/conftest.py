@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from mesh.broker import Broker
-from mesh.memory import MemoryMesh
+from mesh.broker.memory import MemoryMesh
+from mesh.broker.protocol import Broker
 from mesh.mesh import Mesh
 
 # A busy machine is no counterexample, and a run says the same twice.

@@ -4,8 +4,9 @@ from datetime import datetime
 
 import msgspec
 
-from mesh.event import Event, Money, event
+from mesh.event import Event, event
 from mesh.events.user import Advice, Evidence, Reason, Recommendation
+from mesh.money import Money
 
 
 class CartLine(msgspec.Struct, frozen=True, kw_only=True):

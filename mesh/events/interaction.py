@@ -1,6 +1,7 @@
 """What shoppers do in a storefront besides filling carts: high volume, kept for a month."""
 
-from mesh.event import Event, Money, event
+from mesh.event import Event, event
+from mesh.money import Money
 
 
 @event(key="visitor_id")

@@ -9,10 +9,11 @@ from typing import Literal
 
 import msgspec
 
-from mesh.event import Event, Money, event
+from mesh.event import Event, event
 from mesh.events.cart import CartLine
 from mesh.events.customer import Channel
 from mesh.events.user import Recommendation
+from mesh.money import Money
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,8 +2,9 @@
 
 from hashlib import blake2b
 
-from mesh.event import Event, Money, event
+from mesh.event import Event, event
 from mesh.events.cart import CartLine
+from mesh.money import Money
 
 
 @event(key="order_id")

@@ -1,6 +1,7 @@
 """The catalogue: what the shop says of its products."""
 
-from mesh.event import Event, Money, event
+from mesh.event import Event, event
+from mesh.money import Money
 
 
 @event(key="product_id")

@@ -5,7 +5,8 @@ from typing import Literal
 
 import msgspec
 
-from mesh.event import Event, Money, event
+from mesh.event import Event, event
+from mesh.money import Money
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):

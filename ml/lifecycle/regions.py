@@ -28,9 +28,9 @@ def registry(mesh: "Mesh") -> "Registry":
 async def regions_of(servers: Path, region: str | None) -> AsyncIterator[list["Mesh"]]:
     """Connections to one region, or to all, as operator; TopologyError lists those there are."""
     from mesh import Mesh  # noqa: PLC0415
-    from mesh.access import Access  # noqa: PLC0415
-    from mesh.secrets import OPERATOR  # noqa: PLC0415
-    from mesh.worker import connect  # noqa: PLC0415
+    from mesh.runtime.worker import connect  # noqa: PLC0415
+    from mesh.topology.access import Access  # noqa: PLC0415
+    from mesh.topology.secrets import OPERATOR  # noqa: PLC0415
     from ml.lifecycle.registry import WRITER  # noqa: PLC0415
 
     access = Access.read(servers)

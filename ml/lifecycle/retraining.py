@@ -15,9 +15,9 @@ from mesh.envelope import derive_id
 from mesh.errors import Retry
 from mesh.events.model import ModelDrifted, ModelPromoted, ModelReviewDue, ModelStaged, ModelTrained
 from mesh.history import Unchanged
+from mesh.observability.telemetry import log
 from mesh.publish import Change
 from mesh.settings import read
-from mesh.telemetry import log
 from ml.lifecycle.registry import CURRENT, MODELS, Registry, Superseded
 from ml.lifecycle.review import Measured
 

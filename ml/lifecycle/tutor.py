@@ -11,9 +11,9 @@ import sys
 import msgspec
 
 from mesh import Mesh
-from mesh.connection import Connection, Login
+from mesh.broker.connection import Connection, Login
+from mesh.broker.jetstream import JetStreamBroker
 from mesh.errors import MeshError
-from mesh.jetstream import JetStreamBroker
 from ml.lifecycle.lessons import Learnt, Order, Running, lesson
 from ml.lifecycle.version import Version
 

@@ -19,8 +19,8 @@ from mesh.events.offer import (
     OfferWithdrawn,
 )
 from mesh.history import History
+from mesh.observability.tracing import child_trace
 from mesh.publish import Change, Draft
-from mesh.tracing import child_trace
 from notifications.channels.letter import recipient
 from notifications.channels.post import Post, Result, post_office
 from notifications.channels.standing import Standing, standing

@@ -6,7 +6,7 @@ from contextlib import suppress
 import aiosmtplib
 import msgspec
 
-from mesh import tracing
+from mesh.observability import tracing
 from notifications.channels.outcome import Undelivered, Unknown
 
 OPENING = (

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from mesh.errors import DeclarationError
-from mesh.event import Money, minor_digits
 from mesh.events.customer import Channel
+from mesh.money import Money, minor_digits
 from mesh.settings import read
 
 FOLDER = Path(__file__).parent

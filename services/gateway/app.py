@@ -12,8 +12,10 @@ from litestar.params import FromPath, FromQuery, HeaderParameter
 from litestar.response import Stream
 from prometheus_client import Counter
 
-from mesh import Mesh, http, settings, tracing
+from mesh import Mesh, settings
+from mesh.observability import tracing
 from mesh.subjects import token
+from mesh.web import http
 from services.gateway.documentation import pages
 from services.gateway.intake import MOST_BYTES, MOST_EVENTS, IntakeSettings, Rejected, judge, open_request
 from services.gateway.keys import KeySettings, WriteKeys, bearer

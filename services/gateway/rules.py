@@ -8,10 +8,10 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from zoneinfo import available_timezones
 
 from mesh.errors import InvalidKey
-from mesh.event import Money
 from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.customer import CustomerIdentified
 from mesh.events.order import OrderPlaced
+from mesh.money import Money
 from mesh.subjects import token
 
 MOST_LINES = 200

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from mesh import Cancel, Event, Mesh, Received, Timer, Unchanged
-from mesh.broker import Stored
+from mesh.broker.protocol import Stored
 from mesh.errors import Conflict, InvalidEvent, Unavailable
 from mesh.event import Declaration, declaration, key_of
 from mesh.events.cart import CartConverted, CartIdle, CartUpdated

@@ -11,8 +11,8 @@ from mesh import Mesh
 from mesh.errors import MeshError
 from mesh.event import declaration
 from mesh.events.mesh import MeshHeartbeat
-from mesh.http import retry_later
 from mesh.subjects import subject
+from mesh.web.http import retry_later
 
 KNOWN_FOR = 0.5
 """Seconds for which an answer holds: many pages ask, JetStream is asked once, also while it is down."""

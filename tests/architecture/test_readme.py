@@ -9,11 +9,11 @@ from types import ModuleType
 import pytest
 
 from mesh import Money
+from mesh.broker.memory import MemoryMesh
 from mesh.event import _by_kind, _by_type
 from mesh.events.order import OrderPlaced
-from mesh.memory import MemoryMesh
 from mesh.mesh import Mesh
-from mesh.run import running
+from mesh.runtime.run import running
 from mesh.service import Service
 
 ROOT = Path(__file__).parents[2]

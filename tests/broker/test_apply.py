@@ -7,17 +7,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mesh.apply import api, apply
+from mesh.broker.jetstream import JetStreamBroker
 from mesh.errors import TopologyError
 from mesh.events.cart import CartAbandoned, CartIdle, CartUpdated
 from mesh.events.order import OrderPlaced
-from mesh.jetstream import JetStreamBroker
-from mesh.local import LocalServers
 from mesh.mesh import Mesh
+from mesh.runtime.local_servers import LocalServers
 from mesh.service import Service
 from mesh.streams import Bucket, Shelf
 from mesh.timers import Timer
-from mesh.topology import Topology
+from mesh.topology.apply import api, apply
+from mesh.topology.mesh_toml import Topology
 
 
 def service(*, hears=(CartUpdated,), ack_wait=timedelta(seconds=30), name="watch_carts", history=1):

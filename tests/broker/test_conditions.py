@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 import pytest
 
 from mesh import Money, Unchanged
+from mesh.broker.jetstream import JetStreamBroker
 from mesh.errors import Conflict
 from mesh.events.cart import CartAbandoned, CartConverted, CartIdle
 from mesh.events.offer import OfferClaimed
 from mesh.events.order import OrderPlaced
-from mesh.jetstream import JetStreamBroker
-from mesh.local import LocalServers
 from mesh.mesh import Mesh
+from mesh.runtime.local_servers import LocalServers
 from mesh.timers import Cancel
-from mesh.topology import Topology
+from mesh.topology.mesh_toml import Topology
 
 RACES, SIDE_BY_SIDE = 400, 20
 NOW = datetime(2026, 5, 4, tzinfo=UTC)

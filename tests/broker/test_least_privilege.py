@@ -8,21 +8,21 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from mesh.dead import Redo, Redone
+from mesh.broker.jetstream import JetStreamBroker
+from mesh.dead_letters import Redo, Redone
 from mesh.errors import Bury
 from mesh.events.cart import CartAbandoned, CartIdle, CartScored, CartUpdated
 from mesh.events.customer import ConsentChanged
 from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderPlaced
 from mesh.events.user import UserScored
-from mesh.jetstream import JetStreamBroker
-from mesh.local import LocalServers
 from mesh.mesh import Mesh
-from mesh.run import running
+from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.run import running
 from mesh.service import Service
 from mesh.streams import Bucket, Shelf
 from mesh.timers import Cancel, Timer
-from mesh.topology import Topology
+from mesh.topology.mesh_toml import Topology
 
 
 class Question(msgspec.Struct):

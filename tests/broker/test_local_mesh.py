@@ -11,19 +11,19 @@ from textwrap import dedent
 
 import pytest
 
-from mesh.access import Access
-from mesh.apply import api
+from mesh.broker.jetstream import JetStreamBroker
 from mesh.errors import Denied, TopologyError, Unavailable
 from mesh.events.cart import CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderPlaced
-from mesh.jetstream import JetStreamBroker
-from mesh.local import LocalServers
 from mesh.mesh import Mesh
-from mesh.ports import free_ports
+from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.ports import free_ports
 from mesh.service import Service
 from mesh.streams import Bucket, Shelf
-from mesh.topology import Topology
+from mesh.topology.access import Access
+from mesh.topology.apply import api
+from mesh.topology.mesh_toml import Topology
 
 shop = Service("shop", publishes=(CartUpdated,), buckets=(Bucket("views", dict),), shelves=(Shelf("papers"),))
 
@@ -293,8 +293,8 @@ async def test_servers_do_not_survive_their_parent(tmp_path):
     """Even when the process that started them is killed without warning."""
     program = dedent("""
         import asyncio, sys
-        from mesh.local import LocalServers
-        from mesh.topology import Topology
+        from mesh.runtime.local_servers import LocalServers
+        from mesh.topology.mesh_toml import Topology
 
         async def main():
             async with LocalServers(Topology.of(["us"], nodes=1), sys.argv[1]) as servers:

@@ -6,14 +6,14 @@ from secrets import token_hex
 
 import pytest
 
-from mesh.apply import api
+from mesh.broker.jetstream import JetStreamBroker
 from mesh.errors import Unavailable
 from mesh.events.cart import CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified
-from mesh.jetstream import JetStreamBroker
-from mesh.local import LocalServers
 from mesh.mesh import Mesh
-from mesh.topology import Topology
+from mesh.runtime.local_servers import LocalServers
+from mesh.topology.apply import api
+from mesh.topology.mesh_toml import Topology
 
 SECRET = "secret@example.test"
 

@@ -13,16 +13,16 @@ from time import process_time
 import pytest
 from nats.aio.client import Client
 
-from mesh import tracing
-from mesh.bench import _Bench
-from mesh.jetstream import JetStreamBroker
-from mesh.local import LocalServers
+from mesh.broker.benchmark import _Bench
+from mesh.broker.jetstream import JetStreamBroker
 from mesh.mesh import Mesh
-from mesh.ports import free_ports
-from mesh.spans import Room, Spans, TraceSettings
-from mesh.topology import Topology
+from mesh.observability import tracing
+from mesh.observability.spans import Room, Spans, TraceSettings
+from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.ports import free_ports
+from mesh.topology.mesh_toml import Topology
 
-# Long runs: a rush is traced more in its first second than ever after (`mesh.spans.Room`).
+# Long runs: a rush is traced more in its first second than ever after (`mesh.observability.spans.Room`).
 MESSAGES, BLOCKS = 30_000, 8
 # In a process of its own, as a collector is; a line for each request.
 COLLECTOR = """
@@ -110,7 +110,7 @@ async def bench():
 @pytest.mark.timeout(900)
 async def test_tracing_costs_at_most_a_tenth(capsys):
     """By turns in one process, with and without spans, each compared with its neighbours: at most a tenth more time."""
-    spans, room = Spans([sys.executable, "-m", "mesh.exporting"]), Room(TraceSettings().spans_per_second)
+    spans, room = Spans([sys.executable, "-m", "mesh.observability.export"]), Room(TraceSettings().spans_per_second)
     clock, cpu, rates = Costs(), Costs(), {False: [], True: []}
     with collector() as collecting:
         spans.start()

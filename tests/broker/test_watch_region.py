@@ -5,19 +5,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mesh.derive.nats import consumers
-from mesh.discovery import discover
 from mesh.errors import Denied, Unavailable
 from mesh.events.cart import CartUpdated
 from mesh.events.customer import ConsentChanged
 from mesh.events.interaction import ProductViewed
 from mesh.events.mesh import MeshMeasured
-from mesh.local import LocalServers
-from mesh.run import running
-from mesh.tallies import tallies
-from mesh.topology import Topology
-from mesh.worker import connect
-from services.watch import service
+from mesh.observability.event_counts import tallies
+from mesh.runtime.discovery import discover
+from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.run import running
+from mesh.runtime.worker import connect
+from mesh.topology.derive.nats import consumers
+from mesh.topology.mesh_toml import Topology
+from services.operations.watch import service
 
 DAY = timedelta(days=1)
 

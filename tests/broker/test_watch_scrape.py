@@ -9,17 +9,17 @@ import pytest
 from litestar import Litestar
 
 import mesh.events as language
-from mesh.derive.alerts import alerts
-from mesh.derive.helm import yaml
-from mesh.discovery import discover
 from mesh.errors import Bury
 from mesh.events.cart import CartClosed, CartIdle, CartUpdated
-from mesh.http import health, shared
 from mesh.mesh import Mesh
-from mesh.ports import free_ports
 from mesh.publish import Cause
-from mesh.run import running, serving
+from mesh.runtime.discovery import discover
+from mesh.runtime.ports import free_ports
+from mesh.runtime.run import running, serving
 from mesh.service import Service
+from mesh.topology.derive.alerts import alerts
+from mesh.topology.derive.helm import yaml
+from mesh.web.http import health, shared
 
 PROMETHEUS = shutil.which("prometheus")
 pytestmark = pytest.mark.skipif(PROMETHEUS is None, reason="prometheus is not installed (Debian's package prometheus)")

@@ -6,18 +6,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mesh.causes import forest, told
-from mesh.dead import park
+from mesh.broker.jetstream import JetStreamBroker
+from mesh.dead_letters import park
 from mesh.events.cart import CartClosed, CartIdle, CartUpdated
 from mesh.events.interaction import ProductViewed
-from mesh.jetstream import JetStreamBroker
-from mesh.local import LocalServers
 from mesh.mesh import Mesh
+from mesh.operations.causal_tree import forest, told
+from mesh.operations.trace import story_of
 from mesh.publish import Cause, Draft
+from mesh.runtime.local_servers import LocalServers
 from mesh.streams import mesh_stream
 from mesh.timers import Timer
-from mesh.topology import Topology
-from mesh.trace import story_of
+from mesh.topology.mesh_toml import Topology
 
 DAY = timedelta(days=1)
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

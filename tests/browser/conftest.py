@@ -15,13 +15,13 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 from playwright.async_api import TimeoutError as TooLong
 
 from mesh import Mesh
+from mesh.broker.memory import MemoryMesh
 from mesh.events.cart import CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
 from mesh.events.order import OrderPlaced
-from mesh.link import Detour
-from mesh.memory import MemoryMesh
-from mesh.run import running, serving
+from mesh.runtime.run import running, serving
+from mesh.runtime.tcp_proxy import Detour
 from services import gateway
 from services.gateway.script import script
 

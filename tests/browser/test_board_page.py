@@ -11,16 +11,16 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
 from mesh import Mesh
-from mesh.dead import park
-from mesh.event import Money
+from mesh.broker.memory import MemoryMesh
+from mesh.dead_letters import park
 from mesh.events.cart import CartAbandoned, CartLine, CartRecovered, CartUpdated
 from mesh.events.mesh import Flow, Lag, MeshMeasured
 from mesh.events.offer import Check, OfferDecided, OfferSent
 from mesh.events.user import Recommendation
-from mesh.link import Detour
-from mesh.memory import MemoryMesh
-from mesh.run import running
-from services import board
+from mesh.money import Money
+from mesh.runtime.run import running
+from mesh.runtime.tcp_proxy import Detour
+from services.operations import board
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NAMES = ("us", "eu", "ap")

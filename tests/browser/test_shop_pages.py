@@ -10,15 +10,16 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
 from mesh import Mesh
-from mesh.event import Money
+from mesh.broker.memory import MemoryMesh
 from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
 from mesh.events.offer import OfferDecided
 from mesh.events.order import OrderPlaced
-from mesh.memory import MemoryMesh
-from mesh.run import running
-from services import gateway, storefront
+from mesh.money import Money
+from mesh.runtime.run import running
+from services import gateway
+from services.demo import storefront
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MOST_BYTES, MOST_REQUESTS = 200_000, 40

@@ -21,16 +21,16 @@ from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductVie
 from mesh.events.offer import OfferDecided
 from mesh.events.order import OrderPlaced
 from mesh.events.product import ProductListed
-from mesh.ports import free_ports
-from mesh.process import Process
+from mesh.runtime.ports import free_ports
+from mesh.runtime.process import Process
+from mesh.runtime.up import Up
 from mesh.subjects import timer_subject
-from mesh.topology import Topology
-from mesh.up import Up
+from mesh.topology.mesh_toml import Topology
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 TOOLS = Path(sys.executable).parent
 PICKS = "[data-picks]"
-README = Path(__file__).parents[2] / "services" / "storefront" / "README.md"
+README = Path(__file__).parents[2] / "services" / "demo" / "storefront" / "README.md"
 TOLD = (
     ProductViewed, ProductSearched, CartUpdated, CheckoutStarted, OrderPlaced, CustomerIdentified, ConsentChanged
 )  # fmt: skip

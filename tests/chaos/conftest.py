@@ -14,18 +14,18 @@ from typing import Any, Self
 import msgspec
 import pytest
 
-from mesh.apply import api
 from mesh.errors import Unavailable
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartUpdated
-from services.rehearsal.cast import Cast
-from services.rehearsal.client import Client
-from services.rehearsal.evidence import Evidence
-from services.rehearsal.offers import Story, stories
-from services.rehearsal.report import broken, report
-from services.rehearsal.settle import settle
-from services.rehearsal.stage import Stage, built
-from services.rehearsal.storefront import Storefront
-from services.rehearsal.witness import Witness
+from mesh.topology.apply import api
+from services.demo.afternoon.shoppers import Cast
+from services.demo.replay.client import Client
+from services.demo.replay.collector import Witness
+from services.demo.replay.environment import Stage, built
+from services.demo.replay.evidence import Evidence
+from services.demo.replay.offers import Story, stories
+from services.demo.replay.report import broken, report
+from services.demo.replay.settle import settle
+from services.demo.replay.storefront_events import Storefront
 
 WITHIN = 90.0
 ABANDON_AFTER = timedelta(seconds=2)

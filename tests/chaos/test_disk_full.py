@@ -14,15 +14,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mesh.access import OPERATOR
-from mesh.apply import api
 from mesh.errors import Unavailable
 from mesh.events.cart import CartUpdated
-from mesh.local import LocalServers
-from mesh.run import running
-from mesh.topology import Topology
-from mesh.worker import chosen, connect
-from services.rehearsal.report import told_id
+from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.run import running
+from mesh.runtime.worker import chosen, connect
+from mesh.topology.access import OPERATOR
+from mesh.topology.apply import api
+from mesh.topology.mesh_toml import Topology
+from services.demo.replay.report import told_id
 
 pytestmark = pytest.mark.timeout(600)
 SMALL, LARGE = 32, 400

@@ -15,19 +15,19 @@ import msgspec
 import pytest
 
 from mesh import Cancel, Timer
-from mesh.access import OPERATOR, Access
-from mesh.apply import api
 from mesh.consume import Consumer
-from mesh.event import Money
 from mesh.events.cart import CartAbandoned, CartConverted, CartIdle, CartLine, CartRecovered, CartScored, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.events.offer import OfferClaimed, OfferDecided, OfferFailed, OfferSent
 from mesh.events.order import OrderPlaced
-from mesh.local import LocalServers
+from mesh.money import Money
 from mesh.publish import Draft
-from mesh.run import running
-from mesh.topology import Topology
-from mesh.worker import chosen, connect
+from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.run import running
+from mesh.runtime.worker import chosen, connect
+from mesh.topology.access import OPERATOR, Access
+from mesh.topology.apply import api
+from mesh.topology.mesh_toml import Topology
 from notifications.channels.post import Post
 from notifications.inbox import inbox
 

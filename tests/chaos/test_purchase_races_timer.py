@@ -19,7 +19,7 @@ from mesh.events.cart import CartAbandoned, CartIdle
 from mesh.events.offer import OfferDecided, OfferFailed, OfferSent, OfferWithdrawn
 from mesh.events.order import OrderPlaced
 from mesh.subjects import timer_subject
-from services.rehearsal.witness import read_mails
+from services.demo.replay.collector import read_mails
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1800)]
 NEAR = timedelta(milliseconds=50)

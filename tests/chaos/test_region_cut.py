@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh.event import declaration
-from services.rehearsal.acts import seen_abroad
-from services.rehearsal.evidence import Cut
-from services.rehearsal.report import missing_copies
+from services.demo.afternoon.scenarios import seen_abroad
+from services.demo.replay.evidence import Cut
+from services.demo.replay.report import missing_copies
 
 pytestmark = pytest.mark.timeout(900)
 REGIONS, LOST = ("us", "eu", "ap"), "ap"

@@ -1,7 +1,7 @@
 """A mesh that is started again where it was finds everything, also while its streams still elect leaders."""
 
-from mesh.local import LocalServers
-from mesh.topology import Topology
+from mesh.runtime.local_servers import LocalServers
+from mesh.topology.mesh_toml import Topology
 
 
 async def test_what_has_no_leader_yet_is_not_taken_for_absent(tmp_path):

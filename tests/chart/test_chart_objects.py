@@ -8,8 +8,8 @@ import pytest
 import yaml
 from jsonschema import ValidationError
 
-from mesh.derive.services import deployed
 from mesh.service import Service
+from mesh.topology.derive.services import deployed
 
 ROOT = Path(__file__).parents[2]
 REGIONS = ("us", "eu", "ap")

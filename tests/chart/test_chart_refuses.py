@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mesh.derive.values import told
+from mesh.topology.derive.values import told
 
 ROOT = Path(__file__).parents[2]
 CHART, REGIONS = ROOT / "deploy" / "chart", ROOT / "deploy" / "regions"

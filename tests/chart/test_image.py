@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mesh.certs import certificates
-from mesh.derive.environments import environments
-from mesh.derive.servers import users
-from mesh.secrets import Secrets
-from mesh.topology import Topology
+from mesh.topology.certificates import certificates
+from mesh.topology.derive.environments import environments
+from mesh.topology.derive.servers import users
+from mesh.topology.mesh_toml import Topology
+from mesh.topology.secrets import Secrets
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
-from mesh.certs import certificates
 from mesh.events.cart import CartUpdated
-from mesh.local import LocalServers
+from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.worker import connect
 from mesh.service import Service
-from mesh.topology import Topology
-from mesh.worker import connect
+from mesh.topology.certificates import certificates
+from mesh.topology.mesh_toml import Topology
 
 shop = Service("shop", publishes=(CartUpdated,))
 

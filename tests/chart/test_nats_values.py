@@ -12,23 +12,23 @@ from pathlib import Path
 import pytest
 import yaml as pyyaml
 
-from mesh.apply import apply
-from mesh.certs import certificates
-from mesh.connection import Connection, Login
-from mesh.derive.environments import environments
-from mesh.derive.helm import nats_values, yaml
-from mesh.derive.servers import users
+from mesh.broker.connection import Connection, Login
+from mesh.broker.jetstream import JetStreamBroker
 from mesh.errors import TopologyError, Unavailable
 from mesh.events.cart import CartUpdated
-from mesh.jetstream import JetStreamBroker
 from mesh.mesh import Mesh
-from mesh.monitor import is_healthy, page
-from mesh.ports import free_ports
-from mesh.process import Process, server_binary
-from mesh.render import rendered
-from mesh.secrets import OPERATOR, Secrets
+from mesh.runtime.ports import free_ports
+from mesh.runtime.process import Process, server_binary
+from mesh.runtime.server_monitor import is_healthy, page
 from mesh.service import Service
-from mesh.topology import Topology
+from mesh.topology.apply import apply
+from mesh.topology.certificates import certificates
+from mesh.topology.derive.environments import environments
+from mesh.topology.derive.helm import nats_values, yaml
+from mesh.topology.derive.servers import users
+from mesh.topology.mesh_toml import Topology
+from mesh.topology.render import rendered
+from mesh.topology.secrets import OPERATOR, Secrets
 
 ROOT = Path(__file__).parents[2]
 MESH = Topology.load(ROOT / "mesh.toml")

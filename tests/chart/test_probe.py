@@ -9,8 +9,8 @@ from litestar import Litestar, Request, Response, post
 from mesh import Mesh
 from mesh.errors import DeclarationError, Unavailable
 from mesh.events.cart import CartUpdated
-from mesh.probe import probe
-from mesh.run import running, serving
+from mesh.operations.probe import probe
+from mesh.runtime.run import running, serving
 
 
 @asynccontextmanager

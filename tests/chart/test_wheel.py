@@ -14,15 +14,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mesh.certs import certificates
-from mesh.discovery import discover
 from mesh.errors import Unavailable
-from mesh.local import LocalServers
-from mesh.ports import free_ports
-from mesh.probe import probe
-from mesh.process import Process
-from mesh.topology import Topology
-from mesh.worker import connect
+from mesh.operations.probe import probe
+from mesh.runtime.discovery import discover
+from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.ports import free_ports
+from mesh.runtime.process import Process
+from mesh.runtime.worker import connect
+from mesh.topology.certificates import certificates
+from mesh.topology.mesh_toml import Topology
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {

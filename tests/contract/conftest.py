@@ -16,12 +16,12 @@ from typing import Any, Protocol
 import pytest
 
 import mesh.events
-from mesh.broker import Broker
-from mesh.derive.nats import bucket_config, consumer_config, shelf_config, stream_config, streams
-from mesh.jetstream import JetStreamBroker
-from mesh.memory import MemoryMesh
+from mesh.broker.jetstream import JetStreamBroker
+from mesh.broker.memory import MemoryMesh
+from mesh.broker.protocol import Broker
 from mesh.streams import Bucket, ConsumerSpec, Shelf
-from mesh.topology import Topology
+from mesh.topology.derive.nats import bucket_config, consumer_config, shelf_config, stream_config, streams
+from mesh.topology.mesh_toml import Topology
 
 SERVER = """
 server_name: contract

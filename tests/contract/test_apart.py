@@ -11,7 +11,7 @@ from mesh.events.cart import CartIdle
 from mesh.events.interaction import ProductViewed
 from mesh.events.offer import OfferDue
 from mesh.mesh import Mesh
-from mesh.run import running
+from mesh.runtime.run import running
 from mesh.service import Service
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from mesh.broker import Outgoing
+from mesh.broker.protocol import Outgoing
 from mesh.errors import Unavailable
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mesh.broker import Outgoing
+from mesh.broker.protocol import Outgoing
 
 BOOKS = "COMMERCE_us"
 CARTS = ("ev.us.cart.updated.*",)

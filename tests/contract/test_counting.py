@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mesh.broker import Outgoing
+from mesh.broker.protocol import Outgoing
 from mesh.errors import Unavailable
 
 BOOKS, CARTS = "COMMERCE_us", "ev.us.cart.updated.*"

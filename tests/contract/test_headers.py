@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesh.broker import Outgoing
+from mesh.broker.protocol import Outgoing
 
 BOOKS = "COMMERCE_us"
 NASTY = [

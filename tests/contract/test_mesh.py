@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mesh.broker import Outgoing
+from mesh.broker.protocol import Outgoing
 from mesh.errors import Conflict, InvalidKey, Unavailable
 from mesh.events.cart import CartIdle
 from mesh.events.interaction import ProductViewed

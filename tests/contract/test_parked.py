@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from mesh.broker import Outgoing
-from mesh.dead import letter_of, newest, park
+from mesh.broker.protocol import Outgoing
+from mesh.dead_letters import letter_of, newest, park
 from mesh.events.cart import CartIdle
 from mesh.mesh import Mesh
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from mesh.broker import Outgoing
-from mesh.dead import Redo, Redone, letter_of
+from mesh.broker.protocol import Outgoing
+from mesh.dead_letters import Redo, Redone, letter_of
 from mesh.envelope import Received
 from mesh.errors import Bury, Retry
 from mesh.events.cart import CartIdle
@@ -18,7 +18,7 @@ from mesh.events.interaction import ProductViewed
 from mesh.events.offer import OfferDue
 from mesh.history import Unchanged
 from mesh.mesh import Mesh
-from mesh.run import running
+from mesh.runtime.run import running
 from mesh.service import Service
 
 BOOKS = "COMMERCE_us"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mesh.broker import Expect, Outgoing
+from mesh.broker.protocol import Expect, Outgoing
 from mesh.errors import Conflict, DeclarationError
 
 BOOKS = "COMMERCE_us"

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from mesh.broker import Expect, Outgoing, Stored
+from mesh.broker.protocol import Expect, Outgoing, Stored
 from mesh.errors import Conflict, DeclarationError, Denied, Duplicate, Unavailable
 
 BOOKS = "COMMERCE_us"

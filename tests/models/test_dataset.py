@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 
 from mesh import Mesh, Money
+from mesh.broker.memory import MemoryMesh
 from mesh.events.cart import CartAbandoned, CartLine, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderPlaced
-from mesh.memory import MemoryMesh
 from mesh.publish import Draft
 from ml import dataset, training
 from ml.features import names

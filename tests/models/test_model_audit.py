@@ -7,13 +7,13 @@ import pytest
 from msgspec.structs import replace
 
 from mesh import Mesh, Money
+from mesh.broker.memory import MemoryMesh
 from mesh.events.cart import CartAbandoned, CartLine, CartScored, CartUpdated
 from mesh.events.interaction import ProductSearched, ProductViewed
 from mesh.events.order import OrderPlaced
 from mesh.events.user import UserScored
-from mesh.memory import MemoryMesh
 from mesh.publish import Draft
-from mesh.run import running
+from mesh.runtime.run import running
 from ml.lifecycle.audit import audit
 from ml.scoring import service
 

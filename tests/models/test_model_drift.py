@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mesh import Mesh
+from mesh.broker.memory import MemoryMesh
 from mesh.events.cart import CartScored
 from mesh.events.user import Evidence
-from mesh.memory import MemoryMesh
 from mesh.publish import Draft
 from ml.features import digest, names
 from ml.lifecycle.drift import LEAST_CARTS, judge, shapes, stability

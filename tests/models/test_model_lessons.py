@@ -8,15 +8,15 @@ import pytest
 from msgspec.structs import replace
 
 from mesh import Mesh, Money
+from mesh.broker.memory import MemoryMesh
 from mesh.errors import DeclarationError
 from mesh.events.cart import CartScored
 from mesh.events.interaction import ProductViewed
 from mesh.events.offer import Assignment, OfferDecided
 from mesh.events.order import OrderPlaced
 from mesh.events.user import Evidence
-from mesh.memory import MemoryMesh
 from mesh.publish import Draft
-from mesh.run import running
+from mesh.runtime.run import running
 from ml.artifact import ArtifactRefused, pack, unpack
 from ml.features import digest, names
 from ml.lifecycle.admission import admit, serving

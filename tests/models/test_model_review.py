@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh import Mesh, Money
+from mesh.broker.memory import MemoryMesh
 from mesh.envelope import Received
 from mesh.events.cart import CartAbandoned, CartConverted, CartLine, CartScored, CartUpdated
 from mesh.events.interaction import ProductViewed
@@ -16,9 +17,8 @@ from mesh.events.model import ModelDrifted, ModelPromoted, ModelReviewDue, Model
 from mesh.events.order import OrderPlaced
 from mesh.events.user import Evidence
 from mesh.history import Unchanged
-from mesh.memory import MemoryMesh
 from mesh.publish import Draft
-from mesh.run import running
+from mesh.runtime.run import running
 from ml import scoring
 from ml.features import digest, names
 from ml.lifecycle import retraining

@@ -8,14 +8,14 @@ import pytest
 from msgspec.structs import replace
 
 from mesh import Mesh, Money
+from mesh.broker.memory import MemoryMesh
 from mesh.events.cart import CartAbandoned, CartConverted, CartLine, CartScored
 from mesh.events.model import ModelRefused, ModelShadowed
 from mesh.events.offer import OfferSent
 from mesh.events.order import OrderPlaced
 from mesh.events.user import Advice, Evidence
-from mesh.memory import MemoryMesh
 from mesh.publish import Draft
-from mesh.run import running
+from mesh.runtime.run import running
 from ml.artifact import ArtifactRefused
 from ml.features import names
 from ml.lifecycle.lineup import Lineup

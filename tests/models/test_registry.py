@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh import Mesh
+from mesh.broker.memory import MemoryMesh
 from mesh.events.model import ModelPromoted, ModelStaged, ModelTrained
-from mesh.memory import MemoryMesh
 from ml.lifecycle.admission import admit
 from ml.lifecycle.lessons import Learnt
 from ml.lifecycle.registry import MODELS, NoSuchVersion, NotNow, Registry, Superseded

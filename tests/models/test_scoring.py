@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from mesh import Mesh, Money
+from mesh.broker.memory import MemoryMesh
 from mesh.event import declaration
 from mesh.events.cart import CartAbandoned, CartLine, CartScored, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.model import ModelRefused
 from mesh.events.order import OrderPlaced
 from mesh.events.user import UserScored
-from mesh.memory import MemoryMesh
 from mesh.publish import Draft
-from mesh.run import running
+from mesh.runtime.run import running
 from ml.features import names
 from ml.lifecycle.registry import MODELS, Registry
 from ml.lifecycle.version import Metrics, Version

@@ -12,12 +12,12 @@ from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductVie
 from mesh.events.model import ModelPromoted
 from mesh.events.order import OrderPlaced
 from mesh.events.user import UserScored
-from mesh.local import LocalServers
 from mesh.publish import Draft
-from mesh.run import running
+from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.run import running
+from mesh.runtime.worker import connect
 from mesh.service import Service
-from mesh.topology import Topology
-from mesh.worker import connect
+from mesh.topology.mesh_toml import Topology
 from ml import scoring
 from ml.artifact import pack
 from ml.dataset import from_mesh, points

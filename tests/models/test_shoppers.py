@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 
 from mesh import Mesh, Money
+from mesh.broker.memory import MemoryMesh
 from mesh.envelope import Received
 from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderPlaced
-from mesh.memory import MemoryMesh
 from mesh.publish import Draft
 from ml import dataset
 from ml.features import names

@@ -8,8 +8,8 @@ import pytest
 from msgspec import structs
 
 from mesh import Mesh
+from mesh.broker.memory import MemoryMesh
 from mesh.events.model import ModelPromoted
-from mesh.memory import MemoryMesh
 from ml import dataset, training
 from ml.artifact import ArtifactRefused, pack, unpack, unpack_apart
 from ml.course import register

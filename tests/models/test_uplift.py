@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mesh.event import Money
+from mesh.money import Money
 from ml.advice import Adviser
 from ml.artifact import ArtifactRefused, Plain, pack, unpack
 from ml.assignments import COLUMNS

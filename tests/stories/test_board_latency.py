@@ -11,8 +11,8 @@ from time import monotonic
 import httpx
 import pytest
 
-from mesh.topology import Topology
-from mesh.up import Up
+from mesh.runtime.up import Up
+from mesh.topology.mesh_toml import Topology
 
 PRICE = {"amount": 1299, "currency": "EUR"}
 LINE = {"product_id": "p1", "quantity": 1, "price": PRICE}

@@ -11,17 +11,17 @@ import pytest
 import pytest_asyncio
 
 from mesh import Mesh
-from mesh.dead import park
-from mesh.event import Money
+from mesh.broker.jetstream import JetStreamBroker
+from mesh.broker.memory import MemoryMesh
+from mesh.dead_letters import park
 from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.mesh import Flow, Lag, MeshMeasured
 from mesh.events.offer import Check, OfferDecided, OfferSent
-from mesh.jetstream import JetStreamBroker
-from mesh.local import LocalServers
-from mesh.memory import MemoryMesh
-from mesh.run import running
-from mesh.topology import Topology
-from services import board
+from mesh.money import Money
+from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.run import running
+from mesh.topology.mesh_toml import Topology
+from services.operations import board
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LINE = CartLine(product_id="p1", quantity=2, price=Money(amount=700, currency="EUR"), name="Tea tin")
@@ -251,7 +251,7 @@ async def test_a_reader_that_takes_nothing_is_let_go(monkeypatch, eventually):
     monkeypatch.setenv("CARTMESH_BOARD_READERS", "1")
     monkeypatch.setenv("CARTMESH_BOARD_PATIENCE", "0.2")
     monkeypatch.setenv("CARTMESH_BOARD_MOST", "0.25")  # the sooner its line is full
-    monkeypatch.setattr("services.board.board.Board.paint", lambda _: b'"%s"' % (b"x" * 4_000_000))
+    monkeypatch.setattr("services.operations.board.board.Board.paint", lambda _: b'"%s"' % (b"x" * 4_000_000))
     async with in_memory() as (url, _), httpx.AsyncClient() as client:
         host, port = url.removeprefix("http://").split(":")
         _, writer = await asyncio.open_connection(host, int(port), limit=1024)

@@ -9,14 +9,14 @@ import httpx
 import pytest
 
 from mesh import Mesh, Received
-from mesh.event import Money
+from mesh.broker.jetstream import JetStreamBroker
 from mesh.events.cart import CartLine, CartUpdated
-from mesh.jetstream import JetStreamBroker
-from mesh.local import LocalServers
-from mesh.run import running
-from mesh.topology import Topology
-from services import board
-from services.board.board import Board
+from mesh.money import Money
+from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.run import running
+from mesh.topology.mesh_toml import Topology
+from services.operations import board
+from services.operations.board.board import Board
 
 EVENTS, AT_ONCE = 200_000, 500
 LINES = tuple(

@@ -12,7 +12,7 @@ from mesh import Mesh, Money
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartIdle, CartLine, CartRecovered, CartUpdated
 from mesh.events.offer import OfferSent
 from mesh.publish import Cause, Draft
-from mesh.run import running
+from mesh.runtime.run import running
 from mesh.timers import Timer
 from services import carts
 from services.carts.view import CARTS

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from mesh.run import running
+from mesh.runtime.run import running
 from services import gateway
 
 BROWSER = shutil.which("chromium")

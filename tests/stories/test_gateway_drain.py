@@ -5,7 +5,7 @@ import asyncio
 import httpx
 
 from mesh import Mesh
-from mesh.run import running
+from mesh.runtime.run import running
 from services import gateway
 
 

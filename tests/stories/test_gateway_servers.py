@@ -9,15 +9,16 @@ import httpx
 import pytest
 
 from mesh import Mesh
+from mesh.broker.jetstream import JetStreamBroker
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartRecovered, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.mesh import MeshHeartbeat
 from mesh.events.offer import Card, OfferSent
-from mesh.jetstream import JetStreamBroker
-from mesh.local import LocalServers
-from mesh.run import running
-from mesh.topology import Topology
-from services import carts, gateway, heartbeat
+from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.run import running
+from mesh.topology.mesh_toml import Topology
+from services import carts, gateway
+from services.operations import heartbeat
 
 KEY = {"authorization": "Bearer demo"}
 LINE = {"product_id": "sku-1", "quantity": 2, "price": {"amount": 1299, "currency": "EUR"}}

@@ -9,14 +9,14 @@ import pytest_asyncio
 from cyclopts import App
 
 from mesh.errors import MeshError, TopologyError
-from mesh.event import Money
 from mesh.events.cart import CartAbandoned, CartLine, CartScored
 from mesh.events.model import ModelPromoted
 from mesh.events.user import Evidence
-from mesh.local import LocalServers
+from mesh.money import Money
 from mesh.publish import Draft
-from mesh.topology import Topology
-from mesh.worker import connect
+from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.worker import connect
+from mesh.topology.mesh_toml import Topology
 from ml import scoring
 from ml.cli import commands
 from ml.features import digest, names

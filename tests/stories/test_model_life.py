@@ -21,11 +21,11 @@ from mesh.events.cart import CartAbandoned, CartLine, CartScored, CartUpdated
 from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
 from mesh.events.model import ModelPromoted, ModelReviewDue, ModelShadowed, ModelStaged, ModelTrained
 from mesh.events.order import OrderPlaced
-from mesh.local import LocalServers
 from mesh.publish import Draft
+from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.worker import connect
 from mesh.service import Service
-from mesh.topology import Topology
-from mesh.worker import connect
+from mesh.topology.mesh_toml import Topology
 from ml import scoring
 from ml.cli import commands
 from ml.lifecycle import retraining

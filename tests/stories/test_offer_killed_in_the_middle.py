@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from mesh.event import Money
+from mesh.broker.jetstream import JetStreamBroker
 from mesh.events.cart import CartAbandoned, CartLine, CartUpdated
 from mesh.events.customer import CustomerIdentified
 from mesh.events.offer import OfferClaimed, OfferDecided, OfferFailed, OfferSent
-from mesh.jetstream import JetStreamBroker
-from mesh.local import LocalServers
 from mesh.mesh import Mesh
+from mesh.money import Money
+from mesh.runtime.local_servers import LocalServers
 from mesh.service import Service
-from mesh.topology import Topology
+from mesh.topology.mesh_toml import Topology
 from notifications.channels.service import service as channels
 from notifications.inbox import inbox
 

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh import Mesh
-from mesh.event import Money
 from mesh.events.cart import CartAbandoned, CartLine, CartScored, CartUpdated
 from mesh.events.offer import OfferDecided
 from mesh.events.order import OrderPlaced
 from mesh.events.user import Evidence
+from mesh.money import Money
 from mesh.publish import Draft
-from mesh.run import running
+from mesh.runtime.run import running
 from ml.assignments import training_rows
 from ml.features import digest, names
 from ml.uplift import learn

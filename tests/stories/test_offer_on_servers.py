@@ -6,17 +6,17 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from mesh.event import Money
+from mesh.broker.jetstream import JetStreamBroker
 from mesh.events.cart import CartAbandoned, CartLine, CartScored, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
 from mesh.events.offer import OfferDecided, OfferDue, OfferSent
-from mesh.jetstream import JetStreamBroker
-from mesh.local import LocalServers
 from mesh.mesh import Mesh
+from mesh.money import Money
 from mesh.publish import Draft
-from mesh.run import running
+from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.run import running
 from mesh.service import Service
-from mesh.topology import Topology
+from mesh.topology.mesh_toml import Topology
 from notifications.channels.service import service as channels
 from notifications.inbox import inbox
 from notifications.offers import service as offers

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh import Mesh
-from mesh.event import Money
 from mesh.events.cart import CartAbandoned, CartConverted, CartLine, CartScored, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
 from mesh.events.mesh import MeshHeartbeat
@@ -22,8 +21,9 @@ from mesh.events.offer import (
 )
 from mesh.events.order import OrderNoted, shoppers
 from mesh.events.user import Recommendation
+from mesh.money import Money
 from mesh.publish import Draft
-from mesh.run import running
+from mesh.runtime.run import running
 from notifications.channels.service import service as channels
 from notifications.inbox import Inbox, inbox
 from notifications.offers import service as offers

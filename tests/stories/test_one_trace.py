@@ -13,12 +13,12 @@ import pytest_asyncio
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from mesh.causes import forest, told
 from mesh.events.cart import CartClosed
 from mesh.events.offer import OfferSent
-from mesh.topology import Topology
-from mesh.trace import story_of
-from mesh.up import Up
+from mesh.operations.causal_tree import forest, told
+from mesh.operations.trace import story_of
+from mesh.runtime.up import Up
+from mesh.topology.mesh_toml import Topology
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(200)]
 

@@ -10,11 +10,11 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from mesh.broker import Outgoing
-from mesh.child import Child
-from mesh.discovery import discover
-from mesh.topology import Topology
-from mesh.up import Up
+from mesh.broker.protocol import Outgoing
+from mesh.runtime.discovery import discover
+from mesh.runtime.supervised_process import Child
+from mesh.runtime.up import Up
+from mesh.topology.mesh_toml import Topology
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 WITHIN = 60.0

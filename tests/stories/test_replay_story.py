@@ -3,8 +3,8 @@
 import msgspec
 import polars as pl
 
-from services.rehearsal.simulate import simulate, write
-from services.rehearsal.stagehand import Plan, rehearse
+from services.demo.replay.command import Plan, rehearse
+from services.demo.simulate.simulate import simulate, write
 
 
 def test_a_replay_keeps_every_promise(tmp_path):

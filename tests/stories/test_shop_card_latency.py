@@ -17,9 +17,9 @@ from playwright.async_api import async_playwright
 
 from mesh.events.cart import CartAbandoned
 from mesh.events.offer import OfferDecided, OfferSent
-from mesh.topology import Topology
-from mesh.up import Up
-from services.storefront.catalogue import products
+from mesh.runtime.up import Up
+from mesh.topology.mesh_toml import Topology
+from services.demo.storefront.catalogue import products
 
 pytestmark = [
     pytest.mark.drill,

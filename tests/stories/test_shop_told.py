@@ -9,19 +9,19 @@ import httpx
 import pytest
 
 from mesh import Mesh
-from mesh.event import Money
+from mesh.broker.memory import MemoryMesh
 from mesh.events.cart import CartAbandoned, CartConverted, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderPlaced
 from mesh.events.product import ProductListed
-from mesh.memory import MemoryMesh
-from mesh.run import running
+from mesh.money import Money
+from mesh.runtime.run import running
 from ml.scoring import service as scoring
 from services.carts import service as carts
+from services.demo.storefront import service as storefront
+from services.demo.storefront.catalogue import find, products
+from services.demo.storefront.telling import Telling, listings, speaking
 from services.gateway import service as gateway
-from services.storefront import service as storefront
-from services.storefront.catalogue import find, products
-from services.storefront.telling import Telling, listings, speaking
 
 KEYS = {"CARTMESH_SERVER_KEYS": "the-shops-own-server-key", "CARTMESH_STORE_PATIENCE": "20s"}
 
@@ -118,7 +118,7 @@ async def test_the_past_is_told_once_and_leaves_no_cart_behind(region, open_gate
     kinds = (ProductViewed, CartUpdated, OrderPlaced, CartConverted, CartAbandoned)
     async with running(carts, Mesh(region.broker("us"), "carts")), open_gateway():
         with monkeypatch.context() as yesterday:
-            yesterday.setattr("services.storefront.telling.datetime", Yesterday)
+            yesterday.setattr("services.demo.storefront.telling.datetime", Yesterday)
             told = await tell()
         first = await stored(operator, *kinds)
         again = await tell()

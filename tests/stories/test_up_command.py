@@ -9,9 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mesh.access import Access
-from mesh.ports import free_ports
-from mesh.process import Process
+from mesh.runtime.ports import free_ports
+from mesh.runtime.process import Process
+from mesh.topology.access import Access
 
 STARTED = "ctrl-c stops everything"
 ROOT = Path(__file__).parents[2]

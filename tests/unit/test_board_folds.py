@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh import Mesh, Received
-from mesh.event import Money
+from mesh.broker.memory import MemoryMesh
 from mesh.events.cart import CartAbandoned, CartLine, CartRecovered, CartUpdated
 from mesh.events.mesh import Flow, Lag, MeshMeasured
 from mesh.events.offer import Check, OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
 from mesh.events.user import Recommendation
-from mesh.memory import MemoryMesh
-from services.board.board import Board
-from services.board.newest import Newest
+from mesh.money import Money
+from services.operations.board.board import Board
+from services.operations.board.newest import Newest
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 REGIONS = ("us", "eu")

@@ -6,7 +6,7 @@ from time import monotonic
 
 import pytest
 
-from services.board.live import Live, LiveSettings
+from services.operations.board.live import Live, LiveSettings
 
 QUICK = LiveSettings(board_readers=2, board_least=0.02, board_most=0.1)
 

@@ -9,22 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from mesh.derive.asyncapi import asyncapi
-from mesh.derive.catalog import catalog
-from mesh.derive.nats import holdings, streams
-from mesh.derive.permissions import link_permissions, service_permissions
-from mesh.derive.servers import Address, Plan, server_config, users
 from mesh.event import declared
 from mesh.events.cart import CartUpdated
 from mesh.events.customer import ConsentChanged
 from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderPlaced
-from mesh.render import rendered, stale, write
-from mesh.secrets import Placeholders, Secrets
 from mesh.service import Service
 from mesh.streams import Bucket, Shelf
 from mesh.subjects import matches, overlap
-from mesh.topology import Link, Topology
+from mesh.topology.derive.asyncapi import asyncapi
+from mesh.topology.derive.catalog import catalog
+from mesh.topology.derive.nats import holdings, streams
+from mesh.topology.derive.permissions import link_permissions, service_permissions
+from mesh.topology.derive.servers import Address, Plan, server_config, users
+from mesh.topology.mesh_toml import Link, Topology
+from mesh.topology.render import rendered, stale, write
+from mesh.topology.secrets import Placeholders, Secrets
 
 MESH = Topology.of()
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from mesh.envelope import decode, derive_id, encode, open_envelope, region_of
 from mesh.errors import InvalidEvent
-from mesh.event import Money
 from mesh.events.cart import CartIdle, CartLine, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderPlaced
+from mesh.money import Money
 
 KEYS = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=40)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)

@@ -6,10 +6,11 @@ import msgspec
 import pytest
 
 from mesh.errors import DeclarationError
-from mesh.event import Event, Money, declaration, declared, event, find, key_of, minor_digits
+from mesh.event import Event, declaration, declared, event, find, key_of
 from mesh.events.cart import CartIdle, CartUpdated
 from mesh.events.customer import CustomerIdentified
 from mesh.events.interaction import ProductViewed
+from mesh.money import Money, minor_digits
 from mesh.subjects import token
 
 

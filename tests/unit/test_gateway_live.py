@@ -5,10 +5,10 @@ import json
 from datetime import UTC, datetime
 
 from mesh import Received
-from mesh.event import Money
 from mesh.events.cart import CartConverted
 from mesh.events.offer import Card, OfferSent
 from mesh.events.order import OrderPlaced
+from mesh.money import Money
 from services.gateway.live import Board
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)

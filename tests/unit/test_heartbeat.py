@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from mesh.events.mesh import MeshHeartbeat
-from services.heartbeat import beat
+from services.operations.heartbeat import beat
 
 
 async def test_each_tick_is_one_beat(mesh):

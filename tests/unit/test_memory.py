@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mesh.broker import Outgoing
+from mesh.broker.memory import MemoryMesh
+from mesh.broker.protocol import Outgoing
 from mesh.errors import Unavailable
 from mesh.events.cart import CartIdle
 from mesh.events.mesh import MeshHeartbeat
-from mesh.memory import MemoryMesh
 from mesh.mesh import Mesh
 from mesh.publish import Cause
 from mesh.streams import Bucket, ConsumerSpec, Shelf

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.event import Money
+from mesh.money import Money
 from notifications.experiment import draw, in_holdout
 from notifications.facts import Facts
 from notifications.journeys import Journey

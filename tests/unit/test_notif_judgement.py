@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import DeclarationError
-from mesh.event import Money
 from mesh.events.contact import Contact
 from mesh.events.user import Advice, Arm
+from mesh.money import Money
 from notifications.experiment import in_holdout
 from notifications.facts import Facts
 from notifications.journeys import Journey, load

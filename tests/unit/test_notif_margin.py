@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.event import Money
 from mesh.events.user import Advice, Arm
+from mesh.money import Money
 from notifications.facts import Facts
 from notifications.journeys import Journey
 from notifications.judgement import judge

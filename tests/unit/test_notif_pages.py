@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from mesh.events.customer import CustomerUnsubscribed
-from mesh.run import running, serving
+from mesh.runtime.run import running, serving
 from notifications.channels.letter import LetterSettings, compose
 from notifications.inbox import Inbox
 from notifications.inbox_page import app as inbox_pages

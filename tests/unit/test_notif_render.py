@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 import notifications.render
-from mesh.event import Money
 from mesh.events.cart import CartLine
 from mesh.events.user import Recommendation
+from mesh.money import Money
 from notifications.content import Shop, content
 from notifications.render import Press, RenderSettings, TemplateError, press
 from notifications.sample import sample

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 from mesh import Received
-from mesh.event import Money
 from mesh.events.cart import CartUpdated
 from mesh.events.order import OrderPlaced, shoppers
+from mesh.money import Money
 from notifications.shoppers import Recent, Shopper, fold
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -8,8 +8,8 @@ import pytest
 
 from mesh import Mesh
 from mesh.cli import app
-from mesh.ops import operations
-from mesh.run import serving
+from mesh.runtime.run import serving
+from mesh.web.health import operations
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ async def test_servers_that_do_not_answer_are_told(ops, regions):
 def test_a_process_without_pages_brings_no_framework():
     """What its start does not need is not imported: neither for the endpoint nor for the command line."""
     heavy = "{'litestar', 'jinja2', 'polars', 'sklearn'}"
-    code = f"import sys, mesh.worker; from mesh.cli import app; app('run'); print({heavy} & set(sys.modules))"
+    code = f"import sys, mesh.runtime.worker; from mesh.cli import app; app('run'); print({heavy} & set(sys.modules))"
 
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 

@@ -6,12 +6,12 @@ import subprocess
 import sys
 import tempfile
 
-from mesh.ports import RANGE, free_ports
+from mesh.runtime.ports import RANGE, free_ports
 
 
 def test_processes_side_by_side_are_given_different_ports():
     """Four processes ask at once for fifty ports each: two hundred different ones."""
-    ask = "from mesh.ports import free_ports; print(*free_ports(50))"
+    ask = "from mesh.runtime.ports import free_ports; print(*free_ports(50))"
     asking = [subprocess.Popen([sys.executable, "-c", ask], stdout=subprocess.PIPE, text=True) for _ in range(4)]
 
     given = [int(port) for process in asking for port in process.communicate(timeout=60)[0].split()]

@@ -9,8 +9,8 @@ from litestar import Litestar
 
 from mesh import Mesh, Received, Service
 from mesh.events.cart import CartUpdated
-from mesh.http import health, shared
-from mesh.run import running, serving
+from mesh.runtime.run import running, serving
+from mesh.web.http import health, shared
 
 
 @pytest.fixture

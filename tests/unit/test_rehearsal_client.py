@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from services.rehearsal.client import Client, retry_after
-from services.rehearsal.replay import environment, play
-from services.rehearsal.shoplog import Row
-from services.rehearsal.storefront import Storefront
+from services.demo.replay.client import Client, retry_after
+from services.demo.replay.replay import environment, play
+from services.demo.replay.shop_log import Row
+from services.demo.replay.storefront_events import Storefront
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 GATEWAYS = {"us": "http://us.test", "eu": "http://eu.test"}

@@ -6,12 +6,12 @@ import io
 import pytest
 from rich.console import Console
 
-from services.rehearsal.bench.flood import carts, flood, introductions, views
-from services.rehearsal.bench.wire import gateway
-from services.rehearsal.evidence import Evidence
-from services.rehearsal.promises import promises, promises_table, second
-from services.rehearsal.report import report
-from services.rehearsal.timeline import Timeline
+from services.demo.afternoon.promises import promises, promises_table, second
+from services.demo.afternoon.timeline import Timeline
+from services.demo.bench.flood import carts, flood, introductions, views
+from services.demo.bench.wire import gateway
+from services.demo.replay.evidence import Evidence
+from services.demo.replay.report import report
 
 
 def kept(*, personal=(10, 0), **changed):

@@ -12,9 +12,9 @@ from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderPlaced
 from mesh.subjects import token
-from services.rehearsal.pace import Pace, scaled
-from services.rehearsal.shoplog import LogError, Row, minor_units, read_log, text, token_of, when
-from services.rehearsal.storefront import Storefront, home_of
+from services.demo.replay.pace import Pace, scaled
+from services.demo.replay.shop_log import LogError, Row, minor_units, read_log, text, token_of, when
+from services.demo.replay.storefront_events import Storefront, home_of
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

@@ -12,11 +12,11 @@ from mesh.events.customer import CustomerIdentified
 from mesh.events.offer import OfferDecided, OfferSent, OfferWithdrawn
 from mesh.events.order import OrderPlaced
 from mesh.events.user import UserScored
-from services.rehearsal import ledger
-from services.rehearsal.evidence import Cut, Evidence, Mail, Sent
-from services.rehearsal.offers import stories
-from services.rehearsal.report import broken, percentiles, report
-from services.rehearsal.settle import unfinished
+from services.demo.replay import ledger
+from services.demo.replay.evidence import Cut, Evidence, Mail, Sent
+from services.demo.replay.offers import stories
+from services.demo.replay.report import broken, percentiles, report
+from services.demo.replay.settle import unfinished
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LINE = CartLine(product_id="p1", quantity=1, price=Money(amount=1000, currency="USD"))

@@ -9,8 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
-from services.rehearsal.shoplog import read_log
-from services.rehearsal.simulate import BEGIN, simulate, write
+from services.demo.replay.shop_log import read_log
+from services.demo.simulate.simulate import BEGIN, simulate, write
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import pytest
 
 from mesh.envelope import Received
 from mesh.events.user import Recommendation, UserScored
-from services.storefront.catalogue import find
-from services.storefront.picks import Picks
-from services.storefront.reasons import reason
+from services.demo.storefront.catalogue import find
+from services.demo.storefront.picks import Picks
+from services.demo.storefront.reasons import reason
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 WHISK = Recommendation(

@@ -1,8 +1,8 @@
 """A mesh is looked at when something is wrong with it."""
 
-from mesh.access import Access, Servers
-from mesh.ports import free_ports
-from mesh.status import status_of
+from mesh.operations.status import status_of
+from mesh.runtime.ports import free_ports
+from mesh.topology.access import Access, Servers
 
 
 async def test_a_region_that_is_wholly_down_is_told_as_such():

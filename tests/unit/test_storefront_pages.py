@@ -11,13 +11,13 @@ import pytest
 import pytest_asyncio
 
 from mesh import Mesh
-from mesh.event import Money
 from mesh.events.cart import CartClosed, CartConverted, CartLine, CartUpdated
 from mesh.events.offer import OfferDecided
-from services.storefront.app import build
-from services.storefront.catalogue import CATEGORIES, CURRENCIES, LANGUAGES, products, shelf
-from services.storefront.finding import find_products
-from services.storefront.words import preferred, words
+from mesh.money import Money
+from services.demo.storefront.app import build
+from services.demo.storefront.catalogue import CATEGORIES, CURRENCIES, LANGUAGES, products, shelf
+from services.demo.storefront.finding import find_products
+from services.demo.storefront.words import preferred, words
 
 EVIL = "\"><script>alert(1)</script>{{7*7}}{0.__class__}'"
 WIDE = "\uff48\uff4f\uff55\uff48\uff49\uff4e"

@@ -2,9 +2,9 @@
 
 from xml.etree import ElementTree as ET
 
-from services.storefront.catalogue import products
-from services.storefront.pictures.raster import png
-from services.storefront.pictures.scene import svg
+from services.demo.storefront.catalogue import products
+from services.demo.storefront.pictures.raster import png
+from services.demo.storefront.pictures.scene import svg
 
 
 def test_every_product_has_a_drawing_of_its_own():

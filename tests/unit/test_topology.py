@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mesh.errors import TopologyError
-from mesh.topology import Link, Region, Topology
+from mesh.topology.mesh_toml import Link, Region, Topology
 
 TWO = """
 [regions.us]

@@ -5,17 +5,17 @@ from types import new_class
 import msgspec
 import pytest
 
-from mesh.check import Committed, check
-from mesh.derive.schemas import broken, contract, schemas
-from mesh.discovery import discover
 from mesh.errors import DeclarationError
 from mesh.event import Event, _by_kind, _by_type, declaration, declared, event
 from mesh.events.cart import CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderPlaced
+from mesh.runtime.discovery import discover
 from mesh.service import Binding, Service
 from mesh.streams import Bucket
-from mesh.topology import Topology
+from mesh.topology.check import Committed, check
+from mesh.topology.derive.schemas import broken, contract, schemas
+from mesh.topology.mesh_toml import Topology
 
 MESH = Topology.of(nodes=1)
 

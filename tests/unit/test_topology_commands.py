@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mesh.commands import from_environment
+from mesh.cli.topology import from_environment
 from mesh.errors import TopologyError
 
 ROOT = Path(__file__).parents[2]

@@ -1,6 +1,6 @@
 """The settings that the code reads, found in its source."""
 
-from mesh.derive.variables import Setting, page, settings_of
+from mesh.topology.derive.variables import Setting, page, settings_of
 
 CODE = {
     "__init__.py": "",

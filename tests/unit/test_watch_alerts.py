@@ -9,11 +9,7 @@ import pytest
 from prometheus_client import generate_latest
 
 import mesh.events
-from mesh.derive.alerts import alerts
-from mesh.derive.dashboards import dashboard
-from mesh.derive.helm import yaml
-from mesh.discovery import discover
-from mesh.telemetry import (
+from mesh.observability.telemetry import (
     DEAD,
     DELAY,
     EVENTS,
@@ -29,6 +25,10 @@ from mesh.telemetry import (
     STALENESS,
     UNANSWERED,
 )
+from mesh.runtime.discovery import discover
+from mesh.topology.derive.alerts import alerts
+from mesh.topology.derive.dashboards import dashboard
+from mesh.topology.derive.helm import yaml
 
 PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian's package prometheus)")

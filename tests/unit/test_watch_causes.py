@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from mesh.broker import Message
-from mesh.causes import Happening, forest, happening, together, told
+from mesh.broker.protocol import Message
 from mesh.envelope import encode
 from mesh.events.cart import CartIdle
+from mesh.operations.causal_tree import Happening, forest, happening, together, told
 
 AT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from mesh.errors import Unavailable
-from services.watch.latest import LASTING, Latest
+from services.operations.watch.latest import LASTING, Latest
 
 
 async def test_an_answer_in_time_is_told():

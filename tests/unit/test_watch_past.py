@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.watch.past import HOUR, STEP, Past
+from services.operations.watch.past import HOUR, STEP, Past
 
 NOW = 1_800_000_000.0
 

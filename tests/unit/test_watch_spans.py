@@ -12,17 +12,17 @@ import pytest
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanKind
 
-from mesh import tracing
 from mesh.errors import DeclarationError
 from mesh.events.cart import CartClosed, CartIdle, CartUpdated
 from mesh.events.mesh import MeshHeartbeat
-from mesh.exporting import export
+from mesh.observability import tracing
+from mesh.observability.export import export
+from mesh.observability.spans import Room, Spans, exporting, sampler, wanted
+from mesh.observability.telemetry import configure_logs, log
+from mesh.observability.tracing import Span, child_trace, following, span, trace_id
 from mesh.publish import Cause, Draft
-from mesh.run import running
+from mesh.runtime.run import running
 from mesh.service import Service
-from mesh.spans import Room, Spans, exporting, sampler, wanted
-from mesh.telemetry import configure_logs, log
-from mesh.tracing import Span, child_trace, following, span, trace_id
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
@@ -201,14 +201,14 @@ async def test_what_a_tick_says_begins_a_trace(mesh, recorded, eventually):
 
 def test_the_sdk_stays_out_of_services():
     """A process that is not asked for traces loads nothing of OpenTelemetry."""
-    code = "import sys, mesh.worker; print(sorted(name for name in sys.modules if name.startswith('opentelemetry')))"
+    code = "import sys, mesh.runtime.worker; print([name for name in sys.modules if name.startswith('opentelemetry')])"
 
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"[]\n"
 
 
 def test_a_full_list_drops_and_nobody_waits(monkeypatch):
     """With an exporter that takes nothing, recording stays quick, memory bounded, and closing ends in time."""
-    monkeypatch.setattr("mesh.spans.FAREWELL", 0.3)
+    monkeypatch.setattr("mesh.observability.spans.FAREWELL", 0.3)
     spans = Spans([sys.executable, "-c", "import time; time.sleep(60)"], most=1000, every=0.01)
     spans.start()
     one = Span("s", "x", "client", PARENT, None, 1, 2, {"a": "b" * 1000})

@@ -5,19 +5,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh import Mesh
-from mesh.broker import Outgoing
+from mesh.broker.memory import MemoryMesh
+from mesh.broker.protocol import Outgoing
 from mesh.errors import Unavailable
 from mesh.events.cart import CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.mesh import Flow, Lag, MeshHeartbeat
-from mesh.memory import MemoryMesh
+from mesh.observability.event_counts import tallies
+from mesh.observability.telemetry import DEAD, LAG, NODES, NODES_UP, STALENESS, UNANSWERED
 from mesh.streams import ConsumerSpec
-from mesh.tallies import tallies
-from mesh.telemetry import DEAD, LAG, NODES, NODES_UP, STALENESS, UNANSWERED
-from services.watch import measure_region
-from services.watch.flows import LOST_AFTER, Flows
-from services.watch.gauges import show
-from services.watch.survey import Survey
+from services.operations.watch import measure_region
+from services.operations.watch.flows import LOST_AFTER, Flows
+from services.operations.watch.gauges import show
+from services.operations.watch.survey import Survey
 
 SHOW = ConsumerSpec(stream="COMMERCE_us", durable="carts-show", filters=("ev.us.cart.updated.*",))
 TICK = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""What the mesh needs of a message broker, on NATS JetStream and in memory. Only this folder imports `nats`."""

@@ -1,0 +1,228 @@
+"""Bench: the mesh's publish and consume beside raw nats-py and FastStream, on the same servers in the same run.
+
+Everybody does the same work on one stream of three copies: publish events with deduplication ids; fetch
+them from a durable consumer, look at each, acknowledge each. Rounds alternate, the median of each counts.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from importlib.util import find_spec
+from statistics import median
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerConfig, DeliverPolicy
+from nats.js.errors import NotFoundError
+
+from mesh.broker.connection import Login
+from mesh.broker.jetstream import JetStreamBroker
+from mesh.envelope import encode
+from mesh.event import declaration
+from mesh.events.interaction import ProductViewed
+from mesh.mesh import Mesh
+from mesh.money import Money
+from mesh.publish import Draft
+from mesh.runtime.run import running
+from mesh.service import Service
+from mesh.streams import stream_of
+from mesh.subjects import every, subject_of
+
+WAVE = 250
+"""Events per call of the mesh's publish."""
+WAVES = 4
+"""Such calls at once; the raw client is given as many outstanding messages."""
+FETCH = 500
+PATIENCE = 60.0
+
+Run = Callable[[], Awaitable[float]]
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """Events a second of each contender, None where it could not take part (`skipped` says why)."""
+
+    raw: float
+    mesh: float
+    faststream: float | None = None
+    skipped: str | None = None
+
+    @property
+    def to_raw(self) -> float:
+        """The mesh's rate as a share of raw nats-py's."""
+        return self.mesh / self.raw
+
+    @property
+    def to_faststream(self) -> float | None:
+        """The mesh's rate as a multiple of FastStream's."""
+        return self.mesh / self.faststream if self.faststream else None
+
+
+async def compare(login: Login, *, messages: int = 20_000, rounds: int = 3) -> tuple[Figures, Figures]:
+    """Publishing and consuming in one region, as an operator there. The stream's other readers should be silent."""
+    client = Client()
+    await client.connect(list(login.servers), user=login.user, password=login.password, pending_size=64 * 1024 * 1024)
+    broker = await JetStreamBroker.connect(login.region, login.servers, user=login.user, password=login.password)
+    try:
+        bench = _Bench(client, Mesh(broker, "bench"), messages)
+        publish = await _alternate({"raw": bench.publish_raw, "mesh": bench.publish_mesh}, rounds)
+        contenders: dict[str, Run] = {"raw": bench.consume_raw, "mesh": bench.consume_mesh}
+        skipped = None if find_spec("faststream") else "faststream is not installed (uv sync --group bench)"
+        if not skipped:
+            contenders["faststream"] = lambda: bench.consume_faststream(login)
+        consume = await _alternate(contenders, rounds)
+    finally:
+        await broker.drain()
+        await client.close()
+    return publish, msgspec.structs.replace(consume, skipped=skipped)
+
+
+async def _alternate(contenders: dict[str, Run], rounds: int) -> Figures:
+    rates: dict[str, list[float]] = {name: [] for name in contenders}
+    for run in contenders.values():
+        await run()  # the first round warms up: imports, caches, the stream's first block
+    for _ in range(rounds):
+        for name, run in contenders.items():
+            rates[name].append(await run())
+    rate = {name: median(found) for name, found in rates.items()}
+    return Figures(raw=rate["raw"], mesh=rate["mesh"], faststream=rate.get("faststream"))
+
+
+class _Bench:
+    def __init__(self, client: Client, mesh: Mesh, messages: int) -> None:
+        self.client, self.mesh, self.messages = client, mesh, messages
+        self.js: JetStreamContext = client.jetstream(timeout=PATIENCE, publish_async_max_pending=WAVE * WAVES)
+        told = declaration(ProductViewed)
+        self.stream, self.subjects = stream_of(told, mesh.region), every(told, region=mesh.region)
+
+    # Publishing
+
+    async def publish_raw(self) -> float:
+        """Ready-made bytes through `publish_async`, with ids, until all are acknowledged."""
+        ready = [
+            (
+                subject_of(self.mesh.region, happened),
+                encode(happened, id=id_, region=self.mesh.region, source="bench"),
+                id_,
+            )
+            for happened, id_ in self._events()
+        ]
+        began = time.perf_counter()
+        answers = [
+            await self.js.publish_async(subject, body, headers={"Nats-Msg-Id": id_}) for subject, body, id_ in ready
+        ]
+        await asyncio.gather(*answers)
+        return self.messages / (time.perf_counter() - began)
+
+    async def publish_mesh(self) -> float:
+        """Events through `Mesh.publish`, encoding included, until all are acknowledged."""
+        drafts = [Draft(event=happened, id=id_) for happened, id_ in self._events()]
+        waves = iter([drafts[at : at + WAVE] for at in range(0, len(drafts), WAVE)])
+        began = time.perf_counter()
+
+        async def publish() -> None:
+            for wave in waves:
+                await self.mesh.publish(*wave)
+
+        await asyncio.gather(*(publish() for _ in range(WAVES)))
+        return self.messages / (time.perf_counter() - began)
+
+    def _events(self) -> list[tuple[ProductViewed, str]]:
+        price = Money(amount=4999, currency="EUR")
+        return [
+            (
+                ProductViewed(
+                    visitor_id=f"visitor-{at % 997}",
+                    product_id=f"product-{at % 89}",
+                    session_id=f"session-{at % 1999}",
+                    category="electronics.audio.headphone",
+                    brand="acme",
+                    price=price,
+                    device="mobile",
+                ),
+                uuid4().hex,
+            )
+            for at in range(self.messages)
+        ]
+
+    # Consuming
+
+    async def consume_raw(self) -> float:
+        """Fetch and acknowledge with nats-py; nothing is decoded."""
+        durable = await self._durable("bench-raw")
+        pull = await self.js.pull_subscribe_bind(durable=durable, stream=self.stream)
+        began, taken = time.perf_counter(), 0
+        while taken < self.messages:
+            for message in await pull.fetch(FETCH, timeout=5):
+                await message.ack()
+                taken += 1
+        await self.client.flush()
+        return self._done(began, taken)
+
+    async def consume_mesh(self) -> float:
+        """A handler of a running service: decoded, validated, handled, acknowledged."""
+        service, count = Service("bench"), _Count(self.messages)
+
+        @service.on(ProductViewed, concurrency=64)
+        async def count_view(viewed: ProductViewed) -> None:
+            count.add(viewed.product_id)
+
+        await self._durable(service.bindings[0].durable)
+        began = time.perf_counter()
+        async with running(service, self.mesh):
+            await count.full()
+            return self._done(began, count.taken)
+
+    async def consume_faststream(self, login: Login) -> float:
+        """The same handler as FastStream's documentation writes one: pydantic models, pull, acknowledged."""
+        from mesh.broker.benchmark_faststream import application  # noqa: PLC0415  an optional dependency
+
+        count, durable = _Count(self.messages), await self._durable("bench-faststream")
+        broker = application(
+            login, stream=self.stream, subjects=self.subjects, durable=durable, fetch=FETCH, see=count.add
+        )
+        began = time.perf_counter()
+        await broker.start()
+        try:
+            await count.full()
+            return self._done(began, count.taken)
+        finally:
+            await broker.stop()
+
+    async def _durable(self, name: str) -> str:
+        """A fresh durable consumer with `messages` events before it."""
+        jsm: Any = self.js
+        info = await jsm.stream_info(self.stream)
+        config = ConsumerConfig(
+            durable_name=name,
+            filter_subject=self.subjects,
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=max(1, info.state.last_seq - self.messages + 1),
+            ack_wait=30,
+            max_ack_pending=10_000,
+        )
+        with suppress(NotFoundError):
+            await jsm.delete_consumer(self.stream, name)
+        await jsm.add_consumer(self.stream, config)
+        return name
+
+    def _done(self, began: float, taken: int) -> float:
+        return taken / (time.perf_counter() - began)
+
+
+class _Count:
+    """Counts what was seen until it is enough."""
+
+    def __init__(self, wanted: int) -> None:
+        self.wanted, self.taken, self._enough = wanted, 0, asyncio.Event()
+
+    def add(self, _product: str) -> None:
+        self.taken += 1
+        if self.taken >= self.wanted:
+            self._enough.set()
+
+    async def full(self) -> None:
+        await asyncio.wait_for(self._enough.wait(), PATIENCE)

@@ -1,0 +1,103 @@
+"""Wire: JetStream's headers and JSON answers, as far as the broker needs them."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from nats.aio.msg import Msg
+
+from mesh.broker.protocol import Message, Outgoing
+
+
+class Failure(msgspec.Struct):
+    """An API error."""
+
+    code: int = 0
+    err_code: int = 0
+    description: str = ""
+
+
+class Ack(msgspec.Struct):
+    """The answer to a stored message or batch."""
+
+    seq: int = 0
+    duplicate: bool = False
+    error: Failure | None = None
+
+
+class Found(msgspec.Struct):
+    """A message as the leader gives it; data and headers in base64."""
+
+    subject: str
+    seq: int
+    time: datetime
+    data: str = ""
+    hdrs: str = ""
+
+
+class GetReply(msgspec.Struct):
+    """The answer to a get."""
+
+    message: Found | None = None
+    error: Failure | None = None
+
+
+class Info(msgspec.Struct):
+    """What is used of a consumer's state."""
+
+    name: str = ""
+    created: datetime = datetime.min.replace(tzinfo=UTC)
+    num_pending: int = 0
+    num_ack_pending: int = 0
+    num_redelivered: int = 0
+    error: Failure | None = None
+
+
+decode_ack = msgspec.json.Decoder(Ack).decode
+decode_get = msgspec.json.Decoder(GetReply).decode
+decode_info = msgspec.json.Decoder(Info).decode
+
+
+def outgoing_headers(message: Outgoing) -> dict[str, str]:
+    """The headers that say what shall become of a message; ValueError for a condition on a wildcard."""
+    headers = dict(message.headers)
+    if message.id is not None:
+        headers["Nats-Msg-Id"] = message.id
+    if message.expect is not None:
+        if "*" in message.expect.subject or ">" in message.expect.subject:
+            raise ValueError(f"{message.expect.subject}: only one exact subject can be expected unchanged")
+        headers["Nats-Expected-Last-Subject-Sequence"] = str(message.expect.sequence)
+        headers["Nats-Expected-Last-Subject-Sequence-Subject"] = message.expect.subject
+    if message.at is not None and message.target is not None:
+        due = message.at.astimezone(UTC) + timedelta(microseconds=999)  # cut to milliseconds, it is still never early
+        headers["Nats-Schedule"] = f"@at {due.isoformat(timespec='milliseconds').replace('+00:00', 'Z')}"
+        headers["Nats-Schedule-Target"] = message.target
+    if message.cancels is not None:
+        headers["Nats-Scheduler"] = message.cancels
+        headers["Nats-Schedule-Next"] = "purge"
+    if message.ttl is not None:
+        headers["Nats-TTL"] = f"{max(1, round(message.ttl.total_seconds()))}s"
+    return headers
+
+
+def read_message(reply: Msg) -> Message:
+    """A message from a direct get."""
+    headers = reply.headers or {}
+    return Message(
+        subject=headers["Nats-Subject"],
+        body=reply.data,
+        sequence=int(headers["Nats-Sequence"]),
+        stored=datetime.fromisoformat(headers["Nats-Time-Stamp"]),
+        headers=headers,
+    )
+
+
+def parse_headers(raw: bytes) -> dict[str, str]:
+    """Headers as they are stored (`NATS/1.0`, then a line each)."""
+    lines = raw.decode().split("\r\n")[1:]
+    parted = (line.partition(":") for line in lines)
+    return {name: value.strip() for name, _, value in parted if name}
+
+
+def is_removed(headers: dict[str, str]) -> bool:
+    """Whether a bucket's message says that the key is gone."""
+    return headers.get("KV-Operation") in ("DEL", "PURGE") or "Nats-Marker-Reason" in headers

@@ -1,0 +1,52 @@
+"""The command `cartmesh`: the mesh's own commands, and those that other packages bring.
+
+A module with commands has a function `commands(app)` and is named in the entry points
+`cartmesh.commands`; the mesh's own modules of that kind stand in `OWN`. All are imported at the start
+of a command, so they import what is heavy inside their functions.
+"""
+
+import sys
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+
+from cyclopts import App
+
+from mesh.errors import MeshError
+from mesh.observability.telemetry import configure_logs
+
+GROUP = "cartmesh.commands"
+OWN = ("mesh.cli.operations", "mesh.cli.topology")
+"""Modules of the mesh itself that bring commands; each is one group of commands."""
+
+
+def app(first: str | None = None) -> App:
+    """The whole command line, freshly built; of a word that is known to be a command no more than what has it.
+
+    Every process of a deployment begins with `run`: what other commands bring would be a fifth of its start.
+    """
+    root = App(name="cartmesh", help="An event mesh for commerce on NATS JetStream.")
+    for name in OWN:
+        if find_spec(name):
+            import_module(name).commands(root)
+        if first is not None and not first.startswith("-") and first in [*root]:
+            return root
+    for found in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        try:
+            bring = found.load()
+        except (ImportError, AttributeError) as error:
+            # One broken package must not take away the commands with which it can be looked into.
+            sys.stderr.write(f"cartmesh: no commands of {found.name}: {error}\n")
+        else:
+            bring(root)
+    return root
+
+
+def main() -> None:
+    """Run the command line; errors of the mesh are told in one line and end with status 1."""
+    configure_logs(level="WARNING")  # commands print what they have to say; a worker configures its own
+    try:
+        app(*sys.argv[1:2])()
+    except MeshError as error:
+        sys.stderr.write(f"cartmesh: {error}\n")
+        sys.exit(1)

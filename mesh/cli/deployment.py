@@ -1,0 +1,61 @@
+"""Commands that make what a deployment must be given: `cartmesh mesh certs`, `cartmesh mesh secrets`."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+from cyclopts import App
+
+from mesh.topology.mesh_toml import Topology
+
+
+def commands(group: App) -> None:
+    """Add them to the group `mesh`."""
+    group.command(certs)
+    group.command(secrets)
+
+
+def certs(*, dir: Path, days: int = 90, file: Path = Path("mesh.toml")) -> None:
+    """Make a test authority, and certificates for every region's servers and for a client.
+
+    Parameters
+    ----------
+    dir
+        Where to: ca.crt, and a folder for each region and `client` with ca.crt, tls.crt and tls.key. The authority
+        that is there is kept; the certificates are made anew.
+    days
+        How long they are valid.
+    file
+        The topology.
+    """
+    from mesh.topology.certificates import certificates  # noqa: PLC0415  needs cryptography; only this command does
+
+    for name, made in certificates(Topology.load(file), dir, lasting=timedelta(days=days)).items():
+        print(f"{name}: {made.certificate}, {days} days")
+
+
+def secrets(*, dir: Path, file: Path = Path("mesh.toml")) -> None:
+    """Make a password for every user of every region; those that are there are kept.
+
+    Parameters
+    ----------
+    dir
+        Where to, readable for its owner alone: <region>.env for `kubectl create secret generic --from-env-file`,
+        <region>-servers.env and <region>-services.env for processes.
+    file
+        The topology.
+    """
+    from mesh.runtime.discovery import discover  # noqa: PLC0415
+    from mesh.topology.derive.environments import environments  # noqa: PLC0415  with all services
+    from mesh.topology.derive.servers import users  # noqa: PLC0415
+    from mesh.topology.secrets import Secrets  # noqa: PLC0415
+
+    topology, services = Topology.load(file), discover()
+    dir.mkdir(parents=True, exist_ok=True)
+    kept = Secrets.kept(dir / "secrets.json", users(topology, services))
+    for name, variables in environments(topology, services, kept).items():
+        path = dir / f"{name}.env"
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
+            opened.writelines(f"{variable}={value}\n" for variable, value in variables.items())
+        print(f"{path}: {len(variables)} passwords")

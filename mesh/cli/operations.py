@@ -1,0 +1,281 @@
+"""Commands that run a mesh and look after it: up, run, status, trace, dead, rebuild."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from mesh.errors import TopologyError
+
+if TYPE_CHECKING:
+    from mesh.broker.connection import Connection
+
+SERVERS = Path("servers.json")
+TOPOLOGY = Path("mesh.toml")
+
+
+def commands(app: App) -> None:
+    """Add them to the root command."""
+    app.command(run)
+    app.command(up)
+    app.command(status)
+    app.command(trace)
+    app.command(rebuild)
+    dead = App(name="dead", help="Messages that could not be handled: look at them, handle them again.")
+    dead.command(dead_list, name="list")
+    dead.command(dead_show, name="show")
+    dead.command(dead_redrive, name="redrive")
+    app.command(dead)
+
+
+def run(
+    *names: str,
+    region: str,
+    servers: Path | None = None,
+    topology: Path = TOPOLOGY,
+) -> None:
+    """Run services of one region in this process until it is asked to stop.
+
+    Parameters
+    ----------
+    names
+        Services to run; all of them when none is named.
+    region
+        The region they belong to.
+    servers
+        The servers.json of an embedded mesh; else CARTMESH_NATS_URL and CARTMESH_<SERVICE>_PASSWORD are read.
+    topology
+        The mesh.toml.
+    """
+    from mesh.runtime.worker import run_until_stopped  # noqa: PLC0415  uvloop and all services
+
+    run_until_stopped(names, region, servers, topology)
+
+
+def up(
+    *,
+    regions: str | None = None,
+    nodes: int | None = None,
+    dir: Path | None = None,
+    topology: Path = TOPOLOGY,
+    abandon_after: str | None = None,
+    url: Annotated[list[str] | None, Parameter(negative=())] = None,
+) -> None:
+    """Start the whole mesh on this machine: servers, every service in every region, and the inbox.
+
+    Parameters
+    ----------
+    regions
+        Only these, separated by commas.
+    nodes
+        Servers per region: 1, 3 or 5.
+    dir
+        Where data, logs and servers.json are kept; a temporary folder when not given.
+    topology
+        The mesh.toml.
+    abandon_after
+        How long a cart rests before it counts as left (30m, 20s).
+    url
+        Use existing servers instead: REGION=URL, once per region, without passwords.
+    """
+    from mesh.cli.up import keep_up  # noqa: PLC0415  uvloop, rich and all services
+
+    only = tuple(part.strip() for part in regions.split(",")) if regions else ()
+    environment = {"CARTMESH_ABANDON_AFTER": abandon_after} if abandon_after else {}
+    keep_up(topology, only, nodes, dir, environment, dict(pair.split("=", 1) for pair in url or ()))
+
+
+def status(*, servers: Path = SERVERS, json: bool = False) -> None:
+    """Show regions, nodes, streams, consumers with their lag, staleness and dead letters.
+
+    Parameters
+    ----------
+    servers
+        The servers.json of the mesh.
+    json
+        Print JSON instead of tables.
+    """
+    import msgspec  # noqa: PLC0415
+
+    from mesh.cli.tables import show_status  # noqa: PLC0415
+    from mesh.operations.status import status_of  # noqa: PLC0415
+    from mesh.topology.access import Access  # noqa: PLC0415
+
+    found = asyncio.run(status_of(Access.read(servers)))
+    if json:
+        print(msgspec.json.encode(found).decode())
+    else:
+        show_status(found)
+    if any(region.error for region in found):
+        sys.exit(1)
+
+
+def trace(
+    what: str, *, region: str | None = None, since: str = "1d", json: bool = False, servers: Path = SERVERS
+) -> None:
+    """Show what led to an event and what followed from it, from the logs alone: in whose region, when, by whom.
+
+    Parameters
+    ----------
+    what
+        An event's id, a trace id or traceparent, or a key such as a cart's id.
+    region
+        Ask only this region's servers; what it heard of the others is shown.
+    since
+        How far back an id is searched for (30m, 2h, 7d). A key is found however old it is.
+    json
+        Print JSON instead of lines.
+    servers
+        The servers.json of the mesh.
+    """
+    import msgspec  # noqa: PLC0415
+
+    from mesh.operations.causal_tree import forest, told  # noqa: PLC0415
+    from mesh.operations.trace import story_of  # noqa: PLC0415
+    from mesh.settings import duration  # noqa: PLC0415
+    from mesh.topology.access import Access  # noqa: PLC0415
+
+    access = Access.read(servers)
+    if region is not None:
+        access.login(region)
+    try:
+        back = duration(since)
+    except ValueError as error:
+        raise TopologyError(f"--since: {error}") from None
+    story = asyncio.run(story_of(access, what, regions=[region] if region else list(access.regions), since=back))
+    trees = forest(story.events)
+    if json:
+        print(msgspec.json.encode(trees).decode())
+    else:
+        print("\n".join(told(trees)), end="\n" if trees else "")
+    for name, why in story.silent.items():
+        print(f"{name} does not answer, only what others heard of it is here: {why}", file=sys.stderr)
+    if story.cut:
+        print("the story goes on under more keys than are followed: ask for one of them", file=sys.stderr)
+    if not trees:
+        raise TopologyError(
+            f"nothing is called {what!r}: no key, and no event or trace in the {story.searched:,} messages of the last "
+            f"{since}. Look further back with --since"
+        )
+
+
+def rebuild(bucket: str, *, region: str, servers: Path = SERVERS, topology: Path = TOPOLOGY) -> None:
+    """Empty a projection and build it anew from the log, while its service runs.
+
+    Parameters
+    ----------
+    bucket
+        The bucket's name; a wrong one is answered with those that can be rebuilt.
+    region
+        Where.
+    servers
+        The servers.json of the mesh.
+    topology
+        The mesh.toml.
+    """
+    from mesh.operations.rebuild import rebuild as rebuild_bucket  # noqa: PLC0415
+    from mesh.runtime.discovery import discover  # noqa: PLC0415
+    from mesh.topology.mesh_toml import Topology  # noqa: PLC0415
+
+    async def work() -> None:
+        async with operator(servers, region) as connection:
+            done = await rebuild_bucket(connection, Topology.load(topology), discover(), bucket)
+            print(f"{done.bucket} in {done.region}: {done.events} events read, {done.keys} keys")
+
+    asyncio.run(work())
+
+
+def dead_list(*, region: str | None = None, servers: Path = SERVERS) -> None:
+    """List dead letters with their reasons.
+
+    Parameters
+    ----------
+    region
+        Only this one.
+    servers
+        The servers.json of the mesh.
+    """
+    from mesh.cli.tables import show_letters  # noqa: PLC0415
+    from mesh.operations.dead_letters import letters  # noqa: PLC0415
+    from mesh.topology.access import Access  # noqa: PLC0415
+
+    async def work() -> None:
+        for name in [region] if region else list(Access.read(servers).regions):
+            async with operator(servers, name) as connection:
+                show_letters(name, await letters(connection))
+
+    asyncio.run(work())
+
+
+def dead_show(sequence: int, *, region: str, servers: Path = SERVERS) -> None:
+    """Show one dead letter whole: reason, trace, and the message.
+
+    Parameters
+    ----------
+    sequence
+        Its number in the list.
+    region
+        Where it is parked.
+    servers
+        The servers.json of the mesh.
+    """
+    from mesh.cli.tables import show_letter  # noqa: PLC0415
+    from mesh.operations.dead_letters import letter  # noqa: PLC0415
+
+    async def work() -> None:
+        async with operator(servers, region) as connection:
+            show_letter(sequence, await letter(connection, sequence))
+
+    asyncio.run(work())
+
+
+def dead_redrive(
+    *sequences: int, region: str, service: str | None = None, dry_run: bool = False, servers: Path = SERVERS
+) -> None:
+    """Let the service that parked messages handle them again; those that succeed are removed.
+
+    Parameters
+    ----------
+    sequences
+        Numbers in the list; all of them when none is named.
+    region
+        Where they are parked.
+    service
+        Only those of this service.
+    dry_run
+        Only say what would be done.
+    servers
+        The servers.json of the mesh.
+    """
+    from mesh.operations.dead_letters import redrive  # noqa: PLC0415
+
+    async def work() -> int:
+        failed = 0
+        async with operator(servers, region) as connection:
+            async for number, outcome in redrive(connection, sequences, service=service, dry_run=dry_run):
+                print(f"{region} {number}: {outcome or 'handled'}")
+                failed += outcome is not None and not dry_run
+        return failed
+
+    if asyncio.run(work()):
+        sys.exit(1)
+
+
+@asynccontextmanager
+async def operator(servers: Path, region: str) -> AsyncIterator["Connection"]:
+    """A connection to a region as operator; drained afterwards."""
+    from mesh.broker.connection import Connection  # noqa: PLC0415
+    from mesh.topology.access import Access  # noqa: PLC0415
+
+    access = Access.read(servers)
+    if region not in access.regions:
+        raise TopologyError(f"there is no region {region!r} in {servers}; there are {', '.join(access.regions)}")
+    connection = await Connection.open(access.login(region), name="cartmesh-operator")
+    try:
+        yield connection
+    finally:
+        await connection.drain()

@@ -1,0 +1,81 @@
+"""Tables: what operators look at in a terminal."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from mesh.broker.protocol import Message
+from mesh.dead_letters import Letter
+from mesh.operations.status import RegionStatus
+
+STALE_S = 5.0
+
+
+def show_status(regions: Sequence[RegionStatus], console: Console | None = None) -> None:
+    """Regions, then what deserves a look: streams and consumers with lag."""
+    out = console or Console()
+    table = Table("region", "nodes", "streams", "messages", "max lag", "stale towards", "dead", title="regions")
+    for one in regions:
+        stale = ", ".join(
+            f"{name} {'never heard' if age is None else f'{age.total_seconds():.1f} s'}"
+            for name, age in one.staleness.items()
+            if age is None or age.total_seconds() > STALE_S
+        )
+        lag = max((consumer.lag for consumer in one.consumers), default=0)
+        table.add_row(
+            one.region,
+            f"{one.nodes_up}/{one.nodes}",
+            str(len(one.streams)),
+            f"{sum(stream.messages for stream in one.streams):,}",
+            f"{lag:,}",
+            one.error or stale or "-",
+            str(one.dead),
+        )
+    out.print(table)
+    for one in regions:
+        out.print(_streams(one))
+        out.print(_consumers(one))
+
+
+def show_letters(region: str, letters: Sequence[tuple[int, Letter]], console: Console | None = None) -> None:
+    """A region's dead letters."""
+    table = Table("no.", "parked by", "subject", "attempts", "reason", title=f"dead letters in {region}")
+    for number, letter in letters:
+        table.add_row(str(number), letter.durable, letter.subject, str(letter.attempts), letter.reason[:200])
+    (console or Console()).print(table if letters else f"{region}: no dead letters")
+
+
+def show_letter(number: int, parked: tuple[Letter, Message], console: Console | None = None) -> None:
+    """One dead letter whole."""
+    letter, message = parked
+    out = console or Console()
+    out.print(f"[b]{number}[/b] parked by {letter.durable} after {letter.attempts} attempts, stored {letter.stored}")
+    out.print(f"subject  {letter.subject} (sequence {letter.sequence})", markup=False)
+    out.print(f"reason   {letter.reason}", markup=False)
+    out.print(message.body.decode("utf-8", "replace"), markup=False)
+    if letter.trace:
+        out.print(letter.trace, markup=False)
+
+
+def _streams(one: RegionStatus) -> Table:
+    table = Table("stream", "messages", "MB", "leader", "copies", "silent sources", title=f"{one.region}: streams")
+    for stream in one.streams:
+        table.add_row(
+            stream.name,
+            f"{stream.messages:,}",
+            f"{stream.bytes / 1e6:,.1f}",
+            stream.leader,
+            f"{stream.current}/{stream.replicas}",
+            ", ".join(stream.silent_sources) or "-",
+        )
+    return table
+
+
+def _consumers(one: RegionStatus) -> Table:
+    table = Table("consumer", "stream", "lag", "unanswered", "redelivered", title=f"{one.region}: consumers")
+    for consumer in one.consumers:
+        table.add_row(
+            consumer.name, consumer.stream, f"{consumer.lag:,}", f"{consumer.unanswered:,}", str(consumer.redelivered)
+        )
+    return table

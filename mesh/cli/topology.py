@@ -1,0 +1,247 @@
+"""Commands `cartmesh mesh show | check | render | apply | probe | certs | secrets`."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from mesh.broker.connection import Connection
+from mesh.cli import deployment as deploy
+from mesh.errors import DeclarationError, TopologyError
+from mesh.event import declared
+from mesh.runtime.discovery import GROUP, discover
+from mesh.service import Service
+from mesh.topology.access import Access, Servers
+from mesh.topology.check import check, contracts
+from mesh.topology.derive.variables import settings_of
+from mesh.topology.mesh_toml import Topology
+from mesh.topology.render import FOLDER, chart_folder, charted, committed, helm, rendered, stale, write
+from mesh.topology.secrets import OPERATOR
+
+FILE = Path("mesh.toml")
+
+
+def commands(app: App) -> None:
+    """Add the group `mesh`."""
+    group = App(name="mesh", help="The topology: what is declared, what is derived from it, what the servers hold.")
+    group.command(show)
+    group.command(check_declarations, name="check")
+    group.command(render)
+    group.command(apply_declarations, name="apply")
+    group.command(probe_region, name="probe")
+    deploy.commands(group)
+    app.command(group)
+
+
+def show(*, file: Path = FILE) -> None:
+    """Show regions, links, streams, services, and who says what."""
+    from rich.console import Console  # noqa: PLC0415  only what shows needs it
+
+    from mesh.cli.overview import tables  # noqa: PLC0415  the same
+
+    console = Console()
+    for table in tables(Topology.load(file), _services()):
+        console.print(table)
+
+
+def check_declarations(*, file: Path = FILE, folder: Path = FOLDER) -> None:
+    """Judge everything that is declared, without a server. Ends with 1 where something must not be deployed."""
+    topology, services = Topology.load(file), _services()
+    report = check(topology, services, committed(folder))
+    for warning in report.warnings:
+        _say(f"warning: {warning}")
+    for error in report.errors:
+        _say(f"error: {error}")
+    _say(
+        f"{len(topology.regions)} regions, {len(services)} services, {len(list(declared()))} events: "
+        f"{len(report.errors)} errors, {len(report.warnings)} warnings"
+    )
+    if report.errors:
+        sys.exit(1)
+
+
+def render(
+    *,
+    region: str | None = None,
+    to: Annotated[Literal["helm"] | None, Parameter(name="--for")] = None,
+    store: str = "50Gi",
+    issuer: str = "",
+    check: bool = False,
+    unreleased: bool = False,
+    file: Path = FILE,
+    folder: Path = FOLDER,
+) -> None:
+    """Write everything derived to the folder; or, with `--region eu --for helm`, print values for the chart of NATS.
+
+    Parameters
+    ----------
+    region
+        Whose servers the values are for.
+    to
+        `helm`: values of the official chart `nats` 2.x, for a release called `nats`.
+    store
+        Each server's disk.
+    issuer
+        The ClusterIssuer of cert-manager that makes the servers' certificates; without it the Secret `nats-tls` does.
+    check
+        Write nothing: say what is stale, and end with 1 if something is.
+    unreleased
+        Let an event change under the same version. Right only while nobody has stored any.
+    file
+        The topology.
+    folder
+        Where to; what the chart reads goes to `chart/derived` beside it.
+    """
+    topology, services = Topology.load(file), _services()
+    if to or region:
+        if not (to and region):
+            raise TopologyError("write both: --region NAME --for helm")
+        _say(helm(topology, services, region, store=store, issuer=issuer).rstrip())
+        return
+    chart, written = chart_folder(folder), file.read_text(encoding="utf-8")
+    values = chart.parent / "values.yaml"
+    known = values.read_text(encoding="utf-8") if values.exists() else ""
+    settings = settings_of({"mesh", *(found.value for found in entry_points(group=GROUP))})
+    folders = {
+        folder: rendered(topology, services),
+        chart: charted(topology, services, settings, written=written, values=known),
+    }
+    if check:
+        _say_stale([where / path for where, files in folders.items() for path in stale(files, where)], folder)
+        return
+    if not unreleased and (broken := contracts(committed(folder))):
+        raise DeclarationError("\n".join(broken))
+    for where, files in folders.items():
+        for path in write(files, where):
+            _say(f"wrote {where / path}" if path in files else f"removed {where / path}")
+
+
+def _say_stale(paths: Sequence[Path], folder: Path) -> None:
+    for path in paths:
+        _say(f"stale: {path}")
+    if paths:
+        _say("run `make render` and commit what it wrote")
+        sys.exit(1)
+    _say(f"{folder} is fresh")
+
+
+def apply_declarations(
+    *,
+    region: Sequence[str] = (),
+    force: bool = False,
+    dry_run: bool = False,
+    servers: Path | None = None,
+    file: Path = FILE,
+) -> None:
+    """Bring the servers to what is declared and say what differed. Nothing is deleted without --force.
+
+    Parameters
+    ----------
+    region
+        Only these regions.
+    force
+        Delete streams and consumers that nobody declares, with all they hold.
+    dry_run
+        Only say what would be done.
+    servers
+        The `servers.json` of an embedded mesh; without it `CARTMESH_NATS_URL_<REGION>` (several with
+        commas) and `CARTMESH_NATS_PASSWORD_<REGION>` say where and how the operator connects.
+    file
+        The topology.
+    """
+    topology = Topology.load(file)
+    names = tuple(region) or topology.names
+    for name in names:
+        topology.region(name)
+    access = Access.read(servers) if servers else from_environment(names)
+    asyncio.run(_apply(topology, access, names, force=force, dry_run=dry_run))
+
+
+async def _apply(topology: Topology, access: Access, names: Sequence[str], *, force: bool, dry_run: bool) -> None:
+    from mesh.topology.apply import apply  # noqa: PLC0415  the other commands need no server
+
+    connections: dict[str, Connection] = {}
+    try:
+        for name in names:
+            connections[name] = await Connection.open(access.login(name), name="cartmesh-apply")
+        differences = await apply(topology, _services(), connections, force=force, dry_run=dry_run)
+    finally:
+        for connection in connections.values():
+            await connection.drain()
+    for difference in differences:
+        _say(str(difference))
+    _say(f"{len(differences)} differences{' (nothing was done)' if dry_run else ''}")
+
+
+def probe_region(
+    url: str,
+    *,
+    region: str,
+    body: str,
+    awaits: str,
+    within: float = 30.0,
+    servers: Path | None = None,
+) -> None:
+    """Send one event through a service's door and wait for its outcome. Ends with 1 where it does not come.
+
+    Parameters
+    ----------
+    url
+        Where to post; CARTMESH_PROBE_KEY is the write key.
+    region
+        In whose log the outcome is looked for.
+    body
+        What to post, in JSON: PROBE stands for a fresh key, NOW for the time.
+    awaits
+        The wire type of the outcome, such as user.scored.v1; its key is the probe's.
+    within
+        Seconds it may take.
+    servers
+        As for `apply`.
+    """
+    import mesh.events  # noqa: F401, PLC0415  declares every event
+    from mesh.operations.probe import probe  # noqa: PLC0415  the other commands need no broker
+    from mesh.runtime.worker import connect  # noqa: PLC0415  the same
+
+    async def work() -> None:
+        access = Access.read(servers) if servers else from_environment([region])
+        mesh = await connect(access, region, OPERATOR, patience=within)
+        key = os.environ.get("CARTMESH_PROBE_KEY", "")
+        try:
+            done = await probe(mesh, url, body=body, key=key, awaits=awaits, within=timedelta(seconds=within))
+        finally:
+            await mesh.broker.drain()
+        _say(f"{done.key}: {awaits} after {done.took.total_seconds():.3f} s")
+
+    asyncio.run(work())
+
+
+def from_environment(names: Sequence[str]) -> Access:
+    """Where the operator connects, from `CARTMESH_NATS_URL_<REGION>`; TopologyError names the missing variable."""
+    regions = {}
+    for name in names:
+        variable = f"CARTMESH_NATS_URL_{name.upper()}"
+        urls = [url.strip() for url in os.environ.get(variable, "").split(",") if url.strip()]
+        if not urls:
+            raise TopologyError(f"where are the servers of {name}? Set {variable}, or give --servers servers.json")
+        password = os.environ.get(f"CARTMESH_NATS_PASSWORD_{name.upper()}", "")
+        regions[name] = Servers(
+            urls={f"{name}-{index}": url for index, url in enumerate(urls, start=1)}, passwords={OPERATOR: password}
+        )
+    return Access(regions=regions)
+
+
+def _services() -> list[Service]:
+    import mesh.events  # noqa: F401, PLC0415  declares every event, also those that no service mentions
+
+    return discover()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")

@@ -1,0 +1,65 @@
+"""Lobby: `cartmesh up` as people meet it: starts the mesh, prints where everything is, waits for ctrl-c."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from mesh.errors import TopologyError
+from mesh.observability.telemetry import configure_logs
+from mesh.runtime.run import until_asked_to_stop
+from mesh.runtime.up import Up
+from mesh.topology.mesh_toml import Topology
+
+
+def keep_up(
+    topology: Path,
+    regions: Sequence[str],
+    nodes: int | None,
+    directory: Path | None,
+    environment: Mapping[str, str],
+    urls: Mapping[str, str] | None = None,
+    *,
+    first: Sequence[str] = (),
+) -> None:
+    """Keep a mesh up until SIGINT or SIGTERM, then drain it. TopologyError for unknown regions.
+
+    `urls`: servers to use instead of starting some. `first`: HTTP services whose addresses are printed first.
+    """
+    configure_logs(level="WARNING")
+    whole = Topology.load(topology)
+    unknown = sorted(set(urls or ()) - set(whole.names))
+    if unknown:
+        raise TopologyError(f"--url names {', '.join(unknown)}; {topology} has {', '.join(whole.names)}")
+    chosen = whole.only(*(regions or urls or ()), nodes=nodes)
+    uvloop.run(_keep_up(Up(chosen, directory=directory, environment=environment, demo=True, urls=urls), first))
+
+
+async def _keep_up(mesh: Up, first: Sequence[str]) -> None:
+    console = Console()
+    with until_asked_to_stop() as stop:
+        console.print(f"starting {', '.join(mesh.topology.names)} ...")
+        async with mesh:
+            console.print(_addresses(mesh, first))
+            console.print(f"status: cartmesh status --servers {mesh.servers_file}", soft_wrap=True)
+            console.print("ctrl-c stops everything")
+            await stop.wait()
+            console.print("draining ...")
+    console.print("stopped")
+
+
+def _addresses(mesh: Up, first: Sequence[str]) -> Table:
+    found = [(name, region, url) for region, services in mesh.urls.items() for name, url in services.items()]
+    companions = [pair for companion in mesh.companions.values() for pair in companion.addresses.items()]
+    table = Table("what", "where", title="cartmesh is up")
+    for name in first:
+        for _, region, url in (one for one in found if one[0] == name):
+            table.add_row(f"{name} {region}", url, style="bold")
+    for name, address in companions:
+        table.add_row(name, address, style="bold")
+    for name, region, url in (one for one in found if one[0] not in first):
+        table.add_row(f"{name} {region}", url)
+    table.add_row("logs and data", str(mesh.directory))
+    return table

@@ -1,0 +1,1 @@
+"""What a running process reports: logs, metrics, spans and their export."""

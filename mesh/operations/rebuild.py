@@ -1,0 +1,77 @@
+"""Rebuild: empty a projection's bucket and let its handlers see the whole log again."""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from mesh.broker.connection import Connection
+from mesh.broker.jetstream import JetStreamBroker
+from mesh.errors import DeclarationError, TopologyError, Unavailable
+from mesh.service import Binding, Service
+from mesh.topology.apply import api
+from mesh.topology.derive.nats import holdings
+from mesh.topology.mesh_toml import Topology
+
+PATIENCE = 600.0
+
+
+class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done: events that were read again, and keys that the bucket holds now."""
+
+    bucket: str
+    region: str
+    events: int
+    keys: int
+
+
+def projectors(services: Sequence[Service], bucket: str) -> list[Binding]:
+    """The handlers that fill a bucket; DeclarationError lists the buckets that can be rebuilt."""
+    filling = [b for service in services for b in service.bindings if b.projects and b.projects.name == bucket]
+    if not filling:
+        known = sorted({b.projects.name for service in services for b in service.bindings if b.projects})
+        raise DeclarationError(f"{bucket!r} is no projection; there are {', '.join(known) or 'none'}")
+    return filling
+
+
+async def rebuild(connection: Connection, topology: Topology, services: Sequence[Service], bucket: str) -> Rebuilt:
+    """Rebuild a projection in the connected region while its service runs; returns when it has caught up.
+
+    Raises DeclarationError for a bucket that is no projection, Unavailable when nobody consumes.
+    """
+    region, broker = connection.login.region, JetStreamBroker(connection)
+    filling = projectors(services, bucket)
+    wanted = holdings(topology, services, region).consumers
+    places = [(spec.stream, spec.durable) for binding in filling for spec in binding.consumers(region)]
+    for stream, durable in places:
+        await _asked(connection, f"CONSUMER.DELETE.{stream}.{durable}", None)
+    kept = filling[0].projects
+    assert kept is not None  # noqa: S101  projectors() chose by it
+    await broker.kv_purge(kept)
+    events = 0
+    for stream, durable in places:
+        asked = {"stream_name": stream, "config": wanted[stream, durable], "action": "create"}
+        answer = await _asked(connection, f"CONSUMER.CREATE.{stream}.{durable}", asked)
+        events += answer.get("num_pending", 0)
+    await _caught_up(connection, places)
+    keys = sum([1 async for _ in broker.kv_entries(kept)])
+    return Rebuilt(bucket=bucket, region=region, events=events, keys=keys)
+
+
+async def _caught_up(connection: Connection, places: Sequence[tuple[str, str]]) -> None:
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    for stream, durable in places:
+        while True:
+            info = await _asked(connection, f"CONSUMER.INFO.{stream}.{durable}", None)
+            if not info.get("num_pending") and not info.get("num_ack_pending"):
+                break
+            if asyncio.get_running_loop().time() > deadline:
+                raise Unavailable(f"{durable} still has {info['num_pending']} events to read: does its service run?")
+            await asyncio.sleep(0.2)
+
+
+async def _asked(connection: Connection, subject: str, asked: object) -> dict:
+    answer = await api(connection, subject, asked)
+    if error := answer.get("error"):
+        raise TopologyError(f"{connection.login.region}: {subject}: {error.get('description')}")
+    return answer

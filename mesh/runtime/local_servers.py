@@ -1,0 +1,312 @@
+"""Local servers: the whole mesh as real `nats-server` processes on loopback, from the same configurations."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from mesh.broker.connection import Connection, Login
+from mesh.errors import MeshError, TopologyError, Unavailable
+from mesh.runtime.folder_lock import alone_in
+from mesh.runtime.ports import free_ports
+from mesh.runtime.process import Process, server_binary
+from mesh.runtime.server_monitor import is_healthy, page
+from mesh.runtime.tcp_proxy import Detour
+from mesh.service import Service
+from mesh.topology.access import Access, Servers
+from mesh.topology.apply import Difference, api, apply
+from mesh.topology.catch_up import catch_up
+from mesh.topology.derive.servers import Address, Certificates, Plan, server_config, users
+from mesh.topology.mesh_toml import Link, Topology
+from mesh.topology.secrets import OPERATOR, Secrets
+
+_READY_WITHIN = 60.0
+_TRIES = 3
+_LOOPBACK = "127.0.0.1"
+
+
+class LocalServers:
+    """An embedded mesh of servers: `async with LocalServers(Topology.of(["us"])) as servers: ...`.
+
+    `directory` is kept with everything in it, and another start there finds its data and passwords; without one
+    a temporary folder is used and removed. Services' streams, consumers, buckets and shelves are applied.
+    Links go through detours, so that `cut` and `heal` can play a lost network. With `certificates` everything is
+    spoken over TLS; clients then need `CARTMESH_NATS_CA` (mesh.trust).
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        directory: Path | str | None = None,
+        services: Sequence[Service] = (),
+        *,
+        certificates: Certificates | None = None,
+    ) -> None:
+        self.topology, self.services = topology, tuple(services)
+        self.applied: list[Difference] = []
+        """What the start had to change."""
+        self._kept, self._certificates = Path(directory) if directory else None, certificates
+        self._running: dict[str, Process] = {}
+        self._detours: dict[Link, list[Detour]] = {}
+        self._cut: set[str] = set()
+        self._connections: dict[str, Connection] = {}
+        self._closing = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Start the servers and apply what is declared; nothing is left running when that fails."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._closing.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End every server."""
+        await self._closing.aclose()
+
+    # Where things are
+
+    @property
+    def directory(self) -> Path:
+        """The folder with configurations, logs and data."""
+        return self._directory
+
+    @property
+    def access(self) -> Access:
+        """Addresses and passwords of all regions."""
+        return Access(
+            regions={
+                region.name: Servers(
+                    urls={name: self._url(name) for name in region.servers},
+                    monitors={name: self.monitor(name) for name in region.servers},
+                    passwords={user: self._secrets.password(region.name, user) for user in self._users[region.name]},
+                )
+                for region in self.topology.regions
+            }
+        )
+
+    def credentials(self, region: str, service: str = OPERATOR) -> Login:
+        """How a service connects to a region."""
+        return self.access.login(region, service)
+
+    def monitor(self, name: str) -> str:
+        """The monitoring address of a server (`eu-1`)."""
+        return f"http://{_LOOPBACK}:{self.plan.addresses[name].monitor}"
+
+    def pid(self, name: str) -> int:
+        """The process id of a server (`eu-1`)."""
+        return self._running[name].pid
+
+    def write_state(self, path: Path | None = None) -> Path:
+        """Keep addresses and passwords for other processes (default `servers.json` in the folder)."""
+        path = path or self._directory / "servers.json"
+        self.access.write(path)
+        return path
+
+    async def operator(self, region: str) -> Connection:
+        """A connection as operator, kept until the servers end."""
+        if region not in self._connections:
+            opened = await Connection.open(self.credentials(region), name="cartmesh-operator")
+            self._connections[region] = opened
+            self._closing.push_async_callback(opened.drain)
+        return self._connections[region]
+
+    async def apply(self, services: Sequence[Service] | None = None, *, force: bool = False) -> list[Difference]:
+        """Bring every region that runs to what is declared."""
+        connections = {name: await self.operator(name) for name in self.topology.names if self._runs(name)}
+        told = self.services if services is None else services
+        return await apply(self.topology, told, connections, force=force)
+
+    # Breaking and mending
+
+    async def kill_node(self, region: str, index: int) -> None:
+        """SIGKILL the server `index` (from 1) of a region."""
+        await self._running.pop(f"{region}-{index}").kill()
+
+    async def start_node(self, region: str, index: int) -> None:
+        """Start it again, with its data."""
+        await self._launch(f"{region}-{index}")
+        await self._until(partial(self._is_ready, region), f"{region}-{index} to come back")
+
+    async def kill_region(self, region: str) -> None:
+        """SIGKILL all servers of a region at once."""
+        names = [name for name in self.topology.region(region).servers if name in self._running]
+        await asyncio.gather(*(self._running.pop(name).kill() for name in names))
+
+    async def start_region(self, region: str, *, hurry: bool = True) -> None:
+        """Start them again, with their data; returns when JetStream answers and the links that are whole are up."""
+        servers = self.topology.region(region).servers
+        await asyncio.gather(*(self._launch(name) for name in servers if name not in self._running))
+        await self._until(partial(self._is_ready, region), f"{region} to come back")
+        await self._rejoin(region, hurry=hurry)
+
+    def cut(self, region: str) -> None:
+        """Cut every link of a region: what is connected is reset, what comes is refused."""
+        self._cut.add(region)
+        for link, detours in self._detours.items():
+            if link.joins(region):
+                for detour in detours:
+                    detour.cut()
+
+    async def heal(self, region: str, *, hurry: bool = True) -> None:
+        """Mend every link of a region, but those to a region that is still cut; returns when they are up.
+
+        After a long cut the copies wait up to 38 s before they ask again; with `hurry` they ask at once.
+        """
+        self._cut.discard(region)
+        for link in self._whole_links(region):
+            for detour in self._detours[link]:
+                detour.heal()
+        await self._rejoin(region, hurry=hurry)
+
+    # Inside
+
+    def _url(self, name: str) -> str:
+        scheme = "tls" if self._certificates else "nats"
+        return f"{scheme}://{_LOOPBACK}:{self.plan.addresses[name].client}"
+
+    async def _start(self) -> None:
+        self._directory = self._kept or Path(tempfile.mkdtemp(prefix="cartmesh-"))
+        if self._kept is None:
+            self._closing.callback(shutil.rmtree, self._directory, ignore_errors=True)
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._closing.enter_context(alone_in(self._directory))
+        self._users = users(self.topology, self.services)
+        self._secrets = Secrets.kept(self._directory / "secrets.json", self._users)
+        self._closing.push_async_callback(self._stop)
+        for left in reversed(range(_TRIES)):
+            try:
+                await self._launch_all()
+                break
+            except TopologyError:
+                # Somebody took one of the ports between our looking and the server's binding.
+                await self._stop()
+                if not left:
+                    raise
+        for region in self.topology.names:
+            await self._until(partial(self._is_ready, region), f"JetStream of {region}")
+        await self._until(self._links_are_up, "the links between the regions")
+        self.applied = await self.apply()
+        self.write_state()
+
+    async def _launch_all(self) -> None:
+        self.plan = await self._make_plan()
+        # All are waited for, so that none is still starting when those that did are ended.
+        launched = await asyncio.gather(*map(self._launch, self.plan.addresses), return_exceptions=True)
+        if failures := [failure for failure in launched if failure is not None]:
+            raise failures[0]
+
+    async def _make_plan(self) -> Plan:
+        names = [name for region in self.topology.regions for name in region.servers]
+        ports = iter(free_ports(4 * len(names)))
+        addresses = {
+            name: Address(
+                host=_LOOPBACK,
+                bind=_LOOPBACK,
+                client=next(ports),
+                cluster=next(ports),
+                leaf=next(ports),
+                monitor=next(ports),
+                store=str(self._directory / name / "data"),
+            )
+            for name in names
+        }
+        doors = {}
+        for link in self.topology.links:
+            listener = self.topology.region(link.listener)
+            self._detours[link] = [Detour(_LOOPBACK, addresses[name].leaf) for name in listener.servers]
+            for detour in self._detours[link]:
+                await detour.open()
+            doors[link] = [(_LOOPBACK, detour.port) for detour in self._detours[link]]
+        return Plan(addresses=addresses, detours=doors, certificates=self._certificates)
+
+    async def _launch(self, name: str) -> None:
+        folder = self._directory / name
+        folder.mkdir(exist_ok=True)
+        config = folder / "nats.conf"
+        config.touch(mode=0o600)
+        config.write_text(server_config(self.topology, self.services, name, self.plan, self._secrets), encoding="utf-8")
+        process = await Process.start([server_binary(), "-c", str(config)], log=folder / "server.log")
+        self._running[name] = process
+        port = self.plan.addresses[name].client
+        try:
+            await self._until(lambda: _accepts(process, port), f"{name} to listen")
+        except MeshError as error:
+            raise TopologyError(f"{name} did not start: {error}\n{process.last_words()}") from error
+
+    async def _stop(self) -> None:
+        for detours in self._detours.values():
+            for detour in detours:
+                detour.close()
+        self._detours.clear()
+        running, self._running = list(self._running.values()), {}
+        await asyncio.gather(*(process.end() for process in running))
+
+    async def _rejoin(self, region: str, *, hurry: bool) -> None:
+        """Wait for the links of a region, and let both their ends catch up."""
+        await self._until(self._links_are_up, f"the links of {region} to come back")
+        if hurry:
+            ends = {end for link in self._whole_links(region) for end in (link.dialer, link.listener)}
+            running = [end for end in ends if self._runs(end)]
+            await asyncio.gather(*[catch_up(await self.operator(end), end) for end in running])
+
+    def _whole_links(self, region: str) -> list[Link]:
+        return [link for link in self.topology.links if link.joins(region) and not self._is_cut(link)]
+
+    def _runs(self, region: str) -> bool:
+        return any(name in self._running for name in self.topology.region(region).servers)
+
+    def _is_cut(self, link: Link) -> bool:
+        return link.dialer in self._cut or link.listener in self._cut
+
+    async def _is_ready(self, region: str) -> bool:
+        """Whether every running server of a region says it is healthy and JetStream has a leader."""
+        for name in self.topology.region(region).servers:
+            if name in self._running and not await is_healthy(_LOOPBACK, self.plan.addresses[name].monitor):
+                return False
+        answer = await api(await self.operator(region), "INFO", patience=1.0)
+        return "error" not in answer
+
+    async def _links_are_up(self) -> bool:
+        """Whether each dialing server that runs has a connection per link that is not cut."""
+        for link in self.topology.links:
+            if self._is_cut(link) or not self._runs(link.listener):
+                continue
+            for name in self.topology.region(link.dialer).servers:
+                if name in self._running and not await self._dialed(name, link):
+                    return False
+        return True
+
+    async def _dialed(self, name: str, link: Link) -> bool:
+        leafs = (await page(_LOOPBACK, self.plan.addresses[name].monitor, "/leafz")).get("leafs") or []
+        ports = {detour.port for detour in self._detours[link]}
+        return any(leaf.get("port") in ports for leaf in leafs)
+
+    async def _until(self, true: Callable[[], Awaitable[bool]], what: str, within: float = _READY_WITHIN) -> None:
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + within
+        while True:
+            try:
+                if await true():
+                    return
+            except (Unavailable, OSError):
+                pass
+            if clock() > deadline:
+                raise Unavailable(f"waited {within:g} s for {what}")
+            await asyncio.sleep(0.05)
+
+
+async def _accepts(process: Process, port: int) -> bool:
+    if process.ended:
+        raise TopologyError("it ended")
+    _, writer = await asyncio.open_connection(_LOOPBACK, port)
+    writer.close()
+    return True

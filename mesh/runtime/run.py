@@ -1,0 +1,219 @@
+"""Running services: open resources, bind handlers, serve HTTP, drain on SIGTERM."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from mesh.broker.protocol import Deliveries
+from mesh.consume import Consumer
+from mesh.dead_letters import Redo, Redone, original
+from mesh.errors import Conflict, MeshError, Unavailable
+from mesh.event import Event, declaration
+from mesh.mesh import Mesh
+from mesh.observability import telemetry, tracing
+from mesh.observability.telemetry import log
+from mesh.publish import Cause, Change, Draft
+from mesh.runtime.ports import free_ports
+from mesh.service import Answer, Binding, Service, Tick, fill
+from mesh.streams import dead_stream
+from mesh.timers import Timer
+
+START_PATIENCE = timedelta(seconds=30)
+"""How long a service waits at its start for streams that are not ready yet."""
+
+
+class Running:
+    """A service at work. `ready` once everything is bound; `port` of its HTTP server, if it has one."""
+
+    def __init__(self, service: Service, mesh: Mesh) -> None:
+        self.service, self.mesh = service, mesh
+        self.provided: dict[type, Any] = {Mesh: mesh}
+        self.ready = False
+        self.port: int | None = None
+        self._consumers: dict[str, Consumer] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ticking: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Bind every handler, tick and answer."""
+        for binding in self.service.bindings:
+            await (self._follow(binding) if binding.fanout else self._bind(binding))
+        for tick in self.service.ticks:
+            self._ticking.append(asyncio.create_task(self._tick(tick)))
+        region, broker = self.mesh.region, self.mesh.broker
+        for answer in self.service.answered:
+            await broker.serve(answer.subject(region), self.service.name, self._answering(answer))
+        if self._consumers:
+            await broker.serve(f"rpc.{region}.{self.service.name}.redo", self.service.name, self._redo)
+        self.ready = True
+        telemetry.RUNNING.labels(self.service.name).set(1)
+        self.mesh.doubts.append(self.doubt)
+
+    def doubt(self) -> str | None:
+        """Why it should not be asked for anything yet, or any more; None when it is at its best."""
+        if not self.ready:
+            return f"{self.service.name} is stopping"
+        behind = [name for name, consumer in self._consumers.items() if not consumer.caught_up]
+        return f"{self.service.name} still reads {', '.join(behind)}" if behind else None
+
+    def drain(self) -> None:
+        """Tell whoever holds something open that the end is near."""
+        for end in self.mesh.on_drain:
+            end()
+
+    async def stop(self) -> None:
+        """Finish what was begun, fetch nothing more."""
+        self.ready = False
+        telemetry.RUNNING.labels(self.service.name).set(0)
+        for consumer in self._consumers.values():
+            consumer.stop()
+        for task in self._ticking:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._ticking, return_exceptions=True)
+
+    async def _bind(self, binding: Binding) -> None:
+        for spec in binding.consumers(self.mesh.region):
+            self._consume(binding, f"{spec.stream}/{spec.durable}", await self.mesh.broker.deliveries(spec))
+
+    async def _follow(self, binding: Binding) -> None:
+        since = datetime.now(UTC) - binding.since if binding.since is not None else None
+        for stream, filters in binding.filters(self.mesh.region).items():
+            for part in [(one,) for one in filters] if binding.apart else [filters]:
+                name = f"{stream}/{binding.durable}" + (f" ({part[0]})" if binding.apart else "")
+                self._consume(binding, name, await self._followed(stream, part, since))
+
+    async def _followed(self, stream: str, filters: tuple[str, ...], since: datetime | None) -> Deliveries:
+        """A private consumer; waits for a stream whose leader is still being elected."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + START_PATIENCE.total_seconds()
+        while True:
+            try:
+                return await self.mesh.broker.follow(stream, filters, since)
+            except Unavailable:
+                if clock() > deadline:
+                    raise
+                await asyncio.sleep(0.25)
+
+    def _consume(self, binding: Binding, name: str, deliveries: Deliveries) -> None:
+        consumer = self._consumers[name] = Consumer(binding, deliveries, self.mesh, self.provided)
+        self._tasks.append(asyncio.create_task(consumer.run(), name=name))
+
+    async def _tick(self, tick: Tick) -> None:
+        extra, period = fill(tick.handler, self.provided), tick.period.total_seconds()
+        while True:
+            now = datetime.now(UTC).timestamp()
+            await asyncio.sleep(period - now % period)
+            at = datetime.fromtimestamp(round(datetime.now(UTC).timestamp() / period) * period, UTC)
+            try:
+                made = tick.handler(at, **extra)
+                changes = [change async for change in made] if hasattr(made, "__aiter__") else list(await made or ())
+                if changes:
+                    await self._say(changes, tick, at)
+            except Conflict:
+                continue  # another replica was first
+            except Exception as error:  # noqa: BLE001  the next tick comes whatever happened to this one
+                log.error("tick failed", service=tick.service, tick=tick.name, error=repr(error))
+
+    async def _say(self, changes: list[Change], tick: Tick, at: datetime) -> None:
+        """Commit what a tick made true. It begins a trace, unless all of it is forgotten soon, as heartbeats are."""
+        cause = Cause(id=at.isoformat(), source=f"{tick.service}.{tick.name}")
+        events = [change.event if isinstance(change, Draft | Timer) else change for change in changes]
+        if all(declaration(type(event)).ttl is not None for event in events if isinstance(event, Event)):
+            await self.mesh.commit(changes, cause)
+            return
+        with tracing.span(f"tick {tick.service}-{tick.name}", "internal", service=tick.service) as work:
+            await self.mesh.commit(changes, replace(cause, traceparent=work.trace))
+
+    def _answering(self, answer: Answer) -> Callable[[bytes], Awaitable[bytes]]:
+        extra = fill(answer.handler, self.provided)
+        decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(answer.question)
+
+        async def respond(body: bytes) -> bytes:
+            return msgspec.json.encode(await answer.handler(decoder.decode(body), **extra))
+
+        return respond
+
+    async def _redo(self, body: bytes) -> bytes:
+        asked = msgspec.json.decode(body, type=Redo)
+        message = await self.mesh.broker.get(dead_stream(self.mesh.region), asked.sequence)
+        if message is None:
+            return msgspec.json.encode(Redone(error=f"no dead letter {asked.sequence}"))
+        consumer = next((c for c in self._consumers.values() if c.binding.durable == asked.durable), None)
+        if consumer is None:
+            return msgspec.json.encode(Redone(error=f"{self.service.name} has no handler {asked.durable}"))
+        return msgspec.json.encode(Redone(error=await consumer.redo(original(message))))
+
+
+@asynccontextmanager
+async def running(service: Service, mesh: Mesh, *, http: tuple[str, int] | None = None) -> AsyncIterator[Running]:
+    """The service at work until the block ends: then it drains. `http` is where to listen (port 0: any free one).
+
+    Without `http` a service's HTTP app is not served. Raises what its resources raise.
+    """
+    run = Running(service, mesh)
+    async with AsyncExitStack() as stack:
+        for kind, opened in service.resources.items():
+            extra = fill(opened, run.provided, skip=0)
+            run.provided[kind] = await stack.enter_async_context(asynccontextmanager(opened)(**extra))
+        await run.start()
+        stack.push_async_callback(run.stop)
+        if service.app is not None and http is not None:
+            run.port = await stack.enter_async_context(
+                serving(service.app(**fill(service.app, run.provided, skip=0)), *http)
+            )
+        stack.callback(run.drain)  # the HTTP server waits for answers that are under way
+        yield run
+
+
+@asynccontextmanager
+async def serving(app: Any, host: str, port: int) -> AsyncIterator[int]:
+    """An ASGI app served by granian in this event loop; yields the port."""
+    from granian.constants import Interfaces  # noqa: PLC0415  only processes that serve
+    from granian.server.embed import Server  # noqa: PLC0415
+
+    port = port or free_ports(1)[0]
+    server = Server(
+        app, address=host, port=port, interface=Interfaces.ASGI, websockets=False, log_access=False, log_enabled=False
+    )
+    task = asyncio.create_task(server.serve())
+    try:
+        await _listening(task, host, port)
+        yield port
+    finally:
+        server.stop()  # type: ignore[no-untyped-call]
+        with contextlib.suppress(TimeoutError, asyncio.TimeoutError, asyncio.CancelledError):
+            await asyncio.wait_for(task, timedelta(seconds=10).total_seconds())
+
+
+async def _listening(task: "asyncio.Task[None]", host: str, port: int) -> None:
+    for _ in range(200):
+        if task.done():
+            raise MeshError(f"the HTTP server on {host}:{port} did not start: {task.exception()}")
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            await asyncio.sleep(0.02)
+        else:
+            writer.close()
+            return
+    raise MeshError(f"the HTTP server on {host}:{port} does not listen")
+
+
+@contextmanager
+def until_asked_to_stop() -> Iterator[asyncio.Event]:
+    """An event that SIGINT or SIGTERM sets."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

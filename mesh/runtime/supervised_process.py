@@ -1,0 +1,83 @@
+"""Child: a process of ours that says when it is ready, is started again when it dies, and is always ended."""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mesh.errors import MeshError
+from mesh.observability.telemetry import log
+from mesh.runtime.process import Process
+
+START_PATIENCE = 90.0
+STOP_PATIENCE = 25.0
+RESTART_PAUSE = 0.5
+
+
+class Child:
+    """A supervised process that prints one line on stdout when it is ready.
+
+    It is restarted half a second after it dies unexpectedly, as an orchestrator would.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], logs: Path) -> None:
+        self.name = name
+        self._command, self._environment, self._log = command, os.environ | environment, logs / f"{name}.log"
+        self._process: Process | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._stopping = False
+        self.line = b""
+        """What it printed when it was ready."""
+        self.restarts = 0
+        self.ready = asyncio.Event()
+
+    @property
+    def process(self) -> Process:
+        """The process as it runs now."""
+        if self._process is None:
+            raise MeshError(f"{self.name} was not started")
+        return self._process
+
+    async def start(self) -> None:
+        """Start it and wait until it is ready; MeshError with the end of its log when it fails."""
+        await self._spawn()
+        try:
+            self.line = await asyncio.wait_for(self.process.first_line(), START_PATIENCE)
+        except TimeoutError:
+            raise MeshError(
+                f"{self.name} is not ready after {START_PATIENCE:g} s:\n{self.process.last_words()}"
+            ) from None
+        if not self.line:
+            raise MeshError(f"{self.name} ended while it started:\n{self.process.last_words()}")
+        self.ready.set()
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def kill(self) -> None:
+        """SIGKILL; it comes back by itself, and `ready` is set again then."""
+        self.ready.clear()
+        await self.process.kill()
+
+    async def stop(self) -> None:
+        """Ask it to drain, wait, and end it."""
+        self._stopping = True
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self._process is not None:
+            await self._process.end(STOP_PATIENCE)
+
+    async def _spawn(self) -> None:
+        self._process = await Process.start(self._command, log=self._log, environment=self._environment, speaks=True)
+
+    async def _watch(self) -> None:
+        while True:
+            code = await self.process.wait()
+            if self._stopping:
+                return
+            self.ready.clear()
+            self.restarts += 1
+            log.warning("ended unexpectedly; starting it again", child=self.name, code=code)
+            await asyncio.sleep(RESTART_PAUSE)
+            await self._spawn()
+            if line := await self.process.first_line():
+                self.line = line
+                self.ready.set()

@@ -1,0 +1,216 @@
+"""Up: the whole mesh on this machine: servers, every service of every region, and companions such as the inbox."""
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from importlib.metadata import entry_points
+from pathlib import Path
+from secrets import token_urlsafe
+from typing import Self
+
+import msgspec
+
+from mesh.broker.connection import Connection
+from mesh.mesh import Mesh
+from mesh.runtime.discovery import discover
+from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.ports import free_ports
+from mesh.runtime.supervised_process import Child
+from mesh.runtime.worker import Ready, connect, variable
+from mesh.service import Service
+from mesh.topology.access import Access, Servers
+from mesh.topology.apply import apply
+from mesh.topology.mesh_toml import Topology
+from mesh.topology.secrets import OPERATOR
+
+COMPANIONS = "cartmesh.companions"
+
+
+class Companion(msgspec.Struct, frozen=True, kw_only=True):
+    """What a companion prints when it is ready: addresses for people, settings for the services."""
+
+    addresses: dict[str, str]
+    environment: dict[str, str] = {}
+
+
+class Up:
+    """An embedded mesh, as an asynchronous context manager: drained and gone when the block ends.
+
+    `directory` keeps data, logs and `servers.json`; without it a temporary folder is used and removed.
+    `environment` is passed to every service. `companions=False` starts none; services that are a demo start with
+    `demo` alone. `urls` (region -> address) uses servers that run already, without passwords, instead of starting some.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        *,
+        directory: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        companions: bool = True,
+        demo: bool = False,
+        urls: Mapping[str, str] | None = None,
+    ) -> None:
+        self.topology, self.environment = topology, dict(environment or {})
+        self._directory, self._companions, self._demo, self._existing = directory, companions, demo, dict(urls or {})
+        self._stack = AsyncExitStack()
+        self._children: dict[tuple[str, str], Child] = {}
+        self._operators: dict[str, Mesh] = {}
+        self.companions: dict[str, Companion] = {}
+        self.urls: dict[str, dict[str, str]] = {}
+        """Region -> HTTP service -> base URL."""
+        self.servers: LocalServers
+
+    async def __aenter__(self) -> Self:
+        """Start everything; whatever fails, nothing is left running."""
+        await self._stack.__aenter__()
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Drain the services, then stop the companions and the servers."""
+        await self._stack.aclose()
+
+    # What there is
+
+    def gateway(self, region: str) -> str:
+        """Base URL of a region's gateway."""
+        return self.urls[region]["gateway"]
+
+    def child(self, region: str, name: str) -> Child:
+        """The process that runs a service in a region (several share `worker`)."""
+        return self._children.get((region, name)) or self._children[region, "worker"]
+
+    @property
+    def children(self) -> dict[tuple[str, str], Child]:
+        """All service processes by region and name."""
+        return dict(self._children)
+
+    async def operator(self, region: str) -> Mesh:
+        """A mesh connected as operator: reads everything in a region."""
+        if region not in self._operators:
+            mesh = await connect(self.access, region, OPERATOR, others=self.topology.others(region))
+            self._stack.push_async_callback(mesh.broker.drain)
+            self._operators[region] = mesh
+        return self._operators[region]
+
+    # Starting
+
+    async def _start(self) -> None:
+        if self._directory is None:
+            temporary = tempfile.TemporaryDirectory(prefix="cartmesh-", ignore_cleanup_errors=True)
+            self._stack.callback(temporary.cleanup)
+            self._directory = Path(temporary.name)
+        self.directory = self._directory.absolute()
+        self._logs = self.directory / "logs"
+        self._logs.mkdir(parents=True, exist_ok=True)
+        services = discover()
+        self.access = await (self._use_existing(services) if self._existing else self._start_servers(services))
+        self.servers_file = self.directory / "servers.json"
+        self.access.write(self.servers_file)
+        self._topology_file = self.directory / "topology.json"
+        self._topology_file.write_bytes(msgspec.json.encode(self.topology))
+        services = [service for service in services if self._demo or not service.demo]
+        self.urls = _addresses(self.topology.names, services)
+        if self._companions:
+            await self._start_companions()
+        self.environment = _acquaintance(self.urls) | self.environment
+        await asyncio.gather(*(self._start_region(region, services) for region in self.topology.names))
+
+    async def _start_servers(self, services: Sequence[Service]) -> Access:
+        self.servers = await self._stack.enter_async_context(
+            LocalServers(self.topology, self.directory, services=services)
+        )
+        return self.servers.access
+
+    async def _use_existing(self, services: Sequence[Service]) -> Access:
+        users = {OPERATOR: "", **{service.name: "" for service in services}}
+        access = Access(
+            regions={
+                region: Servers(urls={f"{region}-1": url}, passwords=users) for region, url in self._existing.items()
+            }
+        )
+        connections = {region: await Connection.open(access.login(region)) for region in self._existing}
+        try:
+            await apply(self.topology, services, connections)
+        finally:
+            for connection in connections.values():
+                await connection.drain()
+        return access
+
+    async def _start_companions(self) -> None:
+        for found in sorted(entry_points(group=COMPANIONS), key=lambda one: one.name):
+            arguments: Sequence[str] = found.load()
+            folder = self.directory / found.name
+            folder.mkdir(exist_ok=True)
+            child = Child(found.name, _cartmesh(*arguments, "--dir", str(folder)), self.environment, self._logs)
+            self._stack.push_async_callback(child.stop)
+            await child.start()
+            companion = self.companions[found.name] = msgspec.json.decode(child.line, type=Companion)
+            self.environment = companion.environment | self.environment
+
+    async def _start_region(self, region: str, services: Sequence[Service]) -> None:
+        environment = dict(self.environment)
+        for name, url in self.urls[region].items():
+            environment[f"CARTMESH_PORT_{variable(name)}"] = url.rpartition(":")[2]
+            environment[f"CARTMESH_URL_{variable(name)}"] = url
+        groups = {service.name: [service.name] for service in services if service.app is not None or service.alone}
+        groups["worker"] = [service.name for service in services if service.name not in groups]
+        await asyncio.gather(
+            *(self._start_child(region, name, names, environment) for name, names in groups.items() if names)
+        )
+
+    async def _start_child(self, region: str, name: str, names: list[str], environment: Mapping[str, str]) -> None:
+        command = _cartmesh(
+            "run",
+            *names,
+            "--region",
+            region,
+            "--servers",
+            str(self.servers_file),
+            "--topology",
+            str(self._topology_file),
+        )
+        child = self._children[region, name] = Child(f"{region}-{name}", command, environment, self._logs)
+        self._stack.push_async_callback(child.stop)
+        await child.start()
+
+    def ports(self, region: str, name: str) -> dict[str, int]:
+        """The ports a service process listens on: its HTTP services' and `ops` (health and metrics)."""
+        return msgspec.json.decode(self.child(region, name).line, type=Ready).ports
+
+
+def _addresses(regions: Sequence[str], services: Sequence[Service]) -> dict[str, dict[str, str]]:
+    """Region -> HTTP service -> base URL, on ports that are free now."""
+    web = [service.name for service in services if service.app is not None]
+    ports = iter(free_ports(len(regions) * len(web)))
+    return {region: {name: f"http://127.0.0.1:{next(ports)}" for name in web} for region in regions}
+
+
+def _acquaintance(urls: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """What lets this mesh's own pages and services speak to each other, in whichever region.
+
+    Where each HTTP service is (`CARTMESH_URLS_<SERVICE>`, region=URL by spaces), that the pages of all of them
+    may call the gateways, and for what only a shop's servers may say the keys that this process was given, or one of
+    the mesh's own.
+    """
+    names = next(iter(urls.values()), {})
+    told = {
+        f"CARTMESH_URLS_{variable(name)}": " ".join(f"{region}={of[name]}" for region, of in urls.items())
+        for name in names
+    }
+    pages = [origin for origin in os.environ.get("CARTMESH_CORS_ORIGINS", "").split(",") if origin]
+    pages += [url for of in urls.values() for url in of.values()]
+    server_keys = os.environ.get("CARTMESH_SERVER_KEYS") or token_urlsafe(24)
+    return {"CARTMESH_CORS_ORIGINS": ",".join(pages), "CARTMESH_SERVER_KEYS": server_keys, **told}
+
+
+def _cartmesh(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "mesh.cli", *arguments]

@@ -1,0 +1,139 @@
+"""Worker: one operating-system process that runs some services of one region until it is asked to stop."""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from mesh.broker.jetstream import JetStreamBroker
+from mesh.errors import DeclarationError, Unavailable
+from mesh.mesh import Mesh
+from mesh.observability.spans import exporting
+from mesh.observability.telemetry import configure_logs, log
+from mesh.runtime.discovery import discover
+from mesh.runtime.run import Running, running, serving, until_asked_to_stop
+from mesh.service import Service
+from mesh.settings import read
+from mesh.topology.access import Access, Servers
+from mesh.topology.mesh_toml import Topology
+from mesh.web.health import operations
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """The line a worker prints once everything is bound: what runs, and on which ports HTTP is served."""
+
+    services: tuple[str, ...]
+    ports: dict[str, int]
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to listen (health and metrics on `ops_port`, 0: any free one) and how long to wait for the servers."""
+
+    host: str = "127.0.0.1"
+    ops_port: int = 0
+    connect_patience_s: float = 60.0
+
+
+def chosen(names: Sequence[str]) -> list[Service]:
+    """The named services, or all; DeclarationError lists those there are."""
+    found = {service.name: service for service in discover()}
+    unknown = sorted(set(names) - set(found))
+    if unknown:
+        raise DeclarationError(f"no service is called {', '.join(unknown)}; there are {', '.join(found)}")
+    return [found[name] for name in names] if names else list(found.values())
+
+
+def access_from_environment(region: str, services: Sequence[Service]) -> Access:
+    """Servers from `CARTMESH_NATS_URL`, passwords from `CARTMESH_<SERVICE>_PASSWORD`, as a cluster provides them."""
+    urls = os.environ.get("CARTMESH_NATS_URL", "")
+    if not urls:
+        raise DeclarationError("no servers: pass --servers servers.json or set CARTMESH_NATS_URL")
+    passwords = {
+        service.name: os.environ.get(f"CARTMESH_{variable(service.name)}_PASSWORD", "") for service in services
+    }
+    servers = Servers(urls={f"{region}-{at}": url for at, url in enumerate(urls.split(","), 1)}, passwords=passwords)
+    return Access(regions={region: servers})
+
+
+async def connect(
+    access: Access,
+    region: str,
+    user: str,
+    *,
+    others: tuple[str, ...] = (),
+    zones: Mapping[str, str] | None = None,
+    patience: float = 60.0,
+) -> Mesh:
+    """A user's mesh. Waits up to `patience` seconds for servers that are still starting; Denied at once."""
+    login = access.login(region, user)
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + patience
+    while True:
+        try:
+            broker = await JetStreamBroker.connect(
+                region,
+                login.servers,
+                user=login.user,
+                password=login.password,
+                inbox_prefix=login.inbox_prefix,
+                name=f"{user}@{region}",
+            )
+        except Unavailable:
+            if clock() > deadline:
+                raise
+            await asyncio.sleep(0.5)
+        else:
+            return Mesh(broker, user, others=others, zones=zones)
+
+
+async def work(services: Sequence[Service], region: str, access: Access, topology: Topology) -> None:
+    """Run services until SIGINT or SIGTERM, then drain. Prints one `Ready` line as JSON on stdout."""
+    configure_logs()
+    settings, others = read(WorkerSettings), topology.others(region)
+    zones = {one.name: one.time_zone for one in topology.regions}
+    with until_asked_to_stop() as stop:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(exporting())
+            runs: list[Running] = []
+            for service in services:
+                mesh = await connect(
+                    access, region, service.name, others=others, zones=zones, patience=settings.connect_patience_s
+                )
+                stack.push_async_callback(mesh.broker.drain)
+                runs.append(await stack.enter_async_context(running(service, mesh, http=_address(service, settings))))
+            ports = {run.service.name: run.port for run in runs if run.port is not None}
+            if not ports:
+                ports["ops"] = await stack.enter_async_context(
+                    serving(operations(*(run.mesh for run in runs)), settings.host, settings.ops_port)
+                )
+            ready = Ready(services=tuple(service.name for service in services), ports=ports)
+            print(msgspec.json.encode(ready).decode(), flush=True)
+            log.info("ready", region=region, services=ready.services, ports=ports)
+            await stop.wait()
+            log.info("draining", region=region, services=ready.services)
+
+
+def run_until_stopped(names: Sequence[str], region: str, servers: Path | None, topology: Path) -> None:
+    """The body of `cartmesh run`. DeclarationError, TopologyError, Denied or Unavailable say what is missing."""
+    services = chosen(names)
+    access = Access.read(servers) if servers else access_from_environment(region, services)
+    # An embedded mesh may run a part of mesh.toml, and hands that part down as JSON.
+    is_part = topology.suffix == ".json"
+    loaded = msgspec.json.decode(topology.read_bytes(), type=Topology) if is_part else Topology.load(topology)
+    loaded.region(region)
+    uvloop.run(work(services, region, access, loaded))
+
+
+def variable(name: str) -> str:
+    """A service's name as part of an environment variable's."""
+    return name.upper().replace("-", "_")
+
+
+def _address(service: Service, settings: WorkerSettings) -> tuple[str, int] | None:
+    if service.app is None:
+        return None
+    return settings.host, int(os.environ.get(f"CARTMESH_PORT_{variable(service.name)}", "0"))

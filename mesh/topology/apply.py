@@ -1,0 +1,277 @@
+"""Apply: make a region hold what topology and services say. Says what it changes, and never deletes unasked."""
+
+import asyncio
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from mesh.broker.connection import Connection, status
+from mesh.errors import TopologyError, Unavailable
+from mesh.service import Service
+from mesh.topology.derive.nats import Config, Holdings, holdings
+from mesh.topology.mesh_toml import Topology
+
+Verb = Literal["create", "change", "delete", "keep", "wait"]
+_SIGNS: Mapping[str, str] = {"create": "+", "change": "~", "delete": "-", "keep": "!", "wait": "?"}
+_FIXED = {"deliver_policy", "opt_start_time", "name"}
+"""Consumer settings that only count when it is created."""
+
+PATIENCE = 30.0
+_AT_ONCE = 8
+_NO_LEADER = {10005, 10009}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One thing that is not as declared, and what was done about it (`keep`: nothing, it holds data)."""
+
+    region: str
+    verb: Verb
+    what: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        """As a line of a diff."""
+        words = {"keep": "would delete ", "wait": "waits: "}.get(self.verb, f"{self.verb} ")
+        return f"{_SIGNS[self.verb]} {self.region}: {words}{self.what}{f' ({self.detail})' if self.detail else ''}"
+
+
+async def apply(
+    topology: Topology,
+    services: Sequence[Service],
+    connections: Mapping[str, Connection],
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+    patience: float = PATIENCE,
+) -> list[Difference]:
+    """Bring the connected regions to what is declared and return the differences there were.
+
+    Streams, consumers, buckets and shelves that nobody declares stay, unless `force`. A source is only
+    added once its region can be reached (one that is added earlier retries ever more slowly); a region
+    that stays out of reach for `patience` seconds is left for the next time (`wait`).
+    Raises TopologyError where a server lacks what decisions need, Unavailable where JetStream is not ready.
+    """
+    regions = [
+        _Region(name, connection, holdings(topology, services, name), force=force, dry_run=dry_run, patience=patience)
+        for name, connection in connections.items()
+    ]
+    # A source that is made before the stream it copies fails, and asks again only after ten seconds and more.
+    await asyncio.gather(*(region.bring_origins() for region in regions))
+    await asyncio.gather(*(region.bring_copies() for region in regions))
+    await asyncio.gather(*(region.bring_consumers() for region in regions))
+    return [difference for region in regions for difference in region.differences]
+
+
+async def api(connection: Connection, subject: str, asked: object = None, *, patience: float = PATIENCE) -> Config:
+    """One request to `$JS.API.<subject>`, repeated while there is no leader. The reply, which may hold an `error`."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + patience
+    body = b"" if asked is None else msgspec.json.encode(asked)
+    while True:
+        try:
+            reply = await connection.request(f"$JS.API.{subject}", body)
+        except Unavailable:
+            if clock() > deadline:
+                raise
+        else:
+            answer: Config = {} if status(reply) == "503" else msgspec.json.decode(reply.data)
+            if answer and not _passes(answer.get("error") or {}):
+                return answer
+            if clock() > deadline:
+                raise Unavailable(f"{connection.login.region}: JetStream does not do {subject}: {answer.get('error')}")
+        await asyncio.sleep(0.2)
+
+
+def _passes(error: Config) -> bool:
+    """Whether an error is one of a cluster that is still finding itself: no leader, or peers not yet known."""
+    return error.get("code") == 503 or error.get("err_code") in _NO_LEADER
+
+
+class _Region:
+    """One region being brought to what is declared."""
+
+    def __init__(
+        self, name: str, connection: Connection, wanted: Holdings, *, force: bool, dry_run: bool, patience: float
+    ) -> None:
+        self.name, self.connection, self.wanted = name, connection, wanted
+        self.force, self.dry_run, self.patience = force, dry_run, patience
+        self.differences: list[Difference] = []
+        self._live: dict[str, Config] = {}
+        self._turn = asyncio.Semaphore(_AT_ONCE)
+
+    async def bring_origins(self) -> None:
+        """Streams that copy nothing, buckets and shelves."""
+        found = await self._listed("STREAM.LIST", "streams", self.wanted.streams)
+        self._live = {config["name"]: config for config in found}
+        await self._bring(config for config in self.wanted.streams.values() if not config.get("sources"))
+
+    async def bring_copies(self) -> None:
+        """Streams that copy others."""
+        await self._bring(config for config in self.wanted.streams.values() if config.get("sources"))
+
+    async def bring_consumers(self) -> None:
+        """Consumers; then what is too many."""
+        present = [name for name in self.wanted.streams if name in self._live]
+        wanted = [{durable for stream, durable in self.wanted.consumers if stream == name} for name in present]
+        lists = zip(present, wanted, strict=True)
+        found = await asyncio.gather(*(self._listed(f"CONSUMER.LIST.{name}", "consumers", of) for name, of in lists))
+        durables = {
+            (stream, config["durable_name"]): config
+            for stream, configs in zip(present, found, strict=True)
+            for config in configs
+            if config.get("durable_name")
+        }
+        await asyncio.gather(
+            *(
+                self._consumer(stream, config, durables.get((stream, durable)))
+                for (stream, durable), config in self.wanted.consumers.items()
+            )
+        )
+        for stream, durable in sorted(durables.keys() - self.wanted.consumers.keys()):
+            await self._surplus(f"CONSUMER.DELETE.{stream}.{durable}", f"consumer {durable} on {stream}")
+        for stream in sorted(self._live.keys() - self.wanted.streams.keys()):
+            await self._surplus(f"STREAM.DELETE.{stream}", f"stream {stream} and all it holds")
+
+    async def _bring(self, configs: Iterable[Config]) -> None:
+        await asyncio.gather(*(self._stream(config, self._live.get(config["name"])) for config in configs))
+
+    async def _stream(self, wanted: Config, live: Config | None) -> None:
+        if wanted.get("sources"):
+            wanted = await self._with_reachable_sources(wanted, live)
+        changed = _changes(wanted, live)
+        if live is None:
+            await self._do("create", f"stream {wanted['name']}", "", f"STREAM.CREATE.{wanted['name']}", wanted)
+        elif changed:
+            merged = live | wanted
+            await self._do(
+                "change", f"stream {wanted['name']}", ", ".join(changed), f"STREAM.UPDATE.{wanted['name']}", merged
+            )
+
+    async def _with_reachable_sources(self, wanted: Config, live: Config | None) -> Config:
+        already = {source["name"] for source in (live or {}).get("sources") or []}
+        kept = []
+        for source in wanted["sources"]:
+            outside = source.get("external")
+            if not outside or source["name"] in already or self.dry_run or await self._reaches(outside["api"]):
+                kept.append(source)
+            else:
+                self._note("wait", f"{wanted['name']} for {source['name']}", "no link; apply again when it is up")
+        return wanted | {"sources": kept}
+
+    async def _reaches(self, prefix: str) -> bool:
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self.patience
+        while True:
+            try:
+                reply = await self.connection.request(f"{prefix}.INFO", b"", wait=1.0)
+            except Unavailable:
+                reply = None
+            if reply is not None and status(reply) != "503":
+                return True
+            if clock() > deadline:
+                return False
+            await asyncio.sleep(0.1)
+
+    async def _consumer(self, stream: str, wanted: Config, live: Config | None) -> None:
+        what, at = f"consumer {wanted['name']} on {stream}", f"CONSUMER.CREATE.{stream}.{wanted['name']}"
+        if live is None:
+            await self._do("create", what, "", at, {"stream_name": stream, "config": wanted, "action": "create"})
+            return
+        changed = _changes(wanted, live, ignore=_FIXED)
+        if not changed:
+            return
+        merged = {key: value for key, value in live.items() if not key.startswith("filter_subject")}
+        merged |= {key: value for key, value in wanted.items() if key not in _FIXED}
+        await self._do(
+            "change", what, ", ".join(changed), at, {"stream_name": stream, "config": merged, "action": "update"}
+        )
+
+    async def _surplus(self, subject: str, what: str) -> None:
+        if self.force:
+            await self._do("delete", what, "", subject, None)
+        else:
+            self._note("keep", what, "nobody declares it; --force deletes it")
+
+    async def _do(self, verb: Verb, what: str, detail: str, subject: str, asked: Any) -> None:
+        self._note(verb, what, detail)
+        if self.dry_run:
+            return
+        async with self._turn:
+            answer = await api(self.connection, subject, asked, patience=self.patience)
+        if error := answer.get("error"):
+            raise TopologyError(
+                f"{self.name}: cannot {verb} {what}: {error.get('description')} ({error.get('err_code')})"
+            )
+        if subject.startswith("STREAM.") and verb != "delete":
+            _verify(self.name, asked, answer.get("config", {}))
+
+    async def _listed(self, subject: str, field: str, wanted: Container[str]) -> list[Config]:
+        """The configurations of all that answer; waits for what is wanted."""
+        found, offset = list[Config](), 0
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self.patience
+        while True:
+            answer = await api(self.connection, subject, {"offset": offset}, patience=self.patience)
+            if error := answer.get("error"):
+                raise TopologyError(f"{self.name}: {subject}: {error.get('description')} ({error.get('err_code')})")
+            silent = answer.get("missing") or []
+            if missing := [name for name in silent if name in wanted]:
+                # They exist and have no leader yet: whoever takes them for absent creates them a second time.
+                # Others may be a process's own, on a server that is down.
+                if clock() > deadline:
+                    raise Unavailable(f"{self.name}: {subject}: {', '.join(missing)} did not answer")
+                found, offset = [], 0
+                await asyncio.sleep(0.2)
+                continue
+            page = [entry["config"] for entry in answer.get(field) or []]
+            found += page
+            offset += len(page) + len(silent)
+            if not page or offset >= answer.get("total", 0):
+                return found
+
+    def _note(self, verb: Verb, what: str, detail: str) -> None:
+        self.differences.append(Difference(region=self.name, verb=verb, what=what, detail=detail))
+
+
+def _changes(wanted: Config, live: Config | None, *, ignore: Iterable[str] = ()) -> list[str]:
+    """The names of settings that differ; what the server leaves out is empty, 0 or off."""
+    filters = {"filter_subject", "filter_subjects"}
+    names = [
+        name
+        for name, value in wanted.items()
+        if live and name not in {*ignore, *filters} and not _same(value, live.get(name))
+    ]
+    if live and filters & {*wanted, *live} and _filters(wanted) != _filters(live):
+        names.append("filters")
+    return names
+
+
+def _same(wanted: Any, live: Any) -> bool:
+    if isinstance(wanted, list) and isinstance(live, list) and wanted and isinstance(wanted[0], dict):
+        by_name = {entry["name"]: entry for entry in live}
+        return by_name.keys() == {entry["name"] for entry in wanted} and all(
+            not _changes(entry, by_name[entry["name"]]) for entry in wanted
+        )
+    if isinstance(wanted, dict) and isinstance(live, dict):
+        return not _changes(wanted, live)
+    if isinstance(wanted, list) and isinstance(live, list):
+        return sorted(wanted) == sorted(live)
+    return bool(wanted == live or (not wanted and not live))
+
+
+def _filters(config: Config) -> set[str]:
+    one = config.get("filter_subject")
+    return {one} if one else set(config.get("filter_subjects") or ())
+
+
+def _verify(region: str, wanted: Config, got: Config) -> None:
+    """An old server ignores what it does not know: then timers would be stored and never fire."""
+    for flag in ("allow_atomic", "allow_msg_schedules", "allow_msg_ttl", "allow_direct"):
+        if wanted.get(flag) and not got.get(flag):
+            raise TopologyError(
+                f"{region}: the server ignored {flag} of stream {wanted['name']}: "
+                "it is too old, Cartmesh needs nats-server 2.14"
+            )

@@ -1,0 +1,160 @@
+"""Check: what is declared, judged without a server: errors that must not be deployed, and warnings."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+from mesh.errors import DeclarationError, InvalidKey
+from mesh.event import Declaration, declaration, declared
+from mesh.service import Service
+from mesh.streams import stream_of
+from mesh.subjects import every, overlap, token
+from mesh.topology.derive.nats import consumers, distinct, streams, travels
+from mesh.topology.derive.schemas import broken, schemas
+from mesh.topology.derive.services import handlers
+from mesh.topology.mesh_toml import Topology
+from mesh.topology.secrets import OPERATOR, SYSTEM
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What was generated before: wire contracts by type, and consumers by region, stream and durable."""
+
+    schemas: Mapping[str, Any] = field(default_factory=dict)
+    consumers: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+
+
+@dataclass
+class Report:
+    """What `check` found, each as a sentence that says what to do."""
+
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def check(topology: Topology, services: Sequence[Service], committed: Committed | None = None) -> Report:
+    """Judge the declarations of the events, of `services` and of the topology, against what was `committed`."""
+    before, report = committed or Committed(), Report()
+    _names(services, report)
+    _writers(services, report)
+    _streams(topology, report)
+    _state(services, report)
+    _consumers(topology, services, before, report)
+    _contracts(before, report)
+    return report
+
+
+def contracts(before: Committed) -> list[str]:
+    """What breaks a wire type that was committed, each as a sentence."""
+    return [
+        f"{type_}: {'; '.join(reasons)}. Stored events stay as they are: "
+        f"declare version={int(type_.rpartition('.v')[2]) + 1}"
+        for type_, reasons in broken(before.schemas, schemas()).items()
+    ]
+
+
+def _names(services: Sequence[Service], report: Report) -> None:
+    reserved = {OPERATOR, SYSTEM}
+    for service in services:
+        if service.name in reserved or service.name.startswith("leaf_"):
+            report.errors.append(f"service {service.name!r}: that user belongs to the mesh itself; choose another name")
+        for name in handlers(service):
+            _token(name, f"{service.name}: handler", report)
+            if name.startswith(("handle-", "on-", "process-")):
+                report.warnings.append(
+                    f"{service.name}: handler {name.replace('-', '_')} names its cause; name its effect, "
+                    "such as award_points"
+                )
+    for told in declared():
+        _token(told.domain, f"{told.type}: domain", report)
+        _token(told.happening, f"{told.type}: happening", report)
+    known = {service.name for service in services}
+    for service in services:
+        for asked in service.asks:
+            if asked not in known:
+                report.errors.append(
+                    f"{service.name} asks {asked!r}, which is no service; there are {', '.join(sorted(known))}"
+                )
+
+
+def _token(name: str, what: str, report: Report) -> None:
+    try:
+        token(name, what)
+    except InvalidKey as error:
+        report.errors.append(str(error))
+
+
+def _writers(services: Sequence[Service], report: Report) -> None:
+    writers: dict[Declaration, list[str]] = {told: [] for told in declared()}
+    heard = {kind for service in services for binding in service.bindings for kind in binding.kinds}
+    for service in services:
+        for kind in dict.fromkeys(service.publishes):
+            writers[declaration(kind)].append(service.name)
+    for told, names in writers.items():
+        if not names:
+            report.errors.append(
+                f"{told.type} has no writer: name {told.kind.__name__} in some service's publishes, or remove the event"
+            )
+        elif len(names) > 1:
+            report.errors.append(
+                f"{told.type} has {len(names)} writers, {' and '.join(names)}: let one of them say it, "
+                "or make it two events"
+            )
+        if told.kind not in heard:
+            report.warnings.append(f"{told.type} is heard by nobody")
+
+
+def _streams(topology: Topology, report: Report) -> None:
+    for region in topology.names:
+        made = streams(topology, region)
+        for told in declared():
+            homes = {stream.name for stream in made for s in stream.subjects if overlap(s, every(told, region=region))}
+            if homes != {stream_of(told, region)}:
+                found = " and ".join(sorted(homes)) or "none"
+                report.errors.append(f"{told.type} belongs to {stream_of(told, region)}, but is taken by {found}")
+        subjects = [(subject, stream.name) for stream in made for subject in stream.subjects]
+        for (one, home), (other, away) in combinations(subjects, 2):
+            if overlap(one, other):
+                report.errors.append(f"{home} and {away} overlap: {one} and {other} take the same messages")
+
+
+def _state(services: Sequence[Service], report: Report) -> None:
+    for kind in ("buckets", "shelves"):
+        try:
+            distinct(one for service in services for one in getattr(service, kind))
+        except DeclarationError as error:
+            report.errors.append(str(error))
+
+
+def _consumers(topology: Topology, services: Sequence[Service], before: Committed, report: Report) -> None:
+    for service in services:
+        for binding in service.bindings:
+            if binding.reach == "mesh":
+                report.errors += [
+                    f"{binding.durable}: {declaration(kind).type} never leaves its region: "
+                    'reach="mesh" would hear nothing'
+                    for kind in binding.kinds
+                    if not travels(declaration(kind))
+                ]
+    region = topology.names[0]
+    for (stream, durable), count in Counter((c.stream, c.durable) for c in consumers(services, region)).items():
+        if count > 1:
+            report.errors.append(
+                f"{durable} is bound {count} times to {stream.rpartition('_')[0]}: give each handler a name of its own"
+            )
+    for name in topology.names:
+        here = {(spec.stream, spec.durable) for spec in consumers(services, name)}
+        gone = {(stream, durable) for stream, told in before.consumers.get(name, {}).items() for durable in told} - here
+        report.warnings += [
+            f"{durable} on {stream} is no longer declared: renaming a handler is a migration. The new one starts at "
+            "the beginning, the old one stays until `cartmesh mesh apply --force`"
+            for stream, durable in sorted(gone)
+        ]
+
+
+def _contracts(before: Committed, report: Report) -> None:
+    report.errors += contracts(before)
+    for type_ in sorted(before.schemas.keys() - schemas().keys()):
+        report.warnings.append(f"{type_} is no longer declared: stored ones can no longer be read")

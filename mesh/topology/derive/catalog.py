@@ -1,0 +1,113 @@
+"""Catalogue: a page for people: who says what to whom, every event with its fields, every service."""
+
+from collections.abc import Sequence
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from mesh.event import Declaration, declaration, declared
+from mesh.service import Service
+from mesh.topology.derive.asyncapi import summary
+from mesh.topology.derive.nats import travels
+
+_FENCE = "```"
+
+
+def catalog(services: Sequence[Service]) -> str:
+    """The page in Markdown, with the graph in Mermaid."""
+    return "\n".join(
+        [
+            "# Who says what",
+            "",
+            f"{_FENCE}mermaid",
+            *graph(services),
+            _FENCE,
+            "",
+            "# Services",
+            "",
+            "| service | what it does | says | hears |",
+            "|---|---|---|---|",
+            *(_service(service) for service in services),
+            "",
+            "# Events",
+            *(line for told in declared() for line in _event(told, services)),
+            "",
+        ]
+    )
+
+
+def graph(services: Sequence[Service]) -> list[str]:
+    """One arrow from who says to who hears, with the events; dotted where every region's are heard."""
+    arrows: dict[tuple[str, str, bool], list[str]] = {}
+    for told in declared():
+        for sayer in writers(told, services):
+            for hearer, far in hearings(told, services).items():
+                arrows.setdefault((sayer, hearer, far), []).append(f"{told.domain}.{told.happening}")
+    return [
+        "flowchart LR",
+        *(f"  {_id(service.name)}[{service.name}]" for service in services),
+        *(
+            f"  {_id(sayer)} {'-.->' if far else '-->'}|{'<br/>'.join(events)}| {_id(hearer)}"
+            for (sayer, hearer, far), events in sorted(arrows.items())
+        ),
+    ]
+
+
+def writers(told: Declaration, services: Sequence[Service]) -> list[str]:
+    """The names of the services that say an event."""
+    return [service.name for service in services if told.kind in service.publishes]
+
+
+def hearings(told: Declaration, services: Sequence[Service]) -> dict[str, bool]:
+    """The names of the services that hear an event, and whether they hear every region's."""
+    found: dict[str, bool] = {}
+    for service in services:
+        for binding in service.bindings:
+            if told.kind in binding.kinds:
+                found[service.name] = found.get(service.name, False) or binding.reach == "mesh"
+    return found
+
+
+def _service(service: Service) -> str:
+    said = ", ".join(f"`{declaration(kind).type}`" for kind in service.publishes)
+    heard = dict.fromkeys(declaration(kind).type for binding in service.bindings for kind in binding.kinds)
+    return f"| {service.name} | {_cell(service.summary)} | {said} | {', '.join(f'`{name}`' for name in heard)} |"
+
+
+def _event(told: Declaration, services: Sequence[Service]) -> list[str]:
+    where = "reaches every region" if travels(told) else "never leaves its region"
+    hearers = ", ".join(f"{name} (every region's)" if far else name for name, far in hearings(told, services).items())
+    said = ", ".join(writers(told, services)) or "nobody"
+    subject = f"{told.root}.<region>.{told.domain}.{told.happening}.<{told.key}>"
+    return [
+        "",
+        f"## `{told.type}`",
+        "",
+        summary(told),
+        "",
+        f"Said by {said}; heard by {hearers or 'nobody'}; {where}. Subject `{subject}`.",
+        "",
+        "| field | type |",
+        "|---|---|",
+        *(f"| {name} | {_cell(_plain(hint))} |" for name, hint in get_type_hints(told.kind).items()),
+    ]
+
+
+def _plain(hint: Any) -> str:
+    """A type as it is written: `tuple[CartLine, ...]`, `str | None`."""
+    if hint is Ellipsis:
+        return "..."
+    arguments = get_args(hint)
+    if get_origin(hint) is Literal:
+        return " | ".join(repr(value) for value in arguments)
+    if get_origin(hint) in (Union, UnionType):
+        return " | ".join(_plain(argument) for argument in arguments)
+    name = "None" if hint is type(None) else getattr(hint, "__name__", str(hint))
+    return f"{name}[{', '.join(map(_plain, arguments))}]" if arguments else name
+
+
+def _id(name: str) -> str:
+    return f"s_{name.replace('-', '_')}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -1,0 +1,53 @@
+"""Environments: every password where a deployment wants it: as key of a Secret, as variable of a process."""
+
+from collections.abc import Sequence
+
+from mesh.service import Service
+from mesh.topology.derive.helm import link_key
+from mesh.topology.derive.servers import leaf_user, users
+from mesh.topology.mesh_toml import Topology
+from mesh.topology.secrets import OPERATOR, Placeholders, Secrets
+
+Environment = dict[str, str]
+
+
+def environments(topology: Topology, services: Sequence[Service], secrets: Secrets) -> dict[str, Environment]:
+    """File -> variables: `eu` for the Secret of the chart, `eu-servers` and `eu-services` for processes."""
+    made: dict[str, Environment] = {}
+    for region in topology.names:
+        made[region] = _keys(topology, services, secrets, region)
+        made[f"{region}-servers"] = _servers(topology, services, secrets, region)
+        made[f"{region}-services"] = {
+            **{f"CARTMESH_{_variable(one.name)}_PASSWORD": secrets.password(region, one.name) for one in services},
+            f"CARTMESH_NATS_PASSWORD_{_variable(region)}": secrets.password(region, OPERATOR),
+        }
+    return made
+
+
+def _keys(topology: Topology, services: Sequence[Service], secrets: Secrets, region: str) -> Environment:
+    """A region's own users, and the links it dials."""
+    dialed = {
+        link_key(link): secrets.password(link.listener, leaf_user(link))
+        for link in topology.links
+        if link.dialer == region
+    }
+    return {user: secrets.password(region, user) for user in users(topology, services)[region]} | dialed
+
+
+def _servers(topology: Topology, services: Sequence[Service], secrets: Secrets, region: str) -> Environment:
+    """What the rendered configurations of a region's servers name; they find each other as `nats-<server>`."""
+    named, scheme = Placeholders(), "tls" if topology.tls else "nats"
+    made = {
+        named.password(region, user)[1:]: secrets.password(region, user) for user in users(topology, services)[region]
+    }
+    for link in topology.links:
+        if link.dialer == region:
+            for server in topology.region(link.listener).servers:
+                user, host = leaf_user(link), f"nats-{server}"
+                url = f"{scheme}://{user}:{secrets.password(link.listener, user)}@{host}:7422"
+                made[named.url(link.listener, user, host, 7422)[1:]] = url
+    return made
+
+
+def _variable(name: str) -> str:
+    return name.upper().replace("-", "_")

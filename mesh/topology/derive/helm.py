@@ -1,0 +1,236 @@
+"""Helm: a region's NATS servers as values of the official chart (nats-io/k8s, `nats` 2.x).
+
+https://github.com/nats-io/k8s/tree/main/helm/charts/nats
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mesh.errors import TopologyError
+from mesh.service import Service
+from mesh.topology.derive.servers import (
+    Config,
+    accounts,
+    isolated,
+    leaf_user,
+    limits,
+    listens,
+    remotes,
+    to_clients,
+    to_servers,
+)
+from mesh.topology.mesh_toml import Link, Region, Topology
+from mesh.topology.secrets import OPERATOR, SYSTEM, Placeholders, Plain
+
+PASSWORDS = "cartmesh-passwords"
+"""The Secret with a password for each user (key: its name) and each link the region dials (key: see `link_key`)."""
+
+CERTIFICATES = "nats-tls"
+"""The Secret with `ca.crt`, `tls.crt` and `tls.key`."""
+
+RELEASE = "nats"
+_HOSTS = "kubernetes.io/hostname"
+_NOBODY = {
+    "runAsNonRoot": True,
+    "runAsUser": 1000,
+    "runAsGroup": 1000,
+    "fsGroup": 1000,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+_CONTAINED: Config = {
+    "securityContext": {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+}
+_word = re.compile(r"[A-Za-z_][\w./-]*", re.ASCII).fullmatch
+
+
+def link_key(link: Link) -> str:
+    """The dialer's key in `PASSWORDS` for the password with which it comes in at the listener."""
+    return f"{link.listener}.{leaf_user(link)}"
+
+
+def nats_values(
+    topology: Topology, services: Sequence[Service], name: str, *, store: str = "50Gi", issuer: str = ""
+) -> Config:
+    """Values for the release `nats` of a region. Secrets are only named.
+
+    `store` is each server's disk; `issuer` a ClusterIssuer of cert-manager that makes the certificates. Raises
+    TopologyError where a region that is dialed has no door.
+    """
+    region = topology.region(name)
+    secrets = Placeholders()
+    config: Config = {
+        "serverNamePrefix": f"{name}-",
+        "nats": _secured(topology, to_clients()),
+        "cluster": {
+            "enabled": region.nodes > 1,
+            "replicas": region.nodes,
+            "merge": {"name": name},
+            **_secured(topology, {"verify": True}),
+        },
+        "jetstream": {
+            "enabled": True,
+            "memoryStore": {"enabled": True, "maxSize": "256Mi"},
+            "fileStore": {"pvc": {"size": store}},
+            "merge": {"domain": name},
+        },
+        "leafnodes": _leafnodes(topology, region),
+        "monitor": {"enabled": True},
+        "merge": limits() | accounts(topology, services, region, secrets),
+    }
+    values: Config = {
+        "config": config,
+        "container": {
+            "env": {"GOMEMLIMIT": "900MiB"} | _environment(topology, services, region, secrets),
+            "merge": {
+                "resources": {
+                    "requests": {"cpu": "500m", "memory": "1Gi"},
+                    "limits": {"cpu": "2", "memory": "1Gi"},
+                },
+                **_CONTAINED,
+            },
+        },
+        "podTemplate": {
+            "topologySpreadConstraints": {_HOSTS: {"maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}},
+            "merge": {"spec": {"automountServiceAccountToken": False, "securityContext": dict(_NOBODY)}},
+        },
+        "reloader": {"merge": dict(_CONTAINED)},
+        "promExporter": {"enabled": True, "merge": dict(_CONTAINED), "podMonitor": {"enabled": False}},
+        "natsBox": {"enabled": False},
+    }
+    if topology.tls:
+        values["tlsCA"] = {"enabled": True, "secretName": CERTIFICATES, "key": "ca.crt"}
+    extra = [*([_door(region)] if listens(topology, name) else []), *([_certificate(region, issuer)] if issuer else [])]
+    if extra:
+        values["extraResources"] = extra
+    return values
+
+
+def names(region: Region) -> list[str]:
+    """Every name under which a region's servers are reached: what their certificate must say."""
+    outside = [region.door.rpartition(":")[0]] if region.door else []
+    return [RELEASE, f"*.{RELEASE}-headless", *(f"nats-{server}" for server in region.servers), *outside]
+
+
+def yaml(values: Config, head: str = "") -> str:
+    """Values as YAML. Every string is quoted: an unquoted `y` is a boolean to some readers."""
+    lines = "".join(f"# {line}\n" for line in head.splitlines())
+    return lines + "\n".join(_yaml(values, "")) + "\n"
+
+
+def _secured(topology: Topology, more: Config) -> Config:
+    return {"tls": {"enabled": True, "secretName": CERTIFICATES, "merge": more}} if topology.tls else {}
+
+
+def _leafnodes(topology: Topology, region: Region) -> Config:
+    def urls(link: Link) -> list[str]:
+        return [Plain(f"${_url_variable(link)}")]
+
+    told = remotes(topology, region, urls)
+    if topology.tls:
+        # Where the chart mounts the Secret for `leafnodes.tls`, and `tlsCA`.
+        certificate = {
+            "cert_file": "/etc/nats-certs/leafnodes/tls.crt",
+            "key_file": "/etc/nats-certs/leafnodes/tls.key",
+        }
+        own = certificate | {"ca_file": "/etc/nats-ca-cert/ca.crt", "handshake_first": True}
+        told = [remote | {"tls": own} for remote in told]
+    return {
+        "enabled": True,
+        "merge": isolated() | ({"remotes": told} if told else {}),
+        **_secured(topology, to_servers()),
+    }
+
+
+def _environment(topology: Topology, services: Sequence[Service], region: Region, secrets: Placeholders) -> Config:
+    """Every variable of the configuration.
+
+    Kubernetes fills `$(...)` from variables that come before in the list, and the chart sorts them by name:
+    a link's PASSWORD comes before its URL.
+    """
+    inside = [SYSTEM, OPERATOR, *(service.name for service in services)]
+    inside += [leaf_user(link) for link in topology.links if link.listener == region.name]
+    made: Config = {secrets.password(region.name, user)[1:]: _reference(user) for user in inside}
+    for link in topology.links:
+        if link.dialer == region.name:
+            door = topology.region(link.listener).door
+            if not door:
+                raise TopologyError(
+                    f'region {link.listener!r} has no door: write door = "host:7422" under [regions.{link.listener}], '
+                    f"where the servers of {region.name} find it"
+                )
+            password = secrets.password(link.listener, leaf_user(link))[1:]
+            made[password] = _reference(link_key(link))
+            scheme = "tls" if topology.tls else "nats"
+            made[_url_variable(link)] = f"{scheme}://{leaf_user(link)}:$({password})@{door}"
+    return made
+
+
+def _url_variable(link: Link) -> str:
+    return f"CARTMESH_{link.listener.upper()}_{leaf_user(link).upper()}_URL"
+
+
+def _reference(key: str) -> Config:
+    return {"valueFrom": {"secretKeyRef": {"name": PASSWORDS, "key": key}}}
+
+
+def _door(region: Region) -> Config:
+    """Only the port for links is reached from outside."""
+    labels = {"app.kubernetes.io/name": "nats", "app.kubernetes.io/instance": RELEASE}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": f"{RELEASE}-door", "labels": {"cartmesh/region": region.name}},
+        "spec": {
+            "type": "LoadBalancer",
+            "selector": labels | {"app.kubernetes.io/component": "nats"},
+            "ports": [{"name": "leafnodes", "port": 7422, "targetPort": "leafnodes"}],
+        },
+    }
+
+
+def _certificate(region: Region, issuer: str) -> Config:
+    return {
+        "apiVersion": "cert-manager.io/v1",
+        "kind": "Certificate",
+        "metadata": {"name": CERTIFICATES},
+        "spec": {
+            "secretName": CERTIFICATES,
+            "issuerRef": {"name": issuer, "kind": "ClusterIssuer"},
+            "usages": ["digital signature", "key encipherment", "server auth", "client auth"],
+            "dnsNames": names(region),
+        },
+    }
+
+
+def _yaml(value: Any, margin: str) -> Iterator[str]:
+    for key, told in value.items():
+        name = margin + (key if _word(key) else json.dumps(key)) + ":"
+        if isinstance(told, dict) and told:
+            yield name
+            yield from _yaml(told, margin + "  ")
+        elif isinstance(told, list) and told:
+            yield name
+            for one in told:
+                yield from _entry(one, margin + "  ")
+        else:
+            yield f"{name} {_scalar(told)}"
+
+
+def _entry(one: Any, margin: str) -> Iterator[str]:
+    if isinstance(one, dict):
+        first, *rest = _yaml(one, margin + "  ")
+        yield f"{margin}- {first.lstrip()}"
+        yield from rest
+    else:
+        yield f"{margin}- {_scalar(one)}"
+
+
+def _scalar(value: Any) -> str:
+    """What is plain in a configuration stands in `<< >>`: the chart takes the quotes away."""
+    return json.dumps(f"<< {value} >>" if isinstance(value, Plain) else value)

@@ -1,0 +1,215 @@
+"""JetStream: topology and services as the streams, consumers, buckets and shelves a region must hold."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from mesh.errors import DeclarationError
+from mesh.event import Declaration, declared
+from mesh.service import Service
+from mesh.streams import (
+    INTERACTION_DOMAINS,
+    Bucket,
+    ConsumerSpec,
+    Shelf,
+    Stream,
+    dead_stream,
+    mesh_stream,
+)
+from mesh.topology.mesh_toml import Topology
+
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holdings:
+    """What a region holds, as JetStream API configurations: streams by name, consumers by (stream, durable)."""
+
+    streams: dict[str, Config] = field(default_factory=dict)
+    consumers: dict[tuple[str, str], Config] = field(default_factory=dict)
+
+
+def holdings(topology: Topology, services: Sequence[Service], region: str) -> Holdings:
+    """Everything that must exist in a region. DeclarationError when two services disagree about a bucket."""
+    copies = topology.replicas_in(region)
+    made = {stream.name: stream_config(stream) for stream in streams(topology, region)}
+    for bucket in distinct(bucket for service in services for bucket in service.buckets):
+        made[f"KV_{bucket.name}"] = bucket_config(bucket, copies)
+    for shelf in distinct(shelf for service in services for shelf in service.shelves):
+        made[f"OBJ_{shelf.name}"] = shelf_config(shelf, copies)
+    return Holdings(
+        streams=made,
+        consumers={(spec.stream, spec.durable): consumer_config(spec) for spec in consumers(services, region)},
+    )
+
+
+def streams(topology: Topology, region: str) -> tuple[Stream, ...]:
+    """The streams of a region. `MESH_<r>` copies every region's books, but neither timers nor personal data."""
+    copies = topology.replicas_in(region)
+    books = sorted({told.domain for told in declared() if told.domain not in INTERACTION_DOMAINS})
+    return (
+        Stream(
+            name=f"COMMERCE_{region}",
+            subjects=(
+                *(f"ev.{region}.{domain}.>" for domain in books),
+                f"pii.{region}.>",
+                f"timer.{region}.>",
+                f"witness.{region}.>",
+            ),
+            keep=topology.commerce,
+            replicas=copies,
+            books=True,
+            duplicate_window=timedelta(minutes=10),
+            description="The books: what happened to carts, orders, offers, stock and customers",
+        ),
+        Stream(
+            name=f"INTERACTIONS_{region}",
+            subjects=tuple(f"ev.{region}.{domain}.>" for domain in sorted(INTERACTION_DOMAINS)),
+            keep=topology.interactions,
+            replicas=copies,
+            duplicate_window=timedelta(minutes=10),
+            description="What shoppers look at, and what is concluded from it",
+        ),
+        Stream(
+            name=mesh_stream(region),
+            sources=tuple(
+                (f"COMMERCE_{origin}", None if origin == region else origin, f"ev.{origin}.>")
+                for origin in topology.names
+            ),
+            keep=topology.commerce,
+            replicas=copies,
+            description="What the whole mesh did, readable here",
+        ),
+        Stream(
+            name=dead_stream(region),
+            subjects=(f"dead.{region}.>",),
+            replicas=copies,
+            description="Messages that could not be handled, with the reason, until they are driven again",
+        ),
+    )
+
+
+def consumers(services: Iterable[Service], region: str) -> list[ConsumerSpec]:
+    """Every durable consumer of a region, by service and handler."""
+    return [spec for service in services for binding in service.bindings for spec in binding.consumers(region)]
+
+
+def distinct(named: Iterable[Any]) -> list[Any]:
+    """Buckets or shelves by name, each once; DeclarationError when two of one name differ.
+
+    Sharing one is possible, by importing the same declaration from the package that owns it.
+    """
+    found: dict[str, Any] = {}
+    for one in named:
+        taken = found.setdefault(one.name, one)
+        if taken != one:
+            raise DeclarationError(f"{one.name!r} is declared twice, as {_shown(taken)} and {_shown(one)}: rename one")
+    return [found[name] for name in sorted(found)]
+
+
+def _shown(one: Bucket[Any] | Shelf) -> str:
+    if isinstance(one, Shelf):
+        return "a shelf"
+    kind = f"{one.kind.__module__}.{one.kind.__qualname__}"
+    return f"a bucket of {kind} (history {one.history}, ttl {one.ttl})"
+
+
+def is_of_the_books(told: Declaration) -> bool:
+    """Whether an event is kept in `COMMERCE`, where commits and timers are."""
+    return told.personal or told.domain not in INTERACTION_DOMAINS
+
+
+def travels(told: Declaration) -> bool:
+    """Whether other regions get an event: those of the books that are not personal."""
+    return is_of_the_books(told) and not told.personal
+
+
+def stream_config(stream: Stream) -> Config:
+    """A stream as the JetStream API wants it (ADR-8, ADR-50, ADR-51)."""
+    config: Config = {
+        "name": stream.name,
+        "description": stream.description,
+        "retention": "limits",
+        "storage": "file",
+        "discard": "old",
+        "num_replicas": stream.replicas,
+        "max_age": _nanoseconds(stream.keep),
+        "duplicate_window": _nanoseconds(stream.duplicate_window),
+        "allow_direct": True,
+        "allow_msg_ttl": True,
+    }
+    if stream.subjects:
+        config["subjects"] = list(stream.subjects)
+    if stream.sources:
+        config["sources"] = [_source(*source) for source in stream.sources]
+    if stream.books:
+        config |= {"allow_atomic": True, "allow_msg_schedules": True}
+    return config
+
+
+def bucket_config(bucket: Bucket[Any], replicas: int) -> Config:
+    """A key-value bucket's stream (ADR-8). With a `ttl` the server leaves markers, so watchers see the expiry."""
+    window = min(bucket.ttl or timedelta(minutes=2), timedelta(minutes=2))
+    config: Config = {
+        "name": f"KV_{bucket.name}",
+        "subjects": [f"$KV.{bucket.name}.>"],
+        "retention": "limits",
+        "storage": "file",
+        "discard": "new",
+        "num_replicas": replicas,
+        "max_msgs_per_subject": bucket.history,
+        "max_age": _nanoseconds(bucket.ttl),
+        "duplicate_window": _nanoseconds(window),
+        "allow_rollup_hdrs": True,
+        "deny_delete": True,
+        "allow_direct": True,
+        "allow_msg_ttl": True,
+    }
+    if bucket.ttl:
+        config["subject_delete_marker_ttl"] = _nanoseconds(max(window, timedelta(seconds=1)))
+    return config
+
+
+def shelf_config(shelf: Shelf, replicas: int) -> Config:
+    """An object store's stream (ADR-20)."""
+    return {
+        "name": f"OBJ_{shelf.name}",
+        "subjects": [f"$O.{shelf.name}.C.>", f"$O.{shelf.name}.M.>"],
+        "retention": "limits",
+        "storage": "file",
+        "discard": "new",
+        "num_replicas": replicas,
+        "max_age": 0,
+        "allow_rollup_hdrs": True,
+        "allow_direct": True,
+    }
+
+
+def consumer_config(spec: ConsumerSpec) -> Config:
+    """A durable pull consumer. Deliveries are not limited: the consume loop parks what keeps failing."""
+    config: Config = {
+        "name": spec.durable,
+        "durable_name": spec.durable,
+        "description": spec.description,
+        "deliver_policy": "new" if spec.deliver_new else "all",
+        "replay_policy": "instant",
+        "ack_policy": "explicit",
+        "ack_wait": _nanoseconds(spec.ack_wait),
+        "max_ack_pending": spec.max_ack_pending,
+        "max_deliver": -1,
+    }
+    if len(spec.filters) == 1:
+        config["filter_subject"] = spec.filters[0]
+    else:
+        config["filter_subjects"] = sorted(spec.filters)
+    return config
+
+
+def _source(name: str, domain: str | None, only: str) -> Config:
+    source: Config = {"name": name, "filter_subject": only}
+    return source if domain is None else source | {"external": {"api": f"$JS.{domain}.API", "deliver": ""}}
+
+
+def _nanoseconds(time: timedelta | None) -> int:
+    return 0 if time is None else int(time.total_seconds() * 1e9)

@@ -1,0 +1,202 @@
+"""Permissions: what each service's NATS user, and each link, may publish and hear; nothing else passes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mesh.event import declaration
+from mesh.observability.event_counts import tallies
+from mesh.service import Service
+from mesh.streams import dead_stream, mesh_stream
+from mesh.subjects import every
+from mesh.topology.access import inbox_of
+from mesh.topology.derive.nats import consumers, is_of_the_books
+from mesh.topology.mesh_toml import Link
+
+
+@dataclass(frozen=True, kw_only=True)
+class Permissions:
+    """Allow lists. `answers` lets a user reply to requests it received, and to nothing else.
+
+    `never` is what may not be published although a pattern in `publish` would allow it.
+    """
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+    never: tuple[str, ...] = ()
+    answers: bool = False
+
+
+def service_permissions(service: Service, region: str, services: Sequence[Service] = ()) -> Permissions:
+    """What a service needs in a region, from its declarations; `services` are all there are."""
+    inbox = f"{inbox_of(service.name)}.>"
+    publish = [
+        *_sayings(service, region),
+        f"witness.{region}.*",
+        f"dead.{region}.{service.name}.>",
+        f"live.{region}.>",
+        *(f"rpc.{region}.{asked}.>" for asked in service.asks),
+        "$JS.API.INFO",
+        *(_surveying(region) if service.surveys else _readings(service, region)),
+        *_hearings(service, region),
+        *(part for bucket in service.buckets for part in _bucket(bucket.name)),
+        *(part for shelf in service.shelves for part in _shelf(shelf.name)),
+    ]
+    subscribe = [inbox, "live.>"]
+    answers = bool(service.answered or service.bindings)  # a service with handlers is asked to redo dead letters
+    if answers:
+        subscribe.append(f"rpc.{region}.{service.name}.>")
+    return Permissions(
+        publish=tuple(dict.fromkeys(publish)),
+        subscribe=tuple(subscribe),
+        never=tuple(_others_durables(service, region, services) + _all_durables(service, region, services)),
+        answers=answers,
+    )
+
+
+def link_permissions(link: Link) -> Permissions:
+    """What may cross a link, as seen by the dialer (publish: dialer -> listener).
+
+    Events carry the origin's token, requests the target's. Nothing beginning with `pii`, `timer`, `witness`
+    or `dead` is in the list, and of a region's JetStream API only `copying` is, so personal data cannot be
+    fetched either (promise P7). `$JSC.R.>` carries the answers to sources: without it they stay silent for ever.
+    """
+    return Permissions(
+        publish=_crossing(origin=link.dialer, target=link.listener),
+        subscribe=_crossing(origin=link.listener, target=link.dialer),
+    )
+
+
+def copying(region: str) -> tuple[str, ...]:
+    """What other regions may ask of a region's JetStream: whether it is there, and a copy of what may travel.
+
+    The last tokens of CONSUMER.CREATE are the copy's filter, and the server refuses a request that says
+    another one inside.
+    """
+    api = f"$JS.{region}.API"
+    return (f"{api}.INFO", f"{api}.CONSUMER.CREATE.COMMERCE_{region}.*.ev.{region}.>")
+
+
+def never_out() -> tuple[str, ...]:
+    """What a dialer sends to nobody, whatever the listener's list says."""
+    return ("pii.>", "timer.>", "witness.>", "dead.>", "$KV.>", "$O.>")
+
+
+def _crossing(*, origin: str, target: str) -> tuple[str, ...]:
+    return (
+        *copying(target),
+        "$JS.FC.>",
+        "$JS.S.>",
+        "$JSC.R.>",
+        "_INBOX.>",
+        f"ev.{origin}.>",
+        f"live.{origin}.>",
+        f"rpc.{target}.>",
+    )
+
+
+def _sayings(service: Service, region: str) -> list[str]:
+    said = []
+    for kind in service.publishes:
+        told = declaration(kind)
+        said.append(every(told, region=region))
+        if is_of_the_books(told):
+            said.append(f"timer.{region}.{told.domain}.{told.happening}.*")
+    return said
+
+
+def _readings(service: Service, region: str) -> list[str]:
+    streams = [f"COMMERCE_{region}", f"INTERACTIONS_{region}", mesh_stream(region)]
+    further = [f"{family}_{region}" for family in service.reads]
+    return [part for stream in (*streams, *further) for part in _reading(stream)]
+
+
+def _reading(stream: str) -> tuple[str, ...]:
+    return (
+        f"$JS.API.DIRECT.GET.{stream}",
+        f"$JS.API.DIRECT.GET.{stream}.>",
+        f"$JS.API.STREAM.MSG.GET.{stream}",
+        f"$JS.API.STREAM.INFO.{stream}",
+    )
+
+
+def _surveying(region: str) -> list[str]:
+    """To ask how streams and consumers are, to let streams count, and to read the heartbeats in the copies."""
+    copies = mesh_stream(region)
+    counting = dict.fromkeys(tally.stream for tally in tallies(region))
+    return [
+        f"$JS.API.STREAM.MSG.GET.{copies}",
+        *(f"$JS.API.STREAM.INFO.{stream}" for stream in (*counting, copies, dead_stream(region))),
+        *(f"$JS.API.CONSUMER.INFO.{stream}.*" for stream in (*counting, copies)),
+        # The last tokens are what is counted: nothing personal is.
+        *(f"$JS.API.CONSUMER.CREATE.{stream}.*.ev.{region}.>" for stream in counting),
+        *(f"$JS.API.CONSUMER.DELETE.{tally.stream}.{tally.name}" for tally in tallies(region)),
+    ]
+
+
+def _all_durables(service: Service, region: str, services: Sequence[Service]) -> list[str]:
+    """Whoever may make counts, whose names are free, must not make durables into counts."""
+    specs = consumers(services, region) if service.surveys else []
+    counting = {tally.stream for tally in tallies(region)}
+    return [f"$JS.API.CONSUMER.CREATE.{spec.stream}.{spec.durable}.>" for spec in specs if spec.stream in counting]
+
+
+def _hearings(service: Service, region: str) -> list[str]:
+    allowed = []
+    if service.bindings:
+        allowed.append(f"$JS.API.STREAM.MSG.GET.{dead_stream(region)}")  # asked to redo a letter, it reads it
+    for binding in service.bindings:
+        for stream in binding.filters(region):
+            if binding.fanout:
+                allowed += _private(stream)
+            else:
+                durable = f"{stream}.{binding.durable}"
+                allowed += [
+                    f"$JS.API.CONSUMER.MSG.NEXT.{durable}",
+                    f"$JS.API.CONSUMER.INFO.{durable}",
+                    f"$JS.ACK.{durable}.>",
+                    f"$JS.ACK.{region}.*.{durable}.>",
+                ]
+    return allowed
+
+
+def _others_durables(service: Service, region: str, services: Sequence[Service]) -> list[str]:
+    """Whoever may make private consumers on a stream, whose names nobody knows, must leave others' durables alone."""
+    followed = {stream for binding in service.bindings if binding.fanout for stream in binding.filters(region)}
+    strangers = [other for other in services if other.name != service.name]
+    return [
+        f"$JS.API.CONSUMER.{what}.{spec.stream}.{spec.durable}"
+        for spec in consumers(strangers, region)
+        if spec.stream in followed
+        for what in ("CREATE", "DELETE", "INFO", "MSG.NEXT")
+    ]
+
+
+def _private(stream: str) -> tuple[str, ...]:
+    """A private consumer that is created, read and removed."""
+    return tuple(f"$JS.API.CONSUMER.{what}.{stream}.*" for what in ("CREATE", "DELETE", "INFO", "MSG.NEXT"))
+
+
+def _following(stream: str) -> tuple[str, ...]:
+    """Private consumers, and nats-py's ordered ones, which are created under other subjects and use flow control."""
+    return (
+        *_private(stream),
+        f"$JS.API.CONSUMER.CREATE.{stream}",
+        f"$JS.API.CONSUMER.CREATE.{stream}.>",
+        f"$JS.FC.{stream}.>",
+    )
+
+
+def _bucket(name: str) -> tuple[str, ...]:
+    stream = f"KV_{name}"
+    return (f"$KV.{name}.>", *_reading(stream), *_following(stream), f"$JS.API.STREAM.PURGE.{stream}")
+
+
+def _shelf(name: str) -> tuple[str, ...]:
+    stream = f"OBJ_{name}"
+    return (
+        f"$O.{name}.>",
+        *_reading(stream),
+        *_following(stream),
+        f"$JS.API.STREAM.PURGE.{stream}",
+        "$JS.API.STREAM.NAMES",
+    )

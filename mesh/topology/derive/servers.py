@@ -1,0 +1,218 @@
+"""Servers: what each nats-server is told, for any machine: addresses, certificates and secrets are given."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mesh.service import Service
+from mesh.topology.derive.conf import written
+from mesh.topology.derive.permissions import Permissions, copying, link_permissions, never_out, service_permissions
+from mesh.topology.mesh_toml import Link, Region, Topology
+from mesh.topology.secrets import OPERATOR, SYSTEM, Plain, Secrets
+
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where one server listens. `bind` is the interface, `host` the name by which others reach it."""
+
+    host: str
+    client: int = 4222
+    cluster: int = 6222
+    leaf: int = 7422
+    monitor: int = 8222
+    store: str = "/data/jetstream"
+    bind: str = "0.0.0.0"  # noqa: S104  a container listens on all its interfaces; the embedded mesh says loopback
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificates:
+    """Files in PEM, the same on every server that is given them: whom to believe, and what to show."""
+
+    ca: str
+    certificate: str
+    key: str
+
+    @staticmethod
+    def below(folder: str) -> "Certificates":
+        """Under the names that Kubernetes and cert-manager give them."""
+        return Certificates(ca=f"{folder}/ca.crt", certificate=f"{folder}/tls.crt", key=f"{folder}/tls.key")
+
+    def tls(self, **more: Any) -> Config:
+        """A `tls` block."""
+        return {"cert_file": self.certificate, "key_file": self.key, "ca_file": self.ca, **more}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Every server's address by name. `detours` replaces where a link's dialer finds the listener (host, port).
+
+    With `certificates` everything is spoken over TLS: servers know each other by certificate, clients the servers.
+    """
+
+    addresses: Mapping[str, Address]
+    detours: Mapping[Link, Sequence[tuple[str, int]]] = field(default_factory=dict)
+    certificates: Certificates | None = None
+    max_memory: str = "256MB"
+    max_file: str = "64GB"
+
+    def doors(self, link: Link, listener: Region) -> Sequence[tuple[str, int]]:
+        """Where a link's dialer finds the listener's servers."""
+        if link in self.detours:
+            return self.detours[link]
+        return [(self.addresses[name].host, self.addresses[name].leaf) for name in listener.servers]
+
+
+def users(topology: Topology, services: Sequence[Service]) -> dict[str, list[str]]:
+    """Every user that needs a password, by region."""
+    return {
+        name: [
+            SYSTEM,
+            OPERATOR,
+            *(service.name for service in services),
+            *(leaf_user(link) for link in topology.links if link.listener == name),
+        ]
+        for name in topology.names
+    }
+
+
+def leaf_user(link: Link) -> str:
+    """The user as whom a link's dialer comes in."""
+    return f"leaf_{link.dialer}"
+
+
+def listens(topology: Topology, region: str) -> bool:
+    """Whether some region dials this one."""
+    return any(link.listener == region for link in topology.links)
+
+
+def server_config(topology: Topology, services: Sequence[Service], name: str, plan: Plan, secrets: Secrets) -> str:
+    """The configuration of the server `name` (`eu-1`)."""
+    region = next(region for region in topology.regions if name in region.servers)
+    at = plan.addresses[name]
+    config: Config = {
+        "server_name": name,
+        "listen": f"{at.bind}:{at.client}",
+        "http": f"{at.bind}:{at.monitor}",
+        **limits(),
+        "jetstream": {
+            "domain": region.name,
+            "store_dir": at.store,
+            "max_mem": Plain(plan.max_memory),
+            "max_file": Plain(plan.max_file),
+        },
+    }
+    if plan.certificates:
+        config["tls"] = plan.certificates.tls(**to_clients())
+    if region.nodes > 1:
+        config["cluster"] = _cluster(region, name, plan)
+    leafnodes = _leafnodes(topology, region, at, plan, secrets)
+    if leafnodes:
+        config["leafnodes"] = leafnodes
+    return written(config | accounts(topology, services, region, secrets))
+
+
+def limits() -> Config:
+    """What every server is told."""
+    return {"max_payload": Plain("8MB")}
+
+
+def to_clients() -> Config:
+    """In the `tls` block for clients: ours shake hands before a word is said, others may when they are asked to."""
+    return {"handshake_first": "auto"}
+
+
+def to_servers() -> Config:
+    """In the `tls` blocks between servers of different regions: both show a certificate, before a word is said."""
+    return {"verify": True, "handshake_first": True}
+
+
+def _cluster(region: Region, name: str, plan: Plan) -> Config:
+    at = plan.addresses[name]
+    peers = (plan.addresses[peer] for peer in region.servers if peer != name)
+    cluster: Config = {
+        "name": region.name,
+        "listen": f"{at.bind}:{at.cluster}",
+        "routes": [f"nats://{peer.host}:{peer.cluster}" for peer in peers],
+    }
+    if plan.certificates:
+        cluster["tls"] = plan.certificates.tls(verify=True)
+    return cluster
+
+
+def _leafnodes(topology: Topology, region: Region, at: Address, plan: Plan, secrets: Secrets) -> Config:
+    def urls(link: Link) -> list[str]:
+        doors = plan.doors(link, topology.region(link.listener))
+        return [secrets.url(link.listener, leaf_user(link), host, port) for host, port in doors]
+
+    told = remotes(topology, region, urls)
+    leafnodes: Config = {}
+    if listens(topology, region.name):
+        # Dialers know every server from their own list; what is not advertised cannot lead around a detour.
+        leafnodes = {"listen": f"{at.bind}:{at.leaf}", "no_advertise": True}
+        if plan.certificates:
+            leafnodes["tls"] = plan.certificates.tls(**to_servers())
+    if told and plan.certificates:
+        told = [remote | {"tls": plan.certificates.tls(handshake_first=True)} for remote in told]
+    if leafnodes or told:
+        leafnodes |= isolated() | ({"remotes": told} if told else {})
+    return leafnodes
+
+
+def isolated() -> Config:
+    """In both directions: a region passes nothing on that came from another."""
+    return {"isolate_leafnode_interest": True}
+
+
+def remotes(topology: Topology, region: Region, urls: Callable[[Link], list[str]]) -> list[Config]:
+    """The links a region dials; `urls` says where a link's listener is."""
+    return [
+        {"urls": urls(link), "account": "SHOP", **isolated(), "deny_exports": list(never_out())}
+        for link in topology.links
+        if link.dialer == region.name
+    ]
+
+
+def accounts(topology: Topology, services: Sequence[Service], region: Region, secrets: Secrets) -> Config:
+    """Who may connect to a region's servers, and what each may do."""
+    known: list[Config] = [
+        {"user": OPERATOR, "password": secrets.value(region.name, OPERATOR)},
+        *(
+            _user(region, service.name, service_permissions(service, region.name, services), secrets)
+            for service in services
+        ),
+    ]
+    for link in topology.links:
+        if link.listener == region.name:
+            user = _user(region, leaf_user(link), link_permissions(link), secrets)
+            known.append(user | {"allowed_connection_types": ["LEAFNODE"]})
+    return {
+        "system_account": "SYS",
+        "accounts": {
+            "SYS": {"users": [{"user": SYSTEM, "password": secrets.value(region.name, SYSTEM)}]},
+            "SHOP": {"jetstream": "enabled", "users": known, "mappings": _mappings(region)},
+        },
+    }
+
+
+def _mappings(region: Region) -> Config:
+    """Only what is mapped is offered over links by its own name.
+
+    A JetStream domain offers its whole API as one subject, which a link either carries or does not.
+    """
+    return {outer: _own_api(outer, region.name) for outer in copying(region.name)}
+
+
+def _own_api(subject: str, region: str) -> str:
+    """The subject as this region's server knows it, with the wildcard's token put in."""
+    return subject.replace(f"$JS.{region}.API.", "$JS.API.").replace(".*.", ".{{wildcard(1)}}.")
+
+
+def _user(region: Region, name: str, may: Permissions, secrets: Secrets) -> Config:
+    permissions: Config = {"publish": {"allow": list(may.publish)}, "subscribe": {"allow": list(may.subscribe)}}
+    if may.never:
+        permissions["publish"]["deny"] = list(may.never)
+    if may.answers:
+        permissions["allow_responses"] = {"max": 1, "expires": "1m"}
+    return {"user": name, "password": secrets.value(region.name, name), "permissions": permissions}

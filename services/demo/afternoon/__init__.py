@@ -1,0 +1,1 @@
+"""The demo: an afternoon on three regions that tries every promise."""

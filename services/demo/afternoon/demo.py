@@ -1,0 +1,171 @@
+"""Demo: a whole mesh, a shop with a past, and one afternoon that tries every promise."""
+
+import asyncio
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from secrets import token_hex
+from time import monotonic
+
+import msgspec
+from rich.console import Console
+
+from mesh.event import declaration
+from mesh.observability.telemetry import configure_logs
+from services.demo.afternoon.event_feed import Overhearing
+from services.demo.afternoon.promises import promises, promises_table, second
+from services.demo.afternoon.scenarios import (
+    buy_at_the_last_moment,
+    buy_on_another_device,
+    come_back_with_the_offer,
+    cut_a_region,
+    kill_a_server,
+    seen_abroad,
+)
+from services.demo.afternoon.shoppers import Cast, cart_of
+from services.demo.afternoon.timeline import Timeline
+from services.demo.replay.client import Client
+from services.demo.replay.collector import Witness
+from services.demo.replay.environment import Stage, built
+from services.demo.replay.evidence import Evidence
+from services.demo.replay.offers import stories
+from services.demo.replay.replay import play
+from services.demo.replay.report import broken, report
+from services.demo.replay.settle import settle
+from services.demo.replay.shop_log import Row
+from services.demo.replay.storefront_events import Storefront
+from services.demo.replay.tables import figures_table
+from services.demo.simulate.simulate import BEGIN, simulate
+
+ABANDON_AFTER = timedelta(seconds=3)
+REGULARS, PAST = 400, timedelta(days=8)
+"""The shoppers who have a past, and how much of it."""
+SHOPPERS, AFTERNOON, SECONDS = 1800, timedelta(hours=8), 45
+"""The shoppers of the afternoon (the regulars among them), its length, and the seconds it is played in."""
+NOON = BEGIN + PAST + timedelta(hours=12)
+PATIENCE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What the demo found: the evidence, what was left undone, and how many personal events travelled."""
+
+    evidence: Evidence
+    left: str | None
+    abroad: int
+
+
+def play_demo(regions: tuple[str, ...], *, nodes: int, seed: int, json: Path | None) -> int:
+    """Play, print what was promised and what was measured, write the figures; 0 when all was kept, else 1."""
+    import uvloop  # noqa: PLC0415  only what runs a mesh needs it
+
+    configure_logs(level="ERROR")
+    console, began = Console(), monotonic()
+    finding = uvloop.run(_play(regions, nodes, seed, console))
+    figures = report(finding.evidence)
+    personal = sum(declaration(type(one.event)).personal for one in finding.evidence.stored)
+    made = promises(
+        figures,
+        personal=(personal, finding.abroad),
+        last_moment=_last_moment(finding.evidence),
+        troubled="a server and services killed with -9" if finding.evidence.trouble else "nothing was killed",
+    )
+    console.print(figures_table(figures))
+    console.print(promises_table(made))
+    console.print(second(figures), soft_wrap=True)
+    if json:
+        json.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2))
+    wrong = [*([finding.left] if finding.left else []), *broken(figures)]
+    for line in wrong:
+        console.print(f"[red]broken:[/red] {line}", soft_wrap=True)
+    console.print(f"played in {monotonic() - began:.0f} s")
+    return 1 if wrong or any(promise.kept is False for promise in made) else 0
+
+
+def _last_moment(evidence: Evidence) -> str:
+    """What Lena got. On a machine too slow for her to be in time her order comes behind the decision, as told."""
+    own = [story for story in stories(evidence) if story.abandoned.event.cart_id == cart_of("lena")]
+    if not any(story.mails for story in own):
+        return "nothing was sent"
+    return "WRONG" if any(story.wrong for story in own) else "her order came behind the decision"
+
+
+async def _play(regions: tuple[str, ...], nodes: int, seed: int, console: Console) -> Finding:
+    settings = {"CARTMESH_ABANDON_AFTER": f"{ABANDON_AFTER.total_seconds():g}s", "CARTMESH_JOURNEY_QUIET": ""}
+    console.print(f"starting {len(regions)} regions of {nodes} servers, and every service in each ...")
+    async with built(regions, nodes=nodes, environment=settings) as stage:
+        past = simulate(shopper_count=REGULARS, days=(NOON - BEGIN) / timedelta(days=1), seed=seed)
+        afternoon = simulate(shopper_count=SHOPPERS, days=AFTERNOON / timedelta(days=1), seed=seed, begin=NOON)
+        witness = await Witness.begin(stage.meshes, stage.record, nodes=nodes)
+        async with Client(stage.gateways, key=stage.key) as client:
+            await _tell_the_past(past, client, console)
+            await _train(stage, console)
+            await settle(witness, client.sent, patience=PATIENCE)
+            with Timeline(console, regions) as timeline:
+                await _afternoon(afternoon, stage, client, witness, timeline)
+                left = await settle(witness, client.sent, patience=PATIENCE)
+        evidence = witness.concluded(client.sent, witness.evidence.cut)
+        return Finding(evidence=evidence, left=left, abroad=await seen_abroad(stage.meshes))
+
+
+async def _tell_the_past(past: list[Row], client: Client, console: Console) -> None:
+    """Send what happened before, with the times at which it happened, as fast as it goes."""
+    back = datetime.now(UTC) - NOON
+    began = monotonic()
+    storefront = Storefront(run=f"past{token_hex(3)}", identify=False)
+    await play(past, storefront, client, speed=0, at=lambda row: row.time + back)
+    took = monotonic() - began
+    console.print(f"{len(client.sent)} events of the last {PAST.days} days sent in {took:.1f} s; training on them ...")
+
+
+async def _train(stage: Stage, console: Console) -> None:
+    """Train on what the streams hold, with the command an operator would use."""
+    if stage.up is None:
+        return
+    training = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "mesh.cli", "train", "--from-mesh", "--servers", str(stage.up.servers_file)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await training.communicate()
+    for line in said.decode(errors="replace").strip().splitlines()[-4:]:
+        console.print(f"  {line}", soft_wrap=True, markup=False)
+
+
+async def _afternoon(log: list[Row], stage: Stage, client: Client, witness: Witness, timeline: Timeline) -> None:
+    """The ordinary shoppers, and beside them the acts."""
+    storefront = Storefront(run=f"noon{token_hex(3)}")
+    listening = asyncio.create_task(Overhearing(stage, timeline).run())
+    await asyncio.sleep(0.5)
+    try:
+        speed = AFTERNOON.total_seconds() / SECONDS
+        await asyncio.gather(
+            play(log, storefront, client, speed=speed),
+            _acts(stage, Cast(client, storefront), witness, timeline),
+        )
+        await asyncio.sleep(ABANDON_AFTER.total_seconds() + 1)  # the last carts' timers, while somebody still watches
+    finally:
+        listening.cancel()
+        with suppress(asyncio.CancelledError):
+            await listening
+
+
+async def _acts(stage: Stage, cast: Cast, witness: Witness, timeline: Timeline) -> None:
+    regions, up = stage.regions, stage.up
+    await asyncio.sleep(2)
+    winning = asyncio.create_task(come_back_with_the_offer(cast, regions[-1], stage.record, timeline))
+    await buy_at_the_last_moment(cast, stage.meshes[regions[0]], timeline)
+    await winning
+    await asyncio.sleep(1)
+    if len(regions) > 1:
+        await buy_on_another_device(cast, regions[0], regions[1], timeline)
+        await asyncio.sleep(3)
+    if up is None:
+        return
+    if len(regions) > 1:
+        await cut_a_region(up, regions[-1], cast, witness, timeline)
+        await asyncio.sleep(2)
+    if stage.nodes > 1:
+        await kill_a_server(up, regions[0], cast, witness, timeline)

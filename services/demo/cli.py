@@ -1,0 +1,147 @@
+"""Commands that rehearse: simulate, replay, demo, bench."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+
+def commands(app: App) -> None:
+    """Add them to the root command."""
+    app.command(simulate)
+    app.command(replay)
+    app.command(demo)
+    app.command(bench)
+
+
+def simulate(*, out: Path, shoppers: int = 500, days: float = 14, seed: int = 1, currency: str = "USD") -> None:
+    """Write the log of a shop that never was, for replays and for training.
+
+    Parameters
+    ----------
+    out
+        Where to: a .parquet or .csv file.
+    shoppers
+        How many there are.
+    days
+        For how long they shop.
+    seed
+        The same seed gives the same log.
+    currency
+        What prices are in.
+    """
+    from services.demo.simulate import simulate as shop  # noqa: PLC0415  what is heavy is imported by who runs it
+
+    log = shop.simulate(shopper_count=shoppers, days=days, seed=seed, currency=currency)
+    shop.write(log, out, currency=currency)
+    print(f"{len(log)} rows of {shoppers} shoppers over {days:g} days: {out}")
+
+
+def replay(
+    file: Path,
+    *,
+    speed: float = 200,
+    abandon_after: str = "30m",
+    json: Path | None = None,
+    ledger: Path | None = None,
+    regions: str = "us,eu,ap",
+    nodes: int = 3,
+    limit: int | None = None,
+    currency: str = "USD",
+    patience: str = "5m",
+    servers: Path | None = None,
+    gateway: Annotated[list[str] | None, Parameter(negative=())] = None,
+    record: Path | None = None,
+    key: str = "demo",
+) -> None:
+    """Send a shop's log through the gateways of its shoppers' home regions, wait for every offer, and report.
+
+    Starts an embedded mesh for it, unless `--servers` names one that is up. Delays are scaled with the speed;
+    quiet hours are off in the mesh it starts. Ends with 1 when a promise was broken.
+
+    Parameters
+    ----------
+    file
+        Parquet or CSV: event_time, event_type, product_id, user_id and, where known, user_session,
+        category_code, brand, price, name, time_zone, device, locale.
+    speed
+        How many times faster than it happened; 0 is as fast as it goes.
+    abandon_after
+        When a cart counts as left, in the log's time.
+    json
+        Where the figures are written.
+    ledger
+        Where one row per event and offer is written, as Parquet.
+    regions
+        Regions of the embedded mesh.
+    nodes
+        Servers per region of the embedded mesh.
+    limit
+        Only the first rows of the file.
+    currency
+        What the log's prices are in.
+    patience
+        How long to wait at the end for what was set off.
+    servers
+        The servers.json of a mesh that is up; its settings are not changed.
+    gateway
+        With --servers: REGION=URL, once per region.
+    record
+        With --servers: the inbox's record of accepted mails.
+    key
+        With --servers: a write key.
+    """
+    from services.demo.replay.command import Plan, rehearse  # noqa: PLC0415
+
+    plan = Plan(
+        file=file,
+        speed=speed,
+        abandon_after=abandon_after,
+        regions=tuple(part.strip() for part in regions.split(",") if part.strip()),
+        nodes=nodes,
+        limit=limit,
+        currency=currency,
+        patience=patience,
+        servers=servers,
+        gateways=dict(pair.split("=", 1) for pair in gateway or ()),
+        record=record,
+        key=key,
+    )
+    sys.exit(rehearse(plan, json=json, ledger=ledger))
+
+
+def demo(*, json: Path | None = None, regions: str = "us,eu,ap", nodes: int = 3, seed: int = 1) -> None:
+    """Play a shopper's afternoon on a whole mesh in three minutes, and hold every promise against its figures.
+
+    Parameters
+    ----------
+    json
+        Where the figures are written.
+    regions
+        Regions of the mesh.
+    nodes
+        Servers per region.
+    seed
+        Another seed is another afternoon.
+    """
+    from services.demo.afternoon.demo import play_demo  # noqa: PLC0415
+
+    sys.exit(play_demo(tuple(regions.split(",")), nodes=nodes, seed=seed, json=json))
+
+
+def bench(*, json: Path | None = None, quick: bool = False, only: str | None = None) -> None:
+    """Measure rates, latencies and memory on this machine, beside raw nats-py and FastStream.
+
+    Parameters
+    ----------
+    json
+        Where the figures are written.
+    quick
+        A tenth of the work: to see that it runs, not to quote.
+    only
+        Only these parts, separated by commas: library, ingest, latency, memory.
+    """
+    from services.demo.bench import run_bench  # noqa: PLC0415
+
+    run_bench(json=json, quick=quick, only=tuple(only.split(",")) if only else ())

@@ -1,0 +1,69 @@
+"""Stage: a mesh to rehearse on, started for the occasion or running already."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mesh import Mesh
+from mesh.runtime.up import Up
+from mesh.runtime.worker import connect
+from mesh.topology.access import OPERATOR, Access
+from mesh.topology.mesh_toml import Topology
+
+KEY = "demo"
+"""The write key that gateways of an embedded mesh know."""
+
+RECORD = "mails.jsonl"
+"""The inbox's list of what it accepted, in its folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Gateways and operator's connections by region; `record` is the inbox's list of accepted mails.
+
+    `up` is the embedded mesh where the stage was built for the rehearsal, for cutting links and the like.
+    """
+
+    gateways: dict[str, str]
+    meshes: dict[str, Mesh]
+    nodes: int
+    record: Path
+    key: str = KEY
+    up: Up | None = None
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The regions that are played in."""
+        return tuple(self.gateways)
+
+
+@asynccontextmanager
+async def built(
+    regions: tuple[str, ...], *, nodes: int, environment: Mapping[str, str], directory: Path | None = None
+) -> AsyncIterator[Stage]:
+    """An embedded mesh with every service and the inbox; drained and gone when the block ends."""
+    async with Up(Topology.of(regions, nodes=nodes), directory=directory, environment=environment) as up:
+        yield Stage(
+            gateways={region: up.gateway(region) for region in regions},
+            meshes={region: await up.operator(region) for region in regions},
+            nodes=nodes,
+            record=up.directory / "inbox" / RECORD,
+            up=up,
+        )
+
+
+@asynccontextmanager
+async def borrowed(servers: Path, gateways: dict[str, str], *, record: Path, key: str = KEY) -> AsyncIterator[Stage]:
+    """A mesh that is up already; its settings are what they are. TopologyError for regions without servers."""
+    access = Access.read(servers)
+    meshes: dict[str, Mesh] = {}
+    try:
+        for region in gateways:
+            others = tuple(other for other in access.regions if other != region)
+            meshes[region] = await connect(access, region, OPERATOR, others=others)
+        nodes = max(len(access.regions[region].urls) for region in gateways)
+        yield Stage(gateways=gateways, meshes=meshes, nodes=nodes, record=record, key=key)
+    finally:
+        for mesh in meshes.values():
+            await mesh.broker.drain()

@@ -1,0 +1,108 @@
+"""Ledger: one row for every event that was sent and every offer that was due, with what became of it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mesh.event import declaration
+from mesh.streams import stream_of
+from services.demo.replay.evidence import Evidence
+from services.demo.replay.offers import Story, stories
+from services.demo.replay.report import doubled, lost, told_id
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A ledger's row.
+
+    `fate` of an event: stored, doubled, lost, rejected, unanswered (not stored) or unacknowledged
+    (stored, but the answer never came). Of an offer: undecided, held, dropped, open, sent, shown,
+    withdrawn, failed; or wrong or duplicate where a promise was broken. `happened_at` is when an
+    event was stored or an offer's first mail accepted; `due` when the cart's timer was.
+    """
+
+    id: str
+    what: str
+    region: str
+    fate: str
+    visitor_id: str
+    sent_at: datetime | None = None
+    attempts: int | None = None
+    stream: str | None = None
+    sequence: int | None = None
+    happened_at: datetime | None = None
+    cart_id: str | None = None
+    due: datetime | None = None
+    decided_at: datetime | None = None
+    mails: int | None = None
+    due_to_smtp_ms: float | None = None
+    reason: str | None = None
+
+
+def entries(evidence: Evidence) -> Iterator[Entry]:
+    """The ledger's rows: events in the order they were sent, then offers."""
+    yield from _events(evidence)
+    for story in stories(evidence):
+        yield _offer(story)
+
+
+def write(evidence: Evidence, path: Path) -> int:
+    """Write the ledger as Parquet (zstd); how many rows it has."""
+    import polars as pl  # noqa: PLC0415  heavy, and only needed when a ledger is wanted
+
+    instant, types = pl.Datetime("us", "UTC"), {str: pl.String, int: pl.Int64, float: pl.Float64}
+    schema: dict[str, Any] = {}
+    for field in msgspec.structs.fields(Entry):
+        kind = next(one for one in getattr(field.type, "__args__", (field.type,)) if one is not type(None))
+        schema[field.name] = instant if kind is datetime else types[kind]
+    rows = [msgspec.structs.asdict(entry) for entry in entries(evidence)]
+    pl.DataFrame(rows, schema=schema).write_parquet(path, compression="zstd")
+    return len(rows)
+
+
+def _events(evidence: Evidence) -> Iterator[Entry]:
+    where = {(happened.region, told_id(happened)): happened for happened in reversed(evidence.stored)}
+    gone, twice = lost(evidence), doubled(evidence.stored)
+    for sent in evidence.sent:
+        found = where.get((sent.region, sent.id))
+        if sent.answer == "rejected":
+            fate = "rejected"
+        elif sent.id in gone:
+            fate = "lost"
+        elif sent.answer == "unanswered":
+            fate = "unacknowledged" if found else "unanswered"
+        else:
+            fate = "doubled" if found and found.id in twice else "stored"
+        yield Entry(
+            id=sent.id,
+            what=sent.type,
+            region=sent.region,
+            fate=fate,
+            visitor_id=sent.visitor_id,
+            sent_at=sent.sent_at,
+            attempts=sent.attempts,
+            stream=stream_of(declaration(type(found.event)), found.region) if found else None,
+            sequence=found.sequence if found else None,
+            happened_at=found.stored if found else None,
+            reason=sent.reason,
+        )
+
+
+def _offer(story: Story) -> Entry:
+    left, decided, took = story.abandoned.event, story.decided, story.due_to_smtp
+    return Entry(
+        id=story.offer_id or story.abandoned.id,
+        what="offer",
+        region=story.region,
+        fate="wrong" if story.wrong else "duplicate" if len(story.mails) > 1 else story.fate,
+        visitor_id=left.visitor_id,
+        cart_id=left.cart_id,
+        due=left.due,
+        decided_at=decided.stored if decided else None,
+        mails=len(story.mails),
+        happened_at=min((mail.accepted_at for mail in story.mails), default=None),
+        due_to_smtp_ms=took.total_seconds() * 1000 if took is not None else None,
+        reason=decided.event.reason if decided else None,
+    )

@@ -1,0 +1,152 @@
+"""Offers: each abandonment's story, put together from the streams and the mail server's record."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from mesh import Event, Received
+from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartUpdated
+from mesh.events.offer import OfferDecided, OfferFailed, OfferSent, OfferWithdrawn
+from mesh.events.order import OrderPlaced
+from services.demo.replay.evidence import Evidence, Mail
+
+Fate = Literal["undecided", "held", "dropped", "open", "sent", "shown", "withdrawn", "failed"]
+
+
+@dataclass(kw_only=True)
+class Story:
+    """One abandonment and all that followed. `purchase` is the first one that the decision should have known of."""
+
+    region: str
+    abandoned: Received[CartAbandoned]
+    left: Received[CartUpdated] | None = None
+    decisions: list[Received[OfferDecided]] = field(default_factory=list)
+    outcomes: list[Received[Event]] = field(default_factory=list)
+    mails: list[Mail] = field(default_factory=list)
+    purchase: Received[Event] | None = None
+
+    @property
+    def offer_id(self) -> str | None:
+        """The offer's id, once something was decided."""
+        return self.decisions[-1].event.offer_id if self.decisions else None
+
+    @property
+    def decided(self) -> Received[OfferDecided] | None:
+        """The decision that sent the offer, or else the newest."""
+        sent = [made for made in self.decisions if made.event.outcome == "sent"]
+        return (sent or self.decisions or [None])[-1]
+
+    @property
+    def fate(self) -> Fate:
+        """What became of the offer. A mail that the server took counts as sent whatever the streams say."""
+        if self.mails:
+            return "sent"
+        if self.decided is None:
+            return "undecided"
+        if self.decided.event.outcome != "sent":
+            return self.decided.event.outcome
+        for kind, fate in ((OfferSent, "shown"), (OfferWithdrawn, "withdrawn"), (OfferFailed, "failed")):
+            if any(isinstance(outcome.event, kind) for outcome in self.outcomes):
+                return fate
+        return "open"
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more is to come of it: decided, and sent offers have an outcome in every channel."""
+        if self.decided is None:
+            return False
+        if self.decided.event.outcome != "sent":
+            return True
+        reached = {outcome.event.channel for outcome in self.outcomes}
+        return set(self.decided.event.channels) <= reached and bool(reached)
+
+    @property
+    def wrong(self) -> bool:
+        """Whether a mail went out although the decision should have known of a purchase."""
+        return bool(self.mails) and self.purchase is not None
+
+    @property
+    def due_to_smtp(self) -> timedelta | None:
+        """From the moment the cart's timer was due until the mail server took the first mail; None if held before."""
+        if not self.mails or any(made.event.outcome == "held" for made in self.decisions):
+            return None
+        return min(mail.accepted_at for mail in self.mails) - self.abandoned.event.due
+
+
+def stories(evidence: Evidence) -> list[Story]:
+    """Every abandonment's story, by region and order of abandonment."""
+    mails: dict[str, list[Mail]] = defaultdict(list)
+    for mail in evidence.mails:
+        mails[mail.offer_id].append(mail)
+    told = []
+    for region in evidence.regions:
+        books = [happened for happened in evidence.stored if happened.region == region]
+        told += _of_region(region, books, evidence.copies.get(region, []), mails)
+    return told
+
+
+def _of_region(
+    region: str, books: list[Received[Event]], copies: list[Received[Event]], mails: dict[str, list[Mail]]
+) -> list[Story]:
+    found: dict[str, Story] = {}
+    updates: dict[str, list[Received[CartUpdated]]] = defaultdict(list)
+    for happened in sorted(books, key=lambda one: one.sequence):
+        match happened.event:
+            case CartUpdated(cart_id=cart):
+                updates[cart].append(happened)
+            case CartAbandoned(cart_id=cart):
+                before = [update for update in updates[cart] if update.sequence < happened.sequence]
+                found[happened.id] = Story(region=region, abandoned=happened, left=before[-1] if before else None)
+            case OfferDecided(abandonment_id=abandonment) if abandonment in found:
+                found[abandonment].decisions.append(happened)
+    offers = {story.offer_id: story for story in found.values() if story.offer_id}
+    for happened in books:
+        if isinstance(happened.event, OfferSent | OfferFailed | OfferWithdrawn) and happened.event.offer_id in offers:
+            offers[happened.event.offer_id].outcomes.append(happened)
+    for offer_id, story in offers.items():
+        story.mails = mails.get(offer_id, [])
+    bought = _Purchases(region, books, copies)
+    for story in found.values():
+        story.purchase = bought.known_to(story)
+    return list(found.values())
+
+
+class _Purchases:
+    """What a region knew of purchases: its own by their place in its books, others' by their arrival in MESH."""
+
+    def __init__(self, region: str, books: list[Received[Event]], copies: list[Received[Event]]) -> None:
+        self._own: dict[str, list[Received[Event]]] = defaultdict(list)
+        self._others: dict[str, list[Received[Event]]] = defaultdict(list)
+        for happened in books:
+            if isinstance(happened.event, OrderPlaced | CartConverted | CartClosed):
+                for key in _keys(happened.event):
+                    self._own[key].append(happened)
+        for happened in copies:
+            if happened.region != region and isinstance(happened.event, OrderPlaced):
+                for key in _keys(happened.event):
+                    self._others[key].append(happened)
+
+    def known_to(self, story: Story) -> Received[Event] | None:
+        """The first purchase after the cart was left that stood in the region before the decision."""
+        decided, left = story.decided, story.left or story.abandoned
+        if decided is None:
+            return None
+        keys = _keys(story.abandoned.event)
+        own = (one for key in keys for one in self._own[key] if left.sequence < one.sequence < decided.sequence)
+        others = (one for key in keys for one in self._others[key] if left.stored < one.stored < decided.stored)
+        return min((*own, *others), key=_stored, default=None)
+
+
+def _keys(event: CartAbandoned | OrderPlaced | CartConverted | CartClosed) -> set[str]:
+    """By what a purchase and a cart belong together: the cart itself, its visitor, or its customer."""
+    keys = {f"visitor {event.visitor_id}"}
+    if event.cart_id:
+        keys.add(f"cart {event.cart_id}")
+    if customer := getattr(event, "customer_id", None):
+        keys.add(f"customer {customer}")
+    return keys
+
+
+def _stored(happened: Received[Event]) -> datetime:
+    return happened.stored

@@ -1,0 +1,1 @@
+"""A plausible shop's log, made from a seed."""

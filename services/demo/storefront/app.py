@@ -1,0 +1,42 @@
+"""The shop's HTTP interface: its pages, its pictures, and what further routes it is given."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from litestar import Litestar, Request, Response
+from litestar.exceptions import NotFoundException
+
+from mesh import Mesh, settings
+from mesh.web import http
+from services.demo.storefront.files import serve_files
+from services.demo.storefront.frame import Frame
+from services.demo.storefront.pages import serve_pages
+from services.demo.storefront.places import PlaceSettings
+from services.demo.storefront.shown import serve_catalogue
+
+
+def build(mesh: Mesh, more: Sequence[Any] = ()) -> Litestar:
+    """The app. `more` are further route handlers, such as the live picks."""
+    frame = Frame(mesh.region, settings.read(PlaceSettings))
+    shared = http.shared(mesh, policy=_policy(frame.sources()))
+
+    def show_missing(request: Request[Any, Any, Any], _: NotFoundException) -> Response[bytes]:
+        shown = frame.show(request, "missing", path="/", status=404)
+        for header in shared["response_headers"]:
+            shown.headers[header.name] = header.value
+        return shown
+
+    return Litestar(
+        [*serve_pages(mesh, frame), *serve_files(), serve_catalogue(), *more, *http.health(mesh)],
+        **{**shared, "exception_handlers": {**shared["exception_handlers"], NotFoundException: show_missing}},
+    )
+
+
+def _policy(gateways: Sequence[str]) -> str:
+    """The strict policy, with the gateways as a source of the script and to be spoken to."""
+    more = "".join(f" {gateway}" for gateway in gateways)
+    own = "script-src 'self'", "connect-src 'self'"
+    policy = http.STRICT
+    for part in own:
+        policy = policy.replace(part, part + more)
+    return policy

@@ -1,0 +1,42 @@
+"""The command `cartmesh shop`: the demo shop, the live board and the inbox, to be played with."""
+
+from pathlib import Path
+
+from cyclopts import App
+
+
+def commands(app: App) -> None:
+    """Add it to the root command."""
+    app.command(shop)
+
+
+def shop(
+    *, regions: str = "us,eu", nodes: int = 1, abandon_after: str = "20s", past: bool = True, dir: Path | None = None
+) -> None:
+    """Open the demo shop: leave a cart and see the offer, buy and see none, click and see the picks change.
+
+    It is `cartmesh up` with a cart left after seconds, no quiet hours, and a simulated past to recommend from.
+
+    Parameters
+    ----------
+    regions
+        Where the shop is, separated by commas: us, eu, ap. Each is a shop of its own in one mesh.
+    nodes
+        Servers per region: 1, 3 or 5.
+    abandon_after
+        How long a cart rests before it counts as left (20s, 5m).
+    past
+        Tell the mesh of simulated shoppers of the last days. They have no address and get no mail.
+    dir
+        Where data, logs and servers.json are kept; a temporary folder when not given.
+    """
+    from mesh.cli.up import keep_up  # noqa: PLC0415  uvloop, rich and all services
+
+    environment = {
+        "CARTMESH_ABANDON_AFTER": abandon_after,
+        "CARTMESH_SHOP_NAME": "Haru & Linde",
+        "CARTMESH_JOURNEY_QUIET": "",
+        "CARTMESH_SHOP_PAST": "true" if past else "false",
+    }
+    chosen = tuple(part.strip() for part in regions.split(","))
+    keep_up(Path("mesh.toml"), chosen, nodes, dir, environment, first=("storefront", "board"))

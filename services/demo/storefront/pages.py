@@ -1,0 +1,106 @@
+"""Pages: every address of the shop that people see."""
+
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.exceptions import NotFoundException
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+from litestar.response import Redirect
+
+from mesh import Mesh
+from services.demo.storefront.beside import beside, favourites
+from services.demo.storefront.catalogue import CATEGORIES, LANGUAGES, find, shelf, variants
+from services.demo.storefront.finding import asked, find_products
+from services.demo.storefront.frame import Frame
+from services.demo.storefront.restoring import restore
+from services.demo.storefront.words import preferred
+
+PLAIN = ("checkout", "thanks", "account")
+"""Pages on which the browser alone has something to show."""
+Asked = Request[Any, Any, Any]
+
+
+def serve_pages(mesh: Mesh, frame: Frame) -> list[HTTPRouteHandler]:
+    """The routes of all pages."""
+    plain = [_plain(frame, page) for page in PLAIN]
+    return [_door(), _home(frame), _category(frame), _product(frame), _search(frame), *_carts(mesh, frame), *plain]
+
+
+def _in_each(path: str) -> list[str]:
+    return [f"/{language}{path}" for language in LANGUAGES]
+
+
+def _door() -> HTTPRouteHandler:
+    @get("/")
+    async def choose_language(request: Asked) -> Redirect:
+        language = preferred(request.headers.get("accept-language", ""))
+        headers = {"Vary": "Accept-Language", "Cache-Control": "no-cache"}
+        return Redirect(f"/{language}/", status_code=302, headers=headers)
+
+    return choose_language
+
+
+def _home(frame: Frame) -> HTTPRouteHandler:
+    @get(_in_each("/"))
+    async def show_home(request: Asked) -> Response[bytes]:
+        return frame.show(request, "home", path="/", season=favourites(), picks=beside(None))
+
+    return show_home
+
+
+def _category(frame: Frame) -> HTTPRouteHandler:
+    @get(_in_each("/categories/{category:str}"))
+    async def show_category(request: Asked, category: FromPath[str]) -> Response[bytes]:
+        if category not in CATEGORIES:
+            raise NotFoundException
+        return frame.show(request, "category", category=category, products=shelf(category))
+
+    return show_category
+
+
+def _product(frame: Frame) -> HTTPRouteHandler:
+    @get(_in_each("/products/{product_id:str}"))
+    async def show_product(request: Asked, product_id: FromPath[str]) -> Response[bytes]:
+        product = find(product_id)
+        if product is None:
+            raise NotFoundException
+        return frame.show(request, "product", product=product, variants=variants(product), picks=beside(product))
+
+    return show_product
+
+
+def _search(frame: Frame) -> HTTPRouteHandler:
+    @get(_in_each("/search"))
+    async def show_results(request: Asked) -> Response[bytes]:
+        query = asked(request.query_params.get("q") or "")
+        kept = {"q": query} if query else None
+        return frame.show(
+            request, "search", query=kept, asked=query, products=find_products(query), instead=favourites()
+        )
+
+    return show_results
+
+
+def _carts(mesh: Mesh, frame: Frame) -> list[HTTPRouteHandler]:
+    @get(_in_each("/cart"))
+    async def show_cart(request: Asked) -> Response[bytes]:
+        return frame.show(request, "cart", restored=None, lost=False, picks=beside(None))
+
+    @get("/cart/{cart_id:str}")
+    async def restore_cart(request: Asked, cart_id: FromPath[str]) -> Response[bytes]:
+        told = request.query_params
+        found = await restore(mesh, cart_id, offer_id=told.get("offer") or "", coupon=told.get("coupon") or "")
+        restored = msgspec.json.encode(found).decode() if found else None
+        return frame.show(request, "cart", path="/cart", restored=restored, lost=found is None, picks=beside(None))
+
+    return [show_cart, restore_cart]
+
+
+def _plain(frame: Frame, page: str) -> HTTPRouteHandler:
+    @get(_in_each(f"/{page}"))
+    async def show_page(request: Asked) -> Response[bytes]:
+        return frame.show(request, page)
+
+    return show_page

@@ -1,0 +1,33 @@
+"""Picks stream: `GET /picks/{visitor}`, what a visitor may like, told to their open pages as it changes."""
+
+from collections.abc import AsyncIterator
+
+from litestar import get
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery
+from litestar.response import Stream
+
+from mesh import settings
+from mesh.subjects import token
+from services.demo.storefront.picks import Picks, PickSettings
+
+
+def stream_picks(picks: Picks) -> HTTPRouteHandler:
+    """The route. Whoever knows a visitor's id, which cannot be guessed, may listen."""
+    limits = settings.read(PickSettings)
+
+    @get("/picks/{visitor_id:str}")
+    async def tell_picks(visitor_id: FromPath[str], lang: FromQuery[str] = "en") -> Stream:
+        """Server-sent events `picks`: up to four products, best first, each with its reason in words."""
+        token(visitor_id, "visitor_id")
+        if picks.open >= limits.pick_pages or picks.pages_of(visitor_id) >= limits.pick_pages_each:
+            raise HTTPException("too many pages are open", status_code=429, headers={"Retry-After": "30"})
+        stream: AsyncIterator[bytes] = picks.stream(visitor_id, lang[:2].lower(), heartbeat=limits.pick_heartbeat)
+        return Stream(
+            stream,
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    return tell_picks

@@ -1,0 +1,164 @@
+"""Telling: the shop tells its own region's gateway what it sells and, where that is wanted, a simulated past.
+
+Told once per process, as any shop's server would: over HTTP, patiently, with ids that follow from the
+content, so that telling it again changes nothing.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from mesh import settings
+from mesh.observability.telemetry import log
+from services.demo.storefront.catalogue import CURRENCIES, Product, money, products
+from services.demo.storefront.past import sessions
+
+if TYPE_CHECKING:
+    import httpx
+
+LANGUAGE = {"eu": "de", "ap": "ja"}
+"""The language, and with it the currency, in which a region is told the catalogue; elsewhere English."""
+BATCH = 200
+LATER = frozenset({429, 502, 503, 504})
+"""Answers that say: the same request may succeed later."""
+KNOWN = ("$.id", "$.order_id")
+"""Where the gateway points when an event was told on an earlier day, with that day's times."""
+SHORTEST, LONGEST = 0.1, 5.0
+"""Seconds before a request is made again."""
+
+
+class TellingSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The region's gateway (empty: nobody is told), the shop's address, and the keys to tell with.
+
+    The first of `server_keys` tells the catalogue; without one it is not told. `write_key` is the pages' key.
+    With `shop_past` simulated shoppers of the last days are told too, so that there is something to recommend from.
+    """
+
+    url_gateway: str = ""
+    url_storefront: str = "http://127.0.0.1:8080"
+    shop_url: str = ""
+    server_keys: tuple[str, ...] = ()
+    write_key: str = "demo"
+    shop_past: bool = False
+
+    @property
+    def shop(self) -> str:
+        """Where shoppers find the shop, without a slash at the end."""
+        return (self.shop_url or self.url_storefront).rstrip("/")
+
+
+class Telling:
+    """What was told so far: `outcome` counts events that were accepted and that were refused or known before."""
+
+    def __init__(self) -> None:
+        self.outcome: Counter[str] = Counter()
+        self.done = asyncio.Event()
+
+
+@asynccontextmanager
+async def speaking(region: str) -> AsyncIterator[Telling]:
+    """Telling, beside whatever else the process does, until everything is told or the block ends."""
+    told = Telling()
+    task = asyncio.create_task(_tell(region, settings.read(TellingSettings), told))
+    try:
+        yield told
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def listings(region: str, shop: str, at: datetime) -> Iterator[dict[str, Any]]:
+    """The catalogue as events, in the region's language and currency; `shop` is the shop's address.
+
+    An id follows from what it says and the day, and the time is that day's beginning: whoever says the same
+    again on that day says the same event.
+    """
+    day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    language = LANGUAGE.get(region, "en")
+    for product in products():
+        listed = _listing(product, language, shop)
+        digest = blake2b(msgspec.json.encode([region, listed, day], order="sorted"), digest_size=12).hexdigest()
+        yield {"id": f"listing-{digest}", "type": "product_listed", "time": day.isoformat(), **listed}
+
+
+def _listing(product: Product, language: str, shop: str) -> dict[str, Any]:
+    price = money(product, CURRENCIES[language])
+    return {
+        "product_id": product.product_id,
+        "name": product.name[language],
+        "category": product.category,
+        "brand": product.brand,
+        "group": product.group,
+        "price": {"amount": price.amount, "currency": price.currency},
+        "image": f"{shop}/pictures/{product.product_id}.png",
+        "url": f"{shop}/{language}/products/{product.product_id}",
+    }
+
+
+async def _tell(region: str, chosen: TellingSettings, told: Telling) -> None:
+    import httpx  # noqa: PLC0415  every process imports the service, only this one speaks HTTP
+
+    if not chosen.url_gateway:
+        return
+    now = datetime.now(UTC)
+    async with httpx.AsyncClient(base_url=chosen.url_gateway, timeout=20) as gateway:
+        if chosen.server_keys:
+            await _say(gateway, chosen.server_keys[0], list(listings(region, chosen.shop, now)), told)
+        else:
+            log.warning("the catalogue is not told: no CARTMESH_SERVER_KEYS")
+        if chosen.shop_past:
+            for batch in _batches(sessions(region, now, CURRENCIES[LANGUAGE.get(region, "en")])):
+                await _say(gateway, chosen.write_key, batch, told)
+    told.done.set()
+    log.info("told the gateway", **told.outcome)
+
+
+async def _say(gateway: "httpx.AsyncClient", key: str, events: Sequence[dict[str, Any]], told: Telling) -> None:
+    """Say these events until the gateway answers for good."""
+    wait = SHORTEST
+    while (answer := await _post(gateway, key, events)) is None:
+        await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311  jitter, not a secret
+        wait = min(2 * wait, LONGEST)
+    if answer.status_code != 202:
+        log.error("the gateway refuses what the shop tells", status=answer.status_code, why=answer.text[:300])
+        told.outcome["refused"] += len(events)
+        return
+    verdict = answer.json()
+    known = [one for one in verdict["rejected"] if one["path"] in KNOWN]
+    refused = [one for one in verdict["rejected"] if one["path"] not in KNOWN]
+    told.outcome.update(accepted=verdict["accepted"], known=len(known), refused=len(refused))
+    if refused:
+        log.error("the gateway refuses events", many=len(refused), first=refused[0])
+
+
+async def _post(gateway: "httpx.AsyncClient", key: str, events: Sequence[dict[str, Any]]) -> "httpx.Response | None":
+    """The gateway's answer; None where it is to be asked again."""
+    import httpx  # noqa: PLC0415  see above
+
+    try:
+        answer = await gateway.post(
+            "/v1/events", json={"events": list(events)}, headers={"Authorization": f"Bearer {key}"}
+        )
+    except httpx.TransportError:
+        return None
+    return None if answer.status_code in LATER else answer
+
+
+def _batches(whole: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
+    """Requests of whole sessions: a cart and its order are told in one."""
+    batch: list[dict[str, Any]] = []
+    for session in whole:
+        if batch and len(batch) + len(session) > BATCH:
+            yield batch
+            batch = []
+        batch.extend(session)
+    if batch:
+        yield batch

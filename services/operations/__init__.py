@@ -1,0 +1,1 @@
+"""Operating a mesh: the live board, measurements, heartbeats."""

@@ -1,0 +1,92 @@
+"""Shows what the mesh does right now: regions, links, rates, the funnel with its money, offers, dead letters."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from mesh import Mesh, Received, Service, settings
+from mesh.events.cart import CartAbandoned, CartRecovered, CartUpdated
+from mesh.events.mesh import MeshMeasured
+from mesh.events.offer import OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
+from services.operations.board.board import Board
+from services.operations.board.live import Live, LiveSettings
+
+if TYPE_CHECKING:
+    from litestar import Litestar
+
+service = Service("board", reads=("DEAD",))
+
+
+@service.resource
+async def open_board(mesh: Mesh) -> AsyncIterator[Board]:
+    """What has been heard."""
+    yield Board(mesh)
+
+
+@service.resource
+async def open_live(mesh: Mesh, board: Board) -> AsyncIterator[Live]:
+    """Whoever looks."""
+    live = Live(board.paint, settings.read(LiveSettings))
+    mesh.on_drain.append(live.close)
+    painting = asyncio.create_task(live.run())
+    try:
+        yield live
+    finally:
+        painting.cancel()
+        with suppress(asyncio.CancelledError):
+            await painting
+
+
+@service.on(
+    CartUpdated,
+    CartAbandoned,
+    CartRecovered,
+    OfferDecided,
+    OfferSent,
+    OfferDeferred,
+    OfferFailed,
+    OfferWithdrawn,
+    reach="mesh",
+    fanout=True,
+    since=timedelta(hours=1),
+    apart=True,  # the folds do not care for order, and the hour is read ten times as fast
+    batch=500,
+    linger=timedelta(0),
+)
+async def show_the_books(heard: list[Received], board: Board, live: Live) -> None:
+    """Count carts and offers of all regions on their way from a view to a purchase."""
+    for received in heard:
+        board.hear(received)
+    live.touch()
+
+
+@service.on(
+    MeshMeasured,
+    reach="mesh",
+    fanout=True,
+    since=timedelta(minutes=10),
+    batch=500,
+    linger=timedelta(0),
+)
+async def show_the_pulse(heard: list[Received], board: Board, live: Live) -> None:
+    """Show rates, lags and staleness as each region measured them."""
+    for received in heard:
+        board.hear(received)
+    live.touch()
+
+
+@service.every(timedelta(seconds=1))
+async def show_dead_letters(_: datetime, board: Board, live: Live) -> None:
+    """Look for messages of the own region that were parked or driven again."""
+    if await board.parked.look():
+        live.touch()
+
+
+@service.http
+def app(mesh: Mesh, board: Board, live: Live) -> "Litestar":
+    """The board's pages and streams."""
+    from services.operations.board.app import build  # noqa: PLC0415  brings Litestar, which other processes do not need
+
+    return build(mesh, board, live)

@@ -1,0 +1,101 @@
+"""Offers: the newest decisions with all their checks, and what became of each."""
+
+from datetime import UTC, datetime
+from typing import get_args
+
+import msgspec
+
+from mesh import Received
+from mesh.events.cart import CartLine, CartRecovered
+from mesh.events.customer import Channel
+from mesh.events.offer import OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
+from services.operations.board.funnel import HOUR
+from services.operations.board.newest import Newest
+from services.operations.board.picture import Advised, OfferShown, Then, What
+from services.operations.board.times import happened
+
+SHOWN = 40
+MOST_FACTS = 50_000
+_KINDS: tuple[tuple[What, str | None], ...] = (
+    *(
+        (what, channel)
+        for what in ("sent", "shown", "deferred", "failed", "withdrawn")
+        for channel in get_args(Channel)
+    ),
+    ("recovered", None),
+)
+
+
+class Offers:
+    """A fold: the same whatever the order and however often events are heard."""
+
+    def __init__(self) -> None:
+        self._decided: Newest[str, OfferShown] = Newest(HOUR, SHOWN)
+        self._facts: Newest[tuple[str, What, str | None], Then] = Newest(HOUR, MOST_FACTS)
+
+    def hear(self, received: Received) -> None:
+        """Note a decision, or what became of one."""
+        match received.event:
+            case OfferDecided() as decided:
+                at = happened(received)
+                self._decided.tell(decided.offer_id, at, received.id, _shown(decided, received.region, _time(at)))
+            case OfferSent(offer_id=offer, channel=channel):
+                if channel == "onsite":
+                    self._note(received, offer, "shown", channel, "on the site")
+                else:
+                    self._note(received, offer, "sent", channel, "the mail server took it")
+            case OfferDeferred(offer_id=offer, channel=channel, reason=reason, attempt=attempt):
+                self._note(received, offer, "deferred", channel, f"attempt {attempt}: {reason}")
+            case OfferFailed(offer_id=offer, channel=channel, reason=reason):
+                self._note(received, offer, "failed", channel, reason)
+            case OfferWithdrawn(offer_id=offer, channel=channel, reason=reason):
+                self._note(received, offer, "withdrawn", channel, reason)
+            case CartRecovered(offer_id=offer, order_id=order, value=value):
+                words = f"order {order}: {value.decimal()} {value.currency}"
+                self._note(received, offer, "recovered", None, words)
+
+    def newest(self, now: datetime) -> tuple[OfferShown, ...]:
+        """The newest decisions of the last hour, newest first."""
+        self._decided.expire(now.timestamp())
+        self._facts.expire(now.timestamp())
+        return tuple(
+            msgspec.structs.replace(shown, then=self._then(offer)) for offer, _, shown in self._decided.latest()
+        )
+
+    def _note(self, received: Received, offer: str, what: What, channel: str | None, words: str) -> None:
+        at = happened(received)
+        then = Then(what=what, at=_time(at), channel=channel, words=words)
+        self._facts.tell((offer, what, channel), at, received.id, then)
+
+    def _then(self, offer: str) -> tuple[Then, ...]:
+        found = [fact for what, channel in _KINDS if (fact := self._facts.get((offer, what, channel)))]
+        return tuple(sorted(found, key=lambda fact: fact.at))
+
+
+def _time(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)
+
+
+def _shown(decided: OfferDecided, region: str, at: datetime) -> OfferShown:
+    return OfferShown(
+        id=decided.offer_id,
+        at=at,
+        region=region,
+        cart_id=decided.cart_id,
+        outcome=decided.outcome,
+        reason=decided.reason,
+        journey=decided.journey,
+        discount_percent=decided.discount_percent,
+        propensity=decided.propensity,
+        channels=decided.channels,
+        total=decided.total,
+        held_until=decided.held_until,
+        checks=decided.checks,
+        lines=tuple(_words(line) for line in decided.lines),
+        recommended=tuple(Advised(name=one.name or one.product_id, reason=one.reason) for one in decided.recommended),
+        then=(),
+    )
+
+
+def _words(line: CartLine) -> str:
+    return f"{line.quantity} x {line.name or line.product_id}"

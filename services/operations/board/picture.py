@@ -1,0 +1,114 @@
+"""Picture: what the board shows, as it goes to browsers and scripts."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from mesh.events.mesh import Lag
+from mesh.events.offer import Check
+from mesh.money import Money
+
+What = Literal["sent", "shown", "failed", "withdrawn", "deferred", "recovered"]
+StageName = Literal["viewed", "carted", "left", "offered", "recovered"]
+
+
+class RegionShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A region. `heard` is the age in seconds of its newest measurement (None: none yet), `rates` are events/s."""
+
+    name: str
+    time_zone: str
+    heard: float | None
+    nodes: int
+    nodes_up: int
+    rates: dict[str, float]
+    lags: tuple[Lag, ...]
+    dead: int
+
+
+class LinkShown(msgspec.Struct, frozen=True, kw_only=True, rename={"reader": "from", "told": "to"}):
+    """How old the newest word of the region `told` is in seconds, read in `reader`; None: not known here."""
+
+    reader: str
+    told: str
+    staleness: float | None
+
+
+class StageShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A step of the funnel: how many reached it in the last hour in all regions, and the money they stand for."""
+
+    stage: StageName
+    count: int
+    money: tuple[Money, ...]
+
+
+class Advised(msgspec.Struct, frozen=True, kw_only=True):
+    """A recommended product and why."""
+
+    name: str
+    reason: str
+
+
+class Then(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an offer: of each kind and channel the newest."""
+
+    what: What
+    at: datetime
+    channel: str | None
+    words: str
+
+
+class OfferShown(msgspec.Struct, frozen=True, kw_only=True):
+    """An offer as it was last decided."""
+
+    id: str
+    at: datetime
+    region: str
+    cart_id: str
+    outcome: Literal["sent", "held", "dropped"]
+    reason: str
+    journey: str
+    discount_percent: int
+    propensity: float | None
+    channels: tuple[str, ...]
+    total: Money | None
+    held_until: datetime | None
+    checks: tuple[Check, ...]
+    lines: tuple[str, ...]
+    recommended: tuple[Advised, ...]
+    then: tuple[Then, ...]
+
+
+class LetterShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A dead letter without its payload: `number` is what `cartmesh dead show` takes, `id` the event's own."""
+
+    at: datetime
+    region: str
+    service: str
+    handler: str
+    type: str
+    id: str
+    number: int
+    reason: str
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything at one moment. `unknown` says in words what cannot be seen just now."""
+
+    at: datetime
+    region: str
+    regions: tuple[RegionShown, ...]
+    links: tuple[LinkShown, ...]
+    funnel: tuple[StageShown, ...]
+    offers: tuple[OfferShown, ...]
+    dead: tuple[LetterShown, ...]
+    unknown: tuple[str, ...]
+
+
+class Past(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest minutes, for charts: per region and domain events/s, and messages pending, at `at` (epoch seconds)."""
+
+    step: float
+    at: tuple[int, ...]
+    rates: dict[str, dict[str, tuple[float | None, ...]]]
+    pending: dict[str, tuple[int | None, ...]]

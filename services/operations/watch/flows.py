@@ -1,0 +1,95 @@
+"""Flows: how many events of each type a region takes, as its streams count them."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+from mesh.broker.protocol import Broker, ConsumerState
+from mesh.errors import Unavailable
+from mesh.events.mesh import Flow
+from mesh.observability.event_counts import Tally
+from services.operations.watch.past import HOUR, Past
+
+KEPT = timedelta(hours=25)
+"""How long a count goes on; then the stream ends it and another begins. Shorter than any stream keeps its messages."""
+LOST_AFTER = 5.0
+"""Seconds without a word of a count after which it is begun anew: the server that kept it is down."""
+SLICES = 6
+"""In how many parts the hour before a count began is looked at; within a part events count as evenly spread."""
+_TRIES = 5
+
+
+class Flows:
+    """Every replica finds the same counts by their names, and whoever comes first begins one that is not there.
+
+    Nothing is read or delivered, so a region that takes more costs no more. Only a count that begins, and a
+    process that starts, asks what the stream took in the hour before.
+    """
+
+    def __init__(self, broker: Broker, tallies: Sequence[Tally]) -> None:
+        self._broker, self._tallies = broker, tallies
+        self._streams: dict[str, list[Tally]] = {}
+        for tally in tallies:
+            self._streams.setdefault(tally.stream, []).append(tally)
+        self._absent: dict[str, float] = {}
+        self._begun: dict[str, datetime] = {}
+        self._pasts: dict[str, Past] = {}
+        self._flows: dict[str, Flow] = {}
+
+    async def read(self) -> tuple[Flow, ...]:
+        """What every count stands at; one that is silent just now, where it stood. Raises Denied, Unavailable."""
+        states, now = await self._states(), datetime.now(UTC).timestamp()
+        taken = (self._take(tally, states.get(tally.name), now) for tally in self._tallies)
+        for failed in await asyncio.gather(*taken, return_exceptions=True):
+            if failed is not None and not isinstance(failed, Unavailable):  # a stream's election hides no other stream
+                raise failed
+        return tuple(self._flows[tally.type] for tally in self._tallies if tally.type in self._flows)
+
+    async def _states(self) -> dict[str, ConsumerState]:
+        asked = (
+            self._broker.consumer_states(stream, [tally.name for tally in tallies])
+            for stream, tallies in self._streams.items()
+        )
+        return {name: state for told in await asyncio.gather(*asked) for name, state in told.items()}
+
+    async def _take(self, tally: Tally, state: ConsumerState | None, now: float) -> None:
+        if state is None:
+            await self._miss(tally, now)
+            return
+        self._absent.pop(tally.name, None)
+        total, known = state.pending, self._flows.get(tally.type)
+        if known is None or total < known.total or self._begun[tally.type] != state.begun:
+            total, self._pasts[tally.type] = await self._look_back(tally, total)
+            self._begun[tally.type] = state.begun
+        hour = self._pasts[tally.type].hour(now, total)
+        self._flows[tally.type] = Flow(type=tally.type, total=total, hour=hour)
+
+    async def _miss(self, tally: Tally, now: float) -> None:
+        """Begin a count that is not there; one that was may only be silent, and is given up after a while."""
+        first = tally.name not in self._absent
+        since = self._absent.setdefault(tally.name, now)
+        is_lost = now - since >= LOST_AFTER
+        if is_lost:
+            self._absent[tally.name] = now
+            with suppress(Unavailable):  # the server that would answer is the one that is down
+                await self._broker.untally(tally.stream, tally.name)
+        if is_lost or (first and tally.type not in self._flows):
+            await self._broker.tally(tally.stream, tally.name, tally.subject, KEPT)
+
+    async def _look_back(self, tally: Tally, total: int) -> tuple[int, Past]:
+        """A count's total and the hour before it, asked of the stream's messages."""
+        for _ in range(_TRIES):  # until nothing came between: what counts twice would stay for an hour
+            now = datetime.now(UTC)
+            moments = [(now.timestamp() - HOUR, total - await self._stored(tally, now, HOUR))]
+            if moments[0][1] < total:
+                parts = [HOUR * part / SLICES for part in range(SLICES - 1, 0, -1)]
+                moments += [(now.timestamp() - part, total - await self._stored(tally, now, part)) for part in parts]
+            again = (await self._broker.consumer_states(tally.stream, [tally.name])).get(tally.name)
+            if again is None or again.pending == total:
+                break
+            total = again.pending
+        return total, Past([*moments, (now.timestamp(), total)])
+
+    async def _stored(self, tally: Tally, now: datetime, seconds: float) -> int:
+        return await self._broker.count(tally.stream, tally.subject, now - timedelta(seconds=seconds))

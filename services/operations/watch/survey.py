@@ -1,0 +1,95 @@
+"""Survey: a region's figures, put together from what its leaders answer in time."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime
+
+from mesh import Mesh
+from mesh.broker.protocol import StreamState
+from mesh.errors import MeshError
+from mesh.events.mesh import Lag, MeshMeasured
+from mesh.observability.event_counts import tallies
+from mesh.streams import ConsumerSpec, dead_stream, mesh_stream
+from services.operations.watch.flows import Flows
+from services.operations.watch.latest import Latest
+
+ANSWERED_WITHIN = 0.3
+"""Seconds that a measurement waits: what is answered later is told by the next one."""
+
+
+class Survey:
+    """Of every part the newest answer counts, as long as it is fresh."""
+
+    def __init__(self, mesh: Mesh, durables: Iterable[ConsumerSpec]) -> None:
+        self._mesh, counted = mesh, tallies(mesh.region)
+        self._durables: dict[str, list[str]] = {}
+        for spec in durables:
+            self._durables.setdefault(spec.stream, []).append(spec.durable)
+        self._names = dict.fromkeys(
+            [*(tally.stream for tally in counted), mesh_stream(mesh.region), dead_stream(mesh.region)]
+        )
+        self._streams, self._lags = Latest(self._ask_streams), Latest(self._ask_durables)
+        self._flows, self._staleness = Latest(Flows(mesh.broker, counted).read), Latest(mesh.staleness)
+        self._nodes = self._dead = 0
+
+    async def measured(self, at: datetime) -> MeshMeasured:
+        """The region as it is known to be."""
+        streams, lags, flows, staleness = await asyncio.gather(
+            self._streams.within(ANSWERED_WITHIN),
+            self._lags.within(ANSWERED_WITHIN),
+            self._flows.within(ANSWERED_WITHIN),
+            self._staleness.within(ANSWERED_WITHIN),
+        )
+        servers = _servers(streams or {})
+        self._nodes = len(servers) or self._nodes
+        if streams and (dead := streams.get(dead_stream(self._mesh.region))):
+            self._dead = dead.messages
+        ages = staleness or dict.fromkeys(self._mesh.others)
+        return MeshMeasured(
+            region=self._mesh.region,
+            at=at,
+            nodes=self._nodes,
+            nodes_up=sum(servers.values()),
+            flows=flows or (),
+            lags=lags or (),
+            staleness={region: age.total_seconds() if age is not None else None for region, age in ages.items()},
+            dead=self._dead,
+        )
+
+    def close(self) -> None:
+        """Ask no more."""
+        for part in (self._streams, self._lags, self._flows, self._staleness):
+            part.close()
+
+    async def _ask_streams(self) -> dict[str, StreamState]:
+        asked = (self._mesh.broker.stream_state(name) for name in self._names)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, MeshError):
+                raise answer
+        told = zip(self._names, answers, strict=True)
+        return {name: answer for name, answer in told if isinstance(answer, StreamState)}
+
+    async def _ask_durables(self) -> tuple[Lag, ...]:
+        asked = (self._mesh.broker.consumer_states(stream, names) for stream, names in self._durables.items())
+        told = zip(self._durables, await asyncio.gather(*asked), strict=True)
+        return tuple(
+            Lag(
+                stream=stream,
+                durable=name,
+                pending=state.pending,
+                unanswered=state.unanswered,
+                redelivered=state.redelivered,
+            )
+            for stream, states in told
+            for name, state in sorted(states.items())
+        )
+
+
+def _servers(streams: dict[str, StreamState]) -> dict[str, bool]:
+    """Every server that has a copy of something; up where any leader hears it."""
+    found: dict[str, bool] = {}
+    for state in streams.values():
+        for name, heard in state.servers.items():
+            found[name] = found.get(name, False) or heard
+    return found

@@ -1,1 +1,0 @@
-"""Rehearsal: a shop played through the mesh, and a report that counts what became of every event."""

@@ -7,7 +7,7 @@ from mesh.history import History, Unchanged
 from mesh.mesh import Mesh
 from mesh.money import Money
 from mesh.service import Service
-from mesh.streams import Bucket, Shelf
+from mesh.streams import Bucket, ObjectStore
 from mesh.timers import Cancel, Timer
 
 __all__ = [
@@ -19,10 +19,10 @@ __all__ = [
     "Mesh",
     "MeshError",
     "Money",
+    "ObjectStore",
     "Received",
     "Retry",
     "Service",
-    "Shelf",
     "Timer",
     "Unchanged",
     "event",

@@ -14,10 +14,10 @@ from mesh.broker.protocol import Deliveries, Message
 from mesh.dead_letters import park
 from mesh.envelope import Received, derive_id
 from mesh.errors import Bury, Conflict, InvalidEvent, MeshError, Retry, Unavailable
-from mesh.event import declaration
+from mesh.event import declaration_of
 from mesh.mesh import Mesh, received
-from mesh.observability import telemetry, tracing
-from mesh.observability.telemetry import log
+from mesh.observability import metrics, tracing
+from mesh.observability.logs import log
 from mesh.observability.tracing import Work
 from mesh.publish import Cause, Change
 from mesh.service import Binding, fill
@@ -54,13 +54,13 @@ class Consumer:
         self._held: dict[int, Message] = {}
         self._lanes: set[asyncio.Task[None]] = set()
         self._failures: dict[int, int] = {}
-        self._handled: Callable[[str], Any] = lambda outcome: telemetry.HANDLED.labels(binding.durable, outcome)
-        self._acked = telemetry.HANDLED.labels(binding.durable, "done")
-        self._seconds = telemetry.HANDLING.labels(binding.durable)
-        self._delay = telemetry.DELAY.labels(binding.durable)
+        self._handled: Callable[[str], Any] = lambda outcome: metrics.HANDLED.labels(binding.durable, outcome)
+        self._acked = metrics.HANDLED.labels(binding.durable, "done")
+        self._seconds = metrics.HANDLING.labels(binding.durable)
+        self._delay = metrics.DELAY.labels(binding.durable)
         for outcome in ("failed", "parked"):
             self._handled(outcome)  # counted from 0: a first failure shows as an increase
-        self._pending = telemetry.PENDING.labels(binding.durable)
+        self._pending = metrics.PENDING.labels(binding.durable)
         # A durable's backlog is work for whoever is ready; a memory of one's own is filled first.
         self.caught_up = not (binding.fanout and binding.since)
         """Whether it has once been given everything there was."""
@@ -263,19 +263,19 @@ class Consumer:
         if work is None or not (tracing.wants(work.trace) or work.parts):
             return
         many = given if isinstance(given, list) else [given]
-        told = self._told | {"cartmesh.event.type": declaration(type(many[0].event)).type}
+        declaration = self._told | {"cartmesh.event.type": declaration_of(type(many[0].event)).type}
         name = f"process {self.binding.durable}"
         parent, links = many[0].traceparent, tuple[str, ...]()
         if len(many) == 1:
-            told["messaging.message.id"] = many[0].id
+            declaration["messaging.message.id"] = many[0].id
         else:
             parent, links = None, tuple(work.parts)
-            told["messaging.batch.message_count"] = len(many)
+            declaration["messaging.batch.message_count"] = len(many)
         span = partial(tracing.tell, name, "consumer", service=work.service, began=began, failed=failed)
-        span(trace=work.trace, parent=parent, attributes=told, links=links)
+        span(trace=work.trace, parent=parent, attributes=declaration, links=links)
         for before, made in work.parts.items():  # what followed from one of many has a span in that one's trace
             if made is not None:
-                span(trace=made, parent=before, attributes=told, links=(work.trace,) if work.trace else ())
+                span(trace=made, parent=before, attributes=declaration, links=(work.trace,) if work.trace else ())
 
     async def _done(self, message: Message) -> None:
         self._failures.pop(message.sequence, None)

@@ -13,7 +13,7 @@ from typing import Generic, Literal, TypeVar
 import msgspec
 
 from mesh.errors import InvalidEvent
-from mesh.event import Event, declaration, find, key_of
+from mesh.event import Event, declaration_of, find, key_of
 
 E = TypeVar("E", bound=Event)
 
@@ -75,7 +75,7 @@ def encode(
         specversion="1.0",
         id=id,
         source=f"/{region}/{source}",
-        type=declaration(type(happened)).type,
+        type=declaration_of(type(happened)).type,
         subject=key_of(happened),
         time=time or datetime.now(UTC),
         traceparent=traceparent,
@@ -104,11 +104,11 @@ def open_envelope(body: bytes) -> Envelope:
 def decode(body: bytes) -> tuple[Envelope, Event]:
     """The envelope and its validated event; InvalidEvent says what is wrong where."""
     envelope = open_envelope(body)
-    told = find(envelope.type)
-    if told is None:
+    declaration = find(envelope.type)
+    if declaration is None:
         raise InvalidEvent(f"unknown event type {envelope.type!r}: declare it in mesh/events, or update this service")
     try:
-        return envelope, _decoder(told.kind).decode(envelope.data)
+        return envelope, _decoder(declaration.kind).decode(envelope.data)
     except _UNREADABLE as error:
         raise InvalidEvent(f"{envelope.type} {envelope.id}: {error}") from error
 

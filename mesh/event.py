@@ -85,7 +85,7 @@ def event(
     return declare
 
 
-def declaration(kind: type[Event]) -> Declaration:
+def declaration_of(kind: type[Event]) -> Declaration:
     """The declaration of an event class; DeclarationError when it has none."""
     try:
         return _by_kind[kind]
@@ -105,7 +105,7 @@ def declared() -> Iterator[Declaration]:
 
 def key_of(happened: Event) -> str:
     """The value of an event's key field."""
-    key: str = getattr(happened, declaration(type(happened)).key)
+    key: str = getattr(happened, declaration_of(type(happened)).key)
     return key
 
 

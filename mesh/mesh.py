@@ -10,12 +10,12 @@ import msgspec
 from mesh.broker.protocol import Broker, Message, Stored
 from mesh.envelope import Received, decode, region_of
 from mesh.errors import InvalidEvent
-from mesh.event import Event, declaration, declared
+from mesh.event import Event, declaration_of, declared
 from mesh.events.mesh import MeshHeartbeat
 from mesh.history import History
 from mesh.publish import Cause, Change, anew, commit, plan
 from mesh.state import Objects, State
-from mesh.streams import INTERACTION_DOMAINS, Bucket, Shelf, mesh_stream, stream_of
+from mesh.streams import INTERACTION_DOMAINS, Bucket, ObjectStore, mesh_stream, stream_of
 from mesh.subjects import every, story, subject
 
 T = TypeVar("T")
@@ -61,7 +61,7 @@ class Mesh:
         patterns = [
             (interactions if domain in INTERACTION_DOMAINS and root == "ev" else books, domain, root)
             for domain in domains
-            for root in sorted({told.root for told in declared() if told.domain == domain})
+            for root in sorted({declaration.root for declaration in declared() if declaration.domain == domain})
         ]
         found = await asyncio.gather(
             *(self._collect(stream, story(self.region, domain, key, root=root)) for stream, domain, root in patterns)
@@ -73,7 +73,7 @@ class Mesh:
 
         Another `region`'s is the newest that has arrived here.
         """
-        told, origin = declaration(kind), region or self.region
+        told, origin = declaration_of(kind), region or self.region
         stream = stream_of(told, origin) if origin == self.region else mesh_stream(self.region)
         message = await self.broker.last(stream, subject(origin, told, key))
         return received(message) if message else None
@@ -82,9 +82,9 @@ class Mesh:
         """Every event of these kinds in order from a stream (default: the kinds' own), from behind a sequence."""
         homes: dict[str, list[str]] = {}
         for kind in kinds:
-            home = stream or stream_of(declaration(kind), self.region)
+            home = stream or stream_of(declaration_of(kind), self.region)
             origin = "*" if home == mesh_stream(self.region) else self.region
-            homes.setdefault(home, []).append(every(declaration(kind), region=origin))
+            homes.setdefault(home, []).append(every(declaration_of(kind), region=origin))
         for home, filters in homes.items():
             async for message in self.broker.read(home, filters, after=after):
                 yield received(message)
@@ -93,9 +93,9 @@ class Mesh:
         """A bucket's values."""
         return State(self.broker, bucket)
 
-    def objects(self, shelf: Shelf) -> Objects:
-        """A shelf's values."""
-        return Objects(self.broker, shelf)
+    def objects(self, object_store: ObjectStore) -> Objects:
+        """A object store's values."""
+        return Objects(self.broker, object_store)
 
     async def ask(
         self,

@@ -15,9 +15,9 @@ from uuid import uuid4
 from mesh.broker.protocol import Broker, Expect, Outgoing, Stored
 from mesh.envelope import derive_id, encode, open_envelope
 from mesh.errors import Conflict, DeclarationError, Duplicate, InvalidEvent, Unavailable
-from mesh.event import Declaration, Event, declaration, key_of
+from mesh.event import Declaration, Event, declaration_of, key_of
 from mesh.history import Unchanged
-from mesh.observability import telemetry, tracing
+from mesh.observability import metrics, tracing
 from mesh.streams import INTERACTION_DOMAINS, stream_of
 from mesh.subjects import subject, timer_subject
 from mesh.timers import Cancel, Timer
@@ -118,7 +118,7 @@ async def commit(broker: Broker, made: Plan, *, books: str, patience: timedelta 
 async def _commit(broker: Broker, made: Plan, books: str, patience: timedelta) -> list[Stored]:
     stored = await _store(broker, made, books, patience)
     for labels, count in made.said.items():
-        telemetry.EVENTS.labels(*labels).inc(count)
+        metrics.EVENTS.labels(*labels).inc(count)
     return stored
 
 
@@ -142,7 +142,7 @@ async def _side_by_side(broker: Broker, stream: str, messages: Sequence[Outgoing
     outcomes = await broker.store_each(stream, messages)
     found = dict(enumerate(outcomes))
     again = [at for at, outcome in found.items() if not isinstance(outcome, Stored)]
-    telemetry.PUBLISHED.labels(stream).inc(len(found) - len(again))
+    metrics.PUBLISHED.labels(stream).inc(len(found) - len(again))
     retried = await asyncio.gather(*(_patiently(broker, stream, [messages[at]], patience) for at in again))
     found.update(zip(again, retried, strict=True))
     return [one for one in found.values() if isinstance(one, Stored)]
@@ -167,13 +167,13 @@ async def _patiently(broker: Broker, stream: str, messages: Sequence[Outgoing], 
                 return Stored(0, duplicate=True)
             raise
         except Unavailable:
-            telemetry.PUBLISH_RETRIES.labels(stream).inc()
+            metrics.PUBLISH_RETRIES.labels(stream).inc()
             if clock() + pause > deadline:
                 raise
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  jitter, not a secret
             pause = min(pause * 2, 1.0)
         else:
-            telemetry.PUBLISHED.labels(stream).inc(len(messages))
+            metrics.PUBLISHED.labels(stream).inc(len(messages))
             return stored
 
 
@@ -194,11 +194,11 @@ async def _was_stored(broker: Broker, stream: str, messages: Sequence[Outgoing])
 
 
 def _add(made: Plan, draft: Draft, region: str, cause: Cause, index: int) -> None:
-    told = declaration(type(draft.event))
-    id_ = draft.id or derive_id(region, cause.id, cause.source, index, told.type)
+    declaration = declaration_of(type(draft.event))
+    id_ = draft.id or derive_id(region, cause.id, cause.source, index, declaration.type)
     source = cause.source.partition(".")[0]
     message = Outgoing(
-        subject=subject(region, told, key_of(draft.event)),
+        subject=subject(region, declaration, key_of(draft.event)),
         body=encode(
             draft.event,
             id=id_,
@@ -209,23 +209,23 @@ def _add(made: Plan, draft: Draft, region: str, cause: Cause, index: int) -> Non
             cause=cause.event if cause.event != id_ else None,
         ),
         id=id_,
-        ttl=told.ttl,
+        ttl=declaration.ttl,
     )
-    said = source, told.type, getattr(draft.event, "outcome", "")
+    said = source, declaration.type, getattr(draft.event, "outcome", "")
     made.said[said] = made.said.get(said, 0) + 1
-    if _is_of_the_books(told):
+    if _is_of_the_books(declaration):
         made.books.append(message)
     else:
-        made.single.append((stream_of(told, region), message))
+        made.single.append((stream_of(declaration, region), message))
 
 
 def _schedule(event: Event, at: datetime, region: str, cause: Cause, index: int) -> Outgoing:
-    told = _of_the_books(type(event))
-    id_ = derive_id(region, cause.id, cause.source, index, told.type)
+    declaration = _of_the_books(type(event))
+    id_ = derive_id(region, cause.id, cause.source, index, declaration.type)
     source = cause.source.partition(".")[0]
     return Outgoing(
-        subject=timer_subject(region, told, key_of(event)),
-        target=subject(region, told, key_of(event)),
+        subject=timer_subject(region, declaration, key_of(event)),
+        target=subject(region, declaration, key_of(event)),
         body=encode(
             event, id=id_, region=region, source=source, time=at, traceparent=cause.traceparent, cause=cause.event
         ),
@@ -270,15 +270,15 @@ def _witness(
     )
 
 
-def _is_of_the_books(told: Declaration) -> bool:
-    return told.personal or told.domain not in INTERACTION_DOMAINS
+def _is_of_the_books(declaration: Declaration) -> bool:
+    return declaration.personal or declaration.domain not in INTERACTION_DOMAINS
 
 
 def _of_the_books(kind: type[Event]) -> Declaration:
-    told = declaration(kind)
-    if not _is_of_the_books(told):
-        raise DeclarationError(f"{told.type}: only events of the books can be scheduled or expected unchanged")
-    return told
+    declaration = declaration_of(kind)
+    if not _is_of_the_books(declaration):
+        raise DeclarationError(f"{declaration.type}: only events of the books can be scheduled or expected unchanged")
+    return declaration
 
 
 def anew(source: str, traceparent: str | None = None) -> Cause:

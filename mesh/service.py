@@ -16,8 +16,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from mesh.envelope import Received
 from mesh.errors import DeclarationError
-from mesh.event import Event, declaration
-from mesh.streams import Bucket, ConsumerSpec, Shelf, mesh_stream, stream_of
+from mesh.event import Event, declaration_of
+from mesh.streams import Bucket, ConsumerSpec, ObjectStore, mesh_stream, stream_of
 from mesh.subjects import every as every_subject
 from mesh.subjects import token
 
@@ -30,8 +30,8 @@ class Binding:
     """One handler bound to events. Everything the server needs is derived from it.
 
     `durable` is `<service>-<handler>`; with `fanout` every replica hears every event through a
-    private consumer that begins `since` ago, and nothing is acknowledged or retried. With `apart` the kinds may
-    overtake each other: each has a consumer of its own, which a server fills several times faster.
+    private consumer that begins `since` ago, and nothing is acknowledged or retried. With `consumer_per_event`
+    each kind has a consumer of its own, which a server fills several times faster; kinds may overtake each other.
     `retries` counts failures before the message is parked; `concurrency` bounds handlers at once.
     """
 
@@ -47,7 +47,7 @@ class Binding:
     fanout: bool = False
     since: timedelta | None = None
     new_only: bool = False
-    apart: bool = False
+    consumer_per_event: bool = False
     wants_received: bool = False
     projects: Bucket | None = None
 
@@ -70,10 +70,10 @@ class Binding:
         """Stream -> filter subjects in a region. Own events come from the write streams, others' from MESH."""
         found: dict[str, tuple[str, ...]] = {}
         for kind in self.kinds:
-            told = declaration(kind)
-            stream = mesh_stream(region) if self.reach == "mesh" else stream_of(told, region)
+            declaration = declaration_of(kind)
+            stream = mesh_stream(region) if self.reach == "mesh" else stream_of(declaration, region)
             origin = "*" if self.reach == "mesh" else region
-            found[stream] = (*found.get(stream, ()), every_subject(told, region=origin))
+            found[stream] = (*found.get(stream, ()), every_subject(declaration, region=origin))
         return found
 
     def consumers(self, region: str) -> list[ConsumerSpec]:
@@ -132,8 +132,8 @@ class Service:
     """A service: declared once at module level, found by its file.
 
     `publishes` lists every event it may publish or schedule; `asks` names the services it sends
-    requests to; `reads` further streams of its region it may read, by family (`DEAD`); `buckets` and `shelves` are
-    the state it may touch; with `surveys` it measures its region and reads no message of it.
+    requests to; `reads` further streams of its region it may read, by family (`DEAD`); `buckets` and
+    `object_stores` are the state it may touch; with `measures` it measures its region and reads no message of it.
     From these its permissions derive. `alone` asks for a process of its own, for work that would keep others waiting.
     A `demo` shows the mesh off: `cartmesh up` starts it, a deployed region leaves it out unless its values enable it.
     """
@@ -141,10 +141,10 @@ class Service:
     name: str
     publishes: tuple[type[Event], ...] = ()
     buckets: tuple[Bucket, ...] = ()
-    shelves: tuple[Shelf, ...] = ()
+    object_stores: tuple[ObjectStore, ...] = ()
     asks: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
-    surveys: bool = False
+    measures: bool = False
     alone: bool = False
     demo: bool = False
     bindings: list[Binding] = field(default_factory=list, init=False)
@@ -172,21 +172,21 @@ class Service:
         fanout: bool = False,
         since: timedelta | None = None,
         new_only: bool = False,
-        apart: bool = False,
+        consumer_per_event: bool = False,
         projects: Bucket | None = None,
     ) -> Callable[[F], F]:
         """Call the function for each of these events; with `batch` for up to that many at once.
 
-        `reach="mesh"` hears every region's events. A batch waits at most `linger` to fill. `apart` is for a `fanout`
-        that is indifferent to the order in which different kinds were stored.
+        `reach="mesh"` hears every region's events. A batch waits at most `linger` to fill. `consumer_per_event`
+        is for a `fanout` that is indifferent to the order in which different kinds were stored.
         `projects` names the bucket that the function fills and does nothing else: `cartmesh rebuild` calls it
         again for the whole log.
         Raises DeclarationError where the function's first parameter is not what it will be given.
         """
         for kind in kinds:
-            told = declaration(kind)
-            if reach == "mesh" and told.personal:
-                raise DeclarationError(f"{self.name}: {told.type} is personal and never leaves its region")
+            declaration = declaration_of(kind)
+            if reach == "mesh" and declaration.personal:
+                raise DeclarationError(f"{self.name}: {declaration.type} is personal and never leaves its region")
 
         def bind(handler: F) -> F:
             first = _first_parameter(handler, self.name)
@@ -213,7 +213,7 @@ class Service:
                     fanout=fanout,
                     since=since,
                     new_only=new_only,
-                    apart=apart,
+                    consumer_per_event=consumer_per_event,
                     wants_received=(get_origin(first) or first) is Received,
                     projects=projects,
                 )
@@ -222,8 +222,10 @@ class Service:
 
         if not kinds:
             raise DeclarationError(f"{self.name}: @on needs at least one event")
-        if apart and not fanout:
-            raise DeclarationError(f"{self.name}: a durable is one consumer for all its events: apart needs fanout")
+        if consumer_per_event and not fanout:
+            raise DeclarationError(
+                f"{self.name}: a durable is one consumer for all its events: consumer_per_event needs fanout"
+            )
         return bind
 
     def every(self, period: timedelta) -> Callable[[F], F]:

@@ -1,4 +1,4 @@
-"""State: a bucket's values, typed. `Objects`: a shelf's large values."""
+"""State: a bucket's values, typed. `Objects`: a object store's large values."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,7 +8,7 @@ import msgspec
 
 from mesh.broker.protocol import Broker
 from mesh.errors import InvalidEvent
-from mesh.streams import Bucket, Shelf
+from mesh.streams import Bucket, ObjectStore
 from mesh.subjects import token
 
 T = TypeVar("T")
@@ -71,10 +71,10 @@ class State(Generic[T]):
 
 
 class Objects:
-    """A shelf's large values by name."""
+    """A object store's large values by name."""
 
-    def __init__(self, broker: Broker, shelf: Shelf) -> None:
-        self._broker, self._shelf = broker, shelf
+    def __init__(self, broker: Broker, object_store: ObjectStore) -> None:
+        self._broker, self._shelf = broker, object_store
 
     async def get(self, name: str) -> bytes | None:
         """The value, or None."""

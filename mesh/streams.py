@@ -1,4 +1,4 @@
-"""Streams, buckets and shelves: value objects that become JetStream configurations."""
+"""Streams, buckets and object stores: value objects that become JetStream configurations."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,9 +13,9 @@ INTERACTION_DOMAINS = ("interaction", "recommendation", "user")
 """Domains of high volume and short life; every other domain belongs to the books."""
 
 
-def stream_of(told: Declaration, region: str) -> str:
+def stream_of(declaration: Declaration, region: str) -> str:
     """The write stream of an event in a region."""
-    family = "INTERACTIONS" if told.domain in INTERACTION_DOMAINS and not told.personal else "COMMERCE"
+    family = "INTERACTIONS" if declaration.domain in INTERACTION_DOMAINS and not declaration.personal else "COMMERCE"
     return f"{family}_{region}"
 
 
@@ -66,13 +66,13 @@ class Bucket(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Shelf:
+class ObjectStore:
     """An object store for large values such as model files, in one region."""
 
     name: str
 
     def __post_init__(self) -> None:
-        token(self.name, "shelf name")
+        token(self.name, "object store name")
 
 
 @dataclass(frozen=True, kw_only=True)

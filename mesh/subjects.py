@@ -7,7 +7,7 @@ widen a filter or reach another region.
 import re
 
 from mesh.errors import InvalidKey
-from mesh.event import Declaration, Event, declaration, key_of
+from mesh.event import Declaration, Event, declaration_of, key_of
 
 MAX_TOKEN = 128
 _token = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII).fullmatch
@@ -23,22 +23,22 @@ def token(value: str, what: str = "key") -> str:
 
 def subject_of(region: str, happened: Event) -> str:
     """Where an event is stored."""
-    return subject(region, declaration(type(happened)), key_of(happened))
+    return subject(region, declaration_of(type(happened)), key_of(happened))
 
 
-def subject(region: str, told: Declaration, key: str) -> str:
+def subject(region: str, declaration: Declaration, key: str) -> str:
     """Where the event `told` of `key` is stored; InvalidKey when the key cannot be a token."""
-    return f"{told.root}.{region}.{told.domain}.{told.happening}.{token(key, told.key)}"
+    return f"{declaration.root}.{region}.{declaration.domain}.{declaration.happening}.{token(key, declaration.key)}"
 
 
-def timer_subject(region: str, told: Declaration, key: str) -> str:
+def timer_subject(region: str, declaration: Declaration, key: str) -> str:
     """Where the pending timer of the event `told` of `key` waits."""
-    return f"timer.{region}.{told.domain}.{told.happening}.{token(key, told.key)}"
+    return f"timer.{region}.{declaration.domain}.{declaration.happening}.{token(key, declaration.key)}"
 
 
-def every(told: Declaration, *, region: str = "*") -> str:
+def every(declaration: Declaration, *, region: str = "*") -> str:
     """The filter for all keys of one event."""
-    return f"{told.root}.{region}.{told.domain}.{told.happening}.*"
+    return f"{declaration.root}.{region}.{declaration.domain}.{declaration.happening}.*"
 
 
 def story(region: str, domain: str, key: str, *, root: str = "ev") -> str:

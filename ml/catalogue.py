@@ -7,7 +7,7 @@ import msgspec
 
 from mesh import Mesh
 from mesh.errors import InvalidEvent
-from mesh.event import Event, declaration
+from mesh.event import Event, declaration_of
 from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.product import ProductListed
@@ -64,7 +64,7 @@ class Catalogue:
 
     async def read(self, mesh: Mesh) -> None:
         """Learn every listing in this region's log; what was heard meanwhile is newer and counts."""
-        told, read = declaration(ProductListed), 0
+        told, read = declaration_of(ProductListed), 0
         async for message in mesh.broker.read(stream_of(told, mesh.region), [every(told, region=mesh.region)]):
             try:
                 listed = received(message).event

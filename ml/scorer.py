@@ -11,11 +11,11 @@ from mesh import Event, Mesh, MeshError
 from mesh.broker.protocol import Message
 from mesh.envelope import Received
 from mesh.errors import InvalidEvent
-from mesh.event import declaration
+from mesh.event import declaration_of
 from mesh.events.cart import CartAbandoned, CartUpdated
 from mesh.events.user import Advice, Reason
 from mesh.mesh import received
-from mesh.observability.telemetry import log
+from mesh.observability.logs import log
 from mesh.streams import stream_of
 from mesh.subjects import every
 from ml.features import names
@@ -160,10 +160,10 @@ class Scorer:
     async def _replay(self, kinds: tuple[type[Event], ...]) -> bool:
         """Learn the last `warm` messages of these kinds' stream; whether that was all of it."""
         broker, region = self._mesh.broker, self._mesh.region
-        stream = stream_of(declaration(kinds[0]), region)
+        stream = stream_of(declaration_of(kinds[0]), region)
         newest: Message | None = await broker.last(stream, f"ev.{region}.>")
         after = max(0, (newest.sequence if newest else 0) - self._warm)
-        filters = [every(declaration(kind), region=region) for kind in kinds]
+        filters = [every(declaration_of(kind), region=region) for kind in kinds]
         learnt = 0
         async for message in broker.read(stream, filters, after=after):
             try:

@@ -19,7 +19,8 @@ from mesh.events.model import ModelRefused, ModelShadowed
 from mesh.events.order import OrderPlaced
 from mesh.events.product import ProductListed
 from mesh.events.user import Advice, Evidence, UserScored
-from mesh.observability.telemetry import child_trace, log
+from mesh.observability.logs import log
+from mesh.observability.tracing import child_trace
 from mesh.publish import Cause, Draft
 from mesh.settings import read
 from ml.lifecycle.registry import CURRENT, MODELS
@@ -31,7 +32,7 @@ service = Service(
     "scoring",
     publishes=(UserScored, CartScored, ModelShadowed, ModelRefused),
     buckets=(CURRENT, SHOPPERS),
-    shelves=(MODELS,),
+    object_stores=(MODELS,),
     alone=True,
 )
 Interaction = ProductViewed | ProductSearched | CheckoutStarted

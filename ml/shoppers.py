@@ -15,7 +15,7 @@ import msgspec
 from mesh import Bucket, Mesh
 from mesh.envelope import Received
 from mesh.errors import Conflict
-from mesh.observability.telemetry import log
+from mesh.observability.logs import log
 from ml.shopper import Shopper
 from ml.steps import INTERACTIONS, Step, step_of
 

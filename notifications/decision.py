@@ -13,7 +13,7 @@ from mesh.envelope import derive_id
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartScored, CartUpdated
 from mesh.events.contact import Contact, ContactReserved
 from mesh.events.offer import Check, OfferDecided, OfferDue
-from mesh.events.order import OrderNoted, shoppers
+from mesh.events.order import PurchaseMarked, shoppers
 from mesh.history import History, Unchanged
 from mesh.publish import Change
 from notifications import coupon
@@ -87,7 +87,7 @@ def overtaken(abandoned: Received[CartAbandoned], last: OfferDecided | None, des
 
 
 def cart_truth(
-    abandoned: Received[CartAbandoned], story: History, bought: Sequence[Received[OrderNoted]] = ()
+    abandoned: Received[CartAbandoned], story: History, bought: Sequence[Received[PurchaseMarked]] = ()
 ) -> tuple[Literal["left", "moved on", "bought"], str]:
     """Where the cart stands, and why in words. `bought`: the shopper's newest orders, of any cart in any region.
 
@@ -143,7 +143,7 @@ async def _gather(
         bought |= await _bought(told.visitor_id, who.customer_id, mesh)
     unspent = [Unchanged(ContactReserved, told.visitor_id, reserved.sequence if reserved else 0)]
     unspent += [
-        Unchanged(OrderNoted, name, order.sequence if order else 0)
+        Unchanged(PurchaseMarked, name, order.sequence if order else 0)
         for (region, name), order in bought.items()
         if region == mesh.region
     ]
@@ -169,10 +169,10 @@ async def _gather(
 
 async def _bought(
     visitor_id: str, customer_id: str | None, mesh: Mesh
-) -> dict[tuple[str, str], Received[OrderNoted] | None]:
+) -> dict[tuple[str, str], Received[PurchaseMarked] | None]:
     """The newest order under each name of a shopper, by region and name: here, and what was heard of the others."""
     sought = list(product((mesh.region, *mesh.others), shoppers(visitor_id, customer_id)))
-    found = await asyncio.gather(*(mesh.last(OrderNoted, name, region=region) for region, name in sought))
+    found = await asyncio.gather(*(mesh.last(PurchaseMarked, name, region=region) for region, name in sought))
     return dict(zip(sought, found, strict=True))
 
 

@@ -22,7 +22,7 @@ from nats.js.errors import NotFoundError
 from mesh.broker.connection import Login
 from mesh.broker.jetstream import JetStreamBroker
 from mesh.envelope import encode
-from mesh.event import declaration
+from mesh.event import declaration_of
 from mesh.events.interaction import ProductViewed
 from mesh.mesh import Mesh
 from mesh.money import Money
@@ -95,8 +95,8 @@ class _Bench:
     def __init__(self, client: Client, mesh: Mesh, messages: int) -> None:
         self.client, self.mesh, self.messages = client, mesh, messages
         self.js: JetStreamContext = client.jetstream(timeout=PATIENCE, publish_async_max_pending=WAVE * WAVES)
-        told = declaration(ProductViewed)
-        self.stream, self.subjects = stream_of(told, mesh.region), every(told, region=mesh.region)
+        declaration = declaration_of(ProductViewed)
+        self.stream, self.subjects = stream_of(declaration, mesh.region), every(declaration, region=mesh.region)
 
     # Publishing
 

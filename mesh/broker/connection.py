@@ -14,7 +14,7 @@ from nats.errors import AuthorizationError, Error, NoServersError
 
 from mesh.broker.tls import Trust
 from mesh.errors import Denied, MeshError, Unavailable
-from mesh.observability.telemetry import log
+from mesh.observability.logs import log
 from mesh.settings import read
 
 ASKED_AGAIN = 1

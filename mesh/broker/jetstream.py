@@ -30,8 +30,8 @@ from mesh.broker.wire import (
     read_message,
 )
 from mesh.errors import Conflict, DeclarationError, Duplicate, MeshError, Unavailable
-from mesh.observability.telemetry import log
-from mesh.streams import Bucket, ConsumerSpec, Shelf
+from mesh.observability.logs import log
+from mesh.streams import Bucket, ConsumerSpec, ObjectStore
 
 READ_BATCH = 1000
 _WRONG_SEQUENCE = {10071, 10164}
@@ -330,32 +330,32 @@ class JetStreamBroker:
 
     # Shelves
 
-    async def object_put(self, shelf: Shelf, name: str, value: bytes) -> None:
+    async def object_put(self, object_store: ObjectStore, name: str, value: bytes) -> None:
         """Store an object; see Broker."""
-        with _object_errors(self.region, shelf):
-            store = await self.connection.client.jetstream().object_store(shelf.name)
+        with _object_errors(self.region, object_store):
+            store = await self.connection.client.jetstream().object_store(object_store.name)
             await store.put(name, value)
 
-    async def object_get(self, shelf: Shelf, name: str) -> bytes | None:
+    async def object_get(self, object_store: ObjectStore, name: str) -> bytes | None:
         """An object, or None; see Broker."""
-        with _object_errors(self.region, shelf):
-            store = await self.connection.client.jetstream().object_store(shelf.name)
+        with _object_errors(self.region, object_store):
+            store = await self.connection.client.jetstream().object_store(object_store.name)
             try:
                 return (await store.get(name)).data
             except ObjectNotFoundError:
                 return None
 
-    async def object_delete(self, shelf: Shelf, name: str) -> None:
+    async def object_delete(self, object_store: ObjectStore, name: str) -> None:
         """Remove an object; see Broker."""
-        with _object_errors(self.region, shelf):
-            store = await self.connection.client.jetstream().object_store(shelf.name)
+        with _object_errors(self.region, object_store):
+            store = await self.connection.client.jetstream().object_store(object_store.name)
             with suppress(ObjectNotFoundError):
                 await store.delete(name)
 
-    async def object_names(self, shelf: Shelf) -> list[str]:
-        """Names on a shelf; see Broker."""
-        with _object_errors(self.region, shelf):
-            store = await self.connection.client.jetstream().object_store(shelf.name)
+    async def object_names(self, object_store: ObjectStore) -> list[str]:
+        """Names on a object store; see Broker."""
+        with _object_errors(self.region, object_store):
+            store = await self.connection.client.jetstream().object_store(object_store.name)
             try:
                 return sorted(info.name for info in await store.list() if not info.deleted)
             except NotFoundError:
@@ -391,10 +391,12 @@ class JetStreamBroker:
 
 
 @contextmanager
-def _object_errors(region: str, shelf: Shelf) -> Iterator[None]:
+def _object_errors(region: str, object_store: ObjectStore) -> Iterator[None]:
     try:
         yield
     except BucketNotFoundError as error:
-        raise Unavailable(f"{region}: there is no shelf {shelf.name}: run `cartmesh mesh apply`") from error
+        raise Unavailable(
+            f"{region}: there is no object store {object_store.name}: run `cartmesh mesh apply`"
+        ) from error
     except (JetStreamError, Error, OSError, TimeoutError) as error:
-        raise Unavailable(f"{region}: shelf {shelf.name}: {error or type(error).__name__}") from error
+        raise Unavailable(f"{region}: object store {object_store.name}: {error or type(error).__name__}") from error

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from mesh.errors import MeshError
-from mesh.streams import Bucket, ConsumerSpec, Shelf
+from mesh.streams import Bucket, ConsumerSpec, ObjectStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,20 +228,20 @@ class Broker(Protocol):
         """Empty a bucket."""
         ...
 
-    async def object_put(self, shelf: Shelf, name: str, value: bytes) -> None:
+    async def object_put(self, object_store: ObjectStore, name: str, value: bytes) -> None:
         """Store a large value under a name, replacing it whole."""
         ...
 
-    async def object_get(self, shelf: Shelf, name: str) -> bytes | None:
+    async def object_get(self, object_store: ObjectStore, name: str) -> bytes | None:
         """A large value, verified against its digest, or None."""
         ...
 
-    async def object_delete(self, shelf: Shelf, name: str) -> None:
+    async def object_delete(self, object_store: ObjectStore, name: str) -> None:
         """Remove a large value. Harmless when there is none."""
         ...
 
-    async def object_names(self, shelf: Shelf) -> list[str]:
-        """Names on a shelf."""
+    async def object_names(self, object_store: ObjectStore) -> list[str]:
+        """Names on a object_store."""
         ...
 
     async def request(self, subject: str, body: bytes, *, timeout: float) -> bytes:  # noqa: ASYNC109  what brokers call it

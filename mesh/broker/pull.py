@@ -15,7 +15,7 @@ from nats.errors import Error
 from mesh.broker.connection import Connection, status
 from mesh.broker.protocol import Message
 from mesh.errors import MeshError, Unavailable
-from mesh.observability.telemetry import log
+from mesh.observability.logs import log
 
 EXPIRES = 30.0
 HEARTBEAT = 2.0

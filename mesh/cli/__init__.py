@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from cyclopts import App
 
 from mesh.errors import MeshError
-from mesh.observability.telemetry import configure_logs
+from mesh.observability.logs import configure_logs
 
 GROUP = "cartmesh.commands"
 OWN = ("mesh.cli.operations", "mesh.cli.topology")

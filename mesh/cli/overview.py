@@ -45,7 +45,12 @@ def tables(topology: Topology, services: Sequence[Service]) -> Iterator[Table]:
                 service.name + (" (HTTP)" if service.app else ""),
                 service.summary,
                 "\n".join(handlers(service)),
-                "\n".join([*(bucket.name for bucket in service.buckets), *(shelf.name for shelf in service.shelves)]),
+                "\n".join(
+                    [
+                        *(bucket.name for bucket in service.buckets),
+                        *(object_store.name for object_store in service.object_stores),
+                    ]
+                ),
             )
             for service in services
         ),
@@ -55,12 +60,12 @@ def tables(topology: Topology, services: Sequence[Service]) -> Iterator[Table]:
         ("event", "said by", "heard by", "reaches other regions"),
         *(
             (
-                told.type,
-                ", ".join(writers(told, services)),
-                ", ".join(f"{name}*" if far else name for name, far in hearings(told, services).items()),
-                "yes" if travels(told) else "no",
+                declaration.type,
+                ", ".join(writers(declaration, services)),
+                ", ".join(f"{name}*" if far else name for name, far in hearings(declaration, services).items()),
+                "yes" if travels(declaration) else "no",
             )
-            for told in declared()
+            for declaration in declared()
         ),
     )
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mesh.errors import TopologyError
-from mesh.observability.telemetry import configure_logs
+from mesh.observability.logs import configure_logs
 from mesh.runtime.run import until_asked_to_stop
 from mesh.runtime.up import Up
 from mesh.topology.mesh_toml import Topology

@@ -26,7 +26,7 @@ class ModelReviewDue(Event):
 
 @event(key="model")
 class ModelTrained(Event):
-    """A version was learnt and put on the shelf. `accepted`: it passed the gate, whose verdict `reason` is in words."""
+    """A version was trained and stored. `accepted`: it passed the gate; `reason` is the gate's verdict."""
 
     model: str
     version: str

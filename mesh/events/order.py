@@ -22,7 +22,7 @@ class OrderPlaced(Event):
 
 
 @event(key="shopper")
-class OrderNoted(Event):
+class PurchaseMarked(Event):
     """An order is noted under each name of its shopper (`shoppers`), in one commit with it.
 
     Whoever decides something on condition that a shopper has not bought has one exact subject to look at,

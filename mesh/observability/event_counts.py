@@ -21,14 +21,14 @@ class Tally:
 
 def tallies(region: str) -> tuple[Tally, ...]:
     """One for each event, whatever its version. Not of personal ones, nor of those that expire: they are not kept."""
-    counted = (told for told in declared() if not told.personal and told.ttl is None)
-    return tuple({tally.name: tally for tally in (_tally(told, region) for told in counted)}.values())
+    counted = (declaration for declaration in declared() if not declaration.personal and declaration.ttl is None)
+    return tuple({tally.name: tally for tally in (_tally(declaration, region) for declaration in counted)}.values())
 
 
-def _tally(told: Declaration, region: str) -> Tally:
+def _tally(declaration: Declaration, region: str) -> Tally:
     return Tally(
-        type=f"{told.domain}.{told.happening}",
-        stream=stream_of(told, region),
-        name=f"{_MARK}{told.domain}-{told.happening}",
-        subject=every(told, region=region),
+        type=f"{declaration.domain}.{declaration.happening}",
+        stream=stream_of(declaration, region),
+        name=f"{_MARK}{declaration.domain}-{declaration.happening}",
+        subject=every(declaration, region=region),
     )

@@ -20,7 +20,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
 
-from mesh.observability.telemetry import configure_logs, log
+from mesh.observability.logs import configure_logs, log
 from mesh.observability.tracing import Span
 
 _KINDS = {

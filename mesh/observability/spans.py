@@ -20,7 +20,7 @@ from prometheus_client import Counter
 
 from mesh.errors import DeclarationError
 from mesh.observability import tracing
-from mesh.observability.telemetry import log
+from mesh.observability.logs import log
 from mesh.observability.tracing import Sampler, Span
 from mesh.settings import read
 

@@ -29,8 +29,8 @@ async def probe(mesh: Mesh, url: str, *, body: str, key: str, awaits: str, withi
     """
     import httpx  # noqa: PLC0415  only this needs it
 
-    told = find(awaits)
-    if told is None:
+    declaration = find(awaits)
+    if declaration is None:
         raise DeclarationError(f"no event is called {awaits!r}; `cartmesh mesh show` lists them")
     fresh, clock = f"probe-{token_hex(6)}", monotonic
     begun = clock()
@@ -43,7 +43,7 @@ async def probe(mesh: Mesh, url: str, *, body: str, key: str, awaits: str, withi
         raise Unavailable(f"{url} does not answer: {error or type(error).__name__}") from error
     if answer.is_error or answer.json().get("rejected"):
         raise Unavailable(f"{url} refused the event: {answer.status_code} {answer.text[:300]}")
-    while await mesh.last(told.kind, fresh) is None:
+    while await mesh.last(declaration.kind, fresh) is None:
         if clock() - begun > within.total_seconds():
             raise Unavailable(
                 f"{url} stored the event, but no {awaits} of {fresh} came in {within.total_seconds():g} s"

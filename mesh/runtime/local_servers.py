@@ -16,7 +16,7 @@ from mesh.runtime.folder_lock import alone_in
 from mesh.runtime.ports import free_ports
 from mesh.runtime.process import Process, server_binary
 from mesh.runtime.server_monitor import is_healthy, page
-from mesh.runtime.tcp_proxy import Detour
+from mesh.runtime.tcp_proxy import TcpProxy
 from mesh.service import Service
 from mesh.topology.access import Access, Servers
 from mesh.topology.apply import Difference, api, apply
@@ -34,8 +34,8 @@ class LocalServers:
     """An embedded mesh of servers: `async with LocalServers(Topology.of(["us"])) as servers: ...`.
 
     `directory` is kept with everything in it, and another start there finds its data and passwords; without one
-    a temporary folder is used and removed. Services' streams, consumers, buckets and shelves are applied.
-    Links go through detours, so that `cut` and `heal` can play a lost network. With `certificates` everything is
+    a temporary folder is used and removed. Services' streams, consumers, buckets and object stores are applied.
+    Links go through proxies, so that `cut` and `heal` can play a lost network. With `certificates` everything is
     spoken over TLS; clients then need `CARTMESH_NATS_CA` (mesh.trust).
     """
 
@@ -52,7 +52,7 @@ class LocalServers:
         """What the start had to change."""
         self._kept, self._certificates = Path(directory) if directory else None, certificates
         self._running: dict[str, Process] = {}
-        self._detours: dict[Link, list[Detour]] = {}
+        self._detours: dict[Link, list[TcpProxy]] = {}
         self._cut: set[str] = set()
         self._connections: dict[str, Connection] = {}
         self._closing = AsyncExitStack()
@@ -151,10 +151,10 @@ class LocalServers:
     def cut(self, region: str) -> None:
         """Cut every link of a region: what is connected is reset, what comes is refused."""
         self._cut.add(region)
-        for link, detours in self._detours.items():
+        for link, proxies in self._detours.items():
             if link.joins(region):
-                for detour in detours:
-                    detour.cut()
+                for proxy in proxies:
+                    proxy.cut()
 
     async def heal(self, region: str, *, hurry: bool = True) -> None:
         """Mend every link of a region, but those to a region that is still cut; returns when they are up.
@@ -163,8 +163,8 @@ class LocalServers:
         """
         self._cut.discard(region)
         for link in self._whole_links(region):
-            for detour in self._detours[link]:
-                detour.heal()
+            for proxy in self._detours[link]:
+                proxy.heal()
         await self._rejoin(region, hurry=hurry)
 
     # Inside
@@ -222,11 +222,11 @@ class LocalServers:
         doors = {}
         for link in self.topology.links:
             listener = self.topology.region(link.listener)
-            self._detours[link] = [Detour(_LOOPBACK, addresses[name].leaf) for name in listener.servers]
-            for detour in self._detours[link]:
-                await detour.open()
-            doors[link] = [(_LOOPBACK, detour.port) for detour in self._detours[link]]
-        return Plan(addresses=addresses, detours=doors, certificates=self._certificates)
+            self._detours[link] = [TcpProxy(_LOOPBACK, addresses[name].leaf) for name in listener.servers]
+            for proxy in self._detours[link]:
+                await proxy.open()
+            doors[link] = [(_LOOPBACK, proxy.port) for proxy in self._detours[link]]
+        return Plan(addresses=addresses, proxies=doors, certificates=self._certificates)
 
     async def _launch(self, name: str) -> None:
         folder = self._directory / name
@@ -243,9 +243,9 @@ class LocalServers:
             raise TopologyError(f"{name} did not start: {error}\n{process.last_words()}") from error
 
     async def _stop(self) -> None:
-        for detours in self._detours.values():
-            for detour in detours:
-                detour.close()
+        for proxies in self._detours.values():
+            for proxy in proxies:
+                proxy.close()
         self._detours.clear()
         running, self._running = list(self._running.values()), {}
         await asyncio.gather(*(process.end() for process in running))
@@ -287,7 +287,7 @@ class LocalServers:
 
     async def _dialed(self, name: str, link: Link) -> bool:
         leafs = (await page(_LOOPBACK, self.plan.addresses[name].monitor, "/leafz")).get("leafs") or []
-        ports = {detour.port for detour in self._detours[link]}
+        ports = {proxy.port for proxy in self._detours[link]}
         return any(leaf.get("port") in ports for leaf in leafs)
 
     async def _until(self, true: Callable[[], Awaitable[bool]], what: str, within: float = _READY_WITHIN) -> None:

@@ -15,10 +15,10 @@ from mesh.broker.protocol import Deliveries
 from mesh.consume import Consumer
 from mesh.dead_letters import Redo, Redone, original
 from mesh.errors import Conflict, MeshError, Unavailable
-from mesh.event import Event, declaration
+from mesh.event import Event, declaration_of
 from mesh.mesh import Mesh
-from mesh.observability import telemetry, tracing
-from mesh.observability.telemetry import log
+from mesh.observability import metrics, tracing
+from mesh.observability.logs import log
 from mesh.publish import Cause, Change, Draft
 from mesh.runtime.ports import free_ports
 from mesh.service import Answer, Binding, Service, Tick, fill
@@ -53,7 +53,7 @@ class Running:
         if self._consumers:
             await broker.serve(f"rpc.{region}.{self.service.name}.redo", self.service.name, self._redo)
         self.ready = True
-        telemetry.RUNNING.labels(self.service.name).set(1)
+        metrics.RUNNING.labels(self.service.name).set(1)
         self.mesh.doubts.append(self.doubt)
 
     def doubt(self) -> str | None:
@@ -71,7 +71,7 @@ class Running:
     async def stop(self) -> None:
         """Finish what was begun, fetch nothing more."""
         self.ready = False
-        telemetry.RUNNING.labels(self.service.name).set(0)
+        metrics.RUNNING.labels(self.service.name).set(0)
         for consumer in self._consumers.values():
             consumer.stop()
         for task in self._ticking:
@@ -85,8 +85,8 @@ class Running:
     async def _follow(self, binding: Binding) -> None:
         since = datetime.now(UTC) - binding.since if binding.since is not None else None
         for stream, filters in binding.filters(self.mesh.region).items():
-            for part in [(one,) for one in filters] if binding.apart else [filters]:
-                name = f"{stream}/{binding.durable}" + (f" ({part[0]})" if binding.apart else "")
+            for part in [(one,) for one in filters] if binding.consumer_per_event else [filters]:
+                name = f"{stream}/{binding.durable}" + (f" ({part[0]})" if binding.consumer_per_event else "")
                 self._consume(binding, name, await self._followed(stream, part, since))
 
     async def _followed(self, stream: str, filters: tuple[str, ...], since: datetime | None) -> Deliveries:
@@ -125,7 +125,7 @@ class Running:
         """Commit what a tick made true. It begins a trace, unless all of it is forgotten soon, as heartbeats are."""
         cause = Cause(id=at.isoformat(), source=f"{tick.service}.{tick.name}")
         events = [change.event if isinstance(change, Draft | Timer) else change for change in changes]
-        if all(declaration(type(event)).ttl is not None for event in events if isinstance(event, Event)):
+        if all(declaration_of(type(event)).ttl is not None for event in events if isinstance(event, Event)):
             await self.mesh.commit(changes, cause)
             return
         with tracing.span(f"tick {tick.service}-{tick.name}", "internal", service=tick.service) as work:

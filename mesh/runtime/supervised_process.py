@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mesh.errors import MeshError
-from mesh.observability.telemetry import log
+from mesh.observability.logs import log
 from mesh.runtime.process import Process
 
 START_PATIENCE = 90.0

@@ -1,10 +1,10 @@
-"""Detour: a TCP proxy on loopback that carries one link to one server and can be cut and healed."""
+"""TcpProxy: a TCP proxy on loopback that carries one link to one server and can be cut and healed."""
 
 import asyncio
 from typing import cast
 
 
-class Detour:
+class TcpProxy:
     """Forwards connections to (`host`, `port`) while it is whole; cut, it resets them and every new one."""
 
     def __init__(self, host: str, port: int) -> None:
@@ -49,8 +49,8 @@ class Detour:
 class _End(asyncio.Protocol):
     """One side of a forwarded connection; `_peer` is the other."""
 
-    def __init__(self, detour: Detour, target: tuple[str, int] | None, peer: "_End | None" = None) -> None:
-        self._detour, self._target, self._peer = detour, target, peer
+    def __init__(self, proxy: TcpProxy, target: tuple[str, int] | None, peer: "_End | None" = None) -> None:
+        self._detour, self._target, self._peer = proxy, target, peer
         self._transport: asyncio.Transport | None = None
         self._early: list[bytes] = []
         self._dialing: asyncio.Task[None] | None = None

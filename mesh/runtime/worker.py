@@ -12,8 +12,8 @@ import uvloop
 from mesh.broker.jetstream import JetStreamBroker
 from mesh.errors import DeclarationError, Unavailable
 from mesh.mesh import Mesh
+from mesh.observability.logs import configure_logs, log
 from mesh.observability.spans import exporting
-from mesh.observability.telemetry import configure_logs, log
 from mesh.runtime.discovery import discover
 from mesh.runtime.run import Running, running, serving, until_asked_to_stop
 from mesh.service import Service

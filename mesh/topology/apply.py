@@ -49,7 +49,7 @@ async def apply(
 ) -> list[Difference]:
     """Bring the connected regions to what is declared and return the differences there were.
 
-    Streams, consumers, buckets and shelves that nobody declares stay, unless `force`. A source is only
+    Streams, consumers, buckets and object stores that nobody declares stay, unless `force`. A source is only
     added once its region can be reached (one that is added earlier retries ever more slowly); a region
     that stays out of reach for `patience` seconds is left for the next time (`wait`).
     Raises TopologyError where a server lacks what decisions need, Unavailable where JetStream is not ready.
@@ -103,7 +103,7 @@ class _Region:
         self._turn = asyncio.Semaphore(_AT_ONCE)
 
     async def bring_origins(self) -> None:
-        """Streams that copy nothing, buckets and shelves."""
+        """Streams that copy nothing, buckets and object_stores."""
         found = await self._listed("STREAM.LIST", "streams", self.wanted.streams)
         self._live = {config["name"]: config for config in found}
         await self._bring(config for config in self.wanted.streams.values() if not config.get("sources"))

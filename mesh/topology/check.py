@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from mesh.errors import DeclarationError, InvalidKey
-from mesh.event import Declaration, declaration, declared
+from mesh.event import Declaration, declaration_of, declared
 from mesh.service import Service
 from mesh.streams import stream_of
 from mesh.subjects import every, overlap, token
@@ -67,9 +67,9 @@ def _names(services: Sequence[Service], report: Report) -> None:
                     f"{service.name}: handler {name.replace('-', '_')} names its cause; name its effect, "
                     "such as award_points"
                 )
-    for told in declared():
-        _token(told.domain, f"{told.type}: domain", report)
-        _token(told.happening, f"{told.type}: happening", report)
+    for declaration in declared():
+        _token(declaration.domain, f"{declaration.type}: domain", report)
+        _token(declaration.happening, f"{declaration.type}: happening", report)
     known = {service.name for service in services}
     for service in services:
         for asked in service.asks:
@@ -91,7 +91,7 @@ def _writers(services: Sequence[Service], report: Report) -> None:
     heard = {kind for service in services for binding in service.bindings for kind in binding.kinds}
     for service in services:
         for kind in dict.fromkeys(service.publishes):
-            writers[declaration(kind)].append(service.name)
+            writers[declaration_of(kind)].append(service.name)
     for told, names in writers.items():
         if not names:
             report.errors.append(
@@ -109,11 +109,15 @@ def _writers(services: Sequence[Service], report: Report) -> None:
 def _streams(topology: Topology, report: Report) -> None:
     for region in topology.names:
         made = streams(topology, region)
-        for told in declared():
-            homes = {stream.name for stream in made for s in stream.subjects if overlap(s, every(told, region=region))}
-            if homes != {stream_of(told, region)}:
+        for declaration in declared():
+            homes = {
+                stream.name for stream in made for s in stream.subjects if overlap(s, every(declaration, region=region))
+            }
+            if homes != {stream_of(declaration, region)}:
                 found = " and ".join(sorted(homes)) or "none"
-                report.errors.append(f"{told.type} belongs to {stream_of(told, region)}, but is taken by {found}")
+                report.errors.append(
+                    f"{declaration.type} belongs to {stream_of(declaration, region)}, but is taken by {found}"
+                )
         subjects = [(subject, stream.name) for stream in made for subject in stream.subjects]
         for (one, home), (other, away) in combinations(subjects, 2):
             if overlap(one, other):
@@ -121,7 +125,7 @@ def _streams(topology: Topology, report: Report) -> None:
 
 
 def _state(services: Sequence[Service], report: Report) -> None:
-    for kind in ("buckets", "shelves"):
+    for kind in ("buckets", "object_stores"):
         try:
             distinct(one for service in services for one in getattr(service, kind))
         except DeclarationError as error:
@@ -133,10 +137,10 @@ def _consumers(topology: Topology, services: Sequence[Service], before: Committe
         for binding in service.bindings:
             if binding.reach == "mesh":
                 report.errors += [
-                    f"{binding.durable}: {declaration(kind).type} never leaves its region: "
+                    f"{binding.durable}: {declaration_of(kind).type} never leaves its region: "
                     'reach="mesh" would hear nothing'
                     for kind in binding.kinds
-                    if not travels(declaration(kind))
+                    if not travels(declaration_of(kind))
                 ]
     region = topology.names[0]
     for (stream, durable), count in Counter((c.stream, c.durable) for c in consumers(services, region)).items():

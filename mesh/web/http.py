@@ -21,7 +21,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from mesh.errors import InvalidKey, MeshError, Unavailable
 from mesh.mesh import Mesh
-from mesh.observability.telemetry import REQUESTING, REQUESTS, log
+from mesh.observability.logs import log
+from mesh.observability.metrics import REQUESTING, REQUESTS
 from mesh.web.health import unready
 
 STRICT = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \

@@ -14,7 +14,7 @@ from prometheus_client import Gauge
 from mesh import Mesh, MeshError
 from mesh.errors import Unavailable
 from mesh.events.model import ModelRefused
-from mesh.observability.telemetry import log
+from mesh.observability.logs import log
 from mesh.publish import Cause
 from ml.lifecycle.registry import CURRENT, NoSuchVersion, Registry
 from ml.lifecycle.version import Candidate, Current, takes_part

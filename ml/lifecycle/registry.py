@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec.structs import replace
 
-from mesh import Bucket, Mesh, Shelf
+from mesh import Bucket, Mesh, ObjectStore
 from mesh.errors import Conflict, MeshError
 from mesh.events.model import ModelPromoted, ModelStaged, ModelTrained
 from mesh.publish import Cause
 from ml.lifecycle.version import Candidate, Current, Stage, Version
 
-MODELS = Shelf("models")
+MODELS = ObjectStore("models")
 CURRENT = Bucket("models-current", Current, history=20)
 KEPT = 10
 """Versions of a model that are kept beside those that serve, served before or are tried."""

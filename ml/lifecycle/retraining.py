@@ -15,7 +15,7 @@ from mesh.envelope import derive_id
 from mesh.errors import Retry
 from mesh.events.model import ModelDrifted, ModelPromoted, ModelReviewDue, ModelStaged, ModelTrained
 from mesh.history import Unchanged
-from mesh.observability.telemetry import log
+from mesh.observability.logs import log
 from mesh.publish import Change
 from mesh.settings import read
 from ml.lifecycle.registry import CURRENT, MODELS, Registry, Superseded
@@ -32,7 +32,7 @@ service = Service(
     "training",
     publishes=(ModelReviewDue, ModelTrained, ModelStaged, ModelPromoted, ModelDrifted),
     buckets=(CURRENT, DRIFT),
-    shelves=(MODELS,),
+    object_stores=(MODELS,),
     alone=True,
 )
 

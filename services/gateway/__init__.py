@@ -9,7 +9,7 @@ from mesh.events.cart import CartClosed, CartConverted, CartIdle, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
 from mesh.events.offer import OfferSent
-from mesh.events.order import OrderNoted, OrderPlaced
+from mesh.events.order import OrderPlaced, PurchaseMarked
 from mesh.events.product import ProductListed
 from services.gateway.live import Board
 
@@ -25,7 +25,7 @@ service = Service(
         CartUpdated,
         CartIdle,
         OrderPlaced,
-        OrderNoted,
+        PurchaseMarked,
         CartConverted,
         CustomerIdentified,
         ConsentChanged,

@@ -15,9 +15,9 @@ import msgspec
 from mesh import Cancel, Event, Mesh, Received, Timer, Unchanged
 from mesh.broker.protocol import Stored
 from mesh.errors import Conflict, InvalidEvent, Unavailable
-from mesh.event import Declaration, declaration, key_of
+from mesh.event import Declaration, declaration_of, key_of
 from mesh.events.cart import CartConverted, CartIdle, CartUpdated
-from mesh.events.order import OrderNoted, OrderPlaced, shoppers
+from mesh.events.order import OrderPlaced, PurchaseMarked, shoppers
 from mesh.mesh import received as as_received
 from mesh.publish import Cause, Change, Draft, commit, plan
 from mesh.streams import INTERACTION_DOMAINS, stream_of
@@ -66,10 +66,10 @@ class Lookup:
         return list((await self._read(happened)).values())
 
     async def _read(self, happened: Event) -> dict[str, Received]:
-        told = declaration(type(happened))
-        at = subject(self.mesh.region, told, key_of(happened))
+        declaration = declaration_of(type(happened))
+        at = subject(self.mesh.region, declaration, key_of(happened))
         if at not in self.found:
-            self.found[at] = asyncio.ensure_future(_all_of(self.mesh, stream_of(told, self.mesh.region), at))
+            self.found[at] = asyncio.ensure_future(_all_of(self.mesh, stream_of(declaration, self.mesh.region), at))
         return await self.found[at]
 
 
@@ -104,11 +104,11 @@ class Store:
         chains: dict[object, list[Arrival]] = {}
         alone: list[Arrival] = []
         for arrival in arrivals:
-            told = declaration(type(arrival.event))
-            if told.domain in INTERACTION_DOMAINS:
+            declaration = declaration_of(type(arrival.event))
+            if declaration.domain in INTERACTION_DOMAINS:
                 alone.append(arrival)
             else:
-                chains.setdefault(_chain(arrival, told), []).append(arrival)
+                chains.setdefault(_chain(arrival, declaration), []).append(arrival)
         kept: dict[int, Kept | Wrong] = {}
         follow = (self._keep_in_order(chain, kept, visit) for chain in chains.values())
         await _all((self._keep_side_by_side(alone, kept, visit), *follow))
@@ -149,7 +149,7 @@ class Store:
 
     async def _stored_before(self, arrival: Arrival, stored: Stored, visit: "_Visit") -> Received | None:
         """The event whose place a duplicate was answered with; None when it is none that can be read."""
-        stream = stream_of(declaration(type(arrival.event)), self._mesh.region)
+        stream = stream_of(declaration_of(type(arrival.event)), self._mesh.region)
         message = await self._mesh.broker.get(stream, stored.sequence) if stored.sequence else None
         if message is None:
             return await self._recall(arrival.event, visit.id_of(arrival))
@@ -191,7 +191,7 @@ class Store:
             converted = CartConverted(cart_id=placed.cart_id, order_id=placed.order_id, visitor_id=placed.visitor_id)
             changes += [Draft(event=converted, time=arrival.time), Cancel(CartIdle, placed.cart_id)]
         for shopper in shoppers(placed.visitor_id, placed.customer_id):
-            bought = OrderNoted(shopper=shopper, order_id=placed.order_id)
+            bought = PurchaseMarked(shopper=shopper, order_id=placed.order_id)
             changes.append(Draft(event=bought, time=arrival.time))
         try:
             (stored,) = await self._commit(changes, id_, visit)
@@ -254,11 +254,11 @@ class _Visit:
         return Cause(id=id_, source="gateway", traceparent=self.traceparent, event=id_ or None)
 
 
-def _chain(arrival: Arrival, told: Declaration) -> object:
+def _chain(arrival: Arrival, declaration: Declaration) -> object:
     happened = arrival.event
     if isinstance(happened, OrderPlaced) and happened.cart_id is not None:
         return "cart", happened.cart_id
-    return told.domain, key_of(happened)
+    return declaration.domain, key_of(happened)
 
 
 def _draft(arrival: Arrival, id_: str) -> Draft:

@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from mesh import Mesh
 from mesh.errors import MeshError
-from mesh.event import declaration
+from mesh.event import declaration_of
 from mesh.events.mesh import MeshHeartbeat
 from mesh.subjects import subject
 from mesh.web.http import retry_later
@@ -38,7 +38,7 @@ def welcome(mesh: Mesh) -> HTTPRouteHandler:
 
 
 async def _answers(mesh: Mesh) -> bool:
-    at = subject(mesh.region, declaration(MeshHeartbeat), mesh.region)
+    at = subject(mesh.region, declaration_of(MeshHeartbeat), mesh.region)
     try:
         async with asyncio.timeout(PATIENCE):
             await mesh.broker.last(f"COMMERCE_{mesh.region}", at)

@@ -14,7 +14,7 @@ from mesh.events.order import OrderPlaced
 from mesh.mesh import Mesh
 from mesh.runtime.local_servers import LocalServers
 from mesh.service import Service
-from mesh.streams import Bucket, Shelf
+from mesh.streams import Bucket, ObjectStore
 from mesh.timers import Timer
 from mesh.topology.apply import api, apply
 from mesh.topology.mesh_toml import Topology
@@ -25,7 +25,7 @@ def service(*, hears=(CartUpdated,), ack_wait=timedelta(seconds=30), name="watch
         "watcher",
         publishes=(CartUpdated, CartIdle),
         buckets=(Bucket("seen", dict, history), Bucket("brief", dict, ttl=timedelta(seconds=30))),
-        shelves=(Shelf("papers"),),
+        object_stores=(ObjectStore("papers"),),
     )
 
     async def handler(event: CartUpdated):
@@ -61,7 +61,7 @@ async def test_applying_twice_changes_nothing(servers):
 
 
 async def test_every_region_holds_what_is_declared(servers):
-    """Streams, buckets and shelves of the same names in each region, and a durable that binds to the handler's."""
+    """Every region has the same streams, buckets and object stores, and a durable for each handler."""
     for region in ("us", "eu"):
         names = (await api(await servers.operator(region), "STREAM.NAMES"))["streams"]
         assert sorted(names) == sorted(

@@ -20,7 +20,7 @@ from mesh.mesh import Mesh
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.run import running
 from mesh.service import Service
-from mesh.streams import Bucket, Shelf
+from mesh.streams import Bucket, ObjectStore
 from mesh.timers import Cancel, Timer
 from mesh.topology.mesh_toml import Topology
 
@@ -34,14 +34,14 @@ class Reply(msgspec.Struct):
 
 
 NOTES = Bucket("notes", dict)
-PAPERS = Shelf("papers")
+PAPERS = ObjectStore("papers")
 seen: dict[str, list] = {}
 
 front = Service(
     "front",
     publishes=(CartUpdated, CartIdle, ProductViewed, ConsentChanged, OrderPlaced),
     buckets=(NOTES,),
-    shelves=(PAPERS,),
+    object_stores=(PAPERS,),
     asks=("back",),
 )
 back = Service("back", publishes=(UserScored, CartScored, CartAbandoned))
@@ -119,7 +119,7 @@ async def test_histories_and_state_are_read_and_written(doors):
     """History, last event, streams, values with watching and emptying, large values."""
     mesh, _, _ = doors
     await mesh.publish(CartUpdated(cart_id="c1", visitor_id="v", lines=()))
-    state, shelf = mesh.state(NOTES), mesh.objects(PAPERS)
+    state, object_store = mesh.state(NOTES), mesh.objects(PAPERS)
 
     assert (await mesh.last(CartUpdated, "c1")).event.cart_id == "c1"
     assert len((await mesh.history("c1", "cart")).of(CartUpdated)) == 1
@@ -134,9 +134,9 @@ async def test_histories_and_state_are_read_and_written(doors):
         assert await anext(changes) == ("a", {"n": 2})
     await state.purge()
     assert await state.get("a") is None
-    await shelf.put("paper", b"x" * 300_000)
-    assert await shelf.get("paper") == b"x" * 300_000
-    assert await shelf.names() == ["paper"]
+    await object_store.put("paper", b"x" * 300_000)
+    assert await object_store.get("paper") == b"x" * 300_000
+    assert await object_store.names() == ["paper"]
 
 
 async def test_services_ask_each_other(doors):

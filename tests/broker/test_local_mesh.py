@@ -20,12 +20,14 @@ from mesh.mesh import Mesh
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.ports import free_ports
 from mesh.service import Service
-from mesh.streams import Bucket, Shelf
+from mesh.streams import Bucket, ObjectStore
 from mesh.topology.access import Access
 from mesh.topology.apply import api
 from mesh.topology.mesh_toml import Topology
 
-shop = Service("shop", publishes=(CartUpdated,), buckets=(Bucket("views", dict),), shelves=(Shelf("papers"),))
+shop = Service(
+    "shop", publishes=(CartUpdated,), buckets=(Bucket("views", dict),), object_stores=(ObjectStore("papers"),)
+)
 
 
 @asynccontextmanager
@@ -193,14 +195,14 @@ async def test_a_restart_in_the_same_folder_finds_its_data(tmp_path):
         first = servers.credentials("us", "shop").password
         async with connected(servers, "us") as mesh:
             await mesh.publish(cart(1))
-            await mesh.objects(shop.shelves[0]).put("paper", b"kept")
+            await mesh.objects(shop.object_stores[0]).put("paper", b"kept")
 
     async with LocalServers(topology, tmp_path, services=[shop]) as servers:
         assert servers.applied == []
         assert first == servers.credentials("us", "shop").password
         assert await carts_in(servers, "us", "COMMERCE_us") == ["c1"]
         async with connected(servers, "us") as mesh:
-            assert await mesh.objects(shop.shelves[0]).get("paper") == b"kept"
+            assert await mesh.objects(shop.object_stores[0]).get("paper") == b"kept"
             await mesh.publish(cart(2))
 
         async def eu_has_both():

@@ -21,7 +21,7 @@ from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
 from mesh.events.order import OrderPlaced
 from mesh.runtime.run import running, serving
-from mesh.runtime.tcp_proxy import Detour
+from mesh.runtime.tcp_proxy import TcpProxy
 from services import gateway
 from services.gateway.script import script
 
@@ -60,7 +60,7 @@ class Shop:
     """The shop's web server, and its gateways behind lines that can be cut."""
 
     regions: MemoryMesh
-    lines: dict[str, Detour]
+    lines: dict[str, TcpProxy]
     meshes: dict[str, Mesh]
     port: int = 0
     tags: str = ""
@@ -160,7 +160,7 @@ def open_shop(monkeypatch):
                 part.push_async_callback(broker.drain)
                 mesh = shop.meshes[name] = Mesh(broker, "gateway", others=tuple(n for n in names if n != name))
                 run = await part.enter_async_context(running(gateway.service, mesh, http=("127.0.0.1", 0)))
-                line = shop.lines[name] = Detour("127.0.0.1", run.port)
+                line = shop.lines[name] = TcpProxy("127.0.0.1", run.port)
                 await line.open()
                 part.callback(line.close)
             shop.port = await parts[-1].enter_async_context(serving(_web(shop), "127.0.0.1", 0))

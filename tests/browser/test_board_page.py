@@ -19,7 +19,7 @@ from mesh.events.offer import Check, OfferDecided, OfferSent
 from mesh.events.user import Recommendation
 from mesh.money import Money
 from mesh.runtime.run import running
-from mesh.runtime.tcp_proxy import Detour
+from mesh.runtime.tcp_proxy import TcpProxy
 from services.operations import board
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -35,7 +35,7 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "be
 class Wall:
     """A board behind a line that can be cut, and the regions it shows."""
 
-    line: Detour
+    line: TcpProxy
     meshes: dict[str, Mesh]
     silent: set[str] = field(default_factory=set)
     stale: float = 0.4
@@ -121,7 +121,7 @@ async def wall():
         stack.push_async_callback(broker.drain)
         mesh = Mesh(broker, "board", others=("eu", "ap"), zones=ZONES)
         run = await stack.enter_async_context(running(board.service, mesh, http=("127.0.0.1", 0)))
-        line = Detour("127.0.0.1", run.port)
+        line = TcpProxy("127.0.0.1", run.port)
         await line.open()
         stack.callback(line.close)
         opened = Wall(line, meshes)

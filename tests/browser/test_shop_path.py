@@ -14,7 +14,7 @@ import pytest_asyncio
 from playwright.async_api import expect
 
 from mesh import Mesh, Money
-from mesh.event import declaration
+from mesh.event import declaration_of
 from mesh.events.cart import CartAbandoned, CartConverted, CartIdle, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
@@ -127,7 +127,7 @@ async def test_who_buys_hears_nothing(street, visit, eventually):
         if history.last(CartAbandoned) is None:
             break  # else this machine was too busy to buy before the cart counted as left: that is another story
 
-    timer = timer_subject("us", declaration(CartIdle), end.event.cart_id)
+    timer = timer_subject("us", declaration_of(CartIdle), end.event.cart_id)
     assert await street.log.broker.last("COMMERCE_us", timer) is None
     assert (history.last(CartAbandoned), history.last(OfferDecided)) == (None, None)
     await expect(page.get_by_role("dialog")).to_have_count(0)

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from mesh.envelope import open_envelope
-from mesh.event import declaration
+from mesh.event import declaration_of
 from mesh.events.cart import CartAbandoned, CartIdle
 from mesh.events.offer import OfferDecided, OfferFailed, OfferSent, OfferWithdrawn
 from mesh.events.order import OrderPlaced
@@ -63,7 +63,7 @@ class Track:
         await self.say("customer_identified", cart, email=f"{cart}@example.test")
         await self.say("consent_changed", cart, channel="email", granted=True)
         await self.say("cart_updated", cart, cart_id=cart, lines=LINES)
-        timer = await mesh.broker.last("COMMERCE_us", timer_subject("us", declaration(CartIdle), cart))
+        timer = await mesh.broker.last("COMMERCE_us", timer_subject("us", declaration_of(CartIdle), cart))
         self.due[cart] = open_envelope(timer.body).time if timer else datetime.now(UTC)
         return self.due[cart]
 

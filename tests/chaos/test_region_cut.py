@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mesh.event import declaration
+from mesh.event import declaration_of
 from services.demo.afternoon.scenarios import seen_abroad
 from services.demo.replay.evidence import Cut
 from services.demo.replay.report import missing_copies
@@ -53,7 +53,7 @@ async def test_a_region_that_is_cut_off_works_alone_and_catches_up(chaos, tmp_pa
     alone = [story for story in reckoning.stories if story.region == LOST and alone_in(story, began, healed)]
     assert alone, "the region sent nothing while it was alone"
     assert (reckoning.figures["region_cut"]["orders_during"] > 0, worker.restarts > 0) == (True, True)
-    assert any(declaration(type(one.event)).personal for one in reckoning.evidence.stored)
+    assert any(declaration_of(type(one.event)).personal for one in reckoning.evidence.stored)
     assert (abroad, astray) == (0, 0), "personal data left its region"
 
 

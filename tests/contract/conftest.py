@@ -19,7 +19,7 @@ import mesh.events
 from mesh.broker.jetstream import JetStreamBroker
 from mesh.broker.memory import MemoryMesh
 from mesh.broker.protocol import Broker
-from mesh.streams import Bucket, ConsumerSpec, Shelf
+from mesh.streams import Bucket, ConsumerSpec, ObjectStore
 from mesh.topology.derive.nats import bucket_config, consumer_config, shelf_config, stream_config, streams
 from mesh.topology.mesh_toml import Topology
 
@@ -60,8 +60,8 @@ class Ground(Protocol):
     async def bucket(self, bucket: Bucket) -> Bucket:
         """A bucket that exists."""
 
-    async def shelf(self, shelf: Shelf) -> Shelf:
-        """A shelf that exists."""
+    async def object_store(self, object_store: ObjectStore) -> ObjectStore:
+        """A object store that exists."""
 
 
 class InMemory:
@@ -81,8 +81,8 @@ class InMemory:
     async def bucket(self, bucket: Bucket) -> Bucket:
         return bucket
 
-    async def shelf(self, shelf: Shelf) -> Shelf:
-        return shelf
+    async def object_store(self, object_store: ObjectStore) -> ObjectStore:
+        return object_store
 
 
 class OnServer:
@@ -116,9 +116,9 @@ class OnServer:
         await self._create(bucket_config(bucket, 1))
         return bucket
 
-    async def shelf(self, shelf: Shelf) -> Shelf:
-        await self._create(shelf_config(shelf, 1))
-        return shelf
+    async def object_store(self, object_store: ObjectStore) -> ObjectStore:
+        await self._create(shelf_config(object_store, 1))
+        return object_store
 
     async def close(self) -> None:
         listed = json.loads((await self.admin.connection.request("$JS.API.STREAM.NAMES", b"")).data)

@@ -1,4 +1,4 @@
-"""What buckets and shelves promise."""
+"""What buckets and object stores promise."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from mesh.errors import Conflict
-from mesh.streams import Bucket, Shelf
+from mesh.streams import Bucket, ObjectStore
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ async def carts(ground):
 
 @pytest.fixture
 async def models(ground):
-    return await ground.shelf(Shelf("models"))
+    return await ground.object_store(ObjectStore("models"))
 
 
 async def present(broker, bucket):
@@ -231,7 +231,7 @@ async def test_an_object_is_replaced_whole(broker, models):
 
 
 async def test_absent_objects_are_none_and_names_are_sorted(broker, models):
-    """An absent name is None; an empty shelf has no names."""
+    """An absent name is None; an empty object store has no names."""
     assert await broker.object_get(models, "nothing") is None
     assert await broker.object_names(models) == []
 

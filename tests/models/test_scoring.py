@@ -8,7 +8,7 @@ import pytest
 
 from mesh import Mesh, Money
 from mesh.broker.memory import MemoryMesh
-from mesh.event import declaration
+from mesh.event import declaration_of
 from mesh.events.cart import CartAbandoned, CartLine, CartScored, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.model import ModelRefused
@@ -229,7 +229,7 @@ async def served_version(scorer, wanted):
 
 def test_what_scoring_touches_is_declared():
     """The service says which events it publishes, and its shelf is the registry's."""
-    assert [declaration(kind).type for kind in service.publishes] == [
+    assert [declaration_of(kind).type for kind in service.publishes] == [
         "user.scored.v1",
         "cart.scored.v1",
         "model.shadowed.v1",

@@ -19,7 +19,7 @@ from mesh.events.offer import (
     OfferSent,
     OfferWithdrawn,
 )
-from mesh.events.order import OrderNoted, shoppers
+from mesh.events.order import PurchaseMarked, shoppers
 from mesh.events.user import Recommendation
 from mesh.money import Money
 from mesh.publish import Draft
@@ -172,14 +172,14 @@ async def test_a_cart_that_moved_on_is_dropped_and_says_so(regions, street, box,
         named = "left-c1"
         if how == "bought elsewhere":
             (_, customer) = shoppers("phone", "k1")
-            await street_in_eu.mesh.publish(OrderNoted(shopper=customer, order_id="o1"))
-            await eventually(lambda: street.mesh.last(OrderNoted, customer, region="eu"))
+            await street_in_eu.mesh.publish(PurchaseMarked(shopper=customer, order_id="o1"))
+            await eventually(lambda: street.mesh.last(PurchaseMarked, customer, region="eu"))
         await street.leave("c1", "ada", named=named)
         if how == "changed":
             await street.fill("c1", "ada")
         if how == "bought another cart":
             (device,) = shoppers("ada", None)
-            await street.mesh.publish(OrderNoted(shopper=device, order_id="o2"))
+            await street.mesh.publish(PurchaseMarked(shopper=device, order_id="o2"))
         if how == "bought":
             await street.mesh.publish(CartConverted(cart_id="c1", order_id="o1", visitor_id="ada"))
         await street.score("c1", "ada", named)

@@ -15,7 +15,7 @@ from mesh.events.customer import ConsentChanged
 from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderPlaced
 from mesh.service import Service
-from mesh.streams import Bucket, Shelf
+from mesh.streams import Bucket, ObjectStore
 from mesh.subjects import matches, overlap
 from mesh.topology.derive.asyncapi import asyncapi
 from mesh.topology.derive.catalog import catalog
@@ -32,7 +32,7 @@ loyalty = Service(
     "loyalty",
     publishes=(CartUpdated,),
     buckets=(Bucket("points", int, 3, timedelta(days=1)),),
-    shelves=(Shelf("cards"),),
+    object_stores=(ObjectStore("cards"),),
 )
 
 
@@ -279,7 +279,7 @@ def test_asyncapi_names_every_event_and_operation():
     document = asyncapi(MESH, [loyalty])
 
     assert document["asyncapi"] == "3.0.0"
-    assert set(document["channels"]) == {told.type for told in declared()}
+    assert set(document["channels"]) == {declaration.type for declaration in declared()}
     assert document["channels"]["cart.updated.v1"]["address"] == "ev.{region}.cart.updated.{cart_id}"
     assert document["operations"]["loyalty-says-cart.updated.v1"]["action"] == "send"
     assert document["operations"]["loyalty-award-points-hears-order.placed.v1"]["summary"] == (

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from mesh.errors import DeclarationError
-from mesh.event import Event, declaration, declared, event, find, key_of
+from mesh.event import Event, declaration_of, declared, event, find, key_of
 from mesh.events.cart import CartIdle, CartUpdated
 from mesh.events.customer import CustomerIdentified
 from mesh.events.interaction import ProductViewed
@@ -24,10 +24,10 @@ from mesh.subjects import token
 )
 def test_the_wire_type_follows_from_module_and_name(kind, type_, root):
     """`CartUpdated` in `cart.py` is `cart.updated.v1`; personal events have their own root."""
-    told = declaration(kind)
+    declaration = declaration_of(kind)
 
-    assert (told.type, told.root) == (type_, root)
-    assert find(type_) is told
+    assert (declaration.type, declaration.root) == (type_, root)
+    assert find(type_) is declaration
 
 
 def test_an_unknown_type_is_none():
@@ -37,11 +37,11 @@ def test_an_unknown_type_is_none():
 
 def test_every_declared_event_can_be_a_subject():
     """Domain and happening of each are tokens; types are listed once, in order."""
-    types = [told.type for told in declared()]
+    types = [declaration.type for declaration in declared()]
 
     assert types == sorted(set(types))
-    assert all(token(told.domain) and token(told.happening) for told in declared())
-    assert all(told.key in told.kind.__struct_fields__ for told in declared())
+    assert all(token(declaration.domain) and token(declaration.happening) for declaration in declared())
+    assert all(declaration.key in declaration.kind.__struct_fields__ for declaration in declared())
 
 
 def test_an_undeclared_event_says_what_to_do():
@@ -51,7 +51,7 @@ def test_an_undeclared_event_says_what_to_do():
         """A cart was painted."""
 
     with pytest.raises(DeclarationError, match=r"CartPainted is not declared: put @event"):
-        declaration(CartPainted)
+        declaration_of(CartPainted)
 
 
 def test_a_key_that_is_no_field_is_refused():

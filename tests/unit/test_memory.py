@@ -12,7 +12,7 @@ from mesh.events.cart import CartIdle
 from mesh.events.mesh import MeshHeartbeat
 from mesh.mesh import Mesh
 from mesh.publish import Cause
-from mesh.streams import Bucket, ConsumerSpec, Shelf
+from mesh.streams import Bucket, ConsumerSpec, ObjectStore
 from mesh.timers import Timer
 
 
@@ -115,13 +115,13 @@ async def test_two_regions_decide_about_one_event_and_both_are_seen(regions):
 
 async def test_buckets_and_shelves_belong_to_a_region(regions):
     """What is put in one region is not in another, and brokers of one region share it."""
-    bucket, shelf = Bucket("b", int), Shelf("s")
+    bucket, object_store = Bucket("b", int), ObjectStore("s")
     await regions.broker("us").kv_put(bucket, "k", b"1")
-    await regions.broker("us").object_put(shelf, "n", b"1")
+    await regions.broker("us").object_put(object_store, "n", b"1")
 
     assert (await regions.broker("us").kv_get(bucket, "k")).value == b"1"
     assert await regions.broker("eu").kv_get(bucket, "k") is None
-    assert await regions.broker("eu").object_get(shelf, "n") is None
+    assert await regions.broker("eu").object_get(object_store, "n") is None
 
 
 async def test_questions_cross_links_that_stand(regions):

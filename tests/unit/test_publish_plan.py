@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mesh.envelope import open_envelope
 from mesh.errors import DeclarationError, InvalidKey
-from mesh.event import declaration
+from mesh.event import declaration_of
 from mesh.events.cart import CartIdle
 from mesh.events.customer import CustomerUnsubscribed
 from mesh.events.interaction import ProductViewed
@@ -50,15 +50,15 @@ def test_every_change_is_in_the_commit_once(changes):
     whole = made(*changes)
 
     booked = [c.event if isinstance(c, Draft) else c for c in changes if isinstance(c, CartIdle | OfferDue | Draft)]
-    wanted = {subject("us", declaration(c.kind), c.key): c.sequence for c in changes if isinstance(c, Unchanged)}
+    wanted = {subject("us", declaration_of(c.kind), c.key): c.sequence for c in changes if isinstance(c, Unchanged)}
     stored = [m for m in whole.books if not m.subject.startswith("witness.")]
     assert sorted(m.subject for m in stored if not m.at) == sorted(
-        subject("us", declaration(type(e)), e.cart_id) for e in booked
+        subject("us", declaration_of(type(e)), e.cart_id) for e in booked
     )
     assert len([m for m in stored if m.at]) == len([c for c in changes if isinstance(c, Timer)])
     assert len(whole.single) == len([c for c in changes if isinstance(c, ProductViewed)])
     assert sorted(m.cancels for m in whole.books if m.cancels) == sorted(
-        timer_subject("us", declaration(c.kind), c.key) for c in changes if isinstance(c, Cancel)
+        timer_subject("us", declaration_of(c.kind), c.key) for c in changes if isinstance(c, Cancel)
     )
     if whole.books or whole.single:
         expected = [(m.expect.subject, m.expect.sequence) for m in whole.books if m.expect]

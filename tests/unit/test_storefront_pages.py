@@ -49,7 +49,7 @@ async def shop(mesh, monkeypatch):
 
 
 async def test_every_page_is_there_in_every_language(shop):
-    """All pages of all products and shelves answer 200, say their language, and leave no word out."""
+    """All pages of all products and object stores answer 200, say their language, and leave no word out."""
     for language in LANGUAGES:
         for path in PATHS:
             answer = await shop.get(f"/{language}/{path}")
@@ -72,7 +72,7 @@ async def test_a_language_says_everything_that_the_others_say():
 
 
 async def test_the_range_is_sound():
-    """36 products, six to a shelf, each with a name, a text and a price in every language and currency."""
+    """36 products, six to a object store, each with a name, a text and a price in every language and currency."""
     assert len({product.product_id for product in products()}) == 36
     assert [len(shelf(category)) for category in CATEGORIES] == [6] * 6
     for product in products():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import InvalidKey
-from mesh.event import declaration
+from mesh.event import declaration_of
 from mesh.events.cart import CartIdle
 from mesh.events.customer import CustomerIdentified
 from mesh.subjects import every, matches, overlap, story, subject, subject_of, timer_subject, token
@@ -70,17 +70,17 @@ def test_overlap_is_that_some_subject_falls_under_both(one, other):
 @given(st.from_regex(r"[A-Za-z0-9_-]{1,128}", fullmatch=True), st.sampled_from(["us", "eu", "ap"]))
 def test_what_is_built_is_found_by_its_filters_alone(key, region):
     """An event's subject falls under its own filters, and under none of another region, kind or key."""
-    told = declaration(CartIdle)
-    built = subject(region, told, key)
+    declaration = declaration_of(CartIdle)
+    built = subject(region, declaration, key)
 
     assert built == subject_of(region, CartIdle(cart_id=key, update_id="u"))
-    assert matches(every(told), built)
-    assert matches(every(told, region=region), built)
+    assert matches(every(declaration), built)
+    assert matches(every(declaration, region=region), built)
     assert matches(story(region, "cart", key), built)
-    assert not matches(every(told, region="other"), built)
-    assert not matches(every(declaration(CustomerIdentified)), built)
+    assert not matches(every(declaration, region="other"), built)
+    assert not matches(every(declaration_of(CustomerIdentified)), built)
     assert not matches(story(region, "cart", key[:-1] + ("x" if key[-1] != "x" else "y")), built)
-    assert not overlap(built, timer_subject(region, told, key))
+    assert not overlap(built, timer_subject(region, declaration, key))
 
 
 def test_personal_events_have_another_root():
@@ -94,10 +94,10 @@ def test_personal_events_have_another_root():
 @pytest.mark.parametrize("key", ["a.b", "*", ">", "", "a b"])
 def test_no_builder_lets_an_illegal_key_through(key):
     """Every way to a subject checks its key."""
-    told = declaration(CartIdle)
+    declaration = declaration_of(CartIdle)
     for build in (
-        lambda: subject("us", told, key),
-        lambda: timer_subject("us", told, key),
+        lambda: subject("us", declaration, key),
+        lambda: timer_subject("us", declaration, key),
         lambda: story("us", "cart", key),
     ):
         with pytest.raises(InvalidKey):

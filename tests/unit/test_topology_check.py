@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from mesh.errors import DeclarationError
-from mesh.event import Event, _by_kind, _by_type, declaration, declared, event
+from mesh.event import Event, _by_kind, _by_type, declaration_of, declared, event
 from mesh.events.cart import CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderPlaced
@@ -22,7 +22,9 @@ MESH = Topology.of(nodes=1)
 
 def everything_said(*but):
     """A service that says every event but these."""
-    return Service("speaker", publishes=tuple(told.kind for told in declared() if told.kind not in but))
+    return Service(
+        "speaker", publishes=tuple(declaration.kind for declaration in declared() if declaration.kind not in but)
+    )
 
 
 def listener(name="listener", handler="award_points", **options):
@@ -97,7 +99,9 @@ def test_one_bucket_of_two_types_is_refused():
     assert error.startswith("'b' is declared twice, as a bucket of builtins.dict")
 
 
-@pytest.mark.parametrize("kind", [ProductViewed, next(told.kind for told in declared() if told.personal)])
+@pytest.mark.parametrize(
+    "kind", [ProductViewed, next(declaration.kind for declaration in declared() if declaration.personal)]
+)
 def test_what_stays_at_home_is_not_heard_in_the_mesh(kind):
     """Personal events and interactions are in no other region: a handler would wait for ever."""
     deaf = listener()
@@ -160,7 +164,7 @@ def contract_of(fields, *, key="thing_id", personal=False):
     kind = new_class("Thing", (Event,), {"frozen": True, "kw_only": True}, lambda namespace: namespace.update(body))
     try:
         event(key=key, personal=personal)(kind)
-        return contract(declaration(kind))
+        return contract(declaration_of(kind))
     finally:
         _by_type.pop("thing.thing.v1", None)
         _by_kind.pop(kind, None)
@@ -203,7 +207,7 @@ def test_key_and_reach_are_part_of_the_contract():
 def test_a_broken_contract_says_which_version_comes_next():
     """The error of `check` ends in what to do."""
     before = schemas()
-    before[declaration(CartUpdated).type]["schema"]["$defs"]["CartUpdated"]["properties"]["weight"] = {
+    before[declaration_of(CartUpdated).type]["schema"]["$defs"]["CartUpdated"]["properties"]["weight"] = {
         "type": "integer"
     }
 

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import generate_latest
 
 import mesh.events
-from mesh.observability.telemetry import (
+from mesh.observability.metrics import (
     DEAD,
     DELAY,
     EVENTS,

@@ -17,8 +17,8 @@ from mesh.events.cart import CartClosed, CartIdle, CartUpdated
 from mesh.events.mesh import MeshHeartbeat
 from mesh.observability import tracing
 from mesh.observability.export import export
+from mesh.observability.logs import configure_logs, log
 from mesh.observability.spans import Room, Spans, exporting, sampler, wanted
-from mesh.observability.telemetry import configure_logs, log
 from mesh.observability.tracing import Span, child_trace, following, span, trace_id
 from mesh.publish import Cause, Draft
 from mesh.runtime.run import running

@@ -12,7 +12,7 @@ from mesh.events.cart import CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.mesh import Flow, Lag, MeshHeartbeat
 from mesh.observability.event_counts import tallies
-from mesh.observability.telemetry import DEAD, LAG, NODES, NODES_UP, STALENESS, UNANSWERED
+from mesh.observability.metrics import DEAD, LAG, NODES, NODES_UP, STALENESS, UNANSWERED
 from mesh.streams import ConsumerSpec
 from services.operations.watch import measure_region
 from services.operations.watch.flows import LOST_AFTER, Flows

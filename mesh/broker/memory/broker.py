@@ -12,7 +12,7 @@ from mesh.broker.memory.consumers import Consumer, Receiver
 from mesh.broker.memory.log import Log
 from mesh.broker.protocol import ConsumerState, Entry, Message, Outgoing, Stored, StreamState
 from mesh.errors import Denied, MeshError, Unavailable
-from mesh.streams import Bucket, ConsumerSpec, Shelf
+from mesh.streams import Bucket, ConsumerSpec, ObjectStore
 from mesh.subjects import matches
 
 if TYPE_CHECKING:
@@ -159,25 +159,25 @@ class MemoryBroker:
         await self._ready()
         self._here.values(bucket).purge()
 
-    async def object_put(self, shelf: Shelf, name: str, value: bytes) -> None:
+    async def object_put(self, object_store: ObjectStore, name: str, value: bytes) -> None:
         """Store a large value under a name, replacing it whole."""
         await self._ready()
-        self._here.shelves.setdefault(shelf.name, {})[name] = bytes(value)
+        self._here.object_stores.setdefault(object_store.name, {})[name] = bytes(value)
 
-    async def object_get(self, shelf: Shelf, name: str) -> bytes | None:
+    async def object_get(self, object_store: ObjectStore, name: str) -> bytes | None:
         """A large value, or None."""
         await self._ready()
-        return self._here.shelves.get(shelf.name, {}).get(name)
+        return self._here.object_stores.get(object_store.name, {}).get(name)
 
-    async def object_delete(self, shelf: Shelf, name: str) -> None:
+    async def object_delete(self, object_store: ObjectStore, name: str) -> None:
         """Remove a large value. Harmless when there is none."""
         await self._ready()
-        self._here.shelves.get(shelf.name, {}).pop(name, None)
+        self._here.object_stores.get(object_store.name, {}).pop(name, None)
 
-    async def object_names(self, shelf: Shelf) -> list[str]:
-        """Names on a shelf."""
+    async def object_names(self, object_store: ObjectStore) -> list[str]:
+        """Names on a object_store."""
         await self._ready()
-        return sorted(self._here.shelves.get(shelf.name, {}))
+        return sorted(self._here.object_stores.get(object_store.name, {}))
 
     async def request(self, subject: str, body: bytes, *, timeout: float) -> bytes:  # noqa: ASYNC109  the contract's
         """Ask one member of each group that serves the subject; the first answer counts."""

@@ -21,7 +21,7 @@ Answer = Callable[[bytes], Awaitable[bytes]]
 
 @dataclass
 class MemoryRegion:
-    """One region's servers: streams, consumers, buckets, shelves and who answers requests."""
+    """One region's servers: streams, consumers, buckets, object stores and who answers requests."""
 
     name: str
     alarms: Alarms
@@ -29,7 +29,7 @@ class MemoryRegion:
     logs: dict[str, Log] = field(default_factory=dict)
     consumers: dict[tuple[str, str], Consumer] = field(default_factory=dict)
     buckets: dict[str, Values] = field(default_factory=dict)
-    shelves: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    object_stores: dict[str, dict[str, bytes]] = field(default_factory=dict)
     answers: dict[str, dict[str, list[Answer]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Values: the buckets and shelves of one region in memory."""
+"""Values: the buckets and object stores of one region in memory."""
 
 import asyncio
 from dataclasses import dataclass, field

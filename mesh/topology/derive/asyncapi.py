@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from mesh.envelope import Envelope
-from mesh.event import Declaration, declaration, declared
+from mesh.event import Declaration, declaration_of, declared
 from mesh.service import Service
 from mesh.topology.mesh_toml import Topology
 
@@ -48,23 +48,23 @@ def asyncapi(topology: Topology, services: Sequence[Service], *, version: str = 
     }
 
 
-def _channel(told: Declaration, topology: Topology) -> Document:
+def _channel(declaration: Declaration, topology: Topology) -> Document:
     return {
-        "address": f"{told.root}.{{region}}.{told.domain}.{told.happening}.{{{told.key}}}",
-        "description": summary(told),
+        "address": f"{declaration.root}.{{region}}.{declaration.domain}.{declaration.happening}.{{{declaration.key}}}",
+        "description": summary(declaration),
         "parameters": {
             "region": {"enum": list(topology.names), "description": "Where it happened"},
-            told.key: {"description": f"The event's {told.key}"},
+            declaration.key: {"description": f"The event's {declaration.key}"},
         },
-        "messages": {told.type: {"$ref": f"#/components/messages/{told.type}"}},
+        "messages": {declaration.type: {"$ref": f"#/components/messages/{declaration.type}"}},
     }
 
 
-def _message(told: Declaration) -> Document:
+def _message(declaration: Declaration) -> Document:
     return {
-        "name": told.type,
-        "title": told.kind.__name__,
-        "summary": summary(told),
+        "name": declaration.type,
+        "title": declaration.kind.__name__,
+        "summary": summary(declaration),
         "contentType": "application/cloudevents+json",
         "payload": {
             "allOf": [
@@ -72,8 +72,8 @@ def _message(told: Declaration) -> Document:
                 {
                     "type": "object",
                     "properties": {
-                        "type": {"const": told.type},
-                        "data": {"$ref": _SCHEMAS.format(name=told.kind.__name__)},
+                        "type": {"const": declaration.type},
+                        "data": {"$ref": _SCHEMAS.format(name=declaration.kind.__name__)},
                     },
                 },
             ]
@@ -85,27 +85,27 @@ def _operations(services: Sequence[Service]) -> Document:
     said = {
         f"{service.name}-says-{told.type}": _operation("send", told, f"{service.name} says {told.type}")
         for service in services
-        for told in map(declaration, service.publishes)
+        for told in map(declaration_of, service.publishes)
     }
     heard = {
         f"{binding.durable}-hears-{told.type}": _operation("receive", told, binding.summary)
         for service in services
         for binding in service.bindings
-        for told in map(declaration, binding.kinds)
+        for told in map(declaration_of, binding.kinds)
     }
     return said | heard
 
 
-def _operation(action: str, told: Declaration, words: str) -> Document:
-    channel = f"#/channels/{told.type}"
+def _operation(action: str, declaration: Declaration, words: str) -> Document:
+    channel = f"#/channels/{declaration.type}"
     return {
         "action": action,
         "channel": {"$ref": channel},
         "summary": words,
-        "messages": [{"$ref": f"{channel}/messages/{told.type}"}],
+        "messages": [{"$ref": f"{channel}/messages/{declaration.type}"}],
     }
 
 
-def summary(told: Declaration) -> str:
+def summary(declaration: Declaration) -> str:
     """The first line of an event's docstring."""
-    return (inspect.getdoc(told.kind) or "").partition("\n")[0]
+    return (inspect.getdoc(declaration.kind) or "").partition("\n")[0]

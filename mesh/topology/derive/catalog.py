@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from mesh.event import Declaration, declaration, declared
+from mesh.event import Declaration, declaration_of, declared
 from mesh.service import Service
 from mesh.topology.derive.asyncapi import summary
 from mesh.topology.derive.nats import travels
@@ -29,7 +29,7 @@ def catalog(services: Sequence[Service]) -> str:
             *(_service(service) for service in services),
             "",
             "# Events",
-            *(line for told in declared() for line in _event(told, services)),
+            *(line for declaration in declared() for line in _event(declaration, services)),
             "",
         ]
     )
@@ -38,10 +38,10 @@ def catalog(services: Sequence[Service]) -> str:
 def graph(services: Sequence[Service]) -> list[str]:
     """One arrow from who says to who hears, with the events; dotted where every region's are heard."""
     arrows: dict[tuple[str, str, bool], list[str]] = {}
-    for told in declared():
-        for sayer in writers(told, services):
-            for hearer, far in hearings(told, services).items():
-                arrows.setdefault((sayer, hearer, far), []).append(f"{told.domain}.{told.happening}")
+    for declaration in declared():
+        for sayer in writers(declaration, services):
+            for hearer, far in hearings(declaration, services).items():
+                arrows.setdefault((sayer, hearer, far), []).append(f"{declaration.domain}.{declaration.happening}")
     return [
         "flowchart LR",
         *(f"  {_id(service.name)}[{service.name}]" for service in services),
@@ -52,43 +52,45 @@ def graph(services: Sequence[Service]) -> list[str]:
     ]
 
 
-def writers(told: Declaration, services: Sequence[Service]) -> list[str]:
+def writers(declaration: Declaration, services: Sequence[Service]) -> list[str]:
     """The names of the services that say an event."""
-    return [service.name for service in services if told.kind in service.publishes]
+    return [service.name for service in services if declaration.kind in service.publishes]
 
 
-def hearings(told: Declaration, services: Sequence[Service]) -> dict[str, bool]:
+def hearings(declaration: Declaration, services: Sequence[Service]) -> dict[str, bool]:
     """The names of the services that hear an event, and whether they hear every region's."""
     found: dict[str, bool] = {}
     for service in services:
         for binding in service.bindings:
-            if told.kind in binding.kinds:
+            if declaration.kind in binding.kinds:
                 found[service.name] = found.get(service.name, False) or binding.reach == "mesh"
     return found
 
 
 def _service(service: Service) -> str:
-    said = ", ".join(f"`{declaration(kind).type}`" for kind in service.publishes)
-    heard = dict.fromkeys(declaration(kind).type for binding in service.bindings for kind in binding.kinds)
+    said = ", ".join(f"`{declaration_of(kind).type}`" for kind in service.publishes)
+    heard = dict.fromkeys(declaration_of(kind).type for binding in service.bindings for kind in binding.kinds)
     return f"| {service.name} | {_cell(service.summary)} | {said} | {', '.join(f'`{name}`' for name in heard)} |"
 
 
-def _event(told: Declaration, services: Sequence[Service]) -> list[str]:
-    where = "reaches every region" if travels(told) else "never leaves its region"
-    hearers = ", ".join(f"{name} (every region's)" if far else name for name, far in hearings(told, services).items())
-    said = ", ".join(writers(told, services)) or "nobody"
-    subject = f"{told.root}.<region>.{told.domain}.{told.happening}.<{told.key}>"
+def _event(declaration: Declaration, services: Sequence[Service]) -> list[str]:
+    where = "reaches every region" if travels(declaration) else "never leaves its region"
+    hearers = ", ".join(
+        f"{name} (every region's)" if far else name for name, far in hearings(declaration, services).items()
+    )
+    said = ", ".join(writers(declaration, services)) or "nobody"
+    subject = f"{declaration.root}.<region>.{declaration.domain}.{declaration.happening}.<{declaration.key}>"
     return [
         "",
-        f"## `{told.type}`",
+        f"## `{declaration.type}`",
         "",
-        summary(told),
+        summary(declaration),
         "",
         f"Said by {said}; heard by {hearers or 'nobody'}; {where}. Subject `{subject}`.",
         "",
         "| field | type |",
         "|---|---|",
-        *(f"| {name} | {_cell(_plain(hint))} |" for name, hint in get_type_hints(told.kind).items()),
+        *(f"| {name} | {_cell(_plain(hint))} |" for name, hint in get_type_hints(declaration.kind).items()),
     ]
 
 

@@ -6,7 +6,7 @@ https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboa
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mesh.event import declaration
+from mesh.event import declaration_of
 from mesh.service import Service
 
 WIDTH, HEIGHT = 24, 8
@@ -126,7 +126,7 @@ def _requests(service: Service) -> list[Panel]:
 def _saying(service: Service) -> list[Panel]:
     if not service.publishes:
         return []
-    names = ", ".join(declaration(kind).type for kind in service.publishes)
+    names = ", ".join(declaration_of(kind).type for kind in service.publishes)
     said = f'sum by (type, outcome) (rate(cartmesh_events_total{{service="{service.name}",{_HERE}}}[5m]))'
     return [_panel("Says", "ops", (said, "{{type}} {{outcome}}"), about=names)]
 

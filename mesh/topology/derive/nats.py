@@ -1,4 +1,4 @@
-"""JetStream: topology and services as the streams, consumers, buckets and shelves a region must hold."""
+"""JetStream: topology and services as the streams, consumers, buckets and object stores a region must hold."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from mesh.streams import (
     INTERACTION_DOMAINS,
     Bucket,
     ConsumerSpec,
-    Shelf,
+    ObjectStore,
     Stream,
     dead_stream,
     mesh_stream,
@@ -36,8 +36,8 @@ def holdings(topology: Topology, services: Sequence[Service], region: str) -> Ho
     made = {stream.name: stream_config(stream) for stream in streams(topology, region)}
     for bucket in distinct(bucket for service in services for bucket in service.buckets):
         made[f"KV_{bucket.name}"] = bucket_config(bucket, copies)
-    for shelf in distinct(shelf for service in services for shelf in service.shelves):
-        made[f"OBJ_{shelf.name}"] = shelf_config(shelf, copies)
+    for object_store in distinct(object_store for service in services for object_store in service.object_stores):
+        made[f"OBJ_{object_store.name}"] = shelf_config(object_store, copies)
     return Holdings(
         streams=made,
         consumers={(spec.stream, spec.durable): consumer_config(spec) for spec in consumers(services, region)},
@@ -47,7 +47,7 @@ def holdings(topology: Topology, services: Sequence[Service], region: str) -> Ho
 def streams(topology: Topology, region: str) -> tuple[Stream, ...]:
     """The streams of a region. `MESH_<r>` copies every region's books, but neither timers nor personal data."""
     copies = topology.replicas_in(region)
-    books = sorted({told.domain for told in declared() if told.domain not in INTERACTION_DOMAINS})
+    books = sorted({declaration.domain for declaration in declared() if declaration.domain not in INTERACTION_DOMAINS})
     return (
         Stream(
             name=f"COMMERCE_{region}",
@@ -96,7 +96,7 @@ def consumers(services: Iterable[Service], region: str) -> list[ConsumerSpec]:
 
 
 def distinct(named: Iterable[Any]) -> list[Any]:
-    """Buckets or shelves by name, each once; DeclarationError when two of one name differ.
+    """Buckets or object stores by name, each once; DeclarationError when two of one name differ.
 
     Sharing one is possible, by importing the same declaration from the package that owns it.
     """
@@ -108,21 +108,21 @@ def distinct(named: Iterable[Any]) -> list[Any]:
     return [found[name] for name in sorted(found)]
 
 
-def _shown(one: Bucket[Any] | Shelf) -> str:
-    if isinstance(one, Shelf):
-        return "a shelf"
+def _shown(one: Bucket[Any] | ObjectStore) -> str:
+    if isinstance(one, ObjectStore):
+        return "a object store"
     kind = f"{one.kind.__module__}.{one.kind.__qualname__}"
     return f"a bucket of {kind} (history {one.history}, ttl {one.ttl})"
 
 
-def is_of_the_books(told: Declaration) -> bool:
+def is_of_the_books(declaration: Declaration) -> bool:
     """Whether an event is kept in `COMMERCE`, where commits and timers are."""
-    return told.personal or told.domain not in INTERACTION_DOMAINS
+    return declaration.personal or declaration.domain not in INTERACTION_DOMAINS
 
 
-def travels(told: Declaration) -> bool:
+def travels(declaration: Declaration) -> bool:
     """Whether other regions get an event: those of the books that are not personal."""
-    return is_of_the_books(told) and not told.personal
+    return is_of_the_books(declaration) and not declaration.personal
 
 
 def stream_config(stream: Stream) -> Config:
@@ -171,11 +171,11 @@ def bucket_config(bucket: Bucket[Any], replicas: int) -> Config:
     return config
 
 
-def shelf_config(shelf: Shelf, replicas: int) -> Config:
+def shelf_config(object_store: ObjectStore, replicas: int) -> Config:
     """An object store's stream (ADR-20)."""
     return {
-        "name": f"OBJ_{shelf.name}",
-        "subjects": [f"$O.{shelf.name}.C.>", f"$O.{shelf.name}.M.>"],
+        "name": f"OBJ_{object_store.name}",
+        "subjects": [f"$O.{object_store.name}.C.>", f"$O.{object_store.name}.M.>"],
         "retention": "limits",
         "storage": "file",
         "discard": "new",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mesh.event import declaration
+from mesh.event import declaration_of
 from mesh.observability.event_counts import tallies
 from mesh.service import Service
 from mesh.streams import dead_stream, mesh_stream
@@ -36,10 +36,10 @@ def service_permissions(service: Service, region: str, services: Sequence[Servic
         f"live.{region}.>",
         *(f"rpc.{region}.{asked}.>" for asked in service.asks),
         "$JS.API.INFO",
-        *(_surveying(region) if service.surveys else _readings(service, region)),
+        *(_surveying(region) if service.measures else _readings(service, region)),
         *_hearings(service, region),
         *(part for bucket in service.buckets for part in _bucket(bucket.name)),
-        *(part for shelf in service.shelves for part in _shelf(shelf.name)),
+        *(part for object_store in service.object_stores for part in _shelf(object_store.name)),
     ]
     subscribe = [inbox, "live.>"]
     answers = bool(service.answered or service.bindings)  # a service with handlers is asked to redo dead letters
@@ -97,10 +97,10 @@ def _crossing(*, origin: str, target: str) -> tuple[str, ...]:
 def _sayings(service: Service, region: str) -> list[str]:
     said = []
     for kind in service.publishes:
-        told = declaration(kind)
-        said.append(every(told, region=region))
-        if is_of_the_books(told):
-            said.append(f"timer.{region}.{told.domain}.{told.happening}.*")
+        declaration = declaration_of(kind)
+        said.append(every(declaration, region=region))
+        if is_of_the_books(declaration):
+            said.append(f"timer.{region}.{declaration.domain}.{declaration.happening}.*")
     return said
 
 
@@ -135,7 +135,7 @@ def _surveying(region: str) -> list[str]:
 
 def _all_durables(service: Service, region: str, services: Sequence[Service]) -> list[str]:
     """Whoever may make counts, whose names are free, must not make durables into counts."""
-    specs = consumers(services, region) if service.surveys else []
+    specs = consumers(services, region) if service.measures else []
     counting = {tally.stream for tally in tallies(region)}
     return [f"$JS.API.CONSUMER.CREATE.{spec.stream}.{spec.durable}.>" for spec in specs if spec.stream in counting]
 

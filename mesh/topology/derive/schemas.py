@@ -15,14 +15,14 @@ _WORDS = {"title", "description", "default"}
 
 def schemas() -> dict[str, Schema]:
     """Wire type -> what binds writers and readers: its key, whether it is personal, and its JSON Schema."""
-    return {told.type: contract(told) for told in declared()}
+    return {declaration.type: contract(declaration) for declaration in declared()}
 
 
-def contract(told: Declaration) -> Schema:
+def contract(declaration: Declaration) -> Schema:
     """One event's entry in `schemas`."""
     # Through JSON, so that it compares equal with what was committed.
-    schema = json.loads(msgspec.json.encode(msgspec.json.schema(told.kind)))
-    return {"key": told.key, "personal": told.personal, "schema": schema}
+    schema = json.loads(msgspec.json.encode(msgspec.json.schema(declaration.kind)))
+    return {"key": declaration.key, "personal": declaration.personal, "schema": schema}
 
 
 def broken(before: Mapping[str, Schema], now: Mapping[str, Schema]) -> dict[str, list[str]]:

@@ -46,21 +46,21 @@ class Certificates:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Every server's address by name. `detours` replaces where a link's dialer finds the listener (host, port).
+    """Every server's address by name. `proxies` replaces where a link's dialer finds the listener (host, port).
 
     With `certificates` everything is spoken over TLS: servers know each other by certificate, clients the servers.
     """
 
     addresses: Mapping[str, Address]
-    detours: Mapping[Link, Sequence[tuple[str, int]]] = field(default_factory=dict)
+    proxies: Mapping[Link, Sequence[tuple[str, int]]] = field(default_factory=dict)
     certificates: Certificates | None = None
     max_memory: str = "256MB"
     max_file: str = "64GB"
 
     def doors(self, link: Link, listener: Region) -> Sequence[tuple[str, int]]:
         """Where a link's dialer finds the listener's servers."""
-        if link in self.detours:
-            return self.detours[link]
+        if link in self.proxies:
+            return self.proxies[link]
         return [(self.addresses[name].host, self.addresses[name].leaf) for name in listener.servers]
 
 
@@ -149,7 +149,7 @@ def _leafnodes(topology: Topology, region: Region, at: Address, plan: Plan, secr
     told = remotes(topology, region, urls)
     leafnodes: Config = {}
     if listens(topology, region.name):
-        # Dialers know every server from their own list; what is not advertised cannot lead around a detour.
+        # Dialers know every server from their own list; what is not advertised cannot lead around a proxy.
         leafnodes = {"listen": f"{at.bind}:{at.leaf}", "no_advertise": True}
         if plan.certificates:
             leafnodes["tls"] = plan.certificates.tls(**to_servers())

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mesh.event import declaration
+from mesh.event import declaration_of
 from mesh.service import Service
 
 
@@ -43,12 +43,12 @@ def _one(service: Service) -> dict[str, Any]:
         "summary": service.summary,
         "http": service.app is not None,
         "demo": service.demo,
-        "says": [declaration(kind).type for kind in service.publishes],
+        "says": [declaration_of(kind).type for kind in service.publishes],
         "hears": [
             {
                 "handler": binding.name,
                 "durable": None if binding.fanout else binding.durable,
-                "events": [declaration(kind).type for kind in binding.kinds],
+                "events": [declaration_of(kind).type for kind in binding.kinds],
                 "reach": binding.reach,
                 "batch": binding.batch,
                 "does": binding.summary,
@@ -59,5 +59,5 @@ def _one(service: Service) -> dict[str, Any]:
         "answers": [answer.name for answer in service.answered],
         "asks": list(service.asks),
         "buckets": [bucket.name for bucket in service.buckets],
-        "shelves": [shelf.name for shelf in service.shelves],
+        "object_stores": [object_store.name for object_store in service.object_stores],
     }

@@ -12,8 +12,8 @@ from time import monotonic
 import msgspec
 from rich.console import Console
 
-from mesh.event import declaration
-from mesh.observability.telemetry import configure_logs
+from mesh.event import declaration_of
+from mesh.observability.logs import configure_logs
 from services.demo.afternoon.event_feed import Overhearing
 from services.demo.afternoon.promises import promises, promises_table, second
 from services.demo.afternoon.scenarios import (
@@ -65,7 +65,7 @@ def play_demo(regions: tuple[str, ...], *, nodes: int, seed: int, json: Path | N
     console, began = Console(), monotonic()
     finding = uvloop.run(_play(regions, nodes, seed, console))
     figures = report(finding.evidence)
-    personal = sum(declaration(type(one.event)).personal for one in finding.evidence.stored)
+    personal = sum(declaration_of(type(one.event)).personal for one in finding.evidence.stored)
     made = promises(
         figures,
         personal=(personal, finding.abroad),

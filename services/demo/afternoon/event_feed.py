@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from mesh import Event, Mesh
 from mesh.errors import InvalidEvent, MeshError
-from mesh.event import declaration
+from mesh.event import declaration_of
 from mesh.events.cart import CartAbandoned, CartClosed, CartRecovered
 from mesh.events.offer import OfferDecided, OfferWithdrawn
 from mesh.events.order import OrderPlaced
@@ -33,8 +33,8 @@ class Overhearing:
         await asyncio.gather(*(self._follow(mesh) for mesh in self.stage.meshes.values()), self._read_inbox())
 
     async def _follow(self, mesh: Mesh) -> None:
-        filters = tuple(every(declaration(kind), region=mesh.region) for kind in KINDS)
-        books = stream_of(declaration(OrderPlaced), mesh.region)
+        filters = tuple(every(declaration_of(kind), region=mesh.region) for kind in KINDS)
+        books = stream_of(declaration_of(OrderPlaced), mesh.region)
         following = await mesh.broker.follow(books, filters, None)
         try:
             while True:

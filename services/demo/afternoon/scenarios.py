@@ -9,7 +9,7 @@ from pathlib import Path
 from mesh import Mesh
 from mesh.envelope import open_envelope
 from mesh.errors import InvalidEvent, Unavailable
-from mesh.event import declaration
+from mesh.event import declaration_of
 from mesh.events.cart import CartIdle
 from mesh.runtime.up import Up
 from mesh.subjects import timer_subject
@@ -110,7 +110,7 @@ async def _crowd(cast: Cast, region: str) -> None:
 
 async def timer_of(mesh: Mesh, cart_id: str) -> datetime | None:
     """When a cart's idle timer is due; None while there is none."""
-    waiting = timer_subject(mesh.region, declaration(CartIdle), cart_id)
+    waiting = timer_subject(mesh.region, declaration_of(CartIdle), cart_id)
     message = await mesh.broker.last(f"COMMERCE_{mesh.region}", waiting)
     return open_envelope(message.body).time if message else None
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mesh.broker.benchmark import compare
-from mesh.observability.telemetry import configure_logs
+from mesh.observability.logs import configure_logs
 from mesh.runtime.local_servers import LocalServers
 from mesh.topology.mesh_toml import Topology
 from services.demo.bench import latency

@@ -47,9 +47,9 @@ class Witness:
     async def look(self) -> Evidence:
         """Read what is new. Raises Unavailable while a stream cannot be read; looking again then is safe."""
         for region, here in self.meshes.items():
-            for told in declared():
-                if told.ttl is None:  # what the mesh says of itself expires, and is no book
-                    await self._read(here, told)
+            for declaration in declared():
+                if declaration.ttl is None:  # what the mesh says of itself expires, and is no book
+                    await self._read(here, declaration)
             letters = here.broker.read(dead_stream(region), [f"dead.{region}.>"])
             self.dead[region] = len([letter async for letter in letters])
         self.evidence.dead = sum(self.dead.values()) - self.dead_before
@@ -70,16 +70,16 @@ class Witness:
         self.evidence.sent, self.evidence.cut = sent, cut
         return self.evidence
 
-    async def _read(self, here: Mesh, told: Declaration) -> None:
-        home = stream_of(told, here.region)
-        self.evidence.stored += await self._new(here, told, home)
-        if home.startswith("COMMERCE") and not told.personal:
+    async def _read(self, here: Mesh, declaration: Declaration) -> None:
+        home = stream_of(declaration, here.region)
+        self.evidence.stored += await self._new(here, declaration, home)
+        if home.startswith("COMMERCE") and not declaration.personal:
             copies = self.evidence.copies.setdefault(here.region, [])
-            copies += await self._new(here, told, mesh_stream(here.region))
+            copies += await self._new(here, declaration, mesh_stream(here.region))
 
-    async def _new(self, here: Mesh, told: Declaration, stream: str) -> list[Received[Event]]:
-        place = (here.region, stream, told.kind)
-        found = [one async for one in here.read(told.kind, stream=stream, after=self.after[place])]
+    async def _new(self, here: Mesh, declaration: Declaration, stream: str) -> list[Received[Event]]:
+        place = (here.region, stream, declaration.kind)
+        found = [one async for one in here.read(declaration.kind, stream=stream, after=self.after[place])]
         if found:
             self.after[place] = found[-1].sequence
         return found

@@ -12,7 +12,7 @@ import msgspec
 from rich.console import Console
 
 from mesh.errors import DeclarationError
-from mesh.observability.telemetry import configure_logs
+from mesh.observability.logs import configure_logs
 from mesh.settings import duration
 from services.demo.replay import ledger as ledgers
 from services.demo.replay.client import Client

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from mesh.event import declaration
+from mesh.event import declaration_of
 from mesh.streams import stream_of
 from services.demo.replay.evidence import Evidence
 from services.demo.replay.offers import Story, stories
@@ -83,7 +83,7 @@ def _events(evidence: Evidence) -> Iterator[Entry]:
             visitor_id=sent.visitor_id,
             sent_at=sent.sent_at,
             attempts=sent.attempts,
-            stream=stream_of(declaration(type(found.event)), found.region) if found else None,
+            stream=stream_of(declaration_of(type(found.event)), found.region) if found else None,
             sequence=found.sequence if found else None,
             happened_at=found.stored if found else None,
             reason=sent.reason,

@@ -45,7 +45,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mesh import Event, Received
-from mesh.event import declaration
+from mesh.event import declaration_of
 from mesh.events.cart import CartRecovered
 from mesh.events.order import OrderPlaced
 from mesh.events.user import UserScored
@@ -176,8 +176,8 @@ def _during(cut: Cut, happened: Received[Event]) -> bool:
 
 
 def _crosses(happened: Received[Event]) -> bool:
-    told = declaration(type(happened.event))
-    return not told.personal and stream_of(told, happened.region).startswith("COMMERCE")
+    declaration = declaration_of(type(happened.event))
+    return not declaration.personal and stream_of(declaration, happened.region).startswith("COMMERCE")
 
 
 def _troubled(story: Story, evidence: Evidence) -> bool:

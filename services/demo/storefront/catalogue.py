@@ -62,7 +62,7 @@ class _Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @cache
 def products() -> tuple[Product, ...]:
-    """The whole range, in the order of the shelves; read once."""
+    """The whole range, in the order of the object stores; read once."""
     return msgspec.convert(tomllib.loads(FILE.read_text(encoding="utf-8")), _Catalogue).products
 
 

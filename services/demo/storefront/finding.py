@@ -28,11 +28,11 @@ def find_products(query: str) -> tuple[Product, ...]:
 
 def _worth(product: Product, wanted: list[str]) -> int:
     names = _plain(" ".join((*product.name.values(), product.product_id)))
-    shelves = _plain(
+    object_stores = _plain(
         " ".join((product.brand, *(words(language)[f"category_{product.category}"] for language in LANGUAGES)))
     )
     texts = _plain(" ".join(product.text.values()))
-    worths = [NAME * (word in names) or SHELF * (word in shelves) or TEXT * (word in texts) for word in wanted]
+    worths = [NAME * (word in names) or SHELF * (word in object_stores) or TEXT * (word in texts) for word in wanted]
     return sum(worths) if all(worths) else 0
 
 

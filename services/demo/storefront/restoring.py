@@ -6,7 +6,7 @@ from mesh import Mesh
 from mesh.errors import InvalidKey, Unavailable
 from mesh.events.cart import CartClosed, CartConverted, CartUpdated
 from mesh.events.offer import OfferDecided
-from mesh.observability.telemetry import log
+from mesh.observability.logs import log
 from services.demo.storefront.catalogue import find
 
 MOST = 99

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mesh import settings
-from mesh.observability.telemetry import log
+from mesh.observability.logs import log
 from services.demo.storefront.catalogue import CURRENCIES, Product, money, products
 from services.demo.storefront.past import sessions
 

@@ -51,7 +51,7 @@ async def open_live(mesh: Mesh, board: Board) -> AsyncIterator[Live]:
     reach="mesh",
     fanout=True,
     since=timedelta(hours=1),
-    apart=True,  # the folds do not care for order, and the hour is read ten times as fast
+    consumer_per_event=True,  # the folds do not care for order, and the hour is read ten times as fast
     batch=500,
     linger=timedelta(0),
 )

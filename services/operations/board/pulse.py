@@ -5,7 +5,7 @@ from operator import attrgetter
 
 import msgspec
 
-from mesh.event import declaration
+from mesh.event import declaration_of
 from mesh.events.interaction import ProductViewed
 from mesh.events.mesh import MeshMeasured
 
@@ -15,7 +15,7 @@ OVER = 2.0
 """Seconds that a rate is taken over: measurements come twice a second, and single events shall not flicker."""
 SILENT = 3.0
 """Seconds without a measurement after which a region's figures are no longer called its present."""
-_VIEWED = declaration(ProductViewed)
+_VIEWED = declaration_of(ProductViewed)
 _VIEWED_TYPE = f"{_VIEWED.domain}.{_VIEWED.happening}"
 
 

@@ -10,7 +10,7 @@ from mesh.topology.derive.nats import consumers
 from services.operations.watch.gauges import show
 from services.operations.watch.survey import Survey
 
-service = Service("watch", publishes=(MeshMeasured,), surveys=True)
+service = Service("watch", publishes=(MeshMeasured,), measures=True)
 
 
 @service.resource

@@ -1,7 +1,7 @@
 """Gauges: the newest measurement for Prometheus. What was not answered has no figure, rather than an old one."""
 
 from mesh.events.mesh import MeshMeasured
-from mesh.observability.telemetry import DEAD, LAG, NODES, NODES_UP, STALENESS, UNANSWERED
+from mesh.observability.metrics import DEAD, LAG, NODES, NODES_UP, STALENESS, UNANSWERED
 
 
 def show(measured: MeshMeasured) -> None:

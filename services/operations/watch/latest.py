@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Generic, TypeVar
 
 from mesh.errors import MeshError
-from mesh.observability.telemetry import log
+from mesh.observability.logs import log
 
 T = TypeVar("T")
 LASTING = 5.0

@@ -27,7 +27,9 @@ async def test_every_kind_is_heard_from_the_past_and_from_now_on(ground, eventua
     """Of several kinds in several streams each event is heard once, in the order of its kind."""
     service, mesh, heard = Service("board"), Mesh(ground.broker, "tests"), []
 
-    @service.on(CartIdle, OfferDue, ProductViewed, fanout=True, since=timedelta(hours=1), apart=True, batch=10)
+    @service.on(
+        CartIdle, OfferDue, ProductViewed, fanout=True, since=timedelta(hours=1), consumer_per_event=True, batch=10
+    )
     async def show(events: list[Event]) -> None:
         heard.extend(events)
 
@@ -43,5 +45,5 @@ async def test_every_kind_is_heard_from_the_past_and_from_now_on(ground, eventua
 
 def test_a_durable_cannot_be_taken_apart():
     """Replicas share it, under one name."""
-    with pytest.raises(DeclarationError, match="apart needs fanout"):
-        Service("carts").on(CartIdle, OfferDue, apart=True)
+    with pytest.raises(DeclarationError, match="consumer_per_event needs fanout"):
+        Service("carts").on(CartIdle, OfferDue, consumer_per_event=True)

@@ -1,4 +1,4 @@
-"""Commands that rehearse: simulate, replay, demo, bench."""
+"""The commands `cartmesh simulate | replay | demo | bench`."""
 
 import sys
 from pathlib import Path
@@ -140,8 +140,8 @@ def bench(*, json: Path | None = None, quick: bool = False, only: str | None = N
     quick
         A tenth of the work: to see that it runs, not to quote.
     only
-        Only these parts, separated by commas: library, ingest, latency, memory.
+        Only these parts, separated by commas: library, latency, ingest, cost, growth, memory.
     """
-    from services.demo.bench import run_bench  # noqa: PLC0415
+    from services.demo.bench.command import run_bench  # noqa: PLC0415
 
     run_bench(json=json, quick=quick, only=tuple(only.split(",")) if only else ())

@@ -11,16 +11,16 @@ from statistics import median
 from time import process_time
 
 import pytest
-from nats.aio.client import Client
 
-from mesh.broker.benchmark import _Bench
 from mesh.broker.jetstream import JetStreamBroker
+from mesh.broker.raw import RawClient
 from mesh.mesh import Mesh
 from mesh.observability import tracing
 from mesh.observability.spans import Room, Spans, TraceSettings
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.ports import free_ports
 from mesh.topology.mesh_toml import Topology
+from services.demo.bench.library import Contest
 
 # Long runs: a rush is traced more in its first second than ever after (`mesh.observability.spans.Room`).
 MESSAGES, BLOCKS = 30_000, 8
@@ -94,16 +94,15 @@ def collector():
 async def bench():
     """A region of three servers, its stream filled, and what reads it."""
     async with LocalServers(Topology.of(["us"], nodes=3)) as servers:
-        login, client = servers.credentials("us"), Client()
-        await client.connect(list(login.servers), user=login.user, password=login.password)
+        login = servers.credentials("us")
         broker = await JetStreamBroker.connect("us", login.servers, user=login.user, password=login.password)
         try:
-            filled = _Bench(client, Mesh(broker, "bench"), MESSAGES)
-            await filled.publish_mesh()
-            yield filled
+            async with RawClient.connect(login) as raw:
+                filled = Contest(raw, Mesh(broker, "bench"), MESSAGES)
+                await filled.publish_mesh()
+                yield filled
         finally:
             await broker.drain()
-            await client.close()
 
 
 @pytest.mark.drill

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from services.demo.afternoon.promises import promises, promises_table, second
 from services.demo.afternoon.timeline import Timeline
-from services.demo.bench.flood import carts, flood, introductions, views
-from services.demo.bench.wire import gateway
+from services.demo.bench.http_client import connected
+from services.demo.bench.load import carts, introductions, send_all, views
 from services.demo.replay.evidence import Evidence
 from services.demo.replay.report import report
 
@@ -129,8 +129,8 @@ async def test_a_flood(server):
     """A flood sends every event once in batches over kept connections, and counts what was accepted."""
     url, heard, _ = server
 
-    async with gateway(url, "demo") as wire:
-        found = await flood(wire, views(100), batch=10, at_once=3)
+    async with connected(url, "demo") as wire:
+        found = await send_all(wire, views(100), batch=10, at_once=3)
 
     assert (found.events, found.busy, len(heard)) == (100, 0, 10)
     assert {line for line, _ in heard} == {b"POST /v1/events HTTP/1.1"}
@@ -141,8 +141,8 @@ async def test_a_busy_gateway(server):
     url, heard, answers = server
     answers.append((503, b"later"))
 
-    async with gateway(url, "demo") as wire:
-        found = await flood(wire, carts(10), at_once=1)
+    async with connected(url, "demo") as wire:
+        found = await send_all(wire, carts(10), at_once=1)
 
     assert (found.events, found.busy) == (10, 1)
     assert heard[0] == heard[1]
@@ -154,6 +154,6 @@ async def test_a_refusal_ends_the_flood(server, answer):
     url, _, answers = server
     answers.append(answer)
 
-    async with gateway(url, "demo") as wire:
+    async with connected(url, "demo") as wire:
         with pytest.raises(RuntimeError, match=r"no such key|rejected"):
-            await flood(wire, introductions(5, run="r"), at_once=1)
+            await send_all(wire, introductions(5, run="r"), at_once=1)

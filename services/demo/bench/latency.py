@@ -1,7 +1,8 @@
-"""Latency: from a cart's due time to the mail server, and from an event to its shopper's score, with timers pending."""
+"""Latencies: a cart's due time to the mail server, an event to its shopper's score; with timers pending."""
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from secrets import token_hex
@@ -10,8 +11,8 @@ from typing import Any
 from mesh import Mesh, Timer
 from mesh.errors import Unavailable
 from mesh.events.cart import CartIdle
-from services.demo.bench.flood import carts, flood, introductions, views
-from services.demo.bench.wire import Wire
+from services.demo.bench.http_client import HttpClient
+from services.demo.bench.load import carts, introductions, send_all, views
 from services.demo.replay.collector import Witness
 from services.demo.replay.environment import Stage
 from services.demo.replay.offers import stories
@@ -29,43 +30,54 @@ async def pend(mesh: Mesh, count: int) -> None:
         await mesh.publish(*(Timer(CartIdle(cart_id=one, update_id="none"), at) for one in wave))
 
 
-async def offers(stage: Stage, http: Wire, *, probes: int, rate: float) -> dict[str, Any]:
-    """Leave `probes` carts, `rate` a second, and time their mails. Figures in ms; `missing` had no mail in time."""
-    witness = await Witness.begin(stage.meshes, stage.record, nodes=stage.nodes)
-    run = token_hex(3)
-    await flood(http, introductions(probes, run=run), at_once=4)
-    for payload in carts(probes, run=run):
-        payload["time"] = datetime.now(UTC).isoformat()
-        await flood(http, iter([payload]), batch=1, at_once=1)
-        await asyncio.sleep(1 / rate)
-    deadline = asyncio.get_running_loop().time() + 30
-    found: list[timedelta] = []
-    while len(found) < probes and asyncio.get_running_loop().time() < deadline:
-        await asyncio.sleep(0.5)
-        with suppress(Unavailable):
-            told = stories(await witness.look())
-            found = [took for story in told if (took := story.due_to_smtp) is not None]
-    return {**percentiles(found), "max": _most(found), "probes": probes, "missing": probes - len(found)}
+@dataclass(frozen=True)
+class Probe:
+    """Sends probes to a region and times what follows from them."""
 
+    stage: Stage
+    http: HttpClient
+    region: str
 
-async def scores(stage: Stage, http: Wire, *, seconds: float, rate: float) -> dict[str, Any]:
-    """Send views at `rate` a second and time the scores that follow. Figures in ms."""
-    witness = await Witness.begin(stage.meshes, stage.record, nodes=stage.nodes)
-    wanted = int(seconds * rate)
-    clock = asyncio.get_running_loop().time
-    began, at, sending = clock(), 0, set()
-    source = views(wanted, visitors=200)
-    while part := list(islice(source, 10)):
-        await asyncio.sleep(max(0.0, began + at / rate - clock()))
-        for payload in part:
+    @property
+    def mesh(self) -> Mesh:
+        """The region's mesh, as operator."""
+        return self.stage.meshes[self.region]
+
+    async def offers(self, *, probes: int, rate: float) -> dict[str, Any]:
+        """Leave `probes` carts, `rate` a second, and time their mails. Figures in ms; `missing` had no mail in time."""
+        witness = await Witness.begin(self.stage.meshes, self.stage.record, nodes=self.stage.nodes)
+        run = token_hex(3)
+        await send_all(self.http, introductions(probes, run=run), at_once=4)
+        for payload in carts(probes, run=run):
             payload["time"] = datetime.now(UTC).isoformat()
-        sending.add(asyncio.create_task(flood(http, iter(part), at_once=1)))
-        at += len(part)
-    await asyncio.gather(*sending)
-    took = clock() - began
-    await asyncio.sleep(2)
-    found = report(await witness.look())["latency_ms"]["event_to_score"]
-    return {**found, "events": wanted, "rate": round(wanted / took)}
+            await send_all(self.http, iter([payload]), batch=1, at_once=1)
+            await asyncio.sleep(1 / rate)
+        deadline = asyncio.get_running_loop().time() + 30
+        found: list[timedelta] = []
+        while len(found) < probes and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.5)
+            with suppress(Unavailable):
+                found = [took for story in stories(await witness.look()) if (took := story.due_to_smtp) is not None]
+        return {**percentiles(found), "max": _most(found), "probes": probes, "missing": probes - len(found)}
+
+    async def scores(self, *, seconds: float, rate: float) -> dict[str, Any]:
+        """Send views at `rate` a second and time the scores that follow. Figures in ms."""
+        witness = await Witness.begin(self.stage.meshes, self.stage.record, nodes=self.stage.nodes)
+        wanted = int(seconds * rate)
+        clock = asyncio.get_running_loop().time
+        began, at, sending = clock(), 0, set()
+        source = views(wanted, visitors=200)
+        while part := list(islice(source, 10)):
+            await asyncio.sleep(max(0.0, began + at / rate - clock()))
+            for payload in part:
+                payload["time"] = datetime.now(UTC).isoformat()
+            sending.add(asyncio.create_task(send_all(self.http, iter(part), at_once=1)))
+            at += len(part)
+        await asyncio.gather(*sending)
+        took = clock() - began
+        await asyncio.sleep(2)
+        found = report(await witness.look())["latency_ms"]["event_to_score"]
+        return {**found, "events": wanted, "rate": round(wanted / took)}
 
 
 def _most(found: list[timedelta]) -> float | None:

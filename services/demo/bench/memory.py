@@ -32,6 +32,6 @@ def _held(pid: int) -> Held:
     family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     for process in family:
         with suppress(psutil.NoSuchProcess):
-            told = process.memory_full_info()
-            pss, rss = pss + getattr(told, "pss", told.rss), rss + told.rss
+            used = process.memory_full_info()
+            pss, rss = pss + getattr(used, "pss", used.rss), rss + used.rss
     return Held(pss=round(pss / 2**20, 1), rss=round(rss / 2**20, 1), processes=len(family))

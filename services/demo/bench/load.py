@@ -1,4 +1,4 @@
-"""Flood: as many events as a gateway takes, over kept-alive HTTP."""
+"""Load: as many events as a gateway takes, over kept-alive HTTP."""
 
 import asyncio
 import time
@@ -10,13 +10,13 @@ from typing import Any
 
 import msgspec
 
-from services.demo.bench.wire import Wire
+from services.demo.bench.http_client import HttpClient
 from services.demo.replay.report import rank
 
 Payload = dict[str, Any]
 
 
-class Flooded(msgspec.Struct, frozen=True, kw_only=True):
+class Load(msgspec.Struct, frozen=True, kw_only=True):
     """Events that were acknowledged, the rate a second, and a request's time in ms; `busy` counts 429 and 503."""
 
     events: int
@@ -26,10 +26,10 @@ class Flooded(msgspec.Struct, frozen=True, kw_only=True):
     busy: int
 
 
-async def flood(http: Wire, payloads: Iterator[Payload], *, batch: int = 10, at_once: int = 24) -> Flooded:
+async def send_all(http: HttpClient, payloads: Iterator[Payload], *, batch: int = 10, at_once: int = 24) -> Load:
     """Send everything in batches, `at_once` requests side by side, busy answers again after a moment.
 
-    Raises RuntimeError with the gateway's words for any other answer than 202.
+    Raises RuntimeError with the gateway's answer for any other answer than 202.
     """
     times: list[float] = []
     done = busy = 0
@@ -48,16 +48,16 @@ async def flood(http: Wire, payloads: Iterator[Payload], *, batch: int = 10, at_
                 await asyncio.sleep(0.05)
             if answer.status != 202:
                 raise RuntimeError(f"{answer.status}: {answer.body[:300]!r}")
-            said = msgspec.json.decode(answer.body)
-            if said["rejected"]:
-                raise RuntimeError(f"rejected: {said['rejected'][:3]}")
-            done += said["accepted"]
+            answered = msgspec.json.decode(answer.body)
+            if answered["rejected"]:
+                raise RuntimeError(f"rejected: {answered['rejected'][:3]}")
+            done += answered["accepted"]
 
     began = time.perf_counter()
     await asyncio.gather(*(send() for _ in range(at_once)))
     seconds = time.perf_counter() - began
     taken = sorted(one * 1000 for one in times)
-    return Flooded(events=done, rate=done / seconds, p50=rank(taken, 0.5), p99=rank(taken, 0.99), busy=busy)
+    return Load(events=done, rate=done / seconds, p50=rank(taken, 0.5), p99=rank(taken, 0.99), busy=busy)
 
 
 def views(count: int, *, visitors: int = 500) -> Iterator[Payload]:

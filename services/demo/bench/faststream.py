@@ -4,10 +4,10 @@ from collections.abc import Callable
 from datetime import datetime
 
 from faststream.nats import JStream, NatsBroker, PullSub
-from nats.js.api import ConsumerConfig
 from pydantic import BaseModel
 
 from mesh.broker.connection import Login
+from mesh.broker.raw import CONSUMER
 
 
 class Price(BaseModel):
@@ -45,9 +45,9 @@ class Cloud(BaseModel):
 
 
 def application(
-    login: Login, *, stream: str, subjects: str, durable: str, fetch: int, see: Callable[[str], None]
+    login: Login, *, stream: str, subjects: str, durable: str, fetch: int, count: Callable[[str], None]
 ) -> NatsBroker:
-    """A broker with one pull subscriber on a durable that exists; `see` is called with each event's product."""
+    """A broker with one pull subscriber on a durable that exists; `count` is called with each event's product."""
     urls = [server.replace("nats://", f"nats://{login.user}:{login.password}@") for server in login.servers]
     broker = NatsBroker(urls, logger=None)
 
@@ -57,9 +57,9 @@ def application(
         durable=durable,
         pull_sub=PullSub(batch_size=fetch),
         max_workers=64,
-        config=ConsumerConfig(max_ack_pending=10_000),
+        config=CONSUMER,
     )
     async def count_view(event: Cloud) -> None:
-        see(event.data.product_id)
+        count(event.data.product_id)
 
     return broker

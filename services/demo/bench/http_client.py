@@ -1,4 +1,4 @@
-"""Wire: the least an HTTP/1.1 client can do, so that a flood measures the gateway and not its own client.
+"""The least an HTTP/1.1 client can do, so that a benchmark measures the gateway and not its own client.
 
 httpx takes several times the gateway's own time per request, and here both share the cores.
 """
@@ -17,7 +17,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class Wire:
+class HttpClient:
     """Kept-alive connections to one server, each used by one request at a time (RFC 9112, Content-Length bodies)."""
 
     def __init__(self, url: str, key: str) -> None:
@@ -62,10 +62,10 @@ class Wire:
 
 
 @asynccontextmanager
-async def gateway(url: str, key: str) -> AsyncIterator[Wire]:
+async def connected(url: str, key: str) -> AsyncIterator[HttpClient]:
     """Connections to a gateway, closed when the block ends."""
-    wire = Wire(url, key)
+    client = HttpClient(url, key)
     try:
-        yield wire
+        yield client
     finally:
-        await wire.close()
+        await client.close()

@@ -4,6 +4,7 @@
     ├── DeclarationError      a service, event or stream is declared wrongly: raised at import or by `check`
     ├── InvalidEvent          bytes or fields that are not the event they claim to be
     ├── InvalidKey            a key that cannot be a subject token
+    ├── UnknownName           a channel, purpose or other name that nobody registered: lists those that are
     ├── TopologyError         mesh.toml is wrong, or the servers do not match it
     ├── Unavailable           JetStream cannot take or give it now: the same call may succeed later
     ├── Conflict              something happened meanwhile: read again, decide again
@@ -33,6 +34,10 @@ class InvalidEvent(MeshError):
 
 class InvalidKey(MeshError, ValueError):
     """A key that cannot be a subject token."""
+
+
+class UnknownName(MeshError, ValueError):
+    """A name that nobody registered, such as a channel that no service sends by."""
 
 
 class TopologyError(MeshError):

@@ -66,7 +66,7 @@ async def decide(case: Case, mesh: Mesh, desk: Desk, *, delivery: int = 1) -> li
     changes: list[Change] = [decided, *story.unchanged(*MOVES, OfferDecided)]
     if has_newer(story, abandoned):
         return changes  # the cart's timer belongs to the newer abandonment
-    if decided.outcome == "sent":
+    if decided.outcome == "approved":
         kept = tuple(one for one in facts.contacts if one.at > now - desk.journey.cap_window)
         contact = Contact(offer_id=decided.offer_id, at=now)
         changes.append(ContactReserved(visitor_id=decided.visitor_id, recent=(*kept, contact)))
@@ -189,7 +189,7 @@ def _personal(who: Person, told: CartAbandoned) -> dict[str, object]:
 def _written(
     abandoned: Received[CartAbandoned], attempt: int, scored: CartScored | None, verdict: Verdict, desk: Desk
 ) -> OfferDecided:
-    told, offer_id, sent = abandoned.event, _offer_id(abandoned), verdict.outcome == "sent"
+    told, offer_id, approved = abandoned.event, _offer_id(abandoned), verdict.outcome == "approved"
     code = coupon.code(offer_id, desk.secret, desk.journey.coupon_prefix)
     return OfferDecided(
         cart_id=told.cart_id,
@@ -204,8 +204,8 @@ def _written(
         due=told.due,
         held_until=verdict.held_until,
         channels=verdict.channels,
-        template=desk.journey.template if sent else None,
-        coupon=code if sent and verdict.discount_percent else None,
+        template=desk.journey.template if approved else None,
+        coupon=code if approved and verdict.discount_percent else None,
         discount_percent=verdict.discount_percent,
         lines=told.lines,
         recommended=scored.recommended if scored else (),

@@ -5,8 +5,8 @@ from typing import Literal
 
 import msgspec
 
+from mesh.channels import ChannelName
 from mesh.events.contact import Contact
-from mesh.events.customer import Channel
 from mesh.events.user import Advice
 from mesh.money import Money
 
@@ -27,8 +27,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     total: Money
     person: str
     email_known: bool = False
-    consent: dict[Channel, bool] = {}
-    unsubscribed: frozenset[Channel] = frozenset()
+    consent: dict[ChannelName, bool] = {}
+    unsubscribed: frozenset[ChannelName] = frozenset()
     time_zone: str | None = None
     contacts: tuple[Contact, ...] = ()
     regions: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from mesh.events.customer import Channel
+from mesh.channels import CHANNELS, ChannelName
 from mesh.events.offer import Assignment, Check
 from notifications.experiment import Lot, draw
 from notifications.facts import Facts
@@ -18,17 +18,17 @@ SHORTEST_HOLD, LONGEST_HOLD = timedelta(seconds=2), timedelta(minutes=1)
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of an offer. `reason` is the first failed check's, in words; empty when sent.
+    """What becomes of an offer. `reason` is the first failed check's, in words; empty when approved.
 
-    `held_until` (aware UTC) is set exactly when held; `channels` and `discount_percent` matter when sent.
+    `held_until` (aware UTC) is set exactly when held; `channels` and `discount_percent` matter when approved.
     `assignment` is what the standing experiment gave the cart.
     """
 
-    outcome: Literal["sent", "held", "dropped"]
+    outcome: Literal["approved", "held", "dropped"]
     reason: str
     checks: tuple[Check, ...]
     held_until: datetime | None = None
-    channels: tuple[Channel, ...] = ()
+    channels: tuple[ChannelName, ...] = ()
     discount_percent: int = 0
     assignment: Assignment | None = None
 
@@ -46,7 +46,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(facts: Facts, journey: Journey, now: datetime) -> Verdict:
-    """Every check with its value; sent only if all passed, dropped if one failed for good, else held.
+    """Every check with its value; approved only if all passed, dropped if one failed for good, else held.
 
     `now` is aware UTC. Deterministic: the same arguments give the same verdict. Who gets no offer by lot or
     because none pays is judged at the same moment as if there were one, held for the night too: otherwise
@@ -68,7 +68,7 @@ def judge(facts: Facts, journey: Journey, now: datetime) -> Verdict:
         reason = (final or failed)[0].reason
         return Verdict(outcome="dropped", reason=reason, checks=checks, assignment=assignment)
     return Verdict(
-        outcome="sent",
+        outcome="approved",
         reason="",
         checks=checks,
         channels=tuple(channel for channel in journey.channels if _is_open(channel, facts, journey)),
@@ -104,12 +104,18 @@ def _value(facts: Facts, journey: Journey) -> Finding:
     return _finding("value", passed, f"{shown} of at least {least.decimal()}", "cart below the minimum value")
 
 
-def _reachable(channel: Channel, facts: Facts, journey: Journey) -> Iterator[Finding]:
-    if channel == "email":
-        known = facts.email_known
-        yield _finding("identified", known, "e-mail known" if known else "no e-mail known", "no e-mail address")
+def _reachable(channel: ChannelName, facts: Facts, journey: Journey) -> Iterator[Finding]:
+    entry = CHANNELS.require(channel)
+    if entry.address is not None:
+        known = entry.address == "email" and facts.email_known
+        yield _finding(
+            "identified",
+            known,
+            f"{entry.title} known" if known else f"no {entry.title} known",
+            f"no {entry.title} address",
+        )
     asked = facts.consent.get(channel)
-    passed = (journey.assume_consent or channel == "onsite") if asked is None else asked
+    passed = (journey.assume_consent or not entry.asks) if asked is None else asked
     if asked is None:
         value = f"{channel}: never asked, {'assumed' if passed else 'not assumed'}"
     else:
@@ -119,7 +125,7 @@ def _reachable(channel: Channel, facts: Facts, journey: Journey) -> Iterator[Fin
     yield _finding("subscribed", not gone, f"{channel}: {'unsubscribed' if gone else 'yes'}", "unsubscribed")
 
 
-def _is_open(channel: Channel, facts: Facts, journey: Journey) -> bool:
+def _is_open(channel: ChannelName, facts: Facts, journey: Journey) -> bool:
     return all(finding.check.passed for finding in _reachable(channel, facts, journey))
 
 

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from mesh.events.customer import Channel, ConsentChanged, CustomerIdentified, CustomerUnsubscribed
+from mesh.channels import MARKETING, ChannelName
+from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
 from mesh.history import History
 
 
@@ -18,24 +19,24 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     locale: str | None = None
     time_zone: str | None = None
-    consent: dict[Channel, bool] = {}
-    unsubscribed: frozenset[Channel] = frozenset()
+    consent: dict[ChannelName, bool] = {}
+    unsubscribed: frozenset[ChannelName] = frozenset()
 
 
 def person(history: History) -> Person:
-    """The newest word on everything."""
-    consent: dict[Channel, bool] = {}
-    unsubscribed: set[Channel] = set()
+    """The latest of everything they told. Of consent, what they said of marketing: that is what offers are."""
+    consent: dict[ChannelName, bool] = {}
+    unsubscribed: set[ChannelName] = set()
     told: dict[str, str] = {}
     for received in history:
         match received.event:
             case CustomerIdentified() as identified:
                 fields = {name: getattr(identified, name) for name in identified.__struct_fields__}
                 told.update({name: value for name, value in fields.items() if value and name != "visitor_id"})
-            case ConsentChanged(channel=channel, granted=granted):
+            case ConsentChanged(channel=channel, granted=granted, purpose=MARKETING.name):
                 consent[channel] = granted
                 if granted:
                     unsubscribed.discard(channel)
-            case CustomerUnsubscribed(channel=channel):
+            case CustomerUnsubscribed(channel=channel, purpose=MARKETING.name):
                 unsubscribed.add(channel)
     return Person(**told, consent=consent, unsubscribed=frozenset(unsubscribed))

@@ -9,14 +9,14 @@ from hashlib import sha256
 
 import msgspec
 
-from mesh.events.customer import Channel
+from mesh.channels import ChannelName
 
 
 class Leave(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What a link means: this visitor leaves this channel, because of this offer."""
 
     visitor_id: str
-    channel: Channel
+    channel: ChannelName
     offer_id: str
 
 

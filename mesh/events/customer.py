@@ -1,10 +1,7 @@
 """Who a visitor is and what they allow. Personal: never leaves the region."""
 
-from typing import Literal
-
+from mesh.channels import ChannelName, PurposeName
 from mesh.event import Event, event
-
-Channel = Literal["email", "onsite"]
 
 
 @event(key="visitor_id", personal=True)
@@ -21,11 +18,12 @@ class CustomerIdentified(Event):
 
 @event(key="visitor_id", personal=True)
 class ConsentChanged(Event):
-    """A visitor allowed or forbade a channel in the storefront."""
+    """A visitor allowed or forbade a channel for a purpose in the storefront."""
 
     visitor_id: str
-    channel: Channel
+    channel: ChannelName
     granted: bool
+    purpose: PurposeName = "marketing"
 
 
 @event(key="visitor_id", personal=True)
@@ -33,5 +31,6 @@ class CustomerUnsubscribed(Event):
     """A shopper unsubscribed with the link or button in a message."""
 
     visitor_id: str
-    channel: Channel
+    channel: ChannelName
     offer_id: str
+    purpose: PurposeName = "marketing"

@@ -1,4 +1,4 @@
-"""The life of an offer: due, decided, claimed, sent or not, and why.
+"""The life of an offer: due, decided, claimed, sent or failed or withdrawn, and why.
 
 Offers are keyed by their cart, so that one cart's offers are one history.
 An `offer_id` names one abandonment's offer; a held offer keeps its id when it is judged again.
@@ -9,9 +9,9 @@ from typing import Literal
 
 import msgspec
 
+from mesh.channels import ChannelName
 from mesh.event import Event, event
 from mesh.events.cart import CartLine
-from mesh.events.customer import Channel
 from mesh.events.user import Recommendation
 from mesh.money import Money
 
@@ -59,20 +59,23 @@ class OfferDue(Event):
 
 @event(key="cart_id")
 class OfferDecided(Event):
-    """An evaluated cart's offer was sent, held until a better moment, or dropped: with every check and its value."""
+    """An evaluated cart's offer was approved, held until a better moment, or dropped: with every check and its value.
+
+    An approved offer is sent by its channels; `OfferSent` and `OfferFailed` say what became of it there.
+    """
 
     cart_id: str
     visitor_id: str
     offer_id: str
     abandonment_id: str
     attempt: int
-    outcome: Literal["sent", "held", "dropped"]
+    outcome: Literal["approved", "held", "dropped"]
     reason: str
     checks: tuple[Check, ...]
     journey: str
     due: datetime
     held_until: datetime | None = None
-    channels: tuple[Channel, ...] = ()
+    channels: tuple[ChannelName, ...] = ()
     template: str | None = None
     coupon: str | None = None
     discount_percent: int = 0
@@ -86,11 +89,11 @@ class OfferDecided(Event):
 
 @event(key="cart_id")
 class OfferClaimed(Event):
-    """A channel took an offer to send it. Only who stored the claim may send."""
+    """A channel is about to send an offer. Only the process that stored the claim may send it."""
 
     cart_id: str
     offer_id: str
-    channel: Channel
+    channel: ChannelName
     attempt: int
 
 
@@ -101,7 +104,7 @@ class OfferSent(Event):
     cart_id: str
     visitor_id: str
     offer_id: str
-    channel: Channel
+    channel: ChannelName
     message_id: str | None = None
     card: Card | None = None
 
@@ -112,7 +115,7 @@ class OfferDeferred(Event):
 
     cart_id: str
     offer_id: str
-    channel: Channel
+    channel: ChannelName
     attempt: int
     reason: str
     until: datetime
@@ -124,7 +127,7 @@ class OfferFailed(Event):
 
     cart_id: str
     offer_id: str
-    channel: Channel
+    channel: ChannelName
     reason: str
 
 
@@ -134,5 +137,5 @@ class OfferWithdrawn(Event):
 
     cart_id: str
     offer_id: str
-    channel: Channel
+    channel: ChannelName
     reason: str

@@ -7,6 +7,7 @@ import msgspec
 
 from mesh.event import Event, event
 from mesh.money import Money
+from mesh.vocabulary import Token
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,13 +20,14 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
 class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
     """A product for this shopper and why; what it is called and costs where that is known.
 
-    `reason` is in English words. For other languages: `kind`, the name of the product that it goes
-    with, and by how many `shoppers` the two were seen together. `seen`: the shopper looked at it before.
+    `reason` is in English words. For other languages: `kind` (`together`, `next`, `seen`: the shopper looked at it
+    before, `category`, `popular`; more may come), the name of the product that it goes with, and by how many
+    `shoppers` the two were seen together.
     """
 
     product_id: str
     reason: str
-    kind: Literal["together", "next", "seen", "category", "popular"] | None = None
+    kind: Token | None = None
     with_product: str | None = None
     shoppers: int | None = None
     price: Money | None = None

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from mesh import Mesh, Received, Retry, Service
+from mesh.channels import ChannelName
 from mesh.errors import Conflict
 from mesh.events.cart import CartClosed, CartConverted
-from mesh.events.customer import Channel
 from mesh.events.offer import (
     Card,
     OfferClaimed,
@@ -47,7 +47,7 @@ async def open_post() -> AsyncIterator[Post]:
 async def send_mail(received: Received[OfferDecided], mesh: Mesh, post: Post) -> AsyncIterator[Change]:
     """Claim the offer, send it by e-mail, and record what became of it. Never sends twice."""
     decided = received.event
-    if decided.outcome != "sent" or "email" not in decided.channels:
+    if decided.outcome != "approved" or "email" not in decided.channels:
         return
     with post.alone(decided.offer_id):
         for turn in range(READS):
@@ -65,7 +65,7 @@ async def send_mail(received: Received[OfferDecided], mesh: Mesh, post: Post) ->
 async def show_card(received: Received[OfferDecided], mesh: Mesh, post: Post) -> AsyncIterator[Change]:
     """Show the offer on the site, as plain text in the shopper's language."""
     decided = received.event
-    if decided.outcome != "sent" or "onsite" not in decided.channels:
+    if decided.outcome != "approved" or "onsite" not in decided.channels:
         return
     story, who = await post.read(decided, mesh)
     so_far = standing(received, story, "onsite")
@@ -164,5 +164,5 @@ async def _send(
     return await post.send(decided, recipient(who.email) or "", rendered, claim_id, attempt)
 
 
-def _withdrawn(decided: OfferDecided, channel: Channel, reason: str) -> OfferWithdrawn:
+def _withdrawn(decided: OfferDecided, channel: ChannelName, reason: str) -> OfferWithdrawn:
     return OfferWithdrawn(cart_id=decided.cart_id, offer_id=decided.offer_id, channel=channel, reason=reason)

@@ -4,9 +4,9 @@ from datetime import datetime
 
 import msgspec
 
+from mesh.channels import ChannelName
 from mesh.envelope import Received
 from mesh.events.cart import CartClosed, CartConverted
-from mesh.events.customer import Channel
 from mesh.events.offer import OfferClaimed, OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
 from mesh.history import History
 
@@ -26,7 +26,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None
 
 
-def standing(decided: Received[OfferDecided], story: History, channel: Channel) -> Standing:
+def standing(decided: Received[OfferDecided], story: History, channel: ChannelName) -> Standing:
     """The offer's standing as far as `story` (cart and offer) tells."""
     own = [
         one

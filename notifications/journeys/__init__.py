@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from mesh.channels import CHANNELS, ChannelName
 from mesh.errors import DeclarationError
-from mesh.events.customer import Channel
 from mesh.money import Money, minor_digits
 from mesh.settings import read
 
@@ -39,7 +39,7 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     template: str
-    channels: tuple[Channel, ...] = ("email", "onsite")
+    channels: tuple[ChannelName, ...] = ("email", "onsite")
     score_limit: timedelta = timedelta(milliseconds=500)
     discount_percent: int = 10
     max_discount_percent: int = 20
@@ -64,6 +64,8 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse what could only fail later, in front of a shopper."""
         _require(bool(self.channels), "channels", "name at least one")
+        for channel in self.channels:
+            _require(channel in CHANNELS, "channels", f"{channel!r} is not registered; there are {', '.join(CHANNELS)}")
         _require(0 <= self.discount_percent <= 100, "discount_percent", "0 to 100")
         _require(0 <= self.holdout <= 1, "holdout", "a share from 0 to 1")
         _require(0 <= self.explore <= 1, "explore", "a share from 0 to 1, such as 0.1 for every tenth shopper")

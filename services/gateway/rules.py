@@ -7,12 +7,13 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 from zoneinfo import available_timezones
 
-from mesh.errors import InvalidKey
+from mesh.errors import InvalidKey, UnknownName
 from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.customer import CustomerIdentified
 from mesh.events.order import OrderPlaced
 from mesh.money import Money
 from mesh.subjects import token
+from mesh.vocabulary import Vocabulary, vocabularies
 
 MOST_LINES = 200
 MOST_PIECES = 1000
@@ -46,6 +47,7 @@ class Fields:
     counts: tuple[str, ...]
     money: tuple[str, ...]
     lines: bool
+    names: dict[str, Vocabulary[Any]]
 
 
 @cache
@@ -64,13 +66,14 @@ def fields(kind: type) -> Fields:
             money.append(name)
         elif get_origin(plain) is tuple and get_args(plain)[0] is CartLine:
             lines = True
-    return Fields(tuple(ids), tuple(texts), tuple(counts), tuple(money), lines)
+    return Fields(tuple(ids), tuple(texts), tuple(counts), tuple(money), lines, vocabularies(kind))
 
 
 def check(happened: Any) -> None:
     """Raise Wrong for the first field of an event that breaks a rule."""
     told = fields(type(happened))
     _check_fields(happened, told, "$")
+    _check_names(happened, told)
     offset = getattr(happened, "utc_offset", None)
     if offset is not None and not WEST <= offset <= EAST:
         raise Wrong("$.utc_offset", f"{WEST} to {EAST} minutes east of UTC, not {offset}")
@@ -114,6 +117,15 @@ def _check_text(given: str, most: int, at: str) -> None:
         raise Wrong(at, f"at most {most} characters, not {len(given)}")
     if _control(given):
         raise Wrong(at, "no control characters")
+
+
+def _check_names(happened: Any, told: Fields) -> None:
+    for name, vocabulary in told.names.items():
+        try:
+            if (given := getattr(happened, name)) is not None:
+                vocabulary.require(given)
+        except UnknownName as error:
+            raise Wrong(f"$.{name}", str(error)) from None
 
 
 def _check_lines(lines: tuple[CartLine, ...]) -> None:

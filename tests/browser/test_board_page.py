@@ -75,14 +75,14 @@ class Wall:
             dead=0,
         )
 
-    async def leave(self, cart, *, outcome="sent", reason="", name="Tea tin"):
+    async def leave(self, cart, *, outcome="approved", reason="", name="Tea tin"):
         """A cart that is filled, left and decided on; a sent offer is mailed and won back."""
         mesh, now = self.meshes["us"], datetime.now(UTC)
         who = {"cart_id": cart, "visitor_id": "v1"}
         total = LINE.price * 2
         await mesh.publish(CartUpdated(lines=(LINE,), **who))
         await mesh.publish(CartAbandoned(lines=(LINE,), total=total, left_at=now, due=now, **who))
-        checks = (Check(name="consent", passed=outcome == "sent", value=name),)
+        checks = (Check(name="consent", passed=outcome == "approved", value=name),)
         decided = OfferDecided(
             offer_id=f"offer-{cart}",
             abandonment_id=f"left-{cart}",
@@ -93,8 +93,8 @@ class Wall:
             journey="abandoned-cart",
             due=now,
             held_until=now + timedelta(hours=8) if outcome == "held" else None,
-            channels=("email",) if outcome == "sent" else (),
-            discount_percent=10 if outcome == "sent" else 0,
+            channels=("email",) if outcome == "approved" else (),
+            discount_percent=10 if outcome == "approved" else 0,
             lines=(CartLine(product_id="p1", quantity=2, price=LINE.price, name=name),),
             recommended=(Recommendation(product_id="p2", name="Whisk", reason="viewed together by 41 shoppers"),),
             total=total,
@@ -102,7 +102,7 @@ class Wall:
             **who,
         )
         await mesh.publish(decided)
-        if outcome == "sent":
+        if outcome == "approved":
             await mesh.publish(OfferSent(offer_id=f"offer-{cart}", channel="email", message_id="m", **who))
             await mesh.publish(CartRecovered(order_id=f"o-{cart}", offer_id=f"offer-{cart}", value=total, **who))
 
@@ -180,7 +180,7 @@ async def test_offers_can_be_narrowed_down_and_held_still(wall, visit):
     await expect(shown).not_to_have_count(0)
 
     await page.get_by_role("radio", name="Dropped").check()
-    await expect(page.locator("#offers .offer[data-outcome=sent]:visible")).to_have_count(0)
+    await expect(page.locator("#offers .offer[data-outcome=approved]:visible")).to_have_count(0)
     await page.get_by_role("button", name="Pause").click()
     before = await page.locator("#offers .offer").count()
     await wall.leave("c9", outcome="dropped", reason="holdout")

@@ -209,7 +209,7 @@ async def test_an_offer_brings_its_cart_and_discount_to_another_device(street, v
     """The link shows the lines that were left; the decided percentage is taken off, and the order says so."""
     line = CartLine(product_id="whisk", quantity=2, price=Money(amount=2900, currency="USD"))
     who = {"cart_id": "left-1", "visitor_id": "elsewhere"}
-    plain = {"attempt": 1, "outcome": "sent", "reason": "", "checks": (), "journey": "j", "due": NOW}
+    plain = {"attempt": 1, "outcome": "approved", "reason": "", "checks": (), "journey": "j", "due": NOW}
     coupon = {"coupon": "HELLO", "discount_percent": 10}
     await street.mesh.publish(CartUpdated(lines=(line,), **who))
     await street.mesh.publish(OfferDecided(offer_id="o1", abandonment_id="a1", **who, **plain, **coupon))

@@ -183,7 +183,7 @@ async def test_an_offer_is_decided_once(mesh, chaos, tmp_path):
     await dies_and_is_followed(tmp_path, chaos, mesh, "offers", durable, durable, lambda: leave(mesh, "c3"))
 
     (decided,) = await of(mesh, "c3", OfferDecided)
-    assert decided.outcome == "sent"
+    assert decided.outcome == "approved"
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ async def settled(track, stage) -> bool:
     for kind in (OfferSent, OfferFailed, OfferWithdrawn):
         ends.update({cart: len(found) for cart, found in (await told(stage, kind)).items()})
     return all(
-        cart in decided and (decided[cart][-1].event.outcome != "sent" or ends[cart] == 2)
+        cart in decided and (decided[cart][-1].event.outcome != "approved" or ends[cart] == 2)
         for cart in left
         if cart in track.due
     )
@@ -174,7 +174,7 @@ async def count(track, stage) -> Counter:
         tally["near"] += abs(purchase.stored - due) <= NEAR
         lateness.append((purchase.stored - due).total_seconds())
         made = decided.get(cart, [])
-        offers = [one for one in made if one.event.outcome in ("sent", "held")]
+        offers = [one for one in made if one.event.outcome in ("approved", "held")]
         violated = any(one.sequence > purchase.sequence for one in offers)
         tally["offers decided after the purchase"] += violated
         tally["offered first"] += bool(offers) and not violated

@@ -143,7 +143,7 @@ async def test_what_happens_in_another_region_is_shown(place):
                 offer_id="o1",
                 abandonment_id="a1",
                 attempt=1,
-                outcome="sent",
+                outcome="approved",
                 reason="",
                 checks=(Check(name="consent", passed=True, value="email: granted"),),
                 journey="abandoned-cart",

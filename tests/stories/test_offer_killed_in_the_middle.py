@@ -62,7 +62,7 @@ def decision(at):
         offer_id=f"offer-{at}",
         abandonment_id=f"left-{at}",
         attempt=1,
-        outcome="sent",
+        outcome="approved",
         reason="",
         checks=(),
         journey="abandoned-cart",

@@ -135,7 +135,7 @@ async def test_what_chance_gave_teaches_whom_an_offer_changes(regions, journey, 
         moved = await eventually(lambda: shop.decided("moved"), within=60)
         unmoved = await eventually(lambda: shop.decided("unmoved"), within=60)
 
-    assert (moved.outcome, moved.assignment.arm) == ("sent", "0")
+    assert (moved.outcome, moved.assignment.arm) == ("approved", "0")
     assert (unmoved.outcome, unmoved.reason) == ("dropped", "not worth it")
     (check,) = [one for one in unmoved.checks if one.name == "worth it"]
     assert "choosing recipients helps" in check.value
@@ -159,8 +159,8 @@ async def test_every_assignment_is_in_the_log_with_its_chance(regions, journey, 
     for one in decisions:
         assert one.assignment.eligible
         assert one.assignment.probability == one.assignment.withheld == pytest.approx(1 / 3)
-        assert (one.outcome == "sent") == (one.assignment.arm != "none")
-        assert one.outcome != "sent" or str(one.discount_percent) == one.assignment.arm
+        assert (one.outcome == "approved") == (one.assignment.arm != "none")
+        assert one.outcome != "approved" or str(one.discount_percent) == one.assignment.arm
 
 
 async def test_a_decision_without_a_score_teaches_nothing(regions, journey, eventually):

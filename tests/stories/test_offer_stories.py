@@ -110,7 +110,7 @@ async def test_a_left_and_scored_cart_gets_its_mail_and_card(regions, street, bo
         sent = await eventually(lambda: _both(street, "c1"))
 
         (decided,) = await street.all("c1", OfferDecided)
-    assert decided.outcome == "sent"
+    assert decided.outcome == "approved"
     assert all(check.passed for check in decided.checks)
     assert mail.offer_id == decided.offer_id
     assert {one.channel for one in sent} == {"email", "onsite"}
@@ -141,7 +141,7 @@ async def test_a_missing_score_does_not_hold_up_the_offer(regions, street, box):
 
         (decided,) = await street.all("c1", OfferDecided)
     assert decided.propensity is None
-    assert decided.outcome == "sent"
+    assert decided.outcome == "approved"
 
 
 async def test_redelivery_and_late_scores_change_nothing(regions, street, box, eventually):
@@ -205,7 +205,7 @@ async def test_the_cap_holds_exactly_between_carts_that_fall_due_at_once(regions
         await box.wait_for(2)
 
     outcomes = sorted(one.outcome for one in decisions)
-    assert outcomes == ["dropped"] * 8 + ["sent"] * 2
+    assert outcomes == ["dropped"] * 8 + ["approved"] * 2
     assert {one.reason for one in decisions if one.outcome == "dropped"} == {"frequency cap"}
     assert len(box.mails) == 2
 
@@ -233,7 +233,7 @@ async def test_a_held_offer_is_decided_again_when_its_time_has_come(regions, str
 
         decisions = await street.all("c1", OfferDecided)
     assert (held.outcome, held.reason) == ("held", "region not heard")
-    assert [one.outcome for one in decisions] == ["held"] * (len(decisions) - 1) + ["sent"]
+    assert [one.outcome for one in decisions] == ["held"] * (len(decisions) - 1) + ["approved"]
     assert len({one.offer_id for one in decisions}) == 1
     assert [one.attempt for one in decisions] == list(range(1, len(decisions) + 1))
 

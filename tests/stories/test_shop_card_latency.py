@@ -63,7 +63,7 @@ async def test_a_card_is_on_the_page_within_a_second_and_a_half():
     told = figures(steps, shown)
     print("\n" + "\n".join(f"{name}: {words(of)}" for name, of in told.items()))
     assert len(told["due to shown"]) == CARTS
-    assert Counter(one.event.outcome for one in steps if isinstance(one.event, OfferDecided)) == {"sent": CARTS}
+    assert Counter(one.event.outcome for one in steps if isinstance(one.event, OfferDecided)) == {"approved": CARTS}
     assert percentile(told["due to shown"], 0.99) <= 1.5
 
 

@@ -49,7 +49,7 @@ def left(key="c1", total=EURO):
     return CartAbandoned(cart_id=key, visitor_id="v", lines=(), total=total, left_at=NOW, due=NOW)
 
 
-def decided(offer="o1", *, outcome="sent", attempt=1, total=EURO, **more):
+def decided(offer="o1", *, outcome="approved", attempt=1, total=EURO, **more):
     return OfferDecided(
         cart_id="c1",
         visitor_id="v",
@@ -57,7 +57,7 @@ def decided(offer="o1", *, outcome="sent", attempt=1, total=EURO, **more):
         abandonment_id="a",
         attempt=attempt,
         outcome=outcome,
-        reason="" if outcome == "sent" else "quiet hours",
+        reason="" if outcome == "approved" else "quiet hours",
         checks=(Check(name="consent", passed=True, value="email: granted"),),
         journey="abandoned-cart",
         due=NOW,
@@ -109,7 +109,7 @@ MONEY = st.builds(Money, amount=AMOUNTS, currency=CURRENCIES)
 EVENTS = st.one_of(
     st.builds(cart, CARTS, amount=AMOUNTS, currency=CURRENCIES, lines=st.integers(0, 2)),
     st.builds(left, CARTS, MONEY),
-    st.builds(decided, OFFERS, outcome=st.sampled_from(["sent", "held", "dropped"]), total=st.none() | MONEY),
+    st.builds(decided, OFFERS, outcome=st.sampled_from(["approved", "held", "dropped"]), total=st.none() | MONEY),
     st.builds(sent, OFFERS, CHANNELS),
     st.builds(
         OfferDeferred,
@@ -281,7 +281,7 @@ def test_an_offer_shows_its_checks_and_what_became_of_it():
     )
 
     [offer] = picture.offers
-    assert (offer.id, offer.region, offer.outcome, offer.propensity) == ("o1", "eu", "sent", 0.25)
+    assert (offer.id, offer.region, offer.outcome, offer.propensity) == ("o1", "eu", "approved", 0.25)
     assert offer.checks[0].name == "consent"
     assert offer.lines == ("2 x Tea tin",)
     assert (offer.recommended[0].name, offer.recommended[0].reason) == ("p9", "popular")
@@ -295,12 +295,12 @@ def test_an_offer_shows_its_checks_and_what_became_of_it():
 def test_a_held_offer_is_shown_as_it_was_last_decided():
     """Judged again an offer keeps its place, and shows the newer decision."""
     picture = seen(
-        heard(decided(outcome="sent", attempt=2), 10, id="f"),
+        heard(decided(outcome="approved", attempt=2), 10, id="f"),
         heard(decided(outcome="held", held_until=NOW), 600),
         heard(decided("o2", outcome="dropped"), 300, id="g"),
     )
 
-    assert [(one.id, one.outcome) for one in picture.offers] == [("o1", "sent"), ("o2", "dropped")]
+    assert [(one.id, one.outcome) for one in picture.offers] == [("o1", "approved"), ("o2", "dropped")]
 
 
 def test_no_more_than_forty_offers_are_shown():

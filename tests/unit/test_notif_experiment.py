@@ -102,7 +102,7 @@ def test_an_offer_by_lot_is_written_with_its_chance():
         if verdict.assignment.arm == "none":
             assert (verdict.outcome, verdict.reason) == ("dropped", "no offer by lot")
         else:
-            assert (verdict.outcome, str(verdict.discount_percent)) == ("sent", verdict.assignment.arm)
+            assert (verdict.outcome, str(verdict.discount_percent)) == ("approved", verdict.assignment.arm)
 
 
 def test_the_lot_stays_within_the_marketers_bounds():

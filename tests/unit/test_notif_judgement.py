@@ -42,7 +42,7 @@ def test_an_ordinary_left_cart_is_sent_on_all_open_channels():
     """Nothing stands against it."""
     verdict = judge(facts(), JOURNEY, NOW)
 
-    assert (verdict.outcome, verdict.reason, verdict.held_until) == ("sent", "", None)
+    assert (verdict.outcome, verdict.reason, verdict.held_until) == ("approved", "", None)
     assert verdict.channels == ("email", "onsite")
     assert verdict.discount_percent == 10
 
@@ -91,7 +91,7 @@ def test_each_check_can_drop_an_offer_with_its_reason(told, rules, reason):
 )
 def test_what_only_looks_like_a_hindrance_is_none(told, rules):
     """Old contacts, fresh regions, other regions of no concern, unknown zones, the shop's own pages."""
-    assert judge(facts(**told), journey(**rules), NOW).outcome == "sent"
+    assert judge(facts(**told), journey(**rules), NOW).outcome == "approved"
 
 
 def test_quiet_hours_hold_to_their_end_in_the_shoppers_zone():
@@ -182,15 +182,15 @@ def test_sent_means_that_every_check_passed(told, rules, now):
     """And what is not sent has a reason and a failed check; held has a later moment, and only held has one."""
     verdict = judge(told, rules, now)
 
-    assert (verdict.outcome == "sent") == all(check.passed for check in verdict.checks)
-    assert (verdict.outcome == "sent") == (verdict.reason == "")
+    assert (verdict.outcome == "approved") == all(check.passed for check in verdict.checks)
+    assert (verdict.outcome == "approved") == (verdict.reason == "")
     assert (verdict.outcome == "held") == (verdict.held_until is not None)
     assert verdict.held_until is None or verdict.held_until > now
-    assert (verdict.outcome != "sent") or rules.channels[0] in verdict.channels
+    assert (verdict.outcome != "approved") or rules.channels[0] in verdict.channels
     assert verdict.discount_percent <= rules.max_discount_percent
     assert verdict.discount_percent == 0 or verdict.assignment.arm == str(verdict.discount_percent)
     assert 0 < verdict.assignment.probability <= 1
-    assert verdict.outcome != "sent" or verdict.assignment.eligible
+    assert verdict.outcome != "approved" or verdict.assignment.eligible
     assert verdict.outcome != "held" or not verdict.assignment.eligible
     assert verdict == judge(told, rules, now)
 

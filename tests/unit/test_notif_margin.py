@@ -54,7 +54,7 @@ def test_the_discount_that_pays_best_is_sent():
     verdict = judge(facts(advice=told), journey(), NOW)
 
     (check,) = [one for one in verdict.checks if one.name == "worth it"]
-    assert (verdict.outcome, verdict.discount_percent, verdict.assignment.arm) == ("sent", 0, "0")
+    assert (verdict.outcome, verdict.discount_percent, verdict.assignment.arm) == ("approved", 0, "0")
     assert check.value == "0 %: 25.0% buy instead of 20.0%, +1.90 EUR margin; choosing recipients helps"
 
 
@@ -73,8 +73,8 @@ def test_without_advice_the_journeys_own_discount_is_sent():
     unknown = judge(facts(), journey(discount_percent=10), NOW)
     untried = judge(facts(advice=advice(0.2, _20=0.9)), journey(discount_percent=10), NOW)
 
-    assert (unknown.outcome, unknown.discount_percent) == ("sent", 10)
-    assert (untried.outcome, untried.discount_percent) == ("sent", 10)
+    assert (unknown.outcome, unknown.discount_percent) == ("approved", 10)
+    assert (untried.outcome, untried.discount_percent) == ("approved", 10)
     assert [one.value for one in unknown.checks if one.name == "worth it"] == [
         "10 %, as the journey says: not known yet what offers change"
     ]
@@ -88,7 +88,7 @@ def test_an_offer_by_lot_is_sent_even_where_none_pays():
     verdicts = [judge(facts(advice=told, person=f"v{at}"), rules, NOW) for at in range(100)]
 
     assert {verdict.assignment.arm for verdict in verdicts} == {"none", "0", "5", "10", "15"}
-    assert {verdict.outcome for verdict in verdicts} == {"sent", "dropped"}
+    assert {verdict.outcome for verdict in verdicts} == {"approved", "dropped"}
 
 
 def test_who_returns_unaided_gets_no_discount_whatever_it_promises():

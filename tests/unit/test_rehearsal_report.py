@@ -63,7 +63,7 @@ class Books:
         self.add(seconds, event, id=f"{cart}-left-{seconds}")
         return f"{cart}-left-{seconds}"
 
-    def decided(self, seconds, abandonment, outcome="sent", cart="c1", *, offer="o1", attempt=1):
+    def decided(self, seconds, abandonment, outcome="approved", cart="c1", *, offer="o1", attempt=1):
         event = OfferDecided(
             cart_id=cart,
             visitor_id="v1",
@@ -71,11 +71,11 @@ class Books:
             abandonment_id=abandonment,
             attempt=attempt,
             outcome=outcome,
-            reason="" if outcome == "sent" else "holdout",
+            reason="" if outcome == "approved" else "holdout",
             checks=(),
             journey="abandoned-cart",
             due=at(seconds),
-            channels=("email",) if outcome == "sent" else (),
+            channels=("email",) if outcome == "approved" else (),
         )
         self.add(seconds, event)
 
@@ -262,9 +262,9 @@ def test_every_fate():
     books.abandoned(1, "c1")
     books.decided(3, books.abandoned(2, "c2"), "held", "c2", offer="o2")
     books.decided(5, books.abandoned(4, "c3"), "dropped", "c3", offer="o3")
-    books.decided(7, books.abandoned(6, "c4"), "sent", "c4", offer="o4")
+    books.decided(7, books.abandoned(6, "c4"), "approved", "c4", offer="o4")
     books.add(8, OfferWithdrawn(cart_id="c4", offer_id="o4", channel="email", reason="bought"))
-    books.decided(10, books.abandoned(9, "c5"), "sent", "c5", offer="o5")
+    books.decided(10, books.abandoned(9, "c5"), "approved", "c5", offer="o5")
 
     told = stories(evidence_of(books))
 
@@ -280,7 +280,7 @@ def test_a_held_offer_has_no_latency(books):
     held.cart(0)
     abandonment = held.abandoned(9)
     held.decided(9.2, abandonment, "held")
-    held.decided(600, abandonment, "sent", attempt=2)
+    held.decided(600, abandonment, "approved", attempt=2)
 
     figures = report(evidence_of(held, mails=[mail(600.2)]))
 

@@ -230,7 +230,7 @@ async def leave(mesh, *lines, cart="c1", **decided):
     """A cart that was filled and left, and what was decided about it."""
     who = {"cart_id": cart, "visitor_id": "v1"}
     await mesh.publish(CartUpdated(lines=lines, **who))
-    plain = {"attempt": 1, "outcome": "sent", "reason": "", "checks": (), "journey": "j", "due": NOW}
+    plain = {"attempt": 1, "outcome": "approved", "reason": "", "checks": (), "journey": "j", "due": NOW}
     await mesh.publish(OfferDecided(offer_id="o1", abandonment_id="a1", **{**who, **plain, **decided}))
 
 

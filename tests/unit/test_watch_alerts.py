@@ -222,7 +222,7 @@ def test_names_follow_prometheus_conventions():
         ),
         (
             "CartmeshOffersNotSent",
-            {'cartmesh_events_total{type="offer.decided.v1",outcome="sent"}': "0+1x60"},
+            {'cartmesh_events_total{type="offer.decided.v1",outcome="approved"}': "0+1x60"},
             "50m",
             {},
             True,
@@ -230,7 +230,7 @@ def test_names_follow_prometheus_conventions():
         (
             "CartmeshOffersNotSent",
             {
-                'cartmesh_events_total{type="offer.decided.v1",outcome="sent"}': "0+1x60",
+                'cartmesh_events_total{type="offer.decided.v1",outcome="approved"}': "0+1x60",
                 'cartmesh_events_total{type="offer.sent.v1"}': "0+1x60",
             },
             "50m",

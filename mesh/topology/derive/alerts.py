@@ -132,7 +132,7 @@ def _present(services: Sequence[Service]) -> dict[str, Any]:
 
 
 def _shop() -> dict[str, Any]:
-    sent = 'sum(increase(cartmesh_events_total{type="offer.decided.v1",outcome="sent"}[30m]))'
+    approved = 'sum(increase(cartmesh_events_total{type="offer.decided.v1",outcome="approved"}[30m]))'
     arrived = '(sum(increase(cartmesh_events_total{type="offer.sent.v1"}[30m])) or vector(0))'
     failed = 'sum(increase(cartmesh_events_total{type="offer.failed.v1"}[30m]))'
     return {
@@ -140,15 +140,15 @@ def _shop() -> dict[str, Any]:
         "rules": [
             _rule(
                 "CartmeshOffersNotSent",
-                f"{sent} > 10 and {arrived} == 0",
+                f"{approved} > 10 and {arrived} == 0",
                 "10m",
                 "critical",
-                "Offers are decided and none is sent",
+                "Offers are approved and none is sent",
                 "The channels service or the mail server is down: its log says which.",
             ),
             _rule(
                 "CartmeshOffersFail",
-                f"{failed} / {sent} > 0.1",
+                f"{failed} / {approved} > 0.1",
                 "10m",
                 "warning",
                 "{{ $value | humanizePercentage }} of the offers cannot be sent",

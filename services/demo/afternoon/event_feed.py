@@ -55,7 +55,7 @@ class Overhearing:
                 self._due[cart] = due
                 told.count(region, "carts left")
                 told.tell(f"{visitor} left a cart of {total.decimal()} {total.currency}", region=region)
-            case OfferDecided(outcome="sent", offer_id=offer, visitor_id=visitor, cart_id=cart, due=due):
+            case OfferDecided(outcome="approved", offer_id=offer, visitor_id=visitor, cart_id=cart, due=due):
                 self.offers[offer] = (region, visitor, self._due.get(cart, due))
             case OfferDecided(outcome=outcome, visitor_id=visitor, reason=reason):
                 told.count(region, "dropped" if outcome == "dropped" else "held")

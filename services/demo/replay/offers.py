@@ -33,9 +33,9 @@ class Story:
 
     @property
     def decided(self) -> Received[OfferDecided] | None:
-        """The decision that sent the offer, or else the newest."""
-        sent = [made for made in self.decisions if made.event.outcome == "sent"]
-        return (sent or self.decisions or [None])[-1]
+        """The decision that approved the offer, or else the newest."""
+        approved = [made for made in self.decisions if made.event.outcome == "approved"]
+        return (approved or self.decisions or [None])[-1]
 
     @property
     def fate(self) -> Fate:
@@ -44,7 +44,7 @@ class Story:
             return "sent"
         if self.decided is None:
             return "undecided"
-        if self.decided.event.outcome != "sent":
+        if self.decided.event.outcome != "approved":
             return self.decided.event.outcome
         for kind, fate in ((OfferSent, "shown"), (OfferWithdrawn, "withdrawn"), (OfferFailed, "failed")):
             if any(isinstance(outcome.event, kind) for outcome in self.outcomes):
@@ -53,10 +53,10 @@ class Story:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more is to come of it: decided, and sent offers have an outcome in every channel."""
+        """Whether nothing more is to come of it: decided, and approved offers have an outcome in every channel."""
         if self.decided is None:
             return False
-        if self.decided.event.outcome != "sent":
+        if self.decided.event.outcome != "approved":
             return True
         reached = {outcome.event.channel for outcome in self.outcomes}
         return set(self.decided.event.channels) <= reached and bool(reached)

@@ -11,9 +11,9 @@ undecided           abandonments without one (0 once everything has settled)
 offers_sent         offers of which the SMTP server accepted at least one mail, by its own record
 offers_held         abandonments whose newest decision is held
 offers_dropped      abandonments whose newest decision is dropped
-offers_withdrawn    decided to be sent, then withdrawn before sending because the shopper bought
-offers_failed       decided to be sent, refused for good by the channel
-offers_open         decided to be sent, but without any outcome (0 once everything has settled)
+offers_withdrawn    approved, then withdrawn before sending because the shopper bought
+offers_failed       approved, refused for good by the channel
+offers_open         approved, but without any outcome (0 once everything has settled)
 wrong_sends         mails for a cart whose purchase stood in the deciding region's streams before its
                     OfferDecided: a CartConverted, CartClosed or OrderPlaced of the cart, its visitor or
                     its customer, behind the cart's last update and before the decision by sequence in
@@ -146,7 +146,7 @@ def broken(figures: dict[str, Any]) -> list[str]:
         "duplicate_sends": "offers were sent twice",
         "strange_mails": "mails were sent that no decision explains",
         "undecided": "abandoned carts have no decision",
-        "offers_open": "offers that were to be sent have no outcome",
+        "offers_open": "approved offers have no outcome",
     }
     told = [f"{figures[name]} {words}" for name, words in never.items() if figures[name]]
     cut = figures["region_cut"]

@@ -47,6 +47,6 @@ async def restore(mesh: Mesh, cart_id: str, *, offer_id: str = "", coupon: str =
     percent = 0
     for received in story.events:
         decided = received.event
-        if isinstance(decided, OfferDecided) and decided.outcome == "sent" and decided.offer_id == offer_id:
+        if isinstance(decided, OfferDecided) and decided.outcome == "approved" and decided.offer_id == offer_id:
             percent = decided.discount_percent if coupon and decided.coupon == coupon else 0
     return Restored(cart_id=cart_id, lines=lines, coupon=coupon if percent else None, percent=percent)

@@ -1,13 +1,13 @@
 """Offers: the newest decisions with all their checks, and what became of each."""
 
 from datetime import UTC, datetime
-from typing import get_args
+from itertools import product
 
 import msgspec
 
 from mesh import Received
+from mesh.channels import CHANNELS
 from mesh.events.cart import CartLine, CartRecovered
-from mesh.events.customer import Channel
 from mesh.events.offer import OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
 from services.operations.board.funnel import HOUR
 from services.operations.board.newest import Newest
@@ -16,14 +16,7 @@ from services.operations.board.times import happened
 
 SHOWN = 40
 MOST_FACTS = 50_000
-_KINDS: tuple[tuple[What, str | None], ...] = (
-    *(
-        (what, channel)
-        for what in ("sent", "shown", "deferred", "failed", "withdrawn")
-        for channel in get_args(Channel)
-    ),
-    ("recovered", None),
-)
+_BY_CHANNEL: tuple[What, ...] = ("sent", "shown", "deferred", "failed", "withdrawn")
 
 
 class Offers:
@@ -59,7 +52,8 @@ class Offers:
         self._decided.expire(now.timestamp())
         self._facts.expire(now.timestamp())
         return tuple(
-            msgspec.structs.replace(shown, then=self._then(offer)) for offer, _, shown in self._decided.latest()
+            msgspec.structs.replace(shown, then=self._then(offer, shown.channels))
+            for offer, _, shown in self._decided.latest()
         )
 
     def _note(self, received: Received, offer: str, what: What, channel: str | None, words: str) -> None:
@@ -67,8 +61,10 @@ class Offers:
         then = Then(what=what, at=_time(at), channel=channel, words=words)
         self._facts.tell((offer, what, channel), at, received.id, then)
 
-    def _then(self, offer: str) -> tuple[Then, ...]:
-        found = [fact for what, channel in _KINDS if (fact := self._facts.get((offer, what, channel)))]
+    def _then(self, offer: str, channels: tuple[str, ...]) -> tuple[Then, ...]:
+        # An offer may have been tried by a channel that its newest decision no longer names, or that is new to us.
+        kinds = [*product(_BY_CHANNEL, sorted({*channels, *CHANNELS})), ("recovered", None)]
+        found = [fact for what, channel in kinds if (fact := self._facts.get((offer, what, channel)))]
         return tuple(sorted(found, key=lambda fact: fact.at))
 
 

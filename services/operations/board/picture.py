@@ -65,7 +65,7 @@ class OfferShown(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     region: str
     cart_id: str
-    outcome: Literal["sent", "held", "dropped"]
+    outcome: Literal["approved", "held", "dropped"]
     reason: str
     journey: str
     discount_percent: int

@@ -19,7 +19,7 @@ export function row() {
     ...['outcome', 'lines', 'total', 'region', 'reason', 'then'].map((name) => named(name)),
     named('at', 'time'),
   ])
-  const [signs, word] = [element('span', { class: 'signs' }, ...['sent', 'held', 'dropped'].map(icon)), element('span')]
+  const [signs, word] = [element('span', { class: 'signs' }, ...['approved', 'held', 'dropped'].map(icon)), element('span')]
   inner.outcome.append(signs, word)
   const top = element('span', { class: 'top' }, inner.outcome, inner.lines, inner.total)
   const under = element('span', { class: 'meta' }, inner.at, inner.region, inner.reason, inner.then)
@@ -57,7 +57,7 @@ export function fill(node, offer, fresh) {
 // Why, in words, with what the offer would give.
 function reason(offer) {
   const why = {
-    sent: () => offer.channels.map(channel).join(', '),
+    approved: () => offer.channels.map(channel).join(', '),
     held: () => `${offer.reason}${offer.held_until ? `, until ${clock(offer.held_until)}` : ''}`,
     dropped: () => offer.reason,
   }[offer.outcome]?.() ?? offer.reason
@@ -101,7 +101,7 @@ function fillBehind(node) {
   rows(inner.cart, offer.lines, () => element('li'), say)
   show(inner.advice, offer.recommended.length > 0)
   rows(inner.recommended, offer.recommended, pair, (row, one) => told(row, one.name, one.reason))
-  const fates = offer.then.length ? offer.then : [{ what: { sent: 'Nothing told yet', held: 'Waiting' }[offer.outcome] ?? 'Nothing was sent', words: '', at: null }]
+  const fates = offer.then.length ? offer.then : [{ what: { approved: 'On its way', held: 'Waiting' }[offer.outcome] ?? 'Nothing was sent', words: '', at: null }]
   rows(inner.then, fates, pair, (row, one) => {
     set(row, 'data-what', one.what)
     told(row, WHAT[one.what] ?? one.what, [one.channel && channel(one.channel), one.words, one.at && clock(one.at)].filter(Boolean).join(' · '))

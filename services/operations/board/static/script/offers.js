@@ -75,7 +75,7 @@ export function offers() {
     const seen = new Set(all.map((offer) => offer.id))
     const more = paused ? newest.filter((offer) => !seen.has(offer.id)).length : 0
     say(find('offers-pause-word'), paused ? (more ? `Resume (${count(more)} new)` : 'Resume') : 'Pause')
-    for (const name of ['all', 'sent', 'held', 'dropped']) {
+    for (const name of ['all', 'approved', 'held', 'dropped']) {
       say(find(`offers-${name}`), count(name === 'all' ? all.length : all.filter((offer) => offer.outcome === name).length))
     }
     const none = !all.some((offer) => chosen === 'all' || offer.outcome === chosen)

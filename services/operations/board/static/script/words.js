@@ -10,7 +10,7 @@ const daywork = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: 'medium', timeSty
 const listing = new Intl.ListFormat(LANGUAGE, { type: 'conjunction' })
 const purses = new Map()
 
-const OUTCOMES = { sent: 'Sent', held: 'Held', dropped: 'Dropped' }
+const OUTCOMES = { approved: 'Approved', held: 'Held', dropped: 'Dropped' }
 const CHANNELS = { email: 'e-mail', onsite: 'on site' }
 
 export const count = (number) => (number >= 1e5 ? compact : whole).format(number ?? 0)

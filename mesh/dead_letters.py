@@ -8,8 +8,8 @@ from datetime import datetime
 import msgspec
 
 from mesh.broker.protocol import Message, Outgoing
+from mesh.commit import PATIENCE, store_singles
 from mesh.mesh import Mesh
-from mesh.publish import Plan, commit
 from mesh.streams import dead_stream
 
 HEADER = "Cartmesh-Dead"
@@ -61,7 +61,7 @@ async def park(
         id=f"{durable}.{message.subject}.{message.sequence}",
         headers={HEADER: json.dumps(msgspec.to_builtins(letter))},  # headers are ASCII, and so is what json.dumps makes
     )
-    await commit(mesh.broker, Plan(single=[(dead_stream(mesh.region), parked)]), books="")
+    await store_singles(mesh.broker, [(dead_stream(mesh.region), parked)], PATIENCE)
 
 
 async def newest(mesh: Mesh, most: int) -> list[Message]:

@@ -1,4 +1,4 @@
-"""Mesh: a service's door to its region. Typed events in, typed events out."""
+"""Mesh: a service's connection to its region. Typed events in, typed events out."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -12,8 +12,9 @@ from mesh.envelope import Received, decode, region_of
 from mesh.errors import InvalidEvent
 from mesh.event import Event, declaration_of, declared
 from mesh.events.mesh import MeshHeartbeat
+from mesh.group_commit import GroupCommitter
 from mesh.history import History
-from mesh.publish import Cause, Change, anew, commit, plan
+from mesh.publish import Cause, Change, new_cause, plan
 from mesh.state import Objects, State
 from mesh.streams import INTERACTION_DOMAINS, Bucket, ObjectStore, mesh_stream, stream_of
 from mesh.subjects import every, story, subject
@@ -31,6 +32,8 @@ class Mesh:
         self.broker, self.service = broker, service
         self.others = others
         """Names of the other regions of the mesh."""
+        self.group = GroupCommitter(broker)
+        """Stores what this service commits, plans of the same moment together."""
         self.zones = zones or {}
         """The regions' time zones by name, where they are known."""
         self.doubts: list[Callable[[], str | None]] = []
@@ -44,16 +47,15 @@ class Mesh:
         return self.broker.region
 
     async def publish(self, *changes: Change, cause: Cause | None = None) -> list[Stored]:
-        """Make changes true and return once they are stored; those of the books in one commit or not at all.
+        """Make changes true and return once they are stored; those of the commerce stream in one commit or not at all.
 
         Handlers yield instead. Raises Conflict, InvalidKey, Denied, Unavailable.
         """
-        return await self.commit(changes, cause or anew(self.service))
+        return await self.commit(changes, cause or new_cause(self.service))
 
     async def commit(self, changes: Iterable[Change], cause: Cause) -> list[Stored]:
         """Like `publish`, with the cause that the ids are derived from."""
-        made = plan(changes, region=self.region, cause=cause)
-        return await commit(self.broker, made, books=f"COMMERCE_{self.region}")
+        return await self.group.commit(plan(changes, region=self.region, cause=cause))
 
     async def history(self, key: str, *domains: str) -> History:
         """All that happened to `key` in these domains here, oldest first. May miss the newest: see `Unchanged`."""

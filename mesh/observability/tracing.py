@@ -40,7 +40,7 @@ class Span(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 @dataclass(slots=True)
 class Work:
-    """What is being done: the context of its span, its service, and the event that it is about.
+    """What is being done: the context of its span, its service, and the event that log lines name.
 
     `parts` are the contexts of a batch's events, each with the span made for it once something follows from it.
     """
@@ -93,6 +93,12 @@ def current() -> Work | None:
     return _at_work.get()
 
 
+def current_context() -> str | None:
+    """The context of the span at work in this task, as a `traceparent`; None where nothing is traced."""
+    work = _at_work.get()
+    return work.trace if work is not None else None
+
+
 def enter(work: Work) -> "Token[Work | None]":
     """Begin a work in this task; give the token to `leave`."""
     return _at_work.set(work)
@@ -133,7 +139,7 @@ def trace_id(traceparent: str | None) -> str | None:
     return found[1] if found else None
 
 
-def tell(
+def record(
     name: str,
     kind: Kind,
     *,
@@ -177,7 +183,7 @@ def span(
         raise
     finally:
         _at_work.reset(token)
-        tell(
+        record(
             name,
             kind,
             service=work.service,

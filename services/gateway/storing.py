@@ -14,12 +14,13 @@ import msgspec
 
 from mesh import Cancel, Event, Mesh, Received, Timer, Unchanged
 from mesh.broker.protocol import Stored
+from mesh.commit import commit
 from mesh.errors import Conflict, InvalidEvent, Unavailable
 from mesh.event import Declaration, declaration_of, key_of
 from mesh.events.cart import CartConverted, CartIdle, CartUpdated
 from mesh.events.order import OrderPlaced, PurchaseMarked, shoppers
 from mesh.mesh import received as as_received
-from mesh.publish import Cause, Change, Draft, commit, plan
+from mesh.publish import Cause, Change, Draft, plan
 from mesh.streams import INTERACTION_DOMAINS, stream_of
 from mesh.subjects import subject
 from services.gateway.intake import Arrival
@@ -206,12 +207,11 @@ class Store:
 
     async def _commit(self, changes: list[Change], id_: str, visit: "_Visit") -> list[Stored]:
         made = plan(changes, region=self._mesh.region, cause=visit.cause(id_))
-        books = f"COMMERCE_{self._mesh.region}"
         patience = self._settings.store_patience
-        if len(made.books) > 1:
+        if len(made.batch) > 1:
             async with self._commits:
-                return await commit(self._mesh.broker, made, books=books, patience=patience)
-        return await commit(self._mesh.broker, made, books=books, patience=patience)
+                return await commit(self._mesh.broker, made, patience=patience)
+        return await commit(self._mesh.broker, made, patience=patience)
 
     async def _recall(self, happened: Event, id_: str) -> Received | None:
         """The stored event with this id; None when the id belongs to an event of another kind or key."""

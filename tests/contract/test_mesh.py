@@ -13,7 +13,7 @@ from mesh.events.mesh import MeshHeartbeat
 from mesh.events.offer import OfferDue
 from mesh.history import Unchanged
 from mesh.mesh import Mesh
-from mesh.publish import Cause, Draft, anew
+from mesh.publish import Cause, Draft, new_cause
 from mesh.timers import Cancel, Timer
 
 BOOKS = "COMMERCE_us"
@@ -272,7 +272,7 @@ async def test_staleness_is_the_age_of_the_newest_heartbeat(broker, eventually):
     """A region whose heartbeat was never seen has none; others' age counts up."""
     mesh = Mesh(broker, "heartbeat", others=("us", "eu"))
     beat = datetime.now(UTC) - timedelta(seconds=5)
-    await mesh.commit([MeshHeartbeat(region="us", at=beat)], anew("heartbeat"))
+    await mesh.commit([MeshHeartbeat(region="us", at=beat)], new_cause("heartbeat"))
 
     async def seen():
         ages = await mesh.staleness()

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from mesh.broker.protocol import Outgoing
+from mesh.consume import Consumer
 from mesh.dead_letters import Redo, Redone, letter_of
 from mesh.envelope import Received
 from mesh.errors import Bury, Retry
@@ -221,6 +222,85 @@ async def test_retry_waits_as_long_as_it_says(service, at_work, mesh, offers, ev
 
     assert times[1] - times[0] >= 0.25
     assert times[2] - times[1] >= 0.25
+
+
+async def test_who_waits_for_long_is_not_parked(service, at_work, mesh, offers, eventually):
+    """A message that is answered with `Retry` any number of times is no dead letter: it was answered each time."""
+    calls: list[int] = []
+
+    @service.on(CartIdle)
+    async def offer(cart: Received[CartIdle]):
+        """Offer."""
+        calls.append(cart.attempt)
+        if len(calls) < 60:
+            raise Retry(after=timedelta(milliseconds=5))
+        yield due(cart.event.cart_id)
+
+    async with at_work(service):
+        await mesh.publish(idle("c1"))
+        await eventually(offers)
+
+    assert calls[-1] == 60
+    assert await mesh.broker.last("DEAD_us", ">") is None
+
+
+async def test_waiting_is_not_counted_across_replicas_and_restarts(service, at_work, mesh, offers, eventually):
+    """A replica that never saw the message before learns from the deliveries that they were answered."""
+    calls: list[int] = []
+
+    @service.on(CartIdle)
+    async def offer(cart: Received[CartIdle]):
+        """Offer."""
+        calls.append(cart.attempt)
+        if len(calls) < 90:
+            raise Retry(after=timedelta(milliseconds=5))
+        yield due(cart.event.cart_id)
+
+    await mesh.publish(idle("c1"))
+    async with at_work(service):
+        await eventually(lambda: len(calls) >= 45)
+    async with at_work(service), at_work(service):
+        await eventually(offers)
+
+    assert await mesh.broker.last("DEAD_us", ">") is None
+
+
+async def test_what_ends_every_process_is_parked(service, at_work, ground, mesh, monkeypatch, letters, eventually):
+    """A message that nobody ever answered, whichever process it was given to, becomes a dead letter."""
+    monkeypatch.setattr("mesh.unanswered.UNSUSPICIOUS", 2)
+    monkeypatch.setattr("mesh.failures.MOST_UNANSWERED", 3)
+    calls: list[int] = []
+
+    @service.on(CartIdle, ack_wait=timedelta(milliseconds=500))
+    async def offer(cart: Received[CartIdle]):
+        """Offer."""
+        calls.append(cart.attempt)
+        await asyncio.Event().wait()
+        yield due(cart.event.cart_id)
+
+    (binding,) = service.bindings
+    (spec,) = binding.consumers("us")
+    names = ("stream", "durable", "filters", "ack_wait", "max_ack_pending", "deliver_new")
+    await ground.durable(**{name: getattr(spec, name) for name in names})
+    await mesh.publish(idle("c1"))
+
+    async with asyncio.timeout(30):
+        while not await letters():
+            broker = await ground.connect()
+            consumer = Consumer(binding, await broker.deliveries(spec), Mesh(broker, "offers"), {})
+            before = len(calls)
+            process = asyncio.create_task(consumer.run())
+
+            async def given_or_parked(before=before):
+                return len(calls) > before or await letters()
+
+            await eventually(given_or_parked)
+            for worker in (process, *consumer._workers):  # killed: it answers nothing any more
+                worker.cancel()
+            await broker.drain()
+
+    assert calls == [1, 2, 3, 4, 5]
+    assert "never answered" in letter_of((await letters())[0]).reason
 
 
 async def test_garbage_is_parked_and_the_rest_goes_on(service, at_work, mesh, offers, letters, eventually):

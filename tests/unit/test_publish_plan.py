@@ -51,17 +51,17 @@ def test_every_change_is_in_the_commit_once(changes):
 
     booked = [c.event if isinstance(c, Draft) else c for c in changes if isinstance(c, CartIdle | OfferDue | Draft)]
     wanted = {subject("us", declaration_of(c.kind), c.key): c.sequence for c in changes if isinstance(c, Unchanged)}
-    stored = [m for m in whole.books if not m.subject.startswith("witness.")]
+    stored = [m for m in whole.batch if not m.subject.startswith("witness.")]
     assert sorted(m.subject for m in stored if not m.at) == sorted(
         subject("us", declaration_of(type(e)), e.cart_id) for e in booked
     )
     assert len([m for m in stored if m.at]) == len([c for c in changes if isinstance(c, Timer)])
-    assert len(whole.single) == len([c for c in changes if isinstance(c, ProductViewed)])
-    assert sorted(m.cancels for m in whole.books if m.cancels) == sorted(
+    assert len(whole.singles) == len([c for c in changes if isinstance(c, ProductViewed)])
+    assert sorted(m.cancels for m in whole.batch if m.cancels) == sorted(
         timer_subject("us", declaration_of(c.kind), c.key) for c in changes if isinstance(c, Cancel)
     )
-    if whole.books or whole.single:
-        expected = [(m.expect.subject, m.expect.sequence) for m in whole.books if m.expect]
+    if whole.batch or whole.singles:
+        expected = [(m.expect.subject, m.expect.sequence) for m in whole.batch if m.expect]
         assert sorted(expected) == sorted(wanted.items())
 
 
@@ -70,7 +70,7 @@ def test_no_condition_stands_behind_a_message_of_its_subject(changes):
     """The server checks conditions against the state before the batch, and refuses them behind (ADR-50)."""
     written: set[str] = set()
 
-    for message in made(*changes).books:
+    for message in made(*changes).batch:
         assert message.expect is None or message.expect.subject not in written
         written.add(message.subject)
 
@@ -78,20 +78,20 @@ def test_no_condition_stands_behind_a_message_of_its_subject(changes):
 @given(CHANGES)
 def test_schedules_cancel_nothing(changes):
     """Both speak through the same headers, so they never share a message."""
-    assert not [m for m in made(*changes).books if m.at and m.cancels]
+    assert not [m for m in made(*changes).batch if m.at and m.cancels]
 
 
 @given(CHANGES)
 def test_ids_are_stable_and_apart(changes):
     """The same cause makes the same messages; no two of them share an id."""
-    ids = [m.id for m in made(*changes).books] + [m.id for _, m in made(*changes).single]
+    ids = [m.id for m in made(*changes).batch] + [m.id for _, m in made(*changes).singles]
 
     again = made(*changes)
     other = made(*changes, cause=Cause(id="e2", source=CAUSE.source))
 
-    assert ids == [m.id for m in again.books] + [m.id for _, m in again.single]
+    assert ids == [m.id for m in again.batch] + [m.id for _, m in again.singles]
     assert len(set(ids)) == len(ids)
-    assert not set(ids) & {m.id for m in other.books}
+    assert not set(ids) & {m.id for m in other.batch}
 
 
 @given(CHANGES)
@@ -99,22 +99,22 @@ def test_conditions_and_cancellations_leave_the_ids_alone(changes):
     """What is decided keeps its ids whatever it was made conditional on, as long as its place is the same."""
     events = [c for c in changes if not isinstance(c, Unchanged | Cancel)]
 
-    bare = [m.id for m in made(*events).books]
-    whole = [m.id for m in made(*events, Unchanged(CartIdle, "k9", 3), Cancel(OfferDue, "k9")).books]
+    bare = [m.id for m in made(*events).batch]
+    whole = [m.id for m in made(*events, Unchanged(CartIdle, "k9", 3), Cancel(OfferDue, "k9")).batch]
 
     assert [id_ for id_ in whole if id_ in bare] == bare
 
 
 def test_a_region_of_its_own_makes_ids_of_its_own():
     """Two regions that decide about one event do not swallow each other in the mesh's copies."""
-    ids = [plan([idle("k1")], region=region, cause=CAUSE).books[0].id for region in ("us", "eu")]
+    ids = [plan([idle("k1")], region=region, cause=CAUSE).batch[0].id for region in ("us", "eu")]
 
     assert ids[0] != ids[1]
 
 
 def test_a_message_tells_its_cause():
     """Source and trace come from the cause, the id of a draft from the draft."""
-    told = made(Draft(event=idle("k1"), id="given", time=AT)).books[0]
+    told = made(Draft(event=idle("k1"), id="given", time=AT)).batch[0]
     envelope = open_envelope(told.body)
 
     assert told.id == envelope.id == "given"
@@ -123,7 +123,7 @@ def test_a_message_tells_its_cause():
 
 def test_a_timer_waits_on_its_own_subject():
     """The scheduled event carries its id and its due time; the schedule has an id of its own."""
-    message = made(Timer(idle("k1"), AT)).books[0]
+    message = made(Timer(idle("k1"), AT)).batch[0]
 
     assert (message.subject, message.target, message.at) == ("timer.us.cart.idle.k1", "ev.us.cart.idle.k1", AT)
     assert open_envelope(message.body).time == AT
@@ -132,14 +132,14 @@ def test_a_timer_waits_on_its_own_subject():
 
 def test_a_condition_alone_is_nothing_to_commit():
     """Without anything to store there is nothing to be conditional."""
-    assert made(Unchanged(CartIdle, "k1", 3)).books == []
+    assert made(Unchanged(CartIdle, "k1", 3)).batch == []
 
 
 def test_a_condition_beside_interactions_is_committed_first():
     """Interactions are stored one by one, so the condition rides on a witness before them."""
     whole = made(ProductViewed(visitor_id="v", product_id="p"), Unchanged(CartIdle, "k1", 3))
 
-    (witness,) = whole.books
+    (witness,) = whole.batch
     assert witness.subject.startswith("witness.us.")
     assert (witness.expect.subject, witness.expect.sequence) == ("ev.us.cart.idle.k1", 3)
     assert witness.ttl == timedelta(seconds=1)
@@ -147,7 +147,7 @@ def test_a_condition_beside_interactions_is_committed_first():
 
 def test_a_lone_cancellation_rides_on_a_witness():
     """Something must be stored to cancel a timer."""
-    (witness,) = made(Cancel(CartIdle, "k1")).books
+    (witness,) = made(Cancel(CartIdle, "k1")).batch
 
     assert witness.cancels == "timer.us.cart.idle.k1"
     assert witness.body == b""
@@ -157,7 +157,7 @@ def test_personal_events_are_of_the_books():
     """They have their own root and are stored in one commit with the rest."""
     told = CustomerUnsubscribed(visitor_id="v1", channel="email", offer_id="o1")
 
-    assert [m.subject for m in made(told, idle("k1")).books] == [
+    assert [m.subject for m in made(told, idle("k1")).batch] == [
         "pii.us.customer.unsubscribed.v1",
         "ev.us.cart.idle.k1",
     ]
@@ -182,7 +182,7 @@ def test_an_illegal_key_is_refused_everywhere(change):
 )
 def test_only_the_books_have_conditions_and_timers(change):
     """Interactions cannot be scheduled or expected unchanged."""
-    with pytest.raises(DeclarationError, match="only events of the books"):
+    with pytest.raises(DeclarationError, match="only events of the commerce stream"):
         made(change)
 
 
@@ -194,6 +194,6 @@ def test_what_is_no_change_is_refused():
 
 def test_a_commit_has_a_limit():
     """1,000 messages are the most that the server commits at once."""
-    assert len(made(*(idle(f"k{at}") for at in range(1000))).books) == 1000
+    assert len(made(*(idle(f"k{at}") for at in range(1000))).batch) == 1000
     with pytest.raises(DeclarationError, match="1001 messages"):
         made(*(idle(f"k{at}") for at in range(1001)))

@@ -1,0 +1,97 @@
+"""Failure policy: what becomes of a message that was not handled. It is retried, or parked as a dead letter."""
+
+import random
+from contextlib import suppress
+from datetime import timedelta
+
+from cachetools import LRUCache
+
+from mesh.broker.protocol import Message
+from mesh.dead_letters import park
+from mesh.errors import Bury, MeshError, Retry, Unavailable
+from mesh.mesh import Mesh
+from mesh.observability.handling import Handling
+from mesh.observability.logs import log
+from mesh.service import Binding
+from mesh.unanswered import MOST_UNANSWERED, Unanswered
+
+_REMEMBERED = 10_000
+"""Messages whose failures are counted at once: another replica may finish one that failed here."""
+
+
+class FailurePolicy:
+    """Answers the messages of one binding."""
+
+    def __init__(self, binding: Binding, mesh: Mesh, telemetry: Handling) -> None:
+        self._binding, self._mesh, self._telemetry = binding, mesh, telemetry
+        self._failures: LRUCache[int, int] = LRUCache(_REMEMBERED)
+        self._unanswered = Unanswered(mesh, binding.durable)
+
+    async def admit(self, message: Message) -> None:
+        """Raises Bury for a message that ended too many processes, and Unavailable when that cannot be known."""
+        if self._binding.fanout:
+            return
+        ended = await self._unanswered.begin(message)
+        if ended >= MOST_UNANSWERED:
+            raise Bury(f"delivered {message.attempt} times; the last {ended} processes never answered")
+
+    async def done(self, message: Message) -> None:
+        """It was handled: acknowledge it. Raises Unavailable."""
+        self._failures.pop(message.sequence, None)
+        if not self._binding.fanout:
+            await message.ack()
+        self._telemetry.done()
+
+    async def failed(self, message: Message, error: Exception) -> None:
+        """It was not handled: retry it or park it, as the error says."""
+        match error:
+            case _ if self._binding.fanout:
+                log.error("failed", durable=self._binding.durable, sequence=message.sequence, error=repr(error))
+                self._telemetry.answered("failed")
+            case Retry(after=after):
+                await self._again(message, "retry", after)
+            case Unavailable():
+                await self._again(message, "unavailable", backoff(message.attempt))
+            case Bury(reason=reason):
+                await self.park(message, reason)
+            case _:
+                await self._count(message, error)
+
+    async def give_back(self, message: Message) -> None:
+        """It was not begun: let another process have it at once."""
+        await self._again(message, "returned", timedelta(0))
+
+    async def park(self, message: Message, reason: str, error: BaseException | None = None) -> None:
+        """Make it a dead letter; while that is impossible it is retried."""
+        if self._binding.fanout:
+            return
+        try:
+            await park(self._mesh, self._binding.service, self._binding.durable, message, reason, error)
+        except MeshError as unparked:
+            log.error("could not park", durable=self._binding.durable, error=str(unparked))
+            await self._again(message, "unavailable", backoff(message.attempt))
+            return
+        self._failures.pop(message.sequence, None)
+        self._telemetry.answered("parked")
+        with suppress(MeshError):
+            await message.ack()
+
+    async def _count(self, message: Message, error: Exception) -> None:
+        durable, sequence = self._binding.durable, message.sequence
+        failures = self._failures[sequence] = self._failures.get(sequence, 0) + 1
+        log.error("failed", durable=durable, sequence=sequence, failures=failures, exc_info=error)
+        if failures >= self._binding.retries:
+            await self.park(message, f"{type(error).__name__}: {error}", error)
+        else:
+            await self._again(message, "failed", backoff(failures))
+
+    async def _again(self, message: Message, outcome: str, delay: timedelta) -> None:
+        self._telemetry.answered(outcome)
+        with suppress(MeshError):  # unanswered is as good: it is delivered again after ack_wait
+            await message.nak(delay)
+            await self._unanswered.answered(message)
+
+
+def backoff(failures: int) -> timedelta:
+    """0.1 s doubling to 30 s, with jitter."""
+    return timedelta(seconds=min(30.0, 0.1 * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0))  # noqa: S311  jitter

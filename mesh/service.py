@@ -67,13 +67,19 @@ class Binding:
         return (inspect.getdoc(self.handler) or "").partition("\n")[0]
 
     def filters(self, region: str) -> dict[str, tuple[str, ...]]:
-        """Stream -> filter subjects in a region. Own events come from the write streams, others' from MESH."""
+        """Stream -> filter subjects in a region: the region's own events come from its write streams.
+
+        With `reach="mesh"` the other regions' come from `MESH_<region>`, which holds nothing of the region itself:
+        each event arrives through exactly one of the two.
+        """
         found: dict[str, tuple[str, ...]] = {}
         for kind in self.kinds:
             declaration = declaration_of(kind)
-            stream = mesh_stream(region) if self.reach == "mesh" else stream_of(declaration, region)
-            origin = "*" if self.reach == "mesh" else region
-            found[stream] = (*found.get(stream, ()), every_subject(declaration, region=origin))
+            places = [(stream_of(declaration, region), region)]
+            if self.reach == "mesh":
+                places.append((mesh_stream(region), "*"))
+            for stream, origin in places:
+                found[stream] = (*found.get(stream, ()), every_subject(declaration, region=origin))
         return found
 
     def consumers(self, region: str) -> list[ConsumerSpec]:
@@ -177,7 +183,8 @@ class Service:
     ) -> Callable[[F], F]:
         """Call the function for each of these events; with `batch` for up to that many at once.
 
-        `reach="mesh"` hears every region's events. A batch waits at most `linger` to fill. `consumer_per_event`
+        `reach="mesh"` receives every region's events: the region's own through one consumer, the others' through
+        a second one, in no order between the two. A batch waits at most `linger` to fill. `consumer_per_event`
         is for a `fanout` that is indifferent to the order in which different kinds were stored.
         `projects` names the bucket that the function fills and does nothing else: `cartmesh rebuild` calls it
         again for the whole log.

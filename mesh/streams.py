@@ -20,7 +20,7 @@ def stream_of(declaration: Declaration, region: str) -> str:
 
 
 def mesh_stream(region: str) -> str:
-    """The region's local copy of what the whole mesh did."""
+    """The region's local copy of what the other regions did."""
     return f"MESH_{region}"
 
 
@@ -33,13 +33,14 @@ def dead_stream(region: str) -> str:
 class Stream:
     """A JetStream stream.
 
-    `sources` names streams to copy from as (stream, domain or None for this region, filter subject).
+    `sources` names streams to copy from as (stream, domain or None for this region, filter subject); None where the
+    stream is no copy.
     `books` turns on what decisions need: atomic batches, message schedules, message TTL.
     """
 
     name: str
     subjects: tuple[str, ...] = ()
-    sources: tuple[tuple[str, str | None, str], ...] = ()
+    sources: tuple[tuple[str, str | None, str], ...] | None = None
     keep: timedelta | None = None
     replicas: int = 3
     books: bool = False

@@ -149,6 +149,16 @@ class _Region:
             await self._do(
                 "change", f"stream {wanted['name']}", ", ".join(changed), f"STREAM.UPDATE.{wanted['name']}", merged
             )
+            await self._forget_own_copies(wanted, live)
+
+    async def _forget_own_copies(self, wanted: Config, live: Config) -> None:
+        """What was copied from a stream of this same region stands there still: once it is no source, its copies go."""
+        kept = {source["name"] for source in wanted.get("sources") or []}
+        for source in live.get("sources") or []:
+            if not source.get("external") and source["name"] not in kept:
+                what = f"copies of {source['name']} in {wanted['name']}"
+                asked = {"filter": source["filter_subject"]}
+                await self._do("delete", what, "the originals stay", f"STREAM.PURGE.{wanted['name']}", asked)
 
     async def _with_reachable_sources(self, wanted: Config, live: Config | None) -> Config:
         already = {source["name"] for source in (live or {}).get("sources") or []}
@@ -205,7 +215,7 @@ class _Region:
             raise TopologyError(
                 f"{self.name}: cannot {verb} {what}: {error.get('description')} ({error.get('err_code')})"
             )
-        if subject.startswith("STREAM.") and verb != "delete":
+        if subject.startswith(("STREAM.CREATE.", "STREAM.UPDATE.")):
             _verify(self.name, asked, answer.get("config", {}))
 
     async def _listed(self, subject: str, field: str, wanted: Container[str]) -> list[Config]:

@@ -13,15 +13,14 @@ async def catch_up(connection: Connection, region: str) -> None:
     """Make the region's copy of the mesh ask its sources at once. Loses and doubles nothing.
 
     A new leader asks at once (under a second was measured). A stream of one server has no other leader:
-    its outside sources are taken away and given back, and it goes on behind what it has stored.
+    its sources are taken away and given back, and it goes on behind what it has stored.
     """
     name = mesh_stream(region)
     config = await _answered(connection, f"STREAM.INFO.{name}")
     if config["num_replicas"] > 1:
         await api(connection, f"STREAM.LEADER.STEPDOWN.{name}", patience=_PATIENCE)
         return
-    own = [source for source in config["sources"] if not source.get("external")]
-    await _answered(connection, f"STREAM.UPDATE.{name}", config | {"sources": own})
+    await _answered(connection, f"STREAM.UPDATE.{name}", config | {"sources": []})
     await _answered(connection, f"STREAM.UPDATE.{name}", config)
 
 

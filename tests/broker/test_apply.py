@@ -156,6 +156,26 @@ async def test_data_survives_a_change(servers):
         await broker.drain()
 
 
+async def test_copies_of_a_regions_own_events_are_given_up(servers, eventually):
+    """A MESH stream that once copied its own region's events too stops, and forgets the copies, not the originals."""
+    operator = await servers.operator("us")
+    await operator.request("ev.us.cart.updated.c1", b"{}")
+    config = (await api(operator, "STREAM.INFO.MESH_us"))["config"]
+    own = {"name": "COMMERCE_us", "filter_subject": "ev.us.>"}
+    await api(operator, "STREAM.UPDATE.MESH_us", config | {"sources": [own, *config["sources"]]})
+    broker = JetStreamBroker(operator)
+    await eventually(lambda: broker.last("MESH_us", "ev.us.cart.updated.c1"))
+
+    differences = await servers.apply()
+
+    assert lines(differences) == [
+        "- us: delete copies of COMMERCE_us in MESH_us (the originals stay)",
+        "~ us: change stream MESH_us (sources)",
+    ]
+    assert await broker.last("MESH_us", ">") is None
+    assert await broker.last("COMMERCE_us", "ev.us.cart.updated.c1") is not None
+
+
 async def test_timers_fire_in_an_applied_stream(servers, eventually):
     """The books take an event with its timer in one commit, and the server fires it with no help of ours."""
     login = servers.credentials("eu", "watcher")

@@ -75,18 +75,18 @@ def is_zombie(pid):
         return True
 
 
-async def test_every_region_hears_every_other_once():
-    """What happens in one region is in every region's MESH stream exactly once."""
+async def test_every_region_receives_every_other_once():
+    """What happens in one region is in every other region's MESH stream exactly once, and not in its own."""
     async with LocalServers(Topology.of(nodes=1), services=[shop]) as servers:
         for at, region in enumerate(servers.topology.names):
             async with connected(servers, region) as mesh:
                 await asyncio.gather(*(mesh.publish(cart(1000 * at + number)) for number in range(100)))
 
-        expected = sorted(f"c{1000 * at + number}" for at in range(3) for number in range(100))
-        for region in servers.topology.names:
+        for here, region in enumerate(servers.topology.names):
+            expected = sorted(f"c{1000 * at + number}" for at in range(3) if at != here for number in range(100))
 
             async def arrived(region=region):
-                return len(await carts_in(servers, region, f"MESH_{region}")) >= 300
+                return len(await carts_in(servers, region, f"MESH_{region}")) >= 200
 
             await until(arrived)
             assert expected == await carts_in(servers, region, f"MESH_{region}")
@@ -118,7 +118,8 @@ async def test_three_regions_of_three_servers_are_one_mesh():
             await eu.publish(cart(3))
 
         async def arrived():
-            return [await carts_in(servers, r, f"MESH_{r}") for r in ("us", "eu", "ap")] == 3 * [["c1", "c2", "c3"]]
+            copied = [await carts_in(servers, r, f"MESH_{r}") for r in ("us", "eu", "ap")]
+            return copied == [["c3"], ["c1", "c2"], ["c1", "c2", "c3"]]
 
         await until(arrived, within=60)
         info = await api(await servers.operator("ap"), "STREAM.INFO.COMMERCE_ap")
@@ -183,7 +184,8 @@ async def test_a_cut_region_goes_on_and_heals():
         await servers.heal("eu")
 
         async def all_have_all():
-            return [await carts_in(servers, r, f"MESH_{r}") for r in ("us", "eu", "ap")] == 3 * [["c1", "c2", "c3"]]
+            copied = [await carts_in(servers, r, f"MESH_{r}") for r in ("us", "eu", "ap")]
+            return copied == [["c2", "c3"], ["c1"], ["c1", "c2", "c3"]]
 
         await until(all_have_all, within=60)
 

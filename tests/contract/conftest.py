@@ -20,7 +20,7 @@ from mesh.broker.jetstream import JetStreamBroker
 from mesh.broker.memory import MemoryMesh
 from mesh.broker.protocol import Broker
 from mesh.streams import Bucket, ConsumerSpec, ObjectStore
-from mesh.topology.derive.nats import bucket_config, consumer_config, shelf_config, stream_config, streams
+from mesh.topology.derive.nats import bucket_config, consumer_config, holdings, shelf_config, stream_config, streams
 from mesh.topology.mesh_toml import Topology
 
 SERVER = """
@@ -54,6 +54,9 @@ class Ground(Protocol):
     async def connect_carts(self) -> Broker:
         """A connection of a user who may only publish `ev.us.cart.>`."""
 
+    async def connect_abroad(self) -> Broker:
+        """A connection to a second region, `eu`, whose commerce stream `MESH_us` copies."""
+
     async def durable(self, **options: Any) -> ConsumerSpec:
         """A durable consumer that exists."""
 
@@ -66,7 +69,7 @@ class Ground(Protocol):
 
 class InMemory:
     def __init__(self) -> None:
-        self.mesh = MemoryMesh("us")
+        self.mesh = MemoryMesh("us", "eu")
         self.broker: Broker = self.mesh.broker("us")
 
     async def connect(self) -> Broker:
@@ -74,6 +77,9 @@ class InMemory:
 
     async def connect_carts(self) -> Broker:
         return self.mesh.broker("us", may_publish=("ev.us.cart.>",))
+
+    async def connect_abroad(self) -> Broker:
+        return self.mesh.broker("eu")
 
     async def durable(self, **options: Any) -> ConsumerSpec:
         return ConsumerSpec(**options)
@@ -104,6 +110,15 @@ class OnServer:
     async def connect_carts(self) -> JetStreamBroker:
         return await self._connect(f"carts_{self.account}", "_INBOX_carts")
 
+    async def connect_abroad(self) -> JetStreamBroker:
+        """The second region's stream stands in the same account, so its copy needs no domain."""
+        both = Topology.of(["us", "eu"], nodes=1)
+        (commerce, *_), copies = streams(both, "eu"), holdings(both, [], "us").streams["MESH_us"]
+        await self._create(stream_config(commerce))
+        sources = [{"name": source["name"], "filter_subject": source["filter_subject"]} for source in copies["sources"]]
+        await self._ask("STREAM.UPDATE.MESH_us", copies | {"sources": sources, "num_replicas": 1})
+        return await self._connect(f"everything_{self.account}", "_INBOX", region="eu")
+
     async def durable(self, **options: Any) -> ConsumerSpec:
         spec = ConsumerSpec(**options)
         await self._ask(
@@ -127,8 +142,8 @@ class OnServer:
         for broker in self.opened:
             await broker.drain()
 
-    async def _connect(self, user: str, inbox: str) -> JetStreamBroker:
-        broker = await JetStreamBroker.connect("us", [self.url], user=user, password="secret", inbox_prefix=inbox)
+    async def _connect(self, user: str, inbox: str, *, region: str = "us") -> JetStreamBroker:
+        broker = await JetStreamBroker.connect(region, [self.url], user=user, password="secret", inbox_prefix=inbox)
         self.opened.append(broker)
         return broker
 

@@ -193,11 +193,13 @@ async def test_a_timer_cannot_target_another_stream(broker):
     assert await broker.last(BOOKS, TIMER) is None
 
 
-async def test_the_whole_meshs_copy_has_the_fired_event_and_not_the_timer(broker, fired, eventually):
+async def test_other_regions_copy_has_the_fired_event_and_not_the_timer(ground, broker, eventually):
     """Other regions see that a timer fired, never that it waits."""
-    await broker.store(BOOKS, timer(soon(100)))
-    await fired()
+    abroad, idle = await ground.connect_abroad(), IDLE.replace(".us.", ".eu.")
+    await abroad.store(
+        "COMMERCE_eu", timer(soon(100), subject=TIMER.replace(".us.", ".eu."), target=idle)
+    )
 
-    await eventually(lambda: broker.last("MESH_us", IDLE))
+    await eventually(lambda: broker.last("MESH_us", idle))
 
-    assert [m.subject async for m in broker.read("MESH_us", [">"])] == [IDLE]
+    assert [m.subject async for m in broker.read("MESH_us", [">"])] == [idle]

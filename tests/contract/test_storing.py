@@ -250,14 +250,17 @@ async def test_headers_and_bodies_arrive_as_they_were(broker):
     assert kept.headers["Reason"] == "a b: c"
 
 
-async def test_the_whole_meshs_copy_has_the_events_and_nothing_personal(broker, eventually):
-    """MESH copies `ev` subjects; personal ones, timers and witnesses stay."""
-    for subject in ("pii.us.customer.identified.p1", "witness.us.w", "ev.us.cart.updated.c1"):
-        await broker.store(BOOKS, Outgoing(subject=subject, body=b""))
+async def test_the_copy_has_other_regions_events_and_nothing_personal(ground, broker, eventually):
+    """MESH copies other regions' `ev` subjects; personal ones, timers, witnesses and the region's own stay away."""
+    abroad = await ground.connect_abroad()
+    await broker.store(BOOKS, updated())
+    for subject in ("pii.eu.customer.identified.p1", "witness.eu.w", "ev.eu.cart.updated.c1"):
+        await abroad.store("COMMERCE_eu", Outgoing(subject=subject, body=b""))
 
     copied = await eventually(lambda: broker.last("MESH_us", ">"))
 
-    assert (copied.subject, copied.sequence) == ("ev.us.cart.updated.c1", 1)
+    assert (copied.subject, copied.sequence) == ("ev.eu.cart.updated.c1", 1)
+    assert [m.subject async for m in broker.read("MESH_us", [">"])] == ["ev.eu.cart.updated.c1"]
 
 
 async def test_each_message_is_stored_for_itself(broker):

@@ -76,17 +76,23 @@ def test_the_books_take_everything_that_is_decided_on():
     assert books["duplicate_window"] == 600 * 10**9
 
 
-def test_the_copy_takes_events_and_nothing_else():
-    """MESH sources every region's books with the origin's filter, its own without a domain, and cannot schedule."""
+def test_the_copy_takes_other_regions_events_and_nothing_else():
+    """MESH sources every other region's commerce stream with the origin's filter, and cannot schedule."""
     copy = holdings(MESH, [], "eu").streams["MESH_eu"]
 
     assert copy["sources"] == [
         {"name": "COMMERCE_us", "filter_subject": "ev.us.>", "external": {"api": "$JS.us.API", "deliver": ""}},
-        {"name": "COMMERCE_eu", "filter_subject": "ev.eu.>"},
         {"name": "COMMERCE_ap", "filter_subject": "ev.ap.>", "external": {"api": "$JS.ap.API", "deliver": ""}},
     ]
-    assert "subjects" not in copy
+    assert copy["subjects"] == ["mesh.eu.none"]
     assert "allow_msg_schedules" not in copy
+
+
+def test_a_single_region_has_nothing_to_copy():
+    """Its MESH stream is there for handlers of the whole mesh, and copies nothing until there is a second region."""
+    copy = holdings(Topology.of(["us"]), [loyalty], "us").streams["MESH_us"]
+
+    assert copy["sources"] == []
 
 
 def test_no_two_streams_take_the_same():
@@ -97,10 +103,15 @@ def test_no_two_streams_take_the_same():
 
 
 def test_consumers_follow_from_handlers():
-    """A mesh-wide handler hears MESH, a batch handler its stream with room for batches, a fanout has no durable."""
+    """A mesh-wide handler has one in its own stream and one in MESH, a batch handler room for batches, a fanout none."""
     made = holdings(MESH, [loyalty], "us").consumers
 
-    assert sorted(made) == [("INTERACTIONS_us", "loyalty-count-views"), ("MESH_us", "loyalty-award-points")]
+    assert sorted(made) == [
+        ("COMMERCE_us", "loyalty-award-points"),
+        ("INTERACTIONS_us", "loyalty-count-views"),
+        ("MESH_us", "loyalty-award-points"),
+    ]
+    assert made["COMMERCE_us", "loyalty-award-points"]["filter_subject"] == "ev.us.order.placed.*"
     points = made["MESH_us", "loyalty-award-points"]
     assert (points["filter_subject"], points["ack_policy"], points["max_deliver"]) == (
         "ev.*.order.placed.*",

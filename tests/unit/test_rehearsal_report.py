@@ -100,7 +100,8 @@ def accepted(id, region="us"):
 def evidence_of(*books, **more):
     regions = tuple(book.region for book in books)
     stored = [one for book in books for one in book.stored]
-    copies = {region: [one for one in stored if not isinstance(one.event, UserScored)] for region in regions}
+    crossing = [one for one in stored if not isinstance(one.event, UserScored)]
+    copies = {region: [one for one in crossing if one.region != region] for region in regions}
     return Evidence(regions=regions, nodes=3, stored=stored, **({"copies": copies} | more))
 
 

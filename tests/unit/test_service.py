@@ -71,11 +71,18 @@ def test_events_of_several_streams_are_several_consumers(service):
     }
 
 
-def test_the_whole_mesh_is_heard_from_the_regions_own_copy(service):
-    """`reach="mesh"` binds to MESH, for every origin."""
+def test_the_whole_mesh_is_the_own_stream_and_the_copy_of_the_others(service):
+    """`reach="mesh"` binds to the region's write stream and to MESH, where only other regions' events are."""
     service.on(CartIdle, reach="mesh")(award_points)
 
-    assert service.bindings[0].filters("eu") == {"MESH_eu": ("ev.*.cart.idle.*",)}
+    assert service.bindings[0].filters("eu") == {
+        "COMMERCE_eu": ("ev.eu.cart.idle.*",),
+        "MESH_eu": ("ev.*.cart.idle.*",),
+    }
+    assert [(spec.stream, spec.durable) for spec in service.bindings[0].consumers("eu")] == [
+        ("COMMERCE_eu", "loyalty-award-points"),
+        ("MESH_eu", "loyalty-award-points"),
+    ]
 
 
 def test_personal_events_are_heard_at_home_alone(service):

@@ -66,7 +66,7 @@ class MemoryRegion:
 
 
 class MemoryMesh:
-    """Regions that copy each other's events into their `MESH_<r>`; `cut` and `heal` are for tests.
+    """Regions that copy each other's events, not their own, into their `MESH_<r>`; `cut` and `heal` are for tests.
 
     `clock` (aware UTC) replaces the wall clock for timers, expiry, deduplication and redelivery.
     """
@@ -120,7 +120,7 @@ class MemoryMesh:
     def _copy(self, origin: str) -> None:
         books = self.regions[origin].logs[f"COMMERCE_{origin}"]
         for target in self.regions:
-            if not self.linked(origin, target):
+            if target == origin or not self.linked(origin, target):
                 continue
             while (place := self._copied[origin, target]) < books.sequence:
                 self._copied[origin, target] = place + 1

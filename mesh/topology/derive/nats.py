@@ -45,7 +45,7 @@ def holdings(topology: Topology, services: Sequence[Service], region: str) -> Ho
 
 
 def streams(topology: Topology, region: str) -> tuple[Stream, ...]:
-    """The streams of a region. `MESH_<r>` copies every region's books, but neither timers nor personal data."""
+    """The streams of a region. `MESH_<r>` copies the other regions' commerce streams, but neither timers nor personal data."""
     copies = topology.replicas_in(region)
     books = sorted({declaration.domain for declaration in declared() if declaration.domain not in INTERACTION_DOMAINS})
     return (
@@ -73,13 +73,11 @@ def streams(topology: Topology, region: str) -> tuple[Stream, ...]:
         ),
         Stream(
             name=mesh_stream(region),
-            sources=tuple(
-                (f"COMMERCE_{origin}", None if origin == region else origin, f"ev.{origin}.>")
-                for origin in topology.names
-            ),
+            subjects=(f"mesh.{region}.none",),  # without sources JetStream needs a subject; nobody may publish on it
+            sources=tuple((f"COMMERCE_{origin}", origin, f"ev.{origin}.>") for origin in topology.others(region)),
             keep=topology.commerce,
             replicas=copies,
-            description="What the whole mesh did, readable here",
+            description="What the other regions did, readable here",
         ),
         Stream(
             name=dead_stream(region),
@@ -141,7 +139,7 @@ def stream_config(stream: Stream) -> Config:
     }
     if stream.subjects:
         config["subjects"] = list(stream.subjects)
-    if stream.sources:
+    if stream.sources is not None:
         config["sources"] = [_source(*source) for source in stream.sources]
     if stream.books:
         config |= {"allow_atomic": True, "allow_msg_schedules": True}

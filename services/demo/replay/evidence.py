@@ -47,7 +47,7 @@ class Evidence:
     """Everything a report is counted from.
 
     `stored` are the events in the regions' own write streams; `copies` per region what its MESH stream
-    holds of all regions, where `stored` is the time of arrival there.
+    holds of the other regions, where `stored` is the time of arrival there.
     """
 
     regions: tuple[str, ...]

@@ -106,7 +106,7 @@ def _of_region(
             offers[happened.event.offer_id].outcomes.append(happened)
     for offer_id, story in offers.items():
         story.mails = mails.get(offer_id, [])
-    bought = _Purchases(region, books, copies)
+    bought = _Purchases(books, copies)
     for story in found.values():
         story.purchase = bought.known_to(story)
     return list(found.values())
@@ -115,7 +115,7 @@ def _of_region(
 class _Purchases:
     """What a region knew of purchases: its own by their place in its books, others' by their arrival in MESH."""
 
-    def __init__(self, region: str, books: list[Received[Event]], copies: list[Received[Event]]) -> None:
+    def __init__(self, books: list[Received[Event]], copies: list[Received[Event]]) -> None:
         self._own: dict[str, list[Received[Event]]] = defaultdict(list)
         self._others: dict[str, list[Received[Event]]] = defaultdict(list)
         for happened in books:
@@ -123,7 +123,7 @@ class _Purchases:
                 for key in _keys(happened.event):
                     self._own[key].append(happened)
         for happened in copies:
-            if happened.region != region and isinstance(happened.event, OrderPlaced):
+            if isinstance(happened.event, OrderPlaced):
                 for key in _keys(happened.event):
                     self._others[key].append(happened)
 

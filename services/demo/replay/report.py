@@ -218,6 +218,6 @@ def _cross_region(evidence: Evidence) -> Iterable[timedelta]:
     for region, copies in evidence.copies.items():
         for copy in copies:
             born = at.get(copy.id)
-            if copy.region == region or born is None or (cut and cut.began <= born <= (cut.caught_up or cut.healed)):
+            if born is None or (cut and cut.began <= born <= (cut.caught_up or cut.healed)):
                 continue
             yield copy.stored - born

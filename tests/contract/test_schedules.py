@@ -196,9 +196,7 @@ async def test_a_timer_cannot_target_another_stream(broker):
 async def test_other_regions_copy_has_the_fired_event_and_not_the_timer(ground, broker, eventually):
     """Other regions see that a timer fired, never that it waits."""
     abroad, idle = await ground.connect_abroad(), IDLE.replace(".us.", ".eu.")
-    await abroad.store(
-        "COMMERCE_eu", timer(soon(100), subject=TIMER.replace(".us.", ".eu."), target=idle)
-    )
+    await abroad.store("COMMERCE_eu", timer(soon(100), subject=TIMER.replace(".us.", ".eu."), target=idle))
 
     await eventually(lambda: broker.last("MESH_us", idle))
 

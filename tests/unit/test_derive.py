@@ -103,7 +103,7 @@ def test_no_two_streams_take_the_same():
 
 
 def test_consumers_follow_from_handlers():
-    """A mesh-wide handler has one in its own stream and one in MESH, a batch handler room for batches, a fanout none."""
+    """A mesh-wide handler binds to its own stream and to MESH, a batch handler has room for batches, a fanout none."""
     made = holdings(MESH, [loyalty], "us").consumers
 
     assert sorted(made) == [

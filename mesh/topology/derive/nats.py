@@ -45,7 +45,7 @@ def holdings(topology: Topology, services: Sequence[Service], region: str) -> Ho
 
 
 def streams(topology: Topology, region: str) -> tuple[Stream, ...]:
-    """The streams of a region. `MESH_<r>` copies the other regions' commerce streams, but neither timers nor personal data."""
+    """The streams of a region. `MESH_<r>` copies other regions' commerce streams, neither timers nor personal data."""
     copies = topology.replicas_in(region)
     books = sorted({declaration.domain for declaration in declared() if declaration.domain not in INTERACTION_DOMAINS})
     return (

@@ -215,7 +215,7 @@ def _event_to_score(evidence: Evidence) -> Iterable[timedelta]:
 def _cross_region(evidence: Evidence) -> Iterable[timedelta]:
     at = {happened.id: happened.stored for happened in evidence.stored}
     cut = evidence.cut
-    for region, copies in evidence.copies.items():
+    for copies in evidence.copies.values():
         for copy in copies:
             born = at.get(copy.id)
             if born is None or (cut and cut.began <= born <= (cut.caught_up or cut.healed)):

@@ -11,7 +11,8 @@ from mesh.envelope import derive_id
 from mesh.errors import Unavailable
 from mesh.events.customer import CustomerUnsubscribed
 from mesh.publish import Draft
-from mesh.web.http import health, shared
+from mesh.web.application import shared_options
+from mesh.web.health_routes import health_routes
 from notifications.pages import HEADERS, page
 from notifications.tokens import LinkSettings, verify
 
@@ -82,7 +83,8 @@ def app(mesh: Mesh, settings: LinkSettings) -> Litestar:
         return _card(language, "done", "bye")
 
     policy = HEADERS["Content-Security-Policy"]
-    return Litestar([ask, leave, *health(mesh)], request_max_body_size=64 * 1024, **shared(mesh, policy=policy))
+    routes = [ask, leave, *health_routes(mesh)]
+    return Litestar(routes, request_max_body_size=64 * 1024, **shared_options(mesh, policy=policy))
 
 
 def _language(request: Request[Any, Any, Any]) -> str:

@@ -1,1 +1,1 @@
-"""What every HTTP service shares: problem details, health, metrics, headers."""
+"""What every HTTP service shares: problem details, health, security headers, static files, event streams."""

@@ -15,7 +15,9 @@ from prometheus_client import Counter
 from mesh import Mesh, settings
 from mesh.observability import tracing
 from mesh.subjects import token
-from mesh.web import http
+from mesh.web.application import shared_options
+from mesh.web.event_stream import event_stream_response
+from mesh.web.health_routes import health_routes
 from services.gateway.documentation import pages
 from services.gateway.intake import MOST_BYTES, MOST_EVENTS, IntakeSettings, Rejected, judge, open_request
 from services.gateway.keys import KeySettings, WriteKeys, bearer
@@ -94,7 +96,7 @@ def build(mesh: Mesh, board: Board) -> Litestar:
             welcome(mesh),
             *files(),
             *pages(),
-            *http.health(mesh),
+            *health_routes(mesh),
         ],
         cors_config=CORSConfig(
             allow_origins=origins.all,
@@ -105,7 +107,7 @@ def build(mesh: Mesh, board: Board) -> Litestar:
         if origins.all
         else None,
         request_max_body_size=MOST_BYTES,
-        **http.shared(mesh),
+        **shared_options(mesh),
     )
 
 
@@ -178,14 +180,10 @@ def _offers(door: Door, board: Board, live: LiveSettings):  # noqa: ANN202  a ro
         scope = door.scope(request, bearer(request.headers.get("authorization")) or key)
         door.admit(request, scope, 1)
         token(visitor_id, "visitor_id")
-        if board.open >= live.live_pages or board.pages_of(visitor_id) >= live.live_pages_each:
+        if board.pages.open >= live.live_pages or board.pages_of(visitor_id) >= live.live_pages_each:
             raise HTTPException("too many pages are open", status_code=429, headers={"Retry-After": "30"})
         behind = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else None
         stream: AsyncIterator[bytes] = board.stream(visitor_id, behind=behind, heartbeat=live.live_heartbeat)
-        return Stream(
-            stream,
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
+        return event_stream_response(stream)
 
     return stream_offers

@@ -9,7 +9,8 @@ from litestar import MediaType, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.static_files import create_static_files_router
 
-from mesh.web.http import STRICT, Problem
+from mesh.web.headers import STRICT
+from mesh.web.problems import Problem
 from services.gateway import script
 from services.gateway.intake import KINDS, MOST_EVENTS, SERVER_KINDS, Head, Rejected
 

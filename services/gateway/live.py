@@ -1,7 +1,6 @@
 """Live: the offers that a storefront shows, and their way to the pages that are open (server-sent events)."""
 
-import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +11,7 @@ from mesh import Received
 from mesh.events.cart import CartClosed, CartConverted
 from mesh.events.offer import Card, OfferSent
 from mesh.events.order import OrderPlaced
+from mesh.web.event_stream import Hub, server_sent_event
 
 MOST_VISITORS = 100_000
 MOST_WAITING = 16
@@ -42,35 +42,8 @@ class Notice:
     shown: Shown
 
     def encode(self) -> bytes:
-        """Its bytes: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream ."""
-        return b"id: %d\nevent: %s\ndata: %s\n\n" % (self.id, self.name.encode(), msgspec.json.encode(self.shown))
-
-
-class Page:
-    """One open page: what it has not been told yet. A slow one misses the oldest, never the newest."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[Notice] = deque(maxlen=MOST_WAITING)
-        self._something = asyncio.Event()
-
-    def tell(self, notice: Notice) -> None:
-        """Queue a notice."""
-        self._waiting.append(notice)
-        self._something.set()
-
-    def wake(self) -> None:
-        """Let `next` return."""
-        self._something.set()
-
-    async def next(self, wait: float) -> Notice | None:
-        """The next notice, or None after `wait` seconds of silence."""
-        if not self._waiting:
-            self._something.clear()
-            try:
-                await asyncio.wait_for(self._something.wait(), wait)
-            except TimeoutError:
-                return None
-        return self._waiting.popleft() if self._waiting else None
+        """Its bytes."""
+        return server_sent_event(self.name, msgspec.json.encode(self.shown), id=self.id)
 
 
 class Board:
@@ -79,9 +52,7 @@ class Board:
     def __init__(self) -> None:
         self._newest: OrderedDict[str, Notice] = OrderedDict()
         self._visitor_of: OrderedDict[str, str] = OrderedDict()
-        self._pages: dict[str, set[Page]] = {}
-        self.open = 0
-        self.closed = asyncio.Event()
+        self.pages: Hub[Notice] = Hub(queued=MOST_WAITING)
 
     def hear(self, received: Received) -> None:
         """Show, replace or withdraw a card. What is older than the newest is ignored."""
@@ -96,13 +67,11 @@ class Board:
 
     def close(self) -> None:
         """End every page's stream; browsers come back to another gateway with what they heard last."""
-        self.closed.set()
-        for page in [page for pages in self._pages.values() for page in pages]:
-            page.wake()
+        self.pages.close()
 
     def pages_of(self, visitor_id: str) -> int:
         """How many pages a visitor has open here."""
-        return len(self._pages.get(visitor_id, ()))
+        return self.pages.subscribers(visitor_id)
 
     def current(self, visitor_id: str, behind: int | None) -> Notice | None:
         """What a page that connects is told at once; one that has heard up to `behind` only what is newer."""
@@ -111,27 +80,14 @@ class Board:
             return None
         return newest if newest.name == "offer" or behind is not None else None
 
-    async def stream(
-        self, visitor_id: str, *, behind: int | None = None, heartbeat: float = 15.0
-    ) -> AsyncIterator[bytes]:
+    def stream(self, visitor_id: str, *, behind: int | None = None, heartbeat: float = 15.0) -> AsyncIterator[bytes]:
         """The bytes of an event stream for one page, until it or the gateway goes."""
-        page, now = Page(), self.current(visitor_id, behind)
-        self._pages.setdefault(visitor_id, set()).add(page)
-        self.open += 1
-        try:
-            yield b"retry: 2000\n\n"
-            if now is not None:
-                yield now.encode()
-            while not self.closed.is_set():
-                notice = await page.next(heartbeat)
-                if notice is None and self.closed.is_set():
-                    return
-                yield notice.encode() if notice else b": still here\n\n"
-        finally:
-            self.open -= 1
-            self._pages[visitor_id].discard(page)
-            if not self._pages[visitor_id]:
-                del self._pages[visitor_id]
+
+        def first() -> tuple[Notice, ...]:
+            now = self.current(visitor_id, behind)
+            return (now,) if now else ()
+
+        return self.pages.stream(visitor_id, Notice.encode, first=first, heartbeat=heartbeat)
 
     def _withdraw(self, visitor_id: str | None, sequence: int, cart_id: str | None) -> None:
         newest = self._newest.get(visitor_id) if visitor_id else None
@@ -150,5 +106,4 @@ class Board:
         for known in (self._newest, self._visitor_of):
             while len(known) > MOST_VISITORS:
                 known.popitem(last=False)
-        for page in self._pages.get(visitor_id, ()):
-            page.tell(notice)
+        self.pages.publish(visitor_id, notice)

@@ -12,7 +12,7 @@ from mesh.errors import MeshError
 from mesh.event import declaration_of
 from mesh.events.mesh import MeshHeartbeat
 from mesh.subjects import subject
-from mesh.web.http import retry_later
+from mesh.web.problems import retry_later
 
 KNOWN_FOR = 0.5
 """Seconds for which an answer holds: many pages ask, JetStream is asked once, also while it is down."""

@@ -19,7 +19,8 @@ from mesh.runtime.run import running, serving
 from mesh.service import Service
 from mesh.topology.derive.alerts import alerts
 from mesh.topology.derive.helm import yaml
-from mesh.web.http import health, shared
+from mesh.web.application import shared_options
+from mesh.web.health_routes import health_routes
 
 PROMETHEUS = shutil.which("prometheus")
 pytestmark = pytest.mark.skipif(PROMETHEUS is None, reason="prometheus is not installed (Debian's package prometheus)")
@@ -50,7 +51,10 @@ async def ops(mesh, eventually):
         raise Bury("no such cart")
 
     door = Mesh(mesh.broker, "scraped")
-    async with running(service, door), serving(Litestar(health(door), **shared(door)), "127.0.0.1", 0) as port:
+    async with (
+        running(service, door),
+        serving(Litestar(health_routes(door), **shared_options(door)), "127.0.0.1", 0) as port,
+    ):
         cart = CartUpdated(cart_id="c1", visitor_id="v1", lines=())
         idle = CartIdle(cart_id="c1", update_id="e1")
         await door.commit([cart, idle], Cause(id="e1", source="scraped.tests"))

@@ -42,7 +42,7 @@ def painter():
 @pytest.fixture
 async def live(painter):
     async with painting(Live(painter, QUICK)) as live:
-        live.open = 1  # somebody looks
+        live.readers.open = 1  # somebody looks
         yield live
 
 
@@ -50,17 +50,28 @@ def number(chunk):
     return int(chunk.split(b"data: ")[-1])
 
 
+async def opened(live):
+    """A stream that has said when to come back and what was, and the picture it began with."""
+    stream = live.stream(lambda: b"past")
+    assert await anext(stream) == b"retry: 1000\n\n"
+    assert await anext(stream) == b"event: history\ndata: past\n\n"
+    return stream, number(await anext(stream))
+
+
 async def test_a_reader_hears_the_past_first_and_then_the_present(live):
     """The first bytes say when to come back, what was, and what is."""
-    first = await anext(live.stream(lambda: b"past"))
+    stream = live.stream(lambda: b"past")
 
-    assert first == b"retry: 1000\n\nevent: history\ndata: past\n\nevent: state\ndata: 1\n\n"
+    assert [await anext(stream) for _ in range(3)] == [
+        b"retry: 1000\n\n",
+        b"event: history\ndata: past\n\n",
+        b"event: state\ndata: 1\n\n",
+    ]
 
 
 async def test_a_change_is_told_at_once(live, painter):
     """What changes while nothing else does is on its way without waiting for the next second."""
-    stream = live.stream(lambda: b"")
-    before = number(await anext(stream))
+    stream, before = await opened(live)
 
     live.touch()
 
@@ -79,7 +90,7 @@ async def test_many_changes_are_one_picture(live, painter):
 
 async def test_silence_is_told_too(live):
     """Without any change a picture comes all the same: ages grow."""
-    stream = live.stream(lambda: b"")
+    stream, _ = await opened(live)
     numbers = [number(await asyncio.wait_for(anext(stream), 5)) for _ in range(3)]
 
     assert numbers == sorted(set(numbers))
@@ -87,7 +98,7 @@ async def test_silence_is_told_too(live):
 
 async def test_nothing_is_painted_for_nobody(live, painter):
     """A board that nobody looks at costs nothing."""
-    live.open = 0
+    live.readers.open = 0
 
     for _ in range(20):
         live.touch()
@@ -98,9 +109,7 @@ async def test_nothing_is_painted_for_nobody(live, painter):
 
 async def test_a_slow_reader_gets_the_newest(live, painter, eventually):
     """Pictures that were not taken are never sent; two readers may be at different ones."""
-    slow, quick = live.stream(lambda: b""), live.stream(lambda: b"")
-    await anext(slow)
-    await anext(quick)
+    (slow, _), (quick, _) = await opened(live), await opened(live)
     while len(painter.at) < 8:
         await asyncio.wait_for(anext(quick), 5)
 
@@ -109,15 +118,14 @@ async def test_a_slow_reader_gets_the_newest(live, painter, eventually):
 
 async def test_closing_ends_every_stream(live):
     """Who waits is let go, and who comes later is told the present once and let go too."""
-    stream = live.stream(lambda: b"")
-    await anext(stream)
+    stream, _ = await opened(live)
     waiting = asyncio.create_task(_rest(stream))
     await asyncio.sleep(0)
 
     live.close()
 
     await asyncio.wait_for(waiting, 5)
-    assert len([chunk async for chunk in live.stream(lambda: b"")]) == 1
+    assert len([chunk async for chunk in live.stream(lambda: b"")]) == 3
 
 
 async def _rest(stream):

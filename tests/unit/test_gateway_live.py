@@ -157,4 +157,4 @@ async def test_a_closed_page_leaves_nothing_behind():
     board.close()
 
     assert await asyncio.wait_for(waiting, 5) is None
-    assert (board.open, board.pages_of("v1")) == (0, 0)
+    assert (board.pages.open, board.pages_of("v1")) == (0, 0)

@@ -10,7 +10,8 @@ from litestar import Litestar
 from mesh import Mesh, Received, Service
 from mesh.events.cart import CartUpdated
 from mesh.runtime.run import running, serving
-from mesh.web.http import health, shared
+from mesh.web.application import shared_options
+from mesh.web.health_routes import health_routes
 
 
 @pytest.fixture
@@ -38,7 +39,8 @@ async def test_a_process_is_ready_once_its_memory_is_filled(mesh, regions, slow,
         await mesh.publish(CartUpdated(cart_id=f"c{number}", visitor_id="v", lines=()))
     own = Mesh(regions.broker("us"), "slow")
 
-    async with running(service, own) as run, serving(Litestar(health(mesh, own), **shared(mesh)), "127.0.0.1", 0) as at:
+    app = Litestar(health_routes(mesh, own), **shared_options(mesh))
+    async with running(service, own) as run, serving(app, "127.0.0.1", 0) as at:
         early = await asked(at)
         gate.set()
 

@@ -127,7 +127,7 @@ async def test_a_silent_page_hears_a_comment_and_ends_with_the_service(open_page
     picks.close()
 
     assert await rest is None
-    assert (picks.open, picks.pages_of("v1")) == (0, 0)
+    assert (picks.pages.open, picks.pages_of("v1")) == (0, 0)
 
 
 async def test_visitors_are_told_apart_and_the_longest_silent_is_forgotten(open_page):
@@ -140,4 +140,4 @@ async def test_visitors_are_told_apart_and_the_longest_silent_is_forgotten(open_
 
     assert await anext(forgotten) == b": still here\n\n"
     assert items(await anext(page)) == {"scoop": "you looked at it before"}
-    assert (picks.open, picks.pages_of("v1")) == (2, 1)
+    assert (picks.pages.open, picks.pages_of("v1")) == (2, 1)

@@ -7,7 +7,9 @@ from litestar import Litestar, Request, Response
 from litestar.exceptions import NotFoundException
 
 from mesh import Mesh, settings
-from mesh.web import http
+from mesh.web.application import shared_options
+from mesh.web.headers import STRICT
+from mesh.web.health_routes import health_routes
 from services.demo.storefront.files import serve_files
 from services.demo.storefront.frame import Frame
 from services.demo.storefront.pages import serve_pages
@@ -18,7 +20,7 @@ from services.demo.storefront.shown import serve_catalogue
 def build(mesh: Mesh, more: Sequence[Any] = ()) -> Litestar:
     """The app. `more` are further route handlers, such as the live picks."""
     frame = Frame(mesh.region, settings.read(PlaceSettings))
-    shared = http.shared(mesh, policy=_policy(frame.sources()))
+    shared = shared_options(mesh, policy=_policy(frame.sources()))
 
     def show_missing(request: Request[Any, Any, Any], _: NotFoundException) -> Response[bytes]:
         shown = frame.show(request, "missing", path="/", status=404)
@@ -27,7 +29,7 @@ def build(mesh: Mesh, more: Sequence[Any] = ()) -> Litestar:
         return shown
 
     return Litestar(
-        [*serve_pages(mesh, frame), *serve_files(), serve_catalogue(), *more, *http.health(mesh)],
+        [*serve_pages(mesh, frame), *serve_files(), serve_catalogue(), *more, *health_routes(mesh)],
         **{**shared, "exception_handlers": {**shared["exception_handlers"], NotFoundException: show_missing}},
     )
 
@@ -36,7 +38,7 @@ def _policy(gateways: Sequence[str]) -> str:
     """The strict policy, with the gateways as a source of the script and to be spoken to."""
     more = "".join(f" {gateway}" for gateway in gateways)
     own = "script-src 'self'", "connect-src 'self'"
-    policy = http.STRICT
+    policy = STRICT
     for part in own:
         policy = policy.replace(part, part + more)
     return policy

@@ -11,8 +11,9 @@ from babel.numbers import format_currency
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Request, Response
 
+from mesh.web.static_files import REVALIDATE, file_response, static_file
 from services.demo.storefront.catalogue import CATEGORIES, CURRENCIES, LANGUAGES, Product
-from services.demo.storefront.files import ASK_AGAIN, addresses, answer, served
+from services.demo.storefront.files import static
 from services.demo.storefront.places import PlaceSettings, parse
 from services.demo.storefront.shown import catalogue_address, units
 from services.demo.storefront.words import NAMES, preferred, words
@@ -77,7 +78,7 @@ class Frame:
             "lang": language,
             "w": words(language),
             "currency": currency,
-            "at": addresses(),
+            "at": static().urls,
             "catalogue": catalogue_address(language, currency),
             "languages": _languages(language, within, asked),
             "currencies": _currencies(currency, language, within, query or {}),
@@ -89,7 +90,8 @@ class Frame:
             "amount": lambda minor: money_words(minor, currency, language),
         }
         text = _templates().get_template(f"{page}.html.j2").render({**context, **told})
-        found = answer(request.headers, served(text.encode(), "text/html"), ASK_AGAIN, status=status)
+        page_file = static_file(text, "text/html")
+        found = file_response(request.headers, page_file, REVALIDATE, vary="Accept-Language, Cookie", status=status)
         if chosen:
             found.set_cookie("currency", chosen, max_age=REMEMBERED, samesite="lax")
         return found

@@ -1,6 +1,5 @@
 """Picks: what each visitor may like now, as scoring says, on its way to open pages (server-sent events)."""
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,6 +8,7 @@ import msgspec
 
 from mesh import Received
 from mesh.events.user import Recommendation, UserScored
+from mesh.web.event_stream import Hub, server_sent_event
 from services.demo.storefront.catalogue import find
 from services.demo.storefront.reasons import reason
 
@@ -32,26 +32,7 @@ class Newest(msgspec.Struct, frozen=True):
     def encode(self, language: str) -> bytes:
         """A server-sent event whose reasons are in this language."""
         items = [{"product_id": one.product_id, "reason": reason(one, language)} for one in self.recommended]
-        return b"id: %d\nevent: picks\ndata: %s\n\n" % (self.sequence, msgspec.json.encode({"items": items}))
-
-
-class Page:
-    """One open page, which wants only the newest picks."""
-
-    def __init__(self) -> None:
-        self._something = asyncio.Event()
-
-    def wake(self) -> None:
-        """Let `wait` return."""
-        self._something.set()
-
-    async def wait(self, seconds: float) -> None:
-        """Return once there is something, or after so many seconds."""
-        try:
-            await asyncio.wait_for(self._something.wait(), seconds)
-        except TimeoutError:
-            return
-        self._something.clear()
+        return server_sent_event("picks", msgspec.json.encode({"items": items}), id=self.sequence)
 
 
 class Picks:
@@ -60,9 +41,7 @@ class Picks:
     def __init__(self, *, most: int = MOST_VISITORS) -> None:
         self._most = most
         self._newest: OrderedDict[str, Newest] = OrderedDict()
-        self._pages: dict[str, set[Page]] = {}
-        self.open = 0
-        self.closed = False
+        self.pages: Hub[Newest] = Hub(queued=1)
 
     def hear(self, received: Received[UserScored]) -> None:
         """Take in a score. What is older than the newest is ignored, and so are products this shop has not.
@@ -74,44 +53,29 @@ class Picks:
             return
         own = [_lean(one) for one in received.event.recommended if find(one.product_id) is not None]
         own.sort(key=lambda one: one.kind == "seen")
-        self._newest[visitor_id] = Newest(received.sequence, tuple(own))
+        newest = self._newest[visitor_id] = Newest(received.sequence, tuple(own))
         self._newest.move_to_end(visitor_id)
         if len(self._newest) > self._most:
             self._newest.popitem(last=False)
-        for page in self._pages.get(visitor_id, ()):
-            page.wake()
+        if newest.recommended and (known is None or newest.recommended != known.recommended):
+            self.pages.publish(visitor_id, newest)
 
     def close(self) -> None:
         """End every page's stream; browsers come back to another process."""
-        self.closed = True
-        for page in [page for pages in self._pages.values() for page in pages]:
-            page.wake()
+        self.pages.close()
 
     def pages_of(self, visitor_id: str) -> int:
         """How many pages a visitor has open here."""
-        return len(self._pages.get(visitor_id, ()))
+        return self.pages.subscribers(visitor_id)
 
-    async def stream(self, visitor_id: str, language: str, *, heartbeat: float = 15.0) -> AsyncIterator[bytes]:
+    def stream(self, visitor_id: str, language: str, *, heartbeat: float = 15.0) -> AsyncIterator[bytes]:
         """The bytes of an event stream for one page: the newest picks at once, then each change, until either goes."""
-        page, told = Page(), None
-        self._pages.setdefault(visitor_id, set()).add(page)
-        self.open += 1
-        try:
-            yield b"retry: 2000\n\n"
-            while not self.closed:
-                newest = self._newest.get(visitor_id)
-                if newest is not None and newest.recommended and newest.recommended != told:
-                    told = newest.recommended
-                    yield newest.encode(language)
-                    continue
-                await page.wait(heartbeat)
-                if self._newest.get(visitor_id) is newest and not self.closed:
-                    yield b": still here\n\n"
-        finally:
-            self.open -= 1
-            self._pages[visitor_id].discard(page)
-            if not self._pages[visitor_id]:
-                del self._pages[visitor_id]
+
+        def first() -> tuple[Newest, ...]:
+            newest = self._newest.get(visitor_id)
+            return (newest,) if newest is not None and newest.recommended else ()
+
+        return self.pages.stream(visitor_id, lambda newest: newest.encode(language), first=first, heartbeat=heartbeat)
 
 
 def _lean(one: Recommendation) -> Recommendation:

@@ -10,6 +10,7 @@ from litestar.response import Stream
 
 from mesh import settings
 from mesh.subjects import token
+from mesh.web.event_stream import event_stream_response
 from services.demo.storefront.picks import Picks, PickSettings
 
 
@@ -21,13 +22,9 @@ def stream_picks(picks: Picks) -> HTTPRouteHandler:
     async def tell_picks(visitor_id: FromPath[str], lang: FromQuery[str] = "en") -> Stream:
         """Server-sent events `picks`: up to four products, best first, each with its reason in words."""
         token(visitor_id, "visitor_id")
-        if picks.open >= limits.pick_pages or picks.pages_of(visitor_id) >= limits.pick_pages_each:
+        if picks.pages.open >= limits.pick_pages or picks.pages_of(visitor_id) >= limits.pick_pages_each:
             raise HTTPException("too many pages are open", status_code=429, headers={"Retry-After": "30"})
         stream: AsyncIterator[bytes] = picks.stream(visitor_id, lang[:2].lower(), heartbeat=limits.pick_heartbeat)
-        return Stream(
-            stream,
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
+        return event_stream_response(stream)
 
     return tell_picks

@@ -8,8 +8,8 @@ from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
+from mesh.web.static_files import FOREVER, StaticFile, file_response, static_file
 from services.demo.storefront.catalogue import CURRENCIES, LANGUAGES, products
-from services.demo.storefront.files import FOR_EVER, Served, answer, served
 
 DIGITS = {"JPY": 0}
 """Digits behind the point, where they are not two (ISO 4217)."""
@@ -35,14 +35,14 @@ def serve_catalogue() -> HTTPRouteHandler:
         if language in LANGUAGES and currency in CURRENCIES.values():
             file = _file(language, currency)
             if edition == file.digest:
-                return answer(request.headers, file, FOR_EVER)
+                return file_response(request.headers, file, FOREVER)
         raise NotFoundException("this list is no longer served; load the page again")
 
     return serve_shown
 
 
 @cache
-def _file(language: str, currency: str) -> Served:
+def _file(language: str, currency: str) -> StaticFile:
     listed = {
         product.product_id: {
             "name": product.name[language],  # type: ignore[index]
@@ -53,4 +53,4 @@ def _file(language: str, currency: str) -> Served:
         for product in products()
     }
     shown = {"currency": currency, "units": units(currency), "products": listed}
-    return served(msgspec.json.encode(shown), "application/json")
+    return static_file(msgspec.json.encode(shown), "application/json")

@@ -1,35 +1,34 @@
 """The board's HTTP interface: the page, its live stream, and the same picture for scripts."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 from litestar import Litestar, Response, get
 from litestar.handlers import HTTPRouteHandler
-from litestar.response import Stream
 
 from mesh import Mesh
-from mesh.web import http
+from mesh.web.application import shared_options
+from mesh.web.event_stream import event_stream_response
+from mesh.web.health_routes import health_routes
+from mesh.web.problems import retry_later
 from services.operations.board.board import Board
 from services.operations.board.live import Live
 from services.operations.board.page import pages
-from services.operations.board.reader import counted
 
 _FRESH = {"Cache-Control": "no-store"}
 
 
 def build(mesh: Mesh, board: Board, live: Live) -> Litestar:
     """The app."""
-    return Litestar([*pages(), _live(board, live), _state(board), *http.health(mesh)], **http.shared(mesh))
+    return Litestar([*pages(), _live(board, live), _state(board), *health_routes(mesh)], **shared_options(mesh))
 
 
 def _live(board: Board, live: Live) -> HTTPRouteHandler:
-    @get("/live", middleware=[counted(live)])
+    @get("/live", middleware=[live.readers.counted])
     async def stream_pictures() -> Response[Any]:
         """Server-sent events: `history` once, then `state` whenever something changed and every second."""
-        if live.crowded:
-            return http.retry_later(503, "too many look at this board already", seconds=5)
-        stream: AsyncIterator[bytes] = live.stream(board.paint_past)
-        return Stream(stream, media_type="text/event-stream", headers=_FRESH | {"X-Accel-Buffering": "no"})
+        if live.readers.too_many:
+            return retry_later(503, "too many look at this board already", seconds=5)
+        return event_stream_response(live.stream(board.paint_past))
 
     return stream_pictures
 

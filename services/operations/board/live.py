@@ -6,6 +6,9 @@ from contextlib import suppress
 
 import msgspec
 
+from mesh.web.event_stream import Hub, server_sent_event
+from mesh.web.readers import Readers
+
 
 class LiveSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How many readers one process serves, seconds between two pictures, and how long a reader may take for one."""
@@ -24,15 +27,9 @@ class Live:
 
     def __init__(self, paint: Callable[[], bytes], settings: LiveSettings) -> None:
         self._paint, self._settings = paint, settings
-        self._changed, self._painted = asyncio.Event(), asyncio.Event()
-        self._newest, self._number = b"", 0
-        self.open, self.patience = 0, settings.board_patience
-        self.closed = False
-
-    @property
-    def crowded(self) -> bool:
-        """Whether more look than may."""
-        return self.open > self._settings.board_readers
+        self._changed = asyncio.Event()
+        self._pages: Hub[bytes] = Hub(queued=1)
+        self.readers = Readers(settings.board_readers, settings.board_patience)
 
     def touch(self) -> None:
         """Something is different."""
@@ -40,8 +37,7 @@ class Live:
 
     def close(self) -> None:
         """End every stream; browsers come back to another process."""
-        self.closed = True
-        self._painted.set()
+        self._pages.close()
 
     async def run(self) -> None:
         """Paint until cancelled."""
@@ -50,27 +46,14 @@ class Live:
                 async with asyncio.timeout(self._settings.board_most - self._settings.board_least):
                     await self._changed.wait()
             self._changed.clear()
-            if self.open:
-                self._show(self._paint())
+            if self.readers.open:
+                self._pages.publish("", server_sent_event("state", self._paint()))
             await asyncio.sleep(self._settings.board_least)
 
-    async def stream(self, history: Callable[[], bytes]) -> AsyncIterator[bytes]:
+    def stream(self, history: Callable[[], bytes]) -> AsyncIterator[bytes]:
         """The bytes of one reader's stream: `history` once, then the newest `state` as often as the reader takes it."""
-        yield b"retry: 1000\n\n" + _event(b"history", history()) + _event(b"state", self._paint())
-        seen = self._number
-        while not self.closed:
-            if seen == self._number:
-                await self._painted.wait()
-                continue
-            seen = self._number
-            yield self._newest
 
-    def _show(self, picture: bytes) -> None:
-        self._newest, self._number = _event(b"state", picture), self._number + 1
-        self._painted, before = asyncio.Event(), self._painted
-        before.set()
+        def first() -> tuple[bytes, bytes]:
+            return server_sent_event("history", history()), server_sent_event("state", self._paint())
 
-
-def _event(name: bytes, data: bytes) -> bytes:
-    """One event: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream ."""
-    return b"event: %s\ndata: %s\n\n" % (name, data)
+        return self._pages.stream("", bytes, first=first, retry=1000)

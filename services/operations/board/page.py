@@ -1,9 +1,5 @@
 """Page: what a browser needs to show the live board; everything it shows comes from `/live`."""
 
-import gzip
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -11,9 +7,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Request, Response, get
-from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath
+
+from mesh.web.static_files import MEDIA_TYPES, REVALIDATE, StaticFile, StaticFiles, file_response, static_file
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -24,17 +20,6 @@ STAGES = {
     "offered": "Offered",
     "recovered": "Recovered",
 }
-FOR_EVER = "public, max-age=31536000, immutable"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Served:
-    """A file as browsers get it: plain and gzipped, with its digest."""
-
-    plain: bytes
-    gzipped: bytes
-    kind: str
-    digest: str
 
 
 def pages() -> list[HTTPRouteHandler]:
@@ -42,64 +27,32 @@ def pages() -> list[HTTPRouteHandler]:
 
     @get("/")
     async def show_board(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return _answer(request.headers, _page(), "no-cache")
+        return file_response(request.headers, _page(), REVALIDATE)
 
-    @get("/static/{edition:str}/{name:str}")
-    async def serve_file(
-        request: Request[Any, Any, Any], edition: FromPath[str], name: FromPath[str]
-    ) -> Response[bytes]:
-        found = _files().get(name)
-        if found is None or edition != _edition():
-            raise NotFoundException("this file is no longer served; load the page again")
-        return _answer(request.headers, found, FOR_EVER)
-
-    return [show_board, serve_file]
-
-
-def _answer(asked: Mapping[str, str], served: Served, caching: str) -> Response[bytes]:
-    entity = f'"{served.digest}"'
-    headers = {"Cache-Control": caching, "ETag": entity, "Vary": "Accept-Encoding"}
-    if asked.get("if-none-match") == entity:
-        return Response(b"", status_code=304, headers=headers)
-    packed = "gzip" in asked.get("accept-encoding", "")
-    return Response(
-        served.gzipped if packed else served.plain,
-        headers={**headers, "Content-Encoding": "gzip"} if packed else headers,
-        media_type=f"{served.kind}; charset=utf-8",
-    )
+    return [show_board, _static().route()]
 
 
 @cache
-def _page() -> Served:
+def _page() -> StaticFile:
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    at = {name: f"/static/{_edition()}/{name}" for name in _files()}
-    text = environment.get_template("board.html.j2").render(at=at, places=places(), stages=STAGES)
-    return _served(text, "text/html")
+    text = environment.get_template("board.html.j2").render(at=_static().urls, places=places(), stages=STAGES)
+    return static_file(text, "text/html")
 
 
 @cache
-def _files() -> dict[str, Served]:
+def _static() -> StaticFiles:
     """All that the page loads: one style sheet, the charts, and the page's own modules."""
     sheets = [STATIC / "uplot" / "uPlot.min.css", *sorted((STATIC / "style").glob("*.css"))]
     scripts = [STATIC / "uplot" / "uPlot.iife.min.js", *sorted((STATIC / "script").glob("*.js"))]
-    return {
-        "board.css": _served("\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets), "text/css"),
-        **{script.name: _served(script.read_text(encoding="utf-8"), "text/javascript") for script in scripts},
-    }
-
-
-@cache
-def _edition() -> str:
-    """All files together have one address, so that modules find each other and are replaced at once."""
-    return hashlib.sha256("".join(served.digest for served in _files().values()).encode()).hexdigest()[:16]
-
-
-def _served(text: str, kind: str) -> Served:
-    plain = text.encode()
-    digest = hashlib.sha256(plain).hexdigest()[:16]
-    return Served(plain=plain, gzipped=gzip.compress(plain, 9, mtime=0), kind=kind, digest=digest)
+    css = "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
+    return StaticFiles(
+        {
+            "board.css": static_file(css, MEDIA_TYPES[".css"]),
+            **{script.name: static_file(script.read_bytes(), MEDIA_TYPES[".js"]) for script in scripts},
+        }
+    )
 
 
 @cache

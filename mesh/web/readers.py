@@ -1,0 +1,49 @@
+"""Readers: the open streams of a route, counted until each connection is gone, and bounded."""
+
+import asyncio
+
+from litestar.exceptions import LitestarException
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class Readers:
+    """How many streams of a route are open, at most `most`; one that accepts nothing for `patience` seconds is closed.
+
+    A generator that waits for its reader is not told that the reader went away, so readers are counted by a
+    middleware of the route: `@get("/live", middleware=[readers.counted])`.
+    """
+
+    def __init__(self, most: int, patience: float) -> None:
+        self._most, self._patience = most, patience
+        self.open = 0
+
+    @property
+    def too_many(self) -> bool:
+        """Whether more are open than may be; a request that is being judged counts already."""
+        return self.open > self._most
+
+    def counted(self, app: ASGIApp) -> ASGIApp:
+        """The middleware."""
+
+        async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+            gone = False
+
+            async def send_in_time(message: Message) -> None:
+                nonlocal gone
+                try:
+                    async with asyncio.timeout(self._patience):
+                        await send(message)
+                except TimeoutError:
+                    gone = True
+                    raise
+
+            self.open += 1
+            try:
+                await app(scope, receive, send_in_time)
+            except (TimeoutError, LitestarException):
+                if not gone:
+                    raise
+            finally:
+                self.open -= 1
+
+        return respond

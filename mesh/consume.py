@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+from mesh.binding import Binding
 from mesh.broker.protocol import Deliveries, Message
 from mesh.causation import handling
 from mesh.envelope import Received
@@ -18,7 +19,6 @@ from mesh.handle import Handler
 from mesh.mesh import Mesh, received
 from mesh.observability.handling import Handling
 from mesh.observability.logs import log
-from mesh.service import Binding
 
 GRACE = timedelta(seconds=20)
 """How long handlers may finish when the service stops."""

@@ -5,6 +5,7 @@
     ├── InvalidEvent          bytes or fields that are not the event they claim to be
     ├── InvalidKey            a key that cannot be a subject token
     ├── UnknownName           a channel, purpose or other name that nobody registered: lists those that are
+    ├── InvalidField          a field of an event from outside breaks a rule: it is refused
     ├── TopologyError         mesh.toml is wrong, or the servers do not match it
     ├── Unavailable           JetStream cannot take or give it now: the same call may succeed later
     ├── Conflict              something happened meanwhile: read again, decide again
@@ -38,6 +39,14 @@ class InvalidKey(MeshError, ValueError):
 
 class UnknownName(MeshError, ValueError):
     """A name that nobody registered, such as a channel that no service sends by."""
+
+
+class InvalidField(MeshError, ValueError):
+    """A field of an event from outside breaks a rule: where (`path`, as `$.lines[0].price`) and why."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(reason)
+        self.path, self.reason = path, reason
 
 
 class TopologyError(MeshError):

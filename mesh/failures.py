@@ -6,13 +6,13 @@ from datetime import timedelta
 
 from cachetools import LRUCache
 
+from mesh.binding import Binding
 from mesh.broker.protocol import Message
 from mesh.dead_letters import park
 from mesh.errors import Bury, MeshError, Retry, Unavailable
 from mesh.mesh import Mesh
 from mesh.observability.handling import Handling
 from mesh.observability.logs import log
-from mesh.service import Binding
 from mesh.unanswered import MOST_UNANSWERED, Unanswered
 
 _REMEMBERED = 10_000

@@ -6,13 +6,14 @@ import random
 from datetime import timedelta
 from typing import Any
 
+from mesh.binding import Binding
 from mesh.envelope import Received, derive_id
 from mesh.errors import Conflict, Retry
 from mesh.mesh import Mesh
 from mesh.observability import tracing
 from mesh.observability.handling import Handling
 from mesh.publish import Cause, Change
-from mesh.service import Binding, fill
+from mesh.service import fill
 
 CONFLICTS = 25
 """How often a handler decides again because something happened meanwhile, before the message is retried later."""

@@ -12,125 +12,17 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from mesh.accept import PAGE, SERVER, Acceptance
+from mesh.binding import Answer, Binding, Reach, Tick
 from mesh.envelope import Received
 from mesh.errors import DeclarationError
 from mesh.event import Event, declaration_of
-from mesh.streams import Bucket, ConsumerSpec, ObjectStore, mesh_stream, stream_of
-from mesh.subjects import every as every_subject
+from mesh.streams import Bucket, ObjectStore
 from mesh.subjects import token
 
-Reach = Literal["region", "mesh"]
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Binding:
-    """One handler bound to events. Everything the server needs is derived from it.
-
-    `durable` is `<service>-<handler>`; with `fanout` every replica hears every event through a
-    private consumer that begins `since` ago, and nothing is acknowledged or retried. With `consumer_per_event`
-    each kind has a consumer of its own, which a server fills several times faster; kinds may overtake each other.
-    `retries` counts failures before the message is parked; `concurrency` bounds handlers at once.
-    """
-
-    service: str
-    handler: Callable[..., Any]
-    kinds: tuple[type[Event], ...]
-    reach: Reach = "region"
-    batch: int | None = None
-    linger: timedelta = timedelta(milliseconds=20)
-    concurrency: int = 16
-    ack_wait: timedelta = timedelta(seconds=30)
-    retries: int = 8
-    fanout: bool = False
-    since: timedelta | None = None
-    new_only: bool = False
-    consumer_per_event: bool = False
-    wants_received: bool = False
-    projects: Bucket | None = None
-
-    @property
-    def name(self) -> str:
-        """The handler's name as a token."""
-        return self.handler.__name__.replace("_", "-")
-
-    @property
-    def durable(self) -> str:
-        """The durable consumer's name."""
-        return f"{self.service}-{self.name}"
-
-    @property
-    def summary(self) -> str:
-        """The first line of the handler's docstring."""
-        return (inspect.getdoc(self.handler) or "").partition("\n")[0]
-
-    def filters(self, region: str) -> dict[str, tuple[str, ...]]:
-        """Stream -> filter subjects in a region: the region's own events come from its write streams.
-
-        With `reach="mesh"` the other regions' come from `MESH_<region>`, which holds nothing of the region itself:
-        each event arrives through exactly one of the two.
-        """
-        found: dict[str, tuple[str, ...]] = {}
-        for kind in self.kinds:
-            declaration = declaration_of(kind)
-            places = [(stream_of(declaration, region), region)]
-            if self.reach == "mesh":
-                places.append((mesh_stream(region), "*"))
-            for stream, origin in places:
-                found[stream] = (*found.get(stream, ()), every_subject(declaration, region=origin))
-        return found
-
-    def consumers(self, region: str) -> list[ConsumerSpec]:
-        """The durables that must exist for this handler in a region (none with `fanout`)."""
-        if self.fanout:
-            return []
-        return [
-            ConsumerSpec(
-                stream=stream,
-                durable=self.durable,
-                filters=filters,
-                ack_wait=self.ack_wait,
-                max_ack_pending=max(4 * (self.batch or self.concurrency), 1000),
-                deliver_new=self.new_only,
-                description=self.summary,
-            )
-            for stream, filters in self.filters(region).items()
-        ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tick:
-    """A handler called every `period`; of several replicas only one effect counts."""
-
-    service: str
-    handler: Callable[..., Any]
-    period: timedelta
-
-    @property
-    def name(self) -> str:
-        """The handler's name as a token."""
-        return self.handler.__name__.replace("_", "-")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """A handler that answers requests `rpc.<region>.<service>.<handler>`, typed by its annotations."""
-
-    service: str
-    handler: Callable[..., Any]
-    question: type
-    answer: type
-
-    @property
-    def name(self) -> str:
-        """The handler's name as a token."""
-        return self.handler.__name__.replace("_", "-")
-
-    def subject(self, region: str) -> str:
-        """Where it is asked."""
-        return f"rpc.{region}.{self.service}.{self.name}"
 
 
 @dataclass(eq=False)
@@ -142,6 +34,7 @@ class Service:
     `object_stores` are the state it may touch; with `measures` it measures its region and reads no message of it.
     From these its permissions derive. `alone` asks for a process of its own, for work that would keep others waiting.
     A `demo` shows the mesh off: `cartmesh up` starts it, a deployed region leaves it out unless its values enable it.
+    With `hosts` it takes from outside what all services accept, and may publish what follows from that.
     """
 
     name: str
@@ -153,9 +46,11 @@ class Service:
     measures: bool = False
     alone: bool = False
     demo: bool = False
+    hosts: bool = False
     bindings: list[Binding] = field(default_factory=list, init=False)
     ticks: list[Tick] = field(default_factory=list, init=False)
     answered: list[Answer] = field(default_factory=list, init=False)
+    acceptances: list[Acceptance] = field(default_factory=list, init=False)
     resources: dict[type, Callable[..., AsyncIterator[Any]]] = field(default_factory=dict, init=False)
     app: Callable[..., Any] | None = field(default=None, init=False)
     module: str = field(default="", init=False)
@@ -253,6 +148,48 @@ class Service:
         self.answered.append(Answer(service=self.name, handler=handler, question=question, answer=answer))
         return handler
 
+    def accepts(
+        self,
+        *kinds: type[Event],
+        by: tuple[str, ...] = (PAGE, SERVER),
+        publishes: tuple[type[Event], ...] = (),
+        ordered_by: tuple[str, ...] | None = None,
+    ) -> Callable[[F], F]:
+        """Take these events from outside, sent by these; `publishes` is what the function yields besides them.
+
+        The function takes a `Sent` and yields changes. It is called again after a Conflict, and refuses with
+        InvalidField. Events of one request that have the same key (or else the first value among the fields
+        `ordered_by`) are stored in order. Raises DeclarationError for an event that the service does not publish.
+        """
+
+        def bind(handler: F) -> F:
+            for kind in kinds:
+                order = (declaration_of(kind).key,) if ordered_by is None else ordered_by
+                self._accept(handler, kind, by=by, publishes=(kind, *publishes), ordered_by=order)
+            return handler
+
+        return bind
+
+    def joins(self, *kinds: type[Event], publishes: tuple[type[Event], ...] = ()) -> Callable[[F], F]:
+        """Add to the commit in which another service accepts these events: what the function yields, or nothing of it.
+
+        Raises DeclarationError where the service does not publish what it names in `publishes`.
+        """
+
+        def bind(handler: F) -> F:
+            for kind in kinds:
+                self._accept(handler, kind, publishes=publishes, joins=True)
+            return handler
+
+        return bind
+
+    def _accept(self, handler: Callable[..., Any], kind: type[Event], **options: Any) -> None:
+        declaration_of(kind)
+        _first_parameter(handler, self.name)
+        if missing := [one.__name__ for one in options["publishes"] if one not in self.publishes]:
+            raise DeclarationError(f"{self.name}.{handler.__name__}: {', '.join(missing)} must stand in its publishes")
+        self.acceptances.append(Acceptance(service=self.name, handler=handler, kind=kind, **options))
+
     def resource(self, opened: F) -> F:
         """An async generator that yields once: opened at start, closed after the drain, injected by its type."""
         hint = get_type_hints(opened).get("return")
@@ -265,6 +202,11 @@ class Service:
         """The function that builds this service's ASGI app; its parameters are filled by type."""
         self.app = build
         return build
+
+    @property
+    def needs_process(self) -> bool:
+        """Whether something of it must run; what it accepts is hosted by another service's process."""
+        return bool(self.bindings or self.ticks or self.answered or self.app)
 
     @property
     def summary(self) -> str:
@@ -287,15 +229,20 @@ def _parameter_hints(handler: Callable[..., Any]) -> dict[str, Any]:
     return get_type_hints(shim, globalns=getattr(handler, "__globals__", {}))
 
 
+def parameters(handler: Callable[..., Any], *, skip: int = 1) -> dict[str, Any]:
+    """The annotated types of a handler's parameters behind the first `skip`; None where one has none."""
+    hints = _parameter_hints(handler)
+    names = list(inspect.signature(handler).parameters)[skip:]
+    return {name: get_origin(hints.get(name)) or hints.get(name) for name in names}
+
+
 def fill(handler: Callable[..., Any], provided: dict[type, Any], *, skip: int = 1) -> dict[str, Any]:
     """Keyword arguments for a handler's parameters behind the first `skip`, by annotated type.
 
     DeclarationError names the parameter that nobody provides.
     """
-    hints = _parameter_hints(handler)
     filled = {}
-    for name in list(inspect.signature(handler).parameters)[skip:]:
-        wanted = get_origin(hints.get(name)) or hints.get(name)
+    for name, wanted in parameters(handler, skip=skip).items():
         if wanted not in provided:
             given = ", ".join(sorted(kind.__name__ for kind in provided))
             raise DeclarationError(f"{handler.__name__}({name}: {wanted}): nothing provides that; there is {given}")

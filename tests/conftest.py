@@ -2,14 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from litestar.testing import AsyncTestClient
 
 from mesh.broker.memory import MemoryMesh
 from mesh.broker.protocol import Broker
 from mesh.mesh import Mesh
+from mesh.runtime.discovery import discover
+from mesh.runtime.hosting import hosting
+from services.gateway import Accepted, app
+from services.gateway.live import LiveOffers
 
 # A busy machine is no counterexample, and a run says the same twice.
 settings.register_profile("cartmesh", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -48,6 +54,19 @@ async def memory_broker(regions: MemoryMesh) -> AsyncIterator[Broker]:
 def mesh(memory_broker: Broker) -> Mesh:
     """A service's door to `us`."""
     return Mesh(memory_broker, "tests", others=("eu",))
+
+
+@pytest.fixture
+def gateway_client() -> Callable[[Mesh], AbstractAsyncContextManager[AsyncTestClient[Any]]]:
+    """Open the gateway of a mesh, with all that services accept, for HTTP requests."""
+
+    @asynccontextmanager
+    async def opened(mesh: Mesh) -> AsyncIterator[AsyncTestClient[Any]]:
+        async with hosting(discover(), mesh) as hosted:
+            async with AsyncTestClient(app(mesh, LiveOffers(), Accepted(hosted))) as client:
+                yield client
+
+    return opened
 
 
 @pytest.fixture

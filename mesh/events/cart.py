@@ -1,6 +1,6 @@
 """The life of a cart: filled, left, scored, recovered, bought."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -37,10 +37,11 @@ class CartUpdated(Event):
 
 @event(key="cart_id")
 class CartIdle(Event):
-    """Nobody touched a cart for the agreed time. `update_id` is the update it was waiting on."""
+    """Nobody touched a cart for the time `after`. `update_id` is the update it was waiting on."""
 
     cart_id: str
     update_id: str
+    after: timedelta = timedelta(0)
 
 
 @event(key="cart_id")

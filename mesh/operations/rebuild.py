@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from mesh.binding import Binding
 from mesh.broker.connection import Connection
 from mesh.broker.jetstream import JetStreamBroker
 from mesh.errors import DeclarationError, TopologyError, Unavailable
-from mesh.service import Binding, Service
+from mesh.service import Service
 from mesh.topology.apply import api
 from mesh.topology.derive.nats import holdings
 from mesh.topology.mesh_toml import Topology

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from mesh.binding import Answer, Binding, Tick
 from mesh.broker.protocol import Deliveries
 from mesh.consume import Consumer
 from mesh.dead_letters import Redo, Redone, original
@@ -21,7 +22,7 @@ from mesh.observability import metrics, tracing
 from mesh.observability.logs import log
 from mesh.publish import Cause, Change, Draft
 from mesh.runtime.ports import free_ports
-from mesh.service import Answer, Binding, Service, Tick, fill
+from mesh.service import Service, fill
 from mesh.streams import dead_stream
 from mesh.timers import Timer
 

@@ -162,7 +162,7 @@ class Up:
             environment[f"CARTMESH_PORT_{variable(name)}"] = url.rpartition(":")[2]
             environment[f"CARTMESH_URL_{variable(name)}"] = url
         groups = {service.name: [service.name] for service in services if service.app is not None or service.alone}
-        groups["worker"] = [service.name for service in services if service.name not in groups]
+        groups["worker"] = [one.name for one in services if one.name not in groups and one.needs_process]
         await asyncio.gather(
             *(self._start_child(region, name, names, environment) for name, names in groups.items() if names)
         )

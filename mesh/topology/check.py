@@ -39,6 +39,7 @@ def check(topology: Topology, services: Sequence[Service], committed: Committed 
     before, report = committed or Committed(), Report()
     _names(services, report)
     _writers(services, report)
+    _acceptances(services, report)
     _streams(topology, report)
     _state(services, report)
     _consumers(topology, services, before, report)
@@ -104,6 +105,17 @@ def _writers(services: Sequence[Service], report: Report) -> None:
             )
         if told.kind not in heard:
             report.warnings.append(f"{told.type} is heard by nobody")
+
+
+def _acceptances(services: Sequence[Service], report: Report) -> None:
+    accepted = Counter(one.type for service in services for one in service.acceptances if not one.joins)
+    for type_, count in accepted.items():
+        if count > 1:
+            report.errors.append(f"{type_} is accepted by {count} services: let one accept it, and the others join")
+    for service in services:
+        for one in service.acceptances:
+            if one.type not in accepted:
+                report.errors.append(f"{one.source} joins in {one.type}, which no service accepts")
 
 
 def _streams(topology: Topology, report: Report) -> None:

@@ -1,39 +1,28 @@
 """Knows every cart: which is left, which ends because its shopper bought elsewhere, which an offer won back."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import msgspec
-
 from mesh import Cancel, History, Mesh, Received, Retry, Service, settings
+from mesh.accept import Sent
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartIdle, CartRecovered, CartUpdated
 from mesh.events.customer import CustomerIdentified
 from mesh.events.offer import OfferSent
 from mesh.events.order import OrderPlaced
 from mesh.publish import Change, Draft
 from services.carts.fold import CartView, fold, happened_at
+from services.carts.rules import CartSettings, Rules, check, is_outdated, may_be_outdated
 from services.carts.shoppers import SHOPPERS, Purchase, Shoppers
 from services.carts.view import CARTS, Views
 
-service = Service("carts", publishes=(CartAbandoned, CartClosed, CartRecovered), buckets=(CARTS, SHOPPERS))
+service = Service(
+    "carts",
+    publishes=(CartUpdated, CartIdle, CartAbandoned, CartConverted, CartClosed, CartRecovered),
+    buckets=(CARTS, SHOPPERS),
+)
 
 STALE_READ = timedelta(milliseconds=200)
 """When to read again after a follower answered that has not applied what was just heard."""
-
-
-class CartSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`abandon_after`: as the gateway's. `attribution`: how long after an offer an order counts as won by it."""
-
-    abandon_after: timedelta = timedelta(minutes=30)
-    attribution: timedelta = timedelta(days=7)
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The settings as they were when the service started."""
-
-    settings: CartSettings
 
 
 @service.resource
@@ -48,13 +37,38 @@ async def open_views(mesh: Mesh) -> AsyncIterator[Views]:
     yield Views(mesh)
 
 
+@service.accepts(CartUpdated, publishes=(CartIdle,))
+async def store_cart(sent: Sent[CartUpdated], mesh: Mesh, rules: Rules) -> AsyncIterator[Change]:
+    """A cart and the timer that counts it as left are one commit. An emptied cart cancels the timer."""
+    updated = sent.event
+    check(updated)
+    yield sent.draft
+    if may_be_outdated(sent):
+        history = await mesh.history(updated.cart_id, "cart")
+        for unchanged in history.unchanged(CartUpdated):
+            yield unchanged
+        if is_outdated(sent, history):
+            return
+    yield rules.idle_timer(sent) if updated.lines else Cancel(CartIdle, updated.cart_id)
+
+
+@service.joins(OrderPlaced, publishes=(CartConverted,))
+async def convert_cart(sent: Sent[OrderPlaced]) -> AsyncIterator[Change]:
+    """An order ends its cart and the cart's timer, in the order's own commit."""
+    placed = sent.event
+    if placed.cart_id is not None:
+        converted = CartConverted(cart_id=placed.cart_id, order_id=placed.order_id, visitor_id=placed.visitor_id)
+        yield Draft(event=converted, time=sent.time)
+        yield Cancel(CartIdle, placed.cart_id)
+
+
 @service.on(CartIdle, concurrency=48)
-async def abandon_cart(received: Received[CartIdle], mesh: Mesh, rules: Rules) -> AsyncIterator[Change]:
+async def abandon_cart(received: Received[CartIdle], mesh: Mesh) -> AsyncIterator[Change]:
     """A filled cart that nobody touched since its timer was set is abandoned, unless its shopper bought elsewhere."""
     idle = received.event
     history = await mesh.history(idle.cart_id, "cart")
     cart = fold(idle.cart_id, history)
-    if cart.status != "open" or not _is_due(cart, history, idle, rules.settings.abandon_after):
+    if cart.status != "open" or not _is_due(cart, history, idle):
         return
     customer_id, bought = await Shoppers(mesh).leave(cart.cart_id, cart.visitor_id, cart.customer_id)
     if bought and cart.updated_at <= bought.at:
@@ -74,7 +88,7 @@ async def abandon_cart(received: Received[CartIdle], mesh: Mesh, rules: Rules) -
         yield unchanged
 
 
-def _is_due(cart: CartView, history: History, idle: CartIdle, abandon_after: timedelta) -> bool:
+def _is_due(cart: CartView, history: History, idle: CartIdle) -> bool:
     """Whether the timer speaks for the cart's newest update. Raises Retry when it is too early to say.
 
     An update that was overtaken by a newer one on its way here has replaced the newer one's timer:
@@ -87,7 +101,7 @@ def _is_due(cart: CartView, history: History, idle: CartIdle, abandon_after: tim
         raise Retry("the update that this timer waited on cannot be read yet", after=STALE_READ)
     if waited_on.sequence < cart.update_sequence:
         return False  # the newer update has a timer of its own
-    left = cart.updated_at + abandon_after - datetime.now(UTC)
+    left = cart.updated_at + idle.after - datetime.now(UTC)
     if left > timedelta(0):
         raise Retry("an update was overtaken by a newer one", after=left)
     return True

@@ -1,6 +1,6 @@
 """The gateway's HTTP interface: `POST /v1/events`, the live offers of a visitor, and its documentation."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -13,21 +13,32 @@ from litestar.response import Stream
 from prometheus_client import Counter
 
 from mesh import Mesh, settings
+from mesh.accept import PAGE, SERVER
+from mesh.errors import InvalidField
 from mesh.observability import tracing
+from mesh.runtime.hosting import Hosted
 from mesh.subjects import token
 from mesh.web.application import shared_options
 from mesh.web.event_stream import event_stream_response
 from mesh.web.health_routes import health_routes
 from services.gateway.documentation import pages
-from services.gateway.intake import MOST_BYTES, MOST_EVENTS, IntakeSettings, Rejected, judge, open_request
+from services.gateway.intake import (
+    MOST_BYTES,
+    MOST_EVENTS,
+    Intake,
+    IntakeSettings,
+    Judged,
+    Rejected,
+    Sender,
+    open_request,
+)
 from services.gateway.keys import KeySettings, WriteKeys, bearer
-from services.gateway.live import Board, LiveSettings
+from services.gateway.live import LiveOffers, LiveSettings
 from services.gateway.origins import Origins, OriginSettings
 from services.gateway.rates import Rate, RateSettings, client_address
-from services.gateway.rules import Wrong
+from services.gateway.readiness import readiness
 from services.gateway.script import files
-from services.gateway.storing import Store, StoreSettings
-from services.gateway.welcome import welcome
+from services.gateway.store import Outcome, Store, StoreSettings
 
 EVENTS = Counter("cartmesh_gateway_events_total", "Storefront events, by what became of them.", ["outcome"])
 
@@ -40,8 +51,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     rejected: list[Rejected]
 
 
-class Door:
-    """Who may come in, and how often."""
+class AccessGuard:
+    """Who may send, and how often."""
 
     def __init__(self, keys: WriteKeys, rates: RateSettings, origins: Origins) -> None:
         self._keys, self._proxies, self._origins = keys, rates.trusted_proxies, origins
@@ -83,19 +94,19 @@ class Door:
             )
 
 
-def build(mesh: Mesh, board: Board) -> Litestar:
+def build(mesh: Mesh, offers: LiveOffers, hosted: Mapping[str, Hosted]) -> Litestar:
     """The app; settings are read from the environment here, once."""
     origins = Origins(settings.read(OriginSettings))
     keys = settings.read(KeySettings)
-    door = Door(WriteKeys(keys.write_keys, keys.server_keys), settings.read(RateSettings), origins)
-    store = Store(mesh, settings.read(StoreSettings))
+    guard = AccessGuard(WriteKeys(keys.write_keys, keys.server_keys), settings.read(RateSettings), origins)
+    intake, store = Intake(hosted, settings.read(IntakeSettings)), Store(mesh, settings.read(StoreSettings))
     return Litestar(
         [
-            _events(door, store, settings.read(IntakeSettings)),
-            _offers(door, board, settings.read(LiveSettings)),
-            welcome(mesh),
+            _events(guard, intake, store),
+            _live_offers(guard, offers, settings.read(LiveSettings)),
+            readiness(mesh),
             *files(),
-            *pages(),
+            *pages(hosted),
             *health_routes(mesh),
         ],
         cors_config=CORSConfig(
@@ -111,7 +122,7 @@ def build(mesh: Mesh, board: Board) -> Litestar:
     )
 
 
-def _events(door: Door, store: Store, intake: IntakeSettings):  # noqa: ANN202  a route handler
+def _events(guard: AccessGuard, intake: Intake, store: Store):  # noqa: ANN202  a route handler
     encode = msgspec.json.Encoder().encode
 
     @post(["/v1/events", "/v1/say"], status_code=202)
@@ -120,33 +131,36 @@ def _events(door: Door, store: Store, intake: IntakeSettings):  # noqa: ANN202  
 
         A page that closes has no time to ask whether it may send headers: `?key=` is taken too.
         """
-        scope = door.scope(request, bearer(request.headers.get("authorization")) or key)
+        scope = guard.scope(request, bearer(request.headers.get("authorization")) or key)
         raw_events = await _open(request)
-        door.admit(request, scope, max(1, len(raw_events)))
-        received = datetime.now(UTC)
-        server = door.is_server(bearer(request.headers.get("authorization")))
-        arrivals, rejected, repeated = judge(raw_events, received, intake, server=server)
-        told = {"http.request.method": "POST", "http.route": "/v1/events", "cartmesh.events": len(raw_events)}
-        with tracing.span(
-            "POST /v1/events", "server", service="gateway", parent=request.headers.get("traceparent"), attributes=told
-        ) as work:
-            kept = await store.keep_all(arrivals, scope=scope, received=received, traceparent=work.trace)
-        duplicates, accepted = repeated, repeated
-        for arrival in arrivals:
-            match kept[arrival.index]:
-                case Wrong(path=path, reason=reason):
-                    rejected.append(Rejected(index=arrival.index, id=arrival.id, path=path, reason=reason))
-                case outcome:
-                    accepted += 1
-                    duplicates += outcome == "duplicate"
-        rejected.sort(key=lambda refused: refused.index)
-        EVENTS.labels("accepted").inc(accepted - duplicates)
-        EVENTS.labels("duplicate").inc(duplicates)
-        EVENTS.labels("rejected").inc(len(rejected))
-        verdict = Verdict(accepted=accepted, duplicates=duplicates, rejected=rejected)
+        guard.admit(request, scope, max(1, len(raw_events)))
+        by = SERVER if guard.is_server(bearer(request.headers.get("authorization"))) else PAGE
+        judged = intake.judge(raw_events, Sender(scope=scope, by=by), datetime.now(UTC))
+        attributes = {"http.request.method": "POST", "http.route": "/v1/events", "cartmesh.events": len(raw_events)}
+        parent = request.headers.get("traceparent")
+        with tracing.span("POST /v1/events", "server", service="gateway", parent=parent, attributes=attributes) as work:
+            outcomes = await store.store(judged.valid, work.trace)
+        verdict = _verdict(judged, outcomes)
         return Response(encode(verdict), status_code=202, media_type="application/json")
 
     return take_events
+
+
+def _verdict(judged: Judged, outcomes: Mapping[int, Outcome]) -> Verdict:
+    """The answer to a request, counted."""
+    duplicates = accepted = judged.repeated
+    rejected = list(judged.rejected)
+    for one in judged.valid:
+        match outcomes[one.index]:
+            case InvalidField(path=path, reason=reason):
+                rejected.append(Rejected(index=one.index, id=one.id, path=path, reason=reason))
+            case outcome:
+                accepted += 1
+                duplicates += outcome == "duplicate"
+    rejected.sort(key=lambda refused: refused.index)
+    for label, count in (("accepted", accepted - duplicates), ("duplicate", duplicates), ("rejected", len(rejected))):
+        EVENTS.labels(label).inc(count)
+    return Verdict(accepted=accepted, duplicates=duplicates, rejected=rejected)
 
 
 async def _open(request: Request[Any, Any, Any]) -> list[msgspec.Raw]:
@@ -168,7 +182,7 @@ async def _open(request: Request[Any, Any, Any]) -> list[msgspec.Raw]:
     return raw_events
 
 
-def _offers(door: Door, board: Board, live: LiveSettings):  # noqa: ANN202  a route handler
+def _live_offers(guard: AccessGuard, offers: LiveOffers, live: LiveSettings):  # noqa: ANN202  a route handler
     @get(["/v1/visitors/{visitor_id:str}/offers/live", "/v1/live/{visitor_id:str}"])
     async def stream_offers(
         request: Request[Any, Any, Any],
@@ -177,13 +191,13 @@ def _offers(door: Door, board: Board, live: LiveSettings):  # noqa: ANN202  a ro
         last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID")] = None,
     ) -> Stream:
         """A visitor's live offer now and each one to come. EventSource has no headers: `?key=` is taken too."""
-        scope = door.scope(request, bearer(request.headers.get("authorization")) or key)
-        door.admit(request, scope, 1)
+        scope = guard.scope(request, bearer(request.headers.get("authorization")) or key)
+        guard.admit(request, scope, 1)
         token(visitor_id, "visitor_id")
-        if board.pages.open >= live.live_pages or board.pages_of(visitor_id) >= live.live_pages_each:
+        if offers.pages.open >= live.live_pages or offers.pages_of(visitor_id) >= live.live_pages_each:
             raise HTTPException("too many pages are open", status_code=429, headers={"Retry-After": "30"})
         behind = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else None
-        stream: AsyncIterator[bytes] = board.stream(visitor_id, behind=behind, heartbeat=live.live_heartbeat)
+        stream: AsyncIterator[bytes] = offers.stream(visitor_id, behind=behind, heartbeat=live.live_heartbeat)
         return event_stream_response(stream)
 
     return stream_offers

@@ -1,6 +1,6 @@
 """Documentation: the OpenAPI description, derived from the events, and Swagger UI to read it, without the internet."""
 
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,11 @@ from litestar import MediaType, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.static_files import create_static_files_router
 
+from mesh.runtime.hosting import Hosted
 from mesh.web.headers import STRICT
 from mesh.web.problems import Problem
 from services.gateway import script
-from services.gateway.intake import KINDS, MOST_EVENTS, SERVER_KINDS, Head, Rejected
+from services.gateway.intake import MOST_EVENTS, Head, Rejected
 
 STATIC = Path(__file__).parent / "static"
 RELAXED = STRICT.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
@@ -29,7 +30,7 @@ PAGE = """<!doctype html>
 _REF = "#/components/schemas/{name}"
 
 
-def pages() -> list[Any]:
+def pages(hosted: Mapping[str, Hosted]) -> list[Any]:
     """`/docs`, `/docs/openapi.json` and the files they need."""
 
     @get("/docs", media_type=MediaType.HTML)
@@ -38,26 +39,29 @@ def pages() -> list[Any]:
 
     @get("/docs/openapi.json")
     async def show_openapi() -> Response[bytes]:
-        return Response(msgspec.json.encode(openapi()), media_type="application/json")
+        return Response(document, media_type="application/json")
 
+    document = msgspec.json.encode(openapi(hosted))
     files = create_static_files_router(path="/docs/static", directories=[STATIC])
     handlers: list[HTTPRouteHandler] = [show_docs, show_openapi]
     return [*handlers, files]
 
 
-@cache
-def openapi() -> dict[str, Any]:
+def openapi(hosted: Mapping[str, Hosted]) -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
+    accepted = [one.owner.acceptance for one in hosted.values()]
     (head, *kinds, _, _), schemas = msgspec.json.schema_components(
-        [Head, *KINDS.values(), Rejected, Problem], ref_template=_REF
+        [Head, *(acceptance.kind for acceptance in accepted), Rejected, Problem], ref_template=_REF
     )
     variants = []
-    for (name, kind), schema in zip(KINDS.items(), kinds, strict=True):
-        schemas[f"Posted{kind.__name__}"] = {
+    for acceptance, schema in zip(accepted, kinds, strict=True):
+        name, kind = acceptance.type, acceptance.kind
+        schemas[f"Sent{kind.__name__}"] = {
             "title": name,
+            "description": f"{acceptance.summary} Sent by: {', '.join(acceptance.by)}.",
             "allOf": [head, schema, {"type": "object", "properties": {"type": {"const": name}}}],
         }
-        variants.append({"$ref": _REF.format(name=f"Posted{kind.__name__}")})
+        variants.append({"$ref": _REF.format(name=f"Sent{kind.__name__}")})
     return {
         "openapi": "3.1.0",
         "info": {
@@ -107,7 +111,7 @@ def _post_events(variants: list[dict[str, str]]) -> dict[str, Any]:
         "tags": ["Storefront"],
         "description": "Answers 202 only once JetStream has acknowledged every accepted event. "
         "Each bad event is rejected by itself. Sending the same events again, with the same ids, is always safe. "
-        f"{_SERVERS_ONLY} is for the shop's own servers, with a server key.",
+        "What only `server` sends needs a server key.",
         "security": [{"write_key": []}, {"server_key": []}],
         "requestBody": {
             "required": True,
@@ -128,7 +132,6 @@ def _post_events(variants: list[dict[str, str]]) -> dict[str, Any]:
     }
 
 
-_SERVERS_ONLY = ", ".join(f"`{name}`" for name, kind in KINDS.items() if kind in SERVER_KINDS)
 _REFUSALS = {
     400: "Not JSON, or not a list of events",
     401: "No valid write key",

@@ -1,45 +1,24 @@
-"""Intake: the bytes of a request become events, each accepted or rejected on its own."""
+"""Intake: the bytes of a request become events, each valid or rejected on its own."""
 
-import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
 
-from mesh.errors import InvalidKey
+from mesh.accept import SERVER, Sent
+from mesh.errors import InvalidField, InvalidKey
 from mesh.event import Event
-from mesh.events.cart import CartUpdated
-from mesh.events.customer import ConsentChanged, CustomerIdentified
-from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
-from mesh.events.order import OrderPlaced
-from mesh.events.product import ProductListed
+from mesh.runtime.hosting import Hosted
 from mesh.subjects import token
-from services.gateway.rules import Wrong, check
-
-KINDS: dict[str, type[Event]] = {
-    re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower(): kind
-    for kind in (
-        ProductViewed,
-        ProductSearched,
-        CartUpdated,
-        CheckoutStarted,
-        OrderPlaced,
-        CustomerIdentified,
-        ConsentChanged,
-        ProductListed,
-    )
-}
-"""What a shop may say: the wire name `cart_updated` of each event, and its class."""
-SERVER_KINDS = (ProductListed,)
-"""What only the shop's own servers may say: a page could claim anything of stock and prices."""
+from services.gateway.field_rules import check
 
 MOST_EVENTS = 500
 MOST_BYTES = 1024 * 1024
 
-
 SERVERS_ONLY = (
-    "only the shop's own servers may say this, with `Authorization: Bearer <server key>`; "
+    "only the shop's own servers may send this, with `Authorization: Bearer <server key>`; "
     "server keys are the gateway's setting CARTMESH_SERVER_KEYS"
 )
 
@@ -52,14 +31,14 @@ class IntakeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """What every storefront event begins with. `id` is the storefront's, the same on each retry."""
+    """What every event from outside begins with. `id` is the sender's, the same on each retry."""
 
     id: str
     type: str
     time: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class Posted(msgspec.Struct, frozen=True, kw_only=True):
+class Body(msgspec.Struct, frozen=True, kw_only=True):
     """The body of a request; each event stays raw so that a bad one spoils nothing."""
 
     events: list[msgspec.Raw]
@@ -74,75 +53,100 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sender:
+    """Whose request it is: the scope of its key (its events' ids are its own), and who uses it (`page`, `server`)."""
+
+    scope: str
+    by: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Arrival:
-    """A valid event on its way into the mesh; `id` is the storefront's, `time` aware UTC."""
+class Valid:
+    """A valid event: its place in the request, the sender's id for it, what was sent, and who decides about it."""
 
     index: int
     id: str
-    time: datetime
-    event: Event
+    sent: Sent[Event]
+    hosted: Hosted
 
 
-_posted = msgspec.json.Decoder(Posted)
+@dataclass(kw_only=True)
+class Judged:
+    """The events of a request: the valid ones, those rejected, and how many were sent twice with the same body."""
+
+    valid: list[Valid] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    repeated: int = 0
+
+
+_body = msgspec.json.Decoder(Body)
 _heads = msgspec.json.Decoder(Head)
-_decoders = {name: msgspec.json.Decoder(kind) for name, kind in KINDS.items()}
 
 
 def open_request(body: bytes) -> list[msgspec.Raw]:
     """The raw events of a request. Raises msgspec.DecodeError where it is not `{"events": [...]}`."""
-    return _posted.decode(body).events
+    return _body.decode(body).events
 
 
-def judge(
-    raw_events: list[msgspec.Raw], received: datetime, settings: IntakeSettings, *, server: bool = False
-) -> tuple[list[Arrival], list[Rejected], int]:
-    """Valid events, rejected ones, and how many were said twice in the same words.
+class Intake:
+    """Judges events by what the hosted services accept."""
 
-    `server` says that they come from the shop's own servers.
-    """
-    arrivals: dict[str, Arrival] = {}
-    rejected: list[Rejected] = []
-    repeated = 0
-    earliest, latest = received - settings.most_behind, received + settings.most_ahead
-    for index, raw in enumerate(raw_events):
+    def __init__(self, hosted: Mapping[str, Hosted], settings: IntakeSettings) -> None:
+        self._hosted, self._settings = hosted, settings
+        self._decoders = {name: msgspec.json.Decoder(one.owner.acceptance.kind) for name, one in hosted.items()}
+
+    def judge(self, raw_events: list[msgspec.Raw], sender: Sender, received: datetime) -> Judged:
+        """Each event of a request valid or rejected."""
+        judged, first = Judged(), dict[str, Valid]()
+        for index, raw in enumerate(raw_events):
+            try:
+                valid = self._judge_one(index, raw, sender, received)
+                earlier = first.setdefault(valid.id, valid)
+                if earlier is valid:
+                    judged.valid.append(valid)
+                elif (earlier.sent.event, earlier.sent.time) == (valid.sent.event, valid.sent.time):
+                    judged.repeated += 1
+                else:
+                    reason = f"event {earlier.index} of this request has the same id and another body"
+                    raise InvalidField("$.id", reason)
+            except InvalidField as wrong:
+                judged.rejected.append(Rejected(index=index, id=_id_of(raw), path=wrong.path, reason=wrong.reason))
+        return judged
+
+    def _judge_one(self, index: int, raw: msgspec.Raw, sender: Sender, received: datetime) -> Valid:
+        head, event = self._decode(raw)
         try:
-            arrival = _judge_one(index, raw, earliest, latest)
-            if isinstance(arrival.event, SERVER_KINDS) and not server:
-                raise Wrong("$.type", SERVERS_ONLY)
-            repeated += _is_repeated(arrival, arrivals.setdefault(arrival.id, arrival))
-        except Wrong as wrong:
-            rejected.append(Rejected(index=index, id=_id_of(raw), path=wrong.path, reason=wrong.reason))
-    return list(arrivals.values()), rejected, repeated
+            token(head.id, "id")
+        except InvalidKey as error:
+            raise InvalidField("$.id", str(error)) from None
+        self._check_time(head.time, received)
+        check(event)
+        hosted = self._hosted[head.type]
+        if sender.by not in (by := hosted.owner.acceptance.by):
+            raise InvalidField("$.type", SERVERS_ONLY if by == (SERVER,) else f"only for {', '.join(by)}")
+        id_, time = f"{sender.scope}-{head.id}", head.time.astimezone(UTC)
+        sent = Sent(event=event, id=id_, time=time, received=received, by=sender.by)
+        return Valid(index=index, id=head.id, sent=sent, hosted=hosted)
 
+    def _decode(self, raw: msgspec.Raw) -> tuple[Head, Event]:
+        try:
+            head = _heads.decode(raw)
+            decoder = self._decoders.get(head.type)
+            if decoder is None:
+                known = ", ".join(self._hosted)
+                raise InvalidField("$.type", f"unknown type {head.type[:40]!r}; there are {known}")
+            return head, decoder.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            reason, _, path = str(error).partition(" - at `")
+            raise InvalidField(path.rstrip("`") or "$", reason) from None
 
-def _is_repeated(arrival: Arrival, first: Arrival) -> bool:
-    if (first.event, first.time) != (arrival.event, arrival.time):
-        raise Wrong("$.id", f"event {first.index} of this request has the same id and another body")
-    return first is not arrival
-
-
-def _judge_one(index: int, raw: msgspec.Raw, earliest: datetime, latest: datetime) -> Arrival:
-    try:
-        head = _heads.decode(raw)
-        decoder = _decoders.get(head.type)
-        if decoder is None:
-            raise Wrong("$.type", f"unknown type {head.type[:40]!r}; there are {', '.join(KINDS)}")
-        happened = decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        reason, _, path = str(error).partition(" - at `")
-        raise Wrong(path.rstrip("`") or "$", reason) from None
-    try:
-        token(head.id, "id")
-    except InvalidKey as error:
-        raise Wrong("$.id", str(error)) from None
-    if not earliest <= head.time <= latest:
-        side = "ahead of" if head.time > latest else "behind"
-        raise Wrong(
-            "$.time", f"{head.time.isoformat()} is too far {side} the server's clock ({earliest:%F} to {latest:%FT%TZ})"
-        )
-    check(happened)
-    return Arrival(index=index, id=head.id, time=head.time.astimezone(UTC), event=happened)
+    def _check_time(self, time: datetime, received: datetime) -> None:
+        earliest, latest = received - self._settings.most_behind, received + self._settings.most_ahead
+        if not earliest <= time <= latest:
+            side = "ahead of" if time > latest else "behind"
+            reason = f"{time.isoformat()} is too far {side} the server's clock ({earliest:%F} to {latest:%FT%TZ})"
+            raise InvalidField("$.time", reason)
 
 
 def _id_of(raw: msgspec.Raw) -> str | None:

@@ -46,15 +46,15 @@ class Notice:
         return server_sent_event(self.name, msgspec.json.encode(self.shown), id=self.id)
 
 
-class Board:
-    """Per visitor the newest notice, and the pages that want to hear the next."""
+class LiveOffers:
+    """Per visitor the newest notice, and the open pages that get the next."""
 
     def __init__(self) -> None:
         self._newest: OrderedDict[str, Notice] = OrderedDict()
         self._visitor_of: OrderedDict[str, str] = OrderedDict()
         self.pages: Hub[Notice] = Hub(queued=MOST_WAITING)
 
-    def hear(self, received: Received) -> None:
+    def apply(self, received: Received) -> None:
         """Show, replace or withdraw a card. What is older than the newest is ignored."""
         match received.event:
             case OfferSent(channel="onsite", card=Card() as card) as sent:

@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from litestar.testing import AsyncTestClient
 
 from mesh import Mesh, Money
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartIdle, CartLine, CartRecovered, CartUpdated
@@ -16,8 +15,6 @@ from mesh.runtime.run import running
 from mesh.timers import Timer
 from services import carts
 from services.carts.view import CARTS
-from services.gateway import app
-from services.gateway.live import Board
 
 KEY = {"authorization": "Bearer demo"}
 LINE = {"product_id": "sku-1", "quantity": 2, "price": {"amount": 1299, "currency": "EUR"}}
@@ -55,7 +52,7 @@ class Shop:
 
 
 @pytest.fixture
-async def shops(regions, monkeypatch):
+async def shops(regions, monkeypatch, gateway_client):
     """Gateway and carts at work in `us` and `eu`; carts count as left after half a second."""
     monkeypatch.setenv("CARTMESH_ABANDON_AFTER", f"{int(SOON.total_seconds() * 1000)}ms")
     async with AsyncExitStack() as stack:
@@ -65,7 +62,7 @@ async def shops(regions, monkeypatch):
             stack.push_async_callback(broker.drain)
             mesh = Mesh(broker, "carts", others=(other,))
             await stack.enter_async_context(running(carts.service, mesh))
-            client = await stack.enter_async_context(AsyncTestClient(app(Mesh(broker, "gateway"), Board())))
+            client = await stack.enter_async_context(gateway_client(Mesh(broker, "gateway")))
             opened[region] = Shop(region, client, mesh)
         yield opened
 
@@ -214,7 +211,7 @@ async def test_a_purchase_that_was_heard_first_is_found_when_the_timer_fires(reg
     )
     ((idle,),) = [await _eventual(mesh, CartIdle)]
 
-    changes = [change async for change in carts.abandon_cart(idle, mesh, carts.Rules(carts.CartSettings()))]
+    changes = [change async for change in carts.abandon_cart(idle, mesh)]
 
     assert changes[0].event == CartClosed(cart_id="c1", visitor_id="v1", order_id="o1", region="eu")
     await broker.drain()

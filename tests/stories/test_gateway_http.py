@@ -1,10 +1,10 @@
 """The gateway over HTTP: what a storefront is answered, and what is in the books afterwards."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from litestar.testing import AsyncTestClient
 
 from mesh import Mesh
 from mesh.envelope import decode
@@ -13,8 +13,6 @@ from mesh.events.cart import CartIdle, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderPlaced
 from mesh.events.product import ProductListed
-from services.gateway import app
-from services.gateway.live import Board
 
 KEY = {"authorization": "Bearer demo"}
 LINE = {"product_id": "sku-1", "quantity": 2, "price": {"amount": 1299, "currency": "EUR"}}
@@ -64,18 +62,14 @@ async def gateway(memory_broker):
 
 
 @pytest.fixture
-async def open_gateway(gateway):
+async def open_gateway(gateway, gateway_client):
     """Open the gateway once its settings are made."""
-    clients = []
+    async with AsyncExitStack() as stack:
 
-    async def opened():
-        client = AsyncTestClient(app(gateway, Board()))
-        clients.append(client)
-        return await client.__aenter__()
+        async def opened():
+            return await stack.enter_async_context(gateway_client(gateway))
 
-    yield opened
-    for client in clients:
-        await client.__aexit__(None, None, None)
+        yield opened
 
 
 @pytest.fixture

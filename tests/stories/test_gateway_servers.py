@@ -14,6 +14,7 @@ from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartRecov
 from mesh.events.interaction import ProductViewed
 from mesh.events.mesh import MeshHeartbeat
 from mesh.events.offer import Card, OfferSent
+from mesh.runtime.discovery import discover
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.run import running
 from mesh.topology.mesh_toml import Topology
@@ -39,9 +40,9 @@ async def connected(servers, name):
 
 @pytest.fixture
 async def servers():
-    """One region of one node, with what the gateway, carts and heartbeat declare."""
+    """One region of one node, with what all services declare."""
     topology = Topology.of(["us"], nodes=1)
-    async with LocalServers(topology, services=[gateway.service, carts.service, heartbeat.service]) as started:
+    async with LocalServers(topology, services=discover()) as started:
         yield started
 
 

@@ -1,5 +1,6 @@
 """What the gateway takes from storefronts, and what it refuses with which words."""
 
+import inspect
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -8,8 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesh.accept import PAGE, SERVER
+from mesh.errors import InvalidField
 from mesh.events.cart import CartUpdated
-from services.gateway.intake import KINDS, IntakeSettings, judge, open_request
+from mesh.runtime.discovery import discover
+from mesh.runtime.hosting import Handler, Hosted
+from services.gateway.intake import Intake, IntakeSettings, Sender, open_request
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 LINE = {"product_id": "sku-1", "quantity": 2, "price": {"amount": 1299, "currency": "EUR"}}
@@ -31,28 +36,57 @@ CUSTOMER = {
 }
 
 
-def told(*events):
-    return judge(open_request(msgspec.json.encode({"events": events})), NOW, IntakeSettings())
+HOSTED = {
+    acceptance.type: Hosted(owner=Handler(acceptance=acceptance, extra={}))
+    for service in discover()
+    for acceptance in service.acceptances
+    if not acceptance.joins
+}
+INTAKE = Intake(HOSTED, IntakeSettings())
+
+
+def judge(*events, by=PAGE):
+    judged = judge_raw(msgspec.json.encode({"events": events}), by=by)
+    return judged.valid, judged.rejected, judged.repeated
+
+
+def judge_raw(body, by=PAGE):
+    return INTAKE.judge(open_request(body), Sender(scope="key", by=by), NOW)
 
 
 def refusal(event):
-    arrivals, (rejected,), _ = told(event)
-    assert arrivals == []
+    """Where and why an event is refused before anything is decided."""
+    valid, (rejected,), _ = judge(event)
+    assert valid == []
     return rejected.path, rejected.reason
+
+
+async def refused(event):
+    """Where and why the service that accepts an event refuses it."""
+    (valid,), _, _ = judge(event)
+    with pytest.raises(InvalidField) as error:
+        await anext(aiter(valid.hosted.owner.acceptance.handler(valid.sent, *[None] * needed(valid))))
+    return error.value.path, error.value.reason
+
+
+def needed(valid):
+    return len(inspect.signature(valid.hosted.owner.acceptance.handler).parameters) - 1
 
 
 def test_each_storefront_type_is_named_like_its_event():
     """A storefront's type is the event's name in snake case."""
-    assert list(KINDS) == [
-        "product_viewed",
-        "product_searched",
-        "cart_updated",
-        "checkout_started",
-        "order_placed",
-        "customer_identified",
-        "consent_changed",
-        "product_listed",
-    ]
+    assert sorted(HOSTED) == sorted(
+        [
+            "product_viewed",
+            "product_searched",
+            "cart_updated",
+            "checkout_started",
+            "order_placed",
+            "customer_identified",
+            "consent_changed",
+            "product_listed",
+        ]
+    )
 
 
 LISTED = {"id": "e1", "type": "product_listed", "time": "2026-05-01T12:00:00Z", "product_id": "sku-1"}
@@ -71,12 +105,10 @@ def test_the_shops_servers_say_what_the_catalogue_has():
     events = [{**LISTED, "name": "Tent Pro", "group": "tent", "price": LINE["price"], "available": False}, CART]
     events[1] = {**CART, "id": "e2"}
 
-    arrivals, rejected, _ = judge(
-        open_request(msgspec.json.encode({"events": events})), NOW, IntakeSettings(), server=True
-    )
+    valid, rejected, _ = judge(*events, by=SERVER)
 
     assert rejected == []
-    listed, cart = (arrival.event for arrival in arrivals)
+    listed, cart = (one.sent.event for one in valid)
     assert (listed.name, listed.group, listed.price.amount) == ("Tent Pro", "tent", 1299)
     assert (listed.available, listed.recommendable) == (False, True)
     assert isinstance(cart, CartUpdated)
@@ -88,31 +120,29 @@ def test_the_shops_servers_say_what_the_catalogue_has():
 )
 def test_a_listing_keeps_to_the_rules_of_all_events(wrong):
     """A listing with an unusable id, an endless name, a negative price or an unclear stock is refused."""
-    raw = open_request(msgspec.json.encode({"events": [{**LISTED, **wrong}]}))
+    valid, (rejected,), _ = judge({**LISTED, **wrong}, by=SERVER)
 
-    arrivals, (rejected,), _ = judge(raw, NOW, IntakeSettings(), server=True)
-
-    assert arrivals == []
+    assert valid == []
     assert rejected.path.startswith(f"$.{next(iter(wrong))}")
 
 
 def test_a_cart_arrives_whole():
     """A valid cart arrives as the mesh's own event, with its id and its time in UTC."""
-    (arrival,), rejected, _ = told({**CART, "time": "2026-05-01T14:00:00+02:00"})
+    (one,), rejected, _ = judge({**CART, "time": "2026-05-01T14:00:00+02:00"})
 
     assert rejected == []
-    assert (arrival.id, arrival.time) == ("e1", NOW)
-    assert isinstance(arrival.event, CartUpdated)
-    assert arrival.event.lines[0].price.amount == 1299
+    assert (one.id, one.sent.id, one.sent.time) == ("e1", "key-e1", NOW)
+    assert isinstance(one.sent.event, CartUpdated)
+    assert one.sent.event.lines[0].price.amount == 1299
 
 
 def test_a_bad_event_spoils_no_other():
     """In a request where some events are good, those are accepted and each bad one is named."""
-    arrivals, rejected, _ = told(
+    valid, rejected, _ = judge(
         CART, {"id": "e2", "type": "nonsense", "time": "2026-05-01T12:00:00Z"}, {**CART, "id": "e3"}, 7
     )
 
-    assert [arrival.id for arrival in arrivals] == ["e1", "e3"]
+    assert [one.id for one in valid] == ["e1", "e3"]
     assert [(one.index, one.id, one.path) for one in rejected] == [(1, "e2", "$.type"), (3, None, "$")]
 
 
@@ -151,17 +181,17 @@ def test_a_bad_line_is_refused_at_its_place(change, path, words):
     assert words in reason
 
 
-def test_a_cart_has_at_most_200_lines_and_one_currency():
+async def test_a_cart_has_at_most_200_lines_and_one_currency():
     """Too many lines or two currencies make a cart that nobody can price."""
     assert refusal({**CART, "lines": [LINE] * 201}) == ("$.lines", "at most 200 lines, not 201")
     dollars = {**LINE, "price": {"amount": 1, "currency": "USD"}}
-    assert refusal({**CART, "lines": [LINE, dollars]}) == ("$.lines", "a cart has one currency, not EUR and USD")
+    assert await refused({**CART, "lines": [LINE, dollars]}) == ("$.lines", "a cart has one currency, not EUR and USD")
 
 
-def test_an_order_has_lines_in_the_currency_of_its_total():
+async def test_an_order_has_lines_in_the_currency_of_its_total():
     """An empty order, or one that is totalled in another currency, is refused."""
-    assert refusal({**ORDER, "lines": []}) == ("$.lines", "an order has at least one line")
-    at, _ = refusal({**ORDER, "total": {"amount": 1, "currency": "USD"}})
+    assert await refused({**ORDER, "lines": []}) == ("$.lines", "an order has at least one line")
+    at, _ = await refused({**ORDER, "total": {"amount": 1, "currency": "USD"}})
     assert at == "$.lines"
 
 
@@ -186,9 +216,9 @@ def test_times_far_from_now_are_refused(time, words):
 
 def test_times_of_an_offline_week_are_accepted():
     """A phone that was off for a week tells what happened then."""
-    arrivals, rejected, _ = told({**CART, "time": (NOW - timedelta(days=7)).isoformat()})
+    valid, rejected, _ = judge({**CART, "time": (NOW - timedelta(days=7)).isoformat()})
 
-    assert (len(arrivals), rejected) == (1, [])
+    assert (len(valid), rejected) == (1, [])
 
 
 @pytest.mark.parametrize(
@@ -200,9 +230,9 @@ def test_times_of_an_offline_week_are_accepted():
         ("locale", "xx-YY-ZZ-nonsense"), ("locale", "../x"), ("locale", ""),
     ],
 )  # fmt: skip
-def test_who_cannot_be_written_to_is_refused(field, value):
+async def test_who_cannot_be_written_to_is_refused(field, value):
     """An address, zone or locale that does not exist is refused when it is told, not when a mail is due."""
-    at, _ = refusal({**CUSTOMER, field: value})
+    at, _ = await refused({**CUSTOMER, field: value})
 
     assert at == f"$.{field}"
 
@@ -210,7 +240,7 @@ def test_who_cannot_be_written_to_is_refused(field, value):
 def test_a_known_customer_is_accepted():
     """A proper address, zone and locale are taken in either spelling of locales."""
     for locale in ("de-DE", "de_DE", "pt-BR", "zh-Hant-TW", "en"):
-        _, rejected, _ = told({**CUSTOMER, "locale": locale, "time_zone": "Europe/Berlin"})
+        _, rejected, _ = judge({**CUSTOMER, "locale": locale, "time_zone": "Europe/Berlin"})
         assert rejected == []
 
 
@@ -224,9 +254,9 @@ def test_a_missing_field_is_named(missing):
 
 def test_saying_it_twice_is_not_saying_two_things():
     """The same event twice in a request is one event; the same id with another body is refused."""
-    arrivals, rejected, repeated = told(CART, CART, {**CART, "cart_id": "c2"})
+    valid, rejected, repeated = judge(CART, CART, {**CART, "cart_id": "c2"})
 
-    assert (len(arrivals), repeated) == (1, 1)
+    assert (len(valid), repeated) == (1, 1)
     assert [(one.index, one.path, one.reason) for one in rejected] == [
         (2, "$.id", "event 0 of this request has the same id and another body")
     ]
@@ -255,9 +285,9 @@ def test_what_is_no_list_of_events_is_refused_whole(body):
 @pytest.mark.parametrize("raw", [b'{"id": "\xff"}', b"[[[[]]]]", b'{"id": {"$": 1}}', b'"x"', b"null"])
 def test_strange_values_are_refused_one_by_one(raw):
     """Broken text and other shapes inside the list are an event's fault, not the request's."""
-    arrivals, rejected, _ = judge(open_request(b'{"events": [' + raw + b"]}"), NOW, IntakeSettings())
+    judged = judge_raw(b'{"events": [' + raw + b"]}")
 
-    assert (arrivals, len(rejected)) == ([], 1)
+    assert (judged.valid, len(judged.rejected)) == ([], 1)
 
 
 json_values = st.recursive(
@@ -270,9 +300,9 @@ json_values = st.recursive(
 @given(st.sampled_from([CART, ORDER, CUSTOMER]), st.sampled_from(sorted({*ORDER, *CUSTOMER})), json_values)
 def test_whatever_stands_in_a_field_is_judged(event, field, value):
     """Any JSON in any field is either accepted or rejected with a path and a reason; nothing else happens."""
-    arrivals, rejected, _ = told({**event, field: value})
+    valid, rejected, _ = judge({**event, field: value})
 
-    assert len(arrivals) + len(rejected) == 1
+    assert len(valid) + len(rejected) == 1
     assert all(one.path.startswith("$") and one.reason for one in rejected)
 
 
@@ -280,4 +310,4 @@ def test_whatever_stands_in_a_field_is_judged(event, field, value):
 def test_whatever_stands_in_a_body_is_judged(body):
     """Any bytes are events or a decoding error."""
     with suppress(msgspec.DecodeError, UnicodeDecodeError):
-        judge(open_request(body), NOW, IntakeSettings())
+        judge_raw(body)

@@ -1,4 +1,4 @@
-"""The board of live offers."""
+"""The live offers of visitors and their open pages."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from mesh.events.cart import CartConverted
 from mesh.events.offer import Card, OfferSent
 from mesh.events.order import OrderPlaced
 from mesh.money import Money
-from services.gateway.live import Board
+from services.gateway.live import LiveOffers
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 CARD = Card(title="Still yours", body="We kept your cart", action="Go on", url="https://shop.example/cart")
@@ -40,11 +40,11 @@ async def words(stream):
 
 async def test_an_offer_appears_on_an_open_page():
     """A page that is open hears an offer the moment it is sent."""
-    board = Board()
-    stream = board.stream("v1")
+    offers = LiveOffers()
+    stream = offers.stream("v1")
     assert await anext(stream) == b"retry: 2000\n\n"
 
-    board.hear(sent(7))
+    offers.apply(sent(7))
 
     id_, name, data = await words(stream)
     assert (id_, name, data["card"]["title"]) == (7, "offer", "Still yours")
@@ -52,81 +52,81 @@ async def test_an_offer_appears_on_an_open_page():
 
 async def test_a_page_that_opens_later_is_told_the_live_offer():
     """The current offer comes first."""
-    board = Board()
-    board.hear(sent(7))
+    offers = LiveOffers()
+    offers.apply(sent(7))
 
-    assert (await words(board.stream("v1")))[:2] == (7, "offer")
+    assert (await words(offers.stream("v1")))[:2] == (7, "offer")
 
 
 async def test_a_purchase_withdraws_the_card():
     """Once the cart is bought its card goes, on open pages and for those that come back; a new page hears nothing."""
-    board = Board()
-    stream = board.stream("v1")
-    board.hear(sent(7))
+    offers = LiveOffers()
+    stream = offers.stream("v1")
+    offers.apply(sent(7))
     assert (await words(stream))[1] == "offer"
 
-    board.hear(bought(8))
+    offers.apply(bought(8))
 
     assert (await words(stream))[:2] == (8, "withdrawn")
-    assert board.current("v1", behind=7).name == "withdrawn"
-    assert board.current("v1", behind=None) is None
+    assert offers.current("v1", behind=7).name == "withdrawn"
+    assert offers.current("v1", behind=None) is None
 
 
 async def test_an_order_without_a_cart_withdraws_too():
     """Whoever has bought anything is not shown an offer for what they left."""
-    board = Board()
-    board.hear(sent(7))
+    offers = LiveOffers()
+    offers.apply(sent(7))
 
     total = Money(amount=1, currency="EUR")
-    board.hear(heard(OrderPlaced(order_id="o9", visitor_id="v1", lines=(), total=total), 8))
+    offers.apply(heard(OrderPlaced(order_id="o9", visitor_id="v1", lines=(), total=total), 8))
 
-    assert board.current("v1", behind=None) is None
+    assert offers.current("v1", behind=None) is None
 
 
 async def test_another_cart_bought_leaves_the_card():
     """A purchase of a cart that is not the offer's is not the offer's end."""
-    board = Board()
-    board.hear(sent(7))
+    offers = LiveOffers()
+    offers.apply(sent(7))
 
-    board.hear(bought(8, cart_id="c2"))
+    offers.apply(bought(8, cart_id="c2"))
 
-    assert board.current("v1", behind=None).id == 7
+    assert offers.current("v1", behind=None).id == 7
 
 
 async def test_who_heard_it_is_not_told_again():
     """A browser that reconnects with Last-Event-ID hears only what is newer."""
-    board = Board()
-    board.hear(sent(7))
+    offers = LiveOffers()
+    offers.apply(sent(7))
 
-    assert board.current("v1", behind=7) is None
-    board.hear(sent(9))
-    assert board.current("v1", behind=7).id == 9
+    assert offers.current("v1", behind=7) is None
+    offers.apply(sent(9))
+    assert offers.current("v1", behind=7).id == 9
 
 
 async def test_what_is_older_than_the_newest_is_ignored():
     """Replayed or late events never bring back what was withdrawn."""
-    board = Board()
-    board.hear(sent(7))
-    board.hear(bought(8))
+    offers = LiveOffers()
+    offers.apply(sent(7))
+    offers.apply(bought(8))
 
-    board.hear(sent(7))
+    offers.apply(sent(7))
 
-    assert board.current("v1", behind=None) is None
+    assert offers.current("v1", behind=None) is None
 
 
 async def test_mails_and_cardless_offers_are_not_shown():
     """Only offers for the site, with a card, are."""
-    board = Board()
+    offers = LiveOffers()
 
-    board.hear(sent(7, channel="email"))
-    board.hear(sent(8, card=None))
+    offers.apply(sent(7, channel="email"))
+    offers.apply(sent(8, card=None))
 
-    assert board.current("v1", behind=None) is None
+    assert offers.current("v1", behind=None) is None
 
 
 async def test_a_silent_stream_says_that_it_lives():
     """Comments keep proxies from closing a page's stream."""
-    stream = Board().stream("v1", heartbeat=0.01)
+    stream = LiveOffers().stream("v1", heartbeat=0.01)
     await anext(stream)
 
     assert await asyncio.wait_for(anext(stream), 5) == b": still here\n\n"
@@ -134,27 +134,27 @@ async def test_a_silent_stream_says_that_it_lives():
 
 async def test_a_slow_page_misses_the_oldest_never_the_newest():
     """What waits for one page is bounded."""
-    board = Board()
-    stream = board.stream("v1")
+    offers = LiveOffers()
+    stream = offers.stream("v1")
     await anext(stream)
 
     for sequence in range(1, 101):
-        board.hear(sent(sequence))
+        offers.apply(sent(sequence))
 
     assert [(await words(stream))[0] for _ in range(16)] == list(range(85, 101))
 
 
 async def test_a_closed_page_leaves_nothing_behind():
-    """Pages that go are forgotten, and closing the board ends those that are left."""
-    board = Board()
-    gone, left = board.stream("v1"), board.stream("v1")
+    """Pages that go are forgotten, and closing the offers ends those that are left."""
+    offers = LiveOffers()
+    gone, left = offers.stream("v1"), offers.stream("v1")
     await anext(gone)
     await anext(left)
     waiting = asyncio.create_task(words(left))
     await asyncio.sleep(0)
 
     await gone.aclose()
-    board.close()
+    offers.close()
 
     assert await asyncio.wait_for(waiting, 5) is None
-    assert (board.pages.open, board.pages_of("v1")) == (0, 0)
+    assert (offers.pages.open, offers.pages_of("v1")) == (0, 0)

@@ -4,12 +4,9 @@ import gzip
 import re
 
 import pytest
-from litestar.testing import AsyncTestClient
 
 from mesh import Mesh
 from mesh.errors import DeclarationError
-from services.gateway import app
-from services.gateway.live import Board
 from services.gateway.origins import Origins, OriginSettings
 from services.gateway.script import FOLDER, script, tag
 
@@ -32,11 +29,11 @@ KEY = {"authorization": "Bearer demo"}
 
 
 @pytest.fixture
-def open_gateway(memory_broker, monkeypatch):
+def open_gateway(memory_broker, monkeypatch, gateway_client):
     def opened(**settings):
         for name, value in settings.items():
             monkeypatch.setenv(f"CARTMESH_{name.upper()}", value)
-        return AsyncTestClient(app(Mesh(memory_broker, "gateway", others=("eu",)), Board()))
+        return gateway_client(Mesh(memory_broker, "gateway", others=("eu",)))
 
     return opened
 

@@ -5,13 +5,14 @@ from types import new_class
 import msgspec
 import pytest
 
+from mesh.binding import Binding
 from mesh.errors import DeclarationError
 from mesh.event import Event, _by_kind, _by_type, declaration_of, declared, event
 from mesh.events.cart import CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderPlaced
 from mesh.runtime.discovery import discover
-from mesh.service import Binding, Service
+from mesh.service import Service
 from mesh.streams import Bucket
 from mesh.topology.check import Committed, check
 from mesh.topology.derive.schemas import broken, contract, schemas

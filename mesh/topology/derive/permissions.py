@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mesh.event import declaration_of
+from mesh.event import Event, declaration_of
 from mesh.observability.event_counts import tallies
 from mesh.service import Service
 from mesh.streams import dead_stream, mesh_stream
@@ -30,7 +30,7 @@ def service_permissions(service: Service, region: str, services: Sequence[Servic
     """What a service needs in a region, from its declarations; `services` are all there are."""
     inbox = f"{inbox_of(service.name)}.>"
     publish = [
-        *_sayings(service, region),
+        *_sayings(service, region, services),
         f"witness.{region}.*",
         f"dead.{region}.{service.name}.>",
         f"live.{region}.>",
@@ -94,14 +94,19 @@ def _crossing(*, origin: str, target: str) -> tuple[str, ...]:
     )
 
 
-def _sayings(service: Service, region: str) -> list[str]:
+def _sayings(service: Service, region: str, services: Sequence[Service]) -> list[str]:
     said = []
-    for kind in service.publishes:
+    for kind in dict.fromkeys((*service.publishes, *(_hosted(services) if service.hosts else ()))):
         declaration = declaration_of(kind)
         said.append(every(declaration, region=region))
         if is_of_the_books(declaration):
             said.append(f"timer.{region}.{declaration.domain}.{declaration.happening}.*")
     return said
+
+
+def _hosted(services: Sequence[Service]) -> list[type[Event]]:
+    """What follows from the events that services accept from outside: their host publishes it."""
+    return [kind for service in services for acceptance in service.acceptances for kind in acceptance.publishes]
 
 
 def _readings(service: Service, region: str) -> list[str]:

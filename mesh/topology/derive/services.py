@@ -17,7 +17,7 @@ def deployed(services: Sequence[Service]) -> dict[str, Any]:
 
     What the code says wins over values, but for `enabled`, with which a demo only begins.
     """
-    return {service.name: _facts(service) for service in services}
+    return {service.name: _facts(service) for service in services if service.needs_process}
 
 
 def handlers(service: Service) -> list[str]:
@@ -56,6 +56,14 @@ def _one(service: Service) -> dict[str, Any]:
             for binding in service.bindings
         ],
         "ticks": {tick.name: tick.period.total_seconds() for tick in service.ticks},
+        "accepts": {
+            acceptance.type: {"by": list(acceptance.by), "does": acceptance.summary}
+            for acceptance in service.acceptances
+            if not acceptance.joins
+        },
+        "joins": {
+            acceptance.type: {"does": acceptance.summary} for acceptance in service.acceptances if acceptance.joins
+        },
         "answers": [answer.name for answer in service.answered],
         "asks": list(service.asks),
         "buckets": [bucket.name for bucket in service.buckets],

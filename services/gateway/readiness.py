@@ -1,4 +1,4 @@
-"""Welcome: a page asks whether this region takes events before it sends some, so that none is told to two regions."""
+"""Readiness: a page asks whether this region takes events before it sends some, so that none is sent to two regions."""
 
 import asyncio
 from time import monotonic
@@ -19,12 +19,12 @@ KNOWN_FOR = 0.5
 PATIENCE = 2.0
 
 
-def welcome(mesh: Mesh) -> HTTPRouteHandler:
+def readiness(mesh: Mesh) -> HTTPRouteHandler:
     """`GET /v1/say`: 200 while JetStream answers this process, else 503."""
     turn, asked, ready = asyncio.Lock(), -KNOWN_FOR, False
 
     @get("/v1/say", media_type=MediaType.TEXT)
-    async def tell_welcome() -> Response[Any]:
+    async def answer_ready() -> Response[Any]:
         nonlocal asked, ready
         async with turn:
             if monotonic() - asked > KNOWN_FOR:
@@ -34,7 +34,7 @@ def welcome(mesh: Mesh) -> HTTPRouteHandler:
             return retry_later(503, f"JetStream of {mesh.region} does not answer", seconds=1)
         return Response("ok\n", media_type=MediaType.TEXT, headers={"Cache-Control": "no-store"})
 
-    return tell_welcome
+    return answer_ready
 
 
 async def _answers(mesh: Mesh) -> bool:

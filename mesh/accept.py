@@ -1,0 +1,91 @@
+"""Accepting: what the outside may tell a service, who may, and what becomes of it.
+
+A service declares it with `@service.accepts(...)`; another that must act in the same commit with `@service.joins(...)`.
+The handler takes the event as it was sent and yields what shall become true, like any handler. A service that takes
+requests from outside (the gateway) finds these declarations and hosts them.
+"""
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from mesh.event import Event, declaration_of, key_of
+from mesh.publish import Draft
+
+E = TypeVar("E", bound=Event)
+
+PAGE = "page"
+"""A sender whose key stands in web pages: anybody can use it."""
+SERVER = "server"
+"""One of the shop's own servers, whose key is secret."""
+
+
+class Sent(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
+    """An event as somebody outside sent it.
+
+    `id` is the sender's id within the scope of its key; `time` is when it happened by the sender's clock, `received`
+    when the request came (both aware UTC); `by` is who sent it, such as `PAGE`; `attempt` counts from 1, and is
+    higher where something happened meanwhile that a condition of the handler excludes.
+    """
+
+    event: E
+    id: str
+    time: datetime
+    received: datetime
+    by: str
+    attempt: int = 1
+
+    @property
+    def draft(self) -> Draft:
+        """The event itself, to be stored under its id and time."""
+        return Draft(event=self.event, id=self.id, time=self.time)
+
+    @property
+    def age(self) -> timedelta:
+        """How long it was under way; 0 where the sender's clock is ahead."""
+        return max(self.received - self.time, timedelta(0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acceptance:
+    """One handler of events from outside.
+
+    `by` names who may send them; `publishes` everything that the handler yields. Events of one request with the same
+    value in the first field of `ordered_by` that has one are stored in order, without `ordered_by` side by side.
+    With `joins` the handler only adds to the commit of the service that accepts the event.
+    """
+
+    service: str
+    handler: Callable[..., Any]
+    kind: type[Event]
+    by: tuple[str, ...] = ()
+    publishes: tuple[type[Event], ...] = ()
+    ordered_by: tuple[str, ...] = ()
+    joins: bool = False
+
+    @property
+    def type(self) -> str:
+        """The name senders use: `cart_updated` for CartUpdated."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.kind.__name__).lower()
+
+    @property
+    def source(self) -> str:
+        """Who publishes what the handler yields: `<service>.<handler>`."""
+        return f"{self.service}.{self.handler.__name__.replace('_', '-')}"
+
+    @property
+    def summary(self) -> str:
+        """The first line of the handler's docstring."""
+        return (inspect.getdoc(self.handler) or "").partition("\n")[0]
+
+    def order_of(self, event: Event) -> tuple[str, str] | None:
+        """Events of a request that have this in common are stored in order; None: with no other."""
+        for name in self.ordered_by:
+            if (value := getattr(event, name)) is not None:
+                return name, value
+        return (declaration_of(self.kind).key, key_of(event)) if self.ordered_by else None

@@ -1,0 +1,121 @@
+"""Binding: a handler bound to events, to a clock or to requests; what the server needs follows from it."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from mesh.event import Event, declaration_of
+from mesh.streams import Bucket, ConsumerSpec, mesh_stream, stream_of
+from mesh.subjects import every as every_subject
+
+Reach = Literal["region", "mesh"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binding:
+    """One handler bound to events. Everything the server needs is derived from it.
+
+    `durable` is `<service>-<handler>`; with `fanout` every replica hears every event through a
+    private consumer that begins `since` ago, and nothing is acknowledged or retried. With `consumer_per_event`
+    each kind has a consumer of its own, which a server fills several times faster; kinds may overtake each other.
+    `retries` counts failures before the message is parked; `concurrency` bounds handlers at once.
+    """
+
+    service: str
+    handler: Callable[..., Any]
+    kinds: tuple[type[Event], ...]
+    reach: Reach = "region"
+    batch: int | None = None
+    linger: timedelta = timedelta(milliseconds=20)
+    concurrency: int = 16
+    ack_wait: timedelta = timedelta(seconds=30)
+    retries: int = 8
+    fanout: bool = False
+    since: timedelta | None = None
+    new_only: bool = False
+    consumer_per_event: bool = False
+    wants_received: bool = False
+    projects: Bucket | None = None
+
+    @property
+    def name(self) -> str:
+        """The handler's name as a token."""
+        return self.handler.__name__.replace("_", "-")
+
+    @property
+    def durable(self) -> str:
+        """The durable consumer's name."""
+        return f"{self.service}-{self.name}"
+
+    @property
+    def summary(self) -> str:
+        """The first line of the handler's docstring."""
+        return (inspect.getdoc(self.handler) or "").partition("\n")[0]
+
+    def filters(self, region: str) -> dict[str, tuple[str, ...]]:
+        """Stream -> filter subjects in a region: the region's own events come from its write streams.
+
+        With `reach="mesh"` the other regions' come from `MESH_<region>`, which holds nothing of the region itself:
+        each event arrives through exactly one of the two.
+        """
+        found: dict[str, tuple[str, ...]] = {}
+        for kind in self.kinds:
+            declaration = declaration_of(kind)
+            places = [(stream_of(declaration, region), region)]
+            if self.reach == "mesh":
+                places.append((mesh_stream(region), "*"))
+            for stream, origin in places:
+                found[stream] = (*found.get(stream, ()), every_subject(declaration, region=origin))
+        return found
+
+    def consumers(self, region: str) -> list[ConsumerSpec]:
+        """The durables that must exist for this handler in a region (none with `fanout`)."""
+        if self.fanout:
+            return []
+        return [
+            ConsumerSpec(
+                stream=stream,
+                durable=self.durable,
+                filters=filters,
+                ack_wait=self.ack_wait,
+                max_ack_pending=max(4 * (self.batch or self.concurrency), 1000),
+                deliver_new=self.new_only,
+                description=self.summary,
+            )
+            for stream, filters in self.filters(region).items()
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tick:
+    """A handler called every `period`; of several replicas only one effect counts."""
+
+    service: str
+    handler: Callable[..., Any]
+    period: timedelta
+
+    @property
+    def name(self) -> str:
+        """The handler's name as a token."""
+        return self.handler.__name__.replace("_", "-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A handler that answers requests `rpc.<region>.<service>.<handler>`, typed by its annotations."""
+
+    service: str
+    handler: Callable[..., Any]
+    question: type
+    answer: type
+
+    @property
+    def name(self) -> str:
+        """The handler's name as a token."""
+        return self.handler.__name__.replace("_", "-")
+
+    def subject(self, region: str) -> str:
+        """Where it is asked."""
+        return f"rpc.{region}.{self.service}.{self.name}"

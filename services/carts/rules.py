@@ -1,0 +1,58 @@
+"""Rules: what a cart from outside must be, and when it counts as left."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import msgspec
+
+from mesh.accept import Sent
+from mesh.errors import InvalidField
+from mesh.events.cart import CartIdle, CartUpdated
+from mesh.history import History
+from mesh.timers import Timer
+
+GRACE = timedelta(seconds=5)
+"""What an overdue cart is given, so that the order behind it in the same offline queue comes first."""
+LATE = timedelta(seconds=60)
+"""An update that was under way for longer may be older than one that is stored already."""
+
+
+class CartSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How carts are judged.
+
+    `abandon_after` is how long a cart is left alone until it counts as abandoned; it is read where carts come in, and
+    travels with each cart's timer. `attribution` is how long after an offer an order counts as won by it.
+    """
+
+    abandon_after: timedelta = timedelta(minutes=30)
+    attribution: timedelta = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The settings as they were when the service started."""
+
+    settings: CartSettings
+
+    def idle_timer(self, sent: Sent[CartUpdated]) -> Timer:
+        """When a cart counts as left: by the server's clock, earlier by the time its update was under way."""
+        after = self.settings.abandon_after
+        idle = CartIdle(cart_id=sent.event.cart_id, update_id=sent.id, after=after)
+        return Timer(idle, sent.received + max(after - sent.age, min(after, GRACE)))
+
+
+def check(updated: CartUpdated) -> None:
+    """Raise InvalidField for a cart that nobody can price."""
+    found = sorted({line.price.currency for line in updated.lines})
+    if len(found) > 1:
+        raise InvalidField("$.lines", f"a cart has one currency, not {' and '.join(found)}")
+
+
+def may_be_outdated(sent: Sent[CartUpdated]) -> bool:
+    """Whether what is stored of the cart must be read before its timer may be touched."""
+    return sent.attempt > 1 or sent.age > LATE or not sent.event.lines
+
+
+def is_outdated(sent: Sent[CartUpdated], history: History) -> bool:
+    """Whether a newer update is stored: then this one changes nothing about the timer."""
+    return any(earlier.time > sent.time for earlier in history.of(CartUpdated))

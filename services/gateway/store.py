@@ -1,0 +1,159 @@
+"""Store: for each valid event decide, plan, commit; it is stored, was stored before, or is refused with a reason."""
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+import msgspec
+
+from mesh import Mesh, Received
+from mesh.broker.protocol import Stored
+from mesh.errors import Conflict, InvalidField, Unavailable
+from mesh.group_commit import GroupCommitter
+from mesh.publish import Cause, Plan, plan
+from services.gateway.earlier import LATE, PAUSE, Earlier
+from services.gateway.intake import Valid
+
+Outcome = Literal["stored", "duplicate"] | InvalidField
+TRIES = 8
+
+
+class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How events are stored.
+
+    `store_patience` is how long a request waits for JetStream before it is answered 503; `commit_linger` how long a
+    commit waits for those of other requests, to be stored with them in one atomic batch; `events_at_once` bounds what
+    waits in this process before 503.
+    """
+
+    store_patience: timedelta = timedelta(seconds=10)
+    commit_linger: timedelta = timedelta(milliseconds=2)
+    events_at_once: int = 20_000
+
+
+class Store:
+    """Stores the events of requests; `store` returns once JetStream has acknowledged them."""
+
+    def __init__(self, mesh: Mesh, settings: StoreSettings) -> None:
+        self._mesh, self._settings = mesh, settings
+        self._group = GroupCommitter(mesh.broker, linger=settings.commit_linger, patience=settings.store_patience)
+        self._waiting = 0
+
+    async def store(self, events: list[Valid], traceparent: str | None = None) -> dict[int, Outcome]:
+        """What became of each event of a request, by its index.
+
+        Events that are ordered by the same value keep their order; all others are stored side by side.
+        Raises Unavailable when some could not be stored: the same request again is then safe.
+        """
+        if self._waiting + len(events) > self._settings.events_at_once:
+            raise Unavailable("too many events are waiting to be stored")
+        request = _Request(Earlier(self._mesh), traceparent, {})
+        queues, free = _in_order(events)
+        self._waiting += len(events)
+        try:
+            async with asyncio.timeout(self._settings.store_patience.total_seconds()):
+                in_order = (self._store_in_order(queue, request) for queue in queues)
+                await _all((self._store_side_by_side(free, request), *in_order))
+        except TimeoutError:
+            raise Unavailable("JetStream did not acknowledge in time") from None
+        finally:
+            self._waiting -= len(events)
+        return request.outcomes
+
+    async def _store_in_order(self, queue: list[Valid], request: "_Request") -> None:
+        for one in queue:
+            try:
+                request.outcomes[one.index] = await self._store_one(one, request)
+            except InvalidField as refused:
+                request.outcomes[one.index] = refused
+
+    async def _outcome(self, one: Valid, stored: Stored, request: "_Request") -> Outcome:
+        return repeated(one, await request.earlier.duplicate(one, stored)) if stored.duplicate else "stored"
+
+    async def _store_one(self, one: Valid, request: "_Request") -> Outcome:
+        """Decide, plan, commit; and decide again where something happened meanwhile."""
+        if earlier := await request.earlier.late(one):
+            return repeated(one, earlier)
+        for attempt in range(1, TRIES + 1):
+            made = await self._plan(one, attempt, request.traceparent)
+            if made is None:
+                return "duplicate"
+            try:
+                stored = (await self._group.commit(made))[0]
+            except Conflict:
+                await asyncio.sleep(PAUSE)
+                continue
+            return await self._outcome(one, stored, request)
+        raise Unavailable(f"what {one.hosted.owner.acceptance.type} {one.id} is about changes too fast")
+
+    async def _store_side_by_side(self, events: list[Valid], request: "_Request") -> None:
+        """Events without an order are many and independent: all of a request are on their way at once."""
+        made, fresh, others = self._empty(), list[Valid](), list[list[Valid]]()
+        for one in events:
+            part = None if one.sent.age > LATE else await self._plan(one, 1, request.traceparent)
+            if part is None or part.batch or len(part.singles) != 1:
+                others.append([one])
+            else:
+                _add(made, part)
+                fresh.append(one)
+        await _all(self._store_in_order(queue, request) for queue in others)
+        for one, stored in zip(fresh, await self._group.commit(made), strict=True):
+            request.outcomes[one.index] = await self._outcome(one, stored, request)
+
+    async def _plan(self, one: Valid, attempt: int, traceparent: str | None) -> Plan | None:
+        """The one commit of all that follows from an event; None when all of it is true already."""
+        sent, made = msgspec.structs.replace(one.sent, attempt=attempt), self._empty()
+        for handler in one.hosted.handlers:
+            changes = await handler.decide(sent)
+            if not changes and handler is one.hosted.owner:
+                return None
+            source = handler.acceptance.source
+            cause = Cause(id=sent.id, source=source, traceparent=traceparent, event=sent.id)
+            _add(made, plan(changes, region=self._mesh.region, cause=cause))
+        return made
+
+    def _empty(self) -> Plan:
+        return Plan(f"COMMERCE_{self._mesh.region}")
+
+
+def repeated(one: Valid, earlier: Received | None) -> Outcome:
+    """Whether an event is the one that was stored before under its id."""
+    if earlier is None or earlier.event != one.sent.event or earlier.time != one.sent.time:
+        reason = "this id was used before for an event with another body; a new event needs a new id"
+        return InvalidField("$.id", reason)
+    return "duplicate"
+
+
+@dataclass(frozen=True)
+class _Request:
+    earlier: Earlier
+    traceparent: str | None
+    outcomes: dict[int, Outcome]
+
+
+def _in_order(events: list[Valid]) -> tuple[list[list[Valid]], list[Valid]]:
+    """Queues of events that must be stored one after the other, and those without an order."""
+    queues: dict[tuple[str, str], list[Valid]] = {}
+    free = []
+    for one in events:
+        order = one.hosted.owner.acceptance.order_of(one.sent.event)
+        if order is None:
+            free.append(one)
+        else:
+            queues.setdefault(order, []).append(one)
+    return list(queues.values()), free
+
+
+def _add(made: Plan, part: Plan) -> None:
+    made.batch += part.batch
+    made.singles += part.singles
+    made.events += part.events
+
+
+async def _all(work: Iterable[Awaitable[None]]) -> None:
+    """Finish everything, then raise the first error: what could be stored is stored."""
+    for outcome in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome

@@ -13,8 +13,9 @@ from mesh.broker.memory import MemoryMesh
 from mesh.broker.protocol import Broker
 from mesh.mesh import Mesh
 from mesh.runtime.discovery import discover
-from mesh.runtime.hosting import hosting
+from mesh.runtime.hosting import Handler, Hosted, hosting
 from services.gateway import Accepted, app
+from services.gateway.intake import Intake, IntakeSettings
 from services.gateway.live import LiveOffers
 
 # A busy machine is no counterexample, and a run says the same twice.
@@ -62,11 +63,21 @@ def gateway_client() -> Callable[[Mesh], AbstractAsyncContextManager[AsyncTestCl
 
     @asynccontextmanager
     async def opened(mesh: Mesh) -> AsyncIterator[AsyncTestClient[Any]]:
-        async with hosting(discover(), mesh) as hosted:
-            async with AsyncTestClient(app(mesh, LiveOffers(), Accepted(hosted))) as client:
-                yield client
+        async with (
+            hosting(discover(), mesh) as hosted,
+            AsyncTestClient(app(mesh, LiveOffers(), Accepted(hosted))) as client,
+        ):
+            yield client
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def intake() -> Intake:
+    """The gateway's intake of what all services accept."""
+    acceptances = [one for service in discover() for one in service.acceptances if not one.joins]
+    hosted = {one.type: Hosted(owner=Handler(acceptance=one, extra={})) for one in acceptances}
+    return Intake(hosted, IntakeSettings())
 
 
 @pytest.fixture

@@ -36,12 +36,8 @@ CUSTOMER = {
 }
 
 
-HOSTED = {
-    acceptance.type: Hosted(owner=Handler(acceptance=acceptance, extra={}))
-    for service in discover()
-    for acceptance in service.acceptances
-    if not acceptance.joins
-}
+ACCEPTANCES = [one for service in discover() for one in service.acceptances if not one.joins]
+HOSTED = {one.type: Hosted(owner=Handler(acceptance=one, extra={})) for one in ACCEPTANCES}
 INTAKE = Intake(HOSTED, IntakeSettings())
 
 
@@ -62,8 +58,11 @@ def refusal(event):
 
 
 async def refused(event):
-    """Where and why the service that accepts an event refuses it."""
-    (valid,), _, _ = judge(event)
+    """Where and why an event is refused, by the gateway or by the service that accepts it."""
+    found, rejected, _ = judge(event)
+    if rejected:
+        return rejected[0].path, rejected[0].reason
+    (valid,) = found
     with pytest.raises(InvalidField) as error:
         await anext(aiter(valid.hosted.owner.acceptance.handler(valid.sent, *[None] * needed(valid))))
     return error.value.path, error.value.reason

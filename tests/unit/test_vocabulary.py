@@ -16,7 +16,7 @@ from mesh.history import History
 from mesh.vocabulary import Vocabulary, vocabularies
 from notifications.journeys import Journey
 from notifications.person import person
-from services.gateway.intake import IntakeSettings, judge, open_request
+from services.gateway.intake import Sender, open_request
 from services.operations.board.offers import Offers
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -37,8 +37,16 @@ def sms(monkeypatch):
     return CHANNELS.register(Channel(name="sms", title="text message", address="phone"))
 
 
-def ask(event):
-    return judge(open_request(msgspec.json.encode({"events": [event]})), NOW, IntakeSettings())
+@pytest.fixture
+def ask(intake):
+    """Send an event; what is valid and what is rejected."""
+
+    def send(event):
+        raw = open_request(msgspec.json.encode({"events": [event]}))
+        judged = intake.judge(raw, Sender(scope="key", by="page"), NOW)
+        return judged.valid, judged.rejected
+
+    return send
 
 
 def received(event, id="e", sequence=1):
@@ -46,22 +54,22 @@ def received(event, id="e", sequence=1):
 
 
 @pytest.mark.parametrize(("field", "kind"), [("channel", "channel"), ("purpose", "purpose")])
-def test_the_gateway_refuses_a_name_that_nobody_registered(field, kind):
+def test_the_gateway_refuses_a_name_that_nobody_registered(ask, field, kind):
     """With those that are registered in the reason."""
-    arrivals, (rejected,), _ = ask({**CONSENT, "channel": "email", field: "pigeon"})
+    valid, (rejected,) = ask({**CONSENT, "channel": "email", field: "pigeon"})
 
-    assert arrivals == []
+    assert valid == []
     assert rejected.path == f"$.{field}"
     assert rejected.reason.startswith(f"unknown {kind} 'pigeon'; there are ")
 
 
 @pytest.mark.usefixtures("sms")
-def test_a_registered_channel_is_accepted_everywhere():
+def test_a_registered_channel_is_accepted_everywhere(ask):
     """By the gateway and by a journey, without a change to any event."""
-    (arrival,), rejected, _ = ask(CONSENT)
+    (one,), rejected = ask(CONSENT)
 
     assert rejected == []
-    assert arrival.event.channel == "sms"
+    assert one.sent.event.channel == "sms"
     assert Journey(name="j", template="t", channels=("sms", "email")).channels == ("sms", "email")
 
 

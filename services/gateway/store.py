@@ -23,22 +23,24 @@ TRIES = 8
 class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How events are stored.
 
-    `store_patience` is how long a request waits for JetStream before it is answered 503; `commit_linger` how long a
-    commit waits for those of other requests, to be stored with them in one atomic batch; `events_at_once` bounds what
+    `store_patience` is how long a request waits for JetStream before it is answered 503; `events_at_once` bounds what
     waits in this process before 503.
     """
 
     store_patience: timedelta = timedelta(seconds=10)
-    commit_linger: timedelta = timedelta(milliseconds=2)
     events_at_once: int = 20_000
 
 
 class Store:
-    """Stores the events of requests; `store` returns once JetStream has acknowledged them."""
+    """Stores the events of requests; `store` returns once JetStream has acknowledged them.
+
+    Commits of all requests are grouped into atomic batches. None waits for company: while a batch is on its way the
+    next one gathers, which measured 1.4 to 2.4 times as many carts per second, and a wait of 2 or 5 ms brought no more.
+    """
 
     def __init__(self, mesh: Mesh, settings: StoreSettings) -> None:
         self._mesh, self._settings = mesh, settings
-        self._group = GroupCommitter(mesh.broker, linger=settings.commit_linger, patience=settings.store_patience)
+        self._group = GroupCommitter(mesh.broker, patience=settings.store_patience)
         self._waiting = 0
 
     async def store(self, events: list[Valid], traceparent: str | None = None) -> dict[int, Outcome]:

@@ -207,6 +207,35 @@ async def test_events_of_one_cart_keep_their_order(post, gateway):
     assert [r.event.lines[0].quantity for r in await stored(gateway, CartUpdated)] == list(range(1, 51))
 
 
+async def test_carts_and_orders_of_one_request_share_batches(post, memory_broker, monkeypatch, gateway):
+    """Commits that do not touch each other are stored in one atomic batch; each event still has its own outcome."""
+    await post(cart("used", cart_id="c0"), order("e-first", order_id="o-first", cart_id=None))
+    batches, store_batch = [], memory_broker.store_batch
+
+    async def counted(stream, messages):
+        batches.append(len(messages))
+        return await store_batch(stream, messages)
+
+    monkeypatch.setattr(memory_broker, "store_batch", counted)
+    new = [cart(f"e{n}", cart_id=f"c{n}") for n in range(1, 21)]
+    fresh = await post(*new, order("e-order", order_id="o-new", cart_id="c21"))
+    grouped = list(batches)
+    mixed = await post(
+        cart("used", cart_id="c-other"),
+        cart("e-last", cart_id="c22"),
+        order("e-second", order_id="o-first", cart_id=None),
+    )
+
+    assert (fresh.json()["accepted"], fresh.json()["rejected"]) == (21, [])
+    assert grouped == [20 * 2 + 3]
+    assert mixed.json()["accepted"] == 1
+    assert [(one["id"], one["path"]) for one in mixed.json()["rejected"]] == [
+        ("used", "$.id"),
+        ("e-second", "$.order_id"),
+    ]
+    assert await gateway.last(CartUpdated, "c22")
+
+
 async def test_two_storefronts_may_use_the_same_id(settings, open_gateway, gateway):
     """Ids are a write key's own."""
     settings(write_keys="one,two")

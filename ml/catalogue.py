@@ -1,7 +1,6 @@
 """Catalogue: what products are called and cost, which are variants of one another, and which may be shown."""
 
 import asyncio
-from collections.abc import Collection
 
 import msgspec
 
@@ -46,7 +45,9 @@ class Catalogue:
         self._most = most
         self._listings: dict[str, Listing] = {}
         self._withheld: dict[str, None] = {}
-        self._variants: dict[object, set[str]] = {}
+        self.withheld_changes = 0
+        """How often a product was withheld or allowed again."""
+        self._families: dict[str, object] = {}
         self._heard: set[str] | None = set()
 
     def learn(self, happened: Event) -> None:
@@ -85,12 +86,12 @@ class Catalogue:
         """Whether the shop has said that it cannot be bought or must not be recommended."""
         return product in self._withheld
 
-    def variants(self, product: str) -> Collection[str]:
-        """The known variants of a product, itself among them; empty where it has none that are known.
+    def family(self, product: str) -> object | None:
+        """What the variants of a product have in common; None where it has none that are known.
 
         They share their group, or where the shop names none, brand, category and all of a long name but its last word.
         """
-        return self._variants.get(_family(self.of(product)), ())
+        return self._families.get(product)
 
     def _list(self, listed: ProductListed) -> None:
         known = self.of(listed.product_id)
@@ -106,8 +107,10 @@ class Catalogue:
                 url=listed.url or known.url,
             ),
         )
+        withheld = not (listed.available and listed.recommendable)
+        self.withheld_changes += withheld != self.withholds(listed.product_id)
         self._withheld.pop(listed.product_id, None)
-        if not (listed.available and listed.recommendable):
+        if withheld:
             self._withheld[listed.product_id] = None
             if len(self._withheld) > MOST_WITHHELD:
                 del self._withheld[next(iter(self._withheld))]
@@ -132,20 +135,13 @@ class Catalogue:
     def _keep(self, product: str, listing: Listing) -> None:
         if len(self._listings) >= self._most and product not in self._listings:
             oldest = next(iter(self._listings))
-            self._leave(oldest, self._listings.pop(oldest))
-        elif product in self._listings:
-            self._leave(product, self._listings[product])
+            del self._listings[oldest]
+            self._families.pop(oldest, None)
         self._listings[product] = listing
         if (family := _family(listing)) is not None:
-            self._variants.setdefault(family, set()).add(product)
-
-    def _leave(self, product: str, listing: Listing) -> None:
-        """Take a product out of its family."""
-        family = _family(listing)
-        if family is not None and (members := self._variants.get(family)) is not None:
-            members.discard(product)
-            if not members:
-                del self._variants[family]
+            self._families[product] = family
+        else:
+            self._families.pop(product, None)
 
 
 def _family(listing: Listing) -> object | None:

@@ -6,9 +6,8 @@ that went on are put on top of the index (`Shelf.extended`), which costs what is
 """
 
 import asyncio
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Literal
 
 import numpy as np
 
@@ -16,19 +15,19 @@ from mesh.event import Event
 from mesh.events.user import Recommendation
 from ml.catalogue import Catalogue
 from ml.models.blend import WEIGHTS
-from ml.shelf import Candidate, Clicks, Shelf
+from ml.selection import Selection
+from ml.shelf import Candidate, Clicks, Shelf, Why
 from ml.steps import Step
 from ml.words import count
 
 MOST_STEPS = 60_000
-MOST_PRODUCTS = 30_000
+MOST_PRODUCTS = 200_000
 LEAST_NEWS = 20
 """Steps after which newer sessions are worth looking at, or 1 % of what is held."""
 REBUILD = 0.2
 """The share of new steps at which the index is built again as a whole."""
 TUNE, LEAST_TUNED = 0.5, 5_000
 """The share of new steps at which weights are tuned again, and how many steps that takes at least."""
-Kind = Literal["together", "next", "seen", "category", "popular"]
 
 
 class Recommender:
@@ -49,6 +48,7 @@ class Recommender:
         self._learnt = self._built = self._extended = self._tuned = 0
         self._products: list[str] = []
         self._numbers: dict[str, int] = {}
+        self._indexed = 0
         self._base: Shelf | None = None
         self.catalogue = Catalogue(most=most_products)
         self.index: Shelf | None = None
@@ -71,28 +71,18 @@ class Recommender:
         """
         if self.index is None:
             return ()
-        shunned = {*without, *seen[:1]}
-        most_alike = -(-most // 2)
-        chosen: dict[str, Candidate] = {}
-        postponed: list[Candidate] = []
-        alike: dict[str | None, int] = {}
-        for candidate in self._candidates(seen, most):
-            if len(chosen) == most:
-                break
-            product = candidate.product
-            if product in chosen or product in shunned or not self._may_show(product, priced=priced):
-                continue
-            category = self.catalogue.of(product).category
-            if category is not None and alike.get(category, 0) >= most_alike:
-                postponed.append(candidate)
-                continue
-            if not self._has_variant_among(product, shunned, chosen):
-                chosen[product] = candidate
-                alike[category] = alike.get(category, 0) + 1
-        for candidate in postponed:
-            if len(chosen) < most and not self._has_variant_among(candidate.product, shunned, chosen):
-                chosen.setdefault(candidate.product, candidate)
-        return tuple(self._recommendation(candidate) for candidate in chosen.values())
+        selection = Selection(self.catalogue, {*without, *seen[:1]}, most=most, priced=priced)
+        for candidates in self._candidates(self.index, seen, most):
+            for candidate in candidates:
+                if selection.complete:
+                    break
+                selection.consider(candidate)
+        return tuple(map(self._recommendation, selection.chosen()))
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Changes with the index and with what the shop withholds, which is all that must not be shown late."""
+        return self._indexed, self.catalogue.withheld_changes
 
     def weigh(self, weights: Mapping[str, float]) -> None:
         """Rank by other weights, from the next refresh on."""
@@ -113,11 +103,13 @@ class Recommender:
         else:
             self.index = await asyncio.to_thread(self._base.extended, self._clicks(), learnt - self._built)
         self._extended = learnt
+        self._indexed += 1
         return True
 
     async def _build(self, *, tune: bool) -> None:
         learnt, weights = self._learnt, self._untuned if tune else self._weights
-        self._base = self.index = await asyncio.to_thread(partial(Shelf.build, self._clicks(), weights, tune=tune))
+        build = partial(Shelf.build, self._clicks(), self._category, weights, tune=tune)
+        self._base = self.index = await asyncio.to_thread(build)
         self._weights = self.index.weights
         if tune:
             self._tuned = learnt
@@ -139,37 +131,31 @@ class Recommender:
             sessions=self._sessions[order],
             visitors=self._visitors[order],
             items=self._items[order],
-            products=tuple(self._products),
-            categories=tuple(self.catalogue.of(product).category for product in self._products),
+            products=self._products,
+            numbers=self._numbers,
+            known=len(self._products),
         )
 
-    def _candidates(self, seen: Sequence[str], most: int) -> Iterator[Candidate]:
+    def _candidates(self, index: Shelf, seen: Sequence[str], most: int) -> Iterator[Iterable[Candidate]]:
         """Candidates, best first: from the session, from its categories, from the whole shop."""
-        index = self.index
-        if index is None:
-            return
-        yield from index.nearby(seen, most)
-        for category in dict.fromkeys(self.catalogue.of(product).category for product in seen):
+        yield index.nearby(seen, most)
+        for category in dict.fromkeys(map(self._category, seen)):
             if category is not None:
-                yield from index.popular_in(category)
-        yield from index.popular()
+                yield index.popular_in(category)
+        yield index.popular()
 
-    def _may_show(self, product: str, *, priced: bool) -> bool:
-        return not self.catalogue.withholds(product) and not (priced and self.catalogue.of(product).price is None)
-
-    def _has_variant_among(self, product: str, *products: Container[str]) -> bool:
-        """Whether a variant of the product is among these."""
-        return any(one in some for one in self.catalogue.variants(product) for some in products)
+    def _category(self, product: str) -> str | None:
+        return self.catalogue.of(product).category
 
     def _recommendation(self, candidate: Candidate) -> Recommendation:
-        known = self.catalogue.of(candidate.product)
-        other = self.catalogue.of(candidate.beside).name if candidate.beside is not None else None
+        known, why = self.catalogue.of(candidate.product), candidate.reason()
+        other = self.catalogue.of(why.beside).name if why.beside is not None else None
         return Recommendation(
             product_id=candidate.product,
-            reason=_words(candidate, other, known.category),
-            kind=candidate.kind,
+            reason=_words(why, other, known.category),
+            kind=why.kind,
             with_product=other,
-            shoppers=candidate.shoppers,
+            shoppers=why.shoppers,
             price=known.price,
             name=known.name,
             category=known.category,
@@ -187,11 +173,11 @@ class Recommender:
         self._numbers = {product: number for number, product in enumerate(self._products)}
 
 
-def _words(candidate: Candidate, other: str | None, category: str | None) -> str:
+def _words(why: Why, other: str | None, category: str | None) -> str:
     """Why, as a shopper may read it."""
-    match candidate.kind:
+    match why.kind:
         case "together":
-            return f"viewed together with {other or 'what you saw'} by {count(candidate.shoppers or 0, 'shopper')}"
+            return f"viewed together with {other or 'what you saw'} by {count(why.shoppers or 0, 'shopper')}"
         case "next":
             return f"often next after {other or 'what you saw'}"
         case "seen":

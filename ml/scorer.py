@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cachetools import TTLCache
 from msgspec.structs import replace
 
 from mesh import Event, Mesh, MeshError
@@ -13,7 +14,7 @@ from mesh.envelope import Received
 from mesh.errors import InvalidEvent
 from mesh.event import declaration_of
 from mesh.events.cart import CartAbandoned, CartUpdated
-from mesh.events.user import Advice, Reason
+from mesh.events.user import Advice, Reason, Recommendation
 from mesh.mesh import received
 from mesh.observability.logs import log
 from mesh.streams import stream_of
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 PROPENSITY, UPLIFT, RECOMMENDATIONS = "propensity", "uplift", "recommendations"
 
 
+KEPT, KEPT_SECONDS = 10_000, 2.0
+"""Recommendations that are kept for who asks again, and for how long."""
+MOST_RECOMMENDED = 20
 Rows = Sequence[Sequence[float]]
 
 
@@ -70,6 +74,7 @@ class Scorer:
         self.recommender = recommender
         self.rates = BaseRates()
         self.lineup = Lineup(mesh, READERS)
+        self._recommended: TTLCache[tuple, tuple[Recommendation, ...]] = TTLCache(KEPT, KEPT_SECONDS)
         self._weighed: str | None = None
         self._carted = names().index("cart_lines")
 
@@ -115,6 +120,23 @@ class Scorer:
             CartAdvice(served=other if tried.serves(key) else one, champion=one, candidate=other)
             for key, one, other in zip(keys, advice, _advice(tried.seat, rows), strict=True)
         ]
+
+    async def recommend(self, visitor: str, *, most: int, after: str | None = None) -> tuple[Recommendation, ...]:
+        """What a visitor may like now, at most `MOST_RECOMMENDED`; a step `after` that is not known here yet is read.
+
+        What was computed is used again for a short time, while neither visitor, index nor stock changed.
+        """
+        await self.shoppers.look_up([visitor], knowing={visitor: after} if after else None)
+        shopper, recommender = self.shoppers.of(visitor), self.recommender
+        newest = shopper.steps[-1].id if shopper.steps else None
+        key = (visitor, most, newest, len(shopper.steps), recommender.version)
+        found = self._recommended.get(key)
+        if found is None:
+            seen = shopper.recent()
+            without = shopper.owned.union(seen[:1])
+            found = recommender.recommend(seen, without=without, most=min(most, MOST_RECOMMENDED))
+            self._recommended[key] = found
+        return found
 
     async def read_cart(self, left: CartAbandoned, session: str) -> None:
         """Make sure that an abandoned cart's own updates are known, also when their handler is behind."""

@@ -1,4 +1,4 @@
-"""Scoring: how likely each shopper buys, and what they would like next, from every event as it happens.
+"""Scoring: how likely each shopper buys, from every event as it happens; what they would like next, when asked.
 
 Any replica may be given any visitor's event. Each hears all of them through a fan-out consumer
 (`learn_steps`), so any can score; what happened before it started comes from the log (`ml.shoppers`).
@@ -18,7 +18,7 @@ from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductVie
 from mesh.events.model import ModelRefused, ModelShadowed
 from mesh.events.order import OrderPlaced
 from mesh.events.product import ProductListed
-from mesh.events.user import Advice, Evidence, UserScored
+from mesh.events.user import Advice, Evidence, Recommendations, RecommendationsRequest, UserScored
 from mesh.observability.logs import log
 from mesh.observability.tracing import child_trace
 from mesh.publish import Cause, Draft
@@ -37,6 +37,8 @@ service = Service(
 )
 Interaction = ProductViewed | ProductSearched | CheckoutStarted
 RECOMMENDED = 4
+SCORED_AT_ONCE = 64
+"""Events of one batch: a score waits for all of its batch, and a visitor's earlier events in it for none."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,31 +110,31 @@ async def keep_carts(happenings: list[Received[CartUpdated | OrderPlaced]], scor
     await asyncio.gather(*(scorer.shoppers.keep(visitor, done) for visitor, done in steps.items()))
 
 
-@service.on(ProductViewed, ProductSearched, CheckoutStarted, batch=256)
+@service.on(ProductViewed, ProductSearched, CheckoutStarted, batch=SCORED_AT_ONCE)
 async def score_visitors(happenings: list[Received[Interaction]], scorer: Scorer) -> AsyncIterator[Draft]:
     """Say how likely each visitor buys now, once per visitor and batch."""
     newest: dict[str, tuple[Received[Interaction], Step]] = {}
     for happening in happenings:
         newest[happening.event.visitor_id] = (happening, scorer.learn(happening))
     await scorer.shoppers.look_up(newest)
-    shoppers = {visitor: scorer.shoppers.of(visitor) for visitor in newest}
-    proofs = [
-        shopper.evidence(newest[visitor][1].at, newest[visitor][1].session) for visitor, shopper in shoppers.items()
-    ]
+    proofs = [scorer.shoppers.of(visitor).evidence(step.at, step.session) for visitor, (_, step) in newest.items()]
     scores = scorer.score([proof.values for proof in proofs])
-    for (visitor, shopper), proof, score in zip(shoppers.items(), proofs, scores, strict=True):
-        cause = newest[visitor][0]
-        seen = shopper.recent()
+    for (visitor, (cause, _)), proof, score in zip(newest.items(), proofs, scores, strict=True):
         scored = UserScored(
             visitor_id=visitor,
             propensity=score.propensity,
             model_version=score.version,
             reasons=score.reasons,
-            recommended=scorer.recommender.recommend(seen, without=shopper.owned | set(seen[:1]), most=RECOMMENDED),
             cause=cause.id,
             evidence=proof,
         )
         yield _draft(scored, cause)
+
+
+@service.answers
+async def recommend_products(request: RecommendationsRequest, scorer: Scorer) -> Recommendations:
+    """Say what a visitor may like now. Computed when somebody asks, never for events that nobody looks at."""
+    return Recommendations(products=await scorer.recommend(request.visitor_id, most=request.most, after=request.after))
 
 
 @service.on(CartAbandoned, batch=64, linger=timedelta(milliseconds=5), ack_wait=timedelta(seconds=10))

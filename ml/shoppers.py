@@ -7,7 +7,7 @@ who is not in memory is read from two places: interactions by visitor from their
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 
 import msgspec
@@ -76,8 +76,14 @@ class Shoppers:
         self.complete = True
         self._partial.clear()
 
-    async def look_up(self, visitors: Collection[str]) -> None:
-        """Read what memory lacks of these visitors, for a bounded time. A long history is read on for later scores."""
+    async def look_up(self, visitors: Collection[str], *, knowing: Mapping[str, str] | None = None) -> None:
+        """Read what memory lacks of these visitors, for a bounded time. A long history is read on for later scores.
+
+        `knowing` names a step per visitor: where memory lacks it, this replica is behind and reads the log.
+        """
+        for visitor, step in (knowing or {}).items():
+            if step not in self.of(visitor).known:
+                self._partial.add(visitor)
         lacking = [visitor for visitor in visitors if self.of(visitor) is not None and visitor in self._partial]
         if not lacking:
             return

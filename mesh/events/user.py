@@ -38,6 +38,20 @@ class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None = None
 
 
+class RecommendationsRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What may a visitor like now? Asked of scoring. `after` is the id of an event that the answer must know."""
+
+    visitor_id: str
+    most: int = 4
+    after: str | None = None
+
+
+class Recommendations(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer: products, best first, none while nothing is known of any."""
+
+    products: tuple[Recommendation, ...]
+
+
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What a score was computed from, so that it can be computed again from the log.
 
@@ -84,6 +98,5 @@ class UserScored(Event):
     propensity: float
     model_version: str
     reasons: tuple[Reason, ...]
-    recommended: tuple[Recommendation, ...]
     cause: str
     evidence: Evidence | None = None

@@ -55,9 +55,7 @@ async def show_score(scored: UserScored) -> None:
 @back.on(ProductViewed, batch=10)
 async def score_user(views: list[ProductViewed]) -> AsyncIterator[UserScored]:
     for view in views:
-        yield UserScored(
-            visitor_id=view.visitor_id, propensity=0.5, model_version="base-rate", reasons=(), recommended=(), cause="c"
-        )
+        yield UserScored(visitor_id=view.visitor_id, propensity=0.5, model_version="base-rate", reasons=(), cause="c")
 
 
 @back.on(CartUpdated, reach="mesh")

@@ -15,6 +15,8 @@ from mesh.events.product import ProductListed
 from ml.catalogue import Catalogue
 from ml.models.blend import WEIGHTS
 from ml.recommendations import Recommender
+from ml.selection import Selection
+from ml.shelf import MOST_OF_CATEGORY
 from ml.steps import step_of
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -150,12 +152,12 @@ def test_variants_of_one_product_are_shown_once():
 
 
 def test_a_product_that_changes_its_group_leaves_its_variants():
-    """Variants are those of the newest listings; a product that was forgotten is no variant of any."""
+    """Variants are those of the newest listings; of a product that was forgotten none are known."""
     catalogue = Catalogue(most=3)
     for product, group in (("a", "shoe"), ("b", "shoe"), ("c", "shoe"), ("b", "boot"), ("d", "boot")):
         catalogue.learn(ProductListed(product_id=product, group=group))
 
-    assert [sorted(catalogue.variants(product)) for product in "abcd"] == [[], ["b", "d"], ["c"], ["b", "d"]]
+    assert [catalogue.family(product) for product in "abcd"] == [None, "boot", "shoe", "boot"]
 
 
 def test_without_groups_long_names_tell_variants():
@@ -183,6 +185,23 @@ def test_no_category_takes_all_places_while_there_are_others():
 
     assert [one.category for one in found].count("lamps") == 2
     assert [one.category for one in only_lamps] == ["lamps"] * 4
+
+
+@pytest.mark.parametrize("size", [20, 4_000])
+def test_what_a_query_looks_at_does_not_grow_with_the_catalogue(size, monkeypatch):
+    """However many products there are, all of one category and most of them variants: a bounded number is looked at."""
+    recommender = learnt(*([f"p{at}", f"p{at + 1}"] for at in range(size)), most_steps=20_000, most_products=9_000)
+    for at in range(size + 1):
+        recommender.learn(ProductListed(product_id=f"p{at}", category="lamps", group="all" if at > 9 else None))
+    see(recommender, "late", *["p1", "p2"] * size)
+    asyncio.run(recommender.refresh())
+    looked_at, consider = [], Selection.consider
+    monkeypatch.setattr(Selection, "consider", lambda self, one: looked_at.append(one) or consider(self, one))
+
+    found = recommender.recommend(["p1", "p2"], without=(), most=4)
+
+    assert len(found) == 4
+    assert len(looked_at) <= 2 * MOST_OF_CATEGORY + 30
 
 
 SHOP = [f"p{at}" for at in range(8)]

@@ -1,6 +1,7 @@
 """Scoring says something about every shopper and every abandoned cart, with a model or without."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -8,18 +9,22 @@ import pytest
 
 from mesh import Mesh, Money
 from mesh.broker.memory import MemoryMesh
+from mesh.envelope import Received
 from mesh.event import declaration_of
 from mesh.events.cart import CartAbandoned, CartLine, CartScored, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.model import ModelRefused
 from mesh.events.order import OrderPlaced
-from mesh.events.user import UserScored
+from mesh.events.product import ProductListed
+from mesh.events.user import Recommendations, RecommendationsRequest, UserScored
 from mesh.publish import Draft
 from mesh.runtime.run import running
 from ml.features import names
 from ml.lifecycle.registry import MODELS, Registry
 from ml.lifecycle.version import Metrics, Version
 from ml.models.propensity import PropensityClassifier
+from ml.recommendations import Recommender
+from ml.scorer import Scorer
 from ml.scoring import service
 from ml.shoppers import SHOPPERS
 
@@ -69,6 +74,16 @@ def left(visitor, *products):
         left_at=NOW + timedelta(minutes=1),
         due=NOW + timedelta(minutes=31),
     )
+
+
+def received_draft(draft, id_):
+    """A draft as a handler is given it."""
+    return Received(event=draft.event, id=id_, time=draft.time, stored=NOW, region="us", sequence=1, subject="")
+
+
+async def ask(shop, **question):
+    """What scoring answers to who asks for recommendations."""
+    return await shop.ask("scoring", "recommend-products", RecommendationsRequest(**question), Recommendations)
 
 
 async def until(condition, patience=20.0):
@@ -131,7 +146,7 @@ async def test_an_abandoned_cart_is_scored_once_with_recommendations(mesh, shop)
         for visitor in ("a", "b", "c"):
             await shop.publish(viewed(visitor, "p1"), viewed(visitor, "p2", 1), viewed(visitor, "p3", 2))
         await shop.publish(viewed("v1", "p1"), cart("v1", "p1", "p2"))
-        scorer = next(value for kind, value in run.provided.items() if kind.__name__ == "Scorer")
+        scorer = run.provided[Scorer]
 
         async def learnt():
             await scorer.recommender.refresh()
@@ -147,6 +162,69 @@ async def test_an_abandoned_cart_is_scored_once_with_recommendations(mesh, shop)
     assert len([r async for r in shop.read(CartScored)]) == 1
 
 
+async def test_who_asks_is_told_what_a_visitor_may_like(mesh, shop):
+    """Recommendations are computed for who asks, each with its kind, without what is in the cart."""
+    async with running(service, Mesh(mesh.broker("us"), "scoring")) as run:
+        for visitor in ("a", "b", "c"):
+            await shop.publish(viewed(visitor, "p1"), viewed(visitor, "p2", 1), viewed(visitor, "p3", 2))
+        await shop.publish(viewed("v1", "p1"), cart("v1", "p2"))
+        scorer = run.provided[Scorer]
+
+        async def learnt():
+            await scorer.recommender.refresh()
+            return scorer.recommender.recommend(["p1"], without=(), most=9) if scorer.shoppers.of("v1").owned else None
+
+        await until(learnt)
+        answer = await ask(shop, visitor_id="v1")
+
+    assert [(one.product_id, one.kind) for one in answer.products] == [("p1", "seen"), ("p3", "together")]
+
+
+async def test_a_replica_that_is_behind_reads_the_event_that_it_is_asked_about(mesh, shop):
+    """What a question names was stored, so its answer counts it, whether or not this replica was given it."""
+    scorer = Scorer(Mesh(mesh.broker("us"), "scoring"), Recommender(), shoppers=10, warm=0)
+    for visitor in ("a", "b"):
+        for place, product in enumerate(("p1", "p2")):
+            happened = viewed(visitor, product, place)
+            scorer.learn(received_draft(happened, f"{visitor}-{product}"))
+    await scorer.recommender.refresh()
+    scorer.shoppers.settle()
+    await shop.publish(replace(viewed("v1", "p2"), id="the-view"))
+
+    before = await scorer.recommend("v1", most=1)
+    after = await scorer.recommend("v1", most=1, after="the-view")
+
+    assert [(one.product_id, one.kind) for one in before] == [("p2", "popular")]
+    assert [(one.product_id, one.kind) for one in after] == [("p1", "together")]
+
+
+async def test_recommendations_are_used_again_until_something_changes(mesh, monkeypatch):
+    """Asked twice, computed once; a step of the visitor or a product that sells out changes them at once."""
+    scorer = Scorer(Mesh(mesh.broker("us"), "scoring"), Recommender(), shoppers=10, warm=0)
+    scorer.shoppers.settle()
+    for visitor in ("a", "b", "v1"):
+        for place, product in enumerate(("p1", "p2", "p3")):
+            scorer.learn(received_draft(viewed(visitor, product, place), f"{visitor}-{product}"))
+    await scorer.recommender.refresh()
+    computed = []
+    recommend = scorer.recommender.recommend
+    monkeypatch.setattr(scorer.recommender, "recommend", lambda *a, **k: computed.append(1) or recommend(*a, **k))
+
+    for _ in range(3):
+        first = await scorer.recommend("v1", most=2)
+    scorer.recommender.learn(ProductListed(product_id="p1", available=False))
+    second = await scorer.recommend("v1", most=2)
+    scorer.learn(received_draft(viewed("v1", "p2", 9), "again"))
+    third = await scorer.recommend("v1", most=2)
+
+    assert [{one.product_id for one in products} for products in (first, second, third)] == [
+        {"p1", "p2"},
+        {"p2"},
+        {"p3"},
+    ]
+    assert len(computed) == 3
+
+
 @pytest.mark.timeout(300)  # a cold import of scikit-learn in a child, on a busy machine
 async def test_a_model_serves_from_the_moment_it_is_promoted(mesh, shop):
     """A version that is promoted while scoring runs is used without a restart and gives its three reasons in words."""
@@ -156,7 +234,7 @@ async def test_a_model_serves_from_the_moment_it_is_promoted(mesh, shop):
     async with running(service, Mesh(mesh.broker("us"), "scoring")) as run:
         await models.add(version(), pack(trained().plain()))
         await models.promote("propensity", "20260302-1", "better", at=NOW)
-        scorer = next(value for kind, value in run.provided.items() if kind.__name__ == "Scorer")
+        scorer = run.provided[Scorer]
         await until(lambda: served_version(scorer, "20260302-1"), patience=200)
         await shop.publish(*(viewed("v1", f"p{at}", at) for at in range(6)))
 
@@ -186,7 +264,7 @@ async def test_a_bad_artifact_is_refused_and_the_running_model_serves_on(mesh, s
     await models.add(version("empty"), b"")
     await models.promote("propensity", "good", "first", at=NOW)
     async with running(service, scoring) as run:
-        scorer = next(value for kind, value in run.provided.items() if kind.__name__ == "Scorer")
+        scorer = run.provided[Scorer]
         await until(lambda: served_version(scorer, "good"), patience=200)
         champion = scorer.lineup.champion("propensity")
         for bad in ("pickle", "empty"):
@@ -228,11 +306,11 @@ async def served_version(scorer, wanted):
 
 
 def test_what_scoring_touches_is_declared():
-    """The service says which events it publishes, and its shelf is the registry's."""
+    """The service says which events it publishes, and its object store is the registry's."""
     assert [declaration_of(kind).type for kind in service.publishes] == [
         "user.scored.v1",
         "cart.scored.v1",
         "model.shadowed.v1",
         "model.refused.v1",
     ]
-    assert service.shelves == (MODELS,)
+    assert service.object_stores == (MODELS,)

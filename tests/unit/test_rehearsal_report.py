@@ -333,7 +333,7 @@ def test_scores_and_recoveries(books):
     """A score's delay runs from the newest event that it saw; a recovered cart is counted."""
     books.add(
         0.15,
-        UserScored(visitor_id="v1", propensity=0.2, model_version="m", reasons=(), recommended=(), cause="0a1b2c3d-e1"),
+        UserScored(visitor_id="v1", propensity=0.2, model_version="m", reasons=(), cause="0a1b2c3d-e1"),
     )
     books.add(30, CartRecovered(cart_id="c1", visitor_id="v1", order_id="k1", offer_id="o1", value=TOTAL))
 

@@ -1,18 +1,16 @@
 """Live picks: what an open page of the demo shop is told of a visitor's recommendations."""
 
 import asyncio
-from datetime import UTC, datetime
 
 import msgspec
 import pytest
 
-from mesh.envelope import Received
-from mesh.events.user import Recommendation, UserScored
+from mesh.errors import Unavailable
+from mesh.events.user import Recommendation, Recommendations
 from services.demo.storefront.catalogue import find
 from services.demo.storefront.picks import Picks
 from services.demo.storefront.reasons import reason
 
-NOW = datetime(2026, 3, 2, tzinfo=UTC)
 WHISK = Recommendation(
     product_id="whisk",
     reason="viewed together with Matcha Asahi, 30 g by 12 shoppers",
@@ -22,11 +20,44 @@ WHISK = Recommendation(
 )
 
 
-def scored(*recommended, visitor="v1", sequence=1):
-    event = UserScored(
-        visitor_id=visitor, propensity=0.5, model_version="m", reasons=(), recommended=recommended, cause="e"
-    )
-    return Received(event=event, id=f"e{sequence}", time=NOW, stored=NOW, sequence=sequence, region="us", subject="s")
+class Scoring:
+    """Answers what the test lets it, once the test lets it."""
+
+    def __init__(self):
+        self.products, self.asked = {}, []
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.waiting = asyncio.Event()
+
+    async def ask(self, request):
+        self.asked.append(request)
+        products = self.products.get(request.visitor_id)
+        self.waiting.set()
+        await self.answers.wait()
+        if products is None:
+            raise Unavailable("nobody answers")
+        return Recommendations(products=products)
+
+
+@pytest.fixture
+def scoring():
+    return Scoring()
+
+
+@pytest.fixture
+def picks(scoring):
+    return Picks(scoring.ask)
+
+
+@pytest.fixture
+def say(scoring, picks):
+    """Let scoring say something else of a visitor, and the shop ask."""
+
+    async def said(*products, visitor="v1"):
+        scoring.products[visitor] = products
+        await picks.refresh(visitor)
+
+    return said
 
 
 def items(told: bytes):
@@ -87,17 +118,15 @@ def test_every_kind_of_reason_has_words(told, words):
     assert reason(Recommendation(product_id="whisk", reason="as scoring said it", **told), "en") == words
 
 
-async def test_a_page_is_told_the_newest_and_then_each_change(open_page):
-    """Not the same again, nothing older, and nothing that the shop has not."""
-    picks = Picks()
+async def test_a_page_is_told_the_newest_and_then_each_change(open_page, picks, say):
+    """Not the same again, and nothing that the shop has not."""
     tea = Recommendation(product_id="genmaicha", reason="r", kind="popular")
-    picks.hear(scored(WHISK, sequence=3))
+    await say(WHISK)
 
     page = await open_page(picks)
     first = items(await anext(page))
-    picks.hear(scored(tea, sequence=2))
-    picks.hear(scored(WHISK, sequence=4))
-    picks.hear(scored(Recommendation(product_id="sku-of-another-shop", reason="r"), tea, sequence=5))
+    await say(WHISK)
+    await say(Recommendation(product_id="sku-of-another-shop", reason="r"), tea)
     second = items(await anext(page))
 
     assert first == {"whisk": "12 shoppers viewed it together with Matcha Asahi, 30 g"}
@@ -105,20 +134,45 @@ async def test_a_page_is_told_the_newest_and_then_each_change(open_page):
     assert find("sku-of-another-shop") is None
 
 
-async def test_what_was_looked_at_before_comes_last(open_page):
+async def test_many_scores_of_one_visitor_are_one_question_at_a_time(picks, scoring):
+    """What is scored while an answer is awaited is asked for once more, however much that was, and never lost."""
+    scoring.products["v1"] = (WHISK,)
+    scoring.answers.clear()
+    first = asyncio.create_task(picks.refresh("v1", after="e1"))
+    await scoring.waiting.wait()
+    for event in ("e2", "e3", "e4"):
+        await picks.refresh("v1", after=event)
+
+    scoring.answers.set()
+    await first
+
+    assert [request.after for request in scoring.asked] == ["e1", "e4"]
+
+
+async def test_without_an_answer_pages_keep_what_they_show(open_page, picks, say):
+    """Scoring that is away changes nothing, and the next answer counts."""
+    await say(WHISK)
+    page = await open_page(picks)
+    first = items(await anext(page))
+    await say(visitor="v2")
+    await picks.refresh("unknown to scoring")
+    await say(Recommendation(product_id="scoop", reason="r", kind="popular"))
+
+    assert (first.keys(), items(await anext(page)).keys()) == ({"whisk"}, {"scoop"})
+
+
+async def test_what_was_looked_at_before_comes_last(open_page, picks, say):
     """Otherwise in the order of scoring."""
-    picks = Picks()
     kinds = (("scoop", "seen"), ("genmaicha", "next"), ("hojicha", "seen"), ("tetsubin", "popular"))
-    picks.hear(scored(*(Recommendation(product_id=product, reason="r", kind=kind) for product, kind in kinds)))
+    await say(*(Recommendation(product_id=product, reason="r", kind=kind) for product, kind in kinds))
 
     page = await open_page(picks)
 
     assert list(items(await anext(page))) == ["genmaicha", "tetsubin", "scoop", "hojicha"]
 
 
-async def test_a_silent_page_hears_a_comment_and_ends_with_the_service(open_page):
+async def test_a_silent_page_hears_a_comment_and_ends_with_the_service(open_page, picks):
     """So that nobody takes the line for dead; when the process drains, browsers go to another."""
-    picks = Picks()
     page = await open_page(picks, heartbeat=0.01)
 
     assert await anext(page) == b": still here\n\n"
@@ -130,11 +184,12 @@ async def test_a_silent_page_hears_a_comment_and_ends_with_the_service(open_page
     assert (picks.pages.open, picks.pages_of("v1")) == (0, 0)
 
 
-async def test_visitors_are_told_apart_and_the_longest_silent_is_forgotten(open_page):
+async def test_visitors_are_told_apart_and_the_longest_silent_is_forgotten(open_page, scoring):
     """Memory is bounded: of two visitors only one is kept here, and each page hears of its own."""
-    picks = Picks(most=1)
-    picks.hear(scored(WHISK, visitor="v1", sequence=1))
-    picks.hear(scored(Recommendation(product_id="scoop", reason="r", kind="seen"), visitor="v2", sequence=2))
+    picks = Picks(scoring.ask, most=1)
+    scoring.products = {"v1": (WHISK,), "v2": (Recommendation(product_id="scoop", reason="r", kind="seen"),)}
+    for visitor in ("v1", "v2"):
+        await picks.refresh(visitor)
 
     forgotten, page = await open_page(picks, "v1", heartbeat=0.01), await open_page(picks, "v2")
 

@@ -1,24 +1,27 @@
 """A small shop for tea and pottery, to try the mesh with: its pages tell what shoppers do and show them offers."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from mesh import Mesh, Received, Service
-from mesh.events.user import UserScored
+from mesh import Mesh, Service
+from mesh.events.user import Recommendations, RecommendationsRequest, UserScored
 from services.demo.storefront.picks import Picks
 from services.demo.storefront.telling import Telling, speaking
 
 if TYPE_CHECKING:
     from litestar import Litestar
 
-service = Service("storefront", demo=True)
+service = Service("storefront", asks=("scoring",), demo=True)
 
 
 @service.resource
-async def open_picks() -> AsyncIterator[Picks]:
-    """What each visitor may like, as last heard."""
-    picks = Picks()
+async def open_picks(mesh: Mesh) -> AsyncIterator[Picks]:
+    """What each visitor may like, as scoring last answered."""
+
+    async def ask(request: RecommendationsRequest) -> Recommendations:
+        return await mesh.ask("scoring", "recommend-products", request, Recommendations)
+
+    picks = Picks(ask)
     try:
         yield picks
     finally:
@@ -32,10 +35,11 @@ async def tell_gateway(mesh: Mesh) -> AsyncIterator[Telling]:
         yield told
 
 
-@service.on(UserScored, fanout=True, since=timedelta(minutes=10))
-async def show_picks_live(received: Received[UserScored], picks: Picks) -> None:
-    """Show a visitor's open pages what they may like now."""
-    picks.hear(received)
+@service.on(UserScored, fanout=True)
+async def show_picks_live(scored: UserScored, picks: Picks) -> None:
+    """Show a visitor's open pages what they may like now; who has none open costs nothing."""
+    if picks.pages_of(scored.visitor_id):
+        await picks.refresh(scored.visitor_id, after=scored.cause)
 
 
 @service.http

@@ -1,18 +1,21 @@
-"""Picks: what each visitor may like now, as scoring says, on its way to open pages (server-sent events)."""
+"""Picks: what each visitor may like now, asked of scoring for open pages and sent to them (server-sent events)."""
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
 
-from mesh import Received
-from mesh.events.user import Recommendation, UserScored
+from mesh import MeshError
+from mesh.events.user import Recommendation, Recommendations, RecommendationsRequest
+from mesh.observability.logs import log
 from mesh.web.event_stream import Hub, server_sent_event
 from services.demo.storefront.catalogue import find
 from services.demo.storefront.reasons import reason
 
 MOST_VISITORS = 10_000
+Ask = Callable[[RecommendationsRequest], Awaitable[Recommendations]]
+"""Asks scoring; raises MeshError when it does not answer."""
 
 
 class PickSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +27,7 @@ class PickSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Newest(msgspec.Struct, frozen=True):
-    """The newest recommendations of a visitor; `sequence` is their event's."""
+    """The newest recommendations of a visitor; `sequence` counts the answers of this process."""
 
     sequence: int
     recommended: tuple[Recommendation, ...]
@@ -38,22 +41,46 @@ class Newest(msgspec.Struct, frozen=True):
 class Picks:
     """Per visitor the newest recommendations of this shop's products, and the pages that want to hear the next."""
 
-    def __init__(self, *, most: int = MOST_VISITORS) -> None:
-        self._most = most
+    def __init__(self, ask: Ask, *, most: int = MOST_VISITORS) -> None:
+        self._ask, self._most = ask, most
+        self._answers = 0
+        self._asking: dict[str, str | None] = {}
         self._newest: OrderedDict[str, Newest] = OrderedDict()
         self.pages: Hub[Newest] = Hub(queued=1)
 
-    def hear(self, received: Received[UserScored]) -> None:
-        """Take in a score. What is older than the newest is ignored, and so are products this shop has not.
+    async def refresh(self, visitor_id: str, *, after: str | None = None) -> None:
+        """Ask what a visitor may like and send it to their pages; `after` is an event that must count.
+
+        While an answer is awaited further calls for the same visitor only have it asked once more.
+        """
+        underway = visitor_id in self._asking
+        self._asking[visitor_id] = after
+        if underway:
+            return
+        try:
+            answered: object = self
+            while answered != (wanted := self._asking[visitor_id]):
+                await self._ask_once(RecommendationsRequest(visitor_id=visitor_id, after=wanted))
+                answered = wanted
+        finally:
+            del self._asking[visitor_id]
+
+    async def _ask_once(self, request: RecommendationsRequest) -> None:
+        try:
+            self._keep(request.visitor_id, await self._ask(request))
+        except MeshError as error:
+            log.warning("no recommendations", error=str(error))
+
+    def _keep(self, visitor_id: str, answer: Recommendations) -> None:
+        """Take in an answer, without products that this shop has not.
 
         What the visitor looked at before comes last: a shop's window is for what is new to them.
         """
-        visitor_id, known = received.event.visitor_id, self._newest.get(received.event.visitor_id)
-        if known is not None and known.sequence >= received.sequence:
-            return
-        own = [_lean(one) for one in received.event.recommended if find(one.product_id) is not None]
+        own = [_lean(one) for one in answer.products if find(one.product_id) is not None]
         own.sort(key=lambda one: one.kind == "seen")
-        newest = self._newest[visitor_id] = Newest(received.sequence, tuple(own))
+        self._answers += 1
+        known = self._newest.get(visitor_id)
+        newest = self._newest[visitor_id] = Newest(self._answers, tuple(own))
         self._newest.move_to_end(visitor_id)
         if len(self._newest) > self._most:
             self._newest.popitem(last=False)

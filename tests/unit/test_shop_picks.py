@@ -27,12 +27,14 @@ class Scoring:
         self.products, self.asked = {}, []
         self.answers = asyncio.Event()
         self.answers.set()
-        self.waiting = asyncio.Event()
+        self.waiting, self.thrice = asyncio.Event(), asyncio.Event()
 
     async def ask(self, request):
         self.asked.append(request)
         products = self.products.get(request.visitor_id)
         self.waiting.set()
+        if len(self.asked) == 3:
+            self.thrice.set()
         await self.answers.wait()
         if products is None:
             raise Unavailable("nobody answers")
@@ -46,7 +48,7 @@ def scoring():
 
 @pytest.fixture
 def picks(scoring):
-    return Picks(scoring.ask)
+    return Picks(scoring.ask, pause=0.001)
 
 
 @pytest.fixture
@@ -138,27 +140,26 @@ async def test_many_scores_of_one_visitor_are_one_question_at_a_time(picks, scor
     """What is scored while an answer is awaited is asked for once more, however much that was, and never lost."""
     scoring.products["v1"] = (WHISK,)
     scoring.answers.clear()
-    first = asyncio.create_task(picks.refresh("v1", after="e1"))
+    asked = picks.refresh("v1", after="e1")
     await scoring.waiting.wait()
     for event in ("e2", "e3", "e4"):
-        await picks.refresh("v1", after=event)
+        picks.refresh("v1", after=event)
 
     scoring.answers.set()
-    await first
+    await asked
 
     assert [request.after for request in scoring.asked] == ["e1", "e4"]
 
 
-async def test_without_an_answer_pages_keep_what_they_show(open_page, picks, say):
-    """Scoring that is away changes nothing, and the next answer counts."""
-    await say(WHISK)
+async def test_without_an_answer_an_open_page_has_it_asked_again(open_page, picks, scoring):
+    """Scoring that is away changes nothing on the page, and what it answers once it is back is sent."""
     page = await open_page(picks)
-    first = items(await anext(page))
-    await say(visitor="v2")
-    await picks.refresh("unknown to scoring")
-    await say(Recommendation(product_id="scoop", reason="r", kind="popular"))
+    await scoring.thrice.wait()
+    scoring.products["v1"] = (WHISK,)
 
-    assert (first.keys(), items(await anext(page)).keys()) == ({"whisk"}, {"scoop"})
+    assert items(await anext(page)).keys() == {"whisk"}
+    await picks.refresh("nobody has a page open")
+    assert scoring.asked[-1].visitor_id == "nobody has a page open"
 
 
 async def test_what_was_looked_at_before_comes_last(open_page, picks, say):
@@ -184,15 +185,21 @@ async def test_a_silent_page_hears_a_comment_and_ends_with_the_service(open_page
     assert (picks.pages.open, picks.pages_of("v1")) == (0, 0)
 
 
-async def test_visitors_are_told_apart_and_the_longest_silent_is_forgotten(open_page, scoring):
+async def test_visitors_are_told_apart_and_who_was_forgotten_is_asked_about_again(open_page, scoring):
     """Memory is bounded: of two visitors only one is kept here, and each page hears of its own."""
     picks = Picks(scoring.ask, most=1)
     scoring.products = {"v1": (WHISK,), "v2": (Recommendation(product_id="scoop", reason="r", kind="seen"),)}
     for visitor in ("v1", "v2"):
         await picks.refresh(visitor)
+    scoring.answers.clear()
 
-    forgotten, page = await open_page(picks, "v1", heartbeat=0.01), await open_page(picks, "v2")
+    forgotten, kept = await open_page(picks, "v1", heartbeat=0.01), await open_page(picks, "v2")
 
     assert await anext(forgotten) == b": still here\n\n"
-    assert items(await anext(page)) == {"scoop": "you looked at it before"}
+    assert items(await anext(kept)) == {"scoop": "you looked at it before"}
+    scoring.answers.set()
+    told = await anext(forgotten)
+    while told == b": still here\n\n":
+        told = await anext(forgotten)
+    assert items(told).keys() == {"whisk"}
     assert (picks.pages.open, picks.pages_of("v1")) == (2, 1)

@@ -39,7 +39,7 @@ async def tell_gateway(mesh: Mesh) -> AsyncIterator[Telling]:
 async def show_picks_live(scored: UserScored, picks: Picks) -> None:
     """Show a visitor's open pages what they may like now; who has none open costs nothing."""
     if picks.pages_of(scored.visitor_id):
-        await picks.refresh(scored.visitor_id, after=scored.cause)
+        picks.refresh(scored.visitor_id, after=scored.cause)
 
 
 @service.http

@@ -1,5 +1,6 @@
 """Picks: what each visitor may like now, asked of scoring for open pages and sent to them (server-sent events)."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -41,35 +42,36 @@ class Newest(msgspec.Struct, frozen=True):
 class Picks:
     """Per visitor the newest recommendations of this shop's products, and the pages that want to hear the next."""
 
-    def __init__(self, ask: Ask, *, most: int = MOST_VISITORS) -> None:
-        self._ask, self._most = ask, most
+    def __init__(self, ask: Ask, *, most: int = MOST_VISITORS, pause: float = 1.0) -> None:
+        self._ask, self._most, self._pause = ask, most, pause
         self._answers = 0
-        self._asking: dict[str, str | None] = {}
+        self._wanted: dict[str, str | None] = {}
+        self._asking: dict[str, asyncio.Task[None]] = {}
         self._newest: OrderedDict[str, Newest] = OrderedDict()
         self.pages: Hub[Newest] = Hub(queued=1)
 
-    async def refresh(self, visitor_id: str, *, after: str | None = None) -> None:
-        """Ask what a visitor may like and send it to their pages; `after` is an event that must count.
+    def refresh(self, visitor_id: str, *, after: str | None = None) -> "asyncio.Task[None]":
+        """Have it asked what a visitor may like, and sent to their pages; `after` is an event that must count.
 
-        While an answer is awaited further calls for the same visitor only have it asked once more.
+        While an answer is awaited further calls for the same visitor only have it asked once more. Without an
+        answer it is asked again for as long as the visitor has a page open.
         """
-        underway = visitor_id in self._asking
-        self._asking[visitor_id] = after
-        if underway:
-            return
-        try:
-            answered: object = self
-            while answered != (wanted := self._asking[visitor_id]):
-                await self._ask_once(RecommendationsRequest(visitor_id=visitor_id, after=wanted))
-                answered = wanted
-        finally:
-            del self._asking[visitor_id]
+        self._wanted[visitor_id] = after
+        if visitor_id not in self._asking:
+            task = self._asking[visitor_id] = asyncio.create_task(self._ask_for(visitor_id))
+            task.add_done_callback(lambda _: self._asking.pop(visitor_id, None))
+        return self._asking[visitor_id]
 
-    async def _ask_once(self, request: RecommendationsRequest) -> None:
-        try:
-            self._keep(request.visitor_id, await self._ask(request))
-        except MeshError as error:
-            log.warning("no recommendations", error=str(error))
+    async def _ask_for(self, visitor_id: str) -> None:
+        while visitor_id in self._wanted:
+            after = self._wanted.pop(visitor_id)
+            try:
+                self._keep(visitor_id, await self._ask(RecommendationsRequest(visitor_id=visitor_id, after=after)))
+            except MeshError as error:
+                log.warning("no recommendations", error=str(error))
+                if self.pages_of(visitor_id):
+                    await asyncio.sleep(self._pause)
+                    self._wanted.setdefault(visitor_id, after)
 
     def _keep(self, visitor_id: str, answer: Recommendations) -> None:
         """Take in an answer, without products that this shop has not.
@@ -90,6 +92,8 @@ class Picks:
     def close(self) -> None:
         """End every page's stream; browsers come back to another process."""
         self.pages.close()
+        for task in self._asking.values():
+            task.cancel()
 
     def pages_of(self, visitor_id: str) -> int:
         """How many pages a visitor has open here."""
@@ -99,6 +103,7 @@ class Picks:
         """The bytes of an event stream for one page: the newest picks at once, then each change, until either goes."""
 
         def first() -> tuple[Newest, ...]:
+            self.refresh(visitor_id)  # from here on the page is subscribed: no answer is missed
             newest = self._newest.get(visitor_id)
             return (newest,) if newest is not None and newest.recommended else ()
 

@@ -24,7 +24,6 @@ def stream_picks(picks: Picks) -> HTTPRouteHandler:
         token(visitor_id, "visitor_id")
         if picks.pages.open >= limits.pick_pages or picks.pages_of(visitor_id) >= limits.pick_pages_each:
             raise HTTPException("too many pages are open", status_code=429, headers={"Retry-After": "30"})
-        await picks.refresh(visitor_id)
         stream: AsyncIterator[bytes] = picks.stream(visitor_id, lang[:2].lower(), heartbeat=limits.pick_heartbeat)
         return event_stream_response(stream)
 

@@ -10,6 +10,7 @@ import msgspec
 from mesh.broker.protocol import Message, Outgoing
 from mesh.commit import PATIENCE, store_singles
 from mesh.mesh import Mesh
+from mesh.personal_data import without_addresses
 from mesh.streams import dead_stream
 
 HEADER = "Cartmesh-Dead"
@@ -51,9 +52,9 @@ async def park(
         subject=message.subject,
         sequence=message.sequence,
         attempts=message.attempt,
-        reason=reason[:2000],
+        reason=without_addresses(reason)[:2000],
         stored=message.stored,
-        trace="".join(traceback.format_exception(error))[-4000:] if error else "",
+        trace=without_addresses("".join(traceback.format_exception(error)))[-4000:] if error else "",
     )
     parked = Outgoing(
         subject=f"dead.{mesh.region}.{service}.{durable}",

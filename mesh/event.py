@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar, dataclass_transform
+from types import NoneType
+from typing import Any, TypeVar, dataclass_transform, get_args
 
 import msgspec
 
@@ -28,7 +29,8 @@ class Declaration:
     """What the mesh knows of an event class.
 
     `domain` and `happening` are subject tokens; `key` names the field whose value is the last token;
-    `personal` events never leave their region; `ttl` removes the stored message after that time.
+    `personal` events never leave their region; of those the fields `encrypted` are stored under a key of
+    their person (`mesh/personal_data.py`); `ttl` removes the stored message after that time.
     """
 
     kind: type[Event]
@@ -38,6 +40,7 @@ class Declaration:
     version: int
     personal: bool
     ttl: timedelta | None
+    encrypted: tuple[str, ...] = ()
 
     @property
     def type(self) -> str:
@@ -57,25 +60,43 @@ _by_kind: dict[type, Declaration] = {}
 
 
 def event(
-    *, key: str, version: int = 1, personal: bool = False, ttl: timedelta | None = None
+    *,
+    key: str,
+    version: int = 1,
+    personal: bool = False,
+    ttl: timedelta | None = None,
+    encrypted: tuple[str, ...] = (),
 ) -> Callable[[type[E]], type[E]]:
     """Declare an event. Its domain is its module, its happening the rest of its name.
 
     `OrderPaid` in `mesh/events/order.py` is `order.paid.v1`; `ProductViewed` in `interaction.py`,
     which does not begin with its domain, is `interaction.product_viewed.v1`.
-    Raises DeclarationError for a key that is no field or a wire type that is taken.
+    Raises DeclarationError for a key that is no field, a wire type that is taken, or an `encrypted` field that
+    could not be read as None after its person's key was destroyed.
     """
 
     def declare(kind: type[E]) -> type[E]:
         domain = kind.__module__.rpartition(".")[2]
         happening = _snake(kind.__name__).removeprefix(f"{domain}_")
         declaration = Declaration(
-            kind=kind, domain=domain, happening=happening, key=key, version=version, personal=personal, ttl=ttl
+            kind=kind,
+            domain=domain,
+            happening=happening,
+            key=key,
+            version=version,
+            personal=personal,
+            ttl=ttl,
+            encrypted=encrypted,
         )
         if key not in kind.__struct_fields__:
             raise DeclarationError(f"{kind.__name__}: key={key!r} is not one of its fields {kind.__struct_fields__}")
         if not (kind.__doc__ or "").strip():
             raise DeclarationError(f"{kind.__name__} needs a docstring: its first line stands in the catalogue")
+        for name in encrypted:
+            if not personal or name == key or not _may_be_absent(kind, name):
+                raise DeclarationError(
+                    f"{kind.__name__}: encrypted {name!r} must be `str | None = None`, of a personal event"
+                )
         taken = _by_type.get(declaration.type)
         if taken and (taken.kind.__module__, taken.kind.__name__) != (kind.__module__, kind.__name__):
             raise DeclarationError(f"{declaration.type} is declared twice: {taken.kind.__name__} and {kind.__name__}")
@@ -107,6 +128,11 @@ def key_of(happened: Event) -> str:
     """The value of an event's key field."""
     key: str = getattr(happened, declaration_of(type(happened)).key)
     return key
+
+
+def _may_be_absent(kind: type[Event], name: str) -> bool:
+    found = next((field for field in msgspec.structs.fields(kind) if field.name == name), None)
+    return found is not None and found.default is None and set(get_args(found.type)) == {str, NoneType}
 
 
 def _snake(name: str) -> str:

@@ -49,7 +49,8 @@ class Handler:
         raise Retry(f"{CONFLICTS} conflicts in a row", after=timedelta(milliseconds=200))
 
     async def _call(self, given: list[Received]) -> list[Change]:
-        values: list[Any] = list(given) if self._binding.wants_received else [one.event for one in given]
+        opened = await self._mesh.personal_data.decrypt(given)
+        values: list[Any] = list(opened) if self._binding.wants_received else [one.event for one in opened]
         made = self._binding.handler(values if self._binding.batch else values[0], **self._extra)
         if self._generates:
             return [change async for change in made]

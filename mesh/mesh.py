@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -14,10 +15,12 @@ from mesh.event import Event, declaration_of, declared
 from mesh.events.mesh import MeshHeartbeat
 from mesh.group_commit import GroupCommitter
 from mesh.history import History
-from mesh.publish import Cause, Change, new_cause, plan
+from mesh.personal_data import PersonalData
+from mesh.publish import Cause, Change, Draft, new_cause, plan
 from mesh.state import Objects, State
 from mesh.streams import INTERACTION_DOMAINS, Bucket, ObjectStore, mesh_stream, stream_of
 from mesh.subjects import every, story, subject
+from mesh.timers import Timer
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
@@ -29,7 +32,7 @@ class Mesh:
     def __init__(
         self, broker: Broker, service: str, *, others: tuple[str, ...] = (), zones: Mapping[str, str] | None = None
     ) -> None:
-        self.broker, self.service = broker, service
+        self.broker, self.service, self.personal_data = broker, service, PersonalData(broker)
         self.others = others
         """Names of the other regions of the mesh."""
         self.group = GroupCommitter(broker)
@@ -55,7 +58,26 @@ class Mesh:
 
     async def commit(self, changes: Iterable[Change], cause: Cause) -> list[Stored]:
         """Like `publish`, with the cause that the ids are derived from."""
-        return await self.group.commit(plan(changes, region=self.region, cause=cause))
+        made = plan(await self.encrypted(changes), region=self.region, cause=cause)
+        return await self.group.commit(made)
+
+    async def encrypted(self, changes: Iterable[Change]) -> list[Change]:
+        """Changes as they are stored, personal fields encrypted. `publish` and `commit` do it by themselves."""
+        made: list[Change] = []
+        for change in changes:
+            match change:
+                case Event():
+                    made.append(await self.personal_data.encrypt(change))
+                case Draft() | Timer():
+                    made.append(replace(change, event=await self.personal_data.encrypt(change.event)))
+                case _:
+                    made.append(change)
+        return made
+
+    async def received(self, message: Message) -> Received:
+        """A stored message as a typed event, personal fields decrypted; InvalidEvent when it is none."""
+        (opened,) = await self.personal_data.decrypt([received(message)])
+        return opened
 
     async def history(self, key: str, *domains: str) -> History:
         """All that happened to `key` in these domains here, oldest first. May miss the newest: see `Unchanged`."""
@@ -68,7 +90,8 @@ class Mesh:
         found = await asyncio.gather(
             *(self._collect(stream, story(self.region, domain, key, root=root)) for stream, domain, root in patterns)
         )
-        return History(key, tuple(sorted((r for part in found for r in part), key=lambda r: r.sequence)))
+        opened = await self.personal_data.decrypt(one for part in found for one in part)
+        return History(key, tuple(sorted(opened, key=lambda one: one.sequence)))
 
     async def last(self, kind: type[E], key: str, *, region: str | None = None) -> Received[E] | None:
         """The newest event of a kind and key, or None; asked of the stream's leader.
@@ -78,7 +101,7 @@ class Mesh:
         told, origin = declaration_of(kind), region or self.region
         stream = stream_of(told, origin) if origin == self.region else mesh_stream(self.region)
         message = await self.broker.last(stream, subject(origin, told, key))
-        return received(message) if message else None
+        return await self.received(message) if message else None
 
     async def read(self, *kinds: type[Event], stream: str | None = None, after: int = 0) -> AsyncIterator[Received]:
         """Every event of these kinds in order from a stream (default: the kinds' own), from behind a sequence."""
@@ -89,7 +112,7 @@ class Mesh:
             homes.setdefault(home, []).append(every(declaration_of(kind), region=origin))
         for home, filters in homes.items():
             async for message in self.broker.read(home, filters, after=after):
-                yield received(message)
+                yield await self.received(message)
 
     def state(self, bucket: Bucket[T]) -> State[T]:
         """A bucket's values."""

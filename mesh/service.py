@@ -31,8 +31,10 @@ class Service:
 
     `publishes` lists every event it may publish or schedule; `asks` names the services it sends
     requests to; `reads` further streams of its region it may read, by family (`DEAD`); `buckets` and
-    `object_stores` are the state it may touch; with `measures` it measures its region and reads no message of it.
-    From these its permissions derive. `alone` asks for a process of its own, for work that would keep others waiting.
+    `object_stores` are the state it may touch, `views` other services' buckets it may read; with `measures` it
+    measures its region and reads no message of it. `reads_personal_data`: it reads encrypted fields, as do those who
+    publish them. From these its permissions derive.
+    `alone` asks for a process of its own, for work that would keep others waiting.
     A `demo` shows the mesh off: `cartmesh up` starts it, a deployed region leaves it out unless its values enable it.
     With `hosts` it takes from outside what all services accept, and may publish what follows from that.
     """
@@ -40,10 +42,12 @@ class Service:
     name: str
     publishes: tuple[type[Event], ...] = ()
     buckets: tuple[Bucket, ...] = ()
+    views: tuple[Bucket, ...] = ()
     object_stores: tuple[ObjectStore, ...] = ()
     asks: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     measures: bool = False
+    reads_personal_data: bool = False
     alone: bool = False
     demo: bool = False
     hosts: bool = False

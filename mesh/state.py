@@ -39,6 +39,10 @@ class State(Generic[T]):
         """Forget the key."""
         await self._broker.kv_delete(self._bucket, token(key))
 
+    async def erase(self, key: str) -> bool:
+        """Overwrite the value of an erasable bucket where it is stored, on every server. Whether there was one."""
+        return await self._broker.kv_erase(self._bucket, token(key))
+
     async def items(self) -> AsyncIterator[tuple[str, T]]:
         """All keys with their values."""
         async for entry in self._broker.kv_entries(self._bucket):

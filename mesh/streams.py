@@ -53,7 +53,8 @@ class Bucket(Generic[T]):
     """A key-value bucket of one type, in one region.
 
     A projection (`rebuilt=True`) can be thrown away and rebuilt by replay; configuration cannot.
-    `history` is how many revisions are kept (1 to 64); `ttl` forgets values after that time.
+    `history` is how many revisions are kept (1 to 64); `ttl` forgets values after that time. Of an `erasable` bucket
+    a value can be overwritten where it is stored (`State.erase`).
     """
 
     name: str
@@ -61,6 +62,7 @@ class Bucket(Generic[T]):
     history: int = 1
     ttl: timedelta | None = None
     rebuilt: bool = False
+    erasable: bool = False
 
     def __post_init__(self) -> None:
         token(self.name, "bucket name")

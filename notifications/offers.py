@@ -16,7 +16,9 @@ from notifications.decision import Case, Desk, decide, has_newer, is_open, newes
 from notifications.journeys import load
 from notifications.shoppers import SHOPPERS, Recent, fold, remember
 
-service = Service("offers", publishes=(OfferDecided, OfferDue, ContactReserved), buckets=(SHOPPERS,))
+service = Service(
+    "offers", publishes=(OfferDecided, OfferDue, ContactReserved), buckets=(SHOPPERS,), reads_personal_data=True
+)
 
 TAKEN_OVER = timedelta(seconds=10)
 """How long after a crash another process takes over what was in hand."""

@@ -29,6 +29,8 @@ async def change_consent(sent: Sent[ConsentChanged]) -> AsyncIterator[Change]:
 def _check(known: CustomerIdentified) -> None:
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415  only who takes requests needs it
 
+    if known.email is None:
+        raise InvalidField("$.email", "required: an e-mail address such as ada@example.com")
     try:
         # The domain `test` (RFC 2606) is what trials and demonstrations write to.
         validate_email(known.email, check_deliverability=False, test_environment=True)

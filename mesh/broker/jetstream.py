@@ -36,7 +36,7 @@ from mesh.streams import Bucket, ConsumerSpec, ObjectStore
 READ_BATCH = 1000
 _WRONG_SEQUENCE = {10071, 10164}
 _DUPLICATE_IN_BATCH = 10201
-_NOT_FOUND = {10037, 10059}
+_NOT_FOUND = {10037, 10043, 10059}
 
 
 class JetStreamBroker:
@@ -284,6 +284,22 @@ class JetStreamBroker:
         """Remove a key; see Broker."""
         marker = Outgoing(subject=f"$KV.{bucket.name}.{key}", body=b"", headers={"KV-Operation": "DEL"})
         await self.store(f"KV_{bucket.name}", marker)
+
+    async def kv_erase(self, bucket: Bucket, key: str) -> bool:
+        """Overwrite a value; see Broker. The server fills the message's place in its file with random bytes."""
+        if not bucket.erasable:
+            raise DeclarationError(f"bucket {bucket.name} is not erasable")
+        found = await self.last(f"KV_{bucket.name}", f"$KV.{bucket.name}.{key}")
+        if found is None:
+            return False
+        asked = msgspec.json.encode({"seq": found.sequence, "no_erase": False})
+        reply = await self.connection.request(f"$JS.API.STREAM.MSG.DELETE.KV_{bucket.name}", asked)
+        if status(reply) == "503":
+            raise Unavailable(f"{self.region}: bucket {bucket.name} has no leader just now, or does not exist")
+        info = decode_info(reply.data)
+        if info.error is not None and info.error.err_code not in _NOT_FOUND:
+            raise self._refused(info.error, f"cannot erase in bucket {bucket.name}")
+        return not is_removed(found.headers)
 
     async def kv_entries(self, bucket: Bucket) -> AsyncIterator[Entry]:
         """Present keys; see Broker."""

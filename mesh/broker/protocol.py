@@ -216,6 +216,10 @@ class Broker(Protocol):
         """Remove a key."""
         ...
 
+    async def kv_erase(self, bucket: Bucket, key: str) -> bool:
+        """Overwrite a key's newest value where it is stored; whether there was one. Of erasable buckets only."""
+        ...
+
     def kv_entries(self, bucket: Bucket) -> AsyncIterator[Entry]:
         """All present keys with their values."""
         ...

@@ -4,12 +4,15 @@ from mesh.channels import ChannelName, PurposeName
 from mesh.event import Event, event
 
 
-@event(key="visitor_id", personal=True)
+@event(key="visitor_id", personal=True, encrypted=("email", "customer_id", "name", "locale", "time_zone"))
 class CustomerIdentified(Event):
-    """A visitor said who they are. `customer_id` is the same on all their devices and in all regions."""
+    """A visitor said who they are. `customer_id` is the same on all their devices and in all regions.
+
+    Every field but the visitor's id is stored encrypted, and is absent once the customer was erased.
+    """
 
     visitor_id: str
-    email: str
+    email: str | None = None
     customer_id: str | None = None
     name: str | None = None
     locale: str | None = None

@@ -20,6 +20,7 @@ from mesh.event import Event, declaration_of
 from mesh.mesh import Mesh
 from mesh.observability import metrics, tracing
 from mesh.observability.logs import log
+from mesh.personal_data import encrypts
 from mesh.publish import Cause, Change, Draft
 from mesh.runtime.ports import free_ports
 from mesh.service import Service, fill
@@ -35,6 +36,7 @@ class Running:
 
     def __init__(self, service: Service, mesh: Mesh) -> None:
         self.service, self.mesh = service, mesh
+        mesh.personal_data.readable = service.reads_personal_data or service.hosts or encrypts(service.publishes)
         self.provided: dict[type, Any] = {Mesh: mesh}
         self.ready = False
         self.port: int | None = None

@@ -28,7 +28,11 @@ from notifications.content import cart_url
 from notifications.person import Person
 from notifications.render import TemplateError
 
-service = Service("channels", publishes=(OfferClaimed, OfferSent, OfferDeferred, OfferFailed, OfferWithdrawn))
+service = Service(
+    "channels",
+    publishes=(OfferClaimed, OfferSent, OfferDeferred, OfferFailed, OfferWithdrawn),
+    reads_personal_data=True,
+)
 
 TAKEN_OVER = timedelta(seconds=10)
 """How long after a crash another process takes over what was in hand."""

@@ -19,6 +19,7 @@ service = Service(
     "carts",
     publishes=(CartUpdated, CartIdle, CartAbandoned, CartConverted, CartClosed, CartRecovered),
     buckets=(CARTS, SHOPPERS),
+    reads_personal_data=True,
 )
 
 STALE_READ = timedelta(milliseconds=200)

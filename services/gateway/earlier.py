@@ -8,7 +8,6 @@ from mesh import Event, Mesh, Received
 from mesh.broker.protocol import Stored
 from mesh.errors import InvalidEvent
 from mesh.event import declaration_of, key_of
-from mesh.mesh import received as as_received
 from mesh.streams import stream_of
 from mesh.subjects import subject
 from services.gateway.intake import Valid
@@ -45,7 +44,7 @@ class Earlier:
             message = await self.mesh.broker.get(stream, stored.sequence)
             if message is not None:
                 try:
-                    return as_received(message)
+                    return await self.mesh.received(message)
                 except InvalidEvent:
                     return None
         newest = await self.mesh.last(type(one.sent.event), key_of(one.sent.event))
@@ -68,7 +67,7 @@ async def _all_of(mesh: Mesh, event: Event) -> dict[str, Received]:
     stream = stream_of(declaration_of(type(event)), mesh.region)
     async for message in mesh.broker.read(stream, [_subject(mesh, event)]):
         try:
-            known = as_received(message)
+            known = await mesh.received(message)
         except InvalidEvent:
             continue  # it became a dead letter where it was consumed
         found[known.id] = known

@@ -113,7 +113,7 @@ class Store:
                 return None
             source = handler.acceptance.source
             cause = Cause(id=sent.id, source=source, traceparent=traceparent, event=sent.id)
-            _add(made, plan(changes, region=self._mesh.region, cause=cause))
+            _add(made, plan(await self._mesh.encrypted(changes), region=self._mesh.region, cause=cause))
         return made
 
     def _empty(self) -> Plan:

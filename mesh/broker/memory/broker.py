@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mesh.broker.memory.consumers import Consumer, Receiver
 from mesh.broker.memory.log import Log
 from mesh.broker.protocol import ConsumerState, Entry, Message, Outgoing, Stored, StreamState
-from mesh.errors import Denied, MeshError, Unavailable
+from mesh.errors import DeclarationError, Denied, MeshError, Unavailable
 from mesh.streams import Bucket, ConsumerSpec, ObjectStore
 from mesh.subjects import matches
 
@@ -128,6 +128,13 @@ class MemoryBroker:
         """Remove a key."""
         await self._ready()
         self._here.values(bucket).remove(key)
+
+    async def kv_erase(self, bucket: Bucket[Any], key: str) -> bool:
+        """Remove a key without a trace; whether there was one."""
+        await self._ready()
+        if not bucket.erasable:
+            raise DeclarationError(f"bucket {bucket.name} is not erasable")
+        return self._here.values(bucket).erase(key)
 
     async def kv_entries(self, bucket: Bucket[Any]) -> AsyncIterator[Entry]:
         """All present keys with their values."""

@@ -41,6 +41,10 @@ class Values:
         """Mark a key as removed."""
         self._set(key, None)
 
+    def erase(self, key: str) -> bool:
+        """Forget a key. As on a server, nobody who watches is told."""
+        return self.newest.pop(key, None) is not None
+
     def purge(self) -> None:
         """Forget every key. As on a server, nobody who watches is told."""
         self.newest.clear()

@@ -7,6 +7,7 @@ from typing import Any
 
 from mesh.errors import DeclarationError
 from mesh.event import Declaration, declared
+from mesh.personal_data import PERSONAL_KEYS, encrypts
 from mesh.service import Service
 from mesh.streams import (
     INTERACTION_DOMAINS,
@@ -34,7 +35,7 @@ def holdings(topology: Topology, services: Sequence[Service], region: str) -> Ho
     """Everything that must exist in a region. DeclarationError when two services disagree about a bucket."""
     copies = topology.replicas_in(region)
     made = {stream.name: stream_config(stream) for stream in streams(topology, region)}
-    for bucket in distinct(bucket for service in services for bucket in service.buckets):
+    for bucket in distinct(bucket for service in services for bucket in buckets_of(service)):
         made[f"KV_{bucket.name}"] = bucket_config(bucket, copies)
     for object_store in distinct(object_store for service in services for object_store in service.object_stores):
         made[f"OBJ_{object_store.name}"] = shelf_config(object_store, copies)
@@ -113,6 +114,12 @@ def _shown(one: Bucket[Any] | ObjectStore) -> str:
     return f"a bucket of {kind} (history {one.history}, ttl {one.ttl})"
 
 
+def buckets_of(service: Service) -> tuple[Bucket[Any], ...]:
+    """The buckets that a service touches: its own, those it reads, and the keys of personal data."""
+    keys = (PERSONAL_KEYS,) if service.reads_personal_data or encrypts(service.publishes) else ()
+    return (*service.buckets, *service.views, *keys)
+
+
 def is_of_the_books(declaration: Declaration) -> bool:
     """Whether an event is kept in `COMMERCE`, where commits and timers are."""
     return declaration.personal or declaration.domain not in INTERACTION_DOMAINS
@@ -160,7 +167,7 @@ def bucket_config(bucket: Bucket[Any], replicas: int) -> Config:
         "max_age": _nanoseconds(bucket.ttl),
         "duplicate_window": _nanoseconds(window),
         "allow_rollup_hdrs": True,
-        "deny_delete": True,
+        "deny_delete": not bucket.erasable,
         "allow_direct": True,
         "allow_msg_ttl": True,
     }

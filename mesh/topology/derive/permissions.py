@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mesh.event import Event, declaration_of
 from mesh.observability.event_counts import tallies
+from mesh.personal_data import PERSONAL_KEYS, encrypts
 from mesh.service import Service
-from mesh.streams import dead_stream, mesh_stream
+from mesh.streams import Bucket, dead_stream, mesh_stream
 from mesh.subjects import every
 from mesh.topology.access import inbox_of
 from mesh.topology.derive.nats import consumers, is_of_the_books
@@ -38,7 +40,9 @@ def service_permissions(service: Service, region: str, services: Sequence[Servic
         "$JS.API.INFO",
         *(_surveying(region) if service.measures else _readings(service, region)),
         *_hearings(service, region),
-        *(part for bucket in service.buckets for part in _bucket(bucket.name)),
+        *(part for bucket in service.buckets for part in _bucket(bucket)),
+        *(part for bucket in _views(service, services) for part in _bucket_view(bucket)),
+        *_personal_keys(service, services),
         *(part for object_store in service.object_stores for part in _shelf(object_store.name)),
     ]
     subscribe = [inbox, "live.>"]
@@ -96,12 +100,22 @@ def _crossing(*, origin: str, target: str) -> tuple[str, ...]:
 
 def _sayings(service: Service, region: str, services: Sequence[Service]) -> list[str]:
     said = []
-    for kind in dict.fromkeys((*service.publishes, *(_hosted(services) if service.hosts else ()))):
+    for kind in _published(service, services):
         declaration = declaration_of(kind)
         said.append(every(declaration, region=region))
         if is_of_the_books(declaration):
             said.append(f"timer.{region}.{declaration.domain}.{declaration.happening}.*")
     return said
+
+
+def _published(service: Service, services: Sequence[Service]) -> list[type[Event]]:
+    return list(dict.fromkeys((*service.publishes, *(_hosted(services) if service.hosts else ()))))
+
+
+def _views(service: Service, services: Sequence[Service]) -> list[Bucket[Any]]:
+    """The buckets of others that it reads; a host reads what those read whose events it takes."""
+    hosted = [view for other in services if service.hosts and other.acceptances for view in other.views]
+    return list(dict.fromkeys((*service.views, *hosted)))
 
 
 def _hosted(services: Sequence[Service]) -> list[type[Event]]:
@@ -191,9 +205,20 @@ def _following(stream: str) -> tuple[str, ...]:
     )
 
 
-def _bucket(name: str) -> tuple[str, ...]:
-    stream = f"KV_{name}"
-    return (f"$KV.{name}.>", *_reading(stream), *_following(stream), f"$JS.API.STREAM.PURGE.{stream}")
+def _bucket(bucket: Bucket[Any]) -> tuple[str, ...]:
+    erasing = (f"$JS.API.STREAM.MSG.DELETE.KV_{bucket.name}",) if bucket.erasable else ()
+    return (f"$KV.{bucket.name}.>", *_bucket_view(bucket), f"$JS.API.STREAM.PURGE.KV_{bucket.name}", *erasing)
+
+
+def _bucket_view(bucket: Bucket[Any]) -> tuple[str, ...]:
+    return (*_reading(f"KV_{bucket.name}"), *_following(f"KV_{bucket.name}"))
+
+
+def _personal_keys(service: Service, services: Sequence[Service]) -> tuple[str, ...]:
+    """Who reads personal data reads single keys; who publishes it makes them as well."""
+    made = (f"$KV.{PERSONAL_KEYS.name}.*",) if encrypts(_published(service, services)) else ()
+    read = (f"$JS.API.STREAM.MSG.GET.KV_{PERSONAL_KEYS.name}",) if made or service.reads_personal_data else ()
+    return (*made, *read)
 
 
 def _shelf(name: str) -> tuple[str, ...]:

@@ -22,7 +22,8 @@ def contract(declaration: Declaration) -> Schema:
     """One event's entry in `schemas`."""
     # Through JSON, so that it compares equal with what was committed.
     schema = json.loads(msgspec.json.encode(msgspec.json.schema(declaration.kind)))
-    return {"key": declaration.key, "personal": declaration.personal, "schema": schema}
+    encrypted = {"encrypted": sorted(declaration.encrypted)} if declaration.encrypted else {}
+    return {"key": declaration.key, "personal": declaration.personal, **encrypted, "schema": schema}
 
 
 def broken(before: Mapping[str, Schema], now: Mapping[str, Schema]) -> dict[str, list[str]]:
@@ -36,7 +37,9 @@ def broken(before: Mapping[str, Schema], now: Mapping[str, Schema]) -> dict[str,
         if new is None:
             continue
         reasons = [
-            f"{name} was {old[name]!r} and is {new[name]!r}" for name in ("key", "personal") if old[name] != new[name]
+            f"{name} was {old.get(name)!r} and is {new.get(name)!r}"
+            for name in ("key", "personal", "encrypted")
+            if old.get(name) != new.get(name)
         ]
         reasons += _differences(old["schema"], new["schema"], _Definitions(old["schema"], new["schema"]), "")
         if reasons:

@@ -63,7 +63,7 @@ async def test_a_destroyed_key_takes_the_values_with_it(broker, shop):
 
     assert erased
     assert CustomerIdentified(visitor_id="v1") == after.events[0].event
-    assert [None, "new@example.test"] == [received.event.email for received in later]
+    assert [received.event.email for received in later] == [None, "new@example.test"]
     assert not await shop.personal_data.destroy("unknown")
 
 

@@ -72,7 +72,7 @@ def preview(
 
 async def _inbox(smtp_port: int, http_port: int, folder: Path, host: str) -> None:
     from mesh.runtime.run import until_asked_to_stop  # noqa: PLC0415  other commands need no server
-    from notifications.inbox import inbox as running  # noqa: PLC0415
+    from notifications.inbox.server import inbox as running  # noqa: PLC0415
 
     with until_asked_to_stop() as stop:
         async with running(folder, smtp_port=smtp_port, http_port=http_port, host=host) as box:
@@ -84,14 +84,14 @@ async def _inbox(smtp_port: int, http_port: int, folder: Path, host: str) -> Non
 
 async def _preview(template: str, locale: str):  # noqa: ANN202  its type would load the renderer
     from mesh.settings import read  # noqa: PLC0415
-    from notifications.content import Shop, content  # noqa: PLC0415
-    from notifications.render import RenderSettings, press  # noqa: PLC0415
+    from notifications.render_pool import RenderSettings, open_render_pool  # noqa: PLC0415
     from notifications.sample import sample  # noqa: PLC0415
+    from notifications.template_variables import Shop, template_variables  # noqa: PLC0415
 
-    decided, who = sample(locale)
+    decided, profile = sample(locale)
     left_at = datetime.now(UTC) - timedelta(minutes=30)
-    data = content(
-        decided, who, read(Shop), left_at=left_at, unsubscribe_url="http://127.0.0.1:8081/unsubscribe/sample"
+    data = template_variables(
+        decided, profile, read(Shop), left_at=left_at, unsubscribe_url="http://127.0.0.1:8081/unsubscribe/sample"
     )
-    async with press(read(RenderSettings)) as printer:
-        return await printer.render(template, locale, data)
+    async with open_render_pool(read(RenderSettings)) as pool:
+        return await pool.render(template, locale, data)

@@ -25,7 +25,7 @@ def code(offer_id: str, secret: str, prefix: str = "") -> str:
 
 
 def is_well_formed(text: str) -> bool:
-    """Whether the check sign fits: a typing mistake is told before any look-up."""
+    """Whether the check sign fits: a typing mistake is found before any look-up."""
     signs = "".join(text.upper().split("-")[-3:])
     if len(signs) != SIGNS + 1 or any(sign not in ALPHABET for sign in signs):
         return False

@@ -1,4 +1,4 @@
-"""Decision: read what bears on an abandonment, judge it, write the verdict on condition that it still holds."""
+"""Decision: read what matters for an abandonment, evaluate it, store the outcome if nothing has changed meanwhile."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,26 +17,26 @@ from mesh.events.order import PurchaseMarked, shoppers
 from mesh.history import History, Unchanged
 from mesh.publish import Change
 from notifications import coupon
-from notifications.facts import Facts
+from notifications.decision_input import DecisionInput
+from notifications.evaluation import Evaluation, evaluate
 from notifications.journeys import Journey
-from notifications.judgement import Verdict, judge
-from notifications.person import Person, person
-from notifications.shoppers import Recent, known
+from notifications.shopper_profile import ShopperProfile, profile_of
+from notifications.shopper_regions import RecentWrites, known
 
 MOVES = (CartUpdated, CartConverted, CartClosed, CartAbandoned)
-"""After any of these an abandonment is no longer the truth of its cart."""
+"""After any of these an abandonment is out of date."""
 
 
-class Desk(msgspec.Struct, frozen=True, kw_only=True):
-    """What decisions are made with: the journey, the coupons' secret, what was just written of shoppers."""
+class DecisionContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What decisions are made with: the journey, the coupons' secret, what was just written about shoppers."""
 
     journey: Journey
     secret: str
-    recent: Recent
+    recent: RecentWrites
 
 
-class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be judged: an abandonment, for the `attempt`-th time, with its score where that is at hand."""
+class DecisionRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be evaluated: an abandonment, for the `attempt`-th time, with its score where that is at hand."""
 
     cart_id: str
     abandonment_id: str
@@ -44,56 +44,56 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     scored: CartScored | None = None
 
 
-async def decide(case: Case, mesh: Mesh, desk: Desk, *, delivery: int = 1) -> list[Change]:
-    """The decision with its conditions; empty when this judgement was made before.
+async def decide(request: DecisionRequest, mesh: Mesh, context: DecisionContext, *, delivery: int = 1) -> list[Change]:
+    """The decision with its conditions; empty when it was made before.
 
-    `delivery` counts how often this was tried: an abandonment that is told of but not readable yet is
+    `delivery` counts how often this was tried: an abandonment that cannot be read yet is
     waited for a little longer each time (Retry).
     """
-    story = await mesh.history(case.cart_id, "cart", "offer")
-    last = newest(story, case.abandonment_id)
-    if last and (last.outcome != "held" or last.attempt >= case.attempt):
+    history = await mesh.history(request.cart_id, "cart", "offer")
+    last = newest_decision(history, request.abandonment_id)
+    if last and (last.outcome != "held" or last.attempt >= request.attempt):
         return []
-    abandoned = next((one for one in story.of(CartAbandoned) if one.id == case.abandonment_id), None)
+    abandoned = next((one for one in history.of(CartAbandoned) if one.id == request.abandonment_id), None)
     if abandoned is None:
         pause = timedelta(milliseconds=25 * max(delivery, 1))
-        raise Retry(f"abandonment {case.abandonment_id} is not readable yet", after=pause)
-    scored = case.scored or _score(story, case.abandonment_id)
-    facts, unspent = await _gather(abandoned, story, scored, mesh)
+        raise Retry(f"abandonment {request.abandonment_id} is not readable yet", after=pause)
+    scored = request.scored or _score(history, request.abandonment_id)
+    inputs, conditions = await _gather(abandoned, history, scored, mesh)
     now = datetime.now(UTC)
-    verdict = judge(facts, desk.journey, now)
-    decided = _written(abandoned, case.attempt, scored, verdict, desk)
-    changes: list[Change] = [decided, *story.unchanged(*MOVES, OfferDecided)]
-    if has_newer(story, abandoned):
+    evaluation = evaluate(inputs, context.journey, now)
+    decided = _decision_event(abandoned, request.attempt, scored, evaluation, context)
+    changes: list[Change] = [decided, *history.unchanged(*MOVES, OfferDecided)]
+    if has_newer(history, abandoned):
         return changes  # the cart's timer belongs to the newer abandonment
     if decided.outcome == "approved":
-        kept = tuple(one for one in facts.contacts if one.at > now - desk.journey.cap_window)
+        kept = tuple(one for one in inputs.contacts if one.at > now - context.journey.cap_window)
         contact = Contact(offer_id=decided.offer_id, at=now)
         changes.append(ContactReserved(visitor_id=decided.visitor_id, recent=(*kept, contact)))
-        changes += unspent
+        changes += conditions
     if decided.held_until:
-        due = OfferDue(cart_id=case.cart_id, abandonment_id=case.abandonment_id, attempt=case.attempt + 1)
+        due = OfferDue(cart_id=request.cart_id, abandonment_id=request.abandonment_id, attempt=request.attempt + 1)
         changes.append(Timer(due, decided.held_until))
     else:
-        changes.append(Cancel(OfferDue, case.cart_id))
+        changes.append(Cancel(OfferDue, request.cart_id))
     return changes
 
 
-def overtaken(abandoned: Received[CartAbandoned], last: OfferDecided | None, desk: Desk) -> OfferDecided:
+def superseded(abandoned: Received[CartAbandoned], last: OfferDecided | None, context: DecisionContext) -> OfferDecided:
     """The end of an abandonment whose cart was left again before its offer was decided or while it was held."""
     check = Check(name="cart", passed=False, value="left again later")
-    verdict = Verdict(outcome="dropped", reason="cart moved on", checks=(check,))
-    return _written(abandoned, last.attempt + 1 if last else 1, None, verdict, desk)
+    evaluation = Evaluation(outcome="dropped", reason="cart moved on", checks=(check,))
+    return _decision_event(abandoned, last.attempt + 1 if last else 1, None, evaluation, context)
 
 
-def cart_truth(
-    abandoned: Received[CartAbandoned], story: History, bought: Sequence[Received[PurchaseMarked]] = ()
+def cart_state(
+    abandoned: Received[CartAbandoned], history: History, bought: Sequence[Received[PurchaseMarked]] = ()
 ) -> tuple[Literal["left", "moved on", "bought"], str]:
     """Where the cart stands, and why in words. `bought`: the shopper's newest orders, of any cart in any region.
 
-    What happened here is judged by sequence; orders in other regions by their time against the cart's last update.
+    Events of this region are compared by sequence; orders of other regions by time against the cart's last update.
     """
-    after = [one.event for one in story if one.sequence > abandoned.sequence]
+    after = [one.event for one in history if one.sequence > abandoned.sequence]
     for event in after:
         if isinstance(event, CartConverted | CartClosed):
             return "bought", f"became order {event.order_id}"
@@ -101,7 +101,7 @@ def cart_truth(
         return "moved on", "changed after it was left"
     if any(isinstance(event, CartAbandoned) for event in after):
         return "moved on", "left again later"
-    touched = [one for one in story.of(CartUpdated) if one.sequence < abandoned.sequence]
+    touched = [one for one in history.of(CartUpdated) if one.sequence < abandoned.sequence]
     last, since = (touched[-1].sequence, touched[-1].time) if touched else (abandoned.sequence, abandoned.event.left_at)
     for one in bought:
         if one.sequence > last if one.region == abandoned.region else one.time > since:
@@ -109,115 +109,119 @@ def cart_truth(
     return "left", "unchanged since it was left"
 
 
-def newest(story: History, abandonment_id: str) -> OfferDecided | None:
+def newest_decision(history: History, abandonment_id: str) -> OfferDecided | None:
     """The newest decision about an abandonment, or None."""
-    found = [one.event for one in story.of(OfferDecided) if one.event.abandonment_id == abandonment_id]
+    found = [one.event for one in history.of(OfferDecided) if one.event.abandonment_id == abandonment_id]
     return found[-1] if found else None
 
 
-def is_open(story: History, abandonment_id: str) -> bool:
+def is_open(history: History, abandonment_id: str) -> bool:
     """Whether an abandonment still waits for its last decision."""
-    last = newest(story, abandonment_id)
+    last = newest_decision(history, abandonment_id)
     return last is None or last.outcome == "held"
 
 
-def has_newer(story: History, abandoned: Received[CartAbandoned]) -> bool:
+def has_newer(history: History, abandoned: Received[CartAbandoned]) -> bool:
     """Whether the cart was left again after this abandonment."""
-    return any(one.sequence > abandoned.sequence for one in story.of(CartAbandoned))
+    return any(one.sequence > abandoned.sequence for one in history.of(CartAbandoned))
 
 
 async def _gather(
-    abandoned: Received[CartAbandoned], story: History, scored: CartScored | None, mesh: Mesh
-) -> tuple[Facts, list[Unchanged]]:
-    """The facts, and what must still hold of the shopper when an offer is written: not contacted, not bought since."""
-    told = abandoned.event
+    abandoned: Received[CartAbandoned], history: History, scored: CartScored | None, mesh: Mesh
+) -> tuple[DecisionInput, list[Unchanged]]:
+    """The inputs, and the conditions for storing an offer: not contacted and nothing bought since."""
+    cart = abandoned.event
     personal, reserved, shopper, bought = await asyncio.gather(
-        mesh.history(told.visitor_id, "customer"),
-        mesh.last(ContactReserved, told.visitor_id),
-        known(told.visitor_id, told.customer_id, mesh),
-        _bought(told.visitor_id, told.customer_id, mesh),
+        mesh.history(cart.visitor_id, "customer"),
+        mesh.last(ContactReserved, cart.visitor_id),
+        known(cart.visitor_id, cart.customer_id, mesh),
+        _bought(cart.visitor_id, cart.customer_id, mesh),
     )
-    who = person(personal)
-    if who.customer_id and who.customer_id != told.customer_id:
-        shopper = shopper.merged(await known(told.visitor_id, who.customer_id, mesh))
-        bought |= await _bought(told.visitor_id, who.customer_id, mesh)
-    unspent = [Unchanged(ContactReserved, told.visitor_id, reserved.sequence if reserved else 0)]
-    unspent += [
+    profile = profile_of(personal)
+    if profile.customer_id and profile.customer_id != cart.customer_id:
+        shopper = shopper.merged(await known(cart.visitor_id, profile.customer_id, mesh))
+        bought |= await _bought(cart.visitor_id, profile.customer_id, mesh)
+    conditions = [Unchanged(ContactReserved, cart.visitor_id, reserved.sequence if reserved else 0)]
+    conditions += [
         Unchanged(PurchaseMarked, name, order.sequence if order else 0)
         for (region, name), order in bought.items()
         if region == mesh.region
     ]
     regions = tuple(sorted(set(shopper.regions) & set(mesh.others)))
     staleness = await mesh.staleness() if regions else {}
-    cart = cart_truth(abandoned, story, [order for order in bought.values() if order])
+    state = cart_state(abandoned, history, [order for order in bought.values() if order])
     offer_id = _offer_id(abandoned)
     contacts = tuple(one for one in reserved.event.recent if one.offer_id != offer_id) if reserved else ()
-    facts = Facts(
-        cart=cart[0],
-        cart_detail=cart[1],
-        due=told.due,
-        total=told.total,
+    inputs = DecisionInput(
+        cart=state[0],
+        cart_detail=state[1],
+        due=cart.due,
+        total=cart.total,
         propensity=scored.propensity if scored else None,
         advice=scored.advice if scored else None,
         contacts=contacts,
         regions=regions,
         staleness=staleness,
-        **_personal(who, told),
+        **_personal(profile, cart),
     )
-    return facts, unspent
+    return inputs, conditions
 
 
 async def _bought(
     visitor_id: str, customer_id: str | None, mesh: Mesh
 ) -> dict[tuple[str, str], Received[PurchaseMarked] | None]:
-    """The newest order under each name of a shopper, by region and name: here, and what was heard of the others."""
+    """The newest order under each name of a shopper, by region and name: here, and what has arrived from the others."""
     sought = list(product((mesh.region, *mesh.others), shoppers(visitor_id, customer_id)))
     found = await asyncio.gather(*(mesh.last(PurchaseMarked, name, region=region) for region, name in sought))
     return dict(zip(sought, found, strict=True))
 
 
-def _personal(who: Person, told: CartAbandoned) -> dict[str, object]:
+def _personal(profile: ShopperProfile, cart: CartAbandoned) -> dict[str, object]:
     return {
-        "person": who.customer_id or told.customer_id or told.visitor_id,
-        "email_known": who.email is not None,
-        "consent": who.consent,
-        "unsubscribed": who.unsubscribed,
-        "time_zone": who.time_zone,
+        "person": profile.customer_id or cart.customer_id or cart.visitor_id,
+        "email_known": profile.email is not None,
+        "consent": profile.consent,
+        "unsubscribed": profile.unsubscribed,
+        "time_zone": profile.time_zone,
     }
 
 
-def _written(
-    abandoned: Received[CartAbandoned], attempt: int, scored: CartScored | None, verdict: Verdict, desk: Desk
+def _decision_event(
+    abandoned: Received[CartAbandoned],
+    attempt: int,
+    scored: CartScored | None,
+    evaluation: Evaluation,
+    context: DecisionContext,
 ) -> OfferDecided:
-    told, offer_id, approved = abandoned.event, _offer_id(abandoned), verdict.outcome == "approved"
-    code = coupon.code(offer_id, desk.secret, desk.journey.coupon_prefix)
+    cart, offer_id, approved = abandoned.event, _offer_id(abandoned), evaluation.outcome == "approved"
+    code = coupon.code(offer_id, context.secret, context.journey.coupon_prefix)
     return OfferDecided(
-        cart_id=told.cart_id,
-        visitor_id=told.visitor_id,
+        cart_id=cart.cart_id,
+        visitor_id=cart.visitor_id,
         offer_id=offer_id,
         abandonment_id=abandoned.id,
         attempt=attempt,
-        outcome=verdict.outcome,
-        reason=verdict.reason,
-        checks=verdict.checks,
-        journey=desk.journey.name,
-        due=told.due,
-        held_until=verdict.held_until,
-        channels=verdict.channels,
-        template=desk.journey.template if approved else None,
-        coupon=code if approved and verdict.discount_percent else None,
-        discount_percent=verdict.discount_percent,
-        lines=told.lines,
+        outcome=evaluation.outcome,
+        reason=evaluation.reason,
+        checks=evaluation.checks,
+        journey=context.journey.name,
+        due=cart.due,
+        held_until=evaluation.held_until,
+        channels=evaluation.channels,
+        template=context.journey.template if approved else None,
+        coupon=code if approved and evaluation.discount_percent else None,
+        discount_percent=evaluation.discount_percent,
+        lines=cart.lines,
         recommended=scored.recommended if scored else (),
-        total=told.total,
+        total=cart.total,
         model_version=scored.model_version if scored else None,
         propensity=scored.propensity if scored else None,
-        assignment=verdict.assignment,
+        assignment=evaluation.assignment,
     )
 
 
-def _score(story: History, abandonment_id: str) -> CartScored | None:
-    found = [one.event for one in story.of(CartScored) if one.event.abandonment_id == abandonment_id]
+def _score(history: History, abandonment_id: str) -> CartScored | None:
+    found = [one.event for one in history.of(CartScored) if one.event.abandonment_id == abandonment_id]
     return found[-1] if found else None
 
 

@@ -4,56 +4,60 @@ import msgspec
 
 from mesh.events.user import Advice
 from mesh.money import Money, minor_digits
-from notifications.facts import Facts
+from notifications.decision_input import DecisionInput
 from notifications.journeys import Journey, amounts
 
 
-class Worth(msgspec.Struct, frozen=True, kw_only=True):
+class DiscountChoice(msgspec.Struct, frozen=True, kw_only=True):
     """The discount in whole percent that is worth it (0: a reminder), None when no offer is; and why, in words."""
 
     percent: int | None
     words: str
 
 
-def discount(facts: Facts, journey: Journey) -> int:
+def own_discount(inputs: DecisionInput, journey: Journey) -> int:
     """The journey's own discount in whole percent: none for those who return unaided, never above the limits."""
-    return 0 if _returns_unaided(facts, journey) else min(journey.discount_percent, _most(facts, journey))
+    return 0 if _returns_unaided(inputs, journey) else min(journey.discount_percent, _most(inputs, journey))
 
 
-def depths(facts: Facts, journey: Journey) -> tuple[int, ...]:
+def allowed_discounts(inputs: DecisionInput, journey: Journey) -> tuple[int, ...]:
     """The discounts in whole percent that the marketer allows for this cart, rising; never empty.
 
     Where every one of `discount_depths` is above a limit, the limit itself is the only one.
     """
-    if _returns_unaided(facts, journey):
+    if _returns_unaided(inputs, journey):
         return (0,)
-    most = _most(facts, journey)
+    most = _most(inputs, journey)
     wanted = journey.discount_depths or (journey.discount_percent,)
     return tuple(sorted({depth for depth in wanted if depth <= most})) or (most,)
 
 
-def weigh(facts: Facts, journey: Journey) -> Worth:
+def choose_discount(inputs: DecisionInput, journey: Journey) -> DiscountChoice:
     """The allowed discount of the highest expected net margin, if that is above the margin without an offer.
 
     An offer of depth d is worth p_d (margin - d) value - cost, none p_0 margin value, where p are the advice's
     probabilities of a purchase. Without advice for any allowed depth it is the journey's own discount.
     """
-    advice, own = facts.advice, discount(facts, journey)
+    advice, own = inputs.advice, own_discount(inputs, journey)
     if advice is None:
-        return Worth(percent=own, words=f"{own} %, as the journey says: not known yet what offers change")
+        return DiscountChoice(percent=own, words=f"{own} %, as the journey says: not known yet what offers change")
     known = {arm.discount_percent: arm.purchase for arm in advice.arms}
-    gains = {depth: gain(facts.total, journey, advice, depth) for depth in depths(facts, journey) if depth in known}
+    gains = {
+        depth: margin_gain(inputs.total, journey, advice, depth)
+        for depth in allowed_discounts(inputs, journey)
+        if depth in known
+    }
     if not gains:
-        return Worth(percent=own, words=f"{own} %, as the journey says: no allowed discount was tried yet")
+        return DiscountChoice(percent=own, words=f"{own} %, as the journey says: no allowed discount was tried yet")
     best = max(gains, key=lambda depth: (gains[depth], -depth))
     words = (
         f"{best} %: {known[best]:.1%} buy instead of {advice.unaided:.1%}, "
-        f"{_money(gains[best], facts.total.currency)} margin; {advice.words}"
+        f"{_money(gains[best], inputs.total.currency)} margin; {advice.words}"
     )
-    return Worth(percent=best if gains[best] > 0 else None, words=words)
+    return DiscountChoice(percent=best if gains[best] > 0 else None, words=words)
 
 
-def gain(total: Money, journey: Journey, advice: Advice, depth: int) -> float:
+def margin_gain(total: Money, journey: Journey, advice: Advice, depth: int) -> float:
     """What an offer of this depth is expected to add to the margin of a cart, in minor units of its currency.
 
     ValueError where the advice says nothing of the depth.
@@ -66,15 +70,15 @@ def gain(total: Money, journey: Journey, advice: Advice, depth: int) -> float:
     return (bought * left - advice.unaided * kept) / 100 * total.amount - (cost.amount if cost else 0)
 
 
-def _returns_unaided(facts: Facts, journey: Journey) -> bool:
-    return facts.propensity is not None and facts.propensity >= journey.no_discount_from
+def _returns_unaided(inputs: DecisionInput, journey: Journey) -> bool:
+    return inputs.propensity is not None and inputs.propensity >= journey.no_discount_from
 
 
-def _most(facts: Facts, journey: Journey) -> int:
-    limit = amounts(journey.max_discount).get(facts.total.currency)
-    if limit is None or facts.total.amount <= 0:
+def _most(inputs: DecisionInput, journey: Journey) -> int:
+    limit = amounts(journey.max_discount).get(inputs.total.currency)
+    if limit is None or inputs.total.amount <= 0:
         return journey.max_discount_percent
-    return min(journey.max_discount_percent, limit.amount * 100 // facts.total.amount)
+    return min(journey.max_discount_percent, limit.amount * 100 // inputs.total.amount)
 
 
 def _money(minor: float, currency: str) -> str:

@@ -12,16 +12,24 @@ from mesh.events.offer import OfferDecided, OfferDue
 from mesh.events.order import OrderPlaced
 from mesh.publish import Change
 from mesh.settings import read
-from notifications.decision import Case, Desk, decide, has_newer, is_open, newest, overtaken
+from notifications.decision import (
+    DecisionContext,
+    DecisionRequest,
+    decide,
+    has_newer,
+    is_open,
+    newest_decision,
+    superseded,
+)
 from notifications.journeys import load
-from notifications.shoppers import SHOPPERS, Recent, fold, remember
+from notifications.shopper_regions import SHOPPERS, RecentWrites, fold, remember
 
 service = Service(
     "offers", publishes=(OfferDecided, OfferDue, ContactReserved), buckets=(SHOPPERS,), reads_personal_data=True
 )
 
-TAKEN_OVER = timedelta(seconds=10)
-"""How long after a crash another process takes over what was in hand."""
+REDELIVERED_AFTER = timedelta(seconds=10)
+"""How long after a crash another process gets the unacknowledged messages."""
 
 
 class OfferSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,50 +40,54 @@ class OfferSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @service.resource
-async def open_desk() -> AsyncIterator[Desk]:
+async def open_decision_context() -> AsyncIterator[DecisionContext]:
     """The journey and secret, read once at start."""
     settings = read(OfferSettings)
-    yield Desk(journey=load(settings.journey), secret=settings.secret, recent=Recent())
+    yield DecisionContext(journey=load(settings.journey), secret=settings.secret, recent=RecentWrites())
 
 
 @service.on(OrderPlaced, CartUpdated, reach="mesh", batch=256, projects=SHOPPERS)
-async def know_shoppers(happened: list[Received[OrderPlaced | CartUpdated]], mesh: Mesh, desk: Desk) -> None:
-    """Who shops in other regions too."""
-    await remember(fold(happened, home=mesh.region, recent=desk.recent), mesh, desk.recent)
+async def record_shopper_regions(
+    happened: list[Received[OrderPlaced | CartUpdated]], mesh: Mesh, context: DecisionContext
+) -> None:
+    """Record which shoppers are active in other regions too."""
+    await remember(fold(happened, home=mesh.region, recent=context.recent), mesh, context.recent)
 
 
-@service.on(CartAbandoned, concurrency=32, ack_wait=TAKEN_OVER)
-async def await_score(received: Received[CartAbandoned], mesh: Mesh, desk: Desk) -> AsyncIterator[Change]:
+@service.on(CartAbandoned, concurrency=32, ack_wait=REDELIVERED_AFTER)
+async def await_score(received: Received[CartAbandoned], mesh: Mesh, context: DecisionContext) -> AsyncIterator[Change]:
     """Wait for the cart's score only so long; close what the cart's earlier abandonments left open."""
     cart_id = received.event.cart_id
-    story = await mesh.history(cart_id, "cart", "offer")
-    if newest(story, received.id):
-        return  # judged already: a new timer would replace the one that a held offer waits for
-    for earlier in story.of(CartAbandoned):
-        if earlier.sequence < received.sequence and is_open(story, earlier.id):
-            yield overtaken(earlier, newest(story, earlier.id), desk)
-    if has_newer(story, received):
-        yield overtaken(received, None, desk)
+    history = await mesh.history(cart_id, "cart", "offer")
+    if newest_decision(history, received.id):
+        return  # evaluated already: a new timer would replace the one that a held offer waits for
+    for earlier in history.of(CartAbandoned):
+        if earlier.sequence < received.sequence and is_open(history, earlier.id):
+            yield superseded(earlier, newest_decision(history, earlier.id), context)
+    if has_newer(history, received):
+        yield superseded(received, None, context)
     else:
         due = OfferDue(cart_id=cart_id, abandonment_id=received.id, attempt=1)
-        yield Timer(due, datetime.now(UTC) + desk.journey.score_limit)
-    for condition in story.unchanged(OfferDecided, CartAbandoned):
+        yield Timer(due, datetime.now(UTC) + context.journey.score_limit)
+    for condition in history.unchanged(OfferDecided, CartAbandoned):
         yield condition
 
 
-@service.on(CartScored, concurrency=32, ack_wait=TAKEN_OVER)
-async def decide_scored_offer(received: Received[CartScored], mesh: Mesh, desk: Desk) -> AsyncIterator[Change]:
+@service.on(CartScored, concurrency=32, ack_wait=REDELIVERED_AFTER)
+async def decide_scored_offer(
+    received: Received[CartScored], mesh: Mesh, context: DecisionContext
+) -> AsyncIterator[Change]:
     """Decide as soon as the score is there."""
     scored = received.event
-    case = Case(cart_id=scored.cart_id, abandonment_id=scored.abandonment_id, attempt=1, scored=scored)
-    for change in await decide(case, mesh, desk, delivery=received.attempt):
+    request = DecisionRequest(cart_id=scored.cart_id, abandonment_id=scored.abandonment_id, attempt=1, scored=scored)
+    for change in await decide(request, mesh, context, delivery=received.attempt):
         yield change
 
 
-@service.on(OfferDue, concurrency=32, ack_wait=TAKEN_OVER)
-async def decide_due_offer(received: Received[OfferDue], mesh: Mesh, desk: Desk) -> AsyncIterator[Change]:
+@service.on(OfferDue, concurrency=32, ack_wait=REDELIVERED_AFTER)
+async def decide_due_offer(received: Received[OfferDue], mesh: Mesh, context: DecisionContext) -> AsyncIterator[Change]:
     """Decide without a score when it is late; decide again when a held offer's time has come."""
     due = received.event
-    case = Case(cart_id=due.cart_id, abandonment_id=due.abandonment_id, attempt=due.attempt)
-    for change in await decide(case, mesh, desk, delivery=received.attempt):
+    request = DecisionRequest(cart_id=due.cart_id, abandonment_id=due.abandonment_id, attempt=due.attempt)
+    for change in await decide(request, mesh, context, delivery=received.attempt):
         yield change

@@ -7,17 +7,23 @@ from mesh.events.cart import CartLine
 from mesh.events.offer import OfferDecided
 from mesh.events.user import Recommendation
 from mesh.money import Money
-from notifications.person import Person
+from notifications.shopper_profile import ShopperProfile
 
 CURRENCIES = {"de": "EUR", "ja": "JPY"}
 NAMES = {
-    "en": ("Walnut desk lamp", "Linen notebook, set of two", "Brass pen tray", "Felt desk mat", "Ink bottle, sepia"),
+    "en": (
+        "Walnut desk lamp",
+        "Linen notebook, set of two",
+        "Brass pen tray",
+        "Felt desk mat",
+        "Ink bottle, sepia",
+    ),
     "de": ("Schreibtischlampe Nussbaum", "Leinen-Notizbuch, 2er-Set", "Stiftschale Messing", "Filzunterlage", "Tinte"),
     "ja": ("ウォールナットのデスクランプ", "リネンノート 2冊セット", "真鍮のペントレイ", "フェルトマット", "インク"),
 }
 
 
-def sample(locale: str = "en") -> tuple[OfferDecided, Person]:
+def sample(locale: str = "en") -> tuple[OfferDecided, ShopperProfile]:
     """An offer for two products with three recommended, in the currency of the locale's home."""
     language = locale.replace("_", "-").partition("-")[0]
     currency, names = CURRENCIES.get(language, "USD"), NAMES.get(language, NAMES["en"])
@@ -55,4 +61,4 @@ def sample(locale: str = "en") -> tuple[OfferDecided, Person]:
         total=Money(amount=12200, currency=currency),
     )
     name = {"de": "Frau Lindner", "ja": "佐藤"}.get(language, "Ada")
-    return decided, Person(email="ada@example.test", name=name, locale=locale, time_zone="Europe/Berlin")
+    return decided, ShopperProfile(email="ada@example.test", name=name, locale=locale, time_zone="Europe/Berlin")

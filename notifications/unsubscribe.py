@@ -5,7 +5,7 @@ from typing import Any
 from mesh import Mesh, Service
 from mesh.events.customer import CustomerUnsubscribed
 from mesh.settings import read
-from notifications.tokens import LinkSettings
+from notifications.unsubscribe_token import LinkSettings
 
 service = Service("links", publishes=(CustomerUnsubscribed,))
 
@@ -13,6 +13,6 @@ service = Service("links", publishes=(CustomerUnsubscribed,))
 @service.http
 def build_pages(mesh: Mesh) -> Any:
     """The pages behind the links in mails."""
-    from notifications.leaving import app  # noqa: PLC0415  only who serves loads Litestar
+    from notifications.unsubscribe_page import app  # noqa: PLC0415  only who serves loads Litestar
 
     return app(mesh, read(LinkSettings))

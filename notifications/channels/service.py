@@ -21,12 +21,12 @@ from mesh.events.offer import (
 from mesh.history import History
 from mesh.observability.tracing import child_trace
 from mesh.publish import Change, Draft
-from notifications.channels.letter import recipient
-from notifications.channels.post import Post, Result, post_office
-from notifications.channels.standing import Standing, standing
-from notifications.content import cart_url
-from notifications.person import Person
-from notifications.render import TemplateError
+from notifications.channels.delivery_state import DeliveryState, delivery_state
+from notifications.channels.email_message import recipient
+from notifications.channels.mailer import Mailer, Result, open_mailer
+from notifications.render_pool import TemplateError
+from notifications.shopper_profile import ShopperProfile
+from notifications.template_variables import cart_url
 
 service = Service(
     "channels",
@@ -34,29 +34,29 @@ service = Service(
     reads_personal_data=True,
 )
 
-TAKEN_OVER = timedelta(seconds=10)
-"""How long after a crash another process takes over what was in hand."""
+REDELIVERED_AFTER = timedelta(seconds=10)
+"""How long after a crash another process gets the unacknowledged messages."""
 READS = 10
 """How often a cart is read again because something happened to it between reading and claiming."""
 
 
 @service.resource
-async def open_post() -> AsyncIterator[Post]:
+async def start_mailer() -> AsyncIterator[Mailer]:
     """Mail connections and render workers, warm before the first offer."""
-    async with post_office() as post:
-        yield post
+    async with open_mailer() as mailer:
+        yield mailer
 
 
-@service.on(OfferDecided, concurrency=64, ack_wait=TAKEN_OVER)
-async def send_mail(received: Received[OfferDecided], mesh: Mesh, post: Post) -> AsyncIterator[Change]:
+@service.on(OfferDecided, concurrency=64, ack_wait=REDELIVERED_AFTER)
+async def send_mail(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer) -> AsyncIterator[Change]:
     """Claim the offer, send it by e-mail, and record what became of it. Never sends twice."""
     decided = received.event
     if decided.outcome != "approved" or "email" not in decided.channels:
         return
-    with post.alone(decided.offer_id):
+    with mailer.alone(decided.offer_id):
         for turn in range(READS):
             try:
-                for change in await _try_mail(received, mesh, post):
+                for change in await _try_mail(received, mesh, mailer):
                     yield change
             except Conflict:
                 await asyncio.sleep(0.005 * (turn + 1))
@@ -65,21 +65,21 @@ async def send_mail(received: Received[OfferDecided], mesh: Mesh, post: Post) ->
     raise Retry("the cart keeps changing", after=timedelta(milliseconds=200))
 
 
-@service.on(OfferDecided, concurrency=32, ack_wait=TAKEN_OVER)
-async def show_card(received: Received[OfferDecided], mesh: Mesh, post: Post) -> AsyncIterator[Change]:
+@service.on(OfferDecided, concurrency=32, ack_wait=REDELIVERED_AFTER)
+async def show_card(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer) -> AsyncIterator[Change]:
     """Show the offer on the site, as plain text in the shopper's language."""
     decided = received.event
     if decided.outcome != "approved" or "onsite" not in decided.channels:
         return
-    story, who = await post.read(decided, mesh)
-    so_far = standing(received, story, "onsite")
-    if so_far.settled:
+    history, profile = await mailer.read(decided, mesh)
+    state = delivery_state(received, history, "onsite")
+    if state.settled:
         return
-    if so_far.bought:
-        yield _withdrawn(decided, "onsite", f"bought before it was shown: order {so_far.bought}")
+    if state.bought:
+        yield _withdrawn(decided, "onsite", f"bought before it was shown: order {state.bought}")
         return
     try:
-        rendered = await post.rendered(decided, who, story)
+        rendered = await mailer.rendered(decided, profile, history)
     except TemplateError as error:
         yield OfferFailed(cart_id=decided.cart_id, offer_id=decided.offer_id, channel="onsite", reason=str(error))
         return
@@ -87,7 +87,7 @@ async def show_card(received: Received[OfferDecided], mesh: Mesh, post: Post) ->
         title=rendered.card.title,
         body=rendered.card.body,
         action=rendered.card.action,
-        url=cart_url(decided, post.shop),
+        url=cart_url(decided, mailer.shop),
         coupon=decided.coupon,
     )
     yield OfferSent(
@@ -97,60 +97,65 @@ async def show_card(received: Received[OfferDecided], mesh: Mesh, post: Post) ->
         channel="onsite",
         card=card,
     )
-    for condition in story.unchanged(CartConverted, CartClosed):
+    for condition in history.unchanged(CartConverted, CartClosed):
         yield condition
 
 
-async def _try_mail(received: Received[OfferDecided], mesh: Mesh, post: Post) -> list[Change]:
+async def _try_mail(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer) -> list[Change]:
     """The record of one attempt. Raises Retry where the next one is later, Conflict where to read again."""
     decided = received.event
-    story, who = await post.read(decided, mesh)
-    so_far = standing(received, story, "email")
-    claim = so_far.unanswered
-    if so_far.settled:
+    history, profile = await mailer.read(decided, mesh)
+    state = delivery_state(received, history, "email")
+    claim = state.unanswered
+    if state.settled:
         return []
-    if claim and not post.is_mine(claim.id):
-        crashed = post.failed(decided, "unknown after a crash; not sent twice")
-        return [crashed, *story.unchanged(OfferSent, OfferFailed, OfferDeferred)]
-    refusal = None if claim and post.result(claim.id) else _refusal(decided, so_far, who)
+    if claim and not mailer.is_mine(claim.id):
+        crashed = mailer.failed(decided, "unknown after a crash; not sent twice")
+        return [crashed, *history.unchanged(OfferSent, OfferFailed, OfferDeferred)]
+    refusal = None if claim and mailer.result(claim.id) else _refusal(decided, state, profile)
     if refusal:
         return [refusal]
-    if so_far.until and (left := so_far.until - datetime.now(UTC)) > timedelta(0):
+    if state.until and (left := state.until - datetime.now(UTC)) > timedelta(0):
         raise Retry("deferred", after=left)
-    claim_id = claim.id if claim else await _rendered_and_claimed(received, who, story, so_far.attempt, mesh, post)
-    result = post.result(claim_id) or await _send(decided, who, story, claim_id, so_far, post)
+    claim_id = claim.id if claim else await _claim(received, profile, history, state.attempt, mesh, mailer)
+    result = mailer.result(claim_id) or await _send(decided, profile, history, claim_id, state, mailer)
     if isinstance(result, OfferDeferred):
         await mesh.publish(Draft(event=result, id=f"{claim_id}-deferred"))
         raise Retry(result.reason, after=max(result.until - datetime.now(UTC), timedelta(0)))
     return [result]
 
 
-def _refusal(decided: OfferDecided, so_far: Standing, who: Person) -> Change | None:
+def _refusal(decided: OfferDecided, state: DeliveryState, profile: ShopperProfile) -> Change | None:
     """Why it must not be sent after all, if anything has changed since the decision."""
-    if so_far.bought:
-        return _withdrawn(decided, "email", f"bought before it was sent: order {so_far.bought}")
-    if "email" in who.unsubscribed or who.consent.get("email") is False:
+    if state.bought:
+        return _withdrawn(decided, "email", f"bought before it was sent: order {state.bought}")
+    if "email" in profile.unsubscribed or profile.consent.get("email") is False:
         return _withdrawn(decided, "email", "unsubscribed before it was sent")
-    if recipient(who.email) is None:
-        reason = "the e-mail address is none that can be written to" if who.email else "the e-mail address is gone"
+    if recipient(profile.email) is None:
+        reason = "the e-mail address is none that can be written to" if profile.email else "the e-mail address is gone"
         return OfferFailed(cart_id=decided.cart_id, offer_id=decided.offer_id, channel="email", reason=reason)
     return None
 
 
-async def _rendered_and_claimed(
-    received: Received[OfferDecided], who: Person, story: History, attempt: int, mesh: Mesh, post: Post
+async def _claim(
+    received: Received[OfferDecided],
+    profile: ShopperProfile,
+    history: History,
+    attempt: int,
+    mesh: Mesh,
+    mailer: Mailer,
 ) -> str:
     """Take the offer on condition that nobody else did and that the shopper did not buy; render it meanwhile.
 
     The claim's id is this try's own: were it derived, a second process would take the first one's for its own.
     """
     decided, claim_id = received.event, uuid4().hex
-    post.claimed(claim_id)
+    mailer.claimed(claim_id)
     claimed = OfferClaimed(cart_id=decided.cart_id, offer_id=decided.offer_id, channel="email", attempt=attempt)
-    conditions = story.unchanged(OfferClaimed, CartConverted, CartClosed)
+    conditions = history.unchanged(OfferClaimed, CartConverted, CartClosed)
     draft = Draft(event=claimed, id=claim_id, traceparent=child_trace(received.traceparent))
     claiming, _ = await asyncio.gather(
-        mesh.publish(draft, *conditions), post.rendered(decided, who, story), return_exceptions=True
+        mesh.publish(draft, *conditions), mailer.rendered(decided, profile, history), return_exceptions=True
     )
     if isinstance(claiming, BaseException):
         raise claiming
@@ -158,14 +163,19 @@ async def _rendered_and_claimed(
 
 
 async def _send(
-    decided: OfferDecided, who: Person, story: History, claim_id: str, so_far: Standing, post: Post
+    decided: OfferDecided,
+    profile: ShopperProfile,
+    history: History,
+    claim_id: str,
+    state: DeliveryState,
+    mailer: Mailer,
 ) -> Result:
-    attempt = so_far.unanswered.event.attempt if so_far.unanswered else so_far.attempt
+    attempt = state.unanswered.event.attempt if state.unanswered else state.attempt
     try:
-        rendered = await post.rendered(decided, who, story)
+        rendered = await mailer.rendered(decided, profile, history)
     except TemplateError as error:
-        return post.failed(decided, str(error))
-    return await post.send(decided, recipient(who.email) or "", rendered, claim_id, attempt)
+        return mailer.failed(decided, str(error))
+    return await mailer.send(decided, recipient(profile.email) or "", rendered, claim_id, attempt)
 
 
 def _withdrawn(decided: OfferDecided, channel: ChannelName, reason: str) -> OfferWithdrawn:

@@ -1,4 +1,4 @@
-"""SMTP: a few open connections, and what became of a message in three words: accepted, refused, or unknown."""
+"""SMTP: a few open connections, and whether a message was accepted, refused, or its fate is unknown."""
 
 import asyncio
 from contextlib import suppress
@@ -7,7 +7,7 @@ import aiosmtplib
 import msgspec
 
 from mesh.observability import tracing
-from notifications.channels.outcome import Undelivered, Unknown
+from notifications.channels.delivery_errors import Undelivered, Unknown
 
 OPENING = (
     aiosmtplib.SMTPConnectError,
@@ -43,8 +43,11 @@ class Pool:
 
     async def send(self, sender: str, to: str, message: bytes) -> str:
         """Hand a message over and return the server's words. Raises Undelivered, Unknown."""
-        told = {"server.address": self._settings.smtp_host, "server.port": self._settings.smtp_port}
-        with tracing.span("send mail", "client", attributes=told):
+        attributes: dict[str, str | int] = {
+            "server.address": self._settings.smtp_host,
+            "server.port": self._settings.smtp_port,
+        }
+        with tracing.span("send mail", "client", attributes=attributes):
             return await self._send(sender, to, message)
 
     async def _send(self, sender: str, to: str, message: bytes) -> str:

@@ -27,14 +27,14 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     Among `discount_depths` (whole percent; none: `discount_percent` alone) the one is taken that promises the
     most money: `margin_percent` is what is left of a price after the goods are paid, `contact_cost` what one
     offer costs to send. Nothing is sent where nothing pays. `explore` is the share, 0 to 1, of shoppers whose
-    offer is drawn by lot instead (no offer, or one of the depths), so that it can be learnt what offers change.
+    offer is drawn by allocation instead (no offer, or one of the depths), so that it can be learnt what offers change.
     `quiet` hours hold until their end in the shopper's zone, or in `time_zone` where that is unknown
     (empty: then no hours are quiet). `holdout` is the share, 0 to 1, that gets nothing, to measure lift.
     `assume_consent` is the policy for e-mail to shoppers who were never asked; the shop's own pages need
     no permission, though a refusal counts there too.
     The discount is left out for those who return unaided with at least `no_discount_from` probability.
-    A shopper known in several regions is held while one of them was not heard for `stale_after`, no
-    longer than `stale_hold`. An offer that could not be judged for `expires` is dropped.
+    A shopper known in several regions is held while nothing arrived from one of them for `stale_after`, no
+    longer than `stale_hold`. An offer that could not be decided for `expires` is dropped.
     """
 
     name: str
@@ -92,18 +92,18 @@ def load(journey: str = "abandoned-cart", environment: Mapping[str, str] | None 
     """
     path = Path(journey) if journey.endswith(".toml") else FOLDER / f"{journey}.toml"
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         there = ", ".join(sorted(found.stem for found in FOLDER.glob("*.toml")))
         raise DeclarationError(f"no journey {journey!r}: there is {there}; or give the path of a .toml file") from None
     except tomllib.TOMLDecodeError as error:
         raise DeclarationError(f"{path.name}: {error}") from None
-    unknown = set(told) - set(Journey.__struct_fields__)
+    unknown = set(fields) - set(Journey.__struct_fields__)
     if unknown:
         raise DeclarationError(f"{path.name}: unknown {', '.join(sorted(unknown))}; a journey has {_fields()}")
     given = os.environ if environment is None else environment
     overrides = {name[len(PREFIX) :].lower(): value for name, value in given.items() if name.startswith(PREFIX)}
-    values = {name: _text(value) for name, value in {"name": path.stem, **told}.items()} | overrides
+    values = {name: _text(value) for name, value in {"name": path.stem, **fields}.items()} | overrides
     try:
         return read(Journey, {f"CARTMESH_{name.upper()}": value for name, value in values.items()})
     except (DeclarationError, TypeError) as error:

@@ -28,8 +28,8 @@ from mesh.runtime.worker import chosen, connect
 from mesh.topology.access import OPERATOR, Access
 from mesh.topology.apply import api
 from mesh.topology.mesh_toml import Topology
-from notifications.channels.post import Post
-from notifications.inbox import inbox
+from notifications.channels.mailer import Mailer
+from notifications.inbox.server import inbox
 
 LINE = CartLine(product_id="p1", quantity=1, price=Money(amount=4900, currency="EUR"), name="Lamp")
 DUE = timedelta(milliseconds=300)
@@ -42,7 +42,7 @@ def die(*_: object) -> None:
 
 def arm(moment: str) -> None:
     """Let this process die at a moment: `<durable>` after its commit and before its ack, or `mailed`."""
-    done, send = Consumer._done, Post.send
+    done, send = Consumer._done, Mailer.send
 
     async def die_or_acknowledge(self, message):
         if self.binding.durable == moment:
@@ -54,7 +54,7 @@ def arm(moment: str) -> None:
         die()
 
     if moment == "mailed":
-        Post.send = die_after_sending
+        Mailer.send = die_after_sending
     else:
         Consumer._done = die_or_acknowledge
 

@@ -19,9 +19,9 @@ from ml.models.class_transformation import ClassTransformation
 from ml.models.dr_learner import DRLearner
 from ml.models.t_learner import TLearner
 from ml.uplift import fit, learn
-from notifications.facts import Facts
+from notifications.decision_input import DecisionInput
 from notifications.journeys import Journey
-from notifications.margin import gain, weigh
+from notifications.margin import choose_discount, margin_gain
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 DAY = 86_400.0
@@ -44,7 +44,7 @@ class Shop:
         return self.base + (0.0 if arm == "none" else self.lift(taste, int(arm)))
 
     def log(self, count, *, chances=(1 / 3, 1 / 3, 1 / 3)):
-        """Decisions by lot, one per minute, with what came of them."""
+        """Decisions by allocation, one per minute, with what came of them."""
         rows = self.people(count)
         drawn = self.rng.choice(len(ARMS), size=count, p=chances)
         told = []
@@ -106,8 +106,8 @@ def test_choosing_by_margin_beats_sending_to_all_and_to_none(learnt):
 
     chosen = 0.0
     for row, advice in zip(people, learnt.adviser.advise(people), strict=True):
-        told = Facts(cart="left", cart_detail="", due=NOW, total=total, person="p", advice=advice)
-        chosen += worth(row, weigh(told, rules).percent)
+        told = DecisionInput(cart="left", cart_detail="", due=NOW, total=total, person="p", advice=advice)
+        chosen += worth(row, choose_discount(told, rules).percent)
 
     everyone = max(sum(worth(row, depth) for row in people) for depth in (0, 10))
     assert chosen > everyone + 100  # EUR, of 500 carts
@@ -137,7 +137,7 @@ def test_where_nothing_changes_anyone_nothing_pays():
     assert (outcome.better, advice.decision) == (True, "none")
     assert outcome.reason.endswith("sending to nobody")
     rules = Journey(name="j", template="t", discount_depths=(0, 10))
-    assert all(gain(Money(amount=10_000, currency="EUR"), rules, advice, depth) <= 0 for depth in (0, 10))
+    assert all(margin_gain(Money(amount=10_000, currency="EUR"), rules, advice, depth) <= 0 for depth in (0, 10))
 
 
 def test_from_few_carts_no_effect_is_no_finding():

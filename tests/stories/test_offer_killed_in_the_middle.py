@@ -20,7 +20,7 @@ from mesh.runtime.local_servers import LocalServers
 from mesh.service import Service
 from mesh.topology.mesh_toml import Topology
 from notifications.channels.service import service as channels
-from notifications.inbox import inbox
+from notifications.inbox.server import inbox
 
 LINE = CartLine(product_id="p1", quantity=1, price=Money(amount=4500, currency="EUR"), name="Lamp")
 # In the place of `offers`, so that each decision comes when the test says so.
@@ -124,7 +124,7 @@ def _kill(moment):
 async def _ends(mesh):
     found = []
     for at in range(OFFERS + 1):
-        story = await mesh.history(f"c{at}", "offer")
-        found += [one.event for one in story if isinstance(one.event, OfferSent | OfferFailed)]
-        assert len(story.of(OfferClaimed)) >= len(story.of(OfferSent))
+        history = await mesh.history(f"c{at}", "offer")
+        found += [one.event for one in history if isinstance(one.event, OfferSent | OfferFailed)]
+        assert len(history.of(OfferClaimed)) >= len(history.of(OfferSent))
     return found if len(found) > OFFERS else None

@@ -1,4 +1,4 @@
-"""Offers by lot, learnt from: from decisions and purchases in the log to an adviser to another decision."""
+"""Offers by allocation, learnt from: from decisions and purchases in the log to an adviser to another decision."""
 
 import asyncio
 import random
@@ -18,9 +18,9 @@ from mesh.runtime.run import running
 from ml.assignments import training_rows
 from ml.features import digest, names
 from ml.uplift import learn
-from notifications.facts import Facts
+from notifications.decision_input import DecisionInput
+from notifications.evaluation import evaluate
 from notifications.journeys import load
-from notifications.judgement import judge
 from notifications.offers import service as offers
 
 LINE = CartLine(product_id="p1", quantity=1, price=Money(amount=10_000, currency="EUR"), name="Lamp")
@@ -60,24 +60,24 @@ class Shop:
         await self.mesh.publish(scored)
 
     async def decide(self, visitor, rules, now):
-        """An earlier decision, judged as the service judges."""
-        told = Facts(cart="left", cart_detail="", due=now, total=LINE.price, person=visitor, propensity=0.2)
-        verdict = judge(told, rules, now)
+        """An earlier decision, evaluated as the service judges."""
+        told = DecisionInput(cart="left", cart_detail="", due=now, total=LINE.price, person=visitor, propensity=0.2)
+        evaluation = evaluate(told, rules, now)
         decided = OfferDecided(
             cart_id=f"c-{visitor}",
             visitor_id=visitor,
             offer_id=f"offer-{visitor}",
             abandonment_id=f"left-{visitor}",
             attempt=1,
-            outcome=verdict.outcome,
-            reason=verdict.reason,
-            checks=verdict.checks,
+            outcome=evaluation.outcome,
+            reason=evaluation.reason,
+            checks=evaluation.checks,
             journey=rules.name,
             due=now,
-            assignment=verdict.assignment,
+            assignment=evaluation.assignment,
         )
         await self.mesh.publish(Draft(event=decided, time=now))
-        return verdict.assignment.arm
+        return evaluation.assignment.arm
 
     async def decided(self, visitor):
         found = (await self.mesh.history(f"c-{visitor}", "offer")).of(OfferDecided)
@@ -110,7 +110,7 @@ async def deciding(regions):
 
 
 async def test_what_chance_gave_teaches_whom_an_offer_changes(regions, journey, eventually):
-    """Everyone's offer by lot, purchases, an adviser; then one shopper gets an offer and the other does not."""
+    """Everyone's offer by allocation, purchases, an adviser; then one shopper gets an offer and the other does not."""
     shop, rules, now = Shop(regions), load(), datetime.now(UTC)
     for at in range(SHOPPERS):
         visitor, taste, decided = f"v{at}", float(at % 2), now + timedelta(minutes=at)

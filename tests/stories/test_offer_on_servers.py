@@ -18,7 +18,7 @@ from mesh.runtime.run import running
 from mesh.service import Service
 from mesh.topology.mesh_toml import Topology
 from notifications.channels.service import service as channels
-from notifications.inbox import inbox
+from notifications.inbox.server import inbox
 from notifications.offers import service as offers
 from notifications.unsubscribe import service as links
 

@@ -25,7 +25,8 @@ from mesh.money import Money
 from mesh.publish import Draft
 from mesh.runtime.run import running
 from notifications.channels.service import service as channels
-from notifications.inbox import Inbox, inbox
+from notifications.inbox.server import inbox
+from notifications.inbox.store import Inbox
 from notifications.offers import service as offers
 
 LINE = CartLine(product_id="p1", quantity=2, price=Money(amount=4500, currency="EUR"), name="Lamp")
@@ -119,10 +120,10 @@ async def test_a_left_and_scored_cart_gets_its_mail_and_card(regions, street, bo
     (card,) = [one.card for one in sent if one.card]
     assert card.coupon == decided.coupon
     assert card.body.startswith("Lamp: 81,00")
-    letter = box.opened(mail)
-    assert letter["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    assert decided.coupon in letter.get_body(("plain",)).get_content()
-    assert decided.coupon in letter.get_body(("html",)).get_content()
+    message = box.opened(mail)
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert decided.coupon in message.get_body(("plain",)).get_content()
+    assert decided.coupon in message.get_body(("html",)).get_content()
 
 
 async def _both(street, cart):
@@ -216,7 +217,7 @@ async def _decisions(street, carts):
 
 
 async def test_a_held_offer_is_decided_again_when_its_time_has_come(regions, street, box, eventually, monkeypatch):
-    """A shopper of two regions is held while the other is not heard, and sent once it is."""
+    """A shopper of two regions is held while the other is out of date, and sent once it is not."""
     monkeypatch.setenv("CARTMESH_JOURNEY_STALE_AFTER", "5s")
     street_in_eu = Street(regions, "eu", ("us",))
     async with at_work(regions):
@@ -232,14 +233,14 @@ async def test_a_held_offer_is_decided_again_when_its_time_has_come(regions, str
         await box.wait_for(1)
 
         decisions = await street.all("c1", OfferDecided)
-    assert (held.outcome, held.reason) == ("held", "region not heard")
+    assert (held.outcome, held.reason) == ("held", "region out of date")
     assert [one.outcome for one in decisions] == ["held"] * (len(decisions) - 1) + ["approved"]
     assert len({one.offer_id for one in decisions}) == 1
     assert [one.attempt for one in decisions] == list(range(1, len(decisions) + 1))
 
 
 async def _knows_region(street, visitor):
-    from notifications.shoppers import known
+    from notifications.shopper_regions import known
 
     return (await known(visitor, None, street.mesh)).regions
 
@@ -409,9 +410,9 @@ async def test_no_offer_is_decided_behind_a_purchase(regions, street, box, event
         stories = [await street.mesh.history(cart, "cart", "offer") for cart in carts]
     behind = [
         one.event
-        for story in stories
-        for one in story.of(OfferDecided)
-        if one.sequence > story.last(CartConverted).sequence
+        for history in stories
+        for one in history.of(OfferDecided)
+        if one.sequence > history.last(CartConverted).sequence
     ]
     assert all((one.outcome, one.reason) == ("dropped", "bought") for one in behind)
     assert behind  # otherwise nothing was raced

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifications import coupon
-from notifications.tokens import Leave, LinkSettings, link, sign, verify
+from notifications.unsubscribe_token import LinkSettings, Unsubscription, link, sign, verify
 
 names = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=128)
 
@@ -36,7 +36,7 @@ def test_one_wrong_sign_is_found_before_any_look_up(offer, at, sign_):
 @given(names, names)
 def test_a_token_means_what_was_signed_and_holds_no_address(visitor, offer):
     """Round trip, under this secret only."""
-    leave = Leave(visitor_id=visitor, channel="email", offer_id=offer)
+    leave = Unsubscription(visitor_id=visitor, channel="email", offer_id=offer)
     token = sign(leave, "secret")
 
     assert verify(token, "secret") == leave
@@ -55,7 +55,7 @@ def test_anything_else_is_no_token(text):
 @given(names, st.data())
 def test_a_changed_token_is_no_token(visitor, data):
     """Every sign counts."""
-    token = sign(Leave(visitor_id=visitor, channel="email", offer_id="o"), "secret")
+    token = sign(Unsubscription(visitor_id=visitor, channel="email", offer_id="o"), "secret")
     at = data.draw(st.integers(0, len(token) - 2))
     other = "A" if token[at] != "A" else "B"
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from mesh.events.user import Advice, Arm
 from mesh.money import Money
-from notifications.facts import Facts
+from notifications.decision_input import DecisionInput
+from notifications.evaluation import evaluate
 from notifications.journeys import Journey
-from notifications.judgement import judge
-from notifications.margin import depths, gain, weigh
+from notifications.margin import allowed_discounts, choose_discount, margin_gain
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 RULES = {"discount_depths": (0, 5, 10, 15), "margin_percent": 40.0, "contact_cost": ("0.10 EUR",)}
@@ -21,7 +21,7 @@ def journey(**changes):
     return Journey(**{"name": "test", "template": "abandoned-cart", **RULES, **changes})
 
 
-def facts(**changes):
+def inputs(**changes):
     told = {
         "cart": "left",
         "cart_detail": "unchanged",
@@ -31,7 +31,7 @@ def facts(**changes):
         "email_known": True,
         "consent": {"email": True},
     }
-    return Facts(**{**told, **changes})
+    return DecisionInput(**{**told, **changes})
 
 
 def advice(unaided, **arms):
@@ -42,7 +42,7 @@ def advice(unaided, **arms):
 
 def test_the_gain_is_margin_with_the_offer_less_its_cost_less_margin_without():
     """100 EUR, 40 % margin: 0.30 x 30 EUR - 0.10 EUR - 0.20 x 40 EUR = 0.90 EUR."""
-    found = gain(Money(amount=10_000, currency="EUR"), journey(), advice(0.2, _10=0.3), 10)
+    found = margin_gain(Money(amount=10_000, currency="EUR"), journey(), advice(0.2, _10=0.3), 10)
 
     assert found == pytest.approx(90)
 
@@ -51,27 +51,27 @@ def test_the_discount_that_pays_best_is_sent():
     """A reminder gains 1.90 EUR, 10 % gains 0.90 EUR, 15 % loses: the reminder it is, with the figures in words."""
     told = advice(0.2, _0=0.25, _10=0.3, _15=0.31)
 
-    verdict = judge(facts(advice=told), journey(), NOW)
+    evaluation = evaluate(inputs(advice=told), journey(), NOW)
 
-    (check,) = [one for one in verdict.checks if one.name == "worth it"]
-    assert (verdict.outcome, verdict.discount_percent, verdict.assignment.arm) == ("approved", 0, "0")
+    (check,) = [one for one in evaluation.checks if one.name == "worth it"]
+    assert (evaluation.outcome, evaluation.discount_percent, evaluation.assignment.arm) == ("approved", 0, "0")
     assert check.value == "0 %: 25.0% buy instead of 20.0%, +1.90 EUR margin; choosing recipients helps"
 
 
 def test_nothing_is_sent_where_nothing_pays():
     """A shopper whom no offer changes costs a discount: dropped, and the check says what it would have cost."""
-    verdict = judge(facts(advice=advice(0.3, _0=0.3, _10=0.31)), journey(), NOW)
+    evaluation = evaluate(inputs(advice=advice(0.3, _0=0.3, _10=0.31)), journey(), NOW)
 
-    (check,) = [one for one in verdict.checks if not one.passed]
-    assert (verdict.outcome, verdict.reason, verdict.assignment.arm) == ("dropped", "not worth it", "none")
+    (check,) = [one for one in evaluation.checks if not one.passed]
+    assert (evaluation.outcome, evaluation.reason, evaluation.assignment.arm) == ("dropped", "not worth it", "none")
     assert (check.name, check.value.split(";")[0]) == ("worth it", "0 %: 30.0% buy instead of 30.0%, -0.10 EUR margin")
-    assert verdict.assignment.eligible
+    assert evaluation.assignment.eligible
 
 
 def test_without_advice_the_journeys_own_discount_is_sent():
     """As long as it is not known what offers change, or nothing allowed was tried, the journey decides."""
-    unknown = judge(facts(), journey(discount_percent=10), NOW)
-    untried = judge(facts(advice=advice(0.2, _20=0.9)), journey(discount_percent=10), NOW)
+    unknown = evaluate(inputs(), journey(discount_percent=10), NOW)
+    untried = evaluate(inputs(advice=advice(0.2, _20=0.9)), journey(discount_percent=10), NOW)
 
     assert (unknown.outcome, unknown.discount_percent) == ("approved", 10)
     assert (untried.outcome, untried.discount_percent) == ("approved", 10)
@@ -85,25 +85,25 @@ def test_an_offer_by_lot_is_sent_even_where_none_pays():
     rules = journey(explore=1.0)
     told = advice(0.3, _0=0.3, _10=0.3)
 
-    verdicts = [judge(facts(advice=told, person=f"v{at}"), rules, NOW) for at in range(100)]
+    evaluations = [evaluate(inputs(advice=told, person=f"v{at}"), rules, NOW) for at in range(100)]
 
-    assert {verdict.assignment.arm for verdict in verdicts} == {"none", "0", "5", "10", "15"}
-    assert {verdict.outcome for verdict in verdicts} == {"approved", "dropped"}
+    assert {evaluation.assignment.arm for evaluation in evaluations} == {"none", "0", "5", "10", "15"}
+    assert {evaluation.outcome for evaluation in evaluations} == {"approved", "dropped"}
 
 
 def test_who_returns_unaided_gets_no_discount_whatever_it_promises():
     """`no_discount_from` is a bound of the marketer's, not advice."""
     told = advice(0.2, _0=0.25, _15=0.9)
 
-    assert weigh(facts(advice=told, propensity=0.95), journey()).percent == 0
-    assert weigh(facts(advice=told, propensity=0.5), journey()).percent == 15
+    assert choose_discount(inputs(advice=told, propensity=0.95), journey()).percent == 0
+    assert choose_discount(inputs(advice=told, propensity=0.5), journey()).percent == 15
 
 
 def test_limits_on_money_leave_only_the_depths_below_them():
     """At most 7 EUR off 100 EUR: 0 and 5 %; where every depth is above the limit, the limit."""
-    assert depths(facts(), journey(max_discount=("7 EUR",))) == (0, 5)
-    assert depths(facts(), journey(max_discount=("7 EUR",), discount_depths=(10, 15))) == (7,)
-    assert depths(facts(), journey(discount_depths=(), discount_percent=10)) == (10,)
+    assert allowed_discounts(inputs(), journey(max_discount=("7 EUR",))) == (0, 5)
+    assert allowed_discounts(inputs(), journey(max_discount=("7 EUR",), discount_depths=(10, 15))) == (7,)
+    assert allowed_discounts(inputs(), journey(discount_depths=(), discount_percent=10)) == (10,)
 
 
 @given(
@@ -115,13 +115,17 @@ def test_limits_on_money_leave_only_the_depths_below_them():
 def test_no_allowed_discount_would_have_been_better(unaided, arms, amount, margin):
     """What is taken gains more than nothing and no less than any other that is allowed and known."""
     told = advice(unaided, **{f"_{depth}": chance for depth, chance in arms})
-    given_ = facts(advice=told, total=Money(amount=amount, currency="EUR"))
+    given_ = inputs(advice=told, total=Money(amount=amount, currency="EUR"))
     rules = journey(margin_percent=margin)
 
-    worth = weigh(given_, rules)
+    choice = choose_discount(given_, rules)
 
-    gains = {depth: gain(given_.total, rules, told, depth) for depth, _ in arms if depth in depths(given_, rules)}
-    if worth.percent is None:
+    gains = {
+        depth: margin_gain(given_.total, rules, told, depth)
+        for depth, _ in arms
+        if depth in allowed_discounts(given_, rules)
+    }
+    if choice.percent is None:
         assert all(one <= 0 for one in gains.values())
     elif gains:
-        assert gains[worth.percent] == max(gains.values()) > 0
+        assert gains[choice.percent] == max(gains.values()) > 0

@@ -7,12 +7,12 @@ import pytest
 
 from mesh.events.customer import CustomerUnsubscribed
 from mesh.runtime.run import running, serving
-from notifications.channels.letter import LetterSettings, compose
-from notifications.inbox import Inbox
-from notifications.inbox_page import app as inbox_pages
-from notifications.render import CardText, Rendered
-from notifications.tokens import Leave, sign
+from notifications.channels.email_message import MailSettings, compose
+from notifications.inbox.page import app as inbox_pages
+from notifications.inbox.store import Inbox
+from notifications.render_pool import CardText, Rendered
 from notifications.unsubscribe import service as links
+from notifications.unsubscribe_token import Unsubscription, sign
 
 EVIL = "<p>Hello</p><script>alert(1)</script>"
 
@@ -25,7 +25,7 @@ class Taken:
             locale="en", subject=subject, html=EVIL, text="Hello", card=CardText(title="", body="", action="")
         )
         self.content = compose(
-            rendered, to="ada@example.test", offer_id="o1", unsubscribe_url="https://x.test", settings=LetterSettings()
+            rendered, to="ada@example.test", offer_id="o1", unsubscribe_url="https://x.test", settings=MailSettings()
         )
         self.mail_from, self.rcpt_tos = "shop@example.test", ["<b>ada</b>@example.test"]
 
@@ -76,7 +76,7 @@ async def visitor(mesh, monkeypatch):
 
 
 def path(secret="s3cret"):
-    return "/unsubscribe/" + sign(Leave(visitor_id="ada", channel="email", offer_id="o1"), secret)
+    return "/unsubscribe/" + sign(Unsubscription(visitor_id="ada", channel="email", offer_id="o1"), secret)
 
 
 async def test_looking_changes_nothing_and_clicking_is_stored_before_the_answer(visitor, mesh):

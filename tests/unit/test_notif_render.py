@@ -12,13 +12,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-import notifications.render
+import notifications.render_pool
 from mesh.events.cart import CartLine
 from mesh.events.user import Recommendation
 from mesh.money import Money
-from notifications.content import Shop, content
-from notifications.render import Press, RenderSettings, TemplateError, press
+from notifications.render_pool import RenderPool, RenderSettings, TemplateError, open_render_pool
 from notifications.sample import sample
+from notifications.template_variables import Shop, template_variables
 from notifications.templates import FOLDER
 
 LEFT = datetime(2026, 11, 20, 20, 30, tzinfo=UTC)
@@ -27,14 +27,16 @@ LINE = FRONT.count("\n") + 1
 
 
 def data(locale="en", **changes):
-    decided, who = sample(locale)
+    decided, profile = sample(locale)
     decided = msgspec.structs.replace(decided, **changes)
-    return content(decided, who, Shop(), left_at=LEFT, unsubscribe_url="https://links.example.test/u/token")
+    return template_variables(
+        decided, profile, Shop(), left_at=LEFT, unsubscribe_url="https://links.example.test/u/token"
+    )
 
 
 @pytest.fixture
-async def printer() -> AsyncIterator[Press]:
-    async with press(RenderSettings()) as started:
+async def pool() -> AsyncIterator[RenderPool]:
+    async with open_render_pool(RenderSettings()) as started:
         yield started
 
 
@@ -42,7 +44,7 @@ async def printer() -> AsyncIterator[Press]:
 async def evil(tmp_path) -> AsyncIterator[tuple]:
     (tmp_path / "evil").mkdir()
     settings = RenderSettings(templates=str(tmp_path), render_cpu=0.5, render_wall=30.0)
-    async with press(settings) as started:
+    async with open_render_pool(settings) as started:
 
         def write(body, front=FRONT):
             (tmp_path / "evil" / "en.mjml.j2").write_text(front + body)
@@ -62,9 +64,9 @@ async def evil(tmp_path) -> AsyncIterator[tuple]:
         ("not a locale", "10% off what you left in your cart", "$109.80", "November 20, 2026"),
     ],
 )
-async def test_money_and_dates_are_written_as_in_the_shoppers_locale(printer, locale, subject, money, date):
+async def test_money_and_dates_are_written_as_in_the_shoppers_locale(pool, locale, subject, money, date):
     """In the nearest language there is, else in English."""
-    mail = await printer.render("abandoned-cart", locale, data(locale))
+    mail = await pool.render("abandoned-cart", locale, data(locale))
 
     assert mail.subject == " ".join(subject.split())
     assert money in mail.text
@@ -73,12 +75,17 @@ async def test_money_and_dates_are_written_as_in_the_shoppers_locale(printer, lo
     assert money in mail.card.body
 
 
-async def test_a_mail_has_everything_in_html_and_text_without_markup_left_over(printer):
+async def test_a_mail_has_everything_in_html_and_text_without_markup_left_over(pool):
     """Coupon, products, recommendations, both links; no MJML, no Jinja, styles inlined."""
-    mail = await printer.render("abandoned-cart", "en", data())
+    mail = await pool.render("abandoned-cart", "en", data())
 
     for text in (mail.html, mail.text):
-        for part in ("BACK-7K3Q-M9XD-2WPA", "Walnut desk lamp", "Brass pen tray", "https://links.example.test/u/token"):
+        for part in (
+            "BACK-7K3Q-M9XD-2WPA",
+            "Walnut desk lamp",
+            "Brass pen tray",
+            "https://links.example.test/u/token",
+        ):
             assert part in text
     assert not re.search(r"<mj-|\{\{|\{%", mail.html)
     assert "<" not in mail.text
@@ -110,13 +117,13 @@ async def test_a_mail_has_everything_in_html_and_text_without_markup_left_over(p
         ("en", {"kind": "popular"}, "A favourite at Cartmesh Shop"),
     ],
 )
-async def test_a_recommended_product_says_why_in_the_shoppers_language(printer, locale, why, words):
+async def test_a_recommended_product_says_why_in_the_shoppers_language(pool, locale, why, words):
     """The kind of reason is said in the words of the template's language, in HTML and in text."""
     one = Recommendation(
         product_id="p", reason="in English", name="Pen", price=Money(amount=100, currency="EUR"), **why
     )
 
-    mail = await printer.render("abandoned-cart", locale, data(locale, recommended=(one,)))
+    mail = await pool.render("abandoned-cart", locale, data(locale, recommended=(one,)))
 
     assert words in mail.text
     assert words in unescape(mail.html)
@@ -126,28 +133,28 @@ async def test_a_recommended_product_says_why_in_the_shoppers_language(printer, 
 @pytest.mark.parametrize(
     "why", [{}, {"kind": "together"}, {"kind": "together", "with_product": "Oak"}, {"kind": "next"}]
 )
-async def test_a_reason_of_which_too_little_is_known_is_left_out(printer, why):
+async def test_a_reason_of_which_too_little_is_known_is_left_out(pool, why):
     """Where the other product has no name, or an older event told no kind, the product stands without a reason."""
     one = Recommendation(
         product_id="p", reason="in English", name="Pen", price=Money(amount=100, currency="EUR"), **why
     )
 
-    mail = await printer.render("abandoned-cart", "en", data(recommended=(one,)))
+    mail = await pool.render("abandoned-cart", "en", data(recommended=(one,)))
 
     assert "- Pen: €1.00\n" in mail.text
     assert "looked at" not in mail.html
 
 
-async def test_an_offer_without_discount_is_a_plain_reminder(printer):
+async def test_an_offer_without_discount_is_a_plain_reminder(pool):
     """No coupon box, no reduced total, another subject."""
-    mail = await printer.render("abandoned-cart", "en", data(coupon=None, discount_percent=0, recommended=()))
+    mail = await pool.render("abandoned-cart", "en", data(coupon=None, discount_percent=0, recommended=()))
 
     assert mail.subject == "You left something in your cart"
     assert "code" not in mail.text
     assert "Goes well" not in mail.html
 
 
-async def test_what_a_storefront_sent_cannot_become_markup_or_code(printer):
+async def test_what_a_storefront_sent_cannot_become_markup_or_code(pool):
     """Names are escaped, and only web addresses become links."""
     price = Money(amount=100, currency="EUR")
     line = CartLine(
@@ -159,7 +166,7 @@ async def test_what_a_storefront_sent_cannot_become_markup_or_code(printer):
         image="data:text/html,x",
     )
 
-    mail = await printer.render("abandoned-cart", "en", data(lines=(line,)))
+    mail = await pool.render("abandoned-cart", "en", data(lines=(line,)))
 
     assert "<script>alert" not in mail.html
     assert "javascript:" not in mail.html
@@ -189,13 +196,13 @@ ATTACKS = {
 @pytest.mark.parametrize(("body", "words"), ATTACKS.items(), ids=lambda value: value[:30])
 async def test_an_attack_names_template_line_and_reason_and_the_next_mail_is_fine(evil, body, words):
     """The same press goes on printing."""
-    printer, write = evil
+    pool, write = evil
     write(body)
 
     with pytest.raises(TemplateError) as raised:
-        await printer.render("evil", "en", data())
+        await pool.render("evil", "en", data())
     write("{% extends 'layouts/offer.mjml.j2' %}")
-    mail = await printer.render("evil", "en", data())
+    mail = await pool.render("evil", "en", data())
 
     assert words in raised.value.why
     assert raised.value.where.startswith("evil/en.mjml.j2")
@@ -218,57 +225,57 @@ async def test_an_attack_names_template_line_and_reason_and_the_next_mail_is_fin
 )
 async def test_a_careless_template_is_told_what_to_mend(evil, front, body, words):
     """Front matter, MJML and words each have their errors."""
-    printer, write = evil
+    pool, write = evil
     write(body, front)
 
     with pytest.raises(TemplateError) as raised:
-        await printer.render("evil", "en", data())
+        await pool.render("evil", "en", data())
 
     assert words in str(raised.value)
 
 
 async def test_what_was_found_endless_costs_its_time_once(evil):
     """A hundred offers with it do not keep other mails waiting; a mended file is tried again."""
-    printer, write = evil
+    pool, write = evil
     write("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}")
-    jobs = [printer.render("evil", "en", data()) for _ in range(2)]
+    jobs = [pool.render("evil", "en", data()) for _ in range(2)]
     await asyncio.gather(*jobs, return_exceptions=True)
-    spent = _cpu(printer)
+    spent = _cpu(pool)
 
     with pytest.raises(TemplateError, match="too long"):
-        await printer.render("evil", "en", data())
+        await pool.render("evil", "en", data())
 
-    assert _cpu(printer) == spent
+    assert _cpu(pool) == spent
     write("{% extends 'layouts/offer.mjml.j2' %}")
-    assert (await printer.render("evil", "en", data())).subject.startswith("10%")
+    assert (await pool.render("evil", "en", data())).subject.startswith("10%")
 
 
-def _cpu(printer):
-    (worker,) = printer._all
+def _cpu(pool):
+    (worker,) = pool._all
     return Path(f"/proc/{worker.pid}/stat").read_text().split()[13]
 
 
-async def test_an_unknown_template_lists_those_there_are(printer):
+async def test_an_unknown_template_lists_those_there_are(pool):
     """Also where the name would leave the folder."""
     for name in ("nope", "../templates/abandoned-cart"):
         with pytest.raises(TemplateError, match="there is abandoned-cart"):
-            await printer.render(name, "en", data())
+            await pool.render(name, "en", data())
 
 
-async def test_a_killed_worker_is_replaced(printer):
+async def test_a_killed_worker_is_replaced(pool):
     """Not even one mail is lost by it."""
-    (worker,) = printer._all
+    (worker,) = pool._all
     os.kill(worker.pid, signal.SIGKILL)
 
-    mails = await asyncio.gather(*(printer.render("abandoned-cart", "en", data()) for _ in range(3)))
+    mails = await asyncio.gather(*(pool.render("abandoned-cart", "en", data()) for _ in range(3)))
 
     assert all(mail.subject.startswith("10%") for mail in mails)
-    assert len(printer._all) == 1
+    assert len(pool._all) == 1
 
 
-async def test_a_template_that_takes_its_worker_down_twice_is_refused(printer, monkeypatch):
+async def test_a_template_that_takes_its_worker_down_twice_is_refused(pool, monkeypatch):
     """Whoever dies of the same job twice dies of the job; the press goes on."""
-    write = notifications.render._write
+    write = notifications.render_pool._write
     evil = [b'"ja"']
 
     async def write_and_kill(worker, body):
@@ -276,22 +283,22 @@ async def test_a_template_that_takes_its_worker_down_twice_is_refused(printer, m
             worker.kill()
         await write(worker, body)
 
-    monkeypatch.setattr(notifications.render, "_write", write_and_kill)
+    monkeypatch.setattr(notifications.render_pool, "_write", write_and_kill)
 
     with pytest.raises(TemplateError, match="takes its worker down"):
-        await printer.render("abandoned-cart", "ja", data("ja"))
+        await pool.render("abandoned-cart", "ja", data("ja"))
 
-    assert (await printer.render("abandoned-cart", "en", data())).locale == "en"
+    assert (await pool.render("abandoned-cart", "en", data())).locale == "en"
 
 
-async def test_a_mail_that_was_given_up_does_not_answer_for_the_next(printer):
+async def test_a_mail_that_was_given_up_does_not_answer_for_the_next(pool):
     """Cancelled half way: the next one gets its own mail, not that one's."""
-    task = asyncio.create_task(printer.render("abandoned-cart", "ja", data("ja")))
+    task = asyncio.create_task(pool.render("abandoned-cart", "ja", data("ja")))
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
-    mail = await printer.render("abandoned-cart", "en", data())
+    mail = await pool.render("abandoned-cart", "en", data())
 
     assert mail.locale == "en"
 
@@ -299,7 +306,7 @@ async def test_a_mail_that_was_given_up_does_not_answer_for_the_next(printer):
 async def test_workers_know_no_secrets(monkeypatch):
     """Their environment holds nothing of ours."""
     monkeypatch.setenv("CARTMESH_SECRET", "very secret")
-    async with press(RenderSettings()) as started:
+    async with open_render_pool(RenderSettings()) as started:
         (worker,) = started._all
         with open(f"/proc/{worker.pid}/environ", "rb") as environment:  # noqa: ASYNC230, PTH123  a few bytes of proc
             assert b"very secret" not in environment.read()

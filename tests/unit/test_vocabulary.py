@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from notifications.person import person
 
 from mesh import Received
 from mesh.channels import CHANNELS, EMAIL, Channel
@@ -15,7 +16,6 @@ from mesh.events.offer import OfferDecided, OfferFailed
 from mesh.history import History
 from mesh.vocabulary import Vocabulary, vocabularies
 from notifications.journeys import Journey
-from notifications.person import person
 from services.gateway.intake import Sender, open_request
 from services.operations.board.offers import Offers
 

@@ -1,4 +1,4 @@
-"""Person: what a shopper told us of themselves and allowed, read from their personal history."""
+"""Shopper profile: what shoppers told the shop about themselves and what they allowed, from their personal events."""
 
 import msgspec
 
@@ -7,8 +7,8 @@ from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUns
 from mesh.history import History
 
 
-class Person(msgspec.Struct, frozen=True, kw_only=True):
-    """A shopper as far as they told us. Personal: never put into an event that crosses links, or a log.
+class ShopperProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a shopper. Personal: never put into an event that crosses links, or into a log.
 
     `consent` has only channels that they were asked about; a channel that was granted again after
     unsubscribing is not in `unsubscribed`.
@@ -23,20 +23,20 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     unsubscribed: frozenset[ChannelName] = frozenset()
 
 
-def person(history: History) -> Person:
-    """The latest of everything they told. Of consent, what they said of marketing: that is what offers are."""
+def profile_of(history: History) -> ShopperProfile:
+    """The newest value of every field; consent and unsubscription as far as they concern marketing, which offers are."""
     consent: dict[ChannelName, bool] = {}
     unsubscribed: set[ChannelName] = set()
-    told: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for received in history:
         match received.event:
             case CustomerIdentified() as identified:
-                fields = {name: getattr(identified, name) for name in identified.__struct_fields__}
-                told.update({name: value for name, value in fields.items() if value and name != "visitor_id"})
+                values = {name: getattr(identified, name) for name in identified.__struct_fields__}
+                fields.update({name: value for name, value in values.items() if value and name != "visitor_id"})
             case ConsentChanged(channel=channel, granted=granted, purpose=MARKETING.name):
                 consent[channel] = granted
                 if granted:
                     unsubscribed.discard(channel)
             case CustomerUnsubscribed(channel=channel, purpose=MARKETING.name):
                 unsubscribed.add(channel)
-    return Person(**told, consent=consent, unsubscribed=frozenset(unsubscribed))
+    return ShopperProfile(**fields, consent=consent, unsubscribed=frozenset(unsubscribed))

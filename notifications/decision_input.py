@@ -1,4 +1,4 @@
-"""Facts: all that a judgement may look at, gathered beforehand so that judging is a pure function."""
+"""DecisionInput: all that an evaluation may look at, read beforehand so that evaluating is a pure function."""
 
 from datetime import datetime, timedelta
 from typing import Literal
@@ -11,14 +11,14 @@ from mesh.events.user import Advice
 from mesh.money import Money
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of an abandoned cart and its shopper at the moment of judgement.
+class DecisionInput(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an abandoned cart and its shopper at the moment of the evaluation.
 
     `cart` is where the cart stands (with `cart_detail` in words), `due` when its idle timer was due.
     `person` names the shopper for the holdout's hash. `consent` has only those channels that the
     shopper was asked about. `contacts` are earlier offers, without this one's. `regions` are other
-    regions where the shopper was active; `staleness` their heartbeats' ages (None: never heard).
-    `propensity` and `advice` are what scoring says, where it was heard in time.
+    regions where the shopper was active; `staleness` their heartbeats' ages (None: none received yet).
+    `propensity` and `advice` are the scoring service's, where they arrived in time.
     """
 
     cart: Literal["left", "moved on", "bought"]

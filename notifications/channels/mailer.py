@@ -1,4 +1,4 @@
-"""Post: what channels work with. Renders an offer once for all of them, sends letters, remembers what it did."""
+"""Mailer: renders an offer once for all channels, sends its e-mail message, and keeps the result of each claim."""
 
 import asyncio
 from collections import OrderedDict
@@ -14,13 +14,13 @@ from mesh.events.cart import CartAbandoned
 from mesh.events.offer import OfferDecided, OfferDeferred, OfferFailed, OfferSent
 from mesh.history import History
 from mesh.settings import read
-from notifications.channels.letter import LetterSettings, compose, message_id, without_addresses
-from notifications.channels.outcome import Undelivered, Unknown
-from notifications.content import Shop, content
-from notifications.person import Person, person
-from notifications.render import Press, Rendered, RenderSettings, TemplateError, press
+from notifications.channels.delivery_errors import Undelivered, Unknown
+from notifications.channels.email_message import MailSettings, compose, message_id, without_addresses
+from notifications.render_pool import Rendered, RenderPool, RenderSettings, TemplateError, open_render_pool
 from notifications.sample import NAMES, sample
-from notifications.tokens import Leave, LinkSettings, link
+from notifications.shopper_profile import ShopperProfile, profile_of
+from notifications.template_variables import Shop, template_variables
+from notifications.unsubscribe_token import LinkSettings, Unsubscription, link
 
 if TYPE_CHECKING:
     from notifications.channels.smtp import Pool
@@ -30,7 +30,7 @@ SHARED_FOR = 0.25
 """Seconds for which one channel may use what another has read."""
 
 
-class PostSettings(msgspec.Struct, frozen=True, kw_only=True):
+class MailerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How often a mail is tried and how long until the second try; the wait doubles, to an hour at most."""
 
     send_attempts: int = 6
@@ -40,21 +40,21 @@ class PostSettings(msgspec.Struct, frozen=True, kw_only=True):
 Result = OfferSent | OfferDeferred | OfferFailed
 
 
-class Post:
-    """The mail room of one process."""
+class Mailer:
+    """One process's renderer, SMTP connections and recent results."""
 
-    def __init__(self, printer: Press, pool: "Pool") -> None:
-        """Open press and pool; the rest is read from the settings."""
-        self._press, self._pool = printer, pool
-        self._settings, self._letters, self.shop = read(PostSettings), read(LetterSettings), read(Shop)
+    def __init__(self, renderer: RenderPool, pool: "Pool") -> None:
+        """Use this renderer and these connections; the rest is read from the settings."""
+        self._renderer, self._pool = renderer, pool
+        self._settings, self._mail, self.shop = read(MailerSettings), read(MailSettings), read(Shop)
         self._links = read(LinkSettings)
         self._renders: OrderedDict[str, asyncio.Task[Rendered]] = OrderedDict()
-        self._reads: OrderedDict[str, tuple[float, asyncio.Task[tuple[History, Person]]]] = OrderedDict()
+        self._reads: OrderedDict[str, tuple[float, asyncio.Task[tuple[History, ShopperProfile]]]] = OrderedDict()
         self._busy: set[str] = set()
         self._claims: OrderedDict[str, Result | None] = OrderedDict()
 
-    async def read(self, decided: OfferDecided, mesh: Mesh) -> tuple[History, Person]:
-        """The cart's story and its shopper. Two channels that begin together share one reading.
+    async def read(self, decided: OfferDecided, mesh: Mesh) -> tuple[History, ShopperProfile]:
+        """The cart's history and its shopper. Two channels that begin together share one reading.
 
         It may be a little old, as every history may: what is stored on the strength of it is conditional.
         """
@@ -92,19 +92,19 @@ class Post:
         """What became of the sending under a claim of this process; None: nothing was handed over yet."""
         return self._claims.get(claim_id)
 
-    async def rendered(self, decided: OfferDecided, who: Person, story: History) -> Rendered:
+    async def rendered(self, decided: OfferDecided, profile: ShopperProfile, history: History) -> Rendered:
         """The offer in its shopper's language, rendered once for all channels. Raises TemplateError."""
         task = self._renders.get(decided.offer_id)
         if task is None:
-            left = story.last(CartAbandoned)
-            data = content(
+            left = history.last(CartAbandoned)
+            data = template_variables(
                 decided,
-                who,
+                profile,
                 self.shop,
                 left_at=left.event.left_at if left else decided.due,
                 unsubscribe_url=self.unsubscribe_url(decided),
             )
-            job = self._press.render(decided.template or decided.journey, who.locale, data)
+            job = self._renderer.render(decided.template or decided.journey, profile.locale, data)
             task = self._renders[decided.offer_id] = asyncio.create_task(job)
             if len(self._renders) > KEPT:
                 self._renders.popitem(last=False)
@@ -118,28 +118,28 @@ class Post:
 
     def unsubscribe_url(self, decided: OfferDecided) -> str:
         """The signed link that ends these mails."""
-        leave = Leave(visitor_id=decided.visitor_id, channel="email", offer_id=decided.offer_id)
-        return link(leave, self._links)
+        unsubscription = Unsubscription(visitor_id=decided.visitor_id, channel="email", offer_id=decided.offer_id)
+        return link(unsubscription, self._links)
 
     async def send(self, decided: OfferDecided, to: str, rendered: Rendered, claim_id: str, attempt: int) -> Result:
         """Send under a claim, and say what became of it: sent, deferred to a later attempt, or failed."""
-        letter = compose(
+        message = compose(
             rendered,
             to=to,
             offer_id=decided.offer_id,
             unsubscribe_url=self.unsubscribe_url(decided),
-            settings=self._letters,
+            settings=self._mail,
         )
         # From here on a lost answer means "unknown", and only this memory could tell: so it is set before, not after.
         self._claims[claim_id] = self.failed(decided, "unknown: stopped while it was being handed over; not sent twice")
         try:
-            await self._pool.send(self._letters.sender(), to, letter)
+            await self._pool.send(self._mail.sender(), to, message)
             result: Result = OfferSent(
                 cart_id=decided.cart_id,
                 visitor_id=decided.visitor_id,
                 offer_id=decided.offer_id,
                 channel="email",
-                message_id=message_id(decided.offer_id, self._letters),
+                message_id=message_id(decided.offer_id, self._mail),
             )
         except Unknown as unknown:
             result = self.failed(decided, f"unknown: {without_addresses(str(unknown))}; not sent twice")
@@ -170,27 +170,27 @@ class Post:
 
 
 @asynccontextmanager
-async def post_office() -> AsyncIterator[Post]:
-    """A post at work, its workers warm, until the block ends."""
+async def open_mailer() -> AsyncIterator[Mailer]:
+    """A mailer with warm render workers, until the block ends."""
     from notifications.channels.smtp import Pool, SmtpSettings  # noqa: PLC0415  only who sends loads aiosmtplib
 
     pool, shop = Pool(read(SmtpSettings)), read(Shop)
-    async with press(read(RenderSettings)) as printer:
+    async with open_render_pool(read(RenderSettings)) as renderer:
         for locale in NAMES:
-            decided, who = sample(locale)
-            data = content(decided, who, shop, left_at=decided.due, unsubscribe_url="http://127.0.0.1/")
+            decided, profile = sample(locale)
+            data = template_variables(decided, profile, shop, left_at=decided.due, unsubscribe_url="http://127.0.0.1/")
             try:
-                await printer.render("abandoned-cart", locale, data)
+                await renderer.render("abandoned-cart", locale, data)
             except TemplateError:
-                continue  # told when it is used
+                continue  # reported when it is used
         try:
-            yield Post(printer, pool)
+            yield Mailer(renderer, pool)
         finally:
             await pool.close()
 
 
-async def _read(decided: OfferDecided, mesh: Mesh) -> tuple[History, Person]:
-    story, personal = await asyncio.gather(
+async def _read(decided: OfferDecided, mesh: Mesh) -> tuple[History, ShopperProfile]:
+    history, personal = await asyncio.gather(
         mesh.history(decided.cart_id, "cart", "offer"), mesh.history(decided.visitor_id, "customer")
     )
-    return story, person(personal)
+    return history, profile_of(personal)

@@ -1,11 +1,9 @@
-"""The embedded inbox: a mail server with its own record of every message, the independent witness of what was sent."""
+"""Inbox store: every message that the embedded mail server accepted, with its own record of what was sent."""
 
 import asyncio
 import email
-import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.policy import default
 from pathlib import Path
@@ -31,7 +29,7 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Inbox:
-    """Accepts everything, unless told to refuse; writes the body first, then the record, then says 250.
+    """Accepts everything unless it is set to refuse; writes the body first, then the record, then says 250.
 
     `refuse` maps a recipient to an SMTP answer such as `"451 try later"`; a callable gives one or None.
     """
@@ -106,39 +104,6 @@ class Inbox:
             self._record.close()
 
 
-@asynccontextmanager
-async def inbox(
-    folder: Path,
-    *,
-    smtp_port: int = 0,
-    http_port: int | None = None,
-    host: str = "127.0.0.1",
-    refuse: dict[str, str] | Callable[[str], str | None] | None = None,
-) -> AsyncIterator[Inbox]:
-    """The inbox at work until the block ends; port 0 is any free one, no `http_port` no page.
-
-    Writes `inbox.json` with its addresses into the folder; started there again, port 0 is the same as before.
-    """
-    box = Inbox(folder, refuse=refuse)
-    server = await _listen(box, host, smtp_port or _before(folder))
-    box.smtp_port = server.sockets[0].getsockname()[1]
-    try:
-        if http_port is None:
-            _announce(box, host)
-            yield box
-            return
-        from mesh.runtime.run import serving  # noqa: PLC0415  tests without a page need no HTTP server
-        from notifications.inbox_page import app  # noqa: PLC0415
-
-        async with serving(app(box), host, http_port) as chosen:
-            box.url = f"http://{host}:{chosen}"
-            _announce(box, host)
-            yield box
-    finally:
-        server.close()
-        box.close()
-
-
 def record(folder: Path) -> Iterator[Mail]:
     """Every mail in a folder's record, oldest first. A last line that was cut short by a kill was never accepted."""
     path = folder / RECORD
@@ -148,37 +113,8 @@ def record(folder: Path) -> Iterator[Mail]:
                 yield msgspec.json.decode(line, type=Mail)
 
 
-async def _listen(box: Inbox, host: str, port: int) -> asyncio.Server:
-    loop = asyncio.get_running_loop()
-
-    def session() -> SMTP:
-        return SMTP(box, hostname="inbox.example.test", enable_SMTPUTF8=True, loop=loop, data_size_limit=10_000_000)
-
-    try:
-        return await loop.create_server(session, host, port, backlog=512)
-    except OSError:
-        if port and port == _before(box.folder):
-            return await loop.create_server(session, host, 0, backlog=512)
-        raise
-
-
-def _before(folder: Path) -> int:
-    """The port of an earlier run in this folder: services that send here know no other."""
-    try:
-        return int(json.loads((folder / "inbox.json").read_text())["smtp_port"])
-    except (OSError, ValueError, KeyError):
-        return 0
-
-
-def _announce(box: Inbox, host: str) -> None:
-    told = {"smtp_host": host, "smtp_port": box.smtp_port, "url": box.url, "record": str(box.folder / RECORD)}
-    part = box.folder / "inbox.json.part"
-    part.write_text(json.dumps(told))
-    part.rename(box.folder / "inbox.json")
-
-
 def _head(content: bytes) -> dict[str, str]:
-    """The headers that matter, unfolded; parsing whole mails would cost the witness its speed."""
+    """The headers that matter, unfolded; parsing whole messages is several times slower."""
     head = content.partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
     found: dict[str, str] = {}
     for line in re.sub(r"\r\n[ \t]+", " ", head).split("\r\n"):

@@ -1,7 +1,7 @@
-"""Typesetting: a template file and data become subject, HTML, text and card. Runs in the render worker only.
+"""Template renderer: a template file and data become subject, HTML, text and card. Runs in the render worker only.
 
 A template file is TOML front matter between two lines `+++` (the words, Jinja allowed in each) and a
-body in Jinja over MJML, most often one line that extends a layout. The words `because` are said of each
+body in Jinja over MJML, most often one line that extends a layout. The words `because` are lines of each
 recommended product, which is `line` in them.
 """
 
@@ -14,12 +14,13 @@ from typing import Any
 
 import css_inline
 import jinja2
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 from mjml import mjml2html
 
+from notifications.template_filters import filters, locale_of, web
 from notifications.templates import FOLDER
-from notifications.wording import filters, locale_of, web
 
 SUFFIX = ".mjml.j2"
 LARGEST = 400_000
@@ -35,10 +36,10 @@ WORDS: dict[type[Exception], str] = {
 _inliner = css_inline.CSSInliner(keep_style_tags=True, keep_at_rules=True, load_remote_stylesheets=False)
 
 
-class Refused(Exception):
-    """A template cannot be set: `where` names file and line, the message says what is wrong and what to do.
+class RenderError(Exception):
+    """A template cannot be rendered: `where` names file and line, the message says what is wrong and what to do.
 
-    `costly`: finding that out took all the time there was.
+    `costly`: result that out took all the time there was.
     """
 
     def __init__(self, where: str, why: str, *, costly: bool = False) -> None:
@@ -56,8 +57,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         raise SecurityError(f"{left} {operator} ...: powers are not for mails")
 
 
-class Typesetter:
-    """Sets the templates of one folder; keeps what it has compiled until a file changes."""
+class TemplateRenderer:
+    """Renders the templates of one folder; keeps what it has compiled until a file changes."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -67,11 +68,11 @@ class Typesetter:
         self._plain = Sandbox(autoescape=False, **options)
         self._compiled = cache(lambda environment, text: environment.from_string(text))
 
-    def set(self, name: str, wanted: str | None, data: dict[str, Any]) -> dict[str, Any]:
+    def render(self, name: str, wanted: str | None, data: dict[str, Any]) -> dict[str, Any]:
         """`{"locale", "subject", "html", "text", "card"}`, the card with title, body and action.
 
         `wanted` is the shopper's locale; its language is chosen where it is there, else English.
-        Raises Refused.
+        Raises RenderError.
         """
         path, language = self._choose(name, wanted)
         front = dict(_front_matter(self._folder / path, path))
@@ -83,10 +84,10 @@ class Typesetter:
         marked, plain = {}, {}
         for key, text in front.items():
             where = f"{path} [{key}]"
-            marked[key] = Markup(self._say(self._markup, where, text, context))  # noqa: S704  escaped as it was rendered
-            plain[key] = self._say(self._plain, where, text, context)
-        marked_context = self._explained(self._markup, path, because, {**context, "say": SimpleNamespace(**marked)})
-        plain_context = self._explained(self._plain, path, because, {**context, "say": SimpleNamespace(**plain)})
+            marked[key] = Markup(self._render_text(self._markup, where, text, context))  # noqa: S704  escaped as it was rendered
+            plain[key] = self._render_text(self._plain, where, text, context)
+        marked_context = self._with_reasons(self._markup, path, because, {**context, "say": SimpleNamespace(**marked)})
+        plain_context = self._with_reasons(self._plain, path, because, {**context, "say": SimpleNamespace(**plain)})
         mjml = self._render(self._markup, path, marked_context)
         text = self._render(self._plain, "layouts/offer.txt.j2", plain_context)
         return {
@@ -102,29 +103,29 @@ class Typesetter:
         for path in self._folder.rglob(f"*{SUFFIX}"):
             try:
                 self._markup.get_template(path.relative_to(self._folder).as_posix())
-            except (jinja2.TemplateError, Refused):
-                continue  # told when it is used
+            except (jinja2.TemplateError, RenderError):
+                continue  # reported when it is used
 
     def _choose(self, name: str, wanted: str | None) -> tuple[str, str]:
         there = sorted(path.name.removesuffix(SUFFIX) for path in self._folder.glob(f"{name}/*{SUFFIX}"))
         if not re.fullmatch(r"[a-z0-9-]+", name) or not there:
             known = sorted({path.parent.name for path in self._folder.glob(f"*/*{SUFFIX}")} - {"layouts"})
-            raise Refused(name, f"there is no such template; there is {', '.join(known)}")
+            raise RenderError(name, f"there is no such template; there is {', '.join(known)}")
         tag = (wanted or "").replace("_", "-")
         chosen = next(one for one in (tag, tag.partition("-")[0], "en", there[0]) if one in there)
         return f"{name}/{chosen}{SUFFIX}", chosen.replace("-", "_")
 
-    def _explained(
+    def _with_reasons(
         self, environment: jinja2.Environment, path: str, because: str, context: dict[str, Any]
     ) -> dict[str, Any]:
         """The context with words of why each product is recommended: `because` of the front matter, for each `line`."""
-        said = []
+        lines = []
         for line in context["recommended"]:
-            words = self._say(environment, f"{path} [because]", because, {**context, "line": line}).strip()
-            said.append({**line, "because": Markup(words) if environment is self._markup else words})  # noqa: S704  escaped as it was rendered
-        return {**context, "recommended": said}
+            words = self._render_text(environment, f"{path} [because]", because, {**context, "line": line}).strip()
+            lines.append({**line, "because": Markup(words) if environment is self._markup else words})  # noqa: S704  escaped as it was rendered
+        return {**context, "recommended": lines}
 
-    def _say(self, environment: jinja2.Environment, where: str, text: str, context: dict[str, Any]) -> str:
+    def _render_text(self, environment: jinja2.Environment, where: str, text: str, context: dict[str, Any]) -> str:
         try:
             return _bounded(self._compiled(environment, text).render(context), where)
         except Exception as error:
@@ -159,19 +160,19 @@ def _front_matter(path: Path, name: str) -> dict[str, str]:
 def _words(path: Path, name: str, changed: int) -> dict[str, str]:  # noqa: ARG001  the time makes a changed file anew
     source = path.read_text(encoding="utf-8")
     if not source.startswith("+++\n") or "\n+++\n" not in source[3:]:
-        raise Refused(f"{name} line 1", "it must begin with front matter between two lines +++")
+        raise RenderError(f"{name} line 1", "it must begin with front matter between two lines +++")
     try:
-        told = tomllib.loads("\n" + source[4:].partition("\n+++\n")[0])
+        front = tomllib.loads("\n" + source[4:].partition("\n+++\n")[0])
     except tomllib.TOMLDecodeError as error:
-        raise Refused(name, f"front matter: {error}") from None
-    card = told.pop("card", {})
-    words = {**told, **{f"card.{key}": text for key, text in card.items()}}
+        raise RenderError(name, f"front matter: {error}") from None
+    card = front.pop("card", {})
+    words = {**front, **{f"card.{key}": text for key, text in card.items()}}
     missing = [key for key in ("subject", "preheader", *(f"card.{key}" for key in CARD)) if key not in words]
     if missing:
-        raise Refused(name, f"front matter lacks {', '.join(missing)}")
+        raise RenderError(name, f"front matter lacks {', '.join(missing)}")
     wrong = [key for key, text in words.items() if not isinstance(text, str)]
     if wrong:
-        raise Refused(name, f"front matter: {', '.join(wrong)} must be text in quotes")
+        raise RenderError(name, f"front matter: {', '.join(wrong)} must be text in quotes")
     return words
 
 
@@ -179,32 +180,32 @@ def _html(mjml: str, path: str) -> str:
     try:
         html = mjml2html(mjml)
     except ValueError as error:
-        raise Refused(path, f"the MJML it makes is not well formed: {error}") from error
+        raise RenderError(path, f"the MJML it makes is not well formed: {error}") from error
     unknown = re.search(r"<(mj-[a-z-]+)", html)
     if unknown:
-        raise Refused(path, f"<{unknown[1]}> is no MJML element, or stands where it may not")
+        raise RenderError(path, f"<{unknown[1]}> is no MJML element, or stands where it may not")
     return _inliner.inline(html)
 
 
 def _bounded(text: str, where: str) -> str:
     if len(text) > LARGEST:
-        raise Refused(where, f"it makes {len(text):,} characters; mail programs cut mails off far below that")
+        raise RenderError(where, f"it makes {len(text):,} characters; mail programs cut mails off far below that")
     return text
 
 
-def _refused(error: Exception, shown: str) -> Refused:
+def _refused(error: Exception, shown: str) -> RenderError:
     """What is wrong in words, with the innermost line of a template that the error passed through."""
-    if isinstance(error, Refused):
+    if isinstance(error, RenderError):
         return error
     if isinstance(error, jinja2.TemplateSyntaxError):
-        return Refused(f"{error.name or shown} line {error.lineno}", error.message or "syntax error")
+        return RenderError(f"{error.name or shown} line {error.lineno}", error.message or "syntax error")
     where, trace = shown, error.__traceback__
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
         if file.endswith(".j2") or file == "<template>":
             where = f"{shown if file == '<template>' else file} line {trace.tb_lineno}"
         trace = trace.tb_next
-    return Refused(where, _why(error), costly=isinstance(error, TimeoutError))
+    return RenderError(where, _why(error), costly=isinstance(error, TimeoutError))
 
 
 def _why(error: Exception) -> str:

@@ -8,13 +8,13 @@ from email.utils import format_datetime, formataddr, parseaddr
 
 import msgspec
 
-from notifications.render import Rendered
+from notifications.render_pool import Rendered
 
 _address = re.compile(r"[^\s@<>(),;:\"\[\]\\]{1,64}@[^\s@<>(),;:\"\[\]\\]{1,255}").fullmatch
 _anywhere = re.compile(r"[^\s@<>]+@[^\s@<>]+")
 
 
-class LetterSettings(msgspec.Struct, frozen=True, kw_only=True):
+class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`mail_domain` is the right half of Message-IDs; empty: that of `mail_from`."""
 
     mail_from: str = "Cartmesh Shop <offers@shop.example.test>"
@@ -37,12 +37,12 @@ def recipient(email: str | None) -> str | None:
         return None
 
 
-def message_id(offer_id: str, settings: LetterSettings) -> str:
+def message_id(offer_id: str, settings: MailSettings) -> str:
     """The same for every attempt, so that a receiver could tell a repetition."""
     return f"<{offer_id}@{settings.mail_domain or settings.sender().rpartition('@')[2]}>"
 
 
-def compose(rendered: Rendered, *, to: str, offer_id: str, unsubscribe_url: str, settings: LetterSettings) -> bytes:
+def compose(rendered: Rendered, *, to: str, offer_id: str, unsubscribe_url: str, settings: MailSettings) -> bytes:
     """The message with text and HTML, and one-click unsubscribe (RFC 8058, RFC 2369)."""
     headers = {
         "From": formataddr(parseaddr(settings.mail_from)),

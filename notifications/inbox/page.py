@@ -6,7 +6,7 @@ from litestar import Litestar, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, FromQuery
 
-from notifications.inbox import Inbox, Mail
+from notifications.inbox.store import Inbox, Mail
 from notifications.pages import HEADERS, page
 
 SHOWN = 200

@@ -7,7 +7,7 @@ from mesh import Received
 from mesh.events.cart import CartUpdated
 from mesh.events.order import OrderPlaced, shoppers
 from mesh.money import Money
-from notifications.shoppers import Recent, Shopper, fold
+from notifications.shopper_regions import RecentWrites, ShopperRegions, fold
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -22,7 +22,7 @@ def cart(visitor="v", customer=None):
 
 def test_a_shopper_is_known_by_device_and_by_customer():
     """So that it counts on the customer's other devices."""
-    found = fold([heard(cart(customer="k"))], home="us", recent=Recent())
+    found = fold([heard(cart(customer="k"))], home="us", recent=RecentWrites())
 
     assert set(found) == set(shoppers("v", "k"))
     assert {tuple(shopper.regions) for shopper in found.values()} == {("eu",)}
@@ -32,7 +32,7 @@ def test_an_order_elsewhere_is_a_sighting_too():
     """Whoever buys in a region was there."""
     order = OrderPlaced(order_id="o1", visitor_id="v", lines=(), total=Money(amount=1, currency="EUR"))
 
-    (shopper,) = fold([heard(order)], home="us", recent=Recent()).values()
+    (shopper,) = fold([heard(order)], home="us", recent=RecentWrites()).values()
 
     assert shopper.regions == {"eu": NOW}
 
@@ -42,16 +42,16 @@ def test_merging_does_not_depend_on_the_order_of_hearing():
     events = [heard(cart(), region=("eu", "ap")[at % 2], at=NOW + timedelta(seconds=at)) for at in range(4)]
 
     for some in permutations(events):
-        merged = Shopper()
+        merged = ShopperRegions()
         for one in some:
-            (found,) = fold([one], home="us", recent=Recent()).values()
+            (found,) = fold([one], home="us", recent=RecentWrites()).values()
             merged = merged.merged(found)
         assert merged.regions == {"eu": NOW + timedelta(seconds=2), "ap": NOW + timedelta(seconds=3)}
 
 
 def test_own_carts_are_no_news_and_others_only_once_an_hour():
     """The projection costs a write per shopper and region, not per click."""
-    recent = Recent()
+    recent = RecentWrites()
     (key,) = shoppers("v", None)
 
     assert fold([heard(cart(), region="us")], home="us", recent=recent) == {}

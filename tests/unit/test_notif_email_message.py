@@ -7,11 +7,12 @@ from email.policy import default
 
 import pytest
 
-from notifications.channels.letter import LetterSettings, compose, message_id, recipient, without_addresses
-from notifications.channels.outcome import Undelivered, Unknown
+from notifications.channels.delivery_errors import Undelivered, Unknown
+from notifications.channels.email_message import MailSettings, compose, message_id, recipient, without_addresses
 from notifications.channels.smtp import Pool, SmtpSettings
-from notifications.inbox import inbox, record
-from notifications.render import CardText, Rendered
+from notifications.inbox.server import inbox
+from notifications.inbox.store import record
+from notifications.render_pool import CardText, Rendered
 
 RENDERED = Rendered(
     locale="ja_JP",
@@ -22,19 +23,19 @@ RENDERED = Rendered(
 )
 
 
-def letter(offer="o1", settings=None):
+def message(offer="o1", settings=None):
     return compose(
         RENDERED,
         to="ada@example.test",
         offer_id=offer,
         unsubscribe_url="https://x.test/unsubscribe/" + "t" * 300,
-        settings=settings or LetterSettings(),
+        settings=settings or MailSettings(),
     )
 
 
-def test_a_letter_reads_back_as_it_was_written():
+def test_a_message_reads_back_as_it_was_written():
     """Subject, both bodies, and every header, by the standard library's parser without a defect."""
-    read = email.message_from_bytes(letter(), policy=default)
+    read = email.message_from_bytes(message(), policy=default)
 
     assert read.defects == []
     assert read["Subject"] == RENDERED.subject
@@ -42,16 +43,16 @@ def test_a_letter_reads_back_as_it_was_written():
     assert read.get_body(("html",)).get_content() == RENDERED.html
     assert read["List-Unsubscribe"] == "<https://x.test/unsubscribe/" + "t" * 300 + ">"
     assert read["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    assert read["Message-ID"] == message_id("o1", LetterSettings()) == "<o1@shop.example.test>"
+    assert read["Message-ID"] == message_id("o1", MailSettings()) == "<o1@shop.example.test>"
     assert read["X-Cartmesh-Offer"] == "o1"
-    assert all(len(line) < 998 for line in letter().split(b"\r\n"))
+    assert all(len(line) < 998 for line in message().split(b"\r\n"))
 
 
 def test_sender_names_may_be_of_any_script():
     """Encoded, so that the head stays ASCII."""
-    settings = LetterSettings(mail_from="Café Süß <shop@example.test>", mail_reply_to="help@example.test")
+    settings = MailSettings(mail_from="Café Süß <shop@example.test>", mail_reply_to="help@example.test")
 
-    read = email.message_from_bytes(letter(settings=settings), policy=default)
+    read = email.message_from_bytes(message(settings=settings), policy=default)
 
     assert read["From"].addresses[0].display_name == "Café Süß"
     assert read["Reply-To"] == "help@example.test"
@@ -101,7 +102,7 @@ async def pool_to(port, **more):
 async def test_the_inbox_keeps_its_own_record(box):
     """Every accepted message with its body, readable again after the end."""
     async with pool_to(box.smtp_port) as pool:
-        await asyncio.gather(*(pool.send("s@x.test", "ada@example.test", letter(f"o{at}")) for at in range(20)))
+        await asyncio.gather(*(pool.send("s@x.test", "ada@example.test", message(f"o{at}")) for at in range(20)))
 
     kept = list(record(box.folder))
     assert sorted(mail.offer_id for mail in kept) == sorted(f"o{at}" for at in range(20))
@@ -117,8 +118,8 @@ async def test_a_refused_recipient_is_undelivered_and_the_connection_goes_on(box
     box._refuse = {"ada@example.test": answer}.get
     async with pool_to(box.smtp_port, smtp_connections=1) as pool:
         with pytest.raises(Undelivered, match=answer) as raised:
-            await pool.send("s@x.test", "ada@example.test", letter())
-        await pool.send("s@x.test", "bob@example.test", letter())
+            await pool.send("s@x.test", "ada@example.test", message())
+        await pool.send("s@x.test", "bob@example.test", message())
 
     assert raised.value.again == again
     assert len(box.mails) == 1
@@ -127,10 +128,10 @@ async def test_a_refused_recipient_is_undelivered_and_the_connection_goes_on(box
 async def test_connections_that_went_stale_are_replaced_unseen(box):
     """The server closed them meanwhile; the mail goes over a new one."""
     async with pool_to(box.smtp_port) as pool:
-        await pool.send("s@x.test", "ada@example.test", letter("o1"))
+        await pool.send("s@x.test", "ada@example.test", message("o1"))
         pool._idle[0].transport.close()
 
-        await pool.send("s@x.test", "ada@example.test", letter("o2"))
+        await pool.send("s@x.test", "ada@example.test", message("o2"))
 
     assert [mail.offer_id for mail in box.mails] == ["o1", "o2"]
 
@@ -139,7 +140,7 @@ async def test_no_server_is_temporary():
     """Nothing was handed over."""
     async with pool_to(1) as pool:
         with pytest.raises(Undelivered, match=r"no mail server at 127\.0\.0\.1:1") as raised:
-            await pool.send("s@x.test", "ada@example.test", letter())
+            await pool.send("s@x.test", "ada@example.test", message())
 
     assert raised.value.again
 
@@ -162,7 +163,7 @@ async def test_silence_after_the_message_was_handed_over_is_unknown():
     try:
         async with pool_to(port) as pool:
             with pytest.raises(Unknown):
-                await pool.send("s@x.test", "ada@example.test", letter())
+                await pool.send("s@x.test", "ada@example.test", message())
     finally:
         server.close()
 
@@ -170,7 +171,7 @@ async def test_silence_after_the_message_was_handed_over_is_unknown():
 async def test_the_inbox_listens_where_it_did_before(tmp_path):
     """Started again in its folder it has its record and its port: whoever sends there finds it."""
     async with inbox(tmp_path) as first, pool_to(first.smtp_port) as pool:
-        await pool.send("s@x.test", "ada@example.test", letter())
+        await pool.send("s@x.test", "ada@example.test", message())
 
     async with inbox(tmp_path) as second:
         assert second.smtp_port == first.smtp_port

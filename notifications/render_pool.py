@@ -17,7 +17,7 @@ from notifications.templates import FOLDER
 
 
 class RenderSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`render_cpu` and `render_wall` are seconds a mail, `render_memory` bytes a worker, all told."""
+    """`render_cpu` and `render_wall` are seconds per mail, `render_memory` bytes per worker."""
 
     templates: str = str(FOLDER)
     render_workers: int = 1
@@ -56,7 +56,7 @@ class WorkerDied(Exception):
     """A worker ended while it had a job."""
 
 
-class Press:
+class RenderPool:
     """Render workers that wait for work. One that dies or exceeds its limits is replaced."""
 
     def __init__(self, settings: RenderSettings) -> None:
@@ -138,7 +138,7 @@ class Press:
     async def _spawn(self) -> asyncio.subprocess.Process:
         settings = self._settings
         worker = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "notifications.worker", settings.templates),
+            *(sys.executable, "-m", "notifications.render_worker", settings.templates),
             *(str(settings.render_cpu), str(settings.render_memory)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -158,9 +158,9 @@ class Press:
 
 
 @asynccontextmanager
-async def press(settings: RenderSettings) -> AsyncIterator[Press]:
-    """A press at work until the block ends."""
-    made = Press(settings)
+async def open_render_pool(settings: RenderSettings) -> AsyncIterator[RenderPool]:
+    """Render workers until the block ends."""
+    made = RenderPool(settings)
     try:
         await made.start()
         yield made

@@ -1,4 +1,4 @@
-"""Judgement: every check decides as it says, and sent means that all passed."""
+"""Evaluation: every check decides as it says, and sent means that all passed."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,17 +10,17 @@ from mesh.errors import DeclarationError
 from mesh.events.contact import Contact
 from mesh.events.user import Advice, Arm
 from mesh.money import Money
+from notifications.decision_input import DecisionInput
+from notifications.evaluation import evaluate
 from notifications.experiment import in_holdout
-from notifications.facts import Facts
 from notifications.journeys import Journey, load
-from notifications.judgement import judge
-from notifications.margin import discount
+from notifications.margin import own_discount
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 JOURNEY = Journey(name="test", template="abandoned-cart")
 
 
-def facts(**changes):
+def inputs(**changes):
     told = {
         "cart": "left",
         "cart_detail": "unchanged",
@@ -31,7 +31,7 @@ def facts(**changes):
         "consent": {"email": True},
         "time_zone": "Europe/Berlin",
     }
-    return Facts(**{**told, **changes})
+    return DecisionInput(**{**told, **changes})
 
 
 def journey(**changes):
@@ -40,11 +40,11 @@ def journey(**changes):
 
 def test_an_ordinary_left_cart_is_sent_on_all_open_channels():
     """Nothing stands against it."""
-    verdict = judge(facts(), JOURNEY, NOW)
+    evaluation = evaluate(inputs(), JOURNEY, NOW)
 
-    assert (verdict.outcome, verdict.reason, verdict.held_until) == ("approved", "", None)
-    assert verdict.channels == ("email", "onsite")
-    assert verdict.discount_percent == 10
+    assert (evaluation.outcome, evaluation.reason, evaluation.held_until) == ("approved", "", None)
+    assert evaluation.channels == ("email", "onsite")
+    assert evaluation.discount_percent == 10
 
 
 @pytest.mark.parametrize(
@@ -64,16 +64,16 @@ def test_an_ordinary_left_cart_is_sent_on_all_open_channels():
         (
             {"regions": ("eu",), "staleness": {"eu": None}, "due": NOW - timedelta(minutes=11)},
             {},
-            "region not heard",
+            "region out of date",
         ),
     ],
 )
 def test_each_check_can_drop_an_offer_with_its_reason(told, rules, reason):
     """One thing wrong is enough, and the reason is the one that was wrong."""
-    verdict = judge(facts(**told), journey(**rules), NOW)
+    evaluation = evaluate(inputs(**told), journey(**rules), NOW)
 
-    assert (verdict.outcome, verdict.reason) == ("dropped", reason)
-    assert [check.passed for check in verdict.checks].count(False) == 1
+    assert (evaluation.outcome, evaluation.reason) == ("dropped", reason)
+    assert [check.passed for check in evaluation.checks].count(False) == 1
 
 
 @pytest.mark.parametrize(
@@ -91,33 +91,33 @@ def test_each_check_can_drop_an_offer_with_its_reason(told, rules, reason):
 )
 def test_what_only_looks_like_a_hindrance_is_none(told, rules):
     """Old contacts, fresh regions, other regions of no concern, unknown zones, the shop's own pages."""
-    assert judge(facts(**told), journey(**rules), NOW).outcome == "approved"
+    assert evaluate(inputs(**told), journey(**rules), NOW).outcome == "approved"
 
 
 def test_quiet_hours_hold_to_their_end_in_the_shoppers_zone():
     """12:00 UTC is 21:00 in Tokyo: with quiet hours from 20:00 it is held until 08:00 there."""
-    verdict = judge(facts(time_zone="Asia/Tokyo"), journey(quiet="20:00-08:00"), NOW)
+    evaluation = evaluate(inputs(time_zone="Asia/Tokyo"), journey(quiet="20:00-08:00"), NOW)
 
-    assert (verdict.outcome, verdict.reason) == ("held", "quiet hours")
-    assert verdict.held_until == datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
+    assert (evaluation.outcome, evaluation.reason) == ("held", "quiet hours")
+    assert evaluation.held_until == datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
 
 
 def test_a_drop_counts_more_than_a_hold_and_of_holds_the_longest():
-    """Nobody waits for the morning to be told no; and a hold ends when the last reason for it does."""
+    """Nobody waits for the morning to be dropped; and a hold ends when the last reason for it does."""
     quiet, stale = {"time_zone": "Asia/Tokyo"}, {"regions": ("eu",), "staleness": {"eu": None}}
     rules = journey(quiet="20:00-08:00")
 
-    assert judge(facts(**quiet, cart="bought"), rules, NOW).outcome == "dropped"
-    assert judge(facts(**quiet, **stale), rules, NOW).reason == "quiet hours"
-    assert judge(facts(**stale), rules, NOW).held_until == NOW + timedelta(seconds=2)
+    assert evaluate(inputs(**quiet, cart="bought"), rules, NOW).outcome == "dropped"
+    assert evaluate(inputs(**quiet, **stale), rules, NOW).reason == "quiet hours"
+    assert evaluate(inputs(**stale), rules, NOW).held_until == NOW + timedelta(seconds=2)
 
 
 def test_the_discount_respects_every_limit():
     """Whole percent, the journey's, its maximum, the amount, and none for those who return anyway."""
-    assert discount(facts(propensity=0.95), JOURNEY) == 0
-    assert discount(facts(propensity=0.5), JOURNEY) == 10
-    assert discount(facts(), journey(discount_percent=30)) == 20
-    assert discount(facts(total=Money(amount=100_000, currency="EUR")), journey(max_discount=("50 EUR",))) == 5
+    assert own_discount(inputs(propensity=0.95), JOURNEY) == 0
+    assert own_discount(inputs(propensity=0.5), JOURNEY) == 10
+    assert own_discount(inputs(), journey(discount_percent=30)) == 20
+    assert own_discount(inputs(total=Money(amount=100_000, currency="EUR")), journey(max_discount=("50 EUR",))) == 5
 
 
 def test_the_holdout_is_stable_and_of_the_size_it_says():
@@ -134,7 +134,7 @@ def test_the_holdout_is_stable_and_of_the_size_it_says():
 
 times = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  a range
 any_facts = st.builds(
-    Facts,
+    DecisionInput,
     cart=st.sampled_from(["left", "moved on", "bought"]),
     cart_detail=st.just("as told"),
     due=times,
@@ -180,19 +180,19 @@ any_journey = st.builds(
 @given(any_facts, any_journey, times)
 def test_sent_means_that_every_check_passed(told, rules, now):
     """And what is not sent has a reason and a failed check; held has a later moment, and only held has one."""
-    verdict = judge(told, rules, now)
+    evaluation = evaluate(told, rules, now)
 
-    assert (verdict.outcome == "approved") == all(check.passed for check in verdict.checks)
-    assert (verdict.outcome == "approved") == (verdict.reason == "")
-    assert (verdict.outcome == "held") == (verdict.held_until is not None)
-    assert verdict.held_until is None or verdict.held_until > now
-    assert (verdict.outcome != "approved") or rules.channels[0] in verdict.channels
-    assert verdict.discount_percent <= rules.max_discount_percent
-    assert verdict.discount_percent == 0 or verdict.assignment.arm == str(verdict.discount_percent)
-    assert 0 < verdict.assignment.probability <= 1
-    assert verdict.outcome != "approved" or verdict.assignment.eligible
-    assert verdict.outcome != "held" or not verdict.assignment.eligible
-    assert verdict == judge(told, rules, now)
+    assert (evaluation.outcome == "approved") == all(check.passed for check in evaluation.checks)
+    assert (evaluation.outcome == "approved") == (evaluation.reason == "")
+    assert (evaluation.outcome == "held") == (evaluation.held_until is not None)
+    assert evaluation.held_until is None or evaluation.held_until > now
+    assert (evaluation.outcome != "approved") or rules.channels[0] in evaluation.channels
+    assert evaluation.discount_percent <= rules.max_discount_percent
+    assert evaluation.discount_percent == 0 or evaluation.assignment.arm == str(evaluation.discount_percent)
+    assert 0 < evaluation.assignment.probability <= 1
+    assert evaluation.outcome != "approved" or evaluation.assignment.eligible
+    assert evaluation.outcome != "held" or not evaluation.assignment.eligible
+    assert evaluation == evaluate(told, rules, now)
 
 
 def test_a_journey_comes_from_its_file_and_the_environment_overrides_it():

@@ -1,4 +1,4 @@
-"""Tokens: who may be unsubscribed by whoever holds the link, and nothing else. Signed, without an expiry.
+"""Unsubscribe token: lets whoever holds the link unsubscribe one visitor from one channel. Signed, without an expiry.
 
 A link in a mail must work for years; it carries no e-mail address.
 """
@@ -12,8 +12,8 @@ import msgspec
 from mesh.channels import ChannelName
 
 
-class Leave(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """What a link means: this visitor leaves this channel, because of this offer."""
+class Unsubscription(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What a link stands for: this visitor unsubscribes from this channel, because of this offer."""
 
     visitor_id: str
     channel: ChannelName
@@ -27,26 +27,26 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
     secret: str = "cartmesh-on-a-laptop"  # noqa: S105  a laptop's default; the chart sets a real one
 
 
-def sign(leave: Leave, secret: str) -> str:
+def sign(unsubscription: Unsubscription, secret: str) -> str:
     """The token: content and HMAC-SHA256, both base64url (RFC 4648 section 5) without padding."""
-    content = _encode(msgspec.json.encode(leave))
+    content = _encode(msgspec.json.encode(unsubscription))
     return f"{content}.{_signature(content, secret)}"
 
 
-def verify(token: str, secret: str) -> Leave | None:
+def verify(token: str, secret: str) -> Unsubscription | None:
     """What a token of ours means; None for anything else. Compared in constant time."""
     content, _, signature = token.partition(".")
     if not hmac.compare_digest(signature.encode(), _signature(content, secret).encode()):
         return None
     try:
-        return msgspec.json.decode(urlsafe_b64decode(content + "=" * (-len(content) % 4)), type=Leave)
+        return msgspec.json.decode(urlsafe_b64decode(content + "=" * (-len(content) % 4)), type=Unsubscription)
     except (ValueError, msgspec.DecodeError):
         return None
 
 
-def link(leave: Leave, settings: LinkSettings) -> str:
+def link(unsubscription: Unsubscription, settings: LinkSettings) -> str:
     """The address that goes into the mail and its List-Unsubscribe header."""
-    return f"{settings.url_links.rstrip('/')}/unsubscribe/{sign(leave, settings.secret)}"
+    return f"{settings.url_links.rstrip('/')}/unsubscribe/{sign(unsubscription, settings.secret)}"
 
 
 def _signature(content: str, secret: str) -> str:

@@ -8,7 +8,7 @@ import msgspec
 from mesh.events.cart import CartLine
 from mesh.events.offer import OfferDecided
 from mesh.money import Money
-from notifications.person import Person
+from notifications.shopper_profile import ShopperProfile
 
 
 class Shop(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,8 +24,8 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
         return (self.shop_url or self.url_storefront).rstrip("/")
 
 
-def content(
-    decided: OfferDecided, who: Person, shop: Shop, *, left_at: datetime, unsubscribe_url: str
+def template_variables(
+    decided: OfferDecided, profile: ShopperProfile, shop: Shop, *, left_at: datetime, unsubscribe_url: str
 ) -> dict[str, Any]:
     """Values for a template, made of plain types only. Money is `{"amount", "currency"}` in minor units."""
     total = decided.total or sum_of(decided.lines)
@@ -35,7 +35,7 @@ def content(
     return msgspec.to_builtins(
         {
             "shop": {"name": shop.shop_name, "url": shop.url},
-            "customer": {"name": who.name},
+            "customer": {"name": profile.name},
             "lines": [_line(line) for line in decided.lines],
             "recommended": decided.recommended,
             "count": sum(line.quantity for line in decided.lines),
@@ -44,7 +44,7 @@ def content(
             "coupon": decided.coupon,
             "discount_percent": decided.discount_percent,
             "left_at": left_at,
-            "time_zone": who.time_zone,
+            "time_zone": profile.time_zone,
             "cart_url": cart_url(decided, shop),
             "unsubscribe_url": unsubscribe_url,
         }

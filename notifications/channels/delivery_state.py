@@ -1,4 +1,4 @@
-"""Standing: how far an offer has come in one channel, read from its cart's history."""
+"""Delivery state: how far an offer has come in one channel, read from its cart's history."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from mesh.history import History
 ENDS = (OfferSent, OfferFailed, OfferWithdrawn)
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryState(msgspec.Struct, frozen=True, kw_only=True):
     """`settled`: nothing more will happen. `bought`: the order that came after the decision.
 
     `unanswered`: a claim whose sending has no record. `attempt` is the next one's number, not before `until`.
@@ -26,11 +26,11 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None
 
 
-def standing(decided: Received[OfferDecided], story: History, channel: ChannelName) -> Standing:
-    """The offer's standing as far as `story` (cart and offer) tells."""
+def delivery_state(decided: Received[OfferDecided], history: History, channel: ChannelName) -> DeliveryState:
+    """The state as of `history` (domains cart and offer)."""
     own = [
         one
-        for one in story
+        for one in history
         if isinstance(one.event, OfferClaimed | OfferDeferred | OfferSent | OfferFailed | OfferWithdrawn)
         and (one.event.offer_id, one.event.channel) == (decided.event.offer_id, channel)
     ]
@@ -39,10 +39,10 @@ def standing(decided: Received[OfferDecided], story: History, channel: ChannelNa
     unanswered = [one for one in claims if one.event.attempt not in deferred]
     orders = [
         one.event.order_id
-        for one in story
+        for one in history
         if isinstance(one.event, CartConverted | CartClosed) and one.sequence > decided.sequence
     ]
-    return Standing(
+    return DeliveryState(
         settled=any(isinstance(one.event, ENDS) for one in own),
         bought=orders[0] if orders else None,
         unanswered=unanswered[-1] if unanswered else None,

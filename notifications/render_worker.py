@@ -1,6 +1,6 @@
 """The render worker: a child process with limits that sets templates for its parent, one after another.
 
-Run as `python -m notifications.worker FOLDER CPU_SECONDS MEMORY_BYTES`. Messages on stdin and stdout are
+Run as `python -m notifications.render_worker FOLDER CPU_SECONDS MEMORY_BYTES`. Messages on stdin and stdout are
 JSON behind a 4-byte length. A job that computes too long is interrupted where it is, so that the error
 can name the template's line; what cannot be interrupted is killed by the kernel (RLIMIT_CPU).
 """
@@ -22,10 +22,10 @@ HARD = 2
 
 def main(folder: str, cpu_seconds: float, memory: int, into: BinaryIO, out: BinaryIO) -> None:
     """Serve jobs `{"name", "locale", "data"}` until stdin ends."""
-    from notifications.typesetting import Refused, Typesetter  # noqa: PLC0415  loaded before memory is limited
+    from notifications.template_renderer import RenderError, TemplateRenderer  # noqa: PLC0415  loaded before memory is limited
 
-    typesetter = Typesetter(Path(folder))
-    typesetter.warm()
+    renderer = TemplateRenderer(Path(folder))
+    renderer.warm()
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGPROF, _interrupt)
@@ -34,10 +34,10 @@ def main(folder: str, cpu_seconds: float, memory: int, into: BinaryIO, out: Bina
         _allow_cpu(cpu_seconds)
         try:
             try:
-                answer: dict[str, Any] = {"mail": typesetter.set(job["name"], job["locale"], job["data"])}
+                answer: dict[str, Any] = {"mail": renderer.render(job["name"], job["locale"], job["data"])}
             finally:
                 signal.setitimer(signal.ITIMER_PROF, 0)
-        except Refused as refused:
+        except RenderError as refused:
             answer = {"where": refused.where, "why": str(refused), "costly": refused.costly}
         except Exception as error:  # noqa: BLE001  whatever a template did, the parent must hear of it
             answer = {"where": job["name"], "why": f"{type(error).__name__}: {error}"}

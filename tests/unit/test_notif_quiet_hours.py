@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifications.quiet import is_quiet, quiet_until
+from notifications.quiet_hours import is_quiet, quiet_until
 
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Tokyo", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia")
 NIGHT = (time(22), time(8))

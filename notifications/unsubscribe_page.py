@@ -1,4 +1,4 @@
-"""Leaving: the page that asks before it unsubscribes, and the click that does it."""
+"""Unsubscribe page: asks before it unsubscribes, and records the click."""
 
 from html import escape
 from typing import Any
@@ -14,7 +14,7 @@ from mesh.publish import Draft
 from mesh.web.application import shared_options
 from mesh.web.health_routes import health_routes
 from notifications.pages import HEADERS, page
-from notifications.tokens import LinkSettings, verify
+from notifications.unsubscribe_token import LinkSettings, verify
 
 Token = FromPath[str]
 
@@ -68,14 +68,18 @@ def app(mesh: Mesh, settings: LinkSettings) -> Litestar:
         return _card(language, "ask", "why", form)
 
     @post("/unsubscribe/{token:str}", media_type="text/html", status_code=200)
-    async def leave(token: Token, request: Request[Any, Any, Any]) -> Response[str]:
+    async def unsubscribe(token: Token, request: Request[Any, Any, Any]) -> Response[str]:
         """Answers only once it is stored. The same link may be used again."""
-        language, leaving = _language(request), verify(token, settings.secret)
-        if leaving is None:
+        language, unsubscription = _language(request), verify(token, settings.secret)
+        if unsubscription is None:
             return _card(language, "wrong", "help", status=400)
-        told = CustomerUnsubscribed(visitor_id=leaving.visitor_id, channel=leaving.channel, offer_id=leaving.offer_id)
+        event = CustomerUnsubscribed(
+            visitor_id=unsubscription.visitor_id,
+            channel=unsubscription.channel,
+            offer_id=unsubscription.offer_id,
+        )
         try:
-            await mesh.publish(Draft(event=told, id=derive_id("unsubscribe", token)))
+            await mesh.publish(Draft(event=event, id=derive_id("unsubscribe", token)))
         except Unavailable:
             later = _card(language, "later", "sorry", status=503)
             later.headers["Retry-After"] = "5"
@@ -83,7 +87,7 @@ def app(mesh: Mesh, settings: LinkSettings) -> Litestar:
         return _card(language, "done", "bye")
 
     policy = HEADERS["Content-Security-Policy"]
-    routes = [ask, leave, *health_routes(mesh)]
+    routes = [ask, unsubscribe, *health_routes(mesh)]
     return Litestar(routes, request_max_body_size=64 * 1024, **shared_options(mesh, policy=policy))
 
 

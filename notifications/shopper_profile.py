@@ -24,7 +24,7 @@ class ShopperProfile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def profile_of(history: History) -> ShopperProfile:
-    """The newest value of every field; consent and unsubscription as far as they concern marketing, which offers are."""
+    """The newest value of every field; consent as far as it concerns marketing, which offers are."""
     consent: dict[ChannelName, bool] = {}
     unsubscribed: set[ChannelName] = set()
     fields: dict[str, str] = {}

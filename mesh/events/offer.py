@@ -1,7 +1,7 @@
 """The life of an offer: due, decided, claimed, sent or failed or withdrawn, and why.
 
 Offers are keyed by their cart, so that one cart's offers are one history.
-An `offer_id` names one abandonment's offer; a held offer keeps its id when it is judged again.
+An `offer_id` names one abandonment's offer; a held offer keeps its id when it is evaluated again.
 """
 
 from datetime import datetime
@@ -25,7 +25,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
-    """Which arm of the standing experiment a cart was given: `none`, or the discount in percent.
+    """Which arm of the continuous experiment a cart was given: `none`, or the discount in percent.
 
     `probability` is that of being given this arm, `withheld` that of the arm `none`, both known before the
     fact. `eligible`: every check that has nothing to do with the arm passed, so that the outcome tells
@@ -50,7 +50,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
 @event(key="cart_id")
 class OfferDue(Event):
-    """An offer is to be judged now: the score is late, or the time it was held until has come."""
+    """An offer is to be evaluated now: the score is late, or the time it was held until has come."""
 
     cart_id: str
     abandonment_id: str

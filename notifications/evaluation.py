@@ -143,7 +143,7 @@ def _arm_results(journey: Journey, allocation: Allocation, choice: DiscountChoic
     if allocation.method == "random":
         given = "no offer" if allocation.percent is None else f"{allocation.percent} %"
         value = f"{given}, drawn at random among {allocation.arms} as for {journey.explore:.0%} of shoppers"
-        yield _arm_result("experiment", allocation.percent is not None, value, "no offer, at random")
+        yield _arm_result("experiment", allocation.percent is not None, value, "no offer at random")
     elif journey.explore:
         yield _arm_result("experiment", True, f"not among the {journey.explore:.0%} whose offer is drawn at random", "")
     yield _arm_result(

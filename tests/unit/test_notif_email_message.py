@@ -1,4 +1,4 @@
-"""Letters and their way: headers as the RFCs want them, and what became of each in words."""
+"""E-mail messages: headers as the RFCs want them, and the result of each attempt to send."""
 
 import asyncio
 import email

@@ -91,7 +91,7 @@ def test_holdout_and_lot_are_drawn_apart_and_always_the_same():
     assert allocations[0] == allocations[1]
 
 
-def test_an_offer_by_lot_is_written_with_its_chance():
+def test_a_random_offer_is_recorded_with_its_probability():
     """Sent at whatever was drawn, or dropped at random: the assignment names the arm and what it was drawn with."""
     rules = journey(explore=1.0, discount_depths=(0, 5, 10, 15))
 

@@ -115,8 +115,7 @@ async def test_what_cannot_be_stored_is_not_confirmed(visitor, regions, monkeypa
     """503 and when to come again."""
     from datetime import timedelta
 
-    monkeypatch.setattr("mesh.publish.PATIENCE", timedelta(0))
-    monkeypatch.setattr("mesh.publish.commit.__kwdefaults__", {"patience": timedelta(0)})
+    monkeypatch.setattr("mesh.commit.commit.__kwdefaults__", {"patience": timedelta(0)})
     regions.stop("us")
 
     answer = await visitor.post(path())

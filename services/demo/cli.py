@@ -92,7 +92,7 @@ def replay(
     key
         With --servers: a write key.
     """
-    from services.demo.replay.command import Plan, rehearse  # noqa: PLC0415
+    from services.demo.replay.command import Plan, run_replay  # noqa: PLC0415
 
     plan = Plan(
         file=file,
@@ -108,7 +108,7 @@ def replay(
         record=record,
         key=key,
     )
-    sys.exit(rehearse(plan, json=json, ledger=ledger))
+    sys.exit(run_replay(plan, json=json, ledger=ledger))
 
 
 def demo(*, json: Path | None = None, regions: str = "us,eu,ap", nodes: int = 3, seed: int = 1) -> None:

@@ -17,12 +17,12 @@ import pytest
 from mesh.errors import Unavailable
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartUpdated
 from mesh.topology.apply import api
-from services.demo.afternoon.shoppers import Cast
+from services.demo.afternoon.shoppers import DemoShoppers
 from services.demo.replay.client import Client
-from services.demo.replay.collector import Witness
-from services.demo.replay.environment import Stage, built
+from services.demo.replay.collector import Collector
+from services.demo.replay.environment import Environment, built
 from services.demo.replay.evidence import Evidence
-from services.demo.replay.offers import Story, stories
+from services.demo.replay.offers import Abandonment, abandonments
 from services.demo.replay.report import broken, report
 from services.demo.replay.settle import settle
 from services.demo.replay.storefront_events import Storefront
@@ -41,7 +41,7 @@ async def mesh_in(directory: Path, regions: tuple[str, ...], *, nodes: int):
         yield stage
 
 
-async def _redeliver_soon(stage: Stage, region: str) -> None:
+async def _redeliver_soon(stage: Environment, region: str) -> None:
     connection = await stage.up.servers.operator(region)
     for stream in (f"COMMERCE_{region}", f"MESH_{region}", f"INTERACTIONS_{region}"):
         listed = await api(connection, f"CONSUMER.LIST.{stream}")
@@ -58,19 +58,19 @@ async def _redeliver_soon(stage: Stage, region: str) -> None:
 class Crowd:
     """Shoppers who keep coming: all fill a cart; one in three buys at once, one about when it is due, one leaves it."""
 
-    stage: Stage
+    stage: Environment
     per_second: float = 15
-    witness: Witness = field(init=False)
+    witness: Collector = field(init=False)
     client: Client = field(init=False)
 
     async def __aenter__(self) -> Self:
         self._stack = AsyncExitStack()
-        self.witness = await Witness.begin(self.stage.meshes, self.stage.record, nodes=self.stage.nodes)
+        self.witness = await Collector.begin(self.stage.meshes, self.stage.record, nodes=self.stage.nodes)
         self.client = await self._stack.enter_async_context(
             Client(self.stage.gateways, key=self.stage.key, lanes=8, patience=120)
         )
         self._run = f"crowd{token_hex(3)}"
-        self._cast = Cast(self.client, Storefront(run=self._run))
+        self._cast = DemoShoppers(self.client, Storefront(run=self._run))
         self._buying: set[asyncio.Task[None]] = set()
         self._coming = asyncio.create_task(self._come())
         self._stack.push_async_callback(self._send_home)
@@ -126,11 +126,11 @@ class Crowd:
         # What a killed service had in hand comes again only after ACK_WAIT, and `settle` sees no trace of it before.
         await until(self._all_ended, "every cart to be bought or left")
         left = await settle(self.witness, self.client.sent, patience=patience)
-        return Reckoning(evidence=self.witness.concluded(self.client.sent, self.witness.evidence.cut), left=left)
+        return Reckoning(evidence=self.witness.finish(self.client.sent, self.witness.evidence.cut), left=left)
 
     async def _all_ended(self) -> bool:
         with suppress(Unavailable):
-            return not silent_carts(await self.witness.look())
+            return not silent_carts(await self.witness.collect())
         return False
 
 
@@ -150,7 +150,7 @@ class Reckoning:
 
     def __post_init__(self) -> None:
         self.figures: dict[str, Any] = report(self.evidence)
-        self.stories: list[Story] = stories(self.evidence)
+        self.stories: list[Abandonment] = abandonments(self.evidence)
 
     def keeps_every_promise(self) -> None:
         """Stored once, decided once, sent at most once and never after the purchase, nothing silent."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh.event import declaration_of
-from services.demo.afternoon.scenarios import seen_abroad
+from services.demo.afternoon.scenarios import personal_copies
 from services.demo.replay.evidence import Cut
 from services.demo.replay.report import missing_copies
 
@@ -42,7 +42,7 @@ async def test_a_region_that_is_cut_off_works_alone_and_catches_up(chaos, tmp_pa
         crowd.witness.evidence.cut = Cut(region=LOST, began=began, healed=healed, caught_up=caught_up)
         await chaos.until(lambda: fresh(stage), "heartbeats to arrive again")
         reckoning = await crowd.reckoning()
-        abroad, astray = await seen_abroad(stage.meshes), await strangers(stage)
+        abroad, astray = await personal_copies(stage.meshes), await strangers(stage)
 
     reckoning.keeps_every_promise()
     print(
@@ -78,7 +78,7 @@ async def fresh(stage) -> bool:
 
 async def everywhere(crowd, healed):
     """When the last event of before the heal reached the last region; None while one is missing."""
-    evidence = await crowd.witness.look()
+    evidence = await crowd.witness.collect()
     if missing_copies(evidence, until=healed):
         return None
     late = [

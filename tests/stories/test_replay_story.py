@@ -3,7 +3,7 @@
 import msgspec
 import polars as pl
 
-from services.demo.replay.command import Plan, rehearse
+from services.demo.replay.command import Plan, run_replay
 from services.demo.simulate.simulate import simulate, write
 
 
@@ -14,7 +14,7 @@ def test_a_replay_keeps_every_promise(tmp_path):
     write(rows, log)
     plan = Plan(file=log, speed=2 * 86400 / 8, abandon_after="6h", regions=("us",), nodes=1, patience="60s")
 
-    status = rehearse(plan, json=figures, ledger=ledger)
+    status = run_replay(plan, json=figures, ledger=ledger)
 
     told = msgspec.json.decode(figures.read_bytes())
     assert status == 0, told
@@ -24,5 +24,5 @@ def test_a_replay_keeps_every_promise(tmp_path):
     assert told["decisions"] == told["carts_abandoned"] > 0
     assert told["offers_sent"] > 0
     assert told["latency_ms"]["due_to_smtp"]["p50"] is not None
-    fates = pl.read_parquet(ledger).filter(pl.col("what") == "offer")["fate"]
+    fates = pl.read_parquet(ledger).filter(pl.col("what") == "offer")["outcome"]
     assert fates.len() == told["carts_abandoned"]

@@ -14,23 +14,23 @@ from rich.console import Console
 
 from mesh.event import declaration_of
 from mesh.observability.logs import configure_logs
-from services.demo.afternoon.event_feed import Overhearing
-from services.demo.afternoon.promises import promises, promises_table, second
+from services.demo.afternoon.event_feed import EventFeed
+from services.demo.afternoon.promises import latency_line, promises, promises_table
 from services.demo.afternoon.scenarios import (
     buy_at_the_last_moment,
     buy_on_another_device,
     come_back_with_the_offer,
     cut_a_region,
     kill_a_server,
-    seen_abroad,
+    personal_copies,
 )
-from services.demo.afternoon.shoppers import Cast, cart_of
+from services.demo.afternoon.shoppers import DemoShoppers, cart_of
 from services.demo.afternoon.timeline import Timeline
 from services.demo.replay.client import Client
-from services.demo.replay.collector import Witness
-from services.demo.replay.environment import Stage, built
+from services.demo.replay.collector import Collector
+from services.demo.replay.environment import Environment, built
 from services.demo.replay.evidence import Evidence
-from services.demo.replay.offers import stories
+from services.demo.replay.offers import abandonments
 from services.demo.replay.replay import play
 from services.demo.replay.report import broken, report
 from services.demo.replay.settle import settle
@@ -49,12 +49,12 @@ PATIENCE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What the demo found: the evidence, what was left undone, and how many personal events travelled."""
+class DemoResult:
+    """What the demo found: the evidence, what was left undone, and how many personal events reached another region."""
 
     evidence: Evidence
     left: str | None
-    abroad: int
+    personal_copies: int
 
 
 def play_demo(regions: tuple[str, ...], *, nodes: int, seed: int, json: Path | None) -> int:
@@ -63,21 +63,21 @@ def play_demo(regions: tuple[str, ...], *, nodes: int, seed: int, json: Path | N
 
     configure_logs(level="ERROR")
     console, began = Console(), monotonic()
-    finding = uvloop.run(_play(regions, nodes, seed, console))
-    figures = report(finding.evidence)
-    personal = sum(declaration_of(type(one.event)).personal for one in finding.evidence.stored)
+    result = uvloop.run(_play(regions, nodes, seed, console))
+    figures = report(result.evidence)
+    personal = sum(declaration_of(type(one.event)).personal for one in result.evidence.stored)
     made = promises(
         figures,
-        personal=(personal, finding.abroad),
-        last_moment=_last_moment(finding.evidence),
-        troubled="a server and services killed with -9" if finding.evidence.trouble else "nothing was killed",
+        personal=(personal, result.personal_copies),
+        last_moment=_last_moment(result.evidence),
+        troubled="a server and services killed with -9" if result.evidence.trouble else "nothing was killed",
     )
     console.print(figures_table(figures))
     console.print(promises_table(made))
-    console.print(second(figures), soft_wrap=True)
+    console.print(latency_line(figures), soft_wrap=True)
     if json:
         json.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2))
-    wrong = [*([finding.left] if finding.left else []), *broken(figures)]
+    wrong = [*([result.left] if result.left else []), *broken(figures)]
     for line in wrong:
         console.print(f"[red]broken:[/red] {line}", soft_wrap=True)
     console.print(f"played in {monotonic() - began:.0f} s")
@@ -85,32 +85,32 @@ def play_demo(regions: tuple[str, ...], *, nodes: int, seed: int, json: Path | N
 
 
 def _last_moment(evidence: Evidence) -> str:
-    """What Lena got. On a machine too slow for her to be in time her order comes behind the decision, as told."""
-    own = [story for story in stories(evidence) if story.abandoned.event.cart_id == cart_of("lena")]
-    if not any(story.mails for story in own):
+    """What Lena got. On a machine too slow for her to be in time her order comes after the decision; it says so."""
+    own = [one for one in abandonments(evidence) if one.abandoned.event.cart_id == cart_of("lena")]
+    if not any(one.mails for one in own):
         return "nothing was sent"
-    return "WRONG" if any(story.wrong for story in own) else "her order came behind the decision"
+    return "WRONG" if any(one.wrong for one in own) else "her order came after the decision"
 
 
-async def _play(regions: tuple[str, ...], nodes: int, seed: int, console: Console) -> Finding:
+async def _play(regions: tuple[str, ...], nodes: int, seed: int, console: Console) -> DemoResult:
     settings = {"CARTMESH_ABANDON_AFTER": f"{ABANDON_AFTER.total_seconds():g}s", "CARTMESH_JOURNEY_QUIET": ""}
     console.print(f"starting {len(regions)} regions of {nodes} servers, and every service in each ...")
-    async with built(regions, nodes=nodes, environment=settings) as stage:
+    async with built(regions, nodes=nodes, environment=settings) as environment:
         past = simulate(shopper_count=REGULARS, days=(NOON - BEGIN) / timedelta(days=1), seed=seed)
         afternoon = simulate(shopper_count=SHOPPERS, days=AFTERNOON / timedelta(days=1), seed=seed, begin=NOON)
-        witness = await Witness.begin(stage.meshes, stage.record, nodes=nodes)
-        async with Client(stage.gateways, key=stage.key) as client:
-            await _tell_the_past(past, client, console)
-            await _train(stage, console)
-            await settle(witness, client.sent, patience=PATIENCE)
+        collector = await Collector.begin(environment.meshes, environment.record, nodes=nodes)
+        async with Client(environment.gateways, key=environment.key) as client:
+            await _send_past(past, client, console)
+            await _train(environment, console)
+            await settle(collector, client.sent, patience=PATIENCE)
             with Timeline(console, regions) as timeline:
-                await _afternoon(afternoon, stage, client, witness, timeline)
-                left = await settle(witness, client.sent, patience=PATIENCE)
-        evidence = witness.concluded(client.sent, witness.evidence.cut)
-        return Finding(evidence=evidence, left=left, abroad=await seen_abroad(stage.meshes))
+                await _afternoon(afternoon, environment, client, collector, timeline)
+                left = await settle(collector, client.sent, patience=PATIENCE)
+        evidence = collector.finish(client.sent, collector.evidence.cut)
+        return DemoResult(evidence=evidence, left=left, personal_copies=await personal_copies(environment.meshes))
 
 
-async def _tell_the_past(past: list[Row], client: Client, console: Console) -> None:
+async def _send_past(past: list[Row], client: Client, console: Console) -> None:
     """Send what happened before, with the times at which it happened, as fast as it goes."""
     back = datetime.now(UTC) - NOON
     began = monotonic()
@@ -120,30 +120,32 @@ async def _tell_the_past(past: list[Row], client: Client, console: Console) -> N
     console.print(f"{len(client.sent)} events of the last {PAST.days} days sent in {took:.1f} s; training on them ...")
 
 
-async def _train(stage: Stage, console: Console) -> None:
+async def _train(environment: Environment, console: Console) -> None:
     """Train on what the streams hold, with the command an operator would use."""
-    if stage.up is None:
+    if environment.up is None:
         return
     training = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "mesh.cli", "train", "--from-mesh", "--servers", str(stage.up.servers_file)),
+        *(sys.executable, "-m", "mesh.cli", "train", "--from-mesh", "--servers", str(environment.up.servers_file)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await training.communicate()
-    for line in said.decode(errors="replace").strip().splitlines()[-4:]:
+    printed, _ = await training.communicate()
+    for line in printed.decode(errors="replace").strip().splitlines()[-4:]:
         console.print(f"  {line}", soft_wrap=True, markup=False)
 
 
-async def _afternoon(log: list[Row], stage: Stage, client: Client, witness: Witness, timeline: Timeline) -> None:
-    """The ordinary shoppers, and beside them the acts."""
+async def _afternoon(
+    log: list[Row], environment: Environment, client: Client, collector: Collector, timeline: Timeline
+) -> None:
+    """The ordinary shoppers, and beside them the scenarios."""
     storefront = Storefront(run=f"noon{token_hex(3)}")
-    listening = asyncio.create_task(Overhearing(stage, timeline).run())
+    listening = asyncio.create_task(EventFeed(environment, timeline).run())
     await asyncio.sleep(0.5)
     try:
         speed = AFTERNOON.total_seconds() / SECONDS
         await asyncio.gather(
             play(log, storefront, client, speed=speed),
-            _acts(stage, Cast(client, storefront), witness, timeline),
+            _scenarios(environment, DemoShoppers(client, storefront), collector, timeline),
         )
         await asyncio.sleep(ABANDON_AFTER.total_seconds() + 1)  # the last carts' timers, while somebody still watches
     finally:
@@ -152,20 +154,22 @@ async def _afternoon(log: list[Row], stage: Stage, client: Client, witness: Witn
             await listening
 
 
-async def _acts(stage: Stage, cast: Cast, witness: Witness, timeline: Timeline) -> None:
-    regions, up = stage.regions, stage.up
+async def _scenarios(
+    environment: Environment, shoppers: DemoShoppers, collector: Collector, timeline: Timeline
+) -> None:
+    regions, up = environment.regions, environment.up
     await asyncio.sleep(2)
-    winning = asyncio.create_task(come_back_with_the_offer(cast, regions[-1], stage.record, timeline))
-    await buy_at_the_last_moment(cast, stage.meshes[regions[0]], timeline)
+    winning = asyncio.create_task(come_back_with_the_offer(shoppers, regions[-1], environment.record, timeline))
+    await buy_at_the_last_moment(shoppers, environment.meshes[regions[0]], timeline)
     await winning
     await asyncio.sleep(1)
     if len(regions) > 1:
-        await buy_on_another_device(cast, regions[0], regions[1], timeline)
+        await buy_on_another_device(shoppers, regions[0], regions[1], timeline)
         await asyncio.sleep(3)
     if up is None:
         return
     if len(regions) > 1:
-        await cut_a_region(up, regions[-1], cast, witness, timeline)
+        await cut_a_region(up, regions[-1], shoppers, collector, timeline)
         await asyncio.sleep(2)
-    if stage.nodes > 1:
-        await kill_a_server(up, regions[0], cast, witness, timeline)
+    if environment.nodes > 1:
+        await kill_a_server(up, regions[0], shoppers, collector, timeline)

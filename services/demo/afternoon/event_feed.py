@@ -1,4 +1,4 @@
-"""Overhear: follows every region's books and the inbox's record, and tells the timeline what it hears."""
+"""What happens in every region and in the inbox, line by line, for the timeline."""
 
 import asyncio
 from contextlib import suppress
@@ -15,72 +15,72 @@ from mesh.streams import stream_of
 from mesh.subjects import every
 from services.demo.afternoon.timeline import Timeline
 from services.demo.replay.collector import read_mails
-from services.demo.replay.environment import Stage
+from services.demo.replay.environment import Environment
 
 KINDS: tuple[type[Event], ...] = (CartAbandoned, CartClosed, CartRecovered, OfferDecided, OfferWithdrawn, OrderPlaced)
 
 
-class Overhearing:
+class EventFeed:
     """Runs until cancelled. `offers` maps an offer to its region, visitor and the moment its cart was due."""
 
-    def __init__(self, stage: Stage, timeline: Timeline) -> None:
-        self.stage, self.timeline = stage, timeline
+    def __init__(self, environment: Environment, timeline: Timeline) -> None:
+        self.environment, self.timeline = environment, timeline
         self.offers: dict[str, tuple[str, str, datetime]] = {}
         self._due: dict[str, datetime] = {}
 
     async def run(self) -> None:
         """Follow everything."""
-        await asyncio.gather(*(self._follow(mesh) for mesh in self.stage.meshes.values()), self._read_inbox())
+        await asyncio.gather(*(self._follow(mesh) for mesh in self.environment.meshes.values()), self._read_inbox())
 
     async def _follow(self, mesh: Mesh) -> None:
         filters = tuple(every(declaration_of(kind), region=mesh.region) for kind in KINDS)
-        books = stream_of(declaration_of(OrderPlaced), mesh.region)
-        following = await mesh.broker.follow(books, filters, None)
+        stream = stream_of(declaration_of(OrderPlaced), mesh.region)
+        following = await mesh.broker.follow(stream, filters, None)
         try:
             while True:
                 with suppress(MeshError):
                     for message in await following.fetch(64, 1.0):
                         with suppress(InvalidEvent):
-                            self._hear(mesh.region, received(message).event)
+                            self._show(mesh.region, received(message).event)
         finally:
             await following.close()
 
-    def _hear(self, region: str, event: Event) -> None:
-        told = self.timeline
+    def _show(self, region: str, event: Event) -> None:
+        timeline = self.timeline
         match event:
             case OrderPlaced(total=total, visitor_id=visitor):
-                told.count(region, "orders")
-                told.tell(f"{visitor} orders for {total.decimal()} {total.currency}", region=region, style="cyan")
+                timeline.count(region, "orders")
+                timeline.add(f"{visitor} orders for {total.decimal()} {total.currency}", region=region, style="cyan")
             case CartAbandoned(visitor_id=visitor, total=total, due=due, cart_id=cart):
                 self._due[cart] = due
-                told.count(region, "carts left")
-                told.tell(f"{visitor} left a cart of {total.decimal()} {total.currency}", region=region)
+                timeline.count(region, "carts left")
+                timeline.add(f"{visitor} left a cart of {total.decimal()} {total.currency}", region=region)
             case OfferDecided(outcome="approved", offer_id=offer, visitor_id=visitor, cart_id=cart, due=due):
                 self.offers[offer] = (region, visitor, self._due.get(cart, due))
             case OfferDecided(outcome=outcome, visitor_id=visitor, reason=reason):
-                told.count(region, "dropped" if outcome == "dropped" else "held")
-                told.tell(f"{visitor}: offer {outcome}, {reason}", region=region, style="yellow")
+                timeline.count(region, "dropped" if outcome == "dropped" else "held")
+                timeline.add(f"{visitor}: offer {outcome}, {reason}", region=region, style="yellow")
             case CartRecovered(visitor_id=visitor):
-                told.count(region, "recovered")
-                told.tell(f"{visitor} came back with the offer", region=region, style="bold green")
+                timeline.count(region, "recovered")
+                timeline.add(f"{visitor} came back with the offer", region=region, style="bold green")
             case CartClosed(visitor_id=visitor, region=where):
-                told.tell(f"{visitor} bought in {where}: the cart here is closed", region=region, style="magenta")
+                timeline.add(f"{visitor} bought in {where}: the cart here is closed", region=region, style="magenta")
             case OfferWithdrawn(cart_id=cart):
-                told.tell(f"cart {cart}: bought meanwhile, offer withdrawn", region=region, style="magenta")
+                timeline.add(f"cart {cart}: bought meanwhile, offer withdrawn", region=region, style="magenta")
 
     async def _read_inbox(self) -> None:
-        told = len(read_mails(self.stage.record))
+        shown = len(read_mails(self.environment.record))
         while True:
             await asyncio.sleep(0.1)
-            mails = read_mails(self.stage.record)
-            while told < len(mails) and (mails[told].offer_id in self.offers or _is_old(mails[told].accepted_at)):
-                mail, told = mails[told], told + 1
+            mails = read_mails(self.environment.record)
+            while shown < len(mails) and (mails[shown].offer_id in self.offers or _is_old(mails[shown].accepted_at)):
+                mail, shown = mails[shown], shown + 1
                 if mail.offer_id not in self.offers:
                     continue
                 region, visitor, due = self.offers[mail.offer_id]
                 took = (mail.accepted_at - due).total_seconds() * 1000
                 self.timeline.count(region, "offers sent")
-                self.timeline.tell(
+                self.timeline.add(
                     f"{visitor} has mail, {took:,.0f} ms after it was due", region=region, style="bold green"
                 )
 

@@ -1,4 +1,4 @@
-"""Promises: what the mesh promises, held against a rehearsal's figures."""
+"""Promises: what the mesh promises, held against a run's figures."""
 
 from dataclasses import dataclass
 from os import cpu_count, getloadavg
@@ -16,10 +16,10 @@ SECOND_MS = 1500.0
 
 @dataclass(frozen=True, kw_only=True)
 class Promise:
-    """A promise with its measured figure; `kept` is None where this rehearsal could not try it."""
+    """A promise with its measured figure; `kept` is None where this run could not try it."""
 
     name: str
-    words: str
+    text: str
     figure: str
     kept: bool | None
 
@@ -34,27 +34,27 @@ def promises(figures: dict[str, Any], *, personal: tuple[int, int], last_moment:
     return [
         Promise(
             name="P1",
-            words=f"no acknowledged event is lost ({troubled})",
+            text=f"no acknowledged event is lost ({troubled})",
             figure=f"{figures['events_lost']} of {figures['events_acked']:,} lost",
             kept=figures["events_lost"] == 0,
         ),
         Promise(
             name="P2",
-            words="an effect happens once",
+            text="an effect happens once",
             figure=f"{figures['duplicate_sends']} sent twice, {figures['events_doubled']} stored twice",
             kept=not (figures["duplicate_sends"] or figures["events_doubled"] or figures["strange_mails"]),
         ),
         Promise(
             name="P3",
-            words="no offer is decided after a purchase",
+            text="no offer is decided after a purchase",
             figure=f"{figures['wrong_sends']} of {figures['offers_sent']} sent; "
             f"bought at the last moment: {last_moment}",
             kept=figures["wrong_sends"] == 0 and figures["offers_sent"] > 0,
         ),
-        Promise(name="P4", words="no unit of stock is sold twice", figure="no service reserves stock yet", kept=None),
+        Promise(name="P4", text="no unit of stock is sold twice", figure="no service reserves stock yet", kept=None),
         Promise(
             name="P5",
-            words="a region works alone and catches up",
+            text="a region works alone and catches up",
             figure=f"{cut['region']} cut for {cut['seconds']} s: {cut['orders_during']} orders meanwhile, caught up in "
             f"{cut['caught_up_s']} s, {cut['lost']} lost, {cut['duplicated']} doubled"
             if cut["region"]
@@ -63,7 +63,7 @@ def promises(figures: dict[str, Any], *, personal: tuple[int, int], last_moment:
         ),
         Promise(
             name="P6",
-            words="every left cart is decided, nothing is silent",
+            text="every left cart is decided, nothing is silent",
             figure=f"{figures['decisions']} decisions for {figures['carts_abandoned']} carts, "
             f"{figures['offers_open']} open, {figures['dead_letters']} dead letters",
             kept=figures["decisions"] == figures["carts_abandoned"] > 0
@@ -71,7 +71,7 @@ def promises(figures: dict[str, Any], *, personal: tuple[int, int], last_moment:
         ),
         Promise(
             name="P7",
-            words="personal data stays where it belongs",
+            text="personal data stays where it belongs",
             figure=f"{personal[1]} of {personal[0]} personal events seen in another region",
             kept=personal[1] == 0 and personal[0] > 0,
         ),
@@ -83,11 +83,11 @@ def promises_table(made: list[Promise]) -> Table:
     table = Table("", "promise", "measured", "", title="what was promised")
     for promise in made:
         mark = {True: "[green]kept[/green]", False: "[bold red]BROKEN[/bold red]", None: "[dim]not tried[/dim]"}
-        table.add_row(promise.name, promise.words, promise.figure, mark[promise.kept])
+        table.add_row(promise.name, promise.text, promise.figure, mark[promise.kept])
     return table
 
 
-def second(figures: dict[str, Any]) -> str:
+def latency_line(figures: dict[str, Any]) -> str:
     """How soon offers went out, and the machine's load: a machine's figure, so no promise hangs on it."""
     due = figures["latency_ms"]["due_to_smtp"]
     reached = due["p99"] is not None and due["p99"] <= SECOND_MS

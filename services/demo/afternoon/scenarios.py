@@ -1,4 +1,4 @@
-"""Acts: what the demo plays beside the ordinary afternoon, one coroutine each."""
+"""What single shoppers and operators do during the demo, one coroutine each."""
 
 import asyncio
 import itertools
@@ -13,9 +13,9 @@ from mesh.event import declaration_of
 from mesh.events.cart import CartIdle
 from mesh.runtime.up import Up
 from mesh.subjects import timer_subject
-from services.demo.afternoon.shoppers import Cast, cart_of
+from services.demo.afternoon.shoppers import DemoShoppers, cart_of
 from services.demo.afternoon.timeline import Timeline
-from services.demo.replay.collector import Witness, read_mails
+from services.demo.replay.collector import Collector, read_mails
 from services.demo.replay.evidence import Cut
 from services.demo.replay.report import missing_copies
 
@@ -24,87 +24,87 @@ LAST_MOMENT = timedelta(milliseconds=250)
 CUT_SECONDS = 9.0
 
 
-async def buy_at_the_last_moment(cast: Cast, mesh: Mesh, timeline: Timeline) -> None:
+async def buy_at_the_last_moment(shoppers: DemoShoppers, mesh: Mesh, timeline: Timeline) -> None:
     """Lena fills a cart, lets its timer run down, and buys just before it is due."""
     region = mesh.region
-    cast.acts(region, "lena", "cart", name="Desk Lamp", price=6900)
-    timeline.tell("lena puts a lamp into her cart and leaves it", region=region, style="bold")
+    shoppers.act(region, "lena", "cart", name="Desk Lamp", price=6900)
+    timeline.add("lena puts a lamp into her cart and leaves it", region=region, style="bold")
     due = None
     while due is None:
         await asyncio.sleep(0.05)
         due = await timer_of(mesh, cart_of("lena"))
     await asyncio.sleep(max(0.0, (due - LAST_MOMENT - datetime.now(UTC)).total_seconds()))
-    cast.acts(region, "lena", "purchase", name="Desk Lamp", price=6900)
+    shoppers.act(region, "lena", "purchase", name="Desk Lamp", price=6900)
     early = (due - datetime.now(UTC)).total_seconds() * 1000
-    timeline.tell(f"lena buys {early:.0f} ms before her timer is due", region=region, style="bold")
+    timeline.add(f"lena buys {early:.0f} ms before her timer is due", region=region, style="bold")
 
 
-async def come_back_with_the_offer(cast: Cast, region: str, record: Path, timeline: Timeline) -> None:
+async def come_back_with_the_offer(shoppers: DemoShoppers, region: str, record: Path, timeline: Timeline) -> None:
     """Nora leaves a cart, reads her mail and buys."""
-    cast.acts(region, "nora", "cart", name="Coat Stand", price=8900)
-    timeline.tell("nora leaves a coat stand in her cart", region=region, style="bold")
+    shoppers.act(region, "nora", "cart", name="Coat Stand", price=8900)
+    timeline.add("nora leaves a coat stand in her cart", region=region, style="bold")
     for _ in range(200):
         await asyncio.sleep(0.05)
         if any(mail.recipient == "nora@example.test" for mail in read_mails(record)):
             break
     await asyncio.sleep(1)
-    cast.acts(region, "nora", "purchase", name="Coat Stand", price=8900)
-    timeline.tell("nora has read her mail and buys", region=region, style="bold")
+    shoppers.act(region, "nora", "purchase", name="Coat Stand", price=8900)
+    timeline.add("nora has read her mail and buys", region=region, style="bold")
 
 
-async def buy_on_another_device(cast: Cast, home: str, other: str, timeline: Timeline) -> None:
+async def buy_on_another_device(shoppers: DemoShoppers, home: str, other: str, timeline: Timeline) -> None:
     """Ada leaves a cart on her phone and buys on her laptop, in another region."""
-    cast.acts(home, "ada-phone", "cart", name="Floor Lamp", price=12900, customer="ada")
-    cast.acts(other, "ada-laptop", "view", name="Floor Lamp", price=12900, customer="ada")
-    timeline.tell("ada leaves a lamp in the cart on her phone", region=home, style="bold")
+    shoppers.act(home, "ada-phone", "cart", name="Floor Lamp", price=12900, customer="ada")
+    shoppers.act(other, "ada-laptop", "view", name="Floor Lamp", price=12900, customer="ada")
+    timeline.add("ada leaves a lamp in the cart on her phone", region=home, style="bold")
     await asyncio.sleep(1.5)
-    cast.acts(other, "ada-laptop", "purchase", name="Floor Lamp", price=12900, customer="ada")
-    timeline.tell("ada buys it on her laptop", region=other, style="bold")
+    shoppers.act(other, "ada-laptop", "purchase", name="Floor Lamp", price=12900, customer="ada")
+    timeline.add("ada buys it on her laptop", region=other, style="bold")
 
 
-async def cut_a_region(up: Up, region: str, cast: Cast, witness: Witness, timeline: Timeline) -> None:
+async def cut_a_region(up: Up, region: str, shoppers: DemoShoppers, collector: Collector, timeline: Timeline) -> None:
     """Cut one region from all others; it takes orders and sends offers, then heals and catches up."""
     began = datetime.now(UTC)
     up.servers.cut(region)
     timeline.links[region] = "CUT OFF"
-    timeline.tell("the region is cut off from all others", region=region, style="bold red")
-    cast.acts(region, "marco", "cart", name="Reading Lamp", price=4900)
-    timeline.tell("marco leaves a cart in the region that is cut off", region=region, style="bold")
+    timeline.add("the region is cut off from all others", region=region, style="bold red")
+    shoppers.act(region, "marco", "cart", name="Reading Lamp", price=4900)
+    timeline.add("marco leaves a cart in the region that is cut off", region=region, style="bold")
     for number in range(3):
         await asyncio.sleep(CUT_SECONDS / 3)
-        cast.acts(region, f"islander-{number}", "purchase", name="Wall Lamp", price=3900)
+        shoppers.act(region, f"islander-{number}", "purchase", name="Wall Lamp", price=3900)
     await asyncio.sleep(0.5)
     await up.servers.heal(region)
     healed = datetime.now(UTC)
     timeline.links[region] = "linked"
-    timeline.tell("the links are back", region=region, style="bold")
-    caught_up = await _catching_up(witness, healed)
-    witness.evidence.cut = Cut(region=region, began=began, healed=healed, caught_up=caught_up)
+    timeline.add("the links are back", region=region, style="bold")
+    caught_up = await _catching_up(collector, healed)
+    collector.evidence.cut = Cut(region=region, began=began, healed=healed, caught_up=caught_up)
     took = f"in {(caught_up - healed).total_seconds():.1f} s" if caught_up else "not yet"
-    timeline.tell(f"all regions know what happened meanwhile, {took}", region=region, style="bold")
+    timeline.add(f"all regions know what happened meanwhile, {took}", region=region, style="bold")
 
 
-async def kill_a_server(up: Up, region: str, cast: Cast, witness: Witness, timeline: Timeline) -> None:
+async def kill_a_server(up: Up, region: str, shoppers: DemoShoppers, collector: Collector, timeline: Timeline) -> None:
     """End a server and the region's services with SIGKILL while events come in, and start the server again."""
     began = datetime.now(UTC)
-    crowd = asyncio.create_task(_crowd(cast, region))
+    crowd = asyncio.create_task(_crowd(shoppers, region))
     await up.servers.kill_node(region, 1)
     await up.child(region, "worker").kill()
-    timeline.tell("kill -9: one of three servers, and all services behind the gateway", region=region, style="bold red")
+    timeline.add("kill -9: one of three servers, and all services behind the gateway", region=region, style="bold red")
     await asyncio.sleep(2)
     await up.servers.start_node(region, 1)
     await asyncio.wait_for(up.child(region, "worker").ready.wait(), 60)
     crowd.cancel()
-    timeline.tell("all servers and services are back", region=region, style="bold")
+    timeline.add("all servers and services are back", region=region, style="bold")
     # Leaders that were lost took up to 8 s to be replaced in measurements: what is due until then may be late.
-    witness.evidence.trouble.append((began - timedelta(seconds=2), datetime.now(UTC) + timedelta(seconds=3)))
+    collector.evidence.trouble.append((began - timedelta(seconds=2), datetime.now(UTC) + timedelta(seconds=3)))
 
 
-async def _crowd(cast: Cast, region: str) -> None:
+async def _crowd(shoppers: DemoShoppers, region: str) -> None:
     """Shoppers who notice nothing: views all the while, and now and then an order."""
     for number in itertools.count():
         visitor = f"crowd-{number}"
-        cast.acts(region, visitor, "purchase" if number % 20 == 10 else "view", name="Candle", price=1200)
+        shoppers.act(region, visitor, "purchase" if number % 20 == 10 else "view", name="Candle", price=1200)
         await asyncio.sleep(0.05)
 
 
@@ -115,7 +115,7 @@ async def timer_of(mesh: Mesh, cart_id: str) -> datetime | None:
     return open_envelope(message.body).time if message else None
 
 
-async def seen_abroad(meshes: dict[str, Mesh]) -> int:
+async def personal_copies(meshes: dict[str, Mesh]) -> int:
     """Messages in any region's copy of the whole mesh that are personal or show a shopper's address."""
     count = 0
     for region, mesh in meshes.items():
@@ -125,10 +125,10 @@ async def seen_abroad(meshes: dict[str, Mesh]) -> int:
     return count
 
 
-async def _catching_up(witness: Witness, healed: datetime) -> datetime | None:
+async def _catching_up(collector: Collector, healed: datetime) -> datetime | None:
     for _ in range(120):
         with suppress(Unavailable, InvalidEvent):
-            evidence = await witness.look()
+            evidence = await collector.collect()
             if not missing_copies(evidence, until=healed):
                 arrivals = [
                     copy.stored for copies in evidence.copies.values() for copy in copies if copy.time <= healed

@@ -1,4 +1,4 @@
-"""Cast: the shoppers of the demo who have a part of their own."""
+"""DemoShoppers: the shoppers of the demo who have a part of their own."""
 
 import itertools
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ FIRST = 10_000_000
 
 
 @dataclass
-class Cast:
+class DemoShoppers:
     """Sends single actions of named shoppers through a region's gateway."""
 
     client: Client
     storefront: Storefront
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(FIRST))
 
-    def acts(
+    def act(
         self, region: str, visitor: str, kind: Kind, *, name: str, price: int, customer: str | None = None
     ) -> list[Sent]:
         """A visitor views, fills the cart or buys; the session and cart are `<visitor>-visit`."""
@@ -44,5 +44,5 @@ class Cast:
 
 
 def cart_of(visitor: str) -> str:
-    """The cart of a shopper of the cast."""
+    """The cart of a named shopper."""
     return f"{visitor}-visit"

@@ -37,10 +37,10 @@ class Timeline:
         if self._live:
             self._live.stop()
 
-    def tell(self, words: str, *, region: str | None = None, style: str = "") -> None:
+    def add(self, text: str, *, region: str | None = None, style: str = "") -> None:
         """Add a line."""
         line = Text(f"{time.monotonic() - self._began:6.1f} s  {region or '':3} ", style="dim")
-        line.append(words, style=style)
+        line.append(text, style=style)
         self._lines.append(line)
         if self._live is None:
             self.console.print(line, soft_wrap=True)

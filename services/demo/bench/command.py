@@ -86,19 +86,19 @@ async def _region(parts: list[str], abandon_after: str, figures: dict[str, Any],
         "CARTMESH_ADDRESS_RATE": "1000000",
     }
     async with (
-        built((REGION,), nodes=3, environment=settings) as stage,
-        connected(stage.gateways[REGION], stage.key) as http,
+        built((REGION,), nodes=3, environment=settings) as environment,
+        connected(environment.gateways[REGION], environment.key) as http,
     ):
         if "latency" in parts:
-            await _latency(latency.Probe(stage, http, REGION), figures, share, console)
+            await _latency(latency.Probe(environment, http, REGION), figures, share, console)
         if "ingest" in parts:
-            await writes.ingest(writes.Bench(stage, http, REGION), figures, share, console)
+            await writes.ingest(writes.Bench(environment, http, REGION), figures, share, console)
         if "cost" in parts:
-            await writes.cost_card(writes.Bench(stage, http, REGION), figures, share, console)
+            await writes.cost_card(writes.Bench(environment, http, REGION), figures, share, console)
         if "growth" in parts:
-            await writes.growth(writes.Bench(stage, http, REGION), figures, share, console)
-        if "memory" in parts and stage.up is not None:
-            figures["memory_mb"] = held(stage.up, REGION)
+            await writes.growth(writes.Bench(environment, http, REGION), figures, share, console)
+        if "memory" in parts and environment.up is not None:
+            figures["memory_mb"] = held(environment.up, REGION)
             figures["judged"]["memory of a region's services MB"] = figures["memory_mb"]["all"].pss
             console.print(f"memory: {figures['memory_mb']['all']}")
 

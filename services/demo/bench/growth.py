@@ -28,7 +28,7 @@ async def listening(login: Login, mesh: Mesh, count: int) -> AsyncIterator[None]
             service = Service(f"bench-{number}")
 
             @service.on(CartUpdated)
-            async def look(updated: CartUpdated) -> None:
+            async def collect(updated: CartUpdated) -> None:
                 """Do nothing with it."""
 
             durable = service.bindings[0].durable

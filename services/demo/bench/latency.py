@@ -13,9 +13,9 @@ from mesh.errors import Unavailable
 from mesh.events.cart import CartIdle
 from services.demo.bench.http_client import HttpClient
 from services.demo.bench.load import carts, introductions, send_all, views
-from services.demo.replay.collector import Witness
-from services.demo.replay.environment import Stage
-from services.demo.replay.offers import stories
+from services.demo.replay.collector import Collector
+from services.demo.replay.environment import Environment
+from services.demo.replay.offers import abandonments
 from services.demo.replay.report import percentiles, report
 
 WAVE = 400
@@ -34,18 +34,20 @@ async def pend(mesh: Mesh, count: int) -> None:
 class Probe:
     """Sends probes to a region and times what follows from them."""
 
-    stage: Stage
+    environment: Environment
     http: HttpClient
     region: str
 
     @property
     def mesh(self) -> Mesh:
         """The region's mesh, as operator."""
-        return self.stage.meshes[self.region]
+        return self.environment.meshes[self.region]
 
     async def offers(self, *, probes: int, rate: float) -> dict[str, Any]:
         """Leave `probes` carts, `rate` a second, and time their mails. Figures in ms; `missing` had no mail in time."""
-        witness = await Witness.begin(self.stage.meshes, self.stage.record, nodes=self.stage.nodes)
+        collector = await Collector.begin(
+            self.environment.meshes, self.environment.record, nodes=self.environment.nodes
+        )
         run = token_hex(3)
         await send_all(self.http, introductions(probes, run=run), at_once=4)
         for payload in carts(probes, run=run):
@@ -57,12 +59,16 @@ class Probe:
         while len(found) < probes and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.5)
             with suppress(Unavailable):
-                found = [took for story in stories(await witness.look()) if (took := story.due_to_smtp) is not None]
+                found = [
+                    took for one in abandonments(await collector.collect()) if (took := one.due_to_smtp) is not None
+                ]
         return {**percentiles(found), "max": _most(found), "probes": probes, "missing": probes - len(found)}
 
     async def scores(self, *, seconds: float, rate: float) -> dict[str, Any]:
         """Send views at `rate` a second and time the scores that follow. Figures in ms."""
-        witness = await Witness.begin(self.stage.meshes, self.stage.record, nodes=self.stage.nodes)
+        collector = await Collector.begin(
+            self.environment.meshes, self.environment.record, nodes=self.environment.nodes
+        )
         wanted = int(seconds * rate)
         clock = asyncio.get_running_loop().time
         began, at, sending = clock(), 0, set()
@@ -76,8 +82,11 @@ class Probe:
         await asyncio.gather(*sending)
         took = clock() - began
         await asyncio.sleep(2)
-        found = report(await witness.look())["latency_ms"]["event_to_score"]
+        found = report(await collector.collect())["latency_ms"]["event_to_score"]
         return {**found, "events": wanted, "rate": round(wanted / took)}
+
+    async def _collector(self) -> Collector:
+        return await Collector.begin(self.environment.meshes, self.environment.record, nodes=self.environment.nodes)
 
 
 def _most(found: list[timedelta]) -> float | None:

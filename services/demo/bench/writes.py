@@ -15,7 +15,7 @@ from services.demo.bench.cost import Cost, Counts, cost, counts, figures, settle
 from services.demo.bench.growth import fill, listening
 from services.demo.bench.http_client import HttpClient
 from services.demo.bench.load import Load, carts, send_all, views
-from services.demo.replay.environment import Stage
+from services.demo.replay.environment import Environment
 
 IDLE_SECONDS = 5.0
 """How long an idle region is watched, to know what it does by itself."""
@@ -30,16 +30,16 @@ ABANDONED = 4.0
 class Bench:
     """A region to write to."""
 
-    stage: Stage
+    environment: Environment
     http: HttpClient
     region: str
 
     @property
     def up(self) -> Up:
         """The embedded mesh; RuntimeError where the mesh is not one that the bench started."""
-        if self.stage.up is None:
+        if self.environment.up is None:
             raise RuntimeError("the write path is measured on an embedded mesh of the bench's own")
-        return self.stage.up
+        return self.environment.up
 
     async def operator(self) -> Connection:
         """An operator's connection."""
@@ -82,7 +82,7 @@ async def cost_card(bench: Bench, found: dict[str, Any], share: int, console: Co
 async def growth(bench: Bench, found: dict[str, Any], share: int, console: Console) -> None:
     """The cost of a left cart with more listening services, and with ten times the carts in the stream."""
     idle, size = await _idle(bench), 1_500 // share
-    login, mesh = bench.up.servers.credentials(bench.region), bench.stage.meshes[bench.region]
+    login, mesh = bench.up.servers.credentials(bench.region), bench.environment.meshes[bench.region]
     found["growth"] = {}
     for count in LISTENERS:
         async with listening(login, mesh, count):

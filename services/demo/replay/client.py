@@ -154,8 +154,8 @@ def record(answer: httpx.Response, sent: list[Sent]) -> None:
 
 def retry_after(answer: httpx.Response) -> float | None:
     """Seconds that a busy gateway asked to wait (RFC 9110 section 10.2.3), at most 30; None when it did not say."""
-    said = answer.headers.get("retry-after", "")
-    return min(float(said), 30.0) if said.replace(".", "", 1).isdigit() else None
+    header = answer.headers.get("retry-after", "")
+    return min(float(header), 30.0) if header.replace(".", "", 1).isdigit() else None
 
 
 def backoff(attempt: int) -> float:

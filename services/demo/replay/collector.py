@@ -1,4 +1,4 @@
-"""Witness: reads every region's streams and the mail server's record again and again, each message once."""
+"""Collector: reads every region's streams and the mail server's record again and again, each message once."""
 
 from collections import defaultdict
 from contextlib import suppress
@@ -20,7 +20,7 @@ Place = tuple[str, str, type[Event]]
 
 
 @dataclass
-class Witness:
+class Collector:
     """What has happened in these regions since `begin`. `meshes` are an operator's connections by region.
 
     Every kind is read for itself from behind the last one seen of it: replicas answer reads, each may
@@ -36,22 +36,22 @@ class Witness:
     dead_before: int = 0
 
     @classmethod
-    async def begin(cls, meshes: dict[str, Mesh], record: Path, *, nodes: int) -> "Witness":
-        """A witness of what happens from now on; what stood in the streams before is left out."""
-        witness = cls(meshes, record, Evidence(regions=tuple(meshes), nodes=nodes))
-        await witness.look()
-        witness.mails_before, witness.dead_before = len(witness.evidence.mails), witness.evidence.dead
-        witness.evidence = Evidence(regions=tuple(meshes), nodes=nodes)
-        return witness
+    async def begin(cls, meshes: dict[str, Mesh], record: Path, *, nodes: int) -> "Collector":
+        """A collector of what happens from now on; what stood in the streams before is left out."""
+        collector = cls(meshes, record, Evidence(regions=tuple(meshes), nodes=nodes))
+        await collector.collect()
+        collector.mails_before, collector.dead_before = len(collector.evidence.mails), collector.evidence.dead
+        collector.evidence = Evidence(regions=tuple(meshes), nodes=nodes)
+        return collector
 
-    async def look(self) -> Evidence:
-        """Read what is new. Raises Unavailable while a stream cannot be read; looking again then is safe."""
+    async def collect(self) -> Evidence:
+        """Read what is new. Raises Unavailable while a stream cannot be read; calling it again is safe."""
         for region, here in self.meshes.items():
             for declaration in declared():
-                if declaration.ttl is None:  # what the mesh says of itself expires, and is no book
+                if declaration.ttl is None:  # the mesh's own measurements expire
                     await self._read(here, declaration)
-            letters = here.broker.read(dead_stream(region), [f"dead.{region}.>"])
-            self.dead[region] = len([letter async for letter in letters])
+            parked = here.broker.read(dead_stream(region), [f"dead.{region}.>"])
+            self.dead[region] = len([one async for one in parked])
         self.evidence.dead = sum(self.dead.values()) - self.dead_before
         self.evidence.mails = read_mails(self.record)[self.mails_before :]
         return self.evidence
@@ -65,7 +65,7 @@ class Witness:
                     count += open_envelope(message.body).time <= until
         return count
 
-    def concluded(self, sent: list[Sent], cut: Cut | None = None) -> Evidence:
+    def finish(self, sent: list[Sent], cut: Cut | None = None) -> Evidence:
         """The evidence with what was sent and what was cut, for a report."""
         self.evidence.sent, self.evidence.cut = sent, cut
         return self.evidence
@@ -100,9 +100,9 @@ def read_mails(record: Path) -> list[Mail]:
     mails = []
     for line in record.read_bytes().splitlines():
         with suppress(msgspec.DecodeError):
-            told = msgspec.json.decode(line, type=Delivery)
+            delivery = msgspec.json.decode(line, type=Delivery)
             mails += [
-                Mail(offer_id=told.offer_id or "", recipient=recipient, accepted_at=told.received)
-                for recipient in told.recipients
+                Mail(offer_id=delivery.offer_id or "", recipient=recipient, accepted_at=delivery.received)
+                for recipient in delivery.recipients
             ]
     return mails

@@ -1,4 +1,4 @@
-"""Stagehand: a replay from the first row to the report."""
+"""The command `cartmesh replay`: from the first row of a log to the report."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
@@ -16,10 +16,10 @@ from mesh.observability.logs import configure_logs
 from mesh.settings import duration
 from services.demo.replay import ledger as ledgers
 from services.demo.replay.client import Client
-from services.demo.replay.collector import Witness
-from services.demo.replay.environment import Stage, borrowed, built
+from services.demo.replay.collector import Collector
+from services.demo.replay.environment import Environment, borrowed, built
 from services.demo.replay.evidence import Evidence
-from services.demo.replay.replay import environment, play
+from services.demo.replay.replay import play, settings_for
 from services.demo.replay.report import broken, report
 from services.demo.replay.settle import settle
 from services.demo.replay.shop_log import Row, read_log
@@ -44,10 +44,10 @@ class Plan:
     record: Path | None = None
     key: str = "demo"
 
-    def stage(self) -> AbstractAsyncContextManager[Stage]:
+    def opened(self) -> AbstractAsyncContextManager[Environment]:
         """The mesh to play on."""
         if self.servers is None:
-            settings = environment(speed=self.speed, abandon_after=duration(self.abandon_after))
+            settings = settings_for(speed=self.speed, abandon_after=duration(self.abandon_after))
             return built(self.regions, nodes=self.nodes, environment=settings)
         if not self.gateways or self.record is None:
             raise DeclarationError(
@@ -56,7 +56,7 @@ class Plan:
         return borrowed(self.servers, self.gateways, record=self.record, key=self.key)
 
 
-def rehearse(plan: Plan, *, json: Path | None = None, ledger: Path | None = None) -> int:
+def run_replay(plan: Plan, *, json: Path | None = None, ledger: Path | None = None) -> int:
     """Replay, print the figures, write them; 0 when every promise was kept and all came to its end, else 1."""
     import uvloop  # noqa: PLC0415  only what runs a mesh needs it
 
@@ -66,17 +66,17 @@ def rehearse(plan: Plan, *, json: Path | None = None, ledger: Path | None = None
     if not log:
         console.print(f"{plan.file} has no rows that a storefront could send")
         return 1
-    evidence, left = uvloop.run(_rehearse(plan, log, console))
+    evidence, left = uvloop.run(_run(plan, log, console))
     figures = report(evidence)
     console.print(figures_table(figures))
     if json:
         json.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2))
     if ledger:
         console.print(f"{ledgers.write(evidence, ledger)} rows: {ledger}")
-    return say_verdict(console, figures, left)
+    return print_verdict(console, figures, left)
 
 
-def say_verdict(console: Console, figures: dict[str, Any], left: str | None) -> int:
+def print_verdict(console: Console, figures: dict[str, Any], left: str | None) -> int:
     """Print what is wrong, if anything is; 1 then, else 0."""
     wrong = [*([left] if left else []), *broken(figures)]
     for line in wrong:
@@ -86,31 +86,33 @@ def say_verdict(console: Console, figures: dict[str, Any], left: str | None) -> 
     return 1 if wrong else 0
 
 
-async def _rehearse(plan: Plan, log: list[Row], console: Console) -> tuple[Evidence, str | None]:
+async def _run(plan: Plan, log: list[Row], console: Console) -> tuple[Evidence, str | None]:
     place = f"sending to {', '.join(plan.gateways)}" if plan.gateways else f"starting {', '.join(plan.regions)}"
     console.print(f"{len(log)} rows of {plan.file.name}; {place} ...")
-    async with plan.stage() as stage:
-        return await rehearse_on(stage, plan, log, console)
+    async with plan.opened() as environment:
+        return await replay_on(environment, plan, log, console)
 
 
-async def rehearse_on(stage: Stage, plan: Plan, log: list[Row], console: Console) -> tuple[Evidence, str | None]:
-    """Play a log on a stage and wait for its end: the evidence, and what was left when patience ended."""
-    witness = await Witness.begin(stage.meshes, stage.record, nodes=stage.nodes)
+async def replay_on(
+    environment: Environment, plan: Plan, log: list[Row], console: Console
+) -> tuple[Evidence, str | None]:
+    """Play a log in an environment and wait for its end: the evidence, and what was left when patience ended."""
+    collector = await Collector.begin(environment.meshes, environment.record, nodes=environment.nodes)
     storefront = Storefront(run=f"r{token_hex(4)}", currency=plan.currency)
-    tell = Teller(console, len(log))
-    async with Client(stage.gateways, key=stage.key) as client:
+    tell = Progress(console, len(log))
+    async with Client(environment.gateways, key=environment.key) as client:
         worst = await play(log, storefront, client, speed=plan.speed, say=tell.sent)
         console.print(f"sent {len(client.sent)} events; at most {worst:.1f} s behind the log")
         waiting = tell.settling
-        left = await settle(witness, client.sent, patience=_patience(plan), say=waiting)
-    return witness.concluded(client.sent), left
+        left = await settle(collector, client.sent, patience=_patience(plan), say=waiting)
+    return collector.finish(client.sent), left
 
 
 def _patience(plan: Plan) -> timedelta:
     return duration(plan.patience)
 
 
-class Teller:
+class Progress:
     """Tells how far a replay is: a line every few seconds, the same on a terminal and in a log."""
 
     EVERY = 5.0
@@ -120,13 +122,13 @@ class Teller:
 
     def sent(self, done: int, lag: float) -> None:
         """`done` rows were handed over, at most `lag` seconds late."""
-        self._say(f"{done} of {self._rows} rows sent, {lag:.1f} s behind")
+        self._print(f"{done} of {self._rows} rows sent, {lag:.1f} s behind")
 
     def settling(self, left: str) -> None:
         """What is still to come."""
-        self._say(f"waiting: {left}")
+        self._print(f"waiting: {left}")
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         now = asyncio.get_running_loop().time()
         if now >= self._next:
             self._next = now + self.EVERY

@@ -1,4 +1,4 @@
-"""Stage: a mesh to rehearse on, started for the occasion or running already."""
+"""Environment: a mesh to run_replay on, started for the occasion or running already."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -19,10 +19,10 @@ RECORD = "mails.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class Environment:
     """Gateways and operator's connections by region; `record` is the inbox's list of accepted mails.
 
-    `up` is the embedded mesh where the stage was built for the rehearsal, for cutting links and the like.
+    `up` is the embedded mesh where it was built for the run, for cutting links and the like.
     """
 
     gateways: dict[str, str]
@@ -41,10 +41,10 @@ class Stage:
 @asynccontextmanager
 async def built(
     regions: tuple[str, ...], *, nodes: int, environment: Mapping[str, str], directory: Path | None = None
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[Environment]:
     """An embedded mesh with every service and the inbox; drained and gone when the block ends."""
     async with Up(Topology.of(regions, nodes=nodes), directory=directory, environment=environment) as up:
-        yield Stage(
+        yield Environment(
             gateways={region: up.gateway(region) for region in regions},
             meshes={region: await up.operator(region) for region in regions},
             nodes=nodes,
@@ -54,7 +54,9 @@ async def built(
 
 
 @asynccontextmanager
-async def borrowed(servers: Path, gateways: dict[str, str], *, record: Path, key: str = KEY) -> AsyncIterator[Stage]:
+async def borrowed(
+    servers: Path, gateways: dict[str, str], *, record: Path, key: str = KEY
+) -> AsyncIterator[Environment]:
     """A mesh that is up already; its settings are what they are. TopologyError for regions without servers."""
     access = Access.read(servers)
     meshes: dict[str, Mesh] = {}
@@ -63,7 +65,7 @@ async def borrowed(servers: Path, gateways: dict[str, str], *, record: Path, key
             others = tuple(other for other in access.regions if other != region)
             meshes[region] = await connect(access, region, OPERATOR, others=others)
         nodes = max(len(access.regions[region].urls) for region in gateways)
-        yield Stage(gateways=gateways, meshes=meshes, nodes=nodes, record=record, key=key)
+        yield Environment(gateways=gateways, meshes=meshes, nodes=nodes, record=record, key=key)
     finally:
         for mesh in meshes.values():
             await mesh.broker.drain()

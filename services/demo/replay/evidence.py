@@ -1,4 +1,4 @@
-"""Evidence: what a rehearsal sent, what the streams hold, and what the mail server wrote down."""
+"""Evidence: what a run sent, what the streams hold, and what the mail server wrote down."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

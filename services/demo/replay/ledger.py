@@ -10,14 +10,14 @@ import msgspec
 from mesh.event import declaration_of
 from mesh.streams import stream_of
 from services.demo.replay.evidence import Evidence
-from services.demo.replay.offers import Story, stories
-from services.demo.replay.report import doubled, lost, told_id
+from services.demo.replay.offers import Abandonment, abandonments
+from services.demo.replay.report import doubled, lost, sent_id
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A ledger's row.
 
-    `fate` of an event: stored, doubled, lost, rejected, unanswered (not stored) or unacknowledged
+    `outcome` of an event: stored, doubled, lost, rejected, unanswered (not stored) or unacknowledged
     (stored, but the answer never came). Of an offer: undecided, held, dropped, open, sent, shown,
     withdrawn, failed; or wrong or duplicate where a promise was broken. `happened_at` is when an
     event was stored or an offer's first mail accepted; `due` when the cart's timer was.
@@ -26,7 +26,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     what: str
     region: str
-    fate: str
+    outcome: str
     visitor_id: str
     sent_at: datetime | None = None
     attempts: int | None = None
@@ -44,8 +44,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 def entries(evidence: Evidence) -> Iterator[Entry]:
     """The ledger's rows: events in the order they were sent, then offers."""
     yield from _events(evidence)
-    for story in stories(evidence):
-        yield _offer(story)
+    for abandonment in abandonments(evidence):
+        yield _offer(abandonment)
 
 
 def write(evidence: Evidence, path: Path) -> int:
@@ -63,23 +63,23 @@ def write(evidence: Evidence, path: Path) -> int:
 
 
 def _events(evidence: Evidence) -> Iterator[Entry]:
-    where = {(happened.region, told_id(happened)): happened for happened in reversed(evidence.stored)}
+    where = {(happened.region, sent_id(happened)): happened for happened in reversed(evidence.stored)}
     gone, twice = lost(evidence), doubled(evidence.stored)
     for sent in evidence.sent:
         found = where.get((sent.region, sent.id))
         if sent.answer == "rejected":
-            fate = "rejected"
+            outcome = "rejected"
         elif sent.id in gone:
-            fate = "lost"
+            outcome = "lost"
         elif sent.answer == "unanswered":
-            fate = "unacknowledged" if found else "unanswered"
+            outcome = "unacknowledged" if found else "unanswered"
         else:
-            fate = "doubled" if found and found.id in twice else "stored"
+            outcome = "doubled" if found and found.id in twice else "stored"
         yield Entry(
             id=sent.id,
             what=sent.type,
             region=sent.region,
-            fate=fate,
+            outcome=outcome,
             visitor_id=sent.visitor_id,
             sent_at=sent.sent_at,
             attempts=sent.attempts,
@@ -90,19 +90,19 @@ def _events(evidence: Evidence) -> Iterator[Entry]:
         )
 
 
-def _offer(story: Story) -> Entry:
-    left, decided, took = story.abandoned.event, story.decided, story.due_to_smtp
+def _offer(abandonment: Abandonment) -> Entry:
+    left, decided, took = abandonment.abandoned.event, abandonment.decided, abandonment.due_to_smtp
     return Entry(
-        id=story.offer_id or story.abandoned.id,
+        id=abandonment.offer_id or abandonment.abandoned.id,
         what="offer",
-        region=story.region,
-        fate="wrong" if story.wrong else "duplicate" if len(story.mails) > 1 else story.fate,
+        region=abandonment.region,
+        outcome="wrong" if abandonment.wrong else "duplicate" if len(abandonment.mails) > 1 else abandonment.outcome,
         visitor_id=left.visitor_id,
         cart_id=left.cart_id,
         due=left.due,
         decided_at=decided.stored if decided else None,
-        mails=len(story.mails),
-        happened_at=min((mail.accepted_at for mail in story.mails), default=None),
+        mails=len(abandonment.mails),
+        happened_at=min((mail.accepted_at for mail in abandonment.mails), default=None),
         due_to_smtp_ms=took.total_seconds() * 1000 if took is not None else None,
         reason=decided.event.reason if decided else None,
     )

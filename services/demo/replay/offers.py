@@ -1,4 +1,4 @@
-"""Offers: each abandonment's story, put together from the streams and the mail server's record."""
+"""What followed from each abandonment, put together from the streams and the mail server's record."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -11,11 +11,11 @@ from mesh.events.offer import OfferDecided, OfferFailed, OfferSent, OfferWithdra
 from mesh.events.order import OrderPlaced
 from services.demo.replay.evidence import Evidence, Mail
 
-Fate = Literal["undecided", "held", "dropped", "open", "sent", "shown", "withdrawn", "failed"]
+Outcome = Literal["undecided", "held", "dropped", "open", "sent", "shown", "withdrawn", "failed"]
 
 
 @dataclass(kw_only=True)
-class Story:
+class Abandonment:
     """One abandonment and all that followed. `purchase` is the first one that the decision should have known of."""
 
     region: str
@@ -38,7 +38,7 @@ class Story:
         return (approved or self.decisions or [None])[-1]
 
     @property
-    def fate(self) -> Fate:
+    def outcome(self) -> Outcome:
         """What became of the offer. A mail that the server took counts as sent whatever the streams say."""
         if self.mails:
             return "sent"
@@ -46,9 +46,9 @@ class Story:
             return "undecided"
         if self.decided.event.outcome != "approved":
             return self.decided.event.outcome
-        for kind, fate in ((OfferSent, "shown"), (OfferWithdrawn, "withdrawn"), (OfferFailed, "failed")):
+        for kind, outcome in ((OfferSent, "shown"), (OfferWithdrawn, "withdrawn"), (OfferFailed, "failed")):
             if any(isinstance(outcome.event, kind) for outcome in self.outcomes):
-                return fate
+                return outcome
         return "open"
 
     @property
@@ -74,51 +74,51 @@ class Story:
         return min(mail.accepted_at for mail in self.mails) - self.abandoned.event.due
 
 
-def stories(evidence: Evidence) -> list[Story]:
-    """Every abandonment's story, by region and order of abandonment."""
+def abandonments(evidence: Evidence) -> list[Abandonment]:
+    """Every abandonment, by region and order of abandonment."""
     mails: dict[str, list[Mail]] = defaultdict(list)
     for mail in evidence.mails:
         mails[mail.offer_id].append(mail)
-    told = []
+    found = []
     for region in evidence.regions:
-        books = [happened for happened in evidence.stored if happened.region == region]
-        told += _of_region(region, books, evidence.copies.get(region, []), mails)
-    return told
+        stored = [happened for happened in evidence.stored if happened.region == region]
+        found += _of_region(region, stored, evidence.copies.get(region, []), mails)
+    return found
 
 
 def _of_region(
-    region: str, books: list[Received[Event]], copies: list[Received[Event]], mails: dict[str, list[Mail]]
-) -> list[Story]:
-    found: dict[str, Story] = {}
+    region: str, stored: list[Received[Event]], copies: list[Received[Event]], mails: dict[str, list[Mail]]
+) -> list[Abandonment]:
+    found: dict[str, Abandonment] = {}
     updates: dict[str, list[Received[CartUpdated]]] = defaultdict(list)
-    for happened in sorted(books, key=lambda one: one.sequence):
+    for happened in sorted(stored, key=lambda one: one.sequence):
         match happened.event:
             case CartUpdated(cart_id=cart):
                 updates[cart].append(happened)
             case CartAbandoned(cart_id=cart):
                 before = [update for update in updates[cart] if update.sequence < happened.sequence]
-                found[happened.id] = Story(region=region, abandoned=happened, left=before[-1] if before else None)
+                found[happened.id] = Abandonment(region=region, abandoned=happened, left=before[-1] if before else None)
             case OfferDecided(abandonment_id=abandonment) if abandonment in found:
                 found[abandonment].decisions.append(happened)
-    offers = {story.offer_id: story for story in found.values() if story.offer_id}
-    for happened in books:
+    offers = {abandonment.offer_id: abandonment for abandonment in found.values() if abandonment.offer_id}
+    for happened in stored:
         if isinstance(happened.event, OfferSent | OfferFailed | OfferWithdrawn) and happened.event.offer_id in offers:
             offers[happened.event.offer_id].outcomes.append(happened)
-    for offer_id, story in offers.items():
-        story.mails = mails.get(offer_id, [])
-    bought = _Purchases(books, copies)
-    for story in found.values():
-        story.purchase = bought.known_to(story)
+    for offer_id, abandonment in offers.items():
+        abandonment.mails = mails.get(offer_id, [])
+    bought = _Purchases(stored, copies)
+    for abandonment in found.values():
+        abandonment.purchase = bought.known_to(abandonment)
     return list(found.values())
 
 
 class _Purchases:
-    """What a region knew of purchases: its own by their place in its books, others' by their arrival in MESH."""
+    """What a region knew of purchases: its own by their sequence, others' by their arrival in MESH."""
 
-    def __init__(self, books: list[Received[Event]], copies: list[Received[Event]]) -> None:
+    def __init__(self, stored: list[Received[Event]], copies: list[Received[Event]]) -> None:
         self._own: dict[str, list[Received[Event]]] = defaultdict(list)
         self._others: dict[str, list[Received[Event]]] = defaultdict(list)
-        for happened in books:
+        for happened in stored:
             if isinstance(happened.event, OrderPlaced | CartConverted | CartClosed):
                 for key in _keys(happened.event):
                     self._own[key].append(happened)
@@ -127,12 +127,12 @@ class _Purchases:
                 for key in _keys(happened.event):
                     self._others[key].append(happened)
 
-    def known_to(self, story: Story) -> Received[Event] | None:
+    def known_to(self, abandonment: Abandonment) -> Received[Event] | None:
         """The first purchase after the cart was left that stood in the region before the decision."""
-        decided, left = story.decided, story.left or story.abandoned
+        decided, left = abandonment.decided, abandonment.left or abandonment.abandoned
         if decided is None:
             return None
-        keys = _keys(story.abandoned.event)
+        keys = _keys(abandonment.abandoned.event)
         own = (one for key in keys for one in self._own[key] if left.sequence < one.sequence < decided.sequence)
         others = (one for key in keys for one in self._others[key] if left.stored < one.stored < decided.stored)
         return min((*own, *others), key=_stored, default=None)

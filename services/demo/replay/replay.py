@@ -43,7 +43,7 @@ async def play(
     return worst
 
 
-def environment(*, speed: float, abandon_after: timedelta) -> dict[str, str]:
+def settings_for(*, speed: float, abandon_after: timedelta) -> dict[str, str]:
     """Settings of the services for a run at `speed`: delays scaled alike, the score's limit as it is.
 
     Quiet hours are off: the night of a log would hold offers for hours that no replay can wait.

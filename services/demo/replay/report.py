@@ -1,4 +1,4 @@
-"""Report: a rehearsal in figures, each with an exact definition, counted from the evidence alone.
+"""Report: a run in figures, each with an exact definition, counted from the evidence alone.
 
 events_published    ids that storefronts sent, whatever was answered
 events_acked        of those, ids that a gateway answered with 202 and did not list as rejected
@@ -17,7 +17,7 @@ offers_open         approved, but without any outcome (0 once everything has set
 wrong_sends         mails for a cart whose purchase stood in the deciding region's streams before its
                     OfferDecided: a CartConverted, CartClosed or OrderPlaced of the cart, its visitor or
                     its customer, behind the cart's last update and before the decision by sequence in
-                    the region's own books; or another region's OrderPlaced by its arrival in MESH_<r>
+                    the region's own commerce stream; or another region's OrderPlaced by its arrival in MESH_<r>
 late_sends          mails accepted after such a purchase that came behind the decision: the unavoidable
                     rest, while a mail is already on its way
 duplicate_sends     mails beyond the first that the SMTP server accepted for one offer
@@ -32,9 +32,9 @@ region_cut          the region that was cut off: `seconds` cut, `orders_during` 
 latency_ms          due_to_smtp: from the cart timer's due time to the SMTP server's acceptance of the
                     first mail (left out: held offers, and those due while something was killed);
                     event_to_score: from the storing of the newest event that a UserScored has seen to
-                    the storing of that UserScored (left out: events told more than a minute after they
+                    the storing of that UserScored (left out: events sent more than a minute after they
                     happened, and those stored while something was killed); cross_region: from the
-                    storing in the origin's books to the storing in another region's MESH, events stored
+                    storing in the origin's commerce stream to the storing in another region's MESH, events stored
                     while a region was cut off left out. Nearest-rank percentiles.
 """
 
@@ -51,18 +51,18 @@ from mesh.events.order import OrderPlaced
 from mesh.events.user import UserScored
 from mesh.streams import stream_of
 from services.demo.replay.evidence import Cut, Evidence
-from services.demo.replay.offers import Story, stories
+from services.demo.replay.offers import Abandonment, abandonments
 
 OLD = timedelta(minutes=1)
-"""What is told later than this after it happened is history: nobody waits for its score."""
+"""What is sent later than this after it happened is history: nobody waits for its score."""
 
 
 def report(evidence: Evidence) -> dict[str, Any]:
     """The figures defined in this module's docstring."""
-    told = stories(evidence)
-    fates = Counter(story.fate for story in told)
+    left = abandonments(evidence)
+    outcomes = Counter(abandonment.outcome for abandonment in left)
     acked = {sent.id for sent in evidence.sent if sent.answer == "accepted"}
-    known = {story.offer_id for story in told}
+    known = {abandonment.offer_id for abandonment in left}
     return {
         "regions": len(evidence.regions),
         "nodes": evidence.nodes,
@@ -71,25 +71,25 @@ def report(evidence: Evidence) -> dict[str, Any]:
         "events_rejected": sum(sent.answer == "rejected" for sent in evidence.sent),
         "events_lost": len(lost(evidence)),
         "events_doubled": len(doubled(evidence.stored)),
-        "carts_abandoned": len(told),
-        "decisions": len(told) - fates["undecided"],
-        "undecided": fates["undecided"],
-        "offers_sent": fates["sent"],
-        "offers_shown": fates["shown"],
-        "offers_held": fates["held"],
-        "offers_dropped": fates["dropped"],
-        "offers_withdrawn": fates["withdrawn"],
-        "offers_failed": fates["failed"],
-        "offers_open": fates["open"],
-        "wrong_sends": sum(len(story.mails) for story in told if story.wrong),
-        "late_sends": _late(told, evidence),
-        "duplicate_sends": sum(max(0, len(story.mails) - 1) for story in told),
+        "carts_abandoned": len(left),
+        "decisions": len(left) - outcomes["undecided"],
+        "undecided": outcomes["undecided"],
+        "offers_sent": outcomes["sent"],
+        "offers_shown": outcomes["shown"],
+        "offers_held": outcomes["held"],
+        "offers_dropped": outcomes["dropped"],
+        "offers_withdrawn": outcomes["withdrawn"],
+        "offers_failed": outcomes["failed"],
+        "offers_open": outcomes["open"],
+        "wrong_sends": sum(len(abandonment.mails) for abandonment in left if abandonment.wrong),
+        "late_sends": _late(left, evidence),
+        "duplicate_sends": sum(max(0, len(abandonment.mails) - 1) for abandonment in left),
         "strange_mails": sum(mail.offer_id not in known for mail in evidence.mails),
         "recovered": sum(isinstance(happened.event, CartRecovered) for happened in evidence.stored),
         "dead_letters": evidence.dead,
         "region_cut": _region_cut(evidence),
         "latency_ms": {
-            "due_to_smtp": percentiles(story.due_to_smtp for story in told if not _troubled(story, evidence)),
+            "due_to_smtp": percentiles(one.due_to_smtp for one in left if not _troubled(one, evidence)),
             "event_to_score": percentiles(_event_to_score(evidence)),
             "cross_region": percentiles(_cross_region(evidence)),
         },
@@ -98,11 +98,11 @@ def report(evidence: Evidence) -> dict[str, Any]:
 
 def lost(evidence: Evidence) -> set[str]:
     """Ids that were acknowledged and stand in no write stream of the region they were sent to."""
-    there = {(happened.region, told_id(happened)) for happened in evidence.stored}
+    there = {(happened.region, sent_id(happened)) for happened in evidence.stored}
     return {s.id for s in evidence.sent if s.answer == "accepted" and (s.region, s.id) not in there}
 
 
-def told_id(happened: Received[Event]) -> str:
+def sent_id(happened: Received[Event]) -> str:
     """The id that a storefront gave an event: the gateway puts the scope of its write key before it, with a `-`."""
     scope, dash, own = happened.id.partition("-")
     return own if dash and len(scope) == 8 else happened.id  # a scope is 8 hexadecimal digits
@@ -115,7 +115,7 @@ def doubled(stored: Iterable[Received[Event]]) -> set[str]:
 
 
 def missing_copies(evidence: Evidence, *, until: datetime | None = None) -> set[tuple[str, str]]:
-    """(region, id) of events of the books, stored up to `until`, that another region's MESH does not hold."""
+    """(region, id) of events of the commerce stream, stored up to `until`, that another region's MESH does not hold."""
     held = {region: {happened.id for happened in copies} for region, copies in evidence.copies.items()}
     return {
         (region, happened.id)
@@ -148,10 +148,10 @@ def broken(figures: dict[str, Any]) -> list[str]:
         "undecided": "abandoned carts have no decision",
         "offers_open": "approved offers have no outcome",
     }
-    told = [f"{figures[name]} {words}" for name, words in never.items() if figures[name]]
+    found = [f"{figures[name]} {words}" for name, words in never.items() if figures[name]]
     cut = figures["region_cut"]
-    told += [f"{cut[name]} events {name} between regions" for name in ("lost", "duplicated") if cut[name]]
-    return told
+    found += [f"{cut[name]} events {name} between regions" for name in ("lost", "duplicated") if cut[name]]
+    return found
 
 
 def _region_cut(evidence: Evidence) -> dict[str, Any]:
@@ -180,23 +180,23 @@ def _crosses(happened: Received[Event]) -> bool:
     return not declaration.personal and stream_of(declaration, happened.region).startswith("COMMERCE")
 
 
-def _troubled(story: Story, evidence: Evidence) -> bool:
-    due = story.abandoned.event.due
+def _troubled(abandonment: Abandonment, evidence: Evidence) -> bool:
+    due = abandonment.abandoned.event.due
     return any(began <= due <= ended for began, ended in evidence.trouble)
 
 
-def _late(told: list[Story], evidence: Evidence) -> int:
+def _late(left: list[Abandonment], evidence: Evidence) -> int:
     """Mails accepted after an order of the visitor that was stored behind their decision."""
     orders: dict[str, list[datetime]] = defaultdict(list)
     for happened in evidence.stored:
         if isinstance(happened.event, OrderPlaced):
             orders[happened.event.visitor_id].append(happened.stored)
     count = 0
-    for story in told:
-        if story.decided is None or story.wrong:
+    for abandonment in left:
+        if abandonment.decided is None or abandonment.wrong:
             continue
-        behind = [at for at in orders[story.abandoned.event.visitor_id] if at > story.decided.stored]
-        count += sum(mail.accepted_at > min(behind) for mail in story.mails) if behind else 0
+        behind = [at for at in orders[abandonment.abandoned.event.visitor_id] if at > abandonment.decided.stored]
+        count += sum(mail.accepted_at > min(behind) for mail in abandonment.mails) if behind else 0
     return count
 
 

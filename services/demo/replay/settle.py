@@ -6,9 +6,9 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from mesh.errors import Unavailable
-from services.demo.replay.collector import Witness
+from services.demo.replay.collector import Collector
 from services.demo.replay.evidence import Evidence, Sent
-from services.demo.replay.offers import stories
+from services.demo.replay.offers import abandonments
 from services.demo.replay.report import lost, missing_copies
 
 HORIZON = timedelta(minutes=5)
@@ -16,7 +16,7 @@ HORIZON = timedelta(minutes=5)
 
 
 async def settle(
-    witness: Witness,
+    collector: Collector,
     sent: list[Sent],
     *,
     patience: timedelta,
@@ -28,8 +28,8 @@ async def settle(
     deadline, quiet, left = clock() + patience.total_seconds(), 0, "nothing could be read"
     while clock() < deadline:
         with suppress(Unavailable):
-            timers = await witness.pending(until=datetime.now(UTC) + HORIZON)
-            evidence = await witness.look()
+            timers = await collector.pending(until=datetime.now(UTC) + HORIZON)
+            evidence = await collector.collect()
             evidence.sent = sent
             left = unfinished(evidence, timers)
             quiet = 0 if left else quiet + 1
@@ -42,12 +42,12 @@ async def settle(
 
 def unfinished(evidence: Evidence, timers: int) -> str:
     """What is still to come, in words; empty when nothing is."""
-    told = stories(evidence)
+    left = abandonments(evidence)
     counts = {
         "timers to fire": timers,
-        "abandoned carts without a decision": sum(story.decided is None for story in told),
-        "offers without an outcome": sum(story.decided is not None and not story.settled for story in told),
+        "abandoned carts without a decision": sum(one.decided is None for one in left),
+        "offers without an outcome": sum(one.decided is not None and not one.settled for one in left),
         "acknowledged events not found yet": len(lost(evidence)),
         "events on their way to other regions": len(missing_copies(evidence)),
     }
-    return ", ".join(f"{count} {words}" for words, count in counts.items() if count)
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)

@@ -18,7 +18,7 @@ def home_of(user_id: str, regions: tuple[str, ...]) -> str:
 
 @dataclass
 class Storefront:
-    """All shoppers' browsers together. `run` makes ids unique to one rehearsal; `identify` tells who visitors are."""
+    """All shoppers' browsers together. `run` makes ids unique to one run; `identify` tells who visitors are."""
 
     run: str
     currency: str = "USD"
@@ -31,17 +31,17 @@ class Storefront:
 
     def events(self, row: Row, at: datetime) -> list[Payload]:
         """What is sent for a row, in order. The same rows give the same ids within a run."""
-        told = self._introduce(row, at) if row.kind != "view" else []
+        payloads = self._introduce(row, at) if row.kind != "view" else []
         match row.kind:
             case "view":
-                told.append(self._viewed(row, at))
+                payloads.append(self._viewed(row, at))
             case "cart":
-                told.append(self._filled(row, at))
+                payloads.append(self._filled(row, at))
             case "remove_from_cart":
-                told += self._removed(row, at)
+                payloads += self._removed(row, at)
             case "purchase":
-                told += self._ordered(row, at)
-        return told
+                payloads += self._ordered(row, at)
+        return payloads
 
     def _event(self, row: Row, type_: str, at: datetime, /, **fields: Any) -> Payload:
         event = {

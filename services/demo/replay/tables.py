@@ -1,4 +1,4 @@
-"""Tables: a rehearsal's figures as people read them."""
+"""Tables: a run's figures as people read them."""
 
 from typing import Any
 

@@ -6,7 +6,7 @@ import io
 import pytest
 from rich.console import Console
 
-from services.demo.afternoon.promises import promises, promises_table, second
+from services.demo.afternoon.promises import latency_line, promises, promises_table
 from services.demo.afternoon.timeline import Timeline
 from services.demo.bench.http_client import connected
 from services.demo.bench.load import carts, introductions, send_all, views
@@ -82,8 +82,8 @@ def test_the_second(p99, said):
     figures = report(Evidence(regions=("us",), nodes=1))
     figures["latency_ms"]["due_to_smtp"] = {"p50": 200.0, "p99": p99}
 
-    assert said in second(figures)
-    assert "load" in second(figures)
+    assert said in latency_line(figures)
+    assert "load" in latency_line(figures)
 
 
 def test_lines_without_a_terminal():
@@ -92,7 +92,7 @@ def test_lines_without_a_terminal():
     console = Console(file=said, width=100)
 
     with Timeline(console, ("us", "eu")) as timeline:
-        timeline.tell("lena buys", region="us")
+        timeline.add("lena buys", region="us")
         timeline.count("us", "orders")
     figures = report(Evidence(regions=("us",), nodes=1))
     console.print(promises_table(promises(figures, personal=(0, 0), last_moment="", troubled="")))

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from services.demo.replay.client import Client, retry_after
-from services.demo.replay.replay import environment, play
+from services.demo.replay.replay import play, settings_for
 from services.demo.replay.shop_log import Row
 from services.demo.replay.storefront_events import Storefront
 
@@ -129,6 +129,6 @@ def test_asked_to_wait():
 
 def test_settings_of_a_run():
     """Half an hour is nine seconds at two hundred times the speed, and quiet hours do not hold a replay."""
-    told = environment(speed=200, abandon_after=timedelta(minutes=30))
+    settings = settings_for(speed=200, abandon_after=timedelta(minutes=30))
 
-    assert told == {"CARTMESH_ABANDON_AFTER": "9000ms", "CARTMESH_JOURNEY_QUIET": ""}
+    assert settings == {"CARTMESH_ABANDON_AFTER": "9000ms", "CARTMESH_JOURNEY_QUIET": ""}

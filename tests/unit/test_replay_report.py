@@ -14,7 +14,7 @@ from mesh.events.order import OrderPlaced
 from mesh.events.user import UserScored
 from services.demo.replay import ledger
 from services.demo.replay.evidence import Cut, Evidence, Mail, Sent
-from services.demo.replay.offers import stories
+from services.demo.replay.offers import abandonments
 from services.demo.replay.report import broken, percentiles, report
 from services.demo.replay.settle import unfinished
 
@@ -222,12 +222,12 @@ def test_a_late_purchase(books):
 
 def test_a_purchase_in_another_region(books):
     """Another region's order makes a send wrong only if it had arrived in the deciding region before."""
-    abroad = Books("eu")
-    order = abroad.order(9.0)
+    personal_copies = Books("eu")
+    order = personal_copies.order(9.0)
     for seconds, wrong in ((9.1, 1), (9.25, 0)):
         arrived = msgspec.structs.replace(order, stored=at(seconds))
 
-        evidence = evidence_of(books, abroad, mails=[mail(9.3)], copies={"us": [arrived], "eu": []})
+        evidence = evidence_of(books, personal_copies, mails=[mail(9.3)], copies={"us": [arrived], "eu": []})
 
         assert report(evidence)["wrong_sends"] == wrong
 
@@ -258,7 +258,7 @@ def test_services_are_not_believed():
 
 
 def test_every_fate():
-    """Every abandonment has exactly one fate: undecided, held, dropped, withdrawn or open where no mail went out."""
+    """Every abandonment has exactly one outcome: undecided, held, dropped, withdrawn or open where no mail went out."""
     books = Books()
     books.abandoned(1, "c1")
     books.decided(3, books.abandoned(2, "c2"), "held", "c2", offer="o2")
@@ -267,10 +267,10 @@ def test_every_fate():
     books.add(8, OfferWithdrawn(cart_id="c4", offer_id="o4", channel="email", reason="bought"))
     books.decided(10, books.abandoned(9, "c5"), "approved", "c5", offer="o5")
 
-    told = stories(evidence_of(books))
+    told = abandonments(evidence_of(books))
 
-    assert [story.fate for story in told] == ["undecided", "held", "dropped", "withdrawn", "open"]
-    assert [story.settled for story in told] == [False, True, True, True, False]
+    assert [abandonment.outcome for abandonment in told] == ["undecided", "held", "dropped", "withdrawn", "open"]
+    assert [abandonment.settled for abandonment in told] == [False, True, True, True, False]
     left = "1 timers to fire, 1 abandoned carts without a decision, 1 offers without an outcome"
     assert unfinished(evidence_of(books), timers=1) == left
 
@@ -350,7 +350,7 @@ def test_percentiles():
 
 
 def test_the_ledger(books, tmp_path):
-    """The ledger has a row for every event and every offer with its fate."""
+    """The ledger has a row for every event and every offer with its outcome."""
     refused = msgspec.structs.replace(accepted("e3"), answer="rejected", reason="$.lines: wrong")
     sent = [accepted("e1"), accepted("e2"), refused]
     path = tmp_path / "ledger.parquet"
@@ -359,6 +359,6 @@ def test_the_ledger(books, tmp_path):
 
     frame = pl.read_parquet(path)
     assert count == 4
-    assert frame["fate"].to_list() == ["stored", "lost", "rejected", "duplicate"]
+    assert frame["outcome"].to_list() == ["stored", "lost", "rejected", "duplicate"]
     assert frame["stream"].to_list() == ["COMMERCE_us", None, None, None]
     assert frame["due_to_smtp_ms"].to_list()[-1] == 300.0

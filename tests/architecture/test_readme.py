@@ -1,6 +1,9 @@
 """The README's code works as it stands there."""
 
+import os
 import re
+import shutil
+import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,6 +55,46 @@ async def test_a_service_is_a_file(readme, eventually):
 
     assert earned.event == points_earned(order_id="o1", visitor_id="v1", points=42)
     assert earned.stored <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "points"), [("EUR", 4299, 42), ("JPY", 4299, 4299), ("KWD", 4299, 4), ("XOF", 500, 500)]
+)
+async def test_points_are_whole_units_of_any_currency(readme, currency, amount, points):
+    """A currency without decimals, or with three, is counted as its shoppers count it."""
+    award_points = readme["services.loyalty"].award_points
+    order = OrderPlaced(order_id="o1", visitor_id="v1", lines=(), total=Money(amount=amount, currency=currency))
+
+    assert [earned.points async for earned in award_points(order)] == [points]
+
+
+@pytest.mark.timeout(300)
+def test_the_readmes_code_passes_make_check(tmp_path):
+    """Put where the README says, its two files satisfy style, types and topology; only `make render` is left to do."""
+    texts = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    for name in ("mesh", "services", "ml", "notifications", "deploy"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "mesh.toml", "README.md"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    files = ("mesh/events/loyalty.py", "services/loyalty.py")
+    for name, text in zip(files, texts, strict=True):
+        (tmp_path / name).write_text(text)
+
+    for command in (
+        ("ruff", "check", "--no-cache", *files),
+        ("ruff", "format", "--no-cache", "--check", *files),
+        ("mypy", "--cache-dir", str(ROOT / ".mypy_cache"), "--follow-imports", "silent", *files),
+        ("mesh.cli", "mesh", "check"),
+    ):
+        ran = subprocess.run(
+            [sys.executable, "-m", *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        )
+        assert (command[0], ran.returncode) == (command[0], 0), ran.stdout + ran.stderr
 
 
 def test_every_folder_tells_what_it_is():

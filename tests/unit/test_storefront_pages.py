@@ -15,9 +15,9 @@ from mesh.events.cart import CartClosed, CartConverted, CartLine, CartUpdated
 from mesh.events.offer import OfferDecided
 from mesh.money import Money
 from services.demo.storefront.app import build
-from services.demo.storefront.catalogue import CATEGORIES, CURRENCIES, LANGUAGES, products, shelf
-from services.demo.storefront.finding import find_products
-from services.demo.storefront.words import preferred, words
+from services.demo.storefront.catalogue import CATEGORIES, CURRENCIES, LANGUAGES, in_category, products
+from services.demo.storefront.search import search_products
+from services.demo.storefront.texts import preferred, words
 
 EVIL = "\"><script>alert(1)</script>{{7*7}}{0.__class__}'"
 WIDE = "\uff48\uff4f\uff55\uff48\uff49\uff4e"
@@ -74,7 +74,7 @@ async def test_a_language_says_everything_that_the_others_say():
 async def test_the_range_is_sound():
     """36 products, six to a object store, each with a name, a text and a price in every language and currency."""
     assert len({product.product_id for product in products()}) == 36
-    assert [len(shelf(category)) for category in CATEGORIES] == [6] * 6
+    assert [len(in_category(category)) for category in CATEGORIES] == [6] * 6
     for product in products():
         assert set(product.name) == set(product.text) == set(LANGUAGES)
         assert set(product.price) == set(CURRENCIES.values())
@@ -138,13 +138,13 @@ async def test_whatever_is_searched_for_a_page_answers(shop, query):
 async def test_products_are_found_by_any_of_their_names():
     """Whatever the language, case, accents or the width of letters; the name counts most."""
     queries = ("MATCHA", "grun", "急須", WIDE)
-    found = {query: [one.product_id for one in find_products(query)] for query in queries}
+    found = {query: [one.product_id for one in search_products(query)] for query in queries}
 
     assert found["MATCHA"][0] in ("matcha-asahi", "chawan-kohiki", "chawan-tenmoku", "whisk")
     assert "sencha-yame-50" in found["grun"]
     assert {"kyusu-red", "kyusu-black"} <= set(found["急須"])
     assert found[WIDE][0] == "houhin"
-    assert find_products("matcha locomotive") == ()
+    assert search_products("matcha locomotive") == ()
 
 
 @pytest.mark.parametrize(

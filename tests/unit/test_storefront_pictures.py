@@ -1,5 +1,6 @@
 """The demo shop's pictures: every product is drawn, each differently, for pages and for mails."""
 
+import sys
 from xml.etree import ElementTree as ET
 
 from services.demo.storefront.catalogue import products
@@ -28,3 +29,14 @@ def test_what_the_shop_does_not_sell_has_no_picture():
     """Neither of the two makes one up."""
     assert svg("nothing") is None
     assert png("nothing") is None
+
+
+def test_without_the_extra_there_are_no_raster_pictures(monkeypatch):
+    """The shop runs all the same; only mails go without pictures."""
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    png.cache_clear()
+
+    try:
+        assert png("kyusu-red") is None
+    finally:
+        png.cache_clear()

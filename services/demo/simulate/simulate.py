@@ -20,7 +20,7 @@ from services.demo.replay.shop_log import Kind, Row, minor_units
 from services.demo.simulate.shop import Product, Shopper, catalogue, shoppers
 
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
-"""When simulated logs begin, unless told otherwise: a Monday."""
+"""When simulated logs begin, unless another day is given: a Monday."""
 
 
 @dataclass
@@ -44,18 +44,18 @@ def simulate(
     happened: list[tuple[datetime, int, dict[str, object]]] = []
     for shopper in shoppers(chance, shopper_count):
         own = random.Random(chance.getrandbits(64))  # noqa: S311  as above
-        happened += ((at, shopper.user_id, told) for at, told in _life(shopper, shelf, begin, end, own))
+        happened += ((at, shopper.user_id, action) for at, action in _life(shopper, shelf, begin, end, own))
     happened.sort(key=lambda one: one[:2])
     return [
         Row(
             number=number,
             time=at,
-            kind=told["kind"],  # type: ignore[arg-type]
-            session_id=str(told["session"]),
-            **_of_product(told["product"], currency),  # type: ignore[arg-type]
-            **_of_shopper(told["shopper"]),  # type: ignore[arg-type]
+            kind=action["kind"],  # type: ignore[arg-type]
+            session_id=str(action["session"]),
+            **_of_product(action["product"], currency),  # type: ignore[arg-type]
+            **_of_shopper(action["shopper"]),  # type: ignore[arg-type]
         )
-        for number, (at, _, told) in enumerate(happened)
+        for number, (at, _, action) in enumerate(happened)
     ]
 
 
@@ -115,11 +115,11 @@ def _life(shopper: Shopper, shelf: list[Product], begin: datetime, end: datetime
         if at >= end:
             return
         returned = None
-        for when, told in _visit(shopper, past, shelf, at, chance):
-            if told is None:
+        for when, action in _visit(shopper, past, shelf, at, chance):
+            if action is None:
                 returned = when
             elif begin <= when < end:
-                yield when, told
+                yield when, action
         if returned is not None:
             heapq.heappush(visits, returned)
         if not visits or returned is None:
@@ -138,19 +138,19 @@ def _visit(shopper: Shopper, past: Past, shelf: list[Product], at: datetime, cha
     session = UUID(int=chance.getrandbits(128), version=4)
     resumed, cart, views = list(past.left), list(past.left), []
 
-    def told(kind: Kind, product: Product) -> tuple[datetime, dict[str, object]]:
+    def action(kind: Kind, product: Product) -> tuple[datetime, dict[str, object]]:
         return at, {"kind": kind, "product": product, "session": session, "shopper": shopper}
 
     for product in resumed:
         views.append(product)
-        yield told("view", product)
+        yield action("view", product)
         at += timedelta(seconds=chance.uniform(10, 60))
-        yield told("cart", product)
+        yield action("cart", product)
     favourite: Product | None = resumed[-1] if resumed else None
     for _ in range(min(1 + int(chance.expovariate(0.22 + 0.1 * (shopper.device == "mobile"))), 30)):
         product = favourite if favourite and chance.random() < 0.28 else _browse(shopper, shelf, views, chance)
         views.append(product)
-        yield told("view", product)
+        yield action("view", product)
         at += timedelta(seconds=5 + chance.lognormvariate(3.2, 0.9))
         again = sum(one.product_id == product.product_id for one in views) - 1
         eager = -3.1 + 0.45 * shopper.intent + 0.9 * again + 0.7 * (product.category in shopper.loves)
@@ -158,7 +158,7 @@ def _visit(shopper: Shopper, past: Past, shelf: list[Product], at: datetime, cha
             favourite = product
         if product not in cart and chance.random() < _probability(eager):
             cart.append(product)
-            yield told("cart", product)
+            yield action("cart", product)
             at += timedelta(seconds=chance.uniform(5, 40))
     past.visits += 1
     odds = (
@@ -170,7 +170,7 @@ def _visit(shopper: Shopper, past: Past, shelf: list[Product], at: datetime, cha
         at += timedelta(seconds=chance.uniform(30, 240))
         past.purchases += 1
         for product in cart:
-            yield told("purchase", product)
+            yield action("purchase", product)
     elif cart and chance.random() < _probability(odds + 0.8):
         past.left = cart
         yield at + timedelta(hours=chance.lognormvariate(1.2, 0.8)), None

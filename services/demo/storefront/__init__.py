@@ -1,4 +1,4 @@
-"""A small shop for tea and pottery, to try the mesh with: its pages tell what shoppers do and show them offers."""
+"""A small shop for tea and pottery, to try the mesh with: its pages send what shoppers do and show them offers."""
 
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from mesh import Mesh, Service
 from mesh.events.user import Recommendations, RecommendationsRequest, UserScored
 from services.demo.storefront.picks import Picks
-from services.demo.storefront.telling import Telling, speaking
+from services.demo.storefront.seeding import Seeding, seed
 
 if TYPE_CHECKING:
     from litestar import Litestar
@@ -29,10 +29,10 @@ async def open_picks(mesh: Mesh) -> AsyncIterator[Picks]:
 
 
 @service.resource
-async def tell_gateway(mesh: Mesh) -> AsyncIterator[Telling]:
+async def seed_gateway(mesh: Mesh) -> AsyncIterator[Seeding]:
     """The catalogue on its way to the region's gateway, and the shop's past where that is wanted."""
-    async with speaking(mesh.region) as told:
-        yield told
+    async with seed(mesh.region) as seeding_state:
+        yield seeding_state
 
 
 @service.on(UserScored, fanout=True)

@@ -10,16 +10,16 @@ from mesh import Mesh, settings
 from mesh.web.application import shared_options
 from mesh.web.headers import STRICT
 from mesh.web.health_routes import health_routes
+from services.demo.storefront.addresses import AddressSettings
+from services.demo.storefront.catalogue_file import serve_catalogue
 from services.demo.storefront.files import serve_files
 from services.demo.storefront.frame import Frame
 from services.demo.storefront.pages import serve_pages
-from services.demo.storefront.places import PlaceSettings
-from services.demo.storefront.shown import serve_catalogue
 
 
 def build(mesh: Mesh, more: Sequence[Any] = ()) -> Litestar:
     """The app. `more` are further route handlers, such as the live picks."""
-    frame = Frame(mesh.region, settings.read(PlaceSettings))
+    frame = Frame(mesh.region, settings.read(AddressSettings))
     shared = shared_options(mesh, policy=_policy(frame.sources()))
 
     def show_missing(request: Request[Any, Any, Any], _: NotFoundException) -> Response[bytes]:

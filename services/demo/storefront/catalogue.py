@@ -76,7 +76,7 @@ def find(product_id: str) -> Product | None:
     return _by_id().get(product_id)
 
 
-def shelf(category: str) -> tuple[Product, ...]:
+def in_category(category: str) -> tuple[Product, ...]:
     """The products of a category."""
     return tuple(product for product in products() if product.category == category)
 

@@ -10,7 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from mesh.web.static_files import MEDIA_TYPES, ONE_DAY, StaticFile, StaticFiles, file_response, read_folder, static_file
-from services.demo.storefront.front import front
+from services.demo.storefront.front_picture import front
 from services.demo.storefront.pictures.raster import png
 from services.demo.storefront.pictures.scene import svg
 

@@ -12,11 +12,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Request, Response
 
 from mesh.web.static_files import REVALIDATE, file_response, static_file
+from services.demo.storefront.addresses import AddressSettings, parse
 from services.demo.storefront.catalogue import CATEGORIES, CURRENCIES, LANGUAGES, Product
+from services.demo.storefront.catalogue_file import catalogue_address, units
 from services.demo.storefront.files import static
-from services.demo.storefront.places import PlaceSettings, parse
-from services.demo.storefront.shown import catalogue_address, units
-from services.demo.storefront.words import NAMES, preferred, words
+from services.demo.storefront.texts import NAMES, preferred, words
 
 HERE = Path(__file__).parent
 REMEMBERED = 180 * 24 * 3600
@@ -35,14 +35,14 @@ class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
 class Frame:
     """The pages of one region: its place among the regions, and how each page is answered."""
 
-    def __init__(self, region: str, places: PlaceSettings) -> None:
+    def __init__(self, region: str, addresses: AddressSettings) -> None:
         self.region = region
-        self.shops = parse(places.urls_storefront)
-        self.gateway = places.url_gateway.rstrip("/")
-        self.gateways = parse(places.urls_gateway)
-        self.key = places.write_key
+        self.shops = parse(addresses.urls_storefront)
+        self.gateway = addresses.url_gateway.rstrip("/")
+        self.gateways = parse(addresses.urls_gateway)
+        self.key = addresses.write_key
         self.nearby = {
-            name: url for name, url in (("inbox", places.url_inbox), ("board", places.url_board)) if _is_page(url)
+            name: url for name, url in (("inbox", addresses.url_inbox), ("board", addresses.url_board)) if _is_page(url)
         }
 
     def sources(self) -> tuple[str, ...]:
@@ -52,9 +52,9 @@ class Frame:
 
     def language(self, request: Request[Any, Any, Any]) -> str:
         """The address's language, else the one that the browser likes best."""
-        told = request.url.path[1:3]
-        if told in LANGUAGES and request.url.path[3:4] in ("", "/"):
-            return told
+        language = request.url.path[1:3]
+        if language in LANGUAGES and request.url.path[3:4] in ("", "/"):
+            return language
         return preferred(request.headers.get("accept-language", ""))
 
     def show(
@@ -65,7 +65,7 @@ class Frame:
         path: str | None = None,
         query: Mapping[str, str] | None = None,
         status: int = 200,
-        **told: Any,
+        **values: Any,
     ) -> Response[bytes]:
         """A page. `path` is its address behind the language; `query` what of its question other languages keep."""
         language = self.language(request)
@@ -89,7 +89,7 @@ class Frame:
             "price": lambda product: priced(product, currency, language),
             "amount": lambda minor: money_words(minor, currency, language),
         }
-        text = _templates().get_template(f"{page}.html.j2").render({**context, **told})
+        text = _templates().get_template(f"{page}.html.j2").render({**context, **values})
         page_file = static_file(text, "text/html")
         found = file_response(request.headers, page_file, REVALIDATE, vary="Accept-Language, Cookie", status=status)
         if chosen:
@@ -139,13 +139,13 @@ def _is_page(url: str) -> bool:
 
 def _wanted(request: Request[Any, Any, Any]) -> str | None:
     """The currency that was just chosen."""
-    told = request.query_params.get("currency")
-    return told if told in CURRENCIES.values() else None
+    chosen = request.query_params.get("currency")
+    return chosen if chosen in CURRENCIES.values() else None
 
 
 def _remembered(request: Request[Any, Any, Any]) -> str | None:
-    told = request.cookies.get("currency")
-    return told if told in CURRENCIES.values() else None
+    chosen = request.cookies.get("currency")
+    return chosen if chosen in CURRENCIES.values() else None
 
 
 def _languages(language: str, within: str, asked: str) -> list[Elsewhere]:

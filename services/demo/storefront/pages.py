@@ -10,12 +10,12 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 
 from mesh import Mesh
-from services.demo.storefront.beside import beside, favourites
-from services.demo.storefront.catalogue import CATEGORIES, LANGUAGES, find, shelf, variants
-from services.demo.storefront.finding import asked, find_products
+from services.demo.storefront.cart_link import restore
+from services.demo.storefront.catalogue import CATEGORIES, LANGUAGES, find, in_category, variants
 from services.demo.storefront.frame import Frame
-from services.demo.storefront.restoring import restore
-from services.demo.storefront.words import preferred
+from services.demo.storefront.related import favourites, related_to
+from services.demo.storefront.search import asked, search_products
+from services.demo.storefront.texts import preferred
 
 PLAIN = ("checkout", "thanks", "account")
 """Pages on which the browser alone has something to show."""
@@ -25,14 +25,14 @@ Asked = Request[Any, Any, Any]
 def serve_pages(mesh: Mesh, frame: Frame) -> list[HTTPRouteHandler]:
     """The routes of all pages."""
     plain = [_plain(frame, page) for page in PLAIN]
-    return [_door(), _home(frame), _category(frame), _product(frame), _search(frame), *_carts(mesh, frame), *plain]
+    return [_entrance(), _home(frame), _category(frame), _product(frame), _search(frame), *_carts(mesh, frame), *plain]
 
 
 def _in_each(path: str) -> list[str]:
     return [f"/{language}{path}" for language in LANGUAGES]
 
 
-def _door() -> HTTPRouteHandler:
+def _entrance() -> HTTPRouteHandler:
     @get("/")
     async def choose_language(request: Asked) -> Redirect:
         language = preferred(request.headers.get("accept-language", ""))
@@ -45,7 +45,7 @@ def _door() -> HTTPRouteHandler:
 def _home(frame: Frame) -> HTTPRouteHandler:
     @get(_in_each("/"))
     async def show_home(request: Asked) -> Response[bytes]:
-        return frame.show(request, "home", path="/", season=favourites(), picks=beside(None))
+        return frame.show(request, "home", path="/", season=favourites(), picks=related_to(None))
 
     return show_home
 
@@ -55,7 +55,7 @@ def _category(frame: Frame) -> HTTPRouteHandler:
     async def show_category(request: Asked, category: FromPath[str]) -> Response[bytes]:
         if category not in CATEGORIES:
             raise NotFoundException
-        return frame.show(request, "category", category=category, products=shelf(category))
+        return frame.show(request, "category", category=category, products=in_category(category))
 
     return show_category
 
@@ -66,7 +66,7 @@ def _product(frame: Frame) -> HTTPRouteHandler:
         product = find(product_id)
         if product is None:
             raise NotFoundException
-        return frame.show(request, "product", product=product, variants=variants(product), picks=beside(product))
+        return frame.show(request, "product", product=product, variants=variants(product), picks=related_to(product))
 
     return show_product
 
@@ -77,7 +77,7 @@ def _search(frame: Frame) -> HTTPRouteHandler:
         query = asked(request.query_params.get("q") or "")
         kept = {"q": query} if query else None
         return frame.show(
-            request, "search", query=kept, asked=query, products=find_products(query), instead=favourites()
+            request, "search", query=kept, asked=query, products=search_products(query), instead=favourites()
         )
 
     return show_results
@@ -86,14 +86,14 @@ def _search(frame: Frame) -> HTTPRouteHandler:
 def _carts(mesh: Mesh, frame: Frame) -> list[HTTPRouteHandler]:
     @get(_in_each("/cart"))
     async def show_cart(request: Asked) -> Response[bytes]:
-        return frame.show(request, "cart", restored=None, lost=False, picks=beside(None))
+        return frame.show(request, "cart", restored=None, lost=False, picks=related_to(None))
 
     @get("/cart/{cart_id:str}")
     async def restore_cart(request: Asked, cart_id: FromPath[str]) -> Response[bytes]:
-        told = request.query_params
-        found = await restore(mesh, cart_id, offer_id=told.get("offer") or "", coupon=told.get("coupon") or "")
+        query = request.query_params
+        found = await restore(mesh, cart_id, offer_id=query.get("offer") or "", coupon=query.get("coupon") or "")
         restored = msgspec.json.encode(found).decode() if found else None
-        return frame.show(request, "cart", path="/cart", restored=restored, lost=found is None, picks=beside(None))
+        return frame.show(request, "cart", path="/cart", restored=restored, lost=found is None, picks=related_to(None))
 
     return [show_cart, restore_cart]
 

@@ -1,4 +1,4 @@
-"""Picks: what each visitor may like now, asked of scoring for open pages and sent to them (server-sent events)."""
+"""What each visitor may like now, asked of scoring for open pages and sent to them (server-sent events)."""
 
 import asyncio
 from collections import OrderedDict

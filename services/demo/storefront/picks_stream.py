@@ -1,4 +1,4 @@
-"""Picks stream: `GET /picks/{visitor}`, what a visitor may like, told to their open pages as it changes."""
+"""`GET /picks/{visitor}`, what a visitor may like, sent to their open pages as it changes."""
 
 from collections.abc import AsyncIterator
 

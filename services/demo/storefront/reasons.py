@@ -37,7 +37,7 @@ WORDS = {
 
 
 def reason(one: Recommendation, language: str) -> str:
-    """Why, in this language; in English as scoring said it where it has no structure to say it from."""
+    """Why, in this language; in English, as scoring wrote it, where it has no structure to translate."""
     other = _other(one, language)
     kind: str | None = one.kind
     if kind in ("together", "next") and other is None:
@@ -49,7 +49,7 @@ def reason(one: Recommendation, language: str) -> str:
 
 
 def _other(one: Recommendation, language: str) -> str | None:
-    """The name of the product that it goes with, which scoring knows by the name the catalogue was told with."""
+    """The name of the product that it goes with, which scoring knows by its name in the catalogue."""
     known = _by_name().get(one.with_product or "")
     return known.name.get(language, known.name["en"]) if known else one.with_product
 

@@ -1,4 +1,4 @@
-"""Shown: the catalogue in one language and currency, as a file for the scripts that write carts and picks."""
+"""The catalogue in one language and currency, as a file for the scripts that write carts and picks."""
 
 from functools import cache
 

@@ -1,9 +1,9 @@
-"""Finding: the products that a search means, best first."""
+"""The products that a search means, best first."""
 
 import unicodedata
 
 from services.demo.storefront.catalogue import LANGUAGES, Product, products
-from services.demo.storefront.words import words
+from services.demo.storefront.texts import words
 
 LONGEST = 100
 """Characters of a query that are looked at."""
@@ -12,12 +12,12 @@ NAME, SHELF, TEXT = 3, 2, 1
 
 
 def asked(query: str) -> str:
-    """A query as it is shown and told: on one line, without control characters, not longer than `LONGEST`."""
+    """A query as it is shown and sent: on one line, without control characters, not longer than `LONGEST`."""
     kept = "".join(" " if unicodedata.category(one)[0] in "CZ" else one for one in query[: 4 * LONGEST])
     return " ".join(kept.split())[:LONGEST].strip()
 
 
-def find_products(query: str) -> tuple[Product, ...]:
+def search_products(query: str) -> tuple[Product, ...]:
     """The products that have every word of a query somewhere, in any of the languages."""
     wanted = _plain(query).split()
     if not wanted:

@@ -1,6 +1,6 @@
-"""Beside: which products a page shows next to others, before anything is known of its visitor."""
+"""Which products a page shows next to others, before anything is known of its visitor."""
 
-from services.demo.storefront.catalogue import Product, find, shelf
+from services.demo.storefront.catalogue import Product, find, in_category
 
 SEASON = ("sencha-yame-50", "yunomi-indigo", "darjeeling-spring", "kyusu-red")
 FRONT = ("matcha-asahi", "chawan-kohiki", "whisk", "tin-cherry")
@@ -12,7 +12,7 @@ GOES_WITH = {
     "pots": ("hojicha", "yunomi-ash", "strainer"),
     "tools": ("matcha-asahi", "chawan-kohiki", "gyokuro-uji"),
 }
-"""What people of the trade would put beside a shelf's products."""
+"""What people of the trade would put beside a category's products."""
 MANY = 4
 
 
@@ -21,12 +21,12 @@ def favourites() -> tuple[Product, ...]:
     return _found(SEASON)
 
 
-def beside(product: Product | None) -> tuple[Product, ...]:
+def related_to(product: Product | None) -> tuple[Product, ...]:
     """Four products to go with one, or with none: what suits its shelf, then its neighbours on it."""
     if product is None:
         return _found(FRONT)
     suits = _found(GOES_WITH[product.category])
-    near = tuple(one for one in shelf(product.category) if one.group != product.group)
+    near = tuple(one for one in in_category(product.category) if one.group != product.group)
     return tuple(one for one in (*suits, *near) if one != product)[:MANY]
 
 

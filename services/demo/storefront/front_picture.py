@@ -1,4 +1,4 @@
-"""Front: the picture on the first page, some of the shop's things together on one table; as SVG."""
+"""The picture on the first page, some of the shop's things together on one table; as SVG."""
 
 from functools import cache
 

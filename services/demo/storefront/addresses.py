@@ -1,11 +1,11 @@
-"""Places: where this region's shop and gateway are, and those of the other regions."""
+"""Where this region's shop and gateway are, and those of the other regions."""
 
 import msgspec
 
 from mesh.errors import DeclarationError
 
 
-class PlaceSettings(msgspec.Struct, frozen=True, kw_only=True):
+class AddressSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where this region's shop and gateway are (`url_...`), and all regions' (`urls_...`: `us=https://a eu=https://b`).
 
     `write_key` is the public key that the shop's pages tell the gateway with. `url_board` and `url_inbox` are the

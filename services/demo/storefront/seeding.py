@@ -1,7 +1,7 @@
-"""Telling: the shop tells its own region's gateway what it sells and, where that is wanted, a simulated past.
+"""Seeding: the shop tells its own region's gateway what it sells and, where that is wanted, a simulated past.
 
 Told once per process, as any shop's server would: over HTTP, patiently, with ids that follow from the
-content, so that telling it again changes nothing.
+content, so that sending it again changes nothing.
 """
 
 import asyncio
@@ -18,27 +18,27 @@ import msgspec
 from mesh import settings
 from mesh.observability.logs import log
 from services.demo.storefront.catalogue import CURRENCIES, Product, money, products
-from services.demo.storefront.past import sessions
+from services.demo.storefront.simulated_past import sessions
 
 if TYPE_CHECKING:
     import httpx
 
 LANGUAGE = {"eu": "de", "ap": "ja"}
-"""The language, and with it the currency, in which a region is told the catalogue; elsewhere English."""
+"""The language, and with it the currency, in which a region's catalogue is sent; elsewhere English."""
 BATCH = 200
 LATER = frozenset({429, 502, 503, 504})
 """Answers that say: the same request may succeed later."""
 KNOWN = ("$.id", "$.order_id")
-"""Where the gateway points when an event was told on an earlier day, with that day's times."""
+"""Where the gateway points when an event was sent on an earlier day, with that day's times."""
 SHORTEST, LONGEST = 0.1, 5.0
 """Seconds before a request is made again."""
 
 
-class TellingSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The region's gateway (empty: nobody is told), the shop's address, and the keys to tell with.
+class SeedSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The region's gateway (empty: nothing is sent), the shop's address, and the keys to send with.
 
-    The first of `server_keys` tells the catalogue; without one it is not told. `write_key` is the pages' key.
-    With `shop_past` simulated shoppers of the last days are told too, so that there is something to recommend from.
+    The first of `server_keys` sends the catalogue; without one it is not sent. `write_key` is the pages' key.
+    With `shop_past` simulated shoppers of the last days are sent too, so that there is something to recommend from.
     """
 
     url_gateway: str = ""
@@ -54,8 +54,8 @@ class TellingSettings(msgspec.Struct, frozen=True, kw_only=True):
         return (self.shop_url or self.url_storefront).rstrip("/")
 
 
-class Telling:
-    """What was told so far: `outcome` counts events that were accepted and that were refused or known before."""
+class Seeding:
+    """What was sent so far: `outcome` counts events that were accepted and that were refused or known before."""
 
     def __init__(self) -> None:
         self.outcome: Counter[str] = Counter()
@@ -63,12 +63,12 @@ class Telling:
 
 
 @asynccontextmanager
-async def speaking(region: str) -> AsyncIterator[Telling]:
-    """Telling, beside whatever else the process does, until everything is told or the block ends."""
-    told = Telling()
-    task = asyncio.create_task(_tell(region, settings.read(TellingSettings), told))
+async def seed(region: str) -> AsyncIterator[Seeding]:
+    """Send in the background until everything is sent or the block ends."""
+    state = Seeding()
+    task = asyncio.create_task(_send_everything(region, settings.read(SeedSettings), state))
     try:
-        yield told
+        yield state
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -103,7 +103,7 @@ def _listing(product: Product, language: str, shop: str) -> dict[str, Any]:
     }
 
 
-async def _tell(region: str, chosen: TellingSettings, told: Telling) -> None:
+async def _send_everything(region: str, chosen: SeedSettings, state: Seeding) -> None:
     import httpx  # noqa: PLC0415  every process imports the service, only this one speaks HTTP
 
     if not chosen.url_gateway:
@@ -111,17 +111,17 @@ async def _tell(region: str, chosen: TellingSettings, told: Telling) -> None:
     now = datetime.now(UTC)
     async with httpx.AsyncClient(base_url=chosen.url_gateway, timeout=20) as gateway:
         if chosen.server_keys:
-            await _say(gateway, chosen.server_keys[0], list(listings(region, chosen.shop, now)), told)
+            await _send(gateway, chosen.server_keys[0], list(listings(region, chosen.shop, now)), state)
         else:
-            log.warning("the catalogue is not told: no CARTMESH_SERVER_KEYS")
+            log.warning("the catalogue is not sent: no CARTMESH_SERVER_KEYS")
         if chosen.shop_past:
             for batch in _batches(sessions(region, now, CURRENCIES[LANGUAGE.get(region, "en")])):
-                await _say(gateway, chosen.write_key, batch, told)
-    told.done.set()
-    log.info("told the gateway", **told.outcome)
+                await _send(gateway, chosen.write_key, batch, state)
+    state.done.set()
+    log.info("seeded the gateway", **state.outcome)
 
 
-async def _say(gateway: "httpx.AsyncClient", key: str, events: Sequence[dict[str, Any]], told: Telling) -> None:
+async def _send(gateway: "httpx.AsyncClient", key: str, events: Sequence[dict[str, Any]], state: Seeding) -> None:
     """Say these events until the gateway answers for good."""
     wait = SHORTEST
     while (answer := await _post(gateway, key, events)) is None:
@@ -129,12 +129,12 @@ async def _say(gateway: "httpx.AsyncClient", key: str, events: Sequence[dict[str
         wait = min(2 * wait, LONGEST)
     if answer.status_code != 202:
         log.error("the gateway refuses what the shop tells", status=answer.status_code, why=answer.text[:300])
-        told.outcome["refused"] += len(events)
+        state.outcome["refused"] += len(events)
         return
     verdict = answer.json()
     known = [one for one in verdict["rejected"] if one["path"] in KNOWN]
     refused = [one for one in verdict["rejected"] if one["path"] not in KNOWN]
-    told.outcome.update(accepted=verdict["accepted"], known=len(known), refused=len(refused))
+    state.outcome.update(accepted=verdict["accepted"], known=len(known), refused=len(refused))
     if refused:
         log.error("the gateway refuses events", many=len(refused), first=refused[0])
 
@@ -153,7 +153,7 @@ async def _post(gateway: "httpx.AsyncClient", key: str, events: Sequence[dict[st
 
 
 def _batches(whole: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
-    """Requests of whole sessions: a cart and its order are told in one."""
+    """Requests of whole sessions: a cart and its order are sent in one."""
     batch: list[dict[str, Any]] = []
     for session in whole:
         if batch and len(batch) + len(session) > BATCH:

@@ -20,7 +20,7 @@ from ml.scoring import service as scoring
 from services.carts import service as carts
 from services.demo.storefront import service as storefront
 from services.demo.storefront.catalogue import find, products
-from services.demo.storefront.telling import Telling, listings, speaking
+from services.demo.storefront.seeding import Seeding, listings, seed
 from services.gateway import service as gateway
 
 KEYS = {"CARTMESH_SERVER_KEYS": "the-shops-own-server-key", "CARTMESH_STORE_PATIENCE": "20s"}
@@ -38,7 +38,7 @@ def operator(region):
 
 @pytest.fixture
 def open_gateway(region, monkeypatch):
-    """The region's gateway over HTTP, which the shop is told of."""
+    """The region's gateway over HTTP, which the shop was given."""
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
 
@@ -51,24 +51,24 @@ def open_gateway(region, monkeypatch):
     return opened
 
 
-async def tell() -> Telling:
-    """Everything the shop has to tell, told by a process that has just started."""
-    async with speaking("us") as told:
-        await asyncio.wait_for(told.done.wait(), 60)
-    return told
+async def send() -> Seeding:
+    """Everything the shop has to send, sent by a process that has just started."""
+    async with seed("us") as state:
+        await asyncio.wait_for(state.done.wait(), 60)
+    return state
 
 
 async def stored(operator, *kinds):
     return [received async for received in operator.read(*kinds)]
 
 
-async def test_the_catalogue_is_told_once(open_gateway, operator, monkeypatch):
+async def test_the_catalogue_is_sent_once(open_gateway, operator, monkeypatch):
     """Every product with its name, price and absolute addresses; a restart changes nothing."""
     monkeypatch.setenv("CARTMESH_URL_STOREFRONT", "https://tea.example")
     async with open_gateway():
-        await tell()
+        await send()
         first = await stored(operator, ProductListed)
-        again = await tell()
+        again = await send()
 
     assert await stored(operator, ProductListed) == first
     assert (again.outcome["accepted"], again.outcome["refused"]) == (len(products()), 0)
@@ -85,47 +85,47 @@ async def test_the_catalogue_is_told_once(open_gateway, operator, monkeypatch):
     )
 
 
-def test_a_region_is_told_in_its_language_and_currency():
+def test_a_regions_catalogue_is_in_its_language_and_currency():
     """German and euros in eu, Japanese and yen in ap; another price is another event."""
-    told = {region: list(listings(region, "https://tea.example", datetime.now(UTC))) for region in ("us", "eu", "ap")}
+    state = {region: list(listings(region, "https://tea.example", datetime.now(UTC))) for region in ("us", "eu", "ap")}
 
-    whisks = {region: next(one for one in of if one["product_id"] == "whisk") for region, of in told.items()}
+    whisks = {region: next(one for one in of if one["product_id"] == "whisk") for region, of in state.items()}
     assert {region: one["price"]["currency"] for region, one in whisks.items()} == {
         "us": "USD",
         "eu": "EUR",
         "ap": "JPY",
     }
     assert whisks["eu"]["name"] == "Matchabesen, 80 Borsten"
-    assert len({one["id"] for of in told.values() for one in of}) == 3 * len(products())
+    assert len({one["id"] for of in state.values() for one in of}) == 3 * len(products())
 
 
 async def test_it_waits_for_a_gateway_that_is_not_there_yet(open_gateway, operator, monkeypatch, eventually):
     """Nobody listens where the gateway will be: the shop asks again until it does."""
     monkeypatch.setenv("CARTMESH_URL_GATEWAY", "http://127.0.0.1:9")
-    async with speaking("us") as told:
+    async with seed("us") as state:
         await asyncio.sleep(0)
-        assert not told.done.is_set()
+        assert not state.done.is_set()
 
     async with open_gateway():
-        await tell()
+        await send()
 
     assert len(await stored(operator, ProductListed)) == len(products())
 
 
-async def test_the_past_is_told_once_and_leaves_no_cart_behind(region, open_gateway, operator, monkeypatch):
+async def test_the_past_is_sent_once_and_leaves_no_cart_behind(region, open_gateway, operator, monkeypatch):
     """Told on two days, every event is stored once; every cart was bought, so that nobody is offered anything."""
     monkeypatch.setenv("CARTMESH_SHOP_PAST", "true")
     kinds = (ProductViewed, CartUpdated, OrderPlaced, CartConverted, CartAbandoned)
     async with running(carts, Mesh(region.broker("us"), "carts")), open_gateway():
         with monkeypatch.context() as yesterday:
-            yesterday.setattr("services.demo.storefront.telling.datetime", Yesterday)
-            told = await tell()
+            yesterday.setattr("services.demo.storefront.seeding.datetime", Yesterday)
+            state = await send()
         first = await stored(operator, *kinds)
-        again = await tell()
+        again = await send()
 
     assert await stored(operator, *kinds) == first
-    assert (told.outcome["refused"], again.outcome["refused"]) == (0, 0)
-    assert again.outcome["known"] == told.outcome["accepted"] - len(products())
+    assert (state.outcome["refused"], again.outcome["refused"]) == (0, 0)
+    assert again.outcome["known"] == state.outcome["accepted"] - len(products())
     found = {kind: [one for one in first if isinstance(one.event, kind)] for kind in kinds}
     assert len(found[ProductViewed]) > 1000
     filled = {one.event.cart_id for one in found[CartUpdated]}
@@ -144,14 +144,14 @@ class Yesterday(datetime):
 
 @pytest.fixture
 async def open_shop(region, open_gateway, monkeypatch):
-    """Gateway, scoring and shop; the addresses of gateway and shop once the shop has told everything."""
+    """Gateway, scoring and shop; the addresses of gateway and shop once the shop has sent everything."""
     monkeypatch.setenv("CARTMESH_SHOP_PAST", "true")
     async with (
         open_gateway() as address,
         running(scoring, Mesh(region.broker("us"), "scoring")),
         running(storefront, Mesh(region.broker("us"), "storefront"), http=("127.0.0.1", 0)) as shop,
     ):
-        await asyncio.wait_for(shop.provided[Telling].done.wait(), 60)
+        await asyncio.wait_for(shop.provided[Seeding].done.wait(), 60)
         yield address, f"http://127.0.0.1:{shop.port}"
 
 

@@ -1,4 +1,4 @@
-"""Past: simulated shoppers of the last days, so that a shop that was opened a minute ago has something to recommend.
+"""Simulated shoppers of the last days, so that a shop that was opened a minute ago has something to recommend.
 
 They are no people: they have no address and every cart of theirs was bought in the same breath, so that
 nobody is written to and no offer is decided. The same seed makes the same shoppers.
@@ -86,18 +86,18 @@ def _visit(name: str, today: datetime, chance: random.Random) -> Visit:
 
 
 def _events(visit: Visit, currency: str) -> Iterator[dict[str, Any]]:
-    """Ids, times and bodies follow from the visit alone, so that telling them again changes nothing."""
+    """Ids, times and bodies follow from the visit alone, so that sending them again changes nothing."""
     who = {"visitor_id": visit.name, "session_id": visit.name}
     at, step = visit.began, 0
 
-    def said(type: str, **fields: object) -> dict[str, Any]:
+    def payload(type: str, **fields: object) -> dict[str, Any]:
         nonlocal at, step
         at, step = at + timedelta(seconds=20 + 7 * (step % 5)), step + 1
         return {"id": f"{visit.name}-{step}", "type": type, "time": at.isoformat(), **who, **fields}
 
     for product in visit.viewed:
         price = _amount(money(product, currency))
-        yield said(
+        yield payload(
             "product_viewed",
             product_id=product.product_id,
             category=product.category,
@@ -109,10 +109,10 @@ def _events(visit: Visit, currency: str) -> Iterator[dict[str, Any]]:
     for product in visit.bought:
         price = _amount(money(product, currency))
         lines = [*lines, {"product_id": product.product_id, "quantity": 1, "price": price}]
-        yield said("cart_updated", cart_id=visit.name, lines=lines, device=visit.device)
+        yield payload("cart_updated", cart_id=visit.name, lines=lines, device=visit.device)
     if lines:
         total = Money(amount=sum(line["price"]["amount"] for line in lines), currency=currency)
-        yield said("order_placed", cart_id=visit.name, order_id=visit.name, lines=lines, total=_amount(total))
+        yield payload("order_placed", cart_id=visit.name, order_id=visit.name, lines=lines, total=_amount(total))
 
 
 def _amount(price: Money) -> dict[str, Any]:

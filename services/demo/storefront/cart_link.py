@@ -1,4 +1,4 @@
-"""Restoring: the cart behind an offer's link, and the discount that was decided for it, both from the log."""
+"""The cart behind an offer's link, and the discount that was decided for it, both from the log."""
 
 import msgspec
 
@@ -35,7 +35,7 @@ async def restore(mesh: Mesh, cart_id: str, *, offer_id: str = "", coupon: str =
         log.warning("a cart cannot be restored just now", error=str(error))
         return None
     updated = story.last(CartUpdated)
-    ends = [told.sequence for kind in (CartConverted, CartClosed) if (told := story.last(kind))]
+    ends = [ended.sequence for kind in (CartConverted, CartClosed) if (ended := story.last(kind))]
     if updated is None or any(end > updated.sequence for end in ends):
         return None
     lines: dict[str, int] = {}

@@ -57,9 +57,7 @@ async def test_a_service_is_a_file(readme, eventually):
     assert earned.stored <= datetime.now(UTC)
 
 
-@pytest.mark.parametrize(
-    ("currency", "amount", "points"), [("EUR", 4299, 42), ("JPY", 4299, 4299), ("KWD", 4299, 4)]
-)
+@pytest.mark.parametrize(("currency", "amount", "points"), [("EUR", 4299, 42), ("JPY", 4299, 4299), ("KWD", 4299, 4)])
 async def test_points_are_whole_units_of_any_currency(readme, currency, amount, points):
     """A currency without decimals, or with three, is counted as its shoppers count it."""
     award_points = readme["services.loyalty"].award_points

@@ -8,12 +8,12 @@ that this one follows from.
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2b
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from mesh.errors import InvalidEvent
-from mesh.event import Event, declaration_of, find, key_of
+from mesh.errors import InvalidEvent, NewerVersion
+from mesh.event import Declaration, Event, declaration_of, find, key_of, newer
 
 E = TypeVar("E", bound=Event)
 
@@ -102,15 +102,33 @@ def open_envelope(body: bytes) -> Envelope:
 
 
 def decode(body: bytes) -> tuple[Envelope, Event]:
-    """The envelope and its validated event; InvalidEvent says what is wrong where."""
+    """The envelope and its validated event, of an older version as its newest one.
+
+    InvalidEvent says what is wrong where. NewerVersion where the event is known here in an older version only.
+    """
     envelope = open_envelope(body)
     declaration = find(envelope.type)
     if declaration is None:
+        if known := newer(envelope.type):
+            raise NewerVersion(f"{envelope.type} {envelope.id}: this program knows {known.type}; update this service")
         raise InvalidEvent(f"unknown event type {envelope.type!r}: declare it in mesh/events, or update this service")
     try:
-        return envelope, _decoder(declaration.kind).decode(envelope.data)
+        if envelope.type == declaration.type:
+            return envelope, _decoder(declaration.kind).decode(envelope.data)
+        return envelope, _upcast(envelope, declaration)
     except _UNREADABLE as error:
         raise InvalidEvent(f"{envelope.type} {envelope.id}: {error}") from error
+
+
+def _upcast(envelope: Envelope, declaration: Declaration) -> Event:
+    data = msgspec.json.decode(envelope.data, type=dict[str, Any])
+    version = int(envelope.type.rpartition(".v")[2])
+    try:
+        for step in declaration.upcasts[version - 1 :]:
+            data = step(data)
+    except Exception as error:  # whatever it raises: the event cannot be read, and the others can
+        raise InvalidEvent(f"{envelope.type} {envelope.id}: upcast to {declaration.type}: {error!r}") from error
+    return msgspec.convert(data, declaration.kind, str_keys=True)
 
 
 def region_of(envelope: Envelope) -> str:

@@ -8,6 +8,7 @@
     ├── InvalidField          a field of an event from outside breaks a rule: it is refused
     ├── TopologyError         mesh.toml is wrong, or the servers do not match it
     ├── Unavailable           JetStream cannot take or give it now: the same call may succeed later
+    │   └── NewerVersion      an event of a later version than this program knows: a newer program can read it
     ├── Conflict              something happened meanwhile: read again, decide again
     ├── Duplicate             an atomic batch holds an id that was stored before: nothing was stored now
     ├── Denied                this user may not do that: names the service and the subject
@@ -55,6 +56,10 @@ class TopologyError(MeshError):
 
 class Unavailable(MeshError):
     """JetStream cannot take or give it now; the same call may succeed later."""
+
+
+class NewerVersion(Unavailable):
+    """An event of a later version than this program knows: a newer program reads it, or this one once it is updated."""
 
 
 class Conflict(MeshError):

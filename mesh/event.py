@@ -1,4 +1,8 @@
-"""Event: a frozen struct that knows its wire type, its key and how far it may travel."""
+"""Event: a frozen struct that knows its wire type, its key and how far it may travel.
+
+An event that must change in a way old readers cannot bear gets a new version: the class is changed, and `upcasts` say
+what makes each older version's JSON the next one's. All versions share one subject; the class is always the newest.
+"""
 
 import re
 from collections.abc import Callable, Iterator
@@ -24,6 +28,13 @@ class Event(msgspec.Struct, metaclass=_EventMeta):
     """Something that happened. Declare one with `@event(key=...)` in `mesh/events/<domain>.py`."""
 
 
+Upcast = Callable[[dict[str, Any]], dict[str, Any]]
+"""Makes the JSON object of one version that of the next. Pure; it may change and return what it is given.
+
+Encrypted fields are ciphertext here: they can be renamed or left out, and no more.
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Declaration:
     """What the mesh knows of an event class.
@@ -31,6 +42,7 @@ class Declaration:
     `domain` and `happening` are subject tokens; `key` names the field whose value is the last token;
     `personal` events never leave their region; of those the fields `encrypted` are stored under a key of
     their person (`mesh/personal_data.py`); `ttl` removes the stored message after that time.
+    `upcasts` lead from version 1 to `version`, one step each.
     """
 
     kind: type[Event]
@@ -41,11 +53,22 @@ class Declaration:
     personal: bool
     ttl: timedelta | None
     encrypted: tuple[str, ...] = ()
+    upcasts: tuple[Upcast, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What all its versions have in common, such as `cart.updated`."""
+        return f"{self.domain}.{self.happening}"
 
     @property
     def type(self) -> str:
         """The wire type, such as `cart.updated.v1`."""
-        return f"{self.domain}.{self.happening}.v{self.version}"
+        return f"{self.name}.v{self.version}"
+
+    @property
+    def older_types(self) -> tuple[str, ...]:
+        """The wire types of its older versions, oldest first."""
+        return tuple(f"{self.name}.v{version}" for version in range(1, self.version))
 
     @property
     def root(self) -> str:
@@ -56,6 +79,8 @@ class Declaration:
 E = TypeVar("E", bound=Event)
 
 _by_type: dict[str, Declaration] = {}
+"""Every wire type that can be read, those of older versions too."""
+_by_name: dict[str, Declaration] = {}
 _by_kind: dict[type, Declaration] = {}
 
 
@@ -63,6 +88,7 @@ def event(
     *,
     key: str,
     version: int = 1,
+    upcasts: tuple[Upcast, ...] = (),
     personal: bool = False,
     ttl: timedelta | None = None,
     encrypted: tuple[str, ...] = (),
@@ -71,8 +97,9 @@ def event(
 
     `OrderPaid` in `mesh/events/order.py` is `order.paid.v1`; `ProductViewed` in `interaction.py`,
     which does not begin with its domain, is `interaction.product_viewed.v1`.
-    Raises DeclarationError for a key that is no field, a wire type that is taken, or an `encrypted` field that
-    could not be read as None after its person's key was destroyed.
+    A `version` above 1 needs an upcast from each version before it: `upcasts=(from_v1, from_v2)` of version 3.
+    Raises DeclarationError for a key that is no field, a name that is taken, an upcast that is missing, or an
+    `encrypted` field that could not be read as None after its person's key was destroyed.
     """
 
     def declare(kind: type[E]) -> type[E]:
@@ -87,7 +114,13 @@ def event(
             personal=personal,
             ttl=ttl,
             encrypted=encrypted,
+            upcasts=tuple(upcasts),
         )
+        if len(declaration.upcasts) != version - 1:
+            raise DeclarationError(
+                f"{kind.__name__} is version {version} and has {len(declaration.upcasts)} upcasts: stored events of "
+                f"every version before it are still read, so it needs {version - 1}"
+            )
         if key not in kind.__struct_fields__:
             raise DeclarationError(f"{kind.__name__}: key={key!r} is not one of its fields {kind.__struct_fields__}")
         if not (kind.__doc__ or "").strip():
@@ -97,10 +130,11 @@ def event(
                 raise DeclarationError(
                     f"{kind.__name__}: encrypted {name!r} must be `str | None = None`, of a personal event"
                 )
-        taken = _by_type.get(declaration.type)
+        taken = _by_name.get(declaration.name)
         if taken and (taken.kind.__module__, taken.kind.__name__) != (kind.__module__, kind.__name__):
-            raise DeclarationError(f"{declaration.type} is declared twice: {taken.kind.__name__} and {kind.__name__}")
-        _by_type[declaration.type] = _by_kind[kind] = declaration
+            raise DeclarationError(f"{declaration.name} is declared twice: {taken.kind.__name__} and {kind.__name__}")
+        _by_name[declaration.name] = _by_kind[kind] = declaration
+        _by_type.update(dict.fromkeys((*declaration.older_types, declaration.type), declaration))
         return kind
 
     return declare
@@ -115,13 +149,20 @@ def declaration_of(kind: type[Event]) -> Declaration:
 
 
 def find(type_: str) -> Declaration | None:
-    """The declaration of a wire type, or None."""
+    """The declaration that reads a wire type, of this version or an older one; None where there is none."""
     return _by_type.get(type_)
+
+
+def newer(type_: str) -> Declaration | None:
+    """The declaration of which a wire type is a newer version than is known here; None where it is none."""
+    name, _, version = type_.rpartition(".v")
+    known = _by_name.get(name)
+    return known if known and version.isdecimal() and int(version) > known.version else None
 
 
 def declared() -> Iterator[Declaration]:
     """All declared events, by wire type."""
-    return iter(sorted(_by_type.values(), key=lambda d: d.type))
+    return iter(sorted(_by_name.values(), key=lambda declaration: declaration.type))
 
 
 def key_of(happened: Event) -> str:

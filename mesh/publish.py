@@ -101,7 +101,7 @@ def plan(changes: Iterable[Change], *, region: str, cause: Cause) -> Plan:
 
 def _add(made: Plan, draft: Draft, region: str, cause: Cause, index: int) -> None:
     declaration = declaration_of(type(draft.event))
-    id_ = draft.id or derive_id(region, cause.id, cause.source, index, declaration.type)
+    id_ = draft.id or derive_id(region, cause.id, cause.source, index, declaration.name)
     source = cause.source.partition(".")[0]
     message = Outgoing(
         subject=subject(region, declaration, key_of(draft.event)),
@@ -126,7 +126,7 @@ def _add(made: Plan, draft: Draft, region: str, cause: Cause, index: int) -> Non
 
 def _schedule(event: Event, at: datetime, region: str, cause: Cause, index: int) -> Outgoing:
     declaration = _atomic(type(event))
-    id_ = derive_id(region, cause.id, cause.source, index, declaration.type)
+    id_ = derive_id(region, cause.id, cause.source, index, declaration.name)
     source = cause.source.partition(".")[0]
     return Outgoing(
         subject=timer_subject(region, declaration, key_of(event)),

@@ -18,7 +18,7 @@ from mesh.event import declared
 from mesh.runtime.discovery import GROUP, discover
 from mesh.service import Service
 from mesh.topology.access import Access, Servers
-from mesh.topology.check import check, contracts
+from mesh.topology.check import check, contracts, lost
 from mesh.topology.derive.variables import settings_of
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.render import FOLDER, chart_folder, charted, committed, helm, rendered, stale, write
@@ -108,14 +108,15 @@ def render(
     values = chart.parent / "values.yaml"
     known = values.read_text(encoding="utf-8") if values.exists() else ""
     settings = settings_of({"mesh", *(found.value for found in entry_points(group=GROUP))})
+    before = committed(folder)
     folders = {
-        folder: rendered(topology, services),
-        chart: charted(topology, services, settings, written=written, values=known),
+        folder: rendered(topology, services, before),
+        chart: charted(topology, services, settings, written=written, values=known, before=before),
     }
     if check:
         _say_stale([where / path for where, files in folders.items() for path in stale(files, where)], folder)
         return
-    if not unreleased and (broken := contracts(committed(folder))):
+    if not unreleased and (broken := contracts(before) + lost(before)):
         raise DeclarationError("\n".join(broken))
     for where, files in folders.items():
         for path in write(files, where):

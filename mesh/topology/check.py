@@ -7,12 +7,12 @@ from itertools import combinations
 from typing import Any
 
 from mesh.errors import DeclarationError, InvalidKey
-from mesh.event import Declaration, declaration_of, declared
+from mesh.event import Declaration, declaration_of, declared, newer
 from mesh.service import Service
 from mesh.streams import stream_of
 from mesh.subjects import every, overlap, token
 from mesh.topology.derive.nats import consumers, distinct, streams, travels
-from mesh.topology.derive.schemas import broken, schemas
+from mesh.topology.derive.schemas import broken, moved, schemas, unkept
 from mesh.topology.derive.services import handlers
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.secrets import OPERATOR, SYSTEM
@@ -49,10 +49,24 @@ def check(topology: Topology, services: Sequence[Service], committed: Committed 
 
 def contracts(before: Committed) -> list[str]:
     """What breaks a wire type that was committed, each as a sentence."""
-    return [
+    changed = [
         f"{type_}: {'; '.join(reasons)}. Stored events stay as they are: "
-        f"declare version={int(type_.rpartition('.v')[2]) + 1}"
+        f"declare version={int(type_.rpartition('.v')[2]) + 1} with an upcast from version {type_.rpartition('.v')[2]}"
         for type_, reasons in broken(before.schemas, schemas()).items()
+    ]
+    elsewhere = [
+        f"{type_}: {'; '.join(reasons)}. Versions share one subject: make it another event"
+        for type_, reasons in moved(before.schemas).items()
+    ]
+    return changed + elsewhere
+
+
+def lost(before: Committed) -> list[str]:
+    """What is not known any more of older versions, each as a sentence."""
+    return [
+        f"{type_}: its schema is not in what was rendered before. Take it back from version control, or render it "
+        "before the version after it is declared"
+        for type_ in unkept(before.schemas)
     ]
 
 
@@ -172,5 +186,10 @@ def _consumers(topology: Topology, services: Sequence[Service], before: Committe
 
 def _contracts(before: Committed, report: Report) -> None:
     report.errors += contracts(before)
-    for type_ in sorted(before.schemas.keys() - schemas().keys()):
-        report.warnings.append(f"{type_} is no longer declared: stored ones can no longer be read")
+    for type_ in sorted(before.schemas.keys() - schemas(before.schemas).keys()):
+        known = newer(type_)
+        report.warnings.append(
+            f"{type_} is no longer declared: stored ones wait until it is, for {known.type} cannot read them"
+            if known
+            else f"{type_} is no longer declared: stored ones can no longer be read"
+        )

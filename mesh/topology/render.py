@@ -26,8 +26,9 @@ from mesh.topology.secrets import Placeholders
 FOLDER = Path("deploy/generated")
 
 
-def rendered(topology: Topology, services: Sequence[Service]) -> dict[str, str]:
-    """Path below the folder -> text."""
+def rendered(topology: Topology, services: Sequence[Service], before: Committed | None = None) -> dict[str, str]:
+    """Path below the folder -> text. The schemas of older versions are kept from `before`."""
+    known = schemas((before or Committed()).schemas)
     held = {name: holdings(topology, services, name) for name in topology.names}
     consumers: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in topology.names}
     for name, holding in held.items():
@@ -37,7 +38,7 @@ def rendered(topology: Topology, services: Sequence[Service]) -> dict[str, str]:
         "streams.json": {name: holding.streams for name, holding in held.items()},
         "consumers.json": consumers,
         "permissions.json": _permissions(topology, services),
-        "schemas.json": schemas(),
+        "schemas.json": known,
         "asyncapi.json": asyncapi(topology, services),
         "services.json": described(services),
         "dashboard.json": dashboard(services),
@@ -51,7 +52,13 @@ def rendered(topology: Topology, services: Sequence[Service]) -> dict[str, str]:
 
 
 def charted(
-    topology: Topology, services: Sequence[Service], settings: Sequence[Setting], *, written: str, values: str = ""
+    topology: Topology,
+    services: Sequence[Service],
+    settings: Sequence[Setting],
+    *,
+    written: str,
+    values: str = "",
+    before: Committed | None = None,
 ) -> dict[str, str]:
     """What the chart reads of the mesh, path below its folder -> text, and the references of values and settings.
 
@@ -70,7 +77,7 @@ def charted(
         "alerts.json": json.dumps(alerts(services), indent=2, ensure_ascii=False) + "\n",
         "dashboard.json": json.dumps(dashboard(services), ensure_ascii=False) + "\n",
         # The next upgrade's hook compares its own with these: what was running.
-        "schemas.json": json.dumps(schemas(), indent=2, ensure_ascii=False) + "\n",
+        "schemas.json": json.dumps(schemas((before or Committed()).schemas), indent=2, ensure_ascii=False) + "\n",
         "mesh.toml": "# Do not edit: `make render` copies this from mesh.toml.\n" + written,
         "README.md": "Do not edit: `make render` writes this folder from `mesh.toml` and the code.\n",
     }

@@ -13,7 +13,7 @@ import pytest
 
 from mesh import Money
 from mesh.broker.memory import MemoryMesh
-from mesh.event import _by_kind, _by_type
+from mesh.event import _by_kind, _by_name, _by_type
 from mesh.events.order import OrderPlaced
 from mesh.mesh import Mesh
 from mesh.runtime.run import running
@@ -34,6 +34,7 @@ def readme():
     for name in made:
         del sys.modules[name]
     _by_type.pop("loyalty.points_earned.v1", None)
+    _by_name.pop("loyalty.points_earned", None)
     _by_kind.pop(made["mesh.events.loyalty"].PointsEarned, None)
 
 

@@ -84,7 +84,7 @@ def test_a_taken_wire_type_is_refused():
     body = {"__annotations__": {"cart_id": str}, "__module__": module, "__doc__": "Nobody touched a cart."}
     other = type(Event)("Idle", (Event,), body, frozen=True, kw_only=True)
 
-    with pytest.raises(DeclarationError, match=r"cart\.idle\.v1 is declared twice: CartIdle and Idle"):
+    with pytest.raises(DeclarationError, match=r"cart\.idle is declared twice: CartIdle and Idle"):
         event(key="cart_id")(other)
 
     assert find("cart.idle.v1").kind is CartIdle

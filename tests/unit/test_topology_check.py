@@ -7,7 +7,7 @@ import pytest
 
 from mesh.binding import Binding
 from mesh.errors import DeclarationError
-from mesh.event import Event, _by_kind, _by_type, declaration_of, declared, event
+from mesh.event import Event, _by_kind, _by_name, _by_type, declaration_of, declared, event
 from mesh.events.cart import CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderPlaced
@@ -168,6 +168,7 @@ def contract_of(fields, *, key="thing_id", personal=False):
         return contract(declaration_of(kind))
     finally:
         _by_type.pop("thing.thing.v1", None)
+        _by_name.pop("thing.thing", None)
         _by_kind.pop(kind, None)
 
 
@@ -214,7 +215,10 @@ def test_a_broken_contract_says_which_version_comes_next():
 
     [error] = check(MESH, [everything_said()], Committed(schemas=before)).errors
 
-    assert error == ("cart.updated.v1: field weight was removed. Stored events stay as they are: declare version=2")
+    assert error == (
+        "cart.updated.v1: field weight was removed. Stored events stay as they are: "
+        "declare version=2 with an upcast from version 1"
+    )
 
 
 def package(folder, name, **modules):

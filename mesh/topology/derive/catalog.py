@@ -79,6 +79,7 @@ def _event(declaration: Declaration, services: Sequence[Service]) -> list[str]:
         f"{name} (every region's)" if far else name for name, far in hearings(declaration, services).items()
     )
     said = ", ".join(writers(declaration, services)) or "nobody"
+    older = f" Stored ones of {', '.join(declaration.older_types)} are read as this." if declaration.older_types else ""
     subject = f"{declaration.root}.<region>.{declaration.domain}.{declaration.happening}.<{declaration.key}>"
     return [
         "",
@@ -86,7 +87,7 @@ def _event(declaration: Declaration, services: Sequence[Service]) -> list[str]:
         "",
         summary(declaration),
         "",
-        f"Said by {said}; heard by {hearers or 'nobody'}; {where}. Subject `{subject}`.",
+        f"Said by {said}; heard by {hearers or 'nobody'}; {where}. Subject `{subject}`.{older}",
         "",
         "| field | type |",
         "|---|---|",

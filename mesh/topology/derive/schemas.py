@@ -1,4 +1,4 @@
-"""Schemas: every event as JSON Schema, and the gate that keeps a wire type what it was."""
+"""Schemas: every stored version of every event as JSON Schema, and the gate that keeps a wire type what it was."""
 
 import json
 from collections.abc import Mapping
@@ -13,9 +13,30 @@ _WORDS = {"title", "description", "default"}
 """Parts of a schema that do not bind anybody."""
 
 
-def schemas() -> dict[str, Schema]:
-    """Wire type -> what binds writers and readers: its key, whether it is personal, and its JSON Schema."""
-    return {declaration.type: contract(declaration) for declaration in declared()}
+def schemas(before: Mapping[str, Schema] | None = None) -> dict[str, Schema]:
+    """Wire type -> what binds writers and readers: its key, whether it is personal, and its JSON Schema.
+
+    Of older versions of what is declared, which no class describes any more, it is what was committed `before`.
+    """
+    found = {declaration.type: contract(declaration) for declaration in declared()}
+    older = {type_ for declaration in declared() for type_ in declaration.older_types}
+    return dict(sorted((found | {type_: old for type_, old in (before or {}).items() if type_ in older}).items()))
+
+
+def unkept(before: Mapping[str, Schema]) -> list[str]:
+    """The older versions of what is declared whose schema was not committed."""
+    return [type_ for declaration in declared() for type_ in declaration.older_types if type_ not in before]
+
+
+def moved(before: Mapping[str, Schema]) -> dict[str, list[str]]:
+    """Wire type -> why it cannot be a later version of what was committed: it would be stored elsewhere."""
+    found = {}
+    for declaration in declared():
+        for type_ in declaration.older_types:
+            old = before.get(type_)
+            if old and old["personal"] != declaration.personal:
+                found[declaration.type] = [f"personal was {old['personal']!r} in {type_}"]
+    return found
 
 
 def contract(declaration: Declaration) -> Schema:

@@ -171,6 +171,6 @@ def test_the_wire_format_is_frozen():
 
     assert sent == (
         b'{"specversion":"1.0","id":"e1","source":"/us/carts","type":"cart.idle.v1","subject":"c1",'
-        b'"time":"2026-01-02T00:00:00Z","data":{"cart_id":"c1","update_id":"u1"}}'
+        b'"time":"2026-01-02T00:00:00Z","data":{"cart_id":"c1","update_id":"u1","after":"P0D"}}'
     )
-    assert msgspec.json.decode(sent)["data"] == {"cart_id": "c1", "update_id": "u1"}
+    assert msgspec.json.decode(sent)["data"] == {"cart_id": "c1", "update_id": "u1", "after": "P0D"}

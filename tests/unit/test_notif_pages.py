@@ -1,11 +1,13 @@
 """Pages: the inbox shows mails without running them; the link asks first."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
 from mesh.events.customer import CustomerUnsubscribed
+from mesh.group_commit import GroupCommitter
 from mesh.runtime.run import running, serving
 from notifications.channels.email_message import MailSettings, compose
 from notifications.inbox.page import app as inbox_pages
@@ -111,11 +113,9 @@ async def test_a_forged_link_is_refused_with_a_page(visitor, mesh, method):
     assert (await mesh.history("ada", "customer")).events == ()
 
 
-async def test_what_cannot_be_stored_is_not_confirmed(visitor, regions, monkeypatch):
+async def test_what_cannot_be_stored_is_not_confirmed(visitor, regions, mesh):
     """503 and when to come again."""
-    from datetime import timedelta
-
-    monkeypatch.setattr("mesh.commit.commit.__kwdefaults__", {"patience": timedelta(0)})
+    mesh.group = GroupCommitter(mesh.broker, patience=timedelta(0))
     regions.stop("us")
 
     answer = await visitor.post(path())

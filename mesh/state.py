@@ -1,17 +1,31 @@
-"""State: a bucket's values, typed. `Objects`: a object store's large values."""
+"""State: a bucket's values, typed. `Objects`: an object store's large values."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import msgspec
 
 from mesh.broker.protocol import Broker
-from mesh.errors import InvalidEvent
+from mesh.errors import Conflict, InvalidEvent, Unavailable
 from mesh.streams import Bucket, ObjectStore
 from mesh.subjects import token
 
 T = TypeVar("T")
+TRIES = 20
+"""How often an update is made again because somebody else wrote the key meanwhile."""
+
+
+@dataclass(frozen=True)
+class Update(Generic[T]):
+    """What an update found and left: the value before (None: absent), the value after, and its revision."""
+
+    before: T | None
+    after: T
+    revision: int
 
 
 class State(Generic[T]):
@@ -34,6 +48,34 @@ class State(Generic[T]):
     async def put(self, key: str, value: T, *, revision: int | None = None) -> int:
         """Set the value and return its revision; with `revision` only if still that one (0: absent), else Conflict."""
         return await self._broker.kv_put(self._bucket, token(key), msgspec.json.encode(value), revision=revision)
+
+    async def update(
+        self,
+        key: str,
+        change: Callable[[T | None], T],
+        *,
+        known: tuple[T | None, int] = (None, -1),
+        tries: int = TRIES,
+    ) -> Update[T]:
+        """Set the value to what `change` makes of the present one (None: absent), whoever else writes it meanwhile.
+
+        `change` must be pure: it is called again when somebody was quicker. Where it changes nothing, nothing is
+        written. `known` is a value and revision that are probably still true, which saves reading them first.
+        Raises Unavailable after `tries` conflicts, and what `change` raises.
+        """
+        before, revision = known
+        if revision < 0:
+            before, revision = await self.entry(key)
+        for turn in range(tries):
+            after = change(before)
+            if after == before:
+                return Update(before, after, revision)
+            try:
+                return Update(before, after, await self.put(key, after, revision=revision))
+            except Conflict:
+                await asyncio.sleep(random.uniform(0, 0.002 * turn))  # noqa: S311  jitter, not a secret
+                before, revision = await self.entry(key)
+        raise Unavailable(f"bucket {self._bucket.name}, key {key}: written by others {tries} times in a row")
 
     async def delete(self, key: str) -> None:
         """Forget the key."""
@@ -75,23 +117,23 @@ class State(Generic[T]):
 
 
 class Objects:
-    """A object store's large values by name."""
+    """An object store's large values by name."""
 
     def __init__(self, broker: Broker, object_store: ObjectStore) -> None:
-        self._broker, self._shelf = broker, object_store
+        self._broker, self._store = broker, object_store
 
     async def get(self, name: str) -> bytes | None:
         """The value, or None."""
-        return await self._broker.object_get(self._shelf, name)
+        return await self._broker.object_get(self._store, name)
 
     async def put(self, name: str, value: bytes) -> None:
         """Store a value under a name."""
-        await self._broker.object_put(self._shelf, name, value)
+        await self._broker.object_put(self._store, name, value)
 
     async def delete(self, name: str) -> None:
         """Remove a value. Harmless when there is none."""
-        await self._broker.object_delete(self._shelf, name)
+        await self._broker.object_delete(self._store, name)
 
     async def names(self) -> list[str]:
         """All names."""
-        return await self._broker.object_names(self._shelf)
+        return await self._broker.object_names(self._store)

@@ -14,7 +14,6 @@ import msgspec
 
 from mesh import Bucket, Mesh
 from mesh.envelope import Received
-from mesh.errors import Conflict
 from mesh.observability.logs import log
 from ml.shopper import Shopper
 from ml.steps import INTERACTIONS, Step, step_of
@@ -96,18 +95,17 @@ class Shoppers:
 
     async def keep(self, visitor: str, steps: Collection[Step]) -> None:
         """Put a visitor's cart updates and orders into the bucket. Twice is once."""
-        while True:
-            books, revision = await self._books.entry(visitor)
+
+        def merged(books: Books | None) -> Books:
             held = {step.id: step for step in books.steps} if books else {}
             fresh = {step.id: step for step in steps if step.id not in held}
-            if not fresh:
-                return
+            if books and not fresh:
+                return books
             kept = sorted({**held, **fresh}.values(), key=lambda step: (step.at, step.id))[-KEPT_STEPS:]
-            try:
-                await self._books.put(visitor, Books(steps=tuple(kept)), revision=revision)
-            except Conflict:
-                continue
-            return
+            return Books(steps=tuple(kept))
+
+        if steps:
+            await self._books.update(visitor, merged)
 
     def _begin_to_read(self, visitor: str) -> "asyncio.Task[Exception | None]":
         task = self._underway[visitor] = asyncio.create_task(self._read(visitor))

@@ -9,7 +9,6 @@ import msgspec
 
 from mesh import Bucket, Mesh
 from mesh.envelope import Received
-from mesh.errors import Conflict
 from mesh.events.cart import CartUpdated
 from mesh.events.order import OrderPlaced, shoppers
 
@@ -67,22 +66,13 @@ def fold(
 
 
 async def remember(found: dict[str, ShopperRegions], mesh: Mesh, recent: RecentWrites) -> None:
-    """Merge what was found into the bucket. Raises Conflict when a key stays contended, Unavailable."""
+    """Merge what was found into the bucket. Raises Unavailable."""
     state = mesh.state(SHOPPERS)
 
     async def merge(key: str, shopper: ShopperRegions) -> None:
-        for _ in range(10):
-            known, revision = await state.entry(key)
-            merged = (known or ShopperRegions()).merged(shopper)
-            if merged != known:
-                try:
-                    await state.put(key, merged, revision=revision)
-                except Conflict:
-                    continue
-            for region, at in shopper.regions.items():
-                recent.note(key, region, at)
-            return
-        raise Conflict(f"shopper {key} was written by others ten times in a row")
+        await state.update(key, lambda one: (one or ShopperRegions()).merged(shopper))
+        for region, at in shopper.regions.items():
+            recent.note(key, region, at)
 
     await asyncio.gather(*(merge(key, shopper) for key, shopper in found.items()))
 

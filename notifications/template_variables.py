@@ -58,10 +58,8 @@ def cart_url(decided: OfferDecided, shop: Shop) -> str:
 
 
 def sum_of(lines: tuple[CartLine, ...]) -> Money:
-    """What the lines cost together, in the first one's currency."""
-    currency = lines[0].price.currency if lines else "EUR"
-    same = (line.price * line.quantity for line in lines if line.price.currency == currency)
-    return sum(same, Money(amount=0, currency=currency))
+    """What the lines cost together; they are of one currency."""
+    return Money.sum(line.price * line.quantity for line in lines) or Money(amount=0, currency="EUR")
 
 
 def _line(line: CartLine) -> dict[str, Any]:

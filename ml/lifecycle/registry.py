@@ -98,19 +98,18 @@ class Registry:
         name = version.name
         await self._objects.put(f"{name}.{version.version}.skops", artifact)
         await self._objects.put(f"{name}.{version.version}.json", msgspec.json.encode(version))
-        while True:
-            before, revision = await self.entry(name)
+
+        def with_version(current: Current | None) -> Current:
+            before = current or Current()
             shelf = tuple(dict.fromkeys((*before.shelf, version.version)))
             loose = [one for one in shelf if one not in before.held]
             dropped = loose[: max(0, len(loose) - self._keep)]
-            after = replace(before, shelf=tuple(one for one in shelf if one not in dropped))
-            if after == before:
-                break
-            try:
-                await self._current.put(name, after, revision=revision)
-            except Conflict:
-                continue  # another version came at the same moment: both are kept
-            break
+            return replace(before, shelf=tuple(one for one in shelf if one not in dropped))
+
+        # Two versions that come at the same moment are both kept: the second is added to what the first left.
+        made = await self._current.update(name, with_version)
+        before = made.before.shelf if made.before else ()
+        dropped = [one for one in dict.fromkeys((*before, version.version)) if one not in made.after.shelf]
         for one in dropped:
             await self._objects.delete(f"{name}.{one}.skops")
             await self._objects.delete(f"{name}.{one}.json")

@@ -56,9 +56,7 @@ class CartView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def total(self) -> Money | None:
         """What its lines cost; None when it has none."""
-        if not self.lines:
-            return None
-        return reduce(Money.__add__, (line.price * line.quantity for line in self.lines))
+        return Money.sum(line.price * line.quantity for line in self.lines)
 
 
 def fold(cart_id: str, events: Iterable[Received]) -> CartView:

@@ -8,10 +8,8 @@ from hashlib import blake2b
 import msgspec
 
 from mesh import Bucket, Mesh
-from mesh.errors import Conflict, Unavailable
 
 MOST_CARTS = 50
-TRIES = 20
 
 
 class Purchase(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,19 +89,9 @@ class Shoppers:
         return await self._state.get(owner) or Shopper()
 
     async def _change(self, owner: str, change: Callable[[Shopper], Shopper], *, fresh: bool = False) -> Shopper:
-        """Write what `change` makes of what is known, and return it."""
-        known, revision = (None, 0) if fresh else await self._state.entry(owner)
-        for _ in range(TRIES):
-            wanted = change(known or Shopper())
-            if wanted == known:
-                return wanted
-            try:
-                await self._state.put(owner, wanted, revision=revision)
-            except Conflict:
-                known, revision = await self._state.entry(owner)
-            else:
-                return wanted
-        raise Unavailable(f"shopper {owner} changes too fast")
+        """Write what `change` makes of what is known, and return it. A fresh owner is not read first."""
+        known = (None, 0 if fresh else -1)
+        return (await self._state.update(owner, lambda one: change(one or Shopper()), known=known)).after
 
 
 def _visitor(id_: str) -> str:

@@ -37,6 +37,7 @@ class Views:
         async with self._slots:
             remembered = self._remembered.pop(cart_id, None)
             known, revision = remembered or (CartView(cart_id=cart_id), 0)
+            # Not `State.update`: the cart is listed under its owner before it is written, in the same try.
             for _ in range(TRIES):
                 wanted = known
                 for received in told:

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from mesh.errors import Conflict
+from mesh.errors import Conflict, Unavailable
+from mesh.state import State
 from mesh.streams import Bucket, ObjectStore
 
 
@@ -261,3 +262,52 @@ async def test_a_removed_object_is_gone_and_can_come_back(broker, models):
     assert await broker.object_names(models) == ["kept"]
     await broker.object_put(models, "old", b"3")
     assert await broker.object_get(models, "old") == b"3"
+
+
+async def test_an_update_is_made_on_what_is_there(carts, broker):
+    """Many at once add up, whoever was first; what changes nothing is not written."""
+    state = State(broker, carts)
+
+    made = await asyncio.gather(*(state.update("k", lambda known: (known or 0) + 1) for _ in range(8)))
+    same = await state.update("k", lambda known: known)
+
+    value, revision = await state.entry("k")
+    assert value == 8
+    assert sorted(one.after for one in made) == list(range(1, 9))
+    assert (same.before, same.after, same.revision) == (value, value, revision)
+
+
+async def test_an_update_may_begin_with_what_is_known(carts, broker):
+    """What is known saves a read, and where it is outdated the update is made on what is there."""
+    state = State(broker, carts)
+    first = await state.update("k", lambda _: 1, known=(None, 0))
+    await state.put("k", 5)
+
+    again = await state.update("k", lambda known: known + 1, known=(first.after, first.revision))
+
+    assert (again.before, again.after) == (5, 6)
+
+
+async def test_an_update_ends_where_others_never_stop(carts, broker):
+    """After so many tries it says which key is written too fast, and nothing is lost by trying again later."""
+    state, others = State(broker, carts), State(broker, carts)
+    tries = 0
+
+    async def rival():
+        await others.put("k", -tries)
+
+    class Busy:
+        def __getattr__(self, name):
+            return getattr(broker, name)
+
+        async def kv_put(self, *args, **options):
+            nonlocal tries
+            tries += 1
+            await rival()
+            return await broker.kv_put(*args, **options)
+
+    with pytest.raises(Unavailable, match=r"key k: written by others 3 times in a row"):
+        await State(Busy(), carts).update("k", lambda _: 1, tries=3)
+
+    assert tries == 3
+    assert await state.get("k") == -3

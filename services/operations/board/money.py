@@ -1,6 +1,5 @@
 """Money: sums that keep currencies apart."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from mesh.events.cart import CartLine
@@ -9,10 +8,8 @@ from mesh.money import Money
 
 def cost(lines: Iterable[CartLine]) -> tuple[Money, ...]:
     """What lines cost together, per currency."""
-    sums: Counter[str] = Counter()
-    for line in lines:
-        sums[line.price.currency] += line.price.amount * line.quantity
-    return listed(sums)
+    totals = Money.by_currency(line.price * line.quantity for line in lines)
+    return tuple(total for _, total in sorted(totals.items()) if total.amount)
 
 
 def listed(sums: Mapping[str, int]) -> tuple[Money, ...]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from mesh.event import Event, declaration_of
-from mesh.streams import Bucket, ConsumerSpec, mesh_stream, stream_of
+from mesh.streams import DEFAULT_LAYOUT, Bucket, ConsumerSpec, StreamLayout, mesh_stream
 from mesh.subjects import every as every_subject
 
 Reach = Literal["region", "mesh"]
@@ -54,7 +54,7 @@ class Binding:
         """The first line of the handler's docstring."""
         return (inspect.getdoc(self.handler) or "").partition("\n")[0]
 
-    def filters(self, region: str) -> dict[str, tuple[str, ...]]:
+    def filters(self, region: str, layout: StreamLayout = DEFAULT_LAYOUT) -> dict[str, tuple[str, ...]]:
         """Stream -> filter subjects in a region: the region's own events come from its write streams.
 
         With `reach="mesh"` the other regions' come from `MESH_<region>`, which holds nothing of the region itself:
@@ -63,14 +63,14 @@ class Binding:
         found: dict[str, tuple[str, ...]] = {}
         for kind in self.kinds:
             declaration = declaration_of(kind)
-            places = [(stream_of(declaration, region), region)]
+            places = [(layout.stream_of(declaration, region), region)]
             if self.reach == "mesh":
                 places.append((mesh_stream(region), "*"))
             for stream, origin in places:
                 found[stream] = (*found.get(stream, ()), every_subject(declaration, region=origin))
         return found
 
-    def consumers(self, region: str) -> list[ConsumerSpec]:
+    def consumers(self, region: str, layout: StreamLayout = DEFAULT_LAYOUT) -> list[ConsumerSpec]:
         """The durables that must exist for this handler in a region (none with `fanout`)."""
         if self.fanout:
             return []
@@ -84,7 +84,7 @@ class Binding:
                 deliver_new=self.new_only,
                 description=self.summary,
             )
-            for stream, filters in self.filters(region).items()
+            for stream, filters in self.filters(region, layout).items()
         ]
 
 

@@ -32,7 +32,7 @@ class Consumer:
     def __init__(self, binding: Binding, deliveries: Deliveries, mesh: Mesh, provided: dict[type, Any]) -> None:
         """`provided` maps types to the values that handlers may ask for."""
         self.binding, self._deliveries = binding, deliveries
-        stream = next(iter(binding.filters(mesh.region)), "")
+        stream = next(iter(binding.filters(mesh.region, mesh.layout)), "")
         self._telemetry = Handling(service=binding.service, durable=binding.durable, stream=stream, region=mesh.region)
         self._handler = Handler(binding, mesh, provided, self._telemetry)
         self._failures = FailurePolicy(binding, mesh, self._telemetry)

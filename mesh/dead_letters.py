@@ -68,7 +68,7 @@ async def park(
 async def newest(mesh: Mesh, most: int) -> list[Message]:
     """The newest dead letters of the region as they are parked, at most so many, newest first. Raises Unavailable.
 
-    A service that looks at them declares it: `Service(..., reads=("DEAD",))`.
+    A service that looks at them declares it: `Service(..., reads=(DEAD,))`.
     """
     stream, below = dead_stream(mesh.region), f"dead.{mesh.region}.>"
     last = await mesh.broker.last(stream, below)

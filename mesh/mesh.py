@@ -18,7 +18,7 @@ from mesh.history import History
 from mesh.personal_data import PersonalData
 from mesh.publish import Cause, Change, Draft, new_cause, plan
 from mesh.state import Objects, State
-from mesh.streams import INTERACTION_DOMAINS, Bucket, ObjectStore, mesh_stream, stream_of
+from mesh.streams import DEFAULT_LAYOUT, Bucket, ObjectStore, StreamLayout, mesh_stream
 from mesh.subjects import every, story, subject
 from mesh.timers import Timer
 
@@ -30,9 +30,16 @@ class Mesh:
     """One service's connection to one region. Handlers get it by asking for a parameter of this type."""
 
     def __init__(
-        self, broker: Broker, service: str, *, others: tuple[str, ...] = (), zones: Mapping[str, str] | None = None
+        self,
+        broker: Broker,
+        service: str,
+        *,
+        others: tuple[str, ...] = (),
+        zones: Mapping[str, str] | None = None,
+        layout: StreamLayout = DEFAULT_LAYOUT,
     ) -> None:
-        self.broker, self.service, self.personal_data = broker, service, PersonalData(broker)
+        self.broker, self.service, self.layout = broker, service, layout
+        self.personal_data = PersonalData(broker)
         self.others = others
         """Names of the other regions of the mesh."""
         self.group = GroupCommitter(broker)
@@ -49,16 +56,25 @@ class Mesh:
         """The region this connection lives in."""
         return self.broker.region
 
-    async def publish(self, *changes: Change, cause: Cause | None = None) -> list[Stored]:
-        """Make changes true and return once they are stored; those of the commerce stream in one commit or not at all.
+    @property
+    def commerce(self) -> str:
+        """The region's commerce stream."""
+        return self.layout.commerce.stream(self.region)
 
-        Handlers yield instead. Raises Conflict, InvalidKey, Denied, Unavailable.
+    def stream_of(self, kind: type[Event]) -> str:
+        """The region's write stream of an event."""
+        return self.layout.stream_of(declaration_of(kind), self.region)
+
+    async def publish(self, *changes: Change, cause: Cause | None = None) -> list[Stored]:
+        """Make changes true and return once they are stored; those of an atomic stream in one commit or not at all.
+
+        Handlers yield instead. Raises Conflict, InvalidKey, Denied, Unavailable, and DeclarationError as `plan`.
         """
         return await self.commit(changes, cause or new_cause(self.service))
 
     async def commit(self, changes: Iterable[Change], cause: Cause) -> list[Stored]:
         """Like `publish`, with the cause that the ids are derived from."""
-        made = plan(await self.encrypted(changes), region=self.region, cause=cause)
+        made = plan(await self.encrypted(changes), region=self.region, cause=cause, layout=self.layout)
         return await self.group.commit(made)
 
     async def encrypted(self, changes: Iterable[Change]) -> list[Change]:
@@ -81,17 +97,17 @@ class Mesh:
 
     async def history(self, key: str, *domains: str) -> History:
         """All that happened to `key` in these domains here, oldest first. May miss the newest: see `Unchanged`."""
-        books, interactions = f"COMMERCE_{self.region}", f"INTERACTIONS_{self.region}"
+        roots = sorted({(told.domain, told.root) for told in declared() if told.domain in domains})
         patterns = [
-            (interactions if domain in INTERACTION_DOMAINS and root == "ev" else books, domain, root)
-            for domain in domains
-            for root in sorted({declaration.root for declaration in declared() if declaration.domain == domain})
+            (self.layout.family_of_domain(domain, personal=root == "pii").stream(self.region), domain, root)
+            for domain, root in roots
         ]
         found = await asyncio.gather(
             *(self._collect(stream, story(self.region, domain, key, root=root)) for stream, domain, root in patterns)
         )
         opened = await self.personal_data.decrypt(one for part in found for one in part)
-        return History(key, tuple(sorted(opened, key=lambda one: one.sequence)))
+        several = len({stream for stream, _, _ in patterns}) > 1  # sequences of two streams say nothing of each other
+        return History(key, tuple(sorted(opened, key=lambda one: (one.stored if several else 0, one.sequence))))
 
     async def last(self, kind: type[E], key: str, *, region: str | None = None) -> Received[E] | None:
         """The newest event of a kind and key, or None; asked of the stream's leader.
@@ -99,7 +115,7 @@ class Mesh:
         Another `region`'s is the newest that has arrived here.
         """
         told, origin = declaration_of(kind), region or self.region
-        stream = stream_of(told, origin) if origin == self.region else mesh_stream(self.region)
+        stream = self.layout.stream_of(told, origin) if origin == self.region else mesh_stream(self.region)
         message = await self.broker.last(stream, subject(origin, told, key))
         return await self.received(message) if message else None
 
@@ -107,7 +123,7 @@ class Mesh:
         """Every event of these kinds in order from a stream (default: the kinds' own), from behind a sequence."""
         homes: dict[str, list[str]] = {}
         for kind in kinds:
-            home = stream or stream_of(declaration_of(kind), self.region)
+            home = stream or self.stream_of(kind)
             origin = "*" if home == mesh_stream(self.region) else self.region
             homes.setdefault(home, []).append(every(declaration_of(kind), region=origin))
         for home, filters in homes.items():

@@ -5,9 +5,10 @@ the same event, and all meet in the MESH streams.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 from mesh.broker.protocol import Expect, Outgoing
@@ -17,8 +18,8 @@ from mesh.errors import DeclarationError
 from mesh.event import Declaration, Event, declaration_of, key_of
 from mesh.history import Unchanged
 from mesh.observability import tracing
-from mesh.streams import INTERACTION_DOMAINS, stream_of
-from mesh.subjects import subject, timer_subject
+from mesh.streams import DEFAULT_LAYOUT, StreamFamily, StreamLayout
+from mesh.subjects import carrier_subject, subject, timer_subject
 from mesh.timers import Cancel, Timer
 
 MAX_BATCH = 1000
@@ -69,78 +70,129 @@ class Plan:
     """How many events there are of a service, wire type and outcome."""
 
 
-def plan(changes: Iterable[Change], *, region: str, cause: Cause) -> Plan:
+def plan(changes: Iterable[Change], *, region: str, cause: Cause, layout: StreamLayout = DEFAULT_LAYOUT) -> Plan:
     """The messages that make `changes` true.
 
     Conditions and cancellations ride on the messages that change the same subject, else on any that
-    is free, else on a short-lived message of their own (subject `witness.<region>.<id>`).
-    Raises InvalidKey, and DeclarationError where a condition or timer is not of the commerce stream.
+    is free, else on a short-lived message of their own (subject `witness.<region>.<stream family>.<id>`).
+    Raises InvalidKey, and DeclarationError where a condition or timer is of a stream that is not atomic, or where
+    what must be stored in one commit belongs to two atomic streams.
     """
-    made, conditions, cancels = Plan(f"COMMERCE_{region}"), {}, []
+    made, conditions, cancels = _Planning(region, layout, cause), {}, []
     for index, change in enumerate(changes):
         match change:
             case Unchanged(kind, key, sequence):
-                conditions[subject(region, _atomic(kind), key)] = sequence
+                conditions[subject(region, made.atomic(kind), key)] = sequence
             case Cancel(kind, key):
-                cancels.append(timer_subject(region, _atomic(kind), key))
+                cancels.append(timer_subject(region, made.atomic(kind), key))
             case Timer(event, at):
-                made.batch.append(_schedule(event, at, region, cause, index))
+                made.schedule(event, at, index)
             case Draft():
-                _add(made, change, region, cause, index)
+                made.add(change, index)
             case Event():
-                _add(made, Draft(event=change), region, cause, index)
+                made.add(Draft(event=change), index)
             case _:
                 raise DeclarationError(f"{cause.source}: {change!r} is no event, Timer, Cancel or Unchanged")
-    carriers = _attach(made.batch, conditions, cancels, region, cause)
-    if made.batch or made.singles or cancels:
-        made.batch[:0] = carriers
-    if len(made.batch) > MAX_BATCH:
-        raise DeclarationError(f"{cause.source}: {len(made.batch)} messages in one commit; {MAX_BATCH} is the most")
-    return made
+    return made.finished(conditions, cancels)
 
 
-def _add(made: Plan, draft: Draft, region: str, cause: Cause, index: int) -> None:
-    declaration = declaration_of(type(draft.event))
-    id_ = draft.id or derive_id(region, cause.id, cause.source, index, declaration.name)
-    source = cause.source.partition(".")[0]
-    message = Outgoing(
-        subject=subject(region, declaration, key_of(draft.event)),
-        body=encode(
-            draft.event,
+class _Planning:
+    """A plan in the making: finds the one atomic stream that everything of the commit belongs to."""
+
+    def __init__(self, region: str, layout: StreamLayout, cause: Cause) -> None:
+        self._region, self._layout, self._cause = region, layout, cause
+        self._service = cause.source.partition(".")[0]
+        self._family: StreamFamily | None = None
+        self._first: Declaration | None = None
+        self._made = Plan("")
+
+    def atomic(self, kind: type[Event]) -> Declaration:
+        """The declaration of an event that is a part of the commit."""
+        declaration = declaration_of(kind)
+        family = self._layout.family_of(declaration)
+        if not family.atomic:
+            raise DeclarationError(
+                f"{declaration.type} is in {family.name}: only events of an atomic stream, such as "
+                f"{self._layout.commerce.name}, can be scheduled, cancelled or expected unchanged"
+            )
+        self._first = self._first or declaration
+        if self._family not in (None, family):
+            raise DeclarationError(
+                f"{self._cause.source}: {self._first.type} and {declaration.type} cannot be one commit: one is in "
+                f"{self._layout.family_of(self._first).name}, the other in {family.name}. Publish one of them, and let "
+                "a handler of it publish the other"
+            )
+        self._family = family
+        return declaration
+
+    def add(self, draft: Draft, index: int) -> None:
+        """Add an event: to the commit, or to what is stored by itself."""
+        declaration = declaration_of(type(draft.event))
+        cause, id_ = self._cause, draft.id or self._id(index, declaration)
+        message = Outgoing(
+            subject=subject(self._region, declaration, key_of(draft.event)),
+            body=encode(
+                draft.event,
+                id=id_,
+                region=self._region,
+                source=self._service,
+                time=draft.time,
+                traceparent=draft.traceparent or cause.traceparent,
+                cause=cause.event if cause.event != id_ else None,
+            ),
             id=id_,
-            region=region,
-            source=source,
-            time=draft.time,
-            traceparent=draft.traceparent or cause.traceparent,
-            cause=cause.event if cause.event != id_ else None,
-        ),
-        id=id_,
-        ttl=declaration.ttl,
-    )
-    made.events[source, declaration.type, getattr(draft.event, "outcome", "")] += 1
-    if _is_atomic(declaration):
-        made.batch.append(message)
-    else:
-        made.singles.append((stream_of(declaration, region), message))
+            ttl=declaration.ttl,
+        )
+        self._made.events[self._service, declaration.type, getattr(draft.event, "outcome", "")] += 1
+        family = self._layout.family_of(declaration)
+        if family.atomic:
+            self.atomic(declaration.kind)
+            self._made.batch.append(message)
+        else:
+            self._made.singles.append((family.stream(self._region), message))
 
+    def schedule(self, event: Event, at: datetime, index: int) -> None:
+        """Add a message that the server publishes as an event at a time."""
+        declaration, cause = self.atomic(type(event)), self._cause
+        id_, key = self._id(index, declaration), key_of(event)
+        body = encode(
+            event,
+            id=id_,
+            region=self._region,
+            source=self._service,
+            time=at,
+            traceparent=cause.traceparent,
+            cause=cause.event,
+        )
+        self._made.batch.append(
+            Outgoing(
+                subject=timer_subject(self._region, declaration, key),
+                target=subject(self._region, declaration, key),
+                body=body,
+                id=f"{id_}.timer",
+                at=at,
+            )
+        )
 
-def _schedule(event: Event, at: datetime, region: str, cause: Cause, index: int) -> Outgoing:
-    declaration = _atomic(type(event))
-    id_ = derive_id(region, cause.id, cause.source, index, declaration.name)
-    source = cause.source.partition(".")[0]
-    return Outgoing(
-        subject=timer_subject(region, declaration, key_of(event)),
-        target=subject(region, declaration, key_of(event)),
-        body=encode(
-            event, id=id_, region=region, source=source, time=at, traceparent=cause.traceparent, cause=cause.event
-        ),
-        id=f"{id_}.timer",
-        at=at,
-    )
+    def finished(self, conditions: dict[str, int], cancels: list[str]) -> Plan:
+        """The plan, with conditions and cancellations in their places."""
+        made, family = self._made, self._family or self._layout.commerce
+        made.stream = family.stream(self._region)
+        carriers = _attach(made.batch, conditions, cancels, partial(_carrier, self._region, family.name, self._cause))
+        if made.batch or made.singles or cancels:
+            made.batch[:0] = carriers
+        if len(made.batch) > MAX_BATCH:
+            raise DeclarationError(
+                f"{self._cause.source}: {len(made.batch)} messages in one commit; {MAX_BATCH} is the most"
+            )
+        return made
+
+    def _id(self, index: int, declaration: Declaration) -> str:
+        return derive_id(self._region, self._cause.id, self._cause.source, index, declaration.name)
 
 
 def _attach(
-    batch: list[Outgoing], conditions: dict[str, int], cancels: list[str], region: str, cause: Cause
+    batch: list[Outgoing], conditions: dict[str, int], cancels: list[str], carrier: Callable[..., Outgoing]
 ) -> list[Outgoing]:
     """Put conditions and cancellations on the batch's messages; returns messages for those that found no place."""
     for at, message in enumerate(batch):
@@ -156,35 +208,27 @@ def _attach(
             at = free.pop(0)
             batch[at] = replace(batch[at], expect=expect)
         else:
-            carriers.append(_carrier(region, cause, len(carriers), expect=expect))
+            carriers.append(carrier(len(carriers), expect=expect))
     free = [at for at, message in enumerate(batch) if message.at is None]
     for timer in cancels:
         if free:
             at = free.pop(0)
             batch[at] = replace(batch[at], cancels=timer)
         else:
-            carriers.append(_carrier(region, cause, len(carriers), cancels=timer))
+            carriers.append(carrier(len(carriers), cancels=timer))
     return carriers
 
 
 def _carrier(
-    region: str, cause: Cause, index: int, *, expect: Expect | None = None, cancels: str | None = None
+    region: str, family: str, cause: Cause, index: int, *, expect: Expect | None = None, cancels: str | None = None
 ) -> Outgoing:
     """An empty message that only carries a condition or a cancellation, and is gone after a second."""
     id_ = derive_id(region, cause.id, cause.source, "witness", index)
     return Outgoing(
-        subject=f"witness.{region}.{id_}", body=b"", id=id_, expect=expect, cancels=cancels, ttl=timedelta(seconds=1)
+        subject=carrier_subject(region, family, id_),
+        body=b"",
+        id=id_,
+        expect=expect,
+        cancels=cancels,
+        ttl=timedelta(seconds=1),
     )
-
-
-def _is_atomic(declaration: Declaration) -> bool:
-    return declaration.personal or declaration.domain not in INTERACTION_DOMAINS
-
-
-def _atomic(kind: type[Event]) -> Declaration:
-    declaration = declaration_of(kind)
-    if not _is_atomic(declaration):
-        raise DeclarationError(
-            f"{declaration.type}: only events of the commerce stream can be scheduled or expected unchanged"
-        )
-    return declaration

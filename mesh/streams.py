@@ -9,24 +9,96 @@ from mesh.subjects import token
 
 T = TypeVar("T")
 
-INTERACTION_DOMAINS = ("interaction", "recommendation", "user")
-"""Domains of high volume and short life; every other domain belongs to the books."""
+DEAD = "DEAD"
+"""The family of the streams with dead letters, for `Service(reads=(DEAD,))`."""
+MESH = "MESH"
+"""The family of the streams with copies of the other regions' events."""
 
 
-def stream_of(declaration: Declaration, region: str) -> str:
-    """The write stream of an event in a region."""
-    family = "INTERACTIONS" if declaration.domain in INTERACTION_DOMAINS and not declaration.personal else "COMMERCE"
-    return f"{family}_{region}"
+@dataclass(frozen=True, kw_only=True)
+class StreamFamily:
+    """The write streams of some event domains: every region has one, named `<name>_<region>`.
+
+    `keep` is how long events stay. `atomic` turns on what decisions need: atomic batches, conditions, message
+    schedules and personal events; and other regions copy its events that are not personal. What is not atomic is for
+    events of high volume and short life, each stored by itself.
+    """
+
+    name: str
+    domains: tuple[str, ...] = ()
+    keep: timedelta
+    atomic: bool = True
+    description: str = ""
+
+    def stream(self, region: str) -> str:
+        """The name of its stream in a region."""
+        return f"{self.name}_{region}"
+
+
+COMMERCE = StreamFamily(
+    name="COMMERCE",
+    keep=timedelta(days=400),
+    description="What happened to carts, orders, offers and customers: every domain without a stream of its own",
+)
+INTERACTIONS = StreamFamily(
+    name="INTERACTIONS",
+    domains=("interaction", "recommendation", "user"),
+    keep=timedelta(days=30),
+    atomic=False,
+    description="What shoppers look at, and what is concluded from it",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamLayout:
+    """Which family an event belongs to; the same in every process of a mesh. `own` are those that `mesh.toml` adds."""
+
+    commerce: StreamFamily = COMMERCE
+    interactions: StreamFamily = INTERACTIONS
+    own: tuple[StreamFamily, ...] = ()
+
+    @property
+    def families(self) -> tuple[StreamFamily, ...]:
+        """All of them."""
+        return (self.commerce, self.interactions, *self.own)
+
+    @property
+    def atomic(self) -> tuple[StreamFamily, ...]:
+        """Those that take commits and timers, and that other regions copy."""
+        return tuple(family for family in self.families if family.atomic)
+
+    def family_of(self, declaration: Declaration) -> StreamFamily:
+        """Where an event is stored. What is personal is never in a family that is not atomic."""
+        return self.family_of_domain(declaration.domain, personal=declaration.personal)
+
+    def family_of_domain(self, domain: str, *, personal: bool = False) -> StreamFamily:
+        """Where the events of a domain are stored."""
+        for family in self.families:
+            if domain in family.domains and (family.atomic or not personal):
+                return family
+        return self.commerce
+
+    def stream_of(self, declaration: Declaration, region: str) -> str:
+        """The write stream of an event in a region."""
+        return self.family_of(declaration).stream(region)
+
+    def travels(self, declaration: Declaration) -> bool:
+        """Whether other regions get an event."""
+        return self.family_of(declaration).atomic and not declaration.personal
+
+
+DEFAULT_LAYOUT = StreamLayout()
+"""The layout of a `mesh.toml` that gives no domain a stream of its own."""
 
 
 def mesh_stream(region: str) -> str:
     """The region's local copy of what the other regions did."""
-    return f"MESH_{region}"
+    return f"{MESH}_{region}"
 
 
 def dead_stream(region: str) -> str:
-    """The region's parked messages."""
-    return f"DEAD_{region}"
+    """The region's dead letters."""
+    return f"{DEAD}_{region}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +107,7 @@ class Stream:
 
     `sources` names streams to copy from as (stream, domain or None for this region, filter subject); None where the
     stream is no copy.
-    `books` turns on what decisions need: atomic batches, message schedules, message TTL.
+    `atomic` turns on what decisions need: atomic batches and message schedules.
     """
 
     name: str
@@ -43,7 +115,7 @@ class Stream:
     sources: tuple[tuple[str, str | None, str], ...] | None = None
     keep: timedelta | None = None
     replicas: int = 3
-    books: bool = False
+    atomic: bool = False
     duplicate_window: timedelta = timedelta(minutes=2)
     description: str = ""
 

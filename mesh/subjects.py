@@ -36,6 +36,11 @@ def timer_subject(region: str, declaration: Declaration, key: str) -> str:
     return f"timer.{region}.{declaration.domain}.{declaration.happening}.{token(key, declaration.key)}"
 
 
+def carrier_subject(region: str, family: str, id_: str) -> str:
+    """Where a stream family's messages are stored that only carry a condition or a cancellation."""
+    return f"witness.{region}.{family.lower()}.{id_}"
+
+
 def every(declaration: Declaration, *, region: str = "*") -> str:
     """The filter for all keys of one event."""
     return f"{declaration.root}.{region}.{declaration.domain}.{declaration.happening}.*"

@@ -11,6 +11,7 @@ from cachetools import LRUCache
 from mesh.broker.protocol import Message, Outgoing
 from mesh.envelope import derive_id
 from mesh.mesh import Mesh
+from mesh.subjects import carrier_subject
 
 UNSUSPICIOUS = 10
 """Deliveries of a message that are not looked at: nearly all messages are answered by then, and cost nothing."""
@@ -45,10 +46,11 @@ class Unanswered:
 
     @property
     def _stream(self) -> str:
-        return f"COMMERCE_{self._mesh.region}"
+        return self._mesh.commerce
 
     def _subject(self, message: Message) -> str:
-        return f"witness.{self._mesh.region}.{derive_id(self._durable, message.subject, message.sequence)}"
+        id_ = derive_id(self._durable, message.subject, message.sequence)
+        return carrier_subject(self._mesh.region, self._mesh.layout.commerce.name, id_)
 
     async def _write(self, message: Message, count: int) -> None:
         note = Outgoing(subject=self._subject(message), body=str(count).encode(), ttl=_KEPT)

@@ -12,7 +12,6 @@ from mesh.events.interaction import ProductViewed
 from mesh.events.product import ProductListed
 from mesh.mesh import received
 from mesh.money import Money
-from mesh.streams import stream_of
 from mesh.subjects import every
 
 MOST_WITHHELD = 200_000
@@ -66,7 +65,7 @@ class Catalogue:
     async def read(self, mesh: Mesh) -> None:
         """Learn every listing in this region's log; what was heard meanwhile is newer and counts."""
         told, read = declaration_of(ProductListed), 0
-        async for message in mesh.broker.read(stream_of(told, mesh.region), [every(told, region=mesh.region)]):
+        async for message in mesh.broker.read(mesh.stream_of(ProductListed), [every(told, region=mesh.region)]):
             try:
                 listed = received(message).event
             except InvalidEvent:

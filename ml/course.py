@@ -127,7 +127,7 @@ async def _connected(course: Course, stack: AsyncExitStack) -> list[Mesh]:
     for region in [course.region] if course.region else list(access.regions):
         mesh = await connect(access, region, OPERATOR)
         stack.push_async_callback(mesh.broker.drain)
-        meshes.append(Mesh(mesh.broker, WRITER))
+        meshes.append(Mesh(mesh.broker, WRITER, layout=mesh.layout))
     return meshes
 
 

@@ -17,7 +17,6 @@ from mesh.events.cart import CartAbandoned, CartUpdated
 from mesh.events.user import Advice, Reason, Recommendation
 from mesh.mesh import received
 from mesh.observability.logs import log
-from mesh.streams import stream_of
 from mesh.subjects import every
 from ml.features import names
 from ml.lifecycle.lineup import Lineup, Seat
@@ -182,7 +181,7 @@ class Scorer:
     async def _replay(self, kinds: tuple[type[Event], ...]) -> bool:
         """Learn the last `warm` messages of these kinds' stream; whether that was all of it."""
         broker, region = self._mesh.broker, self._mesh.region
-        stream = stream_of(declaration_of(kinds[0]), region)
+        stream = self._mesh.stream_of(kinds[0])
         newest: Message | None = await broker.last(stream, f"ev.{region}.>")
         after = max(0, (newest.sequence if newest else 0) - self._warm)
         filters = [every(declaration_of(kind), region=region) for kind in kinds]

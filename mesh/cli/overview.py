@@ -7,7 +7,7 @@ from rich.table import Table
 from mesh.event import declared
 from mesh.service import Service
 from mesh.topology.derive.catalog import hearings, writers
-from mesh.topology.derive.nats import streams, travels
+from mesh.topology.derive.nats import streams
 from mesh.topology.derive.services import handlers
 from mesh.topology.mesh_toml import Topology
 
@@ -63,7 +63,7 @@ def tables(topology: Topology, services: Sequence[Service]) -> Iterator[Table]:
                 declaration.type,
                 ", ".join(writers(declaration, services)),
                 ", ".join(f"{name}*" if far else name for name, far in hearings(declaration, services).items()),
-                "yes" if travels(declaration) else "no",
+                "yes" if topology.layout.travels(declaration) else "no",
             )
             for declaration in declared()
         ),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mesh.event import Declaration, declared
-from mesh.streams import stream_of
+from mesh.streams import DEFAULT_LAYOUT, StreamLayout
 from mesh.subjects import every
 
 _MARK = "tally-"
@@ -19,16 +19,17 @@ class Tally:
     subject: str
 
 
-def tallies(region: str) -> tuple[Tally, ...]:
+def tallies(region: str, layout: StreamLayout = DEFAULT_LAYOUT) -> tuple[Tally, ...]:
     """One for each event, whatever its version. Not of personal ones, nor of those that expire: they are not kept."""
     counted = (declaration for declaration in declared() if not declaration.personal and declaration.ttl is None)
-    return tuple({tally.name: tally for tally in (_tally(declaration, region) for declaration in counted)}.values())
+    made = (_tally(declaration, region, layout) for declaration in counted)
+    return tuple({tally.name: tally for tally in made}.values())
 
 
-def _tally(declaration: Declaration, region: str) -> Tally:
+def _tally(declaration: Declaration, region: str, layout: StreamLayout) -> Tally:
     return Tally(
         type=f"{declaration.domain}.{declaration.happening}",
-        stream=stream_of(declaration, region),
+        stream=layout.stream_of(declaration, region),
         name=f"{_MARK}{declaration.domain}-{declaration.happening}",
         subject=every(declaration, region=region),
     )

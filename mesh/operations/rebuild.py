@@ -43,7 +43,7 @@ async def rebuild(connection: Connection, topology: Topology, services: Sequence
     region, broker = connection.login.region, JetStreamBroker(connection)
     filling = projectors(services, bucket)
     wanted = holdings(topology, services, region).consumers
-    places = [(spec.stream, spec.durable) for binding in filling for spec in binding.consumers(region)]
+    places = [(spec.stream, spec.durable) for binding in filling for spec in binding.consumers(region, topology.layout)]
     for stream, durable in places:
         await _asked(connection, f"CONSUMER.DELETE.{stream}.{durable}", None)
     kept = filling[0].projects

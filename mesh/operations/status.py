@@ -65,7 +65,8 @@ async def _region(access: Access, region: str) -> RegionStatus:
         connection = await Connection.open(access.login(region), name="cartmesh-status")
     except MeshError as error:
         return RegionStatus(region=region, nodes=len(urls), nodes_up=up, error=str(error))
-    mesh = Mesh(JetStreamBroker(connection), "status", others=tuple(r for r in access.regions if r != region))
+    others = tuple(other for other in access.regions if other != region)
+    mesh = Mesh(JetStreamBroker(connection), "status", others=others, layout=access.layout)
     try:
         streams = await _streams(connection)
         consumers = await _consumers(

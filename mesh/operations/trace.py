@@ -6,7 +6,7 @@ search. What was said under none of those keys is not found.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -18,7 +18,7 @@ from mesh.dead_letters import letter_of
 from mesh.errors import InvalidKey, MeshError
 from mesh.observability.tracing import trace_id
 from mesh.operations.causal_tree import Happening, happening, together
-from mesh.streams import dead_stream, mesh_stream
+from mesh.streams import DEAD, MESH, dead_stream
 from mesh.subjects import token
 from mesh.topology.access import Access
 from mesh.topology.apply import api
@@ -103,9 +103,9 @@ class _Search:
         except InvalidKey:
             return
         for broker in self._brokers:
-            for stream in _streams(broker.region):
+            for stream in await _streams(broker):
                 async for message in broker.read(stream, [f"*.*.*.*.{key}"]):
-                    one = happening(message, here=broker.region, copy=stream.startswith("MESH_"))
+                    one = happening(message, here=broker.region, copy=stream.startswith(f"{MESH}_"))
                     if one is not None:
                         yield one
 
@@ -113,11 +113,11 @@ class _Search:
         """The newest event whose id or trace it is. Copies are searched for regions that are not."""
         needle = what.encode()
         for broker in self._brokers:
-            for stream in _streams(broker.region, copies=not self._whole):
+            for stream in await _streams(broker, copies=not self._whole):
                 async for window in self._windows(broker, stream, oldest):
                     hits = [message for message in window if needle in message.body]
                     for message in reversed(hits):
-                        one = happening(message, here=broker.region, copy=stream.startswith("MESH_"))
+                        one = happening(message, here=broker.region, copy=stream.startswith(f"{MESH}_"))
                         if one is not None and what in (one.id, one.trace):
                             return [one]
         return []
@@ -158,5 +158,8 @@ async def _between(broker: JetStreamBroker, stream: str, after: int, upto: int) 
         yield message
 
 
-def _streams(region: str, *, copies: bool = True) -> Iterable[str]:
-    return f"COMMERCE_{region}", f"INTERACTIONS_{region}", *([mesh_stream(region)] if copies else [])
+async def _streams(broker: JetStreamBroker, *, copies: bool = True) -> list[str]:
+    """The region's streams that hold events, as its servers name them: what `mesh.toml` says elsewhere may be newer."""
+    answer = await api(broker.connection, "STREAM.NAMES", {}, patience=PATIENCE)
+    held = (name for name in answer.get("streams") or () if not name.startswith(("KV_", "OBJ_", f"{DEAD}_")))
+    return sorted(name for name in held if copies or not name.startswith(f"{MESH}_"))

@@ -83,6 +83,7 @@ class LocalServers:
     def access(self) -> Access:
         """Addresses and passwords of all regions."""
         return Access(
+            layout=self.topology.layout,
             regions={
                 region.name: Servers(
                     urls={name: self._url(name) for name in region.servers},
@@ -90,7 +91,7 @@ class LocalServers:
                     passwords={user: self._secrets.password(region.name, user) for user in self._users[region.name]},
                 )
                 for region in self.topology.regions
-            }
+            },
         )
 
     def credentials(self, region: str, service: str = OPERATOR) -> Login:

@@ -82,12 +82,12 @@ class Running:
         await asyncio.gather(*self._tasks, *self._ticking, return_exceptions=True)
 
     async def _bind(self, binding: Binding) -> None:
-        for spec in binding.consumers(self.mesh.region):
+        for spec in binding.consumers(self.mesh.region, self.mesh.layout):
             self._consume(binding, f"{spec.stream}/{spec.durable}", await self.mesh.broker.deliveries(spec))
 
     async def _follow(self, binding: Binding) -> None:
         since = datetime.now(UTC) - binding.since if binding.since is not None else None
-        for stream, filters in binding.filters(self.mesh.region).items():
+        for stream, filters in binding.filters(self.mesh.region, self.mesh.layout).items():
             for part in [(one,) for one in filters] if binding.consumer_per_event else [filters]:
                 name = f"{stream}/{binding.durable}" + (f" ({part[0]})" if binding.consumer_per_event else "")
                 self._consume(binding, name, await self._followed(stream, part, since))

@@ -133,9 +133,10 @@ class Up:
     async def _use_existing(self, services: Sequence[Service]) -> Access:
         users = {OPERATOR: "", **{service.name: "" for service in services}}
         access = Access(
+            layout=self.topology.layout,
             regions={
                 region: Servers(urls={f"{region}-1": url}, passwords=users) for region, url in self._existing.items()
-            }
+            },
         )
         connections = {region: await Connection.open(access.login(region)) for region in self._existing}
         try:

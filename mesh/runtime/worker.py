@@ -87,13 +87,14 @@ async def connect(
                 raise
             await asyncio.sleep(0.5)
         else:
-            return Mesh(broker, user, others=others, zones=zones)
+            return Mesh(broker, user, others=others, zones=zones, layout=access.layout)
 
 
 async def work(services: Sequence[Service], region: str, access: Access, topology: Topology) -> None:
     """Run services until SIGINT or SIGTERM, then drain. Prints one `Ready` line as JSON on stdout."""
     configure_logs()
     settings, others = read(WorkerSettings), topology.others(region)
+    access = msgspec.structs.replace(access, layout=topology.layout)
     zones = {one.name: one.time_zone for one in topology.regions}
     with until_asked_to_stop() as stop:
         async with AsyncExitStack() as stack:

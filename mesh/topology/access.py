@@ -7,6 +7,7 @@ import msgspec
 
 from mesh.broker.connection import Login
 from mesh.errors import TopologyError
+from mesh.streams import DEFAULT_LAYOUT, StreamLayout
 from mesh.topology.secrets import OPERATOR
 
 
@@ -24,9 +25,10 @@ class Servers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """All regions' servers."""
+    """All regions' servers, and which streams the mesh has."""
 
     regions: dict[str, Servers]
+    layout: StreamLayout = DEFAULT_LAYOUT
 
     def login(self, region: str, user: str = OPERATOR) -> Login:
         """How a user connects to a region; TopologyError lists the regions or users there are."""

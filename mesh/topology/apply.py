@@ -106,7 +106,14 @@ class _Region:
         """Streams that copy nothing, buckets and object_stores."""
         found = await self._listed("STREAM.LIST", "streams", self.wanted.streams)
         self._live = {config["name"]: config for config in found}
-        await self._bring(config for config in self.wanted.streams.values() if not config.get("sources"))
+        origins = [config for config in self.wanted.streams.values() if not config.get("sources")]
+        giving = [config for config in origins if self._gives_up_subjects(config)]
+        await self._bring(giving)  # no two streams may take the same: who takes a subject over comes second
+        await self._bring(config for config in origins if config not in giving)
+
+    def _gives_up_subjects(self, wanted: Config) -> bool:
+        live = self._live.get(wanted["name"]) or {}
+        return not set(live.get("subjects") or ()) <= set(wanted.get("subjects") or ())
 
     async def bring_copies(self) -> None:
         """Streams that copy others."""

@@ -9,9 +9,8 @@ from typing import Any
 from mesh.errors import DeclarationError, InvalidKey
 from mesh.event import Declaration, declaration_of, declared, newer
 from mesh.service import Service
-from mesh.streams import stream_of
 from mesh.subjects import every, overlap, token
-from mesh.topology.derive.nats import consumers, distinct, streams, travels
+from mesh.topology.derive.nats import consumers, distinct, streams
 from mesh.topology.derive.schemas import broken, moved, schemas, unkept
 from mesh.topology.derive.services import handlers
 from mesh.topology.mesh_toml import Topology
@@ -139,15 +138,24 @@ def _streams(topology: Topology, report: Report) -> None:
             homes = {
                 stream.name for stream in made for s in stream.subjects if overlap(s, every(declaration, region=region))
             }
-            if homes != {stream_of(declaration, region)}:
+            if homes != {topology.layout.stream_of(declaration, region)}:
                 found = " and ".join(sorted(homes)) or "none"
                 report.errors.append(
-                    f"{declaration.type} belongs to {stream_of(declaration, region)}, but is taken by {found}"
+                    f"{declaration.type} belongs to {topology.layout.stream_of(declaration, region)}, "
+                    f"but is taken by {found}"
                 )
         subjects = [(subject, stream.name) for stream in made for subject in stream.subjects]
         for (one, home), (other, away) in combinations(subjects, 2):
             if overlap(one, other):
                 report.errors.append(f"{home} and {away} overlap: {one} and {other} take the same messages")
+
+    domains = {declaration.domain for declaration in declared()}
+    report.warnings += [
+        f"streams.{family.name.lower()} takes the domain {domain}, of which no event is declared"
+        for family in topology.streams
+        for domain in family.domains
+        if domain not in domains
+    ]
 
 
 def _state(services: Sequence[Service], report: Report) -> None:
@@ -166,16 +174,18 @@ def _consumers(topology: Topology, services: Sequence[Service], before: Committe
                     f"{binding.durable}: {declaration_of(kind).type} never leaves its region: "
                     'reach="mesh" would hear nothing'
                     for kind in binding.kinds
-                    if not travels(declaration_of(kind))
+                    if not topology.layout.travels(declaration_of(kind))
                 ]
     region = topology.names[0]
-    for (stream, durable), count in Counter((c.stream, c.durable) for c in consumers(services, region)).items():
+    for (stream, durable), count in Counter(
+        (c.stream, c.durable) for c in consumers(services, region, topology.layout)
+    ).items():
         if count > 1:
             report.errors.append(
                 f"{durable} is bound {count} times to {stream.rpartition('_')[0]}: give each handler a name of its own"
             )
     for name in topology.names:
-        here = {(spec.stream, spec.durable) for spec in consumers(services, name)}
+        here = {(spec.stream, spec.durable) for spec in consumers(services, name, topology.layout)}
         gone = {(stream, durable) for stream, told in before.consumers.get(name, {}).items() for durable in told} - here
         report.warnings += [
             f"{durable} on {stream} is no longer declared: renaming a handler is a migration. The new one starts at "

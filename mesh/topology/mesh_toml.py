@@ -14,11 +14,12 @@ import msgspec
 
 from mesh.errors import TopologyError
 from mesh.settings import duration
+from mesh.streams import COMMERCE, INTERACTIONS, StreamFamily, StreamLayout
+from mesh.topology.stream_settings import check_keep, check_streams, own_family
 
 _region_name = re.compile(r"[a-z][a-z0-9]{0,15}", re.ASCII).fullmatch
 _door = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}", re.ASCII).fullmatch
 _country = re.compile(r"[A-Z]{2}", re.ASCII).fullmatch
-_SHORTEST, _LONGEST = timedelta(days=1), timedelta(days=3660)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,8 @@ class Topology:
     commerce: timedelta = timedelta(days=400)
     interactions: timedelta = timedelta(days=30)
     tls: bool = False
+    streams: tuple[StreamFamily, ...] = ()
+    """Streams for domains that do not share the commerce stream."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work; TopologyError says what to write instead."""
@@ -77,6 +80,7 @@ class Topology:
         _check_residency(self.regions)
         _check_links(self.links, self.names)
         _check_retention(self.commerce, self.interactions)
+        check_streams(self.streams)
         if self.replicas not in (1, 3, 5):
             raise TopologyError(f"replicas = {self.replicas}: JetStream keeps 1, 3 or 5 copies")
 
@@ -127,6 +131,15 @@ class Topology:
         )
 
     @property
+    def layout(self) -> StreamLayout:
+        """Which stream each domain is in, and how long each is kept."""
+        return StreamLayout(
+            commerce=replace(COMMERCE, keep=self.commerce),
+            interactions=replace(INTERACTIONS, keep=self.interactions),
+            own=self.streams,
+        )
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The regions' names, in the order they were written."""
         return tuple(region.name for region in self.regions)
@@ -168,6 +181,11 @@ class _Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interactions: str = "30d"
 
 
+class _Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    domains: tuple[str, ...]
+    keep: str = "400d"
+
+
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     """What may be written in `mesh.toml`."""
 
@@ -176,6 +194,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     replicas: int = 3
     retention: _Retention = _Retention()
     tls: bool = False
+    streams: dict[str, _Stream] = {}
 
     def topology(self) -> Topology:
         return Topology(
@@ -185,23 +204,32 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
             ),
             links=tuple(Link(dialer=link.dialer, listener=link.listener) for link in self.links),
             replicas=self.replicas,
-            commerce=_retention("commerce", self.retention.commerce),
-            interactions=_retention("interactions", self.retention.interactions),
+            commerce=_duration("retention.commerce", self.retention.commerce),
+            interactions=_duration("retention.interactions", self.retention.interactions),
             tls=self.tls,
+            streams=tuple(
+                own_family(name, stream.domains, keep=_duration(f"streams.{name}.keep", stream.keep))
+                for name, stream in self.streams.items()
+            ),
         )
 
 
 def _expected(message: str) -> str:
-    fields: Mapping[str, Any] = {"$.regions": _Region, "$.links": _Link, "$.retention": _Retention}
+    fields: Mapping[str, Any] = {
+        "$.regions": _Region,
+        "$.links": _Link,
+        "$.retention": _Retention,
+        "$.streams": _Stream,
+    }
     kind = next((kind for path, kind in fields.items() if f"`{path}" in message), _File)
     return f"Known here: {', '.join(kind.__struct_encode_fields__)}"
 
 
-def _retention(name: str, text: str) -> timedelta:
+def _duration(name: str, text: str) -> timedelta:
     try:
         return duration(text)
     except ValueError as error:
-        raise TopologyError(f"retention.{name}: {error}") from None
+        raise TopologyError(f"{name}: {error}") from None
 
 
 def _check_names(names: list[str]) -> None:
@@ -270,7 +298,8 @@ def _check_links(links: tuple[Link, ...], names: tuple[str, ...]) -> None:
 
 def _check_retention(commerce: timedelta, interactions: timedelta) -> None:
     for name, kept in (("commerce", commerce), ("interactions", interactions)):
-        if not _SHORTEST <= kept <= _LONGEST:
-            raise TopologyError(f"retention.{name} must be between 1d and 3660d")
+        check_keep(f"retention.{name}", kept)
     if interactions > commerce:
-        raise TopologyError("retention.interactions is longer than retention.commerce: the books outlive the clicks")
+        raise TopologyError(
+            "retention.interactions is longer than retention.commerce: what was decided outlives what was looked at"
+        )

@@ -45,7 +45,7 @@ def rendered(topology: Topology, services: Sequence[Service], before: Committed 
     }
     files = {path: json.dumps(document, indent=2, ensure_ascii=False) + "\n" for path, document in documents.items()}
     files["alerts.yaml"] = yaml(alerts(services), "Do not edit: `make render` writes this.")
-    files["catalog.md"] = "<!-- Do not edit: `make render` writes this. -->\n\n" + catalog(services)
+    files["catalog.md"] = "<!-- Do not edit: `make render` writes this. -->\n\n" + catalog(services, topology.layout)
     files["README.md"] = "Do not edit: `make render` writes this folder from `mesh.toml` and the code.\n"
     files |= {f"servers/{name}.conf": text for name, text in _servers(topology, services).items()}
     return files
@@ -127,10 +127,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _permissions(topology: Topology, services: Sequence[Service]) -> dict[str, Any]:
     users = {
-        name: {service.name: asdict(service_permissions(service, name, services)) for service in services}
+        name: {
+            service.name: asdict(service_permissions(service, name, services, topology.layout)) for service in services
+        }
         for name in topology.names
     }
-    return {"regions": users, "links": {link.name: asdict(link_permissions(link)) for link in topology.links}}
+    links = {link.name: asdict(link_permissions(link, topology.layout)) for link in topology.links}
+    return {"regions": users, "links": links}
 
 
 def _servers(topology: Topology, services: Sequence[Service]) -> dict[str, str]:

@@ -24,7 +24,7 @@ async def unready(mesh: Mesh, *more: Mesh) -> str | None:
     """Why a process should not be asked for anything: JetStream does not answer, or its memory is not filled yet."""
     try:
         async with asyncio.timeout(READY_WITHIN.total_seconds()):
-            await mesh.broker.stream_state(f"COMMERCE_{mesh.region}")
+            await mesh.broker.stream_state(mesh.commerce)
     except (MeshError, TimeoutError) as error:
         return f"JetStream of {mesh.region} does not answer: {error}"
     return "; ".join(words for one in (mesh, *more) for doubt in one.doubts if (words := doubt())) or None

@@ -41,7 +41,7 @@ async def regions_of(servers: Path, region: str | None) -> AsyncIterator[list["M
         for name in [region] if region else list(access.regions):
             connected = await connect(access, name, OPERATOR)
             stack.push_async_callback(connected.broker.drain)
-            meshes.append(Mesh(connected.broker, WRITER))
+            meshes.append(Mesh(connected.broker, WRITER, layout=connected.layout))
         yield meshes
 
 

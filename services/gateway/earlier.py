@@ -8,7 +8,6 @@ from mesh import Event, Mesh, Received
 from mesh.broker.protocol import Stored
 from mesh.errors import InvalidEvent
 from mesh.event import declaration_of, key_of
-from mesh.streams import stream_of
 from mesh.subjects import subject
 from services.gateway.intake import Valid
 
@@ -40,7 +39,7 @@ class Earlier:
         None when it cannot be read, or when its id was given to an event of another kind or key.
         """
         if stored.sequence:
-            stream = stream_of(declaration_of(type(one.sent.event)), self.mesh.region)
+            stream = self.mesh.stream_of(type(one.sent.event))
             message = await self.mesh.broker.get(stream, stored.sequence)
             if message is not None:
                 try:
@@ -64,7 +63,7 @@ def _subject(mesh: Mesh, event: Event) -> str:
 async def _all_of(mesh: Mesh, event: Event) -> dict[str, Received]:
     """Every stored event of the same kind and key, by id."""
     found = {}
-    stream = stream_of(declaration_of(type(event)), mesh.region)
+    stream = mesh.stream_of(type(event))
     async for message in mesh.broker.read(stream, [_subject(mesh, event)]):
         try:
             known = await mesh.received(message)

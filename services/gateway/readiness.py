@@ -41,7 +41,7 @@ async def _answers(mesh: Mesh) -> bool:
     at = subject(mesh.region, declaration_of(MeshHeartbeat), mesh.region)
     try:
         async with asyncio.timeout(PATIENCE):
-            await mesh.broker.last(f"COMMERCE_{mesh.region}", at)
+            await mesh.broker.last(mesh.stream_of(MeshHeartbeat), at)
     except (MeshError, TimeoutError):
         return False
     return True

@@ -10,7 +10,7 @@ import msgspec
 
 from mesh import Mesh, Received
 from mesh.broker.protocol import Stored
-from mesh.errors import Conflict, InvalidField, Unavailable
+from mesh.errors import Conflict, DeclarationError, InvalidField, Unavailable
 from mesh.group_commit import GroupCommitter
 from mesh.publish import Cause, Plan, plan
 from services.gateway.earlier import LATE, PAUSE, Earlier
@@ -113,11 +113,16 @@ class Store:
                 return None
             source = handler.acceptance.source
             cause = Cause(id=sent.id, source=source, traceparent=traceparent, event=sent.id)
-            _add(made, plan(await self._mesh.encrypted(changes), region=self._mesh.region, cause=cause))
+            _add(
+                made,
+                plan(
+                    await self._mesh.encrypted(changes), region=self._mesh.region, cause=cause, layout=self._mesh.layout
+                ),
+            )
         return made
 
     def _empty(self) -> Plan:
-        return Plan(f"COMMERCE_{self._mesh.region}")
+        return Plan(self._mesh.commerce)
 
 
 def repeated(one: Valid, earlier: Received | None) -> Outcome:
@@ -149,6 +154,12 @@ def _in_order(events: list[Valid]) -> tuple[list[list[Valid]], list[Valid]]:
 
 
 def _add(made: Plan, part: Plan) -> None:
+    if part.batch and made.batch and part.stream != made.stream:
+        raise DeclarationError(
+            f"what follows from one event is one commit, but {made.batch[0].subject} is in {made.stream} and "
+            f"{part.batch[0].subject} in {part.stream}"
+        )
+    made.stream = part.stream if part.batch else made.stream
     made.batch += part.batch
     made.singles += part.singles
     made.events += part.events

@@ -254,7 +254,7 @@ async def test_the_copy_has_other_regions_events_and_nothing_personal(ground, br
     """MESH copies other regions' `ev` subjects; personal ones, timers, witnesses and the region's own stay away."""
     abroad = await ground.connect_abroad()
     await broker.store(BOOKS, updated())
-    for subject in ("pii.eu.customer.identified.p1", "witness.eu.w", "ev.eu.cart.updated.c1"):
+    for subject in ("pii.eu.customer.identified.p1", "witness.eu.commerce.w", "ev.eu.cart.updated.c1"):
         await abroad.store("COMMERCE_eu", Outgoing(subject=subject, body=b""))
 
     copied = await eventually(lambda: broker.last("MESH_us", ">"))

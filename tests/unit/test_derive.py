@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from mesh.topology.derive.servers import Address, Plan, server_config, users
 from mesh.topology.mesh_toml import Link, Topology
 from mesh.topology.render import rendered, stale, write
 from mesh.topology.secrets import Placeholders, Secrets
+from mesh.topology.stream_settings import own_family
 
 MESH = Topology.of()
 
@@ -70,7 +72,9 @@ def test_the_books_take_everything_that_is_decided_on():
     assert {"allow_atomic", "allow_msg_schedules", "allow_msg_ttl", "allow_direct"} <= {
         k for k, v in books.items() if v is True
     }
-    assert {"ev.eu.cart.>", "ev.eu.order.>", "pii.eu.>", "timer.eu.>", "witness.eu.>"} <= set(books["subjects"])
+    assert {"ev.eu.cart.>", "ev.eu.order.>", "pii.eu.customer.>", "timer.eu.cart.>", "witness.eu.commerce.*"} <= set(
+        books["subjects"]
+    )
     assert books["num_replicas"] == 3
     assert books["max_age"] == 400 * 86400 * 10**9
     assert books["duplicate_window"] == 600 * 10**9
@@ -327,3 +331,29 @@ def test_rendering_is_the_same_twice_and_says_what_is_stale(tmp_path):
     assert stale(files, tmp_path) == ["catalog.md", "stray.txt", "streams.json"]
     write(files, tmp_path)
     assert stale(files, tmp_path) == []
+
+
+def test_everything_follows_a_stream_of_its_own():
+    """Streams, copies, consumers, permissions, links, mappings and documents know a domain's own stream."""
+    topology = replace(
+        Topology.of(["us", "eu"], nodes=1), streams=(own_family("orders", ["order"], keep=timedelta(days=9)),)
+    )
+    shop, at = Service("shop", publishes=(OrderPlaced, CartUpdated)), Address(host="nats")
+
+    made = holdings(topology, [loyalty], "us")
+    orders = made.streams["ORDERS_us"]
+
+    assert orders["subjects"] == ["ev.us.order.>", "timer.us.order.>", "witness.us.orders.*"]
+    assert (orders["max_age"], orders["allow_atomic"], orders["allow_msg_schedules"]) == (9 * 86400 * 10**9, True, True)
+    assert not [subject for subject in made.streams["COMMERCE_us"]["subjects"] if ".order" in subject]
+    assert [source["name"] for source in made.streams["MESH_us"]["sources"]] == ["COMMERCE_eu", "ORDERS_eu"]
+    assert ("ORDERS_us", "loyalty-award-points") in made.consumers
+    assert "witness.us.orders.*" in service_permissions(shop, "us", layout=topology.layout).publish
+    (link,) = topology.links
+    crossing = link_permissions(link, topology.layout).publish
+    assert "$JS.us.API.CONSUMER.CREATE.ORDERS_us.*.ev.us.>" in crossing
+    mapped = server_config(
+        topology, [loyalty], "us-1", Plan(addresses=dict.fromkeys(("us-1", "eu-1"), at)), Placeholders()
+    )
+    assert "$JS.API.CONSUMER.CREATE.ORDERS_us.{{wildcard(1)}}.ev.us.>" in mapped
+    assert asyncapi(topology, [loyalty])["channels"]["order.placed.v1"]["x-stream"] == "ORDERS_{region}"

@@ -8,11 +8,13 @@ import pytest
 from mesh.broker.memory import MemoryMesh
 from mesh.broker.protocol import Outgoing
 from mesh.errors import Unavailable
-from mesh.events.cart import CartIdle
+from mesh.events.cart import CartIdle, CartUpdated
 from mesh.events.mesh import MeshHeartbeat
+from mesh.events.order import OrderPlaced
 from mesh.mesh import Mesh
+from mesh.money import Money
 from mesh.publish import Cause
-from mesh.streams import Bucket, ConsumerSpec, ObjectStore
+from mesh.streams import Bucket, ConsumerSpec, ObjectStore, StreamFamily, StreamLayout
 from mesh.timers import Timer
 
 
@@ -250,3 +252,22 @@ async def test_many_messages_are_quick(regions):
             count += 1
 
     assert await deliveries.fetch(1, 0) == []
+
+
+async def test_a_domain_with_a_stream_of_its_own():
+    """In memory as on servers: stored there with its timer, copied from there, in one history with the rest."""
+    orders = StreamFamily(name="ORDERS", domains=("order",), keep=timedelta(days=9))
+    layout = StreamLayout(own=(orders,))
+    regions = MemoryMesh("us", "eu", layout=layout)
+    us = Mesh(regions.broker("us"), "tests", others=("eu",), layout=layout)
+    eu = Mesh(regions.broker("eu"), "tests", others=("us",), layout=layout)
+    total = Money(amount=900, currency="EUR")
+    placed = OrderPlaced(order_id="o1", visitor_id="v", lines=(), total=total)
+
+    await us.publish(placed, Timer(placed, datetime.now(UTC) + timedelta(hours=1)))
+    await us.publish(CartUpdated(cart_id="o1", visitor_id="v", lines=()))
+
+    assert await subjects(us.broker, "ORDERS_us") == ["ev.us.order.placed.o1", "timer.us.order.placed.o1"]
+    assert await subjects(us.broker, "COMMERCE_us") == ["ev.us.cart.updated.o1"]
+    assert (await eu.last(OrderPlaced, "o1", region="us")).event == placed
+    assert [type(one.event) for one in await us.history("o1", "cart", "order")] == [OrderPlaced, CartUpdated]

@@ -12,9 +12,10 @@ from mesh.event import declaration_of
 from mesh.events.cart import CartIdle
 from mesh.events.customer import CustomerUnsubscribed
 from mesh.events.interaction import ProductViewed
-from mesh.events.offer import OfferDue
+from mesh.events.offer import OfferDue, OfferSent
 from mesh.history import Unchanged
 from mesh.publish import Cause, Draft, plan
+from mesh.streams import StreamFamily, StreamLayout
 from mesh.subjects import subject, timer_subject
 from mesh.timers import Cancel, Timer
 
@@ -197,3 +198,30 @@ def test_a_commit_has_a_limit():
     assert len(made(*(idle(f"k{at}") for at in range(1000))).batch) == 1000
     with pytest.raises(DeclarationError, match="1001 messages"):
         made(*(idle(f"k{at}") for at in range(1001)))
+
+
+def test_one_commit_is_in_one_stream():
+    """What must be stored together cannot be in two atomic streams; in the same stream of its own it can."""
+    layout = StreamLayout(own=(StreamFamily(name="OFFERS", domains=("offer",), keep=timedelta(days=9)),))
+
+    alone = plan([due("k1"), Unchanged(OfferSent, "o1", 4)], region="us", cause=CAUSE, layout=layout)
+    conditions = [m.expect.subject for m in alone.batch if m.expect]
+
+    assert (alone.stream, len(alone.batch), conditions) == ("OFFERS_us", 1, ["ev.us.offer.sent.o1"])
+    for other in (idle("k1"), Timer(idle("k1"), AT), Cancel(CartIdle, "k1"), Unchanged(CartIdle, "k1", 3)):
+        with pytest.raises(
+            DeclarationError,
+            match=r"offer\.due\.v1 and cart\.idle\.v1 .* COMMERCE, the other in OFFERS|"
+            r"offer\.due\.v1 and cart\.idle\.v1 .* OFFERS, the other in COMMERCE",
+        ):
+            plan([due("k1"), other], region="us", cause=CAUSE, layout=layout)
+
+
+def test_a_carrier_is_stored_in_the_stream_of_its_commit():
+    """A condition without a message to ride on has one of its own, where the condition can be checked."""
+    layout = StreamLayout(own=(StreamFamily(name="OFFERS", domains=("offer",), keep=timedelta(days=9)),))
+    conditions = [Unchanged(OfferSent, "o1", 4), Unchanged(OfferSent, "o2", 4)]
+
+    carrier, _ = plan([due("k1"), *conditions], region="us", cause=CAUSE, layout=layout).batch
+
+    assert carrier.subject.startswith("witness.us.offers.")

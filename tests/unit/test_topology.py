@@ -60,6 +60,15 @@ def test_copies_are_never_more_than_servers():
     assert (topology.replicas_in("us"), topology.replicas_in("eu")) == (1, 3)
 
 
+def test_a_domain_is_given_a_stream_of_its_own():
+    """Its events leave the commerce stream; all other domains stay there."""
+    layout = Topology.parse(TWO + '[streams.stock]\ndomains = ["stock", "price"]\nkeep = "40d"').layout
+
+    homes = [layout.family_of_domain(domain).name for domain in ("stock", "price", "cart", "interaction")]
+    assert homes == ["STOCK", "STOCK", "COMMERCE", "INTERACTIONS"]
+    assert [(family.name, family.keep.days) for family in layout.atomic] == [("COMMERCE", 400), ("STOCK", 40)]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -90,6 +99,15 @@ def test_copies_are_never_more_than_servers():
         (TWO + '[retention]\ncommerce = "5m"', "retention.commerce must be between 1d and 3660d"),
         (TWO + '[retention]\ncommerce = "10d"', "retention.interactions is longer than retention.commerce"),
         (TWO + "[retention]\nbooks = 3", "unknown field `books`.*Known here: commerce, interactions"),
+        (TWO + "[streams.stock]\nkeep = '9d'", "missing required field `domains`"),
+        (TWO + "[streams.stock]\ndomains = []", r'takes no domain: write domains = \["stock"\]'),
+        (TWO + '[streams.stock]\ndomains = ["stock"]\nkeep = "5m"', "streams.stock.keep must be between 1d and 3660d"),
+        (TWO + '[streams.mesh]\ndomains = ["stock"]', "streams.mesh: .*none of the mesh's own"),
+        (TWO + '[streams.clicks]\ndomains = ["interaction"]', "the events of interaction are interactions"),
+        (
+            TWO + '[streams.a]\ndomains = ["stock"]\n[streams.b]\ndomains = ["stock"]',
+            "streams.a and streams.b both take stock",
+        ),
         ("replicas = 2\n" + TWO, "replicas = 2: JetStream keeps 1, 3 or 5"),
         ("region = 2\n" + TWO, "unknown field `region`.*Known here: regions, links, replicas, retention"),
         ("this is no toml", "Expected '='"),

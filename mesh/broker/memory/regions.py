@@ -1,8 +1,10 @@
 """Regions: the state that brokers of one region share, and the links that copy events between regions."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -12,7 +14,15 @@ from mesh.broker.memory.consumers import Consumer
 from mesh.broker.memory.log import Log, Watcher
 from mesh.broker.memory.values import Values
 from mesh.broker.protocol import Message
-from mesh.streams import INTERACTION_DOMAINS, Bucket, ConsumerSpec, dead_stream, mesh_stream
+from mesh.streams import (
+    DEFAULT_LAYOUT,
+    Bucket,
+    ConsumerSpec,
+    StreamFamily,
+    StreamLayout,
+    dead_stream,
+    mesh_stream,
+)
 from mesh.subjects import matches
 
 WINDOW = timedelta(minutes=10)
@@ -25,6 +35,7 @@ class MemoryRegion:
 
     name: str
     alarms: Alarms
+    layout: StreamLayout = DEFAULT_LAYOUT
     up: bool = True
     logs: dict[str, Log] = field(default_factory=dict)
     consumers: dict[tuple[str, str], Consumer] = field(default_factory=dict)
@@ -34,8 +45,7 @@ class MemoryRegion:
 
     def __post_init__(self) -> None:
         takes: dict[str, Callable[[str], bool]] = {
-            f"COMMERCE_{self.name}": self._is_of_the_books,
-            f"INTERACTIONS_{self.name}": self._is_interaction,
+            **{family.stream(self.name): partial(self._takes, family) for family in self.layout.families},
             mesh_stream(self.name): lambda _: False,
             dead_stream(self.name): lambda subject: matches(f"dead.{self.name}.>", subject),
         }
@@ -56,28 +66,35 @@ class MemoryRegion:
             self.buckets[bucket.name] = Values(bucket.name, self.alarms, bucket.ttl)
         return self.buckets[bucket.name]
 
-    def _is_interaction(self, subject: str) -> bool:
-        return any(matches(f"ev.{self.name}.{domain}.>", subject) for domain in INTERACTION_DOMAINS)
-
-    def _is_of_the_books(self, subject: str) -> bool:
-        if self._is_interaction(subject):
+    def _takes(self, family: StreamFamily, subject: str) -> bool:
+        """Whether a family's stream takes a subject: its domains' events and timers, and its own carriers."""
+        root, region, *rest = subject.split(".")
+        if region != self.name or not rest:
             return False
-        return any(matches(f"{root}.{self.name}.>", subject) for root in ("ev", "pii", "timer", "witness"))
+        match root:
+            case "witness":
+                return family.atomic and rest[0] == family.name.lower()
+            case "ev" | "pii" | "timer":
+                return self.layout.family_of_domain(rest[0], personal=root != "ev") is family
+            case _:
+                return False
 
 
 class MemoryMesh:
     """Regions that copy each other's events, not their own, into their `MESH_<r>`; `cut` and `heal` are for tests.
 
-    `clock` (aware UTC) replaces the wall clock for timers, expiry, deduplication and redelivery.
+    `clock` (aware UTC) replaces the wall clock for timers, expiry, deduplication and redelivery. `layout` says which
+    streams there are, as a `mesh.toml` does.
     """
 
-    def __init__(self, *regions: str, clock: Clock = wall_clock) -> None:
-        self.alarms = Alarms(clock)
-        self.regions = {name: MemoryRegion(name, self.alarms) for name in regions or ("us",)}
+    def __init__(self, *regions: str, clock: Clock = wall_clock, layout: StreamLayout = DEFAULT_LAYOUT) -> None:
+        self.alarms, self.layout = Alarms(clock), layout
+        self.regions = {name: MemoryRegion(name, self.alarms, layout) for name in regions or ("us",)}
         self._cut: set[frozenset[str]] = set()
-        self._copied = {(origin, target): 0 for origin in self.regions for target in self.regions}
+        self._copied: Counter[tuple[str, str]] = Counter()
         for origin, region in self.regions.items():
-            region.logs[f"COMMERCE_{origin}"].watch(Watcher(self._copier(origin), lambda _: None))
+            for family in layout.atomic:
+                region.logs[family.stream(origin)].watch(Watcher(self._copier(origin), lambda _: None))
 
     def broker(self, region: str = "", *, may_publish: tuple[str, ...] = (">",)) -> MemoryBroker:
         """A new connection to a region (default: the first) of a user who may publish on these subjects."""
@@ -118,12 +135,15 @@ class MemoryMesh:
         return lambda _: self._copy(origin)
 
     def _copy(self, origin: str) -> None:
-        books = self.regions[origin].logs[f"COMMERCE_{origin}"]
         for target in self.regions:
-            if target == origin or not self.linked(origin, target):
-                continue
-            while (place := self._copied[origin, target]) < books.sequence:
-                self._copied[origin, target] = place + 1
-                message: Message | None = books.messages.get(place + 1)
-                if message and matches(f"ev.{origin}.>", message.subject):
-                    self.regions[target].logs[mesh_stream(target)].copy(message, books.ttls.get(place + 1))
+            if target != origin and self.linked(origin, target):
+                for family in self.layout.atomic:
+                    self._copy_to(target, origin, self.regions[origin].logs[family.stream(origin)])
+
+    def _copy_to(self, target: str, origin: str, log: Log) -> None:
+        """Copy what is new in one of the origin's streams."""
+        while (place := self._copied[log.name, target]) < log.sequence:
+            self._copied[log.name, target] = place + 1
+            message: Message | None = log.messages.get(place + 1)
+            if message and matches(f"ev.{origin}.>", message.subject):
+                self.regions[target].logs[mesh_stream(target)].copy(message, log.ttls.get(place + 1))

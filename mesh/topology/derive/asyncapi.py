@@ -57,6 +57,7 @@ def _channel(declaration: Declaration, topology: Topology) -> Document:
             declaration.key: {"description": f"The event's {declaration.key}"},
         },
         "messages": {declaration.type: {"$ref": f"#/components/messages/{declaration.type}"}},
+        "x-stream": topology.layout.family_of(declaration).stream("{region}"),
     }
 
 

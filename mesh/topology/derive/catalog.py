@@ -6,13 +6,13 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mesh.event import Declaration, declaration_of, declared
 from mesh.service import Service
+from mesh.streams import DEFAULT_LAYOUT, StreamLayout
 from mesh.topology.derive.asyncapi import summary
-from mesh.topology.derive.nats import travels
 
 _FENCE = "```"
 
 
-def catalog(services: Sequence[Service]) -> str:
+def catalog(services: Sequence[Service], layout: StreamLayout = DEFAULT_LAYOUT) -> str:
     """The page in Markdown, with the graph in Mermaid."""
     return "\n".join(
         [
@@ -29,7 +29,7 @@ def catalog(services: Sequence[Service]) -> str:
             *(_service(service) for service in services),
             "",
             "# Events",
-            *(line for declaration in declared() for line in _event(declaration, services)),
+            *(line for declaration in declared() for line in _event(declaration, services, layout)),
             "",
         ]
     )
@@ -73,8 +73,8 @@ def _service(service: Service) -> str:
     return f"| {service.name} | {_cell(service.summary)} | {said} | {', '.join(f'`{name}`' for name in heard)} |"
 
 
-def _event(declaration: Declaration, services: Sequence[Service]) -> list[str]:
-    where = "reaches every region" if travels(declaration) else "never leaves its region"
+def _event(declaration: Declaration, services: Sequence[Service], layout: StreamLayout) -> list[str]:
+    where = "reaches every region" if layout.travels(declaration) else "never leaves its region"
     hearers = ", ".join(
         f"{name} (every region's)" if far else name for name, far in hearings(declaration, services).items()
     )

@@ -6,18 +6,21 @@ from datetime import timedelta
 from typing import Any
 
 from mesh.errors import DeclarationError
-from mesh.event import Declaration, declared
+from mesh.event import declared
 from mesh.personal_data import PERSONAL_KEYS, encrypts
 from mesh.service import Service
 from mesh.streams import (
-    INTERACTION_DOMAINS,
+    DEFAULT_LAYOUT,
     Bucket,
     ConsumerSpec,
     ObjectStore,
     Stream,
+    StreamFamily,
+    StreamLayout,
     dead_stream,
     mesh_stream,
 )
+from mesh.subjects import carrier_subject
 from mesh.topology.mesh_toml import Topology
 
 Config = dict[str, Any]
@@ -41,42 +44,29 @@ def holdings(topology: Topology, services: Sequence[Service], region: str) -> Ho
         made[f"OBJ_{object_store.name}"] = shelf_config(object_store, copies)
     return Holdings(
         streams=made,
-        consumers={(spec.stream, spec.durable): consumer_config(spec) for spec in consumers(services, region)},
+        consumers={
+            (spec.stream, spec.durable): consumer_config(spec) for spec in consumers(services, region, topology.layout)
+        },
     )
 
 
 def streams(topology: Topology, region: str) -> tuple[Stream, ...]:
-    """The streams of a region. `MESH_<r>` copies other regions' commerce streams, neither timers nor personal data."""
-    copies = topology.replicas_in(region)
-    books = sorted({declaration.domain for declaration in declared() if declaration.domain not in INTERACTION_DOMAINS})
+    """The streams of a region: its write streams, copies of other regions' events, and dead letters.
+
+    `MESH_<r>` copies other regions' atomic streams, but neither timers nor personal data.
+    """
+    copies, layout = topology.replicas_in(region), topology.layout
     return (
-        Stream(
-            name=f"COMMERCE_{region}",
-            subjects=(
-                *(f"ev.{region}.{domain}.>" for domain in books),
-                f"pii.{region}.>",
-                f"timer.{region}.>",
-                f"witness.{region}.>",
-            ),
-            keep=topology.commerce,
-            replicas=copies,
-            books=True,
-            duplicate_window=timedelta(minutes=10),
-            description="The books: what happened to carts, orders, offers, stock and customers",
-        ),
-        Stream(
-            name=f"INTERACTIONS_{region}",
-            subjects=tuple(f"ev.{region}.{domain}.>" for domain in sorted(INTERACTION_DOMAINS)),
-            keep=topology.interactions,
-            replicas=copies,
-            duplicate_window=timedelta(minutes=10),
-            description="What shoppers look at, and what is concluded from it",
-        ),
+        *(_write_stream(family, layout, region, copies) for family in layout.families),
         Stream(
             name=mesh_stream(region),
             subjects=(f"mesh.{region}.none",),  # without sources JetStream needs a subject; nobody may publish on it
-            sources=tuple((f"COMMERCE_{origin}", origin, f"ev.{origin}.>") for origin in topology.others(region)),
-            keep=topology.commerce,
+            sources=tuple(
+                (family.stream(origin), origin, f"ev.{origin}.>")
+                for origin in topology.others(region)
+                for family in layout.atomic
+            ),
+            keep=max(family.keep for family in layout.atomic),
             replicas=copies,
             description="What the other regions did, readable here",
         ),
@@ -89,9 +79,28 @@ def streams(topology: Topology, region: str) -> tuple[Stream, ...]:
     )
 
 
-def consumers(services: Iterable[Service], region: str) -> list[ConsumerSpec]:
+def _write_stream(family: StreamFamily, layout: StreamLayout, region: str, copies: int) -> Stream:
+    homes = {(told.root, told.domain): layout.family_of(told) for told in declared()}
+    mine = sorted(place for place, home in homes.items() if home == family)
+    timers = sorted({domain for _, domain in mine}) if family.atomic else []
+    return Stream(
+        name=family.stream(region),
+        subjects=(
+            *(f"{root}.{region}.{domain}.>" for root, domain in mine),
+            *(f"timer.{region}.{domain}.>" for domain in timers),
+            *([carrier_subject(region, family.name, "*")] if family.atomic else []),
+        ),
+        keep=family.keep,
+        replicas=copies,
+        atomic=family.atomic,
+        duplicate_window=timedelta(minutes=10),
+        description=family.description,
+    )
+
+
+def consumers(services: Iterable[Service], region: str, layout: StreamLayout = DEFAULT_LAYOUT) -> list[ConsumerSpec]:
     """Every durable consumer of a region, by service and handler."""
-    return [spec for service in services for binding in service.bindings for spec in binding.consumers(region)]
+    return [spec for service in services for binding in service.bindings for spec in binding.consumers(region, layout)]
 
 
 def distinct(named: Iterable[Any]) -> list[Any]:
@@ -120,16 +129,6 @@ def buckets_of(service: Service) -> tuple[Bucket[Any], ...]:
     return (*service.buckets, *service.views, *keys)
 
 
-def is_of_the_books(declaration: Declaration) -> bool:
-    """Whether an event is kept in `COMMERCE`, where commits and timers are."""
-    return declaration.personal or declaration.domain not in INTERACTION_DOMAINS
-
-
-def travels(declaration: Declaration) -> bool:
-    """Whether other regions get an event: those of the books that are not personal."""
-    return is_of_the_books(declaration) and not declaration.personal
-
-
 def stream_config(stream: Stream) -> Config:
     """A stream as the JetStream API wants it (ADR-8, ADR-50, ADR-51)."""
     config: Config = {
@@ -148,7 +147,7 @@ def stream_config(stream: Stream) -> Config:
         config["subjects"] = list(stream.subjects)
     if stream.sources is not None:
         config["sources"] = [_source(*source) for source in stream.sources]
-    if stream.books:
+    if stream.atomic:
         config |= {"allow_atomic": True, "allow_msg_schedules": True}
     return config
 

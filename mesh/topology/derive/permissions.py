@@ -8,10 +8,10 @@ from mesh.event import Event, declaration_of
 from mesh.observability.event_counts import tallies
 from mesh.personal_data import PERSONAL_KEYS, encrypts
 from mesh.service import Service
-from mesh.streams import Bucket, dead_stream, mesh_stream
-from mesh.subjects import every
+from mesh.streams import DEFAULT_LAYOUT, Bucket, StreamLayout, dead_stream, mesh_stream
+from mesh.subjects import carrier_subject, every
 from mesh.topology.access import inbox_of
-from mesh.topology.derive.nats import consumers, is_of_the_books
+from mesh.topology.derive.nats import consumers
 from mesh.topology.mesh_toml import Link
 
 
@@ -28,18 +28,19 @@ class Permissions:
     answers: bool = False
 
 
-def service_permissions(service: Service, region: str, services: Sequence[Service] = ()) -> Permissions:
+def service_permissions(
+    service: Service, region: str, services: Sequence[Service] = (), layout: StreamLayout = DEFAULT_LAYOUT
+) -> Permissions:
     """What a service needs in a region, from its declarations; `services` are all there are."""
     inbox = f"{inbox_of(service.name)}.>"
     publish = [
-        *_sayings(service, region, services),
-        f"witness.{region}.*",
+        *_sayings(service, region, services, layout),
         f"dead.{region}.{service.name}.>",
         f"live.{region}.>",
         *(f"rpc.{region}.{asked}.>" for asked in service.asks),
         "$JS.API.INFO",
-        *(_surveying(region) if service.measures else _readings(service, region)),
-        *_hearings(service, region),
+        *(_surveying(region, layout) if service.measures else _readings(service, region, layout)),
+        *_hearings(service, region, layout),
         *(part for bucket in service.buckets for part in _bucket(bucket)),
         *(part for bucket in _views(service, services) for part in _bucket_view(bucket)),
         *_personal_keys(service, services),
@@ -52,12 +53,14 @@ def service_permissions(service: Service, region: str, services: Sequence[Servic
     return Permissions(
         publish=tuple(dict.fromkeys(publish)),
         subscribe=tuple(subscribe),
-        never=tuple(_others_durables(service, region, services) + _all_durables(service, region, services)),
+        never=tuple(
+            _others_durables(service, region, services, layout) + _all_durables(service, region, services, layout)
+        ),
         answers=answers,
     )
 
 
-def link_permissions(link: Link) -> Permissions:
+def link_permissions(link: Link, layout: StreamLayout = DEFAULT_LAYOUT) -> Permissions:
     """What may cross a link, as seen by the dialer (publish: dialer -> listener).
 
     Events carry the origin's token, requests the target's. Nothing beginning with `pii`, `timer`, `witness`
@@ -65,19 +68,20 @@ def link_permissions(link: Link) -> Permissions:
     fetched either (promise P7). `$JSC.R.>` carries the answers to sources: without it they stay silent for ever.
     """
     return Permissions(
-        publish=_crossing(origin=link.dialer, target=link.listener),
-        subscribe=_crossing(origin=link.listener, target=link.dialer),
+        publish=_crossing(layout, origin=link.dialer, target=link.listener),
+        subscribe=_crossing(layout, origin=link.listener, target=link.dialer),
     )
 
 
-def copying(region: str) -> tuple[str, ...]:
+def copying(region: str, layout: StreamLayout = DEFAULT_LAYOUT) -> tuple[str, ...]:
     """What other regions may ask of a region's JetStream: whether it is there, and a copy of what may travel.
 
     The last tokens of CONSUMER.CREATE are the copy's filter, and the server refuses a request that says
     another one inside.
     """
     api = f"$JS.{region}.API"
-    return (f"{api}.INFO", f"{api}.CONSUMER.CREATE.COMMERCE_{region}.*.ev.{region}.>")
+    copied = (family.stream(region) for family in layout.atomic)
+    return (f"{api}.INFO", *(f"{api}.CONSUMER.CREATE.{stream}.*.ev.{region}.>" for stream in copied))
 
 
 def never_out() -> tuple[str, ...]:
@@ -85,9 +89,9 @@ def never_out() -> tuple[str, ...]:
     return ("pii.>", "timer.>", "witness.>", "dead.>", "$KV.>", "$O.>")
 
 
-def _crossing(*, origin: str, target: str) -> tuple[str, ...]:
+def _crossing(layout: StreamLayout, *, origin: str, target: str) -> tuple[str, ...]:
     return (
-        *copying(target),
+        *copying(target, layout),
         "$JS.FC.>",
         "$JS.S.>",
         "$JSC.R.>",
@@ -98,14 +102,18 @@ def _crossing(*, origin: str, target: str) -> tuple[str, ...]:
     )
 
 
-def _sayings(service: Service, region: str, services: Sequence[Service]) -> list[str]:
-    said = []
-    for kind in _published(service, services):
-        declaration = declaration_of(kind)
-        said.append(every(declaration, region=region))
-        if is_of_the_books(declaration):
-            said.append(f"timer.{region}.{declaration.domain}.{declaration.happening}.*")
-    return said
+def _sayings(service: Service, region: str, services: Sequence[Service], layout: StreamLayout) -> list[str]:
+    declarations = [declaration_of(kind) for kind in _published(service, services)]
+    families = {family.name: family for family in (layout.commerce, *map(layout.family_of, declarations))}
+    return [
+        *(every(declaration, region=region) for declaration in declarations),
+        *(
+            f"timer.{region}.{declaration.domain}.{declaration.happening}.*"
+            for declaration in declarations
+            if layout.family_of(declaration).atomic
+        ),
+        *(carrier_subject(region, name, "*") for name, family in families.items() if family.atomic),
+    ]
 
 
 def _published(service: Service, services: Sequence[Service]) -> list[type[Event]]:
@@ -123,8 +131,8 @@ def _hosted(services: Sequence[Service]) -> list[type[Event]]:
     return [kind for service in services for acceptance in service.acceptances for kind in acceptance.publishes]
 
 
-def _readings(service: Service, region: str) -> list[str]:
-    streams = [f"COMMERCE_{region}", f"INTERACTIONS_{region}", mesh_stream(region)]
+def _readings(service: Service, region: str, layout: StreamLayout) -> list[str]:
+    streams = [*(family.stream(region) for family in layout.families), mesh_stream(region)]
     further = [f"{family}_{region}" for family in service.reads]
     return [part for stream in (*streams, *further) for part in _reading(stream)]
 
@@ -138,33 +146,33 @@ def _reading(stream: str) -> tuple[str, ...]:
     )
 
 
-def _surveying(region: str) -> list[str]:
+def _surveying(region: str, layout: StreamLayout) -> list[str]:
     """To ask how streams and consumers are, to let streams count, and to read the heartbeats in the copies."""
     copies = mesh_stream(region)
-    counting = dict.fromkeys(tally.stream for tally in tallies(region))
+    counting = dict.fromkeys(tally.stream for tally in tallies(region, layout))
     return [
         f"$JS.API.STREAM.MSG.GET.{copies}",
         *(f"$JS.API.STREAM.INFO.{stream}" for stream in (*counting, copies, dead_stream(region))),
         *(f"$JS.API.CONSUMER.INFO.{stream}.*" for stream in (*counting, copies)),
         # The last tokens are what is counted: nothing personal is.
         *(f"$JS.API.CONSUMER.CREATE.{stream}.*.ev.{region}.>" for stream in counting),
-        *(f"$JS.API.CONSUMER.DELETE.{tally.stream}.{tally.name}" for tally in tallies(region)),
+        *(f"$JS.API.CONSUMER.DELETE.{tally.stream}.{tally.name}" for tally in tallies(region, layout)),
     ]
 
 
-def _all_durables(service: Service, region: str, services: Sequence[Service]) -> list[str]:
+def _all_durables(service: Service, region: str, services: Sequence[Service], layout: StreamLayout) -> list[str]:
     """Whoever may make counts, whose names are free, must not make durables into counts."""
-    specs = consumers(services, region) if service.measures else []
-    counting = {tally.stream for tally in tallies(region)}
+    specs = consumers(services, region, layout) if service.measures else []
+    counting = {tally.stream for tally in tallies(region, layout)}
     return [f"$JS.API.CONSUMER.CREATE.{spec.stream}.{spec.durable}.>" for spec in specs if spec.stream in counting]
 
 
-def _hearings(service: Service, region: str) -> list[str]:
+def _hearings(service: Service, region: str, layout: StreamLayout) -> list[str]:
     allowed = []
     if service.bindings:
         allowed.append(f"$JS.API.STREAM.MSG.GET.{dead_stream(region)}")  # asked to redo a letter, it reads it
     for binding in service.bindings:
-        for stream in binding.filters(region):
+        for stream in binding.filters(region, layout):
             if binding.fanout:
                 allowed += _private(stream)
             else:
@@ -178,13 +186,13 @@ def _hearings(service: Service, region: str) -> list[str]:
     return allowed
 
 
-def _others_durables(service: Service, region: str, services: Sequence[Service]) -> list[str]:
+def _others_durables(service: Service, region: str, services: Sequence[Service], layout: StreamLayout) -> list[str]:
     """Whoever may make private consumers on a stream, whose names nobody knows, must leave others' durables alone."""
-    followed = {stream for binding in service.bindings if binding.fanout for stream in binding.filters(region)}
+    followed = {stream for binding in service.bindings if binding.fanout for stream in binding.filters(region, layout)}
     strangers = [other for other in services if other.name != service.name]
     return [
         f"$JS.API.CONSUMER.{what}.{spec.stream}.{spec.durable}"
-        for spec in consumers(strangers, region)
+        for spec in consumers(strangers, region, layout)
         if spec.stream in followed
         for what in ("CREATE", "DELETE", "INFO", "MSG.NEXT")
     ]

@@ -179,29 +179,29 @@ def accounts(topology: Topology, services: Sequence[Service], region: Region, se
     known: list[Config] = [
         {"user": OPERATOR, "password": secrets.value(region.name, OPERATOR)},
         *(
-            _user(region, service.name, service_permissions(service, region.name, services), secrets)
+            _user(region, service.name, service_permissions(service, region.name, services, topology.layout), secrets)
             for service in services
         ),
     ]
     for link in topology.links:
         if link.listener == region.name:
-            user = _user(region, leaf_user(link), link_permissions(link), secrets)
+            user = _user(region, leaf_user(link), link_permissions(link, topology.layout), secrets)
             known.append(user | {"allowed_connection_types": ["LEAFNODE"]})
     return {
         "system_account": "SYS",
         "accounts": {
             "SYS": {"users": [{"user": SYSTEM, "password": secrets.value(region.name, SYSTEM)}]},
-            "SHOP": {"jetstream": "enabled", "users": known, "mappings": _mappings(region)},
+            "SHOP": {"jetstream": "enabled", "users": known, "mappings": _mappings(region, topology)},
         },
     }
 
 
-def _mappings(region: Region) -> Config:
+def _mappings(region: Region, topology: Topology) -> Config:
     """Only what is mapped is offered over links by its own name.
 
     A JetStream domain offers its whole API as one subject, which a link either carries or does not.
     """
-    return {outer: _own_api(outer, region.name) for outer in copying(region.name)}
+    return {outer: _own_api(outer, region.name) for outer in copying(region.name, topology.layout)}
 
 
 def _own_api(subject: str, region: str) -> str:

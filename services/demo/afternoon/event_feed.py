@@ -11,7 +11,6 @@ from mesh.events.cart import CartAbandoned, CartClosed, CartRecovered
 from mesh.events.offer import OfferDecided, OfferWithdrawn
 from mesh.events.order import OrderPlaced
 from mesh.mesh import received
-from mesh.streams import stream_of
 from mesh.subjects import every
 from services.demo.afternoon.timeline import Timeline
 from services.demo.replay.collector import read_mails
@@ -34,8 +33,7 @@ class EventFeed:
 
     async def _follow(self, mesh: Mesh) -> None:
         filters = tuple(every(declaration_of(kind), region=mesh.region) for kind in KINDS)
-        stream = stream_of(declaration_of(OrderPlaced), mesh.region)
-        following = await mesh.broker.follow(stream, filters, None)
+        following = await mesh.broker.follow(mesh.stream_of(OrderPlaced), filters, None)
         try:
             while True:
                 with suppress(MeshError):

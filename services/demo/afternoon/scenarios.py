@@ -12,6 +12,7 @@ from mesh.errors import InvalidEvent, Unavailable
 from mesh.event import declaration_of
 from mesh.events.cart import CartIdle
 from mesh.runtime.up import Up
+from mesh.streams import mesh_stream
 from mesh.subjects import timer_subject
 from services.demo.afternoon.shoppers import DemoShoppers, cart_of
 from services.demo.afternoon.timeline import Timeline
@@ -111,7 +112,7 @@ async def _crowd(shoppers: DemoShoppers, region: str) -> None:
 async def timer_of(mesh: Mesh, cart_id: str) -> datetime | None:
     """When a cart's idle timer is due; None while there is none."""
     waiting = timer_subject(mesh.region, declaration_of(CartIdle), cart_id)
-    message = await mesh.broker.last(f"COMMERCE_{mesh.region}", waiting)
+    message = await mesh.broker.last(mesh.stream_of(CartIdle), waiting)
     return open_envelope(message.body).time if message else None
 
 
@@ -120,7 +121,7 @@ async def personal_copies(meshes: dict[str, Mesh]) -> int:
     count = 0
     for region, mesh in meshes.items():
         for root in ("ev", "pii", "timer"):
-            async for message in mesh.broker.read(f"MESH_{region}", [f"{root}.>"]):
+            async for message in mesh.broker.read(mesh_stream(region), [f"{root}.>"]):
                 count += root != "ev" or b"@example.test" in message.body
     return count
 

@@ -8,6 +8,7 @@ import psutil
 
 from mesh.broker.connection import Connection
 from mesh.runtime.up import Up
+from mesh.streams import MESH
 from mesh.topology.apply import api
 
 PAGE = 256
@@ -102,7 +103,7 @@ def figures(before: Counts, after: Counts) -> dict[str, float]:
     def within(prefixes: tuple[str, ...]) -> int:
         return sum(count for name, count in grown.items() if name.startswith(prefixes))
 
-    buckets, copied = within(("KV_", "OBJ_")), within(("MESH_",))
+    buckets, copied = within(("KV_", "OBJ_")), within((f"{MESH}_",))
     return {
         "stored": sum(grown.values()) - buckets - copied,
         "copied": copied,

@@ -11,7 +11,6 @@ from mesh.events.cart import CartLine, CartUpdated
 from mesh.money import Money
 from mesh.publish import Draft
 from mesh.runtime.run import running
-from mesh.streams import stream_of
 from mesh.subjects import every
 
 WAVE = 500
@@ -22,7 +21,7 @@ WAVE = 500
 async def listening(login: Login, mesh: Mesh, count: int) -> AsyncIterator[None]:
     """So many more services in this process, each of which hears every cart; gone when the block ends."""
     declaration = declaration_of(CartUpdated)
-    stream, subjects = stream_of(declaration, mesh.region), every(declaration, region=mesh.region)
+    stream, subjects = mesh.stream_of(declaration.kind), every(declaration, region=mesh.region)
     async with RawClient.connect(login) as raw, AsyncExitStack() as stack:
         for number in range(count):
             service = Service(f"bench-{number}")

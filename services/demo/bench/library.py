@@ -24,7 +24,6 @@ from mesh.money import Money
 from mesh.publish import Draft
 from mesh.runtime.run import running
 from mesh.service import Service
-from mesh.streams import stream_of
 from mesh.subjects import every, subject_of
 
 WAVE = 250
@@ -90,7 +89,7 @@ class Contest:
     def __init__(self, raw: RawClient, mesh: Mesh, messages: int) -> None:
         self.raw, self.mesh, self.messages = raw, mesh, messages
         declaration = declaration_of(ProductViewed)
-        self.stream, self.subjects = stream_of(declaration, mesh.region), every(declaration, region=mesh.region)
+        self.stream, self.subjects = mesh.stream_of(declaration.kind), every(declaration, region=mesh.region)
 
     async def publish_raw(self) -> float:
         """Ready-made bytes through `publish_async`, with ids, until all are acknowledged."""

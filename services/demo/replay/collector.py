@@ -12,7 +12,7 @@ from mesh import Event, Mesh, Received
 from mesh.envelope import open_envelope
 from mesh.errors import InvalidEvent
 from mesh.event import Declaration, declared
-from mesh.streams import dead_stream, mesh_stream, stream_of
+from mesh.streams import dead_stream, mesh_stream
 from services.demo.replay.evidence import Cut, Evidence, Mail, Sent
 
 Place = tuple[str, str, type[Event]]
@@ -38,10 +38,11 @@ class Collector:
     @classmethod
     async def begin(cls, meshes: dict[str, Mesh], record: Path, *, nodes: int) -> "Collector":
         """A collector of what happens from now on; what stood in the streams before is left out."""
-        collector = cls(meshes, record, Evidence(regions=tuple(meshes), nodes=nodes))
+        layout = next(iter(meshes.values())).layout
+        collector = cls(meshes, record, Evidence(regions=tuple(meshes), nodes=nodes, layout=layout))
         await collector.collect()
         collector.mails_before, collector.dead_before = len(collector.evidence.mails), collector.evidence.dead
-        collector.evidence = Evidence(regions=tuple(meshes), nodes=nodes)
+        collector.evidence = Evidence(regions=tuple(meshes), nodes=nodes, layout=layout)
         return collector
 
     async def collect(self) -> Evidence:
@@ -60,9 +61,10 @@ class Collector:
         """How many timers that are due before `until` still wait, in all regions."""
         count = 0
         for region, here in self.meshes.items():
-            async for message in here.broker.read(f"COMMERCE_{region}", [f"timer.{region}.>"]):
-                with suppress(InvalidEvent):
-                    count += open_envelope(message.body).time <= until
+            for family in here.layout.atomic:
+                async for message in here.broker.read(family.stream(region), [f"timer.{region}.>"]):
+                    with suppress(InvalidEvent):
+                        count += open_envelope(message.body).time <= until
         return count
 
     def finish(self, sent: list[Sent], cut: Cut | None = None) -> Evidence:
@@ -71,9 +73,8 @@ class Collector:
         return self.evidence
 
     async def _read(self, here: Mesh, declaration: Declaration) -> None:
-        home = stream_of(declaration, here.region)
-        self.evidence.stored += await self._new(here, declaration, home)
-        if home.startswith("COMMERCE") and not declaration.personal:
+        self.evidence.stored += await self._new(here, declaration, here.stream_of(declaration.kind))
+        if here.layout.travels(declaration):
             copies = self.evidence.copies.setdefault(here.region, [])
             copies += await self._new(here, declaration, mesh_stream(here.region))
 

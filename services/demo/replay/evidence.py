@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from mesh import Event, Received
+from mesh.streams import DEFAULT_LAYOUT, StreamLayout
 
 Answer = Literal["accepted", "rejected", "unanswered"]
 
@@ -57,6 +58,7 @@ class Evidence:
     copies: dict[str, list[Received[Event]]] = field(default_factory=dict)
     mails: list[Mail] = field(default_factory=list)
     dead: int = 0
+    layout: StreamLayout = DEFAULT_LAYOUT
     cut: Cut | None = None
     trouble: list[tuple[datetime, datetime]] = field(default_factory=list)
     """When something was killed, from and until."""

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from mesh.event import declaration_of
-from mesh.streams import stream_of
 from services.demo.replay.evidence import Evidence
 from services.demo.replay.offers import Abandonment, abandonments
 from services.demo.replay.report import doubled, lost, sent_id
@@ -83,7 +82,7 @@ def _events(evidence: Evidence) -> Iterator[Entry]:
             visitor_id=sent.visitor_id,
             sent_at=sent.sent_at,
             attempts=sent.attempts,
-            stream=stream_of(declaration_of(type(found.event)), found.region) if found else None,
+            stream=evidence.layout.stream_of(declaration_of(type(found.event)), found.region) if found else None,
             sequence=found.sequence if found else None,
             happened_at=found.stored if found else None,
             reason=sent.reason,

@@ -49,7 +49,7 @@ from mesh.event import declaration_of
 from mesh.events.cart import CartRecovered
 from mesh.events.order import OrderPlaced
 from mesh.events.user import UserScored
-from mesh.streams import stream_of
+from mesh.streams import StreamLayout
 from services.demo.replay.evidence import Cut, Evidence
 from services.demo.replay.offers import Abandonment, abandonments
 
@@ -120,7 +120,7 @@ def missing_copies(evidence: Evidence, *, until: datetime | None = None) -> set[
     return {
         (region, happened.id)
         for happened in evidence.stored
-        if _crosses(happened) and (until is None or happened.stored <= until)
+        if _crosses(happened, evidence.layout) and (until is None or happened.stored <= until)
         for region in evidence.regions
         if region != happened.region and happened.id not in held.get(region, ())
     }
@@ -175,9 +175,8 @@ def _during(cut: Cut, happened: Received[Event]) -> bool:
     )
 
 
-def _crosses(happened: Received[Event]) -> bool:
-    declaration = declaration_of(type(happened.event))
-    return not declaration.personal and stream_of(declaration, happened.region).startswith("COMMERCE")
+def _crosses(happened: Received[Event], layout: StreamLayout) -> bool:
+    return layout.travels(declaration_of(type(happened.event)))
 
 
 def _troubled(abandonment: Abandonment, evidence: Evidence) -> bool:

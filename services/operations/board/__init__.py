@@ -10,13 +10,14 @@ from mesh import Mesh, Received, Service, settings
 from mesh.events.cart import CartAbandoned, CartRecovered, CartUpdated
 from mesh.events.mesh import MeshMeasured
 from mesh.events.offer import OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
+from mesh.streams import DEAD
 from services.operations.board.board import Board
 from services.operations.board.live import Live, LiveSettings
 
 if TYPE_CHECKING:
     from litestar import Litestar
 
-service = Service("board", reads=("DEAD",))
+service = Service("board", reads=(DEAD,))
 
 
 @service.resource

@@ -16,7 +16,7 @@ service = Service("watch", publishes=(MeshMeasured,), measures=True)
 @service.resource
 async def begin_survey(mesh: Mesh) -> AsyncIterator[Survey]:
     """The survey of the region, with every durable that any service declares."""
-    survey = Survey(mesh, consumers(discover(), mesh.region))
+    survey = Survey(mesh, consumers(discover(), mesh.region, mesh.layout))
     try:
         yield survey
     finally:

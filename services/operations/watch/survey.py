@@ -21,7 +21,7 @@ class Survey:
     """Of every part the newest answer counts, as long as it is fresh."""
 
     def __init__(self, mesh: Mesh, durables: Iterable[ConsumerSpec]) -> None:
-        self._mesh, counted = mesh, tallies(mesh.region)
+        self._mesh, counted = mesh, tallies(mesh.region, mesh.layout)
         self._durables: dict[str, list[str]] = {}
         for spec in durables:
             self._durables.setdefault(spec.stream, []).append(spec.durable)

@@ -181,9 +181,9 @@ def test_an_illegal_key_is_refused_everywhere(change):
         Timer(ProductViewed(visitor_id="k1", product_id="p"), AT),
     ],
 )
-def test_only_the_books_have_conditions_and_timers(change):
+def test_only_atomic_streams_have_conditions_and_timers(change):
     """Interactions cannot be scheduled or expected unchanged."""
-    with pytest.raises(DeclarationError, match="only events of the commerce stream"):
+    with pytest.raises(DeclarationError, match="only events of an atomic stream"):
         made(change)
 
 

@@ -23,7 +23,7 @@ class Result(Protocol):
 def commands(app: App) -> None:
     """Add them to the root command."""
     group = App(name="evaluate", help="The models on public data, with figures to compare with published ones.")
-    for command in (next_item, propensity, uplift, fraud, features):
+    for command in (next_item, propensity, uplift, fraud, features, scoring):
         group.command(command, name=command.__name__.replace("_", "-"))
     app.command(group)
 
@@ -181,6 +181,29 @@ def features(*, events: int = 10_000_000, seed: int = 7, json: Path | None = Non
         from ml.benchmarks import features as benchmark  # noqa: PLC0415
 
         return benchmark.evaluate(events=events, seed=seed)
+
+    _report(measured, json)
+
+
+def scoring(*, products: int = 100_000, events: int = 20_000, seed: int = 7, json: Path | None = None) -> None:
+    """What an event costs scoring, with and without recommendations, and what a recommendation costs alone.
+
+    Parameters
+    ----------
+    products
+        How many the shop lists.
+    events
+        How many are scored.
+    seed
+        Of the shop and its shoppers.
+    json
+        Write the figures there.
+    """
+
+    def measured() -> Result:
+        from ml.benchmarks import scoring as benchmark  # noqa: PLC0415
+
+        return benchmark.evaluate(products=products, events=events, seed=seed)
 
     _report(measured, json)
 

@@ -63,6 +63,10 @@ class Lineup:
         """Who is tried beside them."""
         return self._tried.get(name)
 
+    def install(self, name: str, version: str, model: Any) -> None:
+        """Serve a model that is in this process already, as benchmarks have it; the registry is not asked."""
+        self._champions[name] = Seat(version=version, model=model)
+
     async def follow(self) -> None:
         """Take whatever the registry says, from the moment it does. Runs until cancelled."""
         while True:

@@ -67,7 +67,7 @@ class Consumer:
         self._stopping.set()
 
     async def redo(self, message: Message) -> str | None:
-        """Handle a message again that was parked. None when it succeeded, else why it did not."""
+        """Handle a dead letter again. None when it succeeded, else why it did not."""
         try:
             given = received(message)
             with self._telemetry.span([given]), handling(given.id):
@@ -142,7 +142,7 @@ class Consumer:
         return messages
 
     async def _open(self, message: Message) -> Received | None:
-        """The event in a message. None when it is not handled now: it is parked, or retried when that is unknown."""
+        """The event in a message. None when it is not handled now: it was given up, or will be retried."""
         try:
             given = received(message)
             if type(given.event) not in self.binding.kinds:
@@ -151,7 +151,7 @@ class Consumer:
                 self._telemetry.delivered(message.stored)
             await self._failures.admit(message)
         except (InvalidEvent, Bury) as error:
-            await self._failures.park(message, str(error))
+            await self._failures.give_up(message, str(error))
         except MeshError as error:
             await self._failures.failed(message, error)
         else:
@@ -164,7 +164,7 @@ class Consumer:
         with self._telemetry.span(given) as outcome, handling(given[0].id if len(given) == 1 else None):
             try:
                 await self._handler.handle(given)
-            except Exception as error:  # noqa: BLE001  whatever a handler raises is retried or parked
+            except Exception as error:  # noqa: BLE001  whatever a handler raises is retried or given up
                 outcome.failed = type(error).__name__
                 if len(batch) > 1 and not isinstance(error, Retry | Unavailable):
                     return False

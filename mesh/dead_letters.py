@@ -1,4 +1,4 @@
-"""Dead letters: a message that cannot be handled is parked with its reason, and can be handled again."""
+"""Dead letters: messages that could not be handled, stored with the reason, and handled again when asked."""
 
 import json
 import traceback
@@ -16,8 +16,8 @@ from mesh.streams import dead_stream
 HEADER = "Cartmesh-Dead"
 
 
-class Letter(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a message was parked, and where it came from. `sequence` is its place in `stream`."""
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a message could not be handled, and where it came from. `sequence` is its place in `stream`."""
 
     service: str
     durable: str
@@ -30,7 +30,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Redo(msgspec.Struct, frozen=True, kw_only=True):
-    """The request to a service to handle a parked message again: its place in DEAD_<region>."""
+    """The request to a service to handle a dead letter again: its place in DEAD_<region>."""
 
     durable: str
     sequence: int
@@ -42,11 +42,11 @@ class Redone(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-async def park(
+async def store_dead_letter(
     mesh: Mesh, service: str, durable: str, message: Message, reason: str, error: BaseException | None = None
 ) -> None:
     """Store a message in the region's dead letters, once. Raises Unavailable."""
-    letter = Letter(
+    letter = DeadLetter(
         service=service,
         durable=durable,
         subject=message.subject,
@@ -56,17 +56,17 @@ async def park(
         stored=message.stored,
         trace=without_addresses("".join(traceback.format_exception(error)))[-4000:] if error else "",
     )
-    parked = Outgoing(
+    message_of_letter = Outgoing(
         subject=f"dead.{mesh.region}.{service}.{durable}",
         body=message.body,
         id=f"{durable}.{message.subject}.{message.sequence}",
         headers={HEADER: json.dumps(msgspec.to_builtins(letter))},  # headers are ASCII, and so is what json.dumps makes
     )
-    await store_singles(mesh.broker, [(dead_stream(mesh.region), parked)], PATIENCE)
+    await store_singles(mesh.broker, [(dead_stream(mesh.region), message_of_letter)], PATIENCE)
 
 
-async def newest(mesh: Mesh, most: int) -> list[Message]:
-    """The newest dead letters of the region as they are parked, at most so many, newest first. Raises Unavailable.
+async def latest_dead_letters(mesh: Mesh, most: int) -> list[Message]:
+    """The newest dead letters of the region as they are stored, at most so many, newest first. Raises Unavailable.
 
     A service that looks at them declares it: `Service(..., reads=(DEAD,))`.
     """
@@ -83,11 +83,11 @@ async def newest(mesh: Mesh, most: int) -> list[Message]:
 
 
 def original(message: Message) -> Message:
-    """A parked message as it was in its stream."""
-    letter = letter_of(message)
+    """A dead letter's message as it was in its own stream."""
+    letter = dead_letter_of(message)
     return replace(message, subject=letter.subject, sequence=letter.sequence, stored=letter.stored)
 
 
-def letter_of(message: Message) -> Letter:
-    """The letter of a parked message."""
-    return msgspec.json.decode(message.headers[HEADER], type=Letter)
+def dead_letter_of(message: Message) -> DeadLetter:
+    """What is recorded of a dead letter."""
+    return msgspec.json.decode(message.headers[HEADER], type=DeadLetter)

@@ -1,4 +1,4 @@
-"""Failure policy: what becomes of a message that was not handled. It is retried, or parked as a dead letter."""
+"""Failure policy: what becomes of a message that was not handled. It is retried, or becomes a dead letter."""
 
 import random
 from contextlib import suppress
@@ -8,7 +8,7 @@ from cachetools import LRUCache
 
 from mesh.binding import Binding
 from mesh.broker.protocol import Message
-from mesh.dead_letters import park
+from mesh.dead_letters import store_dead_letter
 from mesh.errors import Bury, MeshError, Retry, Unavailable
 from mesh.mesh import Mesh
 from mesh.observability.handling import Handling
@@ -43,7 +43,7 @@ class FailurePolicy:
         self._telemetry.done()
 
     async def failed(self, message: Message, error: Exception) -> None:
-        """It was not handled: retry it or park it, as the error says."""
+        """It was not handled: retry it or give it up, as the error says."""
         match error:
             case _ if self._binding.fanout:
                 log.error("failed", durable=self._binding.durable, sequence=message.sequence, error=repr(error))
@@ -53,7 +53,7 @@ class FailurePolicy:
             case Unavailable():
                 await self._again(message, "unavailable", backoff(message.attempt))
             case Bury(reason=reason):
-                await self.park(message, reason)
+                await self.give_up(message, reason)
             case _:
                 await self._count(message, error)
 
@@ -61,18 +61,18 @@ class FailurePolicy:
         """It was not begun: let another process have it at once."""
         await self._again(message, "returned", timedelta(0))
 
-    async def park(self, message: Message, reason: str, error: BaseException | None = None) -> None:
+    async def give_up(self, message: Message, reason: str, error: BaseException | None = None) -> None:
         """Make it a dead letter; while that is impossible it is retried."""
         if self._binding.fanout:
             return
         try:
-            await park(self._mesh, self._binding.service, self._binding.durable, message, reason, error)
-        except MeshError as unparked:
-            log.error("could not park", durable=self._binding.durable, error=str(unparked))
+            await store_dead_letter(self._mesh, self._binding.service, self._binding.durable, message, reason, error)
+        except MeshError as unavailable:
+            log.error("dead letter not stored", durable=self._binding.durable, error=str(unavailable))
             await self._again(message, "unavailable", backoff(message.attempt))
             return
         self._failures.pop(message.sequence, None)
-        self._telemetry.answered("parked")
+        self._telemetry.answered("dead_letter")
         with suppress(MeshError):
             await message.ack()
 
@@ -81,7 +81,7 @@ class FailurePolicy:
         failures = self._failures[sequence] = self._failures.get(sequence, 0) + 1
         log.error("failed", durable=durable, sequence=sequence, failures=failures, exc_info=error)
         if failures >= self._binding.retries:
-            await self.park(message, f"{type(error).__name__}: {error}", error)
+            await self.give_up(message, f"{type(error).__name__}: {error}", error)
         else:
             await self._again(message, "failed", backoff(failures))
 

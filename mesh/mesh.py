@@ -46,8 +46,8 @@ class Mesh:
         """Stores what this service commits, plans of the same moment together."""
         self.zones = zones or {}
         """The regions' time zones by name, where they are known."""
-        self.doubts: list[Callable[[], str | None]] = []
-        """What may keep the service from being ready, besides the servers: each says why, or None."""
+        self.readiness_checks: list[Callable[[], str | None]] = []
+        """What may keep the service from being ready, besides the servers: each returns why, or None."""
         self.on_drain: list[Callable[[], None]] = []
         """Called first of all when the service is asked to stop: streams that would stay open for ever end here."""
 
@@ -166,7 +166,7 @@ class Mesh:
             try:
                 found.append(received(message))
             except InvalidEvent:
-                continue  # parked when it was consumed; a history is made of what can be read
+                continue  # a dead letter since it was consumed; a history is made of what can be read
         return found
 
 

@@ -16,7 +16,7 @@ from mesh.subjects import carrier_subject
 UNSUSPICIOUS = 10
 """Deliveries of a message that are not looked at: nearly all messages are answered by then, and cost nothing."""
 MOST_UNANSWERED = 30
-"""Processes that may end without an answer, after the first deliveries, until a message is parked."""
+"""Processes that may end without an answer, after the first deliveries, until a message becomes a dead letter."""
 _REMEMBERED = 10_000
 _KEPT = timedelta(days=1)
 

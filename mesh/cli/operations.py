@@ -199,14 +199,14 @@ def dead_list(*, region: str | None = None, servers: Path = SERVERS) -> None:
     servers
         The servers.json of the mesh.
     """
-    from mesh.cli.tables import show_letters  # noqa: PLC0415
-    from mesh.operations.dead_letters import letters  # noqa: PLC0415
+    from mesh.cli.tables import show_dead_letters  # noqa: PLC0415
+    from mesh.operations.dead_letters import dead_letters  # noqa: PLC0415
     from mesh.topology.access import Access  # noqa: PLC0415
 
     async def work() -> None:
         for name in [region] if region else list(Access.read(servers).regions):
             async with operator(servers, name) as connection:
-                show_letters(name, await letters(connection))
+                show_dead_letters(name, await dead_letters(connection))
 
     asyncio.run(work())
 
@@ -219,16 +219,16 @@ def dead_show(sequence: int, *, region: str, servers: Path = SERVERS) -> None:
     sequence
         Its number in the list.
     region
-        Where it is parked.
+        Where it is stored.
     servers
         The servers.json of the mesh.
     """
-    from mesh.cli.tables import show_letter  # noqa: PLC0415
-    from mesh.operations.dead_letters import letter  # noqa: PLC0415
+    from mesh.cli.tables import show_dead_letter  # noqa: PLC0415
+    from mesh.operations.dead_letters import dead_letter  # noqa: PLC0415
 
     async def work() -> None:
         async with operator(servers, region) as connection:
-            show_letter(sequence, await letter(connection, sequence))
+            show_dead_letter(sequence, await dead_letter(connection, sequence))
 
     asyncio.run(work())
 
@@ -236,14 +236,14 @@ def dead_show(sequence: int, *, region: str, servers: Path = SERVERS) -> None:
 def dead_redrive(
     *sequences: int, region: str, service: str | None = None, dry_run: bool = False, servers: Path = SERVERS
 ) -> None:
-    """Let the service that parked messages handle them again; those that succeed are removed.
+    """Let the services that gave messages up handle them again; those that succeed are removed.
 
     Parameters
     ----------
     sequences
         Numbers in the list; all of them when none is named.
     region
-        Where they are parked.
+        Where they are stored.
     service
         Only those of this service.
     dry_run

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mesh.broker.protocol import Message
-from mesh.dead_letters import Letter
+from mesh.dead_letters import DeadLetter
 from mesh.operations.status import RegionStatus
 
 STALE_S = 5.0
@@ -38,19 +38,21 @@ def show_status(regions: Sequence[RegionStatus], console: Console | None = None)
         out.print(_consumers(one))
 
 
-def show_letters(region: str, letters: Sequence[tuple[int, Letter]], console: Console | None = None) -> None:
+def show_dead_letters(
+    region: str, dead_letters: Sequence[tuple[int, DeadLetter]], console: Console | None = None
+) -> None:
     """A region's dead letters."""
-    table = Table("no.", "parked by", "subject", "attempts", "reason", title=f"dead letters in {region}")
-    for number, letter in letters:
+    table = Table("no.", "given up by", "subject", "attempts", "reason", title=f"dead letters in {region}")
+    for number, letter in dead_letters:
         table.add_row(str(number), letter.durable, letter.subject, str(letter.attempts), letter.reason[:200])
-    (console or Console()).print(table if letters else f"{region}: no dead letters")
+    (console or Console()).print(table if dead_letters else f"{region}: no dead letters")
 
 
-def show_letter(number: int, parked: tuple[Letter, Message], console: Console | None = None) -> None:
+def show_dead_letter(number: int, found: tuple[DeadLetter, Message], console: Console | None = None) -> None:
     """One dead letter whole."""
-    letter, message = parked
+    letter, message = found
     out = console or Console()
-    out.print(f"[b]{number}[/b] parked by {letter.durable} after {letter.attempts} attempts, stored {letter.stored}")
+    out.print(f"[b]{number}[/b] given up by {letter.durable} after {letter.attempts} attempts, stored {letter.stored}")
     out.print(f"subject  {letter.subject} (sequence {letter.sequence})", markup=False)
     out.print(f"reason   {letter.reason}", markup=False)
     out.print(message.body.decode("utf-8", "replace"), markup=False)

@@ -50,7 +50,7 @@ class Handling:
         self._delay = metrics.DELAY.labels(durable)
         self._pending = metrics.PENDING.labels(durable)
         self._done = metrics.HANDLED.labels(durable, "done")
-        for outcome in ("failed", "parked"):
+        for outcome in ("failed", "dead_letter"):
             metrics.HANDLED.labels(durable, outcome)  # counted from 0: a first failure shows as an increase
 
     def done(self) -> None:
@@ -58,7 +58,7 @@ class Handling:
         self._done.inc()
 
     def answered(self, outcome: str) -> None:
-        """A message was answered otherwise: `retry`, `failed`, `parked`, `unavailable`, `returned`, or `conflict`."""
+        """Another outcome: `retry`, `failed`, `dead_letter`, `unavailable`, `returned`, or `conflict`."""
         metrics.HANDLED.labels(self._durable, outcome).inc()
 
     def delivered(self, stored: datetime) -> None:

@@ -5,7 +5,7 @@ from prometheus_client import Counter, Gauge, Histogram
 RUNNING = Gauge("cartmesh_service_running", "Whether a service takes work here: 1, or 0 once it drains.", ["service"])
 EVENTS = Counter(
     "cartmesh_events_total",
-    "Events stored, by who said them and, where the event says so, by outcome.",
+    "Events stored, by who published them and, where the event says so, by outcome.",
     ["service", "type", "outcome"],
 )
 PUBLISHED = Counter("cartmesh_published_messages_total", "Messages stored.", ["stream"])
@@ -37,15 +37,15 @@ REQUESTING = Histogram(
 PENDING = Gauge("cartmesh_consumer_pending_messages", "Messages a consumer has not been given yet.", ["durable"])
 LAG = Gauge(
     "cartmesh_consumer_lag_messages",
-    "Messages a durable has not been given yet, as its leader tells it.",
+    "Messages a durable has not been given yet, as its leader reports it.",
     ["stream", "durable"],
 )
 UNANSWERED = Gauge(
     "cartmesh_consumer_unanswered_messages",
-    "Messages a durable was given and has not acknowledged, as its leader tells it.",
+    "Messages a durable was given and has not acknowledged, as its leader reports it.",
     ["stream", "durable"],
 )
-DEAD = Gauge("cartmesh_dead_letters", "Messages that are parked until they are driven again.", ["region"])
+DEAD = Gauge("cartmesh_dead_letters", "Messages that were given up, until they are handled again.", ["region"])
 NODES = Gauge("cartmesh_nodes", "Servers that hold the region's streams.", ["region"])
-NODES_UP = Gauge("cartmesh_nodes_up", "Servers that are up, as the streams' leaders hear them.", ["region"])
+NODES_UP = Gauge("cartmesh_nodes_up", "Servers that are up, as the streams' leaders report.", ["region"])
 STALENESS = Gauge("cartmesh_region_staleness_seconds", "Age of another region's newest heartbeat.", ["region"])

@@ -1,4 +1,4 @@
-"""Letters: reading dead letters and handing them back to the service that parked them."""
+"""Reading dead letters, and handing them back to the services that gave them up."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -7,7 +7,7 @@ import msgspec
 from mesh.broker.connection import Connection
 from mesh.broker.jetstream import JetStreamBroker
 from mesh.broker.protocol import Message
-from mesh.dead_letters import Letter, Redo, Redone, letter_of
+from mesh.dead_letters import DeadLetter, Redo, Redone, dead_letter_of
 from mesh.errors import MeshError, Unavailable
 from mesh.streams import dead_stream
 from mesh.topology.apply import api
@@ -16,43 +16,44 @@ HANDLING = 60.0
 """Seconds a service may take for one message."""
 
 
-async def letters(connection: Connection) -> list[tuple[int, Letter]]:
+async def dead_letters(connection: Connection) -> list[tuple[int, DeadLetter]]:
     """All dead letters of the connected region by their number, oldest first."""
     broker = JetStreamBroker(connection)
     stream = dead_stream(broker.region)
     return [
-        (message.sequence, letter_of(message)) async for message in broker.read(stream, [f"dead.{broker.region}.>"])
+        (message.sequence, dead_letter_of(message))
+        async for message in broker.read(stream, [f"dead.{broker.region}.>"])
     ]
 
 
-async def letter(connection: Connection, sequence: int) -> tuple[Letter, Message]:
+async def dead_letter(connection: Connection, sequence: int) -> tuple[DeadLetter, Message]:
     """One dead letter with its message; MeshError when there is none of that number."""
     broker = JetStreamBroker(connection)
     message = await broker.get(dead_stream(broker.region), sequence)
     if message is None:
         raise MeshError(f"{broker.region} has no dead letter {sequence}: see `cartmesh dead list`")
-    return letter_of(message), message
+    return dead_letter_of(message), message
 
 
 async def redrive(
     connection: Connection, sequences: Sequence[int] = (), *, service: str | None = None, dry_run: bool = False
 ) -> AsyncIterator[tuple[int, str | None]]:
-    """Hand letters back, one by one: each number with None when it was handled (and removed), else with the reason.
+    """Hand dead letters back, one by one: each number, with None when it was handled and removed, else with why not.
 
-    Ids derive from the parked event, so handling it again repeats no effect.
+    Ids derive from the event, so handling it again repeats no effect.
     """
     broker = JetStreamBroker(connection)
-    for sequence, parked in await letters(connection):
-        if (sequences and sequence not in sequences) or (service and parked.service != service):
+    for sequence, found in await dead_letters(connection):
+        if (sequences and sequence not in sequences) or (service and found.service != service):
             continue
         if dry_run:
-            yield sequence, f"would be handled by {parked.durable} ({parked.reason})"
+            yield sequence, f"would be handled by {found.durable} ({found.reason})"
             continue
-        asked = msgspec.json.encode(Redo(durable=parked.durable, sequence=sequence))
+        asked = msgspec.json.encode(Redo(durable=found.durable, sequence=sequence))
         try:
-            answer = await broker.request(f"rpc.{broker.region}.{parked.service}.redo", asked, timeout=HANDLING)
+            answer = await broker.request(f"rpc.{broker.region}.{found.service}.redo", asked, timeout=HANDLING)
         except Unavailable as error:
-            yield sequence, f"{parked.service} does not answer: is it running? ({error})"
+            yield sequence, f"{found.service} does not answer: is it running? ({error})"
             continue
         redone = msgspec.json.decode(answer, type=Redone)
         if redone.error is None:

@@ -14,7 +14,7 @@ import msgspec
 from mesh.broker.connection import Connection
 from mesh.broker.jetstream import JetStreamBroker
 from mesh.broker.protocol import Message
-from mesh.dead_letters import letter_of
+from mesh.dead_letters import dead_letter_of
 from mesh.errors import InvalidKey, MeshError
 from mesh.observability.tracing import trace_id
 from mesh.operations.causal_tree import Happening, happening, together
@@ -88,7 +88,7 @@ class _Search:
                     self._found.cut = True
                     break
                 fresh += [one async for one in self._of_key(key) if one.trace in traces or one.cause in ids]
-        await self._letters()
+        await self._dead_letters()
         self._found.events = list(self._events.values())
 
     def _keep(self, one: Happening) -> None:
@@ -135,7 +135,7 @@ class _Search:
                 return
             end = start
 
-    async def _letters(self) -> None:
+    async def _dead_letters(self) -> None:
         """What was given up: dead letters hold the message itself."""
         for broker in self._brokers:
             count = 0
@@ -144,7 +144,7 @@ class _Search:
                 one = happening(message, here=broker.region)
                 at = (one.region, one.id) if one else None
                 if at in self._events:
-                    letter = letter_of(message)
+                    letter = dead_letter_of(message)
                     parked = (*self._events[at].parked, f"{letter.durable} in {broker.region}: {letter.reason}")
                     self._events[at] = msgspec.structs.replace(self._events[at], parked=parked)
                 if count >= MOST_LETTERS:

@@ -57,17 +57,17 @@ class Running:
             await broker.serve(f"rpc.{region}.{self.service.name}.redo", self.service.name, self._redo)
         self.ready = True
         metrics.RUNNING.labels(self.service.name).set(1)
-        self.mesh.doubts.append(self.doubt)
+        self.mesh.readiness_checks.append(self.unready)
 
-    def doubt(self) -> str | None:
-        """Why it should not be asked for anything yet, or any more; None when it is at its best."""
+    def unready(self) -> str | None:
+        """Why it should not be asked for anything yet, or any more; None when it is ready."""
         if not self.ready:
             return f"{self.service.name} is stopping"
         behind = [name for name, consumer in self._consumers.items() if not consumer.caught_up]
         return f"{self.service.name} still reads {', '.join(behind)}" if behind else None
 
     def drain(self) -> None:
-        """Tell whoever holds something open that the end is near."""
+        """End what would stay open for ever, as event streams do."""
         for end in self.mesh.on_drain:
             end()
 
@@ -118,14 +118,14 @@ class Running:
                 made = tick.handler(at, **extra)
                 changes = [change async for change in made] if hasattr(made, "__aiter__") else list(await made or ())
                 if changes:
-                    await self._say(changes, tick, at)
+                    await self._publish(changes, tick, at)
             except Conflict:
                 continue  # another replica was first
             except Exception as error:  # noqa: BLE001  the next tick comes whatever happened to this one
                 log.error("tick failed", service=tick.service, tick=tick.name, error=repr(error))
 
-    async def _say(self, changes: list[Change], tick: Tick, at: datetime) -> None:
-        """Commit what a tick made true. It begins a trace, unless all of it is forgotten soon, as heartbeats are."""
+    async def _publish(self, changes: list[Change], tick: Tick, at: datetime) -> None:
+        """Commit what a tick yielded. It begins a trace, unless all of it expires soon, as heartbeats do."""
         cause = Cause(id=at.isoformat(), source=f"{tick.service}.{tick.name}")
         events = [change.event if isinstance(change, Draft | Timer) else change for change in changes]
         if all(declaration_of(type(event)).ttl is not None for event in events if isinstance(event, Event)):

@@ -27,7 +27,7 @@ async def unready(mesh: Mesh, *more: Mesh) -> str | None:
             await mesh.broker.stream_state(mesh.commerce)
     except (MeshError, TimeoutError) as error:
         return f"JetStream of {mesh.region} does not answer: {error}"
-    return "; ".join(words for one in (mesh, *more) for doubt in one.doubts if (words := doubt())) or None
+    return "; ".join(words for one in (mesh, *more) for check in one.readiness_checks if (words := check())) or None
 
 
 def operations(mesh: Mesh, *more: Mesh) -> Callable[[dict[str, Any], Receive, Send], Awaitable[None]]:
@@ -38,8 +38,8 @@ def operations(mesh: Mesh, *more: Mesh) -> Callable[[dict[str, Any], Receive, Se
             case "/healthz":
                 return 200, "text/plain", b"ok\n"
             case "/readyz":
-                doubt = await unready(mesh, *more)
-                return (503, "text/plain", f"{doubt}\n".encode()) if doubt else (200, "text/plain", b"ok\n")
+                reason = await unready(mesh, *more)
+                return (503, "text/plain", f"{reason}\n".encode()) if reason else (200, "text/plain", b"ok\n")
             case "/metrics":
                 return 200, CONTENT_TYPE_LATEST, generate_latest()
             case _:

@@ -104,7 +104,7 @@ async def test_figures_arrive(prometheus, eventually):
             'cartmesh_service_running{service="scraped"}',
             'cartmesh_events_total{service="scraped",type="cart.closed.v1"}',
             'cartmesh_handled_messages_total{durable="scraped-close-cart",outcome="done"}',
-            'cartmesh_handled_messages_total{durable="scraped-give-up",outcome="parked"}',
+            'cartmesh_handled_messages_total{durable="scraped-give-up",outcome="dead_letter"}',
             'cartmesh_handling_seconds_count{durable="scraped-close-cart"}',
             'cartmesh_delivery_delay_seconds_count{durable="scraped-close-cart"}',
         ):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh.broker.jetstream import JetStreamBroker
-from mesh.dead_letters import park
+from mesh.dead_letters import store_dead_letter
 from mesh.events.cart import CartClosed, CartIdle, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.mesh import Mesh
@@ -99,7 +99,7 @@ async def test_what_was_given_up_says_so(servers, story):
     """A dead letter stands with its event, its reason and who parked it."""
     us = story["us"]
     message = await us.broker.last("COMMERCE_us", "ev.us.cart.updated.c1")
-    await park(us, "carts", "carts-leave-cart", message, "no such thing")
+    await store_dead_letter(us, "carts", "carts-leave-cart", message, "no such thing")
 
     found = await story_of(servers.access, "c1", regions=["us", "eu"], since=DAY)
 

@@ -12,7 +12,7 @@ from playwright.async_api import expect
 
 from mesh import Mesh
 from mesh.broker.memory import MemoryMesh
-from mesh.dead_letters import park
+from mesh.dead_letters import store_dead_letter
 from mesh.events.cart import CartAbandoned, CartLine, CartRecovered, CartUpdated
 from mesh.events.mesh import Flow, Lag, MeshMeasured
 from mesh.events.offer import Check, OfferDecided, OfferSent
@@ -198,7 +198,7 @@ async def test_a_letter_that_was_parked_says_what_to_do(wall, visit, eventually)
     us = wall.meshes["us"]
     (message,) = [one async for one in us.broker.read("COMMERCE_us", ["ev.us.cart.updated.c1"])]
 
-    await park(us, "carts", "carts-abandon-cart", message, "the total is in two currencies")
+    await store_dead_letter(us, "carts", "carts-abandon-cart", message, "the total is in two currencies")
 
     letter = page.locator("#dead li")
     await expect(letter).to_contain_text("the total is in two currencies")

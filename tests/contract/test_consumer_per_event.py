@@ -36,7 +36,7 @@ async def test_every_kind_is_heard_from_the_past_and_from_now_on(ground, eventua
     await mesh.publish(*told(1))
     async with asyncio.timeout(30), running(service, Mesh(await ground.connect(), "board")) as run:
         await mesh.publish(*told(2))
-        await eventually(lambda: len(heard) == 6 and run.doubt() is None)
+        await eventually(lambda: len(heard) == 6 and run.unready() is None)
 
     for kind in (CartIdle, OfferDue, ProductViewed):
         expected = [one for number in (1, 2) for one in told(number) if isinstance(one, kind)]

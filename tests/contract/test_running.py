@@ -11,7 +11,7 @@ import pytest
 
 from mesh.broker.protocol import Outgoing
 from mesh.consume import Consumer
-from mesh.dead_letters import Redo, Redone, letter_of
+from mesh.dead_letters import Redo, Redone, dead_letter_of
 from mesh.envelope import Received
 from mesh.errors import Bury, Retry
 from mesh.events.cart import CartIdle
@@ -70,7 +70,7 @@ def offers(mesh):
 
 
 @pytest.fixture
-def letters(broker):
+def dead_letters(broker):
     async def found():
         return [message async for message in broker.read("DEAD_us", [">"])]
 
@@ -166,7 +166,7 @@ async def test_a_failing_handler_is_tried_again(service, at_work, mesh, offers, 
     assert await mesh.broker.last("DEAD_us", ">") is None
 
 
-async def test_what_keeps_failing_is_parked_with_its_reason(service, at_work, mesh, letters, eventually):
+async def test_what_keeps_failing_is_parked_with_its_reason(service, at_work, mesh, dead_letters, eventually):
     """After its retries the message lies in the dead letters, whole, with where it came from and why."""
 
     @service.on(CartIdle, retries=2)
@@ -176,9 +176,9 @@ async def test_what_keeps_failing_is_parked_with_its_reason(service, at_work, me
 
     async with at_work(service):
         await mesh.publish(idle("c1"))
-        (dead,) = await eventually(letters)
+        (dead,) = await eventually(dead_letters)
 
-    letter = letter_of(dead)
+    letter = dead_letter_of(dead)
     assert (letter.service, letter.durable, letter.subject) == ("offers", "offers-offer", "ev.us.cart.idle.c1")
     assert (letter.sequence, letter.attempts) == (1, 2)
     assert letter.reason == "ValueError: no offre à 5 € 🛒\nfor c1"
@@ -186,7 +186,7 @@ async def test_what_keeps_failing_is_parked_with_its_reason(service, at_work, me
     assert dead.body == (await mesh.broker.get(BOOKS, 1)).body
 
 
-async def test_bury_parks_at_once(service, at_work, mesh, letters, eventually):
+async def test_bury_parks_at_once(service, at_work, mesh, dead_letters, eventually):
     """No retries where the handler knows better."""
     calls: list[str] = []
 
@@ -198,9 +198,9 @@ async def test_bury_parks_at_once(service, at_work, mesh, letters, eventually):
 
     async with at_work(service):
         await mesh.publish(idle("c1"))
-        (dead,) = await eventually(letters)
+        (dead,) = await eventually(dead_letters)
 
-    assert letter_of(dead).reason == "no such cart"
+    assert dead_letter_of(dead).reason == "no such cart"
     assert calls == ["c1"]
 
 
@@ -265,7 +265,7 @@ async def test_waiting_is_not_counted_across_replicas_and_restarts(service, at_w
     assert await mesh.broker.last("DEAD_us", ">") is None
 
 
-async def test_what_ends_every_process_is_parked(service, at_work, ground, mesh, monkeypatch, letters, eventually):
+async def test_what_ends_every_process_is_parked(service, at_work, ground, mesh, monkeypatch, dead_letters, eventually):
     """A message that nobody ever answered, whichever process it was given to, becomes a dead letter."""
     monkeypatch.setattr("mesh.unanswered.UNSUSPICIOUS", 2)
     monkeypatch.setattr("mesh.failures.MOST_UNANSWERED", 3)
@@ -285,14 +285,14 @@ async def test_what_ends_every_process_is_parked(service, at_work, ground, mesh,
     await mesh.publish(idle("c1"))
 
     async with asyncio.timeout(30):
-        while not await letters():
+        while not await dead_letters():
             broker = await ground.connect()
             consumer = Consumer(binding, await broker.deliveries(spec), Mesh(broker, "offers"), {})
             before = len(calls)
             process = asyncio.create_task(consumer.run())
 
             async def given_or_parked(before=before):
-                return len(calls) > before or await letters()
+                return len(calls) > before or await dead_letters()
 
             await eventually(given_or_parked)
             for worker in (process, *consumer._workers):  # killed: it answers nothing any more
@@ -300,10 +300,10 @@ async def test_what_ends_every_process_is_parked(service, at_work, ground, mesh,
             await broker.drain()
 
     assert calls == [1, 2, 3, 4, 5]
-    assert "never answered" in letter_of((await letters())[0]).reason
+    assert "never answered" in dead_letter_of((await dead_letters())[0]).reason
 
 
-async def test_garbage_is_parked_and_the_rest_goes_on(service, at_work, mesh, offers, letters, eventually):
+async def test_garbage_is_parked_and_the_rest_goes_on(service, at_work, mesh, offers, dead_letters, eventually):
     """What is no event never reaches the handler and holds nothing up."""
 
     @service.on(CartIdle)
@@ -315,10 +315,10 @@ async def test_garbage_is_parked_and_the_rest_goes_on(service, at_work, mesh, of
         await mesh.broker.store(BOOKS, Outgoing(subject="ev.us.cart.idle.c0", body=b"\xffgarbage"))
         await mesh.publish(idle("c1"))
         await eventually(offers)
-        (dead,) = await eventually(letters)
+        (dead,) = await eventually(dead_letters)
 
     assert dead.body == b"\xffgarbage"
-    assert "not a CloudEvent" in letter_of(dead).reason
+    assert "not a CloudEvent" in dead_letter_of(dead).reason
 
 
 async def test_a_conflict_calls_the_handler_again(service, at_work, mesh, offers, eventually):
@@ -397,7 +397,7 @@ async def test_a_batch_handler_gets_many_at_once_and_all_of_them(service, at_wor
     assert len(batches) < 60
 
 
-async def test_one_bad_event_does_not_spoil_its_batch(service, at_work, mesh, letters, eventually):
+async def test_one_bad_event_does_not_spoil_its_batch(service, at_work, mesh, dead_letters, eventually):
     """A batch that fails is tried one by one: the bad one is parked, the good ones count."""
     learned: set[str] = set()
 
@@ -410,10 +410,10 @@ async def test_one_bad_event_does_not_spoil_its_batch(service, at_work, mesh, le
 
     await mesh.publish(*(ProductViewed(visitor_id="v", product_id=id_) for id_ in ("a", "bad", "b")))
     async with at_work(service):
-        (dead,) = await eventually(letters)
+        (dead,) = await eventually(dead_letters)
         await eventually(lambda: learned == {"a", "b"})
 
-    assert letter_of(dead).reason == "ValueError: bad"
+    assert dead_letter_of(dead).reason == "ValueError: bad"
 
 
 async def test_stopping_finishes_what_was_begun(service, at_work, mesh, offers, eventually):

@@ -13,7 +13,7 @@ import pytest_asyncio
 from mesh import Mesh
 from mesh.broker.jetstream import JetStreamBroker
 from mesh.broker.memory import MemoryMesh
-from mesh.dead_letters import park
+from mesh.dead_letters import store_dead_letter
 from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.mesh import Flow, Lag, MeshMeasured
 from mesh.events.offer import Check, OfferDecided, OfferSent
@@ -168,7 +168,7 @@ async def test_what_was_parked_is_shown_without_its_payload(place, eventually):
     operator = place.operators["us"]
     await operator.publish(CartUpdated(cart_id="c9", visitor_id="secret-visitor", lines=()))
     message = await operator.broker.last("COMMERCE_us", "ev.us.cart.updated.c9")
-    await park(operator, "carts", "carts-show-carts", message, "KeyError: 'price'")
+    await store_dead_letter(operator, "carts", "carts-show-carts", message, "KeyError: 'price'")
 
     async with looking(place.url) as pictures:
         picture = await until(pictures, lambda picture: picture["dead"])
@@ -289,7 +289,7 @@ async def test_a_drain_ends_the_streams():
 async def test_a_board_that_is_not_done_reading_says_so():
     """What keeps it from being ready stands in the picture, too."""
     async with in_memory() as (url, mesh):
-        mesh.doubts.append(lambda: "board still reads MESH_us/board-show-the-books")
+        mesh.readiness_checks.append(lambda: "board still reads MESH_us/board-show-the-books")
         picture = await state(url)
 
     assert "catching up: board still reads MESH_us/board-show-the-books" in picture["unknown"]

@@ -41,7 +41,7 @@ async def test_a_process_that_is_well_says_so(ops):
 async def test_a_doubt_of_any_service_is_told(ops):
     """One that is not ready keeps the process from being asked."""
     client, second = ops
-    second.doubts.append(lambda: "second still reads")
+    second.readiness_checks.append(lambda: "second still reads")
 
     answer = await client.get("/readyz")
 

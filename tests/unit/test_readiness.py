@@ -68,7 +68,7 @@ async def test_a_durables_backlog_does_not_keep_a_process_from_working(mesh, reg
     await mesh.publish(*(CartUpdated(cart_id=f"c{number}", visitor_id="v", lines=()) for number in range(50)))
 
     async with running(service, Mesh(regions.broker("us"), "worker")) as run:
-        told = run.doubt()
+        told = run.unready()
         gate.set()
 
     assert told is None

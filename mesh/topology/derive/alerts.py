@@ -64,7 +64,7 @@ def _handling() -> list[Rule]:
             "max by (region) (cartmesh_dead_letters) > 0",
             "0m",
             "warning",
-            "{{ $value }} messages are parked in {{ $labels.region }}",
+            "{{ $value }} dead letters are in {{ $labels.region }}",
             "cartmesh dead list says why; mend the cause, then cartmesh dead redrive.",
         ),
         _rule(

@@ -72,7 +72,7 @@ def _mesh() -> list[Panel]:
             "short",
             (f"max by (region) (cartmesh_dead_letters{{{_HERE}}})", "{{region}}"),
             (
-                f'sum by (durable) (increase(cartmesh_handled_messages_total{{outcome="parked",{_HERE}}}[1h]))',
+                f'sum by (durable) (increase(cartmesh_handled_messages_total{{outcome="dead_letter",{_HERE}}}[1h]))',
                 "{{durable}} gave up",
             ),
         ),

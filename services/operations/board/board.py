@@ -61,7 +61,7 @@ class Board:
 
     def _doubts(self, now: datetime) -> list[str]:
         found = [] if self._mesh.broker.connected else [f"the connection to {self._mesh.region} is lost"]
-        found += [f"catching up: {words}" for doubt in self._mesh.doubts if (words := doubt())]
+        found += [f"catching up: {words}" for doubt in self._mesh.readiness_checks if (words := doubt())]
         found += self._regions.doubts(now)
         found += [words for words in (self._funnel.doubt(), self.parked.doubt) if words]
         return found

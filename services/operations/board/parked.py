@@ -2,7 +2,7 @@
 
 from mesh import Mesh
 from mesh.broker.protocol import Message
-from mesh.dead_letters import letter_of, newest
+from mesh.dead_letters import dead_letter_of, latest_dead_letters
 from mesh.envelope import open_envelope
 from mesh.errors import InvalidEvent, Unavailable
 from services.operations.board.picture import LetterShown
@@ -22,7 +22,9 @@ class Parked:
         """Read the newest again; whether there are others than before."""
         before = self.newest, self.doubt
         try:
-            self.newest = tuple(_shown(message, self._mesh.region) for message in await newest(self._mesh, SHOWN))
+            self.newest = tuple(
+                _shown(message, self._mesh.region) for message in await latest_dead_letters(self._mesh, SHOWN)
+            )
             self.doubt = None
         except Unavailable as error:
             self.doubt = f"dead letters cannot be read: {error}"
@@ -30,7 +32,7 @@ class Parked:
 
 
 def _shown(message: Message, region: str) -> LetterShown:
-    letter = letter_of(message)
+    letter = dead_letter_of(message)
     _, _, domain, happening, *_ = (*letter.subject.split("."), "", "", "", "")
     try:
         event_id = open_envelope(message.body).id

@@ -19,6 +19,7 @@ from mesh.binding import Answer, Binding, Reach, Tick
 from mesh.envelope import Received
 from mesh.errors import DeclarationError
 from mesh.event import Event, declaration_of
+from mesh.page import Page
 from mesh.streams import Bucket, ObjectStore
 from mesh.subjects import token
 
@@ -57,6 +58,7 @@ class Service:
     acceptances: list[Acceptance] = field(default_factory=list, init=False)
     resources: dict[type, Callable[..., AsyncIterator[Any]]] = field(default_factory=dict, init=False)
     app: Callable[..., Any] | None = field(default=None, init=False)
+    pages: list[Page] = field(default_factory=list, init=False)
     module: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
@@ -207,10 +209,25 @@ class Service:
         self.app = build
         return build
 
+    def page(self, path: str, *, title: str, role: str, section: str = "") -> Callable[[F], F]:
+        """The function that builds a page of the console: called with the `Console` it belongs to; see `Page`."""
+
+        def declare(build: F) -> F:
+            page = Page(service=self.name, path=path, title=title, role=role, section=section, build=build)
+            self.pages.append(page)
+            return build
+
+        return declare
+
+    @property
+    def serves_http(self) -> bool:
+        """Whether it has an HTTP interface: an app, pages, or both."""
+        return self.app is not None or bool(self.pages)
+
     @property
     def needs_process(self) -> bool:
         """Whether something of it must run; what it accepts is hosted by another service's process."""
-        return bool(self.bindings or self.ticks or self.answered or self.app)
+        return bool(self.bindings or self.ticks or self.answered or self.serves_http)
 
     @property
     def summary(self) -> str:
@@ -226,16 +243,20 @@ def _first_parameter(handler: Callable[..., Any], service: str) -> Any:
     return hints[names[0]]
 
 
-def _parameter_hints(handler: Callable[..., Any]) -> dict[str, Any]:
-    """The parameters' types. The return type is left alone: an app's may only be imported for type checkers."""
-    annotated = {name: hint for name, hint in inspect.get_annotations(handler).items() if name != "return"}
+def _parameter_hints(handler: Callable[..., Any], *, skip: int = 0) -> dict[str, Any]:
+    """The types of the parameters behind the first `skip`.
+
+    Those of the others and of what is returned may only be imported for type checkers.
+    """
+    left_out = {*list(inspect.signature(handler).parameters)[:skip], "return"}
+    annotated = {name: hint for name, hint in inspect.get_annotations(handler).items() if name not in left_out}
     shim = SimpleNamespace(__annotations__=annotated)
     return get_type_hints(shim, globalns=getattr(handler, "__globals__", {}))
 
 
 def parameters(handler: Callable[..., Any], *, skip: int = 1) -> dict[str, Any]:
     """The annotated types of a handler's parameters behind the first `skip`; None where one has none."""
-    hints = _parameter_hints(handler)
+    hints = _parameter_hints(handler, skip=skip)
     names = list(inspect.signature(handler).parameters)[skip:]
     return {name: get_origin(hints.get(name)) or hints.get(name) for name in names}
 

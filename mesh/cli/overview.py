@@ -42,7 +42,7 @@ def tables(topology: Topology, services: Sequence[Service]) -> Iterator[Table]:
         ("service", "what it does", "handlers", "state"),
         *(
             (
-                service.name + (" (HTTP)" if service.app else ""),
+                service.name + (" (HTTP)" if service.serves_http else ""),
                 service.summary,
                 "\n".join(handlers(service)),
                 "\n".join(

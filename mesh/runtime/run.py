@@ -22,6 +22,7 @@ from mesh.observability import metrics, tracing
 from mesh.observability.logs import log
 from mesh.personal_data import encrypts
 from mesh.publish import Cause, Change, Draft
+from mesh.runtime.http_app import http_app
 from mesh.runtime.ports import free_ports
 from mesh.service import Service, fill
 from mesh.streams import dead_stream
@@ -167,10 +168,8 @@ async def running(service: Service, mesh: Mesh, *, http: tuple[str, int] | None 
             run.provided[kind] = await stack.enter_async_context(asynccontextmanager(opened)(**extra))
         await run.start()
         stack.push_async_callback(run.stop)
-        if service.app is not None and http is not None:
-            run.port = await stack.enter_async_context(
-                serving(service.app(**fill(service.app, run.provided, skip=0)), *http)
-            )
+        if service.serves_http and http is not None:
+            run.port = await stack.enter_async_context(serving(http_app(service, run.provided), *http))
         stack.callback(run.drain)  # the HTTP server waits for answers that are under way
         yield run
 

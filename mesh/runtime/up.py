@@ -162,7 +162,7 @@ class Up:
         for name, url in self.urls[region].items():
             environment[f"CARTMESH_PORT_{variable(name)}"] = url.rpartition(":")[2]
             environment[f"CARTMESH_URL_{variable(name)}"] = url
-        groups = {service.name: [service.name] for service in services if service.app is not None or service.alone}
+        groups = {service.name: [service.name] for service in services if service.serves_http or service.alone}
         groups["worker"] = [one.name for one in services if one.name not in groups and one.needs_process]
         await asyncio.gather(
             *(self._start_child(region, name, names, environment) for name, names in groups.items() if names)
@@ -190,7 +190,7 @@ class Up:
 
 def _addresses(regions: Sequence[str], services: Sequence[Service]) -> dict[str, dict[str, str]]:
     """Region -> HTTP service -> base URL, on ports that are free now."""
-    web = [service.name for service in services if service.app is not None]
+    web = [service.name for service in services if service.serves_http]
     ports = iter(free_ports(len(regions) * len(web)))
     return {region: {name: f"http://127.0.0.1:{next(ports)}" for name in web} for region in regions}
 

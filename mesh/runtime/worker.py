@@ -135,6 +135,6 @@ def variable(name: str) -> str:
 
 
 def _address(service: Service, settings: WorkerSettings) -> tuple[str, int] | None:
-    if service.app is None:
+    if not service.serves_http:
         return None
     return settings.host, int(os.environ.get(f"CARTMESH_PORT_{variable(service.name)}", "0"))

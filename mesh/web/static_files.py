@@ -24,6 +24,8 @@ MEDIA_TYPES = {
 FOREVER = "public, max-age=31536000, immutable"
 ONE_DAY = "public, max-age=86400"
 REVALIDATE = "private, no-cache"
+STATIC = "static"
+"""The option of the route that serves them: everybody may have them, also where the page needs a sign-in."""
 
 
 class StaticFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,22 +77,25 @@ def file_response(
 
 
 class StaticFiles:
-    """Files by name, served below `path` under the digest of all of them together."""
+    """Files by name, served below `path` under the digest of all of them together.
 
-    def __init__(self, files: Mapping[str, StaticFile], *, path: str = "/static") -> None:
-        self.files, self._path = dict(files), path
+    `mounted` is the path below which the route itself stands, such as a page's.
+    """
+
+    def __init__(self, files: Mapping[str, StaticFile], *, path: str = "/static", mounted: str = "") -> None:
+        self.files, self._path, self._mounted = dict(files), path, mounted
         digests = "".join(file.digest for file in self.files.values())
         self._digest = hashlib.sha256(digests.encode()).hexdigest()[:16]
 
     @property
     def urls(self) -> dict[str, str]:
         """Where each file is, by its name."""
-        return {name: f"{self._path}/{self._digest}/{name}" for name in self.files}
+        return {name: f"{self._mounted}{self._path}/{self._digest}/{name}" for name in self.files}
 
     def route(self) -> HTTPRouteHandler:
         """The route that serves them. A file of another release is 404, so that no release is mixed with another."""
 
-        @get(f"{self._path}/{{digest:str}}/{{name:str}}")
+        @get(f"{self._path}/{{digest:str}}/{{name:str}}", opt={STATIC: True})
         async def serve_static_file(
             request: Request[Any, Any, Any], digest: FromPath[str], name: FromPath[str]
         ) -> Response[bytes]:

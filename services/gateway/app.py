@@ -19,6 +19,7 @@ from mesh.observability import tracing
 from mesh.runtime.hosting import Hosted
 from mesh.subjects import token
 from mesh.web.application import shared_options
+from mesh.web.client_address import client_address
 from mesh.web.event_stream import event_stream_response
 from mesh.web.health_routes import health_routes
 from services.gateway.documentation import pages
@@ -35,7 +36,7 @@ from services.gateway.intake import (
 from services.gateway.keys import KeySettings, WriteKeys, bearer
 from services.gateway.live import LiveOffers, LiveSettings
 from services.gateway.origins import Origins, OriginSettings
-from services.gateway.rates import Rate, RateSettings, client_address
+from services.gateway.rates import Rate, RateSettings
 from services.gateway.readiness import readiness
 from services.gateway.script import files
 from services.gateway.store import Outcome, Store, StoreSettings

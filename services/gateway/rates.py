@@ -41,9 +41,3 @@ class Rate:
         if len(self._buckets) > MOST_BUCKETS:
             self._buckets.popitem(last=False)
         return 0.0 if enough else (wanted - level) / self.rate
-
-
-def client_address(peer: str, forwarded: str | None, trusted_proxies: int) -> str:
-    """Who is asking: the peer, or the address that the outermost trusted proxy saw."""
-    hops = [hop.strip() for hop in (forwarded or "").split(",") if hop.strip()]
-    return hops[-min(trusted_proxies, len(hops))] if trusted_proxies and hops else peer

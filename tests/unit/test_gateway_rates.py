@@ -1,7 +1,8 @@
 """Who may come in, and how often."""
 
+from mesh.web.client_address import client_address
 from services.gateway.keys import WriteKeys, bearer
-from services.gateway.rates import Rate, client_address
+from services.gateway.rates import Rate
 
 
 def test_a_bucket_refills_at_its_rate():

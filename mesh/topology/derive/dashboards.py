@@ -109,7 +109,7 @@ def _service(service: Service) -> list[Panel]:
 
 
 def _requests(service: Service) -> list[Panel]:
-    if service.app is None:
+    if not service.serves_http:
         return []
     of = f'service="{service.name}",{_HERE}'
     slow = f"sum by (route, le) (rate(cartmesh_http_request_seconds_bucket{{{of}}}[5m]))"

@@ -22,6 +22,7 @@ from mesh.streams import (
 )
 from mesh.subjects import carrier_subject
 from mesh.topology.mesh_toml import Topology
+from mesh.web.sign_in_buckets import READ_BY_PAGES
 
 Config = dict[str, Any]
 
@@ -124,9 +125,10 @@ def _shown(one: Bucket[Any] | ObjectStore) -> str:
 
 
 def buckets_of(service: Service) -> tuple[Bucket[Any], ...]:
-    """The buckets that a service touches: its own, those it reads, and the keys of personal data."""
+    """The buckets that a service touches: its own, those it reads, who is signed in, and the keys of personal data."""
     keys = (PERSONAL_KEYS,) if service.reads_personal_data or encrypts(service.publishes) else ()
-    return (*service.buckets, *service.views, *keys)
+    signed_in = READ_BY_PAGES if service.pages else ()
+    return (*service.buckets, *service.views, *signed_in, *keys)
 
 
 def stream_config(stream: Stream) -> Config:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mesh.event import Event, declaration_of
+from mesh.events.console import ConsoleChanged
 from mesh.observability.event_counts import tallies
 from mesh.personal_data import PERSONAL_KEYS, encrypts
 from mesh.service import Service
@@ -13,6 +14,7 @@ from mesh.subjects import carrier_subject, every
 from mesh.topology.access import inbox_of
 from mesh.topology.derive.nats import consumers
 from mesh.topology.mesh_toml import Link
+from mesh.web.sign_in_buckets import READ_BY_PAGES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,7 @@ def service_permissions(
         *(part for bucket in service.buckets for part in _bucket(bucket)),
         *(part for bucket in _views(service, services) for part in _bucket_view(bucket)),
         *_personal_keys(service, services),
+        *(_page_permissions(region) if service.pages else ()),
         *(part for object_store in service.object_stores for part in _shelf(object_store.name)),
     ]
     subscribe = [inbox, "live.>"]
@@ -129,6 +132,12 @@ def _views(service: Service, services: Sequence[Service]) -> list[Bucket[Any]]:
 def _hosted(services: Sequence[Service]) -> list[type[Event]]:
     """What follows from the events that services accept from outside: their host publishes it."""
     return [kind for service in services for acceptance in service.acceptances for kind in acceptance.publishes]
+
+
+def _page_permissions(region: str) -> list[str]:
+    """A service with pages looks up who is signed in, and puts on record what they change."""
+    reading = [part for bucket in READ_BY_PAGES for part in _reading(f"KV_{bucket.name}")]
+    return [*reading, every(declaration_of(ConsoleChanged), region=region)]
 
 
 def _readings(service: Service, region: str, layout: StreamLayout) -> list[str]:

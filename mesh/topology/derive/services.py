@@ -31,7 +31,7 @@ def handlers(service: Service) -> list[str]:
 
 def _facts(service: Service) -> dict[str, Any]:
     facts = {
-        "http": service.app is not None,
+        "http": service.serves_http,
         "durables": [binding.durable for binding in service.bindings if not binding.fanout],
     }
     return facts | {"enabled": False} if service.demo else facts
@@ -41,7 +41,7 @@ def _one(service: Service) -> dict[str, Any]:
     return {
         "module": service.module,
         "summary": service.summary,
-        "http": service.app is not None,
+        "http": service.serves_http,
         "demo": service.demo,
         "says": [declaration_of(kind).type for kind in service.publishes],
         "hears": [

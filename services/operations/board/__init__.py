@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mesh import Mesh, Received, Service, settings
 from mesh.events.cart import CartAbandoned, CartRecovered, CartUpdated
@@ -15,7 +15,7 @@ from services.operations.board.board import Board
 from services.operations.board.live import Live, LiveSettings
 
 if TYPE_CHECKING:
-    from litestar import Litestar
+    from mesh.web.console import Console
 
 service = Service("board", reads=(DEAD,))
 
@@ -85,9 +85,9 @@ async def show_dead_letters(_: datetime, board: Board, live: Live) -> None:
         live.touch()
 
 
-@service.http
-def app(mesh: Mesh, board: Board, live: Live) -> "Litestar":
-    """The board's pages and streams."""
-    from services.operations.board.app import build  # noqa: PLC0415  brings Litestar, which other processes do not need
+@service.page("/board", title="Live", role="viewer", section="Operations")
+def board_page(console: "Console", board: Board, live: Live) -> list[Any]:
+    """What every region does right now: links, rates, the funnel with its money, offers, dead letters."""
+    from services.operations.board.app import routes  # noqa: PLC0415  brings Litestar, which others do not need
 
-    return build(mesh, board, live)
+    return routes(console, board, live)

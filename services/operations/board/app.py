@@ -2,24 +2,20 @@
 
 from typing import Any
 
-from litestar import Litestar, Response, get
+from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
-from mesh import Mesh
-from mesh.web.application import shared_options
+from mesh.web.console import Console
 from mesh.web.event_stream import event_stream_response
-from mesh.web.health_routes import health_routes
 from mesh.web.problems import retry_later
 from services.operations.board.board import Board
 from services.operations.board.live import Live
 from services.operations.board.page import pages
 
-_FRESH = {"Cache-Control": "no-store"}
 
-
-def build(mesh: Mesh, board: Board, live: Live) -> Litestar:
-    """The app."""
-    return Litestar([*pages(), _live(board, live), _state(board), *health_routes(mesh)], **shared_options(mesh))
+def routes(console: Console, board: Board, live: Live) -> list[HTTPRouteHandler]:
+    """All of them, below `/board`."""
+    return [*pages(console), _live(board, live), _state(board)]
 
 
 def _live(board: Board, live: Live) -> HTTPRouteHandler:
@@ -35,8 +31,8 @@ def _live(board: Board, live: Live) -> HTTPRouteHandler:
 
 def _state(board: Board) -> HTTPRouteHandler:
     @get("/state")
-    async def tell_picture() -> Response[bytes]:
-        """The picture of this moment."""
-        return Response(board.paint(), media_type="application/json", headers=_FRESH)
+    async def report_state() -> Response[bytes]:
+        """The state of this moment."""
+        return Response(board.paint(), media_type="application/json", headers={"Cache-Control": "no-store"})
 
-    return tell_picture
+    return report_state

@@ -5,11 +5,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 
-from mesh.web.static_files import MEDIA_TYPES, REVALIDATE, StaticFile, StaticFiles, file_response, static_file
+from mesh.web.console import Console
+from mesh.web.static_files import MEDIA_TYPES, StaticFiles, static_file
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -22,23 +22,16 @@ STAGES = {
 }
 
 
-def pages() -> list[HTTPRouteHandler]:
-    """`/`, and the style sheet and scripts it names, which may be cached for ever."""
+def pages(console: Console) -> list[HTTPRouteHandler]:
+    """The page, and the style sheet and scripts it names, which may be cached for ever."""
+    environment = console.templates(HERE / "templates")
+    values = {"at": _static().urls, "places": places(), "stages": STAGES}
 
     @get("/")
     async def show_board(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return file_response(request.headers, _page(), REVALIDATE)
+        return console.page(request, environment, "board.html.j2", values)
 
     return [show_board, _static().route()]
-
-
-@cache
-def _page() -> StaticFile:
-    environment = Environment(
-        loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    text = environment.get_template("board.html.j2").render(at=_static().urls, places=places(), stages=STAGES)
-    return static_file(text, "text/html")
 
 
 @cache
@@ -51,7 +44,8 @@ def _static() -> StaticFiles:
         {
             "board.css": static_file(css, MEDIA_TYPES[".css"]),
             **{script.name: static_file(script.read_bytes(), MEDIA_TYPES[".js"]) for script in scripts},
-        }
+        },
+        mounted="/board",
     )
 
 

@@ -61,7 +61,7 @@ function tell() {
   const stale = picture !== null && silence > STALE
   set(document.body, 'data-stale', stale ? '' : null)
   say(find('ago'), stale ? `${age(silence / 1000)} ago` : '')
-  const title = `${stale ? 'Stale · ' : ''}Cartmesh live${picture ? ` · ${picture.region}` : ''}`
+  const title = `${stale ? 'Stale · ' : ''}Live · Cartmesh${picture ? ` ${picture.region}` : ''}`
   if (document.title !== title) document.title = title
 }
 

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from mesh.broker.protocol import Broker
 from mesh.mesh import Mesh
 from mesh.runtime.discovery import discover
 from mesh.runtime.hosting import Handler, Hosted, hosting
+from mesh.web.accounts import ACCOUNTS, Account
+from mesh.web.sessions import Sessions
 from services.gateway import Accepted, app
 from services.gateway.intake import Intake, IntakeSettings
 from services.gateway.live import LiveOffers
@@ -78,6 +82,20 @@ def intake() -> Intake:
     acceptances = [one for service in discover() for one in service.acceptances if not one.joins]
     hosted = {one.type: Hosted(owner=Handler(acceptance=one, extra={})) for one in acceptances}
     return Intake(hosted, IntakeSettings())
+
+
+@pytest.fixture(scope="session")
+def signed_in() -> Callable[..., Awaitable[dict[str, str]]]:
+    """Headers with which a script may look at pages: those of a new API token in the bucket of a mesh's region."""
+
+    async def create(mesh: Mesh, role: str = "viewer") -> dict[str, str]:
+        name = f"a{token_hex(8)}"
+        account = Account(id=name, email=f"{name}@example.com", name=role, roles=(role,), created=datetime.now(UTC))
+        await mesh.state(ACCOUNTS).put(account.id, account)
+        token = await Sessions(mesh).create_token(account.id, name="test", lasting=timedelta(hours=1))
+        return {"Authorization": f"Bearer {token}"}
+
+    return create
 
 
 @pytest.fixture

@@ -43,11 +43,24 @@ async def _keep_up(mesh: Up, first: Sequence[str]) -> None:
         console.print(f"starting {', '.join(mesh.topology.names)} ...")
         async with mesh:
             console.print(_addresses(mesh, first))
+            for region, link in (await _first_links(mesh)).items():
+                console.print(f"first sign-in {region}, once: {link}", soft_wrap=True, highlight=False)
             console.print(f"status: cartmesh status --servers {mesh.servers_file}", soft_wrap=True)
             console.print("ctrl-c stops everything")
             await stop.wait()
             console.print("draining ...")
     console.print("stopped")
+
+
+async def _first_links(mesh: Up) -> dict[str, str]:
+    """Region -> the link with which its first administrator is created, where nobody has an account yet."""
+    from mesh.web.invitations import first_link  # noqa: PLC0415  needed once, when all else has started
+
+    made = {}
+    for region, services in mesh.urls.items():
+        if "console" in services and (link := await first_link(await mesh.operator(region), services["console"])):
+            made[region] = link
+    return made
 
 
 def _addresses(mesh: Up, first: Sequence[str]) -> Table:

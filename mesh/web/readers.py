@@ -1,6 +1,7 @@
 """Readers: the open streams of a route, counted until each connection is gone, and bounded."""
 
 import asyncio
+from collections.abc import Callable
 
 from litestar.exceptions import LitestarException
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,7 +11,7 @@ class Readers:
     """How many streams of a route are open, at most `most`; one that accepts nothing for `patience` seconds is closed.
 
     A generator that waits for its reader is not told that the reader went away, so readers are counted by a
-    middleware of the route: `@get("/live", middleware=[readers.counted])`.
+    middleware of the route: `@get("/live", middleware=[readers.middleware()])`.
     """
 
     def __init__(self, most: int, patience: float) -> None:
@@ -22,28 +23,34 @@ class Readers:
         """Whether more are open than may be; a request that is being judged counts already."""
         return self.open > self._most
 
-    def counted(self, app: ASGIApp) -> ASGIApp:
-        """The middleware."""
+    def middleware(self) -> Callable[[ASGIApp], ASGIApp]:
+        """What counts a route's readers: a function, because Litestar copies route handlers and all they hold."""
 
-        async def respond(scope: Scope, receive: Receive, send: Send) -> None:
-            gone = False
+        def wrap(app: ASGIApp) -> ASGIApp:
+            async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+                await self._serve(app, scope, receive, send)
 
-            async def send_in_time(message: Message) -> None:
-                nonlocal gone
-                try:
-                    async with asyncio.timeout(self._patience):
-                        await send(message)
-                except TimeoutError:
-                    gone = True
-                    raise
+            return respond
 
-            self.open += 1
+        return wrap
+
+    async def _serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        gone = False
+
+        async def send_in_time(message: Message) -> None:
+            nonlocal gone
             try:
-                await app(scope, receive, send_in_time)
-            except (TimeoutError, LitestarException):
-                if not gone:
-                    raise
-            finally:
-                self.open -= 1
+                async with asyncio.timeout(self._patience):
+                    await send(message)
+            except TimeoutError:
+                gone = True
+                raise
 
-        return respond
+        self.open += 1
+        try:
+            await app(scope, receive, send_in_time)
+        except (TimeoutError, LitestarException):
+            if not gone:
+                raise
+        finally:
+            self.open -= 1

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from mesh import Mesh
 from mesh.runtime.discovery import discover
 from mesh.runtime.worker import variable
 
@@ -26,9 +27,11 @@ TIMEOUT = httpx.Timeout(10.0, read=None)
 """A stream of events may be silent for long; a service that cannot be connected to is soon given up."""
 
 
-def front() -> Any:
-    """The app."""
-    return Front(addresses())
+def front(mesh: Mesh) -> "Front":
+    """The app; its connections to the other services are closed when this one drains."""
+    made = Front(addresses())
+    mesh.on_drain.append(made.close)
+    return made
 
 
 def addresses() -> dict[str, str]:
@@ -51,6 +54,10 @@ class Front:
             follow_redirects=False,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
         )
+
+    def close(self) -> None:
+        """Let go of the other services, which would wait for these connections when they stop."""
+        self._closing = asyncio.ensure_future(self._client.aclose())
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Respond."""

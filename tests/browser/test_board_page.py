@@ -37,12 +37,13 @@ class Wall:
 
     line: TcpProxy
     meshes: dict[str, Mesh]
+    headers: dict[str, str]
     silent: set[str] = field(default_factory=set)
     stale: float = 0.4
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.line.port}/"
+        return f"http://127.0.0.1:{self.line.port}/board"
 
     async def measure(self):
         """Say twice a second how each region is, as `watch` does."""
@@ -108,7 +109,7 @@ class Wall:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def wall():
+async def wall(signed_in):
     """Three regions, of which `us` has the board."""
     regions = MemoryMesh(*NAMES)
     async with AsyncExitStack() as stack:
@@ -124,7 +125,7 @@ async def wall():
         line = TcpProxy("127.0.0.1", run.port)
         await line.open()
         stack.callback(line.close)
-        opened = Wall(line, meshes)
+        opened = Wall(line, meshes, await signed_in(mesh))
         measuring = asyncio.create_task(opened.measure())
         stack.push_async_callback(_ended, measuring)
         await opened.leave("c1")
@@ -140,7 +141,7 @@ async def _ended(task):
 
 async def test_the_page_shows_what_the_streams_say(wall, visit):
     """Regions, rates, queues, the funnel with its money, and each offer with its checks and its fate."""
-    page = await visit(viewport={"width": 1280, "height": 900})
+    page = await visit(extra_http_headers=wall.headers, viewport={"width": 1280, "height": 900})
 
     await page.goto(wall.url)
 
@@ -161,7 +162,7 @@ async def test_the_page_shows_what_the_streams_say(wall, visit):
 
 async def test_words_of_events_are_never_markup(wall, visit):
     """What a shopper or a shop wrote is text, however long, and breaks no layout."""
-    page = await visit(viewport={"width": 390, "height": 844})
+    page = await visit(extra_http_headers=wall.headers, viewport={"width": 390, "height": 844})
 
     await page.goto(wall.url)
 
@@ -174,7 +175,7 @@ async def test_words_of_events_are_never_markup(wall, visit):
 
 async def test_offers_can_be_narrowed_down_and_held_still(wall, visit):
     """A filter shows one outcome; paused, what is new waits until it is wanted."""
-    page = await visit()
+    page = await visit(extra_http_headers=wall.headers)
     await page.goto(wall.url)
     shown = page.locator("#offers .offer:visible")
     await expect(shown).not_to_have_count(0)
@@ -193,7 +194,7 @@ async def test_offers_can_be_narrowed_down_and_held_still(wall, visit):
 
 async def test_a_letter_that_was_parked_says_what_to_do(wall, visit, eventually):
     """With its reason and the commands that show it and drive it again."""
-    page = await visit()
+    page = await visit(extra_http_headers=wall.headers)
     await page.goto(wall.url)
     us = wall.meshes["us"]
     (message,) = [one async for one in us.broker.read("COMMERCE_us", ["ev.us.cart.updated.c1"])]
@@ -207,7 +208,7 @@ async def test_a_letter_that_was_parked_says_what_to_do(wall, visit, eventually)
 
 async def test_a_region_that_falls_silent_is_seen(wall, visit):
     """Its figures are called old, by words and by a sign, not by colour alone; heard again, all is well."""
-    page = await visit()
+    page = await visit(extra_http_headers=wall.headers)
     await page.goto(wall.url)
     await expect(page.locator("#links-summary")).to_contain_text("All links are fresh")
 
@@ -221,7 +222,7 @@ async def test_a_region_that_falls_silent_is_seen(wall, visit):
 
 async def test_a_board_that_is_lost_says_so_and_comes_back(wall, visit):
     """The last picture stays, marked as old, until the board answers again."""
-    page = await visit()
+    page = await visit(extra_http_headers=wall.headers)
     await page.goto(wall.url)
     await expect(page.locator("#connection")).to_have_text("Live")
 
@@ -238,7 +239,7 @@ async def test_a_board_that_is_lost_says_so_and_comes_back(wall, visit):
 async def test_everyone_can_read_it(wall, visit, scheme):
     """axe-core finds nothing, wide or narrow; nothing is cut off; the console is silent."""
     said = []
-    page = await visit(color_scheme=scheme)
+    page = await visit(extra_http_headers=wall.headers, color_scheme=scheme)
     page.on("console", lambda line: said.append(line.text))
 
     for width in (1280, 390):
@@ -255,7 +256,7 @@ async def test_everyone_can_read_it(wall, visit, scheme):
 
 async def test_the_page_is_light(wall, visit):
     """All of it, with uPlot, comes in few bytes and requests; the second time nearly nothing."""
-    page, came = await visit(), []
+    page, came = await visit(extra_http_headers=wall.headers), []
     page.on("requestfinished", lambda request: came.append(request))  # noqa: PLW0108  it marks what it is given
 
     await page.goto(wall.url)

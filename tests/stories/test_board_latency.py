@@ -25,8 +25,8 @@ class Screen:
     def __init__(self):
         self.picture, self._newer = None, asyncio.Event()
 
-    async def watch(self, client, url):
-        async with client.stream("GET", f"{url}/live") as answer:
+    async def watch(self, client, url, headers):
+        async with client.stream("GET", f"{url}/board/live", headers=headers) as answer:
             async for line in answer.aiter_lines():
                 if line.startswith('data: {"at":"'):  # the past begins with its step
                     self.picture = json.loads(line.removeprefix("data: "))
@@ -63,7 +63,7 @@ async def until_shown(client, gateway, screen, told, true):
 
 
 @asynccontextmanager
-async def afternoon(regions):
+async def afternoon(regions, signed_in):
     """A whole mesh with the board of the first region open, and the gateway of the last."""
     environment = {"CARTMESH_ABANDON_AFTER": "1h"}
     async with (
@@ -71,7 +71,8 @@ async def afternoon(regions):
         httpx.AsyncClient(headers={"Authorization": "Bearer demo"}, timeout=30) as client,
     ):
         screen = Screen()
-        watching = asyncio.create_task(screen.watch(client, up.urls[regions[0]]["board"]))
+        headers = await signed_in(await up.operator(regions[0]))
+        watching = asyncio.create_task(screen.watch(client, up.urls[regions[0]]["board"], headers))
         await screen.shows(lambda picture: not picture["unknown"])
         yield client, up.gateway(regions[-1]), screen
         watching.cancel()
@@ -87,10 +88,10 @@ def figures(name, seconds):
 @pytest.mark.drill
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("regions", [("us",), ("us", "eu")], ids=len)
-async def test_a_click_is_on_the_board_within_the_second(regions):
+async def test_a_click_is_on_the_board_within_the_second(regions, signed_in):
     """At the 99th percentile; a cart as soon as it is heard, views and orders once their region has counted them."""
     found = {"view": [], "cart": [], "order": []}
-    async with afternoon(regions) as (client, gateway, screen):
+    async with afternoon(regions, signed_in) as (client, gateway, screen):
         for _ in range(200):
             await asyncio.sleep(random.uniform(0, 0.6))
             before = screen.stage("viewed")

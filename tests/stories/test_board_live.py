@@ -30,15 +30,16 @@ WITHIN = 30.0
 
 @dataclass(frozen=True)
 class Place:
-    """Two regions, an operator of each, and the board of the first."""
+    """Two regions, an operator of each, and the board of the first, with what a script says to be let in."""
 
     servers: LocalServers
     operators: dict[str, Mesh]
     url: str
+    headers: dict[str, str]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def place():
+async def place(signed_in):
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(
             LocalServers(Topology.of(["us", "eu"], nodes=1), services=[board.service])
@@ -48,7 +49,8 @@ async def place():
             stack.push_async_callback(ended(asyncio.create_task(measure(operator))))
         mesh = await stack.enter_async_context(door(servers, "us", "board"))
         run = await stack.enter_async_context(running(board.service, mesh, http=("127.0.0.1", 0)))
-        yield Place(servers, operators, f"http://127.0.0.1:{run.port}")
+        headers = await signed_in(operators["us"])
+        yield Place(servers, operators, f"http://127.0.0.1:{run.port}/board", headers)
 
 
 @asynccontextmanager
@@ -90,9 +92,12 @@ def ended(task):
 
 
 @asynccontextmanager
-async def looking(url):
+async def looking(url, headers):
     """The pictures of an open stream, one after the other: `(name, data)`."""
-    async with httpx.AsyncClient(timeout=WITHIN) as client, client.stream("GET", f"{url}/live") as answer:
+    async with (
+        httpx.AsyncClient(timeout=WITHIN, headers=headers) as client,
+        client.stream("GET", f"{url}/live") as answer,
+    ):
         assert answer.status_code == 200, answer.status_code
         yield told(answer)
 
@@ -122,7 +127,7 @@ def stage(picture, name):
 
 async def test_a_page_hears_what_was_and_then_what_is(place):
     """First ten minutes of figures for its charts, then the picture again and again."""
-    async with looking(place.url) as pictures:
+    async with looking(place.url, place.headers) as pictures:
         name, past = await anext(pictures)
         again = [await anext(pictures) for _ in range(3)]
 
@@ -133,7 +138,7 @@ async def test_a_page_hears_what_was_and_then_what_is(place):
 
 async def test_what_happens_in_another_region_is_shown(place):
     """A cart of eu, its offer and what became of it stand on the board of us, with their money and reasons."""
-    async with looking(place.url) as pictures:
+    async with looking(place.url, place.headers) as pictures:
         await place.operators["eu"].publish(CartUpdated(cart_id="c1", visitor_id="secret-visitor", lines=(LINE,)))
         filled = await until(pictures, lambda picture: stage(picture, "carted")["count"])
         await place.operators["eu"].publish(
@@ -170,7 +175,7 @@ async def test_what_was_parked_is_shown_without_its_payload(place, eventually):
     message = await operator.broker.last("COMMERCE_us", "ev.us.cart.updated.c9")
     await store_dead_letter(operator, "carts", "carts-show-carts", message, "KeyError: 'price'")
 
-    async with looking(place.url) as pictures:
+    async with looking(place.url, place.headers) as pictures:
         picture = await until(pictures, lambda picture: picture["dead"])
 
     [letter] = picture["dead"]
@@ -189,7 +194,7 @@ async def test_what_was_parked_is_shown_without_its_payload(place, eventually):
 
 async def test_a_region_that_is_cut_off_is_seen_and_comes_back(place):
     """Within seconds the board says that eu is silent; healed, what happened there meanwhile is counted once."""
-    async with looking(place.url) as pictures:
+    async with looking(place.url, place.headers) as pictures:
         await until(pictures, lambda picture: not picture["unknown"])
         place.servers.cut("eu")
         await place.operators["eu"].publish(CartUpdated(cart_id="c2", visitor_id="v", lines=(LINE,)))
@@ -209,32 +214,32 @@ async def test_a_board_that_starts_later_knows_the_hour(place, eventually):
     async with door(place.servers, "us", "board") as mesh, running(board.service, mesh, http=("127.0.0.1", 0)) as run:
 
         async def alike():
-            pictures = [await state(url) for url in (place.url, f"http://127.0.0.1:{run.port}")]
+            pictures = [await state(url, place.headers) for url in (place.url, f"http://127.0.0.1:{run.port}/board")]
             shown = [{name: picture[name] for name in ("funnel", "offers", "dead")} for picture in pictures]
             return shown[0]["offers"] and shown[0] == shown[1]
 
         await eventually(alike)
 
 
-async def state(url):
-    async with httpx.AsyncClient() as client:
+async def state(url, headers):
+    async with httpx.AsyncClient(headers=headers) as client:
         answer = await client.get(f"{url}/state")
     return answer.raise_for_status().json()
 
 
 @asynccontextmanager
-async def in_memory():
-    """A board without servers, and its address."""
+async def in_memory(signed_in):
+    """A board without servers: its address, what a script says to be let in, and its mesh."""
     mesh = Mesh(MemoryMesh("us", "eu").broker("us"), "board", others=("eu",))
     async with running(board.service, mesh, http=("127.0.0.1", 0)) as run:
-        yield f"http://127.0.0.1:{run.port}", mesh
+        yield f"http://127.0.0.1:{run.port}/board", await signed_in(mesh), mesh
 
 
-async def test_a_reader_too_many_is_asked_to_come_back(monkeypatch, eventually):
+async def test_a_reader_too_many_is_asked_to_come_back(monkeypatch, eventually, signed_in):
     """The number of streams is bounded; a place is free again when a reader goes."""
     monkeypatch.setenv("CARTMESH_BOARD_READERS", "1")
-    async with in_memory() as (url, _), httpx.AsyncClient() as client:
-        async with looking(url) as pictures:
+    async with in_memory(signed_in) as (url, headers, _), httpx.AsyncClient(headers=headers) as client:
+        async with looking(url, headers) as pictures:
             await anext(pictures)
             refused = await client.get(f"{url}/live")
 
@@ -246,16 +251,17 @@ async def test_a_reader_too_many_is_asked_to_come_back(monkeypatch, eventually):
         await eventually(free)
 
 
-async def test_a_reader_that_takes_nothing_is_let_go(monkeypatch, eventually):
+async def test_a_reader_that_takes_nothing_is_let_go(monkeypatch, eventually, signed_in):
     """It gives its place to others, who meanwhile get every picture."""
     monkeypatch.setenv("CARTMESH_BOARD_READERS", "1")
     monkeypatch.setenv("CARTMESH_BOARD_PATIENCE", "0.2")
     monkeypatch.setenv("CARTMESH_BOARD_MOST", "0.25")  # the sooner its line is full
     monkeypatch.setattr("services.operations.board.board.Board.paint", lambda _: b'"%s"' % (b"x" * 4_000_000))
-    async with in_memory() as (url, _), httpx.AsyncClient() as client:
-        host, port = url.removeprefix("http://").split(":")
+    async with in_memory(signed_in) as (url, headers, _), httpx.AsyncClient(headers=headers) as client:
+        host, port = url.removeprefix("http://").removesuffix("/board").split(":")
         _, writer = await asyncio.open_connection(host, int(port), limit=1024)
-        writer.write(b"GET /live HTTP/1.1\r\nHost: board\r\n\r\n")
+        bearer = headers["Authorization"].encode()
+        writer.write(b"GET /board/live HTTP/1.1\r\nHost: board\r\nAuthorization: %s\r\n\r\n" % bearer)
         await writer.drain()
 
         async def free():
@@ -270,26 +276,26 @@ async def test_a_reader_that_takes_nothing_is_let_go(monkeypatch, eventually):
         writer.transport.abort()
 
 
-async def test_a_drain_ends_the_streams():
+async def test_a_drain_ends_the_streams(signed_in):
     """Browsers come back to another process; nothing waits for a stream that never ends."""
     began = asyncio.Event()
 
-    async def read(url):
-        async with looking(url) as pictures:
+    async def read(url, headers):
+        async with looking(url, headers) as pictures:
             async for _ in pictures:
                 began.set()
 
     async with asyncio.timeout(8):  # the HTTP server alone would wait ten seconds
-        async with in_memory() as (url, _):
-            reading = asyncio.create_task(read(url))
+        async with in_memory(signed_in) as (url, headers, _):
+            reading = asyncio.create_task(read(url, headers))
             await began.wait()
         await reading
 
 
-async def test_a_board_that_is_not_done_reading_says_so():
+async def test_a_board_that_is_not_done_reading_says_so(signed_in):
     """What keeps it from being ready stands in the picture, too."""
-    async with in_memory() as (url, mesh):
+    async with in_memory(signed_in) as (url, headers, mesh):
         mesh.readiness_checks.append(lambda: "board still reads MESH_us/board-show-the-books")
-        picture = await state(url)
+        picture = await state(url, headers)
 
     assert "catching up: board still reads MESH_us/board-show-the-books" in picture["unknown"]

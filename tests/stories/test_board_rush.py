@@ -56,21 +56,22 @@ def fold_all(mesh):
     return took / EVENTS * 1e6
 
 
-async def until_ready(client, address):
+async def until_ready(client, address, headers):
     """What the board says it cannot see while it reads, until it is ready."""
     said = set()
     while (await client.get(f"{address}/readyz")).status_code != 200:
-        said |= set((await client.get(f"{address}/state")).json()["unknown"])
+        said |= set((await client.get(f"{address}/board/state", headers=headers)).json()["unknown"])
         await asyncio.sleep(0.1)
     return said
 
 
 @pytest.mark.drill
 @pytest.mark.timeout(600)
-async def test_a_board_that_starts_in_a_rush_knows_the_hour_soon():
+async def test_a_board_that_starts_in_a_rush_knows_the_hour_soon(signed_in):
     """With 200,000 events within the hour it is ready in seconds, says until then that it catches up, and is right."""
     async with LocalServers(Topology.of(["us"], nodes=1), services=[board.service]) as servers:
         async with door(servers, "operator") as operator:
+            headers = await signed_in(operator)
             print(f"folding: {fold_all(operator):.1f} µs an event")
             for first in range(0, EVENTS, AT_ONCE):
                 await operator.publish(*(filled(number) for number in range(first, first + AT_ONCE)))
@@ -78,9 +79,9 @@ async def test_a_board_that_starts_in_a_rush_knows_the_hour_soon():
             began = perf_counter()
             async with running(board.service, mesh, http=("127.0.0.1", 0)) as run:
                 address = f"http://127.0.0.1:{run.port}"
-                said = await until_ready(client, address)
+                said = await until_ready(client, address, headers)
                 took = perf_counter() - began
-                carted = (await client.get(f"{address}/state")).json()["funnel"][1]
+                carted = (await client.get(f"{address}/board/state", headers=headers)).json()["funnel"][1]
 
     print(f"replay: {EVENTS:,} events in {took:.1f} s, {EVENTS / took:,.0f}/s; meanwhile it said {sorted(said)[:1]}")
     assert any(words.startswith("catching up") for words in said)

@@ -1,4 +1,4 @@
-"""The command `cartmesh shop`: the demo shop, the live board and the inbox, to be played with."""
+"""The command `cartmesh shop`: the demo shop, the console and the inbox, to be played with."""
 
 from pathlib import Path
 
@@ -39,4 +39,4 @@ def shop(
         "CARTMESH_SHOP_PAST": "true" if past else "false",
     }
     chosen = tuple(part.strip() for part in regions.split(","))
-    keep_up(Path("mesh.toml"), chosen, nodes, dir, environment, first=("storefront", "board"))
+    keep_up(Path("mesh.toml"), chosen, nodes, dir, environment, first=("storefront", "console"))

@@ -19,7 +19,7 @@ def routes(console: Console, board: Board, live: Live) -> list[HTTPRouteHandler]
 
 
 def _live(board: Board, live: Live) -> HTTPRouteHandler:
-    @get("/live", middleware=[live.readers.counted])
+    @get("/live", middleware=[live.readers.middleware()])
     async def stream_pictures() -> Response[Any]:
         """Server-sent events: `history` once, then `state` whenever something changed and every second."""
         if live.readers.too_many:

@@ -137,6 +137,11 @@ class Scorer:
             self._recommended[key] = found
         return found
 
+    @property
+    def recommending(self) -> str | None:
+        """The version of the recommendations that serves; None while none does."""
+        return self._weighed
+
     async def read_cart(self, left: CartAbandoned, session: str) -> None:
         """Make sure that an abandoned cart's own updates are known, also when their handler is behind."""
         steps = self.shoppers.of(left.visitor_id).steps

@@ -134,7 +134,8 @@ async def score_visitors(happenings: list[Received[Interaction]], scorer: Scorer
 @service.answers
 async def recommend_products(request: RecommendationsRequest, scorer: Scorer) -> Recommendations:
     """Say what a visitor may like now. Computed when somebody asks, never for events that nobody looks at."""
-    return Recommendations(products=await scorer.recommend(request.visitor_id, most=request.most, after=request.after))
+    products = await scorer.recommend(request.visitor_id, most=request.most, after=request.after)
+    return Recommendations(products=products, model_version=scorer.recommending)
 
 
 @service.on(CartAbandoned, batch=64, linger=timedelta(milliseconds=5), ack_wait=timedelta(seconds=10))

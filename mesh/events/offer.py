@@ -139,3 +139,27 @@ class OfferWithdrawn(Event):
     offer_id: str
     channel: ChannelName
     reason: str
+
+
+@event(key="cart_id")
+class OfferShown(Event):
+    """An offer came into its shopper's view, as their browser tells: once for each browser."""
+
+    cart_id: str
+    visitor_id: str
+    offer_id: str
+    channel: ChannelName = "onsite"
+    session_id: str | None = None
+    customer_id: str | None = None
+
+
+@event(key="cart_id")
+class OfferClicked(Event):
+    """A shopper followed an offer to the shop, as their browser tells."""
+
+    cart_id: str
+    visitor_id: str
+    offer_id: str
+    channel: ChannelName = "onsite"
+    session_id: str | None = None
+    customer_id: str | None = None

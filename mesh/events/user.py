@@ -47,9 +47,13 @@ class RecommendationsRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recommendations(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer: products, best first, none while nothing is known of any."""
+    """The answer: products, best first, none while nothing is known of any.
+
+    `model_version` is the version of the recommendations that chose them; None while no model of them serves.
+    """
 
     products: tuple[Recommendation, ...]
+    model_version: str | None = None
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):

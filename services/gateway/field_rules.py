@@ -14,6 +14,7 @@ from mesh.subjects import token
 from mesh.vocabulary import Vocabulary, vocabularies
 
 MOST_LINES = 200
+MOST_IDS = 100
 MOST_PIECES = 1000
 MOST_MINOR_UNITS = 10**9
 MOST_TEXT = 512
@@ -30,6 +31,7 @@ class Fields:
     """A struct's fields by what must be checked of them."""
 
     ids: tuple[str, ...]
+    id_lists: tuple[str, ...]
     texts: tuple[tuple[str, int], ...]
     counts: tuple[str, ...]
     money: tuple[str, ...]
@@ -40,7 +42,7 @@ class Fields:
 @cache
 def fields(kind: type) -> Fields:
     """What there is to check of a kind, read from its annotations."""
-    ids, texts, counts, money, lines = [], [], [], [], []
+    ids, id_lists, texts, counts, money, lines = [], [], [], [], [], []
     for name, hint in get_type_hints(kind).items():
         plain = _without_none(hint)
         if plain is str and name.endswith("_id"):
@@ -51,9 +53,19 @@ def fields(kind: type) -> Fields:
             counts.append(name)
         elif plain is Money:
             money.append(name)
+        elif plain == tuple[str, ...] and name.endswith("_ids"):
+            id_lists.append(name)
         elif get_origin(plain) is tuple and get_args(plain)[0] is CartLine:
             lines.append(name)
-    return Fields(tuple(ids), tuple(texts), tuple(counts), tuple(money), tuple(lines), vocabularies(kind))
+    return Fields(
+        ids=tuple(ids),
+        id_lists=tuple(id_lists),
+        texts=tuple(texts),
+        counts=tuple(counts),
+        money=tuple(money),
+        lines=tuple(lines),
+        names=vocabularies(kind),
+    )
 
 
 def check(happened: Event) -> None:
@@ -64,6 +76,8 @@ def check(happened: Event) -> None:
     offset = getattr(happened, "utc_offset", None)
     if offset is not None and not WEST <= offset <= EAST:
         raise InvalidField("$.utc_offset", f"{WEST} to {EAST} minutes east of UTC, not {offset}")
+    for name in rules.id_lists:
+        _check_ids(getattr(happened, name), name)
     for name in rules.lines:
         _check_lines(getattr(happened, name), f"$.{name}")
 
@@ -88,6 +102,13 @@ def _check_id(given: str, name: str, at: str) -> None:
         token(given, name)
     except InvalidKey as error:
         raise InvalidField(f"{at}.{name}", str(error)) from None
+
+
+def _check_ids(given: tuple[str, ...], name: str) -> None:
+    if not 1 <= len(given) <= MOST_IDS:
+        raise InvalidField(f"$.{name}", f"1 to {MOST_IDS} ids, not {len(given)}")
+    for index, one in enumerate(given):
+        _check_id(one, f"{name}[{index}]", "$")
 
 
 def _check_text(given: str, most: int, at: str) -> None:

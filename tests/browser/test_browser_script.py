@@ -6,6 +6,7 @@ import pytest
 
 from mesh.events.cart import CartUpdated
 from mesh.events.interaction import ProductViewed
+from mesh.events.recommendation import RecommendationClicked, RecommendationShown
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LINES = "[{product_id: 'sku-1', quantity: 1, price: {amount: 1299, currency: 'EUR'}}]"
@@ -30,6 +31,25 @@ async def test_what_a_page_says_is_stored_once(shop, visit, sent):
     assert (viewed.event.brand, viewed.event.utc_offset) == ("Acme", 540)
     assert viewed.event.visitor_id == updated.event.visitor_id == await page.evaluate("cartmesh.visitor")
     assert viewed.event.session_id == updated.event.session_id is not None
+
+
+async def test_what_was_recommended_and_what_was_clicked_belong_together(shop, visit, sent):
+    """The list as it was shown, and the click with its place in it; without the model's name where there is none."""
+    page = await visit()
+    await page.goto(shop.url())
+
+    await page.evaluate(
+        """[cartmesh.shown({list_id: 'l1', place: 'cart', product_ids: ['sku-1', 'sku-2'], model_version: 'v7'}),
+            cartmesh.clicked({list_id: 'l1', place: 'cart', product_id: 'sku-2', position: 2}),
+            cartmesh.shown({list_id: 'l2', place: 'home', product_ids: ['sku-3'], first: 5})]"""
+    )
+    await sent(page)
+
+    chosen, plain = [one.event for one in await shop.told(RecommendationShown)]
+    (clicked,) = [one.event for one in await shop.told(RecommendationClicked)]
+    assert (chosen.product_ids, chosen.first, chosen.model_version) == (("sku-1", "sku-2"), 1, "v7")
+    assert (plain.product_ids, plain.first, plain.model_version) == (("sku-3",), 5, None)
+    assert (clicked.list_id, clicked.product_id, clicked.position) == (chosen.list_id, "sku-2", 2)
 
 
 async def test_a_page_that_closes_at_once_loses_nothing(shop, visit, eventually):

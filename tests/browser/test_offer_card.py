@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
-from mesh.events.offer import Card, OfferSent
+from mesh.events.offer import Card, OfferClicked, OfferSent, OfferShown
 from mesh.events.order import OrderPlaced
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -186,6 +186,24 @@ async def test_who_follows_the_link_has_seen_the_offer(shop, shopper, offer):
 
     await expect(page.get_by_role("dialog")).to_have_count(1)
     await expect(page.get_by_role("dialog", name="Next")).to_have_count(1)
+
+
+async def test_the_mesh_learns_that_an_offer_was_seen_and_followed(shop, shopper, sent, offer):
+    """Seen once for a browser, however many pages it is shown on; followed with the card's link."""
+    page = await shopper()
+    await offer(page, card=Card(title="T", body="B", action="Back to my cart", url="/cart"))
+    await expect(page.get_by_role("dialog")).to_have_count(1)
+    await page.goto(shop.url("/next"))
+    await expect(page.get_by_role("dialog")).to_have_count(1)
+    await page.get_by_role("link").click()
+    await page.wait_for_url("**/cart")
+    await sent(page)
+
+    (shown,), (clicked,) = await shop.told(OfferShown), await shop.told(OfferClicked)
+
+    assert (shown.event.cart_id, shown.event.offer_id, shown.event.channel) == ("c1", "offer-1", "onsite")
+    assert (clicked.event.cart_id, clicked.event.offer_id) == ("c1", "offer-1")
+    assert shown.event.visitor_id == clicked.event.visitor_id == await page.evaluate("cartmesh.visitor")
 
 
 async def test_a_shop_says_who_hears_offers_and_in_which_language(shop, visit, sent, offer):

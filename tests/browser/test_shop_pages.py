@@ -16,6 +16,7 @@ from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
 from mesh.events.offer import OfferDecided
 from mesh.events.order import OrderPlaced
+from mesh.events.recommendation import RecommendationClicked, RecommendationShown
 from mesh.money import Money
 from mesh.runtime.run import running
 from services import gateway
@@ -129,6 +130,27 @@ async def test_a_shopper_looks_fills_a_cart_and_buys(street, visit, holds):
     assert order.total == Money(amount=1150, currency="USD")
     assert {cart.cart_id for cart in carts} == {order.cart_id}
     assert len(await street.told(CheckoutStarted, visitor)) == 1
+
+
+async def test_a_shown_list_is_told_once_it_is_in_view(street, visit, holds, eventually):
+    """In its order, with the page it stands on; a click names the list and the position; unseen lists are not told."""
+    page = await visit(locale="en-US", viewport={"width": 800, "height": 300})
+    await enter(page, street, "/en/products/whisk")
+    await holds(page, "cartmesh.visitor")
+    await holds(page, TOLD)
+    visitor = await page.evaluate("cartmesh.visitor")
+    assert await street.told(RecommendationShown, visitor) == []
+
+    ids = await page.locator("[data-picks] li").evaluate_all("rows => rows.map(row => row.dataset.product)")
+    await page.set_viewport_size({"width": 800, "height": 2000})
+    (shown,) = await eventually(lambda: street.told(RecommendationShown, visitor), within=60)
+    await page.locator("[data-picks] li a").nth(1).click()
+    await page.wait_for_url(f"**/{ids[1]}")
+    (clicked,) = await eventually(lambda: street.told(RecommendationClicked, visitor), within=60)
+
+    assert (shown.place, list(shown.product_ids), shown.first, shown.model_version) == ("product", ids, 1, None)
+    assert (clicked.list_id, clicked.place) == (shown.list_id, "product")
+    assert (clicked.product_id, clicked.position) == (ids[1], 2)
 
 
 async def test_who_refuses_can_buy_as_well(street, visit):

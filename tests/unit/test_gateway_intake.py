@@ -80,6 +80,10 @@ def test_each_storefront_type_is_named_like_its_event():
             "product_searched",
             "cart_updated",
             "checkout_started",
+            "recommendation_shown",
+            "recommendation_clicked",
+            "offer_shown",
+            "offer_clicked",
             "order_placed",
             "customer_identified",
             "consent_changed",
@@ -123,6 +127,37 @@ def test_a_listing_keeps_to_the_rules_of_all_events(wrong):
 
     assert valid == []
     assert rejected.path.startswith(f"$.{next(iter(wrong))}")
+
+
+SHOWN = {
+    "id": "e1",
+    "type": "recommendation_shown",
+    "time": "2026-05-01T12:00:00Z",
+    "visitor_id": "v1",
+    "list_id": "l1",
+    "place": "cart",
+    "product_ids": ["sku-1", "sku-2"],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "words"),
+    [
+        ({"product_ids": []}, "$.product_ids", "1 to 100 ids, not 0"),
+        ({"product_ids": ["p"] * 101}, "$.product_ids", "1 to 100 ids, not 101"),
+        ({"product_ids": ["sku-1", "a b"]}, "$.product_ids[1]", "must be 1 to 128"),
+        ({"list_id": "a b"}, "$.list_id", "must be 1 to 128"),
+        ({"place": "my cart"}, "$.place", "Expected `str` matching regex"),
+        ({"first": -1}, "$.first", "0 to 1000000000"),
+    ],
+)
+def test_a_shown_list_is_bounded(change, path, words):
+    """An id is an id, and a page cannot fill the stream with one event."""
+    (one,), _, _ = judge(SHOWN)
+    found, reason = refusal({**SHOWN, **change})
+
+    assert one.sent.event.product_ids == ("sku-1", "sku-2")
+    assert (found, words in reason) == (path, True)
 
 
 def test_a_cart_arrives_whole():

@@ -32,11 +32,13 @@ class Newest(msgspec.Struct, frozen=True):
 
     sequence: int
     recommended: tuple[Recommendation, ...]
+    model_version: str | None
 
     def encode(self, language: str) -> bytes:
         """A server-sent event whose reasons are in this language."""
         items = [{"product_id": one.product_id, "reason": reason(one, language)} for one in self.recommended]
-        return server_sent_event("picks", msgspec.json.encode({"items": items}), id=self.sequence)
+        told = {"items": items, "model_version": self.model_version}
+        return server_sent_event("picks", msgspec.json.encode(told), id=self.sequence)
 
 
 class Picks:
@@ -82,7 +84,7 @@ class Picks:
         own.sort(key=lambda one: one.kind == "seen")
         self._answers += 1
         known = self._newest.get(visitor_id)
-        newest = self._newest[visitor_id] = Newest(self._answers, tuple(own))
+        newest = self._newest[visitor_id] = Newest(self._answers, tuple(own), answer.model_version)
         self._newest.move_to_end(visitor_id)
         if len(self._newest) > self._most:
             self._newest.popitem(last=False)

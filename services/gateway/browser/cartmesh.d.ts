@@ -60,6 +60,34 @@ export interface Customer {
   time_zone?: string
 }
 
+/** A list of recommended products that came into view. `list_id` is the page's own name for this showing. */
+export interface ShownList {
+  list_id: string
+  /** Where it stands, such as `cart`: 1 to 128 of A-Z a-z 0-9 _ and -. */
+  place: string
+  /** In the order shown, at most 100. */
+  product_ids: string[]
+  /** The position of the first of them; 1 unless told otherwise. */
+  first?: number
+  /** Whose choice they are, as scoring said; left out where no model chose them. */
+  model_version?: string | null
+}
+
+/** A product of a shown list that was clicked; `position` counts from 1. */
+export interface ClickedProduct {
+  list_id: string
+  place: string
+  product_id: string
+  position: number
+}
+
+/** An offer that the page shows itself. Of its own card the script tells by itself. */
+export interface ShownOffer {
+  offer_id: string
+  cart_id: string
+  channel?: string
+}
+
 /** An offer as the mesh sent it: `event.detail` of `cartmesh:offer`. All of it is plain text. */
 export interface Offer {
   offer_id: string
@@ -86,7 +114,11 @@ export interface Cartmesh {
   /** The visitor allows or refuses this script. Refused: nothing is sent, and what was stored is removed. */
   consent(granted: boolean): void
   /** The visitor allows or forbids offers by a channel. */
-  consent(channel: 'email' | 'onsite', granted: boolean): string | undefined
+  consent(channel: string, granted: boolean): string | undefined
+  /** Recommendations, or an offer of the page's own, came into view. */
+  shown(what: ShownList | ShownOffer): string | undefined
+  /** One of them was clicked. */
+  clicked(what: ClickedProduct | ShownOffer): string | undefined
   /** The visitor signed out: who comes next is someone else. What is still to be sent is sent. */
   forget(): void
   /** Look at the address now and after each navigation; what `find` returns, if anything, was viewed. */

@@ -35,7 +35,8 @@
   const stored = () => quiet(() => Object.keys(localStorage).filter(name => name === NAME || name.startsWith(QUEUE))) || []
 
   // The visitor: v id, s session, t last active, k cart, f a cart is filled, c customer, o server's clock minus ours,
-  // g session that learned it, l last time told, h home region, r region in use, u when home is tried again, x dismissed offers.
+  // g session that learned it, l last time told, h home region, r region in use, u when home is tried again, x dismissed offers,
+  // w last offer shown.
   let state = {}
   // 1: the visitor allows it, 0: not asked yet, -1: refused.
   let mode = 0
@@ -63,14 +64,14 @@
     wake(0)
   }
 
-  // A queue that is full loses its oldest view or search first, as nothing but `product_` comes after `p`.
+  // A queue that is full loses its oldest view, search or list shown first: only `product_` and `recommendation_` come after `p`.
   // What may be stored already is not dropped.
   const drop = () => {
     let at = queue.findIndex(item => !item.d && item.e.type > 'p')
     if (at < 0) at = queue.findIndex(item => !item.d)
     queue.splice(at, 1)
     dropped++
-    warn(`over ${MOST} events wait, cartmesh.dropped counts on`)
+    warn(`over ${MOST} events wait, see dropped`)
   }
 
   const make = (at, type, fields) => {
@@ -233,7 +234,7 @@
     :host { all: initial; position: fixed; inset: auto 0 0 auto; z-index: 2147483000; width: 392px; max-width: 100%;
       padding: 16px; box-sizing: border-box; color-scheme: inherit; font: 16px/1.5 var(--cartmesh-font, system-ui, sans-serif);
       --line: color-mix(in srgb, currentColor 20%, #0000); --round: var(--cartmesh-radius, 12px) }
-    section { position: relative; max-height: calc(100vh - 84px); overflow: auto; overflow-wrap: anywhere; padding: 24px;
+    section { position: relative; max-height: 78vh; overflow: auto; overflow-wrap: anywhere; padding: 24px;
       box-shadow: 0 8px 32px #0003;
       color: var(--cartmesh-text, CanvasText); background: var(--cartmesh-surface, Canvas);
       border: 1px solid var(--line); border-radius: var(--round) }
@@ -286,7 +287,7 @@
     hide()
   })
   const show = detail => {
-    const { offer_id: offer, card: { title, body, action, url, coupon } } = detail
+    const { card: { title, body, action, url, coupon }, ...which } = detail, offer = which.offer_id
     recall()
     if (mode < 1 || card?.offer === offer || state.x?.includes(offer)) return
     hide()
@@ -307,7 +308,7 @@
       box.append(row)
     }
     const { href, protocol } = new URL(url, location)
-    if (/^http/.test(protocol)) box.append(element('a', 'action', action, { href, onclick: dismiss }))
+    if (/^http/.test(protocol)) box.append(element('a', 'action', action, { href, onclick: () => dismiss(api.clicked(which)) }))
     box.append(element('button', 'close', '×', { ariaLabel: words[0], onclick: dismiss }))
     box.addEventListener('focusin', ({ relatedTarget }) => { if (card) card.from ||= relatedTarget })
     const escape = press => press.key === 'Escape' && !press.defaultPrevented && dismiss()
@@ -315,6 +316,8 @@
     card = { offer, host, escape }
     document.body.append(host)
     setTimeout(() => root.firstChild.append(box), 50)
+    if (state.w !== offer) api.shown(which)
+    remember({ w: offer })
   }
 
   // Consent.
@@ -367,6 +370,8 @@
       return make(at, 'customer_identified', { locale, time_zone, ...fields })
     },
     consent: (at, channel, granted) => make(at, 'consent_changed', { channel, granted }),
+    shown: (at, fields) => make(at, fields.offer_id ? 'offer_shown' : 'recommendation_shown', fields),
+    clicked: (at, fields) => make(at, fields.offer_id ? 'offer_clicked' : 'recommendation_clicked', fields),
   }
   const follow = find => {
     let last

@@ -15,8 +15,7 @@ from mesh.broker.connection import Connection
 from mesh.cli import deployment as deploy
 from mesh.errors import DeclarationError, TopologyError
 from mesh.event import declared
-from mesh.runtime.discovery import GROUP, discover
-from mesh.service import Service
+from mesh.runtime.discovery import GROUP, declare_events, discover
 from mesh.topology.access import Access, Servers
 from mesh.topology.check import check, contracts, lost
 from mesh.topology.derive.variables import settings_of
@@ -46,13 +45,13 @@ def show(*, file: Path = FILE) -> None:
     from mesh.cli.overview import tables  # noqa: PLC0415  the same
 
     console = Console()
-    for table in tables(Topology.load(file), _services()):
+    for table in tables(Topology.load(file), discover()):
         console.print(table)
 
 
 def check_declarations(*, file: Path = FILE, folder: Path = FOLDER) -> None:
     """Judge everything that is declared, without a server. Ends with 1 where something must not be deployed."""
-    topology, services = Topology.load(file), _services()
+    topology, services = Topology.load(file), discover()
     report = check(topology, services, committed(folder))
     for warning in report.warnings:
         _say(f"warning: {warning}")
@@ -98,7 +97,7 @@ def render(
     folder
         Where to; what the chart reads goes to `chart/derived` beside it.
     """
-    topology, services = Topology.load(file), _services()
+    topology, services = Topology.load(file), discover()
     if to or region:
         if not (to and region):
             raise TopologyError("write both: --region NAME --for helm")
@@ -171,7 +170,7 @@ async def _apply(topology: Topology, access: Access, names: Sequence[str], *, fo
     try:
         for name in names:
             connections[name] = await Connection.open(access.login(name), name="cartmesh-apply")
-        differences = await apply(topology, _services(), connections, force=force, dry_run=dry_run)
+        differences = await apply(topology, discover(), connections, force=force, dry_run=dry_run)
     finally:
         for connection in connections.values():
             await connection.drain()
@@ -206,9 +205,10 @@ def probe_region(
     servers
         As for `apply`.
     """
-    import mesh.events  # noqa: F401, PLC0415  declares every event
     from mesh.operations.probe import probe  # noqa: PLC0415  the other commands need no broker
     from mesh.runtime.worker import connect  # noqa: PLC0415  the same
+
+    declare_events()
 
     async def work() -> None:
         access = Access.read(servers) if servers else from_environment([region])
@@ -236,12 +236,6 @@ def from_environment(names: Sequence[str]) -> Access:
             urls={f"{name}-{index}": url for index, url in enumerate(urls, start=1)}, passwords={OPERATOR: password}
         )
     return Access(regions=regions)
-
-
-def _services() -> list[Service]:
-    import mesh.events  # noqa: F401, PLC0415  declares every event, also those that no service mentions
-
-    return discover()
 
 
 def _say(line: str) -> None:

@@ -53,3 +53,16 @@ class MeshMeasured(Event):
     lags: tuple[Lag, ...]
     staleness: dict[str, float | None]
     dead: int
+
+
+@event(key="person", personal=True, ttl=timedelta(days=400))
+class PersonalDataShown(Event):
+    """A person had personal data shown with the command line, and said why.
+
+    `person` is the name of their account on the machine, `question` what they asked for.
+    """
+
+    person: str
+    at: datetime
+    reason: str
+    question: str

@@ -6,11 +6,14 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import iter_modules
 
 from mesh.errors import DeclarationError
 from mesh.service import Service
 
 GROUP = "cartmesh.services"
+EVENTS = "cartmesh.events"
+"""Entry points that name packages of event modules, one file per domain, as `mesh.events` is one."""
 _declares = re.compile(r"^\w+ = Service\(", re.MULTILINE).search
 
 
@@ -19,6 +22,7 @@ def discover(packages: Iterable[str] | None = None) -> list[Service]:
 
     Only modules with a line `name = Service(` are imported. DeclarationError when two share a name.
     """
+    declare_events()
     if packages is None:
         packages = {"mesh", *(found.value for found in entry_points(group=GROUP))}
     services: dict[str, Service] = {}
@@ -28,6 +32,13 @@ def discover(packages: Iterable[str] | None = None) -> list[Service]:
                 if isinstance(service, Service) and service.module == module:
                     _add(services, service)
     return [services[name] for name in sorted(services)]
+
+
+def declare_events() -> None:
+    """Import every module of events: those of the mesh, and those of packages in the entry points `cartmesh.events`."""
+    for package in ("mesh.events", *sorted(found.value for found in entry_points(group=EVENTS))):
+        for module in iter_modules(import_module(package).__path__, f"{package}."):
+            import_module(module.name)
 
 
 def _add(services: dict[str, Service], service: Service) -> None:

@@ -7,7 +7,8 @@ from itertools import combinations
 from typing import Any
 
 from mesh.errors import DeclarationError, InvalidKey
-from mesh.event import Declaration, declaration_of, declared, newer
+from mesh.event import Declaration, Event, declaration_of, declared, newer
+from mesh.events.mesh import PersonalDataShown
 from mesh.service import Service
 from mesh.subjects import every, overlap, token
 from mesh.topology.derive.nats import consumers, distinct, streams
@@ -15,6 +16,9 @@ from mesh.topology.derive.schemas import broken, moved, schemas, unkept
 from mesh.topology.derive.services import handlers
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.secrets import OPERATOR, SYSTEM
+
+OPERATOR_PUBLISHES: tuple[type[Event], ...] = (PersonalDataShown,)
+"""What the commands publish, as the operator."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,8 @@ def _token(name: str, what: str, report: Report) -> None:
 def _writers(services: Sequence[Service], report: Report) -> None:
     writers: dict[Declaration, list[str]] = {told: [] for told in declared()}
     heard = {kind for service in services for binding in service.bindings for kind in binding.kinds}
+    for kind in OPERATOR_PUBLISHES:
+        writers[declaration_of(kind)].append(OPERATOR)
     for service in services:
         for kind in dict.fromkeys(service.publishes):
             writers[declaration_of(kind)].append(service.name)
@@ -116,7 +122,7 @@ def _writers(services: Sequence[Service], report: Report) -> None:
                 f"{told.type} has {len(names)} writers, {' and '.join(names)}: let one of them say it, "
                 "or make it two events"
             )
-        if told.kind not in heard:
+        if told.kind not in heard and told.kind not in OPERATOR_PUBLISHES:
             report.warnings.append(f"{told.type} is heard by nobody")
 
 

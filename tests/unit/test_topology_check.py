@@ -14,7 +14,7 @@ from mesh.events.order import OrderPlaced
 from mesh.runtime.discovery import discover
 from mesh.service import Service
 from mesh.streams import Bucket
-from mesh.topology.check import Committed, check
+from mesh.topology.check import OPERATOR_PUBLISHES, Committed, check
 from mesh.topology.derive.schemas import broken, contract, schemas
 from mesh.topology.mesh_toml import Topology
 
@@ -22,10 +22,9 @@ MESH = Topology.of(nodes=1)
 
 
 def everything_said(*but):
-    """A service that says every event but these."""
-    return Service(
-        "speaker", publishes=tuple(declaration.kind for declaration in declared() if declaration.kind not in but)
-    )
+    """A service that publishes every event but these and those of the operator's commands."""
+    left_out = {*but, *OPERATOR_PUBLISHES}
+    return Service("speaker", publishes=tuple(told.kind for told in declared() if told.kind not in left_out))
 
 
 def listener(name="listener", handler="award_points", **options):

@@ -32,10 +32,10 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class _Told:
-    """What the log tells of one visitor: scores by abandonment, decisions of eligible carts, orders."""
+    """What the log tells of one visitor: scores by abandonment, decisions by abandonment and journey, orders."""
 
     evidence: dict[str, Evidence] = field(default_factory=dict)
-    decided: dict[str, tuple[datetime, OfferDecided]] = field(default_factory=dict)
+    decided: dict[tuple[str, str], tuple[datetime, OfferDecided]] = field(default_factory=dict)
     orders: list[datetime] = field(default_factory=list)
 
     def learn(self, received: Received) -> None:
@@ -44,14 +44,14 @@ class _Told:
             self.orders.append(received.time)
         elif isinstance(happened, OfferDecided):
             if happened.assignment is not None and happened.assignment.eligible:
-                self.decided[happened.abandonment_id] = (received.time, happened)
+                self.decided[happened.abandonment_id, happened.journey] = (received.time, happened)
         elif happened.evidence is not None:
             self.evidence[happened.abandonment_id] = happened.evidence
 
     def rows(self, end: datetime) -> Iterator[tuple]:
         """The rows of this visitor in a log that ends at `end`."""
         orders = sorted(self.orders)
-        for abandonment, (at, offer) in self.decided.items():
+        for (abandonment, _), (at, offer) in self.decided.items():
             known, given = self.evidence.get(abandonment), offer.assignment
             if known is None or given is None:
                 continue

@@ -11,13 +11,22 @@ from mesh.events.user import Advice
 from mesh.money import Money
 
 
+class PriorityClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """A held run of a journey with higher priority: one contact is kept for it until it is decided again at `until`."""
+
+    journey: str
+    priority: int
+    until: datetime
+
+
 class DecisionInput(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of an abandoned cart and its shopper at the moment of the evaluation.
 
     `cart` is where the cart stands (with `cart_detail` in words), `due` when its idle timer was due.
     `person` names the shopper for the holdout's hash. `consent` has only those channels that the
-    shopper was asked about. `contacts` are earlier offers, without this one's. `regions` are other
-    regions where the shopper was active; `staleness` their heartbeats' ages (None: none received yet).
+    shopper was asked about. `contacts` are earlier offers, without this one's; `before` are held runs
+    that may contact the shopper first. `regions` are other regions where the
+    shopper was active; `staleness` their heartbeats' ages (None: none received yet).
     `propensity` and `advice` are the scoring service's, where they arrived in time.
     """
 
@@ -31,6 +40,7 @@ class DecisionInput(msgspec.Struct, frozen=True, kw_only=True):
     unsubscribed: frozenset[ChannelName] = frozenset()
     time_zone: str | None = None
     contacts: tuple[Contact, ...] = ()
+    before: tuple[PriorityClaim, ...] = ()
     regions: tuple[str, ...] = ()
     staleness: dict[str, timedelta | None] = {}
     propensity: float | None = None

@@ -158,6 +158,10 @@ def _arm_result(name: str, passed: bool, value: str, reason: str) -> CheckResult
 def _cap(inputs: DecisionInput, journey: Journey, now: datetime) -> CheckResult:
     count = sum(contact.at > now - journey.cap_window for contact in inputs.contacts)
     value = f"{count} of {journey.cap} in {_words(journey.cap_window)}"
+    if count < journey.cap <= count + len(inputs.before):
+        value += f", the rest kept for {', '.join(one.journey for one in inputs.before)}"
+        until = max(now, *(one.until for one in inputs.before)) + SHORTEST_HOLD
+        return _result("frequency cap", False, value, "journey of higher priority", until)
     return _result("frequency cap", count < journey.cap, value, "frequency cap")
 
 

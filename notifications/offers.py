@@ -1,4 +1,4 @@
-"""Decides for every left cart on its offer: sent, held or dropped, with every check and its value."""
+"""Decides for every left cart and journey on an offer: approved, held or dropped, with every check and its value."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -16,12 +16,13 @@ from notifications.decision import (
     DecisionContext,
     DecisionRequest,
     decide,
+    decided_journeys,
     has_newer,
-    is_open,
-    newest_decision,
     superseded,
 )
-from notifications.journeys import load
+from notifications.journeys import load_all
+from notifications.journeys.live import LiveJourney, LiveJourneys
+from notifications.run import run_id
 from notifications.shopper_regions import SHOPPERS, RecentWrites, fold, remember
 
 service = Service(
@@ -33,17 +34,18 @@ REDELIVERED_AFTER = timedelta(seconds=10)
 
 
 class OfferSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`journey` is a name in `notifications/journeys/` or a TOML file; `secret` keys coupons and links."""
+    """`journeys` is a folder of TOML files, empty: those that come with Cartmesh; `secret` keys coupons and links."""
 
-    journey: str = "abandoned-cart"
+    journeys: str = ""
     secret: str = "cartmesh-on-a-laptop"  # noqa: S105  a laptop's default; the chart sets a real one
 
 
 @service.resource
 async def open_decision_context() -> AsyncIterator[DecisionContext]:
-    """The journey and secret, read once at start."""
+    """The journeys and the secret."""
     settings = read(OfferSettings)
-    yield DecisionContext(journey=load(settings.journey), secret=settings.secret, recent=RecentWrites())
+    journeys = LiveJourneys(LiveJourney(journey=one) for one in load_all(settings.journeys))
+    yield DecisionContext(journeys=journeys, secret=settings.secret, recent=RecentWrites())
 
 
 @service.on(OrderPlaced, CartUpdated, reach="mesh", batch=256, projects=SHOPPERS)
@@ -59,16 +61,23 @@ async def await_score(received: Received[CartAbandoned], mesh: Mesh, context: De
     """Wait for the cart's score only so long; close what the cart's earlier abandonments left open."""
     cart_id = received.event.cart_id
     history = await mesh.history(cart_id, "cart", "offer")
-    if newest_decision(history, received.id):
+    if decided_journeys(history, received.id):
         return  # evaluated already: a new timer would replace the one that a held offer waits for
     for earlier in history.of(CartAbandoned):
-        if earlier.sequence < received.sequence and is_open(history, earlier.id):
-            yield superseded(earlier, newest_decision(history, earlier.id), context)
-    if has_newer(history, received):
-        yield superseded(received, None, context)
-    else:
-        due = OfferDue(cart_id=cart_id, abandonment_id=received.id, attempt=1)
-        yield Timer(due, datetime.now(UTC) + context.journey.score_limit)
+        if earlier.sequence < received.sequence or (earlier.id == received.id and has_newer(history, received)):
+            for ended in superseded(history, earlier, context):
+                yield ended
+    if not has_newer(history, received):
+        now = datetime.now(UTC)
+        for run in context.journeys:
+            due = OfferDue(
+                run_id=run_id(run.name, cart_id),
+                cart_id=cart_id,
+                journey=run.name,
+                abandonment_id=received.id,
+                attempt=1,
+            )
+            yield Timer(due, now + run.journey.score_limit)
     for condition in history.unchanged(OfferDecided, CartAbandoned):
         yield condition
 
@@ -88,6 +97,8 @@ async def decide_scored_offer(
 async def decide_due_offer(received: Received[OfferDue], mesh: Mesh, context: DecisionContext) -> AsyncIterator[Change]:
     """Decide without a score when it is late; decide again when a held offer's time has come."""
     due = received.event
-    request = DecisionRequest(cart_id=due.cart_id, abandonment_id=due.abandonment_id, attempt=due.attempt)
+    request = DecisionRequest(
+        cart_id=due.cart_id, abandonment_id=due.abandonment_id, attempt=due.attempt, journey=due.journey
+    )
     for change in await decide(request, mesh, context, delivery=received.attempt):
         yield change

@@ -12,6 +12,7 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True):
 
     offer_id: str
     at: datetime
+    journey: str | None = None
 
 
 @event(key="visitor_id")

@@ -1,7 +1,9 @@
 """The life of an offer: due, decided, claimed, sent or failed or withdrawn, and why.
 
-Offers are keyed by their cart, so that one cart's offers are one history.
-An `offer_id` names one abandonment's offer; a held offer keeps its id when it is evaluated again.
+A journey's run is one journey on one subject, such as a cart; `run_id` names it, and its timer is keyed by it. Other
+events are keyed by the cart, so that one cart's offers, of whatever journey, are one history and are decided one after
+another. An `offer_id` names the offer of one run for one abandonment; a held offer keeps its id when it is evaluated
+again.
 """
 
 from datetime import datetime
@@ -48,11 +50,13 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     coupon: str | None = None
 
 
-@event(key="cart_id")
+@event(key="run_id")
 class OfferDue(Event):
-    """An offer is to be evaluated now: the score is late, or the time it was held until has come."""
+    """A run's offer is to be evaluated now: the score is late, or the time it was held until has come."""
 
+    run_id: str
     cart_id: str
+    journey: str
     abandonment_id: str
     attempt: int
 
@@ -74,6 +78,9 @@ class OfferDecided(Event):
     checks: tuple[Check, ...]
     journey: str
     due: datetime
+    run_id: str = ""
+    journey_revision: int = 0
+    template_revision: int | None = None
     held_until: datetime | None = None
     channels: tuple[ChannelName, ...] = ()
     template: str | None = None

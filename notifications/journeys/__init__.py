@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from datetime import time, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -17,11 +18,14 @@ from mesh.settings import read
 
 FOLDER = Path(__file__).parent
 PREFIX = "CARTMESH_JOURNEY_"
+_name = re.compile(r"(?=.{1,48}\Z)[a-z0-9]+(-[a-z0-9]+)*").fullmatch
 
 
 class Journey(msgspec.Struct, frozen=True, kw_only=True):
     """What decides about an offer. Amounts read `20 EUR`, durations `500ms` or `1d`, hours `22:00-08:00`.
 
+    A journey that is not `active` starts no runs, and ends those under way. Where a frequency cap leaves too few
+    contacts for all journeys of a cart, those of higher `priority` get them.
     `score_limit` is how long a score is waited for. The first of `channels` must be open to the shopper,
     the others come along where they are. No more than `cap` offers reach a shopper within `cap_window`.
     Among `discount_depths` (whole percent; none: `discount_percent` alone) the one is taken that promises the
@@ -39,6 +43,8 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     template: str
+    active: bool = True
+    priority: int = 0
     channels: tuple[ChannelName, ...] = ("email", "onsite")
     score_limit: timedelta = timedelta(milliseconds=500)
     discount_percent: int = 10
@@ -63,6 +69,7 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later, in front of a shopper."""
+        _require(bool(_name(self.name)), "name", "lower-case words joined by single dashes, 48 characters at most")
         _require(bool(self.channels), "channels", "name at least one")
         for channel in self.channels:
             _require(channel in CHANNELS, "channels", f"{channel!r} is not registered; there are {', '.join(CHANNELS)}")
@@ -88,7 +95,7 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
 def load(journey: str = "abandoned-cart", environment: Mapping[str, str] | None = None) -> Journey:
     """The journey of a name in this folder or a TOML file anywhere; `CARTMESH_JOURNEY_<FIELD>` overrides a field.
 
-    DeclarationError names the file and the field that is wrong.
+    DeclarationError names the file, or the variable, and the field that is wrong.
     """
     path = Path(journey) if journey.endswith(".toml") else FOLDER / f"{journey}.toml"
     try:
@@ -102,12 +109,33 @@ def load(journey: str = "abandoned-cart", environment: Mapping[str, str] | None 
     if unknown:
         raise DeclarationError(f"{path.name}: unknown {', '.join(sorted(unknown))}; a journey has {_fields()}")
     given = os.environ if environment is None else environment
-    overrides = {name[len(PREFIX) :].lower(): value for name, value in given.items() if name.startswith(PREFIX)}
+    overrides = overrides_of(given)
     values = {name: _text(value) for name, value in {"name": path.stem, **fields}.items()} | overrides
     try:
         return read(Journey, {f"CARTMESH_{name.upper()}": value for name, value in values.items()})
     except (DeclarationError, TypeError) as error:
         raise DeclarationError(f"{path.name} (or {PREFIX}...): {error}") from None
+
+
+def load_all(folder: str = "", environment: Mapping[str, str] | None = None) -> list[Journey]:
+    """The journeys of a folder of TOML files, of those that come with Cartmesh where it is empty. DeclarationError."""
+    where = Path(folder) if folder else FOLDER
+    found = [load(str(path), environment) for path in sorted(where.glob("*.toml"))]
+    if not found:
+        raise DeclarationError(f"no journey in {where}: it needs at least one .toml file")
+    return found
+
+
+def overrides_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """The journey's fields that the environment overrides, for every journey. DeclarationError for one it has not."""
+    fields = [field for field in Journey.__struct_fields__ if field not in ("name", "template")]
+    found = {name[len(PREFIX) :].lower(): value for name, value in environment.items() if name.startswith(PREFIX)}
+    for name in found:
+        if name not in fields:
+            near = get_close_matches(name, fields, n=1)
+            hint = f"did you mean {PREFIX}{near[0].upper()}?" if near else f"there are {', '.join(fields)}"
+            raise DeclarationError(f"{PREFIX}{name.upper()}: a journey has no field {name} to override; {hint}")
+    return found
 
 
 def quiet_hours(text: str) -> tuple[time, time] | None:

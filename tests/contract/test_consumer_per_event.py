@@ -18,7 +18,7 @@ from mesh.service import Service
 def told(number):
     return (
         CartIdle(cart_id=f"c{number}", update_id="u"),
-        OfferDue(cart_id=f"c{number}", abandonment_id="a", attempt=1),
+        OfferDue(run_id=f"c{number}", cart_id=f"c{number}", journey="j", abandonment_id="a", attempt=1),
         ProductViewed(visitor_id=f"v{number}", product_id="p"),
     )
 

@@ -22,7 +22,7 @@ def idle(key):
 
 
 def due(key, attempt=1):
-    return OfferDue(cart_id=key, abandonment_id="a", attempt=attempt)
+    return OfferDue(run_id=key, cart_id=key, journey="j", abandonment_id="a", attempt=attempt)
 
 
 def made(*changes, cause):

@@ -20,7 +20,7 @@ BOOKS = "COMMERCE_us"
 
 
 def due(key="c1", attempt=1):
-    return OfferDue(cart_id=key, abandonment_id="a", attempt=attempt)
+    return OfferDue(run_id=key, cart_id=key, journey="j", abandonment_id="a", attempt=attempt)
 
 
 def idle(key="c1"):

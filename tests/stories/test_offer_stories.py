@@ -1,6 +1,7 @@
 """Offers from abandonment to mailbox: decided on memory's twin of the broker, sent over real SMTP."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -416,3 +417,135 @@ async def test_no_offer_is_decided_behind_a_purchase(regions, street, box, event
     ]
     assert all((one.outcome, one.reason) == ("dropped", "bought") for one in behind)
     assert behind  # otherwise nothing was raced
+
+
+BASE = """template = "abandoned-cart"
+quiet = ""
+"""
+
+
+@pytest.fixture
+def journeys(tmp_path, monkeypatch):
+    """Writes journeys by name; the services start with these and no others."""
+    folder = tmp_path / "journeys"
+    folder.mkdir()
+    monkeypatch.setenv("CARTMESH_JOURNEYS", str(folder))
+
+    def write(**fields):
+        for name, text in fields.items():
+            (folder / f"{name}.toml").write_text(BASE + text)
+
+    return write
+
+
+async def test_two_journeys_on_one_cart_decide_each_for_itself(regions, street, box, journeys, eventually):
+    """Two decisions with their own run, offer and coupon, and a mail for each."""
+    journeys(first="discount_percent = 5", second="discount_percent = 10")
+    async with at_work(regions):
+        await street.identify("ada")
+        await street.fill("c1", "ada")
+
+        await street.score("c1", "ada", await street.leave("c1", "ada"))
+        await eventually(lambda: _sent(street, 4))
+
+    decisions = await street.all("c1", OfferDecided)
+    assert [(one.journey, one.run_id, one.outcome) for one in decisions] == [
+        ("first", "first--c1", "approved"),
+        ("second", "second--c1", "approved"),
+    ]
+    assert len({one.offer_id for one in decisions}) == len({one.coupon for one in decisions}) == 2
+    assert {mail.offer_id for mail in box.mails} == {one.offer_id for one in decisions}
+
+
+async def test_the_journey_of_higher_priority_gets_the_last_contact(regions, street, box, journeys, eventually):
+    """A cap of one, five carts, each time the same journey wins; the other is dropped by the cap."""
+    journeys(low="cap = 1", high="cap = 1\npriority = 5")
+    carts = [f"c{at}" for at in range(5)]
+    async with at_work(regions):
+        for cart in carts:
+            await street.identify(cart)
+            await street.fill(cart, cart)
+            await street.leave(cart, cart)
+
+        found = await eventually(lambda: _decided(street, carts, 10), within=20)
+        await box.wait_for(5)
+
+    assert {(one.journey, one.outcome, one.reason) for one in found} == {
+        ("high", "approved", ""),
+        ("low", "dropped", "frequency cap"),
+    }
+    assert len(box.mails) == 5
+
+
+async def test_held_runs_of_one_cart_have_timers_of_their_own(regions, street, box, journeys, eventually):
+    """Both are held while another region is silent and both are decided afterwards, by priority."""
+    journeys(low='cap = 1\nstale_after = "5s"', high='cap = 1\npriority = 5\nstale_after = "5s"')
+    eu = Street(regions, "eu", ("us",))
+    async with at_work(regions):
+        await street.identify("ada")
+        await eu.fill("c0", "ada")
+        await eventually(lambda: _knows_region(street, "ada"))
+        await street.fill("c1", "ada")
+        await street.score("c1", "ada", await street.leave("c1", "ada"))
+        held = await eventually(lambda: _decided(street, ["c1"], 2))
+        beating = asyncio.create_task(_beat(eu))
+        found = await eventually(lambda: _final(street, "c1", 2), within=30)
+        beating.cancel()
+
+    assert {one.outcome for one in held} == {"held"}
+    assert {(one.journey, one.outcome, one.reason) for one in found} == {
+        ("high", "approved", ""),
+        ("low", "dropped", "frequency cap"),
+    }
+    per_attempt = Counter((one.journey, one.attempt) for one in await street.all("c1", OfferDecided))
+    assert set(per_attempt.values()) == {1}
+
+
+async def test_a_purchase_ends_every_run_of_the_cart(regions, street, box, journeys, eventually):
+    """Nothing is approved after it, whatever the journey."""
+    journeys(first="", second="")
+    async with at_work(regions):
+        await street.identify("ada")
+        await street.fill("c1", "ada")
+        named = await street.leave("c1", "ada")
+        await street.mesh.publish(CartConverted(cart_id="c1", order_id="o1", visitor_id="ada"))
+
+        await street.score("c1", "ada", named)
+        found = await eventually(lambda: _decided(street, ["c1"], 2))
+
+    assert {(one.outcome, one.reason) for one in found} == {("dropped", "bought")}
+    assert box.mails == []
+
+
+async def test_a_stopped_journey_starts_nothing(regions, street, box, journeys, eventually):
+    """`active = false` takes a journey out; the others go on."""
+    journeys(running="", stopped="active = false")
+    async with at_work(regions):
+        await street.identify("ada")
+        await street.fill("c1", "ada")
+
+        await street.score("c1", "ada", await street.leave("c1", "ada"))
+        await eventually(lambda: _sent(street, 2))
+
+    assert [one.journey for one in await street.all("c1", OfferDecided)] == ["running"]
+
+
+async def _sent(street, count):
+    found = await street.all("c1", OfferSent)
+    return found if len(found) == count else None
+
+
+async def _decided(street, carts, count):
+    found = [one for cart in carts for one in await street.all(cart, OfferDecided)]
+    return found if len(found) >= count else None
+
+
+async def _final(street, cart, count):
+    found = [one for one in await street.all(cart, OfferDecided) if one.outcome != "held"]
+    return found if len(found) == count else None
+
+
+async def _beat(eu):
+    while True:
+        await eu.mesh.publish(MeshHeartbeat(region="eu", at=datetime.now(UTC)))
+        await asyncio.sleep(1)

@@ -31,8 +31,14 @@ async def test_causes_do_not_depend_on_tracing(mesh, traced, eventually):
 
     @service.on(CartIdle)
     async def close_cart(idle: CartIdle, mesh: Mesh):
-        await mesh.publish(OfferDue(cart_id=idle.cart_id, abandonment_id="direct", attempt=1))
-        task = asyncio.create_task(mesh.publish(OfferDue(cart_id=idle.cart_id, abandonment_id="task", attempt=2)))
+        await mesh.publish(
+            OfferDue(run_id=idle.cart_id, cart_id=idle.cart_id, journey="j", abandonment_id="direct", attempt=1)
+        )
+        task = asyncio.create_task(
+            mesh.publish(
+                OfferDue(run_id=idle.cart_id, cart_id=idle.cart_id, journey="j", abandonment_id="task", attempt=2)
+            )
+        )
         await task
         yield CartClosed(cart_id=idle.cart_id, visitor_id="v", order_id="o", region="us")
 
@@ -72,3 +78,7 @@ async def test_outside_of_a_handler_there_is_no_cause(mesh, traced):
     await mesh.publish(CartIdle(cart_id="c1", update_id="u"))
 
     assert (await mesh.last(CartIdle, "c1")).cause is None
+
+
+def _due(cart: str, abandonment: str) -> OfferDue:
+    return OfferDue(run_id=cart, cart_id=cart, journey="j", abandonment_id=abandonment, attempt=1)

@@ -20,7 +20,7 @@ def idle(update):
 
 FIRST, DUE, SECOND = (
     received(idle("u1"), 3),
-    received(OfferDue(cart_id="c1", abandonment_id="a", attempt=1), 5),
+    received(OfferDue(run_id="c1", cart_id="c1", journey="j", abandonment_id="a", attempt=1), 5),
     received(idle("u2"), 9),
 )
 HISTORY = History("c1", (FIRST, DUE, SECOND))

@@ -30,7 +30,7 @@ def idle(key):
 
 
 def due(key):
-    return OfferDue(cart_id=key, abandonment_id="a", attempt=1)
+    return OfferDue(run_id=key, cart_id=key, journey="j", abandonment_id="a", attempt=1)
 
 
 def made(*changes, cause=CAUSE):

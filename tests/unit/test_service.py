@@ -24,7 +24,7 @@ def service():
 
 async def award_points(idle: CartIdle):
     """One point for patience."""
-    yield OfferDue(cart_id=idle.cart_id, abandonment_id="a", attempt=1)
+    yield OfferDue(run_id=idle.cart_id, cart_id=idle.cart_id, journey="j", abandonment_id="a", attempt=1)
 
 
 async def test_a_handler_stays_a_plain_function(service):
@@ -33,7 +33,7 @@ async def test_a_handler_stays_a_plain_function(service):
 
     assert bound is award_points
     assert [change async for change in bound(CartIdle(cart_id="c1", update_id="u"))] == [
-        OfferDue(cart_id="c1", abandonment_id="a", attempt=1)
+        OfferDue(run_id="c1", cart_id="c1", journey="j", abandonment_id="a", attempt=1)
     ]
 
 
@@ -180,7 +180,7 @@ def test_ticks_and_answers_are_derived_too(service):
 
     async def score_cart(idle: CartIdle) -> OfferDue:
         """Score."""
-        return OfferDue(cart_id=idle.cart_id, abandonment_id="a", attempt=1)
+        return OfferDue(run_id=idle.cart_id, cart_id=idle.cart_id, journey="j", abandonment_id="a", attempt=1)
 
     assert service.every(timedelta(minutes=1))(sweep_up) is sweep_up
     assert service.answers(score_cart) is score_cart

@@ -1,0 +1,44 @@
+"""Live journeys: what this process decides with right now, of highest priority first."""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from notifications.journeys import Journey
+
+
+class LiveJourney(msgspec.Struct, frozen=True, kw_only=True):
+    """A published journey and its revision, which every decision names."""
+
+    journey: Journey
+    revision: int = 0
+
+    @property
+    def name(self) -> str:
+        """The journey's name, which is its document's id."""
+        return self.journey.name
+
+
+class LiveJourneys:
+    """The published journeys by name. `set` is called when a document changes, so decisions always use the newest."""
+
+    def __init__(self, journeys: Iterable[LiveJourney] = ()) -> None:
+        self._by_name = {one.name: one for one in journeys}
+
+    def __iter__(self) -> Iterator[LiveJourney]:
+        """Active journeys, those of higher priority first, then by name."""
+        active = (one for one in self._by_name.values() if one.journey.active)
+        return iter(sorted(active, key=lambda one: (-one.journey.priority, one.name)))
+
+    def get(self, name: str) -> LiveJourney | None:
+        """A journey, active or not; None where there is none of that name."""
+        return self._by_name.get(name)
+
+    def set(self, journey: LiveJourney) -> None:
+        """Use this revision from now on."""
+        self._by_name[journey.name] = journey
+
+    @property
+    def longest_cap_window(self) -> float:
+        """Seconds for which contacts are kept: the longest window of all journeys, active or not."""
+        return max((one.journey.cap_window.total_seconds() for one in self._by_name.values()), default=0.0)

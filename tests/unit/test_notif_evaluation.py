@@ -10,7 +10,7 @@ from mesh.errors import DeclarationError
 from mesh.events.contact import Contact
 from mesh.events.user import Advice, Arm
 from mesh.money import Money
-from notifications.decision_input import DecisionInput
+from notifications.decision_input import DecisionInput, PriorityClaim
 from notifications.evaluation import evaluate
 from notifications.experiment import in_holdout
 from notifications.journeys import Journey, load
@@ -226,3 +226,28 @@ def test_a_wrong_journey_says_what_is_wrong(tmp_path, text, words):
 
     with pytest.raises(DeclarationError, match=words):
         load(str(tmp_path / "wrong.toml"), {})
+
+
+@pytest.mark.parametrize(
+    ("variable", "words"),
+    [
+        ("CARTMESH_JOURNEY_DISCONT", "a journey has no field discont to override; did you mean"),
+        ("CARTMESH_JOURNEY_NAME", "a journey has no field name to override"),
+        ("CARTMESH_JOURNEY_XYZ", "there are active, priority"),
+    ],
+)
+def test_an_override_of_a_field_that_does_not_exist_is_refused(variable, words):
+    """A mistyped variable would otherwise be ignored, and the journey send what nobody wanted."""
+    with pytest.raises(DeclarationError, match=words):
+        load("abandoned-cart", {variable: "5"})
+
+
+def test_the_last_contact_is_kept_for_a_held_journey_of_higher_priority():
+    """Held until that one has been decided; with contacts enough for both it is not."""
+    claim = PriorityClaim(journey="spring-sale", priority=9, until=NOW + timedelta(minutes=5))
+
+    waiting = evaluate(inputs(before=(claim,)), journey(cap=1), NOW)
+
+    assert (waiting.outcome, waiting.reason) == ("held", "journey of higher priority")
+    assert waiting.held_until == claim.until + timedelta(seconds=2)
+    assert evaluate(inputs(before=(claim,)), journey(cap=2), NOW).outcome == "approved"

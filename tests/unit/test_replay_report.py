@@ -63,7 +63,9 @@ class Books:
         self.add(seconds, event, id=f"{cart}-left-{seconds}")
         return f"{cart}-left-{seconds}"
 
-    def decided(self, seconds, abandonment, outcome="approved", cart="c1", *, offer="o1", attempt=1):
+    def decided(
+        self, seconds, abandonment, outcome="approved", cart="c1", *, offer="o1", attempt=1, journey="abandoned-cart"
+    ):
         event = OfferDecided(
             cart_id=cart,
             visitor_id="v1",
@@ -73,7 +75,7 @@ class Books:
             outcome=outcome,
             reason="" if outcome == "approved" else "holdout",
             checks=(),
-            journey="abandoned-cart",
+            journey=journey,
             due=at(seconds),
             channels=("email",) if outcome == "approved" else (),
         )
@@ -362,3 +364,15 @@ def test_the_ledger(books, tmp_path):
     assert frame["outcome"].to_list() == ["stored", "lost", "rejected", "duplicate"]
     assert frame["stream"].to_list() == ["COMMERCE_us", None, None, None]
     assert frame["due_to_smtp_ms"].to_list()[-1] == 300.0
+
+
+def test_two_journeys_of_one_cart_are_two_runs_of_one_abandonment(books):
+    """One cart, decided; the mails of both are counted."""
+    (abandonment,) = {one.id for one in books.stored if isinstance(one.event, CartAbandoned)}
+    books.decided(12, abandonment, offer="o2", journey="second")
+    books.sent(13, offer="o2")
+
+    figures = report(evidence_of(books, mails=[mail(11), mail(13, "o2")]))
+
+    assert (figures["carts_abandoned"], figures["decisions"], figures["undecided"]) == (1, 1, 0)
+    assert figures["offers_sent"] == 2

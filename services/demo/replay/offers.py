@@ -1,7 +1,7 @@
 """What followed from each abandonment, put together from the streams and the mail server's record."""
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -16,7 +16,10 @@ Outcome = Literal["undecided", "held", "dropped", "open", "sent", "shown", "with
 
 @dataclass(kw_only=True)
 class Abandonment:
-    """One abandonment and all that followed. `purchase` is the first one that the decision should have known of."""
+    """One journey's run for an abandonment and all that followed, or an abandonment without a decision.
+
+    `purchase` is the first one that the decision should have known of.
+    """
 
     region: str
     abandoned: Received[CartAbandoned]
@@ -90,6 +93,7 @@ def _of_region(
     region: str, stored: list[Received[Event]], copies: list[Received[Event]], mails: dict[str, list[Mail]]
 ) -> list[Abandonment]:
     found: dict[str, Abandonment] = {}
+    runs: dict[tuple[str, str], Abandonment] = {}
     updates: dict[str, list[Received[CartUpdated]]] = defaultdict(list)
     for happened in sorted(stored, key=lambda one: one.sequence):
         match happened.event:
@@ -98,18 +102,22 @@ def _of_region(
             case CartAbandoned(cart_id=cart):
                 before = [update for update in updates[cart] if update.sequence < happened.sequence]
                 found[happened.id] = Abandonment(region=region, abandoned=happened, left=before[-1] if before else None)
-            case OfferDecided(abandonment_id=abandonment) if abandonment in found:
-                found[abandonment].decisions.append(happened)
-    offers = {abandonment.offer_id: abandonment for abandonment in found.values() if abandonment.offer_id}
+            case OfferDecided(abandonment_id=name, journey=journey) if name in found:
+                run = runs.setdefault((name, journey), replace(found[name], decisions=[], outcomes=[]))
+                run.decisions.append(happened)
+    decided = {name for name, _ in runs}
+    every = [*runs.values(), *(abandonment for name, abandonment in found.items() if name not in decided)]
+    every.sort(key=lambda abandonment: abandonment.abandoned.sequence)
+    offers = {abandonment.offer_id: abandonment for abandonment in every if abandonment.offer_id}
     for happened in stored:
         if isinstance(happened.event, OfferSent | OfferFailed | OfferWithdrawn) and happened.event.offer_id in offers:
             offers[happened.event.offer_id].outcomes.append(happened)
     for offer_id, abandonment in offers.items():
         abandonment.mails = mails.get(offer_id, [])
     bought = _Purchases(stored, copies)
-    for abandonment in found.values():
+    for abandonment in every:
         abandonment.purchase = bought.known_to(abandonment)
-    return list(found.values())
+    return every
 
 
 class _Purchases:

@@ -9,8 +9,8 @@ carts_abandoned     CartAbandoned events
 decisions           abandonments with at least one OfferDecided
 undecided           abandonments without one (0 once everything has settled)
 offers_sent         offers of which the SMTP server accepted at least one mail, by its own record
-offers_held         abandonments whose newest decision is held
-offers_dropped      abandonments whose newest decision is dropped
+offers_held         runs (a journey and an abandonment) whose newest decision is held
+offers_dropped      runs whose newest decision is dropped
 offers_withdrawn    approved, then withdrawn before sending because the shopper bought
 offers_failed       approved, refused for good by the channel
 offers_open         approved, but without any outcome (0 once everything has settled)
@@ -71,8 +71,8 @@ def report(evidence: Evidence) -> dict[str, Any]:
         "events_rejected": sum(sent.answer == "rejected" for sent in evidence.sent),
         "events_lost": len(lost(evidence)),
         "events_doubled": len(doubled(evidence.stored)),
-        "carts_abandoned": len(left),
-        "decisions": len(left) - outcomes["undecided"],
+        "carts_abandoned": len({abandonment.abandoned.id for abandonment in left}),
+        "decisions": len({abandonment.abandoned.id for abandonment in left if abandonment.decided}),
         "undecided": outcomes["undecided"],
         "offers_sent": outcomes["sent"],
         "offers_shown": outcomes["shown"],

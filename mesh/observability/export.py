@@ -67,8 +67,8 @@ def export(source: BinaryIO, exporter: SpanExporter) -> None:
     exporter.shutdown()
 
 
-class _Told(logging.Handler):
-    """OpenTelemetry's own words as lines of our log."""
+class _SdkLog(logging.Handler):
+    """What OpenTelemetry logs, as lines of our log."""
 
     def emit(self, record: logging.LogRecord) -> None:
         log.warning("export", logger=record.name, reason=record.getMessage()[:300])
@@ -79,15 +79,15 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end of stdin ends it, and its service closes that last
     os.nice(10)
     configure_logs()
-    logging.basicConfig(handlers=[_Told()], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[_SdkLog()], level=logging.WARNING, force=True)
     export(sys.stdin.buffer, OTLPSpanExporter())
 
 
 @cache
 def _resource(service: str) -> Resource:
     instance = f"{os.uname().nodename}-{os.getppid()}"
-    told = {"service.name": service, "service.namespace": "cartmesh", "service.instance.id": instance}
-    return Resource.create(told)
+    attributes = {"service.name": service, "service.namespace": "cartmesh", "service.instance.id": instance}
+    return Resource.create(attributes)
 
 
 def _context(traceparent: str, *, remote: bool) -> SpanContext:

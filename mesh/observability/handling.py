@@ -10,7 +10,7 @@ from typing import Protocol
 
 from mesh.event import Event, declaration_of
 from mesh.observability import metrics, tracing
-from mesh.observability.tracing import Work
+from mesh.observability.tracing import ActiveSpan
 
 
 class Handled(Protocol):
@@ -28,7 +28,7 @@ class Handled(Protocol):
 
 @dataclass(slots=True)
 class Outcome:
-    """How a piece of work ended: `failed` is the kind of error, if it was one."""
+    """How handling ended: `failed` is the kind of error, if it was one."""
 
     failed: str | None = None
 
@@ -85,7 +85,7 @@ class Handling:
         https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
         """
         outcome, began = Outcome(), time_ns()
-        work = self._work(events)
+        work = self._begin(events)
         token = tracing.enter(work)
         try:
             yield outcome
@@ -96,15 +96,15 @@ class Handling:
             self._record(work, events, began, outcome.failed)
             tracing.leave(token)
 
-    def _work(self, events: Sequence[Handled]) -> Work:
+    def _begin(self, events: Sequence[Handled]) -> ActiveSpan:
         """A span in the trace of the one event, or a trace of its own for many."""
         if len(events) == 1:
-            return Work(tracing.following(events[0].traceparent), self._service, events[0].id)
+            return ActiveSpan(tracing.child_context(events[0].traceparent), self._service, events[0].id)
         parts: dict[str, str | None] = {one.traceparent: None for one in events if one.traceparent}
-        return Work(tracing.following(None) if tracing.listened() else None, self._service, None, parts)
+        return ActiveSpan(tracing.child_context(None) if tracing.is_recording() else None, self._service, None, parts)
 
-    def _record(self, work: Work, events: Sequence[Handled], began: int, failed: str | None) -> None:
-        if not (tracing.wants(work.trace) or work.parts):
+    def _record(self, work: ActiveSpan, events: Sequence[Handled], began: int, failed: str | None) -> None:
+        if not (tracing.is_recorded(work.trace) or work.parts):
             return
         attributes = self._attributes | {"cartmesh.event.type": declaration_of(type(events[0].event)).type}
         parent, links = events[0].traceparent, tuple[str, ...]()

@@ -37,7 +37,7 @@ def configure_logs(*, json: bool | None = None, level: str | None = None, to: Te
 
 
 def _without_addresses(_logger: Any, _method: str, line: Any) -> str:
-    """The last net: words of other people's errors may hold a shopper's address, or a server's URL its password."""
+    """The last check: errors of libraries may hold a shopper's address, or a server's URL its password."""
     return _address.sub("[address]", line) if "@" in line else str(line)
 
 

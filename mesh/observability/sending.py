@@ -11,11 +11,11 @@ Events = Mapping[tuple[str, str, str], int]
 
 @contextmanager
 def sending(region: str, stream: str, messages: int, events: Events) -> Iterator[None]:
-    """Around the storing of so many messages: a span where the work at hand is traced, counts once it succeeded.
+    """Around the storing of so many messages: a span where the active one is recorded, counts once it succeeded.
 
     https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
     """
-    if messages and tracing.wants(tracing.current_context()):
+    if messages and tracing.is_recorded(tracing.current_context()):
         attributes: dict[str, str | int] = {
             "messaging.system": "nats",
             "messaging.operation.name": "send",

@@ -27,9 +27,9 @@ from mesh.settings import read
 SPANS = Counter("cartmesh_spans_total", "Finished spans, by what became of them.", ["outcome"])
 FRAME = 512
 """Spans that travel together."""
-FAREWELL = 5.0
+CLOSE_WITHIN = 5.0
 """Seconds that the exporter is given to deliver what is left when the service stops."""
-AGAIN = 30.0
+RESTART_AFTER = 30.0
 """Seconds until an exporter that died is started again."""
 
 
@@ -66,10 +66,10 @@ def sampler(environment: Mapping[str, str]) -> Sampler:
     return root
 
 
-class Room:
-    """How many spans a second are welcome. When more happen, traces are chosen by id: in every process the same ones.
+class SpanBudget:
+    """How many spans a second are exported. Of more, traces are chosen by id: in every process the same ones.
 
-    So a chosen trace stays whole, and telling never costs more than a few per cent of the work that is told of.
+    So a chosen trace stays whole, and tracing never costs more than a few per cent of the work that is traced.
     """
 
     def __init__(self, spans_per_second: float) -> None:
@@ -130,17 +130,17 @@ class Spans:
             self._wake.set()
 
     def close(self) -> None:
-        """Hand over what is left, within `FAREWELL` seconds."""
+        """Hand over what is left, within `CLOSE_WITHIN` seconds."""
         self._ending = True
         self._wake.set()
-        self._thread.join(FAREWELL)
+        self._thread.join(CLOSE_WITHIN)
         exporter = self._exporter
         if exporter is None:
             return
         if self._thread.is_alive():  # it waits for a pipe that nobody empties
             exporter.kill()
         with suppress(subprocess.TimeoutExpired):
-            exporter.wait(FAREWELL)
+            exporter.wait(CLOSE_WITHIN)
         if exporter.poll() is None:
             exporter.kill()
             exporter.wait()
@@ -176,7 +176,7 @@ class Spans:
         if self._exporter is None or self._exporter.poll() is not None:
             if monotonic() < self._next_start:
                 return None
-            self._next_start = monotonic() + AGAIN
+            self._next_start = monotonic() + RESTART_AFTER
             # A session of its own: ctrl-c is for the service, whose last spans are still to come.
             self._exporter = subprocess.Popen(self._command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603  our own
         return self._exporter.stdin
@@ -187,20 +187,20 @@ async def exporting(environment: Mapping[str, str] | None = None) -> AsyncIterat
     """Export this process's spans until the block ends, if the environment asks for it."""
     import asyncio  # noqa: PLC0415
 
-    told = os.environ if environment is None else environment
-    if not wanted(told):
+    settings = os.environ if environment is None else environment
+    if not wanted(settings):
         yield
         return
-    chosen = sampler(told)
+    chosen = sampler(settings)
     spans = Spans(
         [sys.executable, "-m", "mesh.observability.export"],
-        most=int(told.get("OTEL_BSP_MAX_QUEUE_SIZE") or 8192),
-        every=int(told.get("OTEL_BSP_SCHEDULE_DELAY") or 1000) / 1000,
+        most=int(settings.get("OTEL_BSP_MAX_QUEUE_SIZE") or 8192),
+        every=int(settings.get("OTEL_BSP_SCHEDULE_DELAY") or 1000) / 1000,
     )
     spans.start()
-    tracing.listen(spans.record, chosen, Room(read(TraceSettings).spans_per_second).admits)
+    tracing.record_with(spans.record, chosen, SpanBudget(read(TraceSettings).spans_per_second).admits)
     try:
         yield
     finally:
-        tracing.listen(None)
+        tracing.record_with(None)
         await asyncio.to_thread(spans.close)

@@ -1,4 +1,4 @@
-"""Tracing: which span is at work, in whose trace; and what is told of it, where somebody wants to be told.
+"""Tracing: which span is active in a task, and in whose trace; finished spans go to a recorder, if there is one.
 
 Contexts are W3C `traceparent`s (https://www.w3.org/TR/trace-context/#traceparent-header) and travel in the envelope:
 an event carries the span that published it. Spans follow OpenTelemetry's conventions for messaging. Without
@@ -24,7 +24,7 @@ MOST_LINKS = 128
 
 
 class Span(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Something that was done. `trace` is its own context, `parent` and `links` those of others; times are ns."""
+    """A finished span. `trace` is its own context, `parent` and `links` those of others; times are ns."""
 
     service: str
     name: str
@@ -39,8 +39,8 @@ class Span(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 @dataclass(slots=True)
-class Work:
-    """What is being done: the context of its span, its service, and the event that log lines name.
+class ActiveSpan:
+    """A span that has begun: its context, its service, and the id of the event that log lines name.
 
     `parts` are the contexts of a batch's events, each with the span made for it once something follows from it.
     """
@@ -56,81 +56,83 @@ Sampler = Callable[[str, bool | None], bool]
 """Whether to record a trace (its id in hex), given whether the parent was (None: there is none)."""
 
 
-class _Sink:
-    """Where spans go; nowhere until somebody listens."""
+class _Recorder:
+    """Where finished spans go; nowhere until there is a recorder."""
 
     record: Record | None = None
     admits: Callable[[str], bool] = staticmethod(lambda _: True)
     sampler: Sampler = staticmethod(lambda _, parent: parent is not False)
 
 
-_sink = _Sink()
-_at_work: ContextVar[Work | None] = ContextVar("work", default=None)
+_recorder = _Recorder()
+_active: ContextVar[ActiveSpan | None] = ContextVar("active_span", default=None)
 
 
-def listen(record: Record | None, sampler: Sampler | None = None, admits: Callable[[str], bool] | None = None) -> None:
+def record_with(
+    record: Record | None, sampler: Sampler | None = None, admits: Callable[[str], bool] | None = None
+) -> None:
     """Give every finished and sampled span to `record`, which must be quick; None: to nobody.
 
-    `admits` says of a sampled context whether there is room for spans of its trace.
+    `admits` says of a sampled context whether the budget allows spans of its trace.
     """
-    _sink.record = record
-    _sink.admits = admits or _Sink.admits
-    _sink.sampler = sampler or _Sink.sampler
+    _recorder.record = record
+    _recorder.admits = admits or _Recorder.admits
+    _recorder.sampler = sampler or _Recorder.sampler
 
 
-def listened() -> bool:
+def is_recording() -> bool:
     """Whether spans are recorded in this process."""
-    return _sink.record is not None
+    return _recorder.record is not None
 
 
-def wants(trace: str | None) -> bool:
+def is_recorded(trace: str | None) -> bool:
     """Whether a span of this context would be recorded; asked before its attributes are gathered."""
-    return _sink.record is not None and trace is not None and trace[-1] in "13579bdf" and _sink.admits(trace)
+    return _recorder.record is not None and trace is not None and trace[-1] in "13579bdf" and _recorder.admits(trace)
 
 
-def current() -> Work | None:
-    """What this task is doing, if it is traced."""
-    return _at_work.get()
+def current() -> ActiveSpan | None:
+    """The active span of this task, if it is traced."""
+    return _active.get()
 
 
 def current_context() -> str | None:
-    """The context of the span at work in this task, as a `traceparent`; None where nothing is traced."""
-    work = _at_work.get()
+    """The context of the active span of this task, as a `traceparent`; None where nothing is traced."""
+    work = _active.get()
     return work.trace if work is not None else None
 
 
-def enter(work: Work) -> "Token[Work | None]":
-    """Begin a work in this task; give the token to `leave`."""
-    return _at_work.set(work)
+def enter(work: ActiveSpan) -> "Token[ActiveSpan | None]":
+    """Make a span the active one of this task; give the token to `leave`."""
+    return _active.set(work)
 
 
-def leave(token: "Token[Work | None]") -> None:
-    """The work is over."""
-    _at_work.reset(token)
+def leave(token: "Token[ActiveSpan | None]") -> None:
+    """The span is no longer active."""
+    _active.reset(token)
 
 
-def following(parent: str | None) -> str:
+def child_context(parent: str | None) -> str:
     """The context of a new span that `parent` caused. Without a parent, or with a malformed one, a new trace."""
     found = _traceparent(parent) if parent else None
     if found is None:
         trace, before = secrets.token_hex(16), None
     else:
         trace, before = found[1], bool(int(found[2], 16) & 1)
-    return f"00-{trace}-{secrets.token_hex(8)}-{'01' if _sink.sampler(trace, before) else '00'}"
+    return f"00-{trace}-{secrets.token_hex(8)}-{'01' if _recorder.sampler(trace, before) else '00'}"
 
 
 def child_trace(parent: str | None) -> str:
-    """The context for what follows from `parent`: the span at work when it is about `parent`, else a new one's."""
-    work = _at_work.get()
+    """The context for what follows from `parent`: the active span when it is of the same trace, else a new one's."""
+    work = _active.get()
     if work is not None and parent is not None:
         if work.parts and parent in work.parts:
             made = work.parts[parent]
             if made is None:
-                made = work.parts[parent] = following(parent)
+                made = work.parts[parent] = child_context(parent)
             return made
         if work.trace is not None and work.trace[3:35] == parent[3:35]:
             return work.trace
-    return following(parent)
+    return child_context(parent)
 
 
 def trace_id(traceparent: str | None) -> str | None:
@@ -155,11 +157,11 @@ def record(
 
     Attributes must not say who somebody is: no address, no name, no key.
     """
-    if _sink.record is None or trace is None or not wants(trace):
+    if _recorder.record is None or trace is None or not is_recorded(trace):
         return
     parent = parent if parent and _traceparent(parent) else None
     known = tuple(link for link in links[:MOST_LINKS] if _traceparent(link))
-    _sink.record(Span(service, name, kind, trace, parent, began, time_ns(), dict(attributes), known, failed))
+    _recorder.record(Span(service, name, kind, trace, parent, began, time_ns(), dict(attributes), known, failed))
 
 
 @contextmanager
@@ -170,19 +172,19 @@ def span(
     service: str | None = None,
     parent: str | None = None,
     attributes: Mapping[str, str | int] | None = None,
-) -> Iterator[Work]:
-    """A span around a block, as a part of `parent` or else of the work at hand; what raises has failed."""
-    above = _at_work.get()
+) -> Iterator[ActiveSpan]:
+    """A span around a block, as a child of `parent` or else of the active span; what raises has failed."""
+    above = _active.get()
     cause = parent or (above.trace if above else None)
-    work = Work(following(cause), service or (above.service if above else ""), above.event if above else None)
-    began, failed, token = time_ns(), None, _at_work.set(work)
+    work = ActiveSpan(child_context(cause), service or (above.service if above else ""), above.event if above else None)
+    began, failed, token = time_ns(), None, _active.set(work)
     try:
         yield work
     except BaseException as error:
         failed = type(error).__name__
         raise
     finally:
-        _at_work.reset(token)
+        _active.reset(token)
         record(
             name,
             kind,

@@ -132,8 +132,8 @@ class Running:
         if all(declaration_of(type(event)).ttl is not None for event in events if isinstance(event, Event)):
             await self.mesh.commit(changes, cause)
             return
-        with tracing.span(f"tick {tick.service}-{tick.name}", "internal", service=tick.service) as work:
-            await self.mesh.commit(changes, replace(cause, traceparent=work.trace))
+        with tracing.span(f"tick {tick.service}-{tick.name}", "internal", service=tick.service) as span:
+            await self.mesh.commit(changes, replace(cause, traceparent=span.trace))
 
     def _answering(self, answer: Answer) -> Callable[[bytes], Awaitable[bytes]]:
         extra = fill(answer.handler, self.provided)

@@ -16,13 +16,13 @@ from mesh.broker.jetstream import JetStreamBroker
 from mesh.broker.raw import RawClient
 from mesh.mesh import Mesh
 from mesh.observability import tracing
-from mesh.observability.spans import Room, Spans, TraceSettings
+from mesh.observability.spans import SpanBudget, Spans, TraceSettings
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.ports import free_ports
 from mesh.topology.mesh_toml import Topology
 from services.demo.bench.library import Contest
 
-# Long runs: a rush is traced more in its first second than ever after (`mesh.observability.spans.Room`).
+# Long runs: a rush is traced more in its first second than ever after (`mesh.observability.spans.SpanBudget`).
 MESSAGES, BLOCKS = 30_000, 8
 # In a process of its own, as a collector is; a line for each request.
 COLLECTOR = """
@@ -109,7 +109,10 @@ async def bench():
 @pytest.mark.timeout(900)
 async def test_tracing_costs_at_most_a_tenth(capsys):
     """By turns in one process, with and without spans, each compared with its neighbours: at most a tenth more time."""
-    spans, room = Spans([sys.executable, "-m", "mesh.observability.export"]), Room(TraceSettings().spans_per_second)
+    spans, budget = (
+        Spans([sys.executable, "-m", "mesh.observability.export"]),
+        SpanBudget(TraceSettings().spans_per_second),
+    )
     clock, cpu, rates = Costs(), Costs(), {False: [], True: []}
     with collector() as collecting:
         spans.start()
@@ -118,7 +121,7 @@ async def test_tracing_costs_at_most_a_tenth(capsys):
 
                 async def run(*, traced: bool) -> tuple[float, float]:
                     gc.collect()
-                    tracing.listen(spans.record if traced else None, admits=room.admits)
+                    tracing.record_with(spans.record if traced else None, admits=budget.admits)
                     began = process_time()
                     rate = await filled.consume_mesh()
                     rates[traced].append(rate)
@@ -133,7 +136,7 @@ async def test_tracing_costs_at_most_a_tenth(capsys):
                     clock.blocks.append(tuple(wall for wall, _ in took))
                     cpu.blocks.append(tuple(work for _, work in took))
         finally:
-            tracing.listen(None)
+            tracing.record_with(None)
             await asyncio.to_thread(spans.close)
     with capsys.disabled():
         print(f"\nmessages a second {median(rates[False]):,.0f}, traced {median(rates[True]):,.0f}")

@@ -20,9 +20,9 @@ PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 def traced(request):
     """Spans are recorded, or all are sampled away, or nobody listens."""
     if request.param != "untraced":
-        tracing.listen(lambda _: None, lambda *_: request.param == "traced")
+        tracing.record_with(lambda _: None, lambda *_: request.param == "traced")
     yield
-    tracing.listen(None)
+    tracing.record_with(None)
 
 
 async def test_causes_do_not_depend_on_tracing(mesh, traced, eventually):

@@ -18,8 +18,8 @@ from mesh.events.mesh import MeshHeartbeat
 from mesh.observability import tracing
 from mesh.observability.export import export
 from mesh.observability.logs import configure_logs, log
-from mesh.observability.spans import Room, Spans, exporting, sampler, wanted
-from mesh.observability.tracing import Span, child_trace, following, span, trace_id
+from mesh.observability.spans import SpanBudget, Spans, exporting, sampler, wanted
+from mesh.observability.tracing import Span, child_context, child_trace, span, trace_id
 from mesh.publish import Cause, Draft
 from mesh.runtime.run import running
 from mesh.service import Service
@@ -32,19 +32,19 @@ PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 def recorded():
     """Every span of the test."""
     found = []
-    tracing.listen(found.append)
+    tracing.record_with(found.append)
     yield found
-    tracing.listen(None)
+    tracing.record_with(None)
 
 
 def test_a_child_stays_in_the_trace():
     """Same trace and flags, a span of its own; a malformed parent begins a new trace."""
-    child = following(PARENT)
+    child = child_context(PARENT)
 
     assert (child[:36], child[-3:], len(child)) == (PARENT[:36], "-01", 55)
-    assert child != following(PARENT)
+    assert child != child_context(PARENT)
     for malformed in (None, "", "00-aa-bb-01", f"00-{'0' * 32}-00f067aa0ba902b7-01", PARENT.upper(), f"ff{PARENT[2:]}"):
-        assert trace_id(following(malformed)) not in (None, TRACE)
+        assert trace_id(child_context(malformed)) not in (None, TRACE)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_samplers_are_opentelemetrys(name, argument, root, sampled_parent, unsam
 def test_a_ratio_is_kept():
     """A quarter of new traces is recorded where a quarter is asked for, always the same ones."""
     sampled = sampler({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.25"})
-    traces = [trace_id(following(None)) for _ in range(4000)]
+    traces = [trace_id(child_context(None)) for _ in range(4000)]
 
     kept = [trace for trace in traces if sampled(trace, None)]
 
@@ -107,14 +107,14 @@ def test_in_a_flood_the_same_traces_are_chosen_everywhere():
     floods = [
         [f"00-{at * 2_654_435_761 % 2**32:08x}{'0' * 24}-{'b' * 16}-01" for at in range(20_000)] for _ in range(2)
     ]
-    rooms = [Room(1_000), Room(4_000)]
+    rooms = [SpanBudget(1_000), SpanBudget(4_000)]
 
     few, many = ([trace for trace in flood if room.admits(trace)] for room, flood in zip(rooms, floods, strict=True))
 
     late = set(floods[0][10_000:])
     assert len(few) < len(many) < 16_000
     assert late.intersection(few) <= late.intersection(many)
-    assert all(Room(1_000).admits(trace) for trace in floods[0][:200])
+    assert all(SpanBudget(1_000).admits(trace) for trace in floods[0][:200])
 
 
 def test_an_unsampled_trace_costs_nothing(recorded):
@@ -208,7 +208,7 @@ def test_the_sdk_stays_out_of_services():
 
 def test_a_full_list_drops_and_nobody_waits(monkeypatch):
     """With an exporter that takes nothing, recording stays quick, memory bounded, and closing ends in time."""
-    monkeypatch.setattr("mesh.observability.spans.FAREWELL", 0.3)
+    monkeypatch.setattr("mesh.observability.spans.CLOSE_WITHIN", 0.3)
     spans = Spans([sys.executable, "-c", "import time; time.sleep(60)"], most=1000, every=0.01)
     spans.start()
     one = Span("s", "x", "client", PARENT, None, 1, 2, {"a": "b" * 1000})
@@ -231,11 +231,11 @@ async def test_an_exporter_that_dies_is_survived(capfd):
     environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_BSP_SCHEDULE_DELAY": "10"}
 
     async with exporting(environment):
-        assert tracing.listened()
+        assert tracing.is_recording()
         with span("x", "client", service="s", parent=PARENT):
             pass
 
-    assert not tracing.listened()
+    assert not tracing.is_recording()
 
 
 def test_frames_become_opentelemetrys_spans():
@@ -247,7 +247,7 @@ def test_frames_become_opentelemetrys_spans():
             kept.extend(spans)
             return SpanExportResult.SUCCESS
 
-    told = Span("carts", "process x", "consumer", following(PARENT), PARENT, 1, 5, {"a": 1}, (PARENT,), "KeyError")
+    told = Span("carts", "process x", "consumer", child_context(PARENT), PARENT, 1, 5, {"a": 1}, (PARENT,), "KeyError")
     frame = msgspec.msgpack.encode([told])
 
     export(io.BytesIO(len(frame).to_bytes(4, "big") + frame + b"\x00\x00\x01\x00cut"), Keep())

@@ -1,43 +1,88 @@
-"""Takes orders: each is placed once, and marked under every name of its shopper in the same commit."""
+"""Takes orders: what pages report of them stops offers, what the shop's server confirms counts as revenue."""
 
 from collections.abc import AsyncIterator
 
 from mesh import Mesh, Service, Unchanged
-from mesh.accept import Sent
+from mesh.accept import PAGE, SERVER, Sent
 from mesh.errors import InvalidField, Unavailable
-from mesh.events.order import OrderPlaced, PurchaseMarked, shoppers
+from mesh.events.order import OrderConfirmed, OrderPlaced, PurchaseMarked, shoppers
 from mesh.publish import Change, Draft
 
-service = Service("orders", publishes=(OrderPlaced, PurchaseMarked))
+service = Service("orders", publishes=(OrderPlaced, OrderConfirmed, PurchaseMarked))
 
 
-@service.accepts(OrderPlaced, publishes=(PurchaseMarked,), ordered_by=("cart_id", "order_id"))
+@service.accepts(OrderPlaced, by=(PAGE, SERVER), publishes=(PurchaseMarked,), ordered_by=("cart_id", "order_id"))
 async def place_order(sent: Sent[OrderPlaced], mesh: Mesh) -> AsyncIterator[Change]:
-    """An order is stored with a mark for each name of its shopper. An order id is placed once for ever."""
+    """An order that is reported is stored with a mark for each name of its shopper; reported again it is not.
+
+    Reports exclude nothing: whoever reports an order number beforehand keeps nobody from reporting or confirming it.
+    """
     placed = sent.event
     _check(placed)
+    known = await mesh.last(OrderPlaced, placed.order_id)
+    if known and known.id != sent.id and _shopper(known.event) == _shopper(placed):
+        return
+    yield sent.draft
+    for mark in _marks(placed, sent):
+        yield mark
+
+
+@service.accepts(
+    OrderConfirmed, by=(SERVER,), publishes=(OrderPlaced, PurchaseMarked), ordered_by=("cart_id", "order_id")
+)
+async def confirm_order(sent: Sent[OrderConfirmed], mesh: Mesh) -> AsyncIterator[Change]:
+    """An order that the shop's server confirms is stored once for ever, and as placed where no page reported it."""
+    confirmed = sent.event
+    _check(confirmed)
     if sent.attempt > 1 and await _was_stored(sent, mesh):
         return
     yield sent.draft
-    yield Unchanged(OrderPlaced, placed.order_id, 0)
-    for shopper in shoppers(placed.visitor_id, placed.customer_id):
-        yield Draft(event=PurchaseMarked(shopper=shopper, order_id=placed.order_id), time=sent.time)
+    yield Unchanged(OrderConfirmed, confirmed.order_id, 0)
+    reported = await mesh.last(OrderPlaced, confirmed.order_id)
+    if confirmed.visitor_id and not (reported and _shopper(reported.event) == _shopper(confirmed)):
+        yield Draft(event=_placed(confirmed, confirmed.visitor_id), time=sent.time)
+    for mark in _marks(confirmed, sent):
+        yield mark
 
 
-async def _was_stored(sent: Sent[OrderPlaced], mesh: Mesh) -> bool:
-    """Whether it is stored. Raises InvalidField where another event placed this order."""
+def _placed(confirmed: OrderConfirmed, visitor_id: str) -> OrderPlaced:
+    return OrderPlaced(
+        order_id=confirmed.order_id,
+        visitor_id=visitor_id,
+        lines=confirmed.lines,
+        total=confirmed.total,
+        cart_id=confirmed.cart_id,
+        session_id=confirmed.session_id,
+        customer_id=confirmed.customer_id,
+        coupon=confirmed.coupon,
+        by=SERVER,
+    )
+
+
+def _marks(order: OrderPlaced | OrderConfirmed, sent: Sent) -> list[Draft]:
+    names = shoppers(order.visitor_id, order.customer_id)
+    return [Draft(event=PurchaseMarked(shopper=name, order_id=order.order_id), time=sent.time) for name in names]
+
+
+def _shopper(order: OrderPlaced | OrderConfirmed) -> tuple[str | None, ...]:
+    """Whose offers an order stops."""
+    return order.visitor_id, order.cart_id, order.customer_id
+
+
+async def _was_stored(sent: Sent[OrderConfirmed], mesh: Mesh) -> bool:
+    """Whether it is stored. Raises InvalidField where another event confirmed this order."""
     order_id = sent.event.order_id
-    earlier = await mesh.last(OrderPlaced, order_id)
+    earlier = await mesh.last(OrderConfirmed, order_id)
     if earlier is None:
         raise Unavailable(f"order {order_id} is being stored by another request")
     if earlier.id != sent.id:
-        raise InvalidField("$.order_id", "this order was placed before, by an event with another id")
+        raise InvalidField("$.order_id", "this order was confirmed before, by an event with another id")
     return True
 
 
-def _check(placed: OrderPlaced) -> None:
-    if not placed.lines:
+def _check(order: OrderPlaced | OrderConfirmed) -> None:
+    if not order.lines:
         raise InvalidField("$.lines", "an order has at least one line")
-    found = {placed.total.currency, *(line.price.currency for line in placed.lines)}
+    found = {order.total.currency, *(line.price.currency for line in order.lines)}
     if len(found) > 1:
         raise InvalidField("$.lines", f"an order has one currency, not {' and '.join(sorted(found))}")

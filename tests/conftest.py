@@ -81,7 +81,7 @@ def intake() -> Intake:
     """The gateway's intake of what all services accept."""
     acceptances = [one for service in discover() for one in service.acceptances if not one.joins]
     hosted = {one.type: Hosted(owner=Handler(acceptance=one, extra={})) for one in acceptances}
-    return Intake(hosted, IntakeSettings())
+    return Intake(hosted, IntakeSettings(), lambda customer_id, signature: signature == f"signed {customer_id}")
 
 
 @pytest.fixture(scope="session")

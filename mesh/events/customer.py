@@ -9,6 +9,7 @@ class CustomerIdentified(Event):
     """A visitor said who they are. `customer_id` is the same on all their devices and in all regions.
 
     Every field but the visitor's id is stored encrypted, and is absent once the customer was erased.
+    `by` is who reports it, `page` or `server`: anybody can send what a page can.
     """
 
     visitor_id: str
@@ -17,16 +18,18 @@ class CustomerIdentified(Event):
     name: str | None = None
     locale: str | None = None
     time_zone: str | None = None
+    by: str = "page"
 
 
 @event(key="visitor_id", personal=True)
 class ConsentChanged(Event):
-    """A visitor allowed or forbade a channel for a purpose in the storefront."""
+    """A visitor allowed or forbade a channel for a purpose in the storefront, as a `page` or `server` reports it."""
 
     visitor_id: str
     channel: ChannelName
     granted: bool
     purpose: PurposeName = "marketing"
+    by: str = "page"
 
 
 @event(key="visitor_id", personal=True)

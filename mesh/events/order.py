@@ -1,4 +1,4 @@
-"""Orders, as the storefront places them."""
+"""Orders, as pages report them and as the shop's server confirms them."""
 
 from hashlib import blake2b
 
@@ -9,12 +9,31 @@ from mesh.money import Money
 
 @event(key="order_id")
 class OrderPlaced(Event):
-    """A shopper placed an order. `cart_id` is the cart it came from, where there was one."""
+    """A shopper placed an order, as `by` reports it: enough to stop offers, and no revenue.
+
+    `by` is `page` or `server`; anybody can send what a page can. `cart_id` is the cart it came from, where there was
+    one.
+    """
 
     order_id: str
     visitor_id: str
     lines: tuple[CartLine, ...]
     total: Money
+    cart_id: str | None = None
+    session_id: str | None = None
+    customer_id: str | None = None
+    coupon: str | None = None
+    by: str = "page"
+
+
+@event(key="order_id")
+class OrderConfirmed(Event):
+    """The shop's own server confirmed an order, once: it counts as revenue."""
+
+    order_id: str
+    lines: tuple[CartLine, ...]
+    total: Money
+    visitor_id: str | None = None
     cart_id: str | None = None
     session_id: str | None = None
     customer_id: str | None = None
@@ -33,7 +52,8 @@ class PurchaseMarked(Event):
     order_id: str
 
 
-def shoppers(visitor_id: str, customer_id: str | None) -> list[str]:
-    """The names of a shopper: the device and, where known, the customer. Digests: ids may be longer than keys."""
-    names = [f"visitor\x1f{visitor_id}"] + ([f"customer\x1f{customer_id}"] if customer_id else [])
+def shoppers(visitor_id: str | None, customer_id: str | None) -> list[str]:
+    """The names of a shopper: the device and the customer, where known. Digests: ids may be longer than keys."""
+    known = {"visitor": visitor_id, "customer": customer_id}
+    names = [f"{kind}\x1f{value}" for kind, value in known.items() if value]
     return [blake2b(name.encode(), digest_size=16).hexdigest() for name in names]

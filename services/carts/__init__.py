@@ -8,8 +8,9 @@ from mesh.accept import Sent
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartIdle, CartRecovered, CartUpdated
 from mesh.events.customer import CustomerIdentified
 from mesh.events.offer import OfferSent
-from mesh.events.order import OrderPlaced
+from mesh.events.order import OrderConfirmed, OrderPlaced
 from mesh.publish import Change, Draft
+from services.carts.attribution import end_of, recovery
 from services.carts.fold import CartView, fold, happened_at
 from services.carts.rules import CartSettings, Rules, check, is_outdated, may_be_outdated
 from services.carts.shoppers import SHOPPERS, Purchase, Shoppers
@@ -53,14 +54,22 @@ async def store_cart(sent: Sent[CartUpdated], mesh: Mesh, rules: Rules) -> Async
     yield rules.idle_timer(sent) if updated.lines else Cancel(CartIdle, updated.cart_id)
 
 
-@service.joins(OrderPlaced, publishes=(CartConverted,))
-async def convert_cart(sent: Sent[OrderPlaced]) -> AsyncIterator[Change]:
+@service.joins(OrderPlaced, OrderConfirmed, publishes=(CartConverted,))
+async def convert_cart(sent: Sent[OrderPlaced | OrderConfirmed], mesh: Mesh) -> AsyncIterator[Change]:
     """An order ends its cart and the cart's timer, in the order's own commit."""
-    placed = sent.event
-    if placed.cart_id is not None:
-        converted = CartConverted(cart_id=placed.cart_id, order_id=placed.order_id, visitor_id=placed.visitor_id)
-        yield Draft(event=converted, time=sent.time)
-        yield Cancel(CartIdle, placed.cart_id)
+    order = sent.event
+    if order.cart_id is None:
+        return
+    visitor_id = order.visitor_id
+    if isinstance(order, OrderConfirmed):
+        converted = await mesh.last(CartConverted, order.cart_id)
+        if converted and converted.event.order_id == order.order_id:
+            return  # a page reported it
+        updated = await mesh.last(CartUpdated, order.cart_id)
+        visitor_id = visitor_id or (updated.event.visitor_id if updated else "")
+    ended = CartConverted(cart_id=order.cart_id, order_id=order.order_id, visitor_id=visitor_id or "")
+    yield Draft(event=ended, time=sent.time)
+    yield Cancel(CartIdle, order.cart_id)
 
 
 @service.on(CartIdle, concurrency=48)
@@ -109,7 +118,7 @@ def _is_due(cart: CartView, history: History, idle: CartIdle) -> bool:
 
 
 @service.on(OrderPlaced, reach="mesh")
-async def close_carts_of_buyer(received: Received[OrderPlaced], mesh: Mesh, rules: Rules) -> AsyncIterator[Change]:
+async def close_carts_of_buyer(received: Received[OrderPlaced], mesh: Mesh) -> AsyncIterator[Change]:
     """Close a buyer's other carts here, whichever region or device they bought on."""
     placed, here = received.event, received.region == mesh.region
     at = happened_at(received)
@@ -126,43 +135,21 @@ async def close_carts_of_buyer(received: Received[OrderPlaced], mesh: Mesh, rule
         yield Cancel(CartIdle, cart_id)
         for unchanged in history.unchanged(CartUpdated, CartConverted, CartClosed):
             yield unchanged
-        if cart_id == placed.cart_id:
-            for change in _recovered(history, placed, rules.settings.attribution, at=at):
-                yield change
 
 
-@service.on(CartConverted)
-async def recover_cart(received: Received[CartConverted], mesh: Mesh, rules: Rules) -> AsyncIterator[Change]:
-    """An order that follows an offer for its cart was won by the offer. Once per offer."""
-    converted = received.event
-    history = await mesh.history(converted.cart_id, "cart", "offer")
-    placed = await mesh.last(OrderPlaced, converted.order_id)
-    if placed is None or all(told.sequence != received.sequence for told in history):
-        raise Retry("the order cannot be read yet", after=STALE_READ)
-    before = History(history.key, tuple(told for told in history if told.sequence < received.sequence))
-    changes = _recovered(before, placed.event, rules.settings.attribution, at=received.time)
-    if changes and not any(told.event.order_id == converted.order_id for told in history.of(CartRecovered)):
-        yield changes[0]
+@service.on(OrderConfirmed, reach="mesh")
+async def recover_cart(received: Received[OrderConfirmed], mesh: Mesh, rules: Rules) -> AsyncIterator[Change]:
+    """A confirmed order that follows an offer for its cart was won by the offer. Once per offer and per order."""
+    order = received.event
+    if order.cart_id is None:
+        return
+    history = await mesh.history(order.cart_id, "cart", "offer")
+    if received.region == mesh.region and end_of(history, order.order_id) is None:
+        raise Retry("the cart's end cannot be read yet", after=STALE_READ)
+    if recovered := recovery(history, received, rules.settings.attribution):
+        yield recovered
         for unchanged in history.unchanged(CartRecovered):
             yield unchanged
-
-
-def _recovered(history: History, placed: OrderPlaced, attribution: timedelta, *, at: datetime) -> list[Change]:
-    """The recovery and its condition, if the cart's newest offer was sent since it last ended."""
-    offer = history.last(OfferSent)
-    ends = [told.sequence for kind in (CartConverted, CartClosed) if (told := history.last(kind))]
-    if offer is None or at - offer.time > attribution or any(end > offer.sequence for end in ends):
-        return []
-    if any(told.event.offer_id == offer.event.offer_id for told in history.of(CartRecovered)):
-        return []
-    recovered = CartRecovered(
-        cart_id=history.key,
-        visitor_id=placed.visitor_id,
-        order_id=placed.order_id,
-        offer_id=offer.event.offer_id,
-        value=placed.total,
-    )
-    return [recovered, *history.unchanged(CartRecovered)]
 
 
 def _closed(cart: CartView, bought: Purchase) -> Draft:

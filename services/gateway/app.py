@@ -13,7 +13,6 @@ from litestar.response import Stream
 from prometheus_client import Counter
 
 from mesh import Mesh, settings
-from mesh.accept import PAGE, SERVER
 from mesh.errors import InvalidField
 from mesh.observability import tracing
 from mesh.runtime.hosting import Hosted
@@ -26,6 +25,7 @@ from services.gateway.documentation import pages
 from services.gateway.intake import (
     MOST_BYTES,
     MOST_EVENTS,
+    Ignored,
     Intake,
     IntakeSettings,
     Judged,
@@ -33,7 +33,7 @@ from services.gateway.intake import (
     Sender,
     open_request,
 )
-from services.gateway.keys import KeySettings, WriteKeys, bearer
+from services.gateway.keys import Keys, KeySettings, bearer
 from services.gateway.live import LiveOffers, LiveSettings
 from services.gateway.origins import Origins, OriginSettings
 from services.gateway.rates import Rate, RateSettings
@@ -44,41 +44,42 @@ from services.gateway.store import Outcome, Store, StoreSettings
 EVENTS = Counter("cartmesh_gateway_events_total", "Storefront events, by what became of them.", ["outcome"])
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a request's events. Duplicates count as accepted: they are stored, once."""
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of a request's events. Duplicates count as accepted: they are stored, once.
+
+    `ignored` are fields that could not be taken; their events were.
+    """
 
     accepted: int
     duplicates: int
     rejected: list[Rejected]
+    ignored: list[Ignored] = []
 
 
 class AccessGuard:
     """Who may send, and how often."""
 
-    def __init__(self, keys: WriteKeys, rates: RateSettings, origins: Origins) -> None:
+    def __init__(self, keys: Keys, rates: RateSettings, origins: Origins) -> None:
         self._keys, self._proxies, self._origins = keys, rates.trusted_proxies, origins
         self._by_key, self._by_address = Rate(rates.key_rate), Rate(rates.address_rate)
 
-    def scope(self, request: Request[Any, Any, Any], key: str | None) -> str:
-        """The scope of the request's write key. Raises 401, and 403 for a page the key is not meant for."""
-        scope = self._keys.scope(key)
-        if scope is not None and self._origins.refuse(key, origin := request.headers.get("origin")):
+    def sender(self, request: Request[Any, Any, Any], query: str | None) -> Sender:
+        """Whose key the request has. Raises 401, and 403 for a page the key is not meant for."""
+        header = bearer(request.headers.get("authorization"))
+        sender = self._keys.sender(header, query)
+        if sender is not None and self._origins.refuse(header or query, origin := request.headers.get("origin")):
             raise HTTPException(
                 f"this key is not for pages of {origin}; a key's pages are the setting CARTMESH_KEY_ORIGINS",
                 status_code=403,
             )
-        if scope is None:
+        if sender is None:
             self.admit(request, None, 1)
             raise HTTPException(
-                "say `Authorization: Bearer <write key>`; the gateway's keys are its setting CARTMESH_WRITE_KEYS",
+                "send `Authorization: Bearer <write key>`; the gateway's keys are its setting CARTMESH_WRITE_KEYS",
                 status_code=401,
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        return scope
-
-    def is_server(self, key: str | None) -> bool:
-        """Whether the key is one of the shop's own servers."""
-        return self._keys.is_server(key)
+        return sender
 
     def admit(self, request: Request[Any, Any, Any], scope: str | None, count: int) -> None:
         """Take `count` from the allowances. Raises 429."""
@@ -98,9 +99,10 @@ class AccessGuard:
 def build(mesh: Mesh, offers: LiveOffers, hosted: Mapping[str, Hosted]) -> Litestar:
     """The app; settings are read from the environment here, once."""
     origins = Origins(settings.read(OriginSettings))
-    keys = settings.read(KeySettings)
-    guard = AccessGuard(WriteKeys(keys.write_keys, keys.server_keys), settings.read(RateSettings), origins)
-    intake, store = Intake(hosted, settings.read(IntakeSettings)), Store(mesh, settings.read(StoreSettings))
+    keys = Keys(settings.read(KeySettings))
+    guard = AccessGuard(keys, settings.read(RateSettings), origins)
+    intake = Intake(hosted, settings.read(IntakeSettings), keys.signed)
+    store = Store(mesh, settings.read(StoreSettings))
     return Litestar(
         [
             _events(guard, intake, store),
@@ -132,11 +134,10 @@ def _events(guard: AccessGuard, intake: Intake, store: Store):  # noqa: ANN202  
 
         A page that closes has no time to ask whether it may send headers: `?key=` is taken too.
         """
-        scope = guard.scope(request, bearer(request.headers.get("authorization")) or key)
+        sender = guard.sender(request, key)
         raw_events = await _open(request)
-        guard.admit(request, scope, max(1, len(raw_events)))
-        by = SERVER if guard.is_server(bearer(request.headers.get("authorization"))) else PAGE
-        judged = intake.judge(raw_events, Sender(scope=scope, by=by), datetime.now(UTC))
+        guard.admit(request, sender.scope, max(1, len(raw_events)))
+        judged = intake.judge(raw_events, sender, datetime.now(UTC))
         attributes = {"http.request.method": "POST", "http.route": "/v1/events", "cartmesh.events": len(raw_events)}
         parent = request.headers.get("traceparent")
         with tracing.span("POST /v1/events", "server", service="gateway", parent=parent, attributes=attributes) as work:
@@ -161,7 +162,7 @@ def _verdict(judged: Judged, outcomes: Mapping[int, Outcome]) -> Verdict:
     rejected.sort(key=lambda refused: refused.index)
     for label, count in (("accepted", accepted - duplicates), ("duplicate", duplicates), ("rejected", len(rejected))):
         EVENTS.labels(label).inc(count)
-    return Verdict(accepted=accepted, duplicates=duplicates, rejected=rejected)
+    return Verdict(accepted=accepted, duplicates=duplicates, rejected=rejected, ignored=judged.ignored)
 
 
 async def _open(request: Request[Any, Any, Any]) -> list[msgspec.Raw]:
@@ -192,8 +193,7 @@ def _live_offers(guard: AccessGuard, offers: LiveOffers, live: LiveSettings):  #
         last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID")] = None,
     ) -> Stream:
         """A visitor's live offer now and each one to come. EventSource has no headers: `?key=` is taken too."""
-        scope = guard.scope(request, bearer(request.headers.get("authorization")) or key)
-        guard.admit(request, scope, 1)
+        guard.admit(request, guard.sender(request, key).scope, 1)
         token(visitor_id, "visitor_id")
         if offers.pages.open >= live.live_pages or offers.pages_of(visitor_id) >= live.live_pages_each:
             raise HTTPException("too many pages are open", status_code=429, headers={"Retry-After": "30"})

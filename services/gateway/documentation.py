@@ -13,7 +13,7 @@ from mesh.runtime.hosting import Hosted
 from mesh.web.headers import STRICT
 from mesh.web.problems import Problem
 from services.gateway import script
-from services.gateway.intake import MOST_EVENTS, Head, Rejected
+from services.gateway.intake import MOST_EVENTS, Head, Ignored, Rejected
 
 STATIC = Path(__file__).parent / "static"
 RELAXED = STRICT.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
@@ -50,12 +50,13 @@ def pages(hosted: Mapping[str, Hosted]) -> list[Any]:
 def openapi(hosted: Mapping[str, Hosted]) -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
     accepted = [one.owner.acceptance for one in hosted.values()]
-    (head, *kinds, _, _), schemas = msgspec.json.schema_components(
-        [Head, *(acceptance.kind for acceptance in accepted), Rejected, Problem], ref_template=_REF
+    (head, *kinds, _, _, _), schemas = msgspec.json.schema_components(
+        [Head, *(acceptance.kind for acceptance in accepted), Rejected, Ignored, Problem], ref_template=_REF
     )
     variants = []
     for acceptance, schema in zip(accepted, kinds, strict=True):
         name, kind = acceptance.type, acceptance.kind
+        schemas[kind.__name__]["properties"].pop("by", None)  # the gateway knows who sends
         schemas[f"Sent{kind.__name__}"] = {
             "title": name,
             "description": f"{acceptance.summary} Sent by: {', '.join(acceptance.by)}.",
@@ -146,6 +147,7 @@ _VERDICT = {
         "accepted": {"type": "integer", "description": "stored, among them those that had been stored before"},
         "duplicates": {"type": "integer", "description": "of the accepted, those stored before"},
         "rejected": {"type": "array", "items": {"$ref": _REF.format(name="Rejected")}},
+        "ignored": {"type": "array", "items": {"$ref": _REF.format(name="Ignored")}},
     },
 }
 _EXAMPLE = {

@@ -1,13 +1,13 @@
 """Intake: the bytes of a request become events, each valid or rejected on its own."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
 
-from mesh.accept import SERVER, Sent
+from mesh.accept import PAGE, SERVER, Sent
 from mesh.errors import InvalidField, InvalidKey
 from mesh.event import Event
 from mesh.runtime.hosting import Hosted
@@ -22,6 +22,11 @@ SERVERS_ONLY = (
     "server keys are the gateway's setting CARTMESH_SERVER_KEYS"
 )
 
+UNSIGNED = (
+    "a page names a customer with `customer_signature`: HMAC-SHA256 of the id with a server key, in hexadecimal; "
+    "the event was taken without it"
+)
+
 
 class IntakeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How far an event's time may lie from the server's clock."""
@@ -31,11 +36,16 @@ class IntakeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """What every event from outside begins with. `id` is the sender's, the same on each retry."""
+    """What every event from outside begins with. `id` is the sender's, the same on each retry.
+
+    `customer_signature` proves a page's `customer_id`: HMAC-SHA256 of it with a key of the shop's servers, in
+    hexadecimal.
+    """
 
     id: str
     type: str
     time: Annotated[datetime, msgspec.Meta(tz=True)]
+    customer_signature: str | None = None
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,12 +63,25 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Ignored(msgspec.Struct, frozen=True, kw_only=True):
+    """A field of an event that was stored without it: which, and why."""
+
+    index: int
+    id: str
+    path: str
+    reason: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sender:
-    """Whose request it is: the scope of its key (its events' ids are its own), and who uses it (`page`, `server`)."""
+    """Whose request it is: the scope of its key (its events' ids are its own), and who uses it (`page`, `server`).
+
+    `types` are the only ones that the key may send, where it is limited.
+    """
 
     scope: str
     by: str
+    types: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,10 +96,14 @@ class Valid:
 
 @dataclass(kw_only=True)
 class Judged:
-    """The events of a request: the valid ones, those rejected, and how many were sent twice with the same body."""
+    """The events of a request: the valid ones, those rejected, and how many were sent twice with the same body.
+
+    `ignored` are the fields that valid ones are stored without.
+    """
 
     valid: list[Valid] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
+    ignored: list[Ignored] = field(default_factory=list)
     repeated: int = 0
 
 
@@ -92,8 +119,11 @@ def open_request(body: bytes) -> list[msgspec.Raw]:
 class Intake:
     """Judges events by what the hosted services accept."""
 
-    def __init__(self, hosted: Mapping[str, Hosted], settings: IntakeSettings) -> None:
-        self._hosted, self._settings = hosted, settings
+    def __init__(
+        self, hosted: Mapping[str, Hosted], settings: IntakeSettings, signed: Callable[[str, str | None], bool]
+    ) -> None:
+        """`signed` says whether one of the shop's servers signed a customer's id."""
+        self._hosted, self._settings, self._signed = hosted, settings, signed
         self._decoders = {name: msgspec.json.Decoder(one.owner.acceptance.kind) for name, one in hosted.items()}
 
     def judge(self, raw_events: list[msgspec.Raw], sender: Sender, received: datetime) -> Judged:
@@ -101,10 +131,11 @@ class Intake:
         judged, first = Judged(), dict[str, Valid]()
         for index, raw in enumerate(raw_events):
             try:
-                valid = self._judge_one(index, raw, sender, received)
+                valid, ignored = self._judge_one(index, raw, sender, received)
                 earlier = first.setdefault(valid.id, valid)
                 if earlier is valid:
                     judged.valid.append(valid)
+                    judged.ignored += ignored
                 elif (earlier.sent.event, earlier.sent.time) == (valid.sent.event, valid.sent.time):
                     judged.repeated += 1
                 else:
@@ -114,20 +145,33 @@ class Intake:
                 judged.rejected.append(Rejected(index=index, id=_id_of(raw), path=wrong.path, reason=wrong.reason))
         return judged
 
-    def _judge_one(self, index: int, raw: msgspec.Raw, sender: Sender, received: datetime) -> Valid:
+    def _judge_one(
+        self, index: int, raw: msgspec.Raw, sender: Sender, received: datetime
+    ) -> tuple[Valid, list[Ignored]]:
         head, event = self._decode(raw)
         try:
             token(head.id, "id")
         except InvalidKey as error:
             raise InvalidField("$.id", str(error)) from None
         self._check_time(head.time, received)
-        check(event)
         hosted = self._hosted[head.type]
-        if sender.by not in (by := hosted.owner.acceptance.by):
-            raise InvalidField("$.type", SERVERS_ONLY if by == (SERVER,) else f"only for {', '.join(by)}")
+        _check_sender(sender, head.type, hosted)
+        check(event)
+        event, ignored = self._trusted(event, head, sender, index)
         id_, time = f"{sender.scope}-{head.id}", head.time.astimezone(UTC)
         sent = Sent(event=event, id=id_, time=time, received=received, by=sender.by)
-        return Valid(index=index, id=head.id, sent=sent, hosted=hosted)
+        return Valid(index=index, id=head.id, sent=sent, hosted=hosted), ignored
+
+    def _trusted(self, event: Event, head: Head, sender: Sender, index: int) -> tuple[Event, list[Ignored]]:
+        """The event with who sent it, and without a customer's id that anybody could have written there."""
+        known, changes, ignored = type(event).__struct_fields__, dict[str, Any](), list[Ignored]()
+        if "by" in known:
+            changes["by"] = sender.by
+        customer_id = getattr(event, "customer_id", None)
+        if customer_id is not None and sender.by == PAGE and not self._signed(customer_id, head.customer_signature):
+            changes["customer_id"] = None
+            ignored.append(Ignored(index=index, id=head.id, path="$.customer_id", reason=UNSIGNED))
+        return (msgspec.structs.replace(event, **changes) if changes else event), ignored
 
     def _decode(self, raw: msgspec.Raw) -> tuple[Head, Event]:
         try:
@@ -147,6 +191,14 @@ class Intake:
             side = "ahead of" if time > latest else "behind"
             reason = f"{time.isoformat()} is too far {side} the server's clock ({earliest:%F} to {latest:%FT%TZ})"
             raise InvalidField("$.time", reason)
+
+
+def _check_sender(sender: Sender, type_: str, hosted: Hosted) -> None:
+    by = hosted.owner.acceptance.by
+    if sender.by not in by:
+        raise InvalidField("$.type", SERVERS_ONLY if by == (SERVER,) else f"only for {', '.join(by)}")
+    if sender.types is not None and type_ not in sender.types:
+        raise InvalidField("$.type", f"this key may only send {', '.join(sorted(sender.types))}")
 
 
 def _id_of(raw: msgspec.Raw) -> str | None:

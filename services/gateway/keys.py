@@ -1,49 +1,61 @@
-"""Keys: who may write what, and which ids are whose."""
+"""Keys: who sends a request, and what a key may send."""
 
 import hmac
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 
 import msgspec
 
+from mesh.accept import PAGE, SERVER
 from mesh.errors import DeclarationError
+from services.gateway.intake import Sender
 
 
 class KeySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Keys, separated by commas.
 
-    CARTMESH_WRITE_KEYS: the storefronts' keys. They are public and only allow writing what shoppers do.
-    CARTMESH_SERVER_KEYS: secret keys of the shop's own servers, which may also say what its catalogue has.
+    CARTMESH_WRITE_KEYS: the storefronts' keys. They stand in web pages, so anybody can send with them.
+    CARTMESH_SERVER_KEYS: secret keys of the shop's own servers. CARTMESH_KEY_TYPES: `<key>=<type>`, once for each type
+    of event that a key may send; a key that is not named may send all that its kind may.
     """
 
     write_keys: tuple[str, ...] = ("demo",)
     server_keys: tuple[str, ...] = ()
+    key_types: tuple[str, ...] = ()
 
 
-class WriteKeys:
-    """The keys that are valid. A key's scope keeps its storefront's event ids apart from another's."""
+class Keys:
+    """The keys that are valid."""
 
-    def __init__(self, keys: tuple[str, ...], server_keys: tuple[str, ...] = ()) -> None:
-        if public := set(keys) & set(server_keys):
+    def __init__(self, settings: KeySettings) -> None:
+        if public := set(settings.write_keys) & set(settings.server_keys):
             raise DeclarationError(
                 f"{len(public)} of CARTMESH_SERVER_KEYS are also in CARTMESH_WRITE_KEYS, which anyone can read: "
                 "give the shop's servers keys of their own"
             )
-        self._keys = [(key.encode(), blake2b(key.encode(), digest_size=4).hexdigest()) for key in (*keys, *server_keys)]
-        self._server_keys = [key.encode() for key in server_keys]
+        types = _types(settings)
+        self._senders = [
+            (key.encode(), Sender(scope=_scope(key), by=by, types=types.get(key)))
+            for by, keys in ((PAGE, settings.write_keys), (SERVER, settings.server_keys))
+            for key in keys
+        ]
+        self._server_keys = [key.encode() for key in settings.server_keys]
 
-    def scope(self, given: str | None) -> str | None:
-        """The scope of a valid key, else None. Takes as long for a wrong key as for a right one."""
-        offered, found = (given or "").encode("utf-8", "replace"), None
-        for key, scope in self._keys:
-            if hmac.compare_digest(key, offered):
-                found = scope
+    def sender(self, header: str | None, query: str | None = None) -> Sender | None:
+        """Whose key it is, else None. Takes as long for a wrong key as for a right one.
+
+        A key in the address is written into logs on its way: a server's key is taken from the header alone.
+        """
+        offered, found = (header or query or "").encode("utf-8", "replace"), None
+        for key, sender in self._senders:
+            if hmac.compare_digest(key, offered) and (header or sender.by == PAGE):
+                found = sender
         return found
 
-    def is_server(self, given: str | None) -> bool:
-        """Whether the key is one of the shop's own servers. Takes as long for a wrong key as for a right one."""
-        offered, found = (given or "").encode("utf-8", "replace"), False
+    def signed(self, value: str, signature: str | None) -> bool:
+        """Whether one of the shop's servers signed a value: HMAC-SHA256 with its key, in hexadecimal."""
+        found = False
         for key in self._server_keys:
-            found |= hmac.compare_digest(key, offered)
+            found |= hmac.compare_digest(hmac.digest(key, value.encode(), sha256).hex(), signature or "")
         return found
 
 
@@ -51,3 +63,18 @@ def bearer(header: str | None) -> str | None:
     """The token of an `Authorization: Bearer <token>` header (RFC 6750), or None."""
     scheme, _, token = (header or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _scope(key: str) -> str:
+    return blake2b(key.encode(), digest_size=4).hexdigest()
+
+
+def _types(settings: KeySettings) -> dict[str, frozenset[str]]:
+    """The types that each key may send, where they are limited."""
+    found: dict[str, frozenset[str]] = {}
+    for text in settings.key_types:
+        key, _, type_ = text.rpartition("=")
+        if key not in (*settings.write_keys, *settings.server_keys) or not type_:
+            raise DeclarationError(f"CARTMESH_KEY_TYPES: {type_!r}: write <key>=<type>, with a key that is set")
+        found[key] = found.get(key, frozenset()) | {type_}
+    return found

@@ -38,7 +38,7 @@ CUSTOMER = {
 
 ACCEPTANCES = [one for service in discover() for one in service.acceptances if not one.joins]
 HOSTED = {one.type: Hosted(owner=Handler(acceptance=one, extra={})) for one in ACCEPTANCES}
-INTAKE = Intake(HOSTED, IntakeSettings())
+INTAKE = Intake(HOSTED, IntakeSettings(), lambda customer_id, signature: signature == f"signed {customer_id}")
 
 
 def judge(*events, by=PAGE):
@@ -85,6 +85,7 @@ def test_each_storefront_type_is_named_like_its_event():
             "offer_shown",
             "offer_clicked",
             "order_placed",
+            "order_confirmed",
             "customer_identified",
             "consent_changed",
             "product_listed",

@@ -1,7 +1,12 @@
-"""Who may come in, and how often."""
+"""Who may send, and how often."""
 
+import hmac
+
+import pytest
+
+from mesh.errors import DeclarationError
 from mesh.web.client_address import client_address
-from services.gateway.keys import WriteKeys, bearer
+from services.gateway.keys import Keys, KeySettings, bearer
 from services.gateway.rates import Rate
 
 
@@ -44,10 +49,36 @@ def test_forwarded_addresses_are_believed_only_from_trusted_proxies():
 
 def test_a_key_has_a_scope_of_its_own():
     """Valid keys have different scopes, all others none."""
-    keys = WriteKeys(("one", "two"))
+    keys = Keys(KeySettings(write_keys=("one", "two")))
 
-    assert keys.scope("one") != keys.scope("two")
-    assert [keys.scope(wrong) for wrong in ("three", "", None, "\udcff")] == [None] * 4
+    assert keys.sender("one").scope != keys.sender("two").scope
+    assert [keys.sender(wrong) for wrong in ("three", "", None, "\udcff")] == [None] * 4
+
+
+def test_a_servers_key_is_taken_from_the_header_alone():
+    """In an address it would be written into logs; a page's key may stand there."""
+    keys = Keys(KeySettings(server_keys=("secret",)))
+
+    assert (keys.sender("secret").by, keys.sender("demo").by) == ("server", "page")
+    assert (keys.sender(None, "secret"), keys.sender(None, "demo").by) == (None, "page")
+
+
+def test_a_key_may_be_limited_to_types_of_events():
+    """A setting of the key; one that names no key of the gateway is an error at the start."""
+    keys = Keys(KeySettings(write_keys=("demo", "till"), key_types=("till=order_placed", "till=cart_updated")))
+
+    assert (keys.sender("till").types, keys.sender("demo").types) == ({"order_placed", "cart_updated"}, None)
+    with pytest.raises(DeclarationError, match="with a key that is set"):
+        Keys(KeySettings(key_types=("other=order_placed",)))
+
+
+def test_a_signature_is_made_with_a_servers_key():
+    """HMAC-SHA256 in hexadecimal; a wrong one, none, and one by a page's key are refused."""
+    keys = Keys(KeySettings(server_keys=("old", "new")))
+    by = {key: hmac.new(key.encode(), b"ada", "sha256").hexdigest() for key in ("old", "new", "demo")}
+
+    assert [keys.signed("ada", by[key]) for key in by] == [True, True, False]
+    assert [keys.signed("bob", by["new"]), keys.signed("ada", None), keys.signed("ada", "")] == [False] * 3
 
 
 def test_a_bearer_token_is_read_as_rfc_6750_writes_it():

@@ -51,10 +51,14 @@ export interface Order {
   coupon?: string
 }
 
-/** Who the visitor says they are. `customer_id` is told with every event from then on. */
+/**
+ * Who the visitor says they are. `customer_id` is sent with every event from then on; it counts with the signature that
+ * the shop's server made: HMAC-SHA256 of the id with its server key, in hexadecimal.
+ */
 export interface Customer {
   email: string
   customer_id?: string
+  customer_signature?: string
   name?: string
   locale?: string
   time_zone?: string

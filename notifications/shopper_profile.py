@@ -31,8 +31,8 @@ def profile_of(history: History) -> ShopperProfile:
     for received in history:
         match received.event:
             case CustomerIdentified() as identified:
-                values = {name: getattr(identified, name) for name in identified.__struct_fields__}
-                fields.update({name: value for name, value in values.items() if value and name != "visitor_id"})
+                names = [name for name in ShopperProfile.__struct_fields__ if name in identified.__struct_fields__]
+                fields.update({name: value for name in names if (value := getattr(identified, name))})
             case ConsentChanged(channel=channel, granted=granted, purpose=MARKETING.name):
                 consent[channel] = granted
                 if granted:

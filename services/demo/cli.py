@@ -53,7 +53,7 @@ def replay(
     servers: Path | None = None,
     gateway: Annotated[list[str] | None, Parameter(negative=())] = None,
     record: Path | None = None,
-    key: str = "demo",
+    key: str = "rehearsal",
 ) -> None:
     """Send a shop's log through the gateways of its shoppers' home regions, wait for every offer, and report.
 
@@ -90,7 +90,7 @@ def replay(
     record
         With --servers: the inbox's record of accepted mails.
     key
-        With --servers: a write key.
+        With --servers: a server key (CARTMESH_SERVER_KEYS), which orders need to count.
     """
     from services.demo.replay.command import Plan, run_replay  # noqa: PLC0415
 

@@ -150,7 +150,7 @@ def open_shop(monkeypatch):
     @contextlib.asynccontextmanager
     async def opened(*names: str, **settings):
         names = names or ("us", "eu")
-        for name, value in {"cors_origins": "*", "store_patience": "1s", **settings}.items():
+        for name, value in {"cors_origins": "*", "store_patience": "1s", "server_keys": "secret", **settings}.items():
             monkeypatch.setenv(f"CARTMESH_{name.upper()}", str(value))
         shop = Shop(regions=MemoryMesh(*names), lines={}, meshes={})
         parts = [contextlib.AsyncExitStack() for _ in range(len(names) + 1)]

@@ -1,5 +1,6 @@
 """Who a visitor is to the browser script: from page to page, from tab to tab, and after a crash."""
 
+import hmac
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -83,11 +84,16 @@ async def test_a_clock_that_stays_wrong_is_remembered(shop, visit, sent, eventua
 
 
 async def test_who_signs_out_is_somebody_else(shop, visit, sent):
-    """After `identify` each event says the customer; after `forget` neither customer, visitor nor cart is known."""
+    """After `identify` each event names the customer; after `forget` neither customer, visitor nor cart is known."""
     page = await visit()
     await page.goto(shop.url())
+    who = {
+        "email": "ada@example.com",
+        "customer_id": "ada",
+        "customer_signature": hmac.new(b"secret", b"ada", "sha256").hexdigest(),
+    }
 
-    await page.evaluate("cartmesh.identify({email: 'ada@example.com', customer_id: 'ada'})")
+    await page.evaluate("who => cartmesh.identify(who)", who)
     await page.evaluate(f"[cartmesh.view('a'), cartmesh.cart({LINES})]")
     before = await page.evaluate("cartmesh.visitor")
     await page.evaluate("cartmesh.forget()")

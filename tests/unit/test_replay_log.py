@@ -10,7 +10,7 @@ import pytest
 from mesh.events.cart import CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.events.interaction import ProductViewed
-from mesh.events.order import OrderPlaced
+from mesh.events.order import OrderConfirmed
 from mesh.subjects import token
 from services.demo.replay.pace import Pace, scaled
 from services.demo.replay.shop_log import LogError, Row, minor_units, read_log, text, token_of, when
@@ -122,7 +122,7 @@ def test_an_order_of_the_cart():
     """A purchase orders the session's cart whole; the purchase rows of its other products belong to that order."""
     rows = [row(0, "cart", "p1"), row(1, "cart", "p2"), row(2, "purchase", "p1"), row(3, "purchase", "p2")]
 
-    orders = [event for event in told(rows, identify=False) if event["type"] == "order_placed"]
+    orders = [event for event in told(rows, identify=False) if event["type"] == "order_confirmed"]
 
     assert [(order["cart_id"], order["total"]) for order in orders] == [("s1", {"amount": 2000, "currency": "USD"})]
 
@@ -164,7 +164,7 @@ def test_what_is_sent_is_what_the_mesh_understands():
     kinds = {
         "product_viewed": ProductViewed,
         "cart_updated": CartUpdated,
-        "order_placed": OrderPlaced,
+        "order_confirmed": OrderConfirmed,
         "customer_identified": CustomerIdentified,
         "consent_changed": ConsentChanged,
     }

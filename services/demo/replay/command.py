@@ -17,7 +17,7 @@ from mesh.settings import duration
 from services.demo.replay import ledger as ledgers
 from services.demo.replay.client import Client
 from services.demo.replay.collector import Collector
-from services.demo.replay.environment import Environment, borrowed, built
+from services.demo.replay.environment import KEY, Environment, borrowed, built
 from services.demo.replay.evidence import Evidence
 from services.demo.replay.replay import play, settings_for
 from services.demo.replay.report import broken, report
@@ -42,7 +42,7 @@ class Plan:
     servers: Path | None = None
     gateways: dict[str, str] = field(default_factory=dict)
     record: Path | None = None
-    key: str = "demo"
+    key: str = KEY
 
     def opened(self) -> AbstractAsyncContextManager[Environment]:
         """The mesh to play on."""

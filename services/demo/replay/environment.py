@@ -11,8 +11,8 @@ from mesh.runtime.worker import connect
 from mesh.topology.access import OPERATOR, Access
 from mesh.topology.mesh_toml import Topology
 
-KEY = "demo"
-"""The write key that gateways of an embedded mesh know."""
+KEY = "rehearsal"
+"""The server key of an embedded mesh: a shop's log is what its own server knows."""
 
 RECORD = "mails.jsonl"
 """The inbox's list of what it accepted, in its folder."""
@@ -43,7 +43,8 @@ async def built(
     regions: tuple[str, ...], *, nodes: int, environment: Mapping[str, str], directory: Path | None = None
 ) -> AsyncIterator[Environment]:
     """An embedded mesh with every service and the inbox; drained and gone when the block ends."""
-    async with Up(Topology.of(regions, nodes=nodes), directory=directory, environment=environment) as up:
+    settings = {"CARTMESH_SERVER_KEYS": KEY, **environment}
+    async with Up(Topology.of(regions, nodes=nodes), directory=directory, environment=settings) as up:
         yield Environment(
             gateways={region: up.gateway(region) for region in regions},
             meshes={region: await up.operator(region) for region in regions},

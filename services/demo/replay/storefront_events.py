@@ -117,7 +117,7 @@ class Storefront:
         self.ordered[row.session_id] = {*(cart or {})} - {row.product_id}
         order = self._event(
             row,
-            "order_placed",
+            "order_confirmed",
             at,
             order_id=f"{self.run}-order-{row.number}",
             cart_id=row.session_id if cart else None,

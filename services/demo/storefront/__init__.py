@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from mesh import Mesh, Service
+from mesh import Mesh, Received, Service
+from mesh.events.order import OrderPlaced
 from mesh.events.user import Recommendations, RecommendationsRequest, UserScored
+from services.demo.storefront.confirming import Confirming, confirming
 from services.demo.storefront.picks import Picks
 from services.demo.storefront.seeding import Seeding, seed
 
@@ -33,6 +35,19 @@ async def seed_gateway(mesh: Mesh) -> AsyncIterator[Seeding]:
     """The catalogue on its way to the region's gateway, and the shop's past where that is wanted."""
     async with seed(mesh.region) as seeding_state:
         yield seeding_state
+
+
+@service.resource
+async def open_confirming() -> AsyncIterator[Confirming]:
+    """The shop's server, which confirms orders."""
+    async with confirming() as confirms:
+        yield confirms
+
+
+@service.on(OrderPlaced)
+async def confirm_order(received: Received[OrderPlaced], confirms: Confirming) -> None:
+    """Confirm what a page reports, where the shop sells it at that price, so that it counts as revenue."""
+    await confirms.confirm(received)
 
 
 @service.on(UserScored, fanout=True)

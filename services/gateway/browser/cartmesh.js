@@ -34,7 +34,7 @@
   })
   const stored = () => quiet(() => Object.keys(localStorage).filter(name => name === NAME || name.startsWith(QUEUE))) || []
 
-  // The visitor: v id, s session, t last active, k cart, f a cart is filled, c customer, p the server's proof of it, o server's clock minus ours,
+  // The visitor: v id, s session, t last active, k cart, f a cart is filled, c customer and signature, o server's clock minus ours,
   // g session that learned it, l last time told, h home region, r region in use, u when home is tried again, x dismissed offers,
   // w last offer shown.
   let state = {}
@@ -80,7 +80,7 @@
       const same = Math.abs(at - state.t) < 30 * MINUTE
       remember({ v: state.v || id(), s: same ? state.s : id(), t: at })
     }
-    const body = JSON.stringify({ id: id(), type, visitor_id: state.v, session_id: state.s, customer_id: state.c, customer_signature: state.p, ...fields })
+    const body = JSON.stringify({ id: id(), type, visitor_id: state.v, session_id: state.s, ...state.c, ...fields })
     const e = JSON.parse(body)
     queue.push({ e, at, n: body.length })
     if (queue.length > MOST) drop()
@@ -176,10 +176,9 @@
       tries = refusals = 0
       queue = queue.filter(item => !batch.includes(item))
       save()
-      const { rejected, ignored, detail } = await answer.json()
-      if (!ok) warn('refused: ' + detail)
-      if (rejected?.[0]) warn('rejected', rejected[0])
-      if (ignored?.[0]) warn('ignored', ignored[0])
+      const verdict = await answer.json()
+      if (!ok) warn('refused: ' + verdict.detail)
+      for (const name of ['rejected', 'ignored']) if (verdict[name]?.[0]) warn(name, verdict[name][0])
     } finally {
       batch.forEach(item => flying.delete(item))
     }
@@ -366,7 +365,8 @@
       return made
     },
     identify: (at, fields) => {
-      if (fields.customer_id) remember({ c: fields.customer_id, p: fields.customer_signature })
+      const { customer_id, customer_signature } = fields
+      if (customer_id) remember({ c: { customer_id, customer_signature } })
       const { locale, timeZone: time_zone } = Intl.DateTimeFormat().resolvedOptions()
       return make(at, 'customer_identified', { locale, time_zone, ...fields })
     },
@@ -394,7 +394,7 @@
     version: 1,
     follow: find => guard(() => follow(find)),
     forget: () => guard(() => {
-      remember({ v: null, s: null, t: 0, k: null, f: 0, c: null, p: null, x: null })
+      remember({ v: null, s: null, t: 0, k: null, f: 0, c: null, x: null })
       mute()
       hide()
     }),

@@ -6,7 +6,7 @@ from rich.table import Table
 
 from mesh.event import declared
 from mesh.service import Service
-from mesh.topology.derive.catalog import hearings, writers
+from mesh.topology.derive.catalog import consumers_of, writers
 from mesh.topology.derive.nats import streams
 from mesh.topology.derive.services import handlers
 from mesh.topology.mesh_toml import Topology
@@ -57,12 +57,12 @@ def tables(topology: Topology, services: Sequence[Service]) -> Iterator[Table]:
     )
     yield _table(
         "Events",
-        ("event", "said by", "heard by", "reaches other regions"),
+        ("event", "published by", "consumed by", "reaches other regions"),
         *(
             (
                 declaration.type,
                 ", ".join(writers(declaration, services)),
-                ", ".join(f"{name}*" if far else name for name, far in hearings(declaration, services).items()),
+                ", ".join(f"{name}*" if far else name for name, far in consumers_of(declaration, services).items()),
                 "yes" if topology.layout.travels(declaration) else "no",
             )
             for declaration in declared()

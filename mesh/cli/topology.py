@@ -39,7 +39,7 @@ def commands(app: App) -> None:
 
 
 def show(*, file: Path = FILE) -> None:
-    """Show regions, links, streams, services, and who says what."""
+    """Show regions, links, streams, services, and who publishes what."""
     from rich.console import Console  # noqa: PLC0415  only what shows needs it
 
     from mesh.cli.overview import tables  # noqa: PLC0415  the same

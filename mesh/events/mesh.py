@@ -1,4 +1,4 @@
-"""What the mesh says about itself."""
+"""What the mesh measures of itself: heartbeats and counts of each region."""
 
 from datetime import datetime, timedelta
 
@@ -15,11 +15,11 @@ class MeshHeartbeat(Event):
     at: datetime
 
 
-class Flow(msgspec.Struct, frozen=True, kw_only=True):
+class EventCount(msgspec.Struct, frozen=True, kw_only=True):
     """How many events of a type (`interaction.product_viewed`) a region's write streams took.
 
-    `total` grows for as long as the counting goes on, so that two measurements give a rate; it may begin
-    anew with a lower number. `hour` is how many of them were stored in the last sixty minutes.
+    `total` only grows while the counting service runs, so that two measurements give a rate; after a restart it may
+    be lower. `hour` is how many of them were stored in the last sixty minutes.
     """
 
     type: str
@@ -27,8 +27,8 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     hour: int
 
 
-class Lag(msgspec.Struct, frozen=True, kw_only=True):
-    """A durable as its stream's leader tells it: `pending` not yet delivered, `unanswered` not acknowledged."""
+class ConsumerLag(msgspec.Struct, frozen=True, kw_only=True):
+    """A durable consumer by its leader: messages `pending` (not delivered yet), `unanswered` (not acknowledged yet)."""
 
     stream: str
     durable: str
@@ -39,18 +39,18 @@ class Lag(msgspec.Struct, frozen=True, kw_only=True):
 
 @event(key="region", ttl=timedelta(minutes=10))
 class MeshMeasured(Event):
-    """A region measured itself: its servers, what its streams took, who lags behind, what was parked.
+    """A region measured itself: its servers, the events its streams stored, its consumers' lag, its dead letters.
 
-    `staleness` is the age in seconds of the newest word from each other region; None: never heard.
-    `dead` messages are parked until they are driven again.
+    `staleness` is the age in seconds of the newest heartbeat from each other region; None: there was none yet.
+    `dead` counts the dead letters, which wait until they are redriven.
     """
 
     region: str
     at: datetime
     nodes: int
     nodes_up: int
-    flows: tuple[Flow, ...]
-    lags: tuple[Lag, ...]
+    flows: tuple[EventCount, ...]
+    lags: tuple[ConsumerLag, ...]
     staleness: dict[str, float | None]
     dead: int
 

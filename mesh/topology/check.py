@@ -106,7 +106,7 @@ def _token(name: str, what: str, report: Report) -> None:
 
 def _writers(services: Sequence[Service], report: Report) -> None:
     writers: dict[Declaration, list[str]] = {told: [] for told in declared()}
-    heard = {kind for service in services for binding in service.bindings for kind in binding.kinds}
+    consumed = {kind for service in services for binding in service.bindings for kind in binding.kinds}
     for kind in OPERATOR_PUBLISHES:
         writers[declaration_of(kind)].append(OPERATOR)
     for service in services:
@@ -119,11 +119,11 @@ def _writers(services: Sequence[Service], report: Report) -> None:
             )
         elif len(names) > 1:
             report.errors.append(
-                f"{told.type} has {len(names)} writers, {' and '.join(names)}: let one of them say it, "
+                f"{told.type} has {len(names)} writers, {' and '.join(names)}: let one of them publish it, "
                 "or make it two events"
             )
-        if told.kind not in heard and told.kind not in OPERATOR_PUBLISHES:
-            report.warnings.append(f"{told.type} is heard by nobody")
+        if told.kind not in consumed and told.kind not in OPERATOR_PUBLISHES:
+            report.warnings.append(f"{told.type} is consumed by nobody")
 
 
 def _acceptances(services: Sequence[Service], report: Report) -> None:

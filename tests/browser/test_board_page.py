@@ -14,7 +14,7 @@ from mesh import Mesh
 from mesh.broker.memory import MemoryMesh
 from mesh.dead_letters import store_dead_letter
 from mesh.events.cart import CartAbandoned, CartLine, CartRecovered, CartUpdated
-from mesh.events.mesh import Flow, Lag, MeshMeasured
+from mesh.events.mesh import ConsumerLag, EventCount, MeshMeasured
 from mesh.events.offer import Check, OfferDecided, OfferSent
 from mesh.events.user import Recommendation
 from mesh.money import Money
@@ -62,9 +62,9 @@ class Wall:
             at=datetime.now(UTC),
             nodes=3,
             nodes_up=3,
-            flows=(Flow(type="interaction.product_viewed", total=took, hour=40),),
+            flows=(EventCount(type="interaction.product_viewed", total=took, hour=40),),
             lags=(
-                Lag(
+                ConsumerLag(
                     stream=f"COMMERCE_{name}",
                     durable="scoring-score-cart",
                     pending=waiting,

@@ -15,7 +15,7 @@ from mesh.broker.jetstream import JetStreamBroker
 from mesh.broker.memory import MemoryMesh
 from mesh.dead_letters import store_dead_letter
 from mesh.events.cart import CartLine, CartUpdated
-from mesh.events.mesh import Flow, Lag, MeshMeasured
+from mesh.events.mesh import ConsumerLag, EventCount, MeshMeasured
 from mesh.events.offer import Check, OfferDecided, OfferSent
 from mesh.money import Money
 from mesh.runtime.local_servers import LocalServers
@@ -70,8 +70,8 @@ async def measure(mesh):
     """Say twice a second how the region is, as each region does."""
     while True:
         stale = {name: age.total_seconds() if age else None for name, age in (await mesh.staleness()).items()}
-        flow = Flow(type="interaction.product_viewed", total=7, hour=7)
-        lag = Lag(stream="COMMERCE_us", durable="carts-show-carts", pending=0, unanswered=0, redelivered=0)
+        flow = EventCount(type="interaction.product_viewed", total=7, hour=7)
+        lag = ConsumerLag(stream="COMMERCE_us", durable="carts-show-carts", pending=0, unanswered=0, redelivered=0)
         at = datetime.now(UTC)
         told = MeshMeasured(
             region=mesh.region, at=at, nodes=1, nodes_up=1, flows=(flow,), lags=(lag,), staleness=stale, dead=0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mesh import Mesh, Received
 from mesh.broker.memory import MemoryMesh
 from mesh.events.cart import CartAbandoned, CartLine, CartRecovered, CartUpdated
-from mesh.events.mesh import Flow, Lag, MeshMeasured
+from mesh.events.mesh import ConsumerLag, EventCount, MeshMeasured
 from mesh.events.offer import Check, OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
 from mesh.events.user import Recommendation
 from mesh.money import Money
@@ -71,8 +71,8 @@ def sent(offer="o1", channel="email"):
 
 
 def measured(ago=0.0, region="us", *, total=0, hour=0, pending=0, staleness=None, flows=None, nodes=3, at=None):
-    flow = Flow(type="interaction.product_viewed", total=total, hour=hour)
-    lag = Lag(stream="COMMERCE_us", durable="carts-show", pending=pending, unanswered=0, redelivered=0)
+    flow = EventCount(type="interaction.product_viewed", total=total, hour=hour)
+    lag = ConsumerLag(stream="COMMERCE_us", durable="carts-show", pending=pending, unanswered=0, redelivered=0)
     return heard(
         MeshMeasured(
             region=region,

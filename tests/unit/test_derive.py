@@ -296,8 +296,8 @@ def test_asyncapi_names_every_event_and_operation():
     assert document["asyncapi"] == "3.0.0"
     assert set(document["channels"]) == {declaration.type for declaration in declared()}
     assert document["channels"]["cart.updated.v1"]["address"] == "ev.{region}.cart.updated.{cart_id}"
-    assert document["operations"]["loyalty-says-cart.updated.v1"]["action"] == "send"
-    assert document["operations"]["loyalty-award-points-hears-order.placed.v1"]["summary"] == (
+    assert document["operations"]["loyalty-publishes-cart.updated.v1"]["action"] == "send"
+    assert document["operations"]["loyalty-award-points-consumes-order.placed.v1"]["summary"] == (
         "One point for every whole euro."
     )
     text = json.dumps(document)
@@ -308,7 +308,7 @@ def test_asyncapi_names_every_event_and_operation():
         assert found, reference
 
 
-def test_the_catalogue_shows_who_says_what():
+def test_the_catalogue_shows_who_publishes_what():
     """Arrows, dotted across regions, and each event with its fields."""
     speaker = Service("gateway", publishes=(OrderPlaced,))
 

@@ -61,8 +61,8 @@ def test_an_event_nobody_hears_is_only_told():
     """It may be for later."""
     report = check(MESH, [everything_said(), listener()])
 
-    assert "cart.updated.v1 is heard by nobody" in report.warnings
-    assert "order.placed.v1 is heard by nobody" not in report.warnings
+    assert "cart.updated.v1 is consumed by nobody" in report.warnings
+    assert "order.placed.v1 is consumed by nobody" not in report.warnings
 
 
 def test_two_handlers_of_one_name_are_refused():

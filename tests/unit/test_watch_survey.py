@@ -10,7 +10,7 @@ from mesh.broker.protocol import Outgoing
 from mesh.errors import Unavailable
 from mesh.events.cart import CartUpdated
 from mesh.events.interaction import ProductViewed
-from mesh.events.mesh import Flow, Lag, MeshHeartbeat
+from mesh.events.mesh import ConsumerLag, EventCount, MeshHeartbeat
 from mesh.observability.event_counts import tallies
 from mesh.observability.metrics import DEAD, LAG, NODES, NODES_UP, STALENESS, UNANSWERED
 from mesh.streams import ConsumerSpec
@@ -52,11 +52,13 @@ async def test_a_region_at_rest_measures_nothing_but_itself(mesh, survey):
     measured = await survey.measured(TICK)
 
     assert (measured.region, measured.at, measured.nodes, measured.nodes_up) == ("us", TICK, 1, 1)
-    assert measured.lags == (Lag(stream="COMMERCE_us", durable="carts-show", pending=0, unanswered=0, redelivered=0),)
+    assert measured.lags == (
+        ConsumerLag(stream="COMMERCE_us", durable="carts-show", pending=0, unanswered=0, redelivered=0),
+    )
     assert measured.staleness == {"eu": None}
     assert measured.dead == 0
     assert (await survey.measured(TICK)).flows == tuple(
-        Flow(type=tally.type, total=0, hour=0) for tally in tallies("us")
+        EventCount(type=tally.type, total=0, hour=0) for tally in tallies("us")
     )
 
 
@@ -69,7 +71,7 @@ async def test_what_streams_take_is_counted_by_type(mesh, survey):
     await mesh.publish(update(3), ProductViewed(visitor_id="v", product_id="p"))
     measured = await survey.measured(TICK)
 
-    assert flow(measured, "cart.updated") == Flow(type="cart.updated", total=1, hour=3)
+    assert flow(measured, "cart.updated") == EventCount(type="cart.updated", total=1, hour=3)
     assert flow(measured, "interaction.product_viewed").total == 1
     assert {lag.durable: lag.pending for lag in measured.lags} == {"carts-show": 3}
 

@@ -132,9 +132,9 @@ def _present(services: Sequence[Service]) -> dict[str, Any]:
 
 
 def _shop() -> dict[str, Any]:
-    approved = 'sum(increase(cartmesh_events_total{type="offer.decided.v1",outcome="approved"}[30m]))'
-    arrived = '(sum(increase(cartmesh_events_total{type="offer.sent.v1"}[30m])) or vector(0))'
-    failed = 'sum(increase(cartmesh_events_total{type="offer.failed.v1"}[30m]))'
+    approved = 'sum(increase(cartmesh_events_total{type=~"offer[.]decided[.].*",outcome="approved"}[30m]))'
+    arrived = '(sum(increase(cartmesh_events_total{type=~"offer[.]sent[.].*"}[30m])) or vector(0))'
+    failed = 'sum(increase(cartmesh_events_total{type=~"offer[.]failed[.].*"}[30m]))'
     return {
         "name": "cartmesh-shop",
         "rules": [

@@ -1,4 +1,4 @@
-"""AsyncAPI 3.0: every event as a channel, every service's saying and hearing as an operation.
+"""AsyncAPI 3.0: every event as a channel, what a service publishes and consumes as operations.
 
 https://www.asyncapi.com/docs/reference/specification/v3.0.0
 """
@@ -22,13 +22,13 @@ _SCHEMAS = "#/components/schemas/{name}"
 def asyncapi(topology: Topology, services: Sequence[Service], *, version: str = "1.0.0") -> Document:
     """The whole document."""
     events = list(declared())
-    _, parts = msgspec.json.schema_components([Envelope, *(told.kind for told in events)], ref_template=_SCHEMAS)
+    _, parts = msgspec.json.schema_components([Envelope, *(one.kind for one in events)], ref_template=_SCHEMAS)
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "Cartmesh",
             "version": version,
-            "description": "Every event of the mesh, who says it and who hears it.",
+            "description": "Every event of the mesh, who publishes it and who consumes it.",
         },
         "defaultContentType": "application/cloudevents+json",
         "servers": {
@@ -39,11 +39,11 @@ def asyncapi(topology: Topology, services: Sequence[Service], *, version: str = 
             }
             for region in topology.regions
         },
-        "channels": {told.type: _channel(told, topology) for told in events},
+        "channels": {one.type: _channel(one, topology) for one in events},
         "operations": _operations(services),
         "components": {
             "schemas": json.loads(msgspec.json.encode(parts)),
-            "messages": {told.type: _message(told) for told in events},
+            "messages": {one.type: _message(one) for one in events},
         },
     }
 
@@ -51,7 +51,7 @@ def asyncapi(topology: Topology, services: Sequence[Service], *, version: str = 
 def _channel(declaration: Declaration, topology: Topology) -> Document:
     return {
         "address": f"{declaration.root}.{{region}}.{declaration.domain}.{declaration.happening}.{{{declaration.key}}}",
-        "description": summary(declaration),
+        "description": " ".join(filter(None, (summary(declaration), older_versions(declaration)))),
         "parameters": {
             "region": {"enum": list(topology.names), "description": "Where it happened"},
             declaration.key: {"description": f"The event's {declaration.key}"},
@@ -83,26 +83,26 @@ def _message(declaration: Declaration) -> Document:
 
 
 def _operations(services: Sequence[Service]) -> Document:
-    said = {
-        f"{service.name}-says-{told.type}": _operation("send", told, f"{service.name} says {told.type}")
+    published = {
+        f"{service.name}-publishes-{one.type}": _operation("send", one, f"{service.name} publishes {one.type}")
         for service in services
-        for told in map(declaration_of, service.publishes)
+        for one in map(declaration_of, service.publishes)
     }
-    heard = {
-        f"{binding.durable}-hears-{told.type}": _operation("receive", told, binding.summary)
+    consumed = {
+        f"{binding.durable}-consumes-{one.type}": _operation("receive", one, binding.summary)
         for service in services
         for binding in service.bindings
-        for told in map(declaration_of, binding.kinds)
+        for one in map(declaration_of, binding.kinds)
     }
-    return said | heard
+    return published | consumed
 
 
-def _operation(action: str, declaration: Declaration, words: str) -> Document:
+def _operation(action: str, declaration: Declaration, summary: str) -> Document:
     channel = f"#/channels/{declaration.type}"
     return {
         "action": action,
         "channel": {"$ref": channel},
-        "summary": words,
+        "summary": summary,
         "messages": [{"$ref": f"{channel}/messages/{declaration.type}"}],
     }
 
@@ -110,3 +110,9 @@ def _operation(action: str, declaration: Declaration, words: str) -> Document:
 def summary(declaration: Declaration) -> str:
     """The first line of an event's docstring."""
     return (inspect.getdoc(declaration.kind) or "").partition("\n")[0]
+
+
+def older_versions(declaration: Declaration) -> str:
+    """A sentence about its older versions; empty where there is none."""
+    older = declaration.older_types
+    return f"Stored events of {', '.join(older)} are read as this." if older else ""

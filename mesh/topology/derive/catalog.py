@@ -1,4 +1,4 @@
-"""Catalogue: a page for people: who says what to whom, every event with its fields, every service."""
+"""Catalogue: a page for people: who publishes what to whom, every event with its fields, every service."""
 
 from collections.abc import Sequence
 from types import UnionType
@@ -7,7 +7,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from mesh.event import Declaration, declaration_of, declared
 from mesh.service import Service
 from mesh.streams import DEFAULT_LAYOUT, StreamLayout
-from mesh.topology.derive.asyncapi import summary
+from mesh.topology.derive.asyncapi import older_versions, summary
 
 _FENCE = "```"
 
@@ -16,7 +16,7 @@ def catalog(services: Sequence[Service], layout: StreamLayout = DEFAULT_LAYOUT) 
     """The page in Markdown, with the graph in Mermaid."""
     return "\n".join(
         [
-            "# Who says what",
+            "# Who publishes what",
             "",
             f"{_FENCE}mermaid",
             *graph(services),
@@ -24,7 +24,7 @@ def catalog(services: Sequence[Service], layout: StreamLayout = DEFAULT_LAYOUT) 
             "",
             "# Services",
             "",
-            "| service | what it does | says | hears |",
+            "| service | what it does | publishes | consumes |",
             "|---|---|---|---|",
             *(_service(service) for service in services),
             "",
@@ -36,29 +36,31 @@ def catalog(services: Sequence[Service], layout: StreamLayout = DEFAULT_LAYOUT) 
 
 
 def graph(services: Sequence[Service]) -> list[str]:
-    """One arrow from who says to who hears, with the events; dotted where every region's are heard."""
+    """One arrow from each publisher to each consumer, with the events; dotted where every region's are consumed."""
     arrows: dict[tuple[str, str, bool], list[str]] = {}
     for declaration in declared():
-        for sayer in writers(declaration, services):
-            for hearer, far in hearings(declaration, services).items():
-                arrows.setdefault((sayer, hearer, far), []).append(f"{declaration.domain}.{declaration.happening}")
+        for publisher in writers(declaration, services):
+            for consumer, far in consumers_of(declaration, services).items():
+                arrows.setdefault((publisher, consumer, far), []).append(
+                    f"{declaration.domain}.{declaration.happening}"
+                )
     return [
         "flowchart LR",
         *(f"  {_id(service.name)}[{service.name}]" for service in services),
         *(
-            f"  {_id(sayer)} {'-.->' if far else '-->'}|{'<br/>'.join(events)}| {_id(hearer)}"
-            for (sayer, hearer, far), events in sorted(arrows.items())
+            f"  {_id(publisher)} {'-.->' if far else '-->'}|{'<br/>'.join(events)}| {_id(consumer)}"
+            for (publisher, consumer, far), events in sorted(arrows.items())
         ),
     ]
 
 
 def writers(declaration: Declaration, services: Sequence[Service]) -> list[str]:
-    """The names of the services that say an event."""
+    """The names of the services that publish an event."""
     return [service.name for service in services if declaration.kind in service.publishes]
 
 
-def hearings(declaration: Declaration, services: Sequence[Service]) -> dict[str, bool]:
-    """The names of the services that hear an event, and whether they hear every region's."""
+def consumers_of(declaration: Declaration, services: Sequence[Service]) -> dict[str, bool]:
+    """The names of the services that consume an event, and whether they consume every region's."""
     found: dict[str, bool] = {}
     for service in services:
         for binding in service.bindings:
@@ -68,18 +70,20 @@ def hearings(declaration: Declaration, services: Sequence[Service]) -> dict[str,
 
 
 def _service(service: Service) -> str:
-    said = ", ".join(f"`{declaration_of(kind).type}`" for kind in service.publishes)
-    heard = dict.fromkeys(declaration_of(kind).type for binding in service.bindings for kind in binding.kinds)
-    return f"| {service.name} | {_cell(service.summary)} | {said} | {', '.join(f'`{name}`' for name in heard)} |"
+    published = ", ".join(f"`{declaration_of(kind).type}`" for kind in service.publishes)
+    consumed = dict.fromkeys(declaration_of(kind).type for binding in service.bindings for kind in binding.kinds)
+    return (
+        f"| {service.name} | {_cell(service.summary)} | {published} | {', '.join(f'`{name}`' for name in consumed)} |"
+    )
 
 
 def _event(declaration: Declaration, services: Sequence[Service], layout: StreamLayout) -> list[str]:
     where = "reaches every region" if layout.travels(declaration) else "never leaves its region"
-    hearers = ", ".join(
-        f"{name} (every region's)" if far else name for name, far in hearings(declaration, services).items()
+    consumers = ", ".join(
+        f"{name} (every region's)" if far else name for name, far in consumers_of(declaration, services).items()
     )
-    said = ", ".join(writers(declaration, services)) or "nobody"
-    older = f" Stored ones of {', '.join(declaration.older_types)} are read as this." if declaration.older_types else ""
+    published = ", ".join(writers(declaration, services)) or "nobody"
+    older = older_versions(declaration)
     subject = f"{declaration.root}.<region>.{declaration.domain}.{declaration.happening}.<{declaration.key}>"
     return [
         "",
@@ -87,7 +91,8 @@ def _event(declaration: Declaration, services: Sequence[Service], layout: Stream
         "",
         summary(declaration),
         "",
-        f"Said by {said}; heard by {hearers or 'nobody'}; {where}. Subject `{subject}`.{older}",
+        f"Published by {published}; consumed by {consumers or 'nobody'}; {where}. Subject `{subject}`.",
+        *(("", older) if older else ()),
         "",
         "| field | type |",
         "|---|---|",

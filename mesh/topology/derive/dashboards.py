@@ -102,7 +102,7 @@ def _mesh() -> list[Panel]:
 
 
 def _service(service: Service) -> list[Panel]:
-    panels = [*_requests(service), *_saying(service), *_handling(service)]
+    panels = [*_requests(service), *_publishing(service), *_handling(service)]
     return panels or [
         _panel("Runs", "short", (f'cartmesh_service_running{{service="{service.name}",{_HERE}}}', "{{pod}}"))
     ]
@@ -123,12 +123,12 @@ def _requests(service: Service) -> list[Panel]:
     ]
 
 
-def _saying(service: Service) -> list[Panel]:
+def _publishing(service: Service) -> list[Panel]:
     if not service.publishes:
         return []
     names = ", ".join(declaration_of(kind).type for kind in service.publishes)
-    said = f'sum by (type, outcome) (rate(cartmesh_events_total{{service="{service.name}",{_HERE}}}[5m]))'
-    return [_panel("Says", "ops", (said, "{{type}} {{outcome}}"), about=names)]
+    published = f'sum by (type, outcome) (rate(cartmesh_events_total{{service="{service.name}",{_HERE}}}[5m]))'
+    return [_panel("Published", "ops", (published, "{{type}} {{outcome}}"), about=names)]
 
 
 def _handling(service: Service) -> list[Panel]:

@@ -36,13 +36,13 @@ def service_permissions(
     """What a service needs in a region, from its declarations; `services` are all there are."""
     inbox = f"{inbox_of(service.name)}.>"
     publish = [
-        *_sayings(service, region, services, layout),
+        *_publishing(service, region, services, layout),
         f"dead.{region}.{service.name}.>",
         f"live.{region}.>",
         *(f"rpc.{region}.{asked}.>" for asked in service.asks),
         "$JS.API.INFO",
         *(_surveying(region, layout) if service.measures else _readings(service, region, layout)),
-        *_hearings(service, region, layout),
+        *_consuming(service, region, layout),
         *(part for bucket in service.buckets for part in _bucket(bucket)),
         *(part for bucket in _views(service, services) for part in _bucket_view(bucket)),
         *_personal_keys(service, services),
@@ -105,7 +105,7 @@ def _crossing(layout: StreamLayout, *, origin: str, target: str) -> tuple[str, .
     )
 
 
-def _sayings(service: Service, region: str, services: Sequence[Service], layout: StreamLayout) -> list[str]:
+def _publishing(service: Service, region: str, services: Sequence[Service], layout: StreamLayout) -> list[str]:
     declarations = [declaration_of(kind) for kind in _published(service, services)]
     families = {family.name: family for family in (layout.commerce, *map(layout.family_of, declarations))}
     return [
@@ -176,7 +176,7 @@ def _all_durables(service: Service, region: str, services: Sequence[Service], la
     return [f"$JS.API.CONSUMER.CREATE.{spec.stream}.{spec.durable}.>" for spec in specs if spec.stream in counting]
 
 
-def _hearings(service: Service, region: str, layout: StreamLayout) -> list[str]:
+def _consuming(service: Service, region: str, layout: StreamLayout) -> list[str]:
     allowed = []
     if service.bindings:
         allowed.append(f"$JS.API.STREAM.MSG.GET.{dead_stream(region)}")  # asked to redo a letter, it reads it

@@ -8,14 +8,14 @@ from mesh.service import Service
 
 
 def described(services: Sequence[Service]) -> dict[str, Any]:
-    """Service -> where it is, whether it serves HTTP, what it says, hears, answers, asks and keeps."""
+    """Service -> where it is, whether it serves HTTP, what it publishes, consumes, answers, asks and keeps."""
     return {service.name: _one(service) for service in services}
 
 
 def deployed(services: Sequence[Service]) -> dict[str, Any]:
     """Service -> what a deployment needs to know of it: little, so that it changes only when a deployment must.
 
-    What the code says wins over values, but for `enabled`, with which a demo only begins.
+    The code wins over values, but for `enabled`, with which a demo only begins.
     """
     return {service.name: _facts(service) for service in services if service.needs_process}
 
@@ -43,8 +43,8 @@ def _one(service: Service) -> dict[str, Any]:
         "summary": service.summary,
         "http": service.serves_http,
         "demo": service.demo,
-        "says": [declaration_of(kind).type for kind in service.publishes],
-        "hears": [
+        "publishes": [declaration_of(kind).type for kind in service.publishes],
+        "consumes": [
             {
                 "handler": binding.name,
                 "durable": None if binding.fanout else binding.durable,

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from mesh.events.mesh import Lag
+from mesh.events.mesh import ConsumerLag
 from mesh.events.offer import Check
 from mesh.money import Money
 
@@ -22,7 +22,7 @@ class RegionShown(msgspec.Struct, frozen=True, kw_only=True):
     nodes: int
     nodes_up: int
     rates: dict[str, float]
-    lags: tuple[Lag, ...]
+    lags: tuple[ConsumerLag, ...]
     dead: int
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from mesh.broker.protocol import Broker, ConsumerState
 from mesh.errors import Unavailable
-from mesh.events.mesh import Flow
+from mesh.events.mesh import EventCount
 from mesh.observability.event_counts import Tally
 from services.operations.watch.past import HOUR, Past
 
@@ -35,9 +35,9 @@ class Flows:
         self._absent: dict[str, float] = {}
         self._begun: dict[str, datetime] = {}
         self._pasts: dict[str, Past] = {}
-        self._flows: dict[str, Flow] = {}
+        self._flows: dict[str, EventCount] = {}
 
-    async def read(self) -> tuple[Flow, ...]:
+    async def read(self) -> tuple[EventCount, ...]:
         """What every count stands at; one that is silent just now, where it stood. Raises Denied, Unavailable."""
         states, now = await self._states(), datetime.now(UTC).timestamp()
         taken = (self._take(tally, states.get(tally.name), now) for tally in self._tallies)
@@ -63,7 +63,7 @@ class Flows:
             total, self._pasts[tally.type] = await self._look_back(tally, total)
             self._begun[tally.type] = state.begun
         hour = self._pasts[tally.type].hour(now, total)
-        self._flows[tally.type] = Flow(type=tally.type, total=total, hour=hour)
+        self._flows[tally.type] = EventCount(type=tally.type, total=total, hour=hour)
 
     async def _miss(self, tally: Tally, now: float) -> None:
         """Begin a count that is not there; one that was may only be silent, and is given up after a while."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from mesh import Mesh
 from mesh.broker.protocol import StreamState
 from mesh.errors import MeshError
-from mesh.events.mesh import Lag, MeshMeasured
+from mesh.events.mesh import ConsumerLag, MeshMeasured
 from mesh.observability.event_counts import tallies
 from mesh.streams import ConsumerSpec, dead_stream, mesh_stream
 from services.operations.watch.flows import Flows
@@ -70,11 +70,11 @@ class Survey:
         told = zip(self._names, answers, strict=True)
         return {name: answer for name, answer in told if isinstance(answer, StreamState)}
 
-    async def _ask_durables(self) -> tuple[Lag, ...]:
+    async def _ask_durables(self) -> tuple[ConsumerLag, ...]:
         asked = (self._mesh.broker.consumer_states(stream, names) for stream, names in self._durables.items())
         told = zip(self._durables, await asyncio.gather(*asked), strict=True)
         return tuple(
-            Lag(
+            ConsumerLag(
                 stream=stream,
                 durable=name,
                 pending=state.pending,

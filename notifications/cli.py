@@ -14,9 +14,12 @@ COMPANION = ("inbox", "--smtp-port", "0", "--http-port", "0")
 
 
 def commands(app: "cyclopts.App") -> None:
-    """Add `inbox` and `preview`."""
+    """Add `inbox`, `preview` and `journeys`."""
+    from notifications.journeys.commands import group  # noqa: PLC0415  it loads journeys, which only this needs
+
     app.command(inbox)
     app.command(preview)
+    app.command(group)
 
 
 def inbox(*, smtp_port: int = 1025, http_port: int = 8025, dir: Path = Path("inbox"), host: str = "127.0.0.1") -> None:

@@ -8,6 +8,7 @@ import msgspec
 from mesh import Mesh, Received, Service, Timer
 from mesh.events.cart import CartAbandoned, CartScored, CartUpdated
 from mesh.events.contact import ContactReserved
+from mesh.events.journey import JourneyPublished
 from mesh.events.offer import OfferDecided, OfferDue
 from mesh.events.order import OrderPlaced
 from mesh.publish import Change
@@ -20,13 +21,17 @@ from notifications.decision import (
     has_newer,
     superseded,
 )
-from notifications.journeys import load_all
-from notifications.journeys.live import LiveJourney, LiveJourneys
+from notifications.journeys import documents
+from notifications.journeys.documents import JOURNEYS, seed
+from notifications.journeys.following import following
 from notifications.run import run_id
 from notifications.shopper_regions import SHOPPERS, RecentWrites, fold, remember
 
 service = Service(
-    "offers", publishes=(OfferDecided, OfferDue, ContactReserved), buckets=(SHOPPERS,), reads_personal_data=True
+    "offers",
+    publishes=(OfferDecided, OfferDue, ContactReserved, JourneyPublished),
+    buckets=(SHOPPERS, JOURNEYS),
+    reads_personal_data=True,
 )
 
 REDELIVERED_AFTER = timedelta(seconds=10)
@@ -34,18 +39,19 @@ REDELIVERED_AFTER = timedelta(seconds=10)
 
 
 class OfferSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`journeys` is a folder of TOML files, empty: those that come with Cartmesh; `secret` keys coupons and links."""
+    """`journeys` is a folder of TOML files for an empty bucket, else Cartmesh's; `secret` keys coupons and links."""
 
     journeys: str = ""
     secret: str = "cartmesh-on-a-laptop"  # noqa: S105  a laptop's default; the chart sets a real one
 
 
 @service.resource
-async def open_decision_context() -> AsyncIterator[DecisionContext]:
-    """The journeys and the secret."""
+async def open_decision_context(mesh: Mesh) -> AsyncIterator[DecisionContext]:
+    """The journeys in force, which may change while this runs, and the secret."""
     settings = read(OfferSettings)
-    journeys = LiveJourneys(LiveJourney(journey=one) for one in load_all(settings.journeys))
-    yield DecisionContext(journeys=journeys, secret=settings.secret, recent=RecentWrites())
+    await seed(settings.journeys, mesh)
+    async with following(mesh) as journeys:
+        yield DecisionContext(journeys=journeys, secret=settings.secret, recent=RecentWrites())
 
 
 @service.on(OrderPlaced, CartUpdated, reach="mesh", batch=256, projects=SHOPPERS)
@@ -54,6 +60,12 @@ async def record_shopper_regions(
 ) -> None:
     """Record which shoppers are active in other regions too."""
     await remember(fold(happened, home=mesh.region, recent=context.recent), mesh, context.recent)
+
+
+@service.on(JourneyPublished, reach="mesh")
+async def put_in_force(received: Received[JourneyPublished], mesh: Mesh) -> None:
+    """Put a journey that was published in any region in force here."""
+    await documents.apply(received, mesh)
 
 
 @service.on(CartAbandoned, concurrency=32, ack_wait=REDELIVERED_AFTER)

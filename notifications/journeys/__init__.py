@@ -99,31 +99,41 @@ def load(journey: str = "abandoned-cart", environment: Mapping[str, str] | None 
     """
     path = Path(journey) if journey.endswith(".toml") else FOLDER / f"{journey}.toml"
     try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+        source = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         there = ", ".join(sorted(found.stem for found in FOLDER.glob("*.toml")))
         raise DeclarationError(f"no journey {journey!r}: there is {there}; or give the path of a .toml file") from None
-    except tomllib.TOMLDecodeError as error:
-        raise DeclarationError(f"{path.name}: {error}") from None
-    unknown = set(fields) - set(Journey.__struct_fields__)
-    if unknown:
-        raise DeclarationError(f"{path.name}: unknown {', '.join(sorted(unknown))}; a journey has {_fields()}")
-    given = os.environ if environment is None else environment
-    overrides = overrides_of(given)
-    values = {name: _text(value) for name, value in {"name": path.stem, **fields}.items()} | overrides
+    return parse(path.stem, source, overrides_of(os.environ if environment is None else environment))
+
+
+def parse(name: str, source: str, overrides: Mapping[str, str]) -> Journey:
+    """A journey's TOML text as the journey `name`. DeclarationError names the journey and the field that is wrong."""
     try:
-        return read(Journey, {f"CARTMESH_{name.upper()}": value for name, value in values.items()})
+        fields = tomllib.loads(source)
+    except tomllib.TOMLDecodeError as error:
+        raise DeclarationError(f"journey {name}: {error}") from None
+    unknown = set(fields) - (set(Journey.__struct_fields__) - {"name"})
+    if unknown:
+        raise DeclarationError(f"journey {name}: unknown {', '.join(sorted(unknown))}; a journey has {_fields()}")
+    values = {field: _text(value) for field, value in fields.items()} | dict(overrides) | {"name": name}
+    try:
+        return read(Journey, {f"CARTMESH_{field.upper()}": value for field, value in values.items()})
     except (DeclarationError, TypeError) as error:
-        raise DeclarationError(f"{path.name} (or {PREFIX}...): {error}") from None
+        raise DeclarationError(f"journey {name} (or {PREFIX}...): {error}") from None
 
 
-def load_all(folder: str = "", environment: Mapping[str, str] | None = None) -> list[Journey]:
-    """The journeys of a folder of TOML files, of those that come with Cartmesh where it is empty. DeclarationError."""
+def sources(folder: str = "") -> dict[str, str]:
+    """A folder's TOML texts by name; without a folder those that come with Cartmesh. DeclarationError."""
     where = Path(folder) if folder else FOLDER
-    found = [load(str(path), environment) for path in sorted(where.glob("*.toml"))]
+    found = {path.stem: path.read_text(encoding="utf-8") for path in sorted(where.glob("*.toml"))}
     if not found:
         raise DeclarationError(f"no journey in {where}: it needs at least one .toml file")
     return found
+
+
+def overrides_from_environment() -> dict[str, str]:
+    """The overrides of this process."""
+    return overrides_of(os.environ)
 
 
 def overrides_of(environment: Mapping[str, str]) -> dict[str, str]:

@@ -1,14 +1,17 @@
 """Offers from abandonment to mailbox: decided on memory's twin of the broker, sent over real SMTP."""
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
 from mesh import Mesh
+from mesh.errors import DeclarationError
 from mesh.events.cart import CartAbandoned, CartConverted, CartLine, CartScored, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
 from mesh.events.mesh import MeshHeartbeat
@@ -28,6 +31,7 @@ from mesh.runtime.run import running
 from notifications.channels.service import service as channels
 from notifications.inbox.server import inbox
 from notifications.inbox.store import Inbox
+from notifications.journeys import documents
 from notifications.offers import service as offers
 
 LINE = CartLine(product_id="p1", quantity=2, price=Money(amount=4500, currency="EUR"), name="Lamp")
@@ -549,3 +553,105 @@ async def _beat(eu):
     while True:
         await eu.mesh.publish(MeshHeartbeat(region="eu", at=datetime.now(UTC)))
         await asyncio.sleep(1)
+
+
+async def test_a_published_journey_takes_effect_while_services_run_in_every_region(regions, street, box, eventually):
+    """The next cart of either region is decided with it, and the decision names the revision."""
+    eu = Street(regions, "eu", ("us",))
+    async with at_work(regions, offers), at_work(regions, offers, region="eu", others=("us",)):
+        await _leave_and_decide(street, "before", eventually)
+
+        await documents.publish("abandoned-cart", BASE + "discount_percent = 7", "ada", street.mesh)
+        await eventually(lambda: _in_force(eu.mesh, 1))
+        await eventually(lambda: _in_force(street.mesh, 1))
+        here = await eventually(lambda: _decided_with(street, 1, eventually), within=20)
+        there = await eventually(lambda: _decided_with(eu, 1, eventually), within=20)
+
+    before = (await street.all("before", OfferDecided))[-1]
+    assert (before.journey_revision, before.discount_percent) == (0, 10)
+    assert here.discount_percent == there.discount_percent == 7
+
+
+async def test_files_seed_an_empty_bucket_and_never_overwrite_what_people_published(regions, street, journeys):
+    """Not a changed file, and no new one."""
+    journeys(first="cap = 1")
+    folder = os.environ["CARTMESH_JOURNEYS"]
+    await documents.seed(folder, street.mesh)
+    journeys(first="cap = 2")
+    await documents.seed(folder, street.mesh)
+    unchanged = await street.mesh.state(documents.JOURNEYS).get("first")
+
+    await documents.publish("first", BASE + "cap = 3", "ada", street.mesh)
+    journeys(second="cap = 4")
+    await documents.seed(folder, street.mesh)
+
+    assert (unchanged.revision, unchanged.source) == (0, BASE + "cap = 1")
+    assert [(name, one.revision) async for name, one in street.mesh.state(documents.JOURNEYS).items()] == [("first", 1)]
+
+
+async def test_every_revision_is_kept_and_can_be_published_again(regions, street, journeys):
+    """The seed too; the history says which is in force."""
+    journeys(first="cap = 1")
+    await documents.seed(os.environ["CARTMESH_JOURNEYS"], street.mesh)
+    await documents.publish("first", BASE + "cap = 2", "ada", street.mesh)
+
+    await documents.revert("first", 0, "grace", street.mesh)
+
+    found = await documents.versions("first", street.mesh)
+    assert [(one.document.revision, one.document.author, one.state) for one in found] == [
+        (2, "grace", "in force"),
+        (1, "ada", "replaced"),
+        (0, "seed", "replaced"),
+    ]
+    assert found[0].document.source == found[2].document.source == BASE + "cap = 1"
+
+
+async def test_revisions_published_on_both_sides_of_a_cut_leave_one_in_force_and_lose_none(
+    regions, street, journeys, eventually
+):
+    """The later one is in force in both regions; the other stays in both histories."""
+    eu = Street(regions, "eu", ("us",))
+    first = await documents.publish("sale", BASE + "cap = 1", "ada", street.mesh)
+    second = await documents.publish("sale", BASE + "cap = 2", "grace", eu.mesh)
+    assert first.revision == second.revision == 1
+    journeys(other="")
+
+    async with at_work(regions, offers), at_work(regions, offers, region="eu", others=("us",)):
+        await eventually(lambda: _in_force(street.mesh, 1, "eu", "sale"))
+
+        for mesh in (street.mesh, eu.mesh):
+            found = await eventually(lambda mesh=mesh: _both_known(mesh))
+            assert [(one.document.author, one.state) for one in found] == [
+                ("grace", "in force"),
+                ("ada", "lost to the concurrent revision of eu"),
+            ]
+
+
+async def test_a_wrong_document_is_not_published(regions, street, journeys):
+    """It says what is wrong, and nothing is stored."""
+    with pytest.raises(DeclarationError, match="unknown discont"):
+        await documents.publish("sale", BASE + "discont = 5", "ada", street.mesh)
+
+    assert await documents.versions("sale", street.mesh) == []
+
+
+async def _leave_and_decide(street, cart, eventually):
+    await street.identify(cart)
+    await street.fill(cart, cart)
+    await street.score(cart, cart, await street.leave(cart, cart))
+    return (await eventually(lambda: street.all(cart, OfferDecided)))[-1]
+
+
+async def _decided_with(street, revision, eventually):
+    decided = await _leave_and_decide(street, f"c{uuid4().hex}", eventually)
+    return decided if decided.journey_revision == revision else None
+
+
+async def _in_force(mesh, revision, region="us", name="abandoned-cart"):
+    found = await mesh.state(documents.JOURNEYS).get(name)
+    return found is not None and (found.revision, found.region) == (revision, region)
+
+
+async def _both_known(mesh):
+    found = await documents.versions("sale", mesh)
+    return found if len(found) == 2 else None

@@ -217,7 +217,7 @@ def test_a_journey_comes_from_its_file_and_the_environment_overrides_it():
         ('template = "t"\nminimum_value = ["much"]', "amount 'much'"),
         ('template = "t"\ntime_zone = "Mars"', "Europe/Berlin"),
         ('template = "t"\nscore_limit = "soon"', "SCORE_LIMIT"),
-        ("template", "wrong.toml"),
+        ("template", "journey wrong"),
     ],
 )
 def test_a_wrong_journey_says_what_is_wrong(tmp_path, text, words):

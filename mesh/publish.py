@@ -74,7 +74,7 @@ def plan(changes: Iterable[Change], *, region: str, cause: Cause, layout: Stream
     """The messages that make `changes` true.
 
     Conditions and cancellations ride on the messages that change the same subject, else on any that
-    is free, else on a short-lived message of their own (subject `witness.<region>.<stream family>.<id>`).
+    is free, else on a short-lived message of their own (subject `carrier.<region>.<stream family>.<id>`).
     Raises InvalidKey, and DeclarationError where a condition or timer is of a stream that is not atomic, or where
     what must be stored in one commit belongs to two atomic streams.
     """
@@ -223,7 +223,7 @@ def _carrier(
     region: str, family: str, cause: Cause, index: int, *, expect: Expect | None = None, cancels: str | None = None
 ) -> Outgoing:
     """An empty message that only carries a condition or a cancellation, and is gone after a second."""
-    id_ = derive_id(region, cause.id, cause.source, "witness", index)
+    id_ = derive_id(region, cause.id, cause.source, "carrier", index)
     return Outgoing(
         subject=carrier_subject(region, family, id_),
         body=b"",

@@ -38,7 +38,7 @@ def timer_subject(region: str, declaration: Declaration, key: str) -> str:
 
 def carrier_subject(region: str, family: str, id_: str) -> str:
     """Where a stream family's messages are stored that only carry a condition or a cancellation."""
-    return f"witness.{region}.{family.lower()}.{id_}"
+    return f"carrier.{region}.{family.lower()}.{id_}"
 
 
 def every(declaration: Declaration, *, region: str = "*") -> str:

@@ -59,7 +59,7 @@ async def test_personal_events_never_cross(servers, home, far, eventually):
     async def take(message):
         heard.append((message.subject, message.data))
 
-    for subject in ("ev.>", "pii.>", "timer.>", "witness.>"):
+    for subject in ("ev.>", "pii.>", "timer.>", "carrier.>"):
         await connection.client.subscribe(subject, cb=take)
     await connection.settled()
 

@@ -234,7 +234,7 @@ async def test_a_timer_fires_as_an_event_and_is_cancelled_by_one(mesh, eventuall
 
 
 async def test_cancelling_alone_leaves_nothing_behind(mesh, broker, eventually):
-    """A lone `Cancel` rides on a witness that expires by itself."""
+    """A lone `Cancel` rides on a carrier that expires by itself."""
     later = datetime.now(UTC) + timedelta(seconds=60)
     await mesh.publish(Timer(idle("c1"), later))
 

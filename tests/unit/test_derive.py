@@ -66,13 +66,13 @@ async def abandon_cart(changed: ConsentChanged):
 
 
 def test_the_books_take_everything_that_is_decided_on():
-    """Commits, timers and expiry are on; events, personal ones, timers and witnesses are in one stream."""
+    """Commits, timers and expiry are on; events, personal ones, timers and carriers are in one stream."""
     books = holdings(MESH, [], "eu").streams["COMMERCE_eu"]
 
     assert {"allow_atomic", "allow_msg_schedules", "allow_msg_ttl", "allow_direct"} <= {
         k for k, v in books.items() if v is True
     }
-    assert {"ev.eu.cart.>", "ev.eu.order.>", "pii.eu.customer.>", "timer.eu.cart.>", "witness.eu.commerce.*"} <= set(
+    assert {"ev.eu.cart.>", "ev.eu.order.>", "pii.eu.customer.>", "timer.eu.cart.>", "carrier.eu.commerce.*"} <= set(
         books["subjects"]
     )
     assert books["num_replicas"] == 3
@@ -180,14 +180,14 @@ def test_a_service_hears_only_its_own_inbox():
 
 @pytest.mark.parametrize("direction", ["publish", "subscribe"])
 def test_no_link_carries_what_stays_at_home(direction):
-    """Neither personal events, timers, witnesses, parked messages nor values; nor the API to fetch them by."""
+    """Neither personal events, timers, carriers, parked messages nor values; nor the API to fetch them by."""
     carried = getattr(link_permissions(Link(dialer="eu", listener="us")), direction)
 
     for region in ("us", "eu"):
         for subject in (
             f"pii.{region}.>",
             f"timer.{region}.>",
-            f"witness.{region}.>",
+            f"carrier.{region}.>",
             f"dead.{region}.>",
             "$KV.carts.>",
             "$O.models.>",
@@ -343,12 +343,12 @@ def test_everything_follows_a_stream_of_its_own():
     made = holdings(topology, [loyalty], "us")
     orders = made.streams["ORDERS_us"]
 
-    assert orders["subjects"] == ["ev.us.order.>", "timer.us.order.>", "witness.us.orders.*"]
+    assert orders["subjects"] == ["ev.us.order.>", "timer.us.order.>", "carrier.us.orders.*"]
     assert (orders["max_age"], orders["allow_atomic"], orders["allow_msg_schedules"]) == (9 * 86400 * 10**9, True, True)
     assert not [subject for subject in made.streams["COMMERCE_us"]["subjects"] if ".order" in subject]
     assert [source["name"] for source in made.streams["MESH_us"]["sources"]] == ["COMMERCE_eu", "ORDERS_eu"]
     assert ("ORDERS_us", "loyalty-award-points") in made.consumers
-    assert "witness.us.orders.*" in service_permissions(shop, "us", layout=topology.layout).publish
+    assert "carrier.us.orders.*" in service_permissions(shop, "us", layout=topology.layout).publish
     (link,) = topology.links
     crossing = link_permissions(link, topology.layout).publish
     assert "$JS.us.API.CONSUMER.CREATE.ORDERS_us.*.ev.us.>" in crossing

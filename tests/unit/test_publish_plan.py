@@ -52,7 +52,7 @@ def test_every_change_is_in_the_commit_once(changes):
 
     booked = [c.event if isinstance(c, Draft) else c for c in changes if isinstance(c, CartIdle | OfferDue | Draft)]
     wanted = {subject("us", declaration_of(c.kind), c.key): c.sequence for c in changes if isinstance(c, Unchanged)}
-    stored = [m for m in whole.batch if not m.subject.startswith("witness.")]
+    stored = [m for m in whole.batch if not m.subject.startswith("carrier.")]
     assert sorted(m.subject for m in stored if not m.at) == sorted(
         subject("us", declaration_of(type(e)), e.cart_id) for e in booked
     )
@@ -137,21 +137,21 @@ def test_a_condition_alone_is_nothing_to_commit():
 
 
 def test_a_condition_beside_interactions_is_committed_first():
-    """Interactions are stored one by one, so the condition rides on a witness before them."""
+    """Interactions are stored one by one, so the condition rides on a carrier before them."""
     whole = made(ProductViewed(visitor_id="v", product_id="p"), Unchanged(CartIdle, "k1", 3))
 
-    (witness,) = whole.batch
-    assert witness.subject.startswith("witness.us.")
-    assert (witness.expect.subject, witness.expect.sequence) == ("ev.us.cart.idle.k1", 3)
-    assert witness.ttl == timedelta(seconds=1)
+    (carrier,) = whole.batch
+    assert carrier.subject.startswith("carrier.us.")
+    assert (carrier.expect.subject, carrier.expect.sequence) == ("ev.us.cart.idle.k1", 3)
+    assert carrier.ttl == timedelta(seconds=1)
 
 
-def test_a_lone_cancellation_rides_on_a_witness():
+def test_a_lone_cancellation_rides_on_a_carrier():
     """Something must be stored to cancel a timer."""
-    (witness,) = made(Cancel(CartIdle, "k1")).batch
+    (carrier,) = made(Cancel(CartIdle, "k1")).batch
 
-    assert witness.cancels == "timer.us.cart.idle.k1"
-    assert witness.body == b""
+    assert carrier.cancels == "timer.us.cart.idle.k1"
+    assert carrier.body == b""
 
 
 def test_personal_events_are_of_the_books():
@@ -224,4 +224,4 @@ def test_a_carrier_is_stored_in_the_stream_of_its_commit():
 
     carrier, _ = plan([due("k1"), *conditions], region="us", cause=CAUSE, layout=layout).batch
 
-    assert carrier.subject.startswith("witness.us.offers.")
+    assert carrier.subject.startswith("carrier.us.offers.")

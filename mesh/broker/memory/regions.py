@@ -72,7 +72,7 @@ class MemoryRegion:
         if region != self.name or not rest:
             return False
         match root:
-            case "witness":
+            case "carrier":
                 return family.atomic and rest[0] == family.name.lower()
             case "ev" | "pii" | "timer":
                 return self.layout.family_of_domain(rest[0], personal=root != "ev") is family

@@ -66,7 +66,7 @@ def service_permissions(
 def link_permissions(link: Link, layout: StreamLayout = DEFAULT_LAYOUT) -> Permissions:
     """What may cross a link, as seen by the dialer (publish: dialer -> listener).
 
-    Events carry the origin's token, requests the target's. Nothing beginning with `pii`, `timer`, `witness`
+    Events carry the origin's token, requests the target's. Nothing beginning with `pii`, `timer`, `carrier`
     or `dead` is in the list, and of a region's JetStream API only `copying` is, so personal data cannot be
     fetched either (promise P7). `$JSC.R.>` carries the answers to sources: without it they stay silent for ever.
     """
@@ -89,7 +89,7 @@ def copying(region: str, layout: StreamLayout = DEFAULT_LAYOUT) -> tuple[str, ..
 
 def never_out() -> tuple[str, ...]:
     """What a dialer sends to nobody, whatever the listener's list says."""
-    return ("pii.>", "timer.>", "witness.>", "dead.>", "$KV.>", "$O.>")
+    return ("pii.>", "timer.>", "carrier.>", "dead.>", "$KV.>", "$O.>")
 
 
 def _crossing(layout: StreamLayout, *, origin: str, target: str) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from mesh.page import Page
 from mesh.web.application import shared_options
 from mesh.web.console import Console, wants_page
 from mesh.web.csrf import SAFE
+from mesh.web.headers import response_headers
 from mesh.web.health_routes import health_routes
 from mesh.web.problems import http_error, mesh_error
 
@@ -28,6 +29,7 @@ def console_app(
     """The app of some pages with their routes. With `has_root` its own `/` leads to the first of them."""
     options = shared_options(mesh)
     options["exception_handlers"] |= {HTTPException: _refused(console), MeshError: _failed(console)}
+    options["response_headers"] = response_headers(referrer="same-origin")
     first, *_ = routes
     pages = [
         Router(

@@ -35,6 +35,8 @@ export function listen(address, told) {
     let seconds = PAUSES[Math.min(tries, PAUSES.length - 1)]
     tries += 1
     told.connection({ state: 'lost', seconds })
+    // An event source does not say why it failed: where the session has ended, the page leads to the sign-in.
+    fetch(address.replace(/live$/, 'state')).then((answer) => answer.status === 401 && location.reload(), () => {})
     timer = setInterval(() => {
       seconds -= 1
       told.connection(seconds > 0 ? { state: 'lost', seconds } : { state: 'lost', seconds: 0 })

@@ -422,6 +422,25 @@ def test_routes_pass_on_what_is_meant_for_the_outside(chart):
     }
 
 
+def test_the_consoles_pages_have_one_address(chart):
+    """Each path leads to the service that declares the page; each knows the address, and nothing else is passed on."""
+    host = "console.eu.shop.example.com"
+    made = chart(values={"console": {"hosts": [host]}})
+
+    routed = {}
+    for name in ("board", "console"):
+        spec = made["Ingress", name]["spec"]
+        assert spec["tls"] == [{"secretName": "cartmesh-console-tls", "hosts": [host]}]
+        (rule,) = spec["rules"]
+        assert rule["host"] == host
+        routed |= {one["path"]: one["backend"]["service"]["name"] for one in rule["http"]["paths"]}
+        (container,) = made["Deployment", name]["spec"]["template"]["spec"]["containers"]
+        assert {"name": "CARTMESH_URL_CONSOLE", "value": f"https://{host}"} in container["env"]
+        assert made["NetworkPolicy", name]["spec"]["ingress"] == [{"ports": [{"port": "http"}]}]
+
+    assert routed == {"/board": "cartmesh-board", "/console": "cartmesh-console"}
+
+
 def test_streams_are_applied_before_new_pods_start(chart):
     """A hook with the operator's password, and the topology it needs, before install and upgrade."""
     made = chart()

@@ -92,6 +92,10 @@ securityContext:
   value: {{ $value | toString | quote }}
 {{- end }}
 {{- end }}
+{{- if and .told.pages .root.Values.console.hosts }}
+- name: CARTMESH_URL_CONSOLE
+  value: {{ printf "https://%s" (first .root.Values.console.hosts) | quote }}
+{{- end }}
 {{- range $name, $value := .root.Values.environment }}
 - name: {{ $name }}
   value: {{ $value | quote }}

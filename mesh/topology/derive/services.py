@@ -30,10 +30,12 @@ def handlers(service: Service) -> list[str]:
 
 
 def _facts(service: Service) -> dict[str, Any]:
-    facts = {
+    facts: dict[str, Any] = {
         "http": service.serves_http,
         "durables": [binding.durable for binding in service.bindings if not binding.fanout],
     }
+    if service.pages:
+        facts["pages"] = [page.path for page in service.pages]
     return facts | {"enabled": False} if service.demo else facts
 
 

@@ -19,7 +19,8 @@ export function figures(picture) {
   const flow = heard.reduce((sum, region) => sum + total(region), 0)
   tell('events', heard.length ? `${rate(flow)}/s` : '–', `in ${plural(heard.length, 'region', 'regions')}`)
 
-  const [up, all] = [regions.reduce((sum, one) => sum + one.nodes_up, 0), regions.reduce((sum, one) => sum + one.nodes, 0)]
+  // What a silent region said last of its servers is not known to be so now.
+  const [up, all] = [heard.reduce((sum, one) => sum + one.nodes_up, 0), regions.reduce((sum, one) => sum + one.nodes, 0)]
   const quiet = regions.length - heard.length
   tell('servers', all ? `${up}/${all}` : '–', quiet ? `${plural(quiet, 'region', 'regions')} not heard` : all ? 'servers up' : 'none told yet', up < all || quiet ? 'bad' : null)
 

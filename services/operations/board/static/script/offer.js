@@ -86,7 +86,7 @@ function fillBehind(node) {
     ['Cart', offer.cart_id],
     ['Journey', offer.journey],
     ['Discount', offer.discount_percent ? `${offer.discount_percent} %` : 'none'],
-    ['Buys anyway', offer.propensity === null ? 'not scored' : share(offer.propensity)],
+    ['Estimated to buy without an offer', offer.propensity === null ? 'not scored' : share(offer.propensity)],
     ...(offer.channels.length ? [['Channels', list(offer.channels.map(channel))]] : []),
     ...(offer.held_until ? [['Held until', clock(offer.held_until)]] : []),
   ])

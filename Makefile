@@ -25,7 +25,7 @@ $(VENV)/.ready: pyproject.toml uv.lock
 demo: setup ## A shopper's afternoon on three regions, ending in the table of promises
 	@$(RUN)/cartmesh demo
 
-shop: setup ## A shop to click through, its live board and its inbox, until ctrl-c
+shop: setup ## A shop to click through, its console and its inbox, until ctrl-c
 	@$(RUN)/cartmesh shop
 
 up: setup ## The whole mesh on this machine, until ctrl-c

@@ -204,7 +204,7 @@ async def test_a_demonstration_leads_to_its_inbox_and_board(shop, mesh, monkeypa
     """Where there are any, each page and the account name them; where there are none, nothing is named."""
     assert 'class="nearby"' not in (await shop.get("/en/account")).text
     monkeypatch.setenv("CARTMESH_URL_INBOX", "http://127.0.0.1:8025/")
-    monkeypatch.setenv("CARTMESH_URL_BOARD", "javascript:alert(1)")
+    monkeypatch.setenv("CARTMESH_URL_CONSOLE", "javascript:alert(1)")
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(build(mesh)), base_url="http://shop.example") as other:
         text = (await other.get("/en/account")).text

@@ -8,15 +8,15 @@ from mesh.errors import DeclarationError
 class AddressSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where this region's shop and gateway are (`url_...`), and all regions' (`urls_...`: `us=https://a eu=https://b`).
 
-    `write_key` is the public key that the shop's pages tell the gateway with. `url_board` and `url_inbox` are the
-    live board and the inbox of a demonstration, which the pages name where they are there.
+    `write_key` is the public key that the shop's pages tell the gateway with. `url_console` and `url_inbox` are the
+    console, with its live board, and the inbox of a demonstration, which the pages name where they are there.
     """
 
     url_storefront: str = ""
     urls_storefront: str = ""
     url_gateway: str = ""
     urls_gateway: str = ""
-    url_board: str = ""
+    url_console: str = ""
     url_inbox: str = ""
     write_key: str = "demo"
 

@@ -41,9 +41,8 @@ class Frame:
         self.gateway = addresses.url_gateway.rstrip("/")
         self.gateways = parse(addresses.urls_gateway)
         self.key = addresses.write_key
-        self.nearby = {
-            name: url for name, url in (("inbox", addresses.url_inbox), ("board", addresses.url_board)) if _is_page(url)
-        }
+        board = f"{addresses.url_console.rstrip('/')}/board"
+        self.nearby = {name: url for name, url in (("inbox", addresses.url_inbox), ("board", board)) if _is_page(url)}
 
     def sources(self) -> tuple[str, ...]:
         """The origins that the script comes from and speaks to, each once."""

@@ -71,14 +71,13 @@
     if (at < 0) at = queue.findIndex(item => !item.d)
     queue.splice(at, 1)
     dropped++
-    warn(`over ${MOST} events wait, see dropped`)
+    warn(`over ${MOST} events wait`)
   }
 
   const make = (at, type, fields) => {
     if (!(Math.abs(at - state.t) < SECOND)) {
       recall()
-      const same = Math.abs(at - state.t) < 30 * MINUTE
-      remember({ v: state.v || id(), s: same ? state.s : id(), t: at })
+      remember({ v: state.v || id(), s: Math.abs(at - state.t) < 30 * MINUTE ? state.s : id(), t: at })
     }
     const body = JSON.stringify({ id: id(), type, visitor_id: state.v, session_id: state.s, ...state.c, ...fields })
     const e = JSON.parse(body)
@@ -176,9 +175,9 @@
       tries = refusals = 0
       queue = queue.filter(item => !batch.includes(item))
       save()
-      const verdict = await answer.json()
-      if (!ok) warn('refused: ' + verdict.detail)
-      for (const name of ['rejected', 'ignored']) if (verdict[name]?.[0]) warn(name, verdict[name][0])
+      const { rejected, detail } = await answer.json()
+      if (!ok) warn('refused: ' + detail)
+      if (rejected?.[0]) warn('rejected', rejected[0])
     } finally {
       batch.forEach(item => flying.delete(item))
     }
@@ -231,7 +230,7 @@
   // Offers.
   const WORDS = { en: ['Close', 'Copy', 'Copied'], de: ['Schließen', 'Kopieren', 'Kopiert'], ja: ['閉じる', 'コピー', 'コピーしました'] }
   const STYLE = `
-    :host { all: initial; position: fixed; inset: auto 0 0 auto; z-index: 2147483000; width: 392px; max-width: 100%;
+    :host { all: initial; position: fixed; inset: auto 0 0 auto; z-index: 999999999; width: 392px; max-width: 100%;
       padding: 16px; box-sizing: border-box; color-scheme: inherit; font: 16px/1.5 var(--cartmesh-font, system-ui, sans-serif);
       --line: color-mix(in srgb, currentColor 20%, #0000); --round: var(--cartmesh-radius, 12px) }
     section { position: relative; max-height: 78vh; overflow: auto; overflow-wrap: anywhere; padding: 24px;

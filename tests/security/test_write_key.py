@@ -86,7 +86,7 @@ async def test_it_keeps_nobody_from_ordering(shop):
 
 
 async def test_it_closes_no_strangers_carts(shop, eventually):
-    """A page's customer id counts with the server's signature alone; without it the event is taken and the id is not."""
+    """A page's customer id counts with the server's signature; without it the event is taken and the id is not."""
     await shop.send("cart_updated", key=SERVER, visitor_id="laptop", cart_id="c1", lines=[LINE], customer_id="ada")
     await eventually(lambda: carts.Shoppers(shop.mesh).carts_of("laptop"))
     signature = hmac.new(SERVER.encode(), b"ada", "sha256").hexdigest()

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from notifications.person import person
 
 from mesh import Received
 from mesh.channels import CHANNELS, EMAIL, Channel
@@ -16,6 +15,7 @@ from mesh.events.offer import OfferDecided, OfferFailed
 from mesh.history import History
 from mesh.vocabulary import Vocabulary, vocabularies
 from notifications.journeys import Journey
+from notifications.shopper_profile import profile_of
 from services.gateway.intake import Sender, open_request
 from services.operations.board.offers import Offers
 
@@ -120,7 +120,7 @@ def test_consent_counts_for_the_purpose_it_was_given_for():
         CustomerUnsubscribed(visitor_id="v", channel="email", offer_id="o", purpose="research"),
     )
 
-    who = person(History("v", tuple(received(event) for event in events)))
+    who = profile_of(History("v", tuple(received(event) for event in events)))
 
     assert (who.consent, who.unsubscribed) == ({"email": True}, frozenset())
 

@@ -1,7 +1,7 @@
 """The scorer: everything that scoring keeps in memory, and how a score comes out of it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -184,14 +184,29 @@ class Scorer:
             self.shoppers.settle()
 
     async def _replay(self, kinds: tuple[type[Event], ...]) -> bool:
-        """Learn the last `warm` messages of these kinds' stream; whether that was all of it."""
+        """Learn the events of these kinds; where they are more than `warm`, those of the stream's last `warm` messages.
+
+        Returns whether that was all of them. Other kinds in the same stream, such as a large catalogue, do not count.
+        """
         broker, region = self._mesh.broker, self._mesh.region
         stream = self._mesh.stream_of(kinds[0])
+        filters = [every(declaration_of(kind), region=region) for kind in kinds]
+        found: list[Message] = []
+        async for message in broker.read(stream, filters):
+            found.append(message)
+            if len(found) > self._warm:
+                break
+        else:
+            await self._learn_all(_each(found))
+            return True
         newest: Message | None = await broker.last(stream, f"ev.{region}.>")
         after = max(0, (newest.sequence if newest else 0) - self._warm)
-        filters = [every(declaration_of(kind), region=region) for kind in kinds]
+        await self._learn_all(broker.read(stream, filters, after=after))
+        return False
+
+    async def _learn_all(self, messages: AsyncIterator[Message]) -> None:
         learnt = 0
-        async for message in broker.read(stream, filters, after=after):
+        async for message in messages:
             try:
                 self.learn(received(message))
             except InvalidEvent:
@@ -199,7 +214,11 @@ class Scorer:
             learnt += 1
             if learnt % 200 == 0:
                 await asyncio.sleep(0)
-        return after == 0
+
+
+async def _each(messages: Sequence[Message]) -> AsyncIterator[Message]:
+    for message in messages:
+        yield message
 
 
 def _scores(seat: Seat, rows: Rows) -> list[Score]:

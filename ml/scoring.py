@@ -37,6 +37,8 @@ service = Service(
 )
 Interaction = ProductViewed | ProductSearched | CheckoutStarted
 RECOMMENDED = 4
+PATIENCE = timedelta(milliseconds=40)
+"""How long a visitor's score waits for their past to be read; their next event is scored with it in any case."""
 SCORED_AT_ONCE = 64
 """Events of one batch: a score waits for all of its batch, and a visitor's earlier events in it for none."""
 
@@ -116,7 +118,7 @@ async def score_visitors(happenings: list[Received[Interaction]], scorer: Scorer
     newest: dict[str, tuple[Received[Interaction], Step]] = {}
     for happening in happenings:
         newest[happening.event.visitor_id] = (happening, scorer.learn(happening))
-    await scorer.shoppers.look_up(newest)
+    await scorer.shoppers.look_up(newest, patience=PATIENCE)
     proofs = [scorer.shoppers.of(visitor).evidence(step.at, step.session) for visitor, (_, step) in newest.items()]
     scores = scorer.score([proof.values for proof in proofs])
     for (visitor, (cause, _)), proof, score in zip(newest.items(), proofs, scores, strict=True):

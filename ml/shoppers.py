@@ -75,7 +75,13 @@ class Shoppers:
         self.complete = True
         self._partial.clear()
 
-    async def look_up(self, visitors: Collection[str], *, knowing: Mapping[str, str] | None = None) -> None:
+    async def look_up(
+        self,
+        visitors: Collection[str],
+        *,
+        knowing: Mapping[str, str] | None = None,
+        patience: timedelta = PATIENCE,
+    ) -> None:
         """Read what memory lacks of these visitors, for a bounded time. A long history is read on for later scores.
 
         `knowing` names a step per visitor: where memory lacks it, this replica is behind and reads the log.
@@ -87,7 +93,7 @@ class Shoppers:
         if not lacking:
             return
         reading = [self._underway.get(visitor) or self._begin_to_read(visitor) for visitor in lacking]
-        done, late = await asyncio.wait(reading, timeout=PATIENCE.total_seconds())
+        done, late = await asyncio.wait(reading, timeout=patience.total_seconds())
         failed = [error for task in done if (error := task.result()) is not None]
         if late or failed:
             why = repr(failed[0]) if failed else "late"

@@ -300,6 +300,23 @@ async def test_a_replica_that_starts_later_knows_the_past(mesh, shop):
     assert (known["views"], known["visitor_cart_adds"], known["visitor_purchases"]) == (1, 1, 1)
 
 
+async def test_a_large_catalogue_does_not_hide_who_was_there(mesh, shop):
+    """However much else a stream holds, a process that starts knows all visitors whose steps it may keep."""
+    await shop.publish(cart("v1", "p1"))
+    for at in range(0, 600, 200):
+        await shop.publish(*(ProductListed(product_id=f"p{number}") for number in range(at, at + 200)))
+    scorer = Scorer(Mesh(mesh.broker("us"), "scoring"), Recommender(), shoppers=10, warm=100)
+    following = asyncio.create_task(scorer.follow_log(period=0.1))
+
+    async def complete():
+        return scorer.shoppers.complete
+
+    await until(complete)
+    following.cancel()
+
+    assert [step.kind for step in scorer.shoppers.of("v1").steps] == ["cart"]
+
+
 async def served_version(scorer, wanted):
     champion = scorer.lineup.champion("propensity")
     return champion is not None and champion.version == wanted

@@ -30,7 +30,7 @@ from tests.stories.test_model_life import worker
 
 pytestmark = pytest.mark.drill
 ONE = Topology.parse("replicas = 1\n[regions.us]\nnodes = 1\n")
-PRODUCTS, SECONDS = 100_000, 15
+PRODUCTS, SECONDS = 100_000, 10
 teller = Service("shop", publishes=(ProductViewed, ProductListed))
 
 

@@ -72,11 +72,11 @@ def train(
     if from_mesh == (from_file is not None):
         raise DeclarationError("say where to learn from: either --from-mesh or --from FILE.parquet")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from ml.course import Course, run  # noqa: PLC0415
-    from ml.dataset import UnreadableLog  # noqa: PLC0415
+    from ml.training.dataset import UnreadableLog  # noqa: PLC0415
+    from ml.training.run import TrainingRun, run  # noqa: PLC0415
 
     try:
-        course = Course(
+        course = TrainingRun(
             name=model,
             how="promote" if promote else "shadow" if shadow else "usual",
             file=from_file,

@@ -70,8 +70,8 @@ def evaluate(*, events: int = 10_000_000, seed: int = 1) -> Features:
 def _timed(log: Path, folder: Path) -> tuple[int, int, float, float, int]:
     """Rows, features, seconds and CPU seconds from the first import to the last file, peak memory in bytes."""
     began, worked = perf_counter(), process_time()
+    from ml.clickstream.log_files import write_features  # noqa: PLC0415
     from ml.features import names  # noqa: PLC0415  importing is part of what is timed
-    from ml.log import write_features  # noqa: PLC0415
 
     rows = write_features(log, folder)
     return rows, len(names()), perf_counter() - began, process_time() - worked, _peak()

@@ -10,7 +10,7 @@ import polars as pl
 
 from ml.benchmarks import BadFile
 from ml.benchmarks.examples import Examples, labels, numbers, read
-from ml.evaluation import Floats, measure
+from ml.training.metrics import Floats, measure
 
 ALARMS = (0.001, 0.01)
 CALLS = 200

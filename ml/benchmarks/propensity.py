@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from ml.evaluation import BINS, Floats, measure
+from ml.training.metrics import BINS, Floats, measure
 
 Layout = Literal["cart-prefix", "online-shoppers"]
 

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from ml.benchmarks import BadFile
-from ml.choosing import Trial
-from ml.models.basis import Floats
+from ml.models.basis_expansion import Floats
+from ml.training.recipient_choice import Trial
 
 MOST_ROWS = 300_000
 """Rows that are used of either file; of more a sample is drawn, and said so."""

@@ -14,8 +14,8 @@ from mesh.events.interaction import ProductViewed
 from mesh.events.product import ProductListed
 
 if TYPE_CHECKING:
-    from ml.scorer import Scorer
-    from ml.serving import Model
+    from ml.models.propensity_serving import Model
+    from ml.scoring.scorer import Scorer
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 VISITORS, CATEGORIES, BRANDS, SESSION = 5_000, 60, 300, 20_000
@@ -59,7 +59,7 @@ def evaluate(*, products: int = 100_000, events: int = 20_000, seed: int = 7) ->
 
 
 async def _evaluate(products: int, events: int, seed: int) -> Scoring:
-    from ml.scoring import SCORED_AT_ONCE, learn_steps, score_visitors  # noqa: PLC0415  not for every process
+    from ml.scoring.service import SCORED_AT_ONCE, learn_steps, score_visitors  # noqa: PLC0415  not for every process
 
     large, small = await _scorer(products, seed), await _scorer(products // 10, seed)
     asked = list(views(products, events, seed + 1, first=LEARNT))
@@ -91,12 +91,12 @@ async def _evaluate(products: int, events: int, seed: int) -> Scoring:
 
 async def _scorer(products: int, seed: int) -> "Scorer":
     """A scorer that serves a trained model, knows every product and an index over what was viewed."""
-    from ml.recommendations import Recommender  # noqa: PLC0415
-    from ml.scorer import PROPENSITY, Scorer  # noqa: PLC0415
+    from ml.recommendations.recommender import Recommender  # noqa: PLC0415
+    from ml.scoring.scorer import PROPENSITY, Scorer  # noqa: PLC0415
 
     scorer = Scorer(Mesh(MemoryMesh("eu").broker("eu"), "scoring"), Recommender(), shoppers=VISITORS, warm=0)
     scorer.shoppers.settle()
-    scorer.lineup.install(PROPENSITY, "benchmark", trained(seed))
+    scorer.models.install(PROPENSITY, "benchmark", trained(seed))
     for listed in shop(products):
         scorer.recommender.learn(listed)
     for view in views(products, LEARNT, seed):

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import msgspec
 
-from ml.advice import Decision
-from ml.choosing import Effect, Interval
+from ml.models.offer_advice import Decision
+from ml.training.recipient_choice import Effect, Interval
 
 REPEATS = 3
 RESPONSE = "response model"
 
 
-class Learnt(msgspec.Struct, frozen=True, kw_only=True):
+class TrainingResult(msgspec.Struct, frozen=True, kw_only=True):
     """A learner: the normalised Qini of each repeat of cross-validation on train, and its figures on test."""
 
     name: str
@@ -33,7 +33,7 @@ class Uplift(msgspec.Struct, frozen=True, kw_only=True):
     test_effect: Effect
     columns: tuple[str, ...]
     left_out: tuple[str, ...]
-    learners: tuple[Learnt, ...]
+    learners: tuple[TrainingResult, ...]
     chosen: str
     decision: Decision
     words: str
@@ -87,8 +87,8 @@ def evaluate(
     import numpy as np  # noqa: PLC0415  heavy, for who measures
 
     from ml.benchmarks.randomised import Question, read  # noqa: PLC0415
-    from ml.choosing import LEARNERS, average_effect, choose, cross_fit, ranked_interval  # noqa: PLC0415
     from ml.models.response import ResponseModel  # noqa: PLC0415
+    from ml.training.recipient_choice import LEARNERS, average_effect, choose, cross_fit, ranked_interval  # noqa: PLC0415
 
     began = time.perf_counter()
     question = Question(treatment=treatment, treated=treated, control=control, outcome=outcome, exclude=exclude)
@@ -102,7 +102,7 @@ def evaluate(
         model = learner().fit(seen.rows, seen.labels, seen.treated, share=seen.share)
         ranked = both.test.ranked(model.predict(both.test.rows))
         learners.append(
-            Learnt(
+            TrainingResult(
                 name=name,
                 cross_validated=fits[name].qini(),
                 between_folds=float(np.nanstd(fits[name].folds())),

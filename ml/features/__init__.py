@@ -13,7 +13,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from ml.steps import Kind, Step
+from ml.clickstream.steps import Kind, Step
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,7 +31,7 @@ class Feature:
     since 1970 UTC, not before the newest step), always finite. Memories are values: an update never alters
     the one it was given, so that they can be kept and gone back to, and are bounded in size.
 
-    Off line: `expression()` is the same number at every row of ordered rows (`ml.lookback`), the row included;
+    Off line: `expression()` is the same number at every row of ordered rows (`lookback`), itself included;
     `aids()` are columns that it and other features read, computed once, each after those before it.
     """
 

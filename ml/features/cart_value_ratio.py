@@ -1,8 +1,8 @@
 """What the visitor's open cart is worth against the mean of their earlier carts, -1 where there is none to compare."""
 
+from ml.clickstream.lookback import before, pl, total
 from ml.features import Feature
 from ml.features.earlier_carts import TOUCHES, Carts, aids, carts
-from ml.lookback import before, pl, total
 
 
 def _value(known: Carts, _now: float) -> float:

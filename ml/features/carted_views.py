@@ -1,9 +1,8 @@
 """Views of products that the session had put into the cart before."""
 
-from ml import words
-from ml.features import Feature
+from ml.clickstream.lookback import pl, so_far
+from ml.features import Feature, formatting
 from ml.features.unique_products import NONE, interest
-from ml.lookback import pl, so_far
 
 feature = Feature(
     scope="session",
@@ -13,7 +12,7 @@ feature = Feature(
     value=lambda known, _now: known.again,
     expression=lambda: so_far(pl.col("again")),
     words=lambda value: (
-        f"looked at what is in the cart {words.times(value)} more"
+        f"looked at what is in the cart {formatting.times(value)} more"
         if value
         else "did not look at the cart's products again"
     ),

@@ -5,11 +5,10 @@ A cart ends when it is bought, or when the visitor touches a cart in another ses
 
 from typing import NamedTuple
 
-from ml import words
-from ml.features import Feature
-from ml.lookback import before, cents, newest, of, pl, so_far
-from ml.steps import Kind, Step
-from ml.steps import cents as hundredths
+from ml.clickstream.lookback import before, cents, newest, of, pl, so_far
+from ml.clickstream.steps import Kind, Step
+from ml.clickstream.steps import cents as hundredths
+from ml.features import Feature, formatting
 
 TOUCHES: tuple[Kind, ...] = ("cart", "change", "purchase")
 
@@ -56,5 +55,5 @@ feature = Feature(
     value=lambda known, _now: known.ended,
     aids=aids,
     expression=lambda: pl.col("ended"),
-    words=lambda value: f"filled {words.count(value, 'cart')} before" if value else "never filled a cart before",
+    words=lambda value: f"filled {formatting.count(value, 'cart')} before" if value else "never filled a cart before",
 )

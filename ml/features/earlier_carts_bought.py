@@ -1,8 +1,8 @@
 """The share of the visitor's earlier carts that were bought, -1 when there are none."""
 
+from ml.clickstream.lookback import of, pl, so_far
 from ml.features import Feature
 from ml.features.earlier_carts import TOUCHES, Carts, aids, carts
-from ml.lookback import of, pl, so_far
 
 feature = Feature(
     scope="visitor",

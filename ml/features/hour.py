@@ -1,8 +1,8 @@
 """The hour of the day in the shopper's zone, 0 to 23; in UTC where no step of theirs told the zone."""
 
+from ml.clickstream.lookback import newest, pl
+from ml.clickstream.steps import Step
 from ml.features import Feature
-from ml.lookback import newest, pl
-from ml.steps import Step
 
 
 def zone(minutes: int, step: Step) -> int:

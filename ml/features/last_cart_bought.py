@@ -1,8 +1,8 @@
 """1 when the visitor bought the cart before the open one, 0 when they left it, -1 when there is none."""
 
+from ml.clickstream.lookback import newest, of, pl
 from ml.features import Feature
 from ml.features.earlier_carts import TOUCHES, Carts, aids, carts
-from ml.lookback import newest, of, pl
 
 feature = Feature(
     scope="visitor",

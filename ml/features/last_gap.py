@@ -1,9 +1,8 @@
 """Seconds between the session's two newest steps, -1 before the second."""
 
-from ml import words
-from ml.features import Feature
+from ml.clickstream.lookback import before, event, newest, pl
+from ml.features import Feature, formatting
 from ml.features.seconds_idle import aids
-from ml.lookback import before, event, newest, pl
 
 feature = Feature(
     scope="session",
@@ -14,5 +13,5 @@ feature = Feature(
     expression=lambda: newest(
         pl.col("at") - before(pl.col("last"), otherwise=0.0), event() & (pl.col("nth") > 1), otherwise=-1.0
     ),
-    words=lambda value: f"took {words.span(value)} over the last step" if value >= 0 else "made a single step",
+    words=lambda value: f"took {formatting.span(value)} over the last step" if value >= 0 else "made a single step",
 )

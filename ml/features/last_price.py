@@ -1,8 +1,7 @@
 """The price of the product last viewed in the session, in major units; 0 where it had none."""
 
-from ml import words
-from ml.features import Feature
-from ml.lookback import newest, of
+from ml.clickstream.lookback import newest, of
+from ml.features import Feature, formatting
 
 feature = Feature(
     scope="session",
@@ -11,6 +10,6 @@ feature = Feature(
     update=lambda _, step: step.price,
     expression=lambda: newest("price", of("view"), otherwise=0.0),
     words=lambda value: (
-        f"last looked at something for {words.money(value)}" if value else "looked at nothing with a price"
+        f"last looked at something for {formatting.money(value)}" if value else "looked at nothing with a price"
     ),
 )

@@ -1,9 +1,8 @@
 """Mean seconds between the session's steps, 0 before the second."""
 
-from ml import words
-from ml.features import Feature, seconds_idle, seconds_since_first
-from ml.lookback import pl
-from ml.steps import Step
+from ml.clickstream.lookback import pl
+from ml.clickstream.steps import Step
+from ml.features import Feature, formatting, seconds_idle, seconds_since_first
 
 
 def _update(memory: tuple[float, float, int], step: Step) -> tuple[float, float, int]:
@@ -23,5 +22,5 @@ feature = Feature(
     value=lambda memory, _now: (memory[1] - memory[0]) / (memory[2] - 1) if memory[2] > 1 else 0.0,
     aids=lambda: seconds_since_first.aids() | seconds_idle.aids(),
     expression=_expression,
-    words=lambda value: f"takes {words.span(value)} a step" if value else "has only just come",
+    words=lambda value: f"takes {formatting.span(value)} a step" if value else "has only just come",
 )

@@ -1,7 +1,7 @@
 """1 when the session's newest known device is a phone, 0 when it is another, -1 when none is known."""
 
+from ml.clickstream.lookback import newest, pl
 from ml.features import Feature
-from ml.lookback import newest, pl
 
 PHONES = ("mobile", "phone")
 

@@ -1,7 +1,7 @@
 """1 when the session was sent by another page, 0 as far as is known it was not."""
 
+from ml.clickstream.lookback import pl, so_far
 from ml.features import Feature
-from ml.lookback import pl, so_far
 
 feature = Feature(
     scope="session",

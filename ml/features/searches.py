@@ -1,13 +1,12 @@
 """Searches so far in the session."""
 
-from ml import words
-from ml.features import Feature, count
-from ml.lookback import of, so_far
+from ml.clickstream.lookback import of, so_far
+from ml.features import Feature, count, formatting
 
 feature = Feature(
     scope="session",
     hears=("search",),
     update=count,
     expression=lambda: so_far(of("search")),
-    words=lambda value: f"searched {words.times(value)}" if value else "did not search",
+    words=lambda value: f"searched {formatting.times(value)}" if value else "did not search",
 )

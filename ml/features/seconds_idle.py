@@ -1,8 +1,7 @@
 """Seconds since the session's newest step."""
 
-from ml import words
-from ml.features import Feature, when
-from ml.lookback import NEVER, event, newest, pl, since
+from ml.clickstream.lookback import NEVER, event, newest, pl, since
+from ml.features import Feature, formatting, when
 
 
 def aids() -> dict[str, "pl.Expr"]:
@@ -17,5 +16,5 @@ feature = Feature(
     value=lambda last, now: 0.0 if last is None else now - last,
     aids=aids,
     expression=lambda: since(pl.col("last"), otherwise=0.0),
-    words=lambda value: f"has been quiet for {words.span(value)}" if value >= 1 else "is active right now",
+    words=lambda value: f"has been quiet for {formatting.span(value)}" if value >= 1 else "is active right now",
 )

@@ -1,8 +1,7 @@
 """Seconds since a product last joined the session's cart, -1 when none ever did."""
 
-from ml import words
-from ml.features import Feature, elapsed, when
-from ml.lookback import NEVER, newest, of, since
+from ml.clickstream.lookback import NEVER, newest, of, since
+from ml.features import Feature, elapsed, formatting, when
 
 feature = Feature(
     scope="session",
@@ -11,5 +10,5 @@ feature = Feature(
     update=when,
     value=elapsed,
     expression=lambda: since(newest("at", of("cart"), otherwise=NEVER)),
-    words=lambda value: f"filled the cart {words.span(value)} ago" if value >= 0 else "never filled the cart",
+    words=lambda value: f"filled the cart {formatting.span(value)} ago" if value >= 0 else "never filled the cart",
 )

@@ -1,8 +1,7 @@
 """Seconds since the session's first step."""
 
-from ml import words
-from ml.features import Feature, first
-from ml.lookback import NEVER, event, newest, pl, since
+from ml.clickstream.lookback import NEVER, event, newest, pl, since
+from ml.features import Feature, first, formatting
 
 
 def aids() -> dict[str, "pl.Expr"]:
@@ -17,5 +16,5 @@ feature = Feature(
     value=lambda began, now: 0.0 if began is None else now - began,
     aids=aids,
     expression=lambda: since(pl.col("began"), otherwise=0.0),
-    words=lambda value: f"came {words.span(value)} ago",
+    words=lambda value: f"came {formatting.span(value)} ago",
 )

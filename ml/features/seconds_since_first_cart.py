@@ -1,8 +1,8 @@
 """Seconds since a product first joined the session's cart, -1 when none ever did."""
 
-from ml import lookback, words
-from ml.features import Feature, elapsed, first
-from ml.lookback import NEVER, of, since
+from ml.clickstream import lookback
+from ml.clickstream.lookback import NEVER, of, since
+from ml.features import Feature, elapsed, first, formatting
 
 feature = Feature(
     scope="session",
@@ -11,5 +11,5 @@ feature = Feature(
     update=first,
     value=elapsed,
     expression=lambda: since(lookback.first("at", of("cart"), otherwise=NEVER)),
-    words=lambda value: f"began the cart {words.span(value)} ago" if value >= 0 else "never began a cart",
+    words=lambda value: f"began the cart {formatting.span(value)} ago" if value >= 0 else "never began a cart",
 )

@@ -1,8 +1,7 @@
 """Seconds since the visitor's newest purchase, -1 when they never bought."""
 
-from ml import words
-from ml.features import Feature, elapsed, when
-from ml.lookback import NEVER, newest, of, since
+from ml.clickstream.lookback import NEVER, newest, of, since
+from ml.features import Feature, elapsed, formatting, when
 
 feature = Feature(
     scope="visitor",
@@ -11,5 +10,5 @@ feature = Feature(
     update=when,
     value=elapsed,
     expression=lambda: since(newest("at", of("purchase"), otherwise=NEVER)),
-    words=lambda value: f"bought {words.span(value)} ago" if value >= 0 else "has never bought here",
+    words=lambda value: f"bought {formatting.span(value)} ago" if value >= 0 else "has never bought here",
 )

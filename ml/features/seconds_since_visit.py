@@ -2,10 +2,9 @@
 
 from typing import NamedTuple
 
-from ml import words
-from ml.features import Feature, elapsed
-from ml.lookback import NEVER, before, event, newest, pl, since
-from ml.steps import Step
+from ml.clickstream.lookback import NEVER, before, event, newest, pl, since
+from ml.clickstream.steps import Step
+from ml.features import Feature, elapsed, formatting
 
 
 class Visits(NamedTuple):
@@ -32,5 +31,7 @@ feature = Feature(
     update=_update,
     value=lambda known, now: elapsed(known.ended, now),
     expression=_expression,
-    words=lambda value: f"was last here {words.span(value)} before" if value >= 0 else "is here for the first time",
+    words=lambda value: (
+        f"was last here {formatting.span(value)} before" if value >= 0 else "is here for the first time"
+    ),
 )

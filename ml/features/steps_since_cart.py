@@ -1,9 +1,8 @@
 """Steps of the session since a product last joined the cart, -1 when none ever did."""
 
-from ml import words
-from ml.features import Feature
-from ml.lookback import NEVER, newest, of, pl
-from ml.steps import Step
+from ml.clickstream.lookback import NEVER, newest, of, pl
+from ml.clickstream.steps import Step
+from ml.features import Feature, formatting
 
 
 def _update(since: int, step: Step) -> int:
@@ -18,6 +17,6 @@ feature = Feature(
     update=_update,
     expression=lambda: (pl.col("nth") - newest(pl.col("nth").cast(float), of("cart"), otherwise=NEVER)).fill_nan(-1.0),
     words=lambda value: (
-        f"did {words.count(value, 'thing')} after filling the cart" if value >= 0 else "did not fill a cart"
+        f"did {formatting.count(value, 'thing')} after filling the cart" if value >= 0 else "did not fill a cart"
     ),
 )

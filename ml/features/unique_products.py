@@ -2,10 +2,9 @@
 
 from typing import NamedTuple
 
-from ml import words
-from ml.features import Feature
-from ml.lookback import pl, so_far
-from ml.steps import MOST_PRODUCTS, Step
+from ml.clickstream.lookback import pl, so_far
+from ml.clickstream.steps import MOST_PRODUCTS, Step
+from ml.features import Feature, formatting
 
 
 class Interest(NamedTuple):
@@ -40,5 +39,5 @@ feature = Feature(
     update=interest,
     value=lambda known, _now: len(known.views),
     expression=lambda: so_far(pl.col("fresh")),
-    words=lambda value: f"was interested in {words.count(value, 'different product')}",
+    words=lambda value: f"was interested in {formatting.count(value, 'different product')}",
 )

@@ -1,13 +1,14 @@
 """Product views so far in the session."""
 
-from ml import words
-from ml.features import Feature, count
-from ml.lookback import of, so_far
+from ml.clickstream.lookback import of, so_far
+from ml.features import Feature, count, formatting
 
 feature = Feature(
     scope="session",
     hears=("view",),
     update=count,
     expression=lambda: so_far(of("view")),
-    words=lambda value: f"looked at {words.count(value, 'product page')}" if value else "looked at no product page",
+    words=lambda value: (
+        f"looked at {formatting.count(value, 'product page')}" if value else "looked at no product page"
+    ),
 )

@@ -1,9 +1,8 @@
 """The number of sessions of the visitor so far, this one included, at most 500."""
 
-from ml import words
-from ml.features import Feature
-from ml.lookback import pl, so_far
-from ml.steps import Step
+from ml.clickstream.lookback import pl, so_far
+from ml.clickstream.steps import Step
+from ml.features import Feature, formatting
 
 MOST_VISITS = 500
 
@@ -19,5 +18,5 @@ feature = Feature(
     update=_update,
     value=lambda sessions, _now: len(sessions),
     expression=lambda: so_far(pl.col("arrives")).clip(upper_bound=MOST_VISITS),
-    words=lambda value: f"has come {words.times(value)}" if value else "has not been here",
+    words=lambda value: f"has come {formatting.times(value)}" if value else "has not been here",
 )

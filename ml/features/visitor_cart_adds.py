@@ -1,8 +1,7 @@
 """Products that the visitor ever put into a cart."""
 
-from ml import words
-from ml.features import Feature, count
-from ml.lookback import of, so_far
+from ml.clickstream.lookback import of, so_far
+from ml.features import Feature, count, formatting
 
 feature = Feature(
     scope="visitor",
@@ -10,6 +9,6 @@ feature = Feature(
     update=count,
     expression=lambda: so_far(of("cart")),
     words=lambda value: (
-        f"ever put {words.count(value, 'product')} into a cart" if value else "never put a product into a cart"
+        f"ever put {formatting.count(value, 'product')} into a cart" if value else "never put a product into a cart"
     ),
 )

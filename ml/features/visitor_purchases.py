@@ -1,13 +1,12 @@
 """Purchases of the visitor so far."""
 
-from ml import words
-from ml.features import Feature, count
-from ml.lookback import of, so_far
+from ml.clickstream.lookback import of, so_far
+from ml.features import Feature, count, formatting
 
 feature = Feature(
     scope="visitor",
     hears=("purchase",),
     update=count,
     expression=lambda: so_far(of("purchase")),
-    words=lambda value: f"has bought {words.times(value)} before" if value else "has never bought here",
+    words=lambda value: f"has bought {formatting.times(value)} before" if value else "has never bought here",
 )

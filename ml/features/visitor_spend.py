@@ -1,9 +1,8 @@
 """What the visitor's purchases came to so far, in major units."""
 
-from ml import words
-from ml.features import Feature
-from ml.lookback import cents, of, pl, total
-from ml.steps import cents as hundredths
+from ml.clickstream.lookback import cents, of, pl, total
+from ml.clickstream.steps import cents as hundredths
+from ml.features import Feature, formatting
 
 feature = Feature(
     scope="visitor",
@@ -11,5 +10,5 @@ feature = Feature(
     update=lambda spent, step: spent + hundredths(step.price),
     value=lambda spent, _now: spent / 100,
     expression=lambda: total(pl.when(of("purchase")).then(cents("price")).otherwise(0)) / 100,
-    words=lambda value: f"has spent {words.money(value)} here" if value else "has spent nothing here",
+    words=lambda value: f"has spent {formatting.money(value)} here" if value else "has spent nothing here",
 )

@@ -1,4 +1,4 @@
-"""Admission: what becomes of a version that was learnt: it serves, is tried, or only stands on the shelf."""
+"""Admission: what becomes of a version that was learnt: it serves, is tried, or is only registered."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from mesh import Mesh
-from ml.lifecycle.lessons import Learnt, Running
 from ml.lifecycle.registry import NoSuchVersion, Registry, Superseded
+from ml.training.result import ServingVersion, TrainingResult
 
 How = Literal["usual", "shadow", "promote"]
 TRIES = 5
@@ -18,16 +18,18 @@ class Admitted:
     """What became of it in a region (`nothing`: no version was made), in words."""
 
     region: str
-    place: Literal["serves", "shadow", "shelf", "nothing"]
+    place: Literal["serves", "shadow", "registered", "nothing"]
     words: str
-    learnt: Learnt
+    learnt: TrainingResult
 
 
-async def admit(mesh: Mesh, judge: Callable[[Running | None], Awaitable[Learnt]], name: str, how: How) -> Admitted:
+async def admit(
+    mesh: Mesh, judge: Callable[[ServingVersion | None], Awaitable[TrainingResult]], name: str, how: How
+) -> Admitted:
     """Put a version where it belongs in a region.
 
     What passes the gate serves at once where nothing does, else it is tried in shadow; `promote` lets it
-    serve, `shadow` never does. What does not pass stands on the shelf. A candidate that is a canary keeps
+    serve, `shadow` never does. What does not pass is only registered. A candidate that is a canary keeps
     its place. When somebody changes the model meanwhile it is judged again; Superseded when that never ends.
     """
     for _ in range(TRIES):
@@ -40,19 +42,21 @@ async def admit(mesh: Mesh, judge: Callable[[Running | None], Awaitable[Learnt]]
     raise Superseded(f"{name} was changed {TRIES} times while a version was judged: try again later")
 
 
-async def serving(mesh: Mesh, name: str) -> Running | None:
+async def serving(mesh: Mesh, name: str) -> ServingVersion | None:
     """The version that serves in a region, or None."""
     models = Registry(mesh)
     version = await models.serving(name)
     if version is None:
         return None
     try:
-        return Running(version=version, artifact=await models.artifact(name, version.version))
+        return ServingVersion(version=version, artifact=await models.artifact(name, version.version))
     except NoSuchVersion:
-        return Running(version=version, artifact=None)
+        return ServingVersion(version=version, artifact=None)
 
 
-async def place(mesh: Mesh, learnt: Learnt, name: str, how: How, *, patience: timedelta = timedelta(0)) -> Admitted:
+async def place(
+    mesh: Mesh, learnt: TrainingResult, name: str, how: How, *, patience: timedelta = timedelta(0)
+) -> Admitted:
     """Like `admit`, for a verdict that stands; a shadow younger than `patience` keeps its place.
 
     Superseded when the verdict was reached against what serves no longer.
@@ -71,15 +75,15 @@ async def place(mesh: Mesh, learnt: Learnt, name: str, how: How, *, patience: ti
     before, seen = await models.entry(name)
     if before.version != learnt.against:
         raise Superseded(f"{name}: judged against {learnt.against}, but {before.version} serves now")
-    words = f"{version} stands on the shelf of {region}: it did not pass"
+    words = f"{version} is registered in {region}: it did not pass"
     if not learnt.accepted:
-        return Admitted(region=region, place="shelf", words=words, learnt=learnt)
+        return Admitted(region=region, place="registered", words=words, learnt=learnt)
     if how == "promote" or (how == "usual" and before.version is None):
         await models.promote(name, version, learnt.reason, at=learnt.version.trained_at, seen=seen)
         return Admitted(region=region, place="serves", words=f"{version} serves in {region}", learnt=learnt)
     tried = before.candidate
     if tried is not None and (tried.stage == "canary" or datetime.now(UTC) - tried.since < patience):
-        words = f"{version} stands on the shelf of {region}: {tried.version} is being tried ({tried.stage})"
-        return Admitted(region=region, place="shelf", words=words, learnt=learnt)
+        words = f"{version} is registered in {region}: {tried.version} is being tried ({tried.stage})"
+        return Admitted(region=region, place="registered", words=words, learnt=learnt)
     await models.stage(name, version, "shadow", learnt.reason, at=learnt.version.trained_at, seen=seen)
     return Admitted(region=region, place="shadow", words=f"{version} is tried in shadow in {region}", learnt=learnt)

@@ -18,7 +18,7 @@ from mesh import Mesh
 from mesh.envelope import Received
 from mesh.events.cart import CartAbandoned, CartScored
 from mesh.events.user import Evidence, UserScored
-from ml.steps import INTERACTIONS, PURCHASING, Step, session_of, step_of
+from ml.clickstream.steps import INTERACTIONS, PURCHASING, Step, session_of, step_of
 
 TOLERANCE = 1e-9
 """Largest difference that counts as equal, relative to values above 1."""
@@ -217,8 +217,8 @@ def _computed(asked: Iterable[tuple[_Score, dict[str, list[Received]]]]) -> dict
     """Per name of a set of steps: how many steps were known at the score's moment, and all features then."""
     import polars as pl  # noqa: PLC0415  whoever audits has it
 
-    from ml.dataset import at_moment, frame  # noqa: PLC0415
     from ml.features import names  # noqa: PLC0415
+    from ml.training.dataset import at_moment, frame  # noqa: PLC0415
 
     shoppers: dict[str, list[Step]] = {}
     questions: list[tuple[str, str, float]] = []

@@ -69,7 +69,7 @@ def canary(
 
 
 def withdraw(*, model: str = MODEL, region: str | None = None, servers: Path = SERVERS) -> None:
-    """Try nothing any more; the version stays on the shelf.
+    """Try nothing any more; the version stays registered.
 
     Parameters
     ----------

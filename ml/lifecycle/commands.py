@@ -24,7 +24,7 @@ def commands(app: App) -> None:
 
 
 def list_(*, model: str | None = None, region: str | None = None, servers: Path = SERVERS, json: bool = False) -> None:
-    """List the versions on the shelf: what each was measured at, which serves, which is tried.
+    """List the registered versions: what each was measured at, which serves, which is tried.
 
     Parameters
     ----------

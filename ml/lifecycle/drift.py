@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from mesh.events.model import Shift
-from ml.evaluation import Floats
 from ml.lifecycle.verdict import Drift
 from ml.lifecycle.version import Shape
+from ml.training.metrics import Floats
 
 BINS = 10
 MOVED = 0.2
@@ -63,7 +63,7 @@ def judge(known: Sequence[Shape], rows: Floats, *, outcomes: int = 0, calibratio
     dishonest = False
     if outcomes < LEAST_OUTCOMES or calibration_error is None:
         calibration_error = None
-        said.append(f"{outcomes:,} outcomes are too few to judge its honesty")
+        said.append(f"{outcomes:,} outcomes are too few to judge its calibration")
     else:
         dishonest = calibration_error > DISHONEST
         said.append(

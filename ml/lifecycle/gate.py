@@ -1,8 +1,8 @@
 """The gate: whether a version may be tried or promoted, judged on AUC, Brier and ECE, with the reason in words."""
 
-from ml.evaluation import in_words
 from ml.lifecycle.verdict import Verdict
 from ml.lifecycle.version import Metrics
+from ml.training.metrics import in_words
 
 AUC_LOSS, BRIER_LOSS, ECE_GAIN = (0.005, 0.6), (0.001, 0.16), (0.01, 1.0)
 """How much worse than the running model a version may be: at least the first figure; on few rows what chance does

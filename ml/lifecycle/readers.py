@@ -6,30 +6,30 @@ from typing import Any
 
 async def read_propensity(artifact: bytes) -> Any:
     """The `Model` in an artifact. ArtifactRefused, Unavailable."""
-    from ml.artifact import unpack_apart  # noqa: PLC0415  needs numpy; every process imports this module
     from ml.features import names  # noqa: PLC0415
-    from ml.serving import KIND, Model  # noqa: PLC0415
+    from ml.models.artifact import unpack_in_child_process  # noqa: PLC0415  needs numpy; every process imports this module
+    from ml.models.propensity_serving import KIND, Model  # noqa: PLC0415
 
-    plain = await unpack_apart(artifact, kind=KIND, features=names())
+    plain = await unpack_in_child_process(artifact, kind=KIND, features=names())
     return await asyncio.to_thread(Model.of, plain)
 
 
 async def read_uplift(artifact: bytes) -> Any:
     """The `Adviser` in an artifact. ArtifactRefused, Unavailable."""
-    from ml.advice import KIND, Adviser  # noqa: PLC0415
-    from ml.artifact import unpack_apart  # noqa: PLC0415
     from ml.features import names  # noqa: PLC0415
+    from ml.models.artifact import unpack_in_child_process  # noqa: PLC0415
+    from ml.models.offer_advice import KIND, Adviser  # noqa: PLC0415
 
-    return Adviser.of(await unpack_apart(artifact, kind=KIND, features=names()))
+    return Adviser.of(await unpack_in_child_process(artifact, kind=KIND, features=names()))
 
 
 async def read_recommendations(artifact: bytes) -> Any:
     """The weights in an artifact, by source. ArtifactRefused, Unavailable."""
-    from ml.artifact import unpack_apart  # noqa: PLC0415
+    from ml.models.artifact import unpack_in_child_process  # noqa: PLC0415
     from ml.models.blend import NAMES  # noqa: PLC0415
-    from ml.weighing import KIND, of  # noqa: PLC0415
+    from ml.training.recommendation_weights import KIND, of  # noqa: PLC0415
 
-    return of(await unpack_apart(artifact, kind=KIND, features=NAMES))
+    return of(await unpack_in_child_process(artifact, kind=KIND, features=NAMES))
 
 
 READERS = {"propensity": read_propensity, "uplift": read_uplift, "recommendations": read_recommendations}

@@ -1,7 +1,7 @@
 """The registry: every version that is kept of a model, which one serves, and which is tried beside it.
 
 One entry per model in the bucket `models-current` is the whole truth, changed by compare-and-set only: two
-trainers or operators at once never half-change it. The model files stand on the shelf `models`; a file that
+trainers or operators at once never half-change it. The model files are in the object store `models`; a file that
 no entry names is nothing.
 """
 
@@ -26,7 +26,7 @@ WRITER = "training"
 
 
 class NoSuchVersion(MeshError, LookupError):
-    """A version that the shelf does not hold."""
+    """A version that the registry does not hold."""
 
 
 class NotNow(MeshError):
@@ -38,7 +38,7 @@ class Superseded(MeshError):
 
 
 class Registry:
-    """The models of one region. A version is two objects on the shelf: `<name>.<version>.skops` and `.json`."""
+    """The models of one region. A version is two objects in the store: `<name>.<version>.skops` and `.json`."""
 
     def __init__(self, mesh: Mesh, *, keep: int = KEPT) -> None:
         self.mesh, self._keep = mesh, keep
@@ -67,7 +67,7 @@ class Registry:
         return msgspec.json.decode(told, type=Version)
 
     async def serving(self, name: str) -> Version | None:
-        """What is known of the version that serves; None where none does, or where it is gone from the shelf."""
+        """What is known of the version that serves; None where none does, or where it is gone from the store."""
         current = await self.current(name)
         if current is None or current.version is None:
             return None
@@ -86,7 +86,7 @@ class Registry:
     async def versions(self, name: str) -> list[Version]:
         """All versions that are kept of a model, oldest first."""
         current, _ = await self.entry(name)
-        kept = dict.fromkeys((*current.shelf, *sorted(current.held)))
+        kept = dict.fromkeys((*current.versions, *sorted(current.held)))
         found = [await self._objects.get(f"{name}.{version}.json") for version in kept]
         told = [msgspec.json.decode(one, type=Version) for one in found if one is not None]
         return sorted(told, key=lambda version: (version.trained_at, version.version))
@@ -94,22 +94,22 @@ class Registry:
     # Changing
 
     async def add(self, version: Version, artifact: bytes) -> None:
-        """Put a version on the shelf and throw away what is one too many. What serves does not change."""
+        """Register a version and throw away what is one too many. What serves does not change."""
         name = version.name
         await self._objects.put(f"{name}.{version.version}.skops", artifact)
         await self._objects.put(f"{name}.{version.version}.json", msgspec.json.encode(version))
 
         def with_version(current: Current | None) -> Current:
             before = current or Current()
-            shelf = tuple(dict.fromkeys((*before.shelf, version.version)))
-            loose = [one for one in shelf if one not in before.held]
+            versions = tuple(dict.fromkeys((*before.versions, version.version)))
+            loose = [one for one in versions if one not in before.held]
             dropped = loose[: max(0, len(loose) - self._keep)]
-            return replace(before, shelf=tuple(one for one in shelf if one not in dropped))
+            return replace(before, versions=tuple(one for one in versions if one not in dropped))
 
         # Two versions that come at the same moment are both kept: the second is added to what the first left.
         made = await self._current.update(name, with_version)
-        before = made.before.shelf if made.before else ()
-        dropped = [one for one in dict.fromkeys((*before, version.version)) if one not in made.after.shelf]
+        before = made.before.versions if made.before else ()
+        dropped = [one for one in dict.fromkeys((*before, version.version)) if one not in made.after.versions]
         for one in dropped:
             await self._objects.delete(f"{name}.{one}.skops")
             await self._objects.delete(f"{name}.{one}.json")
@@ -189,7 +189,7 @@ class Registry:
         return after
 
     async def withdraw(self, name: str, reason: str, *, seen: int | None = None) -> str:
-        """Try nothing any more; what was tried stays on the shelf. Returns its version. NotNow, Superseded."""
+        """Try nothing any more; what was tried stays registered. Returns its version. NotNow, Superseded."""
 
         def withdrawn(before: Current) -> Current:
             if before.candidate is None:
@@ -232,7 +232,7 @@ class Registry:
         before, revision = await self.entry(name)
         if seen is not None and seen != revision:
             raise _superseded(name, before)
-        if version is not None and version not in before.held.union(before.shelf):
+        if version is not None and version not in before.held.union(before.versions):
             raise await self._unknown(name, version)
         after = changed(before)
         try:
@@ -248,8 +248,8 @@ class Registry:
         if current is None:
             known = ", ".join(await self.names()) or "none"
             return NoSuchVersion(f"nothing is known of a model {name!r}; models: {known}. `cartmesh train` makes one")
-        there = ", ".join(dict.fromkeys((*current.shelf, *sorted(current.held)))) or "none"
-        return NoSuchVersion(f"no version {version!r} of {name} is on the shelf; there are {there}")
+        there = ", ".join(dict.fromkeys((*current.versions, *sorted(current.held)))) or "none"
+        return NoSuchVersion(f"no version {version!r} of {name} is registered; there are {there}")
 
 
 def _promoted(name: str, current: Current, revision: int, *, forced: bool = False) -> ModelPromoted:

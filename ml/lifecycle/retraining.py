@@ -23,7 +23,7 @@ from ml.lifecycle.review import Measured
 
 DRIFT = Bucket("model-drift", Measured)
 PSI = Gauge("cartmesh_model_drift_psi", "Largest population stability index of a model's features.", ["model"])
-HONESTY = Gauge("cartmesh_model_calibration_error", "Calibration error of a model's live scores.", ["model"])
+CALIBRATION_ERROR = Gauge("cartmesh_model_calibration_error", "Calibration error of a model's live scores.", ["model"])
 
 TAKEN_OVER = timedelta(seconds=15)
 """How long after its death another replica takes a review over."""
@@ -87,16 +87,16 @@ async def announce_changes(at: datetime, mesh: Mesh) -> None:  # noqa: ARG001  w
 async def train_model(due: Received[ModelReviewDue], mesh: Mesh, plan: Plan) -> None:
     """Learn a model from this region's log and try it in shadow."""
     from ml.lifecycle.admission import place, serving  # noqa: PLC0415  every process imports this module
-    from ml.lifecycle.lessons import Learnt, Order  # noqa: PLC0415
-    from ml.lifecycle.tutor import learn_apart  # noqa: PLC0415
+    from ml.training.process import train_in_child_process  # noqa: PLC0415
+    from ml.training.result import TrainingRequest, TrainingResult  # noqa: PLC0415
 
     name, models = due.event.model, Registry(mesh)
     called = f"{due.event.due:%Y%m%d-%H%M%S}-{derive_id(due.id)[:6]}"
     current, _ = await models.entry(name)
     running = await serving(mesh, name)
-    if called in current.held.union(current.shelf):  # an earlier attempt came this far
+    if called in current.held.union(current.versions):  # an earlier attempt came this far
         version = await models.version(name, called)
-        learnt = Learnt(
+        learnt = TrainingResult(
             accepted=version.accepted,
             reason=version.gate,
             rows=version.rows,
@@ -106,8 +106,8 @@ async def train_model(due: Received[ModelReviewDue], mesh: Mesh, plan: Plan) -> 
             artifact=await models.artifact(name, called),
         )
     else:
-        order = Order(by=f"review of {due.event.due:%Y-%m-%d %H:%M}", at=datetime.now(UTC), called=called)
-        learnt = await learn_apart(mesh, name, order, running)
+        order = TrainingRequest(by=f"review of {due.event.due:%Y-%m-%d %H:%M}", at=datetime.now(UTC), called=called)
+        learnt = await train_in_child_process(mesh, name, order, running)
     try:
         placed = await place(mesh, learnt, name, "shadow", patience=plan.try_for)
     except Superseded as error:
@@ -163,4 +163,4 @@ def show(name: str, found: Measured) -> None:
     """Put a measurement into the process's metrics."""
     PSI.labels(name).set(found.drift.largest)
     if found.drift.calibration_error is not None:
-        HONESTY.labels(name).set(found.drift.calibration_error)
+        CALIBRATION_ERROR.labels(name).set(found.drift.calibration_error)

@@ -5,8 +5,8 @@ from datetime import datetime
 import msgspec
 
 from mesh import Mesh
-from ml.lifecycle.live import Comparison, compare, honesty
-from ml.lifecycle.live import read as read_log
+from ml.lifecycle.live_outcomes import Comparison, compare, live_calibration
+from ml.lifecycle.live_outcomes import read as read_log
 from ml.lifecycle.registry import Registry
 from ml.lifecycle.verdict import Drift, Verdict
 from ml.lifecycle.version import Version
@@ -60,7 +60,7 @@ async def judged(mesh: Mesh, name: str, *, least: int) -> Verdict | None:
 async def passes(mesh: Mesh, name: str, version: str) -> Verdict:
     """Whether a version may serve: by its live outcomes where enough are known, else by its verdict when trained.
 
-    NoSuchVersion for one that is not on the shelf.
+    NoSuchVersion for one that is not registered.
     """
     told = await Registry(mesh).version(name, version)
     found = await compared(mesh, name)
@@ -88,7 +88,7 @@ async def drifted(mesh: Mesh, name: str, *, at: datetime) -> Measured | None:
     width = len(version.features)
     rows = [proof.values for _, proof in log.proofs if proof.names == digest() and len(proof.values) == width]
     known = _shapes_now(version)
-    told = honesty(log, version=version.version, horizon=version.horizon_seconds)
+    told = live_calibration(log, version=version.version, horizon=version.horizon_seconds)
     found = judge(
         known if rows else version.shapes,
         np.array(rows).reshape(len(rows), width),

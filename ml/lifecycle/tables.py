@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ml.features.formatting import span
 from ml.lifecycle.audit import Audited
-from ml.lifecycle.live import Comparison
+from ml.lifecycle.live_outcomes import Comparison
 from ml.lifecycle.review import Measured
 from ml.lifecycle.version import Current, Metrics, Version
-from ml.words import span
 
 
 class Shelved(msgspec.Struct, frozen=True, kw_only=True):

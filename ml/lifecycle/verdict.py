@@ -13,7 +13,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Drift(msgspec.Struct, frozen=True, kw_only=True):
-    """What was measured over `carts` newest carts: features by how far they moved, and honesty of the scores.
+    """What was measured over `carts` newest carts: features by how far they moved, and the calibration of the scores.
 
     `largest` is the largest stability index, `shifts` the features above the threshold, farthest first;
     `outcomes` is how many carts' outcomes are known, `calibration_error` None with too few. `drifted` says

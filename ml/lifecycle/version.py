@@ -69,7 +69,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 class Current(msgspec.Struct, frozen=True, kw_only=True):
     """The single truth of one model: which version serves and why, which one did before, which is tried.
 
-    `version` is None while nothing was promoted. `shelf` names the versions that are kept, oldest first.
+    `version` is None while nothing was promoted. `versions` names those that are kept, oldest first.
     """
 
     version: str | None = None
@@ -77,7 +77,7 @@ class Current(msgspec.Struct, frozen=True, kw_only=True):
     promoted_at: datetime | None = None
     previous: str | None = None
     candidate: Candidate | None = None
-    shelf: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
 
     @property
     def held(self) -> set[str]:

@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator
 from sklearn.linear_model import Lasso, LassoCV, Ridge
 from sklearn.model_selection import KFold
 
-from ml.models.basis import Floats, fitted
+from ml.models.basis_expansion import Floats, fitted
 from ml.models.effect import Effect, sigmoid
 from ml.models.logit import logit
 

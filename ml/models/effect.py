@@ -7,8 +7,8 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.artifact import ArtifactRefused
-from ml.models.basis import Basis, Floats
+from ml.models.artifact import ArtifactRefused
+from ml.models.basis_expansion import BasisExpansion, Floats
 
 Scale = Literal["linear", "two logits", "transformed"]
 WEIGHTS = {"linear": 1, "two logits": 2, "transformed": 1}
@@ -22,7 +22,7 @@ class Effect:
     "responded because treated, or did not because untreated" (class transformation).
     """
 
-    basis: Basis
+    basis: BasisExpansion
     scale: Scale
     weights: Floats
 
@@ -45,14 +45,14 @@ class Effect:
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[Any]], *, scale: str, features: int) -> Self:
         """An effect from arrays by name. ArtifactRefused when they make none."""
-        basis = Basis.of(arrays, features=features)
+        basis = BasisExpansion.of(arrays, features=features)
         weights = arrays.get("effect")
         if scale not in WEIGHTS or weights is None:
             raise ArtifactRefused(f"there is no effect on the scale {scale!r}")
         return cls(basis=basis, scale=scale, weights=sound(weights, basis, rows=WEIGHTS[scale]))  # type: ignore[arg-type]
 
 
-def sound(weights: NDArray[Any], basis: Basis, *, rows: int) -> Floats:
+def sound(weights: NDArray[Any], basis: BasisExpansion, *, rows: int) -> Floats:
     """Weights (rows, terms + 1) that are finite and fit a basis; ArtifactRefused otherwise."""
     if weights.shape != (rows, basis.terms + 1) or not np.isfinite(weights).all():
         raise ArtifactRefused("its weights do not fit its basis")

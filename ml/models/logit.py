@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from ml.models.basis import Floats
+from ml.models.basis_expansion import Floats
 
 
 def logit(terms: Floats, labels: Floats, *, freedom: float, weights: Floats | None = None) -> Floats:

@@ -9,8 +9,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from ml.models.propensity_serving import Model
 from ml.models.trees import Floats, Node, Trees, padded
-from ml.serving import Model
 
 LEAST_TO_CALIBRATE = (200, 10)
 """Rows and rows of the rarer label below which calibration would be noise and is left out."""

@@ -4,7 +4,7 @@ from typing import Self
 
 from sklearn.base import BaseEstimator
 
-from ml.models.basis import Floats, fitted
+from ml.models.basis_expansion import Floats, fitted
 from ml.models.effect import sigmoid
 from ml.models.logit import logit
 

@@ -5,7 +5,7 @@ from typing import Self
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from ml.models.basis import Floats, fitted
+from ml.models.basis_expansion import Floats, fitted
 from ml.models.effect import Effect
 from ml.models.logit import logit
 

@@ -1,4 +1,4 @@
-"""Boosted trees as plain arrays: what a forest learnt, whoever walks it.
+"""Boosted trees as plain arrays: what a forest learnt, whatever runs it.
 
 Every tree is padded to a complete binary tree, so that children are found by arithmetic. A padded node
 sends everything left to a copy of its own value.
@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.artifact import ArtifactRefused
+from ml.models.artifact import ArtifactRefused
 
 Floats = NDArray[np.float64]
 _ARRAYS = ("feature", "threshold", "unknown_left", "value")

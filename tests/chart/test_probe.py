@@ -58,7 +58,7 @@ async def test_a_probe_says_what_is_broken(mesh):
 
 async def test_what_helm_test_sends_is_scored(chart, regions, monkeypatch):
     """The chart's own words, sent through the real gateway to the real scoring service."""
-    from ml.scoring import service as scoring
+    from ml.scoring.service import service as scoring
     from services.gateway import service as gateway
 
     words = chart()["Pod", "test"]["spec"]["containers"][0]["args"]

@@ -14,10 +14,10 @@ from mesh.events.cart import CartAbandoned, CartLine, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderPlaced
 from mesh.publish import Draft
-from ml import dataset, training
+from ml.clickstream.log_files import REQUIRED
 from ml.features import names
-from ml.lifecycle.lessons import Order
-from ml.log import REQUIRED
+from ml.training import dataset, propensity
+from ml.training.result import TrainingRequest
 
 DATA = Path(os.environ.get("CARTMESH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -149,8 +149,8 @@ async def test_of_a_busy_mesh_whole_visitors_are_left_out():
 )
 def test_a_log_that_teaches_nothing_is_answered_in_words(rows, tmp_path):
     """Training never fails for want of data: it says what is missing, and nothing is registered."""
-    order = Order(by="a test", at=NOW)
-    learnt = training.fit(dataset.from_file(written(rows, tmp_path)), order).judge(None)
+    order = TrainingRequest(by="a test", at=NOW)
+    learnt = propensity.fit(dataset.from_file(written(rows, tmp_path)), order).judge(None)
 
     assert (learnt.accepted, learnt.artifact) == (False, None)
     assert learnt.reason.startswith("nothing learnt: ")

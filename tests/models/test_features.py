@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from ml import dataset
+from ml.clickstream.steps import MOST_PRODUCTS, MOST_WORTH, Step, sane, zone
 from ml.features import catalogue, digest, names
 from ml.features.visit_number import MOST_VISITS
-from ml.shopper import MOST_STEPS, Portrait, Shopper
-from ml.steps import MOST_PRODUCTS, MOST_WORTH, Step, sane, zone
+from ml.scoring.shopper import MOST_STEPS, Portrait, Shopper
+from ml.training import dataset
 
 START = 1_570_000_000.0
 PRODUCTS = ["p1", "p2", "p3", "p4"]
@@ -241,7 +241,7 @@ def test_features_are_found_and_named_once():
 def test_serving_needs_no_polars():
     """A process that computes features on line never imports what they need off line."""
     script = (
-        "import sys; from ml.shopper import Shopper; from ml.steps import Step;"
+        "import sys; from ml.scoring.shopper import Shopper; from ml.clickstream.steps import Step;"
         "Shopper([Step(1.0, 'e', 'view', 's')]).evidence(2.0, 's'); sys.exit('polars' in sys.modules)"
     )
 

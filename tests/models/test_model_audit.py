@@ -15,7 +15,7 @@ from mesh.events.user import UserScored
 from mesh.publish import Draft
 from mesh.runtime.run import running
 from ml.lifecycle.audit import audit
-from ml.scoring import service
+from ml.scoring.service import service
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 PRICE = Money(amount=1999, currency="EUR")
@@ -130,8 +130,8 @@ async def test_a_step_that_was_stored_later_is_a_cause(regions, shop, eventually
 @pytest.mark.parametrize("missed", [3, 1], ids=["newest", "in the middle"])
 async def test_a_step_that_was_on_its_way_is_a_cause(shop, missed):
     """One that was stored just before the score, but not told yet, explains it too; another replica may have had it."""
-    from ml.shopper import Shopper
-    from ml.steps import step_of
+    from ml.clickstream.steps import step_of
+    from ml.scoring.shopper import Shopper
 
     drafts = list(visit(1))
     for draft in drafts:

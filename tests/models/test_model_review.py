@@ -19,13 +19,13 @@ from mesh.events.user import Evidence
 from mesh.history import Unchanged
 from mesh.publish import Draft
 from mesh.runtime.run import running
-from ml import scoring
 from ml.features import digest, names
 from ml.lifecycle import retraining
 from ml.lifecycle.registry import Registry
 from ml.lifecycle.retraining import DRIFT, Plan, call_for_reviews, judge_candidate, measure_drift, service, train_model
 from ml.lifecycle.review import drifted
 from ml.lifecycle.version import Shape, Version
+from ml.scoring import service as scoring
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 PRICE = Money(amount=1999, currency="EUR")
@@ -107,14 +107,14 @@ async def test_a_review_trains_and_tries_in_shadow_once(mesh, models):
 
 @pytest.mark.timeout(300)
 async def test_killed_between_shelf_and_shadow_it_goes_on_where_it_was(mesh, models, monkeypatch):
-    """What stands on the shelf already is not learnt again."""
+    """What is registered already is not learnt again."""
     await bought(mesh, await left_carts(mesh))
     monkeypatch.setattr(Registry, "stage", _die)
     with pytest.raises(asyncio.CancelledError):
         await train_model(due(), mesh, Plan())
     monkeypatch.undo()
     (version,) = await models.versions("propensity")
-    monkeypatch.setattr("ml.lifecycle.tutor.learn_apart", _die)
+    monkeypatch.setattr("ml.training.process.train_in_child_process", _die)
 
     await train_model(due(attempt=2), mesh, Plan())
 
@@ -136,7 +136,7 @@ async def test_a_log_that_cannot_teach_changes_nothing(mesh, models, learnable):
 
 
 async def test_a_young_shadow_keeps_its_place(mesh, models):
-    """Else a candidate of every day would never gather its outcomes; the new version waits on the shelf."""
+    """Else a candidate of every day would never gather its outcomes; the new version is only registered."""
     await bought(mesh, await left_carts(mesh))
     await models.add(a_version("young"), b"")
     await models.stage("propensity", "young", "shadow", "", at=datetime.now(UTC) - timedelta(days=1))
@@ -290,7 +290,7 @@ async def test_the_service_reviews_when_it_is_told_to(mesh, models, eventually):
 def test_the_service_costs_nothing_until_it_trains():
     """Every process imports it: no numpy, polars, scikit-learn."""
     heavy = "{'numpy', 'polars', 'sklearn', 'scipy'}"
-    code = f"import sys, ml.lifecycle.retraining, ml.scoring; print(*sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, ml.lifecycle.retraining, ml.scoring.service; print(*sorted({heavy} & set(sys.modules)))"
 
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 

@@ -16,14 +16,14 @@ from mesh.events.order import OrderPlaced
 from mesh.events.user import Advice, Evidence
 from mesh.publish import Draft
 from mesh.runtime.run import running
-from ml.artifact import ArtifactRefused
 from ml.features import names
-from ml.lifecycle.lineup import Lineup
-from ml.lifecycle.live import compare, honesty, read
+from ml.lifecycle.live_outcomes import compare, live_calibration, read
 from ml.lifecycle.registry import Registry
 from ml.lifecycle.review import judged, passes
+from ml.lifecycle.serving_models import ServingModels
 from ml.lifecycle.version import Version, takes_part
-from ml.scoring import service
+from ml.models.artifact import ArtifactRefused
+from ml.scoring.service import service
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 PRICE = Money(amount=1999, currency="EUR")
@@ -82,10 +82,10 @@ def models(regions):
 
 @pytest.fixture(autouse=True)
 def _constants(monkeypatch):
-    monkeypatch.setitem(lineups_readers(), "propensity", read_constant)
+    monkeypatch.setitem(readers(), "propensity", read_constant)
 
 
-def lineups_readers():
+def readers():
     from ml.lifecycle.readers import READERS
 
     return READERS
@@ -105,9 +105,9 @@ async def with_versions(models, **said):
 
 
 async def scored(shop, run, carts, eventually):
-    """Leave carts once the lineup is as the registry says, and return their scores by cart."""
+    """Leave carts once the serving models are as the registry says, and return their scores by cart."""
     scorer = next(value for kind, value in run.provided.items() if kind.__name__ == "Scorer")
-    await scorer.lineup.adopt("propensity", (await Registry(shop).current("propensity")))
+    await scorer.models.adopt("propensity", (await Registry(shop).current("propensity")))
     await asyncio.gather(*(shop.publish(left(number)) for number in carts))
     wanted = {f"c{number}" for number in carts}
 
@@ -182,45 +182,45 @@ async def test_promotion_and_rollback_move_the_models_that_are_read_already(shop
         reads.append(artifact)
         return await read_constant(artifact)
 
-    lineup = Lineup(shop, {"propensity": reading})
+    serving = ServingModels(shop, {"propensity": reading})
     await with_versions(models, a=0.25, b=0.75)
     for change in (
         models.promote("propensity", "a", "", at=NOW),
         models.stage("propensity", "b", "shadow", "", at=NOW),
         models.promote("propensity", "b", "", at=NOW),
     ):
-        await lineup.adopt("propensity", await change)
+        await serving.adopt("propensity", await change)
 
-    assert lineup.champion("propensity").version == "b"
-    assert lineup.tried("propensity") is None
+    assert serving.champion("propensity").version == "b"
+    assert serving.tried("propensity") is None
     assert reads == [b"0.25", b"0.75"]
 
 
 async def test_a_refused_candidate_takes_no_place_and_is_told_once(shop, models):
     """What serves goes on; the event says who was refused, why, and who serves."""
-    lineup = Lineup(shop, lineups_readers())
+    serving = ServingModels(shop, readers())
     await with_versions(models, a=0.25, bad="rubbish")
-    await lineup.adopt("propensity", await models.promote("propensity", "a", "", at=NOW))
+    await serving.adopt("propensity", await models.promote("propensity", "a", "", at=NOW))
 
     for _ in range(3):
-        await lineup.adopt("propensity", await models.stage("propensity", "bad", "shadow", "", at=NOW))
-    await lineup.adopt("propensity", await models.promote("propensity", "bad", "", at=NOW))
+        await serving.adopt("propensity", await models.stage("propensity", "bad", "shadow", "", at=NOW))
+    await serving.adopt("propensity", await models.promote("propensity", "bad", "", at=NOW))
 
-    assert lineup.champion("propensity").version == "a"
-    assert lineup.tried("propensity") is None
+    assert serving.champion("propensity").version == "a"
+    assert serving.tried("propensity") is None
     refused = [one.event async for one in shop.read(ModelRefused)]
     assert refused == [ModelRefused(model="propensity", version="bad", reason="no number", serving="a")]
 
 
 async def test_a_scorer_that_starts_when_the_promoted_file_is_bad_serves_the_one_before(shop, models):
     """So all replicas serve the same."""
-    lineup = Lineup(shop, lineups_readers())
+    serving = ServingModels(shop, readers())
     await with_versions(models, a=0.25, bad="rubbish")
     await models.promote("propensity", "a", "", at=NOW)
 
-    await lineup.adopt("propensity", await models.promote("propensity", "bad", "", at=NOW))
+    await serving.adopt("propensity", await models.promote("propensity", "bad", "", at=NOW))
 
-    assert lineup.champion("propensity").version == "a"
+    assert serving.champion("propensity").version == "a"
 
 
 async def test_a_scorer_that_starts_reads_the_models_before_it_scores(regions, shop, models, eventually, monkeypatch):
@@ -231,7 +231,7 @@ async def test_a_scorer_that_starts_reads_the_models_before_it_scores(regions, s
         await first.wait()
         return await read_constant(artifact)
 
-    monkeypatch.setitem(lineups_readers(), "propensity", slow)
+    monkeypatch.setitem(readers(), "propensity", slow)
     await with_versions(models, a=0.25)
     await models.promote("propensity", "a", "", at=NOW)
     await shop.publish(left(1))
@@ -246,7 +246,7 @@ async def test_a_scorer_that_starts_reads_the_models_before_it_scores(regions, s
 async def test_an_abandonment_that_comes_again_is_scored_once(regions, shop, eventually):
     """Delivered again in a batch with a new one, long after: the new one is scored, the known one is not."""
     from mesh.envelope import Received
-    from ml.scoring import score_carts
+    from ml.scoring.service import score_carts
 
     async with running(service, Mesh(regions.broker("us"), "scoring")) as run:
         scorer = next(value for kind, value in run.provided.items() if kind.__name__ == "Scorer")
@@ -351,8 +351,8 @@ async def test_a_purchase_before_the_score_is_no_outcome(shop):
     log.until = (NOW + timedelta(hours=2)).timestamp()
 
     assert [log.outcome(scored, 3600.0) for scored in log.scores.values()] == [False, False]
-    assert honesty(log, version="a", horizon=3600.0).base_rate == 0.0
-    assert honesty(log, version="z", horizon=3600.0) is None
+    assert live_calibration(log, version="a", horizon=3600.0).base_rate == 0.0
+    assert live_calibration(log, version="z", horizon=3600.0) is None
 
 
 async def test_live_outcomes_decide_over_a_candidate(shop, models):
@@ -388,7 +388,7 @@ async def read_adviser(artifact):
 
 async def test_advisers_are_tried_like_any_model(regions, shop, models, eventually, monkeypatch):
     """The canary's advice goes with its carts' scores, under its registered name; both opinions are told."""
-    monkeypatch.setitem(lineups_readers(), "uplift", read_adviser)
+    monkeypatch.setitem(readers(), "uplift", read_adviser)
     for name, unaided in (("one", 0.2), ("two", 0.3)):
         await models.add(replace(a_version(name), name="uplift"), str(unaided).encode())
     await models.promote("uplift", "one", "", at=NOW)
@@ -396,7 +396,7 @@ async def test_advisers_are_tried_like_any_model(regions, shop, models, eventual
 
     async with running(service, Mesh(regions.broker("us"), "scoring")) as run:
         scorer = next(value for kind, value in run.provided.items() if kind.__name__ == "Scorer")
-        await scorer.lineup.adopt("uplift", await models.current("uplift"))
+        await scorer.models.adopt("uplift", await models.current("uplift"))
         await asyncio.gather(*(shop.publish(left(number)) for number in range(30)))
         shadows = await shadowed(shop, 30, eventually)
         scores = {one.event.cart_id: one.event async for one in shop.read(CartScored)}

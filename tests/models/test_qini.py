@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ml.choosing import Trial
-from ml.qini import Ranked, qini_auc, uplift_at, uplift_auc
+from ml.training.qini import Ranked, qini_auc, uplift_at, uplift_auc
+from ml.training.recipient_choice import Trial
 
 AT = np.arange(400)
 TREATED = (AT * 7919 % 5 < 2).astype(float)

@@ -12,12 +12,12 @@ from mesh.envelope import Received
 from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.product import ProductListed
-from ml.catalogue import Catalogue
+from ml.clickstream.steps import step_of
 from ml.models.blend import WEIGHTS
-from ml.recommendations import Recommender
-from ml.selection import Selection
-from ml.shelf import MOST_OF_CATEGORY
-from ml.steps import step_of
+from ml.recommendations.catalogue import Catalogue
+from ml.recommendations.recommender import Recommender
+from ml.recommendations.selection import Selection
+from ml.recommendations.session_index import MOST_OF_CATEGORY
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 EUR = [Money(amount=amount, currency="EUR") for amount in range(10)]
@@ -285,7 +285,7 @@ async def test_today_is_seen_without_building_anew(monkeypatch):
         see(recommender, f"v{at}", "a", "b")
     see(recommender, "today", "tent")
     await recommender.refresh()
-    monkeypatch.setattr("ml.shelf.Shelf.build", None)
+    monkeypatch.setattr("ml.recommendations.session_index.SessionIndex.build", None)
     for at in range(30):
         see(recommender, f"new{at}", "tent", "stove")
     see(recommender, "today", "canopy")
@@ -299,7 +299,7 @@ async def test_today_is_seen_without_building_anew(monkeypatch):
 
 async def test_weights_follow_what_shoppers_do(monkeypatch):
     """Once there is enough to tune, what the newest sessions did counts: here everyone goes back."""
-    monkeypatch.setattr("ml.recommendations.LEAST_TUNED", 600)
+    monkeypatch.setattr("ml.recommendations.recommender.LEAST_TUNED", 600)
     recommender = Recommender(most_steps=2_000, most_products=100)
     for at in range(300):
         first, second = f"p{at % 20}", f"p{(at * 7 + 1) % 20}"
@@ -338,7 +338,7 @@ async def test_a_build_that_fails_leaves_the_old_index(monkeypatch):
     await recommender.refresh()
     see(recommender, "w", *["a", "c"] * 30)
     with monkeypatch.context() as broken:
-        broken.setattr("ml.shelf.Shelf.build", lambda *_, **__: 1 / 0)
+        broken.setattr("ml.recommendations.session_index.SessionIndex.build", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             await recommender.refresh()
     assert products(recommender.recommend(["a"], without=(), most=1)) == ["b"]

@@ -9,9 +9,9 @@ from mesh import Mesh
 from mesh.broker.memory import MemoryMesh
 from mesh.events.model import ModelPromoted, ModelStaged, ModelTrained
 from ml.lifecycle.admission import admit
-from ml.lifecycle.lessons import Learnt
 from ml.lifecycle.registry import MODELS, NoSuchVersion, NotNow, Registry, Superseded
 from ml.lifecycle.version import Current, Metrics, Version, takes_part
+from ml.training.result import TrainingResult
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 METRICS = Metrics(rows=1000, base_rate=0.2, auc=0.7, pr_auc=0.5, brier=0.15, ece=0.01)
@@ -59,7 +59,7 @@ async def test_a_candidate_takes_over_and_the_one_before_can_come_back(mesh, mod
     await models.roll_back("propensity", "regret", at=NOW)
 
     current = await models.current("propensity")
-    assert current == Current(version="a", reason="regret", promoted_at=NOW, previous="b", shelf=("a", "b"))
+    assert current == Current(version="a", reason="regret", promoted_at=NOW, previous="b", versions=("a", "b"))
     promoted = [(one.event.version, one.event.replaced, one.event.reason) async for one in mesh.read(ModelPromoted)]
     assert promoted == [("a", None, "first"), ("b", "a", "better"), ("a", "b", "regret")]
     staged = [(one.event.version, one.event.stage, one.event.share) async for one in mesh.read(ModelStaged)]
@@ -84,7 +84,7 @@ async def test_what_makes_no_sense_is_refused_and_changes_nothing(models):
         await models.stage("propensity", "b", "canary", "", share=1.0)
     with pytest.raises(NotNow, match="no version of propensity is tried"):
         await models.withdraw("propensity", "")
-    with pytest.raises(NoSuchVersion, match="no version 'x' of propensity is on the shelf; there are a, b"):
+    with pytest.raises(NoSuchVersion, match="no version 'x' of propensity is registered; there are a, b"):
         await models.promote("propensity", "x", "")
     with pytest.raises(NoSuchVersion, match="nothing is known of a model 'uplift'; models: propensity"):
         await models.promote("uplift", "x", "")
@@ -159,7 +159,7 @@ async def test_of_two_trainers_at_once_one_serves_and_the_other_is_tried(mesh):
         async def judge(running):
             await asyncio.sleep(0)  # both are judging before either is admitted
             judged.append((name, running.version.version if running else None))
-            return Learnt(
+            return TrainingResult(
                 accepted=True,
                 reason="fine",
                 rows=1,
@@ -185,12 +185,12 @@ async def test_what_did_not_pass_stands_on_the_shelf_only(mesh, models):
 
     async def judge(running):
         version = a_version("bad", accepted=False)
-        return Learnt(accepted=False, reason="worse", rows=1, bought=1, version=version, artifact=b"bad")
+        return TrainingResult(accepted=False, reason="worse", rows=1, bought=1, version=version, artifact=b"bad")
 
     admitted = await admit(mesh, judge, "propensity", "promote")
 
     current = await models.current("propensity")
-    assert (admitted.place, current.version, current.candidate) == ("shelf", None, None)
+    assert (admitted.place, current.version, current.candidate) == ("registered", None, None)
     assert [(one.event.accepted, one.event.version) async for one in mesh.read(ModelTrained)] == [(False, "bad")]
     assert (await models.promote("propensity", "bad", "", forced=True)).version == "bad"
 
@@ -234,7 +234,7 @@ def test_a_share_of_carts_is_the_same_carts_for_ever():
 
 
 def test_an_entry_of_the_first_release_is_still_read():
-    """Entries that know no candidate and no shelf say who serves."""
+    """Entries that know no candidate and no versions say who serves."""
     import msgspec
 
     old = b'{"version":"v1","reason":"better","promoted_at":"2026-03-02T12:00:00Z"}'

@@ -23,10 +23,10 @@ from ml.features import names
 from ml.lifecycle.registry import MODELS, Registry
 from ml.lifecycle.version import Metrics, Version
 from ml.models.propensity import PropensityClassifier
-from ml.recommendations import Recommender
-from ml.scorer import Scorer
-from ml.scoring import service
-from ml.shoppers import SHOPPERS
+from ml.recommendations.recommender import Recommender
+from ml.scoring.scorer import Scorer
+from ml.scoring.service import service
+from ml.scoring.shopper_memory import SHOPPERS
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -228,7 +228,7 @@ async def test_recommendations_are_used_again_until_something_changes(mesh, monk
 @pytest.mark.timeout(300)  # a cold import of scikit-learn in a child, on a busy machine
 async def test_a_model_serves_from_the_moment_it_is_promoted(mesh, shop):
     """A version that is promoted while scoring runs is used without a restart and gives its three reasons in words."""
-    from ml.artifact import pack
+    from ml.models.artifact import pack
 
     models = Registry(Mesh(mesh.broker("us"), "training"))
     async with running(service, Mesh(mesh.broker("us"), "scoring")) as run:
@@ -254,7 +254,7 @@ async def test_a_bad_artifact_is_refused_and_the_running_model_serves_on(mesh, s
     """A pickle or an empty file, once promoted, changes nothing."""
     import pickle
 
-    from ml.artifact import pack
+    from ml.models.artifact import pack
 
     models = Registry(Mesh(mesh.broker("us"), "training"))
     scoring = Mesh(mesh.broker("us"), "scoring")
@@ -266,12 +266,12 @@ async def test_a_bad_artifact_is_refused_and_the_running_model_serves_on(mesh, s
     async with running(service, scoring) as run:
         scorer = run.provided[Scorer]
         await until(lambda: served_version(scorer, "good"), patience=200)
-        champion = scorer.lineup.champion("propensity")
+        champion = scorer.models.champion("propensity")
         for bad in ("pickle", "empty"):
             await models.promote("propensity", bad, "by mistake", at=NOW)
-            await scorer.lineup.adopt("propensity", await models.current("propensity"))
+            await scorer.models.adopt("propensity", await models.current("propensity"))
 
-        assert scorer.lineup.champion("propensity") is champion
+        assert scorer.models.champion("propensity") is champion
         refused = {(one.event.version, one.event.serving): one.event.reason async for one in shop.read(ModelRefused)}
         assert dict(refused.keys()) == {"pickle": "good", "empty": "good"}
         assert "a pickle" in refused["pickle", "good"]
@@ -291,7 +291,7 @@ async def test_a_replica_that_starts_later_knows_the_past(mesh, shop):
             return len((await state.get("v1")).steps) == 2
 
         await until(both)
-    from ml.shoppers import Shoppers
+    from ml.scoring.shopper_memory import Shoppers
 
     fresh = Shoppers(Mesh(mesh.broker("us"), "scoring"), most=10)
     await fresh.look_up(["v1"])
@@ -318,7 +318,7 @@ async def test_a_large_catalogue_does_not_hide_who_was_there(mesh, shop):
 
 
 async def served_version(scorer, wanted):
-    champion = scorer.lineup.champion("propensity")
+    champion = scorer.models.champion("propensity")
     return champion is not None and champion.version == wanted
 
 

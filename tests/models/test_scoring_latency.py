@@ -20,11 +20,11 @@ from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.worker import connect
 from mesh.service import Service
 from mesh.topology.mesh_toml import Topology
-from ml import scoring
-from ml.artifact import pack
 from ml.benchmarks.scoring import shop, trained, views
 from ml.lifecycle import retraining
 from ml.lifecycle.registry import Registry
+from ml.models.artifact import pack
+from ml.scoring import service as scoring
 from tests.models.test_scoring_servers import NOW, a_version
 from tests.stories.test_model_life import worker
 

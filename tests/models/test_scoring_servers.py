@@ -18,16 +18,16 @@ from mesh.runtime.run import running
 from mesh.runtime.worker import connect
 from mesh.service import Service
 from mesh.topology.mesh_toml import Topology
-from ml import scoring
-from ml.artifact import pack
-from ml.dataset import from_mesh, points
 from ml.features import names
 from ml.lifecycle import retraining
 from ml.lifecycle.admission import serving
 from ml.lifecycle.registry import Registry
 from ml.lifecycle.version import Metrics, Version
+from ml.models.artifact import pack
 from ml.models.propensity import PropensityClassifier
-from ml.shoppers import SHOPPERS
+from ml.scoring import service as scoring
+from ml.scoring.shopper_memory import SHOPPERS
+from ml.training.dataset import from_mesh, points
 
 ONE = Topology.parse("replicas = 1\n[regions.us]\nnodes = 1\n")
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

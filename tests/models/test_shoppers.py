@@ -13,12 +13,12 @@ from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderPlaced
 from mesh.publish import Draft
-from ml import dataset
+from ml.clickstream.steps import Step, step_of
 from ml.features import names
-from ml.rates import PRIOR, BaseRates
-from ml.shopper import MOST_STEPS, Shopper
-from ml.shoppers import KEPT_STEPS, SHOPPERS, Shoppers
-from ml.steps import Step, step_of
+from ml.scoring.base_rates import PRIOR, BaseRates
+from ml.scoring.shopper import MOST_STEPS, Shopper
+from ml.scoring.shopper_memory import KEPT_STEPS, SHOPPERS, Shoppers
+from ml.training import dataset
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC).timestamp()
 

@@ -10,20 +10,20 @@ from msgspec import structs
 from mesh import Mesh
 from mesh.broker.memory import MemoryMesh
 from mesh.events.model import ModelPromoted
-from ml import dataset, training
-from ml.artifact import ArtifactRefused, pack, unpack, unpack_apart
-from ml.course import register
-from ml.evaluation import calibration_error, measure
+from ml.clickstream.steps import Step
 from ml.features import names
 from ml.lifecycle.admission import serving
-from ml.lifecycle.lessons import Order, Running
 from ml.lifecycle.registry import Registry
+from ml.models.artifact import ArtifactRefused, pack, unpack, unpack_in_child_process
 from ml.models.propensity import PropensityClassifier
-from ml.serving import Model
-from ml.steps import Step
-from ml.training import read
+from ml.models.propensity_serving import Model
+from ml.training import dataset, propensity
+from ml.training.metrics import calibration_error, measure
+from ml.training.propensity import read
+from ml.training.result import ServingVersion, TrainingRequest
+from ml.training.run import register
 
-ORDER = Order(by="a test", at=datetime(2026, 2, 1, tzinfo=UTC), horizon=timedelta(hours=1))
+ORDER = TrainingRequest(by="a test", at=datetime(2026, 2, 1, tzinfo=UTC), horizon=timedelta(hours=1))
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +48,13 @@ def shop():
 
 @pytest.fixture(scope="module")
 def outcome(shop):
-    return training.fit(shop, ORDER)
+    return propensity.fit(shop, ORDER)
 
 
 def running(fitted, **changes):
     """The fitted model as it would serve, with changes to what is known of its version."""
     learnt = fitted.judge(None)
-    return Running(version=structs.replace(learnt.version, **changes), artifact=learnt.artifact)
+    return ServingVersion(version=structs.replace(learnt.version, **changes), artifact=learnt.artifact)
 
 
 def test_a_model_that_beats_the_base_rates_passes(outcome):
@@ -93,8 +93,8 @@ def test_a_model_that_runs_on_other_features_is_compared_by_its_record(outcome):
 
     old = running(outcome, version="old", features=("one",)).version
 
-    worse = outcome.judge(Running(version=structs.replace(old, metrics=better), artifact=b"of another release"))
-    gone = outcome.judge(Running(version=old, artifact=None))
+    worse = outcome.judge(ServingVersion(version=structs.replace(old, metrics=better), artifact=b"of another release"))
+    gone = outcome.judge(ServingVersion(version=old, artifact=None))
 
     assert not worse.accepted
     assert "worse than the running model old, which runs on other features: it ranks worse" in worse.reason
@@ -123,7 +123,7 @@ def test_a_model_that_runs_on_other_features_is_compared_by_its_record(outcome):
 )
 def test_a_log_that_cannot_teach_says_what_it_lacks(made, why):
     """Nothing is learnt, no version is made, and the reason is in words."""
-    learnt = training.fit(dataset.frame(made), ORDER).judge(None)
+    learnt = propensity.fit(dataset.frame(made), ORDER).judge(None)
 
     assert (learnt.accepted, learnt.version) == (False, None)
     assert why in learnt.reason
@@ -131,7 +131,7 @@ def test_a_log_that_cannot_teach_says_what_it_lacks(made, why):
 
 def test_training_is_repeatable(shop, outcome):
     """The same log gives the same model and the same data hash."""
-    again = training.fit(shop, ORDER)
+    again = propensity.fit(shop, ORDER)
 
     assert again.version == outcome.version
     assert np.array_equal(again.model.trees.value, outcome.model.trees.value)
@@ -151,7 +151,7 @@ async def test_a_child_process_reads_the_same_model(outcome):
     """The serving process gets the model without scikit-learn in its own memory."""
     rows = np.random.default_rng(1).uniform(0, 100, (50, len(names())))
 
-    again = Model.of(await unpack_apart(pack(outcome.model.plain()), kind="propensity", features=names()))
+    again = Model.of(await unpack_in_child_process(pack(outcome.model.plain()), kind="propensity", features=names()))
 
     assert np.array_equal(again.score(rows), outcome.model.score(rows))
 
@@ -236,7 +236,7 @@ def test_what_is_no_model_of_ours_is_refused(make, why, outcome):
 
 
 def test_what_could_not_be_read_again_is_not_stored(outcome):
-    """NaN and words where numbers belong are refused before they reach the shelf."""
+    """NaN and words where numbers belong are refused before they reach the registry."""
     with pytest.raises(ArtifactRefused, match="'baseline' is not finite"):
         changed(outcome, numbers={"baseline": float("nan")})
     with pytest.raises(ArtifactRefused, match="'value' is not finite"):
@@ -273,7 +273,7 @@ def test_points_of_one_session_are_never_on_both_sides(shop):
     """The sessions that a model is judged on all began after those it was fitted on."""
     rows = dataset.points(shop, horizon=timedelta(hours=1))
 
-    old, middle, new = training._split(rows)
+    old, middle, new = propensity._split(rows)
 
     assert old["start"].max() < middle["start"].min() <= middle["start"].max() < new["start"].min()
     assert len(old) + len(middle) + len(new) == len(rows)

@@ -1,4 +1,4 @@
-"""What serves is what scikit-learn learnt, whoever walks the trees."""
+"""What serves is what scikit-learn learnt, whatever runs the trees."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.models.propensity import PropensityClassifier, calibrated
-from ml.serving import AT_ONCE, Model
+from ml.models.propensity_serving import AT_ONCE, Model
 
 FEATURES = ("one", "two", "three", "four", "five", "six")
 
@@ -48,7 +48,7 @@ def odd_rows(classifier):
 def test_served_probabilities_equal_scikit_learns(learnt):
     """On random rows, gaps, infinities and values exactly on thresholds nobody gets another probability."""
     rows = odd_rows(learnt)
-    walk = learnt.served(FEATURES).walk
+    walk = learnt.served(FEATURES).inference
 
     expected = learnt.booster_.predict_proba(rows)[:, 1]
     actual = walk.probabilities(walk.leaves(np.ascontiguousarray(rows)))
@@ -76,7 +76,7 @@ def followed(trees, row):
 def test_reasons_are_what_the_splits_on_the_way_changed(learnt):
     """What stands ready at the leaves is what following every split gives, and adds up to the score."""
     rows = odd_rows(learnt)[::40]
-    walk, trees = learnt.served(FEATURES).walk, learnt.trees_
+    walk, trees = learnt.served(FEATURES).inference, learnt.trees_
     leaves = walk.leaves(np.ascontiguousarray(rows))
 
     expected = [followed(trees, row) for row in rows]
@@ -133,7 +133,7 @@ def test_any_number_of_rows_is_scored_in_one_call(learnt, count):
 
 
 def test_a_long_table_is_scored_in_parts(learnt):
-    """More rows than are walked at once get the same answers, in order."""
+    """More rows than are scored at once get the same answers, in order."""
     rows = np.tile(odd_rows(learnt)[:600], (28, 1))
     model = learnt.served(FEATURES)
 
@@ -224,7 +224,8 @@ def test_too_few_groups_are_not_split():
 
 def test_serving_needs_no_scikit_learn():
     """A process that scores never imports what only trains: it would cost 100 MB."""
-    code = "import sys, ml.serving, ml.artifact; print(sorted({'sklearn', 'polars', 'skops'} & set(sys.modules)))"
+    heavy = "{'sklearn', 'polars', 'skops'} & set(sys.modules)"
+    code = f"import sys, ml.models.propensity_serving, ml.models.artifact; print(sorted({heavy}))"
 
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)
 

@@ -9,16 +9,16 @@ import polars as pl
 import pytest
 
 from mesh.money import Money
-from ml.advice import Adviser
-from ml.artifact import ArtifactRefused, Plain, pack, unpack
-from ml.assignments import COLUMNS
 from ml.features import digest, names
-from ml.lifecycle.lessons import Order, Running
-from ml.models.basis import Basis, fitted
+from ml.models.artifact import ArtifactRefused, Plain, pack, unpack
+from ml.models.basis_expansion import BasisExpansion, fitted
 from ml.models.class_transformation import ClassTransformation
 from ml.models.dr_learner import DRLearner
+from ml.models.offer_advice import Adviser
 from ml.models.t_learner import TLearner
-from ml.uplift import fit, learn
+from ml.training.offer_assignments import COLUMNS
+from ml.training.result import ServingVersion, TrainingRequest
+from ml.training.uplift import fit, learn
 from notifications.decision_input import DecisionInput
 from notifications.journeys import Journey
 from notifications.margin import choose_discount, margin_gain
@@ -244,10 +244,12 @@ def test_unsound_numbers_are_refused(learnt, spoil):
 def test_the_same_log_teaches_nothing_new():
     """Judged against itself it is not accepted; against another it is, with its artifact."""
     rows = Shop(helps).log(1500)
-    outcome = fit(rows, Order(by="tests", at=NOW, called="u1"))
-    other = Running(version=outcome.version.__class__(**{**_fields(outcome.version), "data_hash": "x"}), artifact=None)
+    outcome = fit(rows, TrainingRequest(by="tests", at=NOW, called="u1"))
+    other = ServingVersion(
+        version=outcome.version.__class__(**{**_fields(outcome.version), "data_hash": "x"}), artifact=None
+    )
 
-    same = outcome.judge(Running(version=outcome.version, artifact=None))
+    same = outcome.judge(ServingVersion(version=outcome.version, artifact=None))
 
     assert (same.accepted, same.artifact) == (False, None)
     assert same.reason.startswith("nothing new to learn: u1")
@@ -261,7 +263,7 @@ def _fields(struct):
 
 def test_advising_needs_no_scikit_learn():
     """Nor polars: a serving process keeps its memory for shoppers."""
-    code = "import sys, ml.advice; sys.exit(any(name in sys.modules for name in ('sklearn', 'polars', 'scipy.stats')))"
+    code = "import sys, ml.models.offer_advice; sys.exit(bool({'sklearn', 'polars', 'scipy.stats'} & set(sys.modules)))"
 
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
@@ -308,4 +310,4 @@ def test_a_basis_is_standardised_knows_kinds_and_stays_within_what_was_seen():
     assert np.allclose(terms.std(axis=0), 1)
     assert np.abs(basis.rows(np.array([[1e300, 99.0, 5.0], [-1e300, -9.0, 0.0]]))).max() < 10
     assert not basis.rows(np.full((1, 3), np.nan)).any()
-    assert np.array_equal(Basis.of(basis.arrays(), features=3).rows(rows), terms)
+    assert np.array_equal(BasisExpansion.of(basis.arrays(), features=3).rows(rows), terms)

@@ -11,9 +11,9 @@ import pytest
 from ml.benchmarks import BadFile
 from ml.benchmarks.randomised import Question, read
 from ml.benchmarks.uplift import evaluate
-from ml.choosing import choose, cross_fit
 from ml.models.dr_learner import DRLearner
 from ml.models.response import ResponseModel
+from ml.training.recipient_choice import choose, cross_fit
 
 DATA = Path(os.environ.get("CARTMESH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 ASKED = {"treatment": "group", "treated": "mail", "control": "none", "outcome": "visit"}

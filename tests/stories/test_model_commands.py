@@ -17,12 +17,12 @@ from mesh.publish import Draft
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.worker import connect
 from mesh.topology.mesh_toml import Topology
-from ml import scoring
 from ml.cli import commands
 from ml.features import digest, names
 from ml.lifecycle import retraining
 from ml.lifecycle.registry import NoSuchVersion, NotNow, Registry, Superseded
 from ml.lifecycle.version import Current, Metrics, Version
+from ml.scoring import service as scoring
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -135,7 +135,7 @@ async def test_what_cannot_be_done_is_said(models, told):
         await told("promote", "x")
     await models.add(a_version("a"), b"")
     for words, why in (
-        (("promote", "x"), "no version 'x' of propensity is on the shelf; there are a"),
+        (("promote", "x"), "no version 'x' of propensity is registered; there are a"),
         (("show",), "no version of propensity serves in us"),
         (("rollback",), "nothing to roll back to"),
         (("withdraw",), "no version of propensity is tried"),
@@ -147,7 +147,7 @@ async def test_what_cannot_be_done_is_said(models, told):
             await told(*words)
     with pytest.raises(TopologyError, match="there is no region 'mars'"):
         await told("list", "--region", "mars")
-    assert await models.current("propensity") == Current(shelf=("a",))
+    assert await models.current("propensity") == Current(versions=("a",))
 
 
 @pytest.mark.parametrize("model", ["propensity", "uplift", "recommendations"])

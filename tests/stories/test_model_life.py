@@ -26,11 +26,11 @@ from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.worker import connect
 from mesh.service import Service
 from mesh.topology.mesh_toml import Topology
-from ml import scoring
 from ml.cli import commands
 from ml.lifecycle import retraining
 from ml.lifecycle.registry import Registry
 from ml.lifecycle.version import takes_part
+from ml.scoring import service as scoring
 
 PRICE = Money(amount=1999, currency="EUR")
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
@@ -233,10 +233,10 @@ async def test_a_review_that_is_killed_makes_one_version_and_what_serves_goes_on
 
         def learning():
             return [
-                child for child in psutil.Process(process.pid).children() if "ml.lifecycle.tutor" in child.cmdline()
+                child for child in psutil.Process(process.pid).children() if "ml.training.process" in child.cmdline()
             ]
 
-        (tutor,) = await eventually(learning, within=150)
+        (child,) = await eventually(learning, within=150)
         process.send_signal(signal.SIGKILL)
         await process.wait()
         current = await Registry(heard).current("propensity")
@@ -247,7 +247,7 @@ async def test_a_review_that_is_killed_makes_one_version_and_what_serves_goes_on
             return (await Registry(heard).current("propensity")).candidate
 
         candidate = await eventually(tried, within=120)
-    await eventually(lambda: not tutor.is_running() or tutor.status() == psutil.STATUS_ZOMBIE, within=150)
+    await eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, within=150)
 
     trained = [received.event async for received in heard.read(ModelTrained)]
     assert candidate.version.startswith(f"{due:%Y%m%d-%H%M%S}-")

@@ -15,9 +15,9 @@ from mesh.events.user import Evidence
 from mesh.money import Money
 from mesh.publish import Draft
 from mesh.runtime.run import running
-from ml.assignments import training_rows
 from ml.features import digest, names
-from ml.uplift import learn
+from ml.training.offer_assignments import training_rows
+from ml.training.uplift import learn
 from notifications.decision_input import DecisionInput
 from notifications.evaluation import evaluate
 from notifications.journeys import load

@@ -16,7 +16,7 @@ from mesh.events.order import OrderPlaced
 from mesh.events.product import ProductListed
 from mesh.money import Money
 from mesh.runtime.run import running
-from ml.scoring import service as scoring
+from ml.scoring.service import service as scoring
 from services.carts import service as carts
 from services.demo.storefront import service as storefront
 from services.demo.storefront.catalogue import find, products

@@ -78,16 +78,16 @@ def test_panels_lie_beside_each_other(services):
 
 def test_boards_and_rules_speak_of_figures_that_exist(services):
     """Every metric in an expression is one that the code declares: a renamed one fails here, not on call."""
-    import ml.lifecycle.lineup
     import ml.lifecycle.retraining
+    import ml.lifecycle.serving_models
 
     known = {metric._name for metric in (EVENTS, HANDLED, PUBLISH_RETRIES, REQUESTS)}
     known = {f"{name}_total" for name in known}
     known |= {
         metric._name
-        for metric in (DEAD, LAG, NODES, NODES_UP, UNANSWERED, RUNNING, STALENESS, ml.lifecycle.lineup.SERVES)
+        for metric in (DEAD, LAG, NODES, NODES_UP, UNANSWERED, RUNNING, STALENESS, ml.lifecycle.serving_models.SERVES)
     }
-    known |= {ml.lifecycle.retraining.PSI._name, ml.lifecycle.retraining.HONESTY._name}
+    known |= {ml.lifecycle.retraining.PSI._name, ml.lifecycle.retraining.CALIBRATION_ERROR._name}
     known |= {f"{metric._name}_bucket" for metric in (DELAY, HANDLING, REQUESTING)}
     words = json.dumps([alerts(services)["groups"], dashboard(services)["panels"]])
 

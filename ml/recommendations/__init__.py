@@ -1,0 +1,1 @@
+"""Recommendations: the index over the newest sessions, the catalogue, and which products are shown."""

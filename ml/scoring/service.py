@@ -1,0 +1,244 @@
+"""Scoring: how likely each shopper buys, from every event as it happens; what they would like next, when asked.
+
+Any replica may be given any visitor's event. Each hears all of them through a fan-out consumer
+(`learn_steps`), so any can score; what happened before it started comes from the log (`ml.scoring.shopper_memory`).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from datetime import timedelta
+
+import msgspec
+
+from mesh import Mesh, Received, Service
+from mesh.envelope import derive_id
+from mesh.events.cart import CartAbandoned, CartScored, CartUpdated
+from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
+from mesh.events.model import ModelRefused, ModelShadowed
+from mesh.events.order import OrderPlaced
+from mesh.events.product import ProductListed
+from mesh.events.user import Advice, Evidence, Recommendations, RecommendationsRequest, UserScored
+from mesh.observability.logs import log
+from mesh.observability.tracing import child_trace
+from mesh.publish import Cause, Draft
+from mesh.settings import read
+from ml.clickstream.steps import Step, session_of, step_of
+from ml.lifecycle.registry import CURRENT, MODELS
+from ml.scoring.scorer import PROPENSITY, UPLIFT, CartAdvice, CartScore, Score, Scorer
+from ml.scoring.shopper_memory import SHOPPERS
+
+service = Service(
+    "scoring",
+    publishes=(UserScored, CartScored, ModelShadowed, ModelRefused),
+    buckets=(CURRENT, SHOPPERS),
+    object_stores=(MODELS,),
+    alone=True,
+)
+Interaction = ProductViewed | ProductSearched | CheckoutStarted
+RECOMMENDED = 4
+PATIENCE = timedelta(milliseconds=40)
+"""How long a visitor's score waits for their past to be read; their next event is scored with it in any case."""
+SCORED_AT_ONCE = 64
+"""Events of one batch: a score waits for all of its batch, and a visitor's earlier events in it for none."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """`scoring_shoppers` visitors are kept in memory, `scoring_warm` messages of each stream read at the start.
+
+    Recommendations are rebuilt every `recommendations_every` when there is news. A process that starts scores
+    nothing until it has read the models that serve, for at most `models_within`.
+    """
+
+    scoring_shoppers: int = 5_000
+    scoring_warm: int = 30_000
+    recommendations_every: timedelta = timedelta(seconds=5)
+    models_within: timedelta = timedelta(seconds=45)
+
+
+@service.resource
+async def open_scorer(mesh: Mesh) -> AsyncIterator[Scorer]:
+    """Everything scoring knows, kept up to date in the background."""
+    from ml.recommendations.recommender import Recommender  # noqa: PLC0415  needs numpy; every process imports this module
+
+    settings = read(Settings)
+    scorer = Scorer(mesh, Recommender(), shoppers=settings.scoring_shoppers, warm=settings.scoring_warm)
+    tasks = [
+        asyncio.create_task(scorer.models.follow()),
+        asyncio.create_task(scorer.follow_log(period=settings.recommendations_every.total_seconds())),
+    ]
+    try:
+        try:
+            await asyncio.wait_for(scorer.models.caught_up.wait(), settings.models_within.total_seconds())
+        except TimeoutError:
+            log.warning("scoring begins before the models are read", waited_s=settings.models_within.total_seconds())
+        yield scorer
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+@service.on(
+    ProductViewed,
+    ProductSearched,
+    CheckoutStarted,
+    CartUpdated,
+    OrderPlaced,
+    ProductListed,
+    batch=256,
+    fanout=True,
+    since=timedelta(seconds=30),
+)
+async def learn_steps(
+    happenings: list[Received[Interaction | CartUpdated | OrderPlaced | ProductListed]], scorer: Scorer
+) -> None:
+    """Learn what every shopper does and what the shop says of its products."""
+    for happening in happenings:
+        if isinstance(happening.event, ProductListed):
+            scorer.recommender.learn(happening.event)
+        else:
+            scorer.learn(happening)
+
+
+@service.on(CartUpdated, OrderPlaced, batch=128, projects=SHOPPERS)
+async def keep_carts(happenings: list[Received[CartUpdated | OrderPlaced]], scorer: Scorer) -> None:
+    """Keep each visitor's carts and orders where every replica finds them."""
+    steps: dict[str, list[Step]] = {}
+    for happening in happenings:
+        steps.setdefault(happening.event.visitor_id, []).append(step_of(happening))
+    await asyncio.gather(*(scorer.shoppers.keep(visitor, done) for visitor, done in steps.items()))
+
+
+@service.on(ProductViewed, ProductSearched, CheckoutStarted, batch=SCORED_AT_ONCE)
+async def score_visitors(happenings: list[Received[Interaction]], scorer: Scorer) -> AsyncIterator[Draft]:
+    """Say how likely each visitor buys now, once per visitor and batch."""
+    newest: dict[str, tuple[Received[Interaction], Step]] = {}
+    for happening in happenings:
+        newest[happening.event.visitor_id] = (happening, scorer.learn(happening))
+    await scorer.shoppers.look_up(newest, patience=PATIENCE)
+    proofs = [scorer.shoppers.of(visitor).evidence(step.at, step.session) for visitor, (_, step) in newest.items()]
+    scores = scorer.score([proof.values for proof in proofs])
+    for (visitor, (cause, _)), proof, score in zip(newest.items(), proofs, scores, strict=True):
+        scored = UserScored(
+            visitor_id=visitor,
+            propensity=score.propensity,
+            model_version=score.version,
+            reasons=score.reasons,
+            cause=cause.id,
+            evidence=proof,
+        )
+        yield _draft(scored, cause)
+
+
+@service.answers
+async def recommend_products(request: RecommendationsRequest, scorer: Scorer) -> Recommendations:
+    """Say what a visitor may like now. Computed when somebody asks, never for events that nobody looks at."""
+    products = await scorer.recommend(request.visitor_id, most=request.most, after=request.after)
+    return Recommendations(products=products, model_version=scorer.recommending)
+
+
+@service.on(CartAbandoned, batch=64, linger=timedelta(milliseconds=5), ack_wait=timedelta(seconds=10))
+async def score_carts(left: list[Received[CartAbandoned]], scorer: Scorer, mesh: Mesh) -> None:
+    """Say how likely the shopper of an abandoned cart returns unaided, and what else they would like.
+
+    Each score is stored by itself: of a batch that is delivered again, some may be stored already and others not.
+    """
+    fresh = [abandonment for abandonment in left if not await _is_scored(abandonment, mesh)]
+    if not fresh:
+        return
+    await scorer.shoppers.look_up({abandonment.event.visitor_id for abandonment in fresh})
+    carts = [abandonment.event for abandonment in fresh]
+    sessions = [session_of(cart.session_id, cart.visitor_id, cart.left_at.timestamp()) for cart in carts]
+    await asyncio.gather(*map(scorer.read_cart, carts, sessions))
+    proofs = [
+        scorer.shoppers.of(cart.visitor_id).evidence(cart.due.timestamp(), session)
+        for cart, session in zip(carts, sessions, strict=True)
+    ]
+    keys, rows = [cart.cart_id for cart in carts], [proof.values for proof in proofs]
+    scores, advised = scorer.score_carts(rows, keys), scorer.advise(rows, keys)
+    said = [
+        _cart_scored(abandonment, proof, score.served, advice.served, scorer)
+        for abandonment, proof, score, advice in zip(fresh, proofs, scores, advised, strict=True)
+    ]
+    await asyncio.gather(*(_store(draft, abandonment, mesh) for draft, abandonment in zip(said, fresh, strict=True)))
+    beside = [
+        (draft, abandonment)
+        for abandonment, score, advice in zip(fresh, scores, advised, strict=True)
+        for draft in _beside(abandonment, score, advice)
+    ]
+    await asyncio.gather(*(_store(draft, abandonment, mesh) for draft, abandonment in beside))
+
+
+async def _is_scored(abandonment: Received[CartAbandoned], mesh: Mesh) -> bool:
+    """Whether an abandonment that is delivered again was scored the first time, however long ago that was."""
+    if abandonment.attempt <= 1:
+        return False
+    newest = await mesh.last(CartScored, abandonment.event.cart_id)
+    return newest is not None and newest.event.abandonment_id == abandonment.id
+
+
+def _cart_scored(
+    abandonment: Received[CartAbandoned], proof: Evidence, score: Score, advice: Advice | None, scorer: Scorer
+) -> Draft:
+    cart = abandonment.event
+    shopper = scorer.shoppers.of(cart.visitor_id)
+    inside = [line.product_id for line in cart.lines]
+    scored = CartScored(
+        cart_id=cart.cart_id,
+        visitor_id=cart.visitor_id,
+        abandonment_id=abandonment.id,
+        propensity=score.propensity,
+        model_version=score.version,
+        reasons=score.reasons,
+        recommended=scorer.recommender.recommend(
+            [*reversed(inside), *shopper.recent()],
+            without=shopper.owned.union(inside),
+            most=RECOMMENDED,
+            priced=True,
+        ),
+        evidence=proof,
+        advice=advice,
+    )
+    return _draft(scored, abandonment)
+
+
+def _beside(abandonment: Received[CartAbandoned], score: CartScore, advice: CartAdvice) -> Iterator[Draft]:
+    """What the models that are tried say beside those that serve."""
+    if score.champion is not None and score.candidate is not None:
+        said = [(one.version, one.propensity) for one in (score.champion, score.candidate)]
+        yield _shadowed(abandonment, PROPENSITY, said, served=score.served.version)
+    if advice.champion is not None and advice.candidate is not None and advice.served is not None:
+        said = [(one.version, one.unaided) for one in (advice.champion, advice.candidate)]
+        yield _shadowed(abandonment, UPLIFT, said, served=advice.served.version)
+
+
+def _shadowed(abandonment: Received[CartAbandoned], model: str, said: list[tuple[str, float]], *, served: str) -> Draft:
+    cart = abandonment.event
+    (champion, probability), (candidate, other) = said
+    shadowed = ModelShadowed(
+        cart_id=cart.cart_id,
+        abandonment_id=abandonment.id,
+        visitor_id=cart.visitor_id,
+        model=model,
+        champion=champion,
+        champion_probability=probability,
+        candidate=candidate,
+        candidate_probability=other,
+        served=served,
+    )
+    return _draft(shadowed, abandonment, model)
+
+
+async def _store(draft: Draft, abandonment: Received[CartAbandoned], mesh: Mesh) -> None:
+    await mesh.publish(
+        draft, cause=Cause(id=abandonment.id, source=f"{service.name}.score-carts", event=abandonment.id)
+    )
+
+
+def _draft(scored: UserScored | CartScored | ModelShadowed, cause: Received, *parts: str) -> Draft:
+    """A score whose id follows from what it scores, so that a redelivery scores nothing twice."""
+    trace = child_trace(cause.traceparent) if cause.traceparent else None
+    return Draft(event=scored, id=derive_id(cause.id, service.name, type(scored).__name__, *parts), traceparent=trace)

@@ -1,0 +1,151 @@
+"""Shoppers: the newest visitors in memory, everyone else from the log on demand.
+
+Every replica hears every event (a fan-out consumer), so memory is whole for who came while it ran. A visitor
+who is not in memory is read from two places: interactions by visitor from their stream, carts and orders
+(keyed by cart and order there) from the bucket `visitor-purchases`, which the service keeps per visitor.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping
+from datetime import timedelta
+
+import msgspec
+
+from mesh import Bucket, Mesh
+from mesh.envelope import Received
+from mesh.observability.logs import log
+from ml.clickstream.steps import INTERACTIONS, Step, step_of
+from ml.scoring.shopper import Shopper
+
+KEPT_STEPS = 100
+"""Cart updates and orders kept per visitor in the bucket."""
+AT_ONCE = 32
+PATIENCE = timedelta(milliseconds=150)
+"""How long a score waits for visitors to be read; then it is made from what is known."""
+MOST_PATIENCE = timedelta(seconds=20)
+"""How long the reading of a visitor goes on beside the scores that did not wait for it."""
+BREATH = 500
+"""Steps that are learned before others may use the event loop."""
+
+
+class VisitorPurchases(msgspec.Struct, frozen=True, kw_only=True):
+    """A visitor's newest cart updates and orders, oldest first."""
+
+    steps: tuple[Step, ...] = ()
+
+
+SHOPPERS = Bucket("visitor-purchases", VisitorPurchases, ttl=timedelta(days=400), rebuilt=True)
+"""Kept as long as the carts and orders themselves, so that serving knows what training knew."""
+
+
+class Shoppers:
+    """At most `most` visitors in memory, the least recently seen forgotten first."""
+
+    def __init__(self, mesh: Mesh, *, most: int) -> None:
+        self._mesh, self._books, self._most = mesh, mesh.state(SHOPPERS), most
+        self._known: OrderedDict[str, Shopper] = OrderedDict()
+        self._partial: set[str] = set()
+        self._underway: dict[str, asyncio.Task[Exception | None]] = {}
+        self.complete = False
+        """Whether memory holds everything that the log does, so that who is not in it is new."""
+        self._reading = asyncio.Semaphore(AT_ONCE)
+
+    def learn(self, visitor: str, step: Step) -> bool:
+        """A visitor's step; False when it was known."""
+        return self.of(visitor).learn(step)
+
+    def of(self, visitor: str) -> Shopper:
+        """A visitor as far as known in memory."""
+        shopper = self._known.get(visitor)
+        if shopper is None:
+            shopper = self._known[visitor] = Shopper()
+            if not self.complete:
+                self._partial.add(visitor)
+            if len(self._known) > self._most:
+                forgotten, _ = self._known.popitem(last=False)
+                self._partial.discard(forgotten)
+                self.complete = False
+        else:
+            self._known.move_to_end(visitor)
+        return shopper
+
+    def settle(self) -> None:
+        """Everything that the log holds was learnt."""
+        self.complete = True
+        self._partial.clear()
+
+    async def look_up(
+        self,
+        visitors: Collection[str],
+        *,
+        knowing: Mapping[str, str] | None = None,
+        patience: timedelta = PATIENCE,
+    ) -> None:
+        """Read what memory lacks of these visitors, for a bounded time. A long history is read on for later scores.
+
+        `knowing` names a step per visitor: where memory lacks it, this replica is behind and reads the log.
+        """
+        for visitor, step in (knowing or {}).items():
+            if step not in self.of(visitor).known:
+                self._partial.add(visitor)
+        lacking = [visitor for visitor in visitors if self.of(visitor) is not None and visitor in self._partial]
+        if not lacking:
+            return
+        reading = [self._underway.get(visitor) or self._begin_to_read(visitor) for visitor in lacking]
+        done, late = await asyncio.wait(reading, timeout=patience.total_seconds())
+        failed = [error for task in done if (error := task.result()) is not None]
+        if late or failed:
+            why = repr(failed[0]) if failed else "late"
+            log.warning("scored without the past of some visitors", visitors=len(late) + len(failed), why=why)
+
+    async def keep(self, visitor: str, steps: Collection[Step]) -> None:
+        """Put a visitor's cart updates and orders into the bucket. Twice is once."""
+
+        def merged(books: VisitorPurchases | None) -> VisitorPurchases:
+            held = {step.id: step for step in books.steps} if books else {}
+            fresh = {step.id: step for step in steps if step.id not in held}
+            if books and not fresh:
+                return books
+            kept = sorted({**held, **fresh}.values(), key=lambda step: (step.at, step.id))[-KEPT_STEPS:]
+            return VisitorPurchases(steps=tuple(kept))
+
+        if steps:
+            await self._books.update(visitor, merged)
+
+    def _begin_to_read(self, visitor: str) -> "asyncio.Task[Exception | None]":
+        task = self._underway[visitor] = asyncio.create_task(self._read(visitor))
+        task.add_done_callback(lambda _: self._underway.pop(visitor, None))
+        return task
+
+    async def _read(self, visitor: str) -> Exception | None:
+        """Put a visitor's whole past into memory; the error where that failed."""
+        try:
+            async with self._reading, asyncio.timeout(MOST_PATIENCE.total_seconds()):
+                books, past = await asyncio.gather(self._books.get(visitor), self._mesh.history(visitor, "interaction"))
+                read = await _whole(books.steps if books else (), past)
+        except Exception as error:  # noqa: BLE001  whatever it is, scores are made from what is known
+            return error
+        if visitor in self._partial:  # neither forgotten meanwhile, nor learnt from the log
+            for step in self._known[visitor].steps:
+                read.learn(step)
+            self._known[visitor] = read
+            self._partial.discard(visitor)
+        return None
+
+
+async def _whole(books: Collection[Step], past: Iterable[Received]) -> Shopper:
+    """A shopper from everything that was read, oldest first; others go on meanwhile, however much it is."""
+    steps = {step.id: step for step in books}
+    for n, received in enumerate(past):
+        if isinstance(received.event, INTERACTIONS):
+            step = step_of(received)
+            steps[step.id] = step
+        if n % BREATH == BREATH - 1:
+            await asyncio.sleep(0)
+    shopper = Shopper()
+    for n, step in enumerate(sorted(steps.values(), key=lambda step: (step.at, step.id))):
+        shopper.learn(step)
+        if n % BREATH == BREATH - 1:
+            await asyncio.sleep(0)
+    return shopper

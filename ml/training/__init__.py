@@ -1,0 +1,1 @@
+"""Training: from the log to a version of a model, judged; one recipe per model."""

@@ -8,8 +8,10 @@ read it: `python -m ml.models.artifact` takes an artifact on stdin and writes pl
 """
 
 import asyncio
+import io
 import math
 import sys
+import zipfile
 from typing import Any
 
 import msgspec
@@ -21,8 +23,12 @@ from mesh.errors import Unavailable
 FORMAT = 2
 """Counts up when what the parts of an artifact mean changes; artifacts of another format are refused."""
 MOST_BYTES = 64 * 2**20
+MOST_UNPACKED, MOST_PARTS = 256 * 2**20, 4_096
+"""Bytes that an artifact's parts may have together once unpacked, and how many parts there may be."""
 TRUSTED: list[str] = []
 """Types beyond numpy arrays and builtins that an artifact may hold: none."""
+ENDLESS = ("threshold",)
+"""Arrays that may hold infinities: a threshold above everything pads trees that are less deep than others."""
 PATIENCE = 120.0
 
 
@@ -33,7 +39,7 @@ class ArtifactRefused(Exception):
 class Plain(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A model between processes. `kind` says who can make something of it, `features` what its rows hold.
 
-    Numbers are finite; arrays are of floats, integers or booleans and without NaN.
+    Numbers are finite; arrays are of floats, integers or booleans, without NaN and, but for `ENDLESS`, infinities.
     """
 
     kind: str
@@ -154,6 +160,7 @@ def _content(artifact: bytes) -> Any:
     from skops.io import get_untrusted_types, loads  # noqa: PLC0415  needs scikit-learn
 
     _plausible(artifact)
+    _bounded(artifact)
     try:
         untrusted = sorted(set(get_untrusted_types(data=artifact)) - set(TRUSTED))
         if untrusted:
@@ -165,6 +172,19 @@ def _content(artifact: bytes) -> Any:
         raise ArtifactRefused(f"cannot be read: {type(error).__name__}: {error}") from error
 
 
+def _bounded(artifact: bytes) -> None:
+    """Refuse what would fill the memory, before any part is unpacked. None is read beyond the size it states."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(artifact)) as parts:
+            sizes = [part.file_size for part in parts.infolist()]
+    except (zipfile.BadZipFile, ValueError, EOFError) as error:
+        raise ArtifactRefused(f"cannot be read: {type(error).__name__}: {error}") from error
+    if len(sizes) > MOST_PARTS or sum(sizes) > MOST_UNPACKED:
+        raise ArtifactRefused(
+            f"{len(sizes):,} parts of {sum(sizes):,} bytes; {MOST_PARTS:,} and {MOST_UNPACKED:,} are the most"
+        )
+
+
 def _sound(plain: Plain) -> Plain:
     for name, number in plain.numbers.items():
         if not math.isfinite(number):
@@ -174,6 +194,8 @@ def _sound(plain: Plain) -> Plain:
             raise ArtifactRefused(f"its array {name!r} does not hold numbers")
         if array.dtype.kind == "f" and np.isnan(array).any():
             raise ArtifactRefused(f"its array {name!r} is not finite: it holds NaN")
+        if array.dtype.kind == "f" and name not in ENDLESS and np.isinf(array).any():
+            raise ArtifactRefused(f"its array {name!r} is not finite: it holds infinities")
     return plain
 
 

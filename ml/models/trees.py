@@ -47,6 +47,8 @@ class Trees:
             raise ArtifactRefused("its arrays are not numbers in rows")
         count, nodes = value.shape
         inner = (count, (nodes - 1) // 2)
+        if not count or not nodes:
+            raise ArtifactRefused("it holds no trees")
         if (nodes + 1) & nodes or any(array.shape != inner for array in (feature, threshold, unknown_left)):
             raise ArtifactRefused("its arrays do not fit together")
         if feature.dtype.kind not in "iu" or (feature.size and not 0 <= feature.min() <= feature.max() < features):

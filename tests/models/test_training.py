@@ -1,5 +1,7 @@
 """A model is registered only if it beats what serves, and only as numbers that cannot run."""
 
+import io
+import zipfile
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -14,7 +16,7 @@ from ml.clickstream.steps import Step
 from ml.features import names
 from ml.lifecycle.admission import serving
 from ml.lifecycle.registry import Registry
-from ml.models.artifact import ArtifactRefused, pack, unpack, unpack_in_child_process
+from ml.models.artifact import MOST_PARTS, MOST_UNPACKED, ArtifactRefused, pack, unpack, unpack_in_child_process
 from ml.models.propensity import PropensityClassifier
 from ml.models.propensity_serving import Model
 from ml.training import dataset, propensity
@@ -184,6 +186,21 @@ def of_format(number, outcome):
     return dumps({"format": number, **plain, "features": list(plain["features"])})
 
 
+def without_trees(outcome):
+    plain = outcome.model.plain()
+    of_trees = ("feature", "threshold", "unknown_left", "value")
+    return changed(outcome, arrays={**plain.arrays, **{name: plain.arrays[name][:0] for name in of_trees}})
+
+
+def zipped(parts):
+    """A small file that is large once it is unpacked."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
 def infinite(array):
     array = array.copy()
     array[0, -1] = np.inf
@@ -206,9 +223,12 @@ def infinite(array):
         (lambda outcome: changed(outcome, numbers={}), "'baseline' is missing"),
         (lambda outcome: with_array(outcome, "feature", lambda array: array + 10_000), "features that there are not"),
         (lambda outcome: with_array(outcome, "value", lambda array: array[:, :-1]), "do not fit together"),
-        (lambda outcome: with_array(outcome, "value", infinite), "are not finite"),
-        (lambda outcome: with_array(outcome, "knots", infinite), "from finite number to finite number"),
+        (lambda outcome: with_array(outcome, "value", infinite), "'value' is not finite"),
+        (lambda outcome: with_array(outcome, "knots", infinite), "'knots' is not finite"),
         (lambda outcome: with_array(outcome, "knots", lambda array: array[::-1] - 1), "does not rise from 0 towards 1"),
+        (without_trees, "holds no trees"),
+        (lambda _: zipped({"schema.json": b" " * (MOST_UNPACKED + 1)}), "are the most"),
+        (lambda _: zipped({f"{part}.npy": b"" for part in range(MOST_PARTS + 1)}), "are the most"),
     ],
     ids=[
         "pickle",
@@ -227,6 +247,9 @@ def infinite(array):
         "infinite",
         "infinite calibration",
         "falling calibration",
+        "no trees",
+        "too large unpacked",
+        "too many parts",
     ],
 )
 def test_what_is_no_model_of_ours_is_refused(make, why, outcome):

@@ -70,7 +70,7 @@ def evaluate(*, events: int = 10_000_000, seed: int = 1) -> Features:
 def _timed(log: Path, folder: Path) -> tuple[int, int, float, float, int]:
     """Rows, features, seconds and CPU seconds from the first import to the last file, peak memory in bytes."""
     began, worked = perf_counter(), process_time()
-    from ml.clickstream.log_files import write_features  # noqa: PLC0415
+    from ml.clickstream.log_files import write_features  # noqa: PLC0415  saves start-up time
     from ml.features import names  # noqa: PLC0415  importing is part of what is timed
 
     rows = write_features(log, folder)
@@ -91,7 +91,7 @@ def _peak() -> int:
 def _write_log(path: Path, events: int, seed: int) -> int:
     """A log of exactly `events` rows, in time order but for the sessions that overlap a border; its visitors."""
     import numpy as np  # noqa: PLC0415  every process may import this module
-    import polars as pl  # noqa: PLC0415
+    import polars as pl  # noqa: PLC0415  saves start-up time
 
     rng = np.random.default_rng(seed)
     people = max(1, events // 12)

@@ -88,8 +88,8 @@ def evaluate(
 ) -> NextItem:
     """Tune, fit and ask. Either `train` and `test`, or `click_log`; `sample` asks that many test prefixes only."""
     from ml.models.blend import Blend  # noqa: PLC0415  needs numpy, which the command line does not
-    from ml.models.repeats import own_items  # noqa: PLC0415
-    from ml.models.vmis import Vmis  # noqa: PLC0415
+    from ml.models.repeats import own_items  # noqa: PLC0415  saves start-up time
+    from ml.models.vmis import Vmis  # noqa: PLC0415  saves start-up time
 
     task = _drawn(_task(train, test, click_log), sample, seed)
     begun = perf_counter()
@@ -118,7 +118,7 @@ def _timed(work: "Callable[[], Fitted]") -> "tuple[Fitted, float]":
 
 
 def _ranked(predict: Callable[[list[int]], list[int]], task: _Task, build_seconds: float) -> Ranked:
-    import numpy as np  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415  saves start-up time
 
     for prefix in task.prefixes[:50]:
         predict(prefix)
@@ -158,7 +158,7 @@ def _task(train: Path | None, test: Path | None, click_log: Path | None) -> _Tas
 
 def _drawn(task: _Task, sample: int | None, seed: int) -> _Task:
     """The same task with `sample` of its questions."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415  saves start-up time
 
     if sample is None or sample >= len(task.targets):
         return task
@@ -170,10 +170,10 @@ def _drawn(task: _Task, sample: int | None, seed: int) -> _Task:
 
 
 def _from_lists(train: Path, test: Path) -> _Task:
-    import numpy as np  # noqa: PLC0415
-    import polars as pl  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415  saves start-up time
+    import polars as pl  # noqa: PLC0415  saves start-up time
 
-    from ml.models.sessions import Sessions  # noqa: PLC0415
+    from ml.models.sessions import Sessions  # noqa: PLC0415  saves start-up time
 
     sessions, asked = _read(train, "items"), _read(test, "prefix", "target")
     for path, frame, column in ((train, sessions, "items"), (test, asked, "prefix")):
@@ -200,9 +200,9 @@ def _from_lists(train: Path, test: Path) -> _Task:
 
 
 def _from_clicks(path: Path) -> _Task:
-    import polars as pl  # noqa: PLC0415
+    import polars as pl  # noqa: PLC0415  saves start-up time
 
-    from ml.models.sessions import Sessions  # noqa: PLC0415
+    from ml.models.sessions import Sessions  # noqa: PLC0415  saves start-up time
 
     clicks = _read(path, "SessionId", "ItemId", "Time", "split")
     if clicks["Time"].dtype.is_float() and not clicks["Time"].is_finite().all():
@@ -226,7 +226,7 @@ def _from_clicks(path: Path) -> _Task:
 
 
 def _read(path: Path, *columns: str) -> "pl.DataFrame":
-    import polars as pl  # noqa: PLC0415
+    import polars as pl  # noqa: PLC0415  saves start-up time
 
     try:
         frame = pl.read_parquet(path)
@@ -248,8 +248,8 @@ def _must_hold(path: Path, frame: "pl.DataFrame", what: str) -> None:
 
 def _numbered(columns: "list[tuple[Path, pl.Series]]") -> list[Any]:
     """Ids of any type as numbers from 0, in the order of first use through all columns."""
-    import numpy as np  # noqa: PLC0415
-    import polars as pl  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415  saves start-up time
+    import polars as pl  # noqa: PLC0415  saves start-up time
 
     for path, column in columns:
         if not (column.dtype.is_integer() or column.dtype == pl.String or column.is_empty()):

@@ -91,8 +91,8 @@ async def _evaluate(products: int, events: int, seed: int) -> Scoring:
 
 async def _scorer(products: int, seed: int) -> "Scorer":
     """A scorer that serves a trained model, knows every product and an index over what was viewed."""
-    from ml.recommendations.recommender import Recommender  # noqa: PLC0415
-    from ml.scoring.scorer import PROPENSITY, Scorer  # noqa: PLC0415
+    from ml.recommendations.recommender import Recommender  # noqa: PLC0415  saves start-up time
+    from ml.scoring.scorer import PROPENSITY, Scorer  # noqa: PLC0415  saves start-up time
 
     scorer = Scorer(Mesh(MemoryMesh("eu").broker("eu"), "scoring"), Recommender(), shoppers=VISITORS, warm=0)
     scorer.shoppers.settle()
@@ -120,9 +120,9 @@ def shop(products: int) -> Iterator[ProductListed]:
 
 def trained(seed: int) -> "Model":
     """A model of the size and depth that training makes, for which more views make buying likelier."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415  saves start-up time
 
-    from ml.features import names  # noqa: PLC0415
+    from ml.features import names  # noqa: PLC0415  saves start-up time
     from ml.models.propensity import PropensityClassifier  # noqa: PLC0415  scikit-learn
 
     rng = np.random.default_rng(seed)
@@ -133,7 +133,7 @@ def trained(seed: int) -> "Model":
 
 def views(products: int, count: int, seed: int, *, first: int = 0) -> Iterator[Received[ProductViewed]]:
     """Views, 500 a second, of visitors of whom some come often; some products are seen often."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415  saves start-up time
 
     rng = np.random.default_rng(seed)
     visitors = (rng.random(count) ** 1.5 * VISITORS).astype(int).tolist()

@@ -87,7 +87,7 @@ class _Guess:
 
 async def audit(mesh: Mesh, *, sample: int = 200) -> Audited:
     """Audit the newest `sample` scores of carts and as many of visits in a region."""
-    from ml.features import digest  # noqa: PLC0415
+    from ml.features import digest  # noqa: PLC0415  saves start-up time
 
     scores: dict[type, deque[Received]] = {kind: deque(maxlen=sample) for kind in (CartScored, UserScored)}
     async for received in mesh.read(CartScored, UserScored):
@@ -217,8 +217,8 @@ def _computed(asked: Iterable[tuple[_Score, dict[str, list[Received]]]]) -> dict
     """Per name of a set of steps: how many steps were known at the score's moment, and all features then."""
     import polars as pl  # noqa: PLC0415  whoever audits has it
 
-    from ml.features import names  # noqa: PLC0415
-    from ml.training.dataset import at_moment, frame  # noqa: PLC0415
+    from ml.features import names  # noqa: PLC0415  saves start-up time
+    from ml.training.dataset import at_moment, frame  # noqa: PLC0415  saves start-up time
 
     shoppers: dict[str, list[Step]] = {}
     questions: list[tuple[str, str, float]] = []
@@ -236,7 +236,7 @@ def _computed(asked: Iterable[tuple[_Score, dict[str, list[Received]]]]) -> dict
 
 def _unequal(evidence: Evidence, computed: tuple[int, tuple[Any, ...]] | None) -> tuple[tuple[str, float, float], ...]:
     """The features that differ; empty where all are equal."""
-    from ml.features import names  # noqa: PLC0415
+    from ml.features import names  # noqa: PLC0415  saves start-up time
 
     again = computed[1] if computed else (float("nan"),) * len(evidence.values)
     return tuple(

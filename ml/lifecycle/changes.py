@@ -153,8 +153,8 @@ def rollback(
 
 async def _gated(models: "Registry", model: str, version: str, *, force: bool) -> tuple[str, bool]:
     """What the gate says of a version, in words for the record, and whether it passes. NotNow where it may not."""
-    from ml.lifecycle.registry import NotNow  # noqa: PLC0415
-    from ml.lifecycle.review import passes  # noqa: PLC0415
+    from ml.lifecycle.registry import NotNow  # noqa: PLC0415  saves start-up time
+    from ml.lifecycle.review import passes  # noqa: PLC0415  saves start-up time
 
     verdict = await passes(models.mesh, model, version)
     if verdict.accepted:

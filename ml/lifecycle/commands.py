@@ -37,7 +37,7 @@ def list_(*, model: str | None = None, region: str | None = None, servers: Path 
     json
         Print JSON instead of a table.
     """
-    from ml.lifecycle.tables import Shelved, show_shelf  # noqa: PLC0415
+    from ml.lifecycle.tables import Shelved, show_shelf  # noqa: PLC0415  saves start-up time
 
     async def look(mesh: "Mesh") -> list[Shelved]:
         models = registry(mesh)
@@ -78,9 +78,9 @@ def show(
     json
         Print JSON instead of lines.
     """
-    from ml.lifecycle.registry import NotNow  # noqa: PLC0415
-    from ml.lifecycle.retraining import DRIFT  # noqa: PLC0415
-    from ml.lifecycle.tables import Portrayed, show_version  # noqa: PLC0415
+    from ml.lifecycle.registry import NotNow  # noqa: PLC0415  saves start-up time
+    from ml.lifecycle.retraining import DRIFT  # noqa: PLC0415  saves start-up time
+    from ml.lifecycle.tables import Portrayed, show_version  # noqa: PLC0415  saves start-up time
 
     async def look(mesh: "Mesh") -> Portrayed:
         models = registry(mesh)
@@ -112,9 +112,9 @@ def compare(*, model: str = MODEL, region: str | None = None, servers: Path = SE
     json
         Print JSON instead of a table.
     """
-    from ml.lifecycle.registry import NotNow  # noqa: PLC0415
-    from ml.lifecycle.review import compared  # noqa: PLC0415
-    from ml.lifecycle.tables import show_comparison  # noqa: PLC0415
+    from ml.lifecycle.registry import NotNow  # noqa: PLC0415  saves start-up time
+    from ml.lifecycle.review import compared  # noqa: PLC0415  saves start-up time
+    from ml.lifecycle.tables import show_comparison  # noqa: PLC0415  saves start-up time
 
     async def look(mesh: "Mesh") -> Any:
         found = await compared(mesh, model)
@@ -141,8 +141,8 @@ def audit(*, sample: int = 200, region: str | None = None, servers: Path = SERVE
     json
         Print JSON instead of lines.
     """
-    from ml.lifecycle.audit import audit as prove  # noqa: PLC0415
-    from ml.lifecycle.tables import show_audit  # noqa: PLC0415
+    from ml.lifecycle.audit import audit as prove  # noqa: PLC0415  saves start-up time
+    from ml.lifecycle.tables import show_audit  # noqa: PLC0415  saves start-up time
 
     found = each(servers, region, lambda mesh: prove(mesh, sample=sample))
     _tell(found, show_audit, json=json)
@@ -151,7 +151,7 @@ def audit(*, sample: int = 200, region: str | None = None, servers: Path = SERVE
 
 
 def _tell(found: Any, show: Callable[[Any], None], *, json: bool) -> None:
-    import msgspec  # noqa: PLC0415
+    import msgspec  # noqa: PLC0415  saves start-up time
 
     if json:
         print(msgspec.json.encode(found).decode())

@@ -150,9 +150,9 @@ def live_calibration(log: Log, *, version: str, horizon: float, span: timedelta 
 
 
 def _measured(rows: list[tuple], column: int) -> Metrics | None:
-    import numpy as np  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415  saves start-up time
 
-    from ml.training.metrics import measure  # noqa: PLC0415
+    from ml.training.metrics import measure  # noqa: PLC0415  saves start-up time
 
     return measure(
         np.array([row[0] for row in rows], dtype=np.float64), np.array([row[column] for row in rows], dtype=np.float64)

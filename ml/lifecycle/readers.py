@@ -6,9 +6,9 @@ from typing import Any
 
 async def read_propensity(artifact: bytes) -> Any:
     """The `Model` in an artifact. ArtifactRefused, Unavailable."""
-    from ml.features import names  # noqa: PLC0415
+    from ml.features import names  # noqa: PLC0415  saves start-up time
     from ml.models.artifact import unpack_in_child_process  # noqa: PLC0415  needs numpy; every process imports this module
-    from ml.models.propensity_serving import KIND, Model  # noqa: PLC0415
+    from ml.models.propensity_serving import KIND, Model  # noqa: PLC0415  saves start-up time
 
     plain = await unpack_in_child_process(artifact, kind=KIND, features=names())
     return await asyncio.to_thread(Model.of, plain)
@@ -16,18 +16,18 @@ async def read_propensity(artifact: bytes) -> Any:
 
 async def read_uplift(artifact: bytes) -> Any:
     """The `Adviser` in an artifact. ArtifactRefused, Unavailable."""
-    from ml.features import names  # noqa: PLC0415
-    from ml.models.artifact import unpack_in_child_process  # noqa: PLC0415
-    from ml.models.offer_advice import KIND, Adviser  # noqa: PLC0415
+    from ml.features import names  # noqa: PLC0415  saves start-up time
+    from ml.models.artifact import unpack_in_child_process  # noqa: PLC0415  saves start-up time
+    from ml.models.offer_advice import KIND, Adviser  # noqa: PLC0415  saves start-up time
 
     return Adviser.of(await unpack_in_child_process(artifact, kind=KIND, features=names()))
 
 
 async def read_recommendations(artifact: bytes) -> Any:
     """The weights in an artifact, by source. ArtifactRefused, Unavailable."""
-    from ml.models.artifact import unpack_in_child_process  # noqa: PLC0415
-    from ml.models.blend import NAMES  # noqa: PLC0415
-    from ml.training.recommendation_weights import KIND, of  # noqa: PLC0415
+    from ml.models.artifact import unpack_in_child_process  # noqa: PLC0415  saves start-up time
+    from ml.models.blend import NAMES  # noqa: PLC0415  saves start-up time
+    from ml.training.recommendation_weights import KIND, of  # noqa: PLC0415  saves start-up time
 
     return of(await unpack_in_child_process(artifact, kind=KIND, features=NAMES))
 

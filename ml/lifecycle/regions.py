@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 def registry(mesh: "Mesh") -> "Registry":
     """A region's models."""
-    from ml.lifecycle.registry import Registry  # noqa: PLC0415
+    from ml.lifecycle.registry import Registry  # noqa: PLC0415  saves start-up time
 
     return Registry(mesh)
 
@@ -27,11 +27,11 @@ def registry(mesh: "Mesh") -> "Registry":
 @asynccontextmanager
 async def regions_of(servers: Path, region: str | None) -> AsyncIterator[list["Mesh"]]:
     """Connections to one region, or to all, as operator; TopologyError lists those there are."""
-    from mesh import Mesh  # noqa: PLC0415
-    from mesh.runtime.worker import connect  # noqa: PLC0415
-    from mesh.topology.access import Access  # noqa: PLC0415
-    from mesh.topology.secrets import OPERATOR  # noqa: PLC0415
-    from ml.lifecycle.registry import WRITER  # noqa: PLC0415
+    from mesh import Mesh  # noqa: PLC0415  saves start-up time
+    from mesh.runtime.worker import connect  # noqa: PLC0415  saves start-up time
+    from mesh.topology.access import Access  # noqa: PLC0415  saves start-up time
+    from mesh.topology.secrets import OPERATOR  # noqa: PLC0415  saves start-up time
+    from ml.lifecycle.registry import WRITER  # noqa: PLC0415  saves start-up time
 
     access = Access.read(servers)
     if region is not None and region not in access.regions:

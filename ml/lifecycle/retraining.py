@@ -87,8 +87,8 @@ async def announce_changes(at: datetime, mesh: Mesh) -> None:  # noqa: ARG001  w
 async def train_model(due: Received[ModelReviewDue], mesh: Mesh, plan: Plan) -> None:
     """Learn a model from this region's log and try it in shadow."""
     from ml.lifecycle.admission import place, serving  # noqa: PLC0415  every process imports this module
-    from ml.training.process import train_in_child_process  # noqa: PLC0415
-    from ml.training.result import TrainingRequest, TrainingResult  # noqa: PLC0415
+    from ml.training.process import train_in_child_process  # noqa: PLC0415  saves start-up time
+    from ml.training.result import TrainingRequest, TrainingResult  # noqa: PLC0415  saves start-up time
 
     name, models = due.event.model, Registry(mesh)
     called = f"{due.event.due:%Y%m%d-%H%M%S}-{derive_id(due.id)[:6]}"

@@ -76,10 +76,10 @@ async def drifted(mesh: Mesh, name: str, *, at: datetime) -> Measured | None:
 
     The newest day ends with the newest scored cart. None where no model serves, or none that is known.
     """
-    import numpy as np  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415  saves start-up time
 
-    from ml.features import digest  # noqa: PLC0415
-    from ml.lifecycle.drift import judge  # noqa: PLC0415
+    from ml.features import digest  # noqa: PLC0415  saves start-up time
+    from ml.lifecycle.drift import judge  # noqa: PLC0415  saves start-up time
 
     version = await Registry(mesh).serving(name)
     if version is None:
@@ -100,6 +100,6 @@ async def drifted(mesh: Mesh, name: str, *, at: datetime) -> Measured | None:
 
 def _shapes_now(version: Version) -> tuple:
     """Shapes only mean something for the features that are served now."""
-    from ml.features import names  # noqa: PLC0415
+    from ml.features import names  # noqa: PLC0415  saves start-up time
 
     return version.shapes if version.features == names() else ()

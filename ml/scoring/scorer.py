@@ -226,7 +226,7 @@ async def _each(messages: Sequence[Message]) -> AsyncIterator[Message]:
 def _scores(loaded: LoadedModel, rows: Rows) -> list[Score]:
     import numpy as np  # noqa: PLC0415  every process imports this module, only scoring needs numpy
 
-    from ml.models.propensity_serving import reasons  # noqa: PLC0415
+    from ml.models.propensity_serving import reasons  # noqa: PLC0415  saves start-up time
 
     probabilities, contributions = loaded.model.explain(np.array(rows))
     return [
@@ -236,7 +236,7 @@ def _scores(loaded: LoadedModel, rows: Rows) -> list[Score]:
 
 
 def _probabilities(loaded: LoadedModel, rows: Rows) -> list[Score]:
-    import numpy as np  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415  saves start-up time
 
     probabilities = loaded.model.score(np.array(rows)).tolist()
     return [Score(propensity=round(one, 6), version=loaded.version, reasons=()) for one in probabilities]
@@ -245,6 +245,6 @@ def _probabilities(loaded: LoadedModel, rows: Rows) -> list[Score]:
 def _advice(loaded: LoadedModel | None, rows: Rows) -> list[Advice | None]:
     if loaded is None:
         return [None] * len(rows)
-    import numpy as np  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415  saves start-up time
 
     return [replace(advice, version=loaded.version) for advice in loaded.model.advise(np.array(rows))]

@@ -21,6 +21,11 @@ class Binding:
     private consumer that begins `since` ago, and nothing is acknowledged or retried. With `consumer_per_event`
     each kind has a consumer of its own, which a server fills several times faster; kinds may overtake each other.
     `retries` counts failures before the message is parked; `concurrency` bounds handlers at once.
+
+    With `one_copy` only one server keeps the durable's place, which costs the servers less per event. While that server
+    is down the handler waits; killed, it gives the last moments' events again; should its disk be lost, the handler
+    starts again from the beginning. So it is for projections alone (`projects`), whose folds may see an event twice,
+    and for those whose lag changes no decision (decisions/0014).
     """
 
     service: str
@@ -38,6 +43,7 @@ class Binding:
     consumer_per_event: bool = False
     wants_received: bool = False
     projects: Bucket | None = None
+    one_copy: bool = False
 
     @property
     def name(self) -> str:
@@ -83,6 +89,7 @@ class Binding:
                 max_ack_pending=max(4 * (self.batch or self.concurrency), 1000),
                 deliver_new=self.new_only,
                 description=self.summary,
+                copies=1 if self.one_copy else 0,
             )
             for stream, filters in self.filters(region, layout).items()
         ]

@@ -81,6 +81,7 @@ class Service:
         new_only: bool = False,
         consumer_per_event: bool = False,
         projects: Bucket | None = None,
+        one_copy: bool = False,
     ) -> Callable[[F], F]:
         """Call the function for each of these events; with `batch` for up to that many at once.
 
@@ -89,6 +90,7 @@ class Service:
         is for a `fanout` that is indifferent to the order in which different kinds were stored.
         `projects` names the bucket that the function fills and does nothing else: `cartmesh rebuild` calls it
         again for the whole log.
+        `one_copy` lets one server alone keep the place in the log (see Binding).
         Raises DeclarationError where the function's first parameter is not what it will be given.
         """
         for kind in kinds:
@@ -124,12 +126,15 @@ class Service:
                     consumer_per_event=consumer_per_event,
                     wants_received=(get_origin(first) or first) is Received,
                     projects=projects,
+                    one_copy=one_copy,
                 )
             )
             return handler
 
         if not kinds:
             raise DeclarationError(f"{self.name}: @on needs at least one event")
+        if one_copy and projects is None:
+            raise DeclarationError(f"{self.name}: only a projection can start again: one_copy needs projects")
         if consumer_per_event and not fanout:
             raise DeclarationError(
                 f"{self.name}: a durable is one consumer for all its events: consumer_per_event needs fanout"

@@ -155,7 +155,8 @@ class ConsumerSpec:
     """A durable pull consumer as it must exist on the server.
 
     `deliver_new` starts at now instead of at the beginning; `ack_wait` is how long the server waits
-    for an answer or an in-progress signal before it delivers again.
+    for an answer or an in-progress signal before it delivers again. `copies` is how many servers keep its place
+    (0: as many as keep the stream).
     """
 
     stream: str
@@ -164,4 +165,5 @@ class ConsumerSpec:
     ack_wait: timedelta = timedelta(seconds=30)
     max_ack_pending: int = 2000
     deliver_new: bool = False
+    copies: int = 0
     description: str = field(default="", compare=False)

@@ -103,7 +103,7 @@ async def learn_steps(
             scorer.learn(happening)
 
 
-@service.on(CartUpdated, OrderPlaced, batch=128, projects=SHOPPERS)
+@service.on(CartUpdated, OrderPlaced, batch=128, projects=SHOPPERS, one_copy=True)
 async def keep_carts(happenings: list[Received[CartUpdated | OrderPlaced]], scorer: Scorer) -> None:
     """Keep each visitor's carts and orders where every replica finds them."""
     steps: dict[str, list[Step]] = {}

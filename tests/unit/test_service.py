@@ -240,3 +240,9 @@ def test_what_nobody_provides_is_named():
 
     with pytest.raises(DeclarationError, match=r"sell\(register: .*Till.*nothing provides that; there is Mesh"):
         fill(sell, {Mesh: object()})
+
+
+def test_only_a_projection_is_kept_by_one_server(service):
+    """What cannot be done again from the beginning keeps its place on as many servers as its stream."""
+    with pytest.raises(DeclarationError, match="one_copy needs projects"):
+        service.on(CartIdle, one_copy=True)(award_points)

@@ -204,6 +204,7 @@ def consumer_config(spec: ConsumerSpec) -> Config:
         "ack_wait": _nanoseconds(spec.ack_wait),
         "max_ack_pending": spec.max_ack_pending,
         "max_deliver": -1,
+        "num_replicas": spec.copies,
     }
     if len(spec.filters) == 1:
         config["filter_subject"] = spec.filters[0]

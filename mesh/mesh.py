@@ -97,7 +97,9 @@ class Mesh:
 
     async def history(self, key: str, *domains: str) -> History:
         """All that happened to `key` in these domains here, oldest first. May miss the newest: see `Unchanged`."""
-        roots = sorted({(told.domain, told.root) for told in declared() if told.domain in domains})
+        roots = sorted(
+            {(declaration.domain, declaration.root) for declaration in declared() if declaration.domain in domains}
+        )
         patterns = [
             (self.layout.family_of_domain(domain, personal=root == "pii").stream(self.region), domain, root)
             for domain, root in roots
@@ -114,9 +116,9 @@ class Mesh:
 
         Another `region`'s is the newest that has arrived here.
         """
-        told, origin = declaration_of(kind), region or self.region
-        stream = self.layout.stream_of(told, origin) if origin == self.region else mesh_stream(self.region)
-        message = await self.broker.last(stream, subject(origin, told, key))
+        declaration, origin = declaration_of(kind), region or self.region
+        stream = self.layout.stream_of(declaration, origin) if origin == self.region else mesh_stream(self.region)
+        message = await self.broker.last(stream, subject(origin, declaration, key))
         return await self.received(message) if message else None
 
     async def read(self, *kinds: type[Event], stream: str | None = None, after: int = 0) -> AsyncIterator[Received]:
@@ -156,8 +158,8 @@ class Mesh:
         """Per other region the age of its newest heartbeat seen here; None when none was ever seen."""
         now, ages = datetime.now(UTC), dict[str, timedelta | None]()
         for region in self.others:
-            heard = await self.last(MeshHeartbeat, region, region=region)
-            ages[region] = now - heard.event.at if heard else None
+            newest = await self.last(MeshHeartbeat, region, region=region)
+            ages[region] = now - newest.event.at if newest else None
         return ages
 
     async def _collect(self, stream: str, pattern: str) -> list[Received]:

@@ -27,12 +27,12 @@ def subject_of(region: str, happened: Event) -> str:
 
 
 def subject(region: str, declaration: Declaration, key: str) -> str:
-    """Where the event `told` of `key` is stored; InvalidKey when the key cannot be a token."""
+    """Where an event of `key` is stored; InvalidKey when the key cannot be a token."""
     return f"{declaration.root}.{region}.{declaration.domain}.{declaration.happening}.{token(key, declaration.key)}"
 
 
 def timer_subject(region: str, declaration: Declaration, key: str) -> str:
-    """Where the pending timer of the event `told` of `key` waits."""
+    """Where the pending timer of an event of `key` waits."""
     return f"timer.{region}.{declaration.domain}.{declaration.happening}.{token(key, declaration.key)}"
 
 

@@ -1,4 +1,4 @@
-"""What a running service promises: effects once, failures retried or parked, nothing lost when it stops."""
+"""What a running service promises: effects once, failures retried or given up, nothing lost when it stops."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -119,7 +119,7 @@ async def test_an_event_handled_twice_has_one_effect(service, at_work, mesh, off
     assert await offers() == ["c1", "c1"]
 
 
-async def test_a_parked_message_is_redone_as_what_it_was(service, at_work, mesh, eventually):
+async def test_a_dead_letter_is_redone_as_what_it_was(service, at_work, mesh, eventually):
     """Redone by its service, a batch handler sees the event with the place it had in its stream."""
     seen: list[tuple[str, int]] = []
     fixed = False
@@ -147,7 +147,7 @@ async def test_a_parked_message_is_redone_as_what_it_was(service, at_work, mesh,
 
 
 async def test_a_failing_handler_is_tried_again(service, at_work, mesh, offers, eventually):
-    """Two failures, then success: one effect, nothing parked."""
+    """Two failures, then success: one effect, no dead letter."""
     attempts: list[int] = []
 
     @service.on(CartIdle)
@@ -166,7 +166,9 @@ async def test_a_failing_handler_is_tried_again(service, at_work, mesh, offers, 
     assert await mesh.broker.last("DEAD_us", ">") is None
 
 
-async def test_what_keeps_failing_is_parked_with_its_reason(service, at_work, mesh, dead_letters, eventually):
+async def test_what_keeps_failing_becomes_a_dead_letter_with_its_reason(
+    service, at_work, mesh, dead_letters, eventually
+):
     """After its retries the message lies in the dead letters, whole, with where it came from and why."""
 
     @service.on(CartIdle, retries=2)
@@ -186,7 +188,7 @@ async def test_what_keeps_failing_is_parked_with_its_reason(service, at_work, me
     assert dead.body == (await mesh.broker.get(BOOKS, 1)).body
 
 
-async def test_bury_parks_at_once(service, at_work, mesh, dead_letters, eventually):
+async def test_bury_gives_up_at_once(service, at_work, mesh, dead_letters, eventually):
     """No retries where the handler knows better."""
     calls: list[str] = []
 
@@ -224,7 +226,7 @@ async def test_retry_waits_as_long_as_it_says(service, at_work, mesh, offers, ev
     assert times[2] - times[1] >= 0.25
 
 
-async def test_who_waits_for_long_is_not_parked(service, at_work, mesh, offers, eventually):
+async def test_who_waits_for_long_is_not_given_up(service, at_work, mesh, offers, eventually):
     """A message that is answered with `Retry` any number of times is no dead letter: it was answered each time."""
     calls: list[int] = []
 
@@ -265,7 +267,9 @@ async def test_waiting_is_not_counted_across_replicas_and_restarts(service, at_w
     assert await mesh.broker.last("DEAD_us", ">") is None
 
 
-async def test_what_ends_every_process_is_parked(service, at_work, ground, mesh, monkeypatch, dead_letters, eventually):
+async def test_what_ends_every_process_is_given_up(
+    service, at_work, ground, mesh, monkeypatch, dead_letters, eventually
+):
     """A message that nobody ever answered, whichever process it was given to, becomes a dead letter."""
     monkeypatch.setattr("mesh.unanswered.UNSUSPICIOUS", 2)
     monkeypatch.setattr("mesh.failures.MOST_UNANSWERED", 3)
@@ -303,7 +307,7 @@ async def test_what_ends_every_process_is_parked(service, at_work, ground, mesh,
     assert "never answered" in dead_letter_of((await dead_letters())[0]).reason
 
 
-async def test_garbage_is_parked_and_the_rest_goes_on(service, at_work, mesh, offers, dead_letters, eventually):
+async def test_garbage_is_given_up_and_the_rest_goes_on(service, at_work, mesh, offers, dead_letters, eventually):
     """What is no event never reaches the handler and holds nothing up."""
 
     @service.on(CartIdle)
@@ -322,7 +326,7 @@ async def test_garbage_is_parked_and_the_rest_goes_on(service, at_work, mesh, of
 
 
 async def test_a_conflict_calls_the_handler_again(service, at_work, mesh, offers, eventually):
-    """Something happened between reading and committing: the handler decides anew on what is true now."""
+    """Something happened between reading and committing: the handler decides again on what is true now."""
     seen: list[int] = []
 
     @service.on(CartIdle)
@@ -398,7 +402,7 @@ async def test_a_batch_handler_gets_many_at_once_and_all_of_them(service, at_wor
 
 
 async def test_one_bad_event_does_not_spoil_its_batch(service, at_work, mesh, dead_letters, eventually):
-    """A batch that fails is tried one by one: the bad one is parked, the good ones count."""
+    """A batch that fails is tried one by one: the bad one is given up, the good ones count."""
     learned: set[str] = set()
 
     @service.on(ProductViewed, batch=50, retries=1)

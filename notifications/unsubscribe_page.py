@@ -9,7 +9,7 @@ from litestar.params import FromPath
 from mesh import Mesh
 from mesh.envelope import derive_id
 from mesh.errors import Unavailable
-from mesh.events.customer import CustomerUnsubscribed
+from mesh.events.customer import ConsentChanged, CustomerUnsubscribed
 from mesh.publish import Draft
 from mesh.web.application import shared_options
 from mesh.web.health_routes import health_routes
@@ -79,7 +79,10 @@ def app(mesh: Mesh, settings: LinkSettings) -> Litestar:
             offer_id=unsubscription.offer_id,
         )
         try:
-            await mesh.publish(Draft(event=event, id=derive_id("unsubscribe", token)))
+            # Clicking twice is one event, but not after consent was given again: then the id is another.
+            consent = await mesh.last(ConsentChanged, unsubscription.visitor_id)
+            named = derive_id("unsubscribe", token, consent.id if consent else "")
+            await mesh.publish(Draft(event=event, id=named))
         except Unavailable:
             later = _card(language, "later", "sorry", status=503)
             later.headers["Retry-After"] = "5"

@@ -118,7 +118,7 @@ async def versions(name: str, mesh: Mesh) -> list[Version]:
     streams = (None, f"MESH_{mesh.region}") if mesh.others else (None,)
     for stream in streams:
         async for received in mesh.read(JourneyPublished, stream=stream):
-            if received.event.journey == name and (received.event.revision or received.region == mesh.region):
+            if received.event.journey == name:
                 found.setdefault((received.region, received.event.revision), _document(received))
     ordered = sorted(found.values(), key=lambda one: (one.revision, one.time, one.region), reverse=True)
     newest: dict[int, JourneyDocument] = {}
@@ -130,7 +130,7 @@ async def versions(name: str, mesh: Mesh) -> list[Version]:
 def _state(document: JourneyDocument, current: JourneyDocument | None, newest: JourneyDocument) -> str:
     if document == current:
         return "in force"
-    if document != newest:
+    if document != newest and document.revision:  # seeds do not compete
         return f"lost to the concurrent revision of {newest.region}"
     return "replaced" if current is not None and current.is_newer_than(document) else "not yet in force"
 

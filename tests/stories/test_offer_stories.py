@@ -564,6 +564,7 @@ async def test_a_published_journey_takes_effect_while_services_run_in_every_regi
         await documents.publish("abandoned-cart", BASE + "discount_percent = 7", "ada", street.mesh)
         await eventually(lambda: _in_force(eu.mesh, 1))
         await eventually(lambda: _in_force(street.mesh, 1))
+        assert [one.document.revision for one in await documents.versions("abandoned-cart", eu.mesh)] == [1, 0]
         here = await eventually(lambda: _decided_with(street, 1, eventually), within=20)
         there = await eventually(lambda: _decided_with(eu, 1, eventually), within=20)
 

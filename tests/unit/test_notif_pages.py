@@ -6,13 +6,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mesh.events.customer import CustomerUnsubscribed
+from mesh.events.customer import ConsentChanged, CustomerUnsubscribed
 from mesh.group_commit import GroupCommitter
 from mesh.runtime.run import running, serving
 from notifications.channels.email_message import MailSettings, compose
 from notifications.inbox.page import app as inbox_pages
 from notifications.inbox.store import Inbox
 from notifications.render_pool import CardText, Rendered
+from notifications.shopper_profile import profile_of
 from notifications.unsubscribe import service as links
 from notifications.unsubscribe_token import Unsubscription, sign
 
@@ -101,6 +102,17 @@ async def test_clicking_twice_is_one_event(visitor, mesh):
         assert (await visitor.post(path())).status_code == 200
 
     assert len((await mesh.history("ada", "customer")).of(CustomerUnsubscribed)) == 1
+
+
+async def test_unsubscribing_again_after_new_consent_is_stored(visitor, mesh):
+    """The same link, soon after: the shopper is unsubscribed again."""
+    await visitor.post(path())
+    await mesh.publish(ConsentChanged(visitor_id="ada", channel="email", granted=True))
+
+    answer = await visitor.post(path())
+
+    assert answer.status_code == 200
+    assert "email" in profile_of(await mesh.history("ada", "customer")).unsubscribed
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

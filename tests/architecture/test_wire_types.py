@@ -12,8 +12,8 @@ GOLDEN = Path(__file__).parent / "wire_types.txt"
 PRINT = """
 import mesh.events
 from mesh.event import declared
-for told in declared():
-    print(told.type, told.root, told.key, told.kind.__name__)
+for one in declared():
+    print(one.type, one.root, one.key, one.kind.__name__)
 """
 
 

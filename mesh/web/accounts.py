@@ -11,8 +11,6 @@ from mesh.mesh import Mesh
 from mesh.streams import Bucket
 from mesh.web.opaque import digest
 
-TRIES = 8
-
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody who may sign in. `password` is its Argon2 hash; empty: by an identity provider alone."""
@@ -95,19 +93,16 @@ class Accounts:
 
     async def change(self, account_id: str, changed: Callable[[Account], Account]) -> Account | None:
         """Change an account, whoever else does at the same time; None where there is none."""
-        for _ in range(TRIES):
-            account, revision = await self._accounts.entry(account_id)
+
+        def change_known(account: Account | None) -> Account:
             if account is None:
-                return None
-            after = changed(account)
-            if after == account:
-                return account
-            try:
-                await self._accounts.put(account_id, after, revision=revision)
-            except Conflict:
-                continue
-            return after
-        raise Conflict(f"account {account_id} is changed by others all the time")
+                raise LookupError(account_id)
+            return changed(account)
+
+        try:
+            return (await self._accounts.update(account_id, change_known)).after
+        except LookupError:
+            return None
 
 
 def email_identity(email: str) -> str:

@@ -13,7 +13,6 @@ from mesh.web.opaque import digest
 WINDOW = timedelta(minutes=15)
 PER_ACCOUNT, PER_ADDRESS = 8, 30
 """How many failures there may be within `WINDOW`. An address may stand for a whole office."""
-TRIES = 8
 
 
 class Failures(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,18 +48,14 @@ class Attempts:
                 return  # others of that address try meanwhile: it counts as one more failure until the window ends
 
     async def _count(self, key: str, most: int) -> timedelta | None:
-        for _ in range(TRIES):
-            found, revision = await self._failures.entry(key)
-            now = datetime.now(UTC)
+        now = datetime.now(UTC)
+
+        def counted(found: Failures | None) -> Failures:
             lately = tuple(at for at in found.at if at > now - WINDOW) if found else ()
-            if len(lately) >= most:
-                return lately[-most] + WINDOW - now
-            try:
-                await self._failures.put(key, Failures(at=(*lately, now)), revision=revision)
-            except Conflict:
-                continue
-            return None
-        return timedelta(seconds=1)  # whoever tries so often at once is told to wait
+            return found if found and len(lately) >= most else Failures(at=(*lately, now))
+
+        made = await self._failures.update(key, counted)
+        return made.after.at[-most] + WINDOW - now if made.after == made.before else None
 
 
 def _keys(email: str, address: str) -> tuple[tuple[str, int], tuple[str, int]]:

@@ -71,7 +71,7 @@ async def test_one_sign_in_opens_every_page(house, visit):
     await expect(page.get_by_role("link", name="Live")).to_have_attribute("aria-current", "page")
     await expect(page.locator("#connection")).to_have_text("Live")
     assert page.url == f"{house.url}/board"
-    assert (await page.locator("header.bar").bounding_box())["height"] >= 40
+    assert (await page.locator("header.top").bounding_box())["height"] >= 40
 
 
 async def test_a_session_that_was_ended_leads_back_to_the_sign_in(house, visit):

@@ -140,7 +140,9 @@ def test_a_demo_runs_only_where_the_values_say_so(chart, copied):
     """It is left out like any service that is not enabled, and switched on like one."""
     path = copied / "derived" / "mesh.json"
     mesh = json.loads(path.read_text())
-    mesh["services"]["showcase"] = deployed([Service("showcase", demo=True)])["showcase"] | {"http": True}
+    showcase = Service("showcase", demo=True)
+    showcase.http(lambda: None)
+    mesh["services"]["showcase"] = deployed([showcase])["showcase"]
     path.write_text(json.dumps(mesh))
 
     left_out = chart(folder=copied)

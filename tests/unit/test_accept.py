@@ -15,6 +15,7 @@ from mesh.money import Money
 from mesh.runtime.discovery import discover
 from mesh.runtime.hosting import hosting
 from mesh.topology.check import check
+from mesh.topology.derive.alerts import alerts
 from mesh.topology.derive.permissions import service_permissions
 from mesh.topology.derive.services import deployed
 from mesh.topology.mesh_toml import Topology
@@ -119,3 +120,11 @@ def test_events_of_one_request_are_ordered_by_what_they_are_about():
     assert accepted["cart_updated"].order_of(CartUpdated(cart_id="c1", visitor_id="v1", lines=())) == ("cart_id", "c1")
     assert accepted["product_listed"].order_of(ProductListed(product_id="sku-1")) == ("product_id", "sku-1")
     assert accepted["product_viewed"].ordered_by == ()
+
+
+def test_nobody_misses_a_service_that_needs_no_process():
+    """No alarm waits for it to run."""
+    named = {rule["labels"].get("service") for group in alerts(discover())["groups"] for rule in group["rules"]}
+
+    assert "carts" in named
+    assert not {"customers", "orders", "catalogue", "interactions"} & named

@@ -126,7 +126,7 @@ def _present(services: Sequence[Service]) -> dict[str, Any]:
                 service=service.name,
             )
             for service in services
-            if not service.demo
+            if service.needs_process and not service.demo
         ],
     }
 

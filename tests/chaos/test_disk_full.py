@@ -22,7 +22,7 @@ from mesh.runtime.worker import chosen, connect
 from mesh.topology.access import OPERATOR
 from mesh.topology.apply import api
 from mesh.topology.mesh_toml import Topology
-from services.demo.replay.report import told_id
+from services.demo.replay.report import sent_id
 
 pytestmark = pytest.mark.timeout(600)
 SMALL, LARGE = 32, 400
@@ -173,7 +173,7 @@ async def all_current(servers) -> bool:
 async def ids(mesh, wanted: list[str]) -> list[str]:
     """The ids of all stored carts as the storefront gave them, once all that are wanted can be read."""
     try:
-        found = [told_id(one) async for one in mesh.read(CartUpdated)]
+        found = [sent_id(one) async for one in mesh.read(CartUpdated)]
     except Unavailable:
         return []
     return found if set(wanted) <= set(found) else []

@@ -38,8 +38,8 @@ def invite(*, region: str, url: str, role: str = "admin", email: str = "", serve
 async def _invite(region: str, url: str, role: str, email: str, servers: Path | None) -> str:
     from mesh.cli.topology import from_environment  # noqa: PLC0415  other commands need none of these
     from mesh.runtime.discovery import discover  # noqa: PLC0415
-    from mesh.runtime.worker import connect  # noqa: PLC0415
     from mesh.topology.access import Access  # noqa: PLC0415
+    from mesh.topology.connect import connect  # noqa: PLC0415
     from mesh.topology.secrets import OPERATOR  # noqa: PLC0415
     from mesh.web.accounts import Accounts, email_identity  # noqa: PLC0415
     from mesh.web.invitations import Invitations, join_link  # noqa: PLC0415

@@ -206,7 +206,7 @@ def probe_region(
         As for `apply`.
     """
     from mesh.operations.probe import probe  # noqa: PLC0415  the other commands need no broker
-    from mesh.runtime.worker import connect  # noqa: PLC0415  the same
+    from mesh.topology.connect import connect  # noqa: PLC0415  the same
 
     declare_events()
 

@@ -22,9 +22,9 @@ from mesh.errors import InvalidEvent, TopologyError, Unavailable
 from mesh.event import declared, find
 from mesh.events.mesh import PersonalDataShown
 from mesh.mesh import Mesh
-from mesh.runtime.worker import connect
 from mesh.subjects import MAX_TOKEN, token
 from mesh.topology.access import Access
+from mesh.topology.connect import connect
 from mesh.topology.secrets import OPERATOR
 
 HIDDEN = "(personal)"

@@ -19,10 +19,11 @@ from mesh.runtime.discovery import discover
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.ports import free_ports
 from mesh.runtime.supervised_process import Child
-from mesh.runtime.worker import Ready, connect, variable
+from mesh.runtime.worker import Ready, variable
 from mesh.service import Service
 from mesh.topology.access import Access, Servers
 from mesh.topology.apply import apply
+from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.secrets import OPERATOR
 

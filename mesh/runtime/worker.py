@@ -1,17 +1,14 @@
 """Worker: one operating-system process that runs some services of one region until it is asked to stop."""
 
-import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import msgspec
 import uvloop
 
-from mesh.broker.jetstream import JetStreamBroker
-from mesh.errors import DeclarationError, Unavailable
-from mesh.mesh import Mesh
+from mesh.errors import DeclarationError
 from mesh.observability.logs import configure_logs, log
 from mesh.observability.spans import exporting
 from mesh.runtime.discovery import discover
@@ -19,6 +16,7 @@ from mesh.runtime.run import Running, running, serving, until_asked_to_stop
 from mesh.service import Service
 from mesh.settings import read
 from mesh.topology.access import Access, Servers
+from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
 from mesh.web.health import operations
 
@@ -57,37 +55,6 @@ def access_from_environment(region: str, services: Sequence[Service]) -> Access:
     }
     servers = Servers(urls={f"{region}-{at}": url for at, url in enumerate(urls.split(","), 1)}, passwords=passwords)
     return Access(regions={region: servers})
-
-
-async def connect(
-    access: Access,
-    region: str,
-    user: str,
-    *,
-    others: tuple[str, ...] = (),
-    zones: Mapping[str, str] | None = None,
-    patience: float = 60.0,
-) -> Mesh:
-    """A user's mesh. Waits up to `patience` seconds for servers that are still starting; Denied at once."""
-    login = access.login(region, user)
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + patience
-    while True:
-        try:
-            broker = await JetStreamBroker.connect(
-                region,
-                login.servers,
-                user=login.user,
-                password=login.password,
-                inbox_prefix=login.inbox_prefix,
-                name=f"{user}@{region}",
-            )
-        except Unavailable:
-            if clock() > deadline:
-                raise
-            await asyncio.sleep(0.5)
-        else:
-            return Mesh(broker, user, others=others, zones=zones, layout=access.layout)
 
 
 async def work(services: Sequence[Service], region: str, access: Access, topology: Topology) -> None:

@@ -28,8 +28,8 @@ def registry(mesh: "Mesh") -> "Registry":
 async def regions_of(servers: Path, region: str | None) -> AsyncIterator[list["Mesh"]]:
     """Connections to one region, or to all, as operator; TopologyError lists those there are."""
     from mesh import Mesh  # noqa: PLC0415  saves start-up time
-    from mesh.runtime.worker import connect  # noqa: PLC0415  saves start-up time
     from mesh.topology.access import Access  # noqa: PLC0415  saves start-up time
+    from mesh.topology.connect import connect  # noqa: PLC0415  saves start-up time
     from mesh.topology.secrets import OPERATOR  # noqa: PLC0415  saves start-up time
     from ml.lifecycle.registry import WRITER  # noqa: PLC0415  saves start-up time
 

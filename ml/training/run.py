@@ -10,8 +10,8 @@ import msgspec
 
 from mesh import Mesh
 from mesh.errors import DeclarationError, TopologyError
-from mesh.runtime.worker import connect
 from mesh.topology.access import Access
+from mesh.topology.connect import connect
 from mesh.topology.secrets import OPERATOR
 from ml.lifecycle.admission import Admitted, How, admit, serving
 from ml.lifecycle.registry import WRITER

@@ -173,8 +173,8 @@ def _run(work: Callable[["Mesh"], Awaitable[T]], servers: Path, region: str | No
 async def _operator(servers: Path, region: str | None) -> AsyncIterator["Mesh"]:
     """The region, connected to as operator. TopologyError lists the regions there are."""
     from mesh import Mesh  # noqa: PLC0415  loaded only to connect
-    from mesh.runtime.worker import connect  # noqa: PLC0415
     from mesh.topology.access import Access  # noqa: PLC0415
+    from mesh.topology.connect import connect  # noqa: PLC0415
     from mesh.topology.secrets import OPERATOR  # noqa: PLC0415
 
     access = Access.read(servers)

@@ -14,8 +14,8 @@ from mesh.events.customer import CustomerIdentified
 from mesh.events.mesh import PersonalDataShown
 from mesh.operations.events import HIDDEN, Question, found, listed
 from mesh.runtime.local_servers import LocalServers
-from mesh.runtime.worker import connect
 from mesh.service import Service
+from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.secrets import OPERATOR
 

@@ -10,10 +10,10 @@ from mesh.events.cart import CartUpdated
 from mesh.mesh import Mesh
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.run import running
-from mesh.runtime.worker import connect
 from mesh.service import Service
 from mesh.streams import Bucket
 from mesh.topology.apply import api
+from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
 
 SEEN: Bucket[int] = Bucket("seen", int, rebuilt=True)

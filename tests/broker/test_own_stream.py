@@ -15,10 +15,10 @@ from mesh.mesh import Mesh
 from mesh.money import Money
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.run import running
-from mesh.runtime.worker import connect
 from mesh.service import Service
 from mesh.timers import Timer
 from mesh.topology.apply import api, apply
+from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.stream_settings import own_family
 

@@ -14,7 +14,7 @@ from mesh.observability.event_counts import tallies
 from mesh.runtime.discovery import discover
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.run import running
-from mesh.runtime.worker import connect
+from mesh.topology.connect import connect
 from mesh.topology.derive.nats import consumers
 from mesh.topology.mesh_toml import Topology
 from services.operations.watch import service

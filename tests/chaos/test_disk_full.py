@@ -18,9 +18,10 @@ from mesh.errors import Unavailable
 from mesh.events.cart import CartUpdated
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.run import running
-from mesh.runtime.worker import chosen, connect
+from mesh.runtime.worker import chosen
 from mesh.topology.access import OPERATOR
 from mesh.topology.apply import api
+from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
 from services.demo.replay.report import sent_id
 

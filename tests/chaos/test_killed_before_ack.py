@@ -24,9 +24,10 @@ from mesh.money import Money
 from mesh.publish import Draft
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.run import running
-from mesh.runtime.worker import chosen, connect
+from mesh.runtime.worker import chosen
 from mesh.topology.access import OPERATOR, Access
 from mesh.topology.apply import api
+from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
 from notifications.channels.mailer import Mailer
 from notifications.inbox.server import inbox

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 from mesh.events.cart import CartUpdated
 from mesh.runtime.local_servers import LocalServers
-from mesh.runtime.worker import connect
 from mesh.service import Service
 from mesh.topology.certificates import certificates
+from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
 
 shop = Service("shop", publishes=(CartUpdated,))

@@ -20,8 +20,8 @@ from mesh.runtime.discovery import discover
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.ports import free_ports
 from mesh.runtime.process import Process
-from mesh.runtime.worker import connect
 from mesh.topology.certificates import certificates
+from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
 
 ROOT = Path(__file__).parents[2]

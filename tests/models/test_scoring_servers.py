@@ -15,8 +15,8 @@ from mesh.events.user import UserScored
 from mesh.publish import Draft
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.run import running
-from mesh.runtime.worker import connect
 from mesh.service import Service
+from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
 from ml.features import names
 from ml.lifecycle import retraining

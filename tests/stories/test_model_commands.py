@@ -15,7 +15,7 @@ from mesh.events.user import Evidence
 from mesh.money import Money
 from mesh.publish import Draft
 from mesh.runtime.local_servers import LocalServers
-from mesh.runtime.worker import connect
+from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
 from ml.cli import commands
 from ml.features import digest, names

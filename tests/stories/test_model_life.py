@@ -23,8 +23,8 @@ from mesh.events.model import ModelPromoted, ModelReviewDue, ModelShadowed, Mode
 from mesh.events.order import OrderPlaced
 from mesh.publish import Draft
 from mesh.runtime.local_servers import LocalServers
-from mesh.runtime.worker import connect
 from mesh.service import Service
+from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
 from ml.cli import commands
 from ml.lifecycle import retraining

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from mesh import Mesh
 from mesh.runtime.up import Up
-from mesh.runtime.worker import connect
 from mesh.topology.access import OPERATOR, Access
+from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
 
 KEY = "rehearsal"

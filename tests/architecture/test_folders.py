@@ -1,0 +1,103 @@
+"""Who may import whom between the folders of `mesh/`, and that no modules import each other in a circle."""
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted(path for top in ("mesh", "services", "ml", "notifications") for path in (ROOT / top).rglob("*.py"))
+LANGUAGE = "mesh"
+"""The modules that stand directly in `mesh/`: what a service author reads."""
+MAY_IMPORT = {
+    "broker": {LANGUAGE, "observability"},
+    "events": {LANGUAGE},
+    "observability": {LANGUAGE},
+    "topology": {LANGUAGE, "broker", "observability", "events", "web"},
+    "operations": {LANGUAGE, "broker", "observability", "topology", "events"},
+    "web": {LANGUAGE, "broker", "observability", "events"},
+    "runtime": {LANGUAGE, "broker", "observability", "topology", "operations", "web", "events"},
+    "cli": {LANGUAGE, "broker", "observability", "topology", "operations", "web", "runtime", "events"},
+    LANGUAGE: {"broker", "observability", "events"},
+}
+"""What each folder may import besides itself. `broker` and `observability` are further bound by `VALUES`."""
+VALUES = {"errors", "event", "money", "settings", "streams", "subjects"}
+"""What `broker` and `observability` may know of the language: values, never the mesh that is built on them."""
+
+
+def module_of(path):
+    """A file's dotted name."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def folder_of(module):
+    """The folder of `mesh/` that a module stands in; `mesh` for those that stand in none."""
+    parts = module.split(".")
+    is_folder = len(parts) > 2 or (ROOT / "mesh" / parts[-1] / "__init__.py").exists()
+    return parts[1] if is_folder and len(parts) > 1 else LANGUAGE
+
+
+MODULES = {module_of(path): path for path in SOURCES}
+
+
+def imports_of(module):
+    """The modules of this repository that a module imports, early or late; not what only a type checker reads."""
+    skipped = set()
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            skipped |= set(ast.walk(node))
+    found = set()
+    for node in set(ast.walk(tree)) - skipped:
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            inner = {f"{node.module}.{name.name}" for name in node.names}
+            found |= {name if name in MODULES else node.module for name in inner}
+    return {name for name in found if name in MODULES and name != module}
+
+
+IMPORTS = {module: imports_of(module) for module in MODULES}
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Not even by an import inside a function."""
+    circle = []
+    try:
+        TopologicalSorter(IMPORTS).prepare()
+    except CycleError as error:
+        circle = error.args[1]
+
+    assert circle == []
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.partition(".")[0] == "mesh"])
+def test_a_folder_imports_what_it_may(module):
+    """The folders of `mesh/` know each other in one direction only."""
+    own = folder_of(module)
+
+    foreign = {name: folder_of(name) for name in IMPORTS[module] if name.partition(".")[0] == "mesh"}
+
+    assert {name for name, folder in foreign.items() if folder != own and folder not in MAY_IMPORT[own]} == set()
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith(("mesh.broker", "mesh.observability"))])
+def test_what_is_below_knows_only_values(module):
+    """The broker and what a process reports know events and streams, never the mesh that uses them."""
+    known = {name for name in IMPORTS[module] if name.partition(".")[0] == "mesh" and folder_of(name) == LANGUAGE}
+
+    assert {name.removeprefix("mesh.") for name in known} - VALUES == set()
+
+
+def test_only_the_broker_knows_nats():
+    """`nats-py` is imported in `mesh/broker` and nowhere else."""
+    users = set()
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [name.name for name in node.names] if isinstance(node, ast.Import) else []
+            if any(name.partition(".")[0] == "nats" for name in names):
+                users.add(module)
+
+    assert {module for module in users if not module.startswith("mesh.broker.")} == set()

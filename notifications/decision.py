@@ -19,7 +19,6 @@ from notifications.journeys import Journey
 from notifications.journeys.live import LiveJourney, LiveJourneys
 from notifications.read_input import read_input
 from notifications.run import run_id
-from notifications.shopper_regions import RecentWrites
 
 CART_CHANGES = (CartUpdated, CartConverted, CartClosed, CartAbandoned)
 """After any of these an abandonment is out of date."""
@@ -28,11 +27,10 @@ KEEP_CONTACTS = timedelta(days=30)
 
 
 class DecisionContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What decisions are made with: the live journeys, the coupons' secret, what was just written about shoppers."""
+    """What decisions are made with: the live journeys and the coupons' secret."""
 
     journeys: LiveJourneys
     secret: str
-    recent: RecentWrites
 
 
 class DecisionRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +86,7 @@ async def decide(request: DecisionRequest, mesh: Mesh, context: DecisionContext,
     if approved:
         window = max(KEEP_CONTACTS, timedelta(seconds=context.journeys.longest_cap_window))
         kept = tuple(one for one in read.contacts if one.at > now - window)
-        changes.append(ContactReserved(visitor_id=abandoned.event.visitor_id, recent=(*kept, *approved)))
+        changes += [ContactReserved(shopper=name, recent=(*kept, *approved)) for name in read.names]
         changes += read.conditions
     return changes + [_timer(decided) for decided in decisions]
 

@@ -36,6 +36,7 @@ class DecisionInput(msgspec.Struct, frozen=True, kw_only=True):
     total: Money
     person: str
     email_known: bool = False
+    email_confirmed: bool = False
     consent: dict[ChannelName, bool] = {}
     unsubscribed: frozenset[ChannelName] = frozenset()
     time_zone: str | None = None

@@ -120,6 +120,9 @@ def _reachable(channel: ChannelName, inputs: DecisionInput, journey: Journey) ->
             f"{entry.title} known" if known else f"no {entry.title} known",
             f"no {entry.title} address",
         )
+    if entry.address is not None and journey.double_opt_in:
+        value = "confirmed" if inputs.email_confirmed else "unconfirmed"
+        yield _result("confirmed", inputs.email_confirmed, value, "address not confirmed")
     asked = inputs.consent.get(channel)
     passed = (journey.assume_consent or not entry.asks) if asked is None else asked
     if asked is None:

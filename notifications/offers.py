@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from mesh import Mesh, Received, Service, Timer
-from mesh.events.cart import CartAbandoned, CartScored, CartUpdated
+from mesh.events.cart import CartAbandoned, CartScored
 from mesh.events.contact import ContactReserved
 from mesh.events.journey import JourneyPublished
 from mesh.events.offer import OfferDecided, OfferDue
-from mesh.events.order import OrderPlaced
+from mesh.profiles import PROFILES
 from mesh.publish import Change
 from mesh.settings import read
 from notifications.decision import (
@@ -25,12 +25,12 @@ from notifications.journeys import documents
 from notifications.journeys.documents import JOURNEYS, seed
 from notifications.journeys.following import following
 from notifications.run import run_id
-from notifications.shopper_regions import SHOPPERS, RecentWrites, fold, remember
 
 service = Service(
     "offers",
     publishes=(OfferDecided, OfferDue, ContactReserved, JourneyPublished),
-    buckets=(SHOPPERS, JOURNEYS),
+    buckets=(JOURNEYS,),
+    views=(PROFILES,),
     reads_personal_data=True,
 )
 
@@ -51,15 +51,7 @@ async def open_decision_context(mesh: Mesh) -> AsyncIterator[DecisionContext]:
     settings = read(OfferSettings)
     await seed(settings.journeys, mesh)
     async with following(mesh) as journeys:
-        yield DecisionContext(journeys=journeys, secret=settings.secret, recent=RecentWrites())
-
-
-@service.on(OrderPlaced, CartUpdated, reach="mesh", batch=256, projects=SHOPPERS)
-async def record_shopper_regions(
-    happened: list[Received[OrderPlaced | CartUpdated]], mesh: Mesh, context: DecisionContext
-) -> None:
-    """Record which shoppers are active in other regions too."""
-    await remember(fold(happened, home=mesh.region, recent=context.recent), mesh, context.recent)
+        yield DecisionContext(journeys=journeys, secret=settings.secret)
 
 
 @service.on(JourneyPublished, reach="mesh")

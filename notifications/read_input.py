@@ -1,8 +1,7 @@
 """Reading a decision's input: the cart's state, the shopper's profile, their contacts, orders and regions."""
 
 import asyncio
-from collections.abc import Sequence
-from itertools import product
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -10,19 +9,24 @@ import msgspec
 from mesh import Mesh, Received
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartScored, CartUpdated
 from mesh.events.contact import Contact, ContactReserved
-from mesh.events.order import PurchaseMarked, shoppers
+from mesh.events.order import PurchaseMarked
 from mesh.history import History, Unchanged
+from mesh.profiles import names_of, nothing_bought_since, purchases_of
 from notifications.decision_input import DecisionInput
-from notifications.shopper_profile import ShopperProfile, profile_of
-from notifications.shopper_regions import known
+from notifications.shopper_profile import ShopperProfile, shopper_of
 
 
 class ReadInput(msgspec.Struct, frozen=True, kw_only=True):
-    """The input, the shopper's contacts, and the conditions for storing an offer: not contacted, nothing bought."""
+    """The input, contacts of the shopper's profile, and the conditions for an offer: not contacted, nothing bought."""
 
     inputs: DecisionInput
     contacts: tuple[Contact, ...]
     conditions: tuple[Unchanged, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The names under which the shopper's contacts are counted."""
+        return [one.key for one in self.conditions if one.kind is ContactReserved]
 
 
 async def read_input(
@@ -30,26 +34,14 @@ async def read_input(
 ) -> ReadInput:
     """What every run of the abandonment is evaluated with. `history` is the cart's."""
     cart = abandoned.event
-    personal, reserved, shopper, bought = await asyncio.gather(
-        mesh.history(cart.visitor_id, "customer"),
-        mesh.last(ContactReserved, cart.visitor_id),
-        known(cart.visitor_id, cart.customer_id, mesh),
-        _bought(cart.visitor_id, cart.customer_id, mesh),
-    )
-    profile = profile_of(personal)
-    if profile.customer_id and profile.customer_id != cart.customer_id:
-        shopper = shopper.merged(await known(cart.visitor_id, profile.customer_id, mesh))
-        bought |= await _bought(cart.visitor_id, profile.customer_id, mesh)
-    conditions = [Unchanged(ContactReserved, cart.visitor_id, reserved.sequence if reserved else 0)]
-    conditions += [
-        Unchanged(PurchaseMarked, name, order.sequence if order else 0)
-        for (region, name), order in bought.items()
-        if region == mesh.region
-    ]
-    regions = tuple(sorted(set(shopper.regions) & set(mesh.others)))
+    profile, person = await shopper_of(cart.visitor_id, mesh, names_of(cart.customer_id))
+    reserved, purchases = await asyncio.gather(_reserved(person.digests, mesh), purchases_of(mesh, person.digests))
+    conditions = [Unchanged(ContactReserved, name, one.sequence if one else 0) for name, one in reserved.items()]
+    conditions += nothing_bought_since(purchases, mesh.region)
+    regions = tuple(sorted(set(person.regions) & set(mesh.others)))
     staleness = await mesh.staleness() if regions else {}
-    state = cart_state(abandoned, history, [order for order in bought.values() if order])
-    contacts = reserved.event.recent if reserved else ()
+    state = cart_state(abandoned, history, [order for order in purchases.values() if order])
+    contacts = {one.offer_id: one for kept in reserved.values() if kept for one in kept.event.recent}
     inputs = DecisionInput(
         cart=state[0],
         cart_detail=state[1],
@@ -61,7 +53,11 @@ async def read_input(
         staleness=staleness,
         **_personal(profile, cart),
     )
-    return ReadInput(inputs=inputs, contacts=contacts, conditions=tuple(conditions))
+    return ReadInput(
+        inputs=inputs,
+        contacts=tuple(sorted(contacts.values(), key=lambda one: (one.at, one.offer_id))),
+        conditions=tuple(conditions),
+    )
 
 
 def cart_state(
@@ -87,19 +83,17 @@ def cart_state(
     return "left", "unchanged since it was left"
 
 
-async def _bought(
-    visitor_id: str, customer_id: str | None, mesh: Mesh
-) -> dict[tuple[str, str], Received[PurchaseMarked] | None]:
-    """The newest order under each name of a shopper, by region and name: here, and what has arrived from the others."""
-    sought = list(product((mesh.region, *mesh.others), shoppers(visitor_id, customer_id)))
-    found = await asyncio.gather(*(mesh.last(PurchaseMarked, name, region=region) for region, name in sought))
-    return dict(zip(sought, found, strict=True))
+async def _reserved(digests: Iterable[str], mesh: Mesh) -> dict[str, Received[ContactReserved] | None]:
+    """The contacts so far under each name of a shopper."""
+    names = tuple(digests)
+    return dict(zip(names, await asyncio.gather(*(mesh.last(ContactReserved, name) for name in names)), strict=True))
 
 
 def _personal(profile: ShopperProfile, cart: CartAbandoned) -> dict[str, Any]:
     return {
         "person": profile.customer_id or cart.customer_id or cart.visitor_id,
         "email_known": profile.email is not None,
+        "email_confirmed": profile.confirmed,
         "consent": profile.consent,
         "unsubscribed": profile.unsubscribed,
         "time_zone": profile.time_zone,

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 from mesh import Mesh, Service, Unchanged
 from mesh.accept import PAGE, SERVER, Sent
 from mesh.errors import InvalidField, Unavailable
-from mesh.events.order import OrderConfirmed, OrderPlaced, PurchaseMarked, shoppers
+from mesh.events.order import OrderConfirmed, OrderPlaced, PurchaseMarked
+from mesh.events.profile import ProfileLinked
+from mesh.profiles import digests_of
 from mesh.publish import Change, Draft
 
 service = Service("orders", publishes=(OrderPlaced, OrderConfirmed, PurchaseMarked))
@@ -23,7 +25,7 @@ async def place_order(sent: Sent[OrderPlaced], mesh: Mesh) -> AsyncIterator[Chan
     if known and known.id != sent.id and _shopper(known.event) == _shopper(placed):
         return
     yield sent.draft
-    for mark in _marks(placed, sent):
+    for mark in await _marks(placed, sent, mesh):
         yield mark
 
 
@@ -41,7 +43,7 @@ async def confirm_order(sent: Sent[OrderConfirmed], mesh: Mesh) -> AsyncIterator
     reported = await mesh.last(OrderPlaced, confirmed.order_id)
     if confirmed.visitor_id and not (reported and _shopper(reported.event) == _shopper(confirmed)):
         yield Draft(event=_placed(confirmed, confirmed.visitor_id), time=sent.time)
-    for mark in _marks(confirmed, sent):
+    for mark in await _marks(confirmed, sent, mesh):
         yield mark
 
 
@@ -59,8 +61,10 @@ def _placed(confirmed: OrderConfirmed, visitor_id: str) -> OrderPlaced:
     )
 
 
-def _marks(order: OrderPlaced | OrderConfirmed, sent: Sent) -> list[Draft]:
-    names = shoppers(order.visitor_id, order.customer_id)
+async def _marks(order: OrderPlaced | OrderConfirmed, sent: Sent, mesh: Mesh) -> list[Draft]:
+    """The purchase under every name of its shopper, also those by which the device was identified."""
+    linked = await mesh.last(ProfileLinked, order.visitor_id) if order.visitor_id else None
+    names = digests_of(order.visitor_id, order.customer_id, linked.event.names if linked else ())
     return [Draft(event=PurchaseMarked(shopper=name, order_id=order.order_id), time=sent.time) for name in names]
 
 

@@ -15,9 +15,12 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True):
     journey: str | None = None
 
 
-@event(key="visitor_id")
+@event(key="shopper")
 class ContactReserved(Event):
-    """A shopper's next contact was given to an offer. `recent` is the whole state: contacts inside the cap's window."""
+    """A shopper's next contact was given to an offer. `recent` is the whole state: contacts inside the cap's window.
 
-    visitor_id: str
+    Stored under each name of the shopper (a digest of device, customer or address): the cap counts people.
+    """
+
+    shopper: str
     recent: tuple[Contact, ...]

@@ -9,7 +9,8 @@ class CustomerIdentified(Event):
     """A visitor said who they are. `customer_id` is the same on all their devices and in all regions.
 
     Every field but the visitor's id is stored encrypted, and is absent once the customer was erased.
-    `by` is who reports it, `page` or `server`: anybody can send what a page can.
+    `by` is who reports it, `page` or `server`: anybody can send what a page can, so that only an address that the
+    shop's server reports is confirmed.
     """
 
     visitor_id: str

@@ -1,7 +1,5 @@
 """Orders, as pages report them and as the shop's server confirms them."""
 
-from hashlib import blake2b
-
 from mesh.event import Event, event
 from mesh.events.cart import CartLine
 from mesh.money import Money
@@ -42,7 +40,7 @@ class OrderConfirmed(Event):
 
 @event(key="shopper")
 class PurchaseMarked(Event):
-    """An order is noted under each name of its shopper (`shoppers`), in one commit with it.
+    """An order is noted under each name of its shopper (`mesh.profiles.digests_of`), in one commit with it.
 
     Whoever decides something on condition that a shopper has not bought has one exact subject to look at,
     whichever of their carts it is about.
@@ -50,10 +48,3 @@ class PurchaseMarked(Event):
 
     shopper: str
     order_id: str
-
-
-def shoppers(visitor_id: str | None, customer_id: str | None) -> list[str]:
-    """The names of a shopper: the device and the customer, where known. Digests: ids may be longer than keys."""
-    known = {"visitor": visitor_id, "customer": customer_id}
-    names = [f"{kind}\x1f{value}" for kind, value in known.items() if value]
-    return [blake2b(name.encode(), digest_size=16).hexdigest() for name in names]

@@ -18,7 +18,7 @@ from notifications.channels.delivery_errors import Undelivered, Unknown
 from notifications.channels.email_message import MailSettings, compose, message_id, without_addresses
 from notifications.render_pool import Rendered, RenderPool, RenderSettings, TemplateError, open_render_pool
 from notifications.sample import NAMES, sample
-from notifications.shopper_profile import ShopperProfile, profile_of
+from notifications.shopper_profile import ShopperProfile, shopper_of
 from notifications.template_variables import Shop, template_variables
 from notifications.unsubscribe_token import LinkSettings, Unsubscription, link
 
@@ -190,7 +190,7 @@ async def open_mailer() -> AsyncIterator[Mailer]:
 
 
 async def _read(decided: OfferDecided, mesh: Mesh) -> tuple[History, ShopperProfile]:
-    history, personal = await asyncio.gather(
-        mesh.history(decided.cart_id, "cart", "offer"), mesh.history(decided.visitor_id, "customer")
+    history, (profile, _) = await asyncio.gather(
+        mesh.history(decided.cart_id, "cart", "offer"), shopper_of(decided.visitor_id, mesh)
     )
-    return history, profile_of(personal)
+    return history, profile

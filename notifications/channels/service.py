@@ -20,6 +20,7 @@ from mesh.events.offer import (
 )
 from mesh.history import History
 from mesh.observability.tracing import child_trace
+from mesh.profiles import PROFILES
 from mesh.publish import Change, Draft
 from notifications.channels.delivery_state import DeliveryState, delivery_state
 from notifications.channels.email_message import recipient
@@ -31,6 +32,7 @@ from notifications.template_variables import cart_url
 service = Service(
     "channels",
     publishes=(OfferClaimed, OfferSent, OfferDeferred, OfferFailed, OfferWithdrawn),
+    views=(PROFILES,),
     reads_personal_data=True,
 )
 

@@ -34,6 +34,7 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     offer is drawn by allocation instead (no offer, or one of the depths), so that it can be learnt what offers change.
     `quiet` hours hold until their end in the shopper's zone, or in `time_zone` where that is unknown
     (empty: then no hours are quiet). `holdout` is the share, 0 to 1, that gets nothing, to measure lift.
+    `double_opt_in` mails only addresses that the shop's server has confirmed, where the law of a region wants that.
     `assume_consent` is the policy for e-mail to shoppers who were never asked; the shop's own pages need
     no permission, though a refusal counts there too.
     The discount is left out for those who return unaided with at least `no_discount_from` probability.
@@ -62,6 +63,7 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     time_zone: str = ""
     holdout: float = 0.0
     assume_consent: bool = False
+    double_opt_in: bool = False
     stale_after: timedelta = timedelta(seconds=5)
     stale_hold: timedelta = timedelta(minutes=10)
     expires: timedelta = timedelta(days=2)

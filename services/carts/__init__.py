@@ -6,21 +6,20 @@ from datetime import UTC, datetime, timedelta
 from mesh import Cancel, History, Mesh, Received, Retry, Service, settings
 from mesh.accept import Sent
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartIdle, CartRecovered, CartUpdated
-from mesh.events.customer import CustomerIdentified
 from mesh.events.offer import OfferSent
 from mesh.events.order import OrderConfirmed, OrderPlaced
+from mesh.profiles import PROFILES, names_of, nothing_bought_since, purchases_of, read_profile
 from mesh.publish import Change, Draft
 from services.carts.attribution import end_of, recovery
 from services.carts.fold import CartView, fold, happened_at
 from services.carts.rules import CartSettings, Rules, check, is_outdated, may_be_outdated
-from services.carts.shoppers import SHOPPERS, Purchase, Shoppers
 from services.carts.view import CARTS, Views
 
 service = Service(
     "carts",
     publishes=(CartUpdated, CartIdle, CartAbandoned, CartConverted, CartClosed, CartRecovered),
-    buckets=(CARTS, SHOPPERS),
-    reads_personal_data=True,
+    buckets=(CARTS,),
+    views=(PROFILES,),
 )
 
 STALE_READ = timedelta(milliseconds=200)
@@ -80,9 +79,11 @@ async def abandon_cart(received: Received[CartIdle], mesh: Mesh) -> AsyncIterato
     cart = fold(idle.cart_id, history)
     if cart.status != "open" or not _is_due(cart, history, idle):
         return
-    customer_id, bought = await Shoppers(mesh).leave(cart.cart_id, cart.visitor_id, cart.customer_id)
-    if bought and cart.updated_at <= bought.at:
-        yield _closed(cart, bought)
+    profile = await read_profile(mesh, cart.visitor_id, names_of(cart.customer_id))
+    purchases = await purchases_of(mesh, profile.digests)
+    latest = max((one for one in purchases.values() if one), key=happened_at, default=None)
+    if latest and cart.updated_at <= happened_at(latest):
+        yield _closed(cart, latest.event.order_id, latest.region, happened_at(latest))
     else:
         yield CartAbandoned(
             cart_id=cart.cart_id,
@@ -92,8 +93,10 @@ async def abandon_cart(received: Received[CartIdle], mesh: Mesh) -> AsyncIterato
             left_at=cart.updated_at,
             due=received.time,
             session_id=cart.session_id,
-            customer_id=customer_id,
+            customer_id=cart.customer_id,
         )
+        for unchanged in nothing_bought_since(purchases, mesh.region):
+            yield unchanged
     for unchanged in history.unchanged(CartUpdated, CartConverted, CartClosed, CartAbandoned):
         yield unchanged
 
@@ -122,8 +125,7 @@ async def close_carts_of_buyer(received: Received[OrderPlaced], mesh: Mesh) -> A
     """Close a buyer's other carts here, whichever region or device they bought on."""
     placed, here = received.event, received.region == mesh.region
     at = happened_at(received)
-    bought = Purchase(order_id=placed.order_id, cart_id=placed.cart_id, region=received.region, at=at)
-    carts = set(await Shoppers(mesh).buy(placed.visitor_id, placed.customer_id, bought))
+    carts = set((await read_profile(mesh, placed.visitor_id, names_of(placed.customer_id))).carts)
     if placed.cart_id:
         carts = carts - {placed.cart_id} if here else carts | {placed.cart_id}
     for cart_id in sorted(carts):
@@ -131,7 +133,7 @@ async def close_carts_of_buyer(received: Received[OrderPlaced], mesh: Mesh) -> A
         cart = fold(cart_id, history)
         if cart.status not in ("open", "abandoned") or cart.updated_at > at:
             continue
-        yield _closed(cart, bought)
+        yield _closed(cart, placed.order_id, received.region, at)
         yield Cancel(CartIdle, cart_id)
         for unchanged in history.unchanged(CartUpdated, CartConverted, CartClosed):
             yield unchanged
@@ -152,18 +154,9 @@ async def recover_cart(received: Received[OrderConfirmed], mesh: Mesh, rules: Ru
             yield unchanged
 
 
-def _closed(cart: CartView, bought: Purchase) -> Draft:
-    closed = CartClosed(
-        cart_id=cart.cart_id, visitor_id=cart.visitor_id, order_id=bought.order_id, region=bought.region
-    )
-    return Draft(event=closed, time=bought.at)
-
-
-@service.on(CustomerIdentified)
-async def remember_customer(identified: CustomerIdentified, mesh: Mesh) -> None:
-    """A visitor who said who they are has their carts on all devices in common."""
-    if identified.customer_id:
-        await Shoppers(mesh).identify(identified.visitor_id, identified.customer_id)
+def _closed(cart: CartView, order_id: str, region: str, at: datetime) -> Draft:
+    closed = CartClosed(cart_id=cart.cart_id, visitor_id=cart.visitor_id, order_id=order_id, region=region)
+    return Draft(event=closed, time=at)
 
 
 @service.on(
@@ -178,5 +171,5 @@ async def remember_customer(identified: CustomerIdentified, mesh: Mesh) -> None:
     projects=CARTS,
 )
 async def show_carts(events: list[Received], views: Views) -> None:
-    """Keep the cart view and the index of each shopper's carts."""
+    """Keep the cart view."""
     await views.apply(events)

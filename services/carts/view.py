@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from mesh import Bucket, Mesh, Received
 from mesh.errors import Conflict, Unavailable
 from services.carts.fold import CartView, step
-from services.carts.shoppers import Shoppers
 
 CARTS: Bucket[CartView] = Bucket("carts", CartView, rebuilt=True)
 MOST_REMEMBERED = 5_000
@@ -21,7 +20,7 @@ class Views:
     """Writes the view. What it does not remember having written it takes for new, until it is told otherwise."""
 
     def __init__(self, mesh: Mesh) -> None:
-        self._state, self._shoppers = mesh.state(CARTS), Shoppers(mesh)
+        self._state = mesh.state(CARTS)
         self._remembered: OrderedDict[str, tuple[CartView, int]] = OrderedDict()
         self._slots = asyncio.Semaphore(AT_ONCE)
 
@@ -37,7 +36,7 @@ class Views:
         async with self._slots:
             remembered = self._remembered.pop(cart_id, None)
             known, revision = remembered or (CartView(cart_id=cart_id), 0)
-            # Not `State.update`: the cart is listed under its owner before it is written, in the same try.
+            # Not `State.update`: of a cart that its events say nothing about no view is written.
             for _ in range(TRIES):
                 wanted = known
                 for received in told:
@@ -49,8 +48,6 @@ class Views:
                     remembered = None
                     known, revision = await self._read(cart_id)
                     continue
-                if wanted.visitor_id and _owner(wanted) != _owner(known):
-                    await self._shoppers.add_cart(cart_id, wanted.visitor_id, wanted.customer_id, fresh=True)
                 try:
                     revision = await self._state.put(cart_id, wanted, revision=revision)
                 except Conflict:
@@ -68,7 +65,3 @@ class Views:
         self._remembered[cart_id] = view, revision
         while len(self._remembered) > MOST_REMEMBERED:
             self._remembered.popitem(last=False)
-
-
-def _owner(view: CartView) -> tuple[str, str | None]:
-    return view.visitor_id, view.customer_id

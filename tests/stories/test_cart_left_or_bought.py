@@ -10,10 +10,12 @@ import pytest
 from mesh import Mesh, Money
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartIdle, CartLine, CartRecovered, CartUpdated
 from mesh.events.offer import OfferSent
+from mesh.events.order import PurchaseMarked
+from mesh.profiles import read_profile, visitor_digest
 from mesh.publish import Cause, Draft
 from mesh.runtime.run import running
 from mesh.timers import Timer
-from services import carts
+from services import carts, identity
 from services.carts.view import CARTS
 
 PAGE, SERVER = {"authorization": "Bearer demo"}, {"authorization": "Bearer secret"}
@@ -68,6 +70,7 @@ async def shops(regions, monkeypatch, gateway_client):
             stack.push_async_callback(broker.drain)
             mesh = Mesh(broker, "carts", others=(other,))
             await stack.enter_async_context(running(carts.service, mesh))
+            await stack.enter_async_context(running(identity.service, Mesh(broker, "identity", others=(other,))))
             client = await stack.enter_async_context(gateway_client(Mesh(broker, "gateway")))
             opened[region] = Shop(region, client, mesh)
         yield opened
@@ -173,14 +176,18 @@ async def test_a_purchase_on_another_device_closes_the_cart(us, eventually):
     assert "CartAbandoned" not in await us.happened()
 
 
+async def _carts_of(shop, visitor):
+    return (await read_profile(shop.mesh, visitor)).carts
+
+
 async def _shopper_knows(shop, visitor):
-    return await carts.Shoppers(shop.mesh).customer_of(visitor)
+    return (await read_profile(shop.mesh, visitor)).names
 
 
 async def test_a_purchase_in_another_region_closes_the_cart_at_home(shops, us, eventually):
     """Who buys in eu gets no offer for the cart that they left in us; the order is named with its region."""
     await us.fill(customer_id="ada")
-    await eventually(lambda: carts.Shoppers(us.mesh).carts_of("v1"))
+    await eventually(lambda: _carts_of(us, "v1"))
 
     await shops["eu"].buy(visitor="elsewhere", customer_id="ada")
 
@@ -202,13 +209,14 @@ async def test_the_same_cart_bought_in_another_region_is_closed_and_recovered(sh
     assert await eventually(lambda: us.all(CartClosed))
 
 
-async def test_a_purchase_that_was_heard_first_is_found_when_the_timer_fires(regions, monkeypatch):
+async def test_a_purchase_that_was_heard_first_is_found_when_the_timer_fires(regions, eventually):
     """A cart that no index knew when its shopper bought elsewhere is closed, not abandoned, once its timer fires."""
     broker = regions.broker("us")
     mesh = Mesh(broker, "carts", others=("eu",))
     now = datetime.now(UTC)
-    bought = carts.Purchase(order_id="o1", cart_id=None, region="eu", at=now)
-    await carts.Shoppers(mesh).buy("v1", None, bought)
+    far = Mesh(regions.broker("eu"), "gateway", others=("us",))
+    await far.publish(PurchaseMarked(shopper=visitor_digest("v1"), order_id="o1"))
+    await eventually(lambda: mesh.last(PurchaseMarked, visitor_digest("v1"), region="eu"))
     update = CartUpdated(cart_id="c1", visitor_id="v1", lines=LINES)
     await mesh.publish(
         Draft(event=update, id="u1", time=now - timedelta(seconds=1)),

@@ -23,9 +23,10 @@ from mesh.events.offer import (
     OfferSent,
     OfferWithdrawn,
 )
-from mesh.events.order import PurchaseMarked, shoppers
+from mesh.events.order import PurchaseMarked
 from mesh.events.user import Recommendation
 from mesh.money import Money
+from mesh.profiles import customer_digest, read_profile, visitor_digest
 from mesh.publish import Draft
 from mesh.runtime.run import running
 from notifications.channels.service import service as channels
@@ -33,6 +34,7 @@ from notifications.inbox.server import inbox
 from notifications.inbox.store import Inbox
 from notifications.journeys import documents
 from notifications.offers import service as offers
+from services.identity import service as identity
 
 LINE = CartLine(product_id="p1", quantity=2, price=Money(amount=4500, currency="EUR"), name="Lamp")
 
@@ -99,7 +101,7 @@ async def box(tmp_path, monkeypatch) -> AsyncIterator[Inbox]:
 @asynccontextmanager
 async def at_work(regions, *services, region="us", others=("eu",)):
     async with AsyncExitStack() as stack:
-        for service in services or (offers, channels):
+        for service in services or (offers, channels, identity):
             mesh = Mesh(regions.broker(region), service.name, others=others)
             await stack.enter_async_context(running(service, mesh))
         yield
@@ -177,14 +179,14 @@ async def test_a_cart_that_moved_on_is_dropped_and_says_so(regions, street, box,
         await street.fill("c1", "ada")
         named = "left-c1"
         if how == "bought elsewhere":
-            (_, customer) = shoppers("phone", "k1")
+            customer = customer_digest("k1")
             await street_in_eu.mesh.publish(PurchaseMarked(shopper=customer, order_id="o1"))
             await eventually(lambda: street.mesh.last(PurchaseMarked, customer, region="eu"))
         await street.leave("c1", "ada", named=named)
         if how == "changed":
             await street.fill("c1", "ada")
         if how == "bought another cart":
-            (device,) = shoppers("ada", None)
+            device = visitor_digest("ada")
             await street.mesh.publish(PurchaseMarked(shopper=device, order_id="o2"))
         if how == "bought":
             await street.mesh.publish(CartConverted(cart_id="c1", order_id="o1", visitor_id="ada"))
@@ -245,9 +247,7 @@ async def test_a_held_offer_is_decided_again_when_its_time_has_come(regions, str
 
 
 async def _knows_region(street, visitor):
-    from notifications.shopper_regions import known
-
-    return (await known(visitor, None, street.mesh)).regions
+    return (await read_profile(street.mesh, visitor)).regions
 
 
 async def test_an_abandonment_overtaken_while_held_ends_in_a_decision(regions, street, box, eventually, monkeypatch):

@@ -56,6 +56,7 @@ def test_an_ordinary_left_cart_is_sent_on_all_open_channels():
         ({"total": Money(amount=0, currency="EUR")}, {}, "nothing of value in the cart"),
         ({}, {"minimum_value": ("100 EUR",)}, "cart below the minimum value"),
         ({"email_known": False}, {}, "no e-mail address"),
+        ({"email_confirmed": False}, {"double_opt_in": True}, "address not confirmed"),
         ({"consent": {}}, {}, "no consent"),
         ({"consent": {"email": False}}, {"assume_consent": True}, "no consent"),
         ({"unsubscribed": frozenset({"email"})}, {}, "unsubscribed"),

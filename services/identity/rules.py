@@ -1,32 +1,14 @@
-"""Takes who a visitor is and what they allow."""
+"""Rules: what an identification from outside must be."""
 
-from collections.abc import AsyncIterator
 from functools import cache, lru_cache
 from zoneinfo import available_timezones
 
-from mesh import Service
-from mesh.accept import Sent
 from mesh.errors import InvalidField
-from mesh.events.customer import ConsentChanged, CustomerIdentified
-from mesh.publish import Change
-
-service = Service("customers", publishes=(CustomerIdentified, ConsentChanged))
+from mesh.events.customer import CustomerIdentified
 
 
-@service.accepts(CustomerIdentified)
-async def identify_customer(sent: Sent[CustomerIdentified]) -> AsyncIterator[Change]:
-    """Who a visitor is is stored, where they can be written to."""
-    _check(sent.event)
-    yield sent.draft
-
-
-@service.accepts(ConsentChanged)
-async def change_consent(sent: Sent[ConsentChanged]) -> AsyncIterator[Change]:
-    """A visitor's consent is stored as it was given or taken back."""
-    yield sent.draft
-
-
-def _check(known: CustomerIdentified) -> None:
+def check(known: CustomerIdentified) -> None:
+    """Raise InvalidField for an address that nobody can write to, or a zone or locale that there is not."""
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415  only who takes requests needs it
 
     if known.email is None:

@@ -1,0 +1,97 @@
+"""Knows who a visitor is, on all of their devices: takes what they say of themselves, and keeps their profile."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+from mesh import Mesh, Received, Service
+from mesh.accept import Sent
+from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
+from mesh.events.profile import ProfileErased, ProfileErasureRequested, ProfileLinked, ProfileRefused
+from mesh.personal_data import PERSONAL_KEYS
+from mesh.profiles import PROFILES, visitor_digest
+from mesh.publish import Change
+from services.identity.erasure import Found, Separate, Whom, erase_here, found, request_erasure
+from services.identity.linking import linked, refused, separated
+from services.identity.projection import KINDS, Profiles
+from services.identity.rules import check
+
+service = Service(
+    "identity",
+    publishes=(
+        CustomerIdentified,
+        ConsentChanged,
+        ProfileLinked,
+        ProfileRefused,
+        ProfileErasureRequested,
+        ProfileErased,
+    ),
+    buckets=(PROFILES, PERSONAL_KEYS),
+)
+
+
+@service.resource
+async def open_profiles(mesh: Mesh) -> AsyncIterator[Profiles]:
+    """The profile store's writer."""
+    yield Profiles(mesh)
+
+
+@service.accepts(CustomerIdentified, publishes=(ProfileLinked,))
+async def identify_customer(sent: Sent[CustomerIdentified], mesh: Mesh) -> AsyncIterator[Change]:
+    """Who a visitor is is stored, and by which names their profile is known, in one commit."""
+    check(sent.event)
+    yield sent.draft
+    for change in await linked(sent.event, mesh, time=sent.time):
+        yield change
+
+
+@service.accepts(ConsentChanged)
+async def change_consent(sent: Sent[ConsentChanged]) -> AsyncIterator[Change]:
+    """A visitor's consent is stored as it was given or taken back."""
+    yield sent.draft
+
+
+@service.on(CustomerIdentified)
+async def link_visitor(received: Received[CustomerIdentified], mesh: Mesh) -> AsyncIterator[Change]:
+    """A visitor who was identified by somebody else than a storefront is linked as well."""
+    for change in await linked(received.event, mesh, time=received.time):
+        yield change
+
+
+@service.on(ConsentChanged, CustomerUnsubscribed)
+async def note_refusal(received: Received, mesh: Mesh) -> AsyncIterator[Change]:
+    """What a visitor refuses on one device holds on all of their devices, and for their address."""
+    for change in await refused(received, mesh):
+        yield change
+
+
+@service.on(*KINDS, reach="mesh", batch=256, linger=timedelta(milliseconds=20), projects=PROFILES)
+async def keep_profiles(events: list[Received], profiles: Profiles) -> None:
+    """Keep the profile store: visitors, their names, carts, refusals, and the regions they were seen in."""
+    await profiles.apply(events)
+
+
+@service.on(ProfileErasureRequested, reach="mesh")
+async def erase_person(received: Received[ProfileErasureRequested], mesh: Mesh) -> AsyncIterator[Change]:
+    """Destroy a person's keys in this region, whichever region was asked, and prove it."""
+    yield await erase_here(received, mesh)
+
+
+@service.answers
+async def find(whom: Whom, mesh: Mesh) -> Found:
+    """The visitors and names of whoever has this visitor id, customer id or address."""
+    return await found(whom, mesh)
+
+
+@service.answers
+async def separate(asked: Separate, mesh: Mesh) -> Found:
+    """Take a visitor out of the profile that it was merged into; what the profile is then."""
+    changes = await separated(asked.visitor_id, mesh)
+    if changes:
+        await mesh.publish(*changes)
+    return Found(request=visitor_digest(asked.visitor_id), visitors=(asked.visitor_id,), names=())
+
+
+@service.answers
+async def erase(whom: Whom, mesh: Mesh) -> Found:
+    """Begin the erasure of whoever has this visitor id, customer id or address, in every region."""
+    return await request_erasure(whom, mesh)

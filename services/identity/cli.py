@@ -1,0 +1,156 @@
+"""Commands that answer a person who asks what is held of them, or wants it erased."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclopts import App
+
+from mesh.errors import TopologyError
+
+if TYPE_CHECKING:
+    from services.identity.erasure import Whom
+
+SERVERS = Path("servers.json")
+PATIENCE = timedelta(seconds=30)
+
+
+def commands(app: App) -> None:
+    """Add them to the root command."""
+    profile = App(name="profile", help="What is held of a person: show it, erase it.")
+    profile.command(export)
+    profile.command(separate)
+    profile.command(erase)
+    app.command(profile)
+
+
+def export(
+    *,
+    region: str,
+    visitor: str | None = None,
+    customer: str | None = None,
+    address: str | None = None,
+    servers: Path = SERVERS,
+) -> None:
+    """Print everything that a region holds of a person, in streams and buckets, as JSON.
+
+    Parameters
+    ----------
+    region
+        Where; personal data is held in its own region only.
+    visitor
+        By the id of one of their devices.
+    customer
+        Or by the id of their account.
+    address
+        Or by their e-mail address.
+    servers
+        The servers.json of the mesh.
+    """
+    import msgspec  # noqa: PLC0415  what a command needs is loaded when it runs
+
+    from mesh.runtime.discovery import discover  # noqa: PLC0415
+    from mesh.runtime.worker import connect  # noqa: PLC0415
+    from mesh.topology.access import OPERATOR, Access  # noqa: PLC0415
+    from services.identity.erasure import Found  # noqa: PLC0415
+    from services.identity.export import export as everything  # noqa: PLC0415
+
+    whom = _whom(visitor, customer, address)
+
+    async def work() -> None:
+        mesh = await connect(Access.read(servers), region, OPERATOR)
+        try:
+            person = await mesh.ask("identity", "find", whom, Found)
+            held = await everything(whom, person, mesh, discover())
+            print(msgspec.json.format(msgspec.json.encode(held), indent=2).decode())
+        finally:
+            await mesh.broker.drain()
+
+    asyncio.run(work())
+
+
+def separate(visitor: str, *, region: str, servers: Path = SERVERS) -> None:
+    """Take a device out of the profile that it was merged into, as a device that was sold or shared.
+
+    Parameters
+    ----------
+    visitor
+        The device's visitor id.
+    region
+        Where it belongs.
+    servers
+        The servers.json of the mesh.
+    """
+    from mesh.runtime.worker import connect  # noqa: PLC0415  what a command needs is loaded when it runs
+    from mesh.topology.access import OPERATOR, Access  # noqa: PLC0415
+    from services.identity.erasure import Found, Separate  # noqa: PLC0415
+
+    async def work() -> None:
+        mesh = await connect(Access.read(servers), region, OPERATOR)
+        try:
+            await mesh.ask("identity", "separate", Separate(visitor_id=visitor), Found)
+            print(f"{visitor} is a profile of its own")
+        finally:
+            await mesh.broker.drain()
+
+    asyncio.run(work())
+
+
+def erase(
+    *,
+    region: str,
+    visitor: str | None = None,
+    customer: str | None = None,
+    address: str | None = None,
+    servers: Path = SERVERS,
+) -> None:
+    """Erase a person in every region: destroys the keys of their personal data, forgets their profile.
+
+    Ends with 1 when a region has not confirmed within 30 seconds; it erases as soon as it can be reached.
+
+    Parameters
+    ----------
+    region
+        The region that is asked; it tells the others.
+    visitor
+        By the id of one of their devices.
+    customer
+        Or by the id of their account.
+    address
+        Or by their e-mail address.
+    servers
+        The servers.json of the mesh.
+    """
+    from mesh.runtime.worker import connect  # noqa: PLC0415  what a command needs is loaded when it runs
+    from mesh.topology.access import OPERATOR, Access  # noqa: PLC0415
+    from services.identity.erasure import Found, proofs  # noqa: PLC0415
+
+    whom = _whom(visitor, customer, address)
+
+    async def work() -> bool:
+        access = Access.read(servers)
+        others = tuple(name for name in access.regions if name != region)
+        mesh = await connect(access, region, OPERATOR, others=others)
+        try:
+            began = datetime.now(UTC) - timedelta(seconds=5)  # clocks of servers differ a little
+            person = await mesh.ask("identity", "erase", whom, Found)
+            print(f"{len(person.visitors)} visitors, {len(person.names)} names: every region is asked to erase them")
+            proven = await proofs(person.request, mesh, since=began, within=PATIENCE)
+        finally:
+            await mesh.broker.drain()
+        for name, proof in proven.items():
+            print(f"{name}: {'not confirmed yet' if proof is None else f'erased, {proof.keys} keys destroyed'}")
+        return all(proven.values())
+
+    if not asyncio.run(work()):
+        sys.exit(1)
+
+
+def _whom(visitor: str | None, customer: str | None, address: str | None) -> "Whom":
+    from services.identity.erasure import Whom  # noqa: PLC0415  see above
+
+    if sum(one is not None for one in (visitor, customer, address)) != 1:
+        raise TopologyError("say who is meant by exactly one of --visitor, --customer and --address")
+    return Whom(visitor_id=visitor, customer_id=customer, email=address)

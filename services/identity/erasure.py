@@ -1,0 +1,95 @@
+"""Erasure: a person's keys are destroyed in every region, their profile is forgotten, and a proof stays."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+import msgspec
+
+from mesh import Mesh, Received
+from mesh.errors import InvalidField
+from mesh.events.profile import ProfileErased, ProfileErasureRequested
+from mesh.profiles import customer_digest, names_of, read_profile, visitor_digest
+from services.identity.projection import Profiles
+
+
+class Whom(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is meant: by one of these. An address travels in the request to this service and nowhere else."""
+
+    visitor_id: str | None = None
+    customer_id: str | None = None
+    email: str | None = None
+
+    def digest(self) -> str:
+        """What the request is known by; it tells nobody who was meant. InvalidField when nobody is meant."""
+        if self.email:
+            return names_of(None, self.email)[0]
+        if self.customer_id:
+            return customer_digest(self.customer_id)
+        if self.visitor_id:
+            return visitor_digest(self.visitor_id)
+        raise InvalidField("$", "one of visitor_id, customer_id and email is needed")
+
+
+class Separate(msgspec.Struct, frozen=True, kw_only=True):
+    """A visitor who was taken for somebody else."""
+
+    visitor_id: str
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a request is about, as far as this region knows: visitors, and digests of their names."""
+
+    request: str
+    visitors: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+async def found(whom: Whom, mesh: Mesh) -> Found:
+    """The profile of who is meant. Raises InvalidField, Unavailable."""
+    profile = await read_profile(mesh, whom.visitor_id, names_of(whom.customer_id, whom.email))
+    return Found(request=whom.digest(), visitors=profile.visitors, names=profile.names)
+
+
+async def request_erasure(whom: Whom, mesh: Mesh) -> Found:
+    """Tell every region to erase a person, also one that is cut off now and hears of it later."""
+    person = await found(whom, mesh)
+    await mesh.publish(ProfileErasureRequested(request=person.request, visitors=person.visitors, names=person.names))
+    return person
+
+
+async def proofs(request: str, mesh: Mesh, *, since: datetime, within: timedelta) -> dict[str, ProfileErased | None]:
+    """What each region has proven of a request since it was made, waiting for all of them; None: nothing yet."""
+    clock, regions = asyncio.get_running_loop().time, (mesh.region, *mesh.others)
+    deadline = clock() + within.total_seconds()
+    while True:
+        last = await asyncio.gather(*(mesh.last(ProfileErased, request, region=region) for region in regions))
+        proven = {
+            region: proof.event if proof and proof.stored >= since else None
+            for region, proof in zip(regions, last, strict=True)
+        }
+        if all(proven.values()) or clock() > deadline:
+            return proven
+        await asyncio.sleep(0.1)
+
+
+async def erase_here(received: Received[ProfileErasureRequested], mesh: Mesh) -> ProfileErased:
+    """Destroy the keys that this region has of a person and forget their records; the proof that it did.
+
+    What this region alone knows of the profile is erased with it. Safe to repeat: then less is left to destroy.
+    """
+    asked = received.event
+    visitors, names = dict.fromkeys(asked.visitors), dict.fromkeys(asked.names)
+    for visitor in asked.visitors or (None,):
+        here = await read_profile(mesh, visitor, asked.names)
+        visitors.update(dict.fromkeys(here.visitors))
+        names.update(dict.fromkeys(here.names))
+    whole = ProfileErasureRequested(request=asked.request, visitors=tuple(visitors), names=tuple(names))
+    destroyed = [visitor for visitor in visitors if await mesh.personal_data.destroy(visitor)]
+    await Profiles(mesh).apply([msgspec.structs.replace(received, event=whole)])
+    return ProfileErased(
+        request=asked.request,
+        region=mesh.region,
+        visitors=len(visitors),
+        keys=len(destroyed),
+        records=len(visitors) + len(names),
+    )

@@ -1,0 +1,93 @@
+"""Projection: events as records of the profile store, and the store's one writer."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+
+from cachetools import LRUCache
+
+from mesh import Mesh, Received
+from mesh.events.cart import CartUpdated
+from mesh.events.order import OrderPlaced
+from mesh.events.profile import ProfileErasureRequested, ProfileLinked, ProfileRefused
+from mesh.profiles import PROFILES, Mark, Record, customer_digest, name_key, refusal_key, visitor_key
+
+KINDS = (CartUpdated, OrderPlaced, ProfileLinked, ProfileRefused, ProfileErasureRequested)
+MOST_REMEMBERED = 20_000
+AT_ONCE = 16
+
+
+def records_of(received: Received, home: str) -> Iterable[tuple[str, Record]]:  # noqa: C901  one branch per kind of event
+    """What an event adds to which record. Carts are kept where they are, sightings where they are not."""
+    at = min(received.time, received.stored)
+    match received.event:
+        case CartUpdated(visitor_id=visitor, customer_id=customer, cart_id=cart):
+            here = Record(carts={cart: at.date()})
+            yield visitor_key(visitor), here if received.region == home else _seen(received)
+            yield from _customer(visitor, customer, received, home)
+        case OrderPlaced(visitor_id=visitor, customer_id=customer):
+            if received.region != home:
+                yield visitor_key(visitor), _seen(received)
+            yield from _customer(visitor, customer, received, home)
+        case ProfileLinked(visitor_id=visitor, names=names, ended=ended):
+            linked = Mark(at=at, id=received.id, on=True)
+            yield visitor_key(visitor), Record(names=tuple(sorted(names)), named=linked)
+            for name in names:
+                yield name_key(name), Record(visitors={visitor: linked})
+            for name in set(ended) - set(names):
+                yield name_key(name), Record(visitors={visitor: Mark(at=at, id=received.id, on=False)})
+        case ProfileRefused(visitor_id=visitor, channel=channel, purpose=purpose, names=names):
+            mark = Mark(at=at, id=received.id, on=received.event.refused)
+            refused = Record(refused={refusal_key(channel, purpose): {visitor: mark}})
+            for key in (visitor_key(visitor), *map(name_key, names)):
+                yield key, refused
+        case ProfileErasureRequested(visitors=visitors, names=names):
+            for key in (*map(visitor_key, visitors), *map(name_key, names)):
+                yield key, Record(erased=received.time)
+
+
+def _customer(visitor: str, customer: str | None, received: Received, home: str) -> Iterable[tuple[str, Record]]:
+    """A cart or order that names a customer links its visitor, as of the day: more exactly is not worth a write."""
+    if customer:
+        at = min(received.time, received.stored)
+        day = Mark(at=at.replace(hour=0, minute=0, second=0, microsecond=0), id="", on=True)
+        elsewhere = _seen(received) if received.region != home else Record()
+        yield name_key(customer_digest(customer)), Record(visitors={visitor: day}).merged(elsewhere)
+
+
+def _seen(received: Received) -> Record:
+    at = min(received.time, received.stored)
+    return Record(regions={received.region: at.replace(minute=0, second=0, microsecond=0)})
+
+
+class Profiles:
+    """Writes the store. It remembers what it wrote: a record is read only where it does not, and written if changed."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self._state, self._home = mesh.state(PROFILES), mesh.region
+        self._written: LRUCache[str, tuple[Record | None, int]] = LRUCache(MOST_REMEMBERED)
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._last: dict[bool, int] = {}
+
+    async def apply(self, events: Iterable[Received]) -> None:
+        """Bring events into the store; one write per record, however many there are. Raises Unavailable."""
+        added: dict[str, Record] = defaultdict(Record)
+        for received in events:
+            self._forget_if_rewound(received)
+            for key, record in records_of(received, self._home):
+                added[key] = added[key].merged(record)
+        await asyncio.gather(*(self._merge(key, record) for key, record in added.items()))
+
+    async def _merge(self, key: str, added: Record) -> None:
+        # What is not remembered is taken for new: of most visitors this is the first event.
+        known = self._written.pop(key, (None, 0))
+        async with self._slots:
+            done = await self._state.update(key, lambda before: (before or Record()).merged(added), known=known)
+        self._written[key] = done.after, done.revision
+
+    def _forget_if_rewound(self, received: Received) -> None:
+        """An older event than the last comes again, perhaps because the bucket was emptied to be rebuilt."""
+        stream = received.region == self._home
+        if received.sequence <= self._last.get(stream, 0):
+            self._written.clear()
+        self._last[stream] = received.sequence

@@ -1,0 +1,222 @@
+"""One person on several devices is one shopper: one purchase, one mail, one refusal; and no address crosses regions."""
+
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mesh import Mesh, Money
+from mesh.events.cart import CartAbandoned, CartLine
+from mesh.events.customer import CustomerUnsubscribed
+from mesh.events.offer import OfferDecided, OfferSent
+from mesh.events.order import PurchaseMarked
+from mesh.events.profile import ProfileLinked
+from mesh.profiles import address_digest, read_profile
+from mesh.publish import Draft
+from mesh.runtime.run import running
+from notifications.channels.service import service as channels
+from notifications.inbox.server import inbox
+from notifications.offers import service as offers
+from services.identity import service as identity
+
+ADDRESS = "Ada@Example.test"
+KEY = {"authorization": "Bearer demo"}
+PRICE = {"amount": 4500, "currency": "EUR"}
+LINE = CartLine(product_id="p1", quantity=1, price=Money(**PRICE), name="Lamp")
+
+
+class Shop:
+    """One region: what its pages send through the gateway, and what its services decide."""
+
+    def __init__(self, client, mesh):
+        self.client, self.mesh, self.sent = client, mesh, 0
+
+    async def send(self, type_, visitor, **fields):
+        self.sent += 1
+        now = datetime.now(UTC).isoformat()
+        event = {"id": f"{self.mesh.region}-{self.sent}", "type": type_, "time": now, "visitor_id": visitor, **fields}
+        answer = await self.client.post("/v1/events", json={"events": [event]}, headers=KEY)
+        assert answer.json()["rejected"] == []
+
+    async def identify(self, visitor, *, consent=True, **fields):
+        await self.send("customer_identified", visitor, **{"email": ADDRESS} | fields)
+        if consent:
+            await self.send("consent_changed", visitor, channel="email", granted=True)
+
+    async def buy(self, visitor, order="o1", **fields):
+        line = {"product_id": "p1", "quantity": 1, "price": PRICE}
+        await self.send("order_placed", visitor, order_id=order, lines=[line], total=PRICE, **fields)
+
+    async def fill(self, visitor):
+        line = {"product_id": "p1", "quantity": 1, "price": PRICE}
+        await self.send("cart_updated", visitor, cart_id=f"cart-of-{visitor}", lines=[line])
+
+    async def leave(self, visitor):
+        now, cart = datetime.now(UTC), f"cart-of-{visitor}"
+        left = CartAbandoned(
+            cart_id=cart,
+            visitor_id=visitor,
+            lines=(LINE,),
+            total=LINE.price,
+            left_at=now - timedelta(minutes=30),
+            due=now,
+        )
+        await self.mesh.publish(Draft(event=left, id=f"left-{cart}"))
+        return cart
+
+    async def decision(self, cart):
+        last = (await self.mesh.history(cart, "offer")).last(OfferDecided)
+        return last.event if last else None
+
+    async def profile(self, visitor):
+        return await read_profile(self.mesh, visitor)
+
+    async def is_linked(self, *visitors):
+        return set(visitors) <= set((await self.profile(visitors[0])).visitors)
+
+
+@pytest.fixture
+async def box(tmp_path, monkeypatch):
+    async with inbox(tmp_path / "inbox") as opened:
+        monkeypatch.setenv("CARTMESH_SMTP_PORT", str(opened.smtp_port))
+        monkeypatch.setenv("CARTMESH_JOURNEY_SCORE_LIMIT", "50ms")
+        monkeypatch.setenv("CARTMESH_JOURNEY_CAP", "1")
+        monkeypatch.setenv("CARTMESH_JOURNEY_HOLDOUT", "0")
+        yield opened
+
+
+@pytest.fixture
+async def shops(regions, box, gateway_client):
+    """Gateway, identity, offers and channels at work in two regions."""
+    async with AsyncExitStack() as stack:
+        opened = {}
+        for region, other in (("us", "eu"), ("eu", "us")):
+            for service in (identity, offers, channels):
+                mesh = Mesh(regions.broker(region), service.name, others=(other,))
+                await stack.enter_async_context(running(service, mesh))
+            broker = regions.broker(region)
+            client = await stack.enter_async_context(gateway_client(Mesh(broker, "gateway", others=(other,))))
+            opened[region] = Shop(client, Mesh(regions.broker(region), "tests", others=(other,)))
+        yield opened
+
+
+@pytest.fixture
+def us(shops):
+    return shops["us"]
+
+
+async def test_who_buys_on_the_phone_gets_no_mail_for_the_laptop(us, box, eventually):
+    """Laptop and phone were identified with the same address, differently written, and nothing else in common."""
+    await us.identify("laptop")
+    await us.identify("phone", email=ADDRESS.upper())
+    await us.fill("laptop")
+    await us.buy("phone")
+
+    cart = await us.leave("laptop")
+    decided = await eventually(lambda: us.decision(cart))
+
+    assert (decided.outcome, decided.reason) == ("dropped", "bought")
+    assert box.mails == []
+
+
+async def test_who_buys_in_another_region_gets_no_mail_at_home(shops, us, eventually):
+    """Regions match the person by a keyed hash: the address itself is in nothing that crosses."""
+    await us.identify("laptop")
+    await us.fill("laptop")
+    await shops["eu"].identify("phone")
+    await shops["eu"].buy("phone")
+    digest = address_digest(ADDRESS)
+    await eventually(lambda: us.mesh.last(PurchaseMarked, digest, region="eu"))
+
+    cart = await us.leave("laptop")
+    decided = await eventually(lambda: us.decision(cart))
+    crossed = [message.body async for message in us.mesh.broker.read("MESH_us", [">"])]
+
+    assert (decided.outcome, decided.reason) == ("dropped", "bought")
+    assert crossed
+    assert not [body for body in crossed if b"xample.test" in body.lower()]
+
+
+async def test_who_says_who_they_are_after_buying_has_bought(us, eventually):
+    """A purchase before the phone was identified is found once its profile is known."""
+    await us.fill("laptop")
+    await us.buy("phone")
+    await us.identify("laptop")
+    await us.identify("phone")
+    await eventually(lambda: us.is_linked("laptop", "phone"))
+
+    cart = await us.leave("laptop")
+    decided = await eventually(lambda: us.decision(cart))
+
+    assert (decided.outcome, decided.reason) == ("dropped", "bought")
+
+
+async def test_eight_devices_of_one_person_get_one_mail(us, box, eventually):
+    """The cap counts people: eight carts that are left at once on eight devices with one address."""
+    devices = [f"device-{n}" for n in range(8)]
+    for device in devices:
+        await us.identify(device)
+
+    carts = [await us.leave(device) for device in devices]
+    decided = [await eventually(lambda cart=cart: us.decision(cart), within=30) for cart in carts]
+    await box.wait_for(1)
+
+    assert sorted(one.outcome for one in decided) == ["approved"] + ["dropped"] * 7
+    assert {"frequency cap"} == {one.reason for one in decided if one.outcome == "dropped"}
+    assert len(box.mails) == 1
+
+
+async def test_unsubscribing_on_one_device_holds_on_all(shops, us, box, eventually):
+    """The click in a mail to the laptop ends the phone's as well, and a new device's, in every region."""
+    await us.identify("laptop")
+    await us.identify("phone")
+    await shops["eu"].identify("tablet")
+    await us.mesh.publish(CustomerUnsubscribed(visitor_id="laptop", channel="email", offer_id="o"))
+
+    async def refused(shop, visitor):
+        return "email" in (await shop.profile(visitor)).refused_channels()
+
+    await eventually(lambda: refused(us, "phone"))
+    await eventually(lambda: refused(shops["eu"], "tablet"))
+    await us.identify("new")
+    found = {}
+    for shop, device in ((us, "phone"), (us, "new"), (shops["eu"], "tablet")):
+        await eventually(lambda shop=shop, device=device: refused(shop, device))
+        cart = await shop.leave(device)
+        found[device] = (await eventually(lambda shop=shop, cart=cart: shop.decision(cart))).reason
+
+    assert found == {"phone": "unsubscribed", "new": "unsubscribed", "tablet": "unsubscribed"}
+    assert box.mails == []
+
+
+async def test_allowing_again_on_the_device_that_refused_counts(us, box, eventually):
+    """Who unsubscribed and allows it again on the same device gets mails again."""
+    await us.identify("laptop")
+    await us.mesh.publish(CustomerUnsubscribed(visitor_id="laptop", channel="email", offer_id="o"))
+    await us.send("consent_changed", "laptop", channel="email", granted=True)
+
+    cart = await us.leave("laptop")
+    await box.wait_for(1)
+    sent = await eventually(lambda: _sent(us, cart))
+
+    assert "email" in {one.channel for one in sent}
+
+
+async def _sent(shop, cart):
+    return [one.event for one in (await shop.mesh.history(cart, "offer")).of(OfferSent) if one.event.channel == "email"]
+
+
+async def test_another_person_on_the_same_device_is_another_profile(us, eventually):
+    """Who gives their own address on a shared device takes it out of the profile before."""
+    await us.identify("shared", email="ada@example.test")
+    await us.identify("phone", email="ada@example.test")
+    await eventually(lambda: us.is_linked("shared", "phone"))
+
+    await us.identify("shared", email="bob@example.test")
+
+    async def split():
+        return "shared" not in (await us.profile("phone")).visitors
+
+    await eventually(split)
+    assert (await us.profile("shared")).visitors == ("shared",)
+    assert (await us.mesh.last(ProfileLinked, "shared")).event.ended == (address_digest("ada@example.test"),)

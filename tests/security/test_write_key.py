@@ -10,8 +10,9 @@ from mesh import Mesh
 from mesh.events.cart import CartClosed, CartConverted, CartRecovered, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.events.offer import OfferSent
-from mesh.events.order import OrderConfirmed, OrderPlaced, PurchaseMarked, shoppers
+from mesh.events.order import OrderConfirmed, OrderPlaced, PurchaseMarked
 from mesh.events.product import ProductListed
+from mesh.profiles import digests_of
 from mesh.runtime.run import running
 from services import carts
 
@@ -81,7 +82,7 @@ async def test_it_keeps_nobody_from_ordering(shop):
 
     assert (bought["accepted"], confirmed["accepted"]) == (1, 1)
     assert [one.visitor_id for one in await shop.all(OrderPlaced)] == ["attacker", "buyer"]
-    (buyer,) = shoppers("buyer", None)
+    (buyer,) = digests_of("buyer", None)
     assert buyer in {mark.shopper for mark in await shop.all(PurchaseMarked)}
 
 

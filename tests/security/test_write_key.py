@@ -12,9 +12,9 @@ from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.events.offer import OfferSent
 from mesh.events.order import OrderConfirmed, OrderPlaced, PurchaseMarked
 from mesh.events.product import ProductListed
-from mesh.profiles import digests_of
+from mesh.profiles import digests_of, read_profile
 from mesh.runtime.run import running
-from services import carts
+from services import carts, identity
 
 LINE = {"product_id": "sku-1", "quantity": 1, "price": {"amount": 1299, "currency": "EUR"}}
 PAGE, SERVER = "demo", "secret"
@@ -54,6 +54,7 @@ async def shop(regions, monkeypatch, gateway_client):
         stack.push_async_callback(broker.drain)
         mesh = Mesh(broker, "carts", others=("eu",))
         await stack.enter_async_context(running(carts.service, mesh))
+        await stack.enter_async_context(running(identity.service, Mesh(broker, "identity", others=("eu",))))
         yield Shop(await stack.enter_async_context(gateway_client(Mesh(broker, "gateway"))), mesh)
 
 
@@ -89,7 +90,11 @@ async def test_it_keeps_nobody_from_ordering(shop):
 async def test_it_closes_no_strangers_carts(shop, eventually):
     """A page's customer id counts with the server's signature; without it the event is taken and the id is not."""
     await shop.send("cart_updated", key=SERVER, visitor_id="laptop", cart_id="c1", lines=[LINE], customer_id="ada")
-    await eventually(lambda: carts.Shoppers(shop.mesh).carts_of("laptop"))
+
+    async def known():
+        return (await read_profile(shop.mesh, "laptop")).carts
+
+    await eventually(known)
     signature = hmac.new(SERVER.encode(), b"ada", "sha256").hexdigest()
 
     for wrong in (None, signature[:-1], hmac.new(PAGE.encode(), b"ada", "sha256").hexdigest()):

@@ -76,7 +76,7 @@ def train(
     from ml.training.run import TrainingRun, run  # noqa: PLC0415  saves start-up time
 
     try:
-        course = TrainingRun(
+        wanted = TrainingRun(
             name=model,
             how="promote" if promote else "shadow" if shadow else "usual",
             file=from_file,
@@ -86,11 +86,11 @@ def train(
             idle=duration(idle),
             register=not dry_run,
         )
-        told = asyncio.run(run(course))
+        result = asyncio.run(run(wanted))
     except (UnreadableLog, ValueError) as error:
         sys.stderr.write(f"cartmesh: {error}\n")
         sys.exit(1)
-    for line in told.lines():
+    for line in result.lines():
         print(line)
     if json:
-        json.write_bytes(told.encoded())
+        json.write_bytes(result.encoded())

@@ -142,7 +142,7 @@ def uplift(
 
 
 def fraud(*, train: Path, test: Path, label: str, json: Path | None = None) -> None:
-    """How well fraud is told from the rest: ROC-AUC, PR-AUC, recall at a given share of alarms, cost of a call.
+    """How well fraud is separated from the rest: ROC-AUC, PR-AUC, recall at a given share of alarms, cost of a call.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ class PriorityClaim(msgspec.Struct, frozen=True, kw_only=True):
 class DecisionInput(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of an abandoned cart and its shopper at the moment of the evaluation.
 
-    `cart` is where the cart stands (with `cart_detail` in words), `due` when its idle timer was due.
+    `cart` is where the cart stands (with `cart_detail` as text), `due` when its idle timer was due.
     `person` names the shopper for the holdout's hash. `consent` has only those channels that the
     shopper was asked about. `contacts` are earlier offers, without this one's; `before` are held runs
     that may contact the shopper first. `regions` are other regions where the

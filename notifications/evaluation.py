@@ -18,7 +18,7 @@ SHORTEST_HOLD, LONGEST_HOLD = timedelta(seconds=2), timedelta(minutes=1)
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of an offer. `reason` is the first failed check's, in words; empty when approved.
+    """What becomes of an offer. `reason` is the first failed check's, as text; empty when approved.
 
     `held_until` (aware UTC) is set exactly when held; `channels` and `discount_percent` matter when approved.
     `assignment` is the arm that the continuous experiment gave the cart.

@@ -9,7 +9,7 @@ from notifications.journeys import Journey, amounts
 
 
 class DiscountChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """The discount in whole percent that is worth it (0: a reminder), None when no offer is; and why, in words."""
+    """The discount in whole percent that is worth it (0: a reminder), None when no offer is; and why, as text."""
 
     percent: int | None
     words: str
@@ -60,7 +60,7 @@ def choose_discount(inputs: DecisionInput, journey: Journey) -> DiscountChoice:
 def margin_gain(total: Money, journey: Journey, advice: Advice, depth: int) -> float:
     """What an offer of this depth is expected to add to the margin of a cart, in minor units of its currency.
 
-    ValueError where the advice says nothing of the depth.
+    ValueError where the advice does not cover the depth.
     """
     bought = next((arm.purchase for arm in advice.arms if arm.discount_percent == depth), None)
     if bought is None:

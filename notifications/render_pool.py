@@ -45,7 +45,7 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TemplateError(MeshError):
-    """A template cannot be rendered: names the template and its line, and says what to do."""
+    """A template cannot be rendered: the message names the template, its line and what to do."""
 
     def __init__(self, where: str, why: str) -> None:
         super().__init__(f"template {where}: {why}")

@@ -39,7 +39,7 @@ def main(folder: str, cpu_seconds: float, memory: int, into: BinaryIO, out: Bina
                 signal.setitimer(signal.ITIMER_PROF, 0)
         except RenderError as refused:
             answer = {"where": refused.where, "why": str(refused), "costly": refused.costly}
-        except Exception as error:  # noqa: BLE001  whatever a template did, the parent must hear of it
+        except Exception as error:  # noqa: BLE001  whatever a template did, the parent must get an answer
             answer = {"where": job["name"], "why": f"{type(error).__name__}: {error}"}
         if "why" in answer:
             gc.collect()

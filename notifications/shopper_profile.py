@@ -1,4 +1,4 @@
-"""Shopper profile: what shoppers told the shop about themselves and what they allowed, from their personal events."""
+"""Shopper profile: what shoppers gave the shop about themselves and what they allowed, from their personal events."""
 
 from collections.abc import Iterable
 
@@ -57,7 +57,7 @@ def profile_of(history: History) -> ShopperProfile:
 
 
 async def shopper_of(visitor_id: str, mesh: Mesh, names: Iterable[str] = ()) -> tuple[ShopperProfile, Profile]:
-    """What a visitor told of themselves on this device, and their profile on all devices.
+    """What a visitor gave of themselves on this device, and their profile on all devices.
 
     What any other of their devices refused counts as refused here: the strictest wins. Raises Unavailable.
     """

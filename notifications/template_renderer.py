@@ -1,7 +1,7 @@
 """Template renderer: a template file and data become subject, HTML, text and card. Runs in the render worker only.
 
-A template file is TOML front matter between two lines `+++` (the words, Jinja allowed in each) and a
-body in Jinja over MJML, most often one line that extends a layout. The words `because` are lines of each
+A template file is TOML front matter between two lines `+++` (the texts, Jinja allowed in each) and a
+body in Jinja over MJML, most often one line that extends a layout. The texts `because` are lines of each
 recommended product, which is `line` in them.
 """
 
@@ -118,7 +118,7 @@ class TemplateRenderer:
     def _with_reasons(
         self, environment: jinja2.Environment, path: str, because: str, context: dict[str, Any]
     ) -> dict[str, Any]:
-        """The context with words of why each product is recommended: `because` of the front matter, for each `line`."""
+        """The context with text of why each product is recommended: `because` of the front matter, for each `line`."""
         lines = []
         for line in context["recommended"]:
             words = self._render_text(environment, f"{path} [because]", because, {**context, "line": line}).strip()
@@ -152,12 +152,12 @@ def _load(folder: Path, name: str) -> tuple[str, str, Any]:
 
 
 def _front_matter(path: Path, name: str) -> dict[str, str]:
-    """The words of a template file: `subject`, `preheader`, whatever its layout says, `card.title`, ..."""
+    """The texts of a template file: `subject`, `preheader`, whatever its layout uses, `card.title`, ..."""
     return _words(path, name, path.stat().st_mtime_ns)
 
 
 @cache
-def _words(path: Path, name: str, changed: int) -> dict[str, str]:  # noqa: ARG001  the time makes a changed file anew
+def _words(path: Path, name: str, changed: int) -> dict[str, str]:  # noqa: ARG001  the time makes a changed file be read again
     source = path.read_text(encoding="utf-8")
     if not source.startswith("+++\n") or "\n+++\n" not in source[3:]:
         raise RenderError(f"{name} line 1", "it must begin with front matter between two lines +++")
@@ -194,7 +194,7 @@ def _bounded(text: str, where: str) -> str:
 
 
 def _refused(error: Exception, shown: str) -> RenderError:
-    """What is wrong in words, with the innermost line of a template that the error passed through."""
+    """What is wrong, with the innermost line of a template that the error passed through."""
     if isinstance(error, RenderError):
         return error
     if isinstance(error, jinja2.TemplateSyntaxError):

@@ -47,8 +47,8 @@ def with_history(frame: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     sessions = known.group_by(*_VISITS).agg(
         pl.col("y").max(), pl.col("view_count", "addtocart_count").sort_by("cutoff_k").last()
     )
-    told = sessions.sort(_VISITS).select(*_VISITS, *_history())
-    return frame.join(told, on=_VISITS, how="left", maintain_order="left")
+    history = sessions.sort(_VISITS).select(*_VISITS, *_history())
+    return frame.join(history, on=_VISITS, how="left", maintain_order="left")
 
 
 def _history() -> list[pl.Expr]:
@@ -56,7 +56,7 @@ def _history() -> list[pl.Expr]:
     visit, bought = pl.col("visit"), pl.col("y")
     carts = pl.int_range(pl.len()).cast(pl.Float64)
     purchases = _before(bought)
-    told = {
+    history = {
         "earlier_carts": carts,
         "earlier_purchases": purchases,
         "own_rate": (purchases + USUAL * WORTH) / (carts + WORTH),
@@ -69,7 +69,7 @@ def _history() -> list[pl.Expr]:
         "usual_views": pl.when(carts > 0).then(_before(pl.col("view_count")) / carts),
         "usual_additions": pl.when(carts > 0).then(_before(pl.col("addtocart_count")) / carts),
     }
-    return [one.over("visitorid").alias(name) for name, one in told.items()]
+    return [one.over("visitorid").alias(name) for name, one in history.items()]
 
 
 def _before(values: pl.Expr) -> pl.Expr:

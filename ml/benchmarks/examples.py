@@ -1,4 +1,4 @@
-"""Examples from a file: rows of numbers and labels, with what is wrong with a file said in words."""
+"""Examples from a file: rows of numbers and labels, with readable errors for what is wrong with a file."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -50,8 +50,8 @@ def numbers(frame: pl.DataFrame, columns: Sequence[str], path: Path) -> pl.DataF
     except pl.exceptions.PolarsError as error:
         raise BadFile(f"{path.name} holds something else than numbers: {error}") from error
     odd = {column: int((~frame[column].is_finite()).sum() or 0) for column in columns}
-    if told := [f"{column} ({count:,} rows)" for column, count in odd.items() if count]:
-        raise BadFile(f"{path.name} holds NaN or infinities in {', '.join(told)}; leave what is unknown null")
+    if found := [f"{column} ({count:,} rows)" for column, count in odd.items() if count]:
+        raise BadFile(f"{path.name} holds NaN or infinities in {', '.join(found)}; leave what is unknown null")
     return frame
 
 

@@ -19,7 +19,7 @@ CHUNK = 1_000_000
 class Features(msgspec.Struct, frozen=True, kw_only=True):
     """What it took: `rows` are steps and moments, `peak_bytes` the process's largest resident memory.
 
-    `cpu_seconds` are those of all cores together; on a busy machine they tell more than `seconds`.
+    `cpu_seconds` are those of all cores together; on a busy machine they are more meaningful than `seconds`.
     """
 
     events: int
@@ -80,7 +80,7 @@ def _timed(log: Path, folder: Path) -> tuple[int, int, float, float, int]:
 def _peak() -> int:
     """The largest resident memory of this process, in bytes."""
     status = Path("/proc/self/status")
-    if status.exists():  # getrusage would tell the largest of the process this one was forked from
+    if status.exists():  # getrusage would report the largest of the process this one was forked from
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
     import resource  # noqa: PLC0415  not everywhere

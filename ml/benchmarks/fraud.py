@@ -1,4 +1,4 @@
-"""How well fraud is told from the rest by the estimator of the product: rare labels, no class weights."""
+"""How well fraud is separated from the rest by the estimator of the product: rare labels, no class weights."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +41,7 @@ class Fraud(msgspec.Struct, frozen=True, kw_only=True):
 
     def lines(self) -> list[str]:
         """For a terminal."""
-        told = [
+        lines = [
             f"{self.features} features, learnt from {self.train_rows:,} rows with {self.train_frauds:,} frauds",
             f"judged on {self.rows:,} rows with {self.frauds:,} frauds",
             f"ROC-AUC {self.auc:.4f}   PR-AUC {self.pr_auc:.4f}   Brier {self.brier:.5f}   ECE {self.ece:.4f}",
@@ -49,8 +49,8 @@ class Fraud(msgspec.Struct, frozen=True, kw_only=True):
             f"a call takes {self.call_1_us:.0f} us for 1 row, {self.call_64_us:.0f} us for 64",
         ]
         if self.left_out:
-            told.append(f"left out: {', '.join(self.left_out)} (later rows lie beyond what was learnt from)")
-        return told
+            lines.append(f"left out: {', '.join(self.left_out)} (later rows lie beyond what was learnt from)")
+        return lines
 
 
 def evaluate(*, train: Path, test: Path, label: str) -> Fraud:
@@ -60,8 +60,8 @@ def evaluate(*, train: Path, test: Path, label: str) -> Fraud:
     learnt, judged, left_out = examples(train, test, label)
     model = PropensityClassifier().fit(learnt.rows, learnt.labels, crossed=True)
     served = model.served(learnt.features)
-    said = served.score(judged.rows)
-    figures = measure(judged.labels, said)
+    probabilities = served.score(judged.rows)
+    figures = measure(judged.labels, probabilities)
     return Fraud(
         train_rows=len(learnt.labels),
         train_frauds=int(learnt.labels.sum()),
@@ -73,8 +73,8 @@ def evaluate(*, train: Path, test: Path, label: str) -> Fraud:
         pr_auc=figures.pr_auc,
         brier=figures.brier,
         ece=figures.ece,
-        recall_at_01_percent=recall(judged.labels, said, alarms=ALARMS[0]),
-        recall_at_1_percent=recall(judged.labels, said, alarms=ALARMS[1]),
+        recall_at_01_percent=recall(judged.labels, probabilities, alarms=ALARMS[0]),
+        recall_at_1_percent=recall(judged.labels, probabilities, alarms=ALARMS[1]),
         call_1_us=_call(served.score, judged.rows[:1]),
         call_64_us=_call(served.score, np.resize(judged.rows, (64, judged.rows.shape[1]))),
     )
@@ -92,11 +92,11 @@ def examples(train: Path, test: Path, label: str) -> tuple[Examples, Examples, t
     inputs = [numbers(frame, columns, path).select(columns) for frame, path in zip(frames, (train, test), strict=True)]
     beyond = tuple(column for column in columns if _beyond(inputs[0][column], inputs[1][column]))
     used = tuple(column for column in columns if column not in beyond)
-    told = [
+    examples = [
         Examples(features=used, rows=one.select(used).to_numpy(), labels=labels(frame, label, path))
         for one, frame, path in zip(inputs, frames, (train, test), strict=True)
     ]
-    return told[0], told[1], beyond
+    return examples[0], examples[1], beyond
 
 
 def recall(labels: Floats, probabilities: Floats, *, alarms: float) -> float:

@@ -57,8 +57,8 @@ def evaluate(*, train: Path, test: Path, layout: Layout) -> Propensity:
     )
     seconds = perf_counter() - began
     served = model.served(learnt.features)
-    said, raw = served.score(judged.rows), model.booster_.predict_proba(judged.rows)[:, 1]
-    figures, before = measure(judged.labels, said), measure(judged.labels, raw)
+    probabilities, raw = served.score(judged.rows), model.booster_.predict_proba(judged.rows)[:, 1]
+    figures, before = measure(judged.labels, probabilities), measure(judged.labels, raw)
     return Propensity(
         layout=layout,
         train_rows=len(learnt.labels),
@@ -69,7 +69,7 @@ def evaluate(*, train: Path, test: Path, layout: Layout) -> Propensity:
         pr_auc=figures.pr_auc,
         brier=figures.brier,
         ece=figures.ece,
-        top_decile_lift=lift(judged.labels, said),
+        top_decile_lift=lift(judged.labels, probabilities),
         raw_brier=before.brier,
         raw_ece=before.ece,
         seconds=seconds,

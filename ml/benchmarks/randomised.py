@@ -13,9 +13,9 @@ from ml.models.basis_expansion import Floats
 from ml.training.recipient_choice import Trial
 
 MOST_ROWS = 300_000
-"""Rows that are used of either file; of more a sample is drawn, and said so."""
+"""Rows that are used of either file; of more a sample is drawn, and reported."""
 MOST_KINDS = 30
-"""Kinds of a column of words that are told apart; rarer ones are one kind."""
+"""Kinds of a column of words that are distinguished; rarer ones are one kind."""
 DEPENDS = 6.0
 """Standard errors by which a column of the treated differs from the controls' when it was made by the treatment."""
 EXPECTED, LEAST = 15, 20
@@ -24,7 +24,7 @@ EXPECTED, LEAST = 15, 20
 
 @dataclass(frozen=True)
 class Layout:
-    """A known data set: told by its columns; `never` are columns that come after treatment, or name people."""
+    """A known data set, recognised by its columns; `never` are columns that come after treatment, or name people."""
 
     name: str
     columns: frozenset[str]
@@ -219,8 +219,8 @@ def _trial(frame: pl.DataFrame, names: Sequence[str], kinds: dict[str, list[str]
     columns = []
     for name in names:
         if name in kinds:
-            told = frame[name].cast(pl.String)
-            columns += [(told == kind).fill_null(value=False).to_numpy().astype(np.float64) for kind in kinds[name]]
+            values = frame[name].cast(pl.String)
+            columns += [(values == kind).fill_null(value=False).to_numpy().astype(np.float64) for kind in kinds[name]]
         else:
             columns.append(_numbers(frame[name]))
     return Trial(

@@ -45,7 +45,7 @@ class Uplift(msgspec.Struct, frozen=True, kw_only=True):
 
     def lines(self) -> list[str]:
         """For a terminal."""
-        told = [
+        lines = [
             f"{self.train_rows:,} rows to learn from, {self.test_rows:,} to judge on",
             f"average effect {_effect(self.train_effect)}, on test {_effect(self.test_effect)}",
             f"from {', '.join(self.columns)}",
@@ -56,17 +56,17 @@ class Uplift(msgspec.Struct, frozen=True, kw_only=True):
         for one in self.learners:
             mean = sum(one.cross_validated) / len(one.cross_validated)
             repeats = " ".join(f"{value:.3f}" for value in one.cross_validated)
-            told.append(
+            lines.append(
                 f"{one.name + (' *' if one.name == self.chosen else ''):22} {mean:.4f} ({one.between_folds:.3f}) "
                 f"{repeats:17} {one.qini:.4f} {one.qini_interval.low:7.4f} to {one.qini_interval.high:.4f} "
                 f"{one.auuc:.4f} {one.uplift_at_30:.4f}"
             )
         above = "above" if self.above_response else "not above"
-        told.append(f"* the best on train; {above} the response model in every repeat of cross-validation")
+        lines.append(f"* the best on train; {above} the response model in every repeat of cross-validation")
         if self.test_is_train:
-            told.append("test is train: what is said of it is what was learnt by heart; only cross-validation counts")
-        told.append(f"decision: {self.decision}, from train alone at {self.level:.1%}: {self.words}")
-        return told
+            lines.append("test is train: its figures are those of the training rows; only cross-validation counts")
+        lines.append(f"decision: {self.decision}, from train alone at {self.level:.1%}: {self.words}")
+        return lines
 
 
 def evaluate(

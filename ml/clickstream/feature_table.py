@@ -30,7 +30,7 @@ ANSWER = "feature_"
 
 
 def frame(shoppers: Mapping[str, Iterable[Step]]) -> pl.DataFrame:
-    """Visitors' steps as the mesh told them, in any order, as the ordered frame of `COLUMNS`."""
+    """Visitors' steps as they stand in the streams, in any order, as the ordered frame of `COLUMNS`."""
     return pl.DataFrame(_rows(shoppers), schema=COLUMNS, orient="row")
 
 
@@ -100,8 +100,8 @@ def at_moment(steps: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:
     )
     known = with_features(asked).with_columns(steps=event().cast(pl.Int64).cum_sum().over("visitor"))
     answers = known.filter(of("moment")).unique([*SESSION, "at"], keep="any").drop(list(COLUMNS)[3:])
-    told = numbered.with_columns(pl.col("at").cast(pl.Float64)).join(answers, on=[*SESSION, "at"], how="left")
-    return told.sort("question").drop("question").rename(lambda name: name.removeprefix(ANSWER))
+    answered = numbered.with_columns(pl.col("at").cast(pl.Float64)).join(answers, on=[*SESSION, "at"], how="left")
+    return answered.sort("question").drop("question").rename(lambda name: name.removeprefix(ANSWER))
 
 
 def _rows(shoppers: Mapping[str, Iterable[Step]]) -> Iterator[tuple]:
@@ -155,25 +155,25 @@ def _with_products(rows: pl.DataFrame) -> pl.DataFrame:
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
     key = key.gather(order)
-    told = rows.select("kind", meets=meets)[order].with_columns(begins=key != key.shift(1, fill_value=2**64 - 1))
-    told = told.with_columns(
+    touches = rows.select("kind", meets=meets)[order].with_columns(begins=key != key.shift(1, fill_value=2**64 - 1))
+    touches = touches.with_columns(
         fresh=pl.col("meets") & (so_far(pl.col("meets")) == 1),
         looks=pl.when(of("view") & pl.col("meets")).then(so_far(of("view") & pl.col("meets"))).otherwise(0),
         again=of("view") & pl.col("meets") & (so_far(of("cart") & pl.col("meets")) > 0),
     )
-    rows = rows.hstack(told.select("fresh", "looks", "again")[back])
+    rows = rows.hstack(touches.select("fresh", "looks", "again")[back])
     if len(rows) and rows.select(most(so_far(pl.col("fresh"))).max()).item() > MOST_PRODUCTS:
         rows = _bounded(rows, key, order, back)
     return rows
 
 
 def _bounded(rows: pl.DataFrame, key: pl.Series, order: np.ndarray, back: np.ndarray) -> pl.DataFrame:
-    """Only the first products of a session are told apart, as on line."""
+    """Only the first products of a session are distinguished, as on line."""
     place = rows.select("fresh", place=so_far(pl.col("fresh")))[order]
     place = place.with_columns(begins=key != key.shift(1, fill_value=2**64 - 1))
-    told = place.select(newest("place", pl.col("fresh"), otherwise=0) <= MOST_PRODUCTS)[back].to_series()
+    is_kept = place.select(newest("place", pl.col("fresh"), otherwise=0) <= MOST_PRODUCTS)[back].to_series()
     return rows.with_columns(
-        fresh=pl.col("fresh") & told,
-        looks=pl.when(told).then("looks").otherwise(0),
-        again=pl.col("again") & told,
+        fresh=pl.col("fresh") & is_kept,
+        looks=pl.when(is_kept).then("looks").otherwise(0),
+        again=pl.col("again") & is_kept,
     )

@@ -26,7 +26,7 @@ MOST_PRICE = 1e7
 MOST_WORTH = 1e10
 """Carts and orders are worth at most this many major units."""
 MOST_PRODUCTS = 256
-"""Different products that are told apart in one session, so that no visitor costs unbounded memory."""
+"""Different products that are distinguished in one session, so that no visitor costs unbounded memory."""
 WEST, EAST = -720, 840
 
 
@@ -51,7 +51,7 @@ class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
     referrer: str | None = None
     products: tuple[str, ...] = ()
     utc_offset: int | None = None
-    """Minutes east of UTC at the shopper's, where the step told."""
+    """Minutes east of UTC at the shopper's, where the step has it."""
 
 
 def session_of(session: str | None, visitor: str, at: float) -> str:
@@ -85,7 +85,7 @@ def value_of(lines: tuple[CartLine, ...]) -> float:
 
 
 def step_of(received: Received[Event]) -> Step:
-    """An event of the mesh as a step; ValueError for a kind that tells nothing about a shopper."""
+    """An event of the mesh as a step; ValueError for a kind that is no shopper's step."""
     happened, at, id_ = received.event, received.time.timestamp(), received.id
     session = session_of(getattr(happened, "session_id", None), getattr(happened, "visitor_id", ""), at)
     match happened:

@@ -1,4 +1,4 @@
-"""The hour of the day in the shopper's zone, 0 to 23; in UTC where no step of theirs told the zone."""
+"""The hour of the day in the shopper's zone, 0 to 23; in UTC where no step of theirs has the zone."""
 
 from ml.clickstream.lookback import newest, pl
 from ml.clickstream.steps import Step

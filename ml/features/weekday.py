@@ -1,4 +1,4 @@
-"""The day of the week in the shopper's zone, 0 Monday to 6 Sunday; in UTC where no step of theirs told the zone."""
+"""The day of the week in the shopper's zone, 0 Monday to 6 Sunday; in UTC where no step of theirs has the zone."""
 
 from ml.features import Feature
 from ml.features.hour import local, zone

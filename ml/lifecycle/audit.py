@@ -1,6 +1,6 @@
 """The audit: features that were served, computed again off line from the log, and proven equal.
 
-A score's evidence says what it was made from. Where the log gives something else now, the audit looks for what
+A score's evidence holds what it was computed from. Where the log gives something else now, the audit looks for what
 the scorer cannot have known: steps that were stored after the score or were still on their way, and steps that
 were beyond its memory. A difference without such a cause is a fault.
 """
@@ -23,8 +23,8 @@ from ml.clickstream.steps import INTERACTIONS, PURCHASING, Step, session_of, ste
 TOLERANCE = 1e-9
 """Largest difference that counts as equal, relative to values above 1."""
 ON_THE_WAY = timedelta(seconds=10)
-"""How long before a score a step may have been stored that the scorer had not been told yet."""
-MOST_MISSED = {"interaction": 8, "books": 4}
+"""How long before a score a step may have been stored that the scorer had not received yet."""
+MOST_MISSED = {"interaction": 8, "commerce": 4}
 MOST_UNFOLDED = 40
 """Steps that a visitor's events may have beyond one each, when looking for how many of them were remembered."""
 MOST_SCATTERED = 800
@@ -55,18 +55,20 @@ class Audited(msgspec.Struct, frozen=True, kw_only=True):
 
     def lines(self) -> list[str]:
         """For a terminal."""
-        told = [f"{self.region}: {self.checked:,} scores computed again from the log"]
-        told[0] += f": {self.equal:,} equal to {TOLERANCE:g}"
-        told[0] += f", {self.explained:,} differ with a cause, {self.unexplained:,} without"
+        lines = [f"{self.region}: {self.checked:,} scores computed again from the log"]
+        lines[0] += f": {self.equal:,} equal to {TOLERANCE:g}"
+        lines[0] += f", {self.explained:,} differ with a cause, {self.unexplained:,} without"
         if self.outdated:
-            told.append(f"  {self.outdated:,} more were made from other features than are served now")
+            lines.append(f"  {self.outdated:,} more were made from other features than are served now")
         for one in self.differences[:LISTED]:
             name, served, computed = one.features[0]
             more = f" and {len(one.features) - 1} more" if len(one.features) > 1 else ""
-            told.append(f"  {one.kind} {one.key}: {name} {served:g}, now {computed:g}{more}: {one.cause or 'no cause'}")
+            lines.append(
+                f"  {one.kind} {one.key}: {name} {served:g}, now {computed:g}{more}: {one.cause or 'no cause'}"
+            )
         if len(self.differences) > LISTED:
-            told.append(f"  and {len(self.differences) - LISTED:,} more")
-        return told
+            lines.append(f"  and {len(self.differences) - LISTED:,} more")
+        return lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +95,8 @@ async def audit(mesh: Mesh, *, sample: int = 200) -> Audited:
     async for received in mesh.read(CartScored, UserScored):
         if received.event.evidence is not None:
             scores[type(received.event)].append(received)
-    told = [received for kind in scores.values() for received in kind]
-    current = [received for received in told if received.event.evidence.names == digest()]
+    scored = [received for kind in scores.values() for received in kind]
+    current = [received for received in scored if received.event.evidence.names == digest()]
     wanted = {received.event.visitor_id for received in current}
     steps: dict[str, list[Received]] = defaultdict(list)
     sessions: dict[str, str] = {}
@@ -117,18 +119,18 @@ async def audit(mesh: Mesh, *, sample: int = 200) -> Audited:
         equal=len(known) - len(differences),
         explained=explained,
         unexplained=len(differences) - explained,
-        outdated=len(told) - len(current),
+        outdated=len(scored) - len(current),
         differences=tuple(sorted(differences, key=lambda one: one.cause is not None)),
     )
 
 
 def _score(received: Received, sessions: dict[str, str]) -> _Score | None:
     """None where what was scored is no longer in the log."""
-    said = received.event
-    session = sessions.get(said.abandonment_id if isinstance(said, CartScored) else said.cause)
+    score = received.event
+    session = sessions.get(score.abandonment_id if isinstance(score, CartScored) else score.cause)
     if session is None:
         return None
-    return _Score(received=received, evidence=said.evidence, visitor=said.visitor_id, session=session)
+    return _Score(received=received, evidence=score.evidence, visitor=score.visitor_id, session=session)
 
 
 def _differences(scores: Sequence[_Score], steps: dict[str, list[Received]]) -> list[Difference]:
@@ -173,11 +175,11 @@ def _guesses(score: _Score, known: list[Received]) -> list[_Guess]:
     if len(before) < len(past):
         late = len(past) - len(before)
         guesses.append(_Guess(steps=before, cause=f"{late} of its steps were stored after the score"))
-    interactions, books = _fresh(score, before)
-    for n in range(len(books) + 1):
+    interactions, commerce = _fresh(score, before)
+    for n in range(len(commerce) + 1):
         for m in range(len(interactions) + 1):
             if n + m:
-                missed = {one.id for one in (*books[:n], *interactions[:m])}
+                missed = {one.id for one in (*commerce[:n], *interactions[:m])}
                 cause = f"{n + m} of its steps were still on their way to the scorer"
                 guesses.append(_Guess(steps=[one for one in before if one.id not in missed], cause=cause))
     most = min(len(before), score.evidence.steps + 1)
@@ -190,7 +192,7 @@ def _guesses(score: _Score, known: list[Received]) -> list[_Guess]:
 def _scattered(score: _Score, known: list[Received]) -> list[_Guess]:
     """More sets of steps: any of the fresh ones may have been missed.
 
-    Of several replicas one is given a step of which another is told a moment later, so what a replica lacks need
+    Of several replicas one is given a step that another receives a moment later, so what a replica lacks need
     not be the newest.
     """
     before = [one for one in known if one.time <= score.evidence.at and one.stored <= score.received.stored]
@@ -206,11 +208,11 @@ def _scattered(score: _Score, known: list[Received]) -> list[_Guess]:
 
 
 def _fresh(score: _Score, before: list[Received]) -> tuple[list[Received], list[Received]]:
-    """The newest interactions and books that may have been on their way when the score was made, newest first."""
+    """Interactions and commerce events that may have been on their way when the score was made, newest first."""
     fresh = [one for one in before if one.stored >= score.received.stored - ON_THE_WAY][::-1]
     interactions = [one for one in fresh if isinstance(one.event, INTERACTIONS)]
-    books = [one for one in fresh if isinstance(one.event, PURCHASING)]
-    return interactions[: MOST_MISSED["interaction"]], books[: MOST_MISSED["books"]]
+    commerce = [one for one in fresh if isinstance(one.event, PURCHASING)]
+    return interactions[: MOST_MISSED["interaction"]], commerce[: MOST_MISSED["commerce"]]
 
 
 def _computed(asked: Iterable[tuple[_Score, dict[str, list[Received]]]]) -> dict[str, tuple[int, tuple[float, ...]]]:

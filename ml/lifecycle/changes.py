@@ -53,7 +53,7 @@ def canary(
     model
         Of which model.
     force
-        Whatever the gate says; the reason is kept.
+        Whatever the gate's verdict; the reason is kept.
     region
         Only there; in every region when not given.
     servers
@@ -108,7 +108,7 @@ def promote(
     model
         Of which model.
     force
-        Whatever the gate says; the reason is kept.
+        Whatever the gate's verdict; the reason is kept.
     reason
         Why, for the record.
     region
@@ -152,7 +152,7 @@ def rollback(
 
 
 async def _gated(models: "Registry", model: str, version: str, *, force: bool) -> tuple[str, bool]:
-    """What the gate says of a version, in words for the record, and whether it passes. NotNow where it may not."""
+    """The gate's verdict on a version as text for the record, and whether it passes. NotNow where it may not."""
     from ml.lifecycle.registry import NotNow  # noqa: PLC0415  saves start-up time
     from ml.lifecycle.review import passes  # noqa: PLC0415  saves start-up time
 

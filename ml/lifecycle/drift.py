@@ -13,7 +13,7 @@ BINS = 10
 MOVED = 0.2
 """Population stability index above which a feature has moved (Siddiqi, Credit Risk Scorecards, 2006)."""
 LEAST_CARTS = 200
-"""Carts below which chance alone moves an index by a quarter of that: nothing is said."""
+"""Carts below which chance alone moves an index by a quarter of that: nothing is reported."""
 LEAST_OUTCOMES = 500
 DISHONEST = 0.1
 """Calibration error of live scores above which a model has drifted; so far above that chance does not get there."""
@@ -44,13 +44,13 @@ def stability(shape: Shape, values: Floats) -> float:
 
 def judge(known: Sequence[Shape], rows: Floats, *, outcomes: int = 0, calibration_error: float | None = None) -> Drift:
     """What the newest carts' features (n, features) and the outcomes of scored carts say."""
-    said: list[str] = []
+    findings: list[str] = []
     moved: tuple[Shift, ...] = ()
     largest = 0.0
     if not known:
-        said.append("how its features were distributed in training was not kept")
+        findings.append("how its features were distributed in training was not kept")
     elif len(rows) < LEAST_CARTS:
-        said.append(f"{len(rows):,} carts in the newest day are too few to compare ({LEAST_CARTS} is the least)")
+        findings.append(f"{len(rows):,} carts in the newest day are too few to compare ({LEAST_CARTS} is the least)")
     else:
         indices = [(stability(shape, rows[:, at]), at) for at, shape in enumerate(known)]
         largest = max(psi for psi, _ in indices)
@@ -59,19 +59,19 @@ def judge(known: Sequence[Shape], rows: Floats, *, outcomes: int = 0, calibratio
             for psi, at in sorted(indices, reverse=True)
             if psi > MOVED
         )
-        said.append("; ".join(shift.words for shift in moved) or f"no feature moved in {len(rows):,} carts")
+        findings.append("; ".join(shift.words for shift in moved) or f"no feature moved in {len(rows):,} carts")
     dishonest = False
     if outcomes < LEAST_OUTCOMES or calibration_error is None:
         calibration_error = None
-        said.append(f"{outcomes:,} outcomes are too few to judge its calibration")
+        findings.append(f"{outcomes:,} outcomes are too few to judge its calibration")
     else:
         dishonest = calibration_error > DISHONEST
-        said.append(
+        findings.append(
             f"its scores are off by {calibration_error:.1%} on average over {outcomes:,} carts whose outcome is known"
         )
     return Drift(
         drifted=bool(moved) or dishonest,
-        words=". ".join(said),
+        words=". ".join(findings),
         carts=len(rows),
         largest=round(largest, 4),
         shifts=moved,

@@ -8,7 +8,7 @@ AUC_LOSS, BRIER_LOSS, ECE_GAIN = (0.005, 0.6), (0.001, 0.16), (0.01, 1.0)
 """How much worse than the running model a version may be: at least the first figure; on few rows what chance does
 there to two equally good models, two standard errors, which is the second figure over the root of the rows."""
 WORTH = 1e-4
-"""Brier improvement over the base rates below which a model says nothing."""
+"""Brier improvement over the base rates below which a model is no use."""
 
 
 def against_guessing(metrics: Metrics, guesses: Metrics) -> Verdict:

@@ -31,7 +31,7 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 @dataclass(kw_only=True)
 class Log:
-    """What the log says of scored carts: scores by abandonment, purchases by visitor and cart, carts with an offer.
+    """What the log holds of scored carts: scores by abandonment, purchases by visitor and cart, carts with an offer.
 
     `proofs` are the evidence of the newest day's scores with the time they were made, oldest first.
     """
@@ -77,7 +77,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def read(mesh: Mesh) -> Log:
-    """Everything that a region's log says of scored carts."""
+    """Everything that a region's log holds of scored carts."""
     log = Log()
     async for received in mesh.read(CartScored, CartConverted, OrderPlaced, ModelShadowed, OfferSent):
         _take(log, received)
@@ -89,17 +89,17 @@ async def read(mesh: Mesh) -> Log:
 def _take(log: Log, received: Received) -> None:
     at = received.time.timestamp()
     match received.event:
-        case CartScored() as said:
-            at = said.evidence.at.timestamp() if said.evidence else at
-            log.scores[said.abandonment_id] = Scored(
-                cart_id=said.cart_id,
-                visitor_id=said.visitor_id,
-                version=said.model_version,
-                propensity=said.propensity,
+        case CartScored() as scored:
+            at = scored.evidence.at.timestamp() if scored.evidence else at
+            log.scores[scored.abandonment_id] = Scored(
+                cart_id=scored.cart_id,
+                visitor_id=scored.visitor_id,
+                version=scored.model_version,
+                propensity=scored.propensity,
                 at=at,
             )
-            if said.evidence is not None:
-                log.proofs.append((received.time, said.evidence))
+            if scored.evidence is not None:
+                log.proofs.append((received.time, scored.evidence))
                 while log.proofs[0][0] <= received.time - DAY:
                     log.proofs.popleft()
         case OrderPlaced(visitor_id=visitor):

@@ -61,10 +61,10 @@ class Registry:
 
     async def version(self, name: str, version: str) -> Version:
         """What is known of a version."""
-        told = await self._objects.get(f"{name}.{version}.json")
-        if told is None:
+        stored = await self._objects.get(f"{name}.{version}.json")
+        if stored is None:
             raise await self._unknown(name, version)
-        return msgspec.json.decode(told, type=Version)
+        return msgspec.json.decode(stored, type=Version)
 
     async def serving(self, name: str) -> Version | None:
         """What is known of the version that serves; None where none does, or where it is gone from the store."""
@@ -88,8 +88,8 @@ class Registry:
         current, _ = await self.entry(name)
         kept = dict.fromkeys((*current.versions, *sorted(current.held)))
         found = [await self._objects.get(f"{name}.{version}.json") for version in kept]
-        told = [msgspec.json.decode(one, type=Version) for one in found if one is not None]
-        return sorted(told, key=lambda version: (version.trained_at, version.version))
+        versions = [msgspec.json.decode(one, type=Version) for one in found if one is not None]
+        return sorted(versions, key=lambda version: (version.trained_at, version.version))
 
     # Changing
 
@@ -113,17 +113,17 @@ class Registry:
         for one in dropped:
             await self._objects.delete(f"{name}.{one}.skops")
             await self._objects.delete(f"{name}.{one}.json")
-        said = await self.mesh.last(ModelTrained, name)
-        if said is not None and said.event.version == version.version:
+        known = await self.mesh.last(ModelTrained, name)
+        if known is not None and known.event.version == version.version:
             return  # by an earlier attempt
-        told = ModelTrained(
+        trained = ModelTrained(
             model=name,
             version=version.version,
             accepted=version.accepted,
             reason=version.gate,
             trained_by=version.trained_by,
         )
-        await self.mesh.publish(told, cause=Cause(id=f"{name}.{version.version}", source=f"{WRITER}.add"))
+        await self.mesh.publish(trained, cause=Cause(id=f"{name}.{version.version}", source=f"{WRITER}.add"))
 
     async def promote(
         self,
@@ -156,7 +156,7 @@ class Registry:
             )
 
         _, after, revision = await self._change(name, version, promoted, seen)
-        await self._say(_promoted(name, after, revision, forced=forced), name, revision)
+        await self._publish(_promoted(name, after, revision, forced=forced), name, revision)
         return after
 
     async def stage(
@@ -185,7 +185,7 @@ class Registry:
             return replace(before, candidate=tried)
 
         _, after, revision = await self._change(name, version, staged, seen)
-        await self._say(_staged(name, after, revision), name, revision)
+        await self._publish(_staged(name, after, revision), name, revision)
         return after
 
     async def withdraw(self, name: str, reason: str, *, seen: int | None = None) -> str:
@@ -198,8 +198,8 @@ class Registry:
 
         before, _, revision = await self._change(name, None, withdrawn, seen)
         version = before.candidate.version if before.candidate else ""
-        told = ModelStaged(model=name, version=version, stage="withdrawn", share=0.0, reason=reason, revision=revision)
-        await self._say(told, name, revision)
+        event = ModelStaged(model=name, version=version, stage="withdrawn", share=0.0, reason=reason, revision=revision)
+        await self._publish(event, name, revision)
         return version
 
     async def roll_back(
@@ -215,14 +215,14 @@ class Registry:
         """Say what serves and what is tried, where whoever changed it died before saying so."""
         current, revision = await self.entry(name)
         if current.version is not None:
-            said = await self.mesh.last(ModelPromoted, name)
-            if said is None or said.event.version != current.version:
-                await self._say(_promoted(name, current, revision), name, revision)
+            promoted = await self.mesh.last(ModelPromoted, name)
+            if promoted is None or promoted.event.version != current.version:
+                await self._publish(_promoted(name, current, revision), name, revision)
         if current.candidate is not None:
-            told = await self.mesh.last(ModelStaged, name)
+            staged = await self.mesh.last(ModelStaged, name)
             tried = (current.candidate.version, current.candidate.stage)
-            if told is None or (told.event.version, told.event.stage) != tried:
-                await self._say(_staged(name, current, revision), name, revision)
+            if staged is None or (staged.event.version, staged.event.stage) != tried:
+                await self._publish(_staged(name, current, revision), name, revision)
 
     # Inside
 
@@ -240,8 +240,8 @@ class Registry:
         except Conflict:
             raise _superseded(name, (await self.entry(name))[0]) from None
 
-    async def _say(self, told: ModelPromoted | ModelStaged, name: str, revision: int) -> None:
-        await self.mesh.publish(told, cause=Cause(id=f"{name}.{revision}", source=f"{WRITER}.registry"))
+    async def _publish(self, event: ModelPromoted | ModelStaged, name: str, revision: int) -> None:
+        await self.mesh.publish(event, cause=Cause(id=f"{name}.{revision}", source=f"{WRITER}.registry"))
 
     async def _unknown(self, name: str, version: str) -> NoSuchVersion:
         current = await self.current(name)

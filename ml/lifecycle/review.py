@@ -1,4 +1,4 @@
-"""A review of the model that serves and of its candidate, on what the log says of live carts."""
+"""A review of the model that serves and of its candidate, on the live carts in the log."""
 
 from datetime import datetime
 
@@ -62,13 +62,13 @@ async def passes(mesh: Mesh, name: str, version: str) -> Verdict:
 
     NoSuchVersion for one that is not registered.
     """
-    told = await Registry(mesh).version(name, version)
+    stored = await Registry(mesh).version(name, version)
     found = await compared(mesh, name)
     if found is not None and found.candidate == version:
         verdict = await judged(mesh, name, least=LEAST_LIVE)
         if verdict is not None:
             return Verdict(accepted=verdict.accepted, words=f"on live carts {verdict.words}")
-    return Verdict(accepted=told.accepted, words=told.gate or "its gate's verdict was not kept")
+    return Verdict(accepted=stored.accepted, words=stored.gate or "its gate's verdict was not kept")
 
 
 async def drifted(mesh: Mesh, name: str, *, at: datetime) -> Measured | None:
@@ -88,12 +88,12 @@ async def drifted(mesh: Mesh, name: str, *, at: datetime) -> Measured | None:
     width = len(version.features)
     rows = [proof.values for _, proof in log.proofs if proof.names == digest() and len(proof.values) == width]
     known = _shapes_now(version)
-    told = live_calibration(log, version=version.version, horizon=version.horizon_seconds)
+    calibration = live_calibration(log, version=version.version, horizon=version.horizon_seconds)
     found = judge(
         known if rows else version.shapes,
         np.array(rows).reshape(len(rows), width),
-        outcomes=told.rows if told else 0,
-        calibration_error=told.ece if told else None,
+        outcomes=calibration.rows if calibration else 0,
+        calibration_error=calibration.ece if calibration else None,
     )
     return Measured(version=version.version, at=at, drift=found)
 

@@ -1,7 +1,7 @@
 """Serving models: the champions that a scoring process serves and the candidates it tries, exchanged while it runs.
 
 The registry's entries are followed. A version is read by a child process and takes its place in one assignment;
-one that is refused takes no place: what served goes on serving, and the mesh hears why.
+one that is refused takes no place: what served goes on serving, and the reason is published.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ class ServingModels:
         self._tried: dict[str, CandidateModel] = {}
         self._refused: set[tuple[str, str]] = set()
         self.caught_up = asyncio.Event()
-        """Set once everything that the registry said at the start is in its place."""
+        """Set once every model that the registry named at the start is in its place."""
 
     def champion(self, name: str) -> LoadedModel | None:
         """Who serves."""
@@ -68,7 +68,7 @@ class ServingModels:
         self._champions[name] = LoadedModel(version=version, model=model)
 
     async def follow(self) -> None:
-        """Take whatever the registry says, from the moment it does. Runs until cancelled."""
+        """Follow the registry's changes as they happen. Runs until cancelled."""
         while True:
             try:
                 async with self._mesh.state(CURRENT).watch() as changes:
@@ -143,7 +143,7 @@ class ServingModels:
         log.error("model refused", model=name, version=version, error=reason, serving=serving)
         if (name, version) in self._refused:
             return
-        told = ModelRefused(model=name, version=version, reason=reason, serving=serving)
-        # Every replica refuses the same file: the same id, so that it is told once.
-        await self._mesh.publish(told, cause=Cause(id=f"{name}.{version}.{reason}", source="scoring.models"))
+        refused = ModelRefused(model=name, version=version, reason=reason, serving=serving)
+        # Every replica refuses the same file: the same id, so that it is stored once.
+        await self._mesh.publish(refused, cause=Cause(id=f"{name}.{version}.{reason}", source="scoring.models"))
         self._refused.add((name, version))

@@ -58,7 +58,7 @@ class Plain(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class _Read(msgspec.Struct, frozen=True, kw_only=True):
-    """What the child tells: a model, its arrays as (dtype, shape, bytes), or why there is none."""
+    """What the child answers: a model, its arrays as (dtype, shape, bytes), or why there is none."""
 
     refused: str | None = None
     kind: str = ""
@@ -105,7 +105,7 @@ async def unpack_in_child_process(artifact: bytes, *, kind: str, features: tuple
     )
     try:
         async with asyncio.timeout(PATIENCE):
-            told, _ = await child.communicate(artifact)
+            answer, _ = await child.communicate(artifact)
     except TimeoutError:
         raise Unavailable(f"the artifact could not be read within {PATIENCE:.0f} s: this machine is too busy") from None
     finally:
@@ -113,7 +113,7 @@ async def unpack_in_child_process(artifact: bytes, *, kind: str, features: tuple
             child.kill()
             await child.wait()
     try:
-        read = msgspec.msgpack.decode(told, type=_Read)
+        read = msgspec.msgpack.decode(answer, type=_Read)
     except msgspec.DecodeError:
         raise ArtifactRefused(f"the process that read it ended with {child.returncode}") from None
     if read.refused is not None:

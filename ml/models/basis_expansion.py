@@ -72,17 +72,17 @@ class BasisExpansion:
         names = [one.name for one in fields(cls) if one.name != "features"]
         if lacking := [name for name in names if f"basis_{name}" not in arrays]:
             raise ArtifactRefused(f"its basis lacks {', '.join(lacking)}")
-        told = {name: arrays[f"basis_{name}"] for name in names}
-        terms = told["source"].shape
-        if len(terms) != 1 or any(array.shape != terms for array in told.values()):
+        columns = {name: arrays[f"basis_{name}"] for name in names}
+        terms = columns["source"].shape
+        if len(terms) != 1 or any(array.shape != terms for array in columns.values()):
             raise ArtifactRefused("the arrays of its basis do not fit together")
-        source = told["source"]
+        source = columns["source"]
         if source.dtype.kind not in "iu" or (len(source) and not 0 <= source.min() <= source.max() < features):
             raise ArtifactRefused("its basis asks for features that there are not")
-        if not all(np.isfinite(array).all() for array in told.values()) or not (told["scale"] > 0).all():
+        if not all(np.isfinite(array).all() for array in columns.values()) or not (columns["scale"] > 0).all():
             raise ArtifactRefused("the numbers of its basis are not finite")
         kinds = {"source": np.int64, "shape": np.int64, "logged": np.bool_}
-        return cls(features=features, **{name: told[name].astype(kinds.get(name, np.float64)) for name in names})
+        return cls(features=features, **{name: columns[name].astype(kinds.get(name, np.float64)) for name in names})
 
 
 def fitted(rows: Floats) -> BasisExpansion:

@@ -43,8 +43,8 @@ class Model:
     def explain(self, rows: Floats) -> tuple[Floats, Floats]:
         """Probabilities (n,), and what each feature did to them (n, features) in log-odds before calibration."""
         leaves = [self.inference.leaves(part) for part in self._parts(rows)]
-        told = [(self._probabilities(part), self.inference.contributions(part)) for part in leaves]
-        return np.concatenate([said for said, _ in told]), np.concatenate([why for _, why in told])
+        scored = [(self._probabilities(part), self.inference.contributions(part)) for part in leaves]
+        return np.concatenate([probability for probability, _ in scored]), np.concatenate([why for _, why in scored])
 
     def plain(self) -> Plain:
         """The model as an artifact holds it."""

@@ -1,4 +1,4 @@
-"""The response model: who buys when treated. It says nothing of why, and is what uplift must beat."""
+"""The response model: who buys when treated. It does not show why, and is what uplift must beat."""
 
 from typing import Self
 

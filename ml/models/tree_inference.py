@@ -107,9 +107,9 @@ def _built(trees: Trees, ways: list[Ints]) -> treelite.Model:
 
 def _told(trees: Trees, number: int, way: Ints) -> Floats:
     """For each node of a tree (nodes, features) what the splits on the way to it changed."""
-    told = {0: np.zeros(trees.features)}
+    paths = {0: np.zeros(trees.features)}
     for place in way.tolist()[1:]:
         above = (place - 1) // 2
-        told[place] = told[above].copy()
-        told[place][trees.feature[number, above]] += trees.value[number, place] - trees.value[number, above]
-    return np.array(list(told.values()))
+        paths[place] = paths[above].copy()
+        paths[place][trees.feature[number, above]] += trees.value[number, place] - trees.value[number, above]
+    return np.array(list(paths.values()))

@@ -50,7 +50,7 @@ class Catalogue:
         self._heard: set[str] | None = set()
 
     def learn(self, happened: Event) -> None:
-        """Take in what an event says of products. A later word counts; silence changes nothing."""
+        """Learn what an event holds about products. The latest value counts; an absent field changes nothing."""
         match happened:
             case ProductListed():
                 self._list(happened)
@@ -63,13 +63,13 @@ class Catalogue:
                     self._notice_line(line)
 
     async def read(self, mesh: Mesh) -> None:
-        """Learn every listing in this region's log; what was heard meanwhile is newer and counts."""
-        told, read = declaration_of(ProductListed), 0
-        async for message in mesh.broker.read(mesh.stream_of(ProductListed), [every(told, region=mesh.region)]):
+        """Learn every listing in this region's log; what was consumed meanwhile is newer and counts."""
+        declaration, read = declaration_of(ProductListed), 0
+        async for message in mesh.broker.read(mesh.stream_of(ProductListed), [every(declaration, region=mesh.region)]):
             try:
                 listed = received(message).event
             except InvalidEvent:
-                continue  # its own handler parks it
+                continue  # its own handler makes it a dead letter
             if self._heard is None or listed.product_id not in self._heard:
                 self._list(listed)
             read += 1
@@ -82,7 +82,7 @@ class Catalogue:
         return self._listings.get(product, NOTHING)
 
     def withholds(self, product: str) -> bool:
-        """Whether the shop has said that it cannot be bought or must not be recommended."""
+        """Whether the shop lists it as not to be bought, or not to be recommended."""
         return product in self._withheld
 
     def family(self, product: str) -> object | None:
@@ -125,8 +125,8 @@ class Catalogue:
             url=line.url,
         )
 
-    def _notice(self, product: str, **told: str | Money | None) -> None:
-        news = {name: value for name, value in told.items() if value is not None}
+    def _notice(self, product: str, **fields: str | Money | None) -> None:
+        news = {name: value for name, value in fields.items() if value is not None}
         known = self.of(product)
         if any(getattr(known, name) != value for name, value in news.items()):
             self._keep(product, msgspec.structs.replace(known, **news))

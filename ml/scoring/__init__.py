@@ -1,1 +1,1 @@
-"""Scoring: how likely each shopper buys, said as it happens; the service and what it keeps in memory."""
+"""Scoring: how likely each shopper buys, published as it happens; the service and what it keeps in memory."""

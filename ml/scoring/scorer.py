@@ -212,7 +212,7 @@ class Scorer:
             try:
                 self.learn(received(message))
             except InvalidEvent:
-                continue  # its own handler parks it
+                continue  # its own handler makes it a dead letter
             learnt += 1
             if learnt % 200 == 0:
                 await asyncio.sleep(0)

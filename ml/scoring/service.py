@@ -1,6 +1,6 @@
 """Scoring: how likely each shopper buys, from every event as it happens; what they would like next, when asked.
 
-Any replica may be given any visitor's event. Each hears all of them through a fan-out consumer
+Any replica may be given any visitor's event. Each consumes all of them through a fan-out consumer
 (`learn_steps`), so any can score; what happened before it started comes from the log (`ml.scoring.shopper_memory`).
 """
 
@@ -95,7 +95,7 @@ async def open_scorer(mesh: Mesh) -> AsyncIterator[Scorer]:
 async def learn_steps(
     happenings: list[Received[Interaction | CartUpdated | OrderPlaced | ProductListed]], scorer: Scorer
 ) -> None:
-    """Learn what every shopper does and what the shop says of its products."""
+    """Learn what every shopper does and how the shop lists its products."""
     for happening in happenings:
         if isinstance(happening.event, ProductListed):
             scorer.recommender.learn(happening.event)
@@ -159,11 +159,11 @@ async def score_carts(left: list[Received[CartAbandoned]], scorer: Scorer, mesh:
     ]
     keys, rows = [cart.cart_id for cart in carts], [proof.values for proof in proofs]
     scores, advised = scorer.score_carts(rows, keys), scorer.advise(rows, keys)
-    said = [
+    drafts = [
         _cart_scored(abandonment, proof, score.served, advice.served, scorer)
         for abandonment, proof, score, advice in zip(fresh, proofs, scores, advised, strict=True)
     ]
-    await asyncio.gather(*(_store(draft, abandonment, mesh) for draft, abandonment in zip(said, fresh, strict=True)))
+    await asyncio.gather(*(_store(draft, abandonment, mesh) for draft, abandonment in zip(drafts, fresh, strict=True)))
     beside = [
         (draft, abandonment)
         for abandonment, score, advice in zip(fresh, scores, advised, strict=True)
@@ -208,16 +208,18 @@ def _cart_scored(
 def _beside(abandonment: Received[CartAbandoned], score: CartScore, advice: CartAdvice) -> Iterator[Draft]:
     """What the models that are tried say beside those that serve."""
     if score.champion is not None and score.candidate is not None:
-        said = [(one.version, one.propensity) for one in (score.champion, score.candidate)]
-        yield _shadowed(abandonment, PROPENSITY, said, served=score.served.version)
+        answers = [(one.version, one.propensity) for one in (score.champion, score.candidate)]
+        yield _shadowed(abandonment, PROPENSITY, answers, served=score.served.version)
     if advice.champion is not None and advice.candidate is not None and advice.served is not None:
-        said = [(one.version, one.unaided) for one in (advice.champion, advice.candidate)]
-        yield _shadowed(abandonment, UPLIFT, said, served=advice.served.version)
+        answers = [(one.version, one.unaided) for one in (advice.champion, advice.candidate)]
+        yield _shadowed(abandonment, UPLIFT, answers, served=advice.served.version)
 
 
-def _shadowed(abandonment: Received[CartAbandoned], model: str, said: list[tuple[str, float]], *, served: str) -> Draft:
+def _shadowed(
+    abandonment: Received[CartAbandoned], model: str, answers: list[tuple[str, float]], *, served: str
+) -> Draft:
     cart = abandonment.event
-    (champion, probability), (candidate, other) = said
+    (champion, probability), (candidate, other) = answers
     shadowed = ModelShadowed(
         cart_id=cart.cart_id,
         abandonment_id=abandonment.id,

@@ -11,7 +11,7 @@ from ml.clickstream.steps import Kind, Step, Unfolding
 from ml.features import Number, catalogue, digest
 
 MOST_STEPS = 120
-"""Steps kept per shopper, so that a late one can be put in its place; what older ones told is remembered."""
+"""Steps kept per shopper, so that a late one can be put in its place; what older ones contributed is remembered."""
 MOST_SESSIONS = 8
 RECENT = 8
 
@@ -32,18 +32,18 @@ class Plan(NamedTuple):
 @cache
 def plan() -> Plan:
     """The plan for the catalogue. Features that remember the same share one memory."""
-    told = Plan({"session": [], "visitor": []}, {"session": {}, "visitor": {}}, [])
+    plan = Plan({"session": [], "visitor": []}, {"session": {}, "visitor": {}}, [])
     places: dict[tuple, int] = {}
     for feature in catalogue():
-        memories, updates = told.begin[feature.scope], told.updates[feature.scope]
+        memories, updates = plan.begin[feature.scope], plan.updates[feature.scope]
         memory = (feature.scope, feature.hears, repr(feature.begin), feature.update)
         if memory not in places:
             places[memory] = len(memories)
             memories.append(feature.begin)
             for kind in feature.hears:
                 updates.setdefault(kind, []).append((places[memory], feature.update))
-        told.reads.append((int(feature.scope == "session"), places[memory], feature.value))
-    return told
+        plan.reads.append((int(feature.scope == "session"), places[memory], feature.value))
+    return plan
 
 
 class Portrait:
@@ -69,7 +69,7 @@ class Portrait:
         return other
 
     def update(self, step: Step) -> None:
-        """Learn the next step, as the mesh told it."""
+        """Learn the next step, in the order in which the mesh delivers them."""
         for unfolded in self.unfolding.unfold(step):
             self.learn(unfolded)
 

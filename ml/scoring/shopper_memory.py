@@ -1,6 +1,6 @@
 """Shoppers: the newest visitors in memory, everyone else from the log on demand.
 
-Every replica hears every event (a fan-out consumer), so memory is whole for who came while it ran. A visitor
+Every replica consumes every event (a fan-out consumer), so memory is whole for who came while it ran. A visitor
 who is not in memory is read from two places: interactions by visitor from their stream, carts and orders
 (keyed by cart and order there) from the bucket `visitor-purchases`, which the service keeps per visitor.
 """
@@ -43,7 +43,7 @@ class Shoppers:
     """At most `most` visitors in memory, the least recently seen forgotten first."""
 
     def __init__(self, mesh: Mesh, *, most: int) -> None:
-        self._mesh, self._books, self._most = mesh, mesh.state(SHOPPERS), most
+        self._mesh, self._purchases, self._most = mesh, mesh.state(SHOPPERS), most
         self._known: OrderedDict[str, Shopper] = OrderedDict()
         self._partial: set[str] = set()
         self._underway: dict[str, asyncio.Task[Exception | None]] = {}
@@ -102,16 +102,16 @@ class Shoppers:
     async def keep(self, visitor: str, steps: Collection[Step]) -> None:
         """Put a visitor's cart updates and orders into the bucket. Twice is once."""
 
-        def merged(books: VisitorPurchases | None) -> VisitorPurchases:
-            held = {step.id: step for step in books.steps} if books else {}
+        def merged(stored: VisitorPurchases | None) -> VisitorPurchases:
+            held = {step.id: step for step in stored.steps} if stored else {}
             fresh = {step.id: step for step in steps if step.id not in held}
-            if books and not fresh:
-                return books
+            if stored and not fresh:
+                return stored
             kept = sorted({**held, **fresh}.values(), key=lambda step: (step.at, step.id))[-KEPT_STEPS:]
             return VisitorPurchases(steps=tuple(kept))
 
         if steps:
-            await self._books.update(visitor, merged)
+            await self._purchases.update(visitor, merged)
 
     def _begin_to_read(self, visitor: str) -> "asyncio.Task[Exception | None]":
         task = self._underway[visitor] = asyncio.create_task(self._read(visitor))
@@ -122,8 +122,10 @@ class Shoppers:
         """Put a visitor's whole past into memory; the error where that failed."""
         try:
             async with self._reading, asyncio.timeout(MOST_PATIENCE.total_seconds()):
-                books, past = await asyncio.gather(self._books.get(visitor), self._mesh.history(visitor, "interaction"))
-                read = await _whole(books.steps if books else (), past)
+                stored, past = await asyncio.gather(
+                    self._purchases.get(visitor), self._mesh.history(visitor, "interaction")
+                )
+                read = await _whole(stored.steps if stored else (), past)
         except Exception as error:  # noqa: BLE001  whatever it is, scores are made from what is known
             return error
         if visitor in self._partial:  # neither forgotten meanwhile, nor learnt from the log
@@ -134,9 +136,9 @@ class Shoppers:
         return None
 
 
-async def _whole(books: Collection[Step], past: Iterable[Received]) -> Shopper:
+async def _whole(stored: Collection[Step], past: Iterable[Received]) -> Shopper:
     """A shopper from everything that was read, oldest first; others go on meanwhile, however much it is."""
-    steps = {step.id: step for step in books}
+    steps = {step.id: step for step in stored}
     for n, received in enumerate(past):
         if isinstance(received.event, INTERACTIONS):
             step = step_of(received)

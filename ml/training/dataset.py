@@ -55,7 +55,7 @@ async def from_mesh(mesh: Mesh, *, most: int = MOST_ROWS) -> pl.DataFrame:
         shoppers[visitor][received.id] = _step(received)
         kept += 1
         while kept > most:
-            fewer = {one: told for one, told in shoppers.items() if not _class(one, 2 * shares)}
+            fewer = {one: known for one, known in shoppers.items() if not _class(one, 2 * shares)}
             if len(fewer) in (0, len(shoppers)):
                 break  # nobody is left, or nobody can be left out: a few visitors with very many steps
             shoppers, shares = defaultdict(dict, fewer), 2 * shares

@@ -31,8 +31,8 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class _Told:
-    """What the log tells of one visitor: scores by abandonment, decisions by abandonment and journey, orders."""
+class _Visitor:
+    """What the log holds of one visitor: scores by abandonment, decisions by abandonment and journey, orders."""
 
     evidence: dict[str, Evidence] = field(default_factory=dict)
     decided: dict[tuple[str, str], tuple[datetime, OfferDecided]] = field(default_factory=dict)
@@ -77,7 +77,7 @@ async def training_rows(mesh: Mesh, *, most: int = MOST_EVENTS) -> pl.DataFrame:
     `values` the features that were served for it, in the order whose digest is `names`; `waited` the seconds
     until the visitor's next order, null while there is none; `observed` the seconds until the log ends.
     """
-    told: dict[str, _Told] = defaultdict(_Told)
+    visitors: dict[str, _Visitor] = defaultdict(_Visitor)
     kept, shares = 0, 1
     end: datetime | None = None
     async for received in mesh.read(CartScored, OfferDecided, OrderPlaced):
@@ -85,15 +85,15 @@ async def training_rows(mesh: Mesh, *, most: int = MOST_EVENTS) -> pl.DataFrame:
         visitor = received.event.visitor_id
         if _class(visitor, shares):
             continue
-        told[visitor].learn(received)
+        visitors[visitor].learn(received)
         kept += 1
         while kept > most:
-            fewer = {one: known for one, known in told.items() if not _class(one, 2 * shares)}
-            if len(fewer) in (0, len(told)):
+            fewer = {one: known for one, known in visitors.items() if not _class(one, 2 * shares)}
+            if len(fewer) in (0, len(visitors)):
                 break  # a few visitors with very many carts: nobody can be left out
-            told, shares = defaultdict(_Told, fewer), 2 * shares
-            kept = sum(len(one.evidence) + len(one.decided) + len(one.orders) for one in told.values())
-    rows = [row for known in told.values() for row in known.rows(end)] if end else []
+            visitors, shares = defaultdict(_Visitor, fewer), 2 * shares
+            kept = sum(len(one.evidence) + len(one.decided) + len(one.orders) for one in visitors.values())
+    rows = [row for known in visitors.values() for row in known.rows(end)] if end else []
     return pl.DataFrame(rows, schema=COLUMNS, orient="row").sort("at", "visitor")
 
 

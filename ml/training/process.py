@@ -64,24 +64,24 @@ async def train_in_child_process(
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     try:
-        told, _ = await child.communicate(msgspec.msgpack.encode(task))
+        answer, _ = await child.communicate(msgspec.msgpack.encode(task))
     finally:
         if child.returncode is None:
             child.kill()
             await child.wait()
     if child.returncode:
         raise TrainingFailed(f"the process that learnt {name} ended with {child.returncode}")
-    return msgspec.msgpack.decode(told, type=TrainingResult)
+    return msgspec.msgpack.decode(answer, type=TrainingResult)
 
 
 async def _learn(task: TrainingTask) -> TrainingResult:
-    told = task.login
+    given = task.login
     login = Login(
-        region=str(told["region"]),
-        servers=tuple(told["servers"] or ()),
-        user=_text(told["user"]),
-        password=_text(told["password"]),
-        inbox_prefix=str(told["inbox_prefix"]),
+        region=str(given["region"]),
+        servers=tuple(given["servers"] or ()),
+        user=_text(given["user"]),
+        password=_text(given["password"]),
+        inbox_prefix=str(given["inbox_prefix"]),
     )
     connection = await Connection.open(login, name=f"training-{task.name}")
     try:
@@ -97,7 +97,7 @@ def _text(value: str | list[str] | None) -> str | None:
 
 
 def main() -> None:
-    """Read the task, learn, tell."""
+    """Read the task, train, write the result."""
     task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=TrainingTask)
     try:
         learnt = asyncio.run(_learn(task))

@@ -57,14 +57,14 @@ class FittedPropensity:
 
     def judge(self, running: ServingVersion | None) -> TrainingResult:
         """Better than the base rates, and no worse than the model that serves; never raises."""
-        told = self.version
+        version = self.version
         same = running is not None and (running.version.data_hash, running.version.features) == (
-            told.data_hash,
-            told.features,
+            version.data_hash,
+            version.features,
         )
         if running is not None and same:
-            words = f"nothing new to learn: {running.version.version}, which serves, was learnt from the same data"
-            return self._learnt(Verdict(accepted=False, words=words), running, running.version.metrics, keep=False)
+            reason = f"nothing new to learn: {running.version.version}, which serves, was learnt from the same data"
+            return self._learnt(Verdict(accepted=False, words=reason), running, running.version.metrics, keep=False)
         plain = measure(self.labels, self.guesses)
         verdict = against_guessing(self.metrics, plain)
         if running is None or not verdict.accepted:

@@ -86,15 +86,15 @@ class TunedWeights:
         )
         accepted = bool(gained.mean() > 2 * error)
         words = ("finds what comes next further up" if accepted else "no better beyond chance") + f" ({figures})"
-        told = {"hit_rate": hits[0], "reciprocal_rank": float(mine.mean()), "hit_rate_before": hits[1]}
-        told["reciprocal_rank_before"] = float(theirs.mean())
+        measured = {"hit_rate": hits[0], "reciprocal_rank": float(mine.mean()), "hit_rate_before": hits[1]}
+        measured["reciprocal_rank_before"] = float(theirs.mean())
         return TrainingResult(
             accepted=accepted,
             reason=words,
             rows=self.version.rows,
             bought=0,
             against=against,
-            version=replace(self.version, accepted=accepted, gate=words, figures=told),
+            version=replace(self.version, accepted=accepted, gate=words, figures=measured),
             artifact=pack(plain(self.weights)),
         )
 

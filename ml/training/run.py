@@ -60,14 +60,14 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
     def lines(self) -> list[str]:
         """For a terminal."""
-        told = [f"{self.rows:,} rows" + (f", of which {self.bought:,} ended in a purchase" if self.bought else "")]
+        lines = [f"{self.rows:,} rows" + (f", of which {self.bought:,} ended in a purchase" if self.bought else "")]
         if self.carts:
-            told.append(f"with something in the cart: {in_words(self.carts)}")
-        told.append(("passed: " if self.accepted else "not accepted: ") + self.reason)
-        told += self.places.values()
+            lines.append(f"with something in the cart: {in_words(self.carts)}")
+        lines.append(("passed: " if self.accepted else "not accepted: ") + self.reason)
+        lines += self.places.values()
         if not self.places and self.accepted:
-            told.append("registered nowhere: no mesh was named, or this was a dry run")
-        return told
+            lines.append("registered nowhere: no mesh was named, or this was a dry run")
+        return lines
 
     def encoded(self) -> bytes:
         """As JSON."""
@@ -133,11 +133,11 @@ async def _connected(wanted: TrainingRun, stack: AsyncExitStack) -> list[Mesh]:
 
 
 async def _fitted(wanted: TrainingRun, meshes: list[Mesh], order: TrainingRequest) -> FittedModel:
-    told = recipe(wanted.name)
+    chosen = recipe(wanted.name)
     if wanted.file is None:
-        return told.fit(await told.read(meshes), order)
+        return chosen.fit(await chosen.read(meshes), order)
     if wanted.name != "propensity":
         raise DeclarationError(f"{wanted.name} is learnt from the mesh only: leave --from out")
     from ml.training.dataset import from_file  # noqa: PLC0415  polars
 
-    return told.fit(from_file(wanted.file, idle=wanted.idle), order)
+    return chosen.fit(from_file(wanted.file, idle=wanted.idle), order)

@@ -44,14 +44,14 @@ class Outcome:
         """Accepted unless nothing could be learnt, or nothing that the running version did not know."""
         version, against = self.version, running.version.version if running else None
         if version is None or self.adviser is None:
-            told = TrainingResult(
+            result = TrainingResult(
                 accepted=False, reason=self.reason, rows=self.rows, bought=self.bought, against=against
             )
         elif running is not None and running.version.data_hash == version.data_hash:
             reason = f"nothing new to learn: {against}, which serves, was learnt from the same data"
-            told = TrainingResult(accepted=False, reason=reason, rows=self.rows, bought=self.bought, against=against)
+            result = TrainingResult(accepted=False, reason=reason, rows=self.rows, bought=self.bought, against=against)
         else:
-            told = TrainingResult(
+            result = TrainingResult(
                 accepted=self.better,
                 reason=self.reason,
                 rows=self.rows,
@@ -60,7 +60,7 @@ class Outcome:
                 version=version,
                 artifact=pack(self.adviser.plain()),
             )
-        return told
+        return result
 
 
 def fit(rows: pl.DataFrame, order: TrainingRequest) -> Outcome:
@@ -224,8 +224,8 @@ def _version(
 ) -> Version:
     import sklearn  # noqa: PLC0415  its version only
 
-    told = counted.select("visitor", "at", "arm", "probability", "label", pl.col("values").hash(seed=0).alias("values"))
-    data = hashlib.sha256(told.hash_rows(seed=0).to_numpy().tobytes()).hexdigest()[:16]
+    rows = counted.select("visitor", "at", "arm", "probability", "label", pl.col("values").hash(seed=0).alias("values"))
+    data = hashlib.sha256(rows.hash_rows(seed=0).to_numpy().tobytes()).hexdigest()[:16]
     effect = choice.effect
     return Version(
         name=NAME,

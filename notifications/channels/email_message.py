@@ -38,7 +38,7 @@ def recipient(email: str | None) -> str | None:
 
 
 def message_id(offer_id: str, settings: MailSettings) -> str:
-    """The same for every attempt, so that a receiver could tell a repetition."""
+    """The same for every attempt, so that a receiver can recognise a repetition."""
     return f"<{offer_id}@{settings.mail_domain or settings.sender().rpartition('@')[2]}>"
 
 
@@ -73,5 +73,5 @@ def _part(kind: str, text: str) -> bytes:
 
 
 def without_addresses(text: str) -> str:
-    """A server's words without the addresses in them: reasons travel farther than personal data may."""
+    """A server's answer without the addresses in it: reasons travel farther than personal data may."""
     return _anywhere.sub("[address]", " ".join(text.split()))[:300]

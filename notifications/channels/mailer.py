@@ -79,7 +79,7 @@ class Mailer:
             self._busy.discard(offer_id)
 
     def claimed(self, claim_id: str) -> None:
-        """A claim is about to be made here: until `result` says otherwise nothing was handed over under it."""
+        """A claim is about to be made here: until `result` is set nothing was handed over under it."""
         self._claims[claim_id] = None
         if len(self._claims) > REMEMBERED:
             self._claims.popitem(last=False)
@@ -130,7 +130,7 @@ class Mailer:
             unsubscribe_url=self.unsubscribe_url(decided),
             settings=self._mail,
         )
-        # From here on a lost answer means "unknown", and only this memory could tell: so it is set before, not after.
+        # From here on a lost answer means "unknown", and only this memory could show it: set before, not after.
         self._claims[claim_id] = self.failed(decided, "unknown: stopped while it was being handed over; not sent twice")
         try:
             await self._pool.send(self._mail.sender(), to, message)

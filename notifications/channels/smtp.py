@@ -42,7 +42,7 @@ class Pool:
         self._free = asyncio.Semaphore(settings.smtp_connections)
 
     async def send(self, sender: str, to: str, message: bytes) -> str:
-        """Hand a message over and return the server's words. Raises Undelivered, Unknown."""
+        """Hand a message over and return the server's answer. Raises Undelivered, Unknown."""
         attributes: dict[str, str | int] = {
             "server.address": self._settings.smtp_host,
             "server.port": self._settings.smtp_port,

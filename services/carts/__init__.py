@@ -23,7 +23,7 @@ service = Service(
 )
 
 STALE_READ = timedelta(milliseconds=200)
-"""When to read again after a follower answered that has not applied what was just heard."""
+"""When to read again after a follower answered that has not applied what was just consumed."""
 
 
 @service.resource
@@ -109,7 +109,7 @@ def _is_due(cart: CartView, history: History, idle: CartIdle) -> bool:
     """
     if cart.update_id == idle.update_id:
         return True
-    waited_on = next((told for told in history.of(CartUpdated) if told.id == idle.update_id), None)
+    waited_on = next((update for update in history.of(CartUpdated) if update.id == idle.update_id), None)
     if waited_on is None:
         raise Retry("the update that this timer waited on cannot be read yet", after=STALE_READ)
     if waited_on.sequence < cart.update_sequence:

@@ -1,4 +1,4 @@
-"""Fold: what is true of a cart, from its events in any order and told any number of times."""
+"""Fold: what is true of a cart, from its events in any order and delivered any number of times."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -15,9 +15,10 @@ Status = Literal["unknown", "open", "emptied", "abandoned", "converted", "closed
 
 
 class CartView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A cart as it is now. `updated_at`, `left_at` and `ended_at` are event times; sequences are places in the books.
+    """A cart as it is now. `updated_at`, `left_at` and `ended_at` are event times; sequences are those of the
+    commerce stream.
 
-    Every field is the greatest of something, so the order in which events are heard makes no difference.
+    Every field is a maximum, so the order in which events are consumed makes no difference.
     """
 
     cart_id: str

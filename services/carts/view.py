@@ -17,7 +17,7 @@ TRIES = 20
 
 
 class Views:
-    """Writes the view. What it does not remember having written it takes for new, until it is told otherwise."""
+    """Writes the view. A cart that it does not remember counts as new, until the bucket shows otherwise."""
 
     def __init__(self, mesh: Mesh) -> None:
         self._state = mesh.state(CARTS)
@@ -25,21 +25,21 @@ class Views:
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def apply(self, events: Iterable[Received]) -> None:
-        """Bring these events into the view; one write per cart however many there are."""
+        """Apply these events to the view; one write per cart however many there are."""
         by_cart: dict[str, list[Received]] = {}
         for received in events:
             by_cart.setdefault(received.event.cart_id, []).append(received)
         pace = asyncio.sleep(len(by_cart) / WRITES_PER_SECOND)
-        await asyncio.gather(pace, *(self._apply(cart_id, told) for cart_id, told in by_cart.items()))
+        await asyncio.gather(pace, *(self._apply(cart_id, events) for cart_id, events in by_cart.items()))
 
-    async def _apply(self, cart_id: str, told: list[Received]) -> None:
+    async def _apply(self, cart_id: str, events: list[Received]) -> None:
         async with self._slots:
             remembered = self._remembered.pop(cart_id, None)
             known, revision = remembered or (CartView(cart_id=cart_id), 0)
-            # Not `State.update`: of a cart that its events say nothing about no view is written.
+            # Not `State.update`: no view is written of a cart that its events leave as it is.
             for _ in range(TRIES):
                 wanted = known
-                for received in told:
+                for received in events:
                     wanted = step(wanted, received)
                 if wanted == known:
                     if remembered is None:

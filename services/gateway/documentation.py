@@ -180,19 +180,19 @@ def _get_offers() -> dict[str, Any]:
     }
 
 
-def _plain(words: str) -> dict[str, Any]:
+def _plain(text: str) -> dict[str, Any]:
     return {
-        "summary": words,
+        "summary": text,
         "tags": ["Operation"],
-        "responses": {"200": {"description": words, "content": {"text/plain": {"schema": {"type": "string"}}}}},
+        "responses": {"200": {"description": text, "content": {"text/plain": {"schema": {"type": "string"}}}}},
     }
 
 
-def _problem(words: str, *, wait: bool = False) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "description": words,
+def _problem(text: str, *, wait: bool = False) -> dict[str, Any]:
+    response: dict[str, Any] = {
+        "description": text,
         "content": {"application/problem+json": {"schema": {"$ref": _REF.format(name="Problem")}}},
     }
     if wait:
-        told["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
-    return told
+        response["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
+    return response

@@ -18,7 +18,7 @@ MOST_WAITING = 16
 
 
 class LiveSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How many pages one process keeps open, how many of one visitor, and how often a silent one hears a comment."""
+    """How many pages one process keeps open, how many of one visitor, and how often an idle one is sent a comment."""
 
     live_pages: int = 10_000
     live_pages_each: int = 8
@@ -26,7 +26,7 @@ class LiveSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """What a page is told. Without a card the offer is withdrawn."""
+    """What is sent to a page. Without a card the offer is withdrawn."""
 
     offer_id: str
     cart_id: str
@@ -66,7 +66,7 @@ class LiveOffers:
                 self._withdraw(visitor_id, received.sequence, None)
 
     def close(self) -> None:
-        """End every page's stream; browsers come back to another gateway with what they heard last."""
+        """End every page's stream; browsers come back to another gateway with the last id they received."""
         self.pages.close()
 
     def pages_of(self, visitor_id: str) -> int:
@@ -74,7 +74,7 @@ class LiveOffers:
         return self.pages.subscribers(visitor_id)
 
     def current(self, visitor_id: str, behind: int | None) -> Notice | None:
-        """What a page that connects is told at once; one that has heard up to `behind` only what is newer."""
+        """What is sent at once to a page that connects; to one that has received up to `behind`, only what is newer."""
         newest = self._newest.get(visitor_id)
         if newest is None or (behind is not None and newest.id <= behind):
             return None

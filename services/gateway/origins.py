@@ -21,10 +21,10 @@ class Origins:
 
     def __init__(self, settings: OriginSettings) -> None:
         self._of: dict[str, set[str]] = {}
-        for told in settings.key_origins:
-            key, _, origin = told.partition("=")
+        for setting in settings.key_origins:
+            key, _, origin = setting.partition("=")
             if not key or "://" not in origin:
-                raise DeclarationError(f"CARTMESH_KEY_ORIGINS={told!r}: write <key>=https://shop.example")
+                raise DeclarationError(f"CARTMESH_KEY_ORIGINS={setting!r}: write <key>=https://shop.example")
             self._of.setdefault(key, set()).add(origin.rstrip("/"))
         bound = {origin for origins in self._of.values() for origin in origins}
         self.all = sorted({*settings.cors_origins, *bound})

@@ -1,4 +1,4 @@
-"""Lets every region hear that this one is alive: the age of its newest beat is how stale another's view of it is."""
+"""Shows every region that this one is alive: the age of its newest beat is how stale another's view of it is."""
 
 from datetime import datetime, timedelta
 

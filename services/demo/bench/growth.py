@@ -19,7 +19,7 @@ WAVE = 500
 
 @asynccontextmanager
 async def listening(login: Login, mesh: Mesh, count: int) -> AsyncIterator[None]:
-    """So many more services in this process, each of which hears every cart; gone when the block ends."""
+    """So many more services in this process, each of which consumes every cart; gone when the block ends."""
     declaration = declaration_of(CartUpdated)
     stream, subjects = mesh.stream_of(declaration.kind), every(declaration, region=mesh.region)
     async with RawClient.connect(login) as raw, AsyncExitStack() as stack:

@@ -51,8 +51,8 @@ class Collector:
             for declaration in declared():
                 if declaration.ttl is None:  # the mesh's own measurements expire
                     await self._read(here, declaration)
-            parked = here.broker.read(dead_stream(region), [f"dead.{region}.>"])
-            self.dead[region] = len([one async for one in parked])
+            dead_letters = here.broker.read(dead_stream(region), [f"dead.{region}.>"])
+            self.dead[region] = len([one async for one in dead_letters])
         self.evidence.dead = sum(self.dead.values()) - self.dead_before
         self.evidence.mails = read_mails(self.record)[self.mails_before :]
         return self.evidence

@@ -99,11 +99,11 @@ async def replay_on(
     """Play a log in an environment and wait for its end: the evidence, and what was left when patience ended."""
     collector = await Collector.begin(environment.meshes, environment.record, nodes=environment.nodes)
     storefront = Storefront(run=f"r{token_hex(4)}", currency=plan.currency)
-    tell = Progress(console, len(log))
+    progress = Progress(console, len(log))
     async with Client(environment.gateways, key=environment.key) as client:
-        worst = await play(log, storefront, client, speed=plan.speed, say=tell.sent)
+        worst = await play(log, storefront, client, speed=plan.speed, say=progress.sent)
         console.print(f"sent {len(client.sent)} events; at most {worst:.1f} s behind the log")
-        waiting = tell.settling
+        waiting = progress.settling
         left = await settle(collector, client.sent, patience=_patience(plan), say=waiting)
     return collector.finish(client.sent), left
 

@@ -24,7 +24,7 @@ async def play(
 ) -> float:
     """Send every row when it is due at `speed` (0: at once); the most seconds that sending ran behind.
 
-    `at` tells the time an event carries (default: the moment it is sent). `say` hears rows done and the lag.
+    `at` gives the time an event carries (default: the moment it is sent). `say` is called with rows done and the lag.
     """
     clock = asyncio.get_running_loop().time
     regions, pace, worst = tuple(client.gateways), None, 0.0

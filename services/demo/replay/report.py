@@ -23,7 +23,7 @@ late_sends          mails accepted after such a purchase that came behind the de
 duplicate_sends     mails beyond the first that the SMTP server accepted for one offer
 strange_mails       mails for an offer that no stream knows
 recovered           CartRecovered events: orders that followed an offer
-dead_letters        messages parked in any DEAD_<r>
+dead_letters        messages in any DEAD_<r>
 region_cut          the region that was cut off: `seconds` cut, `orders_during` OrderPlaced that it stored
                     meanwhile, `caught_up_s` from the heal until every event of before the heal stood in
                     every other region's MESH (None: never); over the whole run and all pairs, `lost` =

@@ -41,7 +41,7 @@ async def settle(
 
 
 def unfinished(evidence: Evidence, timers: int) -> str:
-    """What is still to come, in words; empty when nothing is."""
+    """What is still to come, as text; empty when nothing is."""
     left = abandonments(evidence)
     counts = {
         "timers to fire": timers,

@@ -107,10 +107,10 @@ def text(value: object) -> str | None:
 
 def minor_units(price: object, currency: str) -> int | None:
     """A price in major units as minor units, halves up; None where there is none or it is negative."""
-    said = text(price)
-    if said is None:
+    written = text(price)
+    if written is None:
         return None
-    amount = Decimal(said).scaleb(minor_digits(currency)).quantize(Decimal(1), ROUND_HALF_UP)
+    amount = Decimal(written).scaleb(minor_digits(currency)).quantize(Decimal(1), ROUND_HALF_UP)
     return int(amount) if amount >= 0 else None
 
 

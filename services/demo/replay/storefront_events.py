@@ -18,7 +18,7 @@ def home_of(user_id: str, regions: tuple[str, ...]) -> str:
 
 @dataclass
 class Storefront:
-    """All shoppers' browsers together. `run` makes ids unique to one run; `identify` tells who visitors are."""
+    """All shoppers' browsers together. `run` makes ids unique to one run; `identify` sends who visitors are."""
 
     run: str
     currency: str = "USD"

@@ -59,12 +59,12 @@ class Shopper(NamedTuple):
 def catalogue(chance: random.Random, *, per_category: int = 12) -> list[Product]:
     """Products of every category, a few of them much looked at (Zipf)."""
     products = []
-    for shelf, (category, (brands, kinds, typical)) in enumerate(CATEGORIES.items()):
+    for number, (category, (brands, kinds, typical)) in enumerate(CATEGORIES.items()):
         for place in range(per_category):
             brand = chance.choice(brands)
             products.append(
                 Product(
-                    product_id=(shelf + 1) * 10_000 + place,
+                    product_id=(number + 1) * 10_000 + place,
                     name=f"{brand.title()} {chance.choice(kinds)} {chance.randint(2, 9)}00",
                     category=category,
                     brand=brand,

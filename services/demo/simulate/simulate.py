@@ -1,4 +1,4 @@
-"""Simulate: a plausible shop's log from a seed, in which what shoppers do tells whether they will buy.
+"""Simulate: a plausible shop's log from a seed, in which what shoppers do predicts whether they will buy.
 
 A visit is browsing, perhaps a cart, and then one of three ends: buying, leaving for good, or leaving
 and returning hours later. The chance of each follows from what a model can see: views of the same
@@ -39,12 +39,12 @@ def simulate(
 ) -> list[Row]:
     """The log of `shopper_count` shoppers over `days`, by time. The same arguments give the same log."""
     chance = random.Random(seed)  # noqa: S311  a reproducible shop, not a secret
-    shelf = catalogue(chance)
+    assortment = catalogue(chance)
     end = begin + timedelta(days=days)
     happened: list[tuple[datetime, int, dict[str, object]]] = []
     for shopper in shoppers(chance, shopper_count):
         own = random.Random(chance.getrandbits(64))  # noqa: S311  as above
-        happened += ((at, shopper.user_id, action) for at, action in _life(shopper, shelf, begin, end, own))
+        happened += ((at, shopper.user_id, action) for at, action in _life(shopper, assortment, begin, end, own))
     happened.sort(key=lambda one: one[:2])
     return [
         Row(
@@ -107,7 +107,7 @@ def buying_odds(shopper: Shopper, past: Past, cart: list[Product], views: list[P
     )
 
 
-def _life(shopper: Shopper, shelf: list[Product], begin: datetime, end: datetime, chance: random.Random):  # noqa: ANN202  a generator of pairs
+def _life(shopper: Shopper, assortment: list[Product], begin: datetime, end: datetime, chance: random.Random):  # noqa: ANN202  a generator of pairs
     past, zone = Past(), ZoneInfo(shopper.time_zone)
     visits = [_next_visit(shopper, begin - timedelta(days=1) * chance.random(), zone, chance)]
     while visits:
@@ -115,7 +115,7 @@ def _life(shopper: Shopper, shelf: list[Product], begin: datetime, end: datetime
         if at >= end:
             return
         returned = None
-        for when, action in _visit(shopper, past, shelf, at, chance):
+        for when, action in _visit(shopper, past, assortment, at, chance):
             if action is None:
                 returned = when
             elif begin <= when < end:
@@ -133,7 +133,7 @@ def _next_visit(shopper: Shopper, after: datetime, zone: ZoneInfo, chance: rando
     return at
 
 
-def _visit(shopper: Shopper, past: Past, shelf: list[Product], at: datetime, chance: random.Random):  # noqa: ANN202  a generator of pairs
+def _visit(shopper: Shopper, past: Past, assortment: list[Product], at: datetime, chance: random.Random):  # noqa: ANN202  a generator of pairs
     """One visit's rows as (time, what); at the end (time, None) when the shopper will be back for the cart."""
     session = UUID(int=chance.getrandbits(128), version=4)
     resumed, cart, views = list(past.left), list(past.left), []
@@ -148,7 +148,7 @@ def _visit(shopper: Shopper, past: Past, shelf: list[Product], at: datetime, cha
         yield action("cart", product)
     favourite: Product | None = resumed[-1] if resumed else None
     for _ in range(min(1 + int(chance.expovariate(0.22 + 0.1 * (shopper.device == "mobile"))), 30)):
-        product = favourite if favourite and chance.random() < 0.28 else _browse(shopper, shelf, views, chance)
+        product = favourite if favourite and chance.random() < 0.28 else _browse(shopper, assortment, views, chance)
         views.append(product)
         yield action("view", product)
         at += timedelta(seconds=5 + chance.lognormvariate(3.2, 0.9))
@@ -176,9 +176,9 @@ def _visit(shopper: Shopper, past: Past, shelf: list[Product], at: datetime, cha
         yield at + timedelta(hours=chance.lognormvariate(1.2, 0.8)), None
 
 
-def _browse(shopper: Shopper, shelf: list[Product], views: list[Product], chance: random.Random) -> Product:
+def _browse(shopper: Shopper, assortment: list[Product], views: list[Product], chance: random.Random) -> Product:
     liked = views[-1].category if views and chance.random() < 0.6 else chance.choice(shopper.loves)
-    choice = [product for product in shelf if product.category == liked] if chance.random() < 0.85 else shelf
+    choice = [product for product in assortment if product.category == liked] if chance.random() < 0.85 else assortment
     return chance.choices(choice, [product.appeal for product in choice])[0]
 
 

@@ -38,7 +38,7 @@ class Brew(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Product(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A product that can be bought. Variants of one product share their `group`; `variant` is what tells them apart.
+    """A product that can be bought. Variants of one product share their `group`; `variant` is what differs.
 
     `price` is per currency in minor units; `holds` in millilitres.
     """

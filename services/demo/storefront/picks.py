@@ -20,7 +20,7 @@ Ask = Callable[[RecommendationsRequest], Awaitable[Recommendations]]
 
 
 class PickSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How many pages one process keeps open, how many of one visitor, and how often a silent one hears a comment."""
+    """How many pages one process keeps open, how many of one visitor, and how often an idle one is sent a comment."""
 
     pick_pages: int = 5_000
     pick_pages_each: int = 8
@@ -37,12 +37,12 @@ class Newest(msgspec.Struct, frozen=True):
     def encode(self, language: str) -> bytes:
         """A server-sent event whose reasons are in this language."""
         items = [{"product_id": one.product_id, "reason": reason(one, language)} for one in self.recommended]
-        told = {"items": items, "model_version": self.model_version}
-        return server_sent_event("picks", msgspec.json.encode(told), id=self.sequence)
+        picks = {"items": items, "model_version": self.model_version}
+        return server_sent_event("picks", msgspec.json.encode(picks), id=self.sequence)
 
 
 class Picks:
-    """Per visitor the newest recommendations of this shop's products, and the pages that want to hear the next."""
+    """Per visitor the newest recommendations of this shop's products, and the pages that wait for the next."""
 
     def __init__(self, ask: Ask, *, most: int = MOST_VISITORS, pause: float = 1.0) -> None:
         self._ask, self._most, self._pause = ask, most, pause

@@ -22,7 +22,7 @@ def favourites() -> tuple[Product, ...]:
 
 
 def related_to(product: Product | None) -> tuple[Product, ...]:
-    """Four products to go with one, or with none: what suits its shelf, then its neighbours on it."""
+    """Four products to go with one, or with none: what suits its category, then others of that category."""
     if product is None:
         return _found(FRONT)
     suits = _found(GOES_WITH[product.category])

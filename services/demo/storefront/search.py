@@ -7,7 +7,7 @@ from services.demo.storefront.texts import words
 
 LONGEST = 100
 """Characters of a query that are looked at."""
-NAME, SHELF, TEXT = 3, 2, 1
+NAME, CATEGORY, TEXT = 3, 2, 1
 """What a word found there is worth."""
 
 
@@ -28,11 +28,11 @@ def search_products(query: str) -> tuple[Product, ...]:
 
 def _worth(product: Product, wanted: list[str]) -> int:
     names = _plain(" ".join((*product.name.values(), product.product_id)))
-    object_stores = _plain(
+    categories = _plain(
         " ".join((product.brand, *(words(language)[f"category_{product.category}"] for language in LANGUAGES)))
     )
     texts = _plain(" ".join(product.text.values()))
-    worths = [NAME * (word in names) or SHELF * (word in object_stores) or TEXT * (word in texts) for word in wanted]
+    worths = [NAME * (word in names) or CATEGORY * (word in categories) or TEXT * (word in texts) for word in wanted]
     return sum(worths) if all(worths) else 0
 
 

@@ -1,4 +1,4 @@
-"""Seeding: the shop tells its own region's gateway what it sells and, where that is wanted, a simulated past.
+"""Seeding: the shop sends its own region's gateway what it sells and, where that is wanted, a simulated past.
 
 Told once per process, as any shop's server would: over HTTP, patiently, with ids that follow from the
 content, so that sending it again changes nothing.
@@ -78,8 +78,8 @@ async def seed(region: str) -> AsyncIterator[Seeding]:
 def listings(region: str, shop: str, at: datetime) -> Iterator[dict[str, Any]]:
     """The catalogue as events, in the region's language and currency; `shop` is the shop's address.
 
-    An id follows from what it says and the day, and the time is that day's beginning: whoever says the same
-    again on that day says the same event.
+    An id is derived from the content and the day, and the time is that day's beginning: the same content sent
+    again on that day is the same event.
     """
     day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     language = LANGUAGE.get(region, "en")
@@ -128,7 +128,7 @@ async def _send(gateway: "httpx.AsyncClient", key: str, events: Sequence[dict[st
         await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311  jitter, not a secret
         wait = min(2 * wait, LONGEST)
     if answer.status_code != 202:
-        log.error("the gateway refuses what the shop tells", status=answer.status_code, why=answer.text[:300])
+        log.error("the gateway refuses what the shop sends", status=answer.status_code, why=answer.text[:300])
         state.outcome["refused"] += len(events)
         return
     verdict = answer.json()

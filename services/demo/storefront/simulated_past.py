@@ -63,7 +63,7 @@ def visits(region: str, now: datetime, *, shoppers: int = SHOPPERS, seed: int = 
 
 
 def sessions(region: str, now: datetime, currency: str) -> Iterator[list[dict[str, Any]]]:
-    """The visits as a storefront tells them, each whole: views, carts and the order that ends them."""
+    """The visits as a storefront sends them, each whole: views, carts and the order that ends them."""
     for visit in visits(region, now):
         yield list(_events(visit, currency))
 
@@ -75,8 +75,8 @@ def _visit(name: str, today: datetime, chance: random.Random) -> Visit:
     wanted = [product for product_id in taste.products if (product := find(product_id)) is not None]
     viewed: list[Product] = []
     for _ in range(3 + min(int(chance.expovariate(0.3)), 7)):
-        shelf = products() if chance.random() < CURIOUS else wanted
-        (product,) = chance.choices(shelf, [1 / (place + 1.5) for place in range(len(shelf))])
+        offered = products() if chance.random() < CURIOUS else wanted
+        (product,) = chance.choices(offered, [1 / (place + 1.5) for place in range(len(offered))])
         if product not in viewed:
             viewed.append(product)
     liked = [product for product in viewed if product in wanted]

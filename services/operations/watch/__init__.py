@@ -1,4 +1,4 @@
-"""Measures its region twice a second: its servers, what its streams took, who lags behind, what was parked."""
+"""Measures its region twice a second: its servers, what its streams took, which consumers lag, dead letters."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta

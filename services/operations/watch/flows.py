@@ -14,7 +14,7 @@ from services.operations.watch.past import HOUR, Past
 KEPT = timedelta(hours=25)
 """How long a count goes on; then the stream ends it and another begins. Shorter than any stream keeps its messages."""
 LOST_AFTER = 5.0
-"""Seconds without a word of a count after which it is begun anew: the server that kept it is down."""
+"""Seconds without an answer of a counter after which it is created again: the server that kept it is down."""
 SLICES = 6
 """In how many parts the hour before a count began is looked at; within a part events count as evenly spread."""
 _TRIES = 5

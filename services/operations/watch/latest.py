@@ -10,7 +10,7 @@ from mesh.observability.logs import log
 
 T = TypeVar("T")
 LASTING = 5.0
-"""Seconds for which an answer is still told while no newer one comes."""
+"""Seconds for which an answer is still published while no newer one comes."""
 
 
 class Latest(Generic[T]):
@@ -28,7 +28,7 @@ class Latest(Generic[T]):
             self._asking = asyncio.create_task(self._once())
         await asyncio.wait({self._asking}, timeout=seconds)
         if self._asking.done():
-            self._asking.result()  # what nobody foresaw is the tick's to tell
+            self._asking.result()  # an unexpected error is raised in the tick
         return self._answer if monotonic() - self._at < LASTING else None
 
     def close(self) -> None:

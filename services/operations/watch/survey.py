@@ -14,7 +14,7 @@ from services.operations.watch.flows import Flows
 from services.operations.watch.latest import Latest
 
 ANSWERED_WITHIN = 0.3
-"""Seconds that a measurement waits: what is answered later is told by the next one."""
+"""Seconds that a measurement waits: later answers are published with the next one."""
 
 
 class Survey:
@@ -67,12 +67,12 @@ class Survey:
         for answer in answers:
             if isinstance(answer, BaseException) and not isinstance(answer, MeshError):
                 raise answer
-        told = zip(self._names, answers, strict=True)
-        return {name: answer for name, answer in told if isinstance(answer, StreamState)}
+        answered = zip(self._names, answers, strict=True)
+        return {name: answer for name, answer in answered if isinstance(answer, StreamState)}
 
     async def _ask_durables(self) -> tuple[ConsumerLag, ...]:
         asked = (self._mesh.broker.consumer_states(stream, names) for stream, names in self._durables.items())
-        told = zip(self._durables, await asyncio.gather(*asked), strict=True)
+        answered = zip(self._durables, await asyncio.gather(*asked), strict=True)
         return tuple(
             ConsumerLag(
                 stream=stream,
@@ -81,15 +81,15 @@ class Survey:
                 unanswered=state.unanswered,
                 redelivered=state.redelivered,
             )
-            for stream, states in told
+            for stream, states in answered
             for name, state in sorted(states.items())
         )
 
 
 def _servers(streams: dict[str, StreamState]) -> dict[str, bool]:
-    """Every server that has a copy of something; up where any leader hears it."""
+    """Every server that has a copy of something; up where any leader reports it."""
     found: dict[str, bool] = {}
     for state in streams.values():
-        for name, heard in state.servers.items():
-            found[name] = found.get(name, False) or heard
+        for name, is_up in state.servers.items():
+            found[name] = found.get(name, False) or is_up
     return found

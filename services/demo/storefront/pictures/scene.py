@@ -1,4 +1,4 @@
-"""Scene: a product on the shop's table, with its shelf's colours behind it; as SVG."""
+"""Scene: a product on the shop's table, with its category's colours behind it; as SVG."""
 
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -15,7 +15,7 @@ GROUNDS = {
     "pots": ("#ecdcd0", "#dcc6b6"),
     "tools": ("#e6e0d4", "#d5ccbb"),
 }
-"""A shelf's wall and its table."""
+"""The colours of a category's wall and table."""
 FORMS: dict[str, Callable[[Picture], list[Mark]]] = {
     form.__name__: form
     for form in (

@@ -15,10 +15,10 @@ Status = Literal["unknown", "open", "emptied", "abandoned", "converted", "closed
 
 
 class CartView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A cart as it is now. `updated_at`, `left_at` and `ended_at` are event times; sequences are those of the
-    commerce stream.
+    """A cart as it is now.
 
-    Every field is a maximum, so the order in which events are consumed makes no difference.
+    `updated_at`, `left_at` and `ended_at` are event times; sequences are those of the commerce stream. Every field is a
+    maximum, so the order in which events are consumed makes no difference.
     """
 
     cart_id: str

@@ -25,7 +25,7 @@ class Binding:
     With `one_copy` only one server keeps the durable's place, which costs the servers less per event. While that server
     is down the handler waits; killed, it gives the last moments' events again; should its disk be lost, the handler
     starts again from the beginning. So it is for projections alone (`projects`), whose folds may see an event twice,
-    and for those whose lag changes no decision (decisions/0016).
+    and for those whose lag changes no decision (decisions/0019).
     """
 
     service: str

@@ -60,7 +60,7 @@ class Connection:
 
     @classmethod
     async def open(cls, login: Login, *, name: str = "cartmesh") -> "Connection":
-        """Connect to a region, trusting whom the environment says (mesh.trust).
+        """Connect to a region, trusting the authorities that the environment names.
 
         Unavailable when no node answers, Denied when the password is wrong.
         """
@@ -250,7 +250,7 @@ class Connection:
         reason = Denied(f"{self.login.user} has no permission for {denied[1]} of {subject} in {self.login.region}")
         log.error("denied", region=self.login.region, user=self.login.user, subject=subject, what=denied[1])
         for token, pending in list(self._pending.items()):
-            if pending.subject.lower() == subject.lower():  # nats-py tells its errors in lower case
+            if pending.subject.lower() == subject.lower():  # nats-py reports its errors in lower case
                 self._pending.pop(token)
                 self._fail(pending, reason)
 

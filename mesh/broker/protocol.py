@@ -116,7 +116,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamState:
-    """A stream as its leader sees it: messages it holds, and whether each server that has a copy was heard lately."""
+    """A stream as its leader sees it: messages it holds, and whether each server that has a copy answered lately."""
 
     messages: int
     servers: dict[str, bool]
@@ -181,15 +181,15 @@ class Broker(Protocol):
         ...
 
     async def stream_state(self, stream: str) -> StreamState:
-        """What the stream's leader says of it."""
+        """The stream as its leader reports it."""
         ...
 
     async def consumer_states(self, stream: str, names: Sequence[str]) -> dict[str, ConsumerState]:
-        """What the leaders say of a stream's consumers; those that do not exist or answer soon are left out."""
+        """A stream's consumers as their leaders report them, without those that do not exist or do not answer soon."""
         ...
 
     async def tally(self, stream: str, name: str, subject: str, keep: timedelta) -> None:
-        """Let the stream count, as the consumer `name`, what it stores under a pattern from now on.
+        """Create the event counter `name`: a consumer that counts what the stream stores under a pattern from now on.
 
         `pending` of its state is the count; nothing is delivered. Harmless when it counts already. The server ends
         it after `keep`.
@@ -197,11 +197,11 @@ class Broker(Protocol):
         ...
 
     async def untally(self, stream: str, name: str) -> None:
-        """End a count. Harmless when there is none."""
+        """Remove an event counter. Harmless when there is none."""
         ...
 
     async def count(self, stream: str, subject: str, since: datetime) -> int:
-        """How many messages under a pattern that were stored since then the stream holds."""
+        """How many messages under a pattern the stream holds that were stored since a time."""
         ...
 
     async def kv_get(self, bucket: Bucket, key: str) -> Entry | None:
@@ -209,7 +209,7 @@ class Broker(Protocol):
         ...
 
     async def kv_put(self, bucket: Bucket, key: str, value: bytes, *, revision: int | None = None) -> int:
-        """Set a key; with `revision` only if that is still its newest (0: only if absent), else Conflict."""
+        """Set a key; with `revision` only if that is still its latest (0: only if absent), else Conflict."""
         ...
 
     async def kv_delete(self, bucket: Bucket, key: str) -> None:
@@ -217,7 +217,7 @@ class Broker(Protocol):
         ...
 
     async def kv_erase(self, bucket: Bucket, key: str) -> bool:
-        """Overwrite a key's newest value where it is stored; whether there was one. Of erasable buckets only."""
+        """Overwrite a key's latest value where it is stored; whether there was one. Of erasable buckets only."""
         ...
 
     def kv_entries(self, bucket: Bucket) -> AsyncIterator[Entry]:
@@ -245,7 +245,7 @@ class Broker(Protocol):
         ...
 
     async def object_names(self, object_store: ObjectStore) -> list[str]:
-        """Names on a object_store."""
+        """Names in an object store."""
         ...
 
     async def request(self, subject: str, body: bytes, *, timeout: float) -> bytes:  # noqa: ASYNC109  what brokers call it

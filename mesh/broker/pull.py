@@ -20,7 +20,7 @@ from mesh.observability.logs import log
 EXPIRES = 30.0
 HEARTBEAT = 2.0
 SILENCE = 2.5 * HEARTBEAT
-"""After so many seconds without a word a request counts as lost: its leader died or the connection changed."""
+"""After so many seconds without a message a request counts as lost: its leader died or the connection changed."""
 _NEVER_ENOUGH = 1_000_000
 NOBODY = 0.5
 """Seconds until a consumer is asked for again that nobody serves just now."""

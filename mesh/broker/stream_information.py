@@ -1,7 +1,7 @@
-"""Census: what JetStream's leaders say of a stream and its consumers, and counts that the servers keep.
+"""Stream information: what JetStream's leaders report of a stream and its consumers, and event counters.
 
-A consumer that nobody pulls from counts: its `num_pending` is how many messages under its filter the stream took
-since its start, kept by the server as they come (ADR-13: consumer info). It lives in memory on one server.
+An event counter is a consumer that nobody pulls from: its `num_pending` is how many messages under its filter
+the stream stored since its start, kept by the server (ADR-13: consumer info). It lives in memory on one server.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from mesh.errors import MeshError, Unavailable
 SOON = 1.0
 """Seconds within which a leader answers; one that does not is being elected, or its server is down."""
 SILENT_NS = 3_000_000_000
-"""A copy's server that the leader has not heard for so long is down; healthy ones are heard every second."""
+"""A replica that the leader has no sign of for so long is down; healthy ones answer it every second."""
 BEGUN_WITHIN = 2.5
 """Seconds for a count to begin: its server is chosen, and what is there already is counted."""
 _BRIEFLY = timedelta(seconds=5)
@@ -55,10 +55,10 @@ async def stream_state(connection: Connection, stream: str) -> StreamState:
     info = _decode_stream(_data(await connection.request(f"$JS.API.STREAM.INFO.{stream}", b"", wait=SOON)))
     if info.error is not None:
         raise Unavailable(f"{connection.login.region}: {stream}: {info.error.description}")
-    # A leader has not heard at all (0) from a server that was down before it was elected.
-    heard = {peer.name: not peer.offline and 0 < peer.active < SILENT_NS for peer in info.cluster.replicas}
+    # `active` is 0 for a server that was down before the leader was elected.
+    reachable = {peer.name: not peer.offline and 0 < peer.active < SILENT_NS for peer in info.cluster.replicas}
     own = {info.cluster.leader: True} if info.cluster.leader else {}
-    return StreamState(messages=info.state.messages, servers=heard | own)
+    return StreamState(messages=info.state.messages, servers=reachable | own)
 
 
 async def consumer_states(connection: Connection, stream: str, names: Sequence[str]) -> dict[str, ConsumerState]:

@@ -10,7 +10,7 @@ from mesh.errors import TopologyError
 class Trust(msgspec.Struct, frozen=True, kw_only=True):
     """Files in PEM: CARTMESH_NATS_CA signed the servers' certificates, CARTMESH_NATS_CERTIFICATE and _KEY are ours.
 
-    Without a CA the system's authorities count. Whether TLS is spoken says the address: `tls://` insists on it.
+    Without a CA the system's authorities count. The address decides whether TLS is used: `tls://` requires it.
     """
 
     nats_ca: str = ""

@@ -6,6 +6,10 @@ import msgspec
 from nats.aio.msg import Msg
 
 from mesh.broker.protocol import Message, Outgoing
+from mesh.errors import DeclarationError, MeshError, Unavailable
+
+NOT_FOUND = {10037, 10043, 10059}
+"""JetStream's error codes for a message, a sequence or a stream that is not there."""
 
 
 class Failure(msgspec.Struct):
@@ -58,7 +62,7 @@ decode_info = msgspec.json.Decoder(Info).decode
 
 
 def outgoing_headers(message: Outgoing) -> dict[str, str]:
-    """The headers that say what shall become of a message; ValueError for a condition on a wildcard."""
+    """The headers for a message's id, condition, expiry and schedule; ValueError for a condition on a wildcard."""
     headers = dict(message.headers)
     if message.id is not None:
         headers["Nats-Msg-Id"] = message.id
@@ -99,5 +103,12 @@ def parse_headers(raw: bytes) -> dict[str, str]:
 
 
 def is_removed(headers: dict[str, str]) -> bool:
-    """Whether a bucket's message says that the key is gone."""
+    """Whether a bucket's message marks its key as removed."""
     return headers.get("KV-Operation") in ("DEL", "PURGE") or "Nats-Marker-Reason" in headers
+
+
+def refused(region: str, failure: Failure, what: str) -> MeshError:
+    """The error to raise for a request that JetStream refused."""
+    reason = f"{region}: {what}: {failure.description} ({failure.code}/{failure.err_code})"
+    # 4xx that no retry can mend (bad headers, message too large); 429 and 5xx pass.
+    return DeclarationError(reason) if failure.code == 400 else Unavailable(reason)

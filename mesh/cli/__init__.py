@@ -21,7 +21,7 @@ OWN = ("mesh.cli.operations", "mesh.cli.topology", "mesh.cli.console", "mesh.cli
 
 
 def app(first: str | None = None) -> App:
-    """The whole command line, freshly built; of a word that is known to be a command no more than what has it.
+    """The whole command line, freshly built; where the command is known, only the part that holds it.
 
     Every process of a deployment begins with `run`: what other commands bring would be a fifth of its start.
     """
@@ -43,8 +43,8 @@ def app(first: str | None = None) -> App:
 
 
 def main() -> None:
-    """Run the command line; errors of the mesh are told in one line and end with status 1."""
-    configure_logs(level="WARNING")  # commands print what they have to say; a worker configures its own
+    """Run the command line; errors of the mesh are printed in one line and end with status 1."""
+    configure_logs(level="WARNING")  # commands print their results; a worker configures its own
     try:
         app(*sys.argv[1:2])()
     except MeshError as error:

@@ -124,7 +124,7 @@ def trace(
     what
         An event's id, a trace id or traceparent, or a key such as a cart's id.
     region
-        Ask only this region's servers; what it heard of the others is shown.
+        Ask only this region's servers; what it received from the others is shown.
     since
         How far back an id is searched for (30m, 2h, 7d). A key is found however old it is.
     json
@@ -134,7 +134,7 @@ def trace(
     """
     import msgspec  # noqa: PLC0415
 
-    from mesh.operations.causal_tree import forest, told  # noqa: PLC0415
+    from mesh.operations.causal_tree import forest, tree_lines  # noqa: PLC0415
     from mesh.operations.trace import story_of  # noqa: PLC0415
     from mesh.settings import duration  # noqa: PLC0415
     from mesh.topology.access import Access  # noqa: PLC0415
@@ -151,7 +151,7 @@ def trace(
     if json:
         print(msgspec.json.encode(trees).decode())
     else:
-        print("\n".join(told(trees)), end="\n" if trees else "")
+        print("\n".join(tree_lines(trees)), end="\n" if trees else "")
     for name, why in story.silent.items():
         print(f"{name} does not answer, only what others heard of it is here: {why}", file=sys.stderr)
     if story.cut:

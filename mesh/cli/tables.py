@@ -43,21 +43,21 @@ def show_dead_letters(
 ) -> None:
     """A region's dead letters."""
     table = Table("no.", "given up by", "subject", "attempts", "reason", title=f"dead letters in {region}")
-    for number, letter in dead_letters:
-        table.add_row(str(number), letter.durable, letter.subject, str(letter.attempts), letter.reason[:200])
+    for number, one in dead_letters:
+        table.add_row(str(number), one.durable, one.subject, str(one.attempts), one.reason[:200])
     (console or Console()).print(table if dead_letters else f"{region}: no dead letters")
 
 
 def show_dead_letter(number: int, found: tuple[DeadLetter, Message], console: Console | None = None) -> None:
     """One dead letter whole."""
-    letter, message = found
+    one, message = found
     out = console or Console()
-    out.print(f"[b]{number}[/b] given up by {letter.durable} after {letter.attempts} attempts, stored {letter.stored}")
-    out.print(f"subject  {letter.subject} (sequence {letter.sequence})", markup=False)
-    out.print(f"reason   {letter.reason}", markup=False)
+    out.print(f"[b]{number}[/b] given up by {one.durable} after {one.attempts} attempts, stored {one.stored}")
+    out.print(f"subject  {one.subject} (sequence {one.sequence})", markup=False)
+    out.print(f"reason   {one.reason}", markup=False)
     out.print(message.body.decode("utf-8", "replace"), markup=False)
-    if letter.trace:
-        out.print(letter.trace, markup=False)
+    if one.trace:
+        out.print(one.trace, markup=False)
 
 
 def _streams(one: RegionStatus) -> Table:

@@ -1,1 +1,1 @@
-"""What an operator asks of a running mesh: status, traces, dead letters, probes, rebuilds."""
+"""What an operator does with a running mesh: status, traces, dead letters, probes, rebuilds."""

@@ -1,4 +1,4 @@
-"""Causes: events of a trace as the tree of what followed from what, told by the log alone."""
+"""Causes: events of a trace as the tree of what followed from what, from the log alone."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -72,7 +72,7 @@ def happening(message: Message, *, here: str, copy: bool = False) -> Happening |
 
 
 def together(one: Happening, other: Happening) -> Happening:
-    """What two messages say of the same event: its home's word counts, copies add where else it was heard."""
+    """Merge two messages of one event: its own region's message wins, a copy adds where else it was received."""
     home, copy = (other, one) if one.heard and not other.heard else (one, other)
     if home.due and not copy.due:
         home, copy = copy, home  # it has fired since
@@ -80,7 +80,7 @@ def together(one: Happening, other: Happening) -> Happening:
 
 
 def forest(events: Iterable[Happening]) -> list[Branch]:
-    """Trees of causes, oldest first. The cause is what the envelope says, else the newest event that the data names."""
+    """Trees of causes, oldest first. The cause is the envelope's, else the latest event that the data names."""
     known = {(one.id, one.region): one for one in sorted(events, key=lambda one: one.due or one.stored)}
     by_id: dict[str, list[Happening]] = {}
     for one in known.values():
@@ -96,8 +96,8 @@ def forest(events: Iterable[Happening]) -> list[Branch]:
     return [branch(at) for at in below.get(None, ())]
 
 
-def told(branches: Iterable[Branch]) -> Iterator[str]:
-    """The trees as lines: seconds since the first event, region, type, key, who said it, id."""
+def tree_lines(branches: Iterable[Branch]) -> Iterator[str]:
+    """The trees as lines: seconds since the first event, region, type, key, service, id."""
     rows = list(_rows(branches, ""))
     if not rows:
         return
@@ -140,7 +140,7 @@ def _cause(one: Happening, by_id: Mapping[str, Sequence[Happening]]) -> Place | 
 
 
 def _without_circles(place: Place, above: dict[Place, Place | None]) -> Place | None:
-    """Its parent, unless that leads back to itself: a forged envelope must not hide a story."""
+    """Its parent, unless that leads back to itself: a forged envelope must not hide a tree."""
     at, seen = above[place], {place}
     while at is not None and at not in seen:
         seen.add(at)

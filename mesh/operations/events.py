@@ -185,14 +185,14 @@ async def _stored(mesh: Mesh, stream: str, filters: tuple[str, ...], since: date
     newest = await asyncio.gather(*(mesh.broker.last(stream, one) for one in filters))
     end = max((message.sequence for message in newest if message and message.stored >= since), default=0)
     clock = asyncio.get_running_loop().time
-    deliveries, heard = await mesh.broker.follow(stream, filters, since), clock()
+    deliveries, received = await mesh.broker.follow(stream, filters, since), clock()
     sequence = 0
     try:
         while sequence < end:
             for message in await deliveries.fetch(500, 0.5):
-                sequence, heard = message.sequence, clock()
+                sequence, received = message.sequence, clock()
                 yield message
-            if clock() - heard > _SILENCE:
+            if clock() - received > _SILENCE:
                 raise Unavailable(f"{mesh.region}: {stream} delivers nothing for {_SILENCE:g} s")
     finally:
         await deliveries.close()

@@ -145,7 +145,7 @@ def new_package(name: str, folder: Path) -> list[Path]:
     home = folder / name
     if home.exists():
         raise DeclarationError(f"{home} is there already: choose another name or folder")
-    words = {
+    values = {
         "name": name,
         "package": package,
         "title": name.replace("-", " ").capitalize(),
@@ -153,8 +153,8 @@ def new_package(name: str, folder: Path) -> list[Path]:
     }
     written = []
     for path, text in FILES.items():
-        target = home / Template(path).substitute(words)
+        target = home / Template(path).substitute(values)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(Template(text).substitute(words), encoding="utf-8")
+        target.write_text(Template(text).substitute(values), encoding="utf-8")
         written.append(target)
     return written

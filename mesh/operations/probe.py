@@ -1,4 +1,4 @@
-"""Probe: one event sent through a service's door, and its outcome awaited in the log."""
+"""Probe: one event sent to a service's HTTP interface, and its outcome awaited in the log."""
 
 import asyncio
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ async def probe(mesh: Mesh, url: str, *, body: str, key: str, awaits: str, withi
     """Post `body` with a write key, then wait until `awaits` (`user.scored.v1`) is in the log for the probe's key.
 
     In the body PROBE stands for a fresh key and NOW for the time. DeclarationError for a type that nobody declared,
-    Unavailable when the door refuses or the outcome does not come.
+    Unavailable when the service refuses or the outcome does not come.
     """
     import httpx  # noqa: PLC0415  only this needs it
 

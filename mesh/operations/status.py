@@ -1,4 +1,4 @@
-"""Status: what the servers say of regions, streams, consumers, staleness and dead letters."""
+"""Status: what the servers report of regions, streams, consumers, staleness and dead letters."""
 
 import asyncio
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ class ConsumerStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RegionStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A region as its servers tell it. `error` when it does not answer; staleness None: never heard of."""
+    """A region as its servers report it. `error` when it does not answer; staleness None: no heartbeat received yet."""
 
     region: str
     nodes_up: int

@@ -1,8 +1,8 @@
 """Trace: finds an event in the log by its id, its trace or its key, and gathers its whole story from every region.
 
-A log is indexed by subject, so by key, and by sequence; not by id. An id is looked for newest first, back to `since`;
-from the first find on the story is followed from key to key (its cart's, its visitor's, its order's), which needs no
-search. What was said under none of those keys is not found.
+A log is indexed by subject, so by key, and by sequence; not by id. An id is searched for from the latest message back
+to `since`; once it is found, the rest is read by key (its cart's, its visitor's, its order's), which needs no search.
+What was published under none of those keys is not found.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ from mesh.topology.apply import api
 PATIENCE = 4.0
 """Seconds a region has to answer."""
 WINDOW = 5_000
-"""Messages that are searched at once, newest window first."""
+"""Messages that are searched at once, latest window first."""
 MOST_KEYS = 64
-MOST_LETTERS = 10_000
+MOST_DEAD_LETTERS = 10_000
 
 
 class Story(msgspec.Struct, kw_only=True):
@@ -44,7 +44,8 @@ class Story(msgspec.Struct, kw_only=True):
 async def story_of(access: Access, what: str, *, regions: Sequence[str], since: timedelta) -> Story:
     """The story that `what` (an event's id, a trace, a traceparent, a key) belongs to; empty when it is not found.
 
-    Regions that do not answer are named, and told by the copies of the others. MeshError when none answers.
+    Regions that do not answer are named; their events are read from the copies in the others. MeshError when none
+    answers.
     """
     found = Story()
     connections = []
@@ -123,7 +124,7 @@ class _Search:
         return []
 
     async def _windows(self, broker: JetStreamBroker, stream: str, oldest: datetime) -> AsyncIterator[list[Message]]:
-        """A stream's messages, newest window first, back to a time."""
+        """A stream's messages, latest window first, back to a time."""
         state = (await api(broker.connection, f"STREAM.INFO.{stream}", {}))["state"]
         end = state["last_seq"]
         while end >= max(state["first_seq"], 1):
@@ -144,10 +145,13 @@ class _Search:
                 one = happening(message, here=broker.region)
                 at = (one.region, one.id) if one else None
                 if at in self._events:
-                    letter = dead_letter_of(message)
-                    parked = (*self._events[at].parked, f"{letter.durable} in {broker.region}: {letter.reason}")
+                    dead_letter = dead_letter_of(message)
+                    parked = (
+                        *self._events[at].parked,
+                        f"{dead_letter.durable} in {broker.region}: {dead_letter.reason}",
+                    )
                     self._events[at] = msgspec.structs.replace(self._events[at], parked=parked)
-                if count >= MOST_LETTERS:
+                if count >= MOST_DEAD_LETTERS:
                     break
 
 
@@ -159,7 +163,7 @@ async def _between(broker: JetStreamBroker, stream: str, after: int, upto: int) 
 
 
 async def _streams(broker: JetStreamBroker, *, copies: bool = True) -> list[str]:
-    """The region's streams that hold events, as its servers name them: what `mesh.toml` says elsewhere may be newer."""
+    """The region's streams that hold events, as its servers name them: this machine's `mesh.toml` may be outdated."""
     answer = await api(broker.connection, "STREAM.NAMES", {}, patience=PATIENCE)
     held = (name for name in answer.get("streams") or () if not name.startswith(("KV_", "OBJ_", f"{DEAD}_")))
     return sorted(name for name in held if copies or not name.startswith(f"{MESH}_"))

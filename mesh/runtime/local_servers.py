@@ -52,7 +52,7 @@ class LocalServers:
         """What the start had to change."""
         self._kept, self._certificates = Path(directory) if directory else None, certificates
         self._running: dict[str, Process] = {}
-        self._detours: dict[Link, list[TcpProxy]] = {}
+        self._proxies: dict[Link, list[TcpProxy]] = {}
         self._cut: set[str] = set()
         self._connections: dict[str, Connection] = {}
         self._closing = AsyncExitStack()
@@ -123,8 +123,8 @@ class LocalServers:
     async def apply(self, services: Sequence[Service] | None = None, *, force: bool = False) -> list[Difference]:
         """Bring every region that runs to what is declared."""
         connections = {name: await self.operator(name) for name in self.topology.names if self._runs(name)}
-        told = self.services if services is None else services
-        return await apply(self.topology, told, connections, force=force)
+        chosen = self.services if services is None else services
+        return await apply(self.topology, chosen, connections, force=force)
 
     # Breaking and mending
 
@@ -152,7 +152,7 @@ class LocalServers:
     def cut(self, region: str) -> None:
         """Cut every link of a region: what is connected is reset, what comes is refused."""
         self._cut.add(region)
-        for link, proxies in self._detours.items():
+        for link, proxies in self._proxies.items():
             if link.joins(region):
                 for proxy in proxies:
                     proxy.cut()
@@ -164,7 +164,7 @@ class LocalServers:
         """
         self._cut.discard(region)
         for link in self._whole_links(region):
-            for proxy in self._detours[link]:
+            for proxy in self._proxies[link]:
                 proxy.heal()
         await self._rejoin(region, hurry=hurry)
 
@@ -220,14 +220,14 @@ class LocalServers:
             )
             for name in names
         }
-        doors = {}
+        proxies = {}
         for link in self.topology.links:
             listener = self.topology.region(link.listener)
-            self._detours[link] = [TcpProxy(_LOOPBACK, addresses[name].leaf) for name in listener.servers]
-            for proxy in self._detours[link]:
+            self._proxies[link] = [TcpProxy(_LOOPBACK, addresses[name].leaf) for name in listener.servers]
+            for proxy in self._proxies[link]:
                 await proxy.open()
-            doors[link] = [(_LOOPBACK, proxy.port) for proxy in self._detours[link]]
-        return Plan(addresses=addresses, proxies=doors, certificates=self._certificates)
+            proxies[link] = [(_LOOPBACK, proxy.port) for proxy in self._proxies[link]]
+        return Plan(addresses=addresses, proxies=proxies, certificates=self._certificates)
 
     async def _launch(self, name: str) -> None:
         folder = self._directory / name
@@ -244,10 +244,10 @@ class LocalServers:
             raise TopologyError(f"{name} did not start: {error}\n{process.last_words()}") from error
 
     async def _stop(self) -> None:
-        for proxies in self._detours.values():
+        for proxies in self._proxies.values():
             for proxy in proxies:
                 proxy.close()
-        self._detours.clear()
+        self._proxies.clear()
         running, self._running = list(self._running.values()), {}
         await asyncio.gather(*(process.end() for process in running))
 
@@ -269,7 +269,7 @@ class LocalServers:
         return link.dialer in self._cut or link.listener in self._cut
 
     async def _is_ready(self, region: str) -> bool:
-        """Whether every running server of a region says it is healthy and JetStream has a leader."""
+        """Whether every running server of a region reports that it is healthy and JetStream has a leader."""
         for name in self.topology.region(region).servers:
             if name in self._running and not await is_healthy(_LOOPBACK, self.plan.addresses[name].monitor):
                 return False
@@ -288,7 +288,7 @@ class LocalServers:
 
     async def _dialed(self, name: str, link: Link) -> bool:
         leafs = (await page(_LOOPBACK, self.plan.addresses[name].monitor, "/leafz")).get("leafs") or []
-        ports = {proxy.port for proxy in self._detours[link]}
+        ports = {proxy.port for proxy in self._proxies[link]}
         return any(leaf.get("port") in ports for leaf in leafs)
 
     async def _until(self, true: Callable[[], Awaitable[bool]], what: str, within: float = _READY_WITHIN) -> None:

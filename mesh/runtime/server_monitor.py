@@ -1,4 +1,4 @@
-"""Monitor: what a server says of itself on its monitoring port."""
+"""Monitor: what a server reports on its monitoring port."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""Child: a process of ours that says when it is ready, is started again when it dies, and is always ended."""
+"""A supervised process: it reports when it is ready, is started again when it dies, and is always ended."""
 
 import asyncio
 import os

@@ -50,21 +50,21 @@ class _End(asyncio.Protocol):
     """One side of a forwarded connection; `_peer` is the other."""
 
     def __init__(self, proxy: TcpProxy, target: tuple[str, int] | None, peer: "_End | None" = None) -> None:
-        self._detour, self._target, self._peer = proxy, target, peer
+        self._proxy, self._target, self._peer = proxy, target, peer
         self._transport: asyncio.Transport | None = None
         self._early: list[bytes] = []
         self._dialing: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by class, only by what it can do
-        self._detour.took(self._transport)
-        if self._target and self._detour.whole:
+        self._proxy.took(self._transport)
+        if self._target and self._proxy.whole:
             self._dialing = asyncio.get_running_loop().create_task(self._dial(*self._target))
 
     async def _dial(self, host: str, port: int) -> None:
         try:
             _, peer = await asyncio.get_running_loop().create_connection(
-                lambda: _End(self._detour, None, self), host, port
+                lambda: _End(self._proxy, None, self), host, port
             )
         except OSError:
             if self._transport:
@@ -112,7 +112,7 @@ class _End(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._transport:
-            self._detour.lost(self._transport)
+            self._proxy.lost(self._transport)
         if self._peer:
             self._peer.abort() if error else self._peer.finish()
 

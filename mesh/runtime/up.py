@@ -197,21 +197,21 @@ def _addresses(regions: Sequence[str], services: Sequence[Service]) -> dict[str,
 
 
 def _acquaintance(urls: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """What lets this mesh's own pages and services speak to each other, in whichever region.
+    """The settings by which this mesh's own pages and services reach each other, in any region.
 
-    Where each HTTP service is (`CARTMESH_URLS_<SERVICE>`, region=URL by spaces), that the pages of all of them
-    may call the gateways, and for what only a shop's servers may say the keys that this process was given, or one of
-    the mesh's own.
+    `CARTMESH_URLS_<SERVICE>` holds each HTTP service's addresses (region=URL, separated by spaces).
+    `CARTMESH_CORS_ORIGINS` lets the pages of all of them call the gateways. `CARTMESH_SERVER_KEYS` holds the keys for
+    events that only a shop's servers may send: those of this process's environment, or else a fresh one.
     """
     names = next(iter(urls.values()), {})
-    told = {
+    addresses = {
         f"CARTMESH_URLS_{variable(name)}": " ".join(f"{region}={of[name]}" for region, of in urls.items())
         for name in names
     }
     pages = [origin for origin in os.environ.get("CARTMESH_CORS_ORIGINS", "").split(",") if origin]
     pages += [url for of in urls.values() for url in of.values()]
     server_keys = os.environ.get("CARTMESH_SERVER_KEYS") or token_urlsafe(24)
-    return {"CARTMESH_CORS_ORIGINS": ",".join(pages), "CARTMESH_SERVER_KEYS": server_keys, **told}
+    return {"CARTMESH_CORS_ORIGINS": ",".join(pages), "CARTMESH_SERVER_KEYS": server_keys, **addresses}
 
 
 def _cartmesh(*arguments: str) -> list[str]:

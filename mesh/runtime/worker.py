@@ -86,7 +86,7 @@ async def work(services: Sequence[Service], region: str, access: Access, topolog
 
 
 def run_until_stopped(names: Sequence[str], region: str, servers: Path | None, topology: Path) -> None:
-    """The body of `cartmesh run`. DeclarationError, TopologyError, Denied or Unavailable say what is missing."""
+    """The body of `cartmesh run`. DeclarationError, TopologyError, Denied or Unavailable name what is missing."""
     services = chosen(names)
     access = Access.read(servers) if servers else access_from_environment(region, services)
     # An embedded mesh may run a part of mesh.toml, and hands that part down as JSON.

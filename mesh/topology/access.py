@@ -12,7 +12,7 @@ from mesh.topology.secrets import OPERATOR
 
 
 def inbox_of(user: str) -> str:
-    """The prefix of the inboxes a user may listen on: its own, so that nobody hears another's answers."""
+    """The prefix of the inboxes a user may listen on: its own, so that no user receives another's answers."""
     return "_INBOX" if user == OPERATOR else f"_INBOX_{user}"
 
 

@@ -1,4 +1,4 @@
-"""Apply: make a region hold what topology and services say. Says what it changes, and never deletes unasked."""
+"""Apply: make a region's servers match the topology and the services. It reports changes, and deletes only by force."""
 
 import asyncio
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -34,8 +34,8 @@ class Difference:
 
     def __str__(self) -> str:
         """As a line of a diff."""
-        words = {"keep": "would delete ", "wait": "waits: "}.get(self.verb, f"{self.verb} ")
-        return f"{_SIGNS[self.verb]} {self.region}: {words}{self.what}{f' ({self.detail})' if self.detail else ''}"
+        verb = {"keep": "would delete ", "wait": "waits: "}.get(self.verb, f"{self.verb} ")
+        return f"{_SIGNS[self.verb]} {self.region}: {verb}{self.what}{f' ({self.detail})' if self.detail else ''}"
 
 
 async def apply(

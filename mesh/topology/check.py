@@ -31,7 +31,7 @@ class Committed:
 
 @dataclass
 class Report:
-    """What `check` found, each as a sentence that says what to do."""
+    """What `check` found, each as a sentence that names the remedy."""
 
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -105,25 +105,26 @@ def _token(name: str, what: str, report: Report) -> None:
 
 
 def _writers(services: Sequence[Service], report: Report) -> None:
-    writers: dict[Declaration, list[str]] = {told: [] for told in declared()}
+    writers: dict[Declaration, list[str]] = {declaration: [] for declaration in declared()}
     consumed = {kind for service in services for binding in service.bindings for kind in binding.kinds}
     for kind in OPERATOR_PUBLISHES:
         writers[declaration_of(kind)].append(OPERATOR)
     for service in services:
         for kind in dict.fromkeys(service.publishes):
             writers[declaration_of(kind)].append(service.name)
-    for told, names in writers.items():
+    for declaration, names in writers.items():
         if not names:
             report.errors.append(
-                f"{told.type} has no writer: name {told.kind.__name__} in some service's publishes, or remove the event"
+                f"{declaration.type} has no writer: name {declaration.kind.__name__} in some service's publishes, "
+                "or remove the event"
             )
         elif len(names) > 1:
             report.errors.append(
-                f"{told.type} has {len(names)} writers, {' and '.join(names)}: let one of them publish it, "
+                f"{declaration.type} has {len(names)} writers, {' and '.join(names)}: let one of them publish it, "
                 "or make it two events"
             )
-        if told.kind not in consumed and told.kind not in OPERATOR_PUBLISHES:
-            report.warnings.append(f"{told.type} is consumed by nobody")
+        if declaration.kind not in consumed and declaration.kind not in OPERATOR_PUBLISHES:
+            report.warnings.append(f"{declaration.type} is consumed by nobody")
 
 
 def _acceptances(services: Sequence[Service], report: Report) -> None:
@@ -192,7 +193,9 @@ def _consumers(topology: Topology, services: Sequence[Service], before: Committe
             )
     for name in topology.names:
         here = {(spec.stream, spec.durable) for spec in consumers(services, name, topology.layout)}
-        gone = {(stream, durable) for stream, told in before.consumers.get(name, {}).items() for durable in told} - here
+        gone = {
+            (stream, durable) for stream, durables in before.consumers.get(name, {}).items() for durable in durables
+        } - here
         report.warnings += [
             f"{durable} on {stream} is no longer declared: renaming a handler is a migration. The new one starts at "
             "the beginning, the old one stays until `cartmesh mesh apply --force`"

@@ -1,4 +1,4 @@
-"""Topology: what `mesh.toml` says, checked: regions, links, copies, retention, residency."""
+"""Topology: the contents of `mesh.toml`, checked: regions, links, copies, retention, residency."""
 
 import re
 import tomllib
@@ -18,7 +18,7 @@ from mesh.streams import COMMERCE, INTERACTIONS, StreamFamily, StreamLayout
 from mesh.topology.stream_settings import check_keep, check_streams, own_family
 
 _region_name = re.compile(r"[a-z][a-z0-9]{0,15}", re.ASCII).fullmatch
-_door = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}", re.ASCII).fullmatch
+_host_and_port = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}", re.ASCII).fullmatch
 _country = re.compile(r"[A-Z]{2}", re.ASCII).fullmatch
 
 
@@ -55,7 +55,7 @@ class Link:
 
     @property
     def name(self) -> str:
-        """The link in words."""
+        """The link as text."""
         return f"{self.dialer} -> {self.listener}"
 
 
@@ -73,7 +73,7 @@ class Topology:
     """Streams for domains that do not share the commerce stream."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work; TopologyError says what to write instead."""
+        """Refuse what cannot work; the TopologyError names what to write instead."""
         _check_names([region.name for region in self.regions])
         for region in self.regions:
             _check_region(region)
@@ -86,7 +86,7 @@ class Topology:
 
     @staticmethod
     def load(path: Path | str) -> "Topology":
-        """The topology in a file; TopologyError says what is wrong in it and what to write instead."""
+        """The topology in a file; a TopologyError names what is wrong in it and what to write instead."""
         try:
             text = Path(path).read_text(encoding="utf-8")
         except OSError as error:
@@ -199,8 +199,8 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     def topology(self) -> Topology:
         return Topology(
             regions=tuple(
-                Region(name=name, nodes=told.nodes, time_zone=told.time_zone, residency=told.residency, door=told.door)
-                for name, told in self.regions.items()
+                Region(name=name, nodes=one.nodes, time_zone=one.time_zone, residency=one.residency, door=one.door)
+                for name, one in self.regions.items()
             ),
             links=tuple(Link(dialer=link.dialer, listener=link.listener) for link in self.links),
             replicas=self.replicas,
@@ -254,7 +254,7 @@ def _check_region(region: Region) -> None:
         raise TopologyError(
             f"region {region.name!r} has time_zone = {region.time_zone!r}: write an IANA name such as Europe/Berlin"
         ) from None
-    if region.door and not _door(region.door):
+    if region.door and not _host_and_port(region.door):
         raise TopologyError(
             f"region {region.name!r} has door = {region.door!r}: write the host and port that other regions dial, "
             "such as nats.eu.example.com:7422"

@@ -1,4 +1,4 @@
-"""Render: everything derived, as files. Nobody edits them; `stale` says which ones are not what they should be."""
+"""Render: everything derived, as files. Nobody edits them; `stale` lists those that differ from it."""
 
 import json
 from collections.abc import Mapping, Sequence

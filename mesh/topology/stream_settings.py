@@ -1,4 +1,4 @@
-"""Streams of their own: what `[streams.<name>]` in `mesh.toml` may say."""
+"""Streams of their own: what `[streams.<name>]` in `mesh.toml` may contain."""
 
 import re
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def own_family(name: str, domains: Sequence[str], *, keep: timedelta) -> StreamF
 
 
 def check_streams(families: Sequence[StreamFamily]) -> None:
-    """Refuse families that cannot be; TopologyError says what to write instead."""
+    """Refuse families that cannot work; the TopologyError names what to write instead."""
     homes: dict[str, str] = {}
     for family in families:
         where = f"streams.{family.name.lower()}"

@@ -11,7 +11,7 @@ from mesh.dead_letters import store_dead_letter
 from mesh.events.cart import CartClosed, CartIdle, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.mesh import Mesh
-from mesh.operations.causal_tree import forest, told
+from mesh.operations.causal_tree import forest, tree_lines
 from mesh.operations.trace import story_of
 from mesh.publish import Cause, Draft
 from mesh.runtime.local_servers import LocalServers
@@ -62,7 +62,7 @@ async def story(servers, eventually):
 
 
 def told_of(story):
-    return [" ".join(line.split()) for line in told(forest(story.events))]
+    return [" ".join(line.split()) for line in tree_lines(forest(story.events))]
 
 
 @pytest.mark.parametrize("what", ["shop-update1", "closed-1", TRACE, SPAN, "c1"])

@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from mesh.events.cart import CartClosed
 from mesh.events.offer import OfferSent
-from mesh.operations.causal_tree import forest, told
+from mesh.operations.causal_tree import forest, tree_lines
 from mesh.operations.trace import story_of
 from mesh.runtime.up import Up
 from mesh.topology.mesh_toml import Topology
@@ -181,7 +181,7 @@ async def test_the_log_alone_tells_the_same(mailed, up):
     trees = forest(story.events)
     found = set(paths(trees))
     ways = [way for way in found if way[:3] == ("cart.updated", "cart.idle", "cart.abandoned")]
-    assert [way for way in ways if way[-2:] == ("offer.decided", "offer.sent")], "\n".join(told(trees))
+    assert [way for way in ways if way[-2:] == ("offer.decided", "offer.sent")], "\n".join(tree_lines(trees))
 
 
 async def test_a_trace_crosses_regions(mailed, up, receiver):

@@ -46,13 +46,15 @@ def test_a_setting_is_a_field_of_a_struct_that_is_read(tmp_path, monkeypatch):
         Setting(name="journey_"),
         Setting(name="log_level"),
         Setting(name="secret", type="str", struct="shop.app.Own"),
-        Setting(name="most", type="int", default="3", struct="shop.rates.RateSettings", words="How many | how often."),
+        Setting(
+            name="most", type="int", default="3", struct="shop.rates.RateSettings", description="How many | how often."
+        ),
         Setting(
             name="names",
             type="tuple[str, ...] | None",
             default="None",
             struct="shop.rates.RateSettings",
-            words="How many | how often.",
+            description="How many | how often.",
         ),
     )
     assert "| `names` | `tuple[str, ...] \\| None` | `None` |" in page(found)

@@ -9,7 +9,7 @@ import pytest
 from mesh.broker.protocol import Message
 from mesh.envelope import encode
 from mesh.events.cart import CartIdle
-from mesh.operations.causal_tree import Happening, forest, happening, together, told
+from mesh.operations.causal_tree import Happening, forest, happening, together, tree_lines
 
 AT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
@@ -58,7 +58,7 @@ def test_a_forged_circle_hides_nothing():
     """Events that name each other as causes are shown all the same."""
     trees = forest([said("a", cause="b"), said("b", after=1, cause="a"), said("c", after=2, cause="c")])
 
-    assert sorted(line.split()[-1] for line in told(trees)) == ["a", "b", "c"]
+    assert sorted(line.split()[-1] for line in tree_lines(trees)) == ["a", "b", "c"]
 
 
 def test_copies_add_where_it_was_heard():
@@ -66,7 +66,7 @@ def test_copies_add_where_it_was_heard():
     home, copy = said("e"), said("e", after=0.25, heard={"eu": AT + timedelta(seconds=0.25)})
 
     for one, other in ((home, copy), (copy, home)):
-        (line,) = told(forest([together(one, other)]))
+        (line,) = tree_lines(forest([together(one, other)]))
 
         assert " ".join(line.split()) == "+0.000 s us cart.updated.v1 c1 gateway e; heard in eu 0.250 s later"
 
@@ -76,7 +76,7 @@ def test_a_timer_that_waits_says_when_it_is_due():
     fired = said("idle", after=60, type="cart.idle.v1", cause="update")
     waiting = msgspec.structs.replace(fired, stored=AT, due=AT + timedelta(seconds=60))
 
-    assert [line.split()[:2] for line in told(forest([said("update"), waiting]))] == [
+    assert [line.split()[:2] for line in tree_lines(forest([said("update"), waiting]))] == [
         ["+0.000", "s"],
         ["due", "10:01:00"],
     ]

@@ -17,7 +17,7 @@ def wall_clock() -> datetime:
 
 
 class Alarms:
-    """Calls back when its clock says so, never early. An injected clock is looked at every 5 ms."""
+    """Calls back when a time is reached on its clock, never early. An injected clock is looked at every 5 ms."""
 
     def __init__(self, clock: Clock) -> None:
         self.now = clock

@@ -47,30 +47,30 @@ class Consumer:
         """Up to `most` messages; who waits longest is served first, with what there is."""
         if not self._waiting and (taken := self.take(most)):
             return taken
-        told: asyncio.Future[list[Message]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((most, told))
+        answer: asyncio.Future[list[Message]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((most, answer))
         try:
             async with asyncio.timeout(max(wait, 0)):
-                return await told
+                return await answer
         except TimeoutError:
-            return _result(told)
+            return _result(answer)
         except asyncio.CancelledError:
-            for message in _result(told):
+            for message in _result(answer):
                 await message.nak(timedelta(0))
             raise
 
     @property
     def state(self) -> ConsumerState:
-        """What a server's leader would say of it."""
+        """The consumer as a server's leader would report it."""
         again = sum(attempts > 1 for attempts in self._attempts.values())
         return ConsumerState(begun=self._begun, pending=self._unseen, unanswered=len(self._due), redelivered=again)
 
     def wake(self) -> None:
         """Let everyone who waits look up."""
         waiting, self._waiting = self._waiting, deque()
-        for _, told in waiting:
-            if not told.done():
-                told.set_result([])
+        for _, answer in waiting:
+            if not answer.done():
+                answer.set_result([])
 
     def _wants(self, message: Message) -> bool:
         return any(matches(pattern, message.subject) for pattern in self.spec.filters or (">",))
@@ -125,11 +125,11 @@ class Consumer:
 
     def _serve(self) -> None:
         while self._waiting:
-            most, told = self._waiting[0]
-            if not told.done():
+            most, answer = self._waiting[0]
+            if not answer.done():
                 if not (taken := self.take(most)):
                     return
-                told.set_result(taken)
+                answer.set_result(taken)
             self._waiting.popleft()
 
     def _appended(self, message: Message) -> None:
@@ -176,5 +176,5 @@ class Receiver:
         """Nothing is received ahead of `fetch` here, so there is nothing to give back."""
 
 
-def _result(told: "asyncio.Future[list[Message]]") -> list[Message]:
-    return told.result() if told.done() and not told.cancelled() else []
+def _result(answer: "asyncio.Future[list[Message]]") -> list[Message]:
+    return answer.result() if answer.done() and not answer.cancelled() else []

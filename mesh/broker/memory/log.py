@@ -17,7 +17,7 @@ MAX_BATCH = 1000
 
 @dataclass(frozen=True)
 class Watcher:
-    """Who is told of a stream's appended and removed messages."""
+    """What receives a stream's appended and removed messages."""
 
     appended: Callable[[Message], None]
     removed: Callable[[Message], None]

@@ -121,7 +121,7 @@ class MemoryMesh:
         self.regions[region].up = True
 
     def linked(self, one: str, other: str) -> bool:
-        """Whether two regions hear each other (a region always hears itself)."""
+        """Whether two regions can reach each other (a region always reaches itself)."""
         return one == other or frozenset((one, other)) not in self._cut
 
     def _links(self, region: str, other: str | None) -> set[frozenset[str]]:

@@ -42,11 +42,11 @@ class Values:
         self._set(key, None)
 
     def erase(self, key: str) -> bool:
-        """Forget a key. As on a server, nobody who watches is told."""
+        """Forget a key. As on a server, watchers receive nothing."""
         return self.newest.pop(key, None) is not None
 
     def purge(self) -> None:
-        """Forget every key. As on a server, nobody who watches is told."""
+        """Forget every key. As on a server, watchers receive nothing."""
         self.newest.clear()
 
     def present(self) -> list[Entry]:

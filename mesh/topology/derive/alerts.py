@@ -23,7 +23,7 @@ def alerts(services: Sequence[Service]) -> dict[str, Any]:
 
 
 def _servers() -> list[Rule]:
-    """The regions, their servers and their streams. Every replica of the watch tells the same: the most counts."""
+    """The regions, their servers and their streams. Every replica of the watch reports the same: the highest counts."""
     retries = "sum by (stream) (rate(cartmesh_publish_retries_total[5m]))"
     return [
         _rule(
@@ -112,7 +112,7 @@ def _answering() -> list[Rule]:
 
 
 def _present(services: Sequence[Service]) -> dict[str, Any]:
-    """A service that nobody runs leaves no figure behind: its absence is what is told. Demos may be absent."""
+    """A service that nobody runs reports no figure: the alert is on its absence. Demos may be absent."""
     return {
         "name": "cartmesh-services",
         "rules": [

@@ -19,15 +19,15 @@ def _entry(name: str, value: Any, margin: str) -> Iterator[str]:
     key = name if _word(name) else json.dumps(name)
     if isinstance(value, Mapping):
         yield f"{margin}{key} {{"
-        for inner, told in value.items():
-            yield from _entry(inner, told, margin + "  ")
+        for inner, setting in value.items():
+            yield from _entry(inner, setting, margin + "  ")
         yield f"{margin}}}"
     elif isinstance(value, list) and value and isinstance(value[0], Mapping):
         yield f"{margin}{key}: ["
         for one in value:
             yield f"{margin}  {{"
-            for inner, told in one.items():
-                yield from _entry(inner, told, margin + "    ")
+            for inner, setting in one.items():
+                yield from _entry(inner, setting, margin + "    ")
             yield f"{margin}  }}"
         yield f"{margin}]"
     else:

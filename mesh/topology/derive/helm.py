@@ -60,7 +60,7 @@ def nats_values(
     """Values for the release `nats` of a region. Secrets are only named.
 
     `store` is each server's disk; `issuer` a ClusterIssuer of cert-manager that makes the certificates. Raises
-    TopologyError where a region that is dialed has no door.
+    TopologyError where a region that is dialed has no `door`, its address for leafnode connections.
     """
     region = topology.region(name)
     secrets = Placeholders()
@@ -105,14 +105,17 @@ def nats_values(
     }
     if topology.tls:
         values["tlsCA"] = {"enabled": True, "secretName": CERTIFICATES, "key": "ca.crt"}
-    extra = [*([_door(region)] if listens(topology, name) else []), *([_certificate(region, issuer)] if issuer else [])]
+    extra = [
+        *([_leafnode_service(region)] if listens(topology, name) else []),
+        *([_certificate(region, issuer)] if issuer else []),
+    ]
     if extra:
         values["extraResources"] = extra
     return values
 
 
 def names(region: Region) -> list[str]:
-    """Every name under which a region's servers are reached: what their certificate must say."""
+    """Every name under which a region's servers are reached; their certificate must hold all of them."""
     outside = [region.door.rpartition(":")[0]] if region.door else []
     return [RELEASE, f"*.{RELEASE}-headless", *(f"nats-{server}" for server in region.servers), *outside]
 
@@ -131,7 +134,7 @@ def _leafnodes(topology: Topology, region: Region) -> Config:
     def urls(link: Link) -> list[str]:
         return [Plain(f"${_url_variable(link)}")]
 
-    told = remotes(topology, region, urls)
+    remote_servers = remotes(topology, region, urls)
     if topology.tls:
         # Where the chart mounts the Secret for `leafnodes.tls`, and `tlsCA`.
         certificate = {
@@ -139,10 +142,10 @@ def _leafnodes(topology: Topology, region: Region) -> Config:
             "key_file": "/etc/nats-certs/leafnodes/tls.key",
         }
         own = certificate | {"ca_file": "/etc/nats-ca-cert/ca.crt", "handshake_first": True}
-        told = [remote | {"tls": own} for remote in told]
+        remote_servers = [remote | {"tls": own} for remote in remote_servers]
     return {
         "enabled": True,
-        "merge": isolated() | ({"remotes": told} if told else {}),
+        "merge": isolated() | ({"remotes": remote_servers} if remote_servers else {}),
         **_secured(topology, to_servers()),
     }
 
@@ -158,8 +161,8 @@ def _environment(topology: Topology, services: Sequence[Service], region: Region
     made: Config = {secrets.password(region.name, user)[1:]: _reference(user) for user in inside}
     for link in topology.links:
         if link.dialer == region.name:
-            door = topology.region(link.listener).door
-            if not door:
+            address = topology.region(link.listener).door
+            if not address:
                 raise TopologyError(
                     f'region {link.listener!r} has no door: write door = "host:7422" under [regions.{link.listener}], '
                     f"where the servers of {region.name} find it"
@@ -167,7 +170,7 @@ def _environment(topology: Topology, services: Sequence[Service], region: Region
             password = secrets.password(link.listener, leaf_user(link))[1:]
             made[password] = _reference(link_key(link))
             scheme = "tls" if topology.tls else "nats"
-            made[_url_variable(link)] = f"{scheme}://{leaf_user(link)}:$({password})@{door}"
+            made[_url_variable(link)] = f"{scheme}://{leaf_user(link)}:$({password})@{address}"
     return made
 
 
@@ -179,7 +182,7 @@ def _reference(key: str) -> Config:
     return {"valueFrom": {"secretKeyRef": {"name": PASSWORDS, "key": key}}}
 
 
-def _door(region: Region) -> Config:
+def _leafnode_service(region: Region) -> Config:
     """Only the port for links is reached from outside."""
     labels = {"app.kubernetes.io/name": "nats", "app.kubernetes.io/instance": RELEASE}
     return {
@@ -209,17 +212,17 @@ def _certificate(region: Region, issuer: str) -> Config:
 
 
 def _yaml(value: Any, margin: str) -> Iterator[str]:
-    for key, told in value.items():
+    for key, inner in value.items():
         name = margin + (key if _word(key) else json.dumps(key)) + ":"
-        if isinstance(told, dict) and told:
+        if isinstance(inner, dict) and inner:
             yield name
-            yield from _yaml(told, margin + "  ")
-        elif isinstance(told, list) and told:
+            yield from _yaml(inner, margin + "  ")
+        elif isinstance(inner, list) and inner:
             yield name
-            for one in told:
+            for one in inner:
                 yield from _entry(one, margin + "  ")
         else:
-            yield f"{name} {_scalar(told)}"
+            yield f"{name} {_scalar(inner)}"
 
 
 def _entry(one: Any, margin: str) -> Iterator[str]:

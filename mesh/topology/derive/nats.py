@@ -81,7 +81,7 @@ def streams(topology: Topology, region: str) -> tuple[Stream, ...]:
 
 
 def _write_stream(family: StreamFamily, layout: StreamLayout, region: str, copies: int) -> Stream:
-    homes = {(told.root, told.domain): layout.family_of(told) for told in declared()}
+    homes = {(one.root, one.domain): layout.family_of(one) for one in declared()}
     mine = sorted(place for place, home in homes.items() if home == family)
     timers = sorted({domain for _, domain in mine}) if family.atomic else []
     return Stream(

@@ -1,4 +1,4 @@
-"""Permissions: what each service's NATS user, and each link, may publish and hear; nothing else passes."""
+"""Permissions: what each service's NATS user, and each link, may publish and subscribe to; nothing else passes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ def copying(region: str, layout: StreamLayout = DEFAULT_LAYOUT) -> tuple[str, ..
 
 
 def never_out() -> tuple[str, ...]:
-    """What a dialer sends to nobody, whatever the listener's list says."""
+    """What a dialer sends to nobody, whatever the listener's list allows."""
     return ("pii.>", "timer.>", "carrier.>", "dead.>", "$KV.>", "$O.>")
 
 
@@ -158,28 +158,28 @@ def _reading(stream: str) -> tuple[str, ...]:
 def _surveying(region: str, layout: StreamLayout) -> list[str]:
     """To ask how streams and consumers are, to let streams count, and to read the heartbeats in the copies."""
     copies = mesh_stream(region)
-    counting = dict.fromkeys(tally.stream for tally in tallies(region, layout))
+    counting = dict.fromkeys(counter.stream for counter in tallies(region, layout))
     return [
         f"$JS.API.STREAM.MSG.GET.{copies}",
         *(f"$JS.API.STREAM.INFO.{stream}" for stream in (*counting, copies, dead_stream(region))),
         *(f"$JS.API.CONSUMER.INFO.{stream}.*" for stream in (*counting, copies)),
         # The last tokens are what is counted: nothing personal is.
         *(f"$JS.API.CONSUMER.CREATE.{stream}.*.ev.{region}.>" for stream in counting),
-        *(f"$JS.API.CONSUMER.DELETE.{tally.stream}.{tally.name}" for tally in tallies(region, layout)),
+        *(f"$JS.API.CONSUMER.DELETE.{counter.stream}.{counter.name}" for counter in tallies(region, layout)),
     ]
 
 
 def _all_durables(service: Service, region: str, services: Sequence[Service], layout: StreamLayout) -> list[str]:
     """Whoever may make counts, whose names are free, must not make durables into counts."""
     specs = consumers(services, region, layout) if service.measures else []
-    counting = {tally.stream for tally in tallies(region, layout)}
+    counting = {counter.stream for counter in tallies(region, layout)}
     return [f"$JS.API.CONSUMER.CREATE.{spec.stream}.{spec.durable}.>" for spec in specs if spec.stream in counting]
 
 
 def _consuming(service: Service, region: str, layout: StreamLayout) -> list[str]:
     allowed = []
     if service.bindings:
-        allowed.append(f"$JS.API.STREAM.MSG.GET.{dead_stream(region)}")  # asked to redo a letter, it reads it
+        allowed.append(f"$JS.API.STREAM.MSG.GET.{dead_stream(region)}")  # asked to redo a dead letter, it reads it
     for binding in service.bindings:
         for stream in binding.filters(region, layout):
             if binding.fanout:

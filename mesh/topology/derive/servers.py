@@ -1,4 +1,4 @@
-"""Servers: what each nats-server is told, for any machine: addresses, certificates and secrets are given."""
+"""Servers: each nats-server's configuration, for any machine: addresses, certificates and secrets are arguments."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class Address:
     leaf: int = 7422
     monitor: int = 8222
     store: str = "/data/jetstream"
-    bind: str = "0.0.0.0"  # noqa: S104  a container listens on all its interfaces; the embedded mesh says loopback
+    bind: str = "0.0.0.0"  # noqa: S104  a container listens on all its interfaces; the embedded mesh sets loopback
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,17 +114,17 @@ def server_config(topology: Topology, services: Sequence[Service], name: str, pl
 
 
 def limits() -> Config:
-    """What every server is told."""
+    """What every server's configuration contains."""
     return {"max_payload": Plain("8MB")}
 
 
 def to_clients() -> Config:
-    """In the `tls` block for clients: ours shake hands before a word is said, others may when they are asked to."""
+    """In the `tls` block for clients: ours begin with the TLS handshake, others may start TLS when the server asks."""
     return {"handshake_first": "auto"}
 
 
 def to_servers() -> Config:
-    """In the `tls` blocks between servers of different regions: both show a certificate, before a word is said."""
+    """In the `tls` blocks between servers of different regions: both show a certificate, TLS comes first."""
     return {"verify": True, "handshake_first": True}
 
 
@@ -143,20 +143,20 @@ def _cluster(region: Region, name: str, plan: Plan) -> Config:
 
 def _leafnodes(topology: Topology, region: Region, at: Address, plan: Plan, secrets: Secrets) -> Config:
     def urls(link: Link) -> list[str]:
-        doors = plan.doors(link, topology.region(link.listener))
-        return [secrets.url(link.listener, leaf_user(link), host, port) for host, port in doors]
+        addresses = plan.doors(link, topology.region(link.listener))
+        return [secrets.url(link.listener, leaf_user(link), host, port) for host, port in addresses]
 
-    told = remotes(topology, region, urls)
+    dialed = remotes(topology, region, urls)
     leafnodes: Config = {}
     if listens(topology, region.name):
         # Dialers know every server from their own list; what is not advertised cannot lead around a proxy.
         leafnodes = {"listen": f"{at.bind}:{at.leaf}", "no_advertise": True}
         if plan.certificates:
             leafnodes["tls"] = plan.certificates.tls(**to_servers())
-    if told and plan.certificates:
-        told = [remote | {"tls": plan.certificates.tls(handshake_first=True)} for remote in told]
-    if leafnodes or told:
-        leafnodes |= isolated() | ({"remotes": told} if told else {})
+    if dialed and plan.certificates:
+        dialed = [remote | {"tls": plan.certificates.tls(handshake_first=True)} for remote in dialed]
+    if leafnodes or dialed:
+        leafnodes |= isolated() | ({"remotes": dialed} if dialed else {})
     return leafnodes
 
 
@@ -166,7 +166,7 @@ def isolated() -> Config:
 
 
 def remotes(topology: Topology, region: Region, urls: Callable[[Link], list[str]]) -> list[Config]:
-    """The links a region dials; `urls` says where a link's listener is."""
+    """The links a region dials; `urls` gives the addresses of a link's listener."""
     return [
         {"urls": urls(link), "account": "SHOP", **isolated(), "deny_exports": list(never_out())}
         for link in topology.links

@@ -10,27 +10,28 @@ _HEAD = "| value | default | what |\n|---|---|---|\n"
 def reference(text: str) -> str:
     """A table in Markdown: every value that has a comment, with its path, default and comment."""
     rows = (
-        f"| `{path}` | {_cell(default)} | {words.replace('|', chr(92) + '|')} |" for path, default, words in told(text)
+        f"| `{path}` | {_cell(default)} | {comment.replace('|', chr(92) + '|')} |"
+        for path, default, comment in commented_values(text)
     )
     return _HEAD + "\n".join(rows) + "\n"
 
 
-def told(text: str) -> Iterator[tuple[str, str, str]]:
+def commented_values(text: str) -> Iterator[tuple[str, str, str]]:
     """(path, default as it is written, comment) of each value that has a comment."""
-    lines, path, words = text.splitlines(), list[tuple[int, str]](), list[str]()
+    lines, path, comment = text.splitlines(), list[tuple[int, str]](), list[str]()
     for number, line in enumerate(lines):
         stripped = line.strip()
         if stripped.startswith("# -- "):
-            words = [stripped.removeprefix("# -- ")]
-        elif stripped.startswith("# ") and words:
-            words.append(stripped.removeprefix("# "))
+            comment = [stripped.removeprefix("# -- ")]
+        elif stripped.startswith("# ") and comment:
+            comment.append(stripped.removeprefix("# "))
         elif found := _line(line):
             indent = len(found["indent"])
             path = [(depth, key) for depth, key in path if depth < indent] + [(indent, found["key"])]
-            if words:
+            if comment:
                 default = found["value"] or " ".join(_below(lines[number + 1 :], indent))
-                yield ".".join(key for _, key in path), default, " ".join(words)
-            words = []
+                yield ".".join(key for _, key in path), default, " ".join(comment)
+            comment = []
 
 
 def _below(lines: list[str], indent: int) -> Iterator[str]:

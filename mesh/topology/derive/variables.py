@@ -18,13 +18,13 @@ _reads = re.compile(r"\bread\([A-Z]|CARTMESH_").search
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One setting: its name in lower case, its type and default as they are written, its struct and what that says."""
+    """One setting: its name in lower case, its type and default as they are written, its struct and its docstring."""
 
     name: str
     type: str = ""
     default: str = ""
     struct: str = ""
-    words: str = ""
+    description: str = ""
 
 
 def settings_of(packages: Iterable[str]) -> tuple[Setting, ...]:
@@ -42,10 +42,10 @@ def settings_of(packages: Iterable[str]) -> tuple[Setting, ...]:
 def page(settings: Iterable[Setting]) -> str:
     """The settings in Markdown, struct by struct."""
     lines = []
-    for struct, told in groupby(settings, lambda one: one.struct):
+    for struct, group in groupby(settings, lambda one: one.struct):
         if struct:
-            members = list(told)
-            lines += [f"## `{struct}`", "", members[0].words, "", "| setting | type | default |", "|---|---|---|"]
+            members = list(group)
+            lines += [f"## `{struct}`", "", members[0].description, "", "| setting | type | default |", "|---|---|---|"]
             lines += [f"| `{one.name}` | `{_cell(one.type)}` | {_code(one.default)} |" for one in members]
             lines.append("")
     return "\n".join(lines)
@@ -110,7 +110,7 @@ def _is_read(called: ast.expr) -> bool:
 def _fields(module: str, tree: ast.Module, struct: str) -> Iterator[Setting]:
     for declared in tree.body:
         if isinstance(declared, ast.ClassDef) and declared.name == struct:
-            words = " ".join((ast.get_docstring(declared) or "").split())
+            description = " ".join((ast.get_docstring(declared) or "").split())
             for node in declared.body:
                 if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                     yield Setting(
@@ -118,7 +118,7 @@ def _fields(module: str, tree: ast.Module, struct: str) -> Iterator[Setting]:
                         type=ast.unparse(node.annotation),
                         default=ast.unparse(node.value) if node.value else "",
                         struct=f"{module}.{struct}",
-                        words=words,
+                        description=description,
                     )
 
 

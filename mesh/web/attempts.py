@@ -30,16 +30,20 @@ class Attempts:
     def __init__(self, mesh: Mesh) -> None:
         self._failures = mesh.state(FAILURES)
 
-    async def begin(self, email: str, address: str) -> timedelta | None:
-        """Count an attempt; how long to wait, where there were too many, or None."""
+    async def begin(self, email: str | None, address: str) -> timedelta | None:
+        """Count an attempt; how long to wait, where there were too many, or None.
+
+        `email` is None where the attempt names no account, as by an identity provider.
+        """
         keys = _keys(email, address)
         waits = await asyncio.gather(*(self._count(key, most) for key, most in keys))
         return max((wait for wait in waits if wait), default=None)
 
-    async def succeeded(self, email: str, address: str) -> None:
+    async def succeeded(self, email: str | None, address: str) -> None:
         """Forget the account's failures, and this attempt of the address."""
-        (account, _), (client, _) = _keys(email, address)
-        await self._failures.delete(account)
+        (client, _), *accounts = _keys(email, address)
+        for account, _ in accounts:
+            await self._failures.delete(account)
         found, revision = await self._failures.entry(client)
         if found is not None and found.at:
             try:
@@ -58,8 +62,8 @@ class Attempts:
         return made.after.at[-most] + WINDOW - now if made.after == made.before else None
 
 
-def _keys(email: str, address: str) -> tuple[tuple[str, int], tuple[str, int]]:
-    return (
-        (digest(email.strip().casefold(), "failures-account"), PER_ACCOUNT),
-        (digest(address, "failures-address"), PER_ADDRESS),
-    )
+def _keys(email: str | None, address: str) -> list[tuple[str, int]]:
+    keys = [(digest(address, "failures-address"), PER_ADDRESS)]
+    if email is not None:
+        keys.append((digest(email.strip().casefold(), "failures-account"), PER_ACCOUNT))
+    return keys

@@ -37,6 +37,18 @@ class Cookies:
         """Let the browser forget its session."""
         return self._cookie("session", "", max_age=0)
 
+    def attempt(self, request: Request[Any, Any, Any]) -> str:
+        """What a browser keeps while it is at the identity provider, or an empty string."""
+        return request.cookies.get(self._name("attempt"), "")
+
+    def keep_attempt(self, value: str, *, seconds: int) -> Cookie:
+        """Let the browser keep what belongs to one sign-in by the identity provider."""
+        return self._cookie("attempt", value, max_age=seconds)
+
+    def drop_attempt(self) -> Cookie:
+        """Let the browser forget it: it is good for one response."""
+        return self._cookie("attempt", "", max_age=0)
+
     def form(self, request: Request[Any, Any, Any]) -> tuple[str, Cookie | None]:
         """What a form that is filled in without a session must carry, and the cookie to set where there is none yet."""
         known = request.cookies.get(self._name("form"), "")

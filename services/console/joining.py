@@ -68,7 +68,13 @@ class Joining:
         *,
         status: int = 200,
     ) -> Response[bytes]:
-        values = {"invitation": invitation, "known": await self._known(invitation), "sent": sent, "wrong": wrong}
+        values = {
+            "invitation": invitation,
+            "token": request.path_params["token"],
+            "known": await self._known(invitation),
+            "sent": sent,
+            "wrong": wrong,
+        }
         return self._show(request, "join.html.j2", values, status=status)
 
     def _gone(self, request: Request[Any, Any, Any]) -> Response[bytes]:

@@ -14,6 +14,8 @@ from services.console.accounts import accounts_routes
 from services.console.audit_list import audit_route
 from services.console.changes import Changes
 from services.console.joining import joining_routes
+from services.console.oidc_settings import OidcSettings
+from services.console.provider_sign_in import provider_routes
 from services.console.signing_in import signing_in_routes
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -21,7 +23,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def routes(mesh: Mesh, console: Console, changes: Changes) -> list[HTTPRouteHandler]:
     """All of them."""
-    show = partial(_show, console, console.templates(TEMPLATES))
+    templates, oidc = console.templates(TEMPLATES), OidcSettings.read()
+    templates.globals["has_provider"] = oidc is not None
+    show = partial(_show, console, templates)
 
     @get("/")
     async def show_overview(request: Request[Any, Any, Any]) -> Response[bytes]:
@@ -30,6 +34,7 @@ def routes(mesh: Mesh, console: Console, changes: Changes) -> list[HTTPRouteHand
     return [
         show_overview,
         *signing_in_routes(mesh, console, show),
+        *(provider_routes(mesh, console, show, oidc) if oidc else []),
         *joining_routes(mesh, console, show),
         *account_routes(console, show),
         *accounts_routes(mesh, console, show),

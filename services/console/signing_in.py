@@ -47,16 +47,11 @@ def signing_in_routes(mesh: Mesh, console: Console, show: Show) -> list[HTTPRout
     async def sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
         """Begin a session where e-mail address and password belong together."""
         sent = await fields(request, "email", "password", "next")
-        peer = request.client.host if request.client else "unknown"
-        address = client_address(peer, request.headers.get("x-forwarded-for"), limits.trusted_proxies)
+        address = address_of(request, limits.trusted_proxies)
         wait = await attempts.begin(sent["email"], address)
         values = {"next": local_path(sent["next"]), "email": sent["email"], "first": False}
         if wait is not None:
-            minutes = max(1, -(-int(wait.total_seconds()) // 60))
-            words = f"Too many attempts. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
-            refused = show(request, "sign_in.html.j2", {**values, "wrong": words}, status=429)
-            refused.headers["Retry-After"] = str(int(wait.total_seconds()) + 1)
-            return refused
+            return too_many(show, request, values, wait)
         account = await console.accounts.find(email_identity(sent["email"]))
         matches = await passwords.verify_password(sent["password"], account.password if account else "")
         if account is None or not matches or account.disabled:
@@ -75,6 +70,21 @@ def signing_in_routes(mesh: Mesh, console: Console, show: Show) -> list[HTTPRout
         return leaving
 
     return [show_sign_in, sign_in, sign_out]
+
+
+def address_of(request: Request[Any, Any, Any], trusted_proxies: int) -> str:
+    """The address by which somebody's attempts are counted."""
+    peer = request.client.host if request.client else "unknown"
+    return client_address(peer, request.headers.get("x-forwarded-for"), trusted_proxies)
+
+
+def too_many(show: Show, request: Request[Any, Any, Any], values: dict[str, Any], wait: timedelta) -> Response[bytes]:
+    """The sign-in page, with how long to wait."""
+    minutes = max(1, -(-int(wait.total_seconds()) // 60))
+    words = f"Too many attempts. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
+    refused = show(request, "sign_in.html.j2", {**values, "wrong": words}, status=429)
+    refused.headers["Retry-After"] = str(int(wait.total_seconds()) + 1)
+    return refused
 
 
 async def begin_session(

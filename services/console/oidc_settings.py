@@ -1,6 +1,5 @@
 """Settings of the sign-in by an identity provider (OpenID Connect)."""
 
-from typing import Self
 from urllib.parse import urlsplit
 
 import msgspec
@@ -26,20 +25,20 @@ class OidcSettings(msgspec.Struct, frozen=True, kw_only=True):
     oidc_role: str = ""
     oidc_domains: tuple[str, ...] = ()
 
-    @classmethod
-    def read(cls) -> Self | None:
-        """The settings, or None where no provider is configured. Raises DeclarationError where they cannot be meant."""
-        found = settings.read(cls)
-        if not found.oidc_issuer:
-            return None
-        if not found.oidc_client_id:
-            raise DeclarationError("CARTMESH_OIDC_ISSUER is set and CARTMESH_OIDC_CLIENT_ID is not")
-        if not is_protected(found.oidc_issuer):
-            raise DeclarationError(f"CARTMESH_OIDC_ISSUER={found.oidc_issuer!r}: an issuer is an https URL")
-        if bool(found.oidc_role) != bool(found.oidc_domains):
-            raise DeclarationError("CARTMESH_OIDC_ROLE and CARTMESH_OIDC_DOMAINS are set together or not at all")
-        _check_role(found.oidc_role)
-        return found
+
+def read_oidc_settings() -> OidcSettings | None:
+    """The settings, or None where no provider is configured. Raises DeclarationError where they cannot be meant."""
+    found = settings.read(OidcSettings)
+    if not found.oidc_issuer:
+        return None
+    if not found.oidc_client_id:
+        raise DeclarationError("CARTMESH_OIDC_ISSUER is set and CARTMESH_OIDC_CLIENT_ID is not")
+    if not is_protected(found.oidc_issuer):
+        raise DeclarationError(f"CARTMESH_OIDC_ISSUER={found.oidc_issuer!r}: an issuer is an https URL")
+    if bool(found.oidc_role) != bool(found.oidc_domains):
+        raise DeclarationError("CARTMESH_OIDC_ROLE and CARTMESH_OIDC_DOMAINS are set together or not at all")
+    _check_role(found.oidc_role)
+    return found
 
 
 def is_protected(url: object) -> bool:

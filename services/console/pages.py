@@ -14,7 +14,7 @@ from services.console.accounts import accounts_routes
 from services.console.audit_list import audit_route
 from services.console.changes import Changes
 from services.console.joining import joining_routes
-from services.console.oidc_settings import OidcSettings
+from services.console.oidc_settings import read_oidc_settings
 from services.console.provider_sign_in import provider_routes
 from services.console.signing_in import signing_in_routes
 
@@ -23,7 +23,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def routes(mesh: Mesh, console: Console, changes: Changes) -> list[HTTPRouteHandler]:
     """All of them."""
-    templates, oidc = console.templates(TEMPLATES), OidcSettings.read()
+    templates, oidc = console.templates(TEMPLATES), read_oidc_settings()
     templates.globals["has_provider"] = oidc is not None
     show = partial(_show, console, templates)
 

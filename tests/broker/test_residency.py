@@ -12,6 +12,7 @@ from mesh.events.cart import CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.mesh import Mesh
 from mesh.runtime.local_servers import LocalServers
+from mesh.service import Service
 from mesh.topology.apply import api
 from mesh.topology.mesh_toml import Topology
 
@@ -20,7 +21,9 @@ SECRET = "secret@example.test"
 
 @pytest.fixture
 async def servers():
-    async with LocalServers(Topology.of(["us", "eu"], nodes=1)) as running:
+    # What encrypts personal fields needs the region's bucket of keys.
+    registrar = Service("registrar", publishes=(CustomerIdentified, ConsentChanged))
+    async with LocalServers(Topology.of(["us", "eu"], nodes=1), services=[registrar]) as running:
         yield running
 
 

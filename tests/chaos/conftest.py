@@ -88,7 +88,7 @@ class Crowd:
         for number in itertools.count():
             region = self.stage.regions[number % len(self.stage.regions)]
             visitor = f"{self._run}-{number}"
-            self._cast.acts(region, visitor, "cart", name="Desk Lamp", price=4900)
+            self._cast.act(region, visitor, "cart", name="Desk Lamp", price=4900)
             kind = number // len(self.stage.regions) % 3
             if kind:
                 pause = 0.3 if kind == 1 else ABANDON_AFTER.total_seconds() + random.uniform(-0.05, 0.25)
@@ -99,7 +99,7 @@ class Crowd:
 
     async def _buy(self, region: str, visitor: str, pause: float) -> None:
         await asyncio.sleep(pause)
-        self._cast.acts(region, visitor, "purchase", name="Desk Lamp", price=4900)
+        self._cast.act(region, visitor, "purchase", name="Desk Lamp", price=4900)
 
     def stored(self, *, since: datetime, region: str | None = None) -> int:
         """Events sent and acknowledged since a moment."""

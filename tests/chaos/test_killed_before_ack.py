@@ -15,12 +15,13 @@ import msgspec
 import pytest
 
 from mesh import Cancel, Timer
-from mesh.consume import Consumer
 from mesh.events.cart import CartAbandoned, CartConverted, CartIdle, CartLine, CartRecovered, CartScored, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.events.offer import OfferClaimed, OfferDecided, OfferFailed, OfferSent
-from mesh.events.order import OrderPlaced
+from mesh.events.order import OrderConfirmed, OrderPlaced
+from mesh.failures import FailurePolicy
 from mesh.money import Money
+from mesh.observability.logs import configure_logs
 from mesh.publish import Draft
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.run import running
@@ -43,10 +44,10 @@ def die(*_: object) -> None:
 
 def arm(moment: str) -> None:
     """Let this process die at a moment: `<durable>` after its commit and before its ack, or `mailed`."""
-    done, send = Consumer._done, Mailer.send
+    done, send = FailurePolicy.done, Mailer.send
 
     async def die_or_acknowledge(self, message):
-        if self.binding.durable == moment:
+        if self._binding.durable == moment:
             die()
         await done(self, message)
 
@@ -57,11 +58,12 @@ def arm(moment: str) -> None:
     if moment == "mailed":
         Mailer.send = die_after_sending
     else:
-        Consumer._done = die_or_acknowledge
+        FailurePolicy.done = die_or_acknowledge
 
 
 async def work(servers: Path, name: str) -> None:
     """Run one service until killed."""
+    configure_logs()  # on stderr: only `ready` stands on stdout
     (service,) = chosen([name])
     mesh = await connect(Access.read(servers), "us", name)
     async with running(service, mesh):
@@ -152,7 +154,7 @@ async def test_a_cart_is_abandoned_once(mesh, chaos, tmp_path):
 
 
 async def test_a_cart_is_recovered_once(mesh, chaos, tmp_path):
-    """Killed after `CartRecovered` was stored and before `CartConverted` was acknowledged: one recovery."""
+    """Killed after `CartRecovered` was stored and before `OrderConfirmed` was acknowledged: one recovery."""
     sent = OfferSent(cart_id="c2", visitor_id="c2", offer_id="o2", channel="email")
     placed = OrderPlaced(order_id="b2", visitor_id="c2", lines=(LINE,), total=LINE.price, cart_id="c2")
 
@@ -161,6 +163,9 @@ async def test_a_cart_is_recovered_once(mesh, chaos, tmp_path):
         await mesh.publish(sent)
         converted = CartConverted(cart_id="c2", order_id="b2", visitor_id="c2")
         await mesh.publish(placed, converted, Cancel(CartIdle, "c2"))
+        await mesh.publish(
+            OrderConfirmed(order_id="b2", visitor_id="c2", lines=(LINE,), total=LINE.price, cart_id="c2")
+        )
 
     await dies_and_is_followed(tmp_path, chaos, mesh, "carts", "carts-recover-cart", "carts-recover-cart", buy)
 

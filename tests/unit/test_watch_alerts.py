@@ -58,7 +58,9 @@ def test_every_service_has_a_row_and_somebody_who_misses_it(services):
     missed = [rule["labels"].get("service") for group in alerts(services)["groups"] for rule in group["rules"]]
 
     assert rows == ["The mesh", *(service.name for service in services)]
-    assert [name for name in missed if name] == [service.name for service in services if service.needs_process and not service.demo]
+    assert [name for name in missed if name] == [
+        service.name for service in services if service.needs_process and not service.demo
+    ]
 
 
 def test_panels_lie_beside_each_other(services):

@@ -255,7 +255,8 @@ async def test_carts_and_orders_of_one_request_share_batches(post, memory_broker
     )
 
     assert (fresh.json()["accepted"], fresh.json()["rejected"]) == (21, [])
-    assert grouped == [20 * 2 + 3]
+    assert sum(grouped) == 20 * 2 + 3
+    assert len(grouped) < 21 / 2
     assert mixed.json()["accepted"] == 1
     assert [(one["id"], one["path"]) for one in mixed.json()["rejected"]] == [
         ("used", "$.id"),

@@ -18,7 +18,7 @@ from mesh.runtime.discovery import discover
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.run import running
 from mesh.topology.mesh_toml import Topology
-from services import carts, gateway
+from services import carts, gateway, identity
 from services.operations import heartbeat
 
 KEY = {"authorization": "Bearer demo"}
@@ -173,11 +173,13 @@ async def test_a_page_that_stays_open_does_not_keep_the_gateway_from_ending(serv
         await stream.aclose()
 
 
-async def test_carts_and_heartbeat_have_the_rights_they_need(servers, storefront, eventually):
+async def test_carts_identity_and_heartbeat_have_the_rights_they_need(servers, storefront, eventually):
     """On real servers, as their own users: a cart is left, closed or won back, the heart beats, the view follows."""
     async with (
         connected(servers, "carts") as mesh,
         running(carts.service, mesh),
+        connected(servers, "identity") as profiles,
+        running(identity.service, profiles),
         connected(servers, "heartbeat") as pulse,
         running(heartbeat.service, pulse),
     ):

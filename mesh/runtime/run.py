@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -28,7 +29,9 @@ from mesh.service import Service, fill
 from mesh.streams import dead_stream
 from mesh.timers import Timer
 
-START_PATIENCE = timedelta(seconds=30)
+_T = TypeVar("_T")
+
+START_PATIENCE = timedelta(seconds=60)
 """How long a service waits at its start for streams that are not ready yet."""
 
 
@@ -84,7 +87,8 @@ class Running:
 
     async def _bind(self, binding: Binding) -> None:
         for spec in binding.consumers(self.mesh.region, self.mesh.layout):
-            self._consume(binding, f"{spec.stream}/{spec.durable}", await self.mesh.broker.deliveries(spec))
+            deliveries = await _patiently(partial(self.mesh.broker.deliveries, spec))
+            self._consume(binding, f"{spec.stream}/{spec.durable}", deliveries)
 
     async def _follow(self, binding: Binding) -> None:
         since = datetime.now(UTC) - binding.since if binding.since is not None else None
@@ -95,15 +99,7 @@ class Running:
 
     async def _followed(self, stream: str, filters: tuple[str, ...], since: datetime | None) -> Deliveries:
         """A private consumer; waits for a stream whose leader is still being elected."""
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + START_PATIENCE.total_seconds()
-        while True:
-            try:
-                return await self.mesh.broker.follow(stream, filters, since)
-            except Unavailable:
-                if clock() > deadline:
-                    raise
-                await asyncio.sleep(0.25)
+        return await _patiently(partial(self.mesh.broker.follow, stream, filters, since))
 
     def _consume(self, binding: Binding, name: str, deliveries: Deliveries) -> None:
         consumer = self._consumers[name] = Consumer(binding, deliveries, self.mesh, self.provided)
@@ -165,13 +161,33 @@ async def running(service: Service, mesh: Mesh, *, http: tuple[str, int] | None 
     async with AsyncExitStack() as stack:
         for kind, opened in service.resources.items():
             extra = fill(opened, run.provided, skip=0)
-            run.provided[kind] = await stack.enter_async_context(asynccontextmanager(opened)(**extra))
+            run.provided[kind] = await _patiently(partial(_enter, stack, asynccontextmanager(opened), extra))
         await run.start()
         stack.push_async_callback(run.stop)
         if service.serves_http and http is not None:
             run.port = await stack.enter_async_context(serving(http_app(service, run.provided), *http))
         stack.callback(run.drain)  # the HTTP server waits for answers that are under way
         yield run
+
+
+async def _enter(
+    stack: AsyncExitStack, opened: Callable[..., AbstractAsyncContextManager[Any]], extra: dict[str, Any]
+) -> Any:
+    return await stack.enter_async_context(opened(**extra))
+
+
+async def _patiently(attempt: Callable[[], Awaitable[_T]]) -> _T:
+    """What `attempt` returns; it is made again while the region is Unavailable, for `START_PATIENCE` at most."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + START_PATIENCE.total_seconds()
+    while True:
+        try:
+            return await attempt()
+        except Unavailable as error:
+            if clock() > deadline:
+                raise
+            log.warning("not available yet; asking again", error=str(error))
+            await asyncio.sleep(0.25)
 
 
 @asynccontextmanager

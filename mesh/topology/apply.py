@@ -18,7 +18,7 @@ _SIGNS: Mapping[str, str] = {"create": "+", "change": "~", "delete": "-", "keep"
 _FIXED = {"deliver_policy", "opt_start_time", "name"}
 """Consumer settings that only count when it is created."""
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 _AT_ONCE = 8
 _NO_LEADER = {10005, 10009}
 

@@ -13,7 +13,7 @@ from mesh.broker.protocol import Outgoing
 from mesh.consume import Consumer
 from mesh.dead_letters import Redo, Redone, dead_letter_of
 from mesh.envelope import Received
-from mesh.errors import Bury, Retry
+from mesh.errors import Bury, Retry, Unavailable
 from mesh.events.cart import CartIdle
 from mesh.events.interaction import ProductViewed
 from mesh.events.offer import OfferDue
@@ -509,6 +509,25 @@ async def test_resources_are_opened_injected_and_closed(service, at_work, mesh, 
         assert not ledger.closed
 
     assert ledger.closed
+
+
+async def test_a_resource_that_is_unavailable_at_first_is_opened_again(service, at_work):
+    """While a cluster elects its leaders a service waits; it does not end."""
+    attempts: list[str] = []
+
+    async def open_ledger() -> AsyncIterator[Ledger]:
+        """Open, at the third attempt."""
+        attempts.append("attempt")
+        if len(attempts) < 3:
+            raise Unavailable("no leader yet")
+        yield Ledger([])
+
+    service.resource(open_ledger)
+
+    async with at_work(service) as run:
+        assert run.ready
+
+    assert len(attempts) == 3
 
 
 async def test_questions_are_answered_by_type(service, at_work, mesh):

@@ -53,6 +53,8 @@ def check_declarations(*, file: Path = FILE, folder: Path = FOLDER) -> None:
     """Judge everything that is declared, without a server. Ends with 1 where something must not be deployed."""
     topology, services = Topology.load(file), discover()
     report = check(topology, services, committed(folder))
+    for note in report.notes:
+        _say(f"note: {note}")
     for warning in report.warnings:
         _say(f"warning: {warning}")
     for error in report.errors:

@@ -31,10 +31,11 @@ class Committed:
 
 @dataclass
 class Report:
-    """What `check` found, each as a sentence that names the remedy."""
+    """What `check` found: errors and warnings as sentences that name the remedy, notes on what is right as it is."""
 
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def check(topology: Topology, services: Sequence[Service], committed: Committed | None = None) -> Report:
@@ -43,6 +44,7 @@ def check(topology: Topology, services: Sequence[Service], committed: Committed 
     _names(services, report)
     _writers(services, report)
     _acceptances(services, report)
+    _pages(services, report)
     _streams(topology, report)
     _state(services, report)
     _consumers(topology, services, before, report)
@@ -109,6 +111,7 @@ def _writers(services: Sequence[Service], report: Report) -> None:
     consumed = {kind for service in services for binding in service.bindings for kind in binding.kinds}
     for kind in OPERATOR_PUBLISHES:
         writers[declaration_of(kind)].append(OPERATOR)
+        consumed.add(kind)
     for service in services:
         for kind in dict.fromkeys(service.publishes):
             writers[declaration_of(kind)].append(service.name)
@@ -123,8 +126,8 @@ def _writers(services: Sequence[Service], report: Report) -> None:
                 f"{declaration.type} has {len(names)} writers, {' and '.join(names)}: let one of them publish it, "
                 "or make it two events"
             )
-        if declaration.kind not in consumed and declaration.kind not in OPERATOR_PUBLISHES:
-            report.warnings.append(f"{declaration.type} is consumed by nobody")
+    if unread := sorted(declaration.type for declaration in writers if declaration.kind not in consumed):
+        report.notes.append(f"{len(unread)} events are stored and consumed by no service: {', '.join(unread)}")
 
 
 def _acceptances(services: Sequence[Service], report: Report) -> None:
@@ -136,6 +139,20 @@ def _acceptances(services: Sequence[Service], report: Report) -> None:
         for one in service.acceptances:
             if one.type not in accepted:
                 report.errors.append(f"{one.source} joins in {one.type}, which no service accepts")
+
+
+def _pages(services: Sequence[Service], report: Report) -> None:
+    """Every page has a path of its own: one address leads to one service."""
+    owners: dict[str, list[str]] = {}
+    for service in services:
+        for page in service.pages:
+            owners.setdefault(page.path, []).append(service.name)
+    for path, names in owners.items():
+        if len(names) > 1:
+            report.errors.append(
+                f"{path} is the page of {' and '.join(names)}: give each page a path of its own, "
+                "or browsers would reach only one of them"
+            )
 
 
 def _streams(topology: Topology, report: Report) -> None:

@@ -23,6 +23,7 @@ EVERYTHING = {
     "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
     "prometheusRule": {"enabled": True},
     "dashboard": {"enabled": True},
+    "console": {"hosts": ["console.shop.example.com"]},
     "networkPolicy": {"monitoring": [{"namespaceSelector": {}}], "clients": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
     "nats": {"tls": {"clientSecret": "nats-client"}},
     "image": {"digest": "sha256:" + 64 * "0", "pullSecrets": ["registry"]},
@@ -424,23 +425,71 @@ def test_routes_pass_on_what_is_meant_for_the_outside(chart):
     }
 
 
-def test_the_consoles_pages_have_one_address(chart):
+def test_the_consoles_pages_are_behind_one_ingress(chart, copied):
     """Each path leads to the service that declares the page; each knows the address, and nothing else is passed on."""
     host = "console.eu.shop.example.com"
-    made = chart(values={"console": {"hosts": [host]}})
+    pages = {"console": {"hosts": [host]}, "gatewayApi": {"enabled": True, "parentRefs": [{"name": "public"}]}}
+    path = copied / "derived" / "mesh.json"
+    mesh = json.loads(path.read_text())
+    mesh["services"]["board"]["pages"] = ["/board", "/queues"]
+    path.write_text(json.dumps(mesh))
 
-    routed = {}
+    made = chart(values=pages, folder=copied)
+
+    def led(match, kind, name):
+        backend = {"service": {"name": f"cartmesh-{name}", "port": {"name": "http"}}}
+        return {"path": match, "pathType": kind, "backend": backend}
+
+    routed = {"/board": "board", "/console": "console", "/queues": "board"}
+    assert made.names("Ingress") == ["gateway", "links", "pages"]
+    assert made["Ingress", "pages"]["spec"] == {
+        "ingressClassName": "nginx",
+        "tls": [{"secretName": "cartmesh-console-tls", "hosts": [host]}],
+        "rules": [
+            {
+                "host": host,
+                "http": {
+                    "paths": [
+                        led("/", "Exact", "console"),
+                        *(led(match, "Prefix", name) for match, name in routed.items()),
+                    ]
+                },
+            }
+        ],
+    }
+    assert made["HTTPRoute", "pages"]["spec"] == {
+        "parentRefs": [{"name": "public"}],
+        "hostnames": [host],
+        "rules": [
+            {
+                "matches": [{"path": {"type": kind, "value": match}}],
+                "backendRefs": [{"name": f"cartmesh-{name}", "port": 80}],
+            }
+            for kind, match, name in [
+                ("Exact", "/", "console"),
+                *(("PathPrefix", match, name) for match, name in routed.items()),
+            ]
+        ],
+    }
     for name in ("board", "console"):
-        spec = made["Ingress", name]["spec"]
-        assert spec["tls"] == [{"secretName": "cartmesh-console-tls", "hosts": [host]}]
-        (rule,) = spec["rules"]
-        assert rule["host"] == host
-        routed |= {one["path"]: one["backend"]["service"]["name"] for one in rule["http"]["paths"]}
         (container,) = made["Deployment", name]["spec"]["template"]["spec"]["containers"]
         assert {"name": "CARTMESH_URL_CONSOLE", "value": f"https://{host}"} in container["env"]
         assert made["NetworkPolicy", name]["spec"]["ingress"] == [{"ports": [{"port": "http"}]}]
 
-    assert routed == {"/board": "cartmesh-board", "/console": "cartmesh-console"}
+
+def test_the_consoles_ingress_is_merged_and_patched_like_the_releases_other_objects(chart):
+    """A proxy wants annotations of its own for streams of events; a page left out has no path."""
+    values = {
+        "console": {"hosts": ["console.eu.shop.example.com"]},
+        "merge": {"Ingress": {"metadata": {"annotations": {"nginx.ingress.kubernetes.io/proxy-buffering": "off"}}}},
+        "services": {"board": {"enabled": False}},
+    }
+
+    ingress = chart(values=values)["Ingress", "pages"]
+
+    assert ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-buffering"] == "off"
+    assert [one["path"] for one in ingress["spec"]["rules"][0]["http"]["paths"]] == ["/", "/console"]
+    assert [name for kind, name in chart() if kind == "Ingress"] == ["gateway", "links"]
 
 
 def test_streams_are_applied_before_new_pods_start(chart):

@@ -57,12 +57,33 @@ def test_an_event_with_two_writers_is_refused():
     assert error.startswith("order.placed.v1 has 2 writers, speaker and other")
 
 
-def test_an_event_nobody_hears_is_only_told():
-    """It may be for later."""
+def test_events_that_no_service_consumes_are_one_note():
+    """They are kept for people, models and the record: nothing to be warned of each time."""
     report = check(MESH, [everything_said(), listener()])
 
-    assert "cart.updated.v1 is consumed by nobody" in report.warnings
-    assert "order.placed.v1 is consumed by nobody" not in report.warnings
+    [note] = report.notes
+    assert "events are stored and consumed by no service: " in note
+    assert "cart.updated.v1" in note
+    assert "order.placed.v1" not in note
+    assert report.warnings == []
+
+
+def test_the_declarations_of_this_repository_have_no_warnings():
+    """A warning that is always there would hide the next one."""
+    report = check(MESH, discover(), Committed())
+
+    assert (report.errors, report.warnings) == ([], [])
+
+
+def test_two_pages_of_one_path_are_refused():
+    """One address leads to one service."""
+    one, other = Service("one"), Service("other")
+    one.page("/stock", title="Stock", role="viewer")(lambda: [])
+    other.page("/stock", title="Shelves", role="viewer")(lambda: [])
+
+    [error] = check(MESH, [everything_said(), one, other]).errors
+
+    assert error.startswith("/stock is the page of one and other: give each page a path of its own")
 
 
 def test_two_handlers_of_one_name_are_refused():

@@ -1,6 +1,6 @@
 {{/*
 The services of the mesh, each with what the code says of it (http, durables) and what the values say, as JSON
-{services: {name: ...}}. A demo is off in the code's words, and the values alone switch it on. A service with pages of the console is routed below the console's hosts by their paths.
+{services: {name: ...}}. A demo is off in the code's words, and the values alone switch it on.
 Refuses a region or a service that does not exist, and what is missing.
 */}}
 {{- define "cartmesh.services" -}}
@@ -30,9 +30,6 @@ Refuses a region or a service that does not exist, and what is missing.
 {{- range $name, $facts := $mesh.services }}
 {{- $begins := pick $facts "enabled" }}
 {{- $told := mergeOverwrite (deepCopy $.Values.defaults) $begins (deepCopy (get $.Values.services $name | default dict)) (omit $facts "enabled") }}
-{{- if and $told.pages $.Values.console.hosts }}
-{{- $_ := set $told "route" (dict "hosts" (concat $told.route.hosts $.Values.console.hosts | uniq) "paths" (concat $told.route.paths $told.pages | uniq)) }}
-{{- end }}
 {{- include "cartmesh.judge" (dict "name" $name "told" $told) }}
 {{- range $what := list "settings" "secretSettings" }}
 {{- include "cartmesh.known" (dict "where" (printf "services.%s.%s" $name $what) "given" (get $told $what) "mesh" $mesh) }}

@@ -78,8 +78,8 @@ def test_the_declarations_of_this_repository_have_no_warnings():
 def test_two_pages_of_one_path_are_refused():
     """One address leads to one service."""
     one, other = Service("one"), Service("other")
-    one.page("/stock", title="Stock", role="viewer")(lambda: [])
-    other.page("/stock", title="Shelves", role="viewer")(lambda: [])
+    one.page("/stock", title="Stock", role="viewer")(list)
+    other.page("/stock", title="Shelves", role="viewer")(list)
 
     [error] = check(MESH, [everything_said(), one, other]).errors
 

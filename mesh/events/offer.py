@@ -3,7 +3,7 @@
 A journey's run is one journey on one subject, such as a cart; `run_id` names it, and its timer is keyed by it. Other
 events are keyed by the cart, so that one cart's offers, of whatever journey, are one history and are decided one after
 another. An `offer_id` names the offer of one run for one abandonment; a held offer keeps its id when it is evaluated
-again.
+again. What channels publish about an offer names the run, the journey and the revisions that its decision named.
 """
 
 from datetime import datetime
@@ -102,6 +102,10 @@ class OfferClaimed(Event):
     offer_id: str
     channel: ChannelName
     attempt: int
+    run_id: str = ""
+    journey: str = ""
+    journey_revision: int = 0
+    template_revision: int | None = None
 
 
 @event(key="cart_id")
@@ -114,6 +118,10 @@ class OfferSent(Event):
     channel: ChannelName
     message_id: str | None = None
     card: Card | None = None
+    run_id: str = ""
+    journey: str = ""
+    journey_revision: int = 0
+    template_revision: int | None = None
 
 
 @event(key="cart_id")
@@ -126,6 +134,10 @@ class OfferDeferred(Event):
     attempt: int
     reason: str
     until: datetime
+    run_id: str = ""
+    journey: str = ""
+    journey_revision: int = 0
+    template_revision: int | None = None
 
 
 @event(key="cart_id")
@@ -136,6 +148,10 @@ class OfferFailed(Event):
     offer_id: str
     channel: ChannelName
     reason: str
+    run_id: str = ""
+    journey: str = ""
+    journey_revision: int = 0
+    template_revision: int | None = None
 
 
 @event(key="cart_id")
@@ -146,6 +162,10 @@ class OfferWithdrawn(Event):
     offer_id: str
     channel: ChannelName
     reason: str
+    run_id: str = ""
+    journey: str = ""
+    journey_revision: int = 0
+    template_revision: int | None = None
 
 
 @event(key="cart_id")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from mesh import Mesh, Retry
+from mesh.channels import ChannelName
 from mesh.events.cart import CartAbandoned
 from mesh.events.offer import OfferDecided, OfferDeferred, OfferFailed, OfferSent
 from mesh.history import History
@@ -17,6 +18,7 @@ from mesh.settings import read
 from notifications.channels.delivery_errors import Undelivered, Unknown
 from notifications.channels.email_message import MailSettings, compose, message_id, without_addresses
 from notifications.render_pool import Rendered, RenderPool, RenderSettings, TemplateError, open_render_pool
+from notifications.run import run_fields
 from notifications.sample import NAMES, sample
 from notifications.shopper_profile import ShopperProfile, shopper_of
 from notifications.template_variables import Shop, template_variables
@@ -131,7 +133,9 @@ class Mailer:
             settings=self._mail,
         )
         # From here on a lost answer means "unknown", and only this memory could show it: set before, not after.
-        self._claims[claim_id] = self.failed(decided, "unknown: stopped while it was being handed over; not sent twice")
+        self._claims[claim_id] = failed(
+            decided, "email", "unknown: stopped while it was being handed over; not sent twice"
+        )
         try:
             await self._pool.send(self._mail.sender(), to, message)
             result: Result = OfferSent(
@@ -140,24 +144,21 @@ class Mailer:
                 offer_id=decided.offer_id,
                 channel="email",
                 message_id=message_id(decided.offer_id, self._mail),
+                **run_fields(decided),
             )
         except Unknown as unknown:
-            result = self.failed(decided, f"unknown: {without_addresses(str(unknown))}; not sent twice")
+            result = failed(decided, "email", f"unknown: {without_addresses(str(unknown))}; not sent twice")
         except Undelivered as undelivered:
             result = self._undelivered(decided, undelivered, attempt)
         self._claims[claim_id] = result
         return result
 
-    def failed(self, decided: OfferDecided, reason: str) -> OfferFailed:
-        """The offer will not be sent by mail."""
-        return OfferFailed(cart_id=decided.cart_id, offer_id=decided.offer_id, channel="email", reason=reason)
-
     def _undelivered(self, decided: OfferDecided, undelivered: Undelivered, attempt: int) -> Result:
         reason = without_addresses(str(undelivered))
         if not undelivered.again:
-            return self.failed(decided, reason)
+            return failed(decided, "email", reason)
         if attempt >= self._settings.send_attempts:
-            return self.failed(decided, f"gave up after {attempt} attempts: {reason}")
+            return failed(decided, "email", f"gave up after {attempt} attempts: {reason}")
         pause = min(self._settings.send_again_after * 2 ** (attempt - 1), timedelta(hours=1))
         return OfferDeferred(
             cart_id=decided.cart_id,
@@ -166,7 +167,15 @@ class Mailer:
             attempt=attempt,
             reason=reason,
             until=datetime.now(UTC) + pause,
+            **run_fields(decided),
         )
+
+
+def failed(decided: OfferDecided, channel: ChannelName, reason: str) -> OfferFailed:
+    """The offer will not be sent by this channel."""
+    return OfferFailed(
+        cart_id=decided.cart_id, offer_id=decided.offer_id, channel=channel, reason=reason, **run_fields(decided)
+    )
 
 
 @asynccontextmanager

@@ -24,8 +24,9 @@ from mesh.profiles import PROFILES
 from mesh.publish import Change, Draft
 from notifications.channels.delivery_state import DeliveryState, delivery_state
 from notifications.channels.email_message import recipient
-from notifications.channels.mailer import Mailer, Result, open_mailer
+from notifications.channels.mailer import Mailer, Result, failed, open_mailer
 from notifications.render_pool import TemplateError
+from notifications.run import run_fields
 from notifications.shopper_profile import ShopperProfile
 from notifications.template_variables import cart_url
 
@@ -83,7 +84,7 @@ async def show_card(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer
     try:
         rendered = await mailer.rendered(decided, profile, history)
     except TemplateError as error:
-        yield OfferFailed(cart_id=decided.cart_id, offer_id=decided.offer_id, channel="onsite", reason=str(error))
+        yield failed(decided, "onsite", str(error))
         return
     card = Card(
         title=rendered.card.title,
@@ -98,6 +99,7 @@ async def show_card(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer
         offer_id=decided.offer_id,
         channel="onsite",
         card=card,
+        **run_fields(decided),
     )
     for condition in history.unchanged(CartConverted, CartClosed):
         yield condition
@@ -112,7 +114,7 @@ async def _try_mail(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer
     if state.settled:
         return []
     if claim and not mailer.is_mine(claim.id):
-        crashed = mailer.failed(decided, "unknown after a crash; not sent twice")
+        crashed = failed(decided, "email", "unknown after a crash; not sent twice")
         return [crashed, *history.unchanged(OfferSent, OfferFailed, OfferDeferred)]
     refusal = None if claim and mailer.result(claim.id) else _refusal(decided, state, profile)
     if refusal:
@@ -135,7 +137,7 @@ def _refusal(decided: OfferDecided, state: DeliveryState, profile: ShopperProfil
         return _withdrawn(decided, "email", "unsubscribed before it was sent")
     if recipient(profile.email) is None:
         reason = "the e-mail address is none that can be written to" if profile.email else "the e-mail address is gone"
-        return OfferFailed(cart_id=decided.cart_id, offer_id=decided.offer_id, channel="email", reason=reason)
+        return failed(decided, "email", reason)
     return None
 
 
@@ -153,7 +155,13 @@ async def _claim(
     """
     decided, claim_id = received.event, uuid4().hex
     mailer.claimed(claim_id)
-    claimed = OfferClaimed(cart_id=decided.cart_id, offer_id=decided.offer_id, channel="email", attempt=attempt)
+    claimed = OfferClaimed(
+        cart_id=decided.cart_id,
+        offer_id=decided.offer_id,
+        channel="email",
+        attempt=attempt,
+        **run_fields(decided),
+    )
     conditions = history.unchanged(OfferClaimed, CartConverted, CartClosed)
     draft = Draft(event=claimed, id=claim_id, traceparent=child_trace(received.traceparent))
     claiming, _ = await asyncio.gather(
@@ -176,9 +184,11 @@ async def _send(
     try:
         rendered = await mailer.rendered(decided, profile, history)
     except TemplateError as error:
-        return mailer.failed(decided, str(error))
+        return failed(decided, "email", str(error))
     return await mailer.send(decided, recipient(profile.email) or "", rendered, claim_id, attempt)
 
 
 def _withdrawn(decided: OfferDecided, channel: ChannelName, reason: str) -> OfferWithdrawn:
-    return OfferWithdrawn(cart_id=decided.cart_id, offer_id=decided.offer_id, channel=channel, reason=reason)
+    return OfferWithdrawn(
+        cart_id=decided.cart_id, offer_id=decided.offer_id, channel=channel, reason=reason, **run_fields(decided)
+    )

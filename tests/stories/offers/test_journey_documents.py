@@ -1,0 +1,122 @@
+"""Journeys as documents: seeded from files, published in any region, in force everywhere without a restart."""
+
+import os
+from uuid import uuid4
+
+import pytest
+
+from mesh.errors import DeclarationError
+from mesh.events.offer import (
+    OfferDecided,
+)
+from notifications.journeys import documents
+from notifications.offers import service as offers
+
+BASE = """template = "abandoned-cart"
+quiet = ""
+"""
+
+
+async def test_a_published_journey_takes_effect_while_services_run_in_every_region(
+    shop_in, at_work, shop, box, eventually
+):
+    """The next cart of either region is decided with it, and the decision names the revision."""
+    eu = shop_in("eu")
+    async with at_work(offers), at_work(offers, region="eu"):
+        await _leave_and_decide(shop, "before", eventually)
+
+        await documents.publish("abandoned-cart", BASE + "discount_percent = 7", "ada", shop.mesh)
+        await eventually(lambda: _in_force(eu.mesh, 1))
+        await eventually(lambda: _in_force(shop.mesh, 1))
+        assert [one.document.revision for one in await documents.versions("abandoned-cart", eu.mesh)] == [1, 0]
+        here = await eventually(lambda: _decided_with(shop, 1, eventually), within=20)
+        there = await eventually(lambda: _decided_with(eu, 1, eventually), within=20)
+
+    before = (await shop.all("before", OfferDecided))[-1]
+    assert (before.journey_revision, before.discount_percent) == (0, 10)
+    assert here.discount_percent == there.discount_percent == 7
+
+
+async def test_files_seed_an_empty_bucket_and_never_overwrite_what_people_published(shop, journeys):
+    """Not a changed file, and no new one."""
+    journeys(first="cap = 1")
+    folder = os.environ["CARTMESH_JOURNEYS"]
+    await documents.seed(folder, shop.mesh)
+    journeys(first="cap = 2")
+    await documents.seed(folder, shop.mesh)
+    unchanged = await shop.mesh.state(documents.JOURNEYS).get("first")
+
+    await documents.publish("first", BASE + "cap = 3", "ada", shop.mesh)
+    journeys(second="cap = 4")
+    await documents.seed(folder, shop.mesh)
+
+    assert (unchanged.revision, unchanged.source) == (0, BASE + "cap = 1")
+    assert [(name, one.revision) async for name, one in shop.mesh.state(documents.JOURNEYS).items()] == [("first", 1)]
+
+
+async def test_every_revision_is_kept_and_can_be_published_again(shop, journeys):
+    """The seed too; the history says which is in force."""
+    journeys(first="cap = 1")
+    await documents.seed(os.environ["CARTMESH_JOURNEYS"], shop.mesh)
+    await documents.publish("first", BASE + "cap = 2", "ada", shop.mesh)
+
+    await documents.revert("first", 0, "grace", shop.mesh)
+
+    found = await documents.versions("first", shop.mesh)
+    assert [(one.document.revision, one.document.author, one.state) for one in found] == [
+        (2, "grace", "in force"),
+        (1, "ada", "replaced"),
+        (0, "seed", "replaced"),
+    ]
+    assert found[0].document.source == found[2].document.source == BASE + "cap = 1"
+
+
+async def test_revisions_published_on_both_sides_of_a_cut_leave_one_in_force_and_lose_none(
+    shop_in, at_work, shop, journeys, eventually
+):
+    """The later one is in force in both regions; the other stays in both histories."""
+    eu = shop_in("eu")
+    first = await documents.publish("sale", BASE + "cap = 1", "ada", shop.mesh)
+    second = await documents.publish("sale", BASE + "cap = 2", "grace", eu.mesh)
+    assert first.revision == second.revision == 1
+    journeys(other="")
+
+    async with at_work(offers), at_work(offers, region="eu"):
+        await eventually(lambda: _in_force(shop.mesh, 1, "eu", "sale"))
+
+        for mesh in (shop.mesh, eu.mesh):
+            found = await eventually(lambda mesh=mesh: _both_known(mesh))
+            assert [(one.document.author, one.state) for one in found] == [
+                ("grace", "in force"),
+                ("ada", "lost to the concurrent revision of eu"),
+            ]
+
+
+async def test_a_wrong_document_is_not_published(shop, journeys):
+    """It says what is wrong, and nothing is stored."""
+    with pytest.raises(DeclarationError, match="unknown discont"):
+        await documents.publish("sale", BASE + "discont = 5", "ada", shop.mesh)
+
+    assert await documents.versions("sale", shop.mesh) == []
+
+
+async def _leave_and_decide(shop, cart, eventually):
+    await shop.identify(cart)
+    await shop.fill(cart, cart)
+    await shop.score(cart, cart, await shop.leave(cart, cart))
+    return (await eventually(lambda: shop.all(cart, OfferDecided)))[-1]
+
+
+async def _decided_with(shop, revision, eventually):
+    decided = await _leave_and_decide(shop, f"c{uuid4().hex}", eventually)
+    return decided if decided.journey_revision == revision else None
+
+
+async def _in_force(mesh, revision, region="us", name="abandoned-cart"):
+    found = await mesh.state(documents.JOURNEYS).get(name)
+    return found is not None and (found.revision, found.region) == (revision, region)
+
+
+async def _both_known(mesh):
+    found = await documents.versions("sale", mesh)
+    return found if len(found) == 2 else None

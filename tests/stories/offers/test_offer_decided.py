@@ -1,0 +1,184 @@
+"""Decisions about left carts: each is made once, with every check, on what is true when it is stored."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mesh.events.cart import CartConverted
+from mesh.events.mesh import MeshHeartbeat
+from mesh.events.offer import (
+    OfferDecided,
+)
+from mesh.events.order import PurchaseMarked
+from mesh.profiles import customer_digest, read_profile, visitor_digest
+from notifications.offers import service as offers
+
+
+async def test_a_missing_score_does_not_hold_up_the_offer(at_work, shop, box):
+    """With the scorer dead the offer goes out when the score limit is over."""
+    async with at_work():
+        await shop.identify("ada")
+        await shop.fill("c1", "ada")
+
+        await shop.leave("c1", "ada")
+        await box.wait_for(1)
+
+        (decided,) = await shop.all("c1", OfferDecided)
+    assert decided.propensity is None
+    assert decided.outcome == "approved"
+
+
+async def test_redelivery_and_late_scores_change_nothing(at_work, shop, box, eventually):
+    """However often a cart's score and timer come, there is one decision and one mail."""
+    async with at_work():
+        await shop.identify("ada")
+        await shop.fill("c1", "ada")
+        named = await shop.leave("c1", "ada")
+        await asyncio.gather(*(shop.score("c1", "ada", named) for _ in range(5)))
+        await box.wait_for(1)
+        await shop.score("c1", "ada", named)
+        await shop.fill("c2", "ada")
+        await shop.score("c2", "ada", await shop.leave("c2", "ada"))
+
+        await box.wait_for(2)
+
+        assert len(await shop.all("c1", OfferDecided)) == 1
+    assert len({mail.message_id for mail in box.mails}) == len(box.mails) == 2
+
+
+@pytest.mark.parametrize("how", ["changed", "bought", "bought another cart", "bought elsewhere"])
+async def test_a_cart_that_moved_on_is_dropped_and_says_so(shop_in, at_work, shop, box, eventually, how):
+    """Nothing is silent: the decision is there, dropped, with the reason."""
+    eu = shop_in("eu")
+    async with at_work():
+        await shop.identify("ada", customer_id="k1")
+        await shop.fill("c1", "ada")
+        named = "left-c1"
+        if how == "bought elsewhere":
+            customer = customer_digest("k1")
+            await eu.mesh.publish(PurchaseMarked(shopper=customer, order_id="o1"))
+            await eventually(lambda: shop.mesh.last(PurchaseMarked, customer, region="eu"))
+        await shop.leave("c1", "ada", named=named)
+        if how == "changed":
+            await shop.fill("c1", "ada")
+        if how == "bought another cart":
+            device = visitor_digest("ada")
+            await shop.mesh.publish(PurchaseMarked(shopper=device, order_id="o2"))
+        if how == "bought":
+            await shop.mesh.publish(CartConverted(cart_id="c1", order_id="o1", visitor_id="ada"))
+        await shop.score("c1", "ada", named)
+
+        (decided,) = await eventually(lambda: shop.all("c1", OfferDecided))
+
+    assert (decided.outcome, decided.reason) == ("dropped", "cart moved on" if how == "changed" else "bought")
+    assert box.mails == []
+
+
+async def test_the_cap_holds_exactly_between_carts_that_fall_due_at_once(at_work, shop, box, eventually, monkeypatch):
+    """Ten carts of one shopper due in the same moment, a cap of two: two mails."""
+    monkeypatch.setenv("CARTMESH_JOURNEY_CAP", "2")
+    carts = [f"c{at}" for at in range(10)]
+    async with at_work():
+        await shop.identify("ada")
+        for cart in carts:
+            await shop.fill(cart, "ada")
+        named = [await shop.leave(cart, "ada") for cart in carts]
+        await asyncio.gather(*(shop.score(cart, "ada", name) for cart, name in zip(carts, named, strict=True)))
+
+        decisions = await eventually(lambda: _decisions(shop, carts), within=20)
+        await box.wait_for(2)
+
+    outcomes = sorted(one.outcome for one in decisions)
+    assert outcomes == ["approved"] * 2 + ["dropped"] * 8
+    assert {one.reason for one in decisions if one.outcome == "dropped"} == {"frequency cap"}
+    assert len(box.mails) == 2
+
+
+async def _decisions(shop, carts):
+    found = [one for cart in carts for one in await shop.all(cart, OfferDecided)]
+    return found if len(found) == len(carts) else None
+
+
+async def test_a_held_offer_is_decided_again_when_its_time_has_come(
+    shop_in, at_work, shop, box, eventually, monkeypatch
+):
+    """A shopper of two regions is held while the other is out of date, and sent once it is not."""
+    monkeypatch.setenv("CARTMESH_JOURNEY_STALE_AFTER", "5s")
+    eu = shop_in("eu")
+    async with at_work():
+        await shop.identify("ada")
+        await eu.fill("c0", "ada")
+        await eventually(lambda: _knows_region(shop, "ada"))
+        await shop.fill("c1", "ada")
+        await shop.score("c1", "ada", await shop.leave("c1", "ada"))
+        (held,) = await eventually(lambda: shop.all("c1", OfferDecided))
+        beat = MeshHeartbeat(region="eu", at=datetime.now(UTC) + timedelta(seconds=30))
+
+        await eu.mesh.publish(beat)
+        await box.wait_for(1)
+
+        decisions = await shop.all("c1", OfferDecided)
+    assert (held.outcome, held.reason) == ("held", "region out of date")
+    assert [one.outcome for one in decisions] == ["held"] * (len(decisions) - 1) + ["approved"]
+    assert len({one.offer_id for one in decisions}) == 1
+    assert [one.attempt for one in decisions] == list(range(1, len(decisions) + 1))
+
+
+async def _knows_region(shop, visitor):
+    return (await read_profile(shop.mesh, visitor)).regions
+
+
+async def test_an_abandonment_overtaken_while_held_ends_in_a_decision(at_work, shop, box, eventually, monkeypatch):
+    """Held for the night, then left again: the first is dropped as moved on, and its timer becomes the second's."""
+    now = datetime.now(UTC)
+    quiet = f"{now - timedelta(hours=1):%H:%M}-{now + timedelta(hours=1):%H:%M}"
+    monkeypatch.setenv("CARTMESH_JOURNEY_QUIET", quiet)
+    async with at_work():
+        await shop.identify("ada", time_zone="UTC")
+        await shop.fill("c1", "ada")
+        first = await shop.leave("c1", "ada", named="first")
+        await shop.score("c1", "ada", first)
+        (held,) = await eventually(lambda: shop.all("c1", OfferDecided))
+        await shop.fill("c1", "ada")
+
+        await shop.leave("c1", "ada", named="second")
+        decisions = await eventually(lambda: _three(shop))
+
+    assert held.outcome == "held"
+    found = [(one.abandonment_id, one.outcome, one.reason) for one in decisions]
+    assert sorted(found[1:]) == [("first", "dropped", "cart moved on"), ("second", "held", "quiet hours")]
+    assert box.mails == []
+
+
+async def _three(shop):
+    found = await shop.all("c1", OfferDecided)
+    return found if len(found) == 3 else None
+
+
+async def test_no_offer_is_decided_behind_a_purchase(at_work, shop, box, eventually, monkeypatch):
+    """Purchases landing around the very moment of decision: whatever is stored behind one is no offer."""
+    monkeypatch.setenv("CARTMESH_JOURNEY_CAP", "1000")
+    carts = [f"c{at}" for at in range(100)]
+    async with at_work(offers):
+        await shop.identify("ada")
+        for cart in carts:
+            await shop.fill(cart, "ada")
+
+        async def race(at, cart):
+            await shop.score(cart, "ada", await shop.leave(cart, "ada"))
+            await asyncio.sleep(at % 20 / 1000)
+            await shop.mesh.publish(CartConverted(cart_id=cart, order_id=f"o{at}", visitor_id="ada"))
+
+        await asyncio.gather(*(race(at, cart) for at, cart in enumerate(carts)))
+        await eventually(lambda: _decisions(shop, carts), within=30)
+
+        stories = [await shop.mesh.history(cart, "cart", "offer") for cart in carts]
+    behind = [
+        one.event
+        for history in stories
+        for one in history.of(OfferDecided)
+        if one.sequence > history.last(CartConverted).sequence
+    ]
+    assert all((one.outcome, one.reason) == ("dropped", "bought") for one in behind)
+    assert behind  # otherwise nothing was raced

@@ -1,0 +1,176 @@
+"""Sending of decided offers over real SMTP and as a card: never twice, and with a record of what became of each."""
+
+
+import pytest
+
+from mesh.events.cart import CartConverted
+from mesh.events.customer import CustomerUnsubscribed
+from mesh.events.offer import (
+    OfferClaimed,
+    OfferDecided,
+    OfferDeferred,
+    OfferFailed,
+    OfferSent,
+    OfferWithdrawn,
+)
+from notifications.channels.service import service as channels
+from notifications.offers import service as offers
+
+
+async def test_a_left_and_scored_cart_gets_its_mail_and_card(at_work, shop, box, eventually):
+    """The whole way: abandoned, scored, decided with every check, claimed, in the mailbox, recorded."""
+    async with at_work():
+        await shop.identify("ada", name="Ada", locale="de-DE")
+        await shop.fill("c1", "ada")
+
+        await shop.score("c1", "ada", await shop.leave("c1", "ada"))
+        (mail,) = await box.wait_for(1)
+        sent = await eventually(lambda: _both(shop, "c1"))
+
+        (decided,) = await shop.all("c1", OfferDecided)
+        claimed = await shop.all("c1", OfferClaimed)
+    assert {run_fields_of(one) for one in (*claimed, *sent)} == {run_fields_of(decided)}
+    assert decided.outcome == "approved"
+    assert all(check.passed for check in decided.checks)
+    assert mail.offer_id == decided.offer_id
+    assert {one.channel for one in sent} == {"email", "onsite"}
+    (by_mail,) = [one for one in sent if one.channel == "email"]
+    assert mail.message_id == by_mail.message_id
+    (card,) = [one.card for one in sent if one.card]
+    assert card.coupon == decided.coupon
+    assert card.body.startswith("Lamp: 81,00")
+    message = box.opened(mail)
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert decided.coupon in message.get_body(("plain",)).get_content()
+    assert decided.coupon in message.get_body(("html",)).get_content()
+
+
+def run_fields_of(event):
+    return event.run_id, event.journey, event.journey_revision, event.template_revision
+
+
+async def _both(shop, cart):
+    sent = await shop.all(cart, OfferSent)
+    return sent if len(sent) == 2 else None
+
+
+async def test_a_temporary_refusal_is_tried_again_until_taken(at_work, shop, box):
+    """451, 451, then 250: one mail, two deferrals, three claims."""
+    answers = iter(["451 try later", "450 busy"])
+    box._refuse = lambda _: next(answers, None)
+    async with at_work():
+        await shop.identify("ada")
+        await shop.fill("c1", "ada")
+        await shop.score("c1", "ada", await shop.leave("c1", "ada"))
+
+        await box.wait_for(1)
+
+        deferred = await shop.all("c1", OfferDeferred)
+        assert [one.attempt for one in deferred] == [1, 2]
+        assert {run_fields_of(one)[0] for one in deferred} == {"abandoned-cart--c1"}
+        assert [one.attempt for one in await shop.all("c1", OfferClaimed)] == [1, 2, 3]
+
+
+async def test_a_permanent_refusal_is_recorded_without_the_address(at_work, shop, box, eventually):
+    """550 ends the offer, and the reason carries no personal data to other regions."""
+    box._refuse = lambda address: f"550 <{address}>: no such user"
+    async with at_work():
+        await shop.identify("ada", "ada.lovelace@example.test")
+        await shop.fill("c1", "ada")
+        await shop.score("c1", "ada", await shop.leave("c1", "ada"))
+
+        (failed,) = await eventually(lambda: shop.all("c1", OfferFailed))
+
+    assert run_fields_of(failed)[:2] == ("abandoned-cart--c1", "abandoned-cart")
+    assert failed.reason.startswith("550")
+    assert "lovelace" not in failed.reason
+    assert box.attempts == ["ada.lovelace@example.test"]
+
+
+async def test_no_mail_server_is_temporary_and_ends_in_a_record(at_work, shop, box, eventually, monkeypatch):
+    """Nobody listens: nothing was handed over, so it is tried again, and given up in the end."""
+    monkeypatch.setenv("CARTMESH_SMTP_PORT", "1")
+    monkeypatch.setenv("CARTMESH_SEND_ATTEMPTS", "2")
+    async with at_work():
+        await shop.identify("ada")
+        await shop.fill("c1", "ada")
+        await shop.score("c1", "ada", await shop.leave("c1", "ada"))
+
+        (failed,) = await eventually(lambda: shop.all("c1", OfferFailed))
+
+    assert failed.reason.startswith("gave up after 2 attempts: no mail server at 127.0.0.1:1")
+
+
+async def test_a_crash_between_claim_and_record_never_sends_twice(at_work, shop, box, eventually):
+    """A claim without a record, by a process that is gone: the offer fails as unknown."""
+    async with at_work(offers):
+        await shop.identify("ada")
+        await shop.fill("c1", "ada")
+        await shop.score("c1", "ada", await shop.leave("c1", "ada"))
+        (decided,) = await eventually(lambda: shop.all("c1", OfferDecided))
+    claim = OfferClaimed(cart_id="c1", offer_id=decided.offer_id, channel="email", attempt=1)
+    await shop.mesh.publish(claim)
+
+    async with at_work(channels):
+        (failed,) = await eventually(lambda: shop.all("c1", OfferFailed))
+
+    assert failed.reason == "unknown after a crash; not sent twice"
+    assert box.attempts == []
+
+
+@pytest.mark.parametrize("what", ["bought", "unsubscribed"])
+async def test_what_happens_between_decision_and_sending_withdraws_the_offer(at_work, shop, box, eventually, what):
+    """The shopper bought, or unsubscribed, while the channel was down: nothing is sent."""
+    async with at_work(offers):
+        await shop.identify("ada")
+        await shop.fill("c1", "ada")
+        await shop.score("c1", "ada", await shop.leave("c1", "ada"))
+        (decided,) = await eventually(lambda: shop.all("c1", OfferDecided))
+    if what == "bought":
+        await shop.mesh.publish(CartConverted(cart_id="c1", order_id="o9", visitor_id="ada"))
+    else:
+        gone = CustomerUnsubscribed(visitor_id="ada", channel="email", offer_id=decided.offer_id)
+        await shop.mesh.publish(gone)
+
+    async with at_work(channels):
+        withdrawn = await eventually(lambda: _withdrawn(shop))
+
+    assert run_fields_of(withdrawn) == run_fields_of(decided)
+    assert withdrawn.reason.startswith(what)
+    assert box.attempts == []
+
+
+async def _withdrawn(shop):
+    found = await shop.all("c1", OfferWithdrawn)
+    return next((one for one in found if one.channel == "email"), None)
+
+
+async def test_a_broken_template_fails_its_offer_and_nothing_else(
+    at_work, shop, box, eventually, monkeypatch, tmp_path
+):
+    """The offer's end names the template and its line; the service goes on."""
+    from notifications.templates import FOLDER
+
+    folder = tmp_path / "templates"
+    (folder / "abandoned-cart").mkdir(parents=True)
+    good = (FOLDER / "abandoned-cart" / "en.mjml.j2").read_text()
+    (folder / "abandoned-cart" / "en.mjml.j2").write_text(good)
+    evil = (
+        good.partition("{% extends")[0]
+        + "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    )
+    (folder / "abandoned-cart" / "de.mjml.j2").write_text(evil)
+    monkeypatch.setenv("CARTMESH_TEMPLATES", str(folder))
+    async with at_work():
+        await shop.identify("ada", locale="de")
+        await shop.identify("bob", locale="en")
+        for cart, visitor in (("c1", "ada"), ("c2", "bob")):
+            await shop.fill(cart, visitor)
+            await shop.score(cart, visitor, await shop.leave(cart, visitor))
+
+        failed = await eventually(lambda: shop.all("c1", OfferFailed))
+        (mail,) = await box.wait_for(1)
+
+    assert "abandoned-cart/de.mjml.j2 line" in failed[0].reason
+    assert "too long" in failed[0].reason
+    assert mail.recipients == ("bob@example.test",)

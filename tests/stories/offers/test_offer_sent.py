@@ -1,6 +1,5 @@
 """Sending of decided offers over real SMTP and as a card: never twice, and with a record of what became of each."""
 
-
 import pytest
 
 from mesh.events.cart import CartConverted

@@ -102,17 +102,49 @@ def dead_stream(region: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Copy:
+    """One stream of the region `origin` as the region `target` copies it, through a consumer that the origin makes.
+
+    Only the origin decides what the consumer delivers, and to which subject: the target can start it again at a
+    sequence, and nothing else (ADR-60).
+    """
+
+    stream: str
+    origin: str
+    target: str
+
+    @property
+    def consumer(self) -> str:
+        """The name of the durable on the origin's stream."""
+        return f"copy_{self.target}"
+
+    @property
+    def filter(self) -> str:
+        """What is copied: the origin's events, without what is personal."""
+        return f"ev.{self.origin}.>"
+
+    @property
+    def delivered_on(self) -> str:
+        """The subject that carries the copies over the link."""
+        return f"copy.{self.stream}.{self.target}"
+
+
+def copies(layout: StreamLayout, origin: str, target: str) -> tuple[Copy, ...]:
+    """What one region copies of another."""
+    return tuple(Copy(stream=family.stream(origin), origin=origin, target=target) for family in layout.atomic)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stream:
     """A JetStream stream.
 
-    `sources` names streams to copy from as (stream, domain or None for this region, filter subject); None where the
-    stream is no copy.
+    `sources` are what it copies; None where the stream is no copy.
     `atomic` turns on what decisions need: atomic batches and message schedules.
     """
 
     name: str
     subjects: tuple[str, ...] = ()
-    sources: tuple[tuple[str, str | None, str], ...] | None = None
+    sources: tuple[Copy, ...] | None = None
     keep: timedelta | None = None
     replicas: int = 3
     atomic: bool = False

@@ -120,6 +120,24 @@ class Connection:
         finally:
             self._pending.pop(token, None)
 
+    async def request_over_link(self, subject: str, inbox: str, *, wait: float = REPLY_TIMEOUT) -> Msg:
+        """An empty request to another region, answered under `inbox`, which links carry; they carry no user's own."""
+        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+
+        async def take(message: Msg) -> None:
+            if not answer.done():
+                answer.set_result(message)
+
+        reply = f"{inbox}.{token_hex(8)}"
+        listening = await self.client.subscribe(reply, cb=take)
+        try:
+            await self.publish(subject, b"", reply=reply)
+            return await asyncio.wait_for(answer, wait)
+        except TimeoutError as error:
+            raise Unavailable(f"{self.login.region}: no answer in time to {subject}") from error
+        finally:
+            await listening.unsubscribe()
+
     async def request_each(
         self, asked: Sequence[tuple[str, bytes, dict[str, str]]], *, wait: float = REPLY_TIMEOUT
     ) -> list[Msg | MeshError]:

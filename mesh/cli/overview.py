@@ -30,7 +30,7 @@ def tables(topology: Topology, services: Sequence[Service]) -> Iterator[Table]:
             (
                 stream.name,
                 "\n".join(stream.subjects),
-                "\n".join(f"{name} ({only})" for name, _, only in stream.sources or ()),
+                "\n".join(f"{copy.stream} ({copy.filter})" for copy in stream.sources or ()),
                 f"{stream.keep.days} days" if stream.keep else "until driven again",
             )
             for region in topology.names

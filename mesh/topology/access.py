@@ -11,9 +11,9 @@ from mesh.streams import DEFAULT_LAYOUT, StreamLayout
 from mesh.topology.secrets import OPERATOR
 
 
-def inbox_of(user: str) -> str:
+def inbox_of(region: str, user: str) -> str:
     """The prefix of the inboxes a user may listen on: its own, so that no user receives another's answers."""
-    return "_INBOX" if user == OPERATOR else f"_INBOX_{user}"
+    return f"_INBOX_{region}_{user}"
 
 
 class Servers(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +42,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
             servers=tuple(servers.urls.values()),
             user=user,
             password=servers.passwords[user],
-            inbox_prefix=inbox_of(user),
+            inbox_prefix=inbox_of(region, user),
         )
 
     def write(self, path: Path) -> None:

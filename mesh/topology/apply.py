@@ -10,6 +10,7 @@ import msgspec
 from mesh.broker.connection import Connection, status
 from mesh.errors import TopologyError, Unavailable
 from mesh.service import Service
+from mesh.subjects import link_inbox
 from mesh.topology.derive.nats import Config, Holdings, holdings
 from mesh.topology.mesh_toml import Topology
 
@@ -58,10 +59,11 @@ async def apply(
         _Region(name, connection, holdings(topology, services, name), force=force, dry_run=dry_run, patience=patience)
         for name, connection in connections.items()
     ]
-    # A source that is made before the stream it copies fails, and asks again only after ten seconds and more.
+    # A source that is made before the stream it copies, or before the consumer that it copies through, fails, and
+    # asks again only after ten seconds and more.
     await asyncio.gather(*(region.bring_origins() for region in regions))
     await asyncio.gather(*(region.bring_copies() for region in regions))
-    await asyncio.gather(*(region.bring_consumers() for region in regions))
+    await asyncio.gather(*(region.delete_surplus() for region in regions))
     return [difference for region in regions for difference in region.differences]
 
 
@@ -100,32 +102,42 @@ class _Region:
         self.force, self.dry_run, self.patience = force, dry_run, patience
         self.differences: list[Difference] = []
         self._live: dict[str, Config] = {}
+        self._durables: dict[tuple[str, str], Config] = {}
         self._turn = asyncio.Semaphore(_AT_ONCE)
 
     async def bring_origins(self) -> None:
-        """Streams that copy nothing, buckets and object_stores."""
+        """Streams that copy nothing, with their consumers, buckets and object stores."""
         found = await self._listed("STREAM.LIST", "streams", self.wanted.streams)
         self._live = {config["name"]: config for config in found}
         origins = [config for config in self.wanted.streams.values() if not config.get("sources")]
         giving = [config for config in origins if self._gives_up_subjects(config)]
         await self._bring(giving)  # no two streams may take the same: who takes a subject over comes second
         await self._bring(config for config in origins if config not in giving)
+        await self._bring_consumers([config["name"] for config in origins])
 
     def _gives_up_subjects(self, wanted: Config) -> bool:
         live = self._live.get(wanted["name"]) or {}
         return not set(live.get("subjects") or ()) <= set(wanted.get("subjects") or ())
 
     async def bring_copies(self) -> None:
-        """Streams that copy others."""
-        await self._bring(config for config in self.wanted.streams.values() if config.get("sources"))
+        """Streams that copy others, with their consumers."""
+        copying = [config for config in self.wanted.streams.values() if config.get("sources")]
+        await self._bring(copying)
+        await self._bring_consumers([config["name"] for config in copying])
 
-    async def bring_consumers(self) -> None:
-        """Consumers; then what is too many."""
-        present = [name for name in self.wanted.streams if name in self._live]
+    async def delete_surplus(self) -> None:
+        """What nobody declares."""
+        for stream, durable in sorted(self._durables.keys() - self.wanted.consumers.keys()):
+            await self._surplus(f"CONSUMER.DELETE.{stream}.{durable}", f"consumer {durable} on {stream}")
+        for stream in sorted(self._live.keys() - self.wanted.streams.keys()):
+            await self._surplus(f"STREAM.DELETE.{stream}", f"stream {stream} and all it holds")
+
+    async def _bring_consumers(self, streams: Sequence[str]) -> None:
+        present = [name for name in streams if name in self._live]
         wanted = [{durable for stream, durable in self.wanted.consumers if stream == name} for name in present]
         lists = zip(present, wanted, strict=True)
         found = await asyncio.gather(*(self._listed(f"CONSUMER.LIST.{name}", "consumers", of) for name, of in lists))
-        durables = {
+        self._durables |= {
             (stream, config["durable_name"]): config
             for stream, configs in zip(present, found, strict=True)
             for config in configs
@@ -133,14 +145,11 @@ class _Region:
         }
         await asyncio.gather(
             *(
-                self._consumer(stream, config, durables.get((stream, durable)))
+                self._consumer(stream, config, self._durables.get((stream, durable)))
                 for (stream, durable), config in self.wanted.consumers.items()
+                if stream in streams
             )
         )
-        for stream, durable in sorted(durables.keys() - self.wanted.consumers.keys()):
-            await self._surplus(f"CONSUMER.DELETE.{stream}.{durable}", f"consumer {durable} on {stream}")
-        for stream in sorted(self._live.keys() - self.wanted.streams.keys()):
-            await self._surplus(f"STREAM.DELETE.{stream}", f"stream {stream} and all it holds")
 
     async def _bring(self, configs: Iterable[Config]) -> None:
         await asyncio.gather(*(self._stream(config, self._live.get(config["name"])) for config in configs))
@@ -183,7 +192,7 @@ class _Region:
         deadline = clock() + self.patience
         while True:
             try:
-                reply = await self.connection.request(f"{prefix}.INFO", b"", wait=1.0)
+                reply = await self.connection.request_over_link(f"{prefix}.INFO", link_inbox(self.name), wait=1.0)
             except Unavailable:
                 reply = None
             if reply is not None and status(reply) != "503":

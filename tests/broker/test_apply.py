@@ -207,6 +207,7 @@ async def test_a_region_out_of_reach_is_left_for_later():
         differences = await apply(both, [], connections, patience=0.5)
 
         assert lines(differences) == [
+            "+ us: create consumer copy_eu on COMMERCE_us",
             "+ us: create stream MESH_us",
             "? us: waits: MESH_us for COMMERCE_eu (no link; apply again when it is up)",
         ]

@@ -21,6 +21,7 @@ from mesh.runtime.ports import free_ports
 from mesh.runtime.process import Process, server_binary
 from mesh.runtime.server_monitor import is_healthy, page
 from mesh.service import Service
+from mesh.topology.access import inbox_of
 from mesh.topology.apply import apply
 from mesh.topology.certificates import certificates
 from mesh.topology.derive.environments import environments
@@ -220,7 +221,7 @@ def dealt(topology):
 
 def login(ports, secrets, region, user):
     servers = tuple(f"tls://127.0.0.1:{one['client']}" for one in ports[region])
-    inbox = "_INBOX" if user == OPERATOR else f"_INBOX_{user}"
+    inbox = inbox_of(region, user)
     return Login(region=region, servers=servers, user=user, password=secrets.password(region, user), inbox_prefix=inbox)
 
 

@@ -115,7 +115,9 @@ class OnServer:
         both = Topology.of(["us", "eu"], nodes=1)
         (commerce, *_), copies = streams(both, "eu"), holdings(both, [], "us").streams["MESH_us"]
         await self._create(stream_config(commerce))
-        sources = [{"name": source["name"], "filter_subject": source["filter_subject"]} for source in copies["sources"]]
+        delivering = holdings(both, [], "eu").consumers["COMMERCE_eu", "copy_us"] | {"num_replicas": 1}
+        await self._ask("CONSUMER.CREATE.COMMERCE_eu.copy_us", {"stream_name": "COMMERCE_eu", "config": delivering})
+        sources = [{key: source[key] for key in ("name", "consumer")} for source in copies["sources"]]
         await self._ask("STREAM.UPDATE.MESH_us", copies | {"sources": sources, "num_replicas": 1})
         return await self._connect(f"everything_{self.account}", "_INBOX", region="eu")
 

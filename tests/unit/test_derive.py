@@ -81,13 +81,20 @@ def test_the_books_take_everything_that_is_decided_on():
 
 
 def test_the_copy_takes_other_regions_events_and_nothing_else():
-    """MESH sources every other region's commerce stream with the origin's filter, and cannot schedule."""
+    """MESH copies through a consumer that the origin makes, with the origin's filter, and cannot schedule."""
     copy = holdings(MESH, [], "eu").streams["MESH_eu"]
 
     assert copy["sources"] == [
-        {"name": "COMMERCE_us", "filter_subject": "ev.us.>", "external": {"api": "$JS.us.API", "deliver": ""}},
-        {"name": "COMMERCE_ap", "filter_subject": "ev.ap.>", "external": {"api": "$JS.ap.API", "deliver": ""}},
+        {
+            "name": f"COMMERCE_{origin}",
+            "external": {"api": f"$JS.{origin}.API", "deliver": ""},
+            "consumer": {"name": "copy_eu", "deliver_subject": f"copy.COMMERCE_{origin}.eu"},
+        }
+        for origin in ("us", "ap")
     ]
+    delivering = holdings(MESH, [], "us").consumers["COMMERCE_us", "copy_eu"]
+    assert delivering["filter_subject"] == "ev.us.>"
+    assert delivering["deliver_subject"] == "copy.COMMERCE_us.eu"
     assert copy["subjects"] == ["mesh.eu.none"]
     assert "allow_msg_schedules" not in copy
 
@@ -111,6 +118,8 @@ def test_consumers_follow_from_handlers():
     made = holdings(MESH, [loyalty], "us").consumers
 
     assert sorted(made) == [
+        ("COMMERCE_us", "copy_ap"),
+        ("COMMERCE_us", "copy_eu"),
         ("COMMERCE_us", "loyalty-award-points"),
         ("INTERACTIONS_us", "loyalty-count-views"),
         ("MESH_us", "loyalty-award-points"),
@@ -174,13 +183,13 @@ def test_a_service_may_do_what_it_declared(subject, may):
 
 def test_a_service_hears_only_its_own_inbox():
     """Answers to others pass it by; with handlers it hears requests that name it."""
-    assert service_permissions(Service("mute"), "us").subscribe == ("_INBOX_mute.>", "live.>")
-    assert service_permissions(loyalty, "us").subscribe == ("_INBOX_loyalty.>", "live.>", "rpc.us.loyalty.>")
+    assert service_permissions(Service("mute"), "us").subscribe == ("_INBOX_us_mute.>", "live.>")
+    assert service_permissions(loyalty, "us").subscribe == ("_INBOX_us_loyalty.>", "live.>", "rpc.us.loyalty.>")
 
 
 @pytest.mark.parametrize("direction", ["publish", "subscribe"])
 def test_no_link_carries_what_stays_at_home(direction):
-    """Neither personal events, timers, carriers, parked messages nor values; nor the API to fetch them by."""
+    """Neither events on their own subjects, timers, dead letters nor values; no inbox; nor the API to fetch them by."""
     carried = getattr(link_permissions(Link(dialer="eu", listener="us")), direction)
 
     for region in ("us", "eu"):
@@ -193,21 +202,27 @@ def test_no_link_carries_what_stays_at_home(direction):
             "$O.models.>",
             f"$JS.{region}.API.STREAM.MSG.GET.COMMERCE_{region}",
             f"$JS.{region}.API.DIRECT.GET.COMMERCE_{region}",
-            f"$JS.{region}.API.CONSUMER.CREATE.COMMERCE_{region}.x.pii.{region}.>",
-            f"$JS.{region}.API.CONSUMER.CREATE.COMMERCE_{region}.x",
+            f"$JS.{region}.API.CONSUMER.CREATE.>",
+            f"$JS.{region}.API.CONSUMER.RESET.COMMERCE_{region}.offers-await-score",
+            f"ev.{region}.>",
+            f"rpc.{region}.>",
+            "_INBOX.>",
+            f"_INBOX_{region}_operator.>",
         ):
             assert [pattern for pattern in carried if overlap(pattern, subject)] == [], subject
 
 
 def test_a_link_carries_each_sides_own():
-    """Events with the origin's token, requests with the target's: so nothing can be passed on and circle."""
+    """Copies of the origin's events, answers with the target's token: so nothing can be passed on and circle."""
     carried = link_permissions(Link(dialer="eu", listener="us"))
 
-    assert allowed(carried.publish, "ev.eu.cart.updated.c")
-    assert not allowed(carried.publish, "ev.us.cart.updated.c")
-    assert not allowed(carried.publish, "ev.ap.cart.updated.c")
-    assert allowed(carried.publish, "rpc.us.scoring.score")
-    assert allowed(carried.subscribe, "ev.us.cart.updated.c")
+    assert allowed(carried.publish, "copy.COMMERCE_eu.us")
+    assert not allowed(carried.publish, "copy.COMMERCE_us.eu")
+    assert not allowed(carried.publish, "copy.COMMERCE_ap.us")
+    assert not allowed(carried.publish, "copy.COMMERCE_eu.ap")
+    assert allowed(carried.publish, "_LINK_us.x")
+    assert not allowed(carried.publish, "_LINK_eu.x")
+    assert allowed(carried.subscribe, "copy.COMMERCE_us.eu")
 
 
 def local_plan(tmp_path, topology):
@@ -351,9 +366,9 @@ def test_everything_follows_a_stream_of_its_own():
     assert "carrier.us.orders.*" in service_permissions(shop, "us", layout=topology.layout).publish
     (link,) = topology.links
     crossing = link_permissions(link, topology.layout).publish
-    assert "$JS.us.API.CONSUMER.CREATE.ORDERS_us.*.ev.us.>" in crossing
+    assert "$JS.us.API.CONSUMER.RESET.ORDERS_us.copy_eu" in crossing
     mapped = server_config(
         topology, [loyalty], "us-1", Plan(addresses=dict.fromkeys(("us-1", "eu-1"), at)), Placeholders()
     )
-    assert "$JS.API.CONSUMER.CREATE.ORDERS_us.{{wildcard(1)}}.ev.us.>" in mapped
+    assert "$JS.API.CONSUMER.RESET.ORDERS_us.copy_eu" in mapped
     assert asyncapi(topology, [loyalty])["channels"]["order.placed.v1"]["x-stream"] == "ORDERS_{region}"

@@ -13,10 +13,12 @@ from mesh.streams import (
     DEFAULT_LAYOUT,
     Bucket,
     ConsumerSpec,
+    Copy,
     ObjectStore,
     Stream,
     StreamFamily,
     StreamLayout,
+    copies,
     dead_stream,
     mesh_stream,
 )
@@ -25,6 +27,9 @@ from mesh.topology.mesh_toml import Topology
 from mesh.web.sign_in_buckets import READ_BY_PAGES
 
 Config = dict[str, Any]
+
+COPIES_ON_THE_WAY = 5_000
+"""Messages that a copy may have before it stored them: with 80 ms between regions that is 60,000 messages a second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +42,24 @@ class Holdings:
 
 def holdings(topology: Topology, services: Sequence[Service], region: str) -> Holdings:
     """Everything that must exist in a region. DeclarationError when two services disagree about a bucket."""
-    copies = topology.replicas_in(region)
+    replicas = topology.replicas_in(region)
     made = {stream.name: stream_config(stream) for stream in streams(topology, region)}
     for bucket in distinct(bucket for service in services for bucket in buckets_of(service)):
-        made[f"KV_{bucket.name}"] = bucket_config(bucket, copies)
+        made[f"KV_{bucket.name}"] = bucket_config(bucket, replicas)
     for object_store in distinct(object_store for service in services for object_store in service.object_stores):
-        made[f"OBJ_{object_store.name}"] = shelf_config(object_store, copies)
+        made[f"OBJ_{object_store.name}"] = shelf_config(object_store, replicas)
     return Holdings(
         streams=made,
         consumers={
-            (spec.stream, spec.durable): consumer_config(spec) for spec in consumers(services, region, topology.layout)
+            **{
+                (spec.stream, spec.durable): consumer_config(spec)
+                for spec in consumers(services, region, topology.layout)
+            },
+            **{
+                (copy.stream, copy.consumer): copying_consumer_config(copy)
+                for target in topology.others(region)
+                for copy in copies(topology.layout, origin=region, target=target)
+            },
         },
     )
 
@@ -56,31 +69,27 @@ def streams(topology: Topology, region: str) -> tuple[Stream, ...]:
 
     `MESH_<r>` copies other regions' atomic streams, but neither timers nor personal data.
     """
-    copies, layout = topology.replicas_in(region), topology.layout
+    replicas, layout = topology.replicas_in(region), topology.layout
     return (
-        *(_write_stream(family, layout, region, copies) for family in layout.families),
+        *(_write_stream(family, layout, region, replicas) for family in layout.families),
         Stream(
             name=mesh_stream(region),
             subjects=(f"mesh.{region}.none",),  # without sources JetStream needs a subject; nobody may publish on it
-            sources=tuple(
-                (family.stream(origin), origin, f"ev.{origin}.>")
-                for origin in topology.others(region)
-                for family in layout.atomic
-            ),
+            sources=tuple(copy for origin in topology.others(region) for copy in copies(layout, origin, target=region)),
             keep=max(family.keep for family in layout.atomic),
-            replicas=copies,
+            replicas=replicas,
             description="What the other regions did, readable here",
         ),
         Stream(
             name=dead_stream(region),
             subjects=(f"dead.{region}.>",),
-            replicas=copies,
+            replicas=replicas,
             description="Messages that could not be handled, with the reason, until they are driven again",
         ),
     )
 
 
-def _write_stream(family: StreamFamily, layout: StreamLayout, region: str, copies: int) -> Stream:
+def _write_stream(family: StreamFamily, layout: StreamLayout, region: str, replicas: int) -> Stream:
     homes = {(one.root, one.domain): layout.family_of(one) for one in declared()}
     mine = sorted(place for place, home in homes.items() if home == family)
     timers = sorted({domain for _, domain in mine}) if family.atomic else []
@@ -92,7 +101,7 @@ def _write_stream(family: StreamFamily, layout: StreamLayout, region: str, copie
             *([carrier_subject(region, family.name, "*")] if family.atomic else []),
         ),
         keep=family.keep,
-        replicas=copies,
+        replicas=replicas,
         atomic=family.atomic,
         duplicate_window=timedelta(minutes=10),
         description=family.description,
@@ -148,7 +157,7 @@ def stream_config(stream: Stream) -> Config:
     if stream.subjects:
         config["subjects"] = list(stream.subjects)
     if stream.sources is not None:
-        config["sources"] = [_source(*source) for source in stream.sources]
+        config["sources"] = [_source(copy) for copy in stream.sources]
     if stream.atomic:
         config |= {"allow_atomic": True, "allow_msg_schedules": True}
     return config
@@ -213,9 +222,32 @@ def consumer_config(spec: ConsumerSpec) -> Config:
     return config
 
 
-def _source(name: str, domain: str | None, only: str) -> Config:
-    source: Config = {"name": name, "filter_subject": only}
-    return source if domain is None else source | {"external": {"api": f"$JS.{domain}.API", "deliver": ""}}
+def copying_consumer_config(copy: Copy) -> Config:
+    """The durable through which another region copies a stream (ADR-60); the server that copies acknowledges."""
+    return {
+        "name": copy.consumer,
+        "durable_name": copy.consumer,
+        "description": f"What {copy.target} copies",
+        "deliver_subject": copy.delivered_on,
+        "deliver_policy": "all",
+        "replay_policy": "instant",
+        "ack_policy": "flow_control",
+        "max_ack_pending": COPIES_ON_THE_WAY,
+        "max_deliver": -1,
+        "filter_subject": copy.filter,
+        "flow_control": True,
+        "idle_heartbeat": _nanoseconds(timedelta(seconds=1)),
+        "num_replicas": 0,
+    }
+
+
+def _source(copy: Copy) -> Config:
+    """A source of a stream. The filter is the consumer's, which the origin makes."""
+    return {
+        "name": copy.stream,
+        "external": {"api": f"$JS.{copy.origin}.API", "deliver": ""},
+        "consumer": {"name": copy.consumer, "deliver_subject": copy.delivered_on},
+    }
 
 
 def _nanoseconds(time: timedelta | None) -> int:

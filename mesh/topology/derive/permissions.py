@@ -9,8 +9,8 @@ from mesh.events.console import ConsoleChanged
 from mesh.observability.event_counts import tallies
 from mesh.personal_data import PERSONAL_KEYS, encrypts
 from mesh.service import Service
-from mesh.streams import DEFAULT_LAYOUT, Bucket, StreamLayout, dead_stream, mesh_stream
-from mesh.subjects import carrier_subject, every
+from mesh.streams import DEFAULT_LAYOUT, Bucket, StreamLayout, copies, dead_stream, mesh_stream
+from mesh.subjects import carrier_subject, every, link_inbox
 from mesh.topology.access import inbox_of
 from mesh.topology.derive.nats import consumers
 from mesh.topology.mesh_toml import Link
@@ -34,7 +34,7 @@ def service_permissions(
     service: Service, region: str, services: Sequence[Service] = (), layout: StreamLayout = DEFAULT_LAYOUT
 ) -> Permissions:
     """What a service needs in a region, from its declarations; `services` are all there are."""
-    inbox = f"{inbox_of(service.name)}.>"
+    inbox = f"{inbox_of(region, service.name)}.>"
     publish = [
         *_publishing(service, region, services, layout),
         f"dead.{region}.{service.name}.>",
@@ -66,9 +66,10 @@ def service_permissions(
 def link_permissions(link: Link, layout: StreamLayout = DEFAULT_LAYOUT) -> Permissions:
     """What may cross a link, as seen by the dialer (publish: dialer -> listener).
 
-    Events carry the origin's token, requests the target's. Nothing beginning with `pii`, `timer`, `carrier`
-    or `dead` is in the list, and of a region's JetStream API only `copying` is, so personal data cannot be
-    fetched either (promise P7). `$JSC.R.>` carries the answers to sources: without it they stay silent for ever.
+    In each direction: copies of the origin's events and its live messages, what it may ask of the target's JetStream
+    (`asked_by`), and the answers to what the target asked. Nothing beginning with `ev`, `pii`, `timer`, `carrier`
+    or `dead` is in the list, no inbox of a user, and no request that reads or makes anything (promises P5 and P7).
+    `$JSC.R.>` carries the answers to servers that copy: without it they stay silent for ever.
     """
     return Permissions(
         publish=_crossing(layout, origin=link.dialer, target=link.listener),
@@ -76,15 +77,14 @@ def link_permissions(link: Link, layout: StreamLayout = DEFAULT_LAYOUT) -> Permi
     )
 
 
-def copying(region: str, layout: StreamLayout = DEFAULT_LAYOUT) -> tuple[str, ...]:
-    """What other regions may ask of a region's JetStream: whether it is there, and a copy of what may travel.
+def asked_by(asking: str, asked: str, layout: StreamLayout = DEFAULT_LAYOUT) -> tuple[str, ...]:
+    """What one region may ask of another's JetStream: whether it is there, and to deliver copies again from a place.
 
-    The last tokens of CONSUMER.CREATE are the copy's filter, and the server refuses a request that says
-    another one inside.
+    What is copied, and to where, stands in the consumers that the asked region made (`Copy`).
     """
-    api = f"$JS.{region}.API"
-    copied = (family.stream(region) for family in layout.atomic)
-    return (f"{api}.INFO", *(f"{api}.CONSUMER.CREATE.{stream}.*.ev.{region}.>" for stream in copied))
+    api = f"$JS.{asked}.API"
+    wanted = copies(layout, origin=asked, target=asking)
+    return (f"{api}.INFO", *(f"{api}.CONSUMER.RESET.{copy.stream}.{copy.consumer}" for copy in wanted))
 
 
 def never_out() -> tuple[str, ...]:
@@ -93,15 +93,15 @@ def never_out() -> tuple[str, ...]:
 
 
 def _crossing(layout: StreamLayout, *, origin: str, target: str) -> tuple[str, ...]:
+    wanted = copies(layout, origin=target, target=origin)
     return (
-        *copying(target, layout),
-        "$JS.FC.>",
-        "$JS.S.>",
+        *asked_by(origin, target, layout),
+        # The acknowledgements of copies; servers of 2.15 have a second form with domain and account.
+        *(f"$JS.FC.{between}{copy.stream}.{copy.consumer}.>" for copy in wanted for between in ("", "*.*.")),
+        *(copy.delivered_on for copy in copies(layout, origin=origin, target=target)),
         "$JSC.R.>",
-        "_INBOX.>",
-        f"ev.{origin}.>",
+        f"{link_inbox(target)}.*",
         f"live.{origin}.>",
-        f"rpc.{target}.>",
     )
 
 
@@ -157,12 +157,12 @@ def _reading(stream: str) -> tuple[str, ...]:
 
 def _surveying(region: str, layout: StreamLayout) -> list[str]:
     """To ask how streams and consumers are, to let streams count, and to read the heartbeats in the copies."""
-    copies = mesh_stream(region)
+    copied = mesh_stream(region)
     counting = dict.fromkeys(counter.stream for counter in tallies(region, layout))
     return [
-        f"$JS.API.STREAM.MSG.GET.{copies}",
-        *(f"$JS.API.STREAM.INFO.{stream}" for stream in (*counting, copies, dead_stream(region))),
-        *(f"$JS.API.CONSUMER.INFO.{stream}.*" for stream in (*counting, copies)),
+        f"$JS.API.STREAM.MSG.GET.{copied}",
+        *(f"$JS.API.STREAM.INFO.{stream}" for stream in (*counting, copied, dead_stream(region))),
+        *(f"$JS.API.CONSUMER.INFO.{stream}.*" for stream in (*counting, copied)),
         # The last tokens are what is counted: nothing personal is.
         *(f"$JS.API.CONSUMER.CREATE.{stream}.*.ev.{region}.>" for stream in counting),
         *(f"$JS.API.CONSUMER.DELETE.{counter.stream}.{counter.name}" for counter in tallies(region, layout)),

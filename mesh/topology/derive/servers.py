@@ -6,7 +6,7 @@ from typing import Any
 
 from mesh.service import Service
 from mesh.topology.derive.conf import written
-from mesh.topology.derive.permissions import Permissions, copying, link_permissions, never_out, service_permissions
+from mesh.topology.derive.permissions import Permissions, asked_by, link_permissions, never_out, service_permissions
 from mesh.topology.mesh_toml import Link, Region, Topology
 from mesh.topology.secrets import OPERATOR, SYSTEM, Plain, Secrets
 
@@ -201,12 +201,9 @@ def _mappings(region: Region, topology: Topology) -> Config:
 
     A JetStream domain offers its whole API as one subject, which a link either carries or does not.
     """
-    return {outer: _own_api(outer, region.name) for outer in copying(region.name, topology.layout)}
-
-
-def _own_api(subject: str, region: str) -> str:
-    """The subject as this region's server knows it, with the wildcard's token put in."""
-    return subject.replace(f"$JS.{region}.API.", "$JS.API.").replace(".*.", ".{{wildcard(1)}}.")
+    others = topology.others(region.name)
+    asked = {subject for other in others for subject in asked_by(other, region.name, topology.layout)}
+    return {outer: outer.replace(f"$JS.{region.name}.API.", "$JS.API.") for outer in sorted(asked)}
 
 
 def _user(region: Region, name: str, may: Permissions, secrets: Secrets) -> Config:

@@ -2,7 +2,7 @@
 
 A service declares it with `@service.accepts(...)`; another that must act in the same commit with `@service.joins(...)`.
 The handler takes the event as it was sent and yields what shall become true, like any handler. A service that takes
-requests from outside (the gateway) finds these declarations and hosts them.
+requests from outside (the gateway) finds these declarations and hosts them. `mesh/decisions/0020` says why.
 """
 
 import inspect
@@ -51,12 +51,34 @@ class Sent(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
         return max(self.received - self.time, timedelta(0))
 
 
+class Refused(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
+    """An event that somebody sent and that was refused, with what it establishes all the same.
+
+    `fields` are those of `kind` that are right by themselves, by name: an order without lines still says whose it is.
+    `path` and `reason` say what was wrong. `id` follows from the event's bytes, so that sending it again changes
+    nothing. `time` is the sender's where it is a time, and never later than `received`.
+    """
+
+    kind: type[E]
+    fields: dict[str, Any]
+    path: str
+    reason: str
+    id: str
+    time: datetime
+    received: datetime
+    by: str
+    attempt: int = 1
+
+
 @dataclass(frozen=True, kw_only=True)
 class Acceptance:
     """One handler of events from outside.
 
-    `by` names who may send them; `publishes` everything that the handler yields. Events of one request with the same
+    `by` names who may send them; `publishes` everything that its functions yield. Events of one request with the same
     value in the first field of `ordered_by` that has one are stored in order, without `ordered_by` side by side.
+    `check` returns the event as it shall be stored or raises InvalidField; it is called before anything is decided.
+    A field that breaks a rule and may be absent is left out and reported, unless it is one of `required` or the event
+    counts only `whole`. `refused` takes a `Refused` and yields what is true although the event was refused.
     With `joins` the handler only adds to the commit of the service that accepts the event.
     """
 
@@ -66,6 +88,10 @@ class Acceptance:
     by: tuple[str, ...] = ()
     publishes: tuple[type[Event], ...] = ()
     ordered_by: tuple[str, ...] = ()
+    check: Callable[[Any], Any] | None = None
+    refused: Callable[..., Any] | None = None
+    required: tuple[str, ...] = ()
+    whole: bool = False
     joins: bool = False
 
     @property

@@ -165,18 +165,34 @@ class Service:
         by: tuple[str, ...] = (PAGE, SERVER),
         publishes: tuple[type[Event], ...] = (),
         ordered_by: tuple[str, ...] | None = None,
+        check: Callable[[Any], Any] | None = None,
+        refused: Callable[..., AsyncIterator[Any]] | None = None,
+        required: tuple[str, ...] = (),
+        whole: bool = False,
     ) -> Callable[[F], F]:
         """Take these events from outside, sent by these; `publishes` is what the function yields besides them.
 
         The function takes a `Sent` and yields changes. It is called again after a Conflict, and refuses with
         InvalidField. Events of one request that have the same key (or else the first value among the fields
-        `ordered_by`) are stored in order. Raises DeclarationError for an event that the service does not publish.
+        `ordered_by`) are stored in order. `check` judges an event by itself; `refused` yields what an event that was
+        refused still establishes; `required` are fields that are always sent though they may be absent in the stream,
+        and `whole` refuses what would otherwise be taken without a bad optional field (see `Acceptance`).
+        Raises DeclarationError for an event that the service does not publish.
         """
 
         def bind(handler: F) -> F:
             for kind in kinds:
-                order = (declaration_of(kind).key,) if ordered_by is None else ordered_by
-                self._accept(handler, kind, by=by, publishes=(kind, *publishes), ordered_by=order)
+                self._accept(
+                    handler,
+                    kind,
+                    by=by,
+                    publishes=(kind, *publishes),
+                    ordered_by=(declaration_of(kind).key,) if ordered_by is None else ordered_by,
+                    check=check,
+                    refused=refused,
+                    required=required,
+                    whole=whole,
+                )
             return handler
 
         return bind

@@ -10,7 +10,7 @@ from mesh.publish import Change
 service = Service("catalogue", publishes=(ProductListed,))
 
 
-@service.accepts(ProductListed, by=(SERVER,))
+@service.accepts(ProductListed, by=(SERVER,), whole=True)
 async def list_product(sent: Sent[ProductListed]) -> AsyncIterator[Change]:
     """A product is stored as the shop lists it."""
     yield sent.draft

@@ -24,7 +24,10 @@ class CartLine(msgspec.Struct, frozen=True, kw_only=True):
 
 @event(key="cart_id")
 class CartUpdated(Event):
-    """A cart as it is now, whole. No lines: the shopper emptied it. `utc_offset`: the shopper's, minutes east."""
+    """A cart as it is now, whole. No lines: the shopper emptied it. `utc_offset`: the shopper's, minutes east.
+
+    `refused` says why an update of the cart was not accepted: what the cart holds is then unknown, and it has no lines.
+    """
 
     cart_id: str
     visitor_id: str
@@ -33,6 +36,7 @@ class CartUpdated(Event):
     customer_id: str | None = None
     device: str | None = None
     utc_offset: int | None = None
+    refused: str | None = None
 
 
 @event(key="cart_id")

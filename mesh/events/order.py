@@ -24,6 +24,21 @@ class OrderPlaced(Event):
     by: str = "page"
 
 
+@event(key="report_id")
+class OrderReportRefused(Event):
+    """An order was reported in a form that is not accepted (`path`, `reason`): who bought is certain all the same.
+
+    It stops the shopper's offers as an order does. At least one of visitor, cart and customer is known.
+    """
+
+    report_id: str
+    path: str
+    reason: str
+    visitor_id: str | None = None
+    cart_id: str | None = None
+    customer_id: str | None = None
+
+
 @event(key="order_id")
 class OrderConfirmed(Event):
     """The shop's own server confirmed an order, once: it counts as revenue."""

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from mesh.accept import Acceptance, Sent
+from mesh.accept import Acceptance, Refused, Sent
 from mesh.errors import DeclarationError
 from mesh.mesh import Mesh
 from mesh.publish import Change
@@ -14,14 +14,21 @@ from mesh.service import Service, fill, parameters
 
 @dataclass(frozen=True, kw_only=True)
 class Handler:
-    """A declared handler with the arguments it asks for besides the event."""
+    """A declared handler with the arguments that its functions ask for besides the event."""
 
     acceptance: Acceptance
     extra: dict[str, Any]
+    extra_refused: dict[str, Any] = field(default_factory=dict)
 
     async def decide(self, sent: Sent) -> list[Change]:
         """What it yields."""
         return [change async for change in self.acceptance.handler(sent, **self.extra)]
+
+    async def decide_refused(self, refused: Refused) -> list[Change]:
+        """What it yields of an event that was refused."""
+        if self.acceptance.refused is None:
+            return []
+        return [change async for change in self.acceptance.refused(refused, **self.extra_refused)]
 
 
 @dataclass(kw_only=True)
@@ -49,7 +56,11 @@ async def hosting(services: Sequence[Service], mesh: Mesh) -> AsyncIterator[dict
         for service in services:
             provided = await _open(service, mesh, stack)
             for acceptance in service.acceptances:
-                handler = Handler(acceptance=acceptance, extra=fill(acceptance.handler, provided))
+                handler = Handler(
+                    acceptance=acceptance,
+                    extra=fill(acceptance.handler, provided),
+                    extra_refused=fill(acceptance.refused, provided) if acceptance.refused else {},
+                )
                 if acceptance.joins:
                     joining.append(handler)
                 elif hosted.setdefault(acceptance.type, Hosted(owner=handler)).owner is not handler:
@@ -65,7 +76,8 @@ async def hosting(services: Sequence[Service], mesh: Mesh) -> AsyncIterator[dict
 async def _open(service: Service, mesh: Mesh, stack: AsyncExitStack) -> dict[type, Any]:
     """The mesh, and those of the service's resources that its handlers of events from outside ask for."""
     provided: dict[type, Any] = {Mesh: mesh}
-    asked = {kind for acceptance in service.acceptances for kind in parameters(acceptance.handler).values()}
+    functions = [made for one in service.acceptances for made in (one.handler, one.refused) if made]
+    asked = {kind for function in functions for kind in parameters(function).values()}
     for kind, opened in service.resources.items():
         if kind in asked:
             extra = fill(opened, provided, skip=0)

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 from mesh import Cancel, History, Mesh, Received, Retry, Service, settings
-from mesh.accept import Sent
+from mesh.accept import Refused, Sent
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartIdle, CartRecovered, CartUpdated
 from mesh.events.offer import OfferSent
-from mesh.events.order import OrderConfirmed, OrderPlaced
+from mesh.events.order import OrderConfirmed, OrderPlaced, OrderReportRefused
 from mesh.profiles import PROFILES, names_of, nothing_bought_since, purchases_of, read_profile
 from mesh.publish import Change, Draft
 from services.carts.attribution import end_of, recovery
@@ -38,11 +38,34 @@ async def open_views(mesh: Mesh) -> AsyncIterator[Views]:
     yield Views(mesh)
 
 
-@service.accepts(CartUpdated, publishes=(CartIdle,))
+async def stop_outdated_cart(refused: Refused[CartUpdated], mesh: Mesh, rules: Rules) -> AsyncIterator[Change]:
+    """A cart whose update was refused is no longer what it was: what is known of it may not be mailed."""
+    cart_id = refused.fields.get("cart_id")
+    known = await mesh.last(CartUpdated, cart_id) if cart_id else None
+    if cart_id is None or known is None:
+        return
+    emptied = CartUpdated(
+        cart_id=cart_id,
+        visitor_id=refused.fields.get("visitor_id", known.event.visitor_id),
+        lines=(),
+        refused=f"{refused.path}: {refused.reason}"[:512],
+    )
+    sent = Sent(
+        event=emptied,
+        id=refused.id,
+        time=refused.time,
+        received=refused.received,
+        by=refused.by,
+        attempt=refused.attempt,
+    )
+    async for change in store_cart(sent, mesh, rules):
+        yield change
+
+
+@service.accepts(CartUpdated, publishes=(CartIdle,), check=check, refused=stop_outdated_cart)
 async def store_cart(sent: Sent[CartUpdated], mesh: Mesh, rules: Rules) -> AsyncIterator[Change]:
     """A cart and the timer that counts it as left are one commit. An emptied cart cancels the timer."""
     updated = sent.event
-    check(updated)
     yield sent.draft
     if may_be_outdated(sent):
         history = await mesh.history(updated.cart_id, "cart")
@@ -120,20 +143,24 @@ def _is_due(cart: CartView, history: History, idle: CartIdle) -> bool:
     return True
 
 
-@service.on(OrderPlaced, reach="mesh")
-async def close_carts_of_buyer(received: Received[OrderPlaced], mesh: Mesh) -> AsyncIterator[Change]:
+@service.on(OrderPlaced, OrderConfirmed, OrderReportRefused, reach="mesh")
+async def close_carts_of_buyer(
+    received: Received[OrderPlaced | OrderConfirmed | OrderReportRefused], mesh: Mesh
+) -> AsyncIterator[Change]:
     """Close a buyer's other carts here, whichever region or device they bought on."""
-    placed, here = received.event, received.region == mesh.region
-    at = happened_at(received)
+    placed, at = received.event, happened_at(received)
+    refused = isinstance(placed, OrderReportRefused)
+    order_id = placed.report_id if refused else placed.order_id
+    converted = received.region == mesh.region and not refused
     carts = set((await read_profile(mesh, placed.visitor_id, names_of(placed.customer_id))).carts)
     if placed.cart_id:
-        carts = carts - {placed.cart_id} if here else carts | {placed.cart_id}
+        carts = carts - {placed.cart_id} if converted else carts | {placed.cart_id}
     for cart_id in sorted(carts):
         history = await mesh.history(cart_id, "cart", "offer")
         cart = fold(cart_id, history)
         if cart.status not in ("open", "abandoned") or cart.updated_at > at:
             continue
-        yield _closed(cart, placed.order_id, received.region, at)
+        yield _closed(cart, order_id, received.region, at)
         yield Cancel(CartIdle, cart_id)
         for unchanged in history.unchanged(CartUpdated, CartConverted, CartClosed):
             yield unchanged

@@ -41,11 +41,14 @@ class Rules:
         return Timer(idle, sent.received + max(after - sent.age, min(after, GRACE)))
 
 
-def check(updated: CartUpdated) -> None:
-    """Raise InvalidField for a cart that nobody can price."""
+def check(updated: CartUpdated) -> CartUpdated:
+    """The cart itself. Raises InvalidField for one that nobody can price, and for what only this service may say."""
     found = sorted({line.price.currency for line in updated.lines})
     if len(found) > 1:
         raise InvalidField("$.lines", f"a cart has one currency, not {' and '.join(found)}")
+    if updated.refused is not None:
+        raise InvalidField("$.refused", "a cart is sent as it is; whether it is refused is decided here")
+    return updated
 
 
 def may_be_outdated(sent: Sent[CartUpdated]) -> bool:

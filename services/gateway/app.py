@@ -31,13 +31,13 @@ from services.gateway.intake import (
     Judged,
     Rejected,
     Sender,
-    open_request,
 )
 from services.gateway.keys import Keys, KeySettings, bearer
 from services.gateway.live import LiveOffers, LiveSettings
 from services.gateway.origins import Origins, OriginSettings
 from services.gateway.rates import Rate, RateSettings
 from services.gateway.readiness import readiness
+from services.gateway.reading import open_request
 from services.gateway.script import files
 from services.gateway.store import Outcome, Store, StoreSettings
 
@@ -141,7 +141,7 @@ def _events(guard: AccessGuard, intake: Intake, store: Store):  # noqa: ANN202  
         attributes = {"http.request.method": "POST", "http.route": "/v1/events", "cartmesh.events": len(raw_events)}
         parent = request.headers.get("traceparent")
         with tracing.span("POST /v1/events", "server", service="gateway", parent=parent, attributes=attributes) as work:
-            outcomes = await store.store(judged.valid, work.trace)
+            outcomes = await store.store(judged.valid, work.trace, judged.refusals)
         verdict = _verdict(judged, outcomes)
         return Response(encode(verdict), status_code=202, media_type="application/json")
 

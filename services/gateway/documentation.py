@@ -56,7 +56,8 @@ def openapi(hosted: Mapping[str, Hosted]) -> dict[str, Any]:
     variants = []
     for acceptance, schema in zip(accepted, kinds, strict=True):
         name, kind = acceptance.type, acceptance.kind
-        schemas[kind.__name__]["properties"].pop("by", None)  # the gateway knows who sends
+        for said_here in ("by", "refused"):  # who sends, and whether it is refused, is known here
+            schemas[kind.__name__]["properties"].pop(said_here, None)
         schemas[f"Sent{kind.__name__}"] = {
             "title": name,
             "description": f"{acceptance.summary} Sent by: {', '.join(acceptance.by)}.",
@@ -111,7 +112,8 @@ def _post_events(variants: list[dict[str, str]]) -> dict[str, Any]:
         "summary": "Store events",
         "tags": ["Storefront"],
         "description": "Answers 202 only once JetStream has acknowledged every accepted event. "
-        "Each bad event is rejected by itself. Sending the same events again, with the same ids, is always safe. "
+        "Each bad event is rejected by itself; a bad field that may be absent is left "
+        "out and named in `ignored`. Sending the same events again, with the same ids, is always safe. "
         "What only `server` sends needs a server key.",
         "security": [{"write_key": []}, {"server_key": []}],
         "requestBody": {

@@ -3,16 +3,19 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import Annotated, Any
 
 import msgspec
 
-from mesh.accept import PAGE, SERVER, Sent
+from mesh.accept import PAGE, SERVER, Acceptance, Sent
 from mesh.errors import InvalidField, InvalidKey
 from mesh.event import Event
 from mesh.runtime.hosting import Hosted
 from mesh.subjects import token
-from services.gateway.field_rules import check
+from services.gateway.field_rules import LeftOut, cleaned, optional_fields
+from services.gateway.reading import convert, fields_of, unknown_fields, valid_fields
+from services.gateway.refusals import Refusal, refusal
 
 MOST_EVENTS = 500
 MOST_BYTES = 1024 * 1024
@@ -48,10 +51,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     customer_signature: str | None = None
 
 
-class Body(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of a request; each event stays raw so that a bad one spoils nothing."""
-
-    events: list[msgspec.Raw]
+EVERYWHERE = ("visitor_id", "session_id", "customer_id", *Head.__struct_fields__)
+"""Fields that any event may have: a page sends them with each, whether the event keeps them or not."""
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,22 +99,15 @@ class Valid:
 class Judged:
     """The events of a request: the valid ones, those rejected, and how many were sent twice with the same body.
 
-    `ignored` are the fields that valid ones are stored without.
+    `ignored` are the fields that valid ones are stored without; `refusals` are those of the rejected that still
+    establish something.
     """
 
     valid: list[Valid] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     ignored: list[Ignored] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
     repeated: int = 0
-
-
-_body = msgspec.json.Decoder(Body)
-_heads = msgspec.json.Decoder(Head)
-
-
-def open_request(body: bytes) -> list[msgspec.Raw]:
-    """The raw events of a request. Raises msgspec.DecodeError where it is not `{"events": [...]}`."""
-    return _body.decode(body).events
 
 
 class Intake:
@@ -124,66 +118,93 @@ class Intake:
     ) -> None:
         """`signed` says whether one of the shop's servers signed a customer's id."""
         self._hosted, self._settings, self._signed = hosted, settings, signed
-        self._decoders = {name: msgspec.json.Decoder(one.owner.acceptance.kind) for name, one in hosted.items()}
 
     def judge(self, raw_events: list[msgspec.Raw], sender: Sender, received: datetime) -> Judged:
         """Each event of a request valid or rejected."""
         judged, first = Judged(), dict[str, Valid]()
         for index, raw in enumerate(raw_events):
+            fields: dict[str, Any] = {}
             try:
-                valid, ignored = self._judge_one(index, raw, sender, received)
+                fields = fields_of(raw)
+                ignored: LeftOut = []
+                valid = self._judge_one(index, fields, sender, received, ignored)
                 earlier = first.setdefault(valid.id, valid)
                 if earlier is valid:
                     judged.valid.append(valid)
-                    judged.ignored += ignored
+                    judged.ignored += [
+                        Ignored(index=index, id=valid.id, path=wrong.path, reason=wrong.reason) for wrong in ignored
+                    ]
                 elif (earlier.sent.event, earlier.sent.time) == (valid.sent.event, valid.sent.time):
                     judged.repeated += 1
                 else:
                     reason = f"event {earlier.index} of this request has the same id and another body"
                     raise InvalidField("$.id", reason)
             except InvalidField as wrong:
-                judged.rejected.append(Rejected(index=index, id=_id_of(raw), path=wrong.path, reason=wrong.reason))
+                judged.rejected.append(Rejected(index=index, id=_id_of(fields), path=wrong.path, reason=wrong.reason))
+                if refusal := self._refusal(raw, fields, sender, received, wrong):
+                    judged.refusals.append(refusal)
         return judged
 
     def _judge_one(
-        self, index: int, raw: msgspec.Raw, sender: Sender, received: datetime
-    ) -> tuple[Valid, list[Ignored]]:
-        head, event = self._decode(raw)
+        self, index: int, fields: dict[str, Any], sender: Sender, received: datetime, ignored: LeftOut
+    ) -> Valid:
+        head = convert(Head, {name: fields[name] for name in Head.__struct_fields__ if name in fields}, ignored)
+        hosted = self._hosted_for(head.type, sender)
         try:
             token(head.id, "id")
         except InvalidKey as error:
             raise InvalidField("$.id", str(error)) from None
         self._check_time(head.time, received)
-        hosted = self._hosted[head.type]
-        _check_sender(sender, head.type, hosted)
-        check(event)
-        event, ignored = self._trusted(event, head, sender, index)
+        acceptance = hosted.owner.acceptance
+        event = _checked(acceptance, fields, ignored)
+        ignored += unknown_fields(fields, acceptance.kind, EVERYWHERE)
+        event = self._trusted(event, head.customer_signature, sender, ignored)
         id_, time = f"{sender.scope}-{head.id}", head.time.astimezone(UTC)
         sent = Sent(event=event, id=id_, time=time, received=received, by=sender.by)
-        return Valid(index=index, id=head.id, sent=sent, hosted=hosted), ignored
+        return Valid(index=index, id=head.id, sent=sent, hosted=hosted)
 
-    def _trusted(self, event: Event, head: Head, sender: Sender, index: int) -> tuple[Event, list[Ignored]]:
+    def _hosted_for(self, type_: str, sender: Sender) -> Hosted:
+        """What accepts events of a type. Raises InvalidField where nothing does, or not from this sender."""
+        hosted = self._hosted.get(type_)
+        if hosted is None:
+            raise InvalidField("$.type", f"unknown type {type_[:40]!a}; there are {', '.join(self._hosted)}")
+        by = hosted.owner.acceptance.by
+        if sender.by not in by:
+            raise InvalidField("$.type", SERVERS_ONLY if by == (SERVER,) else f"only for {', '.join(by)}")
+        if sender.types is not None and type_ not in sender.types:
+            raise InvalidField("$.type", f"this key may only send {', '.join(sorted(sender.types))}")
+        return hosted
+
+    def _refusal(
+        self, raw: msgspec.Raw, fields: dict[str, Any], sender: Sender, received: datetime, wrong: InvalidField
+    ) -> Refusal | None:
+        """What is left of a rejected event, where its service wants to know and the sender may send it."""
+        try:
+            hosted = self._hosted_for(str(fields.get("type")), sender)
+        except InvalidField:
+            return None
+        if hosted.owner.acceptance.refused is None:
+            return None
+        found = valid_fields(hosted.owner.acceptance.kind, fields)
+        if not self._is_known_customer(found.get("customer_id"), fields.get("customer_signature"), sender):
+            del found["customer_id"]
+        id_ = f"{sender.scope}-{blake2b(raw, digest_size=16).hexdigest()}"
+        return refusal(hosted, found, wrong, id=id_, time=_time_of(fields, received), received=received, by=sender.by)
+
+    def _trusted(self, event: Event, signature: str | None, sender: Sender, ignored: LeftOut) -> Event:
         """The event with who sent it, and without a customer's id that anybody could have written there."""
-        known, changes, ignored = type(event).__struct_fields__, dict[str, Any](), list[Ignored]()
+        known, changes = type(event).__struct_fields__, dict[str, Any]()
         if "by" in known:
             changes["by"] = sender.by
-        customer_id = getattr(event, "customer_id", None)
-        if customer_id is not None and sender.by == PAGE and not self._signed(customer_id, head.customer_signature):
+        if not self._is_known_customer(getattr(event, "customer_id", None), signature, sender):
             changes["customer_id"] = None
-            ignored.append(Ignored(index=index, id=head.id, path="$.customer_id", reason=UNSIGNED))
-        return (msgspec.structs.replace(event, **changes) if changes else event), ignored
+            ignored.append(InvalidField("$.customer_id", UNSIGNED))
+        return msgspec.structs.replace(event, **changes) if changes else event
 
-    def _decode(self, raw: msgspec.Raw) -> tuple[Head, Event]:
-        try:
-            head = _heads.decode(raw)
-            decoder = self._decoders.get(head.type)
-            if decoder is None:
-                known = ", ".join(self._hosted)
-                raise InvalidField("$.type", f"unknown type {head.type[:40]!r}; there are {known}")
-            return head, decoder.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            reason, _, path = str(error).partition(" - at `")
-            raise InvalidField(path.rstrip("`") or "$", reason) from None
+    def _is_known_customer(self, customer_id: str | None, signature: Any, sender: Sender) -> bool:
+        if customer_id is None or sender.by != PAGE:
+            return True
+        return self._signed(customer_id, signature if isinstance(signature, str) and signature.isascii() else None)
 
     def _check_time(self, time: datetime, received: datetime) -> None:
         earliest, latest = received - self._settings.most_behind, received + self._settings.most_ahead
@@ -193,19 +214,41 @@ class Intake:
             raise InvalidField("$.time", reason)
 
 
-def _check_sender(sender: Sender, type_: str, hosted: Hosted) -> None:
-    by = hosted.owner.acceptance.by
-    if sender.by not in by:
-        raise InvalidField("$.type", SERVERS_ONLY if by == (SERVER,) else f"only for {', '.join(by)}")
-    if sender.types is not None and type_ not in sender.types:
-        raise InvalidField("$.type", f"this key may only send {', '.join(sorted(sender.types))}")
+def _checked(acceptance: Acceptance, fields: dict[str, Any], ignored: LeftOut) -> Event:
+    """The event as its service stores it: without fields that break a rule, where it may do without them."""
+    required, whole = acceptance.required, acceptance.whole
+    event = convert(acceptance.kind, fields, ignored, required=required, whole=whole)
+    event = cleaned(event, ignored, required=required, whole=whole)
+    for name in required:
+        if getattr(event, name) is None:
+            raise InvalidField(f"$.{name}", f"missing required field `{name}`")
+    return event if acceptance.check is None else _checked_by_service(acceptance, event, ignored)
 
 
-def _id_of(raw: msgspec.Raw) -> str | None:
-    """The id of an event that may be anything, for the answer only."""
+def _checked_by_service(acceptance: Acceptance, event: Event, ignored: LeftOut) -> Event:
+    """The same by the rules of its service, which are asked again without each optional field that they refuse."""
+    while True:
+        try:
+            return acceptance.check(event) if acceptance.check else event
+        except InvalidField as wrong:
+            name = wrong.path.removeprefix("$.")
+            may_be_absent = name in optional_fields(type(event)) and name not in acceptance.required
+            if acceptance.whole or not may_be_absent or getattr(event, name) is None:
+                raise
+            ignored.append(wrong)
+            event = msgspec.structs.replace(event, **{name: None})
+
+
+def _time_of(fields: dict[str, Any], received: datetime) -> datetime:
+    """When a refused event happened, as far as it says so; never later than it was received."""
     try:
-        found: Any = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    given = found.get("id") if isinstance(found, dict) else None
-    return given[:128] if isinstance(given, str) else None
+        said = msgspec.convert(fields.get("time"), Annotated[datetime, msgspec.Meta(tz=True)])
+        return min(said.astimezone(UTC), received)
+    except (msgspec.ValidationError, OverflowError):
+        return received
+
+
+def _id_of(fields: dict[str, Any]) -> str | None:
+    """The id of an event that may be anything, for the answer only."""
+    given = fields.get("id")
+    return given[:128].encode("utf-8", "backslashreplace").decode() if isinstance(given, str) else None

@@ -1,7 +1,7 @@
 """Store: for each valid event decide, plan, commit; it is stored, was stored before, or is refused with a reason."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -12,9 +12,10 @@ from mesh import Mesh, Received
 from mesh.broker.protocol import Stored
 from mesh.errors import Conflict, DeclarationError, InvalidField, Unavailable
 from mesh.group_commit import GroupCommitter
-from mesh.publish import Cause, Plan, plan
+from mesh.publish import Cause, Change, Plan, plan
 from services.gateway.earlier import LATE, PAUSE, Earlier
 from services.gateway.intake import Valid
+from services.gateway.refusals import Refusal, refusal_of_valid
 
 Outcome = Literal["stored", "duplicate"] | InvalidField
 TRIES = 8
@@ -43,10 +44,13 @@ class Store:
         self._group = GroupCommitter(mesh.broker, patience=settings.store_patience)
         self._waiting = 0
 
-    async def store(self, events: list[Valid], traceparent: str | None = None) -> dict[int, Outcome]:
+    async def store(
+        self, events: list[Valid], traceparent: str | None = None, refusals: Sequence[Refusal] = ()
+    ) -> dict[int, Outcome]:
         """What became of each event of a request, by its index.
 
-        Events that are ordered by the same value keep their order; all others are stored side by side.
+        Events that are ordered by the same value keep their order; all others are stored side by side. Then what
+        follows from the `refusals`, and from events that are refused now, is stored.
         Raises Unavailable when some could not be stored: the same request again is then safe.
         """
         if self._waiting + len(events) > self._settings.events_at_once:
@@ -58,6 +62,8 @@ class Store:
             async with asyncio.timeout(self._settings.store_patience.total_seconds()):
                 in_order = (self._store_in_order(queue, request) for queue in queues)
                 await _all((self._store_side_by_side(free, request), *in_order))
+                refused = [*refusals, *_refused_now(events, request.outcomes)]
+                await _all(self._store_refusal(one, traceparent) for one in refused)
         except TimeoutError:
             raise Unavailable("JetStream did not acknowledge in time") from None
         finally:
@@ -90,6 +96,22 @@ class Store:
             return await self._outcome(one, stored, request)
         raise Unavailable(f"what {one.hosted.owner.acceptance.type} {one.id} is about changes too fast")
 
+    async def _store_refusal(self, one: Refusal, traceparent: str | None) -> None:
+        """Commit what a refused event establishes; decide again where something happened meanwhile."""
+        owner = one.hosted.owner
+        cause = Cause(id=one.refused.id, source=owner.acceptance.source, traceparent=traceparent, event=one.refused.id)
+        for attempt in range(1, TRIES + 1):
+            changes = await owner.decide_refused(msgspec.structs.replace(one.refused, attempt=attempt))
+            if not changes:
+                return
+            try:
+                await self._group.commit(await self._planned(changes, cause))
+            except Conflict:
+                await asyncio.sleep(PAUSE)
+            else:
+                return
+        raise Unavailable(f"what the refused {owner.acceptance.type} {one.refused.id} is about changes too fast")
+
     async def _store_side_by_side(self, events: list[Valid], request: "_Request") -> None:
         """Events without an order are many and independent: all of a request are on their way at once."""
         made, fresh, others = self._empty(), list[Valid](), list[list[Valid]]()
@@ -113,13 +135,12 @@ class Store:
                 return None
             source = handler.acceptance.source
             cause = Cause(id=sent.id, source=source, traceparent=traceparent, event=sent.id)
-            _add(
-                made,
-                plan(
-                    await self._mesh.encrypted(changes), region=self._mesh.region, cause=cause, layout=self._mesh.layout
-                ),
-            )
+            _add(made, await self._planned(changes, cause))
         return made
+
+    async def _planned(self, changes: list[Change], cause: Cause) -> Plan:
+        changes = await self._mesh.encrypted(changes)
+        return plan(changes, region=self._mesh.region, cause=cause, layout=self._mesh.layout)
 
     def _empty(self) -> Plan:
         return Plan(self._mesh.commerce)
@@ -151,6 +172,16 @@ def _in_order(events: list[Valid]) -> tuple[list[list[Valid]], list[Valid]]:
         else:
             queues.setdefault(order, []).append(one)
     return list(queues.values()), free
+
+
+def _refused_now(events: list[Valid], outcomes: Mapping[int, Outcome]) -> list[Refusal]:
+    """The events that were refused for what is stored already, where their service wants to know."""
+    found = []
+    for one in events:
+        outcome = outcomes.get(one.index)
+        if isinstance(outcome, InvalidField) and (made := refusal_of_valid(one.hosted, one.sent, outcome)):
+            found.append(made)
+    return found
 
 
 def _add(made: Plan, part: Plan) -> None:

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from mesh import Mesh, Received, Service
-from mesh.accept import Sent
+from mesh.accept import Refused, Sent
 from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
 from mesh.events.profile import ProfileErased, ProfileErasureRequested, ProfileLinked, ProfileRefused
 from mesh.personal_data import PERSONAL_KEYS
 from mesh.profiles import PROFILES, visitor_digest
-from mesh.publish import Change
+from mesh.publish import Change, Draft
 from services.identity.erasure import Found, Separate, Whom, erase_here, found, request_erasure
 from services.identity.linking import linked, refused, separated
 from services.identity.projection import KINDS, Profiles
@@ -35,16 +35,23 @@ async def open_profiles(mesh: Mesh) -> AsyncIterator[Profiles]:
     yield Profiles(mesh)
 
 
-@service.accepts(CustomerIdentified, publishes=(ProfileLinked,))
+@service.accepts(CustomerIdentified, publishes=(ProfileLinked,), required=("email",), check=check)
 async def identify_customer(sent: Sent[CustomerIdentified], mesh: Mesh) -> AsyncIterator[Change]:
     """Who a visitor is is stored, and by which names their profile is known, in one commit."""
-    check(sent.event)
     yield sent.draft
     for change in await linked(sent.event, mesh, time=sent.time):
         yield change
 
 
-@service.accepts(ConsentChanged)
+async def keep_certain_refusal(refused: Refused[ConsentChanged]) -> AsyncIterator[Change]:
+    """Whoever forbids a channel is obeyed, also where the event has no usable id or a clock that is a year ahead."""
+    said = {name: value for name, value in refused.fields.items() if name in ("visitor_id", "channel", "purpose")}
+    if refused.fields.get("granted") is False and {"visitor_id", "channel", "purpose"} <= said.keys():
+        forbidden = ConsentChanged(**said, granted=False, by=refused.by)
+        yield Draft(event=forbidden, id=refused.id, time=refused.time)
+
+
+@service.accepts(ConsentChanged, refused=keep_certain_refusal)
 async def change_consent(sent: Sent[ConsentChanged]) -> AsyncIterator[Change]:
     """A visitor's consent is stored as it was given or taken back."""
     yield sent.draft

@@ -1,27 +1,38 @@
 """Rules: what an identification from outside must be."""
 
+import re
 from functools import cache, lru_cache
 from zoneinfo import available_timezones
+
+import msgspec
 
 from mesh.errors import InvalidField
 from mesh.events.customer import CustomerIdentified
 
+_extension = re.compile(r"[-_][a-z0-9][-_]", re.IGNORECASE)
+"""Begins an extension of a language tag, as in `en-US-u-va-posix` (RFC 5646, 2.2.6): it names no other texts."""
 
-def check(known: CustomerIdentified) -> None:
-    """Raise InvalidField for an address that nobody can write to, or a zone or locale that there is not."""
+
+def check(known: CustomerIdentified) -> CustomerIdentified:
+    """Who the visitor is, with an address and a locale as programs write them: IDNA, and without extensions.
+
+    Raises InvalidField for an address that nobody can write to, and for a zone or locale that there is not.
+    """
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415  only who takes requests needs it
 
-    if known.email is None:
-        raise InvalidField("$.email", "required: an e-mail address such as ada@example.com")
     try:
         # The domain `test` (RFC 2606) is what trials and demonstrations write to.
-        validate_email(known.email, check_deliverability=False, test_environment=True)
+        address = validate_email(known.email or "", check_deliverability=False, test_environment=True).ascii_email
     except EmailNotValidError:
-        raise InvalidField("$.email", "not an e-mail address such as ada@example.com") from None
+        address = None
+    if address is None:
+        raise InvalidField("$.email", "not an e-mail address such as ada@example.com")
     if known.time_zone is not None and known.time_zone not in _zones():
         raise InvalidField("$.time_zone", f"{known.time_zone[:40]!r} is no IANA time zone such as Europe/Berlin")
-    if known.locale is not None and not _is_locale(known.locale):
+    locale = known.locale and _extension.split(known.locale, maxsplit=1)[0]
+    if locale is not None and not _is_locale(locale):
         raise InvalidField("$.locale", f"{known.locale[:40]!r} is no locale such as de-DE")
+    return msgspec.structs.replace(known, email=address, locale=locale)
 
 
 @cache

@@ -11,8 +11,9 @@ from mesh.envelope import decode
 from mesh.errors import DeclarationError, Unavailable
 from mesh.events.cart import CartConverted, CartIdle, CartUpdated
 from mesh.events.interaction import ProductViewed
-from mesh.events.order import OrderConfirmed, OrderPlaced
+from mesh.events.order import OrderConfirmed, OrderPlaced, PurchaseMarked
 from mesh.events.product import ProductListed
+from mesh.profiles import names_of, visitor_digest
 
 KEY = {"authorization": "Bearer demo"}
 LINE = {"product_id": "sku-1", "quantity": 2, "price": {"amount": 1299, "currency": "EUR"}}
@@ -185,6 +186,26 @@ async def test_an_order_is_confirmed_once_for_ever(settings, open_gateway, gatew
     ]
     assert [one.event.order_id for one in await stored(gateway, OrderConfirmed)] == ["o1", "o2"]
     assert [one.event.cart_id for one in await stored(gateway, CartConverted)] == ["c1", "c2"]
+
+
+async def test_an_order_is_placed_once_whoever_reports_it(settings, open_gateway, gateway):
+    """A page's report without the customer and the server's with it, in either order, are one placed order."""
+    settings(server_keys="secret")
+    client = await open_gateway()
+
+    async def send(event, key="secret"):
+        headers = {"authorization": f"Bearer {key}"}
+        answer = await client.post("/v1/events", json={"events": [event]}, headers=headers)
+        assert answer.json()["accepted"] == 1
+
+    await send(order("e1", order_id="o1"), "demo")
+    await send(confirmed("e2", order_id="o1", customer_id="ada"))
+    await send(confirmed("e3", order_id="o2", customer_id="ada"))
+    await send(order("e4", order_id="o2"), "demo")
+
+    assert [one.event.order_id for one in await stored(gateway, OrderPlaced)] == ["o1", "o2"]
+    ada, device = names_of("ada")[0], visitor_digest("v1")
+    assert {one.event.shopper for one in await stored(gateway, PurchaseMarked)} == {ada, device}
 
 
 async def test_a_late_retry_is_recognised_behind_the_duplicate_window(post, regions, gateway):

@@ -8,7 +8,7 @@ from typing import Any
 
 from mesh.errors import DeclarationError
 
-RESERVED = ("/healthz", "/readyz", "/metrics", "/v1")
+RESERVED = ("/v1",)
 _path = re.compile(r"/[a-z0-9][a-z0-9-]*", re.ASCII).fullmatch
 
 

@@ -12,7 +12,6 @@ from mesh.errors import Unavailable
 from mesh.events.customer import ConsentChanged, CustomerUnsubscribed
 from mesh.publish import Draft
 from mesh.web.application import shared_options
-from mesh.web.health_routes import health_routes
 from notifications.pages import HEADERS, page
 from notifications.unsubscribe_token import LinkSettings, verify
 
@@ -90,7 +89,7 @@ def app(mesh: Mesh, settings: LinkSettings) -> Litestar:
         return _card(language, "done", "bye")
 
     policy = HEADERS["Content-Security-Policy"]
-    routes = [ask, unsubscribe, *health_routes(mesh)]
+    routes = [ask, unsubscribe]
     return Litestar(routes, request_max_body_size=64 * 1024, **shared_options(mesh, policy=policy))
 
 

@@ -8,7 +8,6 @@ from mesh.runtime.discovery import discover
 from mesh.service import Service, fill
 
 Asgi = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
-HEALTH = ("/healthz", "/readyz", "/metrics")
 
 
 def http_app(service: Service, provided: Mapping[type, Any]) -> Any:
@@ -27,7 +26,7 @@ def http_app(service: Service, provided: Mapping[type, Any]) -> Any:
     if service.app is None:
         return pages
     rest = service.app(**fill(service.app, given, skip=0))
-    return _by_path(pages, (*HEALTH, *(page.path for page in service.pages)), rest)
+    return _by_path(pages, tuple(page.path for page in service.pages), rest)
 
 
 def _by_path(pages: Asgi, paths: tuple[str, ...], rest: Asgi) -> Asgi:

@@ -1,7 +1,6 @@
 """Running services: open resources, bind handlers, serve HTTP, drain on SIGTERM."""
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
@@ -16,7 +15,7 @@ from mesh.binding import Answer, Binding, Tick
 from mesh.broker.protocol import Deliveries
 from mesh.consume import Consumer
 from mesh.dead_letters import Redo, Redone, original
-from mesh.errors import Conflict, MeshError, Unavailable
+from mesh.errors import Conflict, Unavailable
 from mesh.event import Event, declaration_of
 from mesh.mesh import Mesh
 from mesh.observability import metrics, tracing
@@ -24,7 +23,7 @@ from mesh.observability.logs import log
 from mesh.personal_data import encrypts
 from mesh.publish import Cause, Change, Draft
 from mesh.runtime.http_app import http_app
-from mesh.runtime.ports import free_ports
+from mesh.runtime.serving import serving
 from mesh.service import Service, fill
 from mesh.streams import dead_stream
 from mesh.timers import Timer
@@ -188,40 +187,6 @@ async def _patiently(attempt: Callable[[], Awaitable[_T]]) -> _T:
                 raise
             log.warning("not available yet; asking again", error=str(error))
             await asyncio.sleep(0.25)
-
-
-@asynccontextmanager
-async def serving(app: Any, host: str, port: int) -> AsyncIterator[int]:
-    """An ASGI app served by granian in this event loop; yields the port."""
-    from granian.constants import Interfaces  # noqa: PLC0415  only processes that serve
-    from granian.server.embed import Server  # noqa: PLC0415
-
-    port = port or free_ports(1)[0]
-    server = Server(
-        app, address=host, port=port, interface=Interfaces.ASGI, websockets=False, log_access=False, log_enabled=False
-    )
-    task = asyncio.create_task(server.serve())
-    try:
-        await _listening(task, host, port)
-        yield port
-    finally:
-        server.stop()  # type: ignore[no-untyped-call]
-        with contextlib.suppress(TimeoutError, asyncio.TimeoutError, asyncio.CancelledError):
-            await asyncio.wait_for(task, timedelta(seconds=10).total_seconds())
-
-
-async def _listening(task: "asyncio.Task[None]", host: str, port: int) -> None:
-    for _ in range(200):
-        if task.done():
-            raise MeshError(f"the HTTP server on {host}:{port} did not start: {task.exception()}")
-        try:
-            _, writer = await asyncio.open_connection(host, port)
-        except OSError:
-            await asyncio.sleep(0.02)
-        else:
-            writer.close()
-            return
-    raise MeshError(f"the HTTP server on {host}:{port} does not listen")
 
 
 @contextmanager

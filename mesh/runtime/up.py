@@ -185,7 +185,7 @@ class Up:
         await child.start()
 
     def ports(self, region: str, name: str) -> dict[str, int]:
-        """The ports a service process listens on: its HTTP services' and `ops` (health and metrics)."""
+        """The ports a service process listens on: its HTTP services' and `health` (health and metrics)."""
         return msgspec.json.decode(self.child(region, name).line, type=Ready).ports
 
 

@@ -12,13 +12,17 @@ from mesh.errors import DeclarationError
 from mesh.observability.logs import configure_logs, log
 from mesh.observability.spans import exporting
 from mesh.runtime.discovery import discover
-from mesh.runtime.run import Running, running, serving, until_asked_to_stop
+from mesh.runtime.run import Running, running, until_asked_to_stop
+from mesh.runtime.serving import serving
 from mesh.service import Service
 from mesh.settings import read
 from mesh.topology.access import Access, Servers
 from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
-from mesh.web.health import operations
+from mesh.web.health import health_app
+
+HEALTH = "health"
+"""What the port of health and metrics is called in `Ready.ports`."""
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,10 +33,14 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to listen (health and metrics on `ops_port`, 0: any free one) and how long to wait for the servers."""
+    """Where to listen and how long to wait for the servers.
+
+    `health_port` serves health and metrics (0: any free port): never where an HTTP service listens, so that no client
+    can read them, and none can keep the orchestrator's questions from being answered.
+    """
 
     host: str = "127.0.0.1"
-    ops_port: int = 0
+    health_port: int = 0
     connect_patience_s: float = 60.0
 
 
@@ -74,10 +82,9 @@ async def work(services: Sequence[Service], region: str, access: Access, topolog
                 stack.push_async_callback(mesh.broker.drain)
                 runs.append(await stack.enter_async_context(running(service, mesh, http=_address(service, settings))))
             ports = {run.service.name: run.port for run in runs if run.port is not None}
-            if not ports:
-                ports["ops"] = await stack.enter_async_context(
-                    serving(operations(*(run.mesh for run in runs)), settings.host, settings.ops_port)
-                )
+            ports[HEALTH] = await stack.enter_async_context(
+                serving(health_app(*(run.mesh for run in runs)), settings.host, settings.health_port)
+            )
             ready = Ready(services=tuple(service.name for service in services), ports=ports)
             print(msgspec.json.encode(ready).decode(), flush=True)
             log.info("ready", region=region, services=ready.services, ports=ports)

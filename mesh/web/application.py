@@ -1,6 +1,6 @@
 """Application: what every Litestar application of the mesh is given.
 
-    Litestar([..., *health_routes(mesh)], **shared_options(mesh))
+    Litestar([...], **shared_options(mesh))
 
 Imported only where an application is built: it brings Litestar with it.
 """
@@ -16,6 +16,8 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from mesh.errors import MeshError
 from mesh.mesh import Mesh
 from mesh.observability.metrics import REQUESTING, REQUESTS
+from mesh.settings import read
+from mesh.web.body_deadline import BodySettings, body_deadline
 from mesh.web.headers import STRICT, response_headers
 from mesh.web.problems import http_error, mesh_error, unexpected_error
 
@@ -28,7 +30,7 @@ def shared_options(mesh: Mesh, *, policy: str = STRICT) -> dict[str, Any]:
         "exception_handlers": {HTTPException: http_error, MeshError: mesh_error, Exception: unexpected_error},
         "response_headers": response_headers(policy),
         "tags": [mesh.service],
-        "middleware": [_request_metrics(mesh.service)],
+        "middleware": [_request_metrics(mesh.service), body_deadline(read(BodySettings).http_body_deadline)],
     }
 
 

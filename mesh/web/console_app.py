@@ -17,7 +17,6 @@ from mesh.web.application import shared_options
 from mesh.web.console import Console, wants_page
 from mesh.web.csrf import SAFE
 from mesh.web.headers import response_headers
-from mesh.web.health_routes import health_routes
 from mesh.web.problems import http_error, mesh_error
 
 LARGEST_BODY = 2 * 1024 * 1024
@@ -40,7 +39,7 @@ def console_app(
         for page, handlers in routes.items()
     ]
     root = [_root(first.path)] if has_root else []
-    return Litestar([*pages, *root, *health_routes(mesh)], request_max_body_size=LARGEST_BODY, **options)
+    return Litestar([*pages, *root], request_max_body_size=LARGEST_BODY, **options)
 
 
 def _root(path: str) -> HTTPRouteHandler:

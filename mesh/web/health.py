@@ -1,4 +1,4 @@
-"""Ops: health and metrics as plain ASGI, for processes that serve nothing else: a framework is half of their start.
+"""Health: `/healthz`, `/readyz` and `/metrics` as plain ASGI: a framework is half of a small process's start.
 
 https://asgi.readthedocs.io/en/latest/specs/www.html
 """
@@ -30,7 +30,7 @@ async def unready(mesh: Mesh, *more: Mesh) -> str | None:
     return "; ".join(words for one in (mesh, *more) for check in one.readiness_checks if (words := check())) or None
 
 
-def operations(mesh: Mesh, *more: Mesh) -> Callable[[dict[str, Any], Receive, Send], Awaitable[None]]:
+def health_app(mesh: Mesh, *more: Mesh) -> Callable[[dict[str, Any], Receive, Send], Awaitable[None]]:
     """The app: `/healthz` (this process runs), `/readyz`, `/metrics` (Prometheus)."""
 
     async def answer(path: str) -> Answer:

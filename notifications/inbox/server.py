@@ -32,7 +32,7 @@ async def inbox(
             _announce(box, host)
             yield box
             return
-        from mesh.runtime.run import serving  # noqa: PLC0415  tests without a page need no HTTP server
+        from mesh.runtime.serving import serving  # noqa: PLC0415  tests without a page need no HTTP server
         from notifications.inbox.page import app  # noqa: PLC0415
 
         async with serving(app(box), host, http_port) as chosen:

@@ -13,14 +13,14 @@ from litestar.response import Stream
 from prometheus_client import Counter
 
 from mesh import Mesh, settings
-from mesh.errors import InvalidField
+from mesh.errors import DeclarationError, InvalidField
 from mesh.observability import tracing
 from mesh.runtime.hosting import Hosted
+from mesh.runtime.serving import HttpSettings, files_for_connections
 from mesh.subjects import token
 from mesh.web.application import shared_options
 from mesh.web.client_address import client_address
 from mesh.web.event_stream import event_stream_response
-from mesh.web.health_routes import health_routes
 from services.gateway.documentation import pages
 from services.gateway.intake import (
     MOST_BYTES,
@@ -103,14 +103,21 @@ def build(mesh: Mesh, offers: LiveOffers, hosted: Mapping[str, Hosted]) -> Lites
     guard = AccessGuard(keys, settings.read(RateSettings), origins)
     intake = Intake(hosted, settings.read(IntakeSettings), keys.signed)
     store = Store(mesh, settings.read(StoreSettings))
+    live = settings.read(LiveSettings)
+    if live.live_pages >= (most := settings.read(HttpSettings).http_connections):
+        raise DeclarationError(
+            f"CARTMESH_LIVE_PAGES={live.live_pages}: each page holds a connection, and there are {most}; "
+            "set CARTMESH_HTTP_CONNECTIONS higher, or events would not get in"
+        )
+    room = min(most, files_for_connections()) * 9 // 10
+    live = msgspec.structs.replace(live, live_pages=min(live.live_pages, room))
     return Litestar(
         [
             _events(guard, intake, store),
-            _live_offers(guard, offers, settings.read(LiveSettings)),
+            _live_offers(guard, offers, live),
             readiness(mesh),
             *files(),
             *pages(hosted),
-            *health_routes(mesh),
         ],
         cors_config=CORSConfig(
             allow_origins=origins.all,

@@ -75,7 +75,6 @@ def openapi(hosted: Mapping[str, Hosted]) -> dict[str, Any]:
             "/v1/events": {"post": _post_events(variants)},
             "/v1/visitors/{visitor_id}/offers/live": {"get": _get_offers()},
             **_short(variants),
-            **{path: {"get": _plain(words)} for path, words in _HEALTH.items()},
         },
         "components": {
             "schemas": schemas,
@@ -97,13 +96,6 @@ def _short(variants: list[dict[str, str]]) -> dict[str, Any]:
         "/v1/live/{visitor_id}": {"get": _get_offers()},
         **{path: {"get": _plain(words) | {"tags": ["Browser script"]}} for path, words in script.PATHS.items()},
     }
-
-
-_HEALTH = {
-    "/healthz": "The process runs",
-    "/readyz": "JetStream answers; 503 while it does not",
-    "/metrics": "Prometheus metrics",
-}
 
 
 def _post_events(variants: list[dict[str, str]]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from litestar import Litestar
+from litestar import Litestar, get
 
 import mesh.events as language
 from mesh.errors import Bury
@@ -15,12 +15,13 @@ from mesh.mesh import Mesh
 from mesh.publish import Cause
 from mesh.runtime.discovery import discover
 from mesh.runtime.ports import free_ports
-from mesh.runtime.run import running, serving
+from mesh.runtime.run import running
+from mesh.runtime.serving import serving
 from mesh.service import Service
 from mesh.topology.derive.alerts import alerts
 from mesh.topology.derive.helm import yaml
 from mesh.web.application import shared_options
-from mesh.web.health_routes import health_routes
+from mesh.web.health import health_app
 
 PROMETHEUS = shutil.which("prometheus")
 pytestmark = pytest.mark.skipif(PROMETHEUS is None, reason="prometheus is not installed (Debian's package prometheus)")
@@ -37,9 +38,14 @@ scrape_configs:
 """
 
 
+@get("/page")
+async def get_page() -> str:
+    return "a page"
+
+
 @pytest.fixture
-async def ops(mesh, eventually):
-    """A service that closes carts and gives up on one, with its ops endpoint; yields the port."""
+async def health(mesh, eventually):
+    """A service that closes carts and gives up on one, and serves a page; yields the port of its health and metrics."""
     service = Service("scraped", publishes=(CartClosed,))
 
     @service.on(CartUpdated)
@@ -53,8 +59,11 @@ async def ops(mesh, eventually):
     door = Mesh(mesh.broker, "scraped")
     async with (
         running(service, door),
-        serving(Litestar(health_routes(door), **shared_options(door)), "127.0.0.1", 0) as port,
+        serving(Litestar([get_page], **shared_options(door)), "127.0.0.1", 0) as pages,
+        serving(health_app(door), "127.0.0.1", 0) as port,
+        httpx.AsyncClient() as client,
     ):
+        assert (await client.get(f"http://127.0.0.1:{pages}/page")).text == "a page"
         cart = CartUpdated(cart_id="c1", visitor_id="v1", lines=())
         idle = CartIdle(cart_id="c1", update_id="e1")
         await door.commit([cart, idle], Cause(id="e1", source="scraped.tests"))
@@ -63,12 +72,12 @@ async def ops(mesh, eventually):
 
 
 @pytest.fixture
-async def prometheus(ops, tmp_path):
-    """Prometheus, scraping the ops endpoint; yields its address."""
+async def prometheus(health, tmp_path):
+    """Prometheus, scraping the port of health and metrics; yields its address."""
     assert language
     (port,) = free_ports(1)
     (tmp_path / "alerts.yaml").write_text(yaml(alerts(discover())))
-    (tmp_path / "prometheus.yaml").write_text(CONFIG.format(rules=tmp_path / "alerts.yaml", port=ops))
+    (tmp_path / "prometheus.yaml").write_text(CONFIG.format(rules=tmp_path / "alerts.yaml", port=health))
     with (tmp_path / "prometheus.log").open("wb") as output:
         child = await asyncio.create_subprocess_exec(
             str(PROMETHEUS),
@@ -109,8 +118,8 @@ async def test_figures_arrive(prometheus, eventually):
             'cartmesh_delivery_delay_seconds_count{durable="scraped-close-cart"}',
         ):
             await eventually(lambda query=query: is_one(query), within=30)
-        scrapes = 'cartmesh_http_requests_total{service="scraped",route="/metrics",status="200"}'
-        await eventually(lambda: found(scrapes), within=30)
+        requests = 'cartmesh_http_requests_total{service="scraped",route="/page",status="200"}'
+        await eventually(lambda: found(requests), within=30)
 
         groups = (await client.get("/api/v1/rules")).json()["data"]["groups"]
         assert [group["name"] for group in groups] == ["cartmesh", "cartmesh-services", "cartmesh-shop"]
@@ -118,9 +127,9 @@ async def test_figures_arrive(prometheus, eventually):
 
 
 @pytest.mark.drill
-async def test_a_scrape_is_cheap(ops):
+async def test_a_scrape_is_cheap(health):
     """Metrics answer in milliseconds: a scrape every second costs nothing to speak of."""
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{ops}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{health}") as client:
         await client.get("/metrics")
         loop = asyncio.get_running_loop()
         took = []

@@ -20,7 +20,8 @@ from mesh.events.cart import CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
 from mesh.events.order import OrderPlaced
-from mesh.runtime.run import running, serving
+from mesh.runtime.run import running
+from mesh.runtime.serving import serving
 from mesh.runtime.tcp_proxy import TcpProxy
 from services import gateway
 from services.gateway.script import script

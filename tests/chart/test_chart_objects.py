@@ -159,7 +159,7 @@ def test_a_deployment_is_what_it_should_be(chart):
     """Compared whole: nothing that is not meant, nothing that is missing."""
     made = chart(values={"settings": {"log_level": "DEBUG"}})["Deployment", "heartbeat"]
 
-    probe = {"path": "/readyz", "port": "http"}
+    probe = {"path": "/readyz", "port": "health"}
     assert made["spec"]["template"]["metadata"]["annotations"].keys() == {"cartmesh/mesh"}
     del made["spec"]["template"]["metadata"]["annotations"]
     assert made == {
@@ -208,10 +208,10 @@ def test_a_deployment_is_what_it_should_be(chart):
                                 *("run", "heartbeat", "--region", "eu"),
                                 *("--topology", "/etc/cartmesh/mesh/mesh.toml"),
                             ],
-                            "ports": [{"name": "http", "containerPort": 8080}],
+                            "ports": [{"name": "health", "containerPort": 8081}],
                             "env": [
                                 {"name": "CARTMESH_HOST", "value": "0.0.0.0"},
-                                {"name": "CARTMESH_OPS_PORT", "value": "8080"},
+                                {"name": "CARTMESH_HEALTH_PORT", "value": "8081"},
                                 {"name": "CARTMESH_NATS_URL", "value": "tls://nats:4222"},
                                 {"name": "CARTMESH_NATS_CA", "value": "/etc/cartmesh/ca/ca.crt"},
                                 {
@@ -228,7 +228,7 @@ def test_a_deployment_is_what_it_should_be(chart):
                             },
                             "readinessProbe": {"httpGet": probe, "periodSeconds": 5, "timeoutSeconds": 3},
                             "livenessProbe": {
-                                "httpGet": {"path": "/healthz", "port": "http"},
+                                "httpGet": {"path": "/healthz", "port": "health"},
                                 "periodSeconds": 10,
                                 "timeoutSeconds": 5,
                                 "failureThreshold": 6,
@@ -296,7 +296,7 @@ def test_a_network_policy_is_what_it_should_be(chart):
         "spec": {
             "podSelector": pods("channels"),
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"ports": [{"port": "http"}], "from": [{"namespaceSelector": {}}]}],
+            "ingress": [{"ports": [{"port": "health"}], "from": [{"namespaceSelector": {}}]}],
             "egress": [
                 {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
                 {
@@ -307,7 +307,9 @@ def test_a_network_policy_is_what_it_should_be(chart):
             ],
         },
     }
-    assert made["NetworkPolicy", "gateway"]["spec"]["ingress"] == [{"ports": [{"port": "http"}]}]
+    http = {"ports": [{"port": "http"}]}
+    assert made["NetworkPolicy", "gateway"]["spec"]["ingress"] == [http, *policy["spec"]["ingress"]]
+    assert chart()["NetworkPolicy", "gateway"]["spec"]["ingress"] == [http]
     proxies = [{"podSelector": {"matchLabels": {"app": "proxy"}}}]
     narrow = chart(values={"networkPolicy": {"clients": proxies}})["NetworkPolicy", "gateway"]["spec"]["ingress"]
     assert narrow == [{"ports": [{"port": "http"}], "from": [*proxies, {"podSelector": pods("test")}]}]
@@ -548,7 +550,7 @@ def test_a_pod_monitor_finds_every_pod(chart):
             "selector": {
                 "matchLabels": {"app.kubernetes.io/name": "cartmesh", "app.kubernetes.io/instance": "cartmesh"}
             },
-            "podMetricsEndpoints": [{"port": "http", "path": "/metrics", "interval": "30s"}],
+            "podMetricsEndpoints": [{"port": "health", "path": "/metrics", "interval": "30s"}],
             "podTargetLabels": ["app.kubernetes.io/component", "cartmesh/region"],
         },
     }

@@ -33,7 +33,10 @@ WRONG = {
         {"services": {"offers": {"secretSettings": {"secrt": {"secret": "a", "key": "b"}}}}},
         "services.offers.secretSettings.secrt: nothing reads this",
     ),
-    "a setting that is the chart's": ({"settings": {"ops_port": 1}}, "settings.ops_port: the chart sets this itself"),
+    "a setting that is the chart's": (
+        {"settings": {"health_port": 1}},
+        "settings.health_port: the chart sets this itself",
+    ),
     "a setting as a variable": (
         {"environment": {"CARTMESH_SECRET": "x"}},
         'environment: Property name of "CARTMESH_SECRET" does not match',

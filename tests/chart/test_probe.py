@@ -10,7 +10,8 @@ from mesh import Mesh
 from mesh.errors import DeclarationError, Unavailable
 from mesh.events.cart import CartUpdated
 from mesh.operations.probe import probe
-from mesh.runtime.run import running, serving
+from mesh.runtime.run import running
+from mesh.runtime.serving import serving
 
 
 @asynccontextmanager

@@ -64,7 +64,7 @@ def installed(tmp_path_factory):
     return folder / "venv" / "bin" / "cartmesh"
 
 
-def environment(container, servers, shown, port):
+def environment(container, servers, shown, ports):
     """What Kubernetes would set, with the servers of this machine."""
     made = {}
     urls = ",".join(servers.access.regions["us"].urls.values())
@@ -76,8 +76,7 @@ def environment(container, servers, shown, port):
             made[name] = servers.access.regions["us"].passwords[reference["key"]]
         else:
             made[name] = SETTINGS[reference["key"]]
-        if made[name] == "8080":
-            made[name] = str(port)
+        made[name] = str(ports.get(made[name], made[name]))
     return made | {
         "CARTMESH_HOST": "127.0.0.1",
         "CARTMESH_NATS_URL": urls,
@@ -96,14 +95,15 @@ async def test_every_service_starts_from_the_wheel(installed, chart, tmp_path, m
     shown = certificates(topology, tmp_path / "certs", lasting=timedelta(days=1))["us"]
     monkeypatch.setenv("CARTMESH_NATS_CA", shown.ca)
     deployments = {name: found for (kind, name), found in chart("us").items() if kind == "Deployment"}
-    ports = dict(zip(deployments, free_ports(len(deployments)), strict=True))
+    free = iter(free_ports(2 * len(deployments)))
+    ports = {name: {"8080": next(free), "8081": next(free)} for name in deployments}
 
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(LocalServers(topology, services=discover(), certificates=shown))
         hook = chart("us")["Job", "apply"]["spec"]["template"]["spec"]
         for container in (*hook["initContainers"], *hook["containers"]):
             words = [word.replace("/etc/cartmesh/mesh", str(tmp_path)) for word in container["args"]]
-            told = environment(container, servers, shown, 0)
+            told = environment(container, servers, shown, {})
             ran = await Process.start([str(installed), *words], log=tmp_path / "hook.log", environment=told)
             assert await asyncio.wait_for(ran.wait(), 60) == 0, ran.last_words()
 
@@ -116,15 +116,15 @@ async def test_every_service_starts_from_the_wheel(installed, chart, tmp_path, m
             processes[name] = await Process.start([str(installed), *words], log=log, environment=told)
             stack.push_async_callback(processes[name].kill)
         async with httpx.AsyncClient(timeout=5) as client:
-            for name, port in ports.items():
-                await until_ready(client, port, processes[name])
+            for name, of in ports.items():
+                await until_ready(client, of["8081"], processes[name])
         print(f"{len(ports)} services ready after {time.monotonic() - begun:.1f} s")
 
         mesh = await connect(servers.access, "us", "gateway")
         stack.push_async_callback(mesh.broker.drain)
         await probe(
             mesh,
-            f"http://127.0.0.1:{ports['gateway']}/v1/events",
+            f"http://127.0.0.1:{ports['gateway']['8080']}/v1/events",
             body=chart("us")["Pod", "test"]["spec"]["containers"][0]["args"][-1],
             key="probe",
             awaits="user.scored.v1",

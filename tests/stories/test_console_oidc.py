@@ -22,7 +22,8 @@ from mesh import Mesh
 from mesh.broker.memory import MemoryMesh
 from mesh.errors import DeclarationError
 from mesh.events.console import ConsoleChanged
-from mesh.runtime.run import running, serving
+from mesh.runtime.run import running
+from mesh.runtime.serving import serving
 from mesh.web import attempts
 from mesh.web.accounts import Accounts
 from mesh.web.invitations import Invitations, first_link

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from litestar.testing import AsyncTestClient
 
 from mesh import Mesh
 from mesh.envelope import decode
@@ -14,6 +15,7 @@ from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderConfirmed, OrderPlaced, PurchaseMarked
 from mesh.events.product import ProductListed
 from mesh.profiles import names_of, visitor_digest
+from mesh.web.health import health_app
 
 KEY = {"authorization": "Bearer demo"}
 LINE = {"product_id": "sku-1", "quantity": 2, "price": {"amount": 1299, "currency": "EUR"}}
@@ -391,21 +393,25 @@ async def test_guessing_keys_uses_up_an_addresss_allowance(settings, open_gatewa
     assert [answer.status_code for answer in answers] == [401, 401, 429]
 
 
-async def test_while_jetstream_is_down_nothing_is_accepted(settings, open_gateway, regions, gateway):
+async def test_while_jetstream_is_down_nothing_is_accepted(settings, open_gateway, regions, gateway, eventually):
     """503 with Retry-After, never a 202 for what is not stored; the same request later is accepted once."""
     settings(store_patience="100ms")
     client, events = await open_gateway(), {"events": [cart(), view("e2")]}
     regions.stop("us")
 
     refused = await client.post("/v1/events", json=events, headers=KEY)
-    unready = await client.get("/readyz")
+    unready = await client.get("/v1/say")
     regions.start("us")
     accepted = await client.post("/v1/events", json=events, headers=KEY)
 
     assert (refused.status_code, unready.status_code) == (503, 503)
     assert int(refused.headers["retry-after"]) >= 1
     assert accepted.json() == {"accepted": 2, "duplicates": 0, "rejected": []}
-    assert (await client.get("/readyz")).status_code == 200
+    await eventually(lambda: _is_ready(client), within=60)
+
+
+async def _is_ready(client):
+    return (await client.get("/v1/say")).status_code == 200
 
 
 async def test_half_a_request_stored_is_503_and_safe_to_repeat(open_gateway, settings, memory_broker, monkeypatch):
@@ -474,13 +480,14 @@ async def test_the_documentation_names_every_route_and_needs_no_internet(open_ga
         assert (await client.get(path)).status_code == 200
 
 
-async def test_health_and_metrics_are_answered(post, open_gateway):
-    """A process says that it runs, that JetStream answers, and what it counted."""
+async def test_health_and_metrics_are_not_public(post, open_gateway, gateway):
+    """What the gateway counts is read from the process's own port, where no storefront reaches."""
     client = await open_gateway()
     await post(view("e1"))
 
-    assert [(await client.get(path)).status_code for path in ("/healthz", "/readyz")] == [200, 200]
-    assert 'cartmesh_gateway_events_total{outcome="accepted"}' in (await client.get("/metrics")).text
+    assert [(await client.get(path)).status_code for path in ("/healthz", "/readyz", "/metrics")] == [404] * 3
+    async with AsyncTestClient(health_app(gateway)) as health:
+        assert 'cartmesh_gateway_events_total{outcome="accepted"}' in (await health.get("/metrics")).text
 
 
 async def test_ids_that_are_no_tokens_cannot_reach_the_stream(open_gateway):

@@ -150,9 +150,9 @@ async def test_what_asks_to_be_alone_has_a_process_of_its_own(mesh_up):
     assert mesh_up.child("us", "carts") is mesh_up.child("us", "offers")
 
 
-async def test_workers_tell_health_and_metrics(mesh_up):
+async def test_a_worker_serves_health_and_metrics(mesh_up):
     """A process is ready when JetStream answers it, and its metrics are for Prometheus."""
-    port = mesh_up.ports("us", "worker")["ops"]
+    port = mesh_up.ports("us", "worker")["health"]
 
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         ready, metrics = await client.get("/readyz"), await client.get("/metrics")

@@ -8,7 +8,8 @@ import pytest
 
 from mesh.events.customer import ConsentChanged, CustomerUnsubscribed
 from mesh.group_commit import GroupCommitter
-from mesh.runtime.run import running, serving
+from mesh.runtime.run import running
+from mesh.runtime.serving import serving
 from notifications.channels.email_message import MailSettings, compose
 from notifications.inbox.page import app as inbox_pages
 from notifications.inbox.store import Inbox

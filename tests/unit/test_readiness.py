@@ -5,13 +5,12 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from litestar import Litestar
 
 from mesh import Mesh, Received, Service
 from mesh.events.cart import CartUpdated
-from mesh.runtime.run import running, serving
-from mesh.web.application import shared_options
-from mesh.web.health_routes import health_routes
+from mesh.runtime.run import running
+from mesh.runtime.serving import serving
+from mesh.web.health import health_app
 
 
 @pytest.fixture
@@ -39,8 +38,7 @@ async def test_a_process_is_ready_once_its_memory_is_filled(mesh, regions, slow,
         await mesh.publish(CartUpdated(cart_id=f"c{number}", visitor_id="v", lines=()))
     own = Mesh(regions.broker("us"), "slow")
 
-    app = Litestar(health_routes(mesh, own), **shared_options(mesh))
-    async with running(service, own) as run, serving(app, "127.0.0.1", 0) as at:
+    async with running(service, own) as run, serving(health_app(mesh, own), "127.0.0.1", 0) as at:
         early = await asked(at)
         gate.set()
 

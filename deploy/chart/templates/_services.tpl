@@ -44,7 +44,7 @@ Refuses a region or a service that does not exist, and what is missing.
 {{/* Refuses settings that no code reads, and those that are the chart's own. Input: where, given, mesh. */}}
 {{- define "cartmesh.known" -}}
 {{- range $field := keys .given | sortAlpha }}
-{{- if or (has $field (list "host" "ops_port")) (hasPrefix "nats_" $field) (hasPrefix "port_" $field) }}
+{{- if or (has $field (list "host" "health_port")) (hasPrefix "nats_" $field) (hasPrefix "port_" $field) }}
 {{- fail (printf "%s.%s: the chart sets this itself" $.where $field) }}
 {{- end }}
 {{- $known := has $field $.mesh.settings }}

@@ -9,7 +9,6 @@ from litestar.exceptions import NotFoundException
 from mesh import Mesh, settings
 from mesh.web.application import shared_options
 from mesh.web.headers import STRICT
-from mesh.web.health_routes import health_routes
 from services.demo.storefront.addresses import AddressSettings
 from services.demo.storefront.catalogue_file import serve_catalogue
 from services.demo.storefront.files import serve_files
@@ -29,7 +28,7 @@ def build(mesh: Mesh, more: Sequence[Any] = ()) -> Litestar:
         return shown
 
     return Litestar(
-        [*serve_pages(mesh, frame), *serve_files(), serve_catalogue(), *more, *health_routes(mesh)],
+        [*serve_pages(mesh, frame), *serve_files(), serve_catalogue(), *more],
         **{**shared, "exception_handlers": {**shared["exception_handlers"], NotFoundException: show_missing}},
     )
 

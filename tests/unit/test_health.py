@@ -1,4 +1,4 @@
-"""Health and metrics of a process that serves nothing else, over real HTTP."""
+"""Health and metrics of a process, over real HTTP."""
 
 import subprocess
 import sys
@@ -8,24 +8,24 @@ import pytest
 
 from mesh import Mesh
 from mesh.cli import app
-from mesh.runtime.run import serving
-from mesh.web.health import operations
+from mesh.runtime.serving import serving
+from mesh.web.health import health_app
 
 
 @pytest.fixture
-async def ops(regions):
+async def health(regions):
     """The answers of a process with two services, by path."""
     first, second = Mesh(regions.broker("us"), "first"), Mesh(regions.broker("us"), "second")
     async with (
-        serving(operations(first, second), "127.0.0.1", 0) as port,
+        serving(health_app(first, second), "127.0.0.1", 0) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
     ):
         yield client, second
 
 
-async def test_a_process_that_is_well_says_so(ops):
+async def test_a_process_that_is_well_says_so(health):
     """Alive, ready, with its figures; and what else there is, where something else is asked for."""
-    client, _ = ops
+    client, _ = health
 
     assert [(await client.get(path)).status_code for path in ("/healthz", "/readyz", "/metrics")] == [200, 200, 200]
     figures = await client.get("/metrics")
@@ -38,9 +38,9 @@ async def test_a_process_that_is_well_says_so(ops):
     )
 
 
-async def test_a_doubt_of_any_service_is_told(ops):
+async def test_a_readiness_check_of_any_service_counts(health):
     """One that is not ready keeps the process from being asked."""
-    client, second = ops
+    client, second = health
     second.readiness_checks.append(lambda: "second still reads")
 
     answer = await client.get("/readyz")
@@ -49,9 +49,9 @@ async def test_a_doubt_of_any_service_is_told(ops):
     assert (await client.get("/healthz")).status_code == 200
 
 
-async def test_servers_that_do_not_answer_are_told(ops, regions):
+async def test_servers_that_do_not_answer_are_reported(health, regions):
     """The process lives on: a restart would not bring them back."""
-    client, _ = ops
+    client, _ = health
     regions.stop("us")
 
     answer = await client.get("/readyz")

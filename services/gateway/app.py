@@ -135,9 +135,9 @@ def build(mesh: Mesh, offers: LiveOffers, hosted: Mapping[str, Hosted]) -> Lites
 def _events(guard: AccessGuard, intake: Intake, store: Store):  # noqa: ANN202  a route handler
     encode = msgspec.json.Encoder().encode
 
-    @post(["/v1/events", "/v1/say"], status_code=202)
+    @post(["/v1/events", "/v1/updates"], status_code=202)
     async def take_events(request: Request[Any, Any, Any], key: FromQuery[str | None] = None) -> Response[bytes]:
-        """Store a storefront's events; the answer comes once JetStream has acknowledged them.
+        """Store a storefront's events; the answer comes once JetStream has acknowledged them. 422: all are rejected.
 
         A page that closes has no time to ask whether it may send headers: `?key=` is taken too.
         """
@@ -150,7 +150,8 @@ def _events(guard: AccessGuard, intake: Intake, store: Store):  # noqa: ANN202  
         with tracing.span("POST /v1/events", "server", service="gateway", parent=parent, attributes=attributes) as work:
             outcomes = await store.store(judged.valid, work.trace, judged.refusals)
         verdict = _verdict(judged, outcomes)
-        return Response(encode(verdict), status_code=202, media_type="application/json")
+        status = 422 if verdict.rejected and not verdict.accepted else 202
+        return Response(encode(verdict), status_code=status, media_type="application/json")
 
     return take_events
 
@@ -192,7 +193,7 @@ async def _open(request: Request[Any, Any, Any]) -> list[msgspec.Raw]:
 
 
 def _live_offers(guard: AccessGuard, offers: LiveOffers, live: LiveSettings):  # noqa: ANN202  a route handler
-    @get(["/v1/visitors/{visitor_id:str}/offers/live", "/v1/live/{visitor_id:str}"])
+    @get(["/v1/visitors/{visitor_id:str}/offers/live", "/v1/cards/{visitor_id:str}"])
     async def stream_offers(
         request: Request[Any, Any, Any],
         visitor_id: FromPath[str],

@@ -92,8 +92,8 @@ def _short(variants: list[dict[str, str]]) -> dict[str, Any]:
     ready = _plain("Whether events are taken now") | {"tags": ["Browser script"]}
     ready["responses"] |= {"503": _problem("Not now", wait=True)}
     return {
-        "/v1/say": {"get": ready, "post": _post_events(variants) | {"security": [{"write_key": []}, {"key": []}]}},
-        "/v1/live/{visitor_id}": {"get": _get_offers()},
+        "/v1/updates": {"get": ready, "post": _post_events(variants) | {"security": [{"write_key": []}, {"key": []}]}},
+        "/v1/cards/{visitor_id}": {"get": _get_offers()},
         **{path: {"get": _plain(words) | {"tags": ["Browser script"]}} for path, words in script.PATHS.items()},
     }
 
@@ -122,6 +122,10 @@ def _post_events(variants: list[dict[str, str]]) -> dict[str, Any]:
                 "description": "Stored, but for those rejected",
                 "content": {"application/json": {"schema": _VERDICT}},
             },
+            "422": {
+                "description": "Every event is rejected: sending them again changes nothing",
+                "content": {"application/json": {"schema": _VERDICT}},
+            },
             **{str(status): _problem(words, wait=status in (429, 503)) for status, words in _REFUSALS.items()},
         },
     }
@@ -141,7 +145,11 @@ _VERDICT = {
         "accepted": {"type": "integer", "description": "stored, among them those that had been stored before"},
         "duplicates": {"type": "integer", "description": "of the accepted, those stored before"},
         "rejected": {"type": "array", "items": {"$ref": _REF.format(name="Rejected")}},
-        "ignored": {"type": "array", "items": {"$ref": _REF.format(name="Ignored")}},
+        "ignored": {
+            "type": "array",
+            "description": "fields that were left out of accepted events, unknown ones among them",
+            "items": {"$ref": _REF.format(name="Ignored")},
+        },
     },
 }
 _EXAMPLE = {

@@ -20,10 +20,10 @@ PATIENCE = 2.0
 
 
 def readiness(mesh: Mesh) -> HTTPRouteHandler:
-    """`GET /v1/say`: 200 while JetStream answers this process, else 503."""
+    """`GET /v1/updates`: 200 while JetStream answers this process, else 503."""
     turn, asked, ready = asyncio.Lock(), -KNOWN_FOR, False
 
-    @get("/v1/say", media_type=MediaType.TEXT)
+    @get("/v1/updates", media_type=MediaType.TEXT)
     async def answer_ready() -> Response[Any]:
         nonlocal asked, ready
         async with turn:

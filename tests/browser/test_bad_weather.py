@@ -35,7 +35,7 @@ async def test_busy_gateways_are_given_the_time_they_ask_for(shop, visit, sent):
     page, sendings = await visit(), []
     page.on("request", lambda asked: asked.method == "POST" and sendings.append((monotonic(), asked.post_data)))
     wait = {"retry-after": "1", "access-control-allow-origin": "*", "access-control-expose-headers": "Retry-After"}
-    await page.route("**/v1/say?key=demo", lambda route: route.fulfill(status=429, headers=wait), times=1)
+    await page.route("**/v1/updates?key=demo", lambda route: route.fulfill(status=429, headers=wait), times=1)
     await page.goto(shop.url())
 
     made = await page.evaluate("[cartmesh.view('sku-1'), cartmesh.view('sku-2')]")
@@ -100,13 +100,13 @@ async def test_what_a_lost_region_may_have_stored_is_not_told_to_another(shop, v
         shop.lines["us"].cut()
         await route.abort()
 
-    await page.route(shop.at("us") + "/v1/say?key=demo", lose_answer, times=1)
+    await page.route(shop.at("us") + "/v1/updates?key=demo", lose_answer, times=1)
     doubtful = await page.evaluate("cartmesh.view('sku-1')")
     await eventually(lambda: not shop.lines["us"].whole)
     after = []
     for said in (f"cartmesh.cart({LINES})", "cartmesh.view('sku-2')"):
         # Its own region is asked again each time, in vain; what is sent elsewhere is all but the one.
-        async with page.expect_event("requestfailed", lambda asked: asked.url == shop.at("us") + "/v1/say"):
+        async with page.expect_event("requestfailed", lambda asked: asked.url == shop.at("us") + "/v1/updates"):
             after.append(await page.evaluate(said))
             await page.evaluate("later += 4000, cartmesh.flush()")
         await page.wait_for_function("cartmesh.waiting === 1")
@@ -133,7 +133,7 @@ async def test_a_region_that_stays_lost_is_waited_for_five_minutes(shop, visit, 
         shop.lines["us"].cut()
         await route.abort()
 
-    await page.route(shop.at("us") + "/v1/say?key=demo", lose_request, times=1)
+    await page.route(shop.at("us") + "/v1/updates?key=demo", lose_request, times=1)
     async with page.expect_event("requestfailed", lambda asked: asked.method == "POST"):
         lost = await page.evaluate("cartmesh.view('sku-1')")
     await page.evaluate("later = 301000")

@@ -35,7 +35,7 @@ async def test_where_the_script_is_blocked_the_shop_goes_on(shop, visit, heard, 
     await shop_on(page)
 
     assert await page.evaluate("cartmesh.length") == 3
-    assert (words, [url for url in asked if "/v1/say" in url or "/v1/live" in url]) == ([], [])
+    assert (words, [url for url in asked if "/v1/updates" in url or "/v1/cards" in url]) == ([], [])
     assert await page.evaluate("localStorage.length") == 0
 
 

@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh.events.cart import CartUpdated
-from mesh.events.interaction import ProductViewed
+from mesh.events.interaction import ProductSearched, ProductViewed
 from mesh.events.recommendation import RecommendationClicked, RecommendationShown
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LINES = "[{product_id: 'sku-1', quantity: 1, price: {amount: 1299, currency: 'EUR'}}]"
+TOTAL = "{amount: 1299, currency: 'EUR'}"
+OPEN = {"access-control-allow-origin": "*"}
 KEYS = "Object.keys(localStorage)"
 
 
@@ -208,10 +210,10 @@ async def test_a_wrong_clock_is_put_right(shop, visit, sent, names):
     assert (len(filled.event.lines), len(emptied.event.lines), filled.time < emptied.time) == (1, 0, True)
 
 
-async def test_nonsense_breaks_nothing(shop, visit, sent, heard, eventually):
-    """What cannot be told is told to the console once; what is said afterwards arrives."""
-    page = await visit()
-    words = heard(page)
+async def test_nonsense_breaks_nothing(shop, visit, sent, eventually):
+    """Each wrong call has one line in the console, which names the call; what is right arrives."""
+    page, lines = await visit(), []
+    page.on("console", lambda line: line.text.startswith("cartmesh:") and lines.append(line.text))
     await page.goto(shop.url())
 
     await page.evaluate(
@@ -223,7 +225,94 @@ async def test_nonsense_breaks_nothing(shop, visit, sent, heard, eventually):
     await sent(page)
 
     assert await shop.stored() == {good: 1}
-    assert await eventually(lambda: sorted(words) == ["failed", "rejected"])
+    said = (
+        "view failed",
+        "order failed",
+        "follow failed",
+        "push('nothing') failed",
+        "push('undefined') failed",
+        "rejected product_viewed: $.product_id: product_id 'a b' must be",
+        "rejected cart_updated: $.lines: Expected `array`, got `int`",
+    )
+    await eventually(lambda: len(lines) == len(said), within=60)
+    assert [words for words in said if not any(line.startswith(f"cartmesh: {words}") for line in lines)] == []
+
+
+async def test_a_page_in_debug_says_what_it_sends(shop, visit, sent, eventually):
+    """`data-debug` shows each event and what was left out of it, as often as it happens."""
+    page, lines = await visit(), []
+    page.on("console", lambda line: line.text.startswith("cartmesh:") and lines.append(line.text))
+    shop.tags = shop.tag(debug="true")
+    await page.goto(shop.url())
+
+    for _ in range(2):
+        await page.evaluate("cartmesh.view({product_id: 'sku-1', colour: 'red', price: 1299})")
+        await sent(page)
+
+    def count(words):
+        return sum(line.startswith(f"cartmesh: {words}") for line in lines)
+
+    for words in ("product_viewed", "left out of product_viewed: $.price: ", "left out of product_viewed: $.colour: "):
+        await eventually(lambda words=words: count(words) == 2, within=60)
+    assert any("minor units" in line for line in lines)
+
+
+async def test_a_cut_emoji_is_mended_and_costs_no_other_event(shop, visit, sent):
+    """A text that was cut inside an emoji is sent whole; the order beside it arrives."""
+    page = await visit()
+    await page.goto(shop.url())
+
+    made = await page.evaluate(
+        f"[cartmesh.search('tent \\ud83d'), cartmesh.order({{order_id: 'o1', lines: {LINES}, total: {TOTAL}}})]"
+    )
+    await sent(page)
+
+    assert await shop.stored() == dict.fromkeys(made, 1)
+    (searched,) = await shop.told(ProductSearched)
+    assert searched.event.query == "tent \ufffd"
+
+
+async def test_a_request_that_is_refused_is_sent_event_by_event(shop, visit, sent):
+    """What makes the whole request 400 costs its own event alone."""
+    page = await visit()
+    await page.goto(shop.url())
+    await page.evaluate("cartmesh.view('sku-0')")
+    await sent(page)
+    bodies = []
+
+    async def refuse_several(route):
+        bodies.append(len(route.request.post_data_json["events"]))
+        spoilt = '"sku-3"' in route.request.post_data
+        await (route.fulfill(status=400, json={"detail": "spoilt"}, headers=OPEN) if spoilt else route.continue_())
+
+    await page.route("**/v1/updates?key=demo", refuse_several)
+    made = await page.evaluate("Array.from({length: 5}, (_, n) => cartmesh.view('sku-' + (n + 1)))")
+    await sent(page)
+
+    assert bodies[0] > 1
+    assert set(await shop.stored()) >= {id_ for n, id_ in enumerate(made) if n != 2}
+    assert made[2] not in await shop.stored()
+
+
+async def test_a_page_that_slept_does_not_send_what_another_page_took_over(shop, visit, sent):
+    """Its events went to another region while it slept: it finds its own entry gone and sends nothing twice."""
+    asleep = await visit()
+    shop.tags = shop.tag("us")
+    await asleep.goto(shop.url())
+    await asleep.route("**/v1/updates*", lambda route: route.abort())
+    made = await asleep.evaluate("cartmesh.view('sku-1')")
+    other = await asleep.context.new_page()
+    await other.add_init_script("const now = Date.now; Date.now = () => now() + 12e4")
+    shop.tags = shop.tag("eu")
+    await other.goto(shop.url())
+    await sent(other)
+    assert await shop.stored() == {made: 1}
+
+    await asleep.unroute("**/v1/updates*")
+    await asleep.evaluate("(() => { const now = Date.now; Date.now = () => now() + 12e4; cartmesh.flush() })()")
+    await sent(asleep)
+
+    assert await shop.stored() == {made: 1}
 
 
 async def test_the_printed_tag_works_and_an_altered_script_does_not(shop, visit, sent):

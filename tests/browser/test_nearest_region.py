@@ -74,13 +74,13 @@ async def test_a_region_that_cannot_store_is_left_after_three_tries(shop, visit,
         refused.append(route.request.method)
         await route.fulfill(status=503, headers={**OPEN, "retry-after": "0.01"})
 
-    await page.route(shop.at("us") + "/v1/say*", refuse)
+    await page.route(shop.at("us") + "/v1/updates*", refuse)
     first = await page.evaluate("cartmesh.view('first')")
     await eventually(lambda: refused.count("POST") == 3)
     made = await page.evaluate("cartmesh.view('next')")
     await page.wait_for_function("cartmesh.waiting === 1")
     there = [viewed.id.partition("-")[2] for viewed in await shop.told(ProductViewed, "eu")]
-    await page.unroute(shop.at("us") + "/v1/say*")
+    await page.unroute(shop.at("us") + "/v1/updates*")
     await page.evaluate("later = 4000, cartmesh.flush()")
     await sent(page)
 
@@ -97,7 +97,7 @@ async def test_live_offers_move_with_the_visitor(shop, visit, sent, offer):
     await page.evaluate(f"cartmesh.cart({LINES})")
     await sent(page)
 
-    async with page.expect_request(lambda asked: asked.url.startswith(shop.at("eu") + "/v1/live/")):
+    async with page.expect_request(lambda asked: asked.url.startswith(shop.at("eu") + "/v1/cards/")):
         shop.lines["us"].cut()
     await offer(page, "eu")
 
@@ -110,7 +110,7 @@ async def test_a_refused_stream_is_asked_for_again(shop, visit, sent, offer):
     await page.add_init_script(
         "const wait = setTimeout; window.setTimeout = (work, time, ...more) => wait(work, time / 50, ...more)"
     )
-    await page.route("**/v1/live/**", lambda route: route.fulfill(status=429, headers=OPEN), times=1)
+    await page.route("**/v1/cards/**", lambda route: route.fulfill(status=429, headers=OPEN), times=1)
     await page.goto(shop.url())
     await page.evaluate(f"cartmesh.cart({LINES})")
     await sent(page)

@@ -73,7 +73,7 @@ async def test_a_dismissed_offer_stays_dismissed_and_the_next_one_comes(shop, sh
     await page.add_init_script(
         "window.shown = []; document.addEventListener('cartmesh:offer', offer => shown.push(offer.detail.offer_id))"
     )
-    async with page.expect_request(lambda request: "/v1/live/" in request.url):
+    async with page.expect_request(lambda request: "/v1/cards/" in request.url):
         await page.goto(shop.url("/next"))
 
     await offer(page, "offer-2")
@@ -178,7 +178,7 @@ async def test_who_follows_the_link_has_seen_the_offer(shop, shopper, offer):
     """The card's link leads on, and the card does not wait on the page it leads to."""
     page = await shopper()
     await offer(page, card=Card(title="T", body="B", action="Back to my cart", url="/cart"))
-    async with page.expect_request(lambda request: "/v1/live/" in request.url):
+    async with page.expect_request(lambda request: "/v1/cards/" in request.url):
         await page.get_by_role("link").click()
     await page.wait_for_url("**/cart")
 
@@ -209,7 +209,7 @@ async def test_the_mesh_learns_that_an_offer_was_seen_and_followed(shop, shopper
 async def test_a_shop_says_who_hears_offers_and_in_which_language(shop, visit, sent, offer):
     """`data-offers` is `always`: without a cart as well; `off`: never. `data-lang` outweighs the page's language."""
     page, streams = await visit(), []
-    page.on("request", lambda request: "/v1/live/" in request.url and streams.append(request.url))
+    page.on("request", lambda request: "/v1/cards/" in request.url and streams.append(request.url))
     shop.tags = shop.tag(offers="off")
     await page.goto(shop.url())
     await page.evaluate(f"cartmesh.cart({LINES})")

@@ -57,7 +57,7 @@ async def test_the_first_event_takes_three_small_requests_and_the_next_page_one(
         received.append(sum(size for _, size in seen.values()))
         seen.clear()
 
-    assert taken == [[f"GET {script}", "GET /v1/say", "POST /v1/say"], ["POST /v1/say"]]
+    assert taken == [[f"GET {script}", "GET /v1/updates", "POST /v1/updates"], ["POST /v1/updates"]]
     assert received[0] <= 8_500
     assert received[1] <= 1_000
 
@@ -69,12 +69,12 @@ async def test_a_filled_cart_adds_one_request_that_stays_open(shop, visit, sent,
     shop.tags = shop.tag("us", "eu")
     await page.goto(shop.url())
 
-    async with page.expect_response(lambda answer: "/v1/live/" in answer.url):
+    async with page.expect_response(lambda answer: "/v1/cards/" in answer.url):
         await page.evaluate(f"[cartmesh.view('sku-1'), cartmesh.cart({LINES}), cartmesh.checkout()]")
     await sent(page)
 
-    asked = [re.sub(r"live/.*", "live", asked) for asked, _ in seen.values()]
-    assert sorted(asked) == ["GET /v1/live", "GET /v1/say", "POST /v1/say"]
+    asked = [re.sub(r"cards/.*", "cards", asked) for asked, _ in seen.values()]
+    assert sorted(asked) == ["GET /v1/cards", "GET /v1/updates", "POST /v1/updates"]
 
 
 async def test_who_shouts_past_the_script_is_told_to_wait(open_shop, visit, sent, heard):
@@ -94,7 +94,7 @@ async def test_who_shouts_past_the_script_is_told_to_wait(open_shop, visit, sent
                 const answers = await Promise.all(Array.from({ length: 20 }, (_, turn) => shout(turn)))
                 return answers.map(answer => [answer.status, +answer.headers.get('retry-after')])
             }""",
-            shop.at("us") + "/v1/say?key=demo",
+            shop.at("us") + "/v1/updates?key=demo",
         )
         made = await page.evaluate(f"[cartmesh.view('sku-1'), cartmesh.cart({LINES})]")
         await sent(page)

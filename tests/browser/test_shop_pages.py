@@ -163,7 +163,7 @@ async def test_who_refuses_can_buy_as_well(street, visit):
     await page.get_by_role("button", name="Place order").click()
     await expect(page.locator("[data-id]")).to_contain_text("HL-")
 
-    assert not [url for url in asked if "/v1/say" in url or "/picks/" in url]
+    assert not [url for url in asked if "/v1/updates" in url or "/picks/" in url]
     kept = await page.evaluate("Object.keys(localStorage)")
     assert not [name for name in kept if name.startswith("cartmesh")]
 

@@ -30,5 +30,5 @@ async def test_the_page_shows_every_operation(mesh, tmp_path):
                 process.kill()
                 await process.wait()
 
-    for words in (b"Store events", b"Live offers of a visitor", b"Prometheus metrics", b"CartUpdated"):
+    for words in (b"Store events", b"Live offers of a visitor", b"The script tag to paste into a page", b"CartUpdated"):
         assert words in shown

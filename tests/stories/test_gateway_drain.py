@@ -16,7 +16,7 @@ async def test_open_pages_do_not_hold_up_a_drain(regions):
     async def listen(port):
         async with (
             httpx.AsyncClient(timeout=30) as client,
-            client.stream("GET", f"http://127.0.0.1:{port}/v1/live/v1?key=demo") as answer,
+            client.stream("GET", f"http://127.0.0.1:{port}/v1/cards/v1?key=demo") as answer,
         ):
             async for line in answer.aiter_lines():
                 heard.append(line)

@@ -400,7 +400,7 @@ async def test_while_jetstream_is_down_nothing_is_accepted(settings, open_gatewa
     regions.stop("us")
 
     refused = await client.post("/v1/events", json=events, headers=KEY)
-    unready = await client.get("/v1/say")
+    unready = await client.get("/v1/updates")
     regions.start("us")
     accepted = await client.post("/v1/events", json=events, headers=KEY)
 
@@ -411,7 +411,7 @@ async def test_while_jetstream_is_down_nothing_is_accepted(settings, open_gatewa
 
 
 async def _is_ready(client):
-    return (await client.get("/v1/say")).status_code == 200
+    return (await client.get("/v1/updates")).status_code == 200
 
 
 async def test_half_a_request_stored_is_503_and_safe_to_repeat(open_gateway, settings, memory_broker, monkeypatch):

@@ -124,7 +124,7 @@ async def test_an_outage_is_503_and_heals(servers, storefront):
 
     events = cart(), event("product_viewed", "e2", product_id="sku-1")
     refused = await post(storefront, *events)
-    unready = await storefront.get("/v1/say")
+    unready = await storefront.get("/v1/updates")
     await servers.start_region("us")
 
     assert (refused.status_code, unready.status_code) == (503, 503)

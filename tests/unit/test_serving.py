@@ -123,7 +123,7 @@ async def test_health_is_answered_when_no_connection_is_left(serve):
 
 @pytest.mark.parametrize(
     "sent",
-    [b"", b"GET /v1/say HTTP/1.1\r\nHost: gat", b"GET /v1/say HTTP/1.1\r\nHost: gateway\r\n\r\n"],
+    [b"", b"GET /v1/updates HTTP/1.1\r\nHost: gat", b"GET /v1/updates HTTP/1.1\r\nHost: gateway\r\n\r\n"],
     ids=["nothing", "half a head", "one request"],
 )
 async def test_a_connection_that_asks_for_nothing_is_closed(serve, sent):

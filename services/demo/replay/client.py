@@ -136,14 +136,15 @@ class Client:
 
 
 def record(answer: httpx.Response, sent: list[Sent]) -> None:
-    """Write the gateway's final answer on each event of the batch: 202 with what it rejects, or a refusal of all."""
+    """Write the gateway's final answer on each event of the batch: what of it is rejected, or a refusal of all."""
     now = datetime.now(UTC)
     refused: dict[int, Any] = {}
-    if answer.status_code == 202:
+    judged = answer.status_code in (202, 422)
+    if judged:
         refused = {rejection["index"]: rejection for rejection in answer.json().get("rejected", [])}
     for index, one in enumerate(sent):
         one.answered_at = now
-        if answer.status_code != 202:
+        if not judged:
             one.answer, one.reason = "rejected", f"{answer.status_code}: {answer.text[:300]}"
         elif index in refused:
             one.answer = "rejected"

@@ -127,7 +127,7 @@ async def _send(gateway: "httpx.AsyncClient", key: str, events: Sequence[dict[st
     while (answer := await _post(gateway, key, events)) is None:
         await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311  jitter, not a secret
         wait = min(2 * wait, LONGEST)
-    if answer.status_code != 202:
+    if answer.status_code not in (202, 422):
         log.error("the gateway refuses what the shop sends", status=answer.status_code, why=answer.text[:300])
         state.outcome["refused"] += len(events)
         return

@@ -1,41 +1,44 @@
-// cartmesh.js: tells the mesh what a shopper does, and shows the offers it decides on.
-// What may be said and set: cartmesh.d.ts. No build step: the gateway serves this file without
+// cartmesh.js: sends to the mesh what a shopper does, and shows the offers it decides on.
+// What a page can call and set: cartmesh.d.ts. No build step: the gateway serves this file without
 // its indentation and without lines that are only a comment, so comments stand on lines of their own.
 (() => {
   const script = document.currentScript || document.querySelector('script[data-key][src*=cartmesh]')
   const early = window.cartmesh
   if (!script || early?.version) return
 
-  const { key, region, regions, consent, respect, offers, views, lang } = script.dataset
+  const { key, region, regions, consent, respect, offers, views, lang, debug: mark } = script.dataset
+  const debug = mark !== undefined && mark !== 'false'
   const NAME = 'cartmesh:' + key
   const QUEUE = NAME + ':'
   const QUERY = '?key=' + encodeURIComponent(key)
   const MINE = QUEUE + Math.random()
   // Events that are kept; events and characters of one request (a page that closes may send 64 KiB in all).
-  const SAY = '/v1/say', MOST = 1000, BATCH = 100, CHARACTERS = 16e3
+  const UPDATES = '/v1/updates', MOST = 1000, BATCH = 100, CHARACTERS = 16e3
   const SECOND = 1e3, MINUTE = 6e4
 
-  // What goes wrong is told to the console once, never thrown into the page.
-  const told = new Set()
+  // What goes wrong is written to the console, never thrown into the page: once, with data-debug each time.
+  const warned = new Set()
   const warn = (words, ...more) => {
-    if (!told.has(words)) console.warn('cartmesh: ' + words, ...more)
-    told.add(words)
+    if (debug || !warned.has(words)) console.warn('cartmesh: ' + words, ...more)
+    warned.add(words)
   }
   const quiet = work => { try { return work() } catch {} }
-  const guard = work => { try { return work() } catch (error) { warn('failed', error) } }
+  const guard = (work, name = 'script') => { try { return work() } catch (error) { warn(name + ' failed', error) } }
   const id = () => crypto.getRandomValues(new Uint32Array(4)).join('-')
   const ask = (base, query, patience, more) =>
-    fetch(base + SAY + query, { cache: 'no-store', credentials: 'omit', signal: AbortSignal.timeout?.(patience * SECOND), ...more })
+    fetch(base + UPDATES + query, { cache: 'no-store', credentials: 'omit', signal: AbortSignal.timeout?.(patience * SECOND), ...more })
 
   // Storage. Full, forbidden or broken: everything stays in memory.
   const store = (name, value) => quiet(() => {
     if (value === undefined) return JSON.parse(localStorage.getItem(name))
-    value ? localStorage.setItem(name, JSON.stringify(value)) : localStorage.removeItem(name)
+    if (!value) return localStorage.removeItem(name)
+    localStorage.setItem(name, JSON.stringify(value))
+    return true
   })
   const stored = () => quiet(() => Object.keys(localStorage).filter(name => name === NAME || name.startsWith(QUEUE))) || []
 
   // The visitor: v id, s session, t last active, k cart, f a cart is filled, c customer and signature, o server's clock minus ours,
-  // g session that learned it, l last time told, h home region, r region in use, u when home is tried again, x dismissed offers,
+  // g session that learned it, l last time sent, h home region, r region in use, u when home is tried again, x dismissed offers,
   // w last offer shown.
   let state = {}
   // 1: the visitor allows it, 0: not asked yet, -1: refused.
@@ -50,7 +53,17 @@
   // What waits to be sent: e event, at when by our clock, n its length, d a region that may have it, s since when.
   let queue = [], dropped = 0, left
   const flying = new Set()
-  const save = () => mode > 0 && store(MINE, queue.length ? { t: left ? 0 : Date.now(), q: queue } : null)
+  // A page that was asleep, or left, may have been taken for closed: what it kept is then with another page, which sends it,
+  // perhaps to another region. It is gone from the storage, and must not be sent from here as well.
+  let kept = [], since
+  const save = () => {
+    if (mode < 1) return
+    const now = Date.now()
+    if (kept[0] && now - since > MINUTE / 2 && !store(MINE)) queue = queue.filter(item => !kept.includes(item))
+    since = left ? 0 : now
+    kept = queue[0] && store(MINE, { t: since, q: queue }) ? [...queue] : []
+    if (!queue[0]) store(MINE, null)
+  }
 
   // Events that another page left behind, because it closed or crashed, are sent by this one.
   const adopt = () => {
@@ -79,8 +92,11 @@
       recall()
       remember({ v: state.v || id(), s: Math.abs(at - state.t) < 30 * MINUTE ? state.s : id(), t: at })
     }
-    const body = JSON.stringify({ id: id(), type, visitor_id: state.v, session_id: state.s, ...state.c, ...fields })
+    // A text that was cut inside an emoji is no text that others can read.
+    const whole = (_, value) => value?.toWellFormed?.() ?? value
+    const body = JSON.stringify({ id: id(), type, visitor_id: state.v, session_id: state.s, ...state.c, ...fields }, whole)
     const e = JSON.parse(body)
+    if (debug) console.log('cartmesh: ' + type, e)
     queue.push({ e, at, n: body.length })
     if (queue.length > MOST) drop()
     // Kept before the page goes on, in case it crashes; with many waiting that would cost too much.
@@ -90,7 +106,7 @@
   }
 
   // Regions. An event that was on its way to one may be stored there: that region is waited for,
-  // so that the event is not told to two.
+  // so that the event is not sent to two.
   const named = {}
   const bases = (regions || '').split(/[\s,]+/).filter(Boolean).map(part => {
     const [, name, base] = /^(?:([\w-]+)=)?(.+?)\/*$/.exec(part)
@@ -141,13 +157,13 @@
     for (const item of queue) {
       if (flying.has(item) || elsewhere(item, base)) continue
       size += item.n
-      if (batch[0] && size > CHARACTERS || batch.length === BATCH) break
+      if (batch[0] && size > CHARACTERS || batch.length === most) break
       batch.push(item)
     }
     return batch
   }
   const post = async (base, body) => {
-    if (left && !('keepalive' in Request.prototype)) throw navigator.sendBeacon(base + SAY + QUERY, body)
+    if (left && !('keepalive' in Request.prototype)) throw navigator.sendBeacon(base + UPDATES + QUERY, body)
     return ask(base, QUERY, 12, { method: 'POST', body, keepalive: body.length < 2e4 })
   }
   const send = async (base, batch) => {
@@ -165,7 +181,9 @@
       const answer = await post(base, JSON.stringify({ events: batch.map(item => item.e) }))
       const { status, ok } = answer
       learn(answer)
-      if (!ok && ![400, 401, 403, 413].includes(status)) {
+      // One of them spoils the request for all: from now on each goes by itself.
+      if (status === 400 && batch[1]) return most = 1
+      if (!ok && ![400, 401, 403, 413, 422].includes(status)) {
         const wait = +answer.headers.get('retry-after') || 2 ** Math.min(5, tries++)
         hold = Date.now() + (Math.min(300, wait) + Math.random()) * SECOND
         if (status !== 429 && ++refusals > 2) answered = 0
@@ -174,15 +192,18 @@
       answered = Date.now()
       tries = refusals = 0
       queue = queue.filter(item => !batch.includes(item))
+      if (!ok || !queue[0]) most = BATCH
       save()
-      const { rejected, detail } = await answer.json()
-      if (!ok) warn('refused: ' + detail)
-      if (rejected?.[0]) warn('rejected', rejected[0])
+      const { rejected = [], ignored = [], detail } = await answer.json()
+      if (detail) warn(`refused (data-key="${key || ''}"): ` + detail)
+      for (const [what, list] of [['rejected', rejected], ['left out of', ignored]])
+        for (const { index, path, reason } of list) warn(`${what} ${batch[index]?.e.type}: ${path}: ${reason}`)
+      if (debug) console.log('cartmesh: stored', batch.length - rejected.length)
     } finally {
       batch.forEach(item => flying.delete(item))
     }
   }
-  let timer, busy, hold = 0, tries = 0, refusals = 0
+  let timer, busy, hold = 0, tries = 0, refusals = 0, most = BATCH
   const pump = async () => {
     timer = 0
     save()
@@ -255,7 +276,7 @@
   const listen = () => {
     mute()
     if (mode < 1 || !here || !state.v || document.hidden || offers === 'off' || !state.f && offers !== 'always') return
-    const source = live = new EventSource(here + '/v1/live/' + state.v + QUERY)
+    const source = live = new EventSource(here + '/v1/cards/' + state.v + QUERY)
     source.addEventListener('offer', message => guard(() => show(JSON.parse(message.data))))
     source.addEventListener('withdrawn', message => guard(() => hide(JSON.parse(message.data).offer_id)))
     // A source that was cut comes back by itself, unless another region is nearer; one that was refused does not.
@@ -296,7 +317,7 @@
     const root = host.attachShadow({ mode: 'open' })
     root.adoptedStyleSheets.push(new CSSStyleSheet())
     root.adoptedStyleSheets[0].replaceSync(STYLE)
-    // The live region is there before its content, so that screen readers say it; the focus stays where it is.
+    // The live region is there before its content, so that screen readers read it; the focus stays where it is.
     root.append(element('div', '', '', { ariaLive: 'polite' }))
     const box = element('section', 'card', '', { role: 'dialog', ariaLabel: title })
     box.append(element('h2', 'title', title), element('p', 'body', body))
@@ -327,7 +348,7 @@
     home = named[region] || (bases[1] ? bases.find(base => base === state.h) : bases[0])
     here = bases.find(base => base === state.r) || home
     guard(adopt)
-    unasked.splice(0).forEach(([at, name, ...args]) => guard(() => does[name](at, ...args)))
+    unasked.splice(0).forEach(([at, name, ...args]) => guard(() => does[name](at, ...args), name))
     listen()
   }
   const refuse = () => {
@@ -340,7 +361,7 @@
     hide()
   }
 
-  // What a page may say.
+  // What a page can call.
   const utc_offset = () => -new Date().getTimezoneOffset()
   const does = {
     view: (at, fields) => make(at, 'product_viewed', {
@@ -378,7 +399,7 @@
     const look = () => guard(() => {
       const fields = find(location)
       if (last !== (last = JSON.stringify(fields)) && fields) api.view(fields)
-    })
+    }, 'follow')
     for (const name of ['pushState', 'replaceState']) {
       const was = history[name]
       history[name] = function (...args) {
@@ -391,14 +412,14 @@
   }
   const api = {
     version: 1,
-    follow: find => guard(() => follow(find)),
+    follow: find => guard(() => follow(find), 'follow'),
     forget: () => guard(() => {
       remember({ v: null, s: null, t: 0, k: null, f: 0, c: null, x: null })
       mute()
       hide()
     }),
     flush: now,
-    push: (...calls) => calls.forEach(call => guard(() => api[call[0]](...call.slice(1)))),
+    push: (...calls) => calls.forEach(call => guard(() => api[call[0]](...call.slice(1)), `push('${call?.[0]}')`)),
     get visitor() { return state.v },
     get region() { return here },
     get waiting() { return queue.length },
@@ -408,14 +429,14 @@
     if (name === 'consent' && args.length < 2) return args[0] ? grant() : refuse()
     if (mode > 0) return does[name](Date.now(), ...args)
     if (!mode && unasked.length < BATCH) unasked.push([Date.now(), name, ...args])
-  })
+  }, name)
 
   guard(() => {
     const begin = () => {
       if (respect && (navigator.globalPrivacyControl || navigator.doNotTrack === '1')) refuse()
       else if (consent !== 'required' || store(NAME)?.v) grant()
     }
-    // A page that is only prepared, in case the shopper goes there, says nothing yet.
+    // A page that is only prepared, in case the shopper goes there, sends nothing yet.
     document.prerendering ? document.addEventListener('prerenderingchange', begin) : begin()
     window.cartmesh = api
     if (Array.isArray(early)) api.push(...early)

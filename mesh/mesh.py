@@ -11,7 +11,7 @@ import msgspec
 from mesh.broker.protocol import Broker, Message, Stored
 from mesh.envelope import Received, decode, region_of
 from mesh.errors import InvalidEvent
-from mesh.event import Event, declaration_of, declared
+from mesh.event import Event, declaration_of, declared, key_of
 from mesh.events.mesh import MeshHeartbeat
 from mesh.group_commit import GroupCommitter
 from mesh.history import History
@@ -173,14 +173,27 @@ class Mesh:
 
 
 def received(message: Message) -> Received:
-    """A stored message as a typed event; InvalidEvent when it is none."""
+    """A stored message as a typed event; InvalidEvent when it is none, or when its writer had no right to write it.
+
+    The server checks who may publish on which subject, so the subject must be that of the event. It does not check what
+    a schedule publishes, so a scheduled event must come from its own timer's subject.
+    """
     envelope, happened = decode(message.body)
+    declaration = declaration_of(type(happened))
+    region = region_of(envelope)
+    place = f"{region}.{declaration.name}.{key_of(happened)}"
+    if message.subject != f"{declaration.root}.{place}":
+        raise InvalidEvent(f"{declaration.type} of {place} is stored under {message.subject}")
+    if message.fired_by not in (None, f"timer.{place}"):
+        raise InvalidEvent(
+            f"{message.subject} was published by the schedule {message.fired_by}, which is not its timer"
+        )
     return Received(
         event=happened,
         id=envelope.id,
         time=envelope.time,
         stored=message.stored,
-        region=region_of(envelope),
+        region=region,
         sequence=message.sequence,
         subject=message.subject,
         traceparent=envelope.traceparent,

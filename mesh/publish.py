@@ -75,8 +75,8 @@ def plan(changes: Iterable[Change], *, region: str, cause: Cause, layout: Stream
 
     Conditions and cancellations ride on the messages that change the same subject, else on any that
     is free, else on a short-lived message of their own (subject `carrier.<region>.<stream family>.<id>`).
-    Raises InvalidKey, and DeclarationError where a condition or timer is of a stream that is not atomic, or where
-    what must be stored in one commit belongs to two atomic streams.
+    Raises InvalidKey, and DeclarationError where a condition is of a stream that is not atomic, a timer of one that
+    has none, or where what must be stored in one commit belongs to two atomic streams.
     """
     made, conditions, cancels = _Planning(region, layout, cause), {}, []
     for index, change in enumerate(changes):
@@ -84,7 +84,7 @@ def plan(changes: Iterable[Change], *, region: str, cause: Cause, layout: Stream
             case Unchanged(kind, key, sequence):
                 conditions[subject(region, made.atomic(kind), key)] = sequence
             case Cancel(kind, key):
-                cancels.append(timer_subject(region, made.atomic(kind), key))
+                cancels.append(timer_subject(region, made.scheduled(kind), key))
             case Timer(event, at):
                 made.schedule(event, at, index)
             case Draft():
@@ -113,7 +113,7 @@ class _Planning:
         if not family.atomic:
             raise DeclarationError(
                 f"{declaration.type} is in {family.name}: only events of an atomic stream, such as "
-                f"{self._layout.commerce.name}, can be scheduled, cancelled or expected unchanged"
+                f"{self._layout.commerce.name}, can be expected unchanged"
             )
         self._first = self._first or declaration
         if self._family not in (None, family):
@@ -124,6 +124,17 @@ class _Planning:
             )
         self._family = family
         return declaration
+
+    def scheduled(self, kind: type[Event]) -> Declaration:
+        """The declaration of an event whose timer is a part of the commit."""
+        declaration = declaration_of(kind)
+        family = self._layout.family_of(declaration)
+        if not family.schedules:
+            raise DeclarationError(
+                f"{declaration.type} is in {family.name}: only events of a stream with timers, such as "
+                f"{self._layout.commerce.name}, can be scheduled or cancelled"
+            )
+        return self.atomic(kind)
 
     def add(self, draft: Draft, index: int) -> None:
         """Add an event: to the commit, or to what is stored by itself."""
@@ -153,7 +164,7 @@ class _Planning:
 
     def schedule(self, event: Event, at: datetime, index: int) -> None:
         """Add a message that the server publishes as an event at a time."""
-        declaration, cause = self.atomic(type(event)), self._cause
+        declaration, cause = self.scheduled(type(event)), self._cause
         id_, key = self._id(index, declaration), key_of(event)
         body = encode(
             event,

@@ -30,8 +30,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Service:
     """A service: declared once at module level, found by its file.
 
-    `publishes` lists every event it may publish or schedule; `asks` names the services it sends
-    requests to; `reads` further streams of its region it may read, by family (`DEAD`); `buckets` and
+    `publishes` lists every event it may publish, and `timers` those of them that it schedules; `asks` names the
+    services it sends requests to; `reads` further streams of its region it may read, by family (`DEAD`); `buckets` and
     `object_stores` are the state it may touch, `views` other services' buckets it may read; with `measures` it
     measures its region and reads no message of it. `reads_personal_data`: it reads encrypted fields, as do those who
     publish them. From these its permissions derive.
@@ -42,6 +42,7 @@ class Service:
 
     name: str
     publishes: tuple[type[Event], ...] = ()
+    timers: tuple[type[Event], ...] = ()
     buckets: tuple[Bucket, ...] = ()
     views: tuple[Bucket, ...] = ()
     object_stores: tuple[ObjectStore, ...] = ()
@@ -63,6 +64,8 @@ class Service:
 
     def __post_init__(self) -> None:
         token(self.name, "service name")
+        if missing := [one.__name__ for one in self.timers if one not in self.publishes]:
+            raise DeclarationError(f"{self.name} schedules {', '.join(missing)}: it must stand in its publishes")
         frame = inspect.currentframe()
         caller = frame.f_back.f_back if frame and frame.f_back else None
         self.module = caller.f_globals.get("__name__", "") if caller else ""
@@ -249,6 +252,11 @@ class Service:
     def needs_process(self) -> bool:
         """Whether something of it must run; what it accepts is hosted by another service's process."""
         return bool(self.bindings or self.ticks or self.answered or self.serves_http)
+
+    @property
+    def hosted(self) -> bool:
+        """Whether it only accepts events from outside: its host stores them, and it needs no user of its own."""
+        return bool(self.acceptances) and not self.needs_process
 
     @property
     def summary(self) -> str:

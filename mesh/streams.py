@@ -19,15 +19,16 @@ MESH = "MESH"
 class StreamFamily:
     """The write streams of some event domains: every region has one, named `<name>_<region>`.
 
-    `keep` is how long events stay. `atomic` turns on what decisions need: atomic batches, conditions, message
-    schedules and personal events; and other regions copy its events that are not personal. What is not atomic is for
-    events of high volume and short life, each stored by itself.
+    `keep` is how long events stay. `atomic` turns on what decisions need, atomic batches and conditions, and other
+    regions copy its events; what is not atomic is stored event by event. `schedules` turns on timers. Whoever may
+    write to a stream with timers can also cancel any of them, because a header does it, and headers are not checked.
     """
 
     name: str
     domains: tuple[str, ...] = ()
     keep: timedelta
     atomic: bool = True
+    schedules: bool = False
     description: str = ""
 
     def stream(self, region: str) -> str:
@@ -38,6 +39,7 @@ class StreamFamily:
 COMMERCE = StreamFamily(
     name="COMMERCE",
     keep=timedelta(days=400),
+    schedules=True,
     description="What happened to carts, orders, offers and customers: every domain without a stream of its own",
 )
 INTERACTIONS = StreamFamily(
@@ -47,6 +49,18 @@ INTERACTIONS = StreamFamily(
     atomic=False,
     description="What shoppers look at, and what is concluded from it",
 )
+PERSONAL = StreamFamily(
+    name="PERSONAL",
+    keep=timedelta(days=400),
+    atomic=False,
+    description="Personal events of every domain, which never leave the region",
+)
+OPERATIONS = StreamFamily(
+    name="OPERATIONS",
+    domains=("mesh", "console"),
+    keep=timedelta(days=400),
+    description="Heartbeats, measurements, and what people changed in the console",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,28 +69,29 @@ class StreamLayout:
 
     commerce: StreamFamily = COMMERCE
     interactions: StreamFamily = INTERACTIONS
+    personal: StreamFamily = PERSONAL
+    operations: StreamFamily = OPERATIONS
     own: tuple[StreamFamily, ...] = ()
 
     @property
     def families(self) -> tuple[StreamFamily, ...]:
         """All of them."""
-        return (self.commerce, self.interactions, *self.own)
+        return (self.commerce, self.interactions, self.personal, self.operations, *self.own)
 
     @property
     def atomic(self) -> tuple[StreamFamily, ...]:
-        """Those that take commits and timers, and that other regions copy."""
+        """Those that take commits, and that other regions copy."""
         return tuple(family for family in self.families if family.atomic)
 
     def family_of(self, declaration: Declaration) -> StreamFamily:
-        """Where an event is stored. What is personal is never in a family that is not atomic."""
+        """Where an event is stored. What is personal has a stream of its own, whatever its domain."""
         return self.family_of_domain(declaration.domain, personal=declaration.personal)
 
     def family_of_domain(self, domain: str, *, personal: bool = False) -> StreamFamily:
         """Where the events of a domain are stored."""
-        for family in self.families:
-            if domain in family.domains and (family.atomic or not personal):
-                return family
-        return self.commerce
+        if personal:
+            return self.personal
+        return next((family for family in self.families if domain in family.domains), self.commerce)
 
     def stream_of(self, declaration: Declaration, region: str) -> str:
         """The write stream of an event in a region."""
@@ -139,7 +154,7 @@ class Stream:
     """A JetStream stream.
 
     `sources` are what it copies; None where the stream is no copy.
-    `atomic` turns on what decisions need: atomic batches and message schedules.
+    `atomic` turns on atomic batches, `schedules` message schedules.
     """
 
     name: str
@@ -148,6 +163,7 @@ class Stream:
     keep: timedelta | None = None
     replicas: int = 3
     atomic: bool = False
+    schedules: bool = False
     duplicate_window: timedelta = timedelta(minutes=2)
     description: str = ""
 

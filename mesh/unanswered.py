@@ -46,11 +46,12 @@ class Unanswered:
 
     @property
     def _stream(self) -> str:
-        return self._mesh.commerce
+        # Every service with handlers writes here, so it must be a stream without timers.
+        return self._mesh.layout.operations.stream(self._mesh.region)
 
     def _subject(self, message: Message) -> str:
         id_ = derive_id(self._durable, message.subject, message.sequence)
-        return carrier_subject(self._mesh.region, self._mesh.layout.commerce.name, id_)
+        return carrier_subject(self._mesh.region, self._mesh.layout.operations.name, id_)
 
     async def _write(self, message: Message, count: int) -> None:
         note = Outgoing(subject=self._subject(message), body=str(count).encode(), ttl=_KEPT)

@@ -29,6 +29,7 @@ from notifications.run import run_id
 service = Service(
     "offers",
     publishes=(OfferDecided, OfferDue, ContactReserved, JourneyPublished),
+    timers=(OfferDue,),
     buckets=(JOURNEYS,),
     views=(PROFILES,),
     reads_personal_data=True,

@@ -67,6 +67,14 @@ class Message:
     pending: int = 0
     answer: "Callable[[bytes], Awaitable[None]] | None" = None
 
+    @property
+    def fired_by(self) -> str | None:
+        """The subject of the schedule that the server published it for (ADR-51); None when somebody published it.
+
+        What cancels a timer names it too, but has the id that whoever published it gave it.
+        """
+        return None if "Nats-Msg-Id" in self.headers else self.headers.get("Nats-Scheduler")
+
     async def ack(self) -> None:
         """Done with it."""
         await self._reply(b"+ACK")

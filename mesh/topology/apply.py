@@ -18,6 +18,8 @@ Verb = Literal["create", "change", "delete", "keep", "wait"]
 _SIGNS: Mapping[str, str] = {"create": "+", "change": "~", "delete": "-", "keep": "!", "wait": "?"}
 _FIXED = {"deliver_policy", "opt_start_time", "name"}
 """Consumer settings that only count when it is created."""
+_FIXED_OF_STREAMS = {"max_consumers"}
+"""Stream settings that the server does not let change."""
 
 PATIENCE = 60.0
 _AT_ONCE = 8
@@ -157,11 +159,11 @@ class _Region:
     async def _stream(self, wanted: Config, live: Config | None) -> None:
         if wanted.get("sources"):
             wanted = await self._with_reachable_sources(wanted, live)
-        changed = _changes(wanted, live)
+        changed = _changes(wanted, live, ignore=_FIXED_OF_STREAMS)
         if live is None:
             await self._do("create", f"stream {wanted['name']}", "", f"STREAM.CREATE.{wanted['name']}", wanted)
         elif changed:
-            merged = live | wanted
+            merged = live | {name: value for name, value in wanted.items() if name not in _FIXED_OF_STREAMS}
             await self._do(
                 "change", f"stream {wanted['name']}", ", ".join(changed), f"STREAM.UPDATE.{wanted['name']}", merged
             )

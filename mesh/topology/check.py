@@ -10,6 +10,7 @@ from mesh.errors import DeclarationError, InvalidKey
 from mesh.event import Declaration, Event, declaration_of, declared, newer
 from mesh.events.mesh import PersonalDataShown
 from mesh.service import Service
+from mesh.streams import copies
 from mesh.subjects import every, overlap, token
 from mesh.topology.derive.nats import consumers, distinct, streams
 from mesh.topology.derive.schemas import broken, moved, schemas, unkept
@@ -210,6 +211,11 @@ def _consumers(topology: Topology, services: Sequence[Service], before: Committe
             )
     for name in topology.names:
         here = {(spec.stream, spec.durable) for spec in consumers(services, name, topology.layout)}
+        here |= {
+            (copy.stream, copy.consumer)
+            for target in topology.others(name)
+            for copy in copies(topology.layout, origin=name, target=target)
+        }
         gone = {
             (stream, durable) for stream, durables in before.consumers.get(name, {}).items() for durable in durables
         } - here

@@ -14,7 +14,7 @@ import msgspec
 
 from mesh.errors import TopologyError
 from mesh.settings import duration
-from mesh.streams import COMMERCE, INTERACTIONS, StreamFamily, StreamLayout
+from mesh.streams import COMMERCE, INTERACTIONS, OPERATIONS, PERSONAL, StreamFamily, StreamLayout
 from mesh.topology.stream_settings import check_keep, check_streams, own_family
 
 _region_name = re.compile(r"[a-z][a-z0-9]{0,15}", re.ASCII).fullmatch
@@ -136,6 +136,8 @@ class Topology:
         return StreamLayout(
             commerce=replace(COMMERCE, keep=self.commerce),
             interactions=replace(INTERACTIONS, keep=self.interactions),
+            personal=replace(PERSONAL, keep=self.commerce),
+            operations=replace(OPERATIONS, keep=self.commerce),
             own=self.streams,
         )
 

@@ -128,7 +128,11 @@ def _read(path: Path) -> dict[str, Any]:
 def _permissions(topology: Topology, services: Sequence[Service]) -> dict[str, Any]:
     users = {
         name: {
-            service.name: asdict(service_permissions(service, name, services, topology.layout)) for service in services
+            service.name: asdict(
+                service_permissions(service, name, services, topology.layout, others=topology.others(name))
+            )
+            for service in services
+            if not service.hosted
         }
         for name in topology.names
     }

@@ -5,20 +5,21 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from mesh.errors import TopologyError
-from mesh.streams import COMMERCE, DEAD, INTERACTIONS, MESH, StreamFamily
+from mesh.streams import COMMERCE, DEAD, INTERACTIONS, MESH, OPERATIONS, PERSONAL, StreamFamily
 
 _name = re.compile(r"[a-z][a-z0-9]{0,15}", re.ASCII).fullmatch
 _domain = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII).fullmatch
 _SHORTEST, _LONGEST = timedelta(days=1), timedelta(days=3660)
-_TAKEN = {COMMERCE.name, INTERACTIONS.name, MESH, DEAD, "KV", "OBJ"}
+_TAKEN = {COMMERCE.name, INTERACTIONS.name, PERSONAL.name, OPERATIONS.name, MESH, DEAD, "KV", "OBJ"}
 
 
 def own_family(name: str, domains: Sequence[str], *, keep: timedelta) -> StreamFamily:
-    """The streams `<NAME>_<region>` for some domains. They are atomic, as the commerce stream is."""
+    """The streams `<NAME>_<region>` for some domains. They take commits and timers, as the commerce stream does."""
     return StreamFamily(
         name=name.upper(),
         domains=tuple(domains),
         keep=keep,
+        schedules=True,
         description=f"What happened in {' and '.join(domains)}",
     )
 
@@ -41,6 +42,8 @@ def check_streams(families: Sequence[StreamFamily]) -> None:
                 raise TopologyError(f"{where}: domain {domain!r} is no module's name such as stock")
             if domain in INTERACTIONS.domains:
                 raise TopologyError(f"{where}: the events of {domain} are interactions, which are stored one by one")
+            if domain in OPERATIONS.domains:
+                raise TopologyError(f"{where}: the events of {domain} are the mesh's own, and have a stream already")
             if domain in homes:
                 raise TopologyError(f"{homes[domain]} and {where} both take {domain}: a domain is in one stream")
             homes[domain] = where

@@ -18,6 +18,7 @@ from services.carts.view import CARTS, Views
 service = Service(
     "carts",
     publishes=(CartUpdated, CartIdle, CartAbandoned, CartConverted, CartClosed, CartRecovered),
+    timers=(CartIdle,),
     buckets=(CARTS,),
     views=(PROFILES,),
 )

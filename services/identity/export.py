@@ -28,7 +28,7 @@ async def export(whom: Whom, person: Found, mesh: Mesh, services: Sequence[Servi
     which are known only after the first reading.
     """
     region = mesh.region
-    streams = (f"COMMERCE_{region}", f"INTERACTIONS_{region}", mesh_stream(region))
+    streams = (*(family.stream(region) for family in mesh.layout.families), mesh_stream(region))
     ids = {*person.visitors, *person.names, *(one for one in (whom.customer_id, whom.email) if one)}
     related: set[str] = set()
     for stream in streams:

@@ -24,6 +24,7 @@ def service(*, hears=(CartUpdated,), ack_wait=timedelta(seconds=30), name="watch
     made = Service(
         "watcher",
         publishes=(CartUpdated, CartIdle),
+        timers=(CartIdle,),
         buckets=(Bucket("seen", dict, history), Bucket("brief", dict, ttl=timedelta(seconds=30))),
         object_stores=(ObjectStore("papers"),),
     )
@@ -66,7 +67,10 @@ async def test_every_region_holds_what_is_declared(servers):
         names = (await api(await servers.operator(region), "STREAM.NAMES"))["streams"]
         assert sorted(names) == sorted(
             [
-                *(f"{family}_{region}" for family in ("COMMERCE", "DEAD", "INTERACTIONS", "MESH")),
+                *(
+                    f"{family}_{region}"
+                    for family in ("COMMERCE", "DEAD", "INTERACTIONS", "MESH", "OPERATIONS", "PERSONAL")
+                ),
                 "KV_brief",
                 "KV_seen",
                 "OBJ_papers",
@@ -150,6 +154,8 @@ async def test_data_survives_a_change(servers):
         assert lines(differences) == [
             "~ us: change stream COMMERCE_us (max_age)",
             "~ us: change stream MESH_us (max_age)",
+            "~ us: change stream OPERATIONS_us (max_age)",
+            "~ us: change stream PERSONAL_us (max_age)",
         ]
         assert await Mesh(broker, "watcher").last(CartUpdated, "c1") is not None
     finally:
@@ -208,8 +214,10 @@ async def test_a_region_out_of_reach_is_left_for_later():
 
         assert lines(differences) == [
             "+ us: create consumer copy_eu on COMMERCE_us",
+            "+ us: create consumer copy_eu on OPERATIONS_us",
             "+ us: create stream MESH_us",
             "? us: waits: MESH_us for COMMERCE_eu (no link; apply again when it is up)",
+            "? us: waits: MESH_us for OPERATIONS_eu (no link; apply again when it is up)",
         ]
 
 

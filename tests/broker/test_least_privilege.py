@@ -40,6 +40,7 @@ seen: dict[str, list] = {}
 front = Service(
     "front",
     publishes=(CartUpdated, CartIdle, ProductViewed, ConsentChanged, OrderPlaced),
+    timers=(CartIdle,),
     buckets=(NOTES,),
     object_stores=(PAPERS,),
     asks=("back",),

@@ -24,7 +24,7 @@ from mesh.topology.stream_settings import own_family
 
 ORDERS = own_family("orders", ["order"], keep=timedelta(days=9))
 seen: dict[str, list[str]] = {"us": [], "eu": []}
-desk = Service("desk", publishes=(OrderPlaced, CartUpdated))
+desk = Service("desk", publishes=(OrderPlaced, CartUpdated), timers=(OrderPlaced,))
 
 
 @desk.on(OrderPlaced, reach="mesh")

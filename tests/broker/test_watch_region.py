@@ -94,8 +94,9 @@ async def test_a_region_is_measured_by_a_user_that_may_do_nothing_else(eventuall
 
         pii, mail = "pii.us.customer.consent_changed.*", "pii.us.customer.consent_changed.v"
         for forbidden in (
-            watch.broker.last("COMMERCE_us", mail),
-            watch.broker.count("COMMERCE_us", pii, datetime.now(UTC) - DAY),
+            watch.broker.last("COMMERCE_us", "ev.us.cart.updated.c1"),
+            watch.broker.last("PERSONAL_us", mail),
+            watch.broker.count("PERSONAL_us", pii, datetime.now(UTC) - DAY),
             watch.broker.tally("COMMERCE_us", "carts-show-carts", "ev.us.cart.updated.*", DAY),
             watch.broker.untally("COMMERCE_us", "carts-show-carts"),
             watch.broker.follow("COMMERCE_us", ("ev.us.cart.updated.*",), None),

@@ -117,7 +117,11 @@ class OnServer:
         await self._create(stream_config(commerce))
         delivering = holdings(both, [], "eu").consumers["COMMERCE_eu", "copy_us"] | {"num_replicas": 1}
         await self._ask("CONSUMER.CREATE.COMMERCE_eu.copy_us", {"stream_name": "COMMERCE_eu", "config": delivering})
-        sources = [{key: source[key] for key in ("name", "consumer")} for source in copies["sources"]]
+        sources = [
+            {key: source[key] for key in ("name", "consumer")}
+            for source in copies["sources"]
+            if source["name"] == commerce.name
+        ]
         await self._ask("STREAM.UPDATE.MESH_us", copies | {"sources": sources, "num_replicas": 1})
         return await self._connect(f"everything_{self.account}", "_INBOX", region="eu")
 

@@ -26,7 +26,7 @@ def ada(**more):
 
 
 async def bodies(broker):
-    return [message.body async for message in broker.read("COMMERCE_us", ["pii.us.>"])]
+    return [message.body async for message in broker.read("PERSONAL_us", ["pii.us.>"])]
 
 
 async def test_what_is_stored_is_ciphertext_and_what_is_read_is_not(broker, shop):

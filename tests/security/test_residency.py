@@ -135,26 +135,27 @@ async def test_personal_events_never_cross(servers, home, far, eventually):
 @both_ways
 async def test_the_far_operator_cannot_fetch_them(servers, home, far, eventually):
     """It gets no personal event out of a region's stream, however it asks, and can make no consumer that would."""
-    commerce = f"COMMERCE_{home}"
+    commerce, personal = f"COMMERCE_{home}", f"PERSONAL_{home}"
     reads = [
         (f"STREAM.MSG.GET.{commerce}", {"seq": 1}),
-        (f"STREAM.MSG.GET.{commerce}", {"last_by_subj": f"pii.{home}.customer.identified.{PERSON}"}),
-        (f"DIRECT.GET.{commerce}", {"seq": 1}),
-        (f"DIRECT.GET.{commerce}.pii.{home}.customer.identified.{PERSON}", None),
+        (f"STREAM.MSG.GET.{personal}", {"seq": 1}),
+        (f"STREAM.MSG.GET.{personal}", {"last_by_subj": f"pii.{home}.customer.identified.{PERSON}"}),
+        (f"DIRECT.GET.{personal}", {"seq": 1}),
+        (f"DIRECT.GET.{personal}.pii.{home}.customer.identified.{PERSON}", None),
         ("STREAM.NAMES", None),
     ]
-    for tail, filters in (
-        ("", ""),
-        (f".pii.{home}.>", f"pii.{home}.>"),
-        (".>", ">"),
-        (f".*.{home}.>", f"*.{home}.>"),
-        (f".ev.{home}.>", f"pii.{home}.>"),
-        (f".ev.{home}.>", f"ev.{home}.>"),
+    for stream, tail, filters in (
+        (personal, "", ""),
+        (personal, f".pii.{home}.>", f"pii.{home}.>"),
+        (personal, ".>", ">"),
+        (personal, f".*.{home}.>", f"*.{home}.>"),
+        (commerce, f".ev.{home}.>", f"pii.{home}.>"),
+        (commerce, f".ev.{home}.>", f"ev.{home}.>"),
     ):
         name = f"thief-{token_hex(4)}"
         config = {"name": name, "deliver_subject": f"$JS.S.{name}", "ack_policy": "none", "mem_storage": True}
         config |= {"filter_subject": filters} if filters else {}
-        reads.append((f"CONSUMER.CREATE.{commerce}.{name}{tail}", {"stream_name": commerce, "config": config}))
+        reads.append((f"CONSUMER.CREATE.{stream}.{name}{tail}", {"stream_name": stream, "config": config}))
     requests = [
         (f"$JS.{home}.API.{subject}", b"" if asked is None else json.dumps(asked).encode()) for subject, asked in reads
     ]
@@ -174,8 +175,8 @@ async def test_the_far_operator_overhears_no_answer(servers, home, far, eventual
 
     async with overhearing(await servers.operator(far), *inboxes, f"{link_inbox(home)}.>") as heard:
         for reply in ("_INBOX.x", *(f"{inbox[:-2]}.x" for inbox in inboxes[1:])):
-            await reader.publish(f"$JS.API.STREAM.MSG.GET.COMMERCE_{home}", json.dumps(asked).encode(), reply=reply)
-        own = await reader.request(f"$JS.API.STREAM.MSG.GET.COMMERCE_{home}", json.dumps(asked).encode())
+            await reader.publish(f"$JS.API.STREAM.MSG.GET.PERSONAL_{home}", json.dumps(asked).encode(), reply=reply)
+        own = await reader.request(f"$JS.API.STREAM.MSG.GET.PERSONAL_{home}", json.dumps(asked).encode())
         await all_has_crossed(servers, home, far, eventually)
 
     assert PERSON.encode() in own.data
@@ -189,7 +190,8 @@ async def test_the_far_operator_changes_no_consumer(servers, home, far, eventual
 
     async def consumers():
         found = (await api(operator, f"CONSUMER.LIST.{commerce}"))["consumers"]
-        return {one["name"]: (one["config"], one["delivered"]["stream_seq"]) for one in found}
+        kept = {one["name"]: (one["config"], one["delivered"]["stream_seq"]) for one in found}
+        return kept | {f"copy_{far}": kept[f"copy_{far}"][0]}  # it delivers, of itself, and may be started again
 
     before = await consumers()
     rewritten = {"durable_name": DURABLE, "ack_policy": "explicit", "filter_subject": f"ev.{home}.nothing.>"}

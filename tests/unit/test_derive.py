@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from mesh.accept import Sent
 from mesh.event import declared
-from mesh.events.cart import CartUpdated
-from mesh.events.customer import ConsentChanged
+from mesh.events.cart import CartIdle, CartUpdated
+from mesh.events.customer import ConsentChanged, CustomerUnsubscribed
 from mesh.events.interaction import ProductViewed
+from mesh.events.mesh import MeshHeartbeat
 from mesh.events.order import OrderPlaced
 from mesh.service import Service
 from mesh.streams import Bucket, ObjectStore
@@ -32,7 +34,8 @@ MESH = Topology.of()
 
 loyalty = Service(
     "loyalty",
-    publishes=(CartUpdated,),
+    publishes=(CartUpdated, CartIdle),
+    timers=(CartIdle,),
     buckets=(Bucket("points", int, 3, timedelta(days=1)),),
     object_stores=(ObjectStore("cards"),),
 )
@@ -50,8 +53,8 @@ async def count_views(views: list[ProductViewed]):
     yield views
 
 
-@loyalty.on(ConsentChanged, fanout=True)
-async def show_consent(changed: ConsentChanged):
+@loyalty.on(ConsentChanged, CartUpdated, fanout=True)
+async def show_consent(changed: ConsentChanged | CartUpdated):
     """Shows."""
     yield changed
 
@@ -66,16 +69,16 @@ async def abandon_cart(changed: ConsentChanged):
 
 
 def test_the_books_take_everything_that_is_decided_on():
-    """Commits, timers and expiry are on; events, personal ones, timers and carriers are in one stream."""
+    """Commits, timers and expiry are on; events, timers and carriers are in one stream, personal events are not."""
     books = holdings(MESH, [], "eu").streams["COMMERCE_eu"]
 
     assert {"allow_atomic", "allow_msg_schedules", "allow_msg_ttl", "allow_direct"} <= {
         k for k, v in books.items() if v is True
     }
-    assert {"ev.eu.cart.>", "ev.eu.order.>", "pii.eu.customer.>", "timer.eu.cart.>", "carrier.eu.commerce.*"} <= set(
-        books["subjects"]
-    )
+    assert {"ev.eu.cart.>", "ev.eu.order.>", "timer.eu.cart.>", "carrier.eu.commerce.*"} <= set(books["subjects"])
+    assert not [subject for subject in books["subjects"] if subject.startswith("pii.")]
     assert books["num_replicas"] == 3
+    assert books["max_consumers"] == 2000
     assert books["max_age"] == 400 * 86400 * 10**9
     assert books["duplicate_window"] == 600 * 10**9
 
@@ -86,11 +89,12 @@ def test_the_copy_takes_other_regions_events_and_nothing_else():
 
     assert copy["sources"] == [
         {
-            "name": f"COMMERCE_{origin}",
+            "name": f"{family}_{origin}",
             "external": {"api": f"$JS.{origin}.API", "deliver": ""},
-            "consumer": {"name": "copy_eu", "deliver_subject": f"copy.COMMERCE_{origin}.eu"},
+            "consumer": {"name": "copy_eu", "deliver_subject": f"copy.{family}_{origin}.eu"},
         }
         for origin in ("us", "ap")
+        for family in ("COMMERCE", "OPERATIONS")
     ]
     delivering = holdings(MESH, [], "us").consumers["COMMERCE_us", "copy_eu"]
     assert delivering["filter_subject"] == "ev.us.>"
@@ -117,9 +121,7 @@ def test_consumers_follow_from_handlers():
     """A mesh-wide handler binds to its own stream and to MESH, a batch handler has room for batches, a fanout none."""
     made = holdings(MESH, [loyalty], "us").consumers
 
-    assert sorted(made) == [
-        ("COMMERCE_us", "copy_ap"),
-        ("COMMERCE_us", "copy_eu"),
+    assert sorted(name for name in made if not name[1].startswith("copy_")) == [
         ("COMMERCE_us", "loyalty-award-points"),
         ("INTERACTIONS_us", "loyalty-count-views"),
         ("MESH_us", "loyalty-award-points"),
@@ -152,7 +154,9 @@ def allowed(patterns, subject):
     ("subject", "may"),
     [
         ("ev.us.cart.updated.c1", True),
-        ("timer.us.cart.updated.c1", True),
+        ("timer.us.cart.idle.c1", True),
+        ("timer.us.cart.updated.c1", False),
+        ("carrier.us.commerce.x", True),
         ("dead.us.loyalty.loyalty-award-points", True),
         ("$JS.API.CONSUMER.MSG.NEXT.MESH_us.loyalty-award-points", True),
         ("$JS.ACK.us.hash.MESH_us.loyalty-award-points.1.2.3.4.5", True),
@@ -163,10 +167,13 @@ def allowed(patterns, subject):
         ("ev.us.order.placed.o1", False),
         ("pii.us.customer.consent_changed.v", False),
         ("dead.us.carts.x", False),
-        ("$JS.API.CONSUMER.MSG.NEXT.COMMERCE_us.carts-abandon-cart", False),
-        ("$JS.API.CONSUMER.DELETE.COMMERCE_us.carts-abandon-cart", False),
-        ("$JS.API.CONSUMER.CREATE.COMMERCE_us.carts-abandon-cart", False),
+        ("$JS.API.CONSUMER.MSG.NEXT.PERSONAL_us.carts-abandon-cart", False),
+        ("$JS.API.CONSUMER.DELETE.PERSONAL_us.carts-abandon-cart", False),
+        ("$JS.API.CONSUMER.CREATE.PERSONAL_us.carts-abandon-cart", False),
+        ("$JS.API.CONSUMER.CREATE.PERSONAL_us.private-1", True),
         ("$JS.API.CONSUMER.CREATE.COMMERCE_us.private-1", True),
+        ("$JS.API.CONSUMER.DELETE.COMMERCE_us.copy_eu", False),
+        ("$JS.API.CONSUMER.CREATE.COMMERCE_us.copy_eu", False),
         ("$JS.API.STREAM.CREATE.X", False),
         ("$JS.API.STREAM.DELETE.COMMERCE_us", False),
         ("$JS.API.CONSUMER.CREATE.MESH_us.x", False),
@@ -176,9 +183,47 @@ def allowed(patterns, subject):
 )
 def test_a_service_may_do_what_it_declared(subject, may):
     """Nothing else: not another's events, not another region's, no durable of another, no administration."""
-    granted = service_permissions(loyalty, "us", [loyalty, carts])
+    granted = service_permissions(loyalty, "us", [loyalty, carts], others=["eu"])
 
     assert (allowed(granted.publish, subject) and not allowed(granted.never, subject)) == may
+
+
+@pytest.mark.parametrize(
+    ("service", "subject", "may"),
+    [
+        (Service("pulse", publishes=(MeshHeartbeat,)), "$JS.API.STREAM.MSG.GET.PERSONAL_us", False),
+        (
+            Service("pulse", publishes=(MeshHeartbeat,)),
+            "$JS.API.DIRECT.GET.PERSONAL_us.pii.us.customer.identified.v",
+            False,
+        ),
+        (Service("pulse", publishes=(MeshHeartbeat,)), "$JS.API.STREAM.MSG.GET.COMMERCE_us", True),
+        (Service("pulse", publishes=(MeshHeartbeat,)), "timer.us.mesh.heartbeat.us", False),
+        (Service("pulse", publishes=(MeshHeartbeat,)), "carrier.us.commerce.x", False),
+        (Service("unsubscribing", publishes=(CustomerUnsubscribed,)), "$JS.API.STREAM.MSG.GET.PERSONAL_us", True),
+        (Service("mailing", reads_personal_data=True), "$JS.API.STREAM.MSG.GET.PERSONAL_us", True),
+        (carts, "$JS.API.STREAM.MSG.GET.PERSONAL_us", True),
+    ],
+)
+def test_personal_events_and_timers_are_for_those_who_declare_them(service, subject, may):
+    """Others read no personal event, and write to no stream with timers."""
+    granted = service_permissions(service, "us", [service])
+
+    assert allowed(granted.publish, subject) == may
+
+
+def test_what_is_hosted_has_no_user():
+    """A service that only accepts events is run by its host: there is no password that could be stolen."""
+    hosted = Service("hosted", publishes=(OrderPlaced,))
+    hosted.accepts(OrderPlaced)(_accept_order)
+
+    assert "hosted" not in users(Topology.of(["us"]), [hosted, carts])["us"]
+    assert "carts" in users(Topology.of(["us"]), [hosted, carts])["us"]
+
+
+async def _accept_order(sent: Sent[OrderPlaced]):
+    """Takes it."""
+    yield sent
 
 
 def test_a_service_hears_only_its_own_inbox():
@@ -361,7 +406,11 @@ def test_everything_follows_a_stream_of_its_own():
     assert orders["subjects"] == ["ev.us.order.>", "timer.us.order.>", "carrier.us.orders.*"]
     assert (orders["max_age"], orders["allow_atomic"], orders["allow_msg_schedules"]) == (9 * 86400 * 10**9, True, True)
     assert not [subject for subject in made.streams["COMMERCE_us"]["subjects"] if ".order" in subject]
-    assert [source["name"] for source in made.streams["MESH_us"]["sources"]] == ["COMMERCE_eu", "ORDERS_eu"]
+    assert [source["name"] for source in made.streams["MESH_us"]["sources"]] == [
+        "COMMERCE_eu",
+        "OPERATIONS_eu",
+        "ORDERS_eu",
+    ]
     assert ("ORDERS_us", "loyalty-award-points") in made.consumers
     assert "carrier.us.orders.*" in service_permissions(shop, "us", layout=topology.layout).publish
     (link,) = topology.links

@@ -50,10 +50,10 @@ async def test_events_of_a_region_are_copied_to_every_other(regions):
 
 
 async def test_personal_data_and_interactions_stay_at_home(regions):
-    """Only `ev` subjects of the books travel."""
+    """Only `ev` subjects of atomic streams travel."""
     us, eu = regions.broker("us"), regions.broker("eu")
     later = datetime.now(UTC) + timedelta(hours=1)
-    await us.store("COMMERCE_us", Outgoing(subject="pii.us.customer.identified.v1", body=b""))
+    await us.store("PERSONAL_us", Outgoing(subject="pii.us.customer.identified.v1", body=b""))
     await us.store("INTERACTIONS_us", Outgoing(subject="ev.us.interaction.product_viewed.v1", body=b""))
     await us.store(
         "COMMERCE_us", Outgoing(subject="timer.us.cart.idle.c1", body=b"", at=later, target="ev.us.cart.idle.c1")
@@ -256,7 +256,7 @@ async def test_many_messages_are_quick(regions):
 
 async def test_a_domain_with_a_stream_of_its_own():
     """In memory as on servers: stored there with its timer, copied from there, in one history with the rest."""
-    orders = StreamFamily(name="ORDERS", domains=("order",), keep=timedelta(days=9))
+    orders = StreamFamily(name="ORDERS", domains=("order",), keep=timedelta(days=9), schedules=True)
     layout = StreamLayout(own=(orders,))
     regions = MemoryMesh("us", "eu", layout=layout)
     us = Mesh(regions.broker("us"), "tests", others=("eu",), layout=layout)

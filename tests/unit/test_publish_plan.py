@@ -12,6 +12,7 @@ from mesh.event import declaration_of
 from mesh.events.cart import CartIdle
 from mesh.events.customer import CustomerUnsubscribed
 from mesh.events.interaction import ProductViewed
+from mesh.events.mesh import MeshHeartbeat
 from mesh.events.offer import OfferDue, OfferSent
 from mesh.history import Unchanged
 from mesh.publish import Cause, Draft, plan
@@ -154,13 +155,15 @@ def test_a_lone_cancellation_rides_on_a_carrier():
     assert carrier.body == b""
 
 
-def test_personal_events_are_of_the_books():
-    """They have their own root and are stored in one commit with the rest."""
-    told = CustomerUnsubscribed(visitor_id="v1", channel="email", offer_id="o1")
+def test_personal_events_have_a_stream_of_their_own():
+    """They have their own root, and are stored by themselves, behind what is committed."""
+    unsubscribed = CustomerUnsubscribed(visitor_id="v1", channel="email", offer_id="o1")
 
-    assert [m.subject for m in made(told, idle("k1")).batch] == [
-        "pii.us.customer.unsubscribed.v1",
-        "ev.us.cart.idle.k1",
+    planned = made(unsubscribed, idle("k1"))
+
+    assert [message.subject for message in planned.batch] == ["ev.us.cart.idle.k1"]
+    assert [(stream, message.subject) for stream, message in planned.singles] == [
+        ("PERSONAL_us", "pii.us.customer.unsubscribed.v1")
     ]
 
 
@@ -179,11 +182,14 @@ def test_an_illegal_key_is_refused_everywhere(change):
         Unchanged(ProductViewed, "k1", 0),
         Cancel(ProductViewed, "k1"),
         Timer(ProductViewed(visitor_id="k1", product_id="p"), AT),
+        Unchanged(CustomerUnsubscribed, "k1", 0),
+        Cancel(CustomerUnsubscribed, "k1"),
+        Cancel(MeshHeartbeat, "us"),
     ],
 )
-def test_only_atomic_streams_have_conditions_and_timers(change):
-    """Interactions cannot be scheduled or expected unchanged."""
-    with pytest.raises(DeclarationError, match="only events of an atomic stream"):
+def test_only_some_streams_have_conditions_and_timers(change):
+    """Interactions, personal events and what the mesh itself does cannot be scheduled, the first two not expected."""
+    with pytest.raises(DeclarationError, match=r"only events of (an atomic stream|a stream with timers)"):
         made(change)
 
 
@@ -202,7 +208,9 @@ def test_a_commit_has_a_limit():
 
 def test_one_commit_is_in_one_stream():
     """What must be stored together cannot be in two atomic streams; in the same stream of its own it can."""
-    layout = StreamLayout(own=(StreamFamily(name="OFFERS", domains=("offer",), keep=timedelta(days=9)),))
+    layout = StreamLayout(
+        own=(StreamFamily(name="OFFERS", domains=("offer",), keep=timedelta(days=9), schedules=True),)
+    )
 
     alone = plan([due("k1"), Unchanged(OfferSent, "o1", 4)], region="us", cause=CAUSE, layout=layout)
     conditions = [m.expect.subject for m in alone.batch if m.expect]
@@ -219,7 +227,9 @@ def test_one_commit_is_in_one_stream():
 
 def test_a_carrier_is_stored_in_the_stream_of_its_commit():
     """A condition without a message to ride on has one of its own, where the condition can be checked."""
-    layout = StreamLayout(own=(StreamFamily(name="OFFERS", domains=("offer",), keep=timedelta(days=9)),))
+    layout = StreamLayout(
+        own=(StreamFamily(name="OFFERS", domains=("offer",), keep=timedelta(days=9), schedules=True),)
+    )
     conditions = [Unchanged(OfferSent, "o1", 4), Unchanged(OfferSent, "o2", 4)]
 
     carrier, _ = plan([due("k1"), *conditions], region="us", cause=CAUSE, layout=layout).batch

@@ -95,7 +95,7 @@ def test_personal_events_are_heard_at_home_alone(service):
         service.on(CustomerIdentified, reach="mesh")(welcome)
 
     service.on(CustomerIdentified)(welcome)
-    assert service.bindings[0].filters("us") == {"COMMERCE_us": ("pii.us.customer.identified.*",)}
+    assert service.bindings[0].filters("us") == {"PERSONAL_us": ("pii.us.customer.identified.*",)}
 
 
 def test_a_fanout_has_no_durable(service):

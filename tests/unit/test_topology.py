@@ -66,7 +66,9 @@ def test_a_domain_is_given_a_stream_of_its_own():
 
     homes = [layout.family_of_domain(domain).name for domain in ("stock", "price", "cart", "interaction")]
     assert homes == ["STOCK", "STOCK", "COMMERCE", "INTERACTIONS"]
-    assert [(family.name, family.keep.days) for family in layout.atomic] == [("COMMERCE", 400), ("STOCK", 40)]
+    kept = {family.name: family.keep.days for family in layout.atomic}
+    assert kept == {"COMMERCE": 400, "OPERATIONS": 400, "STOCK": 40}
+    assert layout.family_of_domain("stock", personal=True) == layout.personal
 
 
 @pytest.mark.parametrize(

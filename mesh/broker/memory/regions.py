@@ -74,8 +74,10 @@ class MemoryRegion:
         match root:
             case "carrier":
                 return family.atomic and rest[0] == family.name.lower()
-            case "ev" | "pii" | "timer":
-                return self.layout.family_of_domain(rest[0], personal=root != "ev") is family
+            case "ev" | "pii":
+                return self.layout.family_of_domain(rest[0], personal=root == "pii") is family
+            case "timer":
+                return family.schedules and self.layout.family_of_domain(rest[0]) is family
             case _:
                 return False
 

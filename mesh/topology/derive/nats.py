@@ -28,6 +28,8 @@ from mesh.web.sign_in_buckets import READ_BY_PAGES
 
 Config = dict[str, Any]
 
+MOST_CONSUMERS = 2_000
+"""Consumers of a stream, so that a service's password cannot fill the servers with them. Fixed once it is created."""
 COPIES_ON_THE_WAY = 5_000
 """Messages that a copy may have before it stored them: with 80 ms between regions that is 60,000 messages a second."""
 
@@ -92,7 +94,7 @@ def streams(topology: Topology, region: str) -> tuple[Stream, ...]:
 def _write_stream(family: StreamFamily, layout: StreamLayout, region: str, replicas: int) -> Stream:
     homes = {(one.root, one.domain): layout.family_of(one) for one in declared()}
     mine = sorted(place for place, home in homes.items() if home == family)
-    timers = sorted({domain for _, domain in mine}) if family.atomic else []
+    timers = sorted({domain for _, domain in mine}) if family.schedules else []
     return Stream(
         name=family.stream(region),
         subjects=(
@@ -103,6 +105,7 @@ def _write_stream(family: StreamFamily, layout: StreamLayout, region: str, repli
         keep=family.keep,
         replicas=replicas,
         atomic=family.atomic,
+        schedules=family.schedules,
         duplicate_window=timedelta(minutes=10),
         description=family.description,
     )
@@ -149,6 +152,7 @@ def stream_config(stream: Stream) -> Config:
         "storage": "file",
         "discard": "old",
         "num_replicas": stream.replicas,
+        "max_consumers": MOST_CONSUMERS,
         "max_age": _nanoseconds(stream.keep),
         "duplicate_window": _nanoseconds(stream.duplicate_window),
         "allow_direct": True,
@@ -159,7 +163,9 @@ def stream_config(stream: Stream) -> Config:
     if stream.sources is not None:
         config["sources"] = [_source(copy) for copy in stream.sources]
     if stream.atomic:
-        config |= {"allow_atomic": True, "allow_msg_schedules": True}
+        config["allow_atomic"] = True
+    if stream.schedules:
+        config["allow_msg_schedules"] = True
     return config
 
 

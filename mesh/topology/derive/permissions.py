@@ -16,6 +16,8 @@ from mesh.topology.derive.nats import consumers
 from mesh.topology.mesh_toml import Link
 from mesh.web.sign_in_buckets import READ_BY_PAGES
 
+_Named = tuple[str, str]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Permissions:
@@ -31,9 +33,14 @@ class Permissions:
 
 
 def service_permissions(
-    service: Service, region: str, services: Sequence[Service] = (), layout: StreamLayout = DEFAULT_LAYOUT
+    service: Service,
+    region: str,
+    services: Sequence[Service] = (),
+    layout: StreamLayout = DEFAULT_LAYOUT,
+    *,
+    others: Sequence[str] = (),
 ) -> Permissions:
-    """What a service needs in a region, from its declarations; `services` are all there are."""
+    """What a service needs in a region, from its declarations; `services` are all there are, `others` the regions."""
     inbox = f"{inbox_of(region, service.name)}.>"
     publish = [
         *_publishing(service, region, services, layout),
@@ -41,7 +48,7 @@ def service_permissions(
         f"live.{region}.>",
         *(f"rpc.{region}.{asked}.>" for asked in service.asks),
         "$JS.API.INFO",
-        *(_surveying(region, layout) if service.measures else _readings(service, region, layout)),
+        *(_surveying(region, layout) if service.measures else _readings(service, region, services, layout)),
         *_consuming(service, region, layout),
         *(part for bucket in service.buckets for part in _bucket(bucket)),
         *(part for bucket in _views(service, services) for part in _bucket_view(bucket)),
@@ -56,9 +63,7 @@ def service_permissions(
     return Permissions(
         publish=tuple(dict.fromkeys(publish)),
         subscribe=tuple(subscribe),
-        never=tuple(
-            _others_durables(service, region, services, layout) + _all_durables(service, region, services, layout)
-        ),
+        never=tuple(_never(service, region, services, others, layout)),
         answers=answers,
     )
 
@@ -106,17 +111,27 @@ def _crossing(layout: StreamLayout, *, origin: str, target: str) -> tuple[str, .
 
 
 def _publishing(service: Service, region: str, services: Sequence[Service], layout: StreamLayout) -> list[str]:
-    declarations = [declaration_of(kind) for kind in _published(service, services)]
-    families = {family.name: family for family in (layout.commerce, *map(layout.family_of, declarations))}
+    published = [declaration_of(kind) for kind in _published(service, services)]
+    families = {layout.family_of(declaration) for declaration in published}
+    if service.bindings:
+        families.add(layout.operations)  # where it notes deliveries that nobody answered (mesh.unanswered)
     return [
-        *(every(declaration, region=region) for declaration in declarations),
+        *(every(declaration, region=region) for declaration in published),
         *(
             f"timer.{region}.{declaration.domain}.{declaration.happening}.*"
-            for declaration in declarations
-            if layout.family_of(declaration).atomic
+            for declaration in map(declaration_of, _scheduled(service, services))
         ),
-        *(carrier_subject(region, name, "*") for name, family in families.items() if family.atomic),
+        *(
+            carrier_subject(region, family.name, "*")
+            for family in layout.families
+            if family in families and family.atomic
+        ),
     ]
+
+
+def _scheduled(service: Service, services: Sequence[Service]) -> list[type[Event]]:
+    hosting = [other for other in services if service.hosts and other.acceptances]
+    return list(dict.fromkeys(kind for one in (service, *hosting) for kind in one.timers))
 
 
 def _published(service: Service, services: Sequence[Service]) -> list[type[Event]]:
@@ -140,10 +155,18 @@ def _page_permissions(region: str) -> list[str]:
     return [*reading, every(declaration_of(ConsoleChanged), region=region)]
 
 
-def _readings(service: Service, region: str, layout: StreamLayout) -> list[str]:
-    streams = [*(family.stream(region) for family in layout.families), mesh_stream(region)]
+def _readings(service: Service, region: str, services: Sequence[Service], layout: StreamLayout) -> list[str]:
+    families = [family for family in layout.families if family != layout.personal or _is_personal(service, services)]
+    streams = [*(family.stream(region) for family in families), mesh_stream(region)]
     further = [f"{family}_{region}" for family in service.reads]
     return [part for stream in (*streams, *further) for part in _reading(stream)]
+
+
+def _is_personal(service: Service, services: Sequence[Service]) -> bool:
+    """Whether a service has to do with personal events: publishes or consumes them, or reads their encrypted fields."""
+    consumed = [kind for binding in service.bindings for kind in binding.kinds]
+    kinds = (*_published(service, services), *consumed)
+    return service.reads_personal_data or any(declaration_of(kind).personal for kind in kinds)
 
 
 def _reading(stream: str) -> tuple[str, ...]:
@@ -159,21 +182,22 @@ def _surveying(region: str, layout: StreamLayout) -> list[str]:
     """To ask how streams and consumers are, to let streams count, and to read the heartbeats in the copies."""
     copied = mesh_stream(region)
     counting = dict.fromkeys(counter.stream for counter in tallies(region, layout))
+    written = [family.stream(region) for family in layout.families]
     return [
         f"$JS.API.STREAM.MSG.GET.{copied}",
-        *(f"$JS.API.STREAM.INFO.{stream}" for stream in (*counting, copied, dead_stream(region))),
-        *(f"$JS.API.CONSUMER.INFO.{stream}.*" for stream in (*counting, copied)),
+        *(f"$JS.API.STREAM.INFO.{stream}" for stream in (*written, copied, dead_stream(region))),
+        *(f"$JS.API.CONSUMER.INFO.{stream}.*" for stream in (*written, copied)),
         # The last tokens are what is counted: nothing personal is.
         *(f"$JS.API.CONSUMER.CREATE.{stream}.*.ev.{region}.>" for stream in counting),
         *(f"$JS.API.CONSUMER.DELETE.{counter.stream}.{counter.name}" for counter in tallies(region, layout)),
     ]
 
 
-def _all_durables(service: Service, region: str, services: Sequence[Service], layout: StreamLayout) -> list[str]:
-    """Whoever may make counts, whose names are free, must not make durables into counts."""
-    specs = consumers(services, region, layout) if service.measures else []
-    counting = {counter.stream for counter in tallies(region, layout)}
-    return [f"$JS.API.CONSUMER.CREATE.{spec.stream}.{spec.durable}.>" for spec in specs if spec.stream in counting]
+def _durables(services: Sequence[Service], region: str, others: Sequence[str], layout: StreamLayout) -> list[_Named]:
+    """The consumers that these services are given, and those through which other regions copy: (stream, name)."""
+    bound = [(spec.stream, spec.durable) for spec in consumers(services, region, layout)]
+    copied = [copy for other in others for copy in copies(layout, origin=region, target=other)]
+    return [*bound, *((copy.stream, copy.consumer) for copy in copied)]
 
 
 def _consuming(service: Service, region: str, layout: StreamLayout) -> list[str]:
@@ -195,15 +219,25 @@ def _consuming(service: Service, region: str, layout: StreamLayout) -> list[str]
     return allowed
 
 
-def _others_durables(service: Service, region: str, services: Sequence[Service], layout: StreamLayout) -> list[str]:
-    """Whoever may make private consumers on a stream, whose names nobody knows, must leave others' durables alone."""
+def _never(
+    service: Service, region: str, services: Sequence[Service], others: Sequence[str], layout: StreamLayout
+) -> list[str]:
+    """Whoever may make consumers with free names, private ones or counts, must leave the durables alone."""
     followed = {stream for binding in service.bindings if binding.fanout for stream in binding.filters(region, layout)}
+    counting = {counter.stream for counter in tallies(region, layout)} if service.measures else set()
     strangers = [other for other in services if other.name != service.name]
     return [
-        f"$JS.API.CONSUMER.{what}.{spec.stream}.{spec.durable}"
-        for spec in consumers(strangers, region, layout)
-        if spec.stream in followed
-        for what in ("CREATE", "DELETE", "INFO", "MSG.NEXT")
+        *(
+            f"$JS.API.CONSUMER.{what}.{stream}.{durable}"
+            for stream, durable in _durables(strangers, region, others, layout)
+            if stream in followed
+            for what in ("CREATE", "DELETE", "INFO", "MSG.NEXT")
+        ),
+        *(
+            f"$JS.API.CONSUMER.CREATE.{stream}.{durable}.>"
+            for stream, durable in _durables(services, region, others, layout)
+            if stream in counting
+        ),
     ]
 
 

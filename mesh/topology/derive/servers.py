@@ -70,7 +70,7 @@ def users(topology: Topology, services: Sequence[Service]) -> dict[str, list[str
         name: [
             SYSTEM,
             OPERATOR,
-            *(service.name for service in services),
+            *(service.name for service in services if not service.hosted),
             *(leaf_user(link) for link in topology.links if link.listener == name),
         ]
         for name in topology.names
@@ -179,8 +179,16 @@ def accounts(topology: Topology, services: Sequence[Service], region: Region, se
     known: list[Config] = [
         {"user": OPERATOR, "password": secrets.value(region.name, OPERATOR)},
         *(
-            _user(region, service.name, service_permissions(service, region.name, services, topology.layout), secrets)
+            _user(
+                region,
+                service.name,
+                service_permissions(
+                    service, region.name, services, topology.layout, others=topology.others(region.name)
+                ),
+                secrets,
+            )
             for service in services
+            if not service.hosted
         ),
     ]
     for link in topology.links:

@@ -14,6 +14,8 @@ from mesh.broker.wire import NOT_FOUND, decode_ack, decode_get, outgoing_headers
 from mesh.errors import Conflict, Duplicate, MeshError, Unavailable
 
 READ_BATCH = 1000
+READ_BYTES = 4 << 20
+"""The most bytes that the server sends for one request. It closes a connection with 64 MB under way to it."""
 _WRONG_SEQUENCE = {10071, 10164}
 _DUPLICATE_IN_BATCH = 10201
 
@@ -115,7 +117,7 @@ class Messages:
     async def _read_one(self, stream: str, pattern: str, after: int) -> AsyncIterator[Message]:
         while True:
             found: list[Message] = []
-            asked = {"seq": after + 1, "next_by_subj": pattern, "batch": READ_BATCH}
+            asked = {"seq": after + 1, "next_by_subj": pattern, "batch": READ_BATCH, "max_bytes": READ_BYTES}
             left = await self._read_part(stream, asked, found)
             for message in found:
                 yield message

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
-from mesh import Cancel, History, Mesh, Received, Retry, Service, settings
+from mesh import Cancel, History, Mesh, Received, Retry, Service, Unchanged, settings
 from mesh.accept import Refused, Sent
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartIdle, CartRecovered, CartUpdated
 from mesh.events.offer import OfferSent
@@ -69,10 +69,9 @@ async def store_cart(sent: Sent[CartUpdated], mesh: Mesh, rules: Rules) -> Async
     updated = sent.event
     yield sent.draft
     if may_be_outdated(sent):
-        history = await mesh.history(updated.cart_id, "cart")
-        for unchanged in history.unchanged(CartUpdated):
-            yield unchanged
-        if is_outdated(sent, history):
+        newest = await mesh.last(CartUpdated, updated.cart_id)
+        yield Unchanged(CartUpdated, updated.cart_id, newest.sequence if newest else 0)
+        if newest is not None and await is_outdated(sent, newest, mesh):
             return
     yield rules.idle_timer(sent) if updated.lines else Cancel(CartIdle, updated.cart_id)
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import msgspec
 
+from mesh import Mesh, Received
 from mesh.accept import Sent
 from mesh.errors import InvalidField
 from mesh.events.cart import CartIdle, CartUpdated
-from mesh.history import History
 from mesh.timers import Timer
 
 GRACE = timedelta(seconds=5)
@@ -56,6 +56,12 @@ def may_be_outdated(sent: Sent[CartUpdated]) -> bool:
     return sent.attempt > 1 or sent.age > LATE or not sent.event.lines
 
 
-def is_outdated(sent: Sent[CartUpdated], history: History) -> bool:
-    """Whether a newer update is stored: then this one changes nothing about the timer."""
+async def is_outdated(sent: Sent[CartUpdated], stored: Received[CartUpdated], mesh: Mesh) -> bool:
+    """Whether a newer update than this is stored: then this one changes nothing about the timer.
+
+    `stored` is the cart's last one. Only where it came late itself can a newer one stand before it.
+    """
+    if stored.time > sent.time or stored.stored - stored.time <= LATE:
+        return stored.time > sent.time
+    history = await mesh.history(sent.event.cart_id, "cart")
     return any(earlier.time > sent.time for earlier in history.of(CartUpdated))

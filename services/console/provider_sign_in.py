@@ -15,6 +15,7 @@ from mesh.observability.logs import log
 from mesh.web import audit
 from mesh.web.accounts import Account
 from mesh.web.attempts import Attempts
+from mesh.web.client_address import address_of
 from mesh.web.console import Console, local_path
 from mesh.web.guard import PUBLIC
 from mesh.web.opaque import new_token
@@ -23,7 +24,7 @@ from services.console.id_token import Unverified
 from services.console.oidc_settings import OidcSettings
 from services.console.provider import Provider, ProviderDown
 from services.console.provider_accounts import ProviderAccounts, Refused
-from services.console.signing_in import Show, SignInSettings, address_of, begin_session, too_many
+from services.console.signing_in import Show, SignInSettings, begin_session, too_many
 
 START = "/sign-in/provider"
 BACK = f"/console{START}/callback"

@@ -15,7 +15,7 @@ from mesh.web import passwords
 from mesh.web.accounts import Account, email_identity
 from mesh.web.attempts import Attempts
 from mesh.web.audit import note
-from mesh.web.client_address import client_address
+from mesh.web.client_address import address_of
 from mesh.web.console import SIGN_IN, Console, local_path
 from mesh.web.guard import PUBLIC
 from mesh.web.sessions import Person
@@ -70,12 +70,6 @@ def signing_in_routes(mesh: Mesh, console: Console, show: Show) -> list[HTTPRout
         return leaving
 
     return [show_sign_in, sign_in, sign_out]
-
-
-def address_of(request: Request[Any, Any, Any], trusted_proxies: int) -> str:
-    """The address by which somebody's attempts are counted."""
-    peer = request.client.host if request.client else "unknown"
-    return client_address(peer, request.headers.get("x-forwarded-for"), trusted_proxies)
 
 
 def too_many(show: Show, request: Request[Any, Any, Any], values: dict[str, Any], wait: timedelta) -> Response[bytes]:

@@ -13,13 +13,14 @@ from litestar.response import Stream
 from prometheus_client import Counter
 
 from mesh import Mesh, settings
+from mesh.accept import SERVER
 from mesh.errors import DeclarationError, InvalidField
 from mesh.observability import tracing
 from mesh.runtime.hosting import Hosted
 from mesh.runtime.serving import HttpSettings, files_for_connections
 from mesh.subjects import token
 from mesh.web.application import shared_options
-from mesh.web.client_address import client_address
+from mesh.web.client_address import address_of
 from mesh.web.event_stream import event_stream_response
 from services.gateway.documentation import pages
 from services.gateway.intake import (
@@ -35,7 +36,7 @@ from services.gateway.intake import (
 from services.gateway.keys import Keys, KeySettings, bearer
 from services.gateway.live import LiveOffers, LiveSettings
 from services.gateway.origins import Origins, OriginSettings
-from services.gateway.rates import Rate, RateSettings
+from services.gateway.rates import Rates, RateSettings
 from services.gateway.readiness import readiness
 from services.gateway.reading import open_request
 from services.gateway.script import files
@@ -61,7 +62,7 @@ class AccessGuard:
 
     def __init__(self, keys: Keys, rates: RateSettings, origins: Origins) -> None:
         self._keys, self._proxies, self._origins = keys, rates.trusted_proxies, origins
-        self._by_key, self._by_address = Rate(rates.key_rate), Rate(rates.address_rate)
+        self._rates = Rates(rates)
 
     def sender(self, request: Request[Any, Any, Any], query: str | None) -> Sender:
         """Whose key the request has. Raises 401, and 403 for a page the key is not meant for."""
@@ -73,7 +74,7 @@ class AccessGuard:
                 status_code=403,
             )
         if sender is None:
-            self.admit(request, None, 1)
+            self.admit(request, None)
             raise HTTPException(
                 "send `Authorization: Bearer <write key>`; the gateway's keys are its setting CARTMESH_WRITE_KEYS",
                 status_code=401,
@@ -81,16 +82,13 @@ class AccessGuard:
             )
         return sender
 
-    def admit(self, request: Request[Any, Any, Any], scope: str | None, count: int) -> None:
-        """Take `count` from the allowances. Raises 429."""
-        peer = request.client.host if request.client else "unknown"
-        address = client_address(peer, request.headers.get("x-forwarded-for"), self._proxies)
-        wait = self._by_address.take(address, count)
-        if not wait and scope is not None:
-            wait = self._by_key.take(scope, count)
-        if wait:
+    def admit(self, request: Request[Any, Any, Any], sender: Sender | None, *, count: int = 1, size: int = 0) -> None:
+        """Take `count` events of together `size` bytes from the allowances. Raises 429."""
+        by_server = sender is not None and sender.by == SERVER
+        address = None if by_server else address_of(request, self._proxies)
+        if wait := self._rates.take(key=sender and sender.scope, address=address, events=count, size=size):
             raise HTTPException(
-                f"too many events at once; the next {count} are welcome in {wait:.1f} s",
+                f"too much at once: {count} events of {size} bytes can be sent in {wait:.1f} s",
                 status_code=429,
                 headers={"Retry-After": str(int(wait) + 1)},
             )
@@ -143,7 +141,8 @@ def _events(guard: AccessGuard, intake: Intake, store: Store):  # noqa: ANN202  
         """
         sender = guard.sender(request, key)
         raw_events = await _open(request)
-        guard.admit(request, sender.scope, max(1, len(raw_events)))
+        size = sum(memoryview(raw).nbytes for raw in raw_events)
+        guard.admit(request, sender, count=max(1, len(raw_events)), size=size)
         judged = intake.judge(raw_events, sender, datetime.now(UTC))
         attributes = {"http.request.method": "POST", "http.route": "/v1/events", "cartmesh.events": len(raw_events)}
         parent = request.headers.get("traceparent")
@@ -201,7 +200,7 @@ def _live_offers(guard: AccessGuard, offers: LiveOffers, live: LiveSettings):  #
         last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID")] = None,
     ) -> Stream:
         """A visitor's live offer now and each one to come. EventSource has no headers: `?key=` is taken too."""
-        guard.admit(request, guard.sender(request, key).scope, 1)
+        guard.admit(request, guard.sender(request, key))
         token(visitor_id, "visitor_id")
         if offers.pages.open >= live.live_pages or offers.pages_of(visitor_id) >= live.live_pages_each:
             raise HTTPException("too many pages are open", status_code=429, headers={"Retry-After": "30"})

@@ -19,6 +19,8 @@ from services.gateway.refusals import Refusal, refusal
 
 MOST_EVENTS = 500
 MOST_BYTES = 1024 * 1024
+MOST_EVENT_BYTES = 128 * 1024
+"""A cart of 200 lines with names and addresses of usual length is half of it; every decision about a cart reads it."""
 
 SERVERS_ONLY = (
     "only the shop's own servers may send this, with `Authorization: Bearer <server key>`; "
@@ -126,6 +128,8 @@ class Intake:
             fields: dict[str, Any] = {}
             try:
                 fields = fields_of(raw)
+                if (size := memoryview(raw).nbytes) > MOST_EVENT_BYTES:
+                    raise InvalidField("$", f"at most {MOST_EVENT_BYTES} bytes, not {size}")
                 ignored: LeftOut = []
                 valid = self._judge_one(index, fields, sender, received, ignored)
                 earlier = first.setdefault(valid.id, valid)

@@ -1,11 +1,11 @@
 """Live: the offers that a storefront shows, and their way to the pages that are open (server-sent events)."""
 
-from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
+from cachetools import LRUCache
 
 from mesh import Received
 from mesh.events.cart import CartClosed, CartConverted
@@ -50,8 +50,8 @@ class LiveOffers:
     """Per visitor the newest notice, and the open pages that get the next."""
 
     def __init__(self) -> None:
-        self._newest: OrderedDict[str, Notice] = OrderedDict()
-        self._visitor_of: OrderedDict[str, str] = OrderedDict()
+        self._newest: LRUCache[str, Notice] = LRUCache(MOST_VISITORS)
+        self._visitor_of: LRUCache[str, str] = LRUCache(MOST_VISITORS)
         self.pages: Hub[Notice] = Hub(queued=MOST_WAITING)
 
     def apply(self, received: Received) -> None:
@@ -59,7 +59,7 @@ class LiveOffers:
         match received.event:
             case OfferSent(channel="onsite", card=Card() as card) as sent:
                 shown = Shown(offer_id=sent.offer_id, cart_id=sent.cart_id, card=card)
-                self._tell(sent.visitor_id, Notice(received.sequence, "offer", shown))
+                self._notify(sent.visitor_id, Notice(received.sequence, "offer", shown))
             case CartConverted(cart_id=cart_id) | CartClosed(cart_id=cart_id):
                 self._withdraw(self._visitor_of.get(cart_id), received.sequence, cart_id)
             case OrderPlaced(visitor_id=visitor_id):
@@ -93,17 +93,12 @@ class LiveOffers:
         newest = self._newest.get(visitor_id) if visitor_id else None
         if visitor_id and newest and newest.name == "offer" and cart_id in (None, newest.shown.cart_id):
             gone = Shown(offer_id=newest.shown.offer_id, cart_id=newest.shown.cart_id)
-            self._tell(visitor_id, Notice(sequence, "withdrawn", gone))
+            self._notify(visitor_id, Notice(sequence, "withdrawn", gone))
 
-    def _tell(self, visitor_id: str, notice: Notice) -> None:
+    def _notify(self, visitor_id: str, notice: Notice) -> None:
         newest = self._newest.get(visitor_id)
         if newest and newest.id >= notice.id:
             return
         self._newest[visitor_id] = notice
-        self._newest.move_to_end(visitor_id)
         self._visitor_of[notice.shown.cart_id] = visitor_id
-        self._visitor_of.move_to_end(notice.shown.cart_id)
-        for known in (self._newest, self._visitor_of):
-            while len(known) > MOST_VISITORS:
-                known.popitem(last=False)
         self.pages.publish(visitor_id, notice)

@@ -1,22 +1,26 @@
 """Rates: token buckets that keep one storefront or address from taking the gateway for itself."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
 
 import msgspec
+from cachetools import LRUCache
 
 MOST_BUCKETS = 100_000
 
 
 class RateSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Events per second that one write key and one client address may send; twice that much in one burst.
+    """What one key and one client address may send to this process each second; twice that much in one burst.
 
-    `trusted_proxies` is how many proxies stand in front and append to X-Forwarded-For (0: none is believed).
+    `key_rate` and `address_rate` count events, `key_bytes` and `address_bytes` bytes. A server's key has no bound by
+    address: all of a shop comes from one. `trusted_proxies` is how many proxies stand in front and append to
+    X-Forwarded-For (0: none is believed).
     """
 
-    key_rate: float = 20_000
-    address_rate: float = 10_000
+    key_rate: float = 2_000
+    address_rate: float = 500
+    key_bytes: float = 8_000_000
+    address_bytes: float = 2_000_000
     trusted_proxies: int = 0
 
 
@@ -25,19 +29,38 @@ class Rate:
 
     def __init__(self, rate: float, *, burst: float | None = None, clock: Callable[[], float] = monotonic) -> None:
         self.rate, self.burst, self._clock = rate, burst or 2 * rate, clock
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: LRUCache[str, tuple[float, float]] = LRUCache(MOST_BUCKETS)
 
-    def take(self, name: str, count: int) -> float:
+    def take(self, name: str, count: float) -> float:
         """0 when `count` tokens were taken, else the seconds until they can be; then none was taken.
 
         More than a whole burst is let through from a full bucket, which then owes the rest.
         """
         now = self._clock()
-        level, then = self._buckets.pop(name, (self.burst, now))
+        level, then = self._buckets.get(name, (self.burst, now))
         level = min(self.burst, level + (now - then) * self.rate)
         wanted = min(count, self.burst)
         enough = level >= wanted
         self._buckets[name] = (level - count if enough else level, now)
-        if len(self._buckets) > MOST_BUCKETS:
-            self._buckets.popitem(last=False)
         return 0.0 if enough else (wanted - level) / self.rate
+
+
+class Rates:
+    """All allowances of the gateway: of events and of bytes, by key and by address."""
+
+    def __init__(self, settings: RateSettings) -> None:
+        self._key, self._address = Rate(settings.key_rate), Rate(settings.address_rate)
+        self._key_bytes, self._address_bytes = Rate(settings.key_bytes), Rate(settings.address_bytes)
+
+    def take(self, *, key: str | None, address: str | None, events: int, size: int = 0) -> float:
+        """0 when a request of `events` and `size` bytes is within every allowance, else the seconds to wait."""
+        taken = (
+            (self._address, address, events),
+            (self._address_bytes, address, size),
+            (self._key, key, events),
+            (self._key_bytes, key, size),
+        )
+        for rate, name, count in taken:
+            if name is not None and count and (wait := rate.take(name, count)):
+                return wait
+        return 0.0

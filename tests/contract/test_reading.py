@@ -4,8 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from mesh.broker import messages
 from mesh.broker.protocol import Outgoing
 from mesh.errors import Unavailable
+from tests.contract.conftest import InMemory
 
 BOOKS = "COMMERCE_us"
 
@@ -41,6 +43,26 @@ async def test_the_last_of_nothing_is_none(story):
     """Nothing stored there: None."""
     assert await story.last(BOOKS, "ev.us.cart.updated.c9") is None
     assert await story.last("DEAD_us", ">") is None
+
+
+async def test_a_long_story_is_read_in_parts(ground, broker, monkeypatch):
+    """All of it arrives in order, and a server never has more of it under way than it keeps for a slow reader."""
+    read_part, parts = messages.Messages._read_part, []
+
+    async def counted(self, stream, asked, found):
+        parts.append(asked)
+        return await read_part(self, stream, asked, found)
+
+    monkeypatch.setattr(messages, "READ_BYTES", 30_000)
+    monkeypatch.setattr(messages.Messages, "_read_part", counted)
+    for number in range(20):
+        at = Outgoing(subject="ev.us.cart.updated.c1", body=b"x" * 10_000, id=f"e{number}")
+        await broker.store(BOOKS, at)
+
+    found = [message.sequence async for message in broker.read(BOOKS, ["ev.us.cart.updated.c1"])]
+
+    assert found == list(range(1, 21))
+    assert isinstance(ground, InMemory) or len(parts) > 5
 
 
 async def test_a_message_by_its_sequence(story):

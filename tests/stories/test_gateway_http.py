@@ -393,6 +393,72 @@ async def test_guessing_keys_uses_up_an_addresss_allowance(settings, open_gatewa
     assert [answer.status_code for answer in answers] == [401, 401, 429]
 
 
+async def test_a_second_line_of_forwarded_addresses_buys_no_allowance(settings, open_gateway):
+    """Behind a proxy a client that writes addresses of its own is still counted by the one that the proxy saw."""
+    settings(address_rate=1, trusted_proxies=1)
+    client = await open_gateway()
+
+    async def send(number):
+        lines = [("x-forwarded-for", f"6.6.6.{number}"), ("x-forwarded-for", f"2001:db8::{number}"), *KEY.items()]
+        return (await client.post("/v1/events", json={"events": [view(f"e{number}")]}, headers=lines)).status_code
+
+    assert [await send(number) for number in range(3)] == [202, 202, 429]
+
+
+async def test_a_servers_key_has_no_bound_by_address(settings, open_gateway):
+    """All of a shop's orders come from one address."""
+    settings(address_rate=1, server_keys="secret")
+    client = await open_gateway()
+    headers = {"authorization": "Bearer secret"}
+
+    answers = [
+        await client.post("/v1/events", json={"events": [view(f"e{number}")]}, headers=headers) for number in range(4)
+    ]
+
+    assert {answer.status_code for answer in answers} == {202}
+
+
+async def test_large_events_are_bounded(settings, open_gateway, gateway):
+    """By event, so that no cart costs every later decision a megabyte; and by bytes a second."""
+    settings(address_bytes=100_000)
+    client = await open_gateway()
+    padded = [LINE | {"url": "https://shop.example/" + "x" * 1500} for _ in range(200)]
+    large, small = cart("e1", lines=padded), cart("e2", lines=padded[:60])
+
+    answers = [await client.post("/v1/events", json={"events": [one]}, headers=KEY) for one in (large, small, small)]
+
+    assert [answer.status_code for answer in answers] == [422, 429, 429]
+    (rejected,) = answers[0].json()["rejected"]
+    assert (rejected["path"], rejected["reason"].startswith("at most 131072 bytes, not 3")) == ("$", True)
+    assert await stored(gateway, CartUpdated) == []
+
+
+async def test_an_emptied_cart_reads_only_its_newest_update(post, memory_broker, monkeypatch, regions):
+    """However much was stored of a cart, emptying it costs one small read."""
+    await post(*(cart(f"e{number}") for number in range(80)))
+    read, opened = memory_broker.read, []
+
+    def counted(stream, patterns, **more):
+        opened.append(patterns)
+        return read(stream, patterns, **more)
+
+    monkeypatch.setattr(memory_broker, "read", counted)
+    await post(cart("last", lines=[]))
+
+    assert (opened, timers(regions)) == ([], {})
+
+
+async def test_a_late_update_behind_a_late_one_leaves_a_newer_cart_alone(post, regions):
+    """The newest by place may have come late itself: what is newer by time stands before it."""
+    await post(cart("new"))
+    before = timers(regions)
+
+    await post(cart("late", ago=300))
+    await post(cart("less-late", ago=200, lines=[]))
+
+    assert timers(regions) == before
+
+
 async def test_while_jetstream_is_down_nothing_is_accepted(settings, open_gateway, regions, gateway, eventually):
     """503 with Retry-After, never a 202 for what is not stored; the same request later is accepted once."""
     settings(store_patience="100ms")

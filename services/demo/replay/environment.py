@@ -43,7 +43,9 @@ async def built(
     regions: tuple[str, ...], *, nodes: int, environment: Mapping[str, str], directory: Path | None = None
 ) -> AsyncIterator[Environment]:
     """An embedded mesh with every service and the inbox; drained and gone when the block ends."""
-    settings = {"CARTMESH_SERVER_KEYS": KEY, **environment}
+    # All shoppers of a replay share one key, and its pace is the log's.
+    rates = {"CARTMESH_KEY_RATE": "1000000", "CARTMESH_KEY_BYTES": "1e9"}
+    settings = {"CARTMESH_SERVER_KEYS": KEY, **rates, **environment}
     async with Up(Topology.of(regions, nodes=nodes), directory=directory, environment=settings) as up:
         yield Environment(
             gateways={region: up.gateway(region) for region in regions},

@@ -1,4 +1,4 @@
-"""Accepting: what the outside may tell a service, who may, and what becomes of it.
+"""Accepting: what may be sent to a service from outside, by whom, and what becomes of it.
 
 A service declares it with `@service.accepts(...)`; another that must act in the same commit with `@service.joins(...)`.
 The handler takes the event as it was sent and yields what shall become true, like any handler. A service that takes
@@ -54,7 +54,7 @@ class Sent(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
 class Refused(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
     """An event that somebody sent and that was refused, with what it establishes all the same.
 
-    `fields` are those of `kind` that are right by themselves, by name: an order without lines still says whose it is.
+    `fields` are those of `kind` that are right by themselves, by name: an order without lines still has a visitor.
     `path` and `reason` say what was wrong. `id` follows from the event's bytes, so that sending it again changes
     nothing. `time` is the sender's where it is a time, and never later than `received`.
     """

@@ -10,7 +10,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 class Readers:
     """How many streams of a route are open, at most `most`; one that accepts nothing for `patience` seconds is closed.
 
-    A generator that waits for its reader is not told that the reader went away, so readers are counted by a
+    A generator that waits for its reader does not learn that the reader went away, so readers are counted by a
     middleware of the route: `@get("/live", middleware=[readers.middleware()])`.
     """
 

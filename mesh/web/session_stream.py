@@ -47,7 +47,7 @@ class SessionStream:
     async def _watch(self, work: "asyncio.Task[None] | None") -> None:
         while True:
             await asyncio.sleep(CHECKED_EVERY)
-            with suppress(MeshError):  # while JetStream does not answer, the stream goes on and says so
+            with suppress(MeshError):  # while JetStream does not answer, the stream goes on
                 if not await self._is_open() and work is not None:
                     self._ended = True
                     work.cancel()

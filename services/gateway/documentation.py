@@ -69,7 +69,7 @@ def openapi(hosted: Mapping[str, Hosted]) -> dict[str, Any]:
         "info": {
             "title": "Cartmesh gateway",
             "version": "1",
-            "description": "Tell the mesh what shoppers do; show them the offers it decides on.",
+            "description": "Takes the events of storefronts and servers, and sends offers to open pages.",
         },
         "paths": {
             "/v1/events": {"post": _post_events(variants)},
@@ -88,7 +88,7 @@ def openapi(hosted: Mapping[str, Hosted]) -> dict[str, Any]:
 
 
 def _short(variants: list[dict[str, str]]) -> dict[str, Any]:
-    """The browser script, and the short paths it uses: no word in them is one that blockers block."""
+    """The browser script, and the short paths it uses: blockers have no rule for them."""
     ready = _plain("Whether events are taken now") | {"tags": ["Browser script"]}
     ready["responses"] |= {"503": _problem("Not now", wait=True)}
     return {
@@ -167,7 +167,7 @@ def _get_offers() -> dict[str, Any]:
         "summary": "Live offers of a visitor",
         "tags": ["Storefront"],
         "description": "Server-sent events: `offer` with a card to show, `withdrawn` once the visitor bought. "
-        "The id of an event is its place in the log; a browser that reconnects with Last-Event-ID is told "
+        "The id of an event is its place in the log; a browser that reconnects with Last-Event-ID is sent "
         "only what is newer. EventSource has no headers, so the write key is also taken as `key`.",
         "security": [{"write_key": []}, {"key": []}],
         "parameters": [

@@ -46,9 +46,9 @@ class Earlier:
                     return await self.mesh.received(message)
                 except InvalidEvent:
                     return None
-        newest = await self.mesh.last(type(one.sent.event), key_of(one.sent.event))
-        if newest and newest.id == one.sent.id:
-            return newest
+        last = await self.mesh.last(type(one.sent.event), key_of(one.sent.event))
+        if last and last.id == one.sent.id:
+            return last
         for turn in range(4):
             await asyncio.sleep(turn * PAUSE)
             if found := (await _all_of(self.mesh, one.sent.event)).get(one.sent.id):

@@ -47,15 +47,15 @@ class Notice:
 
 
 class LiveOffers:
-    """Per visitor the newest notice, and the open pages that get the next."""
+    """Per visitor the latest notice, and the open pages that get the next."""
 
     def __init__(self) -> None:
-        self._newest: LRUCache[str, Notice] = LRUCache(MOST_VISITORS)
+        self._latest: LRUCache[str, Notice] = LRUCache(MOST_VISITORS)
         self._visitor_of: LRUCache[str, str] = LRUCache(MOST_VISITORS)
         self.pages: Hub[Notice] = Hub(queued=MOST_WAITING)
 
     def apply(self, received: Received) -> None:
-        """Show, replace or withdraw a card. What is older than the newest is ignored."""
+        """Show, replace or withdraw a card. What is older than the latest is ignored."""
         match received.event:
             case OfferSent(channel="onsite", card=Card() as card) as sent:
                 shown = Shown(offer_id=sent.offer_id, cart_id=sent.cart_id, card=card)
@@ -75,10 +75,10 @@ class LiveOffers:
 
     def current(self, visitor_id: str, behind: int | None) -> Notice | None:
         """What is sent at once to a page that connects; to one that has received up to `behind`, only what is newer."""
-        newest = self._newest.get(visitor_id)
-        if newest is None or (behind is not None and newest.id <= behind):
+        latest = self._latest.get(visitor_id)
+        if latest is None or (behind is not None and latest.id <= behind):
             return None
-        return newest if newest.name == "offer" or behind is not None else None
+        return latest if latest.name == "offer" or behind is not None else None
 
     def stream(self, visitor_id: str, *, behind: int | None = None, heartbeat: float = 15.0) -> AsyncIterator[bytes]:
         """The bytes of an event stream for one page, until it or the gateway goes."""
@@ -90,15 +90,15 @@ class LiveOffers:
         return self.pages.stream(visitor_id, Notice.encode, first=first, heartbeat=heartbeat)
 
     def _withdraw(self, visitor_id: str | None, sequence: int, cart_id: str | None) -> None:
-        newest = self._newest.get(visitor_id) if visitor_id else None
-        if visitor_id and newest and newest.name == "offer" and cart_id in (None, newest.shown.cart_id):
-            gone = Shown(offer_id=newest.shown.offer_id, cart_id=newest.shown.cart_id)
+        latest = self._latest.get(visitor_id) if visitor_id else None
+        if visitor_id and latest and latest.name == "offer" and cart_id in (None, latest.shown.cart_id):
+            gone = Shown(offer_id=latest.shown.offer_id, cart_id=latest.shown.cart_id)
             self._notify(visitor_id, Notice(sequence, "withdrawn", gone))
 
     def _notify(self, visitor_id: str, notice: Notice) -> None:
-        newest = self._newest.get(visitor_id)
-        if newest and newest.id >= notice.id:
+        latest = self._latest.get(visitor_id)
+        if latest and latest.id >= notice.id:
             return
-        self._newest[visitor_id] = notice
+        self._latest[visitor_id] = notice
         self._visitor_of[notice.shown.cart_id] = visitor_id
         self.pages.publish(visitor_id, notice)

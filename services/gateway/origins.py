@@ -17,7 +17,7 @@ class OriginSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Origins:
-    """Which pages may use which key. Programs that are no browser say no origin and are not held up here."""
+    """Which pages may use which key. Programs that are no browser send no origin and are admitted."""
 
     def __init__(self, settings: OriginSettings) -> None:
         self._of: dict[str, set[str]] = {}

@@ -26,30 +26,36 @@ SOON = timedelta(milliseconds=500)
 
 
 class Shop:
-    """A region's gateway, as a storefront sees it, and its books."""
+    """A region's gateway, as a storefront sees it, and what is stored."""
 
     def __init__(self, region, client, mesh):
         self.region, self.client, self.mesh = region, client, mesh
-        self.told = 0
+        self.sent = 0
 
-    async def tell(self, type_, *, visitor="v1", ago=0.0, **fields):
-        self.told += 1
+    def event(self, type_, *, visitor="v1", ago=0.0, **fields):
+        self.sent += 1
         time = (datetime.now(UTC) - timedelta(seconds=ago)).isoformat()
-        event = {"id": f"{self.region}-{self.told}", "type": type_, "time": time, "visitor_id": visitor, **fields}
-        by_server = type_ == "order_confirmed" or "customer_id" in fields
+        return {"id": f"{self.region}-{self.sent}", "type": type_, "time": time, "visitor_id": visitor, **fields}
+
+    async def send(self, *events):
+        by_server = any(event["type"] == "order_confirmed" or "customer_id" in event for event in events)
         headers = SERVER if by_server else PAGE
-        answer = await self.client.post("/v1/events", json={"events": [event]}, headers=headers)
+        answer = await self.client.post("/v1/events", json={"events": events}, headers=headers)
         assert answer.json()["rejected"] == []
+
+    async def submit(self, type_, **fields):
+        event = self.event(type_, **fields)
+        await self.send(event)
         return event["id"]
 
     async def fill(self, cart_id="c1", **more):
-        return await self.tell("cart_updated", cart_id=cart_id, lines=more.pop("lines", [LINE]), **more)
+        return await self.submit("cart_updated", cart_id=cart_id, lines=more.pop("lines", [LINE]), **more)
 
     async def buy(self, order_id="o1", **more):
-        return await self.tell("order_placed", order_id=order_id, lines=[LINE], total=LINE["price"], **more)
+        return await self.submit("order_placed", order_id=order_id, lines=[LINE], total=LINE["price"], **more)
 
     async def confirm(self, order_id="o1", **more):
-        return await self.tell("order_confirmed", order_id=order_id, lines=[LINE], total=LINE["price"], **more)
+        return await self.submit("order_confirmed", order_id=order_id, lines=[LINE], total=LINE["price"], **more)
 
     async def happened(self, cart_id="c1"):
         return [type(received.event).__name__ for received in await self.mesh.history(cart_id, "cart")]
@@ -104,8 +110,9 @@ async def test_a_cart_that_is_left_is_abandoned_once(us, eventually):
 
 async def test_a_cart_that_was_bought_is_not_abandoned(us):
     """An order in time ends the waiting."""
-    await us.fill()
-    await us.buy(cart_id="c1")
+    filled = us.event("cart_updated", cart_id="c1", lines=[LINE])
+    bought = us.event("order_placed", order_id="o1", lines=[LINE], total=LINE["price"], cart_id="c1")
+    await us.send(filled, bought)
 
     await quiet()
 
@@ -127,8 +134,7 @@ async def test_a_cart_that_is_touched_waits_again(us, eventually):
 
 async def test_an_emptied_cart_is_not_abandoned(us):
     """There is nothing left to offer."""
-    await us.fill()
-    await us.fill(lines=[])
+    await us.send(*(us.event("cart_updated", cart_id="c1", lines=lines) for lines in ([LINE], [])))
 
     await quiet()
 
@@ -165,7 +171,7 @@ async def test_an_update_overtaken_on_its_way_does_no_harm(us, eventually):
 
 async def test_a_purchase_on_another_device_closes_the_cart(us, eventually):
     """A customer who buys on the phone has no open cart on the laptop."""
-    await us.tell("customer_identified", email="ada@example.com", customer_id="ada", visitor="laptop")
+    await us.submit("customer_identified", email="ada@example.com", customer_id="ada", visitor="laptop")
     await eventually(lambda: _shopper_knows(us, "laptop"))
     await us.fill(visitor="laptop")
     await us.buy(visitor="phone", customer_id="ada", cart_id="c2")

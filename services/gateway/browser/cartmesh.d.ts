@@ -1,4 +1,4 @@
-// What a page may say to cartmesh.js. Field names are those of the gateway's documentation (/docs).
+// What a page can call in cartmesh.js. Field names are those of the gateway's documentation (/docs).
 
 /** An amount in minor units (cents; yen have none) and its ISO 4217 currency. */
 export interface Money {
@@ -42,7 +42,7 @@ export interface Checkout {
   cart_id?: string
 }
 
-/** An order that was placed. `cart_id` is the current cart's unless told otherwise; a new cart begins. */
+/** An order that was placed. `cart_id` is the current cart's unless it is given; a new cart begins. */
 export interface Order {
   order_id: string
   lines: CartLine[]
@@ -52,7 +52,7 @@ export interface Order {
 }
 
 /**
- * Who the visitor says they are. `customer_id` is sent with every event from then on; it counts with the signature that
+ * Who the visitor is, by their own account. `customer_id` is sent with every event from then on; it counts with the signature that
  * the shop's server made: HMAC-SHA256 of the id with its server key, in hexadecimal.
  */
 export interface Customer {
@@ -71,9 +71,9 @@ export interface ShownList {
   place: string
   /** In the order shown, at most 100. */
   product_ids: string[]
-  /** The position of the first of them; 1 unless told otherwise. */
+  /** The position of the first of them; 1 unless it is given. */
   first?: number
-  /** Whose choice they are, as scoring said; left out where no model chose them. */
+  /** Whose choice they are, from scoring's answer; left out where no model chose them. */
   model_version?: string | null
 }
 
@@ -85,7 +85,7 @@ export interface ClickedProduct {
   position: number
 }
 
-/** An offer that the page shows itself. Of its own card the script tells by itself. */
+/** An offer that the page shows itself. For its own card the script sends this by itself. */
 export interface ShownOffer {
   offer_id: string
   cart_id: string
@@ -102,7 +102,7 @@ export interface Offer {
 /** A call as data: the method's name and its arguments. */
 export type Call = [name: string, ...args: unknown[]]
 
-/** No method ever throws. Those that make an event return its id; undefined where nothing may be said. */
+/** No method ever throws. Those that make an event return its id; undefined where nothing may be sent. */
 export interface Cartmesh {
   readonly version: number
   /** A product was looked at: its id, or more about it. */

@@ -29,10 +29,11 @@ _FIRST_WAIT = 0.2
 class Consumer:
     """Runs one binding on one stream. `run` returns after `stop` once what was begun is finished."""
 
-    def __init__(self, binding: Binding, deliveries: Deliveries, mesh: Mesh, provided: dict[type, Any]) -> None:
-        """`provided` maps types to the values that handlers may ask for."""
+    def __init__(
+        self, binding: Binding, stream: str, deliveries: Deliveries, mesh: Mesh, provided: dict[type, Any]
+    ) -> None:
+        """`stream` is where the deliveries come from; `provided` maps types to values that handlers may ask for."""
         self.binding, self._deliveries = binding, deliveries
-        stream = next(iter(binding.filters(mesh.region, mesh.layout)), "")
         self._telemetry = Handling(service=binding.service, durable=binding.durable, stream=stream, region=mesh.region)
         self._handler = Handler(binding, mesh, provided, self._telemetry)
         self._failures = FailurePolicy(binding, mesh, self._telemetry)

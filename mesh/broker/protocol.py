@@ -134,13 +134,14 @@ class StreamState:
 class ConsumerState:
     """A consumer as its leader sees it, in messages: `pending` not yet delivered, `unanswered` not acknowledged.
 
-    `begun` is when it was made.
+    `begun` is when it was made, `filters` are the subjects that it delivers.
     """
 
     begun: datetime
     pending: int
     unanswered: int = 0
     redelivered: int = 0
+    filters: frozenset[str] = frozenset()
 
 
 class Broker(Protocol):

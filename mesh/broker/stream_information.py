@@ -77,6 +77,7 @@ async def consumer_states(connection: Connection, stream: str, names: Sequence[s
                 pending=info.num_pending,
                 unanswered=info.num_ack_pending,
                 redelivered=info.num_redelivered,
+                filters=info.config.filters,
             )
     return found
 

@@ -45,6 +45,18 @@ class GetReply(msgspec.Struct):
     error: Failure | None = None
 
 
+class Filtered(msgspec.Struct, frozen=True):
+    """What is used of a consumer's configuration."""
+
+    filter_subject: str = ""
+    filter_subjects: tuple[str, ...] = ()
+
+    @property
+    def filters(self) -> frozenset[str]:
+        """The subjects that it delivers; the server has one of them and several in different fields."""
+        return frozenset(self.filter_subjects or ((self.filter_subject,) if self.filter_subject else ()))
+
+
 class Info(msgspec.Struct):
     """What is used of a consumer's state."""
 
@@ -53,6 +65,7 @@ class Info(msgspec.Struct):
     num_pending: int = 0
     num_ack_pending: int = 0
     num_redelivered: int = 0
+    config: Filtered = Filtered()
     error: Failure | None = None
 
 

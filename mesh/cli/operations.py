@@ -90,7 +90,7 @@ def up(
 
 
 def status(*, servers: Path = SERVERS, json: bool = False) -> None:
-    """Show regions, nodes, streams, consumers with their lag, staleness and dead letters.
+    """Show regions, nodes, streams, consumers with their lag and what is wrong with them, staleness and dead letters.
 
     Parameters
     ----------
@@ -103,9 +103,10 @@ def status(*, servers: Path = SERVERS, json: bool = False) -> None:
 
     from mesh.cli.tables import show_status  # noqa: PLC0415
     from mesh.operations.status import status_of  # noqa: PLC0415
+    from mesh.runtime.discovery import discover  # noqa: PLC0415  all services
     from mesh.topology.access import Access  # noqa: PLC0415
 
-    found = asyncio.run(status_of(Access.read(servers)))
+    found = asyncio.run(status_of(Access.read(servers), discover()))
     if json:
         print(msgspec.json.encode(found).decode())
     else:

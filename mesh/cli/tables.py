@@ -36,6 +36,17 @@ def show_status(regions: Sequence[RegionStatus], console: Console | None = None)
     for one in regions:
         out.print(_streams(one))
         out.print(_consumers(one))
+        for wrong in _wrong_consumers(one):
+            out.print(f"{one.region}: {wrong}", markup=False, soft_wrap=True)
+
+
+def _wrong_consumers(one: RegionStatus) -> list[str]:
+    """What is not as it is declared, and what to do."""
+    changed = [f"{consumer.stream}/{consumer.name}" for consumer in one.consumers if consumer.changed]
+    return [
+        *(f"{name} does not deliver what is declared: cartmesh mesh apply restores it" for name in changed),
+        *(f"{name} is declared and not there: cartmesh mesh apply makes it" for name in one.missing),
+    ]
 
 
 def show_dead_letters(

@@ -28,13 +28,17 @@ class EventCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConsumerLag(msgspec.Struct, frozen=True, kw_only=True):
-    """A durable consumer by its leader: messages `pending` (not delivered yet), `unanswered` (not acknowledged yet)."""
+    """A durable consumer by its leader: messages `pending` (not delivered yet), `unanswered` (not acknowledged yet).
+
+    `changed`: what it delivers is not what its service declares.
+    """
 
     stream: str
     durable: str
     pending: int
     unanswered: int
     redelivered: int
+    changed: bool = False
 
 
 @event(key="region", ttl=timedelta(minutes=10))

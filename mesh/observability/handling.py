@@ -48,7 +48,7 @@ class Handling:
         }
         self._seconds = metrics.HANDLING.labels(durable)
         self._delay = metrics.DELAY.labels(durable)
-        self._pending = metrics.PENDING.labels(durable)
+        self._pending = metrics.PENDING.labels(stream, durable)
         self._done = metrics.HANDLED.labels(durable, "done")
         for outcome in ("failed", "dead_letter"):
             metrics.HANDLED.labels(durable, outcome)  # counted from 0: a first failure shows as an increase

@@ -34,7 +34,9 @@ REQUESTING = Histogram(
     ["service", "route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-PENDING = Gauge("cartmesh_consumer_pending_messages", "Messages a consumer has not been given yet.", ["durable"])
+PENDING = Gauge(
+    "cartmesh_consumer_pending_messages", "Messages a consumer has not been given yet.", ["stream", "durable"]
+)
 LAG = Gauge(
     "cartmesh_consumer_lag_messages",
     "Messages a durable has not been given yet, as its leader reports it.",
@@ -43,6 +45,11 @@ LAG = Gauge(
 UNANSWERED = Gauge(
     "cartmesh_consumer_unanswered_messages",
     "Messages a durable was given and has not acknowledged, as its leader reports it.",
+    ["stream", "durable"],
+)
+CHANGED = Gauge(
+    "cartmesh_consumer_changed",
+    "1 where a durable's filters are not those that its service declares.",
     ["stream", "durable"],
 )
 DEAD = Gauge("cartmesh_dead_letters", "Messages that were given up, until they are handled again.", ["region"])

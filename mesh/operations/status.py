@@ -1,7 +1,7 @@
 """Status: what the servers report of regions, streams, consumers, staleness and dead letters."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,9 +11,11 @@ from mesh.broker.connection import Connection
 from mesh.broker.jetstream import JetStreamBroker
 from mesh.errors import MeshError
 from mesh.mesh import Mesh
-from mesh.streams import dead_stream
+from mesh.service import Service
+from mesh.streams import copies, dead_stream
 from mesh.topology.access import Access
 from mesh.topology.apply import api
+from mesh.topology.derive.nats import consumers
 
 
 class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,34 +31,42 @@ class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConsumerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A durable: `lag` messages not yet delivered, `unanswered` delivered but not acknowledged."""
+    """A durable: `lag` messages not yet delivered, `unanswered` delivered but not acknowledged.
+
+    `changed`: what it delivers is not what is declared.
+    """
 
     stream: str
     name: str
     lag: int
     unanswered: int
     redelivered: int
+    changed: bool = False
 
 
 class RegionStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A region as its servers report it. `error` when it does not answer; staleness None: no heartbeat received yet."""
+    """A region as its servers report it. `error` when it does not answer; staleness None: no heartbeat received yet.
+
+    `missing` are the durables that are declared and not there, as `stream/durable`.
+    """
 
     region: str
     nodes_up: int
     nodes: int
     streams: tuple[StreamStatus, ...] = ()
     consumers: tuple[ConsumerStatus, ...] = ()
+    missing: tuple[str, ...] = ()
     staleness: dict[str, timedelta | None] = {}
     dead: int = 0
     error: str | None = None
 
 
-async def status_of(access: Access) -> list[RegionStatus]:
-    """The status of every region that is known."""
-    return list(await asyncio.gather(*(_region(access, region) for region in access.regions)))
+async def status_of(access: Access, services: Sequence[Service]) -> list[RegionStatus]:
+    """The status of every region that is known; its consumers are compared with what these services declare."""
+    return list(await asyncio.gather(*(_region(access, region, services) for region in access.regions)))
 
 
-async def _region(access: Access, region: str) -> RegionStatus:
+async def _region(access: Access, region: str, services: Sequence[Service]) -> RegionStatus:
     urls = access.regions[region].urls
     up = sum(await asyncio.gather(*(_answers(url) for url in urls.values())))
     if not up:
@@ -69,8 +79,9 @@ async def _region(access: Access, region: str) -> RegionStatus:
     mesh = Mesh(JetStreamBroker(connection), "status", others=others, layout=access.layout)
     try:
         streams = await _streams(connection)
-        consumers = await _consumers(
-            connection, [s.name for s in streams if "_" in s.name and s.name[:3] not in ("KV_", "OBJ")]
+        wanted = _declared(access, region, services)
+        found = await _consumers(
+            connection, [s.name for s in streams if "_" in s.name and s.name[:3] not in ("KV_", "OBJ")], wanted
         )
         dead = next((s.messages for s in streams if s.name == dead_stream(region)), 0)
         return RegionStatus(
@@ -78,7 +89,11 @@ async def _region(access: Access, region: str) -> RegionStatus:
             nodes=len(urls),
             nodes_up=up,
             streams=tuple(streams),
-            consumers=tuple(consumers),
+            consumers=tuple(found),
+            missing=tuple(
+                f"{stream}/{durable}"
+                for stream, durable in sorted(wanted.keys() - {(one.stream, one.name) for one in found})
+            ),
             staleness=await mesh.staleness(),
             dead=dead,
         )
@@ -107,7 +122,19 @@ def _stream(entry: Mapping[str, Any]) -> StreamStatus:
     )
 
 
-async def _consumers(connection: Connection, streams: list[str]) -> list[ConsumerStatus]:
+def _declared(access: Access, region: str, services: Sequence[Service]) -> dict[tuple[str, str], frozenset[str]]:
+    """What each durable has to deliver: (stream, durable) -> filters."""
+    bound = {
+        (spec.stream, spec.durable): frozenset(spec.filters) for spec in consumers(services, region, access.layout)
+    }
+    others = (other for other in access.regions if other != region)
+    copied = [copy for other in others for copy in copies(access.layout, origin=region, target=other)]
+    return bound | {(copy.stream, copy.consumer): frozenset((copy.filter,)) for copy in copied}
+
+
+async def _consumers(
+    connection: Connection, streams: list[str], wanted: Mapping[tuple[str, str], frozenset[str]]
+) -> list[ConsumerStatus]:
     lists = await asyncio.gather(*(_listed(connection, f"CONSUMER.LIST.{stream}", "consumers") for stream in streams))
     return [
         ConsumerStatus(
@@ -116,11 +143,17 @@ async def _consumers(connection: Connection, streams: list[str]) -> list[Consume
             lag=entry.get("num_pending", 0),
             unanswered=entry.get("num_ack_pending", 0),
             redelivered=entry.get("num_redelivered", 0),
+            changed=_differs(stream, entry["config"], wanted),
         )
         for stream, entries in zip(streams, lists, strict=True)
         for entry in entries
         if entry["config"].get("durable_name")
     ]
+
+
+def _differs(stream: str, live: Mapping[str, Any], wanted: Mapping[tuple[str, str], frozenset[str]]) -> bool:
+    one, durable = live.get("filter_subject"), (stream, live["durable_name"])
+    return durable in wanted and wanted[durable] != frozenset((one,) if one else live.get("filter_subjects") or ())
 
 
 async def _listed(connection: Connection, subject: str, field: str) -> list[dict[str, Any]]:

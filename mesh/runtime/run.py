@@ -87,21 +87,21 @@ class Running:
     async def _bind(self, binding: Binding) -> None:
         for spec in binding.consumers(self.mesh.region, self.mesh.layout):
             deliveries = await _patiently(partial(self.mesh.broker.deliveries, spec))
-            self._consume(binding, f"{spec.stream}/{spec.durable}", deliveries)
+            self._consume(binding, spec.stream, f"{spec.stream}/{spec.durable}", deliveries)
 
     async def _follow(self, binding: Binding) -> None:
         since = datetime.now(UTC) - binding.since if binding.since is not None else None
         for stream, filters in binding.filters(self.mesh.region, self.mesh.layout).items():
             for part in [(one,) for one in filters] if binding.consumer_per_event else [filters]:
                 name = f"{stream}/{binding.durable}" + (f" ({part[0]})" if binding.consumer_per_event else "")
-                self._consume(binding, name, await self._followed(stream, part, since))
+                self._consume(binding, stream, name, await self._followed(stream, part, since))
 
     async def _followed(self, stream: str, filters: tuple[str, ...], since: datetime | None) -> Deliveries:
         """A private consumer; waits for a stream whose leader is still being elected."""
         return await _patiently(partial(self.mesh.broker.follow, stream, filters, since))
 
-    def _consume(self, binding: Binding, name: str, deliveries: Deliveries) -> None:
-        consumer = self._consumers[name] = Consumer(binding, deliveries, self.mesh, self.provided)
+    def _consume(self, binding: Binding, stream: str, name: str, deliveries: Deliveries) -> None:
+        consumer = self._consumers[name] = Consumer(binding, stream, deliveries, self.mesh, self.provided)
         self._tasks.append(asyncio.create_task(consumer.run(), name=name))
 
     async def _tick(self, tick: Tick) -> None:

@@ -12,6 +12,7 @@ from mesh.errors import TopologyError
 from mesh.events.cart import CartAbandoned, CartIdle, CartUpdated
 from mesh.events.order import OrderPlaced
 from mesh.mesh import Mesh
+from mesh.operations.status import status_of
 from mesh.runtime.local_servers import LocalServers
 from mesh.service import Service
 from mesh.streams import Bucket, ObjectStore
@@ -96,6 +97,29 @@ async def test_a_changed_handler_is_an_update(servers):
     assert sorted(config["filter_subjects"]) == ["ev.us.cart.updated.*", "ev.us.order.placed.*"]
     assert config["ack_wait"] == 60_000_000_000
     assert lines(await servers.apply(changed)) == []
+
+
+async def test_a_consumer_that_somebody_changed_is_reported_and_restored(servers):
+    """Status names the durable that does not deliver what is declared, and one that is gone; apply restores both."""
+    operator, declared = await servers.operator("us"), [service()]
+    changed = {"stream_name": "COMMERCE_us", "config": await consumer(servers) | {"filter_subject": "ev.us.nothing.>"}}
+    await api(operator, "CONSUMER.CREATE.COMMERCE_us.watcher-watch-carts", changed | {"action": "update"})
+    await api(operator, "CONSUMER.DELETE.COMMERCE_us.copy_eu")
+
+    async def wrong():
+        us, eu = await status_of(servers.access, declared)
+        assert (eu.missing, [one for one in eu.consumers if one.changed]) == ((), [])
+        return [one.name for one in us.consumers if one.changed], us.missing
+
+    assert await wrong() == (["watcher-watch-carts"], ("COMMERCE_us/copy_eu",))
+
+    differences = await servers.apply(declared)
+
+    assert lines(differences) == [
+        "+ us: create consumer copy_eu on COMMERCE_us",
+        "~ us: change consumer watcher-watch-carts on COMMERCE_us (filters)",
+    ]
+    assert await wrong() == ([], ())
 
 
 async def test_filters_shrink_back_to_one(servers):

@@ -291,7 +291,7 @@ async def test_what_ends_every_process_is_given_up(
     async with asyncio.timeout(30):
         while not await dead_letters():
             broker = await ground.connect()
-            consumer = Consumer(binding, await broker.deliveries(spec), Mesh(broker, "offers"), {})
+            consumer = Consumer(binding, spec.stream, await broker.deliveries(spec), Mesh(broker, "offers"), {})
             before = len(calls)
             process = asyncio.create_task(consumer.run())
 

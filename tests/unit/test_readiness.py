@@ -8,6 +8,7 @@ import pytest
 
 from mesh import Mesh, Received, Service
 from mesh.events.cart import CartUpdated
+from mesh.observability.metrics import PENDING
 from mesh.runtime.run import running
 from mesh.runtime.serving import serving
 from mesh.web.health import health_app
@@ -70,3 +71,17 @@ async def test_a_durables_backlog_does_not_keep_a_process_from_working(mesh, reg
         gate.set()
 
     assert told is None
+
+
+async def test_each_stream_of_a_durable_has_its_own_backlog(mesh):
+    """A handler of the whole mesh has two consumers of one name: neither's figure replaces the other's."""
+    service = Service("both")
+
+    @service.on(CartUpdated, reach="mesh")
+    async def count_carts(updated: CartUpdated) -> None:
+        """Counts."""
+
+    async with running(service, mesh):
+        shown = {sample.labels["stream"] for sample in PENDING.collect()[0].samples if "both-" in str(sample.labels)}
+
+    assert shown == {"COMMERCE_us", "MESH_us"}

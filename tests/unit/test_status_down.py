@@ -15,7 +15,7 @@ async def test_a_region_that_is_wholly_down_is_told_as_such():
         }
     )
 
-    told = await status_of(access)
+    told = await status_of(access, [])
 
     assert [(one.region, one.nodes_up, one.error) for one in told] == [
         ("us", 0, "none of its servers answers"),

@@ -10,6 +10,7 @@ from prometheus_client import generate_latest
 
 import mesh.events
 from mesh.observability.metrics import (
+    CHANGED,
     DEAD,
     DELAY,
     EVENTS,
@@ -87,7 +88,17 @@ def test_boards_and_rules_speak_of_figures_that_exist(services):
     known = {f"{name}_total" for name in known}
     known |= {
         metric._name
-        for metric in (DEAD, LAG, NODES, NODES_UP, UNANSWERED, RUNNING, STALENESS, ml.lifecycle.serving_models.SERVES)
+        for metric in (
+            CHANGED,
+            DEAD,
+            LAG,
+            NODES,
+            NODES_UP,
+            UNANSWERED,
+            RUNNING,
+            STALENESS,
+            ml.lifecycle.serving_models.SERVES,
+        )
     }
     known |= {ml.lifecycle.retraining.PSI._name, ml.lifecycle.retraining.CALIBRATION_ERROR._name}
     known |= {f"{metric._name}_bucket" for metric in (DELAY, HANDLING, REQUESTING)}

@@ -1,5 +1,6 @@
 """A region measures itself by what its streams tell: every figure is theirs."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from mesh.events.cart import CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.mesh import ConsumerLag, EventCount, MeshHeartbeat
 from mesh.observability.event_counts import tallies
-from mesh.observability.metrics import DEAD, LAG, NODES, NODES_UP, STALENESS, UNANSWERED
+from mesh.observability.metrics import CHANGED, DEAD, LAG, NODES, NODES_UP, STALENESS, UNANSWERED
 from mesh.streams import ConsumerSpec
 from services.operations.watch import measure_region
 from services.operations.watch.flows import LOST_AFTER, Flows
@@ -60,6 +61,19 @@ async def test_a_region_at_rest_measures_nothing_but_itself(mesh, survey):
     assert (await survey.measured(TICK)).flows == tuple(
         EventCount(type=tally.type, total=0, hour=0) for tally in tallies("us")
     )
+
+
+async def test_a_durable_that_somebody_changed_is_marked(mesh):
+    """Its leader reports other filters than its service declares: the measurement and the gauge say so."""
+    await mesh.broker.deliveries(replace(SHOW, filters=("ev.us.nothing.>",)))
+    survey = Survey(mesh, [SHOW])
+
+    measured = await survey.measured(TICK)
+    show(measured)
+
+    assert [lag.changed for lag in measured.lags] == [True]
+    assert CHANGED.labels("COMMERCE_us", "carts-show")._value.get() == 1
+    survey.close()
 
 
 async def test_what_streams_take_is_counted_by_type(mesh, survey):

@@ -63,7 +63,13 @@ class Consumer:
     def state(self) -> ConsumerState:
         """The consumer as a server's leader would report it."""
         again = sum(attempts > 1 for attempts in self._attempts.values())
-        return ConsumerState(begun=self._begun, pending=self._unseen, unanswered=len(self._due), redelivered=again)
+        return ConsumerState(
+            begun=self._begun,
+            pending=self._unseen,
+            unanswered=len(self._due),
+            redelivered=again,
+            filters=frozenset(self.spec.filters),
+        )
 
     def wake(self) -> None:
         """Let everyone who waits look up."""

@@ -84,6 +84,14 @@ def _handling() -> list[Rule]:
             "Add replicas: they share the durable. It may also not run at all: its lag is told by the stream's leader.",
         ),
         _rule(
+            "CartmeshConsumerChanged",
+            "max by (stream, durable) (cartmesh_consumer_changed) > 0",
+            "1m",
+            "critical",
+            "{{ $labels.durable }} on {{ $labels.stream }} does not deliver what its service declares",
+            "Somebody changed it by hand, or code is newer than what was applied: cartmesh mesh apply restores it.",
+        ),
+        _rule(
             "CartmeshDeliveryLate",
             f"{delay} > 30",
             "10m",

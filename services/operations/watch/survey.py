@@ -22,9 +22,9 @@ class Survey:
 
     def __init__(self, mesh: Mesh, durables: Iterable[ConsumerSpec]) -> None:
         self._mesh, counted = mesh, tallies(mesh.region, mesh.layout)
-        self._durables: dict[str, list[str]] = {}
+        self._durables: dict[str, dict[str, frozenset[str]]] = {}
         for spec in durables:
-            self._durables.setdefault(spec.stream, []).append(spec.durable)
+            self._durables.setdefault(spec.stream, {})[spec.durable] = frozenset(spec.filters)
         self._names = dict.fromkeys(
             [*(tally.stream for tally in counted), mesh_stream(mesh.region), dead_stream(mesh.region)]
         )
@@ -71,7 +71,7 @@ class Survey:
         return {name: answer for name, answer in answered if isinstance(answer, StreamState)}
 
     async def _ask_durables(self) -> tuple[ConsumerLag, ...]:
-        asked = (self._mesh.broker.consumer_states(stream, names) for stream, names in self._durables.items())
+        asked = (self._mesh.broker.consumer_states(stream, list(names)) for stream, names in self._durables.items())
         answered = zip(self._durables, await asyncio.gather(*asked), strict=True)
         return tuple(
             ConsumerLag(
@@ -80,6 +80,7 @@ class Survey:
                 pending=state.pending,
                 unanswered=state.unanswered,
                 redelivered=state.redelivered,
+                changed=state.filters != self._durables[stream][name],
             )
             for stream, states in answered
             for name, state in sorted(states.items())

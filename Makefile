@@ -4,7 +4,6 @@ SHELL := /bin/bash
 VENV := .venv
 RUN := $(VENV)/bin
 DATA ?= ../shared/data
-export CARTMESH_DATA ?= $(DATA)
 # One thread per model call: more of them only fight for the cores (p99 of a score).
 export OMP_NUM_THREADS ?= 1
 # A mesh is a dozen processes: with compiled modules they start in a second instead of ten.
@@ -18,8 +17,9 @@ help: ## Print these verbs
 setup: $(VENV)/.ready ## Install everything into .venv (needs python3 >= 3.11 and a package registry)
 
 $(VENV)/.ready: pyproject.toml uv.lock
-	@command -v uv >/dev/null || test -x $(VENV)/bin/uv || { python3 -m venv $(VENV) && $(RUN)/pip install -q uv; }
-	@PATH="$$PWD/$(VENV)/bin:$$PATH" uv sync --locked --inexact --compile-bytecode --quiet
+	@echo "setting up .venv, once: a gigabyte of packages, some minutes on a slow line"
+	@command -v uv >/dev/null || test -x $(VENV)/bin/uv || { echo "installing uv, which installs the rest"; python3 -m venv $(VENV) && $(RUN)/pip install -q uv; }
+	@PATH="$$PWD/$(VENV)/bin:$$PATH" uv sync --locked --inexact --compile-bytecode
 	@touch $@
 
 demo: setup ## A shopper's afternoon on three regions, ending in the table of promises
@@ -37,6 +37,7 @@ check: setup ## Style, types, topology, and whether derived files are fresh
 	@$(RUN)/cartmesh mesh check
 	@$(RUN)/cartmesh mesh render --check
 
+test drill: export CARTMESH_DATA ?= $(DATA)
 test: setup ## Every test, on real servers (some minutes on two cores)
 	@$(RUN)/pytest -q -n 3 --dist loadfile
 

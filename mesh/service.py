@@ -38,6 +38,7 @@ class Service:
     `alone` asks for a process of its own, for work that would keep others waiting.
     A `demo` shows the mesh off: `cartmesh up` starts it, a deployed region leaves it out unless its values enable it.
     With `hosts` it takes from outside what all services accept, and may publish what follows from that.
+    `port` is where `cartmesh up` serves it in the first region, if it is free; further regions follow it.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Service:
     alone: bool = False
     demo: bool = False
     hosts: bool = False
+    port: int = 0
     bindings: list[Binding] = field(default_factory=list, init=False)
     ticks: list[Tick] = field(default_factory=list, init=False)
     answered: list[Answer] = field(default_factory=list, init=False)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import cyclopts
 
+SMTP_PORT, HTTP_PORT = 1025, 8025
 COMPANION = ("inbox", "--smtp-port", "0", "--http-port", "0")
 """The command that `cartmesh up` runs beside the mesh, with `--dir` behind it."""
 
@@ -22,7 +24,14 @@ def commands(app: "cyclopts.App") -> None:
     app.command(group)
 
 
-def inbox(*, smtp_port: int = 1025, http_port: int = 8025, dir: Path = Path("inbox"), host: str = "127.0.0.1") -> None:
+def inbox(
+    *,
+    smtp_port: int = SMTP_PORT,
+    http_port: int = HTTP_PORT,
+    dir: Path = Path("inbox"),
+    host: str = "127.0.0.1",
+    usual_ports: bool = False,
+) -> None:
     """Run the embedded inbox: an SMTP server that keeps its own record, and a page that shows the mails.
 
     Parameters
@@ -35,11 +44,18 @@ def inbox(*, smtp_port: int = 1025, http_port: int = 8025, dir: Path = Path("inb
         Its folder: `mails.jsonl` (the record), `mails/` and `inbox.json` (the addresses it chose).
     host
         The address it listens on.
+    usual_ports
+        Take 1025 and 8025 where they are free, and any others where not.
 
     """
     import uvloop  # noqa: PLC0415  only the server gains by it
 
-    uvloop.run(_inbox(smtp_port, http_port, dir, host))
+    from mesh.runtime.ports import usual_port  # noqa: PLC0415  as above
+
+    with ExitStack() as kept:
+        if usual_ports:
+            smtp_port, http_port = (kept.enter_context(usual_port(port)) for port in (SMTP_PORT, HTTP_PORT))
+        uvloop.run(_inbox(smtp_port, http_port, dir, host))
 
 
 def preview(

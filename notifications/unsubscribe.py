@@ -7,7 +7,7 @@ from mesh.events.customer import CustomerUnsubscribed
 from mesh.settings import read
 from notifications.unsubscribe_token import LinkSettings
 
-service = Service("links", publishes=(CustomerUnsubscribed,))
+service = Service("links", publishes=(CustomerUnsubscribed,), port=8090)
 
 
 @service.http

@@ -5,6 +5,8 @@ A module with commands has a function `commands(app)` and is named in the entry 
 of a command, so they import what is heavy inside their functions.
 """
 
+import os
+import signal
 import sys
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -43,10 +45,29 @@ def app(first: str | None = None) -> App:
 
 
 def main() -> None:
-    """Run the command line; errors of the mesh are printed in one line and end with status 1."""
+    """Run the command line; errors of the mesh are printed in one line and end with status 1.
+
+    Where whoever reads the output has seen enough, as `head` has, the command ends without a word.
+    """
     configure_logs(level="WARNING")  # commands print their results; a worker configures its own
     try:
-        app(*sys.argv[1:2])()
+        try:
+            app(*sys.argv[1:2])()
+        finally:
+            sys.stdout.flush()
     except MeshError as error:
         sys.stderr.write(f"cartmesh: {error}\n")
         sys.exit(1)
+    except (BrokenPipeError, BaseExceptionGroup) as error:
+        if not is_broken_pipe(error):
+            raise
+        # What is still in the buffer would fail again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+
+
+def is_broken_pipe(error: BaseException) -> bool:
+    """Whether an error is that nobody reads any more; several tasks may have met it."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(is_broken_pipe, error.exceptions))
+    return isinstance(error, BrokenPipeError)

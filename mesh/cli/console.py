@@ -30,7 +30,8 @@ def invite(*, region: str, url: str, role: str = "admin", email: str = "", serve
     email
         Of an account that exists and gets a new password; its sessions end when it is set.
     servers
-        The servers.json of an embedded mesh; else CARTMESH_NATS_URL_<REGION> and CARTMESH_NATS_PASSWORD_<REGION>.
+        The servers.json of an embedded mesh; else `CARTMESH_NATS_URL_<REGION>` and
+        `CARTMESH_NATS_PASSWORD_<REGION>` are read.
     """
     sys.stdout.write(f"{asyncio.run(_invite(region, url, role, email, servers))}\n")
 

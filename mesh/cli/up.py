@@ -1,7 +1,12 @@
-"""Lobby: `cartmesh up` as people meet it: starts the mesh, prints where everything is, waits for ctrl-c."""
+"""`cartmesh up` as people meet it: starts the mesh, says what it does, prints where everything is, waits for ctrl-c."""
 
+import os
+import shlex
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 
 import uvloop
 from rich.console import Console
@@ -9,7 +14,9 @@ from rich.table import Table
 
 from mesh.errors import TopologyError
 from mesh.observability.logs import configure_logs
+from mesh.runtime.discovery import discover
 from mesh.runtime.run import until_asked_to_stop
+from mesh.runtime.unknown_settings import unknown_settings
 from mesh.runtime.up import Up
 from mesh.topology.mesh_toml import Topology
 
@@ -34,22 +41,41 @@ def keep_up(
     if unknown:
         raise TopologyError(f"--url names {', '.join(unknown)}; {topology} has {', '.join(whole.names)}")
     chosen = whole.only(*(regions or urls or ()), nodes=nodes)
-    uvloop.run(_keep_up(Up(chosen, directory=directory, environment=environment, demo=True, urls=urls), first))
+    for sentence in unknown_settings(os.environ, [service.name for service in discover()]):
+        _say(f"warning: {sentence}")
+    mesh = Up(chosen, directory=directory, environment=environment, demo=True, urls=urls, for_people=True, report=_say)
+    uvloop.run(_keep_up(mesh, first))
+
+
+def command_line(*words: str) -> str:
+    """`cartmesh ...` so that it runs as it is printed: by the name where that finds this program, else by its path."""
+    program = Path(sys.argv[0])
+    found = shutil.which("cartmesh")
+    if found and program.exists() and Path(found).resolve() == program.resolve():
+        return shlex.join(["cartmesh", *words])
+    if program.name == "cartmesh":
+        return shlex.join([str(program), *words])
+    return shlex.join([sys.executable, "-m", "mesh.cli", *words])
+
+
+def _say(line: str) -> None:
+    """A line for whoever watches, at once, also through a pipe."""
+    print(line, flush=True)
 
 
 async def _keep_up(mesh: Up, first: Sequence[str]) -> None:
-    console = Console()
+    began = monotonic()
     with until_asked_to_stop() as stop:
-        console.print(f"starting {', '.join(mesh.topology.names)} ...")
         async with mesh:
-            console.print(_addresses(mesh, first))
+            Console().print(_addresses(mesh, first))
             for region, link in (await _first_links(mesh)).items():
-                console.print(f"first sign-in {region}, once: {link}", soft_wrap=True, highlight=False)
-            console.print(f"status: cartmesh status --servers {mesh.servers_file}", soft_wrap=True)
-            console.print("ctrl-c stops everything")
+                _say(f"first sign-in {region}, once: {link}")
+            _say(f"status: {command_line('status', '--servers', str(mesh.servers_file))}")
+            _say(f"ready after {monotonic() - began:.0f} s; ctrl-c stops everything")
             await stop.wait()
-            console.print("draining ...")
-    console.print("stopped")
+            _say("draining the services, then the servers")
+            began = monotonic()
+    _say(f"stopped after {monotonic() - began:.0f} s")
 
 
 async def _first_links(mesh: Up) -> dict[str, str]:

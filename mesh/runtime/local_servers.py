@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -11,12 +11,14 @@ from types import TracebackType
 from typing import Self
 
 from mesh.broker.connection import Connection, Login
-from mesh.errors import MeshError, TopologyError, Unavailable
+from mesh.errors import MeshError, TopologyError
 from mesh.runtime.folder_lock import alone_in
 from mesh.runtime.ports import free_ports
 from mesh.runtime.process import Process, server_binary
-from mesh.runtime.server_monitor import is_healthy, page
+from mesh.runtime.server_monitor import accepts, is_healthy, page
+from mesh.runtime.server_restart import restart_dead_server
 from mesh.runtime.tcp_proxy import TcpProxy
+from mesh.runtime.waiting import until
 from mesh.service import Service
 from mesh.topology.access import Access, Servers
 from mesh.topology.apply import Difference, api, apply
@@ -25,7 +27,6 @@ from mesh.topology.derive.servers import Address, Certificates, Plan, server_con
 from mesh.topology.mesh_toml import Link, Topology
 from mesh.topology.secrets import OPERATOR, Secrets
 
-_READY_WITHIN = 60.0
 _TRIES = 3
 _LOOPBACK = "127.0.0.1"
 
@@ -135,7 +136,7 @@ class LocalServers:
     async def start_node(self, region: str, index: int) -> None:
         """Start it again, with its data."""
         await self._launch(f"{region}-{index}")
-        await self._until(partial(self._is_ready, region), f"{region}-{index} to come back")
+        await until(partial(self._is_ready, region), f"{region}-{index} to come back")
 
     async def kill_region(self, region: str) -> None:
         """SIGKILL all servers of a region at once."""
@@ -146,7 +147,7 @@ class LocalServers:
         """Start them again, with their data; returns when JetStream answers and the links that are whole are up."""
         servers = self.topology.region(region).servers
         await asyncio.gather(*(self._launch(name) for name in servers if name not in self._running))
-        await self._until(partial(self._is_ready, region), f"{region} to come back")
+        await until(partial(self._is_ready, region), f"{region} to come back")
         await self._rejoin(region, hurry=hurry)
 
     def cut(self, region: str) -> None:
@@ -167,6 +168,12 @@ class LocalServers:
             for proxy in self._proxies[link]:
                 proxy.heal()
         await self._rejoin(region, hurry=hurry)
+
+    def restart_dead(self, report: Callable[[str], None]) -> None:
+        """From now on start a server again that ended without being asked to, and report both."""
+        for name in self._running:
+            restarting = asyncio.create_task(restart_dead_server(name, self._running, self._launch, report))
+            self._closing.callback(restarting.cancel)
 
     # Inside
 
@@ -193,8 +200,8 @@ class LocalServers:
                 if not left:
                     raise
         for region in self.topology.names:
-            await self._until(partial(self._is_ready, region), f"JetStream of {region}")
-        await self._until(self._links_are_up, "the links between the regions")
+            await until(partial(self._is_ready, region), f"JetStream of {region}")
+        await until(self._links_are_up, "the links between the regions")
         self.applied = await self.apply()
         self.write_state()
 
@@ -239,7 +246,7 @@ class LocalServers:
         self._running[name] = process
         port = self.plan.addresses[name].client
         try:
-            await self._until(lambda: _accepts(process, port), f"{name} to listen")
+            await until(partial(accepts, process, port), f"{name} to listen")
         except MeshError as error:
             raise TopologyError(f"{name} did not start: {error}\n{process.last_words()}") from error
 
@@ -248,12 +255,13 @@ class LocalServers:
             for proxy in proxies:
                 proxy.close()
         self._proxies.clear()
-        running, self._running = list(self._running.values()), {}
+        running = list(self._running.values())
+        self._running.clear()
         await asyncio.gather(*(process.end() for process in running))
 
     async def _rejoin(self, region: str, *, hurry: bool) -> None:
         """Wait for the links of a region, and let both their ends catch up."""
-        await self._until(self._links_are_up, f"the links of {region} to come back")
+        await until(self._links_are_up, f"the links of {region} to come back")
         if hurry:
             ends = {end for link in self._whole_links(region) for end in (link.dialer, link.listener)}
             running = [end for end in ends if self._runs(end)]
@@ -290,24 +298,3 @@ class LocalServers:
         leafs = (await page(_LOOPBACK, self.plan.addresses[name].monitor, "/leafz")).get("leafs") or []
         ports = {proxy.port for proxy in self._proxies[link]}
         return any(leaf.get("port") in ports for leaf in leafs)
-
-    async def _until(self, true: Callable[[], Awaitable[bool]], what: str, within: float = _READY_WITHIN) -> None:
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + within
-        while True:
-            try:
-                if await true():
-                    return
-            except (Unavailable, OSError):
-                pass
-            if clock() > deadline:
-                raise Unavailable(f"waited {within:g} s for {what}")
-            await asyncio.sleep(0.05)
-
-
-async def _accepts(process: Process, port: int) -> bool:
-    if process.ended:
-        raise TopologyError("it ended")
-    _, writer = await asyncio.open_connection(_LOOPBACK, port)
-    writer.close()
-    return True

@@ -9,6 +9,8 @@ import os
 import random
 import socket
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 RANGE = range(10_240, 32_000)
@@ -31,8 +33,26 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+@contextmanager
+def usual_port(wanted: int) -> Iterator[int]:
+    """The wanted port where it is free, else another one; no other mesh of this user is given it until the block ends.
+
+    Whoever looks and whoever binds are different processes, and between the two another mesh may look: a locked file
+    keeps it away. The system unlocks it with the process.
+    """
+    with Path(tempfile.gettempdir(), f"cartmesh-port-{os.getuid()}-{wanted}").open("a", encoding="ascii") as claim:
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield free_ports(1)[0]
+            return
+        yield wanted if _is_free(wanted) else free_ports(1)[0]
+
+
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
+        # As servers do: a connection that ended a moment ago does not keep the port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:

@@ -5,6 +5,9 @@ from typing import Any
 
 import msgspec
 
+from mesh.errors import TopologyError
+from mesh.runtime.process import Process
+
 _WAIT = 2.0
 
 
@@ -23,6 +26,15 @@ async def page(host: str, port: int, path: str) -> dict[str, Any]:
         return msgspec.json.decode(body, type=dict[str, Any])
     except msgspec.DecodeError:
         raise OSError(f"{host}:{port} answers {path} with {body[:80]!r}") from None
+
+
+async def accepts(process: Process, port: int) -> bool:
+    """Whether clients can connect; OSError while nothing listens, TopologyError once the server has ended."""
+    if process.ended:
+        raise TopologyError("it ended")
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.close()
+    return True
 
 
 async def is_healthy(host: str, port: int) -> bool:

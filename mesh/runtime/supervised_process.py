@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mesh.errors import MeshError
@@ -81,3 +81,10 @@ class Child:
             if line := await self.process.first_line():
                 self.line = line
                 self.ready.set()
+
+
+async def stop_all(children: Iterable[Child]) -> None:
+    """Ask all of them to drain at once, and return when the last one has ended."""
+    for failed in await asyncio.gather(*(child.stop() for child in children), return_exceptions=True):
+        if isinstance(failed, BaseException):
+            raise failed

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -17,8 +17,8 @@ from mesh.broker.connection import Connection
 from mesh.mesh import Mesh
 from mesh.runtime.discovery import discover
 from mesh.runtime.local_servers import LocalServers
-from mesh.runtime.ports import free_ports
-from mesh.runtime.supervised_process import Child
+from mesh.runtime.ports import free_ports, usual_port
+from mesh.runtime.supervised_process import Child, stop_all
 from mesh.runtime.worker import Ready, variable
 from mesh.service import Service
 from mesh.topology.access import Access, Servers
@@ -28,6 +28,7 @@ from mesh.topology.mesh_toml import Topology
 from mesh.topology.secrets import OPERATOR
 
 COMPANIONS = "cartmesh.companions"
+"""Entry points with a command's arguments; `--dir` is added, and `--usual-ports` where people look for it there."""
 
 
 class Companion(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +44,8 @@ class Up:
     `directory` keeps data, logs and `servers.json`; without it a temporary folder is used and removed.
     `environment` is passed to every service. `companions=False` starts none; services that are a demo start with
     `demo` alone. `urls` (region -> address) uses servers that run already, without passwords, instead of starting some.
+    With `for_people` services get the ports that they declare, as far as those are free, and a server that dies is
+    started again. `report` is told each step of the start, and what dies later.
     """
 
     def __init__(
@@ -54,8 +57,11 @@ class Up:
         companions: bool = True,
         demo: bool = False,
         urls: Mapping[str, str] | None = None,
+        for_people: bool = False,
+        report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.topology, self.environment = topology, dict(environment or {})
+        self._for_people, self._report = for_people, report
         self._directory, self._companions, self._demo, self._existing = directory, companions, demo, dict(urls or {})
         self._stack = AsyncExitStack()
         self._children: dict[tuple[str, str], Child] = {}
@@ -76,7 +82,7 @@ class Up:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Drain the services, then stop the companions and the servers."""
+        """Drain all services at once, then stop the companions, then the servers."""
         await self._stack.aclose()
 
     # What there is
@@ -119,17 +125,25 @@ class Up:
         self._topology_file = self.directory / "topology.json"
         self._topology_file.write_bytes(msgspec.json.encode(self.topology))
         services = [service for service in services if self._demo or not service.demo]
-        self.urls = _addresses(self.topology.names, services)
+        self.urls = self._addresses([service for service in services if service.serves_http])
         if self._companions:
             await self._start_companions()
         self.environment = _acquaintance(self.urls) | self.environment
+        self._stack.push_async_callback(self._stop_services)
         await asyncio.gather(*(self._start_region(region, services) for region in self.topology.names))
 
     async def _start_servers(self, services: Sequence[Service]) -> Access:
+        count = sum(region.nodes for region in self.topology.regions)
+        self._report(f"starting {count} NATS {'server' if count == 1 else 'servers'}, and making their streams")
         self.servers = await self._stack.enter_async_context(
             LocalServers(self.topology, self.directory, services=services)
         )
+        if self._for_people:
+            self.servers.restart_dead(self._report)
         return self.servers.access
+
+    async def _stop_services(self) -> None:
+        await stop_all(self._children.values())
 
     async def _use_existing(self, services: Sequence[Service]) -> Access:
         users = {OPERATOR: "", **{service.name: "" for service in services}}
@@ -147,12 +161,31 @@ class Up:
                 await connection.drain()
         return access
 
+    def _addresses(self, services: Sequence[Service]) -> dict[str, dict[str, str]]:
+        """Region -> HTTP service -> base URL: for people on the ports they know, else on any that are free now."""
+        ports = iter(free_ports(len(self.topology.names) * len(services)))
+
+        def port(service: Service, region: str, at: int) -> int:
+            if not (self._for_people and service.port):
+                return next(ports)
+            chosen = self._stack.enter_context(usual_port(service.port + at))
+            if chosen != service.port + at:
+                self._report(f"port {service.port + at} is taken: {service.name} {region} is at {chosen}")
+            return chosen
+
+        return {
+            region: {service.name: f"http://127.0.0.1:{port(service, region, at)}" for service in services}
+            for at, region in enumerate(self.topology.names)
+        }
+
     async def _start_companions(self) -> None:
         for found in sorted(entry_points(group=COMPANIONS), key=lambda one: one.name):
+            self._report(f"starting the {found.name}")
             arguments: Sequence[str] = found.load()
             folder = self.directory / found.name
             folder.mkdir(exist_ok=True)
-            child = Child(found.name, _cartmesh(*arguments, "--dir", str(folder)), self.environment, self._logs)
+            more = ("--dir", str(folder), *(["--usual-ports"] if self._for_people else []))
+            child = Child(found.name, _cartmesh(*arguments, *more), self.environment, self._logs)
             self._stack.push_async_callback(child.stop)
             await child.start()
             companion = self.companions[found.name] = msgspec.json.decode(child.line, type=Companion)
@@ -165,6 +198,7 @@ class Up:
             environment[f"CARTMESH_URL_{variable(name)}"] = url
         groups = {service.name: [service.name] for service in services if service.serves_http or service.alone}
         groups["worker"] = [one.name for one in services if one.name not in groups and one.needs_process]
+        self._report(f"starting the services of {region}: {', '.join(service.name for service in services)}")
         await asyncio.gather(
             *(self._start_child(region, name, names, environment) for name, names in groups.items() if names)
         )
@@ -181,19 +215,11 @@ class Up:
             str(self._topology_file),
         )
         child = self._children[region, name] = Child(f"{region}-{name}", command, environment, self._logs)
-        self._stack.push_async_callback(child.stop)
         await child.start()
 
     def ports(self, region: str, name: str) -> dict[str, int]:
         """The ports a service process listens on: its HTTP services' and `health` (health and metrics)."""
         return msgspec.json.decode(self.child(region, name).line, type=Ready).ports
-
-
-def _addresses(regions: Sequence[str], services: Sequence[Service]) -> dict[str, dict[str, str]]:
-    """Region -> HTTP service -> base URL, on ports that are free now."""
-    web = [service.name for service in services if service.serves_http]
-    ports = iter(free_ports(len(regions) * len(web)))
-    return {region: {name: f"http://127.0.0.1:{next(ports)}" for name in web} for region in regions}
 
 
 def _acquaintance(urls: Mapping[str, Mapping[str, str]]) -> dict[str, str]:

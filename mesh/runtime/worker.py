@@ -1,8 +1,9 @@
 """Worker: one operating-system process that runs some services of one region until it is asked to stop."""
 
 import os
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -11,9 +12,11 @@ import uvloop
 from mesh.errors import DeclarationError
 from mesh.observability.logs import configure_logs, log
 from mesh.observability.spans import exporting
+from mesh.runtime.closed_together import ClosedTogether
 from mesh.runtime.discovery import discover
 from mesh.runtime.run import Running, running, until_asked_to_stop
 from mesh.runtime.serving import serving
+from mesh.runtime.unknown_settings import unknown_settings
 from mesh.service import Service
 from mesh.settings import read
 from mesh.topology.access import Access, Servers
@@ -71,16 +74,23 @@ async def work(services: Sequence[Service], region: str, access: Access, topolog
     settings, others = read(WorkerSettings), topology.others(region)
     access = msgspec.structs.replace(access, layout=topology.layout)
     zones = {one.name: one.time_zone for one in topology.regions}
+
+    @asynccontextmanager
+    async def start(service: Service) -> AsyncIterator[Running]:
+        mesh = await connect(
+            access, region, service.name, others=others, zones=zones, patience=settings.connect_patience_s
+        )
+        try:
+            async with running(service, mesh, http=_address(service, settings)) as run:
+                yield run
+        finally:
+            await mesh.broker.drain()
+
     with until_asked_to_stop() as stop:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(exporting())
-            runs: list[Running] = []
-            for service in services:
-                mesh = await connect(
-                    access, region, service.name, others=others, zones=zones, patience=settings.connect_patience_s
-                )
-                stack.push_async_callback(mesh.broker.drain)
-                runs.append(await stack.enter_async_context(running(service, mesh, http=_address(service, settings))))
+            together = await stack.enter_async_context(ClosedTogether())
+            runs = [await together.open(start(service)) for service in services]
             ports = {run.service.name: run.port for run in runs if run.port is not None}
             ports[HEALTH] = await stack.enter_async_context(
                 serving(health_app(*(run.mesh for run in runs)), settings.host, settings.health_port)
@@ -100,6 +110,9 @@ def run_until_stopped(names: Sequence[str], region: str, servers: Path | None, t
     is_part = topology.suffix == ".json"
     loaded = msgspec.json.decode(topology.read_bytes(), type=Topology) if is_part else Topology.load(topology)
     loaded.region(region)
+    if servers is None:  # `cartmesh up` has looked itself
+        for sentence in unknown_settings(os.environ, [service.name for service in discover()]):
+            sys.stderr.write(f"cartmesh: {sentence}\n")
     uvloop.run(work(services, region, access, loaded))
 
 

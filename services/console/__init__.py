@@ -12,7 +12,7 @@ from services.console.changes import Changes
 if TYPE_CHECKING:
     from mesh.web.console import Console
 
-service = Service("console", publishes=(ConsoleChanged,), buckets=WRITTEN_BY_CONSOLE)
+service = Service("console", publishes=(ConsoleChanged,), buckets=WRITTEN_BY_CONSOLE, port=8120)
 
 
 @service.resource

@@ -15,7 +15,7 @@ from services.gateway.live import LiveOffers
 if TYPE_CHECKING:
     from litestar import Litestar
 
-service = Service("gateway", hosts=True)
+service = Service("gateway", hosts=True, port=8080)
 
 
 class Accepted(dict[str, Hosted]):

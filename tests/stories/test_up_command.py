@@ -1,11 +1,15 @@
 """`cartmesh up` as a person uses it: start, look, stop; nothing stays behind."""
 
 import asyncio
+import json
+import re
+import shlex
 import signal
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -52,22 +56,82 @@ def below(process) -> set[int]:
     return {child.pid for child in psutil.Process(process.pid).children(recursive=True)}
 
 
-@pytest.mark.timeout(240)
-async def test_ctrl_c_drains_and_leaves_nothing_running(tmp_path):
-    """It prints where everything is, keeps its folder, ends with 0 on ctrl-c, and so do all it started."""
-    async with up("--regions", "us", "--nodes", "1", "--dir", str(tmp_path)) as (process, printed):
+async def line_with(process, words: str) -> str:
+    """The next line that holds these words."""
+    async with asyncio.timeout(100):
+        while line := await process.stdout.readline():
+            if words in line.decode():
+                return line.decode()
+    raise AssertionError(f"it ended without saying {words!r}")
+
+
+async def ran(command: list[str], folder: Path) -> tuple[int, str]:
+    """Exit status and output of a command that is run elsewhere."""
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 100)
+    return process.returncode, out.decode()
+
+
+async def status(printed: str, folder: Path) -> dict:
+    """What the printed command for the status prints, in a folder that is not this one; asked until it answers."""
+    command = shlex.split(re.search(r"^status: (.*)$", printed, re.MULTILINE)[1])
+    async with asyncio.timeout(100):
+        while True:
+            code, out = await ran([*command, "--json"], folder)
+            if code == 0:
+                (region,) = json.loads(out)
+                return region
+            await asyncio.sleep(0.5)
+
+
+@pytest.mark.timeout(300)
+async def test_what_it_prints_works_as_printed_until_ctrl_c_ends_all_of_it(tmp_path):
+    """Addresses, status, the way into the console; a server that dies comes back; ctrl-c leaves nothing running."""
+    mesh = tmp_path / "mesh"
+    async with up("--regions", "us", "--nodes", "1", "--dir", str(mesh)) as (process, printed):
         children = below(process)
+        gateway = re.search(r"gateway us .*(http://127\.0\.0\.1:(\d+))", printed)
+        async with httpx.AsyncClient(timeout=60) as browser:
+            docs = await browser.get(f"{gateway[1]}/docs")
+            # The console lets nobody in without a link, and a second one is made by the command line.
+            console = re.search(r"console us .*(http://127\.0\.0\.1:\d+)", printed)[1]
+            invite = ["console", "invite", "--region", "us", "--url", console, "--servers", "servers.json"]
+            made = [
+                await ran([sys.executable, "-m", "mesh.cli", *invite, *more], mesh)
+                for more in (("--role", "viewer"), ("--email", "nobody@shop.example"), ("--role", "king"))
+            ]
+            joined = await browser.get(made[0][1].strip())
+        before = await status(printed, tmp_path)
+        [server] = [child for child in psutil.Process(process.pid).children() if child.name() == "nats-server"]
+        server.kill()
+        died, again = [await line_with(process, words) for words in ("us-1 ended", "us-1 runs again")]
+        after = await status(printed, tmp_path)
 
         process.send_signal(signal.SIGINT)
         rest, _ = await asyncio.wait_for(process.communicate(), 60)
 
-    assert {"gateway us", "inbox", "servers.json"} == {
-        w for w in ("gateway us", "inbox", "servers.json") if w in printed
-    }
+    steps = (
+        "starting 1 NATS server",
+        "starting the inbox",
+        "starting the services of us: board, ",
+        "status: ",
+        "inbox ",
+    )
+    assert [step for step in steps if step not in printed] == []
+    assert gateway[2] == "8080" or "port 8080 is taken: gateway us is at " + gateway[2] in printed
+    assert docs.status_code == 200
+    assert [code for code, _ in made] == [0, 1, 1]
+    assert joined.status_code == 200
+    assert "nobody@shop.example has no account in us" in made[1][1]
+    assert "there is no role 'king'; there are " in made[2][1]
+    assert before["region"] == after["region"] == "us"
+    assert ("ended unexpectedly" in died, "runs again" in again) == (True, True)
     assert (process.returncode, "stopped" in rest.decode()) == (0, True)
     assert len(children) >= 4
     assert await gone(children)
-    assert "us" in Access.read(tmp_path / "servers.json").regions
+    assert "us" in Access.read(mesh / "servers.json").regions
 
 
 @pytest.mark.timeout(240)

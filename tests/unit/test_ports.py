@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 
-from mesh.runtime.ports import RANGE, free_ports
+from mesh.runtime.ports import RANGE, free_ports, usual_port
 
 
 def test_processes_side_by_side_are_given_different_ports():
@@ -32,3 +32,17 @@ def test_a_port_in_use_is_not_given(tmp_path, monkeypatch):
         given = free_ports(3)
 
     assert port not in given
+
+
+def test_a_usual_port_is_given_where_it_is_free():
+    """And another one to whoever asks while it is kept, or while somebody listens there."""
+    (wanted,) = free_ports(1)
+    with usual_port(wanted) as first, usual_port(wanted) as second:
+        assert first == wanted
+        assert second in set(RANGE) - {wanted}
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", wanted))
+        with usual_port(wanted) as other:
+            assert other in set(RANGE) - {wanted}
+    with usual_port(wanted) as again:
+        assert again == wanted

@@ -13,7 +13,7 @@ from services.demo.storefront.seeding import Seeding, seed
 if TYPE_CHECKING:
     from litestar import Litestar
 
-service = Service("storefront", asks=("scoring",), demo=True)
+service = Service("storefront", asks=("scoring",), demo=True, port=8110)
 
 
 @service.resource

@@ -17,7 +17,7 @@ from services.operations.board.live import Live, LiveSettings
 if TYPE_CHECKING:
     from mesh.web.console import Console
 
-service = Service("board", reads=(DEAD,))
+service = Service("board", reads=(DEAD,), port=8100)
 
 
 @service.resource

@@ -6,20 +6,17 @@ from datetime import UTC, datetime, timedelta
 from mesh import Cancel, History, Mesh, Received, Retry, Service, Unchanged, settings
 from mesh.accept import Refused, Sent
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartIdle, CartRecovered, CartUpdated
-from mesh.events.offer import OfferSent
 from mesh.events.order import OrderConfirmed, OrderPlaced, OrderReportRefused
 from mesh.profiles import PROFILES, names_of, nothing_bought_since, purchases_of, read_profile
 from mesh.publish import Change, Draft
 from services.carts.attribution import end_of, recovery
 from services.carts.fold import CartView, fold, happened_at
 from services.carts.rules import CartSettings, Rules, check, is_outdated, may_be_outdated
-from services.carts.view import CARTS, Views
 
 service = Service(
     "carts",
     publishes=(CartUpdated, CartIdle, CartAbandoned, CartConverted, CartClosed, CartRecovered),
     timers=(CartIdle,),
-    buckets=(CARTS,),
     views=(PROFILES,),
 )
 
@@ -31,12 +28,6 @@ STALE_READ = timedelta(milliseconds=200)
 async def read_rules() -> AsyncIterator[Rules]:
     """The settings."""
     yield Rules(settings.read(CartSettings))
-
-
-@service.resource
-async def open_views(mesh: Mesh) -> AsyncIterator[Views]:
-    """The cart view's writer."""
-    yield Views(mesh)
 
 
 async def stop_outdated_cart(refused: Refused[CartUpdated], mesh: Mesh, rules: Rules) -> AsyncIterator[Change]:
@@ -184,19 +175,3 @@ async def recover_cart(received: Received[OrderConfirmed], mesh: Mesh, rules: Ru
 def _closed(cart: CartView, order_id: str, region: str, at: datetime) -> Draft:
     closed = CartClosed(cart_id=cart.cart_id, visitor_id=cart.visitor_id, order_id=order_id, region=region)
     return Draft(event=closed, time=at)
-
-
-@service.on(
-    CartUpdated,
-    CartAbandoned,
-    CartConverted,
-    CartClosed,
-    CartRecovered,
-    OfferSent,
-    batch=256,
-    linger=timedelta(milliseconds=100),
-    projects=CARTS,
-)
-async def show_carts(events: list[Received], views: Views) -> None:
-    """Keep the cart view."""
-    await views.apply(events)

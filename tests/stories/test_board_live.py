@@ -71,7 +71,7 @@ async def measure(mesh):
     while True:
         stale = {name: age.total_seconds() if age else None for name, age in (await mesh.staleness()).items()}
         flow = EventCount(type="interaction.product_viewed", total=7, hour=7)
-        lag = ConsumerLag(stream="COMMERCE_us", durable="carts-show-carts", pending=0, unanswered=0, redelivered=0)
+        lag = ConsumerLag(stream="COMMERCE_us", durable="carts-abandon-cart", pending=0, unanswered=0, redelivered=0)
         at = datetime.now(UTC)
         told = MeshMeasured(
             region=mesh.region, at=at, nodes=1, nodes_up=1, flows=(flow,), lags=(lag,), staleness=stale, dead=0
@@ -173,7 +173,7 @@ async def test_what_was_parked_is_shown_without_its_payload(place, eventually):
     operator = place.operators["us"]
     await operator.publish(CartUpdated(cart_id="c9", visitor_id="secret-visitor", lines=()))
     message = await operator.broker.last("COMMERCE_us", "ev.us.cart.updated.c9")
-    await store_dead_letter(operator, "carts", "carts-show-carts", message, "KeyError: 'price'")
+    await store_dead_letter(operator, "carts", "carts-abandon-cart", message, "KeyError: 'price'")
 
     async with looking(place.url, place.headers) as pictures:
         picture = await until(pictures, lambda picture: picture["dead"])
@@ -183,7 +183,7 @@ async def test_what_was_parked_is_shown_without_its_payload(place, eventually):
     assert shown == {
         "region": "us",
         "service": "carts",
-        "handler": "show-carts",
+        "handler": "abandon-cart",
         "type": "cart.updated",
         "number": 1,
         "reason": "KeyError: 'price'",

@@ -16,7 +16,7 @@ from mesh.publish import Cause, Draft
 from mesh.runtime.run import running
 from mesh.timers import Timer
 from services import carts, identity
-from services.carts.view import CARTS
+from services.carts.fold import fold
 
 PAGE, SERVER = {"authorization": "Bearer demo"}, {"authorization": "Bearer secret"}
 LINE = {"product_id": "sku-1", "quantity": 2, "price": {"amount": 1299, "currency": "EUR"}}
@@ -284,17 +284,17 @@ async def test_an_order_without_an_offer_is_no_recovery(us):
     assert await us.all(CartRecovered) == []
 
 
-async def test_the_view_shows_each_cart_as_it_is(us, eventually):
-    """The bucket follows the books."""
+async def test_each_cart_is_what_its_history_makes_it(us, eventually):
+    """One that was left is abandoned, one that was bought is converted."""
     await us.fill()
     await us.fill(cart_id="c2", visitor="v2")
     await us.buy(cart_id="c2", visitor="v2")
-    view = us.mesh.state(CARTS)
 
-    async def shown():
-        return {cart_id: cart.status async for cart_id, cart in view.items()} == {"c1": "abandoned", "c2": "converted"}
+    async def reached():
+        status = {key: fold(key, await us.mesh.history(key, "cart")).status for key in ("c1", "c2")}
+        return status == {"c1": "abandoned", "c2": "converted"}
 
-    assert await eventually(shown)
+    assert await eventually(reached)
 
 
 async def test_no_cart_is_abandoned_behind_its_purchase(us):

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from mesh.broker.protocol import Outgoing
+from mesh.profiles import PROFILES
 from mesh.runtime.discovery import discover
 from mesh.runtime.supervised_process import Child
 from mesh.runtime.up import Up
@@ -68,11 +69,10 @@ async def leave_cart(up: Up, cart_id: str) -> None:
     assert answer.status_code == 202, answer.text
 
 
-async def cart_keys(up: Up) -> set[str]:
-    """Keys in the cart view."""
-    from services.carts.view import CARTS
-
-    return {key async for key, _ in (await up.operator("us")).state(CARTS).items()}
+async def carts_in_profiles(up: Up) -> set[str]:
+    """Carts in the profile store."""
+    state = (await up.operator("us")).state(PROFILES)
+    return {cart async for _, record in state.items() for cart in record.carts}
 
 
 async def test_a_message_nobody_can_read_is_parked_shown_and_redriven(mesh_up):
@@ -116,28 +116,30 @@ async def test_a_projection_is_rebuilt_from_the_log_while_its_service_runs(mesh_
         await leave_cart(mesh_up, name)
 
     async def all_shown() -> bool:
-        return {"c1", "c2", "c3"} <= await cart_keys(mesh_up)
+        return {"c1", "c2", "c3"} <= await carts_in_profiles(mesh_up)
 
-    await until(all_shown, "the cart view")
+    await until(all_shown, "the profiles")
+    keys = len([key async for key, _ in (await mesh_up.operator("us")).state(PROFILES).items()])
     topology = mesh_up.directory / "mesh.toml"
     topology.write_text("[regions.us]\nnodes = 1\n")
     status, said = await cartmesh(
-        "rebuild", "carts", "--region", "us", "--servers", str(mesh_up.servers_file), "--topology", str(topology)
+        "rebuild", "profiles", "--region", "us", "--servers", str(mesh_up.servers_file), "--topology", str(topology)
     )
-    assert (status, "3 keys" in said) == (0, True), said
+    assert (status, f"{keys} keys" in said) == (0, True), said
+    assert {"c1", "c2", "c3"} <= await carts_in_profiles(mesh_up)
     await leave_cart(mesh_up, "c4")
 
     async def goes_on() -> bool:
-        return {"c1", "c2", "c3", "c4"} <= await cart_keys(mesh_up)
+        return {"c1", "c2", "c3", "c4"} <= await carts_in_profiles(mesh_up)
 
-    await until(goes_on, "the cart view to go on")
+    await until(goes_on, "the profiles to go on")
 
 
 async def test_what_is_no_projection_is_not_emptied(mesh_up):
     """Configuration cannot be rebuilt from the log: the command says which buckets can."""
     status, said = await cartmesh("rebuild", "models-current", "--region", "us", "--servers", str(mesh_up.servers_file))
 
-    assert (status, "carts" in said, "no projection" in said) == (1, True, True)
+    assert (status, "profiles" in said, "no projection" in said) == (1, True, True)
 
 
 async def test_what_asks_to_be_alone_has_a_process_of_its_own(mesh_up):
@@ -170,7 +172,7 @@ async def test_a_killed_service_comes_back_and_goes_on(mesh_up):
     await asyncio.wait_for(child.ready.wait(), WITHIN)
 
     async def shown() -> bool:
-        return "c9" in await cart_keys(mesh_up)
+        return "c9" in await carts_in_profiles(mesh_up)
 
     await until(shown, "the cart of the time it was dead")
     assert child.restarts == 1

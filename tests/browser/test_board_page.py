@@ -173,6 +173,48 @@ async def test_words_of_events_are_never_markup(wall, visit):
     assert await page.evaluate("document.documentElement.scrollWidth") == 390
 
 
+async def test_a_telephone_shows_the_head_in_one_line_and_the_offers_first(wall, visit):
+    """No band of nothing round the map, and each chart names its lines once."""
+    page = await visit(extra_http_headers=wall.headers, viewport={"width": 390, "height": 844})
+
+    await page.goto(wall.url)
+    await expect(page.locator("#connection")).to_have_text("Live")
+    await expect(page.locator("#rates .tile")).not_to_have_count(0)
+
+    head, live, offers, mesh, world = [
+        await page.locator(one).bounding_box() for one in (".status h1", "#connection", ".offers", ".mesh", "#map")
+    ]
+    assert head["y"] < live["y"] + live["height"] / 2 < head["y"] + head["height"]
+    assert offers["y"] < mesh["y"]
+    assert world["height"] <= 0.65 * world["width"]
+    assert await page.locator("#rates .tile .legend").count() == 0
+
+
+async def test_a_regions_colour_is_its_own(wall, visit):
+    """However many regions there are: the two of a smaller mesh look as they do among three."""
+    page = await visit(extra_http_headers=wall.headers)
+    await page.goto(wall.url)
+    await expect(page.locator("#map .node")).to_have_count(3)
+
+    places = await page.evaluate(
+        """async () => {
+          const modules = [...document.querySelectorAll('link[rel=modulepreload]')]
+          const { href } = modules.find(one => /colours/.test(one.href))
+          const found = []
+          for (const names of [['us'], ['us', 'eu'], ['us', 'eu', 'ap']]) {
+            const { share, place } = await import(`${href}?${names.length}`)
+            share(names)
+            found.push(Object.fromEntries(names.map(name => [name, place(name)])))
+          }
+          return found
+        }"""
+    )
+
+    one, two, three = places
+    assert three == three | two | one
+    assert len(set(three.values())) == 3
+
+
 async def test_offers_can_be_narrowed_down_and_held_still(wall, visit):
     """A filter shows one outcome; paused, what is new waits until it is wanted."""
     page = await visit(extra_http_headers=wall.headers)
@@ -213,7 +255,7 @@ async def test_a_region_that_falls_silent_is_seen(wall, visit):
     await expect(page.locator("#links-summary")).to_contain_text("All links are fresh")
 
     wall.silent.add("ap")
-    await expect(page.locator("#unknown-words")).to_contain_text("ap has not been heard")
+    await expect(page.locator("#unknown-words")).to_contain_text("ap has not reported")
     await expect(page.locator("#map .node", has_text="ap")).to_have_attribute("data-silent", "")
     wall.silent.clear()
 

@@ -227,6 +227,26 @@ async def test_a_shopper_signs_in_and_out(street, visit, holds):
     assert await page.evaluate("cartmesh.visitor") != visitor
 
 
+async def test_who_refused_can_allow_on_the_account_page(street, visit, holds):
+    """One button there allows both, and the mesh is told of the consent."""
+    page = await visit(locale="en-US")
+    await page.goto(f"{street.url}/en/account")
+    await page.get_by_role("button", name="Refuse").click()
+    await page.get_by_label("E-mail", exact=True).fill("bea@example.com")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.locator("[data-forbidden]")).to_be_visible()
+    await expect(page.locator("[data-refused]")).to_be_visible()
+
+    await page.get_by_role("button", name="Allow both").click()
+
+    await expect(page.locator("[data-forbidden]")).to_be_hidden()
+    await expect(page.locator("[data-refused]")).to_be_hidden()
+    await holds(page, "cartmesh.visitor")
+    await holds(page, TOLD)
+    (allowed,) = await street.told(ConsentChanged, await page.evaluate("cartmesh.visitor"))
+    assert (allowed.channel, allowed.granted) == ("email", True)
+
+
 async def test_an_offer_brings_its_cart_and_discount_to_another_device(street, visit, holds):
     """The link shows the lines that were left; the decided percentage is taken off, and the order says so."""
     line = CartLine(product_id="whisk", quantity=2, price=Money(amount=2900, currency="USD"))

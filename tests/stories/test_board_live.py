@@ -198,7 +198,7 @@ async def test_a_region_that_is_cut_off_is_seen_and_comes_back(place):
         await until(pictures, lambda picture: not picture["unknown"])
         place.servers.cut("eu")
         await place.operators["eu"].publish(CartUpdated(cart_id="c2", visitor_id="v", lines=(LINE,)))
-        silent = await until(pictures, lambda picture: "eu has not been heard for " in str(picture["unknown"]))
+        silent = await until(pictures, lambda picture: "eu has not reported for " in str(picture["unknown"]))
         await place.servers.heal("eu")
         healed = await until(
             pictures, lambda picture: not picture["unknown"] and stage(picture, "carted")["count"] == 2

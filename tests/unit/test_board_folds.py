@@ -256,6 +256,29 @@ def test_views_are_those_that_all_regions_measured():
     assert stages(picture)["viewed"] == (12, {})
 
 
+def test_purchase_markers_are_no_orders():
+    """A purchase is marked once for each name of its buyer; the rate of the domain counts orders."""
+    before, after = (
+        (
+            EventCount(type="order.placed", total=n, hour=n),
+            EventCount(type="order.purchase_marked", total=5 * n, hour=5),
+        )
+        for n in (1, 3)
+    )
+
+    picture = seen(measured(2, flows=before), measured(0, flows=after))
+
+    assert picture.regions[0].rates == {"order": 1.0}
+
+
+def test_an_average_is_not_shown_as_this_shoppers_likelihood():
+    """Without a model the propensity is the shop's base rate, and is called so."""
+    scored = {"base-rate": True, "v7": False, None: False}
+    pictures = [seen(heard(decided(model_version=version, propensity=0.78), 1)) for version in scored]
+
+    assert [picture.offers[0].is_base_rate for picture in pictures] == [*scored.values()]
+
+
 def test_a_clock_that_runs_ahead_is_not_believed():
     """An event that says it happens tomorrow counts as of when it was stored."""
     shown = board()
@@ -376,14 +399,14 @@ def test_a_region_that_was_never_heard_is_said_to_be_unknown():
         ("us", "UTC", 0.0),
         ("eu", "Europe/Berlin", None),
     ]
-    assert picture.unknown == ("eu has not been heard yet",)
+    assert picture.unknown == ("eu has not reported yet",)
 
 
 def test_a_silent_region_is_seen_as_such_within_seconds():
     """Its figures are called old, and what it would say of others is not known here."""
     picture = seen(measured(), measured(4, region="eu", staleness={"us": 0.2}))
 
-    assert picture.unknown == ("eu has not been heard for 4 s: its figures are of 11:59:56 UTC",)
+    assert picture.unknown == ("eu has not reported for 4 s: its figures are of 11:59:56 UTC",)
     assert {(one.reader, one.told): one.staleness for one in picture.links} == {("us", "eu"): 4.0, ("eu", "us"): None}
 
 

@@ -16,6 +16,7 @@ from mesh.events.offer import OfferDecided
 from mesh.money import Money
 from services.demo.storefront.app import build
 from services.demo.storefront.catalogue import CATEGORIES, CURRENCIES, LANGUAGES, in_category, products
+from services.demo.storefront.cli import unless_set
 from services.demo.storefront.search import search_products
 from services.demo.storefront.texts import preferred, words
 
@@ -294,3 +295,11 @@ async def test_a_cart_that_is_not_there_is_said_on_the_page(shop, cart):
     assert answer.status_code == 200
     assert "We could not find that cart any more" in answer.text
     assert "data-restored" not in answer.text
+
+
+def test_whoever_starts_the_demo_names_their_own_shop():
+    """What is set already is kept, so that mails carry the name of the shop that a person tries out."""
+    defaults = {"CARTMESH_SHOP_NAME": "Haru & Linde", "CARTMESH_JOURNEY_QUIET": ""}
+
+    assert unless_set(defaults, {}) == defaults
+    assert unless_set(defaults, {"CARTMESH_SHOP_NAME": "My shop"}) == {"CARTMESH_JOURNEY_QUIET": ""}

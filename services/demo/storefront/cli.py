@@ -1,5 +1,7 @@
 """The command `cartmesh shop`: the demo shop, the console and the inbox, to be played with."""
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from cyclopts import App
@@ -34,9 +36,13 @@ def shop(
 
     environment = {
         "CARTMESH_ABANDON_AFTER": abandon_after,
-        "CARTMESH_SHOP_NAME": "Haru & Linde",
-        "CARTMESH_JOURNEY_QUIET": "",
         "CARTMESH_SHOP_PAST": "true" if past else "false",
+        **unless_set({"CARTMESH_SHOP_NAME": "Haru & Linde", "CARTMESH_JOURNEY_QUIET": ""}, os.environ),
     }
     chosen = tuple(part.strip() for part in regions.split(","))
     keep_up(Path("mesh.toml"), chosen, nodes, dir, environment, first=("storefront", "console"))
+
+
+def unless_set(defaults: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """The demo's own settings, without those that whoever starts it has chosen: mails carry the name of their shop."""
+    return {name: value for name, value in defaults.items() if name not in environment}

@@ -15,6 +15,8 @@ from services.operations.board.picture import Advised, OfferShown, Then, What
 from services.operations.board.times import happened
 
 SHOWN = 40
+BASE_RATE = "base-rate"
+"""The version of a score that no model computed (`UserScored.model_version`)."""
 MOST_FACTS = 50_000
 _BY_CHANNEL: tuple[What, ...] = ("sent", "shown", "deferred", "failed", "withdrawn")
 
@@ -83,6 +85,7 @@ def _shown(decided: OfferDecided, region: str, at: datetime) -> OfferShown:
         journey=decided.journey,
         discount_percent=decided.discount_percent,
         propensity=decided.propensity,
+        is_base_rate=decided.model_version == BASE_RATE,
         channels=decided.channels,
         total=decided.total,
         held_until=decided.held_until,

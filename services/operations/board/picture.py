@@ -59,7 +59,7 @@ class Then(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OfferShown(msgspec.Struct, frozen=True, kw_only=True):
-    """An offer as it was last decided."""
+    """An offer as it was last decided. With `is_base_rate` the propensity is an average: no model scored the cart."""
 
     id: str
     at: datetime
@@ -70,6 +70,7 @@ class OfferShown(msgspec.Struct, frozen=True, kw_only=True):
     journey: str
     discount_percent: int
     propensity: float | None
+    is_base_rate: bool
     channels: tuple[str, ...]
     total: Money | None
     held_until: datetime | None

@@ -8,6 +8,7 @@ import msgspec
 from mesh.event import declaration_of
 from mesh.events.interaction import ProductViewed
 from mesh.events.mesh import MeshMeasured
+from mesh.events.order import PurchaseMarked
 
 KEPT = 630.0
 """Seconds of measurements that are remembered: ten minutes, and what the first rate needs."""
@@ -17,6 +18,9 @@ SILENT = 3.0
 """Seconds without a measurement after which a region's figures are no longer called its present."""
 _VIEWED = declaration_of(ProductViewed)
 _VIEWED_TYPE = f"{_VIEWED.domain}.{_VIEWED.happening}"
+_MARKED = declaration_of(PurchaseMarked)
+_MARKERS = {f"{_MARKED.domain}.{_MARKED.happening}"}
+"""One for each name of a buyer, stored beside the order: counted with the orders, they would be several of each."""
 
 
 class _Beat(msgspec.Struct):
@@ -91,5 +95,7 @@ def _grow(before: _Beat, beat: _Beat) -> None:
     """Growth up to a measurement. A total that is first told, or begins anew lower, adds nothing this once."""
     beat.totals, beat.grown = before.totals | beat.told, dict(before.grown)
     for type_, total in beat.told.items():
+        if type_ in _MARKERS:
+            continue
         domain = type_.partition(".")[0]
         beat.grown[domain] = beat.grown.get(domain, 0) + max(0, total - before.totals.get(type_, total))

@@ -1,4 +1,4 @@
-"""Regions: what each says of itself, how old its newest word is, and who has fallen silent."""
+"""Regions: what each reports, how old its newest report is, and which do not report any more."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -58,15 +58,15 @@ class Regions:
         for name, pulse in self._pulses.items():
             age = pulse.age(now.timestamp())
             if pulse.newest is None or age is None:
-                found.append(f"{name} has not been heard yet")
+                found.append(f"{name} has not reported yet")
             elif age > SILENT:
                 found.append(
-                    f"{name} has not been heard for {age:.0f} s: its figures are of {pulse.newest.at:%H:%M:%S} UTC"
+                    f"{name} has not reported for {age:.0f} s: its figures are of {pulse.newest.at:%H:%M:%S} UTC"
                 )
             elif not pulse.newest.flows:
                 found.append(f"{name} cannot count its events")
             elif not pulse.newest.lags:
-                found.append(f"{name} is not told how far its consumers are")
+                found.append(f"{name} does not report how far its consumers are")
         return found
 
     def _region(self, name: str, pulse: Pulse, now: float) -> RegionShown:

@@ -38,6 +38,13 @@ export const signIn = who => {
   keep(ACCOUNT, who)
   introduce(who)
 }
+// Allowed after it was refused, by the visitor or for e-mail alone.
+export const allowMail = () => {
+  const who = { ...account(), allowed: true }
+  keep(ACCOUNT, who)
+  if (choice() === 'yes') introduce(who)
+  else choose('yes')
+}
 export const signOut = () => {
   keep(ACCOUNT, null)
   say('forget')

@@ -1,6 +1,6 @@
 // Shop: brings a page to life: consent, the cart's count, what the page has to tell, and its forms.
 import { add, begin, buy, changed, count, empty, fill, load, restore, resume, showCart, showOrder, tell } from './cart.js'
-import { account, choice, choose, decided, say, signIn, signOut } from './person.js'
+import { account, allowMail, choice, choose, decided, say, signIn, signOut } from './person.js'
 import { watch } from './picks.js'
 
 const all = (what, within = document) => [...within.querySelectorAll(what)]
@@ -85,6 +85,11 @@ function showAccount() {
   one('[data-allowed]').hidden = !allowed
   one('[data-forbidden]').hidden = allowed
 }
+one('[data-allow-mail]')?.addEventListener('click', () => {
+  allowMail()
+  settle()
+  signed.focus()
+})
 showAccount()
 signing?.addEventListener('submit', submitted => {
   submitted.preventDefault()

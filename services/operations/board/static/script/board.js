@@ -27,8 +27,8 @@ function paint() {
   painting = 0
   for (const panel of panels) panel(picture)
   say(find('region'), picture.region)
-  say(find('word'), clock(picture.at))
-  set(find('word'), 'datetime', picture.at)
+  say(find('updated'), clock(picture.at))
+  set(find('updated'), 'datetime', picture.at)
   show(find('unknown'), picture.unknown.length > 0)
   say(find('unknown-words'), picture.unknown.join(' · '))
   if (performance.now() - drawn < REDRAWN) return

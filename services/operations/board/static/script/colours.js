@@ -1,16 +1,23 @@
 // Colours: which of the palette is a region's own, the same in every panel, and what the style sheet says it is.
 
 const PALETTE = 6
-const given = []
+const given = new Map()
 
-// Regions in the order of the alphabet, so that every region's board paints them alike.
+// A region's colour follows from its name, so that it stays the same however many regions there are. Where two names
+// want one colour, the later of the alphabet takes the next that is free.
 export function share(names) {
-  for (const name of [...names].sort()) if (!given.includes(name)) given.push(name)
+  for (const name of [...names].sort()) {
+    if (given.has(name)) continue
+    const taken = new Set(given.values())
+    const wanted = [...name].reduce((sum, letter) => sum + letter.codePointAt(0), 0) % PALETTE
+    const order = Array.from({ length: PALETTE }, (_, step) => ((wanted + step) % PALETTE) + 1)
+    given.set(name, order.find((one) => !taken.has(one)) ?? order[0])
+  }
 }
 
 export function place(name) {
   share([name])
-  return (given.indexOf(name) % PALETTE) + 1
+  return given.get(name)
 }
 
 // The colours as the canvas needs them; asked for anew when the scheme changes.

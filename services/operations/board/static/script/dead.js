@@ -9,12 +9,12 @@ const COPIED = 1_500
 export function dead() {
   return ({ dead: letters, regions, region }) => {
     keep(find('dead'), letters, (letter) => `${letter.region} ${letter.number}`, row, fill)
-    const parked = regions.find((one) => one.name === region)?.dead ?? letters.length
+    const stored = regions.find((one) => one.name === region)?.dead ?? letters.length
     const elsewhere = regions.filter((one) => one.name !== region && one.dead)
     show(find('dead-empty'), !letters.length)
     const rest = elsewhere.length ? '' : ' Every message was handled.'
-    say(find('dead-empty'), parked ? `${plural(parked, 'letter is', 'letters are')} parked here, but cannot be read just now.` : `Nothing is parked${elsewhere.length ? ' in this region' : ''}.${rest}`)
-    say(find('dead-more'), parked > letters.length && letters.length ? `The newest ${count(letters.length)} of ${count(parked)}.` : '')
+    say(find('dead-empty'), stored ? `${plural(stored, 'dead letter is', 'dead letters are')} stored here, but cannot be read just now.` : `No dead letters${elsewhere.length ? ' in this region' : ''}.${rest}`)
+    say(find('dead-more'), stored > letters.length && letters.length ? `The newest ${count(letters.length)} of ${count(stored)}.` : '')
     show(find('dead-elsewhere'), elsewhere.length > 0)
     if (elsewhere.length) {
       say(find('dead-elsewhere-words'), `Elsewhere: ${list(elsewhere.map((one) => `${count(one.dead)} in ${one.name}`))}. Look at them with`)

@@ -22,7 +22,7 @@ export function figures(picture) {
   // What a silent region said last of its servers is not known to be so now.
   const [up, all] = [heard.reduce((sum, one) => sum + one.nodes_up, 0), regions.reduce((sum, one) => sum + one.nodes, 0)]
   const quiet = regions.length - heard.length
-  tell('servers', all ? `${up}/${all}` : '–', quiet ? `${plural(quiet, 'region', 'regions')} not heard` : all ? 'servers up' : 'none told yet', up < all || quiet ? 'bad' : null)
+  tell('servers', all ? `${up}/${all}` : '–', quiet ? `${plural(quiet, 'region', 'regions')} not reporting` : all ? 'servers up' : 'not reported yet', up < all || quiet ? 'bad' : null)
 
   const worst = links.reduce((most, link) => (!most || (link.staleness ?? -1) > (most.staleness ?? -1) ? link : most), null)
   const mood = worst ? { fresh: null, late: 'late', cut: 'bad' }[state(worst.staleness)] : null
@@ -32,7 +32,7 @@ export function figures(picture) {
   tell('lag', count(waiting(most)), waiting(most) ? `${most.durable}, ${most.region}` : 'nothing waits', waiting(most) > 1000 ? 'late' : null)
 
   const dead = regions.reduce((sum, region) => sum + region.dead, 0)
-  tell('dead', count(dead), dead ? regions.filter((one) => one.dead).map((one) => `${one.name} ${count(one.dead)}`).join(', ') : 'nothing parked', dead ? 'bad' : null)
+  tell('dead', count(dead), dead ? regions.filter((one) => one.dead).map((one) => `${one.name} ${count(one.dead)}`).join(', ') : 'every message was handled', dead ? 'bad' : null)
 
   const [offered, recovered] = ['offered', 'recovered'].map((name) => funnel.find((stage) => stage.stage === name))
   const purse = [...(recovered?.money ?? [])].filter((one) => one.amount).sort((a, b) => b.amount - a.amount)

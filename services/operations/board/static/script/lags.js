@@ -33,7 +33,7 @@ export function lags() {
     keep(find('lags'), shown, (lag) => lag.key, row, (node, lag) => fill(node, lag, most))
     show(find('lags-table'), shown.length > 0)
     show(find('lags-empty'), shown.length === 0)
-    say(find('lags-empty'), all.length ? 'Nobody has anything waiting: every consumer is up to date.' : 'No consumer has told of itself yet.')
+    say(find('lags-empty'), all.length ? 'Nothing waits: every consumer is up to date.' : 'No region has reported its consumers yet.')
     fold(all.filter((lag) => !order.includes(lag.key)), shown.length)
   }
 }

@@ -1,21 +1,21 @@
-// Links: how fresh one region's word is in another, as a state with a name, and in words.
+// Links: how old one region's newest events are in another, as a state with a name, and in words.
 
 import { age, list } from './words.js'
 
 const FRESH = 3
 const CUT = 15
 
-export const WORDS = { fresh: 'fresh', late: 'late', cut: 'not heard' }
+export const WORDS = { fresh: 'fresh', late: 'late', cut: 'no events' }
 
 export function state(staleness) {
   if (staleness === null || staleness === undefined || staleness >= CUT) return 'cut'
   return staleness < FRESH ? 'fresh' : 'late'
 }
 
-// A link of which nobody tells, because its reader is silent, weighs less than one of which something is known.
+// A link of which nothing is known, because its reader does not report, weighs less than one with an age.
 const weight = (link) => link.staleness ?? -1
 
-// Both directions of a link are one line on the map: the worse one is told.
+// Both directions of a link are one line on the map: the worse one is shown.
 export function pairs(links) {
   const found = new Map()
   for (const link of links) {
@@ -31,8 +31,8 @@ export function summary(links) {
   if (!links.length) return 'One region: nothing to link yet.'
   const slowest = links.reduce((most, link) => (weight(link) > weight(most) ? link : most))
   const bad = pairs(links).filter((link) => link.state !== 'fresh')
-  if (!bad.length) return `All links are fresh; the slowest word is ${age(slowest.staleness)} old (${slowest.to}, read in ${slowest.from}).`
-  const cut = bad.filter((link) => state(link.staleness) === 'cut').map((link) => `${link.from} does not hear ${link.to}`)
+  if (!bad.length) return `All links are fresh; the slowest brings events after ${age(slowest.staleness)} (${slowest.to}, read in ${slowest.from}).`
+  const cut = bad.filter((link) => state(link.staleness) === 'cut').map((link) => `${link.from} receives nothing from ${link.to}`)
   const late = bad.filter((link) => state(link.staleness) === 'late').map((link) => `${link.to} is late in ${link.from}`)
   const told = [...cut, ...late]
   return `${list(told.length > 3 ? [...told.slice(0, 2), `${told.length - 2} more`] : told)}.`

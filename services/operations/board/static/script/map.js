@@ -1,4 +1,4 @@
-// Map: the regions where they are, and how well they hear each other.
+// Map: the regions where they are, and how well the links between them are.
 
 import { place } from './colours.js'
 import { drawn, element, find, keep, parts, say, set } from './element.js'
@@ -134,7 +134,7 @@ function fillRegion(node, one, [x, y], picture) {
     set(path, 'data-up', part.up ? '' : null)
   })
   say(name, one.name === picture.region ? `${one.name} · here` : one.name)
-  say(flow, quiet ? (one.heard === null ? 'not heard yet' : `heard ${age(one.heard)} ago`) : `${rate(total(one))}/s`)
+  say(flow, quiet ? (one.heard === null ? 'no report yet' : `reported ${age(one.heard)} ago`) : `${rate(total(one))}/s`)
   say(servers, `${one.nodes_up}/${one.nodes} ${one.nodes === 1 ? 'server' : 'servers'}`)
   say(dead, one.dead ? plural(one.dead, 'dead letter', 'dead letters') : '')
 }

@@ -64,6 +64,13 @@ function reason(offer) {
   return [why, offer.discount_percent ? `${offer.discount_percent} % off` : ''].filter(Boolean).join(' · ')
 }
 
+// How likely a purchase without an offer is. Without a model it is what such carts do on average, which says nothing
+// of this shopper.
+function likelihood({ propensity, is_base_rate: average }) {
+  if (propensity === null) return ['Likely to buy without an offer', 'not scored']
+  return [average ? 'Carts like it that are bought, on average (no model yet)' : 'Likely to buy without an offer', share(propensity)]
+}
+
 // What is only seen when opened is only built when opened.
 function behind() {
   const [facts, checks, recommended, then, cart] = ['dl', 'tbody', 'ul', 'ol', 'ul'].map((name) => element(name))
@@ -86,7 +93,7 @@ function fillBehind(node) {
     ['Cart', offer.cart_id],
     ['Journey', offer.journey],
     ['Discount', offer.discount_percent ? `${offer.discount_percent} %` : 'none'],
-    ['Estimated to buy without an offer', offer.propensity === null ? 'not scored' : share(offer.propensity)],
+    likelihood(offer),
     ...(offer.channels.length ? [['Channels', list(offer.channels.map(channel))]] : []),
     ...(offer.held_until ? [['Held until', clock(offer.held_until)]] : []),
   ])

@@ -1,7 +1,6 @@
 // Rates: what every domain says per second, in every region, over the last ten minutes.
 
-import { place } from './colours.js'
-import { element, find, keep, parts, say, set, show } from './element.js'
+import { element, find, say, show } from './element.js'
 import { silent } from './map.js'
 import { Past } from './past.js'
 import { plot } from './plot.js'
@@ -51,13 +50,13 @@ export function rates() {
     const host = find('rates')
     host.replaceChildren()
     for (const domain of chosen) {
-      const [now, sum, hole, legend] = ['now', 'sum', 'hole', 'legend'].map((name) => element(name === 'legend' ? 'ul' : 'div', { class: name }))
-      host.append(element('section', { class: 'tile' }, element('h3', {}, domain), now, sum, hole, legend))
+      const [now, sum, hole] = ['now', 'sum', 'hole'].map((name) => element('div', { class: name }))
+      host.append(element('section', { class: 'tile' }, element('h3', {}, domain), now, sum, hole))
       const drawing = plot(hole, names, (index) => {
         pointed = index
         for (const [each, one] of tiles) tell(each, one)
       })
-      tiles.set(domain, { now, sum, legend, plot: drawing, table: null })
+      tiles.set(domain, { now, sum, plot: drawing, table: null })
     }
   }
 
@@ -68,11 +67,9 @@ export function rates() {
     const rows = regions.map((name, index) => ({ name, value: value(index) }))
     const told = rows.map((row) => row.value).filter((one) => one !== null)
     say(tile.now, told.length ? `${rate(told.reduce((sum, one) => sum + one, 0))}/s` : '–')
-    keep(tile.legend, rows, (row) => row.name, entry, (node, row) => {
-      set(node, 'data-region', place(row.name))
-      say(parts.get(node).name, row.name)
-      say(parts.get(node).value, rate(row.value))
-    })
+    // The lines carry their names; where someone points at a moment, each region's figure stands here.
+    const figures = rows.map((row) => `${row.name} ${rate(row.value)}`).join(' · ')
+    say(tile.sum, pointed === null ? `${count(Math.round(past.sum(domain)))} in 10 min` : figures)
     say(find('rates-when'), pointed === null ? 'per second, last 10 minutes' : `per second at ${clock(at[pointed] * 1000)}`)
   }
 
@@ -88,17 +85,9 @@ export function rates() {
     for (const [domain, tile] of tiles) {
       tile.table = past.table(domain, regions)
       tile.plot.show(tile.table)
-      say(tile.sum, `${count(Math.round(past.sum(domain)))} in 10 min`)
       tell(domain, tile)
     }
   }
 
   return { remember, add, draw }
-}
-
-function entry() {
-  const [name, value] = [element('span', { class: 'region' }), element('b')]
-  const node = element('li', {}, name, value)
-  parts.set(node, { name, value })
-  return node
 }

@@ -156,7 +156,7 @@ class OfferFailed(Event):
 
 @event(key="cart_id")
 class OfferWithdrawn(Event):
-    """An offer was decided, but the shopper bought before it was sent; nothing was sent."""
+    """An offer was approved and not sent: the shopper bought, unsubscribed or changed the cart first."""
 
     cart_id: str
     offer_id: str

@@ -6,21 +6,30 @@ import msgspec
 
 from mesh.channels import ChannelName
 from mesh.envelope import Received
-from mesh.events.cart import CartClosed, CartConverted
+from mesh.events.cart import CartClosed, CartConverted, CartUpdated
 from mesh.events.offer import OfferClaimed, OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
 from mesh.history import History
 
 ENDS = (OfferSent, OfferFailed, OfferWithdrawn)
 
 
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """The right to send an offer, once: its event's id and the number of the attempt."""
+
+    id: str
+    attempt: int
+
+
 class DeliveryState(msgspec.Struct, frozen=True, kw_only=True):
     """`settled`: nothing more will happen. `bought`: the order that came after the decision.
 
+    `changed`: the cart was changed or emptied after it.
     `unanswered`: a claim whose sending has no record. `attempt` is the next one's number, not before `until`.
     """
 
     settled: bool
     bought: str | None
+    changed: bool
     unanswered: Received[OfferClaimed] | None
     attempt: int
     until: datetime | None
@@ -42,10 +51,12 @@ def delivery_state(decided: Received[OfferDecided], history: History, channel: C
         for one in history
         if isinstance(one.event, CartConverted | CartClosed) and one.sequence > decided.sequence
     ]
+    attempts = [*deferred, *(one.event.attempt for one in claims)]
     return DeliveryState(
         settled=any(isinstance(one.event, ENDS) for one in own),
         bought=orders[0] if orders else None,
+        changed=any(one.sequence > decided.sequence for one in history.of(CartUpdated)),
         unanswered=unanswered[-1] if unanswered else None,
-        attempt=max((one.event.attempt for one in claims), default=0) + 1,
+        attempt=max(attempts, default=0) + 1,
         until=max(deferred.values(), default=None),
     )

@@ -3,7 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,19 +13,19 @@ from mesh import Mesh, Retry
 from mesh.channels import ChannelName
 from mesh.events.cart import CartAbandoned
 from mesh.events.offer import OfferDecided, OfferDeferred, OfferFailed, OfferSent
-from mesh.history import History
 from mesh.settings import read
 from notifications.channels.delivery_errors import Undelivered, Unknown
+from notifications.channels.delivery_state import Claim
 from notifications.channels.email_message import MailSettings, compose, message_id, without_addresses
+from notifications.channels.reading import Reading, read_delivery
 from notifications.render_pool import Rendered, RenderPool, RenderSettings, TemplateError, open_render_pool
 from notifications.run import run_fields
 from notifications.sample import NAMES, sample
-from notifications.shopper_profile import ShopperProfile, shopper_of
 from notifications.template_variables import Shop, template_variables
 from notifications.unsubscribe_token import LinkSettings, Unsubscription, link
 
 if TYPE_CHECKING:
-    from notifications.channels.smtp import Pool
+    from notifications.channels.smtp import Envelope, Pool
 
 REMEMBERED, KEPT = 2_000, 256
 SHARED_FOR = 0.25
@@ -51,19 +51,19 @@ class Mailer:
         self._settings, self._mail, self.shop = read(MailerSettings), read(MailSettings), read(Shop)
         self._links = read(LinkSettings)
         self._renders: OrderedDict[str, asyncio.Task[Rendered]] = OrderedDict()
-        self._reads: OrderedDict[str, tuple[float, asyncio.Task[tuple[History, ShopperProfile]]]] = OrderedDict()
+        self._reads: OrderedDict[str, tuple[float, asyncio.Task[Reading]]] = OrderedDict()
         self._busy: set[str] = set()
         self._claims: OrderedDict[str, Result | None] = OrderedDict()
 
-    async def read(self, decided: OfferDecided, mesh: Mesh) -> tuple[History, ShopperProfile]:
-        """The cart's history and its shopper. Two channels that begin together share one reading.
+    async def read(self, decided: OfferDecided, mesh: Mesh) -> Reading:
+        """What is known of the cart and its shopper. Two channels that begin together share one reading.
 
         It may be a little old, as every history may: what is stored on the strength of it is conditional.
         """
         now = asyncio.get_running_loop().time()
         began, task = self._reads.pop(decided.offer_id, (0.0, None))
         if task is None or now - began > SHARED_FOR:
-            task = asyncio.create_task(_read(decided, mesh))
+            task = asyncio.create_task(read_delivery(decided, mesh))
             self._reads[decided.offer_id] = now, task
             if len(self._reads) > KEPT:
                 self._reads.popitem(last=False)
@@ -94,19 +94,19 @@ class Mailer:
         """What became of the sending under a claim of this process; None: nothing was handed over yet."""
         return self._claims.get(claim_id)
 
-    async def rendered(self, decided: OfferDecided, profile: ShopperProfile, history: History) -> Rendered:
+    async def rendered(self, decided: OfferDecided, reading: Reading) -> Rendered:
         """The offer in its shopper's language, rendered once for all channels. Raises TemplateError."""
         task = self._renders.get(decided.offer_id)
         if task is None:
-            left = history.last(CartAbandoned)
+            left = reading.history.last(CartAbandoned)
             data = template_variables(
                 decided,
-                profile,
+                reading.profile,
                 self.shop,
                 left_at=left.event.left_at if left else decided.due,
                 unsubscribe_url=self.unsubscribe_url(decided),
             )
-            job = self._renderer.render(decided.template or decided.journey, profile.locale, data)
+            job = self._renderer.render(decided.template or decided.journey, reading.profile.locale, data)
             task = self._renders[decided.offer_id] = asyncio.create_task(job)
             if len(self._renders) > KEPT:
                 self._renders.popitem(last=False)
@@ -123,21 +123,25 @@ class Mailer:
         unsubscription = Unsubscription(visitor_id=decided.visitor_id, channel="email", offer_id=decided.offer_id)
         return link(unsubscription, self._links)
 
-    async def send(self, decided: OfferDecided, to: str, rendered: Rendered, claim_id: str, attempt: int) -> Result:
+    def envelope(self, to: str) -> AbstractAsyncContextManager["Envelope"]:
+        """A connection for one message to `to`, as soon as one is free. Raises Undelivered."""
+        return self._pool.envelope(self._mail.sender(), to)
+
+    async def send(self, decided: OfferDecided, envelope: "Envelope", rendered: Rendered, claim: Claim) -> Result:
         """Send under a claim, and say what became of it: sent, deferred to a later attempt, or failed."""
         message = compose(
             rendered,
-            to=to,
+            to=envelope.to,
             offer_id=decided.offer_id,
             unsubscribe_url=self.unsubscribe_url(decided),
             settings=self._mail,
         )
         # From here on a lost answer means "unknown", and only this memory could show it: set before, not after.
-        self._claims[claim_id] = failed(
+        self._claims[claim.id] = failed(
             decided, "email", "unknown: stopped while it was being handed over; not sent twice"
         )
         try:
-            await self._pool.send(self._mail.sender(), to, message)
+            await envelope.hand_over(message)
             result: Result = OfferSent(
                 cart_id=decided.cart_id,
                 visitor_id=decided.visitor_id,
@@ -149,11 +153,12 @@ class Mailer:
         except Unknown as unknown:
             result = failed(decided, "email", f"unknown: {without_addresses(str(unknown))}; not sent twice")
         except Undelivered as undelivered:
-            result = self._undelivered(decided, undelivered, attempt)
-        self._claims[claim_id] = result
+            result = self.undelivered(decided, undelivered, claim.attempt)
+        self._claims[claim.id] = result
         return result
 
-    def _undelivered(self, decided: OfferDecided, undelivered: Undelivered, attempt: int) -> Result:
+    def undelivered(self, decided: OfferDecided, undelivered: Undelivered, attempt: int) -> Result:
+        """What becomes of an offer that the server did not take: deferred to a later attempt, or failed."""
         reason = without_addresses(str(undelivered))
         if not undelivered.again:
             return failed(decided, "email", reason)
@@ -196,10 +201,3 @@ async def open_mailer() -> AsyncIterator[Mailer]:
             yield Mailer(renderer, pool)
         finally:
             await pool.close()
-
-
-async def _read(decided: OfferDecided, mesh: Mesh) -> tuple[History, ShopperProfile]:
-    history, (profile, _) = await asyncio.gather(
-        mesh.history(decided.cart_id, "cart", "offer"), shopper_of(decided.visitor_id, mesh)
-    )
-    return history, profile

@@ -1,7 +1,8 @@
 """SMTP: a few open connections, and whether a message was accepted, refused, or its fate is unknown."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import aiosmtplib
 import msgspec
@@ -33,6 +34,39 @@ class SmtpSettings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_timeout: float = 30.0
 
 
+class Envelope:
+    """A connection that took a message's sender and recipient, and waits for the message."""
+
+    def __init__(self, server: aiosmtplib.SMTP, to: str, settings: SmtpSettings) -> None:
+        self._server, self._settings = server, settings
+        self.to = to
+        self.handed_over = False
+        """Whether the server took the message."""
+
+    async def hand_over(self, message: bytes) -> str:
+        """Hand the message over and return the server's answer. Raises Undelivered, Unknown."""
+        attributes: dict[str, str | int] = {
+            "server.address": self._settings.smtp_host,
+            "server.port": self._settings.smtp_port,
+        }
+        with tracing.span("send mail", "client", attributes=attributes):
+            return await self._hand_over(message)
+
+    async def _hand_over(self, message: bytes) -> str:
+        try:
+            answer = await self._server.data(message)
+        except aiosmtplib.SMTPResponseException as error:
+            raise _refusal(error) from error
+        except OPENING as error:
+            self._server.close()
+            raise Unknown(f"{type(error).__name__} after the message was handed over") from error
+        except BaseException:
+            self._server.close()
+            raise
+        self.handed_over = True
+        return f"{answer.code} {answer.message}"
+
+
 class Pool:
     """Connections that are kept open between messages."""
 
@@ -41,16 +75,13 @@ class Pool:
         self._idle: list[aiosmtplib.SMTP] = []
         self._free = asyncio.Semaphore(settings.smtp_connections)
 
-    async def send(self, sender: str, to: str, message: bytes) -> str:
-        """Hand a message over and return the server's answer. Raises Undelivered, Unknown."""
-        attributes: dict[str, str | int] = {
-            "server.address": self._settings.smtp_host,
-            "server.port": self._settings.smtp_port,
-        }
-        with tracing.span("send mail", "client", attributes=attributes):
-            return await self._send(sender, to, message)
+    @asynccontextmanager
+    async def envelope(self, sender: str, to: str) -> AsyncIterator["Envelope"]:
+        """A connection of one's own on which the server took sender and recipient, as soon as one is free.
 
-    async def _send(self, sender: str, to: str, message: bytes) -> str:
+        Nothing is handed over until `Envelope.hand_over`; a connection on which that was not called is used again.
+        Raises Undelivered, and whatever the block raises.
+        """
         async with self._free:
             server = await self._begin(sender)
             try:
@@ -61,7 +92,20 @@ class Pool:
             except OPENING as error:
                 server.close()
                 raise Undelivered(f"connection lost: {type(error).__name__}", again=True) from error
-            return await self._hand_over(server, message)
+            opened = Envelope(server, to, self._settings)
+            try:
+                yield opened
+            except asyncio.CancelledError:
+                server.close()
+                raise
+            finally:
+                if server.is_connected:
+                    await self._give_back(server, used=opened.handed_over)
+
+    async def send(self, sender: str, to: str, message: bytes) -> str:
+        """Hand a message over and return the server's answer. Raises Undelivered, Unknown."""
+        async with self.envelope(sender, to) as opened:
+            return await opened.hand_over(message)
 
     async def close(self) -> None:
         """Say goodbye on every connection."""
@@ -112,24 +156,11 @@ class Pool:
             raise Undelivered(f"no mail server at {where}: {type(error).__name__}", again=True) from error
         return server
 
-    async def _hand_over(self, server: aiosmtplib.SMTP, message: bytes) -> str:
+    async def _give_back(self, server: aiosmtplib.SMTP, *, used: bool = False) -> None:
+        """Keep a connection for the next message. One that was not `used` forgets the message that it began."""
         try:
-            answer = await server.data(message)
-        except aiosmtplib.SMTPResponseException as error:
-            await self._give_back(server)
-            raise _refusal(error) from error
-        except OPENING as error:
-            server.close()
-            raise Unknown(f"{type(error).__name__} after the message was handed over") from error
-        except BaseException:
-            server.close()
-            raise
-        self._idle.append(server)
-        return f"{answer.code} {answer.message}"
-
-    async def _give_back(self, server: aiosmtplib.SMTP) -> None:
-        try:
-            await server.rset()
+            if not used:
+                await server.rset()
         except (*OPENING, aiosmtplib.SMTPResponseException):
             server.close()
         else:

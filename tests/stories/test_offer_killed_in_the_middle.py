@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
+import pytest_asyncio
 
 from mesh.broker.jetstream import JetStreamBroker
 from mesh.events.cart import CartAbandoned, CartLine, CartUpdated
@@ -26,23 +27,39 @@ LINE = CartLine(product_id="p1", quantity=1, price=Money(amount=4500, currency="
 # In the place of `offers`, so that each decision comes when the test says so.
 decider = Service("decider", publishes=(CartUpdated, CartAbandoned, CustomerIdentified, OfferDecided))
 OFFERS = 6
+QUEUED, CONNECTIONS = 12, 2
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
 
-@pytest.fixture
-async def servers(tmp_path):
-    async with LocalServers(Topology.of(["us"], nodes=1), services=(channels, decider)) as started:
-        started.access.write(tmp_path / "servers.json")
-        (tmp_path / "topology.json").write_bytes(msgspec.json.encode(started.topology))
-        yield started
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("servers")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def mesh(folder):
+    """What the test publishes with, in the place of `offers`."""
+    async with AsyncExitStack() as stack:
+        servers = await stack.enter_async_context(
+            LocalServers(Topology.of(["us"], nodes=1), services=(channels, decider))
+        )
+        servers.access.write(folder / "servers.json")
+        (folder / "topology.json").write_bytes(msgspec.json.encode(servers.topology))
+        login = servers.credentials("us", "decider")
+        broker = await JetStreamBroker.connect(
+            "us", login.servers, user=login.user, password=login.password, inbox_prefix=login.inbox_prefix
+        )
+        stack.push_async_callback(broker.drain)
+        yield Mesh(broker, "decider")
 
 
 @asynccontextmanager
-async def worker(folder, box):
+async def worker(folder, box, **more):
     """`cartmesh run channels` as an operator would start it; killed at the end whatever happens."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "mesh.cli", "run", "channels", "--region", "us"),
         *("--servers", str(folder / "servers.json"), "--topology", str(folder / "topology.json")),
-        env=os.environ | box.environment() | {"CARTMESH_SEND_AGAIN_AFTER": "100ms"},
+        env=os.environ | box.environment() | {"CARTMESH_SEND_AGAIN_AFTER": "100ms"} | more,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
@@ -74,36 +91,29 @@ def decision(at):
     )
 
 
-async def test_no_offer_is_sent_twice_whenever_the_sender_is_killed(servers, tmp_path, eventually):
+async def test_no_offer_is_sent_twice_whenever_the_sender_is_killed(mesh, folder, tmp_path, eventually):
     """Killed before the mail, and right after it, the mail server's record has no doubles."""
     moment = {"armed": False}
-    login = servers.credentials("us", "decider")
-    async with AsyncExitStack() as stack:
-        box = await stack.enter_async_context(inbox(tmp_path / "inbox"))
-        broker = await JetStreamBroker.connect(
-            "us", login.servers, user=login.user, password=login.password, inbox_prefix=login.inbox_prefix
-        )
-        stack.push_async_callback(broker.drain)
-        mesh = Mesh(broker, "decider")
+    async with inbox(tmp_path / "inbox") as box:
         for at in range(OFFERS + 1):
             await mesh.publish(CustomerIdentified(visitor_id=f"v{at}", email=f"v{at}@example.test"))
 
         for at in range(0, OFFERS, 3):
-            async with worker(tmp_path, box) as process:
-                if at == 0:  # claimed, not yet handed over
+            async with worker(folder, box) as process:
+                if at == 0:  # about to be claimed
                     moment.update(armed=True, pid=process.pid)
                     box._refuse = lambda _: _kill(moment)
                 await mesh.publish(*(decision(at + more) for more in range(3)))
                 if at == 0:
-                    await asyncio.wait_for(process.wait(), 30)
+                    await asyncio.wait_for(process.wait(), 60)
                     box._refuse = lambda _: None
                 else:  # accepted, perhaps not yet recorded
                     seen = len(box.mails)
-                    await box.wait_for(seen + 1, timeout=30)
+                    await box.wait_for(seen + 1, timeout=60)
                     process.kill()
-        async with worker(tmp_path, box):
+        async with worker(folder, box):
             await mesh.publish(decision(OFFERS))  # nobody is killed any more
-            ends = await eventually(lambda: _ends(mesh), within=60)
+            ends = await eventually(lambda: _ends(mesh, range(OFFERS + 1)), within=60)
 
     sent = [mail.offer_id for mail in box.mails]
     recorded = {one.offer_id for one in ends if isinstance(one, OfferSent)}
@@ -114,6 +124,34 @@ async def test_no_offer_is_sent_twice_whenever_the_sender_is_killed(servers, tmp
     assert f"offer-{OFFERS}" in recorded
 
 
+async def test_a_kill_leaves_no_more_unknown_than_were_being_handed_over(mesh, folder, tmp_path, eventually):
+    """Of many due offers those that waited for a connection are sent after the kill, once each."""
+    offers = range(100, 100 + QUEUED)
+    async with inbox(tmp_path / "inbox") as box:
+        take, held = box.handle_DATA, []
+
+        async def hold(*given):
+            held.append(given)
+            await asyncio.Event().wait()
+
+        box.handle_DATA = hold
+        for at in offers:
+            await mesh.publish(CustomerIdentified(visitor_id=f"v{at}", email=f"v{at}@example.test"))
+        async with worker(folder, box, CARTMESH_SMTP_CONNECTIONS=str(CONNECTIONS)) as process:
+            await mesh.publish(*map(decision, offers))
+            await eventually(lambda: len(held) == CONNECTIONS, within=60)
+            process.kill()
+        box.handle_DATA = take
+        async with worker(folder, box):
+            ends = await eventually(lambda: _ends(mesh, offers), within=90)
+
+    unknown = {one.offer_id for one in ends if isinstance(one, OfferFailed)}
+    sent = {one.offer_id for one in ends if isinstance(one, OfferSent)}
+    assert len(unknown) == CONNECTIONS
+    assert unknown | sent == {f"offer-{at}" for at in offers}
+    assert sorted(mail.offer_id for mail in box.mails) == sorted(sent)
+
+
 def _kill(moment):
     if moment["armed"]:
         moment["armed"] = False
@@ -121,10 +159,10 @@ def _kill(moment):
     return "451 gone"
 
 
-async def _ends(mesh):
+async def _ends(mesh, offers):
     found = []
-    for at in range(OFFERS + 1):
+    for at in offers:
         history = await mesh.history(f"c{at}", "offer")
         found += [one.event for one in history if isinstance(one.event, OfferSent | OfferFailed)]
         assert len(history.of(OfferClaimed)) >= len(history.of(OfferSent))
-    return found if len(found) > OFFERS else None
+    return found if len(found) >= len(offers) else None

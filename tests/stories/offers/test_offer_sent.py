@@ -54,7 +54,7 @@ async def _both(shop, cart):
 
 
 async def test_a_temporary_refusal_is_tried_again_until_taken(at_work, shop, box):
-    """451, 451, then 250: one mail, two deferrals, three claims."""
+    """451, 450, then 250: one mail, two deferrals, and a claim of the attempt in which it was handed over."""
     answers = iter(["451 try later", "450 busy"])
     box._refuse = lambda _: next(answers, None)
     async with at_work():

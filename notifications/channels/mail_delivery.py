@@ -1,0 +1,138 @@
+"""Mail delivery: one attempt to send an offer by e-mail.
+
+In this order: wait for a connection on which the server takes sender and recipient; read cart, shopper and purchases
+again; store the claim; hand the mail over. So what happens while an offer waits for its turn still stops it, no more
+offers are claimed than there are connections, and only between the claim and the server's answer is the fate of a mail
+unknown to others.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from mesh import Mesh, Received, Retry
+from mesh.channels import ChannelName
+from mesh.envelope import derive_id
+from mesh.errors import Conflict
+from mesh.events.cart import CartClosed, CartConverted, CartUpdated
+from mesh.events.offer import OfferClaimed, OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
+from mesh.observability.tracing import child_trace
+from mesh.publish import Change, Draft
+from notifications.channels.delivery_errors import Undelivered
+from notifications.channels.delivery_state import Claim, DeliveryState, delivery_state
+from notifications.channels.email_message import recipient
+from notifications.channels.mailer import Mailer, failed
+from notifications.channels.reading import Reading, read_delivery
+from notifications.render_pool import TemplateError
+from notifications.run import run_fields
+
+if TYPE_CHECKING:
+    from notifications.channels.smtp import Envelope
+
+
+async def deliver(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer) -> list[Change]:
+    """The record of one attempt. Raises Retry where the next one is later, Conflict where to read again."""
+    decided = received.event
+    reading = await mailer.read(decided, mesh)
+    state = delivery_state(received, reading.history, "email")
+    ended = _ended(received, state, reading, mailer)
+    if ended is not None:
+        return await _recorded(ended, mesh)
+    if state.until and (left := state.until - datetime.now(UTC)) > timedelta(0):
+        raise Retry("deferred", after=left)
+    try:
+        await mailer.rendered(decided, reading)  # before the connection, which others wait for
+        async with mailer.envelope(recipient(reading.profile.email) or "") as envelope:
+            ended = await _send(received, envelope, mesh, mailer)
+    except TemplateError as error:
+        ended = [failed(decided, "email", str(error))]
+    except Undelivered as undelivered:
+        ended = [mailer.undelivered(decided, undelivered, state.attempt)]
+    return await _recorded(ended, mesh)
+
+
+async def _send(received: Received[OfferDecided], envelope: "Envelope", mesh: Mesh, mailer: Mailer) -> list[Change]:
+    """Look again, claim, and hand the mail over: the connection is here."""
+    decided = received.event
+    reading = await read_delivery(decided, mesh)
+    state = delivery_state(received, reading.history, "email")
+    ended = _ended(received, state, reading, mailer)
+    if ended is not None:
+        return ended
+    if recipient(reading.profile.email) != envelope.to:
+        raise Conflict("the shopper's address has changed")
+    rendered = await mailer.rendered(decided, reading)
+    own = state.unanswered
+    claim = Claim(id=own.id, attempt=own.event.attempt) if own else await _claim(received, reading, state, mesh, mailer)
+    return [await mailer.send(decided, envelope, rendered, claim)]
+
+
+def _ended(
+    received: Received[OfferDecided], state: DeliveryState, reading: Reading, mailer: Mailer
+) -> list[Change] | None:
+    """What is to be recorded without sending anything; None where the offer is to be sent."""
+    claim = state.unanswered
+    if state.settled:
+        return []
+    if claim and not mailer.is_mine(claim.id):
+        crashed = failed(received.event, "email", "unknown after a crash; not sent twice")
+        return [crashed, *reading.history.unchanged(OfferSent, OfferFailed, OfferDeferred)]
+    if claim and (result := mailer.result(claim.id)):
+        return [result]
+    refusal = _refusal(received, state, reading)
+    return [refusal] if refusal else None
+
+
+def _refusal(received: Received[OfferDecided], state: DeliveryState, reading: Reading) -> Change | None:
+    """Why it must not be sent after all, if anything has changed since the decision."""
+    decided, profile = received.event, reading.profile
+    bought = state.bought or reading.bought_since(received)
+    if bought:
+        return withdrawn(decided, "email", f"bought before it was sent: order {bought}")
+    if state.changed:
+        return withdrawn(decided, "email", "the cart was changed before it was sent")
+    if "email" in profile.unsubscribed or profile.consent.get("email") is False:
+        return withdrawn(decided, "email", "unsubscribed before it was sent")
+    if recipient(profile.email) is None:
+        reason = "the e-mail address is none that can be written to" if profile.email else "the e-mail address is gone"
+        return failed(decided, "email", reason)
+    return None
+
+
+async def _claim(
+    received: Received[OfferDecided], reading: Reading, state: DeliveryState, mesh: Mesh, mailer: Mailer
+) -> Claim:
+    """Take the offer on condition that nobody else did, that the cart is as it was and nothing was bought.
+
+    The claim's id is this try's own: were it derived, a second process would take the first one's for its own.
+    """
+    decided, claim = received.event, Claim(id=uuid4().hex, attempt=state.attempt)
+    mailer.claimed(claim.id)
+    claimed = OfferClaimed(
+        cart_id=decided.cart_id,
+        offer_id=decided.offer_id,
+        channel="email",
+        attempt=claim.attempt,
+        **run_fields(decided),
+    )
+    draft = Draft(event=claimed, id=claim.id, traceparent=child_trace(received.traceparent))
+    conditions = reading.history.unchanged(OfferClaimed, CartUpdated, CartConverted, CartClosed)
+    await mesh.publish(draft, *conditions, *reading.nothing_bought(mesh.region))
+    return claim
+
+
+async def _recorded(ended: list[Change], mesh: Mesh) -> list[Change]:
+    """What the handler is to publish. A deferral is stored at once, and the offer comes back when it is over."""
+    for one in ended:
+        if isinstance(one, OfferDeferred):
+            named = derive_id("deferred", one.offer_id, one.channel, one.attempt)
+            await mesh.publish(Draft(event=one, id=named))
+            raise Retry(one.reason, after=max(one.until - datetime.now(UTC), timedelta(0)))
+    return ended
+
+
+def withdrawn(decided: OfferDecided, channel: ChannelName, reason: str) -> OfferWithdrawn:
+    """The offer is not delivered by this channel, because of what happened since the decision."""
+    return OfferWithdrawn(
+        cart_id=decided.cart_id, offer_id=decided.offer_id, channel=channel, reason=reason, **run_fields(decided)
+    )

@@ -1,0 +1,46 @@
+"""Reading: what is known of a decided offer's cart and shopper at the moment when it is to be delivered."""
+
+import asyncio
+
+import msgspec
+
+from mesh import Mesh, Received
+from mesh.events.offer import OfferDecided
+from mesh.events.order import PurchaseMarked
+from mesh.history import History, Unchanged
+from mesh.profiles import Purchases, nothing_bought_since, purchases_of
+from notifications.shopper_profile import ShopperProfile, shopper_of
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """The cart's history (domains cart and offer), its shopper, and the newest purchases under all of their names."""
+
+    history: History
+    profile: ShopperProfile
+    purchases: Purchases
+
+    def bought_since(self, decided: Received[OfferDecided]) -> str | None:
+        """The shopper's order, of any cart in any region, that came after the decision.
+
+        In the decision's region by sequence; orders of other regions by time.
+        """
+        marks = [mark for mark in self.purchases.values() if mark is not None]
+        return next((mark.event.order_id for mark in marks if _is_later(mark, decided)), None)
+
+    def nothing_bought(self, region: str) -> list[Unchanged]:
+        """The condition that nobody has bought anything in this region since this was read."""
+        return nothing_bought_since(self.purchases, region)
+
+
+async def read_delivery(decided: OfferDecided, mesh: Mesh) -> Reading:
+    """Read it. It may be some milliseconds old: what is stored on the strength of it is conditional."""
+    history, (profile, person) = await asyncio.gather(
+        mesh.history(decided.cart_id, "cart", "offer"), shopper_of(decided.visitor_id, mesh)
+    )
+    return Reading(history=history, profile=profile, purchases=await purchases_of(mesh, person.digests))
+
+
+def _is_later(mark: Received[PurchaseMarked], decided: Received[OfferDecided]) -> bool:
+    if mark.region == decided.region:
+        return mark.sequence > decided.sequence
+    return mark.time > decided.stored

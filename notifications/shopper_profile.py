@@ -7,9 +7,10 @@ import msgspec
 from mesh.accept import SERVER
 from mesh.channels import MARKETING, ChannelName
 from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
+from mesh.events.profile import ProfileLinked
 from mesh.history import History
 from mesh.mesh import Mesh
-from mesh.profiles import Profile, names_of, read_profile
+from mesh.profiles import Profile, address_digest, names_of, read_profile
 
 
 class ShopperProfile(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +31,7 @@ class ShopperProfile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def profile_of(history: History) -> ShopperProfile:
-    """The newest value of every field; consent as far as it concerns marketing, which offers are."""
+    """The newest value of every field since the address changed last; consent for marketing, which offers are."""
     consent: dict[ChannelName, bool] = {}
     unsubscribed: set[ChannelName] = set()
     fields: dict[str, str] = {}
@@ -38,6 +39,8 @@ def profile_of(history: History) -> ShopperProfile:
     for received in history:
         match received.event:
             case CustomerIdentified() as identified:
+                if _differs(identified.email, fields.get("email")):
+                    fields.clear()  # another person's name and language
                 names = [name for name in ShopperProfile.__struct_fields__ if name in identified.__struct_fields__]
                 fields.update({name: value for name in names if (value := getattr(identified, name))})
                 if identified.by == SERVER and identified.email:
@@ -56,12 +59,21 @@ def profile_of(history: History) -> ShopperProfile:
     )
 
 
+def _differs(address: str | None, before: str | None) -> bool:
+    """Whether an address is given that is another one than before."""
+    return bool(address and before) and address_digest(str(address)) != address_digest(str(before))
+
+
 async def shopper_of(visitor_id: str, mesh: Mesh, names: Iterable[str] = ()) -> tuple[ShopperProfile, Profile]:
     """What a visitor gave of themselves on this device, and their profile on all devices.
 
-    What any other of their devices refused counts as refused here: the strictest wins. Raises Unavailable.
+    What any other of their devices refused counts as refused here: the strictest wins. While a page contradicts what
+    was known of the visitor (`ProfileLinked.unproven`), nobody is written to. Raises Unavailable.
     """
     profile = profile_of(await mesh.history(visitor_id, "customer"))
+    linked = await mesh.last(ProfileLinked, visitor_id)  # read afterwards: it is stored before what contradicts
     person = await read_profile(mesh, visitor_id, (*names, *names_of(profile.customer_id, profile.email)))
+    if linked and linked.event.unproven:
+        profile = msgspec.structs.replace(profile, email=None, name=None, confirmed=False)
     refused = person.refused_channels(MARKETING.name, besides=visitor_id)
     return msgspec.structs.replace(profile, unsubscribed=profile.unsubscribed | refused), person

@@ -98,13 +98,17 @@ async def _marks(
 ) -> list[Draft]:
     """The purchase under every name of its shopper, also those by which the device was identified."""
     linked = await mesh.last(ProfileLinked, order.visitor_id) if order.visitor_id else None
-    names = digests_of(order.visitor_id, order.customer_id, linked.event.names if linked else ())
+    known = (*linked.event.names, *linked.event.unproven) if linked else ()
+    names = digests_of(order.visitor_id, order.customer_id, known)
     return [Draft(event=PurchaseMarked(shopper=name, order_id=order_id), time=time) for name in names]
 
 
 def _says_nothing_new(placed: OrderPlaced, known: OrderPlaced) -> bool:
-    """Whether a report stops no offer that an earlier one of the same order has not stopped."""
-    return placed.visitor_id == known.visitor_id and all(
+    """Whether a report stops no offer that an earlier one of the same order has not stopped.
+
+    One of other lines may be the real one, and the earlier a report that somebody made beforehand.
+    """
+    return (placed.visitor_id, placed.lines) == (known.visitor_id, known.lines) and all(
         new in (None, old) for new, old in ((placed.cart_id, known.cart_id), (placed.customer_id, known.customer_id))
     )
 

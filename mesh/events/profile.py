@@ -9,12 +9,14 @@ class ProfileLinked(Event):
     """A visitor goes by these names from now on: visitors with a name in common are one profile.
 
     `names` is the whole state, digests of a customer id and of e-mail addresses; `ended` those given up with it, which
-    takes the visitor out of the profiles that have them.
+    takes the visitor out of the profiles that have them. `unproven` are names that a page gave for a visitor who is
+    known by others: their owners' purchases count, and nothing personal is sent until the shop's server says who it is.
     """
 
     visitor_id: str
     names: tuple[str, ...]
     ended: tuple[str, ...] = ()
+    unproven: tuple[str, ...] = ()
 
 
 @event(key="visitor_id")

@@ -76,9 +76,10 @@ async def convert_cart(sent: Sent[OrderPlaced | OrderConfirmed], mesh: Mesh) -> 
     visitor_id = order.visitor_id
     if isinstance(order, OrderConfirmed):
         converted = await mesh.last(CartConverted, order.cart_id)
-        if converted and converted.event.order_id == order.order_id:
-            return  # a page reported it
         updated = await mesh.last(CartUpdated, order.cart_id)
+        reported = converted and converted.event.order_id == order.order_id
+        if reported and not (updated and updated.sequence > converted.sequence):
+            return  # a page reported it, and the cart has not changed since
         visitor_id = visitor_id or (updated.event.visitor_id if updated else "")
     ended = CartConverted(cart_id=order.cart_id, order_id=order.order_id, visitor_id=visitor_id or "")
     yield Draft(event=ended, time=sent.time)

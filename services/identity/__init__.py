@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from mesh import Mesh, Received, Service
-from mesh.accept import Refused, Sent
+from mesh.accept import SERVER, Refused, Sent
 from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
 from mesh.events.profile import ProfileErased, ProfileErasureRequested, ProfileLinked, ProfileRefused
 from mesh.personal_data import PERSONAL_KEYS
@@ -39,7 +39,7 @@ async def open_profiles(mesh: Mesh) -> AsyncIterator[Profiles]:
 async def identify_customer(sent: Sent[CustomerIdentified], mesh: Mesh) -> AsyncIterator[Change]:
     """Who a visitor is is stored, and by which names their profile is known, in one commit."""
     yield sent.draft
-    for change in await linked(sent.event, mesh, time=sent.time):
+    for change in await linked(sent.event, mesh, time=sent.time, trusted=sent.by == SERVER):
         yield change
 
 
@@ -60,7 +60,7 @@ async def change_consent(sent: Sent[ConsentChanged]) -> AsyncIterator[Change]:
 @service.on(CustomerIdentified)
 async def link_visitor(received: Received[CustomerIdentified], mesh: Mesh) -> AsyncIterator[Change]:
     """A visitor who was identified by somebody else than a storefront is linked as well."""
-    for change in await linked(received.event, mesh, time=received.time):
+    for change in await linked(received.event, mesh, time=received.time, trusted=received.event.by == SERVER):
         yield change
 
 
@@ -80,7 +80,8 @@ async def keep_profiles(events: list[Received], profiles: Profiles) -> None:
 @service.on(ProfileErasureRequested, reach="mesh")
 async def erase_person(received: Received[ProfileErasureRequested], mesh: Mesh) -> AsyncIterator[Change]:
     """Destroy a person's keys in this region, whichever region was asked, and prove it."""
-    yield await erase_here(received, mesh)
+    for event in await erase_here(received, mesh):
+        yield event
 
 
 @service.answers

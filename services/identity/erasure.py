@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from mesh import Mesh, Received
+from mesh import Event, Mesh, Received
 from mesh.errors import InvalidField
-from mesh.events.profile import ProfileErased, ProfileErasureRequested
+from mesh.events.profile import ProfileErased, ProfileErasureRequested, ProfileLinked
 from mesh.profiles import customer_digest, names_of, read_profile, visitor_digest
 from services.identity.projection import Profiles
 
@@ -72,10 +72,10 @@ async def proofs(request: str, mesh: Mesh, *, since: datetime, within: timedelta
         await asyncio.sleep(0.1)
 
 
-async def erase_here(received: Received[ProfileErasureRequested], mesh: Mesh) -> ProfileErased:
+async def erase_here(received: Received[ProfileErasureRequested], mesh: Mesh) -> list[Event]:
     """Destroy the keys that this region has of a person and forget their records; the proof that it did.
 
-    What this region alone knows of the profile is erased with it. Safe to repeat: then less is left to destroy.
+    From then on the visitors go by no name, so that whoever uses the device next is new. What this region alone knows of the profile is erased with it. Safe to repeat: then less is left to destroy.
     """
     asked = received.event
     visitors, names = dict.fromkeys(asked.visitors), dict.fromkeys(asked.names)
@@ -86,10 +86,17 @@ async def erase_here(received: Received[ProfileErasureRequested], mesh: Mesh) ->
     whole = ProfileErasureRequested(request=asked.request, visitors=tuple(visitors), names=tuple(names))
     destroyed = [visitor for visitor in visitors if await mesh.personal_data.destroy(visitor)]
     await Profiles(mesh).apply([msgspec.structs.replace(received, event=whole)])
-    return ProfileErased(
+    proof = ProfileErased(
         request=asked.request,
         region=mesh.region,
         visitors=len(visitors),
         keys=len(destroyed),
         records=len(visitors) + len(names),
     )
+    return [proof, *[unnamed for visitor in visitors if (unnamed := await _unnamed(visitor, mesh))]]
+
+
+async def _unnamed(visitor: str, mesh: Mesh) -> ProfileLinked | None:
+    """That a visitor goes by no name any more, where this region's stream has a name; it repeats none of them."""
+    last = await mesh.last(ProfileLinked, visitor)
+    return ProfileLinked(visitor_id=visitor, names=()) if last and (last.event.names or last.event.unproven) else None

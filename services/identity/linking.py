@@ -12,30 +12,42 @@ MOST_NAMES = 8
 """A visitor has so many names at most: a customer, and the newest addresses."""
 
 
-async def linked(identified: CustomerIdentified, mesh: Mesh, *, time: datetime) -> list[Change]:
+async def linked(identified: CustomerIdentified, mesh: Mesh, *, time: datetime, trusted: bool) -> list[Change]:
     """The visitor's names after this identification, with the condition that they are still those that were read.
 
     A visitor who turns out to be another customer, or one without an account who gives another address, gives up the
-    names from before: two people share the device. Nothing where nothing changes.
+    names from before: two people share the device. Who says so must be `trusted`, the shop's server: whoever has learnt
+    a visitor's id could otherwise have the visitor's cart sent to themselves. Nothing where nothing changes.
     """
     visitor = identified.visitor_id
     given = names_of(identified.customer_id, identified.email)
     before = await mesh.last(ProfileLinked, visitor)
-    known = before.event.names if before else ()
-    if not given or set(given) <= set(known) or (before and before.time > time):
-        return []
+    known, unproven = (before.event.names, before.event.unproven) if before else ((), ())
     customer = customer_digest(identified.customer_id) if identified.customer_id else None
     same_account = customer is not None and customer in known
-    names = (*(known if same_account else ()), *(name for name in given if not same_account or name not in known))
-    names = (*names[:1], *names[1:][-MOST_NAMES + 1 :])
-    event = ProfileLinked(visitor_id=visitor, names=names, ended=tuple(name for name in known if name not in names))
+    if not given or (before and before.time > time):
+        return []
+    if trusted or same_account or not known:
+        names = (*(known if same_account else ()), *(name for name in given if not same_account or name not in known))
+        names, unproven = names if set(given) - set(known) else known, ()
+    else:
+        names, unproven = known, (*unproven, *(name for name in given if name not in known + unproven))
+    names, unproven = _bounded(names), unproven[-MOST_NAMES:]
+    ended = tuple(name for name in known if name not in names)
+    event = ProfileLinked(visitor_id=visitor, names=names, ended=ended, unproven=unproven)
+    if before and (event.names, event.unproven) == (before.event.names, before.event.unproven):
+        return []
     return [Draft(event=event, time=time), Unchanged(ProfileLinked, visitor, before.sequence if before else 0)]
+
+
+def _bounded(names: tuple[str, ...]) -> tuple[str, ...]:
+    return (*names[:1], *names[1:][-MOST_NAMES + 1 :])
 
 
 async def separated(visitor: str, mesh: Mesh) -> list[Change]:
     """A visitor who goes by no name any more, and so is a profile alone, until identified again."""
     before = await mesh.last(ProfileLinked, visitor)
-    if before is None or not before.event.names:
+    if before is None or not (before.event.names or before.event.unproven):
         return []
     event = ProfileLinked(visitor_id=visitor, names=(), ended=before.event.names)
     return [event, Unchanged(ProfileLinked, visitor, before.sequence)]

@@ -15,6 +15,7 @@ from mesh.events.product import ProductListed
 from mesh.profiles import digests_of, read_profile
 from mesh.runtime.run import running
 from services import carts, identity
+from services.carts.fold import fold
 
 LINE = {"product_id": "sku-1", "quantity": 1, "price": {"amount": 1299, "currency": "EUR"}}
 PAGE, SERVER = "demo", "secret"
@@ -37,7 +38,7 @@ class Shop:
         return answer.json()
 
     async def order(self, type_="order_placed", order_id="o1", **more):
-        return await self.send(type_, order_id=order_id, lines=[LINE], total=LINE["price"], **more)
+        return await self.send(type_, **{"order_id": order_id, "lines": [LINE], "total": LINE["price"]} | more)
 
     async def all(self, kind):
         return [received.event async for received in self.mesh.read(kind)]
@@ -85,6 +86,19 @@ async def test_it_keeps_nobody_from_ordering(shop):
     assert [one.visitor_id for one in await shop.all(OrderPlaced)] == ["attacker", "buyer"]
     (buyer,) = digests_of("buyer", None)
     assert buyer in {mark.shopper for mark in await shop.all(PurchaseMarked)}
+
+
+async def test_a_report_made_beforehand_keeps_no_cart_open(shop):
+    """Whoever knows a cart and its next order number cannot have the real order taken for a repetition."""
+    for order_type, key in (("order_placed", PAGE), ("order_confirmed", SERVER)):
+        cart = f"cart-{order_type}"
+        await shop.send("cart_updated", visitor_id="buyer", cart_id=cart, lines=[LINE])
+        await shop.order(order_id=cart, visitor_id="buyer", cart_id=cart, lines=[LINE | {"quantity": 7}])
+        await shop.send("cart_updated", visitor_id="buyer", cart_id=cart, lines=[LINE])
+
+        await shop.order(order_type, order_id=cart, visitor_id="buyer", cart_id=cart, key=key)
+
+        assert fold(cart, await shop.mesh.history(cart, "cart")).status == "converted"
 
 
 async def test_it_closes_no_strangers_carts(shop, eventually):

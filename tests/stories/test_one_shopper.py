@@ -18,9 +18,10 @@ from notifications.channels.service import service as channels
 from notifications.inbox.server import inbox
 from notifications.offers import service as offers
 from services.identity import service as identity
+from services.identity.erasure import Whom, request_erasure
 
 ADDRESS = "Ada@Example.test"
-KEY = {"authorization": "Bearer demo"}
+PAGE, SERVER = "demo", "secret"
 PRICE = {"amount": 4500, "currency": "EUR"}
 LINE = CartLine(product_id="p1", quantity=1, price=Money(**PRICE), name="Lamp")
 
@@ -31,11 +32,12 @@ class Shop:
     def __init__(self, client, mesh):
         self.client, self.mesh, self.sent = client, mesh, 0
 
-    async def send(self, type_, visitor, **fields):
+    async def send(self, type_, visitor, *, key=PAGE, **fields):
         self.sent += 1
         now = datetime.now(UTC).isoformat()
         event = {"id": f"{self.mesh.region}-{self.sent}", "type": type_, "time": now, "visitor_id": visitor, **fields}
-        answer = await self.client.post("/v1/events", json={"events": [event]}, headers=KEY)
+        headers = {"authorization": f"Bearer {key}"}
+        answer = await self.client.post("/v1/events", json={"events": [event]}, headers=headers)
         assert answer.json()["rejected"] == []
 
     async def identify(self, visitor, *, consent=True, **fields):
@@ -51,7 +53,7 @@ class Shop:
         line = {"product_id": "p1", "quantity": 1, "price": PRICE}
         await self.send("cart_updated", visitor, cart_id=f"cart-of-{visitor}", lines=[line])
 
-    async def leave(self, visitor):
+    async def leave(self, visitor, *, named=""):
         now, cart = datetime.now(UTC), f"cart-of-{visitor}"
         left = CartAbandoned(
             cart_id=cart,
@@ -61,7 +63,7 @@ class Shop:
             left_at=now - timedelta(minutes=30),
             due=now,
         )
-        await self.mesh.publish(Draft(event=left, id=f"left-{cart}"))
+        await self.mesh.publish(Draft(event=left, id=named or f"left-{cart}"))
         return cart
 
     async def decision(self, cart):
@@ -86,8 +88,9 @@ async def box(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-async def shops(regions, box, gateway_client):
+async def shops(regions, box, gateway_client, monkeypatch):
     """Gateway, identity, offers and channels at work in two regions."""
+    monkeypatch.setenv("CARTMESH_SERVER_KEYS", SERVER)
     async with AsyncExitStack() as stack:
         opened = {}
         for region, other in (("us", "eu"), ("eu", "us")):
@@ -207,12 +210,12 @@ async def _sent(shop, cart):
 
 
 async def test_another_person_on_the_same_device_is_another_profile(us, eventually):
-    """Who gives their own address on a shared device takes it out of the profile before."""
+    """Of whom the shop's server gives another address, the device leaves the profile it was in."""
     await us.identify("shared", email="ada@example.test")
     await us.identify("phone", email="ada@example.test")
     await eventually(lambda: us.is_linked("shared", "phone"))
 
-    await us.identify("shared", email="bob@example.test")
+    await us.identify("shared", email="bob@example.test", key=SERVER)
 
     async def split():
         return "shared" not in (await us.profile("phone")).visitors
@@ -220,3 +223,51 @@ async def test_another_person_on_the_same_device_is_another_profile(us, eventual
     await eventually(split)
     assert (await us.profile("shared")).visitors == ("shared",)
     assert (await us.mesh.last(ProfileLinked, "shared")).event.ended == (address_digest("ada@example.test"),)
+
+
+async def test_a_page_cannot_have_a_known_visitors_mail_sent_elsewhere(us, box, eventually):
+    """Another address from a page stops all mail for the visitor, until the shop's server says whose device it is."""
+    await us.identify("laptop", email="ada@example.test", name="Ada")
+    await us.identify("laptop", email="attacker@example.test")
+    await us.identify("laptop", email="attacker@example.test")
+
+    cart = await us.leave("laptop")
+    decided = await eventually(lambda: us.decision(cart))
+    assert (decided.outcome, decided.reason) == ("dropped", "no e-mail address")
+    assert (await us.mesh.last(ProfileLinked, "laptop")).event.names == (address_digest("ada@example.test"),)
+
+    await us.identify("laptop", email="ada@example.test", key=SERVER)
+    await us.leave("laptop", named="again")
+    await box.wait_for(1)
+    assert [mail.recipients for mail in box.mails] == [("ada@example.test",)]
+
+
+async def test_a_purchase_counts_for_whoever_a_page_says_it_was(us, eventually):
+    """Bob, who uses Ada's laptop without signing out there, is not mailed on his phone for what he bought on it."""
+    await us.identify("laptop", email="ada@example.test")
+    await us.identify("phone", email="bob@example.test")
+    await us.identify("laptop", email="bob@example.test")
+    await us.fill("phone")
+    await us.buy("laptop")
+
+    cart = await us.leave("phone")
+    decided = await eventually(lambda: us.decision(cart))
+
+    assert (decided.outcome, decided.reason) == ("dropped", "bought")
+    assert (await us.profile("phone")).visitors == ("phone",)
+
+
+async def test_a_device_is_nobodys_after_its_owner_was_erased(us, eventually):
+    """The next who identifies there is new: what was known before does not contradict it."""
+    await us.identify("laptop", email="ada@example.test")
+    await eventually(lambda: us.profile("laptop"))
+    await request_erasure(Whom(visitor_id="laptop"), us.mesh)
+
+    async def nameless():
+        return (await us.mesh.last(ProfileLinked, "laptop")).event.names == ()
+
+    await eventually(nameless)
+    await us.identify("laptop", email="bob@example.test")
+
+    linked = (await us.mesh.last(ProfileLinked, "laptop")).event
+    assert (linked.names, linked.unproven) == ((address_digest("bob@example.test"),), ())

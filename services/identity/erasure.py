@@ -75,7 +75,8 @@ async def proofs(request: str, mesh: Mesh, *, since: datetime, within: timedelta
 async def erase_here(received: Received[ProfileErasureRequested], mesh: Mesh) -> list[Event]:
     """Destroy the keys that this region has of a person and forget their records; the proof that it did.
 
-    From then on the visitors go by no name, so that whoever uses the device next is new. What this region alone knows of the profile is erased with it. Safe to repeat: then less is left to destroy.
+    From then on the visitors go by no name: whoever uses the device next is new. What this region alone knows of the
+    profile is erased with it. Safe to repeat: then less is left to destroy.
     """
     asked = received.event
     visitors, names = dict.fromkeys(asked.visitors), dict.fromkeys(asked.names)

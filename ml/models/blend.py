@@ -86,14 +86,6 @@ class Blend:
         self._keep(neighbours.fit(sessions), rules.fit(sessions), lately)
         return self
 
-    def extended(self, newer: Sessions, *, replaced: Ints) -> "Blend":
-        """A new blend with newer sessions. `replaced` are sessions of this one that `newer` holds whole."""
-        grown = Blend(weights=self.weights)
-        lately = np.tile(np.bincount(newer.items, minlength=newer.known), (len(LATELY), 1))
-        lately[:, : self.lately_.shape[1]] += self.lately_
-        grown._keep(self.neighbours_.extended(newer, replaced=replaced), self.rules_.extended(newer), lately)
-        return grown
-
     def tuned(self, sessions: Sessions, *, seed: int = 0, most: int = MOST_QUESTIONS) -> "Blend":
         """A blend that is not fitted yet, with weights tuned to the newest of the sessions.
 

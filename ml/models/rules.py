@@ -29,16 +29,6 @@ class SequentialRules:
         self.after_, self.before_, self.total_after_, self.total_before_ = self._count(sessions)
         return self
 
-    def extended(self, newer: Sessions) -> "SequentialRules":
-        """New rules, from newer sessions as well."""
-        after, before, total_after, total_before = self._count(newer)
-        total_after[: len(self.total_after_)] += self.total_after_
-        total_before[: len(self.total_before_)] += self.total_before_
-        grown = SequentialRules(steps=self.steps, most=self.most)
-        grown.after_, grown.before_ = self.after_.followed_by(after), self.before_.followed_by(before)
-        grown.total_after_, grown.total_before_ = total_after, total_before
-        return grown
-
     def after(self, item: int) -> tuple[Ints, Floats]:
         """What came after the item, with shares of all that did."""
         return _look_up(self.after_, self.total_after_, item)
@@ -83,11 +73,5 @@ class SequentialRules:
 
 
 def _look_up(lists: Lists, total: Floats, item: int) -> tuple[Ints, Floats]:
-    items, strengths = lists.columns
-    listed = lists.slices(item)
-    if len(listed) == 1:
-        return items[listed[0]], strengths[listed[0]] / total[item]
-    if not listed:
-        return items[:0], strengths[:0]
-    found = np.concatenate([items[one] for one in listed])
-    return found, np.concatenate([strengths[one] for one in listed]) / total[item]
+    (items, strengths), listed = lists.columns, lists.span(item)
+    return items[listed], strengths[listed] / max(total[item], 1e-9)

@@ -44,14 +44,6 @@ class Sessions:
         low, high = self.starts[start], self.starts[stop]
         return Sessions(items=self.items[low:high], starts=self.starts[start : stop + 1] - low, known=self.known)
 
-    def followed_by(self, newer: "Sessions") -> "Sessions":
-        """These and newer ones."""
-        return Sessions(
-            items=np.concatenate([self.items, newer.items]),
-            starts=np.concatenate([self.starts, newer.starts[1:] + self.starts[-1]]),
-            known=max(self.known, newer.known),
-        )
-
     @property
     def owners(self) -> Ints:
         """The session of each click (clicks,)."""

@@ -62,21 +62,8 @@ class Vmis:
 
     def fit(self, sessions: Sessions) -> Self:
         """Index the sessions: for each item the newest that hold it, and where in them it is last."""
-        once, lists, held = self._index(sessions, 0, 0)
-        self._keep(once, lists, held, np.ones(len(once), dtype=bool))
+        self._keep(*self._index(sessions))
         return self
-
-    def extended(self, newer: Sessions, *, replaced: Ints) -> "Vmis":
-        """A new index with newer sessions. `replaced` are sessions of this one that `newer` holds whole."""
-        once, lists, held = self._index(newer, len(self.sessions_), len(self.sessions_.items))
-        held[: len(self.held_)] += self.held_
-        live = np.concatenate([self.live_, np.ones(len(newer), dtype=bool)])
-        live[replaced] = False
-        grown = Vmis(
-            newest=self.newest, neighbours=self.neighbours, last=self.last, recall=self.recall, reach=self.reach
-        )
-        grown._keep(self.sessions_.followed_by(once), self.lists_.followed_by(lists).newest(self.newest), held, live)
-        return grown
 
     def nearest(self, seen: Sequence[int]) -> tuple[Ints, Floats, Ints, Ints]:
         """The sessions nearest to one that `seen` these distinct items, newest first.
@@ -85,18 +72,14 @@ class Vmis:
         that item's place in `seen`.
         """
         recent = np.array(seen[: self.last], dtype=np.intp)
-        low, high = self._ranges(recent)
-        index, at = between(low, high)
+        index, shared = between(self.lists_.low[recent], self.lists_.high[recent])
         if not len(index):
             none = np.zeros(0, np.intp)
             return none, np.zeros(0), none, none
         sessions = self.lists_.columns[0][index]
-        shared = at if len(self.lists_.low) == 1 else at // len(self.lists_.low)
         first, use = first_uses(sessions, self._session_slots)
         similarity = np.bincount(use, self._recalled(recent)[shared])[first]
         candidates = sessions[first]
-        if not self.all_live_:
-            similarity *= self.live_[candidates]
         if len(candidates) > self.neighbours:
             newness = candidates * (1e-9 / len(self.sessions_))
             best = (similarity + newness).argpartition(-self.neighbours)[-self.neighbours :]
@@ -122,9 +105,8 @@ class Vmis:
         first, use = first_uses(items, self._item_slots)
         return best(items[first], np.bincount(use, weights)[first] if len(items) else weights, most)
 
-    def _keep(self, sessions: Sessions, lists: Lists, held: Ints, live: NDArray[np.bool_]) -> None:
-        self.sessions_, self.lists_, self.held_, self.live_ = sessions, lists, held, live
-        self.all_live_ = bool(live.all())
+    def _keep(self, sessions: Sessions, lists: Lists, held: Ints) -> None:
+        self.sessions_, self.lists_, self.held_ = sessions, lists, held
         self.rarity_ = np.log(max(len(sessions), 1) / np.maximum(held, 1))
         self._session_slots, self._item_slots = np.zeros(len(sessions), np.intp), np.zeros(sessions.known, np.intp)
         away = np.arange(-self._far, self._far + 1)
@@ -144,18 +126,10 @@ class Vmis:
             return 1 - counting(len(recent)) / len(recent)
         return self._pulls[: len(recent)] * self._rarities[recent]
 
-    def _ranges(self, items: Ints) -> tuple[Ints, Ints]:
-        """Where the newest sessions of these items are listed: item after item, in each the layers."""
-        low, high = self.lists_.low, self.lists_.high
-        if len(low) == 1:
-            return low[0][items], high[0][items]
-        return low[:, items].T.ravel(), high[:, items].T.ravel()
-
-    def _index(self, sessions: Sessions, first: int, click: int) -> tuple[Sessions, Lists, Ints]:
+    def _index(self, sessions: Sessions) -> tuple[Sessions, Lists, Ints]:
         """Sessions without repeats (the last counts), their lists, and how many sessions hold each item.
 
         An item lists the newest sessions that hold it, the newest last: session, click, and the clicks to look at.
-        Sessions are counted from `first`, clicks from `click`.
         """
         clicks = len(sessions.items)
         order = np.sort(sessions.items * clicks + np.arange(clicks)) % max(clicks, 1)
@@ -174,8 +148,7 @@ class Vmis:
         at, low, high = (np.cumsum(left) - 1)[order], starts[owner], starts[owner + 1]
         if self.reach is not None:
             low, high = np.maximum(low, at - self._far), np.minimum(high, at + self._far + 1)
-        columns = (owner + first, at + click, low + click, high + click)
-        return once, Lists.of(item, sessions.known, *columns), held
+        return once, Lists.of(item, sessions.known, owner, at, low, high), held
 
 
 def best(items: Ints, scores: Floats, most: int) -> list[int]:

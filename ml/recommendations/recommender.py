@@ -1,13 +1,11 @@
 """Recommendations: what to show next to what a shopper saw, from the newest steps of all shoppers.
 
-What was seen is kept in a ring; an index over it is built beside the event loop and swapped in one
-assignment, so that a query sees either the old index or the new one. Between two builds, sessions
-that went on are put on top of the index (`SessionIndex.extended`), which costs what is new and no more.
+What was seen is kept in a ring; an index over it is built elsewhere (`ml.recommendations.index_process`) and swapped
+in one assignment, so that a query sees either the old index or the new one.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -18,16 +16,23 @@ from ml.features.formatting import count
 from ml.models.blend import WEIGHTS
 from ml.recommendations.catalogue import Catalogue
 from ml.recommendations.selection import Selection
-from ml.recommendations.session_index import Candidate, Clicks, SessionIndex, Why
+from ml.recommendations.session_index import Build, Candidate, Clicks, SessionIndex, Why
 
 MOST_STEPS = 60_000
 MOST_PRODUCTS = 200_000
 LEAST_NEWS = 20
 """Steps after which newer sessions are worth looking at, or 1 % of what is held."""
-REBUILD = 0.2
-"""The share of new steps at which the index is built again as a whole."""
 TUNE, LEAST_TUNED = 0.5, 5_000
 """The share of new steps at which weights are tuned again, and how many steps that takes at least."""
+
+
+Builder = Callable[[Clicks, Mapping[str, float], bool], Awaitable[Build]]
+"""Indexes clicks, beginning with these weights of the blend, which are tuned where that is asked for."""
+
+
+async def build_in_thread(clicks: Clicks, weights: Mapping[str, float], tune: bool) -> Build:
+    """Index clicks in a thread of this process: for tests and benchmarks, where nothing waits beside it."""
+    return await asyncio.to_thread(Build.of, clicks, weights, tune=tune)
 
 
 class Recommender:
@@ -42,14 +47,15 @@ class Recommender:
         most_steps: int = MOST_STEPS,
         most_products: int = MOST_PRODUCTS,
         weights: Mapping[str, float] = WEIGHTS,
+        build: Builder = build_in_thread,
     ) -> None:
         self._sessions, self._items, self._visitors = (np.zeros(most_steps, dtype=np.int64) for _ in range(3))
         self._most_products, self._untuned, self._weights = most_products, weights, weights
-        self._learnt = self._built = self._extended = self._tuned = 0
+        self._build = build
+        self._learnt = self._built = self._tuned = 0
         self._products: list[str] = []
         self._numbers: dict[str, int] = {}
         self._indexed = 0
-        self._base: SessionIndex | None = None
         self.catalogue = Catalogue(most=most_products)
         self.index: SessionIndex | None = None
 
@@ -86,33 +92,22 @@ class Recommender:
 
     def weigh(self, weights: Mapping[str, float]) -> None:
         """Rank by other weights, from the next refresh on."""
-        self._weights, self._base, self._extended = weights, None, 0
+        self._weights, self._built = weights, 0
 
     async def refresh(self) -> bool:
-        """Take newer sessions into the index if there is enough news; True when there is a new one."""
-        held = min(self._learnt, len(self._items))
-        news = self._learnt - self._extended
-        if news < (max(LEAST_NEWS, held // 100) if self.index else 1):
+        """Index what was seen if there is enough news; True when there is a new index. Raises what the builder does."""
+        held, learnt = min(self._learnt, len(self._items)), self._learnt
+        if learnt - self._built < (max(LEAST_NEWS, held // 100) if self.index else 1):
             return False
-        learnt = self._learnt
-        if self._base is None or learnt - self._built > REBUILD * held:
-            if len(self._products) > self._most_products:
-                self._forget()
-            await self._build(tune=learnt - self._tuned >= max(LEAST_TUNED, TUNE * held))
-            self._built = learnt
-        else:
-            self.index = await asyncio.to_thread(self._base.extended, self._clicks(), learnt - self._built)
-        self._extended = learnt
+        if len(self._products) > self._most_products:
+            self._forget()
+        clicks, tune = self._clicks(), learnt - self._tuned >= max(LEAST_TUNED, TUNE * held)
+        built = await self._build(clicks, self._untuned if tune else self._weights, tune)
+        self.index = SessionIndex(built, clicks, self._category)
+        self._weights, self._built = self.index.weights, learnt
+        self._tuned = learnt if tune else self._tuned
         self._indexed += 1
         return True
-
-    async def _build(self, *, tune: bool) -> None:
-        learnt, weights = self._learnt, self._untuned if tune else self._weights
-        build = partial(SessionIndex.build, self._clicks(), self._category, weights, tune=tune)
-        self._base = self.index = await asyncio.to_thread(build)
-        self._weights = self.index.weights
-        if tune:
-            self._tuned = learnt
 
     def _learn(self, session: str, visitor: str, product: str) -> None:
         number = self._numbers.get(product)

@@ -1,7 +1,7 @@
 """The session index: the newest sessions, never changed once built, with products by name and reasons to show them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple, Self
 
@@ -20,7 +20,7 @@ MOST_POPULAR = 200
 MOST_OF_CATEGORY = 40
 """Popular products that are kept of one category, so that what a query looks at does not grow with the catalogue."""
 MOST_QUESTIONS = 800
-"""Asked for tuning; a second's work at most, beside the event loop."""
+"""Asked for tuning; a second's work at most, in whichever process builds."""
 LEAST_SHOPPERS = 2
 """So many shoppers must have seen two products together for it to be a reason of its own."""
 
@@ -39,10 +39,23 @@ class Clicks:
     numbers: Mapping[str, int]
     known: int
 
-    def of_sessions(self, sessions: Hashes) -> "Clicks":
-        """Those of these sessions."""
-        kept = np.isin(self.sessions, sessions)
-        return replace(self, sessions=self.sessions[kept], visitors=self.visitors[kept], items=self.items[kept])
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """What is computed of clicks, by whichever process: a fitted blend, and its sessions and their visitors."""
+
+    blend: Blend
+    sessions: Hashes
+    visitors: Hashes
+
+    @classmethod
+    def of(cls, clicks: Clicks, weights: Mapping[str, float], *, tune: bool) -> Self:
+        """Index all clicks by their numbers; `tune` the weights to the newest sessions, beginning with those given."""
+        sessions, keys, visitors = _sessions(clicks)
+        blend = Blend(weights=weights)
+        if tune:
+            blend = blend.tuned(sessions, most=MOST_QUESTIONS)
+        return cls(blend=blend.fit(sessions), sessions=keys, visitors=visitors)
 
 
 class Candidate(NamedTuple):
@@ -64,17 +77,14 @@ IN_CATEGORY, IN_SHOP = Why("category"), Why("popular")
 
 
 class SessionIndex:
-    """Made by `build` or `extended`. For one thread at a time, like the blend in it."""
+    """A build with the names of its products. For one thread at a time, like the blend in it."""
 
-    def __init__(
-        self, blend: Blend, clicks: Clicks, category_of: CategoryOf, sessions: Hashes, visitors: Hashes
-    ) -> None:
-        self._blend, self._category_of = blend, category_of
+    def __init__(self, built: Build, clicks: Clicks, category_of: CategoryOf) -> None:
+        self._blend, self._visitors, self._category_of = built.blend, built.visitors, category_of
         self._products, self._numbers, self._known = clicks.products, clicks.numbers, clicks.known
-        self._sessions, self._visitors = sessions, visitors
         self._popular: list[Candidate] = []
         self._popular_in: dict[str, list[Candidate]] = {}
-        for item in blend.popular_.tolist():
+        for item in built.blend.popular_.tolist():
             self._keep_popular(clicks.products[item])
 
     def _keep_popular(self, product: str) -> None:
@@ -88,29 +98,10 @@ class SessionIndex:
         if len(self._popular) < MOST_POPULAR:
             self._popular.append(Candidate(product, lambda: IN_SHOP))
 
-    @classmethod
-    def build(
-        cls, clicks: Clicks, category_of: CategoryOf, weights: Mapping[str, float], *, tune: bool = False
-    ) -> Self:
-        """Index all clicks; `tune` the weights to the newest sessions, beginning with those given."""
-        sessions, keys, visitors = _sessions(clicks)
-        blend = Blend(weights=weights)
-        if tune:
-            blend = blend.tuned(sessions, most=MOST_QUESTIONS)
-        return cls(blend.fit(sessions), clicks, category_of, keys, visitors)
-
     @property
     def weights(self) -> Mapping[str, float]:
         """By what it ranks."""
         return self._blend.weights
-
-    def extended(self, clicks: Clicks, news: int) -> "SessionIndex":
-        """A new index with the sessions to which the last `news` of the clicks belong, as they are now."""
-        newer = clicks.of_sessions(np.unique(clicks.sessions[len(clicks.sessions) - news :]))
-        sessions, keys, visitors = _sessions(newer)
-        blend = self._blend.extended(sessions, replaced=np.isin(self._sessions, keys).nonzero()[0])
-        keys, visitors = np.concatenate([self._sessions, keys]), np.concatenate([self._visitors, visitors])
-        return SessionIndex(blend, clicks, self._category_of, keys, visitors)
 
     def nearby(self, seen: Sequence[str], most: int) -> Iterator[Candidate]:
         """What goes with what was seen, newest first; best first."""

@@ -12,6 +12,7 @@ from datetime import timedelta
 import msgspec
 
 from mesh import Mesh, Received, Service
+from mesh.broker.jetstream import JetStreamBroker
 from mesh.envelope import derive_id
 from mesh.events.cart import CartAbandoned, CartScored, CartUpdated
 from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
@@ -39,8 +40,13 @@ Interaction = ProductViewed | ProductSearched | CheckoutStarted
 RECOMMENDED = 4
 PATIENCE = timedelta(milliseconds=40)
 """How long a visitor's score waits for their past to be read; their next event is scored with it in any case."""
-SCORED_AT_ONCE = 64
-"""Events of one batch: a score waits for all of its batch, and a visitor's earlier events in it for none."""
+SCORED_AT_ONCE = 256
+"""Events of one batch at most. A batch is what has arrived: few where scoring keeps up, so that no score waits long.
+
+Where it does not, larger ones catch up: only the newest event of a visitor is scored, and all are stored in one turn.
+"""
+SCORED_IN_ONE_GO = 64
+"""Scores that are computed before others may use the event loop."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,10 +65,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 @service.resource
 async def open_scorer(mesh: Mesh) -> AsyncIterator[Scorer]:
     """Everything scoring knows, kept up to date in the background."""
-    from ml.recommendations.recommender import Recommender  # noqa: PLC0415  needs numpy; every process imports this module
+    # numpy is needed by these two, and every process imports this module
+    from ml.recommendations.index_process import IndexProcess  # noqa: PLC0415
+    from ml.recommendations.recommender import Recommender  # noqa: PLC0415
 
-    settings = read(Settings)
-    scorer = Scorer(mesh, Recommender(), shoppers=settings.scoring_shoppers, warm=settings.scoring_warm)
+    settings, process = read(Settings), IndexProcess()
+    # Where there is no server, everything is one process: tests.
+    recommender = Recommender(build=process) if isinstance(mesh.broker, JetStreamBroker) else Recommender()
+    scorer = Scorer(mesh, recommender, shoppers=settings.scoring_shoppers, warm=settings.scoring_warm)
     tasks = [
         asyncio.create_task(scorer.models.follow()),
         asyncio.create_task(scorer.follow_log(period=settings.recommendations_every.total_seconds())),
@@ -76,6 +86,7 @@ async def open_scorer(mesh: Mesh) -> AsyncIterator[Scorer]:
     finally:
         for task in tasks:
             task.cancel()
+        process.close()
         for task in tasks:
             with suppress(asyncio.CancelledError):
                 await task
@@ -119,9 +130,17 @@ async def score_visitors(happenings: list[Received[Interaction]], scorer: Scorer
     for happening in happenings:
         newest[happening.event.visitor_id] = (happening, scorer.learn(happening))
     await scorer.shoppers.look_up(newest, patience=PATIENCE)
-    proofs = [scorer.shoppers.of(visitor).evidence(step.at, step.session) for visitor, (_, step) in newest.items()]
+    visitors = list(newest.items())
+    for at in range(0, len(visitors), SCORED_IN_ONE_GO):
+        for draft in _visitors_scored(visitors[at : at + SCORED_IN_ONE_GO], scorer):
+            yield draft
+        await asyncio.sleep(0)
+
+
+def _visitors_scored(visitors: list[tuple[str, tuple[Received[Interaction], Step]]], scorer: Scorer) -> Iterator[Draft]:
+    proofs = [scorer.shoppers.of(visitor).evidence(step.at, step.session) for visitor, (_, step) in visitors]
     scores = scorer.score([proof.values for proof in proofs])
-    for (visitor, (cause, _)), proof, score in zip(newest.items(), proofs, scores, strict=True):
+    for (visitor, (cause, _)), proof, score in zip(visitors, proofs, scores, strict=True):
         scored = UserScored(
             visitor_id=visitor,
             propensity=score.propensity,

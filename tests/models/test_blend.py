@@ -41,16 +41,6 @@ def test_rules_keep_the_strongest():
     assert lists_of(rules.after(4)) == {5: 1.0}
 
 
-@given(histories, histories, st.integers(0, KNOWN - 1))
-def test_extended_rules_are_the_rules_of_all_sessions(older, newer, item):
-    """Rules with newer sessions put on top add up to those counted over all of them."""
-    grown = SequentialRules().fit(sessions_of(*older)).extended(sessions_of(*newer))
-    whole = SequentialRules().fit(sessions_of(*older, *newer))
-
-    for found, expected in ((grown.after(item), whole.after(item)), (grown.before(item), whole.before(item))):
-        assert np.allclose(np.bincount(*found, minlength=KNOWN), np.bincount(*expected, minlength=KNOWN))
-
-
 @given(histories, st.lists(st.integers(0, KNOWN - 1), max_size=9), st.integers(1, 15))
 def test_a_prediction_names_each_item_once(lists, seen, most):
     """Up to `most` known items, each once, whatever was seen; the same question has the same answer."""

@@ -1,6 +1,8 @@
 """Recommendations follow what shoppers see together, say why, and never show what one has or cannot have."""
 
 import asyncio
+import os
+import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,6 +17,7 @@ from mesh.events.product import ProductListed
 from ml.clickstream.steps import step_of
 from ml.models.blend import WEIGHTS
 from ml.recommendations.catalogue import Catalogue
+from ml.recommendations.index_process import IndexProcess, IndexProcessFailed
 from ml.recommendations.recommender import Recommender
 from ml.recommendations.selection import Selection
 from ml.recommendations.session_index import MOST_OF_CATEGORY
@@ -278,14 +281,13 @@ def test_what_is_known_of_a_product_comes_with_it():
     assert (found.image, found.url) == ("https://shop.example/tent.jpg", "https://shop.example/tent")
 
 
-async def test_today_is_seen_without_building_anew(monkeypatch):
-    """A little news is put on top of the index; a session that goes on counts as one, with what it saw before."""
+async def test_today_is_seen_at_the_next_refresh():
+    """A little news is enough for a new index; a session that goes on counts as one, with what it saw before."""
     recommender = Recommender(most_steps=10_000, most_products=100)
     for at in range(500):
         see(recommender, f"v{at}", "a", "b")
     see(recommender, "today", "tent")
     await recommender.refresh()
-    monkeypatch.setattr("ml.recommendations.session_index.SessionIndex.build", None)
     for at in range(30):
         see(recommender, f"new{at}", "tent", "stove")
     see(recommender, "today", "canopy")
@@ -338,7 +340,7 @@ async def test_a_build_that_fails_leaves_the_old_index(monkeypatch):
     await recommender.refresh()
     see(recommender, "w", *["a", "c"] * 30)
     with monkeypatch.context() as broken:
-        broken.setattr("ml.recommendations.session_index.SessionIndex.build", lambda *_, **__: 1 / 0)
+        broken.setattr("ml.recommendations.session_index.Build.of", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             await recommender.refresh()
     assert products(recommender.recommend(["a"], without=(), most=1)) == ["b"]
@@ -369,3 +371,46 @@ def test_a_visitor_with_a_hundred_thousand_events_changes_nothing_for_others():
 
     assert products(recommender.recommend(["tent"], without=(), most=1)) == ["stove"]
     assert len(recommender.recommend([f"p{at % 90}" for at in range(100_000)], without=(), most=4)) == 4
+
+
+async def test_an_index_process_builds_what_this_process_would():
+    """The same clicks give the same products and reasons; the arrays lie in another process's memory file."""
+    build = IndexProcess()
+    here, there = (
+        Recommender(most_steps=2_000, most_products=100),
+        Recommender(most_steps=2_000, most_products=100, build=build),
+    )
+    try:
+        for recommender in (here, there):
+            for at in range(200):
+                see(recommender, f"v{at}", f"p{at % 20}", f"p{(at * 7 + 1) % 20}", f"p{(at * 3 + 2) % 20}")
+            await recommender.refresh()
+
+        for at in range(20):
+            seen = [f"p{at}", f"p{(at + 5) % 20}"]
+            assert here.recommend(seen, without=(), most=5) == there.recommend(seen, without=(), most=5)
+        assert build.pid is not None
+    finally:
+        build.close()
+
+
+async def test_an_index_process_that_dies_is_replaced():
+    """What served before goes on serving, and the next refresh has a new process build."""
+    build = IndexProcess()
+    recommender = Recommender(most_steps=1_000, most_products=100, build=build)
+    try:
+        see(recommender, "v", "a", "b")
+        await recommender.refresh()
+        died = build.pid
+        os.kill(died, signal.SIGKILL)
+        see(recommender, "w", *["a", "c"] * 30)
+        with pytest.raises(IndexProcessFailed):
+            await recommender.refresh()
+        assert products(recommender.recommend(["a"], without=(), most=1)) == ["b"]
+
+        assert await recommender.refresh() is True
+
+        assert build.pid not in (None, died)
+        assert set(products(recommender.recommend(["a"], without=(), most=2))) == {"b", "c"}
+    finally:
+        build.close()

@@ -60,34 +60,6 @@ def test_the_example_by_hand():
     assert scores_of(vmis, [0])[0] == 2 * np.log(3 / 2)
 
 
-@given(histories, histories, st.lists(st.integers(0, KNOWN - 1), min_size=1, max_size=6, unique=True))
-def test_an_extended_index_is_the_whole_index(older, newer, seen):
-    """An index with newer sessions put on top gives the scores of one built over all of them."""
-    for reach in (None, 3.0):
-        grown = Vmis(newest=6, neighbours=5, reach=reach).fit(sessions_of(*older))
-        grown = grown.extended(sessions_of(*newer), replaced=np.zeros(0, np.intp))
-
-        whole = Vmis(newest=6, neighbours=5, reach=reach).fit(sessions_of(*older, *newer))
-
-        assert np.allclose(list(scores_of(grown, seen).values()), list(scores_of(whole, seen).values()))
-
-
-def test_a_session_that_went_on_counts_once():
-    """Of a session that is replaced by its longer self, the old part is no neighbour any more."""
-    older = Vmis(reach=3.0).fit(sessions_of([0, 1], [2, 3]))
-
-    grown = older.extended(sessions_of([0, 1, 4]), replaced=np.array([0]))
-
-    found = grown.evidence([1])
-    assert [(session, weight > 0) for session, weight in zip(found.sessions[found.of], found.weights, strict=True)] == [
-        (0, False),
-        (0, False),
-        (2, True),
-        (2, True),
-        (2, True),
-    ]
-
-
 def test_items_that_nobody_saw_have_no_neighbours():
     """An item without sessions finds nothing and fails nothing; so does an index without sessions."""
     none = np.zeros(0, np.intp)

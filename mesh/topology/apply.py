@@ -12,7 +12,9 @@ from mesh.errors import TopologyError, Unavailable
 from mesh.service import Service
 from mesh.subjects import link_inbox
 from mesh.topology.derive.nats import Config, Holdings, holdings
+from mesh.topology.differences import changes, verify
 from mesh.topology.mesh_toml import Topology
+from mesh.topology.moves import lasting, moves
 
 Verb = Literal["create", "change", "delete", "keep", "wait"]
 _SIGNS: Mapping[str, str] = {"create": "+", "change": "~", "delete": "-", "keep": "!", "wait": "?"}
@@ -111,11 +113,31 @@ class _Region:
         """Streams that copy nothing, with their consumers, buckets and object stores."""
         found = await self._listed("STREAM.LIST", "streams", self.wanted.streams)
         self._live = {config["name"]: config for config in found}
+        await self._make_way()
         origins = [config for config in self.wanted.streams.values() if not config.get("sources")]
         giving = [config for config in origins if self._gives_up_subjects(config)]
         await self._bring(giving)  # no two streams may take the same: who takes a subject over comes second
         await self._bring(config for config in origins if config not in giving)
         await self._bring_consumers([config["name"] for config in origins])
+
+    async def _make_way(self) -> None:
+        """For subjects that change their stream: refuse where messages would be left behind, unless `force`."""
+        leaving = set()
+        for move in moves(self._live, self.wanted.streams):
+            asked = {"subjects_filter": move.subject}
+            answer = await api(self.connection, f"STREAM.INFO.{move.stream}", asked, patience=self.patience)
+            left = lasting(answer["state"].get("subjects") or {}, self.name)
+            if left and not self.force:
+                fate = "they stay there, unread" if move.declared else f"they are deleted with {move.stream}"
+                raise TopologyError(
+                    f"{self.name}: {move.stream} holds {left} messages under {move.subject}, which {move.to} "
+                    f"would take. Messages do not move: leave the domain where it is, or apply with --force, and {fate}"
+                )
+            if not move.declared:
+                leaving.add(move.stream)
+        for stream in sorted(leaving):  # no two streams may take the same
+            await self._do("delete", f"stream {stream}", "others take its subjects", f"STREAM.DELETE.{stream}", None)
+            del self._live[stream]
 
     def _gives_up_subjects(self, wanted: Config) -> bool:
         live = self._live.get(wanted["name"]) or {}
@@ -159,7 +181,7 @@ class _Region:
     async def _stream(self, wanted: Config, live: Config | None) -> None:
         if wanted.get("sources"):
             wanted = await self._with_reachable_sources(wanted, live)
-        changed = _changes(wanted, live, ignore=_FIXED_OF_STREAMS)
+        changed = changes(wanted, live, ignore=_FIXED_OF_STREAMS)
         if live is None:
             await self._do("create", f"stream {wanted['name']}", "", f"STREAM.CREATE.{wanted['name']}", wanted)
         elif changed:
@@ -208,7 +230,7 @@ class _Region:
         if live is None:
             await self._do("create", what, "", at, {"stream_name": stream, "config": wanted, "action": "create"})
             return
-        changed = _changes(wanted, live, ignore=_FIXED)
+        changed = changes(wanted, live, ignore=_FIXED)
         if not changed:
             return
         merged = {key: value for key, value in live.items() if not key.startswith("filter_subject")}
@@ -234,7 +256,7 @@ class _Region:
                 f"{self.name}: cannot {verb} {what}: {error.get('description')} ({error.get('err_code')})"
             )
         if subject.startswith(("STREAM.CREATE.", "STREAM.UPDATE.")):
-            _verify(self.name, asked, answer.get("config", {}))
+            verify(self.name, asked, answer.get("config", {}))
 
     async def _listed(self, subject: str, field: str, wanted: Container[str]) -> list[Config]:
         """The configurations of all that answer; waits for what is wanted."""
@@ -262,44 +284,3 @@ class _Region:
 
     def _note(self, verb: Verb, what: str, detail: str) -> None:
         self.differences.append(Difference(region=self.name, verb=verb, what=what, detail=detail))
-
-
-def _changes(wanted: Config, live: Config | None, *, ignore: Iterable[str] = ()) -> list[str]:
-    """The names of settings that differ; what the server leaves out is empty, 0 or off."""
-    filters = {"filter_subject", "filter_subjects"}
-    names = [
-        name
-        for name, value in wanted.items()
-        if live and name not in {*ignore, *filters} and not _same(value, live.get(name))
-    ]
-    if live and filters & {*wanted, *live} and _filters(wanted) != _filters(live):
-        names.append("filters")
-    return names
-
-
-def _same(wanted: Any, live: Any) -> bool:
-    if isinstance(wanted, list) and isinstance(live, list) and wanted and isinstance(wanted[0], dict):
-        by_name = {entry["name"]: entry for entry in live}
-        return by_name.keys() == {entry["name"] for entry in wanted} and all(
-            not _changes(entry, by_name[entry["name"]]) for entry in wanted
-        )
-    if isinstance(wanted, dict) and isinstance(live, dict):
-        return not _changes(wanted, live)
-    if isinstance(wanted, list) and isinstance(live, list):
-        return sorted(wanted) == sorted(live)
-    return bool(wanted == live or (not wanted and not live))
-
-
-def _filters(config: Config) -> set[str]:
-    one = config.get("filter_subject")
-    return {one} if one else set(config.get("filter_subjects") or ())
-
-
-def _verify(region: str, wanted: Config, got: Config) -> None:
-    """An old server ignores what it does not know: then timers would be stored and never fire."""
-    for flag in ("allow_atomic", "allow_msg_schedules", "allow_msg_ttl", "allow_direct"):
-        if wanted.get(flag) and not got.get(flag):
-            raise TopologyError(
-                f"{region}: the server ignored {flag} of stream {wanted['name']}: "
-                "it is too old, Cartmesh needs nats-server 2.14"
-            )

@@ -8,7 +8,7 @@ import pytest
 
 from mesh.broker.jetstream import JetStreamBroker
 from mesh.broker.protocol import Outgoing
-from mesh.errors import Conflict, DeclarationError
+from mesh.errors import Conflict, DeclarationError, TopologyError
 from mesh.events.cart import CartUpdated
 from mesh.events.order import OrderPlaced
 from mesh.mesh import Mesh
@@ -91,18 +91,64 @@ async def test_two_atomic_streams_are_not_one_commit(servers):
         assert await us.last(OrderPlaced, "both") is None
 
 
+@asynccontextmanager
+async def at_work(own):
+    """A region, with or without the orders' own stream: how to apply either, and its operator's broker."""
+    shared = Topology.of(["us"], nodes=1)
+    topologies = {True: replace(shared, streams=(ORDERS,)), False: shared}
+    async with LocalServers(topologies[own], services=[desk]) as up:
+        operator = await up.operator("us")
+
+        async def applied(own, **options):
+            return [str(one) for one in await apply(topologies[own], [desk], {"us": operator}, **options)]
+
+        yield applied, JetStreamBroker(operator)
+
+
+PLACED = Outgoing(subject="ev.us.order.placed.o1", body=b"{}")
+
+
 async def test_a_mesh_at_work_gives_a_domain_its_stream():
     """Applied to a mesh whose commerce stream took the domain until now, the subjects change hands."""
-    shared = Topology.of(["us"], nodes=1)
-    async with LocalServers(shared, services=[desk]) as up:
-        await apply(replace(shared, streams=(ORDERS,)), [desk], {"us": await up.operator("us")})
+    async with at_work(own=False) as (applied, broker):
+        await applied(own=True)
 
-        again = await apply(replace(shared, streams=(ORDERS,)), [desk], {"us": await up.operator("us")})
-        stored = await JetStreamBroker(await up.operator("us")).store(
-            "ORDERS_us", Outgoing(subject="ev.us.order.placed.o1", body=b"{}")
-        )
+        again = await applied(own=True)
+        stored = await broker.store("ORDERS_us", PLACED)
 
-        assert [str(one) for one in again] == [
+        assert again == [
             "! us: would delete consumer desk-note-order on COMMERCE_us (nobody declares it; --force deletes it)"
         ]
         assert stored.sequence == 1
+
+
+async def test_a_domain_with_events_gets_no_stream_unasked():
+    """They would not be read any more: it is refused with the reason, and done with force."""
+    async with at_work(own=False) as (applied, broker):
+        await broker.store("COMMERCE_us", PLACED)
+
+        with pytest.raises(
+            TopologyError, match=r"COMMERCE_us holds 1 messages under ev\.us\.order\.>, which ORDERS_us would"
+        ):
+            await applied(own=True)
+        assert await broker.last("COMMERCE_us", PLACED.subject) is not None
+
+        await applied(own=True, force=True)
+        assert (await broker.store("ORDERS_us", PLACED)).sequence == 1
+
+
+async def test_a_stream_is_taken_away_again():
+    """While it is empty its subjects go back; with events it is refused with the reason, and done with force."""
+    async with at_work(own=True) as (applied, broker):
+        assert "- us: delete stream ORDERS_us (others take its subjects)" in await applied(own=False)
+        assert (await broker.store("COMMERCE_us", PLACED)).sequence == 1
+
+    async with at_work(own=True) as (applied, broker):
+        await broker.store("ORDERS_us", PLACED)
+
+        with pytest.raises(TopologyError, match=r"ORDERS_us holds 1 messages .* they are deleted with ORDERS_us"):
+            await applied(own=False)
+        assert await broker.last("ORDERS_us", PLACED.subject) is not None
+
+        await applied(own=False, force=True)
+        assert (await broker.store("COMMERCE_us", PLACED)).sequence == 1

@@ -1,0 +1,48 @@
+"""Differences between a configuration that is wanted and one that a server has."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from mesh.errors import TopologyError
+from mesh.topology.derive.nats import Config
+
+
+def changes(wanted: Config, live: Config | None, *, ignore: Iterable[str] = ()) -> list[str]:
+    """The names of settings that differ; what the server leaves out is empty, 0 or off."""
+    filters = {"filter_subject", "filter_subjects"}
+    names = [
+        name
+        for name, value in wanted.items()
+        if live and name not in {*ignore, *filters} and not _same(value, live.get(name))
+    ]
+    if live and filters & {*wanted, *live} and _filters(wanted) != _filters(live):
+        names.append("filters")
+    return names
+
+
+def _same(wanted: Any, live: Any) -> bool:
+    if isinstance(wanted, list) and isinstance(live, list) and wanted and isinstance(wanted[0], dict):
+        by_name = {entry["name"]: entry for entry in live}
+        return by_name.keys() == {entry["name"] for entry in wanted} and all(
+            not changes(entry, by_name[entry["name"]]) for entry in wanted
+        )
+    if isinstance(wanted, dict) and isinstance(live, dict):
+        return not changes(wanted, live)
+    if isinstance(wanted, list) and isinstance(live, list):
+        return sorted(wanted) == sorted(live)
+    return bool(wanted == live or (not wanted and not live))
+
+
+def _filters(config: Config) -> set[str]:
+    one = config.get("filter_subject")
+    return {one} if one else set(config.get("filter_subjects") or ())
+
+
+def verify(region: str, wanted: Config, got: Config) -> None:
+    """An old server ignores what it does not know: then timers would be stored and never fire."""
+    for flag in ("allow_atomic", "allow_msg_schedules", "allow_msg_ttl", "allow_direct"):
+        if wanted.get(flag) and not got.get(flag):
+            raise TopologyError(
+                f"{region}: the server ignored {flag} of stream {wanted['name']}: "
+                "it is too old, Cartmesh needs nats-server 2.14"
+            )

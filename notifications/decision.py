@@ -1,12 +1,13 @@
 """Decision: evaluate the runs of an abandonment and store the outcome if nothing has changed meanwhile."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from mesh import Cancel, Mesh, Received, Retry, Timer
 from mesh.envelope import derive_id
+from mesh.event import Event
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartScored, CartUpdated
 from mesh.events.contact import Contact, ContactReserved
 from mesh.events.offer import Check, OfferDecided, OfferDue
@@ -80,7 +81,7 @@ async def decide(request: DecisionRequest, mesh: Mesh, context: DecisionContext,
         if decided.outcome == "approved":
             approved.append(Contact(offer_id=offer_id, at=now, journey=run.name))
     decisions = [one for one in changes if isinstance(one, OfferDecided)]
-    changes += history.unchanged(*CART_CHANGES, OfferDecided)
+    changes += history.unchanged(*_watched(decisions), OfferDecided)
     if has_newer(history, abandoned):
         return changes  # the runs' timers belong to the newer abandonment
     if approved:
@@ -89,6 +90,17 @@ async def decide(request: DecisionRequest, mesh: Mesh, context: DecisionContext,
         changes += [ContactReserved(shopper=name, recent=(*kept, *approved)) for name in read.names]
         changes += read.conditions
     return changes + [_timer(decided) for decided in decisions]
+
+
+def _watched(decisions: Sequence[OfferDecided]) -> tuple[type[Event], ...]:
+    """What must not have happened to the cart while it was decided.
+
+    An order or a change just before a decision that sends nothing leaves it as true as one just after it, so that is
+    no condition, and needs no message to carry it. What is compared as an experiment is decided as strictly as an
+    approval. The timers are always those of the newest abandonment.
+    """
+    strict = any(one.outcome == "approved" or (one.assignment and one.assignment.eligible) for one in decisions)
+    return CART_CHANGES if strict else (CartAbandoned,)
 
 
 def superseded(

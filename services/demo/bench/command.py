@@ -1,5 +1,7 @@
 """The command `cartmesh bench`: the parts one after another, each printed as it is measured, all judged at the end."""
 
+import sys
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,10 @@ TARGETS: dict[str, tuple[float, str]] = {
 
 
 def run_bench(*, json: Path | None, quick: bool, only: tuple[str, ...]) -> None:
-    """Measure, print, write. ValueError for a part that there is not."""
+    """Measure, print, write. ValueError for a part that there is not; ends with 1 where a part failed.
+
+    A part that fails is named, and the others are measured all the same.
+    """
     import uvloop  # noqa: PLC0415  only what runs a mesh needs it
 
     if unknown := set(only) - set(PARTS):
@@ -48,6 +53,8 @@ def run_bench(*, json: Path | None, quick: bool, only: tuple[str, ...]) -> None:
     console.print(judged(figures))
     if json:
         json.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2))
+    if figures["failed"]:
+        sys.exit(1)
 
 
 def judged(figures: dict[str, Any]) -> Table:
@@ -68,14 +75,23 @@ def _shown(measured: float | None) -> str:
 
 
 async def _measure(parts: tuple[str, ...], share: int, console: Console) -> dict[str, Any]:
-    figures: dict[str, Any] = {"judged": {}}
+    figures: dict[str, Any] = {"judged": {}, "failed": {}}
     if "library" in parts:
-        await _library(figures, share, console)
+        await _attempt("library", _library(figures, share, console), figures, console)
     for abandon_after, those in (("2s", ("latency", "memory")), ("30m", ("ingest",)), ("2s", ("cost", "growth"))):
         wanted = [part for part in those if part in parts]
         if wanted:
-            await _region(wanted, abandon_after, figures, share, console)
+            region = _region(wanted, abandon_after, figures, share, console)
+            await _attempt(", ".join(wanted), region, figures, console)
     return figures
+
+
+async def _attempt(name: str, measuring: Awaitable[None], figures: dict[str, Any], console: Console) -> None:
+    try:
+        await measuring
+    except Exception as error:  # noqa: BLE001  whatever it is, the other parts are measured and all figures shown
+        figures["failed"][name] = repr(error)
+        console.print(f"[red]{name} failed:[/red] {error!r}")
 
 
 async def _region(parts: list[str], abandon_after: str, figures: dict[str, Any], share: int, console: Console) -> None:
@@ -89,18 +105,22 @@ async def _region(parts: list[str], abandon_after: str, figures: dict[str, Any],
         built((REGION,), nodes=3, environment=settings) as environment,
         connected(environment.gateways[REGION], environment.key) as http,
     ):
-        if "latency" in parts:
-            await _latency(latency.Probe(environment, http, REGION), figures, share, console)
-        if "ingest" in parts:
-            await writes.ingest(writes.Bench(environment, http, REGION), figures, share, console)
-        if "cost" in parts:
-            await writes.cost_card(writes.Bench(environment, http, REGION), figures, share, console)
-        if "growth" in parts:
-            await writes.growth(writes.Bench(environment, http, REGION), figures, share, console)
-        if "memory" in parts and environment.up is not None:
-            figures["memory_mb"] = held(environment.up, REGION)
-            figures["judged"]["memory of a region's services MB"] = figures["memory_mb"]["all"].pss
-            console.print(f"memory: {figures['memory_mb']['all']}")
+        bench = writes.Bench(environment, http, REGION)
+        measures = {
+            "latency": lambda: _latency(latency.Probe(environment, http, REGION), figures, share, console),
+            "ingest": lambda: writes.ingest(bench, figures, share, console),
+            "cost": lambda: writes.cost_card(bench, figures, share, console),
+            "growth": lambda: writes.growth(bench, figures, share, console),
+            "memory": lambda: _memory(bench, figures, console),
+        }
+        for part in parts:
+            await _attempt(part, measures[part](), figures, console)
+
+
+async def _memory(bench: writes.Bench, figures: dict[str, Any], console: Console) -> None:
+    figures["memory_mb"] = held(bench.up, REGION)
+    figures["judged"]["memory of a region's services MB"] = figures["memory_mb"]["all"].pss
+    console.print(f"memory: {figures['memory_mb']['all']}")
 
 
 async def _library(figures: dict[str, Any], share: int, console: Console) -> None:

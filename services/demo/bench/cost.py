@@ -7,12 +7,13 @@ import msgspec
 import psutil
 
 from mesh.broker.connection import Connection
+from mesh.errors import Unavailable
 from mesh.runtime.up import Up
 from mesh.streams import MESH
 from mesh.topology.apply import api
 
-PAGE = 256
-"""Entries that JetStream's lists give at once."""
+PATIENCE = 300.0
+"""Seconds after which consumers that still have something to deliver are an error, and not only slow."""
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +67,9 @@ async def counts(operator: Connection, up: Up, region: str) -> Counts:
 
 
 async def settled(operator: Connection) -> None:
-    """Return once no durable consumer has anything left to deliver or to acknowledge."""
+    """Return once no durable consumer has anything left to deliver or to acknowledge; Unavailable after a while."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + PATIENCE
     while True:
         waiting = 0
         for stream in await _listed(operator, "STREAM.LIST", "streams"):
@@ -75,6 +78,8 @@ async def settled(operator: Connection) -> None:
                     waiting += consumer["num_pending"] + consumer["num_ack_pending"]
         if not waiting:
             return
+        if clock() > deadline:
+            raise Unavailable(f"after {PATIENCE:.0f} s consumers still have {waiting} messages to deliver")
         await asyncio.sleep(0.5)
 
 

@@ -15,6 +15,8 @@ from mesh.subjects import every
 
 WAVE = 500
 """Carts per commit of the filling."""
+CARTS_OF_ONE = 20
+"""Carts of one visitor in the filling."""
 
 
 @asynccontextmanager
@@ -42,7 +44,7 @@ async def fill(mesh: Mesh, carts: int, *, run: str) -> None:
     line = CartLine(product_id="p1", quantity=1, price=Money(amount=4999, currency="EUR"), name="Headphones")
     for start in range(0, carts, WAVE):
         wave = (
-            CartUpdated(cart_id=f"old-{run}-{at}", visitor_id=f"old-{run}-{at}", lines=(line,))
+            CartUpdated(cart_id=f"old-{run}-{at}", visitor_id=f"old-{run}-{at // CARTS_OF_ONE}", lines=(line,))
             for at in range(start, min(start + WAVE, carts))
         )
         await mesh.publish(*(Draft(event=updated, id=updated.cart_id) for updated in wave))

@@ -65,6 +65,7 @@ async def ingest(bench: Bench, found: dict[str, Any], share: int, console: Conso
         "HTTP events acknowledged a second": viewed.rate,
         "cart commits a second": filled.rate,
         "cart commits / raw ceiling, one in a batch": filled.rate / single,
+        "cart commits / raw ceiling, eight in a batch": filled.rate / grouped,
     }
 
 
@@ -76,19 +77,30 @@ async def cost_card(bench: Bench, found: dict[str, Any], share: int, console: Co
     found["cost"] = {"view": view, "cart": cart}
     for name, one in (("view", view), ("left cart", cart)):
         console.print(f"a {name}: {one}")
-    found["judged"]["cart commits a second, the whole life of each"] = load.events / (seconds - ABANDONED)
+    whole = load.events / (seconds - ABANDONED)
+    found["judged"] |= {
+        "cart commits a second, the whole life of each": whole,
+        "messages stored for a left cart": cart.stored,
+        "deliveries for a left cart": cart.delivered,
+        "ms of CPU for a left cart, servers and services": _cpu(cart),
+        "ms of CPU for a view, servers and services": _cpu(view),
+    }
+    if "ingest" in found:
+        found["judged"]["the whole life of a cart / raw ceiling, one in a batch"] = whole / found["ingest"]["ceiling"]
 
 
 async def growth(bench: Bench, found: dict[str, Any], share: int, console: Console) -> None:
     """The cost of a left cart with more listening services, and with ten times the carts in the stream."""
     idle, size = await _idle(bench), 1_500 // share
     login, mesh = bench.up.servers.credentials(bench.region), bench.environment.meshes[bench.region]
-    found["growth"] = {}
+    found["growth"], by_listeners = {}, []
     for count in LISTENERS:
         async with listening(login, mesh, count):
             one, load, _ = await _cost(bench, idle, lambda: send_all(bench.http, carts(size)), wait=ABANDONED)
+        by_listeners.append(_cpu(one))
         found["growth"][f"{count} more services"] = {"cost": one, "rate": load.rate}
         console.print(f"{count} more services listen: {load.rate:,.0f} carts/s, {_cpu(one):.1f} ms of CPU a cart")
+    found["judged"][f"a cart's cost with {LISTENERS[-1]} more services"] = by_listeners[-1] / by_listeners[0]
     costs = []
     for stored in (10_000 // share, 90_000 // share):
         await fill(mesh, stored, run=token_hex(3))

@@ -5,13 +5,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mesh.events.cart import CartConverted
+from mesh.events.cart import CartAbandoned, CartConverted
+from mesh.events.contact import ContactReserved
 from mesh.events.mesh import MeshHeartbeat
 from mesh.events.offer import (
     OfferDecided,
 )
 from mesh.events.order import PurchaseMarked
+from mesh.history import Unchanged
 from mesh.profiles import customer_digest, read_profile, visitor_digest
+from notifications.decision import CART_CHANGES, DecisionContext, DecisionRequest, decide
+from notifications.journeys import Journey
+from notifications.journeys.live import LiveJourney, LiveJourneys
 from notifications.offers import service as offers
 
 
@@ -182,3 +187,33 @@ async def test_no_offer_is_decided_behind_a_purchase(at_work, shop, box, eventua
     ]
     assert all((one.outcome, one.reason) == ("dropped", "bought") for one in behind)
     assert behind  # otherwise nothing was raced
+
+
+@pytest.mark.parametrize(
+    ("explore", "known", "conditions"),
+    [
+        pytest.param(0.0, False, {CartAbandoned, OfferDecided}, id="nothing is sent"),
+        pytest.param(0.0, True, {*CART_CHANGES, OfferDecided, ContactReserved, PurchaseMarked}, id="approved"),
+        pytest.param(1.0, True, {*CART_CHANGES, OfferDecided}, id="the arm that gets nothing"),
+    ],
+)
+async def test_a_decision_is_conditional_on_what_could_make_it_wrong(shop, explore, known, conditions):
+    """A purchase or a change excludes an offer and what is compared with one, and not a decision to send nothing."""
+    journey = Journey(name="j", template="abandoned-cart", quiet="", explore=explore, minimum_value=())
+    context = DecisionContext(journeys=LiveJourneys([LiveJourney(journey=journey)]), secret="s")
+    outcomes = set()
+
+    for at in range(40):
+        visitor, cart = f"v{at}", f"c{at}"
+        if known:
+            await shop.identify(visitor)
+        await shop.fill(cart, visitor)
+        request = DecisionRequest(cart_id=cart, abandonment_id=await shop.leave(cart, visitor), attempt=1)
+        changes = await decide(request, shop.mesh, context)
+        decided = next(change for change in changes if isinstance(change, OfferDecided))
+        kinds = {change.kind for change in changes if isinstance(change, Unchanged)}
+        outcomes.add((decided.outcome, frozenset(kinds)))
+
+    wanted = "approved" if ContactReserved in conditions else "dropped"
+    assert frozenset(conditions) in {kinds for outcome, kinds in outcomes if outcome == wanted}
+    assert len({kinds for outcome, kinds in outcomes if outcome == wanted}) == 1

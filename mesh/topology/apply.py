@@ -24,6 +24,8 @@ _FIXED_OF_STREAMS = {"max_consumers"}
 """Stream settings that the server does not let change."""
 
 PATIENCE = 60.0
+_SPARED_AFTER = 10.0
+"""Seconds until a consumer that one server keeps is taken for out of reach, with its server."""
 _AT_ONCE = 8
 _NO_LEADER = {10005, 10009}
 
@@ -111,7 +113,7 @@ class _Region:
 
     async def bring_origins(self) -> None:
         """Streams that copy nothing, with their consumers, buckets and object stores."""
-        found = await self._listed("STREAM.LIST", "streams", self.wanted.streams)
+        found, _ = await self._listed("STREAM.LIST", "streams", self.wanted.streams)
         self._live = {config["name"]: config for config in found}
         await self._make_way()
         origins = [config for config in self.wanted.streams.values() if not config.get("sources")]
@@ -158,22 +160,28 @@ class _Region:
 
     async def _bring_consumers(self, streams: Sequence[str]) -> None:
         present = [name for name in streams if name in self._live]
-        wanted = [{durable for stream, durable in self.wanted.consumers if stream == name} for name in present]
-        lists = zip(present, wanted, strict=True)
-        found = await asyncio.gather(*(self._listed(f"CONSUMER.LIST.{name}", "consumers", of) for name, of in lists))
+        lists = await asyncio.gather(*(self._list_consumers(name) for name in present))
+        unanswered = {(stream, name) for stream, (_, silent) in zip(present, lists, strict=True) for name in silent}
         self._durables |= {
             (stream, config["durable_name"]): config
-            for stream, configs in zip(present, found, strict=True)
+            for stream, (configs, _) in zip(present, lists, strict=True)
             for config in configs
             if config.get("durable_name")
         }
+        for stream, durable in sorted(unanswered & self.wanted.consumers.keys()):
+            self._note("wait", f"consumer {durable} on {stream}", "its one server is down; apply again when it is up")
         await asyncio.gather(
             *(
                 self._consumer(stream, config, self._durables.get((stream, durable)))
                 for (stream, durable), config in self.wanted.consumers.items()
-                if stream in streams
+                if stream in streams and (stream, durable) not in unanswered
             )
         )
+
+    async def _list_consumers(self, stream: str) -> tuple[list[Config], set[str]]:
+        wanted = {durable: config for (of, durable), config in self.wanted.consumers.items() if of == stream}
+        alone = {durable for durable, config in wanted.items() if config.get("num_replicas") == 1}
+        return await self._listed(f"CONSUMER.LIST.{stream}", "consumers", wanted, alone)
 
     async def _bring(self, configs: Iterable[Config]) -> None:
         await asyncio.gather(*(self._stream(config, self._live.get(config["name"])) for config in configs))
@@ -258,29 +266,36 @@ class _Region:
         if subject.startswith(("STREAM.CREATE.", "STREAM.UPDATE.")):
             verify(self.name, asked, answer.get("config", {}))
 
-    async def _listed(self, subject: str, field: str, wanted: Container[str]) -> list[Config]:
-        """The configurations of all that answer; waits for what is wanted."""
-        found, offset = list[Config](), 0
+    async def _listed(
+        self, subject: str, field: str, wanted: Container[str], spared: Container[str] = frozenset()
+    ) -> tuple[list[Config], set[str]]:
+        """The configurations of all that answer, and the names of those that do not.
+
+        Waits for what is wanted, but for what is `spared` (kept by one server, which may be down) only a moment.
+        """
+        found, unanswered, offset = list[Config](), set[str](), 0
         clock = asyncio.get_running_loop().time
-        deadline = clock() + self.patience
+        began = clock()
         while True:
             answer = await api(self.connection, subject, {"offset": offset}, patience=self.patience)
             if error := answer.get("error"):
                 raise TopologyError(f"{self.name}: {subject}: {error.get('description')} ({error.get('err_code')})")
             silent = answer.get("missing") or []
-            if missing := [name for name in silent if name in wanted]:
+            spare_all = clock() > began + min(self.patience, _SPARED_AFTER)
+            if missing := [name for name in silent if name in wanted and not (spare_all and name in spared)]:
                 # They exist and have no leader yet: whoever takes them for absent creates them a second time.
                 # Others may be a process's own, on a server that is down.
-                if clock() > deadline:
+                if clock() > began + self.patience:
                     raise Unavailable(f"{self.name}: {subject}: {', '.join(missing)} did not answer")
-                found, offset = [], 0
+                found, unanswered, offset = [], set(), 0
                 await asyncio.sleep(0.2)
                 continue
             page = [entry["config"] for entry in answer.get(field) or []]
             found += page
+            unanswered.update(silent)
             offset += len(page) + len(silent)
             if not page or offset >= answer.get("total", 0):
-                return found
+                return found, unanswered
 
     def _note(self, verb: Verb, what: str, detail: str) -> None:
         self.differences.append(Difference(region=self.name, verb=verb, what=what, detail=detail))

@@ -77,7 +77,7 @@ async def test_a_region_is_measured_by_a_user_that_may_do_nothing_else(eventuall
             assert (told.nodes, told.nodes_up, told.dead) == (1, 1, 0)
             assert {(lag.stream, lag.durable) for lag in told.lags} == known
             behind = {lag.durable: lag.pending for lag in told.lags}
-            assert (behind["scoring-score-visitors"], behind["carts-show-carts"]) == (50, 2)
+            assert (behind["scoring-score-visitors"], behind["scoring-keep-carts"]) == (50, 2)
 
         async with running(service, await door("watch")):
             again = datetime.now(UTC)
@@ -97,8 +97,8 @@ async def test_a_region_is_measured_by_a_user_that_may_do_nothing_else(eventuall
             watch.broker.last("COMMERCE_us", "ev.us.cart.updated.c1"),
             watch.broker.last("PERSONAL_us", mail),
             watch.broker.count("PERSONAL_us", pii, datetime.now(UTC) - DAY),
-            watch.broker.tally("COMMERCE_us", "carts-show-carts", "ev.us.cart.updated.*", DAY),
-            watch.broker.untally("COMMERCE_us", "carts-show-carts"),
+            watch.broker.tally("COMMERCE_us", "scoring-keep-carts", "ev.us.cart.updated.*", DAY),
+            watch.broker.untally("COMMERCE_us", "scoring-keep-carts"),
             watch.broker.follow("COMMERCE_us", ("ev.us.cart.updated.*",), None),
         ):
             with pytest.raises(Denied):

@@ -76,12 +76,12 @@ class Shop:
     def tag(self, *names: str, **data: str) -> str:
         """A script tag; with several regions, the first is home and the shop serves the script itself."""
         names = names or ("us",)
-        told = {"key": "demo", "region": names[0], **data}
+        attributes = {"key": "demo", "region": names[0], **data}
         if len(names) > 1:
-            told["regions"] = " ".join(f"{name}={self.at(name)}" for name in names)
-        said = " ".join(f'data-{name}="{value}"' for name, value in told.items())
+            attributes["regions"] = " ".join(f"{name}={self.at(name)}" for name in names)
+        written = " ".join(f'data-{name}="{value}"' for name, value in attributes.items())
         source = f"{self.at(names[0])}/v1/cartmesh.js" if len(names) == 1 else "/cartmesh.js"
-        return f'<script src="{source}" {said}></script>'
+        return f'<script src="{source}" {written}></script>'
 
     def url(self, path: str = "/", *, host: str = "127.0.0.1") -> str:
         """A page of the shop; the host `shop.test` is it too, without what browsers keep for secure origins."""
@@ -95,7 +95,7 @@ class Shop:
                 found[received.id.partition("-")[2]] += 1
         return found
 
-    async def told(self, kind, region="us"):
+    async def events_of(self, kind, region="us"):
         """The events of a kind that a region stored."""
         return [received async for received in self.meshes[region].read(kind)]
 
@@ -206,12 +206,12 @@ def settled(shop):
 
 @pytest.fixture
 def heard():
-    """Collect what the script tells a page's console, the first word of each line after `cartmesh:`."""
+    """Collect what the script writes to a page's console: the first word of each line after `cartmesh:`."""
 
     def listen(page: Page) -> list[str]:
         words: list[str] = []
-        told = re.compile(r"cartmesh: ([\w']+)")
-        page.on("console", lambda line: words.extend(told.findall(line.text)[:1]))
+        message = re.compile(r"cartmesh: ([\w']+)")
+        page.on("console", lambda line: words.extend(message.findall(line.text)[:1]))
         return words
 
     return listen

@@ -26,7 +26,7 @@ async def test_offline_events_are_kept_in_order_beyond_the_page(shop, visit, set
     made.append(await page.evaluate("cartmesh.view('sku-5')"))
     await settled(page)
 
-    viewed = sorted(await shop.told(ProductViewed), key=lambda received: received.time)
+    viewed = sorted(await shop.events_of(ProductViewed), key=lambda received: received.time)
     assert [received.id.partition("-")[2] for received in viewed] == made
 
 
@@ -82,7 +82,7 @@ async def test_another_region_takes_over_and_home_comes_back(shop, visit, sent):
     await sent(page)
 
     stored = {
-        region: [viewed.id.partition("-")[2] for viewed in await shop.told(ProductViewed, region)]
+        region: [viewed.id.partition("-")[2] for viewed in await shop.events_of(ProductViewed, region)]
         for region in ("us", "eu")
     }
     assert stored == {"us": [third], "eu": [first, second]}
@@ -111,19 +111,19 @@ async def test_what_a_lost_region_may_have_stored_is_not_told_to_another(shop, v
             await page.evaluate("later += 4000, cartmesh.flush()")
         await page.wait_for_function("cartmesh.waiting === 1")
 
-    elsewhere = [*await shop.told(CartUpdated, "eu"), *await shop.told(ProductViewed, "eu")]
-    assert [told.id.partition("-")[2] for told in elsewhere] == after
+    elsewhere = [*await shop.events_of(CartUpdated, "eu"), *await shop.events_of(ProductViewed, "eu")]
+    assert [received.id.partition("-")[2] for received in elsewhere] == after
 
     shop.lines["us"].heal()
     await page.evaluate("later += 4000, cartmesh.flush()")
     await sent(page)
 
     assert await shop.stored() == dict.fromkeys([doubtful, *after], 1)
-    assert [viewed.id.partition("-")[2] for viewed in await shop.told(ProductViewed, "us")] == [doubtful]
+    assert [viewed.id.partition("-")[2] for viewed in await shop.events_of(ProductViewed, "us")] == [doubtful]
 
 
 async def test_a_region_that_stays_lost_is_waited_for_five_minutes(shop, visit, sent):
-    """Then the event is told to another: better stored twice in the worst case than not at all."""
+    """Then the event is sent to another: better stored twice in the worst case than not at all."""
     page = await visit()
     shop.tags = shop.tag("us", "eu")
     await page.add_init_script(LATER)
@@ -140,7 +140,7 @@ async def test_a_region_that_stays_lost_is_waited_for_five_minutes(shop, visit, 
     await page.evaluate("cartmesh.flush()")
     await sent(page)
 
-    assert [viewed.id.partition("-")[2] for viewed in await shop.told(ProductViewed, "eu")] == [lost]
+    assert [viewed.id.partition("-")[2] for viewed in await shop.events_of(ProductViewed, "eu")] == [lost]
 
 
 async def test_a_page_gone_mad_keeps_its_carts(shop, visit, sent, heard):

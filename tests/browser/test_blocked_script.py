@@ -49,7 +49,7 @@ async def test_of_two_tags_the_first_counts(shop, visit, sent, heard):
     await page.goto(shop.url("/products/sku-1"))
     await sent(page)
 
-    assert [viewed.event.product_id for viewed in await shop.told(ProductViewed)] == ["sku-1"]
+    assert [viewed.event.product_id for viewed in await shop.events_of(ProductViewed)] == ["sku-1"]
     assert await page.evaluate("Object.keys(localStorage)") == ["cartmesh:demo"]
     assert words == []
 

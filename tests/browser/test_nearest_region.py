@@ -39,7 +39,7 @@ async def test_home_is_who_answers_first_and_stays(shop, visit, sent):
     await sent(page)
 
     assert await page.evaluate("cartmesh.region") == shop.at("eu")
-    assert [viewed.id.partition("-")[2] for viewed in await shop.told(ProductViewed, "eu")] == made
+    assert [viewed.id.partition("-")[2] for viewed in await shop.events_of(ProductViewed, "eu")] == made
 
 
 async def test_while_no_region_answers_everything_waits(shop, visit, sent):
@@ -79,7 +79,7 @@ async def test_a_region_that_cannot_store_is_left_after_three_tries(shop, visit,
     await eventually(lambda: refused.count("POST") == 3)
     made = await page.evaluate("cartmesh.view('next')")
     await page.wait_for_function("cartmesh.waiting === 1")
-    there = [viewed.id.partition("-")[2] for viewed in await shop.told(ProductViewed, "eu")]
+    there = [viewed.id.partition("-")[2] for viewed in await shop.events_of(ProductViewed, "eu")]
     await page.unroute(shop.at("us") + "/v1/updates*")
     await page.evaluate("later = 4000, cartmesh.flush()")
     await sent(page)

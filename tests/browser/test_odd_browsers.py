@@ -86,7 +86,7 @@ async def test_what_a_closing_page_may_not_send_the_next_one_does(shop, visit, s
 
 
 async def test_an_origin_that_is_not_secure_lacks_nothing(shop, visit, sent):
-    """On http there is no randomUUID, no clipboard, no lock: a shop there is told about like any other."""
+    """On http there is no randomUUID, no clipboard, no lock: a shop there sends its events like any other."""
     page = await visit()
     await page.goto(shop.url(host="shop.test"))
     secure = await page.evaluate("[isSecureContext, !!crypto.randomUUID, !!navigator.clipboard, !!navigator.locks]")
@@ -99,7 +99,7 @@ async def test_an_origin_that_is_not_secure_lacks_nothing(shop, visit, sent):
 
     assert secure == [False, False, False, False]
     assert await shop.stored() == dict.fromkeys(made, 1)
-    assert len({viewed.event.visitor_id for viewed in await shop.told(ProductViewed)}) == 1
+    assert len({viewed.event.visitor_id for viewed in await shop.events_of(ProductViewed)}) == 1
 
 
 @pytest.mark.parametrize("how", ["module", "late"])
@@ -137,7 +137,7 @@ async def test_a_prepared_page_says_nothing_until_it_is_shown(shop, visit, sent)
     await sent(page)
 
     assert before == [0, None, []]
-    assert [viewed.event.product_id for viewed in await shop.told(ProductViewed)] == ["sku-1"]
+    assert [viewed.event.product_id for viewed in await shop.events_of(ProductViewed)] == ["sku-1"]
     assert len(await shop.stored()) == 2
 
 

@@ -199,7 +199,7 @@ async def test_the_mesh_learns_that_an_offer_was_seen_and_followed(shop, shopper
     await page.wait_for_url("**/cart")
     await sent(page)
 
-    (shown,), (clicked,) = await shop.told(OfferShown), await shop.told(OfferClicked)
+    (shown,), (clicked,) = await shop.events_of(OfferShown), await shop.events_of(OfferClicked)
 
     assert (shown.event.cart_id, shown.event.offer_id, shown.event.channel) == ("c1", "offer-1", "onsite")
     assert (clicked.event.cart_id, clicked.event.offer_id) == ("c1", "offer-1")

@@ -15,21 +15,21 @@ def count(shop):
     async def counting(page):
         seen, line = {}, await page.context.new_cdp_session(page)
 
-        def asked(told):
-            request = told["request"]
+        def asked(details):
+            request = details["request"]
             if any(request["url"].startswith(shop.at(region)) for region in shop.lines):
                 path = "/" + request["url"].split("/", 3)[3]
-                seen[told["requestId"]] = [request["method"] + " " + path.split("?")[0], 0]
+                seen[details["requestId"]] = [request["method"] + " " + path.split("?")[0], 0]
 
-        def received(told):
-            one, answer = seen.get(told["requestId"]), told.get("response", told)
+        def received(details):
+            one, answer = seen.get(details["requestId"]), details.get("response", details)
             if one:
                 one[1] = max(one[1], answer["encodedDataLength"])
             if answer.get("fromDiskCache"):
-                cached(told)
+                cached(details)
 
-        def cached(told):
-            seen.pop(told["requestId"], None)
+        def cached(details):
+            seen.pop(details["requestId"], None)
 
         line.on("Network.requestWillBeSent", asked)
         line.on("Network.requestServedFromCache", cached)

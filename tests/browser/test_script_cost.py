@@ -56,8 +56,8 @@ def page_of(shop, visit):
         await page.evaluate(SAYING, 50)
 
         async def spent() -> float:
-            told = await counters.send("Performance.getMetrics")
-            return 1000 * next(one["value"] for one in told["metrics"] if one["name"] == "TaskDuration")
+            details = await counters.send("Performance.getMetrics")
+            return 1000 * next(one["value"] for one in details["metrics"] if one["name"] == "TaskDuration")
 
         return page, spent
 

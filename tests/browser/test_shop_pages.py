@@ -36,7 +36,7 @@ class Street:
     mesh: Mesh
     url: str
 
-    async def told(self, kind, visitor):
+    async def events_of(self, kind, visitor):
         """What the mesh has of a visitor, oldest first."""
         return [one.event async for one in self.mesh.read(kind) if one.event.visitor_id == visitor]
 
@@ -118,10 +118,10 @@ async def test_a_shopper_looks_fills_a_cart_and_buys(street, visit, holds):
 
     await holds(page, TOLD)
     visitor = await page.evaluate("cartmesh.visitor")
-    (search,) = await street.told(ProductSearched, visitor)
-    views = await street.told(ProductViewed, visitor)
-    carts = await street.told(CartUpdated, visitor)
-    (order,) = await street.told(OrderPlaced, visitor)
+    (search,) = await street.events_of(ProductSearched, visitor)
+    views = await street.events_of(ProductViewed, visitor)
+    carts = await street.events_of(CartUpdated, visitor)
+    (order,) = await street.events_of(OrderPlaced, visitor)
     assert (search.query, search.results) == ("sencha yame", 2)
     assert [view.product_id for view in views] == ["sencha-yame-50", "kyusu-red"]
     assert [[line.quantity for line in cart.lines] for cart in carts] == [[2], [2, 1], [1, 1], [1]]
@@ -129,24 +129,24 @@ async def test_a_shopper_looks_fills_a_cart_and_buys(street, visit, holds):
     assert carts[0].lines[0].url == f"{street.url}/en/products/sencha-yame-50"
     assert order.total == Money(amount=1150, currency="USD")
     assert {cart.cart_id for cart in carts} == {order.cart_id}
-    assert len(await street.told(CheckoutStarted, visitor)) == 1
+    assert len(await street.events_of(CheckoutStarted, visitor)) == 1
 
 
 async def test_a_shown_list_is_told_once_it_is_in_view(street, visit, holds, eventually):
-    """In its order, with the page it stands on; a click names the list and the position; unseen lists are not told."""
+    """In its order, with the page it stands on; a click names the list and the position; unseen lists are not sent."""
     page = await visit(locale="en-US", viewport={"width": 800, "height": 300})
     await enter(page, street, "/en/products/whisk")
     await holds(page, "cartmesh.visitor")
     await holds(page, TOLD)
     visitor = await page.evaluate("cartmesh.visitor")
-    assert await street.told(RecommendationShown, visitor) == []
+    assert await street.events_of(RecommendationShown, visitor) == []
 
     ids = await page.locator("[data-picks] li").evaluate_all("rows => rows.map(row => row.dataset.product)")
     await page.set_viewport_size({"width": 800, "height": 2000})
-    (shown,) = await eventually(lambda: street.told(RecommendationShown, visitor), within=60)
+    (shown,) = await eventually(lambda: street.events_of(RecommendationShown, visitor), within=60)
     await page.locator("[data-picks] li a").nth(1).click()
     await page.wait_for_url(f"**/{ids[1]}")
-    (clicked,) = await eventually(lambda: street.told(RecommendationClicked, visitor), within=60)
+    (clicked,) = await eventually(lambda: street.events_of(RecommendationClicked, visitor), within=60)
 
     assert (shown.place, list(shown.product_ids), shown.first, shown.model_version) == ("product", ids, 1, None)
     assert (clicked.list_id, clicked.place) == (shown.list_id, "product")
@@ -183,7 +183,7 @@ async def test_the_shop_does_without_the_script(street, visit):
 
 
 async def test_a_choice_that_comes_late_counts_for_what_was_done_before(street, visit, holds):
-    """A cart filled before the question was answered is told once the answer is yes, not earlier; all tabs know it."""
+    """A cart filled before the question was answered is sent once the answer is yes, not earlier; all tabs know it."""
     page = await visit(locale="en-US")
     await enter(page, street, answer=None)
     await take(page, street, "scoop")
@@ -198,7 +198,7 @@ async def test_a_choice_that_comes_late_counts_for_what_was_done_before(street, 
     await expect(other.locator("[data-ask]")).to_be_hidden()
     await holds(page, "cartmesh.visitor")
     await holds(page, TOLD)
-    carts = await street.told(CartUpdated, await page.evaluate("cartmesh.visitor"))
+    carts = await street.events_of(CartUpdated, await page.evaluate("cartmesh.visitor"))
     assert {line.product_id for cart in carts for line in cart.lines} == {"scoop"}
 
 
@@ -213,8 +213,8 @@ async def test_a_shopper_signs_in_and_out(street, visit, holds):
     await holds(page, TOLD)
     visitor = await page.evaluate("cartmesh.visitor")
 
-    (who,) = await street.told(CustomerIdentified, visitor)
-    (allowed,) = await street.told(ConsentChanged, visitor)
+    (who,) = await street.events_of(CustomerIdentified, visitor)
+    (allowed,) = await street.events_of(ConsentChanged, visitor)
     assert (who.email, allowed.channel, allowed.granted) == ("ann@example.com", "email", True)
 
     await take(page, street, "whisk")
@@ -268,7 +268,7 @@ async def test_an_offer_brings_its_cart_and_discount_to_another_device(street, v
     await page.get_by_role("button", name="Place order").click()
     await expect(page.locator("[data-total]")).to_have_text(total)
     await holds(page, TOLD)
-    (order,) = await street.told(OrderPlaced, await page.evaluate("cartmesh.visitor"))
+    (order,) = await street.events_of(OrderPlaced, await page.evaluate("cartmesh.visitor"))
     assert (order.cart_id, order.coupon, order.total.amount) == ("left-1", "HELLO", round(100 * float(total[1:])))
 
 

@@ -54,7 +54,7 @@ class Street:
     port: int
     log: Mesh
 
-    async def told(self, *kinds, visitor=None):
+    async def events_of(self, *kinds, visitor=None):
         """What is stored of shoppers that are no past, or of one of them."""
         found = [received async for received in self.log.read(*(kinds or TOLD))]
         of = (one for one in found if not one.event.visitor_id.startswith("past-"))
@@ -122,7 +122,7 @@ async def test_who_buys_hears_nothing(street, visit, eventually):
         await put_into_cart(page, street, "scoop")
         await buy(page, street)
         visitor = await eventually(partial(page.evaluate, "window.cartmesh.visitor"))
-        (end,) = await eventually(partial(street.told, CartConverted, visitor=visitor))
+        (end,) = await eventually(partial(street.events_of, CartConverted, visitor=visitor))
         history = await street.log.history(end.event.cart_id, "cart", "offer")
         if history.last(CartAbandoned) is None:
             break  # else this machine was too busy to buy before the cart counted as left: that is another story
@@ -139,7 +139,7 @@ async def test_who_buys_hears_nothing(street, visit, eventually):
 
 async def test_who_refuses_leaves_no_trace(street, visit, eventually):
     """The shop works up to the order; nothing of it is said to the gateway, stored in the browser or in the log."""
-    before = {one.event.visitor_id for one in await street.told()}
+    before = {one.event.visitor_id for one in await street.events_of()}
     page = await visit(locale="en-US")
     asked = []
     page.on("request", lambda request: asked.append(request.url))
@@ -154,7 +154,7 @@ async def test_who_refuses_leaves_no_trace(street, visit, eventually):
     assert [name for name in await page.evaluate("Object.keys(localStorage)") if name.startswith("cartmesh:")] == []
     await eventually(partial(page.evaluate, "window.cartmesh.version"))
     assert await page.evaluate("cartmesh.visitor ?? null") is None
-    assert {one.event.visitor_id for one in await street.told()} == before
+    assert {one.event.visitor_id for one in await street.events_of()} == before
 
 
 async def test_the_readme_leads_from_nothing_to_events(street, visit, tmp_path, eventually):

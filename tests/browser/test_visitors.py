@@ -33,7 +33,7 @@ async def test_half_an_hour_of_silence_ends_a_session(shop, visit, sent):
     await page.evaluate("later = 60 * 60e3; cartmesh.view('d')")
     await sent(page)
 
-    events = {viewed.event.product_id: viewed.event for viewed in await shop.told(ProductViewed)}
+    events = {viewed.event.product_id: viewed.event for viewed in await shop.events_of(ProductViewed)}
     assert len({event.visitor_id for event in events.values()}) == 1
     assert events["a"].session_id == events["b"].session_id == events["c"].session_id != events["d"].session_id
 
@@ -51,7 +51,7 @@ async def test_a_clock_that_is_set_between_visits_is_asked_for_again(shop, visit
     await page.evaluate(f"later = {hours} * 3.6e6; cartmesh.view('b')")
     await sent(page)
 
-    times = [viewed.time for viewed in await shop.told(ProductViewed)]
+    times = [viewed.time for viewed in await shop.events_of(ProductViewed)]
     assert [abs(time - datetime.now(UTC)) < timedelta(minutes=1) for time in times] == [True, True]
 
 
@@ -75,10 +75,10 @@ async def test_a_clock_that_stays_wrong_is_remembered(shop, visit, sent, eventua
     await page.goto("about:blank")
 
     async def both():
-        return len(await shop.told(ProductViewed)) == 2
+        return len(await shop.events_of(ProductViewed)) == 2
 
     assert await eventually(both)
-    first, second = await shop.told(ProductViewed)
+    first, second = await shop.events_of(ProductViewed)
     assert first.event.session_id != second.event.session_id
     assert abs(second.time - datetime.now(UTC)) < timedelta(minutes=1)
 
@@ -100,7 +100,7 @@ async def test_who_signs_out_is_somebody_else(shop, visit, sent):
     await page.evaluate(f"[cartmesh.view('b'), cartmesh.cart({LINES})]")
     await sent(page)
 
-    (own, others), (first, second) = await shop.told(ProductViewed), await shop.told(CartUpdated)
+    (own, others), (first, second) = await shop.events_of(ProductViewed), await shop.events_of(CartUpdated)
     assert (own.event.customer_id, own.event.visitor_id) == ("ada", before)
     assert (others.event.customer_id, others.event.visitor_id == before) == (None, False)
     assert first.event.cart_id != second.event.cart_id
@@ -117,8 +117,8 @@ async def test_a_cart_is_one_until_it_is_bought(shop, visit, sent):
     await page.evaluate(f"[cartmesh.cart({LINES}), cartmesh.cart({{lines: {LINES}, cart_id: 'of-the-shop'}})]")
     await sent(page)
 
-    carts = [updated.event.cart_id for updated in await shop.told(CartUpdated)]
-    (till,), (order,) = await shop.told(CheckoutStarted), await shop.told(OrderPlaced)
+    carts = [updated.event.cart_id for updated in await shop.events_of(CartUpdated)]
+    (till,), (order,) = await shop.events_of(CheckoutStarted), await shop.events_of(OrderPlaced)
     assert carts[0] == carts[1] == till.event.cart_id == order.event.cart_id
     assert carts[2] not in {carts[0], "of-the-shop"}
     assert carts[3:] == ["of-the-shop"]
@@ -132,7 +132,7 @@ async def test_consent_once_given_holds_on_the_next_page(shop, visit, sent):
     await page.evaluate("for (let n = 0; n < 150; n++) cartmesh.view('sku-' + n)")
     await page.evaluate("cartmesh.consent(true)")
     await sent(page)
-    asked = await shop.told(ProductViewed)
+    asked = await shop.events_of(ProductViewed)
     await page.goto(shop.url("/next"))
 
     made = await page.evaluate("cartmesh.view('sku-1')")
@@ -142,7 +142,7 @@ async def test_consent_once_given_holds_on_the_next_page(shop, visit, sent):
     assert (await shop.stored())[made] == 1
 
 
-async def test_do_not_track_counts_where_told(shop, visit):
+async def test_do_not_track_counts_where_the_tag_says_so(shop, visit):
     """The older of the two signals is a refusal as well."""
     page = await visit()
     shop.tags = shop.tag(respect="signals")
@@ -195,7 +195,7 @@ async def test_what_others_left_in_storage_breaks_nothing(shop, visit, sent):
         assert await page.evaluate("localStorage['cartmesh:demo:1'] === undefined && !!cartmesh.visitor")
 
     assert await shop.stored() == dict.fromkeys(made, 1)
-    assert len({viewed.event.visitor_id for viewed in await shop.told(ProductViewed)}) == len(made)
+    assert len({viewed.event.visitor_id for viewed in await shop.events_of(ProductViewed)}) == len(made)
 
 
 async def test_a_page_may_say_itself_what_a_view_is(shop, visit, sent):
@@ -213,5 +213,5 @@ async def test_a_page_may_say_itself_what_a_view_is(shop, visit, sent):
         await page.evaluate(move, path)
     await sent(page)
 
-    viewed = [viewed.event for viewed in await shop.told(ProductViewed)]
+    viewed = [viewed.event for viewed in await shop.events_of(ProductViewed)]
     assert [(event.product_id, event.category) for event in viewed] == [("tea", "tea"), ("mug", "tea")]

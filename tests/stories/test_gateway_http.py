@@ -1,4 +1,4 @@
-"""The gateway over HTTP: what a storefront is answered, and what is in the books afterwards."""
+"""The gateway over HTTP: what a storefront is answered, and what is stored afterwards."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -96,8 +96,8 @@ async def stored(gateway, *kinds):
 
 def timers(regions):
     """What is scheduled, newest per subject."""
-    books = regions.regions["us"].logs["COMMERCE_us"]
-    return {m.subject: decode(m.body)[1] for m in books.messages.values() if m.subject.startswith("timer.")}
+    commerce = regions.regions["us"].logs["COMMERCE_us"]
+    return {m.subject: decode(m.body)[1] for m in commerce.messages.values() if m.subject.startswith("timer.")}
 
 
 async def test_accepted_means_stored(post, gateway):
@@ -242,17 +242,17 @@ async def test_the_timer_counts_from_when_it_happened(post, regions, settings):
     """A cart that was under way for ten minutes is left ten minutes earlier, but never in the past."""
     await post(cart("e1", cart_id="c1"), cart("e2", cart_id="c2", ago=600), cart("e3", cart_id="c3", ago=7200))
 
-    now, books = datetime.now(UTC), regions.regions["us"].logs["COMMERCE_us"]
+    now, commerce = datetime.now(UTC), regions.regions["us"].logs["COMMERCE_us"]
     due = {
         m.subject[-2:]: (decode(m.body)[0].time - now).total_seconds()
-        for m in books.messages.values()
+        for m in commerce.messages.values()
         if m.subject.startswith("timer.")
     }
     assert due == {"c1": pytest.approx(1800, abs=5), "c2": pytest.approx(1200, abs=5), "c3": pytest.approx(5, abs=3)}
 
 
 async def test_events_of_one_cart_keep_their_order(post, gateway):
-    """Many updates of one cart in a request are stored in the order in which they were told."""
+    """Many updates of one cart in a request are stored in the order in which they were sent."""
     await post(*(cart(f"e{n}", lines=[LINE | {"quantity": n + 1}]) for n in range(50)))
 
     assert [r.event.lines[0].quantity for r in await stored(gateway, CartUpdated)] == list(range(1, 51))
@@ -307,16 +307,16 @@ async def test_only_the_shops_servers_say_what_is_in_stock(settings, open_gatewa
     settings(server_keys="secret")
     client = await open_gateway()
 
-    async def said(key, path="/v1/events"):
+    async def listed_with(key, path="/v1/events"):
         return await client.post(path, json={"events": [listed]}, headers={"authorization": f"Bearer {key}"})
 
-    public = await said("demo")
+    public = await listed_with("demo")
     in_the_address = await client.post("/v1/events?key=secret", json={"events": [listed]})
     assert (public.json()["accepted"], in_the_address.status_code) == (0, 401)
     assert public.json()["rejected"][0]["path"] == "$.type"
     assert await stored(gateway, ProductListed) == []
 
-    assert (await said("secret")).json() == {"accepted": 1, "duplicates": 0, "rejected": []}
+    assert (await listed_with("secret")).json() == {"accepted": 1, "duplicates": 0, "rejected": []}
     (kept,) = await stored(gateway, ProductListed)
     assert (kept.event.product_id, kept.event.available) == ("sku-1", False)
 

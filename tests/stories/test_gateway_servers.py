@@ -80,15 +80,15 @@ async def post(client, *events, headers=KEY):
 
 async def words(lines):
     """The next server-sent event that says something."""
-    told = {}
+    fields = {}
     async for line in lines:
         if line:
             name, _, value = line.partition(": ")
-            told[name] = value
-        elif "event" in told:
-            return int(told["id"]), told["event"], json.loads(told["data"])
+            fields[name] = value
+        elif "event" in fields:
+            return int(fields["id"]), fields["event"], json.loads(fields["data"])
         else:
-            told = {}
+            fields = {}
     return None
 
 
@@ -149,12 +149,12 @@ async def test_offers_appear_and_go_on_the_open_page(servers, storefront):
         await post(storefront, cart())
         await mesh.publish(OfferSent(cart_id="c1", visitor_id="v1", offer_id="offer-1", channel="onsite", card=CARD))
         async with asyncio.timeout(10):
-            place, name, told = await words(lines)
+            place, name, fields = await words(lines)
             await post(storefront, order())
             gone = await words(lines)
 
     assert page.headers["content-type"].startswith("text/event-stream")
-    assert (name, told["card"]["title"]) == ("offer", "Still yours")
+    assert (name, fields["card"]["title"]) == ("offer", "Still yours")
     assert (gone[1], gone[2]["offer_id"]) == ("withdrawn", "offer-1")
     async with (
         asyncio.timeout(10),

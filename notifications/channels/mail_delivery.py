@@ -93,6 +93,8 @@ def _refusal(received: Received[OfferDecided], state: DeliveryState, reading: Re
         return withdrawn(decided, "email", "the cart was changed before it was sent")
     if "email" in profile.unsubscribed or profile.consent.get("email") is False:
         return withdrawn(decided, "email", "unsubscribed before it was sent")
+    if not reading.offered.lines:
+        return withdrawn(decided, "email", "nothing in the cart can be bought any more")
     if recipient(profile.email) is None:
         reason = "the e-mail address is none that can be written to" if profile.email else "the e-mail address is gone"
         return failed(decided, "email", reason)

@@ -11,6 +11,7 @@ import msgspec
 
 from mesh import Mesh, Retry
 from mesh.channels import ChannelName
+from mesh.envelope import derive_id
 from mesh.events.cart import CartAbandoned
 from mesh.events.offer import OfferDecided, OfferDeferred, OfferFailed, OfferSent
 from mesh.settings import read
@@ -96,18 +97,19 @@ class Mailer:
 
     async def rendered(self, decided: OfferDecided, reading: Reading) -> Rendered:
         """The offer in its shopper's language, rendered once for all channels. Raises TemplateError."""
-        task = self._renders.get(decided.offer_id)
+        left = reading.history.last(CartAbandoned)
+        data = template_variables(
+            reading.offered,
+            reading.profile,
+            self.shop,
+            left_at=left.event.left_at if left else decided.due,
+            unsubscribe_url=self.unsubscribe_url(decided),
+        )
+        key = derive_id(decided.offer_id, reading.profile.locale, msgspec.json.encode(data))
+        task = self._renders.get(key)
         if task is None:
-            left = reading.history.last(CartAbandoned)
-            data = template_variables(
-                decided,
-                reading.profile,
-                self.shop,
-                left_at=left.event.left_at if left else decided.due,
-                unsubscribe_url=self.unsubscribe_url(decided),
-            )
             job = self._renderer.render(decided.template or decided.journey, reading.profile.locale, data)
-            task = self._renders[decided.offer_id] = asyncio.create_task(job)
+            task = self._renders[key] = asyncio.create_task(job)
             if len(self._renders) > KEPT:
                 self._renders.popitem(last=False)
         try:
@@ -115,7 +117,7 @@ class Mailer:
         except TemplateError:
             raise  # remembered: the same template and data fail the same way in every channel
         except Exception:
-            self._renders.pop(decided.offer_id, None)
+            self._renders.pop(key, None)
             raise
 
     def unsubscribe_url(self, decided: OfferDecided) -> str:

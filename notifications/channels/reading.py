@@ -9,12 +9,17 @@ from mesh.events.offer import OfferDecided
 from mesh.events.order import PurchaseMarked
 from mesh.history import History, Unchanged
 from mesh.profiles import Purchases, nothing_bought_since, purchases_of
+from notifications.channels.content import current_content
 from notifications.shopper_profile import ShopperProfile, shopper_of
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """The cart's history (domains cart and offer), its shopper, and the newest purchases under all of their names."""
+    """The cart's history (domains cart and offer), its shopper, and the newest purchases under all of their names.
 
+    `offered` is the decision with what it offers as the catalogue has it now.
+    """
+
+    offered: OfferDecided
     history: History
     profile: ShopperProfile
     purchases: Purchases
@@ -34,10 +39,13 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 async def read_delivery(decided: OfferDecided, mesh: Mesh) -> Reading:
     """Read it. It may be some milliseconds old: what is stored on the strength of it is conditional."""
-    history, (profile, person) = await asyncio.gather(
-        mesh.history(decided.cart_id, "cart", "offer"), shopper_of(decided.visitor_id, mesh)
+    history, (profile, person), offered = await asyncio.gather(
+        mesh.history(decided.cart_id, "cart", "offer"),
+        shopper_of(decided.visitor_id, mesh),
+        current_content(decided, mesh),
     )
-    return Reading(history=history, profile=profile, purchases=await purchases_of(mesh, person.digests))
+    purchases = await purchases_of(mesh, person.digests)
+    return Reading(offered=offered, history=history, profile=profile, purchases=purchases)
 
 
 def _is_later(mark: Received[PurchaseMarked], decided: Received[OfferDecided]) -> bool:

@@ -77,6 +77,9 @@ async def show_card(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer
     if bought:
         yield withdrawn(decided, "onsite", f"bought before it was shown: order {bought}")
         return
+    if not reading.offered.lines:
+        yield withdrawn(decided, "onsite", "nothing in the cart can be bought any more")
+        return
     try:
         rendered = await mailer.rendered(decided, reading)
     except TemplateError as error:

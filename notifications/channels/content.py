@@ -1,0 +1,85 @@
+"""Content: what an offer shows, as the shop's catalogue has it at the moment of sending.
+
+Anybody can send a cart with a page's key, so that names, links, pictures and prices are taken from `product.listed`,
+which only the shop's servers may send. What is not listed keeps links and pictures to the shop's own hosts alone.
+"""
+
+import asyncio
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from mesh import Mesh
+from mesh.events.cart import CartLine
+from mesh.events.offer import OfferDecided
+from mesh.events.product import ProductListed
+from mesh.events.user import Recommendation
+from mesh.settings import read
+from notifications.template_variables import Shop, sum_of
+
+Product = TypeVar("Product", CartLine, Recommendation)
+
+
+class ContentSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`shop_hosts`: hosts, besides the shop's own, to which products that are not in the catalogue may link."""
+
+    shop_hosts: tuple[str, ...] = ()
+
+
+async def current_content(decided: OfferDecided, mesh: Mesh) -> OfferDecided:
+    """The offer with its lines and recommendations as the catalogue has them now, and the total of these lines.
+
+    Lines that cannot be bought any more are left out; no lines are left where none can. Recommended is what can be
+    bought, may be recommended, and costs money of the cart's currency. Raises Unavailable.
+    """
+    ids = list(
+        dict.fromkeys([one.product_id for one in decided.lines] + [one.product_id for one in decided.recommended])
+    )
+    found = await asyncio.gather(*(mesh.last(ProductListed, one) for one in ids))
+    listed = {one: received.event for one, received in zip(ids, found, strict=True) if received}
+    hosts = own_hosts()
+    lines = tuple(
+        _current(line, listed.get(line.product_id), hosts)
+        for line in decided.lines
+        if line.product_id not in listed or listed[line.product_id].available
+    )
+    currencies = {line.price.currency for line in lines}
+    recommended = tuple(
+        current
+        for one in decided.recommended
+        if one.product_id not in listed or _can_be_recommended(listed[one.product_id])
+        if (current := _current(one, listed.get(one.product_id), hosts)).price and current.price.currency in currencies
+    )
+    total = decided.total if lines == decided.lines and decided.total else sum_of(lines)
+    return msgspec.structs.replace(decided, lines=lines, recommended=recommended, total=total)
+
+
+def own_hosts() -> frozenset[str]:
+    """The hosts of the shop."""
+    hosts = (urlsplit(read(Shop).url).hostname, *read(ContentSettings).shop_hosts)
+    return frozenset(host.lower() for host in hosts if host)
+
+
+def _current(product: Product, listed: ProductListed | None, hosts: frozenset[str]) -> Product:
+    given = {"url": _own(product.url, hosts), "image": _own(product.image, hosts)}
+    if listed is not None:
+        fields = ("name", "category", "brand", "url", "image")
+        given |= {name: value for name in fields if (value := getattr(listed, name)) is not None}
+        price, before = listed.price, product.price
+        if price is not None and (before is None or price.currency == before.currency):
+            return msgspec.structs.replace(product, **given, price=price)
+    return msgspec.structs.replace(product, **given)
+
+
+def _own(url: str | None, hosts: frozenset[str]) -> str | None:
+    """The address if it leads to the shop."""
+    try:
+        parts = urlsplit(url or "")
+    except ValueError:
+        return None
+    return url if parts.scheme in ("http", "https") and parts.hostname in hosts else None
+
+
+def _can_be_recommended(listed: ProductListed) -> bool:
+    return listed.available and listed.recommendable

@@ -13,7 +13,7 @@ from mesh.events.customer import ConsentChanged, CustomerUnsubscribed
 from mesh.publish import Draft
 from mesh.web.application import shared_options
 from notifications.pages import HEADERS, page
-from notifications.unsubscribe_token import LinkSettings, verify
+from notifications.unsubscribe_token import LinkSettings, unseal
 
 Token = FromPath[str]
 
@@ -61,7 +61,7 @@ def app(mesh: Mesh, settings: LinkSettings) -> Litestar:
     async def ask(token: Token, request: Request[Any, Any, Any]) -> Response[str]:
         """Mail programs and scanners fetch links in advance, so that a GET must change nothing."""
         language = _language(request)
-        if verify(token, settings.secret) is None:
+        if unseal(token, settings.secret, settings.secret_before) is None:
             return _card(language, "wrong", "help", status=400)
         form = f'<form method="post"><button>{escape(WORDS[language]["button"])}</button></form>'
         return _card(language, "ask", "why", form)
@@ -69,7 +69,7 @@ def app(mesh: Mesh, settings: LinkSettings) -> Litestar:
     @post("/unsubscribe/{token:str}", media_type="text/html", status_code=200)
     async def unsubscribe(token: Token, request: Request[Any, Any, Any]) -> Response[str]:
         """Answers only once it is stored. The same link may be used again."""
-        language, unsubscription = _language(request), verify(token, settings.secret)
+        language, unsubscription = _language(request), unseal(token, settings.secret, settings.secret_before)
         if unsubscription is None:
             return _card(language, "wrong", "help", status=400)
         event = CustomerUnsubscribed(

@@ -16,7 +16,7 @@ from notifications.inbox.store import Inbox
 from notifications.render_pool import CardText, Rendered
 from notifications.shopper_profile import profile_of
 from notifications.unsubscribe import service as links
-from notifications.unsubscribe_token import Unsubscription, sign
+from notifications.unsubscribe_token import Unsubscription, seal
 
 EVIL = "<p>Hello</p><script>alert(1)</script>"
 
@@ -80,7 +80,7 @@ async def visitor(mesh, monkeypatch):
 
 
 def path(secret="s3cret"):
-    return "/unsubscribe/" + sign(Unsubscription(visitor_id="ada", channel="email", offer_id="o1"), secret)
+    return "/unsubscribe/" + seal(Unsubscription(visitor_id="ada", channel="email", offer_id="o1"), secret)
 
 
 async def test_looking_changes_nothing_and_clicking_is_stored_before_the_answer(visitor, mesh):

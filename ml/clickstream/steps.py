@@ -4,7 +4,7 @@ An event of the mesh becomes one step without looking at any other (`step_of`); 
 depends on the cart before it (`Unfolding`), and is worked out in time order.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from sys import intern
 from typing import Literal
 
@@ -85,7 +85,10 @@ def value_of(lines: tuple[CartLine, ...]) -> float:
 
 
 def step_of(received: Received[Event]) -> Step:
-    """An event of the mesh as a step; ValueError for a kind that is no shopper's step."""
+    """An event of the mesh as a step; ValueError for a kind that is no shopper's step.
+
+    A step has its event's id, a purchase its order's: the page and the shop's server may both report one order.
+    """
     happened, at, id_ = received.event, received.time.timestamp(), received.id
     session = session_of(getattr(happened, "session_id", None), getattr(happened, "visitor_id", ""), at)
     match happened:
@@ -109,11 +112,19 @@ def step_of(received: Received[Event]) -> Step:
             products = tuple(intern(line.product_id) for line in lines)
             filled = {"cart_lines": len(lines), "cart_value": value_of(lines), "products": products}
             return Step(at, id_, "cart", session, device=device, utc_offset=zone(offset), **filled)
-        case OrderPlaced(lines=lines, total=total):
+        case OrderPlaced(order_id=order, lines=lines, total=total):
             products = tuple(line.product_id for line in lines)
-            return Step(at, id_, "purchase", session, price=major(total), products=products)
+            return Step(at, f"order {order}", "purchase", session, price=major(total), products=products)
         case _:
             raise ValueError(f"{type(happened).__name__} is no step of a shopper")
+
+
+def once(steps: Iterable[Step]) -> list[Step]:
+    """The first step of each id, in the order given."""
+    found: dict[str, Step] = {}
+    for step in steps:
+        found.setdefault(step.id, step)
+    return list(found.values())
 
 
 class Unfolding:

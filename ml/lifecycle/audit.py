@@ -18,7 +18,7 @@ from mesh import Mesh
 from mesh.envelope import Received
 from mesh.events.cart import CartAbandoned, CartScored
 from mesh.events.user import Evidence, UserScored
-from ml.clickstream.steps import INTERACTIONS, PURCHASING, Step, session_of, step_of
+from ml.clickstream.steps import INTERACTIONS, PURCHASING, Step, once, session_of, step_of
 
 TOLERANCE = 1e-9
 """Largest difference that counts as equal, relative to values above 1."""
@@ -226,7 +226,7 @@ def _computed(asked: Iterable[tuple[_Score, dict[str, list[Received]]]]) -> dict
     questions: list[tuple[str, str, float]] = []
     for score, sets in asked:
         for name, events in sets.items():
-            shoppers[name] = [step_of(one) for one in events]
+            shoppers[name] = once(step_of(one) for one in events)
             questions.append((name, score.session, score.evidence.at.timestamp()))
     if not questions:
         return {}

@@ -79,7 +79,14 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 async def read(mesh: Mesh) -> Log:
     """Everything that a region's log holds of scored carts."""
     log = Log()
+    ordered: set[tuple[str, str]] = set()
     async for received in mesh.read(CartScored, CartConverted, OrderPlaced, ModelShadowed, OfferSent):
+        if isinstance(received.event, OrderPlaced):
+            # The page and the shop's server may both report an order: it was placed when it was reported first.
+            order = (received.event.visitor_id, received.event.order_id)
+            if order in ordered:
+                continue
+            ordered.add(order)
         _take(log, received)
     for times in log.bought.values():
         times.sort()

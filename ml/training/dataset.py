@@ -52,7 +52,8 @@ async def from_mesh(mesh: Mesh, *, most: int = MOST_ROWS) -> pl.DataFrame:
         visitor = received.event.visitor_id
         if _class(visitor, shares):
             continue
-        shoppers[visitor][received.id] = _step(received)
+        step = _step(received)
+        shoppers[visitor].setdefault(step.id, step)
         kept += 1
         while kept > most:
             fewer = {one: known for one, known in shoppers.items() if not _class(one, 2 * shares)}

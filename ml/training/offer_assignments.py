@@ -36,12 +36,13 @@ class _Visitor:
 
     evidence: dict[str, Evidence] = field(default_factory=dict)
     decided: dict[tuple[str, str], tuple[datetime, OfferDecided]] = field(default_factory=dict)
-    orders: list[datetime] = field(default_factory=list)
+    orders: dict[str, datetime] = field(default_factory=dict)
+    """When each order was reported first: the page and the shop's server may both report it."""
 
     def learn(self, received: Received) -> None:
         happened = received.event
         if isinstance(happened, OrderPlaced):
-            self.orders.append(received.time)
+            self.orders[happened.order_id] = min(self.orders.get(happened.order_id, received.time), received.time)
         elif isinstance(happened, OfferDecided):
             if happened.assignment is not None and happened.assignment.eligible:
                 self.decided[happened.abandonment_id, happened.journey] = (received.time, happened)
@@ -50,7 +51,7 @@ class _Visitor:
 
     def rows(self, end: datetime) -> Iterator[tuple]:
         """The rows of this visitor in a log that ends at `end`."""
-        orders = sorted(self.orders)
+        orders = sorted(self.orders.values())
         for (abandonment, _), (at, offer) in self.decided.items():
             known, given = self.evidence.get(abandonment), offer.assignment
             if known is None or given is None:

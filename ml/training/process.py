@@ -14,6 +14,7 @@ from mesh import Mesh
 from mesh.broker.connection import Connection, Login
 from mesh.broker.jetstream import JetStreamBroker
 from mesh.errors import MeshError
+from mesh.streams import DEFAULT_LAYOUT, StreamLayout
 from ml.lifecycle.version import Version
 from ml.training.recipes import recipe
 from ml.training.result import ServingVersion, TrainingRequest, TrainingResult
@@ -24,11 +25,12 @@ class TrainingFailed(Exception):
 
 
 class TrainingTask(msgspec.Struct, frozen=True, kw_only=True):
-    """Which model to learn, from which region's log (as whom to read it), and what serves now."""
+    """Which model to learn, from which region's log (as whom to read it, in which streams), and what serves now."""
 
     name: str
     login: dict[str, str | list[str] | None]
     order: TrainingRequest
+    layout: StreamLayout = DEFAULT_LAYOUT
     running: Version | None = None
     artifact: bytes | None = None
 
@@ -54,6 +56,7 @@ async def train_in_child_process(
             "inbox_prefix": login.inbox_prefix,
         },
         order=order,
+        layout=mesh.layout,
         running=running.version if running else None,
         artifact=running.artifact if running else None,
     )
@@ -85,7 +88,9 @@ async def _learn(task: TrainingTask) -> TrainingResult:
     )
     connection = await Connection.open(login, name=f"training-{task.name}")
     try:
-        rows = await recipe(task.name).read([Mesh(JetStreamBroker(connection), login.user or "training")])
+        rows = await recipe(task.name).read(
+            [Mesh(JetStreamBroker(connection), login.user or "training", layout=task.layout)]
+        )
     finally:
         await connection.drain()
     running = ServingVersion(version=task.running, artifact=task.artifact) if task.running else None

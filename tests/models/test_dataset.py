@@ -4,6 +4,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -14,9 +15,13 @@ from mesh.events.cart import CartAbandoned, CartLine, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderPlaced
 from mesh.publish import Draft
+from mesh.streams import StreamFamily, StreamLayout
 from ml.clickstream.log_files import REQUIRED
+from ml.clickstream.steps import step_of
 from ml.features import names
+from ml.scoring.shopper import Shopper
 from ml.training import dataset, propensity
+from ml.training.process import TrainingTask
 from ml.training.result import TrainingRequest
 
 DATA = Path(os.environ.get("CARTMESH_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -120,6 +125,36 @@ async def test_file_and_mesh_tell_the_same_story(tmp_path):
     from_file = dataset.points(dataset.from_file(written(HISTORY, tmp_path)), horizon=timedelta(minutes=58))
 
     assert from_mesh.to_dicts() == from_file.to_dicts()
+
+
+async def test_an_order_that_page_and_server_report_is_one_purchase():
+    """Serving and training count it once, when it was reported first; another order of the same visitor counts."""
+    shop = Mesh(MemoryMesh("us").broker("us"), "gateway")
+    euro = Money(amount=1000, currency="EUR")
+    line = CartLine(product_id="p1", quantity=1, price=euro)
+    for minute, order, by in ((0, "o1", "page"), (1, "o1", "server"), (30, "o2", "page")):
+        placed = OrderPlaced(order_id=order, visitor_id="u1", session_id="s1", lines=(line,), total=euro, by=by)
+        await shop.publish(Draft(event=placed, id=f"{order}-{by}", time=NOW + timedelta(minutes=minute)))
+
+    later = NOW.timestamp() + 3600
+    served = Shopper([step_of(one) async for one in shop.read(OrderPlaced)])
+    asked = pl.DataFrame({"visitor": ["u1"], "session": ["s1"], "at": [later]})
+    trained = dataset.at_moment(await dataset.from_mesh(shop), asked)
+
+    assert [step.at - NOW.timestamp() for step in served.steps] == [0, 1800]
+    assert served.vector(later, "s1")[names().index("visitor_purchases")] == 2
+    assert trained["visitor_purchases"].to_list() == [2]
+
+
+def test_the_training_process_is_given_the_streams_of_its_mesh():
+    """A domain with a stream of its own is read from there: the layout reaches the child as it was."""
+    stock = StreamFamily(name="ORDERS", domains=("order",), keep=timedelta(days=400))
+    order = TrainingRequest(by="a review", at=NOW)
+    task = TrainingTask(name="propensity", login={}, order=order, layout=StreamLayout(own=(stock,)))
+
+    given = msgspec.msgpack.decode(msgspec.msgpack.encode(task), type=TrainingTask)
+
+    assert Mesh(MemoryMesh("us").broker("us"), "training", layout=given.layout).stream_of(OrderPlaced) == "ORDERS_us"
 
 
 async def test_of_a_busy_mesh_whole_visitors_are_left_out():

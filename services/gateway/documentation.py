@@ -1,6 +1,7 @@
 """Documentation: the OpenAPI description, derived from the events, and Swagger UI to read it, without the internet."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mesh.runtime.hosting import Hosted
 from mesh.web.headers import STRICT
 from mesh.web.problems import Problem
 from services.gateway import script
+from services.gateway.examples import examples
 from services.gateway.intake import MOST_EVENTS, Head, Ignored, Rejected
 
 STATIC = Path(__file__).parent / "static"
@@ -21,7 +23,10 @@ RELAXED = STRICT.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Cartmesh gateway</title>
 <link rel="icon" href="/docs/static/swagger-ui/favicon-32x32.png">
-<link rel="stylesheet" href="/docs/static/swagger-ui/swagger-ui.css"></head>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<link rel="stylesheet" href="/docs/static/swagger-ui/swagger-ui.css">
+<link rel="stylesheet" href="/docs/static/docs.css"></head>
 <body><div id="swagger-ui"></div>
 <script src="/docs/static/swagger-ui/swagger-ui-bundle.js"></script>
 <script src="/docs/static/docs.js"></script>
@@ -113,7 +118,7 @@ def _post_events(variants: list[dict[str, str]]) -> dict[str, Any]:
             "content": {
                 "application/json": {
                     "schema": {"type": "object", "required": ["events"], "properties": {"events": events}},
-                    "example": {"events": [_EXAMPLE]},
+                    "examples": examples(datetime.now(UTC)),
                 }
             },
         },
@@ -151,14 +156,6 @@ _VERDICT = {
             "items": {"$ref": _REF.format(name="Ignored")},
         },
     },
-}
-_EXAMPLE = {
-    "id": "evt-1",
-    "type": "cart_updated",
-    "time": "2026-01-31T12:00:00Z",
-    "visitor_id": "visitor-1",
-    "cart_id": "cart-1",
-    "lines": [{"product_id": "sku-1", "quantity": 1, "price": {"amount": 1299, "currency": "EUR"}}],
 }
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 
+import httpx
 import pytest
 
 from mesh.runtime.run import running
@@ -32,3 +33,29 @@ async def test_the_page_shows_every_operation(mesh, tmp_path):
 
     for words in (b"Store events", b"Live offers of a visitor", b"The script tag to paste into a page", b"CartUpdated"):
         assert words in shown
+
+
+async def test_every_example_can_be_sent_as_it_stands(mesh, monkeypatch):
+    """With a write key, or where the summary says so with a server key; each is stored whole."""
+    monkeypatch.setenv("CARTMESH_SERVER_KEYS", "only-servers-know")
+    async with (
+        running(gateway.service, mesh, http=("127.0.0.1", 0)) as run,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{run.port}", timeout=60) as client,
+    ):
+        described = (await client.get("/docs/openapi.json")).json()
+        page = await client.get("/docs")
+        look = await client.get("/docs/static/docs.css")
+        body = described["paths"]["/v1/events"]["post"]["requestBody"]["content"]["application/json"]
+        answers = {}
+        for name, example in body["examples"].items():
+            key = "only-servers-know" if "(server key)" in example["summary"] else "demo"
+            sent = await client.post("/v1/events", json=example["value"], headers={"authorization": f"Bearer {key}"})
+            answers[name] = (sent.status_code, sent.json())
+
+    assert len(answers) >= 6
+    for name, (status, verdict) in answers.items():
+        sent_events = len(body["examples"][name]["value"]["events"])
+        assert (status, verdict["accepted"], verdict["rejected"]) == (202, sent_events, []), (name, verdict)
+        assert not verdict.get("ignored"), (name, verdict)
+    assert '<meta name="color-scheme" content="light dark">' in page.text
+    assert ".dark-mode" in look.text

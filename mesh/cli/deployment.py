@@ -22,7 +22,7 @@ def certs(*, dir: Path, days: int = 90, file: Path = Path("mesh.toml")) -> None:
     ----------
     dir
         Where to: ca.crt, and a folder for each region and `client` with ca.crt, tls.crt and tls.key. The authority
-        that is there is kept; the certificates are made anew.
+        that is there is kept; the certificates are made again.
     days
         How long they are valid.
     file

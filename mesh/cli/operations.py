@@ -154,7 +154,7 @@ def trace(
     else:
         print("\n".join(tree_lines(trees)), end="\n" if trees else "")
     for name, why in story.silent.items():
-        print(f"{name} does not answer, only what others heard of it is here: {why}", file=sys.stderr)
+        print(f"{name} does not answer, only what others received from it is here: {why}", file=sys.stderr)
     if story.cut:
         print("the story goes on under more keys than are followed: ask for one of them", file=sys.stderr)
     if not trees:
@@ -165,7 +165,7 @@ def trace(
 
 
 def rebuild(bucket: str, *, region: str, servers: Path = SERVERS, topology: Path = TOPOLOGY) -> None:
-    """Empty a projection and build it anew from the log, while its service runs.
+    """Empty a projection and build it again from the log, while its service runs.
 
     Parameters
     ----------

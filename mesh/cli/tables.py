@@ -18,7 +18,7 @@ def show_status(regions: Sequence[RegionStatus], console: Console | None = None)
     table = Table("region", "nodes", "streams", "messages", "max lag", "stale towards", "dead", title="regions")
     for one in regions:
         stale = ", ".join(
-            f"{name} {'never heard' if age is None else f'{age.total_seconds():.1f} s'}"
+            f"{name} {'no event yet' if age is None else f'{age.total_seconds():.1f} s'}"
             for name, age in one.staleness.items()
             if age is None or age.total_seconds() > STALE_S
         )

@@ -190,7 +190,7 @@ def probe_region(
     within: float = 30.0,
     servers: Path | None = None,
 ) -> None:
-    """Send one event through a service's door and wait for its outcome. Ends with 1 where it does not come.
+    """Send one event to a service's HTTP interface and wait for its outcome. Ends with 1 where it does not come.
 
     Parameters
     ----------

@@ -18,8 +18,8 @@ Place = tuple[str, str]
 class Happening(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An event's place in a story: no data of it, so nothing personal.
 
-    `stored` is when its region's stream took it (a copy's time where only a copy is known), `heard` when each other
-    region's copy did. `due` is set while it is a timer that has not fired. `parked` are handlers that gave it up,
+    `stored` is when its region's stream took it (a copy's time where only a copy is known), `received` when each other
+    region's copy did. `due` is set while it is a timer that has not fired. `dead_letters` are handlers that gave it up,
     with their reasons. `mentions` are the ids of other events in its data.
     """
 
@@ -33,8 +33,8 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     trace: str | None = None
     cause: str | None = None
     due: datetime | None = None
-    heard: dict[str, datetime] = {}
-    parked: tuple[str, ...] = ()
+    received: dict[str, datetime] = {}
+    dead_letters: tuple[str, ...] = ()
     mentions: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
 
@@ -65,7 +65,7 @@ def happening(message: Message, *, here: str, copy: bool = False) -> Happening |
         trace=trace_id(envelope.traceparent),
         cause=envelope.cause,
         due=envelope.time if message.subject.startswith("timer.") else None,
-        heard={here: message.stored} if copy and here != region else {},
+        received={here: message.stored} if copy and here != region else {},
         mentions=tuple(_strings(data)),
         keys=tuple(_keys(envelope, data)),
     )
@@ -73,10 +73,10 @@ def happening(message: Message, *, here: str, copy: bool = False) -> Happening |
 
 def together(one: Happening, other: Happening) -> Happening:
     """Merge two messages of one event: its own region's message wins, a copy adds where else it was received."""
-    home, copy = (other, one) if one.heard and not other.heard else (one, other)
+    home, copy = (other, one) if one.received and not other.received else (one, other)
     if home.due and not copy.due:
         home, copy = copy, home  # it has fired since
-    return msgspec.structs.replace(home, heard=home.heard | copy.heard)
+    return msgspec.structs.replace(home, received=home.received | copy.received)
 
 
 def forest(events: Iterable[Happening]) -> list[Branch]:
@@ -112,11 +112,13 @@ def tree_lines(branches: Iterable[Branch]) -> Iterator[str]:
 
 
 def _notes(event: Happening) -> str:
-    heard = "".join(
-        f"; heard in {region} {_seconds(at - event.stored)} later" if at != event.stored else f"; seen only in {region}"
-        for region, at in sorted(event.heard.items())
+    received = "".join(
+        f"; received in {region} {_seconds(at - event.stored)} later"
+        if at != event.stored
+        else f"; found only in {region}"
+        for region, at in sorted(event.received.items())
     )
-    return heard + "".join(f"\n{'':>18}PARKED by {reason}" for reason in event.parked)
+    return received + "".join(f"\n{'':>18}DEAD LETTER of {reason}" for reason in event.dead_letters)
 
 
 def _seconds(span: timedelta) -> str:

@@ -146,11 +146,11 @@ class _Search:
                 at = (one.region, one.id) if one else None
                 if at in self._events:
                     dead_letter = dead_letter_of(message)
-                    parked = (
-                        *self._events[at].parked,
+                    dead_letters = (
+                        *self._events[at].dead_letters,
                         f"{dead_letter.durable} in {broker.region}: {dead_letter.reason}",
                     )
-                    self._events[at] = msgspec.structs.replace(self._events[at], parked=parked)
+                    self._events[at] = msgspec.structs.replace(self._events[at], dead_letters=dead_letters)
                 if count >= MOST_DEAD_LETTERS:
                     break
 

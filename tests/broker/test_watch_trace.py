@@ -71,7 +71,7 @@ async def test_any_name_finds_the_whole_story(servers, story, what):
     found = await story_of(servers.access, what, regions=["us", "eu"], since=DAY)
 
     (tree,) = forest(found.events)
-    assert (tree.event.type, tree.event.region, sorted(tree.event.heard)) == ("cart.updated.v1", "us", ["eu"])
+    assert (tree.event.type, tree.event.region, sorted(tree.event.received)) == ("cart.updated.v1", "us", ["eu"])
     assert [(b.event.type, b.event.region, b.event.due is None) for b in tree.followed] == [
         ("cart.closed.v1", "eu", True),
         ("cart.idle.v1", "us", False),
@@ -103,7 +103,7 @@ async def test_what_was_given_up_says_so(servers, story):
 
     found = await story_of(servers.access, "c1", regions=["us", "eu"], since=DAY)
 
-    assert any("PARKED by carts-leave-cart in us: no such thing" in line for line in told_of(found))
+    assert any("DEAD LETTER of carts-leave-cart in us: no such thing" in line for line in told_of(found))
 
 
 async def test_the_search_ends_with_its_time(servers, story):

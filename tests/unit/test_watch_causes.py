@@ -63,12 +63,12 @@ def test_a_forged_circle_hides_nothing():
 
 def test_copies_add_where_it_was_heard():
     """The home's time counts; a copy says when another region heard of it."""
-    home, copy = said("e"), said("e", after=0.25, heard={"eu": AT + timedelta(seconds=0.25)})
+    home, copy = said("e"), said("e", after=0.25, received={"eu": AT + timedelta(seconds=0.25)})
 
     for one, other in ((home, copy), (copy, home)):
         (line,) = tree_lines(forest([together(one, other)]))
 
-        assert " ".join(line.split()) == "+0.000 s us cart.updated.v1 c1 gateway e; heard in eu 0.250 s later"
+        assert " ".join(line.split()) == "+0.000 s us cart.updated.v1 c1 gateway e; received in eu 0.250 s later"
 
 
 def test_a_timer_that_waits_says_when_it_is_due():

@@ -168,7 +168,7 @@ def _shop() -> dict[str, Any]:
                 "1h",
                 "warning",
                 "Shoppers are no longer those that {{ $labels.model }} learnt from (PSI {{ $value | humanize }})",
-                "The next review learns anew; cartmesh model shows candidates and what moved.",
+                "The next review trains another model; cartmesh model shows candidates and what moved.",
             ),
             _rule(
                 "CartmeshModelDishonest",

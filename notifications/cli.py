@@ -16,12 +16,13 @@ COMPANION = ("inbox", "--smtp-port", "0", "--http-port", "0")
 
 
 def commands(app: "cyclopts.App") -> None:
-    """Add `inbox`, `preview` and `journeys`."""
-    from notifications.journeys.commands import group  # noqa: PLC0415  it loads journeys, which only this needs
+    """Add `inbox`, `preview`, `journeys` and `templates`."""
+    from notifications.documents.commands import journeys, templates  # noqa: PLC0415  other packages' commands go first
 
     app.command(inbox)
     app.command(preview)
-    app.command(group)
+    app.command(journeys)
+    app.command(templates)
 
 
 def inbox(
@@ -70,7 +71,7 @@ def preview(
     Parameters
     ----------
     template
-        Its folder in `notifications/templates/`.
+        One that comes with Cartmesh, or the path of a folder such as `./spring-sale`.
     locale
         The shopper's, such as de-AT.
     show
@@ -106,11 +107,15 @@ async def _preview(template: str, locale: str):  # noqa: ANN202  its type would 
     from notifications.render_pool import RenderSettings, open_render_pool  # noqa: PLC0415
     from notifications.sample import sample  # noqa: PLC0415
     from notifications.template_variables import Shop, template_variables  # noqa: PLC0415
+    from notifications.templates import FOLDER  # noqa: PLC0415
+    from notifications.templates.kind import TEMPLATES  # noqa: PLC0415
+    from notifications.templates.template import template_of  # noqa: PLC0415
 
     decided, profile = sample(locale)
     left_at = datetime.now(UTC) - timedelta(minutes=30)
     data = template_variables(
         decided, profile, read(Shop), left_at=left_at, unsubscribe_url="http://127.0.0.1:8081/unsubscribe/sample"
     )
+    name, files = TEMPLATES.read(Path(template) if "/" in template else FOLDER / template)
     async with open_render_pool(read(RenderSettings)) as pool:
-        return await pool.render(template, locale, data)
+        return await pool.render(template_of(name, files), locale, data)

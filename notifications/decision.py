@@ -20,6 +20,7 @@ from notifications.journeys import Journey
 from notifications.journeys.live import LiveJourney, LiveJourneys
 from notifications.read_input import read_input
 from notifications.run import run_id
+from notifications.templates.live import LiveTemplates
 
 CART_CHANGES = (CartUpdated, CartConverted, CartClosed, CartAbandoned)
 """After any of these an abandonment is out of date."""
@@ -28,9 +29,10 @@ KEEP_CONTACTS = timedelta(days=30)
 
 
 class DecisionContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What decisions are made with: the live journeys and the coupons' secret."""
+    """What decisions are made with: the live journeys and templates, and the coupons' secret."""
 
     journeys: LiveJourneys
+    templates: LiveTemplates
     secret: str
 
 
@@ -73,7 +75,7 @@ async def decide(request: DecisionRequest, mesh: Mesh, context: DecisionContext,
         contacts = (*(one for one in read.contacts if one.offer_id != offer_id), *approved)
         before = tuple(one for one in held if one.priority > run.journey.priority)
         evaluation = _evaluate(run, msgspec.structs.replace(read.inputs, contacts=contacts, before=before), now)
-        decided = _decision_event(abandoned, attempt, scored, evaluation, run, context.secret)
+        decided = _decision_event(abandoned, attempt, scored, evaluation, run, context)
         changes.append(decided)
         held = [one for one in held if one.journey != run.name]
         if decided.held_until:
@@ -115,7 +117,7 @@ def superseded(
         if last is None or last.outcome == "held":
             run = context.journeys.get(name) or _stopped(name)
             attempt = last.attempt + 1 if last else 1
-            yield _decision_event(abandoned, attempt, None, evaluation, run, context.secret)
+            yield _decision_event(abandoned, attempt, None, evaluation, run, context)
 
 
 def newest_decision(history: History, abandonment_id: str, journey: str) -> OfferDecided | None:
@@ -186,10 +188,10 @@ def _decision_event(
     scored: CartScored | None,
     evaluation: Evaluation,
     run: LiveJourney,
-    secret: str,
+    context: DecisionContext,
 ) -> OfferDecided:
     cart, offer_id, approved = abandoned.event, _offer_id(run.name, abandoned), evaluation.outcome == "approved"
-    code = coupon.code(offer_id, secret, run.journey.coupon_prefix)
+    code = coupon.code(offer_id, context.secret, run.journey.coupon_prefix)
     return OfferDecided(
         cart_id=cart.cart_id,
         visitor_id=cart.visitor_id,
@@ -203,6 +205,7 @@ def _decision_event(
         due=cart.due,
         run_id=run_id(run.name, cart.cart_id),
         journey_revision=run.revision,
+        template_revision=context.templates.revision(run.journey.template),
         held_until=evaluation.held_until,
         channels=evaluation.channels,
         template=run.journey.template if approved else None,

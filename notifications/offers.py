@@ -10,6 +10,7 @@ from mesh.events.cart import CartAbandoned, CartScored
 from mesh.events.contact import ContactReserved
 from mesh.events.journey import JourneyPublished
 from mesh.events.offer import OfferDecided, OfferDue
+from mesh.events.template import TemplatePublished
 from mesh.profiles import PROFILES
 from mesh.publish import Change
 from mesh.settings import read
@@ -21,16 +22,22 @@ from notifications.decision import (
     has_newer,
     superseded,
 )
-from notifications.journeys import documents
-from notifications.journeys.documents import JOURNEYS, seed
-from notifications.journeys.following import following
+from notifications.documents.drafts import DRAFTS
+from notifications.documents.following import following
+from notifications.documents.kind import Published
+from notifications.documents.publishing import apply
+from notifications.documents.seeding import seed
+from notifications.journeys.kind import JOURNEYS
+from notifications.journeys.live import LiveJourneys
 from notifications.run import run_id
+from notifications.templates.kind import TEMPLATES
+from notifications.templates.live import LiveTemplates
 
 service = Service(
     "offers",
-    publishes=(OfferDecided, OfferDue, ContactReserved, JourneyPublished),
+    publishes=(OfferDecided, OfferDue, ContactReserved, JourneyPublished, TemplatePublished),
     timers=(OfferDue,),
-    buckets=(JOURNEYS,),
+    buckets=(JOURNEYS.bucket, TEMPLATES.bucket, DRAFTS),
     views=(PROFILES,),
     reads_personal_data=True,
 )
@@ -40,25 +47,32 @@ REDELIVERED_AFTER = timedelta(seconds=10)
 
 
 class OfferSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`journeys` is a folder of TOML files for an empty bucket, else Cartmesh's; `secret` keys coupons and links."""
+    """`journeys` and `templates` are folders of files for empty buckets, by default those that come with Cartmesh.
+
+    `secret` keys coupons and links.
+    """
 
     journeys: str = ""
+    templates: str = ""
     secret: str = "cartmesh-on-a-laptop"  # noqa: S105  a laptop's default; the chart sets a real one
 
 
 @service.resource
 async def open_decision_context(mesh: Mesh) -> AsyncIterator[DecisionContext]:
-    """The journeys in force, which may change while this runs, and the secret."""
+    """The journeys and templates in force, which may change while this runs, and the secret."""
     settings = read(OfferSettings)
-    await seed(settings.journeys, mesh)
-    async with following(mesh) as journeys:
-        yield DecisionContext(journeys=journeys, secret=settings.secret)
+    await seed(TEMPLATES, settings.templates, mesh)
+    await seed(JOURNEYS, settings.journeys, mesh)
+    journeys, templates = LiveJourneys(), LiveTemplates()
+    async with following(TEMPLATES, templates.use, mesh), following(JOURNEYS, journeys.use, mesh):
+        yield DecisionContext(journeys=journeys, templates=templates, secret=settings.secret)
 
 
-@service.on(JourneyPublished, reach="mesh")
-async def put_in_force(received: Received[JourneyPublished], mesh: Mesh) -> None:
-    """Put a journey that was published in any region in force here."""
-    await documents.apply(received, mesh)
+@service.on(JourneyPublished, TemplatePublished, reach="mesh")
+async def put_in_force(received: Received[Published], mesh: Mesh) -> None:
+    """Put a journey or template that was published in any region in force here."""
+    kind = JOURNEYS if isinstance(received.event, JourneyPublished) else TEMPLATES
+    await apply(kind, received, mesh)
 
 
 @service.on(CartAbandoned, concurrency=32, ack_wait=REDELIVERED_AFTER)

@@ -5,6 +5,7 @@ import contextlib
 import os
 import struct
 import sys
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,13 +14,12 @@ from typing import Any
 import msgspec
 
 from mesh.errors import MeshError
-from notifications.templates import FOLDER
+from notifications.templates.template import Template
 
 
 class RenderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`render_cpu` and `render_wall` are seconds per mail, `render_memory` bytes per worker."""
 
-    templates: str = str(FOLDER)
     render_workers: int = 1
     render_cpu: float = 0.5
     render_wall: float = 10.0
@@ -52,6 +52,10 @@ class TemplateError(MeshError):
         self.where, self.why = where, why
 
 
+REMEMBERED = 256
+"""How many templates that take too long are refused at once."""
+
+
 class WorkerDied(Exception):
     """A worker ended while it had a job."""
 
@@ -63,25 +67,25 @@ class RenderPool:
         self._settings = settings
         self._idle: asyncio.Queue[asyncio.subprocess.Process | None] = asyncio.Queue()
         self._all: set[asyncio.subprocess.Process] = set()
-        self._costly: dict[tuple[str, str | None], tuple[int, TemplateError]] = {}
+        self._costly: OrderedDict[tuple[Template, str | None], TemplateError] = OrderedDict()
 
     async def start(self) -> None:
         """Start the workers; returns once they are ready."""
         for worker in await asyncio.gather(*(self._spawn() for _ in range(self._settings.render_workers))):
             self._idle.put_nowait(worker)
 
-    async def render(self, template: str, locale: str | None, data: dict[str, Any]) -> Rendered:
+    async def render(self, template: Template, locale: str | None, data: dict[str, Any]) -> Rendered:
         """The offer in the shopper's locale, or the nearest there is. Raises TemplateError, never hangs."""
-        if (template, locale) in self._costly:
-            self._spare(template, locale)
-        job = {"name": template, "locale": locale, "data": data}
+        if (template, locale) in self._costly:  # refused at once: others wait for the same worker
+            raise self._costly[template, locale]
+        job = {"template": template, "locale": locale, "data": data}
         try:
             try:
-                answer = await self._give(template, job)
+                answer = await self._give(template.name, job)
             except WorkerDied:  # perhaps by another's hand: whoever dies of the same job twice dies of the job
-                answer = await self._give(template, job)
+                answer = await self._give(template.name, job)
         except WorkerDied:
-            error = TemplateError(template, "it takes its worker down: look for huge numbers or texts")
+            error = TemplateError(template.name, "it takes its worker down: look for huge numbers or texts")
             self._remember(template, locale, error)
             raise error from None
         if "why" in answer:
@@ -105,20 +109,10 @@ class RenderPool:
             alive = worker if worker and worker.returncode is None and worker in self._all else None
             self._idle.put_nowait(alive)
 
-    def _remember(self, template: str, locale: str | None, error: TemplateError) -> None:
-        self._costly[template, locale] = (self._stamp(template), error)
-
-    def _spare(self, template: str, locale: str | None) -> None:
-        """Refuse at once what was found to be endless, until its files change: others wait for the same worker."""
-        stamp, error = self._costly[template, locale]
-        if stamp == self._stamp(template):
-            raise error
-        del self._costly[template, locale]
-
-    def _stamp(self, template: str) -> int:
-        folder = Path(self._settings.templates)
-        files = [*folder.glob(f"{template}/*"), *folder.glob("layouts/*")]
-        return max((file.stat().st_mtime_ns for file in files), default=0)
+    def _remember(self, template: Template, locale: str | None, error: TemplateError) -> None:
+        self._costly[template, locale] = error
+        if len(self._costly) > REMEMBERED:
+            self._costly.popitem(last=False)
 
     async def _ask(self, worker: asyncio.subprocess.Process, template: str, job: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -138,7 +132,7 @@ class RenderPool:
     async def _spawn(self) -> asyncio.subprocess.Process:
         settings = self._settings
         worker = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "notifications.render_worker", settings.templates),
+            *(sys.executable, "-m", "notifications.render_worker"),
             *(str(settings.render_cpu), str(settings.render_memory)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

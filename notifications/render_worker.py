@@ -1,6 +1,6 @@
-"""The render worker: a child process with limits that sets templates for its parent, one after another.
+"""The render worker: a child process with limits that renders templates for its parent, one after another.
 
-Run as `python -m notifications.render_worker FOLDER CPU_SECONDS MEMORY_BYTES`. Messages on stdin and stdout are
+Run as `python -m notifications.render_worker CPU_SECONDS MEMORY_BYTES`. Messages on stdin and stdout are
 JSON behind a 4-byte length. A job that computes too long is interrupted where it is, so that the error
 can name the template's line; what cannot be interrupted is killed by the kernel (RLIMIT_CPU).
 """
@@ -11,21 +11,27 @@ import resource
 import signal
 import struct
 import sys
-from pathlib import Path
+from functools import lru_cache
 from typing import Any, BinaryIO, NoReturn
 
 import msgspec
 
 HARD = 2
 """Seconds of CPU behind the interruption, after which the kernel kills."""
+COMPILED = 64
+"""How many templates are kept compiled."""
 
 
-def main(folder: str, cpu_seconds: float, memory: int, into: BinaryIO, out: BinaryIO) -> None:
-    """Serve jobs `{"name", "locale", "data"}` until stdin ends."""
-    from notifications.template_renderer import RenderError, TemplateRenderer  # noqa: PLC0415  loaded before memory is limited
+def main(cpu_seconds: float, memory: int, into: BinaryIO, out: BinaryIO) -> None:
+    """Serve jobs `{"template", "locale", "data"}` until stdin ends."""
+    from notifications.template_renderer import TemplateRenderer  # noqa: PLC0415  loaded before memory is limited
+    from notifications.templates.kind import TEMPLATES  # noqa: PLC0415
+    from notifications.templates.render_error import RenderError  # noqa: PLC0415
+    from notifications.templates.template import Template, template_of  # noqa: PLC0415
 
-    renderer = TemplateRenderer(Path(folder))
-    renderer.warm()
+    renderer = lru_cache(maxsize=COMPILED)(TemplateRenderer)
+    for name, files in TEMPLATES.read_folder("").items():
+        renderer(template_of(name, files)).warm()
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGPROF, _interrupt)
@@ -34,13 +40,14 @@ def main(folder: str, cpu_seconds: float, memory: int, into: BinaryIO, out: Bina
         _allow_cpu(cpu_seconds)
         try:
             try:
-                answer: dict[str, Any] = {"mail": renderer.render(job["name"], job["locale"], job["data"])}
+                template = msgspec.convert(job["template"], Template)
+                answer: dict[str, Any] = {"mail": renderer(template).render(job["locale"], job["data"])}
             finally:
                 signal.setitimer(signal.ITIMER_PROF, 0)
         except RenderError as refused:
             answer = {"where": refused.where, "why": str(refused), "costly": refused.costly}
         except Exception as error:  # noqa: BLE001  whatever a template did, the parent must get an answer
-            answer = {"where": job["name"], "why": f"{type(error).__name__}: {error}"}
+            answer = {"where": job["template"]["name"], "why": f"{type(error).__name__}: {error}"}
         if "why" in answer:
             gc.collect()
         _write(out, answer)
@@ -69,4 +76,4 @@ def _write(stream: BinaryIO, answer: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), sys.stdin.buffer, sys.stdout.buffer)
+    main(float(sys.argv[1]), int(sys.argv[2]), sys.stdin.buffer, sys.stdout.buffer)

@@ -1,4 +1,4 @@
-"""Template renderer: a template file and data become subject, HTML, text and card. Runs in the render worker only.
+"""Template renderer: a template and data become subject, HTML, text and card. Runs in the render worker only.
 
 A template file is TOML front matter between two lines `+++` (the texts, Jinja allowed in each) and a
 body in Jinja over MJML, most often one line that extends a layout. The texts `because` are lines of each
@@ -6,9 +6,7 @@ recommended product, which is `line` in them.
 """
 
 import re
-import tomllib
-from functools import cache, partial
-from pathlib import Path
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,11 +18,12 @@ from markupsafe import Markup
 from mjml import mjml2html
 
 from notifications.template_filters import filters, locale_of, web
-from notifications.templates import FOLDER
+from notifications.templates.front_matter import CARD, body_of, front_matter
+from notifications.templates.render_error import RenderError
+from notifications.templates.shipped import shipped_layout
+from notifications.templates.template import SUFFIX, Template
 
-SUFFIX = ".mjml.j2"
 LARGEST = 400_000
-CARD = ("title", "body", "action")
 WORDS: dict[type[Exception], str] = {
     jinja2.TemplateNotFound: "it extends or includes {error}, which is not there",
     jinja2.UndefinedError: "{error}: check the name, or write {{% if ... is defined %}}",
@@ -34,17 +33,6 @@ WORDS: dict[type[Exception], str] = {
     RecursionError: "it includes itself or calls itself without end",
 }
 _inliner = css_inline.CSSInliner(keep_style_tags=True, keep_at_rules=True, load_remote_stylesheets=False)
-
-
-class RenderError(Exception):
-    """A template cannot be rendered: `where` names file and line, the message says what is wrong and what to do.
-
-    `costly`: result that out took all the time there was.
-    """
-
-    def __init__(self, where: str, why: str, *, costly: bool = False) -> None:
-        super().__init__(why)
-        self.where, self.costly = where, costly
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -58,24 +46,26 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 class TemplateRenderer:
-    """Renders the templates of one folder; keeps what it has compiled until a file changes."""
+    """Renders one template; keeps what it has compiled. Layouts are the template's own, or come with Cartmesh."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        loader = jinja2.FunctionLoader(partial(_load, folder))
+    def __init__(self, template: Template) -> None:
+        self._template, self._files = template, dict(template.files)
+        loader = jinja2.FunctionLoader(self._load)
         options = {"loader": loader, "undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
         self._markup = Sandbox(autoescape=True, **options)
         self._plain = Sandbox(autoescape=False, **options)
         self._compiled = cache(lambda environment, text: environment.from_string(text))
+        self._front_matter = cache(lambda file: front_matter(self._files[file], f"{template.name}/{file}"))
 
-    def render(self, name: str, wanted: str | None, data: dict[str, Any]) -> dict[str, Any]:
+    def render(self, wanted: str | None, data: dict[str, Any]) -> dict[str, Any]:
         """`{"locale", "subject", "html", "text", "card"}`, the card with title, body and action.
 
         `wanted` is the shopper's locale; its language is chosen where it is there, else English.
         Raises RenderError.
         """
-        path, language = self._choose(name, wanted)
-        front = dict(_front_matter(self._folder / path, path))
+        file, language = self._choose(wanted)
+        path = f"{self._template.name}/{file}"
+        front = dict(self._front_matter(file))
         because = front.pop("because", "")
         locale = locale_of(wanted, language)
         for environment in (self._markup, self._plain):
@@ -99,21 +89,28 @@ class TemplateRenderer:
         }
 
     def warm(self) -> None:
-        """Compile what there is, so that the first mail is as fast as the second."""
-        for path in self._folder.rglob(f"*{SUFFIX}"):
+        """Compile every file, so that the first mail is as fast as the second."""
+        for locale in self._template.locales:
             try:
-                self._markup.get_template(path.relative_to(self._folder).as_posix())
+                self._markup.get_template(f"{self._template.name}/{locale}{SUFFIX}")
             except (jinja2.TemplateError, RenderError):
                 continue  # reported when it is used
 
-    def _choose(self, name: str, wanted: str | None) -> tuple[str, str]:
-        there = sorted(path.name.removesuffix(SUFFIX) for path in self._folder.glob(f"{name}/*{SUFFIX}"))
-        if not re.fullmatch(r"[a-z0-9-]+", name) or not there:
-            known = sorted({path.parent.name for path in self._folder.glob(f"*/*{SUFFIX}")} - {"layouts"})
-            raise RenderError(name, f"there is no such template; there is {', '.join(known)}")
+    def _choose(self, wanted: str | None) -> tuple[str, str]:
+        there = self._template.locales
+        if not there:
+            raise RenderError(self._template.name, f"it has no file for any locale: add en{SUFFIX}")
         tag = (wanted or "").replace("_", "-")
         chosen = next(one for one in (tag, tag.partition("-")[0], "en", there[0]) if one in there)
-        return f"{name}/{chosen}{SUFFIX}", chosen.replace("-", "_")
+        return f"{chosen}{SUFFIX}", chosen.replace("-", "_")
+
+    def _load(self, path: str) -> str:
+        """The body of one of the template's files (`<name>/de.mjml.j2`), or of a layout (`layouts/offer.mjml.j2`)."""
+        source = self._files.get(path.removeprefix(f"{self._template.name}/"))
+        source = shipped_layout(path) if source is None else source
+        if source is None:
+            raise jinja2.TemplateNotFound(path)
+        return body_of(source)
 
     def _with_reasons(
         self, environment: jinja2.Environment, path: str, because: str, context: dict[str, Any]
@@ -136,44 +133,6 @@ class TemplateRenderer:
             return _bounded(environment.get_template(path).render(context), path)
         except Exception as error:
             raise _refused(error, path) from error
-
-
-def _load(folder: Path, name: str) -> tuple[str, str, Any]:
-    """A template file's body, its lines where they are in the file. Layouts come with Cartmesh, or are one's own."""
-    within = ((root, (root / name).resolve()) for root in (folder, FOLDER))
-    path = next((path for root, path in within if path.is_relative_to(root.resolve()) and path.is_file()), None)
-    if path is None:
-        raise jinja2.TemplateNotFound(name)
-    source, changed = path.read_text(encoding="utf-8"), path.stat().st_mtime
-    if source.startswith("+++\n"):
-        front, _, body = source[4:].partition("\n+++\n")
-        source = "\n" * (front.count("\n") + 3) + body
-    return source, name, lambda: path.stat().st_mtime == changed
-
-
-def _front_matter(path: Path, name: str) -> dict[str, str]:
-    """The texts of a template file: `subject`, `preheader`, whatever its layout uses, `card.title`, ..."""
-    return _words(path, name, path.stat().st_mtime_ns)
-
-
-@cache
-def _words(path: Path, name: str, changed: int) -> dict[str, str]:  # noqa: ARG001  the time makes a changed file be read again
-    source = path.read_text(encoding="utf-8")
-    if not source.startswith("+++\n") or "\n+++\n" not in source[3:]:
-        raise RenderError(f"{name} line 1", "it must begin with front matter between two lines +++")
-    try:
-        front = tomllib.loads("\n" + source[4:].partition("\n+++\n")[0])
-    except tomllib.TOMLDecodeError as error:
-        raise RenderError(name, f"front matter: {error}") from None
-    card = front.pop("card", {})
-    words = {**front, **{f"card.{key}": text for key, text in card.items()}}
-    missing = [key for key in ("subject", "preheader", *(f"card.{key}" for key in CARD)) if key not in words]
-    if missing:
-        raise RenderError(name, f"front matter lacks {', '.join(missing)}")
-    wrong = [key for key, text in words.items() if not isinstance(text, str)]
-    if wrong:
-        raise RenderError(name, f"front matter: {', '.join(wrong)} must be text in quotes")
-    return words
 
 
 def _html(mjml: str, path: str) -> str:

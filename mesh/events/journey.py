@@ -3,12 +3,12 @@
 from mesh.event import Event, event
 
 
-@event(key="journey")
+@event(key="name")
 class JourneyPublished(Event):
-    """A revision of a journey was published. `source` is its whole document as TOML, `replaces` the revision before."""
+    """A revision of a journey was published. `files` is its whole text, TOML; `replaces` is the revision before."""
 
-    journey: str
+    name: str
     revision: int
     author: str
-    source: str
+    files: dict[str, str]
     replaces: int | None = None

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,10 +19,14 @@ from notifications.channels.delivery_errors import Undelivered, Unknown
 from notifications.channels.delivery_state import Claim
 from notifications.channels.email_message import MailSettings, compose, message_id, without_addresses
 from notifications.channels.reading import Reading, read_delivery
+from notifications.documents.following import following
 from notifications.render_pool import Rendered, RenderPool, RenderSettings, TemplateError, open_render_pool
 from notifications.run import run_fields
 from notifications.sample import NAMES, sample
 from notifications.template_variables import Shop, template_variables
+from notifications.templates.kind import TEMPLATES
+from notifications.templates.live import LiveTemplates
+from notifications.templates.template import template_of
 from notifications.unsubscribe_token import LinkSettings, Unsubscription, link
 
 if TYPE_CHECKING:
@@ -46,9 +50,9 @@ Result = OfferSent | OfferDeferred | OfferFailed
 class Mailer:
     """One process's renderer, SMTP connections and recent results."""
 
-    def __init__(self, renderer: RenderPool, pool: "Pool") -> None:
-        """Use this renderer and these connections; the rest is read from the settings."""
-        self._renderer, self._pool = renderer, pool
+    def __init__(self, renderer: RenderPool, pool: "Pool", templates: LiveTemplates, mesh: Mesh) -> None:
+        """Use this renderer, these connections and templates; the rest is read from the settings."""
+        self._renderer, self._pool, self._templates, self._mesh = renderer, pool, templates, mesh
         self._settings, self._mail, self.shop = read(MailerSettings), read(MailSettings), read(Shop)
         self._links = read(LinkSettings)
         self._renders: OrderedDict[str, asyncio.Task[Rendered]] = OrderedDict()
@@ -108,7 +112,7 @@ class Mailer:
         key = derive_id(decided.offer_id, reading.profile.locale, msgspec.json.encode(data))
         task = self._renders.get(key)
         if task is None:
-            job = self._renderer.render(decided.template or decided.journey, reading.profile.locale, data)
+            job = self._render(decided, reading.profile.locale, data)
             task = self._renders[key] = asyncio.create_task(job)
             if len(self._renders) > KEPT:
                 self._renders.popitem(last=False)
@@ -119,6 +123,14 @@ class Mailer:
         except Exception:
             self._renders.pop(key, None)
             raise
+
+    async def _render(self, decided: OfferDecided, locale: str | None, data: dict[str, Any]) -> Rendered:
+        """With the template's revision that was decided, whatever was published since."""
+        name = decided.template or decided.journey
+        template = await self._templates.get(name, decided.template_revision, self._mesh)
+        if template is None:
+            raise TemplateError(name, self._templates.missing(name, decided.template_revision))
+        return await self._renderer.render(template, locale, data)
 
     def unsubscribe_url(self, decided: OfferDecided) -> str:
         """The signed link that ends these mails."""
@@ -186,20 +198,22 @@ def failed(decided: OfferDecided, channel: ChannelName, reason: str) -> OfferFai
 
 
 @asynccontextmanager
-async def open_mailer() -> AsyncIterator[Mailer]:
+async def open_mailer(mesh: Mesh) -> AsyncIterator[Mailer]:
     """A mailer with warm render workers, until the block ends."""
     from notifications.channels.smtp import Pool, SmtpSettings  # noqa: PLC0415  only who sends loads aiosmtplib
 
     pool, shop = Pool(read(SmtpSettings)), read(Shop)
-    async with open_render_pool(read(RenderSettings)) as renderer:
+    templates = LiveTemplates()
+    async with open_render_pool(read(RenderSettings)) as renderer, following(TEMPLATES, templates.use, mesh):
+        shipped = template_of("abandoned-cart", TEMPLATES.read_folder("")["abandoned-cart"])
         for locale in NAMES:
             decided, profile = sample(locale)
             data = template_variables(decided, profile, shop, left_at=decided.due, unsubscribe_url="http://127.0.0.1/")
             try:
-                await renderer.render("abandoned-cart", locale, data)
+                await renderer.render(shipped, locale, data)
             except TemplateError:
                 continue  # reported when it is used
         try:
-            yield Mailer(renderer, pool)
+            yield Mailer(renderer, pool, templates, mesh)
         finally:
             await pool.close()

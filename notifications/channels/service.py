@@ -24,11 +24,12 @@ from notifications.channels.mailer import Mailer, failed, open_mailer
 from notifications.render_pool import TemplateError
 from notifications.run import run_fields
 from notifications.template_variables import cart_url
+from notifications.templates.kind import TEMPLATES
 
 service = Service(
     "channels",
     publishes=(OfferClaimed, OfferSent, OfferDeferred, OfferFailed, OfferWithdrawn),
-    views=(PROFILES,),
+    views=(PROFILES, TEMPLATES.bucket),
     reads_personal_data=True,
 )
 
@@ -39,9 +40,9 @@ READS = 10
 
 
 @service.resource
-async def start_mailer() -> AsyncIterator[Mailer]:
+async def start_mailer(mesh: Mesh) -> AsyncIterator[Mailer]:
     """Mail connections and render workers, warm before the first offer."""
-    async with open_mailer() as mailer:
+    async with open_mailer(mesh) as mailer:
         yield mailer
 
 

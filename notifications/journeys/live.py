@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from notifications.documents.document import Document
 from notifications.journeys import Journey
+from notifications.journeys.kind import journey_of
 
 
 class LiveJourney(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +39,10 @@ class LiveJourneys:
     def set(self, journey: LiveJourney) -> None:
         """Use this revision from now on."""
         self._by_name[journey.name] = journey
+
+    def use(self, document: Document) -> None:
+        """Decide with a published revision from now on. DeclarationError where it cannot be read."""
+        self.set(LiveJourney(journey=journey_of(document), revision=document.revision))
 
     @property
     def longest_cap_window(self) -> float:

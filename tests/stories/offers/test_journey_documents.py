@@ -9,7 +9,9 @@ from mesh.errors import DeclarationError
 from mesh.events.offer import (
     OfferDecided,
 )
-from notifications.journeys import documents
+from notifications.documents.publishing import publish, revert, versions
+from notifications.documents.seeding import seed
+from notifications.journeys.kind import JOURNEYS, files_of
 from notifications.offers import service as offers
 
 BASE = """template = "abandoned-cart"
@@ -25,10 +27,10 @@ async def test_a_published_journey_takes_effect_while_services_run_in_every_regi
     async with at_work(offers), at_work(offers, region="eu"):
         await _leave_and_decide(shop, "before", eventually)
 
-        await documents.publish("abandoned-cart", BASE + "discount_percent = 7", "ada", shop.mesh)
+        await publish(JOURNEYS, "abandoned-cart", files_of(BASE + "discount_percent = 7"), "ada", shop.mesh)
         await eventually(lambda: _in_force(eu.mesh, 1))
         await eventually(lambda: _in_force(shop.mesh, 1))
-        assert [one.document.revision for one in await documents.versions("abandoned-cart", eu.mesh)] == [1, 0]
+        assert [one.document.revision for one in await versions(JOURNEYS, "abandoned-cart", eu.mesh)] == [1, 0]
         here = await eventually(lambda: _decided_with(shop, 1, eventually), within=20)
         there = await eventually(lambda: _decided_with(eu, 1, eventually), within=20)
 
@@ -41,34 +43,34 @@ async def test_files_seed_an_empty_bucket_and_never_overwrite_what_people_publis
     """Not a changed file, and no new one."""
     journeys(first="cap = 1")
     folder = os.environ["CARTMESH_JOURNEYS"]
-    await documents.seed(folder, shop.mesh)
+    await seed(JOURNEYS, folder, shop.mesh)
     journeys(first="cap = 2")
-    await documents.seed(folder, shop.mesh)
-    unchanged = await shop.mesh.state(documents.JOURNEYS).get("first")
+    await seed(JOURNEYS, folder, shop.mesh)
+    unchanged = await shop.mesh.state(JOURNEYS.bucket).get("first")
 
-    await documents.publish("first", BASE + "cap = 3", "ada", shop.mesh)
+    await publish(JOURNEYS, "first", files_of(BASE + "cap = 3"), "ada", shop.mesh)
     journeys(second="cap = 4")
-    await documents.seed(folder, shop.mesh)
+    await seed(JOURNEYS, folder, shop.mesh)
 
-    assert (unchanged.revision, unchanged.source) == (0, BASE + "cap = 1")
-    assert [(name, one.revision) async for name, one in shop.mesh.state(documents.JOURNEYS).items()] == [("first", 1)]
+    assert (unchanged.revision, unchanged.files) == (0, files_of(BASE + "cap = 1"))
+    assert [(name, one.revision) async for name, one in shop.mesh.state(JOURNEYS.bucket).items()] == [("first", 1)]
 
 
 async def test_every_revision_is_kept_and_can_be_published_again(shop, journeys):
     """The seed too; the history says which is in force."""
     journeys(first="cap = 1")
-    await documents.seed(os.environ["CARTMESH_JOURNEYS"], shop.mesh)
-    await documents.publish("first", BASE + "cap = 2", "ada", shop.mesh)
+    await seed(JOURNEYS, os.environ["CARTMESH_JOURNEYS"], shop.mesh)
+    await publish(JOURNEYS, "first", files_of(BASE + "cap = 2"), "ada", shop.mesh)
 
-    await documents.revert("first", 0, "grace", shop.mesh)
+    await revert(JOURNEYS, "first", 0, "grace", shop.mesh)
 
-    found = await documents.versions("first", shop.mesh)
+    found = await versions(JOURNEYS, "first", shop.mesh)
     assert [(one.document.revision, one.document.author, one.state) for one in found] == [
         (2, "grace", "in force"),
         (1, "ada", "replaced"),
         (0, "seed", "replaced"),
     ]
-    assert found[0].document.source == found[2].document.source == BASE + "cap = 1"
+    assert found[0].document.files == found[2].document.files == files_of(BASE + "cap = 1")
 
 
 async def test_revisions_published_on_both_sides_of_a_cut_leave_one_in_force_and_lose_none(
@@ -76,8 +78,8 @@ async def test_revisions_published_on_both_sides_of_a_cut_leave_one_in_force_and
 ):
     """The later one is in force in both regions; the other stays in both histories."""
     eu = shop_in("eu")
-    first = await documents.publish("sale", BASE + "cap = 1", "ada", shop.mesh)
-    second = await documents.publish("sale", BASE + "cap = 2", "grace", eu.mesh)
+    first = await publish(JOURNEYS, "sale", files_of(BASE + "cap = 1"), "ada", shop.mesh)
+    second = await publish(JOURNEYS, "sale", files_of(BASE + "cap = 2"), "grace", eu.mesh)
     assert first.revision == second.revision == 1
     journeys(other="")
 
@@ -95,9 +97,9 @@ async def test_revisions_published_on_both_sides_of_a_cut_leave_one_in_force_and
 async def test_a_wrong_document_is_not_published(shop, journeys):
     """It says what is wrong, and nothing is stored."""
     with pytest.raises(DeclarationError, match="unknown discont"):
-        await documents.publish("sale", BASE + "discont = 5", "ada", shop.mesh)
+        await publish(JOURNEYS, "sale", files_of(BASE + "discont = 5"), "ada", shop.mesh)
 
-    assert await documents.versions("sale", shop.mesh) == []
+    assert await versions(JOURNEYS, "sale", shop.mesh) == []
 
 
 async def _leave_and_decide(shop, cart, eventually):
@@ -113,10 +115,10 @@ async def _decided_with(shop, revision, eventually):
 
 
 async def _in_force(mesh, revision, region="us", name="abandoned-cart"):
-    found = await mesh.state(documents.JOURNEYS).get(name)
+    found = await mesh.state(JOURNEYS.bucket).get(name)
     return found is not None and (found.revision, found.region) == (revision, region)
 
 
 async def _both_known(mesh):
-    found = await documents.versions("sale", mesh)
+    found = await versions(JOURNEYS, "sale", mesh)
     return found if len(found) == 2 else None

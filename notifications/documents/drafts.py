@@ -1,0 +1,117 @@
+"""Drafts: a document while it is edited, saved at every change, and in force only once it is published.
+
+A draft is in the bucket of its region alone; what is published reaches all regions.
+"""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import msgspec
+
+from mesh import Bucket, Mesh
+from mesh.errors import Conflict, DeclarationError
+from notifications.documents.document import Document
+from notifications.documents.kind import Files, Kind
+from notifications.documents.publishing import store
+
+
+class DocumentDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """What was saved last, by whom and when (aware UTC).
+
+    `based_on` is the revision in force when the draft was begun (None: there was none). It is not `open` any more
+    once it was published or discarded.
+    """
+
+    name: str
+    files: dict[str, str]
+    author: str
+    time: datetime
+    based_on: int | None
+    open: bool = True
+
+
+class Superseded(Conflict):
+    """Somebody else saved or published meanwhile; the message names who, and what to do."""
+
+
+DRAFTS = Bucket("drafts", DocumentDraft, history=64)
+
+
+async def read_draft(kind: Kind, name: str, mesh: Mesh) -> tuple[DocumentDraft | None, int]:
+    """The open draft, or None, and the version that `save_draft` takes."""
+    draft, version = await mesh.state(DRAFTS).entry(_key(kind, name))
+    return (draft if draft and draft.open else None), version
+
+
+async def save_draft(
+    kind: Kind, name: str, files: Files, author: str, mesh: Mesh, *, version: int | None = None, begin: bool = False
+) -> int:
+    """Save a draft and return its version. `begin` bases it on the revision in force, as every first save does.
+
+    Raises DeclarationError for a document that is wrong, and Superseded where it is not at `version` any more.
+    """
+    await kind.validate(name, files, mesh)
+    draft, stored = await read_draft(kind, name, mesh)
+    if version is not None and version != stored:
+        raise _saved_by(draft, kind, name)
+    in_force = await mesh.state(kind.bucket).get(name)
+    based_on = draft.based_on if draft and not begin else in_force.revision if in_force else None
+    saved = DocumentDraft(name=name, files=dict(files), author=author, time=datetime.now(UTC), based_on=based_on)
+    try:
+        return await mesh.state(DRAFTS).put(_key(kind, name), saved, revision=stored)
+    except Conflict:
+        draft, _ = await read_draft(kind, name, mesh)
+        raise _saved_by(draft, kind, name) from None
+
+
+async def publish_draft(kind: Kind, name: str, author: str, mesh: Mesh) -> Document:
+    """Publish the draft as the next revision, whole or not at all, and end it.
+
+    Raises DeclarationError where there is none or it is wrong, Superseded where another revision than the one that it
+    is based on is in force, Conflict where somebody publishes at the same moment. What is saved meanwhile stays.
+    """
+    draft, version = await read_draft(kind, name, mesh)
+    if draft is None:
+        raise _no_draft(kind, name)
+    await kind.validate(name, draft.files, mesh)
+    current = await mesh.state(kind.bucket).get(name)
+    if (current.revision if current else None) != draft.based_on:
+        who = f"revision {current.revision} by {current.author} is in force" if current else "nothing is in force"
+        begun = "nothing" if draft.based_on is None else f"revision {draft.based_on}"
+        raise Superseded(
+            f"the draft of {kind.name} {name} was begun on {begun}, and {who}: compare them, and save the draft again "
+            "on what is in force"
+        )
+    document = await store(kind, name, draft.files, author, mesh, current=current)
+    with suppress(Conflict):  # saved again meanwhile: that draft stays
+        await _close(kind, draft, version, mesh)
+    return document
+
+
+async def discard_draft(kind: Kind, name: str, mesh: Mesh) -> None:
+    """End the draft without publishing it. DeclarationError where there is none, Superseded where it is saved again."""
+    draft, version = await read_draft(kind, name, mesh)
+    if draft is None:
+        raise _no_draft(kind, name)
+    try:
+        await _close(kind, draft, version, mesh)
+    except Conflict:
+        raise _saved_by((await read_draft(kind, name, mesh))[0], kind, name) from None
+
+
+async def _close(kind: Kind, draft: DocumentDraft, version: int, mesh: Mesh) -> None:
+    closed = msgspec.structs.replace(draft, open=False)
+    await mesh.state(DRAFTS).put(_key(kind, draft.name), closed, revision=version)
+
+
+def _key(kind: Kind, name: str) -> str:
+    return f"{kind.name}--{name}"
+
+
+def _saved_by(draft: DocumentDraft | None, kind: Kind, name: str) -> Superseded:
+    who = f"saved by {draft.author} at {draft.time:%H:%M:%S} UTC" if draft else "published or discarded"
+    return Superseded(f"the draft of {kind.name} {name} was {who} meanwhile: look at it before saving again")
+
+
+def _no_draft(kind: Kind, name: str) -> DeclarationError:
+    return DeclarationError(f"there is no draft of {kind.name} {name}: save one, `cartmesh {kind.plural} draft PATH`")

@@ -1,0 +1,60 @@
+"""Journeys as documents: one TOML text each."""
+
+from pathlib import Path
+
+from mesh import Bucket, Mesh
+from mesh.errors import DeclarationError
+from mesh.events.journey import JourneyPublished
+from notifications.documents.document import Document
+from notifications.documents.kind import Files, Kind
+from notifications.documents.publishing import names_of
+from notifications.journeys import Journey, overrides_from_environment, parse, sources
+from notifications.templates.kind import TEMPLATES
+
+FILE = "journey.toml"
+"""The name of a journey's only text."""
+
+
+def files_of(source: str) -> dict[str, str]:
+    """A journey's TOML text as the files of its document."""
+    return {FILE: source}
+
+
+def journey_of(document: Document) -> Journey:
+    """The journey as this process decides with it, the environment's overrides included. DeclarationError."""
+    return parse(document.name, document.files[FILE], overrides_from_environment())
+
+
+def _read(path: Path) -> tuple[str, dict[str, str]]:
+    if path.suffix != ".toml" or not path.is_file():
+        raise DeclarationError(f"{path}: a journey is one .toml file")
+    return path.stem, files_of(path.read_text(encoding="utf-8"))
+
+
+def _read_folder(folder: str) -> dict[str, dict[str, str]]:
+    return {name: files_of(source) for name, source in sources(folder).items()}
+
+
+def _check(name: str, files: Files) -> None:
+    if set(files) != {FILE}:
+        raise DeclarationError(f"journey {name}: it has one text, {FILE}, not {', '.join(sorted(files)) or 'none'}")
+    parse(name, files[FILE], {})
+    parse(name, files[FILE], overrides_from_environment())
+
+
+async def _verify(name: str, files: Files, mesh: Mesh) -> None:
+    """Refuse a journey whose template is not in force here, where there are any."""
+    template, known = parse(name, files[FILE], {}).template, await names_of(TEMPLATES, mesh)
+    if known and template not in known:
+        raise DeclarationError(f"journey {name}: template: {TEMPLATES.unknown(template, known)}")
+
+
+JOURNEYS = Kind(
+    name="journey",
+    published=JourneyPublished,
+    bucket=Bucket("journeys", Document, history=64),
+    read=_read,
+    read_folder=_read_folder,
+    check=_check,
+    verify=_verify,
+)

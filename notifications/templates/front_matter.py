@@ -1,0 +1,37 @@
+"""Front matter: the texts of a template's file, TOML between two lines `+++`, and the body behind them."""
+
+import tomllib
+
+from notifications.templates.render_error import RenderError
+
+CARD = ("title", "body", "action")
+"""The texts of the card on the site."""
+
+
+def front_matter(source: str, name: str) -> dict[str, str]:
+    """The texts: `subject`, `preheader`, whatever the layout uses, `card.title`, ... RenderError says what is wrong."""
+    if not source.startswith("+++\n") or "\n+++\n" not in source[3:]:
+        raise RenderError(f"{name} line 1", "it must begin with front matter between two lines +++")
+    try:
+        front = tomllib.loads("\n" + source[4:].partition("\n+++\n")[0])
+    except tomllib.TOMLDecodeError as error:
+        raise RenderError(name, f"front matter: {error}") from None
+    card = front.pop("card", {})
+    if not isinstance(card, dict):
+        raise RenderError(name, "front matter: [card] must be a table")
+    texts = {**front, **{f"card.{key}": text for key, text in card.items()}}
+    missing = [key for key in ("subject", "preheader", *(f"card.{key}" for key in CARD)) if key not in texts]
+    if missing:
+        raise RenderError(name, f"front matter lacks {', '.join(missing)}")
+    wrong = [key for key, text in texts.items() if not isinstance(text, str)]
+    if wrong:
+        raise RenderError(name, f"front matter: {', '.join(wrong)} must be text in quotes")
+    return texts
+
+
+def body_of(source: str) -> str:
+    """What follows the front matter, its lines where they are in the file."""
+    if not source.startswith("+++\n"):
+        return source
+    front, _, body = source[4:].partition("\n+++\n")
+    return "\n" * (front.count("\n") + 3) + body

@@ -1,0 +1,33 @@
+"""Template: all texts that an offer is rendered from, one file per locale and the layouts that are its own."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+SUFFIX = ".mjml.j2"
+LAYOUTS = "layouts/"
+
+
+class Template(msgspec.Struct, frozen=True, kw_only=True):
+    """A template's name and its files as (name, text): `de.mjml.j2`, and its own layouts as `layouts/...`.
+
+    Two with the same texts are equal, whatever their revision.
+    """
+
+    name: str
+    files: tuple[tuple[str, str], ...]
+
+    @property
+    def locales(self) -> list[str]:
+        """The locales that it has a file for, such as de or de-AT."""
+        return [file.removesuffix(SUFFIX) for file, _ in self.files if is_locale_file(file)]
+
+
+def template_of(name: str, files: Mapping[str, str]) -> Template:
+    """A document's files as a template."""
+    return Template(name=name, files=tuple(sorted(files.items())))
+
+
+def is_locale_file(file: str) -> bool:
+    """Whether a file is a locale's, and no layout."""
+    return file.endswith(SUFFIX) and "/" not in file

@@ -43,11 +43,11 @@ async def mesh_in(directory: Path, regions: tuple[str, ...], *, nodes: int):
 
 async def _redeliver_soon(stage: Environment, region: str) -> None:
     connection = await stage.up.servers.operator(region)
-    for stream in (f"COMMERCE_{region}", f"MESH_{region}", f"INTERACTIONS_{region}"):
+    for stream in (f"{family}_{region}" for family in ("COMMERCE", "INTERACTIONS", "PERSONAL", "OPERATIONS", "MESH")):
         listed = await api(connection, f"CONSUMER.LIST.{stream}")
         for consumer in listed["consumers"]:
-            if not consumer["config"].get("durable_name"):
-                continue
+            if not consumer["config"].get("durable_name") or consumer["config"].get("deliver_subject"):
+                continue  # private, or through which another region copies
             config = consumer["config"] | {"ack_wait": int(ACK_WAIT.total_seconds() * 1e9)}
             asked = {"stream_name": stream, "config": config, "action": "update"}
             answer = await api(connection, f"CONSUMER.DURABLE.CREATE.{stream}.{consumer['name']}", asked)

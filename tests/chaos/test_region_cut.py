@@ -95,7 +95,7 @@ async def strangers(stage) -> int:
     count = 0
     for here, mesh in stage.meshes.items():
         for there in stage.regions:
-            for stream in (f"COMMERCE_{here}", f"INTERACTIONS_{here}", f"DEAD_{here}", f"MESH_{here}"):
+            for stream in (f"{family}_{here}" for family in ("COMMERCE", "INTERACTIONS", "PERSONAL", "DEAD", "MESH")):
                 if here != there:
                     count += len([one async for one in mesh.broker.read(stream, [f"pii.{there}.>"])])
     return count

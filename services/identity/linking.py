@@ -25,9 +25,10 @@ async def linked(identified: CustomerIdentified, mesh: Mesh, *, time: datetime, 
     known, unproven = (before.event.names, before.event.unproven) if before else ((), ())
     customer = customer_digest(identified.customer_id) if identified.customer_id else None
     same_account = customer is not None and customer in known
-    if not given or (before and before.time > time):
+    proven = trusted or same_account or not known
+    if not given or (proven and before and before.time > time):
         return []
-    if trusted or same_account or not known:
+    if proven:
         names = (*(known if same_account else ()), *(name for name in given if not same_account or name not in known))
         names, unproven = names if set(given) - set(known) else known, ()
     else:
@@ -37,7 +38,8 @@ async def linked(identified: CustomerIdentified, mesh: Mesh, *, time: datetime, 
     event = ProfileLinked(visitor_id=visitor, names=names, ended=ended, unproven=unproven)
     if before and (event.names, event.unproven) == (before.event.names, before.event.unproven):
         return []
-    return [Draft(event=event, time=time), Unchanged(ProfileLinked, visitor, before.sequence if before else 0)]
+    at = max(time, before.time) if before else time
+    return [Draft(event=event, time=at), Unchanged(ProfileLinked, visitor, before.sequence if before else 0)]
 
 
 def _bounded(names: tuple[str, ...]) -> tuple[str, ...]:

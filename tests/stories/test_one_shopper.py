@@ -242,6 +242,18 @@ async def test_a_page_cannot_have_a_known_visitors_mail_sent_elsewhere(us, box, 
     assert [mail.recipients for mail in box.mails] == [("ada@example.test",)]
 
 
+async def test_a_page_that_backdates_another_address_changes_nothing_about_that(us, eventually):
+    """What is stored last is what would be mailed, whichever time it claims."""
+    await us.identify("laptop", email="ada@example.test")
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    await us.identify("laptop", email="attacker@example.test", time=yesterday)
+
+    cart = await us.leave("laptop")
+    decided = await eventually(lambda: us.decision(cart))
+
+    assert (decided.outcome, decided.reason) == ("dropped", "no e-mail address")
+
+
 async def test_a_purchase_counts_for_whoever_a_page_says_it_was(us, eventually):
     """Bob, who uses Ada's laptop without signing out there, is not mailed on his phone for what he bought on it."""
     await us.identify("laptop", email="ada@example.test")

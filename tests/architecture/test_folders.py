@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "observability": {LANGUAGE},
     "topology": {LANGUAGE, "broker", "observability", "events", "web"},
     "operations": {LANGUAGE, "broker", "observability", "topology", "events"},
+    "shop_logs": {LANGUAGE},
     "web": {LANGUAGE, "broker", "observability", "events"},
     "runtime": {LANGUAGE, "broker", "observability", "topology", "operations", "web", "events"},
     "cli": {LANGUAGE, "broker", "observability", "topology", "operations", "web", "runtime", "events"},

@@ -2,10 +2,6 @@
 
 from dataclasses import dataclass
 
-import polars as pl
-
-EXAMPLES = 3
-
 
 @dataclass(frozen=True, kw_only=True)
 class Reason:
@@ -38,26 +34,3 @@ class Account:
         """The account in words, one line for each thing."""
         first = f"{self.rows} rows read, {self.used} used, {self.rows - self.used} left out"
         return [first, *(f"left out {reason}" for reason in self.left_out), *self.notes]
-
-
-def reasons(marked: pl.LazyFrame, column: str, unit: str) -> tuple[Reason, ...]:
-    """The reasons in `column` of a frame with `line` and `value`, by their first line; null is none."""
-    found = (
-        marked.filter(pl.col(column).is_not_null())
-        .group_by(column)
-        .agg(
-            count=pl.len(),
-            lines=pl.col("line").sort().head(EXAMPLES),
-            values=pl.col("value").sort_by(pl.col("line")).head(EXAMPLES),
-        )
-        .collect()
-        .sort(pl.col("lines").list.first())
-    )
-    return tuple(
-        Reason(why=why, count=count, places=tuple(_place(unit, *one) for one in zip(lines, values, strict=True)))
-        for why, count, lines, values in found.iter_rows()
-    )
-
-
-def _place(unit: str, line: int, value: str | None) -> str:
-    return f"{unit} {line}" if value is None else f"{unit} {line}: {value[:40]!r}"

@@ -3,10 +3,10 @@
 import csv
 import gzip
 from collections.abc import Iterator
-from io import BufferedReader, TextIOWrapper
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Protocol, cast
 
 import polars as pl
 
@@ -17,6 +17,23 @@ BATCH = 100_000
 """Rows that are held at a time."""
 LINE, MISFIT = "_line", "_misfit"
 GZIP = b"\x1f\x8b"
+
+
+class Lines(Protocol):
+    """A `csv.reader`, whose type has no public name: rows, and how many lines were read for them."""
+
+    @property
+    def line_num(self) -> int:
+        """The last line that was read, from 1."""
+        ...
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """The rows."""
+        ...
+
+    def __next__(self) -> list[str]:
+        """The next row."""
+        ...
 
 
 def converted(path: Path, folder: Path) -> tuple[pl.LazyFrame, str]:
@@ -38,7 +55,9 @@ def converted(path: Path, folder: Path) -> tuple[pl.LazyFrame, str]:
             if doubled := {name for name in header if name and header.count(name) > 1}:
                 raise UnreadableLog(f"{path}, line 1: column {', '.join(sorted(doubled))} is there more than once")
             rows = _rows(reader, len(header))
-            schema = dict.fromkeys([name or f"_unnamed_{at}" for at, name in enumerate(header)], pl.String)
+            schema: dict[str, type[pl.DataType]] = dict.fromkeys(
+                [name or f"_unnamed_{at}" for at, name in enumerate(header)], pl.String
+            )
             schema |= {LINE: pl.Int64, MISFIT: pl.String}
             for part in range(1_000_000):
                 batch = list(islice(rows, BATCH))
@@ -51,10 +70,10 @@ def converted(path: Path, folder: Path) -> tuple[pl.LazyFrame, str]:
     return pl.scan_parquet(sorted(folder.glob("*.parquet"))), encoding
 
 
-def _rows(reader: "Iterator[list[str]]", width: int) -> Iterator[list[str | int | None]]:
-    begins = reader.line_num + 1  # type: ignore[attr-defined]  a csv.reader, whose type has no public name
+def _rows(reader: Lines, width: int) -> Iterator[list[str | int | None]]:
+    begins = reader.line_num + 1
     for fields in reader:
-        line, begins = begins, reader.line_num + 1  # type: ignore[attr-defined]
+        line, begins = begins, reader.line_num + 1
         while len(fields) > width and not fields[-1].strip():
             fields.pop()
         if not any(fields):
@@ -66,11 +85,11 @@ def _rows(reader: "Iterator[list[str]]", width: int) -> Iterator[list[str | int 
 def _opened(path: Path) -> IO[bytes]:
     with path.open("rb") as file:
         packed = file.read(2) == GZIP
-    return cast("IO[bytes]", gzip.open(path)) if packed else cast("BufferedReader", path.open("rb"))
+    return cast("IO[bytes]", gzip.open(path)) if packed else path.open("rb")
 
 
 def _encoding(path: Path) -> str:
-    """UTF-16 by its mark, UTF-8 where every byte fits, else Windows-1252's superset of Latin-1's printable part."""
+    """UTF-16 by its mark, UTF-8 where every byte fits, else Latin-1."""
     try:
         with _opened(path) as file:
             head = file.read(4096)

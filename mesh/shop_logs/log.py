@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from mesh.shop_logs import prices, times
-from mesh.shop_logs.account import Account, reasons
+from mesh.shop_logs.account import Account
 from mesh.shop_logs.columns import COLUMNS, EVENT_TYPES, matched
 from mesh.shop_logs.delimited import LINE, MISFIT
+from mesh.shop_logs.reasons import reasons
 from mesh.shop_logs.source import Source, source
 from mesh.shop_logs.style import Style, UnreadableLog
 
@@ -63,9 +64,7 @@ def _log(found: Source, demand: Demand, style: Style) -> ShopLog:
     held = found.frame.collect_schema()
     names = matched([name for name in held if name not in (LINE, MISFIT)])
     if missing := [column for column in demand.columns if column not in names]:
-        others = "; ".join(f"{column} may be called {', '.join(COLUMNS[column])}" for column in missing if COLUMNS[column])
-        there = ", ".join(name for name in held if name not in (LINE, MISFIT))
-        raise UnreadableLog(f"{found.path}: no column {', '.join(missing)}; there are: {there}. {others}".strip())
+        raise UnreadableLog(_lacking(found, missing, [name for name in held if name not in (LINE, MISFIT)]))
     frame = found.frame.select(
         pl.col(LINE).alias("line"),
         pl.col(MISFIT).alias("misfit"),
@@ -84,17 +83,24 @@ def _log(found: Source, demand: Demand, style: Style) -> ShopLog:
     return ShopLog(frame=used, account=account)
 
 
+def _lacking(found: Source, missing: list[str], there: list[str]) -> str:
+    """Which columns a file lacks, what they may be called and what it has."""
+    others = [f"{name} may be called {', '.join(COLUMNS[name])}" for name in missing if COLUMNS[name]]
+    place = f"{found.path}, line 1" if found.unit == "line" else str(found.path)
+    return "; ".join([f"{place}: no column {', '.join(missing)}", f"there are {', '.join(there)}", *others])
+
+
 def _text(column: str, names: dict[str, str], held: pl.Schema, *, alias: str | None = None) -> pl.Expr:
-    """A column as text, null where a tool wrote that there is nothing; ids that a tool made floats keep their digits."""
+    """A column as text, null where a tool wrote that there is nothing. A whole float is an id that a tool widened."""
     if column not in names:
         return pl.lit(None, pl.String).alias(alias or column)
     there = pl.col(names[column])
     if held[names[column]].is_float():
-        text = pl.when(there == there.round()).then(there.cast(pl.Int64, strict=False).cast(pl.String))
-        text = text.otherwise(pl.when(there.is_finite()).then(there.cast(pl.String)))
+        whole = pl.when(there == there.round()).then(there.cast(pl.Int64, strict=False).cast(pl.String))
+        text: pl.Expr = whole.otherwise(pl.when(there.is_finite()).then(there.cast(pl.String)))
     else:
-        text = there.cast(pl.String, strict=False).str.strip_chars()
-        text = pl.when(text.str.to_lowercase().is_in(NOTHING).not_()).then(text)
+        written = there.cast(pl.String, strict=False).str.strip_chars()
+        text = pl.when(written.str.to_lowercase().is_in(NOTHING).not_()).then(written)
     return text.alias(alias or column)
 
 
@@ -153,7 +159,9 @@ def _marked(frame: pl.LazyFrame, demand: Demand) -> pl.LazyFrame:
         frame.with_columns(kind=said.replace_strict(known, default=None, return_dtype=pl.String))
         .with_columns(
             left_out=pl.coalesce(pl.when(fault).then(pl.lit(why)) for fault, why, _ in faults),
-            value=pl.coalesce(pl.when(fault).then(pl.col(value) if value else pl.lit("")) for fault, _, value in faults),
+            value=pl.coalesce(
+                pl.when(fault).then(pl.col(value) if value else pl.lit("")) for fault, _, value in faults
+            ),
         )
         .with_columns(event_type="kind", value=pl.when(pl.col("value") != "").then("value"))
     )

@@ -35,10 +35,13 @@ def sign_of(found: Source, column: str, style: Style) -> DecimalSign:
     ways = "--decimal comma or --decimal point"
     if comma is not None and point is not None:
         raise UnreadableLog(
-            f"{found.path}: the price of {found.at(comma)} has a decimal comma, that of {found.at(point)} a point; say {ways}"
+            f"{found.path}: the price of {found.at(comma)} has a decimal comma, that of {found.at(point)} a"
+            f" point; say {ways}"
         )
     if either is not None and comma is None and point is None:
-        raise UnreadableLog(f"{found.path}, {found.at(either)}: the comma in {text!r} can mean thousands or decimals; say {ways}")
+        raise UnreadableLog(
+            f"{found.path}, {found.at(either)}: the comma in {text!r} can mean thousands or decimals; say {ways}"
+        )
     return "comma" if comma is not None else "point"
 
 

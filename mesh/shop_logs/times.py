@@ -30,7 +30,7 @@ def order_of(found: Source, column: str, style: Style) -> DateOrder:
     dates = found.frame.select(LINE, text=text).filter(pl.col("text").str.contains(NEITHER))
     first = pl.col("text").str.extract(r"^(\d+)").cast(pl.Int64)
     second = pl.col("text").str.extract(r"^\d+[-/](\d+)").cast(pl.Int64)
-    days, months = first > 12, second > 12  # noqa: PLR2004  the months of a year
+    days, months = first > 12, second > 12
     decided = dates.select(
         count=pl.len(),
         line=pl.col(LINE).first(),
@@ -46,8 +46,8 @@ def order_of(found: Source, column: str, style: Style) -> DateOrder:
         )
     if day is not None and month is not None:
         raise UnreadableLog(
-            f"{found.path}: the date of {found.at(day)} has its day first, that of {found.at(month)} its month; say which the file"
-            " means with --dates day-first or --dates month-first: the others are left out"
+            f"{found.path}: the date of {found.at(day)} has its day first, that of {found.at(month)} its"
+            " month; say which the file means with --dates day-first or --dates month-first: the others are left out"
         )
     return "month-first" if month is not None else "day-first"
 
@@ -79,23 +79,22 @@ def from_number(number: pl.Expr) -> pl.Expr:
 def _other(order: DateOrder) -> pl.Expr:
     text = pl.col("text").str.strip_chars()
     a, b, c = (text.str.extract(DATE, at) for at in (1, 3, 4))
-    iso = a.str.len_chars() == 4  # noqa: PLR2004  a year has four digits
+    iso = a.str.len_chars() == 4
     day_first = (text.str.extract(DATE, 2) == ".") | pl.lit(order == "day-first")
-    whole = lambda one: one.cast(pl.Int32, strict=False)  # noqa: E731
-    year = whole(pl.when(iso).then(a).when(c.str.len_chars() == 4).then(c))  # noqa: PLR2004
-    month = whole(pl.when(iso | day_first).then(b).otherwise(a))
-    day = whole(pl.when(iso).then(c).when(day_first).then(a).otherwise(b))
+    year = _whole(pl.when(iso).then(a).when(c.str.len_chars() == 4).then(c))
+    month = _whole(pl.when(iso | day_first).then(b).otherwise(a))
+    day = _whole(pl.when(iso).then(c).when(day_first).then(a).otherwise(b))
     rest = text.str.replace(DATE, "")
-    hour, half = whole(rest.str.extract(CLOCK, 1)), rest.str.extract(CLOCK, 5).str.to_uppercase()
+    hour, half = _whole(rest.str.extract(CLOCK, 1)), rest.str.extract(CLOCK, 5).str.to_uppercase()
     hour = pl.when(half.is_null()).then(hour).when(hour.is_between(1, 12)).then(hour % 12 + 12 * (half == "PM"))
     fraction = rest.str.extract(CLOCK, 4).str.pad_end(9, "0").str.slice(0, 6)
     zone = rest.str.replace(CLOCK, "").str.strip_chars()
     offset = zone.str.to_uppercase().replace_strict(ZONES, default=None, return_dtype=pl.Int32)
     sign = pl.when(zone.str.starts_with("-")).then(-1).otherwise(1)
     digits = zone.str.extract(r"^[+-](\d{2}:?(?:\d{2})?)$").str.replace(":", "").str.pad_end(4, "0")
-    minutes = sign * (whole(digits.str.slice(0, 2)) * 60 + whole(digits.str.slice(2, 2)))
+    minutes = sign * (_whole(digits.str.slice(0, 2)) * 60 + _whole(digits.str.slice(2, 2)))
     east = pl.when(zone == "").then(0).otherwise(pl.coalesce(offset, minutes))
-    clock = [hour.fill_null(0), *(whole(rest.str.extract(CLOCK, at)).fill_null(0) for at in (2, 3))]
+    clock = [hour.fill_null(0), *(_whole(rest.str.extract(CLOCK, at)).fill_null(0) for at in (2, 3))]
     is_time = (rest.str.strip_chars() == "") | hour.is_not_null()
     stamp = pl.format(
         "{}-{}-{} {}:{}:{}.{}", year, *(one.cast(pl.String).str.zfill(2) for one in (month, day, *clock)),
@@ -104,3 +103,7 @@ def _other(order: DateOrder) -> pl.Expr:
     number = pl.when(text.str.contains(NUMBER)).then(text)
     since = from_number(number.cast(pl.Float64, strict=False))
     return pl.coalesce(since, pl.when(is_time).then(stamp - pl.duration(minutes=east)))
+
+
+def _whole(digits: pl.Expr) -> pl.Expr:
+    return digits.cast(pl.Int32, strict=False)

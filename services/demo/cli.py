@@ -1,10 +1,40 @@
 """The commands `cartmesh simulate | replay | demo | bench`."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
+
+from mesh.shop_logs.style import Style
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """A mesh that is up already.
+
+    Parameters
+    ----------
+    servers
+        The servers.json of a mesh that is up; its settings are not changed.
+    gateway
+        With --servers: REGION=URL, once per region.
+    record
+        With --servers: the inbox's record of accepted mails.
+    key
+        With --servers: a server key (CARTMESH_SERVER_KEYS), which orders need to count.
+    """
+
+    servers: Path | None = None
+    gateway: Annotated[list[str] | None, Parameter(negative=())] = None
+    record: Path | None = None
+    key: str = "rehearsal"
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of a replay's plan."""
+        gateways = dict(pair.split("=", 1) for pair in self.gateway or ())
+        return {"servers": self.servers, "gateways": gateways, "record": self.record, "key": self.key}
 
 
 def commands(app: App) -> None:
@@ -38,7 +68,7 @@ def simulate(*, out: Path, shoppers: int = 500, days: float = 14, seed: int = 1,
     print(f"{len(log)} rows of {shoppers} shoppers over {days:g} days: {out}")
 
 
-def replay(
+def replay(  # noqa: D417  the options of `style` and `running` are described where they are
     file: Path,
     *,
     speed: float = 200,
@@ -50,10 +80,8 @@ def replay(
     limit: int | None = None,
     currency: str = "USD",
     patience: str = "5m",
-    servers: Path | None = None,
-    gateway: Annotated[list[str] | None, Parameter(negative=())] = None,
-    record: Path | None = None,
-    key: str = "rehearsal",
+    style: Annotated[Style, Parameter(name="*")] = Style(),  # noqa: B008  a frozen value
+    running: Annotated[Running, Parameter(name="*")] = Running(),
 ) -> None:
     """Send a shop's log through the gateways of its shoppers' home regions, wait for every offer, and report.
 
@@ -63,8 +91,8 @@ def replay(
     Parameters
     ----------
     file
-        Parquet or CSV: event_time, event_type, product_id, user_id and, where known, user_session,
-        category_code, brand, price, name, time_zone, device, locale.
+        Parquet or delimited text, also gzipped: event_time, event_type, product_id, user_id and, where known,
+        user_session, category_code, brand, price, name, time_zone, device, locale. Says what it left out, and why.
     speed
         How many times faster than it happened; 0 is as fast as it goes.
     abandon_after
@@ -83,32 +111,19 @@ def replay(
         What the log's prices are in.
     patience
         How long to wait at the end for what was set off.
-    servers
-        The servers.json of a mesh that is up; its settings are not changed.
-    gateway
-        With --servers: REGION=URL, once per region.
-    record
-        With --servers: the inbox's record of accepted mails.
-    key
-        With --servers: a server key (CARTMESH_SERVER_KEYS), which orders need to count.
     """
-    from services.demo.replay.command import Plan, run_replay  # noqa: PLC0415
+    from services.demo.replay import command  # noqa: PLC0415  what is heavy is imported by who runs it
 
-    plan = Plan(
-        file=file,
-        speed=speed,
-        abandon_after=abandon_after,
-        regions=tuple(part.strip() for part in regions.split(",") if part.strip()),
-        nodes=nodes,
-        limit=limit,
-        currency=currency,
-        patience=patience,
-        servers=servers,
-        gateways=dict(pair.split("=", 1) for pair in gateway or ()),
-        record=record,
-        key=key,
-    )
-    sys.exit(run_replay(plan, json=json, ledger=ledger))
+    names = tuple(part.strip() for part in regions.split(",") if part.strip())
+    plan: dict[str, Any] = {
+        "file": file,
+        "speed": speed,
+        "abandon_after": abandon_after,
+        "regions": names,
+        "nodes": nodes,
+    }
+    plan |= {"limit": limit, "currency": currency, "patience": patience, "style": style, **running.fields()}
+    sys.exit(command.run_replay(command.Plan(**plan), json=json, ledger=ledger))
 
 
 def demo(*, json: Path | None = None, regions: str = "us,eu,ap", nodes: int = 3, seed: int = 1) -> None:

@@ -45,7 +45,7 @@ def test_written_and_read(log, tmp_path, ending):
 
     write(log[:300], path)
 
-    back = read_log(path)
+    back = read_log(path).rows
     whole = [row.time.replace(microsecond=0) for row in log[:300]]
     assert [row.time.replace(microsecond=0) for row in back] == whole
     assert [(row.price, row.session_id, row.name) for row in back] == [

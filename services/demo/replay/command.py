@@ -14,6 +14,8 @@ from rich.console import Console
 from mesh.errors import DeclarationError
 from mesh.observability.logs import configure_logs
 from mesh.settings import duration
+from mesh.shop_logs.account import Account
+from mesh.shop_logs.style import Style
 from services.demo.replay import ledger as ledgers
 from services.demo.replay.client import Client
 from services.demo.replay.collector import Collector
@@ -43,6 +45,7 @@ class Plan:
     gateways: dict[str, str] = field(default_factory=dict)
     record: Path | None = None
     key: str = KEY
+    style: Style = field(default_factory=Style)
 
     def opened(self) -> AbstractAsyncContextManager[Environment]:
         """The mesh to play on."""
@@ -57,32 +60,47 @@ class Plan:
 
 
 def run_replay(plan: Plan, *, json: Path | None = None, ledger: Path | None = None) -> int:
-    """Replay, print the figures, write them; 0 when every promise was kept and all came to its end, else 1."""
+    """Replay, print the figures, write them; 0 when every promise was kept and all came to its end, else 1.
+
+    UnreadableLog, before anything is started, for a file that is no log.
+    """
     import uvloop  # noqa: PLC0415  only what runs a mesh needs it
 
     configure_logs(level="ERROR")
     console = Console()
-    log = read_log(plan.file, currency=plan.currency, limit=plan.limit)
-    if not log:
-        console.print(f"{plan.file} has no rows that a storefront could send")
+    log = read_log(plan.file, currency=plan.currency, limit=plan.limit, style=plan.style)
+    for line in log.account.lines():
+        console.print(f"{plan.file.name}: {line}", markup=False)
+    if not log.rows:
+        console.print(f"{plan.file} has no rows that a storefront could send", markup=False)
         return 1
-    evidence, left = uvloop.run(_run(plan, log, console))
-    figures = report(evidence)
+    evidence, left = uvloop.run(_run(plan, log.rows, console))
+    figures = report(evidence) | {"log": figures_of(log.account)}
     console.print(figures_table(figures))
     if json:
         json.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2))
     if ledger:
         console.print(f"{ledgers.write(evidence, ledger)} rows: {ledger}")
-    return print_verdict(console, figures, left)
+    return print_verdict(console, figures, left, log.account)
 
 
-def print_verdict(console: Console, figures: dict[str, Any], left: str | None) -> int:
-    """Print what is wrong, if anything is; 1 then, else 0."""
+def figures_of(account: Account) -> dict[str, Any]:
+    """Rows read, used and left out, as the report has them."""
+    left_out = {reason.why: {"rows": reason.count, "first": reason.places} for reason in account.left_out}
+    return {"rows": account.rows, "used": account.used, "left_out": left_out, "notes": account.notes}
+
+
+def print_verdict(console: Console, figures: dict[str, Any], left: str | None, account: Account) -> int:
+    """Print what is wrong, if anything is, and for how many rows of the file it holds; 1 when something is, else 0."""
     wrong = [*([left] if left else []), *broken(figures)]
     for line in wrong:
         console.print(f"[red]broken:[/red] {line}")
+    missing = account.rows - account.used
     if not wrong:
-        console.print("[green]every promise was kept[/green]")
+        rows = f" for the {account.used} of {account.rows} rows that were used" if missing else ""
+        console.print(f"[green]every promise was kept{rows}[/green]")
+    if missing:
+        console.print(f"[yellow]{missing} rows were left out, for the reasons at the top[/yellow]")
     return 1 if wrong else 0
 
 

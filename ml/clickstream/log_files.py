@@ -1,5 +1,6 @@
 """A shop's log in a file: Parquet or CSV in, frames of steps out, whole or part by part in bounded memory."""
 
+import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
+from mesh.shop_logs.log import Demand, opened
+from mesh.shop_logs.style import Style, UnreadableLog
 from ml.clickstream.feature_table import (
     ANSWER,
     COLUMNS,
@@ -24,7 +27,8 @@ from ml.clickstream.lookback import of, so_far, total
 from ml.clickstream.steps import EAST, MOST_PRICE, MOST_WORTH, WEST
 
 REQUIRED = ("event_time", "event_type", "product_id", "price", "user_id", "user_session")
-OPTIONAL = {"device": pl.String, "referrer": pl.String, "utc_offset": pl.Int64}
+DEMAND = Demand(columns=REQUIRED, kinds=("view", "cart", "purchase"), fields=(("user_id", "user_session"),))
+LOGGER = logging.getLogger("cartmesh.ml")
 MOST_ROWS = 1_000_000
 """Rows of a log that are held as one frame: several times what a model learns from."""
 PART = 500_000
@@ -32,24 +36,22 @@ PART = 500_000
 AT_ONCE = 2
 
 
-class UnreadableLog(ValueError):
-    """A file that is no log of a shop; the message says what it should hold."""
-
-
-def from_file(path: str | Path, *, idle: timedelta = IDLE, most: int = MOST_ROWS) -> pl.DataFrame:
-    """A log in Parquet or CSV with the columns `REQUIRED`, and `device`, `referrer`, `utc_offset` where known.
+def from_file(
+    path: str | Path, *, idle: timedelta = IDLE, most: int = MOST_ROWS, style: Style | None = None
+) -> pl.DataFrame:
+    """A log in Parquet or text (see `mesh.shop_logs`) with the columns `REQUIRED`, and `device`, `referrer`, `utc_offset` where known.
 
     A `cart` row is a product that joins its session's cart, the `purchase` rows of one time are an order and
-    empty it; `idle` after the last touch of a filled cart there is a moment. Unusable prices count as 0, rows
-    without time or user are left out. Of a log of more than `most` rows whole visitors are left out, by hash.
+    empty it; `idle` after the last touch of a filled cart there is a moment. Unusable prices count as 0. Rows that
+    cannot be used are left out, and a warning of the logger `cartmesh.ml` says how many and why. Of a log of more than `most` rows whole visitors are left out, by hash.
     UnreadableLog names what is missing.
     """
-    log, rows = _scanned(Path(path))
-    shares = -(-rows // most)
-    if shares > 1:
-        log = log.filter(pl.col("visitor").hash(seed=1) % shares == 0)
-    with _readable(path):
-        read = log.collect(engine="streaming")
+    with _scanned(Path(path), style) as (log, rows):
+        shares = -(-rows // most)
+        if shares > 1:
+            log = log.filter(pl.col("visitor").hash(seed=1) % shares == 0)
+        with _readable(path):
+            read = log.collect(engine="streaming")
     return _steps(read, idle=idle)
 
 
@@ -96,9 +98,8 @@ def _readable(path: str | Path) -> Iterator[None]:
 @contextmanager
 def _laid_down(path: Path, *, rows: int) -> Iterator[list[pl.LazyFrame]]:
     """A log in pieces of about `rows` rows with whole visitors."""
-    log, count = _scanned(path)
-    pieces = -(-count // rows)
-    with TemporaryDirectory(prefix="cartmesh-") as folder:
+    with _scanned(path, None) as (log, count), TemporaryDirectory(prefix="cartmesh-") as folder:
+        pieces = -(-count // rows)
         if pieces <= 1:
             yield [log]
             return
@@ -109,37 +110,26 @@ def _laid_down(path: Path, *, rows: int) -> Iterator[list[pl.LazyFrame]]:
         yield [pl.scan_parquet(found, hive_partitioning=False) for found in sorted(Path(folder).iterdir())]
 
 
-def _scanned(path: Path) -> tuple[pl.LazyFrame, int]:
-    """The log's columns under our names and types, in the file's order, and how many rows the file has."""
-    with _readable(path):
-        log = pl.scan_csv(path) if path.suffix.lower() == ".csv" else pl.scan_parquet(path)
-        held = log.collect_schema()
-        rows = log.select(pl.len()).collect(engine="streaming").item()
-    if missing := [name for name in REQUIRED if name not in held]:
-        raise UnreadableLog(f"{path} has no column {', '.join(missing)}; a log has {', '.join(REQUIRED)}")
-    time = pl.col("event_time")
-    if held["event_time"] == pl.String:
-        time = time.str.replace(" UTC", "", literal=True).str.to_datetime(strict=False, time_unit="us")
-    price = pl.col("price").cast(pl.Float64, strict=False)
-    user, session = pl.col("user_id").cast(pl.String), pl.col("user_session").cast(pl.String)
-    visitor, at = pl.coalesce(user, session), time.dt.epoch("us") / 1e6
-    offset = _optional("utc_offset", held)
-    steps = log.select(
-        visitor=visitor,
-        session=session,
-        at=at,
-        kind=pl.col("event_type").cast(pl.String).cast(COLUMNS["kind"], strict=False),
-        product=pl.col("product_id").cast(pl.String),
-        price=pl.when(price.is_finite() & price.is_between(0, MOST_PRICE)).then(price).otherwise(0.0),
-        device=_optional("device", held),
-        referrer=_optional("referrer", held),
-        utc_offset=pl.when(offset.is_between(WEST, EAST)).then(offset),
-    ).filter(of("view", "cart", "purchase"), pl.col("visitor").is_not_null(), pl.col("at").is_not_null())
-    return steps, rows
-
-
-def _optional(name: str, held: pl.Schema) -> pl.Expr:
-    return pl.col(name).cast(OPTIONAL[name], strict=False) if name in held else pl.lit(None, OPTIONAL[name])
+@contextmanager
+def _scanned(path: Path, style: Style | None) -> Iterator[tuple[pl.LazyFrame, int]]:
+    """The log's columns under our names and types, in the file's order, and how many rows of it are used."""
+    with opened(path, DEMAND, style=style) as log:
+        if log.account.left_out or log.account.notes:
+            LOGGER.warning("%s: %s", path, "; ".join(log.account.lines()))
+        price, offset = (pl.col(name).cast(pl.Float64, strict=False) for name in ("price", "utc_offset"))
+        offset = offset.cast(pl.Int64, strict=False)
+        steps = log.frame.select(
+            visitor=pl.coalesce("user_id", "user_session"),
+            session="user_session",
+            at=pl.col("event_time").dt.epoch("us") / 1e6,
+            kind=pl.col("event_type").cast(COLUMNS["kind"]),
+            product="product_id",
+            price=pl.when(price.is_finite() & price.is_between(0, MOST_PRICE)).then(price).otherwise(0.0),
+            device="device",
+            referrer="referrer",
+            utc_offset=pl.when(offset.is_between(WEST, EAST)).then(offset),
+        )
+        yield steps, log.account.used
 
 
 def _steps(log: pl.DataFrame, *, idle: timedelta) -> pl.DataFrame:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from mesh.shop_logs.style import Style
+
 SERVERS = Path("servers.json")
 
 
@@ -17,7 +19,7 @@ def commands(app: App) -> None:
     models.commands(app)
 
 
-def train(
+def train(  # noqa: D417  the options of `style` are described where they are
     model: str = "propensity",
     *,
     from_mesh: Annotated[bool, Parameter(negative=())] = False,
@@ -30,6 +32,7 @@ def train(
     promote: Annotated[bool, Parameter(negative=())] = False,
     shadow: Annotated[bool, Parameter(negative=())] = False,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
+    style: Annotated[Style, Parameter(name="*")] = Style(),  # noqa: B008  a frozen value
 ) -> None:
     """Learn a model from a log and judge it on the newest sessions.
 
@@ -43,7 +46,7 @@ def train(
     from_mesh
         Learn from what the regions' streams hold.
     from_file
-        Learn from a shop's log, Parquet or CSV: event_time, event_type, product_id, price, user_id, user_session.
+        Learn from a shop's log, Parquet or text: event_time, event_type, product_id, price, user_id, user_session.
     region
         Only this region's log and registry; all of them when not given.
     servers
@@ -85,6 +88,7 @@ def train(
             horizon=duration(horizon) if horizon else None,
             idle=duration(idle),
             register=not dry_run,
+            style=style,
         )
         result = asyncio.run(run(wanted))
     except (UnreadableLog, ValueError) as error:

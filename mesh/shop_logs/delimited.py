@@ -55,9 +55,8 @@ def converted(path: Path, folder: Path) -> tuple[pl.LazyFrame, str]:
             if doubled := {name for name in header if name and header.count(name) > 1}:
                 raise UnreadableLog(f"{path}, line 1: column {', '.join(sorted(doubled))} is there more than once")
             rows = _rows(reader, len(header))
-            schema: dict[str, type[pl.DataType]] = dict.fromkeys(
-                [name or f"_unnamed_{at}" for at, name in enumerate(header)], pl.String
-            )
+            names = [name or f"_unnamed_{at}" for at, name in enumerate(header)]
+            schema: dict[str, type[pl.DataType]] = dict.fromkeys(names, pl.String)
             schema |= {LINE: pl.Int64, MISFIT: pl.String}
             for part in range(1_000_000):
                 batch = list(islice(rows, BATCH))

@@ -1,6 +1,5 @@
 """A shop's log in a file: Parquet or CSV in, frames of steps out, whole or part by part in bounded memory."""
 
-import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
+from mesh.observability.logs import log
 from mesh.shop_logs.log import Demand, opened
 from mesh.shop_logs.style import Style, UnreadableLog
 from ml.clickstream.feature_table import (
@@ -28,7 +28,6 @@ from ml.clickstream.steps import EAST, MOST_PRICE, MOST_WORTH, WEST
 
 REQUIRED = ("event_time", "event_type", "product_id", "price", "user_id", "user_session")
 DEMAND = Demand(columns=REQUIRED, kinds=("view", "cart", "purchase"), fields=(("user_id", "user_session"),))
-LOGGER = logging.getLogger("cartmesh.ml")
 MOST_ROWS = 1_000_000
 """Rows of a log that are held as one frame: several times what a model learns from."""
 PART = 500_000
@@ -39,19 +38,19 @@ AT_ONCE = 2
 def from_file(
     path: str | Path, *, idle: timedelta = IDLE, most: int = MOST_ROWS, style: Style | None = None
 ) -> pl.DataFrame:
-    """A log in Parquet or text (see `mesh.shop_logs`) with the columns `REQUIRED`, and `device`, `referrer`, `utc_offset` where known.
+    """A log in Parquet or text with the columns `REQUIRED`, and `device`, `referrer`, `utc_offset` where known.
 
     A `cart` row is a product that joins its session's cart, the `purchase` rows of one time are an order and
     empty it; `idle` after the last touch of a filled cart there is a moment. Unusable prices count as 0. Rows that
-    cannot be used are left out, and a warning of the logger `cartmesh.ml` says how many and why. Of a log of more than `most` rows whole visitors are left out, by hash.
+    cannot be used are left out, and a warning says how many and why. Of a log of more than `most` rows whole
+    visitors are left out, by hash. See `mesh.shop_logs` for what is understood.
     UnreadableLog names what is missing.
     """
-    with _scanned(Path(path), style) as (log, rows):
+    with _scanned(Path(path), style) as (whole, rows):
         shares = -(-rows // most)
-        if shares > 1:
-            log = log.filter(pl.col("visitor").hash(seed=1) % shares == 0)
+        kept = whole if shares <= 1 else whole.filter(pl.col("visitor").hash(seed=1) % shares == 0)
         with _readable(path):
-            read = log.collect(engine="streaming")
+            read = kept.collect(engine="streaming")
     return _steps(read, idle=idle)
 
 
@@ -98,27 +97,27 @@ def _readable(path: str | Path) -> Iterator[None]:
 @contextmanager
 def _laid_down(path: Path, *, rows: int) -> Iterator[list[pl.LazyFrame]]:
     """A log in pieces of about `rows` rows with whole visitors."""
-    with _scanned(path, None) as (log, count), TemporaryDirectory(prefix="cartmesh-") as folder:
+    with _scanned(path, None) as (whole, count), TemporaryDirectory(prefix="cartmesh-") as folder:
         pieces = -(-count // rows)
         if pieces <= 1:
-            yield [log]
+            yield [whole]
             return
         piece = (pl.col("visitor").hash(seed=2) % pieces).cast(pl.UInt32)
         laid = pl.PartitionBy(folder, key="piece", include_key=False)
         with _readable(path):
-            log.with_columns(piece=piece).sink_parquet(laid, compression="lz4", statistics=False)
+            whole.with_columns(piece=piece).sink_parquet(laid, compression="lz4", statistics=False)
         yield [pl.scan_parquet(found, hive_partitioning=False) for found in sorted(Path(folder).iterdir())]
 
 
 @contextmanager
 def _scanned(path: Path, style: Style | None) -> Iterator[tuple[pl.LazyFrame, int]]:
     """The log's columns under our names and types, in the file's order, and how many rows of it are used."""
-    with opened(path, DEMAND, style=style) as log:
-        if log.account.left_out or log.account.notes:
-            LOGGER.warning("%s: %s", path, "; ".join(log.account.lines()))
+    with opened(path, DEMAND, style=style) as shop_log:
+        if shop_log.account.left_out or shop_log.account.notes:
+            log.warning("rows of a log were left out or noted", file=str(path), account=shop_log.account.lines())
         price, offset = (pl.col(name).cast(pl.Float64, strict=False) for name in ("price", "utc_offset"))
         offset = offset.cast(pl.Int64, strict=False)
-        steps = log.frame.select(
+        steps = shop_log.frame.select(
             visitor=pl.coalesce("user_id", "user_session"),
             session="user_session",
             at=pl.col("event_time").dt.epoch("us") / 1e6,
@@ -129,7 +128,7 @@ def _scanned(path: Path, style: Style | None) -> Iterator[tuple[pl.LazyFrame, in
             referrer="referrer",
             utc_offset=pl.when(offset.is_between(WEST, EAST)).then(offset),
         )
-        yield steps, log.account.used
+        yield steps, shop_log.account.used
 
 
 def _steps(log: pl.DataFrame, *, idle: timedelta) -> pl.DataFrame:

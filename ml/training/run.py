@@ -10,6 +10,7 @@ import msgspec
 
 from mesh import Mesh
 from mesh.errors import DeclarationError, TopologyError
+from mesh.shop_logs.style import Style
 from mesh.topology.access import Access
 from mesh.topology.connect import connect
 from mesh.topology.secrets import OPERATOR
@@ -36,6 +37,8 @@ class TrainingRun:
     register: bool = True
     how: How = "usual"
     by: str = "cartmesh train"
+    style: Style | None = None
+    """How the file writes dates and prices, where it does not decide that itself."""
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,4 +143,4 @@ async def _fitted(wanted: TrainingRun, meshes: list[Mesh], order: TrainingReques
         raise DeclarationError(f"{wanted.name} is learnt from the mesh only: leave --from out")
     from ml.training.dataset import from_file  # noqa: PLC0415  polars
 
-    return chosen.fit(from_file(wanted.file, idle=wanted.idle), order)
+    return chosen.fit(from_file(wanted.file, idle=wanted.idle, style=wanted.style), order)

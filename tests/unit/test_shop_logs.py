@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
+from structlog.testing import capture_logs
 
 from mesh.shop_logs.account import Account, Reason
 from mesh.shop_logs.style import Style, UnreadableLog
@@ -202,6 +203,17 @@ def test_an_unusable_price_is_noted(tmp_path):
     assert reading.account.notes == (
         "used all the same 1: the price cannot be used and counts as unknown (line 2: 'free')",
     )
+
+
+def test_training_says_what_it_left_out(tmp_path):
+    """The account of a log that training could not use whole is a warning."""
+    path = written(tmp_path, HEADER + GOOD + line("soon"))
+
+    with capture_logs() as logs:
+        steps = from_file(path)
+
+    assert len(steps) == 1
+    assert [(one["log_level"], one["account"][0]) for one in logs] == [("warning", "2 rows read, 1 used, 1 left out")]
 
 
 def test_the_verdict_is_about_the_rows_that_were_used():

@@ -121,6 +121,15 @@ class Mesh:
         message = await self.broker.last(stream, subject(origin, declaration, key))
         return await self.received(message) if message else None
 
+    async def all_of(self, kind: type[E], key: str, *, region: str | None = None) -> list[Received[E]]:
+        """Every event of a kind and key, oldest first. May miss the newest; of another `region` what has arrived here.
+
+        Of a kind without personal data: nothing is decrypted.
+        """
+        declaration, origin = declaration_of(kind), region or self.region
+        stream = self.layout.stream_of(declaration, origin) if origin == self.region else mesh_stream(self.region)
+        return await self._collect(stream, subject(origin, declaration, key))
+
     async def read(self, *kinds: type[Event], stream: str | None = None, after: int = 0) -> AsyncIterator[Received]:
         """Every event of these kinds in order from a stream (default: the kinds' own), from behind a sequence."""
         homes: dict[str, list[str]] = {}

@@ -100,7 +100,10 @@ async def _marks(
     linked = await mesh.last(ProfileLinked, order.visitor_id) if order.visitor_id else None
     known = (*linked.event.names, *linked.event.unproven) if linked else ()
     names = digests_of(order.visitor_id, order.customer_id, known)
-    return [Draft(event=PurchaseMarked(shopper=name, order_id=order_id), time=time) for name in names]
+    lines = () if isinstance(order, OrderReportRefused) else order.lines
+    bought = tuple(dict.fromkeys(line.product_id for line in lines))
+    marks = [PurchaseMarked(shopper=name, order_id=order_id, product_ids=bought) for name in names]
+    return [Draft(event=mark, time=time) for mark in marks]
 
 
 def _says_nothing_new(placed: OrderPlaced, known: OrderPlaced) -> bool:

@@ -58,8 +58,10 @@ class PurchaseMarked(Event):
     """An order is noted under each name of its shopper (`mesh.profiles.digests_of`), in one commit with it.
 
     Whoever decides something on condition that a shopper has not bought has one exact subject to look at,
-    whichever of their carts it is about.
+    whichever of their carts it is about. `product_ids` are what was ordered; none where that is not known, as of
+    an order that was refused.
     """
 
     shopper: str
     order_id: str
+    product_ids: tuple[str, ...] = ()

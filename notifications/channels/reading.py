@@ -5,32 +5,37 @@ import asyncio
 import msgspec
 
 from mesh import Mesh, Received
+from mesh.bought_lines import all_purchases, bought_lines, without
+from mesh.events.cart import CartLine
 from mesh.events.offer import OfferDecided
 from mesh.events.order import PurchaseMarked
 from mesh.history import History, Unchanged
 from mesh.profiles import Purchases, nothing_bought_since, purchases_of
 from notifications.channels.content import current_content
 from notifications.shopper_profile import ShopperProfile, shopper_of
+from notifications.template_variables import sum_of
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """The cart's history (domains cart and offer), its shopper, and the newest purchases under all of their names.
 
-    `offered` is the decision with what it offers as the catalogue has it now.
+    `offered` is the decision with what it offers as the catalogue has it now, without the lines that were bought since
+    they were added; `bought` is an order that bought all of them.
     """
 
     offered: OfferDecided
     history: History
     profile: ShopperProfile
     purchases: Purchases
+    bought: str | None = None
 
     def bought_since(self, decided: Received[OfferDecided]) -> str | None:
-        """The shopper's order, of any cart in any region, that came after the decision.
+        """The shopper's order, of any cart in any region, that came after the decision or bought all that is offered.
 
         In the decision's region by sequence; orders of other regions by time.
         """
         marks = [mark for mark in self.purchases.values() if mark is not None]
-        return next((mark.event.order_id for mark in marks if _is_later(mark, decided)), None)
+        return next((mark.event.order_id for mark in marks if _is_later(mark, decided)), self.bought)
 
     def nothing_bought(self, region: str) -> list[Unchanged]:
         """The condition that nobody has bought anything in this region since this was read."""
@@ -39,13 +44,21 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 async def read_delivery(decided: OfferDecided, mesh: Mesh) -> Reading:
     """Read it. It may be some milliseconds old: what is stored on the strength of it is conditional."""
-    history, (profile, person), offered = await asyncio.gather(
-        mesh.history(decided.cart_id, "cart", "offer"),
-        shopper_of(decided.visitor_id, mesh),
-        current_content(decided, mesh),
+    history, (profile, person) = await asyncio.gather(
+        mesh.history(decided.cart_id, "cart", "offer"), shopper_of(decided.visitor_id, mesh)
     )
     purchases = await purchases_of(mesh, person.digests)
-    return Reading(offered=offered, history=history, profile=profile, purchases=purchases)
+    bought = bought_lines(history, await all_purchases(mesh, purchases))
+    lines = without(decided.lines, bought)
+    offered = await current_content(_with_lines(decided, lines), mesh)
+    order_id = bought[decided.lines[0].product_id].event.order_id if decided.lines and not lines else None
+    return Reading(offered=offered, history=history, profile=profile, purchases=purchases, bought=order_id)
+
+
+def _with_lines(decided: OfferDecided, lines: tuple[CartLine, ...]) -> OfferDecided:
+    if lines == decided.lines:
+        return decided
+    return msgspec.structs.replace(decided, lines=lines, total=sum_of(lines))
 
 
 def _is_later(mark: Received[PurchaseMarked], decided: Received[OfferDecided]) -> bool:

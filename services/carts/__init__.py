@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 from mesh import Cancel, History, Mesh, Received, Retry, Service, Unchanged, settings
 from mesh.accept import Refused, Sent
+from mesh.bought_lines import all_purchases, bought_lines, happened_at, without
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartIdle, CartRecovered, CartUpdated
 from mesh.events.order import OrderConfirmed, OrderPlaced, OrderReportRefused
 from mesh.profiles import PROFILES, names_of, nothing_bought_since, purchases_of, read_profile
 from mesh.publish import Change, Draft
 from services.carts.attribution import end_of, recovery
-from services.carts.fold import CartView, fold, happened_at
+from services.carts.fold import CartView, fold, total_of
 from services.carts.rules import CartSettings, Rules, check, is_outdated, may_be_outdated
 
 service = Service(
@@ -88,7 +89,10 @@ async def convert_cart(sent: Sent[OrderPlaced | OrderConfirmed], mesh: Mesh) -> 
 
 @service.on(CartIdle, concurrency=48)
 async def abandon_cart(received: Received[CartIdle], mesh: Mesh) -> AsyncIterator[Change]:
-    """A filled cart that nobody touched since its timer was set is abandoned, unless its shopper bought elsewhere."""
+    """A filled cart that nobody touched since its timer was set is abandoned, with the lines that nobody has bought.
+
+    It is closed instead where its shopper bought since its last update, or has bought all that it lists.
+    """
     idle = received.event
     history = await mesh.history(idle.cart_id, "cart")
     cart = fold(idle.cart_id, history)
@@ -97,14 +101,19 @@ async def abandon_cart(received: Received[CartIdle], mesh: Mesh) -> AsyncIterato
     profile = await read_profile(mesh, cart.visitor_id, names_of(cart.customer_id))
     purchases = await purchases_of(mesh, profile.digests)
     latest = max((one for one in purchases.values() if one), key=happened_at, default=None)
+    bought = bought_lines(history, await all_purchases(mesh, purchases))
+    lines = without(cart.lines, bought)
     if latest and cart.updated_at <= happened_at(latest):
         yield _closed(cart, latest.event.order_id, latest.region, happened_at(latest))
+    elif not lines:
+        purchase = bought[cart.lines[0].product_id]
+        yield _closed(cart, purchase.event.order_id, purchase.region, happened_at(purchase))
     else:
         yield CartAbandoned(
             cart_id=cart.cart_id,
             visitor_id=cart.visitor_id,
-            lines=cart.lines,
-            total=cart.total,
+            lines=lines,
+            total=total_of(lines),
             left_at=cart.updated_at,
             due=received.time,
             session_id=cart.session_id,

@@ -3,10 +3,10 @@
 from datetime import timedelta
 
 from mesh import History, Received
+from mesh.bought_lines import happened_at
 from mesh.events.cart import CartClosed, CartConverted, CartRecovered
 from mesh.events.offer import OfferSent
 from mesh.events.order import OrderConfirmed
-from services.carts.fold import happened_at
 
 
 def end_of(history: History, order_id: str) -> Received | None:

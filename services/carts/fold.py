@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from mesh import Money, Received
+from mesh.bought_lines import happened_at
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartLine, CartRecovered, CartUpdated
 from mesh.events.offer import OfferSent
 
@@ -57,7 +58,12 @@ class CartView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def total(self) -> Money | None:
         """What its lines cost; None when it has none."""
-        return Money.sum(line.price * line.quantity for line in self.lines)
+        return total_of(self.lines)
+
+
+def total_of(lines: Iterable[CartLine]) -> Money | None:
+    """What lines cost; None when there are none."""
+    return Money.sum(line.price * line.quantity for line in lines)
 
 
 def fold(cart_id: str, events: Iterable[Received]) -> CartView:
@@ -86,11 +92,6 @@ def step(cart: CartView, received: Received) -> CartView:  # noqa: PLR0911  one 
             return change(cart, recovered_sequence=received.sequence)
         case _:
             return cart
-
-
-def happened_at(received: Received) -> datetime:
-    """When an event happened, but never later than when it was stored: a shopper's clock may be fast."""
-    return min(received.time, received.stored)
 
 
 def _updated(cart: CartView, updated: CartUpdated, received: Received) -> CartView:

@@ -52,7 +52,8 @@ class Shop:
         return await self.submit("cart_updated", cart_id=cart_id, lines=more.pop("lines", [LINE]), **more)
 
     async def buy(self, order_id="o1", **more):
-        return await self.submit("order_placed", order_id=order_id, lines=[LINE], total=LINE["price"], **more)
+        more = {"lines": [LINE], "total": LINE["price"]} | more
+        return await self.submit("order_placed", order_id=order_id, **more)
 
     async def confirm(self, order_id="o1", **more):
         return await self.submit("order_confirmed", order_id=order_id, lines=[LINE], total=LINE["price"], **more)
@@ -252,6 +253,54 @@ async def test_a_cart_begun_after_the_purchase_stays_open(us, eventually):
 
     assert await eventually(lambda: us.all(CartAbandoned))
     assert await us.all(CartClosed) == []
+
+
+OTHER = LINE | {"product_id": "sku-2", "quantity": 1}
+
+
+async def _bought_on_the_phone(shop, eventually):
+    """The laptop's cart is filled, and its shopper buys the same on the phone."""
+    await shop.submit("customer_identified", email="ada@example.com", customer_id="ada", visitor="laptop")
+    await eventually(lambda: _shopper_knows(shop, "laptop"), within=60)
+    await shop.fill(visitor="laptop", ago=20)
+    await shop.buy(visitor="phone", customer_id="ada", ago=10)
+
+
+async def test_what_the_phone_bought_is_not_offered_when_the_laptop_lists_it_again(us, eventually):
+    """An update after the purchase lists the bought line and a new one: only the new one is left."""
+    await _bought_on_the_phone(us, eventually)
+    await us.buy(order_id="o2", visitor="phone", customer_id="ada", lines=[LINE | {"product_id": "sku-9"}], ago=5)
+
+    await us.fill(visitor="laptop", lines=[LINE, OTHER])
+
+    (left,) = await eventually(lambda: us.all(CartAbandoned), within=60)
+    assert [line.product_id for line in left.event.lines] == ["sku-2"]
+    assert left.event.total == TOTAL
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+async def test_a_stale_tab_that_repeats_what_was_ordered_leaves_no_cart(us, eventually, emptied):
+    """All its lines are bought, also where the shop had emptied the cart: it is closed with the order."""
+    await us.fill(ago=20)
+    await us.buy(cart_id="c1", ago=10)
+    if emptied:
+        await us.fill(lines=[], ago=9)
+
+    await us.fill()
+
+    (closed,) = await eventually(lambda: us.all(CartClosed), within=60)
+    assert (closed.event.cart_id, closed.event.order_id) == ("c1", "o1")
+    assert await us.all(CartAbandoned) == []
+
+
+async def test_what_is_added_after_its_purchase_is_a_line_like_any_other(us, eventually):
+    """Who buys two and puts a third into the cart is offered the cart."""
+    await _bought_on_the_phone(us, eventually)
+
+    await us.fill(visitor="laptop", lines=[LINE | {"quantity": 3}])
+
+    (left,) = await eventually(lambda: us.all(CartAbandoned), within=60)
+    assert [line.quantity for line in left.event.lines] == [3]
 
 
 async def test_a_confirmed_order_behind_an_offer_is_a_recovery_once(us, eventually):

@@ -1,8 +1,10 @@
 """Sending of decided offers over real SMTP and as a card: never twice, and with a record of what became of each."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from mesh.events.cart import CartConverted
+from mesh.events.cart import CartAbandoned, CartConverted, CartLine, CartUpdated
 from mesh.events.customer import CustomerUnsubscribed
 from mesh.events.offer import (
     OfferClaimed,
@@ -12,8 +14,13 @@ from mesh.events.offer import (
     OfferSent,
     OfferWithdrawn,
 )
+from mesh.events.order import PurchaseMarked
+from mesh.money import Money
+from mesh.profiles import visitor_digest
+from mesh.publish import Draft
 from notifications.channels.service import service as channels
 from notifications.offers import service as offers
+from tests.stories.offers.conftest import LINE
 
 
 async def test_a_left_and_scored_cart_gets_its_mail_and_card(at_work, shop, box, eventually):
@@ -142,6 +149,59 @@ async def test_what_happens_between_decision_and_sending_withdraws_the_offer(at_
 async def _withdrawn(shop):
     found = await shop.all("c1", OfferWithdrawn)
     return next((one for one in found if one.channel == "email"), None)
+
+
+VASE = CartLine(product_id="p2", quantity=1, price=Money(amount=2000, currency="EUR"), name="Vase")
+
+
+async def _leave_behind_a_purchase_elsewhere(shop, far, lines, eventually):
+    """The lamp is bought in eu and listed here again; the purchase arrives when the cart is left already."""
+    now = datetime.now(UTC)
+
+    async def list_lines(ago, *listed):
+        updated = CartUpdated(cart_id="c1", visitor_id="ada", lines=listed)
+        await shop.mesh.publish(Draft(event=updated, time=now - timedelta(seconds=ago)))
+
+    await shop.identify("ada")
+    await list_lines(60, LINE)
+    await list_lines(10, *lines)
+    mark = PurchaseMarked(shopper=visitor_digest("ada"), order_id="o1", product_ids=(LINE.product_id,))
+    await far.mesh.publish(Draft(event=mark, time=now - timedelta(seconds=30)))
+    await eventually(lambda: shop.mesh.last(PurchaseMarked, mark.shopper, region="eu"), within=60)
+    left = CartAbandoned(
+        cart_id="c1",
+        visitor_id="ada",
+        lines=lines,
+        total=Money.sum(line.price * line.quantity for line in lines),
+        left_at=now,
+        due=now,
+    )
+    await shop.mesh.publish(Draft(event=left, id="left-c1"))
+    await shop.score("c1", "ada", "left-c1")
+
+
+async def test_lines_that_turn_out_to_be_bought_are_not_in_the_mail(at_work, shop, shop_in, box, eventually):
+    """Purchases are looked at again when the offer is sent: the mail shows what is left, and the sum of that."""
+    async with at_work():
+        await _leave_behind_a_purchase_elsewhere(shop, shop_in("eu"), (LINE, VASE), eventually)
+
+        (mail,) = await box.wait_for(1, timeout=60)
+
+    text = box.opened(mail).get_body(("plain",)).get_content()
+    assert "Vase" in text
+    assert "Lamp" not in text
+    assert "110.00" not in text
+
+
+async def test_an_offer_of_bought_lines_alone_is_withdrawn(at_work, shop, shop_in, box, eventually):
+    """Nothing is left to be offered: the record names the order."""
+    async with at_work():
+        await _leave_behind_a_purchase_elsewhere(shop, shop_in("eu"), (LINE,), eventually)
+
+        withdrawn = await eventually(lambda: _withdrawn(shop), within=60)
+
+    assert withdrawn.reason == "bought before it was sent: order o1"
+    assert box.mails == []
 
 
 async def test_a_broken_template_fails_its_offer_and_nothing_else(

@@ -9,7 +9,7 @@ SECOND = timedelta(seconds=1)
 def zone(*candidates: str | int | None) -> tzinfo:
     """The zone of the first candidate that is one, else UTC.
 
-    A candidate is an IANA name or the minutes east of UTC; a name nobody knows, and an offset of a day or more, is none.
+    A candidate is an IANA name or the minutes east of UTC; a name nobody knows and an offset of a day or more are none.
     """
     for candidate in candidates:
         try:

@@ -33,7 +33,8 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     offer costs to send. Nothing is sent where nothing pays. `explore` is the share, 0 to 1, of shoppers whose
     offer is drawn by allocation instead (no offer, or one of the depths), so that it can be learnt what offers change.
     `quiet` hours hold until their end in the shopper's zone; where that is unknown by the offset their cart was sent
-    with, else in `time_zone`, else in the region's zone. `holdout` is the share, 0 to 1, that gets nothing, to measure lift.
+    with, else in `time_zone`, else in the region's zone.
+    `holdout` is the share, 0 to 1, that gets nothing, to measure lift.
     `double_opt_in` mails only addresses that the shop's server has confirmed, where the law of a region wants that.
     `assume_consent` is the policy for e-mail to shoppers who were never asked; the shop's own pages need
     no permission, though a refusal counts there too.

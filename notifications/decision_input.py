@@ -27,6 +27,8 @@ class DecisionInput(msgspec.Struct, frozen=True, kw_only=True):
     shopper was asked about. `contacts` are earlier offers, without this one's; `before` are held runs
     that may contact the shopper first. `regions` are other regions where the
     shopper was active; `staleness` their heartbeats' ages (None: none received yet).
+    `time_zone` is the shopper's, where known; `utc_offset` the minutes east of UTC that their cart was sent with;
+    `region_zone` the zone of the region that decides.
     `propensity` and `advice` are the scoring service's, where they arrived in time.
     """
 
@@ -40,6 +42,8 @@ class DecisionInput(msgspec.Struct, frozen=True, kw_only=True):
     consent: dict[ChannelName, bool] = {}
     unsubscribed: frozenset[ChannelName] = frozenset()
     time_zone: str | None = None
+    utc_offset: int | None = None
+    region_zone: str = "UTC"
     contacts: tuple[Contact, ...] = ()
     before: tuple[PriorityClaim, ...] = ()
     regions: tuple[str, ...] = ()

@@ -169,13 +169,12 @@ def _cap(inputs: DecisionInput, journey: Journey, now: datetime) -> CheckResult:
 
 
 def _quiet(inputs: DecisionInput, journey: Journey, now: datetime) -> CheckResult:
-    hours, there = quiet_hours(journey.quiet), zone(inputs.time_zone, journey.time_zone)
+    hours = quiet_hours(journey.quiet)
     if hours is None:
         return _result("quiet hours", True, "none", "")
-    if there is None:
-        return _result("quiet hours", True, "time zone unknown", "")
+    there = zone(inputs.time_zone, inputs.utc_offset, journey.time_zone, inputs.region_zone)
     until = quiet_until(now, there, hours)
-    value = f"{now.astimezone(there):%H:%M} in {there.key}, quiet {journey.quiet}"
+    value = f"{now.astimezone(there):%H:%M} in {there}, quiet {journey.quiet}"
     return _result("quiet hours", until is None, value, "quiet hours", until)
 
 

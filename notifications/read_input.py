@@ -51,6 +51,8 @@ async def read_input(
         advice=scored.advice if scored else None,
         regions=regions,
         staleness=staleness,
+        utc_offset=_utc_offset(history),
+        region_zone=mesh.zones.get(mesh.region, "UTC"),
         **_personal(profile, cart),
     )
     return ReadInput(
@@ -81,6 +83,12 @@ def cart_state(
         if one.sequence > last if one.region == abandoned.region else one.time > since:
             return "bought", f"order {one.event.order_id} in {one.region} after the cart was filled"
     return "left", "unchanged since it was left"
+
+
+def _utc_offset(history: History) -> int | None:
+    """The newest offset that the cart was sent with, in minutes east of UTC."""
+    given = [one.event.utc_offset for one in history.of(CartUpdated) if one.event.utc_offset is not None]
+    return given[-1] if given else None
 
 
 async def _reserved(digests: Iterable[str], mesh: Mesh) -> dict[str, Received[ContactReserved] | None]:

@@ -24,6 +24,10 @@ from notifications.templates.shipped import shipped_layout
 from notifications.templates.template import SUFFIX, Template
 
 LARGEST = 400_000
+LARGEST_HTML = 80_000
+"""Bytes of HTML that are aimed at: Gmail cuts mails off behind 102 kB, and the link to unsubscribe comes last."""
+SHOWN_LINES = (20, 10, 5, 2, 1)
+"""How many lines of the cart a mail shows: the most with which it is no larger."""
 WORDS: dict[type[Exception], str] = {
     jinja2.TemplateNotFound: "it extends or includes {error}, which is not there",
     jinja2.UndefinedError: "{error}: check the name, or write {{% if ... is defined %}}",
@@ -60,9 +64,19 @@ class TemplateRenderer:
     def render(self, wanted: str | None, data: dict[str, Any]) -> dict[str, Any]:
         """`{"locale", "subject", "html", "text", "card"}`, the card with title, body and action.
 
-        `wanted` is the shopper's locale; its language is chosen where it is there, else English.
-        Raises RenderError.
+        `wanted` is the shopper's locale; its language is chosen where it is there, else English. The cart's first
+        lines are shown, as many as make a mail that Gmail shows whole. Raises RenderError.
         """
+        mail: dict[str, Any] = {}
+        for most in SHOWN_LINES:
+            if not mail or most < len(data["lines"]):
+                mail = self._render_lines(wanted, data, most)
+            if len(mail["html"].encode()) <= LARGEST_HTML:
+                break
+        return mail
+
+    def _render_lines(self, wanted: str | None, data: dict[str, Any], most: int) -> dict[str, Any]:
+        """The mail with at most so many lines of the cart."""
         file, language = self._choose(wanted)
         path = f"{self._template.name}/{file}"
         front = dict(self._front_matter(file))
@@ -70,7 +84,7 @@ class TemplateRenderer:
         locale = locale_of(wanted, language)
         for environment in (self._markup, self._plain):
             environment.filters.update(filters(locale, data.get("time_zone")))
-        context = {**_safe(data), "language": locale.language}
+        context = {**_safe(_shortened(data, most)), "language": locale.language}
         marked, plain = {}, {}
         for key, text in front.items():
             where = f"{path} [{key}]"
@@ -172,6 +186,12 @@ def _why(error: Exception) -> str:
         if isinstance(error, kind):
             return words.format(error=error)
     return f"{type(error).__name__}: {error}"
+
+
+def _shortened(data: dict[str, Any], most: int) -> dict[str, Any]:
+    """The data with the first lines; `line_count` is how many the cart has, `more_lines` how many are not shown."""
+    count = len(data["lines"])
+    return {**data, "lines": data["lines"][:most], "line_count": count, "more_lines": max(count - most, 0)}
 
 
 def _safe(data: dict[str, Any]) -> dict[str, Any]:

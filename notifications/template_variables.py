@@ -12,9 +12,13 @@ from notifications.shopper_profile import ShopperProfile
 
 
 class Shop(msgspec.Struct, frozen=True, kw_only=True):
-    """The shop as shoppers know it; `shop_url` is where its carts are, by default the demo shop beside."""
+    """The shop as shoppers know it; `shop_url` is where its carts are, by default the demo shop beside.
+
+    `shop_address` is the sender's postal address in one line, which the law of many countries wants in such mails.
+    """
 
     shop_name: str = "Cartmesh Shop"
+    shop_address: str = ""
     shop_url: str = ""
     url_storefront: str = "http://127.0.0.1:8080"
 
@@ -34,8 +38,8 @@ def template_variables(
         reduced = msgspec.structs.replace(total, amount=total.amount * (100 - decided.discount_percent) // 100)
     return msgspec.to_builtins(
         {
-            "shop": {"name": shop.shop_name, "url": shop.url},
-            "customer": {"name": profile.name},
+            "shop": {"name": shop.shop_name, "url": shop.url, "address": shop.shop_address},
+            "customer": {"name": _name(profile.name)},
             "lines": [_line(line) for line in decided.lines],
             "recommended": decided.recommended,
             "count": sum(line.quantity for line in decided.lines),
@@ -60,6 +64,11 @@ def cart_url(decided: OfferDecided, shop: Shop) -> str:
 def sum_of(lines: tuple[CartLine, ...]) -> Money:
     """What the lines cost together; they are of one currency."""
     return Money.sum(line.price * line.quantity for line in lines) or Money(amount=0, currency="EUR")
+
+
+def _name(name: str | None) -> str | None:
+    """The name in one line; None where there is no letter or digit in it, such as one of spaces."""
+    return " ".join(name.split()) if name and any(sign.isalnum() for sign in name) else None
 
 
 def _line(line: CartLine) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from mesh.channels import ChannelName
 from mesh.envelope import derive_id
 from mesh.events.cart import CartAbandoned
 from mesh.events.offer import OfferDecided, OfferDeferred, OfferFailed, OfferSent
+from mesh.observability.logs import log
 from mesh.settings import read
 from notifications.channels.delivery_errors import Undelivered, Unknown
 from notifications.channels.delivery_state import Claim
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from notifications.channels.smtp import Envelope, Pool
 
 REMEMBERED, KEPT = 2_000, 256
+LOCAL = ("127.0.0.1", "::1", "localhost")
+"""Mail servers of development and tests."""
 SHARED_FOR = 0.25
 """Seconds for which one channel may use what another has read."""
 
@@ -197,12 +200,20 @@ def failed(decided: OfferDecided, channel: ChannelName, reason: str) -> OfferFai
     )
 
 
+def warn_of_missing_address(shop: Shop, smtp_host: str) -> None:
+    """Log a warning where mails leave this machine without the sender's postal address in them."""
+    if not shop.shop_address and smtp_host not in LOCAL:
+        log.warning("mails name no postal address of the sender: set CARTMESH_SHOP_ADDRESS")
+
+
 @asynccontextmanager
 async def open_mailer(mesh: Mesh) -> AsyncIterator[Mailer]:
     """A mailer with warm render workers, until the block ends."""
     from notifications.channels.smtp import Pool, SmtpSettings  # noqa: PLC0415  only who sends loads aiosmtplib
 
-    pool, shop = Pool(read(SmtpSettings)), read(Shop)
+    smtp, shop = read(SmtpSettings), read(Shop)
+    warn_of_missing_address(shop, smtp.smtp_host)
+    pool = Pool(smtp)
     templates = LiveTemplates()
     async with open_render_pool(read(RenderSettings)) as renderer, following(TEMPLATES, templates.use, mesh):
         shipped = template_of("abandoned-cart", TEMPLATES.read_folder("")["abandoned-cart"])

@@ -32,8 +32,9 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     most money: `margin_percent` is what is left of a price after the goods are paid, `contact_cost` what one
     offer costs to send. Nothing is sent where nothing pays. `explore` is the share, 0 to 1, of shoppers whose
     offer is drawn by allocation instead (no offer, or one of the depths), so that it can be learnt what offers change.
-    `quiet` hours hold until their end in the shopper's zone, or in `time_zone` where that is unknown
-    (empty: then no hours are quiet). `holdout` is the share, 0 to 1, that gets nothing, to measure lift.
+    `quiet` hours hold until their end in the shopper's zone; where that is unknown by the offset their cart was sent
+    with, else in `time_zone`, else in the region's zone.
+    `holdout` is the share, 0 to 1, that gets nothing, to measure lift.
     `double_opt_in` mails only addresses that the shop's server has confirmed, where the law of a region wants that.
     `assume_consent` is the policy for e-mail to shoppers who were never asked; the shop's own pages need
     no permission, though a refusal counts there too.

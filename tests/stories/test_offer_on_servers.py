@@ -75,6 +75,7 @@ async def test_an_offer_is_sent_once_and_ends_with_one_click(servers, tmp_path, 
     async with AsyncExitStack() as stack:
         box = await stack.enter_async_context(inbox(tmp_path / "inbox"))
         monkeypatch.setenv("CARTMESH_SMTP_PORT", str(box.smtp_port))
+        monkeypatch.setenv("CARTMESH_JOURNEY_QUIET", "")
         page = await stack.enter_async_context(door(servers, "links"))
         run = await stack.enter_async_context(running(links, page, http=("127.0.0.1", 0)))
         monkeypatch.setenv("CARTMESH_URL_LINKS", f"http://127.0.0.1:{run.port}")

@@ -83,6 +83,7 @@ async def box(tmp_path, monkeypatch):
         monkeypatch.setenv("CARTMESH_SMTP_PORT", str(opened.smtp_port))
         monkeypatch.setenv("CARTMESH_JOURNEY_SCORE_LIMIT", "50ms")
         monkeypatch.setenv("CARTMESH_JOURNEY_CAP", "1")
+        monkeypatch.setenv("CARTMESH_JOURNEY_QUIET", "")
         monkeypatch.setenv("CARTMESH_JOURNEY_HOLDOUT", "0")
         yield opened
 

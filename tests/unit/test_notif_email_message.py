@@ -6,13 +6,16 @@ from contextlib import asynccontextmanager
 from email.policy import default
 
 import pytest
+from structlog.testing import capture_logs
 
 from notifications.channels.delivery_errors import Undelivered, Unknown
 from notifications.channels.email_message import MailSettings, compose, message_id, recipient, without_addresses
+from notifications.channels.mailer import warn_of_missing_address
 from notifications.channels.smtp import Pool, SmtpSettings
 from notifications.inbox.server import inbox
 from notifications.inbox.store import record
 from notifications.render_pool import CardText, Rendered
+from notifications.template_variables import Shop
 
 RENDERED = Rendered(
     locale="ja_JP",
@@ -31,6 +34,22 @@ def message(offer="o1", settings=None):
         unsubscribe_url="https://x.test/unsubscribe/" + "t" * 300,
         settings=settings or MailSettings(),
     )
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "warned"),
+    [
+        ("", "smtp.example.test", True),
+        ("Teeweg 1, 20095 Hamburg", "smtp.example.test", False),
+        ("", "127.0.0.1", False),
+    ],
+)
+def test_mails_without_a_postal_address_that_leave_the_machine_are_warned_of(address, host, warned):
+    """Many countries' laws want the sender's address; development and tests need none."""
+    with capture_logs() as logs:
+        warn_of_missing_address(Shop(shop_address=address), host)
+
+    assert ["CARTMESH_SHOP_ADDRESS" in one["event"] for one in logs] == [True] * warned
 
 
 def test_a_message_reads_back_as_it_was_written():

@@ -85,13 +85,11 @@ def test_each_check_can_drop_an_offer_with_its_reason(told, rules, reason):
         ({"contacts": (Contact(offer_id="o", at=NOW - timedelta(days=8)),)}, {"cap": 1}),
         ({"regions": ("eu",), "staleness": {"eu": timedelta(seconds=2)}}, {}),
         ({"staleness": {"eu": None}}, {}),
-        ({"time_zone": None}, {"quiet": "00:00-23:59"}),
-        ({"time_zone": "Nowhere/At_All"}, {"quiet": "00:00-23:59"}),
         ({"consent": {}, "email_known": False}, {"channels": ("onsite",)}),
     ],
 )
 def test_what_only_looks_like_a_hindrance_is_none(told, rules):
-    """Old contacts, fresh regions, other regions of no concern, unknown zones, the shop's own pages."""
+    """Old contacts, fresh regions, other regions of no concern, the shop's own pages."""
     assert evaluate(inputs(**told), journey(**rules), NOW).outcome == "approved"
 
 
@@ -101,6 +99,25 @@ def test_quiet_hours_hold_to_their_end_in_the_shoppers_zone():
 
     assert (evaluation.outcome, evaluation.reason) == ("held", "quiet hours")
     assert evaluation.held_until == datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("unknown", [None, "Nowhere/At_All"])
+@pytest.mark.parametrize(
+    ("known", "rules", "until"),
+    [
+        ({"utc_offset": 540, "region_zone": "Europe/Berlin"}, {"time_zone": "Europe/Berlin"}, "2026-11-20T23:00+00:00"),
+        ({"region_zone": "America/New_York"}, {"time_zone": "Asia/Tokyo"}, "2026-11-20T23:00+00:00"),
+        ({"region_zone": "Asia/Singapore"}, {}, "2026-11-21T00:00+00:00"),
+        ({"region_zone": "Europe/Berlin"}, {}, None),
+    ],
+)
+def test_of_an_unknown_zone_the_carts_offset_counts_then_the_journeys_zone_then_the_regions(
+    unknown, known, rules, until
+):
+    """Nobody is mailed at night because their browser's zone is one that nobody knows."""
+    evaluation = evaluate(inputs(time_zone=unknown, **known), journey(quiet="20:00-08:00", **rules), NOW)
+
+    assert evaluation.held_until == (until and datetime.fromisoformat(until))
 
 
 def test_a_drop_counts_more_than_a_hold_and_of_holds_the_longest():

@@ -30,6 +30,23 @@ def test_the_night_ends_at_eight_where_the_shopper_lives(there, now, until):
     assert held == datetime.fromisoformat(until)
 
 
+@pytest.mark.parametrize(
+    ("there", "now", "until"),
+    [
+        ("Europe/Berlin", "2026-03-29T00:15+00:00", "2026-03-29T01:00+00:00"),  # 02:30 is skipped: at 03:00
+        ("America/New_York", "2026-03-08T06:15+00:00", "2026-03-08T07:00+00:00"),
+        ("Australia/Lord_Howe", "2026-10-03T15:15+00:00", "2026-10-03T15:30+00:00"),  # skips 02:00 to 02:30
+        ("Europe/Berlin", "2026-10-24T23:15+00:00", "2026-10-25T00:30+00:00"),  # 02:30 comes twice: at the first
+        ("Europe/Berlin", "2026-10-25T01:15+00:00", "2026-10-25T01:30+00:00"),  # quiet again between 02:00 and 02:30
+    ],
+)
+def test_an_end_that_the_clocks_skip_or_repeat_is_the_first_moment_at_or_behind_it(there, now, until):
+    """Quiet from 22:00 to 02:30, in the night in which the clocks change."""
+    held = quiet_until(datetime.fromisoformat(now), ZoneInfo(there), (time(22), time(2, 30)))
+
+    assert held == datetime.fromisoformat(until)
+
+
 def test_by_day_nobody_waits():
     """Twelve in Berlin is not quiet; and hours that end where they begin are none."""
     noon = datetime(2026, 11, 20, 11, tzinfo=UTC)

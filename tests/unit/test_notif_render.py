@@ -143,6 +143,98 @@ async def test_a_reason_of_which_too_little_is_known_is_left_out(pool, why):
     assert "looked at" not in mail.html
 
 
+GMAIL_CUTS = 102_000
+"""Bytes of HTML."""
+
+
+@pytest.mark.parametrize("locale", ["en", "de", "ja"])
+async def test_a_mail_shows_twenty_lines_of_a_large_cart_and_how_many_more(pool, locale):
+    """The sum, and the number of things, are those of the whole cart; the rest is counted."""
+    lines = tuple(
+        CartLine(product_id=f"p{at}", quantity=1, price=Money(amount=1000, currency="EUR"), name=f"Thing {at}")
+        for at in range(100)
+    )
+    total = Money(amount=100_000, currency="EUR")
+    more = {"en": "and 80 more", "de": "und 80 weitere", "ja": "ほか80点"}[locale]
+
+    mail = await pool.render(SHIPPED, locale, data(locale, lines=lines, total=total, recommended=()))
+
+    for text in (mail.html, mail.text):
+        assert text.count("Thing ") - text.count("Thing 0") == 19
+        assert "Thing 20" not in text
+        assert more in text
+        assert "https://links.example.test/u/token" in text
+    assert "99" in mail.card.body
+    assert re.search("1[,.]?000|10[,.]?0000?", mail.text)
+    assert len(mail.html.encode()) < GMAIL_CUTS
+
+
+async def test_a_mail_of_the_longest_lines_is_not_cut_off(pool):
+    """Of fields as long as the gateway takes them fewer lines are shown, so that the link to unsubscribe is in it."""
+    address = f"https://shop.example.test/{'a' * 2000}"
+    lines = tuple(
+        CartLine(
+            product_id=f"p{at}",
+            quantity=999,
+            price=Money(amount=123_456, currency="EUR"),
+            name="\N{HIRAGANA LETTER A}" * 512,
+            url=address,
+            image=address,
+        )
+        for at in range(100)
+    )
+    total = Money(amount=12_345_600, currency="EUR")
+
+    mail = await pool.render(SHIPPED, "en", data(lines=lines, total=total))
+
+    shown = mail.html.count(f'src="{address}"')
+    assert 1 <= shown < 20
+    assert len(mail.html.encode()) < GMAIL_CUTS
+    assert f"and {100 - shown} more" in mail.html
+    assert "https://links.example.test/u/token" in mail.html
+
+
+async def test_a_template_without_words_for_more_lines_still_counts_them(pool):
+    """Templates that were written before carts were shortened need no change."""
+    older = template_of(
+        "older", {name: re.sub("(?m)^more = .*\n", "", text) for name, text in dict(SHIPPED.files).items()}
+    )
+    decided, _ = sample("en")
+
+    mail = await pool.render(older, "en", data(lines=decided.lines[:1] * 21))
+
+    assert "+ 1" in mail.text
+    assert "+ 1" in mail.html
+
+
+@pytest.mark.parametrize("name", ["", "  ", "\t\n", "\u200b", "\u3000", "-", None])
+@pytest.mark.parametrize(
+    ("locale", "headline"), [("en", "Still thinking"), ("de", "Noch unentschlossen"), ("ja", "ご検討中")]
+)
+async def test_a_blank_name_is_none(pool, locale, headline, name):
+    """Nobody is greeted with a comma."""
+    decided, profile = sample(locale)
+    profile = msgspec.structs.replace(profile, name=name)
+    values = template_variables(decided, profile, Shop(), left_at=LEFT, unsubscribe_url="https://links.example.test/u")
+
+    mail = await pool.render(SHIPPED, locale, values)
+
+    assert mail.text.startswith(headline)
+
+
+async def test_the_footer_names_the_sender_and_the_postal_address(pool):
+    """In HTML and text; a shop that has set none has no empty line."""
+    decided, profile = sample("en")
+    shop = Shop(shop_name="Haru & Linde", shop_address="Teeweg 1, 20095 Hamburg, Germany")
+    values = template_variables(decided, profile, shop, left_at=LEFT, unsubscribe_url="https://links.example.test/u")
+
+    mail = await pool.render(SHIPPED, "en", values)
+
+    assert mail.text.endswith("Haru & Linde, Teeweg 1, 20095 Hamburg, Germany\n")
+    assert "Haru & Linde, Teeweg 1, 20095 Hamburg, Germany" in unescape(mail.html)
+    assert (await pool.render(SHIPPED, "en", data())).text.endswith("https://links.example.test/u/token\n")
+
+
 async def test_an_offer_without_discount_is_a_plain_reminder(pool):
     """No coupon box, no reduced total, another subject."""
     mail = await pool.render(SHIPPED, "en", data(coupon=None, discount_percent=0, recommended=()))

@@ -102,6 +102,7 @@ async def box(tmp_path, monkeypatch) -> AsyncIterator[Inbox]:
         monkeypatch.setenv("CARTMESH_SMTP_PORT", str(opened.smtp_port))
         monkeypatch.setenv("CARTMESH_SEND_AGAIN_AFTER", "50ms")
         monkeypatch.setenv("CARTMESH_JOURNEY_SCORE_LIMIT", "100ms")
+        monkeypatch.setenv("CARTMESH_JOURNEY_QUIET", "")
         yield opened
 
 

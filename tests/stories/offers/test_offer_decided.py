@@ -18,6 +18,7 @@ from notifications.decision import CART_CHANGES, DecisionContext, DecisionReques
 from notifications.journeys import Journey
 from notifications.journeys.live import LiveJourney, LiveJourneys
 from notifications.offers import service as offers
+from notifications.templates.live import LiveTemplates
 
 
 async def test_a_missing_score_does_not_hold_up_the_offer(at_work, shop, box):
@@ -200,7 +201,9 @@ async def test_no_offer_is_decided_behind_a_purchase(at_work, shop, box, eventua
 async def test_a_decision_is_conditional_on_what_could_make_it_wrong(shop, explore, known, conditions):
     """A purchase or a change excludes an offer and what is compared with one, and not a decision to send nothing."""
     journey = Journey(name="j", template="abandoned-cart", quiet="", explore=explore, minimum_value=())
-    context = DecisionContext(journeys=LiveJourneys([LiveJourney(journey=journey)]), secret="s")
+    context = DecisionContext(
+        journeys=LiveJourneys([LiveJourney(journey=journey)]), templates=LiveTemplates(), secret="s"
+    )
     outcomes = set()
 
     for at in range(40):

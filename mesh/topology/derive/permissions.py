@@ -13,7 +13,7 @@ from mesh.streams import DEFAULT_LAYOUT, Bucket, StreamLayout, copies, dead_stre
 from mesh.subjects import carrier_subject, every, link_inbox
 from mesh.topology.access import inbox_of
 from mesh.topology.derive.nats import consumers
-from mesh.topology.mesh_toml import Link
+from mesh.topology.regions import Link
 from mesh.web.sign_in_buckets import READ_BY_PAGES
 
 _Named = tuple[str, str]

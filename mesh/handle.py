@@ -12,8 +12,8 @@ from mesh.errors import Conflict, Retry
 from mesh.mesh import Mesh
 from mesh.observability import tracing
 from mesh.observability.handling import Handling
+from mesh.parameters import fill
 from mesh.publish import Cause, Change
-from mesh.service import fill
 
 CONFLICTS = 25
 """How often a handler decides again because something happened meanwhile, before the message is retried later."""

@@ -11,7 +11,6 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from mesh.accept import PAGE, SERVER, Acceptance
@@ -20,6 +19,7 @@ from mesh.envelope import Received
 from mesh.errors import DeclarationError
 from mesh.event import Event, declaration_of
 from mesh.page import Page
+from mesh.parameters import first_parameter
 from mesh.streams import Bucket, ObjectStore
 from mesh.subjects import token
 
@@ -98,18 +98,19 @@ class Service:
         `one_copy` lets one server alone keep the place in the log (see Binding).
         Raises DeclarationError where the function's first parameter is not what it will be given.
         """
-        for kind in kinds:
-            declaration = declaration_of(kind)
-            if reach == "mesh" and declaration.personal:
-                raise DeclarationError(f"{self.name}: {declaration.type} is personal and never leaves its region")
+        self._check_on(
+            kinds,
+            reach=reach,
+            fanout=fanout,
+            consumer_per_event=consumer_per_event,
+            projects=projects,
+            one_copy=one_copy,
+        )
 
         def bind(handler: F) -> F:
-            first = _first_parameter(handler, self.name)
-            if projects is not None and (projects not in self.buckets or inspect.isasyncgenfunction(handler)):
-                raise DeclarationError(
-                    f"{self.name}.{handler.__name__} projects {projects.name}: it must be one of its buckets, "
-                    "and the function may not yield, or a rebuild would publish again"
-                )
+            first = first_parameter(handler, self.name)
+            if projects is not None:
+                self._check_projection(handler, projects)
             if batch is not None:
                 if get_origin(first) is not list:
                     raise DeclarationError(f"{self.name}.{handler.__name__} takes batches: annotate list[...]")
@@ -136,6 +137,22 @@ class Service:
             )
             return handler
 
+        return bind
+
+    def _check_on(
+        self,
+        kinds: tuple[type[Event], ...],
+        *,
+        reach: Reach,
+        fanout: bool,
+        consumer_per_event: bool,
+        projects: Bucket | None,
+        one_copy: bool,
+    ) -> None:
+        for kind in kinds:
+            declaration = declaration_of(kind)
+            if reach == "mesh" and declaration.personal:
+                raise DeclarationError(f"{self.name}: {declaration.type} is personal and never leaves its region")
         if not kinds:
             raise DeclarationError(f"{self.name}: @on needs at least one event")
         if one_copy and projects is None:
@@ -144,7 +161,13 @@ class Service:
             raise DeclarationError(
                 f"{self.name}: a durable is one consumer for all its events: consumer_per_event needs fanout"
             )
-        return bind
+
+    def _check_projection(self, handler: Callable[..., Any], projects: Bucket) -> None:
+        if projects not in self.buckets or inspect.isasyncgenfunction(handler):
+            raise DeclarationError(
+                f"{self.name}.{handler.__name__} projects {projects.name}: it must be one of its buckets, "
+                "and the function may not yield, or a rebuild would publish again"
+            )
 
     def every(self, period: timedelta) -> Callable[[F], F]:
         """Call the function each `period` with the tick's time (aware UTC, a multiple of the period)."""
@@ -157,7 +180,7 @@ class Service:
 
     def answers(self, handler: F) -> F:
         """Answer requests: the parameter's and the return annotation are msgspec types."""
-        question = _first_parameter(handler, self.name)
+        question = first_parameter(handler, self.name)
         answer = get_type_hints(handler).get("return")
         if answer is None:
             raise DeclarationError(f"{self.name}.{handler.__name__} answers: annotate what it returns")
@@ -217,7 +240,7 @@ class Service:
 
     def _accept(self, handler: Callable[..., Any], kind: type[Event], **options: Any) -> None:
         declaration_of(kind)
-        _first_parameter(handler, self.name)
+        first_parameter(handler, self.name)
         if missing := [one.__name__ for one in options["publishes"] if one not in self.publishes]:
             raise DeclarationError(f"{self.name}.{handler.__name__}: {', '.join(missing)} must stand in its publishes")
         self.acceptances.append(Acceptance(service=self.name, handler=handler, kind=kind, **options))
@@ -264,43 +287,3 @@ class Service:
     def summary(self) -> str:
         """The first line of its module's docstring."""
         return (inspect.getdoc(sys.modules.get(self.module)) or "").partition("\n")[0]
-
-
-def _first_parameter(handler: Callable[..., Any], service: str) -> Any:
-    hints = _parameter_hints(handler)
-    names = list(inspect.signature(handler).parameters)
-    if not names or names[0] not in hints:
-        raise DeclarationError(f"{service}.{handler.__name__}: annotate its first parameter with what it takes")
-    return hints[names[0]]
-
-
-def _parameter_hints(handler: Callable[..., Any], *, skip: int = 0) -> dict[str, Any]:
-    """The types of the parameters behind the first `skip`.
-
-    Those of the others and of what is returned may only be imported for type checkers.
-    """
-    left_out = {*list(inspect.signature(handler).parameters)[:skip], "return"}
-    annotated = {name: hint for name, hint in inspect.get_annotations(handler).items() if name not in left_out}
-    shim = SimpleNamespace(__annotations__=annotated)
-    return get_type_hints(shim, globalns=getattr(handler, "__globals__", {}))
-
-
-def parameters(handler: Callable[..., Any], *, skip: int = 1) -> dict[str, Any]:
-    """The annotated types of a handler's parameters behind the first `skip`; None where one has none."""
-    hints = _parameter_hints(handler, skip=skip)
-    names = list(inspect.signature(handler).parameters)[skip:]
-    return {name: get_origin(hints.get(name)) or hints.get(name) for name in names}
-
-
-def fill(handler: Callable[..., Any], provided: dict[type, Any], *, skip: int = 1) -> dict[str, Any]:
-    """Keyword arguments for a handler's parameters behind the first `skip`, by annotated type.
-
-    DeclarationError names the parameter that nobody provides.
-    """
-    filled = {}
-    for name, wanted in parameters(handler, skip=skip).items():
-        if wanted not in provided:
-            given = ", ".join(sorted(kind.__name__ for kind in provided))
-            raise DeclarationError(f"{handler.__name__}({name}: {wanted}): nothing provides that; there is {given}")
-        filled[name] = provided[wanted]
-    return filled

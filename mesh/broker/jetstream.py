@@ -101,13 +101,13 @@ class JetStreamBroker:
         """The consumers as their leaders report them; see Broker."""
         return await stream_information.consumer_states(self.connection, stream, names)
 
-    async def tally(self, stream: str, name: str, subject: str, keep: timedelta) -> None:
+    async def create_event_counter(self, stream: str, name: str, subject: str, keep: timedelta) -> None:
         """Start an event counter; see Broker."""
-        await stream_information.tally(self.connection, stream, name, subject, keep)
+        await stream_information.create_event_counter(self.connection, stream, name, subject, keep)
 
-    async def untally(self, stream: str, name: str) -> None:
+    async def delete_event_counter(self, stream: str, name: str) -> None:
         """Remove an event counter; see Broker."""
-        await stream_information.untally(self.connection, stream, name)
+        await stream_information.delete_event_counter(self.connection, stream, name)
 
     async def count(self, stream: str, subject: str, since: datetime) -> int:
         """Count the messages stored since a time; see Broker."""

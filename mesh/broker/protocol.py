@@ -197,7 +197,7 @@ class Broker(Protocol):
         """A stream's consumers as their leaders report them, without those that do not exist or do not answer soon."""
         ...
 
-    async def tally(self, stream: str, name: str, subject: str, keep: timedelta) -> None:
+    async def create_event_counter(self, stream: str, name: str, subject: str, keep: timedelta) -> None:
         """Create the event counter `name`: a consumer that counts what the stream stores under a pattern from now on.
 
         `pending` of its state is the count; nothing is delivered. Harmless when it counts already. The server ends
@@ -205,7 +205,7 @@ class Broker(Protocol):
         """
         ...
 
-    async def untally(self, stream: str, name: str) -> None:
+    async def delete_event_counter(self, stream: str, name: str) -> None:
         """Remove an event counter. Harmless when there is none."""
         ...
 

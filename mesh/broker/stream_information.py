@@ -82,12 +82,12 @@ async def consumer_states(connection: Connection, stream: str, names: Sequence[s
     return found
 
 
-async def tally(connection: Connection, stream: str, name: str, subject: str, keep: timedelta) -> None:
+async def create_event_counter(connection: Connection, stream: str, name: str, subject: str, keep: timedelta) -> None:
     """See Broker."""
     await _counter(connection, stream, name, subject, keep, {"deliver_policy": "new"})
 
 
-async def untally(connection: Connection, stream: str, name: str) -> None:
+async def delete_event_counter(connection: Connection, stream: str, name: str) -> None:
     """See Broker."""
     await connection.request(f"$JS.API.CONSUMER.DELETE.{stream}.{name}", b"", wait=SOON)
 

@@ -1,4 +1,4 @@
-"""Tallies: what a region's write streams count, one count for each event that is kept."""
+"""Event counters: what a region's write streams count, one count for each event that is kept."""
 
 from dataclasses import dataclass
 
@@ -6,11 +6,11 @@ from mesh.event import Declaration, declared
 from mesh.streams import DEFAULT_LAYOUT, StreamLayout
 from mesh.subjects import every
 
-_MARK = "tally-"
+_MARK = "event-count-"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tally:
+class EventCounter:
     """A count: of which event (`interaction.product_viewed`), in which stream, by which consumer."""
 
     type: str
@@ -19,15 +19,15 @@ class Tally:
     subject: str
 
 
-def tallies(region: str, layout: StreamLayout = DEFAULT_LAYOUT) -> tuple[Tally, ...]:
+def event_counters(region: str, layout: StreamLayout = DEFAULT_LAYOUT) -> tuple[EventCounter, ...]:
     """One for each event, whatever its version. Not of personal ones, nor of those that expire: they are not kept."""
     counted = (declaration for declaration in declared() if not declaration.personal and declaration.ttl is None)
-    made = (_tally(declaration, region, layout) for declaration in counted)
-    return tuple({tally.name: tally for tally in made}.values())
+    made = (_counter(declaration, region, layout) for declaration in counted)
+    return tuple({counter.name: counter for counter in made}.values())
 
 
-def _tally(declaration: Declaration, region: str, layout: StreamLayout) -> Tally:
-    return Tally(
+def _counter(declaration: Declaration, region: str, layout: StreamLayout) -> EventCounter:
+    return EventCounter(
         type=f"{declaration.domain}.{declaration.happening}",
         stream=layout.stream_of(declaration, region),
         name=f"{_MARK}{declaration.domain}-{declaration.happening}",

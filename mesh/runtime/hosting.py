@@ -8,8 +8,9 @@ from typing import Any
 from mesh.accept import Acceptance, Refused, Sent
 from mesh.errors import DeclarationError
 from mesh.mesh import Mesh
+from mesh.parameters import fill, parameters
 from mesh.publish import Change
-from mesh.service import Service, fill, parameters
+from mesh.service import Service
 
 
 @dataclass(frozen=True, kw_only=True)

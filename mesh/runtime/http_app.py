@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from mesh.mesh import Mesh
+from mesh.parameters import fill
 from mesh.runtime.discovery import discover
-from mesh.service import Service, fill
+from mesh.service import Service
 
 Asgi = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 

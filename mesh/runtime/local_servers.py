@@ -13,7 +13,7 @@ from typing import Self
 from mesh.broker.connection import Connection, Login
 from mesh.errors import MeshError, TopologyError
 from mesh.runtime.folder_lock import alone_in
-from mesh.runtime.ports import free_ports
+from mesh.runtime.free_addresses import LOOPBACK, free_addresses
 from mesh.runtime.process import Process, server_binary
 from mesh.runtime.server_monitor import accepts, is_healthy, page
 from mesh.runtime.server_restart import restart_dead_server
@@ -21,14 +21,15 @@ from mesh.runtime.tcp_proxy import TcpProxy
 from mesh.runtime.waiting import until
 from mesh.service import Service
 from mesh.topology.access import Access, Servers
-from mesh.topology.apply import Difference, api, apply
+from mesh.topology.apply import api, apply
 from mesh.topology.catch_up import catch_up
-from mesh.topology.derive.servers import Address, Certificates, Plan, server_config, users
-from mesh.topology.mesh_toml import Link, Topology
+from mesh.topology.derive.servers import Certificates, Plan, server_config, users
+from mesh.topology.differences import Difference
+from mesh.topology.mesh_toml import Topology
+from mesh.topology.regions import Link
 from mesh.topology.secrets import OPERATOR, Secrets
 
 _TRIES = 3
-_LOOPBACK = "127.0.0.1"
 
 
 class LocalServers:
@@ -101,7 +102,7 @@ class LocalServers:
 
     def monitor(self, name: str) -> str:
         """The monitoring address of a server (`eu-1`)."""
-        return f"http://{_LOOPBACK}:{self.plan.addresses[name].monitor}"
+        return f"http://{LOOPBACK}:{self.plan.addresses[name].monitor}"
 
     def pid(self, name: str) -> int:
         """The process id of a server (`eu-1`)."""
@@ -179,7 +180,7 @@ class LocalServers:
 
     def _url(self, name: str) -> str:
         scheme = "tls" if self._certificates else "nats"
-        return f"{scheme}://{_LOOPBACK}:{self.plan.addresses[name].client}"
+        return f"{scheme}://{LOOPBACK}:{self.plan.addresses[name].client}"
 
     async def _start(self) -> None:
         self._directory = self._kept or Path(tempfile.mkdtemp(prefix="cartmesh-"))
@@ -213,27 +214,14 @@ class LocalServers:
             raise failures[0]
 
     async def _make_plan(self) -> Plan:
-        names = [name for region in self.topology.regions for name in region.servers]
-        ports = iter(free_ports(4 * len(names)))
-        addresses = {
-            name: Address(
-                host=_LOOPBACK,
-                bind=_LOOPBACK,
-                client=next(ports),
-                cluster=next(ports),
-                leaf=next(ports),
-                monitor=next(ports),
-                store=str(self._directory / name / "data"),
-            )
-            for name in names
-        }
+        addresses = free_addresses(self.topology, self._directory)
         proxies = {}
         for link in self.topology.links:
             listener = self.topology.region(link.listener)
-            self._proxies[link] = [TcpProxy(_LOOPBACK, addresses[name].leaf) for name in listener.servers]
+            self._proxies[link] = [TcpProxy(LOOPBACK, addresses[name].leaf) for name in listener.servers]
             for proxy in self._proxies[link]:
                 await proxy.open()
-            proxies[link] = [(_LOOPBACK, proxy.port) for proxy in self._proxies[link]]
+            proxies[link] = [(LOOPBACK, proxy.port) for proxy in self._proxies[link]]
         return Plan(addresses=addresses, proxies=proxies, certificates=self._certificates)
 
     async def _launch(self, name: str) -> None:
@@ -279,7 +267,7 @@ class LocalServers:
     async def _is_ready(self, region: str) -> bool:
         """Whether every running server of a region reports that it is healthy and JetStream has a leader."""
         for name in self.topology.region(region).servers:
-            if name in self._running and not await is_healthy(_LOOPBACK, self.plan.addresses[name].monitor):
+            if name in self._running and not await is_healthy(LOOPBACK, self.plan.addresses[name].monitor):
                 return False
         answer = await api(await self.operator(region), "INFO", patience=1.0)
         return "error" not in answer
@@ -295,6 +283,6 @@ class LocalServers:
         return True
 
     async def _dialed(self, name: str, link: Link) -> bool:
-        leafs = (await page(_LOOPBACK, self.plan.addresses[name].monitor, "/leafz")).get("leafs") or []
+        leafs = (await page(LOOPBACK, self.plan.addresses[name].monitor, "/leafz")).get("leafs") or []
         ports = {proxy.port for proxy in self._proxies[link]}
         return any(leaf.get("port") in ports for leaf in leafs)

@@ -20,11 +20,12 @@ from mesh.event import Event, declaration_of
 from mesh.mesh import Mesh
 from mesh.observability import metrics, tracing
 from mesh.observability.logs import log
+from mesh.parameters import fill
 from mesh.personal_data import encrypts
 from mesh.publish import Cause, Change, Draft
 from mesh.runtime.http_app import http_app
 from mesh.runtime.serving import serving
-from mesh.service import Service, fill
+from mesh.service import Service
 from mesh.streams import dead_stream
 from mesh.timers import Timer
 

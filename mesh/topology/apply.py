@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -12,12 +11,10 @@ from mesh.errors import TopologyError, Unavailable
 from mesh.service import Service
 from mesh.subjects import link_inbox
 from mesh.topology.derive.nats import Config, Holdings, holdings
-from mesh.topology.differences import changes, verify
+from mesh.topology.differences import Difference, Verb, changes, verify
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.moves import lasting, moves
 
-Verb = Literal["create", "change", "delete", "keep", "wait"]
-_SIGNS: Mapping[str, str] = {"create": "+", "change": "~", "delete": "-", "keep": "!", "wait": "?"}
 _FIXED = {"deliver_policy", "opt_start_time", "name"}
 """Consumer settings that only count when it is created."""
 _FIXED_OF_STREAMS = {"max_consumers"}
@@ -28,21 +25,6 @@ _SPARED_AFTER = 10.0
 """Seconds until a consumer that one server keeps is taken for out of reach, with its server."""
 _AT_ONCE = 8
 _NO_LEADER = {10005, 10009}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """One thing that is not as declared, and what was done about it (`keep`: nothing, it holds data)."""
-
-    region: str
-    verb: Verb
-    what: str
-    detail: str = ""
-
-    def __str__(self) -> str:
-        """As a line of a diff."""
-        verb = {"keep": "would delete ", "wait": "waits: "}.get(self.verb, f"{self.verb} ")
-        return f"{_SIGNS[self.verb]} {self.region}: {verb}{self.what}{f' ({self.detail})' if self.detail else ''}"
 
 
 async def apply(

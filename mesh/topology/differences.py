@@ -1,10 +1,29 @@
-"""Differences between a configuration that is wanted and one that a server has."""
+"""Differences between what is wanted and what a server has: what is reported of them, and how they are found."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from mesh.errors import TopologyError
 from mesh.topology.derive.nats import Config
+
+Verb = Literal["create", "change", "delete", "keep", "wait"]
+_SIGNS: Mapping[str, str] = {"create": "+", "change": "~", "delete": "-", "keep": "!", "wait": "?"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One thing that is not as declared, and what was done about it (`keep`: nothing, it holds data)."""
+
+    region: str
+    verb: Verb
+    what: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        """As a line of a diff."""
+        verb = {"keep": "would delete ", "wait": "waits: "}.get(self.verb, f"{self.verb} ")
+        return f"{_SIGNS[self.verb]} {self.region}: {verb}{self.what}{f' ({self.detail})' if self.detail else ''}"
 
 
 def changes(wanted: Config, live: Config | None, *, ignore: Iterable[str] = ()) -> list[str]:

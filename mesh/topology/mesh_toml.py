@@ -1,62 +1,20 @@
 """Topology: the contents of `mesh.toml`, checked: regions, links, copies, retention, residency."""
 
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from itertools import combinations, pairwise
+from itertools import combinations
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from mesh.errors import TopologyError
 from mesh.settings import duration
 from mesh.streams import COMMERCE, INTERACTIONS, OPERATIONS, PERSONAL, StreamFamily, StreamLayout
+from mesh.topology.regions import Link, Region, check_links, check_names, check_region, check_residency
 from mesh.topology.stream_settings import check_keep, check_streams, own_family
-
-_region_name = re.compile(r"[a-z][a-z0-9]{0,15}", re.ASCII).fullmatch
-_host_and_port = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[0-9]{1,5}", re.ASCII).fullmatch
-_country = re.compile(r"[A-Z]{2}", re.ASCII).fullmatch
-
-
-@dataclass(frozen=True, kw_only=True)
-class Region:
-    """One region: a cluster of `nodes` servers with a JetStream domain of its own.
-
-    `residency` are the countries (ISO 3166 alpha-2) whose shoppers live here. `door` is the `host:port` under which
-    other regions' servers find its own from far away.
-    """
-
-    name: str
-    nodes: int = 3
-    time_zone: str = "UTC"
-    residency: tuple[str, ...] = ()
-    door: str = ""
-
-    @property
-    def servers(self) -> tuple[str, ...]:
-        """The names of its servers: `eu-1`, `eu-2`, ..."""
-        return tuple(f"{self.name}-{index}" for index in range(1, self.nodes + 1))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Link:
-    """Two regions joined: every server of `dialer` dials a server of `listener`."""
-
-    dialer: str
-    listener: str
-
-    def joins(self, region: str) -> bool:
-        """Whether the link ends in a region."""
-        return region in (self.dialer, self.listener)
-
-    @property
-    def name(self) -> str:
-        """The link as text."""
-        return f"{self.dialer} -> {self.listener}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +32,11 @@ class Topology:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work; the TopologyError names what to write instead."""
-        _check_names([region.name for region in self.regions])
+        check_names([region.name for region in self.regions])
         for region in self.regions:
-            _check_region(region)
-        _check_residency(self.regions)
-        _check_links(self.links, self.names)
+            check_region(region)
+        check_residency(self.regions)
+        check_links(self.links, self.names)
         _check_retention(self.commerce, self.interactions)
         check_streams(self.streams)
         if self.replicas not in (1, 3, 5):
@@ -232,70 +190,6 @@ def _duration(name: str, text: str) -> timedelta:
         return duration(text)
     except ValueError as error:
         raise TopologyError(f"{name}: {error}") from None
-
-
-def _check_names(names: list[str]) -> None:
-    if not names:
-        raise TopologyError("there is no region: write [regions.us] with nodes = 3")
-    for one, other in pairwise(sorted(names)):
-        if one == other:
-            raise TopologyError(f"region {one!r} is written twice")
-
-
-def _check_region(region: Region) -> None:
-    if not _region_name(region.name):
-        raise TopologyError(f"region name {region.name!r}: 1 to 16 of a-z and 0-9, beginning with a letter")
-    if region.nodes < 1 or region.nodes > 9 or region.nodes % 2 == 0:
-        raise TopologyError(
-            f"region {region.name!r} has nodes = {region.nodes}: write 1, 3, 5, 7 or 9; "
-            "an even number survives no more failures than one less, and two survive none"
-        )
-    try:
-        ZoneInfo(region.time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise TopologyError(
-            f"region {region.name!r} has time_zone = {region.time_zone!r}: write an IANA name such as Europe/Berlin"
-        ) from None
-    if region.door and not _host_and_port(region.door):
-        raise TopologyError(
-            f"region {region.name!r} has door = {region.door!r}: write the host and port that other regions dial, "
-            "such as nats.eu.example.com:7422"
-        )
-
-
-def _check_residency(regions: tuple[Region, ...]) -> None:
-    homes: dict[str, str] = {}
-    for region in regions:
-        for country in region.residency:
-            if not _country(country):
-                raise TopologyError(f"region {region.name!r}: residency {country!r} is no ISO 3166 code such as DE")
-            if country in homes:
-                raise TopologyError(
-                    f"regions {homes[country]!r} and {region.name!r} overlap: both are home to {country}"
-                )
-            homes[country] = region.name
-
-
-def _check_links(links: tuple[Link, ...], names: tuple[str, ...]) -> None:
-    joined: dict[frozenset[str], Link] = {}
-    for link in links:
-        for end in (link.dialer, link.listener):
-            if end not in names:
-                raise TopologyError(
-                    f"link {link.name} ends in {end!r}, which is no region; there are {', '.join(names)}"
-                )
-        if link.dialer == link.listener:
-            raise TopologyError(f"link {link.name} joins a region with itself: remove it")
-        pair = frozenset((link.dialer, link.listener))
-        if pair in joined:
-            raise TopologyError(f"{link.dialer} and {link.listener} are linked twice: one link carries both directions")
-        joined[pair] = link
-    for one, other in combinations(names, 2):
-        if frozenset((one, other)) not in joined:
-            raise TopologyError(
-                f"{one} and {other} are not linked, so neither would hear the other: "
-                f'add [[links]] from = "{other}" to = "{one}"'
-            )
 
 
 def _check_retention(commerce: timedelta, interactions: timedelta) -> None:

@@ -16,7 +16,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Tally:
+class CumulativeCounts:
     """Treated and controls, and responders among each, counted from the top to each step of a curve (k,)."""
 
     treated: Floats
@@ -71,16 +71,16 @@ class Ranked:
         labels, treated = (np.asarray(one, dtype=np.float64)[order] for one in (labels, treated))
         return cls(order, labels, treated, steps, None if weights is None else weights[order])
 
-    def tallies(self, counts: Floats | None = None) -> tuple[Tally, Floats]:
-        """The tally at each step, and the totals (label, treated) as (2, 2); `counts` (n,) repeats people."""
+    def cumulative_counts(self, counts: Floats | None = None) -> tuple[CumulativeCounts, Floats]:
+        """The counts up to each step, and the totals (label, treated) as (2, 2); `counts` (n,) repeats people."""
         counts = np.ones(len(self.labels)) if counts is None else counts[self.order]
         counts = counts if self.weights is None else counts * self.weights
         of_treated, of_controls = counts * self.treated, counts * (1 - self.treated)
         cells = (of_treated, of_controls, of_treated * self.labels, of_controls * self.labels)
-        tally = Tally(*(np.cumsum(cell)[self.steps] for cell in cells))
+        reached = CumulativeCounts(*(np.cumsum(cell)[self.steps] for cell in cells))
         treated, controls, treated_responders, control_responders = (
             float(column[-1])
-            for column in (tally.treated, tally.controls, tally.treated_responders, tally.control_responders)
+            for column in (reached.treated, reached.controls, reached.treated_responders, reached.control_responders)
         )
         totals = np.array(
             [
@@ -88,21 +88,21 @@ class Ranked:
                 [control_responders, treated_responders],
             ]
         )
-        return tally, totals
+        return reached, totals
 
     def qini(self, counts: Floats | None = None) -> float:
         """The normalised area under the Qini curve; NaN where nobody responded."""
-        tally, totals = self.tallies(counts)
+        reached, totals = self.cumulative_counts(counts)
         best = _perfect(totals, [[(1, 1)], [(0, 0), (0, 1)], [(1, 0)]])
-        return _share(tally.area(tally.qini()), best.area(best.qini()))
+        return _share(reached.area(reached.qini()), best.area(best.qini()))
 
     def auuc(self, counts: Floats | None = None) -> float:
         """The normalised area under the uplift curve; NaN where nobody responded."""
-        tally, totals = self.tallies(counts)
+        reached, totals = self.cumulative_counts(counts)
         responders_first = totals[1, 0] > totals[0, 1]
         rest = [(1, 0), (0, 1)] if responders_first else [(0, 1), (1, 0)]
         best = _perfect(totals, [[(1, 1)], [(0, 0)], *([one] for one in rest)])
-        return _share(tally.area(tally.uplift()), best.area(best.uplift()))
+        return _share(reached.area(reached.uplift()), best.area(best.uplift()))
 
     def at(self, share: float) -> float:
         """Difference of the response rates among the top `share` (0 to 1); NaN where one side is empty."""
@@ -128,8 +128,8 @@ def uplift_at(labels: Floats, uplift: Floats, treated: Floats, *, share: float =
     return Ranked.of(labels, uplift, treated).at(share)
 
 
-def _perfect(totals: Floats, steps: list[list[tuple[int, int]]]) -> Tally:
-    """The tally of who knows each (label, treated) beforehand; steps without people are none."""
+def _perfect(totals: Floats, steps: list[list[tuple[int, int]]]) -> CumulativeCounts:
+    """The counts of who knows each (label, treated) beforehand; steps without people are none."""
     cells = [
         [
             sum(totals[label, treated] for label, treated in step if treated),
@@ -139,7 +139,7 @@ def _perfect(totals: Floats, steps: list[list[tuple[int, int]]]) -> Tally:
         ]
         for step in steps
     ]
-    return Tally.of(np.array([cell for cell in cells if cell[0] + cell[1]]))
+    return CumulativeCounts.of(np.array([cell for cell in cells if cell[0] + cell[1]]))
 
 
 def _share(area: float, best: float) -> float:

@@ -10,7 +10,7 @@ from mesh.events.cart import CartUpdated
 from mesh.events.customer import ConsentChanged
 from mesh.events.interaction import ProductViewed
 from mesh.events.mesh import MeshMeasured
-from mesh.observability.event_counts import tallies
+from mesh.observability.event_counts import event_counters
 from mesh.runtime.discovery import discover
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.run import running
@@ -97,8 +97,8 @@ async def test_a_region_is_measured_by_a_user_that_may_do_nothing_else(eventuall
             watch.broker.last("COMMERCE_us", "ev.us.cart.updated.c1"),
             watch.broker.last("PERSONAL_us", mail),
             watch.broker.count("PERSONAL_us", pii, datetime.now(UTC) - DAY),
-            watch.broker.tally("COMMERCE_us", "scoring-keep-carts", "ev.us.cart.updated.*", DAY),
-            watch.broker.untally("COMMERCE_us", "scoring-keep-carts"),
+            watch.broker.create_event_counter("COMMERCE_us", "scoring-keep-carts", "ev.us.cart.updated.*", DAY),
+            watch.broker.delete_event_counter("COMMERCE_us", "scoring-keep-carts"),
             watch.broker.follow("COMMERCE_us", ("ev.us.cart.updated.*",), None),
         ):
             with pytest.raises(Denied):
@@ -114,7 +114,7 @@ async def test_a_lost_server_is_seen_and_its_counts_begin_anew(eventually):
 
             async def whole():
                 told = await measured(operator)
-                return told and (told.nodes, told.nodes_up, len(told.flows)) == (3, 3, len(tallies("us")))
+                return told and (told.nodes, told.nodes_up, len(told.flows)) == (3, 3, len(event_counters("us")))
 
             await eventually(whole, within=30)
             await operator.publish(*(ProductViewed(visitor_id="v", product_id=f"p{at}") for at in range(20)))

@@ -234,7 +234,7 @@ async def test_offers_can_be_narrowed_down_and_held_still(wall, visit):
     await expect(page.locator("#offers .offer:visible", has_text="holdout")).to_have_count(1)
 
 
-async def test_a_letter_that_was_parked_says_what_to_do(wall, visit, eventually):
+async def test_a_dead_letter_says_what_to_do(wall, visit, eventually):
     """With its reason and the commands that show it and drive it again."""
     page = await visit(extra_http_headers=wall.headers)
     await page.goto(wall.url)

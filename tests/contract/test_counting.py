@@ -1,4 +1,4 @@
-"""What is promised of states and counts: told by the leaders, kept by the servers, read by nobody."""
+"""What is promised of states and counts: reported by the leaders, kept by the servers, read by nobody."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,32 +7,32 @@ import pytest
 from mesh.broker.protocol import Outgoing
 from mesh.errors import Unavailable
 
-BOOKS, CARTS = "COMMERCE_us", "ev.us.cart.updated.*"
+COMMERCE, CARTS = "COMMERCE_us", "ev.us.cart.updated.*"
 DAY = timedelta(days=1)
 
 
 async def store(broker, *subjects):
     for subject in subjects:
-        await broker.store(BOOKS, Outgoing(subject=f"ev.us.{subject}", body=b"{}"))
+        await broker.store(COMMERCE, Outgoing(subject=f"ev.us.{subject}", body=b"{}"))
 
 
-async def counted(broker, name="tally-carts"):
-    return {found: state.pending for found, state in (await broker.consumer_states(BOOKS, [name])).items()}
+async def counted(broker, name="event-count-carts"):
+    return {found: state.pending for found, state in (await broker.consumer_states(COMMERCE, [name])).items()}
 
 
-async def test_a_stream_tells_what_it_holds_and_who_has_a_copy(broker):
+async def test_a_stream_reports_what_it_holds_and_who_has_a_copy(broker):
     """Its messages, and at least the one server that answers."""
     await store(broker, "cart.updated.c1", "order.placed.o1")
 
-    state = await broker.stream_state(BOOKS)
+    state = await broker.stream_state(COMMERCE)
 
     assert state.messages == 2
     assert list(state.servers.values()) == [True]
 
 
-async def test_a_durable_tells_what_waits_and_what_is_unanswered(broker, ground, eventually):
-    """What was not delivered, what was delivered and not acknowledged, what was delivered again."""
-    spec = await ground.durable(stream=BOOKS, durable="carts-show", filters=(CARTS,), max_ack_pending=2)
+async def test_a_durable_reports_what_waits_and_what_is_unanswered(broker, ground, eventually):
+    """What was not delivered, what was delivered and not acknowledged, what was redelivered."""
+    spec = await ground.durable(stream=COMMERCE, durable="carts-show", filters=(CARTS,), max_ack_pending=2)
     deliveries = await broker.deliveries(spec)
     await store(broker, "cart.updated.c1", "cart.updated.c2", "order.placed.o1", "cart.updated.c3")
     messages = []
@@ -40,7 +40,7 @@ async def test_a_durable_tells_what_waits_and_what_is_unanswered(broker, ground,
         messages += await deliveries.fetch(2, 5.0)
 
     async def told(*expected):
-        state = (await broker.consumer_states(BOOKS, ["carts-show", "nobody"]))["carts-show"]
+        state = (await broker.consumer_states(COMMERCE, ["carts-show", "nobody"]))["carts-show"]
         return (state.pending, state.unanswered, state.redelivered) == expected
 
     assert await eventually(lambda: told(1, 2, 0))
@@ -54,46 +54,46 @@ async def test_a_durable_tells_what_waits_and_what_is_unanswered(broker, ground,
 
 async def test_what_does_not_exist_is_left_out(broker):
     """A state that nobody tells is no error: the others count."""
-    assert await broker.consumer_states(BOOKS, ["nobody"]) == {}
+    assert await broker.consumer_states(COMMERCE, ["nobody"]) == {}
 
 
-async def test_a_tally_counts_from_now_on(broker):
+async def test_an_event_counter_counts_from_now_on(broker):
     """What was there before does not count, nor what has another subject."""
     await store(broker, "cart.updated.c1")
 
-    await broker.tally(BOOKS, "tally-carts", CARTS, DAY)
-    assert await counted(broker) == {"tally-carts": 0}
+    await broker.create_event_counter(COMMERCE, "event-count-carts", CARTS, DAY)
+    assert await counted(broker) == {"event-count-carts": 0}
     await store(broker, "cart.updated.c1", "cart.converted.c1", "cart.updated.c2")
 
-    assert await counted(broker) == {"tally-carts": 2}
+    assert await counted(broker) == {"event-count-carts": 2}
 
 
-async def test_a_tally_that_is_asked_for_again_goes_on(broker):
+async def test_an_event_counter_that_is_created_again_goes_on(broker):
     """Whoever starts again, or beside another, finds the count that there is."""
-    await broker.tally(BOOKS, "tally-carts", CARTS, DAY)
+    await broker.create_event_counter(COMMERCE, "event-count-carts", CARTS, DAY)
     await store(broker, "cart.updated.c1")
 
-    await broker.tally(BOOKS, "tally-carts", CARTS, DAY)
+    await broker.create_event_counter(COMMERCE, "event-count-carts", CARTS, DAY)
 
-    assert await counted(broker) == {"tally-carts": 1}
+    assert await counted(broker) == {"event-count-carts": 1}
 
 
-async def test_a_tally_can_be_ended(broker):
+async def test_an_event_counter_can_be_deleted(broker):
     """And begun anew; ending what is not there is harmless."""
-    await broker.untally(BOOKS, "tally-carts")
-    await broker.tally(BOOKS, "tally-carts", CARTS, DAY)
+    await broker.delete_event_counter(COMMERCE, "event-count-carts")
+    await broker.create_event_counter(COMMERCE, "event-count-carts", CARTS, DAY)
     await store(broker, "cart.updated.c1")
 
-    await broker.untally(BOOKS, "tally-carts")
+    await broker.delete_event_counter(COMMERCE, "event-count-carts")
 
     assert await counted(broker) == {}
-    await broker.tally(BOOKS, "tally-carts", CARTS, DAY)
-    assert await counted(broker) == {"tally-carts": 0}
+    await broker.create_event_counter(COMMERCE, "event-count-carts", CARTS, DAY)
+    assert await counted(broker) == {"event-count-carts": 0}
 
 
-async def test_a_tally_ends_by_itself(broker, eventually):
+async def test_an_event_counter_ends_by_itself(broker, eventually):
     """Nothing stays on the servers of whoever never comes back."""
-    await broker.tally(BOOKS, "tally-carts", CARTS, timedelta(milliseconds=200))
+    await broker.create_event_counter(COMMERCE, "event-count-carts", CARTS, timedelta(milliseconds=200))
 
     async def gone():
         return await counted(broker) == {}
@@ -104,12 +104,12 @@ async def test_a_tally_ends_by_itself(broker, eventually):
 async def test_what_was_stored_since_a_time_is_counted(broker):
     """Under the pattern, from that time on."""
     await store(broker, "cart.updated.c1", "order.placed.o1")
-    between = (await broker.last(BOOKS, "ev.us.order.placed.o1")).stored
+    between = (await broker.last(COMMERCE, "ev.us.order.placed.o1")).stored
     await store(broker, "cart.updated.c2", "cart.updated.c1")
 
-    assert await broker.count(BOOKS, CARTS, between) == 2
-    assert await broker.count(BOOKS, CARTS, between - timedelta(hours=1)) == 3
-    assert await broker.count(BOOKS, CARTS, datetime.now(UTC) + timedelta(hours=1)) == 0
+    assert await broker.count(COMMERCE, CARTS, between) == 2
+    assert await broker.count(COMMERCE, CARTS, between - timedelta(hours=1)) == 3
+    assert await broker.count(COMMERCE, CARTS, datetime.now(UTC) + timedelta(hours=1)) == 0
 
 
 async def test_a_stream_that_does_not_exist_is_unavailable(broker):
@@ -119,4 +119,4 @@ async def test_a_stream_that_does_not_exist_is_unavailable(broker):
     with pytest.raises(Unavailable):
         await broker.count("COMMERCE_eu", CARTS, datetime.now(UTC))
     with pytest.raises(Unavailable):
-        await broker.tally("COMMERCE_eu", "tally-carts", CARTS, DAY)
+        await broker.create_event_counter("COMMERCE_eu", "event-count-carts", CARTS, DAY)

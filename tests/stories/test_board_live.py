@@ -168,7 +168,7 @@ async def test_what_happens_in_another_region_is_shown(place):
     assert "secret-visitor" not in json.dumps(offered)
 
 
-async def test_what_was_parked_is_shown_without_its_payload(place, eventually):
+async def test_a_dead_letter_is_shown_without_its_payload(place, eventually):
     """Service, handler, type and reason of a dead letter are seen within seconds; what it says is not."""
     operator = place.operators["us"]
     await operator.publish(CartUpdated(cart_id="c9", visitor_id="secret-visitor", lines=()))
@@ -256,7 +256,7 @@ async def test_a_reader_that_takes_nothing_is_let_go(monkeypatch, eventually, si
     monkeypatch.setenv("CARTMESH_BOARD_READERS", "1")
     monkeypatch.setenv("CARTMESH_BOARD_PATIENCE", "0.2")
     monkeypatch.setenv("CARTMESH_BOARD_MOST", "0.25")  # the sooner its line is full
-    monkeypatch.setattr("services.operations.board.board.Board.paint", lambda _: b'"%s"' % (b"x" * 4_000_000))
+    monkeypatch.setattr("services.operations.board.board.Board.state_as_json", lambda _: b'"%s"' % (b"x" * 4_000_000))
     async with in_memory(signed_in) as (url, headers, _), httpx.AsyncClient(headers=headers) as client:
         host, port = url.removeprefix("http://").removesuffix("/board").split(":")
         _, writer = await asyncio.open_connection(host, int(port), limit=1024)
@@ -295,7 +295,7 @@ async def test_a_drain_ends_the_streams(signed_in):
 async def test_a_board_that_is_not_done_reading_says_so(signed_in):
     """What keeps it from being ready stands in the picture, too."""
     async with in_memory(signed_in) as (url, headers, mesh):
-        mesh.readiness_checks.append(lambda: "board still reads MESH_us/board-show-the-books")
+        mesh.readiness_checks.append(lambda: "board still reads MESH_us/board-show-carts-and-offers")
         picture = await state(url, headers)
 
-    assert "catching up: board still reads MESH_us/board-show-the-books" in picture["unknown"]
+    assert "catching up: board still reads MESH_us/board-show-carts-and-offers" in picture["unknown"]

@@ -75,7 +75,7 @@ async def carts_in_profiles(up: Up) -> set[str]:
     return {cart async for _, record in state.items() for cart in record.carts}
 
 
-async def test_a_message_nobody_can_read_is_parked_shown_and_redriven(mesh_up):
+async def test_a_message_nobody_can_read_is_a_dead_letter_shown_and_redriven(mesh_up):
     """Garbage ends in the dead letters with its reason; redriving says why it still fails; nothing is lost."""
     operator = await mesh_up.operator("us")
     garbage = Outgoing(subject="ev.us.cart.idle.broken", body=b'{"not": "a CloudEvent"}', id="garbage-1")

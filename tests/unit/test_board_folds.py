@@ -15,7 +15,7 @@ from mesh.events.offer import Check, OfferDecided, OfferDeferred, OfferFailed, O
 from mesh.events.user import Recommendation
 from mesh.money import Money
 from services.operations.board.board import Board
-from services.operations.board.newest import Newest
+from services.operations.board.latest_by_key import LatestByKey
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 REGIONS = ("us", "eu")
@@ -91,8 +91,8 @@ def measured(ago=0.0, region="us", *, total=0, hour=0, pending=0, staleness=None
 def seen(*events, at=NOW):
     shown = board()
     for event in events:
-        shown.hear(event)
-    return shown.picture(at)
+        shown.add(event)
+    return shown.state(at)
 
 
 def stages(picture):
@@ -151,12 +151,12 @@ def test_the_picture_is_the_same_in_any_order_and_told_twice(data):
 
     shown, mixed = board(), board()
     for event in history:
-        shown.hear(event)
+        shown.add(event)
     for event in again:
-        mixed.hear(event)
-        mixed.picture(NOW)
+        mixed.add(event)
+        mixed.state(NOW)
 
-    assert mixed.picture(NOW) == shown.picture(NOW)
+    assert mixed.state(NOW) == shown.state(NOW)
     assert mixed.past(NOW) == shown.past(NOW)
 
 
@@ -197,9 +197,9 @@ def test_only_the_newest_keys_are_kept_whatever_the_order(told, most, data):
 
     def kept(order):
         inside = Counter()
-        newest = Newest(100.0, most, entered=lambda v: inside.update([v]), left=lambda v: inside.subtract([v]))
+        newest = LatestByKey(100.0, most, entered=lambda v: inside.update([v]), left=lambda v: inside.subtract([v]))
         for key, at, id_ in order:
-            newest.tell(key, float(at), id_, id_)
+            newest.add(key, float(at), id_, id_)
         assert sorted(+inside) == sorted(value for _, _, value in newest.latest())
         return newest.latest()
 
@@ -225,9 +225,9 @@ def test_what_is_older_than_an_hour_goes():
     """Every step slides: what happened more than sixty minutes ago is no longer counted, nor remembered."""
     shown = board()
     for event in (cart(), left(), sent(), decided()):
-        shown.hear(heard(event, 10, id=type(event).__name__))
+        shown.add(heard(event, 10, id=type(event).__name__))
 
-    before, after = shown.picture(NOW), shown.picture(NOW + timedelta(minutes=60))
+    before, after = shown.state(NOW), shown.state(NOW + timedelta(minutes=60))
 
     assert [one.count for one in before.funnel] == [0, 1, 1, 1, 0]
     assert [one.count for one in after.funnel] == [0, 0, 0, 0, 0]
@@ -282,10 +282,10 @@ def test_an_average_is_not_shown_as_this_shoppers_likelihood():
 def test_a_clock_that_runs_ahead_is_not_believed():
     """An event that says it happens tomorrow counts as of when it was stored."""
     shown = board()
-    shown.hear(heard(cart(), 10, early=86_400))
+    shown.add(heard(cart(), 10, early=86_400))
 
-    assert stages(shown.picture(NOW))["carted"][0] == 1
-    assert stages(shown.picture(NOW + timedelta(hours=1)))["carted"][0] == 0
+    assert stages(shown.state(NOW))["carted"][0] == 1
+    assert stages(shown.state(NOW + timedelta(hours=1)))["carted"][0] == 0
 
 
 # Offers
@@ -374,7 +374,7 @@ def test_the_past_has_a_figure_for_each_second_and_none_where_nothing_was_measur
     """Ten minutes in steps of a second, oldest first."""
     shown = board()
     for ago in range(10):
-        shown.hear(measured(ago + 100, total=1000 - 3 * ago, pending=4))
+        shown.add(measured(ago + 100, total=1000 - 3 * ago, pending=4))
 
     past = shown.past(NOW)
 
@@ -388,7 +388,7 @@ def test_the_past_has_a_figure_for_each_second_and_none_where_nothing_was_measur
 
 
 def links(*events):
-    return {(one.reader, one.told): one.staleness for one in seen(*events).links}
+    return {(one.reader, one.reported): one.staleness for one in seen(*events).links}
 
 
 def test_a_region_that_was_never_heard_is_said_to_be_unknown():
@@ -407,7 +407,10 @@ def test_a_silent_region_is_seen_as_such_within_seconds():
     picture = seen(measured(), measured(4, region="eu", staleness={"us": 0.2}))
 
     assert picture.unknown == ("eu has not reported for 4 s: its figures are of 11:59:56 UTC",)
-    assert {(one.reader, one.told): one.staleness for one in picture.links} == {("us", "eu"): 4.0, ("eu", "us"): None}
+    assert {(one.reader, one.reported): one.staleness for one in picture.links} == {
+        ("us", "eu"): 4.0,
+        ("eu", "us"): None,
+    }
 
 
 @pytest.mark.parametrize(("beat", "measurement", "newest"), [(0.5, 9.0, 1.5), (9.0, 0.25, 0.25)])

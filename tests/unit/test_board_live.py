@@ -69,7 +69,7 @@ async def test_a_reader_hears_the_past_first_and_then_the_present(live):
     ]
 
 
-async def test_a_change_is_told_at_once(live, painter):
+async def test_a_change_is_sent_at_once(live, painter):
     """What changes while nothing else does is on its way without waiting for the next second."""
     stream, before = await opened(live)
 
@@ -78,7 +78,7 @@ async def test_a_change_is_told_at_once(live, painter):
     assert number(await asyncio.wait_for(anext(stream), 5)) > before
 
 
-async def test_many_changes_are_one_picture(live, painter):
+async def test_many_changes_are_one_state(live, painter):
     """However much happens, two pictures are as far apart as they must be."""
     while len(painter.at) < 10:
         live.touch()
@@ -96,7 +96,7 @@ async def test_silence_is_told_too(live):
     assert numbers == sorted(set(numbers))
 
 
-async def test_nothing_is_painted_for_nobody(live, painter):
+async def test_nothing_is_encoded_for_nobody(live, painter):
     """A board that nobody looks at costs nothing."""
     live.readers.open = 0
 

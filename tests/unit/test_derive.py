@@ -25,7 +25,8 @@ from mesh.topology.derive.catalog import catalog
 from mesh.topology.derive.nats import holdings, streams
 from mesh.topology.derive.permissions import link_permissions, service_permissions
 from mesh.topology.derive.servers import Address, Plan, server_config, users
-from mesh.topology.mesh_toml import Link, Topology
+from mesh.topology.mesh_toml import Topology
+from mesh.topology.regions import Link
 from mesh.topology.render import rendered, stale, write
 from mesh.topology.secrets import Placeholders, Secrets
 from mesh.topology.stream_settings import own_family

@@ -13,7 +13,8 @@ from mesh.events.customer import CustomerIdentified
 from mesh.events.interaction import ProductViewed
 from mesh.events.offer import OfferDue
 from mesh.mesh import Mesh
-from mesh.service import Service, fill
+from mesh.parameters import fill
+from mesh.service import Service
 from mesh.streams import ConsumerSpec
 
 

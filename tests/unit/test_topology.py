@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mesh.errors import TopologyError
-from mesh.topology.mesh_toml import Link, Region, Topology
+from mesh.topology.mesh_toml import Topology
+from mesh.topology.regions import Link, Region
 
 TWO = """
 [regions.us]

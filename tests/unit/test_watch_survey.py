@@ -12,7 +12,7 @@ from mesh.errors import Unavailable
 from mesh.events.cart import CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.mesh import ConsumerLag, EventCount, MeshHeartbeat
-from mesh.observability.event_counts import tallies
+from mesh.observability.event_counts import event_counters
 from mesh.observability.metrics import CHANGED, DEAD, LAG, NODES, NODES_UP, STALENESS, UNANSWERED
 from mesh.streams import ConsumerSpec
 from services.operations.watch import measure_region
@@ -59,7 +59,7 @@ async def test_a_region_at_rest_measures_nothing_but_itself(mesh, survey):
     assert measured.staleness == {"eu": None}
     assert measured.dead == 0
     assert (await survey.measured(TICK)).flows == tuple(
-        EventCount(type=tally.type, total=0, hour=0) for tally in tallies("us")
+        EventCount(type=counter.type, total=0, hour=0) for counter in event_counters("us")
     )
 
 
@@ -104,12 +104,12 @@ async def test_what_waits_and_what_is_stale_is_told(regions, mesh, survey):
 
 async def test_a_restart_finds_the_same_counts(mesh):
     """Two replicas, or one after the other, tell the same totals and the same hour."""
-    first = Flows(mesh.broker, tallies("us"))
+    first = Flows(mesh.broker, event_counters("us"))
     await first.read()
     await first.read()
     await mesh.publish(update(1), update(2))
 
-    second = Flows(mesh.broker, tallies("us"))
+    second = Flows(mesh.broker, event_counters("us"))
 
     assert await second.read() == await first.read()
     assert {told.type: (told.total, told.hour) for told in await second.read()}["cart.updated"] == (2, 2)
@@ -117,8 +117,8 @@ async def test_a_restart_finds_the_same_counts(mesh):
 
 async def test_a_count_that_was_lost_begins_anew(mesh):
     """Its server is gone: after a while another count begins lower, and the hour is asked of the stream."""
-    flows = Flows(mesh.broker, tallies("us"))
-    carts = next(tally for tally in tallies("us") if tally.type == "cart.updated")
+    flows = Flows(mesh.broker, event_counters("us"))
+    carts = next(counter for counter in event_counters("us") if counter.type == "cart.updated")
 
     async def carted():
         return next((told.total, told.hour) for told in await flows.read() if told.type == "cart.updated")
@@ -127,7 +127,7 @@ async def test_a_count_that_was_lost_begins_anew(mesh):
     await mesh.publish(update(1), update(2))
     assert await carted() == (2, 2)
 
-    await mesh.broker.untally(carts.stream, carts.name)
+    await mesh.broker.delete_event_counter(carts.stream, carts.name)
     assert await carted() == (2, 2), "silence is no news"
     flows._absent[carts.name] -= LOST_AFTER
     assert await carted() == (2, 2)
@@ -147,7 +147,7 @@ async def test_an_hour_ends():
     await door.publish(update(2), update(3))
     time.now += timedelta(minutes=30)
 
-    flows = Flows(broker, tallies("us"))
+    flows = Flows(broker, event_counters("us"))
     await flows.read()
     told = {told.type: (told.total, told.hour) for told in await flows.read()}
 
@@ -191,7 +191,7 @@ async def test_what_is_not_known_has_no_figure(mesh, survey):
 
 async def test_a_stream_without_a_leader_hides_no_other(mesh, monkeypatch):
     """Its counts stand where they stood; the others go on."""
-    flows, count = Flows(mesh.broker, tallies("us")), mesh.broker.count
+    flows, count = Flows(mesh.broker, event_counters("us")), mesh.broker.count
 
     async def half(stream, subject, since):
         if stream == "INTERACTIONS_us":

@@ -96,7 +96,7 @@ class MemoryBroker:
         known = self._here.consumers
         return {name: known[stream, name].state for name in names if (stream, name) in known}
 
-    async def tally(self, stream: str, name: str, subject: str, keep: timedelta) -> None:
+    async def create_event_counter(self, stream: str, name: str, subject: str, keep: timedelta) -> None:
         """See Broker."""
         log = await self._log(stream)
         if (stream, name) not in self._here.consumers:
@@ -105,7 +105,7 @@ class MemoryBroker:
             self._here.consumers[stream, name] = counter
             self._mesh.alarms.at(self._mesh.alarms.now() + keep, lambda: self._end(stream, name, counter))
 
-    async def untally(self, stream: str, name: str) -> None:
+    async def delete_event_counter(self, stream: str, name: str) -> None:
         """See Broker."""
         await self._log(stream)
         self._end(stream, name, self._here.consumers.get((stream, name)))

@@ -21,7 +21,8 @@ from mesh.topology.derive.servers import (
     to_clients,
     to_servers,
 )
-from mesh.topology.mesh_toml import Link, Region, Topology
+from mesh.topology.mesh_toml import Topology
+from mesh.topology.regions import Link, Region
 from mesh.topology.secrets import OPERATOR, SYSTEM, Placeholders, Plain
 
 PASSWORDS = "cartmesh-passwords"

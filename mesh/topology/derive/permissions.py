@@ -6,14 +6,14 @@ from typing import Any
 
 from mesh.event import Event, declaration_of
 from mesh.events.console import ConsoleChanged
-from mesh.observability.event_counts import tallies
+from mesh.observability.event_counts import event_counters
 from mesh.personal_data import PERSONAL_KEYS, encrypts
 from mesh.service import Service
 from mesh.streams import DEFAULT_LAYOUT, Bucket, StreamLayout, copies, dead_stream, mesh_stream
 from mesh.subjects import carrier_subject, every, link_inbox
 from mesh.topology.access import inbox_of
 from mesh.topology.derive.nats import consumers
-from mesh.topology.mesh_toml import Link
+from mesh.topology.regions import Link
 from mesh.web.sign_in_buckets import READ_BY_PAGES
 
 _Named = tuple[str, str]
@@ -181,7 +181,7 @@ def _reading(stream: str) -> tuple[str, ...]:
 def _surveying(region: str, layout: StreamLayout) -> list[str]:
     """To ask how streams and consumers are, to let streams count, and to read the heartbeats in the copies."""
     copied = mesh_stream(region)
-    counting = dict.fromkeys(counter.stream for counter in tallies(region, layout))
+    counting = dict.fromkeys(counter.stream for counter in event_counters(region, layout))
     written = [family.stream(region) for family in layout.families]
     return [
         f"$JS.API.STREAM.MSG.GET.{copied}",
@@ -189,7 +189,7 @@ def _surveying(region: str, layout: StreamLayout) -> list[str]:
         *(f"$JS.API.CONSUMER.INFO.{stream}.*" for stream in (*written, copied)),
         # The last tokens are what is counted: nothing personal is.
         *(f"$JS.API.CONSUMER.CREATE.{stream}.*.ev.{region}.>" for stream in counting),
-        *(f"$JS.API.CONSUMER.DELETE.{counter.stream}.{counter.name}" for counter in tallies(region, layout)),
+        *(f"$JS.API.CONSUMER.DELETE.{counter.stream}.{counter.name}" for counter in event_counters(region, layout)),
     ]
 
 
@@ -224,7 +224,7 @@ def _never(
 ) -> list[str]:
     """Whoever may make consumers with free names, private ones or counts, must leave the durables alone."""
     followed = {stream for binding in service.bindings if binding.fanout for stream in binding.filters(region, layout)}
-    counting = {counter.stream for counter in tallies(region, layout)} if service.measures else set()
+    counting = {counter.stream for counter in event_counters(region, layout)} if service.measures else set()
     strangers = [other for other in services if other.name != service.name]
     return [
         *(

@@ -7,7 +7,8 @@ from typing import Any
 from mesh.service import Service
 from mesh.topology.derive.conf import written
 from mesh.topology.derive.permissions import Permissions, asked_by, link_permissions, never_out, service_permissions
-from mesh.topology.mesh_toml import Link, Region, Topology
+from mesh.topology.mesh_toml import Topology
+from mesh.topology.regions import Link, Region
 from mesh.topology.secrets import OPERATOR, SYSTEM, Plain, Secrets
 
 Config = dict[str, Any]

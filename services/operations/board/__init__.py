@@ -22,22 +22,22 @@ service = Service("board", reads=(DEAD,), port=8100)
 
 @service.resource
 async def open_board(mesh: Mesh) -> AsyncIterator[Board]:
-    """What has been heard."""
+    """The state of the mesh, from what has been received."""
     yield Board(mesh)
 
 
 @service.resource
 async def open_live(mesh: Mesh, board: Board) -> AsyncIterator[Live]:
     """Whoever looks."""
-    live = Live(board.paint, settings.read(LiveSettings))
+    live = Live(board.state_as_json, settings.read(LiveSettings))
     mesh.on_drain.append(live.close)
-    painting = asyncio.create_task(live.run())
+    sending = asyncio.create_task(live.run())
     try:
         yield live
     finally:
-        painting.cancel()
+        sending.cancel()
         with suppress(asyncio.CancelledError):
-            await painting
+            await sending
 
 
 @service.on(
@@ -56,10 +56,10 @@ async def open_live(mesh: Mesh, board: Board) -> AsyncIterator[Live]:
     batch=500,
     linger=timedelta(0),
 )
-async def show_the_books(heard: list[Received], board: Board, live: Live) -> None:
+async def show_carts_and_offers(batch: list[Received], board: Board, live: Live) -> None:
     """Count carts and offers of all regions on their way from a view to a purchase."""
-    for received in heard:
-        board.hear(received)
+    for received in batch:
+        board.add(received)
     live.touch()
 
 
@@ -71,17 +71,17 @@ async def show_the_books(heard: list[Received], board: Board, live: Live) -> Non
     batch=500,
     linger=timedelta(0),
 )
-async def show_the_pulse(heard: list[Received], board: Board, live: Live) -> None:
+async def show_measurements(batch: list[Received], board: Board, live: Live) -> None:
     """Show rates, lags and staleness as each region measured them."""
-    for received in heard:
-        board.hear(received)
+    for received in batch:
+        board.add(received)
     live.touch()
 
 
 @service.every(timedelta(seconds=1))
 async def show_dead_letters(_: datetime, board: Board, live: Live) -> None:
-    """Look for messages of the own region that were parked or driven again."""
-    if await board.parked.look():
+    """Look for dead letters of the own region that came or were redriven."""
+    if await board.dead_letters.look():
         live.touch()
 
 

@@ -1,4 +1,4 @@
-"""The board's HTTP interface: the page, its live stream, and the same picture for scripts."""
+"""The board's HTTP interface: the page, its live stream, and the same state for scripts."""
 
 from typing import Any
 
@@ -20,19 +20,19 @@ def routes(console: Console, board: Board, live: Live) -> list[HTTPRouteHandler]
 
 def _live(board: Board, live: Live) -> HTTPRouteHandler:
     @get("/live", middleware=[live.readers.middleware()])
-    async def stream_pictures() -> Response[Any]:
+    async def stream_states() -> Response[Any]:
         """Server-sent events: `history` once, then `state` whenever something changed and every second."""
         if live.readers.too_many:
             return retry_later(503, "too many look at this board already", seconds=5)
-        return event_stream_response(live.stream(board.paint_past))
+        return event_stream_response(live.stream(board.past_as_json))
 
-    return stream_pictures
+    return stream_states
 
 
 def _state(board: Board) -> HTTPRouteHandler:
     @get("/state")
     async def report_state() -> Response[bytes]:
         """The state of this moment."""
-        return Response(board.paint(), media_type="application/json", headers={"Cache-Control": "no-store"})
+        return Response(board.state_as_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
 
     return report_state

@@ -1,4 +1,4 @@
-"""Board: all folds together, and the picture they make."""
+"""Board: all folds together, and the state of the mesh they make."""
 
 from datetime import UTC, datetime
 
@@ -6,11 +6,11 @@ import msgspec
 
 from mesh import Mesh, Received
 from mesh.events.mesh import MeshMeasured
+from services.operations.board.dead_letters import LatestDeadLetters
 from services.operations.board.funnel import Funnel
 from services.operations.board.offers import Offers
-from services.operations.board.parked import Parked
-from services.operations.board.picture import Past, Picture
 from services.operations.board.regions import Regions
+from services.operations.board.state import Past, State
 
 
 class Board:
@@ -19,49 +19,49 @@ class Board:
     def __init__(self, mesh: Mesh) -> None:
         self._mesh = mesh
         self._regions = Regions(mesh.region, (mesh.region, *mesh.others), mesh.zones)
-        self._funnel, self._offers, self.parked = Funnel(), Offers(), Parked(mesh)
+        self._funnel, self._offers, self.dead_letters = Funnel(), Offers(), LatestDeadLetters(mesh)
         self._past = datetime.min.replace(tzinfo=UTC), b""
 
-    def hear(self, received: Received) -> None:
+    def add(self, received: Received) -> None:
         """Take up an event, of whatever age."""
         if isinstance(received.event, MeshMeasured):
-            self._regions.hear(received.event)
+            self._regions.add(received.event)
         else:
-            self._funnel.hear(received)
-            self._offers.hear(received)
+            self._funnel.add(received)
+            self._offers.add(received)
 
-    def picture(self, now: datetime | None = None) -> Picture:
+    def state(self, now: datetime | None = None) -> State:
         """Everything at a moment (default: now)."""
         now = now or datetime.now(UTC)
-        return Picture(
+        return State(
             at=now,
             region=self._mesh.region,
             regions=self._regions.shown(now),
             links=self._regions.links(now),
             funnel=self._funnel.stages(now, self._regions.viewed(now)),
             offers=self._offers.newest(now),
-            dead=self.parked.newest,
-            unknown=tuple(self._doubts(now)),
+            dead=self.dead_letters.newest,
+            unknown=tuple(self._problems(now)),
         )
 
-    def paint(self) -> bytes:
-        """The picture as JSON."""
-        return msgspec.json.encode(self.picture())
+    def state_as_json(self) -> bytes:
+        """The state as JSON."""
+        return msgspec.json.encode(self.state())
 
     def past(self, now: datetime | None = None) -> Past:
         """The newest minutes before a moment (default: now)."""
         return self._regions.past(now or datetime.now(UTC))
 
-    def paint_past(self) -> bytes:
+    def past_as_json(self) -> bytes:
         """The newest minutes as JSON; once a second, however many ask."""
         now = datetime.now(UTC).replace(microsecond=0)
         if self._past[0] != now:
             self._past = now, msgspec.json.encode(self.past(now))
         return self._past[1]
 
-    def _doubts(self, now: datetime) -> list[str]:
+    def _problems(self, now: datetime) -> list[str]:
         found = [] if self._mesh.broker.connected else [f"the connection to {self._mesh.region} is lost"]
-        found += [f"catching up: {words}" for doubt in self._mesh.readiness_checks if (words := doubt())]
-        found += self._regions.doubts(now)
-        found += [words for words in (self._funnel.doubt(), self.parked.doubt) if words]
+        found += [f"catching up: {words}" for check in self._mesh.readiness_checks if (words := check())]
+        found += self._regions.problems(now)
+        found += [words for words in (self._funnel.problem(), self.dead_letters.problem) if words]
         return found

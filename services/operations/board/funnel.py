@@ -5,7 +5,7 @@
 - offered: offers that reached a channel, with the total of the cart they were decided for;
 - recovered: carts bought after an offer, with the order's value.
 
-Views travel to no other region: their number comes from the regions' measurements (`pulse`).
+Views travel to no other region: their number comes from the regions' measurements.
 """
 
 from collections import Counter
@@ -15,10 +15,10 @@ from mesh import Received
 from mesh.events.cart import CartAbandoned, CartRecovered, CartUpdated
 from mesh.events.offer import OfferDecided, OfferSent
 from mesh.money import Money
+from services.operations.board.latest_by_key import LatestByKey
 from services.operations.board.money import cost, listed
-from services.operations.board.newest import Newest
-from services.operations.board.picture import StageShown
 from services.operations.board.stage import Stage
+from services.operations.board.state import StageShown
 from services.operations.board.times import happened
 
 HOUR = 3600.0
@@ -27,28 +27,28 @@ MOST_OFFERS = 50_000
 
 
 class Funnel:
-    """A fold: the same whatever the order and however often events are heard."""
+    """A fold: the same whatever the order and however often events are received."""
 
     def __init__(self) -> None:
         self._carted, self._left, self._recovered = (Stage(HOUR, MOST_CARTS) for _ in range(3))
-        self._sent: Newest[str, None] = Newest(HOUR, MOST_OFFERS)
+        self._sent: LatestByKey[str, None] = LatestByKey(HOUR, MOST_OFFERS)
         # A decision comes before its sending, so it is remembered for longer.
-        self._totals: Newest[str, Money] = Newest(2 * HOUR, MOST_OFFERS)
+        self._totals: LatestByKey[str, Money] = LatestByKey(2 * HOUR, MOST_OFFERS)
 
-    def hear(self, received: Received) -> None:
+    def add(self, received: Received) -> None:
         """Count what happened."""
         at, name = happened(received), received.id
         match received.event:
             case CartUpdated(cart_id=cart, lines=lines) if lines:
-                self._carted.tell(cart, at, name, cost(lines))
+                self._carted.add(cart, at, name, cost(lines))
             case CartAbandoned(total=total):
-                self._left.tell(name, at, name, (total,))
+                self._left.add(name, at, name, (total,))
             case OfferDecided(offer_id=offer, total=Money() as total):
-                self._totals.tell(offer, at, name, total)
+                self._totals.add(offer, at, name, total)
             case OfferSent(offer_id=offer):
-                self._sent.tell(offer, at, name, None)
+                self._sent.add(offer, at, name, None)
             case CartRecovered(value=value):
-                self._recovered.tell(name, at, name, (value,))
+                self._recovered.add(name, at, name, (value,))
 
     def stages(self, now: datetime, viewed: int) -> tuple[StageShown, ...]:
         """The five steps; `viewed` is what the regions measured."""
@@ -66,7 +66,7 @@ class Funnel:
             StageShown(stage="recovered", count=self._recovered.count, money=self._recovered.money),
         )
 
-    def doubt(self) -> str | None:
+    def problem(self) -> str | None:
         """In words that more happened than can be counted."""
         if self._carted.full or self._left.full:
             return f"more than {MOST_CARTS:,} carts within the hour: the oldest are not counted"

@@ -1,4 +1,4 @@
-"""Live: the newest picture to everyone who looks (server-sent events); a slow reader never has a queue."""
+"""Live: the latest state to everyone who looks (server-sent events); a slow reader never has a queue."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -11,7 +11,7 @@ from mesh.web.readers import Readers
 
 
 class LiveSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How many readers one process serves, seconds between two pictures, and how long a reader may take for one."""
+    """How many readers one process serves, seconds between two states, and how long a reader may take for one."""
 
     board_readers: int = 64
     board_least: float = 0.2
@@ -20,13 +20,13 @@ class LiveSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Live:
-    """Paints when something changed, at most every `least` seconds and at least every `most`, if anyone looks.
+    """Sends the state when something changed, at most every `least` seconds and at least every `most`, if anyone looks.
 
-    One picture is painted for all readers; each takes the newest when it is ready for one.
+    It is encoded once for all readers; each takes the latest when it is ready for one.
     """
 
-    def __init__(self, paint: Callable[[], bytes], settings: LiveSettings) -> None:
-        self._paint, self._settings = paint, settings
+    def __init__(self, encoded: Callable[[], bytes], settings: LiveSettings) -> None:
+        self._encoded, self._settings = encoded, settings
         self._changed = asyncio.Event()
         self._pages: Hub[bytes] = Hub(queued=1)
         self.readers = Readers(settings.board_readers, settings.board_patience)
@@ -40,20 +40,20 @@ class Live:
         self._pages.close()
 
     async def run(self) -> None:
-        """Paint until cancelled."""
+        """Encode and send until cancelled."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.board_most - self._settings.board_least):
                     await self._changed.wait()
             self._changed.clear()
             if self.readers.open:
-                self._pages.publish("", server_sent_event("state", self._paint()))
+                self._pages.publish("", server_sent_event("state", self._encoded()))
             await asyncio.sleep(self._settings.board_least)
 
     def stream(self, history: Callable[[], bytes]) -> AsyncIterator[bytes]:
         """The bytes of one reader's stream: `history` once, then the newest `state` as often as the reader takes it."""
 
         def first() -> tuple[bytes, bytes]:
-            return server_sent_event("history", history()), server_sent_event("state", self._paint())
+            return server_sent_event("history", history()), server_sent_event("state", self._encoded())
 
         return self._pages.stream("", bytes, first=first, retry=1000)

@@ -10,8 +10,8 @@ from mesh.channels import CHANNELS
 from mesh.events.cart import CartLine, CartRecovered
 from mesh.events.offer import OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
 from services.operations.board.funnel import HOUR
-from services.operations.board.newest import Newest
-from services.operations.board.picture import Advised, OfferShown, Then, What
+from services.operations.board.latest_by_key import LatestByKey
+from services.operations.board.state import Advised, OfferShown, Then, What
 from services.operations.board.times import happened
 
 SHOWN = 40
@@ -22,18 +22,18 @@ _BY_CHANNEL: tuple[What, ...] = ("sent", "shown", "deferred", "failed", "withdra
 
 
 class Offers:
-    """A fold: the same whatever the order and however often events are heard."""
+    """A fold: the same whatever the order and however often events are received."""
 
     def __init__(self) -> None:
-        self._decided: Newest[str, OfferShown] = Newest(HOUR, SHOWN)
-        self._facts: Newest[tuple[str, What, str | None], Then] = Newest(HOUR, MOST_FACTS)
+        self._decided: LatestByKey[str, OfferShown] = LatestByKey(HOUR, SHOWN)
+        self._facts: LatestByKey[tuple[str, What, str | None], Then] = LatestByKey(HOUR, MOST_FACTS)
 
-    def hear(self, received: Received) -> None:
+    def add(self, received: Received) -> None:
         """Note a decision, or what became of one."""
         match received.event:
             case OfferDecided() as decided:
                 at = happened(received)
-                self._decided.tell(decided.offer_id, at, received.id, _shown(decided, received.region, _time(at)))
+                self._decided.add(decided.offer_id, at, received.id, _shown(decided, received.region, _time(at)))
             case OfferSent(offer_id=offer, channel=channel):
                 if channel == "onsite":
                     self._note(received, offer, "shown", channel, "on the site")
@@ -61,7 +61,7 @@ class Offers:
     def _note(self, received: Received, offer: str, what: What, channel: str | None, words: str) -> None:
         at = happened(received)
         then = Then(what=what, at=_time(at), channel=channel, words=words)
-        self._facts.tell((offer, what, channel), at, received.id, then)
+        self._facts.add((offer, what, channel), at, received.id, then)
 
     def _then(self, offer: str, channels: tuple[str, ...]) -> tuple[Then, ...]:
         # An offer may have been tried by a channel that its newest decision no longer names, or that is new to us.

@@ -3,8 +3,8 @@
 from collections import Counter
 
 from mesh.money import Money
+from services.operations.board.latest_by_key import LatestByKey
 from services.operations.board.money import listed
-from services.operations.board.newest import Newest
 
 
 class Stage:
@@ -12,11 +12,13 @@ class Stage:
 
     def __init__(self, span: float, most: int) -> None:
         self._sums: Counter[str] = Counter()
-        self._newest: Newest[str, tuple[Money, ...]] = Newest(span, most, entered=self._add, left=self._subtract)
+        self._newest: LatestByKey[str, tuple[Money, ...]] = LatestByKey(
+            span, most, entered=self._add, left=self._subtract
+        )
 
-    def tell(self, key: str, at: float, id: str, money: tuple[Money, ...]) -> None:
+    def add(self, key: str, at: float, id: str, money: tuple[Money, ...]) -> None:
         """A key reached the stage `at` (epoch seconds) by the event `id`, and stands for this money."""
-        self._newest.tell(key, at, id, money)
+        self._newest.add(key, at, id, money)
 
     def expire(self, now: float) -> None:
         """Forget what lies behind the window."""

@@ -8,7 +8,7 @@ from mesh import Mesh
 from mesh.broker.protocol import StreamState
 from mesh.errors import MeshError
 from mesh.events.mesh import ConsumerLag, MeshMeasured
-from mesh.observability.event_counts import tallies
+from mesh.observability.event_counts import event_counters
 from mesh.streams import ConsumerSpec, dead_stream, mesh_stream
 from services.operations.watch.flows import Flows
 from services.operations.watch.latest import Latest
@@ -21,12 +21,12 @@ class Survey:
     """Of every part the newest answer counts, as long as it is fresh."""
 
     def __init__(self, mesh: Mesh, durables: Iterable[ConsumerSpec]) -> None:
-        self._mesh, counted = mesh, tallies(mesh.region, mesh.layout)
+        self._mesh, counted = mesh, event_counters(mesh.region, mesh.layout)
         self._durables: dict[str, dict[str, frozenset[str]]] = {}
         for spec in durables:
             self._durables.setdefault(spec.stream, {})[spec.durable] = frozenset(spec.filters)
         self._names = dict.fromkeys(
-            [*(tally.stream for tally in counted), mesh_stream(mesh.region), dead_stream(mesh.region)]
+            [*(counter.stream for counter in counted), mesh_stream(mesh.region), dead_stream(mesh.region)]
         )
         self._streams, self._lags = Latest(self._ask_streams), Latest(self._ask_durables)
         self._flows, self._staleness = Latest(Flows(mesh.broker, counted).read), Latest(mesh.staleness)

@@ -1,4 +1,4 @@
-"""Pulse: one region's measurements of the newest minutes: rates, what is pending, how old its word is."""
+"""Measurements: what one region measured in the latest minutes: rates, messages pending, and how old the latest is."""
 
 from bisect import bisect_left, bisect_right
 from operator import attrgetter
@@ -23,39 +23,39 @@ _MARKERS = {f"{_MARKED.domain}.{_MARKED.happening}"}
 """One for each name of a buyer, stored beside the order: counted with the orders, they would be several of each."""
 
 
-class _Beat(msgspec.Struct):
-    """A measurement: totals that it told and those known by then, by type; growth by domain; messages pending."""
+class _Measured(msgspec.Struct):
+    """A measurement: totals that it reports and those known by then, by type; growth by domain; messages pending."""
 
     at: float
-    told: dict[str, int]
+    reported: dict[str, int]
     totals: dict[str, int]
     grown: dict[str, int]
     pending: int
 
 
-class Pulse:
-    """A fold: the same whatever the order and however often measurements are heard."""
+class Measurements:
+    """A fold: the same whatever the order and however often measurements are received."""
 
     def __init__(self) -> None:
-        self._beats: list[_Beat] = []
+        self._measured: list[_Measured] = []
         self.newest: MeshMeasured | None = None
         self._counted: MeshMeasured | None = None
 
-    def hear(self, measured: MeshMeasured) -> None:
+    def add(self, measured: MeshMeasured) -> None:
         """Take up a measurement."""
         if self.newest is None or measured.at > self.newest.at:
             self.newest = measured
         if measured.flows and (self._counted is None or measured.at > self._counted.at):
             self._counted = measured
-        at, beats = measured.at.timestamp(), self._beats
-        place = bisect_left(beats, at, key=attrgetter("at"))
-        if place < len(beats) and beats[place].at == at:
+        at, kept = measured.at.timestamp(), self._measured
+        place = bisect_left(kept, at, key=attrgetter("at"))
+        if place < len(kept) and kept[place].at == at:
             return
-        told = {flow.type: flow.total for flow in measured.flows}
-        beats.insert(place, _Beat(at, told, told, {}, sum(lag.pending for lag in measured.lags)))
-        for index in range(max(place, 1), len(beats)):
-            _grow(beats[index - 1], beats[index])
-        del beats[: bisect_left(beats, beats[-1].at - KEPT, key=attrgetter("at"))]
+        reported = {flow.type: flow.total for flow in measured.flows}
+        kept.insert(place, _Measured(at, reported, reported, {}, sum(lag.pending for lag in measured.lags)))
+        for index in range(max(place, 1), len(kept)):
+            _grow(kept[index - 1], kept[index])
+        del kept[: bisect_left(kept, kept[-1].at - KEPT, key=attrgetter("at"))]
 
     def age(self, now: float) -> float | None:
         """Seconds since the newest measurement was made; None: there is none."""
@@ -70,14 +70,14 @@ class Pulse:
 
     def rates(self, at: float) -> dict[str, float]:
         """Events per second by domain at a moment; empty where nothing was measured around it."""
-        place = bisect_right(self._beats, at, key=attrgetter("at")) - 1
-        if place < 0 or at - self._beats[place].at > SILENT:
+        place = bisect_right(self._measured, at, key=attrgetter("at")) - 1
+        if place < 0 or at - self._measured[place].at > SILENT:
             return {}
-        last = self._beats[place]
-        if not last.told:
+        last = self._measured[place]
+        if not last.reported:
             return {}
-        start = bisect_right(self._beats, last.at - OVER, hi=place, key=attrgetter("at")) - 1
-        first = self._beats[max(start, 0)]
+        start = bisect_right(self._measured, last.at - OVER, hi=place, key=attrgetter("at")) - 1
+        first = self._measured[max(start, 0)]
         seconds = last.at - first.at
         if seconds <= 0:
             return {}
@@ -87,15 +87,15 @@ class Pulse:
 
     def pending(self, at: float) -> int | None:
         """Messages that no durable had been given yet at a moment; None where nothing was measured around it."""
-        place = bisect_right(self._beats, at, key=attrgetter("at")) - 1
-        return None if place < 0 or at - self._beats[place].at > SILENT else self._beats[place].pending
+        place = bisect_right(self._measured, at, key=attrgetter("at")) - 1
+        return None if place < 0 or at - self._measured[place].at > SILENT else self._measured[place].pending
 
 
-def _grow(before: _Beat, beat: _Beat) -> None:
-    """Growth up to a measurement. A total that is first told, or begins anew lower, adds nothing this once."""
-    beat.totals, beat.grown = before.totals | beat.told, dict(before.grown)
-    for type_, total in beat.told.items():
+def _grow(before: _Measured, after: _Measured) -> None:
+    """Growth up to a measurement. A total that is first reported, or starts again lower, adds nothing this once."""
+    after.totals, after.grown = before.totals | after.reported, dict(before.grown)
+    for type_, total in after.reported.items():
         if type_ in _MARKERS:
             continue
         domain = type_.partition(".")[0]
-        beat.grown[domain] = beat.grown.get(domain, 0) + max(0, total - before.totals.get(type_, total))
+        after.grown[domain] = after.grown.get(domain, 0) + max(0, total - before.totals.get(type_, total))

@@ -1,4 +1,4 @@
-"""Picture: what the board shows, as it goes to browsers and scripts."""
+"""State: what the board shows, as it goes to browsers and scripts."""
 
 from datetime import datetime
 from typing import Literal
@@ -26,11 +26,11 @@ class RegionShown(msgspec.Struct, frozen=True, kw_only=True):
     dead: int
 
 
-class LinkShown(msgspec.Struct, frozen=True, kw_only=True, rename={"reader": "from", "told": "to"}):
-    """How old the newest word of the region `told` is in seconds, read in `reader`; None: not known here."""
+class LinkShown(msgspec.Struct, frozen=True, kw_only=True, rename={"reader": "from", "reported": "to"}):
+    """The age in seconds of the latest report of the region `reported` in the region `reader`; None: not known here."""
 
     reader: str
-    told: str
+    reported: str
     staleness: float | None
 
 
@@ -80,7 +80,7 @@ class OfferShown(msgspec.Struct, frozen=True, kw_only=True):
     then: tuple[Then, ...]
 
 
-class LetterShown(msgspec.Struct, frozen=True, kw_only=True):
+class DeadLetterShown(msgspec.Struct, frozen=True, kw_only=True):
     """A dead letter without its payload: `number` is what `cartmesh dead show` takes, `id` the event's own."""
 
     at: datetime
@@ -93,7 +93,7 @@ class LetterShown(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Picture(msgspec.Struct, frozen=True, kw_only=True):
+class State(msgspec.Struct, frozen=True, kw_only=True):
     """Everything at one moment. `unknown` says in words what cannot be seen just now."""
 
     at: datetime
@@ -102,7 +102,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     links: tuple[LinkShown, ...]
     funnel: tuple[StageShown, ...]
     offers: tuple[OfferShown, ...]
-    dead: tuple[LetterShown, ...]
+    dead: tuple[DeadLetterShown, ...]
     unknown: tuple[str, ...]
 
 

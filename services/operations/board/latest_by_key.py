@@ -1,4 +1,4 @@
-"""Newest: per key the newest value told within a sliding span of time, whatever the order of telling."""
+"""LatestByKey: per key the latest value within a sliding window of time, whatever the order in which they come."""
 
 import heapq
 from collections.abc import Callable, Iterator
@@ -10,11 +10,11 @@ Rank = tuple[float, str]
 _SLACK = 64
 
 
-class Newest(Generic[K, V]):
+class LatestByKey(Generic[K, V]):
     """Values by key, of which only the newest by its rank `(at, id)` counts: late, doubled or mixed up is all the same.
 
     `span` in seconds is how long a value stays behind its time; at most the `most` newest keys are kept.
-    `entered` and `left` hear of every value that begins and ceases to count.
+    `entered` and `left` are called with every value that begins and ceases to count.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Newest(Generic[K, V]):
         """Whether more may have happened than is kept."""
         return len(self._kept) >= self._most
 
-    def tell(self, key: K, at: float, id: str, value: V) -> None:
+    def add(self, key: K, at: float, id: str, value: V) -> None:
         """A value of a key: what happened `at` (epoch seconds) in the event `id`."""
         rank = (at, id)
         known = self._kept.get(key)
@@ -72,7 +72,7 @@ class Newest(Generic[K, V]):
         return sorted(((key, *known) for key, known in self._kept.items()), key=lambda one: one[1], reverse=True)
 
     def _drop_oldest(self) -> None:
-        """Take the top off the heap; it counts only when its key has told nothing newer since."""
+        """Take the top off the heap; it counts only when its key has no newer value since."""
         rank, key = heapq.heappop(self._oldest)
         known = self._kept.get(key)
         if known is not None and known[0] == rank:

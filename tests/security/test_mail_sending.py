@@ -14,7 +14,9 @@ from mesh.money import Money
 from mesh.profiles import visitor_digest
 from mesh.runtime.run import running
 from notifications.channels.service import service as channels
+from notifications.documents.seeding import seed
 from notifications.inbox.server import inbox
+from notifications.templates.kind import TEMPLATES
 
 LINE = CartLine(product_id="p1", quantity=1, price=Money(amount=4500, currency="EUR"), name="Lamp")
 CONNECTIONS, OFFERS = 2, 16
@@ -72,6 +74,7 @@ STOPS = {
 async def test_what_happens_before_a_connection_is_free_stops_the_mail(regions, slow, eventually):
     """Many due offers, a slow server: who unsubscribes, buys or empties the cart meanwhile is not mailed."""
     mesh = Mesh(regions.broker("us"), "tests", others=("eu",))
+    await seed(TEMPLATES, "", mesh)
     carts = range(OFFERS)
     for at in carts:
         await mesh.publish(CustomerIdentified(visitor_id=f"v{at}", email=f"v{at}@example.test"))

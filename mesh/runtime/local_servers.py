@@ -22,7 +22,6 @@ from mesh.runtime.waiting import until
 from mesh.service import Service
 from mesh.topology.access import Access, Servers
 from mesh.topology.apply import api, apply
-from mesh.topology.catch_up import catch_up
 from mesh.topology.derive.servers import Certificates, Plan, server_config, users
 from mesh.topology.differences import Difference
 from mesh.topology.mesh_toml import Topology
@@ -144,12 +143,12 @@ class LocalServers:
         names = [name for name in self.topology.region(region).servers if name in self._running]
         await asyncio.gather(*(self._running.pop(name).kill() for name in names))
 
-    async def start_region(self, region: str, *, hurry: bool = True) -> None:
+    async def start_region(self, region: str) -> None:
         """Start them again, with their data; returns when JetStream answers and the links that are whole are up."""
         servers = self.topology.region(region).servers
         await asyncio.gather(*(self._launch(name) for name in servers if name not in self._running))
         await until(partial(self._is_ready, region), f"{region} to come back")
-        await self._rejoin(region, hurry=hurry)
+        await self._rejoin(region)
 
     def cut(self, region: str) -> None:
         """Cut every link of a region: what is connected is reset, what comes is refused."""
@@ -159,16 +158,13 @@ class LocalServers:
                 for proxy in proxies:
                     proxy.cut()
 
-    async def heal(self, region: str, *, hurry: bool = True) -> None:
-        """Mend every link of a region, but those to a region that is still cut; returns when they are up.
-
-        After a long cut the copies wait up to 38 s before they ask again; with `hurry` they ask at once.
-        """
+    async def heal(self, region: str) -> None:
+        """Mend every link of a region, but those to a region that is still cut; returns when they are up."""
         self._cut.discard(region)
         for link in self._whole_links(region):
             for proxy in self._proxies[link]:
                 proxy.heal()
-        await self._rejoin(region, hurry=hurry)
+        await self._rejoin(region)
 
     def restart_dead(self, report: Callable[[str], None]) -> None:
         """From now on start a server again that ended without being asked to, and report both."""
@@ -247,13 +243,9 @@ class LocalServers:
         self._running.clear()
         await asyncio.gather(*(process.end() for process in running))
 
-    async def _rejoin(self, region: str, *, hurry: bool) -> None:
-        """Wait for the links of a region, and let both their ends catch up."""
+    async def _rejoin(self, region: str) -> None:
+        """Wait for the links of a region; copies ask their sources by themselves."""
         await until(self._links_are_up, f"the links of {region} to come back")
-        if hurry:
-            ends = {end for link in self._whole_links(region) for end in (link.dialer, link.listener)}
-            running = [end for end in ends if self._runs(end)]
-            await asyncio.gather(*[catch_up(await self.operator(end), end) for end in running])
 
     def _whole_links(self, region: str) -> list[Link]:
         return [link for link in self.topology.links if link.joins(region) and not self._is_cut(link)]

@@ -228,7 +228,7 @@ async def test_a_shopper_signs_in_and_out(street, visit, holds):
 
 
 async def test_who_refused_can_allow_on_the_account_page(street, visit, holds):
-    """One button there allows both, and the mesh is told of the consent."""
+    """One button there allows both, and the consent is published."""
     page = await visit(locale="en-US")
     await page.goto(f"{street.url}/en/account")
     await page.get_by_role("button", name="Refuse").click()
@@ -243,7 +243,7 @@ async def test_who_refused_can_allow_on_the_account_page(street, visit, holds):
     await expect(page.locator("[data-refused]")).to_be_hidden()
     await holds(page, "cartmesh.visitor")
     await holds(page, TOLD)
-    (allowed,) = await street.told(ConsentChanged, await page.evaluate("cartmesh.visitor"))
+    (allowed,) = await street.events_of(ConsentChanged, await page.evaluate("cartmesh.visitor"))
     assert (allowed.channel, allowed.granted) == ("email", True)
 
 

@@ -105,8 +105,8 @@ def test_the_board_shows_what_became_of_an_offer_on_a_channel_it_does_not_know()
         channels=("pigeon",),
     )
     offers = Offers()
-    offers.hear(received(decided))
-    offers.hear(received(OfferFailed(cart_id="c", offer_id="o", channel="pigeon", reason="lost its way")))
+    offers.add(received(decided))
+    offers.add(received(OfferFailed(cart_id="c", offer_id="o", channel="pigeon", reason="lost its way")))
 
     (shown,) = offers.newest(NOW)
 

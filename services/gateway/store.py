@@ -18,6 +18,7 @@ from services.gateway.intake import Valid
 from services.gateway.refusals import Refusal, refusal_of_valid
 
 Outcome = Literal["stored", "duplicate"] | InvalidField
+ID_USED = "this id was used before for an event with another body; a new event needs a new id"
 TRIES = 8
 
 
@@ -148,10 +149,13 @@ class Store:
 
 def repeated(one: Valid, earlier: Received | None) -> Outcome:
     """Whether an event is the one that was stored before under its id."""
-    if earlier is None or earlier.event != one.sent.event or earlier.time != one.sent.time:
-        reason = "this id was used before for an event with another body; a new event needs a new id"
-        return InvalidField("$.id", reason)
-    return "duplicate"
+    if earlier is not None and earlier.event == one.sent.event:
+        return "duplicate" if earlier.time == one.sent.time else OtherTime("$.id", ID_USED)
+    return InvalidField("$.id", ID_USED)
+
+
+class OtherTime(InvalidField):
+    """An event that was stored before with another time. It says nothing new, so nothing follows from it."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,8 @@ def _refused_now(events: list[Valid], outcomes: Mapping[int, Outcome]) -> list[R
     found = []
     for one in events:
         outcome = outcomes.get(one.index)
+        if isinstance(outcome, OtherTime):
+            continue
         if isinstance(outcome, InvalidField) and (made := refusal_of_valid(one.hosted, one.sent, outcome)):
             found.append(made)
     return found

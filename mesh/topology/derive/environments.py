@@ -18,7 +18,11 @@ def environments(topology: Topology, services: Sequence[Service], secrets: Secre
         made[region] = _keys(topology, services, secrets, region)
         made[f"{region}-servers"] = _servers(topology, services, secrets, region)
         made[f"{region}-services"] = {
-            **{f"CARTMESH_{_variable(one.name)}_PASSWORD": secrets.password(region, one.name) for one in services},
+            **{
+                f"CARTMESH_{_variable(one.name)}_PASSWORD": secrets.password(region, one.name)
+                for one in services
+                if not one.hosted
+            },
             f"CARTMESH_NATS_PASSWORD_{_variable(region)}": secrets.password(region, OPERATOR),
         }
     return made

@@ -19,9 +19,13 @@ from mesh.mesh import Mesh
 from mesh.money import Money
 from mesh.runtime.local_servers import LocalServers
 from mesh.service import Service
+from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
 from notifications.channels.service import service as channels
+from notifications.documents.seeding import seed
 from notifications.inbox.server import inbox
+from notifications.offers import service as offers
+from notifications.templates.kind import TEMPLATES
 
 LINE = CartLine(product_id="p1", quantity=1, price=Money(amount=4500, currency="EUR"), name="Lamp")
 # In the place of `offers`, so that each decision comes when the test says so.
@@ -41,10 +45,13 @@ async def mesh(folder):
     """What the test publishes with, in the place of `offers`."""
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(
-            LocalServers(Topology.of(["us"], nodes=1), services=(channels, decider))
+            LocalServers(Topology.of(["us"], nodes=1), services=(channels, decider, offers))
         )
         servers.access.write(folder / "servers.json")
         (folder / "topology.json").write_bytes(msgspec.json.encode(servers.topology))
+        publisher = await connect(servers.access, "us", "offers")
+        stack.push_async_callback(publisher.broker.drain)
+        await seed(TEMPLATES, "", publisher)
         login = servers.credentials("us", "decider")
         broker = await JetStreamBroker.connect(
             "us", login.servers, user=login.user, password=login.password, inbox_prefix=login.inbox_prefix
@@ -126,7 +133,7 @@ async def test_no_offer_is_sent_twice_whenever_the_sender_is_killed(mesh, folder
 
 async def test_a_kill_leaves_no_more_unknown_than_were_being_handed_over(mesh, folder, tmp_path, eventually):
     """Of many due offers those that waited for a connection are sent after the kill, once each."""
-    offers = range(100, 100 + QUEUED)
+    queued = range(100, 100 + QUEUED)
     async with inbox(tmp_path / "inbox") as box:
         take, held = box.handle_DATA, []
 
@@ -135,20 +142,20 @@ async def test_a_kill_leaves_no_more_unknown_than_were_being_handed_over(mesh, f
             await asyncio.Event().wait()
 
         box.handle_DATA = hold
-        for at in offers:
+        for at in queued:
             await mesh.publish(CustomerIdentified(visitor_id=f"v{at}", email=f"v{at}@example.test"))
         async with worker(folder, box, CARTMESH_SMTP_CONNECTIONS=str(CONNECTIONS)) as process:
-            await mesh.publish(*map(decision, offers))
+            await mesh.publish(*map(decision, queued))
             await eventually(lambda: len(held) == CONNECTIONS, within=60)
             process.kill()
         box.handle_DATA = take
         async with worker(folder, box):
-            ends = await eventually(lambda: _ends(mesh, offers), within=90)
+            ends = await eventually(lambda: _ends(mesh, queued), within=90)
 
     unknown = {one.offer_id for one in ends if isinstance(one, OfferFailed)}
     sent = {one.offer_id for one in ends if isinstance(one, OfferSent)}
     assert len(unknown) == CONNECTIONS
-    assert unknown | sent == {f"offer-{at}" for at in offers}
+    assert unknown | sent == {f"offer-{at}" for at in queued}
     assert sorted(mail.offer_id for mail in box.mails) == sorted(sent)
 
 
@@ -159,10 +166,10 @@ def _kill(moment):
     return "451 gone"
 
 
-async def _ends(mesh, offers):
+async def _ends(mesh, numbers):
     found = []
-    for at in offers:
+    for at in numbers:
         history = await mesh.history(f"c{at}", "offer")
         found += [one.event for one in history if isinstance(one.event, OfferSent | OfferFailed)]
         assert len(history.of(OfferClaimed)) >= len(history.of(OfferSent))
-    return found if len(found) >= len(offers) else None
+    return found if len(found) >= len(numbers) else None

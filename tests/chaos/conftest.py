@@ -27,7 +27,7 @@ from services.demo.replay.report import broken, report
 from services.demo.replay.settle import settle
 from services.demo.replay.storefront_events import Storefront
 
-WITHIN = 90.0
+WITHIN = 180.0
 ABANDON_AFTER = timedelta(seconds=2)
 ACK_WAIT = timedelta(seconds=5)
 

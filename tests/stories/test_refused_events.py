@@ -140,7 +140,7 @@ async def test_an_order_from_whom_it_is_not_accepted_establishes_nothing(shop):
         ("$.lines", {"lines": [LINE, DOLLARS]}),
         ("$.visitor_id", {"visitor_id": "no token"}),
         ("$.lines", {"lines": None}),
-        ("$.id", {"id": "e1"}),
+        ("$.id", {"id": "e1", "lines": [LINE | {"quantity": 7}]}),
     ],
 )
 async def test_a_refused_update_outdates_the_cart(shop, path, change):
@@ -164,6 +164,18 @@ async def test_a_refused_update_outdates_the_cart(shop, path, change):
     assert (newest.visitor_id, newest.lines, newest.refused.startswith(path)) == (cart.visitor_id, (), True)
     assert cart_state(abandoned, history)[0] == "moved on"
     assert shop.timers() == set()
+
+
+async def test_a_refused_update_of_the_same_lines_changes_nothing(shop):
+    """An update sent again with its id and another time is refused; the cart is still what it was."""
+    await shop.fill("c1")
+
+    answer = await shop.send("cart_updated", id="e1", cart_id="c1", lines=[LINE])
+
+    assert [one["path"] for one in answer["rejected"]] == ["$.id"]
+    (update,) = await shop.all(CartUpdated)
+    assert update.event.lines
+    assert shop.timers() != set()
 
 
 async def test_only_the_mesh_says_that_a_cart_was_refused(shop):

@@ -2,6 +2,8 @@
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ from cyclopts import App
 from mesh.errors import TopologyError
 
 if TYPE_CHECKING:
+    from mesh.mesh import Mesh
     from services.identity.erasure import Whom
 
 SERVERS = Path("servers.json")
@@ -52,21 +55,16 @@ def export(
     import msgspec  # noqa: PLC0415  what a command needs is loaded when it runs
 
     from mesh.runtime.discovery import discover  # noqa: PLC0415
-    from mesh.runtime.worker import connect  # noqa: PLC0415
-    from mesh.topology.access import OPERATOR, Access  # noqa: PLC0415
     from services.identity.erasure import Found  # noqa: PLC0415
     from services.identity.export import export as everything  # noqa: PLC0415
 
     whom = _whom(visitor, customer, address)
 
     async def work() -> None:
-        mesh = await connect(Access.read(servers), region, OPERATOR)
-        try:
+        async with _operator(servers, region) as mesh:
             person = await mesh.ask("identity", "find", whom, Found)
             held = await everything(whom, person, mesh, discover())
             print(msgspec.json.format(msgspec.json.encode(held), indent=2).decode())
-        finally:
-            await mesh.broker.drain()
 
     asyncio.run(work())
 
@@ -83,17 +81,12 @@ def separate(visitor: str, *, region: str, servers: Path = SERVERS) -> None:
     servers
         The servers.json of the mesh.
     """
-    from mesh.runtime.worker import connect  # noqa: PLC0415  what a command needs is loaded when it runs
-    from mesh.topology.access import OPERATOR, Access  # noqa: PLC0415
     from services.identity.erasure import Found, Separate  # noqa: PLC0415
 
     async def work() -> None:
-        mesh = await connect(Access.read(servers), region, OPERATOR)
-        try:
+        async with _operator(servers, region) as mesh:
             await mesh.ask("identity", "separate", Separate(visitor_id=visitor), Found)
             print(f"{visitor} is a profile of its own")
-        finally:
-            await mesh.broker.drain()
 
     asyncio.run(work())
 
@@ -123,29 +116,38 @@ def erase(
     servers
         The servers.json of the mesh.
     """
-    from mesh.runtime.worker import connect  # noqa: PLC0415  what a command needs is loaded when it runs
-    from mesh.topology.access import OPERATOR, Access  # noqa: PLC0415
     from services.identity.erasure import Found, proofs  # noqa: PLC0415
 
     whom = _whom(visitor, customer, address)
 
     async def work() -> bool:
-        access = Access.read(servers)
-        others = tuple(name for name in access.regions if name != region)
-        mesh = await connect(access, region, OPERATOR, others=others)
-        try:
+        async with _operator(servers, region) as mesh:
             began = datetime.now(UTC) - timedelta(seconds=5)  # clocks of servers differ a little
             person = await mesh.ask("identity", "erase", whom, Found)
             print(f"{len(person.visitors)} visitors, {len(person.names)} names: every region is asked to erase them")
             proven = await proofs(person.request, mesh, since=began, within=PATIENCE)
-        finally:
-            await mesh.broker.drain()
         for name, proof in proven.items():
             print(f"{name}: {'not confirmed yet' if proof is None else f'erased, {proof.keys} keys destroyed'}")
         return all(proven.values())
 
     if not asyncio.run(work()):
         sys.exit(1)
+
+
+@asynccontextmanager
+async def _operator(servers: Path, region: str) -> AsyncIterator["Mesh"]:
+    """The mesh as a region's operator, until the block ends."""
+    from mesh.topology.access import Access  # noqa: PLC0415  what a command needs is loaded when it runs
+    from mesh.topology.connect import connect  # noqa: PLC0415  the same
+    from mesh.topology.secrets import OPERATOR  # noqa: PLC0415  the same
+
+    access = Access.read(servers)
+    others = tuple(name for name in access.regions if name != region)
+    mesh = await connect(access, region, OPERATOR, others=others)
+    try:
+        yield mesh
+    finally:
+        await mesh.broker.drain()
 
 
 def _whom(visitor: str | None, customer: str | None, address: str | None) -> "Whom":

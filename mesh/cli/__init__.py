@@ -18,7 +18,14 @@ from mesh.errors import MeshError
 from mesh.observability.logs import configure_logs
 
 GROUP = "cartmesh.commands"
-OWN = ("mesh.cli.operations", "mesh.cli.topology", "mesh.cli.console", "mesh.cli.events", "mesh.cli.new")
+OWN = (
+    "mesh.cli.operations",
+    "mesh.cli.topology",
+    "mesh.cli.console",
+    "mesh.cli.events",
+    "mesh.cli.trace",
+    "mesh.cli.new",
+)
 """Modules of the mesh itself that bring commands; each is one group of commands."""
 
 

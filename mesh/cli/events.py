@@ -176,17 +176,22 @@ async def _opened(
     from mesh.runtime.discovery import declare_events  # noqa: PLC0415  the same
     from mesh.topology.access import Access  # noqa: PLC0415  the same
 
-    if reason is not None and len(reason.strip()) < 3:
-        raise TopologyError('personal data is shown for a reason only: add --reason "..."')
+    check_reason(reason)
     declare_events()
     access = Access.read(servers)
     if region is not None:
         access.login(region)
     meshes = await connected(access, [region] if region else list(access.regions), stack)
+    asked = " ".join([*question.types, *([f"key {question.key}"] if question.key else [])]) or "everything"
     for mesh in meshes if reason is not None else ():
-        asked = " ".join([*question.types, *([f"key {question.key}"] if question.key else [])]) or "everything"
         await recorded(mesh, getpass.getuser(), (reason or "").strip(), asked)
     return meshes
+
+
+def check_reason(reason: str | None) -> None:
+    """Refuse to show personal data without a reason; None: none is to be shown."""
+    if reason is not None and len(reason.strip()) < 3:
+        raise TopologyError('personal data is shown for a reason only: add --reason "..."')
 
 
 def _back(text: str) -> timedelta:

@@ -1,4 +1,4 @@
-"""Commands that run a mesh and look after it: up, run, status, trace, dead, rebuild."""
+"""Commands that run a mesh and look after it: up, run, status, dead, rebuild."""
 
 import asyncio
 import sys
@@ -23,7 +23,6 @@ def commands(app: App) -> None:
     app.command(run)
     app.command(up)
     app.command(status)
-    app.command(trace)
     app.command(rebuild)
     dead = App(name="dead", help="Messages that could not be handled: look at them, handle them again.")
     dead.command(dead_list, name="list")
@@ -113,55 +112,6 @@ def status(*, servers: Path = SERVERS, json: bool = False) -> None:
         show_status(found)
     if any(region.error for region in found):
         sys.exit(1)
-
-
-def trace(
-    what: str, *, region: str | None = None, since: str = "1d", json: bool = False, servers: Path = SERVERS
-) -> None:
-    """Show what led to an event and what followed from it, from the logs alone: in whose region, when, by whom.
-
-    Parameters
-    ----------
-    what
-        An event's id, a trace id or traceparent, or a key such as a cart's id.
-    region
-        Ask only this region's servers; what it received from the others is shown.
-    since
-        How far back an id is searched for (30m, 2h, 7d). A key is found however old it is.
-    json
-        Print JSON instead of lines.
-    servers
-        The servers.json of the mesh.
-    """
-    import msgspec  # noqa: PLC0415
-
-    from mesh.operations.causal_tree import forest, tree_lines  # noqa: PLC0415
-    from mesh.operations.trace import story_of  # noqa: PLC0415
-    from mesh.settings import duration  # noqa: PLC0415
-    from mesh.topology.access import Access  # noqa: PLC0415
-
-    access = Access.read(servers)
-    if region is not None:
-        access.login(region)
-    try:
-        back = duration(since)
-    except ValueError as error:
-        raise TopologyError(f"--since: {error}") from None
-    story = asyncio.run(story_of(access, what, regions=[region] if region else list(access.regions), since=back))
-    trees = forest(story.events)
-    if json:
-        print(msgspec.json.encode(trees).decode())
-    else:
-        print("\n".join(tree_lines(trees)), end="\n" if trees else "")
-    for name, why in story.silent.items():
-        print(f"{name} does not answer, only what others received from it is here: {why}", file=sys.stderr)
-    if story.cut:
-        print("the story goes on under more keys than are followed: ask for one of them", file=sys.stderr)
-    if not trees:
-        raise TopologyError(
-            f"nothing is called {what!r}: no key, and no event or trace in the {story.searched:,} messages of the last "
-            f"{since}. Look further back with --since"
-        )
 
 
 def rebuild(bucket: str, *, region: str, servers: Path = SERVERS, topology: Path = TOPOLOGY) -> None:

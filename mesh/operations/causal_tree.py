@@ -1,4 +1,4 @@
-"""Causes: events of a trace as the tree of what followed from what, from the log alone."""
+"""Causal tree: stored events as the tree of what followed from what, and that tree as lines of text."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -7,20 +7,24 @@ from typing import Any
 import msgspec
 
 from mesh.broker.protocol import Message
-from mesh.envelope import Envelope, open_envelope, region_of
+from mesh.envelope import open_envelope, region_of
 from mesh.errors import InvalidEvent
 from mesh.observability.tracing import trace_id
+from mesh.operations.events import without_personal_values
 
+SHORTEST_ID = 8
+"""Characters that an event's id has at least where it is looked for in data."""
+LONGEST_IN_SECONDS = timedelta(hours=1)
 Place = tuple[str, str]
 """An event's id and its region: a storefront may send the same event to two."""
 
 
 class Happening(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An event's place in a story: no data of it, so nothing personal.
+    """An event with its data, and its place in a story. Personal values are `(personal)` unless they were asked for.
 
     `stored` is when its region's stream took it (a copy's time where only a copy is known), `received` when each other
     region's copy did. `due` is set while it is a timer that has not fired. `dead_letters` are handlers that gave it up,
-    with their reasons. `mentions` are the ids of other events in its data.
+    with their reasons.
     """
 
     id: str
@@ -30,13 +34,23 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     service: str
     time: datetime
     stored: datetime
+    data: dict[str, Any] = {}
     trace: str | None = None
     cause: str | None = None
     due: datetime | None = None
     received: dict[str, datetime] = {}
     dead_letters: tuple[str, ...] = ()
-    mentions: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
+
+    @property
+    def mentions(self) -> tuple[str, ...]:
+        """Values in its data that may be ids of other events."""
+        return tuple(value for value in self.data.values() if isinstance(value, str) and len(value) >= SHORTEST_ID)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Under which keys the rest of the story may be: products are in everybody's, so theirs are not followed."""
+        named = (value for name, value in self.data.items() if name.endswith("_id") and name != "product_id")
+        return tuple(dict.fromkeys((self.key, *(value for value in named if isinstance(value, str)))))
 
 
 class Branch(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +68,7 @@ def happening(message: Message, *, here: str, copy: bool = False) -> Happening |
     except (InvalidEvent, msgspec.DecodeError):
         return None
     region = region_of(envelope)
+    shown = without_personal_values(envelope.type, message.subject, data) if isinstance(data, dict) else {}
     return Happening(
         id=envelope.id,
         type=envelope.type,
@@ -62,12 +77,11 @@ def happening(message: Message, *, here: str, copy: bool = False) -> Happening |
         service=envelope.source.rpartition("/")[2],
         time=envelope.time,
         stored=message.stored,
+        data=shown,
         trace=trace_id(envelope.traceparent),
         cause=envelope.cause,
         due=envelope.time if message.subject.startswith("timer.") else None,
         received={here: message.stored} if copy and here != region else {},
-        mentions=tuple(_strings(data)),
-        keys=tuple(_keys(envelope, data)),
     )
 
 
@@ -97,18 +111,44 @@ def forest(events: Iterable[Happening]) -> list[Branch]:
 
 
 def tree_lines(branches: Iterable[Branch]) -> Iterator[str]:
-    """The trees as lines: seconds since the first event, region, type, key, service, id."""
+    """The trees as lines: when, region, type, key, service and id of each event, and below each its data.
+
+    Times are seconds since the first event where all of it took less than an hour, and otherwise times in UTC.
+    """
     rows = list(_rows(branches, ""))
     if not rows:
         return
-    first = min(event.stored for _, event in rows if not event.due)
+    times = [event.stored for _, event in rows if not event.due] or [event.stored for _, event in rows]
+    first = min(times) if max(times) - min(times) < LONGEST_IN_SECONDS else None
     widths = [max(len(indent + event.type) for indent, event in rows), max(len(event.key) for _, event in rows)]
     for indent, event in rows:
-        at = f"due {event.due:%H:%M:%S}" if event.due else f"+{_seconds(event.stored - first)}"
         yield (
-            f"{at:>12}  {event.region:<4} {indent + event.type:<{widths[0]}}  {event.key:<{widths[1]}}  "
-            f"{event.service:<10} {event.id}{_notes(event)}"
+            f"{_when(event, first):>19}  {event.region:<4} {indent + event.type:<{widths[0]}}  "
+            f"{event.key:<{widths[1]}}  {event.service:<10} {event.id}{_notes(event)}"
         )
+        yield from (f"{'':>26}{indent}{line}" for line in _data_lines(event))
+
+
+def _when(event: Happening, first: datetime | None) -> str:
+    if event.due:
+        return f"due {event.due:%m-%d %H:%M:%S}"
+    return f"{event.stored:%Y-%m-%d %H:%M:%S}" if first is None else f"+{_seconds(event.stored - first)}"
+
+
+def _data_lines(event: Happening) -> Iterator[str]:
+    """The data in one line, each value as JSON; the checks of a decision below it, each in a line of its own."""
+    checks = event.data.get("checks")
+    apart = checks if isinstance(checks, list) and all(isinstance(one, dict) for one in checks) else []
+    shown = {
+        name: value
+        for name, value in event.data.items()
+        if value is not None and value != event.key and not (apart and name == "checks")
+    }
+    if shown:
+        yield "  ".join(f"{name}={msgspec.json.encode(value).decode()}" for name, value in shown.items())
+    for check in apart:
+        value = msgspec.json.encode(check.get("value")).decode()
+        yield f"{'passed' if check.get('passed') else 'FAILED'} {check.get('name')}: {value}"
 
 
 def _notes(event: Happening) -> str:
@@ -118,7 +158,7 @@ def _notes(event: Happening) -> str:
         else f"; found only in {region}"
         for region, at in sorted(event.received.items())
     )
-    return received + "".join(f"\n{'':>18}DEAD LETTER of {reason}" for reason in event.dead_letters)
+    return received + "".join(f"\n{'':>26}DEAD LETTER of {reason}" for reason in event.dead_letters)
 
 
 def _seconds(span: timedelta) -> str:
@@ -150,17 +190,3 @@ def _without_circles(place: Place, above: dict[Place, Place | None]) -> Place | 
     if at is not None:
         above[place] = None
     return above[place]
-
-
-def _strings(data: Any) -> Iterator[str]:
-    if isinstance(data, dict):
-        yield from (value for value in data.values() if isinstance(value, str) and len(value) >= 8)
-
-
-def _keys(envelope: Envelope, data: Any) -> Iterator[str]:
-    """Under which keys the rest of the story may be: products are in everybody's, so theirs are not followed."""
-    yield envelope.subject
-    if isinstance(data, dict):
-        for name, value in data.items():
-            if name.endswith("_id") and name != "product_id" and isinstance(value, str):
-                yield value

@@ -95,6 +95,29 @@ async def connected(access: Access, regions: Sequence[str], stack: AsyncExitStac
     return meshes
 
 
+async def answering(access: Access, regions: Sequence[str], stack: AsyncExitStack) -> tuple[list[Mesh], dict[str, str]]:
+    """Like `connected`, but of regions that do not answer only why. Raises Unavailable when none does."""
+
+    async def one(region: str) -> Mesh | str:
+        others = tuple(name for name in access.regions if name != region)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await connect(access, region, OPERATOR, others=others, patience=_PATIENCE)
+        except TimeoutError:
+            return f"no server took the connection within {_PATIENCE:g} s"
+        except Unavailable as error:
+            return str(error)
+
+    found = await asyncio.gather(*(one(region) for region in regions))
+    meshes = [mesh for mesh in found if isinstance(mesh, Mesh)]
+    for mesh in meshes:
+        stack.push_async_callback(mesh.broker.drain)
+    silent = {region: why for region, why in zip(regions, found, strict=True) if isinstance(why, str)}
+    if not meshes:
+        raise Unavailable("; ".join(f"{region}: {why}" for region, why in silent.items()))
+    return meshes, silent
+
+
 async def listed(mesh: Mesh, question: Question, *, most: int, personal: bool = False) -> list[Shown]:
     """The last `most` events of a region that are asked for, oldest first."""
     since = datetime.now(UTC) - (question.since or timedelta(0))
@@ -151,15 +174,11 @@ async def shown(mesh: Mesh, stream: str, message: Message, *, personal: bool) ->
         data = msgspec.json.decode(envelope.data)
     except (InvalidEvent, msgspec.DecodeError):
         return None
-    declaration = find(envelope.type)
-    if personal:
-        with suppress(InvalidEvent):  # of a version that is not known here: as it is stored, encrypted
-            data = msgspec.to_builtins((await mesh.received(message)).event)
-    elif message.subject.startswith("pii."):
-        kept = {declaration.key} if declaration else set()
-        data = _without(data, [name for name in data if name not in kept])
-    elif declaration:
-        data = _without(data, declaration.encrypted)
+    data = (
+        await readable(mesh, message, data)
+        if personal
+        else without_personal_values(envelope.type, message.subject, data)
+    )
     return Shown(
         id=envelope.id,
         type=envelope.type,
@@ -174,6 +193,22 @@ async def shown(mesh: Mesh, stream: str, message: Message, *, personal: bool) ->
         cause=envelope.cause,
         traceparent=envelope.traceparent,
     )
+
+
+async def readable(mesh: Mesh, message: Message, data: dict[str, Any]) -> dict[str, Any]:
+    """An event's data with its personal fields decrypted; as it is stored where the event is not known here."""
+    with suppress(InvalidEvent):
+        data = msgspec.to_builtins((await mesh.received(message)).event)
+    return data
+
+
+def without_personal_values(type_: str, subject: str, data: dict[str, Any]) -> dict[str, Any]:
+    """An event's data, `(personal)` in place of each personal value: all but its key where the event is personal."""
+    declaration = find(type_)
+    if subject.startswith("pii."):
+        kept = {declaration.key} if declaration else set()
+        return _without(data, [name for name in data if name not in kept])
+    return _without(data, declaration.encrypted) if declaration else data
 
 
 def _without(data: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:

@@ -5,12 +5,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mesh import Mesh, Money
+from mesh import Mesh, Money, Timer
 from mesh.events.cart import CartAbandoned, CartLine
 from mesh.events.customer import CustomerUnsubscribed
-from mesh.events.offer import OfferDecided, OfferSent
+from mesh.events.offer import OfferDecided, OfferDue, OfferSent
 from mesh.events.order import PurchaseMarked
 from mesh.events.profile import ProfileLinked
+from mesh.operations.causal_tree import forest
+from mesh.operations.events import HIDDEN
+from mesh.operations.offer_outcomes import offer_outcomes, outcome_lines
+from mesh.operations.person_story import Subject, story_of
 from mesh.profiles import address_digest, read_profile
 from mesh.publish import Draft
 from mesh.runtime.run import running
@@ -284,3 +288,97 @@ async def test_a_device_is_nobodys_after_its_owner_was_erased(us, eventually):
 
     linked = (await us.mesh.last(ProfileLinked, "laptop")).event
     assert (linked.names, linked.unproven) == ((address_digest("bob@example.test"),), ())
+
+
+@pytest.fixture
+async def past(shops, us, box, eventually):
+    """Two meshes, and what happened to Ada: her laptop's cart in `us` was mailed, then her phone bought in `eu`."""
+    eu = shops["eu"]
+    await us.identify("laptop", customer_id="c-7", name="Ada", key=SERVER)
+    await us.fill("laptop")
+    cart = await us.leave("laptop")
+    await box.wait_for(1)
+    await eventually(lambda: _sent(us, cart), within=60)
+    again = OfferDue(run_id=f"later--{cart}", cart_id=cart, journey="later", abandonment_id="left-9", attempt=1)
+    await us.mesh.publish(Timer(again, datetime.now(UTC) + timedelta(hours=1)))
+    await eu.identify("phone", consent=False)
+    await eu.buy("phone")
+    await us.fill("stranger")
+    for shop in (us, eu):
+        await eventually(lambda shop=shop: shop.is_linked("laptop", "phone"), within=60)
+    return [us.mesh, eu.mesh]
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [Subject(visitor="phone"), Subject(customer="c-7"), Subject(cart="cart-of-laptop"), Subject(order="o1")],
+    ids=["visitor", "customer", "cart", "order"],
+)
+async def test_the_log_has_a_persons_whole_story(past, subject):
+    """By whatever they are asked for: every device, the cart with its timers, the mail, and the order elsewhere."""
+    story = await story_of(past, subject)
+
+    assert (set(story.person.visitors), story.person.carts, story.person.orders, story.cut) == (
+        {"laptop", "phone"},
+        ("cart-of-laptop",),
+        ("o1",),
+        False,
+    )
+    happened = {(one.type.removesuffix(".v1"), one.key, one.region) for one in story.events if not one.due}
+    digest = address_digest(ADDRESS)
+    assert happened >= {
+        ("customer.identified", "laptop", "us"),
+        ("customer.identified", "phone", "eu"),
+        ("profile.linked", "phone", "eu"),
+        ("cart.updated", "cart-of-laptop", "us"),
+        ("cart.abandoned", "cart-of-laptop", "us"),
+        ("offer.decided", "cart-of-laptop", "us"),
+        ("offer.sent", "cart-of-laptop", "us"),
+        ("contact.reserved", digest, "us"),
+        ("order.placed", "o1", "eu"),
+        ("order.purchase_marked", digest, "eu"),
+    }
+    assert {one.key for one in story.events if one.due} == {"cart-of-laptop", "later--cart-of-laptop"}
+    assert not [one for one in story.events if "stranger" in (one.key, one.data.get("visitor_id"))]
+
+
+async def test_a_story_says_what_became_of_each_offer_and_why(past):
+    """Each check of the decision, then what the channels did; what followed stands below its cause."""
+    story = await story_of(past, Subject(visitor="laptop"))
+
+    (offer,) = offer_outcomes(story.events)
+    steps = [(step.what, step.channel) for step in offer.steps]
+    assert (offer.cart_id, offer.journey, steps[0]) == ("cart-of-laptop", "abandoned-cart", ("approved", None))
+    assert steps.index(("claimed", "email")) < steps.index(("sent", "email"))
+    assert any(line.endswith("sent by email") for line in outcome_lines([offer]))
+    (decided,) = [one for one in story.events if one.type == "offer.decided.v1"]
+    assert {"frequency cap", "consent"} <= {check["name"] for check in decided.data["checks"]}
+    assert ("offer.decided.v1", "offer.sent.v1") in set(_pairs(forest(story.events)))
+
+
+async def test_a_story_holds_personal_values_only_when_they_are_asked_for(past):
+    """Addresses and names are `(personal)`; asked for, they are decrypted."""
+    hidden = await story_of(past, Subject(visitor="laptop"))
+    shown = await story_of(past, Subject(visitor="laptop"), personal=True)
+
+    def names(story):
+        return {
+            one.data["name"] for one in story.events if one.type == "customer.identified.v1" and one.key == "laptop"
+        }
+
+    assert ADDRESS not in repr(hidden.events)
+    assert (names(hidden), names(shown)) == ({HIDDEN}, {"Ada"})
+
+
+async def test_a_story_may_begin_late(past):
+    """With a time, only what was stored since then, and every timer that waits."""
+    story = await story_of(past, Subject(visitor="laptop"), since=datetime.now(UTC) + timedelta(seconds=1))
+
+    assert {one.type for one in story.events} == {"cart.idle.v1", "offer.due.v1"}
+
+
+def _pairs(trees):
+    for tree in trees:
+        for following in tree.followed:
+            yield tree.event.type, following.event.type
+        yield from _pairs(tree.followed)

@@ -16,7 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from mesh.events.cart import CartClosed
 from mesh.events.offer import OfferSent
 from mesh.operations.causal_tree import forest, tree_lines
-from mesh.operations.trace import story_of
+from mesh.operations.trace import trace_of
 from mesh.runtime.up import Up
 from mesh.topology.mesh_toml import Topology
 
@@ -171,7 +171,8 @@ async def test_the_mail_and_the_stores_have_spans(mailed, receiver):
 
 async def test_the_log_alone_tells_the_same(mailed, up):
     """`cartmesh trace` needs no receiver: the tree of causes leads from the cart to the mail."""
-    story = await story_of(up.access, mailed.last(OfferSent).id, regions=["us", "eu"], since=timedelta(hours=1))
+    meshes = [await up.operator(region) for region in ("us", "eu")]
+    story = await trace_of(meshes, mailed.last(OfferSent).id, since=timedelta(hours=1))
 
     def paths(branches, above=()):
         for one in branches:

@@ -9,7 +9,9 @@ import pytest
 from mesh.broker.protocol import Message
 from mesh.envelope import encode
 from mesh.events.cart import CartIdle
+from mesh.events.customer import CustomerUnsubscribed
 from mesh.operations.causal_tree import Happening, forest, happening, together, tree_lines
+from mesh.operations.events import HIDDEN
 
 AT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
@@ -18,6 +20,12 @@ def said(id_, *, after=0.0, region="us", **more):
     stored = AT + timedelta(seconds=after)
     fields = {"type": "cart.updated.v1", "key": "c1", "service": "gateway", "time": stored, "stored": stored} | more
     return Happening(id=id_, region=region, **fields)
+
+
+def stored(subject, event):
+    traceparent = f"00-{'a' * 32}-{'b' * 16}-01"
+    body = encode(event, id="i1", region="us", source="gateway", traceparent=traceparent, cause="update-1")
+    return happening(Message(subject, body, 1, AT, {}), here="us")
 
 
 def shape(branches):
@@ -42,9 +50,11 @@ def test_what_followed_stands_below_its_cause():
 
 def test_what_the_data_names_stands_in_for_a_cause():
     """An event of a batch names no cause in its envelope, but often the event it is about in its data."""
-    trees = forest([said("left"), said("score", after=1, mentions=("c1-and-so-on", "left"))])
+    score = said("score", after=1, data={"cart_id": "c1-and-so-on", "abandonment_id": "left-c1-1"})
 
-    assert shape(trees) == [("left", [("score", [])])]
+    trees = forest([said("left-c1-1"), score])
+
+    assert shape(trees) == [("left-c1-1", [("score", [])])]
 
 
 def test_a_cause_of_the_same_region_is_preferred():
@@ -76,26 +86,38 @@ def test_a_timer_that_waits_says_when_it_is_due():
     fired = said("idle", after=60, type="cart.idle.v1", cause="update")
     waiting = msgspec.structs.replace(fired, stored=AT, due=AT + timedelta(seconds=60))
 
-    assert [line.split()[:2] for line in tree_lines(forest([said("update"), waiting]))] == [
-        ["+0.000", "s"],
-        ["due", "10:01:00"],
+    assert [line.split()[:3] for line in tree_lines(forest([said("update"), waiting]))] == [
+        ["+0.000", "s", "us"],
+        ["due", "11-22", "10:01:00"],
     ]
     assert together(waiting, fired).due is None
     assert together(fired, waiting).due is None
 
 
-def test_a_happening_holds_no_data():
-    """What is told of an event is its envelope and the ids in it, never its fields."""
-    body = encode(
-        CartIdle(cart_id="c1", update_id="update-1"),
-        id="i1",
-        region="us",
-        source="gateway",
-        traceparent=f"00-{'a' * 32}-{'b' * 16}-01",
-        cause="update-1",
-    )
+def test_a_long_story_has_times_of_day():
+    """Seconds since the first event would tell nobody on which day something happened."""
+    lines = tree_lines(forest([said("first"), said("last", after=90_000)]))
 
-    found = happening(Message("ev.us.cart.idle.c1", body, 1, AT, {}), here="us")
+    assert [line.split()[:2] for line in lines] == [["2026-11-22", "10:00:00"], ["2026-11-23", "11:00:00"]]
+
+
+def test_the_data_stands_below_its_event():
+    """Values are JSON, so that nothing a shopper sent can move the terminal's cursor; each check has its line."""
+    checks = [{"name": "cap", "passed": True, "value": "0 of 3"}, {"name": "quiet", "passed": False, "value": "22:30"}]
+    decided = said("decided", data={"cart_id": "c1", "reason": "quiet \x1b[2J", "due": None, "checks": checks})
+
+    _, *below = tree_lines(forest([decided]))
+
+    assert [line.strip() for line in below] == [
+        'reason="quiet \\u001b[2J"',
+        'passed cap: "0 of 3"',
+        'FAILED quiet: "22:30"',
+    ]
+
+
+def test_a_happening_holds_its_data():
+    """What a person is told of an event is its envelope and its fields; what leads on are the ids among them."""
+    found = stored("ev.us.cart.idle.c1", CartIdle(cart_id="c1", update_id="update-1"))
 
     assert (found.id, found.type, found.key, found.region, found.service) == (
         "i1",
@@ -104,7 +126,17 @@ def test_a_happening_holds_no_data():
         "us",
         "gateway",
     )
-    assert (found.trace, found.cause, found.keys) == ("a" * 32, "update-1", ("c1", "c1", "update-1"))
+    assert (found.trace, found.cause, found.keys) == ("a" * 32, "update-1", ("c1", "update-1"))
+    assert found.data == {"cart_id": "c1", "update_id": "update-1", "after": "PT0S"}
+
+
+def test_personal_values_are_not_in_a_happening():
+    """All fields of a personal event but its key, also those that are stored as they are."""
+    found = stored(
+        "pii.us.customer.unsubscribed.v1", CustomerUnsubscribed(visitor_id="v1", channel="email", offer_id="o")
+    )
+
+    assert found.data == dict.fromkeys(("channel", "offer_id", "purpose"), HIDDEN) | {"visitor_id": "v1"}
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b'{"specversion":"1.0"}'])

@@ -8,9 +8,7 @@ import msgspec
 from mesh import Mesh, Received, Service, Timer
 from mesh.events.cart import CartAbandoned, CartScored
 from mesh.events.contact import ContactReserved
-from mesh.events.journey import JourneyPublished
 from mesh.events.offer import OfferDecided, OfferDue
-from mesh.events.template import TemplatePublished
 from mesh.profiles import PROFILES
 from mesh.publish import Change
 from mesh.settings import read
@@ -22,10 +20,7 @@ from notifications.decision import (
     has_newer,
     superseded,
 )
-from notifications.documents.drafts import DRAFTS
 from notifications.documents.following import following
-from notifications.documents.kind import Published
-from notifications.documents.publishing import apply
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS
 from notifications.journeys.live import LiveJourneys
@@ -35,9 +30,9 @@ from notifications.templates.live import LiveTemplates
 
 service = Service(
     "offers",
-    publishes=(OfferDecided, OfferDue, ContactReserved, JourneyPublished, TemplatePublished),
+    publishes=(OfferDecided, OfferDue, ContactReserved),
     timers=(OfferDue,),
-    buckets=(JOURNEYS.bucket, TEMPLATES.bucket, DRAFTS),
+    buckets=(JOURNEYS.bucket, TEMPLATES.bucket),
     views=(PROFILES,),
     reads_personal_data=True,
 )
@@ -66,13 +61,6 @@ async def open_decision_context(mesh: Mesh) -> AsyncIterator[DecisionContext]:
     journeys, templates = LiveJourneys(), LiveTemplates()
     async with following(TEMPLATES, templates.use, mesh), following(JOURNEYS, journeys.use, mesh):
         yield DecisionContext(journeys=journeys, templates=templates, secret=settings.secret)
-
-
-@service.on(JourneyPublished, TemplatePublished, reach="mesh")
-async def put_in_force(received: Received[Published], mesh: Mesh) -> None:
-    """Put a journey or template that was published in any region in force here."""
-    kind = JOURNEYS if isinstance(received.event, JourneyPublished) else TEMPLATES
-    await apply(kind, received, mesh)
 
 
 @service.on(CartAbandoned, concurrency=32, ack_wait=REDELIVERED_AFTER)

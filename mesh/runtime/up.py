@@ -196,7 +196,7 @@ class Up:
         for name, url in self.urls[region].items():
             environment[f"CARTMESH_PORT_{variable(name)}"] = url.rpartition(":")[2]
             environment[f"CARTMESH_URL_{variable(name)}"] = url
-        groups = {service.name: [service.name] for service in services if service.serves_http or service.alone}
+        groups = {service.name: [service.name] for service in services if _has_process_of_its_own(service)}
         groups["worker"] = [one.name for one in services if one.name not in groups and one.needs_process]
         self._report(f"starting the services of {region}: {', '.join(service.name for service in services)}")
         await asyncio.gather(
@@ -220,6 +220,15 @@ class Up:
     def ports(self, region: str, name: str) -> dict[str, int]:
         """The ports a service process listens on: its HTTP services' and `health` (health and metrics)."""
         return msgspec.json.decode(self.child(region, name).line, type=Ready).ports
+
+
+def _has_process_of_its_own(service: Service) -> bool:
+    """Whether others would wait for it: it has an HTTP interface of its own, or follows the streams for its pages.
+
+    Pages that only people use, and now and then, are served beside the handlers of other services.
+    """
+    follows = any(binding.fanout for binding in service.bindings)
+    return service.alone or service.app is not None or bool(service.pages and follows)
 
 
 def _acquaintance(urls: Mapping[str, Mapping[str, str]]) -> dict[str, str]:

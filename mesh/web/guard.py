@@ -19,6 +19,9 @@ from mesh.web.static_files import STATIC
 PUBLIC = "public"
 """The option (`opt={PUBLIC: True}`) of a route that needs no sign-in although its page does."""
 
+TOKENS = "tokens"
+"""The option (`opt={TOKENS: True}`) of a route whose changes an API token may make, without what forms carry."""
+
 
 class Guard:
     """The access guard of one service's pages."""
@@ -29,7 +32,9 @@ class Guard:
     def requires(self, role: str) -> Callable[[ASGIApp], ASGIApp]:
         """The middleware of a page: 401 without a session, 403 without the role or from another site.
 
-        Routes with the option `PUBLIC` are open to everybody; their forms are protected all the same.
+        Routes with the option `PUBLIC` are open to everybody; their forms are protected all the same. A request with an
+        API token in its head needs no such protection, as no browser sends one by itself: it may change what routes
+        with the option `TOKENS` change, and nothing else, such as passwords or further tokens.
         """
 
         def wrap(app: ASGIApp) -> ASGIApp:
@@ -45,7 +50,8 @@ class Guard:
                 if not is_public:
                     _admit(person, role)
                 if is_change:
-                    await csrf.check(request, self._expected(request, person))
+                    if not (handler.opt.get(TOKENS) and person is not None and _is_token(request, person)):
+                        await csrf.check(request, self._expected(request, person))
                     send = self._recorded(request, handler.handler_name, send)
                 if is_public:
                     await app(scope, receive, send)
@@ -57,8 +63,7 @@ class Guard:
         return wrap
 
     def _token(self, request: Request[Any, Any, Any]) -> str:
-        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        return bearer.strip() if scheme.casefold() == "bearer" else self._cookies.session(request)
+        return _bearer(request) or self._cookies.session(request)
 
     def _expected(self, request: Request[Any, Any, Any], person: Person | None) -> str:
         if person is None:
@@ -79,6 +84,16 @@ class Guard:
             await send(message)
 
         return send_recorded
+
+
+def _bearer(request: Request[Any, Any, Any]) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.casefold() == "bearer" else ""
+
+
+def _is_token(request: Request[Any, Any, Any], person: Person) -> bool:
+    """Whether somebody comes with an API token in the head of the request, which other sites cannot set."""
+    return not person.csrf and bool(_bearer(request))
 
 
 def _admit(person: Person | None, role: str) -> None:

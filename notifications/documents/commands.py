@@ -122,22 +122,21 @@ async def _in_force(kind: "Kind", mesh: "Mesh") -> "dict[str, Document]":
 
 async def _present(kind: "Kind", mesh: "Mesh") -> "tuple[dict[str, Document], dict[str, str]]":
     """What is in force by name, and a note for each that has a draft."""
-    from notifications.documents.drafts import read_draft  # noqa: PLC0415
+    from notifications.documents.drafts import open_drafts  # noqa: PLC0415
 
-    found = await _in_force(kind, mesh)
-    drafts = {name: (await read_draft(kind, name, mesh))[0] for name in found}
-    return found, {name: f"; draft by {draft.author}" for name, draft in drafts.items() if draft}
+    drafts = await open_drafts(kind, mesh)
+    return await _in_force(kind, mesh), {name: f"; draft by {draft.author}" for name, draft in drafts.items()}
 
 
 async def _chosen(kind: "Kind", name: str, revision: int | None, mesh: "Mesh") -> "Document":
-    from notifications.documents.publishing import find_revision  # noqa: PLC0415
+    from notifications.documents.publishing import find_revision, no_revision  # noqa: PLC0415
 
     found = await _in_force(kind, mesh)
     if name not in found:
         raise kind.unknown(name, list(found))
     chosen = found[name] if revision is None else await find_revision(kind, name, revision, mesh)
     if chosen is None:
-        raise SystemExit(f"{kind.name} {name} has no revision {revision}; see `cartmesh {kind.plural} history {name}`")
+        raise await no_revision(kind, name, revision or 0, mesh)
     return chosen
 
 

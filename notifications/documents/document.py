@@ -6,8 +6,18 @@ from difflib import unified_diff
 
 import msgspec
 
+from mesh.errors import Conflict, DeclarationError
+
 SEED = "seed"
 """The author of revision 0, which comes from files."""
+
+
+class UnknownDocument(DeclarationError):
+    """There is no document, revision or draft of that name or number."""
+
+
+class Superseded(Conflict):
+    """Somebody else saved or published meanwhile; the message names who, and what to do."""
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import msgspec
 
 from mesh import Bucket, Mesh
-from mesh.errors import Conflict, DeclarationError
-from notifications.documents.document import Document
+from mesh.errors import Conflict
+from notifications.documents.document import Document, Superseded, UnknownDocument
 from notifications.documents.kind import Files, Kind
-from notifications.documents.publishing import store
+from notifications.documents.publishing import Expected, expect, store
 
 
 class DocumentDraft(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,10 +30,6 @@ class DocumentDraft(msgspec.Struct, frozen=True, kw_only=True):
     open: bool = True
 
 
-class Superseded(Conflict):
-    """Somebody else saved or published meanwhile; the message names who, and what to do."""
-
-
 DRAFTS = Bucket("drafts", DocumentDraft, history=64)
 
 
@@ -41,6 +37,14 @@ async def read_draft(kind: Kind, name: str, mesh: Mesh) -> tuple[DocumentDraft |
     """The open draft, or None, and the version that `save_draft` takes."""
     draft, version = await mesh.state(DRAFTS).entry(_key(kind, name))
     return (draft if draft and draft.open else None), version
+
+
+async def open_drafts(kind: Kind, mesh: Mesh) -> dict[str, DocumentDraft]:
+    """Every open draft of a kind by its document's name."""
+    prefix = _key(kind, "")
+    return {
+        draft.name: draft async for key, draft in mesh.state(DRAFTS).items() if key.startswith(prefix) and draft.open
+    }
 
 
 async def save_draft(
@@ -64,17 +68,25 @@ async def save_draft(
         raise _saved_by(draft, kind, name) from None
 
 
-async def publish_draft(kind: Kind, name: str, author: str, mesh: Mesh) -> Document:
+async def publish_draft(
+    kind: Kind,
+    name: str,
+    author: str,
+    mesh: Mesh,
+    *,
+    version: int | None = None,
+    expected: Expected = msgspec.UNSET,
+) -> Document:
     """Publish the draft as the next revision, whole or not at all, and end it.
 
-    Raises DeclarationError where there is none or it is wrong, Superseded where another revision than the one that it
-    is based on is in force, Conflict where somebody publishes at the same moment. What is saved meanwhile stays.
+    Raises UnknownDocument where there is none, DeclarationError where it is wrong, Superseded where it is not at
+    `version` any more or another revision is in force than the one that it is based on, or than the `expected` one,
+    Conflict where somebody publishes at the same moment. What is saved meanwhile stays.
     """
-    draft, version = await read_draft(kind, name, mesh)
-    if draft is None:
-        raise _no_draft(kind, name)
+    draft, stored = await _draft_at(kind, name, mesh, version)
     await kind.validate(name, draft.files, mesh)
     current = await mesh.state(kind.bucket).get(name)
+    expect(kind, name, current, expected)
     if (current.revision if current else None) != draft.based_on:
         who = f"revision {current.revision} by {current.author} is in force" if current else "nothing is in force"
         begun = "nothing" if draft.based_on is None else f"revision {draft.based_on}"
@@ -84,19 +96,29 @@ async def publish_draft(kind: Kind, name: str, author: str, mesh: Mesh) -> Docum
         )
     document = await store(kind, name, draft.files, author, mesh, current=current)
     with suppress(Conflict):  # saved again meanwhile: that draft stays
-        await _close(kind, draft, version, mesh)
+        await _close(kind, draft, stored, mesh)
     return document
 
 
-async def discard_draft(kind: Kind, name: str, mesh: Mesh) -> None:
-    """End the draft without publishing it. DeclarationError where there is none, Superseded where it is saved again."""
-    draft, version = await read_draft(kind, name, mesh)
-    if draft is None:
-        raise _no_draft(kind, name)
+async def discard_draft(kind: Kind, name: str, mesh: Mesh, *, version: int | None = None) -> None:
+    """End the draft without publishing it. UnknownDocument where there is none.
+
+    Superseded where it is saved again meanwhile, or is not at `version` any more.
+    """
+    draft, stored = await _draft_at(kind, name, mesh, version)
     try:
-        await _close(kind, draft, version, mesh)
+        await _close(kind, draft, stored, mesh)
     except Conflict:
         raise _saved_by((await read_draft(kind, name, mesh))[0], kind, name) from None
+
+
+async def _draft_at(kind: Kind, name: str, mesh: Mesh, version: int | None) -> tuple[DocumentDraft, int]:
+    draft, stored = await read_draft(kind, name, mesh)
+    if draft is None:
+        raise no_draft(kind, name)
+    if version is not None and version != stored:
+        raise _saved_by(draft, kind, name)
+    return draft, stored
 
 
 async def _close(kind: Kind, draft: DocumentDraft, version: int, mesh: Mesh) -> None:
@@ -113,5 +135,6 @@ def _saved_by(draft: DocumentDraft | None, kind: Kind, name: str) -> Superseded:
     return Superseded(f"the draft of {kind.name} {name} was {who} meanwhile: look at it before saving again")
 
 
-def _no_draft(kind: Kind, name: str) -> DeclarationError:
-    return DeclarationError(f"there is no draft of {kind.name} {name}: save one, `cartmesh {kind.plural} draft PATH`")
+def no_draft(kind: Kind, name: str) -> UnknownDocument:
+    """The error for a document that has no draft."""
+    return UnknownDocument(f"there is no draft of {kind.name} {name}: save one first")

@@ -10,7 +10,7 @@ from mesh import Bucket, Mesh
 from mesh.errors import DeclarationError
 from mesh.events.journey import JourneyPublished
 from mesh.events.template import TemplatePublished
-from notifications.documents.document import Document
+from notifications.documents.document import Document, UnknownDocument
 
 LARGEST = 256 * 1024
 """Bytes of all texts of a document together: an event must fit into one message."""
@@ -55,8 +55,8 @@ class Kind:
         self.check(name, files)
         await self.verify(name, files, mesh)
 
-    def unknown(self, name: str, names: list[str]) -> DeclarationError:
+    def unknown(self, name: str, names: list[str]) -> UnknownDocument:
         """The error for a name that there is no document of; it names the nearest of `names`."""
         near = get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(sorted(names)) or 'none yet'}"
-        return DeclarationError(f"there is no {self.name} {name}: {hint}")
+        return UnknownDocument(f"there is no {self.name} {name}: {hint}")

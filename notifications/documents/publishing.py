@@ -9,13 +9,18 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
 
+import msgspec
+
 from mesh import Mesh, Received
-from mesh.errors import Conflict, DeclarationError
+from mesh.errors import Conflict
 from mesh.history import Unchanged
 from mesh.publish import Change, Draft
 from mesh.streams import mesh_stream
-from notifications.documents.document import Document, Version
+from notifications.documents.document import Document, Superseded, UnknownDocument, Version
 from notifications.documents.kind import Files, Kind, Published
+
+Expected = int | None | msgspec.UnsetType
+"""The revision that whoever publishes believes to be in force; None: none is; UNSET: they do not say."""
 
 
 async def names_of(kind: Kind, mesh: Mesh) -> list[str]:
@@ -28,14 +33,27 @@ async def apply(kind: Kind, received: Received[Published], mesh: Mesh) -> None:
     await _put_in_force(kind, _document(received), mesh)
 
 
-async def publish(kind: Kind, name: str, files: Files, author: str, mesh: Mesh) -> Document:
+async def publish(
+    kind: Kind, name: str, files: Files, author: str, mesh: Mesh, *, expected: Expected = msgspec.UNSET
+) -> Document:
     """Publish a document and put it in force in this region; the others follow when the event reaches them.
 
-    Raises DeclarationError for a document that is wrong, Conflict where somebody published this one meanwhile.
+    Raises DeclarationError for a document that is wrong, Superseded where another revision than the `expected` one is
+    in force, Conflict where somebody publishes this one at the same moment.
     """
     await kind.validate(name, files, mesh)
     current, _ = await mesh.state(kind.bucket).entry(name)
+    expect(kind, name, current, expected)
     return await store(kind, name, files, author, mesh, current=current)
+
+
+def expect(kind: Kind, name: str, current: Document | None, expected: Expected) -> None:
+    """Raise Superseded where another revision is in force than the expected one."""
+    if expected is msgspec.UNSET or (current.revision if current else None) == expected:
+        return
+    there = f"revision {current.revision} by {current.author}" if current else "no revision"
+    known = "none" if expected is None else f"revision {expected}"
+    raise Superseded(f"{there} of {kind.name} {name} is in force, not {known}: look at it, then do it again")
 
 
 async def store(kind: Kind, name: str, files: Files, author: str, mesh: Mesh, *, current: Document | None) -> Document:
@@ -56,13 +74,25 @@ async def store(kind: Kind, name: str, files: Files, author: str, mesh: Mesh, *,
     return document
 
 
-async def revert(kind: Kind, name: str, revision: int, author: str, mesh: Mesh) -> Document:
-    """Publish an earlier revision's texts again, as a new revision. DeclarationError where there is none."""
+async def revert(
+    kind: Kind, name: str, revision: int, author: str, mesh: Mesh, *, expected: Expected = msgspec.UNSET
+) -> Document:
+    """Publish an earlier revision's texts again, as a new revision. UnknownDocument where there is none.
+
+    Raises besides what `publish` raises.
+    """
     found = await find_revision(kind, name, revision, mesh)
     if found is None:
-        known = [str(version.document.revision) for version in await versions(kind, name, mesh)]
-        raise DeclarationError(f"{kind.name} {name} has no revision {revision}; it has {', '.join(known) or 'none'}")
-    return await publish(kind, name, found.files, author, mesh)
+        raise await no_revision(kind, name, revision, mesh)
+    return await publish(kind, name, found.files, author, mesh, expected=expected)
+
+
+async def no_revision(kind: Kind, name: str, revision: int, mesh: Mesh) -> UnknownDocument:
+    """The error for a revision that there is not; it names those that there are."""
+    known = [str(version.document.revision) for version in await versions(kind, name, mesh)]
+    if not known:
+        return kind.unknown(name, await names_of(kind, mesh))
+    return UnknownDocument(f"{kind.name} {name} has no revision {revision}; it has {', '.join(known)}")
 
 
 async def find_revision(kind: Kind, name: str, revision: int, mesh: Mesh) -> Document | None:

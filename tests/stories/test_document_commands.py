@@ -12,6 +12,7 @@ from mesh.runtime.local_servers import LocalServers
 from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
 from notifications.cli import commands
+from notifications.document_api import service as documents
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS
 from notifications.offers import service as offers
@@ -27,7 +28,7 @@ async def cartmesh(tmp_path_factory):
     folder = tmp_path_factory.mktemp("servers")
     app = App(name="cartmesh", result_action="return_value")
     commands(app)
-    async with LocalServers(Topology.of(["us"], nodes=1), services=(offers,)) as servers:
+    async with LocalServers(Topology.of(["us"], nodes=1), services=(offers, documents)) as servers:
         servers.access.write(folder / "servers.json")
         mesh = await connect(servers.access, "us", "offers")
         for kind in (TEMPLATES, JOURNEYS):
@@ -111,7 +112,7 @@ async def test_a_mistake_is_refused_with_what_to_do(cartmesh, tmp_path):
         await cartmesh("journeys", "publish", file)
     with pytest.raises(DeclarationError, match="did you mean abandoned-cart"):
         await cartmesh("journeys", "show", "abandonned-cart")
-    with pytest.raises(SystemExit, match="no revision 9"):
+    with pytest.raises(DeclarationError, match="no revision 9; it has"):
         await cartmesh("journeys", "show", "abandoned-cart", "--revision", 9)
     with pytest.raises(DeclarationError, match="a template is a folder"):
         await cartmesh("templates", "publish", file)

@@ -352,7 +352,7 @@ async def test_a_story_says_what_became_of_each_offer_and_why(past):
     assert steps.index(("claimed", "email")) < steps.index(("sent", "email"))
     assert any(line.endswith("sent by email") for line in outcome_lines([offer]))
     (decided,) = [one for one in story.events if one.type == "offer.decided.v1"]
-    assert {"frequency cap", "consent"} <= {check["name"] for check in decided.data["checks"]}
+    assert {"consent", "quiet hours"} <= {check["name"] for check in decided.data["checks"]}
     assert ("offer.decided.v1", "offer.sent.v1") in set(_pairs(forest(story.events)))
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from mesh.errors import DeclarationError
-from notifications.documents.drafts import Superseded, discard_draft, publish_draft, read_draft, save_draft
-from notifications.documents.publishing import publish, versions
+from notifications.documents.drafts import Superseded, discard_draft, open_drafts, publish_draft, read_draft, save_draft
+from notifications.documents.publishing import publish, revert, versions
 from notifications.journeys.kind import JOURNEYS, files_of
 
 
@@ -82,5 +82,37 @@ async def test_a_discarded_draft_is_not_published(mesh):
 
     await discard_draft(JOURNEYS, "sale", mesh)
 
-    with pytest.raises(DeclarationError, match="journeys draft PATH"):
+    with pytest.raises(DeclarationError, match="save one first"):
         await publish_draft(JOURNEYS, "sale", "ada", mesh)
+
+
+async def test_nothing_is_published_over_a_revision_that_was_not_seen(mesh):
+    """Whoever names the revision they know is told when another one is in force; nothing is published."""
+    await publish(JOURNEYS, "sale", journey(1), "ada", mesh, expected=None)
+    await publish(JOURNEYS, "sale", journey(2), "grace", mesh, expected=1)
+    opened = await save_draft(JOURNEYS, "sale", journey(3), "ada", mesh)
+
+    for expected in (None, 1):
+        with pytest.raises(Superseded, match="revision 2 by grace of journey sale is in force"):
+            await publish(JOURNEYS, "sale", journey(4), "ada", mesh, expected=expected)
+        with pytest.raises(Superseded, match="revision 2 by grace"):
+            await revert(JOURNEYS, "sale", 1, "ada", mesh, expected=expected)
+        with pytest.raises(Superseded, match="revision 2 by grace"):
+            await publish_draft(JOURNEYS, "sale", "ada", mesh, expected=expected)
+    document = await publish_draft(JOURNEYS, "sale", "ada", mesh, version=opened, expected=2)
+
+    assert document.revision == 3
+    assert await _caps(mesh) == [journey(3), journey(2), journey(1)]
+
+
+async def test_what_was_saved_since_is_neither_published_nor_discarded(mesh):
+    """Somebody saved after the version that was looked at."""
+    opened = await save_draft(JOURNEYS, "sale", journey(1), "ada", mesh)
+    await save_draft(JOURNEYS, "sale", journey(2), "grace", mesh)
+
+    with pytest.raises(Superseded, match="saved by grace"):
+        await publish_draft(JOURNEYS, "sale", "ada", mesh, version=opened)
+    with pytest.raises(Superseded, match="saved by grace"):
+        await discard_draft(JOURNEYS, "sale", mesh, version=opened)
+
+    assert {name: draft.files for name, draft in (await open_drafts(JOURNEYS, mesh)).items()} == {"sale": journey(2)}

@@ -1,0 +1,64 @@
+"""Views: documents, revisions and drafts as the API answers with them, authors by name."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from mesh import Mesh
+from mesh.web.accounts import Accounts
+from notifications.document_api.bodies import Author, Draft, Revision, Whole
+from notifications.documents.document import Document
+from notifications.documents.drafts import DocumentDraft, read_draft
+from notifications.documents.kind import Kind
+from notifications.documents.publishing import names_of
+
+IN_FORCE = "in force"
+Names = Mapping[str, str]
+"""The names of this region's accounts by id. An author of another region is known by the id alone."""
+
+
+async def names_of_accounts(accounts: Accounts) -> Names:
+    """The accounts' names by id."""
+    return {account.id: account.name for account in await accounts.all()}
+
+
+async def whole(kind: Kind, name: str, mesh: Mesh, names: Names) -> Whole:
+    """A document with its texts. UnknownDocument where there is neither a revision nor a draft."""
+    current = await mesh.state(kind.bucket).get(name)
+    saved, version = await read_draft(kind, name, mesh)
+    if current is None and saved is None:
+        raise kind.unknown(name, await names_of(kind, mesh))
+    return Whole(
+        name=name,
+        in_force=revision(current, names, texts=True) if current else None,
+        draft=draft(saved, names, texts=True) if saved else None,
+        draft_version=version,
+    )
+
+
+def revision(document: Document, names: Names, state: str = IN_FORCE, *, texts: bool = False) -> Revision:
+    """A revision, with its `texts` or without."""
+    return Revision(
+        name=document.name,
+        revision=document.revision,
+        author=_author(document.author, names),
+        time=document.time,
+        region=document.region,
+        state=state,
+        files=document.files if texts else msgspec.UNSET,
+    )
+
+
+def draft(saved: DocumentDraft, names: Names, *, texts: bool = False) -> Draft:
+    """A draft, with its `texts` or without."""
+    return Draft(
+        name=saved.name,
+        author=_author(saved.author, names),
+        time=saved.time,
+        based_on=saved.based_on,
+        files=saved.files if texts else msgspec.UNSET,
+    )
+
+
+def _author(id_: str, names: Names) -> Author:
+    return Author(id=id_, name=names.get(id_, id_))

@@ -4,7 +4,7 @@ from typing import Any
 
 from litestar import Request, delete, post, put
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from mesh import Mesh
 from mesh.web.accounts import Accounts
@@ -28,7 +28,7 @@ def changing_routes(kind: Kind, mesh: Mesh, accounts: Accounts) -> list[HTTPRout
 
 def _drafts(kind: Kind, mesh: Mesh, accounts: Accounts) -> list[HTTPRouteHandler]:
     @put("/{name:str}/draft", opt=BY_TOKEN, summary=f"Save a draft of a {kind.name}", responses=problems(400, 409, 422))
-    async def save_draft(request: Request[Any, Any, Any], name: FromPath[str], data: SaveDraft) -> Whole:
+    async def save_draft(request: Request[Any, Any, Any], name: FromPath[str], data: JSONBody[SaveDraft]) -> Whole:
         """Create or replace the draft, which is not in force. Needs the role marketer."""
         person = require(request, MARKETER.name)
         version = await drafts.save_draft(
@@ -59,7 +59,9 @@ def _publishing(kind: Kind, mesh: Mesh, accounts: Accounts) -> list[HTTPRouteHan
         summary=f"Publish the draft of a {kind.name}",
         responses=problems(400, 404, 409, 422),
     )
-    async def publish_draft(request: Request[Any, Any, Any], name: FromPath[str], data: PublishDraft) -> Revision:
+    async def publish_draft(
+        request: Request[Any, Any, Any], name: FromPath[str], data: JSONBody[PublishDraft]
+    ) -> Revision:
         """Put the draft in force in every region, as the next revision. Needs the role publisher."""
         person = require(request, PUBLISHER.name)
         made = await drafts.publish_draft(
@@ -73,7 +75,7 @@ def _publishing(kind: Kind, mesh: Mesh, accounts: Accounts) -> list[HTTPRouteHan
         summary=f"Publish an earlier revision of a {kind.name} again",
         responses=problems(400, 404, 409, 422),
     )
-    async def revert_document(request: Request[Any, Any, Any], name: FromPath[str], data: Revert) -> Revision:
+    async def revert_document(request: Request[Any, Any, Any], name: FromPath[str], data: JSONBody[Revert]) -> Revision:
         """Put an earlier revision's texts in force again, as the next revision. Needs the role publisher."""
         person = require(request, PUBLISHER.name)
         made = await publishing.revert(

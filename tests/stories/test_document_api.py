@@ -164,15 +164,15 @@ async def test_a_template_is_a_document_like_a_journey(place):
     files = (await script.get(path)).json()["in_force"]["files"]
     english = files["en.mjml.j2"]
 
-    wrong = await script.put(
-        f"{path}/draft", json={"files": files | {"en.mjml.j2": english + "{{ shopp.name }}"}, "version": 0}
-    )
+    misspelt = english.replace('subject = "', 'subject = "{{ shopp.name }} ', 1)
+
+    wrong = await script.put(f"{path}/draft", json={"files": files | {"en.mjml.j2": misspelt}, "version": 0})
     saved = await script.put(f"{path}/draft", json={"files": files | {"en.mjml.j2": english + "\n"}, "version": 0})
     version = saved.json()["draft_version"]
     made = await script.post(f"{path}/publish", json={"version": version, "expected_revision": 0})
 
     status, words = refusal(wrong)
-    assert (status, "abandoned-cart/en.mjml.j2 line" in words, "shopp" in words) == (422, True, True)
+    assert (status, "abandoned-cart/en.mjml.j2 [subject] line 1" in words, "shopp" in words) == (422, True, True), words
     assert (made.status_code, made.json()["revision"]) == (201, 1), made.text
 
 

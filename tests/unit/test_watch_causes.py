@@ -127,7 +127,7 @@ def test_a_happening_holds_its_data():
         "gateway",
     )
     assert (found.trace, found.cause, found.keys) == ("a" * 32, "update-1", ("c1", "update-1"))
-    assert found.data == {"cart_id": "c1", "update_id": "update-1", "after": "PT0S"}
+    assert found.data == {"cart_id": "c1", "update_id": "update-1", "after": "P0D"}
 
 
 def test_personal_values_are_not_in_a_happening():

@@ -5,6 +5,8 @@ import json
 import re
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 import msgspec
@@ -110,19 +112,35 @@ def valid_fields(kind: type[msgspec.Struct], fields: dict[str, Any]) -> dict[str
 def unknown_fields(fields: dict[str, Any], kind: type[msgspec.Struct], others: Iterable[str]) -> LeftOut:
     """The fields that neither a kind nor `others` know, also those of its lines; at most `MOST_NAMED`."""
     found: LeftOut = []
-    known = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
-    _name_unknown(fields, {*known, *others}, "$", found)
-    for name, hint in known.items():
-        line = (get_args(hint) or (None,))[0]
-        if get_origin(hint) is tuple and isinstance(line, type) and issubclass(line, msgspec.Struct):
-            names = {field.encode_name for field in msgspec.structs.fields(line)}
-            for index, one in enumerate(fields.get(name) or ()):
-                if isinstance(one, dict):
-                    _name_unknown(one, names, f"$.{name}[{index}]", found)
+    known = _known_fields(kind)
+    _name_unknown(fields, known.names.union(others), "$", found)
+    for name, names in known.lines.items():
+        for index, one in enumerate(fields.get(name) or ()):
+            if isinstance(one, dict):
+                _name_unknown(one, names, f"$.{name}[{index}]", found)
     return found[:MOST_NAMED]
 
 
-def _name_unknown(fields: dict[str, Any], known: set[str], at: str, found: LeftOut) -> None:
+@dataclass(frozen=True)
+class _Known:
+    """The names of a kind's fields, and of its lines' fields by the field that holds the lines."""
+
+    names: frozenset[str]
+    lines: dict[str, frozenset[str]]
+
+
+@cache
+def _known_fields(kind: type[msgspec.Struct]) -> _Known:
+    """Cached: msgspec reads the annotations each time, for longer than it takes to decode an event."""
+    fields, lines = msgspec.structs.fields(kind), {}
+    for field in fields:
+        line = (get_args(field.type) or (None,))[0]
+        if get_origin(field.type) is tuple and isinstance(line, type) and issubclass(line, msgspec.Struct):
+            lines[field.encode_name] = frozenset(one.encode_name for one in msgspec.structs.fields(line))
+    return _Known(frozenset(field.encode_name for field in fields), lines)
+
+
+def _name_unknown(fields: dict[str, Any], known: frozenset[str], at: str, found: LeftOut) -> None:
     for name in [name for name in fields if name not in known] if len(found) < MOST_NAMED else ():
         close = difflib.get_close_matches(name, known, 1)
         shown = name[:40].encode("utf-8", "backslashreplace").decode()

@@ -71,22 +71,24 @@ class Store:
             self._waiting -= len(events)
         return request.outcomes
 
-    async def _store_in_order(self, queue: list[Valid], request: "_Request") -> None:
+    async def _store_in_order(self, queue: list[Valid], request: "_Request", planned: Plan | None = None) -> None:
+        """Store events one after the other; `planned` is what was planned for the first."""
         for one in queue:
             try:
-                request.outcomes[one.index] = await self._store_one(one, request)
+                request.outcomes[one.index] = await self._store_one(one, request, planned)
+                planned = None
             except InvalidField as refused:
                 request.outcomes[one.index] = refused
 
     async def _outcome(self, one: Valid, stored: Stored, request: "_Request") -> Outcome:
         return repeated(one, await request.earlier.duplicate(one, stored)) if stored.duplicate else "stored"
 
-    async def _store_one(self, one: Valid, request: "_Request") -> Outcome:
+    async def _store_one(self, one: Valid, request: "_Request", planned: Plan | None = None) -> Outcome:
         """Decide, plan, commit; and decide again where something happened meanwhile."""
         if earlier := await request.earlier.late(one):
             return repeated(one, earlier)
         for attempt in range(1, TRIES + 1):
-            made = await self._plan(one, attempt, request.traceparent)
+            made = planned if planned and attempt == 1 else await self._plan(one, attempt, request.traceparent)
             if made is None:
                 return "duplicate"
             try:
@@ -115,15 +117,15 @@ class Store:
 
     async def _store_side_by_side(self, events: list[Valid], request: "_Request") -> None:
         """Events without an order are many and independent: all of a request are on their way at once."""
-        made, fresh, others = self._empty(), list[Valid](), list[list[Valid]]()
+        made, fresh, others = self._empty(), list[Valid](), list[tuple[Valid, Plan | None]]()
         for one in events:
             part = None if one.sent.age > LATE else await self._plan(one, 1, request.traceparent)
             if part is None or part.batch or len(part.singles) != 1:
-                others.append([one])
+                others.append((one, part))
             else:
                 _add(made, part)
                 fresh.append(one)
-        await _all(self._store_in_order(queue, request) for queue in others)
+        await _all(self._store_in_order([one], request, part) for one, part in others)
         for one, stored in zip(fresh, await self._group.commit(made), strict=True):
             request.outcomes[one.index] = await self._outcome(one, stored, request)
 

@@ -67,7 +67,7 @@ async def decide(request: DecisionRequest, mesh: Mesh, context: DecisionContext,
     scored = request.scored or _score(history, request.abandonment_id)
     read = await read_input(abandoned, history, scored, mesh)
     now = datetime.now(UTC)
-    changes: list[Change] = []
+    changes: list[Change] = [*_superseded(history, abandoned, context)]
     approved: list[Contact] = []
     held = _held_runs(history, request.abandonment_id, context.journeys)
     for run, attempt in runs:
@@ -82,9 +82,9 @@ async def decide(request: DecisionRequest, mesh: Mesh, context: DecisionContext,
             held.append(PriorityClaim(journey=run.name, priority=run.journey.priority, until=decided.held_until))
         if decided.outcome == "approved":
             approved.append(Contact(offer_id=offer_id, at=now, journey=run.name))
-    decisions = [one for one in changes if isinstance(one, OfferDecided)]
+    decisions = [one for one in changes if isinstance(one, OfferDecided) and one.abandonment_id == abandoned.id]
     changes += history.unchanged(*_watched(decisions), OfferDecided)
-    if has_newer(history, abandoned):
+    if _has_newer(history, abandoned):
         return changes  # the runs' timers belong to the newer abandonment
     if approved:
         window = max(KEEP_CONTACTS, timedelta(seconds=context.journeys.longest_cap_window))
@@ -99,51 +99,55 @@ def _watched(decisions: Sequence[OfferDecided]) -> tuple[type[Event], ...]:
 
     An order or a change just before a decision that sends nothing leaves it as true as one just after it, so that is
     no condition, and needs no message to carry it. What is compared as an experiment is decided as strictly as an
-    approval. The timers are always those of the newest abandonment.
+    approval. The decisions about a cart are made one after another, as each is conditional on the one before: so the
+    newest abandonment's close what earlier ones left open, and their timers are the last.
     """
     strict = any(one.outcome == "approved" or (one.assignment and one.assignment.eligible) for one in decisions)
-    return CART_CHANGES if strict else (CartAbandoned,)
+    return CART_CHANGES if strict else ()
 
 
-def superseded(
+def _superseded(
     history: History, abandoned: Received[CartAbandoned], context: DecisionContext
 ) -> Iterator[OfferDecided]:
-    """The end of an abandonment's open runs, because the cart was left again before they were decided."""
+    """The ends of earlier abandonments' open runs, because the cart was left again before they were decided."""
     check = Check(name="cart", passed=False, value="left again later")
     evaluation = Evaluation(outcome="dropped", reason="cart moved on", checks=(check,))
-    names = decided_journeys(history, abandoned.id) or {run.name for run in context.journeys}
-    for name in sorted(names):
-        last = newest_decision(history, abandoned.id, name)
-        if last is None or last.outcome == "held":
-            run = context.journeys.get(name) or _stopped(name)
-            attempt = last.attempt + 1 if last else 1
-            yield _decision_event(abandoned, attempt, None, evaluation, run, context)
+    for earlier in history.of(CartAbandoned):
+        if earlier.sequence >= abandoned.sequence:
+            continue
+        names = _decided_journeys(history, earlier.id) or {run.name for run in context.journeys}
+        for name in sorted(names):
+            last = _newest_decision(history, earlier.id, name)
+            if last is None or last.outcome == "held":
+                run = context.journeys.get(name) or _stopped(name)
+                attempt = last.attempt + 1 if last else 1
+                yield _decision_event(earlier, attempt, None, evaluation, run, context)
 
 
-def newest_decision(history: History, abandonment_id: str, journey: str) -> OfferDecided | None:
+def _newest_decision(history: History, abandonment_id: str, journey: str) -> OfferDecided | None:
     """The newest decision of a journey about an abandonment, or None."""
     found = [one.event for one in history.of(OfferDecided)]
     found = [one for one in found if (one.abandonment_id, one.journey) == (abandonment_id, journey)]
     return found[-1] if found else None
 
 
-def decided_journeys(history: History, abandonment_id: str) -> set[str]:
+def _decided_journeys(history: History, abandonment_id: str) -> set[str]:
     """Journeys that have decided about an abandonment. All that were live then, as they decide together at first."""
     return {one.event.journey for one in history.of(OfferDecided) if one.event.abandonment_id == abandonment_id}
 
 
-def has_newer(history: History, abandoned: Received[CartAbandoned]) -> bool:
+def _has_newer(history: History, abandoned: Received[CartAbandoned]) -> bool:
     """Whether the cart was left again after this abandonment."""
     return any(one.sequence > abandoned.sequence for one in history.of(CartAbandoned))
 
 
 def _due_runs(request: DecisionRequest, history: History, journeys: LiveJourneys) -> Iterator[tuple[LiveJourney, int]]:
     """The runs to decide now, each with the number of its attempt; those of higher priority first."""
-    due = list(journeys) if request.attempt == 1 and not decided_journeys(history, request.abandonment_id) else []
+    due = list(journeys) if request.attempt == 1 and not _decided_journeys(history, request.abandonment_id) else []
     if request.journey is not None and all(run.name != request.journey for run in due):
         due.append(journeys.get(request.journey) or _stopped(request.journey))
     for run in due:
-        last = newest_decision(history, request.abandonment_id, run.name)
+        last = _newest_decision(history, request.abandonment_id, run.name)
         if last is None or (run.name == request.journey and last.outcome == "held" and last.attempt < request.attempt):
             yield run, last.attempt + 1 if last else 1
 
@@ -151,7 +155,7 @@ def _due_runs(request: DecisionRequest, history: History, journeys: LiveJourneys
 def _held_runs(history: History, abandonment_id: str, journeys: LiveJourneys) -> list[PriorityClaim]:
     found = []
     for run in journeys:
-        last = newest_decision(history, abandonment_id, run.name)
+        last = _newest_decision(history, abandonment_id, run.name)
         if last and last.held_until:
             found.append(PriorityClaim(journey=run.name, priority=run.journey.priority, until=last.held_until))
     return found

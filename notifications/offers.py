@@ -1,30 +1,23 @@
 """Decides for every left cart and journey on an offer: approved, held or dropped, with every check and its value."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from mesh import Mesh, Received, Service, Timer
+from mesh import Mesh, Received, Service
 from mesh.events.cart import CartAbandoned, CartScored
 from mesh.events.contact import ContactReserved
 from mesh.events.offer import OfferDecided, OfferDue
 from mesh.profiles import PROFILES
 from mesh.publish import Change
 from mesh.settings import read
-from notifications.decision import (
-    DecisionContext,
-    DecisionRequest,
-    decide,
-    decided_journeys,
-    has_newer,
-    superseded,
-)
+from notifications.decision import DecisionContext, DecisionRequest, decide
 from notifications.documents.following import following
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS
 from notifications.journeys.live import LiveJourneys
-from notifications.run import run_id
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.live import LiveTemplates
 
@@ -63,30 +56,19 @@ async def open_decision_context(mesh: Mesh) -> AsyncIterator[DecisionContext]:
         yield DecisionContext(journeys=journeys, templates=templates, secret=settings.secret)
 
 
-@service.on(CartAbandoned, concurrency=32, ack_wait=REDELIVERED_AFTER)
+@service.on(CartAbandoned, concurrency=256, ack_wait=REDELIVERED_AFTER)
 async def await_score(received: Received[CartAbandoned], mesh: Mesh, context: DecisionContext) -> AsyncIterator[Change]:
-    """Wait for the cart's score only so long; close what the cart's earlier abandonments left open."""
-    cart_id = received.event.cart_id
-    history = await mesh.history(cart_id, "cart", "offer")
-    if decided_journeys(history, received.id):
-        return  # evaluated already: a new timer would replace the one that a held offer waits for
-    for earlier in history.of(CartAbandoned):
-        if earlier.sequence < received.sequence or (earlier.id == received.id and has_newer(history, received)):
-            for ended in superseded(history, earlier, context):
-                yield ended
-    if not has_newer(history, received):
-        now = datetime.now(UTC)
-        for run in context.journeys:
-            due = OfferDue(
-                run_id=run_id(run.name, cart_id),
-                cart_id=cart_id,
-                journey=run.name,
-                abandonment_id=received.id,
-                attempt=1,
-            )
-            yield Timer(due, now + run.journey.score_limit)
-    for condition in history.unchanged(OfferDecided, CartAbandoned):
-        yield condition
+    """Wait for the cart's score only so long, then decide without it.
+
+    The message is the timer: it is acknowledged once there is a decision, and delivered to another process if this one
+    ends. Those that wait in the stream grow late there, so that none waits here for longer than it has to.
+    """
+    limit = context.journeys.shortest_score_limit
+    left = received.stored + limit - datetime.now(UTC)
+    await asyncio.sleep(min(left, limit).total_seconds())  # this clock may be behind the server's
+    request = DecisionRequest(cart_id=received.event.cart_id, abandonment_id=received.id, attempt=1)
+    for change in await decide(request, mesh, context, delivery=received.attempt):
+        yield change
 
 
 @service.on(CartScored, concurrency=32, ack_wait=REDELIVERED_AFTER)
@@ -102,7 +84,7 @@ async def decide_scored_offer(
 
 @service.on(OfferDue, concurrency=32, ack_wait=REDELIVERED_AFTER)
 async def decide_due_offer(received: Received[OfferDue], mesh: Mesh, context: DecisionContext) -> AsyncIterator[Change]:
-    """Decide without a score when it is late; decide again when a held offer's time has come."""
+    """Decide again when a held offer's time has come."""
     due = received.event
     request = DecisionRequest(
         cart_id=due.cart_id, abandonment_id=due.abandonment_id, attempt=due.attempt, journey=due.journey

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from mesh import Mesh, Received
+from mesh.bought_lines import happened_at
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartScored, CartUpdated
 from mesh.events.contact import Contact, ContactReserved
 from mesh.events.order import PurchaseMarked
@@ -68,21 +69,28 @@ def cart_state(
     """Where the cart stands, and why in words. `bought`: the shopper's newest orders, of any cart in any region.
 
     Events of this region are compared by sequence; orders of other regions by time against the cart's last update.
+    What happened while the cart was being abandoned counts as what happened afterwards.
     """
-    after = [one.event for one in history if one.sequence > abandoned.sequence]
-    for event in after:
-        if isinstance(event, CartConverted | CartClosed):
-            return "bought", f"became order {event.order_id}"
-    if any(isinstance(event, CartUpdated) for event in after):
+    updates = history.of(CartUpdated)
+    judged = next((one for one in updates if one.id == abandoned.event.update_id), None)
+    for one in history:
+        if isinstance(one.event, CartConverted | CartClosed) and one.sequence > (judged or abandoned).sequence:
+            return "bought", f"became order {one.event.order_id}"
+    if any(one.sequence > abandoned.sequence or (judged and _is_newer(one, judged)) for one in updates):
         return "moved on", "changed after it was left"
-    if any(isinstance(event, CartAbandoned) for event in after):
+    if any(one.sequence > abandoned.sequence for one in history.of(CartAbandoned)):
         return "moved on", "left again later"
-    touched = [one for one in history.of(CartUpdated) if one.sequence < abandoned.sequence]
+    touched = [one for one in updates if one.sequence < abandoned.sequence]
     last, since = (touched[-1].sequence, touched[-1].time) if touched else (abandoned.sequence, abandoned.event.left_at)
     for one in bought:
         if one.sequence > last if one.region == abandoned.region else one.time > since:
             return "bought", f"order {one.event.order_id} in {one.region} after the cart was filled"
     return "left", "unchanged since it was left"
+
+
+def _is_newer(update: Received[CartUpdated], judged: Received[CartUpdated]) -> bool:
+    """Whether an update that was stored later is also newer, and none that was overtaken on its way."""
+    return update.sequence > judged.sequence and happened_at(update) >= happened_at(judged)
 
 
 def _utc_offset(history: History) -> int | None:

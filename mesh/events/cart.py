@@ -50,7 +50,10 @@ class CartIdle(Event):
 
 @event(key="cart_id")
 class CartAbandoned(Event):
-    """A shopper left a filled cart. `due` is when its idle timer was due; this event's id names the abandonment."""
+    """A shopper left a filled cart. `due` is when its idle timer was due; this event's id names the abandonment.
+
+    `update_id` is the update that was the cart's newest when it was judged.
+    """
 
     cart_id: str
     visitor_id: str
@@ -58,6 +61,7 @@ class CartAbandoned(Event):
     total: Money
     left_at: datetime
     due: datetime
+    update_id: str | None = None
     session_id: str | None = None
     customer_id: str | None = None
 

@@ -52,7 +52,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
 @event(key="run_id")
 class OfferDue(Event):
-    """A run's offer is to be evaluated now: the score is late, or the time it was held until has come."""
+    """A run's offer is to be evaluated again: the time that it was held until has come."""
 
     run_id: str
     cart_id: str

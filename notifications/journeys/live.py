@@ -1,6 +1,7 @@
 """Live journeys: what this process decides with right now, of highest priority first."""
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 
 import msgspec
 
@@ -43,6 +44,11 @@ class LiveJourneys:
     def use(self, document: Document) -> None:
         """Decide with a published revision from now on. DeclarationError where it cannot be read."""
         self.set(LiveJourney(journey=journey_of(document), revision=document.revision))
+
+    @property
+    def shortest_score_limit(self) -> timedelta:
+        """How long a cart's first decision waits for its score, as all active journeys decide together."""
+        return min((one.journey.score_limit for one in self), default=timedelta(0))
 
     @property
     def longest_cap_window(self) -> float:

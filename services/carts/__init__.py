@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from mesh import Cancel, History, Mesh, Received, Retry, Service, Unchanged, settings
 from mesh.accept import Refused, Sent
 from mesh.bought_lines import all_purchases, bought_lines, happened_at, without
-from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartIdle, CartRecovered, CartUpdated
+from mesh.envelope import derive_id
+from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartIdle, CartLine, CartRecovered, CartUpdated
 from mesh.events.order import OrderConfirmed, OrderPlaced, OrderReportRefused
-from mesh.profiles import PROFILES, names_of, nothing_bought_since, purchases_of, read_profile
+from mesh.profiles import PROFILES, names_of, purchases_of, read_profile
 from mesh.publish import Change, Draft
 from services.carts.attribution import end_of, recovery
 from services.carts.fold import CartView, fold, total_of
@@ -92,6 +93,9 @@ async def abandon_cart(received: Received[CartIdle], mesh: Mesh) -> AsyncIterato
     """A filled cart that nobody touched since its timer was set is abandoned, with the lines that nobody has bought.
 
     It is closed instead where its shopper bought since its last update, or has bought all that it lists.
+
+    The one condition is that it did not become an order here. Whatever else happens meanwhile leaves it as true that
+    nobody touched the cart for so long, and is judged with the offer (decisions/0024).
     """
     idle = received.event
     history = await mesh.history(idle.cart_id, "cart")
@@ -109,18 +113,10 @@ async def abandon_cart(received: Received[CartIdle], mesh: Mesh) -> AsyncIterato
         purchase = bought[cart.lines[0].product_id]
         yield _closed(cart, purchase.event.order_id, purchase.region, happened_at(purchase))
     else:
-        yield CartAbandoned(
-            cart_id=cart.cart_id,
-            visitor_id=cart.visitor_id,
-            lines=lines,
-            total=total_of(lines),
-            left_at=cart.updated_at,
-            due=received.time,
-            session_id=cart.session_id,
-            customer_id=cart.customer_id,
-        )
-        for unchanged in nothing_bought_since(purchases, mesh.region):
+        yield _abandoned(cart, lines, received)
+        for unchanged in history.unchanged(CartConverted):
             yield unchanged
+        return
     for unchanged in history.unchanged(CartUpdated, CartConverted, CartClosed, CartAbandoned):
         yield unchanged
 
@@ -180,6 +176,22 @@ async def recover_cart(received: Received[OrderConfirmed], mesh: Mesh, rules: Ru
         yield recovered
         for unchanged in history.unchanged(CartRecovered):
             yield unchanged
+
+
+def _abandoned(cart: CartView, lines: tuple[CartLine, ...], idle: Received[CartIdle]) -> Draft:
+    """The abandonment of a cart as it was last updated: of each update there is one, whoever else publishes it too."""
+    abandoned = CartAbandoned(
+        cart_id=cart.cart_id,
+        visitor_id=cart.visitor_id,
+        lines=lines,
+        total=total_of(lines),
+        left_at=cart.updated_at,
+        due=idle.time,
+        update_id=cart.update_id,
+        session_id=cart.session_id,
+        customer_id=cart.customer_id,
+    )
+    return Draft(event=abandoned, id=derive_id(idle.region, service.name, "abandoned", cart.cart_id, cart.update_id))
 
 
 def _closed(cart: CartView, order_id: str, region: str, at: datetime) -> Draft:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mesh import Mesh, Money
+from mesh import Mesh, Money, Unchanged
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartIdle, CartLine, CartRecovered, CartUpdated
 from mesh.events.offer import OfferSent
 from mesh.events.order import PurchaseMarked
@@ -107,6 +107,29 @@ async def test_a_cart_that_is_left_is_abandoned_once(us, eventually):
     assert timedelta(0) <= left.stored - abandoned.due < timedelta(seconds=10)
     await quiet()
     assert len(await us.all(CartAbandoned)) == 1
+
+
+async def test_an_abandonment_names_its_update_and_is_the_same_whichever_timer_fired(regions):
+    """Two timers of one update, as of one that was overtaken: one id, so that one is stored; one condition."""
+    mesh = Mesh(regions.broker("us"), "carts")
+    now = datetime.now(UTC)
+    await mesh.publish(
+        Draft(event=CartUpdated(cart_id="c1", visitor_id="v1", lines=LINES), id="u1", time=now - timedelta(seconds=1))
+    )
+    for _ in range(2):
+        await mesh.publish(CartIdle(cart_id="c1", update_id="u1"))
+    both = [received async for received in mesh.read(CartIdle)]
+
+    made = [[change async for change in carts.abandon_cart(idle, mesh)] for idle in both]
+
+    ((first, condition), (second, _)) = made
+    assert first.event.update_id == "u1"
+    assert both[0].id != both[1].id
+    assert first.id == second.id
+    assert condition == Unchanged(CartConverted, "c1", 0)
+    for changes in made:
+        await mesh.publish(*changes)
+    assert len([received async for received in mesh.read(CartAbandoned)]) == 1
 
 
 async def test_a_cart_that_was_bought_is_not_abandoned(us):

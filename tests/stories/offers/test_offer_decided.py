@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mesh.events.cart import CartAbandoned, CartConverted
+from mesh.errors import Conflict
+from mesh.events.cart import CartClosed, CartConverted, CartUpdated
 from mesh.events.contact import ContactReserved
 from mesh.events.mesh import MeshHeartbeat
 from mesh.events.offer import (
@@ -19,6 +20,8 @@ from notifications.journeys import Journey
 from notifications.journeys.live import LiveJourney, LiveJourneys
 from notifications.offers import service as offers
 from notifications.templates.live import LiveTemplates
+
+RUN = LiveJourney(journey=Journey(name="j", template="abandoned-cart", quiet=""))
 
 
 async def test_a_missing_score_does_not_hold_up_the_offer(at_work, shop, box):
@@ -193,7 +196,7 @@ async def test_no_offer_is_decided_behind_a_purchase(at_work, shop, box, eventua
 @pytest.mark.parametrize(
     ("explore", "known", "conditions"),
     [
-        pytest.param(0.0, False, {CartAbandoned, OfferDecided}, id="nothing is sent"),
+        pytest.param(0.0, False, {OfferDecided}, id="nothing is sent"),
         pytest.param(0.0, True, {*CART_CHANGES, OfferDecided, ContactReserved, PurchaseMarked}, id="approved"),
         pytest.param(1.0, True, {*CART_CHANGES, OfferDecided}, id="the arm that gets nothing"),
     ],
@@ -220,3 +223,45 @@ async def test_a_decision_is_conditional_on_what_could_make_it_wrong(shop, explo
     wanted = "approved" if ContactReserved in conditions else "dropped"
     assert frozenset(conditions) in {kinds for outcome, kinds in outcomes if outcome == wanted}
     assert len({kinds for outcome, kinds in outcomes if outcome == wanted}) == 1
+
+
+@pytest.mark.parametrize(
+    ("happened", "reason"),
+    [
+        pytest.param([CartUpdated(cart_id="c1", visitor_id="ada", lines=())], "cart moved on", id="emptied"),
+        pytest.param([CartClosed(cart_id="c1", visitor_id="ada", order_id="o1", region="eu")], "bought", id="closed"),
+        pytest.param([PurchaseMarked(shopper=visitor_digest("ada"), order_id="o1")], "bought", id="bought elsewhere"),
+        pytest.param([], "no e-mail address", id="nothing"),
+    ],
+)
+async def test_what_happened_while_a_cart_was_abandoned_counts_as_afterwards(shop, happened, reason):
+    """The abandonment is of the update before, and is stored behind what happened: it is decided as out of date."""
+    context = DecisionContext(journeys=LiveJourneys([RUN]), templates=LiveTemplates(), secret="s")
+    await shop.fill("c1", "ada")
+    judged = (await shop.mesh.history("c1", "cart")).last(CartUpdated)
+    for event in happened:
+        await shop.mesh.publish(event)
+    named = await shop.leave("c1", "ada", update_id=judged.id)
+
+    changes = await decide(DecisionRequest(cart_id="c1", abandonment_id=named, attempt=1), shop.mesh, context)
+
+    (decided,) = [change for change in changes if isinstance(change, OfferDecided)]
+    cart = next(check for check in decided.checks if check.name == "cart")
+    assert (decided.outcome, decided.reason, cart.passed) == ("dropped", reason, not happened)
+
+
+async def test_a_late_decision_about_an_earlier_abandonment_conflicts_with_the_newest(shop):
+    """It was made before the cart was left again and is stored behind that decision: it touches no timer."""
+    context = DecisionContext(journeys=LiveJourneys([RUN]), templates=LiveTemplates(), secret="s")
+    await shop.fill("c1", "ada")
+    first = await shop.leave("c1", "ada", named="first")
+    late = await decide(DecisionRequest(cart_id="c1", abandonment_id=first, attempt=1), shop.mesh, context)
+    second = await shop.leave("c1", "ada", named="second")
+    newest = await decide(DecisionRequest(cart_id="c1", abandonment_id=second, attempt=1), shop.mesh, context)
+    await shop.mesh.publish(*newest)
+
+    with pytest.raises(Conflict):
+        await shop.mesh.publish(*late)
+
+    found = [(one.abandonment_id, one.outcome) for one in await shop.all("c1", OfferDecided)]
+    assert found == [("first", "dropped"), ("second", "dropped")]

@@ -7,7 +7,9 @@ import msgspec
 
 from mesh.events.cart import CartLine
 from mesh.events.offer import OfferDecided
+from mesh.events.user import Recommendation
 from mesh.money import Money
+from notifications.click_links import ClickLinks
 from notifications.shopper_profile import ShopperProfile
 
 
@@ -31,7 +33,11 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
 def template_variables(
     decided: OfferDecided, profile: ShopperProfile, shop: Shop, *, left_at: datetime, unsubscribe_url: str
 ) -> dict[str, Any]:
-    """Values for a template, made of plain types only. Money is `{"amount", "currency"}` in minor units."""
+    """Values for a template, made of plain types only. Money is `{"amount", "currency"}` in minor units.
+
+    Links to the shop name the offer, so that its pages can report who followed them.
+    """
+    links = ClickLinks.of(decided, shop.url)
     total = decided.total or sum_of(decided.lines)
     reduced = None
     if decided.discount_percent:
@@ -40,8 +46,8 @@ def template_variables(
         {
             "shop": {"name": shop.shop_name, "url": shop.url, "address": shop.shop_address},
             "customer": {"name": _name(profile.name)},
-            "lines": [_line(line) for line in decided.lines],
-            "recommended": decided.recommended,
+            "lines": [_line(line, links) for line in decided.lines],
+            "recommended": [_recommended(one, n, links) for n, one in enumerate(decided.recommended, 1)],
             "count": sum(line.quantity for line in decided.lines),
             "total": total,
             "reduced": reduced,
@@ -49,7 +55,7 @@ def template_variables(
             "discount_percent": decided.discount_percent,
             "left_at": left_at,
             "time_zone": profile.time_zone,
-            "cart_url": cart_url(decided, shop),
+            "cart_url": links.to_offer(cart_url(decided, shop)),
             "unsubscribe_url": unsubscribe_url,
         }
     )
@@ -71,5 +77,13 @@ def _name(name: str | None) -> str | None:
     return " ".join(name.split()) if name and any(sign.isalnum() for sign in name) else None
 
 
-def _line(line: CartLine) -> dict[str, Any]:
-    return {**msgspec.structs.asdict(line), "sum": line.price * line.quantity}
+def _line(line: CartLine, links: ClickLinks) -> dict[str, Any]:
+    url = links.to_offer(line.url) if line.url else None
+    return {**msgspec.structs.asdict(line), "url": url, "sum": line.price * line.quantity}
+
+
+def _recommended(one: Recommendation, position: int, links: ClickLinks) -> Recommendation:
+    """A recommended product; `position` is where it stands among them, from 1."""
+    if one.url is None:
+        return one
+    return msgspec.structs.replace(one, url=links.to_product(one.url, one.product_id, position))

@@ -44,10 +44,14 @@ class ProfileErasureRequested(Event):
 
 @event(key="request")
 class ProfileErased(Event):
-    """The proof that a region erased a person: how many keys were destroyed and records forgotten. No address in it."""
+    """The proof that a region erased a person: how many keys were destroyed and records forgotten. No address in it.
+
+    `visitor_ids` are whom the region erased: who keeps something of a visitor forgets it.
+    """
 
     request: str
     region: str
     visitors: int
     keys: int
     records: int
+    visitor_ids: tuple[str, ...] = ()

@@ -28,6 +28,8 @@ MOST_WORTH = 1e10
 MOST_PRODUCTS = 256
 """Different products that are distinguished in one session, so that no visitor costs unbounded memory."""
 WEST, EAST = -720, 840
+ORDER = "order "
+"""What the id of a purchase begins with, before the order's."""
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -114,9 +116,14 @@ def step_of(received: Received[Event]) -> Step:
             return Step(at, id_, "cart", session, device=device, utc_offset=zone(offset), **filled)
         case OrderPlaced(order_id=order, lines=lines, total=total):
             products = tuple(line.product_id for line in lines)
-            return Step(at, f"order {order}", "purchase", session, price=major(total), products=products)
+            return Step(at, f"{ORDER}{order}", "purchase", session, price=major(total), products=products)
         case _:
             raise ValueError(f"{type(happened).__name__} is no step of a shopper")
+
+
+def order_of(purchase: Step) -> str:
+    """The id of the order that a purchase is."""
+    return purchase.id.removeprefix(ORDER)
 
 
 def once(steps: Iterable[Step]) -> list[Step]:

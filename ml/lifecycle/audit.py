@@ -18,6 +18,7 @@ from mesh import Mesh
 from mesh.envelope import Received
 from mesh.events.cart import CartAbandoned, CartScored
 from mesh.events.user import Evidence, UserScored
+from ml.clickstream.erased import read_erased
 from ml.clickstream.steps import INTERACTIONS, PURCHASING, Step, once, session_of, step_of
 
 TOLERANCE = 1e-9
@@ -88,12 +89,17 @@ class _Guess:
 
 
 async def audit(mesh: Mesh, *, sample: int = 200) -> Audited:
-    """Audit the newest `sample` scores of carts and as many of visits in a region."""
+    """Audit the newest `sample` scores of carts and as many of visits in a region.
+
+    What visitors did before they were erased was forgotten, so it is neither asked for nor looked at.
+    """
     from ml.features import digest  # noqa: PLC0415  saves start-up time
 
+    erased = await read_erased(mesh)
     scores: dict[type, deque[Received]] = {kind: deque(maxlen=sample) for kind in (CartScored, UserScored)}
     async for received in mesh.read(CartScored, UserScored):
-        if received.event.evidence is not None:
+        forgotten = erased.covers(received.event.visitor_id, received.time.timestamp())
+        if received.event.evidence is not None and not forgotten:
             scores[type(received.event)].append(received)
     scored = [received for kind in scores.values() for received in kind]
     current = [received for received in scored if received.event.evidence.names == digest()]
@@ -102,7 +108,7 @@ async def audit(mesh: Mesh, *, sample: int = 200) -> Audited:
     sessions: dict[str, str] = {}
     async for received in mesh.read(*INTERACTIONS, *PURCHASING, CartAbandoned):
         happened = received.event
-        if happened.visitor_id not in wanted:
+        if happened.visitor_id not in wanted or erased.covers(happened.visitor_id, received.time.timestamp()):
             continue
         if isinstance(happened, CartAbandoned):
             left = happened.left_at.timestamp()

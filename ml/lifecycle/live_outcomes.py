@@ -14,6 +14,8 @@ from mesh.events.model import ModelShadowed
 from mesh.events.offer import OfferSent
 from mesh.events.order import OrderPlaced
 from mesh.events.user import Evidence
+from ml.clickstream.erased import read_erased
+from ml.clickstream.orders import read_orders
 from ml.lifecycle.version import Metrics
 
 DAY, RECENT = timedelta(days=1), timedelta(days=30)
@@ -77,17 +79,34 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def read(mesh: Mesh) -> Log:
-    """Everything that a region's log holds of scored carts."""
+    """Everything that a region's log holds of scored carts, except of visitors before they were erased.
+
+    Bought is what counts as that (`ml.clickstream.orders`); where the shop confirms orders, outcomes are known until
+    its confirmations end.
+    """
     log = Log()
+    orders, erased = await read_orders(mesh), await read_erased(mesh)
+    limit = orders.known_until()
     ordered: set[tuple[str, str]] = set()
     async for received in mesh.read(CartScored, CartConverted, OrderPlaced, ModelShadowed, OfferSent):
-        if isinstance(received.event, OrderPlaced):
+        happened = received.event
+        if erased.covers(happened.visitor_id, received.time.timestamp()):
+            continue
+        if isinstance(happened, OrderPlaced | CartConverted):
+            if limit is not None and received.time > limit:
+                continue
+            cart = happened.cart_id if isinstance(happened, CartConverted) else None
+            if not orders.counts(happened.visitor_id, happened.order_id, cart_id=cart):
+                continue
+        if isinstance(happened, OrderPlaced):
             # The page and the shop's server may both report an order: it was placed when it was reported first.
-            order = (received.event.visitor_id, received.event.order_id)
+            order = (happened.visitor_id, happened.order_id)
             if order in ordered:
                 continue
             ordered.add(order)
         _take(log, received)
+    if limit is not None:
+        log.until = min(log.until, limit.timestamp())
     for times in log.bought.values():
         times.sort()
     return log

@@ -56,6 +56,8 @@ class Recommender:
         self._products: list[str] = []
         self._numbers: dict[str, int] = {}
         self._indexed = 0
+        self._outdated = False
+        """Whether the index holds what is to be forgotten."""
         self.catalogue = Catalogue(most=most_products)
         self.index: SessionIndex | None = None
 
@@ -65,6 +67,17 @@ class Recommender:
         if step is not None:
             for product in (step.product,) if step.product else step.products[-1:]:
                 self._learn(step.session, getattr(happened, "visitor_id", step.session), product)
+
+    def forget(self, visitor: str) -> None:
+        """Forget what a visitor saw, also in the index, from the next refresh on."""
+        held = min(self._learnt, len(self._items))
+        order = np.arange(self._learnt - held, self._learnt) % len(self._items)
+        others = order[self._visitors[order] != hash(visitor)]
+        if len(others) == held:
+            return
+        for column in (self._sessions, self._items, self._visitors):
+            column[: len(others)] = column[others]
+        self._learnt, self._tuned, self._outdated = len(others), min(self._tuned, len(others)), True
 
     def recommend(
         self, seen: Sequence[str], *, without: Collection[str], most: int, priced: bool = False
@@ -97,12 +110,20 @@ class Recommender:
     async def refresh(self) -> bool:
         """Index what was seen if there is enough news; True when there is a new index. Raises what the builder does."""
         held, learnt = min(self._learnt, len(self._items)), self._learnt
-        if learnt - self._built < (max(LEAST_NEWS, held // 100) if self.index else 1):
+        if not self._outdated and learnt - self._built < (max(LEAST_NEWS, held // 100) if self.index else 1):
+            return False
+        self._outdated = False
+        if not held:
+            self.index, self._built = None, 0
             return False
         if len(self._products) > self._most_products:
             self._forget()
         clicks, tune = self._clicks(), learnt - self._tuned >= max(LEAST_TUNED, TUNE * held)
-        built = await self._build(clicks, self._untuned if tune else self._weights, tune)
+        try:
+            built = await self._build(clicks, self._untuned if tune else self._weights, tune)
+        except BaseException:
+            self._outdated = True
+            raise
         self.index = SessionIndex(built, clicks, self._category)
         self._weights, self._built = self.index.weights, learnt
         self._tuned = learnt if tune else self._tuned

@@ -1,6 +1,7 @@
 """Base rates: how often shoppers buy, counted, for as long as no model is trained."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from mesh.event import Event
 from mesh.events.cart import CartUpdated
@@ -28,6 +29,11 @@ class BaseRates:
         self._count("visit", session_of(getattr(happened, "session_id", None), visitor, at), bought=bought)
         if isinstance(happened, CartUpdated | OrderPlaced) and happened.cart_id:
             self._count("cart", happened.cart_id, bought=bought)
+
+    def forget(self, sessions: Iterable[str]) -> None:
+        """Count these sessions no more."""
+        for session in sessions:
+            self._bought["visit"] -= self._seen["visit"].pop(session, False)
 
     def rate(self, *, carted: bool) -> float:
         """The share that buys, with something in the cart or without."""

@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from mesh import Event, Mesh, MeshError
 from mesh.broker.protocol import Message
 from mesh.envelope import Received
-from mesh.errors import InvalidEvent
+from mesh.errors import InvalidEvent, Unavailable
 from mesh.event import declaration_of
 from mesh.events.cart import CartAbandoned, CartUpdated
+from mesh.events.profile import ProfileErased
 from mesh.events.user import Advice, Reason, Recommendation
 from mesh.mesh import received
 from mesh.observability.logs import log
@@ -85,6 +86,23 @@ class Scorer:
             self.rates.learn(happened, step.at)
             self.recommender.learn(happened, step)
         return step
+
+    async def forget(self, erased: Received[ProfileErased]) -> None:
+        """Forget what visitors did before they were erased: in memory, in the index and in the bucket."""
+        self.shoppers.erased.learn(erased.event, erased.stored)
+        self._recommended.clear()
+        for visitor in erased.event.visitor_ids:
+            self.recommender.forget(visitor)
+            self.rates.forget({step.session for step in await self.shoppers.forget(visitor)})
+
+    async def read_erased(self) -> None:
+        """Read whom this region has erased; nothing may be learnt or kept before that."""
+        while True:
+            try:
+                return await self.shoppers.erased.read(self._mesh)
+            except Unavailable as error:
+                log.warning("erasures not read yet", error=str(error))
+                await asyncio.sleep(1)
 
     def score(self, rows: Rows) -> list[Score]:
         """Scores of the model that serves for rows of features in the order of `features.names()`."""

@@ -19,6 +19,7 @@ from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductVie
 from mesh.events.model import ModelRefused, ModelShadowed
 from mesh.events.order import OrderPlaced
 from mesh.events.product import ProductListed
+from mesh.events.profile import ProfileErased
 from mesh.events.user import Advice, Evidence, Recommendations, RecommendationsRequest, UserScored
 from mesh.observability.logs import log
 from mesh.observability.tracing import child_trace
@@ -73,6 +74,7 @@ async def open_scorer(mesh: Mesh) -> AsyncIterator[Scorer]:
     # Where there is no server, everything is one process: tests.
     recommender = Recommender(build=process) if isinstance(mesh.broker, JetStreamBroker) else Recommender()
     scorer = Scorer(mesh, recommender, shoppers=settings.scoring_shoppers, warm=settings.scoring_warm)
+    await scorer.read_erased()
     tasks = [
         asyncio.create_task(scorer.models.follow()),
         asyncio.create_task(scorer.follow_log(period=settings.recommendations_every.total_seconds())),
@@ -99,19 +101,28 @@ async def open_scorer(mesh: Mesh) -> AsyncIterator[Scorer]:
     CartUpdated,
     OrderPlaced,
     ProductListed,
+    ProfileErased,
     batch=256,
     fanout=True,
     since=timedelta(seconds=30),
 )
 async def learn_steps(
-    happenings: list[Received[Interaction | CartUpdated | OrderPlaced | ProductListed]], scorer: Scorer
+    happenings: list[Received[Interaction | CartUpdated | OrderPlaced | ProductListed | ProfileErased]], scorer: Scorer
 ) -> None:
-    """Learn what every shopper does and how the shop lists its products."""
+    """Learn what every shopper does and how the shop lists its products; forget who was erased."""
     for happening in happenings:
         if isinstance(happening.event, ProductListed):
             scorer.recommender.learn(happening.event)
+        elif isinstance(happening.event, ProfileErased):
+            await scorer.forget(happening)
         else:
             scorer.learn(happening)
+
+
+@service.on(ProfileErased, projects=SHOPPERS)
+async def forget_erased(erased: Received[ProfileErased], scorer: Scorer) -> None:
+    """Forget who was erased while no replica was running, and again when the bucket is rebuilt."""
+    await scorer.forget(erased)
 
 
 @service.on(CartUpdated, OrderPlaced, batch=128, projects=SHOPPERS, one_copy=True)

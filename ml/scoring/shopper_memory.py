@@ -15,6 +15,7 @@ import msgspec
 from mesh import Bucket, Mesh
 from mesh.envelope import Received
 from mesh.observability.logs import log
+from ml.clickstream.erased import Erased
 from ml.clickstream.steps import INTERACTIONS, Step, step_of
 from ml.scoring.shopper import Shopper
 
@@ -35,7 +36,7 @@ class VisitorPurchases(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Step, ...] = ()
 
 
-SHOPPERS = Bucket("visitor-purchases", VisitorPurchases, ttl=timedelta(days=400), rebuilt=True)
+SHOPPERS = Bucket("visitor-purchases", VisitorPurchases, ttl=timedelta(days=400), rebuilt=True, erasable=True)
 """Kept as long as the carts and orders themselves, so that serving knows what training knew."""
 
 
@@ -50,10 +51,27 @@ class Shoppers:
         self.complete = False
         """Whether memory holds everything that the log does, so that who is not in it is new."""
         self._reading = asyncio.Semaphore(AT_ONCE)
+        self.erased = Erased()
+        """Whose steps are not learnt; read before anything is learnt or kept."""
 
     def learn(self, visitor: str, step: Step) -> bool:
-        """A visitor's step; False when it was known."""
-        return self.of(visitor).learn(step)
+        """A visitor's step; False when it was known, or belongs to somebody who was erased."""
+        return not self.erased.covers(visitor, step.at) and self.of(visitor).learn(step)
+
+    async def forget(self, visitor: str) -> list[Step]:
+        """Forget what an erased visitor did (`erased`), in memory and in the bucket; the steps that were in memory.
+
+        Every replica does it, after it has learnt of the erasure: one that kept a step meanwhile removes that as well.
+        """
+        known = self._known.get(visitor)
+        forgotten = [step for step in known.steps if self.erased.covers(visitor, step.at)] if known else []
+        if known is not None:
+            self._known[visitor] = Shopper(step for step in known.steps if not self.erased.covers(visitor, step.at))
+        stored = await self._purchases.get(visitor)
+        if stored is not None and any(self.erased.covers(visitor, step.at) for step in stored.steps):
+            await self._purchases.erase(visitor)
+            await self.keep(visitor, stored.steps)
+        return forgotten
 
     def of(self, visitor: str) -> Shopper:
         """A visitor as far as known in memory."""
@@ -100,7 +118,7 @@ class Shoppers:
             log.warning("scored without the past of some visitors", visitors=len(late) + len(failed), why=why)
 
     async def keep(self, visitor: str, steps: Collection[Step]) -> None:
-        """Put a visitor's cart updates and orders into the bucket. Twice is once."""
+        """Put a visitor's cart updates and orders into the bucket. Twice is once, and what was erased is left out."""
 
         def merged(stored: VisitorPurchases | None) -> VisitorPurchases:
             held = {step.id: step for step in stored.steps} if stored else {}
@@ -110,8 +128,11 @@ class Shoppers:
             kept = sorted({**held, **fresh}.values(), key=lambda step: (step.at, step.id))[-KEPT_STEPS:]
             return VisitorPurchases(steps=tuple(kept))
 
+        steps = [step for step in steps if not self.erased.covers(visitor, step.at)]
         if steps:
             await self._purchases.update(visitor, merged)
+            if any(self.erased.covers(visitor, step.at) for step in steps):  # erased while they were being kept
+                await self.forget(visitor)
 
     def _begin_to_read(self, visitor: str) -> "asyncio.Task[Exception | None]":
         task = self._underway[visitor] = asyncio.create_task(self._read(visitor))
@@ -125,7 +146,7 @@ class Shoppers:
                 stored, past = await asyncio.gather(
                     self._purchases.get(visitor), self._mesh.history(visitor, "interaction")
                 )
-                read = await _whole(stored.steps if stored else (), past)
+                read = await _whole(visitor, stored.steps if stored else (), past, self.erased)
         except Exception as error:  # noqa: BLE001  whatever it is, scores are made from what is known
             return error
         if visitor in self._partial:  # neither forgotten meanwhile, nor learnt from the log
@@ -136,7 +157,7 @@ class Shoppers:
         return None
 
 
-async def _whole(stored: Collection[Step], past: Iterable[Received]) -> Shopper:
+async def _whole(visitor: str, stored: Collection[Step], past: Iterable[Received], erased: Erased) -> Shopper:
     """A shopper from everything that was read, oldest first; others go on meanwhile, however much it is."""
     steps = {step.id: step for step in stored}
     for n, received in enumerate(past):
@@ -146,7 +167,8 @@ async def _whole(stored: Collection[Step], past: Iterable[Received]) -> Shopper:
         if n % BREATH == BREATH - 1:
             await asyncio.sleep(0)
     shopper = Shopper()
-    for n, step in enumerate(sorted(steps.values(), key=lambda step: (step.at, step.id))):
+    lasting = (step for step in steps.values() if not erased.covers(visitor, step.at))
+    for n, step in enumerate(sorted(lasting, key=lambda step: (step.at, step.id))):
         shopper.learn(step)
         if n % BREATH == BREATH - 1:
             await asyncio.sleep(0)

@@ -6,6 +6,7 @@ a cart was left: what was known (features), and did the shopper buy within the h
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import timedelta
 from zlib import crc32
 
@@ -14,10 +15,12 @@ import polars as pl
 from mesh import Mesh
 from mesh.envelope import Received
 from mesh.events.cart import CartAbandoned
+from ml.clickstream.erased import read_erased
 from ml.clickstream.feature_table import ANSWER, COLUMNS, IDLE, SESSION, at_moment, frame, with_features, with_moments
 from ml.clickstream.log_files import MOST_ROWS, UnreadableLog, from_file, parts, write_features
 from ml.clickstream.lookback import of
-from ml.clickstream.steps import INTERACTIONS, PURCHASING, Step, session_of, step_of
+from ml.clickstream.orders import Orders, read_orders
+from ml.clickstream.steps import INTERACTIONS, PURCHASING, Step, order_of, session_of, step_of
 from ml.features import names
 
 __all__ = [
@@ -44,15 +47,19 @@ MOST_POINTS = 400_000
 async def from_mesh(mesh: Mesh, *, most: int = MOST_ROWS) -> pl.DataFrame:
     """Everything that shoppers did in this region, as far as its streams reach back.
 
-    Of more than `most` events whole visitors are left out, by hash.
+    `counted` tells which orders are purchases to learn from; where the shop confirms orders, the frame ends where its
+    confirmations do. What visitors did before they were erased is left out, and of more than `most` events whole
+    visitors are, by hash.
     """
     shoppers: dict[str, dict[str, Step]] = defaultdict(dict)
+    orders, erased = await read_orders(mesh), await read_erased(mesh)
+    end = orders.known_until()
     kept, shares = 0, 1
     async for received in mesh.read(*INTERACTIONS, *PURCHASING, CartAbandoned):
         visitor = received.event.visitor_id
-        if _class(visitor, shares):
-            continue
         step = _step(received)
+        if _class(visitor, shares) or erased.covers(visitor, step.at) or (end and step.at > end.timestamp()):
+            continue
         shoppers[visitor].setdefault(step.id, step)
         kept += 1
         while kept > most:
@@ -61,7 +68,22 @@ async def from_mesh(mesh: Mesh, *, most: int = MOST_ROWS) -> pl.DataFrame:
                 break  # nobody is left, or nobody can be left out: a few visitors with very many steps
             shoppers, shares = defaultdict(dict, fewer), 2 * shares
             kept = sum(map(len, shoppers.values()))
-    return frame({visitor: steps.values() for visitor, steps in shoppers.items()})
+    return _with_counted(frame({visitor: steps.values() for visitor, steps in shoppers.items()}), shoppers, orders)
+
+
+def _with_counted(steps: pl.DataFrame, shoppers: Mapping[str, Mapping[str, Step]], orders: Orders) -> pl.DataFrame:
+    """The frame with `counted`: false for orders that were reported only, where the shop confirms its orders."""
+    reported = [
+        (visitor, step.at, False)
+        for visitor, known in shoppers.items()
+        for step in known.values()
+        if step.kind == "purchase" and not orders.counts(visitor, order_of(step))
+    ]
+    schema = {"visitor": pl.String, "at": pl.Float64, "counted": pl.Boolean}
+    uncounted = pl.DataFrame(reported, schema=schema, orient="row").unique()
+    return steps.join(uncounted, on=["visitor", "at"], how="left", maintain_order="left").with_columns(
+        pl.col("counted").fill_null(value=True)
+    )
 
 
 def _class(visitor: str, shares: int) -> int:
@@ -86,15 +108,16 @@ def horizon_of(steps: pl.DataFrame, wanted: timedelta = HORIZON) -> timedelta:
 def points(steps: pl.DataFrame, *, horizon: timedelta | None = None) -> pl.DataFrame:
     """One row per moment in a shopper's visit: features, `label`, and where it belongs.
 
-    `label` is 1 when the visitor buys within `horizon` after `at`; rows whose horizon is not over when
-    the log ends are left out, bought or not. `carted`: there was something in the cart. `start`: when the
-    session began, for temporal splits. Above 400,000 rows whole visitors are left out by hash, before
-    anything is computed: no feature looks at another visitor.
+    `label` is 1 when the visitor buys within `horizon` after `at` (of the frame's purchases those that are `counted`,
+    where it has that column); rows whose horizon is not over when the log ends are left out, bought or not. `carted`:
+    there was something in the cart. `start`: when the session began, for temporal splits. Above 400,000 rows whole
+    visitors are left out by hash, before anything is computed: no feature looks at another visitor.
     """
     horizon = horizon if horizon is not None else horizon_of(steps)
     happened = steps.filter(pl.col("kind") != "moment")["at"]
     end = happened.max() if len(happened) else 0.0
-    upcoming = pl.when(of("purchase")).then("at").shift(-1).backward_fill().over("visitor")
+    bought = of("purchase") & pl.col("counted") if "counted" in steps.columns else of("purchase")
+    upcoming = pl.when(bought).then("at").shift(-1).backward_fill().over("visitor")
     label = (upcoming - pl.col("at") <= horizon.total_seconds()).fill_null(value=False).cast(pl.Int8)
     labelled = _sampled(steps).with_columns(label=label, start=pl.col("at").min().over(*SESSION))
     return (

@@ -14,6 +14,8 @@ from mesh.events.cart import CartScored
 from mesh.events.offer import OfferDecided
 from mesh.events.order import OrderPlaced
 from mesh.events.user import Evidence
+from ml.clickstream.erased import read_erased
+from ml.clickstream.orders import read_orders
 
 MOST_EVENTS = 300_000
 """Scores, decisions and orders that are held at once; of more whole visitors are left out, by hash."""
@@ -76,15 +78,23 @@ async def training_rows(mesh: Mesh, *, most: int = MOST_EVENTS) -> pl.DataFrame:
 
     `arm` is `none` or the discount in percent, `probability` what it was given with, `withheld` that of `none`;
     `values` the features that were served for it, in the order whose digest is `names`; `waited` the seconds
-    until the visitor's next order, null while there is none; `observed` the seconds until the log ends.
+    until the visitor's next order, null while there is none; `observed` the seconds until the log ends, or where the
+    shop confirms orders, until its confirmations do. Orders that do not count (`ml.clickstream.orders`) are none, and
+    what became of visitors before they were erased is left out.
     """
+    orders, erased = await read_orders(mesh), await read_erased(mesh)
+    limit = orders.known_until()
     visitors: dict[str, _Visitor] = defaultdict(_Visitor)
     kept, shares = 0, 1
     end: datetime | None = None
     async for received in mesh.read(CartScored, OfferDecided, OrderPlaced):
+        if limit is not None and received.time > limit:
+            continue
         end = max(end or received.time, received.time)
-        visitor = received.event.visitor_id
-        if _class(visitor, shares):
+        visitor, happened = received.event.visitor_id, received.event
+        if _class(visitor, shares) or erased.covers(visitor, received.time.timestamp()):
+            continue
+        if isinstance(happened, OrderPlaced) and not orders.counts(visitor, happened.order_id):
             continue
         visitors[visitor].learn(received)
         kept += 1

@@ -93,6 +93,7 @@ async def erase_here(received: Received[ProfileErasureRequested], mesh: Mesh) ->
         visitors=len(visitors),
         keys=len(destroyed),
         records=len(visitors) + len(names),
+        visitor_ids=tuple(visitors),
     )
     return [proof, *[unnamed for visitor in visitors if (unnamed := await _unnamed(visitor, mesh))]]
 

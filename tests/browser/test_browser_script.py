@@ -6,6 +6,7 @@ import pytest
 
 from mesh.events.cart import CartUpdated
 from mesh.events.interaction import ProductSearched, ProductViewed
+from mesh.events.offer import OfferClicked
 from mesh.events.recommendation import RecommendationClicked, RecommendationShown
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -52,6 +53,37 @@ async def test_what_was_recommended_and_what_was_clicked_belong_together(shop, v
     assert (chosen.product_ids, chosen.first, chosen.model_version) == (("sku-1", "sku-2"), 1, "v7")
     assert (plain.product_ids, plain.first, plain.model_version) == (("sku-3",), 5, None)
     assert (clicked.list_id, clicked.product_id, clicked.position) == (chosen.list_id, "sku-2", 2)
+
+
+@pytest.mark.parametrize(
+    ("link", "product"), [("/cart/c7?offer=o7&cartmesh=email.o7.c7", None), ("/p5?cartmesh=email.o7.c7.2.p5&x=1", "p5")]
+)
+async def test_a_link_of_a_mail_counts_once_somebody_is_there(shop, visit, sent, link, product):
+    """A program that opens the link counts for nobody; who moves is a click by mail, and a reload is no second one."""
+    page = await visit()
+    await page.goto(shop.url(link))
+    await page.evaluate("cartmesh.view('opened')")
+    await sent(page)
+    opened = await shop.events_of(OfferClicked), await shop.events_of(RecommendationClicked)
+
+    for _ in range(2):
+        await page.mouse.move(40, 40)
+        await page.mouse.move(60, 60)
+        await page.keyboard.press("Tab")
+        await page.evaluate("cartmesh.view('looked')")
+        await sent(page)
+        address = page.url
+        await page.reload()
+
+    (clicked,) = [one.event for one in await shop.events_of(OfferClicked)]
+    products = [one.event for one in await shop.events_of(RecommendationClicked)]
+    assert opened == ([], [])
+    assert (clicked.offer_id, clicked.cart_id, clicked.channel) == ("o7", "c7", "email")
+    assert clicked.visitor_id == await page.evaluate("cartmesh.visitor")
+    assert [(one.list_id, one.place, one.product_id, one.position) for one in products] == (
+        [("o7", "email", product, 2)] if product else []
+    )
+    assert "cartmesh" not in address
 
 
 async def test_a_page_that_closes_at_once_loses_nothing(shop, visit, eventually):

@@ -13,9 +13,10 @@ from mesh import Mesh, Money
 from mesh.broker.memory import MemoryMesh
 from mesh.events.cart import CartAbandoned, CartLine, CartUpdated
 from mesh.events.interaction import ProductViewed
-from mesh.events.order import OrderPlaced
+from mesh.events.order import OrderConfirmed, OrderPlaced
+from mesh.events.profile import ProfileErased
 from mesh.publish import Draft
-from mesh.streams import StreamFamily, StreamLayout
+from mesh.streams import StreamFamily, StreamLayout, mesh_stream
 from ml.clickstream.log_files import REQUIRED
 from ml.clickstream.steps import step_of
 from ml.features import names
@@ -144,6 +145,89 @@ async def test_an_order_that_page_and_server_report_is_one_purchase():
     assert [step.at - NOW.timestamp() for step in served.steps] == [0, 1800]
     assert served.vector(later, "s1")[names().index("visitor_purchases")] == 2
     assert trained["visitor_purchases"].to_list() == [2]
+
+
+EURO = Money(amount=1000, currency="EUR")
+BOUGHT = (CartLine(product_id="p1", quantity=1, price=EURO),)
+
+
+def visit(visitor, minute):
+    viewed = ProductViewed(visitor_id=visitor, product_id="p1", session_id=f"s-{visitor}")
+    return Draft(event=viewed, time=NOW + timedelta(minutes=minute))
+
+
+def order(kind, order_id, minute, **more):
+    return Draft(event=kind(order_id=order_id, lines=BOUGHT, total=EURO, **more), time=NOW + timedelta(minutes=minute))
+
+
+async def labels(shop, minutes=10):
+    """By visitor, whether they bought soon after they looked, as training is told."""
+    rows = dataset.points(await dataset.from_mesh(shop), horizon=timedelta(minutes=minutes))
+    return dict(zip(rows["visitor"].to_list(), rows["label"].to_list(), strict=True))
+
+
+async def test_where_the_shop_confirms_orders_invented_ones_teach_nothing(regions, eventually):
+    """Given a page that reports orders nobody made, and others' orders as its own, only who is confirmed bought.
+
+    Confirmations count from whichever region they come, by visitor, cart or customer, as the shop names them.
+    """
+    shop, eu = (Mesh(regions.broker(name), "gateway", others=()) for name in ("us", "eu"))
+    await shop.publish(*(visit(f"v{n}", 0) for n in range(6)), visit("forger", 0), visit("late", 50))
+    await shop.publish(order(OrderPlaced, "early", 1, visitor_id="v0"))
+    await shop.publish(order(OrderConfirmed, "o1", 2, visitor_id="v1"))
+    await shop.publish(order(OrderPlaced, "o1", 1, visitor_id="forger"))
+    await shop.publish(order(OrderPlaced, "o1", 1, visitor_id="v1"))
+    await shop.publish(order(OrderPlaced, "o2", 1, visitor_id="v2", cart_id="c2"))
+    await shop.publish(order(OrderPlaced, "o3", 1, visitor_id="v3", customer_id="k3"))
+    await shop.publish(order(OrderPlaced, "o4", 1, visitor_id="v4"), order(OrderPlaced, "o4", 1, visitor_id="forger"))
+    await shop.publish(order(OrderPlaced, "invented", 1, visitor_id="forger"))
+    await shop.publish(order(OrderPlaced, "o5", 1, visitor_id="v5", by="server"))
+    confirmed = order(OrderConfirmed, "o2", 2, cart_id="c2"), order(OrderConfirmed, "o3", 2, customer_id="k3")
+    await eu.publish(*confirmed, order(OrderConfirmed, "o4", 2), order(OrderConfirmed, "last", 60, visitor_id="v9"))
+
+    async def all_copied():
+        copied = [one.event.order_id async for one in shop.read(OrderConfirmed, stream=mesh_stream("us"))]
+        return "last" in copied
+
+    await eventually(all_copied, within=60)
+
+    assert await labels(shop) == {"v0": 1, "v1": 1, "v2": 1, "v3": 1, "v4": 0, "v5": 1, "forger": 0}
+
+
+async def test_where_the_shop_confirms_no_order_every_report_teaches(regions):
+    """There is nothing better: a shop that only has pages is learnt from as before."""
+    shop = Mesh(regions.broker("us"), "gateway", others=())
+    await shop.publish(visit("v1", 0), visit("v2", 0), order(OrderPlaced, "o1", 1, visitor_id="v1"), visit("v3", 60))
+
+    assert await labels(shop) == {"v1": 1, "v2": 0}
+
+
+async def test_what_may_be_confirmed_yet_is_not_asked(regions):
+    """Given confirmations that stop, later visits teach neither that their shoppers bought nor that they did not."""
+    shop = Mesh(regions.broker("us"), "gateway", others=())
+    await shop.publish(visit("v1", 0), order(OrderPlaced, "o1", 1, visitor_id="v1"))
+    await shop.publish(order(OrderConfirmed, "o1", 21, visitor_id="v1"))
+    await shop.publish(visit("v2", 20), order(OrderPlaced, "o2", 21, visitor_id="v2"), visit("v3", 200))
+
+    frame = await dataset.from_mesh(shop)
+
+    assert await labels(shop, minutes=1) == {"v1": 1}
+    assert frame["visitor"].unique().to_list() == ["v1"]  # confirmations take 20 minutes: v2's may be on its way
+
+
+async def test_who_was_erased_teaches_nothing_from_before(regions):
+    """The steps stay in the streams; training leaves them out, and counts what the device does afterwards."""
+    shop = Mesh(regions.broker("us"), "gateway", others=())
+    await shop.publish(visit("ada", 0), order(OrderPlaced, "o1", 1, visitor_id="ada"), visit("bob", 2))
+    proof = ProfileErased(request="r", region="us", visitors=1, keys=1, records=1, visitor_ids=("ada",))
+    await shop.publish(proof)
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    again = ProductViewed(visitor_id="ada", product_id="p9", session_id="s2")
+    await shop.publish(Draft(event=again, time=later))
+
+    frame = await dataset.from_mesh(shop)
+
+    assert set(frame.select("visitor", "product").rows()) == {("bob", "p1"), ("ada", "p9")}
 
 
 def test_the_training_process_is_given_the_streams_of_its_mesh():

@@ -16,9 +16,11 @@ from mesh.events.interaction import ProductViewed
 from mesh.events.model import ModelRefused
 from mesh.events.order import OrderPlaced
 from mesh.events.product import ProductListed
+from mesh.events.profile import ProfileErased
 from mesh.events.user import Recommendations, RecommendationsRequest, UserScored
 from mesh.publish import Draft
 from mesh.runtime.run import running
+from ml.clickstream.steps import Step
 from ml.features import names
 from ml.lifecycle.registry import MODELS, Registry
 from ml.lifecycle.version import Metrics, Version
@@ -315,6 +317,54 @@ async def test_a_large_catalogue_does_not_hide_who_was_there(mesh, shop):
     following.cancel()
 
     assert [step.kind for step in scorer.shoppers.of("v1").steps] == ["cart"]
+
+
+def seen_by(recommender, visitor):
+    """How many steps of a visitor are in what recommendations are made of."""
+    held = min(recommender._learnt, len(recommender._items))
+    indexed = recommender.index._visitors if recommender.index else ()
+    return [list(part).count(hash(visitor)) for part in (recommender._visitors[:held], indexed)]
+
+
+async def test_who_was_erased_is_forgotten_and_not_learnt_again(mesh, shop):
+    """Memory, index and bucket forget them, also for a replica that starts later; what comes after counts."""
+    scoring, state = Mesh(mesh.broker("us"), "scoring"), shop.state(SHOPPERS)
+    async with running(service, scoring) as run:
+        scorer = run.provided[Scorer]
+        await shop.publish(viewed("ada", "p1"), viewed("ada", "p2", 1), cart("ada", "p1"), viewed("bob", "p1"))
+        await shop.publish(cart("bob", "p1"))
+
+        async def kept():
+            await scorer.recommender.refresh()
+            return seen_by(scorer.recommender, "ada") == [3, 1] and await state.get("ada") and await state.get("bob")
+
+        await until(kept, patience=60)
+        await shop.publish(
+            ProfileErased(request="r", region="us", visitors=1, keys=0, records=0, visitor_ids=("ada", "nobody"))
+        )
+
+        async def gone():
+            await scorer.recommender.refresh()
+            return seen_by(scorer.recommender, "ada") == [0, 0] and await state.get("ada") is None
+
+        await until(gone, patience=60)
+        here = scorer.shoppers.of("ada").steps, len(scorer.shoppers.of("bob").steps), await state.get("bob") is not None
+        later = datetime.now(UTC) + timedelta(minutes=1)
+        await shop.publish(replace(cart("ada", "p9"), time=later))
+        await until(lambda: state.get("ada"), patience=60)
+    fresh = Scorer(Mesh(mesh.broker("us"), "scoring"), Recommender(), shoppers=10, warm=100)
+    await fresh.read_erased()
+    await fresh.shoppers.look_up(["ada"])
+    looked_up = [step.products for step in fresh.shoppers.of("ada").steps]
+    async for one in shop.read(ProductViewed, CartUpdated):
+        fresh.learn(one)
+    await fresh.shoppers.keep("ada", [Step(NOW.timestamp(), "an old one", "cart", "s-ada")])
+
+    assert here == ([], 2, True)
+    assert looked_up == [("p9",)]
+    assert [step.products for step in fresh.shoppers.of("ada").steps] == [("p9",)]
+    assert seen_by(fresh.recommender, "ada") == [1, 0]
+    assert [step.products for step in (await state.get("ada")).steps] == [("p9",)]
 
 
 async def served_version(scorer, wanted):

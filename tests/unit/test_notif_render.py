@@ -16,6 +16,7 @@ import notifications.render_pool
 from mesh.events.cart import CartLine
 from mesh.events.user import Recommendation
 from mesh.money import Money
+from mesh.settings import read
 from notifications.render_pool import RenderPool, RenderSettings, TemplateError, open_render_pool
 from notifications.sample import sample
 from notifications.template_variables import Shop, template_variables
@@ -88,6 +89,32 @@ async def test_a_mail_has_everything_in_html_and_text_without_markup_left_over(p
     assert not re.search(r"<mj-|\{\{|\{%", mail.html)
     assert "<" not in mail.text
     assert "<" not in mail.card.body
+
+
+async def test_links_to_the_shop_name_the_offer_and_others_do_not(pool, monkeypatch):
+    """The cart, its lines and recommended products, each with its place; no address, name or visitor in any link."""
+    monkeypatch.setenv("CARTMESH_SHOP_URL", "https://shop.example")
+    decided, profile = sample("en")
+    first, second, third = decided.recommended
+    urls = ("https://shop.example/p2?colour=red#top", "https://elsewhere.example/p3", "https://shop.example/p4")
+    recommended = [msgspec.structs.replace(one, url=url) for one, url in zip((first, second, third), urls, strict=True)]
+    dotted = msgspec.structs.replace(decided.lines[0], url="https://shop.example/p0")
+    offer = msgspec.structs.replace(decided, cart_id="c1", offer_id="o1", lines=(dotted,), recommended=recommended)
+
+    made = template_variables(
+        offer, profile, read(Shop), left_at=LEFT, unsubscribe_url="https://links.example.test/u/token"
+    )
+    mail = await pool.render(SHIPPED, "en", made)
+
+    links = set(re.findall(r'href="([^"]+)"', unescape(mail.html)))
+    assert links == {
+        "https://shop.example/cart/c1?offer=o1&coupon=BACK-7K3Q-M9XD-2WPA&cartmesh=email.o1.c1",
+        "https://shop.example/p0?cartmesh=email.o1.c1",
+        "https://shop.example/p2?colour=red&cartmesh=email.o1.c1.1.p2#top",
+        "https://elsewhere.example/p3",
+        "https://shop.example/p4?cartmesh=email.o1.c1.3.p4",
+        "https://links.example.test/u/token",
+    }
 
 
 @pytest.mark.parametrize(

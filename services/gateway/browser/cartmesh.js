@@ -440,6 +440,17 @@
     document.prerendering ? document.addEventListener('prerenderingchange', begin) : begin()
     window.cartmesh = api
     if (Array.isArray(early)) api.push(...early)
+    // A link in a mail names its offer. Who opened it counts once they move, touch or type: programs open links too.
+    let link = new URLSearchParams(location.search).get('cartmesh')
+    const arrive = () => guard(() => {
+      if (!link) return
+      const [channel, offer_id, cart_id, position, product_id] = link.split('.')
+      link = 0
+      api.clicked({ offer_id, cart_id, channel })
+      if (position) api.clicked({ list_id: offer_id, place: channel, product_id, position: +position })
+      history.replaceState(history.state, '', location.href.replace(/cartmesh=[^&#]+&?/, ''))
+    })
+    for (const sign of ['pointermove', 'pointerdown', 'keydown']) addEventListener(sign, arrive)
     if (views) {
       const path = views.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replace(/\*/g, '.*').replace(':product_id', '([\\w-]+)')
       follow(at => at.pathname.match(`^${path}/?$`)?.[1])

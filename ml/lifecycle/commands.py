@@ -1,4 +1,4 @@
-"""Commands that look at models: `cartmesh models list | show | compare | audit`, and those that change them."""
+"""Commands that look at models (`cartmesh models list`, `show`, `compare`, `audit`, `report`) or change them."""
 
 import sys
 from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def commands(app: App) -> None:
     """Add them to the root command."""
     group = App(name="models", help="Versions of the models: which serves, which is tried, and how they do.")
-    for command in (show, shadow, canary, withdraw, promote, rollback, compare, audit):
+    for command in (show, shadow, canary, withdraw, promote, rollback, compare, audit, report):
         group.command(command)
     group.command(list_, name="list")
     app.command(group)
@@ -148,6 +148,24 @@ def audit(*, sample: int = 200, region: str | None = None, servers: Path = SERVE
     _tell(found, show_audit, json=json)
     if any(one.unexplained for one in found):
         sys.exit(1)
+
+
+def report(*, region: str | None = None, servers: Path = SERVERS, json: bool = False) -> None:
+    """Show what shoppers were shown, what they clicked and ordered afterwards, and what offers changed.
+
+    Parameters
+    ----------
+    region
+        Only this one.
+    servers
+        The servers.json of the mesh.
+    json
+        Print JSON instead of tables.
+    """
+    from ml.lifecycle.click_report import click_report  # noqa: PLC0415  saves start-up time
+    from ml.lifecycle.tables import show_clicks  # noqa: PLC0415  saves start-up time
+
+    _tell(each(servers, region, click_report), show_clicks, json=json)
 
 
 def _tell(found: Any, show: Callable[[Any], None], *, json: bool) -> None:

@@ -24,12 +24,12 @@ async def read_uplift(artifact: bytes) -> Any:
 
 
 async def read_recommendations(artifact: bytes) -> Any:
-    """The weights in an artifact, by source. ArtifactRefused, Unavailable."""
+    """The `RankingModel` in an artifact. ArtifactRefused, Unavailable."""
     from ml.models.artifact import unpack_in_child_process  # noqa: PLC0415  saves start-up time
     from ml.models.blend import NAMES  # noqa: PLC0415  saves start-up time
-    from ml.training.recommendation_weights import KIND, of  # noqa: PLC0415  saves start-up time
+    from ml.training.recommendation_weights import KIND, model_of  # noqa: PLC0415  saves start-up time
 
-    return of(await unpack_in_child_process(artifact, kind=KIND, features=NAMES))
+    return model_of(await unpack_in_child_process(artifact, kind=KIND, features=NAMES))
 
 
 READERS = {"propensity": read_propensity, "uplift": read_uplift, "recommendations": read_recommendations}

@@ -6,6 +6,7 @@ import msgspec
 
 from ml.features.formatting import span
 from ml.lifecycle.audit import Audited
+from ml.lifecycle.click_report import ClickReport, Rate
 from ml.lifecycle.live_outcomes import Comparison
 from ml.lifecycle.review import Measured
 from ml.lifecycle.version import Current, Metrics, Version
@@ -109,6 +110,53 @@ def show_audit(found: Sequence[Audited]) -> None:
     for one in found:
         for line in one.lines():
             print(line)
+
+
+def show_clicks(found: Sequence[ClickReport]) -> None:
+    """What was shown, clicked and ordered, by place and model version and by journey and channel."""
+    for one in found:
+        print(f"{one.region}: recommendations")
+        rows = [("place", "version", "lists shown", "clicked", "click rate", "95 %", "ordered after")]
+        rows += [
+            (
+                each.place,
+                each.version or "-",
+                f"{each.shown:,}",
+                f"{each.clicked:,}",
+                *_rate(each.rate),
+                str(each.orders),
+            )
+            for each in one.lists
+        ]
+        _print_columns(rows)
+        print(f"{one.region}: offers")
+        rows = [("journey", "channel", "sent", "seen", "clicked", "click rate", "95 %", "ordered after")]
+        rows += [
+            (
+                each.journey or "-",
+                each.channel,
+                f"{each.sent:,}",
+                "-" if each.seen is None else f"{each.seen:,}",
+                f"{each.clicked:,}",
+                *_rate(each.rate),
+                str(each.orders),
+            )
+            for each in one.offers
+        ]
+        _print_columns(rows)
+        if one.effect is None:
+            print("what offers change is not known: too few were given and withheld by chance (`explore`, `holdout`)")
+        else:
+            effect, around = one.effect, 1.96 * one.effect.error
+            print(
+                f"of {effect.given:,} given an offer by chance {effect.reached:.0%} were reached, {effect.withheld:,} "
+                f"got none: {effect.of_given:+.1%} bought; of those who were reached {effect.of_reached:+.1%} "
+                f"(95 %: {effect.of_reached - around:+.1%} to {effect.of_reached + around:+.1%})"
+            )
+
+
+def _rate(rate: Rate) -> tuple[str, str]:
+    return f"{rate.share:.1%}", f"{rate.low:.1%} to {rate.high:.1%}"
 
 
 def _print_columns(rows: Sequence[Sequence[str]]) -> None:

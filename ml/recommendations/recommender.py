@@ -51,6 +51,7 @@ class Recommender:
     ) -> None:
         self._sessions, self._items, self._visitors = (np.zeros(most_steps, dtype=np.int64) for _ in range(3))
         self._most_products, self._untuned, self._weights = most_products, weights, weights
+        self._log_appeal: Mapping[str, float] = {}
         self._build = build
         self._learnt = self._built = self._tuned = 0
         self._products: list[str] = []
@@ -103,9 +104,9 @@ class Recommender:
         """Changes with the index and with what the shop withholds, which is all that must not be shown late."""
         return self._indexed, self.catalogue.withheld_changes
 
-    def weigh(self, weights: Mapping[str, float]) -> None:
-        """Rank by other weights, from the next refresh on."""
-        self._weights, self._built = weights, 0
+    def weigh(self, weights: Mapping[str, float], log_appeal: Mapping[str, float] | None = None) -> None:
+        """Rank by other weights, and products by their appeal (`ml.models.click_model`), from the next refresh on."""
+        self._weights, self._log_appeal, self._built = weights, log_appeal or {}, 0
 
     async def refresh(self) -> bool:
         """Index what was seen if there is enough news; True when there is a new index. Raises what the builder does."""
@@ -124,7 +125,7 @@ class Recommender:
         except BaseException:
             self._outdated = True
             raise
-        self.index = SessionIndex(built, clicks, self._category)
+        self.index = SessionIndex(built, clicks, self._category, self._log_appeal)
         self._weights, self._built = self.index.weights, learnt
         self._tuned = learnt if tune else self._tuned
         self._indexed += 1

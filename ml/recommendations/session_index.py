@@ -77,14 +77,26 @@ IN_CATEGORY, IN_SHOP = Why("category"), Why("popular")
 
 
 class SessionIndex:
-    """A build with the names of its products. For one thread at a time, like the blend in it."""
+    """A build with the names of its products. For one thread at a time, like the blend in it.
 
-    def __init__(self, built: Build, clicks: Clicks, category_of: CategoryOf) -> None:
+    `log_appeal` of a product is added to its score, which is the logarithm of how likely it comes next.
+    """
+
+    def __init__(
+        self, built: Build, clicks: Clicks, category_of: CategoryOf, log_appeal: Mapping[str, float] | None = None
+    ) -> None:
         self._blend, self._visitors, self._category_of = built.blend, built.visitors, category_of
         self._products, self._numbers, self._known = clicks.products, clicks.numbers, clicks.known
         self._popular: list[Candidate] = []
         self._popular_in: dict[str, list[Candidate]] = {}
-        for item in built.blend.popular_.tolist():
+        self._log_appeal = np.zeros(clicks.known)
+        for product, appeal in (log_appeal or {}).items():
+            if (number := self._number(product)) is not None:
+                self._log_appeal[number] = appeal
+        popular = built.blend.popular_
+        shown_as = np.log1p(built.blend.lately_[0][popular]) + self._log_appeal[popular]
+        ranked = popular[np.argsort(-shown_as, kind="stable")] if log_appeal else popular
+        for item in ranked.tolist():
             self._keep_popular(clicks.products[item])
 
     def _keep_popular(self, product: str) -> None:
@@ -110,8 +122,9 @@ class SessionIndex:
             return
         ranking = self._blend.rank(items)
         wanted = min(len(ranking.items), most + SPARE + len(ranking.own))
-        best = ranking.scores.argpartition(-wanted)[-wanted:]
-        for at in best[(-ranking.scores[best]).argsort()].tolist():
+        scores = ranking.scores + self._log_appeal[ranking.items]
+        best = scores.argpartition(-wanted)[-wanted:]
+        for at in best[(-scores[best]).argsort()].tolist():
             yield Candidate(self._products[ranking.items[at]], partial(self._why, ranking, at))
 
     def popular_in(self, category: str) -> Sequence[Candidate]:

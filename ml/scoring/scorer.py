@@ -190,7 +190,7 @@ class Scorer:
         """Let the recommender rank by the weights that serve, once they do."""
         champion = self.models.champion(RECOMMENDATIONS)
         if champion is not None and champion.version != self._weighed:
-            self.recommender.weigh(champion.model)
+            self.recommender.weigh(champion.model.weights, champion.model.log_appeal)
             self._weighed = champion.version
 
     async def _remember(self) -> None:

@@ -313,6 +313,39 @@ async def test_weights_follow_what_shoppers_do(monkeypatch):
     assert recommender.recommend(["p2", "p3"], without=(), most=1)[0].kind == "seen"
 
 
+async def test_what_attracts_more_than_its_place_explains_comes_first():
+    """Given two products that are seen alike, the one that is clicked more when shown stands first, known or popular."""
+    recommender = Recommender(most_steps=1000, most_products=100)
+    for n, others in enumerate((("stove", "lamp"), ("lamp", "stove")) * 3):
+        see(recommender, f"v{n}", "tent", *others)
+
+    orders = []
+    for appeal in ({"stove": 1.0, "lamp": -1.0}, {"stove": -1.0, "lamp": 1.0}):
+        recommender.weigh(WEIGHTS, appeal | {"gone": 3.0})
+        assert await recommender.refresh()
+        orders.append([products(recommender.recommend(seen, without=("tent",), most=2)) for seen in (["tent"], ())])
+
+    assert orders == [[["stove", "lamp"]] * 2, [["lamp", "stove"]] * 2]
+
+
+async def test_who_is_forgotten_is_in_no_later_index():
+    """Their clicks leave what the index is built of; where nobody is left there is none."""
+    recommender = Recommender(most_steps=4, most_products=100)
+    for visitor in ("ada", "bob", "ada"):
+        see(recommender, visitor, "tent", f"lamp of {visitor}")
+    await recommender.refresh()
+    before = products(recommender.recommend(["tent"], without=(), most=5))
+
+    recommender.forget("ada")
+    await recommender.refresh()
+    after = products(recommender.recommend(["tent"], without=(), most=5))
+    recommender.forget("bob")
+    await recommender.refresh()
+
+    assert (before, after) == (["lamp of bob", "lamp of ada"], ["lamp of bob"])
+    assert recommender.recommend(["tent"], without=(), most=5) == ()
+
+
 async def test_serving_goes_on_while_the_index_is_rebuilt():
     """A query during a rebuild sees the old index or the new one, never half of one."""
     recommender = Recommender(most_steps=1000, most_products=100)

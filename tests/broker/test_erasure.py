@@ -13,15 +13,18 @@ from mesh import Mesh, Service
 from mesh.accept import Sent
 from mesh.broker.jetstream import JetStreamBroker
 from mesh.errors import Bury
-from mesh.events.cart import CartUpdated
+from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.customer import CustomerIdentified
 from mesh.events.profile import ProfileErased
+from mesh.money import Money
 from mesh.personal_data import PERSONAL_KEYS
 from mesh.profiles import address_digest, read_profile
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.run import running
 from mesh.topology.apply import api
 from mesh.topology.mesh_toml import Topology
+from ml.scoring.service import service as scoring
+from ml.scoring.shopper_memory import SHOPPERS
 from services.identity import identify_customer
 from services.identity import service as identity
 
@@ -35,7 +38,7 @@ async def greet(identified: CustomerIdentified) -> None:
     raise Bury(f"cannot greet {identified.email or 'anybody'} with {ADDRESS}")
 
 
-SERVICES = (identity, shop)
+SERVICES = (identity, shop, scoring)
 
 
 @pytest.fixture
@@ -93,18 +96,30 @@ async def cartmesh(*words):
 
 
 async def test_after_erasure_the_address_is_nowhere(servers, capfd, eventually):
-    """A person on three devices in two regions is erased by their address: keys, profile and fields are gone."""
+    """A person on three devices in two regions is erased by their address: keys, profile and fields are gone.
+
+    What models keep by visitor is gone as well, and what others have there stays.
+    """
     async with AsyncExitStack() as stack:
-        meshes = {}
+        meshes, shops = {}, {}
         for region in ("us", "eu"):
             mesh = meshes[region] = await connected(servers, stack, region, "identity")
             await stack.enter_async_context(running(identity, mesh))
-            await stack.enter_async_context(running(shop, await connected(servers, stack, region, "shop")))
+            shops[region] = await connected(servers, stack, region, "shop")
+            await stack.enter_async_context(running(shop, shops[region]))
+        models = await connected(servers, stack, "us", "scoring")
+        await stack.enter_async_context(running(scoring, models))
         us, eu = meshes["us"], meshes["eu"]
         await identify(us, "laptop")
         await identify(us, "phone")
         await identify(eu, "tablet")
         everybody = {"laptop", "phone", "tablet"}
+        line = CartLine(product_id="p1", quantity=1, price=Money(amount=100, currency="EUR"))
+        for visitor in ("laptop", "stranger"):
+            await shops["us"].publish(CartUpdated(cart_id=f"of-{visitor}", visitor_id=visitor, lines=(line,)))
+        purchases = models.state(SHOPPERS)
+        for visitor in ("laptop", "stranger"):
+            await eventually(lambda who=visitor: purchases.get(who), within=60)
 
         async def all_known(mesh):
             return everybody <= set((await read_profile(mesh, None, [address_digest(ADDRESS)])).visitors)
@@ -133,6 +148,11 @@ async def test_after_erasure_the_address_is_nowhere(servers, capfd, eventually):
             for region in ("us", "eu")
         ]
 
+        async def forgotten():
+            return await purchases.get("laptop") is None
+
+        await eventually(forgotten, within=60)
+        others = await purchases.get("stranger")
         gone = [
             (await mesh.history(visitor, "customer")).last(CustomerIdentified).event
             for mesh, visitor in ((us, "laptop"), (us, "phone"), (eu, "tablet"))
@@ -158,6 +178,8 @@ async def test_after_erasure_the_address_is_nowhere(servers, capfd, eventually):
     for names, messages in streams:
         assert {"KV_personal-keys", "KV_profiles"} <= set(names)
         assert not [one for one in messages if any(needle in one for needle in (*needles, *keys))]
+        assert not [one for one in messages if one.startswith(b"KV_visitor-purchases") and b"laptop" in one]
+    assert others is not None
     assert files_with(servers, *needles) == []
     assert [file for file in files_with(servers, *keys) if "/streams/" in file] == []
     written = "".join(capfd.readouterr())

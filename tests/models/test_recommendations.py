@@ -314,7 +314,7 @@ async def test_weights_follow_what_shoppers_do(monkeypatch):
 
 
 async def test_what_attracts_more_than_its_place_explains_comes_first():
-    """Given two products that are seen alike, the one that is clicked more when shown stands first, known or popular."""
+    """Given two products that are seen alike, the one that is clicked more when shown stands first."""
     recommender = Recommender(most_steps=1000, most_products=100)
     for n, others in enumerate((("stove", "lamp"), ("lamp", "stove")) * 3):
         see(recommender, f"v{n}", "tent", *others)

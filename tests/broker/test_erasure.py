@@ -64,6 +64,25 @@ async def identify(mesh, visitor):
     await mesh.publish(*[change async for change in identify_customer(sent, mesh)])
 
 
+async def started(servers, stack, region, service):
+    """A service that runs in a region until the stack is closed; its mesh."""
+    mesh = await connected(servers, stack, region, service.name)
+    await stack.enter_async_context(running(service, mesh))
+    return mesh
+
+
+async def leave_carts(shop_mesh, purchases, eventually):
+    """The cart of a person who will be erased, and a stranger's, until models keep them by visitor."""
+    line = CartLine(product_id="p1", quantity=1, price=Money(amount=100, currency="EUR"))
+    for visitor in ("laptop", "stranger"):
+        await shop_mesh.publish(CartUpdated(cart_id=f"of-{visitor}", visitor_id=visitor, lines=(line,)))
+        await eventually(lambda who=visitor: purchases.get(who), within=60)
+
+
+async def absent(state, key):
+    return await state.get(key) is None
+
+
 async def held(servers, region):
     """Every message of every stream that there is in a region: streams, buckets, object stores and dead letters."""
     connection, found = await servers.operator(region), []
@@ -101,28 +120,17 @@ async def test_after_erasure_the_address_is_nowhere(servers, capfd, eventually):
     What models keep by visitor is gone as well, and what others have there stays.
     """
     async with AsyncExitStack() as stack:
-        meshes, shops = {}, {}
-        for region in ("us", "eu"):
-            mesh = meshes[region] = await connected(servers, stack, region, "identity")
-            await stack.enter_async_context(running(identity, mesh))
-            shops[region] = await connected(servers, stack, region, "shop")
-            await stack.enter_async_context(running(shop, shops[region]))
-        models = await connected(servers, stack, "us", "scoring")
-        await stack.enter_async_context(running(scoring, models))
+        meshes = {region: await started(servers, stack, region, identity) for region in ("us", "eu")}
+        shops = [await started(servers, stack, region, shop) for region in meshes]
+        purchases = (await started(servers, stack, "us", scoring)).state(SHOPPERS)
         us, eu = meshes["us"], meshes["eu"]
-        await identify(us, "laptop")
-        await identify(us, "phone")
-        await identify(eu, "tablet")
-        everybody = {"laptop", "phone", "tablet"}
-        line = CartLine(product_id="p1", quantity=1, price=Money(amount=100, currency="EUR"))
-        for visitor in ("laptop", "stranger"):
-            await shops["us"].publish(CartUpdated(cart_id=f"of-{visitor}", visitor_id=visitor, lines=(line,)))
-        purchases = models.state(SHOPPERS)
-        for visitor in ("laptop", "stranger"):
-            await eventually(lambda who=visitor: purchases.get(who), within=60)
+        everybody = {"laptop": us, "phone": us, "tablet": eu}
+        for visitor, mesh in everybody.items():
+            await identify(mesh, visitor)
+        await leave_carts(shops[0], purchases, eventually)
 
         async def all_known(mesh):
-            return everybody <= set((await read_profile(mesh, None, [address_digest(ADDRESS)])).visitors)
+            return everybody.keys() <= set((await read_profile(mesh, None, [address_digest(ADDRESS)])).visitors)
 
         await eventually(lambda: all_known(us), within=60)
         await eventually(lambda: all_known(eu), within=60)
@@ -148,14 +156,11 @@ async def test_after_erasure_the_address_is_nowhere(servers, capfd, eventually):
             for region in ("us", "eu")
         ]
 
-        async def forgotten():
-            return await purchases.get("laptop") is None
-
-        await eventually(forgotten, within=60)
+        await eventually(lambda: absent(purchases, "laptop"), within=60)
         others = await purchases.get("stranger")
         gone = [
             (await mesh.history(visitor, "customer")).last(CustomerIdentified).event
-            for mesh, visitor in ((us, "laptop"), (us, "phone"), (eu, "tablet"))
+            for visitor, mesh in everybody.items()
         ]
         profiles = [await read_profile(mesh, None, [digest]) for mesh in meshes.values()]
         streams = [await held(servers, region) for region in meshes]
@@ -168,7 +173,7 @@ async def test_after_erasure_the_address_is_nowhere(servers, capfd, eventually):
     assert {(one["visitor_id"], one["email"], one["name"]) for one in told} == {
         (visitor, ADDRESS, NAME) for visitor in ("laptop", "phone")
     }
-    assert set(export["visitors"]) == everybody
+    assert set(export["visitors"]) == everybody.keys()
     assert {"profiles", "personal-keys"} <= set(export["buckets"])
     assert "secret" not in json.dumps(export["buckets"]["personal-keys"])
     assert erasing.splitlines()[1:] == ["us: erased, 2 keys destroyed", "eu: erased, 1 keys destroyed"]

@@ -58,7 +58,7 @@ class Recommender:
         self._numbers: dict[str, int] = {}
         self._indexed = 0
         self._outdated = False
-        """Whether the index holds what is to be forgotten."""
+        """Whether the index holds what is to be forgotten, or ranks by other weights."""
         self.catalogue = Catalogue(most=most_products)
         self.index: SessionIndex | None = None
 
@@ -106,7 +106,7 @@ class Recommender:
 
     def weigh(self, weights: Mapping[str, float], log_appeal: Mapping[str, float] | None = None) -> None:
         """Rank by other weights, and products by their appeal (`ml.models.click_model`), from the next refresh on."""
-        self._weights, self._log_appeal, self._built = weights, log_appeal or {}, 0
+        self._weights, self._log_appeal, self._outdated = weights, log_appeal or {}, True
 
     async def refresh(self) -> bool:
         """Index what was seen if there is enough news; True when there is a new index. Raises what the builder does."""

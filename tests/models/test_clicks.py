@@ -220,7 +220,7 @@ async def test_what_offers_change_is_measured_on_whom_they_reach_without_compari
 
     Shoppers who come back are reached by cards and buy more in any case: reached against not reached says far more.
     """
-    dice, told = np.random.default_rng(2), []
+    dice, told, bought = np.random.default_rng(2), [], {True: [], False: []}
     for n in range(4000):
         comes_back, given = dice.random() < 0.5, dice.random() < 0.5
         offer, visitor = f"o{n}", f"v{n}"
@@ -233,7 +233,10 @@ async def test_what_offers_change_is_measured_on_whom_they_reach_without_compari
         if given and comes_back:
             told.append(at(n, OfferShown(cart_id=offer, visitor_id=visitor, offer_id=offer)))
             told.append(at(n, OfferClicked(cart_id=offer, visitor_id=visitor, offer_id=offer)))
-        if dice.random() < (0.4 if comes_back else 0.1) + 0.2 * (given and comes_back):
+        buys = dice.random() < (0.4 if comes_back else 0.1) + 0.2 * (given and comes_back)
+        if given:
+            bought[comes_back].append(buys)
+        if buys:
             told.append(at(n + 1, order(OrderPlaced, f"x{n}", "p1", visitor_id=visitor)))
     for start in range(0, len(told), 500):
         await shop.publish(*told[start : start + 500])
@@ -247,5 +250,6 @@ async def test_what_offers_change_is_measured_on_whom_they_reach_without_compari
     assert effect.reached == pytest.approx(0.5, abs=0.05)
     assert effect.of_reached == pytest.approx(0.2, abs=2.5 * effect.error)
     assert effect.error < 0.05
+    assert np.mean(bought[True]) - np.mean(bought[False]) > 0.4  # what a comparison by exposure would say
     assert (offers.sent, offers.seen, offers.clicked) == (effect.given, offers.clicked, offers.seen)
     assert "of those who were reached +" in printed.getvalue()

@@ -26,7 +26,7 @@ from ml.models.artifact import ArtifactRefused, pack, unpack
 from ml.models.blend import NAMES, WEIGHTS
 from ml.scoring.service import service
 from ml.training.recipes import RECIPES, recipe
-from ml.training.recommendation_weights import KIND, of, plain
+from ml.training.recommendation_weights import KIND, RankingModel, of, plain
 from ml.training.result import TrainingRequest
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
@@ -119,7 +119,7 @@ async def test_promoted_weights_rank_without_a_restart(mesh, eventually):
 def _seat(weights):
     from ml.lifecycle.serving_models import LoadedModel
 
-    return LoadedModel(version="w", model=weights)
+    return LoadedModel(version="w", model=RankingModel(weights=weights, log_appeal={}))
 
 
 def test_weights_that_are_no_numbers_are_refused():

@@ -342,7 +342,7 @@ async def test_who_is_forgotten_is_in_no_later_index():
     recommender.forget("bob")
     await recommender.refresh()
 
-    assert (before, after) == (["lamp of bob", "lamp of ada"], ["lamp of bob"])
+    assert (sorted(before), after) == (["lamp of ada", "lamp of bob"], ["lamp of bob"])
     assert recommender.recommend(["tent"], without=(), most=5) == ()
 
 

@@ -348,7 +348,11 @@ async def test_who_was_erased_is_forgotten_and_not_learnt_again(mesh, shop):
             return seen_by(scorer.recommender, "ada") == [0, 0] and await state.get("ada") is None
 
         await until(gone, patience=60)
-        here = scorer.shoppers.of("ada").steps, len(scorer.shoppers.of("bob").steps), await state.get("bob") is not None
+        here = (
+            list(scorer.shoppers.of("ada").steps),
+            len(scorer.shoppers.of("bob").steps),
+            await state.get("bob") is not None,
+        )
         later = datetime.now(UTC) + timedelta(minutes=1)
         await shop.publish(replace(cart("ada", "p9"), time=later))
         await until(lambda: state.get("ada"), patience=60)

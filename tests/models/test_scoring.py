@@ -367,7 +367,7 @@ async def test_who_was_erased_is_forgotten_and_not_learnt_again(mesh, shop):
     assert here == ([], 2, True)
     assert looked_up == [("p9",)]
     assert [step.products for step in fresh.shoppers.of("ada").steps] == [("p9",)]
-    assert seen_by(fresh.recommender, "ada") == [1, 0]
+    assert seen_by(fresh.recommender, "ada") == [0, 0]
     assert [step.products for step in (await state.get("ada")).steps] == [("p9",)]
 
 

@@ -17,10 +17,11 @@ Reach = Literal["region", "mesh"]
 class Binding:
     """One handler bound to events. Everything the server needs is derived from it.
 
-    `durable` is `<service>-<handler>`; with `fanout` every replica hears every event through a
+    `durable` is `<service>-<handler>`; with `fanout` every replica receives every event through a
     private consumer that begins `since` ago, and nothing is acknowledged or retried. With `consumer_per_event`
-    each kind has a consumer of its own, which a server fills several times faster; kinds may overtake each other.
-    `retries` counts failures before the message is parked; `concurrency` bounds handlers at once.
+    each kind has a consumer of its own, which a server fills several times faster; kinds may overtake
+    each other.
+    `retries` counts failures before the message becomes a dead letter; `concurrency` bounds handlers at once.
 
     With `one_copy` only one server keeps the durable's place, which costs the servers less per event. While that server
     is down the handler waits; killed, it gives the last moments' events again; should its disk be lost, the handler

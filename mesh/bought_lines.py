@@ -35,11 +35,6 @@ class _Added:
     gone: bool = False
 
 
-def happened_at(received: Received) -> datetime:
-    """When an event happened, but never later than when it was stored: a shopper's clock may be fast."""
-    return min(received.time, received.stored)
-
-
 async def all_purchases(mesh: Mesh, purchases: Purchases) -> list[Received[PurchaseMarked]]:
     """Every purchase under the names under which there is any, of which `purchases` are the newest. Raises Unavailable.
 
@@ -50,7 +45,7 @@ async def all_purchases(mesh: Mesh, purchases: Purchases) -> list[Received[Purch
     known = {
         (mark.region, mark.sequence): mark for mark in (*newest.values(), *(one for part in found for one in part))
     }
-    return sorted(known.values(), key=lambda mark: (happened_at(mark), mark.region, mark.sequence))
+    return sorted(known.values(), key=lambda mark: (mark.event_time, mark.region, mark.sequence))
 
 
 def bought_lines(history: History, marks: Iterable[Received[PurchaseMarked]]) -> dict[str, Purchase]:
@@ -62,7 +57,7 @@ def bought_lines(history: History, marks: Iterable[Received[PurchaseMarked]]) ->
     """
     updates = sorted(
         (one for one in history.of(CartUpdated) if one.event.refused is None),
-        key=lambda one: (happened_at(one), one.sequence),
+        key=lambda one: (one.event_time, one.sequence),
     )
     purchases: list[Purchase] = list(marks)
     marked = {one.event.order_id for one in purchases}
@@ -74,13 +69,13 @@ def bought_lines(history: History, marks: Iterable[Received[PurchaseMarked]]) ->
     return {product_id: purchase for product_id, purchase in bought.items() if purchase}
 
 
-def without(lines: tuple[CartLine, ...], bought: dict[str, Purchase]) -> tuple[CartLine, ...]:
+def unbought_lines(lines: tuple[CartLine, ...], bought: dict[str, Purchase]) -> tuple[CartLine, ...]:
     """The lines that are not bought."""
     return tuple(line for line in lines if line.product_id not in bought)
 
 
 def _list(listed: dict[str, _Added], update: Received[CartUpdated], purchases: list[Purchase]) -> None:
-    at = happened_at(update)
+    at = update.event_time
     quantities: dict[str, int] = {}
     for line in update.event.lines:
         quantities[line.product_id] = quantities.get(line.product_id, 0) + line.quantity
@@ -100,7 +95,7 @@ def _list(listed: dict[str, _Added], update: Received[CartUpdated], purchases: l
 
 def _is_repeated(product_id: str, at: datetime, before: _Added, purchases: list[Purchase]) -> bool:
     bought = (one for one in purchases if _includes(one, product_id) and _is_since(one, before))
-    return any(abs(at - happened_at(one)) <= REPEATED for one in bought)
+    return any(abs(at - one.event_time) <= REPEATED for one in bought)
 
 
 def _purchase_of(product_id: str, added: _Added, purchases: list[Purchase]) -> Purchase | None:
@@ -113,6 +108,6 @@ def _includes(purchase: Purchase, product_id: str) -> bool:
 
 
 def _is_since(purchase: Purchase, added: _Added) -> bool:
-    if happened_at(purchase) >= added.at:
+    if purchase.event_time >= added.at:
         return True
     return purchase.region == added.region and purchase.sequence > added.sequence

@@ -46,7 +46,7 @@ async def store_dead_letter(
     mesh: Mesh, service: str, durable: str, message: Message, reason: str, error: BaseException | None = None
 ) -> None:
     """Store a message in the region's dead letters, once. Raises Unavailable."""
-    letter = DeadLetter(
+    dead_letter = DeadLetter(
         service=service,
         durable=durable,
         subject=message.subject,
@@ -56,13 +56,15 @@ async def store_dead_letter(
         stored=message.stored,
         trace=without_addresses("".join(traceback.format_exception(error)))[-4000:] if error else "",
     )
-    message_of_letter = Outgoing(
+    stored_message = Outgoing(
         subject=f"dead.{mesh.region}.{service}.{durable}",
         body=message.body,
         id=f"{durable}.{message.subject}.{message.sequence}",
-        headers={HEADER: json.dumps(msgspec.to_builtins(letter))},  # headers are ASCII, and so is what json.dumps makes
+        headers={
+            HEADER: json.dumps(msgspec.to_builtins(dead_letter))
+        },  # headers are ASCII, and so is what json.dumps makes
     )
-    await store_singles(mesh.broker, [(dead_stream(mesh.region), message_of_letter)], PATIENCE)
+    await store_singles(mesh.broker, [(dead_stream(mesh.region), stored_message)], PATIENCE)
 
 
 async def latest_dead_letters(mesh: Mesh, most: int) -> list[Message]:
@@ -84,8 +86,8 @@ async def latest_dead_letters(mesh: Mesh, most: int) -> list[Message]:
 
 def original(message: Message) -> Message:
     """A dead letter's message as it was in its own stream."""
-    letter = dead_letter_of(message)
-    return replace(message, subject=letter.subject, sequence=letter.sequence, stored=letter.stored)
+    dead_letter = dead_letter_of(message)
+    return replace(message, subject=dead_letter.subject, sequence=dead_letter.sequence, stored=dead_letter.stored)
 
 
 def dead_letter_of(message: Message) -> DeadLetter:

@@ -37,6 +37,11 @@ class Received(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
     cause: str | None = None
     attempt: int = 0
 
+    @property
+    def event_time(self) -> datetime:
+        """When it happened, but never later than when it was stored: a shopper's clock may be fast."""
+        return min(self.time, self.stored)
+
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One CloudEvent; `data` stays raw until its type is known."""

@@ -14,7 +14,7 @@
     ├── Denied                this user may not do that: names the service and the subject
     └── Outcome               what becomes of the message being handled
         ├── Retry(after=...)  deliver it again after that time
-        └── Bury(reason)      park it in the dead letters at once
+        └── Bury(reason)      store it in the dead letters at once
 
 Anything else that a handler raises is retried with backoff and then buried.
 """

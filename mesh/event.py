@@ -39,7 +39,7 @@ Encrypted fields are ciphertext here: they can be renamed or left out, and no mo
 class Declaration:
     """What the mesh knows of an event class.
 
-    `domain` and `happening` are subject tokens; `key` names the field whose value is the last token;
+    `domain` and `action` are subject tokens; `key` names the field whose value is the last token;
     `personal` events never leave their region; of those the fields `encrypted` are stored under a key of
     their person (`mesh/personal_data.py`); `ttl` removes the stored message after that time.
     `upcasts` lead from version 1 to `version`, one step each.
@@ -47,7 +47,7 @@ class Declaration:
 
     kind: type[Event]
     domain: str
-    happening: str
+    action: str
     key: str
     version: int
     personal: bool
@@ -58,7 +58,7 @@ class Declaration:
     @property
     def name(self) -> str:
         """What all its versions have in common, such as `cart.updated`."""
-        return f"{self.domain}.{self.happening}"
+        return f"{self.domain}.{self.action}"
 
     @property
     def type(self) -> str:
@@ -93,7 +93,7 @@ def event(
     ttl: timedelta | None = None,
     encrypted: tuple[str, ...] = (),
 ) -> Callable[[type[E]], type[E]]:
-    """Declare an event. Its domain is its module, its happening the rest of its name.
+    """Declare an event. Its domain is its module, its action the rest of its name.
 
     `OrderPaid` in `mesh/events/order.py` is `order.paid.v1`; `ProductViewed` in `interaction.py`,
     which does not begin with its domain, is `interaction.product_viewed.v1`.
@@ -104,11 +104,11 @@ def event(
 
     def declare(kind: type[E]) -> type[E]:
         domain = kind.__module__.rpartition(".")[2]
-        happening = _snake(kind.__name__).removeprefix(f"{domain}_")
+        action = _snake(kind.__name__).removeprefix(f"{domain}_")
         declaration = Declaration(
             kind=kind,
             domain=domain,
-            happening=happening,
+            action=action,
             key=key,
             version=version,
             personal=personal,

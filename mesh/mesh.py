@@ -19,7 +19,7 @@ from mesh.personal_data import PersonalData
 from mesh.publish import Cause, Change, Draft, new_cause, plan
 from mesh.state import Objects, State
 from mesh.streams import DEFAULT_LAYOUT, Bucket, ObjectStore, StreamLayout, mesh_stream
-from mesh.subjects import every, story, subject
+from mesh.subjects import every, history_filter, subject
 from mesh.timers import Timer
 
 T = TypeVar("T")
@@ -105,7 +105,10 @@ class Mesh:
             for domain, root in roots
         ]
         found = await asyncio.gather(
-            *(self._collect(stream, story(self.region, domain, key, root=root)) for stream, domain, root in patterns)
+            *(
+                self._collect(stream, history_filter(self.region, domain, key, root=root))
+                for stream, domain, root in patterns
+            )
         )
         opened = await self.personal_data.decrypt(one for part in found for one in part)
         several = len({stream for stream, _, _ in patterns}) > 1  # sequences of two streams say nothing of each other

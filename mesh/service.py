@@ -91,30 +91,20 @@ class Service:
         """Call the function for each of these events; with `batch` for up to that many at once.
 
         `reach="mesh"` receives every region's events: the region's own through one consumer, the others' through
-        a second one, in no order between the two. A batch waits at most `linger` to fill. `consumer_per_event`
-        is for a `fanout` that is indifferent to the order in which different kinds were stored.
-        `projects` names the bucket that the function fills and does nothing else: `cartmesh rebuild` calls it
-        again for the whole log.
-        `one_copy` lets one server alone keep the place in the log (see Binding).
+        a second one, in no order between the two. A batch waits at most `linger` to fill. `projects` names the
+        bucket that the function fills and does nothing else: `cartmesh rebuild` calls it again for the whole log.
+        The other options are those of `Binding`.
         Raises DeclarationError where the function's first parameter is not what it will be given.
         """
-        self._check_on(
-            kinds,
-            reach=reach,
-            fanout=fanout,
-            consumer_per_event=consumer_per_event,
-            projects=projects,
-            one_copy=one_copy,
-        )
+        self._check_kinds(kinds, reach)
+        if one_copy and projects is None:
+            raise DeclarationError(f"{self.name}: only a projection can start again: one_copy needs projects")
+        if consumer_per_event and not fanout:
+            raise DeclarationError(f"{self.name}: a durable is one consumer: consumer_per_event needs fanout")
 
         def bind(handler: F) -> F:
-            first = first_parameter(handler, self.name)
             if projects is not None:
                 self._check_projection(handler, projects)
-            if batch is not None:
-                if get_origin(first) is not list:
-                    raise DeclarationError(f"{self.name}.{handler.__name__} takes batches: annotate list[...]")
-                (first,) = get_args(first)
             self.bindings.append(
                 Binding(
                     service=self.name,
@@ -130,7 +120,7 @@ class Service:
                     since=since,
                     new_only=new_only,
                     consumer_per_event=consumer_per_event,
-                    wants_received=(get_origin(first) or first) is Received,
+                    wants_received=self._wants_received(handler, in_batches=batch is not None),
                     projects=projects,
                     one_copy=one_copy,
                 )
@@ -139,28 +129,21 @@ class Service:
 
         return bind
 
-    def _check_on(
-        self,
-        kinds: tuple[type[Event], ...],
-        *,
-        reach: Reach,
-        fanout: bool,
-        consumer_per_event: bool,
-        projects: Bucket | None,
-        one_copy: bool,
-    ) -> None:
-        for kind in kinds:
-            declaration = declaration_of(kind)
-            if reach == "mesh" and declaration.personal:
-                raise DeclarationError(f"{self.name}: {declaration.type} is personal and never leaves its region")
+    def _check_kinds(self, kinds: tuple[type[Event], ...], reach: Reach) -> None:
         if not kinds:
             raise DeclarationError(f"{self.name}: @on needs at least one event")
-        if one_copy and projects is None:
-            raise DeclarationError(f"{self.name}: only a projection can start again: one_copy needs projects")
-        if consumer_per_event and not fanout:
-            raise DeclarationError(
-                f"{self.name}: a durable is one consumer for all its events: consumer_per_event needs fanout"
-            )
+        for declaration in map(declaration_of, kinds):
+            if reach == "mesh" and declaration.personal:
+                raise DeclarationError(f"{self.name}: {declaration.type} is personal and never leaves its region")
+
+    def _wants_received(self, handler: Callable[..., Any], *, in_batches: bool) -> bool:
+        """Whether a handler takes `Received[...]` rather than the bare event."""
+        first = first_parameter(handler, self.name)
+        if in_batches:
+            if get_origin(first) is not list:
+                raise DeclarationError(f"{self.name}.{handler.__name__} takes batches: annotate list[...]")
+            (first,) = get_args(first)
+        return (get_origin(first) or first) is Received
 
     def _check_projection(self, handler: Callable[..., Any], projects: Bucket) -> None:
         if projects not in self.buckets or inspect.isasyncgenfunction(handler):

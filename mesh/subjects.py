@@ -1,4 +1,4 @@
-"""Subjects: `<root>.<region>.<domain>.<happening>.<key>`: build, match, overlap.
+"""Subjects: `<root>.<region>.<domain>.<action>.<key>`: build, match, overlap.
 
 Tokens are `[A-Za-z0-9_-]`, 1 to 128 characters; anything else is refused, so that no key can
 widen a filter or reach another region.
@@ -28,12 +28,12 @@ def subject_of(region: str, happened: Event) -> str:
 
 def subject(region: str, declaration: Declaration, key: str) -> str:
     """Where an event of `key` is stored; InvalidKey when the key cannot be a token."""
-    return f"{declaration.root}.{region}.{declaration.domain}.{declaration.happening}.{token(key, declaration.key)}"
+    return f"{declaration.root}.{region}.{declaration.domain}.{declaration.action}.{token(key, declaration.key)}"
 
 
 def timer_subject(region: str, declaration: Declaration, key: str) -> str:
     """Where the pending timer of an event of `key` waits."""
-    return f"timer.{region}.{declaration.domain}.{declaration.happening}.{token(key, declaration.key)}"
+    return f"timer.{region}.{declaration.domain}.{declaration.action}.{token(key, declaration.key)}"
 
 
 def carrier_subject(region: str, family: str, id_: str) -> str:
@@ -48,10 +48,10 @@ def link_inbox(region: str) -> str:
 
 def every(declaration: Declaration, *, region: str = "*") -> str:
     """The filter for all keys of one event."""
-    return f"{declaration.root}.{region}.{declaration.domain}.{declaration.happening}.*"
+    return f"{declaration.root}.{region}.{declaration.domain}.{declaration.action}.*"
 
 
-def story(region: str, domain: str, key: str, *, root: str = "ev") -> str:
+def history_filter(region: str, domain: str, key: str, *, root: str = "ev") -> str:
     """The filter for everything that happened to one key of one domain."""
     return f"{root}.{region}.{token(domain, 'domain')}.*.{token(key)}"
 

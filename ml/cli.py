@@ -1,6 +1,7 @@
 """The command `cartmesh train`."""
 
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -19,30 +20,12 @@ def commands(app: App) -> None:
     models.commands(app)
 
 
-def train(  # noqa: D417  the options of `style` are described where they are
-    model: str = "propensity",
-    *,
-    from_mesh: Annotated[bool, Parameter(negative=())] = False,
-    from_file: Annotated[Path | None, Parameter(name="--from")] = None,
-    region: str | None = None,
-    servers: Path = SERVERS,
-    horizon: str | None = None,
-    idle: str = "30m",
-    json: Path | None = None,
-    promote: Annotated[bool, Parameter(negative=())] = False,
-    shadow: Annotated[bool, Parameter(negative=())] = False,
-    dry_run: Annotated[bool, Parameter(negative=())] = False,
-    style: Annotated[Style, Parameter(name="*")] = Style(),  # noqa: B008  a frozen value
-) -> None:
-    """Learn a model from a log and judge it on the newest sessions.
-
-    One that passes the gate serves at once where nothing does; else it is tried in shadow beside what serves,
-    and `cartmesh models` has the rest. Ends with 0 also when it did not pass; says why either way.
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """What to learn from, and what becomes of the model.
 
     Parameters
     ----------
-    model
-        What to learn: propensity (who buys), uplift (whom an offer changes), recommendations (how sources weigh).
     from_mesh
         Learn from what the regions' streams hold.
     from_file
@@ -63,6 +46,37 @@ def train(  # noqa: D417  the options of `style` are described where they are
         Only ever try it in shadow.
     dry_run
         Judge, but change nothing.
+    style
+        How the file writes dates and prices.
+    """
+
+    from_mesh: Annotated[bool, Parameter(negative=())] = False
+    from_file: Annotated[Path | None, Parameter(name="--from")] = None
+    region: str | None = None
+    servers: Path = SERVERS
+    horizon: str | None = None
+    idle: str = "30m"
+    json: Path | None = None
+    promote: Annotated[bool, Parameter(negative=())] = False
+    shadow: Annotated[bool, Parameter(negative=())] = False
+    dry_run: Annotated[bool, Parameter(negative=())] = False
+    style: Annotated[Style, Parameter(name="*")] = field(default_factory=Style)
+
+
+def train(  # noqa: D417  the options are described where they are
+    model: str = "propensity",
+    *,
+    options: Annotated[TrainOptions, Parameter(name="*")] = TrainOptions(),
+) -> None:
+    """Learn a model from a log and judge it on the newest sessions.
+
+    One that passes the gate serves at once where nothing does; else it is tried in shadow beside what serves,
+    and `cartmesh models` has the rest. Ends with 0 also when it did not pass; says why either way.
+
+    Parameters
+    ----------
+    model
+        What to learn: propensity (who buys), uplift (whom an offer changes), recommendations (how sources weigh).
     """
     import asyncio  # noqa: PLC0415  what is heavy is imported by who trains
     import os  # noqa: PLC0415  saves start-up time
@@ -70,9 +84,9 @@ def train(  # noqa: D417  the options of `style` are described where they are
     from mesh.errors import DeclarationError  # noqa: PLC0415  saves start-up time
     from mesh.settings import duration  # noqa: PLC0415  saves start-up time
 
-    if promote and shadow:
+    if options.promote and options.shadow:
         raise DeclarationError("either --promote or --shadow: a model that serves is no shadow")
-    if from_mesh == (from_file is not None):
+    if options.from_mesh == (options.from_file is not None):
         raise DeclarationError("say where to learn from: either --from-mesh or --from FILE.parquet")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from ml.training.dataset import UnreadableLog  # noqa: PLC0415  saves start-up time
@@ -81,14 +95,14 @@ def train(  # noqa: D417  the options of `style` are described where they are
     try:
         wanted = TrainingRun(
             name=model,
-            how="promote" if promote else "shadow" if shadow else "usual",
-            file=from_file,
-            region=region,
-            servers=servers if from_mesh or servers.exists() else None,
-            horizon=duration(horizon) if horizon else None,
-            idle=duration(idle),
-            register=not dry_run,
-            style=style,
+            how="promote" if options.promote else "shadow" if options.shadow else "usual",
+            file=options.from_file,
+            region=options.region,
+            servers=options.servers if options.from_mesh or options.servers.exists() else None,
+            horizon=duration(options.horizon) if options.horizon else None,
+            idle=duration(options.idle),
+            register=not options.dry_run,
+            style=options.style,
         )
         result = asyncio.run(run(wanted))
     except (UnreadableLog, ValueError) as error:
@@ -96,5 +110,5 @@ def train(  # noqa: D417  the options of `style` are described where they are
         sys.exit(1)
     for line in result.lines():
         print(line)
-    if json:
-        json.write_bytes(result.encoded())
+    if options.json:
+        options.json.write_bytes(result.encoded())

@@ -150,7 +150,7 @@ def _arm_results(journey: Journey, allocation: Allocation, choice: DiscountChoic
     elif journey.explore:
         yield _arm_result("experiment", True, f"not among the {journey.explore:.0%} whose offer is drawn at random", "")
     yield _arm_result(
-        "worth it", allocation.method == "random" or choice.percent is not None, choice.words, "not worth it"
+        "worth it", allocation.method == "random" or choice.percent is not None, choice.explanation, "not worth it"
     )
 
 

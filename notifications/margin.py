@@ -12,7 +12,7 @@ class DiscountChoice(msgspec.Struct, frozen=True, kw_only=True):
     """The discount in whole percent that is worth it (0: a reminder), None when no offer is; and why, as text."""
 
     percent: int | None
-    words: str
+    explanation: str
 
 
 def own_discount(inputs: DecisionInput, journey: Journey) -> int:
@@ -40,7 +40,9 @@ def choose_discount(inputs: DecisionInput, journey: Journey) -> DiscountChoice:
     """
     advice, own = inputs.advice, own_discount(inputs, journey)
     if advice is None:
-        return DiscountChoice(percent=own, words=f"{own} %, as the journey says: not known yet what offers change")
+        return DiscountChoice(
+            percent=own, explanation=f"{own} %, as the journey says: not known yet what offers change"
+        )
     known = {arm.discount_percent: arm.purchase for arm in advice.arms}
     gains = {
         depth: margin_gain(inputs.total, journey, advice, depth)
@@ -48,13 +50,15 @@ def choose_discount(inputs: DecisionInput, journey: Journey) -> DiscountChoice:
         if depth in known
     }
     if not gains:
-        return DiscountChoice(percent=own, words=f"{own} %, as the journey says: no allowed discount was tried yet")
+        return DiscountChoice(
+            percent=own, explanation=f"{own} %, as the journey says: no allowed discount was tried yet"
+        )
     best = max(gains, key=lambda depth: (gains[depth], -depth))
-    words = (
+    explanation = (
         f"{best} %: {known[best]:.1%} buy instead of {advice.unaided:.1%}, "
-        f"{_money(gains[best], inputs.total.currency)} margin; {advice.words}"
+        f"{_money(gains[best], inputs.total.currency)} margin; {advice.explanation}"
     )
-    return DiscountChoice(percent=best if gains[best] > 0 else None, words=words)
+    return DiscountChoice(percent=best if gains[best] > 0 else None, explanation=explanation)
 
 
 def margin_gain(total: Money, journey: Journey, advice: Advice, depth: int) -> float:

@@ -7,7 +7,6 @@ from typing import Any, Literal
 import msgspec
 
 from mesh import Mesh, Received
-from mesh.bought_lines import happened_at
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartScored, CartUpdated
 from mesh.events.contact import Contact, ContactReserved
 from mesh.events.order import PurchaseMarked
@@ -66,7 +65,7 @@ async def read_input(
 def cart_state(
     abandoned: Received[CartAbandoned], history: History, bought: Sequence[Received[PurchaseMarked]] = ()
 ) -> tuple[Literal["left", "moved on", "bought"], str]:
-    """Where the cart stands, and why in words. `bought`: the shopper's newest orders, of any cart in any region.
+    """The cart's state, and the reason as text. `bought`: the shopper's newest orders, of any cart in any region.
 
     Events of this region are compared by sequence; orders of other regions by time against the cart's last update.
     What happened while the cart was being abandoned counts as what happened afterwards.
@@ -90,7 +89,7 @@ def cart_state(
 
 def _is_newer(update: Received[CartUpdated], judged: Received[CartUpdated]) -> bool:
     """Whether an update that was stored later is also newer, and none that was overtaken on its way."""
-    return update.sequence > judged.sequence and happened_at(update) >= happened_at(judged)
+    return update.sequence > judged.sequence and update.event_time >= judged.event_time
 
 
 def _utc_offset(history: History) -> int | None:

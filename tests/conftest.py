@@ -57,7 +57,7 @@ async def memory_broker(regions: MemoryMesh) -> AsyncIterator[Broker]:
 
 @pytest.fixture
 def mesh(memory_broker: Broker) -> Mesh:
-    """A service's door to `us`."""
+    """A service's mesh in `us`."""
     return Mesh(memory_broker, "tests", others=("eu",))
 
 

@@ -132,14 +132,14 @@ class StreamState:
 
 @dataclass(frozen=True, kw_only=True)
 class ConsumerState:
-    """A consumer as its leader sees it, in messages: `pending` not yet delivered, `unanswered` not acknowledged.
+    """A consumer as its leader sees it, in messages: `pending` not yet delivered, `ack_pending` not acknowledged.
 
     `begun` is when it was made, `filters` are the subjects that it delivers.
     """
 
     begun: datetime
     pending: int
-    unanswered: int = 0
+    ack_pending: int = 0
     redelivered: int = 0
     filters: frozenset[str] = frozenset()
 

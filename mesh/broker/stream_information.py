@@ -75,7 +75,7 @@ async def consumer_states(connection: Connection, stream: str, names: Sequence[s
             found[name] = ConsumerState(
                 begun=info.created,
                 pending=info.num_pending,
-                unanswered=info.num_ack_pending,
+                ack_pending=info.num_ack_pending,
                 redelivered=info.num_redelivered,
                 filters=info.config.filters,
             )

@@ -42,9 +42,9 @@ def show_status(regions: Sequence[RegionStatus], console: Console | None = None)
 
 def _wrong_consumers(one: RegionStatus) -> list[str]:
     """What is not as it is declared, and what to do."""
-    changed = [f"{consumer.stream}/{consumer.name}" for consumer in one.consumers if consumer.changed]
+    outdated = [f"{consumer.stream}/{consumer.name}" for consumer in one.consumers if consumer.outdated]
     return [
-        *(f"{name} does not deliver what is declared: cartmesh mesh apply restores it" for name in changed),
+        *(f"{name} does not deliver what is declared: cartmesh mesh apply restores it" for name in outdated),
         *(f"{name} is declared and not there: cartmesh mesh apply makes it" for name in one.missing),
     ]
 
@@ -86,9 +86,9 @@ def _streams(one: RegionStatus) -> Table:
 
 
 def _consumers(one: RegionStatus) -> Table:
-    table = Table("consumer", "stream", "lag", "unanswered", "redelivered", title=f"{one.region}: consumers")
+    table = Table("consumer", "stream", "lag", "ack pending", "redelivered", title=f"{one.region}: consumers")
     for consumer in one.consumers:
         table.add_row(
-            consumer.name, consumer.stream, f"{consumer.lag:,}", f"{consumer.unanswered:,}", str(consumer.redelivered)
+            consumer.name, consumer.stream, f"{consumer.lag:,}", f"{consumer.ack_pending:,}", str(consumer.redelivered)
         )
     return table

@@ -19,26 +19,26 @@ class EventCount(msgspec.Struct, frozen=True, kw_only=True):
     """How many events of a type (`interaction.product_viewed`) a region's write streams took.
 
     `total` only grows while the counting service runs, so that two measurements give a rate; after a restart it may
-    be lower. `hour` is how many of them were stored in the last sixty minutes.
+    be lower. `last_hour` is how many of them were stored in the last sixty minutes.
     """
 
     type: str
     total: int
-    hour: int
+    last_hour: int
 
 
 class ConsumerLag(msgspec.Struct, frozen=True, kw_only=True):
-    """A durable consumer by its leader: messages `pending` (not delivered yet), `unanswered` (not acknowledged yet).
+    """A durable consumer by its leader: messages `pending` (not delivered yet), `ack_pending` (not acknowledged yet).
 
-    `changed`: what it delivers is not what its service declares.
+    `outdated`: what it delivers is not what its service declares.
     """
 
     stream: str
     durable: str
     pending: int
-    unanswered: int
+    ack_pending: int
     redelivered: int
-    changed: bool = False
+    outdated: bool = False
 
 
 @event(key="region", ttl=timedelta(minutes=10))
@@ -46,17 +46,17 @@ class MeshMeasured(Event):
     """A region measured itself: its servers, the events its streams stored, its consumers' lag, its dead letters.
 
     `staleness` is the age in seconds of the newest heartbeat from each other region; None: there was none yet.
-    `dead` counts the dead letters, which wait until they are redriven.
+    `dead_letters` counts those that wait until they are redriven.
     """
 
     region: str
     at: datetime
     nodes: int
     nodes_up: int
-    flows: tuple[EventCount, ...]
-    lags: tuple[ConsumerLag, ...]
+    event_counts: tuple[EventCount, ...]
+    consumers: tuple[ConsumerLag, ...]
     staleness: dict[str, float | None]
-    dead: int
+    dead_letters: int
 
 
 @event(key="person", personal=True, ttl=timedelta(days=400))

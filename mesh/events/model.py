@@ -9,11 +9,11 @@ from mesh.event import Event, event
 
 
 class Shift(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a feature's distribution moved since training: population stability index (0: not at all), in words."""
+    """How far a feature's distribution moved since training: its population stability index (0: not at all)."""
 
     feature: str
     psi: float
-    words: str
+    description: str
 
 
 @event(key="model")
@@ -80,7 +80,7 @@ class ModelRefused(Event):
 class ModelShadowed(Event):
     """An abandoned cart was scored by the model that serves and by its candidate, for comparison.
 
-    Probabilities in 0..1 that the shopper buys; `served` is the version whose score `CartScored` carries.
+    Probabilities in 0..1 that the shopper buys; `served_version` is the one whose score `CartScored` carries.
     """
 
     cart_id: str
@@ -91,19 +91,19 @@ class ModelShadowed(Event):
     champion_probability: float
     candidate: str
     candidate_probability: float
-    served: str
+    served_version: str
 
 
 @event(key="model")
 class ModelDrifted(Event):
-    """What a model is asked, or what becomes of it, is no longer what it was trained on; `words` say how.
+    """What a model is asked, or what becomes of it, is no longer what it was trained on; `description` says how.
 
     `shifts` are the features that moved most (PSI above 0.2); `calibration_error` is that of live scores, where known.
     """
 
     model: str
     version: str
-    words: str
+    description: str
     shifts: tuple[Shift, ...]
     carts: int
     calibration_error: float | None = None

@@ -19,7 +19,7 @@ from mesh.money import Money
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One check of a decision: its name, whether it passed, and the value it saw in words."""
+    """One check of a decision: its name, whether it passed, and the value it saw, as text."""
 
     name: str
     passed: bool
@@ -30,8 +30,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """Which arm of the continuous experiment a cart was given: `none`, or the discount in percent.
 
     `probability` is that of being given this arm, `withheld` that of the arm `none`, both known before the
-    fact. `eligible`: every check that has nothing to do with the arm passed, so that the outcome tells
-    something about it.
+    fact. `eligible`: every check that has nothing to do with the arm passed, so that the outcome
+    depends on the arm alone.
     """
 
     arm: str
@@ -170,7 +170,7 @@ class OfferWithdrawn(Event):
 
 @event(key="cart_id")
 class OfferShown(Event):
-    """An offer came into its shopper's view, as their browser tells: once for each browser."""
+    """An offer came into its shopper's view, as their browser reports: once for each browser."""
 
     cart_id: str
     visitor_id: str
@@ -182,7 +182,7 @@ class OfferShown(Event):
 
 @event(key="cart_id")
 class OfferClicked(Event):
-    """A shopper followed an offer to the shop, as their browser tells."""
+    """A shopper followed an offer to the shop, as their browser reports."""
 
     cart_id: str
     visitor_id: str

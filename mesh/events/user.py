@@ -11,16 +11,16 @@ from mesh.vocabulary import Token
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """One reason behind a score, in words, with its weight in log-odds (positive: more likely)."""
+    """One reason behind a score as a sentence, with its weight in log-odds (positive: more likely)."""
 
-    words: str
+    text: str
     weight: float
 
 
 class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
     """A product for this shopper and why; what it is called and costs where that is known.
 
-    `reason` is in English words. For other languages: `kind` (`together`, `next`, `seen`: the shopper looked at it
+    `reason` is in English. For other languages: `kind` (`together`, `next`, `seen`: the shopper looked at it
     before, `category`, `popular`; more may come), the name of the product that it goes with, and by how many
     `shoppers` the two were seen together.
     """
@@ -59,13 +59,13 @@ class Recommendations(msgspec.Struct, frozen=True, kw_only=True):
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What a score was computed from, so that it can be computed again from the log.
 
-    `values` are the features at `at`, in the order whose digest is `names`; `steps` is how many of the
+    `values` are the features at `at`, in the order whose digest is `features_digest`; `steps` is how many of the
     visitor's steps were known by then.
     """
 
     at: datetime
     steps: int
-    names: str
+    features_digest: str
     values: tuple[float, ...]
 
 
@@ -80,12 +80,12 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     """Whether an offer would change anything for this cart, as far as randomised offers have shown.
 
     `unaided` is the probability of a purchase without one. `decision` says whether choosing recipients
-    helps (`target`) or everyone is alike (`all`, `none`): then the figures are averages. `words` for people.
+    helps (`target`) or everyone is alike (`all`, `none`): then the figures are averages. `explanation` is for people.
     """
 
     version: str
     decision: Literal["target", "all", "none"]
-    words: str
+    explanation: str
     unaided: float
     arms: tuple[Arm, ...]
 
@@ -94,7 +94,7 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
 class UserScored(Event):
     """A shopper's propensity to buy was computed from what they have done so far.
 
-    `propensity` is a probability in 0..1; `cause` is the id of the newest event it has seen.
+    `propensity` is a probability in 0..1; `last_event_id` is the id of the newest event that it was computed from.
     `model_version` is `base-rate` while no model is registered.
     """
 
@@ -102,5 +102,5 @@ class UserScored(Event):
     propensity: float
     model_version: str
     reasons: tuple[Reason, ...]
-    cause: str
+    last_event_id: str
     evidence: Evidence | None = None

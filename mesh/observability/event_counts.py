@@ -28,8 +28,8 @@ def event_counters(region: str, layout: StreamLayout = DEFAULT_LAYOUT) -> tuple[
 
 def _counter(declaration: Declaration, region: str, layout: StreamLayout) -> EventCounter:
     return EventCounter(
-        type=f"{declaration.domain}.{declaration.happening}",
+        type=f"{declaration.domain}.{declaration.action}",
         stream=layout.stream_of(declaration, region),
-        name=f"{_MARK}{declaration.domain}-{declaration.happening}",
+        name=f"{_MARK}{declaration.domain}-{declaration.action}",
         subject=every(declaration, region=region),
     )

@@ -42,13 +42,13 @@ LAG = Gauge(
     "Messages a durable has not been given yet, as its leader reports it.",
     ["stream", "durable"],
 )
-UNANSWERED = Gauge(
-    "cartmesh_consumer_unanswered_messages",
+ACK_PENDING = Gauge(
+    "cartmesh_consumer_ack_pending_messages",
     "Messages a durable was given and has not acknowledged, as its leader reports it.",
     ["stream", "durable"],
 )
-CHANGED = Gauge(
-    "cartmesh_consumer_changed",
+OUTDATED = Gauge(
+    "cartmesh_consumer_outdated",
     "1 where a durable's filters are not those that its service declares.",
     ["stream", "durable"],
 )

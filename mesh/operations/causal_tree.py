@@ -19,7 +19,7 @@ Place = tuple[str, str]
 """An event's id and its region: a storefront may send the same event to two."""
 
 
-class Happening(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TracedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An event with its data, and its place in a story. Personal values are `(personal)` unless they were asked for.
 
     `stored` is when its region's stream took it (a copy's time where only a copy is known), `received` when each other
@@ -56,11 +56,11 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Branch(msgspec.Struct, frozen=True, kw_only=True):
     """An event and what followed from it, in the order of the log."""
 
-    event: Happening
+    event: TracedEvent
     followed: tuple["Branch", ...] = ()
 
 
-def happening(message: Message, *, here: str, copy: bool = False) -> Happening | None:
+def traced_event(message: Message, *, here: str, copy: bool = False) -> TracedEvent | None:
     """A stored message of the region `here` as part of a story; None when it is no event of ours."""
     try:
         envelope = open_envelope(message.body)
@@ -69,7 +69,7 @@ def happening(message: Message, *, here: str, copy: bool = False) -> Happening |
         return None
     region = region_of(envelope)
     shown = without_personal_values(envelope.type, message.subject, data) if isinstance(data, dict) else {}
-    return Happening(
+    return TracedEvent(
         id=envelope.id,
         type=envelope.type,
         key=envelope.subject,
@@ -85,7 +85,7 @@ def happening(message: Message, *, here: str, copy: bool = False) -> Happening |
     )
 
 
-def together(one: Happening, other: Happening) -> Happening:
+def together(one: TracedEvent, other: TracedEvent) -> TracedEvent:
     """Merge two messages of one event: its own region's message wins, a copy adds where else it was received."""
     home, copy = (other, one) if one.received and not other.received else (one, other)
     if home.due and not copy.due:
@@ -93,10 +93,10 @@ def together(one: Happening, other: Happening) -> Happening:
     return msgspec.structs.replace(home, received=home.received | copy.received)
 
 
-def forest(events: Iterable[Happening]) -> list[Branch]:
+def forest(events: Iterable[TracedEvent]) -> list[Branch]:
     """Trees of causes, oldest first. The cause is the envelope's, else the latest event that the data names."""
     known = {(one.id, one.region): one for one in sorted(events, key=lambda one: one.due or one.stored)}
-    by_id: dict[str, list[Happening]] = {}
+    by_id: dict[str, list[TracedEvent]] = {}
     for one in known.values():
         by_id.setdefault(one.id, []).append(one)
     above = {at: _cause(one, by_id) for at, one in known.items()}
@@ -129,13 +129,13 @@ def tree_lines(branches: Iterable[Branch]) -> Iterator[str]:
         yield from (f"{'':>26}{indent}{line}" for line in _data_lines(event))
 
 
-def _when(event: Happening, first: datetime | None) -> str:
+def _when(event: TracedEvent, first: datetime | None) -> str:
     if event.due:
         return f"due {event.due:%m-%d %H:%M:%S}"
     return f"{event.stored:%Y-%m-%d %H:%M:%S}" if first is None else f"+{_seconds(event.stored - first)}"
 
 
-def _data_lines(event: Happening) -> Iterator[str]:
+def _data_lines(event: TracedEvent) -> Iterator[str]:
     """The data in one line, each value as JSON; the checks of a decision below it, each in a line of its own."""
     checks = event.data.get("checks")
     apart = checks if isinstance(checks, list) and all(isinstance(one, dict) for one in checks) else []
@@ -151,7 +151,7 @@ def _data_lines(event: Happening) -> Iterator[str]:
         yield f"{'passed' if check.get('passed') else 'FAILED'} {check.get('name')}: {value}"
 
 
-def _notes(event: Happening) -> str:
+def _notes(event: TracedEvent) -> str:
     received = "".join(
         f"; received in {region} {_seconds(at - event.stored)} later"
         if at != event.stored
@@ -165,13 +165,13 @@ def _seconds(span: timedelta) -> str:
     return f"{span.total_seconds():.3f} s"
 
 
-def _rows(branches: Iterable[Branch], indent: str) -> Iterator[tuple[str, Happening]]:
+def _rows(branches: Iterable[Branch], indent: str) -> Iterator[tuple[str, TracedEvent]]:
     for branch in branches:
         yield indent, branch.event
         yield from _rows(branch.followed, indent + "  ")
 
 
-def _cause(one: Happening, by_id: Mapping[str, Sequence[Happening]]) -> Place | None:
+def _cause(one: TracedEvent, by_id: Mapping[str, Sequence[TracedEvent]]) -> Place | None:
     named = by_id.get(one.cause or "") or [
         other for id_ in one.mentions if id_ != one.id for other in by_id.get(id_, ())
     ]

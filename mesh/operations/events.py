@@ -66,7 +66,7 @@ class Question:
         key = token(self.key) if self.key else "*"
         found: dict[str, tuple[str, ...]] = {}
         for declaration in declared():
-            name = f"{declaration.domain}.{declaration.happening}"
+            name = f"{declaration.domain}.{declaration.action}"
             if not self.types or any(
                 fnmatchcase(declaration.type, one) or fnmatchcase(name, one) for one in self.types
             ):

@@ -12,7 +12,7 @@ from mesh.dead_letters import dead_letter_of
 from mesh.errors import InvalidKey
 from mesh.event import declared
 from mesh.mesh import Mesh
-from mesh.operations.causal_tree import Happening, Place, happening, together
+from mesh.operations.causal_tree import Place, TracedEvent, together, traced_event
 from mesh.operations.events import readable
 from mesh.streams import dead_stream, mesh_stream
 from mesh.subjects import token
@@ -31,11 +31,11 @@ class LogReader:
 
     def __init__(self, meshes: Sequence[Mesh], *, personal: bool = False) -> None:
         self.meshes, self._personal = meshes, personal
-        self.events: dict[Place, Happening] = {}
+        self.events: dict[Place, TracedEvent] = {}
         self.read: set[str] = set()
         """The keys that were read."""
 
-    async def under(self, keys: Iterable[str]) -> list[Happening]:
+    async def under(self, keys: Iterable[str]) -> list[TracedEvent]:
         """Everything under these keys; those that were read before, or can be no key, bring nothing."""
         fresh = [key for key in dict.fromkeys(keys) if key not in self.read and _is_token(key)]
         self.read.update(fresh)
@@ -43,7 +43,7 @@ class LogReader:
         places = [(mesh, stream) for mesh in self.meshes for stream in streams_of(mesh)] if patterns else []
         return [one for place in places async for one in self._stored(*place, patterns)]
 
-    async def timers_of(self, visitors: Iterable[str], carts: Iterable[str]) -> list[Happening]:
+    async def timers_of(self, visitors: Iterable[str], carts: Iterable[str]) -> list[TracedEvent]:
         """Timers that wait under other keys than their visitor's or cart's, such as those of journey runs."""
         whose = {*visitors, *carts}
         places = [
@@ -57,19 +57,19 @@ class LogReader:
         stored = [one for place in places async for one in self._stored(*place)]
         return [one for one in stored if any(one.data.get(name) in whose for name in _OWNED)]
 
-    async def _stored(self, mesh: Mesh, stream: str, patterns: Sequence[str]) -> AsyncIterator[Happening]:
+    async def _stored(self, mesh: Mesh, stream: str, patterns: Sequence[str]) -> AsyncIterator[TracedEvent]:
         async for message in mesh.broker.read(stream, patterns):
-            if one := await self.happening(mesh, message, stream):
+            if one := await self.traced_event(mesh, message, stream):
                 yield one
 
-    async def happening(self, mesh: Mesh, message: Message, stream: str) -> Happening | None:
+    async def traced_event(self, mesh: Mesh, message: Message, stream: str) -> TracedEvent | None:
         """A message of a stream as an event; None when it is none."""
-        one = happening(message, here=mesh.region, copy=stream == mesh_stream(mesh.region))
+        one = traced_event(message, here=mesh.region, copy=stream == mesh_stream(mesh.region))
         if one is not None and self._personal and message.subject.startswith("pii."):
             return msgspec.structs.replace(one, data=await readable(mesh, message, one.data))
         return one
 
-    def keep(self, found: Iterable[Happening]) -> None:
+    def keep(self, found: Iterable[TracedEvent]) -> None:
         """Add events to `events`; a copy is merged with its original."""
         for one in found:
             place = one.region, one.id
@@ -81,7 +81,7 @@ class LogReader:
             count = 0
             async for message in mesh.broker.read(dead_stream(mesh.region), [f"dead.{mesh.region}.>"]):
                 count += 1
-                one = happening(message, here=mesh.region)
+                one = traced_event(message, here=mesh.region)
                 known = self.events.get((one.region, one.id)) if one else None
                 if known is not None:
                     letter = dead_letter_of(message)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from mesh.operations.causal_tree import Happening
+from mesh.operations.causal_tree import TracedEvent
 
 STEPS = {
     "offer.claimed": "claimed",
@@ -45,10 +45,10 @@ class OfferOutcome(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[OfferStep, ...]
 
 
-def offer_outcomes(events: Iterable[Happening]) -> list[OfferOutcome]:
+def offer_outcomes(events: Iterable[TracedEvent]) -> list[OfferOutcome]:
     """The offers among these events, oldest first."""
     steps: dict[str, list[OfferStep]] = {}
-    decided: dict[str, Happening] = {}
+    decided: dict[str, TracedEvent] = {}
     for one in sorted((one for one in events if not one.due), key=lambda one: one.stored):
         name, offer_id = one.type.rpartition(".v")[0], one.data.get("offer_id")
         if not isinstance(offer_id, str):
@@ -85,13 +85,13 @@ def outcome_lines(offers: Iterable[OfferOutcome]) -> Iterator[str]:
             yield f"  {step.at:%Y-%m-%d %H:%M:%S} {step.what}{by}{until}{reason}"
 
 
-def _decision(one: Happening) -> OfferStep:
+def _decision(one: TracedEvent) -> OfferStep:
     failed = [f"{check['name']}: {check['value']}" for check in one.data.get("checks", ()) if not check.get("passed")]
     reason = "; ".join(dict.fromkeys(filter(None, (one.data.get("reason"), *failed))))
     return _step(one, str(one.data.get("outcome", "decided")), reason=reason, until=one.data.get("held_until"))
 
 
-def _step(one: Happening, what: str, *, reason: str | None = None, until: str | None = None) -> OfferStep:
+def _step(one: TracedEvent, what: str, *, reason: str | None = None, until: str | None = None) -> OfferStep:
     return OfferStep(
         at=one.stored,
         what=what,

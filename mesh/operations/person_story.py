@@ -12,7 +12,7 @@ import msgspec
 
 from mesh.errors import Unavailable
 from mesh.mesh import Mesh
-from mesh.operations.causal_tree import Happening
+from mesh.operations.causal_tree import TracedEvent
 from mesh.operations.log_reader import LogReader
 from mesh.profiles import digests_of, names_of, read_profile, visitor_digest
 
@@ -45,7 +45,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     """A person and the events about them. `cut`: they have more keys than are followed."""
 
     person: Person
-    events: tuple[Happening, ...]
+    events: tuple[TracedEvent, ...]
     cut: bool = False
 
 
@@ -103,11 +103,11 @@ async def _profile(
     return visitors, tuple(known), tuple(carts)
 
 
-def _further(events: Iterable[Happening], visitors: Iterable[str]) -> list[str]:
+def _further(events: Iterable[TracedEvent], visitors: Iterable[str]) -> list[str]:
     return [key for name in _FOLLOWED for key in _values(events, name, visitors)]
 
 
-def _values(events: Iterable[Happening], name: str, visitors: Iterable[str]) -> list[str]:
+def _values(events: Iterable[TracedEvent], name: str, visitors: Iterable[str]) -> list[str]:
     """What a field holds in the events that are about these visitors, or name no visitor."""
     known = set(visitors)
     values = (

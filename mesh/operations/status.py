@@ -31,17 +31,17 @@ class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConsumerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A durable: `lag` messages not yet delivered, `unanswered` delivered but not acknowledged.
+    """A durable: `lag` messages not yet delivered, `ack_pending` delivered but not acknowledged.
 
-    `changed`: what it delivers is not what is declared.
+    `outdated`: what it delivers is not what is declared.
     """
 
     stream: str
     name: str
     lag: int
-    unanswered: int
+    ack_pending: int
     redelivered: int
-    changed: bool = False
+    outdated: bool = False
 
 
 class RegionStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,9 +141,9 @@ async def _consumers(
             stream=stream,
             name=entry["config"]["durable_name"],
             lag=entry.get("num_pending", 0),
-            unanswered=entry.get("num_ack_pending", 0),
+            ack_pending=entry.get("num_ack_pending", 0),
             redelivered=entry.get("num_redelivered", 0),
-            changed=_differs(stream, entry["config"], wanted),
+            outdated=_differs(stream, entry["config"], wanted),
         )
         for stream, entries in zip(streams, lists, strict=True)
         for entry in entries

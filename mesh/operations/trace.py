@@ -13,7 +13,7 @@ import msgspec
 from mesh.broker.protocol import Message
 from mesh.mesh import Mesh
 from mesh.observability.tracing import trace_id
-from mesh.operations.causal_tree import Happening
+from mesh.operations.causal_tree import TracedEvent
 from mesh.operations.log_reader import LogReader, between, streams_of
 
 WINDOW = 5_000
@@ -24,7 +24,7 @@ MOST_KEYS = 64
 class Trace(msgspec.Struct, kw_only=True):
     """What was found. `searched` counts messages looked at for the first find."""
 
-    events: list[Happening] = []
+    events: list[TracedEvent] = []
     searched: int = 0
     cut: bool = False
     """Whether it goes on under more keys than are followed."""
@@ -60,14 +60,14 @@ class _Search:
         await reader.add_dead_letters()
         self.found.events = list(reader.events.values())
 
-    async def _searched(self, what: str, oldest: datetime) -> list[Happening]:
+    async def _searched(self, what: str, oldest: datetime) -> list[TracedEvent]:
         """The newest event whose id or trace it is. Copies are searched for regions that are not."""
         needle = what.encode()
         for mesh in self._reader.meshes:
             for stream in streams_of(mesh, copies=not self._whole):
                 async for window in self._windows(mesh, stream, oldest):
                     for message in reversed([message for message in window if needle in message.body]):
-                        one = await self._reader.happening(mesh, message, stream)
+                        one = await self._reader.traced_event(mesh, message, stream)
                         if one is not None and what in (one.id, one.trace):
                             return [one]
         return []

@@ -232,7 +232,7 @@ class LocalServers:
         try:
             await until(partial(accepts, process, port), f"{name} to listen")
         except MeshError as error:
-            raise TopologyError(f"{name} did not start: {error}\n{process.last_words()}") from error
+            raise TopologyError(f"{name} did not start: {error}\n{process.last_output()}") from error
 
     async def _stop(self) -> None:
         for proxies in self._proxies.values():

@@ -82,7 +82,7 @@ class Process:
         self._signal(signal.SIGKILL)
         await self._child.wait()
 
-    def last_words(self) -> str:
+    def last_output(self) -> str:
         """The end of what it wrote."""
         with suppress(OSError):
             return self._log.read_text(encoding="utf-8", errors="replace")[-_LAST_WORDS:]

@@ -45,10 +45,10 @@ class Child:
             self.line = await asyncio.wait_for(self.process.first_line(), START_PATIENCE)
         except TimeoutError:
             raise MeshError(
-                f"{self.name} is not ready after {START_PATIENCE:g} s:\n{self.process.last_words()}"
+                f"{self.name} is not ready after {START_PATIENCE:g} s:\n{self.process.last_output()}"
             ) from None
         if not self.line:
-            raise MeshError(f"{self.name} ended while it started:\n{self.process.last_words()}")
+            raise MeshError(f"{self.name} ended while it started:\n{self.process.last_output()}")
         self.ready.set()
         self._watcher = asyncio.create_task(self._watch())
 

@@ -45,7 +45,7 @@ class Up:
     `environment` is passed to every service. `companions=False` starts none; services that are a demo start with
     `demo` alone. `urls` (region -> address) uses servers that run already, without passwords, instead of starting some.
     With `for_people` services get the ports that they declare, as far as those are free, and a server that dies is
-    started again. `report` is told each step of the start, and what dies later.
+    started again. `report` is called with each step of the start, and with what stops later.
     """
 
     def __init__(

@@ -31,6 +31,6 @@ class Account:
         return self.rows - sum(reason.count for reason in self.left_out)
 
     def lines(self) -> list[str]:
-        """The account in words, one line for each thing."""
+        """The account as text, one line for each thing."""
         first = f"{self.rows} rows read, {self.used} used, {self.rows - self.used} left out"
         return [first, *(f"left out {reason}" for reason in self.left_out), *self.notes]

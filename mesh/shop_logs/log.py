@@ -47,7 +47,7 @@ class Demand:
 def opened(path: Path, demand: Demand, *, style: Style | None = None, limit: int | None = None) -> Iterator[ShopLog]:
     """A log in Parquet or text; its frame can be used inside the block. `limit`: only the first rows.
 
-    UnreadableLog says in words what is wrong with the file, or which option of `style` it needs.
+    UnreadableLog says what is wrong with the file, or which option of `style` it needs.
     """
     with TemporaryDirectory(prefix="cartmesh-") as folder:
         try:

@@ -21,8 +21,8 @@ _FIXED_OF_STREAMS = {"max_consumers"}
 """Stream settings that the server does not let change."""
 
 PATIENCE = 60.0
-_SPARED_AFTER = 10.0
-"""Seconds until a consumer that one server keeps is taken for out of reach, with its server."""
+_SINGLE_COPY_PATIENCE = 10.0
+"""Seconds after which a consumer with one copy is taken to be out of reach, with its server."""
 _AT_ONCE = 8
 _NO_LEADER = {10005, 10009}
 
@@ -162,8 +162,8 @@ class _Region:
 
     async def _list_consumers(self, stream: str) -> tuple[list[Config], set[str]]:
         wanted = {durable: config for (of, durable), config in self.wanted.consumers.items() if of == stream}
-        alone = {durable for durable, config in wanted.items() if config.get("num_replicas") == 1}
-        return await self._listed(f"CONSUMER.LIST.{stream}", "consumers", wanted, alone)
+        single_copy = {durable for durable, config in wanted.items() if config.get("num_replicas") == 1}
+        return await self._listed(f"CONSUMER.LIST.{stream}", "consumers", wanted, single_copy)
 
     async def _bring(self, configs: Iterable[Config]) -> None:
         await asyncio.gather(*(self._stream(config, self._live.get(config["name"])) for config in configs))
@@ -249,11 +249,11 @@ class _Region:
             verify(self.name, asked, answer.get("config", {}))
 
     async def _listed(
-        self, subject: str, field: str, wanted: Container[str], spared: Container[str] = frozenset()
+        self, subject: str, field: str, wanted: Container[str], single_copy: Container[str] = frozenset()
     ) -> tuple[list[Config], set[str]]:
         """The configurations of all that answer, and the names of those that do not.
 
-        Waits for what is wanted, but for what is `spared` (kept by one server, which may be down) only a moment.
+        Waits for what is wanted; for what is in `single_copy`, whose only server may be down, no longer than a moment.
         """
         found, unanswered, offset = list[Config](), set[str](), 0
         clock = asyncio.get_running_loop().time
@@ -263,8 +263,10 @@ class _Region:
             if error := answer.get("error"):
                 raise TopologyError(f"{self.name}: {subject}: {error.get('description')} ({error.get('err_code')})")
             silent = answer.get("missing") or []
-            spare_all = clock() > began + min(self.patience, _SPARED_AFTER)
-            if missing := [name for name in silent if name in wanted and not (spare_all and name in spared)]:
+            skip_single_copies = clock() > began + min(self.patience, _SINGLE_COPY_PATIENCE)
+            if missing := [
+                name for name in silent if name in wanted and not (skip_single_copies and name in single_copy)
+            ]:
                 # They exist and have no leader yet: whoever takes them for absent creates them a second time.
                 # Others may be a process's own, on a server that is down.
                 if clock() > began + self.patience:

@@ -90,7 +90,7 @@ def _names(services: Sequence[Service], report: Report) -> None:
                 )
     for declaration in declared():
         _token(declaration.domain, f"{declaration.type}: domain", report)
-        _token(declaration.happening, f"{declaration.type}: happening", report)
+        _token(declaration.action, f"{declaration.type}: action", report)
     known = {service.name for service in services}
     for service in services:
         for asked in service.asks:
@@ -197,7 +197,7 @@ def _consumers(topology: Topology, services: Sequence[Service], before: Committe
             if binding.reach == "mesh":
                 report.errors += [
                     f"{binding.durable}: {declaration_of(kind).type} never leaves its region: "
-                    'reach="mesh" would hear nothing'
+                    'reach="mesh" would receive nothing'
                     for kind in binding.kinds
                     if not topology.layout.travels(declaration_of(kind))
                 ]

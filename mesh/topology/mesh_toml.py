@@ -128,7 +128,7 @@ class _Region(msgspec.Struct, forbid_unknown_fields=True):
     nodes: int = 3
     time_zone: str = "UTC"
     residency: tuple[str, ...] = ()
-    door: str = ""
+    leafnode_address: str = ""
 
 
 class _Link(msgspec.Struct, forbid_unknown_fields=True, rename={"dialer": "from", "listener": "to"}):
@@ -159,7 +159,13 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     def topology(self) -> Topology:
         return Topology(
             regions=tuple(
-                Region(name=name, nodes=one.nodes, time_zone=one.time_zone, residency=one.residency, door=one.door)
+                Region(
+                    name=name,
+                    nodes=one.nodes,
+                    time_zone=one.time_zone,
+                    residency=one.residency,
+                    leafnode_address=one.leafnode_address,
+                )
                 for name, one in self.regions.items()
             ),
             links=tuple(Link(dialer=link.dialer, listener=link.listener) for link in self.links),

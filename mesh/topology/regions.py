@@ -16,15 +16,15 @@ _country = re.compile(r"[A-Z]{2}", re.ASCII).fullmatch
 class Region:
     """One region: a cluster of `nodes` servers with a JetStream domain of its own.
 
-    `residency` are the countries (ISO 3166 alpha-2) whose shoppers live here. `door` is the `host:port` under which
-    other regions' servers find its own from far away.
+    `residency` are the countries (ISO 3166 alpha-2) whose shoppers live here. `leafnode_address` is the `host:port`
+    that the servers of other regions dial.
     """
 
     name: str
     nodes: int = 3
     time_zone: str = "UTC"
     residency: tuple[str, ...] = ()
-    door: str = ""
+    leafnode_address: str = ""
 
     @property
     def servers(self) -> tuple[str, ...]:
@@ -73,10 +73,10 @@ def check_region(region: Region) -> None:
         raise TopologyError(
             f"region {region.name!r} has time_zone = {region.time_zone!r}: write an IANA name such as Europe/Berlin"
         ) from None
-    if region.door and not _host_and_port(region.door):
+    if region.leafnode_address and not _host_and_port(region.leafnode_address):
         raise TopologyError(
-            f"region {region.name!r} has door = {region.door!r}: write the host and port that other regions dial, "
-            "such as nats.eu.example.com:7422"
+            f"region {region.name!r} has leafnode_address = {region.leafnode_address!r}: "
+            "write the host and port that other regions dial, such as nats.eu.example.com:7422"
         )
 
 
@@ -112,6 +112,6 @@ def check_links(links: tuple[Link, ...], names: tuple[str, ...]) -> None:
     for one, other in combinations(names, 2):
         if frozenset((one, other)) not in joined:
             raise TopologyError(
-                f"{one} and {other} are not linked, so neither would hear the other: "
+                f"{one} and {other} are not linked, so neither would receive the other's events: "
                 f'add [[links]] from = "{other}" to = "{one}"'
             )

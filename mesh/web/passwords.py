@@ -12,7 +12,7 @@ AT_ONCE = 2
 
 
 def objection(password: str, *, email: str) -> str | None:
-    """What is wrong with a new password, in words (NIST SP 800-63B, 5.1.1.2), or None."""
+    """What is wrong with a new password (NIST SP 800-63B, 5.1.1.2), or None."""
     if len(password) < SHORTEST:
         return f"A password has at least {SHORTEST} characters; a few words in a row are easy to remember."
     if len(password) > LONGEST:

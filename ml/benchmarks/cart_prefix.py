@@ -77,7 +77,7 @@ def _before(values: pl.Expr) -> pl.Expr:
 
 
 def as_known(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """A file's rows with the number of each visit. BadFile, in words, where they are no such rows."""
+    """A file's rows with the number of each visit. BadFile where they are no such rows."""
     parts = frame["session_key"].cast(pl.String).str.extract_groups(r"^(?<visitor>.*)_(?<visit>\d+)$")
     visit = parts.struct.field("visit").cast(pl.Float64, strict=False)
     if visit.is_null().any() or frame["visitorid"].is_null().any():

@@ -54,7 +54,7 @@ class Fraud(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def evaluate(*, train: Path, test: Path, label: str) -> Fraud:
-    """Learn from all numbers of one file, judge on the other. BadFile, in words, where that cannot be."""
+    """Learn from all numbers of one file, judge on the other. BadFile where that cannot be."""
     from ml.models.propensity import PropensityClassifier  # noqa: PLC0415  needs scikit-learn
 
     learnt, judged, left_out = examples(train, test, label)

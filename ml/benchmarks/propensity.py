@@ -41,7 +41,7 @@ class Propensity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def evaluate(*, train: Path, test: Path, layout: Layout) -> Propensity:
-    """Learn from one file, judge on the other. BadFile, in words, where a file is no such layout or teaches nothing.
+    """Learn from one file, judge on the other. BadFile where a file has no such layout or nothing to learn from.
 
     The test file's labels are used for judging only, but for `cart-prefix`, where an earlier session's outcome is
     known by the time of a later one of the same visitor.

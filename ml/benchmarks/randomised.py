@@ -54,7 +54,7 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Test:
-    """Two halves of one test, and what was used and left out of them, in words."""
+    """Two halves of one test, and what was used and left out of them, as text."""
 
     train: Trial
     test: Trial

@@ -25,7 +25,7 @@ class TrainingResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Uplift(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found. `decision`, `words` and `interval` come from train alone, as in the product."""
+    """What was found. `decision`, `explanation` and `interval` come from train alone, as in the product."""
 
     train_rows: int
     test_rows: int
@@ -36,7 +36,7 @@ class Uplift(msgspec.Struct, frozen=True, kw_only=True):
     learners: tuple[TrainingResult, ...]
     chosen: str
     decision: Decision
-    words: str
+    explanation: str
     interval: Interval
     level: float
     above_response: bool
@@ -65,7 +65,7 @@ class Uplift(msgspec.Struct, frozen=True, kw_only=True):
         lines.append(f"* the best on train; {above} the response model in every repeat of cross-validation")
         if self.test_is_train:
             lines.append("test is train: its figures are those of the training rows; only cross-validation counts")
-        lines.append(f"decision: {self.decision}, from train alone at {self.level:.1%}: {self.words}")
+        lines.append(f"decision: {self.decision}, from train alone at {self.level:.1%}: {self.explanation}")
         return lines
 
 
@@ -123,7 +123,7 @@ def evaluate(
         learners=tuple(learners),
         chosen=choice.learner,
         decision=choice.decision,
-        words=choice.words,
+        explanation=choice.explanation,
         interval=choice.interval,
         level=choice.level,
         above_response=all(mine > theirs for mine, theirs in zip(choice.qini[choice.learner], response, strict=True)),

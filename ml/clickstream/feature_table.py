@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from ml.clickstream.lookback import event, most, newest, of, so_far
-from ml.clickstream.steps import MOST_PRODUCTS, Kind, Step, Unfolding
+from ml.clickstream.steps import MOST_PRODUCTS, CartExpander, Kind, Step
 from ml.features import catalogue
 
 IDLE = timedelta(minutes=30)
@@ -106,9 +106,9 @@ def at_moment(steps: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:
 
 def _rows(shoppers: Mapping[str, Iterable[Step]]) -> Iterator[tuple]:
     for visitor, steps in sorted(shoppers.items()):
-        unfolding = Unfolding()
+        expander = CartExpander()
         for step in sorted(steps, key=lambda step: (step.at, step.kind == "moment", step.id)):
-            for s in unfolding.unfold(step):
+            for s in expander.expand(step):
                 cart = (s.cart_lines, s.cart_value, s.device, s.referrer, s.utc_offset)
                 yield visitor, s.session, s.at, s.kind, s.product, s.price, *cart
 

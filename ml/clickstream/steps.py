@@ -1,7 +1,7 @@
 """A step: one thing a shopper did, in the one form that features are computed from, whatever log it came from.
 
 An event of the mesh becomes one step without looking at any other (`step_of`); what a cart update means
-depends on the cart before it (`Unfolding`), and is worked out in time order.
+depends on the cart before it (`CartExpander`), and is worked out in time order.
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,7 +35,7 @@ ORDER = "order "
 class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One step. `at` is seconds since 1970 UTC; `price` (of a purchase: its total) and `cart_value` in major units.
 
-    `products` is the whole cart of a `cart` step before it is unfolded. Afterwards a product that joins
+    `products` is the whole cart of a `cart` step before it is expanded. Afterwards a product that joins
     the cart is a `cart` step of its own and any other update of the cart is a `change`; `cart_lines` and
     `cart_value` are the cart right after the step. A `moment` is no event: features are asked for then.
     Hundreds of thousands are kept in memory, so they cost the garbage collector nothing (they hold no cycles).
@@ -134,7 +134,7 @@ def once(steps: Iterable[Step]) -> list[Step]:
     return list(found.values())
 
 
-class Unfolding:
+class CartExpander:
     """Turns one visitor's steps, given in time order, into those that features understand."""
 
     __slots__ = ("carts",)
@@ -142,7 +142,7 @@ class Unfolding:
     def __init__(self) -> None:
         self.carts: dict[str, frozenset[str]] = {}
 
-    def unfold(self, step: Step) -> Iterator[Step]:
+    def expand(self, step: Step) -> Iterator[Step]:
         """One step per product that joined the cart, or the step itself."""
         if step.kind == "purchase":
             self.carts.pop(step.session, None)

@@ -1,8 +1,8 @@
 """Features, one per file, each with two faces: on line a fold over steps, off line one polars expression.
 
 The registry is this folder: a module with a value called `feature` is one, and the file's name is its name.
-Names are stable, because models are stored with them. A file needs nothing else but its words for people;
-what several features remember in the same way (the same `begin`, `update` and `hears`) is kept once.
+Names are stable, because models are stored with them. A file needs nothing else but its description for people;
+what several features remember in the same way (the same `begin`, `update` and `kinds`) is kept once.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ class Feature:
     """One number about a session or a visitor.
 
     On line: `begin` is what is remembered before the first step, `update(memory, step)` what is remembered
-    after a step of a kind in `hears`, in time order, and `value(memory, now)` the number at `now` (seconds
+    after a step of a kind in `kinds`, in time order, and `value(memory, now)` the number at `now` (seconds
     since 1970 UTC, not before the newest step), always finite. Memories are values: an update never alters
     the one it was given, so that they can be kept and gone back to, and are bounded in size.
 
@@ -38,8 +38,8 @@ class Feature:
     scope: Literal["session", "visitor"]
     update: Callable[[Any, Step], Any]
     expression: Callable[[], "pl.Expr"]
-    words: Callable[[float], str]
-    hears: tuple[Kind, ...] = EVENTS
+    describe: Callable[[float], str]
+    kinds: tuple[Kind, ...] = EVENTS
     begin: Any = 0
     value: Callable[[Any, float], Number] = lambda memory, _now: memory
     aids: Callable[[], dict[str, "pl.Expr"]] = dict

@@ -5,10 +5,10 @@ from ml.features import Feature, count, formatting
 
 feature = Feature(
     scope="session",
-    hears=("cart",),
+    kinds=("cart",),
     update=count,
     expression=lambda: so_far(of("cart")),
-    words=lambda value: (
+    describe=lambda value: (
         f"put {formatting.count(value, 'product')} into the cart" if value else "put nothing into the cart"
     ),
 )

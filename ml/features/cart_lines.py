@@ -5,8 +5,8 @@ from ml.features import Feature, formatting
 
 feature = Feature(
     scope="session",
-    hears=("cart", "change", "purchase"),
+    kinds=("cart", "change", "purchase"),
     update=lambda _, step: step.cart_lines,
     expression=lambda: newest("cart_lines", of("cart", "change", "purchase"), otherwise=0),
-    words=lambda value: f"has {formatting.count(value, 'product')} in the cart" if value else "has an empty cart",
+    describe=lambda value: f"has {formatting.count(value, 'product')} in the cart" if value else "has an empty cart",
 )

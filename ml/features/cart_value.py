@@ -5,9 +5,9 @@ from ml.features import Feature, formatting
 
 feature = Feature(
     scope="session",
-    hears=("cart", "change", "purchase"),
+    kinds=("cart", "change", "purchase"),
     begin=0.0,
     update=lambda _, step: step.cart_value,
     expression=lambda: newest("cart_value", of("cart", "change", "purchase"), otherwise=0.0),
-    words=lambda value: f"has a cart worth {formatting.money(value)}" if value else "has a cart worth nothing",
+    describe=lambda value: f"has a cart worth {formatting.money(value)}" if value else "has a cart worth nothing",
 )

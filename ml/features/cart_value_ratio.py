@@ -17,13 +17,13 @@ def _expression() -> "pl.Expr":
 
 feature = Feature(
     scope="visitor",
-    hears=TOUCHES,
+    kinds=TOUCHES,
     begin=Carts(),
     update=carts,
     value=_value,
     aids=aids,
     expression=_expression,
-    words=lambda value: (
+    describe=lambda value: (
         f"has a cart worth {value:.1f} times the earlier ones" if value >= 0 else "has no earlier cart to compare with"
     ),
 )

@@ -6,12 +6,12 @@ from ml.features.unique_products import NONE, interest
 
 feature = Feature(
     scope="session",
-    hears=("view", "cart"),
+    kinds=("view", "cart"),
     begin=NONE,
     update=interest,
     value=lambda known, _now: known.again,
     expression=lambda: so_far(pl.col("again")),
-    words=lambda value: (
+    describe=lambda value: (
         f"looked at what is in the cart {formatting.times(value)} more"
         if value
         else "did not look at the cart's products again"

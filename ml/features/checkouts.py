@@ -5,8 +5,8 @@ from ml.features import Feature, count, formatting
 
 feature = Feature(
     scope="session",
-    hears=("checkout",),
+    kinds=("checkout",),
     update=count,
     expression=lambda: so_far(of("checkout")),
-    words=lambda value: f"went to the till {formatting.times(value)}" if value else "did not go to the till",
+    describe=lambda value: f"went to the till {formatting.times(value)}" if value else "did not go to the till",
 )

@@ -49,11 +49,13 @@ def aids() -> dict[str, "pl.Expr"]:
 
 feature = Feature(
     scope="visitor",
-    hears=TOUCHES,
+    kinds=TOUCHES,
     begin=Carts(),
     update=carts,
     value=lambda known, _now: known.ended,
     aids=aids,
     expression=lambda: pl.col("ended"),
-    words=lambda value: f"filled {formatting.count(value, 'cart')} before" if value else "never filled a cart before",
+    describe=lambda value: (
+        f"filled {formatting.count(value, 'cart')} before" if value else "never filled a cart before"
+    ),
 )

@@ -6,11 +6,11 @@ from ml.features.earlier_carts import TOUCHES, Carts, aids, carts
 
 feature = Feature(
     scope="visitor",
-    hears=TOUCHES,
+    kinds=TOUCHES,
     begin=Carts(),
     update=carts,
     value=lambda known, _now: known.bought / known.ended if known.ended else -1.0,
     aids=aids,
     expression=lambda: (so_far(pl.col("ends") & of("purchase")) / pl.col("ended")).fill_nan(-1.0),
-    words=lambda value: f"bought {value:.0%} of the carts before" if value >= 0 else "has no earlier cart",
+    describe=lambda value: f"bought {value:.0%} of the carts before" if value >= 0 else "has no earlier cart",
 )

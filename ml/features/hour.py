@@ -20,5 +20,5 @@ feature = Feature(
     update=zone,
     value=lambda minutes, now: (now + minutes * 60) // 3_600 % 24,
     expression=lambda: (local() / 3_600).floor() % 24,
-    words=lambda value: f"comes at {value:02.0f} o'clock",
+    describe=lambda value: f"comes at {value:02.0f} o'clock",
 )

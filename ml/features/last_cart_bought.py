@@ -6,11 +6,11 @@ from ml.features.earlier_carts import TOUCHES, Carts, aids, carts
 
 feature = Feature(
     scope="visitor",
-    hears=TOUCHES,
+    kinds=TOUCHES,
     begin=Carts(),
     update=carts,
     value=lambda known, _now: known.last_bought,
     aids=aids,
     expression=lambda: newest(of("purchase").cast(int), pl.col("ends"), otherwise=-1),
-    words=lambda value: {1: "bought the last cart", 0: "left the last cart"}.get(int(value), "has no earlier cart"),
+    describe=lambda value: {1: "bought the last cart", 0: "left the last cart"}.get(int(value), "has no earlier cart"),
 )

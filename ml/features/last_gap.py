@@ -13,5 +13,5 @@ feature = Feature(
     expression=lambda: newest(
         pl.col("at") - before(pl.col("last"), otherwise=0.0), event() & (pl.col("nth") > 1), otherwise=-1.0
     ),
-    words=lambda value: f"took {formatting.span(value)} over the last step" if value >= 0 else "made a single step",
+    describe=lambda value: f"took {formatting.span(value)} over the last step" if value >= 0 else "made a single step",
 )

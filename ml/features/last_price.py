@@ -5,11 +5,11 @@ from ml.features import Feature, formatting
 
 feature = Feature(
     scope="session",
-    hears=("view",),
+    kinds=("view",),
     begin=0.0,
     update=lambda _, step: step.price,
     expression=lambda: newest("price", of("view"), otherwise=0.0),
-    words=lambda value: (
+    describe=lambda value: (
         f"last looked at something for {formatting.money(value)}" if value else "looked at nothing with a price"
     ),
 )

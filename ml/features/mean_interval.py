@@ -22,5 +22,5 @@ feature = Feature(
     value=lambda memory, _now: (memory[1] - memory[0]) / (memory[2] - 1) if memory[2] > 1 else 0.0,
     aids=lambda: seconds_since_first.aids() | seconds_idle.aids(),
     expression=_expression,
-    words=lambda value: f"takes {formatting.span(value)} a step" if value else "has only just come",
+    describe=lambda value: f"takes {formatting.span(value)} a step" if value else "has only just come",
 )

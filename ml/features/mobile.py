@@ -12,5 +12,5 @@ feature = Feature(
     expression=lambda: newest(
         pl.col("device").is_in(PHONES).cast(float), pl.col("device").is_not_null(), otherwise=-1.0
     ),
-    words=lambda value: {1: "uses a phone", 0: "uses no phone"}.get(int(value), "uses an unknown device"),
+    describe=lambda value: {1: "uses a phone", 0: "uses no phone"}.get(int(value), "uses an unknown device"),
 )

@@ -7,5 +7,5 @@ feature = Feature(
     scope="session",
     update=lambda sent, step: 1 if step.referrer else sent,
     expression=lambda: so_far(pl.col("referrer").fill_null("") != "") > 0,
-    words=lambda value: "was sent by another page" if value else "came by themselves",
+    describe=lambda value: "was sent by another page" if value else "came by themselves",
 )

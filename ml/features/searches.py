@@ -5,8 +5,8 @@ from ml.features import Feature, count, formatting
 
 feature = Feature(
     scope="session",
-    hears=("search",),
+    kinds=("search",),
     update=count,
     expression=lambda: so_far(of("search")),
-    words=lambda value: f"searched {formatting.times(value)}" if value else "did not search",
+    describe=lambda value: f"searched {formatting.times(value)}" if value else "did not search",
 )

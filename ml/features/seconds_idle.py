@@ -16,5 +16,5 @@ feature = Feature(
     value=lambda last, now: 0.0 if last is None else now - last,
     aids=aids,
     expression=lambda: since(pl.col("last"), otherwise=0.0),
-    words=lambda value: f"has been quiet for {formatting.span(value)}" if value >= 1 else "is active right now",
+    describe=lambda value: f"has been quiet for {formatting.span(value)}" if value >= 1 else "is active right now",
 )

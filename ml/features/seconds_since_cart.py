@@ -5,10 +5,10 @@ from ml.features import Feature, elapsed, formatting, when
 
 feature = Feature(
     scope="session",
-    hears=("cart",),
+    kinds=("cart",),
     begin=None,
     update=when,
     value=elapsed,
     expression=lambda: since(newest("at", of("cart"), otherwise=NEVER)),
-    words=lambda value: f"filled the cart {formatting.span(value)} ago" if value >= 0 else "never filled the cart",
+    describe=lambda value: f"filled the cart {formatting.span(value)} ago" if value >= 0 else "never filled the cart",
 )

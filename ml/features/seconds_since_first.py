@@ -16,5 +16,5 @@ feature = Feature(
     value=lambda began, now: 0.0 if began is None else now - began,
     aids=aids,
     expression=lambda: since(pl.col("began"), otherwise=0.0),
-    words=lambda value: f"came {formatting.span(value)} ago",
+    describe=lambda value: f"came {formatting.span(value)} ago",
 )

@@ -6,10 +6,10 @@ from ml.features import Feature, elapsed, first, formatting
 
 feature = Feature(
     scope="session",
-    hears=("cart",),
+    kinds=("cart",),
     begin=None,
     update=first,
     value=elapsed,
     expression=lambda: since(lookback.first("at", of("cart"), otherwise=NEVER)),
-    words=lambda value: f"began the cart {formatting.span(value)} ago" if value >= 0 else "never began a cart",
+    describe=lambda value: f"began the cart {formatting.span(value)} ago" if value >= 0 else "never began a cart",
 )

@@ -5,10 +5,10 @@ from ml.features import Feature, elapsed, formatting, when
 
 feature = Feature(
     scope="visitor",
-    hears=("purchase",),
+    kinds=("purchase",),
     begin=None,
     update=when,
     value=elapsed,
     expression=lambda: since(newest("at", of("purchase"), otherwise=NEVER)),
-    words=lambda value: f"bought {formatting.span(value)} ago" if value >= 0 else "has never bought here",
+    describe=lambda value: f"bought {formatting.span(value)} ago" if value >= 0 else "has never bought here",
 )

@@ -31,7 +31,7 @@ feature = Feature(
     update=_update,
     value=lambda known, now: elapsed(known.ended, now),
     expression=_expression,
-    words=lambda value: (
+    describe=lambda value: (
         f"was last here {formatting.span(value)} before" if value >= 0 else "is here for the first time"
     ),
 )

@@ -16,7 +16,7 @@ feature = Feature(
     begin=-1,
     update=_update,
     expression=lambda: (pl.col("nth") - newest(pl.col("nth").cast(float), of("cart"), otherwise=NEVER)).fill_nan(-1.0),
-    words=lambda value: (
+    describe=lambda value: (
         f"did {formatting.count(value, 'thing')} after filling the cart" if value >= 0 else "did not fill a cart"
     ),
 )

@@ -6,12 +6,12 @@ from ml.features.unique_products import NONE, interest
 
 feature = Feature(
     scope="session",
-    hears=("view", "cart"),
+    kinds=("view", "cart"),
     begin=NONE,
     update=interest,
     value=lambda known, _now: max(known.views.values(), default=0),
     expression=lambda: most(pl.col("looks")),
-    words=lambda value: (
+    describe=lambda value: (
         f"came {formatting.times(value)} for the same product" if value > 1 else "looked at no product twice"
     ),
 )

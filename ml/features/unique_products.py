@@ -34,10 +34,10 @@ def interest(known: Interest, step: Step) -> Interest:
 
 feature = Feature(
     scope="session",
-    hears=("view", "cart"),
+    kinds=("view", "cart"),
     begin=NONE,
     update=interest,
     value=lambda known, _now: len(known.views),
     expression=lambda: so_far(pl.col("fresh")),
-    words=lambda value: f"was interested in {formatting.count(value, 'different product')}",
+    describe=lambda value: f"was interested in {formatting.count(value, 'different product')}",
 )

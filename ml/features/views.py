@@ -5,10 +5,10 @@ from ml.features import Feature, count, formatting
 
 feature = Feature(
     scope="session",
-    hears=("view",),
+    kinds=("view",),
     update=count,
     expression=lambda: so_far(of("view")),
-    words=lambda value: (
+    describe=lambda value: (
         f"looked at {formatting.count(value, 'product page')}" if value else "looked at no product page"
     ),
 )

@@ -18,5 +18,5 @@ feature = Feature(
     update=_update,
     value=lambda sessions, _now: len(sessions),
     expression=lambda: so_far(pl.col("arrives")).clip(upper_bound=MOST_VISITS),
-    words=lambda value: f"has come {formatting.times(value)}" if value else "has not been here",
+    describe=lambda value: f"has come {formatting.times(value)}" if value else "has not been here",
 )

@@ -5,10 +5,10 @@ from ml.features import Feature, count, formatting
 
 feature = Feature(
     scope="visitor",
-    hears=("cart",),
+    kinds=("cart",),
     update=count,
     expression=lambda: so_far(of("cart")),
-    words=lambda value: (
+    describe=lambda value: (
         f"ever put {formatting.count(value, 'product')} into a cart" if value else "never put a product into a cart"
     ),
 )

@@ -5,8 +5,8 @@ from ml.features import Feature, count, formatting
 
 feature = Feature(
     scope="visitor",
-    hears=("purchase",),
+    kinds=("purchase",),
     update=count,
     expression=lambda: so_far(of("purchase")),
-    words=lambda value: f"has bought {formatting.times(value)} before" if value else "has never bought here",
+    describe=lambda value: f"has bought {formatting.times(value)} before" if value else "has never bought here",
 )

@@ -6,9 +6,9 @@ from ml.features import Feature, formatting
 
 feature = Feature(
     scope="visitor",
-    hears=("purchase",),
+    kinds=("purchase",),
     update=lambda spent, step: spent + hundredths(step.price),
     value=lambda spent, _now: spent / 100,
     expression=lambda: total(pl.when(of("purchase")).then(cents("price")).otherwise(0)) / 100,
-    words=lambda value: f"has spent {formatting.money(value)} here" if value else "has spent nothing here",
+    describe=lambda value: f"has spent {formatting.money(value)} here" if value else "has spent nothing here",
 )

@@ -10,5 +10,5 @@ feature = Feature(
     update=zone,
     value=lambda minutes, now: ((now + minutes * 60) // 86_400 + 3) % 7,  # 1970 began on a Thursday
     expression=lambda: ((local() / 86_400).floor() + 3) % 7,
-    words=lambda value: f"comes on a {_DAYS[int(value) % 7]}",
+    describe=lambda value: f"comes on a {_DAYS[int(value) % 7]}",
 )

@@ -15,11 +15,11 @@ TRIES = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Admitted:
-    """What became of it in a region (`nothing`: no version was made), in words."""
+    """What became of it in a region (`nothing`: no version was made), with a description."""
 
     region: str
     place: Literal["serves", "shadow", "registered", "nothing"]
-    words: str
+    description: str
     learnt: TrainingResult
 
 
@@ -63,27 +63,29 @@ async def place(
     """
     region, models = mesh.region, Registry(mesh)
     if learnt.version is None or learnt.artifact is None:
-        return Admitted(region=region, place="nothing", words=learnt.reason, learnt=learnt)
+        return Admitted(region=region, place="nothing", description=learnt.reason, learnt=learnt)
     version = learnt.version.version
     before, seen = await models.entry(name)
     if version in (before.version, before.candidate.version if before.candidate else None):
         where = "serves" if version == before.version else "shadow"
-        return Admitted(region=region, place=where, words=f"{version} was here before", learnt=learnt)
+        return Admitted(region=region, place=where, description=f"{version} was here before", learnt=learnt)
     if before.version != learnt.against:
         raise Superseded(f"{name}: judged against {learnt.against}, but {before.version} serves now")
     await models.add(learnt.version, learnt.artifact)
     before, seen = await models.entry(name)
     if before.version != learnt.against:
         raise Superseded(f"{name}: judged against {learnt.against}, but {before.version} serves now")
-    words = f"{version} is registered in {region}: it did not pass"
+    description = f"{version} is registered in {region}: it did not pass"
     if not learnt.accepted:
-        return Admitted(region=region, place="registered", words=words, learnt=learnt)
+        return Admitted(region=region, place="registered", description=description, learnt=learnt)
     if how == "promote" or (how == "usual" and before.version is None):
         await models.promote(name, version, learnt.reason, at=learnt.version.trained_at, seen=seen)
-        return Admitted(region=region, place="serves", words=f"{version} serves in {region}", learnt=learnt)
+        return Admitted(region=region, place="serves", description=f"{version} serves in {region}", learnt=learnt)
     tried = before.candidate
     if tried is not None and (tried.stage == "canary" or datetime.now(UTC) - tried.since < patience):
-        words = f"{version} is registered in {region}: {tried.version} is being tried ({tried.stage})"
-        return Admitted(region=region, place="registered", words=words, learnt=learnt)
+        description = f"{version} is registered in {region}: {tried.version} is being tried ({tried.stage})"
+        return Admitted(region=region, place="registered", description=description, learnt=learnt)
     await models.stage(name, version, "shadow", learnt.reason, at=learnt.version.trained_at, seen=seen)
-    return Admitted(region=region, place="shadow", words=f"{version} is tried in shadow in {region}", learnt=learnt)
+    return Admitted(
+        region=region, place="shadow", description=f"{version} is tried in shadow in {region}", learnt=learnt
+    )

@@ -43,7 +43,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     cause: str | None
 
 
-class Audited(msgspec.Struct, frozen=True, kw_only=True):
+class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
     """What an audit of `checked` scores found; `outdated` were made from other features than are served now."""
 
     region: str
@@ -88,7 +88,7 @@ class _Guess:
     cause: str
 
 
-async def audit(mesh: Mesh, *, sample: int = 200) -> Audited:
+async def audit(mesh: Mesh, *, sample: int = 200) -> AuditReport:
     """Audit the newest `sample` scores of carts and as many of visits in a region.
 
     What visitors did before they were erased was forgotten, so it is neither asked for nor looked at.
@@ -102,7 +102,7 @@ async def audit(mesh: Mesh, *, sample: int = 200) -> Audited:
         if received.event.evidence is not None and not forgotten:
             scores[type(received.event)].append(received)
     scored = [received for kind in scores.values() for received in kind]
-    current = [received for received in scored if received.event.evidence.names == digest()]
+    current = [received for received in scored if received.event.evidence.features_digest == digest()]
     wanted = {received.event.visitor_id for received in current}
     steps: dict[str, list[Received]] = defaultdict(list)
     sessions: dict[str, str] = {}
@@ -119,7 +119,7 @@ async def audit(mesh: Mesh, *, sample: int = 200) -> Audited:
     known = [score for received in current if (score := _score(received, sessions)) is not None]
     differences = _differences(known, steps)
     explained = sum(difference.cause is not None for difference in differences)
-    return Audited(
+    return AuditReport(
         region=mesh.region,
         checked=len(known),
         equal=len(known) - len(differences),
@@ -133,7 +133,7 @@ async def audit(mesh: Mesh, *, sample: int = 200) -> Audited:
 def _score(received: Received, sessions: dict[str, str]) -> _Score | None:
     """None where what was scored is no longer in the log."""
     score = received.event
-    session = sessions.get(score.abandonment_id if isinstance(score, CartScored) else score.cause)
+    session = sessions.get(score.abandonment_id if isinstance(score, CartScored) else score.last_event_id)
     if session is None:
         return None
     return _Score(received=received, evidence=score.evidence, visitor=score.visitor_id, session=session)

@@ -61,9 +61,9 @@ def canary(
     """
 
     async def change(models: "Registry", seen: int) -> str:
-        words, _ = await _gated(models, model, version, force=force)
-        await models.stage(model, version, "canary", words, share=share, seen=seen)
-        return f"{version} serves {share:.0%} of the carts: {words}"
+        reason, _ = await _gated(models, model, version, force=force)
+        await models.stage(model, version, "canary", reason, share=share, seen=seen)
+        return f"{version} serves {share:.0%} of the carts: {reason}"
 
     _change(servers, region, model, change, version)
 
@@ -118,10 +118,10 @@ def promote(
     """
 
     async def change(models: "Registry", seen: int) -> str:
-        words, passed = await _gated(models, model, version, force=force)
-        words = f"{reason}: {words}" if reason else words
-        await models.promote(model, version, words, forced=not passed, seen=seen)
-        return f"{version} serves: {words}"
+        verdict, passed = await _gated(models, model, version, force=force)
+        recorded = f"{reason}: {verdict}" if reason else verdict
+        await models.promote(model, version, recorded, forced=not passed, seen=seen)
+        return f"{version} serves: {recorded}"
 
     _change(servers, region, model, change, version)
 
@@ -158,10 +158,10 @@ async def _gated(models: "Registry", model: str, version: str, *, force: bool) -
 
     verdict = await passes(models.mesh, model, version)
     if verdict.accepted:
-        return verdict.words, True
+        return verdict.reason, True
     if not force:
-        raise NotNow(f"{version} did not pass the gate: {verdict.words}. Shadow it, or --force it all the same")
-    return f"forced, although the gate said: {verdict.words}", False
+        raise NotNow(f"{version} did not pass the gate: {verdict.reason}. Shadow it, or --force it all the same")
+    return f"forced, although the gate said: {verdict.reason}", False
 
 
 def _change(

@@ -37,12 +37,12 @@ def list_(*, model: str | None = None, region: str | None = None, servers: Path 
     json
         Print JSON instead of a table.
     """
-    from ml.lifecycle.tables import Shelved, show_shelf  # noqa: PLC0415  saves start-up time
+    from ml.lifecycle.tables import ModelVersions, show_versions  # noqa: PLC0415  saves start-up time
 
-    async def look(mesh: "Mesh") -> list[Shelved]:
+    async def look(mesh: "Mesh") -> list[ModelVersions]:
         models = registry(mesh)
         return [
-            Shelved(
+            ModelVersions(
                 region=mesh.region,
                 model=name,
                 current=(await models.entry(name))[0],
@@ -52,7 +52,7 @@ def list_(*, model: str | None = None, region: str | None = None, servers: Path 
         ]
 
     found = each(servers, region, look)
-    _tell([shelved for part in found for shelved in part], show_shelf, json=json)
+    _tell([model for part in found for model in part], show_versions, json=json)
 
 
 def show(
@@ -80,15 +80,15 @@ def show(
     """
     from ml.lifecycle.registry import NotNow  # noqa: PLC0415  saves start-up time
     from ml.lifecycle.retraining import DRIFT  # noqa: PLC0415  saves start-up time
-    from ml.lifecycle.tables import Portrayed, show_version  # noqa: PLC0415  saves start-up time
+    from ml.lifecycle.tables import VersionDetails, show_version  # noqa: PLC0415  saves start-up time
 
-    async def look(mesh: "Mesh") -> Portrayed:
+    async def look(mesh: "Mesh") -> VersionDetails:
         models = registry(mesh)
         current, _ = await models.entry(model)
         wanted = version or current.version
         if wanted is None:
             raise NotNow(f"no version of {model} serves in {mesh.region}; name one of `cartmesh models list`")
-        return Portrayed(
+        return VersionDetails(
             region=mesh.region,
             current=current,
             version=await models.version(model, wanted),

@@ -55,11 +55,11 @@ def judge(known: Sequence[Shape], rows: Floats, *, outcomes: int = 0, calibratio
         indices = [(stability(shape, rows[:, at]), at) for at, shape in enumerate(known)]
         largest = max(psi for psi, _ in indices)
         moved = tuple(
-            Shift(feature=known[at].feature, psi=round(psi, 4), words=_moved(known[at], rows[:, at], psi))
+            Shift(feature=known[at].feature, psi=round(psi, 4), description=_moved(known[at], rows[:, at], psi))
             for psi, at in sorted(indices, reverse=True)
             if psi > MOVED
         )
-        findings.append("; ".join(shift.words for shift in moved) or f"no feature moved in {len(rows):,} carts")
+        findings.append("; ".join(shift.description for shift in moved) or f"no feature moved in {len(rows):,} carts")
     dishonest = False
     if outcomes < LEAST_OUTCOMES or calibration_error is None:
         calibration_error = None
@@ -71,7 +71,7 @@ def judge(known: Sequence[Shape], rows: Floats, *, outcomes: int = 0, calibratio
         )
     return Drift(
         drifted=bool(moved) or dishonest,
-        words=". ".join(findings),
+        description=". ".join(findings),
         carts=len(rows),
         largest=round(largest, 4),
         shifts=moved,

@@ -1,4 +1,4 @@
-"""The gate: whether a version may be tried or promoted, judged on AUC, Brier and ECE, with the reason in words."""
+"""The gate: whether a version may be tried or promoted, judged on AUC, Brier and ECE, with the reason."""
 
 from ml.lifecycle.verdict import Verdict
 from ml.lifecycle.version import Metrics
@@ -15,20 +15,20 @@ def against_guessing(metrics: Metrics, guesses: Metrics) -> Verdict:
     """Whether a model is better than the base rates on the same rows."""
     figures = f"{in_words(metrics)}; the base rates: {in_words(guesses)}"
     if metrics.auc is not None and metrics.auc <= 0.5:
-        return Verdict(accepted=False, words=f"not better than chance at ranking ({figures})")
+        return Verdict(accepted=False, reason=f"not better than chance at ranking ({figures})")
     if metrics.brier >= guesses.brier - WORTH:
-        return Verdict(accepted=False, words=f"no closer to what happened than the base rates ({figures})")
-    return Verdict(accepted=True, words=f"closer to what happened than the base rates ({figures})")
+        return Verdict(accepted=False, reason=f"no closer to what happened than the base rates ({figures})")
+    return Verdict(accepted=True, reason=f"closer to what happened than the base rates ({figures})")
 
 
 def against_running(metrics: Metrics, running: Metrics, *, called: str) -> Verdict:
     """Whether a model holds its own against the running one on the same rows, within small tolerances."""
     figures = f"{in_words(metrics)}; {called}: {in_words(running)}"
     if lost := _lost(metrics, running, running.brier):
-        return Verdict(accepted=False, words=f"worse than {called}: {lost} ({figures})")
+        return Verdict(accepted=False, reason=f"worse than {called}: {lost} ({figures})")
     better = metrics.brier < running.brier - WORTH
     how = "better than" if better else "as good as"
-    return Verdict(accepted=True, words=f"{how} {called} ({figures})")
+    return Verdict(accepted=True, reason=f"{how} {called} ({figures})")
 
 
 def against_memory(metrics: Metrics, stored: Metrics | None, *, called: str) -> Verdict:
@@ -37,13 +37,13 @@ def against_memory(metrics: Metrics, stored: Metrics | None, *, called: str) -> 
     Its rows were others, with another base rate: its Brier score is carried over as a share of the base rate's.
     """
     if stored is None:
-        return Verdict(accepted=True, words=f"{called} cannot be asked and was never measured; {in_words(metrics)}")
+        return Verdict(accepted=True, reason=f"{called} cannot be asked and was never measured; {in_words(metrics)}")
     plain, here = _spread(stored.base_rate), _spread(metrics.base_rate)
     expected = stored.brier * here / plain if plain else stored.brier
     figures = f"{in_words(metrics)}; {called} when it was trained: {in_words(stored)}"
     if lost := _lost(metrics, stored, expected):
-        return Verdict(accepted=False, words=f"worse than {called}, which runs on other features: {lost} ({figures})")
-    return Verdict(accepted=True, words=f"not worse than {called}, which runs on other features ({figures})")
+        return Verdict(accepted=False, reason=f"worse than {called}, which runs on other features: {lost} ({figures})")
+    return Verdict(accepted=True, reason=f"not worse than {called}, which runs on other features ({figures})")
 
 
 def _lost(metrics: Metrics, running: Metrics, brier: float) -> str:

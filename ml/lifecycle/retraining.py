@@ -112,7 +112,7 @@ async def train_model(due: Received[ModelReviewDue], mesh: Mesh, plan: Plan) -> 
         placed = await place(mesh, learnt, name, "shadow", patience=plan.try_for)
     except Superseded as error:
         raise Retry(str(error)) from None
-    log.info("review", model=name, accepted=learnt.accepted, reason=learnt.reason, outcome=placed.words)
+    log.info("review", model=name, accepted=learnt.accepted, reason=learnt.reason, outcome=placed.description)
 
 
 @service.on(ModelReviewDue, concurrency=1, ack_wait=TAKEN_OVER, retries=3)
@@ -125,14 +125,14 @@ async def judge_candidate(due: Received[ModelReviewDue], mesh: Mesh, plan: Plan)
     verdict = await judged(mesh, name, least=plan.promote_after)
     if current.candidate is None or verdict is None:
         return
-    log.info("candidate judged", model=name, version=current.candidate.version, words=verdict.words)
+    log.info("candidate judged", model=name, version=current.candidate.version, reason=verdict.reason)
     if not plan.auto_promote:
         return
     try:
         if verdict.accepted:
-            await models.promote(name, current.candidate.version, f"on live carts {verdict.words}", seen=seen)
+            await models.promote(name, current.candidate.version, f"on live carts {verdict.reason}", seen=seen)
         else:
-            await models.withdraw(name, f"on live carts {verdict.words}", seen=seen)
+            await models.withdraw(name, f"on live carts {verdict.reason}", seen=seen)
     except Superseded as error:
         raise Retry(str(error)) from None
 
@@ -152,7 +152,7 @@ async def measure_drift(due: Received[ModelReviewDue], mesh: Mesh) -> AsyncItera
         yield ModelDrifted(
             model=name,
             version=found.version,
-            words=found.drift.words,
+            description=found.drift.description,
             shifts=found.drift.shifts,
             carts=found.drift.carts,
             calibration_error=found.drift.calibration_error,

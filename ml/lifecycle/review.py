@@ -67,8 +67,8 @@ async def passes(mesh: Mesh, name: str, version: str) -> Verdict:
     if found is not None and found.candidate == version:
         verdict = await judged(mesh, name, least=LEAST_LIVE)
         if verdict is not None:
-            return Verdict(accepted=verdict.accepted, words=f"on live carts {verdict.words}")
-    return Verdict(accepted=stored.accepted, words=stored.gate or "its gate's verdict was not kept")
+            return Verdict(accepted=verdict.accepted, reason=f"on live carts {verdict.reason}")
+    return Verdict(accepted=stored.accepted, reason=stored.gate or "its gate's verdict was not kept")
 
 
 async def drifted(mesh: Mesh, name: str, *, at: datetime) -> Measured | None:
@@ -86,7 +86,7 @@ async def drifted(mesh: Mesh, name: str, *, at: datetime) -> Measured | None:
         return None
     log = await read_log(mesh)
     width = len(version.features)
-    rows = [proof.values for _, proof in log.proofs if proof.names == digest() and len(proof.values) == width]
+    rows = [proof.values for _, proof in log.proofs if proof.features_digest == digest() and len(proof.values) == width]
     known = _shapes_now(version)
     calibration = live_calibration(log, version=version.version, horizon=version.horizon_seconds)
     found = judge(

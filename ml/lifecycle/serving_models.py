@@ -21,7 +21,7 @@ from ml.lifecycle.version import Candidate, Current, takes_part
 from ml.scoring.base_rates import BASE_RATE
 
 SERVES = Gauge("cartmesh_model_serving", "The version of a model that serves in this process: 1.", ["model", "version"])
-Reader = Callable[[bytes], Awaitable[Any]]
+Loader = Callable[[bytes], Awaitable[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +47,8 @@ class CandidateModel:
 class ServingModels:
     """Who serves (`champion`) and who is tried, by the model's name; a name without either is absent."""
 
-    def __init__(self, mesh: Mesh, readers: Mapping[str, Reader]) -> None:
-        self._mesh, self._readers = mesh, readers
+    def __init__(self, mesh: Mesh, loaders: Mapping[str, Loader]) -> None:
+        self._mesh, self._loaders = mesh, loaders
         self._champions: dict[str, LoadedModel] = {}
         self._tried: dict[str, CandidateModel] = {}
         self._refused: set[tuple[str, str]] = set()
@@ -87,7 +87,7 @@ class ServingModels:
                 await asyncio.gather(*(self.adopt(name, current) for name, current in (present or {}).items()))
                 present = None
                 self.caught_up.set()
-            elif change[1] is not None and change[0] in self._readers:
+            elif change[1] is not None and change[0] in self._loaders:
                 if present is None:
                     await self.adopt(change[0], change[1])
                 else:
@@ -128,7 +128,7 @@ class ServingModels:
         from ml.models.artifact import ArtifactRefused  # noqa: PLC0415  needs numpy; every process imports this module
 
         try:
-            model = await self._readers[name](await Registry(self._mesh).artifact(name, version))
+            model = await self._loaders[name](await Registry(self._mesh).artifact(name, version))
         except (ArtifactRefused, NoSuchVersion) as error:
             await self._refuse(name, version, str(error))
             return None

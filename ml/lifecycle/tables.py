@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import msgspec
 
 from ml.features.formatting import span
-from ml.lifecycle.audit import Audited
+from ml.lifecycle.audit import AuditReport
 from ml.lifecycle.click_report import ClickReport, Rate
 from ml.lifecycle.live_outcomes import Comparison
 from ml.lifecycle.review import Measured
 from ml.lifecycle.version import Current, Metrics, Version
 
 
-class Shelved(msgspec.Struct, frozen=True, kw_only=True):
+class ModelVersions(msgspec.Struct, frozen=True, kw_only=True):
     """A model's versions in a region, oldest first, and how it stands."""
 
     region: str
@@ -21,7 +21,7 @@ class Shelved(msgspec.Struct, frozen=True, kw_only=True):
     versions: tuple[Version, ...]
 
 
-class Portrayed(msgspec.Struct, frozen=True, kw_only=True):
+class VersionDetails(msgspec.Struct, frozen=True, kw_only=True):
     """One version in a region, how its model stands, and the newest measurement of drift."""
 
     region: str
@@ -40,29 +40,29 @@ def role(current: Current, version: str) -> str:
     return "served before" if version == current.previous else ""
 
 
-def show_shelf(found: Sequence[Shelved]) -> None:
+def show_versions(found: Sequence[ModelVersions]) -> None:
     """Versions, newest last."""
-    if not any(shelved.versions for shelved in found):
+    if not any(model.versions for model in found):
         print("no versions: `cartmesh train --from-mesh` makes one")
         return
     rows = [("region", "model", "version", "role", "rows", "AUC", "Brier", "ECE", "gate")]
     rows += [
         (
-            shelved.region,
-            shelved.model,
+            model.region,
+            model.model,
             version.version,
-            role(shelved.current, version.version) or "-",
+            role(model.current, version.version) or "-",
             f"{version.rows:,}",
             *_figures(version.metrics),
             "passed" if version.accepted else "not passed",
         )
-        for shelved in found
-        for version in shelved.versions
+        for model in found
+        for version in model.versions
     ]
     _print_columns(rows)
 
 
-def show_version(found: Sequence[Portrayed]) -> None:
+def show_version(found: Sequence[VersionDetails]) -> None:
     """Everything that is known of a version, a line each."""
     for one in found:
         version, begin, end = one.version, *one.version.window
@@ -81,7 +81,7 @@ def show_version(found: Sequence[Portrayed]) -> None:
                 auc, brier, ece = _figures(metrics)
                 lines[name] = f"AUC {auc}, Brier {brier}, ECE {ece} on {metrics.rows:,} rows"
         if one.drift is not None:
-            lines["drift"] = f"{one.drift.at:%Y-%m-%d %H:%M} of {one.drift.version}: {one.drift.drift.words}"
+            lines["drift"] = f"{one.drift.at:%Y-%m-%d %H:%M} of {one.drift.version}: {one.drift.drift.description}"
         else:
             lines["drift"] = "not measured yet: it is measured by the daily review"
         for name, text in lines.items():
@@ -105,7 +105,7 @@ def show_comparison(found: Sequence[Comparison]) -> None:
         _print_columns(rows)
 
 
-def show_audit(found: Sequence[Audited]) -> None:
+def show_audit(found: Sequence[AuditReport]) -> None:
     """What an audit proved, and each difference with its cause."""
     for one in found:
         for line in one.lines():

@@ -6,10 +6,10 @@ from mesh.events.model import Shift
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a version may pass the gate, and why, in words."""
+    """Whether a version may pass the gate, and why."""
 
     accepted: bool
-    words: str
+    reason: str
 
 
 class Drift(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,11 +17,11 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
 
     `largest` is the largest stability index, `shifts` the features above the threshold, farthest first;
     `outcomes` is how many carts' outcomes are known, `calibration_error` None with too few. `drifted` says
-    whether somebody should look; `words` what was found.
+    whether somebody should look; `description` is what was found.
     """
 
     drifted: bool
-    words: str
+    description: str
     carts: int
     largest: float = 0.0
     shifts: tuple[Shift, ...] = ()

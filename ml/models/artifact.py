@@ -1,4 +1,4 @@
-"""An artifact: a model as bytes (skops), holding numbers and words only, so that nothing in it can run.
+"""An artifact: a model as bytes (skops), holding numbers and strings only, so that nothing in it can run.
 
 No estimator is stored, only what it learnt as arrays: whichever scikit-learn trained a model, another one or
 none at all serves it with the same result, so its version is noted for the record and never asked for.
@@ -45,7 +45,7 @@ class Plain(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     kind: str
     features: tuple[str, ...]
     numbers: dict[str, float] = {}
-    words: dict[str, str] = {}
+    texts: dict[str, str] = {}
     arrays: dict[str, NDArray[Any]] = {}
 
     def number(self, name: str) -> float:
@@ -64,7 +64,7 @@ class _Read(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = ""
     features: tuple[str, ...] = ()
     numbers: dict[str, float] = {}
-    words: dict[str, str] = {}
+    texts: dict[str, str] = {}
     arrays: dict[str, tuple[str, tuple[int, ...], bytes]] = {}
 
 
@@ -79,7 +79,7 @@ def pack(plain: Plain) -> bytes:
             "kind": plain.kind,
             "features": list(plain.features),
             "numbers": dict(plain.numbers),
-            "words": dict(plain.words),
+            "texts": dict(plain.texts),
             "arrays": dict(plain.arrays),
         }
     )
@@ -119,7 +119,7 @@ async def unpack_in_child_process(artifact: bytes, *, kind: str, features: tuple
     if read.refused is not None:
         raise ArtifactRefused(read.refused)
     arrays = {name: np.frombuffer(data, dtype).reshape(shape) for name, (dtype, shape, data) in read.arrays.items()}
-    plain = Plain(kind=read.kind, features=read.features, numbers=read.numbers, words=read.words, arrays=arrays)
+    plain = Plain(kind=read.kind, features=read.features, numbers=read.numbers, texts=read.texts, arrays=arrays)
     return _fitting(plain, kind, features)
 
 
@@ -205,14 +205,14 @@ def _present(parts: dict[str, Any], name: str, kind: str) -> Any:
     return parts[name]
 
 
-def _told(artifact: bytes) -> _Read:
+def _answer(artifact: bytes) -> _Read:
     try:
         plain = _plain(artifact)
     except ArtifactRefused as error:
         return _Read(refused=str(error))
     arrays = {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in plain.arrays.items()}
-    return _Read(kind=plain.kind, features=plain.features, numbers=plain.numbers, words=plain.words, arrays=arrays)
+    return _Read(kind=plain.kind, features=plain.features, numbers=plain.numbers, texts=plain.texts, arrays=arrays)
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(msgspec.msgpack.encode(_told(sys.stdin.buffer.read())))
+    sys.stdout.buffer.write(msgspec.msgpack.encode(_answer(sys.stdin.buffer.read())))

@@ -42,7 +42,7 @@ WEIGHTS: Mapping[str, float] = {
 """What to begin with; good without any tuning."""
 LATELY = (0.1, 0.02)
 """The newest parts of all clicks that count as lately and just now."""
-UNHEARD = 1e-4
+UNSEEN_SHARE = 1e-4
 """The share that a source is taken to give to what it does not hold."""
 HELD_OUT = 0.05
 MOST_QUESTIONS = 3_000
@@ -103,7 +103,7 @@ class Blend:
         """All candidates for a session that saw these items, in time order; unordered."""
         own, again = own_items(seen)
         candidates, shares, places, near = self._candidates(own)
-        scores = self._popularity[candidates] + self._source_weights @ np.log(shares.astype(np.float32) + UNHEARD)
+        scores = self._popularity[candidates] + self._source_weights @ np.log(shares.astype(np.float32) + UNSEEN_SHARE)
         scores[places] += self._repeat_weights[: len(own)] + self._own_popularity[candidates[places]]
         if any(again):
             scores[places[again]] += self.weights["came back"]
@@ -159,7 +159,7 @@ class Blend:
         own, again = own_items(seen)
         candidates, shares, places, _ = self._candidates(own)
         features = np.zeros((len(candidates), len(NAMES)))
-        features[:, : len(SOURCES)] = np.log(shares + UNHEARD).T
+        features[:, : len(SOURCES)] = np.log(shares + UNSEEN_SHARE).T
         features[places, len(SOURCES) + np.minimum(np.arange(len(own)), PLACES - 1)] = 1
         features[places, len(SOURCES) + PLACES] = again
         features[places, len(SOURCES) + PLACES + 1] = self._popular[0][own]

@@ -28,7 +28,7 @@ class Adviser:
     version: str
     features: tuple[str, ...]
     decision: Decision
-    words: str
+    explanation: str
     effect: Effect
     unaided: Floats
     average: float
@@ -56,7 +56,11 @@ class Adviser:
             for depth, chance in zip(self._percents, chances, strict=True)
         )
         return Advice(
-            version=self.version, decision=self.decision, words=self.words, unaided=round(unaided, 6), arms=arms
+            version=self.version,
+            decision=self.decision,
+            explanation=self.explanation,
+            unaided=round(unaided, 6),
+            arms=arms,
         )
 
     @cached_property
@@ -69,10 +73,10 @@ class Adviser:
             kind=KIND,
             features=self.features,
             numbers={"average": self.average, "pooled": self.pooled},
-            words={
+            texts={
                 "version": self.version,
                 "decision": self.decision,
-                "words": self.words,
+                "explanation": self.explanation,
                 "scale": self.effect.scale,
             },
             arrays={"unaided": self.unaided, "depths": self.depths, "steps": self.steps, **self.effect.arrays()},
@@ -81,10 +85,10 @@ class Adviser:
     @classmethod
     def of(cls, plain: Plain) -> Self:
         """The adviser that was stored. ArtifactRefused when its numbers make none."""
-        words = {name: plain.words.get(name, "") for name in ("version", "decision", "words", "scale")}
-        if words["decision"] not in get_args(Decision):
-            raise ArtifactRefused(f"its decision is {words['decision']!r}, not one of {', '.join(get_args(Decision))}")
-        effect = Effect.of(plain.arrays, scale=words["scale"], features=len(plain.features))
+        texts = {name: plain.texts.get(name, "") for name in ("version", "decision", "explanation", "scale")}
+        if texts["decision"] not in get_args(Decision):
+            raise ArtifactRefused(f"its decision is {texts['decision']!r}, not one of {', '.join(get_args(Decision))}")
+        effect = Effect.of(plain.arrays, scale=texts["scale"], features=len(plain.features))
         depths, steps = plain.array("depths").astype(np.float64), plain.array("steps").astype(np.float64)
         whole = depths.ndim == 1 and np.array_equal(depths, np.unique(depths.round()))
         if not whole or steps.shape != depths.shape or not ((depths >= 0) & (depths <= 100)).all():
@@ -93,10 +97,10 @@ class Adviser:
         if not (0 <= average <= 1 and abs(pooled) <= 1 and (np.abs(steps) <= 1).all()):
             raise ArtifactRefused("its averages are no probabilities")
         return cls(
-            version=words["version"],
+            version=texts["version"],
             features=plain.features,
-            decision=words["decision"],  # type: ignore[arg-type]  checked above
-            words=words["words"],
+            decision=texts["decision"],  # type: ignore[arg-type]  checked above
+            explanation=texts["explanation"],
             effect=effect,
             unaided=sound(plain.array("unaided"), effect.basis, rows=1),
             average=average,

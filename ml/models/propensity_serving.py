@@ -79,13 +79,13 @@ class Model:
 
 
 def reasons(rows: Sequence[Sequence[float]], contributions: Floats, *, most: int = REASONS) -> list[tuple[Reason, ...]]:
-    """The strongest reasons of each row in words, strongest first; rows in the order of `features.names()`."""
+    """The strongest reasons of each row, strongest first; rows in the order of `features.names()`."""
     known = catalogue()
     strongest = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :most]
     weights = np.take_along_axis(contributions, strongest, axis=1).round(4)
     return [
         tuple(
-            Reason(words=known[at].words(row[at]), weight=weight)
+            Reason(text=known[at].describe(row[at]), weight=weight)
             for at, weight in zip(places, weighing, strict=True)
             if weight
         )

@@ -25,7 +25,9 @@ class TreeInference:
         self._first = np.cumsum([0, *map(len, ways)])[:-1]
         self._forest = _built(trees, ways)
         self._value = np.concatenate([trees.value[number, way] for number, way in enumerate(ways)] or [np.zeros(0)])
-        self._told = np.concatenate([_told(trees, number, way) for number, way in enumerate(ways)])
+        self._node_contributions = np.concatenate(
+            [_path_contributions(trees, number, way) for number, way in enumerate(ways)]
+        )
 
     def leaves(self, rows: Floats) -> Ints:
         """The leaf of every tree (n, trees) in which rows (n, features), contiguous, end.
@@ -46,8 +48,8 @@ class TreeInference:
         """
         count, trees = leaves.shape
         ends = np.arange(0, count * trees + 1, trees)
-        taken = csr_array((np.ones(count * trees), leaves.ravel(), ends), shape=(count, len(self._told)))
-        return taken @ self._told
+        taken = csr_array((np.ones(count * trees), leaves.ravel(), ends), shape=(count, len(self._node_contributions)))
+        return taken @ self._node_contributions
 
 
 def _ways(trees: Trees, number: int) -> Ints:
@@ -105,7 +107,7 @@ def _built(trees: Trees, ways: list[Ints]) -> treelite.Model:
     return builder.commit()
 
 
-def _told(trees: Trees, number: int, way: Ints) -> Floats:
+def _path_contributions(trees: Trees, number: int, way: Ints) -> Floats:
     """For each node of a tree (nodes, features) what the splits on the way to it changed."""
     paths = {0: np.zeros(trees.features)}
     for place in way.tolist()[1:]:

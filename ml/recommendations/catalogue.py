@@ -47,15 +47,15 @@ class Catalogue:
         self.withheld_changes = 0
         """How often a product was withheld or allowed again."""
         self._families: dict[str, object] = {}
-        self._heard: set[str] | None = set()
+        self._consumed: set[str] | None = set()
 
     def learn(self, happened: Event) -> None:
         """Learn what an event holds about products. The latest value counts; an absent field changes nothing."""
         match happened:
             case ProductListed():
                 self._list(happened)
-                if self._heard is not None:
-                    self._heard.add(happened.product_id)
+                if self._consumed is not None:
+                    self._consumed.add(happened.product_id)
             case ProductViewed(product_id=product, price=price, category=category, brand=brand):
                 self._notice(product, price=price, category=category, brand=brand)
             case CartUpdated(lines=lines):
@@ -70,12 +70,12 @@ class Catalogue:
                 listed = received(message).event
             except InvalidEvent:
                 continue  # its own handler makes it a dead letter
-            if self._heard is None or listed.product_id not in self._heard:
+            if self._consumed is None or listed.product_id not in self._consumed:
                 self._list(listed)
             read += 1
             if read % 200 == 0:
                 await asyncio.sleep(0)
-        self._heard = None
+        self._consumed = None
 
     def of(self, product: str) -> Listing:
         """What is known of a product, perhaps nothing."""

@@ -81,17 +81,17 @@ class Recommender:
         self._learnt, self._tuned, self._outdated = len(others), min(self._tuned, len(others)), True
 
     def recommend(
-        self, seen: Sequence[str], *, without: Collection[str], most: int, priced: bool = False
+        self, seen: Sequence[str], *, exclude: Collection[str], most: int, priced: bool = False
     ) -> tuple[Recommendation, ...]:
         """Up to `most` products for who has `seen` these, newest first; best first, each with its reason.
 
-        Never one of `without` or a variant of one, never what was seen last, never what the shop withholds;
+        Never one of `exclude` or a variant of one, never what was seen last, never what the shop withholds;
         with `priced` only products whose price is known. At first as few of one category as there are
         others; popular products of the categories that were seen, then of the whole shop, fill up.
         """
         if self.index is None:
             return ()
-        selection = Selection(self.catalogue, {*without, *seen[:1]}, most=most, priced=priced)
+        selection = Selection(self.catalogue, {*exclude, *seen[:1]}, most=most, priced=priced)
         for candidates in self._candidates(self.index, seen, most):
             for candidate in candidates:
                 if selection.complete:

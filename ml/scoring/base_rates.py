@@ -42,14 +42,14 @@ class BaseRates:
         return (prior * weight + self._bought[of]) / (weight + len(self._seen[of]))
 
     def reasons(self, *, carted: bool) -> tuple[Reason, ...]:
-        """Where the rate comes from, in words."""
+        """Where the rate comes from, as reasons to show."""
         of = "cart" if carted else "visit"
         counted = f"{self._bought[of]:,} of {len(self._seen[of]):,} {of}s so far ended in a purchase"
         prior = f"before counting, {PRIOR[of][0]:.0%} of {of}s were assumed to"
         return (
-            Reason(words="no model is trained yet: this is a base rate", weight=0.0),
-            Reason(words=counted, weight=0.0),
-            Reason(words=prior, weight=0.0),
+            Reason(text="no model is trained yet: this is a base rate", weight=0.0),
+            Reason(text=counted, weight=0.0),
+            Reason(text=prior, weight=0.0),
         )
 
     def _count(self, of: str, key: str, *, bought: bool) -> None:

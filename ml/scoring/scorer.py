@@ -21,7 +21,7 @@ from mesh.observability.logs import log
 from mesh.subjects import every
 from ml.clickstream.steps import INTERACTIONS, PURCHASING, Step, step_of
 from ml.features import names
-from ml.lifecycle.readers import READERS
+from ml.lifecycle.model_loaders import LOADERS
 from ml.lifecycle.serving_models import LoadedModel, ServingModels
 from ml.scoring.base_rates import BASE_RATE, BaseRates
 from ml.scoring.shopper_memory import Shoppers
@@ -73,15 +73,15 @@ class Scorer:
         self.shoppers = Shoppers(mesh, most=shoppers)
         self.recommender = recommender
         self.rates = BaseRates()
-        self.models = ServingModels(mesh, READERS)
+        self.models = ServingModels(mesh, LOADERS)
         self._recommended: TTLCache[tuple, tuple[Recommendation, ...]] = TTLCache(KEPT, KEPT_SECONDS)
         self._weighed: str | None = None
         self._carted = names().index("cart_lines")
 
-    def learn(self, happening: Received[Event]) -> Step:
+    def learn(self, received: Received[Event]) -> Step:
         """Take in an event. The same again changes nothing."""
-        happened = happening.event
-        step = step_of(happening)
+        happened = received.event
+        step = step_of(received)
         if self.shoppers.learn(happened.visitor_id, step):  # type: ignore[attr-defined]  steps have visitors
             self.rates.learn(happened, step.at)
             self.recommender.learn(happened, step)
@@ -152,8 +152,8 @@ class Scorer:
         found = self._recommended.get(key)
         if found is None:
             seen = shopper.recent()
-            without = shopper.owned.union(seen[:1])
-            found = recommender.recommend(seen, without=without, most=min(most, MOST_RECOMMENDED))
+            exclude = shopper.owned.union(seen[:1])
+            found = recommender.recommend(seen, exclude=exclude, most=min(most, MOST_RECOMMENDED))
             self._recommended[key] = found
         return found
 

@@ -107,16 +107,16 @@ async def open_scorer(mesh: Mesh) -> AsyncIterator[Scorer]:
     since=timedelta(seconds=30),
 )
 async def learn_steps(
-    happenings: list[Received[Interaction | CartUpdated | OrderPlaced | ProductListed | ProfileErased]], scorer: Scorer
+    batch: list[Received[Interaction | CartUpdated | OrderPlaced | ProductListed | ProfileErased]], scorer: Scorer
 ) -> None:
     """Learn what every shopper does and how the shop lists its products; forget who was erased."""
-    for happening in happenings:
-        if isinstance(happening.event, ProductListed):
-            scorer.recommender.learn(happening.event)
-        elif isinstance(happening.event, ProfileErased):
-            await scorer.forget(happening)
+    for received in batch:
+        if isinstance(received.event, ProductListed):
+            scorer.recommender.learn(received.event)
+        elif isinstance(received.event, ProfileErased):
+            await scorer.forget(received)
         else:
-            scorer.learn(happening)
+            scorer.learn(received)
 
 
 @service.on(ProfileErased, projects=SHOPPERS)
@@ -126,20 +126,20 @@ async def forget_erased(erased: Received[ProfileErased], scorer: Scorer) -> None
 
 
 @service.on(CartUpdated, OrderPlaced, batch=128, projects=SHOPPERS, one_copy=True)
-async def keep_carts(happenings: list[Received[CartUpdated | OrderPlaced]], scorer: Scorer) -> None:
+async def keep_carts(batch: list[Received[CartUpdated | OrderPlaced]], scorer: Scorer) -> None:
     """Keep each visitor's carts and orders where every replica finds them."""
     steps: dict[str, list[Step]] = {}
-    for happening in happenings:
-        steps.setdefault(happening.event.visitor_id, []).append(step_of(happening))
+    for received in batch:
+        steps.setdefault(received.event.visitor_id, []).append(step_of(received))
     await asyncio.gather(*(scorer.shoppers.keep(visitor, done) for visitor, done in steps.items()))
 
 
 @service.on(ProductViewed, ProductSearched, CheckoutStarted, batch=SCORED_AT_ONCE)
-async def score_visitors(happenings: list[Received[Interaction]], scorer: Scorer) -> AsyncIterator[Draft]:
+async def score_visitors(batch: list[Received[Interaction]], scorer: Scorer) -> AsyncIterator[Draft]:
     """Say how likely each visitor buys now, once per visitor and batch."""
     newest: dict[str, tuple[Received[Interaction], Step]] = {}
-    for happening in happenings:
-        newest[happening.event.visitor_id] = (happening, scorer.learn(happening))
+    for received in batch:
+        newest[received.event.visitor_id] = (received, scorer.learn(received))
     await scorer.shoppers.look_up(newest, patience=PATIENCE)
     visitors = list(newest.items())
     for at in range(0, len(visitors), SCORED_IN_ONE_GO):
@@ -157,7 +157,7 @@ def _visitors_scored(visitors: list[tuple[str, tuple[Received[Interaction], Step
             propensity=score.propensity,
             model_version=score.version,
             reasons=score.reasons,
-            cause=cause.id,
+            last_event_id=cause.id,
             evidence=proof,
         )
         yield _draft(scored, cause)
@@ -225,7 +225,7 @@ def _cart_scored(
         reasons=score.reasons,
         recommended=scorer.recommender.recommend(
             [*reversed(inside), *shopper.recent()],
-            without=shopper.owned.union(inside),
+            exclude=shopper.owned.union(inside),
             most=RECOMMENDED,
             priced=True,
         ),
@@ -239,14 +239,14 @@ def _beside(abandonment: Received[CartAbandoned], score: CartScore, advice: Cart
     """What the models that are tried say beside those that serve."""
     if score.champion is not None and score.candidate is not None:
         answers = [(one.version, one.propensity) for one in (score.champion, score.candidate)]
-        yield _shadowed(abandonment, PROPENSITY, answers, served=score.served.version)
+        yield _shadowed(abandonment, PROPENSITY, answers, served_version=score.served.version)
     if advice.champion is not None and advice.candidate is not None and advice.served is not None:
         answers = [(one.version, one.unaided) for one in (advice.champion, advice.candidate)]
-        yield _shadowed(abandonment, UPLIFT, answers, served=advice.served.version)
+        yield _shadowed(abandonment, UPLIFT, answers, served_version=advice.served.version)
 
 
 def _shadowed(
-    abandonment: Received[CartAbandoned], model: str, answers: list[tuple[str, float]], *, served: str
+    abandonment: Received[CartAbandoned], model: str, answers: list[tuple[str, float]], *, served_version: str
 ) -> Draft:
     cart = abandonment.event
     (champion, probability), (candidate, other) = answers
@@ -259,7 +259,7 @@ def _shadowed(
         champion_probability=probability,
         candidate=candidate,
         candidate_probability=other,
-        served=served,
+        served_version=served_version,
     )
     return _draft(shadowed, abandonment, model)
 

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from mesh.events.user import Evidence
-from ml.clickstream.steps import Kind, Step, Unfolding
+from ml.clickstream.steps import CartExpander, Kind, Step
 from ml.features import Number, catalogue, digest
 
 MOST_STEPS = 120
@@ -36,45 +36,45 @@ def plan() -> Plan:
     places: dict[tuple, int] = {}
     for feature in catalogue():
         memories, updates = plan.begin[feature.scope], plan.updates[feature.scope]
-        memory = (feature.scope, feature.hears, repr(feature.begin), feature.update)
+        memory = (feature.scope, feature.kinds, repr(feature.begin), feature.update)
         if memory not in places:
             places[memory] = len(memories)
             memories.append(feature.begin)
-            for kind in feature.hears:
+            for kind in feature.kinds:
                 updates.setdefault(kind, []).append((places[memory], feature.update))
         plan.reads.append((int(feature.scope == "session"), places[memory], feature.value))
     return plan
 
 
-class Portrait:
+class VisitorFeatures:
     """All features of one visitor, learned step by step in time order."""
 
-    __slots__ = ("last", "sessions", "steps", "unfolding", "visitor")
+    __slots__ = ("expander", "last", "sessions", "steps", "visitor")
 
     def __init__(self) -> None:
         self.visitor = plan().begin["visitor"].copy()
         self.sessions: dict[str, list[Any]] = {}
-        self.unfolding = Unfolding()
+        self.expander = CartExpander()
         self.last = 0.0
         self.steps = 0
-        """How many unfolded steps were learned."""
+        """How many expanded steps were learned."""
 
-    def copy(self) -> "Portrait":
+    def copy(self) -> "VisitorFeatures":
         """Another that goes its own way from here."""
-        other = Portrait()
+        other = VisitorFeatures()
         other.visitor = self.visitor.copy()
         other.sessions = {session: memories.copy() for session, memories in self.sessions.items()}
-        other.unfolding.carts = self.unfolding.carts.copy()
+        other.expander.carts = self.expander.carts.copy()
         other.last, other.steps = self.last, self.steps
         return other
 
     def update(self, step: Step) -> None:
         """Learn the next step, in the order in which the mesh delivers them."""
-        for unfolded in self.unfolding.unfold(step):
-            self.learn(unfolded)
+        for expanded in self.expander.expand(step):
+            self.learn(expanded)
 
     def learn(self, step: Step) -> None:
-        """Learn the next unfolded step."""
+        """Learn the next expanded step."""
         self.last = step.at
         self.steps += 1
         updates, memories = plan().updates, self.visitor
@@ -97,7 +97,7 @@ class Portrait:
             if len(self.sessions) >= MOST_SESSIONS:
                 rested = next(iter(self.sessions))
                 del self.sessions[rested]
-                self.unfolding.carts.pop(rested, None)
+                self.expander.carts.pop(rested, None)
             found = plan().begin["session"].copy()
         self.sessions[session] = found
         return found
@@ -106,13 +106,13 @@ class Portrait:
 class Shopper:
     """One visitor's steps in time order. Learning the same step twice changes nothing."""
 
-    __slots__ = ("_earlier", "_portrait", "known", "steps")
+    __slots__ = ("_earlier", "_features", "known", "steps")
 
     def __init__(self, steps: Iterable[Step] = ()) -> None:
         self.steps: list[Step] = []
         self.known: set[str] = set()
-        self._portrait: Portrait | None = None
-        self._earlier: Portrait | None = None
+        self._features: VisitorFeatures | None = None
+        self._earlier: VisitorFeatures | None = None
         """After the steps that are kept no more."""
         for step in sorted(steps, key=lambda given: (given.at, given.id)):
             self.learn(step)
@@ -124,13 +124,13 @@ class Shopper:
         place = (step.at, step.id)
         if not self.steps or place > (self.steps[-1].at, self.steps[-1].id):
             self.steps.append(step)
-            if self._portrait is not None:
-                self._portrait.update(step)
+            if self._features is not None:
+                self._features.update(step)
         elif self._earlier is not None and place < (self.steps[0].at, self.steps[0].id):
             return False
         else:
             self.steps.insert(bisect_left(self.steps, place, key=lambda kept: (kept.at, kept.id)), step)
-            self._portrait = None
+            self._features = None
         self.known.add(step.id)
         if len(self.steps) > MOST_STEPS:
             self._forget()
@@ -145,7 +145,7 @@ class Shopper:
         seen = self._seen()
         at = datetime.fromtimestamp(max(now, seen.last), UTC)
         values = tuple(seen.vector(at.timestamp(), session))
-        return Evidence(at=at, steps=seen.steps, names=digest(), values=values)
+        return Evidence(at=at, steps=seen.steps, features_digest=digest(), values=values)
 
     def recent(self, most: int = RECENT) -> list[str]:
         """Up to `most` products viewed or carted, newest first, each once."""
@@ -163,16 +163,16 @@ class Shopper:
         bought = {product for step in self.steps if step.kind == "purchase" for product in step.products}
         return bought.union(*carts.values())
 
-    def _seen(self) -> Portrait:
-        if self._portrait is None:
-            self._portrait = self._earlier.copy() if self._earlier is not None else Portrait()
+    def _seen(self) -> VisitorFeatures:
+        if self._features is None:
+            self._features = self._earlier.copy() if self._earlier is not None else VisitorFeatures()
             for step in self.steps:
-                self._portrait.update(step)
-        return self._portrait
+                self._features.update(step)
+        return self._features
 
     def _forget(self) -> None:
         if self._earlier is None:
-            self._earlier = Portrait()
+            self._earlier = VisitorFeatures()
         oldest = self.steps.pop(0)
         self._earlier.update(oldest)
         self.known.discard(oldest.id)

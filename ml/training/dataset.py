@@ -1,6 +1,6 @@
 """The dataset: a shop's log, from a file or from the mesh, as a table of moments with what was known then.
 
-Both sources become one frame of unfolded steps (`feature_table`), ordered by visitor and time, over which every
+Both sources become one frame of expanded steps (`feature_table`), ordered by visitor and time, over which every
 feature's expression is computed. `points` then asks at each step and at each `moment`, half an hour after
 a cart was left: what was known (features), and did the shopper buy within the horizon after it (label)?
 """

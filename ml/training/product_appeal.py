@@ -22,10 +22,10 @@ MOST_PRODUCTS = 20_000
 
 @dataclass(frozen=True, kw_only=True)
 class ProductAppeal:
-    """By product the logarithm of its appeal; empty where nothing was shown to be known. `words` say why."""
+    """By product the logarithm of its appeal; empty where nothing was shown to be known. `explanation` say why."""
 
     log_appeal: Mapping[str, float]
-    words: str
+    explanation: str
 
 
 def learn_appeal(impressions: Iterable[Impressions]) -> ProductAppeal:
@@ -38,18 +38,18 @@ def learn_appeal(impressions: Iterable[Impressions]) -> ProductAppeal:
     clicks = int(shown.part(older).clicked.sum())
     seen = f"{len(lists):,} lists shown, {int(shown.clicked.sum()):,} products clicked"
     if clicks < LEAST_CLICKS:
-        return ProductAppeal(log_appeal={}, words=f"{seen}: too few clicks to learn from")
+        return ProductAppeal(log_appeal={}, explanation=f"{seen}: too few clicks to learn from")
     sizes = {"spots": len(spots), "items": len(products)}
     gains = ClickModel().fit(shown.part(older), **sizes).gains(shown.part(~older))
     mean, error = float(gains.mean()), float(gains.std() / len(gains) ** 0.5)
     if mean <= 2 * error:
-        return ProductAppeal(log_appeal={}, words=f"{seen}: which products does not show beyond chance")
+        return ProductAppeal(log_appeal={}, explanation=f"{seen}: which products does not show beyond chance")
     found = np.log(ClickModel().fit(shown, **sizes).appeal_)
     named = list(products)
     strongest = np.abs(found).argsort()[::-1][:MOST_PRODUCTS].tolist()
     return ProductAppeal(
         log_appeal={named[at]: round(float(found[at]), 4) for at in strongest},
-        words=f"{seen}: products' own click rates foretell the newest lists' clicks",
+        explanation=f"{seen}: products' own click rates foretell the newest lists' clicks",
     )
 
 

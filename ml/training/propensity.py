@@ -64,7 +64,7 @@ class FittedPropensity:
         )
         if running is not None and same:
             reason = f"nothing new to learn: {running.version.version}, which serves, was learnt from the same data"
-            return self._learnt(Verdict(accepted=False, words=reason), running, running.version.metrics, keep=False)
+            return self._learnt(Verdict(accepted=False, reason=reason), running, running.version.metrics, keep=False)
         plain = measure(self.labels, self.guesses)
         verdict = against_guessing(self.metrics, plain)
         if running is None or not verdict.accepted:
@@ -82,11 +82,11 @@ class FittedPropensity:
     ) -> TrainingResult:
         return TrainingResult(
             accepted=verdict.accepted,
-            reason=verdict.words,
+            reason=verdict.reason,
             rows=self.version.rows,
             bought=self.bought,
             against=running.version.version if running else None,
-            version=replace(self.version, accepted=verdict.accepted, gate=verdict.words) if keep else None,
+            version=replace(self.version, accepted=verdict.accepted, gate=verdict.reason) if keep else None,
             artifact=pack(self.model.plain()) if keep else None,
             running=rival,
         )

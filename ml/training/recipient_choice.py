@@ -112,7 +112,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     decision: Decision
-    words: str
+    explanation: str
     learner: str
     qini: dict[str, tuple[float, ...]]
     interval: Interval
@@ -144,19 +144,24 @@ def choose(trial: Trial, fits: Mapping[str, CrossFit], *, seed: int) -> Choice:
     figures = f"Qini {_mean(qini[learner]):.3f}, {interval.low:.3f} to {interval.high:.3f}"
     decision: Decision
     if interval.low > 0:
-        decision, words = "target", f"choosing recipients helps ({figures}): sending to those whom it changes most"
+        decision, explanation = (
+            "target",
+            f"choosing recipients helps ({figures}): sending to those whom it changes most",
+        )
     elif effect.interval.low > 0:
         decision = "all"
-        words = f"no evidence that choosing recipients helps ({figures}); on average it does ({points}): sending to all"
+        explanation = (
+            f"no evidence that choosing recipients helps ({figures}); on average it does ({points}): sending to all"
+        )
     else:
         decision = "none"
-        words = (
+        explanation = (
             f"no evidence that choosing recipients helps ({figures}), nor that sending does anything on average "
             f"({points}): sending to nobody"
         )
     return Choice(
         decision=decision,
-        words=words,
+        explanation=explanation,
         learner=learner,
         qini=qini,
         interval=interval,

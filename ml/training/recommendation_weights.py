@@ -32,7 +32,7 @@ JUDGED, SHOWN, MOST_ASKED = 0.2, 20, 2_000
 """The newest share of sessions that is judged on, how many are shown, and how many questions are asked at most."""
 LEAST_SESSIONS, LEAST_ASKED = 200, 50
 HIGHEST = 1e3
-NO_APPEAL = ProductAppeal(log_appeal={}, words="no list was shown")
+NO_APPEAL = ProductAppeal(log_appeal={}, explanation="no list was shown")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,17 +119,17 @@ class TunedWeights:
         )
         better, worse = bool(gained.mean() > 2 * error), bool(gained.mean() < -2 * error)
         accepted = better or bool(self.appeal.log_appeal and not worse)
-        words = ("finds what comes next further up" if better else "no better beyond chance") + f" ({figures})"
-        words += f"; {self.appeal.words}"
+        reason = ("finds what comes next further up" if better else "no better beyond chance") + f" ({figures})"
+        reason += f"; {self.appeal.explanation}"
         measured = {"hit_rate": hits[0], "reciprocal_rank": float(mine.mean()), "hit_rate_before": hits[1]}
         measured["reciprocal_rank_before"] = float(theirs.mean())
         return TrainingResult(
             accepted=accepted,
-            reason=words,
+            reason=reason,
             rows=self.version.rows,
             bought=0,
             against=against,
-            version=replace(self.version, accepted=accepted, gate=words, figures=measured),
+            version=replace(self.version, accepted=accepted, gate=reason, figures=measured),
             artifact=pack(plain(self.weights, self.appeal.log_appeal)),
         )
 

@@ -10,7 +10,7 @@ from ml.lifecycle.version import Metrics, Version
 
 
 class TrainingResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of training: whether it may be tried or promoted, and why, in words.
+    """The result of training: whether it may be tried or promoted, and why.
 
     `against` is the version it was judged against, `running` what that was measured at on the same rows.
     `rows` were learnt from, of which `bought` ended in a purchase. Without enough to learn from, or

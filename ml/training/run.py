@@ -42,7 +42,7 @@ class TrainingRun:
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a training run, in words and figures.
+    """The result of a training run, as text and figures.
 
     `registered` names the regions where the model serves now, `shadowed` those where it is tried,
     `places` says per region what became of it.
@@ -88,7 +88,7 @@ async def run(wanted: TrainingRun) -> RunResult:
             learnt = admitted[0].learnt
         else:
             admitted, learnt = [], fitted.judge(await serving(meshes[0], wanted.name) if meshes else None)
-    return _told(learnt, admitted, (datetime.now(UTC) - began).total_seconds())
+    return _run_result(learnt, admitted, (datetime.now(UTC) - began).total_seconds())
 
 
 async def register(mesh: Mesh, fitted: FittedModel, *, name: str = "propensity", how: How = "usual") -> Admitted:
@@ -103,7 +103,7 @@ def _judge(fitted: FittedModel) -> Callable[[ServingVersion | None], Awaitable[T
     return judge
 
 
-def _told(learnt: TrainingResult, admitted: list[Admitted], seconds: float) -> RunResult:
+def _run_result(learnt: TrainingResult, admitted: list[Admitted], seconds: float) -> RunResult:
     version = learnt.version
     return RunResult(
         accepted=learnt.accepted,
@@ -112,7 +112,7 @@ def _told(learnt: TrainingResult, admitted: list[Admitted], seconds: float) -> R
         bought=learnt.bought,
         registered=tuple(one.region for one in admitted if one.place == "serves"),
         shadowed=tuple(one.region for one in admitted if one.place == "shadow"),
-        places={one.region: one.words for one in admitted if one.place != "nothing"},
+        places={one.region: one.description for one in admitted if one.place != "nothing"},
         version=version,
         metrics=version.metrics if version else None,
         carts=version.carts if version else None,

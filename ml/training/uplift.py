@@ -30,7 +30,7 @@ WIDEST = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What was learnt. `better`: there is an adviser worth serving; `reason` why or why not, in words."""
+    """What was learnt. `better`: there is an adviser worth serving; `reason` why or why not."""
 
     better: bool
     reason: str
@@ -90,12 +90,14 @@ def learn(
     choice = choose(trial, fits, seed=seed)
     width = (choice.effect.interval.high - choice.effect.interval.low) / 2
     if choice.decision == "none" and width > WIDEST:
-        reason = f"not known yet whether offers change anything, so the journeys go on as they are: {choice.words}"
+        reason = (
+            f"not known yet whether offers change anything, so the journeys go on as they are: {choice.explanation}"
+        )
         return Outcome(better=False, reason=reason, rows=len(counted), bought=bought, choice=choice)
     version = _version(counted, trial, choice, horizon or _horizon(rows), now or datetime.now(UTC), called, by)
     return Outcome(
         better=True,
-        reason=choice.words,
+        reason=choice.explanation,
         rows=len(counted),
         bought=bought,
         version=version,
@@ -121,7 +123,7 @@ def _counted(rows: pl.DataFrame, horizon: timedelta) -> pl.DataFrame:
     return (
         rows.filter(
             pl.col("observed") >= seconds,
-            pl.col("names") == digest(),
+            pl.col("features_digest") == digest(),
             pl.col("values").list.len() == len(names()),
             pl.col("withheld").is_between(0, 1, closed="none"),
             pl.col("probability").is_between(0, 1, closed="right"),
@@ -178,7 +180,7 @@ def _adviser(counted: pl.DataFrame, trial: Trial, choice: Choice, version: str) 
         version=version,
         features=names(),
         decision=choice.decision,
-        words=choice.words,
+        explanation=choice.explanation,
         effect=effect,
         unaided=logit(effect.basis.rows(trial.rows[alone]), trial.labels[alone], freedom=0.1)[None, :],
         average=choice.effect.untreated,
@@ -246,7 +248,7 @@ def _version(
             "effect_low": effect.interval.low,
             "effect_high": effect.interval.high,
         },
-        gate=choice.words,
+        gate=choice.explanation,
         trained_by=by,
         shapes=shapes(trial.rows, names()),
     )

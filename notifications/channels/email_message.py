@@ -1,4 +1,4 @@
-"""Letter: an offer as an e-mail message, ready for the wire."""
+"""E-mail message: an offer as it is handed to a mail server."""
 
 import re
 from base64 import encodebytes

@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 
 from mesh import Mesh, Received
-from mesh.bought_lines import all_purchases, bought_lines, without
+from mesh.bought_lines import all_purchases, bought_lines, unbought_lines
 from mesh.events.cart import CartLine
 from mesh.events.offer import OfferDecided
 from mesh.events.order import PurchaseMarked
@@ -49,7 +49,7 @@ async def read_delivery(decided: OfferDecided, mesh: Mesh) -> Reading:
     )
     purchases = await purchases_of(mesh, person.digests)
     bought = bought_lines(history, await all_purchases(mesh, purchases))
-    lines = without(decided.lines, bought)
+    lines = unbought_lines(decided.lines, bought)
     offered = await current_content(_with_lines(decided, lines), mesh)
     order_id = bought[decided.lines[0].product_id].event.order_id if decided.lines and not lines else None
     return Reading(offered=offered, history=history, profile=profile, purchases=purchases, bought=order_id)

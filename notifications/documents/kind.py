@@ -1,4 +1,4 @@
-"""Kind: what tells one kind of documents from another: its event, its bucket, its files, and what makes one valid."""
+"""Kind: what distinguishes kinds of documents: its event, its bucket, its files, and what makes one valid."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from mesh import Cancel, History, Mesh, Received, Retry, Service, Unchanged, settings
 from mesh.accept import Refused, Sent
-from mesh.bought_lines import all_purchases, bought_lines, happened_at, without
+from mesh.bought_lines import all_purchases, bought_lines, unbought_lines
 from mesh.envelope import derive_id
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartIdle, CartLine, CartRecovered, CartUpdated
 from mesh.events.order import OrderConfirmed, OrderPlaced, OrderReportRefused
@@ -104,14 +104,14 @@ async def abandon_cart(received: Received[CartIdle], mesh: Mesh) -> AsyncIterato
         return
     profile = await read_profile(mesh, cart.visitor_id, names_of(cart.customer_id))
     purchases = await purchases_of(mesh, profile.digests)
-    latest = max((one for one in purchases.values() if one), key=happened_at, default=None)
+    latest = max((one for one in purchases.values() if one), key=lambda one: one.event_time, default=None)
     bought = bought_lines(history, await all_purchases(mesh, purchases))
-    lines = without(cart.lines, bought)
-    if latest and cart.updated_at <= happened_at(latest):
-        yield _closed(cart, latest.event.order_id, latest.region, happened_at(latest))
+    lines = unbought_lines(cart.lines, bought)
+    if latest and cart.updated_at <= latest.event_time:
+        yield _closed(cart, latest.event.order_id, latest.region, latest.event_time)
     elif not lines:
         purchase = bought[cart.lines[0].product_id]
-        yield _closed(cart, purchase.event.order_id, purchase.region, happened_at(purchase))
+        yield _closed(cart, purchase.event.order_id, purchase.region, purchase.event_time)
     else:
         yield _abandoned(cart, lines, received)
         for unchanged in history.unchanged(CartConverted):
@@ -145,7 +145,7 @@ async def close_carts_of_buyer(
     received: Received[OrderPlaced | OrderConfirmed | OrderReportRefused], mesh: Mesh
 ) -> AsyncIterator[Change]:
     """Close a buyer's other carts here, whichever region or device they bought on."""
-    placed, at = received.event, happened_at(received)
+    placed, at = received.event, received.event_time
     refused = isinstance(placed, OrderReportRefused)
     order_id = placed.report_id if refused else placed.order_id
     converted = received.region == mesh.region and not refused

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from mesh import History, Received
-from mesh.bought_lines import happened_at
 from mesh.events.cart import CartClosed, CartConverted, CartRecovered
 from mesh.events.offer import OfferSent
 from mesh.events.order import OrderConfirmed
@@ -21,13 +20,13 @@ def recovery(history: History, received: Received[OrderConfirmed], attribution: 
     None where the order or the offer was credited already, or where more than `attribution` lies between them.
     """
     order, end = received.event, end_of(history, received.event.order_id)
-    at = happened_at(end or received)
+    at = (end or received).event_time
     offers = [one for one in history.of(OfferSent) if (one.sequence < end.sequence if end else one.time <= at)]
     if not offers or at - offers[-1].time > attribution:
         return None
     offer = offers[-1]
     ends = [*history.of(CartConverted), *history.of(CartClosed)]
-    if any(one.sequence > offer.sequence and happened_at(one) < at for one in ends if one is not end):
+    if any(one.sequence > offer.sequence and one.event_time < at for one in ends if one is not end):
         return None
     credited = [one.event for one in history.of(CartRecovered)]
     if any(offer.event.offer_id == one.offer_id or order.order_id == one.order_id for one in credited):

@@ -8,7 +8,6 @@ from typing import Literal
 import msgspec
 
 from mesh import Money, Received
-from mesh.bought_lines import happened_at
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartLine, CartRecovered, CartUpdated
 from mesh.events.offer import OfferSent
 
@@ -95,7 +94,7 @@ def step(cart: CartView, received: Received) -> CartView:  # noqa: PLR0911  one 
 
 
 def _updated(cart: CartView, updated: CartUpdated, received: Received) -> CartView:
-    at = happened_at(received)
+    at = received.event_time
     if cart.updated_at and (at, received.sequence) <= (cart.updated_at, cart.update_sequence):
         return cart
     return msgspec.structs.replace(
@@ -111,7 +110,7 @@ def _updated(cart: CartView, updated: CartUpdated, received: Received) -> CartVi
 
 
 def _ended(cart: CartView, how: Literal["converted", "closed"], order_id: str, received: Received) -> CartView:
-    at = happened_at(received)
+    at = received.event_time
     latest = max(cart.ended_at or at, at)
     if received.sequence <= cart.end_sequence:
         return msgspec.structs.replace(cart, ended_at=latest)

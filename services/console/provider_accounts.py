@@ -22,7 +22,7 @@ NO_EMAIL = "Your identity provider did not send an e-mail address, which an acco
 
 
 class Refused(Exception):
-    """Somebody is not let in: the response's status, and the reason in words for them."""
+    """Somebody is not let in: the response's status, and the reason to show them."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)

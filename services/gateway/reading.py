@@ -167,7 +167,7 @@ def _convert_line(kind: type[S], given: Any, ignored: LeftOut, at: str) -> S:
 
 
 def _refuse(message: str, at: str, *, is_amount: bool) -> NoReturn:
-    """Raise an error of msgspec with the whole path, and in words that say what to write."""
+    """Raise an error of msgspec with the whole path, and say what to write instead."""
     reason, _, inside = message.partition(" - at `$")
     path = at + inside.rstrip("`")
     if missing := _missing(reason):

@@ -19,7 +19,7 @@ AT_ONCE = 16
 
 def records_of(received: Received, home: str) -> Iterable[tuple[str, Record]]:  # noqa: C901  one branch per kind of event
     """What an event adds to which record. Carts are kept where they are, sightings where they are not."""
-    at = min(received.time, received.stored)
+    at = received.event_time
     match received.event:
         case CartUpdated(visitor_id=visitor, customer_id=customer, cart_id=cart):
             here = Record(carts={cart: at.date()})
@@ -49,14 +49,14 @@ def records_of(received: Received, home: str) -> Iterable[tuple[str, Record]]:  
 def _customer(visitor: str, customer: str | None, received: Received, home: str) -> Iterable[tuple[str, Record]]:
     """A cart or order that names a customer links its visitor, as of the day: more exactly is not worth a write."""
     if customer:
-        at = min(received.time, received.stored)
+        at = received.event_time
         day = Mark(at=at.replace(hour=0, minute=0, second=0, microsecond=0), id="", on=True)
         elsewhere = _seen(received) if received.region != home else Record()
         yield name_key(customer_digest(customer)), Record(visitors={visitor: day}).merged(elsewhere)
 
 
 def _seen(received: Received) -> Record:
-    at = min(received.time, received.stored)
+    at = received.event_time
     return Record(regions={received.region: at.replace(minute=0, second=0, microsecond=0)})
 
 

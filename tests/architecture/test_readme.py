@@ -39,7 +39,7 @@ def readme():
 
 
 async def test_a_service_is_a_file(readme, eventually):
-    """The example service hears an order and awards its points, once."""
+    """The example service consumes an order and awards its points, once."""
     service, points_earned = readme["services.loyalty"].service, readme["mesh.events.loyalty"].PointsEarned
     assert isinstance(service, Service)
     regions = MemoryMesh("us")

@@ -24,21 +24,21 @@ import msgspec
 import mesh.events
 from mesh.envelope import decode
 from mesh.event import declaration_of, find, key_of
-told = {}
+results = {}
 for path in pathlib.Path(sys.argv[1]).glob("*.json"):
     try:
         envelope, event = decode(path.read_bytes())
     except Exception as error:
-        told[path.stem] = {"error": f"{type(error).__name__}: {error}"}
+        results[path.stem] = {"error": f"{type(error).__name__}: {error}"}
         continue
-    told[path.stem] = {
+    results[path.stem] = {
         "type": envelope.type,
         "newest": declaration_of(type(event)).type,
         "key": [envelope.subject, key_of(event)],
         "written": msgspec.to_builtins(event),
         "stored": msgspec.json.decode(envelope.data),
     }
-print(json.dumps(told))
+print(json.dumps(results))
 """
 WRITE = """
 import json, sys

@@ -21,7 +21,7 @@ from mesh.topology.apply import api, apply
 from mesh.topology.mesh_toml import Topology
 
 
-def service(*, hears=(CartUpdated,), ack_wait=timedelta(seconds=30), name="watch_carts", history=1):
+def service(*, receives=(CartUpdated,), ack_wait=timedelta(seconds=30), name="watch_carts", history=1):
     made = Service(
         "watcher",
         publishes=(CartUpdated, CartIdle),
@@ -34,7 +34,7 @@ def service(*, hears=(CartUpdated,), ack_wait=timedelta(seconds=30), name="watch
         yield event
 
     handler.__name__ = name
-    made.on(*hears, ack_wait=ack_wait)(handler)
+    made.on(*receives, ack_wait=ack_wait)(handler)
     return made
 
 
@@ -84,8 +84,8 @@ async def test_every_region_holds_what_is_declared(servers):
 
 
 async def test_a_changed_handler_is_an_update(servers):
-    """Other events, another patience, a longer history: changed in place, told, and then nothing differs."""
-    changed = [service(hears=(CartUpdated, OrderPlaced), ack_wait=timedelta(seconds=60), history=5)]
+    """Other events, another patience, a longer history: changed in place, reported, and then nothing differs."""
+    changed = [service(receives=(CartUpdated, OrderPlaced), ack_wait=timedelta(seconds=60), history=5)]
 
     differences = await servers.apply(changed)
 
@@ -108,8 +108,8 @@ async def test_a_consumer_that_somebody_changed_is_reported_and_restored(servers
 
     async def wrong():
         us, eu = await status_of(servers.access, declared)
-        assert (eu.missing, [one for one in eu.consumers if one.changed]) == ((), [])
-        return [one.name for one in us.consumers if one.changed], us.missing
+        assert (eu.missing, [one for one in eu.consumers if one.outdated]) == ((), [])
+        return [one.name for one in us.consumers if one.outdated], us.missing
 
     assert await wrong() == (["watcher-watch-carts"], ("COMMERCE_us/copy_eu",))
 
@@ -124,7 +124,7 @@ async def test_a_consumer_that_somebody_changed_is_reported_and_restored(servers
 
 async def test_filters_shrink_back_to_one(servers):
     """From two events to one of them: the server takes the change of `filter_subjects` to `filter_subject`."""
-    await servers.apply([service(hears=(CartUpdated, CartAbandoned))])
+    await servers.apply([service(receives=(CartUpdated, CartAbandoned))])
 
     await servers.apply([service()])
 
@@ -156,9 +156,9 @@ async def test_a_dry_run_changes_nothing(servers):
     connections = {"us": await servers.operator("us")}
     renamed = [service(name="follow_carts")]
 
-    told = await apply(servers.topology, renamed, connections, dry_run=True)
+    planned = await apply(servers.topology, renamed, connections, dry_run=True)
 
-    assert "+ us: create consumer watcher-follow-carts on COMMERCE_us" in lines(told)
+    assert "+ us: create consumer watcher-follow-carts on COMMERCE_us" in lines(planned)
     assert await consumer(servers, "watcher-follow-carts") is None
     assert lines(await servers.apply()) == []
 
@@ -207,7 +207,7 @@ async def test_copies_of_a_regions_own_events_are_given_up(servers, eventually):
 
 
 async def test_timers_fire_in_an_applied_stream(servers, eventually):
-    """The books take an event with its timer in one commit, and the server fires it with no help of ours."""
+    """The commerce stream takes an event with its timer in one commit, and the server fires it by itself."""
     login = servers.credentials("eu", "watcher")
     broker = await JetStreamBroker.connect(
         "eu", login.servers, user=login.user, password=login.password, inbox_prefix=login.inbox_prefix

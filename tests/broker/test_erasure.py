@@ -135,12 +135,12 @@ async def test_after_erasure_the_address_is_nowhere(servers, capfd, eventually):
         await eventually(lambda: all_known(us), within=60)
         await eventually(lambda: all_known(eu), within=60)
 
-        async def parked(region):
+        async def dead_letters_in(region):
             return [one for one in (await held(servers, region))[1] if one.startswith(b"DEAD_")]
 
         letters = [
-            *await eventually(lambda: parked("us"), within=60),
-            *await eventually(lambda: parked("eu"), within=60),
+            *await eventually(lambda: dead_letters_in("us"), within=60),
+            *await eventually(lambda: dead_letters_in("eu"), within=60),
         ]
         secrets = [(await mesh.state(PERSONAL_KEYS).get(one)) for mesh in meshes.values() for one in everybody]
         keys = [msgspec.json.encode(key.secret).strip(b'"') for key in secrets if key]
@@ -169,8 +169,8 @@ async def test_after_erasure_the_address_is_nowhere(servers, capfd, eventually):
     assert read == ADDRESS
     assert on_disk, "the search of files finds what is there: a key, before it is destroyed"
     assert letters
-    told = [one["data"] for one in export["events"] if one["type"] == "customer.identified.v1"]
-    assert {(one["visitor_id"], one["email"], one["name"]) for one in told} == {
+    identifications = [one["data"] for one in export["events"] if one["type"] == "customer.identified.v1"]
+    assert {(one["visitor_id"], one["email"], one["name"]) for one in identifications} == {
         (visitor, ADDRESS, NAME) for visitor in ("laptop", "phone")
     }
     assert set(export["visitors"]) == everybody.keys()

@@ -56,7 +56,9 @@ async def show_score(scored: UserScored) -> None:
 @back.on(ProductViewed, batch=10)
 async def score_user(views: list[ProductViewed]) -> AsyncIterator[UserScored]:
     for view in views:
-        yield UserScored(visitor_id=view.visitor_id, propensity=0.5, model_version="base-rate", reasons=(), cause="c")
+        yield UserScored(
+            visitor_id=view.visitor_id, propensity=0.5, model_version="base-rate", reasons=(), last_event_id="c"
+        )
 
 
 @back.on(CartUpdated, reach="mesh")
@@ -77,14 +79,14 @@ async def double(question: Question) -> Reply:
 
 
 @pytest.fixture
-async def doors():
+async def meshes():
     """Both services at work in one region, each through its own user: (front's mesh, back's mesh, operator's)."""
     seen.clear()
     async with AsyncExitStack() as stack:
         topology = Topology.of(["us", "eu"], nodes=1)
         servers = await stack.enter_async_context(LocalServers(topology, services=[front, back]))
 
-        async def door(service):
+        async def connected_as(service):
             login = servers.credentials("us", service)
             broker = await JetStreamBroker.connect(
                 "us", login.servers, user=login.user, password=login.password, inbox_prefix=login.inbox_prefix
@@ -92,15 +94,15 @@ async def doors():
             stack.push_async_callback(broker.drain)
             return Mesh(broker, service, others=("eu",))
 
-        made = [await door("front"), await door("back"), await door("operator")]
+        made = [await connected_as("front"), await connected_as("back"), await connected_as("operator")]
         await stack.enter_async_context(running(front, made[0]))
         await stack.enter_async_context(running(back, made[1]))
         yield made
 
 
-async def test_what_is_said_is_heard(doors, eventually):
-    """Events, timers, cancellations and personal ones are published; batches, mesh-wide and private consumers hear."""
-    mesh, _, _ = doors
+async def test_what_is_published_is_consumed(meshes, eventually):
+    """Events, timers, cancellations and personal ones reach batches, mesh-wide and private consumers."""
+    mesh, _, _ = meshes
 
     soon = datetime.now(UTC) + timedelta(hours=1)
     await mesh.publish(
@@ -114,9 +116,9 @@ async def test_what_is_said_is_heard(doors, eventually):
     await eventually(lambda: seen.get("carts") == ["c1", "c1"])
 
 
-async def test_histories_and_state_are_read_and_written(doors):
+async def test_histories_and_state_are_read_and_written(meshes):
     """History, last event, streams, values with watching and emptying, large values."""
-    mesh, _, _ = doors
+    mesh, _, _ = meshes
     await mesh.publish(CartUpdated(cart_id="c1", visitor_id="v", lines=()))
     state, object_store = mesh.state(NOTES), mesh.objects(PAPERS)
 
@@ -138,32 +140,32 @@ async def test_histories_and_state_are_read_and_written(doors):
     assert await object_store.names() == ["paper"]
 
 
-async def test_services_ask_each_other(doors):
+async def test_services_ask_each_other(meshes):
     """A question to a service that is declared in `asks` is answered."""
-    mesh, _, _ = doors
+    mesh, _, _ = meshes
 
     assert await mesh.ask("back", "double", Question(number=21), Reply) == Reply(doubled=42)
 
 
-async def test_what_cannot_be_handled_is_parked_and_redone(doors, eventually):
-    """A service parks under its own name, and handles the letter again when the operator asks."""
-    mesh, _, operator = doors
+async def test_what_cannot_be_handled_is_a_dead_letter_and_redone(meshes, eventually):
+    """A service stores dead letters under its own name, and handles one again when the operator asks."""
+    mesh, _, operator = meshes
     await mesh.publish(CartUpdated(cart_id="evil", visitor_id="v", lines=()))
 
-    async def parked():
+    async def stored():
         return [message async for message in operator.broker.read("DEAD_us", ["dead.us.back.back-see-cart"])]
 
-    [letter] = await eventually(parked)
+    [dead_letter] = await eventually(stored)
     seen["mended"] = True
-    answer = await operator.ask("back", "redo", Redo(durable="back-see-cart", sequence=letter.sequence), Redone)
+    answer = await operator.ask("back", "redo", Redo(durable="back-see-cart", sequence=dead_letter.sequence), Redone)
 
     assert answer == Redone(error=None)
     assert seen["carts"] == ["evil"]
 
 
-async def test_nothing_was_denied(doors, eventually, capsys):
+async def test_nothing_was_denied(meshes, eventually, capsys):
     """All of this happened without one refusal in the log."""
-    mesh, _, _ = doors
+    mesh, _, _ = meshes
     await mesh.publish(ProductViewed(visitor_id="w", product_id="p"))
     await eventually(lambda: seen.get("shown") == ["w"])
     await asyncio.gather(*(mesh.publish(CartUpdated(cart_id=f"c{n}", visitor_id="v", lines=())) for n in range(50)))

@@ -1,4 +1,4 @@
-"""The embedded mesh: real servers that come up, stay apart, hear each other, break, heal and end."""
+"""The embedded mesh: real servers that start, receive each other's events, break, heal and end."""
 
 import asyncio
 import os
@@ -129,8 +129,8 @@ async def test_three_regions_of_three_servers_are_one_mesh():
 async def test_core_messages_do_not_loop():
     """A live message reaches each region once: without the links' allow lists it would circle."""
     async with LocalServers(Topology.of(nodes=1)) as servers:
-        heard = {region: [] for region in servers.topology.names}
-        for region, messages in heard.items():
+        received = {region: [] for region in servers.topology.names}
+        for region, messages in received.items():
             client = (await servers.operator(region)).client
 
             async def take(message, messages=messages):
@@ -143,7 +143,7 @@ async def test_core_messages_do_not_loop():
         async def interest_has_spread():
             await us.publish("live.us.offer", b"first")
             await us.flush()
-            return all(heard.values())
+            return all(received.values())
 
         await until(interest_has_spread)
         for number in range(100):
@@ -151,15 +151,15 @@ async def test_core_messages_do_not_loop():
         await us.publish("live.us.offer", b"last")
 
         async def ended():
-            return all(b"last" in messages for messages in heard.values())
+            return all(b"last" in messages for messages in received.values())
 
         await until(ended)
-        before = {region: len(messages) for region, messages in heard.items()}
-        for region in heard:
+        before = {region: len(messages) for region, messages in received.items()}
+        for region in received:
             await (await servers.operator(region)).client.flush()
         await asyncio.sleep(0.2)
-        assert before == {region: len(messages) for region, messages in heard.items()}
-        assert [len([m for m in messages if m.isdigit()]) for messages in heard.values()] == 3 * [100]
+        assert before == {region: len(messages) for region, messages in received.items()}
+        assert [len([m for m in messages if m.isdigit()]) for messages in received.values()] == 3 * [100]
 
 
 async def test_a_cut_region_goes_on_and_heals():
@@ -174,10 +174,10 @@ async def test_a_cut_region_goes_on_and_heals():
             await eu.publish(cart(3))
             await eu.state(shop.buckets[0]).put("key", {"works": True})
 
-        async def ap_has_heard_us():
+        async def ap_has_received_us():
             return await carts_in(servers, "ap", "MESH_ap") == ["c1"]
 
-        await until(ap_has_heard_us)
+        await until(ap_has_received_us)
         assert await carts_in(servers, "eu", "COMMERCE_eu") == ["c2", "c3"]
         assert "c1" not in await carts_in(servers, "eu", "MESH_eu")
 

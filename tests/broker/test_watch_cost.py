@@ -79,7 +79,7 @@ def _interval(values: list[float]) -> tuple[float, float]:
 
 @contextlib.contextmanager
 def collector():
-    """What the exporter tells its spans."""
+    """What the exporter reports of its spans."""
     (port,) = free_ports(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")

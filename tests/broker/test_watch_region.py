@@ -24,17 +24,17 @@ DAY = timedelta(days=1)
 
 @asynccontextmanager
 async def region(nodes):
-    """A region with every service's streams and consumers: (servers, door), where door(user) connects."""
+    """A region with every service's streams and consumers: (servers, connect_as), where connect_as(user) connects."""
     async with AsyncExitStack() as stack:
         topology = Topology.of(["us"], nodes=nodes)
         servers = await stack.enter_async_context(LocalServers(topology, services=discover()))
 
-        async def door(user):
+        async def connect_as(user):
             mesh = await connect(servers.access, "us", user)
             stack.push_async_callback(mesh.broker.drain)
             return mesh
 
-        yield servers, door
+        yield servers, connect_as
 
 
 async def measured(operator):
@@ -48,13 +48,17 @@ async def measured(operator):
 
 async def flow_of(operator, type_):
     newest = await measured(operator)
-    return next(((flow.total, flow.hour) for flow in newest.flows if flow.type == type_), None) if newest else None
+    return (
+        next(((flow.total, flow.last_hour) for flow in newest.event_counts if flow.type == type_), None)
+        if newest
+        else None
+    )
 
 
 async def test_a_region_is_measured_by_a_user_that_may_do_nothing_else(eventually, capsys):
     """Counts, lags and dead letters are right, also after a restart; messages, personal ones too, are out of reach."""
-    async with region(1) as (servers, door):
-        operator, watch, replica = await door("operator"), await door("watch"), await door("watch")
+    async with region(1) as (servers, connect_as):
+        operator, watch, replica = await connect_as("operator"), await connect_as("watch"), await connect_as("watch")
         await operator.publish(CartUpdated(cart_id="c0", visitor_id="v", lines=()))
         await operator.publish(ConsentChanged(visitor_id="v", channel="email", granted=True))
 
@@ -72,19 +76,19 @@ async def test_a_region_is_measured_by_a_user_that_may_do_nothing_else(eventuall
                 return (await flow_of(operator, views), await flow_of(operator, carts)) == ((50, 50), (1, 2))
 
             await eventually(counted)
-            told = await measured(operator)
+            report = await measured(operator)
             known = {(spec.stream, spec.durable) for spec in consumers(discover(), "us")}
-            assert (told.nodes, told.nodes_up, told.dead) == (1, 1, 0)
-            assert {(lag.stream, lag.durable) for lag in told.lags} == known
-            behind = {lag.durable: lag.pending for lag in told.lags}
+            assert (report.nodes, report.nodes_up, report.dead_letters) == (1, 1, 0)
+            assert {(lag.stream, lag.durable) for lag in report.consumers} == known
+            behind = {lag.durable: lag.pending for lag in report.consumers}
             assert (behind["scoring-score-visitors"], behind["scoring-keep-carts"]) == (50, 2)
 
-        async with running(service, await door("watch")):
+        async with running(service, await connect_as("watch")):
             again = datetime.now(UTC)
 
             async def goes_on():
-                told = await measured(operator)
-                return told and told.at > again and await counted()
+                report = await measured(operator)
+                return report and report.at > again and await counted()
 
             await eventually(goes_on)
         ticks = [received.event.at async for received in operator.read(MeshMeasured)]
@@ -106,15 +110,19 @@ async def test_a_region_is_measured_by_a_user_that_may_do_nothing_else(eventuall
 
 
 @pytest.mark.timeout(300)
-async def test_a_lost_server_is_seen_and_its_counts_begin_anew(eventually):
+async def test_a_lost_server_is_seen_and_its_counts_begin_again(eventually):
     """The region measures on with two of three, and every event stays in the hour."""
-    async with region(3) as (servers, door):
-        operator = await door("operator")
-        async with running(service, await door("watch")):
+    async with region(3) as (servers, connect_as):
+        operator = await connect_as("operator")
+        async with running(service, await connect_as("watch")):
 
             async def whole():
-                told = await measured(operator)
-                return told and (told.nodes, told.nodes_up, len(told.flows)) == (3, 3, len(event_counters("us")))
+                report = await measured(operator)
+                return report and (report.nodes, report.nodes_up, len(report.event_counts)) == (
+                    3,
+                    3,
+                    len(event_counters("us")),
+                )
 
             await eventually(whole, within=30)
             await operator.publish(*(ProductViewed(visitor_id="v", product_id=f"p{at}") for at in range(20)))
@@ -125,14 +133,14 @@ async def test_a_lost_server_is_seen_and_its_counts_begin_anew(eventually):
             await servers.kill_node("us", 2)
 
             async def one_is_down():
-                told = await measured(operator)
-                return told and (told.nodes, told.nodes_up) == (3, 2)
+                report = await measured(operator)
+                return report and (report.nodes, report.nodes_up) == (3, 2)
 
             await eventually(one_is_down, within=40)
 
             async def hour(expected):
-                told = await flow_of(operator, "interaction.product_viewed")
-                return told and told[1] == expected
+                report = await flow_of(operator, "interaction.product_viewed")
+                return report and report[1] == expected
 
             await eventually(lambda: hour(20), within=30)
             await operator.publish(*(ProductViewed(visitor_id="v", product_id=f"q{at}") for at in range(5)))

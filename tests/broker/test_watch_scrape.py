@@ -56,17 +56,17 @@ async def health(mesh, eventually):
     async def give_up(_: CartIdle) -> None:
         raise Bury("no such cart")
 
-    door = Mesh(mesh.broker, "scraped")
+    scraped = Mesh(mesh.broker, "scraped")
     async with (
-        running(service, door),
-        serving(Litestar([get_page], **shared_options(door)), "127.0.0.1", 0) as pages,
-        serving(health_app(door), "127.0.0.1", 0) as port,
+        running(service, scraped),
+        serving(Litestar([get_page], **shared_options(scraped)), "127.0.0.1", 0) as pages,
+        serving(health_app(scraped), "127.0.0.1", 0) as port,
         httpx.AsyncClient() as client,
     ):
         assert (await client.get(f"http://127.0.0.1:{pages}/page")).text == "a page"
         cart = CartUpdated(cart_id="c1", visitor_id="v1", lines=())
         idle = CartIdle(cart_id="c1", update_id="e1")
-        await door.commit([cart, idle], Cause(id="e1", source="scraped.tests"))
+        await scraped.commit([cart, idle], Cause(id="e1", source="scraped.tests"))
         await eventually(lambda: mesh.last(CartClosed, "c1"))
         yield port
 

@@ -121,7 +121,7 @@ async def test_what_was_given_up_says_so(servers, story):
 
 
 async def test_the_search_ends_with_its_time(servers, story):
-    """Nothing is found of what is not there, and the search stops where it was told to."""
+    """Nothing is found of what is not there, and the search stops where it was asked to."""
     found, _ = await traced(servers, "nobody-said-this", since=timedelta(0))
 
     assert (found.events, 0 < found.searched <= 2_000) == ([], True)

@@ -40,7 +40,15 @@ FLAGS = (
     "--host-resolver-rules=MAP shop.test 127.0.0.1",
 )
 LEFT = "cartmesh.waiting + Object.keys(localStorage).filter(name => name.split(':').length > 2).length"
-TOLD = (ProductViewed, ProductSearched, CartUpdated, CheckoutStarted, OrderPlaced, CustomerIdentified, ConsentChanged)
+STOREFRONT_EVENTS = (
+    ProductViewed,
+    ProductSearched,
+    CartUpdated,
+    CheckoutStarted,
+    OrderPlaced,
+    CustomerIdentified,
+    ConsentChanged,
+)
 PAGE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>Shop</title>
 <meta name="viewport" content="width=device-width"><style>html {{ color-scheme: light dark }}</style>
 <script>window.cartmesh ||= []</script>{tags}</head>
@@ -91,7 +99,7 @@ class Shop:
         """How often each event's id is stored, over all regions."""
         found = Counter()
         for mesh in self.meshes.values():
-            async for received in mesh.read(*(kinds or TOLD)):
+            async for received in mesh.read(*(kinds or STOREFRONT_EVENTS)):
                 found[received.id.partition("-")[2]] += 1
         return found
 
@@ -205,13 +213,13 @@ def settled(shop):
 
 
 @pytest.fixture
-def heard():
+def console_of():
     """Collect what the script writes to a page's console: the first word of each line after `cartmesh:`."""
 
     def listen(page: Page) -> list[str]:
-        words: list[str] = []
+        lines: list[str] = []
         message = re.compile(r"cartmesh: ([\w']+)")
-        page.on("console", lambda line: words.extend(message.findall(line.text)[:1]))
-        return words
+        page.on("console", lambda line: lines.extend(message.findall(line.text)[:1]))
+        return lines
 
     return listen

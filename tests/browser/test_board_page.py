@@ -62,18 +62,18 @@ class Wall:
             at=datetime.now(UTC),
             nodes=3,
             nodes_up=3,
-            flows=(EventCount(type="interaction.product_viewed", total=took, hour=40),),
-            lags=(
+            event_counts=(EventCount(type="interaction.product_viewed", total=took, last_hour=40),),
+            consumers=(
                 ConsumerLag(
                     stream=f"COMMERCE_{name}",
                     durable="scoring-score-cart",
                     pending=waiting,
-                    unanswered=3,
+                    ack_pending=3,
                     redelivered=1,
                 ),
             ),
             staleness={other: self.stale for other in NAMES if other != name},
-            dead=0,
+            dead_letters=0,
         )
 
     async def leave(self, cart, *, outcome="approved", reason="", name="Tea tin"):
@@ -243,13 +243,13 @@ async def test_a_dead_letter_says_what_to_do(wall, visit, eventually):
 
     await store_dead_letter(us, "carts", "carts-abandon-cart", message, "the total is in two currencies")
 
-    letter = page.locator("#dead li")
-    await expect(letter).to_contain_text("the total is in two currencies")
-    await expect(letter.locator("code").first).to_contain_text("cartmesh dead show")
+    dead_letter = page.locator("#dead li")
+    await expect(dead_letter).to_contain_text("the total is in two currencies")
+    await expect(dead_letter.locator("code").first).to_contain_text("cartmesh dead show")
 
 
 async def test_a_region_that_falls_silent_is_seen(wall, visit):
-    """Its figures are called old, by words and by a sign, not by colour alone; heard again, all is well."""
+    """Its figures are called old, by a text and a sign, not by colour alone; once it reports again they are current."""
     page = await visit(extra_http_headers=wall.headers)
     await page.goto(wall.url)
     await expect(page.locator("#links-summary")).to_contain_text("All links are fresh")

@@ -228,7 +228,7 @@ async def test_without_storage_everything_stays_in_memory(shop, visit, sent, eve
 
 @pytest.mark.parametrize("names", [("us",), ("us", "eu")], ids=["one", "two"])
 async def test_a_wrong_clock_is_put_right(shop, visit, sent, names):
-    """A device two hours ahead tells the server's time from its first event on, and a cart stays in order."""
+    """A device two hours ahead sends the server's time from its first event on, and a cart stays in order."""
     page = await visit()
     shop.tags = shop.tag(*names)
     await page.add_init_script("const now = Date.now; Date.now = () => now() + 7.2e6")

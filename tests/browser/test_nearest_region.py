@@ -90,7 +90,7 @@ async def test_a_region_that_cannot_store_is_left_after_three_tries(shop, visit,
 
 
 async def test_live_offers_move_with_the_visitor(shop, visit, sent, offer):
-    """The region whose stream a page hears is lost: the next one's is opened, and its offer appears."""
+    """The region whose stream a page reads is lost: the next one's is opened, and its offer appears."""
     page = await visit()
     shop.tags = shop.tag("us", "eu")
     await page.goto(shop.url())

@@ -59,7 +59,7 @@ async def test_what_a_browser_lacks_is_done_otherwise(shop, visit, settled, with
 
 
 async def test_where_keepalive_is_unknown_a_closing_page_uses_a_beacon(shop, visit, arrived, settled):
-    """`sendBeacon` tells nobody what became of it: the events arrive at once, and are confirmed by the next page."""
+    """`sendBeacon` reports no outcome: the events arrive at once, and are confirmed by the next page."""
     page = await visit()
     await page.add_init_script("delete Request.prototype.keepalive; " + COUNT)
     await page.goto(shop.url())
@@ -157,7 +157,7 @@ async def keeping(chromium):
 
 
 async def test_a_page_that_comes_back_from_the_cache_goes_on(shop, keeping, sent, arrived):
-    """Back and forward: the same page as before, which has lost nothing, still says things and hears offers."""
+    """Back and forward: the same page as before, which has lost nothing, still sends events and receives offers."""
     page = keeping
     await page.goto(shop.url())
     made = [await page.evaluate(f"window.mark = 'same page'; cartmesh.cart({LINES})")]

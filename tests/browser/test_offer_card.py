@@ -66,7 +66,7 @@ async def test_an_offer_appears_and_can_be_used_without_a_mouse(shop, shopper, o
 
 
 async def test_a_dismissed_offer_stays_dismissed_and_the_next_one_comes(shop, shopper, offer):
-    """The stream tells a new page the offer again; it is not shown again."""
+    """The stream sends a new page the offer again; it is not shown again."""
     page = await shopper()
     await offer(page)
     await page.get_by_role("button", name="Close").click()
@@ -206,7 +206,7 @@ async def test_the_mesh_learns_that_an_offer_was_seen_and_followed(shop, shopper
     assert shown.event.visitor_id == clicked.event.visitor_id == await page.evaluate("cartmesh.visitor")
 
 
-async def test_a_shop_says_who_hears_offers_and_in_which_language(shop, visit, sent, offer):
+async def test_a_shop_chooses_who_sees_offers_and_in_which_language(shop, visit, sent, offer):
     """`data-offers` is `always`: without a cart as well; `off`: never. `data-lang` outweighs the page's language."""
     page, streams = await visit(), []
     page.on("request", lambda request: "/v1/cards/" in request.url and streams.append(request.url))

@@ -77,21 +77,21 @@ async def test_a_filled_cart_adds_one_request_that_stays_open(shop, visit, sent,
     assert sorted(asked) == ["GET /v1/cards", "GET /v1/updates", "POST /v1/updates"]
 
 
-async def test_who_shouts_past_the_script_is_told_to_wait(open_shop, visit, sent, heard):
+async def test_requests_past_the_scripts_budget_are_answered_with_a_wait(open_shop, visit, sent, console_of):
     """10,000 events at once by plain requests: what is over the allowance gets 429, and the script waits its turn."""
     async with open_shop("us", address_rate="500", store_patience="10s") as shop:
         page = await visit()
-        words = heard(page)
+        console = console_of(page)
         await page.goto(shop.url())
 
         statuses = await page.evaluate(
             """async url => {
                 const fields = { type: 'product_viewed', time: new Date(), visitor_id: 'v', product_id: 'p' }
-                const shout = turn => {
+                const burst = turn => {
                     const events = Array.from({ length: 500 }, (_, n) => ({ id: `loud-${turn}-${n}`, ...fields }))
                     return fetch(url, { method: 'POST', body: JSON.stringify({ events }) })
                 }
-                const answers = await Promise.all(Array.from({ length: 20 }, (_, turn) => shout(turn)))
+                const answers = await Promise.all(Array.from({ length: 20 }, (_, turn) => burst(turn)))
                 return answers.map(answer => [answer.status, +answer.headers.get('retry-after')])
             }""",
             shop.at("us") + "/v1/updates?key=demo",
@@ -105,4 +105,4 @@ async def test_who_shouts_past_the_script_is_told_to_wait(open_shop, visit, sent
         assert len(refused) >= 5
         assert min(refused) >= 1
         assert {id_: stored[id_] for id_ in made} == dict.fromkeys(made, 1)
-        assert words == []
+        assert console == []

@@ -25,7 +25,7 @@ from services.demo import storefront
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MOST_BYTES, MOST_REQUESTS = 200_000, 40
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-TOLD = "cartmesh.version && !cartmesh.waiting"
+ALL_SENT = "cartmesh.version && !cartmesh.waiting"
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
 
@@ -116,7 +116,7 @@ async def test_a_shopper_looks_fills_a_cart_and_buys(street, visit, holds):
     await expect(page.locator("[data-total]")).to_have_text("$11.50")
     await expect(page.locator("[data-count]")).to_be_hidden()
 
-    await holds(page, TOLD)
+    await holds(page, ALL_SENT)
     visitor = await page.evaluate("cartmesh.visitor")
     (search,) = await street.events_of(ProductSearched, visitor)
     views = await street.events_of(ProductViewed, visitor)
@@ -132,12 +132,12 @@ async def test_a_shopper_looks_fills_a_cart_and_buys(street, visit, holds):
     assert len(await street.events_of(CheckoutStarted, visitor)) == 1
 
 
-async def test_a_shown_list_is_told_once_it_is_in_view(street, visit, holds, eventually):
+async def test_a_shown_list_is_reported_once_it_is_in_view(street, visit, holds, eventually):
     """In its order, with the page it stands on; a click names the list and the position; unseen lists are not sent."""
     page = await visit(locale="en-US", viewport={"width": 800, "height": 300})
     await enter(page, street, "/en/products/whisk")
     await holds(page, "cartmesh.visitor")
-    await holds(page, TOLD)
+    await holds(page, ALL_SENT)
     visitor = await page.evaluate("cartmesh.visitor")
     assert await street.events_of(RecommendationShown, visitor) == []
 
@@ -197,7 +197,7 @@ async def test_a_choice_that_comes_late_counts_for_what_was_done_before(street, 
 
     await expect(other.locator("[data-ask]")).to_be_hidden()
     await holds(page, "cartmesh.visitor")
-    await holds(page, TOLD)
+    await holds(page, ALL_SENT)
     carts = await street.events_of(CartUpdated, await page.evaluate("cartmesh.visitor"))
     assert {line.product_id for cart in carts for line in cart.lines} == {"scoop"}
 
@@ -210,7 +210,7 @@ async def test_a_shopper_signs_in_and_out(street, visit, holds):
     await page.get_by_role("checkbox").check()
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.locator("[data-signed-in]")).to_contain_text("Signed in as ann@example.com")
-    await holds(page, TOLD)
+    await holds(page, ALL_SENT)
     visitor = await page.evaluate("cartmesh.visitor")
 
     (who,) = await street.events_of(CustomerIdentified, visitor)
@@ -242,7 +242,7 @@ async def test_who_refused_can_allow_on_the_account_page(street, visit, holds):
     await expect(page.locator("[data-forbidden]")).to_be_hidden()
     await expect(page.locator("[data-refused]")).to_be_hidden()
     await holds(page, "cartmesh.visitor")
-    await holds(page, TOLD)
+    await holds(page, ALL_SENT)
     (allowed,) = await street.events_of(ConsentChanged, await page.evaluate("cartmesh.visitor"))
     assert (allowed.channel, allowed.granted) == ("email", True)
 
@@ -267,7 +267,7 @@ async def test_an_offer_brings_its_cart_and_discount_to_another_device(street, v
     await page.get_by_role("link", name="Check out").click()
     await page.get_by_role("button", name="Place order").click()
     await expect(page.locator("[data-total]")).to_have_text(total)
-    await holds(page, TOLD)
+    await holds(page, ALL_SENT)
     (order,) = await street.events_of(OrderPlaced, await page.evaluate("cartmesh.visitor"))
     assert (order.cart_id, order.coupon, order.total.amount) == ("left-1", "HELLO", round(100 * float(total[1:])))
 

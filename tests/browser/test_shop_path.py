@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)
 TOOLS = Path(sys.executable).parent
 PICKS = "[data-picks]"
 README = Path(__file__).parents[2] / "services" / "demo" / "storefront" / "README.md"
-TOLD = (
+STOREFRONT_EVENTS = (
     ProductViewed, ProductSearched, CartUpdated, CheckoutStarted, OrderPlaced, CustomerIdentified, ConsentChanged
 )  # fmt: skip
 SETTINGS = {
@@ -56,7 +56,7 @@ class Street:
 
     async def events_of(self, *kinds, visitor=None):
         """What is stored of shoppers that are no past, or of one of them."""
-        found = [received async for received in self.log.read(*(kinds or TOLD))]
+        found = [received async for received in self.log.read(*(kinds or STOREFRONT_EVENTS))]
         of = (one for one in found if not one.event.visitor_id.startswith("past-"))
         return [one for one in of if visitor in (None, one.event.visitor_id)]
 
@@ -114,7 +114,7 @@ async def test_who_leaves_a_cart_is_reminded_on_the_page_and_by_mail(street, vis
     await expect(elsewhere.get_by_role("main")).to_contain_text("This is the cart you left.")
 
 
-async def test_who_buys_hears_nothing(street, visit, eventually):
+async def test_who_buys_gets_no_offer(street, visit, eventually):
     """The order ends the cart and its timer in one commit: no card, no mail, nothing is even decided."""
     for email in ("berta@example.com", "carla@example.com", "dora@example.com", "emma@example.com"):
         page = await entered(street, visit)

@@ -154,7 +154,7 @@ async def test_do_not_track_counts_where_the_tag_says_so(shop, visit):
 
 
 async def test_what_a_crashed_page_had_to_say_is_said_a_minute_later(shop, visit, settled):
-    """A page that may still be alive keeps its own; one that has not been heard of for a minute is spoken for."""
+    """A page that may still be alive keeps its own; one that was silent for a minute is sent for by another."""
     page = await visit()
     await page.goto(shop.url())
     # As a crash leaves it: nothing more of it is sent, and the last word was never said.

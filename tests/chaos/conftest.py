@@ -1,4 +1,4 @@
-"""What chaos needs: a mesh to break, a crowd that shops on it meanwhile, and a count of what became of everything."""
+"""What these tests share: a mesh to break, shoppers who use it meanwhile, and a count of what became of every event."""
 
 import asyncio
 import itertools
@@ -34,7 +34,7 @@ ACK_WAIT = timedelta(seconds=5)
 
 @asynccontextmanager
 async def mesh_in(directory: Path, regions: tuple[str, ...], *, nodes: int):
-    """A mesh with every service. What a killed service had in hand is delivered again after `ACK_WAIT`, not 30 s."""
+    """A mesh with every service. What a killed service did not acknowledge is redelivered after `ACK_WAIT`."""
     settings = {"CARTMESH_ABANDON_AFTER": f"{ABANDON_AFTER.total_seconds():g}s", "CARTMESH_JOURNEY_QUIET": ""}
     async with built(regions, nodes=nodes, environment=settings, directory=directory) as stage:
         await asyncio.gather(*(_redeliver_soon(stage, region) for region in regions))
@@ -55,40 +55,40 @@ async def _redeliver_soon(stage: Environment, region: str) -> None:
 
 
 @dataclass
-class Crowd:
+class ShopperLoad:
     """Shoppers who keep coming: all fill a cart; one in three buys at once, one about when it is due, one leaves it."""
 
     stage: Environment
     per_second: float = 15
-    witness: Collector = field(init=False)
+    collector: Collector = field(init=False)
     client: Client = field(init=False)
 
     async def __aenter__(self) -> Self:
         self._stack = AsyncExitStack()
-        self.witness = await Collector.begin(self.stage.meshes, self.stage.record, nodes=self.stage.nodes)
+        self.collector = await Collector.begin(self.stage.meshes, self.stage.record, nodes=self.stage.nodes)
         self.client = await self._stack.enter_async_context(
             Client(self.stage.gateways, key=self.stage.key, lanes=8, patience=120)
         )
-        self._run = f"crowd{token_hex(3)}"
-        self._cast = DemoShoppers(self.client, Storefront(run=self._run))
+        self._run = f"load{token_hex(3)}"
+        self._shoppers = DemoShoppers(self.client, Storefront(run=self._run))
         self._buying: set[asyncio.Task[None]] = set()
-        self._coming = asyncio.create_task(self._come())
-        self._stack.push_async_callback(self._send_home)
+        self._arriving = asyncio.create_task(self._arrive())
+        self._stack.push_async_callback(self._stop)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    async def _send_home(self) -> None:
-        for task in (self._coming, *self._buying):
+    async def _stop(self) -> None:
+        for task in (self._arriving, *self._buying):
             task.cancel()
-        await asyncio.gather(self._coming, *self._buying, return_exceptions=True)
+        await asyncio.gather(self._arriving, *self._buying, return_exceptions=True)
 
-    async def _come(self) -> None:
+    async def _arrive(self) -> None:
         for number in itertools.count():
             region = self.stage.regions[number % len(self.stage.regions)]
             visitor = f"{self._run}-{number}"
-            self._cast.act(region, visitor, "cart", name="Desk Lamp", price=4900)
+            self._shoppers.act(region, visitor, "cart", name="Desk Lamp", price=4900)
             kind = number // len(self.stage.regions) % 3
             if kind:
                 pause = 0.3 if kind == 1 else ABANDON_AFTER.total_seconds() + random.uniform(-0.05, 0.25)
@@ -99,7 +99,7 @@ class Crowd:
 
     async def _buy(self, region: str, visitor: str, pause: float) -> None:
         await asyncio.sleep(pause)
-        self._cast.act(region, visitor, "purchase", name="Desk Lamp", price=4900)
+        self._shoppers.act(region, visitor, "purchase", name="Desk Lamp", price=4900)
 
     def stored(self, *, since: datetime, region: str | None = None) -> int:
         """Events sent and acknowledged since a moment."""
@@ -108,41 +108,41 @@ class Crowd:
             for one in self.client.sent
         )
 
-    async def shops(self, events: int, *, region: str | None = None) -> None:
+    async def wait_for_events(self, events: int, *, region: str | None = None) -> None:
         """Wait until so many events that are sent from now on were acknowledged."""
         now = datetime.now(UTC)
         await until(lambda: self.stored(since=now, region=region) >= events, f"{events} events to be stored")
 
-    async def go(self) -> None:
+    async def finish(self) -> None:
         """No more shoppers come; those who are there finish."""
-        self._coming.cancel()
-        await asyncio.gather(self._coming, *self._buying, return_exceptions=True)
+        self._arriving.cancel()
+        await asyncio.gather(self._arriving, *self._buying, return_exceptions=True)
         await self.client.flush()
 
-    async def reckoning(self, *, patience: timedelta = timedelta(seconds=90)) -> "Reckoning":
-        """Everybody goes home; then what became of everything, once nothing is left to come."""
-        await self.go()
-        await settle(self.witness, self.client.sent, patience=patience)
-        # What a killed service had in hand comes again only after ACK_WAIT, and `settle` sees no trace of it before.
+    async def outcome(self, *, patience: timedelta = timedelta(seconds=90)) -> "Outcome":
+        """Let no more shoppers arrive; then what became of everything, once nothing is left to come."""
+        await self.finish()
+        await settle(self.collector, self.client.sent, patience=patience)
+        # What a killed service did not acknowledge comes again only after ACK_WAIT; `settle` cannot see it before.
         await until(self._all_ended, "every cart to be bought or left")
-        left = await settle(self.witness, self.client.sent, patience=patience)
-        return Reckoning(evidence=self.witness.finish(self.client.sent, self.witness.evidence.cut), left=left)
+        left = await settle(self.collector, self.client.sent, patience=patience)
+        return Outcome(evidence=self.collector.finish(self.client.sent, self.collector.evidence.cut), left=left)
 
     async def _all_ended(self) -> bool:
         with suppress(Unavailable):
-            return not silent_carts(await self.witness.collect())
+            return not open_carts(await self.collector.collect())
         return False
 
 
-def silent_carts(evidence: Evidence) -> set[str]:
-    """Carts that were filled and of which nothing was heard since, neither a purchase nor that they were left."""
+def open_carts(evidence: Evidence) -> set[str]:
+    """Carts that were filled and to which nothing happened since: neither bought nor abandoned."""
     happened = [one.event for one in evidence.stored]
     ends = {one.cart_id for one in happened if isinstance(one, CartConverted | CartAbandoned | CartClosed)}
     return {one.cart_id for one in happened if isinstance(one, CartUpdated)} - ends
 
 
 @dataclass
-class Reckoning:
+class Outcome:
     """What a run came to, counted from the streams and the mail server's record."""
 
     evidence: Evidence
@@ -150,13 +150,13 @@ class Reckoning:
 
     def __post_init__(self) -> None:
         self.figures: dict[str, Any] = report(self.evidence)
-        self.stories: list[Abandonment] = abandonments(self.evidence)
+        self.abandonments: list[Abandonment] = abandonments(self.evidence)
 
     def keeps_every_promise(self) -> None:
-        """Stored once, decided once, sent at most once and never after the purchase, nothing silent."""
+        """Stored once, decided once, sent at most once and never after the purchase, no cart without an end."""
         print(msgspec.json.encode(self.figures).decode())
         unanswered = [one for one in self.evidence.sent if one.answer != "accepted"]
-        final = [sum(made.event.outcome != "held" for made in story.decisions) for story in self.stories]
+        final = [sum(made.event.outcome != "held" for made in one.decisions) for one in self.abandonments]
         assert (self.left, broken(self.figures), unanswered) == (None, [], [])
         assert set(final) <= {1}, "an abandoned cart has more or less than one final decision"
         assert self.figures["dead_letters"] == 0
@@ -182,12 +182,12 @@ class Chaos:
     """The tools, as one fixture: test folders are no packages that could be imported."""
 
     mesh = staticmethod(mesh_in)
-    crowd = Crowd
+    load = ShopperLoad
     until = staticmethod(until)
     abandon_after = ABANDON_AFTER
 
 
 @pytest.fixture(scope="session")
 def chaos() -> Chaos:
-    """A mesh to break, a crowd, a reckoning."""
+    """A mesh to break, shoppers on it, and what became of their carts."""
     return Chaos()

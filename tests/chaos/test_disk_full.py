@@ -150,19 +150,19 @@ async def test_full_disks_lose_nothing(chaos, servers, shop, disks):
 
 def used(folder: Path) -> int:
     """Megabytes in use on a disk, rounded up."""
-    told = os.statvfs(folder)
-    return (told.f_blocks - told.f_bfree) * told.f_frsize // 2**20 + 1
+    usage = os.statvfs(folder)
+    return (usage.f_blocks - usage.f_bfree) * usage.f_frsize // 2**20 + 1
 
 
 async def replicas(servers) -> dict[str, bool]:
-    """The servers that follow the books' leader, and whether they are where it is."""
+    """The servers that follow the commerce stream's leader, and whether they are where it is."""
     info = await api(await servers.operator("us"), "STREAM.INFO.COMMERCE_us")
     cluster = info["cluster"]
     return {cluster.get("leader", ""): True} | {one["name"]: one["current"] for one in cluster.get("replicas", [])}
 
 
 async def holds_up(servers, name: str) -> bool:
-    """Whether a server still keeps the books."""
+    """Whether a server still has the commerce stream."""
     return (await replicas(servers)).get(name, False)
 
 

@@ -26,69 +26,69 @@ async def stage(chaos, tmp_path_factory):
 
 
 async def leader(stage) -> int:
-    """The number of the server that leads the region's books; 0 while one is being elected."""
+    """The number of the server that leads the region's commerce stream; 0 while one is being elected."""
     info = await api(await stage.up.servers.operator("us"), "STREAM.INFO.COMMERCE_us")
     return int(info["cluster"].get("leader", "").removeprefix("us-") or 0)
 
 
-async def waiting(crowd) -> bool:
+async def waiting(load) -> bool:
     """Whether some carts fall due in more than a second."""
     now = datetime.now(UTC)
-    soon, all_of_them = [await crowd.witness.pending(until=now + timedelta(seconds=within)) for within in (1, 60)]
+    soon, all_of_them = [await load.collector.pending(until=now + timedelta(seconds=within)) for within in (1, 60)]
     return all_of_them - soon > 6
 
 
 @times(1, 6)
-async def test_the_leader_of_the_books_may_be_killed(stage, chaos, rounds):
+async def test_the_leader_of_the_commerce_stream_may_be_killed(stage, chaos, rounds):
     """What was acknowledged is stored once, although the stream's leader is killed while carts and orders come in."""
-    async with chaos.crowd(stage, per_second=20) as crowd:
+    async with chaos.load(stage, per_second=20) as load:
         for _ in range(rounds):
-            await crowd.shops(30)
-            led = await chaos.until(lambda: leader(stage), "the books to have a leader")
+            await load.wait_for_events(30)
+            led = await chaos.until(lambda: leader(stage), "the commerce stream to have a leader")
 
             await stage.up.servers.kill_node("us", led)
-            await crowd.shops(30)
+            await load.wait_for_events(30)
             assert await leader(stage) != led
             await stage.up.servers.start_node("us", led)
-        reckoning = await crowd.reckoning()
+        outcome = await load.outcome()
 
-    reckoning.keeps_every_promise()
+    outcome.keeps_every_promise()
 
 
 @times(1, 4)
 async def test_every_service_may_be_killed_in_the_middle_of_its_work(stage, chaos, rounds):
     """Every left cart is decided once and mailed at most once, although each process is killed while it works."""
-    async with chaos.crowd(stage) as crowd:
+    async with chaos.load(stage) as load:
         for _ in range(rounds):
             for child in stage.up.children.values():
-                await crowd.shops(30)
+                await load.wait_for_events(30)
 
                 await child.kill()
                 await asyncio.wait_for(child.ready.wait(), 90)
-        await crowd.shops(30)
-        reckoning = await crowd.reckoning()
+        await load.wait_for_events(30)
+        outcome = await load.outcome()
 
-    reckoning.keeps_every_promise()
+    outcome.keeps_every_promise()
 
 
 @times(1, 4)
 async def test_a_whole_region_may_be_killed(stage, chaos, rounds):
     """After all servers of a region are killed all is there, timers due meanwhile fire, and work goes on."""
-    dark = []
-    async with chaos.crowd(stage) as crowd:
+    outages = []
+    async with chaos.load(stage) as load:
         for _ in range(rounds):
-            await crowd.shops(60)
-            await chaos.until(lambda: waiting(crowd), "carts to be left")
+            await load.wait_for_events(60)
+            await chaos.until(lambda: waiting(load), "carts to be left")
             began = datetime.now(UTC)
             await stage.up.servers.kill_region("us")
             # Every cart that is left by now falls due while there is no server.
             await chaos.until(lambda at=began: datetime.now(UTC) > at + chaos.abandon_after, "timers to fall due")
-            dark.append((began, datetime.now(UTC)))
+            outages.append((began, datetime.now(UTC)))
             await stage.up.servers.start_region("us")
-            await crowd.shops(30)
-        reckoning = await crowd.reckoning()
+            await load.wait_for_events(30)
+        outcome = await load.outcome()
 
-    reckoning.keeps_every_promise()
-    for began, ended in dark:
-        due = [story for story in reckoning.stories if began <= story.abandoned.event.due <= ended]
-        assert due, "no timer fell due in the dark: this proves nothing"
+    outcome.keeps_every_promise()
+    for began, ended in outages:
+        due = [abandonment for abandonment in outcome.abandonments if began <= abandonment.abandoned.event.due <= ended]
+        assert due, "no timer fell due during an outage: this proves nothing"

@@ -115,8 +115,8 @@ async def redeliver_soon(connection) -> None:
 async def redelivered(mesh, durable: str) -> bool:
     """Whether a consumer has delivered something again, and by now every delivery was answered."""
     info = await mesh.broker.connection.request(f"$JS.API.CONSUMER.INFO.COMMERCE_us.{durable}", b"")
-    told = msgspec.json.decode(info.data)
-    return told["delivered"]["consumer_seq"] > 1 and told["num_pending"] == told["num_ack_pending"] == 0
+    state = msgspec.json.decode(info.data)
+    return state["delivered"]["consumer_seq"] > 1 and state["num_pending"] == state["num_ack_pending"] == 0
 
 
 async def dies_and_is_followed(tmp_path, chaos, mesh, name, moment, durable, act, **environment) -> None:
@@ -196,7 +196,7 @@ async def test_an_offer_is_decided_once(mesh, chaos, tmp_path):
     ("moment", "recorded"), [("channels-send-mail", OfferSent), ("mailed", OfferFailed)], ids=["recorded", "unrecorded"]
 )
 async def test_an_offer_is_mailed_once(mesh, chaos, tmp_path, moment, recorded):
-    """Killed after the mail server took the mail, recorded or not: no second mail, and the end is told."""
+    """Killed after the mail server took the mail, recorded or not: no second mail, and the end is published."""
     durable = "channels-send-mail"
     async with inbox(tmp_path / "inbox") as box:
 

@@ -102,30 +102,32 @@ async def test_no_offer_is_decided_after_its_purchase(stage, chaos, races, at_mo
         base_url=stage.gateways["us"], headers={"Authorization": f"Bearer {stage.key}"}, timeout=60
     ) as http:
         track = Track(stage, http, chaos.until)
-        tally, took = await count(track, stage), 0.01
-        while tally["near"] < races and len(track.due) < at_most:
-            batch = [f"{track.run}-{len(track.due) + at}" for at in range(min(SIDE_BY_SIDE, races - tally["near"] + 5))]
+        counts, took = await count(track, stage), 0.01
+        while counts["near"] < races and len(track.due) < at_most:
+            batch = [
+                f"{track.run}-{len(track.due) + at}" for at in range(min(SIDE_BY_SIDE, races - counts["near"] + 5))
+            ]
             await asyncio.gather(
                 *(later(at * APART, track.race_the_timer(cart, took)) for at, cart in enumerate(batch))
             )
-            tally = await count(track, stage)
-            took = max(0.0, took + tally["late"])
+            counts = await count(track, stage)
+            took = max(0.0, took + counts["late"])
         for turn in range(5 + races // 50):
-            if turn >= races // 100 and tally["offered first"] and tally["bought between abandonment and decision"]:
+            if turn >= races // 100 and counts["offered first"] and counts["bought between abandonment and decision"]:
                 break
             batch = [f"{track.run}-{len(track.due) + at}" for at in range(SIDE_BY_SIDE)]
             await asyncio.gather(*(later(at * APART, track.race_the_decision(cart)) for at, cart in enumerate(batch)))
-            tally = await count(track, stage)
+            counts = await count(track, stage)
 
         await chaos.until(lambda: settled(track, stage), "every offer to have an outcome")
-        tally = await count(track, stage)
+        counts = await count(track, stage)
 
-    print(dict(tally))
-    assert tally["offers decided after the purchase"] == tally["mails although bought before the decision"] == 0
-    assert tally["undecided"] == tally["decided twice"] == tally["mailed twice"] == 0
-    assert tally["near"], "no purchase came near its due moment: this proves nothing"
-    assert tally["offered first"], "no offer was ever first: this proves nothing"
-    assert tally["bought first"], "no purchase was ever first: this proves nothing"
+    print(dict(counts))
+    assert counts["offers decided after the purchase"] == counts["mails although bought before the decision"] == 0
+    assert counts["undecided"] == counts["decided twice"] == counts["mailed twice"] == 0
+    assert counts["near"], "no purchase came near its due moment: this proves nothing"
+    assert counts["offered first"], "no offer was ever first: this proves nothing"
+    assert counts["bought first"], "no purchase was ever first: this proves nothing"
 
 
 async def later(pause: float, work) -> None:
@@ -134,8 +136,8 @@ async def later(pause: float, work) -> None:
     await work
 
 
-async def told(stage, kind, by="cart_id"):
-    """Everything of a kind in the books, by cart."""
+async def stored_events(stage, kind, by="cart_id"):
+    """Every event of a kind in the commerce stream, by cart."""
     found = {}
     async for one in stage.meshes["us"].read(kind):
         found.setdefault(getattr(one.event, by), []).append(one)
@@ -144,10 +146,10 @@ async def told(stage, kind, by="cart_id"):
 
 async def settled(track, stage) -> bool:
     """Whether every abandoned cart of the track is decided, and every offer sent or withdrawn."""
-    left, decided = await told(stage, CartAbandoned), await told(stage, OfferDecided)
+    left, decided = await stored_events(stage, CartAbandoned), await stored_events(stage, OfferDecided)
     ends = Counter()
     for kind in (OfferSent, OfferFailed, OfferWithdrawn):
-        ends.update({cart: len(found) for cart, found in (await told(stage, kind)).items()})
+        ends.update({cart: len(found) for cart, found in (await stored_events(stage, kind)).items()})
     return all(
         cart in decided and (decided[cart][-1].event.outcome != "approved" or ends[cart] == 2)
         for cart in left
@@ -157,33 +159,33 @@ async def settled(track, stage) -> bool:
 
 async def all_bought(track, stage):
     """The shoppers' purchases, each named like its cart, once all can be read: a follower may be a little behind."""
-    bought = await told(stage, OrderPlaced, by="visitor_id")
+    bought = await stored_events(stage, OrderPlaced, by="visitor_id")
     return [bought] if track.due.keys() <= bought.keys() else []
 
 
 async def count(track, stage) -> Counter:
-    """What the races came to, by sequence in the books and by the mail server's record."""
-    tally = Counter()
+    """What the races came to, by sequence in the commerce stream and by the mail server's record."""
+    counts = Counter()
     (bought,) = await track.until(lambda: all_bought(track, stage), "every purchase to be readable")
-    left, decided = await told(stage, CartAbandoned), await told(stage, OfferDecided)
+    left, decided = await stored_events(stage, CartAbandoned), await stored_events(stage, OfferDecided)
     mails = Counter(mail.recipient.partition("@")[0] for mail in read_mails(stage.record))
     lateness = []
     for cart, due in track.due.items():
-        tally["races"] += 1
+        counts["races"] += 1
         (purchase,) = bought[cart]
-        tally["near"] += abs(purchase.stored - due) <= NEAR
+        counts["near"] += abs(purchase.stored - due) <= NEAR
         lateness.append((purchase.stored - due).total_seconds())
         made = decided.get(cart, [])
         offers = [one for one in made if one.event.outcome in ("approved", "held")]
         violated = any(one.sequence > purchase.sequence for one in offers)
-        tally["offers decided after the purchase"] += violated
-        tally["offered first"] += bool(offers) and not violated
-        tally["bought first"] += not offers
-        tally["bought before abandoned"] += cart not in left
-        tally["bought between abandonment and decision"] += cart in left and not offers
-        tally["mails although bought before the decision"] += mails[cart] if not offers else 0
-        tally["mailed twice"] += mails[cart] > 1
-        tally["undecided"] += cart in left and not made
-        tally["decided twice"] += len([one for one in made if one.event.outcome != "held"]) > 1
-    tally["late"] = sum(sorted(lateness[-20:])[5:15]) / 10 if len(lateness) >= 20 else 0
-    return tally
+        counts["offers decided after the purchase"] += violated
+        counts["offered first"] += bool(offers) and not violated
+        counts["bought first"] += not offers
+        counts["bought before abandoned"] += cart not in left
+        counts["bought between abandonment and decision"] += cart in left and not offers
+        counts["mails although bought before the decision"] += mails[cart] if not offers else 0
+        counts["mailed twice"] += mails[cart] > 1
+        counts["undecided"] += cart in left and not made
+        counts["decided twice"] += len([one for one in made if one.event.outcome != "held"]) > 1
+    counts["late"] = sum(sorted(lateness[-20:])[5:15]) / 10 if len(lateness) >= 20 else 0
+    return counts

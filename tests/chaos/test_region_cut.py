@@ -22,48 +22,52 @@ async def test_a_region_that_is_cut_off_works_alone_and_catches_up(chaos, tmp_pa
     """Cut off, with a service killed besides, it sells, decides and mails; healed, all of it is everywhere once."""
     async with (
         chaos.mesh(tmp_path, REGIONS, nodes=nodes) as stage,
-        chaos.crowd(stage, per_second=per_second) as crowd,
+        chaos.load(stage, per_second=per_second) as load,
     ):
         servers, worker = stage.up.servers, stage.up.child(LOST, "carts")
-        await crowd.shops(30)
+        await load.wait_for_events(30)
         before = await staleness(stage)
 
         servers.cut(LOST)
         began, clock = datetime.now(UTC), asyncio.get_running_loop().time()
-        await crowd.shops(20, region=LOST)
+        await load.wait_for_events(20, region=LOST)
         await worker.kill()
         await asyncio.wait_for(worker.ready.wait(), 90)
-        await crowd.shops(40, region=LOST)
+        await load.wait_for_events(40, region=LOST)
         await chaos.until(lambda: asyncio.get_running_loop().time() > clock + seconds, "the cut to be long enough")
         during = await staleness(stage)
         await servers.heal(LOST)
         healed = datetime.now(UTC)
-        caught_up = await chaos.until(lambda: everywhere(crowd, healed), "everything to be everywhere")
-        crowd.witness.evidence.cut = Cut(region=LOST, began=began, healed=healed, caught_up=caught_up)
+        caught_up = await chaos.until(lambda: everywhere(load, healed), "everything to be everywhere")
+        load.collector.evidence.cut = Cut(region=LOST, began=began, healed=healed, caught_up=caught_up)
         await chaos.until(lambda: fresh(stage), "heartbeats to arrive again")
-        reckoning = await crowd.reckoning()
-        abroad, astray = await personal_copies(stage.meshes), await strangers(stage)
+        outcome = await load.outcome()
+        copied, misplaced = await personal_copies(stage.meshes), await misplaced_messages(stage)
 
-    reckoning.keeps_every_promise()
+    outcome.keeps_every_promise()
     print(
         f"staleness in s: {before} before, {during} at the end of the cut of {(healed - began).total_seconds():.1f} s"
     )
     assert max(before.values()) < min(during.values())
     assert min(during.values()) > seconds - 2
-    alone = [story for story in reckoning.stories if story.region == LOST and alone_in(story, began, healed)]
+    alone = [
+        abandonment
+        for abandonment in outcome.abandonments
+        if abandonment.region == LOST and alone_in(abandonment, began, healed)
+    ]
     assert alone, "the region sent nothing while it was alone"
-    assert (reckoning.figures["region_cut"]["orders_during"] > 0, worker.restarts > 0) == (True, True)
-    assert any(declaration_of(type(one.event)).personal for one in reckoning.evidence.stored)
-    assert (abroad, astray) == (0, 0), "personal data left its region"
+    assert (outcome.figures["region_cut"]["orders_during"] > 0, worker.restarts > 0) == (True, True)
+    assert any(declaration_of(type(one.event)).personal for one in outcome.evidence.stored)
+    assert (copied, misplaced) == (0, 0), "personal data left its region"
 
 
-def alone_in(story, began, healed) -> bool:
+def alone_in(abandonment, began, healed) -> bool:
     """Whether an offer was decided and mailed within a span."""
-    return any(began < mail.accepted_at < healed and began < story.decided.stored for mail in story.mails)
+    return any(began < mail.accepted_at < healed and began < abandonment.decided.stored for mail in abandonment.mails)
 
 
 async def staleness(stage) -> dict[str, float]:
-    """Seconds since each side of the cut last heard from the other."""
+    """Seconds since each side of the cut last received from the other."""
     found = {}
     for here, there in (("us", LOST), ("eu", LOST), (LOST, "us"), (LOST, "eu")):
         age = (await stage.meshes[here].staleness())[there]
@@ -72,13 +76,13 @@ async def staleness(stage) -> dict[str, float]:
 
 
 async def fresh(stage) -> bool:
-    """Whether all hear from all again."""
+    """Whether every region receives from every other again."""
     return max((await staleness(stage)).values()) < 5
 
 
-async def everywhere(crowd, healed):
+async def everywhere(load, healed):
     """When the last event of before the heal reached the last region; None while one is missing."""
-    evidence = await crowd.witness.collect()
+    evidence = await load.collector.collect()
     if missing_copies(evidence, until=healed):
         return None
     late = [
@@ -90,7 +94,7 @@ async def everywhere(crowd, healed):
     return max(late, default=healed + timedelta(microseconds=1))
 
 
-async def strangers(stage) -> int:
+async def misplaced_messages(stage) -> int:
     """Messages about another region's people in a region's write streams or dead letters."""
     count = 0
     for here, mesh in stage.meshes.items():

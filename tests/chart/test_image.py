@@ -109,12 +109,12 @@ def test_what_the_laptop_mounts_is_what_the_commands_make(compose, tmp_path):
     made = {f"secrets/{name}.env" for name in environments(MESH, [], kept)}
     mounted = {
         volume.split(":")[0].removeprefix("./secrets/")
-        for told in compose["services"].values()
-        for volume in told.get("volumes", ())
+        for container in compose["services"].values()
+        for volume in container.get("volumes", ())
         if volume.startswith("./secrets/")
     }
 
-    assert {path for told in compose["services"].values() for path in told.get("env_file", ())} <= made
+    assert {path for container in compose["services"].values() for path in container.get("env_file", ())} <= made
     assert [name for name in mounted if not (tmp_path / name).exists()] == []
 
 
@@ -123,15 +123,15 @@ def test_the_laptops_services_are_reached_at_ports_of_their_own(compose):
     known = json.loads((DEPLOY / "chart" / "derived" / "mesh.json").read_text())["services"]
     outside = []
     for region in MESH.names:
-        told = compose["services"][f"services-{region}"]
-        inside = {name: value for name, value in told["environment"].items() if name.startswith("CARTMESH_PORT_")}
+        container = compose["services"][f"services-{region}"]
+        inside = {name: value for name, value in container["environment"].items() if name.startswith("CARTMESH_PORT_")}
         assert inside.keys() == {f"CARTMESH_PORT_{name.upper()}" for name, facts in known.items() if facts["http"]}
         behind_the_console = {"CARTMESH_PORT_BOARD", "CARTMESH_PORT_DOCUMENTS"}
         outer = {name: port for name, port in inside.items() if name not in behind_the_console}
-        assert sorted(port.split(":")[2] for port in told["ports"]) == sorted(outer.values())
-        outside += told["ports"]
-        assert told["command"][:3] == ["run", "--region", region]
-        assert told["depends_on"] == {f"apply-{region}": {"condition": "service_completed_successfully"}}
+        assert sorted(port.split(":")[2] for port in container["ports"]) == sorted(outer.values())
+        outside += container["ports"]
+        assert container["command"][:3] == ["run", "--region", region]
+        assert container["depends_on"] == {f"apply-{region}": {"condition": "service_completed_successfully"}}
 
     published = [port.rpartition(":")[0] for port in outside]
     assert len(set(published)) == len(published)
@@ -140,15 +140,15 @@ def test_the_laptops_services_are_reached_at_ports_of_their_own(compose):
 
 def test_nothing_of_the_laptop_runs_with_more_than_it_needs(compose):
     """Our containers write only to `/tmp` and have no capabilities."""
-    for name, told in compose["services"].items():
+    for name, container in compose["services"].items():
         if not name.startswith("nats-"):
-            assert (told["read_only"], told["tmpfs"], told["cap_drop"]) == (True, ["/tmp"], ["ALL"])
+            assert (container["read_only"], container["tmpfs"], container["cap_drop"]) == (True, ["/tmp"], ["ALL"])
 
 
 def test_the_version_is_one(instructions):
     """The project's, the chart's and the image's."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    told = yaml.safe_load((DEPLOY / "chart" / "Chart.yaml").read_text())
+    chart = yaml.safe_load((DEPLOY / "chart" / "Chart.yaml").read_text())
 
-    assert (told["version"], told["appVersion"]) == (version, version)
+    assert (chart["version"], chart["appVersion"]) == (version, version)
     assert f"VERSION={version}" in of(instructions[-1], "ARG")

@@ -104,12 +104,12 @@ def test_cert_manager_may_make_the_certificates():
     assert {"nats", "*.nats-headless", "nats.eu.shop.example.com"} <= set(made["spec"]["dnsNames"])
 
 
-def test_a_region_that_is_dialed_needs_a_door():
+def test_a_region_that_is_dialed_needs_an_address():
     """The line that is missing is in the error."""
-    with pytest.raises(TopologyError, match=r'write door = "host:7422" under \[regions.us\]'):
+    with pytest.raises(TopologyError, match=r'write leafnode_address = "host:7422" under \[regions.us\]'):
         nats_values(Topology.of(), [shop], "eu")
-    with pytest.raises(TopologyError, match="door = 'nowhere'"):
-        Topology.parse('[regions.us]\ndoor = "nowhere"\n')
+    with pytest.raises(TopologyError, match="leafnode_address = 'nowhere'"):
+        Topology.parse('[regions.us]\nleafnode_address = "nowhere"\n')
 
 
 @pytest.mark.parametrize("nodes", [0, 2])
@@ -145,9 +145,9 @@ def configuration(values, index, ports, files):
     config, prefix = values["config"], values["config"]["serverNamePrefix"]
 
     def tls(block):
-        told = block["tls"]
+        settings = block["tls"]
         shown = {"cert_file": f"{files}/tls.crt", "key_file": f"{files}/tls.key", "ca_file": f"{files}/ca.crt"}
-        return {"tls": shown | told["merge"]}
+        return {"tls": shown | settings["merge"]}
 
     made = {
         "server_name": f"{prefix}nats-{index}",
@@ -181,9 +181,9 @@ def configuration(values, index, ports, files):
 def variables(values, secret):
     """What Kubernetes fills in: keys of the Secret, and `$(...)` from what comes before in the order of names."""
     made = {}
-    for name, told in sorted(values["container"]["env"].items()):
-        reference = told["valueFrom"]["secretKeyRef"]["key"] if isinstance(told, dict) else None
-        made[name] = secret[reference] if reference else re.sub(r"\$\((\w+)\)", lambda found: made[found[1]], told)
+    for name, variable in sorted(values["container"]["env"].items()):
+        reference = variable["valueFrom"]["secretKeyRef"]["key"] if isinstance(variable, dict) else None
+        made[name] = secret[reference] if reference else re.sub(r"\$\((\w+)\)", lambda found: made[found[1]], variable)
     return made
 
 
@@ -233,7 +233,7 @@ async def test_the_values_of_three_regions_are_one_mesh_over_tls(tmp_path, monke
     ports = dealt(replace(topology, regions=regions))
     topology = replace(
         topology,
-        regions=tuple(replace(one, door=f"127.0.0.1:{ports[one.name][0]['leaf']}") for one in regions),
+        regions=tuple(replace(one, leafnode_address=f"127.0.0.1:{ports[one.name][0]['leaf']}") for one in regions),
     )
     shown = certificates(topology, tmp_path / "certs", lasting=timedelta(days=1))
     for name, path in (("CA", "ca"), ("CERTIFICATE", "certificate"), ("KEY", "key")):
@@ -256,9 +256,9 @@ async def test_the_values_of_three_regions_are_one_mesh_over_tls(tmp_path, monke
             connections[region] = await Connection.open(login(ports, secrets, region, OPERATOR))
             stack.push_async_callback(connections[region].drain)
         await apply(topology, [shop], connections)
-        told = login(ports, secrets, "eu", "shop")
+        access = login(ports, secrets, "eu", "shop")
         broker = await JetStreamBroker.connect(
-            "eu", told.servers, user=told.user, password=told.password, inbox_prefix=told.inbox_prefix
+            "eu", access.servers, user=access.user, password=access.password, inbox_prefix=access.inbox_prefix
         )
         stack.push_async_callback(broker.drain)
         await Mesh(broker, "shop").publish(CartUpdated(cart_id="c1", visitor_id="v", lines=()))
@@ -266,16 +266,16 @@ async def test_the_values_of_three_regions_are_one_mesh_over_tls(tmp_path, monke
         for region in ("us", "ap"):
             reader = JetStreamBroker(connections[region])
 
-            async def heard(reader=reader, region=region):
+            async def received(reader=reader, region=region):
                 return [m async for m in reader.read(f"MESH_{region}", ["ev.eu.cart.updated.c1"])]
 
-            await eventually(heard, within=30)
+            await eventually(received, within=30)
         # Nothing is said in the clear, and servers show each other certificates.
         for one in ports["eu"]:
-            told = await page("127.0.0.1", one["monitor"], "/varz")
-            assert told["tls_required"]
+            answer = await page("127.0.0.1", one["monitor"], "/varz")
+            assert answer["tls_required"]
             assert [
-                told[peer][what] for peer in ("cluster", "leaf") for what in ("tls_required", "tls_verify")
+                answer[peer][what] for peer in ("cluster", "leaf") for what in ("tls_required", "tls_verify")
             ] == 4 * [True]
         # Where clients must show a certificate, one without is turned away.
         monkeypatch.delenv("CARTMESH_NATS_CERTIFICATE")
@@ -306,21 +306,21 @@ async def test_an_expired_certificate_is_named(tmp_path, monkeypatch, eventually
 
 async def test_a_password_never_goes_to_a_server_without_tls(tmp_path):
     """Where the address says tls://, whoever answers in the clear learns nothing."""
-    heard = []
+    received = []
 
     async def pose(reader, writer):
         writer.write(b'INFO {"server_id":"x","version":"2.15.1","max_payload":1048576}\r\n')
-        heard.append(await reader.read(4096))
+        received.append(await reader.read(4096))
         writer.close()
 
     server = await asyncio.start_server(pose, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        told = Login(region="us", servers=(f"tls://127.0.0.1:{port}",), user="shop", password="precious")
+        access = Login(region="us", servers=(f"tls://127.0.0.1:{port}",), user="shop", password="precious")
         with pytest.raises(Unavailable):
-            await Connection.open(told)
+            await Connection.open(access)
 
-    assert b"precious" not in b"".join(heard)
+    assert b"precious" not in b"".join(received)
 
 
 def test_a_bad_certificate_file_is_named(tmp_path, monkeypatch):

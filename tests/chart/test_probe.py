@@ -15,8 +15,8 @@ from mesh.runtime.serving import serving
 
 
 @asynccontextmanager
-async def door(mesh, *, status=202, stores=True):
-    """A door that stores a cart for each request with the key `right`."""
+async def gateway(mesh, *, status=202, stores=True):
+    """A gateway that stores a cart for each request with the key `right`."""
 
     @post("/carts")
     async def take_cart(request: Request) -> Response:
@@ -37,7 +37,7 @@ async def ask(mesh, url, *, key="right", awaits="cart.updated.v1", within=5.0):
 
 async def test_a_probe_ends_with_its_outcome(mesh):
     """It says of which key, and how long it took."""
-    async with door(mesh) as url:
+    async with gateway(mesh) as url:
         done = await ask(mesh, url)
 
     assert (await mesh.last(CartUpdated, done.key)).event.cart_id == done.key
@@ -45,8 +45,8 @@ async def test_a_probe_ends_with_its_outcome(mesh):
 
 
 async def test_a_probe_says_what_is_broken(mesh):
-    """The door is shut, refuses, or takes what never comes out; or nobody says such an event."""
-    async with door(mesh) as url, door(mesh, stores=False) as silent:
+    """The gateway is down, refuses, or accepts what is never stored; or nobody publishes such an event."""
+    async with gateway(mesh) as url, gateway(mesh, stores=False) as silent:
         with pytest.raises(Unavailable, match=r"refused the event: 401 .*who are you"):
             await ask(mesh, url, key="wrong")
         with pytest.raises(Unavailable, match=r"stored the event, but no cart\.updated\.v1 of probe-"):
@@ -63,7 +63,7 @@ async def test_what_helm_test_sends_is_scored(chart, regions, monkeypatch):
     from services.gateway import service as gateway
 
     words = chart()["Pod", "test"]["spec"]["containers"][0]["args"]
-    told = dict(zip(words[3::2], words[4::2], strict=True))
+    options = dict(zip(words[3::2], words[4::2], strict=True))
     monkeypatch.setenv("CARTMESH_WRITE_KEYS", "shop,probe")
     entry, brain = (Mesh(regions.broker("eu"), name, others=("us",)) for name in ("gateway", "scoring"))
 
@@ -72,9 +72,9 @@ async def test_what_helm_test_sends_is_scored(chart, regions, monkeypatch):
         done = await probe(
             entry,
             url,
-            body=told["--body"],
+            body=options["--body"],
             key="probe",
-            awaits=told["--awaits"],
+            awaits=options["--awaits"],
             within=timedelta(seconds=20),
         )
 

@@ -103,17 +103,17 @@ async def test_every_service_starts_from_the_wheel(installed, chart, tmp_path, m
         hook = chart("us")["Job", "apply"]["spec"]["template"]["spec"]
         for container in (*hook["initContainers"], *hook["containers"]):
             words = [word.replace("/etc/cartmesh/mesh", str(tmp_path)) for word in container["args"]]
-            told = environment(container, servers, shown, {})
-            ran = await Process.start([str(installed), *words], log=tmp_path / "hook.log", environment=told)
-            assert await asyncio.wait_for(ran.wait(), 60) == 0, ran.last_words()
+            variables = environment(container, servers, shown, {})
+            ran = await Process.start([str(installed), *words], log=tmp_path / "hook.log", environment=variables)
+            assert await asyncio.wait_for(ran.wait(), 60) == 0, ran.last_output()
 
         begun, processes = time.monotonic(), {}
         for name, found in deployments.items():
             (container,) = found["spec"]["template"]["spec"]["containers"]
             words = [word.replace("/etc/cartmesh/mesh", str(tmp_path)) for word in container["args"]]
-            told = environment(container, servers, shown, ports[name])
+            variables = environment(container, servers, shown, ports[name])
             log = tmp_path / f"{name}.log"
-            processes[name] = await Process.start([str(installed), *words], log=log, environment=told)
+            processes[name] = await Process.start([str(installed), *words], log=log, environment=variables)
             stack.push_async_callback(processes[name].kill)
         async with httpx.AsyncClient(timeout=5) as client:
             for name, of in ports.items():
@@ -144,5 +144,5 @@ async def until_ready(client, port, process):
         except httpx.HTTPError:
             pass
         if process.ended or time.monotonic() > deadline:
-            raise Unavailable(process.last_words())
+            raise Unavailable(process.last_output())
         await asyncio.sleep(0.2)

@@ -20,7 +20,14 @@ from mesh.broker.jetstream import JetStreamBroker
 from mesh.broker.memory import MemoryMesh
 from mesh.broker.protocol import Broker
 from mesh.streams import Bucket, ConsumerSpec, ObjectStore
-from mesh.topology.derive.nats import bucket_config, consumer_config, holdings, shelf_config, stream_config, streams
+from mesh.topology.derive.nats import (
+    bucket_config,
+    consumer_config,
+    holdings,
+    object_store_config,
+    stream_config,
+    streams,
+)
 from mesh.topology.mesh_toml import Topology
 
 SERVER = """
@@ -138,7 +145,7 @@ class OnServer:
         return bucket
 
     async def object_store(self, object_store: ObjectStore) -> ObjectStore:
-        await self._create(shelf_config(object_store, 1))
+        await self._create(object_store_config(object_store, 1))
         return object_store
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Kinds that may overtake each other: heard through a private consumer each, and all of them."""
+"""Kinds that may overtake each other: each received through a private consumer, and all of them."""
 
 import asyncio
 from datetime import timedelta
@@ -15,7 +15,7 @@ from mesh.runtime.run import running
 from mesh.service import Service
 
 
-def told(number):
+def events_of(number):
     return (
         CartIdle(cart_id=f"c{number}", update_id="u"),
         OfferDue(run_id=f"c{number}", cart_id=f"c{number}", journey="j", abandonment_id="a", attempt=1),
@@ -23,24 +23,24 @@ def told(number):
     )
 
 
-async def test_every_kind_is_heard_from_the_past_and_from_now_on(ground, eventually):
-    """Of several kinds in several streams each event is heard once, in the order of its kind."""
-    service, mesh, heard = Service("board"), Mesh(ground.broker, "tests"), []
+async def test_every_kind_is_received_from_the_past_and_from_now_on(ground, eventually):
+    """Of several kinds in several streams each event is received once, in the order of its kind."""
+    service, mesh, received = Service("board"), Mesh(ground.broker, "tests"), []
 
     @service.on(
         CartIdle, OfferDue, ProductViewed, fanout=True, since=timedelta(hours=1), consumer_per_event=True, batch=10
     )
     async def show(events: list[Event]) -> None:
-        heard.extend(events)
+        received.extend(events)
 
-    await mesh.publish(*told(1))
+    await mesh.publish(*events_of(1))
     async with asyncio.timeout(30), running(service, Mesh(await ground.connect(), "board")) as run:
-        await mesh.publish(*told(2))
-        await eventually(lambda: len(heard) == 6 and run.unready() is None)
+        await mesh.publish(*events_of(2))
+        await eventually(lambda: len(received) == 6 and run.unready() is None)
 
     for kind in (CartIdle, OfferDue, ProductViewed):
-        expected = [one for number in (1, 2) for one in told(number) if isinstance(one, kind)]
-        assert [one for one in heard if isinstance(one, kind)] == expected
+        expected = [one for number in (1, 2) for one in events_of(number) if isinstance(one, kind)]
+        assert [one for one in received if isinstance(one, kind)] == expected
 
 
 def test_a_durable_cannot_be_taken_apart():

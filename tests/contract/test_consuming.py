@@ -7,7 +7,7 @@ import pytest
 
 from mesh.broker.protocol import Outgoing
 
-BOOKS = "COMMERCE_us"
+COMMERCE_US = "COMMERCE_us"
 CARTS = ("ev.us.cart.updated.*",)
 
 
@@ -17,7 +17,7 @@ def store(broker):
 
     async def stored(*keys):
         for key in keys:
-            await broker.store(BOOKS, Outgoing(subject=f"ev.us.cart.updated.{key}", body=key.encode()))
+            await broker.store(COMMERCE_US, Outgoing(subject=f"ev.us.cart.updated.{key}", body=key.encode()))
 
     return stored
 
@@ -27,7 +27,7 @@ def durable(ground):
     """A durable for carts with a short ack_wait."""
 
     async def made(**options):
-        chosen = {"stream": BOOKS, "durable": "carts-fold", "filters": CARTS, "ack_wait": timedelta(seconds=30)}
+        chosen = {"stream": COMMERCE_US, "durable": "carts-fold", "filters": CARTS, "ack_wait": timedelta(seconds=30)}
         return await ground.durable(**{**chosen, **options})
 
     return made
@@ -63,8 +63,8 @@ async def test_everything_is_delivered_in_order(broker, durable, store):
 async def test_only_what_passes_the_filters_is_delivered(broker, durable, store):
     """A consumer may have several filters; the rest is never seen."""
     deliveries = await broker.deliveries(await durable(filters=("ev.us.order.*.*", "ev.us.cart.updated.*")))
-    await broker.store(BOOKS, Outgoing(subject="ev.us.cart.closed.x", body=b"closed"))
-    await broker.store(BOOKS, Outgoing(subject="ev.us.order.placed.o", body=b"placed"))
+    await broker.store(COMMERCE_US, Outgoing(subject="ev.us.cart.closed.x", body=b"closed"))
+    await broker.store(COMMERCE_US, Outgoing(subject="ev.us.order.placed.o", body=b"placed"))
     await store("a")
 
     messages = await gather(deliveries, 2)
@@ -277,14 +277,14 @@ async def test_a_new_only_durable_begins_now(broker, durable, store):
     assert message.body == b"after"
 
 
-async def test_two_durables_hear_everything_each(broker, durable, store):
+async def test_two_durables_receive_everything_each(broker, durable, store):
     """Durables do not take from each other."""
     one, two = await durable(durable="one"), await durable(durable="two")
     await store("a")
 
-    heard = [await gather(await broker.deliveries(spec), 1) for spec in (one, two)]
+    received = [await gather(await broker.deliveries(spec), 1) for spec in (one, two)]
 
-    assert [[m.body for m in found] for found in heard] == [[b"a"], [b"a"]]
+    assert [[m.body for m in found] for found in received] == [[b"a"], [b"a"]]
 
 
 async def test_pending_counts_what_is_still_behind(broker, durable, store):
@@ -301,21 +301,21 @@ async def test_pending_counts_what_is_still_behind(broker, durable, store):
 async def test_a_removed_message_is_not_delivered_again(broker, durable, eventually):
     """What expired while it was given back does not return."""
     deliveries = await broker.deliveries(await durable(ack_wait=timedelta(milliseconds=500)))
-    await broker.store(BOOKS, Outgoing(subject="ev.us.cart.updated.a", body=b"a", ttl=timedelta(seconds=1)))
+    await broker.store(COMMERCE_US, Outgoing(subject="ev.us.cart.updated.a", body=b"a", ttl=timedelta(seconds=1)))
     (message,) = await deliveries.fetch(1, 5)
     await message.nak(timedelta(seconds=1.7))
 
     async def gone():
-        return await broker.last(BOOKS, "ev.us.cart.updated.a") is None
+        return await broker.last(COMMERCE_US, "ev.us.cart.updated.a") is None
 
     await eventually(gone)
     assert await nothing(deliveries, 1.5)
 
 
 async def test_following_begins_now(broker, store):
-    """A follower without `since` hears only what is new, without acknowledging."""
+    """A follower without `since` receives only what is new, without acknowledging."""
     await store("before")
-    following = await broker.follow(BOOKS, CARTS, None)
+    following = await broker.follow(COMMERCE_US, CARTS, None)
     await store("a", "b")
 
     messages = await gather(following, 2, each=lambda _: asyncio.sleep(0))
@@ -326,13 +326,13 @@ async def test_following_begins_now(broker, store):
 
 
 async def test_following_from_a_time(broker, store, eventually):
-    """A follower with `since` hears what was stored from then on, then what is new."""
+    """A follower with `since` receives what was stored from then on, then what is new."""
     await store("old")
-    old = (await broker.last(BOOKS, ">")).stored
+    old = (await broker.last(COMMERCE_US, ">")).stored
     await eventually(lambda: datetime.now(UTC) > old + timedelta(milliseconds=20))
     since = datetime.now(UTC) - timedelta(milliseconds=5)
     await store("a")
-    following = await broker.follow(BOOKS, CARTS, since)
+    following = await broker.follow(COMMERCE_US, CARTS, since)
     await store("b")
 
     messages = await gather(following, 2, each=lambda _: asyncio.sleep(0))
@@ -341,11 +341,11 @@ async def test_following_from_a_time(broker, store, eventually):
 
 
 async def test_followers_are_private(broker, durable, store):
-    """Every follower hears everything, beside the durables."""
-    followers = [await broker.follow(BOOKS, CARTS, None) for _ in range(2)]
+    """Every follower receives everything, beside the durables."""
+    followers = [await broker.follow(COMMERCE_US, CARTS, None) for _ in range(2)]
     await store("a")
 
-    heard = [await gather(each, 1, each=lambda _: asyncio.sleep(0)) for each in followers]
+    received = [await gather(each, 1, each=lambda _: asyncio.sleep(0)) for each in followers]
 
-    assert [[m.body for m in found] for found in heard] == [[b"a"], [b"a"]]
+    assert [[m.body for m in found] for found in received] == [[b"a"], [b"a"]]
     assert len(await gather(await broker.deliveries(await durable()), 1)) == 1

@@ -39,21 +39,21 @@ async def test_a_durable_reports_what_waits_and_what_is_unanswered(broker, groun
     while len(messages) < 2:
         messages += await deliveries.fetch(2, 5.0)
 
-    async def told(*expected):
+    async def reported_is(*expected):
         state = (await broker.consumer_states(COMMERCE, ["carts-show", "nobody"]))["carts-show"]
-        return (state.pending, state.unanswered, state.redelivered) == expected
+        return (state.pending, state.ack_pending, state.redelivered) == expected
 
-    assert await eventually(lambda: told(1, 2, 0))
+    assert await eventually(lambda: reported_is(1, 2, 0))
 
     await messages[0].nak(timedelta(0))
     await deliveries.fetch(1, 5.0)
 
-    assert await eventually(lambda: told(1, 2, 1))
+    assert await eventually(lambda: reported_is(1, 2, 1))
     await deliveries.close()
 
 
 async def test_what_does_not_exist_is_left_out(broker):
-    """A state that nobody tells is no error: the others count."""
+    """A state that nobody reports is no error: the others count."""
     assert await broker.consumer_states(COMMERCE, ["nobody"]) == {}
 
 
@@ -113,7 +113,7 @@ async def test_what_was_stored_since_a_time_is_counted(broker):
 
 
 async def test_a_stream_that_does_not_exist_is_unavailable(broker):
-    """The streams are made by apply; until then nothing is told or counted."""
+    """The streams are made by apply; until then nothing is reported or counted."""
     with pytest.raises(Unavailable):
         await broker.stream_state("COMMERCE_eu")
     with pytest.raises(Unavailable):

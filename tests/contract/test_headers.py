@@ -4,7 +4,7 @@ import pytest
 
 from mesh.broker.protocol import Outgoing
 
-BOOKS = "COMMERCE_us"
+COMMERCE_US = "COMMERCE_us"
 NASTY = [
     "a b.*>",
     "x" * 10_000,
@@ -23,13 +23,13 @@ async def test_any_id_deduplicates_or_is_refused(broker, id_):
     messages = [Outgoing(subject=f"ev.us.cart.updated.c{at}", body=b"", id=id_) for at in range(2)]
 
     try:
-        stored = [await broker.store(BOOKS, message) for message in messages]
+        stored = [await broker.store(COMMERCE_US, message) for message in messages]
     except ValueError:
-        assert await broker.last(BOOKS, ">") is None
+        assert await broker.last(COMMERCE_US, ">") is None
         return
 
     assert [answer.duplicate for answer in stored] == [False, True]
-    kept = await broker.last(BOOKS, ">")
+    kept = await broker.last(COMMERCE_US, ">")
     assert not {"Nats-TTL", "Nats-Schedule"} & set(kept.headers)
 
 
@@ -39,10 +39,10 @@ async def test_any_header_value_comes_back_or_is_refused(broker, value):
     message = Outgoing(subject="ev.us.cart.updated.c1", body=b"", headers={"Reason": value})
 
     try:
-        await broker.store(BOOKS, message)
+        await broker.store(COMMERCE_US, message)
     except ValueError:
         return
 
-    kept = await broker.last(BOOKS, ">")
+    kept = await broker.last(COMMERCE_US, ">")
     assert kept.headers["Reason"].split() == value.split()
     assert set(kept.headers) == {"Reason"}

@@ -16,7 +16,7 @@ from mesh.mesh import Mesh
 from mesh.publish import Cause, Draft, new_cause
 from mesh.timers import Cancel, Timer
 
-BOOKS = "COMMERCE_us"
+COMMERCE_US = "COMMERCE_us"
 
 
 def due(key="c1", attempt=1):
@@ -57,7 +57,7 @@ def mesh(broker):
 @pytest.fixture
 def stored(broker):
     async def subjects():
-        return [message.subject async for message in broker.read(BOOKS, [">"])]
+        return [message.subject async for message in broker.read(COMMERCE_US, [">"])]
 
     return subjects
 
@@ -139,7 +139,7 @@ async def test_a_condition_on_a_kind_that_is_not_changed(mesh, stored):
 
 
 async def test_of_racing_decisions_one_is_made(broker, stored):
-    """Many who decide on the same state at once: one commit, the others hear Conflict."""
+    """Many who decide on the same state at once: one commit, the others get Conflict."""
     meshes = [Mesh(broker, f"rival-{at}") for at in range(16)]
 
     answers = await asyncio.gather(
@@ -167,7 +167,7 @@ async def test_a_history_is_everything_of_one_key_in_order(mesh):
 
 async def test_a_history_skips_what_cannot_be_read(mesh, broker):
     """Garbage on a subject does not hide the rest."""
-    await broker.store(BOOKS, Outgoing(subject="ev.us.offer.due.c1", body=b"garbage"))
+    await broker.store(COMMERCE_US, Outgoing(subject="ev.us.offer.due.c1", body=b"garbage"))
     await mesh.publish(due())
 
     assert [r.sequence for r in await mesh.history("c1", "offer")] == [2]
@@ -240,10 +240,10 @@ async def test_cancelling_alone_leaves_nothing_behind(mesh, broker, eventually):
 
     await mesh.publish(Cancel(CartIdle, "c1"))
 
-    assert await broker.last(BOOKS, "timer.us.>") is None
+    assert await broker.last(COMMERCE_US, "timer.us.>") is None
 
     async def empty():
-        return await broker.last(BOOKS, ">") is None
+        return await broker.last(COMMERCE_US, ">") is None
 
     await eventually(empty)
 

@@ -9,20 +9,20 @@ from mesh.broker.protocol import Outgoing
 from mesh.errors import Unavailable
 from tests.contract.conftest import InMemory
 
-BOOKS = "COMMERCE_us"
+COMMERCE_US = "COMMERCE_us"
 
 
 @pytest.fixture
-async def story(broker):
+async def filled(broker):
     """Two carts and an order: updated c1, placed o1, updated c2, converted c1."""
     for subject in ("cart.updated.c1", "order.placed.o1", "cart.updated.c2", "cart.converted.c1"):
-        await broker.store(BOOKS, Outgoing(subject=f"ev.us.{subject}", body=subject.encode(), id=subject))
+        await broker.store(COMMERCE_US, Outgoing(subject=f"ev.us.{subject}", body=subject.encode(), id=subject))
     return broker
 
 
-async def test_the_last_of_an_exact_subject(story):
+async def test_the_last_of_an_exact_subject(filled):
     """`last` finds the newest message with its place and an aware UTC time."""
-    message = await story.last(BOOKS, "ev.us.cart.updated.c1")
+    message = await filled.last(COMMERCE_US, "ev.us.cart.updated.c1")
 
     assert (message.subject, message.body, message.sequence) == ("ev.us.cart.updated.c1", b"cart.updated.c1", 1)
     assert message.stored.utcoffset() == timedelta(0)
@@ -34,15 +34,15 @@ async def test_the_last_of_an_exact_subject(story):
     ("pattern", "newest"),
     [("ev.us.cart.*.c1", 4), ("ev.us.cart.updated.*", 3), ("ev.us.order.>", 2), (">", 4), ("ev.*.*.placed.*", 2)],
 )
-async def test_the_last_of_a_pattern(story, pattern, newest):
+async def test_the_last_of_a_pattern(filled, pattern, newest):
     """`last` takes patterns."""
-    assert (await story.last(BOOKS, pattern)).sequence == newest
+    assert (await filled.last(COMMERCE_US, pattern)).sequence == newest
 
 
-async def test_the_last_of_nothing_is_none(story):
+async def test_the_last_of_nothing_is_none(filled):
     """Nothing stored there: None."""
-    assert await story.last(BOOKS, "ev.us.cart.updated.c9") is None
-    assert await story.last("DEAD_us", ">") is None
+    assert await filled.last(COMMERCE_US, "ev.us.cart.updated.c9") is None
+    assert await filled.last("DEAD_us", ">") is None
 
 
 async def test_a_long_story_is_read_in_parts(ground, broker, monkeypatch):
@@ -57,23 +57,23 @@ async def test_a_long_story_is_read_in_parts(ground, broker, monkeypatch):
     monkeypatch.setattr(messages.Messages, "_read_part", counted)
     for number in range(20):
         at = Outgoing(subject="ev.us.cart.updated.c1", body=b"x" * 10_000, id=f"e{number}")
-        await broker.store(BOOKS, at)
+        await broker.store(COMMERCE_US, at)
 
-    found = [message.sequence async for message in broker.read(BOOKS, ["ev.us.cart.updated.c1"])]
+    found = [message.sequence async for message in broker.read(COMMERCE_US, ["ev.us.cart.updated.c1"])]
 
     assert found == list(range(1, 21))
     assert isinstance(ground, InMemory) or len(parts) > 5
 
 
-async def test_a_message_by_its_sequence(story):
+async def test_a_message_by_its_sequence(filled):
     """`get` finds one message by its place; None where there is none."""
-    assert (await story.get(BOOKS, 2)).subject == "ev.us.order.placed.o1"
-    assert await story.get(BOOKS, 9) is None
+    assert (await filled.get(COMMERCE_US, 2)).subject == "ev.us.order.placed.o1"
+    assert await filled.get(COMMERCE_US, 9) is None
 
 
-async def test_a_read_message_cannot_be_answered(story):
+async def test_a_read_message_cannot_be_answered(filled):
     """Only delivered messages can be acknowledged."""
-    message = await story.get(BOOKS, 1)
+    message = await filled.get(COMMERCE_US, 1)
 
     with pytest.raises(RuntimeError, match="read, not delivered"):
         await message.ack()
@@ -90,18 +90,18 @@ async def test_a_read_message_cannot_be_answered(story):
         ([">"], 4, []),
     ],
 )
-async def test_reading_is_in_order_and_from_behind_a_place(story, patterns, after, places):
+async def test_reading_is_in_order_and_from_behind_a_place(filled, patterns, after, places):
     """`read` gives everything under any of the patterns, oldest first, behind `after`."""
-    assert [m.sequence async for m in story.read(BOOKS, patterns, after=after)] == places
+    assert [m.sequence async for m in filled.read(COMMERCE_US, patterns, after=after)] == places
 
 
 async def test_reading_a_long_stream(broker):
     """More than one request's worth comes complete and in order."""
     for part in range(3):
         batch = [Outgoing(subject=f"ev.us.cart.updated.c{at % 7}", body=b"") for at in range(1000)]
-        assert (await broker.store_batch(BOOKS, batch)).sequence == 1000 * (part + 1)
+        assert (await broker.store_batch(COMMERCE_US, batch)).sequence == 1000 * (part + 1)
 
-    read = [m.sequence async for m in broker.read(BOOKS, [">"])]
+    read = [m.sequence async for m in broker.read(COMMERCE_US, [">"])]
 
     assert read == list(range(1, 3001))
 
@@ -109,9 +109,11 @@ async def test_reading_a_long_stream(broker):
 async def test_overlapping_patterns_are_the_callers_business_but_order_holds(broker):
     """Patterns that do not overlap merge into one order."""
     for at in range(20):
-        await broker.store(BOOKS, Outgoing(subject=f"ev.us.cart.{'updated' if at % 3 else 'closed'}.c1", body=b""))
+        await broker.store(
+            COMMERCE_US, Outgoing(subject=f"ev.us.cart.{'updated' if at % 3 else 'closed'}.c1", body=b"")
+        )
 
-    both = [m.sequence async for m in broker.read(BOOKS, ["ev.us.cart.updated.*", "ev.us.cart.closed.*"])]
+    both = [m.sequence async for m in broker.read(COMMERCE_US, ["ev.us.cart.updated.*", "ev.us.cart.closed.*"])]
 
     assert both == list(range(1, 21))
 

@@ -22,7 +22,7 @@ from mesh.mesh import Mesh
 from mesh.runtime.run import running
 from mesh.service import Service
 
-BOOKS = "COMMERCE_us"
+COMMERCE_US = "COMMERCE_us"
 
 
 def idle(key):
@@ -111,7 +111,7 @@ async def test_an_event_handled_twice_has_one_effect(service, at_work, mesh, off
     await mesh.publish(idle("c1"))
     async with at_work(service) as run:
         await eventually(offers)
-        (message,) = [m async for m in mesh.broker.read(BOOKS, binding.filters("us")[BOOKS])]
+        (message,) = [m async for m in mesh.broker.read(COMMERCE_US, binding.filters("us")[COMMERCE_US])]
         again = next(iter(run._consumers.values()))
         assert await again.redo(message) is None
 
@@ -134,12 +134,12 @@ async def test_a_dead_letter_is_redone_as_what_it_was(service, at_work, mesh, ev
     async with at_work(service) as run:
         (stored,) = await mesh.publish(idle("c1"))
 
-        async def parked():
+        async def stored_dead_letter():
             return await mesh.broker.last("DEAD_us", "dead.us.offers.offers-offer")
 
-        letter = await eventually(parked)
+        dead_letter = await eventually(stored_dead_letter)
         fixed = True
-        asked = msgspec.json.encode(Redo(durable="offers-offer", sequence=letter.sequence))
+        asked = msgspec.json.encode(Redo(durable="offers-offer", sequence=dead_letter.sequence))
         redone = msgspec.json.decode(await run._redo(asked), type=Redone)
 
     assert redone == Redone(error=None)
@@ -180,12 +180,16 @@ async def test_what_keeps_failing_becomes_a_dead_letter_with_its_reason(
         await mesh.publish(idle("c1"))
         (dead,) = await eventually(dead_letters)
 
-    letter = dead_letter_of(dead)
-    assert (letter.service, letter.durable, letter.subject) == ("offers", "offers-offer", "ev.us.cart.idle.c1")
-    assert (letter.sequence, letter.attempts) == (1, 2)
-    assert letter.reason == "ValueError: no offre à 5 € 🛒\nfor c1"
-    assert "ValueError" in letter.trace
-    assert dead.body == (await mesh.broker.get(BOOKS, 1)).body
+    dead_letter = dead_letter_of(dead)
+    assert (dead_letter.service, dead_letter.durable, dead_letter.subject) == (
+        "offers",
+        "offers-offer",
+        "ev.us.cart.idle.c1",
+    )
+    assert (dead_letter.sequence, dead_letter.attempts) == (1, 2)
+    assert dead_letter.reason == "ValueError: no offre à 5 € 🛒\nfor c1"
+    assert "ValueError" in dead_letter.trace
+    assert dead.body == (await mesh.broker.get(COMMERCE_US, 1)).body
 
 
 async def test_bury_gives_up_at_once(service, at_work, mesh, dead_letters, eventually):
@@ -295,10 +299,10 @@ async def test_what_ends_every_process_is_given_up(
             before = len(calls)
             process = asyncio.create_task(consumer.run())
 
-            async def given_or_parked(before=before):
+            async def given_or_dead(before=before):
                 return len(calls) > before or await dead_letters()
 
-            await eventually(given_or_parked)
+            await eventually(given_or_dead)
             for worker in (process, *consumer._workers):  # killed: it answers nothing any more
                 worker.cancel()
             await broker.drain()
@@ -316,7 +320,7 @@ async def test_garbage_is_given_up_and_the_rest_goes_on(service, at_work, mesh, 
         yield due(cart.cart_id)
 
     async with at_work(service):
-        await mesh.broker.store(BOOKS, Outgoing(subject="ev.us.cart.idle.c0", body=b"\xffgarbage"))
+        await mesh.broker.store(COMMERCE_US, Outgoing(subject="ev.us.cart.idle.c0", body=b"\xffgarbage"))
         await mesh.publish(idle("c1"))
         await eventually(offers)
         (dead,) = await eventually(dead_letters)
@@ -464,21 +468,21 @@ async def test_what_a_stopped_service_left_is_done_by_the_next(service, at_work,
     assert sorted(await offers()) == sorted(keys)
 
 
-async def test_a_fanout_hears_what_is_new_in_every_replica(service, at_work, mesh, eventually):
-    """Each running copy hears every event for itself."""
-    heard: list[str] = []
+async def test_a_fanout_receives_what_is_new_in_every_replica(service, at_work, mesh, eventually):
+    """Each running copy receives every event for itself."""
+    received: list[str] = []
 
     @service.on(CartIdle, fanout=True)
     async def show(cart: CartIdle) -> None:
         """Show."""
-        heard.append(cart.cart_id)
+        received.append(cart.cart_id)
 
     await mesh.publish(idle("before"))
     async with at_work(service), at_work(service):
         await mesh.publish(idle("c1"))
-        await eventually(lambda: len(heard) == 2)
+        await eventually(lambda: len(received) == 2)
 
-    assert heard == ["c1", "c1"]
+    assert received == ["c1", "c1"]
 
 
 @dataclass

@@ -139,7 +139,7 @@ async def test_a_watch_tells_what_is_there_then_none_then_changes(broker, carts)
 
 
 async def test_a_watch_of_an_empty_bucket_begins_with_none(broker, carts):
-    """Even without entries None is told, so that a waiting reader goes on."""
+    """Even without entries None is yielded, so that a waiting reader goes on."""
     async with broker.kv_watch(carts) as entries, aclosing(entries):
         assert await until_none(entries) == []
         await broker.kv_put(carts, "a", b"1")
@@ -156,7 +156,7 @@ async def test_a_watch_does_not_begin_with_deleted_keys(broker, carts):
         assert await until_none(entries) == [("a", b"1")]
 
 
-async def test_two_watches_hear_the_same(broker, carts):
+async def test_two_watches_receive_the_same(broker, carts):
     """Watches do not take from each other."""
     async with broker.kv_watch(carts) as one, broker.kv_watch(carts) as two, aclosing(one), aclosing(two):
         assert await until_none(one) == await until_none(two) == []

@@ -170,8 +170,8 @@ async def test_where_products_do_not_differ_nothing_is_learnt_of_them(shop):
     alike = learn_appeal([await read_impressions(shop)])
 
     assert alike.log_appeal == {}
-    assert alike.words.endswith("which products does not show beyond chance")
-    assert learn_appeal([]).words == "0 lists shown, 0 products clicked: too few clicks to learn from"
+    assert alike.explanation.endswith("which products does not show beyond chance")
+    assert learn_appeal([]).explanation == "0 lists shown, 0 products clicked: too few clicks to learn from"
 
 
 def decided(offer, visitor, arm, *, recommended=()):

@@ -95,12 +95,12 @@ def test_a_planted_future_changes_nothing_that_was_known(tmp_path):
 
 
 async def test_file_and_mesh_tell_the_same_story(tmp_path):
-    """The same shopping, told as a file and as events, gives the same features and labels."""
+    """The same shopping, as a file and as events, gives the same features and labels."""
     shop = Mesh(MemoryMesh("us").broker("us"), "gateway")
     eur = lambda price: Money(amount=round(price * 100), currency="EUR")  # noqa: E731
     who = {"visitor_id": "u1", "session_id": "s1"}
     first, second = (CartLine(product_id=p, quantity=1, price=eur(v)) for p, v in (("p1", 10.0), ("p2", 5.5)))
-    told = [
+    history = [
         (0, ProductViewed(product_id="p1", price=eur(10), **who)),
         (1, ProductViewed(product_id="p2", price=eur(5.5), **who)),
         (2, CartUpdated(cart_id="c", lines=(first,), **who)),
@@ -110,7 +110,7 @@ async def test_file_and_mesh_tell_the_same_story(tmp_path):
         (61, ProductViewed(product_id="p3", price=eur(10), visitor_id="u2", session_id="s2")),
         (500, ProductViewed(product_id="p4", price=eur(10), visitor_id="u3", session_id="s3")),
     ]
-    for minute, happened in told:
+    for minute, happened in history:
         await shop.publish(Draft(event=happened, time=NOW + timedelta(minutes=minute)))
     abandoned = CartAbandoned(
         cart_id="c",

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from ml.clickstream.steps import MOST_PRODUCTS, MOST_WORTH, Step, sane, zone
 from ml.features import catalogue, digest, names
 from ml.features.visit_number import MOST_VISITS
-from ml.scoring.shopper import MOST_STEPS, Portrait, Shopper
+from ml.scoring.shopper import MOST_STEPS, Shopper, VisitorFeatures
 from ml.training import dataset
 
 START = 1_570_000_000.0
@@ -24,7 +24,7 @@ PRICES = [0.0, 9.99, 1200.0, 33.335, -5.0, float("nan"), float("inf")]
 
 @st.composite
 def histories(draw, most=30):
-    """One visitor's steps as the mesh tells them, in no order, with a few moments between.
+    """One visitor's steps as the mesh delivers them, in no order, with a few moments between.
 
     Many happen at the same time, sessions overlap and return, carts are emptied, and some are bought unseen.
     """
@@ -70,15 +70,15 @@ def assert_same(expected, actual, about):
 def assert_two_faces(shoppers):
     """Every feature is the same at every step of these shoppers, learnt step by step and as one expression."""
     frame = dataset.with_features(dataset.frame(shoppers))
-    told = {key[0]: rows for key, rows in frame.partition_by("visitor", as_dict=True).items()}
+    computed = {key[0]: rows for key, rows in frame.partition_by("visitor", as_dict=True).items()}
     for visitor, steps in shoppers.items():
-        rows = iter(told[visitor].select([f"feature_{name}" for name in names()]).rows() if steps else [])
-        portrait = Portrait()
+        rows = iter(computed[visitor].select([f"feature_{name}" for name in names()]).rows() if steps else [])
+        features = VisitorFeatures()
         for step in in_order(steps):
-            for unfolded in portrait.unfolding.unfold(step):
-                if unfolded.kind != "moment":
-                    portrait.learn(unfolded)
-                assert_same(portrait.vector(unfolded.at, unfolded.session), next(rows), (visitor, step))
+            for expanded in features.expander.expand(step):
+                if expanded.kind != "moment":
+                    features.learn(expanded)
+                assert_same(features.vector(expanded.at, expanded.session), next(rows), (visitor, step))
         assert next(rows, None) is None
 
 
@@ -105,7 +105,7 @@ def test_no_steps_at_all_are_no_rows_with_all_features():
 
 
 def test_memory_of_a_session_is_bounded_and_both_faces_know_it():
-    """Of very many products and visits only the first are told apart, on line as off line."""
+    """Of very many products and visits only the first are distinguished, on line as off line."""
     products = [
         Step(START + n, f"e{n:05}", ("view", "cart")[n % 7 == 0], "s1", f"p{n % 400}", products=(f"p{n % 400}",))
         for n in range(900)
@@ -113,10 +113,10 @@ def test_memory_of_a_session_is_bounded_and_both_faces_know_it():
     visits = [Step(START + n, f"e{n:05}", "view", f"s{n}", "p1") for n in range(MOST_VISITS + 20)]
 
     assert_two_faces({"products": products, "visits": visits})
-    portrait = Portrait()
+    features = VisitorFeatures()
     for step in products:
-        portrait.update(step)
-    assert dict(zip(names(), portrait.vector(0, "s1"), strict=True))["unique_products"] == MOST_PRODUCTS
+        features.update(step)
+    assert dict(zip(names(), features.vector(0, "s1"), strict=True))["unique_products"] == MOST_PRODUCTS
 
 
 @settings(max_examples=40, deadline=None)
@@ -186,7 +186,7 @@ def test_evidence_can_be_computed_again_from_the_log(histories, at):
     assert answers["steps"].to_list() == [evidence.steps for evidence in expected]
     for evidence, answer in zip(expected, answers.select(names()).rows(), strict=True):
         assert_same(evidence.values, answer, evidence)
-        assert evidence.names == digest()
+        assert evidence.features_digest == digest()
 
 
 def test_what_is_no_longer_kept_is_still_known_when_a_step_comes_late():
@@ -226,10 +226,10 @@ def test_the_hour_is_the_shoppers():
 
 
 @pytest.mark.parametrize("feature", catalogue(), ids=lambda feature: feature.name)
-def test_a_feature_says_in_words_what_it_is(feature):
+def test_a_feature_describes_its_value(feature):
     """Every value that a feature takes can be said to a person."""
     for value in (-1.0, 0.0, 0.5, 1.0, 3.0, 1e7):
-        assert feature.words(value)
+        assert feature.describe(value)
 
 
 def test_features_are_found_and_named_once():

@@ -53,12 +53,12 @@ def visit(number, day=0):
 
 async def served(regions, shop, eventually, days=2):
     """Shoppers come and are scored; returns how many carts and visits were."""
-    carts, told = days * sum(number % 3 != 0 for number in range(SHOPPERS)), 0
+    carts, expected = days * sum(number % 3 != 0 for number in range(SHOPPERS)), 0
     async with running(service, Mesh(regions.broker("us"), "scoring")) as run:
         scorer = next(value for kind, value in run.provided.items() if kind.__name__ == "Scorer")
 
         def all_learnt():
-            return sum(len(scorer.shoppers.of(f"v{number}").known) for number in range(SHOPPERS)) == told
+            return sum(len(scorer.shoppers.of(f"v{number}").known) for number in range(SHOPPERS)) == expected
 
         for day in range(days):
             drafts = [draft for number in range(SHOPPERS) for draft in visit(number, day)]
@@ -66,7 +66,7 @@ async def served(regions, shop, eventually, days=2):
             for draft in drafts:
                 if draft not in left:
                     await shop.publish(draft)
-            told += len(drafts) - len(left)
+            expected += len(drafts) - len(left)
             await eventually(all_learnt)
             await asyncio.gather(*(shop.publish(draft) for draft in left))
 
@@ -129,7 +129,7 @@ async def test_a_step_that_was_stored_later_is_a_cause(regions, shop, eventually
 
 @pytest.mark.parametrize("missed", [3, 1], ids=["newest", "in the middle"])
 async def test_a_step_that_was_on_its_way_is_a_cause(shop, missed):
-    """One that was stored just before the score, but not told yet, explains it too; another replica may have had it."""
+    """One that was stored just before the score, but not delivered yet, explains it too: another replica had it."""
     from ml.clickstream.steps import step_of
     from ml.scoring.shopper import Shopper
 
@@ -137,8 +137,8 @@ async def test_a_step_that_was_on_its_way_is_a_cause(shop, missed):
     for draft in drafts:
         await shop.publish(draft)
     known = Shopper()
-    told = [received async for received in shop.read(ProductViewed, ProductSearched, CartUpdated)]
-    for at, received in enumerate(sorted(told, key=lambda one: one.time)):
+    stored = [received async for received in shop.read(ProductViewed, ProductSearched, CartUpdated)]
+    for at, received in enumerate(sorted(stored, key=lambda one: one.time)):
         if at != missed:
             known.learn(step_of(received))
     (left,) = [received async for received in shop.read(CartAbandoned)]
@@ -163,7 +163,7 @@ async def test_scores_from_other_features_are_counted_apart(regions, shop, event
     """After a release with other features old scores cannot be computed again, and that is said."""
     await served(regions, shop, eventually, days=1)
     honest = (await shop.last(CartScored, "c1-0")).event
-    await shop.publish(replace(honest, evidence=replace(honest.evidence, names="another-list")))
+    await shop.publish(replace(honest, evidence=replace(honest.evidence, features_digest="another-list")))
 
     found = await audit(shop, sample=1000)
 

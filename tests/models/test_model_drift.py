@@ -43,13 +43,13 @@ def test_the_same_shoppers_have_not_drifted():
 
     assert not found.drifted
     assert found.largest < 0.2
-    assert found.words == (
+    assert found.description == (
         "no feature moved in 200 carts. its scores are off by 3.0% on average over 600 carts whose outcome is known"
     )
 
 
 def test_what_moved_is_named_with_how_far():
-    """The farthest first, in words that say where."""
+    """The farthest first, each with a description that says where."""
     known = shapes(rows(5000), ["views", "searches"])
 
     found = judge(known, rows(400, seed=2, shift=2.0))
@@ -57,8 +57,8 @@ def test_what_moved_is_named_with_how_far():
     assert found.drifted
     assert [shift.feature for shift in found.shifts] == ["views"]
     assert found.shifts[0].psi > 1
-    assert found.shifts[0].words.startswith("views moved (PSI ")
-    assert "0 outcomes are too few" in found.words
+    assert found.shifts[0].description.startswith("views moved (PSI ")
+    assert "0 outcomes are too few" in found.description
 
 
 def test_scores_that_do_not_come_true_are_drift():
@@ -74,7 +74,7 @@ def test_too_few_carts_say_nothing(count):
     found = judge(shapes(rows(5000), ["views", "searches"]), rows(count, shift=9.0))
 
     assert not found.drifted
-    assert f"{count:,} carts in the newest day are too few" in found.words
+    assert f"{count:,} carts in the newest day are too few" in found.description
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -124,7 +124,9 @@ async def test_the_newest_days_served_features_are_compared(eventually):
         values[3] += 3.0
         old, other = number < 20, 20 <= number < 40
         at = NOW - timedelta(days=2) if old else NOW - timedelta(minutes=number)
-        evidence = Evidence(at=at, steps=1, names="other" if other else digest(), values=tuple(values.tolist()))
+        evidence = Evidence(
+            at=at, steps=1, features_digest="other" if other else digest(), values=tuple(values.tolist())
+        )
         cart = {"cart_id": f"c{number}", "visitor_id": "v", "abandonment_id": f"left-{number}"}
         score = CartScored(propensity=0.5, model_version="a", reasons=(), recommended=(), evidence=evidence, **cart)
         await mesh.publish(Draft(event=score, time=at))

@@ -19,7 +19,7 @@ from mesh.publish import Draft
 from mesh.runtime.run import running
 from ml.features import digest, names
 from ml.lifecycle.admission import admit, serving
-from ml.lifecycle.readers import READERS
+from ml.lifecycle.model_loaders import LOADERS
 from ml.lifecycle.registry import Registry
 from ml.lifecycle.serving_models import ServingModels
 from ml.models.artifact import ArtifactRefused, pack, unpack
@@ -52,8 +52,8 @@ async def wandered(mesh, sessions=300):
 
 
 def test_whoever_is_learnt_can_be_served():
-    """A recipe and a reader for each model."""
-    assert RECIPES.keys() == READERS.keys() == {"propensity", "uplift", "recommendations"}
+    """A recipe and a loader for each model."""
+    assert RECIPES.keys() == LOADERS.keys() == {"propensity", "uplift", "recommendations"}
     with pytest.raises(DeclarationError, match="no model is called 'magic'; there are propensity, uplift"):
         recipe("magic")
 
@@ -61,9 +61,9 @@ def test_whoever_is_learnt_can_be_served():
 @pytest.mark.parametrize("name", RECIPES)
 async def test_an_empty_log_teaches_nothing(mesh, name):
     """No model, no error, and words."""
-    told = recipe(name)
+    chosen = recipe(name)
 
-    learnt = told.fit(await told.read([mesh]), ORDER).judge(None)
+    learnt = chosen.fit(await chosen.read([mesh]), ORDER).judge(None)
 
     assert (learnt.accepted, learnt.version, learnt.rows) == (False, None, 0)
     assert learnt.reason.startswith("nothing learnt: ")
@@ -72,9 +72,9 @@ async def test_an_empty_log_teaches_nothing(mesh, name):
 async def test_weights_of_recommendations_are_tuned_and_judged(mesh):
     """On the newest sessions, against what serves; the figures stand in the verdict and in the version."""
     await wandered(mesh)
-    told = recipe("recommendations")
+    chosen = recipe("recommendations")
 
-    learnt = told.fit(await told.read([mesh]), ORDER).judge(None)
+    learnt = chosen.fit(await chosen.read([mesh]), ORDER).judge(None)
 
     assert learnt.version.features == NAMES
     assert learnt.version.figures.keys() >= {"hit_rate", "reciprocal_rank"}
@@ -86,8 +86,8 @@ async def test_weights_of_recommendations_are_tuned_and_judged(mesh):
 async def test_the_same_weights_again_do_not_pass(mesh):
     """What gains nothing beyond chance is not tried."""
     await wandered(mesh)
-    told = recipe("recommendations")
-    fitted = told.fit(await told.read([mesh]), ORDER)
+    chosen = recipe("recommendations")
+    fitted = chosen.fit(await chosen.read([mesh]), ORDER)
 
     async def judge(served):
         return replace(fitted.judge(served), accepted=True)
@@ -102,8 +102,8 @@ async def test_the_same_weights_again_do_not_pass(mesh):
 async def test_promoted_weights_rank_without_a_restart(mesh, eventually):
     """The recommender takes them at its next refresh."""
     await wandered(mesh, sessions=30)
-    told = recipe("recommendations")
-    assert not told.fit(await told.read([mesh]), ORDER).judge(None).accepted
+    chosen = recipe("recommendations")
+    assert not chosen.fit(await chosen.read([mesh]), ORDER).judge(None).accepted
     weights = {**WEIGHTS, NAMES[0]: 7.0}
 
     async with running(service, Mesh(mesh.broker, "scoring")) as run:
@@ -133,8 +133,8 @@ def test_weights_that_are_no_numbers_are_refused():
 async def test_a_version_of_any_model_is_registered_the_same_way(mesh):
     """One mapping, one registry."""
     await wandered(mesh)
-    told = recipe("recommendations")
-    fitted = told.fit(await told.read([mesh]), ORDER)
+    chosen = recipe("recommendations")
+    fitted = chosen.fit(await chosen.read([mesh]), ORDER)
 
     async def judge(served):
         learnt = fitted.judge(served)
@@ -153,7 +153,7 @@ async def drawn(mesh, carts=900):
         at, likes, sent = NOW + timedelta(minutes=cart), dice.random() < 0.5, dice.random() < 0.5
         values = tuple(float(likes) if name == "views" else dice.gauss(0, 1) for name in names())
         who = {"cart_id": f"c{cart}", "visitor_id": f"v{cart}", "abandonment_id": f"left-{cart}"}
-        proof = Evidence(at=at, steps=1, names=digest(), values=values)
+        proof = Evidence(at=at, steps=1, features_digest=digest(), values=values)
         scored = CartScored(
             propensity=0.5, model_version="base-rate", reasons=(), recommended=(), evidence=proof, **who
         )
@@ -178,14 +178,14 @@ async def drawn(mesh, carts=900):
 async def test_an_adviser_is_learnt_from_the_log_registered_and_served(mesh):
     """From randomised offers in the streams to the advice of a scoring process, under the registered name."""
     await drawn(mesh)
-    told = recipe("uplift")
-    fitted = told.fit(await told.read([mesh]), ORDER)
+    chosen = recipe("uplift")
+    fitted = chosen.fit(await chosen.read([mesh]), ORDER)
 
     async def judge(served):
         return fitted.judge(served)
 
     admitted = await admit(mesh, judge, "uplift", "usual")
-    loaded = ServingModels(mesh, READERS)
+    loaded = ServingModels(mesh, LOADERS)
     await loaded.adopt("uplift", await Registry(mesh).current("uplift"))
 
     assert admitted.place == "serves", admitted.learnt.reason

@@ -183,7 +183,7 @@ async def tried(mesh, models, *, good):
     for number in range(220):
         buys, cart = number % 2 == 0, {"cart_id": f"c{number}", "visitor_id": f"v{number}"}
         foreseen = 0.98 if buys == good else 0.02
-        proof = Evidence(at=NOW, steps=1, names=digest(), values=(0.0,) * len(names()))
+        proof = Evidence(at=NOW, steps=1, features_digest=digest(), values=(0.0,) * len(names()))
         said = {"abandonment_id": f"left-{number}", **cart}
         score = CartScored(propensity=0.5, model_version="a", reasons=(), recommended=(), evidence=proof, **said)
         await mesh.publish(Draft(event=score, time=NOW))
@@ -194,7 +194,7 @@ async def tried(mesh, models, *, good):
                 champion_probability=0.5,
                 candidate="b",
                 candidate_probability=foreseen,
-                served="a",
+                served_version="a",
                 **said,
             )
         )
@@ -223,7 +223,7 @@ async def test_a_candidate_is_promoted_by_itself_only_where_the_shop_wishes_so(m
 
 
 async def test_a_candidate_that_does_worse_is_withdrawn(mesh, models):
-    """What serves goes on; the reason is told."""
+    """What serves goes on; the reason is published."""
     await tried(mesh, models, good=False)
 
     await judge_candidate(due(), mesh, Plan(auto_promote=True, promote_after=200))
@@ -235,7 +235,7 @@ async def test_a_candidate_that_does_worse_is_withdrawn(mesh, models):
     assert "worse than the running a: it ranks worse" in staged.reason
 
 
-async def test_drift_is_kept_and_told_when_there_is_some(mesh, models):
+async def test_drift_is_kept_and_published_when_there_is_some(mesh, models):
     """The newest measurement is in the bucket; the event says what moved."""
     await tried(mesh, models, good=True)
     calm = [change async for change in measure_drift(due(), mesh)]
@@ -243,13 +243,13 @@ async def test_drift_is_kept_and_told_when_there_is_some(mesh, models):
     await models.add(a_version("c", shapes=moved), b"")
     await models.promote("propensity", "c", "", at=NOW)
 
-    (told,) = [change async for change in measure_drift(due(), mesh)]
+    (drift_event,) = [change async for change in measure_drift(due(), mesh)]
 
     kept = await mesh.state(DRIFT).get("propensity")
     assert calm == []
-    assert isinstance(told, ModelDrifted)
-    assert (told.version, told.carts, len(told.shifts)) == ("c", 220, len(names()))
-    assert (kept.version, kept.drift.words) == ("c", told.words)
+    assert isinstance(drift_event, ModelDrifted)
+    assert (drift_event.version, drift_event.carts, len(drift_event.shifts)) == ("c", 220, len(names()))
+    assert (kept.version, kept.drift.description) == ("c", drift_event.description)
     assert retraining.PSI.labels("propensity")._value.get() == kept.drift.largest > 1
 
 
@@ -270,12 +270,12 @@ async def test_the_carts_that_were_learnt_from_have_not_drifted(mesh, models, ev
     found = await drifted(mesh, "propensity", at=NOW)
 
     assert found.drift.carts == 260
-    assert (found.drift.drifted, found.drift.shifts) == (False, ()), found.drift.words
+    assert (found.drift.drifted, found.drift.shifts) == (False, ()), found.drift.description
     assert found.drift.largest < 0.2
 
 
-async def test_the_service_reviews_when_it_is_told_to(mesh, models, eventually):
-    """Its own durables hear the call; one model after another."""
+async def test_the_service_reviews_when_it_is_due(mesh, models, eventually):
+    """Its own durables receive the event; one model after another."""
     await left_carts(mesh, visitors=3)
     async with running(service, mesh):
         await mesh.publish(ModelReviewDue(model="propensity", due=NOW))

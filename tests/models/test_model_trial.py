@@ -43,7 +43,7 @@ class Constant:
         return self.score(rows), np.zeros(np.shape(rows))
 
 
-async def read_constant(artifact):
+async def load_constant(artifact):
     """`0.25` as a model that always says so; anything else is refused."""
     try:
         return Constant(float(artifact))
@@ -82,13 +82,13 @@ def models(regions):
 
 @pytest.fixture(autouse=True)
 def _constants(monkeypatch):
-    monkeypatch.setitem(readers(), "propensity", read_constant)
+    monkeypatch.setitem(loaders(), "propensity", load_constant)
 
 
-def readers():
-    from ml.lifecycle.readers import READERS
+def loaders():
+    from ml.lifecycle.model_loaders import LOADERS
 
-    return READERS
+    return LOADERS
 
 
 def left(number):
@@ -127,7 +127,7 @@ async def shadowed(shop, least, eventually):
 
 
 async def test_a_shadow_scores_every_cart_without_effect(regions, shop, models, eventually):
-    """Both probabilities are told for each cart; what counts is the running model's."""
+    """Both probabilities are published for each cart; what counts is the running model's."""
     await with_versions(models, a=0.25, b=0.75)
     await models.promote("propensity", "a", "", at=NOW)
     await models.stage("propensity", "b", "shadow", "", at=NOW)
@@ -137,13 +137,13 @@ async def test_a_shadow_scores_every_cart_without_effect(regions, shop, models, 
         shadows = await shadowed(shop, 20, eventually)
 
     assert {(score.model_version, score.propensity) for score in scores.values()} == {("a", 0.25)}
-    assert {(one.champion, one.champion_probability, one.served) for one in shadows} == {("a", 0.25, "a")}
+    assert {(one.champion, one.champion_probability, one.served_version) for one in shadows} == {("a", 0.25, "a")}
     assert {(one.candidate, one.candidate_probability) for one in shadows} == {("b", 0.75)}
     assert sorted(one.abandonment_id for one in shadows) == sorted(f"left-{number}" for number in range(20))
 
 
 async def test_a_canary_serves_its_share_and_says_so(regions, shop, models, eventually):
-    """Whose cart it is decides by the cart's id; the other model's opinion is told beside it."""
+    """Whose cart it is decides by the cart's id; the other model's score is published beside it."""
     await with_versions(models, a=0.25, b=0.75)
     await models.promote("propensity", "a", "", at=NOW)
     await models.stage("propensity", "b", "canary", "", share=0.4, at=NOW)
@@ -157,7 +157,7 @@ async def test_a_canary_serves_its_share_and_says_so(regions, shop, models, even
     assert {cart: score.propensity for cart, score in scores.items()} == {
         cart: {"a": 0.25, "b": 0.75}[version] for cart, version in expected.items()
     }
-    assert {one.cart_id: one.served for one in shadows} == expected
+    assert {one.cart_id: one.served_version for one in shadows} == expected
     assert set(expected.values()) == {"a", "b"}
 
 
@@ -180,7 +180,7 @@ async def test_promotion_and_rollback_move_the_models_that_are_read_already(shop
 
     async def reading(artifact):
         reads.append(artifact)
-        return await read_constant(artifact)
+        return await load_constant(artifact)
 
     serving = ServingModels(shop, {"propensity": reading})
     await with_versions(models, a=0.25, b=0.75)
@@ -196,9 +196,9 @@ async def test_promotion_and_rollback_move_the_models_that_are_read_already(shop
     assert reads == [b"0.25", b"0.75"]
 
 
-async def test_a_refused_candidate_takes_no_place_and_is_told_once(shop, models):
+async def test_a_refused_candidate_takes_no_place_and_is_published_once(shop, models):
     """What serves goes on; the event says who was refused, why, and who serves."""
-    serving = ServingModels(shop, readers())
+    serving = ServingModels(shop, loaders())
     await with_versions(models, a=0.25, bad="rubbish")
     await serving.adopt("propensity", await models.promote("propensity", "a", "", at=NOW))
 
@@ -214,7 +214,7 @@ async def test_a_refused_candidate_takes_no_place_and_is_told_once(shop, models)
 
 async def test_a_scorer_that_starts_when_the_promoted_file_is_bad_serves_the_one_before(shop, models):
     """So all replicas serve the same."""
-    serving = ServingModels(shop, readers())
+    serving = ServingModels(shop, loaders())
     await with_versions(models, a=0.25, bad="rubbish")
     await models.promote("propensity", "a", "", at=NOW)
 
@@ -229,9 +229,9 @@ async def test_a_scorer_that_starts_reads_the_models_before_it_scores(regions, s
 
     async def slow(artifact):
         await first.wait()
-        return await read_constant(artifact)
+        return await load_constant(artifact)
 
-    monkeypatch.setitem(readers(), "propensity", slow)
+    monkeypatch.setitem(loaders(), "propensity", slow)
     await with_versions(models, a=0.25)
     await models.promote("propensity", "a", "", at=NOW)
     await shop.publish(left(1))
@@ -278,7 +278,7 @@ def said(number, version, propensity, minute=0):
         model_version=version,
         reasons=(),
         recommended=(),
-        evidence=Evidence(at=at, steps=1, names="", values=()),
+        evidence=Evidence(at=at, steps=1, features_digest="", values=()),
     )
     return Draft(event=score, time=at)
 
@@ -293,7 +293,7 @@ def beside(number, champion, candidate):
         champion_probability=champion,
         candidate="b",
         candidate_probability=candidate,
-        served="a",
+        served_version="a",
     )
 
 
@@ -315,7 +315,7 @@ async def lived(shop, carts=40):
 
 
 async def test_two_models_are_compared_on_the_same_live_carts(shop):
-    """Outcomes are purchases within the horizon after the moment that was scored; offers are told apart."""
+    """Outcomes are purchases within the horizon after the scored moment; carts with offers are counted separately."""
     await lived(shop)
     sent = OfferSent(cart_id="c0", visitor_id="v0", offer_id="1", channel="email")
     await shop.publish(sent)
@@ -366,9 +366,9 @@ async def test_live_outcomes_decide_over_a_candidate(shop, models):
 
     late = await passes(shop, "propensity", "b")
 
-    assert (early.accepted, early.words) == (False, "worse when trained")
+    assert (early.accepted, early.reason) == (False, "worse when trained")
     assert late.accepted
-    assert late.words.startswith("on live carts better than the running a (AUC 1.000")
+    assert late.reason.startswith("on live carts better than the running a (AUC 1.000")
     assert await judged(shop, "propensity", least=1000) is None
 
 
@@ -379,16 +379,16 @@ class Adviser:
         self.unaided = unaided
 
     def advise(self, rows):
-        return [Advice(version="", decision="none", words="", unaided=self.unaided, arms=()) for _ in rows]
+        return [Advice(version="", decision="none", explanation="", unaided=self.unaided, arms=()) for _ in rows]
 
 
-async def read_adviser(artifact):
+async def load_adviser(artifact):
     return Adviser(float(artifact))
 
 
 async def test_advisers_are_tried_like_any_model(regions, shop, models, eventually, monkeypatch):
-    """The canary's advice goes with its carts' scores, under its registered name; both opinions are told."""
-    monkeypatch.setitem(readers(), "uplift", read_adviser)
+    """The canary's advice goes with its carts' scores, under its registered name; both scores are published."""
+    monkeypatch.setitem(loaders(), "uplift", load_adviser)
     for name, unaided in (("one", 0.2), ("two", 0.3)):
         await models.add(replace(a_version(name), name="uplift"), str(unaided).encode())
     await models.promote("uplift", "one", "", at=NOW)
@@ -403,7 +403,7 @@ async def test_advisers_are_tried_like_any_model(regions, shop, models, eventual
 
     expected = {f"c{number}": "two" if takes_part(f"c{number}", 0.5) else "one" for number in range(30)}
     assert {cart: score.advice.version for cart, score in scores.items()} == expected
-    assert {one.cart_id: one.served for one in shadows} == expected
+    assert {one.cart_id: one.served_version for one in shadows} == expected
     assert {(one.model, one.champion_probability, one.candidate_probability) for one in shadows} == {
         ("uplift", 0.2, 0.3)
     }

@@ -40,8 +40,8 @@ def history(known, rows=None):
     """What is remembered at each row, by visitor and visit."""
     path = Path("unnamed")
     known = cart_prefix.as_known(known, path)
-    told = cart_prefix.with_history(known if rows is None else cart_prefix.as_known(rows, path), known)
-    return told.drop("y", *cart_prefix.SESSION).sort("visitorid", "visit")
+    rows_known = cart_prefix.with_history(known if rows is None else cart_prefix.as_known(rows, path), known)
+    return rows_known.drop("y", *cart_prefix.SESSION).sort("visitorid", "visit")
 
 
 PAST = [(7, 1, 0, 2, 3), (7, 2, 1, 4), (7, 5, 0, 1), (8, 3, 1, 2)]
@@ -95,7 +95,7 @@ def test_test_visitors_remember_what_the_training_file_knows(tmp_path):
 
 
 def carts(seed, visitors=700):
-    """Made-up sessions: some visitors buy always, others hardly ever; nothing else tells them apart."""
+    """Made-up sessions: some visitors buy always, others hardly ever; nothing else distinguishes them."""
     rng = np.random.default_rng(seed)
     keen = rng.random(visitors) < 0.3
     return prefixes(
@@ -133,7 +133,7 @@ def cards(seed, count=3000, start=0.0):
 
 
 def test_visitors_who_always_buy_are_found(tmp_path):
-    """Where only a visitor's own past tells, the past makes the difference, and probabilities are honest."""
+    """Where only a visitor's own past predicts, the past makes the difference, and probabilities are honest."""
     train, test = written(carts(1), tmp_path, "train"), written(carts(2), tmp_path, "test")
 
     found = propensity.evaluate(train=train, test=test, layout="cart-prefix")
@@ -274,7 +274,7 @@ def test_real_months_are_foreseen(tmp_path):
 
 
 def test_real_frauds_are_found(tmp_path):
-    """The later public card transactions are told apart from the earlier ones."""
+    """The later public card transactions are distinguished from the earlier ones."""
     frame = public("creditcard_us_first70.parquet").sort("Time")
 
     found = fraud.evaluate(

@@ -26,7 +26,7 @@ NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 EUR = [Money(amount=amount, currency="EUR") for amount in range(10)]
 
 
-def told(happened, id_, at=0):
+def received(happened, id_, at=0):
     """An event as a handler is given it."""
     return Received(
         event=happened, id=id_, time=NOW + timedelta(seconds=at), stored=NOW, region="eu", sequence=1, subject=""
@@ -37,7 +37,7 @@ def see(recommender, visitor, *products, **more):
     """A visitor looks at products, one after the other."""
     for at, product in enumerate(products):
         viewed = ProductViewed(visitor_id=visitor, session_id=f"of-{visitor}", product_id=product, **more)
-        recommender.learn(viewed, step_of(told(viewed, f"{visitor}-{product}-{at}", at)))
+        recommender.learn(viewed, step_of(received(viewed, f"{visitor}-{product}-{at}", at)))
 
 
 def learnt(*visits, **sizes):
@@ -57,7 +57,7 @@ def test_what_was_seen_together_comes_first():
     """Who saw the tent is shown what others saw with the tent, most shared first, and never the tent again."""
     recommender = learnt(["tent", "stove", "lamp"], ["tent", "stove"], ["tent", "lamp"], ["tent", "stove"], ["boots"])
 
-    assert products(recommender.recommend(["tent"], without=(), most=3)) == ["stove", "lamp", "boots"]
+    assert products(recommender.recommend(["tent"], exclude=(), most=3)) == ["stove", "lamp", "boots"]
 
 
 def test_each_product_says_why_it_is_shown():
@@ -72,9 +72,9 @@ def test_each_product_says_why_it_is_shown():
     see(recommender, "v9", *["torch"] * 30)
     asyncio.run(recommender.refresh())
 
-    (together, popular) = recommender.recommend(["tent"], without=(), most=2)
-    (following,) = recommender.recommend(["lamp"], without=(), most=1)
-    (again,) = recommender.recommend(["stove", "lamp"], without=("torch", "tent"), most=1)
+    (together, popular) = recommender.recommend(["tent"], exclude=(), most=2)
+    (following,) = recommender.recommend(["lamp"], exclude=(), most=1)
+    (again,) = recommender.recommend(["stove", "lamp"], exclude=("torch", "tent"), most=1)
 
     assert (together.product_id, together.reason) == ("stove", "viewed together with Tent Pro by 3 shoppers")
     assert (together.kind, together.with_product, together.shoppers) == ("together", "Tent Pro", 3)
@@ -89,11 +89,11 @@ def test_one_shopper_who_comes_again_is_one_shopper():
     for visit in range(5):
         for product in ("tent", "stove"):
             viewed = ProductViewed(visitor_id="ada", session_id=f"s{visit}", product_id=product)
-            recommender.learn(viewed, step_of(told(viewed, f"{visit}{product}")))
+            recommender.learn(viewed, step_of(received(viewed, f"{visit}{product}")))
     see(recommender, "bob", "tent", "stove")
     asyncio.run(recommender.refresh())
 
-    (found,) = recommender.recommend(["tent"], without=(), most=1)
+    (found,) = recommender.recommend(["tent"], exclude=(), most=1)
 
     assert found.shoppers == 2
 
@@ -108,9 +108,9 @@ def test_who_is_unknown_climbs_down_the_ladder():
     see(recommender, "late", *["tent", "stove"] * 15)
     asyncio.run(recommender.refresh())
 
-    nothing_seen = recommender.recommend([], without={"tent", "stove"}, most=1)
-    new_product = recommender.recommend(["new lamp"], without=(), most=3)
-    known = recommender.recommend(["tent"], without=(), most=1)
+    nothing_seen = recommender.recommend([], exclude={"tent", "stove"}, most=1)
+    new_product = recommender.recommend(["new lamp"], exclude=(), most=3)
+    known = recommender.recommend(["tent"], exclude=(), most=1)
 
     assert [(one.product_id, one.kind) for one in nothing_seen] == [("mug", "popular")]
     assert [(one.product_id, one.reason) for one in new_product[:2]] == [
@@ -126,18 +126,18 @@ def test_an_empty_log_recommends_nothing():
     recommender = Recommender()
     cart = CartUpdated(cart_id="c", visitor_id="v", lines=())
 
-    recommender.learn(cart, step_of(told(cart, "e")))
+    recommender.learn(cart, step_of(received(cart, "e")))
 
     assert asyncio.run(recommender.refresh()) is False
-    assert recommender.recommend(["p"], without=(), most=3) == ()
+    assert recommender.recommend(["p"], exclude=(), most=3) == ()
 
 
 def test_one_event_is_enough_to_be_popular():
     """After one view that product is shown to others, and not to who is looking at it."""
     recommender = learnt(["tent"])
 
-    assert products(recommender.recommend([], without=(), most=3)) == ["tent"]
-    assert recommender.recommend(["tent"], without=(), most=3) == ()
+    assert products(recommender.recommend([], exclude=(), most=3)) == ["tent"]
+    assert recommender.recommend(["tent"], exclude=(), most=3) == ()
 
 
 def test_variants_of_one_product_are_shown_once():
@@ -147,8 +147,8 @@ def test_variants_of_one_product_are_shown_once():
     for shoe in shoes:
         recommender.learn(ProductListed(product_id=shoe, group="shoe"))
 
-    beside_sock = products(recommender.recommend(["sock"], without=(), most=4))
-    beside_shoe = products(recommender.recommend(["shoe-red"], without=(), most=4))
+    beside_sock = products(recommender.recommend(["sock"], exclude=(), most=4))
+    beside_shoe = products(recommender.recommend(["shoe-red"], exclude=(), most=4))
 
     assert sorted(product.partition("-")[0] for product in beside_sock) == ["lace", "shoe"]
     assert sorted(beside_shoe) == ["lace", "sock"]
@@ -169,7 +169,7 @@ def test_without_groups_long_names_tell_variants():
     for product, name in (("a", "Trail Runner Red"), ("b", "Trail Runner Blue"), ("c", "Trail Sandal Blue")):
         recommender.learn(ProductListed(product_id=product, name=name, brand="Acme", category="shoes"))
 
-    found = products(recommender.recommend(["hat"], without=(), most=4))
+    found = products(recommender.recommend(["hat"], exclude=(), most=4))
 
     assert len({"a", "b"} & set(found)) == 1
     assert "c" in found
@@ -183,8 +183,8 @@ def test_no_category_takes_all_places_while_there_are_others():
         recommender.learn(ProductListed(product_id=product, category="lamps"))
     recommender.learn(ProductListed(product_id="mug", category="kitchen"))
 
-    found = recommender.recommend(["lamp0"], without=("lamp0",), most=4)
-    only_lamps = recommender.recommend(["lamp0"], without=("lamp0", "mug", "plate"), most=4)
+    found = recommender.recommend(["lamp0"], exclude=("lamp0",), most=4)
+    only_lamps = recommender.recommend(["lamp0"], exclude=("lamp0", "mug", "plate"), most=4)
 
     assert [one.category for one in found].count("lamps") == 2
     assert [one.category for one in only_lamps] == ["lamps"] * 4
@@ -201,7 +201,7 @@ def test_what_a_query_looks_at_does_not_grow_with_the_catalogue(size, monkeypatc
     looked_at, consider = [], Selection.consider
     monkeypatch.setattr(Selection, "consider", lambda self, one: looked_at.append(one) or consider(self, one))
 
-    found = recommender.recommend(["p1", "p2"], without=(), most=4)
+    found = recommender.recommend(["p1", "p2"], exclude=(), most=4)
 
     assert len(found) == 4
     assert len(looked_at) <= 2 * MOST_OF_CATEGORY + 30
@@ -219,7 +219,7 @@ some = st.sets(st.sampled_from(SHOP))
     some,
     st.booleans(),
 )
-def test_nothing_is_shown_that_must_not_be(visits, seen, without, sold_out, hidden, priced):
+def test_nothing_is_shown_that_must_not_be(visits, seen, exclude, sold_out, hidden, priced):
     """Never what was bought, is sold out or hidden, is being looked at, has no price where one is needed, or twice."""
     recommender = learnt(*visits)
     for at, product in enumerate(SHOP):
@@ -232,13 +232,13 @@ def test_nothing_is_shown_that_must_not_be(visits, seen, without, sold_out, hidd
             )
         )
 
-    found = recommender.recommend(seen, without=without, most=5, priced=priced)
+    found = recommender.recommend(seen, exclude=exclude, most=5, priced=priced)
 
     shown = products(found)
     assert len(shown) == len(set(shown)) <= 5
-    assert not set(shown) & (without | sold_out | hidden | set(seen[:1]))
+    assert not set(shown) & (exclude | sold_out | hidden | set(seen[:1]))
     assert not priced or all(one.price for one in found)
-    allowed = {product for visit in visits for product in visit} - without - sold_out - hidden - set(seen[:1])
+    allowed = {product for visit in visits for product in visit} - exclude - sold_out - hidden - set(seen[:1])
     allowed = {product for product in allowed if not priced or int(product[1:]) % 2}
     assert len(shown) == min(5, len(allowed))
 
@@ -247,15 +247,15 @@ def test_what_is_back_in_stock_is_shown_again():
     """The newest word of the shop counts."""
     recommender = learnt(["tent", "stove"])
     recommender.learn(ProductListed(product_id="stove", available=False))
-    assert recommender.recommend(["tent"], without=(), most=1) == ()
+    assert recommender.recommend(["tent"], exclude=(), most=1) == ()
 
     recommender.learn(ProductListed(product_id="stove"))
 
-    assert products(recommender.recommend(["tent"], without=(), most=1)) == ["stove"]
+    assert products(recommender.recommend(["tent"], exclude=(), most=1)) == ["stove"]
 
 
 async def test_a_new_process_knows_what_is_sold_out(memory_broker):
-    """Listings are read from the log at the start, the newest counts, and what is heard meanwhile counts more."""
+    """Listings are read from the log at the start, the newest counts, and what is consumed meanwhile counts more."""
     mesh = Mesh(memory_broker, "gateway")
     for product, available in (("a", False), ("b", False), ("b", True), ("c", True)):
         await mesh.publish(ProductListed(product_id=product, available=available))
@@ -275,7 +275,7 @@ def test_what_is_known_of_a_product_comes_with_it():
     recommender.learn(ProductViewed(visitor_id="v", product_id="tent", price=EUR[8], brand="Acme"))
     recommender.learn(ProductListed(product_id="tent", name="Tent Pro", url="https://shop.example/tent"))
 
-    (found,) = recommender.recommend(["stove"], without=(), most=1, priced=True)
+    (found,) = recommender.recommend(["stove"], exclude=(), most=1, priced=True)
 
     assert (found.price, found.name, found.brand) == (EUR[8], "Tent Pro", "Acme")
     assert (found.image, found.url) == ("https://shop.example/tent.jpg", "https://shop.example/tent")
@@ -294,7 +294,7 @@ async def test_today_is_seen_at_the_next_refresh():
 
     assert await recommender.refresh() is True
 
-    found = {one.product_id: one for one in recommender.recommend(["tent"], without=("a", "b"), most=4)}
+    found = {one.product_id: one for one in recommender.recommend(["tent"], exclude=("a", "b"), most=4)}
     assert found["stove"].shoppers == 30
     assert found["canopy"].kind == "next"
 
@@ -310,7 +310,7 @@ async def test_weights_follow_what_shoppers_do(monkeypatch):
     await recommender.refresh()
 
     assert recommender.index.weights["one back"] > WEIGHTS["one back"]
-    assert recommender.recommend(["p2", "p3"], without=(), most=1)[0].kind == "seen"
+    assert recommender.recommend(["p2", "p3"], exclude=(), most=1)[0].kind == "seen"
 
 
 async def test_what_attracts_more_than_its_place_explains_comes_first():
@@ -323,7 +323,7 @@ async def test_what_attracts_more_than_its_place_explains_comes_first():
     for appeal in ({"stove": 1.0, "lamp": -1.0}, {"stove": -1.0, "lamp": 1.0}):
         recommender.weigh(WEIGHTS, appeal | {"gone": 3.0})
         assert await recommender.refresh()
-        orders.append([products(recommender.recommend(seen, without=("tent",), most=2)) for seen in (["tent"], ())])
+        orders.append([products(recommender.recommend(seen, exclude=("tent",), most=2)) for seen in (["tent"], ())])
 
     assert orders == [[["stove", "lamp"]] * 2, [["lamp", "stove"]] * 2]
 
@@ -334,16 +334,16 @@ async def test_who_is_forgotten_is_in_no_later_index():
     for visitor in ("ada", "bob", "ada"):
         see(recommender, visitor, "tent", f"lamp of {visitor}")
     await recommender.refresh()
-    before = products(recommender.recommend(["tent"], without=(), most=5))
+    before = products(recommender.recommend(["tent"], exclude=(), most=5))
 
     recommender.forget("ada")
     await recommender.refresh()
-    after = products(recommender.recommend(["tent"], without=(), most=5))
+    after = products(recommender.recommend(["tent"], exclude=(), most=5))
     recommender.forget("bob")
     await recommender.refresh()
 
     assert (sorted(before), after) == (["lamp of ada", "lamp of bob"], ["lamp of bob"])
-    assert recommender.recommend(["tent"], without=(), most=5) == ()
+    assert recommender.recommend(["tent"], exclude=(), most=5) == ()
 
 
 async def test_serving_goes_on_while_the_index_is_rebuilt():
@@ -358,12 +358,12 @@ async def test_serving_goes_on_while_the_index_is_rebuilt():
     rebuilding = asyncio.create_task(recommender.refresh())
     during = []
     while not rebuilding.done():
-        during.append(recommender.recommend(["a"], without=(), most=1)[0].product_id)
+        during.append(recommender.recommend(["a"], exclude=(), most=1)[0].product_id)
         await asyncio.sleep(0)
 
     assert await rebuilding is True
     assert set(during) <= {"b", "c"}
-    assert products(recommender.recommend(["a"], without=(), most=1)) == ["c"]
+    assert products(recommender.recommend(["a"], exclude=(), most=1)) == ["c"]
 
 
 async def test_a_build_that_fails_leaves_the_old_index(monkeypatch):
@@ -376,11 +376,11 @@ async def test_a_build_that_fails_leaves_the_old_index(monkeypatch):
         broken.setattr("ml.recommendations.session_index.Build.of", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             await recommender.refresh()
-    assert products(recommender.recommend(["a"], without=(), most=1)) == ["b"]
+    assert products(recommender.recommend(["a"], exclude=(), most=1)) == ["b"]
 
     assert await recommender.refresh() is True
 
-    assert set(products(recommender.recommend(["a"], without=(), most=2))) == {"b", "c"}
+    assert set(products(recommender.recommend(["a"], exclude=(), most=2))) == {"b", "c"}
 
 
 def test_memory_is_bounded_and_old_products_are_forgotten():
@@ -390,8 +390,8 @@ def test_memory_is_bounded_and_old_products_are_forgotten():
         see(recommender, f"v{at}", f"p{2 * at}", f"p{2 * at + 1}")
     asyncio.run(recommender.refresh())
 
-    assert set(products(recommender.recommend([], without=(), most=99))) == {f"p{at}" for at in range(80, 100)}
-    assert products(recommender.recommend(["p98"], without=(), most=1)) == ["p99"]
+    assert set(products(recommender.recommend([], exclude=(), most=99))) == {f"p{at}" for at in range(80, 100)}
+    assert products(recommender.recommend(["p98"], exclude=(), most=1)) == ["p99"]
 
 
 def test_a_visitor_with_a_hundred_thousand_events_changes_nothing_for_others():
@@ -402,8 +402,8 @@ def test_a_visitor_with_a_hundred_thousand_events_changes_nothing_for_others():
         see(recommender, f"v{at}", "tent", "stove")
     asyncio.run(recommender.refresh())
 
-    assert products(recommender.recommend(["tent"], without=(), most=1)) == ["stove"]
-    assert len(recommender.recommend([f"p{at % 90}" for at in range(100_000)], without=(), most=4)) == 4
+    assert products(recommender.recommend(["tent"], exclude=(), most=1)) == ["stove"]
+    assert len(recommender.recommend([f"p{at % 90}" for at in range(100_000)], exclude=(), most=4)) == 4
 
 
 async def test_an_index_process_builds_what_this_process_would():
@@ -421,7 +421,7 @@ async def test_an_index_process_builds_what_this_process_would():
 
         for at in range(20):
             seen = [f"p{at}", f"p{(at + 5) % 20}"]
-            assert here.recommend(seen, without=(), most=5) == there.recommend(seen, without=(), most=5)
+            assert here.recommend(seen, exclude=(), most=5) == there.recommend(seen, exclude=(), most=5)
         assert build.pid is not None
     finally:
         build.close()
@@ -439,11 +439,11 @@ async def test_an_index_process_that_dies_is_replaced():
         see(recommender, "w", *["a", "c"] * 30)
         with pytest.raises(IndexProcessFailed):
             await recommender.refresh()
-        assert products(recommender.recommend(["a"], without=(), most=1)) == ["b"]
+        assert products(recommender.recommend(["a"], exclude=(), most=1)) == ["b"]
 
         assert await recommender.refresh() is True
 
         assert build.pid not in (None, died)
-        assert set(products(recommender.recommend(["a"], without=(), most=2))) == {"b", "c"}
+        assert set(products(recommender.recommend(["a"], exclude=(), most=2))) == {"b", "c"}
     finally:
         build.close()

@@ -50,7 +50,7 @@ async def with_versions(models, *names):
 
 
 async def test_a_candidate_takes_over_and_the_one_before_can_come_back(mesh, models):
-    """Shadow, canary, promotion and rollback are one entry's revisions, and each is told."""
+    """Shadow, canary, promotion and rollback are one entry's revisions, and each is published."""
     await with_versions(models, "a", "b")
     await models.promote("propensity", "a", "first", at=NOW)
     await models.stage("propensity", "b", "shadow", "new", at=NOW)
@@ -106,7 +106,7 @@ async def test_the_shelf_keeps_the_newest_and_what_is_needed(mesh, models):
     assert {name.split(".")[1] for name in await mesh.objects(MODELS).names()} == set("abcfgh")
 
 
-async def test_of_two_operators_at_once_one_is_told_that_things_changed(models):
+async def test_of_two_operators_at_once_one_gets_superseded(models):
     """Both looked at the same entry; one change holds whole, the other did not happen."""
     await with_versions(models, "a", "b", "c")
     await models.promote("propensity", "a", "", at=NOW)
@@ -195,7 +195,7 @@ async def test_what_did_not_pass_stands_on_the_shelf_only(mesh, models):
     assert (await models.promote("propensity", "bad", "", forced=True)).version == "bad"
 
 
-async def test_a_change_whose_maker_died_is_told_later(mesh, models):
+async def test_a_change_whose_process_died_is_published_later(mesh, models):
     """The registry knows it; `announce` says it once."""
     await with_versions(models, "a", "b")
     before, revision = await models.entry("propensity")

@@ -138,7 +138,7 @@ async def test_without_a_model_scores_are_base_rates_and_say_so(mesh, shop):
 
     assert scored.model_version == "base-rate"
     assert 0 < scored.propensity < 0.1
-    assert scored.reasons[0].words == "no model is trained yet: this is a base rate"
+    assert scored.reasons[0].text == "no model is trained yet: this is a base rate"
     assert len(scored.reasons) == 3
 
 
@@ -152,7 +152,7 @@ async def test_an_abandoned_cart_is_scored_once_with_recommendations(mesh, shop)
 
         async def learnt():
             await scorer.recommender.refresh()
-            return scorer.recommender.recommend(["p1"], without=(), most=9) if scorer.shoppers.of("v1").owned else None
+            return scorer.recommender.recommend(["p1"], exclude=(), most=9) if scorer.shoppers.of("v1").owned else None
 
         await until(learnt)
         await shop.publish(Draft(event=left("v1", "p1", "p2"), id="left-1"))
@@ -164,7 +164,7 @@ async def test_an_abandoned_cart_is_scored_once_with_recommendations(mesh, shop)
     assert len([r async for r in shop.read(CartScored)]) == 1
 
 
-async def test_who_asks_is_told_what_a_visitor_may_like(mesh, shop):
+async def test_a_request_is_answered_with_what_a_visitor_may_like(mesh, shop):
     """Recommendations are computed for who asks, each with its kind, without what is in the cart."""
     async with running(service, Mesh(mesh.broker("us"), "scoring")) as run:
         for visitor in ("a", "b", "c"):
@@ -174,7 +174,7 @@ async def test_who_asks_is_told_what_a_visitor_may_like(mesh, shop):
 
         async def learnt():
             await scorer.recommender.refresh()
-            return scorer.recommender.recommend(["p1"], without=(), most=9) if scorer.shoppers.of("v1").owned else None
+            return scorer.recommender.recommend(["p1"], exclude=(), most=9) if scorer.shoppers.of("v1").owned else None
 
         await until(learnt)
         answer = await ask(shop, visitor_id="v1")
@@ -248,7 +248,7 @@ async def test_a_model_serves_from_the_moment_it_is_promoted(mesh, shop):
 
     assert scored.model_version == "20260302-1"
     assert 1 <= len(scored.reasons) <= 3
-    assert any("product page" in reason.words for reason in scored.reasons)
+    assert any("product page" in reason.text for reason in scored.reasons)
 
 
 @pytest.mark.timeout(300)

@@ -89,9 +89,9 @@ async def latencies(operator, run):
     """Seconds from the storing of the newest event that a score has seen to the storing of that score."""
     stored = {one.id: one.stored async for one in operator.read(ProductViewed)}
     return [
-        (one.stored - stored[one.event.cause]).total_seconds()
+        (one.stored - stored[one.event.last_event_id]).total_seconds()
         async for one in operator.read(UserScored)
-        if one.event.cause.startswith(f"{run}-")
+        if one.event.last_event_id.startswith(f"{run}-")
     ]
 
 

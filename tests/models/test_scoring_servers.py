@@ -66,7 +66,7 @@ def a_model():
 
 @pytest.mark.timeout(300)  # a cold import of scikit-learn in a child, on a busy machine
 async def test_scoring_works_with_the_rights_it_declares(eventually):
-    """On real servers views and carts are scored, books are kept, and a promoted model serves without a restart."""
+    """On real servers views and carts are scored, carts are kept, and a promoted model serves without a restart."""
     services = (shop, scoring.service, retraining.service)
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(LocalServers(ONE, services=services))
@@ -76,34 +76,34 @@ async def test_scoring_works_with_the_rights_it_declares(eventually):
             stack.push_async_callback(mesh.broker.drain)
             return mesh
 
-        said, models, heard = [await as_user(name) for name in ("shop", "training", "operator")]
+        publisher, models, reader = [await as_user(name) for name in ("shop", "training", "operator")]
         await stack.enter_async_context(running(scoring.service, await as_user("scoring")))
 
         viewed = ProductViewed(product_id="p1", price=LINE.price, **WHO)
-        await said.publish(Draft(event=viewed, time=NOW))
-        await said.publish(
+        await publisher.publish(Draft(event=viewed, time=NOW))
+        await publisher.publish(
             Draft(event=CartUpdated(cart_id="c1", lines=(LINE,), **WHO), time=NOW + timedelta(minutes=1))
         )
-        first = await eventually(lambda: heard.last(UserScored, "v1"), within=60)
-        kept = await eventually(lambda: heard.state(SHOPPERS).get("v1"), within=60)
+        first = await eventually(lambda: reader.last(UserScored, "v1"), within=60)
+        kept = await eventually(lambda: reader.state(SHOPPERS).get("v1"), within=60)
 
         await Registry(models).add(a_version(), a_model())
         await Registry(models).promote("propensity", "v-1", "it is the first", at=NOW)
 
         async def scored_by_the_model():
-            await said.publish(Draft(event=viewed, time=NOW))
-            scored = await heard.last(UserScored, "v1")
+            await publisher.publish(Draft(event=viewed, time=NOW))
+            scored = await reader.last(UserScored, "v1")
             return scored if scored.event.model_version == "v-1" else None
 
         await eventually(scored_by_the_model, within=200)
         due = NOW + timedelta(minutes=31)
         left = CartAbandoned(cart_id="c1", lines=(LINE,), total=LINE.price, left_at=NOW, due=due, **WHO)
-        await said.publish(Draft(event=left, id="left"))
-        scored = await eventually(lambda: heard.last(CartScored, "c1"), within=60)
+        await publisher.publish(Draft(event=left, id="left"))
+        scored = await eventually(lambda: reader.last(CartScored, "c1"), within=60)
 
         assert first.event.model_version == "base-rate"
         assert [step.kind for step in kept.steps] == ["cart"]
         assert (scored.event.model_version, scored.event.abandonment_id) == ("v-1", "left")
         assert (await serving(models, "propensity")).version == a_version()
-        assert (await heard.last(ModelPromoted, "propensity")).event.version == "v-1"
-        assert set(points(await from_mesh(heard), horizon=timedelta(0))["carted"]) == {False, True}
+        assert (await reader.last(ModelPromoted, "propensity")).event.version == "v-1"
+        assert set(points(await from_mesh(reader), horizon=timedelta(0))["carted"]) == {False, True}

@@ -54,7 +54,7 @@ async def test_a_forgotten_visitor_is_read_from_the_log(mesh):
 async def test_a_long_history_read_back_is_what_the_log_says(mesh):
     """Given a visitor with more steps than memory keeps, after a restart their features are those of the whole log."""
     euro = Money(amount=150, currency="EUR")
-    told = []
+    log = []
     for n in range(400):
         who = {"visitor_id": "v1", "session_id": f"s{n // 60}"}
         line = CartLine(product_id=f"p{n % 9}", quantity=1, price=euro)
@@ -62,8 +62,8 @@ async def test_a_long_history_read_back_is_what_the_log_says(mesh):
         filled = CartUpdated(cart_id="c", lines=(line,) * (n % 3), **who)
         bought = OrderPlaced(order_id=f"o{n}", lines=(line,), total=euro, **who)
         happened = bought if n % 100 == 99 else filled if n % 5 == 4 else viewed
-        told.append(Draft(event=happened, time=datetime.fromtimestamp(NOW + 40 * n, UTC)))
-    for draft in told:
+        log.append(Draft(event=happened, time=datetime.fromtimestamp(NOW + 40 * n, UTC)))
+    for draft in log:
         await mesh.publish(draft)
     shoppers = Shoppers(mesh, most=10)
     await shoppers.keep("v1", [step_of(one) async for one in mesh.read(CartUpdated, OrderPlaced)])
@@ -117,14 +117,14 @@ def test_a_visitor_with_very_many_events_costs_no_more_memory():
 async def test_a_long_history_blocks_nobody_and_is_there_for_the_next_score(mesh, monkeypatch):
     """Given a visitor with 20,000 events in the log, reading them lets others go on and is finished beside them."""
     viewed = ProductViewed(visitor_id="v1", product_id="p1", session_id="s1")
-    told = [
+    log = [
         Received(event=viewed, id=f"e{n:06}", time=at, stored=at, region="us", sequence=n, subject="")
         for n in range(20_000)
         for at in [datetime.fromtimestamp(NOW + n, UTC)]
     ]
 
     async def history(key, *domains):
-        return told
+        return log
 
     monkeypatch.setattr(mesh, "history", history)
     shoppers = Shoppers(mesh, most=10)
@@ -159,4 +159,4 @@ def test_base_rates_are_counted_over_a_prior():
 
     prior, weight = PRIOR["cart"]
     assert rates.rate(carted=True) == (prior * weight + 1) / (weight + 20)
-    assert rates.reasons(carted=True)[1].words == "1 of 20 carts so far ended in a purchase"
+    assert rates.reasons(carted=True)[1].text == "1 of 20 carts so far ended in a purchase"

@@ -269,7 +269,7 @@ def test_what_could_not_be_read_again_is_not_stored(outcome):
 
 
 async def test_registering_keeps_the_version_and_says_so(outcome):
-    """A registered model can be read back with its metadata; the mesh hears which version serves and why."""
+    """A registered model can be read back with its metadata; an event says which version serves and why."""
     mesh = Mesh(MemoryMesh("us").broker("us"), "training")
 
     admitted = await register(mesh, outcome)

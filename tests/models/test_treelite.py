@@ -206,13 +206,13 @@ def test_crossed_calibration_sees_no_group_on_both_sides():
 
     classifier = PropensityClassifier(max_iter=200).fit(rows, labels, crossed=True, groups=groups)
 
-    told = classifier.booster_.predict_proba(rows)[:, 1]
-    assert told.max() - told.min() > 0.3
-    assert classifier.predict_proba(rows)[:, 1].std() < told.std()
+    predicted = classifier.booster_.predict_proba(rows)[:, 1]
+    assert predicted.max() - predicted.min() > 0.3
+    assert classifier.predict_proba(rows)[:, 1].std() < predicted.std()
 
 
 def test_too_few_groups_are_not_split():
-    """Where hardly any group has one of the labels, unseen rows cannot be told, and the model is served as it is."""
+    """Where hardly any group has one of the labels, unseen rows cannot be judged, and the model is served as it is."""
     groups = np.repeat(np.arange(4), 100)
     rows = np.random.default_rng(4).normal(size=(400, 2))
     labels = (groups == 0).astype(float)
@@ -227,6 +227,6 @@ def test_serving_needs_no_scikit_learn():
     heavy = "{'sklearn', 'polars', 'skops'} & set(sys.modules)"
     code = f"import sys, ml.models.propensity_serving, ml.models.artifact; print(sorted({heavy}))"
 
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)
 
-    assert told.stdout.strip() == "[]"
+    assert ran.stdout.strip() == "[]"

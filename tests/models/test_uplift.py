@@ -35,7 +35,7 @@ class Shop:
         self.lift, self.base, self.rng = lift, base, np.random.default_rng(seed)
 
     def people(self, count):
-        """Rows of features; the first tells their taste, 0 or 1."""
+        """Rows of features; the first is their taste, 0 or 1."""
         rows = self.rng.normal(size=(count, len(names())))
         rows[:, 0] = self.rng.random(count) < 0.5
         return rows
@@ -47,10 +47,10 @@ class Shop:
         """Decisions by allocation, one per minute, with what came of them."""
         rows = self.people(count)
         drawn = self.rng.choice(len(ARMS), size=count, p=chances)
-        told = []
+        drawn = []
         for at, (row, which) in enumerate(zip(rows, drawn, strict=True)):
             bought = self.rng.random() < self.chance(row[0], ARMS[which])
-            told.append(
+            drawn.append(
                 (
                     f"v{at}",
                     NOW + timedelta(minutes=at),
@@ -63,7 +63,7 @@ class Shop:
                     10 * DAY,
                 )
             )
-        return pl.DataFrame(told, schema=COLUMNS, orient="row")
+        return pl.DataFrame(drawn, schema=COLUMNS, orient="row")
 
 
 def helps(taste, discount):
@@ -76,7 +76,7 @@ def learnt():
 
 
 def test_where_some_are_changed_and_others_not_recipients_are_chosen(learnt):
-    """The interval lies above zero; advice tells the two apart, about as they are."""
+    """The interval lies above zero; advice distinguishes the two, about as they are."""
     changed, unmoved = np.zeros((1, len(names()))), np.zeros((1, len(names())))
     changed[0, 0] = 1.0
 
@@ -106,8 +106,8 @@ def test_choosing_by_margin_beats_sending_to_all_and_to_none(learnt):
 
     chosen = 0.0
     for row, advice in zip(people, learnt.adviser.advise(people), strict=True):
-        told = DecisionInput(cart="left", cart_detail="", due=NOW, total=total, person="p", advice=advice)
-        chosen += worth(row, choose_discount(told, rules).percent)
+        inputs = DecisionInput(cart="left", cart_detail="", due=NOW, total=total, person="p", advice=advice)
+        chosen += worth(row, choose_discount(inputs, rules).percent)
 
     everyone = max(sum(worth(row, depth) for row in people) for depth in (0, 10))
     assert chosen > everyone + 100  # EUR, of 500 carts
@@ -167,7 +167,7 @@ def test_unequal_chances_are_weighed():
         (lambda rows: rows.with_columns(waited=None), "0 were bought"),
         (lambda rows: rows.with_columns(waited=1.0), "at least 20 must and 20 must not"),
         (lambda rows: rows.with_columns(observed=1.0), "none is old enough"),
-        (lambda rows: rows.with_columns(names=pl.lit("other")), "none was scored on today's features"),
+        (lambda rows: rows.with_columns(features_digest=pl.lit("other")), "none was scored on today's features"),
         (lambda rows: rows.with_columns(probability=float("nan")), "none is old enough"),
     ],
 )
@@ -190,11 +190,11 @@ def test_unknown_and_infinite_features_do_no_harm():
     ]
     outcome = learn(rows.with_columns(values=pl.Series(holes)), now=NOW)
 
-    told = outcome.adviser.advise(np.full((1, len(names())), np.nan)) + outcome.adviser.advise(
+    advised = outcome.adviser.advise(np.full((1, len(names())), np.nan)) + outcome.adviser.advise(
         np.full((1, len(names())), np.inf)
     )
 
-    assert all(0 <= arm.purchase <= 1 for advice in told for arm in advice.arms)
+    assert all(0 <= arm.purchase <= 1 for advice in advised for arm in advice.arms)
 
 
 def test_only_a_visitors_first_cart_counts():
@@ -219,26 +219,26 @@ def test_an_adviser_is_stored_as_numbers_and_advises_the_same(learnt):
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda told: told["words"].update(decision="perhaps"),
-        lambda told: told["words"].update(scale="loud"),
-        lambda told: told["arrays"].pop("effect"),
-        lambda told: told["arrays"].pop("basis_mean"),
-        lambda told: told["arrays"].update(basis_source=told["arrays"]["basis_source"] + 10_000),
-        lambda told: told["arrays"].update(unaided=told["arrays"]["unaided"][:, 1:]),
-        lambda told: told["arrays"].update(depths=np.array([10.0, 5.0])),
-        lambda told: told["arrays"].update(steps=np.array([3.0, 3.0])),
-        lambda told: told["numbers"].update(average=1.5),
-        lambda told: told["numbers"].pop("pooled"),
+        lambda parts: parts["texts"].update(decision="perhaps"),
+        lambda parts: parts["texts"].update(scale="loud"),
+        lambda parts: parts["arrays"].pop("effect"),
+        lambda parts: parts["arrays"].pop("basis_mean"),
+        lambda parts: parts["arrays"].update(basis_source=parts["arrays"]["basis_source"] + 10_000),
+        lambda parts: parts["arrays"].update(unaided=parts["arrays"]["unaided"][:, 1:]),
+        lambda parts: parts["arrays"].update(depths=np.array([10.0, 5.0])),
+        lambda parts: parts["arrays"].update(steps=np.array([3.0, 3.0])),
+        lambda parts: parts["numbers"].update(average=1.5),
+        lambda parts: parts["numbers"].pop("pooled"),
     ],
 )
 def test_unsound_numbers_are_refused(learnt, spoil):
     """Before they serve, not while."""
     plain = learnt.adviser.plain()
-    told = {"words": dict(plain.words), "numbers": dict(plain.numbers), "arrays": dict(plain.arrays)}
-    spoil(told)
+    parts = {"texts": dict(plain.texts), "numbers": dict(plain.numbers), "arrays": dict(plain.arrays)}
+    spoil(parts)
 
     with pytest.raises(ArtifactRefused):
-        Adviser.of(Plain(kind=plain.kind, features=plain.features, **told))
+        Adviser.of(Plain(kind=plain.kind, features=plain.features, **parts))
 
 
 def test_the_same_log_teaches_nothing_new():

@@ -99,7 +99,7 @@ def test_of_a_very_long_file_a_sample_is_used_and_said(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "asked", "words"),
+    ("spoil", "asked", "message"),
     [
         (lambda rows: rows.drop("visit"), {}, "no column 'visit'"),
         (lambda rows: rows, {"treatment": "grp"}, "no column 'grp'"),
@@ -115,11 +115,11 @@ def test_of_a_very_long_file_a_sample_is_used_and_said(tmp_path):
         (lambda rows: rows.select("group", "visit", "person"), {}, "nothing is known of people"),
     ],
 )
-def test_a_file_that_cannot_be_used_says_why(tmp_path, spoil, asked, words):
-    """In words that say what to do."""
+def test_a_file_that_cannot_be_used_says_why(tmp_path, spoil, asked, message):
+    """With a text that says what to do."""
     path = written(tmp_path, spoil(people()))
 
-    with pytest.raises(BadFile, match=words):
+    with pytest.raises(BadFile, match=message):
         read(path, path, Question(**{**ASKED, **asked}))
 
 
@@ -171,4 +171,4 @@ def test_hillstrom_recipients_of_the_mens_mail_are_not(outcome):
     choice = choose(trial, {"DR-learner": cross_fit(DRLearner, trial, seed=7)}, seed=7)
 
     assert choice.decision == "all"
-    assert choice.words.startswith("no evidence that choosing recipients helps")
+    assert choice.explanation.startswith("no evidence that choosing recipients helps")

@@ -64,18 +64,18 @@ async def messages_in(connection, stream):
 
 
 @asynccontextmanager
-async def overhearing(connection, *subjects):
+async def listening_on(connection, *subjects):
     """What a connection receives on these subjects, as (subject, data), until the block ends."""
-    heard = []
+    received = []
 
     async def take(message):
-        heard.append((message.subject, message.data))
+        received.append((message.subject, message.data))
 
     async with AsyncExitStack() as stack:
         for subject in subjects:
             stack.push_async_callback((await connection.client.subscribe(subject, cb=take)).unsubscribe)
         await connection.settled()
-        yield heard
+        yield received
 
 
 async def all_has_crossed(servers, origin, target, eventually):
@@ -85,12 +85,12 @@ async def all_has_crossed(servers, origin, target, eventually):
         await servers.operator(target),
         f"live.{origin}.{token_hex(4)}",
     )
-    async with overhearing(receiver, mark) as heard:
+    async with listening_on(receiver, mark) as received:
 
         async def arrived():
             await sender.publish(mark, b"")
             await sender.settled()
-            return heard
+            return received
 
         await eventually(arrived, within=60)
 
@@ -98,7 +98,7 @@ async def all_has_crossed(servers, origin, target, eventually):
 async def asked_over_link(servers, home, far, requests, eventually):
     """Send requests, (subject, body), from the far operator to a region; the answers to all that were carried."""
     connection = await servers.operator(far)
-    async with overhearing(connection, f"{link_inbox(far)}.*", "_INBOX.>") as heard:
+    async with listening_on(connection, f"{link_inbox(far)}.*", "_INBOX.>") as received:
         for number, (subject, body) in enumerate(requests):
             for inbox in (link_inbox(far), "_INBOX"):
                 await connection.publish(subject, body, reply=f"{inbox}.asked{number}")
@@ -106,18 +106,18 @@ async def asked_over_link(servers, home, far, requests, eventually):
 
         async def the_last_is_answered():
             await connection.publish(f"$JS.{home}.API.INFO", b"", reply=f"{link_inbox(far)}.last")
-            return [data for subject, data in heard if subject.endswith(".last")]
+            return [data for subject, data in received if subject.endswith(".last")]
 
         await eventually(the_last_is_answered, within=60)
-    return [data for subject, data in heard if "asked" in subject]
+    return [data for subject, data in received if "asked" in subject]
 
 
 @both_ways
 async def test_personal_events_never_cross(servers, home, far, eventually):
-    """The far side hears what travels and holds nothing personal: no core message, no message in any stream."""
+    """The far side receives what travels and holds nothing personal: no core message, no message in any stream."""
     connection, publisher = await servers.operator(far), await servers.operator(home)
 
-    async with overhearing(connection, "ev.>", "pii.>", "timer.>", "carrier.>", "dead.>", "$KV.>") as heard:
+    async with listening_on(connection, "ev.>", "pii.>", "timer.>", "carrier.>", "dead.>", "$KV.>") as received:
         for subject in (f"pii.{home}.customer.identified.{PERSON}", f"timer.{home}.cart.idle.c", "$KV.personal-keys.x"):
             await publisher.publish(subject, b"")
         await all_has_crossed(servers, home, far, eventually)
@@ -129,7 +129,7 @@ async def test_personal_events_never_cross(servers, home, far, eventually):
     assert copied == [f"ev.{home}.cart.updated.from-{home}"]
     streams = (await api(connection, "STREAM.NAMES"))["streams"]
     held = [message for stream in streams for message in await messages_in(connection, stream)]
-    assert not [subject for subject, _ in heard + held if f".{home}." in subject and subject not in copied]
+    assert not [subject for subject, _ in received + held if f".{home}." in subject and subject not in copied]
 
 
 @both_ways
@@ -160,7 +160,7 @@ async def test_the_far_operator_cannot_fetch_them(servers, home, far, eventually
         (f"$JS.{home}.API.{subject}", b"" if asked is None else json.dumps(asked).encode()) for subject, asked in reads
     ]
 
-    async with overhearing(await servers.operator(far), "$JS.S.>") as delivered:
+    async with listening_on(await servers.operator(far), "$JS.S.>") as delivered:
         answers = await asked_over_link(servers, home, far, requests, eventually)
 
     assert [answer for answer in answers if answer] == []
@@ -173,14 +173,14 @@ async def test_the_far_operator_overhears_no_answer(servers, home, far, eventual
     reader, asked = await servers.operator(home), {"last_by_subj": f"pii.{home}.customer.identified.{PERSON}"}
     inboxes = ["_INBOX.>", *(f"{servers.credentials(home, user).inbox_prefix}.>" for user in ("operator", "registrar"))]
 
-    async with overhearing(await servers.operator(far), *inboxes, f"{link_inbox(home)}.>") as heard:
+    async with listening_on(await servers.operator(far), *inboxes, f"{link_inbox(home)}.>") as received:
         for reply in ("_INBOX.x", *(f"{inbox[:-2]}.x" for inbox in inboxes[1:])):
             await reader.publish(f"$JS.API.STREAM.MSG.GET.PERSONAL_{home}", json.dumps(asked).encode(), reply=reply)
         own = await reader.request(f"$JS.API.STREAM.MSG.GET.PERSONAL_{home}", json.dumps(asked).encode())
         await all_has_crossed(servers, home, far, eventually)
 
     assert PERSON.encode() in own.data
-    assert [data for _, data in heard if PERSON.encode() in data] == []
+    assert [data for _, data in received if PERSON.encode() in data] == []
 
 
 @both_ways

@@ -141,9 +141,7 @@ async def test_it_copies_no_personal_event(servers, attacker, eventually):
     await schedules_have_fired(servers, eventually)
 
     holding = [subject for subject, body in await everything(servers) if PERSON.encode() in body]
-    assert sorted(holding) == [
-        f"pii.us.customer.{happening}.{PERSON}" for happening in ("consent_changed", "identified")
-    ]
+    assert sorted(holding) == [f"pii.us.customer.{action}.{PERSON}" for action in ("consent_changed", "identified")]
 
 
 async def test_it_cancels_no_timer(servers, attacker):

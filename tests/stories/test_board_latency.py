@@ -1,4 +1,4 @@
-"""How long it takes from a click to the board: stored, measured, heard, painted, pushed."""
+"""How long it takes from a click to the board: stored, measured, consumed, painted, pushed."""
 
 import asyncio
 import json
@@ -53,10 +53,10 @@ def event(type_, **fields):
     }
 
 
-async def until_shown(client, gateway, screen, told, true):
+async def until_shown(client, gateway, screen, sent, true):
     """Seconds from sending an event to the picture that shows it."""
     began = monotonic()
-    answer = await client.post(f"{gateway}/v1/events", json={"events": [told]})
+    answer = await client.post(f"{gateway}/v1/events", json={"events": [sent]})
     assert answer.json()["accepted"] == 1, answer.text
     await screen.shows(true)
     return monotonic() - began
@@ -89,26 +89,26 @@ def figures(name, seconds):
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("regions", [("us",), ("us", "eu")], ids=len)
 async def test_a_click_is_on_the_board_within_the_second(regions, signed_in):
-    """At the 99th percentile; a cart as soon as it is heard, views and orders once their region has counted them."""
+    """At the 99th percentile; a cart as soon as it is consumed, views and orders once their region has counted them."""
     found = {"view": [], "cart": [], "order": []}
     async with afternoon(regions, signed_in) as (client, gateway, screen):
         for _ in range(200):
             await asyncio.sleep(random.uniform(0, 0.6))
             before = screen.stage("viewed")
-            told = event("product_viewed", product_id="p1")
-            took = await until_shown(client, gateway, screen, told, lambda _: screen.stage("viewed") > before)  # noqa: B023
+            sent = event("product_viewed", product_id="p1")
+            took = await until_shown(client, gateway, screen, sent, lambda _: screen.stage("viewed") > before)  # noqa: B023
             found["view"].append(took)
         for _ in range(200):
             before = screen.stage("carted")
-            told = event("cart_updated", cart_id=f"c{next(numbers)}", lines=[LINE])
-            took = await until_shown(client, gateway, screen, told, lambda _: screen.stage("carted") > before)  # noqa: B023
+            sent = event("cart_updated", cart_id=f"c{next(numbers)}", lines=[LINE])
+            took = await until_shown(client, gateway, screen, sent, lambda _: screen.stage("carted") > before)  # noqa: B023
             found["cart"].append(took)
         for _ in range(60):
             await screen.shows(lambda picture: not sum(one["rates"].get("order", 0) for one in picture["regions"]))
             await asyncio.sleep(random.uniform(0, 0.6))
-            told = event("order_placed", order_id=f"o{next(numbers)}", lines=[LINE], total=PRICE)
+            sent = event("order_placed", order_id=f"o{next(numbers)}", lines=[LINE], total=PRICE)
             rated = lambda picture: sum(one["rates"].get("order", 0) for one in picture["regions"])  # noqa: E731
-            found["order"].append(await until_shown(client, gateway, screen, told, rated))
+            found["order"].append(await until_shown(client, gateway, screen, sent, rated))
 
     slowest = {name: figures(f"{len(regions)} region(s), {name}", seconds) for name, seconds in found.items()}
 

@@ -44,17 +44,17 @@ async def place(signed_in):
         servers = await stack.enter_async_context(
             LocalServers(Topology.of(["us", "eu"], nodes=1), services=[board.service])
         )
-        operators = {region: await stack.enter_async_context(door(servers, region)) for region in ("us", "eu")}
+        operators = {region: await stack.enter_async_context(connect_as(servers, region)) for region in ("us", "eu")}
         for operator in operators.values():
             stack.push_async_callback(ended(asyncio.create_task(measure(operator))))
-        mesh = await stack.enter_async_context(door(servers, "us", "board"))
+        mesh = await stack.enter_async_context(connect_as(servers, "us", "board"))
         run = await stack.enter_async_context(running(board.service, mesh, http=("127.0.0.1", 0)))
         headers = await signed_in(operators["us"])
         yield Place(servers, operators, f"http://127.0.0.1:{run.port}/board", headers)
 
 
 @asynccontextmanager
-async def door(servers, region, name="operator"):
+async def connect_as(servers, region, name="operator"):
     """A user's connection."""
     login = servers.credentials(region, name)
     broker = await JetStreamBroker.connect(
@@ -70,13 +70,20 @@ async def measure(mesh):
     """Say twice a second how the region is, as each region does."""
     while True:
         stale = {name: age.total_seconds() if age else None for name, age in (await mesh.staleness()).items()}
-        flow = EventCount(type="interaction.product_viewed", total=7, hour=7)
-        lag = ConsumerLag(stream="COMMERCE_us", durable="carts-abandon-cart", pending=0, unanswered=0, redelivered=0)
+        flow = EventCount(type="interaction.product_viewed", total=7, last_hour=7)
+        lag = ConsumerLag(stream="COMMERCE_us", durable="carts-abandon-cart", pending=0, ack_pending=0, redelivered=0)
         at = datetime.now(UTC)
-        told = MeshMeasured(
-            region=mesh.region, at=at, nodes=1, nodes_up=1, flows=(flow,), lags=(lag,), staleness=stale, dead=0
+        events_of = MeshMeasured(
+            region=mesh.region,
+            at=at,
+            nodes=1,
+            nodes_up=1,
+            event_counts=(flow,),
+            consumers=(lag,),
+            staleness=stale,
+            dead_letters=0,
         )
-        await mesh.publish(told)
+        await mesh.publish(events_of)
         await asyncio.sleep(0.5)
 
 
@@ -99,10 +106,10 @@ async def looking(url, headers):
         client.stream("GET", f"{url}/live") as answer,
     ):
         assert answer.status_code == 200, answer.status_code
-        yield told(answer)
+        yield events_of(answer)
 
 
-async def told(answer):
+async def events_of(answer):
     name = ""
     async for line in answer.aiter_lines():
         field, _, value = line.partition(": ")
@@ -125,7 +132,7 @@ def stage(picture, name):
     return next(one for one in picture["funnel"] if one["stage"] == name)
 
 
-async def test_a_page_hears_what_was_and_then_what_is(place):
+async def test_a_page_receives_the_history_and_then_each_state(place):
     """First ten minutes of figures for its charts, then the picture again and again."""
     async with looking(place.url, place.headers) as pictures:
         name, past = await anext(pictures)
@@ -133,7 +140,7 @@ async def test_a_page_hears_what_was_and_then_what_is(place):
 
     assert (name, past["step"], len(past["at"])) == ("history", 1.0, 600)
     assert [one for one, _ in again] == ["state"] * 3
-    assert list(again[0][1]) == ["at", "region", "regions", "links", "funnel", "offers", "dead", "unknown"]
+    assert list(again[0][1]) == ["at", "region", "regions", "links", "funnel", "offers", "dead_letters", "unknown"]
 
 
 async def test_what_happens_in_another_region_is_shown(place):
@@ -164,7 +171,7 @@ async def test_what_happens_in_another_region_is_shown(place):
     assert stage(filled, "carted")["money"] == stage(offered, "offered")["money"] == money
     [offer] = offered["offers"]
     assert (offer["region"], offer["lines"], offer["checks"][0]["value"]) == ("eu", ["2 x Tea tin"], "email: granted")
-    assert [(then["what"], then["channel"]) for then in offer["then"]] == [("sent", "email")]
+    assert [(event["kind"], event["channel"]) for event in offer["events"]] == [("sent", "email")]
     assert "secret-visitor" not in json.dumps(offered)
 
 
@@ -176,10 +183,10 @@ async def test_a_dead_letter_is_shown_without_its_payload(place, eventually):
     await store_dead_letter(operator, "carts", "carts-abandon-cart", message, "KeyError: 'price'")
 
     async with looking(place.url, place.headers) as pictures:
-        picture = await until(pictures, lambda picture: picture["dead"])
+        picture = await until(pictures, lambda picture: picture["dead_letters"])
 
-    [letter] = picture["dead"]
-    shown = {name: letter[name] for name in ("region", "service", "handler", "type", "number", "reason")}
+    [dead_letter] = picture["dead_letters"]
+    shown = {name: dead_letter[name] for name in ("region", "service", "handler", "type", "number", "reason")}
     assert shown == {
         "region": "us",
         "service": "carts",
@@ -188,7 +195,7 @@ async def test_a_dead_letter_is_shown_without_its_payload(place, eventually):
         "number": 1,
         "reason": "KeyError: 'price'",
     }
-    assert letter["id"]
+    assert dead_letter["id"]
     assert "secret-visitor" not in json.dumps(picture)
 
 
@@ -211,11 +218,14 @@ async def test_a_region_that_is_cut_off_is_seen_and_comes_back(place):
 
 async def test_a_board_that_starts_later_knows_the_hour(place, eventually):
     """A second replica shows the same carts, offers and dead letters: all of it is in the streams."""
-    async with door(place.servers, "us", "board") as mesh, running(board.service, mesh, http=("127.0.0.1", 0)) as run:
+    async with (
+        connect_as(place.servers, "us", "board") as mesh,
+        running(board.service, mesh, http=("127.0.0.1", 0)) as run,
+    ):
 
         async def alike():
             pictures = [await state(url, place.headers) for url in (place.url, f"http://127.0.0.1:{run.port}/board")]
-            shown = [{name: picture[name] for name in ("funnel", "offers", "dead")} for picture in pictures]
+            shown = [{name: picture[name] for name in ("funnel", "offers", "dead_letters")} for picture in pictures]
             return shown[0]["offers"] and shown[0] == shown[1]
 
         await eventually(alike)

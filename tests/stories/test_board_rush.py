@@ -31,7 +31,7 @@ def filled(number):
 
 
 @asynccontextmanager
-async def door(servers, name):
+async def connect_as(servers, name):
     login = servers.credentials("us", name)
     broker = await JetStreamBroker.connect(
         "us", login.servers, user=login.user, password=login.password, inbox_prefix=login.inbox_prefix
@@ -70,12 +70,12 @@ async def until_ready(client, address, headers, unready):
 async def test_a_board_that_starts_in_a_rush_knows_the_hour_soon(signed_in):
     """With 200,000 events within the hour it is ready in seconds, says until then that it catches up, and is right."""
     async with LocalServers(Topology.of(["us"], nodes=1), services=[board.service]) as servers:
-        async with door(servers, "operator") as operator:
+        async with connect_as(servers, "operator") as operator:
             headers = await signed_in(operator)
             print(f"folding: {fold_all(operator):.1f} µs an event")
             for first in range(0, EVENTS, AT_ONCE):
                 await operator.publish(*(filled(number) for number in range(first, first + AT_ONCE)))
-        async with door(servers, "board") as mesh, httpx.AsyncClient(timeout=30) as client:
+        async with connect_as(servers, "board") as mesh, httpx.AsyncClient(timeout=30) as client:
             began = perf_counter()
             async with running(board.service, mesh, http=("127.0.0.1", 0)) as run:
                 address = f"http://127.0.0.1:{run.port}"

@@ -239,7 +239,7 @@ async def test_the_same_cart_bought_in_another_region_is_closed_and_recovered(sh
     assert await eventually(lambda: us.all(CartClosed))
 
 
-async def test_a_purchase_that_was_heard_first_is_found_when_the_timer_fires(regions, eventually):
+async def test_a_purchase_that_was_consumed_first_is_found_when_the_timer_fires(regions, eventually):
     """A cart that no index knew when its shopper bought elsewhere is closed, not abandoned, once its timer fires."""
     broker = regions.broker("us")
     mesh = Mesh(broker, "carts", others=("eu",))

@@ -89,7 +89,7 @@ async def place(monkeypatch):
 
 
 async def test_nobody_sees_a_page_without_signing_in(place):
-    """A browser is led to the one sign-in and back; a script is told what to send."""
+    """A browser is led to the one sign-in and back; a script gets an answer that says what to send."""
     browser = await place.browser()
 
     page, script = await browser.get("/board"), await browser.get("/board/state", headers={"accept": "*/*"})

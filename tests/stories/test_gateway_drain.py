@@ -11,7 +11,7 @@ from services import gateway
 
 async def test_open_pages_do_not_hold_up_a_drain(regions):
     """Their streams end at once, and well; browsers come back to another gateway."""
-    began, heard = asyncio.Event(), []
+    began, received = asyncio.Event(), []
 
     async def listen(port):
         async with (
@@ -19,7 +19,7 @@ async def test_open_pages_do_not_hold_up_a_drain(regions):
             client.stream("GET", f"http://127.0.0.1:{port}/v1/cards/v1?key=demo") as answer,
         ):
             async for line in answer.aiter_lines():
-                heard.append(line)
+                received.append(line)
                 began.set()
 
     async with asyncio.timeout(8):  # the HTTP server alone would wait ten seconds, and then cut them
@@ -28,4 +28,4 @@ async def test_open_pages_do_not_hold_up_a_drain(regions):
             await began.wait()
         await listening
 
-    assert heard[0] == "retry: 2000"
+    assert received[0] == "retry: 2000"

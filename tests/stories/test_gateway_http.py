@@ -372,7 +372,7 @@ async def test_exactly_500_events_are_welcome(post):
 
 
 async def test_too_many_events_a_second_are_429(settings, open_gateway):
-    """A storefront over its rate is told when to come again, by key and by address."""
+    """A storefront over its rate is answered with when to come again, by key and by address."""
     settings(key_rate=1)
     client = await open_gateway()
     events = {"events": [view("e1"), view("e2")]}

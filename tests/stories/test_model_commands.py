@@ -64,8 +64,8 @@ async def models(servers):
 
 
 @pytest.fixture
-def told(servers, capsys):
-    """Give a command; what it printed. Raises what an operator would be told."""
+def run_command(servers, capsys):
+    """Give a command; what it printed. Raises what an operator would see."""
     app = App()
     commands(app)
     file = str(servers.write_state())
@@ -80,18 +80,18 @@ def told(servers, capsys):
     return give
 
 
-async def test_looking_at_versions(models, told):
+async def test_looking_at_versions(models, run_command):
     """Listed with their figures and roles; one is shown whole, with the gate's words and its drift."""
     await models.add(a_version("a", gate="closer than the base rates"), b"")
     await models.add(a_version("b", accepted=False, gate="worse than a"), b"")
     await models.promote("propensity", "a", "first", at=NOW)
 
-    listed = await told("list")
-    (shelf,) = json.loads(await told("list", "--json"))
-    shown = await told("show")
-    other = await told("show", "b")
+    listed = await run_command("list")
+    (versions,) = json.loads(await run_command("list", "--json"))
+    shown = await run_command("show")
+    other = await run_command("show", "b")
 
-    assert [version["version"] for version in shelf["versions"]] == ["a", "b"]
+    assert [version["version"] for version in versions["versions"]] == ["a", "b"]
     assert [line.split() for line in listed.splitlines()] == [
         ["region", "model", "version", "role", "rows", "AUC", "Brier", "ECE", "gate"],
         ["us", "propensity", "a", "serves", "1,234", "0.712", "0.1512", "0.012", "passed"],
@@ -105,22 +105,24 @@ async def test_looking_at_versions(models, told):
     assert "not passed: worse than a" in other
 
 
-async def test_trying_and_promoting(models, told):
+async def test_trying_and_promoting(models, run_command):
     """Each command says what is so now; what did not pass the gate needs force, and the record says that."""
     await models.add(a_version("a", gate="first"), b"")
     await models.add(a_version("b", accepted=False, gate="worse than a"), b"")
 
-    assert await told("promote", "a") == "us: a serves: first\n"
-    assert await told("shadow", "b") == "us: b is tried in shadow\n"
+    assert await run_command("promote", "a") == "us: a serves: first\n"
+    assert await run_command("shadow", "b") == "us: b is tried in shadow\n"
     with pytest.raises(NotNow, match="b did not pass the gate: worse than a"):
-        await told("canary", "b", "--share", "0.2")
-    assert "b serves 20% of the carts: forced" in await told("canary", "b", "--share", "0.2", "--force")
-    assert "canary 20%" in await told("list")
-    assert await told("withdraw") == "us: b is tried no longer\n"
+        await run_command("canary", "b", "--share", "0.2")
+    assert "b serves 20% of the carts: forced" in await run_command("canary", "b", "--share", "0.2", "--force")
+    assert "canary 20%" in await run_command("list")
+    assert await run_command("withdraw") == "us: b is tried no longer\n"
     with pytest.raises(NotNow, match="did not pass the gate"):
-        await told("promote", "b")
-    assert "although the gate said: worse than a" in await told("promote", "b", "--force", "--reason", "I know better")
-    assert await told("rollback", "--reason", "it did not") == "us: a serves again\n"
+        await run_command("promote", "b")
+    assert "although the gate said: worse than a" in await run_command(
+        "promote", "b", "--force", "--reason", "I know better"
+    )
+    assert await run_command("rollback", "--reason", "it did not") == "us: a serves again\n"
 
     events = [one.event async for one in models.mesh.read(ModelPromoted)][-3:]
     assert [(one.version, one.forced) for one in events] == [("a", False), ("b", True), ("a", False)]
@@ -128,11 +130,11 @@ async def test_trying_and_promoting(models, told):
     assert events[2].reason == "rolled back from b: it did not"
 
 
-async def test_what_cannot_be_done_is_said(models, told):
+async def test_what_cannot_be_done_is_said(models, run_command):
     """And nothing changes."""
-    assert "no versions" in await told("list")
+    assert "no versions" in await run_command("list")
     with pytest.raises(NoSuchVersion, match="nothing is known of a model 'propensity'"):
-        await told("promote", "x")
+        await run_command("promote", "x")
     await models.add(a_version("a"), b"")
     for words, why in (
         (("promote", "x"), "no version 'x' of propensity is registered; there are a"),
@@ -144,22 +146,22 @@ async def test_what_cannot_be_done_is_said(models, told):
         (("canary", "a", "--share", "7"), "between 0 and 1"),
     ):
         with pytest.raises(MeshError, match=why):
-            await told(*words)
+            await run_command(*words)
     with pytest.raises(TopologyError, match="there is no region 'mars'"):
-        await told("list", "--region", "mars")
+        await run_command("list", "--region", "mars")
     assert await models.current("propensity") == Current(versions=("a",))
 
 
 @pytest.mark.parametrize("model", ["propensity", "uplift", "recommendations"])
-async def test_training_on_an_empty_log(models, told, model):
+async def test_training_on_an_empty_log(models, run_command, model):
     """Says what is missing, ends well, and changes nothing."""
-    said = await told("train", model, "--from-mesh")
+    said = await run_command("train", model, "--from-mesh")
 
     assert said.startswith("0 rows\nnot accepted: nothing learnt: ")
     assert await models.current(model) is None
 
 
-async def test_training_that_makes_no_sense_is_refused(told):
+async def test_training_that_makes_no_sense_is_refused(run_command):
     """An unknown model, two ends at once, no source."""
     for words, why in (
         (("magic", "--from-mesh"), "no model is called 'magic'; there are propensity, uplift, recommendations"),
@@ -168,32 +170,32 @@ async def test_training_that_makes_no_sense_is_refused(told):
         (("uplift", "--from", "log.parquet"), "uplift is learnt from the mesh only"),
     ):
         with pytest.raises(MeshError, match=why):
-            await told("train", *words)
+            await run_command("train", *words)
 
 
-async def test_comparing_and_auditing_without_any_carts(models, told):
+async def test_comparing_and_auditing_without_any_carts(models, run_command):
     """Empty tables, no error."""
     await models.add(a_version("a"), b"")
     await models.add(a_version("b"), b"")
     await models.promote("propensity", "a", "", at=NOW)
     await models.stage("propensity", "b", "shadow", "", at=NOW)
 
-    (compared,) = json.loads(await told("compare", "--json"))
-    table = await told("compare")
-    audited = await told("audit")
+    (compared,) = json.loads(await run_command("compare", "--json"))
+    table = await run_command("compare")
+    audited = await run_command("audit")
 
     assert (compared["champion"], compared["candidate"], compared["scored"]) == ("a", "b", 0)
     assert "0 carts scored by both" in table
     assert audited.startswith("us: 0 scores computed again")
 
 
-async def test_an_audit_that_finds_a_fault_ends_with_1(servers, models, told):
+async def test_an_audit_that_finds_a_fault_ends_with_1(servers, models, run_command):
     """A score that the log does not give is named, and a script can tell."""
     operator = await connect(servers.access, "us", "operator")
     who, price = {"cart_id": "c1", "visitor_id": "v1"}, Money(amount=1999, currency="EUR")
     line = CartLine(product_id="p1", quantity=1, price=price)
     left = CartAbandoned(lines=(line,), total=price, left_at=NOW, due=NOW, session_id="s1", **who)
-    made_up = Evidence(at=NOW, steps=0, names=digest(), values=(12345.0,) * len(names()))
+    made_up = Evidence(at=NOW, steps=0, features_digest=digest(), values=(12345.0,) * len(names()))
     scored = CartScored(
         abandonment_id="left-1",
         propensity=0.5,
@@ -207,7 +209,7 @@ async def test_an_audit_that_finds_a_fault_ends_with_1(servers, models, told):
         await operator.publish(Draft(event=left, id="left-1", time=NOW), Draft(event=scored, time=NOW))
 
         with pytest.raises(SystemExit) as ended:
-            await told("audit")
+            await run_command("audit")
     finally:
         await operator.broker.drain()
 
@@ -215,7 +217,7 @@ async def test_an_audit_that_finds_a_fault_ends_with_1(servers, models, told):
 
 
 async def test_of_operators_who_race_one_wins_each_time(servers, models):
-    """On a real server, from connections of their own: one promotion per round, whole, and told once."""
+    """On a real server, from connections of their own: one promotion per round, whole, and published once."""
     for name in "abcd":
         await models.add(a_version(name), b"")
     others = [Registry(await connect(servers.access, "us", "training")) for _ in range(3)]
@@ -240,5 +242,5 @@ async def test_of_operators_who_race_one_wins_each_time(servers, models):
         for one in others:
             await one.mesh.broker.drain()
 
-    told = [(one.event.version, one.event.reason) async for one in models.mesh.read(ModelPromoted)]
-    assert told[before:] == winners
+    published = [(one.event.version, one.event.reason) async for one in models.mesh.read(ModelPromoted)]
+    assert published[before:] == winners

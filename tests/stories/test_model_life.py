@@ -153,49 +153,49 @@ def operator(world, capsys):
 async def test_a_model_lives_while_carts_are_left(world, operator, eventually):
     """Trained, shadowed, canary, promoted, rolled back, and a scorer killed: every cart is scored exactly once."""
     folder, as_user = world
-    heard, market = await as_user("operator"), Shop(await as_user("shop"))
-    models = Registry(heard)
+    log, market = await as_user("operator"), Shop(await as_user("shop"))
+    models = Registry(log)
 
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(worker(folder, "scoring"))
         await market.visit(SEEDS)
-        await eventually(lambda: _all_scored(heard, market), within=150)
+        await eventually(lambda: _all_scored(log, market), within=150)
         await stack.enter_async_context(shoppers(market))
 
         assert "serves in us" in await operator("train", "--from-mesh")
         one = (await models.current("propensity")).version
-        await eventually(lambda: _newest(heard, 5, one), within=150)
+        await eventually(lambda: _newest(log, 5, one), within=150)
 
         await operator("train", "--from-mesh")
         two = (await models.versions("propensity"))[-1].version
         if (await models.current("propensity")).candidate is None:  # the gate may say no of so small a log
             await operator("models", "shadow", two)
-        await eventually(lambda: _shadows(heard, 10), within=150)
+        await eventually(lambda: _shadows(log, 10), within=150)
         await stack.enter_async_context(worker(folder, "scoring"))
         first.kill()
 
         await operator("models", "canary", two, "--share", "0.5", "--force")
-        await eventually(lambda: _newest(heard, 1, two), within=150)
+        await eventually(lambda: _newest(log, 1, two), within=150)
         await operator("models", "promote", two, "--reason", "a story", "--force")
-        await eventually(lambda: _newest(heard, 5, two), within=150)
+        await eventually(lambda: _newest(log, 5, two), within=150)
         await operator("models", "rollback")
-        await eventually(lambda: _newest(heard, 5, one), within=150)
+        await eventually(lambda: _newest(log, 5, one), within=150)
         listed = json.loads(await operator("models", "list", "--json"))
         audited = json.loads(await operator("models", "audit", "--sample", "100", "--json"))
     async with worker(folder, "scoring"):
-        await eventually(lambda: _all_scored(heard, market), within=150)
+        await eventually(lambda: _all_scored(log, market), within=150)
 
-    stored = await _scores(heard)
+    stored = await _scores(log)
     assert Counter(score.event.abandonment_id for score in stored) == Counter(market.left)
     assert len({score.id for score in stored}) == len(stored)
     assert {score.event.model_version for score in stored} == {"base-rate", one, two}
     assert all(score.event.evidence is not None for score in stored)
-    promoted = [(told.event.version, told.event.replaced) async for told in heard.read(ModelPromoted)]
+    promoted = [(one.event.version, one.event.replaced) async for one in log.read(ModelPromoted)]
     assert promoted == [(one, None), (two, one), (one, two)]
-    assert [told.event.stage async for told in heard.read(ModelStaged)] == ["shadow", "canary"]
-    shadowed = [told.event async for told in heard.read(ModelShadowed)]
-    assert max(Counter(told.abandonment_id for told in shadowed).values()) == 1
-    assert all(takes_part(told.cart_id, 0.5) for told in shadowed if told.served == two)
+    assert [one.event.stage async for one in log.read(ModelStaged)] == ["shadow", "canary"]
+    shadowed = [one.event async for one in log.read(ModelShadowed)]
+    assert max(Counter(one.abandonment_id for one in shadowed).values()) == 1
+    assert all(takes_part(one.cart_id, 0.5) for one in shadowed if one.served_version == two)
     assert [(shelf["current"]["version"], shelf["current"]["previous"]) for shelf in listed] == [(one, two)]
     assert [(audit["checked"] > 0, audit["unexplained"]) for audit in audited] == [(True, 0)], audited
 
@@ -221,10 +221,10 @@ async def _shadows(mesh, least):
 async def test_a_review_that_is_killed_makes_one_version_and_what_serves_goes_on(world, operator, eventually):
     """Killed while it learns, the training is taken over: one version, named after the review, in shadow."""
     folder, as_user = world
-    heard, trainer, market = await as_user("operator"), await as_user("training"), Shop(await as_user("shop"))
+    log, trainer, market = await as_user("operator"), await as_user("training"), Shop(await as_user("shop"))
     await market.visit(SEEDS)
     assert "serves in us" in await operator("train", "--from-mesh")
-    serving = (await Registry(heard).current("propensity")).version
+    serving = (await Registry(log).current("propensity")).version
     await market.visit(30)
     due = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)  # so that no other review is called for
 
@@ -239,21 +239,21 @@ async def test_a_review_that_is_killed_makes_one_version_and_what_serves_goes_on
         (child,) = await eventually(learning, within=150)
         process.send_signal(signal.SIGKILL)
         await process.wait()
-        current = await Registry(heard).current("propensity")
+        current = await Registry(log).current("propensity")
         assert (current.version, current.candidate) == (serving, None)
     async with worker(folder, "training"):
 
         async def tried():
-            return (await Registry(heard).current("propensity")).candidate
+            return (await Registry(log).current("propensity")).candidate
 
         candidate = await eventually(tried, within=120)
     await eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, within=150)
 
-    trained = [received.event async for received in heard.read(ModelTrained)]
+    trained = [received.event async for received in log.read(ModelTrained)]
     assert candidate.version.startswith(f"{due:%Y%m%d-%H%M%S}-")
     assert Counter(one.version for one in trained) == {serving: 1, candidate.version: 1}
-    assert {version.version for version in await Registry(heard).versions("propensity")} == {
+    assert {version.version for version in await Registry(log).versions("propensity")} == {
         serving,
         candidate.version,
     }
-    assert (await Registry(heard).current("propensity")).version == serving
+    assert (await Registry(log).current("propensity")).version == serving

@@ -39,8 +39,10 @@ class Shop:
         """A filled cart, left, and its score a moment later."""
         cart, left, now = f"c-{visitor}", f"left-{visitor}", datetime.now(UTC)
         await self.mesh.publish(CartUpdated(cart_id=cart, visitor_id=visitor, lines=(LINE,)))
-        told = CartAbandoned(cart_id=cart, visitor_id=visitor, lines=(LINE,), total=LINE.price, left_at=now, due=now)
-        await self.mesh.publish(Draft(event=told, id=left))
+        abandoned = CartAbandoned(
+            cart_id=cart, visitor_id=visitor, lines=(LINE,), total=LINE.price, left_at=now, due=now
+        )
+        await self.mesh.publish(Draft(event=abandoned, id=left))
         await self.score(visitor, taste, advise)
 
     async def score(self, visitor, taste, advise=None):
@@ -54,15 +56,15 @@ class Shop:
             model_version="base-rate",
             reasons=(),
             recommended=(),
-            evidence=Evidence(at=datetime.now(UTC), steps=1, names=digest(), values=tuple(values)),
+            evidence=Evidence(at=datetime.now(UTC), steps=1, features_digest=digest(), values=tuple(values)),
             advice=advise(values) if advise else None,
         )
         await self.mesh.publish(scored)
 
     async def decide(self, visitor, rules, now):
         """An earlier decision, evaluated as the service judges."""
-        told = DecisionInput(cart="left", cart_detail="", due=now, total=LINE.price, person=visitor, propensity=0.2)
-        evaluation = evaluate(told, rules, now)
+        inputs = DecisionInput(cart="left", cart_detail="", due=now, total=LINE.price, person=visitor, propensity=0.2)
+        evaluation = evaluate(inputs, rules, now)
         decided = OfferDecided(
             cart_id=f"c-{visitor}",
             visitor_id=visitor,

@@ -34,7 +34,7 @@ async def servers():
 
 
 @asynccontextmanager
-async def door(servers, name):
+async def connect_as(servers, name):
     login = servers.credentials("us", name)
     broker = await JetStreamBroker.connect(
         "us", login.servers, user=login.user, password=login.password, inbox_prefix=login.inbox_prefix
@@ -48,7 +48,7 @@ async def door(servers, name):
 async def leave(mesh, cart, *, score):
     now, named = datetime.now(UTC), f"left-{cart}"
     await mesh.publish(CartUpdated(cart_id=cart, visitor_id="ada", lines=(LINE,)))
-    told = CartAbandoned(
+    abandoned = CartAbandoned(
         cart_id=cart,
         visitor_id="ada",
         lines=(LINE,),
@@ -56,7 +56,7 @@ async def leave(mesh, cart, *, score):
         left_at=now - timedelta(minutes=30),
         due=now,
     )
-    await mesh.publish(Draft(event=told, id=named))
+    await mesh.publish(Draft(event=abandoned, id=named))
     if score:
         scored = CartScored(
             cart_id=cart,
@@ -76,13 +76,13 @@ async def test_an_offer_is_sent_once_and_ends_with_one_click(servers, tmp_path, 
         box = await stack.enter_async_context(inbox(tmp_path / "inbox"))
         monkeypatch.setenv("CARTMESH_SMTP_PORT", str(box.smtp_port))
         monkeypatch.setenv("CARTMESH_JOURNEY_QUIET", "")
-        page = await stack.enter_async_context(door(servers, "links"))
+        page = await stack.enter_async_context(connect_as(servers, "links"))
         run = await stack.enter_async_context(running(links, page, http=("127.0.0.1", 0)))
         monkeypatch.setenv("CARTMESH_URL_LINKS", f"http://127.0.0.1:{run.port}")
         for service in (offers, channels):
-            mesh = await stack.enter_async_context(door(servers, service.name))
+            mesh = await stack.enter_async_context(connect_as(servers, service.name))
             await stack.enter_async_context(running(service, mesh))
-        shop = await stack.enter_async_context(door(servers, "street"))
+        shop = await stack.enter_async_context(connect_as(servers, "street"))
         await shop.publish(CustomerIdentified(visitor_id="ada", email="ada@example.test", name="Ada"))
         await shop.publish(ConsentChanged(visitor_id="ada", channel="email", granted=True))
 

@@ -137,13 +137,13 @@ async def test_a_left_carts_story_is_one_trace(mailed):
 
 
 async def test_every_event_carries_the_span_that_published_it(mailed, receiver):
-    """The receiver is told each of those spans, and from the mail's they lead back to the browser's own."""
+    """The receiver gets each of those spans, and from the mail's they lead back to the browser's own."""
     published = {one.traceparent.split("-")[2] for one in mailed}
 
-    async def told_all():
+    async def all_received():
         return published <= receiver.spans.keys()
 
-    await until(told_all, within=20)
+    await until(all_received, within=20)
     mail = next(one for one in mailed.of(OfferSent) if one.event.channel == "email")
     path = receiver.path(mail.traceparent.split("-")[2])
     assert path[0] == ("channels", "process channels-send-mail")
@@ -153,7 +153,7 @@ async def test_every_event_carries_the_span_that_published_it(mailed, receiver):
 
 
 async def test_the_mail_and_the_stores_have_spans(mailed, receiver):
-    """What waits for another machine is a client's span: handing the mail over, and storing in the books."""
+    """What waits for another machine is a client's span: handing the mail over, and storing in a stream."""
     mail = next(one for one in mailed.of(OfferSent) if one.event.channel == "email").traceparent.split("-")[2]
 
     async def parts():

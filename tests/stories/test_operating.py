@@ -145,7 +145,7 @@ async def test_what_is_no_projection_is_not_emptied(mesh_up):
 async def test_what_asks_to_be_alone_has_a_process_of_its_own(mesh_up):
     """Scoring, training and each HTTP service run apart; the others share one worker."""
     processes = {name for _, name in mesh_up.children}
-    apart = {told.name for told in discover() if (told.serves_http or told.alone) and not told.demo}
+    apart = {one.name for one in discover() if (one.serves_http or one.alone) and not one.demo}
 
     assert {"gateway", "links", "scoring", "training"} <= apart
     assert processes == apart | {"worker"}

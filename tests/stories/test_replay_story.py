@@ -16,13 +16,13 @@ def test_a_replay_keeps_every_promise(tmp_path):
 
     status = run_replay(plan, json=figures, ledger=ledger)
 
-    told = msgspec.json.decode(figures.read_bytes())
-    assert status == 0, told
-    assert told["events_published"] == told["events_acked"] > len(rows) / 2
+    totals = msgspec.json.decode(figures.read_bytes())
+    assert status == 0, totals
+    assert totals["events_published"] == totals["events_acked"] > len(rows) / 2
     nothing = ("events_lost", "events_doubled", "wrong_sends", "duplicate_sends", "strange_mails", "dead_letters")
-    assert {name: told[name] for name in nothing} == dict.fromkeys(nothing, 0)
-    assert told["decisions"] == told["carts_abandoned"] > 0
-    assert told["offers_sent"] > 0
-    assert told["latency_ms"]["due_to_smtp"]["p50"] is not None
+    assert {name: totals[name] for name in nothing} == dict.fromkeys(nothing, 0)
+    assert totals["decisions"] == totals["carts_abandoned"] > 0
+    assert totals["offers_sent"] > 0
+    assert totals["latency_ms"]["due_to_smtp"]["p50"] is not None
     fates = pl.read_parquet(ledger).filter(pl.col("what") == "offer")["outcome"]
-    assert fates.len() == told["carts_abandoned"]
+    assert fates.len() == totals["carts_abandoned"]

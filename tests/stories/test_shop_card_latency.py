@@ -60,11 +60,11 @@ async def test_a_card_is_on_the_page_within_a_second_and_a_half():
         mesh = await up.operator("us")
         steps = [received async for received in mesh.read(CartAbandoned, OfferDecided, OfferSent)]
 
-    told = figures(steps, shown)
-    print("\n" + "\n".join(f"{name}: {words(of)}" for name, of in told.items()))
-    assert len(told["due to shown"]) == CARTS
+    measured = figures(steps, shown)
+    print("\n" + "\n".join(f"{name}: {words(of)}" for name, of in measured.items()))
+    assert len(measured["due to shown"]) == CARTS
     assert Counter(one.event.outcome for one in steps if isinstance(one.event, OfferDecided)) == {"approved": CARTS}
-    assert percentile(told["due to shown"], 0.99) <= 1.5
+    assert percentile(measured["due to shown"], 0.99) <= 1.5
 
 
 @pytest.mark.timeout(300)
@@ -85,7 +85,7 @@ async def test_picks_follow_a_click_within_a_second():
 
 
 async def first_picks(browser, up):
-    """Wait until the past was told and looked at: then somebody's first click is answered with something."""
+    """Wait until the past was sent and consumed: then somebody's first click is answered with something."""
     for number in range(100):
         try:
             async with asyncio.timeout(1):
@@ -103,8 +103,8 @@ async def click_through(visitor, browser, up, taken, *, many=5):
         for number, product in enumerate(random.sample(shelf, many)):
             began = time.perf_counter()
             view = {"id": f"{visitor}-{number}", "type": "product_viewed", "time": datetime.now(UTC).isoformat()}
-            told = {**view, "visitor_id": visitor, "session_id": visitor, "product_id": product.product_id}
-            await browser.post(f"{up.gateway('us')}/v1/events", json={"events": [told]})
+            measured = {**view, "visitor_id": visitor, "session_id": visitor, "product_id": product.product_id}
+            await browser.post(f"{up.gateway('us')}/v1/events", json={"events": [measured]})
             async for line in lines:
                 if line.startswith("data: "):
                     break
@@ -138,7 +138,7 @@ def figures(steps, shown):
     due = {one.event.cart_id: one.event.due for one in steps if isinstance(one.event, CartAbandoned)}
     visitor = {one.event.cart_id: one.event.visitor_id for one in steps if isinstance(one.event, CartAbandoned)}
     after = {"due to left": CartAbandoned, "due to decided": OfferDecided, "due to sent on site": OfferSent}
-    told = {
+    measured = {
         name: [
             (one.stored - due[one.event.cart_id]) / timedelta(seconds=1)
             for one in steps
@@ -147,7 +147,7 @@ def figures(steps, shown):
         for name, kind in after.items()
     }
     seen = [shown[visitor[cart]] - moment.timestamp() for cart, moment in due.items() if visitor[cart] in shown]
-    return {**told, "due to shown": seen}
+    return {**measured, "due to shown": seen}
 
 
 def percentile(values, share):

@@ -1,4 +1,4 @@
-"""What the demo shop tells the mesh by itself: its catalogue and a past, and what it hears of its visitors."""
+"""What the demo shop sends the mesh by itself, its catalogue and a past, and what it receives about its visitors."""
 
 import asyncio
 import json
@@ -166,7 +166,7 @@ def view(visitor, product, number):
     }
 
 
-async def told_picks(lines, wanted):
+async def received_picks(lines, wanted):
     """The next picks that are as wanted: product -> reason."""
     async for line in lines:
         if line.startswith("data: "):
@@ -196,10 +196,10 @@ async def test_three_clicks_change_what_is_picked(open_shop):
         ):
             lines = stream.aiter_lines()
             await click("chamomile")
-            first = await told_picks(lines, len)
+            first = await received_picks(lines, len)
             for product in ("matcha-asahi", "chawan-kohiki", "scoop"):
                 await click(product)
-            last = await told_picks(
+            last = await received_picks(
                 lines, lambda picks: "whisk" in picks and any("zusammen mit" in reason for reason in picks.values())
             )
 

@@ -1,4 +1,4 @@
-"""What the board folds: the same picture whatever the order and however often events are heard."""
+"""What the board folds: the same picture whatever the order and however often events are received."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ def board():
     return Board(Mesh(MemoryMesh(*REGIONS).broker("us"), "board", others=("eu",), zones={"eu": "Europe/Berlin"}))
 
 
-def heard(event, ago, *, id="e", region="us", early=0.0):
+def received(event, ago, *, id="e", region="us", early=0.0):
     """An event that happened `ago` seconds before now, by a clock that is `early` seconds ahead."""
     happened = NOW - timedelta(seconds=ago)
     return Received(
@@ -70,19 +70,21 @@ def sent(offer="o1", channel="email"):
     return OfferSent(cart_id="c1", visitor_id="v", offer_id=offer, channel=channel)
 
 
-def measured(ago=0.0, region="us", *, total=0, hour=0, pending=0, staleness=None, flows=None, nodes=3, at=None):
-    flow = EventCount(type="interaction.product_viewed", total=total, hour=hour)
-    lag = ConsumerLag(stream="COMMERCE_us", durable="carts-show", pending=pending, unanswered=0, redelivered=0)
-    return heard(
+def measured(
+    ago=0.0, region="us", *, total=0, last_hour=0, pending=0, staleness=None, event_counts=None, nodes=3, at=None
+):
+    flow = EventCount(type="interaction.product_viewed", total=total, last_hour=last_hour)
+    lag = ConsumerLag(stream="COMMERCE_us", durable="carts-show", pending=pending, ack_pending=0, redelivered=0)
+    return received(
         MeshMeasured(
             region=region,
             at=at or NOW - timedelta(seconds=ago),
             nodes=nodes,
             nodes_up=nodes,
-            flows=(flow,) if flows is None else flows,
-            lags=(lag,),
+            event_counts=(flow,) if event_counts is None else event_counts,
+            consumers=(lag,),
             staleness=staleness or {},
-            dead=0,
+            dead_letters=0,
         ),
         ago,
     )
@@ -132,17 +134,18 @@ AGOS = st.integers(0, 4000)
 @st.composite
 def histories(draw):
     """Events with ids of their own, and measurements of both regions."""
-    told = draw(st.lists(st.tuples(EVENTS, AGOS), max_size=25))
-    events = [heard(event, ago, id=f"e{at}") for at, (event, ago) in enumerate(told)]
+    entries = draw(st.lists(st.tuples(EVENTS, AGOS), max_size=25))
+    events = [received(event, ago, id=f"e{at}") for at, (event, ago) in enumerate(entries)]
     beats = draw(st.lists(st.tuples(st.integers(0, 30), st.sampled_from(REGIONS), st.integers(0, 50)), max_size=12))
     unique = {(ago, region): total for ago, region, total in beats}
     return events + [
-        measured(ago / 2, region, total=total, hour=total, pending=total) for (ago, region), total in unique.items()
+        measured(ago / 2, region, total=total, last_hour=total, pending=total)
+        for (ago, region), total in unique.items()
     ]
 
 
 @given(st.data())
-def test_the_picture_is_the_same_in_any_order_and_told_twice(data):
+def test_the_picture_is_the_same_in_any_order_and_with_duplicates(data):
     """Late, doubled and mixed up events make the same picture and the same past, looked at in between or not."""
     history = data.draw(histories())
     again = data.draw(
@@ -191,9 +194,9 @@ def test_the_funnel_is_what_a_plain_count_gives(history):
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 20)), max_size=40), st.integers(1, 4), st.data())
-def test_only_the_newest_keys_are_kept_whatever_the_order(told, most, data):
+def test_only_the_newest_keys_are_kept_whatever_the_order(entries, most, data):
     """What is dropped for want of room is always the oldest, and every value that entered leaves once."""
-    told = [(key, at, f"{number}") for number, (key, at) in enumerate(told)]
+    entries = [(key, at, f"{number}") for number, (key, at) in enumerate(entries)]
 
     def kept(order):
         inside = Counter()
@@ -204,11 +207,11 @@ def test_only_the_newest_keys_are_kept_whatever_the_order(told, most, data):
         return newest.latest()
 
     ranked = {}
-    for key, at, id_ in told:
+    for key, at, id_ in entries:
         ranked[key] = max(ranked.get(key, (0.0, "")), (float(at), id_))
     expected = sorted(ranked.items(), key=lambda one: one[1], reverse=True)[:most]
 
-    assert [(key, rank) for key, rank, _ in kept(data.draw(st.permutations(told)))] == expected
+    assert [(key, rank) for key, rank, _ in kept(data.draw(st.permutations(entries)))] == expected
 
 
 # The funnel
@@ -216,7 +219,9 @@ def test_only_the_newest_keys_are_kept_whatever_the_order(told, most, data):
 
 def test_a_cart_is_counted_once_with_its_newest_money():
     """Updates of one cart are one cart, worth what the newest one with lines in it says."""
-    picture = seen(heard(cart(amount=100), 60), heard(cart(amount=300), 30, id="f"), heard(cart(lines=0), 5, id="g"))
+    picture = seen(
+        received(cart(amount=100), 60), received(cart(amount=300), 30, id="f"), received(cart(lines=0), 5, id="g")
+    )
 
     assert stages(picture)["carted"] == (1, {"EUR": 600})
 
@@ -225,7 +230,7 @@ def test_what_is_older_than_an_hour_goes():
     """Every step slides: what happened more than sixty minutes ago is no longer counted, nor remembered."""
     shown = board()
     for event in (cart(), left(), sent(), decided()):
-        shown.add(heard(event, 10, id=type(event).__name__))
+        shown.add(received(event, 10, id=type(event).__name__))
 
     before, after = shown.state(NOW), shown.state(NOW + timedelta(minutes=60))
 
@@ -236,14 +241,16 @@ def test_what_is_older_than_an_hour_goes():
 
 def test_an_offer_on_two_channels_is_one_with_its_carts_total():
     """Offered counts offers; the money is the total they were decided for."""
-    picture = seen(heard(sent(channel="email"), 1), heard(sent(channel="onsite"), 1, id="f"), heard(decided(), 2))
+    picture = seen(
+        received(sent(channel="email"), 1), received(sent(channel="onsite"), 1, id="f"), received(decided(), 2)
+    )
 
     assert stages(picture)["offered"] == (1, {"EUR": 100})
 
 
 def test_an_offer_that_was_long_on_its_way_has_its_money():
     """A decision of before the window still says what its offer stands for."""
-    picture = seen(heard(decided(), 90 * 60), heard(sent(), 1, id="f"))
+    picture = seen(received(decided(), 90 * 60), received(sent(), 1, id="f"))
 
     assert stages(picture)["offered"] == (1, {"EUR": 100})
     assert picture.offers == ()
@@ -251,7 +258,7 @@ def test_an_offer_that_was_long_on_its_way_has_its_money():
 
 def test_views_are_those_that_all_regions_measured():
     """Views travel to no other region; their number of the last hour does."""
-    picture = seen(measured(hour=7), measured(region="eu", hour=5), measured(1, hour=99))
+    picture = seen(measured(last_hour=7), measured(region="eu", last_hour=5), measured(1, last_hour=99))
 
     assert stages(picture)["viewed"] == (12, {})
 
@@ -260,13 +267,13 @@ def test_purchase_markers_are_no_orders():
     """A purchase is marked once for each name of its buyer; the rate of the domain counts orders."""
     before, after = (
         (
-            EventCount(type="order.placed", total=n, hour=n),
-            EventCount(type="order.purchase_marked", total=5 * n, hour=5),
+            EventCount(type="order.placed", total=n, last_hour=n),
+            EventCount(type="order.purchase_marked", total=5 * n, last_hour=5),
         )
         for n in (1, 3)
     )
 
-    picture = seen(measured(2, flows=before), measured(0, flows=after))
+    picture = seen(measured(2, event_counts=before), measured(0, event_counts=after))
 
     assert picture.regions[0].rates == {"order": 1.0}
 
@@ -274,7 +281,7 @@ def test_purchase_markers_are_no_orders():
 def test_an_average_is_not_shown_as_this_shoppers_likelihood():
     """Without a model the propensity is the shop's base rate, and is called so."""
     scored = {"base-rate": True, "v7": False, None: False}
-    pictures = [seen(heard(decided(model_version=version, propensity=0.78), 1)) for version in scored]
+    pictures = [seen(received(decided(model_version=version, propensity=0.78), 1)) for version in scored]
 
     assert [picture.offers[0].is_base_rate for picture in pictures] == [*scored.values()]
 
@@ -282,7 +289,7 @@ def test_an_average_is_not_shown_as_this_shoppers_likelihood():
 def test_a_clock_that_runs_ahead_is_not_believed():
     """An event that says it happens tomorrow counts as of when it was stored."""
     shown = board()
-    shown.add(heard(cart(), 10, early=86_400))
+    shown.add(received(cart(), 10, early=86_400))
 
     assert stages(shown.state(NOW))["carted"][0] == 1
     assert stages(shown.state(NOW + timedelta(hours=1)))["carted"][0] == 0
@@ -297,10 +304,10 @@ def test_an_offer_shows_its_checks_and_what_became_of_it():
     lines = cart().lines
     recommended = (Recommendation(product_id="p9", reason="popular"),)
     picture = seen(
-        heard(recovered, 1, id="d"),
-        heard(sent(channel="onsite"), 8, id="c"),
-        heard(sent(), 9, id="b", region="eu"),
-        heard(decided(lines=lines, recommended=recommended, propensity=0.25), 10, region="eu"),
+        received(recovered, 1, id="d"),
+        received(sent(channel="onsite"), 8, id="c"),
+        received(sent(), 9, id="b", region="eu"),
+        received(decided(lines=lines, recommended=recommended, propensity=0.25), 10, region="eu"),
     )
 
     [offer] = picture.offers
@@ -308,7 +315,7 @@ def test_an_offer_shows_its_checks_and_what_became_of_it():
     assert offer.checks[0].name == "consent"
     assert offer.lines == ("2 x Tea tin",)
     assert (offer.recommended[0].name, offer.recommended[0].reason) == ("p9", "popular")
-    assert [(then.what, then.channel, then.words) for then in offer.then] == [
+    assert [(event.kind, event.channel, event.detail) for event in offer.events] == [
         ("sent", "email", "the mail server took it"),
         ("shown", "onsite", "on the site"),
         ("recovered", None, "order 77: 1.00 EUR"),
@@ -318,9 +325,9 @@ def test_an_offer_shows_its_checks_and_what_became_of_it():
 def test_a_held_offer_is_shown_as_it_was_last_decided():
     """Judged again an offer keeps its place, and shows the newer decision."""
     picture = seen(
-        heard(decided(outcome="approved", attempt=2), 10, id="f"),
-        heard(decided(outcome="held", held_until=NOW), 600),
-        heard(decided("o2", outcome="dropped"), 300, id="g"),
+        received(decided(outcome="approved", attempt=2), 10, id="f"),
+        received(decided(outcome="held", held_until=NOW), 600),
+        received(decided("o2", outcome="dropped"), 300, id="g"),
     )
 
     assert [(one.id, one.outcome) for one in picture.offers] == [("o1", "approved"), ("o2", "dropped")]
@@ -328,7 +335,7 @@ def test_a_held_offer_is_shown_as_it_was_last_decided():
 
 def test_no_more_than_forty_offers_are_shown():
     """The newest forty, newest first."""
-    picture = seen(*(heard(decided(f"o{at}"), at, id=f"e{at}") for at in range(100)))
+    picture = seen(*(received(decided(f"o{at}"), at, id=f"e{at}") for at in range(100)))
 
     assert [one.id for one in picture.offers] == [f"o{at}" for at in range(40)]
 
@@ -352,14 +359,14 @@ def test_a_total_that_begins_anew_is_no_growth_and_no_fall():
     assert rates(measured(2, total=5000), measured(1, total=3), measured(0, total=7)) == {"interaction": 2.0}
 
 
-def test_a_total_that_is_first_told_is_no_growth():
+def test_a_first_total_is_no_growth():
     """What was counted before the first measurement happened some time or other."""
-    assert rates(measured(2, flows=()), measured(1, total=5000), measured(0, total=5010)) == {"interaction": 5.0}
+    assert rates(measured(2, event_counts=()), measured(1, total=5000), measured(0, total=5010)) == {"interaction": 5.0}
 
 
 def test_a_measurement_without_totals_hides_no_growth():
     """When the streams did not answer in time, the next answer is compared with the last one."""
-    assert rates(measured(2, total=100), measured(1, flows=()), measured(0, total=120)) == {"interaction": 10.0}
+    assert rates(measured(2, total=100), measured(1, event_counts=()), measured(0, total=120)) == {"interaction": 10.0}
 
 
 def test_a_silent_region_has_no_rates():
@@ -367,7 +374,7 @@ def test_a_silent_region_has_no_rates():
     picture = seen(measured(6, total=1), measured(5, total=11, nodes=1))
 
     assert picture.regions[0].rates == {}
-    assert (picture.regions[0].heard, picture.regions[0].nodes) == (5.0, 1)
+    assert (picture.regions[0].measured_ago, picture.regions[0].nodes) == (5.0, 1)
 
 
 def test_the_past_has_a_figure_for_each_second_and_none_where_nothing_was_measured():
@@ -391,11 +398,11 @@ def links(*events):
     return {(one.reader, one.reported): one.staleness for one in seen(*events).links}
 
 
-def test_a_region_that_was_never_heard_is_said_to_be_unknown():
+def test_a_region_that_never_reported_is_shown_as_unknown():
     """It has its name and its time zone, and words that nothing else is known."""
     picture = seen(measured())
 
-    assert [(one.name, one.time_zone, one.heard) for one in picture.regions] == [
+    assert [(one.name, one.time_zone, one.measured_ago) for one in picture.regions] == [
         ("us", "UTC", 0.0),
         ("eu", "Europe/Berlin", None),
     ]
@@ -416,13 +423,13 @@ def test_a_silent_region_is_seen_as_such_within_seconds():
 @pytest.mark.parametrize(("beat", "measurement", "newest"), [(0.5, 9.0, 1.5), (9.0, 0.25, 0.25)])
 def test_the_newest_word_counts(beat, measurement, newest):
     """Heartbeats and measurements are both words of a region: whichever is newer says how stale it is."""
-    told = links(measured(1, staleness={"eu": beat}), measured(measurement, region="eu"))
+    shown = links(measured(1, staleness={"eu": beat}), measured(measurement, region="eu"))
 
-    assert told["us", "eu"] == newest
+    assert shown["us", "eu"] == newest
 
 
 def test_what_is_not_measured_is_said():
     """Streams that do not answer make a region's figures unknown, not zero."""
-    picture = seen(measured(), measured(region="eu", flows=()))
+    picture = seen(measured(), measured(region="eu", event_counts=()))
 
     assert picture.unknown == ("eu cannot count its events",)

@@ -58,7 +58,7 @@ async def opened(live):
     return stream, number(await anext(stream))
 
 
-async def test_a_reader_hears_the_past_first_and_then_the_present(live):
+async def test_a_reader_receives_the_history_first_and_then_each_state(live):
     """The first bytes say when to come back, what was, and what is."""
     stream = live.stream(lambda: b"past")
 
@@ -88,7 +88,7 @@ async def test_many_changes_are_one_state(live, painter):
     assert min(gaps) >= 0.019
 
 
-async def test_silence_is_told_too(live):
+async def test_silence_is_sent_too(live):
     """Without any change a picture comes all the same: ages grow."""
     stream, _ = await opened(live)
     numbers = [number(await asyncio.wait_for(anext(stream), 5)) for _ in range(3)]
@@ -117,7 +117,7 @@ async def test_a_slow_reader_gets_the_newest(live, painter, eventually):
 
 
 async def test_closing_ends_every_stream(live):
-    """Who waits is let go, and who comes later is told the present once and let go too."""
+    """Who waits is let go, and who comes later gets the present state once and is let go too."""
     stream, _ = await opened(live)
     waiting = asyncio.create_task(_rest(stream))
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""What is true of a cart does not depend on the order in which its events are heard."""
+"""What is true of a cart does not depend on the order in which its events are received."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -31,7 +31,7 @@ SENT = OfferSent(cart_id="c1", visitor_id="v1", offer_id="offer-1", channel="ema
 RECOVERED = CartRecovered(cart_id="c1", visitor_id="v1", order_id="o1", offer_id="offer-1", value=PRICE)
 
 
-def heard(*told):
+def received(*entries):
     """Events with their minutes, in the order in which they were stored."""
     return [
         Received(
@@ -43,21 +43,21 @@ def heard(*told):
             sequence=place,
             subject="",
         )
-        for place, (event, minute) in enumerate(told, 1)
+        for place, (event, minute) in enumerate(entries, 1)
     ]
 
 
 minutes = st.integers(0, 5)
-happenings = st.one_of(
+events = st.one_of(
     st.builds(updated, st.sampled_from(["v1", "v2"]), st.sampled_from([LINES, ()])),
     st.builds(abandoned, minutes),
     st.sampled_from([CONVERTED, CLOSED, SENT, RECOVERED]),
 )
-histories = st.lists(st.tuples(happenings, minutes), max_size=12).map(lambda told: heard(*told))
+histories = st.lists(st.tuples(events, minutes), max_size=12).map(lambda entries: received(*entries))
 
 
 @given(histories, st.randoms(use_true_random=False))
-def test_the_order_of_hearing_makes_no_difference(history, random):
+def test_the_order_of_delivery_makes_no_difference(history, random):
     """However a history is shuffled, the cart is the same."""
     shuffled = random.sample(history, len(history))
 
@@ -65,7 +65,7 @@ def test_the_order_of_hearing_makes_no_difference(history, random):
 
 
 @given(histories, st.randoms(use_true_random=False))
-def test_hearing_again_makes_no_difference(history, random):
+def test_redelivery_makes_no_difference(history, random):
     """Redelivered events change nothing, whenever they come."""
     again = history + random.choices(history, k=5) if history else []
 
@@ -105,22 +105,22 @@ def test_only_a_filled_untouched_cart_is_abandoned(history):
 
 def test_a_cart_that_is_filled_again_after_a_purchase_is_open():
     """Shops reuse cart ids: an update behind the order, by time and by place, begins anew."""
-    assert fold("c1", heard((updated(), 0), (CONVERTED, 1), (updated(), 2))).status == "open"
+    assert fold("c1", received((updated(), 0), (CONVERTED, 1), (updated(), 2))).status == "open"
 
 
 def test_an_update_that_was_under_way_during_the_purchase_opens_nothing():
     """An update that happened before the order and arrived behind it changes nothing."""
-    assert fold("c1", heard((CONVERTED, 1), (updated(), 0))).status == "converted"
+    assert fold("c1", received((CONVERTED, 1), (updated(), 0))).status == "converted"
 
 
 def test_a_purchase_by_a_slow_clock_counts_by_its_place():
     """An order that was stored behind the update ends the cart even if its clock says earlier."""
-    assert fold("c1", heard((updated(), 1), (CONVERTED, 0))).status == "converted"
+    assert fold("c1", received((updated(), 1), (CONVERTED, 0))).status == "converted"
 
 
 def test_a_touched_cart_is_no_longer_abandoned():
     """A shopper who comes back and adds something has an open cart."""
-    assert [fold("c1", heard(*told)).status for told in (
+    assert [fold("c1", received(*entries)).status for entries in (
         [(updated(), 0), (abandoned(0), 3)],
         [(updated(), 0), (abandoned(0), 3), (updated(), 4)],
         [(updated(), 0), (abandoned(0), 3), (updated(lines=()), 4)],
@@ -130,20 +130,20 @@ def test_a_touched_cart_is_no_longer_abandoned():
 
 def test_a_fast_clock_does_not_put_an_update_behind_a_purchase():
     """What a phone says happened in an hour happened at the latest when it was stored."""
-    (update, _) = heard((updated(), 600), (CONVERTED, 0))
+    (update, _) = received((updated(), 600), (CONVERTED, 0))
 
     assert fold("c1", [update]).updated_at == STORED
 
 
 def test_a_total_is_the_sum_of_its_lines():
     """Quantity times price, in one currency; an empty cart has none."""
-    assert fold("c1", heard((updated(), 0))).total == Money(amount=2598, currency="EUR")
+    assert fold("c1", received((updated(), 0))).total == Money(amount=2598, currency="EUR")
     assert CartView(cart_id="c1").total is None
 
 
 def test_foreign_events_change_nothing():
     """An event of another kind leaves a cart as it was."""
-    (other,) = heard((abandoned(0), 0))
-    cart = fold("c1", heard((updated(), 3)))
+    (other,) = received((abandoned(0), 0))
+    cart = fold("c1", received((updated(), 3)))
 
     assert step(cart, other).status == "open"

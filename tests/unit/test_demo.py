@@ -78,7 +78,7 @@ def test_one_region():
     ("p99", "said"), [(1500.0, ": within the second"), (1501.0, "not within"), (None, "not within")]
 )
 def test_the_second(p99, said):
-    """How soon offers went out is told with the machine's load, whatever it was."""
+    """How soon offers went out is printed with the machine's load, whatever it was."""
     figures = report(Evidence(regions=("us",), nodes=1))
     figures["latency_ms"]["due_to_smtp"] = {"p50": 200.0, "p99": p99}
 
@@ -87,7 +87,7 @@ def test_the_second(p99, said):
 
 
 def test_lines_without_a_terminal():
-    """Without a terminal the timeline is plain lines, and the table is told as one."""
+    """Without a terminal the timeline is plain lines, and the table is printed as one."""
     said = io.StringIO()
     console = Console(file=said, width=100)
 
@@ -104,13 +104,13 @@ def test_lines_without_a_terminal():
 
 @pytest.fixture
 async def server():
-    """A server that answers with what it was told to, and remembers what it was sent."""
-    heard, answers = [], []
+    """A server that answers with what it was set to, and remembers what it was sent."""
+    received, answers = [], []
 
     async def serve(reader, writer):
         while head := await reader.readuntil(b"\r\n\r\n"):
             length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-            heard.append((head.split(b"\r\n")[0], await reader.readexactly(length)))
+            received.append((head.split(b"\r\n")[0], await reader.readexactly(length)))
             status, body = answers.pop(0) if answers else (202, b'{"accepted": 10, "rejected": []}')
             writer.write(b"HTTP/1.1 %d Said\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
 
@@ -121,31 +121,31 @@ async def server():
             writer.close()
 
     listening = await asyncio.start_server(quietly, "127.0.0.1", 0)
-    yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", heard, answers
+    yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", received, answers
     listening.close()
 
 
 async def test_a_flood(server):
     """A flood sends every event once in batches over kept connections, and counts what was accepted."""
-    url, heard, _ = server
+    url, received, _ = server
 
     async with connected(url, "demo") as wire:
         found = await send_all(wire, views(100), batch=10, at_once=3)
 
-    assert (found.events, found.busy, len(heard)) == (100, 0, 10)
-    assert {line for line, _ in heard} == {b"POST /v1/events HTTP/1.1"}
+    assert (found.events, found.busy, len(received)) == (100, 0, 10)
+    assert {line for line, _ in received} == {b"POST /v1/events HTTP/1.1"}
 
 
 async def test_a_busy_gateway(server):
     """A busy answer is counted and the batch sent again."""
-    url, heard, answers = server
+    url, received, answers = server
     answers.append((503, b"later"))
 
     async with connected(url, "demo") as wire:
         found = await send_all(wire, carts(10), at_once=1)
 
     assert (found.events, found.busy) == (10, 1)
-    assert heard[0] == heard[1]
+    assert received[0] == received[1]
 
 
 @pytest.mark.parametrize("answer", [(401, b"no such key"), (202, b'{"accepted": 9, "rejected": [{"index": 0}]}')])

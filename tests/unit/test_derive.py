@@ -71,17 +71,17 @@ async def abandon_cart(changed: ConsentChanged):
 
 def test_the_books_take_everything_that_is_decided_on():
     """Commits, timers and expiry are on; events, timers and carriers are in one stream, personal events are not."""
-    books = holdings(MESH, [], "eu").streams["COMMERCE_eu"]
+    commerce = holdings(MESH, [], "eu").streams["COMMERCE_eu"]
 
     assert {"allow_atomic", "allow_msg_schedules", "allow_msg_ttl", "allow_direct"} <= {
-        k for k, v in books.items() if v is True
+        k for k, v in commerce.items() if v is True
     }
-    assert {"ev.eu.cart.>", "ev.eu.order.>", "timer.eu.cart.>", "carrier.eu.commerce.*"} <= set(books["subjects"])
-    assert not [subject for subject in books["subjects"] if subject.startswith("pii.")]
-    assert books["num_replicas"] == 3
-    assert books["max_consumers"] == 2000
-    assert books["max_age"] == 400 * 86400 * 10**9
-    assert books["duplicate_window"] == 600 * 10**9
+    assert {"ev.eu.cart.>", "ev.eu.order.>", "timer.eu.cart.>", "carrier.eu.commerce.*"} <= set(commerce["subjects"])
+    assert not [subject for subject in commerce["subjects"] if subject.startswith("pii.")]
+    assert commerce["num_replicas"] == 3
+    assert commerce["max_consumers"] == 2000
+    assert commerce["max_age"] == 400 * 86400 * 10**9
+    assert commerce["duplicate_window"] == 600 * 10**9
 
 
 def test_the_copy_takes_other_regions_events_and_nothing_else():
@@ -227,8 +227,8 @@ async def _accept_order(sent: Sent[OrderPlaced]):
     yield sent
 
 
-def test_a_service_hears_only_its_own_inbox():
-    """Answers to others pass it by; with handlers it hears requests that name it."""
+def test_a_service_receives_only_its_own_inbox():
+    """It receives no answers to others; with handlers it receives requests that name it."""
     assert service_permissions(Service("mute"), "us").subscribe == ("_INBOX_us_mute.>", "live.>")
     assert service_permissions(loyalty, "us").subscribe == ("_INBOX_us_loyalty.>", "live.>", "rpc.us.loyalty.>")
 

@@ -38,7 +38,7 @@ async def test_a_draft_of_a_new_document_becomes_its_first_revision(mesh):
     assert (await publish_draft(JOURNEYS, "sale", "ada", mesh)).revision == 1
 
 
-async def test_of_two_editors_the_second_is_told(mesh):
+async def test_of_two_editors_the_second_gets_a_conflict(mesh):
     """What the first one saved stays."""
     opened = await save_draft(JOURNEYS, "sale", journey(1), "ada", mesh)
     await save_draft(JOURNEYS, "sale", journey(2), "grace", mesh, version=opened)

@@ -36,11 +36,11 @@ def test_an_unknown_type_is_none():
 
 
 def test_every_declared_event_can_be_a_subject():
-    """Domain and happening of each are tokens; types are listed once, in order."""
+    """Domain and action of each are tokens; types are listed once, in order."""
     types = [declaration.type for declaration in declared()]
 
     assert types == sorted(set(types))
-    assert all(token(declaration.domain) and token(declaration.happening) for declaration in declared())
+    assert all(token(declaration.domain) and token(declaration.action) for declaration in declared())
     assert all(declaration.key in declaration.kind.__struct_fields__ for declaration in declared())
 
 

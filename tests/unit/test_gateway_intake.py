@@ -235,7 +235,7 @@ def test_times_far_from_now_are_refused(time, words):
 
 
 def test_times_of_an_offline_week_are_accepted():
-    """A phone that was off for a week tells what happened then."""
+    """A phone that was off for a week sends what happened then."""
     valid, rejected, _ = judge({**CART, "time": (NOW - timedelta(days=7)).isoformat()})
 
     assert (len(valid), rejected) == (1, [])

@@ -15,18 +15,18 @@ NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 CARD = Card(title="Still yours", body="We kept your cart", action="Go on", url="https://shop.example/cart")
 
 
-def heard(event, sequence):
+def received(event, sequence):
     return Received(event=event, id=f"id-{sequence}", time=NOW, stored=NOW, region="us", sequence=sequence, subject="")
 
 
 def sent(sequence, *, cart_id="c1", channel="onsite", card=CARD):
-    return heard(
+    return received(
         OfferSent(cart_id=cart_id, visitor_id="v1", offer_id=f"o{sequence}", channel=channel, card=card), sequence
     )
 
 
 def bought(sequence, *, cart_id="c1"):
-    return heard(CartConverted(cart_id=cart_id, order_id="o1", visitor_id="v1"), sequence)
+    return received(CartConverted(cart_id=cart_id, order_id="o1", visitor_id="v1"), sequence)
 
 
 async def words(stream):
@@ -39,7 +39,7 @@ async def words(stream):
 
 
 async def test_an_offer_appears_on_an_open_page():
-    """A page that is open hears an offer the moment it is sent."""
+    """A page that is open receives an offer the moment it is sent."""
     offers = LiveOffers()
     stream = offers.stream("v1")
     assert await anext(stream) == b"retry: 2000\n\n"
@@ -50,7 +50,7 @@ async def test_an_offer_appears_on_an_open_page():
     assert (id_, name, data["card"]["title"]) == (7, "offer", "Still yours")
 
 
-async def test_a_page_that_opens_later_is_told_the_live_offer():
+async def test_a_page_that_opens_later_receives_the_live_offer():
     """The current offer comes first."""
     offers = LiveOffers()
     offers.apply(sent(7))
@@ -59,7 +59,7 @@ async def test_a_page_that_opens_later_is_told_the_live_offer():
 
 
 async def test_a_purchase_withdraws_the_card():
-    """Once the cart is bought its card goes, on open pages and for those that come back; a new page hears nothing."""
+    """Once the cart is bought its card is withdrawn, on open pages and on those that return; a new page gets none."""
     offers = LiveOffers()
     stream = offers.stream("v1")
     offers.apply(sent(7))
@@ -78,7 +78,7 @@ async def test_an_order_without_a_cart_withdraws_too():
     offers.apply(sent(7))
 
     total = Money(amount=1, currency="EUR")
-    offers.apply(heard(OrderPlaced(order_id="o9", visitor_id="v1", lines=(), total=total), 8))
+    offers.apply(received(OrderPlaced(order_id="o9", visitor_id="v1", lines=(), total=total), 8))
 
     assert offers.current("v1", behind=None) is None
 
@@ -93,8 +93,8 @@ async def test_another_cart_bought_leaves_the_card():
     assert offers.current("v1", behind=None).id == 7
 
 
-async def test_who_heard_it_is_not_told_again():
-    """A browser that reconnects with Last-Event-ID hears only what is newer."""
+async def test_an_offer_is_sent_to_a_page_once():
+    """A browser that reconnects with Last-Event-ID receives only what is newer."""
     offers = LiveOffers()
     offers.apply(sent(7))
 

@@ -113,7 +113,7 @@ async def test_a_page_may_read_how_long_to_wait(open_gateway):
     assert int(answers[1].headers["retry-after"]) >= 1
 
 
-async def test_a_page_hears_whether_events_are_taken_now(open_gateway, regions, eventually):
+async def test_a_page_learns_whether_events_are_accepted_now(open_gateway, regions, eventually):
     """200 while JetStream answers, 503 with Retry-After while it does not."""
     regions.stop("us")
     async with open_gateway() as client:
@@ -128,6 +128,6 @@ async def test_a_page_hears_whether_events_are_taken_now(open_gateway, regions, 
 
 
 def test_a_key_without_an_origin_is_a_clear_error():
-    """A setting that would let nobody in is told at the start."""
+    """A setting that would let nobody in is refused at the start."""
     with pytest.raises(DeclarationError, match="write <key>=https"):
         Origins(OriginSettings(key_origins=("demo",)))

@@ -26,7 +26,7 @@ FIRST, DUE, SECOND = (
 HISTORY = History("c1", (FIRST, DUE, SECOND))
 
 
-def test_a_history_is_in_the_order_of_happening():
+def test_a_history_is_in_the_order_of_event_times():
     """Iterating gives everything, oldest first."""
     assert list(HISTORY) == [FIRST, DUE, SECOND]
 

@@ -91,7 +91,7 @@ async def test_one_link_can_be_cut_alone():
 
 
 async def test_staleness_grows_while_cut(regions):
-    """A region that is not heard of grows stale."""
+    """A region without heartbeats becomes stale."""
     here = Mesh(regions.broker("us"), "tests", others=("eu",))
     there = Mesh(regions.broker("eu"), "heartbeat", others=("us",))
     assert await here.staleness() == {"eu": None}

@@ -21,7 +21,7 @@ JOURNEY = Journey(name="test", template="abandoned-cart")
 
 
 def inputs(**changes):
-    told = {
+    fields = {
         "cart": "left",
         "cart_detail": "unchanged",
         "due": NOW - timedelta(seconds=1),
@@ -31,7 +31,7 @@ def inputs(**changes):
         "consent": {"email": True},
         "time_zone": "Europe/Berlin",
     }
-    return DecisionInput(**{**told, **changes})
+    return DecisionInput(**{**fields, **changes})
 
 
 def journey(**changes):
@@ -48,7 +48,7 @@ def test_an_ordinary_left_cart_is_sent_on_all_open_channels():
 
 
 @pytest.mark.parametrize(
-    ("told", "rules", "reason"),
+    ("fields", "rules", "reason"),
     [
         ({"cart": "bought"}, {}, "bought"),
         ({"cart": "moved on"}, {}, "cart moved on"),
@@ -69,16 +69,16 @@ def test_an_ordinary_left_cart_is_sent_on_all_open_channels():
         ),
     ],
 )
-def test_each_check_can_drop_an_offer_with_its_reason(told, rules, reason):
+def test_each_check_can_drop_an_offer_with_its_reason(fields, rules, reason):
     """One thing wrong is enough, and the reason is the one that was wrong."""
-    evaluation = evaluate(inputs(**told), journey(**rules), NOW)
+    evaluation = evaluate(inputs(**fields), journey(**rules), NOW)
 
     assert (evaluation.outcome, evaluation.reason) == ("dropped", reason)
     assert [check.passed for check in evaluation.checks].count(False) == 1
 
 
 @pytest.mark.parametrize(
-    ("told", "rules"),
+    ("fields", "rules"),
     [
         ({"consent": {}}, {"assume_consent": True}),
         ({}, {"minimum_value": ("90 EUR", "1000 JPY")}),
@@ -88,9 +88,9 @@ def test_each_check_can_drop_an_offer_with_its_reason(told, rules, reason):
         ({"consent": {}, "email_known": False}, {"channels": ("onsite",)}),
     ],
 )
-def test_what_only_looks_like_a_hindrance_is_none(told, rules):
+def test_what_only_looks_like_a_hindrance_is_none(fields, rules):
     """Old contacts, fresh regions, other regions of no concern, the shop's own pages."""
-    assert evaluate(inputs(**told), journey(**rules), NOW).outcome == "approved"
+    assert evaluate(inputs(**fields), journey(**rules), NOW).outcome == "approved"
 
 
 def test_quiet_hours_hold_to_their_end_in_the_shoppers_zone():
@@ -154,7 +154,7 @@ times = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.ju
 any_facts = st.builds(
     DecisionInput,
     cart=st.sampled_from(["left", "moved on", "bought"]),
-    cart_detail=st.just("as told"),
+    cart_detail=st.just("as fields"),
     due=times,
     total=st.builds(Money, amount=st.integers(0, 10**7), currency=st.sampled_from(["EUR", "JPY"])),
     person=st.text(min_size=1, max_size=5),
@@ -171,7 +171,7 @@ any_facts = st.builds(
         Advice,
         version=st.just("v"),
         decision=st.sampled_from(["target", "all", "none"]),
-        words=st.just("as learnt"),
+        explanation=st.just("as learnt"),
         unaided=st.floats(0, 1),
         arms=st.lists(
             st.builds(Arm, discount_percent=st.sampled_from([0, 5, 10, 15]), purchase=st.floats(0, 1)), max_size=3
@@ -196,9 +196,9 @@ any_journey = st.builds(
 
 
 @given(any_facts, any_journey, times)
-def test_sent_means_that_every_check_passed(told, rules, now):
+def test_sent_means_that_every_check_passed(fields, rules, now):
     """And what is not sent has a reason and a failed check; held has a later moment, and only held has one."""
-    evaluation = evaluate(told, rules, now)
+    evaluation = evaluate(fields, rules, now)
 
     assert (evaluation.outcome == "approved") == all(check.passed for check in evaluation.checks)
     assert (evaluation.outcome == "approved") == (evaluation.reason == "")
@@ -210,15 +210,15 @@ def test_sent_means_that_every_check_passed(told, rules, now):
     assert 0 < evaluation.assignment.probability <= 1
     assert evaluation.outcome != "approved" or evaluation.assignment.eligible
     assert evaluation.outcome != "held" or not evaluation.assignment.eligible
-    assert evaluation == evaluate(told, rules, now)
+    assert evaluation == evaluate(fields, rules, now)
 
 
 def test_a_journey_comes_from_its_file_and_the_environment_overrides_it():
     """CARTMESH_JOURNEY_<FIELD> wins; the rest is the file's."""
-    told = load("abandoned-cart", {"CARTMESH_JOURNEY_CAP": "1", "CARTMESH_JOURNEY_QUIET": ""})
+    fields = load("abandoned-cart", {"CARTMESH_JOURNEY_CAP": "1", "CARTMESH_JOURNEY_QUIET": ""})
 
-    assert (told.name, told.cap, told.quiet) == ("abandoned-cart", 1, "")
-    assert told.max_discount[0] == "50 EUR"
+    assert (fields.name, fields.cap, fields.quiet) == ("abandoned-cart", 1, "")
+    assert fields.max_discount[0] == "50 EUR"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def journey(**changes):
 
 
 def inputs(**changes):
-    told = {
+    fields = {
         "cart": "left",
         "cart_detail": "unchanged",
         "due": NOW - timedelta(seconds=1),
@@ -31,7 +31,7 @@ def inputs(**changes):
         "consent": {"email": True},
         "time_zone": "Europe/Berlin",
     }
-    return DecisionInput(**{**told, **changes})
+    return DecisionInput(**{**fields, **changes})
 
 
 def people(count):

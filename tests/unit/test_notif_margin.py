@@ -22,7 +22,7 @@ def journey(**changes):
 
 
 def inputs(**changes):
-    told = {
+    fields = {
         "cart": "left",
         "cart_detail": "unchanged",
         "due": NOW - timedelta(seconds=1),
@@ -31,13 +31,13 @@ def inputs(**changes):
         "email_known": True,
         "consent": {"email": True},
     }
-    return DecisionInput(**{**told, **changes})
+    return DecisionInput(**{**fields, **changes})
 
 
 def advice(unaided, **arms):
     """`_10=0.3`: a discount of 10 % makes 30 % buy."""
-    told = tuple(Arm(discount_percent=int(name[1:]), purchase=chance) for name, chance in arms.items())
-    return Advice(version="v1", decision="target", words="choosing recipients helps", unaided=unaided, arms=told)
+    arms_ = tuple(Arm(discount_percent=int(name[1:]), purchase=chance) for name, chance in arms.items())
+    return Advice(version="v1", decision="target", explanation="choosing recipients helps", unaided=unaided, arms=arms_)
 
 
 def test_the_gain_is_margin_with_the_offer_less_its_cost_less_margin_without():
@@ -49,9 +49,9 @@ def test_the_gain_is_margin_with_the_offer_less_its_cost_less_margin_without():
 
 def test_the_discount_that_pays_best_is_sent():
     """A reminder gains 1.90 EUR, 10 % gains 0.90 EUR, 15 % loses: the reminder it is, with the figures in words."""
-    told = advice(0.2, _0=0.25, _10=0.3, _15=0.31)
+    advised = advice(0.2, _0=0.25, _10=0.3, _15=0.31)
 
-    evaluation = evaluate(inputs(advice=told), journey(), NOW)
+    evaluation = evaluate(inputs(advice=advised), journey(), NOW)
 
     (check,) = [one for one in evaluation.checks if one.name == "worth it"]
     assert (evaluation.outcome, evaluation.discount_percent, evaluation.assignment.arm) == ("approved", 0, "0")
@@ -83,9 +83,9 @@ def test_without_advice_the_journeys_own_discount_is_sent():
 def test_an_offer_by_lot_is_sent_even_where_none_pays():
     """Otherwise it would never be known when that changes."""
     rules = journey(explore=1.0)
-    told = advice(0.3, _0=0.3, _10=0.3)
+    advised = advice(0.3, _0=0.3, _10=0.3)
 
-    evaluations = [evaluate(inputs(advice=told, person=f"v{at}"), rules, NOW) for at in range(100)]
+    evaluations = [evaluate(inputs(advice=advised, person=f"v{at}"), rules, NOW) for at in range(100)]
 
     assert {evaluation.assignment.arm for evaluation in evaluations} == {"none", "0", "5", "10", "15"}
     assert {evaluation.outcome for evaluation in evaluations} == {"approved", "dropped"}
@@ -93,10 +93,10 @@ def test_an_offer_by_lot_is_sent_even_where_none_pays():
 
 def test_who_returns_unaided_gets_no_discount_whatever_it_promises():
     """`no_discount_from` is a bound of the marketer's, not advice."""
-    told = advice(0.2, _0=0.25, _15=0.9)
+    advised = advice(0.2, _0=0.25, _15=0.9)
 
-    assert choose_discount(inputs(advice=told, propensity=0.95), journey()).percent == 0
-    assert choose_discount(inputs(advice=told, propensity=0.5), journey()).percent == 15
+    assert choose_discount(inputs(advice=advised, propensity=0.95), journey()).percent == 0
+    assert choose_discount(inputs(advice=advised, propensity=0.5), journey()).percent == 15
 
 
 def test_limits_on_money_leave_only_the_depths_below_them():
@@ -114,14 +114,14 @@ def test_limits_on_money_leave_only_the_depths_below_them():
 )
 def test_no_allowed_discount_would_have_been_better(unaided, arms, amount, margin):
     """What is taken gains more than nothing and no less than any other that is allowed and known."""
-    told = advice(unaided, **{f"_{depth}": chance for depth, chance in arms})
-    given_ = inputs(advice=told, total=Money(amount=amount, currency="EUR"))
+    advised = advice(unaided, **{f"_{depth}": chance for depth, chance in arms})
+    given_ = inputs(advice=advised, total=Money(amount=amount, currency="EUR"))
     rules = journey(margin_percent=margin)
 
     choice = choose_discount(given_, rules)
 
     gains = {
-        depth: margin_gain(given_.total, rules, told, depth)
+        depth: margin_gain(given_.total, rules, advised, depth)
         for depth, _ in arms
         if depth in allowed_discounts(given_, rules)
     }

@@ -90,8 +90,8 @@ async def test_looking_changes_nothing_and_clicking_is_stored_before_the_answer(
 
     clicked = await visitor.post(path(), data={"List-Unsubscribe": "One-Click"})
 
-    told = (await mesh.history("ada", "customer")).last(CustomerUnsubscribed).event
-    assert told == CustomerUnsubscribed(visitor_id="ada", channel="email", offer_id="o1")
+    unsubscribed = (await mesh.history("ada", "customer")).last(CustomerUnsubscribed).event
+    assert unsubscribed == CustomerUnsubscribed(visitor_id="ada", channel="email", offer_id="o1")
     assert "abbestellen" in asked.text
     assert (clicked.status_code, "set-cookie" in clicked.headers) == (200, False)
     assert "form-action 'self'" in asked.headers["content-security-policy"]

@@ -159,7 +159,7 @@ async def test_a_recommended_product_says_why_in_the_shoppers_language(pool, loc
     "why", [{}, {"kind": "together"}, {"kind": "together", "with_product": "Oak"}, {"kind": "next"}]
 )
 async def test_a_reason_of_which_too_little_is_known_is_left_out(pool, why):
-    """Where the other product has no name, or an older event told no kind, the product stands without a reason."""
+    """Where the other product has no name, or an older event has no kind, the product stands without a reason."""
     one = Recommendation(
         product_id="p", reason="in English", name="Pen", price=Money(amount=100, currency="EUR"), **why
     )
@@ -336,7 +336,7 @@ async def test_an_attack_names_template_line_and_reason_and_the_next_mail_is_fin
         (FRONT.replace('total = "Total"', 'total = "{{ oops }}"'), "", "[total]"),
     ],
 )
-async def test_a_careless_template_is_told_what_to_mend(pool, front, body, words):
+async def test_a_faulty_template_is_refused_with_what_to_change(pool, front, body, words):
     """Front matter, MJML and words each have their errors."""
     with pytest.raises(TemplateError) as raised:
         await pool.render(evil(body, front), "en", data())

@@ -52,7 +52,7 @@ async def test_what_is_closed_together_waits_for_nobody(tmp_path):
     assert (names, sorted(seen)) == (["a", "b"], [("a", True), ("b", True)])
 
 
-async def test_what_cannot_be_opened_is_told_and_the_others_are_closed():
+async def test_what_cannot_be_opened_is_reported_and_the_others_are_closed():
     """As where a service's start fails."""
     closed = []
 

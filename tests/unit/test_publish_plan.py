@@ -116,10 +116,10 @@ def test_a_region_of_its_own_makes_ids_of_its_own():
 
 def test_a_message_tells_its_cause():
     """Source and trace come from the cause, the id of a draft from the draft."""
-    told = made(Draft(event=idle("k1"), id="given", time=AT)).batch[0]
-    envelope = open_envelope(told.body)
+    message = made(Draft(event=idle("k1"), id="given", time=AT)).batch[0]
+    envelope = open_envelope(message.body)
 
-    assert told.id == envelope.id == "given"
+    assert message.id == envelope.id == "given"
     assert (envelope.source, envelope.time, envelope.traceparent) == ("/us/offers", AT, CAUSE.traceparent)
 
 

@@ -67,10 +67,10 @@ async def test_a_durables_backlog_does_not_keep_a_process_from_working(mesh, reg
     await mesh.publish(*(CartUpdated(cart_id=f"c{number}", visitor_id="v", lines=()) for number in range(50)))
 
     async with running(service, Mesh(regions.broker("us"), "worker")) as run:
-        told = run.unready()
+        problem = run.unready()
         gate.set()
 
-    assert told is None
+    assert problem is None
 
 
 async def test_each_stream_of_a_durable_has_its_own_backlog(mesh):

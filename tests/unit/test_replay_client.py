@@ -31,13 +31,13 @@ def rows(count):
 
 
 class Gateway:
-    """A gateway that answers what it is told to, and remembers what it was sent."""
+    """A gateway that answers what it is set to, and remembers what it was sent."""
 
     def __init__(self, *answers):
-        self.answers, self.heard = list(answers), []
+        self.answers, self.received = list(answers), []
 
     def __call__(self, request):
-        self.heard.append([event["id"] for event in json.loads(request.content)["events"]])
+        self.received.append([event["id"] for event in json.loads(request.content)["events"]])
         answer = self.answers.pop(0) if self.answers else httpx.Response(202, json={"accepted": 1, "rejected": []})
         if isinstance(answer, Exception):
             raise answer
@@ -56,8 +56,8 @@ async def test_everything_is_sent_once():
 
     sent = await sent_through(gateway)
 
-    heard = [id_ for batch in gateway.heard for id_ in batch]
-    assert sorted(heard) == sorted(one.id for one in sent)
+    received = [id_ for batch in gateway.received for id_ in batch]
+    assert sorted(received) == sorted(one.id for one in sent)
     assert {one.answer for one in sent} == {"accepted"}
     assert len(sent) == 20 + 2 * 5
 
@@ -68,9 +68,9 @@ async def test_a_visitor_keeps_the_order():
 
     await sent_through(gateway, 200, batch=7)
 
-    heard = [int(id_.split("-")[1]) for batch in gateway.heard for id_ in batch if "cart" in id_]
+    received = [int(id_.split("-")[1]) for batch in gateway.received for id_ in batch if "cart" in id_]
     for visitor in range(5):
-        own = [number for number in heard if number % 5 == visitor]
+        own = [number for number in received if number % 5 == visitor]
         assert own == sorted(own)
 
 
@@ -90,7 +90,7 @@ async def test_trouble_is_waited_out(trouble):
 
     sent = await sent_through(gateway, 1)
 
-    assert gateway.heard[0] == gateway.heard[1]
+    assert gateway.received[0] == gateway.received[1]
     assert {one.answer for one in sent} == {"accepted"}
     assert {one.attempts for one in sent} == {2}
 

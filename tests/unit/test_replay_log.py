@@ -27,7 +27,7 @@ def row(number, kind, product="p1", *, user="u1", session="s1", price=1000, **ex
     )
 
 
-def told(rows, **options):
+def events_of(rows, **options):
     storefront = Storefront(run="r1", **options)
     return [event for one in rows for event in storefront.events(one, NOON)]
 
@@ -96,7 +96,7 @@ def test_another_file(tmp_path):
 
 def test_the_whole_cart_is_sent():
     """A cart row adds its product to the session's cart, and the whole cart is sent; twice makes two pieces."""
-    events = told([row(0, "cart", "p1"), row(1, "cart", "p2"), row(2, "cart", "p1")], identify=False)
+    events = events_of([row(0, "cart", "p1"), row(1, "cart", "p2"), row(2, "cart", "p1")], identify=False)
 
     lines = [[(line["product_id"], line["quantity"]) for line in event["lines"]] for event in events]
     assert lines == [[("p1", 1)], [("p1", 1), ("p2", 1)], [("p1", 2), ("p2", 1)]]
@@ -106,14 +106,14 @@ def test_an_order_of_the_cart():
     """A purchase orders the session's cart whole; the purchase rows of its other products belong to that order."""
     rows = [row(0, "cart", "p1"), row(1, "cart", "p2"), row(2, "purchase", "p1"), row(3, "purchase", "p2")]
 
-    orders = [event for event in told(rows, identify=False) if event["type"] == "order_confirmed"]
+    orders = [event for event in events_of(rows, identify=False) if event["type"] == "order_confirmed"]
 
     assert [(order["cart_id"], order["total"]) for order in orders] == [("s1", {"amount": 2000, "currency": "USD"})]
 
 
 def test_an_order_without_a_cart():
     """A purchase that no cart row came before is an order of the product, of no cart."""
-    (order,) = told([row(0, "purchase", "p9", price=501)], identify=False)
+    (order,) = events_of([row(0, "purchase", "p9", price=501)], identify=False)
 
     assert "cart_id" not in order
     assert [line["product_id"] for line in order["lines"]] == ["p9"]
@@ -124,12 +124,12 @@ def test_a_removed_product():
     """A removed product leaves the cart; one that was never in it changes nothing."""
     rows = [row(0, "remove_from_cart"), row(1, "cart"), row(2, "remove_from_cart")]
 
-    assert [len(event["lines"]) for event in told(rows, identify=False)] == [1, 0]
+    assert [len(event["lines"]) for event in events_of(rows, identify=False)] == [1, 0]
 
 
 def test_a_visitor_is_introduced_once():
     """Who a visitor is and that mail is welcome is said once, before the first cart, and not for who only looks."""
-    events = told([row(0, "view"), row(1, "cart"), row(2, "cart"), row(3, "view", user="u2")])
+    events = events_of([row(0, "view"), row(1, "cart"), row(2, "cart"), row(3, "view", user="u2")])
 
     types = [event["type"] for event in events]
     assert types == [
@@ -154,12 +154,12 @@ def test_what_is_sent_is_what_the_mesh_understands():
     }
     rows = [row(0, "view", price=None), row(1, "cart", brand="acme", category="a.kettle"), row(2, "purchase")]
 
-    events = told(rows)
+    events = events_of(rows)
 
     for event in events:
         msgspec.convert(event, kinds[event["type"]])
     assert len({event["id"] for event in events}) == len(events)
-    assert told(rows) == events
+    assert events_of(rows) == events
 
 
 def test_home():

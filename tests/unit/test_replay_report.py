@@ -27,8 +27,8 @@ def at(seconds):
     return NOON + timedelta(seconds=seconds)
 
 
-class Books:
-    """Writes a region's events down one after the other."""
+class EventStream:
+    """A region's stream: events are added one after the other."""
 
     def __init__(self, region="us"):
         self.region, self.stored = region, []
@@ -99,57 +99,57 @@ def accepted(id, region="us"):
     return Sent(id=id, type="cart_updated", region=region, visitor_id="v1", sent_at=NOON, answer="accepted")
 
 
-def evidence_of(*books, **more):
-    regions = tuple(book.region for book in books)
-    stored = [one for book in books for one in book.stored]
+def evidence_of(*streams, **more):
+    regions = tuple(one.region for one in streams)
+    stored = [one for stream in streams for one in stream.stored]
     crossing = [one for one in stored if not isinstance(one.event, UserScored)]
     copies = {region: [one for one in crossing if one.region != region] for region in regions}
     return Evidence(regions=regions, nodes=3, stored=stored, **({"copies": copies} | more))
 
 
 @pytest.fixture
-def books():
+def stream():
     """A cart that was left, decided and sent in order."""
-    told = Books()
-    told.cart(0, id="0a1b2c3d-e1")
-    told.decided(9.2, told.abandoned(9))
-    told.sent(9.4)
-    return told
+    made = EventStream()
+    made.cart(0, id="0a1b2c3d-e1")
+    made.decided(9.2, made.abandoned(9))
+    made.sent(9.4)
+    return made
 
 
-def test_all_is_well(books):
+def test_all_is_well(stream):
     """A cart that is left and gets its offer is counted once everywhere, and breaks nothing."""
-    figures = report(evidence_of(books, sent=[accepted("e1")], mails=[mail(9.3)]))
+    figures = report(evidence_of(stream, sent=[accepted("e1")], mails=[mail(9.3)]))
 
     counted = ("events_published", "events_acked", "carts_abandoned", "decisions", "offers_sent")
     assert [figures[name] for name in counted] == [1, 1, 1, 1, 1]
     assert figures["latency_ms"]["due_to_smtp"] == {"p50": 300.0, "p99": 300.0}
     assert broken(figures) == []
-    assert unfinished(evidence_of(books, sent=[accepted("e1")], mails=[mail(9.3)]), timers=0) == ""
+    assert unfinished(evidence_of(stream, sent=[accepted("e1")], mails=[mail(9.3)]), timers=0) == ""
 
 
-def test_a_lost_event(books):
+def test_a_lost_event(stream):
     """An id that was acknowledged and stands in no stream is lost; one that was never acknowledged is not."""
     unanswered = msgspec.structs.replace(accepted("e3"), answer="unanswered")
 
-    figures = report(evidence_of(books, sent=[accepted("e1"), accepted("e2"), unanswered], mails=[mail(9.3)]))
+    figures = report(evidence_of(stream, sent=[accepted("e1"), accepted("e2"), unanswered], mails=[mail(9.3)]))
 
     assert (figures["events_published"], figures["events_acked"], figures["events_lost"]) == (3, 2, 1)
     assert broken(figures) == ["1 acknowledged events were lost"]
 
 
-def test_an_event_of_another_region(books):
+def test_an_event_of_another_region(stream):
     """An event that stands in another region than it was sent to counts as lost."""
-    figures = report(evidence_of(books, Books("eu"), sent=[accepted("e1", region="eu")], mails=[mail(9.3)]))
+    figures = report(evidence_of(stream, EventStream("eu"), sent=[accepted("e1", region="eu")], mails=[mail(9.3)]))
 
     assert figures["events_lost"] == 1
 
 
-def test_a_doubled_event(books):
+def test_a_doubled_event(stream):
     """The same id twice in a region's own streams is counted as doubled."""
-    books.cart(20, id="0a1b2c3d-e1")
+    stream.cart(20, id="0a1b2c3d-e1")
 
-    figures = report(evidence_of(books, sent=[accepted("e1")], mails=[mail(9.3)]))
+    figures = report(evidence_of(stream, sent=[accepted("e1")], mails=[mail(9.3)]))
 
     assert figures["events_doubled"] == 1
 
@@ -166,14 +166,14 @@ def test_a_doubled_event(books):
 )
 def test_a_wrong_send(purchase):
     """A mail whose decision stands behind a purchase of the cart, its visitor or its customer is wrong."""
-    books = Books()
-    books.cart(0)
-    abandonment = books.abandoned(9, customer="ada")
-    books.add(9.1, purchase)
-    books.decided(9.2, abandonment)
-    books.sent(9.4)
+    stream = EventStream()
+    stream.cart(0)
+    abandonment = stream.abandoned(9, customer="ada")
+    stream.add(9.1, purchase)
+    stream.decided(9.2, abandonment)
+    stream.sent(9.4)
 
-    figures = report(evidence_of(books, mails=[mail(9.3)]))
+    figures = report(evidence_of(stream, mails=[mail(9.3)]))
 
     assert figures["wrong_sends"] == 1
     assert "1 offers were sent after a purchase" in broken(figures)
@@ -181,105 +181,105 @@ def test_a_wrong_send(purchase):
 
 def test_wrong_only_by_sequence():
     """Within a region the sequence decides, not the clock: a purchase of the same moment but before is seen."""
-    books = Books()
-    books.cart(0)
-    abandonment = books.abandoned(9)
-    books.add(9.2, CartConverted(cart_id="c1", order_id="k1", visitor_id="v1"))
-    books.decided(9.2, abandonment)
+    stream = EventStream()
+    stream.cart(0)
+    abandonment = stream.abandoned(9)
+    stream.add(9.2, CartConverted(cart_id="c1", order_id="k1", visitor_id="v1"))
+    stream.decided(9.2, abandonment)
 
-    assert report(evidence_of(books, mails=[mail(9.3)]))["wrong_sends"] == 1
+    assert report(evidence_of(stream, mails=[mail(9.3)]))["wrong_sends"] == 1
 
 
 def test_a_dropped_offer_is_not_wrong():
     """A purchase before a decision that drops the offer is as it should be."""
-    books = Books()
-    books.cart(0)
-    abandonment = books.abandoned(9)
-    books.order(9.1)
-    books.decided(9.2, abandonment, outcome="dropped")
+    stream = EventStream()
+    stream.cart(0)
+    abandonment = stream.abandoned(9)
+    stream.order(9.1)
+    stream.decided(9.2, abandonment, outcome="dropped")
 
-    figures = report(evidence_of(books))
+    figures = report(evidence_of(stream))
 
     assert (figures["wrong_sends"], figures["offers_dropped"], figures["decisions"]) == (0, 1, 1)
 
 
-def test_an_earlier_purchase(books):
+def test_an_earlier_purchase(stream):
     """A purchase before the cart was filled has nothing to do with it."""
-    earlier = Books()
+    earlier = EventStream()
     earlier.order(0)
-    for one in books.stored:
+    for one in stream.stored:
         earlier.add((one.stored - NOON).total_seconds() + 1, one.event, one.id)
 
     assert report(evidence_of(earlier, mails=[mail(10.3)]))["wrong_sends"] == 0
 
 
-def test_a_late_purchase(books):
+def test_a_late_purchase(stream):
     """A purchase behind the decision but before the mail is late, not wrong; with the mail before, it is neither."""
-    books.order(9.45)
+    stream.order(9.45)
 
-    assert report(evidence_of(books, mails=[mail(9.5)]))["late_sends"] == 1
-    assert report(evidence_of(books, mails=[mail(9.3)]))["late_sends"] == 0
-    assert report(evidence_of(books, mails=[mail(9.5)]))["wrong_sends"] == 0
+    assert report(evidence_of(stream, mails=[mail(9.5)]))["late_sends"] == 1
+    assert report(evidence_of(stream, mails=[mail(9.3)]))["late_sends"] == 0
+    assert report(evidence_of(stream, mails=[mail(9.5)]))["wrong_sends"] == 0
 
 
-def test_a_purchase_in_another_region(books):
+def test_a_purchase_in_another_region(stream):
     """Another region's order makes a send wrong only if it had arrived in the deciding region before."""
-    personal_copies = Books("eu")
+    personal_copies = EventStream("eu")
     order = personal_copies.order(9.0)
     for seconds, wrong in ((9.1, 1), (9.25, 0)):
         arrived = msgspec.structs.replace(order, stored=at(seconds))
 
-        evidence = evidence_of(books, personal_copies, mails=[mail(9.3)], copies={"us": [arrived], "eu": []})
+        evidence = evidence_of(stream, personal_copies, mails=[mail(9.3)], copies={"us": [arrived], "eu": []})
 
         assert report(evidence)["wrong_sends"] == wrong
 
 
-def test_a_duplicate_send(books):
+def test_a_duplicate_send(stream):
     """Two mails for one offer are one too many, by the mail server's own record."""
-    figures = report(evidence_of(books, mails=[mail(9.3), mail(9.6)]))
+    figures = report(evidence_of(stream, mails=[mail(9.3), mail(9.6)]))
 
     assert (figures["offers_sent"], figures["duplicate_sends"]) == (1, 1)
     assert broken(figures) == ["1 offers were sent twice"]
 
 
-def test_a_mail_that_nobody_decided(books):
-    """A mail for an offer that no stream knows is told."""
-    assert report(evidence_of(books, mails=[mail(9.3), mail(9.3, "o7")]))["strange_mails"] == 1
+def test_a_mail_that_nobody_decided(stream):
+    """A mail for an offer that no stream knows is reported."""
+    assert report(evidence_of(stream, mails=[mail(9.3), mail(9.3, "o7")]))["strange_mails"] == 1
 
 
 def test_services_are_not_believed():
     """An OfferSent without the mail server's record is not counted as sent."""
-    books = Books()
-    books.cart(0)
-    books.decided(9.2, books.abandoned(9))
-    books.sent(9.4)
+    stream = EventStream()
+    stream.cart(0)
+    stream.decided(9.2, stream.abandoned(9))
+    stream.sent(9.4)
 
-    figures = report(evidence_of(books))
+    figures = report(evidence_of(stream))
 
     assert (figures["offers_sent"], figures["offers_shown"]) == (0, 1)
 
 
 def test_every_fate():
     """Every abandonment has exactly one outcome: undecided, held, dropped, withdrawn or open where no mail went out."""
-    books = Books()
-    books.abandoned(1, "c1")
-    books.decided(3, books.abandoned(2, "c2"), "held", "c2", offer="o2")
-    books.decided(5, books.abandoned(4, "c3"), "dropped", "c3", offer="o3")
-    books.decided(7, books.abandoned(6, "c4"), "approved", "c4", offer="o4")
-    books.add(8, OfferWithdrawn(cart_id="c4", offer_id="o4", channel="email", reason="bought"))
-    books.decided(10, books.abandoned(9, "c5"), "approved", "c5", offer="o5")
+    stream = EventStream()
+    stream.abandoned(1, "c1")
+    stream.decided(3, stream.abandoned(2, "c2"), "held", "c2", offer="o2")
+    stream.decided(5, stream.abandoned(4, "c3"), "dropped", "c3", offer="o3")
+    stream.decided(7, stream.abandoned(6, "c4"), "approved", "c4", offer="o4")
+    stream.add(8, OfferWithdrawn(cart_id="c4", offer_id="o4", channel="email", reason="bought"))
+    stream.decided(10, stream.abandoned(9, "c5"), "approved", "c5", offer="o5")
 
-    told = abandonments(evidence_of(books))
+    found = abandonments(evidence_of(stream))
 
-    assert [abandonment.outcome for abandonment in told] == ["undecided", "held", "dropped", "withdrawn", "open"]
-    assert [abandonment.settled for abandonment in told] == [False, True, True, True, False]
+    assert [abandonment.outcome for abandonment in found] == ["undecided", "held", "dropped", "withdrawn", "open"]
+    assert [abandonment.settled for abandonment in found] == [False, True, True, True, False]
     left = "1 timers to fire, 1 abandoned carts without a decision, 1 offers without an outcome"
-    assert unfinished(evidence_of(books), timers=1) == left
+    assert unfinished(evidence_of(stream), timers=1) == left
 
 
-def test_a_held_offer_has_no_latency(books):
+def test_a_held_offer_has_no_latency(stream):
     """An offer that was held and sent later says nothing about the time from due to sent."""
-    held = Books()
+    held = EventStream()
     held.cart(0)
     abandonment = held.abandoned(9)
     held.decided(9.2, abandonment, "held")
@@ -292,8 +292,8 @@ def test_a_held_offer_has_no_latency(books):
 
 
 def test_copies():
-    """An event of the books that another region lacks is lost, one held twice duplicated; personal ones never count."""
-    us, eu = Books("us"), Books("eu")
+    """An event that another region has no copy of is lost, with two copies duplicated; personal ones never count."""
+    us, eu = EventStream("us"), EventStream("eu")
     us.add(0, CustomerIdentified(visitor_id="v1", email="v1@example.test"))
     us.cart(1)
     first = us.stored[-1]
@@ -308,7 +308,7 @@ def test_copies():
 
 def test_a_cut_region():
     """Orders during the cut, its length and the time until all had caught up are counted; its delays are no latency."""
-    us, eu = Books("us"), Books("eu")
+    us, eu = EventStream("us"), EventStream("eu")
     for seconds in (5, 15, 25, 45):
         us.order(seconds, order=f"k{seconds}")
     arrived = [
@@ -331,15 +331,15 @@ def test_a_cut_region():
     assert figures["latency_ms"]["cross_region"] == {"p50": 20.0, "p99": 20.0}
 
 
-def test_scores_and_recoveries(books):
+def test_scores_and_recoveries(stream):
     """A score's delay runs from the newest event that it saw; a recovered cart is counted."""
-    books.add(
+    stream.add(
         0.15,
-        UserScored(visitor_id="v1", propensity=0.2, model_version="m", reasons=(), cause="0a1b2c3d-e1"),
+        UserScored(visitor_id="v1", propensity=0.2, model_version="m", reasons=(), last_event_id="0a1b2c3d-e1"),
     )
-    books.add(30, CartRecovered(cart_id="c1", visitor_id="v1", order_id="k1", offer_id="o1", value=TOTAL))
+    stream.add(30, CartRecovered(cart_id="c1", visitor_id="v1", order_id="k1", offer_id="o1", value=TOTAL))
 
-    figures = report(evidence_of(books, mails=[mail(9.3)]))
+    figures = report(evidence_of(stream, mails=[mail(9.3)]))
 
     assert figures["latency_ms"]["event_to_score"] == {"p50": 150.0, "p99": 150.0}
     assert figures["recovered"] == 1
@@ -351,13 +351,13 @@ def test_percentiles():
     assert percentiles([]) == {"p50": None, "p99": None}
 
 
-def test_the_ledger(books, tmp_path):
+def test_the_ledger(stream, tmp_path):
     """The ledger has a row for every event and every offer with its outcome."""
     refused = msgspec.structs.replace(accepted("e3"), answer="rejected", reason="$.lines: wrong")
     sent = [accepted("e1"), accepted("e2"), refused]
     path = tmp_path / "ledger.parquet"
 
-    count = ledger.write(evidence_of(books, sent=sent, mails=[mail(9.3), mail(9.4)]), path)
+    count = ledger.write(evidence_of(stream, sent=sent, mails=[mail(9.3), mail(9.4)]), path)
 
     frame = pl.read_parquet(path)
     assert count == 4
@@ -366,13 +366,13 @@ def test_the_ledger(books, tmp_path):
     assert frame["due_to_smtp_ms"].to_list()[-1] == 300.0
 
 
-def test_two_journeys_of_one_cart_are_two_runs_of_one_abandonment(books):
+def test_two_journeys_of_one_cart_are_two_runs_of_one_abandonment(stream):
     """One cart, decided; the mails of both are counted."""
-    (abandonment,) = {one.id for one in books.stored if isinstance(one.event, CartAbandoned)}
-    books.decided(12, abandonment, offer="o2", journey="second")
-    books.sent(13, offer="o2")
+    (abandonment,) = {one.id for one in stream.stored if isinstance(one.event, CartAbandoned)}
+    stream.decided(12, abandonment, offer="o2", journey="second")
+    stream.sent(13, offer="o2")
 
-    figures = report(evidence_of(books, mails=[mail(11), mail(13, "o2")]))
+    figures = report(evidence_of(stream, mails=[mail(11), mail(13, "o2")]))
 
     assert (figures["carts_abandoned"], figures["decisions"], figures["undecided"]) == (1, 1, 0)
     assert figures["offers_sent"] == 2

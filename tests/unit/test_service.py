@@ -57,7 +57,7 @@ def test_durable_filter_and_summary_follow_from_the_handler(service):
 
 
 def test_events_of_several_streams_are_several_consumers(service):
-    """Interactions and books are kept apart, and so are their durables."""
+    """Interactions and commerce have streams of their own, and so have their durables."""
 
     async def count(happened: ProductViewed | CartIdle) -> None:
         """Count."""
@@ -86,8 +86,8 @@ def test_the_whole_mesh_is_the_own_stream_and_the_copy_of_the_others(service):
     ]
 
 
-def test_personal_events_are_heard_at_home_alone(service):
-    """No link carries them, so binding to the whole mesh is refused; at home they are in the books."""
+def test_personal_events_are_consumed_in_their_region_alone(service):
+    """No link carries them: binding to the whole mesh is refused, and their own commerce stream has them."""
 
     async def welcome(identified: CustomerIdentified) -> None:
         """Welcome."""
@@ -100,7 +100,7 @@ def test_personal_events_are_heard_at_home_alone(service):
 
 
 def test_a_fanout_has_no_durable(service):
-    """Every replica hears everything for itself."""
+    """Every replica receives everything for itself."""
     service.on(CartIdle, fanout=True)(award_points)
 
     assert service.bindings[0].consumers("us") == []

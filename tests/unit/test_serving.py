@@ -20,7 +20,7 @@ from services.gateway.live import LiveOffers
 
 PATIENCE = 60
 LIVE_PAGES = 140
-"""More than the 128 that granian takes where it is not told."""
+"""More than the 128 that granian takes where nothing is set."""
 HOLD = """
 import socket, sys
 held = [socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60) for _ in range(int(sys.argv[2]))]

@@ -217,7 +217,7 @@ def test_training_says_what_it_left_out(tmp_path):
 
 
 def test_the_verdict_is_about_the_rows_that_were_used():
-    """Where rows were left out, nobody is told that every promise was kept and no more."""
+    """Where rows were left out, the report does not stop at every promise being kept."""
     account = Account(rows=3, left_out=(Reason(why="no user_id", count=2, places=("line 3", "line 4")),))
     figures = dict.fromkeys(
         (

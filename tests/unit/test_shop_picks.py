@@ -1,4 +1,4 @@
-"""Live picks: what an open page of the demo shop is told of a visitor's recommendations."""
+"""Live picks: what an open page of the demo shop receives of a visitor's recommendations."""
 
 import asyncio
 
@@ -62,9 +62,9 @@ def say(scoring, picks):
     return said
 
 
-def items(told: bytes):
-    """What a page was told: product -> reason."""
-    _, name, data = told.decode().rstrip("\n").split("\n")
+def items(message: bytes):
+    """What a page received: product -> reason."""
+    _, name, data = message.decode().rstrip("\n").split("\n")
     assert name == "event: picks"
     return {one["product_id"]: one["reason"] for one in msgspec.json.decode(data.removeprefix("data: "))["items"]}
 
@@ -95,12 +95,12 @@ async def open_page():
     ],
 )
 def test_a_reason_speaks_the_language_of_the_page(language, words):
-    """Also the product that it names, whatever language the region's catalogue was told in."""
+    """Also the product that it names, whatever language the region's catalogue was sent in."""
     assert reason(WHISK, language) == words
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("fields", "words"),
     [
         (
             {"kind": "together", "with_product": "Unheard of", "shoppers": 1},
@@ -115,12 +115,12 @@ def test_a_reason_speaks_the_language_of_the_page(language, words):
         ({}, "as scoring said it"),
     ],
 )
-def test_every_kind_of_reason_has_words(told, words):
+def test_every_kind_of_reason_has_words(fields, words):
     """Where the reason has no structure, it stays as scoring said it."""
-    assert reason(Recommendation(product_id="whisk", reason="as scoring said it", **told), "en") == words
+    assert reason(Recommendation(product_id="whisk", reason="as scoring said it", **fields), "en") == words
 
 
-async def test_a_page_is_told_the_newest_and_then_each_change(open_page, picks, say):
+async def test_a_page_receives_the_newest_and_then_each_change(open_page, picks, say):
     """Not the same again, and nothing that the shop has not."""
     tea = Recommendation(product_id="genmaicha", reason="r", kind="popular")
     await say(WHISK)
@@ -172,7 +172,7 @@ async def test_what_was_looked_at_before_comes_last(open_page, picks, say):
     assert list(items(await anext(page))) == ["genmaicha", "tetsubin", "scoop", "hojicha"]
 
 
-async def test_a_silent_page_hears_a_comment_and_ends_with_the_service(open_page, picks):
+async def test_a_silent_page_receives_a_comment_and_ends_with_the_service(open_page, picks):
     """So that nobody takes the line for dead; when the process drains, browsers go to another."""
     page = await open_page(picks, heartbeat=0.01)
 
@@ -185,8 +185,8 @@ async def test_a_silent_page_hears_a_comment_and_ends_with_the_service(open_page
     assert (picks.pages.open, picks.pages_of("v1")) == (0, 0)
 
 
-async def test_visitors_are_told_apart_and_who_was_forgotten_is_asked_about_again(open_page, scoring):
-    """Memory is bounded: of two visitors only one is kept here, and each page hears of its own."""
+async def test_visitors_are_distinguished_and_forgotten_ones_are_requested_again(open_page, scoring):
+    """Memory is bounded: of two visitors only one is kept here, and each page receives its own."""
     picks = Picks(scoring.ask, most=1)
     scoring.products = {"v1": (WHISK,), "v2": (Recommendation(product_id="scoop", reason="r", kind="seen"),)}
     for visitor in ("v1", "v2"):
@@ -198,8 +198,8 @@ async def test_visitors_are_told_apart_and_who_was_forgotten_is_asked_about_agai
     assert await anext(forgotten) == b": still here\n\n"
     assert items(await anext(kept)) == {"scoop": "you looked at it before"}
     scoring.answers.set()
-    told = await anext(forgotten)
-    while told == b": still here\n\n":
-        told = await anext(forgotten)
-    assert items(told).keys() == {"whisk"}
+    message = await anext(forgotten)
+    while message == b": still here\n\n":
+        message = await anext(forgotten)
+    assert items(message).keys() == {"whisk"}
     assert (picks.pages.open, picks.pages_of("v1")) == (2, 1)

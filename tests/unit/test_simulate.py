@@ -54,7 +54,7 @@ def test_written_and_read(log, tmp_path, ending):
 
 
 def test_it_can_be_learned(log):
-    """A plain model that sees only what happened before tells who buys, better than the base rate (AUC > 0.62)."""
+    """A plain model that sees only what happened before predicts who buys, better than the base rate (AUC > 0.62)."""
     features, labels = [], []
     bought_before, sessions = Counter(), {}
     for row in log:
@@ -81,5 +81,5 @@ def test_it_can_be_learned(log):
 
     model = LogisticRegression().fit(scaler.transform(features[:half]), labels[:half])
 
-    told = model.predict_proba(scaler.transform(features[half:]))[:, 1]
-    assert roc_auc_score(labels[half:], told) > 0.62
+    predicted = model.predict_proba(scaler.transform(features[half:]))[:, 1]
+    assert roc_auc_score(labels[half:], predicted) > 0.62

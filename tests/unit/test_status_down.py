@@ -5,7 +5,7 @@ from mesh.runtime.ports import free_ports
 from mesh.topology.access import Access, Servers
 
 
-async def test_a_region_that_is_wholly_down_is_told_as_such():
+async def test_a_region_that_is_wholly_down_is_reported_as_such():
     """Nobody waits for servers that do not answer, with TLS or without."""
     plain, secure = free_ports(2)
     access = Access(
@@ -15,9 +15,9 @@ async def test_a_region_that_is_wholly_down_is_told_as_such():
         }
     )
 
-    told = await status_of(access, [])
+    statuses = await status_of(access, [])
 
-    assert [(one.region, one.nodes_up, one.error) for one in told] == [
+    assert [(one.region, one.nodes_up, one.error) for one in statuses] == [
         ("us", 0, "none of its servers answers"),
         ("eu", 0, "none of its servers answers"),
     ]

@@ -67,9 +67,9 @@ async def test_a_language_says_everything_that_the_others_say():
     for name, english in texts["en"].items():
         blanks = {blank for _, blank, _, _ in Formatter().parse(english) if blank}
         for language in LANGUAGES:
-            told = texts[language][name]
-            assert told.strip() == told != ""
-            assert {blank for _, blank, _, _ in Formatter().parse(told) if blank} == blanks, name
+            text = texts[language][name]
+            assert text.strip() == text != ""
+            assert {blank for _, blank, _, _ in Formatter().parse(text) if blank} == blanks, name
 
 
 async def test_the_range_is_sound():
@@ -160,7 +160,7 @@ async def test_products_are_found_by_any_of_their_names():
     ],
 )
 async def test_a_browser_is_answered_in_the_language_it_likes_best(shop, accepted, language):
-    """The door leads to the best of the shop's languages that the browser accepts, else to English."""
+    """The root page redirects to the best of the shop's languages that the browser accepts, else to English."""
     answer = await shop.get("/", headers={"accept-language": accepted}, follow_redirects=False)
 
     assert preferred(accepted) == language
@@ -241,8 +241,8 @@ async def test_the_link_of_an_offer_brings_the_cart_and_its_discount_back(shop, 
 
     page = (await shop.get("/cart/c1?offer=o1&coupon=HELLO&percent=99")).text
 
-    told = json.loads(re.search(r'data-restored="([^"]*)"', page)[1].replace("&#34;", '"'))
-    assert told == {"cart_id": "c1", "lines": {"whisk": 2}, "coupon": "HELLO", "percent": 10}
+    restored = json.loads(re.search(r'data-restored="([^"]*)"', page)[1].replace("&#34;", '"'))
+    assert restored == {"cart_id": "c1", "lines": {"whisk": 2}, "coupon": "HELLO", "percent": 10}
 
 
 @pytest.mark.parametrize("asked", ["", "?offer=o2&coupon=HELLO", "?offer=o1&coupon=OTHER", "?offer=o1"])
@@ -283,8 +283,8 @@ async def test_only_what_the_shop_sells_comes_back(shop, mesh):
 
     page = (await shop.get("/cart/c1")).text
 
-    told = json.loads(re.search(r'data-restored="([^"]*)"', page)[1].replace("&#34;", '"'))
-    assert told["lines"] == {"whisk": 99}
+    restored = json.loads(re.search(r'data-restored="([^"]*)"', page)[1].replace("&#34;", '"'))
+    assert restored["lines"] == {"whisk": 99}
 
 
 @pytest.mark.parametrize("cart", ["unknown", "%00", "*", "%3E", "a%20b", "a.b", "x" * 500, "%F0%9F%8D%B5"])

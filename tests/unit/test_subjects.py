@@ -11,7 +11,7 @@ from mesh.errors import InvalidKey
 from mesh.event import declaration_of
 from mesh.events.cart import CartIdle
 from mesh.events.customer import CustomerIdentified
-from mesh.subjects import every, matches, overlap, story, subject, subject_of, timer_subject, token
+from mesh.subjects import every, history_filter, matches, overlap, subject, subject_of, timer_subject, token
 
 ALPHABET = "ab"
 PATTERNS = st.lists(st.sampled_from(["a", "b", "*"]), max_size=3).flatmap(
@@ -76,10 +76,10 @@ def test_what_is_built_is_found_by_its_filters_alone(key, region):
     assert built == subject_of(region, CartIdle(cart_id=key, update_id="u"))
     assert matches(every(declaration), built)
     assert matches(every(declaration, region=region), built)
-    assert matches(story(region, "cart", key), built)
+    assert matches(history_filter(region, "cart", key), built)
     assert not matches(every(declaration, region="other"), built)
     assert not matches(every(declaration_of(CustomerIdentified)), built)
-    assert not matches(story(region, "cart", key[:-1] + ("x" if key[-1] != "x" else "y")), built)
+    assert not matches(history_filter(region, "cart", key[:-1] + ("x" if key[-1] != "x" else "y")), built)
     assert not overlap(built, timer_subject(region, declaration, key))
 
 
@@ -88,7 +88,7 @@ def test_personal_events_have_another_root():
     personal = CustomerIdentified(visitor_id="v1", email="a@example.test")
 
     assert subject_of("us", personal) == "pii.us.customer.identified.v1"
-    assert story("us", "customer", "v1", root="pii") == "pii.us.customer.*.v1"
+    assert history_filter("us", "customer", "v1", root="pii") == "pii.us.customer.*.v1"
 
 
 @pytest.mark.parametrize("key", ["a.b", "*", ">", "", "a b"])
@@ -98,7 +98,7 @@ def test_no_builder_lets_an_illegal_key_through(key):
     for build in (
         lambda: subject("us", declaration, key),
         lambda: timer_subject("us", declaration, key),
-        lambda: story("us", "cart", key),
+        lambda: history_filter("us", "cart", key),
     ):
         with pytest.raises(InvalidKey):
             build()

@@ -1,4 +1,4 @@
-"""What `check` refuses and what it only tells, for services and events made here."""
+"""What `check` refuses and what it only warns of, for services and events made here."""
 
 from types import new_class
 
@@ -21,10 +21,12 @@ from mesh.topology.mesh_toml import Topology
 MESH = Topology.of(nodes=1)
 
 
-def everything_said(*but):
+def all_published(*but):
     """A service that publishes every event but these and those of the operator's commands."""
     left_out = {*but, *OPERATOR_PUBLISHES}
-    return Service("speaker", publishes=tuple(told.kind for told in declared() if told.kind not in left_out))
+    return Service(
+        "speaker", publishes=tuple(warnings.kind for warnings in declared() if warnings.kind not in left_out)
+    )
 
 
 def listener(name="listener", handler="award_points", **options):
@@ -40,26 +42,26 @@ def listener(name="listener", handler="award_points", **options):
 
 def test_sound_declarations_have_no_errors():
     """Every event with one writer, handlers with names of their own."""
-    assert check(MESH, [everything_said(), listener()]).errors == []
+    assert check(MESH, [all_published(), listener()]).errors == []
 
 
 def test_an_event_without_a_writer_is_refused():
     """The error says how to give it one."""
-    [error] = check(MESH, [everything_said(OrderPlaced)]).errors
+    [error] = check(MESH, [all_published(OrderPlaced)]).errors
 
     assert error.startswith("order.placed.v1 has no writer: name OrderPlaced in some service's publishes")
 
 
 def test_an_event_with_two_writers_is_refused():
     """The error names both."""
-    [error] = check(MESH, [everything_said(), Service("other", publishes=(OrderPlaced,))]).errors
+    [error] = check(MESH, [all_published(), Service("other", publishes=(OrderPlaced,))]).errors
 
     assert error.startswith("order.placed.v1 has 2 writers, speaker and other")
 
 
 def test_events_that_no_service_consumes_are_one_note():
     """They are kept for people, models and the record: nothing to be warned of each time."""
-    report = check(MESH, [everything_said(), listener()])
+    report = check(MESH, [all_published(), listener()])
 
     [note] = report.notes
     assert "events are stored and consumed by no service: " in note
@@ -81,7 +83,7 @@ def test_two_pages_of_one_path_are_refused():
     one.page("/stock", title="Stock", role="viewer")(list)
     other.page("/stock", title="Shelves", role="viewer")(list)
 
-    [error] = check(MESH, [everything_said(), one, other]).errors
+    [error] = check(MESH, [all_published(), one, other]).errors
 
     assert error.startswith("/stock is the page of one and other: give each page a path of its own")
 
@@ -91,7 +93,7 @@ def test_two_handlers_of_one_name_are_refused():
     twice = listener()
     twice.bindings.append(twice.bindings[0])
 
-    [error] = check(MESH, [everything_said(), twice]).errors
+    [error] = check(MESH, [all_published(), twice]).errors
 
     assert error.startswith("listener-award-points is bound 2 times to COMMERCE")
 
@@ -99,14 +101,14 @@ def test_two_handlers_of_one_name_are_refused():
 @pytest.mark.parametrize("name", ["operator", "sys", "leaf_us"])
 def test_the_meshs_own_users_are_taken(name):
     """A service of that name would be the operator, the system or a link."""
-    [error] = check(MESH, [everything_said(), Service(name)]).errors
+    [error] = check(MESH, [all_published(), Service(name)]).errors
 
     assert "that user belongs to the mesh itself" in error
 
 
 def test_asking_nobody_is_refused():
     """A request to a service that is not there would never be answered."""
-    [error] = check(MESH, [everything_said(), Service("shop", asks=("oracle",))]).errors
+    [error] = check(MESH, [all_published(), Service("shop", asks=("oracle",))]).errors
 
     assert error.startswith("shop asks 'oracle', which is no service")
 
@@ -115,7 +117,7 @@ def test_one_bucket_of_two_types_is_refused():
     """Two services that mean different things by one bucket would read each other's values."""
     one, other = Service("one", buckets=(Bucket("b", dict),)), Service("other", buckets=(Bucket("b", list),))
 
-    [error] = check(MESH, [everything_said(), one, other]).errors
+    [error] = check(MESH, [all_published(), one, other]).errors
 
     assert error.startswith("'b' is declared twice, as a bucket of builtins.dict")
 
@@ -123,31 +125,31 @@ def test_one_bucket_of_two_types_is_refused():
 @pytest.mark.parametrize(
     "kind", [ProductViewed, next(declaration.kind for declaration in declared() if declaration.personal)]
 )
-def test_what_stays_at_home_is_not_heard_in_the_mesh(kind):
+def test_what_stays_in_its_region_is_not_consumed_mesh_wide(kind):
     """Personal events and interactions are in no other region: a handler would wait for ever."""
     deaf = listener()
     deaf.bindings[:] = [Binding(service="deaf", handler=deaf.bindings[0].handler, kinds=(kind,), reach="mesh")]
 
-    [error] = check(MESH, [everything_said(), deaf]).errors
+    [error] = check(MESH, [all_published(), deaf]).errors
 
-    assert 'reach="mesh" would hear nothing' in error
+    assert 'reach="mesh" would receive nothing' in error
 
 
 def test_a_renamed_handler_is_a_migration():
     """The durable that was there is named, in every region."""
     before = Committed(consumers={"us": {"COMMERCE_us": {"listener-give-points": {}, "listener-award-points": {}}}})
 
-    told = [w for w in check(MESH, [everything_said(), listener()], before).warnings if "migration" in w]
+    warnings = [w for w in check(MESH, [all_published(), listener()], before).warnings if "migration" in w]
 
-    assert len(told) == 1
-    assert told[0].startswith("listener-give-points on COMMERCE_us is no longer declared")
+    assert len(warnings) == 1
+    assert warnings[0].startswith("listener-give-points on COMMERCE_us is no longer declared")
 
 
-def test_a_handler_named_by_its_cause_is_told():
+def test_a_handler_named_by_its_cause_is_warned_of():
     """`handle_x` says nothing of the effect."""
-    told = check(MESH, [everything_said(), listener(handler="handle_order")]).warnings
+    warnings = check(MESH, [all_published(), listener(handler="handle_order")]).warnings
 
-    assert any("names its cause" in warning for warning in told)
+    assert any("names its cause" in warning for warning in warnings)
 
 
 def test_the_same_contract_is_not_broken():
@@ -155,11 +157,11 @@ def test_the_same_contract_is_not_broken():
     assert broken(schemas(), schemas()) == {}
 
 
-def test_an_event_that_went_is_told():
+def test_an_event_that_was_removed_is_warned_of():
     """Stored ones could no longer be read."""
     before = Committed(schemas={"cart.burnt.v1": {"key": "k", "personal": False, "schema": {}}})
 
-    report = check(MESH, [everything_said()], before)
+    report = check(MESH, [all_published()], before)
 
     assert "cart.burnt.v1 is no longer declared: stored ones can no longer be read" in report.warnings
 
@@ -233,7 +235,7 @@ def test_a_broken_contract_says_which_version_comes_next():
         "type": "integer"
     }
 
-    [error] = check(MESH, [everything_said()], Committed(schemas=before)).errors
+    [error] = check(MESH, [all_published()], Committed(schemas=before)).errors
 
     assert error == (
         "cart.updated.v1: field weight was removed. Stored events stay as they are: "

@@ -110,7 +110,9 @@ def test_the_board_shows_what_became_of_an_offer_on_a_channel_it_does_not_know()
 
     (shown,) = offers.newest(NOW)
 
-    assert [(then.what, then.channel, then.words) for then in shown.then] == [("failed", "pigeon", "lost its way")]
+    assert [(event.kind, event.channel, event.detail) for event in shown.events] == [
+        ("failed", "pigeon", "lost its way")
+    ]
 
 
 def test_consent_counts_for_the_purpose_it_was_given_for():

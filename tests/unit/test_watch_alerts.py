@@ -10,7 +10,7 @@ from prometheus_client import generate_latest
 
 import mesh.events
 from mesh.observability.metrics import (
-    CHANGED,
+    ACK_PENDING,
     DEAD,
     DELAY,
     EVENTS,
@@ -19,12 +19,12 @@ from mesh.observability.metrics import (
     LAG,
     NODES,
     NODES_UP,
+    OUTDATED,
     PUBLISH_RETRIES,
     REQUESTING,
     REQUESTS,
     RUNNING,
     STALENESS,
-    UNANSWERED,
 )
 from mesh.runtime.discovery import discover
 from mesh.topology.derive.alerts import alerts
@@ -89,12 +89,12 @@ def test_boards_and_rules_speak_of_figures_that_exist(services):
     known |= {
         metric._name
         for metric in (
-            CHANGED,
+            OUTDATED,
             DEAD,
             LAG,
             NODES,
             NODES_UP,
-            UNANSWERED,
+            ACK_PENDING,
             RUNNING,
             STALENESS,
             ml.lifecycle.serving_models.SERVES,

@@ -1,4 +1,4 @@
-"""A story is told from what events say of themselves."""
+"""A trace follows from what events say of themselves."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from mesh.broker.protocol import Message
 from mesh.envelope import encode
 from mesh.events.cart import CartIdle
 from mesh.events.customer import CustomerUnsubscribed
-from mesh.operations.causal_tree import Happening, forest, happening, together, tree_lines
+from mesh.operations.causal_tree import TracedEvent, forest, together, traced_event, tree_lines
 from mesh.operations.events import HIDDEN
 
 AT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -19,13 +19,13 @@ AT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 def said(id_, *, after=0.0, region="us", **more):
     stored = AT + timedelta(seconds=after)
     fields = {"type": "cart.updated.v1", "key": "c1", "service": "gateway", "time": stored, "stored": stored} | more
-    return Happening(id=id_, region=region, **fields)
+    return TracedEvent(id=id_, region=region, **fields)
 
 
 def stored(subject, event):
     traceparent = f"00-{'a' * 32}-{'b' * 16}-01"
     body = encode(event, id="i1", region="us", source="gateway", traceparent=traceparent, cause="update-1")
-    return happening(Message(subject, body, 1, AT, {}), here="us")
+    return traced_event(Message(subject, body, 1, AT, {}), here="us")
 
 
 def shape(branches):
@@ -71,8 +71,8 @@ def test_a_forged_circle_hides_nothing():
     assert sorted(line.split()[-1] for line in tree_lines(trees)) == ["a", "b", "c"]
 
 
-def test_copies_add_where_it_was_heard():
-    """The home's time counts; a copy says when another region heard of it."""
+def test_copies_add_where_it_was_received():
+    """The own region's time counts; a copy says when another region received it."""
     home, copy = said("e"), said("e", after=0.25, received={"eu": AT + timedelta(seconds=0.25)})
 
     for one, other in ((home, copy), (copy, home)):
@@ -115,7 +115,7 @@ def test_the_data_stands_below_its_event():
     ]
 
 
-def test_a_happening_holds_its_data():
+def test_a_traced_event_holds_its_data():
     """What a person is told of an event is its envelope and its fields; what leads on are the ids among them."""
     found = stored("ev.us.cart.idle.c1", CartIdle(cart_id="c1", update_id="update-1"))
 
@@ -130,7 +130,7 @@ def test_a_happening_holds_its_data():
     assert found.data == {"cart_id": "c1", "update_id": "update-1", "after": "P0D"}
 
 
-def test_personal_values_are_not_in_a_happening():
+def test_personal_values_are_not_in_a_traced_event():
     """All fields of a personal event but its key, also those that are stored as they are."""
     found = stored(
         "pii.us.customer.unsubscribed.v1", CustomerUnsubscribed(visitor_id="v1", channel="email", offer_id="o")
@@ -142,4 +142,4 @@ def test_personal_values_are_not_in_a_happening():
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b'{"specversion":"1.0"}'])
 def test_what_is_no_event_is_no_part_of_a_story(body):
     """Markers and garbage in a stream are passed over."""
-    assert happening(Message("ev.us.cart.idle.c1", body, 1, AT, {}), here="us") is None
+    assert traced_event(Message("ev.us.cart.idle.c1", body, 1, AT, {}), here="us") is None

@@ -8,7 +8,7 @@ from mesh.errors import Unavailable
 from services.operations.watch.latest import LASTING, Latest
 
 
-async def test_an_answer_in_time_is_told():
+async def test_an_answer_in_time_is_given():
     """Every question in time has its own answer."""
     answers = iter((1, 2))
 
@@ -20,7 +20,7 @@ async def test_an_answer_in_time_is_told():
     assert [await latest.within(5), await latest.within(5)] == [1, 2]
 
 
-async def test_a_slow_answer_is_told_by_a_later_question():
+async def test_a_slow_answer_is_given_to_a_later_question():
     """Meanwhile the one before counts, and the slow server is not asked twice."""
     asked, gates = [], [asyncio.Event(), asyncio.Event()]
     gates[0].set()
@@ -41,7 +41,7 @@ async def test_a_slow_answer_is_told_by_a_later_question():
     latest.close()
 
 
-async def test_what_is_old_is_not_told():
+async def test_an_old_answer_is_not_given():
     """After seconds without an answer nothing is known any more."""
 
     async def ask():
@@ -57,7 +57,7 @@ async def test_what_is_old_is_not_told():
     assert await latest.within(5) is None
 
 
-async def test_what_nobody_foresaw_is_told():
+async def test_an_unexpected_error_is_raised():
     """A mistake of ours is no silence of the servers: the tick fails, and the log has it."""
 
     async def ask():

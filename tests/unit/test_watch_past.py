@@ -35,10 +35,10 @@ def test_the_hour_is_right_to_within_a_step(random):
 
     for number, more in enumerate((random.choice((0, 0, 1, 50)) for _ in range(800)), 1):
         totals.append(totals[-1] + more)
-        told = past.hour(NOW + number * STEP, totals[-1])
+        grown = past.hour(NOW + number * STEP, totals[-1])
 
         first = max(0, number - round(HOUR / STEP))
-        assert told == totals[-1] - totals[first]
+        assert grown == totals[-1] - totals[first]
 
 
 def test_an_hour_is_never_less_than_nothing():

@@ -247,13 +247,18 @@ def test_frames_become_opentelemetrys_spans():
             kept.extend(spans)
             return SpanExportResult.SUCCESS
 
-    told = Span("carts", "process x", "consumer", child_context(PARENT), PARENT, 1, 5, {"a": 1}, (PARENT,), "KeyError")
-    frame = msgspec.msgpack.encode([told])
+    exported = Span(
+        "carts", "process x", "consumer", child_context(PARENT), PARENT, 1, 5, {"a": 1}, (PARENT,), "KeyError"
+    )
+    frame = msgspec.msgpack.encode([exported])
 
     export(io.BytesIO(len(frame).to_bytes(4, "big") + frame + b"\x00\x00\x01\x00cut"), Keep())
 
     (found,) = kept
-    assert (format(found.context.trace_id, "032x"), format(found.context.span_id, "016x")) == (TRACE, told.trace[36:52])
+    assert (format(found.context.trace_id, "032x"), format(found.context.span_id, "016x")) == (
+        TRACE,
+        exported.trace[36:52],
+    )
     assert (format(found.parent.span_id, "016x"), found.kind, found.start_time, found.end_time) == (
         "00f067aa0ba902b7",
         SpanKind.CONSUMER,

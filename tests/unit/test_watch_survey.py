@@ -13,10 +13,10 @@ from mesh.events.cart import CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.mesh import ConsumerLag, EventCount, MeshHeartbeat
 from mesh.observability.event_counts import event_counters
-from mesh.observability.metrics import CHANGED, DEAD, LAG, NODES, NODES_UP, STALENESS, UNANSWERED
+from mesh.observability.metrics import ACK_PENDING, DEAD, LAG, NODES, NODES_UP, OUTDATED, STALENESS
 from mesh.streams import ConsumerSpec
 from services.operations.watch import measure_region
-from services.operations.watch.flows import LOST_AFTER, Flows
+from services.operations.watch.event_counts import LOST_AFTER, EventCounts
 from services.operations.watch.gauges import show
 from services.operations.watch.survey import Survey
 
@@ -45,7 +45,7 @@ def update(number):
 
 
 def flow(measured, type_):
-    return next(flow for flow in measured.flows if flow.type == type_)
+    return next(flow for flow in measured.event_counts if flow.type == type_)
 
 
 async def test_a_region_at_rest_measures_nothing_but_itself(mesh, survey):
@@ -53,13 +53,13 @@ async def test_a_region_at_rest_measures_nothing_but_itself(mesh, survey):
     measured = await survey.measured(TICK)
 
     assert (measured.region, measured.at, measured.nodes, measured.nodes_up) == ("us", TICK, 1, 1)
-    assert measured.lags == (
-        ConsumerLag(stream="COMMERCE_us", durable="carts-show", pending=0, unanswered=0, redelivered=0),
+    assert measured.consumers == (
+        ConsumerLag(stream="COMMERCE_us", durable="carts-show", pending=0, ack_pending=0, redelivered=0),
     )
     assert measured.staleness == {"eu": None}
-    assert measured.dead == 0
-    assert (await survey.measured(TICK)).flows == tuple(
-        EventCount(type=counter.type, total=0, hour=0) for counter in event_counters("us")
+    assert measured.dead_letters == 0
+    assert (await survey.measured(TICK)).event_counts == tuple(
+        EventCount(type=counter.type, total=0, last_hour=0) for counter in event_counters("us")
     )
 
 
@@ -71,8 +71,8 @@ async def test_a_durable_that_somebody_changed_is_marked(mesh):
     measured = await survey.measured(TICK)
     show(measured)
 
-    assert [lag.changed for lag in measured.lags] == [True]
-    assert CHANGED.labels("COMMERCE_us", "carts-show")._value.get() == 1
+    assert [lag.outdated for lag in measured.consumers] == [True]
+    assert OUTDATED.labels("COMMERCE_us", "carts-show")._value.get() == 1
     survey.close()
 
 
@@ -85,12 +85,12 @@ async def test_what_streams_take_is_counted_by_type(mesh, survey):
     await mesh.publish(update(3), ProductViewed(visitor_id="v", product_id="p"))
     measured = await survey.measured(TICK)
 
-    assert flow(measured, "cart.updated") == EventCount(type="cart.updated", total=1, hour=3)
+    assert flow(measured, "cart.updated") == EventCount(type="cart.updated", total=1, last_hour=3)
     assert flow(measured, "interaction.product_viewed").total == 1
-    assert {lag.durable: lag.pending for lag in measured.lags} == {"carts-show": 3}
+    assert {lag.durable: lag.pending for lag in measured.consumers} == {"carts-show": 3}
 
 
-async def test_what_waits_and_what_is_stale_is_told(regions, mesh, survey):
+async def test_dead_letters_and_staleness_are_measured(regions, mesh, survey):
     """A backlog of dead letters, another region's newest word: as they are read here."""
     await mesh.broker.store("DEAD_us", Outgoing(subject="dead.us.carts.carts-show", body=b"{}"))
     now = datetime.now(UTC)
@@ -98,38 +98,38 @@ async def test_what_waits_and_what_is_stale_is_told(regions, mesh, survey):
 
     measured = await survey.measured(TICK)
 
-    assert measured.dead == 1
+    assert measured.dead_letters == 1
     assert 7 <= measured.staleness["eu"] < 60
 
 
 async def test_a_restart_finds_the_same_counts(mesh):
     """Two replicas, or one after the other, tell the same totals and the same hour."""
-    first = Flows(mesh.broker, event_counters("us"))
+    first = EventCounts(mesh.broker, event_counters("us"))
     await first.read()
     await first.read()
     await mesh.publish(update(1), update(2))
 
-    second = Flows(mesh.broker, event_counters("us"))
+    second = EventCounts(mesh.broker, event_counters("us"))
 
     assert await second.read() == await first.read()
-    assert {told.type: (told.total, told.hour) for told in await second.read()}["cart.updated"] == (2, 2)
+    assert {one.type: (one.total, one.last_hour) for one in await second.read()}["cart.updated"] == (2, 2)
 
 
-async def test_a_count_that_was_lost_begins_anew(mesh):
+async def test_a_count_that_was_lost_begins_again(mesh):
     """Its server is gone: after a while another count begins lower, and the hour is asked of the stream."""
-    flows = Flows(mesh.broker, event_counters("us"))
+    event_counts = EventCounts(mesh.broker, event_counters("us"))
     carts = next(counter for counter in event_counters("us") if counter.type == "cart.updated")
 
     async def carted():
-        return next((told.total, told.hour) for told in await flows.read() if told.type == "cart.updated")
+        return next((one.total, one.last_hour) for one in await event_counts.read() if one.type == "cart.updated")
 
-    await flows.read()
+    await event_counts.read()
     await mesh.publish(update(1), update(2))
     assert await carted() == (2, 2)
 
     await mesh.broker.delete_event_counter(carts.stream, carts.name)
     assert await carted() == (2, 2), "silence is no news"
-    flows._absent[carts.name] -= LOST_AFTER
+    event_counts._absent[carts.name] -= LOST_AFTER
     assert await carted() == (2, 2)
 
     await mesh.publish(update(3))
@@ -140,41 +140,41 @@ async def test_an_hour_ends():
     """What was stored more than an hour before a count began does not belong to it."""
     time = Time()
     broker = MemoryMesh("us", clock=time).broker()
-    door = Mesh(broker, "tests")
+    publisher = Mesh(broker, "tests")
     time.now -= timedelta(minutes=61)
-    await door.publish(update(1))
+    await publisher.publish(update(1))
     time.now += timedelta(minutes=31)
-    await door.publish(update(2), update(3))
+    await publisher.publish(update(2), update(3))
     time.now += timedelta(minutes=30)
 
-    flows = Flows(broker, event_counters("us"))
-    await flows.read()
-    told = {told.type: (told.total, told.hour) for told in await flows.read()}
+    event_counts = EventCounts(broker, event_counters("us"))
+    await event_counts.read()
+    counts = {counts.type: (counts.total, counts.last_hour) for counts in await event_counts.read()}
 
-    assert told["cart.updated"] == (0, 2)
+    assert counts["cart.updated"] == (0, 2)
 
 
 async def test_a_region_that_does_not_answer_is_not_up(regions, mesh, survey):
     """What was known of it fades within seconds; nothing is made up."""
     await survey.measured(TICK)
     regions.stop("us")
-    for part in (survey._streams, survey._lags, survey._flows, survey._staleness):
+    for part in (survey._streams, survey._lags, survey._event_counts, survey._staleness):
         part._at -= 10
 
     measured = await survey.measured(TICK)
 
-    assert (measured.nodes, measured.nodes_up, measured.lags, measured.flows) == (1, 0, (), ())
+    assert (measured.nodes, measured.nodes_up, measured.consumers, measured.event_counts) == (1, 0, (), ())
     assert measured.staleness == {"eu": None}
 
 
-async def test_every_measurement_is_told_and_shown(mesh, survey):
+async def test_every_measurement_is_published_and_shown(mesh, survey):
     """One event a tick, and the same figures at /metrics."""
     await mesh.publish(update(1))
 
     [measured] = [said async for said in measure_region(TICK, survey)]
 
-    assert LAG.labels("COMMERCE_us", "carts-show")._value.get() == measured.lags[0].pending == 1
-    assert UNANSWERED.labels("COMMERCE_us", "carts-show")._value.get() == 0
+    assert LAG.labels("COMMERCE_us", "carts-show")._value.get() == measured.consumers[0].pending == 1
+    assert ACK_PENDING.labels("COMMERCE_us", "carts-show")._value.get() == 0
     assert (NODES.labels("us")._value.get(), NODES_UP.labels("us")._value.get()) == (1, 1)
     assert DEAD.labels("us")._value.get() == 0
     assert STALENESS.labels("eu")._value.get() == float("inf")
@@ -184,14 +184,18 @@ async def test_what_is_not_known_has_no_figure(mesh, survey):
     """An old lag must neither raise an alarm nor keep one quiet."""
     [measured] = [said async for said in measure_region(TICK, survey)]
 
-    show(type(measured)(region="us", at=TICK, nodes=1, nodes_up=0, flows=(), lags=(), staleness={}, dead=0))
+    show(
+        type(measured)(
+            region="us", at=TICK, nodes=1, nodes_up=0, event_counts=(), consumers=(), staleness={}, dead_letters=0
+        )
+    )
 
     assert LAG.collect()[0].samples == []
 
 
 async def test_a_stream_without_a_leader_hides_no_other(mesh, monkeypatch):
     """Its counts stand where they stood; the others go on."""
-    flows, count = Flows(mesh.broker, event_counters("us")), mesh.broker.count
+    event_counts, count = EventCounts(mesh.broker, event_counters("us")), mesh.broker.count
 
     async def half(stream, subject, since):
         if stream == "INTERACTIONS_us":
@@ -199,12 +203,12 @@ async def test_a_stream_without_a_leader_hides_no_other(mesh, monkeypatch):
         return await count(stream, subject, since)
 
     monkeypatch.setattr(mesh.broker, "count", half)
-    await flows.read()
+    await event_counts.read()
     await mesh.publish(update(1), ProductViewed(visitor_id="v", product_id="p"))
 
-    told = {told.type: told.total for told in await flows.read()}
-    assert told["cart.updated"] == 1
-    assert "interaction.product_viewed" not in told
+    counts = {counts.type: counts.total for counts in await event_counts.read()}
+    assert counts["cart.updated"] == 1
+    assert "interaction.product_viewed" not in counts
 
     monkeypatch.undo()
-    assert {told.type: told.total for told in await flows.read()}["interaction.product_viewed"] == 1
+    assert {counts.type: counts.total for counts in await event_counts.read()}["interaction.product_viewed"] == 1

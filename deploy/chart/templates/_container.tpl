@@ -82,17 +82,17 @@ securityContext:
 {{- end }}
 {{- end }}
 
-{{/* A service's settings as environment variables. Input: root, told. */}}
+{{/* A service's settings as environment variables. Input: root, service. */}}
 {{- define "cartmesh.settings" -}}
-{{- $secret := mergeOverwrite (deepCopy .root.Values.secretSettings) .told.secretSettings }}
-{{- $plain := mergeOverwrite (deepCopy .root.Values.settings) .told.settings }}
+{{- $secret := mergeOverwrite (deepCopy .root.Values.secretSettings) .service.secretSettings }}
+{{- $plain := mergeOverwrite (deepCopy .root.Values.settings) .service.settings }}
 {{- range $field, $value := $plain }}
 {{- if not (hasKey $secret $field) }}
 - name: CARTMESH_{{ upper $field }}
   value: {{ $value | toString | quote }}
 {{- end }}
 {{- end }}
-{{- if and .told.pages .root.Values.console.hosts }}
+{{- if and .service.pages .root.Values.console.hosts }}
 - name: CARTMESH_URL_CONSOLE
   value: {{ printf "https://%s" (first .root.Values.console.hosts) | quote }}
 {{- end }}

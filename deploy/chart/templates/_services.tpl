@@ -29,13 +29,13 @@ Refuses a region or a service that does not exist, and what is missing.
 {{- $found := dict }}
 {{- range $name, $facts := $mesh.services }}
 {{- $begins := pick $facts "enabled" }}
-{{- $told := mergeOverwrite (deepCopy $.Values.defaults) $begins (deepCopy (get $.Values.services $name | default dict)) (omit $facts "enabled") }}
-{{- include "cartmesh.judge" (dict "name" $name "told" $told) }}
+{{- $service := mergeOverwrite (deepCopy $.Values.defaults) $begins (deepCopy (get $.Values.services $name | default dict)) (omit $facts "enabled") }}
+{{- include "cartmesh.judge" (dict "name" $name "service" $service) }}
 {{- range $what := list "settings" "secretSettings" }}
-{{- include "cartmesh.known" (dict "where" (printf "services.%s.%s" $name $what) "given" (get $told $what) "mesh" $mesh) }}
+{{- include "cartmesh.known" (dict "where" (printf "services.%s.%s" $name $what) "given" (get $service $what) "mesh" $mesh) }}
 {{- end }}
-{{- if $told.enabled }}
-{{- $_ := set $found $name $told }}
+{{- if $service.enabled }}
+{{- $_ := set $found $name $service }}
 {{- end }}
 {{- end }}
 {{- dict "services" $found | toJson }}
@@ -57,9 +57,9 @@ Refuses a region or a service that does not exist, and what is missing.
 {{- end }}
 {{- end }}
 
-{{/* Refuses what the schema cannot see. Input: name, told. */}}
+{{/* Refuses what the schema cannot see. Input: name, service. */}}
 {{- define "cartmesh.judge" -}}
-{{- with .told }}
+{{- with .service }}
 {{- if and .autoscaling.enabled (gt (int .autoscaling.min) (int .autoscaling.max)) }}
 {{- fail (printf "services.%s.autoscaling: min %v is more than max %v" $.name .autoscaling.min .autoscaling.max) }}
 {{- end }}

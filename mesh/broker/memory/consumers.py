@@ -66,7 +66,7 @@ class Consumer:
         return ConsumerState(
             begun=self._begun,
             pending=self._unseen,
-            unanswered=len(self._due),
+            ack_pending=len(self._due),
             redelivered=again,
             filters=frozenset(self.spec.filters),
         )

@@ -31,7 +31,7 @@ def _servers() -> list[Rule]:
             f"max by (namespace, region) (cartmesh_region_staleness_seconds) > {STALE_S}",
             "30s",
             "critical",
-            "Nothing was heard from {{ $labels.region }} for {{ $value | humanizeDuration }}",
+            "Nothing was received from {{ $labels.region }} for {{ $value | humanizeDuration }}",
             "Offers are held back until the link is up: cartmesh status shows silent sources.",
         ),
         _rule(
@@ -81,11 +81,11 @@ def _handling() -> list[Rule]:
             "10m",
             "warning",
             "{{ $labels.durable }} has {{ $value }} messages of {{ $labels.stream }} before it",
-            "Add replicas: they share the durable. It may also not run at all: its lag is told by the stream's leader.",
+            "Add replicas: they share the durable. It may also not run at all: its lag is the stream leader's.",
         ),
         _rule(
             "CartmeshConsumerChanged",
-            "max by (stream, durable) (cartmesh_consumer_changed) > 0",
+            "max by (stream, durable) (cartmesh_consumer_outdated) > 0",
             "1m",
             "critical",
             "{{ $labels.durable }} on {{ $labels.stream }} does not deliver what its service declares",

@@ -50,7 +50,7 @@ def asyncapi(topology: Topology, services: Sequence[Service], *, version: str = 
 
 def _channel(declaration: Declaration, topology: Topology) -> Document:
     return {
-        "address": f"{declaration.root}.{{region}}.{declaration.domain}.{declaration.happening}.{{{declaration.key}}}",
+        "address": f"{declaration.root}.{{region}}.{declaration.domain}.{declaration.action}.{{{declaration.key}}}",
         "description": " ".join(filter(None, (summary(declaration), older_versions(declaration)))),
         "parameters": {
             "region": {"enum": list(topology.names), "description": "Where it happened"},

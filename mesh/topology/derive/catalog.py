@@ -41,9 +41,7 @@ def graph(services: Sequence[Service]) -> list[str]:
     for declaration in declared():
         for publisher in writers(declaration, services):
             for consumer, far in consumers_of(declaration, services).items():
-                arrows.setdefault((publisher, consumer, far), []).append(
-                    f"{declaration.domain}.{declaration.happening}"
-                )
+                arrows.setdefault((publisher, consumer, far), []).append(f"{declaration.domain}.{declaration.action}")
     return [
         "flowchart LR",
         *(f"  {_id(service.name)}[{service.name}]" for service in services),
@@ -84,7 +82,7 @@ def _event(declaration: Declaration, services: Sequence[Service], layout: Stream
     )
     published = ", ".join(writers(declaration, services)) or "nobody"
     older = older_versions(declaration)
-    subject = f"{declaration.root}.<region>.{declaration.domain}.{declaration.happening}.<{declaration.key}>"
+    subject = f"{declaration.root}.<region>.{declaration.domain}.{declaration.action}.<{declaration.key}>"
     return [
         "",
         f"## `{declaration.type}`",

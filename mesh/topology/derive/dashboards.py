@@ -158,7 +158,7 @@ def _handling(service: Service) -> list[Panel]:
             "Lag: messages before it, and their age (p99)",
             "short",
             (f"max by (durable) (cartmesh_consumer_lag_messages{{{of}}})", "{{durable}} messages"),
-            (f"max by (durable) (cartmesh_consumer_unanswered_messages{{{of}}})", "{{durable}} in hand"),
+            (f"max by (durable) (cartmesh_consumer_ack_pending_messages{{{of}}})", "{{durable}} in hand"),
             (f"histogram_quantile(0.99, {delay})", "{{durable}} s"),
         ),
     ]

@@ -61,7 +61,7 @@ def nats_values(
     """Values for the release `nats` of a region. Secrets are only named.
 
     `store` is each server's disk; `issuer` a ClusterIssuer of cert-manager that makes the certificates. Raises
-    TopologyError where a region that is dialed has no `door`, its address for leafnode connections.
+    TopologyError where a region that is dialed has no `leafnode_address`.
     """
     region = topology.region(name)
     secrets = Placeholders()
@@ -117,7 +117,7 @@ def nats_values(
 
 def names(region: Region) -> list[str]:
     """Every name under which a region's servers are reached; their certificate must hold all of them."""
-    outside = [region.door.rpartition(":")[0]] if region.door else []
+    outside = [region.leafnode_address.rpartition(":")[0]] if region.leafnode_address else []
     return [RELEASE, f"*.{RELEASE}-headless", *(f"nats-{server}" for server in region.servers), *outside]
 
 
@@ -162,11 +162,11 @@ def _environment(topology: Topology, services: Sequence[Service], region: Region
     made: Config = {secrets.password(region.name, user)[1:]: _reference(user) for user in inside}
     for link in topology.links:
         if link.dialer == region.name:
-            address = topology.region(link.listener).door
+            address = topology.region(link.listener).leafnode_address
             if not address:
                 raise TopologyError(
-                    f'region {link.listener!r} has no door: write door = "host:7422" under [regions.{link.listener}], '
-                    f"where the servers of {region.name} find it"
+                    f'region {link.listener!r} has no leafnode_address: write leafnode_address = "host:7422" under '
+                    f"[regions.{link.listener}], for the servers of {region.name} to dial"
                 )
             password = secrets.password(link.listener, leaf_user(link))[1:]
             made[password] = _reference(link_key(link))
@@ -189,7 +189,7 @@ def _leafnode_service(region: Region) -> Config:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": f"{RELEASE}-door", "labels": {"cartmesh/region": region.name}},
+        "metadata": {"name": f"{RELEASE}-leafnodes", "labels": {"cartmesh/region": region.name}},
         "spec": {
             "type": "LoadBalancer",
             "selector": labels | {"app.kubernetes.io/component": "nats"},

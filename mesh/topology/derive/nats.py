@@ -49,7 +49,7 @@ def holdings(topology: Topology, services: Sequence[Service], region: str) -> Ho
     for bucket in distinct(bucket for service in services for bucket in buckets_of(service)):
         made[f"KV_{bucket.name}"] = bucket_config(bucket, replicas)
     for object_store in distinct(object_store for service in services for object_store in service.object_stores):
-        made[f"OBJ_{object_store.name}"] = shelf_config(object_store, replicas)
+        made[f"OBJ_{object_store.name}"] = object_store_config(object_store, replicas)
     return Holdings(
         streams=made,
         consumers={
@@ -192,7 +192,7 @@ def bucket_config(bucket: Bucket[Any], replicas: int) -> Config:
     return config
 
 
-def shelf_config(object_store: ObjectStore, replicas: int) -> Config:
+def object_store_config(object_store: ObjectStore, replicas: int) -> Config:
     """An object store's stream (ADR-20)."""
     return {
         "name": f"OBJ_{object_store.name}",
@@ -208,7 +208,7 @@ def shelf_config(object_store: ObjectStore, replicas: int) -> Config:
 
 
 def consumer_config(spec: ConsumerSpec) -> Config:
-    """A durable pull consumer. Deliveries are not limited: the consume loop parks what keeps failing."""
+    """A durable pull consumer. Deliveries are not limited: the consume loop makes what keeps failing a dead letter."""
     config: Config = {
         "name": spec.durable,
         "durable_name": spec.durable,

@@ -54,7 +54,7 @@ def service_permissions(
         *(part for bucket in _views(service, services) for part in _bucket_view(bucket)),
         *_personal_keys(service, services),
         *(_page_permissions(region) if service.pages else ()),
-        *(part for object_store in service.object_stores for part in _shelf(object_store.name)),
+        *(part for object_store in service.object_stores for part in _object_store(object_store.name)),
     ]
     subscribe = [inbox, "live.>"]
     answers = bool(service.answered or service.bindings)  # a service with handlers is asked to redo dead letters
@@ -118,7 +118,7 @@ def _publishing(service: Service, region: str, services: Sequence[Service], layo
     return [
         *(every(declaration, region=region) for declaration in published),
         *(
-            f"timer.{region}.{declaration.domain}.{declaration.happening}.*"
+            f"timer.{region}.{declaration.domain}.{declaration.action}.*"
             for declaration in map(declaration_of, _scheduled(service, services))
         ),
         *(
@@ -272,7 +272,7 @@ def _personal_keys(service: Service, services: Sequence[Service]) -> tuple[str, 
     return (*made, *read)
 
 
-def _shelf(name: str) -> tuple[str, ...]:
+def _object_store(name: str) -> tuple[str, ...]:
     stream = f"OBJ_{name}"
     return (
         f"$O.{name}.>",

@@ -58,7 +58,7 @@ class Plan:
     max_memory: str = "256MB"
     max_file: str = "64GB"
 
-    def doors(self, link: Link, listener: Region) -> Sequence[tuple[str, int]]:
+    def leafnode_addresses(self, link: Link, listener: Region) -> Sequence[tuple[str, int]]:
         """Where a link's dialer finds the listener's servers."""
         if link in self.proxies:
             return self.proxies[link]
@@ -144,7 +144,7 @@ def _cluster(region: Region, name: str, plan: Plan) -> Config:
 
 def _leafnodes(topology: Topology, region: Region, at: Address, plan: Plan, secrets: Secrets) -> Config:
     def urls(link: Link) -> list[str]:
-        addresses = plan.doors(link, topology.region(link.listener))
+        addresses = plan.leafnode_addresses(link, topology.region(link.listener))
         return [secrets.url(link.listener, leaf_user(link), host, port) for host, port in addresses]
 
     dialed = remotes(topology, region, urls)

@@ -88,23 +88,23 @@ async def cut_a_region(up: Up, region: str, shoppers: DemoShoppers, collector: C
 async def kill_a_server(up: Up, region: str, shoppers: DemoShoppers, collector: Collector, timeline: Timeline) -> None:
     """End a server and the region's services with SIGKILL while events come in, and start the server again."""
     began = datetime.now(UTC)
-    crowd = asyncio.create_task(_crowd(shoppers, region))
+    load = asyncio.create_task(_shop_along(shoppers, region))
     await up.servers.kill_node(region, 1)
     await up.child(region, "worker").kill()
     timeline.add("kill -9: one of three servers, and all services behind the gateway", region=region, style="bold red")
     await asyncio.sleep(2)
     await up.servers.start_node(region, 1)
     await asyncio.wait_for(up.child(region, "worker").ready.wait(), 60)
-    crowd.cancel()
+    load.cancel()
     timeline.add("all servers and services are back", region=region, style="bold")
     # Leaders that were lost took up to 8 s to be replaced in measurements: what is due until then may be late.
     collector.evidence.trouble.append((began - timedelta(seconds=2), datetime.now(UTC) + timedelta(seconds=3)))
 
 
-async def _crowd(shoppers: DemoShoppers, region: str) -> None:
+async def _shop_along(shoppers: DemoShoppers, region: str) -> None:
     """Shoppers who notice nothing: views all the while, and now and then an order."""
     for number in itertools.count():
-        visitor = f"crowd-{number}"
+        visitor = f"load-{number}"
         shoppers.act(region, visitor, "purchase" if number % 20 == 10 else "view", name="Candle", price=1200)
         await asyncio.sleep(0.05)
 

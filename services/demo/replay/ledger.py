@@ -18,7 +18,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     `outcome` of an event: stored, doubled, lost, rejected, unanswered (not stored) or unacknowledged
     (stored, but the answer never came). Of an offer: undecided, held, dropped, open, sent, shown,
-    withdrawn, failed; or wrong or duplicate where a promise was broken. `happened_at` is when an
+    withdrawn, failed; or wrong or duplicate where a promise was broken. `occurred_at` is when an
     event was stored or an offer's first mail accepted; `due` when the cart's timer was.
     """
 
@@ -31,7 +31,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int | None = None
     stream: str | None = None
     sequence: int | None = None
-    happened_at: datetime | None = None
+    occurred_at: datetime | None = None
     cart_id: str | None = None
     due: datetime | None = None
     decided_at: datetime | None = None
@@ -84,7 +84,7 @@ def _events(evidence: Evidence) -> Iterator[Entry]:
             attempts=sent.attempts,
             stream=evidence.layout.stream_of(declaration_of(type(found.event)), found.region) if found else None,
             sequence=found.sequence if found else None,
-            happened_at=found.stored if found else None,
+            occurred_at=found.stored if found else None,
             reason=sent.reason,
         )
 
@@ -101,7 +101,7 @@ def _offer(abandonment: Abandonment) -> Entry:
         due=left.due,
         decided_at=decided.stored if decided else None,
         mails=len(abandonment.mails),
-        happened_at=min((mail.accepted_at for mail in abandonment.mails), default=None),
+        occurred_at=min((mail.accepted_at for mail in abandonment.mails), default=None),
         due_to_smtp_ms=took.total_seconds() * 1000 if took is not None else None,
         reason=decided.event.reason if decided else None,
     )

@@ -138,7 +138,7 @@ def rank(ordered: Sequence[float], share: float) -> float | None:
 
 
 def broken(figures: dict[str, Any]) -> list[str]:
-    """The promises that these figures break, in words; empty when all are kept."""
+    """The promises that these figures break, as text; empty when all are kept."""
     never = {
         "events_lost": "acknowledged events were lost",
         "events_doubled": "events stand twice in a stream",
@@ -206,7 +206,7 @@ def _event_to_score(evidence: Evidence) -> Iterable[timedelta]:
         if not isinstance(happened.event, UserScored) and happened.stored - happened.time < OLD
     }
     for happened in evidence.stored:
-        born = at.get(happened.event.cause) if isinstance(happened.event, UserScored) else None
+        born = at.get(happened.event.last_event_id) if isinstance(happened.event, UserScored) else None
         if born and not any(began <= born <= ended for began, ended in evidence.trouble):
             yield happened.stored - born
 

@@ -54,7 +54,7 @@ async def confirm_order(received: Received[OrderPlaced], confirms: Confirming) -
 async def show_picks_live(scored: UserScored, picks: Picks) -> None:
     """Show a visitor's open pages what they may like now; who has none open costs nothing."""
     if picks.pages_of(scored.visitor_id):
-        picks.refresh(scored.visitor_id, after=scored.cause)
+        picks.refresh(scored.visitor_id, after=scored.last_event_id)
 
 
 @service.http

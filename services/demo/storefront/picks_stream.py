@@ -20,7 +20,7 @@ def stream_picks(picks: Picks) -> HTTPRouteHandler:
 
     @get("/picks/{visitor_id:str}")
     async def tell_picks(visitor_id: FromPath[str], lang: FromQuery[str] = "en") -> Stream:
-        """Server-sent events `picks`: up to four products, best first, each with its reason in words."""
+        """Server-sent events `picks`: up to four products, best first, each with its reason."""
         token(visitor_id, "visitor_id")
         if picks.pages.open >= limits.pick_pages or picks.pages_of(visitor_id) >= limits.pick_pages_each:
             raise HTTPException("too many pages are open", status_code=429, headers={"Retry-After": "30"})

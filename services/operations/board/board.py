@@ -40,7 +40,7 @@ class Board:
             links=self._regions.links(now),
             funnel=self._funnel.stages(now, self._regions.viewed(now)),
             offers=self._offers.newest(now),
-            dead=self.dead_letters.newest,
+            dead_letters=self.dead_letters.newest,
             unknown=tuple(self._problems(now)),
         )
 

@@ -33,7 +33,7 @@ class LatestDeadLetters:
 
 def _shown(message: Message, region: str) -> DeadLetterShown:
     dead_letter = dead_letter_of(message)
-    _, _, domain, happening, *_ = (*dead_letter.subject.split("."), "", "", "", "")
+    _, _, domain, action, *_ = (*dead_letter.subject.split("."), "", "", "", "")
     try:
         event_id = open_envelope(message.body).id
     except InvalidEvent:
@@ -43,7 +43,7 @@ def _shown(message: Message, region: str) -> DeadLetterShown:
         region=region,
         service=dead_letter.service,
         handler=dead_letter.durable.removeprefix(f"{dead_letter.service}-"),
-        type=f"{domain}.{happening}",
+        type=f"{domain}.{action}",
         id=event_id,
         number=message.sequence,
         reason=dead_letter.reason,

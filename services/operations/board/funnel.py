@@ -19,7 +19,6 @@ from services.operations.board.latest_by_key import LatestByKey
 from services.operations.board.money import cost, listed
 from services.operations.board.stage import Stage
 from services.operations.board.state import StageShown
-from services.operations.board.times import happened
 
 HOUR = 3600.0
 MOST_CARTS = 250_000
@@ -37,7 +36,7 @@ class Funnel:
 
     def add(self, received: Received) -> None:
         """Count what happened."""
-        at, name = happened(received), received.id
+        at, name = received.event_time.timestamp(), received.id
         match received.event:
             case CartUpdated(cart_id=cart, lines=lines) if lines:
                 self._carted.add(cart, at, name, cost(lines))

@@ -17,9 +17,9 @@ OVER = 2.0
 SILENT = 3.0
 """Seconds without a measurement after which a region's figures are no longer called its present."""
 _VIEWED = declaration_of(ProductViewed)
-_VIEWED_TYPE = f"{_VIEWED.domain}.{_VIEWED.happening}"
+_VIEWED_TYPE = f"{_VIEWED.domain}.{_VIEWED.action}"
 _MARKED = declaration_of(PurchaseMarked)
-_MARKERS = {f"{_MARKED.domain}.{_MARKED.happening}"}
+_MARKERS = {f"{_MARKED.domain}.{_MARKED.action}"}
 """One for each name of a buyer, stored beside the order: counted with the orders, they would be several of each."""
 
 
@@ -45,14 +45,14 @@ class Measurements:
         """Take up a measurement."""
         if self.newest is None or measured.at > self.newest.at:
             self.newest = measured
-        if measured.flows and (self._counted is None or measured.at > self._counted.at):
+        if measured.event_counts and (self._counted is None or measured.at > self._counted.at):
             self._counted = measured
         at, kept = measured.at.timestamp(), self._measured
         place = bisect_left(kept, at, key=attrgetter("at"))
         if place < len(kept) and kept[place].at == at:
             return
-        reported = {flow.type: flow.total for flow in measured.flows}
-        kept.insert(place, _Measured(at, reported, reported, {}, sum(lag.pending for lag in measured.lags)))
+        reported = {flow.type: flow.total for flow in measured.event_counts}
+        kept.insert(place, _Measured(at, reported, reported, {}, sum(lag.pending for lag in measured.consumers)))
         for index in range(max(place, 1), len(kept)):
             _grow(kept[index - 1], kept[index])
         del kept[: bisect_left(kept, kept[-1].at - KEPT, key=attrgetter("at"))]
@@ -66,7 +66,7 @@ class Measurements:
         counted = self._counted
         if counted is None or now - counted.at.timestamp() > within:
             return 0
-        return sum(flow.hour for flow in counted.flows if flow.type == _VIEWED_TYPE)
+        return sum(flow.last_hour for flow in counted.event_counts if flow.type == _VIEWED_TYPE)
 
     def rates(self, at: float) -> dict[str, float]:
         """Events per second by domain at a moment; empty where nothing was measured around it."""

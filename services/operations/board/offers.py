@@ -11,14 +11,13 @@ from mesh.events.cart import CartLine, CartRecovered
 from mesh.events.offer import OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
 from services.operations.board.funnel import HOUR
 from services.operations.board.latest_by_key import LatestByKey
-from services.operations.board.state import Advised, OfferShown, Then, What
-from services.operations.board.times import happened
+from services.operations.board.state import OfferEvent, OfferEventKind, OfferShown, RecommendedProduct
 
 SHOWN = 40
 BASE_RATE = "base-rate"
 """The version of a score that no model computed (`UserScored.model_version`)."""
 MOST_FACTS = 50_000
-_BY_CHANNEL: tuple[What, ...] = ("sent", "shown", "deferred", "failed", "withdrawn")
+_BY_CHANNEL: tuple[OfferEventKind, ...] = ("sent", "shown", "deferred", "failed", "withdrawn")
 
 
 class Offers:
@@ -26,13 +25,13 @@ class Offers:
 
     def __init__(self) -> None:
         self._decided: LatestByKey[str, OfferShown] = LatestByKey(HOUR, SHOWN)
-        self._facts: LatestByKey[tuple[str, What, str | None], Then] = LatestByKey(HOUR, MOST_FACTS)
+        self._events: LatestByKey[tuple[str, OfferEventKind, str | None], OfferEvent] = LatestByKey(HOUR, MOST_FACTS)
 
     def add(self, received: Received) -> None:
         """Note a decision, or what became of one."""
         match received.event:
             case OfferDecided() as decided:
-                at = happened(received)
+                at = received.event_time.timestamp()
                 self._decided.add(decided.offer_id, at, received.id, _shown(decided, received.region, _time(at)))
             case OfferSent(offer_id=offer, channel=channel):
                 if channel == "onsite":
@@ -46,28 +45,28 @@ class Offers:
             case OfferWithdrawn(offer_id=offer, channel=channel, reason=reason):
                 self._note(received, offer, "withdrawn", channel, reason)
             case CartRecovered(offer_id=offer, order_id=order, value=value):
-                words = f"order {order}: {value.decimal()} {value.currency}"
-                self._note(received, offer, "recovered", None, words)
+                detail = f"order {order}: {value.decimal()} {value.currency}"
+                self._note(received, offer, "recovered", None, detail)
 
     def newest(self, now: datetime) -> tuple[OfferShown, ...]:
         """The newest decisions of the last hour, newest first."""
         self._decided.expire(now.timestamp())
-        self._facts.expire(now.timestamp())
+        self._events.expire(now.timestamp())
         return tuple(
-            msgspec.structs.replace(shown, then=self._then(offer, shown.channels))
+            msgspec.structs.replace(shown, events=self._events_of(offer, shown.channels))
             for offer, _, shown in self._decided.latest()
         )
 
-    def _note(self, received: Received, offer: str, what: What, channel: str | None, words: str) -> None:
-        at = happened(received)
-        then = Then(what=what, at=_time(at), channel=channel, words=words)
-        self._facts.add((offer, what, channel), at, received.id, then)
+    def _note(self, received: Received, offer: str, kind: OfferEventKind, channel: str | None, detail: str) -> None:
+        at = received.event_time.timestamp()
+        event = OfferEvent(kind=kind, at=_time(at), channel=channel, detail=detail)
+        self._events.add((offer, kind, channel), at, received.id, event)
 
-    def _then(self, offer: str, channels: tuple[str, ...]) -> tuple[Then, ...]:
+    def _events_of(self, offer: str, channels: tuple[str, ...]) -> tuple[OfferEvent, ...]:
         # An offer may have been tried by a channel that its newest decision no longer names, or that is new to us.
         kinds = [*product(_BY_CHANNEL, sorted({*channels, *CHANNELS})), ("recovered", None)]
-        found = [fact for what, channel in kinds if (fact := self._facts.get((offer, what, channel)))]
-        return tuple(sorted(found, key=lambda fact: fact.at))
+        found = [event for kind, channel in kinds if (event := self._events.get((offer, kind, channel)))]
+        return tuple(sorted(found, key=lambda event: event.at))
 
 
 def _time(at: float) -> datetime:
@@ -90,11 +89,13 @@ def _shown(decided: OfferDecided, region: str, at: datetime) -> OfferShown:
         total=decided.total,
         held_until=decided.held_until,
         checks=decided.checks,
-        lines=tuple(_words(line) for line in decided.lines),
-        recommended=tuple(Advised(name=one.name or one.product_id, reason=one.reason) for one in decided.recommended),
-        then=(),
+        lines=tuple(_line_text(line) for line in decided.lines),
+        recommended=tuple(
+            RecommendedProduct(name=one.name or one.product_id, reason=one.reason) for one in decided.recommended
+        ),
+        events=(),
     )
 
 
-def _words(line: CartLine) -> str:
+def _line_text(line: CartLine) -> str:
     return f"{line.quantity} x {line.name or line.product_id}"

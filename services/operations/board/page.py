@@ -60,10 +60,10 @@ def places() -> str:
     return "|".join(f"{row[2]} {_degrees(row[1])}" for row in rows)
 
 
-def _degrees(told: str) -> str:
+def _degrees(position: str) -> str:
     """`+404251-0740023` (ISO 6709: degrees, minutes, seconds) as `40.7 -74`."""
-    cut = max(told.rfind("+"), told.rfind("-"))
-    return " ".join(f"{_decimal(part):.1f}".removesuffix(".0") for part in (told[:cut], told[cut:]))
+    cut = max(position.rfind("+"), position.rfind("-"))
+    return " ".join(f"{_decimal(part):.1f}".removesuffix(".0") for part in (position[:cut], position[cut:]))
 
 
 def _decimal(part: str) -> float:

@@ -55,7 +55,7 @@ class Regions:
         return Past(step=1.0, at=at, rates=rates, pending=pending)
 
     def problems(self, now: datetime) -> list[str]:
-        """Which regions' figures are old or missing, in words."""
+        """Which regions' figures are old or missing, as sentences."""
         found = []
         for name, measured in self._measurements.items():
             age = measured.age(now.timestamp())
@@ -65,9 +65,9 @@ class Regions:
                 found.append(
                     f"{name} has not reported for {age:.0f} s: its figures are of {measured.newest.at:%H:%M:%S} UTC"
                 )
-            elif not measured.newest.flows:
+            elif not measured.newest.event_counts:
                 found.append(f"{name} cannot count its events")
-            elif not measured.newest.lags:
+            elif not measured.newest.consumers:
                 found.append(f"{name} does not report how far its consumers are")
         return found
 
@@ -76,12 +76,12 @@ class Regions:
         return RegionShown(
             name=name,
             time_zone=self._zones.get(name, "UTC"),
-            heard=_rounded(measurements.age(now)),
+            measured_ago=_rounded(measurements.age(now)),
             nodes=newest.nodes if newest else 0,
             nodes_up=newest.nodes_up if newest else 0,
             rates=measurements.rates(now),
-            lags=newest.lags if newest else (),
-            dead=newest.dead if newest else 0,
+            consumers=newest.consumers if newest else (),
+            dead_letters=newest.dead_letters if newest else 0,
         )
 
     def _staleness(self, reader: str, reported: str, now: float) -> float | None:

@@ -9,21 +9,24 @@ from mesh.events.mesh import ConsumerLag
 from mesh.events.offer import Check
 from mesh.money import Money
 
-What = Literal["sent", "shown", "failed", "withdrawn", "deferred", "recovered"]
+OfferEventKind = Literal["sent", "shown", "failed", "withdrawn", "deferred", "recovered"]
 StageName = Literal["viewed", "carted", "left", "offered", "recovered"]
 
 
 class RegionShown(msgspec.Struct, frozen=True, kw_only=True):
-    """A region. `heard` is the age in seconds of its newest measurement (None: none yet), `rates` are events/s."""
+    """A region. `measured_ago` is the age in seconds of its newest measurement; None: there was none yet.
+
+    `rates` are events/s by domain; `dead_letters` is how many are stored there.
+    """
 
     name: str
     time_zone: str
-    heard: float | None
+    measured_ago: float | None
     nodes: int
     nodes_up: int
     rates: dict[str, float]
-    lags: tuple[ConsumerLag, ...]
-    dead: int
+    consumers: tuple[ConsumerLag, ...]
+    dead_letters: int
 
 
 class LinkShown(msgspec.Struct, frozen=True, kw_only=True, rename={"reader": "from", "reported": "to"}):
@@ -42,20 +45,20 @@ class StageShown(msgspec.Struct, frozen=True, kw_only=True):
     money: tuple[Money, ...]
 
 
-class Advised(msgspec.Struct, frozen=True, kw_only=True):
+class RecommendedProduct(msgspec.Struct, frozen=True, kw_only=True):
     """A recommended product and why."""
 
     name: str
     reason: str
 
 
-class Then(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of an offer: of each kind and channel the newest."""
+class OfferEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to an offer after its decision: of each kind and channel the newest."""
 
-    what: What
+    kind: OfferEventKind
     at: datetime
     channel: str | None
-    words: str
+    detail: str
 
 
 class OfferShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,8 +79,8 @@ class OfferShown(msgspec.Struct, frozen=True, kw_only=True):
     held_until: datetime | None
     checks: tuple[Check, ...]
     lines: tuple[str, ...]
-    recommended: tuple[Advised, ...]
-    then: tuple[Then, ...]
+    recommended: tuple[RecommendedProduct, ...]
+    events: tuple[OfferEvent, ...]
 
 
 class DeadLetterShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +97,7 @@ class DeadLetterShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything at one moment. `unknown` says in words what cannot be seen just now."""
+    """Everything at one moment. `unknown`: sentences about what cannot be seen just now."""
 
     at: datetime
     region: str
@@ -102,7 +105,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     links: tuple[LinkShown, ...]
     funnel: tuple[StageShown, ...]
     offers: tuple[OfferShown, ...]
-    dead: tuple[DeadLetterShown, ...]
+    dead_letters: tuple[DeadLetterShown, ...]
     unknown: tuple[str, ...]
 
 

@@ -10,7 +10,7 @@ from mesh.errors import MeshError
 from mesh.events.mesh import ConsumerLag, MeshMeasured
 from mesh.observability.event_counts import event_counters
 from mesh.streams import ConsumerSpec, dead_stream, mesh_stream
-from services.operations.watch.flows import Flows
+from services.operations.watch.event_counts import EventCounts
 from services.operations.watch.latest import Latest
 
 ANSWERED_WITHIN = 0.3
@@ -29,15 +29,15 @@ class Survey:
             [*(counter.stream for counter in counted), mesh_stream(mesh.region), dead_stream(mesh.region)]
         )
         self._streams, self._lags = Latest(self._ask_streams), Latest(self._ask_durables)
-        self._flows, self._staleness = Latest(Flows(mesh.broker, counted).read), Latest(mesh.staleness)
+        self._event_counts, self._staleness = Latest(EventCounts(mesh.broker, counted).read), Latest(mesh.staleness)
         self._nodes = self._dead = 0
 
     async def measured(self, at: datetime) -> MeshMeasured:
         """The region as it is known to be."""
-        streams, lags, flows, staleness = await asyncio.gather(
+        streams, lags, event_counts, staleness = await asyncio.gather(
             self._streams.within(ANSWERED_WITHIN),
             self._lags.within(ANSWERED_WITHIN),
-            self._flows.within(ANSWERED_WITHIN),
+            self._event_counts.within(ANSWERED_WITHIN),
             self._staleness.within(ANSWERED_WITHIN),
         )
         servers = _servers(streams or {})
@@ -50,15 +50,15 @@ class Survey:
             at=at,
             nodes=self._nodes,
             nodes_up=sum(servers.values()),
-            flows=flows or (),
-            lags=lags or (),
+            event_counts=event_counts or (),
+            consumers=lags or (),
             staleness={region: age.total_seconds() if age is not None else None for region, age in ages.items()},
-            dead=self._dead,
+            dead_letters=self._dead,
         )
 
     def close(self) -> None:
         """Ask no more."""
-        for part in (self._streams, self._lags, self._flows, self._staleness):
+        for part in (self._streams, self._lags, self._event_counts, self._staleness):
             part.close()
 
     async def _ask_streams(self) -> dict[str, StreamState]:
@@ -78,9 +78,9 @@ class Survey:
                 stream=stream,
                 durable=name,
                 pending=state.pending,
-                unanswered=state.unanswered,
+                ack_pending=state.ack_pending,
                 redelivered=state.redelivered,
-                changed=state.filters != self._durables[stream][name],
+                outdated=state.filters != self._durables[stream][name],
             )
             for stream, states in answered
             for name, state in sorted(states.items())

@@ -1,4 +1,4 @@
-// Board: what the stream tells goes to the panels; text at once, charts once a second.
+// Board: each state of the stream is given to the panels; text at once, charts once a second.
 
 import { share } from './colours.js'
 import { dead } from './dead.js'
@@ -19,7 +19,7 @@ const past = rates()
 const panels = [figures, map(), lags(), funnel(), offers(), dead()]
 let picture = null
 let painting = 0
-let heard = 0
+let received = 0
 let drawn = -Infinity
 let connection = 'connecting'
 
@@ -36,11 +36,11 @@ function paint() {
   past.draw(picture)
 }
 
-function state(told) {
-  picture = told
-  heard = performance.now()
-  share(told.regions.map((region) => region.name))
-  past.add(told)
+function state(latest) {
+  picture = latest
+  received = performance.now()
+  share(latest.regions.map((region) => region.name))
+  past.add(latest)
   painting ||= requestAnimationFrame(paint)
   tell()
 }
@@ -57,7 +57,7 @@ function connected({ state: now, seconds }) {
 }
 
 function tell() {
-  const silence = performance.now() - heard
+  const silence = performance.now() - received
   const stale = picture !== null && silence > STALE
   set(document.body, 'data-stale', stale ? '' : null)
   say(find('ago'), stale ? `${age(silence / 1000)} ago` : '')

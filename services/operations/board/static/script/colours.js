@@ -20,7 +20,7 @@ export function place(name) {
   return given.get(name)
 }
 
-// The colours as the canvas needs them; asked for anew when the scheme changes.
+// The colours as the canvas needs them; read again when the scheme changes.
 export function palette() {
   const style = getComputedStyle(document.documentElement)
   const read = (name) => style.getPropertyValue(`--${name}`).trim()

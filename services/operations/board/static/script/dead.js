@@ -7,17 +7,17 @@ import { clock, count, list, plural } from './words.js'
 const COPIED = 1_500
 
 export function dead() {
-  return ({ dead: letters, regions, region }) => {
-    keep(find('dead'), letters, (letter) => `${letter.region} ${letter.number}`, row, fill)
-    const stored = regions.find((one) => one.name === region)?.dead ?? letters.length
-    const elsewhere = regions.filter((one) => one.name !== region && one.dead)
-    show(find('dead-empty'), !letters.length)
+  return ({ dead_letters: deadLetters, regions, region }) => {
+    keep(find('dead'), deadLetters, (deadLetter) => `${deadLetter.region} ${deadLetter.number}`, row, fill)
+    const stored = regions.find((one) => one.name === region)?.dead_letters ?? deadLetters.length
+    const elsewhere = regions.filter((one) => one.name !== region && one.dead_letters)
+    show(find('dead-empty'), !deadLetters.length)
     const rest = elsewhere.length ? '' : ' Every message was handled.'
     say(find('dead-empty'), stored ? `${plural(stored, 'dead letter is', 'dead letters are')} stored here, but cannot be read just now.` : `No dead letters${elsewhere.length ? ' in this region' : ''}.${rest}`)
-    say(find('dead-more'), stored > letters.length && letters.length ? `The newest ${count(letters.length)} of ${count(stored)}.` : '')
+    say(find('dead-more'), stored > deadLetters.length && deadLetters.length ? `The newest ${count(deadLetters.length)} of ${count(stored)}.` : '')
     show(find('dead-elsewhere'), elsewhere.length > 0)
     if (elsewhere.length) {
-      say(find('dead-elsewhere-words'), `Elsewhere: ${list(elsewhere.map((one) => `${count(one.dead)} in ${one.name}`))}. Look at them with`)
+      say(find('dead-elsewhere-words'), `Elsewhere: ${list(elsewhere.map((one) => `${count(one.dead_letters)} in ${one.name}`))}. Look at them with`)
       say(find('dead-elsewhere-command'), `cartmesh dead list --region ${elsewhere[0].name}`)
     }
   }
@@ -34,18 +34,18 @@ function row() {
   return node
 }
 
-function fill(node, letter) {
+function fill(node, deadLetter) {
   const part = parts.get(node)
-  say(part.handler, `${letter.service} · ${letter.handler}`)
-  say(part.at, clock(letter.at))
-  set(part.at, 'datetime', letter.at)
-  say(part.region, letter.region)
-  set(part.region, 'data-region', place(letter.region))
-  say(part.type, letter.type)
-  say(part.event, letter.id)
-  say(part.reason, letter.reason)
-  say(parts.get(part.look).code, `cartmesh dead show ${letter.number} --region ${letter.region}`)
-  say(parts.get(part.redrive).code, `cartmesh dead redrive ${letter.number} --region ${letter.region}`)
+  say(part.handler, `${deadLetter.service} · ${deadLetter.handler}`)
+  say(part.at, clock(deadLetter.at))
+  set(part.at, 'datetime', deadLetter.at)
+  say(part.region, deadLetter.region)
+  set(part.region, 'data-region', place(deadLetter.region))
+  say(part.type, deadLetter.type)
+  say(part.event, deadLetter.id)
+  say(part.reason, deadLetter.reason)
+  say(parts.get(part.look).code, `cartmesh dead show ${deadLetter.number} --region ${deadLetter.region}`)
+  say(parts.get(part.redrive).code, `cartmesh dead redrive ${deadLetter.number} --region ${deadLetter.region}`)
 }
 
 // A command with a button that copies it, where the browser lets pages do that.

@@ -1,4 +1,4 @@
-// Element: nodes are built and changed here and nowhere else, and what is told is always text, never markup.
+// Element: nodes are built and changed here and nowhere else, and what they show is always text, never markup.
 
 const SVG = 'http://www.w3.org/2000/svg'
 const kept = new WeakMap()
@@ -29,11 +29,11 @@ export function icon(name) {
 
 // Text nodes are changed in place, and only when they differ: the layout is touched no more than needed.
 export function say(node, text) {
-  const told = String(text ?? '')
+  const shown = String(text ?? '')
   const only = node.firstChild
   if (only?.nodeType === Node.TEXT_NODE && !only.nextSibling) {
-    if (only.data !== told) only.data = told
-  } else node.textContent = told
+    if (only.data !== shown) only.data = shown
+  } else node.textContent = shown
 }
 
 export function set(node, name, value) {
@@ -46,12 +46,12 @@ export const show = (node, shown) => set(node, 'hidden', shown ? null : '')
 
 // How far a bar reaches, 0 to 1: a custom property that the style sheet reads.
 export function reach(node, share) {
-  const told = Math.max(0, Math.min(1, share || 0)).toFixed(4)
-  if (node.style.getPropertyValue('--reach') !== told) node.style.setProperty('--reach', told)
+  const scale = Math.max(0, Math.min(1, share || 0)).toFixed(4)
+  if (node.style.getPropertyValue('--reach') !== scale) node.style.setProperty('--reach', scale)
 }
 
 // Children of `parent`, one per item and in their order. A node stays with its key; one whose key is gone is
-// filled anew for the next, so that a busy stream makes no garbage. Gives the nodes that are new to their key.
+// filled again for the next, so that a busy stream makes no garbage. Gives the nodes that are new to their key.
 export function keep(parent, items, key, make, fill) {
   const known = kept.get(parent) ?? new Map()
   const wanted = new Set(items.map(key))

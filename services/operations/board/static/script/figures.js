@@ -15,24 +15,24 @@ function tell(name, value, more, mood = null) {
 
 export function figures(picture) {
   const { regions, links, funnel } = picture
-  const heard = regions.filter((region) => !silent(region))
-  const flow = heard.reduce((sum, region) => sum + total(region), 0)
-  tell('events', heard.length ? `${rate(flow)}/s` : '–', `in ${plural(heard.length, 'region', 'regions')}`)
+  const reporting = regions.filter((region) => !silent(region))
+  const flow = reporting.reduce((sum, region) => sum + total(region), 0)
+  tell('events', reporting.length ? `${rate(flow)}/s` : '–', `in ${plural(reporting.length, 'region', 'regions')}`)
 
-  // What a silent region said last of its servers is not known to be so now.
-  const [up, all] = [heard.reduce((sum, one) => sum + one.nodes_up, 0), regions.reduce((sum, one) => sum + one.nodes, 0)]
-  const quiet = regions.length - heard.length
+  // What a silent region reported last of its servers may no longer be true.
+  const [up, all] = [reporting.reduce((sum, one) => sum + one.nodes_up, 0), regions.reduce((sum, one) => sum + one.nodes, 0)]
+  const quiet = regions.length - reporting.length
   tell('servers', all ? `${up}/${all}` : '–', quiet ? `${plural(quiet, 'region', 'regions')} not reporting` : all ? 'servers up' : 'not reported yet', up < all || quiet ? 'bad' : null)
 
   const worst = links.reduce((most, link) => (!most || (link.staleness ?? -1) > (most.staleness ?? -1) ? link : most), null)
   const mood = worst ? { fresh: null, late: 'late', cut: 'bad' }[state(worst.staleness)] : null
   tell('links', worst ? age(worst.staleness) : '–', worst ? (worst.staleness === null ? `${worst.to} in ${worst.from}: not known` : `${worst.to}, read in ${worst.from}`) : 'one region alone', mood)
 
-  const most = lagging(regions).reduce((most, lag) => (waiting(lag) > waiting(most) ? lag : most), { pending: 0, unanswered: 0 })
+  const most = lagging(regions).reduce((most, lag) => (waiting(lag) > waiting(most) ? lag : most), { pending: 0, ack_pending: 0 })
   tell('lag', count(waiting(most)), waiting(most) ? `${most.durable}, ${most.region}` : 'nothing waits', waiting(most) > 1000 ? 'late' : null)
 
-  const dead = regions.reduce((sum, region) => sum + region.dead, 0)
-  tell('dead', count(dead), dead ? regions.filter((one) => one.dead).map((one) => `${one.name} ${count(one.dead)}`).join(', ') : 'every message was handled', dead ? 'bad' : null)
+  const dead = regions.reduce((sum, region) => sum + region.dead_letters, 0)
+  tell('dead', count(dead), dead ? regions.filter((one) => one.dead_letters).map((one) => `${one.name} ${count(one.dead_letters)}`).join(', ') : 'every message was handled', dead ? 'bad' : null)
 
   const [offered, recovered] = ['offered', 'recovered'].map((name) => funnel.find((stage) => stage.stage === name))
   const purse = [...(recovered?.money ?? [])].filter((one) => one.amount).sort((a, b) => b.amount - a.amount)

@@ -7,11 +7,11 @@ import { count, plural } from './words.js'
 const MOST = 6
 const SETTLED = 2_000
 
-export const waiting = (lag) => lag.pending + lag.unanswered
+export const waiting = (lag) => lag.pending + lag.ack_pending
 
 // Every durable of every region.
 export function lagging(regions) {
-  return regions.flatMap((region) => region.lags.map((lag) => ({ ...lag, region: region.name, key: `${region.name} ${lag.stream} ${lag.durable}` })))
+  return regions.flatMap((region) => region.consumers.map((lag) => ({ ...lag, region: region.name, key: `${region.name} ${lag.stream} ${lag.durable}` })))
 }
 
 export function lags() {
@@ -42,8 +42,8 @@ function fold(others, before) {
   show(find('lags-others'), others.length > 0)
   const busy = others.filter((lag) => waiting(lag) > 0)
   const words = before ? `all ${plural(others.length, 'other', 'others')}` : `all ${plural(others.length, 'consumer', 'consumers')}`
-  const told = busy.length ? `${plural(others.length, 'other', 'others')}: ${count(busy.reduce((sum, lag) => sum + waiting(lag), 0))} waiting` : `${words}: 0`
-  say(find('lags-folded'), told)
+  const text = busy.length ? `${plural(others.length, 'other', 'others')}: ${count(busy.reduce((sum, lag) => sum + waiting(lag), 0))} waiting` : `${words}: 0`
+  say(find('lags-folded'), text)
   if (!find('lags-others').open) return
   others.sort((a, b) => waiting(b) - waiting(a) || a.key.localeCompare(b.key))
   keep(find('lags-quiet'), others, (lag) => lag.key, () => element('li'), (node, lag) => {
@@ -52,23 +52,23 @@ function fold(others, before) {
 }
 
 function row() {
-  const [durable, region, pending, unanswered, redelivered] = ['span', 'span', 'td', 'td', 'td'].map((name) => element(name))
+  const [durable, region, pending, ackPending, redelivered] = ['span', 'span', 'td', 'td', 'td'].map((name) => element(name))
   const bar = element('span', { class: 'bar' })
   set(durable, 'class', 'durable')
   set(region, 'class', 'region')
-  const node = element('tr', {}, element('th', { scope: 'row' }, durable, element('span', { class: 'under' }, region, bar)), pending, unanswered, redelivered)
-  parts.set(node, { durable, region, pending, unanswered, redelivered, bar })
+  const node = element('tr', {}, element('th', { scope: 'row' }, durable, element('span', { class: 'under' }, region, bar)), pending, ackPending, redelivered)
+  parts.set(node, { durable, region, pending, ackPending, redelivered, bar })
   return node
 }
 
 function fill(node, lag, most) {
-  const { durable, region, pending, unanswered, redelivered, bar } = parts.get(node)
+  const { durable, region, pending, ackPending, redelivered, bar } = parts.get(node)
   say(durable, lag.durable)
   set(durable, 'title', `${lag.durable}, of ${lag.stream}`)
   say(region, lag.region)
   set(region, 'data-region', place(lag.region))
   reach(bar, waiting(lag) / most)
-  for (const [cell, value] of [[pending, lag.pending], [unanswered, lag.unanswered], [redelivered, lag.redelivered]]) {
+  for (const [cell, value] of [[pending, lag.pending], [ackPending, lag.ack_pending], [redelivered, lag.redelivered]]) {
     say(cell, count(value))
     set(cell, 'data-none', value === 0 ? '' : null)
   }

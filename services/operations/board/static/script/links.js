@@ -1,4 +1,4 @@
-// Links: how old one region's newest events are in another, as a state with a name, and in words.
+// Links: how old one region's newest events are in another, as a named state and as a sentence.
 
 import { age, list } from './words.js'
 
@@ -34,6 +34,6 @@ export function summary(links) {
   if (!bad.length) return `All links are fresh; the slowest brings events after ${age(slowest.staleness)} (${slowest.to}, read in ${slowest.from}).`
   const cut = bad.filter((link) => state(link.staleness) === 'cut').map((link) => `${link.from} receives nothing from ${link.to}`)
   const late = bad.filter((link) => state(link.staleness) === 'late').map((link) => `${link.to} is late in ${link.from}`)
-  const told = [...cut, ...late]
-  return `${list(told.length > 3 ? [...told.slice(0, 2), `${told.length - 2} more`] : told)}.`
+  const named = [...cut, ...late]
+  return `${list(named.length > 3 ? [...named.slice(0, 2), `${named.length - 2} more`] : named)}.`
 }

@@ -13,7 +13,7 @@ const MOST_SERVERS = 9
 const CROWDED = 4
 
 export const total = (region) => Object.values(region.rates).reduce((sum, one) => sum + one, 0)
-export const silent = (region) => region.heard === null || region.heard > SILENT
+export const silent = (region) => region.measured_ago === null || region.measured_ago > SILENT
 
 export function map() {
   const svg = find('map')
@@ -35,9 +35,9 @@ export function map() {
   }).observe(svg)
 
   function lay(regions) {
-    const told = JSON.stringify([box, regions.map((region) => [region.name, region.time_zone])])
-    if (told === placed || !box.width) return
-    placed = told
+    const places = JSON.stringify([box, regions.map((region) => [region.name, region.time_zone])])
+    if (places === placed || !box.width) return
+    placed = places
     plan = layout(regions, where, box.width, box.height)
     set(ground, 'transform', `translate(${plan.land.x} ${plan.land.y})`)
     set(dots, 'd', land(plan.land.width))
@@ -58,8 +58,8 @@ export function map() {
     })
     keep(wires, shaped, (link) => link.name, wire, fillWire)
     const terse = box.width < 480 || regions.length > CROWDED
-    const told = shaped.filter((link) => link.state !== 'fresh' || !terse)
-    keep(tags, told, (link) => link.name, tag, (node, link) => fillTag(node, link, box))
+    const tagged = shaped.filter((link) => link.state !== 'fresh' || !terse)
+    keep(tags, tagged, (link) => link.name, tag, (node, link) => fillTag(node, link, box))
     keep(nodes, regions, (region) => region.name, region, (node, one) => fillRegion(node, one, plan.at.get(one.name), picture))
     const sentence = summary(links)
     say(find('links-summary'), sentence)
@@ -98,9 +98,9 @@ const SIGNS = { fresh: '', late: 'M0-4V0L3 2M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0'
 
 function fillTag(node, link, box) {
   const { back, text, cross } = parts.get(node)
-  const told = link.state !== 'fresh' ? `${WORDS[link.state]}${link.staleness === null ? '' : ` ${age(link.staleness)}`}` : age(link.staleness)
+  const label = link.state !== 'fresh' ? `${WORDS[link.state]}${link.staleness === null ? '' : ` ${age(link.staleness)}`}` : age(link.staleness)
   const sign = link.state === 'fresh' ? 0 : 14
-  const wide = Math.round(told.length * 5.7 + 16 + sign)
+  const wide = Math.round(label.length * 5.7 + 16 + sign)
   const x = Math.max(wide / 2 + 2, Math.min(box.width - wide / 2 - 2, link.middle[0]))
   set(node, 'data-state', link.state)
   set(node, 'transform', `translate(${x} ${Math.max(11, link.middle[1])})`)
@@ -109,7 +109,7 @@ function fillTag(node, link, box) {
   set(cross, 'd', SIGNS[link.state])
   set(cross, 'transform', `translate(${-wide / 2 + 13} 0)`)
   set(text, 'x', sign / 2)
-  say(text, told)
+  say(text, label)
 }
 
 function region() {
@@ -134,9 +134,9 @@ function fillRegion(node, one, [x, y], picture) {
     set(path, 'data-up', part.up ? '' : null)
   })
   say(name, one.name === picture.region ? `${one.name} · here` : one.name)
-  say(flow, quiet ? (one.heard === null ? 'no report yet' : `reported ${age(one.heard)} ago`) : `${rate(total(one))}/s`)
+  say(flow, quiet ? (one.measured_ago === null ? 'no report yet' : `reported ${age(one.measured_ago)} ago`) : `${rate(total(one))}/s`)
   say(servers, `${one.nodes_up}/${one.nodes} ${one.nodes === 1 ? 'server' : 'servers'}`)
-  say(dead, one.dead ? plural(one.dead, 'dead letter', 'dead letters') : '')
+  say(dead, one.dead_letters ? plural(one.dead_letters, 'dead letter', 'dead letters') : '')
 }
 
 function matrix(regions) {

@@ -4,7 +4,7 @@ import { place } from './colours.js'
 import { element, icon, keep, parts, say, set, show } from './element.js'
 import { channel, clock, list, money, outcome, share } from './words.js'
 
-const WHAT = {
+const KINDS = {
   sent: 'Sent',
   shown: 'Shown',
   failed: 'Failed',
@@ -16,13 +16,13 @@ const WHAT = {
 export function row() {
   const named = (name, kind = 'span') => [name, element(kind, { class: name })]
   const inner = Object.fromEntries([
-    ...['outcome', 'lines', 'total', 'region', 'reason', 'then'].map((name) => named(name)),
+    ...['outcome', 'lines', 'total', 'region', 'reason', 'event'].map((name) => named(name)),
     named('at', 'time'),
   ])
   const [signs, word] = [element('span', { class: 'signs' }, ...['approved', 'held', 'dropped'].map(icon)), element('span')]
   inner.outcome.append(signs, word)
   const top = element('span', { class: 'top' }, inner.outcome, inner.lines, inner.total)
-  const under = element('span', { class: 'meta' }, inner.at, inner.region, inner.reason, inner.then)
+  const under = element('span', { class: 'meta' }, inner.at, inner.region, inner.reason, inner.event)
   const details = element('details', {}, element('summary', {}, top, under))
   const node = element('li', { class: 'offer' }, details)
   details.addEventListener('toggle', () => details.open && fillBehind(node))
@@ -42,19 +42,19 @@ export function fill(node, offer, fresh) {
     say(part.region, offer.region)
     set(part.region, 'data-region', place(offer.region))
   }
-  if (!fresh && before.at === offer.at && before.then.length === offer.then.length) return
+  if (!fresh && before.at === offer.at && before.events.length === offer.events.length) return
   set(node, 'data-outcome', offer.outcome)
   say(part.word, outcome(offer.outcome))
   say(part.at, clock(offer.at))
   set(part.at, 'datetime', offer.at)
   say(part.reason, reason(offer))
-  const last = offer.then.at(-1)
-  say(part.then, last ? (WHAT[last.what] ?? last.what) : '')
-  set(part.then, 'data-what', last?.what)
+  const last = offer.events.at(-1)
+  say(part.event, last ? (KINDS[last.kind] ?? last.kind) : '')
+  set(part.event, 'data-kind', last?.kind)
   if (part.details.open) fillBehind(node)
 }
 
-// Why, in words, with what the offer would give.
+// The reason, with what the offer would give.
 function reason(offer) {
   const why = {
     approved: () => offer.channels.map(channel).join(', '),
@@ -73,14 +73,14 @@ function likelihood({ propensity, is_base_rate: average }) {
 
 // What is only seen when opened is only built when opened.
 function behind() {
-  const [facts, checks, recommended, then, cart] = ['dl', 'tbody', 'ul', 'ol', 'ul'].map((name) => element(name))
+  const [facts, checks, recommended, events, cart] = ['dl', 'tbody', 'ul', 'ol', 'ul'].map((name) => element(name))
   const table = element('table', { class: 'checks' },
     element('thead', {}, element('tr', {}, ...['Check', 'Value'].map((word) => element('th', { scope: 'col' }, word)))), checks)
   const advice = element('div', {}, element('h3', {}, 'Recommended with it'), recommended)
-  const fate = element('div', {}, element('h3', {}, 'What became of it'), then)
+  const history = element('div', {}, element('h3', {}, 'What became of it'), events)
   const content = element('div', {}, element('h3', {}, 'In the cart'), cart)
-  const node = element('div', { class: 'behind' }, facts, table, content, advice, fate)
-  parts.set(node, { facts, checks, recommended, then, advice, cart, content })
+  const node = element('div', { class: 'behind' }, facts, table, content, advice, history)
+  parts.set(node, { facts, checks, recommended, events, advice, cart, content })
   return node
 }
 
@@ -107,11 +107,11 @@ function fillBehind(node) {
   show(inner.content, offer.lines.length > 0)
   rows(inner.cart, offer.lines, () => element('li'), say)
   show(inner.advice, offer.recommended.length > 0)
-  rows(inner.recommended, offer.recommended, pair, (row, one) => told(row, one.name, one.reason))
-  const fates = offer.then.length ? offer.then : [{ what: { approved: 'On its way', held: 'Waiting' }[offer.outcome] ?? 'Nothing was sent', words: '', at: null }]
-  rows(inner.then, fates, pair, (row, one) => {
-    set(row, 'data-what', one.what)
-    told(row, WHAT[one.what] ?? one.what, [one.channel && channel(one.channel), one.words, one.at && clock(one.at)].filter(Boolean).join(' · '))
+  rows(inner.recommended, offer.recommended, pair, (row, one) => fillPair(row, one.name, one.reason))
+  const events = offer.events.length ? offer.events : [{ kind: { approved: 'On its way', held: 'Waiting' }[offer.outcome] ?? 'Nothing was sent', detail: '', at: null }]
+  rows(inner.events, events, pair, (row, one) => {
+    set(row, 'data-kind', one.kind)
+    fillPair(row, KINDS[one.kind] ?? one.kind, [one.channel && channel(one.channel), one.detail, one.at && clock(one.at)].filter(Boolean).join(' · '))
   })
 }
 
@@ -144,7 +144,7 @@ function pair() {
   return node
 }
 
-function told(node, name, more) {
+function fillPair(node, name, more) {
   say(parts.get(node).name, name)
   say(parts.get(node).more, more)
 }

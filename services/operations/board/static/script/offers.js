@@ -62,7 +62,7 @@ export function offers() {
     tell()
   }
 
-  // While paused, what becomes of the offers shown is still told.
+  // While paused, what becomes of the offers shown is still kept up to date.
   function refresh() {
     if (!shown) return
     const known = new Map(newest.map((offer) => [offer.id, offer]))

@@ -1,4 +1,4 @@
-// Past: the newest ten minutes, in buckets of five seconds, each the mean of what was told in it.
+// Past: the newest ten minutes, in buckets of five seconds, each the mean of the values received in it.
 
 export const STEP = 5
 export const SIZE = 120
@@ -7,21 +7,21 @@ export const SIZE = 120
 class Ring {
   #bucket = new Float64Array(SIZE).fill(-1)
   #sum = new Float64Array(SIZE)
-  #told = new Float64Array(SIZE)
+  #count = new Float64Array(SIZE)
 
   add(bucket, value) {
     const cell = bucket % SIZE
     if (this.#bucket[cell] !== bucket) {
       this.#bucket[cell] = bucket
-      this.#sum[cell] = this.#told[cell] = 0
+      this.#sum[cell] = this.#count[cell] = 0
     }
     this.#sum[cell] += value
-    this.#told[cell] += 1
+    this.#count[cell] += 1
   }
 
   at(bucket) {
     const cell = bucket % SIZE
-    return this.#bucket[cell] === bucket ? this.#sum[cell] / this.#told[cell] : null
+    return this.#bucket[cell] === bucket ? this.#sum[cell] / this.#count[cell] : null
   }
 }
 
@@ -40,7 +40,7 @@ export class Past {
     regions.get(region).add(bucket, value)
   }
 
-  // Begin anew: a history that was told is the whole of it.
+  // Begin again: a history from the server replaces what was collected here.
   clear() {
     this.#rings.clear()
   }

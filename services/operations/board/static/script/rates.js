@@ -65,8 +65,8 @@ export function rates() {
     const [at, ...lists] = tile.table
     const value = (index) => (pointed === null ? lists[index].findLast((one) => one !== null) ?? null : lists[index][pointed])
     const rows = regions.map((name, index) => ({ name, value: value(index) }))
-    const told = rows.map((row) => row.value).filter((one) => one !== null)
-    say(tile.now, told.length ? `${rate(told.reduce((sum, one) => sum + one, 0))}/s` : '–')
+    const known = rows.map((row) => row.value).filter((one) => one !== null)
+    say(tile.now, known.length ? `${rate(known.reduce((sum, one) => sum + one, 0))}/s` : '–')
     // The lines carry their names; where someone points at a moment, each region's figure stands here.
     const figures = rows.map((row) => `${row.name} ${rate(row.value)}`).join(' · ')
     say(tile.sum, pointed === null ? `${count(Math.round(past.sum(domain)))} in 10 min` : figures)

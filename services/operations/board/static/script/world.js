@@ -101,8 +101,8 @@ export function atlas(places) {
 function hoursAhead(zone) {
   try {
     const parts = new Intl.DateTimeFormat('en', { timeZone: zone, timeZoneName: 'longOffset' }).formatToParts(0)
-    const told = /([+-])(\d+):?(\d*)/.exec(parts.find((part) => part.type === 'timeZoneName').value)
-    return told ? Number(`${told[1]}1`) * (Number(told[2]) + Number(told[3] || 0) / 60) : 0
+    const offset = /([+-])(\d+):?(\d*)/.exec(parts.find((part) => part.type === 'timeZoneName').value)
+    return offset ? Number(`${offset[1]}1`) * (Number(offset[2]) + Number(offset[3] || 0) / 60) : 0
   } catch {
     return 0
   }

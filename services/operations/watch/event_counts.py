@@ -1,4 +1,4 @@
-"""Flows: how many events of each type a region takes, as its streams count them."""
+"""Event counts: how many events of each type a region takes, as its streams count them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ SLICES = 6
 _TRIES = 5
 
 
-class Flows:
+class EventCounts:
     """Every replica finds the same counts by their names, and whoever comes first begins one that is not there.
 
     Nothing is read or delivered, so a region that takes more costs no more. Only a count that begins, and a
@@ -35,7 +35,7 @@ class Flows:
         self._absent: dict[str, float] = {}
         self._begun: dict[str, datetime] = {}
         self._pasts: dict[str, Past] = {}
-        self._flows: dict[str, EventCount] = {}
+        self._event_counts: dict[str, EventCount] = {}
 
     async def read(self) -> tuple[EventCount, ...]:
         """What every count stands at; one that is silent just now, where it stood. Raises Denied, Unavailable."""
@@ -44,7 +44,9 @@ class Flows:
         for failed in await asyncio.gather(*taken, return_exceptions=True):
             if failed is not None and not isinstance(failed, Unavailable):  # a stream's election hides no other stream
                 raise failed
-        return tuple(self._flows[counter.type] for counter in self._counters if counter.type in self._flows)
+        return tuple(
+            self._event_counts[counter.type] for counter in self._counters if counter.type in self._event_counts
+        )
 
     async def _states(self) -> dict[str, ConsumerState]:
         asked = (
@@ -58,12 +60,12 @@ class Flows:
             await self._miss(counter, now)
             return
         self._absent.pop(counter.name, None)
-        total, known = state.pending, self._flows.get(counter.type)
+        total, known = state.pending, self._event_counts.get(counter.type)
         if known is None or total < known.total or self._begun[counter.type] != state.begun:
             total, self._pasts[counter.type] = await self._look_back(counter, total)
             self._begun[counter.type] = state.begun
         hour = self._pasts[counter.type].hour(now, total)
-        self._flows[counter.type] = EventCount(type=counter.type, total=total, hour=hour)
+        self._event_counts[counter.type] = EventCount(type=counter.type, total=total, last_hour=hour)
 
     async def _miss(self, counter: EventCounter, now: float) -> None:
         """Begin a count that is not there; one that was may only be silent, and is given up after a while."""
@@ -74,7 +76,7 @@ class Flows:
             self._absent[counter.name] = now
             with suppress(Unavailable):  # the server that would answer is the one that is down
                 await self._broker.delete_event_counter(counter.stream, counter.name)
-        if is_lost or (first and counter.type not in self._flows):
+        if is_lost or (first and counter.type not in self._event_counts):
             await self._broker.create_event_counter(counter.stream, counter.name, counter.subject, KEPT)
 
     async def _look_back(self, counter: EventCounter, total: int) -> tuple[int, Past]:

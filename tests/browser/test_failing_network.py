@@ -1,4 +1,4 @@
-"""One misfortune after the other: where each event is kept, and where it goes."""
+"""Failures one by one: where each event is kept, and where it is sent."""
 
 from time import monotonic
 
@@ -13,7 +13,7 @@ LATER = "window.later = 0; const now = Date.now; Date.now = () => now() + later"
 
 
 async def test_offline_events_are_kept_in_order_beyond_the_page(shop, visit, settled):
-    """Said offline, closed offline: the visitor's next page sends all of it, in the order it happened."""
+    """Called offline, closed offline: the visitor's next page sends all of it, in the order it happened."""
     page = await visit()
     await page.goto(shop.url())
     await page.context.set_offline(True)
@@ -88,7 +88,7 @@ async def test_another_region_takes_over_and_home_comes_back(shop, visit, sent):
     assert stored == {"us": [third], "eu": [first, second]}
 
 
-async def test_what_a_lost_region_may_have_stored_is_not_told_to_another(shop, visit, sent, eventually):
+async def test_what_a_lost_region_may_have_stored_is_not_sent_to_another(shop, visit, sent, eventually):
     """Stored, but the answer was lost with the region: later events go elsewhere, this one waits for its own."""
     page = await visit()
     await page.add_init_script(LATER)
@@ -143,10 +143,10 @@ async def test_a_region_that_stays_lost_is_waited_for_five_minutes(shop, visit, 
     assert [viewed.id.partition("-")[2] for viewed in await shop.events_of(ProductViewed, "eu")] == [lost]
 
 
-async def test_a_page_gone_mad_keeps_its_carts(shop, visit, sent, heard):
-    """10,000 events at once: a bounded queue that loses the oldest views, counts them and says so once."""
+async def test_a_page_that_sends_too_much_keeps_its_carts(shop, visit, sent, console_of):
+    """10,000 events at once: a bounded queue that drops the oldest views, counts them and warns once."""
     page, sizes = await visit(), []
-    words = heard(page)
+    console = console_of(page)
     page.on("request", lambda asked: asked.method == "POST" and sizes.append(len(asked.post_data)))
     await page.goto(shop.url())
 
@@ -166,7 +166,7 @@ async def test_a_page_gone_mad_keeps_its_carts(shop, visit, sent, heard):
     await sent(page)
     dropped, stored = await page.evaluate("cartmesh.dropped"), await shop.stored()
 
-    assert (most, words) == (1000, ["over"])
+    assert (most, console) == (1000, ["over"])
     assert dropped + len(stored) == 10_000
     assert set(stored.values()) == {1}
     assert {id_: stored[id_] for id_ in carts} == dict.fromkeys(carts, 1)

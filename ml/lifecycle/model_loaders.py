@@ -1,10 +1,10 @@
-"""Readers: how the file of each model becomes what serves, by the model's name; in a child process, never here."""
+"""Loaders: how the artifact of each model is loaded to be served, by the model's name; unpacked in a child process."""
 
 import asyncio
 from typing import Any
 
 
-async def read_propensity(artifact: bytes) -> Any:
+async def load_propensity(artifact: bytes) -> Any:
     """The `Model` in an artifact. ArtifactRefused, Unavailable."""
     from ml.features import names  # noqa: PLC0415  saves start-up time
     from ml.models.artifact import unpack_in_child_process  # noqa: PLC0415  needs numpy; every process imports this module
@@ -14,7 +14,7 @@ async def read_propensity(artifact: bytes) -> Any:
     return await asyncio.to_thread(Model.of, plain)
 
 
-async def read_uplift(artifact: bytes) -> Any:
+async def load_uplift(artifact: bytes) -> Any:
     """The `Adviser` in an artifact. ArtifactRefused, Unavailable."""
     from ml.features import names  # noqa: PLC0415  saves start-up time
     from ml.models.artifact import unpack_in_child_process  # noqa: PLC0415  saves start-up time
@@ -23,7 +23,7 @@ async def read_uplift(artifact: bytes) -> Any:
     return Adviser.of(await unpack_in_child_process(artifact, kind=KIND, features=names()))
 
 
-async def read_recommendations(artifact: bytes) -> Any:
+async def load_recommendations(artifact: bytes) -> Any:
     """The `RankingModel` in an artifact. ArtifactRefused, Unavailable."""
     from ml.models.artifact import unpack_in_child_process  # noqa: PLC0415  saves start-up time
     from ml.models.blend import NAMES  # noqa: PLC0415  saves start-up time
@@ -32,4 +32,4 @@ async def read_recommendations(artifact: bytes) -> Any:
     return model_of(await unpack_in_child_process(artifact, kind=KIND, features=NAMES))
 
 
-READERS = {"propensity": read_propensity, "uplift": read_uplift, "recommendations": read_recommendations}
+LOADERS = {"propensity": load_propensity, "uplift": load_uplift, "recommendations": load_recommendations}

@@ -22,12 +22,12 @@ async def message(mesh):
 
 
 async def test_a_region_without_dead_letters_has_no_newest(mesh):
-    """Nothing was parked, nothing is found."""
+    """Nothing was stored, nothing is found."""
     assert await latest_dead_letters(mesh, 20) == []
 
 
 async def test_the_newest_come_first_and_no_more_than_asked(mesh, message):
-    """Of several parked messages the last one parked comes first."""
+    """Of several dead letters the one stored last comes first."""
     for durable in ("carts-a", "carts-b", "carts-c"):
         await store_dead_letter(mesh, "carts", durable, message, f"{durable} could not")
 
@@ -38,7 +38,7 @@ async def test_the_newest_come_first_and_no_more_than_asked(mesh, message):
 
 
 async def test_gaps_are_stepped_over(mesh, message, eventually):
-    """What is gone in between hides nothing: letters far behind the newest one's number are found."""
+    """What is gone in between hides nothing: dead letters far behind the newest one's number are found."""
     await store_dead_letter(mesh, "carts", "carts-a", message, "long ago")
     gone = [Outgoing(subject="dead.us.carts.carts-b", body=b"", ttl=timedelta(seconds=1)) for _ in range(30)]
     await mesh.broker.store_each("DEAD_us", gone)

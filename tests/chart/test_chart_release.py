@@ -1,0 +1,91 @@
+"""A release's own objects: applying streams, and watching the services."""
+
+import json
+
+from tests.chart.objects import labels
+
+
+def test_streams_are_applied_before_new_pods_start(chart):
+    """A hook with the operator's password, and the topology it needs, before install and upgrade."""
+    made = chart()
+    job, topology = made["Job", "apply"], made["ConfigMap", "apply"]
+
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    assert container["args"] == ["mesh", "apply", "--region", "eu", "--file", "/etc/cartmesh/mesh/mesh.toml"]
+    assert container["env"] == [
+        {"name": "CARTMESH_NATS_URL_EU", "value": "tls://nats:4222"},
+        {"name": "CARTMESH_NATS_CA", "value": "/etc/cartmesh/ca/ca.crt"},
+        {
+            "name": "CARTMESH_NATS_PASSWORD_EU",
+            "valueFrom": {"secretKeyRef": {"name": "cartmesh-passwords", "key": "operator"}},
+        },
+    ]
+    (check,) = job["spec"]["template"]["spec"]["initContainers"]
+    assert check["args"][:2] == ["mesh", "check"]
+    assert check["args"][-2:] == ["--folder", "/etc/cartmesh/before"]
+    (before,) = [one for one in job["spec"]["template"]["spec"]["volumes"] if one["name"] == "before"]
+    assert before["configMap"] == {
+        "name": made["ConfigMap", "mesh"]["metadata"]["name"],
+        "optional": True,
+        "items": [{"key": "schemas.json", "path": "schemas.json"}],
+    }
+    assert "cart.updated.v1" in json.loads(made["ConfigMap", "mesh"]["data"]["schemas.json"])
+    assert int(topology["metadata"]["annotations"]["helm.sh/hook-weight"]) < 0
+    assert "[regions.eu]" in topology["data"]["mesh.toml"]
+    assert "serviceAccountName" not in job["spec"]["template"]["spec"], "hooks run before it is there"
+
+
+def test_streams_are_applied_again_and_again(chart):
+    """The same container, with what the release has by then; a region that was not there is added."""
+    made = chart()
+    again, hook = made["CronJob", "apply"]["spec"], made["Job", "apply"]["spec"]["template"]["spec"]
+    pod = again["jobTemplate"]["spec"]["template"]["spec"]
+
+    assert (again["schedule"], again["concurrencyPolicy"]) == ("*/10 * * * *", "Forbid")
+    assert pod["containers"] == hook["containers"]
+    assert {"name": "mesh", "configMap": {"name": "cartmesh-mesh"}} in pod["volumes"]
+    assert pod["serviceAccountName"] == "cartmesh"
+    assert ("CronJob", "apply") not in chart(values={"apply": {"schedule": ""}})
+
+
+def test_a_pod_monitor_finds_every_pod(chart):
+    """By the labels that all of them have."""
+    made = chart(values={"podMonitor": {"enabled": True, "labels": {"release": "prometheus"}}})
+
+    assert made["PodMonitor", ""] == {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PodMonitor",
+        "metadata": {"name": "cartmesh", "labels": labels() | {"release": "prometheus"}},
+        "spec": {
+            "selector": {
+                "matchLabels": {"app.kubernetes.io/name": "cartmesh", "app.kubernetes.io/instance": "cartmesh"}
+            },
+            "podMetricsEndpoints": [{"port": "health", "path": "/metrics", "interval": "30s"}],
+            "podTargetLabels": ["app.kubernetes.io/component", "cartmesh/region"],
+        },
+    }
+
+
+def test_alarms_and_the_dashboard_are_those_of_the_code(chart, copied):
+    """Off until they are wanted; then with the code's own words, which hold signs of the chart's language."""
+    derived = copied / "derived"
+    wanted = {"prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}}, "dashboard": {"enabled": True}}
+
+    assert {kind for kind, _ in chart()} & {"PrometheusRule"} == set()
+    assert chart().names("ConfigMap") == ["apply", "mesh"]
+    made = chart(values=wanted)
+
+    assert made["PrometheusRule", ""] == {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": "cartmesh", "labels": labels() | {"release": "prometheus"}},
+        "spec": json.loads((derived / "alerts.json").read_text()),
+    }
+    assert made["ConfigMap", "dashboard"] == {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "cartmesh-dashboard", "labels": labels() | {"grafana_dashboard": "1"}},
+        "data": {"cartmesh.json": (derived / "dashboard.json").read_text()},
+    }
+    assert json.loads(made["ConfigMap", "dashboard"]["data"]["cartmesh.json"])["uid"] == "cartmesh"

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -66,7 +65,7 @@ def preview(
     show: Literal["html", "text", "subject", "card"] = "text",
     to: Path | None = None,
 ) -> None:
-    """Render a template with a sample offer.
+    """Render a template with a sample of what it is for.
 
     Parameters
     ----------
@@ -106,16 +105,11 @@ async def _preview(template: str, locale: str):  # noqa: ANN202  its type would 
     from mesh.settings import read  # noqa: PLC0415
     from notifications.render_pool import RenderSettings, open_render_pool  # noqa: PLC0415
     from notifications.sample import sample  # noqa: PLC0415
-    from notifications.template_variables import Shop, template_variables  # noqa: PLC0415
     from notifications.templates import FOLDER  # noqa: PLC0415
     from notifications.templates.kind import TEMPLATES  # noqa: PLC0415
     from notifications.templates.template import template_of  # noqa: PLC0415
+    from notifications.templates.trial import sample_variables  # noqa: PLC0415
 
-    decided, profile = sample(locale)
-    left_at = datetime.now(UTC) - timedelta(minutes=30)
-    data = template_variables(
-        decided, profile, read(Shop), left_at=left_at, unsubscribe_url="http://127.0.0.1:8081/unsubscribe/sample"
-    )
-    name, files = TEMPLATES.read(Path(template) if "/" in template else FOLDER / template)
+    named = template_of(*TEMPLATES.read(Path(template) if "/" in template else FOLDER / template))
     async with open_render_pool(read(RenderSettings)) as pool:
-        return await pool.render(template_of(name, files), locale, data)
+        return await pool.render(named, locale, sample_variables(named, sample(locale)))

@@ -25,7 +25,7 @@ from notifications.templates.live import LiveTemplates
 CART_CHANGES = (CartUpdated, CartConverted, CartClosed, CartAbandoned)
 """After any of these an abandonment is out of date."""
 KEEP_CONTACTS = timedelta(days=30)
-"""The least time for which contacts are remembered, so that a longer cap window published later finds them."""
+"""The least time for which contacts are remembered, so that a longer window or interval published later finds them."""
 
 
 class DecisionContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +79,7 @@ async def decide(request: DecisionRequest, mesh: Mesh, context: DecisionContext,
         changes.append(decided)
         held = [one for one in held if one.journey != run.name]
         if decided.held_until:
-            held.append(PriorityClaim(journey=run.name, priority=run.journey.priority, until=decided.held_until))
+            held.append(_claim(run, decided.held_until))
         if decided.outcome == "approved":
             approved.append(Contact(offer_id=offer_id, at=now, journey=run.name))
     decisions = [one for one in changes if isinstance(one, OfferDecided) and one.abandonment_id == abandoned.id]
@@ -87,7 +87,7 @@ async def decide(request: DecisionRequest, mesh: Mesh, context: DecisionContext,
     if _has_newer(history, abandoned):
         return changes  # the runs' timers belong to the newer abandonment
     if approved:
-        window = max(KEEP_CONTACTS, timedelta(seconds=context.journeys.longest_cap_window))
+        window = max(KEEP_CONTACTS, timedelta(seconds=context.journeys.longest_contact_memory))
         kept = tuple(one for one in read.contacts if one.at > now - window)
         changes += [ContactReserved(shopper=name, recent=(*kept, *approved)) for name in read.names]
         changes += read.conditions
@@ -157,8 +157,15 @@ def _held_runs(history: History, abandonment_id: str, journeys: LiveJourneys) ->
     for run in journeys:
         last = _newest_decision(history, abandonment_id, run.name)
         if last and last.held_until:
-            found.append(PriorityClaim(journey=run.name, priority=run.journey.priority, until=last.held_until))
+            found.append(_claim(run, last.held_until))
     return found
+
+
+def _claim(run: LiveJourney, until: datetime) -> PriorityClaim:
+    journey = run.journey
+    return PriorityClaim(
+        journey=run.name, priority=journey.priority, until=until, contact_interval=journey.contact_interval
+    )
 
 
 def _evaluate(run: LiveJourney, inputs: DecisionInput, now: datetime) -> Evaluation:

@@ -12,11 +12,15 @@ from mesh.money import Money
 
 
 class PriorityClaim(msgspec.Struct, frozen=True, kw_only=True):
-    """A held run of a journey with higher priority: one contact is kept for it until it is decided again at `until`."""
+    """A held run of a journey with higher priority: one contact is kept for it until it is decided again at `until`.
+
+    `contact_interval` is the least time that its journey wants between two contacts.
+    """
 
     journey: str
     priority: int
     until: datetime
+    contact_interval: timedelta = timedelta(0)
 
 
 class DecisionInput(msgspec.Struct, frozen=True, kw_only=True):

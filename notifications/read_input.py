@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from itertools import product
 from typing import Any, Literal
 
 import msgspec
@@ -36,7 +37,11 @@ async def read_input(
     cart = abandoned.event
     profile, person = await shopper_of(cart.visitor_id, mesh, names_of(cart.customer_id))
     reserved, purchases = await asyncio.gather(_reserved(person.digests, mesh), purchases_of(mesh, person.digests))
-    conditions = [Unchanged(ContactReserved, name, one.sequence if one else 0) for name, one in reserved.items()]
+    conditions = [
+        Unchanged(ContactReserved, name, one.sequence if one else 0)
+        for (region, name), one in reserved.items()
+        if region == mesh.region
+    ]
     conditions += nothing_bought_since(purchases, mesh.region)
     regions = tuple(sorted(set(person.regions) & set(mesh.others)))
     staleness = await mesh.staleness() if regions else {}
@@ -98,10 +103,11 @@ def _utc_offset(history: History) -> int | None:
     return given[-1] if given else None
 
 
-async def _reserved(digests: Iterable[str], mesh: Mesh) -> dict[str, Received[ContactReserved] | None]:
-    """The contacts so far under each name of a shopper."""
-    names = tuple(digests)
-    return dict(zip(names, await asyncio.gather(*(mesh.last(ContactReserved, name) for name in names)), strict=True))
+async def _reserved(digests: Iterable[str], mesh: Mesh) -> dict[tuple[str, str], Received[ContactReserved] | None]:
+    """The contacts so far by region and name of a shopper; those of other regions as far as they have arrived here."""
+    sought = list(product((mesh.region, *mesh.others), digests))
+    found = await asyncio.gather(*(mesh.last(ContactReserved, name, region=region) for region, name in sought))
+    return dict(zip(sought, found, strict=True))
 
 
 def _personal(profile: ShopperProfile, cart: CartAbandoned) -> dict[str, Any]:

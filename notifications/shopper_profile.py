@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from mesh.accept import SERVER
 from mesh.channels import MARKETING, ChannelName
-from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
+from mesh.consent import consent_of
+from mesh.events.customer import CustomerIdentified
 from mesh.events.profile import ProfileLinked
 from mesh.history import History
 from mesh.mesh import Mesh
@@ -16,8 +16,8 @@ from mesh.profiles import Profile, address_digest, names_of, read_profile
 class ShopperProfile(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a shopper. Personal: never put into an event that crosses links, or into a log.
 
-    `confirmed`: the shop's server reported the address. `consent` has only channels that they were asked about; a
-    channel that was granted again after unsubscribing is not in `unsubscribed`.
+    `confirmed`: the shop's server reported the address, or its owner confirmed it. `consent` has only channels that
+    they were asked about; what they unsubscribed from is in `unsubscribed` until it is lifted (`mesh.consent`).
     """
 
     email: str | None = None
@@ -32,30 +32,19 @@ class ShopperProfile(msgspec.Struct, frozen=True, kw_only=True):
 
 def profile_of(history: History) -> ShopperProfile:
     """The newest value of every field since the address changed last; consent for marketing, which offers are."""
-    consent: dict[ChannelName, bool] = {}
-    unsubscribed: set[ChannelName] = set()
     fields: dict[str, str] = {}
-    confirmed: set[str] = set()
-    for received in history:
-        match received.event:
-            case CustomerIdentified() as identified:
-                if _differs(identified.email, fields.get("email")):
-                    fields.clear()  # another person's name and language
-                names = [name for name in ShopperProfile.__struct_fields__ if name in identified.__struct_fields__]
-                fields.update({name: value for name in names if (value := getattr(identified, name))})
-                if identified.by == SERVER and identified.email:
-                    confirmed.add(identified.email)
-            case ConsentChanged(channel=channel, granted=granted, purpose=MARKETING.name):
-                consent[channel] = granted
-                if granted:
-                    unsubscribed.discard(channel)
-            case CustomerUnsubscribed(channel=channel, purpose=MARKETING.name):
-                unsubscribed.add(channel)
+    for received in history.of(CustomerIdentified):
+        identified = received.event
+        if _differs(identified.email, fields.get("email")):
+            fields.clear()  # another person's name and language
+        names = [name for name in ShopperProfile.__struct_fields__ if name in identified.__struct_fields__]
+        fields.update({name: value for name in names if (value := getattr(identified, name))})
+    consent = consent_of(history, MARKETING.name)
     return ShopperProfile(
         **fields,
-        confirmed=fields.get("email") in confirmed,
-        consent=consent,
-        unsubscribed=frozenset(unsubscribed),
+        confirmed=consent.confirmed,
+        consent=consent.asked,
+        unsubscribed=consent.unsubscribed,
     )
 
 

@@ -2,7 +2,7 @@
 
 A template file is TOML front matter between two lines `+++` (the texts, Jinja allowed in each) and a
 body in Jinja over MJML, most often one line that extends a layout. The texts `because` are lines of each
-recommended product, which is `line` in them.
+recommended product, which is `line` in them. The text part is the layout of the template's `kind`.
 """
 
 import re
@@ -80,7 +80,7 @@ class TemplateRenderer:
         file, language = self._choose(wanted)
         path = f"{self._template.name}/{file}"
         front = dict(self._front_matter(file))
-        because = front.pop("because", "")
+        because, kind = front.pop("because", ""), front.pop("kind")
         locale = locale_of(wanted, language)
         for environment in (self._markup, self._plain):
             environment.filters.update(filters(locale, data.get("time_zone")))
@@ -93,13 +93,13 @@ class TemplateRenderer:
         marked_context = self._with_reasons(self._markup, path, because, {**context, "say": SimpleNamespace(**marked)})
         plain_context = self._with_reasons(self._plain, path, because, {**context, "say": SimpleNamespace(**plain)})
         mjml = self._render(self._markup, path, marked_context)
-        text = self._render(self._plain, "layouts/offer.txt.j2", plain_context)
+        text = self._render(self._plain, f"layouts/{kind}.txt.j2", plain_context)
         return {
             "locale": str(locale),
             "subject": " ".join(plain["subject"].split()),
             "html": _html(mjml, path),
             "text": re.sub(r"\n{3,}", "\n\n", text).strip() + "\n",
-            "card": {key: plain[f"card.{key}"].strip() for key in CARD},
+            "card": {key: plain.get(f"card.{key}", "").strip() for key in CARD},
         }
 
     def warm(self) -> None:

@@ -61,6 +61,16 @@ def template_variables(
     )
 
 
+def confirmation_variables(shop: Shop, confirm_url: str) -> dict[str, Any]:
+    """Values for the mail that asks an address to confirm: nothing in them is what a page sent."""
+    return {
+        "shop": {"name": shop.shop_name, "url": shop.url, "address": shop.shop_address},
+        "confirm_url": confirm_url,
+        "lines": [],
+        "recommended": [],
+    }
+
+
 def cart_url(decided: OfferDecided, shop: Shop) -> str:
     """Where the shopper finds the cart again, the coupon applied. Keys are tokens, so nothing needs quoting."""
     coupon = f"&coupon={decided.coupon}" if decided.coupon else ""

@@ -1,9 +1,10 @@
-"""How often a shopper is contacted, so that a frequency cap holds even between carts."""
+"""How often a shopper is contacted, so that a frequency cap holds even between carts, and who was asked to confirm."""
 
 from datetime import datetime
 
 import msgspec
 
+from mesh.channels import ChannelName
 from mesh.event import Event, event
 
 
@@ -24,3 +25,29 @@ class ContactReserved(Event):
 
     shopper: str
     recent: tuple[Contact, ...]
+
+
+@event(key="address")
+class ConfirmationRequested(Event):
+    """The owner of an address is to be asked, by a mail, to confirm a visitor's consent (double opt-in).
+
+    Stored before the mail is sent. `address` is a digest. `count` is how many such mails the address was given so far,
+    this one among them; `request` the id of the event that led to it.
+    """
+
+    address: str
+    visitor_id: str
+    channel: ChannelName
+    count: int
+    request: str
+    template_revision: int | None = None
+
+
+@event(key="address")
+class ConfirmationFailed(Event):
+    """The mail that asks an address to confirm could not be sent."""
+
+    address: str
+    visitor_id: str
+    channel: ChannelName
+    reason: str

@@ -24,13 +24,29 @@ class CustomerIdentified(Event):
 
 @event(key="visitor_id", personal=True)
 class ConsentChanged(Event):
-    """A visitor allowed or forbade a channel for a purpose in the storefront, as a `page` or `server` reports it."""
+    """A visitor allowed or forbade a channel for a purpose in the storefront, as a `page` or `server` reports it.
+
+    A page's word lifts what a page refused, and nothing that a server or the link in a message refused.
+    """
 
     visitor_id: str
     channel: ChannelName
     granted: bool
     purpose: PurposeName = "marketing"
     by: str = "page"
+
+
+@event(key="visitor_id", personal=True)
+class ConsentConfirmed(Event):
+    """A shopper confirmed, by the link in a mail to their address, that they may be written to (double opt-in).
+
+    `address` is the digest of the address that the mail went to: it says nothing of any other address.
+    """
+
+    visitor_id: str
+    channel: ChannelName
+    address: str
+    purpose: PurposeName = "marketing"
 
 
 @event(key="visitor_id", personal=True)

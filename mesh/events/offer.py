@@ -19,11 +19,15 @@ from mesh.money import Money
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One check of a decision: its name, whether it passed, and the value it saw, as text."""
+    """One check of a decision: its name, whether it passed, and the value it saw, as text.
+
+    With a `channel` it is about that channel alone: one that failed closes it, and others may still be used.
+    """
 
     name: str
     passed: bool
     value: str
+    channel: ChannelName | None = None
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,8 +56,8 @@ class Mailer:
     def __init__(self, renderer: RenderPool, pool: "Pool", templates: LiveTemplates, mesh: Mesh) -> None:
         """Use this renderer, these connections and templates; the rest is read from the settings."""
         self._renderer, self._pool, self._templates, self._mesh = renderer, pool, templates, mesh
-        self._settings, self._mail, self.shop = read(MailerSettings), read(MailSettings), read(Shop)
-        self._links = read(LinkSettings)
+        self._settings, self.mail, self.shop = read(MailerSettings), read(MailSettings), read(Shop)
+        self.links = read(LinkSettings)
         self._renders: OrderedDict[str, asyncio.Task[Rendered]] = OrderedDict()
         self._reads: OrderedDict[str, tuple[float, asyncio.Task[Reading]]] = OrderedDict()
         self._busy: set[str] = set()
@@ -135,14 +135,24 @@ class Mailer:
             raise TemplateError(name, self._templates.missing(name, decided.template_revision))
         return await self._renderer.render(template, locale, data)
 
+    async def rendered_in_force(
+        self, name: str, locale: str | None, data: dict[str, Any]
+    ) -> tuple[Rendered, int | None]:
+        """A template in force with other data than an offer's, and its revision. Raises TemplateError."""
+        revision = self._templates.revision(name)
+        template = await self._templates.get(name, revision, self._mesh)
+        if template is None:
+            raise TemplateError(name, self._templates.missing(name, revision))
+        return await self._renderer.render(template, locale, data), revision
+
     def unsubscribe_url(self, decided: OfferDecided) -> str:
         """The signed link that ends these mails."""
         unsubscription = Unsubscription(visitor_id=decided.visitor_id, channel="email", offer_id=decided.offer_id)
-        return link(unsubscription, self._links)
+        return link(unsubscription, self.links)
 
     def envelope(self, to: str) -> AbstractAsyncContextManager["Envelope"]:
         """A connection for one message to `to`, as soon as one is free. Raises Undelivered."""
-        return self._pool.envelope(self._mail.sender(), to)
+        return self._pool.envelope(self.mail.sender(), to)
 
     async def send(self, decided: OfferDecided, envelope: "Envelope", rendered: Rendered, claim: Claim) -> Result:
         """Send under a claim, and say what became of it: sent, deferred to a later attempt, or failed."""
@@ -151,7 +161,7 @@ class Mailer:
             to=envelope.to,
             offer_id=decided.offer_id,
             unsubscribe_url=self.unsubscribe_url(decided),
-            settings=self._mail,
+            settings=self.mail,
         )
         # From here on a lost answer means "unknown", and only this memory could show it: set before, not after.
         self._claims[claim.id] = failed(
@@ -164,7 +174,7 @@ class Mailer:
                 visitor_id=decided.visitor_id,
                 offer_id=decided.offer_id,
                 channel="email",
-                message_id=message_id(decided.offer_id, self._mail),
+                message_id=message_id(decided.offer_id, self.mail),
                 **run_fields(decided),
             )
         except Unknown as unknown:

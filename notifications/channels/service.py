@@ -1,4 +1,4 @@
-"""Sends what was decided: by e-mail, claimed before it is sent, and as a card on the site."""
+"""Sends what was decided: by e-mail, claimed before it is sent, and as a card; and asks addresses to confirm."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,6 +7,8 @@ from datetime import timedelta
 from mesh import Mesh, Received, Retry, Service
 from mesh.errors import Conflict
 from mesh.events.cart import CartClosed, CartConverted
+from mesh.events.contact import ConfirmationFailed, ConfirmationRequested
+from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.events.offer import (
     Card,
     OfferClaimed,
@@ -18,9 +20,13 @@ from mesh.events.offer import (
 )
 from mesh.profiles import PROFILES
 from mesh.publish import Change
+from notifications.channels.confirmation import Confirmer
 from notifications.channels.delivery_state import delivery_state
 from notifications.channels.mail_delivery import deliver, withdrawn
 from notifications.channels.mailer import Mailer, failed, open_mailer
+from notifications.documents.following import following
+from notifications.journeys.kind import JOURNEYS
+from notifications.journeys.live import LiveJourneys
 from notifications.render_pool import TemplateError
 from notifications.run import run_fields
 from notifications.template_variables import cart_url
@@ -28,8 +34,16 @@ from notifications.templates.kind import TEMPLATES
 
 service = Service(
     "channels",
-    publishes=(OfferClaimed, OfferSent, OfferDeferred, OfferFailed, OfferWithdrawn),
-    views=(PROFILES, TEMPLATES.bucket),
+    publishes=(
+        OfferClaimed,
+        OfferSent,
+        OfferDeferred,
+        OfferFailed,
+        OfferWithdrawn,
+        ConfirmationRequested,
+        ConfirmationFailed,
+    ),
+    views=(PROFILES, TEMPLATES.bucket, JOURNEYS.bucket),
     reads_personal_data=True,
 )
 
@@ -44,6 +58,14 @@ async def start_mailer(mesh: Mesh) -> AsyncIterator[Mailer]:
     """Mail connections and render workers, warm before the first offer."""
     async with open_mailer(mesh) as mailer:
         yield mailer
+
+
+@service.resource
+async def open_confirmer(mesh: Mesh, mailer: Mailer) -> AsyncIterator[Confirmer]:
+    """Asks addresses to confirm, as the journeys in force want it."""
+    journeys = LiveJourneys()
+    async with following(JOURNEYS, journeys.use, mesh):
+        yield Confirmer(mailer, journeys)
 
 
 @service.on(OfferDecided, concurrency=64, ack_wait=REDELIVERED_AFTER)
@@ -103,3 +125,12 @@ async def show_card(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer
     )
     for condition in reading.history.unchanged(CartConverted, CartClosed):
         yield condition
+
+
+@service.on(ConsentChanged, CustomerIdentified, concurrency=16, ack_wait=REDELIVERED_AFTER)
+async def ask_to_confirm(
+    received: Received[ConsentChanged | CustomerIdentified], mesh: Mesh, confirmer: Confirmer
+) -> AsyncIterator[Change]:
+    """Ask by a mail whether the address may be written to, where journeys mail confirmed addresses alone."""
+    for change in await confirmer.ask(received, mesh):
+        yield change

@@ -26,8 +26,9 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
 
     A journey that is not `active` starts no runs, and ends those under way. Where a frequency cap leaves too few
     contacts for all journeys of a cart, those of higher `priority` get them.
-    `score_limit` is how long a score is waited for. The first of `channels` must be open to the shopper,
-    the others come along where they are. No more than `cap` offers reach a shopper within `cap_window`.
+    `score_limit` is how long a score is waited for. An offer goes by those of `channels` that are open to the shopper.
+    No more than `cap` offers reach a shopper within `cap_window`, and none within `contact_interval` of the last:
+    it is held until then. Both count all contacts of the shopper's devices, customer and e-mail address together.
     Among `discount_depths` (whole percent; none: `discount_percent` alone) the one is taken that promises the
     most money: `margin_percent` is what is left of a price after the goods are paid, `contact_cost` what one
     offer costs to send. Nothing is sent where nothing pays. `explore` is the share, 0 to 1, of shoppers whose
@@ -35,7 +36,8 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     `quiet` hours hold until their end in the shopper's zone; where that is unknown by the offset their cart was sent
     with, else in `time_zone`, else in the region's zone.
     `holdout` is the share, 0 to 1, that gets nothing, to measure lift.
-    `double_opt_in` mails only addresses that the shop's server has confirmed, where the law of a region wants that.
+    `double_opt_in` mails only addresses that the shop's server reported or their owner confirmed, where the law of a
+    region wants that; who leaves an address and allows e-mail gets a mail that asks.
     `assume_consent` is the policy for e-mail to shoppers who were never asked; the shop's own pages need
     no permission, though a refusal counts there too.
     The discount is left out for those who return unaided with at least `no_discount_from` probability.
@@ -60,6 +62,7 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     minimum_value: tuple[str, ...] = ()
     cap: int = 3
     cap_window: timedelta = timedelta(days=7)
+    contact_interval: timedelta = timedelta(0)
     quiet: str = "22:00-08:00"
     time_zone: str = ""
     holdout: float = 0.0

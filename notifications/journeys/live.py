@@ -51,6 +51,7 @@ class LiveJourneys:
         return min((one.journey.score_limit for one in self), default=timedelta(0))
 
     @property
-    def longest_cap_window(self) -> float:
-        """Seconds for which contacts are kept: the longest window of all journeys, active or not."""
-        return max((one.journey.cap_window.total_seconds() for one in self._by_name.values()), default=0.0)
+    def longest_contact_memory(self) -> float:
+        """Seconds for which contacts are kept: the longest window or interval of all journeys, active or not."""
+        journeys = [one.journey for one in self._by_name.values()]
+        return max((max(one.cap_window, one.contact_interval).total_seconds() for one in journeys), default=0.0)

@@ -6,10 +6,16 @@ from notifications.templates.render_error import RenderError
 
 CARD = ("title", "body", "action")
 """The texts of the card on the site."""
+OFFER, CONFIRMATION = "offer", "confirmation"
+NEEDED = {OFFER: tuple(f"card.{key}" for key in CARD), CONFIRMATION: ()}
+"""The texts that a template must have beside subject and preheader, by its `kind`: what it is for."""
 
 
 def front_matter(source: str, name: str) -> dict[str, str]:
-    """The texts: `subject`, `preheader`, whatever the layout uses, `card.title`, ... RenderError says what is wrong."""
+    """The texts: `subject`, `preheader`, whatever the layout uses, `card.title`, ...; and `kind`, what the mail is for.
+
+    RenderError says what is wrong.
+    """
     if not source.startswith("+++\n") or "\n+++\n" not in source[3:]:
         raise RenderError(f"{name} line 1", "it must begin with front matter between two lines +++")
     try:
@@ -20,7 +26,10 @@ def front_matter(source: str, name: str) -> dict[str, str]:
     if not isinstance(card, dict):
         raise RenderError(name, "front matter: [card] must be a table")
     texts = {**front, **{f"card.{key}": text for key, text in card.items()}}
-    missing = [key for key in ("subject", "preheader", *(f"card.{key}" for key in CARD)) if key not in texts]
+    kind = texts.setdefault("kind", OFFER)
+    if not isinstance(kind, str) or kind not in NEEDED:
+        raise RenderError(name, f"front matter: kind = {kind!r}: there is {', '.join(NEEDED)}")
+    missing = [key for key in ("subject", "preheader", *NEEDED[kind]) if key not in texts]
     if missing:
         raise RenderError(name, f"front matter lacks {', '.join(missing)}")
     wrong = [key for key, text in texts.items() if not isinstance(text, str)]

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from mesh import Mesh, Received, Service
 from mesh.accept import SERVER, Refused, Sent
-from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
+from mesh.events.customer import ConsentChanged, ConsentConfirmed, CustomerIdentified, CustomerUnsubscribed
 from mesh.events.profile import ProfileErased, ProfileErasureRequested, ProfileLinked, ProfileRefused
 from mesh.personal_data import PERSONAL_KEYS
 from mesh.profiles import PROFILES, visitor_digest
@@ -64,9 +64,9 @@ async def link_visitor(received: Received[CustomerIdentified], mesh: Mesh) -> As
         yield change
 
 
-@service.on(ConsentChanged, CustomerUnsubscribed)
+@service.on(ConsentChanged, ConsentConfirmed, CustomerUnsubscribed)
 async def note_refusal(received: Received, mesh: Mesh) -> AsyncIterator[Change]:
-    """What a visitor refuses on one device holds on all of their devices, and for their address."""
+    """What a visitor refuses on one device holds on all of their devices, and for their address, until it is lifted."""
     for change in await refused(received, mesh):
         yield change
 

@@ -1,13 +1,16 @@
 """Linking: what an identification or a refusal changes about a visitor's profile."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from mesh import Mesh, Received, Unchanged
-from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
+from mesh import Mesh, Received, Retry, Unchanged
+from mesh.accept import SERVER
+from mesh.consent import consent_of
+from mesh.events.customer import ConsentChanged, ConsentConfirmed, CustomerIdentified, CustomerUnsubscribed
 from mesh.events.profile import ProfileLinked, ProfileRefused
-from mesh.profiles import customer_digest, names_of
+from mesh.profiles import customer_digest, names_of, read_profile, refusal_key
 from mesh.publish import Change, Draft
 
+Permission = ConsentChanged | ConsentConfirmed | CustomerUnsubscribed
 MOST_NAMES = 8
 """A visitor has so many names at most: a customer, and the newest addresses."""
 
@@ -55,13 +58,44 @@ async def separated(visitor: str, mesh: Mesh) -> list[Change]:
     return [event, Unchanged(ProfileLinked, visitor, before.sequence)]
 
 
-async def refused(received: Received[ConsentChanged | CustomerUnsubscribed], mesh: Mesh) -> list[Change]:
-    """What a refusal means for the names that its visitor has; also a grant, which takes the visitor's own back."""
+async def refused(received: Received[Permission], mesh: Mesh) -> list[Change]:
+    """What a refusal means for the names that its visitor has; also a grant, where that may lift one.
+
+    What a page grants takes back the visitor's own refusal. What the shop's server grants, or the shopper confirms from
+    their mailbox, takes back those of other devices with that address too, where it is confirmed to be theirs. Raises
+    Retry while the visitor's history cannot be read up to this event.
+    """
     event = received.event
     known = await mesh.last(ProfileLinked, event.visitor_id)
-    no = isinstance(event, CustomerUnsubscribed) or not event.granted
     names = known.event.names if known else ()
-    noted = ProfileRefused(
-        visitor_id=event.visitor_id, channel=event.channel, refused=no, names=names, purpose=event.purpose
-    )
-    return [Draft(event=noted, time=received.time)]
+    no = isinstance(event, CustomerUnsubscribed) or (isinstance(event, ConsentChanged) and not event.granted)
+    visitors = {event.visitor_id} if no else await _lifted(received, names, mesh)
+    return [
+        Draft(
+            event=ProfileRefused(
+                visitor_id=visitor, channel=event.channel, refused=no, names=names, purpose=event.purpose
+            ),
+            time=received.time,
+        )
+        for visitor in sorted(visitors)
+    ]
+
+
+async def _lifted(received: Received[Permission], names: tuple[str, ...], mesh: Mesh) -> set[str]:
+    """The visitors whose refusal a grant lifts."""
+    event = received.event
+    history = await mesh.history(event.visitor_id, "customer")
+    until = [one for one in history if one.sequence <= received.sequence]
+    if not until or until[-1].sequence != received.sequence:
+        raise Retry("the visitor's history is not readable yet", after=timedelta(milliseconds=25 * received.attempt))
+    consent = consent_of(until, event.purpose)
+    if isinstance(event, ConsentConfirmed) and event.address != consent.address:
+        return set()
+    if not consent.asked.get(event.channel) or event.channel in consent.unsubscribed:
+        return set()
+    by_page = isinstance(event, ConsentChanged) and event.by != SERVER
+    if by_page or not consent.confirmed:
+        return {event.visitor_id}
+    person = await read_profile(mesh, event.visitor_id, names)
+    marks = person.refused.get(refusal_key(event.channel, event.purpose), {})
+    return {event.visitor_id, *(visitor for visitor, mark in marks.items() if mark.on)}

@@ -26,6 +26,7 @@ from services.demo.replay.offers import Abandonment, abandonments
 from services.demo.replay.report import broken, report
 from services.demo.replay.settle import settle
 from services.demo.replay.storefront_events import Storefront
+from services.demo.unheld import UNHELD
 
 WITHIN = 180.0
 ABANDON_AFTER = timedelta(seconds=2)
@@ -35,7 +36,7 @@ ACK_WAIT = timedelta(seconds=5)
 @asynccontextmanager
 async def mesh_in(directory: Path, regions: tuple[str, ...], *, nodes: int):
     """A mesh with every service. What a killed service did not acknowledge is redelivered after `ACK_WAIT`."""
-    settings = {"CARTMESH_ABANDON_AFTER": f"{ABANDON_AFTER.total_seconds():g}s", "CARTMESH_JOURNEY_QUIET": ""}
+    settings = {"CARTMESH_ABANDON_AFTER": f"{ABANDON_AFTER.total_seconds():g}s", **UNHELD}
     async with built(regions, nodes=nodes, environment=settings, directory=directory) as stage:
         await asyncio.gather(*(_redeliver_soon(stage, region) for region in regions))
         yield stage

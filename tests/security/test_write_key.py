@@ -8,10 +8,11 @@ import pytest
 
 from mesh import Mesh
 from mesh.events.cart import CartClosed, CartConverted, CartRecovered, CartUpdated
-from mesh.events.customer import ConsentChanged, CustomerIdentified
+from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
 from mesh.events.offer import OfferSent
 from mesh.events.order import OrderConfirmed, OrderPlaced, PurchaseMarked
 from mesh.events.product import ProductListed
+from mesh.events.profile import ProfileRefused
 from mesh.profiles import digests_of, read_profile
 from mesh.runtime.run import running
 from services import carts, identity
@@ -128,6 +129,32 @@ async def test_it_stops_offers(shop, eventually):
     await shop.order(cart_id="c1")
 
     assert [one.cart_id for one in await eventually(lambda: shop.all(CartConverted))] == ["c1"]
+
+
+async def test_it_lifts_no_refusal_by_the_link_in_a_mail(shop, eventually):
+    """A page's consent for who unsubscribed changes nothing for their address; the server's does."""
+
+    async def is_refused(wanted):
+        return ("email" in (await read_profile(shop.mesh, "victim")).refused_channels()) is wanted
+
+    await shop.send("customer_identified", visitor_id="victim", email="ada@example.com")
+    await shop.mesh.publish(CustomerUnsubscribed(visitor_id="victim", channel="email", offer_id="o1"))
+    await eventually(lambda: is_refused(True), within=60)
+    unsubscribed = await shop.mesh.last(ProfileRefused, "victim")
+
+    await shop.send("consent_changed", visitor_id="victim", channel="email", granted=True)
+    await shop.send("consent_changed", visitor_id="victim", channel="onsite", granted=True)
+    noted = await eventually(lambda: _later_refusal(shop, unsubscribed), within=60)
+    assert (noted.event.channel, noted.event.refused) == ("onsite", False)
+    assert await is_refused(True)
+
+    await shop.send("consent_changed", key=SERVER, visitor_id="victim", channel="email", granted=True)
+    await eventually(lambda: is_refused(False), within=60)
+
+
+async def _later_refusal(shop, before):
+    last = await shop.mesh.last(ProfileRefused, "victim")
+    return last if last.sequence > before.sequence else None
 
 
 async def test_it_lists_no_products(shop):

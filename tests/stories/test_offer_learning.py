@@ -95,6 +95,7 @@ def journey(monkeypatch):
     settings = {
         "CHANNELS": "onsite",
         "QUIET": "",
+        "CONTACT_INTERVAL": "0s",
         "EXPLORE": "1.0",
         "DISCOUNT_DEPTHS": "0,10",
         "SCORE_LIMIT": "30s",

@@ -19,8 +19,8 @@ from mesh.service import Service
 from mesh.topology.mesh_toml import Topology
 from notifications.channels.service import service as channels
 from notifications.inbox.server import inbox
+from notifications.links import service as links
 from notifications.offers import service as offers
-from notifications.unsubscribe import service as links
 
 LINE = CartLine(product_id="p1", quantity=1, price=Money(amount=4500, currency="EUR"), name="Lamp")
 street = Service("street", publishes=(CartUpdated, CartAbandoned, CartScored, CustomerIdentified, ConsentChanged))
@@ -71,11 +71,12 @@ async def leave(mesh, cart, *, score):
 
 
 async def test_an_offer_is_sent_once_and_ends_with_one_click(servers, tmp_path, monkeypatch, eventually):
-    """Scored and unscored carts are mailed; the header's click unsubscribes; the next cart is dropped."""
+    """Scored and unscored carts are mailed; the header's click unsubscribes; the next cart gets the card alone."""
     async with AsyncExitStack() as stack:
         box = await stack.enter_async_context(inbox(tmp_path / "inbox"))
         monkeypatch.setenv("CARTMESH_SMTP_PORT", str(box.smtp_port))
         monkeypatch.setenv("CARTMESH_JOURNEY_QUIET", "")
+        monkeypatch.setenv("CARTMESH_JOURNEY_CONTACT_INTERVAL", "0s")
         page = await stack.enter_async_context(connect_as(servers, "links"))
         run = await stack.enter_async_context(running(links, page, http=("127.0.0.1", 0)))
         monkeypatch.setenv("CARTMESH_URL_LINKS", f"http://127.0.0.1:{run.port}")
@@ -99,7 +100,7 @@ async def test_an_offer_is_sent_once_and_ends_with_one_click(servers, tmp_path, 
             forged = await browser.post(link[:-4] + "AAAA", data={"List-Unsubscribe": "One-Click"})
         await eventually(lambda: _gone(shop))
         await leave(shop, "third", score=True)
-        (dropped,) = await eventually(lambda: _all(shop, "third", OfferDecided, 1))
+        (carded,) = await eventually(lambda: _all(shop, "third", OfferDecided, 1))
 
         assert not (await shop.history("unscored", "offer")).of(OfferDue)[1:]
 
@@ -108,7 +109,7 @@ async def test_an_offer_is_sent_once_and_ends_with_one_click(servers, tmp_path, 
     assert (asked.status_code, clicked.status_code, forged.status_code) == (200, 200, 400)
     assert before.last(CustomerUnsubscribed) is None
     assert "set-cookie" not in clicked.headers
-    assert (dropped.outcome, dropped.reason) == ("dropped", "unsubscribed")
+    assert (carded.outcome, carded.channels) == ("approved", ("onsite",))
 
 
 async def _all(mesh, cart, kind, count):

@@ -10,7 +10,7 @@ from mesh.events.cart import CartAbandoned, CartLine
 from mesh.events.customer import CustomerUnsubscribed
 from mesh.events.offer import OfferDecided, OfferDue, OfferSent
 from mesh.events.order import PurchaseMarked
-from mesh.events.profile import ProfileLinked
+from mesh.events.profile import ProfileLinked, ProfileRefused
 from mesh.operations.causal_tree import forest
 from mesh.operations.events import HIDDEN
 from mesh.operations.offer_outcomes import offer_outcomes, outcome_lines
@@ -82,12 +82,19 @@ class Shop:
 
 
 @pytest.fixture
+def mails_alone(monkeypatch):
+    """A journey without cards: what keeps mails back is the decision's reason. Asked for before the shops."""
+    monkeypatch.setenv("CARTMESH_JOURNEY_CHANNELS", "email")
+
+
+@pytest.fixture
 async def box(tmp_path, monkeypatch):
     async with inbox(tmp_path / "inbox") as opened:
         monkeypatch.setenv("CARTMESH_SMTP_PORT", str(opened.smtp_port))
         monkeypatch.setenv("CARTMESH_JOURNEY_SCORE_LIMIT", "50ms")
         monkeypatch.setenv("CARTMESH_JOURNEY_CAP", "1")
         monkeypatch.setenv("CARTMESH_JOURNEY_QUIET", "")
+        monkeypatch.setenv("CARTMESH_JOURNEY_CONTACT_INTERVAL", "0s")
         monkeypatch.setenv("CARTMESH_JOURNEY_HOLDOUT", "0")
         yield opened
 
@@ -174,7 +181,7 @@ async def test_eight_devices_of_one_person_get_one_mail(us, box, eventually):
     assert len(box.mails) == 1
 
 
-async def test_unsubscribing_on_one_device_holds_on_all(shops, us, box, eventually):
+async def test_unsubscribing_on_one_device_holds_on_all(mails_alone, shops, us, box, eventually):
     """The click in a mail to the laptop ends the phone's as well, and a new device's, in every region."""
     await us.identify("laptop")
     await us.identify("phone")
@@ -197,17 +204,62 @@ async def test_unsubscribing_on_one_device_holds_on_all(shops, us, box, eventual
     assert box.mails == []
 
 
-async def test_allowing_again_on_the_device_that_refused_counts(us, box, eventually):
-    """Who unsubscribed and allows it again on the same device gets mails again."""
+async def test_allowing_again_with_a_pages_key_lifts_nothing_that_the_link_in_a_mail_refused(
+    mails_alone, us, box, eventually
+):
+    """Whoever knows a visitor's id can send that with the page's key: neither that device nor another is mailed."""
     await us.identify("laptop")
     await us.mesh.publish(CustomerUnsubscribed(visitor_id="laptop", channel="email", offer_id="o"))
+    await eventually(lambda: _refused(us, "laptop"), within=60)
     await us.send("consent_changed", "laptop", channel="email", granted=True)
+    await us.identify("phone")
+    await eventually(lambda: us.is_linked("laptop", "phone"), within=60)
+
+    carts = [await us.leave(device) for device in ("laptop", "phone")]
+    decided = [await eventually(lambda cart=cart: us.decision(cart), within=60) for cart in carts]
+
+    assert [(one.outcome, one.reason) for one in decided] == [("dropped", "unsubscribed")] * 2
+    assert await _refused(us, "laptop")
+    assert box.mails == []
+
+
+async def test_allowing_again_by_the_shops_server_counts(us, box, eventually):
+    """On the device that refused: the server says that the shopper, whom it knows, wants mails again."""
+    await us.identify("laptop")
+    await us.mesh.publish(CustomerUnsubscribed(visitor_id="laptop", channel="email", offer_id="o"))
+    await eventually(lambda: _refused(us, "laptop"), within=60)
+    await us.send("consent_changed", "laptop", channel="email", granted=True, key=SERVER)
 
     cart = await us.leave("laptop")
-    await box.wait_for(1)
-    sent = await eventually(lambda: _sent(us, cart))
+    await box.wait_for(1, timeout=60)
+    sent = await eventually(lambda: _sent(us, cart), within=60)
 
-    assert "email" in {one.channel for one in sent}
+    assert [one.channel for one in sent] == ["email"]
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+async def test_allowing_again_on_another_device_needs_an_address_that_the_server_reported(us, confirmed, eventually):
+    """A new phone of who unsubscribed on the laptop. The server's consent alone says nothing of the address."""
+    await us.identify("laptop")
+    await us.mesh.publish(CustomerUnsubscribed(visitor_id="laptop", channel="email", offer_id="o"))
+    await us.identify("phone", consent=False, key=SERVER if confirmed else PAGE)
+    await eventually(lambda: _refused(us, "phone"), within=60)
+    await us.send("consent_changed", "phone", channel="email", granted=True, key=SERVER)
+
+    async def noted():
+        refusal = await us.mesh.last(ProfileRefused, "phone")
+        return refusal and not refusal.event.refused
+
+    await eventually(noted, within=60)
+    await eventually(lambda: _is_refused(us, "phone", not confirmed), within=60)
+
+
+async def _refused(shop, visitor):
+    return "email" in (await shop.profile(visitor)).refused_channels()
+
+
+async def _is_refused(shop, visitor, wanted):
+    return await _refused(shop, visitor) is wanted
 
 
 async def _sent(shop, cart):
@@ -230,7 +282,7 @@ async def test_another_person_on_the_same_device_is_another_profile(us, eventual
     assert (await us.mesh.last(ProfileLinked, "shared")).event.ended == (address_digest("ada@example.test"),)
 
 
-async def test_a_page_cannot_have_a_known_visitors_mail_sent_elsewhere(us, box, eventually):
+async def test_a_page_cannot_have_a_known_visitors_mail_sent_elsewhere(mails_alone, us, box, eventually):
     """Another address from a page stops all mail for the visitor, until the shop's server says whose device it is."""
     await us.identify("laptop", email="ada@example.test", name="Ada")
     await us.identify("laptop", email="attacker@example.test")
@@ -247,7 +299,7 @@ async def test_a_page_cannot_have_a_known_visitors_mail_sent_elsewhere(us, box, 
     assert [mail.recipients for mail in box.mails] == [("ada@example.test",)]
 
 
-async def test_a_page_that_backdates_another_address_changes_nothing_about_that(us, eventually):
+async def test_a_page_that_backdates_another_address_changes_nothing_about_that(mails_alone, us, eventually):
     """What is stored last is what would be mailed, whichever time it claims."""
     await us.identify("laptop", email="ada@example.test")
     yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()

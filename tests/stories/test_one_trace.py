@@ -82,6 +82,7 @@ async def up(tmp_path_factory, receiver):
     environment = {
         "CARTMESH_ABANDON_AFTER": "1s",
         "CARTMESH_JOURNEY_QUIET": "",
+        "CARTMESH_JOURNEY_CONTACT_INTERVAL": "0s",
         "CARTMESH_LOG_LEVEL": "DEBUG",
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{receiver.server_port}",
         "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",

@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on PATH"),
 ]
 CARTS, AT_ONCE = 120, 6
-SETTINGS = {"CARTMESH_ABANDON_AFTER": "3s", "CARTMESH_JOURNEY_QUIET": ""}
+SETTINGS = {"CARTMESH_ABANDON_AFTER": "3s", "CARTMESH_JOURNEY_QUIET": "", "CARTMESH_JOURNEY_CONTACT_INTERVAL": "0s"}
 NOTICE = """
 document.addEventListener('cartmesh:offer', () => {
   const look = () => document.querySelector('cartmesh-offer')?.shadowRoot.querySelector('[role=dialog]')

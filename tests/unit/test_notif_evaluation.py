@@ -18,6 +18,7 @@ from notifications.margin import own_discount
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 JOURNEY = Journey(name="test", template="abandoned-cart")
+MAIL = {"channels": ("email",)}
 
 
 def inputs(**changes):
@@ -55,13 +56,19 @@ def test_an_ordinary_left_cart_is_sent_on_all_open_channels():
         ({"due": NOW - timedelta(days=3)}, {}, "too late"),
         ({"total": Money(amount=0, currency="EUR")}, {}, "nothing of value in the cart"),
         ({}, {"minimum_value": ("100 EUR",)}, "cart below the minimum value"),
-        ({"email_known": False}, {}, "no e-mail address"),
-        ({"email_confirmed": False}, {"double_opt_in": True}, "address not confirmed"),
-        ({"consent": {}}, {}, "no consent"),
-        ({"consent": {"email": False}}, {"assume_consent": True}, "no consent"),
-        ({"unsubscribed": frozenset({"email"})}, {}, "unsubscribed"),
+        ({"email_known": False}, MAIL, "no e-mail address"),
+        ({"email_confirmed": False}, {"double_opt_in": True, **MAIL}, "address not confirmed"),
+        ({"consent": {}}, MAIL, "no consent"),
+        ({"consent": {"onsite": False, "email": True}}, {"channels": ("onsite",)}, "no consent"),
+        ({"consent": {"email": False}}, {"assume_consent": True, **MAIL}, "no consent"),
+        ({"unsubscribed": frozenset({"email"})}, MAIL, "unsubscribed"),
         ({}, {"holdout": 1.0}, "holdout"),
         ({"contacts": (Contact(offer_id="o", at=NOW - timedelta(days=1)),)}, {"cap": 1}, "frequency cap"),
+        (
+            {"contacts": (Contact(offer_id="o", at=NOW - timedelta(hours=1)),)},
+            {"contact_interval": timedelta(days=3)},
+            "time between contacts",
+        ),
         (
             {"regions": ("eu",), "staleness": {"eu": None}, "due": NOW - timedelta(minutes=11)},
             {},
@@ -91,6 +98,41 @@ def test_each_check_can_drop_an_offer_with_its_reason(fields, rules, reason):
 def test_what_only_looks_like_a_hindrance_is_none(fields, rules):
     """Old contacts, fresh regions, other regions of no concern, the shop's own pages."""
     assert evaluate(inputs(**fields), journey(**rules), NOW).outcome == "approved"
+
+
+@pytest.mark.parametrize(
+    ("known", "rules", "open_"),
+    [
+        ({"consent": {"email": False}}, {}, ("onsite",)),
+        ({"consent": {}}, {}, ("onsite",)),
+        ({"email_known": False}, {}, ("onsite",)),
+        ({"unsubscribed": frozenset({"email"})}, {}, ("onsite",)),
+        ({}, {"double_opt_in": True}, ("onsite",)),
+        ({"email_confirmed": True}, {"double_opt_in": True}, ("email", "onsite")),
+        ({"consent": {"email": True, "onsite": False}}, {}, ("email",)),
+    ],
+)
+def test_a_channel_that_is_closed_closes_no_other(known, rules, open_):
+    """Without consent for e-mail there is still the card on the site; the decision shows which check closed what."""
+    evaluation = evaluate(inputs(**known), journey(**rules), NOW)
+
+    closed = {check.channel for check in evaluation.checks if not check.passed}
+    assert (evaluation.outcome, evaluation.reason, evaluation.channels) == ("approved", "", open_)
+    assert closed == {"email", "onsite"} - set(open_)
+
+
+def test_an_offer_is_held_until_the_last_contact_is_long_enough_ago():
+    """The decision says how long ago it was; at the moment that it names the offer is approved."""
+    rules, last = journey(contact_interval=timedelta(days=1)), NOW - timedelta(hours=3)
+    contacts = (Contact(offer_id="old", at=NOW - timedelta(days=2)), Contact(offer_id="new", at=last))
+
+    held = evaluate(inputs(contacts=contacts), rules, NOW)
+    later = evaluate(inputs(contacts=contacts), rules, held.held_until)
+
+    (check,) = [one for one in held.checks if not one.passed]
+    assert (held.outcome, held.reason, held.held_until) == ("held", "time between contacts", last + timedelta(days=1))
+    assert check.value == "3 h since the last contact, at least 1 d"
+    assert later.outcome == "approved"
 
 
 def test_quiet_hours_hold_to_their_end_in_the_shoppers_zone():
@@ -185,6 +227,7 @@ any_journey = st.builds(
     channels=st.sampled_from([("email",), ("onsite",), ("email", "onsite")]),
     minimum_value=st.sampled_from([(), ("20 EUR",)]),
     cap=st.integers(0, 3),
+    contact_interval=st.sampled_from([timedelta(0), timedelta(days=1), timedelta(days=900)]),
     holdout=st.sampled_from([0.0, 0.5]),
     explore=st.sampled_from([0.0, 0.5, 1.0]),
     discount_depths=st.sampled_from([(), (0, 5, 10, 15), (20,)]),
@@ -197,14 +240,17 @@ any_journey = st.builds(
 
 @given(any_facts, any_journey, times)
 def test_sent_means_that_every_check_passed(fields, rules, now):
-    """And what is not sent has a reason and a failed check; held has a later moment, and only held has one."""
+    """All but those of a channel that is not used. What is not sent has a reason and a failed check."""
     evaluation = evaluate(fields, rules, now)
 
-    assert (evaluation.outcome == "approved") == all(check.passed for check in evaluation.checks)
+    used = [check for check in evaluation.checks if check.channel is None or check.channel in evaluation.channels]
+    failed = [check for check in evaluation.checks if not check.passed]
+    assert (evaluation.outcome == "approved") == (all(check.passed for check in used) and bool(evaluation.channels))
+    assert evaluation.outcome == "approved" or failed
     assert (evaluation.outcome == "approved") == (evaluation.reason == "")
     assert (evaluation.outcome == "held") == (evaluation.held_until is not None)
     assert evaluation.held_until is None or evaluation.held_until > now
-    assert (evaluation.outcome != "approved") or rules.channels[0] in evaluation.channels
+    assert evaluation.outcome != "approved" or not {check.channel for check in failed} & set(evaluation.channels)
     assert evaluation.discount_percent <= rules.max_discount_percent
     assert evaluation.discount_percent == 0 or evaluation.assignment.arm == str(evaluation.discount_percent)
     assert 0 < evaluation.assignment.probability <= 1
@@ -269,3 +315,19 @@ def test_the_last_contact_is_kept_for_a_held_journey_of_higher_priority():
     assert (waiting.outcome, waiting.reason) == ("held", "journey of higher priority")
     assert waiting.held_until == claim.until + timedelta(seconds=2)
     assert evaluate(inputs(before=(claim,)), journey(cap=2), NOW).outcome == "approved"
+
+
+@pytest.mark.parametrize("whose", ["low", "high"])
+def test_a_held_journey_of_higher_priority_is_contacted_first_where_time_must_lie_between_them(whose):
+    """Whichever of the two wants that time: the lower one would use up the other's moment."""
+    least = timedelta(days=1)
+    until = NOW + timedelta(minutes=5)
+    claim = PriorityClaim(
+        journey="spring-sale", priority=9, until=until, contact_interval=least if whose == "high" else timedelta(0)
+    )
+    rules = journey(contact_interval=least) if whose == "low" else journey()
+
+    waiting = evaluate(inputs(before=(claim,)), rules, NOW)
+
+    assert (waiting.outcome, waiting.reason) == ("held", "journey of higher priority")
+    assert waiting.held_until == until + timedelta(seconds=2)

@@ -131,6 +131,6 @@ def test_who_is_held_out_is_judged_when_the_others_are():
 
 def test_who_cannot_be_offered_anything_teaches_nothing():
     """No consent: whatever was drawn, the decision is not of the experiment."""
-    evaluation = evaluate(inputs(consent={}), journey(explore=1.0), NOW)
+    evaluation = evaluate(inputs(consent={}), journey(explore=1.0, channels=("email",)), NOW)
 
     assert (evaluation.reason, evaluation.assignment.eligible) == ("no consent", False)

@@ -1,21 +1,23 @@
 """Pages: the inbox shows mails without running them; the link asks first."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
-from mesh.events.customer import ConsentChanged, CustomerUnsubscribed
+from mesh.events.customer import ConsentChanged, ConsentConfirmed, CustomerUnsubscribed
 from mesh.group_commit import GroupCommitter
 from mesh.runtime.run import running
 from mesh.runtime.serving import serving
+from notifications import confirmation_token
 from notifications.channels.email_message import MailSettings, compose
+from notifications.confirmation_token import Confirmation
 from notifications.inbox.page import app as inbox_pages
 from notifications.inbox.store import Inbox
+from notifications.links import service as links
 from notifications.render_pool import CardText, Rendered
 from notifications.shopper_profile import profile_of
-from notifications.unsubscribe import service as links
 from notifications.unsubscribe_token import Unsubscription, seal
 
 EVIL = "<p>Hello</p><script>alert(1)</script>"
@@ -114,6 +116,58 @@ async def test_unsubscribing_again_after_new_consent_is_stored(visitor, mesh):
 
     assert answer.status_code == 200
     assert "email" in profile_of(await mesh.history("ada", "customer")).unsubscribed
+
+
+def confirm_path(secret="s3cret", asked=None):
+    asked = asked or datetime.now(UTC)
+    token = confirmation_token.seal(
+        Confirmation(visitor_id="ada", channel="email", address="d1", asked=int(asked.timestamp())), secret
+    )
+    return f"/confirm/{token}"
+
+
+async def test_only_the_button_confirms_and_it_does_so_once(visitor, mesh):
+    """Scanners of mails GET; a repeated click is the same event, until the shopper unsubscribes in between."""
+    link = confirm_path()
+    asked = await visitor.get(link, headers={"Accept-Language": "de"})
+    assert (await mesh.history("ada", "customer")).events == ()
+
+    clicked = [await visitor.post(link) for _ in range(2)]
+    once = len((await mesh.history("ada", "customer")).of(ConsentConfirmed))
+    await visitor.post(path())
+    await visitor.post(link)
+
+    confirmed = (await mesh.history("ada", "customer")).of(ConsentConfirmed)
+    assert [answer.status_code for answer in clicked] == [200, 200]
+    assert "Dürfen wir Ihnen schreiben?" in asked.text
+    assert (once, len(confirmed)) == (1, 2)
+    assert confirmed[0].event == ConsentConfirmed(visitor_id="ada", channel="email", address="d1")
+
+
+async def test_unsubscribing_again_after_confirming_is_stored(visitor, mesh):
+    """The same link, soon after: the shopper is unsubscribed again."""
+    for link in (path(), confirm_path(), path()):
+        assert (await visitor.post(link)).status_code == 200
+
+    assert len((await mesh.history("ada", "customer")).of(CustomerUnsubscribed)) == 2
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    ("link", "status"),
+    [
+        (confirm_path("guessed"), 400),
+        (path().replace("unsubscribe", "confirm"), 400),
+        (confirm_path(asked=datetime.now(UTC) - timedelta(days=8)), 410),
+    ],
+    ids=["forged", "of another purpose", "too old"],
+)
+async def test_a_link_that_is_no_confirmation_confirms_nothing(visitor, mesh, method, link, status):
+    """Neither one of somebody else's, nor the link to unsubscribe, nor one from long ago."""
+    answer = await visitor.request(method, link)
+
+    assert answer.status_code == status
+    assert (await mesh.history("ada", "customer")).events == ()
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

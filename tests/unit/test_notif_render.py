@@ -19,7 +19,7 @@ from mesh.money import Money
 from mesh.settings import read
 from notifications.render_pool import RenderPool, RenderSettings, TemplateError, open_render_pool
 from notifications.sample import sample
-from notifications.template_variables import Shop, template_variables
+from notifications.template_variables import Shop, confirmation_variables, template_variables
 from notifications.templates import FOLDER
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.template import template_of
@@ -412,3 +412,32 @@ async def test_workers_know_no_secrets(monkeypatch):
         (worker,) = started._all
         with open(f"/proc/{worker.pid}/environ", "rb") as environment:  # noqa: ASYNC230, PTH123  a few bytes of proc
             assert b"very secret" not in environment.read()
+
+
+@pytest.mark.parametrize(
+    ("locale", "subject"),
+    [
+        ("en-GB", "May Cartmesh Shop write to you?"),
+        ("de-AT", "Darf Cartmesh Shop Ihnen schreiben?"),
+        ("ja-JP", "Cartmesh Shopからのメールを受け取りますか"),
+    ],
+)
+async def test_the_mail_that_asks_to_confirm_is_a_template_of_its_own(pool, locale, subject):
+    """In each language, with the link in both parts; no text of an offer, and no card."""
+    template = template_of("confirm-address", TEMPLATES.read_folder("")["confirm-address"])
+
+    mail = await pool.render(
+        template, locale, confirmation_variables(Shop(shop_address="Teeweg 1"), "https://l.test/c")
+    )
+
+    assert mail.subject == subject
+    assert "https://l.test/c" in mail.text
+    assert 'href="https://l.test/c"' in mail.html
+    assert "Teeweg 1" in mail.text
+    assert mail.card.title == ""
+
+
+async def test_a_template_says_what_it_is_for_in_words_that_there_are(pool):
+    """A misspelt kind is an error with its place, and no offer."""
+    with pytest.raises(TemplateError, match="kind = 'confirm': there is offer, confirmation"):
+        await pool.render(evil("", front=FRONT.replace("+++\n", '+++\nkind = "confirm"\n', 1)), "en", data())

@@ -128,7 +128,8 @@ def test_asked_to_wait():
 
 
 def test_settings_of_a_run():
-    """Half an hour is nine seconds at two hundred times the speed, and quiet hours do not hold a replay."""
+    """Half an hour is nine seconds at two hundred times the speed, and nothing holds a replay for hours."""
     settings = settings_for(speed=200, abandon_after=timedelta(minutes=30))
 
-    assert settings == {"CARTMESH_ABANDON_AFTER": "9000ms", "CARTMESH_JOURNEY_QUIET": ""}
+    held = {"CARTMESH_JOURNEY_QUIET": "", "CARTMESH_JOURNEY_CONTACT_INTERVAL": "0s"}
+    assert settings == {"CARTMESH_ABANDON_AFTER": "9000ms", **held}

@@ -38,6 +38,7 @@ from services.demo.replay.shop_log import Row
 from services.demo.replay.storefront_events import Storefront
 from services.demo.replay.tables import figures_table
 from services.demo.simulate.simulate import BEGIN, simulate
+from services.demo.unheld import UNHELD
 
 ABANDON_AFTER = timedelta(seconds=3)
 REGULARS, PAST = 400, timedelta(days=8)
@@ -93,7 +94,7 @@ def _last_moment(evidence: Evidence) -> str:
 
 
 async def _play(regions: tuple[str, ...], nodes: int, seed: int, console: Console) -> DemoResult:
-    settings = {"CARTMESH_ABANDON_AFTER": f"{ABANDON_AFTER.total_seconds():g}s", "CARTMESH_JOURNEY_QUIET": ""}
+    settings = {"CARTMESH_ABANDON_AFTER": f"{ABANDON_AFTER.total_seconds():g}s", **UNHELD}
     console.print(f"starting {len(regions)} regions of {nodes} servers, and every service in each ...")
     async with built(regions, nodes=nodes, environment=settings) as environment:
         past = simulate(shopper_count=REGULARS, days=(NOON - BEGIN) / timedelta(days=1), seed=seed)

@@ -17,6 +17,7 @@ from services.demo.bench.http_client import connected
 from services.demo.bench.library import compare
 from services.demo.bench.memory import held
 from services.demo.replay.environment import built
+from services.demo.unheld import UNHELD
 
 REGION = "us"
 PARTS = ("library", "latency", "ingest", "cost", "growth", "memory")
@@ -98,7 +99,7 @@ async def _region(parts: list[str], abandon_after: str, figures: dict[str, Any],
     """A fresh region of three servers with every service, in which nothing holds or caps the probes' offers."""
     settings = {
         "CARTMESH_ABANDON_AFTER": abandon_after,
-        "CARTMESH_JOURNEY_QUIET": "",
+        **UNHELD,
         "CARTMESH_ADDRESS_RATE": "1000000",
     }
     async with (

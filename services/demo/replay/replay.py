@@ -8,6 +8,7 @@ from services.demo.replay.client import Client
 from services.demo.replay.pace import Pace, scaled
 from services.demo.replay.shop_log import Row
 from services.demo.replay.storefront_events import Storefront, home_of
+from services.demo.unheld import UNHELD
 
 STEP = 0.005
 """Rows due within these seconds of each other are sent together."""
@@ -46,7 +47,7 @@ async def play(
 def settings_for(*, speed: float, abandon_after: timedelta) -> dict[str, str]:
     """Settings of the services for a run at `speed`: delays scaled alike, the score's limit as it is.
 
-    Quiet hours are off: the night of a log would hold offers for hours that no replay can wait.
+    Quiet hours and the least time between two contacts are off: they would hold offers for hours that no replay waits.
     """
     after = scaled(abandon_after, speed, least=timedelta(milliseconds=500))
-    return {"CARTMESH_ABANDON_AFTER": f"{round(after.total_seconds() * 1000)}ms", "CARTMESH_JOURNEY_QUIET": ""}
+    return {"CARTMESH_ABANDON_AFTER": f"{round(after.total_seconds() * 1000)}ms", **UNHELD}

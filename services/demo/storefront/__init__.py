@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 from mesh import Mesh, Received, Service
 from mesh.events.order import OrderPlaced
 from mesh.events.user import Recommendations, RecommendationsRequest, UserScored
-from services.demo.storefront.confirming import Confirming, confirming
+from services.demo.storefront.confirming import confirm
 from services.demo.storefront.picks import Picks
 from services.demo.storefront.seeding import Seeding, seed
+from services.demo.storefront.shop_server import ShopServer, open_server
 
 if TYPE_CHECKING:
     from litestar import Litestar
@@ -38,16 +39,16 @@ async def seed_gateway(mesh: Mesh) -> AsyncIterator[Seeding]:
 
 
 @service.resource
-async def open_confirming() -> AsyncIterator[Confirming]:
-    """The shop's server, which confirms orders."""
-    async with confirming() as confirms:
-        yield confirms
+async def open_shop_server() -> AsyncIterator[ShopServer]:
+    """The shop's server, which confirms orders and says what signed-in shoppers allow."""
+    async with open_server() as server:
+        yield server
 
 
 @service.on(OrderPlaced)
-async def confirm_order(received: Received[OrderPlaced], confirms: Confirming) -> None:
+async def confirm_order(received: Received[OrderPlaced], server: ShopServer) -> None:
     """Confirm what a page reports, where the shop sells it at that price, so that it counts as revenue."""
-    await confirms.confirm(received)
+    await confirm(received, server)
 
 
 @service.on(UserScored, fanout=True)
@@ -58,9 +59,10 @@ async def show_picks_live(scored: UserScored, picks: Picks) -> None:
 
 
 @service.http
-def app(mesh: Mesh, picks: Picks) -> "Litestar":
+def app(mesh: Mesh, picks: Picks, server: ShopServer) -> "Litestar":
     """The shop's pages."""
+    from services.demo.storefront.allowing import serve_allowing  # noqa: PLC0415  see below
     from services.demo.storefront.app import build  # noqa: PLC0415  brings Litestar, which other processes do not need
     from services.demo.storefront.picks_stream import stream_picks  # noqa: PLC0415  the same
 
-    return build(mesh, (stream_picks(picks),))
+    return build(mesh, (stream_picks(picks), serve_allowing(server)))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from cyclopts import App
 
+from services.demo.unheld import UNHELD
+
 
 def commands(app: App) -> None:
     """Add it to the root command."""
@@ -37,7 +39,7 @@ def shop(
     environment = {
         "CARTMESH_ABANDON_AFTER": abandon_after,
         "CARTMESH_SHOP_PAST": "true" if past else "false",
-        **unless_set({"CARTMESH_SHOP_NAME": "Haru & Linde", "CARTMESH_JOURNEY_QUIET": ""}, os.environ),
+        **unless_set({"CARTMESH_SHOP_NAME": "Haru & Linde", **UNHELD}, os.environ),
     }
     chosen = tuple(part.strip() for part in regions.split(","))
     keep_up(Path("mesh.toml"), chosen, nodes, dir, environment, first=("storefront", "console"))

@@ -103,6 +103,7 @@ async def box(tmp_path, monkeypatch) -> AsyncIterator[Inbox]:
         monkeypatch.setenv("CARTMESH_SEND_AGAIN_AFTER", "50ms")
         monkeypatch.setenv("CARTMESH_JOURNEY_SCORE_LIMIT", "100ms")
         monkeypatch.setenv("CARTMESH_JOURNEY_QUIET", "")
+        monkeypatch.setenv("CARTMESH_JOURNEY_CONTACT_INTERVAL", "0s")
         yield opened
 
 

@@ -14,7 +14,7 @@ from mesh.events.offer import (
 )
 from mesh.events.order import PurchaseMarked
 from mesh.history import Unchanged
-from mesh.profiles import customer_digest, read_profile, visitor_digest
+from mesh.profiles import address_digest, customer_digest, read_profile, visitor_digest
 from notifications.decision import CART_CHANGES, DecisionContext, DecisionRequest, decide
 from notifications.journeys import Journey
 from notifications.journeys.live import LiveJourney, LiveJourneys
@@ -107,6 +107,36 @@ async def test_the_cap_holds_exactly_between_carts_that_fall_due_at_once(at_work
 async def _decisions(shop, carts):
     found = [one for cart in carts for one in await shop.all(cart, OfferDecided)]
     return found if len(found) == len(carts) else None
+
+
+@pytest.mark.parametrize("common", ["address", "customer", "address in another region"])
+async def test_time_lies_between_two_contacts_of_one_person_on_two_devices(
+    shop, shop_in, at_work, box, eventually, monkeypatch, common
+):
+    """They have an address or a customer in common: the second offer is held until the time is over, and says so."""
+    monkeypatch.setenv("CARTMESH_JOURNEY_CONTACT_INTERVAL", "1d")
+    first = shop_in("eu") if common == "address in another region" else shop
+    async with at_work(offers, region="us"), at_work(offers, region="eu"):
+        who = {"customer_id": "k1"} if common == "customer" else {}
+        for at, place, device in ((1, first, "laptop"), (2, shop, "phone")):
+            await place.identify(device, "b@example.test" if who and at == 2 else "Ada@Example.test", **who)
+            await place.fill(f"c{at}", device)
+        await first.score("c1", "laptop", await first.leave("c1", "laptop", **who))
+        (approved,) = await eventually(lambda: first.all("c1", OfferDecided), within=60)
+        name = customer_digest("k1") if who else address_digest("ada@example.test")
+        reserved = await eventually(lambda: shop.mesh.last(ContactReserved, name, region=first.mesh.region), within=60)
+        await shop.score("c2", "phone", await shop.leave("c2", "phone", **who))
+        (held,) = await eventually(lambda: shop.all("c2", OfferDecided), within=60)
+
+    (contact,) = reserved.event.recent
+    (check,) = [one for one in held.checks if not one.passed]
+    assert approved.outcome == "approved"
+    assert (held.outcome, held.reason, held.held_until) == (
+        "held",
+        "time between contacts",
+        contact.at + timedelta(days=1),
+    )
+    assert check.value.endswith("since the last contact, at least 1 d")
 
 
 async def test_a_held_offer_is_decided_again_when_its_time_has_come(
@@ -203,7 +233,7 @@ async def test_no_offer_is_decided_behind_a_purchase(at_work, shop, box, eventua
 )
 async def test_a_decision_is_conditional_on_what_could_make_it_wrong(shop, explore, known, conditions):
     """A purchase or a change excludes an offer and what is compared with one, and not a decision to send nothing."""
-    journey = Journey(name="j", template="abandoned-cart", quiet="", explore=explore, minimum_value=())
+    journey = Journey(name="j", template="abandoned-cart", quiet="", explore=explore, channels=("email",))
     context = DecisionContext(
         journeys=LiveJourneys([LiveJourney(journey=journey)]), templates=LiveTemplates(), secret="s"
     )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh.events.cart import CartAbandoned, CartConverted, CartLine, CartUpdated
-from mesh.events.customer import CustomerUnsubscribed
+from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
 from mesh.events.offer import (
     OfferClaimed,
     OfferDecided,
@@ -58,6 +58,29 @@ def run_fields_of(event):
 async def _both(shop, cart):
     sent = await shop.all(cart, OfferSent)
     return sent if len(sent) == 2 else None
+
+
+@pytest.mark.parametrize("why", ["refused", "never asked", "no address", "unsubscribed"])
+async def test_without_consent_for_mails_there_is_the_card_on_the_site(at_work, shop, box, eventually, why):
+    """The card needs none. Each channel is decided by itself: the decision says what closed e-mail."""
+    async with at_work():
+        if why != "no address":
+            await shop.mesh.publish(CustomerIdentified(visitor_id="ada", email="ada@example.test"))
+        if why in ("refused", "unsubscribed"):
+            granted = why == "unsubscribed"
+            await shop.mesh.publish(ConsentChanged(visitor_id="ada", channel="email", granted=granted))
+        if why == "unsubscribed":
+            await shop.mesh.publish(CustomerUnsubscribed(visitor_id="ada", channel="email", offer_id="o"))
+        await shop.fill("c1", "ada")
+        await shop.score("c1", "ada", await shop.leave("c1", "ada"))
+
+        (sent,) = await eventually(lambda: shop.all("c1", OfferSent), within=60)
+        (decided,) = await shop.all("c1", OfferDecided)
+
+    assert (sent.channel, sent.card.coupon) == ("onsite", decided.coupon)
+    assert (decided.outcome, decided.channels) == ("approved", ("onsite",))
+    assert {one.channel for one in decided.checks if not one.passed} == {"email"}
+    assert box.attempts == []
 
 
 async def test_a_temporary_refusal_is_tried_again_until_taken(at_work, shop, box):

@@ -1,0 +1,65 @@
+"""Consent: what a visitor allows by each channel, and whose word lifts a refusal.
+
+A page's word is enough to refuse, and to take back what a page refused. What the shop's server refused, and what the
+shopper refused by the link in a message, is lifted by the server alone, or by the shopper's own confirmation from the
+mailbox of the visitor's address (double opt-in). `mesh/decisions/0025` says why.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from mesh.accept import SERVER
+from mesh.channels import MARKETING, ChannelName
+from mesh.envelope import Received
+from mesh.events.customer import ConsentChanged, ConsentConfirmed, CustomerIdentified, CustomerUnsubscribed
+from mesh.profiles import address_digest
+
+
+class Consent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a visitor allows for one purpose. `asked` has only channels that they were asked about.
+
+    `address` is the digest of the visitor's newest address; `confirmed`: the shop's server reported that address, or
+    its owner confirmed it.
+    """
+
+    asked: dict[ChannelName, bool] = {}
+    unsubscribed: frozenset[ChannelName] = frozenset()
+    address: str | None = None
+    confirmed: bool = False
+
+
+def consent_of(  # noqa: C901  one branch per kind of event
+    customer_events: Iterable[Received], purpose: str = MARKETING.name
+) -> Consent:
+    """The consent as of a visitor's events of the domain `customer`, oldest first."""
+    asked: dict[ChannelName, bool] = {}
+    unsubscribed: set[ChannelName] = set()
+    refused_by_server: set[ChannelName] = set()
+    address: str | None = None
+    confirmed: set[str] = set()
+    for received in customer_events:
+        match received.event:
+            case CustomerIdentified(email=str(email), by=by) if email:
+                address = address_digest(email)
+                if by == SERVER:
+                    confirmed.add(address)
+            case ConsentConfirmed(channel=channel, address=at, purpose=about):
+                confirmed.add(at)
+                if at == address and about == purpose:
+                    asked[channel] = True
+                    unsubscribed.discard(channel)
+                    refused_by_server.discard(channel)
+            case ConsentChanged(channel=channel, granted=granted, by=by, purpose=about) if about == purpose:
+                if not granted:
+                    asked[channel] = False
+                    refused_by_server |= {channel} if by == SERVER else set()
+                elif by == SERVER:
+                    asked[channel] = True
+                    unsubscribed.discard(channel)
+                    refused_by_server.discard(channel)
+                elif channel not in refused_by_server:
+                    asked[channel] = True
+            case CustomerUnsubscribed(channel=channel, purpose=about) if about == purpose:
+                unsubscribed.add(channel)
+    return Consent(asked=asked, unsubscribed=frozenset(unsubscribed), address=address, confirmed=address in confirmed)

@@ -1,0 +1,20 @@
+"""Link app: the HTTP interface behind the links in mails."""
+
+from litestar import Litestar
+
+from mesh import Mesh
+from mesh.settings import read
+from mesh.web.application import shared_options
+from notifications.confirm_page import confirming
+from notifications.confirmation_token import ConfirmationSettings
+from notifications.pages import HEADERS
+from notifications.unsubscribe_page import unsubscribing
+from notifications.unsubscribe_token import LinkSettings
+
+
+def app(mesh: Mesh) -> Litestar:
+    """The pages that unsubscribe and that confirm an address."""
+    links = read(LinkSettings)
+    routes = [*unsubscribing(mesh, links), *confirming(mesh, links, read(ConfirmationSettings))]
+    policy = HEADERS["Content-Security-Policy"]
+    return Litestar(routes, request_max_body_size=64 * 1024, **shared_options(mesh, policy=policy))

@@ -101,8 +101,10 @@ async def _marks(
     known = (*linked.event.names, *linked.event.unproven) if linked else ()
     names = digests_of(order.visitor_id, order.customer_id, known)
     lines = () if isinstance(order, OrderReportRefused) else order.lines
-    bought = tuple(dict.fromkeys(line.product_id for line in lines))
-    marks = [PurchaseMarked(shopper=name, order_id=order_id, product_ids=bought) for name in names]
+    bought: dict[str, int] = {}
+    for line in lines:
+        bought[line.product_id] = bought.get(line.product_id, 0) + line.quantity
+    marks = [PurchaseMarked(shopper=name, order_id=order_id, bought=bought) for name in names]
     return [Draft(event=mark, time=time) for mark in marks]
 
 

@@ -1,5 +1,7 @@
 """Orders, as pages report them and as the shop's server confirms them."""
 
+import msgspec
+
 from mesh.event import Event, event
 from mesh.events.cart import CartLine
 from mesh.money import Money
@@ -58,10 +60,10 @@ class PurchaseMarked(Event):
     """An order is noted under each name of its shopper (`mesh.profiles.digests_of`), in one commit with it.
 
     Whoever decides something on condition that a shopper has not bought has one exact subject to look at,
-    whichever of their carts it is about. `product_ids` are what was ordered; none where that is not known, as of
-    an order that was refused.
+    whichever of their carts it is about. `bought` is how many pieces of each product were ordered; empty where that is
+    not known, as of an order that was refused.
     """
 
     shopper: str
     order_id: str
-    product_ids: tuple[str, ...] = ()
+    bought: dict[str, int] = msgspec.field(default_factory=dict)

@@ -19,7 +19,7 @@ from notifications.template_variables import sum_of
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """The cart's history (domains cart and offer), its shopper, and the newest purchases under all of their names.
 
-    `offered` is the decision with what it offers as the catalogue has it now, without the lines that were bought since
+    `offered` is the decision with what it offers as the catalogue has it now, without the pieces that were bought since
     they were added; `bought` is an order that bought all of them.
     """
 
@@ -51,7 +51,7 @@ async def read_delivery(decided: OfferDecided, mesh: Mesh) -> Reading:
     bought = bought_lines(history, await all_purchases(mesh, purchases))
     lines = unbought_lines(decided.lines, bought)
     offered = await current_content(_with_lines(decided, lines), mesh)
-    order_id = bought[decided.lines[0].product_id].event.order_id if decided.lines and not lines else None
+    order_id = bought[decided.lines[0].product_id].purchase.event.order_id if decided.lines and not lines else None
     return Reading(offered=offered, history=history, profile=profile, purchases=purchases, bought=order_id)
 
 

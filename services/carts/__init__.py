@@ -9,6 +9,7 @@ from mesh.bought_lines import all_purchases, bought_lines, unbought_lines
 from mesh.envelope import derive_id
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartIdle, CartLine, CartRecovered, CartUpdated
 from mesh.events.order import OrderConfirmed, OrderPlaced, OrderReportRefused
+from mesh.observability.logs import log
 from mesh.profiles import PROFILES, names_of, purchases_of, read_profile
 from mesh.publish import Change, Draft
 from services.carts.attribution import end_of, recovery
@@ -92,7 +93,8 @@ async def convert_cart(sent: Sent[OrderPlaced | OrderConfirmed], mesh: Mesh) -> 
 async def abandon_cart(received: Received[CartIdle], mesh: Mesh) -> AsyncIterator[Change]:
     """A filled cart that nobody touched since its timer was set is abandoned, with the lines that nobody has bought.
 
-    It is closed instead where its shopper bought since its last update, or has bought all that it lists.
+    It is closed instead where its shopper bought since its last update, or has bought all that it lists. A bot's cart
+    stays as it is.
 
     The one condition is that it did not become an order here. Whatever else happens meanwhile leaves it as true that
     nobody touched the cart for so long, and is judged with the offer (decisions/0024).
@@ -103,6 +105,9 @@ async def abandon_cart(received: Received[CartIdle], mesh: Mesh) -> AsyncIterato
     if cart.status != "open" or not _is_due(cart, history, idle):
         return
     profile = await read_profile(mesh, cart.visitor_id, names_of(cart.customer_id))
+    if profile.bot:
+        log.info("a bot's cart is left alone", cart_id=cart.cart_id)
+        return
     purchases = await purchases_of(mesh, profile.digests)
     latest = max((one for one in purchases.values() if one), key=lambda one: one.event_time, default=None)
     bought = bought_lines(history, await all_purchases(mesh, purchases))
@@ -110,7 +115,7 @@ async def abandon_cart(received: Received[CartIdle], mesh: Mesh) -> AsyncIterato
     if latest and cart.updated_at <= latest.event_time:
         yield _closed(cart, latest.event.order_id, latest.region, latest.event_time)
     elif not lines:
-        purchase = bought[cart.lines[0].product_id]
+        purchase = bought[cart.lines[0].product_id].purchase
         yield _closed(cart, purchase.event.order_id, purchase.region, purchase.event_time)
     else:
         yield _abandoned(cart, lines, received)

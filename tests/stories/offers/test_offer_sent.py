@@ -188,7 +188,7 @@ async def _leave_behind_a_purchase_elsewhere(shop, far, lines, eventually):
     await shop.identify("ada")
     await list_lines(60, LINE)
     await list_lines(10, *lines)
-    mark = PurchaseMarked(shopper=visitor_digest("ada"), order_id="o1", product_ids=(LINE.product_id,))
+    mark = PurchaseMarked(shopper=visitor_digest("ada"), order_id="o1", bought={LINE.product_id: LINE.quantity})
     await far.mesh.publish(Draft(event=mark, time=now - timedelta(seconds=30)))
     await eventually(lambda: shop.mesh.last(PurchaseMarked, mark.shopper, region="eu"), within=60)
     left = CartAbandoned(

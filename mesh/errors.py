@@ -6,6 +6,7 @@
     ├── InvalidKey            a key that cannot be a subject token
     ├── UnknownName           a channel, purpose or other name that nobody registered: lists those that are
     ├── InvalidField          a field of an event from outside breaks a rule: it is refused
+    │   └── SentByBot         an event from outside is a bot's: it is refused, and counted by itself
     ├── TopologyError         mesh.toml is wrong, or the servers do not match it
     ├── Unavailable           JetStream cannot take or give it now: the same call may succeed later
     │   └── NewerVersion      an event of a later version than this program knows: a newer program can read it
@@ -48,6 +49,10 @@ class InvalidField(MeshError, ValueError):
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(reason)
         self.path, self.reason = path, reason
+
+
+class SentByBot(InvalidField):
+    """An event from outside is a bot's and not a shopper's."""
 
 
 class TopologyError(MeshError):

@@ -21,7 +21,7 @@ from mesh.envelope import Received
 from mesh.events.order import PurchaseMarked
 from mesh.history import Unchanged
 from mesh.mesh import Mesh
-from mesh.settings import read
+from mesh.settings import Secret, read
 from mesh.streams import Bucket
 
 MOST_VISITORS = 50
@@ -31,9 +31,12 @@ MOST_CARTS = 50
 
 
 class ProfileSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`address_secret` keys the digests of e-mail addresses: the same in every region, or regions cannot match them."""
+    """`address_secret` keys the digests of e-mail addresses: the same in every region, or regions cannot match them.
 
-    address_secret: str = "cartmesh-on-a-laptop"  # noqa: S105  a laptop's default; a deployment sets a real one
+    Whoever computes such digests declares it: `Service(..., secrets=("address_secret",))`.
+    """
+
+    address_secret: Secret
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True, array_like=True, order=True):
@@ -51,8 +54,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known under one name.
 
     Of a visitor: the digests `names` (as of `named`), `carts` with the day they were last seen here, and `regions`
-    elsewhere in which the visitor was seen. Of a digest: the `visitors` that have it. Of both: who `refused` which
-    channel, and when it was `erased`: what is older was forgotten then.
+    elsewhere in which the visitor was seen, and since when it is known to be a `bot`. Of a digest: the `visitors` that
+    have it. Of both: who `refused` which channel, and when it was `erased`: what is older was forgotten then.
     """
 
     names: tuple[str, ...] = ()
@@ -61,6 +64,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     carts: dict[str, date] = {}
     regions: dict[str, datetime] = {}
     refused: dict[str, dict[str, Mark]] = {}
+    bot: datetime | None = None
     erased: datetime | None = None
 
     def merged(self, other: "Record") -> "Record":
@@ -78,6 +82,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 channel: _newest(_later(self.refused.get(channel, {}), other.refused.get(channel, {})), MOST_VISITORS)
                 for channel in channels
             },
+            bot=max((one for one in (self.bot, other.bot) if one), default=None),
             erased=erased,
         )
         return both if erased is None else both._without(erased)
@@ -95,6 +100,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 for channel, marks in self.refused.items()
                 if (kept := {one: mark for one, mark in marks.items() if mark.at > erased})
             },
+            bot=self.bot if self.bot and self.bot > erased else None,
             erased=erased,
         )
 
@@ -102,7 +108,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """One person as far as this region knows.
 
-    `digests` are all names, those of visitors too; `refused`: what each visitor last said, by `refusal_key`.
+    `digests` are all names, those of visitors too; `refused`: what each visitor last said, by `refusal_key`; `bot`:
+    whether the visitor that was asked for is one.
     """
 
     visitors: tuple[str, ...]
@@ -110,6 +117,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     carts: tuple[str, ...]
     regions: tuple[str, ...]
     refused: dict[str, dict[str, Mark]] = {}
+    bot: bool = False
 
     def refused_channels(self, purpose: str = "marketing", *, besides: str | None = None) -> frozenset[str]:
         """What some device of theirs refused: the strictest counts. Of too many refusals to keep them all: refused.
@@ -207,6 +215,7 @@ async def read_profile(mesh: Mesh, visitor_id: str | None = None, names: Iterabl
         carts=tuple(dict.fromkeys(cart for record in records for cart in record.carts)),
         regions=tuple(sorted({region for record in records for region in record.regions})),
         refused=whole.refused,
+        bot=visitor_id is not None and found[visitor_key(visitor_id)].bot is not None,
     )
 
 

@@ -11,12 +11,14 @@ class ProfileLinked(Event):
     `names` is the whole state, digests of a customer id and of e-mail addresses; `ended` those given up with it, which
     takes the visitor out of the profiles that have them. `unproven` are names that a page gave for a visitor who is
     known by others: their owners' purchases count, and nothing personal is sent until the shop's server says who it is.
+    A `bot` has given an address that is known to be a crawler's: its carts are no shopper's.
     """
 
     visitor_id: str
     names: tuple[str, ...]
     ended: tuple[str, ...] = ()
     unproven: tuple[str, ...] = ()
+    bot: bool = False
 
 
 @event(key="visitor_id")

@@ -1,6 +1,7 @@
 """The gateway's HTTP interface: `POST /v1/events`, the live offers of a visitor, and its documentation."""
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from mesh.subjects import token
 from mesh.web.application import shared_options
 from mesh.web.client_address import address_of
 from mesh.web.event_stream import event_stream_response
+from services.gateway.bots import Bots, BotSettings
 from services.gateway.documentation import pages
 from services.gateway.intake import (
     MOST_BYTES,
@@ -60,8 +62,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class AccessGuard:
     """Who may send, and how often."""
 
-    def __init__(self, keys: Keys, rates: RateSettings, origins: Origins) -> None:
-        self._keys, self._proxies, self._origins = keys, rates.trusted_proxies, origins
+    def __init__(self, keys: Keys, rates: RateSettings, origins: Origins, bots: Bots) -> None:
+        self._keys, self._proxies, self._origins, self._bots = keys, rates.trusted_proxies, origins, bots
         self._rates = Rates(rates)
 
     def sender(self, request: Request[Any, Any, Any], query: str | None) -> Sender:
@@ -82,15 +84,21 @@ class AccessGuard:
             )
         return sender
 
+    def judged(self, request: Request[Any, Any, Any], sender: Sender) -> Sender:
+        """The sender, with what shows that it is a bot. The shop's own servers are none."""
+        bot = None if sender.by == SERVER else self._bots.named(request.headers.get("user-agent"))
+        return sender if bot is None else replace(sender, bot=bot)
+
     def admit(self, request: Request[Any, Any, Any], sender: Sender | None, *, count: int = 1, size: int = 0) -> None:
         """Take `count` events of together `size` bytes from the allowances. Raises 429."""
         by_server = sender is not None and sender.by == SERVER
         address = None if by_server else address_of(request, self._proxies)
         if wait := self._rates.take(key=sender and sender.scope, address=address, events=count, size=size):
+            seconds = int(wait) + 1
             raise HTTPException(
-                f"too much at once: {count} events of {size} bytes can be sent in {wait:.1f} s",
+                f"too much at once: {count} events of {size} bytes can be sent in {seconds} s",
                 status_code=429,
-                headers={"Retry-After": str(int(wait) + 1)},
+                headers={"Retry-After": str(seconds)},
             )
 
 
@@ -98,7 +106,7 @@ def build(mesh: Mesh, offers: LiveOffers, hosted: Mapping[str, Hosted]) -> Lites
     """The app; settings are read from the environment here, once."""
     origins = Origins(settings.read(OriginSettings))
     keys = Keys(settings.read(KeySettings))
-    guard = AccessGuard(keys, settings.read(RateSettings), origins)
+    guard = AccessGuard(keys, settings.read(RateSettings), origins, Bots(settings.read(BotSettings)))
     intake = Intake(hosted, settings.read(IntakeSettings), keys.signed)
     store = Store(mesh, settings.read(StoreSettings))
     live = settings.read(LiveSettings)
@@ -143,7 +151,7 @@ def _events(guard: AccessGuard, intake: Intake, store: Store):  # noqa: ANN202  
         raw_events = await _open(request)
         size = sum(memoryview(raw).nbytes for raw in raw_events)
         guard.admit(request, sender, count=max(1, len(raw_events)), size=size)
-        judged = intake.judge(raw_events, sender, datetime.now(UTC))
+        judged = intake.judge(raw_events, guard.judged(request, sender), datetime.now(UTC))
         attributes = {"http.request.method": "POST", "http.route": "/v1/events", "cartmesh.events": len(raw_events)}
         parent = request.headers.get("traceparent")
         with tracing.span("POST /v1/events", "server", service="gateway", parent=parent, attributes=attributes) as work:
@@ -167,7 +175,12 @@ def _verdict(judged: Judged, outcomes: Mapping[int, Outcome]) -> Verdict:
                 accepted += 1
                 duplicates += outcome == "duplicate"
     rejected.sort(key=lambda refused: refused.index)
-    for label, count in (("accepted", accepted - duplicates), ("duplicate", duplicates), ("rejected", len(rejected))):
+    for label, count in (
+        ("accepted", accepted - duplicates),
+        ("duplicate", duplicates),
+        ("bot", judged.bots),
+        ("rejected", len(rejected) - judged.bots),
+    ):
         EVENTS.labels(label).inc(count)
     return Verdict(accepted=accepted, duplicates=duplicates, rejected=rejected, ignored=judged.ignored)
 

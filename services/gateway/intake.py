@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from mesh.accept import PAGE, SERVER, Acceptance, Sent
-from mesh.errors import InvalidField, InvalidKey
+from mesh.errors import InvalidField, InvalidKey, SentByBot
 from mesh.event import Event
 from mesh.runtime.hosting import Hosted
 from mesh.subjects import token
@@ -79,12 +79,13 @@ class Ignored(msgspec.Struct, frozen=True, kw_only=True):
 class Sender:
     """Whose request it is: the scope of its key (its events' ids are its own), and who uses it (`page`, `server`).
 
-    `types` are the only ones that the key may send, where it is limited.
+    `types` are the only ones that the key may send, where it is limited. `bot` is what shows that a bot sends.
     """
 
     scope: str
     by: str
     types: frozenset[str] | None = None
+    bot: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +103,7 @@ class Judged:
     """The events of a request: the valid ones, those rejected, and how many were sent twice with the same body.
 
     `ignored` are the fields that valid ones are stored without; `refusals` are those of the rejected that still
-    establish something.
+    establish something; `bots` counts those rejected because a bot sent them.
     """
 
     valid: list[Valid] = field(default_factory=list)
@@ -110,6 +111,7 @@ class Judged:
     ignored: list[Ignored] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     repeated: int = 0
+    bots: int = 0
 
 
 class Intake:
@@ -128,6 +130,8 @@ class Intake:
             fields: dict[str, Any] = {}
             try:
                 fields = fields_of(raw)
+                if sender.bot is not None:
+                    raise SentByBot("$", f"sent by a bot ({sender.bot}), whose events are not taken")
                 if (size := memoryview(raw).nbytes) > MOST_EVENT_BYTES:
                     raise InvalidField("$", f"at most {MOST_EVENT_BYTES} bytes, not {size}")
                 ignored: LeftOut = []
@@ -145,6 +149,7 @@ class Intake:
                     raise InvalidField("$.id", reason)
             except InvalidField as wrong:
                 judged.rejected.append(Rejected(index=index, id=_id_of(fields), path=wrong.path, reason=wrong.reason))
+                judged.bots += isinstance(wrong, SentByBot)
                 if refusal := self._refusal(raw, fields, sender, received, wrong):
                     judged.refusals.append(refusal)
         return judged
@@ -183,6 +188,8 @@ class Intake:
         self, raw: msgspec.Raw, fields: dict[str, Any], sender: Sender, received: datetime, wrong: InvalidField
     ) -> Refusal | None:
         """What is left of a rejected event, where its service wants to know and the sender may send it."""
+        if sender.bot is not None:
+            return None
         try:
             hosted = self._hosted_for(str(fields.get("type")), sender)
         except InvalidField:

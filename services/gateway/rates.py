@@ -31,18 +31,23 @@ class Rate:
         self.rate, self.burst, self._clock = rate, burst or 2 * rate, clock
         self._buckets: LRUCache[str, tuple[float, float]] = LRUCache(MOST_BUCKETS)
 
-    def take(self, name: str, count: float) -> float:
-        """0 when `count` tokens were taken, else the seconds until they can be; then none was taken.
+    def wait(self, name: str, count: float) -> float:
+        """The seconds until `count` tokens can be taken; 0: they can be now.
 
         More than a whole burst is let through from a full bucket, which then owes the rest.
         """
-        now = self._clock()
-        level, then = self._buckets.get(name, (self.burst, now))
-        level = min(self.burst, level + (now - then) * self.rate)
-        wanted = min(count, self.burst)
-        enough = level >= wanted
-        self._buckets[name] = (level - count if enough else level, now)
-        return 0.0 if enough else (wanted - level) / self.rate
+        return max(0.0, min(count, self.burst) - self._level(name)) / self.rate
+
+    def take(self, name: str, count: float) -> float:
+        """0 when `count` tokens were taken, else the seconds until they can be; then none was taken."""
+        if wait := self.wait(name, count):
+            return wait
+        self._buckets[name] = self._level(name) - count, self._clock()
+        return 0.0
+
+    def _level(self, name: str) -> float:
+        level, then = self._buckets.get(name, (self.burst, self._clock()))
+        return min(self.burst, level + (self._clock() - then) * self.rate)
 
 
 class Rates:
@@ -53,14 +58,22 @@ class Rates:
         self._key_bytes, self._address_bytes = Rate(settings.key_bytes), Rate(settings.address_bytes)
 
     def take(self, *, key: str | None, address: str | None, events: int, size: int = 0) -> float:
-        """0 when a request of `events` and `size` bytes is within every allowance, else the seconds to wait."""
-        taken = (
-            (self._address, address, events),
-            (self._address_bytes, address, size),
-            (self._key, key, events),
-            (self._key_bytes, key, size),
-        )
-        for rate, name, count in taken:
-            if name is not None and count and (wait := rate.take(name, count)):
-                return wait
+        """0 when a request of `events` and `size` bytes is within every allowance, else the seconds to wait.
+
+        A request takes from all allowances or from none: one that is refused costs its sender nothing.
+        """
+        wanted = [
+            (rate, name, count)
+            for rate, name, count in (
+                (self._address, address, events),
+                (self._address_bytes, address, size),
+                (self._key, key, events),
+                (self._key_bytes, key, size),
+            )
+            if name is not None and count
+        ]
+        if wait := max((rate.wait(name, count) for rate, name, count in wanted), default=0.0):
+            return wait
+        for rate, name, count in wanted:
+            rate.take(name, count)
         return 0.0

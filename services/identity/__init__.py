@@ -10,6 +10,7 @@ from mesh.events.profile import ProfileErased, ProfileErasureRequested, ProfileL
 from mesh.personal_data import PERSONAL_KEYS
 from mesh.profiles import PROFILES, visitor_digest
 from mesh.publish import Change, Draft
+from services.identity.bots import keep_bot
 from services.identity.erasure import Found, Separate, Whom, erase_here, found, request_erasure
 from services.identity.linking import linked, refused, separated
 from services.identity.projection import KINDS, Profiles
@@ -26,6 +27,7 @@ service = Service(
         ProfileErased,
     ),
     buckets=(PROFILES, PERSONAL_KEYS),
+    secrets=("address_secret",),
 )
 
 
@@ -35,7 +37,7 @@ async def open_profiles(mesh: Mesh) -> AsyncIterator[Profiles]:
     yield Profiles(mesh)
 
 
-@service.accepts(CustomerIdentified, publishes=(ProfileLinked,), required=("email",), check=check)
+@service.accepts(CustomerIdentified, publishes=(ProfileLinked,), required=("email",), check=check, refused=keep_bot)
 async def identify_customer(sent: Sent[CustomerIdentified], mesh: Mesh) -> AsyncIterator[Change]:
     """Who a visitor is is stored, and by which names their profile is known, in one commit."""
     yield sent.draft

@@ -38,7 +38,8 @@ async def linked(identified: CustomerIdentified, mesh: Mesh, *, time: datetime, 
         names, unproven = known, (*unproven, *(name for name in given if name not in known + unproven))
     names, unproven = _bounded(names), unproven[-MOST_NAMES:]
     ended = tuple(name for name in known if name not in names)
-    event = ProfileLinked(visitor_id=visitor, names=names, ended=ended, unproven=unproven)
+    bot = before is not None and before.event.bot
+    event = ProfileLinked(visitor_id=visitor, names=names, ended=ended, unproven=unproven, bot=bot)
     if before and (event.names, event.unproven) == (before.event.names, before.event.unproven):
         return []
     at = max(time, before.time) if before else time
@@ -54,7 +55,7 @@ async def separated(visitor: str, mesh: Mesh) -> list[Change]:
     before = await mesh.last(ProfileLinked, visitor)
     if before is None or not (before.event.names or before.event.unproven):
         return []
-    event = ProfileLinked(visitor_id=visitor, names=(), ended=before.event.names)
+    event = ProfileLinked(visitor_id=visitor, names=(), ended=before.event.names, bot=before.event.bot)
     return [event, Unchanged(ProfileLinked, visitor, before.sequence)]
 
 

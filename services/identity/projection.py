@@ -29,9 +29,9 @@ def records_of(received: Received, home: str) -> Iterable[tuple[str, Record]]:  
             if received.region != home:
                 yield visitor_key(visitor), _seen(received)
             yield from _customer(visitor, customer, received, home)
-        case ProfileLinked(visitor_id=visitor, names=names, ended=ended):
+        case ProfileLinked(visitor_id=visitor, names=names, ended=ended, bot=bot):
             linked = Mark(at=at, id=received.id, on=True)
-            yield visitor_key(visitor), Record(names=tuple(sorted(names)), named=linked)
+            yield visitor_key(visitor), Record(names=tuple(sorted(names)), named=linked, bot=at if bot else None)
             for name in names:
                 yield name_key(name), Record(visitors={visitor: linked})
             for name in set(ended) - set(names):

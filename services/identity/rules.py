@@ -6,8 +6,9 @@ from zoneinfo import available_timezones
 
 import msgspec
 
-from mesh.errors import InvalidField
+from mesh.errors import InvalidField, SentByBot
 from mesh.events.customer import CustomerIdentified
+from services.identity.bots import is_bots
 
 _extension = re.compile(r"[-_][a-z0-9][-_]", re.IGNORECASE)
 """Begins an extension of a language tag, as in `en-US-u-va-posix` (RFC 5646, 2.2.6): it names no other texts."""
@@ -16,7 +17,8 @@ _extension = re.compile(r"[-_][a-z0-9][-_]", re.IGNORECASE)
 def check(known: CustomerIdentified) -> CustomerIdentified:
     """Who the visitor is, with an address and a locale as programs write them: IDNA, and without extensions.
 
-    Raises InvalidField for an address that nobody can write to, and for a zone or locale that there is not.
+    Raises InvalidField for an address that nobody can write to or that is a bot's, and for a zone or locale that there
+    is not.
     """
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415  only who takes requests needs it
 
@@ -27,6 +29,8 @@ def check(known: CustomerIdentified) -> CustomerIdentified:
         address = None
     if address is None:
         raise InvalidField("$.email", "not an e-mail address such as ada@example.com")
+    if is_bots(address):
+        raise SentByBot("$.email", "the address of a bot that tries shops out: its carts are not taken for a shopper's")
     if known.time_zone is not None and known.time_zone not in _zones():
         raise InvalidField("$.time_zone", f"{known.time_zone[:40]!r} is no IANA time zone such as Europe/Berlin")
     locale = known.locale and _extension.split(known.locale, maxsplit=1)[0]

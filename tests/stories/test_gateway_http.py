@@ -393,6 +393,20 @@ async def test_guessing_keys_uses_up_an_addresss_allowance(settings, open_gatewa
     assert [answer.status_code for answer in answers] == [401, 401, 429]
 
 
+async def test_who_sends_too_much_is_told_when_it_may_send(settings, open_gateway):
+    """The text and `Retry-After` name the same whole seconds, and never none."""
+    settings(address_rate=1, key_rate=1)
+    client = await open_gateway()
+    await client.post("/v1/events", json={"events": [view("e1"), view("e2")]}, headers=KEY)
+
+    answer = await client.post("/v1/events", json={"events": [view("e3")]}, headers=KEY)
+
+    assert answer.status_code == 429
+    seconds = int(answer.headers["retry-after"])
+    assert seconds >= 1
+    assert f"can be sent in {seconds} s" in answer.json()["detail"]
+
+
 async def test_a_second_line_of_forwarded_addresses_buys_no_allowance(settings, open_gateway):
     """Behind a proxy a client that writes addresses of its own is still counted by the one that the proxy saw."""
     settings(address_rate=1, trusted_proxies=1)

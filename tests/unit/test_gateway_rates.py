@@ -81,6 +81,23 @@ def test_bytes_are_counted_as_well_as_events():
     assert rates.take(key="k", address=None, events=1, size=500_000) == 0
 
 
+def test_a_refused_request_takes_from_no_allowance():
+    """What the key's bytes refuse costs the address no event: what it may send is sent at once."""
+    rates = Rates(RateSettings(address_rate=1, address_bytes=1_000_000, key_rate=10, key_bytes=100))
+    assert rates.take(key="k", address="a", events=1, size=200) == 0
+
+    assert rates.take(key="k", address="a", events=1, size=200) > 0
+    assert rates.take(key="other", address="a", events=1, size=200) == 0
+
+
+def test_a_refused_request_waits_for_its_slowest_allowance():
+    """Whoever waits as long as the answer says is not refused again by the next allowance."""
+    rates = Rates(RateSettings(address_rate=1000, address_bytes=1_000_000, key_rate=10, key_bytes=1_000_000))
+    assert rates.take(key="k", address="a", events=2000) == 0
+
+    assert rates.take(key="k", address="a", events=100) > 100
+
+
 def test_the_default_rates_are_below_what_a_process_stores():
     """One address cannot take a gateway for itself: the slowest machine measured stored 2,260 views a second."""
     assert 2 * RateSettings().address_rate < 2_260

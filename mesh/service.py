@@ -35,6 +35,7 @@ class Service:
     `object_stores` are the state it may touch, `views` other services' buckets it may read; with `measures` it
     measures its region and reads no message of it. `reads_personal_data`: it reads encrypted fields, as do those who
     publish them. From these its permissions derive.
+    `secrets` names the secret settings that it does not start without (`address_secret`, see `mesh.settings.Secret`).
     `alone` asks for a process of its own, for work that would keep others waiting.
     A `demo` shows the mesh off: `cartmesh up` starts it, a deployed region leaves it out unless its values enable it.
     With `hosts` it takes from outside what all services accept, and may publish what follows from that.
@@ -51,6 +52,7 @@ class Service:
     reads: tuple[str, ...] = ()
     measures: bool = False
     reads_personal_data: bool = False
+    secrets: tuple[str, ...] = ()
     alone: bool = False
     demo: bool = False
     hosts: bool = False

@@ -5,7 +5,7 @@ from typing import Any
 from mesh import Mesh, Service
 from mesh.events.customer import ConsentConfirmed, CustomerUnsubscribed
 
-service = Service("links", publishes=(CustomerUnsubscribed, ConsentConfirmed), port=8090)
+service = Service("links", publishes=(CustomerUnsubscribed, ConsentConfirmed), secrets=("secret",), port=8090)
 
 
 @service.http

@@ -12,7 +12,7 @@ from mesh.events.contact import ContactReserved
 from mesh.events.offer import OfferDecided, OfferDue
 from mesh.profiles import PROFILES
 from mesh.publish import Change
-from mesh.settings import read
+from mesh.settings import Secret, read
 from notifications.decision import DecisionContext, DecisionRequest, decide
 from notifications.documents.following import following
 from notifications.documents.seeding import seed
@@ -28,6 +28,7 @@ service = Service(
     buckets=(JOURNEYS.bucket, TEMPLATES.bucket),
     views=(PROFILES,),
     reads_personal_data=True,
+    secrets=("secret", "address_secret"),
 )
 
 REDELIVERED_AFTER = timedelta(seconds=10)
@@ -40,9 +41,9 @@ class OfferSettings(msgspec.Struct, frozen=True, kw_only=True):
     `secret` keys coupons and links.
     """
 
+    secret: Secret
     journeys: str = ""
     templates: str = ""
-    secret: str = "cartmesh-on-a-laptop"  # noqa: S105  a laptop's default; the chart sets a real one
 
 
 @service.resource

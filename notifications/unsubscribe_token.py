@@ -6,6 +6,7 @@ A link in a mail must work for years and is forwarded with it: it shows neither 
 import msgspec
 
 from mesh.channels import ChannelName
+from mesh.settings import Secret
 from mesh.web import sealed_token
 
 PURPOSE = "unsubscribe"
@@ -26,9 +27,9 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
     can still be unsubscribed from.
     """
 
+    secret: Secret
     url_links: str = "http://127.0.0.1:8081"
-    secret: str = "cartmesh-on-a-laptop"  # noqa: S105  a laptop's default; the chart sets a real one
-    secret_before: str = ""
+    secret_before: Secret | None = None
 
 
 def seal(unsubscription: Unsubscription, secret: str) -> str:
@@ -36,7 +37,7 @@ def seal(unsubscription: Unsubscription, secret: str) -> str:
     return sealed_token.seal(unsubscription, purpose=PURPOSE, secret=secret)
 
 
-def unseal(token: str, *secrets: str) -> Unsubscription | None:
+def unseal(token: str, *secrets: str | None) -> Unsubscription | None:
     """What a token of ours means, sealed with any of the secrets; None for anything else."""
     return sealed_token.unseal(token, Unsubscription, purpose=PURPOSE, secrets=secrets)
 

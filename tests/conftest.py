@@ -1,6 +1,7 @@
 """What every test may ask for: a mesh in memory, a connection to it, and patience with a limit."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -28,7 +29,9 @@ settings.load_profile("cartmesh")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Long runs have a marker of their own."""
+    """Long runs have a marker of their own; services here have the secrets that they do not start without."""
+    for name in ("CARTMESH_SECRET", "CARTMESH_ADDRESS_SECRET"):
+        os.environ.setdefault(name, f"p{token_hex(16)}")
     config.addinivalue_line("markers", "drill: a chaos test's long run, left out unless `-m drill` asks for it")
 
 

@@ -35,7 +35,7 @@ def certs(*, dir: Path, days: int = 90, file: Path = Path("mesh.toml")) -> None:
 
 
 def secrets(*, dir: Path, file: Path = Path("mesh.toml")) -> None:
-    """Make a password for every user of every region; those that are there are kept.
+    """Make a password for every user of every region, and the secret settings; those that are there are kept.
 
     Parameters
     ----------
@@ -48,14 +48,14 @@ def secrets(*, dir: Path, file: Path = Path("mesh.toml")) -> None:
     from mesh.runtime.discovery import discover  # noqa: PLC0415
     from mesh.topology.derive.environments import environments  # noqa: PLC0415  with all services
     from mesh.topology.derive.servers import users  # noqa: PLC0415
-    from mesh.topology.secrets import Secrets  # noqa: PLC0415
+    from mesh.topology.secrets import Secrets, secret_settings  # noqa: PLC0415
 
     topology, services = Topology.load(file), discover()
     dir.mkdir(parents=True, exist_ok=True)
-    kept = Secrets.kept(dir / "secrets.json", users(topology, services))
+    kept = Secrets.kept(dir / "secrets.json", users(topology, services), settings=secret_settings(services))
     for name, variables in environments(topology, services, kept).items():
         path = dir / f"{name}.env"
         path.unlink(missing_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
             opened.writelines(f"{variable}={value}\n" for variable, value in variables.items())
-        print(f"{path}: {len(variables)} passwords")
+        print(f"{path}: {len(variables)} secrets")

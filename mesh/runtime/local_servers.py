@@ -26,7 +26,7 @@ from mesh.topology.derive.servers import Certificates, Plan, server_config, user
 from mesh.topology.differences import Difference
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.regions import Link
-from mesh.topology.secrets import OPERATOR, Secrets
+from mesh.topology.secrets import OPERATOR, Secrets, secret_settings, settings_as_variables
 
 _TRIES = 3
 
@@ -82,9 +82,10 @@ class LocalServers:
 
     @property
     def access(self) -> Access:
-        """Addresses and passwords of all regions."""
+        """Addresses and passwords of all regions, and the secret settings."""
         return Access(
             layout=self.topology.layout,
+            settings=settings_as_variables(self._secrets, self.services),
             regions={
                 region.name: Servers(
                     urls={name: self._url(name) for name in region.servers},
@@ -185,7 +186,9 @@ class LocalServers:
         self._directory.mkdir(parents=True, exist_ok=True)
         self._closing.enter_context(alone_in(self._directory))
         self._users = users(self.topology, self.services)
-        self._secrets = Secrets.kept(self._directory / "secrets.json", self._users)
+        self._secrets = Secrets.kept(
+            self._directory / "secrets.json", self._users, settings=secret_settings(self.services)
+        )
         self._closing.push_async_callback(self._stop)
         for left in reversed(range(_TRIES)):
             try:

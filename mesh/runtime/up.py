@@ -25,7 +25,7 @@ from mesh.topology.access import Access, Servers
 from mesh.topology.apply import apply
 from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
-from mesh.topology.secrets import OPERATOR
+from mesh.topology.secrets import OPERATOR, Secrets, secret_settings, settings_as_variables
 
 COMPANIONS = "cartmesh.companions"
 """Entry points with a command's arguments; `--dir` is added, and `--usual-ports` where people look for it there."""
@@ -41,7 +41,7 @@ class Companion(msgspec.Struct, frozen=True, kw_only=True):
 class Up:
     """An embedded mesh, as an asynchronous context manager: drained and gone when the block ends.
 
-    `directory` keeps data, logs and `servers.json`; without it a temporary folder is used and removed.
+    `directory` keeps data, logs, `servers.json` and random secrets; without it a temporary folder is used and removed.
     `environment` is passed to every service. `companions=False` starts none; services that are a demo start with
     `demo` alone. `urls` (region -> address) uses servers that run already, without passwords, instead of starting some.
     With `for_people` services get the ports that they declare, as far as those are free, and a server that dies is
@@ -147,8 +147,10 @@ class Up:
 
     async def _use_existing(self, services: Sequence[Service]) -> Access:
         users = {OPERATOR: "", **{service.name: "" for service in services}}
+        kept = Secrets.kept(self.directory / "secrets.json", {}, settings=secret_settings(services))
         access = Access(
             layout=self.topology.layout,
+            settings=settings_as_variables(kept, services),
             regions={
                 region: Servers(urls={f"{region}-1": url}, passwords=users) for region, url in self._existing.items()
             },

@@ -19,9 +19,10 @@ from mesh.runtime.run import Running, running, until_asked_to_stop
 from mesh.runtime.serving import serving
 from mesh.runtime.unknown_settings import unknown_settings
 from mesh.service import Service
-from mesh.settings import read
+from mesh.settings import read, read_secret
 from mesh.topology.access import Access, Servers
 from mesh.topology.connect import connect
+from mesh.topology.derive.services import secrets_of
 from mesh.topology.mesh_toml import Topology
 from mesh.web.health import health_app
 
@@ -114,10 +115,27 @@ def run_until_stopped(names: Sequence[str], region: str, servers: Path | None, t
     is_part = topology.suffix == ".json"
     loaded = msgspec.json.decode(topology.read_bytes(), type=Topology) if is_part else Topology.load(topology)
     loaded.region(region)
+    _use_secrets(access, services)
     if servers is None:  # `cartmesh up` has looked itself
         for sentence in unknown_settings(os.environ, [service.name for service in discover()]):
             sys.stderr.write(f"cartmesh: {sentence}\n")
     uvloop.run(work(services, region, access, loaded))
+
+
+def _use_secrets(access: Access, services: Sequence[Service]) -> None:
+    """Take the secret settings that a mesh on one machine keeps, where the environment has no others.
+
+    DeclarationError where one is missing, before anything is begun: with none, anybody could forge what it protects.
+    """
+    for name, value in access.settings.items():
+        os.environ.setdefault(name, value)
+    for service in services:
+        for field in secrets_of(service, discover()):
+            name = f"CARTMESH_{field.upper()}"
+            try:
+                read_secret(name, os.environ.get(name))
+            except DeclarationError as error:
+                raise DeclarationError(f"{service.name} does not start: {error}") from None
 
 
 def variable(name: str) -> str:

@@ -25,9 +25,10 @@ class Servers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """All regions' servers, and which streams the mesh has."""
+    """All regions' servers, which streams the mesh has, and the secret settings of its services, by variable."""
 
     regions: dict[str, Servers]
+    settings: dict[str, str] = {}
     layout: StreamLayout = DEFAULT_LAYOUT
 
     def login(self, region: str, user: str = OPERATOR) -> Login:

@@ -1,14 +1,18 @@
-"""Secrets: the passwords of a mesh, random and kept beside its data, or placeholders to be filled at the start."""
+"""Secrets: a mesh's passwords and secret settings, random and kept beside its data, or placeholders for the start."""
 
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mesh.service import Service
+
 OPERATOR = "operator"
 SYSTEM = "sys"
+_EVERYWHERE = "*"
+"""Stands for the region of what all regions share."""
 
 
 class Plain(str):
@@ -19,7 +23,7 @@ class Plain(str):
 
 @dataclass(frozen=True)
 class Secrets:
-    """Passwords by region and user. `value` is how one stands in a server's configuration."""
+    """Passwords by region and user, secret settings by name. `value` is how one stands in a server's configuration."""
 
     known: Mapping[str, str]
 
@@ -35,11 +39,15 @@ class Secrets:
         """A server's address with the user's credentials, as a configuration value."""
         return f"nats://{user}:{self.password(region, user)}@{host}:{port}"
 
+    def setting(self, name: str) -> str:
+        """A secret setting, which is the same in every region."""
+        return self.known[f"{_EVERYWHERE}/{name}"]
+
     @staticmethod
-    def kept(path: Path, users: Mapping[str, list[str]]) -> "Secrets":
-        """Those in a file that only its owner may read, with random ones added for `users` (by region) it lacks."""
+    def kept(path: Path, users: Mapping[str, list[str]], settings: Iterable[str] = ()) -> "Secrets":
+        """Those in a file for its owner alone; random ones are added for `users` (by region) and `settings`."""
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        for region, names in users.items():
+        for region, names in {**users, _EVERYWHERE: list(settings)}.items():
             for name in names:
                 # A letter first: what looks like a number in a variable, nats-server reads as one.
                 known.setdefault(f"{region}/{name}", f"p{secrets.token_hex(16)}")
@@ -69,6 +77,16 @@ class Placeholders(Secrets):
     def url(self, region: str, user: str, host: str, port: int) -> str:  # noqa: ARG002  the variable holds them
         """The variable that holds a server's address with the credentials: configurations have no interpolation."""
         return Plain(f"$CARTMESH_{_variable(region)}_{_variable(user)}_URL_{_variable(host.partition('.')[0])}")
+
+
+def secret_settings(services: Iterable[Service]) -> list[str]:
+    """The secret settings that some service does not start without."""
+    return sorted({name for service in services for name in service.secrets})
+
+
+def settings_as_variables(known: Secrets, services: Iterable[Service]) -> dict[str, str]:
+    """The same as variables of a process."""
+    return {f"CARTMESH_{_variable(name)}": known.setting(name) for name in secret_settings(services)}
 
 
 def _variable(name: str) -> str:

@@ -22,7 +22,7 @@ def seal(value: msgspec.Struct, *, purpose: str, secret: str) -> str:
     return _encode(_cipher(purpose, secret).encrypt(msgspec.json.encode(value), None))
 
 
-def unseal(token: str, kind: type[S], *, purpose: str, secrets: tuple[str, ...]) -> S | None:
+def unseal(token: str, kind: type[S], *, purpose: str, secrets: tuple[str | None, ...]) -> S | None:
     """What a token of ours stands for, sealed with any of the secrets; None for anything else.
 
     When a secret is changed, the new one seals, and the one before still opens what was sent. Empty ones are none.

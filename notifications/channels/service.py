@@ -45,6 +45,7 @@ service = Service(
     ),
     views=(PROFILES, TEMPLATES.bucket, JOURNEYS.bucket),
     reads_personal_data=True,
+    secrets=("secret", "address_secret"),
 )
 
 REDELIVERED_AFTER = timedelta(seconds=10)

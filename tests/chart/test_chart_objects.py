@@ -86,6 +86,30 @@ def test_a_secret_is_only_ever_named(chart):
             assert [name for name in plain if isinstance(variables[name], str)] == []
 
 
+def test_a_secret_reaches_those_alone_who_need_it(chart):
+    """Named once for a region, `secret` and `address_secret` stand in the environment of few services."""
+    made = chart()
+    held = {
+        name: {
+            variable for variable in environment(found) if variable in ("CARTMESH_SECRET", "CARTMESH_ADDRESS_SECRET")
+        }
+        for (kind, name), found in made.items()
+        if kind == "Deployment"
+    }
+
+    assert {name: variables for name, variables in held.items() if variables} == {
+        "channels": {"CARTMESH_SECRET", "CARTMESH_ADDRESS_SECRET"},
+        "gateway": {"CARTMESH_ADDRESS_SECRET"},
+        "identity": {"CARTMESH_ADDRESS_SECRET"},
+        "links": {"CARTMESH_SECRET"},
+        "offers": {"CARTMESH_SECRET", "CARTMESH_ADDRESS_SECRET"},
+    }
+    assert environment(made["Deployment", "links"])["CARTMESH_SECRET"] == {
+        "name": "cartmesh-passwords",
+        "key": "settings.secret",
+    }
+
+
 def test_what_has_no_knob_can_be_merged_and_patched(chart):
     """`merge` for maps, JSON patches for lists: of one service's objects, or of the release's."""
     values = {

@@ -49,6 +49,20 @@ WRONG = {
         {"services": {"gateway": {"secretSettings": {"write_keys": {"secret": "", "key": ""}}}}},
         "services.gateway.secretSettings.write_keys: name the Secret and the key",
     ),
+    "no secret for those who seal links": (
+        {"secretSettings": {"secret": {"secret": "", "key": ""}}},
+        "services.channels.secretSettings.secret: name the Secret and the key it is in",
+    ),
+    "no secret for the gateway's digests": (
+        {
+            "secretSettings": {"address_secret": {"secret": "", "key": ""}},
+            "services": {
+                name: {"secretSettings": {"address_secret": {"secret": "s", "key": "k"}}}
+                for name in ("channels", "identity", "offers")
+            },
+        },
+        "services.gateway.secretSettings.address_secret: name the Secret and the key it is in",
+    ),
     "a secret setting as plain text": (
         {"services": {"gateway": {"secretSettings": {"write_keys": "demo"}}}},
         "services.gateway.secretSettings.write_keys: Invalid type. Expected: object",

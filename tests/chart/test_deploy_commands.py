@@ -32,7 +32,8 @@ def test_passwords_and_certificates_are_made_for_every_region(tmp_path):
     assert {path.stat().st_mode & 0o777 for path in secret} == {0o600}
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"us", "eu", "ap", "client"}
     keys = dict(line.split("=", 1) for line in kept["eu.env"].splitlines())
-    assert {"gateway", "operator", "sys", "leaf_ap", "us.leaf_eu"} < keys.keys()
+    assert {"gateway", "operator", "sys", "leaf_ap", "us.leaf_eu", "settings.secret"} < keys.keys()
+    assert "settings.address_secret" in keys
     assert all(value[0].isalpha() for value in keys.values())
 
 

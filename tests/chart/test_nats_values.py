@@ -17,6 +17,7 @@ from mesh.broker.jetstream import JetStreamBroker
 from mesh.errors import TopologyError, Unavailable
 from mesh.events.cart import CartUpdated
 from mesh.mesh import Mesh
+from mesh.runtime.discovery import discover
 from mesh.runtime.ports import free_ports
 from mesh.runtime.process import Process, server_binary
 from mesh.runtime.server_monitor import is_healthy, page
@@ -29,7 +30,7 @@ from mesh.topology.derive.helm import nats_values, yaml
 from mesh.topology.derive.servers import users
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.render import rendered
-from mesh.topology.secrets import OPERATOR, Secrets
+from mesh.topology.secrets import OPERATOR, Secrets, secret_settings
 
 ROOT = Path(__file__).parents[2]
 MESH = Topology.load(ROOT / "mesh.toml")
@@ -121,13 +122,14 @@ def test_servers_that_survive_nothing_are_refused(nodes):
 
 def test_the_passwords_that_are_made_are_those_that_are_asked_for(tmp_path):
     """Of the values' Secret, of the rendered servers, and of the chart."""
-    secrets = Secrets.kept(tmp_path / "secrets.json", users(MESH, [shop]))
-    made, files = environments(MESH, [shop], secrets), rendered(MESH, [shop])
+    services = [shop, *discover()]  # some of which are hosted, and have no user
+    secrets = Secrets.kept(tmp_path / "secrets.json", users(MESH, services), settings=secret_settings(services))
+    made, files = environments(MESH, services, secrets), rendered(MESH, services)
 
     for region in MESH.names:
-        asked = nats_values(MESH, [shop], region)["container"]["env"].values()
+        asked = nats_values(MESH, services, region)["container"]["env"].values()
         keys = {one["valueFrom"]["secretKeyRef"]["key"] for one in asked if isinstance(one, dict)}
-        assert keys == made[region].keys()
+        assert keys == {key for key in made[region] if not key.startswith("settings.")}
         assert {"shop", OPERATOR} < made[region].keys()
         named = set(re.findall(r"\$(CARTMESH_\w+)", files[f"servers/{region}-1.conf"]))
         assert named == made[f"{region}-servers"].keys()

@@ -71,9 +71,12 @@ async def test_mails_are_shown_in_a_sandbox(browser):
     assert "set-cookie" not in body.headers
 
 
+SECRET = "of-the-links-in-mails"
+
+
 @pytest.fixture
 async def visitor(mesh, monkeypatch):
-    monkeypatch.setenv("CARTMESH_SECRET", "s3cret")
+    monkeypatch.setenv("CARTMESH_SECRET", SECRET)
     async with (
         running(links, mesh, http=("127.0.0.1", 0)) as run,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{run.port}") as client,
@@ -81,7 +84,7 @@ async def visitor(mesh, monkeypatch):
         yield client
 
 
-def path(secret="s3cret"):
+def path(secret=SECRET):
     return "/unsubscribe/" + seal(Unsubscription(visitor_id="ada", channel="email", offer_id="o1"), secret)
 
 

@@ -84,7 +84,7 @@ securityContext:
 
 {{/* A service's settings as environment variables. Input: root, service. */}}
 {{- define "cartmesh.settings" -}}
-{{- $secret := mergeOverwrite (deepCopy .root.Values.secretSettings) .service.secretSettings }}
+{{- $secret := .service.secretSettings }}
 {{- $plain := mergeOverwrite (deepCopy .root.Values.settings) .service.settings }}
 {{- range $field, $value := $plain }}
 {{- if not (hasKey $secret $field) }}

@@ -1,6 +1,7 @@
 {{/*
 The services of the mesh, each with what the code says of it (http, durables) and what the values say, as JSON
-{services: {name: ...}}. A demo is off in the code's words, and the values alone switch it on.
+{services: {name: ...}}. A demo is off in the code's words, and the values alone switch it on. What only some services
+do not start without (`secrets`) is given to those alone.
 Refuses a region or a service that does not exist, and what is missing.
 */}}
 {{- define "cartmesh.services" -}}
@@ -27,6 +28,10 @@ Refuses a region or a service that does not exist, and what is missing.
 {{- include "cartmesh.known" (dict "where" $what "given" (get $.Values $what) "mesh" $mesh) }}
 {{- end }}
 {{- $found := dict }}
+{{- $few := list }}
+{{- range $mesh.services }}
+{{- $few = concat $few (.secrets | default list) }}
+{{- end }}
 {{- range $name, $facts := $mesh.services }}
 {{- $begins := pick $facts "enabled" }}
 {{- $service := mergeOverwrite (deepCopy $.Values.defaults) $begins (deepCopy (get $.Values.services $name | default dict)) (omit $facts "enabled") }}
@@ -35,6 +40,17 @@ Refuses a region or a service that does not exist, and what is missing.
 {{- include "cartmesh.known" (dict "where" (printf "services.%s.%s" $name $what) "given" (get $service $what) "mesh" $mesh) }}
 {{- end }}
 {{- if $service.enabled }}
+{{- range $field, $at := $.Values.secretSettings }}
+{{- if and (not (hasKey $service.secretSettings $field)) (or (not (has $field $few)) (has $field ($facts.secrets | default list))) }}
+{{- $_ := set $service.secretSettings $field $at }}
+{{- end }}
+{{- end }}
+{{- range $field := $facts.secrets }}
+{{- $at := get $service.secretSettings $field | default dict }}
+{{- if not (and $at.secret $at.key) }}
+{{- fail (printf "services.%s.secretSettings.%s: name the Secret and the key it is in, {secret: NAME, key: KEY}; `cartmesh mesh secrets` makes it (see deploy/README.md)" $name $field) }}
+{{- end }}
+{{- end }}
 {{- $_ := set $found $name $service }}
 {{- end }}
 {{- end }}

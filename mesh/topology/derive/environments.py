@@ -1,4 +1,4 @@
-"""Environments: every password where a deployment wants it: as key of a Secret, as variable of a process."""
+"""Environments: every password and secret setting where a deployment wants it: a Secret's key, a process's variable."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from mesh.service import Service
 from mesh.topology.derive.helm import link_key
 from mesh.topology.derive.servers import leaf_user, users
 from mesh.topology.mesh_toml import Topology
-from mesh.topology.secrets import OPERATOR, Placeholders, Secrets
+from mesh.topology.secrets import OPERATOR, Placeholders, Secrets, secret_settings, settings_as_variables
 
 Environment = dict[str, str]
 
@@ -24,18 +24,25 @@ def environments(topology: Topology, services: Sequence[Service], secrets: Secre
                 if not one.hosted
             },
             f"CARTMESH_NATS_PASSWORD_{_variable(region)}": secrets.password(region, OPERATOR),
+            **settings_as_variables(secrets, services),
         }
     return made
 
 
 def _keys(topology: Topology, services: Sequence[Service], secrets: Secrets, region: str) -> Environment:
-    """A region's own users, and the links it dials."""
+    """A region's own users, the links it dials, and the secret settings."""
     dialed = {
         link_key(link): secrets.password(link.listener, leaf_user(link))
         for link in topology.links
         if link.dialer == region
     }
-    return {user: secrets.password(region, user) for user in users(topology, services)[region]} | dialed
+    settings = {setting_key(name): secrets.setting(name) for name in secret_settings(services)}
+    return {user: secrets.password(region, user) for user in users(topology, services)[region]} | dialed | settings
+
+
+def setting_key(name: str) -> str:
+    """The key of a secret setting in that Secret."""
+    return f"settings.{name}"
 
 
 def _servers(topology: Topology, services: Sequence[Service], secrets: Secrets, region: str) -> Environment:

@@ -157,7 +157,7 @@ def _environment(topology: Topology, services: Sequence[Service], region: Region
     Kubernetes fills `$(...)` from variables that come before in the list, and the chart sorts them by name:
     a link's PASSWORD comes before its URL.
     """
-    inside = [SYSTEM, OPERATOR, *(service.name for service in services)]
+    inside = [SYSTEM, OPERATOR, *(service.name for service in services if not service.hosted)]
     inside += [leaf_user(link) for link in topology.links if link.listener == region.name]
     made: Config = {secrets.password(region.name, user)[1:]: _reference(user) for user in inside}
     for link in topology.links:

@@ -12,12 +12,18 @@ def described(services: Sequence[Service]) -> dict[str, Any]:
     return {service.name: _one(service) for service in services}
 
 
+def secrets_of(service: Service, services: Sequence[Service]) -> tuple[str, ...]:
+    """The secret settings that a service does not start without; a host needs those of the services that it hosts."""
+    hosting = [other for other in services if service.hosts and other.acceptances]
+    return tuple(sorted({name for one in (service, *hosting) for name in one.secrets}))
+
+
 def deployed(services: Sequence[Service]) -> dict[str, Any]:
     """Service -> what a deployment needs to know of it: little, so that it changes only when a deployment must.
 
     The code wins over values, but for `enabled`, with which a demo only begins.
     """
-    return {service.name: _facts(service) for service in services if service.needs_process}
+    return {service.name: _facts(service, services) for service in services if service.needs_process}
 
 
 def handlers(service: Service) -> list[str]:
@@ -29,13 +35,15 @@ def handlers(service: Service) -> list[str]:
     ]
 
 
-def _facts(service: Service) -> dict[str, Any]:
+def _facts(service: Service, services: Sequence[Service]) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "http": service.serves_http,
         "durables": [binding.durable for binding in service.bindings if not binding.fanout],
     }
     if service.pages:
         facts["pages"] = [page.path for page in service.pages]
+    if secrets := secrets_of(service, services):
+        facts["secrets"] = list(secrets)
     return facts | {"enabled": False} if service.demo else facts
 
 

@@ -41,11 +41,6 @@ def carrier_subject(region: str, family: str, id_: str) -> str:
     return f"carrier.{region}.{family.lower()}.{id_}"
 
 
-def link_inbox(region: str) -> str:
-    """The prefix under which a region receives answers over its links; the one inbox that a link carries."""
-    return f"_LINK_{region}"
-
-
 def every(declaration: Declaration, *, region: str = "*") -> str:
     """The filter for all keys of one event."""
     return f"{declaration.root}.{region}.{declaration.domain}.{declaration.action}.*"

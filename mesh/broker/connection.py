@@ -120,21 +120,20 @@ class Connection:
         finally:
             self._pending.pop(token, None)
 
-    async def request_over_link(self, subject: str, inbox: str, *, wait: float = REPLY_TIMEOUT) -> Msg:
-        """An empty request to another region, answered under `inbox`, which links carry; they carry no user's own."""
-        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+    async def hears(self, subject: str, *, within: float) -> bool:
+        """Whether a message comes on a subject in so many seconds; it is not kept."""
+        heard = asyncio.Event()
 
-        async def take(message: Msg) -> None:
-            if not answer.done():
-                answer.set_result(message)
+        async def take(_: Msg) -> None:
+            heard.set()
 
-        reply = f"{inbox}.{token_hex(8)}"
-        listening = await self.client.subscribe(reply, cb=take)
+        listening = await self.client.subscribe(subject, cb=take)
         try:
-            await self.publish(subject, b"", reply=reply)
-            return await asyncio.wait_for(answer, wait)
-        except TimeoutError as error:
-            raise Unavailable(f"{self.login.region}: no answer in time to {subject}") from error
+            await asyncio.wait_for(heard.wait(), within)
+        except TimeoutError:
+            return False
+        else:
+            return True
         finally:
             await listening.unsubscribe()
 

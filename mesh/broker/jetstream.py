@@ -18,6 +18,9 @@ from mesh.errors import MeshError, Unavailable
 from mesh.observability.logs import log
 from mesh.streams import Bucket, ConsumerSpec, ObjectStore
 
+INBOXES = "_INBOX"
+"""What every user's inbox begins with (`mesh.topology.access.inbox_of`)."""
+
 
 class JetStreamBroker:
     """One user's connection to one region's JetStream."""
@@ -174,6 +177,10 @@ class JetStreamBroker:
         """Answer; see Broker."""
 
         async def respond(message: Msg) -> None:
+            # A consumer delivers to any subject, under the message's own, and whoever may answer may answer to any.
+            if message.subject != subject or not message.reply.startswith(INBOXES):
+                log.warning("not a request", subject=subject, sent_as=message.subject, reply=message.reply)
+                return
             try:
                 await message.respond(await answer(message.data))
             except Exception:  # noqa: BLE001  the client gets no answer, the log has the reason

@@ -9,7 +9,6 @@ import msgspec
 from mesh.broker.connection import Connection, status
 from mesh.errors import TopologyError, Unavailable
 from mesh.service import Service
-from mesh.subjects import link_inbox
 from mesh.topology.derive.nats import Config, Holdings, holdings
 from mesh.topology.differences import Difference, Verb, changes, verify
 from mesh.topology.mesh_toml import Topology
@@ -192,28 +191,16 @@ class _Region:
 
     async def _with_reachable_sources(self, wanted: Config, live: Config | None) -> Config:
         already = {source["name"] for source in (live or {}).get("sources") or []}
-        kept = []
-        for source in wanted["sources"]:
-            outside = source.get("external")
-            if not outside or source["name"] in already or self.dry_run or await self._reaches(outside["api"]):
-                kept.append(source)
-            else:
-                self._note("wait", f"{wanted['name']} for {source['name']}", "no link; apply again when it is up")
-        return wanted | {"sources": kept}
+        fresh = [source for source in wanted["sources"] if source.get("external") and source["name"] not in already]
+        arriving = [True] * len(fresh) if self.dry_run else await asyncio.gather(*map(self._arrives, fresh))
+        waiting = {source["name"] for source, arrives in zip(fresh, arriving, strict=True) if not arrives}
+        for name in sorted(waiting):
+            self._note("wait", f"{wanted['name']} for {name}", "no link; apply again when it is up")
+        return wanted | {"sources": [source for source in wanted["sources"] if source["name"] not in waiting]}
 
-    async def _reaches(self, prefix: str) -> bool:
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + self.patience
-        while True:
-            try:
-                reply = await self.connection.request_over_link(f"{prefix}.INFO", link_inbox(self.name), wait=1.0)
-            except Unavailable:
-                reply = None
-            if reply is not None and status(reply) != "503":
-                return True
-            if clock() > deadline:
-                return False
-            await asyncio.sleep(0.1)
+    async def _arrives(self, source: Config) -> bool:
+        """Whether something is delivered to be copied: a consumer that has nothing to deliver sends heartbeats."""
+        return await self.connection.hears(source["consumer"]["deliver_subject"], within=self.patience)
 
     async def _consumer(self, stream: str, wanted: Config, live: Config | None) -> None:
         what, at = f"consumer {wanted['name']} on {stream}", f"CONSUMER.CREATE.{stream}.{wanted['name']}"

@@ -11,12 +11,12 @@ import pytest
 import pytest_asyncio
 
 from mesh.broker.jetstream import JetStreamBroker
+from mesh.errors import Denied
 from mesh.events.cart import CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.mesh import Mesh
 from mesh.runtime.local_servers import LocalServers
 from mesh.service import Service
-from mesh.subjects import link_inbox
 from mesh.topology.apply import api
 from mesh.topology.mesh_toml import Topology
 
@@ -97,18 +97,13 @@ async def all_has_crossed(servers, origin, target, eventually):
 
 async def asked_over_link(servers, home, far, requests, eventually):
     """Send requests, (subject, body), from the far operator to a region; the answers to all that were carried."""
-    connection = await servers.operator(far)
-    async with listening_on(connection, f"{link_inbox(far)}.*", "_INBOX.>") as received:
+    connection, there = await servers.operator(far), await servers.operator(home)
+    async with listening_on(connection, "_INBOX.>") as received:
         for number, (subject, body) in enumerate(requests):
-            for inbox in (link_inbox(far), "_INBOX"):
-                await connection.publish(subject, body, reply=f"{inbox}.asked{number}")
+            await connection.publish(subject, body, reply=f"_INBOX.asked{number}")
         await all_has_crossed(servers, far, home, eventually)
-
-        async def the_last_is_answered():
-            await connection.publish(f"$JS.{home}.API.INFO", b"", reply=f"{link_inbox(far)}.last")
-            return [data for subject, data in received if subject.endswith(".last")]
-
-        await eventually(the_last_is_answered, within=60)
+        await api(there, "STREAM.NAMES")  # is answered behind what came before it
+        await all_has_crossed(servers, home, far, eventually)
     return [data for subject, data in received if "asked" in subject]
 
 
@@ -173,7 +168,7 @@ async def test_the_far_operator_overhears_no_answer(servers, home, far, eventual
     reader, asked = await servers.operator(home), {"last_by_subj": f"pii.{home}.customer.identified.{PERSON}"}
     inboxes = ["_INBOX.>", *(f"{servers.credentials(home, user).inbox_prefix}.>" for user in ("operator", "registrar"))]
 
-    async with listening_on(await servers.operator(far), *inboxes, f"{link_inbox(home)}.>") as received:
+    async with listening_on(await servers.operator(far), *inboxes) as received:
         for reply in ("_INBOX.x", *(f"{inbox[:-2]}.x" for inbox in inboxes[1:])):
             await reader.publish(f"$JS.API.STREAM.MSG.GET.PERSONAL_{home}", json.dumps(asked).encode(), reply=reply)
         own = await reader.request(f"$JS.API.STREAM.MSG.GET.PERSONAL_{home}", json.dumps(asked).encode())
@@ -213,3 +208,54 @@ async def test_the_far_operator_changes_no_consumer(servers, home, far, eventual
 
     assert [answer for answer in answers if answer] == []
     assert await consumers() == before
+
+
+async def request_flow_control(connection, subject, reply):
+    """What a consumer sends when it waits for whoever copies, which publishes an empty message to the reply subject."""
+    header = b"NATS/1.0 100 FlowControl Request\r\n\r\n"
+    size = str(len(header)).encode()
+    parts = (b"HPUB", subject.encode(), reply.encode(), size, size + b"\r\n" + header + b"\r\n")
+    await connection.client._send_command(b" ".join(parts))
+    await connection.settled()
+
+
+@both_ways
+async def test_the_far_operator_has_nothing_published_by_servers(servers, home, far, eventually):
+    """Servers answer to whatever subject a sender names, their own API's too: none of its messages gets that far."""
+    connection, operator = await servers.operator(far), await servers.operator(home)
+    personal = Mesh(JetStreamBroker(operator), "gateway")
+
+    async def held():
+        streams = (await api(operator, "STREAM.NAMES"))["streams"]
+        return {stream: [subject for subject, _ in await messages_in(operator, stream)] for stream in streams}
+
+    await personal.publish(CustomerIdentified(visitor_id="stays", email=SECRET))
+    before = await held()
+    replies = [
+        f"$JS.API.STREAM.PURGE.COMMERCE_{home}",
+        f"$JS.API.STREAM.DELETE.PERSONAL_{home}",
+        f"$JS.API.CONSUMER.DELETE.COMMERCE_{home}.{DURABLE}",
+        f"ev.{home}.cart.updated.forged",
+        f"pii.{home}.customer.identified.forged",
+        f"timer.{home}.cart.idle.c1",
+        "$KV.personal-keys.forged",
+    ]
+
+    for reply in replies:
+        await request_flow_control(connection, f"copy.COMMERCE_{far}.{home}", reply)
+        for asked in ("INFO", f"CONSUMER.RESET.COMMERCE_{home}.copy_{far}"):
+            await connection.publish(f"$JS.{home}.API.{asked}", b"", reply=reply)
+    await all_has_crossed(servers, far, home, eventually)
+
+    assert await held() == before
+    assert (await api(operator, f"CONSUMER.INFO.COMMERCE_{home}.{DURABLE}"))["name"] == DURABLE
+
+
+@both_ways
+async def test_the_far_operator_makes_no_stream_in_a_regions_name(servers, home, far):
+    """What its consumers deliver could be acknowledged in the other region, under the names of that region's own."""
+    connection = await servers.operator(far)
+
+    for stream in (f"COMMERCE_{home}", f"PERSONAL_{home}", f"MESH_{home}", f"DEAD_{home}"):
+        with pytest.raises(Denied, match=f"stream.create.{stream}".lower()):
+            await api(connection, f"STREAM.CREATE.{stream}", {"name": stream, "subjects": ["evil.>"]})

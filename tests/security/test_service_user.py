@@ -1,11 +1,13 @@
 """What somebody can do with the password of one service: little more than publish the events of that service.
 
 The service is the heartbeat, which needs least. Each attack is tried as its user, on a server with a person's events
-and a pending timer in it.
+and a pending timer in it. What only a writer of the commerce stream can do is tried as the scorer's user;
+mesh/README.md says so of all of them.
 """
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -15,15 +17,19 @@ from mesh.broker.jetstream import JetStreamBroker
 from mesh.broker.protocol import Outgoing
 from mesh.envelope import encode
 from mesh.errors import Denied, InvalidEvent, Unavailable
-from mesh.events.cart import CartIdle, CartUpdated
+from mesh.events.cart import CartIdle, CartScored, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
 from mesh.events.offer import OfferDue
 from mesh.mesh import Mesh
+from mesh.publish import Draft
+from mesh.runtime.discovery import discover
 from mesh.runtime.local_servers import LocalServers
 from mesh.service import Service
-from mesh.subjects import subject_of
+from mesh.subjects import overlap, subject_of
 from mesh.timers import Timer
 from mesh.topology.apply import api
+from mesh.topology.derive.nats import holdings
+from mesh.topology.derive.permissions import service_permissions
 from mesh.topology.mesh_toml import Topology
 from services.operations import heartbeat
 
@@ -32,7 +38,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 PERSON = "person-7"
 OWN = "ev.us.mesh.heartbeat.us"
 TIMER = "timer.us.cart.idle.c1"
-FORGED = OfferDue(run_id="run-1", cart_id="c1", journey="j", abandonment_id="a1", attempt=1)
+FORGED, SCHEDULED, ANSWERED, COPIED = (
+    OfferDue(run_id=run_id, cart_id="c1", journey="j", abandonment_id="a1", attempt=1)
+    for run_id in ("run-1", "scheduled", "answered", "copied")
+)
 
 shop = Service("shop", publishes=(CartUpdated, CartIdle, CustomerIdentified, ConsentChanged), timers=(CartIdle,))
 
@@ -42,10 +51,18 @@ async def see_refusal(refused: CustomerUnsubscribed) -> None:
     """Sees it."""
 
 
+scorer = Service("scorer", publishes=(CartScored,))
+
+
+@scorer.on(CartUpdated, fanout=True)
+async def follow_carts(updated: CartUpdated) -> None:
+    """Follows them."""
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def servers():
     """A region with a person's events and a cart whose timer is pending."""
-    async with LocalServers(Topology.of(["us"], nodes=1), services=[heartbeat.service, shop]) as running:
+    async with LocalServers(Topology.of(["us"], nodes=1), services=[heartbeat.service, shop, scorer]) as running:
         broker = JetStreamBroker(await running.operator("us"))
         await Mesh(broker, "shop").publish(
             CustomerIdentified(visitor_id=PERSON, email="ada@example.com"),
@@ -61,6 +78,27 @@ async def attacker(servers):
     connection = await Connection.open(servers.credentials("us", "heartbeat"))
     yield connection
     await connection.drain()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def writer(servers):
+    """The user of a service that publishes one event to the commerce stream and schedules nothing."""
+    connection = await Connection.open(servers.credentials("us", "scorer"))
+    yield connection
+    await connection.drain()
+
+
+def scored(cart_id):
+    """What the scorer publishes of a cart."""
+    return CartScored(
+        cart_id=cart_id,
+        visitor_id="v",
+        abandonment_id="a1",
+        propensity=0.5,
+        model_version="m1",
+        reasons=(),
+        recommended=(),
+    )
 
 
 async def everything(servers):
@@ -151,6 +189,157 @@ async def test_it_cancels_no_timer(servers, attacker):
         await answer(attacker, place, b"{}", {"Nats-Scheduler": TIMER, "Nats-Schedule-Next": "purge"})
 
     assert await broker.last("COMMERCE_us", TIMER) is not None
+
+
+async def test_a_writer_of_the_commerce_stream_can_cancel_its_timers(servers, writer, eventually):
+    """A header does it, which servers do not check: with one's own event, any timer of the stream, and no other one."""
+    operator = JetStreamBroker(await servers.operator("us"))
+    idle = Timer(CartIdle(cart_id="victim", update_id="u"), datetime.now(UTC) + timedelta(hours=1))
+    await Mesh(operator, "shop").publish(idle)
+    own = subject_of("us", scored("mine"))
+
+    body = encode(scored("mine"), id="mine", region="us", source="scorer")
+    headers = {"Nats-Scheduler": "timer.us.cart.idle.victim", "Nats-Schedule-Next": "purge"}
+    assert b'"seq"' in (await writer.request(own, body, headers, wait=30)).data
+
+    async def is_cancelled():
+        return await operator.last("COMMERCE_us", "timer.us.cart.idle.victim") is None
+
+    assert await eventually(is_cancelled, within=60)
+    assert await operator.last("COMMERCE_us", TIMER) is not None
+
+
+async def test_a_writer_can_keep_an_event_of_its_stream_out_by_taking_its_id(servers, writer):
+    """Ids follow from what an event follows from: stored before under the same id, the real one counts as stored."""
+    body = encode(scored("c9"), id="id-of-the-real-one", region="us", source="scorer")
+    taken = {"Nats-Msg-Id": "id-of-the-real-one"}
+    assert b'"seq"' in (await writer.request(subject_of("us", scored("c9")), body, taken, wait=30)).data
+
+    shopkeeper = Mesh(JetStreamBroker(await servers.operator("us")), "shop")
+    updated = CartUpdated(cart_id="c9", visitor_id="v", lines=())
+    stored = await shopkeeper.publish(Draft(event=updated, id="id-of-the-real-one"))
+
+    assert stored[0].duplicate
+    assert await shopkeeper.last(CartUpdated, "c9") is None
+
+
+async def test_a_writers_schedules_publish_no_event_that_is_read(servers, writer, eventually):
+    """Its schedule stores another's event, and a copy of one under another key: whoever reads them refuses both."""
+    operator = JetStreamBroker(await servers.operator("us"))
+    shopkeeper = Mesh(operator, "shop")
+    await shopkeeper.publish(CartUpdated(cart_id="copied", visitor_id="v", lines=()))
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    own, at = subject_of("us", scored("plan")), {"Nats-Schedule": f"@at {now}"}
+    forged = encode(SCHEDULED, id="forged", region="us", source="offers")
+    copy = at | {
+        "Nats-Schedule-Target": "ev.us.cart.updated.stolen",
+        "Nats-Schedule-Source": "ev.us.cart.updated.copied",
+    }
+    await answer(writer, own, forged, at | {"Nats-Schedule-Target": subject_of("us", SCHEDULED)})
+    await answer(writer, subject_of("us", scored("plan2")), b"", copy)
+
+    await schedules_have_fired(servers, eventually)
+
+    for place in (subject_of("us", SCHEDULED), "ev.us.cart.updated.stolen"):
+        stored = await eventually(lambda place=place: operator.last("COMMERCE_us", place), within=60)
+        with pytest.raises(InvalidEvent):
+            await shopkeeper.received(stored)
+
+
+async def test_who_follows_a_stream_asks_no_service_through_it(servers, writer, eventually):
+    """Its consumer may deliver to any subject, a request's too, under the message's own: that is no request."""
+    asked, serving = [], JetStreamBroker(await servers.operator("us"))
+
+    async def answer_it(body):
+        asked.append(body)
+        return b"{}"
+
+    await serving.serve("rpc.us.shop.erase", "shop", answer_it)
+    config = {"name": "mine", "deliver_subject": "rpc.us.shop.erase", "deliver_group": "shop", "ack_policy": "none"}
+    config |= {"mem_storage": True, "inactive_threshold": 600_000_000_000}
+    made = json.dumps({"stream_name": "COMMERCE_us", "config": config}).encode()
+    assert b'"error"' not in (await writer.request("$JS.API.CONSUMER.CREATE.COMMERCE_us.mine", made, wait=30)).data
+    await writer.request(subject_of("us", scored("x")), b'{"visitor_id":"victim"}', wait=30)
+
+    async def is_delivered():
+        info = await api(serving.connection, "CONSUMER.INFO.COMMERCE_us.mine")
+        return info["num_pending"] == 0 and info["delivered"]["stream_seq"] > 0
+
+    assert await eventually(is_delivered, within=60)
+    await serving.request("rpc.us.shop.erase", b"last", timeout=60)
+    assert asked == [b"last"]
+
+
+async def test_a_service_answers_to_inboxes_alone(servers):
+    """Whoever asks names the subject of the answer: another service's event is none."""
+    serving, asked = JetStreamBroker(await servers.operator("us")), []
+
+    async def answer_it(body):
+        asked.append(body)
+        return encode(ANSWERED, id="forged", region="us", source="offers")
+
+    await serving.serve("live.us.ask", "shop", answer_it)
+    await serving.connection.publish("live.us.ask", b"first", reply=subject_of("us", ANSWERED))
+    await serving.request("live.us.ask", b"second", timeout=60)
+
+    assert asked == [b"second"]
+    assert await serving.last("COMMERCE_us", subject_of("us", ANSWERED)) is None
+
+
+async def test_it_can_have_answers_of_jetstream_stored_under_any_subject(servers, attacker, eventually):
+    """Servers do not check the subject that an answer is asked for: what it may ask lands under another's subject.
+
+    An answer about a stream is no event, and is refused by whoever reads it. One that holds a message of its own is.
+    """
+    operator = JetStreamBroker(await servers.operator("us"))
+    own = encode(COPIED, id="forged-by-answer", region="us", source="offers")
+    stored = json.loads((await attacker.request(OWN, own, wait=30)).data)["seq"]
+
+    await attacker.publish("$JS.API.STREAM.INFO.OPERATIONS_us", b"", reply="pii.us.customer.identified.junk")
+    await attacker.publish("$JS.API.STREAM.INFO.OPERATIONS_us", b"", reply="$KV.personal-keys.junk")
+    await attacker.publish(
+        "$JS.API.DIRECT.GET.OPERATIONS_us", json.dumps({"seq": stored}).encode(), reply=subject_of("us", COPIED)
+    )
+
+    reader = Mesh(operator, "shop")
+    junk = await eventually(lambda: operator.last("PERSONAL_us", "pii.us.customer.identified.junk"), within=60)
+    with pytest.raises(InvalidEvent):
+        await reader.received(junk)
+    assert await eventually(lambda: operator.last("KV_personal-keys", "$KV.personal-keys.junk"), within=60)
+    forged = await eventually(lambda: operator.last("COMMERCE_us", subject_of("us", COPIED)), within=60)
+    assert (await reader.received(forged)).event == COPIED
+
+
+async def test_it_can_have_a_stream_deleted_by_an_answer(servers, attacker, eventually):
+    """An empty message of its own, asked for under the name of a request, is one, and the server sends it itself."""
+    operator = await servers.operator("us")
+    await api(operator, "STREAM.CREATE.VICTIM", {"name": "VICTIM", "subjects": ["victim.>"], "storage": "memory"})
+    stored = json.loads((await attacker.request(OWN, b"", wait=30)).data)["seq"]
+
+    await attacker.publish(
+        "$JS.API.DIRECT.GET.OPERATIONS_us", json.dumps({"seq": stored}).encode(), reply="$JS.API.STREAM.DELETE.VICTIM"
+    )
+
+    async def is_gone():
+        return "VICTIM" not in (await api(operator, "STREAM.NAMES"))["streams"]
+
+    assert await eventually(is_gone, within=60)
+
+
+async def test_who_could_have_streams_deleted_is_who_reads_where_it_publishes():
+    """mesh/README.md says that it is all services but the watch, which reads no stream that it publishes to."""
+    services, topology = discover(), Topology.load(Path(__file__).parents[2] / "mesh.toml")
+    streams, others = holdings(topology, services, "us").streams, topology.others("us")
+
+    def could(service):
+        allowed = service_permissions(service, "us", services, topology.layout, others=others).publish
+        return any(
+            f"$JS.API.DIRECT.GET.{name}" in allowed
+            and any(overlap(pattern, subject) for pattern in allowed for subject in config.get("subjects", ()))
+            for name, config in streams.items()
+        )
+
+    assert [service.name for service in services if not service.hosted and not could(service)] == ["watch"]
 
 
 async def test_it_publishes_nothing_else(servers, attacker):

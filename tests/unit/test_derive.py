@@ -23,7 +23,7 @@ from mesh.subjects import matches, overlap
 from mesh.topology.derive.asyncapi import asyncapi
 from mesh.topology.derive.catalog import catalog
 from mesh.topology.derive.nats import holdings, streams
-from mesh.topology.derive.permissions import link_permissions, service_permissions
+from mesh.topology.derive.permissions import link_permissions, operator_never, service_permissions
 from mesh.topology.derive.servers import Address, Plan, server_config, users
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.regions import Link
@@ -252,6 +252,7 @@ def test_no_link_carries_what_stays_at_home(direction):
             f"$JS.{region}.API.CONSUMER.RESET.COMMERCE_{region}.offers-await-score",
             f"ev.{region}.>",
             f"rpc.{region}.>",
+            f"$JS.{region}.API.INFO",
             "_INBOX.>",
             f"_INBOX_{region}_operator.>",
         ):
@@ -266,9 +267,19 @@ def test_a_link_carries_each_sides_own():
     assert not allowed(carried.publish, "copy.COMMERCE_us.eu")
     assert not allowed(carried.publish, "copy.COMMERCE_ap.us")
     assert not allowed(carried.publish, "copy.COMMERCE_eu.ap")
-    assert allowed(carried.publish, "_LINK_us.x")
-    assert not allowed(carried.publish, "_LINK_eu.x")
     assert allowed(carried.subscribe, "copy.COMMERCE_us.eu")
+
+
+def test_what_crosses_a_link_is_for_servers():
+    """Of all that a link carries, a region's operator may publish its live messages and nothing else."""
+    carried = link_permissions(Link(dialer="eu", listener="us"))
+    for region, other, direction in (("eu", "us", carried.publish), ("us", "eu", carried.subscribe)):
+        refused = operator_never(region, [other])
+
+        assert [subject for subject in direction if subject not in refused] == [f"live.{region}.>"]
+        assert f"$JS.API.STREAM.CREATE.COMMERCE_{other}" in refused
+        assert not [pattern for pattern in refused if overlap(pattern, f"$JS.API.STREAM.CREATE.COMMERCE_{region}")]
+    assert operator_never("us", []) == ()
 
 
 def local_plan(tmp_path, topology):

@@ -10,7 +10,7 @@ from mesh.observability.event_counts import event_counters
 from mesh.personal_data import PERSONAL_KEYS, encrypts
 from mesh.service import Service
 from mesh.streams import DEFAULT_LAYOUT, Bucket, StreamLayout, copies, dead_stream, mesh_stream
-from mesh.subjects import carrier_subject, every, link_inbox
+from mesh.subjects import carrier_subject, every
 from mesh.topology.access import inbox_of
 from mesh.topology.derive.nats import consumers
 from mesh.topology.regions import Link
@@ -71,25 +71,41 @@ def service_permissions(
 def link_permissions(link: Link, layout: StreamLayout = DEFAULT_LAYOUT) -> Permissions:
     """What may cross a link, as seen by the dialer (publish: dialer -> listener).
 
-    In each direction: copies of the origin's events and its live messages, what it may ask of the target's JetStream
-    (`asked_by`), and the answers to what the target asked. Nothing beginning with `ev`, `pii`, `timer`, `carrier`
-    or `dead` is in the list, no inbox of a user, and no request that reads or makes anything (promises P5 and P7).
-    `$JSC.R.>` carries the answers to servers that copy: without it they stay silent for ever.
+    In each direction: the origin's live messages, and what its servers send for the sake of copies (`_of_servers`).
+    Nothing beginning with `ev`, `pii`, `timer`, `carrier` or `dead` is in the list, no inbox of a user, and no request
+    that reads or makes anything (promises P5 and P7).
     """
     return Permissions(
-        publish=_crossing(layout, origin=link.dialer, target=link.listener),
-        subscribe=_crossing(layout, origin=link.listener, target=link.dialer),
+        publish=(*_of_servers(layout, origin=link.dialer, target=link.listener), f"live.{link.dialer}.>"),
+        subscribe=(*_of_servers(layout, origin=link.listener, target=link.dialer), f"live.{link.listener}.>"),
     )
 
 
+def operator_never(region: str, others: Sequence[str], layout: StreamLayout = DEFAULT_LAYOUT) -> tuple[str, ...]:
+    """What a region's operator may not publish, whose account may else do everything there.
+
+    What crosses links is for servers: a server answers, or acknowledges, to whatever subject of its own region the
+    sender names, its JetStream API's among them (decisions/0024). Nor may the operator make a stream that is called as
+    another region's: its consumers' deliveries could be acknowledged there.
+    """
+    crossing = [subject for other in others for subject in _of_servers(layout, origin=region, target=other)]
+    streams = [
+        stream
+        for other in others
+        for stream in (*(family.stream(other) for family in layout.families), dead_stream(other), mesh_stream(other))
+    ]
+    made = [f"$JS.API.STREAM.{what}.{stream}" for stream in streams for what in ("CREATE", "RESTORE")]
+    return tuple(dict.fromkeys((*crossing, *made)))
+
+
 def asked_by(asking: str, asked: str, layout: StreamLayout = DEFAULT_LAYOUT) -> tuple[str, ...]:
-    """What one region may ask of another's JetStream: whether it is there, and to deliver copies again from a place.
+    """What one region may ask of another's JetStream: to deliver copies again from a place.
 
     What is copied, and to where, stands in the consumers that the asked region made (`Copy`).
     """
     api = f"$JS.{asked}.API"
     wanted = copies(layout, origin=asked, target=asking)
-    return (f"{api}.INFO", *(f"{api}.CONSUMER.RESET.{copy.stream}.{copy.consumer}" for copy in wanted))
+    return tuple(f"{api}.CONSUMER.RESET.{copy.stream}.{copy.consumer}" for copy in wanted)
 
 
 def never_out() -> tuple[str, ...]:
@@ -97,7 +113,11 @@ def never_out() -> tuple[str, ...]:
     return ("pii.>", "timer.>", "carrier.>", "dead.>", "$KV.>", "$O.>")
 
 
-def _crossing(layout: StreamLayout, *, origin: str, target: str) -> tuple[str, ...]:
+def _of_servers(layout: StreamLayout, *, origin: str, target: str) -> tuple[str, ...]:
+    """What the servers of one region send to another's: copies, and all that receiving copies takes.
+
+    `$JSC.R.>` carries the answers to servers that copy: without it they stay silent for ever.
+    """
     wanted = copies(layout, origin=target, target=origin)
     return (
         *asked_by(origin, target, layout),
@@ -105,8 +125,6 @@ def _crossing(layout: StreamLayout, *, origin: str, target: str) -> tuple[str, .
         *(f"$JS.FC.{between}{copy.stream}.{copy.consumer}.>" for copy in wanted for between in ("", "*.*.")),
         *(copy.delivered_on for copy in copies(layout, origin=origin, target=target)),
         "$JSC.R.>",
-        f"{link_inbox(target)}.*",
-        f"live.{origin}.>",
     )
 
 

@@ -6,7 +6,14 @@ from typing import Any
 
 from mesh.service import Service
 from mesh.topology.derive.conf import written
-from mesh.topology.derive.permissions import Permissions, asked_by, link_permissions, never_out, service_permissions
+from mesh.topology.derive.permissions import (
+    Permissions,
+    asked_by,
+    link_permissions,
+    never_out,
+    operator_never,
+    service_permissions,
+)
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.regions import Link, Region
 from mesh.topology.secrets import OPERATOR, SYSTEM, Plain, Secrets
@@ -177,15 +184,19 @@ def remotes(topology: Topology, region: Region, urls: Callable[[Link], list[str]
 
 def accounts(topology: Topology, services: Sequence[Service], region: Region, secrets: Secrets) -> Config:
     """Who may connect to a region's servers, and what each may do."""
+    others = topology.others(region.name)
+    refused = operator_never(region.name, others, topology.layout)
     known: list[Config] = [
-        {"user": OPERATOR, "password": secrets.value(region.name, OPERATOR)},
+        {
+            "user": OPERATOR,
+            "password": secrets.value(region.name, OPERATOR),
+            **({"permissions": {"publish": {"deny": list(refused)}}} if refused else {}),
+        },
         *(
             _user(
                 region,
                 service.name,
-                service_permissions(
-                    service, region.name, services, topology.layout, others=topology.others(region.name)
-                ),
+                service_permissions(service, region.name, services, topology.layout, others=others),
                 secrets,
             )
             for service in services

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh import History, Money, Received
-from mesh.bought_lines import bought_lines, without
+from mesh.bought_lines import bought_lines, unbought_lines
 from mesh.events.cart import CartConverted, CartLine, CartUpdated
 from mesh.events.order import PurchaseMarked
 
@@ -37,7 +37,7 @@ def left(*happened):
     marks = [one for one in happened if isinstance(one.event, PurchaseMarked)]
     found = bought_lines(History("c1", updates), marks)
     newest = [one for one in updates if isinstance(one.event, CartUpdated)][-1]
-    return {one.product_id: one.quantity for one in without(newest.event.lines, found)}
+    return {one.product_id: one.quantity for one in unbought_lines(newest.event.lines, found)}
 
 
 @pytest.mark.parametrize(
@@ -108,11 +108,11 @@ def test_lines_of_one_product_share_what_is_left_of_it():
 
     found = bought_lines(History("c1", (first, second)), [bought(2, p1=1)])
 
-    assert [one.quantity for one in without(lines, found)] == [2, 1]
+    assert [one.quantity for one in unbought_lines(lines, found)] == [2, 1]
 
 
 def test_what_was_decided_is_not_reduced_twice():
     """An offer of two of three pieces, decided after the purchase of one, is of two when it is delivered."""
     found = bought_lines(History("c1", (listed(1, p1=3), listed(3, p1=3))), [bought(2, p1=1)])
 
-    assert without((line("p1", 2),), found) == (line("p1", 2),)
+    assert unbought_lines((line("p1", 2),), found) == (line("p1", 2),)

@@ -38,7 +38,7 @@ def seal(confirmation: Confirmation, secret: str) -> str:
     return sealed_token.seal(confirmation, purpose=PURPOSE, secret=secret)
 
 
-def unseal(token: str, *secrets: str) -> Confirmation | None:
+def unseal(token: str, *secrets: str | None) -> Confirmation | None:
     """What a token of ours means, sealed with any of the secrets; None for anything else."""
     return sealed_token.unseal(token, Confirmation, purpose=PURPOSE, secrets=secrets)
 

@@ -85,7 +85,7 @@ def operator_never(region: str, others: Sequence[str], layout: StreamLayout = DE
     """What a region's operator may not publish, whose account may else do everything there.
 
     What crosses links is for servers: a server answers, or acknowledges, to whatever subject of its own region the
-    sender names, its JetStream API's among them (decisions/0025). Nor may the operator make a stream that is called as
+    sender names, its JetStream API's among them (decisions/0026). Nor may the operator make a stream that is called as
     another region's: its consumers' deliveries could be acknowledged there.
     """
     crossing = [subject for other in others for subject in _of_servers(layout, origin=region, target=other)]

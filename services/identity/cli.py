@@ -26,6 +26,7 @@ def commands(app: App) -> None:
     profile.command(export)
     profile.command(separate)
     profile.command(erase)
+    profile.command(renew_key_log)
     app.command(profile)
 
 
@@ -132,6 +133,33 @@ def erase(
 
     if not asyncio.run(work()):
         sys.exit(1)
+
+
+def renew_key_log(*, region: str | None = None, servers: Path = SERVERS) -> None:
+    """Drop the servers' Raft logs of personal keys, in which destroyed keys stay until the servers compact them.
+
+    For some seconds the bucket has one copy in its region: do it while all servers are well, such as once a day.
+
+    Parameters
+    ----------
+    region
+        Only this one; all of them when not given.
+    servers
+        The servers.json of the mesh.
+    """
+    from mesh.broker.jetstream import JetStreamBroker  # noqa: PLC0415  what a command needs is loaded when it runs
+    from mesh.operations.raft_log import renew_raft_log  # noqa: PLC0415  the same
+    from mesh.personal_data import PERSONAL_KEYS  # noqa: PLC0415  the same
+    from mesh.topology.access import Access  # noqa: PLC0415  the same
+
+    async def work(name: str) -> None:
+        async with _operator(servers, name) as mesh:
+            assert isinstance(mesh.broker, JetStreamBroker)  # noqa: S101  what `connect` makes
+            renewed = await renew_raft_log(mesh.broker.connection, PERSONAL_KEYS)
+            print(f"{name}: {'log renewed' if renewed else 'one copy, so there is no log'}")
+
+    for name in [region] if region else list(Access.read(servers).regions):
+        asyncio.run(work(name))
 
 
 @asynccontextmanager

@@ -1,8 +1,8 @@
 """Raft log: what each server of a group wrote before it applied it, and drops when the server sees fit.
 
 A value that was erased from a bucket is still in these logs. No request makes a server drop them, and a new leader
-drops its own only in part. But a stream with one copy has no such log: a bucket that is given one copy, and then as many
-as before, begins with a new one on every server, and the files of the old one are deleted.
+drops its own only in part. But a stream with one copy has no such log: a bucket that is given one copy, and then as
+many as before, begins with a new one on every server, and the files of the old one are deleted.
 """
 
 import asyncio

@@ -67,6 +67,9 @@ async def await_score(received: Received[CartAbandoned], mesh: Mesh, context: De
     limit = context.journeys.shortest_score_limit
     left = received.stored + limit - datetime.now(UTC)
     await asyncio.sleep(min(left, limit).total_seconds())  # this clock may be behind the server's
+    newest = await mesh.last(OfferDecided, received.event.cart_id)
+    if newest and newest.event.abandonment_id == received.id:
+        return  # all journeys decide together at first
     request = DecisionRequest(cart_id=received.event.cart_id, abandonment_id=received.id, attempt=1)
     for change in await decide(request, mesh, context, delivery=received.attempt):
         yield change

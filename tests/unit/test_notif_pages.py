@@ -121,7 +121,7 @@ async def test_unsubscribing_again_after_new_consent_is_stored(visitor, mesh):
     assert "email" in profile_of(await mesh.history("ada", "customer")).unsubscribed
 
 
-def confirm_path(secret="s3cret", asked=None):
+def confirm_path(secret=SECRET, asked=None):
     asked = asked or datetime.now(UTC)
     token = confirmation_token.seal(
         Confirmation(visitor_id="ada", channel="email", address="d1", asked=int(asked.timestamp())), secret

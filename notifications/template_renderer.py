@@ -151,7 +151,7 @@ class TemplateRenderer:
 
 def _html(mjml: str, path: str) -> str:
     try:
-        html = mjml2html(mjml)
+        html = mjml2html(mjml, fonts={})  # else it loads fonts that it knows by name from a foreign host
     except ValueError as error:
         raise RenderError(path, f"the MJML it makes is not well formed: {error}") from error
     unknown = re.search(r"<(mj-[a-z-]+)", html)

@@ -59,6 +59,49 @@ class MeshMeasured(Event):
     dead_letters: int
 
 
+@event(key="service", ttl=timedelta(days=30))
+class ServiceStarted(Event):
+    """A process began to run a service. `instance` is its name until it ends, `machine` the name of the host or pod."""
+
+    service: str
+    instance: str
+    machine: str
+    at: datetime
+
+
+@event(key="service", ttl=timedelta(minutes=10))
+class ServiceRunning(Event):
+    """An instance of a service still runs at the moment `at`; it began to at `since`."""
+
+    service: str
+    instance: str
+    machine: str
+    since: datetime
+    at: datetime
+
+
+@event(key="service", ttl=timedelta(days=30))
+class ServiceStopped(Event):
+    """An instance of a service was asked to stop, and has. One that was killed never publishes this."""
+
+    service: str
+    instance: str
+    at: datetime
+
+
+SERVICE_REPORTS: tuple[type[Event], ...] = (ServiceStarted, ServiceRunning, ServiceStopped)
+"""What every process publishes for each service that it runs; `mesh.runtime.service_reports` does."""
+
+
+@event(key="region", ttl=timedelta(hours=2))
+class ViewsSimulated(Event):
+    """A demo had a region store so many product views of shoppers who do not exist: no funnel should count them."""
+
+    region: str
+    views: int
+    at: datetime
+
+
 @event(key="person", personal=True, ttl=timedelta(days=400))
 class PersonalDataShown(Event):
     """A person had personal data shown with the command line, and said why.

@@ -126,9 +126,9 @@ class Up:
         self._topology_file.write_bytes(msgspec.json.encode(self.topology))
         services = [service for service in services if self._demo or not service.demo]
         self.urls = self._addresses([service for service in services if service.serves_http])
+        self.environment = _acquaintance(self.urls) | self.environment
         if self._companions:
             await self._start_companions()
-        self.environment = _acquaintance(self.urls) | self.environment
         self._stack.push_async_callback(self._stop_services)
         await asyncio.gather(*(self._start_region(region, services) for region in self.topology.names))
 

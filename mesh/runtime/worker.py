@@ -16,6 +16,7 @@ from mesh.observability.spans import exporting
 from mesh.runtime.closed_together import ClosedTogether
 from mesh.runtime.discovery import discover
 from mesh.runtime.run import Running, running, until_asked_to_stop
+from mesh.runtime.service_reports import reporting
 from mesh.runtime.serving import serving
 from mesh.runtime.unknown_settings import unknown_settings
 from mesh.service import Service
@@ -83,7 +84,7 @@ async def work(services: Sequence[Service], region: str, access: Access, topolog
             access, region, service.name, others=others, zones=zones, patience=settings.connect_patience_s
         )
         try:
-            async with running(service, mesh, http=_address(service, settings)) as run:
+            async with running(service, mesh, http=_address(service, settings)) as run, reporting(mesh):
                 yield run
         finally:
             await mesh.broker.drain()

@@ -8,7 +8,7 @@ from typing import Any
 
 from mesh.errors import DeclarationError, InvalidKey
 from mesh.event import Declaration, Event, declaration_of, declared, newer
-from mesh.events.mesh import PersonalDataShown
+from mesh.events.mesh import SERVICE_REPORTS, PersonalDataShown
 from mesh.service import Service
 from mesh.streams import copies
 from mesh.subjects import every, overlap, token
@@ -20,6 +20,8 @@ from mesh.topology.secrets import OPERATOR, SYSTEM
 
 OPERATOR_PUBLISHES: tuple[type[Event], ...] = (PersonalDataShown,)
 """What the commands publish, as the operator."""
+EVERY_SERVICE = "every service"
+"""Who publishes the reports of services, in sentences."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ def _writers(services: Sequence[Service], report: Report) -> None:
     for kind in OPERATOR_PUBLISHES:
         writers[declaration_of(kind)].append(OPERATOR)
         consumed.add(kind)
+    for kind in SERVICE_REPORTS:
+        writers[declaration_of(kind)].append(EVERY_SERVICE)
     for service in services:
         for kind in dict.fromkeys(service.publishes):
             writers[declaration_of(kind)].append(service.name)

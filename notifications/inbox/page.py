@@ -1,111 +1,110 @@
-"""The inbox's page: what arrived, as its reader sees it."""
+"""The inbox's page: what arrived, as its reader sees it, live as it arrives."""
 
-from html import escape
+from pathlib import Path
+from typing import Any
 
-from litestar import Litestar, Response, get
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar import Litestar, Request, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, FromQuery
+from litestar.response import Stream
 
+from mesh.settings import read
+from mesh.web.event_stream import Hub, event_stream_response, server_sent_event
+from mesh.web.headers import response_headers
+from mesh.web.static_files import StaticFiles, read_folder
 from notifications.inbox.store import Inbox, Mail
-from notifications.pages import HEADERS, page
+from notifications.inbox.view import PARTS, SCHEMES, WIDTHS, Scheme, View, in_scheme, opened, part
 
+HERE = Path(__file__).parent
 SHOWN = 200
-STYLE = """
-header { padding: 1.1rem 1.5rem; border-bottom: 1px solid var(--line); background: var(--sheet); display: flex;
-  gap: 1rem; align-items: baseline; }
-header h1 { font-size: 1.1rem; margin: 0; } header span, .time, .to { color: var(--quiet); font-size: .85rem; }
-header a { margin-left: auto; font-size: .9rem; }
-main.two { display: grid; grid-template-columns: 24rem 1fr; min-height: calc(100vh - 4rem); }
-nav { border-right: 1px solid var(--line); background: var(--sheet); max-height: calc(100vh - 4rem); overflow: auto; }
-nav a { display: block; padding: .9rem 1.5rem; color: inherit; text-decoration: none;
-  border-bottom: 1px solid var(--line); }
-nav a:hover, nav a[aria-current] { background: var(--paper); }
-nav a[aria-current] { box-shadow: inset 3px 0 var(--accent); }
-nav b { display: block; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
-.row { display: flex; justify-content: space-between; gap: 1rem; }
-.to { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-article { padding: 1.5rem; min-width: 0; } article h2 { margin: 0 0 .25rem; font-size: 1.3rem; }
-article p { margin: 0 0 1rem; color: var(--quiet); font-size: .85rem; overflow-wrap: anywhere; }
-iframe { width: 100%; height: calc(100vh - 12rem); border: 1px solid var(--line); border-radius: 12px;
-  background: #fff; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--sheet); padding: 1.5rem; border-radius: 12px;
-  border: 1px solid var(--line); margin: 0; }
-.tabs { display: flex; gap: 1.25rem; margin-bottom: 1rem; } .tabs a[aria-current] { color: inherit; font-weight: 600;
-  text-decoration: none; }
-.empty { padding: 20vh 1.5rem; text-align: center; color: var(--quiet); }
-@media (max-width: 56rem) { main.two { grid-template-columns: 1fr; } nav { border: 0; max-height: none; }
-  .open nav { display: none; } article { padding: 1rem; } iframe { height: 75vh; } }
-"""
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self';"
+    " img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 FRAMED = {
-    **HEADERS,
     "Content-Security-Policy": "sandbox allow-popups; default-src 'none'; style-src 'unsafe-inline';"
     " img-src https: http: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+    "Cache-Control": "no-store",
 }
+
+
+class InboxSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`urls_console`: the consoles by region, `us=http://... eu=http://...`. Links lead to the first."""
+
+    urls_console: str = ""
+
+    @property
+    def console(self) -> str:
+        """Base URL of a console; empty where there is none."""
+        first, *_ = self.urls_console.split() or [""]
+        return first.partition("=")[2].rstrip("/")
 
 
 def app(box: Inbox) -> Litestar:
     """A list of the newest mails, each with its HTML (in a sandbox) and its text."""
+    files, console, hub = StaticFiles(read_folder(HERE / "static")), read(InboxSettings).console, Hub[int](queued=1)
+    templates = Environment(
+        loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    page = templates.get_template("inbox.html.j2")
+    box.on_arrival.append(lambda: hub.publish("", len(box.mails)))
+    box.on_close.append(hub.close)
+
+    def show(mail: Mail | None, view: View, *, chosen: bool) -> Response[str]:
+        values = {
+            "at": files.urls,
+            "count": len(box.mails),
+            "smtp_port": box.smtp_port,
+            "mails": list(reversed(box.mails[-SHOWN:])),
+            "shown": opened(box, mail, console) if mail else None,
+            "chosen": chosen,
+            "view": view,
+            "parts": PARTS,
+            "widths": WIDTHS,
+            "schemes": SCHEMES,
+        }
+        return Response(page.render(values), media_type="text/html", headers={"Cache-Control": "no-store"})
 
     @get("/", media_type="text/html")
-    async def newest() -> Response[str]:
+    async def show_newest(request: Request[Any, Any, Any]) -> Response[str]:
         """The list, and the newest mail."""
-        return _page(box, box.mails[-1] if box.mails else None, "html", opened=False)
+        return show(box.mails[-1] if box.mails else None, _view(request), chosen=False)
 
     @get("/mails/{number:int}", media_type="text/html")
-    async def mail(number: FromPath[int], view: FromQuery[str] = "html") -> Response[str]:
+    async def show_mail(request: Request[Any, Any, Any], number: FromPath[int]) -> Response[str]:
         """One mail."""
-        return _page(box, _find(box, number), "text" if view == "text" else "html", opened=True)
+        return show(_find(box, number), _view(request), chosen=True)
 
     @get("/mails/{number:int}/body", media_type="text/html")
-    async def body(number: FromPath[int]) -> Response[str]:
+    async def show_body(number: FromPath[int], scheme: FromQuery[Scheme] = "light") -> Response[str]:
         """The HTML that was sent, without scripts, forms or our origin."""
-        return Response(_part(box, _find(box, number), "html"), media_type="text/html", headers=dict(FRAMED))
+        html = part(box.opened(_find(box, number)), "html")
+        return Response(in_scheme(html, scheme), media_type="text/html", headers=dict(FRAMED))
 
-    return Litestar([newest, mail, body], openapi_config=None, logging_config=None)
+    @get("/live")
+    async def stream_arrivals() -> Stream:
+        """Server-sent events: `mails` with how many there are, at once and with each that arrives."""
+        return event_stream_response(hub.stream("", _counted, first=lambda: [len(box.mails)]))
 
-
-def _page(box: Inbox, shown: Mail | None, view: str, *, opened: bool) -> Response[str]:
-    count = f"{len(box.mails):,} mail{'' if len(box.mails) == 1 else 's'}"
-    back = '<a href="/">All mails</a>' if opened else '<a href="/">Refresh</a>'
-    top = f"<header><h1>Inbox</h1><span>{count}</span>{back}</header>"
-    if shown is None:
-        text = f'{top}<div class="empty">Nothing has arrived yet. Mails to port {box.smtp_port} appear here.</div>'
-        return Response(page("Inbox", text, style=STYLE), media_type="text/html", headers=dict(HEADERS))
-    rows = "".join(_row(mail, mail.number == shown.number) for mail in reversed(box.mails[-SHOWN:]))
-    body = f'{top}<main class="two {"open" if opened else ""}"><nav>{rows}</nav>{_article(box, shown, view)}</main>'
-    return Response(page(shown.subject or "Inbox", body, style=STYLE), media_type="text/html", headers=dict(HEADERS))
-
-
-def _row(mail: Mail, current: bool) -> str:
-    marked = ' aria-current="true"' if current else ""
-    return (
-        f'<a href="/mails/{mail.number}"{marked}><b>{escape(mail.subject) or "(no subject)"}</b>'
-        f'<div class="row"><span class="to">{escape(", ".join(mail.recipients))}</span>'
-        f'<span class="time">{mail.received:%H:%M:%S}</span></div></a>'
+    return Litestar(
+        [show_newest, show_mail, show_body, stream_arrivals, files.route()],
+        response_headers=response_headers(POLICY),
+        openapi_config=None,
+        logging_config=None,
     )
 
 
-def _article(box: Inbox, mail: Mail, view: str) -> str:
-    where = f"/mails/{mail.number}"
-    tabs = "".join(
-        f'<a href="{where}?view={name}"{" aria-current=true" if name == view else ""}>{label}</a>'
-        for name, label in (("html", "HTML"), ("text", "Text"))
-    )
-    if view == "text":
-        content = f"<pre>{escape(_part(box, mail, 'plain'))}</pre>"
-    else:
-        content = f'<iframe sandbox="allow-popups" title="The mail" src="{where}/body"></iframe>'
-    return (
-        f"<article><h2>{escape(mail.subject)}</h2><p>From {escape(mail.sender)} to"
-        f" {escape(', '.join(mail.recipients))}, {mail.received:%Y-%m-%d %H:%M:%S.%f} UTC<br>"
-        f"{escape(mail.message_id)}</p>"
-        f'<div class="tabs">{tabs}</div>{content}</article>'
-    )
+def _counted(count: int) -> bytes:
+    return server_sent_event("mails", b"%d" % count)
 
 
-def _part(box: Inbox, mail: Mail, kind: str) -> str:
-    part = box.opened(mail).get_body((kind,))
-    return str(part.get_content()) if part else "This mail has no such part."
+def _view(request: Request[Any, Any, Any]) -> View:
+    """How the address asks to look at the mail; what it asks for that there is not is as it is at first."""
+    asked: dict[str, Any] = request.query_params.dict()
+    known = {"part": PARTS, "width": WIDTHS, "scheme": SCHEMES}
+    return View(**{name: value for name, (value, *_) in asked.items() if value in known.get(name, {})})
 
 
 def _find(box: Inbox, number: int) -> Mail:

@@ -38,7 +38,11 @@ async def inbox(
         async with serving(app(box), host, http_port) as chosen:
             box.url = f"http://{host}:{chosen}"
             _announce(box, host)
-            yield box
+            try:
+                yield box
+            finally:
+                for end in box.on_close:  # the HTTP server waits for answers that are under way
+                    end()
     finally:
         server.close()
         box.close()

@@ -41,6 +41,10 @@ class Inbox:
         self.url = ""
         self.attempts: list[str] = []
         """Every recipient that was offered, refused or not."""
+        self.on_arrival: list[Callable[[], None]] = []
+        """Called after each mail that was accepted."""
+        self.on_close: list[Callable[[], None]] = []
+        """Called first of all when the inbox ends: streams that would stay open for ever end here."""
         self._refuse = refuse if callable(refuse) else (refuse or {}).get
         self._arrived = asyncio.Condition()
         self._record: IO[bytes] | None = None
@@ -82,6 +86,8 @@ class Inbox:
         self._record.flush()
         async with self._arrived:
             self._arrived.notify_all()
+        for arrived in self.on_arrival:
+            arrived()
         return "250 OK"
 
     async def wait_for(self, count: int, timeout: float = 10.0) -> list[Mail]:  # noqa: ASYNC109  a test's patience

@@ -18,11 +18,39 @@ from litestar.params import FromPath, FromQuery
 FOLDER = Path(__file__).parent / "browser"
 FOR_EVER = "public, max-age=31536000, immutable"
 A_WHILE = "public, max-age=300, stale-while-revalidate=86400"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """A path for the documentation. `parameters` are tuples of name, where it stands, what it is, and an example."""
+
+    summary: str
+    description: str
+    parameters: tuple[tuple[str, str, str, str], ...] = ()
+
+
 PATHS = {
-    "/v1/cartmesh.js": "The browser script, newest version",
-    "/v1/lib/{digest}/cartmesh.js": "The browser script of one version, cached for ever",
-    "/v1/cartmesh.d.ts": "Its TypeScript types",
-    "/v1/tag": "The script tag to paste into a page, with the script's hash",
+    "/v1/tag": Described(
+        summary="The script tag to paste into a page",
+        description="Prints the tag with the script's hash, so that browsers run this version and no other. Paste it "
+        "into the head of every page.\n\n```sh\ncurl 'http://127.0.0.1:8080/v1/tag?key=demo'\n```",
+        parameters=(("key", "query", "The public key that the tag will send with", "demo"),),
+    ),
+    "/v1/cartmesh.js": Described(
+        summary="The browser script, newest version",
+        description="For a page that always wants the newest script. Browsers keep it for five minutes.\n\n"
+        "```html\n<script async src='http://127.0.0.1:8080/v1/cartmesh.js' data-key='demo'></script>\n```",
+    ),
+    "/v1/lib/{digest}/cartmesh.js": Described(
+        summary="The browser script of one version",
+        description="What the tag of `/v1/tag` loads: it may be cached for ever, because its address changes with it.",
+        parameters=(("digest", "path", "The version, as it stands in the tag", ""),),
+    ),
+    "/v1/cartmesh.d.ts": Described(
+        summary="The TypeScript types of the browser script",
+        description="Save it beside your code, and `window.cartmesh` is typed.\n\n"
+        "```sh\ncurl -o cartmesh.d.ts http://127.0.0.1:8080/v1/cartmesh.d.ts\n```",
+    ),
 }
 """What is served here, for the documentation."""
 

@@ -1,6 +1,7 @@
 """The live board as people see it: the real service on a mesh in memory, in real Chromium."""
 
 import asyncio
+import re
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,10 +15,11 @@ from mesh import Mesh
 from mesh.broker.memory import MemoryMesh
 from mesh.dead_letters import store_dead_letter
 from mesh.events.cart import CartAbandoned, CartLine, CartRecovered, CartUpdated
-from mesh.events.mesh import ConsumerLag, EventCount, MeshMeasured
+from mesh.events.mesh import ConsumerLag, EventCount, MeshMeasured, ServiceRunning, ServiceStarted, ServiceStopped
 from mesh.events.offer import Check, OfferDecided, OfferSent
 from mesh.events.user import Recommendation
 from mesh.money import Money
+from mesh.runtime.discovery import discover
 from mesh.runtime.run import running
 from mesh.runtime.tcp_proxy import TcpProxy
 from services.operations import board
@@ -39,11 +41,39 @@ class Wall:
     meshes: dict[str, Mesh]
     headers: dict[str, str]
     silent: set[str] = field(default_factory=set)
+    stopped: set[tuple[str, str]] = field(default_factory=set)
     stale: float = 0.4
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.line.port}/board"
+
+    async def report(self):
+        """Report all services of all regions, as their processes do."""
+        services = [one.name for one in discover() if one.needs_process and not one.demo]
+        since = datetime.now(UTC) - timedelta(hours=2)
+        while True:
+            for region, mesh in self.meshes.items():
+                running = [name for name in services if (region, name) not in self.stopped]
+                await mesh.publish(*(self._running(name, f"{name}-1", since) for name in running))
+            await asyncio.sleep(5)
+
+    async def stop(self, region, service):
+        """Stop a service; it reports it."""
+        self.stopped.add((region, service))
+        await self.meshes[region].publish(
+            ServiceStopped(service=service, instance=f"{service}-1", at=datetime.now(UTC))
+        )
+
+    async def start(self, region, service):
+        """Start a service again, as another process."""
+        now = datetime.now(UTC)
+        began = ServiceStarted(service=service, instance=f"{service}-2", machine="host-1", at=now)
+        await self.meshes[region].publish(began, self._running(service, f"{service}-2", now))
+
+    def _running(self, service, instance, since):
+        now = datetime.now(UTC)
+        return ServiceRunning(service=service, instance=instance, machine="host-1", since=since, at=now)
 
     async def measure(self):
         """Say twice a second how each region is, as `watch` does."""
@@ -126,8 +156,8 @@ async def wall(signed_in):
         await line.open()
         stack.callback(line.close)
         opened = Wall(line, meshes, await signed_in(mesh))
-        measuring = asyncio.create_task(opened.measure())
-        stack.push_async_callback(_ended, measuring)
+        for task in (opened.measure(), opened.report()):
+            stack.push_async_callback(_ended, asyncio.create_task(task))
         await opened.leave("c1")
         await opened.leave("c2", outcome="dropped", reason="no consent")
         await opened.leave("c3", outcome="held", reason="quiet hours", name=EVIL)
@@ -158,6 +188,39 @@ async def test_the_page_shows_what_the_streams_say(wall, visit):
     await expect(offer.locator(".checks")).to_contain_text("consent")
     await expect(offer).to_contain_text("viewed together by 41 shoppers")
     await expect(page.locator("#dead-empty")).to_be_visible()
+
+
+async def test_a_service_that_does_not_run_is_named_and_its_restart_counted(wall, visit):
+    """On the page's head, among the figures and in its region's column; started again, all is well."""
+    page = await visit(extra_http_headers=wall.headers)
+    await page.goto(wall.url)
+    row = page.locator("#services-table tr", has_text="scoring")
+    await expect(row.locator("td")).to_have_text(["2 h ", "2 h ", "2 h "])
+    await expect(page.locator("#missing")).to_be_hidden()
+
+    await wall.stop("eu", "scoring")
+    await expect(page.locator("#missing-words")).to_contain_text("scoring in eu (last report")
+    await expect(row.locator("td").nth(1)).to_have_text("not running ")
+    await expect(page.locator("#figure-services")).to_contain_text("scoring in eu")
+    await wall.start("eu", "scoring")
+
+    await expect(page.locator("#missing")).to_be_hidden()
+    await expect(row.locator("td").nth(1)).to_contain_text("1 restart")
+    await expect(page.locator("#figure-restarts .value")).to_have_text("1")
+    await page.locator("#instances summary").click()
+    instance = page.locator("#instances-list li", has_text="scoring · eu")
+    await expect(instance).to_have_text(re.compile("^scoring · eu · host-1 · since .* · scoring-2$"))
+
+
+async def test_a_link_to_a_decision_opens_it(wall, visit):
+    """What the inbox links to, whatever was decided since; of one that is not there it is said."""
+    page = await visit(extra_http_headers=wall.headers)
+
+    await page.goto(f"{wall.url}?offer=offer-c2")
+    await expect(page.locator("#offers details[open]")).to_contain_text("no consent")
+    await page.goto(f"{wall.url}?offer=nobody")
+
+    await expect(page.locator("#offers-wanted")).to_contain_text("nobody")
 
 
 async def test_words_of_events_are_never_markup(wall, visit):
@@ -257,6 +320,8 @@ async def test_a_region_that_falls_silent_is_seen(wall, visit):
     wall.silent.add("ap")
     await expect(page.locator("#unknown-words")).to_contain_text("ap has not reported")
     await expect(page.locator("#map .node", has_text="ap")).to_have_attribute("data-silent", "")
+    await expect(page.locator("#map .node", has_text="ap").locator(".servers")).to_have_text("servers not known")
+    await expect(page.locator("#figure-servers .value")).to_have_text("6/9")
     wall.silent.clear()
 
     await expect(page.locator("#unknown")).to_be_hidden()

@@ -140,7 +140,19 @@ async def test_a_page_receives_the_history_and_then_each_state(place):
 
     assert (name, past["step"], len(past["at"])) == ("history", 1.0, 600)
     assert [one for one, _ in again] == ["state"] * 3
-    assert list(again[0][1]) == ["at", "region", "regions", "links", "funnel", "offers", "dead_letters", "unknown"]
+    assert list(again[0][1]) == [
+        "at",
+        "region",
+        "regions",
+        "links",
+        "services",
+        "funnel",
+        "simulated",
+        "offers",
+        "dead_letters",
+        "unknown",
+        "missing",
+    ]
 
 
 async def test_what_happens_in_another_region_is_shown(place):

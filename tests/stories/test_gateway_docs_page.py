@@ -35,6 +35,25 @@ async def test_the_page_shows_every_operation(mesh, tmp_path):
         assert words in shown
 
 
+async def test_every_path_says_what_it_is_for_and_shows_an_example(mesh):
+    """Each operation has words, each of its parameters too, and what it responds is shown."""
+    async with (
+        running(gateway.service, mesh, http=("127.0.0.1", 0)) as run,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{run.port}", timeout=60) as client,
+    ):
+        described = (await client.get("/docs/openapi.json")).json()
+
+    operations = {(path, method): one for path, of in described["paths"].items() for method, one in of.items()}
+    assert len(operations) == 9
+    assert len({one["summary"] for one in operations.values()}) == len(operations)
+    for name, operation in operations.items():
+        assert len(operation["description"]) > 60, name
+        assert all(one["description"] and "example" in one for one in operation.get("parameters", [])), name
+        for status, response in operation["responses"].items():
+            assert all("example" in content for content in response["content"].values()), (name, status)
+    assert {tag for one in operations.values() for tag in one["tags"]} == {one["name"] for one in described["tags"]}
+
+
 async def test_every_example_can_be_sent_as_it_stands(mesh, monkeypatch):
     """With a write key, or where the summary says so with a server key; each is stored whole."""
     monkeypatch.setenv("CARTMESH_SERVER_KEYS", "only-servers-know")

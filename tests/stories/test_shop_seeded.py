@@ -12,6 +12,7 @@ from mesh import Mesh
 from mesh.broker.memory import MemoryMesh
 from mesh.events.cart import CartAbandoned, CartConverted, CartUpdated
 from mesh.events.interaction import ProductViewed
+from mesh.events.mesh import ViewsSimulated
 from mesh.events.order import OrderPlaced
 from mesh.events.product import ProductListed
 from mesh.money import Money
@@ -51,9 +52,9 @@ def open_gateway(region, monkeypatch):
     return opened
 
 
-async def send() -> Seeding:
+async def send(operator) -> Seeding:
     """Everything the shop has to send, sent by a process that has just started."""
-    async with seed("us") as state:
+    async with seed(operator) as state:
         await asyncio.wait_for(state.done.wait(), 60)
     return state
 
@@ -66,9 +67,9 @@ async def test_the_catalogue_is_sent_once(open_gateway, operator, monkeypatch):
     """Every product with its name, price and absolute addresses; a restart changes nothing."""
     monkeypatch.setenv("CARTMESH_URL_STOREFRONT", "https://tea.example")
     async with open_gateway():
-        await send()
+        await send(operator)
         first = await stored(operator, ProductListed)
-        again = await send()
+        again = await send(operator)
 
     assert await stored(operator, ProductListed) == first
     assert (again.outcome["accepted"], again.outcome["refused"]) == (len(products()), 0)
@@ -102,12 +103,12 @@ def test_a_regions_catalogue_is_in_its_language_and_currency():
 async def test_it_waits_for_a_gateway_that_is_not_there_yet(open_gateway, operator, monkeypatch, eventually):
     """Nobody listens where the gateway will be: the shop asks again until it does."""
     monkeypatch.setenv("CARTMESH_URL_GATEWAY", "http://127.0.0.1:9")
-    async with seed("us") as state:
+    async with seed(operator) as state:
         await asyncio.sleep(0)
         assert not state.done.is_set()
 
     async with open_gateway():
-        await send()
+        await send(operator)
 
     assert len(await stored(operator, ProductListed)) == len(products())
 
@@ -119,15 +120,17 @@ async def test_the_past_is_sent_once_and_leaves_no_cart_behind(region, open_gate
     async with running(carts, Mesh(region.broker("us"), "carts")), open_gateway():
         with monkeypatch.context() as yesterday:
             yesterday.setattr("services.demo.storefront.seeding.datetime", Yesterday)
-            state = await send()
+            state = await send(operator)
         first = await stored(operator, *kinds)
-        again = await send()
+        again = await send(operator)
 
     assert await stored(operator, *kinds) == first
     assert (state.outcome["refused"], again.outcome["refused"]) == (0, 0)
     assert again.outcome["known"] == state.outcome["accepted"] - len(products())
     found = {kind: [one for one in first if isinstance(one.event, kind)] for kind in kinds}
     assert len(found[ProductViewed]) > 1000
+    reported = await stored(operator, ViewsSimulated)
+    assert sum(one.event.views for one in reported) == len(found[ProductViewed]), "operators know what nobody viewed"
     filled = {one.event.cart_id for one in found[CartUpdated]}
     assert filled == {one.event.cart_id for one in found[CartConverted]} != set()
     assert found[CartAbandoned] == []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mesh import Mesh, Received
 from mesh.broker.memory import MemoryMesh
 from mesh.events.cart import CartAbandoned, CartLine, CartRecovered, CartUpdated
-from mesh.events.mesh import ConsumerLag, EventCount, MeshMeasured
+from mesh.events.mesh import ConsumerLag, EventCount, MeshMeasured, ViewsSimulated
 from mesh.events.offer import Check, OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
 from mesh.events.user import Recommendation
 from mesh.money import Money
@@ -261,6 +261,17 @@ def test_views_are_those_that_all_regions_measured():
     picture = seen(measured(last_hour=7), measured(region="eu", last_hour=5), measured(1, last_hour=99))
 
     assert stages(picture)["viewed"] == (12, {})
+
+
+def test_views_that_a_demo_made_up_do_not_stand_beside_real_carts():
+    """What was simulated within the hour is taken off, once, and shown as such."""
+    simulated = received(ViewsSimulated(region="eu", views=9, at=NOW), 60, id="s1")
+    before = received(ViewsSimulated(region="us", views=100, at=NOW), 3700, id="s2")
+
+    picture = seen(measured(last_hour=5), measured(region="eu", last_hour=7), simulated, simulated, before)
+
+    assert stages(picture)["viewed"] == (3, {})
+    assert picture.simulated == 9
 
 
 def test_purchase_markers_are_no_orders():

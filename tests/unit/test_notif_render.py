@@ -87,6 +87,7 @@ async def test_a_mail_has_everything_in_html_and_text_without_markup_left_over(p
         ):
             assert part in text
     assert not re.search(r"<mj-|\{\{|\{%", mail.html)
+    assert not re.search(r"<link|@import|fonts\.", mail.html), "a mail that is opened tells no foreign host"
     assert "<" not in mail.text
     assert "<" not in mail.card.body
 

@@ -10,6 +10,7 @@ from mesh.errors import DeclarationError
 from mesh.event import Event, _by_kind, _by_name, _by_type, declaration_of, declared, event
 from mesh.events.cart import CartUpdated
 from mesh.events.interaction import ProductViewed
+from mesh.events.mesh import SERVICE_REPORTS
 from mesh.events.order import OrderPlaced
 from mesh.runtime.discovery import discover
 from mesh.service import Service
@@ -22,8 +23,8 @@ MESH = Topology.of(nodes=1)
 
 
 def all_published(*but):
-    """A service that publishes every event but these and those of the operator's commands."""
-    left_out = {*but, *OPERATOR_PUBLISHES}
+    """A service that publishes every event but these and those of the operator's commands and of every service."""
+    left_out = {*but, *OPERATOR_PUBLISHES, *SERVICE_REPORTS}
     return Service(
         "speaker", publishes=tuple(warnings.kind for warnings in declared() if warnings.kind not in left_out)
     )

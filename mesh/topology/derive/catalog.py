@@ -5,6 +5,7 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mesh.event import Declaration, declaration_of, declared
+from mesh.events.mesh import SERVICE_REPORTS
 from mesh.service import Service
 from mesh.streams import DEFAULT_LAYOUT, StreamLayout
 from mesh.topology.derive.asyncapi import older_versions, summary
@@ -81,6 +82,8 @@ def _event(declaration: Declaration, services: Sequence[Service], layout: Stream
         f"{name} (every region's)" if far else name for name, far in consumers_of(declaration, services).items()
     )
     published = ", ".join(writers(declaration, services)) or "nobody"
+    if declaration.kind in SERVICE_REPORTS:
+        published = "every service, of itself"
     older = older_versions(declaration)
     subject = f"{declaration.root}.<region>.{declaration.domain}.{declaration.action}.<{declaration.key}>"
     return [

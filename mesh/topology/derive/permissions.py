@@ -6,11 +6,12 @@ from typing import Any
 
 from mesh.event import Event, declaration_of
 from mesh.events.console import ConsoleChanged
+from mesh.events.mesh import SERVICE_REPORTS
 from mesh.observability.event_counts import event_counters
 from mesh.personal_data import PERSONAL_KEYS, encrypts
 from mesh.service import Service
 from mesh.streams import DEFAULT_LAYOUT, Bucket, StreamLayout, copies, dead_stream, mesh_stream
-from mesh.subjects import carrier_subject, every
+from mesh.subjects import carrier_subject, every, subject
 from mesh.topology.access import inbox_of
 from mesh.topology.derive.nats import consumers
 from mesh.topology.regions import Link
@@ -44,6 +45,7 @@ def service_permissions(
     inbox = f"{inbox_of(region, service.name)}.>"
     publish = [
         *_publishing(service, region, services, layout),
+        *(subject(region, declaration_of(kind), service.name) for kind in SERVICE_REPORTS),  # of nobody else
         f"dead.{region}.{service.name}.>",
         f"live.{region}.>",
         *(f"rpc.{region}.{asked}.>" for asked in service.asks),

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from mesh import Mesh, Received, Service
+from mesh.events.mesh import ViewsSimulated
 from mesh.events.order import OrderPlaced
 from mesh.events.user import Recommendations, RecommendationsRequest, UserScored
 from services.demo.storefront.confirming import confirm
@@ -14,7 +15,7 @@ from services.demo.storefront.shop_server import ShopServer, open_server
 if TYPE_CHECKING:
     from litestar import Litestar
 
-service = Service("storefront", asks=("scoring",), demo=True, port=8110)
+service = Service("storefront", publishes=(ViewsSimulated,), asks=("scoring",), demo=True, port=8110)
 
 
 @service.resource
@@ -34,7 +35,7 @@ async def open_picks(mesh: Mesh) -> AsyncIterator[Picks]:
 @service.resource
 async def seed_gateway(mesh: Mesh) -> AsyncIterator[Seeding]:
     """The catalogue on its way to the region's gateway, and the shop's past where that is wanted."""
-    async with seed(mesh.region) as seeding_state:
+    async with seed(mesh) as seeding_state:
         yield seeding_state
 
 

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mesh import settings
+from mesh import Mesh, settings
+from mesh.errors import MeshError
+from mesh.events.mesh import ViewsSimulated
 from mesh.observability.logs import log
 from services.demo.storefront.catalogue import CURRENCIES, Product, money, products
 from services.demo.storefront.simulated_past import sessions
@@ -63,10 +65,10 @@ class Seeding:
 
 
 @asynccontextmanager
-async def seed(region: str) -> AsyncIterator[Seeding]:
+async def seed(mesh: Mesh) -> AsyncIterator[Seeding]:
     """Send in the background until everything is sent or the block ends."""
     state = Seeding()
-    task = asyncio.create_task(_send_everything(region, settings.read(SeedSettings), state))
+    task = asyncio.create_task(_send_everything(mesh, settings.read(SeedSettings), state))
     try:
         yield state
     finally:
@@ -103,12 +105,12 @@ def _listing(product: Product, language: str, shop: str) -> dict[str, Any]:
     }
 
 
-async def _send_everything(region: str, chosen: SeedSettings, state: Seeding) -> None:
+async def _send_everything(mesh: Mesh, chosen: SeedSettings, state: Seeding) -> None:
     import httpx  # noqa: PLC0415  every process imports the service, only this one speaks HTTP
 
     if not chosen.url_gateway:
         return
-    now = datetime.now(UTC)
+    now, region = datetime.now(UTC), mesh.region
     async with httpx.AsyncClient(base_url=chosen.url_gateway, timeout=20) as gateway:
         if chosen.server_keys:
             await _send(gateway, chosen.server_keys[0], list(listings(region, chosen.shop, now)), state)
@@ -116,13 +118,22 @@ async def _send_everything(region: str, chosen: SeedSettings, state: Seeding) ->
             log.warning("the catalogue is not sent: no CARTMESH_SERVER_KEYS")
         if chosen.shop_past:
             for batch in _batches(sessions(region, now, CURRENCIES[LANGUAGE.get(region, "en")])):
-                await _send(gateway, chosen.write_key, batch, state)
+                if await _send(gateway, chosen.write_key, batch, state):
+                    await _report_views(mesh, sum(one["type"] == "product_viewed" for one in batch))
     state.done.set()
     log.info("seeded the gateway", **state.outcome)
 
 
-async def _send(gateway: "httpx.AsyncClient", key: str, events: Sequence[dict[str, Any]], state: Seeding) -> None:
-    """Say these events until the gateway answers for good."""
+async def _report_views(mesh: Mesh, views: int) -> None:
+    """Tell the operators' pages which views nobody made. The shop opens whether that succeeds or not."""
+    try:
+        await mesh.publish(ViewsSimulated(region=mesh.region, views=views, at=datetime.now(UTC)))
+    except MeshError as error:
+        log.warning("not reported how many views are simulated", views=views, error=str(error))
+
+
+async def _send(gateway: "httpx.AsyncClient", key: str, events: Sequence[dict[str, Any]], state: Seeding) -> bool:
+    """Send these events until the gateway answers for good; whether it stored any that it did not have before."""
     wait = SHORTEST
     while (answer := await _post(gateway, key, events)) is None:
         await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311  jitter, not a secret
@@ -130,13 +141,14 @@ async def _send(gateway: "httpx.AsyncClient", key: str, events: Sequence[dict[st
     if answer.status_code not in (202, 422):
         log.error("the gateway refuses what the shop sends", status=answer.status_code, why=answer.text[:300])
         state.outcome["refused"] += len(events)
-        return
+        return False
     verdict = answer.json()
     known = [one for one in verdict["rejected"] if one["path"] in KNOWN]
     refused = [one for one in verdict["rejected"] if one["path"] not in KNOWN]
     state.outcome.update(accepted=verdict["accepted"], known=len(known), refused=len(refused))
     if refused:
         log.error("the gateway refuses events", many=len(refused), first=refused[0])
+    return bool(verdict["accepted"] > verdict["duplicates"])
 
 
 async def _post(gateway: "httpx.AsyncClient", key: str, events: Sequence[dict[str, Any]]) -> "httpx.Response | None":

@@ -1,4 +1,4 @@
-"""Shows what the mesh does right now: regions, links, rates, the funnel with its money, offers, dead letters."""
+"""Shows what the mesh does now: regions, links, services, rates, the funnel and its money, offers, dead letters."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from mesh import Mesh, Received, Service, settings
 from mesh.events.cart import CartAbandoned, CartRecovered, CartUpdated
-from mesh.events.mesh import MeshMeasured
+from mesh.events.mesh import MeshMeasured, ServiceRunning, ServiceStarted, ServiceStopped, ViewsSimulated
 from mesh.events.offer import OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
+from mesh.runtime.discovery import discover
 from mesh.streams import DEAD
 from services.operations.board.board import Board
 from services.operations.board.live import Live, LiveSettings
+from services.operations.board.services import REMEMBERED
 
 if TYPE_CHECKING:
     from mesh.web.console import Console
@@ -23,7 +25,7 @@ service = Service("board", reads=(DEAD,), port=8100)
 @service.resource
 async def open_board(mesh: Mesh) -> AsyncIterator[Board]:
     """The state of the mesh, from what has been received."""
-    yield Board(mesh)
+    yield Board(mesh, [one.name for one in discover() if one.needs_process and not one.demo])
 
 
 @service.resource
@@ -49,6 +51,7 @@ async def open_live(mesh: Mesh, board: Board) -> AsyncIterator[Live]:
     OfferDeferred,
     OfferFailed,
     OfferWithdrawn,
+    ViewsSimulated,
     reach="mesh",
     fanout=True,
     since=timedelta(hours=1),
@@ -78,6 +81,23 @@ async def show_measurements(batch: list[Received], board: Board, live: Live) -> 
     live.touch()
 
 
+@service.on(
+    ServiceStarted,
+    ServiceRunning,
+    ServiceStopped,
+    reach="mesh",
+    fanout=True,
+    since=REMEMBERED,
+    batch=500,
+    linger=timedelta(0),
+)
+async def show_services(batch: list[Received], board: Board, live: Live) -> None:
+    """Show which services run where, and how often they were restarted."""
+    for received in batch:
+        board.add(received)
+    live.touch()
+
+
 @service.every(timedelta(seconds=1))
 async def show_dead_letters(_: datetime, board: Board, live: Live) -> None:
     """Look for dead letters of the own region that came or were redriven."""
@@ -87,7 +107,7 @@ async def show_dead_letters(_: datetime, board: Board, live: Live) -> None:
 
 @service.page("/board", title="Live", role="viewer", section="Operations")
 def board_page(console: "Console", board: Board, live: Live) -> list[Any]:
-    """What every region does right now: links, rates, the funnel with its money, offers, dead letters."""
+    """What every region does right now: links, services, rates, the funnel with its money, offers, dead letters."""
     from services.operations.board.app import routes  # noqa: PLC0415  brings Litestar, which others do not need
 
     return routes(console, board, live)

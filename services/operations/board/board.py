@@ -1,47 +1,59 @@
 """Board: all folds together, and the state of the mesh they make."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import msgspec
 
 from mesh import Mesh, Received
-from mesh.events.mesh import MeshMeasured
+from mesh.events.mesh import MeshMeasured, ServiceRunning, ServiceStarted, ServiceStopped, ViewsSimulated
 from services.operations.board.dead_letters import LatestDeadLetters
 from services.operations.board.funnel import Funnel
 from services.operations.board.offers import Offers
 from services.operations.board.regions import Regions
+from services.operations.board.services import Services
 from services.operations.board.state import Past, State
 
 
 class Board:
-    """What the mesh does right now, as its streams say it."""
+    """What the mesh does right now, as its streams say it; the services called `expected` should run in each region."""
 
-    def __init__(self, mesh: Mesh) -> None:
+    def __init__(self, mesh: Mesh, expected: Iterable[str] = ()) -> None:
         self._mesh = mesh
-        self._regions = Regions(mesh.region, (mesh.region, *mesh.others), mesh.zones)
+        names = (mesh.region, *mesh.others)
+        self._regions, self._services = Regions(mesh.region, names, mesh.zones), Services(names, expected)
         self._funnel, self._offers, self.dead_letters = Funnel(), Offers(), LatestDeadLetters(mesh)
         self._past = datetime.min.replace(tzinfo=UTC), b""
 
     def add(self, received: Received) -> None:
         """Take up an event, of whatever age."""
-        if isinstance(received.event, MeshMeasured):
-            self._regions.add(received.event)
-        else:
-            self._funnel.add(received)
-            self._offers.add(received)
+        match received.event:
+            case MeshMeasured() as measured:
+                self._regions.add(measured)
+            case ServiceStarted() | ServiceRunning() | ServiceStopped():
+                self._services.add(received)
+            case ViewsSimulated():
+                self._funnel.add(received)
+            case _:
+                self._funnel.add(received)
+                self._offers.add(received)
 
     def state(self, now: datetime | None = None) -> State:
         """Everything at a moment (default: now)."""
         now = now or datetime.now(UTC)
+        simulated = self._funnel.simulated(now)
         return State(
             at=now,
             region=self._mesh.region,
             regions=self._regions.shown(now),
             links=self._regions.links(now),
-            funnel=self._funnel.stages(now, self._regions.viewed(now)),
+            services=self._services.shown(now),
+            funnel=self._funnel.stages(now, max(0, self._regions.viewed(now) - simulated)),
+            simulated=simulated,
             offers=self._offers.newest(now),
             dead_letters=self.dead_letters.newest,
             unknown=tuple(self._problems(now)),
+            missing=tuple(self._services.missing(now)),
         )
 
     def state_as_json(self) -> bytes:

@@ -5,7 +5,8 @@
 - offered: offers that reached a channel, with the total of the cart they were decided for;
 - recovered: carts bought after an offer, with the order's value.
 
-Views travel to no other region: their number comes from the regions' measurements.
+Views travel to no other region: their number comes from the regions' measurements. Those that a demo made up are
+counted by what it reports of them, and left out.
 """
 
 from collections import Counter
@@ -13,6 +14,7 @@ from datetime import datetime
 
 from mesh import Received
 from mesh.events.cart import CartAbandoned, CartRecovered, CartUpdated
+from mesh.events.mesh import ViewsSimulated
 from mesh.events.offer import OfferDecided, OfferSent
 from mesh.money import Money
 from services.operations.board.latest_by_key import LatestByKey
@@ -23,6 +25,7 @@ from services.operations.board.state import StageShown
 HOUR = 3600.0
 MOST_CARTS = 250_000
 MOST_OFFERS = 50_000
+MOST_REPORTS = 10_000
 
 
 class Funnel:
@@ -33,6 +36,7 @@ class Funnel:
         self._sent: LatestByKey[str, None] = LatestByKey(HOUR, MOST_OFFERS)
         # A decision comes before its sending, so it is remembered for longer.
         self._totals: LatestByKey[str, Money] = LatestByKey(2 * HOUR, MOST_OFFERS)
+        self._simulated: LatestByKey[str, int] = LatestByKey(HOUR, MOST_REPORTS)
 
     def add(self, received: Received) -> None:
         """Count what happened."""
@@ -46,11 +50,18 @@ class Funnel:
                 self._totals.add(offer, at, name, total)
             case OfferSent(offer_id=offer):
                 self._sent.add(offer, at, name, None)
+            case ViewsSimulated(views=views):
+                self._simulated.add(name, at, name, views)
             case CartRecovered(value=value):
                 self._recovered.add(name, at, name, (value,))
 
+    def simulated(self, now: datetime) -> int:
+        """How many views a demo had the regions store in the last hour."""
+        self._simulated.expire(now.timestamp())
+        return sum(views for _, _, views in self._simulated.latest())
+
     def stages(self, now: datetime, viewed: int) -> tuple[StageShown, ...]:
-        """The five steps; `viewed` is what the regions measured."""
+        """The five steps; `viewed` is what the regions measured, without what a demo made up."""
         for fold in (self._carted, self._left, self._sent, self._totals, self._recovered):
             fold.expire(now.timestamp())
         offered: Counter[str] = Counter()

@@ -11,6 +11,7 @@ from mesh.money import Money
 
 OfferEventKind = Literal["sent", "shown", "failed", "withdrawn", "deferred", "recovered"]
 StageName = Literal["viewed", "carted", "left", "offered", "recovered"]
+ServiceState = Literal["running", "missing", "stopped", "unknown"]
 
 
 class RegionShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +36,29 @@ class LinkShown(msgspec.Struct, frozen=True, kw_only=True, rename={"reader": "fr
     reader: str
     reported: str
     staleness: float | None
+
+
+class InstanceShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that runs a service: its name, the machine or pod it is on, and since when."""
+
+    id: str
+    machine: str
+    since: datetime
+
+
+class ServiceShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A service in a region, and how often it was started in the last day after an instance of it had ended.
+
+    `missing`: no instance runs, although one should; `stopped`: none of a demo runs; `unknown`: no service of the
+    region reports here. `reported` is when an instance reported last (None: none did in 30 days).
+    """
+
+    region: str
+    name: str
+    state: ServiceState
+    instances: tuple[InstanceShown, ...]
+    restarts: int
+    reported: datetime | None
 
 
 class StageShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,16 +121,22 @@ class DeadLetterShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything at one moment. `unknown`: sentences about what cannot be seen just now."""
+    """Everything at one moment. `unknown`: sentences about what cannot be seen just now; `missing`: what does not run.
+
+    `simulated` are the views of the last hour that a demo made up: the funnel does not count them.
+    """
 
     at: datetime
     region: str
     regions: tuple[RegionShown, ...]
     links: tuple[LinkShown, ...]
+    services: tuple[ServiceShown, ...]
     funnel: tuple[StageShown, ...]
+    simulated: int
     offers: tuple[OfferShown, ...]
     dead_letters: tuple[DeadLetterShown, ...]
     unknown: tuple[str, ...]
+    missing: tuple[str, ...]
 
 
 class Past(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ import { lags } from './lags.js'
 import { map } from './map.js'
 import { offers } from './offers.js'
 import { rates } from './rates.js'
+import { services } from './services.js'
 import { listen } from './stream.js'
 import { age, clock } from './words.js'
 
@@ -16,7 +17,7 @@ const REDRAWN = 1_000
 const STALE = 3_000
 
 const past = rates()
-const panels = [figures, map(), lags(), funnel(), offers(), dead()]
+const panels = [figures, map(), services(), lags(), funnel(), offers(), dead()]
 let picture = null
 let painting = 0
 let received = 0
@@ -31,6 +32,8 @@ function paint() {
   set(find('updated'), 'datetime', picture.at)
   show(find('unknown'), picture.unknown.length > 0)
   say(find('unknown-words'), picture.unknown.join(' · '))
+  show(find('missing'), picture.missing.length > 0)
+  say(find('missing-words'), picture.missing.join(' · '))
   if (performance.now() - drawn < REDRAWN) return
   drawn = performance.now()
   past.draw(picture)

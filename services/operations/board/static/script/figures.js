@@ -1,9 +1,10 @@
-// Figures: six numbers that say at a glance whether all is well.
+// Figures: eight numbers that say at a glance whether all is well.
 
 import { find, say, set } from './element.js'
 import { lagging, waiting } from './lags.js'
 import { state } from './links.js'
 import { silent, total } from './map.js'
+import { counted } from './services.js'
 import { age, count, money, plural, rate } from './words.js'
 
 function tell(name, value, more, mood = null) {
@@ -26,6 +27,11 @@ export function figures(picture) {
 
   const worst = links.reduce((most, link) => (!most || (link.staleness ?? -1) > (most.staleness ?? -1) ? link : most), null)
   const mood = worst ? { fresh: null, late: 'late', cut: 'bad' }[state(worst.staleness)] : null
+  const run = counted(picture.services)
+  const which = picture.missing.length ? picture.missing.join(', ') : run.unknown ? `${count(run.unknown)} not known` : 'each runs'
+  tell('services', run.all ? `${run.running}/${run.all}` : '–', run.all ? which : 'none has reported yet', picture.missing.length ? 'bad' : null)
+  tell('restarts', count(run.restarts), run.most, run.restarts ? 'late' : null)
+
   tell('links', worst ? age(worst.staleness) : '–', worst ? (worst.staleness === null ? `${worst.to} in ${worst.from}: not known` : `${worst.to}, read in ${worst.from}`) : 'one region alone', mood)
 
   const most = lagging(regions).reduce((most, lag) => (waiting(lag) > waiting(most) ? lag : most), { pending: 0, ack_pending: 0 })

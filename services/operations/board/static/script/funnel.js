@@ -1,12 +1,12 @@
 // Funnel: from a view to a recovered cart, each step measured against the one before it.
 
 import { find, reach, say, show } from './element.js'
-import { count, money, share } from './words.js'
+import { count, money, plural, share } from './words.js'
 
 export function funnel() {
   const steps = new Map([...find('funnel').children].map((node) => [node.dataset.stage, node]))
 
-  return ({ funnel: stages }) => {
+  return ({ funnel: stages, simulated }) => {
     let before = null
     for (const stage of stages) {
       const node = steps.get(stage.stage)
@@ -20,6 +20,7 @@ export function funnel() {
       say(node.querySelector('.money'), purse.map(money).join(' · '))
       before = stage.count
     }
+    say(find('funnel-views'), simulated ? `product views, without ${plural(simulated, 'simulated one', 'simulated ones')}` : 'product views')
     show(find('funnel-empty'), stages.every((stage) => !stage.count))
   }
 }

@@ -127,7 +127,7 @@ function fillRegion(node, one, [x, y], picture) {
   set(node, 'transform', `translate(${x} ${y})`)
   set(node, 'data-region', place(one.name))
   set(node, 'data-silent', quiet ? '' : null)
-  set(node, 'data-short', one.nodes_up < one.nodes ? '' : null)
+  set(node, 'data-short', quiet || one.nodes_up < one.nodes ? '' : null)
   const shown = segments(Math.min(one.nodes || 1, MOST_SERVERS), RING).map((d, index) => ({ d, index, up: index < one.nodes_up }))
   keep(ring, shown, (part) => part.index, () => drawn('path'), (path, part) => {
     set(path, 'd', part.d)
@@ -135,7 +135,8 @@ function fillRegion(node, one, [x, y], picture) {
   })
   say(name, one.name === picture.region ? `${one.name} · here` : one.name)
   say(flow, quiet ? (one.measured_ago === null ? 'no report yet' : `reported ${age(one.measured_ago)} ago`) : `${rate(total(one))}/s`)
-  say(servers, `${one.nodes_up}/${one.nodes} ${one.nodes === 1 ? 'server' : 'servers'}`)
+  // How many servers a silent region had says nothing of how many it has.
+  say(servers, quiet ? 'servers not known' : `${one.nodes_up}/${one.nodes} ${one.nodes === 1 ? 'server' : 'servers'}`)
   say(dead, one.dead_letters ? plural(one.dead_letters, 'dead letter', 'dead letters') : '')
 }
 

@@ -17,6 +17,8 @@ export function offers() {
   let paused = false
   let chosen = 'all'
   let due = 0
+  // The offer that a link to this page names (`?offer=...`): it is opened once it is there.
+  let wanted = new URLSearchParams(location.search).get('offer')
 
   function pause(now) {
     paused = now
@@ -58,8 +60,22 @@ export function offers() {
     const first = shown === null
     shown = newest
     const fresh = keep(host, shown, (offer) => offer.id, row, fill)
+    if (wanted) seek()
     if (!first && fresh.length <= FEW && !still.matches) fresh.forEach(arrive)
     tell()
+  }
+
+  function seek() {
+    const index = shown.findIndex((offer) => offer.id === wanted)
+    const missing = find('offers-wanted')
+    show(missing, index < 0)
+    say(missing, `The decision on offer ${wanted} is not among the newest of the last hour.`)
+    if (index < 0) return
+    wanted = null
+    const details = host.children[index].querySelector('details')
+    details.open = true
+    details.scrollIntoView({ block: 'start' })
+    details.querySelector('summary').focus({ preventScroll: true })
   }
 
   // While paused, what becomes of the offers shown is still kept up to date.

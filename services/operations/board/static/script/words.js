@@ -63,6 +63,12 @@ export function clock(iso) {
   return (Math.abs(Date.now() - at) < 43_200_000 ? clockwork : daywork).format(at)
 }
 
+// How long ago something was, in one unit.
+export function ago(iso) {
+  const seconds = (Date.now() - new Date(iso)) / 1000
+  return Number.isNaN(seconds) ? '–' : age(Math.max(0, seconds))
+}
+
 export function hour(zone) {
   try {
     return new Intl.DateTimeFormat(LANGUAGE, {

@@ -70,7 +70,7 @@ class ServiceStarted(Event):
 
 
 @event(key="service", ttl=timedelta(minutes=10))
-class ServiceRunning(Event):
+class ServiceReported(Event):
     """An instance of a service still runs at the moment `at`; it began to at `since`."""
 
     service: str
@@ -89,7 +89,7 @@ class ServiceStopped(Event):
     at: datetime
 
 
-SERVICE_REPORTS: tuple[type[Event], ...] = (ServiceStarted, ServiceRunning, ServiceStopped)
+SERVICE_REPORTS: tuple[type[Event], ...] = (ServiceStarted, ServiceReported, ServiceStopped)
 """What every process publishes for each service that it runs; `mesh.runtime.service_reports` does."""
 
 

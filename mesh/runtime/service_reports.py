@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from mesh.errors import MeshError
-from mesh.events.mesh import ServiceRunning, ServiceStarted, ServiceStopped
+from mesh.events.mesh import ServiceReported, ServiceStarted, ServiceStopped
 from mesh.mesh import Mesh
 from mesh.observability.logs import log
 
@@ -49,7 +49,7 @@ async def _report(mesh: Mesh, instance: str, since: datetime, every: timedelta) 
             if not is_stored:
                 await mesh.publish(ServiceStarted(**who, at=since))
                 is_stored = True
-            await mesh.publish(ServiceRunning(**who, since=since, at=datetime.now(UTC)))
+            await mesh.publish(ServiceReported(**who, since=since, at=datetime.now(UTC)))
         except MeshError as error:
             log.debug("not reported that a service runs", service=mesh.service, error=str(error))
         await asyncio.sleep(every.total_seconds())

@@ -15,7 +15,7 @@ from mesh import Mesh
 from mesh.broker.memory import MemoryMesh
 from mesh.dead_letters import store_dead_letter
 from mesh.events.cart import CartAbandoned, CartLine, CartRecovered, CartUpdated
-from mesh.events.mesh import ConsumerLag, EventCount, MeshMeasured, ServiceRunning, ServiceStarted, ServiceStopped
+from mesh.events.mesh import ConsumerLag, EventCount, MeshMeasured, ServiceReported, ServiceStarted, ServiceStopped
 from mesh.events.offer import Check, OfferDecided, OfferSent
 from mesh.events.user import Recommendation
 from mesh.money import Money
@@ -73,7 +73,7 @@ class Wall:
 
     def _running(self, service, instance, since):
         now = datetime.now(UTC)
-        return ServiceRunning(service=service, instance=instance, machine="host-1", since=since, at=now)
+        return ServiceReported(service=service, instance=instance, machine="host-1", since=since, at=now)
 
     async def measure(self):
         """Say twice a second how each region is, as `watch` does."""

@@ -7,7 +7,7 @@ import pytest
 
 from mesh import Mesh, Received
 from mesh.broker.memory import MemoryMesh
-from mesh.events.mesh import ServiceRunning, ServiceStarted, ServiceStopped
+from mesh.events.mesh import ServiceReported, ServiceStarted, ServiceStopped
 from services.operations.board.board import Board
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -30,7 +30,7 @@ def started(instance="a", since=100, *, service="carts", region="us"):
 
 def running(instance="a", since=100, at=5, *, service="carts", region="us"):
     return received(
-        ServiceRunning(service=service, instance=instance, machine="host-1", since=ago(since), at=ago(at)), region
+        ServiceReported(service=service, instance=instance, machine="host-1", since=ago(since), at=ago(at)), region
     )
 
 

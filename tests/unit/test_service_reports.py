@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from mesh.events.mesh import SERVICE_REPORTS, ServiceRunning, ServiceStarted, ServiceStopped
+from mesh.events.mesh import SERVICE_REPORTS, ServiceReported, ServiceStarted, ServiceStopped
 from mesh.runtime.service_reports import reporting
 from mesh.service import Service
 from mesh.topology.derive.permissions import service_permissions
@@ -20,7 +20,7 @@ async def test_a_service_reports_that_it_began_still_runs_and_stopped(mesh, even
         await eventually(lambda: _at_least(mesh, 3), within=60)
 
     (began,), (ended,) = await reports(mesh, ServiceStarted), await reports(mesh, ServiceStopped)
-    still = await reports(mesh, ServiceRunning)
+    still = await reports(mesh, ServiceReported)
     assert {one.instance for one in (began, *still, ended)} == {instance}
     assert {one.service for one in (began, *still, ended)} == {mesh.service}
     assert {one.since for one in still} == {began.at}
@@ -28,7 +28,7 @@ async def test_a_service_reports_that_it_began_still_runs_and_stopped(mesh, even
 
 
 async def _at_least(mesh, count):
-    return len(await reports(mesh, ServiceRunning)) >= count
+    return len(await reports(mesh, ServiceReported)) >= count
 
 
 async def test_a_region_that_does_not_answer_keeps_no_service_from_starting_or_stopping(regions, mesh):
@@ -48,6 +48,6 @@ def test_a_service_may_report_itself_alone():
 
     assert [subject for subject in granted if ".mesh." in subject] == [
         "ev.us.mesh.service_started.loyalty",
-        "ev.us.mesh.service_running.loyalty",
+        "ev.us.mesh.service_reported.loyalty",
         "ev.us.mesh.service_stopped.loyalty",
     ]

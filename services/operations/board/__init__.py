@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mesh import Mesh, Received, Service, settings
 from mesh.events.cart import CartAbandoned, CartRecovered, CartUpdated
-from mesh.events.mesh import MeshMeasured, ServiceRunning, ServiceStarted, ServiceStopped, ViewsSimulated
+from mesh.events.mesh import MeshMeasured, ServiceReported, ServiceStarted, ServiceStopped, ViewsSimulated
 from mesh.events.offer import OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
 from mesh.runtime.discovery import discover
 from mesh.streams import DEAD
@@ -83,7 +83,7 @@ async def show_measurements(batch: list[Received], board: Board, live: Live) -> 
 
 @service.on(
     ServiceStarted,
-    ServiceRunning,
+    ServiceReported,
     ServiceStopped,
     reach="mesh",
     fanout=True,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from mesh import Mesh, Received
-from mesh.events.mesh import MeshMeasured, ServiceRunning, ServiceStarted, ServiceStopped, ViewsSimulated
+from mesh.events.mesh import MeshMeasured, ServiceReported, ServiceStarted, ServiceStopped, ViewsSimulated
 from services.operations.board.dead_letters import LatestDeadLetters
 from services.operations.board.funnel import Funnel
 from services.operations.board.offers import Offers
@@ -30,7 +30,7 @@ class Board:
         match received.event:
             case MeshMeasured() as measured:
                 self._regions.add(measured)
-            case ServiceStarted() | ServiceRunning() | ServiceStopped():
+            case ServiceStarted() | ServiceReported() | ServiceStopped():
                 self._services.add(received)
             case ViewsSimulated():
                 self._funnel.add(received)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from mesh import Received
-from mesh.events.mesh import ServiceRunning, ServiceStarted, ServiceStopped
+from mesh.events.mesh import ServiceReported, ServiceStarted, ServiceStopped
 from mesh.runtime.service_reports import MISSING_AFTER
 from services.operations.board.state import InstanceShown, ServiceShown, ServiceState
 
@@ -43,7 +43,7 @@ class Services:
         match received.event:
             case ServiceStarted(service=name, instance=id_, machine=machine, at=at):
                 self._instance(services, name, id_, at, at).machine = machine
-            case ServiceRunning(service=name, instance=id_, machine=machine, since=since, at=at):
+            case ServiceReported(service=name, instance=id_, machine=machine, since=since, at=at):
                 self._instance(services, name, id_, since, at).machine = machine
             case ServiceStopped(service=name, instance=id_, at=at):
                 self._instance(services, name, id_, at, at).stopped = at

@@ -19,7 +19,7 @@ from mesh.runtime.discovery import discover
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.ports import free_ports, usual_port
 from mesh.runtime.supervised_process import Child, stop_all
-from mesh.runtime.worker import Ready, variable
+from mesh.runtime.worker import Ready, chosen, variable
 from mesh.service import Service
 from mesh.topology.access import Access, Servers
 from mesh.topology.apply import apply
@@ -43,7 +43,8 @@ class Up:
 
     `directory` keeps data, logs, `servers.json` and random secrets; without it a temporary folder is used and removed.
     `environment` is passed to every service. `companions=False` starts none; services that are a demo start with
-    `demo` alone. `urls` (region -> address) uses servers that run already, without passwords, instead of starting some.
+    `demo` alone. `only` names the services that start, instead of all; DeclarationError for an unknown one. `urls`
+    (region -> address) uses servers that run already, without passwords, instead of starting some.
     With `for_people` services get the ports that they declare, as far as those are free, and a server that dies is
     started again. `report` is called with each step of the start, and with what stops later.
     """
@@ -56,6 +57,7 @@ class Up:
         environment: Mapping[str, str] | None = None,
         companions: bool = True,
         demo: bool = False,
+        only: Sequence[str] = (),
         urls: Mapping[str, str] | None = None,
         for_people: bool = False,
         report: Callable[[str], None] = lambda _: None,
@@ -63,6 +65,7 @@ class Up:
         self.topology, self.environment = topology, dict(environment or {})
         self._for_people, self._report = for_people, report
         self._directory, self._companions, self._demo, self._existing = directory, companions, demo, dict(urls or {})
+        self._only = {service.name for service in chosen(only)}
         self._stack = AsyncExitStack()
         self._children: dict[tuple[str, str], Child] = {}
         self._operators: dict[str, Mesh] = {}
@@ -124,7 +127,7 @@ class Up:
         self.access.write(self.servers_file)
         self._topology_file = self.directory / "topology.json"
         self._topology_file.write_bytes(msgspec.json.encode(self.topology))
-        services = [service for service in services if self._demo or not service.demo]
+        services = [one for one in services if one.name in self._only and (self._demo or not one.demo)]
         self.urls = self._addresses([service for service in services if service.serves_http])
         self.environment = _acquaintance(self.urls) | self.environment
         if self._companions:

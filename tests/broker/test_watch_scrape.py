@@ -61,7 +61,7 @@ async def health(mesh, eventually):
         running(service, scraped),
         serving(Litestar([get_page], **shared_options(scraped)), "127.0.0.1", 0) as pages,
         serving(health_app(scraped), "127.0.0.1", 0) as port,
-        httpx.AsyncClient() as client,
+        httpx.AsyncClient(timeout=60) as client,
     ):
         assert (await client.get(f"http://127.0.0.1:{pages}/page")).text == "a page"
         cart = CartUpdated(cart_id="c1", visitor_id="v1", lines=())
@@ -96,7 +96,7 @@ async def prometheus(health, tmp_path):
 
 async def test_figures_arrive(prometheus, eventually):
     """Rates, durations, delays and dead letters of a service are there to be asked for, and no rule is broken."""
-    async with httpx.AsyncClient(base_url=prometheus) as client:
+    async with httpx.AsyncClient(base_url=prometheus, timeout=60) as client:
 
         async def found(query):
             try:
@@ -129,7 +129,7 @@ async def test_figures_arrive(prometheus, eventually):
 @pytest.mark.drill
 async def test_a_scrape_is_cheap(health):
     """Metrics answer in milliseconds: a scrape every second costs nothing to speak of."""
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{health}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{health}", timeout=60) as client:
         await client.get("/metrics")
         loop = asyncio.get_running_loop()
         took = []

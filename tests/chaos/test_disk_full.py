@@ -95,8 +95,10 @@ async def servers(disks, tmp_path):
 
 @pytest.fixture
 async def shop(servers, monkeypatch):
-    """A shop at a gateway that waits 3 s for JetStream before it answers 503."""
+    """A shop at a gateway that waits 3 s for JetStream before it answers 503, and takes as many bytes as come."""
     monkeypatch.setenv("CARTMESH_STORE_PATIENCE", "3s")
+    for setting in ("CARTMESH_ADDRESS_BYTES", "CARTMESH_KEY_BYTES"):
+        monkeypatch.setenv(setting, "1e9")
     (service,) = chosen(["gateway"])
     gateway = await connect(servers.access, "us", service.name)
     try:

@@ -10,18 +10,21 @@ from services.demo.afternoon.scenarios import personal_copies
 from services.demo.replay.evidence import Cut
 from services.demo.replay.report import missing_copies
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1200)
 REGIONS, LOST = ("us", "eu", "ap"), "ap"
+CAUGHT_UP = 480.0
+"""Seconds. A server waits up to two minutes before it asks a region again that did not answer: on a slow machine, where
+the cut takes long and the first answer may come too late, that is waited for more than once."""
 
 
 @pytest.mark.parametrize(
     ("nodes", "seconds", "per_second"),
-    [pytest.param(1, 8, 9, id="small"), pytest.param(3, 30, 20, id="drill", marks=pytest.mark.drill)],
+    [pytest.param(1, 10, 4, id="small"), pytest.param(3, 30, 20, id="drill", marks=pytest.mark.drill)],
 )
 async def test_a_region_that_is_cut_off_works_alone_and_catches_up(chaos, tmp_path, nodes, seconds, per_second):
     """Cut off, with a service killed besides, it sells, decides and mails; healed, all of it is everywhere once."""
     async with (
-        chaos.mesh(tmp_path, REGIONS, nodes=nodes) as stage,
+        chaos.mesh(tmp_path, REGIONS, nodes=nodes, only=chaos.selling) as stage,
         chaos.load(stage, per_second=per_second) as load,
     ):
         servers, worker = stage.up.servers, stage.up.child(LOST, "carts")
@@ -38,7 +41,7 @@ async def test_a_region_that_is_cut_off_works_alone_and_catches_up(chaos, tmp_pa
         during = await staleness(stage)
         await servers.heal(LOST)
         healed = datetime.now(UTC)
-        caught_up = await chaos.until(lambda: everywhere(load, healed), "everything to be everywhere")
+        caught_up = await chaos.until(lambda: everywhere(load, healed), "everything to be everywhere", within=CAUGHT_UP)
         load.collector.evidence.cut = Cut(region=LOST, began=began, healed=healed, caught_up=caught_up)
         await chaos.until(lambda: fresh(stage), "heartbeats to arrive again")
         outcome = await load.outcome()

@@ -244,7 +244,7 @@ async def test_a_board_that_starts_later_knows_the_hour(place, eventually):
 
 
 async def state(url, headers):
-    async with httpx.AsyncClient(headers=headers) as client:
+    async with httpx.AsyncClient(headers=headers, timeout=60) as client:
         answer = await client.get(f"{url}/state")
     return answer.raise_for_status().json()
 
@@ -260,7 +260,7 @@ async def in_memory(signed_in):
 async def test_a_reader_too_many_is_asked_to_come_back(monkeypatch, eventually, signed_in):
     """The number of streams is bounded; a place is free again when a reader goes."""
     monkeypatch.setenv("CARTMESH_BOARD_READERS", "1")
-    async with in_memory(signed_in) as (url, headers, _), httpx.AsyncClient(headers=headers) as client:
+    async with in_memory(signed_in) as (url, headers, _), httpx.AsyncClient(headers=headers, timeout=60) as client:
         async with looking(url, headers) as pictures:
             await anext(pictures)
             refused = await client.get(f"{url}/live")
@@ -279,7 +279,7 @@ async def test_a_reader_that_takes_nothing_is_let_go(monkeypatch, eventually, si
     monkeypatch.setenv("CARTMESH_BOARD_PATIENCE", "0.2")
     monkeypatch.setenv("CARTMESH_BOARD_MOST", "0.25")  # the sooner its line is full
     monkeypatch.setattr("services.operations.board.board.Board.state_as_json", lambda _: b'"%s"' % (b"x" * 4_000_000))
-    async with in_memory(signed_in) as (url, headers, _), httpx.AsyncClient(headers=headers) as client:
+    async with in_memory(signed_in) as (url, headers, _), httpx.AsyncClient(headers=headers, timeout=60) as client:
         host, port = url.removeprefix("http://").removesuffix("/board").split(":")
         _, writer = await asyncio.open_connection(host, int(port), limit=1024)
         bearer = headers["Authorization"].encode()

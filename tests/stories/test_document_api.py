@@ -246,7 +246,7 @@ async def test_a_wrong_document_or_body_is_refused_in_words(place):
 async def test_a_role_is_enough_for_its_part(place, role, may):
     """Viewers read, marketers draft, publishers publish; without a token nobody does anything."""
     await place.sale(1)
-    script, nobody = await place.script(role), httpx.AsyncClient(base_url=place.url)
+    script, nobody = await place.script(role), httpx.AsyncClient(base_url=place.url, timeout=60)
 
     async def tried(client):
         saved = await client.put(f"{SALE}/draft", json={"files": journey(2), "version": 0})
@@ -286,7 +286,7 @@ async def test_a_token_in_a_cookie_is_no_token(place):
     token = script.headers["authorization"].removeprefix("Bearer ")
     body = {"files": journey(1), "version": 0}
 
-    async with httpx.AsyncClient(base_url=place.url, cookies={"cartmesh-us-session": token}) as browser:
+    async with httpx.AsyncClient(base_url=place.url, cookies={"cartmesh-us-session": token}, timeout=60) as browser:
         answer = await browser.put(f"{SALE}/draft", json=body)
 
     assert answer.status_code == 403
@@ -348,7 +348,7 @@ async def test_the_description_has_every_route(place):
     assert {"201", "400", "401", "403", "404", "409", "422"} <= publishing["responses"].keys()
     assert "application/problem+json" in publishing["responses"]["409"]["content"]
     assert described["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
-    assert (await httpx.AsyncClient().get(f"{place.url}/documents/openapi.json")).status_code == 401
+    assert (await httpx.AsyncClient(timeout=60).get(f"{place.url}/documents/openapi.json")).status_code == 401
 
 
 async def test_what_is_published_over_http_is_in_force_in_every_region(place, eventually):

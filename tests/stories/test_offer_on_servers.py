@@ -93,7 +93,7 @@ async def test_an_offer_is_sent_once_and_ends_with_one_click(servers, tmp_path, 
         mails = await box.wait_for(2)
         sent = await eventually(lambda: _all(shop, "scored", OfferSent, 2))
         link = box.opened(first)["List-Unsubscribe"].strip("<>")
-        async with httpx.AsyncClient() as browser:
+        async with httpx.AsyncClient(timeout=60) as browser:
             asked = await browser.get(link)
             before = await shop.history("ada", "customer")
             clicked = await browser.post(link, data={"List-Unsubscribe": "One-Click"})

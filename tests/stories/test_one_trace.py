@@ -98,7 +98,7 @@ async def say(up, region, trace, *events):
     now = datetime.now(UTC).isoformat()
     sent = [{"id": f"{trace[:4]}-{one['type']}", "time": now, "visitor_id": "v1", **one} for one in events]
     headers = {"Authorization": "Bearer demo", "traceparent": f"00-{trace}-{BROWSER}-01"}
-    async with httpx.AsyncClient(base_url=up.gateway(region), headers=headers) as client:
+    async with httpx.AsyncClient(base_url=up.gateway(region), headers=headers, timeout=60) as client:
         answer = await client.post("/v1/events", json={"events": sent})
     assert (answer.status_code, answer.json()["accepted"]) == (202, len(events))
 

@@ -18,7 +18,7 @@ async def health(regions):
     first, second = Mesh(regions.broker("us"), "first"), Mesh(regions.broker("us"), "second")
     async with (
         serving(health_app(first, second), "127.0.0.1", 0) as port,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
     ):
         yield client, second
 

@@ -43,7 +43,7 @@ async def browser(tmp_path: Path):
     box = Inbox(tmp_path)
     async with (
         serving(inbox_pages(box), "127.0.0.1", 0) as port,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
     ):
         client.box = box
         yield client
@@ -150,7 +150,7 @@ async def visitor(mesh, monkeypatch):
     monkeypatch.setenv("CARTMESH_SECRET", SECRET)
     async with (
         running(links, mesh, http=("127.0.0.1", 0)) as run,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{run.port}") as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{run.port}", timeout=60) as client,
     ):
         yield client
 

@@ -27,7 +27,7 @@ def slow():
 
 
 async def asked(port):
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
         answer = await client.get("/readyz")
     return answer.status_code, answer.text
 

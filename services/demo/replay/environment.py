@@ -1,6 +1,6 @@
 """Environment: a mesh to run_replay on, started for the occasion or running already."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,13 +40,18 @@ class Environment:
 
 @asynccontextmanager
 async def built(
-    regions: tuple[str, ...], *, nodes: int, environment: Mapping[str, str], directory: Path | None = None
+    regions: tuple[str, ...],
+    *,
+    nodes: int,
+    environment: Mapping[str, str],
+    directory: Path | None = None,
+    only: Sequence[str] = (),
 ) -> AsyncIterator[Environment]:
-    """An embedded mesh with every service and the inbox; drained and gone when the block ends."""
+    """An embedded mesh with the inbox and every service, or `only` some; drained and gone when the block ends."""
     # All shoppers of a replay share one key, and its pace is the log's.
     rates = {"CARTMESH_KEY_RATE": "1000000", "CARTMESH_KEY_BYTES": "1e9"}
     settings = {"CARTMESH_SERVER_KEYS": KEY, **rates, **environment}
-    async with Up(Topology.of(regions, nodes=nodes), directory=directory, environment=settings) as up:
+    async with Up(Topology.of(regions, nodes=nodes), directory=directory, environment=settings, only=only) as up:
         yield Environment(
             gateways={region: up.gateway(region) for region in regions},
             meshes={region: await up.operator(region) for region in regions},

@@ -270,6 +270,30 @@ async def test_nonsense_breaks_nothing(shop, visit, sent, eventually):
     assert [words for words in said if not any(line.startswith(f"cartmesh: {words}") for line in lines)] == []
 
 
+async def test_a_page_in_debug_says_each_wrong_call(shop, visit, sent, eventually):
+    """Nine wrong calls are nine warnings, each with the call's or the event's name."""
+    page, lines = await visit(), []
+    page.on("console", lambda line: line.type == "warning" and lines.append(line.text.removeprefix("cartmesh: ")))
+    shop.tags = shop.tag(debug="true")
+    await page.goto(shop.url())
+
+    await page.evaluate(
+        """const circle = {}; circle.self = circle;
+           [cartmesh.view(), cartmesh.view(null), cartmesh.view({product_id: 'x', circle}), cartmesh.order({total: 1n}),
+            cartmesh.follow(), cartmesh.push(['nothing']), cartmesh.push(null),
+            cartmesh.view({product_id: 'a b'}), cartmesh.cart(7)] && 0"""
+    )
+    await sent(page)
+
+    await eventually(lambda: len(lines) == 9, within=60)
+    failed = ["view", "view", "view", "order", "follow", "push('nothing')", "push('undefined')"]
+    assert [line.partition(" failed")[0] for line in lines[:7]] == failed
+    assert [line.partition(":")[0] for line in sorted(lines[7:])] == [
+        "rejected cart_updated",
+        "rejected product_viewed",
+    ]
+
+
 async def test_a_page_in_debug_says_what_it_sends(shop, visit, sent, eventually):
     """`data-debug` shows each event and what was left out of it, as often as it happens."""
     page, lines = await visit(), []

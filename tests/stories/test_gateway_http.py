@@ -109,6 +109,30 @@ async def test_accepted_means_stored(post, gateway):
     assert [received.event.product_id for received in await stored(gateway, ProductViewed)] == ["sku-1"]
 
 
+async def test_the_answer_says_what_was_wrong_with_each_event(post, gateway):
+    """422 where nothing was taken: the missing field by its path, a bare price with what to write instead."""
+    nobody = {name: value for name, value in view("e1").items() if name != "visitor_id"}
+    cheap = cart("e2") | {"lines": [{"product_id": "sku-1", "quantity": 1, "price": 1299}]}
+
+    answer = await post(nobody, cheap)
+
+    first, second = answer.json()["rejected"]
+    assert (answer.status_code, answer.json()["accepted"]) == (422, 0)
+    assert (first["path"], first["reason"]) == ("$.visitor_id", "missing required field `visitor_id`")
+    assert (second["path"], "minor units" in second["reason"]) == ("$.lines[0].price", True)
+    assert await stored(gateway, CartUpdated, ProductViewed) == []
+
+
+async def test_one_event_that_is_taken_makes_it_202_and_unknown_fields_are_named(post, gateway):
+    """Beside a rejected event; the field that nothing reads costs nothing but is named with its path."""
+    answer = await post(view("e1") | {"colour": "red"}, {"id": "e2"})
+
+    body = answer.json()
+    assert (answer.status_code, body["accepted"], [one["index"] for one in body["rejected"]]) == (202, 1, [1])
+    assert [(one["index"], one["path"], one["reason"]) for one in body["ignored"]] == [(0, "$.colour", "unknown field")]
+    assert len(await stored(gateway, ProductViewed)) == 1
+
+
 async def test_a_cart_and_its_timer_are_one_commit(post, regions):
     """A filled cart waits to be left; an emptied one no longer does."""
     await post(cart())

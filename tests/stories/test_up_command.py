@@ -103,6 +103,7 @@ async def test_what_it_prints_works_as_printed_until_ctrl_c_ends_all_of_it(tmp_p
                 for more in (("--role", "viewer"), ("--email", "nobody@shop.example"), ("--role", "king"))
             ]
             joined = await browser.get(made[0][1].strip())
+            listed = await browser.get(f"{console}/documents/v1/journeys")  # a service of the worker answers
         before = await status(printed, tmp_path)
         [server] = [child for child in psutil.Process(process.pid).children() if child.name() == "nats-server"]
         server.kill()
@@ -124,6 +125,7 @@ async def test_what_it_prints_works_as_printed_until_ctrl_c_ends_all_of_it(tmp_p
     assert docs.status_code == 200
     assert [code for code, _ in made] == [0, 1, 1]
     assert joined.status_code == 200
+    assert (listed.status_code, listed.headers["content-type"]) == (401, "application/problem+json")
     assert "nobody@shop.example has no account in us" in made[1][1]
     assert "there is no role 'king'; there are " in made[2][1]
     assert before["region"] == after["region"] == "us"

@@ -122,7 +122,7 @@ async def test_what_was_given_up_says_so(servers, story):
 
 async def test_the_search_ends_with_its_time(servers, story):
     """Nothing is found of what is not there, and the search stops where it was asked to."""
-    found, _ = await traced(servers, "nobody-said-this", since=timedelta(0))
+    found, _ = await traced(servers, "no-such-event", since=timedelta(0))
 
     assert (found.events, 0 < found.searched <= 2_000) == ([], True)
 
@@ -134,9 +134,9 @@ async def test_the_command_says_what_it_found_and_what_not(servers, story):
     heads = [line for line in out.splitlines() if ".v1 " in line]
     assert (len(heads), 'visitor_id="v1"' in out) == (3, True)
 
-    code, out, err = await _cartmesh(servers, "nobody-said-this")
+    code, out, err = await _cartmesh(servers, "no-such-event")
     assert (code, out) == (1, "")
-    assert "nothing is called 'nobody-said-this'" in err
+    assert "nothing is called 'no-such-event'" in err
     assert "--since" in err
 
 

@@ -16,7 +16,7 @@ from mesh.operations.events import HIDDEN
 AT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
 
-def said(id_, *, after=0.0, region="us", **more):
+def happened(id_, *, after=0.0, region="us", **more):
     stored = AT + timedelta(seconds=after)
     fields = {"type": "cart.updated.v1", "key": "c1", "service": "gateway", "time": stored, "stored": stored} | more
     return TracedEvent(id=id_, region=region, **fields)
@@ -35,11 +35,11 @@ def shape(branches):
 def test_what_followed_stands_below_its_cause():
     """Causes make the tree and the log's order the order, however the events were gathered."""
     events = [
-        said("update"),
-        said("idle", after=1, cause="update"),
-        said("left", after=1.1, cause="idle"),
-        said("mail", after=2, cause="left"),
-        said("card", after=1.5, cause="left"),
+        happened("update"),
+        happened("idle", after=1, cause="update"),
+        happened("left", after=1.1, cause="idle"),
+        happened("mail", after=2, cause="left"),
+        happened("card", after=1.5, cause="left"),
     ]
     random.Random(7).shuffle(events)
 
@@ -50,30 +50,30 @@ def test_what_followed_stands_below_its_cause():
 
 def test_what_the_data_names_stands_in_for_a_cause():
     """An event of a batch names no cause in its envelope, but often the event it is about in its data."""
-    score = said("score", after=1, data={"cart_id": "c1-and-so-on", "abandonment_id": "left-c1-1"})
+    score = happened("score", after=1, data={"cart_id": "c1-and-so-on", "abandonment_id": "left-c1-1"})
 
-    trees = forest([said("left-c1-1"), score])
+    trees = forest([happened("left-c1-1"), score])
 
     assert shape(trees) == [("left-c1-1", [("score", [])])]
 
 
 def test_a_cause_of_the_same_region_is_preferred():
     """A storefront may send one event to two regions: what follows in each stands below its own."""
-    trees = forest([said("e"), said("e", region="eu", after=1), said("x", region="eu", after=2, cause="e")])
+    trees = forest([happened("e"), happened("e", region="eu", after=1), happened("x", region="eu", after=2, cause="e")])
 
     assert shape(trees) == [("e", []), ("e", [("x", [])])]
 
 
 def test_a_forged_circle_hides_nothing():
     """Events that name each other as causes are shown all the same."""
-    trees = forest([said("a", cause="b"), said("b", after=1, cause="a"), said("c", after=2, cause="c")])
+    trees = forest([happened("a", cause="b"), happened("b", after=1, cause="a"), happened("c", after=2, cause="c")])
 
     assert sorted(line.split()[-1] for line in tree_lines(trees)) == ["a", "b", "c"]
 
 
 def test_copies_add_where_it_was_received():
     """The own region's time counts; a copy says when another region received it."""
-    home, copy = said("e"), said("e", after=0.25, received={"eu": AT + timedelta(seconds=0.25)})
+    home, copy = happened("e"), happened("e", after=0.25, received={"eu": AT + timedelta(seconds=0.25)})
 
     for one, other in ((home, copy), (copy, home)):
         (line,) = tree_lines(forest([together(one, other)]))
@@ -83,10 +83,10 @@ def test_copies_add_where_it_was_received():
 
 def test_a_timer_that_waits_says_when_it_is_due():
     """A pending timer has a due time instead of one since the first event; once fired it is an event like others."""
-    fired = said("idle", after=60, type="cart.idle.v1", cause="update")
+    fired = happened("idle", after=60, type="cart.idle.v1", cause="update")
     waiting = msgspec.structs.replace(fired, stored=AT, due=AT + timedelta(seconds=60))
 
-    assert [line.split()[:3] for line in tree_lines(forest([said("update"), waiting]))] == [
+    assert [line.split()[:3] for line in tree_lines(forest([happened("update"), waiting]))] == [
         ["+0.000", "s", "us"],
         ["due", "11-22", "10:01:00"],
     ]
@@ -96,7 +96,7 @@ def test_a_timer_that_waits_says_when_it_is_due():
 
 def test_a_long_story_has_times_of_day():
     """Seconds since the first event would tell nobody on which day something happened."""
-    lines = tree_lines(forest([said("first"), said("last", after=90_000)]))
+    lines = tree_lines(forest([happened("first"), happened("last", after=90_000)]))
 
     assert [line.split()[:2] for line in lines] == [["2026-11-22", "10:00:00"], ["2026-11-23", "11:00:00"]]
 
@@ -104,7 +104,7 @@ def test_a_long_story_has_times_of_day():
 def test_the_data_stands_below_its_event():
     """Values are JSON, so that nothing a shopper sent can move the terminal's cursor; each check has its line."""
     checks = [{"name": "cap", "passed": True, "value": "0 of 3"}, {"name": "quiet", "passed": False, "value": "22:30"}]
-    decided = said("decided", data={"cart_id": "c1", "reason": "quiet \x1b[2J", "due": None, "checks": checks})
+    decided = happened("decided", data={"cart_id": "c1", "reason": "quiet \x1b[2J", "due": None, "checks": checks})
 
     _, *below = tree_lines(forest([decided]))
 

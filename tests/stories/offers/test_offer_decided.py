@@ -21,7 +21,7 @@ from notifications.journeys.live import LiveJourney, LiveJourneys
 from notifications.offers import service as offers
 from notifications.templates.live import LiveTemplates
 
-RUN = LiveJourney(journey=Journey(name="j", template="abandoned-cart", quiet=""))
+RUN = LiveJourney(journey=Journey(name="j", template="abandoned-cart", channels=("email",), quiet=""))
 
 
 async def test_a_missing_score_does_not_hold_up_the_offer(at_work, shop, box):

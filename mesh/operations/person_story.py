@@ -89,7 +89,7 @@ async def story_of(
 async def _profile(
     meshes: Sequence[Mesh], visitors: dict[str, None], names: Iterable[str]
 ) -> tuple[dict[str, None], tuple[str, ...], tuple[str, ...]]:
-    """All visitors, names and carts of a person: what has not arrived in one region yet, another may know."""
+    """All visitors, names and carts of a person: what has not reached one region yet, another may know."""
     known, carts, before = dict.fromkeys(names), dict[str, None](), -1
     while before < len(visitors) + len(known):
         before = len(visitors) + len(known)

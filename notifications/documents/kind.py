@@ -30,7 +30,6 @@ class Kind:
 
     name: str
     published: type[JourneyPublished] | type[TemplatePublished]
-    bucket: Bucket[Document]
     read: Callable[[Path], tuple[str, dict[str, str]]]
     read_folder: Callable[[str], dict[str, dict[str, str]]]
     check: Callable[[str, Files], None]
@@ -38,8 +37,13 @@ class Kind:
 
     @property
     def plural(self) -> str:
-        """Its commands' and addresses' word, such as `journeys`."""
+        """The name of its commands, its address and its bucket, such as `journeys`."""
         return f"{self.name}s"
+
+    @property
+    def bucket(self) -> Bucket[Document]:
+        """The documents in force by name, with their latest revisions."""
+        return Bucket(self.plural, Document, history=64)
 
     async def validate(self, name: str, files: Files, mesh: Mesh) -> None:
         """Refuse a document that may not be saved or published. DeclarationError says what to do."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mesh import Bucket, Mesh
+from mesh import Mesh
 from mesh.errors import DeclarationError
 from mesh.events.journey import JourneyPublished
 from notifications.documents.document import Document
@@ -52,7 +52,6 @@ async def _verify(name: str, files: Files, mesh: Mesh) -> None:
 JOURNEYS = Kind(
     name="journey",
     published=JourneyPublished,
-    bucket=Bucket("journeys", Document, history=64),
     read=_read,
     read_folder=_read_folder,
     check=_check,

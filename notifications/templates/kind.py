@@ -3,10 +3,9 @@
 import re
 from pathlib import Path
 
-from mesh import Bucket, Mesh
+from mesh import Mesh
 from mesh.errors import DeclarationError
 from mesh.events.template import TemplatePublished
-from notifications.documents.document import Document
 from notifications.documents.kind import Files, Kind
 from notifications.templates import FOLDER
 from notifications.templates.front_matter import front_matter
@@ -71,7 +70,6 @@ async def _verify(name: str, files: Files, mesh: Mesh) -> None:  # noqa: ARG001 
 TEMPLATES = Kind(
     name="template",
     published=TemplatePublished,
-    bucket=Bucket("templates", Document, history=64),
     read=_read,
     read_folder=_read_folder,
     check=_check,

@@ -37,7 +37,7 @@ def console_pages(console: "Console", mesh: Mesh, changes: Changes) -> list[Any]
 
 @service.http
 def forward_to_pages(mesh: Mesh) -> Any:
-    """The pages of the region's other services, where this process is told their addresses."""
+    """The pages of the region's other services, where this process knows their addresses."""
     from services.console.front import front  # noqa: PLC0415  brings httpx, which other processes do not need
 
     return front(mesh)

@@ -1,6 +1,6 @@
 """Front: pages of other services under the console's own address, where no Ingress routes them.
 
-`cartmesh up` tells each process where the services of its region are (`CARTMESH_URL_<SERVICE>`); in a cluster the
+`cartmesh up` gives each process the addresses of its region's services (`CARTMESH_URL_<SERVICE>`); in a cluster the
 Ingress sends each page's path to its service, and this passes nothing on.
 """
 
@@ -35,7 +35,7 @@ def front(mesh: Mesh) -> "Front":
 
 
 def addresses() -> dict[str, str]:
-    """Path of a page -> base URL of its service, as far as this process is told."""
+    """Path of a page -> base URL of its service, as far as this process knows it."""
     return {
         page.path: url.rstrip("/")
         for service in discover()

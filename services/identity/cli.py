@@ -107,7 +107,7 @@ def erase(
     Parameters
     ----------
     region
-        The region that is asked; it tells the others.
+        The region that is asked; it passes the request on to the others.
     visitor
         By the id of one of their devices.
     customer

@@ -20,7 +20,7 @@ class Whom(msgspec.Struct, frozen=True, kw_only=True):
     email: str | None = None
 
     def digest(self) -> str:
-        """What the request is known by; it tells nobody who was meant. InvalidField when nobody is meant."""
+        """What the request is known by; it names nobody. InvalidField when nobody is meant."""
         if self.email:
             return names_of(None, self.email)[0]
         if self.customer_id:
@@ -51,7 +51,7 @@ async def found(whom: Whom, mesh: Mesh) -> Found:
 
 
 async def request_erasure(whom: Whom, mesh: Mesh) -> Found:
-    """Tell every region to erase a person, also one that is cut off now and hears of it later."""
+    """Ask every region to erase a person; one that is cut off now receives it later."""
     person = await found(whom, mesh)
     await mesh.publish(ProfileErasureRequested(request=person.request, visitors=person.visitors, names=person.names))
     return person

@@ -1,16 +1,14 @@
 """What a page's key can put into a mail: nothing that leads away from the shop, and no price but the shop's."""
 
-from datetime import UTC, datetime
-
 import pytest
 
 from mesh import Mesh
 from mesh.events.cart import CartLine
-from mesh.events.offer import OfferDecided
 from mesh.events.product import ProductListed
 from mesh.events.user import Recommendation
 from mesh.money import Money
 from notifications.channels.content import current_content
+from tests.approved_offer import approved_offer
 
 SHOP = "https://shop.example"
 
@@ -24,21 +22,8 @@ def line(product="p1", **more):
 
 
 def decided(*lines, recommended=()):
-    return OfferDecided(
-        cart_id="c1",
-        visitor_id="ada",
-        offer_id="offer-1",
-        abandonment_id="left-1",
-        attempt=1,
-        outcome="approved",
-        reason="",
-        checks=(),
-        journey="abandoned-cart",
-        due=datetime.now(UTC),
-        lines=lines,
-        recommended=recommended,
-        total=Money.sum(one.price * one.quantity for one in lines),
-    )
+    total = Money.sum(one.price * one.quantity for one in lines)
+    return approved_offer(lines=lines, recommended=recommended, total=total)
 
 
 @pytest.fixture

@@ -1,45 +1,24 @@
 """What happens while offers wait for the mail server still stops them: claims come after the connection."""
 
 import asyncio
-from datetime import UTC, datetime
 
 import pytest
 
 from mesh import Mesh
-from mesh.events.cart import CartConverted, CartLine, CartUpdated
+from mesh.events.cart import CartConverted, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
-from mesh.events.offer import OfferClaimed, OfferDecided, OfferFailed, OfferSent, OfferWithdrawn
+from mesh.events.offer import OfferClaimed, OfferFailed, OfferSent, OfferWithdrawn
 from mesh.events.order import PurchaseMarked
-from mesh.money import Money
 from mesh.profiles import visitor_digest
 from mesh.runtime.run import running
 from notifications.channels.service import service as channels
 from notifications.documents.seeding import seed
 from notifications.inbox.server import inbox
 from notifications.templates.kind import TEMPLATES
+from tests.approved_offer import approved_offer
 
-LINE = CartLine(product_id="p1", quantity=1, price=Money(amount=4500, currency="EUR"), name="Lamp")
 CONNECTIONS, OFFERS = 2, 16
 PATIENCE = 60
-
-
-def decision(at):
-    return OfferDecided(
-        cart_id=f"c{at}",
-        visitor_id=f"v{at}",
-        offer_id=f"offer-{at}",
-        abandonment_id=f"left-{at}",
-        attempt=1,
-        outcome="approved",
-        reason="",
-        checks=(),
-        journey="abandoned-cart",
-        due=datetime.now(UTC),
-        channels=("email",),
-        template="abandoned-cart",
-        lines=(LINE,),
-        total=LINE.price,
-    )
 
 
 @pytest.fixture
@@ -80,7 +59,7 @@ async def test_what_happens_before_a_connection_is_free_stops_the_mail(regions, 
         await mesh.publish(CustomerIdentified(visitor_id=f"v{at}", email=f"v{at}@example.test"))
 
     async with running(channels, Mesh(regions.broker("us"), "channels", others=("eu",))):
-        await mesh.publish(*map(decision, carts))
+        await mesh.publish(*map(approved_offer, carts))
         await eventually(lambda: slow.held == CONNECTIONS, within=PATIENCE)
         claimed = [at for at in carts if await _all(mesh, at, OfferClaimed)]
         waiting = [at for at in carts if at not in claimed]

@@ -5,18 +5,16 @@ import os
 import signal
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
 
 import msgspec
 import pytest
 import pytest_asyncio
 
 from mesh.broker.jetstream import JetStreamBroker
-from mesh.events.cart import CartAbandoned, CartLine, CartUpdated
+from mesh.events.cart import CartAbandoned, CartUpdated
 from mesh.events.customer import CustomerIdentified
 from mesh.events.offer import OfferClaimed, OfferDecided, OfferFailed, OfferSent
 from mesh.mesh import Mesh
-from mesh.money import Money
 from mesh.runtime.local_servers import LocalServers
 from mesh.service import Service
 from mesh.topology.connect import connect
@@ -26,9 +24,9 @@ from notifications.documents.seeding import seed
 from notifications.inbox.server import inbox
 from notifications.offers import service as offers
 from notifications.templates.kind import TEMPLATES
+from tests.approved_offer import approved_offer
 
-LINE = CartLine(product_id="p1", quantity=1, price=Money(amount=4500, currency="EUR"), name="Lamp")
-# In the place of `offers`, so that each decision comes when the test says so.
+# In the place of `offers`, so that each approved_offer comes when the test says so.
 decider = Service("decider", publishes=(CartUpdated, CartAbandoned, CustomerIdentified, OfferDecided))
 OFFERS = 6
 QUEUED, CONNECTIONS = 12, 2
@@ -79,25 +77,6 @@ async def worker(folder, box, **more):
         await process.wait()
 
 
-def decision(at):
-    return OfferDecided(
-        cart_id=f"c{at}",
-        visitor_id=f"v{at}",
-        offer_id=f"offer-{at}",
-        abandonment_id=f"left-{at}",
-        attempt=1,
-        outcome="approved",
-        reason="",
-        checks=(),
-        journey="abandoned-cart",
-        due=datetime.now(UTC),
-        channels=("email",),
-        template="abandoned-cart",
-        lines=(LINE,),
-        total=LINE.price,
-    )
-
-
 async def test_no_offer_is_sent_twice_whenever_the_sender_is_killed(mesh, folder, tmp_path, eventually):
     """Killed before the mail, and right after it, the mail server's record has no doubles."""
     moment = {"armed": False}
@@ -110,7 +89,7 @@ async def test_no_offer_is_sent_twice_whenever_the_sender_is_killed(mesh, folder
                 if at == 0:  # about to be claimed
                     moment.update(armed=True, pid=process.pid)
                     box._refuse = lambda _: _kill(moment)
-                await mesh.publish(*(decision(at + more) for more in range(3)))
+                await mesh.publish(*(approved_offer(at + more) for more in range(3)))
                 if at == 0:
                     await asyncio.wait_for(process.wait(), 60)
                     box._refuse = lambda _: None
@@ -119,7 +98,7 @@ async def test_no_offer_is_sent_twice_whenever_the_sender_is_killed(mesh, folder
                     await box.wait_for(seen + 1, timeout=60)
                     process.kill()
         async with worker(folder, box):
-            await mesh.publish(decision(OFFERS))  # nobody is killed any more
+            await mesh.publish(approved_offer(OFFERS))  # nobody is killed any more
             ends = await eventually(lambda: _ends(mesh, range(OFFERS + 1)), within=60)
 
     sent = [mail.offer_id for mail in box.mails]
@@ -145,7 +124,7 @@ async def test_a_kill_leaves_no_more_unknown_than_were_being_handed_over(mesh, f
         for at in queued:
             await mesh.publish(CustomerIdentified(visitor_id=f"v{at}", email=f"v{at}@example.test"))
         async with worker(folder, box, CARTMESH_SMTP_CONNECTIONS=str(CONNECTIONS)) as process:
-            await mesh.publish(*map(decision, queued))
+            await mesh.publish(*map(approved_offer, queued))
             await eventually(lambda: len(held) == CONNECTIONS, within=60)
             process.kill()
         box.handle_DATA = take

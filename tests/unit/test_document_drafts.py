@@ -87,7 +87,7 @@ async def test_a_discarded_draft_is_not_published(mesh):
 
 
 async def test_nothing_is_published_over_a_revision_that_was_not_seen(mesh):
-    """Whoever names the revision they know is told when another one is in force; nothing is published."""
+    """Whoever names the revision they know gets a conflict when another one is in force; nothing is published."""
     await publish(JOURNEYS, "sale", journey(1), "ada", mesh, expected=None)
     await publish(JOURNEYS, "sale", journey(2), "grace", mesh, expected=1)
     opened = await save_draft(JOURNEYS, "sale", journey(3), "ada", mesh)

@@ -116,7 +116,7 @@ def test_the_data_stands_below_its_event():
 
 
 def test_a_traced_event_holds_its_data():
-    """What a person is told of an event is its envelope and its fields; what leads on are the ids among them."""
+    """What is shown of an event is its envelope and its fields; what leads on are the ids among them."""
     found = stored("ev.us.cart.idle.c1", CartIdle(cart_id="c1", update_id="update-1"))
 
     assert (found.id, found.type, found.key, found.region, found.service) == (

@@ -1,6 +1,6 @@
 """Seeding: the shop sends its own region's gateway what it sells and, where that is wanted, a simulated past.
 
-Told once per process, as any shop's server would: over HTTP, patiently, with ids that follow from the
+Sent once per process, as any shop's server would: over HTTP, patiently, with ids that follow from the
 content, so that sending it again changes nothing.
 """
 

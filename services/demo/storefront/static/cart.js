@@ -1,4 +1,4 @@
-// Cart: kept in this browser for all its tabs, shown, and told whole to the mesh after each change.
+// Cart: kept in this browser for all its tabs, shown, and sent whole to the mesh after each change.
 import { choice, keep, kept, say } from './person.js'
 
 const CART = 'haru-linde:cart', ORDER = 'haru-linde:order', MOST = 99
@@ -20,7 +20,7 @@ export const link = id => `/${lang}/products/${id}`
 export const picture = id => `/pictures/${id}.svg`
 
 const write = cart => {
-  keep(CART, { ...cart, untold: true })
+  keep(CART, { ...cart, unsent: true })
   notice()
   return tell()
 }
@@ -49,16 +49,16 @@ const detailed = lines => Object.entries(lines).flatMap(([id, quantity]) => {
 })
 const named = ({ cart_id }) => cart_id ? { cart_id } : {}
 
-// A page that closes before it could tell leaves that to the next; nothing is told before it is allowed.
+// A page that closes before it could send leaves that to the next; nothing is sent before it is allowed.
 export const tell = async () => {
-  if (!read().untold || choice() !== 'yes' || !await load()) return
+  if (!read().unsent || choice() !== 'yes' || !await load()) return
   const cart = read()
   say('cart', { lines: detailed(cart.lines), ...named(cart) })
-  keep(CART, { ...cart, untold: false, currency })
+  keep(CART, { ...cart, unsent: false, currency })
 }
 export const resume = () => {
   const cart = read()
-  if (count() && cart.currency && cart.currency !== currency) keep(CART, { ...cart, untold: true })
+  if (count() && cart.currency && cart.currency !== currency) keep(CART, { ...cart, unsent: true })
   return tell()
 }
 
@@ -79,7 +79,7 @@ const element = (template, id, quantity) => {
   row.querySelector('a.name').textContent = name
   const one = row.querySelector('[data-each]')
   one.textContent = fill(one.dataset.each, { price: price(each) })
-  for (const told of row.querySelectorAll('[data-label]')) told.ariaLabel = fill(told.dataset.label, { name })
+  for (const labelled of row.querySelectorAll('[data-label]')) labelled.ariaLabel = fill(labelled.dataset.label, { name })
   row.querySelector('input')?.addEventListener('change', ({ target }) =>
     put(id, Math.max(1, Math.round(target.valueAsNumber) || read().lines[id])))
   row.querySelector('button')?.addEventListener('click', () => {

@@ -1,4 +1,4 @@
-// Person: what the shopper allows, who they say they are, and how the mesh is told.
+// Person: what the shopper allows, who they say they are, and what is sent of it.
 const CHOICE = 'haru-linde:consent', ACCOUNT = 'haru-linde:account'
 const memory = new Map()
 
@@ -25,7 +25,7 @@ export const visitor = () => choice() === 'yes' ? window.cartmesh.visitor : null
 export const choose = answer => {
   keep(CHOICE, answer)
   say('consent', answer === 'yes')
-  // Who signed in before they allowed it is told now.
+  // A sign-in from before consent is sent now.
   if (answer === 'yes' && account()) introduce(account())
 }
 
@@ -61,12 +61,12 @@ export const signOut = () => {
 
 // Chosen in another tab, or on a later page from which the shopper came back.
 export const decided = listener => {
-  const hear = () => {
+  const apply = () => {
     if (choice()) say('consent', choice() === 'yes')
     listener()
   }
-  addEventListener('storage', ({ key }) => key === CHOICE && hear())
-  addEventListener('pageshow', ({ persisted }) => persisted && hear())
+  addEventListener('storage', ({ key }) => key === CHOICE && apply())
+  addEventListener('pageshow', ({ persisted }) => persisted && apply())
 }
 
 // A choice that was made on an earlier page holds on this one.

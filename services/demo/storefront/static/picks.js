@@ -19,7 +19,7 @@ export const watch = list => {
       await change(list, own)
     })
   }
-  // Who the visitor is becomes known with their first word to the mesh, of which no page is told.
+  // The visitor id is known from the first event on, of which no page is notified.
   setInterval(look, 300)
   document.addEventListener('visibilitychange', look)
   addEventListener('pagehide', () => {

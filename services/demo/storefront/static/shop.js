@@ -49,11 +49,11 @@ if (dataset.viewed) say('view', {
 })
 if (dataset.searched) say('search', { query: dataset.searched, results: +dataset.results })
 if (dataset.own) history.replaceState(null, '', dataset.own)
-const told = dataset.restored ? restore(JSON.parse(dataset.restored)) : resume()
+const ready = dataset.restored ? restore(JSON.parse(dataset.restored)) : resume()
 
 const cart = one('[data-cart]')
 if (cart) showCart(cart)
-if (dataset.page === 'checkout' && count()) told.then(begin)
+if (dataset.page === 'checkout' && count()) ready.then(begin)
 one('[data-buy]')?.addEventListener('submit', async submitted => {
   submitted.preventDefault()
   if (await buy()) goto(submitted.target.dataset.thanks)

@@ -47,10 +47,10 @@ class Shop:
         """Decisions by allocation, one per minute, with what came of them."""
         rows = self.people(count)
         drawn = self.rng.choice(len(ARMS), size=count, p=chances)
-        drawn = []
+        decisions = []
         for at, (row, which) in enumerate(zip(rows, drawn, strict=True)):
             bought = self.rng.random() < self.chance(row[0], ARMS[which])
-            drawn.append(
+            decisions.append(
                 (
                     f"v{at}",
                     NOW + timedelta(minutes=at),
@@ -63,7 +63,7 @@ class Shop:
                     10 * DAY,
                 )
             )
-        return pl.DataFrame(drawn, schema=COLUMNS, orient="row")
+        return pl.DataFrame(decisions, schema=COLUMNS, orient="row")
 
 
 def helps(taste, discount):

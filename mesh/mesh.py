@@ -1,7 +1,8 @@
 """Mesh: a service's connection to its region. Typed events in, typed events out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -95,23 +96,23 @@ class Mesh:
         (opened,) = await self.personal_data.decrypt([received(message)])
         return opened
 
-    async def history(self, key: str, *domains: str) -> History:
-        """All that happened to `key` in these domains here, oldest first. May miss the newest: see `Unchanged`."""
-        roots = sorted(
-            {(declaration.domain, declaration.root) for declaration in declared() if declaration.domain in domains}
-        )
-        patterns = [
-            (self.layout.family_of_domain(domain, personal=root == "pii").stream(self.region), domain, root)
-            for domain, root in roots
-        ]
-        found = await asyncio.gather(
-            *(
-                self._collect(stream, history_filter(self.region, domain, key, root=root))
-                for stream, domain, root in patterns
-            )
-        )
-        opened = await self.personal_data.decrypt(one for part in found for one in part)
-        several = len({stream for stream, _, _ in patterns}) > 1  # sequences of two streams say nothing of each other
+    async def history(self, key: str, *wanted: str | type[Event]) -> History:
+        """All that happened to `key` in these domains and of these kinds, oldest first; fewer kinds cost less.
+
+        It is as it was at one moment, and may miss the newest: see `Unchanged`. Raises Unavailable.
+        """
+        patterns: dict[str, set[str]] = {}
+        for declaration in declared():
+            if declaration.domain in wanted:
+                pattern = history_filter(self.region, declaration.domain, key, root=declaration.root)
+            elif declaration.kind in wanted:
+                pattern = subject(self.region, declaration, key)
+            else:
+                continue
+            patterns.setdefault(self.layout.stream_of(declaration, self.region), set()).add(pattern)
+        found = await asyncio.gather(*(self.broker.read_few(stream, sorted(some)) for stream, some in patterns.items()))
+        opened = await self.personal_data.decrypt(readable(message for part in found for message in part))
+        several = len(patterns) > 1  # sequences of two streams say nothing of each other
         return History(key, tuple(sorted(opened, key=lambda one: (one.stored if several else 0, one.sequence))))
 
     async def last(self, kind: type[E], key: str, *, region: str | None = None) -> Received[E] | None:
@@ -131,7 +132,8 @@ class Mesh:
         """
         declaration, origin = declaration_of(kind), region or self.region
         stream = self.layout.stream_of(declaration, origin) if origin == self.region else mesh_stream(self.region)
-        return await self._collect(stream, subject(origin, declaration, key))
+        found = self.broker.read(stream, [subject(origin, declaration, key)])
+        return list(readable([message async for message in found]))
 
     async def read(self, *kinds: type[Event], stream: str | None = None, after: int = 0) -> AsyncIterator[Received]:
         """Every event of these kinds in order from a stream (default: the kinds' own), from behind a sequence."""
@@ -174,14 +176,12 @@ class Mesh:
             ages[region] = now - newest.event.at if newest else None
         return ages
 
-    async def _collect(self, stream: str, pattern: str) -> list[Received]:
-        found = []
-        async for message in self.broker.read(stream, [pattern]):
-            try:
-                found.append(received(message))
-            except InvalidEvent:
-                continue  # a dead letter since it was consumed; a history is made of what can be read
-        return found
+
+def readable(messages: Iterable[Message]) -> Iterator[Received]:
+    """The events in messages, without those that became dead letters when they were consumed."""
+    for message in messages:
+        with suppress(InvalidEvent):
+            yield received(message)
 
 
 def received(message: Message) -> Received:

@@ -56,7 +56,8 @@ async def decide(request: DecisionRequest, mesh: Mesh, context: DecisionContext,
     `delivery` counts how often this was tried: an abandonment that cannot be read yet is
     waited for a little longer each time (Retry).
     """
-    history = await mesh.history(request.cart_id, "cart", "offer")
+    scores = () if request.scored else (CartScored,)
+    history = await mesh.history(request.cart_id, *CART_CHANGES, OfferDecided, *scores)
     abandoned = next((one for one in history.of(CartAbandoned) if one.id == request.abandonment_id), None)
     if abandoned is None:
         pause = timedelta(milliseconds=25 * max(delivery, 1))

@@ -80,6 +80,10 @@ class JetStreamBroker:
         """Messages in order by batched direct get (ADR-31); see Broker."""
         return self._messages.read(stream, patterns, after=after)
 
+    async def read_few(self, stream: str, patterns: Sequence[str]) -> list[Message]:
+        """Messages of few subjects; see Broker."""
+        return await self._messages.read_few(stream, patterns)
+
     # Consuming
 
     async def deliveries(self, consumer: ConsumerSpec) -> Pull:

@@ -1,5 +1,6 @@
 """Messages of streams: stored one by one or in one commit, and read back by sequence or by subject."""
 
+import asyncio
 import base64
 import heapq
 from collections.abc import AsyncIterator, Sequence
@@ -11,11 +12,13 @@ from nats.aio.msg import Msg
 from mesh.broker.connection import Connection, status
 from mesh.broker.protocol import Message, Outgoing, Stored
 from mesh.broker.wire import NOT_FOUND, decode_ack, decode_get, outgoing_headers, parse_headers, read_message, refused
-from mesh.errors import Conflict, Duplicate, MeshError, Unavailable
+from mesh.errors import Conflict, DeclarationError, Duplicate, MeshError, Unavailable
 
 READ_BATCH = 1000
 READ_BYTES = 4 << 20
 """The most bytes that the server sends for one request. It closes a connection with 64 MB under way to it."""
+READS, BEHIND, LONGEST = 30, 0.005, 1.0
+"""How often what a server does not have yet is asked for; the first pause and the longest in seconds: they double."""
 _WRONG_SEQUENCE = {10071, 10164}
 _DUPLICATE_IN_BATCH = 10201
 
@@ -114,6 +117,25 @@ class Messages:
                 heapq.heappush(heads, (following.sequence, at, following, one))
                 break
 
+    async def read_few(self, stream: str, patterns: Sequence[str]) -> list[Message]:
+        """Messages of few subjects by two kinds of direct get; see Broker.
+
+        The newest of each subject comes first, all from one server at one moment, and then what stands before it.
+        """
+        newest: list[Message] = []
+        await self._read_part(stream, {"multi_last": list(patterns), "batch": READ_BATCH}, newest)
+        before = await asyncio.gather(*(self._up_to(stream, last) for last in newest))
+        return sorted((message for part in before for message in part), key=lambda message: message.sequence)
+
+    async def _up_to(self, stream: str, last: Message) -> list[Message]:
+        """All messages of one subject up to its `last`. A server that does not have that one yet is asked again."""
+        for turn in range(READS):
+            found = [message async for message in self._read_one(stream, last.subject, 0)]
+            if any(message.sequence >= last.sequence for message in found):
+                return [message for message in found if message.sequence <= last.sequence]
+            await asyncio.sleep(min(BEHIND * 2**turn, LONGEST))
+        raise Unavailable(f"{self.region}: the servers that hold {stream} differ")
+
     async def _read_one(self, stream: str, pattern: str, after: int) -> AsyncIterator[Message]:
         while True:
             found: list[Message] = []
@@ -134,6 +156,8 @@ class Messages:
             code = status(reply)
             if code == "503":
                 raise Unavailable(f"{self.region}: {stream} cannot be read just now, or does not exist")
+            if code == "413":
+                raise DeclarationError(f"{self.region}: {stream}: {asked} are too many subjects")
             if code is None and "Nats-Sequence" in headers:
                 found.append(read_message(reply))
                 return True

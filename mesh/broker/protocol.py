@@ -181,6 +181,13 @@ class Broker(Protocol):
         """Messages under any of the patterns in order, behind sequence `after`, up to now or just before."""
         ...
 
+    async def read_few(self, stream: str, patterns: Sequence[str]) -> list[Message]:
+        """Messages under patterns that match few subjects, in order, as they were at one moment, now or just before.
+
+        Unlike `read` it does not look through all that lies between them, however much that is (decisions/0030).
+        """
+        ...
+
     async def deliveries(self, consumer: ConsumerSpec) -> Deliveries:
         """Bind to a durable consumer that exists."""
         ...

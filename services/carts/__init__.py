@@ -100,7 +100,7 @@ async def abandon_cart(received: Received[CartIdle], mesh: Mesh) -> AsyncIterato
     nobody touched the cart for so long, and is judged with the offer (decisions/0024).
     """
     idle = received.event
-    history = await mesh.history(idle.cart_id, "cart")
+    history = await mesh.history(idle.cart_id, CartUpdated, CartAbandoned, CartConverted, CartClosed)
     cart = fold(idle.cart_id, history)
     if cart.status != "open" or not _is_due(cart, history, idle):
         return

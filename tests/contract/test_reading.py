@@ -65,6 +65,22 @@ async def test_a_long_story_is_read_in_parts(ground, broker, monkeypatch):
     assert isinstance(ground, InMemory) or len(parts) > 5
 
 
+async def test_few_subjects_are_read_whole_and_in_order(filled):
+    """All of a key's kinds, each with everything that stands before its newest, and nothing of other keys."""
+    for number in range(3):
+        for subject in ("cart.updated.c1", "cart.updated.c2", "offer.decided.c1"):
+            at = f"{subject}.{number}"
+            await filled.store(COMMERCE_US, Outgoing(subject=f"ev.us.{subject}", body=at.encode(), id=at))
+
+    both = await filled.read_few(COMMERCE_US, ["ev.us.cart.*.c1", "ev.us.offer.*.c1"])
+    one = await filled.read_few(COMMERCE_US, ["ev.us.cart.updated.c1", "ev.us.cart.closed.c1"])
+
+    assert [message.sequence for message in both] == [1, 4, 5, 7, 8, 10, 11, 13]
+    assert (both[-1].body, both[-1].attempt) == (b"offer.decided.c1.2", 0)
+    assert [message.sequence for message in one] == [1, 5, 8, 11]
+    assert await filled.read_few(COMMERCE_US, ["ev.us.cart.*.c9"]) == []
+
+
 async def test_a_message_by_its_sequence(filled):
     """`get` finds one message by its place; None where there is none."""
     assert (await filled.get(COMMERCE_US, 2)).subject == "ev.us.order.placed.o1"

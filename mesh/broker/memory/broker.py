@@ -70,6 +70,10 @@ class MemoryBroker:
         for message in (await self._log(stream)).read(patterns, after):
             yield _copy(message)
 
+    async def read_few(self, stream: str, patterns: Sequence[str]) -> list[Message]:
+        """See Broker."""
+        return [message async for message in self.read(stream, patterns)]
+
     async def deliveries(self, consumer: ConsumerSpec) -> Receiver:
         """Bind to a durable; unlike a server's it need not exist before."""
         await self._log(consumer.stream)

@@ -192,7 +192,7 @@ async def test_what_others_left_in_storage_breaks_nothing(shop, visit, sent):
         await page.goto(shop.url("/next"))
         made.append(await page.evaluate("cartmesh.view('sku-1')"))
         await sent(page)
-        assert await page.evaluate("localStorage['cartmesh:demo:1'] === undefined && !!cartmesh.visitor")
+        await page.wait_for_function("localStorage['cartmesh:demo:1'] === undefined && !!cartmesh.visitor")
 
     assert await shop.stored() == dict.fromkeys(made, 1)
     assert len({viewed.event.visitor_id for viewed in await shop.events_of(ProductViewed)}) == len(made)

@@ -118,7 +118,7 @@ def signed_in() -> Callable[..., Awaitable[dict[str, str]]]:
 def eventually() -> Callable[..., Awaitable[Any]]:
     """Ask again and again until the answer is truthy; fails after `within` seconds with the last answer."""
 
-    async def ask(question: Callable[[], Any], *, within: float = 10.0) -> Any:
+    async def ask(question: Callable[[], Any], *, within: float = 60.0) -> Any:
         clock = asyncio.get_running_loop().time
         deadline = clock() + within
         while True:

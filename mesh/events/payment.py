@@ -1,0 +1,187 @@
+"""The life of a payment: asked for by the checkout, answered by the payments service as the provider reports.
+
+Each answer carries the whole payment, so that the newest one is its state. Amounts only grow: what a payment holds on
+a card is `authorised` less `captured` less `released`; what the shop has of it is `captured` less `refunded`.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from mesh.event import Event, event
+from mesh.money import Money
+
+PaymentStep = Literal["authorise", "capture", "void", "refund"]
+"""What can be asked of a payment."""
+
+
+class PaymentState(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment as the provider reports it, amounts so far and each at least as large as before.
+
+    `provider_id` names it at the `provider`, and is None while the provider has none for it. `released` is what was
+    authorised and given back without having been charged. `declined` is the provider's reason, where it declined.
+    """
+
+    provider: str
+    authorised: Money
+    captured: Money
+    released: Money
+    refunded: Money
+    provider_id: str | None = None
+    declined: str | None = None
+
+
+@event(key="payment_id")
+class PaymentAuthorisationRequested(Event):
+    """An amount is to be held on a payment method, to be captured later.
+
+    `method` is the provider's token of a card, never a card's number. `idempotency_key` follows from order and step:
+    the provider does what is asked under one key once.
+    """
+
+    payment_id: str
+    order_id: str
+    amount: Money
+    method: str
+    idempotency_key: str
+    customer_id: str | None = None
+
+
+@event(key="payment_id")
+class PaymentCaptureRequested(Event):
+    """An authorised amount is to be charged, whole or in part; what is left of it is given back."""
+
+    payment_id: str
+    order_id: str
+    amount: Money
+    idempotency_key: str
+
+
+@event(key="payment_id")
+class PaymentVoidRequested(Event):
+    """A payment is to end: what is held is given back, what was charged already is refunded."""
+
+    payment_id: str
+    order_id: str
+    idempotency_key: str
+    reason: str = ""
+
+
+@event(key="payment_id")
+class PaymentRefundRequested(Event):
+    """A part of what was charged is to be paid back, or all of it."""
+
+    payment_id: str
+    order_id: str
+    amount: Money
+    idempotency_key: str
+    reason: str = ""
+
+
+@event(key="payment_id")
+class PaymentAuthorised(Event):
+    """The provider holds an amount on the shopper's card. `answers` is the request's key, where one is answered."""
+
+    payment_id: str
+    order_id: str
+    payment: PaymentState
+    answers: str | None = None
+
+
+@event(key="payment_id")
+class PaymentDeclined(Event):
+    """The provider or the card's bank declined: nothing is held. `reason` is the provider's, such as card_declined."""
+
+    payment_id: str
+    order_id: str
+    payment: PaymentState
+    reason: str
+    answers: str | None = None
+
+
+@event(key="payment_id")
+class PaymentCaptured(Event):
+    """The shopper was charged."""
+
+    payment_id: str
+    order_id: str
+    payment: PaymentState
+    answers: str | None = None
+
+
+@event(key="payment_id")
+class PaymentVoided(Event):
+    """A payment has ended without a charge: nothing is held, and nothing will be.
+
+    It is published as well where nothing had been authorised yet; an authorisation that comes later is given back.
+    """
+
+    payment_id: str
+    order_id: str
+    payment: PaymentState
+    answers: str | None = None
+
+
+@event(key="payment_id")
+class PaymentRefunded(Event):
+    """An amount was paid back to the shopper; `payment.refunded` is all that was paid back so far."""
+
+    payment_id: str
+    order_id: str
+    payment: PaymentState
+    answers: str | None = None
+
+
+@event(key="payment_id")
+class PaymentFailed(Event):
+    """A request about a payment cannot be carried out, and the payment is as it was. `reason` says why."""
+
+    payment_id: str
+    order_id: str
+    step: PaymentStep
+    reason: str
+    answers: str
+    payment: PaymentState | None = None
+
+
+@event(key="order_id")
+class PaymentFlagged(Event):
+    """An order's payment looks like fraud: the checkout leaves it to a person, or ends it. `reasons` say why.
+
+    `score` is the sum of the weights of the rules that matched, and `rules` their names. `answers` is the id of the
+    check's request.
+    """
+
+    order_id: str
+    score: int
+    rules: tuple[str, ...]
+    reasons: tuple[str, ...]
+    answers: str
+
+
+class PaymentDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """What the provider's books and the log do not agree on.
+
+    `charge_without_order`: the provider charged or holds money for an order that is not confirmed.
+    `order_without_charge`: an order is confirmed, and the provider has no money for it.
+    `amounts_differ`: both know the payment, with other amounts.
+    """
+
+    kind: Literal["charge_without_order", "order_without_charge", "amounts_differ"]
+    detail: str
+    payment_id: str | None = None
+    order_id: str | None = None
+    provider_id: str | None = None
+
+
+@event(key="day")
+class PaymentReconciled(Event):
+    """The provider's books of one day were compared with this region's orders and payments.
+
+    `day` is such as 2026-05-01 (UTC). Each difference is one line of `differences`; `compared` counts the charges.
+    """
+
+    day: str
+    provider: str
+    compared: int
+    differences: tuple[PaymentDifference, ...]

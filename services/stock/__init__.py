@@ -1,0 +1,34 @@
+"""Keeps the stock of a region's warehouses, reserves it for orders and sells it: no unit is sold twice."""
+
+from mesh import Service
+from mesh.events.stock import (
+    CHECKOUT_REQUESTS,
+    StockCommandApplied,
+    StockLevelChanged,
+    StockLoanGranted,
+    StockLoanReceived,
+    StockLoanRequested,
+    StockLowReached,
+    StockReplenished,
+    StockReservationChanged,
+    StockReservationExpired,
+    StockReservationPostponed,
+)
+
+service = Service(
+    "stock",
+    publishes=(
+        StockCommandApplied,
+        StockLevelChanged,
+        StockLoanGranted,
+        StockLoanReceived,
+        StockLoanRequested,
+        StockLowReached,
+        StockReplenished,
+        StockReservationChanged,
+        StockReservationExpired,
+        StockReservationPostponed,
+        *CHECKOUT_REQUESTS,
+    ),
+    timers=(StockReservationExpired, StockReservationPostponed),
+)

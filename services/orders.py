@@ -6,12 +6,37 @@ from datetime import datetime
 from mesh import Mesh, Service, Unchanged
 from mesh.accept import PAGE, SERVER, Refused, Sent
 from mesh.errors import InvalidField, Unavailable
-from mesh.events.order import OrderConfirmed, OrderPlaced, OrderReportRefused, PurchaseMarked
+from mesh.events.order import (
+    OrderCancelled,
+    OrderConfirmed,
+    OrderCreated,
+    OrderDeliveryAddressed,
+    OrderPlaced,
+    OrderReaddressed,
+    OrderRefunded,
+    OrderReportRefused,
+    OrderReturned,
+    PurchaseMarked,
+)
 from mesh.events.profile import ProfileLinked
 from mesh.profiles import digests_of
 from mesh.publish import Change, Draft
 
-service = Service("orders", publishes=(OrderPlaced, OrderReportRefused, OrderConfirmed, PurchaseMarked))
+service = Service(
+    "orders",
+    publishes=(
+        OrderPlaced,
+        OrderReportRefused,
+        OrderConfirmed,
+        PurchaseMarked,
+        OrderCreated,
+        OrderDeliveryAddressed,
+        OrderReaddressed,
+        OrderCancelled,
+        OrderReturned,
+        OrderRefunded,
+    ),
+)
 
 
 def check(order: OrderPlaced | OrderConfirmed) -> OrderPlaced | OrderConfirmed:

@@ -1,4 +1,6 @@
-"""Orders, as pages report them and as the shop's server confirms them."""
+"""Orders: as pages report them, as the shop takes them over HTTP, and what becomes of them."""
+
+from typing import Literal
 
 import msgspec
 
@@ -67,3 +69,125 @@ class PurchaseMarked(Event):
     shopper: str
     order_id: str
     bought: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+Asker = Literal["customer", "shop", "checkout"]
+"""Who wants something of an order: its buyer, the shop's own people, or the checkout that could not finish it."""
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """The request that an event of an order follows from: the same `key` with another `body` is refused.
+
+    Both are digests, of the sender's Idempotency-Key and of what was sent under it.
+    """
+
+    key: str
+    body: str
+
+
+class OrderedPieces(msgspec.Struct, frozen=True, kw_only=True):
+    """Some pieces of a product of an order."""
+
+    product_id: str
+    quantity: int
+
+
+@event(key="order_id")
+class OrderCreated(Event):
+    """The shop took an order over HTTP, at the prices of its catalogue: the checkout begins.
+
+    `order_id` follows from the sender and its Idempotency-Key. `payment_method` is the provider's token of a card,
+    never a card's number. `address_id` names the delivery address, whose `order.delivery_addressed` stays in the
+    region. `reference` is the shop's own number of the order.
+    """
+
+    order_id: str
+    lines: tuple[CartLine, ...]
+    total: Money
+    payment_method: str
+    command: Command
+    visitor_id: str | None = None
+    customer_id: str | None = None
+    cart_id: str | None = None
+    session_id: str | None = None
+    address_id: str | None = None
+    reference: str | None = None
+
+
+@event(key="order_id", personal=True, encrypted=("name", "street", "postal_code", "city", "country", "email"))
+class OrderDeliveryAddressed(Event):
+    """Where an order's parcel goes, and whom to write to. Personal; of several the one that the order names counts.
+
+    Every field but the ids is stored encrypted under a key of the order.
+    """
+
+    order_id: str
+    address_id: str
+    name: str | None = None
+    street: str | None = None
+    postal_code: str | None = None
+    city: str | None = None
+    country: str | None = None
+    email: str | None = None
+
+
+@event(key="order_id")
+class OrderReaddressed(Event):
+    """The parcel goes to another address, which was not too late: nothing had been handed to shipping."""
+
+    order_id: str
+    address_id: str
+    command: Command
+
+
+@event(key="order_id")
+class OrderConfirmationRequested(Event):
+    """The checkout holds stock and payment: the order is to be confirmed, or is found cancelled."""
+
+    order_id: str
+
+
+@event(key="order_id")
+class OrderCancellationRequested(Event):
+    """The checkout could not finish the order and has undone its steps: it is to be cancelled."""
+
+    order_id: str
+    reason: str
+
+
+@event(key="order_id")
+class OrderCancelled(Event):
+    """An order was cancelled before anything was shipped, or a part of it: `lines` for `amount` this time.
+
+    `left` are the lines that remain (none: the whole order is cancelled), `total` is what they cost. Whoever sends
+    mails tells the customer by it.
+    """
+
+    order_id: str
+    lines: tuple[OrderedPieces, ...]
+    amount: Money
+    left: tuple[CartLine, ...]
+    total: Money
+    by: Asker
+    reason: str = ""
+    command: Command | None = None
+
+
+@event(key="order_id")
+class OrderReturned(Event):
+    """Pieces of a shipped order came back: `lines` for `amount` this time, `returned` is all that came back so far."""
+
+    order_id: str
+    lines: tuple[OrderedPieces, ...]
+    amount: Money
+    returned: Money
+    reason: str = ""
+    command: Command | None = None
+
+
+@event(key="order_id")
+class OrderRefunded(Event):
+    """Money was paid back for an order; `refunded` is all that was paid back so far."""
+
+    order_id: str
+    refunded: Money

@@ -22,7 +22,7 @@ class CheckoutAdvanced(Event):
     `step` is what it waits for, `finished` or `undone`; `asked` counts how often each step was asked for, and
     `answers` has the type of the event that answered it. `total` is what is to be paid, `payment` the payment as it was
     reported last, at `payment_sequence`. `failure` says why the steps are being undone. `parked` says why it cannot go
-    on; events that come meanwhile wait in order in `waiting`.
+    on; events that come meanwhile wait in order in `waiting`. `returned` is what returned pieces cost, in minor units.
     """
 
     order_id: str
@@ -34,10 +34,9 @@ class CheckoutAdvanced(Event):
     customer_id: str | None = None
     visitor_id: str | None = None
     address_id: str | None = None
-    cancelled_sequence: int = 0
+    returned: int = 0
     payment: PaymentState | None = None
     payment_sequence: int = 0
-    returned: int = 0
     failure: str | None = None
     parked: str | None = None
     waiting: tuple[WaitingAnswer, ...] = ()

@@ -175,12 +175,16 @@ class OrderCancelled(Event):
 
 @event(key="order_id")
 class OrderReturned(Event):
-    """Pieces of a shipped order came back: `lines` for `amount` this time, `returned` is all that came back so far."""
+    """Pieces of a shipped order came back: `lines` for `amount` this time.
+
+    `all_lines` is all that came back so far, and `total` what it cost: as much is to be paid back.
+    """
 
     order_id: str
     lines: tuple[OrderedPieces, ...]
     amount: Money
-    returned: Money
+    all_lines: tuple[OrderedPieces, ...]
+    total: Money
     reason: str = ""
     command: Command | None = None
 

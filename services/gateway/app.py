@@ -23,6 +23,7 @@ from mesh.subjects import token
 from mesh.web.application import shared_options
 from mesh.web.client_address import address_of
 from mesh.web.event_stream import event_stream_response
+from mesh.web.server_keys import bearer
 from services.gateway.bots import Bots, BotSettings
 from services.gateway.documentation import pages
 from services.gateway.intake import (
@@ -35,7 +36,7 @@ from services.gateway.intake import (
     Rejected,
     Sender,
 )
-from services.gateway.keys import Keys, KeySettings, bearer
+from services.gateway.keys import Keys, KeySettings
 from services.gateway.live import LiveOffers, LiveSettings
 from services.gateway.origins import Origins, OriginSettings
 from services.gateway.rates import Rates, RateSettings

@@ -1,12 +1,13 @@
 """Keys: who sends a request, and what a key may send."""
 
 import hmac
-from hashlib import blake2b, sha256
+from hashlib import sha256
 
 import msgspec
 
 from mesh.accept import PAGE, SERVER
 from mesh.errors import DeclarationError
+from mesh.web.server_keys import scope_of
 from services.gateway.intake import Sender
 
 
@@ -34,7 +35,7 @@ class Keys:
             )
         types = _types(settings)
         self._senders = [
-            (key.encode(), Sender(scope=_scope(key), by=by, types=types.get(key)))
+            (key.encode(), Sender(scope=scope_of(key), by=by, types=types.get(key)))
             for by, keys in ((PAGE, settings.write_keys), (SERVER, settings.server_keys))
             for key in keys
         ]
@@ -57,16 +58,6 @@ class Keys:
         for key in self._server_keys:
             found |= hmac.compare_digest(hmac.digest(key, value.encode(), sha256).hex(), signature or "")
         return found
-
-
-def bearer(header: str | None) -> str | None:
-    """The token of an `Authorization: Bearer <token>` header (RFC 6750), or None."""
-    scheme, _, token = (header or "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
-
-
-def _scope(key: str) -> str:
-    return blake2b(key.encode(), digest_size=4).hexdigest()
 
 
 def _types(settings: KeySettings) -> dict[str, frozenset[str]]:

@@ -11,7 +11,7 @@ from mesh.events.payment import (
     PaymentVoidRequested,
 )
 from mesh.events.shipment import ShipmentRequested
-from mesh.events.stock import StockReleaseRequested, StockReservationRequested, StockSaleRequested
+from mesh.events.stock import CHECKOUT_REQUESTS
 
 service = Service(
     "checkout",
@@ -20,9 +20,7 @@ service = Service(
         CheckoutStepDue,
         CheckoutParked,
         CheckoutResumed,
-        StockReservationRequested,
-        StockReleaseRequested,
-        StockSaleRequested,
+        *CHECKOUT_REQUESTS,
         FraudCheckRequested,
         PaymentAuthorisationRequested,
         PaymentCaptureRequested,

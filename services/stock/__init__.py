@@ -2,7 +2,6 @@
 
 from mesh import Service
 from mesh.events.stock import (
-    CHECKOUT_REQUESTS,
     StockCommandApplied,
     StockLevelChanged,
     StockLoanGranted,
@@ -28,7 +27,6 @@ service = Service(
         StockReservationChanged,
         StockReservationExpired,
         StockReservationPostponed,
-        *CHECKOUT_REQUESTS,
     ),
     timers=(StockReservationExpired, StockReservationPostponed),
 )

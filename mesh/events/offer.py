@@ -69,7 +69,8 @@ class OfferDue(Event):
 class OfferDecided(Event):
     """An evaluated cart's offer was approved, held until a better moment, or dropped: with every check and its value.
 
-    An approved offer is sent by its channels; `OfferSent` and `OfferFailed` say what became of it there.
+    An approved offer is sent by its channels; `OfferSent` and `OfferFailed` say what became of it there. A card on the
+    site is made for an `OfferRequested`, once a page is open that can show it.
     """
 
     cart_id: str
@@ -96,6 +97,16 @@ class OfferDecided(Event):
     model_version: str | None = None
     propensity: float | None = None
     assignment: Assignment | None = None
+
+
+@event(key="cart_id")
+class OfferRequested(Event):
+    """A page of the shopper is open on which an approved offer can be shown: its card is to be made."""
+
+    cart_id: str
+    visitor_id: str
+    offer_id: str
+    channel: ChannelName = "onsite"
 
 
 @event(key="cart_id")

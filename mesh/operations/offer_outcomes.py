@@ -8,6 +8,7 @@ import msgspec
 from mesh.operations.causal_tree import TracedEvent
 
 STEPS = {
+    "offer.requested": "requested",
     "offer.claimed": "claimed",
     "offer.sent": "sent",
     "offer.deferred": "deferred",

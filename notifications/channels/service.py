@@ -1,10 +1,11 @@
-"""Sends what was decided: by e-mail, claimed before it is sent, and as a card; and asks addresses to confirm."""
+"""Sends what was decided: by e-mail, claimed before it is sent, or as a card; and asks addresses to confirm."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from mesh import Mesh, Received, Retry, Service
+from mesh.channels import ONSITE
 from mesh.errors import Conflict
 from mesh.events.cart import CartClosed, CartConverted
 from mesh.events.contact import ConfirmationFailed, ConfirmationRequested
@@ -15,15 +16,17 @@ from mesh.events.offer import (
     OfferDecided,
     OfferDeferred,
     OfferFailed,
+    OfferRequested,
     OfferSent,
     OfferWithdrawn,
 )
 from mesh.profiles import PROFILES
 from mesh.publish import Change
 from notifications.channels.confirmation import Confirmer
-from notifications.channels.delivery_state import delivery_state
+from notifications.channels.delivery_state import DeliveryState, delivery_state
 from notifications.channels.mail_delivery import deliver, withdrawn
 from notifications.channels.mailer import Mailer, failed, open_mailer
+from notifications.channels.reading import Reading
 from notifications.documents.following import following
 from notifications.journeys.kind import JOURNEYS
 from notifications.journeys.live import LiveJourneys
@@ -87,45 +90,59 @@ async def send_mail(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer
     raise Retry("the cart keeps changing", after=timedelta(milliseconds=200))
 
 
-@service.on(OfferDecided, concurrency=32, ack_wait=REDELIVERED_AFTER)
-async def show_card(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer) -> AsyncIterator[Change]:
-    """Show the offer on the site, as plain text in the shopper's language."""
-    decided = received.event
-    if decided.outcome != "approved" or "onsite" not in decided.channels:
-        return
-    reading = await mailer.read(decided, mesh)
-    state = delivery_state(received, reading.history, "onsite")
+@service.on(OfferRequested, concurrency=32, ack_wait=REDELIVERED_AFTER)
+async def show_card(received: Received[OfferRequested], mesh: Mesh, mailer: Mailer) -> AsyncIterator[Change]:
+    """Make the card of an offer whose shopper has a page open: plain text in their language. Once for each offer."""
+    decided = await _approved(received.event, mesh)
+    offer, reading = decided.event, await mailer.read(decided.event, mesh)
+    state = delivery_state(decided, reading.history, ONSITE.name)
     if state.settled:
         return
-    bought = state.bought or reading.bought_since(received)
-    if bought:
-        yield withdrawn(decided, "onsite", f"bought before it was shown: order {bought}")
-        return
-    if not reading.offered.lines:
-        yield withdrawn(decided, "onsite", "nothing in the cart can be bought any more")
+    if refusal := _not_shown(decided, state, reading):
+        yield withdrawn(offer, ONSITE.name, refusal)
         return
     try:
-        rendered = await mailer.rendered(decided, reading)
+        rendered = await mailer.rendered(offer, reading)
     except TemplateError as error:
-        yield failed(decided, "onsite", str(error))
+        yield failed(offer, ONSITE.name, str(error))
         return
     card = Card(
         title=rendered.card.title,
         body=rendered.card.body,
         action=rendered.card.action,
-        url=cart_url(decided, mailer.shop),
-        coupon=decided.coupon,
+        url=cart_url(offer, mailer.shop),
+        coupon=offer.coupon,
     )
     yield OfferSent(
-        cart_id=decided.cart_id,
-        visitor_id=decided.visitor_id,
-        offer_id=decided.offer_id,
-        channel="onsite",
+        cart_id=offer.cart_id,
+        visitor_id=offer.visitor_id,
+        offer_id=offer.offer_id,
+        channel=ONSITE.name,
         card=card,
-        **run_fields(decided),
+        **run_fields(offer),
     )
-    for condition in reading.history.unchanged(CartConverted, CartClosed):
+    for condition in reading.history.unchanged(OfferSent, CartConverted, CartClosed):
         yield condition
+
+
+async def _approved(requested: OfferRequested, mesh: Mesh) -> Received[OfferDecided]:
+    """The decision that approved the offer. Raises Retry where it cannot be read yet."""
+    history = await mesh.history(requested.cart_id, OfferDecided)
+    for one in history.of(OfferDecided):
+        if one.event.offer_id == requested.offer_id and one.event.outcome == "approved":
+            return one
+    raise Retry(f"the decision about offer {requested.offer_id} cannot be read yet", after=timedelta(milliseconds=200))
+
+
+def _not_shown(decided: Received[OfferDecided], state: DeliveryState, reading: Reading) -> str | None:
+    """Why the card must not be shown after all, if anything has changed since the decision."""
+    if bought := state.bought or reading.bought_since(decided):
+        return f"bought before it was shown: order {bought}"
+    if ONSITE.name in reading.profile.unsubscribed or reading.profile.consent.get(ONSITE.name) is False:
+        return "refused before it was shown"
+    if not reading.offered.lines:
+        return "nothing in the cart can be bought any more"
+    return None
 
 
 @service.on(ConsentChanged, CustomerIdentified, concurrency=16, ack_wait=REDELIVERED_AFTER)

@@ -1,12 +1,14 @@
-"""Takes what storefronts send over HTTP into the mesh, and brings offers to open pages the moment they are sent."""
+"""Takes what storefronts send over HTTP into the mesh, and brings offers to the pages that are open."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from mesh import Mesh, Received, Service
 from mesh.events.cart import CartClosed, CartConverted
-from mesh.events.offer import OfferSent
+from mesh.events.offer import OfferDecided, OfferRequested, OfferSent
 from mesh.events.order import OrderPlaced
 from mesh.runtime.discovery import discover
 from mesh.runtime.hosting import Hosted, hosting
@@ -15,7 +17,7 @@ from services.gateway.live import LiveOffers
 if TYPE_CHECKING:
     from litestar import Litestar
 
-service = Service("gateway", hosts=True, port=8080)
+service = Service("gateway", publishes=(OfferRequested,), hosts=True, port=8080)
 
 
 class Accepted(dict[str, Hosted]):
@@ -27,7 +29,13 @@ async def open_live_offers(mesh: Mesh) -> AsyncIterator[LiveOffers]:
     """The offers shown right now; open pages are let go first of all when the gateway is asked to stop."""
     offers = LiveOffers()
     mesh.on_drain.append(offers.close)
-    yield offers
+    requests = asyncio.create_task(offers.awaited.publish_requests(mesh))
+    try:
+        yield offers
+    finally:
+        requests.cancel()
+        with suppress(asyncio.CancelledError):
+            await requests
 
 
 @service.resource
@@ -37,9 +45,9 @@ async def host_accepted(mesh: Mesh) -> AsyncIterator[Accepted]:
         yield Accepted(hosted)
 
 
-@service.on(OfferSent, CartConverted, CartClosed, OrderPlaced, fanout=True, since=timedelta(hours=1))
+@service.on(OfferDecided, OfferSent, CartConverted, CartClosed, OrderPlaced, fanout=True, since=timedelta(hours=1))
 async def show_offers_live(received: Received, offers: LiveOffers) -> None:
-    """Put an offer on its visitor's open pages, and take it away once they bought."""
+    """Ask for an offer's card where its visitor has a page open, put it there, and take it away once they bought."""
     offers.apply(received)
 
 

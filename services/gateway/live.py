@@ -1,4 +1,7 @@
-"""Live: the offers that a storefront shows, and their way to the pages that are open (server-sent events)."""
+"""Live: the offers that a storefront shows, and their way to the pages that are open (server-sent events).
+
+A card is asked for once a page of its visitor is open (`services.gateway.awaited`), and shown when it was made.
+"""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -8,10 +11,12 @@ import msgspec
 from cachetools import LRUCache
 
 from mesh import Received
+from mesh.channels import ONSITE
 from mesh.events.cart import CartClosed, CartConverted
-from mesh.events.offer import Card, OfferSent
+from mesh.events.offer import Card, OfferDecided, OfferSent
 from mesh.events.order import OrderPlaced
 from mesh.web.event_stream import Hub, server_sent_event
+from services.gateway.awaited import AwaitedOffers
 
 MOST_VISITORS = 100_000
 MOST_WAITING = 16
@@ -47,17 +52,21 @@ class Notice:
 
 
 class LiveOffers:
-    """Per visitor the latest notice, and the open pages that get the next."""
+    """Per visitor the latest notice and the offer that awaits a page, and the open pages that get the next."""
 
     def __init__(self) -> None:
         self._latest: LRUCache[str, Notice] = LRUCache(MOST_VISITORS)
         self._visitor_of: LRUCache[str, str] = LRUCache(MOST_VISITORS)
         self.pages: Hub[Notice] = Hub(queued=MOST_WAITING)
+        self.awaited = AwaitedOffers(most=MOST_VISITORS)
 
     def apply(self, received: Received) -> None:
-        """Show, replace or withdraw a card. What is older than the latest is ignored."""
+        """Ask for, show, replace or withdraw a card. What is older than the latest is ignored."""
         match received.event:
-            case OfferSent(channel="onsite", card=Card() as card) as sent:
+            case OfferDecided(outcome="approved", channels=channels) if ONSITE.name in channels:
+                self._await_page(received)
+            case OfferSent(channel=ONSITE.name, card=Card() as card) as sent:
+                self.awaited.remove(sent.visitor_id, offer_id=sent.offer_id)
                 shown = Shown(offer_id=sent.offer_id, cart_id=sent.cart_id, card=card)
                 self._notify(sent.visitor_id, Notice(received.sequence, "offer", shown))
             case CartConverted(cart_id=cart_id) | CartClosed(cart_id=cart_id):
@@ -85,11 +94,25 @@ class LiveOffers:
 
         def first() -> tuple[Notice, ...]:
             now = self.current(visitor_id, behind)
-            return (now,) if now else ()
+            awaited = self.awaited.request(visitor_id)
+            if now is None or (awaited and awaited.sequence > now.id):
+                return ()  # the newer offer's card follows in a moment
+            return (now,)
 
         return self.pages.stream(visitor_id, Notice.encode, first=first, heartbeat=heartbeat)
 
+    def _await_page(self, received: Received[OfferDecided]) -> None:
+        visitor_id, latest = received.event.visitor_id, self._latest.get(received.event.visitor_id)
+        if latest and latest.id >= received.sequence:
+            return
+        self.awaited.add(received)
+        self._visitor_of[received.event.cart_id] = visitor_id
+        if self.pages_of(visitor_id):
+            self.awaited.request(visitor_id)
+
     def _withdraw(self, visitor_id: str | None, sequence: int, cart_id: str | None) -> None:
+        if visitor_id:
+            self.awaited.remove(visitor_id, cart_id=cart_id)
         latest = self._latest.get(visitor_id) if visitor_id else None
         if visitor_id and latest and latest.name == "offer" and cart_id in (None, latest.shown.cart_id):
             gone = Shown(offer_id=latest.shown.offer_id, cart_id=latest.shown.cart_id)

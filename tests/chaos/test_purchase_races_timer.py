@@ -16,7 +16,7 @@ import pytest_asyncio
 from mesh.envelope import open_envelope
 from mesh.event import declaration_of
 from mesh.events.cart import CartAbandoned, CartIdle
-from mesh.events.offer import OfferDecided, OfferFailed, OfferSent, OfferWithdrawn
+from mesh.events.offer import OfferDecided, OfferFailed, OfferRequested, OfferSent, OfferWithdrawn
 from mesh.events.order import OrderPlaced
 from mesh.subjects import timer_subject
 from services.demo.replay.collector import read_mails
@@ -119,6 +119,8 @@ async def test_no_offer_is_decided_after_its_purchase(stage, chaos, races, at_mo
             await asyncio.gather(*(later(at * APART, track.race_the_decision(cart)) for at, cart in enumerate(batch)))
             counts = await count(track, stage)
 
+        await chaos.until(lambda: decided(track, stage), "every abandoned cart to have a decision")
+        await open_pages(track, stage)
         await chaos.until(lambda: settled(track, stage), "every offer to have an outcome")
         counts = await count(track, stage)
 
@@ -142,6 +144,21 @@ async def stored_events(stage, kind, by="cart_id"):
     async for one in stage.meshes["us"].read(kind):
         found.setdefault(getattr(one.event, by), []).append(one)
     return found
+
+
+async def decided(track, stage) -> bool:
+    """Whether every abandoned cart of the track is decided."""
+    made = await stored_events(stage, OfferDecided)
+    return all(cart in made for cart in await stored_events(stage, CartAbandoned) if cart in track.due)
+
+
+async def open_pages(track, stage):
+    """Each shopper with an approved offer opens a page: now their cards are made."""
+    for cart, made in (await stored_events(stage, OfferDecided)).items():
+        last = made[-1].event
+        if cart in track.due and last.outcome == "approved":
+            asked = OfferRequested(cart_id=cart, visitor_id=last.visitor_id, offer_id=last.offer_id)
+            await stage.meshes["us"].publish(asked)
 
 
 async def settled(track, stage) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from mesh.broker.jetstream import JetStreamBroker
 from mesh.events.cart import CartAbandoned, CartLine, CartScored, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
-from mesh.events.offer import OfferDecided, OfferDue, OfferSent
+from mesh.events.offer import OfferDecided, OfferDue, OfferRequested, OfferSent
 from mesh.mesh import Mesh
 from mesh.money import Money
 from mesh.publish import Draft
@@ -23,7 +23,9 @@ from notifications.links import service as links
 from notifications.offers import service as offers
 
 LINE = CartLine(product_id="p1", quantity=1, price=Money(amount=4500, currency="EUR"), name="Lamp")
-street = Service("street", publishes=(CartUpdated, CartAbandoned, CartScored, CustomerIdentified, ConsentChanged))
+street = Service(
+    "street", publishes=(CartUpdated, CartAbandoned, CartScored, CustomerIdentified, ConsentChanged, OfferRequested)
+)
 SERVICES = (offers, channels, links, street)
 
 
@@ -91,6 +93,7 @@ async def test_an_offer_is_sent_once_and_ends_with_one_click(servers, tmp_path, 
         (first,) = await box.wait_for(1)
         await leave(shop, "unscored", score=False)
         mails = await box.wait_for(2)
+        await shop.publish(OfferRequested(cart_id="scored", visitor_id="ada", offer_id=first.offer_id))
         sent = await eventually(lambda: _all(shop, "scored", OfferSent, 2))
         link = box.opened(first)["List-Unsubscribe"].strip("<>")
         async with httpx.AsyncClient(timeout=60) as browser:

@@ -64,7 +64,16 @@ class EventStream:
         return f"{cart}-left-{seconds}"
 
     def decided(
-        self, seconds, abandonment, outcome="approved", cart="c1", *, offer="o1", attempt=1, journey="abandoned-cart"
+        self,
+        seconds,
+        abandonment,
+        outcome="approved",
+        cart="c1",
+        *,
+        offer="o1",
+        attempt=1,
+        journey="abandoned-cart",
+        channels=("email",),
     ):
         event = OfferDecided(
             cart_id=cart,
@@ -77,7 +86,7 @@ class EventStream:
             checks=(),
             journey=journey,
             due=at(seconds),
-            channels=("email",) if outcome == "approved" else (),
+            channels=channels if outcome == "approved" else (),
         )
         self.add(seconds, event)
 
@@ -260,7 +269,7 @@ def test_services_are_not_believed():
 
 
 def test_every_fate():
-    """Every abandonment has exactly one outcome: undecided, held, dropped, withdrawn or open where no mail went out."""
+    """Every abandonment has exactly one outcome, also where no mail went out and where a card waits for a page."""
     stream = EventStream()
     stream.abandoned(1, "c1")
     stream.decided(3, stream.abandoned(2, "c2"), "held", "c2", offer="o2")
@@ -268,11 +277,14 @@ def test_every_fate():
     stream.decided(7, stream.abandoned(6, "c4"), "approved", "c4", offer="o4")
     stream.add(8, OfferWithdrawn(cart_id="c4", offer_id="o4", channel="email", reason="bought"))
     stream.decided(10, stream.abandoned(9, "c5"), "approved", "c5", offer="o5")
+    stream.decided(12, stream.abandoned(11, "c6"), "approved", "c6", offer="o6", channels=("onsite",))
 
     found = abandonments(evidence_of(stream))
 
-    assert [abandonment.outcome for abandonment in found] == ["undecided", "held", "dropped", "withdrawn", "open"]
-    assert [abandonment.settled for abandonment in found] == [False, True, True, True, False]
+    fates = ["undecided", "held", "dropped", "withdrawn", "open", "unseen"]
+    assert [abandonment.outcome for abandonment in found] == fates
+    assert [abandonment.settled for abandonment in found] == [False, True, True, True, False, True]
+    assert report(evidence_of(stream))["offers_unseen"] == 1
     left = "1 timers to fire, 1 abandoned carts without a decision, 1 offers without an outcome"
     assert unfinished(evidence_of(stream), timers=1) == left
 

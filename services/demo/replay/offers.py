@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from mesh import Event, Received
+from mesh.channels import ONSITE
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartUpdated
 from mesh.events.offer import OfferDecided, OfferFailed, OfferSent, OfferWithdrawn
 from mesh.events.order import OrderPlaced
 from services.demo.replay.evidence import Evidence, Mail
 
-Outcome = Literal["undecided", "held", "dropped", "open", "sent", "shown", "withdrawn", "failed"]
+Outcome = Literal["undecided", "held", "dropped", "open", "unseen", "sent", "shown", "withdrawn", "failed"]
 
 
 @dataclass(kw_only=True)
@@ -52,17 +53,21 @@ class Abandonment:
         for kind, outcome in ((OfferSent, "shown"), (OfferWithdrawn, "withdrawn"), (OfferFailed, "failed")):
             if any(isinstance(outcome.event, kind) for outcome in self.outcomes):
                 return outcome
-        return "open"
+        return "unseen" if self.decided.event.channels == (ONSITE.name,) else "open"
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more is to come of it: decided, and approved offers have an outcome in every channel."""
+        """Whether nothing more is to come of it: decided, and an approved offer that is mailed has an outcome.
+
+        A card on the site is made when a page of its shopper opens, which may be never.
+        """
         if self.decided is None:
             return False
         if self.decided.event.outcome != "approved":
             return True
         reached = {outcome.event.channel for outcome in self.outcomes}
-        return set(self.decided.event.channels) <= reached and bool(reached)
+        expected = set(self.decided.event.channels) - {ONSITE.name}
+        return expected <= reached and bool(reached or self.outcome == "unseen")
 
     @property
     def wrong(self) -> bool:

@@ -13,6 +13,7 @@ offers_held         runs (a journey and an abandonment) whose newest decision is
 offers_dropped      runs whose newest decision is dropped
 offers_withdrawn    approved, then withdrawn before sending because the shopper bought
 offers_failed       approved, refused for good by the channel
+offers_unseen       approved for the site alone, and its shopper has opened no page since
 offers_open         approved, but without any outcome (0 once everything has settled)
 wrong_sends         mails for a cart whose purchase stood in the deciding region's streams before its
                     OfferDecided: a CartConverted, CartClosed or OrderPlaced of the cart, its visitor or
@@ -80,6 +81,7 @@ def report(evidence: Evidence) -> dict[str, Any]:
         "offers_dropped": outcomes["dropped"],
         "offers_withdrawn": outcomes["withdrawn"],
         "offers_failed": outcomes["failed"],
+        "offers_unseen": outcomes["unseen"],
         "offers_open": outcomes["open"],
         "wrong_sends": sum(len(abandonment.mails) for abandonment in left if abandonment.wrong),
         "late_sends": _late(left, evidence),

@@ -9,6 +9,7 @@ import pytest
 from mesh import Mesh
 from mesh.events.cart import CartAbandoned, CartLine, CartScored, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified
+from mesh.events.offer import OfferDecided, OfferRequested
 from mesh.events.user import Recommendation
 from mesh.money import Money
 from mesh.publish import Draft
@@ -63,6 +64,13 @@ class Shop:
             recommended=(Recommendation(product_id="p9", reason="popular in the shop", price=LINE.price),),
         )
         await self.mesh.publish(scored)
+
+    async def open_page(self, cart):
+        """A page of the cart's shopper opens: the gateway asks for the cards of what was approved."""
+        for decided in await self.all(cart, OfferDecided):
+            if decided.outcome == "approved":
+                asked = OfferRequested(cart_id=cart, visitor_id=decided.visitor_id, offer_id=decided.offer_id)
+                await self.mesh.publish(asked)
 
     async def all(self, cart, kind):
         return [one.event for one in (await self.mesh.history(cart, "cart", "offer")).of(kind)]

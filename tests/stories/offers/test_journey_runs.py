@@ -21,6 +21,8 @@ async def test_two_journeys_on_one_cart_decide_each_for_itself(at_work, shop, bo
         await shop.fill("c1", "ada")
 
         await shop.score("c1", "ada", await shop.leave("c1", "ada"))
+        await eventually(lambda: _decided(shop, ["c1"], 2))
+        await shop.open_page("c1")
         await eventually(lambda: _sent(shop, 4))
 
     decisions = await shop.all("c1", OfferDecided)
@@ -100,6 +102,8 @@ async def test_a_stopped_journey_starts_nothing(at_work, shop, box, journeys, ev
         await shop.fill("c1", "ada")
 
         await shop.score("c1", "ada", await shop.leave("c1", "ada"))
+        await eventually(lambda: _decided(shop, ["c1"], 1))
+        await shop.open_page("c1")
         await eventually(lambda: _sent(shop, 2))
 
     assert [one.journey for one in await shop.all("c1", OfferDecided)] == ["running"]

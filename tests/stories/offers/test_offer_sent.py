@@ -11,6 +11,7 @@ from mesh.events.offer import (
     OfferDecided,
     OfferDeferred,
     OfferFailed,
+    OfferRequested,
     OfferSent,
     OfferWithdrawn,
 )
@@ -24,13 +25,14 @@ from tests.stories.offers.conftest import LINE
 
 
 async def test_a_left_and_scored_cart_gets_its_mail_and_card(at_work, shop, box, eventually):
-    """The whole way: abandoned, scored, decided with every check, claimed, in the mailbox, recorded."""
+    """The whole way: abandoned, scored, decided with every check, claimed, in the mailbox, on a page, recorded."""
     async with at_work():
         await shop.identify("ada", name="Ada", locale="de-DE")
         await shop.fill("c1", "ada")
 
         await shop.score("c1", "ada", await shop.leave("c1", "ada"))
         (mail,) = await box.wait_for(1)
+        await shop.open_page("c1")
         sent = await eventually(lambda: _both(shop, "c1"))
 
         (decided,) = await shop.all("c1", OfferDecided)
@@ -74,8 +76,9 @@ async def test_without_consent_for_mails_there_is_the_card_on_the_site(at_work, 
         await shop.fill("c1", "ada")
         await shop.score("c1", "ada", await shop.leave("c1", "ada"))
 
+        (decided,) = await eventually(lambda: shop.all("c1", OfferDecided), within=60)
+        await shop.open_page("c1")
         (sent,) = await eventually(lambda: shop.all("c1", OfferSent), within=60)
-        (decided,) = await shop.all("c1", OfferDecided)
 
     assert (sent.channel, sent.card.coupon) == ("onsite", decided.coupon)
     assert (decided.outcome, decided.channels) == ("approved", ("onsite",))
@@ -145,6 +148,47 @@ async def test_a_crash_between_claim_and_record_never_sends_twice(at_work, shop,
 
     assert failed.reason == "unknown after a crash; not sent twice"
     assert box.attempts == []
+
+
+async def test_a_card_is_made_once_and_only_for_a_page(at_work, shop, box, eventually):
+    """Without a page there is the decision alone; however many pages ask for it, there is one card."""
+    async with at_work():
+        await shop.fill("c1", "ada")
+        await shop.score("c1", "ada", await shop.leave("c1", "ada"))
+        await eventually(lambda: shop.all("c1", OfferDecided), within=60)
+        await shop.fill("c2", "bob")
+        await shop.score("c2", "bob", await shop.leave("c2", "bob"))
+        await eventually(lambda: shop.all("c2", OfferDecided), within=60)
+
+        for _ in range(3):
+            await shop.open_page("c2")
+        await eventually(lambda: shop.all("c2", OfferSent), within=60)
+        await shop.mesh.publish(OfferRequested(cart_id="c2", visitor_id="bob", offer_id="unknown"))
+
+        unseen = await shop.all("c1", OfferSent)
+    (card,) = await shop.all("c2", OfferSent)
+    assert (unseen, card.channel, card.visitor_id) == ([], "onsite", "bob")
+    assert [one for cart in ("c1", "c2") for one in await shop.all(cart, OfferWithdrawn)] == []
+
+
+@pytest.mark.parametrize("what", ["bought", "refused"])
+async def test_what_happens_before_a_page_opens_withdraws_the_card(at_work, shop, eventually, what):
+    """Who bought, or refused offers on the site, since the decision is not shown the card when they come back."""
+    async with at_work():
+        await shop.fill("c1", "ada")
+        await shop.score("c1", "ada", await shop.leave("c1", "ada"))
+        (decided,) = await eventually(lambda: shop.all("c1", OfferDecided), within=60)
+        if what == "bought":
+            await shop.mesh.publish(CartConverted(cart_id="c1", order_id="o9", visitor_id="ada"))
+        else:
+            await shop.mesh.publish(ConsentChanged(visitor_id="ada", channel="onsite", granted=False))
+
+        await shop.open_page("c1")
+        (withdrawn,) = await eventually(lambda: shop.all("c1", OfferWithdrawn), within=60)
+
+    assert run_fields_of(withdrawn) == run_fields_of(decided)
+    assert (withdrawn.channel, withdrawn.reason.startswith(f"{what} before it was shown")) == ("onsite", True)
+    assert await shop.all("c1", OfferSent) == []
 
 
 @pytest.mark.parametrize("what", ["bought", "unsubscribed"])

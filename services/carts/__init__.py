@@ -8,7 +8,7 @@ from mesh.accept import Refused, Sent
 from mesh.bought_lines import all_purchases, bought_lines, unbought_lines
 from mesh.envelope import derive_id
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartIdle, CartLine, CartRecovered, CartUpdated
-from mesh.events.order import OrderConfirmed, OrderPlaced, OrderReportRefused
+from mesh.events.order import OrderConfirmed, OrderCreated, OrderPlaced, OrderReportRefused
 from mesh.observability.logs import log
 from mesh.profiles import PROFILES, names_of, purchases_of, read_profile
 from mesh.publish import Change, Draft
@@ -87,6 +87,28 @@ async def convert_cart(sent: Sent[OrderPlaced | OrderConfirmed], mesh: Mesh) -> 
     ended = CartConverted(cart_id=order.cart_id, order_id=order.order_id, visitor_id=visitor_id or "")
     yield Draft(event=ended, time=sent.time)
     yield Cancel(CartIdle, order.cart_id)
+
+
+@service.on(OrderCreated)
+async def convert_ordered_cart(received: Received[OrderCreated], mesh: Mesh) -> AsyncIterator[Change]:
+    """A cart that the shop ordered over HTTP has become that order, and its timer ends.
+
+    Until then the marks that are stored with the order keep anybody from sending an offer for it.
+    """
+    created = received.event
+    if created.cart_id is None:
+        return
+    history = await mesh.history(created.cart_id, CartUpdated, CartConverted)
+    if any(one.event.order_id == created.order_id for one in history.of(CartConverted)):
+        return
+    updated = history.last(CartUpdated)
+    visitor_id = created.visitor_id or (updated.event.visitor_id if updated else "")
+    ended = CartConverted(cart_id=created.cart_id, order_id=created.order_id, visitor_id=visitor_id)
+    yield Draft(event=ended, time=received.time)
+    if updated is None or updated.event_time <= received.event_time:
+        yield Cancel(CartIdle, created.cart_id)
+    for unchanged in history.unchanged(CartUpdated, CartConverted):
+        yield unchanged
 
 
 @service.on(CartIdle, concurrency=48)

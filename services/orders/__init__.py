@@ -1,13 +1,16 @@
-"""Takes orders: what pages report of them stops offers, what the shop's server confirms counts as revenue."""
+"""Takes orders: over HTTP, or as pages and the shop's server report them; an order is the fold of its events."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from mesh import Mesh, Service, Unchanged
+from mesh import Mesh, Received, Retry, Service, Unchanged
 from mesh.accept import PAGE, SERVER, Refused, Sent
 from mesh.errors import InvalidField, Unavailable
 from mesh.events.order import (
+    OrderCancellationRequested,
     OrderCancelled,
+    OrderConfirmationRequested,
     OrderConfirmed,
     OrderCreated,
     OrderDeliveryAddressed,
@@ -18,9 +21,15 @@ from mesh.events.order import (
     OrderReturned,
     PurchaseMarked,
 )
-from mesh.events.profile import ProfileLinked
-from mesh.profiles import digests_of
+from mesh.events.payment import PaymentRefunded
 from mesh.publish import Change, Draft
+from services.orders.commands import cancelled_by_checkout, confirmed
+from services.orders.fold import KINDS, fold
+from services.orders.marks import marks_of
+from services.orders.write import Writer
+
+if TYPE_CHECKING:
+    from litestar import Litestar
 
 service = Service(
     "orders",
@@ -36,7 +45,10 @@ service = Service(
         OrderReturned,
         OrderRefunded,
     ),
+    port=8085,
 )
+STALE_READ = timedelta(milliseconds=200)
+"""When to read again after a follower answered that has not applied what was just consumed."""
 
 
 def check(order: OrderPlaced | OrderConfirmed) -> OrderPlaced | OrderConfirmed:
@@ -56,7 +68,7 @@ async def note_refused_order(refused: Refused[OrderPlaced | OrderConfirmed], mes
         return
     report = OrderReportRefused(report_id=refused.id, path=refused.path, reason=refused.reason[:512], **whose)
     yield Draft(event=report, id=refused.id, time=refused.time)
-    for mark in await _marks(report, refused.time, mesh, order_id=refused.id):
+    for mark in await marks_of(report, refused.time, mesh, order_id=refused.id):
         yield mark
 
 
@@ -78,7 +90,7 @@ async def place_order(sent: Sent[OrderPlaced], mesh: Mesh) -> AsyncIterator[Chan
     if known and known.id != sent.id and _says_nothing_new(placed, known.event):
         return
     yield sent.draft
-    for mark in await _marks(placed, sent.time, mesh, order_id=placed.order_id):
+    for mark in await marks_of(placed, sent.time, mesh, order_id=placed.order_id):
         yield mark
 
 
@@ -100,8 +112,61 @@ async def confirm_order(sent: Sent[OrderConfirmed], mesh: Mesh) -> AsyncIterator
     reported = await mesh.last(OrderPlaced, confirmed.order_id)
     if confirmed.visitor_id and not (reported and reported.event.visitor_id == confirmed.visitor_id):
         yield Draft(event=_placed(confirmed, confirmed.visitor_id), time=sent.time)
-    for mark in await _marks(confirmed, sent.time, mesh, order_id=confirmed.order_id):
+    for mark in await marks_of(confirmed, sent.time, mesh, order_id=confirmed.order_id):
         yield mark
+
+
+@service.on(OrderConfirmationRequested)
+async def confirm_held_order(received: Received[OrderConfirmationRequested], mesh: Mesh) -> AsyncIterator[Change]:
+    """An order whose stock and payment are held is confirmed, unless it was cancelled meanwhile."""
+    order_id = received.event.order_id
+    history = await mesh.history(order_id, *KINDS)
+    created = history.last(OrderCreated)
+    if created is None:
+        raise Retry("the order cannot be read yet", after=STALE_READ)
+    if event := confirmed(fold(order_id, history), created.event.session_id):
+        yield event
+        for unchanged in history.unchanged(OrderConfirmed, OrderCancelled):
+            yield unchanged
+
+
+@service.on(OrderCancellationRequested)
+async def cancel_unfinished_order(received: Received[OrderCancellationRequested], mesh: Mesh) -> AsyncIterator[Change]:
+    """An order that the checkout could not finish, and whose steps are undone, is cancelled."""
+    order_id = received.event.order_id
+    history = await mesh.history(order_id, *KINDS)
+    if history.last(OrderCreated) is None:
+        raise Retry("the order cannot be read yet", after=STALE_READ)
+    if event := cancelled_by_checkout(fold(order_id, history), received.event.reason):
+        yield event
+        for unchanged in history.unchanged(OrderCancelled):
+            yield unchanged
+
+
+@service.on(PaymentRefunded)
+async def note_refund(received: Received[PaymentRefunded], mesh: Mesh) -> AsyncIterator[Change]:
+    """What was paid back for an order is a part of its history; the largest sum is the newest."""
+    order_id, refunded = received.event.order_id, received.event.payment.refunded
+    history = await mesh.history(order_id, OrderCreated, OrderRefunded)
+    known = history.last(OrderRefunded)
+    if history.last(OrderCreated) and not (known and known.event.refunded.amount >= refunded.amount):
+        yield OrderRefunded(order_id=order_id, refunded=refunded)
+        for unchanged in history.unchanged(OrderRefunded):
+            yield unchanged
+
+
+@service.resource
+async def open_writer(mesh: Mesh) -> AsyncIterator[Writer]:
+    """What takes orders and commands over HTTP."""
+    yield Writer(mesh)
+
+
+@service.http
+def app(mesh: Mesh, writer: Writer) -> "Litestar":
+    """The interface for the shop's own servers."""
+    from services.orders.app import build  # noqa: PLC0415  brings Litestar, which other processes do not need
+
+    return build(mesh, writer)
 
 
 def _placed(confirmed: OrderConfirmed, visitor_id: str) -> OrderPlaced:
@@ -116,21 +181,6 @@ def _placed(confirmed: OrderConfirmed, visitor_id: str) -> OrderPlaced:
         coupon=confirmed.coupon,
         by=SERVER,
     )
-
-
-async def _marks(
-    order: OrderPlaced | OrderConfirmed | OrderReportRefused, time: datetime, mesh: Mesh, *, order_id: str
-) -> list[Draft]:
-    """The purchase under every name of its shopper, also those by which the device was identified."""
-    linked = await mesh.last(ProfileLinked, order.visitor_id) if order.visitor_id else None
-    known = (*linked.event.names, *linked.event.unproven) if linked else ()
-    names = digests_of(order.visitor_id, order.customer_id, known)
-    lines = () if isinstance(order, OrderReportRefused) else order.lines
-    bought: dict[str, int] = {}
-    for line in lines:
-        bought[line.product_id] = bought.get(line.product_id, 0) + line.quantity
-    marks = [PurchaseMarked(shopper=name, order_id=order_id, bought=bought) for name in names]
-    return [Draft(event=mark, time=time) for mark in marks]
 
 
 def _says_nothing_new(placed: OrderPlaced, known: OrderPlaced) -> bool:

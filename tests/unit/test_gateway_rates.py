@@ -6,7 +6,8 @@ import pytest
 
 from mesh.errors import DeclarationError
 from mesh.web.client_address import client_address, counted_as
-from services.gateway.keys import Keys, KeySettings, bearer
+from mesh.web.server_keys import bearer
+from services.gateway.keys import Keys, KeySettings
 from services.gateway.rates import Rate, Rates, RateSettings
 
 

@@ -1,0 +1,173 @@
+"""The HTTP interface of orders, for the shop's own servers: take one, change it, and its whole history."""
+
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+from litestar import Litestar, Request, Response, get, post, put
+from litestar.exceptions import HTTPException
+from litestar.params import FromPath, FromQuery
+
+from mesh import Mesh, Received, settings
+from mesh.errors import InvalidField
+from mesh.event import declaration_of
+from mesh.subjects import token
+from mesh.web.application import shared_options
+from mesh.web.problems import problem
+from mesh.web.server_keys import BEARER, ServerKeys, ServerKeySettings
+from services.orders.commands import Asked, Cancellation, NotPossible, Return
+from services.orders.fold import fold, public
+from services.orders.taking import Address, NewOrder
+from services.orders.write import Taken, UnknownOrder, Writer, command_of
+
+MOST_BYTES = 1 << 20
+MOST_KEY = 255
+T = TypeVar("T")
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """An order after a command; read it with `?after=<sequence>` to see at least this."""
+
+    order: dict[str, Any]
+    sequence: int
+
+
+class HistoryEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of an order, with its place in the stream."""
+
+    type: str
+    id: str
+    time: datetime
+    sequence: int
+    data: Any
+
+
+class OrderHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to an order, oldest first, and the order as it was after that."""
+
+    order: dict[str, Any]
+    events: list[HistoryEvent]
+
+
+def build(mesh: Mesh, writer: Writer) -> Litestar:
+    """The app; settings are read from the environment here, once."""
+    keys = ServerKeys(settings.read(ServerKeySettings))
+    options = shared_options(mesh)
+    options["exception_handlers"] |= {NotPossible: _not_possible, UnknownOrder: _unknown, InvalidField: _invalid}
+    return Litestar(
+        [_create(keys, writer), *_commands(keys, writer), _history(keys, writer)],
+        request_max_body_size=MOST_BYTES,
+        **options,
+    )
+
+
+def scope_of(keys: ServerKeys, request: Request[Any, Any, Any]) -> str:
+    """Whose server key the request has. Raises 401."""
+    scope = keys.scope(request.headers.get("authorization"))
+    if scope is None:
+        words = "send `Authorization: Bearer <server key>`; the keys are the setting CARTMESH_SERVER_KEYS"
+        raise HTTPException(words, status_code=401, headers=BEARER)
+    return scope
+
+
+def _create(keys: ServerKeys, writer: Writer) -> Any:
+    @post("/v1/orders")
+    async def create_order(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Take an order, once for each Idempotency-Key; the answer comes once JetStream has acknowledged it."""
+        scope, key, body = scope_of(keys, request), _key(request), await request.body()
+        taken = await writer.create(_opened(body, NewOrder), command_of(scope, key, body))
+        return _answer(taken, created=True)
+
+    return create_order
+
+
+def _commands(keys: ServerKeys, writer: Writer) -> list[Any]:
+    async def obey(request: Request[Any, Any, Any], order_id: str, kind: type[Asked]) -> Response[bytes]:
+        scope, key, body = scope_of(keys, request), _key(request), await request.body()
+        asked = _opened(body or b"{}", kind)
+        command = command_of(scope, key, body, token(order_id, "order_id"), kind.__name__)
+        return _answer(await writer.command(order_id, asked, command))
+
+    @post("/v1/orders/{order_id:str}/cancellation", status_code=200)
+    async def cancel_order(request: Request[Any, Any, Any], order_id: FromPath[str]) -> Response[bytes]:
+        """Cancel an order, or some of its pieces, until it is handed to shipping."""
+        return await obey(request, order_id, Cancellation)
+
+    @post("/v1/orders/{order_id:str}/returns", status_code=200)
+    async def return_order(request: Request[Any, Any, Any], order_id: FromPath[str]) -> Response[bytes]:
+        """Note that pieces of a dispatched order came back: they are paid back."""
+        return await obey(request, order_id, Return)
+
+    @put("/v1/orders/{order_id:str}/address")
+    async def change_address(request: Request[Any, Any, Any], order_id: FromPath[str]) -> Response[bytes]:
+        """Send the parcel to another address, until the order is handed to shipping."""
+        return await obey(request, order_id, Address)
+
+    return [cancel_order, return_order, change_address]
+
+
+def _history(keys: ServerKeys, writer: Writer) -> Any:
+    @get("/v1/orders/{order_id:str}/history")
+    async def show_history(
+        request: Request[Any, Any, Any], order_id: FromPath[str], at: FromQuery[datetime | None] = None
+    ) -> Response[bytes]:
+        """All that happened to an order and what it came to; with `at` as it was at that time."""
+        scope_of(keys, request)
+        events = list(await writer.history(token(order_id, "order_id")))
+        if at is not None:
+            until = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+            events = [one for one in events if one.stored <= until]
+        shown = OrderHistory(order=public(fold(order_id, events)), events=[_shown(one) for one in events])
+        return json_response(shown)
+
+    return show_history
+
+
+def json_response(body: object, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
+    """A value as JSON, which nobody on the way keeps."""
+    kept = {"Cache-Control": "no-store", **(headers or {})}
+    return Response(msgspec.json.encode(body), status_code=status, media_type="application/json", headers=kept)
+
+
+def _shown(one: Received) -> HistoryEvent:
+    type_ = declaration_of(type(one.event)).type
+    return HistoryEvent(type=type_, id=one.id, time=one.time, sequence=one.sequence, data=one.event)
+
+
+def _answer(taken: Taken, *, created: bool = False) -> Response[bytes]:
+    headers = {"Idempotent-Replayed": "true"} if taken.repeated else {}
+    if created:
+        headers["Location"] = f"/v1/orders/{taken.order.order_id}"
+    status = 201 if created and not taken.repeated else 200
+    return json_response(Answer(order=public(taken.order), sequence=taken.sequence), status=status, headers=headers)
+
+
+def _key(request: Request[Any, Any, Any]) -> str:
+    """The Idempotency-Key (draft-ietf-httpapi-idempotency-key-header). Raises 400."""
+    key = request.headers.get("idempotency-key", "").strip()
+    if not key or len(key) > MOST_KEY:
+        words = f"send a header Idempotency-Key of 1 to {MOST_KEY} characters, a new one for each new request"
+        raise HTTPException(words, status_code=400)
+    return key
+
+
+def _opened(body: bytes, kind: type[T]) -> T:
+    """The body of a request. Raises 400 for what is no JSON, and 422 for what is not of that form."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as wrong:
+        raise HTTPException(str(wrong), status_code=422) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
+        raise HTTPException(f"the body must be JSON: {wrong}", status_code=400) from None
+
+
+def _not_possible(_: Request[Any, Any, Any], error: NotPossible) -> Response[bytes]:
+    return problem(409, str(error))
+
+
+def _unknown(_: Request[Any, Any, Any], error: UnknownOrder) -> Response[bytes]:
+    return problem(404, str(error))
+
+
+def _invalid(_: Request[Any, Any, Any], error: InvalidField) -> Response[bytes]:
+    return problem(422, f"{error.path}: {error.reason}")

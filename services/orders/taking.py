@@ -1,0 +1,136 @@
+"""Taking: what an order over HTTP must be, and what it costs by the shop's catalogue."""
+
+import asyncio
+from typing import Annotated
+
+import msgspec
+
+from mesh import Mesh, Money
+from mesh.errors import InvalidField
+from mesh.events.cart import CartLine
+from mesh.events.product import ProductListed
+
+MOST_LINES = 200
+MOST_PIECES = 1000
+
+Id = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,128}$")]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class WantedLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Pieces of a product; `price` is what the shopper saw for one piece, where it is to be checked."""
+
+    product_id: Id
+    quantity: Annotated[int, msgspec.Meta(ge=1, le=MOST_PIECES)]
+    price: Money | None = None
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a parcel goes; `country` is a code of ISO 3166 with two letters."""
+
+    name: Text
+    street: Text
+    postal_code: Annotated[str, msgspec.Meta(min_length=1, max_length=20)]
+    city: Text
+    country: Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")]
+    email: Annotated[str, msgspec.Meta(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)] | None = None
+
+
+class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/orders`; `total` is what the shopper saw, where it is to be checked."""
+
+    lines: tuple[WantedLine, ...]
+    payment_method: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    visitor_id: Id | None = None
+    customer_id: Id | None = None
+    cart_id: Id | None = None
+    session_id: Id | None = None
+    reference: Text | None = None
+    total: Money | None = None
+    address: Address | None = None
+
+
+def check(order: NewOrder) -> None:
+    """Raises InvalidField for an order that can be refused without looking at the catalogue."""
+    if not order.lines:
+        raise InvalidField("$.lines", "an order has at least one line")
+    if len(order.lines) > MOST_LINES:
+        raise InvalidField("$.lines", f"an order has at most {MOST_LINES} lines, not {len(order.lines)}")
+    if order.visitor_id is None and order.customer_id is None:
+        raise InvalidField("$.visitor_id", "say who orders by visitor_id, customer_id or both")
+    named = [line.price for line in order.lines if line.price] + ([order.total] if order.total else [])
+    _one_currency(named)
+
+
+async def priced(order: NewOrder, mesh: Mesh) -> tuple[CartLine, ...]:
+    """The order's lines as the catalogue has them, one for each product.
+
+    Raises InvalidField for a product that is not listed, has no price or cannot be bought, for a price or total that
+    is not the catalogue's, and for several currencies.
+    """
+    wanted: dict[str, int] = {}
+    for line in order.lines:
+        wanted[line.product_id] = wanted.get(line.product_id, 0) + line.quantity
+    found = dict(zip(wanted, await asyncio.gather(*(_listed(one, mesh) for one in wanted)), strict=True))
+    for at, line in enumerate(order.lines):
+        _check_line(f"$.lines[{at}]", line, found[line.product_id], wanted[line.product_id])
+    lines = tuple(_line(product, wanted[id_]) for id_, product in found.items() if product)
+    _one_currency([line.price for line in lines])
+    total = total_of(lines)
+    if order.total is not None and order.total != total:
+        raise InvalidField("$.total", f"by the catalogue it is {_written(total)}, not {_written(order.total)}")
+    return lines
+
+
+def total_of(lines: tuple[CartLine, ...]) -> Money:
+    """What lines cost; there is at least one, and all have one currency."""
+    total = Money.sum(line.price * line.quantity for line in lines)
+    if total is None:
+        raise ValueError("no lines")
+    return total
+
+
+async def _listed(product_id: str, mesh: Mesh) -> ProductListed | None:
+    """The product as it was listed last, in whichever region."""
+    regions = (mesh.region, *mesh.others)
+    listed = await asyncio.gather(*(mesh.last(ProductListed, product_id, region=region) for region in regions))
+    newest = max((one for one in listed if one), key=lambda one: one.event_time, default=None)
+    return newest.event if newest else None
+
+
+def _check_line(at: str, line: WantedLine, product: ProductListed | None, pieces: int) -> None:
+    if product is None:
+        raise InvalidField(f"{at}.product_id", f"the catalogue has no product {line.product_id}")
+    if product.price is None:
+        raise InvalidField(f"{at}.product_id", f"the catalogue has no price of {line.product_id}")
+    if not product.available:
+        raise InvalidField(f"{at}.product_id", f"{line.product_id} cannot be bought now")
+    if line.price is not None and line.price != product.price:
+        words = f"the catalogue's price of {line.product_id} is {_written(product.price)}, not {_written(line.price)}"
+        raise InvalidField(f"{at}.price", words)
+    if pieces > MOST_PIECES:
+        raise InvalidField(f"{at}.quantity", f"at most {MOST_PIECES} pieces of a product, not {pieces}")
+
+
+def _line(product: ProductListed, quantity: int) -> CartLine:
+    price = product.price or Money(amount=0, currency="")  # _check_line refused a product without one
+    return CartLine(
+        product_id=product.product_id,
+        quantity=quantity,
+        price=price,
+        name=product.name,
+        category=product.category,
+        brand=product.brand,
+        image=product.image,
+        url=product.url,
+    )
+
+
+def _one_currency(amounts: list[Money]) -> None:
+    found = sorted({one.currency for one in amounts})
+    if len(found) > 1:
+        raise InvalidField("$.lines", f"an order has one currency, not {' and '.join(found)}")
+
+
+def _written(amount: Money) -> str:
+    return f"{amount.decimal()} {amount.currency}"

@@ -1,0 +1,166 @@
+"""Write side: an order is taken, or a command about one is decided and appended if nothing happened meanwhile."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+
+from mesh import History, Mesh, Unchanged
+from mesh.errors import Conflict, Unavailable
+from mesh.events.order import Command, OrderCreated, OrderDeliveryAddressed, OrderPlaced
+from mesh.publish import Cause, Change
+from services.orders.commands import Asked, NotPossible, decide
+from services.orders.fold import KINDS, OrderView, fold
+from services.orders.marks import marks_of
+from services.orders.taking import Address, NewOrder, check, priced, total_of
+
+TRIES = 8
+PAUSE = 0.02
+
+
+class UnknownOrder(NotPossible):
+    """There is no such order in this region."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of a command: the order afterwards, the place of the event, and whether it had been done before."""
+
+    order: OrderView
+    sequence: int
+    repeated: bool
+
+
+def command_of(scope: str, key: str, body: bytes, *about: str) -> Command:
+    """A request by its digests: of the sender's scope, its Idempotency-Key and what it is about, and of its body."""
+    return Command(key=_digest(scope, *about, key), body=_digest(body.hex()))
+
+
+class Writer:
+    """Takes orders and commands of one region."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self._mesh = mesh
+
+    async def create(self, new: NewOrder, command: Command) -> Taken:
+        """Take an order; its id follows from the command's key, so that the same request again changes nothing.
+
+        Raises InvalidField, NotPossible for a key that was used with another body, and Unavailable.
+        """
+        order_id = command.key
+        if known := await self._repeated(order_id, command):
+            return known
+        check(new)
+        lines = await priced(new, self._mesh)
+        if new.address:
+            await self._keep_address(order_id, order_id, new.address)
+        created = OrderCreated(
+            order_id=order_id,
+            lines=lines,
+            total=total_of(lines),
+            payment_method=new.payment_method,
+            command=command,
+            visitor_id=new.visitor_id,
+            customer_id=new.customer_id,
+            cart_id=new.cart_id,
+            session_id=new.session_id,
+            address_id=order_id if new.address else None,
+            reference=new.reference,
+        )
+        changes: list[Change] = [created, Unchanged(OrderCreated, order_id, 0)]
+        if created.visitor_id:
+            changes.append(_placed(created, created.visitor_id))
+        changes += await marks_of(created, datetime.now(UTC), self._mesh, order_id=order_id)
+        try:
+            await self._mesh.commit(changes, Cause(id=order_id, source="orders.create"))
+        except Conflict:
+            if known := await self._repeated(order_id, command):
+                return known
+            raise Unavailable(f"order {order_id} is being stored by another request") from None
+        stored = await self._repeated(order_id, command)
+        if stored is None:
+            raise Unavailable(f"order {order_id} cannot be read yet")
+        return Taken(stored.order, stored.sequence, repeated=False)
+
+    async def command(self, order_id: str, asked: Asked, command: Command) -> Taken:
+        """Decide a command and append what it comes to; decided again where something happened meanwhile.
+
+        Raises UnknownOrder, NotPossible, InvalidField, Unavailable.
+        """
+        for _ in range(TRIES):
+            history = await self.history(order_id)
+            order = fold(order_id, history)
+            decided = decide(asked, order, command)
+            if decided is None:
+                return Taken(order, order.sequence, repeated=True)
+            if isinstance(asked, Address):
+                await self._keep_address(order_id, command.key, asked)
+            changes: list[Change] = [decided.event, *history.unchanged(*decided.unless)]
+            cause = Cause(id=command.key, source=f"orders.{type(decided.event).__name__}")
+            try:
+                stored = await self._mesh.commit(changes, cause)
+            except Conflict:
+                await asyncio.sleep(PAUSE)
+                continue
+            sequence = stored[0].sequence
+            return Taken(await self._read(order_id, sequence), sequence, repeated=stored[0].duplicate)
+        raise Unavailable(f"order {order_id} changes too fast")
+
+    async def history(self, order_id: str) -> History:
+        """What happened to an order, oldest first. Raises UnknownOrder."""
+        history = await self._mesh.history(order_id, *KINDS)
+        if history.last(OrderCreated) is None:
+            if await self._mesh.last(OrderCreated, order_id) is None:
+                raise UnknownOrder(f"there is no order {order_id} in {self._mesh.region}")
+            raise Unavailable(f"order {order_id} cannot be read yet")
+        return history
+
+    async def _read(self, order_id: str, sequence: int) -> OrderView:
+        """The order as of a place in the stream or later. Raises Unavailable where it cannot be read soon."""
+        for _ in range(100):
+            order = fold(order_id, await self._mesh.history(order_id, *KINDS))
+            if order.sequence >= sequence:
+                return order
+            await asyncio.sleep(PAUSE)
+        raise Unavailable(f"order {order_id} cannot be read yet")
+
+    async def _repeated(self, order_id: str, command: Command) -> Taken | None:
+        """The order that was taken for this request before. Raises NotPossible where that one had another body."""
+        known = await self._mesh.last(OrderCreated, order_id)
+        if known is None:
+            return None
+        if known.event.command.body != command.body:
+            raise NotPossible("this Idempotency-Key was used before with another body; a new order needs a new key")
+        history = await self._mesh.history(order_id, *KINDS)  # may miss what was stored a moment ago
+        return Taken(fold(order_id, [known, *history]), known.sequence, repeated=True)
+
+    async def _keep_address(self, order_id: str, address_id: str, address: Address) -> None:
+        """Store an address before the event that names it: an order never names one that there is not."""
+        kept = OrderDeliveryAddressed(
+            order_id=order_id,
+            address_id=address_id,
+            name=address.name,
+            street=address.street,
+            postal_code=address.postal_code,
+            city=address.city,
+            country=address.country,
+            email=address.email,
+        )
+        await self._mesh.commit([kept], Cause(id=address_id, source="orders.address"))
+
+
+def _placed(created: OrderCreated, visitor_id: str) -> OrderPlaced:
+    return OrderPlaced(
+        order_id=created.order_id,
+        visitor_id=visitor_id,
+        lines=created.lines,
+        total=created.total,
+        cart_id=created.cart_id,
+        session_id=created.session_id,
+        customer_id=created.customer_id,
+        by="server",
+    )
+
+
+def _digest(*parts: str) -> str:
+    return blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()

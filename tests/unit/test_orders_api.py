@@ -1,0 +1,294 @@
+"""Orders over HTTP: taken once, changed while it is possible, refused with a clear reason."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from litestar.testing import AsyncTestClient
+
+from mesh import Money
+from mesh.events.order import (
+    OrderCancellationRequested,
+    OrderCancelled,
+    OrderConfirmationRequested,
+    OrderConfirmed,
+    OrderCreated,
+    OrderDeliveryAddressed,
+    OrderPlaced,
+    PurchaseMarked,
+)
+from mesh.events.product import ProductListed
+from mesh.events.shipment import ShipmentDispatched, ShipmentRequested
+from mesh.profiles import digests_of
+from mesh.runtime.run import running
+from services.orders import app, service
+from services.orders.write import Writer
+
+KEY = {"Authorization": "Bearer the-shop-server-key"}
+TEA = Money(amount=1299, currency="EUR")
+ORDER = {
+    "lines": [{"product_id": "tea", "quantity": 2, "price": {"amount": 1299, "currency": "EUR"}}],
+    "payment_method": "tok_visa",
+    "visitor_id": "v1",
+    "customer_id": "k1",
+    "address": {"name": "Ada", "street": "1 Main St", "postal_code": "10115", "city": "Berlin", "country": "DE"},
+}
+
+
+@pytest.fixture
+async def client(mesh, monkeypatch):
+    """The interface of orders over a region in memory, whose catalogue has tea and cups."""
+    monkeypatch.setenv("CARTMESH_SERVER_KEYS", "the-shop-server-key,another-server-key")
+    for product in (
+        ProductListed(product_id="tea", price=TEA),
+        ProductListed(product_id="cup", price=Money(amount=500, currency="EUR")),
+        ProductListed(product_id="mug", price=Money(amount=700, currency="USD")),
+        ProductListed(product_id="old", price=TEA, available=False),
+        ProductListed(product_id="gift"),
+    ):
+        await mesh.publish(product)
+    async with AsyncTestClient(app(mesh, Writer(mesh))) as client:
+        yield client
+
+
+async def ordered(client, key="k-1", headers=None, **changes):
+    return await client.post(
+        "/v1/orders", json=ORDER | changes, headers=KEY | {"Idempotency-Key": key} | (headers or {})
+    )
+
+
+async def created(client, **changes):
+    answer = await ordered(client, **changes)
+    assert answer.status_code == 201, answer.text
+    return answer.json()["order"]["order_id"]
+
+
+async def cancelled(client, order_id, key="c-1", **body):
+    return await client.post(f"/v1/orders/{order_id}/cancellation", json=body, headers=KEY | {"Idempotency-Key": key})
+
+
+async def readdressed(client, order_id, address, key="m-1"):
+    return await client.put(f"/v1/orders/{order_id}/address", json=address, headers=KEY | {"Idempotency-Key": key})
+
+
+async def dispatched(mesh, order_id):
+    await mesh.publish(ShipmentRequested(order_id=order_id, lines=()))
+    await mesh.publish(ShipmentDispatched(order_id=order_id))
+
+
+async def test_an_order_is_stored_with_all_that_stops_offers(client, mesh):
+    """It is placed and marked under each name of its shopper in one commit, at the catalogue's prices."""
+    answer = await ordered(client)
+
+    order = answer.json()["order"]
+    created = await mesh.last(OrderCreated, order["order_id"])
+    placed = await mesh.last(OrderPlaced, order["order_id"])
+    assert (answer.status_code, answer.headers["location"]) == (201, f"/v1/orders/{order['order_id']}")
+    assert (order["status"], order["total"]) == ("created", {"amount": 2598, "currency": "EUR"})
+    assert (created.event.total, placed.event.by) == (TEA * 2, "server")
+    for name in digests_of("v1", "k1"):
+        assert (await mesh.last(PurchaseMarked, name)).event.bought == {"tea": 2}
+
+
+async def test_a_replayed_order_changes_nothing(client, mesh):
+    """The same key and body are answered with the same order, also when both come at once."""
+    first, *rest = await asyncio.gather(*(ordered(client) for _ in range(4)))
+
+    ids = {answer.json()["order"]["order_id"] for answer in (first, *rest)}
+    stored = [one async for one in mesh.read(OrderCreated)]
+    assert (len(ids), len(stored)) == (1, 1)
+    assert sorted(answer.status_code for answer in (first, *rest)) == [200, 200, 200, 201]
+
+
+async def test_a_key_with_another_body_is_refused(client, mesh):
+    """It is a conflict: nobody knows which of the two orders was meant. A key is its sender's own."""
+    await ordered(client)
+
+    other = await ordered(client, payment_method="tok_other")
+    elsewhere = await ordered(
+        client, payment_method="tok_other", headers={"Authorization": "Bearer another-server-key"}
+    )
+
+    assert (other.status_code, other.headers["content-type"]) == (409, "application/problem+json")
+    assert elsewhere.status_code == 201
+    assert len([one async for one in mesh.read(OrderCreated)]) == 2
+
+
+LINE = ORDER["lines"][0]
+EURO, DOLLAR = {"amount": 1299, "currency": "EUR"}, {"amount": 700, "currency": "USD"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"lines": []}, "at least one line"),
+        ({"lines": [LINE] * 10_000}, "at most 200 lines, not 10000"),
+        ({"lines": [LINE | {"quantity": -1}]}, "$.lines[0].quantity"),
+        ({"lines": [LINE | {"quantity": 0}]}, "$.lines[0].quantity"),
+        ({"lines": [LINE | {"quantity": 1.5}]}, "$.lines[0].quantity"),
+        ({"lines": [LINE | {"quantity": 900}, LINE | {"quantity": 900}]}, "at most 1000 pieces"),
+        ({"lines": [{"product_id": "nothing", "quantity": 1}]}, "the catalogue has no product nothing"),
+        ({"lines": [{"product_id": "a.b", "quantity": 1}]}, "$.lines[0].product_id"),
+        ({"lines": [{"product_id": "old", "quantity": 1}]}, "old cannot be bought now"),
+        ({"lines": [{"product_id": "gift", "quantity": 1}]}, "no price of gift"),
+        ({"lines": [LINE | {"price": EURO | {"amount": 1}}]}, "price of tea is 12.99 EUR, not 0.01 EUR"),
+        ({"total": EURO}, "by the catalogue it is 25.98 EUR, not 12.99 EUR"),
+        ({"lines": [LINE, {"product_id": "mug", "quantity": 1}]}, "one currency, not EUR and USD"),
+        ({"lines": [LINE, {"product_id": "mug", "quantity": 1, "price": DOLLAR}]}, "one currency, not EUR and USD"),
+        ({"visitor_id": None, "customer_id": None}, "say who orders"),
+        ({"address": {"name": "Ada"}}, "$.address"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+async def test_a_wrong_order_is_refused_with_its_reason(client, mesh, changes, words):
+    """What is wrong stands in the answer, and nothing is stored."""
+    answer = await ordered(client, **changes)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert words in answer.json()["detail"]
+    assert [one async for one in mesh.read(OrderCreated)] == []
+
+
+async def test_only_the_shops_servers_order(client):
+    """A page's key, another one or none is refused, as is a request without an Idempotency-Key or without JSON."""
+    for headers in ({}, {"Authorization": "Bearer demo"}, {"Authorization": "Basic the-shop-server-key"}):
+        answer = await client.post("/v1/orders", json=ORDER, headers={"Idempotency-Key": "k"} | headers)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+    assert (await client.post("/v1/orders", json=ORDER, headers=KEY)).status_code == 400
+    noise = await client.post("/v1/orders", content=b"{", headers=KEY | {"Idempotency-Key": "k"})
+    assert (noise.status_code, "the body must be JSON" in noise.json()["detail"]) == (400, True)
+
+
+async def test_an_order_is_cancelled_whole_and_once(client, mesh):
+    """Cancelling again changes nothing, with whatever key."""
+    order_id = await created(client)
+
+    answers = [await cancelled(client, order_id, key=key, reason="changed my mind") for key in ("a", "a", "b")]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert {answer.json()["order"]["status"] for answer in answers} == {"cancelled"}
+    (event,) = await mesh.all_of(OrderCancelled, order_id)
+    assert (event.event.amount, event.event.left, event.event.by) == (TEA * 2, (), "customer")
+
+
+async def test_pieces_are_cancelled_until_none_is_left(client, mesh):
+    """Each event says what is left; of more pieces than there are nothing is cancelled."""
+    order_id = await created(client, lines=[LINE, {"product_id": "cup", "quantity": 1}])
+
+    first = await cancelled(client, order_id, key="1", lines=[{"product_id": "tea", "quantity": 1}])
+    too_many = await cancelled(client, order_id, key="2", lines=[{"product_id": "tea", "quantity": 2}])
+    foreign = await cancelled(client, order_id, key="3", lines=[{"product_id": "mug", "quantity": 1}])
+    rest = [{"product_id": "tea", "quantity": 1}, {"product_id": "cup", "quantity": 1}]
+    last = await cancelled(client, order_id, key="4", lines=rest)
+
+    assert first.json()["order"]["total"] == {"amount": 1799, "currency": "EUR"}
+    assert [(one.status_code, "pieces of" in one.json()["detail"]) for one in (too_many, foreign)] == [(422, True)] * 2
+    assert last.json()["order"]["status"] == "cancelled"
+    assert [one.event.amount.amount for one in await mesh.all_of(OrderCancelled, order_id)] == [1299, 1799]
+
+
+async def test_two_partial_cancellations_at_once_are_both_counted(client, mesh):
+    """The second is decided again on what the first has left: no piece is cancelled twice."""
+    order_id = await created(client)
+    one_piece = [{"product_id": "tea", "quantity": 1}]
+
+    answers = await asyncio.gather(*(cancelled(client, order_id, key=str(at), lines=one_piece) for at in range(3)))
+
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 409]
+    assert (await mesh.last(OrderCancelled, order_id)).event.left == ()
+
+
+async def test_what_was_handed_to_shipping_is_not_cancelled(client, mesh):
+    """Neither is its address changed; both are a conflict that says what can be done instead."""
+    order_id = await created(client)
+    await mesh.publish(ShipmentRequested(order_id=order_id, lines=()))
+
+    late = await cancelled(client, order_id)
+    moved = await client.put(
+        f"/v1/orders/{order_id}/address", json=ORDER["address"], headers=KEY | {"Idempotency-Key": "m"}
+    )
+
+    assert (late.status_code, "returned" in late.json()["detail"]) == (409, True)
+    assert (moved.status_code, "address" in moved.json()["detail"]) == (409, True)
+
+
+async def test_the_address_stays_in_the_region_and_can_be_changed(client, mesh):
+    """The order names it by an id; the fields are stored encrypted in the personal stream."""
+    order_id = await created(client)
+    new = ORDER["address"] | {"street": "2 Side St"}
+
+    answer = await readdressed(client, order_id, new)
+
+    named = answer.json()["order"]["address_id"]
+    kept = {one.event.address_id: one.event.street for one in (await mesh.history(order_id, OrderDeliveryAddressed))}
+    raw = [one async for one in mesh.broker.read("PERSONAL_us", ["pii.us.order.>"])]
+    assert kept == {order_id: "1 Main St", named: "2 Side St"}
+    assert not any(b"Main St" in one.body or b"Side St" in one.body for one in raw)
+
+
+async def test_what_was_dispatched_can_come_back(client, mesh):
+    """Each piece once, and not before it was dispatched."""
+    order_id = await created(client)
+    headers, body = KEY | {"Idempotency-Key": "r1"}, {"lines": [{"product_id": "tea", "quantity": 1}]}
+    early = await client.post(f"/v1/orders/{order_id}/returns", json=body, headers=headers)
+    await dispatched(mesh, order_id)
+
+    first = await client.post(f"/v1/orders/{order_id}/returns", json=body, headers=headers)
+    again = await client.post(f"/v1/orders/{order_id}/returns", json=body, headers=headers)
+    other = {"lines": [{"product_id": "tea", "quantity": 2}]}
+    reused = await client.post(f"/v1/orders/{order_id}/returns", json=other, headers=headers)
+    more = await client.post(f"/v1/orders/{order_id}/returns", json=other, headers=KEY | {"Idempotency-Key": "r2"})
+
+    assert [one.status_code for one in (early, first, again, reused, more)] == [409, 200, 200, 409, 422]
+    assert again.json()["order"]["returned_total"] == {"amount": 1299, "currency": "EUR"}
+
+
+async def test_a_history_shows_the_order_as_it_was_at_a_time(client, mesh):
+    """All events with their places; with `at` only what had been stored by then."""
+    order_id = await created(client)
+    before = (await mesh.last(OrderCreated, order_id)).stored
+    await cancelled(client, order_id)
+
+    whole = (await client.get(f"/v1/orders/{order_id}/history", headers=KEY)).json()
+    then = (await client.get(f"/v1/orders/{order_id}/history", params={"at": before.isoformat()}, headers=KEY)).json()
+    earlier = (before - timedelta(days=1)).isoformat()
+    never = (await client.get(f"/v1/orders/{order_id}/history", params={"at": earlier}, headers=KEY)).json()
+
+    assert [one["type"] for one in whole["events"]] == ["order.created.v1", "order.cancelled.v1"]
+    assert [one["order"]["status"] for one in (whole, then, never)] == ["cancelled", "created", "unknown"]
+    assert datetime.fromisoformat(whole["events"][0]["time"]) <= datetime.now(UTC)
+
+
+async def test_an_order_that_there_is_not_is_not_found(client):
+    """Neither for a command nor for its history; an impossible id is a wrong request."""
+    assert (await cancelled(client, "nothing")).status_code == 404
+    assert (await client.get("/v1/orders/nothing/history", headers=KEY)).status_code == 404
+    assert (await client.get("/v1/orders/a.b/history", headers=KEY)).status_code == 400
+    assert (await client.get("/v1/orders/nothing/history")).status_code == 401
+
+
+async def test_an_order_is_confirmed_once_and_not_after_it_was_cancelled(client, mesh, regions, eventually):
+    """What the checkout asks for is decided by the order's own history."""
+    kept, gone, unfinished = [await created(client, key=key) for key in ("1", "2", "3")]
+    await cancelled(client, gone)
+    for order_id in (kept, kept, gone):
+        await mesh.publish(OrderConfirmationRequested(order_id=order_id))
+    await mesh.publish(OrderCancellationRequested(order_id=unfinished, reason="declined"))
+    await mesh.publish(OrderCancellationRequested(order_id=gone, reason="declined"))
+
+    async with running(service, mesh):
+        await eventually(lambda: mesh.last(OrderConfirmed, kept))
+        await eventually(lambda: mesh.last(OrderCancelled, unfinished))
+        await eventually(lambda: _consumed(mesh))
+
+    assert len(await mesh.all_of(OrderConfirmed, kept)) == 1
+    assert await mesh.last(OrderConfirmed, gone) is None
+    assert [one.event.by for one in await mesh.all_of(OrderCancelled, gone)] == ["customer"]
+    assert (await mesh.last(OrderCancelled, unfinished)).event.reason == "declined"
+
+
+async def _consumed(mesh):
+    names = [binding.durable for binding in service.bindings]
+    states = await mesh.broker.consumer_states(mesh.commerce, names)
+    return all(not state.pending and not state.ack_pending for state in states.values())

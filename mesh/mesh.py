@@ -25,6 +25,8 @@ from mesh.timers import Timer
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
+_SUBJECTS = 500
+"""The most subjects in one request; the server takes 1,024 (ADR-31)."""
 
 
 class Mesh:
@@ -124,6 +126,23 @@ class Mesh:
         stream = self.layout.stream_of(declaration, origin) if origin == self.region else mesh_stream(self.region)
         message = await self.broker.last(stream, subject(origin, declaration, key))
         return await self.received(message) if message else None
+
+    async def last_of_each(
+        self, kind: type[E], keys: Iterable[str], *, region: str | None = None
+    ) -> dict[str, Received[E]]:
+        """The newest event of a kind for each of these keys that has one, by one request for each 500 keys.
+
+        Unlike `last` it may miss the newest. Another `region`'s are the newest that have arrived here.
+        """
+        declaration, origin = declaration_of(kind), region or self.region
+        stream = self.layout.stream_of(declaration, origin) if origin == self.region else mesh_stream(self.region)
+        found: dict[str, Received[E]] = {}
+        subjects = [subject(origin, declaration, key) for key in keys]
+        for at in range(0, len(subjects), _SUBJECTS):
+            for message in await self.broker.last_of_each(stream, subjects[at : at + _SUBJECTS]):
+                opened = await self.received(message)
+                found[key_of(opened.event)] = opened
+        return found
 
     async def all_of(self, kind: type[E], key: str, *, region: str | None = None) -> list[Received[E]]:
         """Every event of a kind and key, oldest first. May miss the newest; of another `region` what has arrived here.

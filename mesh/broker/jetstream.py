@@ -84,6 +84,10 @@ class JetStreamBroker:
         """Messages of few subjects; see Broker."""
         return await self._messages.read_few(stream, patterns)
 
+    async def last_of_each(self, stream: str, subjects: Sequence[str]) -> list[Message]:
+        """The newest of each subject; see Broker."""
+        return await self._messages.last_of_each(stream, subjects)
+
     # Consuming
 
     async def deliveries(self, consumer: ConsumerSpec) -> Pull:

@@ -122,10 +122,15 @@ class Messages:
 
         The newest of each subject comes first, all from one server at one moment, and then what stands before it.
         """
-        newest: list[Message] = []
-        await self._read_part(stream, {"multi_last": list(patterns), "batch": READ_BATCH}, newest)
+        newest = await self.last_of_each(stream, patterns)
         before = await asyncio.gather(*(self._up_to(stream, last) for last in newest))
         return sorted((message for part in before for message in part), key=lambda message: message.sequence)
+
+    async def last_of_each(self, stream: str, subjects: Sequence[str]) -> list[Message]:
+        """The newest of each subject by one direct get (ADR-31); see Broker."""
+        newest: list[Message] = []
+        await self._read_part(stream, {"multi_last": list(subjects), "batch": READ_BATCH}, newest)
+        return newest
 
     async def _up_to(self, stream: str, last: Message) -> list[Message]:
         """All messages of one subject up to its `last`. A server that does not have that one yet is asked again."""

@@ -188,6 +188,13 @@ class Broker(Protocol):
         """
         ...
 
+    async def last_of_each(self, stream: str, subjects: Sequence[str]) -> list[Message]:
+        """The newest message of each of at most 1,000 subjects, as one server held them now or just before.
+
+        In no order, and without those that have none. One request, however many there are.
+        """
+        ...
+
     async def deliveries(self, consumer: ConsumerSpec) -> Deliveries:
         """Bind to a durable consumer that exists."""
         ...

@@ -81,6 +81,18 @@ async def test_few_subjects_are_read_whole_and_in_order(filled):
     assert await filled.read_few(COMMERCE_US, ["ev.us.cart.*.c9"]) == []
 
 
+async def test_the_newest_of_each_subject(filled):
+    """One request finds the newest of many subjects, and nothing of those that have none."""
+    await filled.store(COMMERCE_US, Outgoing(subject="ev.us.cart.updated.c1", body=b"again", id="again"))
+    wanted = [f"ev.us.cart.updated.c{number}" for number in range(500)] + ["ev.us.order.placed.o1"]
+
+    found = await filled.last_of_each(COMMERCE_US, wanted)
+
+    assert sorted(message.sequence for message in found) == [2, 3, 5]
+    assert {message.body for message in found} == {b"again", b"cart.updated.c2", b"order.placed.o1"}
+    assert await filled.last_of_each(COMMERCE_US, ["ev.us.cart.updated.c9"]) == []
+
+
 async def test_a_message_by_its_sequence(filled):
     """`get` finds one message by its place; None where there is none."""
     assert (await filled.get(COMMERCE_US, 2)).subject == "ev.us.order.placed.o1"

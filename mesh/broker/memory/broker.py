@@ -74,6 +74,10 @@ class MemoryBroker:
         """See Broker."""
         return [message async for message in self.read(stream, patterns)]
 
+    async def last_of_each(self, stream: str, subjects: Sequence[str]) -> list[Message]:
+        """See Broker."""
+        return [found for subject in subjects if (found := await self.last(stream, subject)) is not None]
+
     async def deliveries(self, consumer: ConsumerSpec) -> Receiver:
         """Bind to a durable; unlike a server's it need not exist before."""
         await self._log(consumer.stream)

@@ -1,6 +1,9 @@
 """Keeps the stock of a region's warehouses, reserves it for orders and sells it: no unit is sold twice."""
 
-from mesh import Service
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+from mesh import Mesh, Received, Service, settings
 from mesh.events.stock import (
     StockCommandApplied,
     StockLevelChanged,
@@ -8,11 +11,18 @@ from mesh.events.stock import (
     StockLoanReceived,
     StockLoanRequested,
     StockLowReached,
+    StockReleaseRequested,
     StockReplenished,
     StockReservationChanged,
     StockReservationExpired,
     StockReservationPostponed,
+    StockReservationRequested,
+    StockSaleRequested,
 )
+from services.stock.lending import grant, receive
+from services.stock.requests import Request
+from services.stock.stock_settings import StockSettings
+from services.stock.writer import StockWriter
 
 service = Service(
     "stock",
@@ -30,3 +40,39 @@ service = Service(
     ),
     timers=(StockReservationExpired, StockReservationPostponed),
 )
+
+
+@service.resource
+async def open_writer(mesh: Mesh) -> AsyncIterator[StockWriter]:
+    """What changes the region's stock."""
+    yield StockWriter(mesh, settings.read(StockSettings))
+
+
+@service.on(
+    StockReservationRequested,
+    StockReservationPostponed,
+    StockReleaseRequested,
+    StockSaleRequested,
+    StockReservationExpired,
+    batch=200,
+    linger=timedelta(milliseconds=5),
+)
+async def decide_requests(received: list[Received[Request]], writer: StockWriter) -> None:
+    """Reserve, release and sell: what comes at one moment is decided in one commit, however many want the same SKU."""
+    await writer.decide(received)
+
+
+@service.on(StockLoanRequested, reach="mesh")
+async def grant_loan(received: Received[StockLoanRequested], writer: StockWriter) -> None:
+    """Units that another region wants, and that can be sold here, are taken off for it."""
+    request = received.event
+    if request.lender == writer.mesh.region != request.borrower == received.region:
+        await grant(request, writer, received.id)
+
+
+@service.on(StockLoanGranted, reach="mesh")
+async def receive_loan(received: Received[StockLoanGranted], writer: StockWriter) -> None:
+    """Units that another region has taken off for this one are added to the stock."""
+    loan = received.event
+    if loan.borrower == writer.mesh.region != loan.lender == received.region:
+        await receive(loan, writer, received.id)

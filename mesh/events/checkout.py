@@ -1,10 +1,15 @@
 """The checkout of an order: a saga whose state is its newest event."""
 
+from typing import Literal
+
 import msgspec
 
 from mesh.event import Event, event
 from mesh.events.payment import PaymentState
 from mesh.money import Money
+
+Decision = Literal["again", "undo", "accept"]
+"""What somebody decides about a parked checkout: ask for the step again, undo everything, or take the step as done."""
 
 
 class WaitingAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,24 +24,25 @@ class WaitingAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class CheckoutAdvanced(Event):
     """Where the checkout of an order is, whole: the newest one is its state.
 
-    `step` is what it waits for, `finished` or `undone`; `asked` counts how often each step was asked for, and
-    `answers` has the type of the event that answered it. `total` is what is to be paid, `payment` the payment as it was
-    reported last, at `payment_sequence`. `failure` says why the steps are being undone. `parked` says why it cannot go
-    on; events that come meanwhile wait in order in `waiting`. `returned` is what returned pieces cost, in minor units.
+    `step` is what it waits for, `finished` or `undone`; `requested` is the step that is requested with this event, and
+    `asked` counts how often each was. `answers` has the newest answer of stock, payment, fraud check and order,
+    `places` where each stands in its stream. `total` is what is to be paid, `returned` what returned pieces cost, in
+    minor units, and `payment` the payment as it was reported last. `failure` says why the steps are being undone;
+    `parked` says why the checkout cannot go on. Events that come while it is parked wait in order in `waiting`.
     """
 
     order_id: str
     step: str
     total: Money
     payment_method: str
-    asked: dict[str, int] = msgspec.field(default_factory=dict)
-    answers: dict[str, str] = msgspec.field(default_factory=dict)
     customer_id: str | None = None
     visitor_id: str | None = None
-    address_id: str | None = None
-    returned: int = 0
+    requested: str | None = None
+    asked: dict[str, int] = msgspec.field(default_factory=dict)
+    answers: dict[str, str] = msgspec.field(default_factory=dict)
+    places: dict[str, int] = msgspec.field(default_factory=dict)
     payment: PaymentState | None = None
-    payment_sequence: int = 0
+    returned: int = 0
     failure: str | None = None
     parked: str | None = None
     waiting: tuple[WaitingAnswer, ...] = ()
@@ -65,8 +71,8 @@ class CheckoutParked(Event):
 
 @event(key="order_id")
 class CheckoutResumed(Event):
-    """Somebody decided about a parked checkout: ask for the step again, or undo everything."""
+    """Somebody decided about a parked checkout; `reason` is theirs."""
 
     order_id: str
-    decision: str
+    decision: Decision
     reason: str = ""

@@ -1,9 +1,24 @@
 """Brings an order from taken to shipped: reserves stock, checks for fraud, charges, or undoes it all."""
 
-from mesh import Service
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from mesh import Cancel, Event, Mesh, Received, Retry, Service, Timer, Unchanged, settings
+from mesh.errors import MeshError
 from mesh.events.checkout import CheckoutAdvanced, CheckoutParked, CheckoutResumed, CheckoutStepDue
+from mesh.events.checkout import CheckoutAdvanced as State
 from mesh.events.fraud import FraudCheckRequested
-from mesh.events.order import OrderCancellationRequested, OrderConfirmationRequested
+from mesh.events.order import (
+    OrderCancellationRequested,
+    OrderCancelled,
+    OrderConfirmationRequested,
+    OrderCreated,
+    OrderedPieces,
+    OrderReaddressed,
+)
 from mesh.events.payment import (
     PaymentAuthorisationRequested,
     PaymentCaptureRequested,
@@ -11,7 +26,26 @@ from mesh.events.payment import (
     PaymentVoidRequested,
 )
 from mesh.events.shipment import ShipmentRequested
-from mesh.events.stock import CHECKOUT_REQUESTS
+from mesh.events.stock import (
+    CHECKOUT_REQUESTS,
+    StockLine,
+    StockReleaseRequested,
+    StockReservationRequested,
+    StockSaleRequested,
+)
+from mesh.observability.logs import log
+from mesh.publish import Change
+from services.checkout.parking import (
+    Parked,
+    ParkedCheckouts,
+    Resume,
+    Resumed,
+    events_behind,
+    parked_checkouts,
+    store_decision,
+)
+from services.checkout.saga import KINDS, Move, begun, move, park, wait
+from services.checkout.steps import CheckoutSettings, Table, table
 
 service = Service(
     "checkout",
@@ -32,3 +66,144 @@ service = Service(
     ),
     timers=(CheckoutStepDue,),
 )
+STALE_READ = timedelta(milliseconds=200)
+"""When to read again after a follower answered that has not applied what was just consumed."""
+PARKED_AFTER = 5
+"""How often an event is tried whose handling fails for a defect, before its checkout is parked with it."""
+
+
+class Steps(msgspec.Struct, frozen=True):
+    """The checkout as it was declared when the service started."""
+
+    settings: CheckoutSettings
+    table: Any
+
+
+@service.resource
+async def read_steps() -> AsyncIterator[Steps]:
+    """The table of steps, with the settings."""
+    chosen = settings.read(CheckoutSettings)
+    yield Steps(chosen, table(chosen))
+
+
+@service.on(*KINDS, concurrency=32)
+async def advance_checkout(received: Received, mesh: Mesh, steps: Steps) -> AsyncIterator[Change]:
+    """A checkout takes its next step, which is stored once: with its requests, its timer, and if no other did."""
+    order_id = received.event.order_id
+    stored = await mesh.last(CheckoutAdvanced, order_id)
+    before = stored.event if stored else await _begun(order_id, mesh, steps.table)
+    if before is None:
+        return  # the order of somebody who reports orders, and checks out elsewhere
+    made = await _moved(before, received, mesh, steps.table)
+    if stored and made.state == msgspec.structs.replace(before, requested=None):
+        return
+    conditions: list[Unchanged] = []
+    if any(isinstance(one, ShipmentRequested) for one in made.requests):
+        made, conditions = await _shipped(before, made, received, mesh, steps.table)
+    yield made.state
+    yield Unchanged(CheckoutAdvanced, order_id, stored.sequence if stored else 0)
+    for condition in conditions:
+        yield condition
+    for request in made.requests:
+        yield request
+    if made.state.parked and not before.parked:
+        yield CheckoutParked(order_id=order_id, step=made.state.step, reason=made.state.parked)
+    for change in _limit(made.state, steps.table):
+        yield change
+
+
+@service.on(CheckoutAdvanced, concurrency=32)
+async def request_stock(
+    received: Received[CheckoutAdvanced], mesh: Mesh, steps: Steps
+) -> AsyncIterator[StockReservationRequested | StockReleaseRequested | StockSaleRequested]:
+    """What a checkout requests of stock is published in stock's own stream, where its answers are."""
+    state = received.event
+    match state.requested:
+        case "reserve":
+            created = await mesh.last(OrderCreated, state.order_id)
+            if created is None:
+                raise Retry("the order cannot be read yet", after=STALE_READ)
+            lines = tuple(StockLine(sku=one.product_id, quantity=one.quantity) for one in created.event.lines)
+            until = received.stored + steps.settings.reservation_lasts
+            yield StockReservationRequested(order_id=state.order_id, lines=lines, until=until)
+        case "release":
+            yield StockReleaseRequested(order_id=state.order_id, reason=state.failure or "")
+        case "sell":
+            yield StockSaleRequested(order_id=state.order_id)
+
+
+@service.answers
+async def parked(asked: Parked, mesh: Mesh) -> ParkedCheckouts:
+    """The checkouts that wait for somebody to decide."""
+    return await parked_checkouts(asked, mesh)
+
+
+@service.answers
+async def resume(decision: Resume, mesh: Mesh, steps: Steps) -> Resumed:
+    """Go on with a parked checkout as somebody decided."""
+    return await store_decision(decision, mesh, steps.table)
+
+
+async def _begun(order_id: str, mesh: Mesh, steps: Table) -> State | None:
+    created = await mesh.last(OrderCreated, order_id)
+    return begun(created.event, steps) if created else None
+
+
+async def _moved(before: State, received: Received, mesh: Mesh, steps: Table) -> Move:
+    """The checkout after an event. One that a defect keeps from going on is parked, with the event behind it."""
+    stream = mesh.stream_of(type(received.event))
+    if before.parked and not isinstance(received.event, CheckoutResumed):
+        is_due = isinstance(received.event, CheckoutStepDue)
+        return Move(before if is_due else wait(msgspec.structs.replace(before, requested=None), received, stream))
+    try:
+        behind = await events_behind(before, mesh) if before.waiting else []
+        taken = move(msgspec.structs.replace(before, waiting=()), [received, *behind], steps)
+    except MeshError:
+        raise
+    except Exception as error:
+        if received.attempt < PARKED_AFTER:
+            raise
+        log.exception("a checkout is parked", order_id=before.order_id)
+        return Move(park(wait(before, received, stream), f"{type(error).__name__}: {error}"))
+    return taken
+
+
+async def _shipped(
+    before: State, made: Move, received: Received, mesh: Mesh, steps: Table
+) -> tuple[Move, list[Unchanged]]:
+    """The last look at an order before it is handed to shipping, and the condition that it stays so.
+
+    A cancellation that has not come here yet is taken first: from then on there is none.
+    """
+    order_id = before.order_id
+    created = await mesh.last(OrderCreated, order_id)
+    cancelled = await mesh.last(OrderCancelled, order_id)
+    readdressed = await mesh.last(OrderReaddressed, order_id)
+    if created is None:
+        raise Retry("the order cannot be read", after=STALE_READ)
+    if cancelled and cancelled.sequence > made.state.places.get("total", 0):
+        behind = await events_behind(before, mesh) if before.waiting else []
+        made = move(msgspec.structs.replace(before, waiting=()), [received, *behind, cancelled], steps)
+    lines = cancelled.event.left if cancelled else created.event.lines
+    parcel = ShipmentRequested(
+        order_id=order_id,
+        lines=tuple(OrderedPieces(product_id=one.product_id, quantity=one.quantity) for one in lines),
+        address_id=readdressed.event.address_id if readdressed else created.event.address_id,
+    )
+    requests: tuple[Event, ...] = tuple(parcel if isinstance(one, ShipmentRequested) else one for one in made.requests)
+    conditions = [
+        Unchanged(OrderCancelled, order_id, cancelled.sequence if cancelled else 0),
+        Unchanged(OrderReaddressed, order_id, readdressed.sequence if readdressed else 0),
+    ]
+    return Move(made.state, requests), conditions
+
+
+def _limit(state: State, steps: Table) -> list[Timer | Cancel]:
+    """The time limit of the step that is requested now; none where nothing is waited for."""
+    step = steps.step(state.step)
+    if step is None or state.parked:
+        return [Cancel(CheckoutStepDue, state.order_id)]
+    if state.requested is None:
+        return []  # it waits for the same as before
+    due = CheckoutStepDue(order_id=state.order_id, step=step.name, attempt=state.asked[step.name])
+    return [Timer(due, datetime.now(UTC) + step.within)]

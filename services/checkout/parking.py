@@ -1,0 +1,98 @@
+"""Parking: which checkouts wait for somebody to decide, and the decision."""
+
+from datetime import datetime
+
+import msgspec
+
+from mesh import Mesh, Received
+from mesh.errors import Unavailable
+from mesh.events.checkout import CheckoutAdvanced, CheckoutParked, CheckoutResumed, Decision
+from mesh.events.checkout import CheckoutAdvanced as State
+from mesh.mesh import received
+from services.checkout.saga import may_accept, may_undo
+from services.checkout.steps import Table
+
+
+class Parked(msgspec.Struct, frozen=True, kw_only=True):
+    """The question for the parked checkouts of the region; at most so many."""
+
+    most: int = 100
+
+
+class ParkedCheckout(msgspec.Struct, frozen=True, kw_only=True):
+    """A checkout that waits: at which step, since when, why, and how many later events wait behind it."""
+
+    order_id: str
+    step: str
+    reason: str
+    since: datetime
+    waiting: int
+
+
+class ParkedCheckouts(msgspec.Struct, frozen=True, kw_only=True):
+    """Those there are, oldest first."""
+
+    checkouts: tuple[ParkedCheckout, ...]
+
+
+class Resume(msgspec.Struct, frozen=True, kw_only=True):
+    """The decision about a parked checkout."""
+
+    order_id: str
+    decision: Decision
+    reason: str = ""
+
+
+class Resumed(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a decision was stored; else why not."""
+
+    refused: str | None = None
+
+
+async def parked_checkouts(asked: Parked, mesh: Mesh) -> ParkedCheckouts:
+    """The parked checkouts, found by the events of parking, of which there are few."""
+    since: dict[str, datetime] = {}
+    async for one in mesh.read(CheckoutParked):
+        since[one.event.order_id] = one.stored
+    found: list[ParkedCheckout] = []
+    for order_id, stored in since.items():
+        last = await mesh.last(CheckoutAdvanced, order_id)
+        if last and last.event.parked and len(found) < asked.most:
+            state = last.event
+            waits = ParkedCheckout(
+                order_id=order_id, step=state.step, reason=state.parked or "", since=stored, waiting=len(state.waiting)
+            )
+            found.append(waits)
+    return ParkedCheckouts(checkouts=tuple(found))
+
+
+async def store_decision(resume: Resume, mesh: Mesh, steps: Table) -> Resumed:
+    """Store the decision about a checkout that is parked, if it is one that its step allows."""
+    last = await mesh.last(CheckoutAdvanced, resume.order_id)
+    if refused := _refused(resume, last.event if last else None, steps):
+        return Resumed(refused=refused)
+    await mesh.publish(CheckoutResumed(order_id=resume.order_id, decision=resume.decision, reason=resume.reason))
+    return Resumed()
+
+
+def _refused(resume: Resume, state: State | None, steps: Table) -> str | None:
+    if state is None:
+        return f"there is no checkout of an order {resume.order_id} in this region"
+    if not state.parked:
+        return f"the checkout of {resume.order_id} is not parked: it is at {state.step}"
+    if resume.decision == "accept" and not may_accept(state, steps):
+        return f"the step {state.step} cannot be taken as done: ask again, or undo"
+    if resume.decision == "undo" and not may_undo(state):
+        return "the order was handed to shipping: it can be returned, and is not undone any more"
+    return None
+
+
+async def events_behind(state: State, mesh: Mesh) -> list[Received]:
+    """The events that wait behind a parked checkout, in the order in which they came. Raises Unavailable."""
+    found: list[Received] = []
+    for place in state.waiting:
+        message = await mesh.broker.get(place.stream, place.sequence)
+        if message is None:
+            raise Unavailable(f"{place.type} at {place.sequence} of {place.stream} cannot be read yet")
+        found.append(received(message))
+    return found

@@ -1,0 +1,269 @@
+"""Steps: the checkout as a table. What is requested, which answers let it go on, and what a silence means.
+
+    created -> reserve stock -> check for fraud -> authorise -> confirm -> capture -> ship -> sell the stock
+
+An order is confirmed only once nothing is left that could be refused: its stock is reserved, its payment is held.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+import msgspec
+
+from mesh import Event, Money
+from mesh.events.checkout import CheckoutAdvanced as State
+from mesh.events.fraud import FraudCheckRequested
+from mesh.events.order import OrderCancellationRequested, OrderConfirmationRequested
+from mesh.events.payment import (
+    PaymentAuthorisationRequested,
+    PaymentCaptureRequested,
+    PaymentRefundRequested,
+    PaymentVoidRequested,
+)
+from mesh.events.shipment import ShipmentRequested
+
+Silence = Literal["accept", "undo", "park"]
+"""What is done where nobody answers: take the step as done, undo everything, or let somebody decide."""
+
+
+class CheckoutSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How long each step may take, and what a silence means.
+
+    A step that is not answered in time is requested `checkout_tries` times in all. Then `fraud_silence` decides about a
+    fraud check. Without stock or payment the order is undone; what cannot be undone is parked for somebody to decide.
+    `fraud_flagged` decides about a payment that looks like fraud. Stock is reserved for `reservation_lasts`.
+    """
+
+    reserve_within: timedelta = timedelta(seconds=30)
+    check_within: timedelta = timedelta(seconds=5)
+    authorise_within: timedelta = timedelta(seconds=60)
+    order_within: timedelta = timedelta(seconds=30)
+    capture_within: timedelta = timedelta(seconds=60)
+    checkout_tries: int = 3
+    fraud_silence: Silence = "accept"
+    fraud_flagged: Literal["undo", "park"] = "park"
+    reservation_lasts: timedelta = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step of a checkout.
+
+    `request` makes the event that asks for it; None where that belongs to stock's stream: then a handler of
+    `checkout.advanced` publishes it.
+    `topic` is who answers. `done` answers let the checkout go on, `failed` ones undo it, `held` ones park it.
+    `needed` says whether a step that undoes something has anything to undo; an `immediate` one waits for no answer.
+    """
+
+    name: str
+    topic: str
+    within: timedelta
+    request: Callable[[State], Event] | None = None
+    done: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    silence: Silence = "park"
+    immediate: bool = False
+    needed: Callable[[State], bool] = lambda _: True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """All steps: those of an order that succeeds, those that pay back afterwards, and those that undo."""
+
+    forward: tuple[Step, ...]
+    after: tuple[Step, ...]
+    undo: tuple[Step, ...]
+    tries: int
+
+    def step(self, name: str) -> Step | None:
+        """The step of a name; None for `finished` and `undone`."""
+        return next((one for one in (*self.forward, *self.after, *self.undo) if one.name == name), None)
+
+
+def table(settings: CheckoutSettings) -> Table:
+    """The checkout. Read it from top to bottom."""
+    within, flagged = settings, ("payment.flagged",)
+    return Table(
+        tries=settings.checkout_tries,
+        forward=(
+            Step(
+                name="reserve",
+                topic="stock",
+                within=within.reserve_within,
+                done=(
+                    "stock.reserved",
+                    "stock.expired",
+                    "stock.sold",
+                ),  # what has expired is reserved again by the sale
+                failed=("stock.refused", "stock.released"),
+                silence="undo",
+            ),
+            Step(
+                name="check",
+                topic="fraud",
+                within=within.check_within,
+                request=check_for_fraud,
+                done=("fraud.cleared", "fraud.accepted"),
+                silence=settings.fraud_silence,
+                failed=flagged if settings.fraud_flagged == "undo" else (),
+                held=flagged if settings.fraud_flagged == "park" else (),
+            ),
+            Step(
+                name="authorise",
+                topic="payment",
+                within=within.authorise_within,
+                request=authorise,
+                done=("payment.authorised", "payment.captured"),
+                failed=("payment.declined", "payment.authorise_failed", "payment.voided"),
+                silence="undo",
+            ),
+            Step(
+                name="confirm",
+                topic="order",
+                within=within.order_within,
+                request=lambda state: OrderConfirmationRequested(order_id=state.order_id),
+                done=("order.confirmed",),
+            ),
+            Step(
+                name="capture",
+                topic="payment",
+                within=within.capture_within,
+                request=capture,
+                done=("payment.captured", "payment.refunded"),
+                held=("payment.capture_failed", "payment.declined", "payment.voided"),
+            ),
+            # Nothing can be cancelled from here on, so that no stock is sold for an order that is cancelled.
+            Step(
+                name="ship",
+                topic="shipment",
+                within=within.order_within,
+                request=ship,
+                immediate=True,
+            ),
+            Step(
+                name="sell",
+                topic="stock",
+                within=within.reserve_within,
+                done=("stock.sold", "stock.accepted"),
+                held=("stock.refused", "stock.released"),
+            ),
+        ),
+        after=(
+            Step(
+                name="refund",
+                topic="payment",
+                within=within.capture_within,
+                request=refund,
+                held=("payment.refund_failed",),
+                needed=lambda state: owed(state) > 0,
+            ),
+        ),
+        # Compensation: what is held is given back, what was charged is refunded, and the customer hears of it by
+        # `order.cancelled`. A payment that comes late is given back when it comes.
+        undo=(
+            Step(
+                name="void",
+                topic="payment",
+                within=within.capture_within,
+                request=void,
+                held=("payment.void_failed", "payment.refund_failed"),
+                needed=is_unsettled,
+            ),
+            Step(name="release", topic="stock", within=within.reserve_within, needed=holds_stock),
+            Step(
+                name="cancel",
+                topic="order",
+                within=within.order_within,
+                request=lambda state: OrderCancellationRequested(order_id=state.order_id, reason=state.failure or ""),
+                needed=lambda state: state.answers.get("order") != "order.cancelled",
+            ),
+        ),
+    )
+
+
+def check_for_fraud(state: State) -> Event:
+    """The order is to be judged."""
+    return FraudCheckRequested(
+        order_id=state.order_id,
+        amount=state.total,
+        customer_id=state.customer_id,
+        visitor_id=state.visitor_id,
+        device=state.visitor_id,
+        card=state.payment_method,
+    )
+
+
+def authorise(state: State) -> Event:
+    """The whole order is to be held on the card."""
+    return PaymentAuthorisationRequested(
+        payment_id=state.order_id,
+        order_id=state.order_id,
+        amount=state.total,
+        method=state.payment_method,
+        idempotency_key=f"{state.order_id}-authorise",
+        customer_id=state.customer_id,
+    )
+
+
+def capture(state: State) -> Event:
+    """What is not cancelled is to be charged."""
+    return PaymentCaptureRequested(
+        payment_id=state.order_id,
+        order_id=state.order_id,
+        amount=state.total,
+        idempotency_key=f"{state.order_id}-capture",
+    )
+
+
+def void(state: State) -> Event:
+    """The payment is to end. A payment that changed since is asked to end again, under another key."""
+    return PaymentVoidRequested(
+        payment_id=state.order_id,
+        order_id=state.order_id,
+        idempotency_key=f"{state.order_id}-void-{state.places.get('payment', 0)}",
+        reason=state.failure or "",
+    )
+
+
+def refund(state: State) -> Event:
+    """What was charged and is owed back, because pieces were cancelled or returned."""
+    refunded = state.payment.refunded.amount if state.payment else 0
+    return PaymentRefundRequested(
+        payment_id=state.order_id,
+        order_id=state.order_id,
+        amount=Money(amount=owed(state), currency=state.total.currency),
+        idempotency_key=f"{state.order_id}-refund-{refunded + owed(state)}",
+    )
+
+
+def ship(state: State) -> Event:
+    """The parcel; its lines and address are filled in where the order is read."""
+    return ShipmentRequested(order_id=state.order_id, lines=())
+
+
+def owed(state: State) -> int:
+    """What the shop has of the payment beyond what the order costs now, in minor units."""
+    if state.payment is None:
+        return 0
+    has = state.payment.captured.amount - state.payment.refunded.amount
+    return max(0, has - (state.total.amount - state.returned))
+
+
+def is_unsettled(state: State) -> bool:
+    """Whether something of the payment is held or charged, or may be because nobody has answered."""
+    answer, paid = state.answers.get("payment"), state.payment
+    if answer is None:
+        return "authorise" in state.asked
+    if paid is None:
+        return False
+    held = paid.authorised.amount - paid.captured.amount - paid.released.amount
+    return held > 0 or paid.captured.amount > paid.refunded.amount
+
+
+def holds_stock(state: State) -> bool:
+    """Whether stock is reserved, or may be because nobody has answered."""
+    answer = state.answers.get("stock")
+    return "reserve" in state.asked if answer is None else answer == "stock.reserved"

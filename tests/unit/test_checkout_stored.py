@@ -1,0 +1,280 @@
+"""The checkout in a stream: each step is stored once, whatever is interrupted, repeated or decided by hand."""
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from mesh import Mesh, Money
+from mesh.broker.memory import MemoryMesh
+from mesh.errors import Conflict, Unavailable
+from mesh.events.checkout import CheckoutAdvanced, CheckoutParked, CheckoutResumed
+from mesh.events.fraud import FraudCheckRequested, FraudCleared
+from mesh.events.order import (
+    Command,
+    OrderCancelled,
+    OrderConfirmationRequested,
+    OrderConfirmed,
+    OrderCreated,
+    OrderReaddressed,
+)
+from mesh.events.payment import (
+    PaymentAuthorisationRequested,
+    PaymentAuthorised,
+    PaymentCaptured,
+    PaymentCaptureRequested,
+    PaymentFailed,
+    PaymentFlagged,
+    PaymentState,
+)
+from mesh.events.shipment import ShipmentRequested
+from mesh.events.stock import StockReservationChanged, StockReservationRequested, StockSaleRequested
+from mesh.publish import Cause
+from mesh.runtime.run import running
+from services.checkout import Steps, advance_checkout, service
+from services.checkout.parking import Parked, ParkedCheckouts, Resume, Resumed
+from services.checkout.steps import CheckoutSettings, table
+
+SETTINGS = CheckoutSettings()
+STEPS = Steps(SETTINGS, table(SETTINGS))
+TOTAL = Money(amount=2598, currency="EUR")
+NONE = TOTAL * 0
+ONCE = (
+    FraudCheckRequested,
+    PaymentAuthorisationRequested,
+    OrderConfirmationRequested,
+    PaymentCaptureRequested,
+    ShipmentRequested,
+)
+
+
+def created(order_id="o1"):
+    return OrderCreated(
+        order_id=order_id,
+        lines=(),
+        total=TOTAL,
+        payment_method="tok_visa",
+        command=Command(key=order_id, body="b"),
+        visitor_id="v1",
+        address_id="a1",
+    )
+
+
+def paid(authorised=NONE, captured=NONE):
+    return PaymentState(provider="sandbox", authorised=authorised, captured=captured, released=NONE, refunded=NONE)
+
+
+def stock(outcome, order_id="o1"):
+    return StockReservationChanged(
+        order_id=order_id, outcome=outcome, lines=(), taken=(), answers="r", request_sequence=1
+    )
+
+
+def happy(order_id="o1"):
+    payment = {"payment_id": order_id, "order_id": order_id}
+    return (
+        created(order_id),
+        stock("reserved", order_id),
+        FraudCleared(order_id=order_id, score=0, answers="r"),
+        PaymentAuthorised(**payment, payment=paid(TOTAL)),
+        OrderConfirmed(order_id=order_id, lines=(), total=TOTAL),
+        PaymentCaptured(**payment, payment=paid(TOTAL, TOTAL)),
+        stock("sold", order_id),
+    )
+
+
+async def stored(mesh, event):
+    await mesh.publish(event)
+    return await mesh.last(type(event), getattr(event, "order_id", ""))
+
+
+async def deliver(mesh, one):
+    """What the mesh does with a delivered event, once."""
+    changes = [change async for change in advance_checkout(one, mesh, STEPS)]
+    if changes:
+        await mesh.commit(changes, Cause(id=one.id, source="checkout.advance-checkout", event=one.id))
+
+
+class Interrupted(Mesh):
+    """A connection that fails at one of its calls: before it is made, or after it was done."""
+
+    def __init__(self, broker, at, *, after):
+        super().__init__(broker, "checkout")
+        self.left, self.after = at, after
+
+    async def last(self, *arguments, **options):
+        return await self._fail(super().last, *arguments, **options)
+
+    async def commit(self, *arguments, **options):
+        return await self._fail(super().commit, *arguments, **options)
+
+    async def _fail(self, call, *arguments, **options):
+        self.left -= 1
+        if self.left == 0 and not self.after:
+            raise Unavailable("killed before it was done")
+        answer = await call(*arguments, **options)
+        if self.left == 0:
+            raise Unavailable("killed after it was done")
+        return answer
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("step", range(7))
+async def test_a_step_that_is_interrupted_anywhere_is_taken_once(step, after):
+    """At each call of each step the process ends, before or after; then the event is delivered again, twice."""
+    for at in range(1, 8):
+        region = MemoryMesh("us")
+        mesh = Mesh(region.broker("us"), "checkout")
+        for place, event in enumerate(happy()):
+            one = await stored(mesh, event)
+            if place == step:
+                broken = Interrupted(region.broker("us"), at, after=after)
+                try:
+                    await deliver(broken, one)
+                except Unavailable:
+                    assert broken.left == 0
+            await deliver(mesh, one)
+            await deliver(mesh, one)
+
+        state = (await mesh.last(CheckoutAdvanced, "o1")).event
+        assert (state.step, state.failure, state.parked) == ("finished", None, None)
+        counts = {kind: len([1 async for _ in mesh.read(kind)]) for kind in (*ONCE, CheckoutAdvanced)}
+        assert counts == dict.fromkeys(ONCE, 1) | {CheckoutAdvanced: 7}
+
+
+async def test_two_processes_take_a_step_once(mesh):
+    """Both decide on the same state; what the second stores is refused, and decided again it has nothing to say."""
+    one = await stored(mesh, created())
+    changes = [[change async for change in advance_checkout(one, mesh, STEPS)] for _ in range(2)]
+
+    await mesh.commit(changes[0], Cause(id="a", source="checkout.advance-checkout"))
+    with pytest.raises(Conflict):
+        await mesh.commit(changes[1], Cause(id="b", source="checkout.advance-checkout"))
+
+    assert [change async for change in advance_checkout(one, mesh, STEPS)] == []
+
+
+async def test_a_cancellation_before_shipping_wins(mesh):
+    """It was stored, but has not come to the checkout: the last look finds it, and nothing is sent."""
+    events = happy()
+    for event in events[:5]:
+        await deliver(mesh, await stored(mesh, event))
+    await mesh.publish(OrderCancelled(order_id="o1", lines=(), amount=TOTAL, left=(), total=NONE, by="customer"))
+
+    await deliver(mesh, await stored(mesh, events[5]))
+
+    state = (await mesh.last(CheckoutAdvanced, "o1")).event
+    assert (state.step, state.failure) == ("void", "the order was cancelled")
+    assert await mesh.last(ShipmentRequested, "o1") is None
+
+
+async def test_a_cancellation_while_shipping_is_decided_is_a_conflict(mesh):
+    """The order and its parcel exclude each other: neither a cancellation nor another address slips in between."""
+    events = happy()
+    for event in events[:5]:
+        await deliver(mesh, await stored(mesh, event))
+    captured = await stored(mesh, events[5])
+    changes = [change async for change in advance_checkout(captured, mesh, STEPS)]
+    moved = OrderReaddressed(order_id="o1", address_id="a2", command=Command(key="k", body="b"))
+    await mesh.publish(moved)
+
+    with pytest.raises(Conflict):
+        await mesh.commit(changes, Cause(id=captured.id, source="checkout.advance-checkout"))
+    await deliver(mesh, captured)
+
+    assert (await mesh.last(ShipmentRequested, "o1")).event.address_id == "a2"
+
+
+async def test_stock_is_asked_in_its_own_stream_and_a_silence_asks_again(mesh, eventually, monkeypatch):
+    """The request follows from the stored step; when the limit is over it is made again, and then the order undone."""
+    monkeypatch.setenv("CARTMESH_RESERVE_WITHIN", "50ms")
+    await mesh.publish(created())
+
+    async with running(service, mesh):
+        await eventually(lambda: _all(mesh, StockReservationRequested, 3))
+
+        state = await eventually(lambda: _at(mesh, "release"))
+    assert state.failure == "reserve: nobody answered 3 times"
+    request = await mesh.last(StockReservationRequested, "o1")
+    assert request.event.until - request.time > timedelta(minutes=20)
+
+
+async def test_a_parked_checkout_goes_on_when_somebody_decides(mesh, eventually):
+    """It is listed with its reason; what came meanwhile waits behind it in order, and is taken with the decision."""
+    events = happy()
+    failed = PaymentFailed(payment_id="o1", order_id="o1", step="capture", reason="timeout", answers="k")
+    async with running(service, mesh):
+        for event, step in zip(events, ("reserve", "check", "authorise", "confirm", "capture"), strict=False):
+            await mesh.publish(event)
+            await eventually(lambda step=step: _at(mesh, step))
+        await mesh.publish(failed)
+        await eventually(lambda: mesh.last(CheckoutParked, "o1"))
+        await mesh.publish(events[5])
+        await eventually(lambda: _waiting(mesh))
+
+        (listed,) = (await mesh.ask("checkout", "parked", Parked(), ParkedCheckouts)).checkouts
+        refused = await mesh.ask("checkout", "resume", Resume(order_id="o1", decision="accept"), Resumed)
+        unknown = await mesh.ask("checkout", "resume", Resume(order_id="o2", decision="again"), Resumed)
+        done = await mesh.ask("checkout", "resume", Resume(order_id="o1", decision="again"), Resumed)
+        await eventually(lambda: mesh.last(StockSaleRequested, "o1"))
+        late = await mesh.ask("checkout", "resume", Resume(order_id="o1", decision="again"), Resumed)
+
+    assert (listed.step, listed.reason, listed.waiting) == ("capture", "capture: payment.capture_failed", 1)
+    assert ("cannot be taken as done" in refused.refused, "there is no checkout" in unknown.refused) == (True, True)
+    assert (done.refused, "is not parked" in late.refused) == (None, True)
+    assert len(await mesh.all_of(ShipmentRequested, "o1")) == len(await mesh.all_of(PaymentCaptureRequested, "o1")) == 1
+
+
+async def test_a_defect_parks_the_checkout_with_the_event(mesh, monkeypatch):
+    """An event that cannot be handled is tried some times; then nothing of its order is handled before it."""
+    events = happy()
+    for event in events[:2]:
+        await deliver(mesh, await stored(mesh, event))
+    flagged = PaymentFlagged(order_id="o1", score=1, rules=(), reasons=(), answers="r")
+    one = await stored(mesh, flagged)
+    with monkeypatch.context() as broken:
+        broken.setattr("services.checkout.move", _fails)
+        with pytest.raises(ZeroDivisionError):
+            await deliver(mesh, one)
+        await deliver(mesh, _last_attempt(one))
+    state = (await mesh.last(CheckoutAdvanced, "o1")).event
+    assert (state.parked, [place.type for place in state.waiting]) == (
+        "ZeroDivisionError: defect",
+        ["payment.flagged.v1"],
+    )
+
+    await deliver(mesh, await stored(mesh, CheckoutResumed(order_id="o1", decision="again")))
+
+    state = (await mesh.last(CheckoutAdvanced, "o1")).event
+    assert (state.parked, state.waiting) == ("check: payment.flagged", ())
+
+
+async def test_an_order_that_is_only_reported_begins_no_checkout(mesh):
+    """Whoever reports and confirms orders checks out elsewhere."""
+    one = await stored(mesh, OrderConfirmed(order_id="o1", lines=(), total=TOTAL))
+
+    await deliver(mesh, one)
+
+    assert await mesh.last(CheckoutAdvanced, "o1") is None
+
+
+def _fails(*_):
+    raise ZeroDivisionError("defect")
+
+
+def _last_attempt(one):
+    return msgspec.structs.replace(one, attempt=5)
+
+
+async def _all(mesh, kind, count):
+    return len(await mesh.all_of(kind, "o1")) >= count
+
+
+async def _at(mesh, step):
+    last = await mesh.last(CheckoutAdvanced, "o1")
+    return last.event if last and last.event.step == step else None
+
+
+async def _waiting(mesh):
+    last = await mesh.last(CheckoutAdvanced, "o1")
+    return last and last.event.waiting

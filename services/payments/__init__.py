@@ -1,17 +1,31 @@
 """Takes payments: has the payment provider authorise, capture, void and refund, and reports what came of it."""
 
-from mesh import Service
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from mesh import Mesh, Received, Service
 from mesh.events.fraud import FraudCleared
 from mesh.events.payment import (
+    PaymentAuthorisationRequested,
     PaymentAuthorised,
     PaymentCaptured,
+    PaymentCaptureRequested,
     PaymentDeclined,
     PaymentFailed,
     PaymentFlagged,
     PaymentReconciled,
     PaymentRefunded,
+    PaymentRefundRequested,
     PaymentVoided,
+    PaymentVoidRequested,
 )
+from mesh.publish import Change
+from services.payments import steps
+from services.payments.asking import Asking
+
+if TYPE_CHECKING:
+    from litestar import Litestar
 
 service = Service(
     "payments",
@@ -24,6 +38,72 @@ service = Service(
         PaymentReconciled,
         PaymentRefunded,
         PaymentVoided,
+        PaymentVoidRequested,
         FraudCleared,
     ),
+    port=8110,
 )
+
+REDELIVERED_AFTER = timedelta(seconds=30)
+"""Longer than the provider's deadline, so that a slow answer is not asked for twice at once."""
+
+
+@service.resource
+async def open_asking() -> AsyncIterator[Asking]:
+    """The payment provider of the settings."""
+    from services.payments.configured import open_provider, payment_settings  # noqa: PLC0415  only who runs it
+
+    async with open_provider(payment_settings()) as provider:
+        yield Asking(provider)
+
+
+@service.on(PaymentAuthorisationRequested, concurrency=64, ack_wait=REDELIVERED_AFTER)
+async def authorise_payment(
+    received: Received[PaymentAuthorisationRequested], mesh: Mesh, asking: Asking
+) -> AsyncIterator[Change]:
+    """Have the provider hold the amount. What it answers after the payment was voided is given back."""
+    history, payment = await steps.read_payment(mesh, received.event.payment_id)
+    if received.event.idempotency_key not in payment.answered:
+        for change in await steps.authorised(received, history, payment, asking, mesh.region):
+            yield change
+
+
+@service.on(PaymentCaptureRequested, concurrency=64, ack_wait=REDELIVERED_AFTER)
+async def capture_payment(
+    received: Received[PaymentCaptureRequested], mesh: Mesh, asking: Asking
+) -> AsyncIterator[Change]:
+    """Have the provider charge what it holds."""
+    history, payment = await steps.read_payment(mesh, received.event.payment_id)
+    if received.event.idempotency_key not in payment.answered:
+        for change in await steps.captured(received, history, payment, asking):
+            yield change
+
+
+@service.on(PaymentVoidRequested, concurrency=64, ack_wait=REDELIVERED_AFTER)
+async def void_payment(received: Received[PaymentVoidRequested], mesh: Mesh, asking: Asking) -> AsyncIterator[Change]:
+    """End a payment: give back what is held, pay back what was charged."""
+    history, payment = await steps.read_payment(mesh, received.event.payment_id)
+    if received.event.idempotency_key not in payment.answered:
+        for change in await steps.voided(received, history, payment, asking, mesh):
+            yield change
+
+
+@service.on(PaymentRefundRequested, concurrency=64, ack_wait=REDELIVERED_AFTER)
+async def refund_payment(
+    received: Received[PaymentRefundRequested], mesh: Mesh, asking: Asking
+) -> AsyncIterator[Change]:
+    """Have the provider pay back a part of the charge, never more than is left of it."""
+    history, payment = await steps.read_payment(mesh, received.event.payment_id)
+    if received.event.idempotency_key not in payment.answered:
+        for change in await steps.refunded(received, history, payment, asking):
+            yield change
+
+
+@service.http
+def webhooks(mesh: Mesh, asking: Asking) -> "Litestar":
+    """The route that the provider's webhooks come to."""
+    from services.payments.configured import payment_settings  # noqa: PLC0415  see above
+    from services.payments.webhooks import app  # noqa: PLC0415  brings Litestar, which other processes do not need
+
+    settings = payment_settings()
+    return app(mesh, asking.configured, settings.payment_webhook_secrets, settings.payment_webhook_tolerance)

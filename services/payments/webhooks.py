@@ -1,0 +1,82 @@
+"""Webhooks: what the provider reports by itself, taken in any order and any number of times."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Request, Response, post
+
+from mesh import Mesh
+from mesh.envelope import derive_id
+from mesh.errors import Conflict, Unavailable
+from mesh.events.payment import PaymentAuthorisationRequested
+from mesh.observability.logs import log
+from mesh.publish import Cause
+from mesh.web.application import shared_options
+from mesh.web.problems import problem
+from services.payments.fold import appended, news
+from services.payments.provider import Notice, Provider
+from services.payments.signature import BadSignature, verify
+from services.payments.steps import read_payment
+
+PATH = "/v1/payments/webhooks"
+LARGEST = 256 * 1024
+READS = 25
+"""How often a payment is read again because something happened to it between reading and storing."""
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a webhook: `stored` names the events that it brought; none where all was known already."""
+
+    stored: tuple[str, ...] = ()
+    note: str = ""
+
+
+async def take(notice: Notice, provider: Provider, mesh: Mesh) -> Taken:
+    """Append what a webhook reports, where it is news: neither order nor copies make a difference.
+
+    What belongs to another region is that region's to take. A charge that nobody here asked for is left to the daily
+    comparison with the provider's books. Raises Unavailable, and ValueError for a charge in another currency.
+    """
+    charge = notice.charge
+    if charge.region != mesh.region:
+        return Taken(note=f"a payment of region {charge.region}")
+    if await mesh.last(PaymentAuthorisationRequested, charge.payment_id) is None:
+        log.warning("webhook about a payment that was not asked for", payment=charge.payment_id, notice=notice.id)
+        return Taken(note="nobody asked for this payment here")
+    for _ in range(READS):
+        history, payment = await read_payment(mesh, charge.payment_id)
+        payment = msgspec.structs.replace(payment, order_id=payment.order_id or charge.order_id)
+        events = news(payment, charge.state)
+        if not events:
+            return Taken(note="known already")
+        try:
+            cause = Cause(id=derive_id(provider.name, notice.id, history.key), source="payments.webhook")
+            await mesh.commit(appended(events, history), cause)
+        except Conflict:
+            continue
+        return Taken(stored=tuple(type(one).__name__ for one in events))
+    raise Unavailable(f"payment {charge.payment_id} keeps changing")
+
+
+def app(mesh: Mesh, provider: Provider | None, secrets: tuple[str, ...], tolerance: timedelta) -> Litestar:
+    """The HTTP interface that the provider calls."""
+
+    @post(PATH, status_code=200)
+    async def take_webhook(request: Request[Any, Any, Any]) -> Response[Any]:
+        """Take one webhook: 200 once it is stored, or needs no storing; 400 for one that the provider did not sign."""
+        if provider is None:
+            return problem(404, "no payment provider is configured here")
+        body = await request.body()
+        try:
+            verify(body, request.headers.get(provider.signature_header), secrets, tolerance=tolerance)
+        except BadSignature as bad:
+            return problem(400, str(bad))
+        try:
+            notice = provider.notice(body)
+            taken = await take(notice, provider, mesh) if notice else Taken(note="not about a payment")
+        except ValueError as error:
+            return problem(422, f"signed, but not to be understood: {error}")
+        return Response(msgspec.json.encode(taken), media_type="application/json")
+
+    return Litestar([take_webhook], request_max_body_size=LARGEST, **shared_options(mesh))

@@ -68,6 +68,16 @@ class PaymentVoidRequested(Event):
 
 
 @event(key="payment_id")
+class PaymentReversalRequested(Event):
+    """Money came to a payment that had ended, as by a late answer: what is held or charged is to be given back."""
+
+    payment_id: str
+    order_id: str
+    idempotency_key: str
+    reason: str = ""
+
+
+@event(key="payment_id")
 class PaymentRefundRequested(Event):
     """A part of what was charged is to be paid back, or all of it."""
 

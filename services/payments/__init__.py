@@ -17,6 +17,7 @@ from mesh.events.payment import (
     PaymentReconciled,
     PaymentRefunded,
     PaymentRefundRequested,
+    PaymentReversalRequested,
     PaymentVoided,
     PaymentVoidRequested,
 )
@@ -37,8 +38,8 @@ service = Service(
         PaymentFlagged,
         PaymentReconciled,
         PaymentRefunded,
+        PaymentReversalRequested,
         PaymentVoided,
-        PaymentVoidRequested,
         FraudCleared,
     ),
     port=8110,
@@ -79,9 +80,11 @@ async def capture_payment(
             yield change
 
 
-@service.on(PaymentVoidRequested, concurrency=64, ack_wait=REDELIVERED_AFTER)
-async def void_payment(received: Received[PaymentVoidRequested], mesh: Mesh, asking: Asking) -> AsyncIterator[Change]:
-    """End a payment: give back what is held, pay back what was charged."""
+@service.on(PaymentVoidRequested, PaymentReversalRequested, concurrency=64, ack_wait=REDELIVERED_AFTER)
+async def void_payment(
+    received: Received[PaymentVoidRequested | PaymentReversalRequested], mesh: Mesh, asking: Asking
+) -> AsyncIterator[Change]:
+    """End a payment: give back what is held, pay back what was charged. So also with what came after its end."""
     history, payment = await steps.read_payment(mesh, received.event.payment_id)
     if received.event.idempotency_key not in payment.answered:
         for change in await steps.voided(received, history, payment, asking, mesh):

@@ -18,6 +18,7 @@ from mesh.events.payment import (
     PaymentFailed,
     PaymentRefunded,
     PaymentRefundRequested,
+    PaymentReversalRequested,
     PaymentState,
     PaymentVoided,
     PaymentVoidRequested,
@@ -36,6 +37,7 @@ REQUESTS: tuple[type[Event], ...] = (
     PaymentAuthorisationRequested,
     PaymentCaptureRequested,
     PaymentVoidRequested,
+    PaymentReversalRequested,
     PaymentRefundRequested,
 )
 
@@ -135,7 +137,7 @@ def news(payment: Payment, reported: PaymentState, *, answers: str | None = None
     """The events by which a payment comes to what was reported; none where it is known already.
 
     One that skips a step, because its webhooks came in another order, has the events of the steps before it too. What
-    comes for a payment that has ended is given back: it is asked to be voided in the same commit.
+    comes for a payment that has ended is given back: that is requested in the same commit.
     """
     before = payment.state or nothing(reported.provider, reported.authorised.currency)
     after = joined(payment.state, reported)
@@ -158,7 +160,7 @@ def news(payment: Payment, reported: PaymentState, *, answers: str | None = None
     if events and payment.ended and (held(after) or kept(after)):
         late = f"{payment.payment_id}.late.{after.authorised.amount}.{after.captured.amount}"
         events.append(
-            PaymentVoidRequested(
+            PaymentReversalRequested(
                 payment_id=payment.payment_id,
                 order_id=payment.order_id,
                 idempotency_key=late,

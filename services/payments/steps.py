@@ -10,6 +10,7 @@ from mesh.events.payment import (
     PaymentFailed,
     PaymentRefunded,
     PaymentRefundRequested,
+    PaymentReversalRequested,
     PaymentVoided,
     PaymentVoidRequested,
 )
@@ -18,7 +19,13 @@ from services.payments.asking import Asking
 from services.payments.fold import ANSWERS, REQUESTS, Payment, appended, fold, held, kept, news, nothing
 from services.payments.provider import Authorisation, RequestRefused
 
-Request = PaymentAuthorisationRequested | PaymentCaptureRequested | PaymentVoidRequested | PaymentRefundRequested
+Request = (
+    PaymentAuthorisationRequested
+    | PaymentCaptureRequested
+    | PaymentVoidRequested
+    | PaymentReversalRequested
+    | PaymentRefundRequested
+)
 Step = Literal["authorise", "capture", "void", "refund"]
 
 
@@ -98,7 +105,11 @@ async def refunded(
 
 
 async def voided(
-    received: Received[PaymentVoidRequested], history: History, payment: Payment, asking: Asking, mesh: Mesh
+    received: Received[PaymentVoidRequested | PaymentReversalRequested],
+    history: History,
+    payment: Payment,
+    asking: Asking,
+    mesh: Mesh,
 ) -> list[Change]:
     """End the payment: give back what is held, pay back what was charged.
 

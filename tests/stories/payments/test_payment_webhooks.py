@@ -62,9 +62,10 @@ async def test_all_permutations_of_a_payments_webhooks_end_alike():
     ) == (4200, 3000, 1200, 3000)
     for payment, names in [*ends, *doubled, *again]:
         assert expected == payment
-        assert {
-            name: names.count(name) for name in names if name != "PaymentRefunded"
-        } == {"PaymentAuthorised": 1, "PaymentCaptured": 1}
+        assert {name: names.count(name) for name in names if name != "PaymentRefunded"} == {
+            "PaymentAuthorised": 1,
+            "PaymentCaptured": 1,
+        }
         assert 1 <= names.count("PaymentRefunded") <= 2
 
 

@@ -42,7 +42,7 @@ service = Service(
         PaymentVoided,
         FraudCleared,
     ),
-    port=8110,
+    port=8086,
 )
 
 REDELIVERED_AFTER = timedelta(seconds=30)

@@ -31,7 +31,7 @@ def commands(app: "cyclopts.App") -> None:
 
 def payment_provider(
     *,
-    port: int = 8120,
+    port: int = 8088,
     dir: Path = Path("payment-provider"),
     host: str = "127.0.0.1",
     seed: int = 0,

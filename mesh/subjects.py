@@ -75,3 +75,14 @@ def overlap(one: str, other: str) -> bool:
         if a != b and "*" not in (a, b):
             return False
     return True
+
+
+def covers(pattern: str, other: str) -> bool:
+    """Whether every subject that falls under the other pattern falls under this one."""
+    wanted, given = pattern.split("."), other.split(".")
+    for at, part in enumerate(wanted):
+        if part == ">":
+            return len(given) > at
+        if at >= len(given) or given[at] == ">" or part not in ("*", given[at]):
+            return False
+    return len(wanted) == len(given)

@@ -18,8 +18,9 @@ from mesh.errors import MeshError, Unavailable
 from mesh.observability.logs import log
 from mesh.streams import Bucket, ConsumerSpec, ObjectStore
 
-INBOXES = "_INBOX"
-"""What every user's inbox begins with (`mesh.topology.access.inbox_of`)."""
+INBOXES = ("_INBOX", "_R_.")
+"""What the subject of an answer begins with: a user's inbox (`mesh.topology.access.inbox_of`), or, when the request
+comes from another account, what the server put in its place. No client may name the second one."""
 
 
 class JetStreamBroker:

@@ -12,6 +12,7 @@ from mesh.events.mesh import SERVICE_REPORTS, PersonalDataShown
 from mesh.service import Service
 from mesh.streams import copies
 from mesh.subjects import every, overlap, token
+from mesh.topology.derive.accounts import SERVERS, STREAMS
 from mesh.topology.derive.nats import consumers, distinct, streams
 from mesh.topology.derive.schemas import broken, moved, schemas, unkept
 from mesh.topology.derive.services import handlers
@@ -79,10 +80,10 @@ def lost(before: Committed) -> list[str]:
 
 
 def _names(services: Sequence[Service], report: Report) -> None:
-    reserved = {OPERATOR, SYSTEM}
+    reserved = {OPERATOR, SYSTEM, STREAMS, SERVERS}
     for service in services:
         if service.name in reserved or service.name.startswith("leaf_"):
-            report.errors.append(f"service {service.name!r}: that user belongs to the mesh itself; choose another name")
+            report.errors.append(f"service {service.name!r}: that name belongs to the mesh itself; choose another name")
         for name in handlers(service):
             _token(name, f"{service.name}: handler", report)
             if name.startswith(("handle-", "on-", "process-")):

@@ -13,8 +13,9 @@ from mesh.topology.derive.asyncapi import asyncapi
 from mesh.topology.derive.catalog import catalog
 from mesh.topology.derive.dashboards import dashboard
 from mesh.topology.derive.helm import RELEASE, nats_values, yaml
+from mesh.topology.derive.link_permissions import link_permissions
 from mesh.topology.derive.nats import holdings
-from mesh.topology.derive.permissions import link_permissions, service_permissions
+from mesh.topology.derive.permissions import service_permissions
 from mesh.topology.derive.schemas import schemas
 from mesh.topology.derive.servers import Address, Certificates, Plan, server_config
 from mesh.topology.derive.services import deployed, described

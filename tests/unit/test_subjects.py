@@ -11,7 +11,7 @@ from mesh.errors import InvalidKey
 from mesh.event import declaration_of
 from mesh.events.cart import CartIdle
 from mesh.events.customer import CustomerIdentified
-from mesh.subjects import every, history_filter, matches, overlap, subject, subject_of, timer_subject, token
+from mesh.subjects import covers, every, history_filter, matches, overlap, subject, subject_of, timer_subject, token
 
 ALPHABET = "ab"
 PATTERNS = st.lists(st.sampled_from(["a", "b", "*"]), max_size=3).flatmap(
@@ -65,6 +65,12 @@ def test_overlap_is_that_some_subject_falls_under_both(one, other):
     found = any(oracle(one, subject) and oracle(other, subject) for subject in EVERY_SUBJECT)
 
     assert overlap(one, other) == overlap(other, one) == found
+
+
+@given(PATTERNS, PATTERNS)
+def test_covering_is_that_every_subject_of_the_other_falls_under_it(one, other):
+    """Compared with trying every short subject."""
+    assert covers(one, other) == all(oracle(one, subject) for subject in EVERY_SUBJECT if oracle(other, subject))
 
 
 @given(st.from_regex(r"[A-Za-z0-9_-]{1,128}", fullmatch=True), st.sampled_from(["us", "eu", "ap"]))

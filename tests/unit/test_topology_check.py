@@ -99,12 +99,12 @@ def test_two_handlers_of_one_name_are_refused():
     assert error.startswith("listener-award-points is bound 2 times to COMMERCE")
 
 
-@pytest.mark.parametrize("name", ["operator", "sys", "leaf_us"])
-def test_the_meshs_own_users_are_taken(name):
-    """A service of that name would be the operator, the system or a link."""
+@pytest.mark.parametrize("name", ["operator", "sys", "leaf_us", "SHOP", "SYS"])
+def test_the_meshs_own_users_and_accounts_are_taken(name):
+    """A service of that name would be the operator, the system or a link, or share the account of the streams."""
     [error] = check(MESH, [all_published(), Service(name)]).errors
 
-    assert "that user belongs to the mesh itself" in error
+    assert "that name belongs to the mesh itself" in error
 
 
 def test_asking_nobody_is_refused():

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from mesh.service import Service
+from mesh.topology.derive.accounts import leaf_user
 from mesh.topology.derive.helm import link_key
-from mesh.topology.derive.servers import leaf_user, users
+from mesh.topology.derive.servers import users
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.secrets import OPERATOR, Placeholders, Secrets, secret_settings, settings_as_variables
 

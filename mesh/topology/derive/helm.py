@@ -10,11 +10,10 @@ from typing import Any
 
 from mesh.errors import TopologyError
 from mesh.service import Service
+from mesh.topology.derive.accounts import accounts, leaf_user
 from mesh.topology.derive.servers import (
     Config,
-    accounts,
     isolated,
-    leaf_user,
     limits,
     listens,
     remotes,

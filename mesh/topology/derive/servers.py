@@ -5,15 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mesh.service import Service
+from mesh.topology.derive.accounts import STREAMS, accounts, leaf_user
 from mesh.topology.derive.conf import written
-from mesh.topology.derive.permissions import (
-    Permissions,
-    asked_by,
-    link_permissions,
-    never_out,
-    operator_never,
-    service_permissions,
-)
+from mesh.topology.derive.link_permissions import never_out
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.regions import Link, Region
 from mesh.topology.secrets import OPERATOR, SYSTEM, Plain, Secrets
@@ -83,11 +77,6 @@ def users(topology: Topology, services: Sequence[Service]) -> dict[str, list[str
         ]
         for name in topology.names
     }
-
-
-def leaf_user(link: Link) -> str:
-    """The user as whom a link's dialer comes in."""
-    return f"leaf_{link.dialer}"
 
 
 def listens(topology: Topology, region: str) -> bool:
@@ -176,60 +165,7 @@ def isolated() -> Config:
 def remotes(topology: Topology, region: Region, urls: Callable[[Link], list[str]]) -> list[Config]:
     """The links a region dials; `urls` gives the addresses of a link's listener."""
     return [
-        {"urls": urls(link), "account": "SHOP", **isolated(), "deny_exports": list(never_out())}
+        {"urls": urls(link), "account": STREAMS, **isolated(), "deny_exports": list(never_out())}
         for link in topology.links
         if link.dialer == region.name
     ]
-
-
-def accounts(topology: Topology, services: Sequence[Service], region: Region, secrets: Secrets) -> Config:
-    """Who may connect to a region's servers, and what each may do."""
-    others = topology.others(region.name)
-    refused = operator_never(region.name, others, topology.layout)
-    known: list[Config] = [
-        {
-            "user": OPERATOR,
-            "password": secrets.value(region.name, OPERATOR),
-            **({"permissions": {"publish": {"deny": list(refused)}}} if refused else {}),
-        },
-        *(
-            _user(
-                region,
-                service.name,
-                service_permissions(service, region.name, services, topology.layout, others=others),
-                secrets,
-            )
-            for service in services
-            if not service.hosted
-        ),
-    ]
-    for link in topology.links:
-        if link.listener == region.name:
-            user = _user(region, leaf_user(link), link_permissions(link, topology.layout), secrets)
-            known.append(user | {"allowed_connection_types": ["LEAFNODE"]})
-    return {
-        "system_account": "SYS",
-        "accounts": {
-            "SYS": {"users": [{"user": SYSTEM, "password": secrets.value(region.name, SYSTEM)}]},
-            "SHOP": {"jetstream": "enabled", "users": known, "mappings": _mappings(region, topology)},
-        },
-    }
-
-
-def _mappings(region: Region, topology: Topology) -> Config:
-    """Only what is mapped is offered over links by its own name.
-
-    A JetStream domain offers its whole API as one subject, which a link either carries or does not.
-    """
-    others = topology.others(region.name)
-    asked = {subject for other in others for subject in asked_by(other, region.name, topology.layout)}
-    return {outer: outer.replace(f"$JS.{region.name}.API.", "$JS.API.") for outer in sorted(asked)}
-
-
-def _user(region: Region, name: str, may: Permissions, secrets: Secrets) -> Config:
-    permissions: Config = {"publish": {"allow": list(may.publish)}, "subscribe": {"allow": list(may.subscribe)}}
-    if may.never:
-        permissions["publish"]["deny"] = list(may.never)
-    if may.answers:
-        permissions["allow_responses"] = {"max": 1, "expires": "1m"}
-    return {"user": name, "password": secrets.value(region.name, name), "permissions": permissions}

@@ -1,0 +1,143 @@
+"""Accounts: a region's streams are in one of their own, and so is each service, which reaches them by imports alone.
+
+A server answers to whatever subject a request names, as itself (decisions/0026). The subject of an answer is resolved
+in the account of whoever asked. In a service's account there are no streams: only its inboxes, and its own imports.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mesh.service import Service
+from mesh.subjects import covers
+from mesh.topology.access import inbox_of
+from mesh.topology.derive.link_permissions import asked_by, link_permissions, operator_never
+from mesh.topology.derive.permissions import Permissions, service_permissions
+from mesh.topology.mesh_toml import Topology
+from mesh.topology.regions import Link, Region
+from mesh.topology.secrets import OPERATOR, SYSTEM, Secrets
+
+Config = dict[str, Any]
+
+STREAMS = "SHOP"
+"""The account in which a region's streams are. Its operator and the links are in it too."""
+SERVERS = "SYS"
+"""The account of the servers themselves."""
+
+_STORED = ("ev.>", "pii.>", "timer.>", "carrier.>", "dead.>", "$KV.>", "$O.>", "$JS.ACK.>", "$JS.FC.>")
+"""What is answered once, or not at all."""
+_ASKED = "$JS.API.>"
+"""What may have many answers: messages that are pulled or read."""
+_SILENCE = "30s"
+"""After so long without another answer the server forgets where they go. A pull that waits is sent heartbeats."""
+
+
+def accounts(topology: Topology, services: Sequence[Service], region: Region, secrets: Secrets) -> Config:
+    """Who may connect to a region's servers, and what each may do."""
+    others = topology.others(region.name)
+    users = {
+        service.name: service_permissions(service, region.name, services, topology.layout, others=others)
+        for service in services
+        if not service.hosted
+    }
+    return {
+        "system_account": SERVERS,
+        "accounts": {
+            SERVERS: {"users": [{"user": SYSTEM, "password": secrets.value(region.name, SYSTEM)}]},
+            STREAMS: {
+                "jetstream": "enabled",
+                "users": [_operator(topology, region, secrets), *_links(topology, region, secrets)],
+                "mappings": _mappings(region, topology),
+                **_offered(region.name, users),
+            },
+            **{name: _service(region, name, users, secrets) for name in users},
+        },
+    }
+
+
+def leaf_user(link: Link) -> str:
+    """The user as whom a link's dialer comes in."""
+    return f"leaf_{link.dialer}"
+
+
+def _offered(region: str, users: dict[str, Permissions]) -> Config:
+    """What the account of the streams offers to services, and the requests to them that its operator may make."""
+    known = sorted(users)
+    exports = [
+        *({"service": subject, "accounts": known} for subject in _STORED),
+        {"service": _ASKED, "response_type": "stream", "response_threshold": _SILENCE, "accounts": known},
+        *({"stream": f"{inbox_of(region, name)}.>", "accounts": [name]} for name in known),
+    ]
+    imports = [_import("service", name, _requests(region, name)) for name, may in users.items() if may.answers]
+    return ({"exports": exports} if known else {}) | ({"imports": imports} if imports else {})
+
+
+def _service(region: Region, name: str, users: dict[str, Permissions], secrets: Secrets) -> Config:
+    may = users[name]
+    imports = [
+        *(_import("service", _owner(subject, region.name), subject) for subject in broadest(may.publish)),
+        # Where consumers deliver that push: watched buckets, and objects.
+        _import("stream", STREAMS, f"{inbox_of(region.name, name)}.>"),
+    ]
+    account: Config = {"users": [_user(region, name, may, secrets)], "imports": imports}
+    if may.answers:
+        requests = _requests(region.name, name)
+        asking = [other for other, theirs in users.items() if requests in theirs.publish and other != name]
+        account["exports"] = [{"service": requests, "accounts": [STREAMS, *asking]}]
+    return account
+
+
+def broadest(subjects: Iterable[str]) -> list[str]:
+    """Without those that others among them cover: what two imports take arrives twice."""
+    found = list(dict.fromkeys(subjects))
+    return [one for one in found if not any(covers(other, one) for other in found if other != one)]
+
+
+def _requests(region: str, service: str) -> str:
+    return f"rpc.{region}.{service}.>"
+
+
+def _owner(subject: str, region: str) -> str:
+    """The account that offers a subject: the service's for requests to it, else that of the streams."""
+    root, _, rest = subject.partition(".")
+    return rest.removeprefix(f"{region}.").split(".")[0] if root == "rpc" else STREAMS
+
+
+def _import(kind: str, account: str, subject: str) -> Config:
+    return {kind: {"account": account, "subject": subject}}
+
+
+def _operator(topology: Topology, region: Region, secrets: Secrets) -> Config:
+    refused = operator_never(region.name, topology.others(region.name), topology.layout)
+    return {
+        "user": OPERATOR,
+        "password": secrets.value(region.name, OPERATOR),
+        **({"permissions": {"publish": {"deny": list(refused)}}} if refused else {}),
+    }
+
+
+def _links(topology: Topology, region: Region, secrets: Secrets) -> list[Config]:
+    return [
+        _user(region, leaf_user(link), link_permissions(link, topology.layout), secrets)
+        | {"allowed_connection_types": ["LEAFNODE"]}
+        for link in topology.links
+        if link.listener == region.name
+    ]
+
+
+def _mappings(region: Region, topology: Topology) -> Config:
+    """Only what is mapped is offered over links by its own name.
+
+    A JetStream domain offers its whole API as one subject, which a link either carries or does not.
+    """
+    others = topology.others(region.name)
+    asked = {subject for other in others for subject in asked_by(other, region.name, topology.layout)}
+    return {outer: outer.replace(f"$JS.{region.name}.API.", "$JS.API.") for outer in sorted(asked)}
+
+
+def _user(region: Region, name: str, may: Permissions, secrets: Secrets) -> Config:
+    permissions: Config = {"publish": {"allow": list(may.publish)}, "subscribe": {"allow": list(may.subscribe)}}
+    if may.never:
+        permissions["publish"]["deny"] = list(may.never)
+    if may.answers:
+        permissions["allow_responses"] = {"max": 1, "expires": "1m"}
+    return {"user": name, "password": secrets.value(region.name, name), "permissions": permissions}

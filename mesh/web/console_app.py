@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from litestar import Litestar, Request, Response, Router, get
+from litestar import Litestar, Request, Response, Router, asgi, get
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Redirect
-from litestar.types import ControllerRouterHandler
+from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 
 from mesh.errors import MeshError
 from mesh.mesh import Mesh
@@ -26,9 +26,7 @@ def console_app(
     mesh: Mesh, console: Console, routes: Mapping[Page, Sequence[ControllerRouterHandler]], *, has_root: bool
 ) -> Litestar:
     """The app of some pages with their routes. With `has_root` its own `/` leads to the first of them."""
-    options = shared_options(mesh)
-    options["exception_handlers"] |= {HTTPException: _refused(console), MeshError: _failed(console)}
-    options["response_headers"] = response_headers(referrer="same-origin")
+    options = _options(mesh, console)
     first, *_ = routes
     pages = [
         Router(
@@ -40,6 +38,23 @@ def console_app(
     ]
     root = [_root(first.path)] if has_root else []
     return Litestar([*pages, *root], request_max_body_size=LARGEST_BODY, **options)
+
+
+def refusing_app(mesh: Mesh, console: Console, status: int, detail: str) -> Litestar:
+    """The app that refuses every request, in the console's frame where a person looks."""
+
+    @asgi("/", is_mount=True, copy_scope=True)
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  an ASGI app's own
+        raise HTTPException(detail, status_code=status)
+
+    return Litestar([refuse], **_options(mesh, console))
+
+
+def _options(mesh: Mesh, console: Console) -> dict[str, Any]:
+    options = shared_options(mesh)
+    options["exception_handlers"] |= {HTTPException: _refused(console), MeshError: _failed(console)}
+    options["response_headers"] = response_headers(referrer="same-origin")
+    return options
 
 
 def _root(path: str) -> HTTPRouteHandler:

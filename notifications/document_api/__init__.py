@@ -18,6 +18,7 @@ service = Service(
     "documents",
     publishes=(JourneyPublished, TemplatePublished),
     buckets=(JOURNEYS.bucket, TEMPLATES.bucket, DRAFTS),
+    port=8130,
 )
 
 

@@ -40,4 +40,4 @@ def forward_to_pages(mesh: Mesh) -> Any:
     """The pages of the region's other services, where this process knows their addresses."""
     from services.console.front import front  # noqa: PLC0415  brings httpx, which other processes do not need
 
-    return front(mesh)
+    return front(mesh, service.pages)

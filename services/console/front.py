@@ -6,15 +6,18 @@ Ingress sends each page's path to its service, and this passes nothing on.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import httpx
 
 from mesh import Mesh
+from mesh.page import Page
 from mesh.runtime.discovery import discover
 from mesh.runtime.worker import variable
+from mesh.web.console import Console
+from mesh.web.console_app import refusing_app
 
 HOP_BY_HOP = frozenset(
     {
@@ -27,9 +30,14 @@ TIMEOUT = httpx.Timeout(10.0, read=None)
 """A stream of events may be silent for long; a service that cannot be connected to is soon given up."""
 
 
-def front(mesh: Mesh) -> "Front":
-    """The app; its connections to the other services are closed when this one drains."""
-    made = Front(addresses())
+def front(mesh: Mesh, own: Sequence[Page]) -> "Front":
+    """The app; its connections to the other services are closed when this one drains. `own` are the console's pages."""
+    console = Console(mesh, own=own, pages=())
+    made = Front(
+        addresses(),
+        nowhere=refusing_app(mesh, console, 404, "no page of the console is there"),
+        silent=refusing_app(mesh, console, 502, "this page's service does not answer; try again in a moment"),
+    )
     mesh.on_drain.append(made.close)
     return made
 
@@ -45,10 +53,13 @@ def addresses() -> dict[str, str]:
 
 
 class Front:
-    """A reverse proxy by path, as plain ASGI. `/` leads to the console; what is nobody's page is 404."""
+    """A reverse proxy by path, as plain ASGI. `/` leads to the console.
 
-    def __init__(self, targets: Mapping[str, str]) -> None:
-        self._targets = targets
+    `nowhere` responds for what is nobody's page, `silent` for a page whose service cannot be connected to.
+    """
+
+    def __init__(self, targets: Mapping[str, str], *, nowhere: Any, silent: Any) -> None:
+        self._targets, self._nowhere, self._silent = targets, nowhere, silent
         self._client = httpx.AsyncClient(
             timeout=TIMEOUT,
             follow_redirects=False,
@@ -66,9 +77,11 @@ class Front:
         path = scope["path"]
         target = next((url for one, url in self._targets.items() if path == one or path.startswith(f"{one}/")), None)
         if path == "/":
-            await _plain(send, 303, b"", [(b"location", b"/console")])
+            headers = [(b"location", b"/console"), (b"content-length", b"0")]
+            await send({"type": "http.response.start", "status": 303, "headers": headers})
+            await send({"type": "http.response.body", "body": b""})
         elif target is None:
-            await _plain(send, 404, b"no page of the console is there\n")
+            await self._nowhere(scope, receive, send)
         else:
             await self._forward(target, scope, receive, send)
 
@@ -83,7 +96,7 @@ class Front:
             headers=_forwarded(scope),
             content=_content(body) if scope["method"] not in ("GET", "HEAD") else None,
         )
-        sending = asyncio.create_task(self._send(request, send))
+        sending = asyncio.create_task(self._send(request, scope, send))
         try:
             await asyncio.wait({sending, listening}, return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
@@ -94,11 +107,11 @@ class Front:
             with suppress(asyncio.CancelledError):
                 await asyncio.gather(sending, listening, return_exceptions=True)
 
-    async def _send(self, request: httpx.Request, send: Any) -> None:
+    async def _send(self, request: httpx.Request, scope: dict[str, Any], send: Any) -> None:
         try:
             response = await self._client.send(request, stream=True)
         except httpx.HTTPError:
-            await _plain(send, 502, b"this page's service does not answer; try again in a moment\n")
+            await self._silent(scope, _no_body, send)
             return
         try:
             headers = [(name.lower(), value) for name, value in response.headers.raw if name.lower() not in HOP_BY_HOP]
@@ -136,7 +149,6 @@ def _forwarded(scope: dict[str, Any]) -> list[tuple[bytes, bytes]]:
     return [*others, (b"x-forwarded-for", b", ".join([*before, peer]))]
 
 
-async def _plain(send: Any, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None) -> None:
-    fixed = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode()), *(headers or [])]
-    await send({"type": "http.response.start", "status": status, "headers": fixed})
-    await send({"type": "http.response.body", "body": body})
+async def _no_body() -> dict[str, Any]:
+    """The request's own body is being read for the other service."""
+    return {"type": "http.request", "body": b"", "more_body": False}

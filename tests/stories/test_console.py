@@ -12,6 +12,7 @@ import pytest
 from mesh import Mesh
 from mesh.broker.memory import MemoryMesh
 from mesh.events.console import ConsoleChanged
+from mesh.runtime.ports import free_ports
 from mesh.runtime.run import running
 from mesh.web import session_stream
 from mesh.web.accounts import ACCOUNTS, Accounts
@@ -382,9 +383,28 @@ async def test_what_is_kept_lets_nobody_in(place):
 
 
 async def test_a_page_that_is_nobodys_is_not_there(place):
-    """And a service that is down is said to be down."""
+    """People get a page of the console that leads back, scripts a problem (RFC 9457)."""
     browser = await place.member("viewer")
 
-    assert (await browser.get("/nothing")).status_code == 404
-    assert (await browser.get("/console/nothing")).status_code == 404
+    for path in ("/nothing", "/console/nothing"):
+        page = await browser.get(path)
+        script = await browser.get(path, headers={"accept": "application/json"})
+
+        assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+        assert '<a href="/console">' in page.text
+        assert (script.status_code, script.headers["content-type"]) == (404, "application/problem+json")
     assert (await browser.get("/")).headers["location"] == "/console"
+
+
+async def test_a_page_whose_service_is_down_says_so(place, monkeypatch):
+    """In the same way, and it asks to try again."""
+    monkeypatch.setenv("CARTMESH_URL_BOARD", f"http://127.0.0.1:{free_ports(1)[0]}")
+    run = await place.stack.enter_async_context(running(console.service, place.mesh, http=("127.0.0.1", 0)))
+    browser = await place.browser()
+
+    page = await browser.get(f"http://127.0.0.1:{run.port}/board")
+    script = await browser.post(f"http://127.0.0.1:{run.port}/board", headers={"accept": "*/*"}, content=b"{}")
+
+    assert page.status_code == script.status_code == 502
+    assert "try again in a moment" in page.text
+    assert script.json()["detail"].endswith("try again in a moment")

@@ -1,16 +1,14 @@
 """Commands `cartmesh events list | tail | show`: what happened, for people."""
 
 import asyncio
-import getpass
 import sys
-from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopts import App
 
+from mesh.cli.asked_regions import Asked, how_long_ago
 from mesh.cli.operations import SERVERS
 from mesh.errors import TopologyError
 
@@ -64,11 +62,12 @@ def list_events(
     """
     from mesh.operations.events import Question, listed  # noqa: PLC0415  other commands need no broker
 
-    question = Question(types=types, key=key, since=_back(since))
+    question = Question(types=types, key=key, since=how_long_ago(since))
+    asked = Asked(servers=servers, region=region, reason=reason if personal else None)
 
     async def work() -> None:
         async with AsyncExitStack() as stack:
-            meshes = await _opened(stack, servers, region, question, reason if personal else None)
+            meshes = await asked.all(stack, _words(question))
             found = await asyncio.gather(*(listed(mesh, question, most=most, personal=personal) for mesh in meshes))
             for one in sorted((one for part in found for one in part), key=lambda one: one.stored)[-most:]:
                 _print(one, json=json)
@@ -109,7 +108,8 @@ def tail(
     """
     from mesh.operations.events import Question, tailed  # noqa: PLC0415  other commands need no broker
 
-    question = Question(types=types, key=key, since=_back(since) if since else None)
+    question = Question(types=types, key=key, since=how_long_ago(since) if since else None)
+    asked = Asked(servers=servers, region=region, reason=reason if personal else None)
 
     async def watch(mesh: "Mesh") -> None:
         async with aclosing(tailed(mesh, question, personal=personal)) as events:
@@ -118,7 +118,7 @@ def tail(
 
     async def work() -> None:
         async with AsyncExitStack() as stack:
-            meshes = await _opened(stack, servers, region, question, reason if personal else None)
+            meshes = await asked.all(stack, _words(question))
             await asyncio.gather(*(watch(mesh) for mesh in meshes))
 
     with suppress(KeyboardInterrupt):
@@ -153,13 +153,14 @@ def show(
     """
     import msgspec  # noqa: PLC0415  as below
 
-    from mesh.operations.events import Question, found  # noqa: PLC0415  other commands need no broker
+    from mesh.operations.events import found  # noqa: PLC0415  other commands need no broker
+
+    asked = Asked(servers=servers, region=region, reason=reason if personal else None)
 
     async def work() -> "Shown | None":
         async with AsyncExitStack() as stack:
-            question = Question(key=id_)
-            for mesh in await _opened(stack, servers, region, question, reason if personal else None):
-                if one := await found(mesh, id_, since=_back(since), personal=personal):
+            for mesh in await asked.all(stack, f"key {id_}"):
+                if one := await found(mesh, id_, since=how_long_ago(since), personal=personal):
                     return one
         return None
 
@@ -168,39 +169,8 @@ def show(
     print(msgspec.json.format(msgspec.json.encode(one), indent=2).decode())
 
 
-async def _opened(
-    stack: AsyncExitStack, servers: Path, region: str | None, question: "Question", reason: str | None
-) -> "Sequence[Mesh]":
-    """Connections to the regions; with a reason it is written down first that personal data is shown."""
-    from mesh.operations.events import connected, recorded  # noqa: PLC0415  other commands need no broker
-    from mesh.runtime.discovery import declare_events  # noqa: PLC0415  the same
-    from mesh.topology.access import Access  # noqa: PLC0415  the same
-
-    check_reason(reason)
-    declare_events()
-    access = Access.read(servers)
-    if region is not None:
-        access.login(region)
-    meshes = await connected(access, [region] if region else list(access.regions), stack)
-    asked = " ".join([*question.types, *([f"key {question.key}"] if question.key else [])]) or "everything"
-    for mesh in meshes if reason is not None else ():
-        await recorded(mesh, getpass.getuser(), (reason or "").strip(), asked)
-    return meshes
-
-
-def check_reason(reason: str | None) -> None:
-    """Refuse to show personal data without a reason; None: none is to be shown."""
-    if reason is not None and len(reason.strip()) < 3:
-        raise TopologyError('personal data is shown for a reason only: add --reason "..."')
-
-
-def _back(text: str) -> timedelta:
-    from mesh.settings import duration  # noqa: PLC0415  other commands need none
-
-    try:
-        return duration(text)
-    except ValueError as error:
-        raise TopologyError(f"--since: {error}") from None
+def _words(question: "Question") -> str:
+    return " ".join([*question.types, *([f"key {question.key}"] if question.key else [])]) or "everything"
 
 
 def _print(one: "Shown", *, json: bool) -> None:

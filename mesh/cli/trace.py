@@ -1,9 +1,8 @@
 """Command `cartmesh trace`: what led to an event and what followed, and everything about one person."""
 
 import asyncio
-import getpass
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from mesh.cli.events import check_reason
+from mesh.cli.asked_regions import Asked, how_long_ago
 from mesh.cli.operations import SERVERS
 from mesh.errors import TopologyError
 
@@ -78,42 +77,22 @@ def trace(
     named = [one for one in (what, visitor, customer, cart, order) if one]
     if len(named) != 1:
         raise TopologyError("say what is looked for: an id or key, or one of --visitor, --customer, --cart and --order")
-    check_reason(reason if personal else None)
-    back = _back(since) if since else None
+    asked = Asked(servers=servers, region=region, reason=reason if personal else None)
+    back = how_long_ago(since) if since else None
 
     async def work() -> None:
         async with AsyncExitStack() as stack:
-            meshes, silent = await _opened(stack, servers, region)
-            for mesh in meshes if personal else ():
-                await _record(mesh, reason, f"trace {_words(what, subject)}")
+            meshes, silent = await asked.those_that_answer(stack, f"trace {_words(what, subject)}")
             if what:
-                await _show_trace(meshes, what, back or _back(LATELY), personal, silent, json=json)
+                await _show_trace(meshes, what, back or how_long_ago(LATELY), personal, silent, json=json)
             else:
                 await _show_person(meshes, subject, back, personal, silent, json=json)
 
     asyncio.run(work())
 
 
-async def _opened(stack: AsyncExitStack, servers: Path, region: str | None) -> "tuple[list[Mesh], dict[str, str]]":
-    from mesh.operations.events import answering  # noqa: PLC0415  see above
-    from mesh.runtime.discovery import declare_events  # noqa: PLC0415
-    from mesh.topology.access import Access  # noqa: PLC0415
-
-    declare_events()
-    access = Access.read(servers)
-    if region is not None:
-        access.login(region)
-    return await answering(access, [region] if region else list(access.regions), stack)
-
-
-async def _record(mesh: "Mesh", reason: str, question: str) -> None:
-    from mesh.operations.events import recorded  # noqa: PLC0415  see above
-
-    await recorded(mesh, getpass.getuser(), reason.strip(), question)
-
-
 async def _show_trace(
-    meshes: "list[Mesh]", what: str, since: timedelta, personal: bool, silent: dict[str, str], *, json: bool
+    meshes: "Sequence[Mesh]", what: str, since: timedelta, personal: bool, silent: dict[str, str], *, json: bool
 ) -> None:
     from mesh.operations.causal_tree import forest, tree_lines  # noqa: PLC0415  see above
     from mesh.operations.trace import trace_of  # noqa: PLC0415
@@ -129,7 +108,7 @@ async def _show_trace(
 
 
 async def _show_person(
-    meshes: "list[Mesh]",
+    meshes: "Sequence[Mesh]",
     subject: "Subject",
     since: timedelta | None,
     personal: bool,
@@ -178,12 +157,3 @@ def _words(what: str | None, subject: "Subject") -> str:
 
     named = msgspec.structs.asdict(subject)
     return what or " ".join(f"{name} {value}" for name, value in named.items() if value)
-
-
-def _back(text: str) -> timedelta:
-    from mesh.settings import duration  # noqa: PLC0415  see above
-
-    try:
-        return duration(text)
-    except ValueError as error:
-        raise TopologyError(f"--since: {error}") from None

@@ -14,7 +14,8 @@ from mesh.event import declaration_of
 from mesh.subjects import token
 from mesh.web.application import shared_options
 from mesh.web.problems import problem
-from mesh.web.server_keys import BEARER, ServerKeys, ServerKeySettings
+from mesh.web.server_keys import ServerKeys, ServerKeySettings
+from services.orders.answers import json_response, scope_of
 from services.orders.commands import Asked, Cancellation, NotPossible, Return
 from services.orders.fold import fold, public
 from services.orders.taking import Address, NewOrder
@@ -59,15 +60,6 @@ def build(mesh: Mesh, writer: Writer) -> Litestar:
         request_max_body_size=MOST_BYTES,
         **options,
     )
-
-
-def scope_of(keys: ServerKeys, request: Request[Any, Any, Any]) -> str:
-    """Whose server key the request has. Raises 401."""
-    scope = keys.scope(request.headers.get("authorization"))
-    if scope is None:
-        words = "send `Authorization: Bearer <server key>`; the keys are the setting CARTMESH_SERVER_KEYS"
-        raise HTTPException(words, status_code=401, headers=BEARER)
-    return scope
 
 
 def _create(keys: ServerKeys, writer: Writer) -> Any:
@@ -121,12 +113,6 @@ def _history(keys: ServerKeys, writer: Writer) -> Any:
         return json_response(shown)
 
     return show_history
-
-
-def json_response(body: object, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
-    """A value as JSON, which nobody on the way keeps."""
-    kept = {"Cache-Control": "no-store", **(headers or {})}
-    return Response(msgspec.json.encode(body), status_code=status, media_type="application/json", headers=kept)
 
 
 def _shown(one: Received) -> HistoryEvent:

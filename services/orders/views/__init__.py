@@ -1,0 +1,63 @@
+"""Shows orders as they are: one, a customer's, all that match, and each change the moment it is stored."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from mesh import Bucket, Mesh, Received, Service, settings
+from services.orders.fold import KINDS, OrderView, step
+from services.orders.views.index import OrderIndex, ViewSettings
+
+if TYPE_CHECKING:
+    from litestar import Litestar
+
+ORDERS: Bucket[OrderView] = Bucket("orders", OrderView, ttl=timedelta(days=400), rebuilt=True)
+"""Every order as it is now. Kept as long as its events."""
+
+service = Service("order-views", buckets=(ORDERS,), port=8087)
+
+
+@service.resource
+async def open_index(mesh: Mesh) -> AsyncIterator[OrderIndex]:
+    """What this process knows of all orders, and the pages that follow them."""
+    index = OrderIndex(mesh, ORDERS, settings.read(ViewSettings))
+    mesh.on_drain.append(index.close)
+    mesh.readiness_checks.append(index.unready)
+    following = asyncio.create_task(index.follow())
+    try:
+        yield index
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+
+
+@service.on(*KINDS, batch=256, linger=timedelta(milliseconds=5), projects=ORDERS)
+async def keep_orders(events: list[Received], mesh: Mesh) -> None:
+    """Keep every order as its events make it, in whatever order they come."""
+    by_order: dict[str, list[Received]] = {}
+    for received in events:
+        by_order.setdefault(received.event.order_id, []).append(received)
+    state = mesh.state(ORDERS)
+
+    async def apply(order_id: str, news: list[Received]) -> None:
+        await state.update(order_id, lambda before: reduce(step, news, before or OrderView(order_id=order_id)))
+
+    await asyncio.gather(*(apply(order_id, news) for order_id, news in by_order.items()))
+
+
+@service.every(timedelta(minutes=1))
+async def forget_removed_orders(_: datetime, index: OrderIndex) -> None:
+    """What a rebuild has not brought back is not shown any more."""
+    await index.compare()
+
+
+@service.http
+def app(mesh: Mesh, index: OrderIndex) -> "Litestar":
+    """The interface for whoever reads orders, for the shop's own servers."""
+    from services.orders.views.app import build  # noqa: PLC0415  brings Litestar, which other processes do not need
+
+    return build(mesh, index)

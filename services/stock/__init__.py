@@ -1,7 +1,8 @@
 """Keeps the stock of a region's warehouses, reserves it for orders and sells it: no unit is sold twice."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from mesh import Mesh, Received, Service, settings
 from mesh.events.stock import (
@@ -19,10 +20,14 @@ from mesh.events.stock import (
     StockReservationRequested,
     StockSaleRequested,
 )
+from services.stock.auditor import Auditor
 from services.stock.lending import grant, receive
 from services.stock.requests import Request
 from services.stock.stock_settings import StockSettings
 from services.stock.writer import StockWriter
+
+if TYPE_CHECKING:
+    from litestar import Litestar
 
 service = Service(
     "stock",
@@ -39,6 +44,7 @@ service = Service(
         StockReservationPostponed,
     ),
     timers=(StockReservationExpired, StockReservationPostponed),
+    port=8130,
 )
 
 
@@ -46,6 +52,12 @@ service = Service(
 async def open_writer(mesh: Mesh) -> AsyncIterator[StockWriter]:
     """What changes the region's stock."""
     yield StockWriter(mesh, settings.read(StockSettings))
+
+
+@service.resource
+async def open_auditor(mesh: Mesh) -> AsyncIterator[Auditor]:
+    """What audits the region's stock."""
+    yield Auditor(mesh)
 
 
 @service.on(
@@ -76,3 +88,18 @@ async def receive_loan(received: Received[StockLoanGranted], writer: StockWriter
     loan = received.event
     if loan.borrower == writer.mesh.region != loan.lender == received.region:
         await receive(loan, writer, received.id)
+
+
+@service.every(timedelta(seconds=10))
+async def audit_stock(_: datetime, auditor: Auditor, writer: StockWriter) -> None:
+    """Compare the levels with what happened, and keep levels that would be forgotten."""
+    await auditor.look()
+    await auditor.restate(writer)
+
+
+@service.http
+def app(mesh: Mesh, writer: StockWriter, auditor: Auditor) -> "Litestar":
+    """Commands of the shop's servers, and what there is."""
+    from services.stock.app import build  # noqa: PLC0415  brings Litestar, which other processes do not need
+
+    return build(mesh, writer, auditor)

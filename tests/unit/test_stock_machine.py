@@ -142,12 +142,19 @@ class StockLife(RuleBasedStateMachine):
 
     @rule(region=region, orders=st.lists(st.sampled_from(ORDERS), unique=True, min_size=2), lines=lines)
     def rush(self, region, orders, lines):
-        """Several checkouts want the same at one moment."""
+        """Several checkouts want the same at one moment, and both processes decide."""
         until = datetime.now(UTC) + timedelta(hours=1)
         for order in orders:
             event = StockReservationRequested(order_id=f"{region}-{order}", lines=tuple(lines), until=until)
             self.run(self.meshes[region].publish(event))
-        self.deliver_all(region, process=0)
+        self.run(self._arrivals(region))
+        some, self.waiting[region] = self.waiting[region], []
+        self.handled[region] += some
+
+        async def both():
+            await asyncio.gather(*(self._handle(region, some[process::2], process) for process in (0, 1)))
+
+        self.run(both())
 
     @rule(region=region, order=st.sampled_from(ORDERS))
     def sell(self, region, order):

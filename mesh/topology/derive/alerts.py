@@ -163,6 +163,14 @@ def _shop() -> dict[str, Any]:
                 "offer.failed events say why.",
             ),
             _rule(
+                "CartmeshStockViolated",
+                "max by (region) (cartmesh_stock_violations) > 0",
+                "0m",
+                "critical",
+                "The stock of {{ $labels.region }} does not add up: a unit may have been sold twice",
+                "cartmesh stock audit says of which SKU, and what happened to it.",
+            ),
+            _rule(
                 "CartmeshModelDrifted",
                 f"max by (model) (cartmesh_model_drift_psi) > {DRIFTED}",
                 "1h",

@@ -44,7 +44,7 @@ service = Service(
         StockReservationPostponed,
     ),
     timers=(StockReservationExpired, StockReservationPostponed),
-    port=8130,
+    port=8140,
 )
 
 

@@ -101,11 +101,13 @@ class Mesh:
     async def history(self, key: str, *wanted: str | type[Event]) -> History:
         """All that happened to `key` in these domains and of these kinds, oldest first; fewer kinds cost less.
 
-        It is as it was at one moment, and may miss the newest: see `Unchanged`. Raises Unavailable.
+        A personal event of a domain that has others as well is asked for by its kind. It is as it was at one moment, and
+        may miss the newest: see `Unchanged`. Raises Unavailable, and Denied for what this service may not read.
         """
         patterns: dict[str, set[str]] = {}
+        open_domains = {declaration.domain for declaration in declared() if not declaration.personal}
         for declaration in declared():
-            if declaration.domain in wanted:
+            if declaration.domain in wanted and not (declaration.personal and declaration.domain in open_domains):
                 pattern = history_filter(self.region, declaration.domain, key, root=declaration.root)
             elif declaration.kind in wanted:
                 pattern = subject(self.region, declaration, key)

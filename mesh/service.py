@@ -34,7 +34,8 @@ class Service:
     services it sends requests to; `reads` further streams of its region it may read, by family (`DEAD`); `buckets` and
     `object_stores` are the state it may touch, `views` other services' buckets it may read; with `measures` it
     measures its region and reads no message of it. `reads_personal_data`: it reads encrypted fields, as do those who
-    publish them. From these its permissions derive.
+    publish them. With `resets_copies` it answers servers of other regions that copy this one's streams. From these its
+    permissions derive.
     `secrets` names the secret settings that it does not start without (`address_secret`, see `mesh.settings.Secret`).
     `alone` asks for a process of its own, for work that would keep others waiting.
     A `demo` shows the mesh off: `cartmesh up` starts it, a deployed region leaves it out unless its values enable it.
@@ -51,6 +52,7 @@ class Service:
     asks: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     measures: bool = False
+    resets_copies: bool = False
     reads_personal_data: bool = False
     secrets: tuple[str, ...] = ()
     alone: bool = False
@@ -261,7 +263,7 @@ class Service:
     @property
     def needs_process(self) -> bool:
         """Whether something of it must run; what it accepts is hosted by another service's process."""
-        return bool(self.bindings or self.ticks or self.answered or self.serves_http)
+        return bool(self.bindings or self.ticks or self.answered or self.serves_http or self.resets_copies)
 
     @property
     def hosted(self) -> bool:

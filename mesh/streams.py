@@ -143,6 +143,16 @@ class Copy:
         """The subject that carries the copies over the link."""
         return f"copy.{self.stream}.{self.target}"
 
+    @property
+    def reset_on(self) -> str:
+        """The origin's subject on which a request arrives to deliver again."""
+        return f"copy_reset.{self.stream}.{self.target}"
+
+    @property
+    def reset_api(self) -> str:
+        """What does so."""
+        return f"$JS.API.CONSUMER.RESET.{self.stream}.{self.consumer}"
+
 
 def copies(layout: StreamLayout, origin: str, target: str) -> tuple[Copy, ...]:
     """What one region copies of another."""

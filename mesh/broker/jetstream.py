@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from nats.aio.msg import Msg
 from nats.errors import Error
 
-from mesh.broker import private_consumer, stream_information
+from mesh.broker import copy_resets, private_consumer, stream_information
 from mesh.broker.buckets import Buckets
 from mesh.broker.connection import Connection, Login, status
 from mesh.broker.messages import Messages
@@ -16,7 +16,7 @@ from mesh.broker.protocol import ConsumerState, Entry, Message, Outgoing, Stored
 from mesh.broker.pull import Pull
 from mesh.errors import MeshError, Unavailable
 from mesh.observability.logs import log
-from mesh.streams import Bucket, ConsumerSpec, ObjectStore
+from mesh.streams import Bucket, ConsumerSpec, Copy, ObjectStore
 
 INBOXES = ("_INBOX", "_R_.")
 """What the subject of an answer begins with: a user's inbox (`mesh.topology.access.inbox_of`), or, when the request
@@ -200,6 +200,13 @@ class JetStreamBroker:
             await self.connection.settled()
         except (Error, OSError, TimeoutError) as error:
             raise Unavailable(f"{self.region}: cannot serve {subject}: {error or type(error).__name__}") from error
+
+    async def serve_copy_resets(self, copies: Sequence[Copy]) -> None:
+        """Answer; see Broker."""
+        try:
+            await copy_resets.serve(self.connection, copies)
+        except (Error, OSError, TimeoutError) as error:
+            raise Unavailable(f"{self.region}: cannot serve resets: {error or type(error).__name__}") from error
 
     async def drain(self) -> None:
         """Close; see Broker."""

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from mesh.errors import MeshError
-from mesh.streams import Bucket, ConsumerSpec, ObjectStore
+from mesh.streams import Bucket, ConsumerSpec, Copy, ObjectStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,6 +277,10 @@ class Broker(Protocol):
 
     async def serve(self, subject: str, group: str, answer: Callable[[bytes], Awaitable[bytes]]) -> None:
         """Answer requests on a subject, shared between the members of `group`."""
+        ...
+
+    async def serve_copy_resets(self, copies: Sequence[Copy]) -> None:
+        """Answer servers of other regions that ask to be delivered these copies again."""
         ...
 
     async def drain(self) -> None:

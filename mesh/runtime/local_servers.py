@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from mesh.broker import copy_resets
 from mesh.broker.connection import Connection, Login
 from mesh.errors import MeshError, TopologyError
 from mesh.runtime.folder_lock import alone_in
@@ -20,13 +21,14 @@ from mesh.runtime.server_restart import restart_dead_server
 from mesh.runtime.tcp_proxy import TcpProxy
 from mesh.runtime.waiting import until
 from mesh.service import Service
+from mesh.streams import copies
 from mesh.topology.access import Access, Servers
 from mesh.topology.apply import api, apply
 from mesh.topology.derive.servers import Certificates, Plan, server_config, users
 from mesh.topology.differences import Difference
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.regions import Link
-from mesh.topology.secrets import OPERATOR, Secrets, secret_settings, settings_as_variables
+from mesh.topology.secrets import COPIES, OPERATOR, Secrets, secret_settings, settings_as_variables
 
 _TRIES = 3
 
@@ -202,8 +204,16 @@ class LocalServers:
         for region in self.topology.names:
             await until(partial(self._is_ready, region), f"JetStream of {region}")
         await until(self._links_are_up, "the links between the regions")
+        await asyncio.gather(*map(self._serve_copy_resets, self.topology.names))
         self.applied = await self.apply()
         self.write_state()
+
+    async def _serve_copy_resets(self, region: str) -> None:
+        """Answer other regions' servers that copy, also where no service runs that does."""
+        others, layout = self.topology.others(region), self.topology.layout
+        connection = await Connection.open(self.credentials(region, COPIES), name="cartmesh-copies")
+        self._closing.push_async_callback(connection.drain)
+        await copy_resets.serve(connection, [copy for other in others for copy in copies(layout, region, other)])
 
     async def _launch_all(self) -> None:
         self.plan = await self._make_plan()

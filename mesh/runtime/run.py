@@ -26,7 +26,7 @@ from mesh.publish import Cause, Change, Draft
 from mesh.runtime.http_app import http_app
 from mesh.runtime.serving import serving
 from mesh.service import Service
-from mesh.streams import dead_stream
+from mesh.streams import copies, dead_stream
 from mesh.timers import Timer
 
 _T = TypeVar("_T")
@@ -59,6 +59,9 @@ class Running:
             await broker.serve(answer.subject(region), self.service.name, self._answering(answer))
         if self._consumers:
             await broker.serve(f"rpc.{region}.{self.service.name}.redo", self.service.name, self._redo)
+        if self.service.resets_copies:
+            copied = [copy for other in self.mesh.others for copy in copies(self.mesh.layout, region, target=other)]
+            await broker.serve_copy_resets(copied)
         self.ready = True
         metrics.RUNNING.labels(self.service.name).set(1)
         self.mesh.readiness_checks.append(self.unready)

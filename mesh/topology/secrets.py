@@ -10,6 +10,8 @@ from pathlib import Path
 from mesh.service import Service
 
 OPERATOR = "operator"
+COPIES = "copies"
+"""Who answers other regions' servers that copy: the service of this name, or whoever started the servers."""
 SYSTEM = "sys"
 _EVERYWHERE = "*"
 """Stands for the region of what all regions share."""

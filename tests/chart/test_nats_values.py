@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml as pyyaml
 
+from mesh.broker import copy_resets
 from mesh.broker.connection import Connection, Login
 from mesh.broker.jetstream import JetStreamBroker
 from mesh.errors import TopologyError, Unavailable
@@ -22,6 +23,7 @@ from mesh.runtime.ports import free_ports
 from mesh.runtime.process import Process, server_binary
 from mesh.runtime.server_monitor import is_healthy, page
 from mesh.service import Service
+from mesh.streams import copies
 from mesh.topology.access import inbox_of
 from mesh.topology.apply import apply
 from mesh.topology.certificates import certificates
@@ -30,7 +32,7 @@ from mesh.topology.derive.helm import nats_values, yaml
 from mesh.topology.derive.servers import users
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.render import rendered
-from mesh.topology.secrets import OPERATOR, Secrets, secret_settings
+from mesh.topology.secrets import COPIES, OPERATOR, Secrets, secret_settings
 
 ROOT = Path(__file__).parents[2]
 MESH = Topology.load(ROOT / "mesh.toml")
@@ -257,6 +259,12 @@ async def test_the_values_of_three_regions_are_one_mesh_over_tls(tmp_path, monke
         for region in topology.names:
             connections[region] = await Connection.open(login(ports, secrets, region, OPERATOR))
             stack.push_async_callback(connections[region].drain)
+            answering = await Connection.open(login(ports, secrets, region, COPIES))
+            stack.push_async_callback(answering.drain)
+            others = topology.others(region)
+            await copy_resets.serve(
+                answering, [copy for other in others for copy in copies(topology.layout, region, other)]
+            )
         await apply(topology, [shop], connections)
         access = login(ports, secrets, "eu", "shop")
         broker = await JetStreamBroker.connect(

@@ -12,7 +12,7 @@ from mesh.broker.memory.consumers import Consumer, Receiver
 from mesh.broker.memory.log import Log
 from mesh.broker.protocol import ConsumerState, Entry, Message, Outgoing, Stored, StreamState
 from mesh.errors import DeclarationError, Denied, MeshError, Unavailable
-from mesh.streams import Bucket, ConsumerSpec, ObjectStore
+from mesh.streams import Bucket, ConsumerSpec, Copy, ObjectStore
 from mesh.subjects import matches
 
 if TYPE_CHECKING:
@@ -220,6 +220,9 @@ class MemoryBroker:
         members = self._here.answers.setdefault(subject, {}).setdefault(group, [])
         members.append(answer)
         self._closing.append(lambda: members.remove(answer))
+
+    async def serve_copy_resets(self, copies: Sequence[Copy]) -> None:
+        """Nothing to answer: here a region copies by itself, in order, and misses nothing."""
 
     async def drain(self) -> None:
         """Stop receiving and answering, close."""

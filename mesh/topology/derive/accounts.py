@@ -8,13 +8,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mesh.service import Service
+from mesh.streams import copies
 from mesh.subjects import covers
 from mesh.topology.access import inbox_of
 from mesh.topology.derive.link_permissions import asked_by, link_permissions, operator_never
-from mesh.topology.derive.permissions import Permissions, service_permissions
+from mesh.topology.derive.permissions import Permissions, copies_permissions, service_permissions
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.regions import Link, Region
-from mesh.topology.secrets import OPERATOR, SYSTEM, Secrets
+from mesh.topology.secrets import COPIES, OPERATOR, SYSTEM, Secrets
 
 Config = dict[str, Any]
 
@@ -39,13 +40,19 @@ def accounts(topology: Topology, services: Sequence[Service], region: Region, se
         for service in services
         if not service.hosted
     }
+    # It answers other regions' servers, on subjects of the account that the links are in.
+    resetting = users.pop(COPIES, None) or copies_permissions(region.name, others, topology.layout)
     return {
         "system_account": SERVERS,
         "accounts": {
             SERVERS: {"users": [{"user": SYSTEM, "password": secrets.value(region.name, SYSTEM)}]},
             STREAMS: {
                 "jetstream": "enabled",
-                "users": [_operator(topology, region, secrets), *_links(topology, region, secrets)],
+                "users": [
+                    _operator(topology, region, secrets),
+                    _user(region, COPIES, resetting, secrets),
+                    *_links(topology, region, secrets),
+                ],
                 "mappings": _mappings(region, topology),
                 **_offered(region.name, users),
             },
@@ -129,9 +136,14 @@ def _mappings(region: Region, topology: Topology) -> Config:
 
     A JetStream domain offers its whole API as one subject, which a link either carries or does not.
     """
-    others = topology.others(region.name)
-    asked = {subject for other in others for subject in asked_by(other, region.name, topology.layout)}
-    return {outer: outer.replace(f"$JS.{region.name}.API.", "$JS.API.") for outer in sorted(asked)}
+    others, layout = topology.others(region.name), topology.layout
+    return {
+        asked: copy.reset_on
+        for other in sorted(others)
+        for asked, copy in zip(
+            asked_by(other, region.name, layout), copies(layout, origin=region.name, target=other), strict=True
+        )
+    }
 
 
 def _user(region: Region, name: str, may: Permissions, secrets: Secrets) -> Config:

@@ -19,10 +19,11 @@ from mesh.topology.derive.servers import (
     remotes,
     to_clients,
     to_servers,
+    users,
 )
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.regions import Link, Region
-from mesh.topology.secrets import OPERATOR, SYSTEM, Placeholders, Plain
+from mesh.topology.secrets import Placeholders, Plain
 
 PASSWORDS = "cartmesh-passwords"
 """The Secret with a password for each user (key: its name) and each link the region dials (key: see `link_key`)."""
@@ -156,8 +157,7 @@ def _environment(topology: Topology, services: Sequence[Service], region: Region
     Kubernetes fills `$(...)` from variables that come before in the list, and the chart sorts them by name:
     a link's PASSWORD comes before its URL.
     """
-    inside = [SYSTEM, OPERATOR, *(service.name for service in services if not service.hosted)]
-    inside += [leaf_user(link) for link in topology.links if link.listener == region.name]
+    inside = users(topology, services)[region.name]
     made: Config = {secrets.password(region.name, user)[1:]: _reference(user) for user in inside}
     for link in topology.links:
         if link.dialer == region.name:

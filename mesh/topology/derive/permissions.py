@@ -14,6 +14,7 @@ from mesh.streams import DEFAULT_LAYOUT, Bucket, StreamLayout, copies, dead_stre
 from mesh.subjects import carrier_subject, every, subject
 from mesh.topology.access import inbox_of
 from mesh.topology.derive.nats import consumers
+from mesh.topology.secrets import COPIES
 from mesh.web.sign_in_buckets import READ_BY_PAGES
 
 _Named = tuple[str, str]
@@ -60,11 +61,25 @@ def service_permissions(
     answers = bool(service.answered or service.bindings)  # a service with handlers is asked to redo dead letters
     if answers:
         subscribe.append(f"rpc.{region}.{service.name}.>")
+    if service.resets_copies:
+        resetting = copies_permissions(region, others, layout)
+        publish += resetting.publish
+        subscribe += resetting.subscribe
     return Permissions(
         publish=tuple(dict.fromkeys(publish)),
         subscribe=tuple(subscribe),
         never=tuple(_never(service, region, services, others, layout)),
-        answers=answers,
+        answers=answers or service.resets_copies,
+    )
+
+
+def copies_permissions(region: str, others: Sequence[str], layout: StreamLayout = DEFAULT_LAYOUT) -> Permissions:
+    """To reset the consumers through which other regions copy, and to answer their servers that ask for it."""
+    copied = [copy for other in others for copy in copies(layout, origin=region, target=other)]
+    return Permissions(
+        publish=tuple(copy.reset_api for copy in copied),
+        subscribe=(f"{inbox_of(region, COPIES)}.>", *(copy.reset_on for copy in copied)),
+        answers=True,
     )
 
 

@@ -101,8 +101,8 @@ class Mesh:
     async def history(self, key: str, *wanted: str | type[Event]) -> History:
         """All that happened to `key` in these domains and of these kinds, oldest first; fewer kinds cost less.
 
-        A personal event of a domain that has others as well is asked for by its kind. It is as it was at one moment, and
-        may miss the newest: see `Unchanged`. Raises Unavailable, and Denied for what this service may not read.
+        A personal event of a domain that has others as well is asked for by its kind. The history is as it was at one
+        moment, and may miss the newest: see `Unchanged`. Raises Unavailable, and Denied without the right to read it.
         """
         patterns: dict[str, set[str]] = {}
         open_domains = {declaration.domain for declaration in declared() if not declaration.personal}

@@ -16,7 +16,7 @@ WRONG = {
     "no region": ({"region": ""}, "region is missing: write --set region=NAME"),
     "a service that does not exist": (
         {"services": {"gatway": {"replicas": 3}}},
-        "services.gatway: no service is called so; there are board, carts, channels, console, copies",
+        "services.gatway: no service is called so; there are board, carts, channels, checkout",
     ),
     "no pod": ({"services": {"carts": {"replicas": 0}}}, "services.carts.replicas: Must be greater than or equal to 1"),
     "a typo": ({"servcies": {}}, "Additional property servcies is not allowed"),

@@ -5,6 +5,7 @@ Both directions are tried, because the dialer and the listener of a link enforce
 
 import json
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from secrets import token_hex
 
 import pytest
@@ -36,7 +37,7 @@ async def see_cart(updated: CartUpdated) -> None:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def servers():
+async def servers(eventually):
     """Two regions, each with a person's events and one event that travels, which has arrived in the other."""
     async with LocalServers(Topology.of(["us", "eu"], nodes=1), services=[registrar]) as running:
         for region in ("us", "eu"):
@@ -49,6 +50,9 @@ async def servers():
             )
             await mesh.publish(CartUpdated(cart_id=f"from-{region}", visitor_id="v1", lines=()))
             await broker.drain()
+        for target in ("us", "eu"):
+            arrived = partial(messages_in, await running.operator(target), f"MESH_{target}")
+            await eventually(arrived)
         yield running
 
 

@@ -11,11 +11,11 @@ from mesh.subjects import overlap
 from mesh.topology.derive.accounts import SERVERS, STREAMS, accounts, broadest
 from mesh.topology.derive.permissions import service_permissions
 from mesh.topology.mesh_toml import Topology
-from mesh.topology.secrets import OPERATOR, Placeholders
+from mesh.topology.secrets import COPIES, OPERATOR, Placeholders
 
 TOPOLOGY = Topology.load(Path(__file__).parents[2] / "mesh.toml")
 SERVICES = discover()
-KNOWN = [service for service in SERVICES if not service.hosted]
+KNOWN = [service for service in SERVICES if not service.hosted and not service.resets_copies]
 ACCOUNTS = accounts(TOPOLOGY, SERVICES, TOPOLOGY.region("us"), Placeholders())["accounts"]
 
 
@@ -25,10 +25,12 @@ def imported(account, kind):
 
 
 def test_streams_are_in_an_account_without_services():
-    """It alone has JetStream; its users are the operator and the links."""
+    """It alone has JetStream; its users are the operator, who answers servers that copy, and the links."""
     users = {name: [user["user"] for user in account["users"]] for name, account in ACCOUNTS.items()}
 
-    assert users == {SERVERS: ["sys"], STREAMS: [OPERATOR, "leaf_eu", "leaf_ap"]} | {s.name: [s.name] for s in KNOWN}
+    assert users == {SERVERS: ["sys"], STREAMS: [OPERATOR, COPIES, "leaf_eu", "leaf_ap"]} | {
+        s.name: [s.name] for s in KNOWN
+    }
     assert [name for name, account in ACCOUNTS.items() if "jetstream" in account] == [STREAMS]
 
 

@@ -1,6 +1,6 @@
 """The adapter for Stripe against localstripe, an independent stand-in for Stripe's API, and against Stripe's webhooks.
 
-localstripe knows no idempotency keys, and of webhooks of payments only `succeeded` and `payment_failed`: keys are tested
+localstripe knows no idempotency keys, and of a payment's webhooks only `succeeded` and `payment_failed`: keys are tested
 with the sandbox, and the other webhooks with bodies as Stripe's API reference has them.
 """
 
@@ -98,7 +98,8 @@ async def test_payments_at_an_independent_stand_in_of_stripe(tmp_path, eventuall
         voided = await stripe.void(other.state.provider_id, "k5")
         third = await stripe.authorise(order(method, "p3"), "k6")
         less = await stripe.capture(third.state.provider_id, Money(amount=3000, currency="EUR"), "k7")
-        declined = await stripe.authorise(order(await card(client, "4000008400001629"), "p4"), "k8")
+        declined = await stripe.authorise(order(await card(client, "4000000000000341"), "p4"), "k8")
+        asked = await stripe.authorise(order(await card(client, "4000002500003155"), "p6"), "k11")
         with pytest.raises(RequestRefused):
             await stripe.void(held.state.provider_id, "k9")
         with pytest.raises(RequestRefused):

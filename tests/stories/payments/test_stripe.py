@@ -108,9 +108,11 @@ async def test_payments_at_an_independent_stand_in_of_stripe(tmp_path, eventuall
         books = {one.payment_id: amounts(one) async for one in stripe.charges(began, until)}
 
     assert (held.payment_id, held.order_id, held.region) == ("p1", "o1", "us")
-    assert [
-        amounts(one) for one in (held, charged, partly)
-    ] == [(4200, 0, 0, 0), (4200, 4200, 0, 0), (4200, 4200, 0, 1200)]
+    assert [amounts(one) for one in (held, charged, partly)] == [
+        (4200, 0, 0, 0),
+        (4200, 4200, 0, 0),
+        (4200, 4200, 0, 1200),
+    ]
     assert amounts(voided) == (4200, 0, 4200, 0)
     kept = less.state.captured.amount - less.state.refunded.amount
     assert (less.state.authorised.amount, kept) == (4200, 3000)  # localstripe books the rest as a refund

@@ -188,10 +188,11 @@ class PaymentDifference(msgspec.Struct, frozen=True, kw_only=True):
 class PaymentReconciled(Event):
     """The provider's books of one day were compared with this region's orders and payments.
 
-    `day` is such as 2026-05-01 (UTC). Each difference is one line of `differences`; `compared` counts the charges.
+    `day` is such as 2026-05-01 (UTC); `compared` counts the charges. Orders were read up to `sequence`.
     """
 
     day: str
     provider: str
     compared: int
     differences: tuple[PaymentDifference, ...]
+    sequence: int = 0

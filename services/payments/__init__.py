@@ -1,10 +1,12 @@
 """Takes payments: has the payment provider authorise, capture, void and refund, and reports what came of it."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mesh import Mesh, Received, Service
+import msgspec
+
+from mesh import Mesh, Received, Service, Unchanged
 from mesh.events.fraud import FraudCleared
 from mesh.events.payment import (
     PaymentAuthorisationRequested,
@@ -21,9 +23,11 @@ from mesh.events.payment import (
     PaymentVoided,
     PaymentVoidRequested,
 )
+from mesh.observability.logs import log
 from mesh.publish import Change
 from services.payments import steps
 from services.payments.asking import Asking
+from services.payments.reconciliation import Day, reconcile
 
 if TYPE_CHECKING:
     from litestar import Litestar
@@ -110,3 +114,22 @@ def webhooks(mesh: Mesh, asking: Asking) -> "Litestar":
 
     settings = payment_settings()
     return app(mesh, asking.configured, settings.payment_webhook_secrets, settings.payment_webhook_tolerance)
+
+
+@service.every(timedelta(hours=1))
+async def reconcile_daily(tick: datetime, mesh: Mesh, asking: Asking) -> AsyncIterator[Change]:
+    """Compare the provider's books of yesterday (UTC) with the log, from one in the morning on, until it is done."""
+    day = tick.date() - timedelta(days=1)
+    if tick.hour < 1 or asking.configured is None or await mesh.last(PaymentReconciled, str(day)):
+        return
+    found = await reconcile(day, mesh, asking.configured)
+    for one in found.differences:
+        log.error("the provider's books and the log differ", **msgspec.structs.asdict(one))
+    yield found
+    yield Unchanged(PaymentReconciled, str(day), 0)
+
+
+@service.answers
+async def reconcile_day(asked: Day, mesh: Mesh, asking: Asking) -> PaymentReconciled:
+    """The same for a day that somebody asks for. It is shown to them, and not stored."""
+    return await reconcile(asked.day, mesh, asking.provider)

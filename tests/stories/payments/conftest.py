@@ -101,13 +101,15 @@ class Shop:
         """From now on the provider has these faults and no others."""
         assert (await self.provider.put("/faults", json=faults)).status_code == 200
 
+    async def charges(self):
+        """The provider's own books."""
+        always = {"since": "2020-01-01T00:00:00Z", "until": "2090-01-01T00:00:00Z"}
+        return (await self.provider.get("/v1/charges", params=always)).json()["charges"]
+
     async def books(self):
-        """The provider's own books: amounts of every charge, as in `state`."""
-        answer = await self.provider.get(
-            "/v1/charges", params={"since": "2020-01-01T00:00:00Z", "until": "2090-01-01T00:00:00Z"}
-        )
+        """The amounts of every charge in the provider's books, as in `state`."""
         names = ("authorised", "captured", "released", "refunded")
-        return {one["reference"]: tuple(one[name] for name in names) for one in answer.json()["charges"]}
+        return {one["reference"]: tuple(one[name] for name in names) for one in await self.charges()}
 
     async def webhook(self, body, *, secret=SECRET, age=0, header=None):
         """Send a webhook, signed as Stripe documents it."""

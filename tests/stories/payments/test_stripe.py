@@ -1,7 +1,7 @@
 """The adapter for Stripe against localstripe, an independent stand-in for Stripe's API, and against Stripe's webhooks.
 
-localstripe knows no idempotency keys, and of a payment's webhooks only `succeeded` and `payment_failed`: keys are tested
-with the sandbox, and the other webhooks with bodies as Stripe's API reference has them.
+localstripe knows no idempotency keys, and of a payment's webhooks only `succeeded` and `payment_failed`: keys are
+tested with the sandbox, and the other webhooks with bodies as Stripe's API reference has them.
 """
 
 import json
@@ -117,6 +117,7 @@ async def test_payments_at_an_independent_stand_in_of_stripe(tmp_path, eventuall
     kept = less.state.captured.amount - less.state.refunded.amount
     assert (less.state.authorised.amount, kept) == (4200, 3000)  # localstripe books the rest as a refund
     assert (amounts(declined), declined.state.declined) == ((0, 0, 0, 0), "card_declined")
+    assert (amounts(asked), asked.state.declined) == ((0, 0, 0, 0), "authentication_required")
     assert {one: books[one] for one in ("p1", "p2")} == {"p1": (4200, 4200, 0, 1200), "p2": (4200, 0, 4200, 0)}
 
 

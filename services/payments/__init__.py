@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from mesh import Mesh, Received, Service, Unchanged
-from mesh.events.fraud import FraudCleared
 from mesh.events.payment import (
     PaymentAuthorisationRequested,
     PaymentAuthorised,
@@ -15,7 +14,6 @@ from mesh.events.payment import (
     PaymentCaptureRequested,
     PaymentDeclined,
     PaymentFailed,
-    PaymentFlagged,
     PaymentReconciled,
     PaymentRefunded,
     PaymentRefundRequested,
@@ -39,12 +37,10 @@ service = Service(
         PaymentCaptured,
         PaymentDeclined,
         PaymentFailed,
-        PaymentFlagged,
         PaymentReconciled,
         PaymentRefunded,
         PaymentReversalRequested,
         PaymentVoided,
-        FraudCleared,
     ),
     port=8086,
 )

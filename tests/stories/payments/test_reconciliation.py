@@ -62,9 +62,9 @@ async def test_every_difference_between_books_and_log_is_found(shop):
         ("charge_without_order", "o-unordered"),
         ("charge_without_order", "o-x"),
     ]
-    assert [
-        one.detail for one in found.differences if one.order_id == "o-paid"
-    ] == ["refunded 100 in the books, 0 in the log"]
+    assert [one.detail for one in found.differences if one.order_id == "o-paid"] == [
+        "refunded 100 in the books, 0 in the log"
+    ]
 
 
 async def test_an_order_that_nobody_was_charged_for_is_found(shop):

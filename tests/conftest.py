@@ -114,7 +114,7 @@ def signed_in() -> Callable[..., Awaitable[dict[str, str]]]:
     return create
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def eventually() -> Callable[..., Awaitable[Any]]:
     """Ask again and again until the answer is truthy; fails after `within` seconds with the last answer."""
 

@@ -198,9 +198,10 @@ def _overdue(state: State, due: CheckoutStepDue, table: Table) -> tuple[State, b
     step = table.step(state.step)
     if step is None or state.parked or due.step != state.step or due.attempt != state.asked.get(step.name):
         return state, False
-    if due.attempt % table.tries:
+    tries = step.tries or table.tries
+    if due.attempt % tries:
         return state, True
-    words = f"{step.name}: nobody answered {table.tries} times"
+    words = f"{step.name}: nobody answered" + (f" {tries} times" if tries > 1 else "")
     match step.silence:
         case "accept":
             return _accepted(state, table), False

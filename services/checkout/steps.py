@@ -31,13 +31,14 @@ Silence = Literal["accept", "undo", "park"]
 class CheckoutSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long each step may take, and what a silence means.
 
-    A step that is not answered in time is requested `checkout_tries` times in all. Then `fraud_silence` decides about a
-    fraud check. Without stock or payment the order is undone; what cannot be undone is parked for somebody to decide.
+    A step that is not answered in time is requested `checkout_tries` times in all, a fraud check once; then
+    `fraud_silence` decides. Without stock or payment the order is undone; what cannot be undone is parked for somebody
+    to decide.
     `fraud_flagged` decides about a payment that looks like fraud. Stock is reserved for `reservation_lasts`.
     """
 
     reserve_within: timedelta = timedelta(seconds=30)
-    check_within: timedelta = timedelta(seconds=5)
+    check_within: timedelta = timedelta(seconds=2)
     authorise_within: timedelta = timedelta(seconds=60)
     order_within: timedelta = timedelta(seconds=30)
     capture_within: timedelta = timedelta(seconds=60)
@@ -55,6 +56,7 @@ class Step:
     `checkout.advanced` publishes it.
     `topic` is who answers. `done` answers let the checkout go on, `failed` ones undo it, `held` ones park it.
     `needed` says whether a step that undoes something has anything to undo; an `immediate` one waits for no answer.
+    `tries` is how often it is requested, where that differs from the others.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Step:
     failed: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
     silence: Silence = "park"
+    tries: int | None = None
     immediate: bool = False
     needed: Callable[[State], bool] = lambda _: True
 
@@ -108,6 +111,7 @@ def table(settings: CheckoutSettings) -> Table:
                 request=check_for_fraud,
                 done=("fraud.cleared", "fraud.accepted"),
                 silence=settings.fraud_silence,
+                tries=1,
                 failed=flagged if settings.fraud_flagged == "undo" else (),
                 held=flagged if settings.fraud_flagged == "park" else (),
             ),

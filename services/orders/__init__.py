@@ -22,6 +22,9 @@ from mesh.events.order import (
     PurchaseMarked,
 )
 from mesh.events.payment import PaymentRefunded
+from mesh.events.profile import ProfileErased, ProfileErasureRequested
+from mesh.personal_data import PERSONAL_KEYS
+from mesh.profiles import visitor_digest
 from mesh.publish import Change, Draft
 from services.orders.commands import cancelled_by_checkout, confirmed
 from services.orders.fold import KINDS, fold
@@ -45,6 +48,7 @@ service = Service(
         OrderReturned,
         OrderRefunded,
     ),
+    buckets=(PERSONAL_KEYS,),
     port=8085,
 )
 STALE_READ = timedelta(milliseconds=200)
@@ -153,6 +157,19 @@ async def note_refund(received: Received[PaymentRefunded], mesh: Mesh) -> AsyncI
         yield OrderRefunded(order_id=order_id, refunded=refunded)
         for unchanged in history.unchanged(OrderRefunded):
             yield unchanged
+
+
+@service.on(ProfileErasureRequested, ProfileErased, reach="mesh")
+async def erase_addresses(received: Received[ProfileErasureRequested | ProfileErased], mesh: Mesh) -> None:
+    """Whoever is erased has ordered under their names: the keys of these orders' addresses are destroyed here."""
+    match received.event:
+        case ProfileErasureRequested(visitors=visitors, names=names):
+            found = {*names, *map(visitor_digest, visitors)}
+        case ProfileErased(visitor_ids=visitors):
+            found = {*map(visitor_digest, visitors)}
+    for name in sorted(found):
+        for mark in await mesh.all_of(PurchaseMarked, name):
+            await mesh.personal_data.destroy(mark.event.order_id)
 
 
 @service.resource

@@ -18,8 +18,9 @@ from mesh.events.order import (
     PurchaseMarked,
 )
 from mesh.events.product import ProductListed
+from mesh.events.profile import ProfileErasureRequested
 from mesh.events.shipment import ShipmentDispatched, ShipmentRequested
-from mesh.profiles import digests_of
+from mesh.profiles import digests_of, names_of
 from mesh.runtime.run import running
 from services.orders import app, service
 from services.orders.write import Writer
@@ -225,6 +226,27 @@ async def test_the_address_stays_in_the_region_and_can_be_changed(client, mesh):
     raw = [one async for one in mesh.broker.read("PERSONAL_us", ["pii.us.order.>"])]
     assert kept == {order_id: "1 Main St", named: "2 Side St"}
     assert not any(b"Main St" in one.body or b"Side St" in one.body for one in raw)
+
+
+async def test_the_address_of_an_order_is_erased_with_its_shopper(client, mesh, eventually):
+    """By any of the shopper's names; the order stays, and strangers' addresses do."""
+    mine = await created(client)
+    other = await created(client, key="k-2", visitor_id="v2", customer_id="k2")
+    customer = await created(client, key="k-3", visitor_id=None)
+    await mesh.publish(ProfileErasureRequested(request="r1", visitors=("v1",), names=names_of("k1")))
+
+    async def street(order_id):
+        history = await mesh.history(order_id, OrderDeliveryAddressed)
+        return history.last(OrderDeliveryAddressed).event.street
+
+    async def erased():
+        return [await street(mine), await street(customer)] == [None, None]
+
+    async with running(service, mesh):
+        await eventually(erased)
+
+    assert await street(other) == "1 Main St"
+    assert (await mesh.last(OrderCreated, mine)).event.address_id == mine
 
 
 async def test_what_was_dispatched_can_come_back(client, mesh):

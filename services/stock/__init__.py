@@ -68,13 +68,14 @@ async def open_auditor(mesh: Mesh) -> AsyncIterator[Auditor]:
     StockReservationExpired,
     batch=200,
     linger=timedelta(milliseconds=5),
+    ack_wait=timedelta(seconds=10),
 )
 async def decide_requests(received: list[Received[Request]], writer: StockWriter) -> None:
     """Reserve, release and sell: what comes at one moment is decided in one commit, however many want the same SKU."""
     await writer.decide(received)
 
 
-@service.on(StockLoanRequested, reach="mesh")
+@service.on(StockLoanRequested, reach="mesh", ack_wait=timedelta(seconds=10))
 async def grant_loan(received: Received[StockLoanRequested], writer: StockWriter) -> None:
     """Units that another region wants, and that can be sold here, are taken off for it."""
     request = received.event
@@ -82,7 +83,7 @@ async def grant_loan(received: Received[StockLoanRequested], writer: StockWriter
         await grant(request, writer, received.id)
 
 
-@service.on(StockLoanGranted, reach="mesh")
+@service.on(StockLoanGranted, reach="mesh", ack_wait=timedelta(seconds=10))
 async def receive_loan(received: Received[StockLoanGranted], writer: StockWriter) -> None:
     """Units that another region has taken off for this one are added to the stock."""
     loan = received.event

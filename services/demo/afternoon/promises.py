@@ -51,7 +51,9 @@ def promises(figures: dict[str, Any], *, personal: tuple[int, int], last_moment:
             f"bought at the last moment: {last_moment}",
             kept=figures["wrong_sends"] == 0 and figures["offers_sent"] > 0,
         ),
-        Promise(name="P4", text="no unit of stock is sold twice", figure="no service reserves stock yet", kept=None),
+        Promise(
+            name="P4", text="no unit of stock is sold twice", figure="make drill: this shop keeps no stock", kept=None
+        ),
         Promise(
             name="P5",
             text="a region works alone and catches up",

@@ -18,6 +18,7 @@ import pytest
 
 from mesh import Mesh
 from mesh.events.stock import (
+    StockLevelChanged,
     StockLine,
     StockReservationChanged,
     StockReservationRequested,
@@ -31,7 +32,9 @@ from mesh.topology.access import Access
 from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
 from services import stock
+from services.operations import copies
 from services.stock.audit import AUDITED, StockAudit, in_flight, loans_between
+from services.stock.auditor import Auditor
 from services.stock.commands import StockCommand, apply
 from services.stock.stock_settings import StockSettings
 from services.stock.writer import StockWriter
@@ -88,8 +91,8 @@ class Seller:
 class Race:
     """Buyers of one SKU in several regions."""
 
-    def __init__(self, meshes: dict[str, Mesh], eventually) -> None:
-        self.meshes, self._eventually = meshes, eventually
+    def __init__(self, servers: LocalServers, meshes: dict[str, Mesh], eventually) -> None:
+        self.servers, self.meshes, self._eventually = servers, meshes, eventually
 
     async def fill(self, region: str, quantity: int, access: Path) -> None:
         """A merchant receives units."""
@@ -149,14 +152,14 @@ class Race:
 async def race(tmp_path, eventually, *regions: str):
     """Servers of these regions, and whoever asks there."""
     async with AsyncExitStack() as stack:
-        services = chosen(["stock", "checkout"])
+        services = chosen(["stock", "checkout", "copies"])
         servers = await stack.enter_async_context(LocalServers(topology(*regions), tmp_path, services))
         meshes = {}
         for region in regions:
             mesh = await connect(servers.access, region, "checkout")
             stack.push_async_callback(mesh.broker.drain)
             meshes[region] = mesh
-        yield Race(meshes, eventually)
+        yield Race(servers, meshes, eventually)
 
 
 def sold_exactly(audits: list[StockAudit], units: int) -> None:
@@ -227,6 +230,52 @@ async def test_ten_thousand_buyers_in_all_regions(tmp_path, eventually):
         audits = await buyers.audits()
         print(f"{3 * each} buyers answered in {taken:.1f} s; sold: {[a.accounts[SKU].total.sold for a in audits]}")
         sold_exactly(audits, UNITS)
+
+
+@pytest.mark.drill
+async def test_units_are_lent_while_links_and_sellers_fail(tmp_path, eventually):
+    """A region without stock sells another's ten units: the link is cut, and both sellers are killed, in between."""
+    access = tmp_path / "servers.json"
+    async with race(tmp_path, eventually, "us", "eu") as buyers:
+        await buyers.fill("eu", UNITS, access)
+        await until_copied(buyers, eventually)
+        sellers = [Seller(access, "us"), Seller(access, "eu")]
+        async with AsyncExitStack() as stack:
+            for seller in sellers:
+                stack.push_async_callback(seller.kill)
+                await seller.start()
+            for region in ("us", "eu"):
+                mesh = await opened(access, region, "copies")
+                stack.push_async_callback(mesh.broker.drain)
+                await stack.enter_async_context(running(copies.service, mesh))
+            for part in range(5):
+                asking = asyncio.create_task(buyers.ask("us", 2 * part, 2 * part + 2))
+                await asyncio.sleep(random.uniform(0, 0.1))
+                buyers.servers.cut("eu")
+                await sellers[part % 2].kill()
+                await asking
+                await sellers[part % 2].start()
+                await buyers.servers.heal("eu")
+            outcomes = await buyers.outcomes("us", UNITS)
+            await buyers.sell("us", list(outcomes))
+            for region in ("us", "eu"):
+                mesh = await opened(access, region, "stock")
+                stack.push_async_callback(mesh.broker.drain)
+                assert await Auditor(mesh).look() == ()
+
+        audits = await buyers.audits()
+        assert set(outcomes.values()) == {"reserved"}
+        assert audits[0].accounts[SKU].total.borrowed == UNITS
+        sold_exactly(audits, UNITS)
+
+
+async def until_copied(buyers: Race, eventually) -> None:
+    """Until `us` knows of the units in `eu`."""
+
+    async def known() -> bool:
+        return bool(await buyers.meshes["us"].last_of_each(StockLevelChanged, [SKU], region="eu"))
+
+    await eventually(known, within=120)
 
 
 if __name__ == "__main__":

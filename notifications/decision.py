@@ -22,8 +22,11 @@ from notifications.read_input import read_input
 from notifications.run import run_id
 from notifications.templates.live import LiveTemplates
 
-CART_CHANGES = (CartUpdated, CartConverted, CartClosed, CartAbandoned)
-"""After any of these an abandonment is out of date."""
+CART_CHANGES = (CartUpdated, CartConverted, CartClosed)
+"""After any of these an abandonment is out of date.
+
+A cart is left again only after another update, as each update is abandoned once: a newer abandonment needs no condition.
+"""
 KEEP_CONTACTS = timedelta(days=30)
 """The least time for which contacts are remembered, so that a longer window or interval published later finds them."""
 
@@ -57,7 +60,7 @@ async def decide(request: DecisionRequest, mesh: Mesh, context: DecisionContext,
     waited for a little longer each time (Retry).
     """
     scores = () if request.scored else (CartScored,)
-    history = await mesh.history(request.cart_id, *CART_CHANGES, OfferDecided, *scores)
+    history = await mesh.history(request.cart_id, CartAbandoned, *CART_CHANGES, OfferDecided, *scores)
     abandoned = next((one for one in history.of(CartAbandoned) if one.id == request.abandonment_id), None)
     if abandoned is None:
         pause = timedelta(milliseconds=25 * max(delivery, 1))

@@ -1,20 +1,22 @@
 """Reading a decision's input: the cart's state, the shopper's profile, their contacts, orders and regions."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from mesh import Mesh, Received
+from mesh import Event, Mesh, Received
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartScored, CartUpdated
 from mesh.events.contact import Contact, ContactReserved
 from mesh.events.order import PurchaseMarked
 from mesh.history import History, Unchanged
-from mesh.profiles import names_of, nothing_bought_since, purchases_of
+from mesh.profiles import names_of, nothing_bought_since
 from notifications.decision_input import DecisionInput
 from notifications.shopper_profile import ShopperProfile, shopper_of
+
+E = TypeVar("E", bound=Event)
 
 
 class ReadInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +38,9 @@ async def read_input(
     """What every run of the abandonment is evaluated with. `history` is the cart's."""
     cart = abandoned.event
     profile, person = await shopper_of(cart.visitor_id, mesh, names_of(cart.customer_id))
-    reserved, purchases = await asyncio.gather(_reserved(person.digests, mesh), purchases_of(mesh, person.digests))
+    reserved, purchases = await asyncio.gather(
+        _newest(ContactReserved, person.digests, mesh), _newest(PurchaseMarked, person.digests, mesh)
+    )
     conditions = [
         Unchanged(ContactReserved, name, one.sequence if one else 0)
         for (region, name), one in reserved.items()
@@ -103,11 +107,16 @@ def _utc_offset(history: History) -> int | None:
     return given[-1] if given else None
 
 
-async def _reserved(digests: Iterable[str], mesh: Mesh) -> dict[tuple[str, str], Received[ContactReserved] | None]:
-    """The contacts so far by region and name of a shopper; those of other regions as far as they have arrived here."""
-    sought = list(product((mesh.region, *mesh.others), digests))
-    found = await asyncio.gather(*(mesh.last(ContactReserved, name, region=region) for region, name in sought))
-    return dict(zip(sought, found, strict=True))
+async def _newest(kind: type[E], digests: Sequence[str], mesh: Mesh) -> dict[tuple[str, str], Received[E] | None]:
+    """The newest of a kind by region and name of a shopper; of other regions what has arrived here.
+
+    That of this region may miss what came a moment ago: a decision that approves is conditional on it.
+    """
+    far = list(product(mesh.others, digests))
+    own, *arrived = await asyncio.gather(
+        mesh.last_of_each(kind, digests), *(mesh.last(kind, name, region=region) for region, name in far)
+    )
+    return {(mesh.region, name): own.get(name) for name in digests} | dict(zip(far, arrived, strict=True))
 
 
 def _personal(profile: ShopperProfile, cart: CartAbandoned) -> dict[str, Any]:

@@ -295,3 +295,23 @@ async def test_a_late_decision_about_an_earlier_abandonment_conflicts_with_the_n
 
     found = [(one.abandonment_id, one.outcome) for one in await shop.all("c1", OfferDecided)]
     assert found == [("first", "dropped"), ("second", "dropped")]
+
+
+async def test_an_approval_conflicts_once_the_cart_was_filled_and_left_again(shop):
+    """The update in between is what it is conditional on: nothing is approved for a cart as it no longer is."""
+    journey = Journey(name="j", template="abandoned-cart", quiet="", channels=("email",))
+    context = DecisionContext(
+        journeys=LiveJourneys([LiveJourney(journey=journey)]), templates=LiveTemplates(), secret="s"
+    )
+    await shop.identify("ada")
+    await shop.fill("c1", "ada")
+    first = await shop.leave("c1", "ada", named="first")
+    late = await decide(DecisionRequest(cart_id="c1", abandonment_id=first, attempt=1), shop.mesh, context)
+    await shop.fill("c1", "ada")
+    await shop.leave("c1", "ada", named="second")
+
+    with pytest.raises(Conflict):
+        await shop.mesh.publish(*late)
+
+    assert [change.outcome for change in late if isinstance(change, OfferDecided)] == ["approved"]
+    assert await shop.all("c1", OfferDecided) == []

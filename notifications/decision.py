@@ -25,7 +25,7 @@ from notifications.templates.live import LiveTemplates
 CART_CHANGES = (CartUpdated, CartConverted, CartClosed)
 """After any of these an abandonment is out of date.
 
-A cart is left again only after another update, as each update is abandoned once: a newer abandonment needs no condition.
+A cart is left again only after another update, as each update is abandoned once, so that needs no condition.
 """
 KEEP_CONTACTS = timedelta(days=30)
 """The least time for which contacts are remembered, so that a longer window or interval published later finds them."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 async def deliver(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer) -> list[Change]:
     """The record of one attempt. Raises Retry where the next one is later, Conflict where to read again."""
     decided = received.event
-    reading = await mailer.read(decided, mesh)
+    reading = await read_delivery(decided, mesh)
     state = delivery_state(received, reading.history, "email")
     ended = _ended(received, state, reading, mailer)
     if ended is not None:

@@ -19,7 +19,7 @@ from mesh.settings import read
 from notifications.channels.delivery_errors import Undelivered, Unknown
 from notifications.channels.delivery_state import Claim
 from notifications.channels.email_message import MailSettings, compose, message_id, without_addresses
-from notifications.channels.reading import Reading, read_delivery
+from notifications.channels.reading import Reading
 from notifications.documents.following import following
 from notifications.render_pool import Rendered, RenderPool, RenderSettings, TemplateError, open_render_pool
 from notifications.run import run_fields
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 REMEMBERED, KEPT = 2_000, 256
 LOCAL = ("127.0.0.1", "::1", "localhost")
 """Mail servers of development and tests."""
-SHARED_FOR = 0.25
-"""Seconds for which one channel may use what another has read."""
 
 
 class MailerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,23 +57,8 @@ class Mailer:
         self._settings, self.mail, self.shop = read(MailerSettings), read(MailSettings), read(Shop)
         self.links = read(LinkSettings)
         self._renders: OrderedDict[str, asyncio.Task[Rendered]] = OrderedDict()
-        self._reads: OrderedDict[str, tuple[float, asyncio.Task[Reading]]] = OrderedDict()
         self._busy: set[str] = set()
         self._claims: OrderedDict[str, Result | None] = OrderedDict()
-
-    async def read(self, decided: OfferDecided, mesh: Mesh) -> Reading:
-        """What is known of the cart and its shopper. Two channels that begin together share one reading.
-
-        It may be a little old, as every history may: what is stored on the strength of it is conditional.
-        """
-        now = asyncio.get_running_loop().time()
-        began, task = self._reads.pop(decided.offer_id, (0.0, None))
-        if task is None or now - began > SHARED_FOR:
-            task = asyncio.create_task(read_delivery(decided, mesh))
-            self._reads[decided.offer_id] = now, task
-            if len(self._reads) > KEPT:
-                self._reads.popitem(last=False)
-        return await asyncio.shield(task)
 
     @contextmanager
     def alone(self, offer_id: str) -> Iterator[None]:

@@ -26,7 +26,7 @@ from notifications.channels.confirmation import Confirmer
 from notifications.channels.delivery_state import DeliveryState, delivery_state
 from notifications.channels.mail_delivery import deliver, withdrawn
 from notifications.channels.mailer import Mailer, failed, open_mailer
-from notifications.channels.reading import Reading
+from notifications.channels.reading import Reading, read_delivery
 from notifications.documents.following import following
 from notifications.journeys.kind import JOURNEYS
 from notifications.journeys.live import LiveJourneys
@@ -94,7 +94,7 @@ async def send_mail(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer
 async def show_card(received: Received[OfferRequested], mesh: Mesh, mailer: Mailer) -> AsyncIterator[Change]:
     """Make the card of an offer whose shopper has a page open: plain text in their language. Once for each offer."""
     decided = await _approved(received.event, mesh)
-    offer, reading = decided.event, await mailer.read(decided.event, mesh)
+    offer, reading = decided.event, await read_delivery(decided.event, mesh)
     state = delivery_state(decided, reading.history, ONSITE.name)
     if state.settled:
         return

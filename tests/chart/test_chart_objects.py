@@ -1,6 +1,5 @@
 """What the chart makes of a region's values: valid objects, one set for each service."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -58,20 +57,15 @@ def test_the_oldest_version_is_the_one_the_chart_names(copied):
     assert yaml.safe_load((copied / "Chart.yaml").read_text())["kubeVersion"] == f">={OLDEST}.0-0"
 
 
-def test_all_regions_are_rendered_and_judged_in_five_seconds(helm, validate):
-    """Fast enough to be asked before every commit. The best of three: others may be at work on this machine."""
+@pytest.mark.parametrize("region", REGIONS)
+def test_a_region_with_its_own_values_is_valid(helm, validate, region):
+    """Everything that is made of the values that this repository holds for it."""
+    ran = helm("template", "-f", str(ROOT / "deploy" / "regions" / f"{region}.yaml"))
 
-    def once():
-        begun = time.monotonic()
-        for region in REGIONS:
-            ran = helm("template", "-f", str(ROOT / "deploy" / "regions" / f"{region}.yaml"))
-            for found in filter(None, yaml.load_all(ran.stdout, yaml.CSafeLoader)):
-                validate(found, NEWEST)
-        return time.monotonic() - begun
-
-    took = once()
-    print(f"three regions rendered and judged in {took:.2f} s")
-    assert took <= 5 or once() <= 5 or once() <= 5
+    found = list(filter(None, yaml.load_all(ran.stdout, yaml.CSafeLoader)))
+    assert found
+    for one in found:
+        validate(one, NEWEST)
 
 
 def test_a_secret_is_only_ever_named(chart):

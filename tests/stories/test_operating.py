@@ -146,7 +146,8 @@ async def test_what_asks_to_be_alone_has_a_process_of_its_own(mesh_up):
     """Scoring, training and what serves many run apart; the others, and pages used now and then, share one worker."""
     processes = {name for _, name in mesh_up.children}
 
-    assert processes == {"board", "console", "gateway", "links", "scoring", "training", "worker"}
+    for_many = {"board", "console", "gateway", "links", "order-views", "orders", "payments", "stock"}
+    assert processes == {*for_many, "scoring", "training", "worker"}
     assert {mesh_up.child("us", name).name for name in ("carts", "documents", "offers")} == {"us-worker"}
 
 

@@ -73,6 +73,9 @@ def test_each_storefront_type_is_named_like_its_event():
             "customer_identified",
             "consent_changed",
             "product_listed",
+            "shipment_created",
+            "shipment_delivered",
+            "shipment_dispatched",
         ]
     )
 

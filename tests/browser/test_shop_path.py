@@ -23,7 +23,9 @@ from mesh.events.order import OrderPlaced
 from mesh.events.product import ProductListed
 from mesh.runtime.ports import free_ports
 from mesh.runtime.process import Process
+from mesh.runtime.server_monitor import accepts
 from mesh.runtime.up import Up
+from mesh.runtime.waiting import until
 from mesh.subjects import timer_subject
 from mesh.topology.mesh_toml import Topology
 
@@ -175,6 +177,7 @@ async def test_the_readme_leads_from_nothing_to_events(street, visit, tmp_path, 
     ]
     web = await Process.start(serving, log=tmp_path / "web.log")
     try:
+        await until(lambda: accepts(web, street.port), "the page's server to listen")
         assert '"accepted":1,"duplicates":0,"rejected":[]' in await run(an_event, street)
         page = await visit()
         await page.goto(f"{own}/page.html")

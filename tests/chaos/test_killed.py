@@ -12,17 +12,22 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)
 
 
 def times(drill: int):
-    """How often something is killed and how many shoppers come each second: once and few always, more in a drill."""
+    """What runs, how often something is killed, and how many shoppers come each second: all and more in a drill."""
     return pytest.mark.parametrize(
-        ("rounds", "per_second"),
-        [pytest.param(1, 4, id="small"), pytest.param(drill, 15, id="drill", marks=pytest.mark.drill)],
+        ("stage", "rounds", "per_second"),
+        [
+            pytest.param("selling", 1, 4, id="small"),
+            pytest.param("everything", drill, 15, id="drill", marks=pytest.mark.drill),
+        ],
+        indirect=["stage"],
     )
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(chaos, tmp_path_factory):
-    """One region of three servers, with every service and the inbox."""
-    async with chaos.mesh(tmp_path_factory.mktemp("mesh"), ("us",), nodes=3) as stage:
+async def stage(request, chaos, tmp_path_factory):
+    """One region of three servers, with the inbox and every service, or those that take part in selling."""
+    only = chaos.selling if request.param == "selling" else ()
+    async with chaos.mesh(tmp_path_factory.mktemp("mesh"), ("us",), nodes=3, only=only) as stage:
         yield stage
 
 

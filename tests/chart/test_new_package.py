@@ -25,7 +25,7 @@ from points_club.events.points_club import PointsClubOrderNoted
 
 async def main():
     topology = Topology.load(sys.argv[1]).only("us", nodes=1)
-    async with asyncio.timeout(100), Up(topology, companions=False) as up:
+    async with asyncio.timeout(100), Up(topology, only=["points-club"], companions=False) as up:
         operator = await up.operator("us")
         order = OrderPlaced(order_id="o1", visitor_id="v1", lines=(), total=Money(amount=900, currency="EUR"))
         await operator.publish(order)

@@ -66,6 +66,9 @@ class Receiver(ThreadingHTTPServer):
         return [*found, span_id]
 
 
+SELLING = ("carts", "channels", "gateway", "heartbeat", "identity", "offers", "scoring")
+
+
 @pytest.fixture(scope="module")
 def receiver():
     with Receiver() as server:
@@ -78,7 +81,7 @@ def receiver():
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def up(tmp_path_factory, receiver):
-    """Two regions with every service, whose spans go to the receiver."""
+    """Two regions with what takes part in selling, whose spans go to the receiver."""
     environment = {
         "CARTMESH_ABANDON_AFTER": "1s",
         "CARTMESH_JOURNEY_QUIET": "",
@@ -89,7 +92,9 @@ async def up(tmp_path_factory, receiver):
         "OTEL_BSP_SCHEDULE_DELAY": "100",
     }
     directory = tmp_path_factory.mktemp("mesh")
-    async with Up(Topology.of(["us", "eu"], nodes=1), directory=directory, environment=environment) as running:
+    async with Up(
+        Topology.of(["us", "eu"], nodes=1), directory=directory, environment=environment, only=SELLING
+    ) as running:
         yield running
 
 

@@ -42,7 +42,7 @@ service = Service(
         PaymentReversalRequested,
         PaymentVoided,
     ),
-    port=8086,
+    port=8150,
 )
 
 REDELIVERED_AFTER = timedelta(seconds=30)

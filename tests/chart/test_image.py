@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mesh.runtime.worker import variable
 from mesh.topology.certificates import certificates
 from mesh.topology.derive.environments import environments
 from mesh.topology.derive.servers import users
@@ -125,7 +126,7 @@ def test_the_laptops_services_are_reached_at_ports_of_their_own(compose):
     for region in MESH.names:
         container = compose["services"][f"services-{region}"]
         inside = {name: value for name, value in container["environment"].items() if name.startswith("CARTMESH_PORT_")}
-        assert inside.keys() == {f"CARTMESH_PORT_{name.upper()}" for name, facts in known.items() if facts["http"]}
+        assert inside.keys() == {f"CARTMESH_PORT_{variable(name)}" for name, facts in known.items() if facts["http"]}
         behind_the_console = {"CARTMESH_PORT_BOARD", "CARTMESH_PORT_DOCUMENTS"}
         outer = {name: port for name, port in inside.items() if name not in behind_the_console}
         assert sorted(port.split(":")[2] for port in container["ports"]) == sorted(outer.values())

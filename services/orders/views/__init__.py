@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ORDERS: Bucket[OrderView] = Bucket("orders", OrderView, ttl=timedelta(days=400), rebuilt=True)
 """Every order as it is now. Kept as long as its events."""
 
-service = Service("order-views", buckets=(ORDERS,), port=8087)
+service = Service("order-views", buckets=(ORDERS,), port=8160)
 
 
 @service.resource

@@ -49,7 +49,7 @@ service = Service(
         OrderRefunded,
     ),
     buckets=(PERSONAL_KEYS,),
-    port=8140,
+    port=8170,
 )
 STALE_READ = timedelta(milliseconds=200)
 """When to read again after a follower answered that has not applied what was just consumed."""

@@ -1,6 +1,7 @@
 """Accounts: streams in one, each service in one of its own, which reaches no more than its user may."""
 
-from itertools import combinations
+import re
+from itertools import combinations, product
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from mesh.runtime.discovery import discover
 from mesh.service import Service
 from mesh.subjects import overlap
 from mesh.topology.derive.accounts import SERVERS, STREAMS, accounts, broadest
+from mesh.topology.derive.nats import holdings
 from mesh.topology.derive.permissions import service_permissions
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.secrets import COPIES, OPERATOR, Placeholders
@@ -69,3 +71,16 @@ def test_requests_go_from_who_asks_to_who_answers():
         name for name, account in made.items() if ("answering", "rpc.us.answering.>") in imported(account, "service")
     ]
     assert takes == [STREAMS, "asking"]
+
+
+def test_the_readme_names_the_services_whose_password_allows_more():
+    """Who writes to the stream with timers, and who reads personal events, stands in mesh/README.md."""
+    commerce = holdings(TOPOLOGY, SERVICES, "us").streams["COMMERCE_us"]["subjects"]
+    allowed = {one.name: ACCOUNTS[one.name]["users"][0]["permissions"]["publish"]["allow"] for one in KNOWN}
+    writers = {name for name, may in allowed.items() if any(overlap(*pair) for pair in product(may, commerce))}
+    readers = {name for name, may in allowed.items() if "$JS.API.DIRECT.GET.PERSONAL_us" in may}
+    text = (Path(__file__).parents[2] / "mesh" / "README.md").read_text(encoding="utf-8")
+
+    for condition, names in (("it publishes to the commerce stream", writers), ("personal data is its work", readers)):
+        [named] = re.findall(rf"\| can, if {condition} \(([^)]*)\)", text)
+        assert set(re.findall(r"`([^`]+)`", named)) == names, condition

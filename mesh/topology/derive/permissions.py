@@ -49,7 +49,7 @@ def service_permissions(
         f"dead.{region}.{service.name}.>",
         *(f"rpc.{region}.{asked}.>" for asked in service.asks),
         "$JS.API.INFO",
-        *(_surveying(region, layout) if service.measures else _readings(service, region, services, layout)),
+        *_looking(service, region, services, layout),
         *_consuming(service, region, layout),
         *(part for bucket in service.buckets for part in _bucket(bucket)),
         *(part for bucket in _views(service, services) for part in _bucket_view(bucket)),
@@ -126,6 +126,13 @@ def _page_permissions(region: str) -> list[str]:
     """A service with pages looks up who is signed in, and puts on record what they change."""
     reading = [part for bucket in READ_BY_PAGES for part in _reading(f"KV_{bucket.name}")]
     return [*reading, every(declaration_of(ConsoleChanged), region=region)]
+
+
+def _looking(service: Service, region: str, services: Sequence[Service], layout: StreamLayout) -> list[str]:
+    """What it may read of streams: nothing, from within their account, as it can be sent anywhere (decisions/0026)."""
+    if service.resets_copies:
+        return []
+    return _surveying(region, layout) if service.measures else _readings(service, region, services, layout)
 
 
 def _readings(service: Service, region: str, services: Sequence[Service], layout: StreamLayout) -> list[str]:

@@ -3,7 +3,7 @@
 A server that copies a stream (ADR-60) asks for a reset whenever it missed something, as after a link was cut, and
 skips what the answer reports as delivered already. Asked while the consumer delivers, a server answers with where the
 consumer was just before the reset, and everything between is never copied (nats-server 2.14.2 to 2.15.1;
-mesh/decisions/0031). So a reset is repeated until its answer reports nothing as delivered behind the place where the
+mesh/decisions/0034). So a reset is repeated until its answer reports nothing as delivered behind the place where the
 copy goes on.
 """
 

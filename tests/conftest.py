@@ -3,13 +3,14 @@
 import asyncio
 import os
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from litestar.testing import AsyncTestClient
 
@@ -112,6 +113,14 @@ def signed_in() -> Callable[..., Awaitable[dict[str, str]]]:
         return {"Authorization": f"Bearer {token}"}
 
     return create
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """A command that a test runs in this process sets how it logs; the next test is not to inherit that."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

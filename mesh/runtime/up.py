@@ -68,6 +68,7 @@ class Up:
         self._only = {service.name for service in chosen(only)}
         self._stack = AsyncExitStack()
         self._children: dict[tuple[str, str], Child] = {}
+        self._process_names: dict[tuple[str, str], str] = {}
         self._operators: dict[str, Mesh] = {}
         self.companions: dict[str, Companion] = {}
         self.urls: dict[str, dict[str, str]] = {}
@@ -95,8 +96,8 @@ class Up:
         return self.urls[region]["gateway"]
 
     def child(self, region: str, name: str) -> Child:
-        """The process that runs a service in a region (several share `worker`)."""
-        return self._children.get((region, name)) or self._children[region, "worker"]
+        """The process that runs a service in a region; several share `worker`, or `apis`."""
+        return self._children[region, name if (region, name) in self._children else self._process_names[region, name]]
 
     @property
     def children(self) -> dict[tuple[str, str], Child]:
@@ -201,12 +202,13 @@ class Up:
         for name, url in self.urls[region].items():
             environment[f"CARTMESH_PORT_{variable(name)}"] = url.rpartition(":")[2]
             environment[f"CARTMESH_URL_{variable(name)}"] = url
-        groups = {service.name: [service.name] for service in services if _has_process_of_its_own(service)}
-        groups["worker"] = [one.name for one in services if one.name not in groups and one.needs_process]
+        groups: dict[str, list[str]] = {}
+        for service in services:
+            if service.needs_process:
+                groups.setdefault(_process_of(service), []).append(service.name)
+        self._process_names |= {(region, name): process for process, names in groups.items() for name in names}
         self._report(f"starting the services of {region}: {', '.join(service.name for service in services)}")
-        await asyncio.gather(
-            *(self._start_child(region, name, names, environment) for name, names in groups.items() if names)
-        )
+        await asyncio.gather(*(self._start_child(region, name, names, environment) for name, names in groups.items()))
 
     async def _start_child(self, region: str, name: str, names: list[str], environment: Mapping[str, str]) -> None:
         command = _cartmesh(
@@ -227,13 +229,16 @@ class Up:
         return msgspec.json.decode(self.child(region, name).line, type=Ready).ports
 
 
-def _has_process_of_its_own(service: Service) -> bool:
-    """Whether others would wait for it: it has an HTTP interface of its own, or follows the streams for its pages.
+def _process_of(service: Service) -> str:
+    """The process that a service shares on one machine, or its own, called like it.
 
-    Pages that only people use, and now and then, are served beside the handlers of other services.
+    What others would wait for has its own: the gateway, heavy work, and pages that follow the streams. Pages that only
+    people use, and now and then, are served beside the handlers of other services; interfaces for programs together.
     """
     follows = any(binding.fanout for binding in service.bindings)
-    return service.alone or service.app is not None or bool(service.pages and follows)
+    if service.alone or service.hosts or (service.pages and (service.app is not None or follows)) or service.demo:
+        return service.name
+    return "worker" if service.app is None else "apis"
 
 
 def _acquaintance(urls: Mapping[str, Mapping[str, str]]) -> dict[str, str]:

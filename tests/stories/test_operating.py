@@ -143,11 +143,11 @@ async def test_what_is_no_projection_is_not_emptied(mesh_up):
 
 
 async def test_what_asks_to_be_alone_has_a_process_of_its_own(mesh_up):
-    """Scoring, training and what serves many run apart; the others, and pages used now and then, share one worker."""
+    """The gateway, scoring, training and live pages run apart; interfaces share a process, and the others a worker."""
     processes = {name for _, name in mesh_up.children}
 
-    for_many = {"board", "console", "gateway", "links", "order-views", "orders", "payments", "stock"}
-    assert processes == {*for_many, "scoring", "training", "worker"}
+    assert processes == {"apis", "board", "console", "gateway", "scoring", "training", "worker"}
+    assert {mesh_up.child("us", name).name for name in ("links", "orders", "stock")} == {"us-apis"}
     assert {mesh_up.child("us", name).name for name in ("carts", "documents", "offers")} == {"us-worker"}
 
 

@@ -63,7 +63,7 @@ def service_permissions(
         subscribe.append(f"rpc.{region}.{service.name}.>")
     if service.resets_copies:
         resetting = copies_permissions(region, others, layout)
-        publish += resetting.publish
+        publish += (*resetting.publish, f"$JS.API.STREAM.INFO.{layout.commerce.stream(region)}")  # whether it is ready
         subscribe += resetting.subscribe
     return Permissions(
         publish=tuple(dict.fromkeys(publish)),

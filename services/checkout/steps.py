@@ -87,103 +87,110 @@ class Table:
 
 
 def table(settings: CheckoutSettings) -> Table:
-    """The checkout. Read it from top to bottom."""
-    within, flagged = settings, ("payment.flagged",)
-    return Table(
-        tries=settings.checkout_tries,
-        forward=(
-            Step(
-                name="reserve",
-                topic="stock",
-                within=within.reserve_within,
-                done=(
-                    "stock.reserved",
-                    "stock.expired",
-                    "stock.sold",
-                ),  # what has expired is reserved again by the sale
-                failed=("stock.refused", "stock.released"),
-                silence="undo",
-            ),
-            Step(
-                name="check",
-                topic="fraud",
-                within=within.check_within,
-                request=check_for_fraud,
-                done=("fraud.cleared", "fraud.accepted"),
-                silence=settings.fraud_silence,
-                tries=1,
-                failed=flagged if settings.fraud_flagged == "undo" else (),
-                held=flagged if settings.fraud_flagged == "park" else (),
-            ),
-            Step(
-                name="authorise",
-                topic="payment",
-                within=within.authorise_within,
-                request=authorise,
-                done=("payment.authorised", "payment.captured"),
-                failed=("payment.declined", "payment.authorise_failed", "payment.voided"),
-                silence="undo",
-            ),
-            Step(
-                name="confirm",
-                topic="order",
-                within=within.order_within,
-                request=lambda state: OrderConfirmationRequested(order_id=state.order_id),
-                done=("order.confirmed",),
-            ),
-            Step(
-                name="capture",
-                topic="payment",
-                within=within.capture_within,
-                request=capture,
-                done=("payment.captured", "payment.refunded"),
-                held=("payment.capture_failed", "payment.declined", "payment.voided"),
-            ),
-            # Nothing can be cancelled from here on, so that no stock is sold for an order that is cancelled.
-            Step(
-                name="ship",
-                topic="shipment",
-                within=within.order_within,
-                request=ship,
-                immediate=True,
-            ),
-            Step(
-                name="sell",
-                topic="stock",
-                within=within.reserve_within,
-                done=("stock.sold", "stock.accepted"),
-                held=("stock.refused", "stock.released"),
-            ),
+    """The checkout."""
+    return Table(forward=forward(settings), after=after(settings), undo=undo(settings), tries=settings.checkout_tries)
+
+
+def forward(settings: CheckoutSettings) -> tuple[Step, ...]:
+    """The steps of an order that succeeds. Read them from top to bottom."""
+    flagged = ("payment.flagged",)
+    return (
+        Step(
+            name="reserve",
+            topic="stock",
+            within=settings.reserve_within,
+            done=("stock.reserved", "stock.expired", "stock.sold"),  # what has expired is reserved again by the sale
+            failed=("stock.refused", "stock.released"),
+            silence="undo",
         ),
-        after=(
-            Step(
-                name="refund",
-                topic="payment",
-                within=within.capture_within,
-                request=refund,
-                held=("payment.refund_failed",),
-                needed=lambda state: owed(state) > 0,
-            ),
+        Step(
+            name="check",
+            topic="fraud",
+            within=settings.check_within,
+            request=check_for_fraud,
+            done=("fraud.cleared", "fraud.accepted"),
+            silence=settings.fraud_silence,
+            tries=1,
+            failed=flagged if settings.fraud_flagged == "undo" else (),
+            held=flagged if settings.fraud_flagged == "park" else (),
         ),
-        # Compensation: what is held is given back, what was charged is refunded, and the customer hears of it by
-        # `order.cancelled`. A payment that comes late is given back when it comes.
-        undo=(
-            Step(
-                name="void",
-                topic="payment",
-                within=within.capture_within,
-                request=void,
-                held=("payment.void_failed", "payment.refund_failed"),
-                needed=is_unsettled,
-            ),
-            Step(name="release", topic="stock", within=within.reserve_within, needed=holds_stock),
-            Step(
-                name="cancel",
-                topic="order",
-                within=within.order_within,
-                request=lambda state: OrderCancellationRequested(order_id=state.order_id, reason=state.failure or ""),
-                needed=lambda state: state.answers.get("order") != "order.cancelled",
-            ),
+        Step(
+            name="authorise",
+            topic="payment",
+            within=settings.authorise_within,
+            request=authorise,
+            done=("payment.authorised", "payment.captured"),
+            failed=("payment.declined", "payment.authorise_failed", "payment.voided"),
+            silence="undo",
+        ),
+        Step(
+            name="confirm",
+            topic="order",
+            within=settings.order_within,
+            request=lambda state: OrderConfirmationRequested(order_id=state.order_id),
+            done=("order.confirmed",),
+        ),
+        Step(
+            name="capture",
+            topic="payment",
+            within=settings.capture_within,
+            request=capture,
+            done=("payment.captured", "payment.refunded"),
+            held=("payment.capture_failed", "payment.declined", "payment.voided"),
+        ),
+        # Nothing can be cancelled from here on, so that no stock is sold for an order that is cancelled.
+        Step(
+            name="ship",
+            topic="shipment",
+            within=settings.order_within,
+            request=ship,
+            immediate=True,
+        ),
+        Step(
+            name="sell",
+            topic="stock",
+            within=settings.reserve_within,
+            done=("stock.sold", "stock.accepted"),
+            held=("stock.refused", "stock.released"),
+        ),
+    )
+
+
+def after(settings: CheckoutSettings) -> tuple[Step, ...]:
+    """What is paid back of an order that succeeded, because pieces of it were cancelled or returned."""
+    return (
+        Step(
+            name="refund",
+            topic="payment",
+            within=settings.capture_within,
+            request=refund,
+            held=("payment.refund_failed",),
+            needed=lambda state: owed(state) > 0,
+        ),
+    )
+
+
+def undo(settings: CheckoutSettings) -> tuple[Step, ...]:
+    """Compensation: what is held is given back, what was charged is refunded, and `order.cancelled` says so.
+
+    A payment that comes late is given back when it comes.
+    """
+    return (
+        Step(
+            name="void",
+            topic="payment",
+            within=settings.capture_within,
+            request=void,
+            held=("payment.void_failed", "payment.refund_failed"),
+            needed=is_unsettled,
+        ),
+        Step(name="release", topic="stock", within=settings.reserve_within, needed=holds_stock),
+        Step(
+            name="cancel",
+            topic="order",
+            within=settings.order_within,
+            request=lambda state: OrderCancellationRequested(order_id=state.order_id, reason=state.failure or ""),
+            needed=lambda state: state.answers.get("order") != "order.cancelled",
         ),
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -95,6 +96,8 @@ class Console:
 
     def refusal(self, request: Request[Any, Any, Any], status: int, title: str, detail: str) -> Response[bytes]:
         """What was refused, as a page for people."""
+        if status == HTTPStatus.NOT_FOUND and detail == title:  # no more is known than that
+            detail = "there is nothing at this address"
         return self.page(
             request,
             self.templates(HERE / "templates"),

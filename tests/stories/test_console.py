@@ -391,6 +391,7 @@ async def test_a_page_that_is_nobodys_is_not_there(place):
         script = await browser.get(path, headers={"accept": "application/json"})
 
         assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+        assert "<p>Not Found.</p>" not in page.text
         assert '<a href="/console">' in page.text
         assert (script.status_code, script.headers["content-type"]) == (404, "application/problem+json")
     assert (await browser.get("/")).headers["location"] == "/console"

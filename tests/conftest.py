@@ -2,13 +2,15 @@
 
 import asyncio
 import os
+import re
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 from typing import Any
 
+import httpx
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
@@ -113,6 +115,43 @@ def signed_in() -> Callable[..., Awaitable[dict[str, str]]]:
         return {"Authorization": f"Bearer {token}"}
 
     return create
+
+
+class Staff:
+    """Somebody of the shop's staff who is signed in, before the pages of one service: looks, and sends forms."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def get(self, path: str) -> httpx.Response:
+        """A page."""
+        return await self._client.get(path)
+
+    async def send(self, path: str, *, page: str, **fields: str) -> httpx.Response:
+        """A form of a page, filled in."""
+        csrf = re.search(r'name="csrf" value="(\w+)"', (await self.get(page)).text)
+        return await self._client.post(path, data={**fields, "csrf": csrf[1] if csrf else ""})
+
+
+@pytest.fixture
+async def staff() -> AsyncIterator[Callable[..., Awaitable[Staff]]]:
+    """Sign somebody with a role in, before a service's pages at a port."""
+    async with AsyncExitStack() as stack:
+
+        async def come(mesh: Mesh, port: int, role: str) -> Staff:
+            name = f"a{token_hex(8)}"
+            account = Account(id=name, email=f"{name}@example.com", name=role, roles=(role,), created=datetime.now(UTC))
+            await mesh.state(ACCOUNTS).put(account.id, account)
+            token = await Sessions(mesh).begin(account.id, agent="test", lasting=timedelta(hours=1))
+            client = httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{port}",
+                headers={"accept": "text/html"},
+                cookies={f"cartmesh-{mesh.region}-session": token},
+                timeout=120,
+            )
+            return Staff(await stack.enter_async_context(client))
+
+        yield come
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """The checkout of an order: a saga whose state is its newest event."""
 
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -76,3 +77,39 @@ class CheckoutResumed(Event):
     order_id: str
     decision: Decision
     reason: str = ""
+
+
+class Parked(msgspec.Struct, frozen=True, kw_only=True):
+    """The question for the parked checkouts of the region; at most so many."""
+
+    most: int = 100
+
+
+class ParkedCheckout(msgspec.Struct, frozen=True, kw_only=True):
+    """A checkout that waits: at which step, since when, why, and how many later events wait behind it."""
+
+    order_id: str
+    step: str
+    reason: str
+    since: datetime
+    waiting: int
+
+
+class ParkedCheckouts(msgspec.Struct, frozen=True, kw_only=True):
+    """Those there are, oldest first."""
+
+    checkouts: tuple[ParkedCheckout, ...]
+
+
+class Resume(msgspec.Struct, frozen=True, kw_only=True):
+    """The decision about a parked checkout."""
+
+    order_id: str
+    decision: Decision
+    reason: str = ""
+
+
+class Resumed(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a decision was stored; else why not."""
+
+    refused: str | None = None

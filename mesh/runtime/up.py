@@ -236,7 +236,7 @@ def _process_of(service: Service) -> str:
     people use, and now and then, are served beside the handlers of other services; interfaces for programs together.
     """
     follows = any(binding.fanout for binding in service.bindings)
-    if service.alone or service.hosts or (service.pages and (service.app is not None or follows)) or service.demo:
+    if service.alone or service.hosts or (service.pages and follows) or service.demo:
         return service.name
     return "worker" if service.app is None else "apis"
 

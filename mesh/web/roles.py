@@ -51,5 +51,7 @@ def includes(held: Iterable[str], wanted: str) -> bool:
 VIEWER = declare_role("viewer", "Sees every page that changes nothing")
 MARKETER = declare_role("marketer", "Drafts offers, templates and journeys", includes=("viewer",))
 PUBLISHER = declare_role("publisher", "Publishes what marketers drafted", includes=("marketer",))
+WAREHOUSE = declare_role("warehouse", "Receives, counts and moves stock", includes=("viewer",))
+REVIEWER = declare_role("reviewer", "Decides about orders that wait, and about fraud", includes=("viewer",))
 OPERATOR = declare_role("operator", "Operates the mesh: dead letters, rebuilding, regions", includes=("viewer",))
 ADMIN = declare_role("admin", "Everything, also accounts and roles")

@@ -8,7 +8,16 @@ import msgspec
 
 from mesh import Cancel, Event, Mesh, Received, Retry, Service, Timer, Unchanged, settings
 from mesh.errors import MeshError
-from mesh.events.checkout import CheckoutAdvanced, CheckoutParked, CheckoutResumed, CheckoutStepDue
+from mesh.events.checkout import (
+    CheckoutAdvanced,
+    CheckoutParked,
+    CheckoutResumed,
+    CheckoutStepDue,
+    Parked,
+    ParkedCheckouts,
+    Resume,
+    Resumed,
+)
 from mesh.events.checkout import CheckoutAdvanced as State
 from mesh.events.fraud import FraudCheckRequested
 from mesh.events.order import (
@@ -35,15 +44,7 @@ from mesh.events.stock import (
 )
 from mesh.observability.logs import log
 from mesh.publish import Change
-from services.checkout.parking import (
-    Parked,
-    ParkedCheckouts,
-    Resume,
-    Resumed,
-    events_behind,
-    parked_checkouts,
-    store_decision,
-)
+from services.checkout.parking import events_behind, parked_checkouts, store_decision
 from services.checkout.saga import KINDS, Move, begun, move, park, wait
 from services.checkout.steps import CheckoutSettings, Table, table
 

@@ -32,7 +32,7 @@ def parked(*, region: str, servers: Path = SERVERS) -> None:
     servers
         The servers.json of the mesh.
     """
-    from services.checkout.parking import Parked, ParkedCheckouts  # noqa: PLC0415  loaded when the command runs
+    from mesh.events.checkout import Parked, ParkedCheckouts  # noqa: PLC0415  loaded when the command runs
 
     found = asyncio.run(_asked(servers, region, "parked", Parked(), ParkedCheckouts))
     for one in found.checkouts:
@@ -65,7 +65,7 @@ def resume(
     servers
         The servers.json of the mesh.
     """
-    from services.checkout.parking import Resume, Resumed  # noqa: PLC0415  loaded when the command runs
+    from mesh.events.checkout import Resume, Resumed  # noqa: PLC0415  loaded when the command runs
 
     question = Resume(order_id=order, decision=decision, reason=reason)
     answer = asyncio.run(_asked(servers, region, "resume", question, Resumed))

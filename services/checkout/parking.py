@@ -2,51 +2,22 @@
 
 from datetime import datetime
 
-import msgspec
-
 from mesh import Mesh, Received
 from mesh.errors import Unavailable
-from mesh.events.checkout import CheckoutAdvanced, CheckoutParked, CheckoutResumed, Decision
+from mesh.events.checkout import (
+    CheckoutAdvanced,
+    CheckoutParked,
+    CheckoutResumed,
+    Parked,
+    ParkedCheckout,
+    ParkedCheckouts,
+    Resume,
+    Resumed,
+)
 from mesh.events.checkout import CheckoutAdvanced as State
 from mesh.mesh import received
 from services.checkout.saga import may_accept, may_undo
 from services.checkout.steps import Table
-
-
-class Parked(msgspec.Struct, frozen=True, kw_only=True):
-    """The question for the parked checkouts of the region; at most so many."""
-
-    most: int = 100
-
-
-class ParkedCheckout(msgspec.Struct, frozen=True, kw_only=True):
-    """A checkout that waits: at which step, since when, why, and how many later events wait behind it."""
-
-    order_id: str
-    step: str
-    reason: str
-    since: datetime
-    waiting: int
-
-
-class ParkedCheckouts(msgspec.Struct, frozen=True, kw_only=True):
-    """Those there are, oldest first."""
-
-    checkouts: tuple[ParkedCheckout, ...]
-
-
-class Resume(msgspec.Struct, frozen=True, kw_only=True):
-    """The decision about a parked checkout."""
-
-    order_id: str
-    decision: Decision
-    reason: str = ""
-
-
-class Resumed(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a decision was stored; else why not."""
-
-    refused: str | None = None
 
 
 async def parked_checkouts(asked: Parked, mesh: Mesh) -> ParkedCheckouts:

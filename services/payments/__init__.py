@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -29,6 +29,8 @@ from services.payments.reconciliation import Day, reconcile
 
 if TYPE_CHECKING:
     from litestar import Litestar
+
+    from mesh.web.console import Console
 
 service = Service(
     "payments",
@@ -129,3 +131,11 @@ async def reconcile_daily(tick: datetime, mesh: Mesh, asking: Asking) -> AsyncIt
 async def reconcile_day(asked: Day, mesh: Mesh, asking: Asking) -> PaymentReconciled:
     """The same for a day that somebody asks for. It is shown to them, and not stored."""
     return await reconcile(asked.day, mesh, asking.provider)
+
+
+@service.page("/payments", title="Payments", role="viewer", section="Shop")
+def payments_page(console: "Console", mesh: Mesh, asking: Asking) -> list[Any]:
+    """What is held, charged and paid back for each order, and where the provider's books differ from the orders."""
+    from services.payments.page import page_routes  # noqa: PLC0415  brings Litestar, which other processes do not need
+
+    return page_routes(console, mesh, asking)

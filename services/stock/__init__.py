@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mesh import Mesh, Received, Service, settings
 from mesh.events.stock import (
@@ -28,6 +28,8 @@ from services.stock.writer import StockWriter
 
 if TYPE_CHECKING:
     from litestar import Litestar
+
+    from mesh.web.console import Console
 
 service = Service(
     "stock",
@@ -104,3 +106,11 @@ def app(mesh: Mesh, writer: StockWriter, auditor: Auditor) -> "Litestar":
     from services.stock.app import build  # noqa: PLC0415  brings Litestar, which other processes do not need
 
     return build(mesh, writer, auditor)
+
+
+@service.page("/stock", title="Stock", role="viewer", section="Shop")
+def stock_page(console: "Console", mesh: Mesh, writer: StockWriter, auditor: Auditor) -> list[Any]:
+    """Units of each product by warehouse and region; receive, adjust, count and transfer them; what the audit found."""
+    from services.stock.page import page_routes  # noqa: PLC0415  see above
+
+    return page_routes(console, mesh, writer, auditor)

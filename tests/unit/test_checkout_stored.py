@@ -8,7 +8,15 @@ import pytest
 from mesh import Mesh, Money
 from mesh.broker.memory import MemoryMesh
 from mesh.errors import Conflict, Unavailable
-from mesh.events.checkout import CheckoutAdvanced, CheckoutParked, CheckoutResumed
+from mesh.events.checkout import (
+    CheckoutAdvanced,
+    CheckoutParked,
+    CheckoutResumed,
+    Parked,
+    ParkedCheckouts,
+    Resume,
+    Resumed,
+)
 from mesh.events.fraud import FraudCheckRequested, FraudCleared
 from mesh.events.order import (
     Command,
@@ -32,7 +40,6 @@ from mesh.events.stock import StockReservationChanged, StockReservationRequested
 from mesh.publish import Cause
 from mesh.runtime.run import running
 from services.checkout import Steps, advance_checkout, service
-from services.checkout.parking import Parked, ParkedCheckouts, Resume, Resumed
 from services.checkout.steps import CheckoutSettings, table
 
 SETTINGS = CheckoutSettings()

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mesh import Bucket, Mesh, Received, Service, settings
 from services.orders.fold import KINDS, OrderView, step
@@ -14,10 +14,12 @@ from services.orders.views.index import OrderIndex, ViewSettings
 if TYPE_CHECKING:
     from litestar import Litestar
 
+    from mesh.web.console import Console
+
 ORDERS: Bucket[OrderView] = Bucket("orders", OrderView, ttl=timedelta(days=400), rebuilt=True)
 """Every order as it is now. Kept as long as its events."""
 
-service = Service("order-views", buckets=(ORDERS,), port=8160)
+service = Service("order-views", buckets=(ORDERS,), asks=("checkout",), port=8160)
 
 
 @service.resource
@@ -61,3 +63,11 @@ def app(mesh: Mesh, index: OrderIndex) -> "Litestar":
     from services.orders.views.app import build  # noqa: PLC0415  brings Litestar, which other processes do not need
 
     return build(mesh, index)
+
+
+@service.page("/orders", title="Orders", role="viewer", section="Shop")
+def orders_page(console: "Console", mesh: Mesh, index: OrderIndex) -> list[Any]:
+    """Every order with its checkout as a picture and its whole history; decide what waits for a person."""
+    from services.orders.views.page import page_routes  # noqa: PLC0415  see above
+
+    return page_routes(console, mesh, index)

@@ -3,10 +3,14 @@
 import asyncio
 import os
 import re
+import shutil
+import subprocess
+import sys
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
@@ -26,6 +30,8 @@ from mesh.web.sessions import Sessions
 from services.gateway import Accepted, app
 from services.gateway.intake import Intake, IntakeSettings
 from services.gateway.live import LiveOffers
+
+ROOT = Path(__file__).parents[1]
 
 # A busy machine is no counterexample, and a run says the same twice.
 settings.register_profile("cartmesh", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -160,6 +166,28 @@ def _logs_as_they_were() -> Iterator[None]:
     before = structlog.get_config()
     yield
     structlog.configure(**before)
+
+
+@pytest.fixture(scope="session")
+def uv() -> Callable[..., str]:
+    """Runs uv and gives what it prints. What is not in its cache it fetches; where no registry is reached, it skips."""
+    program = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
+
+    def run(*words: str, **environment: str) -> str:
+        if not program:
+            pytest.skip("uv is not installed: `make setup` brings it")
+        for network in ("--offline", "--no-progress"):
+            command, variables = [program, *words, network], os.environ | environment
+            ran = subprocess.run(
+                command, capture_output=True, text=True, check=False, timeout=100, cwd=ROOT, env=variables
+            )
+            if ran.returncode == 0:
+                return ran.stdout
+        if re.search(r"[Ff]ailed to fetch|error sending request|dns error", ran.stderr):
+            pytest.skip(f"no package registry is reached: {ran.stderr.strip().splitlines()[0]}")
+        raise AssertionError(ran.stderr)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from secrets import token_hex
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import AuthorizationError, Error, NoServersError
+from nats.errors import Error, NoServersError
 
 from mesh.broker.tls import Trust
 from mesh.errors import Denied, MeshError, Unavailable
@@ -20,6 +20,7 @@ from mesh.settings import read
 ASKED_AGAIN = 1
 """How often each server that does not answer is asked again before a connection fails."""
 REPLY_TIMEOUT = 5.0
+_ATTEMPTS, _PAUSE = 3, 0.25
 _SWEEP = 0.25
 _DENIED = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"', re.IGNORECASE)
 
@@ -62,51 +63,55 @@ class Connection:
     async def open(cls, login: Login, *, name: str = "cartmesh") -> "Connection":
         """Connect to a region, trusting the authorities that the environment names.
 
-        Unavailable when no node answers, Denied when the password is wrong.
+        A server may end a connection that is being opened: it shuts down, or is too busy to shake hands in time. Then
+        any server is asked again. Unavailable when no node answers, Denied when the password is wrong.
         """
-        client, trust = Client(), read(Trust).context()
-        # nats-py looks at every character of every header name: half of the time of a read-heavy service.
-        client._parse_header_lines = _parse_headers  # type: ignore  # noqa: SLF001, PGH003  no other way in
-        connection = cls(client, login)
-        # With allow_reconnect a wrong password is retried for ever: only switch it on once we are in. Without a
-        # limit a mesh whose every server refuses is asked for ever.
-        try:
-            await client.connect(
-                servers=list(login.servers),
-                user=login.user,
-                password=login.password,
-                name=name,
-                inbox_prefix=login.inbox_prefix.encode(),
-                tls=trust,
-                # nats-py would send the password in the clear to whoever answers and does not ask for TLS.
-                tls_handshake_first=any(server.startswith("tls://") for server in login.servers),
-                allow_reconnect=False,
-                max_reconnect_attempts=ASKED_AGAIN,
-                reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds, only slept
-                ping_interval=10,
-                max_outstanding_pings=2,
-                connect_timeout=3,
-                drain_timeout=10,
-                pending_size=32 * 1024 * 1024,
-                error_cb=connection._failed,
-                reconnected_cb=connection._reconnected,
-            )
-        except AuthorizationError as error:
-            raise Denied(
-                f"{login.region}: user {login.user!r} or its password is not known to {login.servers}"
-            ) from error
-        except (NoServersError, Error, OSError, TimeoutError) as error:
-            if "authorization" in str(error).lower():
-                raise Denied(
-                    f"{login.region}: user {login.user!r} or its password is not known to {login.servers}"
-                ) from error
-            raise Unavailable(
-                f"{login.region}: none of {', '.join(login.servers)} answers: {error or type(error).__name__}"
-            ) from error
-        client.options.update(allow_reconnect=True, max_reconnect_attempts=-1)
-        await client.subscribe(f"{connection._inbox}.*", cb=connection._answered)
+        for left in reversed(range(_ATTEMPTS)):
+            connection = cls(Client(), login)
+            try:
+                await connection._connect(name)
+                break
+            except (Error, OSError, TimeoutError) as error:
+                if "authorization" in str(error).lower():
+                    raise Denied(
+                        f"{login.region}: user {login.user!r} or its password is not known to {login.servers}"
+                    ) from error
+                if not left or isinstance(error, NoServersError):
+                    raise Unavailable(
+                        f"{login.region}: none of {', '.join(login.servers)} answers: {error or type(error).__name__}"
+                    ) from error
+                await asyncio.sleep(_PAUSE)
+        connection.client.options.update(allow_reconnect=True, max_reconnect_attempts=-1)
+        await connection.client.subscribe(f"{connection._inbox}.*", cb=connection._answered)
         connection._sweeper = asyncio.create_task(connection._expire())
         return connection
+
+    async def _connect(self, name: str) -> None:
+        login = self.login
+        # nats-py looks at every character of every header name: half of the time of a read-heavy service.
+        self.client._parse_header_lines = _parse_headers  # type: ignore  # noqa: SLF001, PGH003  no other way in
+        # With allow_reconnect a wrong password is retried for ever: only switch it on once we are in. Without a
+        # limit a mesh whose every server refuses is asked for ever.
+        await self.client.connect(
+            servers=list(login.servers),
+            user=login.user,
+            password=login.password,
+            name=name,
+            inbox_prefix=login.inbox_prefix.encode(),
+            tls=read(Trust).context(),
+            # nats-py would send the password in the clear to whoever answers and does not ask for TLS.
+            tls_handshake_first=any(server.startswith("tls://") for server in login.servers),
+            allow_reconnect=False,
+            max_reconnect_attempts=ASKED_AGAIN,
+            reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds, only slept
+            ping_interval=10,
+            max_outstanding_pings=2,
+            connect_timeout=3,
+            drain_timeout=10,
+            pending_size=32 * 1024 * 1024,
+            error_cb=self._failed,
+            reconnected_cb=self._reconnected,
+        )
 
     async def request(
         self, subject: str, body: bytes, headers: dict[str, str] | None = None, *, wait: float = REPLY_TIMEOUT

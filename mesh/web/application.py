@@ -1,16 +1,17 @@
-"""Application: what every Litestar application of the mesh is given.
+"""Application: what every Litestar application of the mesh is given, and how it answers with an event stream.
 
     Litestar([...], **shared_options(mesh))
 
 Imported only where an application is built: it brings Litestar with it.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from time import perf_counter
 from typing import Any
 
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
+from litestar.response import Stream
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from mesh.errors import MeshError
@@ -32,6 +33,12 @@ def shared_options(mesh: Mesh, *, policy: str = STRICT) -> dict[str, Any]:
         "tags": [mesh.service],
         "middleware": [_request_metrics(mesh.service), body_deadline(read(BodySettings).http_body_deadline)],
     }
+
+
+def event_stream_response(stream: AsyncIterator[bytes]) -> Stream:
+    """A response that stays open and that nothing on the way may keep or buffer."""
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return Stream(stream, media_type="text/event-stream", headers=headers)
 
 
 def _request_metrics(service: str) -> Callable[[ASGIApp], ASGIApp]:

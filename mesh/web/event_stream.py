@@ -8,8 +8,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Generic, TypeVar
 
-from litestar.response import Stream
-
 T = TypeVar("T")
 COMMENT = b": still here\n\n"
 """Sent over a silent stream, so that no proxy takes it for dead."""
@@ -19,12 +17,6 @@ def server_sent_event(name: str, data: bytes, *, id: int | None = None) -> bytes
     """The bytes of one event. `data` is one line; `id` comes back as Last-Event-ID when a browser reconnects."""
     head = b"" if id is None else b"id: %d\n" % id
     return b"%bevent: %b\ndata: %b\n\n" % (head, name.encode(), data)
-
-
-def event_stream_response(stream: AsyncIterator[bytes]) -> Stream:
-    """A response that stays open and that nothing on the way may keep or buffer."""
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Stream(stream, media_type="text/event-stream", headers=headers)
 
 
 class Subscription(Generic[T]):

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from litestar.exceptions import LitestarException
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+if TYPE_CHECKING:  # services are declared without Litestar: processes that serve no page start sooner
+    from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Readers:
@@ -23,21 +24,21 @@ class Readers:
         """Whether more are open than may be; a request that is being judged counts already."""
         return self.open > self._most
 
-    def middleware(self) -> Callable[[ASGIApp], ASGIApp]:
+    def middleware(self) -> Callable[["ASGIApp"], "ASGIApp"]:
         """What counts a route's readers: a function, because Litestar copies route handlers and all they hold."""
 
-        def wrap(app: ASGIApp) -> ASGIApp:
-            async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+        def wrap(app: "ASGIApp") -> "ASGIApp":
+            async def respond(scope: "Scope", receive: "Receive", send: "Send") -> None:
                 await self._serve(app, scope, receive, send)
 
             return respond
 
         return wrap
 
-    async def _serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, app: "ASGIApp", scope: "Scope", receive: "Receive", send: "Send") -> None:
         gone = False
 
-        async def send_in_time(message: Message) -> None:
+        async def send_in_time(message: "Message") -> None:
             nonlocal gone
             try:
                 async with asyncio.timeout(self._patience):
@@ -49,8 +50,8 @@ class Readers:
         self.open += 1
         try:
             await app(scope, receive, send_in_time)
-        except (TimeoutError, LitestarException):
-            if not gone:
+        except Exception:
+            if not gone:  # else it is the timeout, or what Litestar made of it
                 raise
         finally:
             self.open -= 1

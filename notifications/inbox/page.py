@@ -11,7 +11,8 @@ from litestar.params import FromPath, FromQuery
 from litestar.response import Stream
 
 from mesh.settings import read
-from mesh.web.event_stream import Hub, event_stream_response, server_sent_event
+from mesh.web.application import event_stream_response
+from mesh.web.event_stream import Hub, server_sent_event
 from mesh.web.headers import response_headers
 from mesh.web.static_files import StaticFiles, read_folder
 from notifications.inbox.store import Inbox, Mail

@@ -20,9 +20,8 @@ from mesh.observability import tracing
 from mesh.runtime.hosting import Hosted
 from mesh.runtime.serving import HttpSettings, files_for_connections
 from mesh.subjects import token
-from mesh.web.application import shared_options
+from mesh.web.application import event_stream_response, shared_options
 from mesh.web.client_address import address_of
-from mesh.web.event_stream import event_stream_response
 from mesh.web.server_keys import bearer
 from services.gateway.bots import Bots, BotSettings
 from services.gateway.documentation import pages

@@ -2,9 +2,6 @@
 
 import asyncio
 import os
-import re
-import shutil
-import subprocess
 import sys
 import time
 from contextlib import AsyncExitStack
@@ -33,25 +30,9 @@ SETTINGS = {
 }
 
 
-def uv(*words):
-    """What uv prints. What is not in its cache it fetches; where nothing can be fetched, there is nothing to test."""
-    for network in ("--offline", "--no-progress"):
-        ran = subprocess.run([UV, *words, network], capture_output=True, text=True, check=False, timeout=100, cwd=ROOT)
-        if ran.returncode == 0:
-            return ran.stdout
-    if re.search(r"[Ff]ailed to fetch|error sending request|dns error", ran.stderr):
-        pytest.skip(f"no package registry is reached: {ran.stderr.strip().splitlines()[0]}")
-    raise AssertionError(ran.stderr)
-
-
-UV = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}") or ""
-
-
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory):
+def installed(tmp_path_factory, uv):
     """The command `cartmesh` of a virtual environment with the wheel and what uv.lock says, and nothing else."""
-    if not UV:
-        pytest.skip("uv is not installed: `make setup` brings it")
     folder = tmp_path_factory.mktemp("wheel")
     uv("build", "--wheel", "--out-dir", str(folder), "--quiet")
     locked = folder / "locked.txt"

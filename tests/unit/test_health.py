@@ -61,9 +61,10 @@ async def test_servers_that_do_not_answer_are_reported(health, regions):
 
 
 def test_a_process_without_pages_brings_no_framework():
-    """What its start does not need is not imported: neither for the endpoint nor for the command line."""
+    """What its start does not need is not imported: for the endpoint, the command line, or what services declare."""
     heavy = "{'litestar', 'jinja2', 'polars', 'sklearn'}"
-    code = f"import sys, mesh.runtime.worker; from mesh.cli import app; app('run'); print({heavy} & set(sys.modules))"
+    imports = "import sys, mesh.runtime.worker; from mesh.cli import app; from mesh.runtime.discovery import discover"
+    code = f"{imports}; app('run'); discover(); print({heavy} & set(sys.modules))"
 
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 

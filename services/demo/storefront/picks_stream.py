@@ -10,7 +10,7 @@ from litestar.response import Stream
 
 from mesh import settings
 from mesh.subjects import token
-from mesh.web.event_stream import event_stream_response
+from mesh.web.application import event_stream_response
 from services.demo.storefront.picks import Picks, PickSettings
 
 

@@ -5,8 +5,8 @@ from typing import Any
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
+from mesh.web.application import event_stream_response
 from mesh.web.console import Console
-from mesh.web.event_stream import event_stream_response
 from mesh.web.problems import retry_later
 from services.operations.board.board import Board
 from services.operations.board.live import Live

@@ -11,8 +11,7 @@ from litestar.response import Stream
 
 from mesh import Mesh, settings
 from mesh.subjects import token
-from mesh.web.application import shared_options
-from mesh.web.event_stream import event_stream_response
+from mesh.web.application import event_stream_response, shared_options
 from mesh.web.problems import retry_later
 from mesh.web.server_keys import ServerKeys, ServerKeySettings
 from services.orders.answers import json_response, scope_of

@@ -46,10 +46,19 @@ CHARGE = {
 }
 
 
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory, uv):
+    """The Python of an environment with localstripe as uv.lock says, and nothing else."""
+    folder = tmp_path_factory.mktemp("localstripe") / "venv"
+    options = ("--locked", "--only-group", "stripe", "--quiet", "--python", sys.executable)
+    uv("sync", *options, UV_PROJECT_ENVIRONMENT=str(folder))
+    return folder / "bin" / "python"
+
+
 @asynccontextmanager
-async def localstripe(tmp_path, eventually):
+async def localstripe(python, tmp_path, eventually):
     (port,) = free_ports(1)
-    command = [sys.executable, "-m", "localstripe", "--port", str(port), "--from-scratch"]
+    command = [str(python), "-m", "localstripe", "--port", str(port), "--from-scratch"]
     process = await Process.start(command, log=tmp_path / "localstripe.log", environment={"HOME": str(tmp_path)})
     headers = {"Authorization": "Bearer sk_test_12345"}
     try:
@@ -84,10 +93,10 @@ def amounts(charge):
     return tuple(one.amount for one in (state.authorised, state.captured, state.released, state.refunded))
 
 
-async def test_payments_at_an_independent_stand_in_of_stripe(tmp_path, eventually):
+async def test_payments_at_an_independent_stand_in_of_stripe(installed, tmp_path, eventually):
     """Authorise, capture, refund in parts, void, decline, refuse; and the books list every charge."""
     began = datetime.now(UTC) - timedelta(minutes=1)
-    async with localstripe(tmp_path, eventually) as client:
+    async with localstripe(installed, tmp_path, eventually) as client:
         stripe = Stripe(ProviderHttp(client, timedelta(seconds=60)))
         method = await card(client)
 

@@ -11,8 +11,8 @@ from mesh.errors import InvalidField, InvalidKey, UnknownName
 from mesh.events.cart import CartLine
 from mesh.money import Money
 from mesh.subjects import token
+from mesh.text import cleaned_text
 from mesh.vocabulary import Vocabulary, vocabularies
-from services.gateway.text import cleaned_text
 
 S = TypeVar("S", bound=msgspec.Struct)
 

@@ -12,6 +12,7 @@ from mesh import Mesh, Received, settings
 from mesh.errors import InvalidField
 from mesh.event import declaration_of
 from mesh.subjects import token
+from mesh.text import cleaned_texts
 from mesh.web.application import shared_options
 from mesh.web.problems import problem
 from mesh.web.server_keys import ServerKeys, ServerKeySettings
@@ -138,9 +139,9 @@ def _key(request: Request[Any, Any, Any]) -> str:
 
 
 def _opened(body: bytes, kind: type[T]) -> T:
-    """The body of a request. Raises 400 for what is no JSON, and 422 for what is not of that form."""
+    """The body of a request. Raises 400 for what is no JSON, 422 and InvalidField for what is not of that form."""
     try:
-        return msgspec.json.decode(body, type=kind)
+        return msgspec.convert(cleaned_texts(msgspec.json.decode(body)), kind)
     except msgspec.ValidationError as wrong:
         raise HTTPException(str(wrong), status_code=422) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -10,7 +10,6 @@ from mesh import Event, Money
 from mesh.errors import InvalidField, MeshError
 from mesh.events.cart import CartLine
 from mesh.events.order import (
-    Asker,
     Command,
     OrderCancelled,
     OrderConfirmed,
@@ -19,8 +18,9 @@ from mesh.events.order import (
     OrderReturned,
 )
 from mesh.events.shipment import ShipmentRequested
+from mesh.vocabulary import Token
 from services.orders.fold import OrderView
-from services.orders.taking import MOST_LINES, MOST_PIECES, Address, Id
+from services.orders.taking import MOST_LINES, MOST_PIECES, Address
 
 Reason = Annotated[str, msgspec.Meta(max_length=500)]
 
@@ -32,7 +32,7 @@ class NotPossible(MeshError):
 class Pieces(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Some pieces of a product of the order."""
 
-    product_id: Id
+    product_id: Token
     quantity: Annotated[int, msgspec.Meta(ge=1, le=MOST_PIECES)]
 
 
@@ -41,7 +41,7 @@ class Cancellation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     lines: Annotated[tuple[Pieces, ...], msgspec.Meta(min_length=1, max_length=MOST_LINES)] | None = None
     reason: Reason = ""
-    by: Asker = "customer"
+    by: Literal["customer", "shop"] = "customer"
 
 
 class Return(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,6 +1,7 @@
 """Taking: what an order over HTTP must be, and what it costs by the shop's catalogue."""
 
 import asyncio
+import re
 from typing import Annotated
 
 import msgspec
@@ -9,18 +10,21 @@ from mesh import Mesh, Money
 from mesh.errors import InvalidField
 from mesh.events.cart import CartLine
 from mesh.events.product import ProductListed
+from mesh.vocabulary import Token
 
 MOST_LINES = 200
 MOST_PIECES = 1000
+MOST_MINOR_UNITS = 10**12
+"""The most that an order may cost."""
+_card_number = re.compile(r"[ -]?(?:\d[ -]?){13,19}").fullmatch
 
-Id = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,128}$")]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class WantedLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Pieces of a product; `price` is what the shopper saw for one piece, where it is to be checked."""
 
-    product_id: Id
+    product_id: Token
     quantity: Annotated[int, msgspec.Meta(ge=1, le=MOST_PIECES)]
     price: Money | None = None
 
@@ -41,10 +45,10 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     lines: tuple[WantedLine, ...]
     payment_method: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-    visitor_id: Id | None = None
-    customer_id: Id | None = None
-    cart_id: Id | None = None
-    session_id: Id | None = None
+    visitor_id: Token | None = None
+    customer_id: Token | None = None
+    cart_id: Token | None = None
+    session_id: Token | None = None
     reference: Text | None = None
     total: Money | None = None
     address: Address | None = None
@@ -58,6 +62,8 @@ def check(order: NewOrder) -> None:
         raise InvalidField("$.lines", f"an order has at most {MOST_LINES} lines, not {len(order.lines)}")
     if order.visitor_id is None and order.customer_id is None:
         raise InvalidField("$.visitor_id", "say who orders by visitor_id, customer_id or both")
+    if _is_card_number(order.payment_method):
+        raise InvalidField("$.payment_method", "this is a card's number; send the payment provider's token of it")
     named = [line.price for line in order.lines if line.price] + ([order.total] if order.total else [])
     _one_currency(named)
 
@@ -66,7 +72,7 @@ async def priced(order: NewOrder, mesh: Mesh) -> tuple[CartLine, ...]:
     """The order's lines as the catalogue has them, one for each product.
 
     Raises InvalidField for a product that is not listed, has no price or cannot be bought, for a price or total that
-    is not the catalogue's, and for several currencies.
+    is not the catalogue's, for several currencies, and for what costs nothing or more than can be charged.
     """
     wanted: dict[str, int] = {}
     for line in order.lines:
@@ -77,6 +83,8 @@ async def priced(order: NewOrder, mesh: Mesh) -> tuple[CartLine, ...]:
     lines = tuple(_line(product, wanted[id_]) for id_, product in found.items() if product)
     _one_currency([line.price for line in lines])
     total = total_of(lines)
+    if not 0 < total.amount <= MOST_MINOR_UNITS:
+        raise InvalidField("$.lines", f"by the catalogue they cost {_written(total)}, which cannot be charged")
     if order.total is not None and order.total != total:
         raise InvalidField("$.total", f"by the catalogue it is {_written(total)}, not {_written(order.total)}")
     return lines
@@ -103,6 +111,8 @@ def _check_line(at: str, line: WantedLine, product: ProductListed | None, pieces
         raise InvalidField(f"{at}.product_id", f"the catalogue has no product {line.product_id}")
     if product.price is None:
         raise InvalidField(f"{at}.product_id", f"the catalogue has no price of {line.product_id}")
+    if product.price.amount < 0:
+        raise InvalidField(f"{at}.product_id", f"the catalogue's price of {line.product_id} is below zero")
     if not product.available:
         raise InvalidField(f"{at}.product_id", f"{line.product_id} cannot be bought now")
     if line.price is not None and line.price != product.price:
@@ -130,6 +140,15 @@ def _one_currency(amounts: list[Money]) -> None:
     found = sorted({one.currency for one in amounts})
     if len(found) > 1:
         raise InvalidField("$.lines", f"an order has one currency, not {' and '.join(found)}")
+
+
+def _is_card_number(text: str) -> bool:
+    """13 to 19 digits whose check digit is right (ISO/IEC 7812-1, the Luhn algorithm)."""
+    if not text.isascii() or not _card_number(text):
+        return False
+    digits = [int(one) for one in reversed(text) if one.isdigit()]
+    doubled = [one * 2 - 9 if one > 4 else one * 2 for one in digits[1::2]]
+    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
 
 
 def _written(amount: Money) -> str:

@@ -14,8 +14,8 @@ from mesh.observability.logs import log
 from mesh.publish import Cause
 from mesh.web.application import shared_options
 from mesh.web.problems import problem
-from services.payments.fold import appended, news
-from services.payments.provider import Notice, Provider
+from services.payments.fold import Payment, appended, news
+from services.payments.provider import Charge, Notice, Provider
 from services.payments.signature import BadSignature, verify
 from services.payments.steps import read_payment
 
@@ -35,8 +35,9 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 async def take(notice: Notice, provider: Provider, mesh: Mesh) -> Taken:
     """Append what a webhook reports, where it is news: neither order nor copies make a difference.
 
-    What belongs to another region is that region's to take. A charge that nobody here asked for is left to the daily
-    comparison with the provider's books. Raises Unavailable, and ValueError for a charge in another currency.
+    What belongs to another region is that region's to take. A charge that nobody here asked for, and a second one that
+    names a payment, are left to the daily comparison with the provider's books. Raises Unavailable, and ValueError for
+    a charge in another currency.
     """
     charge = notice.charge
     if charge.region != mesh.region:
@@ -46,6 +47,9 @@ async def take(notice: Notice, provider: Provider, mesh: Mesh) -> Taken:
         return Taken(note="nobody asked for this payment here")
     for _ in range(READS):
         history, payment = await read_payment(mesh, charge.payment_id)
+        if is_another_charge(payment, charge):
+            log.error("webhook about a second charge of a payment", payment=charge.payment_id, notice=notice.id)
+            return Taken(note="another charge than this payment's")
         payment = msgspec.structs.replace(payment, order_id=payment.order_id or charge.order_id)
         events = news(payment, charge.state)
         if not events:
@@ -57,6 +61,12 @@ async def take(notice: Notice, provider: Provider, mesh: Mesh) -> Taken:
             continue
         return Taken(stored=tuple(type(one).__name__ for one in events))
     raise Unavailable(f"payment {charge.payment_id} keeps changing")
+
+
+def is_another_charge(payment: Payment, charge: Charge) -> bool:
+    """Whether the provider has another charge for this payment, whose amounts are none of it."""
+    known = payment.state.provider_id if payment.state else None
+    return None not in (known, charge.state.provider_id) and known != charge.state.provider_id
 
 
 def app(mesh: Mesh, provider: Provider | None, secrets: tuple[str, ...], tolerance: timedelta) -> Litestar:

@@ -12,6 +12,7 @@ from mesh.accept import SERVER
 from mesh.errors import InvalidField
 from mesh.events.stock import CommandKind, StockLevelChanged
 from mesh.subjects import token
+from mesh.text import cleaned_texts
 from mesh.web.application import shared_options
 from mesh.web.problems import problem
 from mesh.web.server_keys import BEARER, ServerKeys, ServerKeySettings
@@ -73,7 +74,7 @@ def _kind(command: str) -> CommandKind:
 
 def _opened(body: bytes) -> StockCommand:
     try:
-        return msgspec.json.decode(body, type=StockCommand)
+        return msgspec.convert(cleaned_texts(msgspec.json.decode(body)), StockCommand)
     except msgspec.ValidationError as error:
         raise HTTPException(str(error), status_code=422) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -11,6 +11,7 @@ from mesh.events.stock import (
     StockLoanReceived,
     StockLoanRequested,
 )
+from mesh.observability.logs import log
 from services.stock import level as levels
 from services.stock.working_copy import WorkingCopy
 from services.stock.writer import StockWriter
@@ -44,8 +45,13 @@ async def grant(request: StockLoanRequested, writer: StockWriter, request_id: st
 
 
 async def receive(grant: StockLoanGranted, writer: StockWriter, grant_id: str) -> None:
-    """Add the units of a loan."""
+    """Add the units of a loan; none of one that this region did not request so."""
     mesh = writer.mesh
+
+    requested = await mesh.last(StockLoanRequested, grant.loan_id)
+    if requested is None or not answers(grant, requested.event):
+        log.error("units of a loan that was not requested here are not added", loan=grant.loan_id, lender=grant.lender)
+        return
 
     async def received(careful: bool) -> WorkingCopy | None:
         if await mesh.last(StockLoanReceived, grant.loan_id):
@@ -68,6 +74,16 @@ async def receive(grant: StockLoanGranted, writer: StockWriter, grant_id: str) -
         return copy
 
     await writer.commit(received, writer.cause("receive-loan", grant_id))
+
+
+def answers(grant: StockLoanGranted, request: StockLoanRequested) -> bool:
+    """Whether a loan is what was requested: of this lender and SKU, and no more units."""
+    return (
+        grant.lender == request.lender
+        and grant.sku == request.sku
+        and all(one.quantity > 0 for one in grant.taken)
+        and sum(one.quantity for one in grant.taken) <= request.quantity
+    )
 
 
 def name_here(warehouse: str, lender: str, mesh: Mesh) -> str:

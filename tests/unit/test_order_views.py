@@ -23,7 +23,8 @@ from mesh.events.order import (
 from mesh.events.shipment import ShipmentDispatched, ShipmentRequested
 from mesh.runtime.run import running
 from services.orders.fold import OrderView, fold
-from services.orders.views import ORDERS, app, service
+from services.orders.views import ORDERS, service
+from services.orders.views.app import build as app
 from services.orders.views.index import OrderIndex, ViewSettings
 
 KEY = {"Authorization": "Bearer the-shop-server-key"}

@@ -22,7 +22,8 @@ from mesh.events.profile import ProfileErasureRequested
 from mesh.events.shipment import ShipmentDispatched, ShipmentRequested
 from mesh.profiles import digests_of, names_of
 from mesh.runtime.run import running
-from services.orders import app, service
+from services.orders import service
+from services.orders.app import build as app
 from services.orders.write import Writer
 
 KEY = {"Authorization": "Bearer the-shop-server-key"}

@@ -127,8 +127,9 @@ async def test_webhooks_in_another_currency_or_of_an_unknown_payment_change_noth
     """The first is refused; the second is for the daily comparison with the books."""
     await shop.authorise()
     await shop.until("Authorised")
+    (charge,) = await shop.charges()
 
-    other = await shop.webhook(webhook({**CHARGE, "captured": 4200, "currency": "USD"}))
+    other = await shop.webhook(webhook({**CHARGE, "id": charge["id"], "captured": 4200, "currency": "USD"}))
     unknown = await shop.webhook(webhook({**CHARGE, "reference": "nobody"}))
 
     assert (

@@ -1,6 +1,7 @@
 """Text: what may stand in a text from outside. It is tidied, or refused where it holds what no text may hold."""
 
 import re
+from typing import Any
 
 from mesh.errors import InvalidField
 
@@ -27,3 +28,16 @@ def cleaned_text(given: str, at: str) -> str:
     if _halves(text):
         raise InvalidField(at, "half of a surrogate pair, as a text that was cut inside an emoji; see toWellFormed()")
     raise InvalidField(at, "no noncharacters such as U+FFFF")
+
+
+def cleaned_texts(value: Any, at: str = "$") -> Any:
+    """What JSON was decoded to, with every text in it tidied. Raises InvalidField as `cleaned_text` does."""
+    match value:
+        case str():
+            return cleaned_text(value, at)
+        case list():
+            return [cleaned_texts(one, f"{at}[{place}]") for place, one in enumerate(value)]
+        case dict():
+            return {name: cleaned_texts(one, f"{at}.{name}") for name, one in value.items()}
+        case _:
+            return value

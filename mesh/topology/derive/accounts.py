@@ -96,7 +96,8 @@ def _service(region: Region, name: str, users: dict[str, Permissions], secrets: 
 def broadest(subjects: Iterable[str]) -> list[str]:
     """Without those that others among them cover: what two imports take arrives twice."""
     found = list(dict.fromkeys(subjects))
-    return [one for one in found if not any(covers(other, one) for other in found if other != one)]
+    patterns = [one for one in found if "*" in one or one.endswith(">")]
+    return [one for one in found if not any(covers(pattern, one) for pattern in patterns if pattern != one)]
 
 
 def _requests(region: str, service: str) -> str:

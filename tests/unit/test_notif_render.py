@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import pytest_asyncio
 
 import notifications.render_pool
 from mesh.events.cart import CartLine
@@ -23,6 +24,8 @@ from notifications.template_variables import Shop, confirmation_variables, templ
 from notifications.templates import FOLDER
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.template import template_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LEFT = datetime(2026, 11, 20, 20, 30, tzinfo=UTC)
 FRONT = (FOLDER / "abandoned-cart" / "en.mjml.j2").read_text().partition("{% extends")[0]
@@ -45,7 +48,7 @@ def data(locale="en", **changes):
     )
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pool() -> AsyncIterator[RenderPool]:
     async with open_render_pool(RenderSettings()) as started:
         yield started

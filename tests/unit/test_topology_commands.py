@@ -18,6 +18,13 @@ def cartmesh(*words):
     )
 
 
+def render(folder, *options):
+    """`cartmesh mesh render` for one region of one server."""
+    topology = folder.parent / "mesh.toml"
+    topology.write_text("[regions.us]\nnodes = 1\n")
+    return cartmesh("mesh", "render", *options, "--file", str(topology), "--folder", str(folder))
+
+
 def test_a_wrong_topology_ends_with_one_clear_line(tmp_path):
     """No traceback: the file, the mistake, what to write instead; status 1."""
     path = tmp_path / "mesh.toml"
@@ -31,27 +38,27 @@ def test_a_wrong_topology_ends_with_one_clear_line(tmp_path):
 
 def test_rendering_makes_a_folder_fresh(tmp_path):
     """Stale before, fresh after."""
-    folder = str(tmp_path / "generated")
+    folder = tmp_path / "generated"
 
-    assert cartmesh("mesh", "render", "--check", "--folder", folder).returncode == 1
-    assert cartmesh("mesh", "render", "--folder", folder).returncode == 0
-    assert cartmesh("mesh", "render", "--check", "--folder", folder).returncode == 0
+    assert render(folder, "--check").returncode == 1
+    assert render(folder).returncode == 0
+    assert render(folder, "--check").returncode == 0
 
 
 def test_rendering_does_not_hide_a_changed_contract(tmp_path):
     """A wire type that differs from what was committed is refused, unless it was never released."""
     folder = tmp_path / "generated"
-    cartmesh("mesh", "render", "--folder", str(folder))
+    render(folder)
     schemas = folder / "schemas.json"
     schemas.write_text(schemas.read_text().replace('"order_id": {\n', '"number": {\n'))
 
-    refused = cartmesh("mesh", "render", "--folder", str(folder))
+    refused = render(folder)
     assert refused.returncode == 1
     assert "field number was removed" in refused.stderr
     assert "declare version=2" in refused.stderr
 
-    assert cartmesh("mesh", "render", "--unreleased", "--folder", str(folder)).returncode == 0
-    assert cartmesh("mesh", "render", "--check", "--folder", str(folder)).returncode == 0
+    assert render(folder, "--unreleased").returncode == 0
+    assert render(folder, "--check").returncode == 0
 
 
 def test_the_environment_says_where_the_operator_connects(monkeypatch):

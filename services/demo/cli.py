@@ -1,9 +1,9 @@
-"""The commands `cartmesh simulate | replay | demo | bench`."""
+"""The commands `cartmesh simulate | replay | demo | bench | drill`."""
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -43,6 +43,9 @@ def commands(app: App) -> None:
     app.command(replay)
     app.command(demo)
     app.command(bench)
+    drills = App(name="drill", help="Break a mesh on purpose and count what was lost.")
+    drills.command(flash_sale, name="flash-sale")
+    app.command(drills)
 
 
 def simulate(*, out: Path, shoppers: int = 500, days: float = 14, seed: int = 1, currency: str = "USD") -> None:
@@ -160,3 +163,62 @@ def bench(*, json: Path | None = None, quick: bool = False, only: str | None = N
     from services.demo.bench.command import run_bench  # noqa: PLC0415
 
     run_bench(json=json, quick=quick, only=tuple(only.split(",")) if only else ())
+
+
+def flash_sale(
+    *,
+    orders: int = 500,
+    skus: int = 20,
+    seed: int = 1,
+    chaos: Literal["none", "kill", "cut"] = "none",
+    json: Path | None = None,
+    regions: str = "us,eu,ap",
+    nodes: int = 3,
+    rate: float = 0,
+    at_once: int = 16,
+    patience: str = "5m",
+) -> None:
+    """Have buyers order over HTTP in all regions while things break, and draw up a ledger of every order.
+
+    The ledger is counted from the streams and from the payment provider's own books. Ends with 1 where something was
+    oversold, charged twice, charged and not confirmed, stuck, lost or done twice.
+
+    Parameters
+    ----------
+    orders
+        How many orders there are.
+    skus
+        How many SKUs are sold. Every fifth order wants the first one, of which there are few.
+    seed
+        The same seed has the same orders, and chooses the same things to break.
+    chaos
+        `kill` ends services and servers with SIGKILL, `cut` cuts a region off from the others; again and again.
+    json
+        Where the ledger is written.
+    regions
+        Regions of the mesh.
+    nodes
+        Servers per region.
+    rate
+        Orders a second over all regions; 0 is as fast as the buyers get answers.
+    at_once
+        With rate 0: buyers in each region who order one after the other.
+    patience
+        How long to wait for the checkouts after the last order.
+    """
+    from mesh.settings import duration  # noqa: PLC0415  what is heavy is imported by who runs it
+    from services.demo.flash_sale.command import run_flash_sale  # noqa: PLC0415  the same
+    from services.demo.flash_sale.plan import Plan  # noqa: PLC0415  the same
+
+    plan = Plan(
+        orders=orders,
+        skus=skus,
+        seed=seed,
+        chaos=chaos,
+        regions=tuple(part.strip() for part in regions.split(",") if part.strip()),
+        nodes=nodes,
+        rate=rate,
+        at_once=at_once,
+        patience=duration(patience),
+    )
+    sys.exit(run_flash_sale(plan, json=json))

@@ -25,27 +25,28 @@ class HttpClient:
         self._address = (parts.hostname or "127.0.0.1", parts.port or 80)
         self._head = (
             f"POST %s HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {key}\r\n"
-            "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+            "Content-Type: application/json\r\nContent-Length: %d\r\n%s\r\n"
         )
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-    async def post(self, path: str, body: bytes) -> Answer:
+    async def post(self, path: str, body: bytes, headers: str = "") -> Answer:
         """Send a body and wait for the whole answer. Raises OSError or EOFError when a fresh connection is lost.
 
+        `headers` are more of them, each line with its CRLF.
         A connection that was idle may have been closed by the server: then a fresh one is tried.
         """
         while self._idle:
             try:
-                return await self._exchange(*self._idle.pop(), path, body)
+                return await self._exchange(*self._idle.pop(), path, body, headers)
             except (OSError, EOFError):
                 continue
-        return await self._exchange(*await asyncio.open_connection(*self._address), path, body)
+        return await self._exchange(*await asyncio.open_connection(*self._address), path, body, headers)
 
     async def _exchange(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, body: bytes
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, body: bytes, headers: str
     ) -> Answer:
         try:
-            writer.write((self._head % (path, len(body))).encode() + body)
+            writer.write((self._head % (path, len(body), headers)).encode() + body)
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
             answer = Answer(int(head[9:12]), await reader.readexactly(length))

@@ -151,21 +151,6 @@ async def test_carts_and_orders_of_one_request_share_batches(post, memory_broker
     assert await gateway.last(CartUpdated, "c22")
 
 
-async def test_an_emptied_cart_reads_only_its_newest_update(post, memory_broker, monkeypatch, regions):
-    """However much was stored of a cart, emptying it costs one small read."""
-    await post(*(cart(f"e{number}") for number in range(80)))
-    read, opened = memory_broker.read, []
-
-    def counted(stream, patterns, **more):
-        opened.append(patterns)
-        return read(stream, patterns, **more)
-
-    monkeypatch.setattr(memory_broker, "read", counted)
-    await post(cart("last", lines=[]))
-
-    assert (opened, timers(regions)) == ([], {})
-
-
 async def test_a_late_update_behind_a_late_one_leaves_a_newer_cart_alone(post, regions):
     """The newest by place may have come late itself: what is newer by time stands before it."""
     await post(cart("new"))

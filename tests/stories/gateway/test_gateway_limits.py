@@ -6,7 +6,7 @@ from mesh.errors import DeclarationError
 from mesh.events.cart import CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.product import ProductListed
-from tests.stories.gateway.conftest import KEY, LINE, cart, stored, view
+from tests.stories.gateway.conftest import KEY, cart, stored, view
 
 
 async def test_only_the_shops_servers_say_what_is_in_stock(settings, open_gateway, gateway):
@@ -128,18 +128,3 @@ async def test_a_servers_key_has_no_bound_by_address(settings, open_gateway):
     ]
 
     assert {answer.status_code for answer in answers} == {202}
-
-
-async def test_large_events_are_bounded(settings, open_gateway, gateway):
-    """By event, so that no cart costs every later decision a megabyte; and by bytes a second."""
-    settings(address_bytes=100_000)
-    client = await open_gateway()
-    padded = [LINE | {"url": "https://shop.example/" + "x" * 1500} for _ in range(200)]
-    large, small = cart("e1", lines=padded), cart("e2", lines=padded[:60])
-
-    answers = [await client.post("/v1/events", json={"events": [one]}, headers=KEY) for one in (large, small, small)]
-
-    assert [answer.status_code for answer in answers] == [422, 429, 429]
-    (rejected,) = answers[0].json()["rejected"]
-    assert (rejected["path"], rejected["reason"].startswith("at most 131072 bytes, not 3")) == ("$", True)
-    assert await stored(gateway, CartUpdated) == []

@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
+from operator import attrgetter
 from types import NoneType
 from typing import Any, TypeVar, dataclass_transform, get_args
 
@@ -55,12 +57,12 @@ class Declaration:
     encrypted: tuple[str, ...] = ()
     upcasts: tuple[Upcast, ...] = ()
 
-    @property
+    @cached_property  # each reading of a history sorts all declarations by their types
     def name(self) -> str:
         """What all its versions have in common, such as `cart.updated`."""
         return f"{self.domain}.{self.action}"
 
-    @property
+    @cached_property
     def type(self) -> str:
         """The wire type, such as `cart.updated.v1`."""
         return f"{self.name}.v{self.version}"
@@ -162,7 +164,7 @@ def newer(type_: str) -> Declaration | None:
 
 def declared() -> Iterator[Declaration]:
     """All declared events, by wire type."""
-    return iter(sorted(_by_name.values(), key=lambda declaration: declaration.type))
+    return iter(sorted(_by_name.values(), key=attrgetter("type")))
 
 
 def key_of(happened: Event) -> str:

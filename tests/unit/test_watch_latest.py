@@ -20,6 +20,21 @@ async def test_an_answer_in_time_is_given():
     assert [await latest.within(5), await latest.within(5)] == [1, 2]
 
 
+async def test_a_costly_question_is_asked_at_its_own_pace():
+    """Until its time is over the last answer is given again, and nobody is asked."""
+    answers = iter((1, 2))
+
+    async def ask():
+        return next(answers)
+
+    latest = Latest(ask, every=3600)
+    assert [await latest.within(5), await latest.within(5)] == [1, 1]
+
+    latest._every = 0
+
+    assert await latest.within(5) == 2
+
+
 async def test_a_slow_answer_is_given_to_a_later_question():
     """Meanwhile the one before counts, and the slow server is not asked twice."""
     asked, gates = [], [asyncio.Event(), asyncio.Event()]

@@ -35,7 +35,7 @@ class Time:
 @pytest.fixture
 async def survey(mesh):
     await mesh.broker.deliveries(SHOW)
-    survey = Survey(mesh, [SHOW])
+    survey = Survey(mesh, [SHOW], lags_every=0)
     yield survey
     survey.close()
 

@@ -14,17 +14,20 @@ LASTING = 5.0
 
 
 class Latest(Generic[T]):
-    """Asks again whenever it is wanted and the last asking is over, so that a tick never waits for a slow server."""
+    """Asks again whenever it is wanted and the last asking is over, so that a tick never waits for a slow server.
 
-    def __init__(self, ask: Callable[[], Awaitable[T]]) -> None:
-        self._ask, self._asking = ask, asyncio.Future[None]()
+    An answer of the last `every` seconds is given again.
+    """
+
+    def __init__(self, ask: Callable[[], Awaitable[T]], *, every: float = 0.0) -> None:
+        self._ask, self._every, self._asking = ask, every, asyncio.Future[None]()
         self._asking.set_result(None)
         self._answer: T | None = None
-        self._at = 0.0
+        self._at = float("-inf")
 
     async def within(self, seconds: float) -> T | None:
         """What is known after at most so long; None where nothing was answered lately."""
-        if self._asking.done():
+        if self._asking.done() and monotonic() - self._at >= self._every:
             self._asking = asyncio.create_task(self._once())
         await asyncio.wait({self._asking}, timeout=seconds)
         if self._asking.done():

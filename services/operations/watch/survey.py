@@ -15,12 +15,14 @@ from services.operations.watch.latest import Latest
 
 ANSWERED_WITHIN = 0.3
 """Seconds that a measurement waits: later answers are published with the next one."""
+LAGS_EVERY = 2.0
+"""Seconds between two questions to all durables: there are many, and each is a question to a leader of its own."""
 
 
 class Survey:
     """Of every part the newest answer counts, as long as it is fresh."""
 
-    def __init__(self, mesh: Mesh, durables: Iterable[ConsumerSpec]) -> None:
+    def __init__(self, mesh: Mesh, durables: Iterable[ConsumerSpec], *, lags_every: float = LAGS_EVERY) -> None:
         self._mesh, counted = mesh, event_counters(mesh.region, mesh.layout)
         self._durables: dict[str, dict[str, frozenset[str]]] = {}
         for spec in durables:
@@ -28,7 +30,7 @@ class Survey:
         self._names = dict.fromkeys(
             [*(counter.stream for counter in counted), mesh_stream(mesh.region), dead_stream(mesh.region)]
         )
-        self._streams, self._lags = Latest(self._ask_streams), Latest(self._ask_durables)
+        self._streams, self._lags = Latest(self._ask_streams), Latest(self._ask_durables, every=lags_every)
         self._event_counts, self._staleness = Latest(EventCounts(mesh.broker, counted).read), Latest(mesh.staleness)
         self._nodes = self._dead = 0
 

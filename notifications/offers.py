@@ -61,15 +61,16 @@ async def open_decision_context(mesh: Mesh) -> AsyncIterator[DecisionContext]:
 async def await_score(received: Received[CartAbandoned], mesh: Mesh, context: DecisionContext) -> AsyncIterator[Change]:
     """Wait for the cart's score only so long, then decide without it.
 
-    The message is the timer: it is acknowledged once there is a decision, and delivered to another process if this one
-    ends. Those that wait in the stream grow late there, so that none waits here for longer than it has to.
+    The message is the timer: it is acknowledged once there is a score or a decision, and delivered to another process
+    if this one ends. Those that wait in the stream grow late there, so that none waits here for longer than it has to.
     """
     limit = context.journeys.shortest_score_limit
     left = received.stored + limit - datetime.now(UTC)
     await asyncio.sleep(min(left, limit).total_seconds())  # this clock may be behind the server's
-    newest = await mesh.last(OfferDecided, received.event.cart_id)
-    if newest and newest.event.abandonment_id == received.id:
-        return  # all journeys decide together at first
+    scored = await mesh.last(CartScored, received.event.cart_id)
+    if scored and scored.event.abandonment_id == received.id:
+        # Also where that decision is late: two at once refuse each other, which makes a busy process later still.
+        return  # `decide_scored_offer` decides
     request = DecisionRequest(cart_id=received.event.cart_id, abandonment_id=received.id, attempt=1)
     for change in await decide(request, mesh, context, delivery=received.attempt):
         yield change

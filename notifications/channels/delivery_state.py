@@ -36,7 +36,7 @@ class DeliveryState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def delivery_state(decided: Received[OfferDecided], history: History, channel: ChannelName) -> DeliveryState:
-    """The state as of `history` (domains cart and offer)."""
+    """The state as of `history` (of the kinds that `reading` reads)."""
     own = [
         one
         for one in history

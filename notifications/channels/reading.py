@@ -6,8 +6,8 @@ import msgspec
 
 from mesh import Mesh, Received
 from mesh.bought_lines import all_purchases, bought_lines, unbought_lines
-from mesh.events.cart import CartLine
-from mesh.events.offer import OfferDecided
+from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartLine, CartUpdated
+from mesh.events.offer import OfferClaimed, OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
 from mesh.events.order import PurchaseMarked
 from mesh.history import History, Unchanged
 from mesh.profiles import Purchases, nothing_bought_since, purchases_of
@@ -15,9 +15,15 @@ from notifications.channels.content import current_content
 from notifications.shopper_profile import ShopperProfile, shopper_of
 from notifications.template_variables import sum_of
 
+KINDS = (
+    *(CartUpdated, CartAbandoned, CartConverted, CartClosed),
+    *(OfferClaimed, OfferDeferred, OfferSent, OfferFailed, OfferWithdrawn),
+)
+"""What a delivery asks of its cart's history. Each kind that there is costs the servers one more answer."""
+
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """The cart's history (domains cart and offer), its shopper, and the newest purchases under all of their names.
+    """The cart's history (`KINDS`), its shopper, and the newest purchases under all of their names.
 
     `offered` is the decision with what it offers as the catalogue has it now, without the pieces that were bought since
     they were added; `bought` is an order that bought all of them.
@@ -45,7 +51,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 async def read_delivery(decided: OfferDecided, mesh: Mesh) -> Reading:
     """Read it. It may be some milliseconds old: what is stored on the strength of it is conditional."""
     history, (profile, person) = await asyncio.gather(
-        mesh.history(decided.cart_id, "cart", "offer"), shopper_of(decided.visitor_id, mesh)
+        mesh.history(decided.cart_id, *KINDS), shopper_of(decided.visitor_id, mesh)
     )
     purchases = await purchases_of(mesh, person.digests)
     bought = bought_lines(history, await all_purchases(mesh, purchases))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh.errors import Conflict
-from mesh.events.cart import CartClosed, CartConverted, CartUpdated
+from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartUpdated
 from mesh.events.contact import ContactReserved
 from mesh.events.mesh import MeshHeartbeat
 from mesh.events.offer import (
@@ -18,10 +18,12 @@ from mesh.profiles import address_digest, customer_digest, read_profile, visitor
 from notifications.decision import CART_CHANGES, DecisionContext, DecisionRequest, decide
 from notifications.journeys import Journey
 from notifications.journeys.live import LiveJourney, LiveJourneys
+from notifications.offers import await_score
 from notifications.offers import service as offers
 from notifications.templates.live import LiveTemplates
 
 RUN = LiveJourney(journey=Journey(name="j", template="abandoned-cart", channels=("email",), quiet=""))
+HASTY = LiveJourney(journey=Journey(name="j", template="abandoned-cart", quiet="", score_limit=timedelta(0)))
 
 
 async def test_a_missing_score_does_not_hold_up_the_offer(at_work, shop, box):
@@ -36,6 +38,22 @@ async def test_a_missing_score_does_not_hold_up_the_offer(at_work, shop, box):
         (decided,) = await shop.all("c1", OfferDecided)
     assert decided.propensity is None
     assert decided.outcome == "approved"
+
+
+@pytest.mark.parametrize("scored", [pytest.param("left-c1", id="scored"), "left-before", None])
+async def test_who_waits_for_a_score_decides_only_without_one(shop, scored):
+    """Once there is a score its handler decides, however late: two decisions at once would refuse each other."""
+    context = DecisionContext(journeys=LiveJourneys([HASTY]), templates=LiveTemplates(), secret="s")
+    await shop.fill("c1", "ada")
+    await shop.leave("c1", "ada")
+    if scored:
+        await shop.score("c1", "ada", scored)
+    abandoned = (await shop.mesh.history("c1", "cart")).last(CartAbandoned)
+
+    changes = [change async for change in await_score(abandoned, shop.mesh, context)]
+
+    decided = [change.abandonment_id for change in changes if isinstance(change, OfferDecided)]
+    assert decided == ([] if scored == abandoned.id else [abandoned.id])
 
 
 async def test_redelivery_and_late_scores_change_nothing(at_work, shop, box, eventually):

@@ -1,10 +1,11 @@
-"""A sample offer, so that a template can be looked at without a shopper."""
+"""A sample offer and order, so that a template can be looked at without a shopper."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 from mesh.events.cart import CartLine
 from mesh.events.offer import OfferDecided
+from mesh.events.order import Command, OrderCreated
 from mesh.events.user import Recommendation
 from mesh.money import Money
 from notifications.shopper_profile import ShopperProfile
@@ -62,3 +63,16 @@ def sample(locale: str = "en") -> tuple[OfferDecided, ShopperProfile]:
     )
     name = {"de": "Frau Lindner", "ja": "佐藤"}.get(language, "Ada")
     return decided, ShopperProfile(email="ada@example.test", name=name, locale=locale, time_zone="Europe/Berlin")
+
+
+def sample_order(offer: tuple[OfferDecided, ShopperProfile]) -> OrderCreated:
+    """An order of what a sample offers."""
+    decided, _ = offer
+    return OrderCreated(
+        order_id="3f9c1d2e7a",
+        lines=decided.lines,
+        total=Money.sum(line.price * line.quantity for line in decided.lines) or decided.lines[0].price,
+        payment_method="sample",
+        command=Command(key="", body=""),
+        visitor_id=decided.visitor_id,
+    )

@@ -21,7 +21,7 @@ from mesh.profiles import address_digest
 from mesh.publish import Change
 from mesh.settings import read
 from notifications.channels.delivery_errors import Undelivered, Unknown
-from notifications.channels.email_message import compose_confirmation, recipient, without_addresses
+from notifications.channels.email_message import compose_transactional, recipient, without_addresses
 from notifications.channels.mailer import Mailer
 from notifications.confirmation_token import Confirmation, link
 from notifications.journeys.live import LiveJourneys
@@ -110,7 +110,7 @@ class Confirmer:
         data = confirmation_variables(self._mailer.shop, link(wish.confirmation(), self._mailer.links))
         rendered, revision = await self._mailer.rendered_in_force(TEMPLATE, wish.locale, data)
         key = derive_id("confirmation", wish.request)
-        return compose_confirmation(rendered, to=wish.to, key=key, settings=self._mailer.mail), revision
+        return compose_transactional(rendered, to=wish.to, key=key, settings=self._mailer.mail), revision
 
     def _undelivered(self, wish: Wish, undelivered: Undelivered, attempt: int) -> ConfirmationFailed:
         """The record that it failed; raises Retry where it is to be tried again."""

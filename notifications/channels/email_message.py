@@ -1,4 +1,4 @@
-"""E-mail message: an offer, or the question whether an address may be written to, as a mail server gets it."""
+"""E-mail message: an offer, a mail about an order, or one that asks for a confirmation, as a mail server gets it."""
 
 import re
 from base64 import encodebytes
@@ -53,8 +53,8 @@ def compose(rendered: Rendered, *, to: str, offer_id: str, unsubscribe_url: str,
     return _message(rendered, to=to, key=offer_id, settings=settings, more=more)
 
 
-def compose_confirmation(rendered: Rendered, *, to: str, key: str, settings: MailSettings) -> bytes:
-    """The message that asks for a confirmation. `key` is the same for every attempt to send it."""
+def compose_transactional(rendered: Rendered, *, to: str, key: str, settings: MailSettings) -> bytes:
+    """A message that is no offer, so that nothing is there to unsubscribe from. `key` is the same for every attempt."""
     return _message(rendered, to=to, key=key, settings=settings, more={})
 
 

@@ -27,6 +27,7 @@ from notifications.sample import NAMES, sample
 from notifications.template_variables import Shop, template_variables
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.live import LiveTemplates
+from notifications.templates.shipped import shipped_template
 from notifications.templates.template import template_of
 from notifications.unsubscribe_token import LinkSettings, Unsubscription, link
 
@@ -121,9 +122,12 @@ class Mailer:
     async def rendered_in_force(
         self, name: str, locale: str | None, data: dict[str, Any]
     ) -> tuple[Rendered, int | None]:
-        """A template in force with other data than an offer's, and its revision. Raises TemplateError."""
+        """A template in force with other data than an offer's, and its revision. Raises TemplateError.
+
+        One that nobody published is the one that comes with Cartmesh: people who published others have it too.
+        """
         revision = self._templates.revision(name)
-        template = await self._templates.get(name, revision, self._mesh)
+        template = await self._templates.get(name, revision, self._mesh) or shipped_template(name)
         if template is None:
             raise TemplateError(name, self._templates.missing(name, revision))
         return await self._renderer.render(template, locale, data), revision
@@ -167,6 +171,10 @@ class Mailer:
         self._claims[claim.id] = result
         return result
 
+    def pause(self, attempt: int) -> timedelta:
+        """How long to wait after an attempt that the server did not take; it doubles, to an hour at most."""
+        return min(self._settings.send_again_after * 2 ** min(attempt - 1, 12), timedelta(hours=1))
+
     def undelivered(self, decided: OfferDecided, undelivered: Undelivered, attempt: int) -> Result:
         """What becomes of an offer that the server did not take: deferred to a later attempt, or failed."""
         reason = without_addresses(str(undelivered))
@@ -174,14 +182,13 @@ class Mailer:
             return failed(decided, "email", reason)
         if attempt >= self._settings.send_attempts:
             return failed(decided, "email", f"gave up after {attempt} attempts: {reason}")
-        pause = min(self._settings.send_again_after * 2 ** (attempt - 1), timedelta(hours=1))
         return OfferDeferred(
             cart_id=decided.cart_id,
             offer_id=decided.offer_id,
             channel="email",
             attempt=attempt,
             reason=reason,
-            until=datetime.now(UTC) + pause,
+            until=datetime.now(UTC) + self.pause(attempt),
             **run_fields(decided),
         )
 

@@ -1,4 +1,4 @@
-"""Sends what was decided: by e-mail, claimed before it is sent, or as a card; and asks addresses to confirm."""
+"""Sends what was decided, by e-mail or as a card; mails about orders; and asks addresses to confirm."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,6 +10,7 @@ from mesh.errors import Conflict
 from mesh.events.cart import CartClosed, CartConverted
 from mesh.events.contact import ConfirmationFailed, ConfirmationRequested
 from mesh.events.customer import ConsentChanged, CustomerIdentified
+from mesh.events.mail import MailAdvanced
 from mesh.events.offer import (
     Card,
     OfferClaimed,
@@ -20,12 +21,16 @@ from mesh.events.offer import (
     OfferSent,
     OfferWithdrawn,
 )
+from mesh.events.order import OrderCancelled, OrderConfirmed, OrderRefunded
+from mesh.events.shipment import ShipmentDelivered, ShipmentDispatched
 from mesh.profiles import PROFILES
 from mesh.publish import Change
 from notifications.channels.confirmation import Confirmer
 from notifications.channels.delivery_state import DeliveryState, delivery_state
 from notifications.channels.mail_delivery import deliver, withdrawn
 from notifications.channels.mailer import Mailer, failed, open_mailer
+from notifications.channels.order_mails import OrderMails
+from notifications.channels.order_occasion import OrderEvent
 from notifications.channels.reading import Reading, read_delivery
 from notifications.documents.following import following
 from notifications.journeys.kind import JOURNEYS
@@ -45,6 +50,7 @@ service = Service(
         OfferWithdrawn,
         ConfirmationRequested,
         ConfirmationFailed,
+        MailAdvanced,
     ),
     views=(PROFILES, TEMPLATES.bucket, JOURNEYS.bucket),
     reads_personal_data=True,
@@ -70,6 +76,12 @@ async def open_confirmer(mesh: Mesh, mailer: Mailer) -> AsyncIterator[Confirmer]
     journeys = LiveJourneys()
     async with following(JOURNEYS, journeys.use, mesh):
         yield Confirmer(mailer, journeys)
+
+
+@service.resource
+async def open_order_mails(mailer: Mailer) -> AsyncIterator[OrderMails]:
+    """Sends the mails about orders."""
+    yield OrderMails(mailer)
 
 
 @service.on(OfferDecided, concurrency=64, ack_wait=REDELIVERED_AFTER)
@@ -151,4 +163,19 @@ async def ask_to_confirm(
 ) -> AsyncIterator[Change]:
     """Ask by a mail whether the address may be written to, where journeys mail confirmed addresses alone."""
     for change in await confirmer.ask(received, mesh):
+        yield change
+
+
+@service.on(
+    OrderConfirmed,
+    OrderCancelled,
+    OrderRefunded,
+    ShipmentDispatched,
+    ShipmentDelivered,
+    concurrency=32,
+    ack_wait=REDELIVERED_AFTER,
+)
+async def tell_buyer(received: Received[OrderEvent], mesh: Mesh, order_mails: OrderMails) -> AsyncIterator[Change]:
+    """Mail what happened to an order to the address that the order names, whatever was refused of offers. Once."""
+    for change in await order_mails.send(received, mesh):
         yield change

@@ -6,8 +6,8 @@ from notifications.templates.render_error import RenderError
 
 CARD = ("title", "body", "action")
 """The texts of the card on the site."""
-OFFER, CONFIRMATION = "offer", "confirmation"
-NEEDED = {OFFER: tuple(f"card.{key}" for key in CARD), CONFIRMATION: ()}
+OFFER, CONFIRMATION, ORDER = "offer", "confirmation", "order"
+NEEDED = {OFFER: tuple(f"card.{key}" for key in CARD), CONFIRMATION: (), ORDER: ()}
 """The texts that a template must have beside subject and preheader, by its `kind`: what it is for."""
 
 

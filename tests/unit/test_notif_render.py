@@ -18,12 +18,14 @@ from mesh.events.cart import CartLine
 from mesh.events.user import Recommendation
 from mesh.money import Money
 from mesh.settings import read
+from notifications.order_variables import order_variables
 from notifications.render_pool import RenderPool, RenderSettings, TemplateError, open_render_pool
-from notifications.sample import sample
+from notifications.sample import sample, sample_order
 from notifications.template_variables import Shop, confirmation_variables, template_variables
 from notifications.templates import FOLDER
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.template import template_of
+from notifications.templates.trial import render_samples
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -443,5 +445,25 @@ async def test_the_mail_that_asks_to_confirm_is_a_template_of_its_own(pool, loca
 
 async def test_a_template_says_what_it_is_for_in_words_that_there_are(pool):
     """A misspelt kind is an error with its place, and no offer."""
-    with pytest.raises(TemplateError, match="kind = 'confirm': there is offer, confirmation"):
+    with pytest.raises(TemplateError, match="kind = 'confirm': there is offer, confirmation, order"):
         await pool.render(evil("", front=FRONT.replace("+++\n", '+++\nkind = "confirm"\n', 1)), "en", data())
+
+
+ORDER_MAILS = ["order-confirmed", "order-cancelled", "order-shipped", "order-delivered", "order-refunded"]
+
+
+@pytest.mark.parametrize("name", ORDER_MAILS)
+async def test_mails_about_orders_are_templates_that_may_be_published(pool, name):
+    """In every language, for every reason, with the shop's postal address and no link to unsubscribe."""
+    template = template_of(name, TEMPLATES.read_folder("")[name])
+
+    await render_samples(template, pool)
+
+    assert template.locales == ["de", "en", "ja"]
+    order = sample_order(sample("en"))
+    data = order_variables(order, Shop(shop_address="Teeweg 1"), lines=order.lines)
+    mail = await pool.render(template, "en", data)
+    assert "Teeweg 1" in mail.text
+    assert "Teeweg 1" in mail.html
+    assert "3F9C1D2E" in mail.html
+    assert "nsubscribe" not in mail.html + mail.text

@@ -1,4 +1,4 @@
-"""Offers while the process that sends them is killed: none twice, none without an end."""
+"""Offers and mails about orders while the process that sends them is killed: none twice, none without an end."""
 
 import asyncio
 import os
@@ -11,10 +11,14 @@ import pytest
 import pytest_asyncio
 
 from mesh.broker.jetstream import JetStreamBroker
-from mesh.events.cart import CartAbandoned, CartUpdated
+from mesh.envelope import derive_id
+from mesh.events.cart import CartAbandoned, CartLine, CartUpdated
 from mesh.events.customer import CustomerIdentified
+from mesh.events.mail import MailAdvanced
 from mesh.events.offer import OfferClaimed, OfferDecided, OfferFailed, OfferSent
+from mesh.events.order import Command, OrderConfirmed, OrderCreated, OrderDeliveryAddressed
 from mesh.mesh import Mesh
+from mesh.money import Money
 from mesh.runtime.local_servers import LocalServers
 from mesh.service import Service
 from mesh.topology.connect import connect
@@ -27,7 +31,8 @@ from notifications.templates.kind import TEMPLATES
 from tests.approved_offer import approved_offer
 
 # In the place of `offers`, so that each approved_offer comes when the test says so.
-decider = Service("decider", publishes=(CartUpdated, CartAbandoned, CustomerIdentified, OfferDecided))
+ORDERING = (OrderDeliveryAddressed, OrderCreated, OrderConfirmed)
+decider = Service("decider", publishes=(CartUpdated, CartAbandoned, CustomerIdentified, OfferDecided, *ORDERING))
 OFFERS = 6
 QUEUED, CONNECTIONS = 12, 2
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
@@ -136,6 +141,48 @@ async def test_a_kill_leaves_no_more_unknown_than_were_being_handed_over(mesh, f
     assert len(unknown) == CONNECTIONS
     assert unknown | sent == {f"offer-{at}" for at in queued}
     assert sorted(mail.offer_id for mail in box.mails) == sorted(sent)
+
+
+@pytest.mark.drill
+async def test_no_mail_about_an_order_is_sent_twice_whenever_the_sender_is_killed(mesh, folder, tmp_path, eventually):
+    """Killed before the claim, and right after the mail was taken: each order has one end, and at most one mail."""
+    moment, orders = {"armed": True}, range(OFFERS)
+    async with inbox(tmp_path / "inbox") as box:
+        async with worker(folder, box) as process:
+            moment["pid"] = process.pid
+            box._refuse = lambda _: _kill(moment)
+            for at in orders:
+                await _order(mesh, at)
+            await asyncio.wait_for(process.wait(), 60)
+        box._refuse = lambda _: None
+        async with worker(folder, box) as process:
+            await box.wait_for(1, timeout=60)
+            process.kill()
+        async with worker(folder, box):
+            states = await eventually(lambda: _ended_mails(mesh, orders), within=90)
+
+    mails = [mail.message_id.strip("<>").partition("@")[0] for mail in box.mails]
+    sent = {one.mail_id for one in states if one.outcome == "sent"}
+    assert len(mails) == len(set(mails))
+    assert sent <= set(mails)
+    assert all("not sent twice" in one.reason for one in states if one.outcome == "failed")
+
+
+async def _order(mesh, at):
+    line = CartLine(product_id="p1", quantity=1, price=Money(amount=900, currency="EUR"))
+    named = {"order_id": f"order-{at}", "address_id": "a1"}
+    await mesh.publish(OrderDeliveryAddressed(**named, email=f"o{at}@example.test"))
+    command = Command(key="k", body="b")
+    order = OrderCreated(**named, lines=(line,), total=line.price, payment_method="tok", command=command)
+    await mesh.publish(order)
+    await mesh.publish(OrderConfirmed(order_id=order.order_id, lines=order.lines, total=order.total))
+
+
+async def _ended_mails(mesh, orders):
+    ids = [derive_id("order mail", f"order-{at}", "order-confirmed", "") for at in orders]
+    found = [await mesh.last(MailAdvanced, one) for one in ids]
+    states = [one.event for one in found if one and one.event.outcome in ("sent", "failed")]
+    return states if len(states) == len(ids) else None
 
 
 def _kill(moment):

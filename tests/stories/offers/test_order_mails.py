@@ -3,6 +3,7 @@
 import pytest
 
 from mesh.envelope import derive_id
+from mesh.errors import Unavailable
 from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
 from mesh.events.mail import MailAdvanced
 from mesh.events.order import (
@@ -18,6 +19,7 @@ from mesh.events.order import (
 from mesh.events.shipment import ShipmentDelivered, ShipmentDispatched
 from mesh.money import Money
 from mesh.publish import Draft
+from notifications.channels import order_mails
 from notifications.channels.service import service as channels
 from tests.stories.offers.conftest import LINE
 
@@ -104,7 +106,7 @@ async def test_a_buyer_who_refuses_offers_is_told_of_the_order(at_work, shop, bo
 
 
 async def test_a_second_report_of_the_same_sends_no_second_mail(at_work, shop, box, ordered, eventually):
-    """Another event that says what an earlier one said, and every event again to a process that starts anew."""
+    """Another event that reports what an earlier one reported changes nothing."""
     async with at_work(channels):
         await shop.mesh.publish(CONFIRMED)
         await box.wait_for(1, PATIENCE)
@@ -152,6 +154,28 @@ async def test_a_mail_that_the_server_does_not_take_waits_for_it(at_work, shop, 
         ("sent", 3),
     ]
     assert "grace@example.test" not in "".join(one.reason for one in states)
+
+
+async def test_a_record_that_could_not_be_stored_is_stored_at_the_next_delivery(
+    at_work, shop, box, ordered, eventually, monkeypatch
+):
+    """The mail was handed over, and its event comes again: the process knows what became of it, and sends nothing."""
+    lost, record = [], order_mails._recorded
+
+    async def lose_first(ended, mesh):
+        if not lost:
+            lost.append(ended)
+            raise Unavailable("no quorum")
+        return await record(ended, mesh)
+
+    monkeypatch.setattr(order_mails, "_recorded", lose_first)
+    async with at_work(channels):
+        await shop.mesh.publish(CONFIRMED)
+        mails = await box.wait_for(1, PATIENCE)
+        (states,) = await eventually(lambda: _settled(shop, mails))
+
+    assert [one.outcome for one in states] == ["claimed", "sent"]
+    assert len(lost) == len(box.mails) == 1
 
 
 async def test_a_claim_of_a_process_that_is_gone_is_not_sent_again(at_work, shop, box, ordered, eventually):

@@ -204,7 +204,7 @@ def flash_sale(
     at_once
         With rate 0: buyers in each region who order one after the other.
     patience
-        How long to wait for the checkouts after the last order.
+        How long nothing may happen to the checkouts that have not ended before they count as stuck.
     """
     from mesh.settings import duration  # noqa: PLC0415  what is heavy is imported by who runs it
     from services.demo.flash_sale.command import run_flash_sale  # noqa: PLC0415  the same

@@ -4,14 +4,14 @@ It is fed with one region's events in their order and trusts none of the levels:
 Where the stream has forgotten its beginning, the first level of a SKU says what was there before (`opening`).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
 
-from mesh import Received
-from mesh.event import Event
+from mesh import Mesh, Received
+from mesh.event import Event, declaration_of
 from mesh.events.stock import (
     StockCommandApplied,
     StockLevelChanged,
@@ -20,6 +20,7 @@ from mesh.events.stock import (
     StockReservationChanged,
     StockTaken,
 )
+from mesh.subjects import every, matches
 
 AUDITED: tuple[type[Event], ...] = (
     StockCommandApplied,
@@ -29,6 +30,20 @@ AUDITED: tuple[type[Event], ...] = (
     StockLevelChanged,
 )
 """What an audit reads. The level of a commit stands behind all that led to it."""
+
+
+async def read_audited(mesh: Mesh, *, after: int = 0) -> AsyncIterator[Received]:
+    """What an audit reads of this region's log, behind a sequence, up to now or just before. Raises Unavailable.
+
+    All events of stock are read under one pattern. Kinds that are read beside each other are each read at a moment of
+    its own: what is stored in between would be left out of one kind and not of the next, and its commit be torn.
+    """
+    level = declaration_of(StockLevelChanged)
+    filters = [every(declaration_of(kind), region=mesh.region) for kind in AUDITED]
+    whole = f"{level.root}.{mesh.region}.{level.domain}.>"
+    async for message in mesh.broker.read(mesh.stream_of(StockLevelChanged), [whole], after=after):
+        if any(matches(one, message.subject) for one in filters):
+            yield await mesh.received(message)
 
 
 class Units(msgspec.Struct, frozen=True, kw_only=True):

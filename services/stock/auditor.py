@@ -10,7 +10,7 @@ from mesh.event import declaration_of
 from mesh.events.stock import StockLevelChanged, StockLoanGranted
 from mesh.observability.logs import log
 from services.stock import level as levels
-from services.stock.audit import AUDITED, StockAudit, Units
+from services.stock.audit import StockAudit, Units, read_audited
 from services.stock.working_copy import WorkingCopy
 from services.stock.writer import StockWriter
 
@@ -50,7 +50,7 @@ class Auditor:
 
     async def look(self) -> tuple[str, ...]:
         """Audit what was stored since the last look; what is wrong."""
-        async for received in self._mesh.read(*AUDITED, after=self._sequence):
+        async for received in read_audited(self._mesh, after=self._sequence):
             self._audit.apply(received)
             self._sequence = received.sequence
         await self._compare_loans()

@@ -54,13 +54,13 @@ def audit(
 async def _audits(access: "Access") -> "list[StockAudit]":
     from mesh.topology.connect import connect  # noqa: PLC0415
     from mesh.topology.secrets import OPERATOR  # noqa: PLC0415
-    from services.stock.audit import AUDITED, StockAudit  # noqa: PLC0415
+    from services.stock.audit import StockAudit, read_audited  # noqa: PLC0415
 
     async def audited(region: str) -> StockAudit:
         mesh = await connect(access, region, OPERATOR)
         try:
             made = StockAudit(region)
-            async for received in mesh.read(*AUDITED):
+            async for received in read_audited(mesh):
                 made.apply(received)
             return made
         finally:

@@ -1,6 +1,7 @@
 """The command `cartmesh drill flash-sale`."""
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -99,6 +100,7 @@ def complaints(placed: list[Placed], records: Records) -> list[str]:
     taken = [one.order_id for one in placed if one.order_id]
     lines = [f"{one.purchase.reference} was not taken: {one.refused}" for one in placed if one.refused][:SHOWN]
     waiting = stuck(taken, records)
+    lines += [f"{count} are stuck at {where}" for where, count in Counter(waiting.values()).most_common()]
     lines += [f"order {order_id} is stuck at {where}" for order_id, where in list(waiting.items())[:SHOWN]]
     if records.dead_letters:
         lines.append(f"{records.dead_letters} events are dead letters: cartmesh dlq")

@@ -17,7 +17,7 @@ DECLINED_SHARE, FLAGGED_SHARE = 0.03, 0.03
 class Plan:
     """A run: `rate` is orders a second over all regions, 0 as fast as `at_once` buyers in each region get answers.
 
-    `patience` is how long to wait for the checkouts after the last order.
+    `patience` is how long nothing may happen before the checkouts that have not ended count as stuck.
     """
 
     orders: int

@@ -80,9 +80,9 @@ async def fill(shop: Shop, plan: Plan) -> None:
 
 
 async def ended(reader: Reader, buyers: Buyers, patience: timedelta, report: Callable[[str], None]) -> Records:
-    """The records once every checkout has ended, and twice the same; or as they are when the patience is over."""
+    """The records once every checkout has ended and nothing more comes; or once nothing was new for so long."""
     clock = asyncio.get_running_loop().time
-    deadline, before = clock() + patience.total_seconds(), -1
+    changed, before = clock(), -1
     taken = {one.order_id for one in buyers.placed if one.order_id}
     while True:
         with suppress(Unavailable):
@@ -91,8 +91,9 @@ async def ended(reader: Reader, buyers: Buyers, patience: timedelta, report: Cal
             left = len(stuck(taken, records))
             if not left and count == before:
                 return records
-            before = count
+            if count != before:
+                changed, before = clock(), count
             report(f"{left} checkouts have not ended yet")
-        if clock() > deadline:
+        if clock() > changed + patience.total_seconds():
             return reader.records
         await asyncio.sleep(1)

@@ -274,6 +274,33 @@ async def test_an_offer_brings_its_cart_and_discount_to_another_device(street, v
     assert (order.cart_id, order.coupon, order.total.amount) == ("left-1", "HELLO", round(100 * float(total[1:])))
 
 
+async def test_on_the_page_of_the_cart_an_offers_code_is_applied(street, visit):
+    """No card lies over the total with the way to where one is; elsewhere the card is shown."""
+    line = CartLine(product_id="whisk", quantity=1, price=Money(amount=2900, currency="USD"))
+    who = {"cart_id": "left-2", "visitor_id": "here"}
+    plain = {"attempt": 1, "outcome": "approved", "reason": "", "checks": (), "journey": "j", "due": NOW}
+    await street.mesh.publish(CartUpdated(lines=(line,), **who))
+    await street.mesh.publish(
+        OfferDecided(offer_id="o2", abandonment_id="a2", coupon="AGAIN", discount_percent=10, **who, **plain)
+    )
+    card = {"title": "T", "body": "B", "action": "A", "url": "/cart/left-2?offer=o2&coupon=AGAIN", "coupon": "AGAIN"}
+    offer = """detail => setTimeout(() => {
+      window.went = document.dispatchEvent(new CustomEvent('cartmesh:offer', { detail, cancelable: true }))
+    })"""
+    page = await visit(locale="en-US")
+    await enter(page, street, "/en/products/whisk")
+    await page.get_by_role("button", name="Add to cart").click()
+    await page.evaluate(offer, {"offer_id": "o2", "cart_id": "left-2", "card": card})
+    await page.wait_for_function("window.went === true")
+
+    await page.goto(f"{street.url}/en/cart")
+    await expect(page.locator("[data-row=total]")).to_be_visible()
+    await page.evaluate(offer, {"offer_id": "o2", "cart_id": "left-2", "card": card})
+
+    await expect(page.locator("[data-row=discount]")).to_contain_text("Coupon AGAIN, 10 % off")
+    await expect(page).to_have_url(f"{street.url}/en/cart")
+
+
 async def test_languages_and_currencies_change_and_the_cart_stays(street, visit):
     """The same page in German, then in yen; all tabs show the same cart."""
     page = await visit(locale="en-US")

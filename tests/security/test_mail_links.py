@@ -56,7 +56,8 @@ async def test_clicking_twice_is_one_event(visitor, mesh):
 async def test_unsubscribing_again_after_new_consent_is_stored(visitor, mesh):
     """The same link, soon after: the shopper is unsubscribed again."""
     await visitor.post(path())
-    await mesh.publish(ConsentChanged(visitor_id="ada", channel="email", granted=True))
+    await mesh.publish(ConsentChanged(visitor_id="ada", channel="email", granted=True, by="server"))
+    assert "email" not in profile_of(await mesh.history("ada", "customer")).unsubscribed
 
     answer = await visitor.post(path())
 

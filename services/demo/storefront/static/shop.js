@@ -1,6 +1,6 @@
 // Shop: brings a page to life: consent, the cart's count, what the page has to tell, and its forms.
 import { add, begin, buy, changed, count, empty, fill, load, restore, resume, showCart, showOrder, tell } from './cart.js'
-import { account, allowMail, choice, choose, decided, say, signIn, signOut } from './person.js'
+import { account, allowMail, choice, choose, decided, keep, kept, say, signIn, signOut } from './person.js'
 import { watch } from './picks.js'
 
 const all = (what, within = document) => [...within.querySelectorAll(what)]
@@ -53,6 +53,17 @@ const ready = dataset.restored ? restore(JSON.parse(dataset.restored)) : resume(
 
 const cart = one('[data-cart]')
 if (cart) showCart(cart)
+
+// On the page of the cart a card would lie over the total and lead to where one is: its code is applied instead.
+if (document.querySelector('section.cart')) document.addEventListener('cartmesh:offer', event => {
+  const { offer_id, cart_id, card } = event.detail, link = new URL(card.url, location), seen = 'haru-linde:offer'
+  if (link.origin !== location.origin || !link.pathname.startsWith('/cart/')) return
+  event.preventDefault()
+  if (kept(seen) === offer_id) return
+  keep(seen, offer_id)
+  say('shown', { offer_id, cart_id })
+  if (card.coupon) location.replace(link)
+})
 if (dataset.page === 'checkout' && count()) ready.then(begin)
 one('[data-buy]')?.addEventListener('submit', async submitted => {
   submitted.preventDefault()

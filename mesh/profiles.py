@@ -160,6 +160,12 @@ def address_digest(email: str, secret: str | None = None) -> str:
     return hmac.digest(key, f"address\x1f{local}@{domain}".encode(), sha256)[:16].hex()
 
 
+def postal_address_digest(street: str, postal_code: str, city: str, country: str, secret: str | None = None) -> str:
+    """The name that a postal address is, keyed as that of an e-mail address; any case, dots and spaces left out."""
+    parts = ("".join(one for one in part.casefold() if one.isalnum()) for part in (street, postal_code, city, country))
+    return hmac.digest((secret or _secret()).encode(), "\x1f".join(("postal", *parts)).encode(), sha256)[:16].hex()
+
+
 def names_of(customer_id: str | None, email: str | None = None) -> tuple[str, ...]:
     """The names that a visitor has by a customer id and an address, where they are known."""
     customer = (customer_digest(customer_id),) if customer_id else ()

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from mesh.event import Event, event
+from mesh.events.order import BuyerFacts
 from mesh.events.payment import PaymentState
 from mesh.money import Money
 
@@ -47,6 +48,7 @@ class CheckoutAdvanced(Event):
     failure: str | None = None
     parked: str | None = None
     waiting: tuple[WaitingAnswer, ...] = ()
+    buyer: BuyerFacts | None = None
 
 
 @event(key="order_id")

@@ -1,6 +1,9 @@
 """Checks for fraud: asked for by the checkout; a payment that looks like fraud is `payment.flagged`."""
 
 from datetime import datetime
+from typing import Literal
+
+import msgspec
 
 from mesh.event import Event, event
 from mesh.money import Money
@@ -37,3 +40,68 @@ class FraudCleared(Event):
     score: int
     answers: str
     rules: tuple[str, ...] = ()
+
+
+class FraudRules(msgspec.Struct, frozen=True, kw_only=True):
+    """The rules of a fraud check. An order whose weights come to `flag_at` is flagged; a weight of 0 turns a rule off.
+
+    Each of `velocity` reads `card/1h>10=60`: more than ten orders of one card within an hour weigh 60; `card`,
+    `device`, `address` and `email` are counted, for 24 h at most. `amount_factor` times what the customer's last orders
+    cost on average, where there are `amount_orders` of them, weighs `amount_weight`. An account younger than
+    `account_hours` weighs `account_weight`; a bill that goes to another address than the parcel `address_weight`, one
+    that goes to another country `country_weight`.
+    """
+
+    flag_at: int
+    velocity: tuple[str, ...]
+    amount_factor: float
+    amount_orders: int
+    amount_weight: int
+    account_hours: float
+    account_weight: int
+    address_weight: int
+    country_weight: int
+
+
+RuleSet = Literal["live", "shadow"]
+"""`live` rules decide; `shadow` rules judge the same orders, and what they find changes nothing."""
+
+
+@event(key="name")
+class FraudRulesPublished(Event):
+    """A revision of fraud rules is in force; `rules` None: there are no shadow rules any more.
+
+    `author` is an account's id. Of two revisions with one number the later one is in force, in every region.
+    """
+
+    name: RuleSet
+    revision: int
+    author: str
+    rules: FraudRules | None = None
+    note: str = ""
+
+
+@event(key="order_id")
+class FraudShadowJudged(Event):
+    """What the shadow rules of a `revision` found of an order: whether they would have `flagged` it, and by what.
+
+    `live_flagged` is what the rules in force decided. `answers` is the id of the check's request.
+    """
+
+    order_id: str
+    revision: int
+    score: int
+    flagged: bool
+    live_flagged: bool
+    answers: str
+    rules: tuple[str, ...] = ()
+
+
+@event(key="order_id")
+class FraudLabelled(Event):
+    """What an order turned out to be, as somebody decided in a review, or as a chargeback shows; the newest counts."""
+
+    order_id: str
+    label: Literal["fraud", "legitimate"]
+    source: Literal["review", "chargeback"]
+    author: str

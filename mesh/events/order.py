@@ -1,5 +1,6 @@
 """Orders: as pages report them, as the shop takes them over HTTP, and what becomes of them."""
 
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -92,6 +93,21 @@ class OrderedPieces(msgspec.Struct, frozen=True, kw_only=True):
     quantity: int
 
 
+class BuyerFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fraud check compares of a buyer.
+
+    `email`, `address` (of the parcel) and `billing_address` are keyed digests: nobody without the key can try addresses
+    against them (`mesh.profiles`). Countries are codes of ISO 3166.
+    """
+
+    email: str | None = None
+    address: str | None = None
+    billing_address: str | None = None
+    delivery_country: str | None = None
+    billing_country: str | None = None
+    account_created: datetime | None = None
+
+
 @event(key="order_id")
 class OrderCreated(Event):
     """The shop took an order over HTTP, at the prices of its catalogue: the checkout begins.
@@ -112,6 +128,7 @@ class OrderCreated(Event):
     session_id: str | None = None
     address_id: str | None = None
     reference: str | None = None
+    buyer: BuyerFacts | None = None
 
 
 @event(key="order_id", personal=True, encrypted=("name", "street", "postal_code", "city", "country", "email"))

@@ -56,6 +56,7 @@ def begun(created: OrderCreated, table: Table) -> State:
         payment_method=created.payment_method,
         customer_id=created.customer_id,
         visitor_id=created.visitor_id,
+        buyer=created.buyer,
     )
 
 

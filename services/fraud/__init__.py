@@ -1,27 +1,38 @@
 """Judges orders before they are charged: how many a card or device ordered lately, amounts, addresses, new accounts."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 
 from mesh import Mesh, Received, Retry, Service
 from mesh.event import Event
-from mesh.events.fraud import FraudCheckRequested, FraudCleared
+from mesh.events.fraud import FraudCheckRequested, FraudCleared, FraudRulesPublished, FraudShadowJudged
 from mesh.events.order import OrderConfirmed
 from mesh.events.payment import PaymentFlagged
 from mesh.settings import read
+from services.fraud.current_rules import FRAUD_RULES, CurrentRules, put_in_force
 from services.fraud.memory import LONGEST, Memory
-from services.fraud.rules import FraudSettings, Rules, judge
+from services.fraud.rules import FraudSettings, Rules, judge, rules_of, score_of
 
-service = Service("fraud", publishes=(FraudCleared, PaymentFlagged))
+service = Service("fraud", publishes=(FraudCleared, FraudShadowJudged, PaymentFlagged), buckets=(FRAUD_RULES,))
 
 READS_AGAIN_AFTER = timedelta(milliseconds=200)
 OWN_HISTORY = timedelta(days=30)
 
 
 @service.resource
-async def read_rules() -> AsyncIterator[Rules]:
-    """The rules of the settings."""
-    yield Rules(read(FraudSettings))
+async def follow_rules(mesh: Mesh) -> AsyncIterator[CurrentRules]:
+    """The rules that were published last; those of the settings until then."""
+    current = CurrentRules(mesh, rules_of(read(FraudSettings)))
+    mesh.readiness_checks.append(current.unready)
+    following = asyncio.create_task(current.follow())
+    try:
+        yield current
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
 
 
 @service.resource
@@ -42,19 +53,47 @@ async def remember_order(confirmed: OrderConfirmed, memory: Memory) -> None:
     memory.spent(confirmed)
 
 
+@service.on(FraudRulesPublished, reach="mesh")
+async def put_rules_in_force(received: Received[FraudRulesPublished], mesh: Mesh) -> None:
+    """Rules that were published in any region are in force in this one."""
+    await put_in_force(received, mesh)
+
+
 @service.on(FraudCheckRequested, concurrency=64)
 async def judge_order(
-    received: Received[FraudCheckRequested], mesh: Mesh, memory: Memory, rules: Rules
+    received: Received[FraudCheckRequested], mesh: Mesh, memory: Memory, current: CurrentRules
 ) -> AsyncIterator[Event]:
-    """Clear an order, or flag its payment with the reasons. A service that still reads the log judges nobody yet."""
+    """Clear an order, or flag its payment with the reasons. A service that still reads the log judges nobody yet.
+
+    Shadow rules judge the same order; what they find is stored, and decides nothing.
+    """
     if reason := next((found for check in mesh.readiness_checks if (found := check())), None):
         raise Retry(reason, after=READS_AGAIN_AFTER)
     asked = received.event
     memory.add(asked, received.stored)
-    matched = judge(asked, received.stored, memory, rules)
-    score, names = sum(one.weight for one in matched), tuple(one.rule for one in matched)
-    if score < rules.settings.fraud_flag_at:
-        yield FraudCleared(order_id=asked.order_id, score=score, rules=names, answers=received.id)
-    else:
+    matched = judge(asked, received.stored, memory, current.live)
+    score, names = score_of(matched), tuple(one.rule for one in matched)
+    flagged = score >= current.live.written.flag_at
+    if flagged:
         reasons = tuple(one.reason for one in matched)
         yield PaymentFlagged(order_id=asked.order_id, score=score, rules=names, reasons=reasons, answers=received.id)
+    else:
+        yield FraudCleared(order_id=asked.order_id, score=score, rules=names, answers=received.id)
+    if current.shadow:
+        yield _shadow(received, memory, current.shadow, current.shadow_revision, live_flagged=flagged)
+
+
+def _shadow(
+    received: Received[FraudCheckRequested], memory: Memory, rules: Rules, revision: int, *, live_flagged: bool
+) -> FraudShadowJudged:
+    matched = judge(received.event, received.stored, memory, rules)
+    score = score_of(matched)
+    return FraudShadowJudged(
+        order_id=received.event.order_id,
+        revision=revision,
+        score=score,
+        flagged=score >= rules.written.flag_at,
+        live_flagged=live_flagged,
+        answers=received.id,
+        rules=tuple(one.rule for one in matched),
+    )

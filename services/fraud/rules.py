@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from mesh.errors import DeclarationError
-from mesh.events.fraud import FraudCheckRequested
+from mesh.events.fraud import FraudCheckRequested, FraudRules
 from mesh.settings import duration
 from services.fraud.memory import COUNTED, LONGEST, Memory
 
@@ -16,14 +16,7 @@ _VELOCITY = re.compile(rf"({'|'.join(COUNTED)})/(\w+)>(\d+)=(\d+)").fullmatch
 
 
 class FraudSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The rules. An order whose weights come to `fraud_flag_at` is flagged.
-
-    Each of `fraud_velocity` reads `card/1h>10=60`: more than ten orders of one card within an hour weigh 60; `card`,
-    `device`, `address` and `email` are counted, for 24 h at most. `fraud_amount_factor` times what the customer's last
-    orders cost on average, where there are `fraud_amount_orders` of them, weighs `fraud_amount_weight`. An account
-    younger than `fraud_account_age` weighs `fraud_account_weight`; a bill that goes to another address than the parcel
-    `fraud_address_weight`, one that goes to another country `fraud_country_weight`. Weight 0 turns a rule off.
-    """
+    """The rules (see `FraudRules`) that are in force until others are published in the console."""
 
     fraud_flag_at: int = 100
     fraud_velocity: tuple[str, ...] = (
@@ -70,11 +63,22 @@ class Match:
 
 
 class Rules:
-    """The settings with their velocity rules read. Raises DeclarationError for one that says nothing."""
+    """Rules with those that count read. Raises DeclarationError for one that says nothing."""
 
-    def __init__(self, settings: FraudSettings) -> None:
-        self.settings = settings
-        self.velocity = tuple(_velocity(text) for text in settings.fraud_velocity)
+    def __init__(self, written: FraudRules) -> None:
+        self.written = written
+        self.velocity = tuple(_velocity(text) for text in written.velocity)
+
+
+def rules_of(settings: FraudSettings) -> FraudRules:
+    """The rules of the settings, as a document has them."""
+    fields = {name.removeprefix("fraud_"): value for name, value in msgspec.structs.asdict(settings).items()}
+    return FraudRules(account_hours=fields.pop("account_age") / timedelta(hours=1), **fields)
+
+
+def score_of(matched: list[Match]) -> int:
+    """What matches weigh together."""
+    return sum(one.weight for one in matched)
 
 
 def judge(asked: FraudCheckRequested, at: datetime, memory: Memory, rules: Rules) -> list[Match]:
@@ -92,28 +96,24 @@ def _velocities(asked: FraudCheckRequested, at: datetime, memory: Memory, rules:
 
 
 def _amounts(asked: FraudCheckRequested, memory: Memory, rules: Rules) -> Iterator[Match]:
-    chosen = rules.settings
+    chosen = rules.written
     orders, usual = memory.usual(asked)
-    if (
-        usual
-        and orders >= chosen.fraud_amount_orders
-        and asked.amount.amount > (chosen.fraud_amount_factor * usual.amount)
-    ):
+    if usual and orders >= chosen.amount_orders and asked.amount.amount > (chosen.amount_factor * usual.amount):
         reason = f"{asked.amount.decimal()} {asked.amount.currency}, usually {usual.decimal()}"
-        yield Match(rule="amount", weight=chosen.fraud_amount_weight, reason=reason)
+        yield Match(rule="amount", weight=chosen.amount_weight, reason=reason)
 
 
 def _persons(asked: FraudCheckRequested, at: datetime, rules: Rules) -> Iterator[Match]:
-    chosen = rules.settings
-    if asked.account_created and at - asked.account_created < chosen.fraud_account_age:
+    chosen = rules.written
+    if asked.account_created and at - asked.account_created < timedelta(hours=chosen.account_hours):
         age = max(at - asked.account_created, timedelta(0)).total_seconds() / 3600
-        yield Match(rule="account", weight=chosen.fraud_account_weight, reason=f"the account is {age:.1f} h old")
+        yield Match(rule="account", weight=chosen.account_weight, reason=f"the account is {age:.1f} h old")
     if _differ(asked.billing_country, asked.delivery_country):
         reason = f"the bill goes to {asked.billing_country}, the parcel to {asked.delivery_country}"
-        yield Match(rule="country", weight=chosen.fraud_country_weight, reason=reason)
+        yield Match(rule="country", weight=chosen.country_weight, reason=reason)
     elif _differ(asked.billing_address, asked.address):
         reason = "the bill goes to another address than the parcel"
-        yield Match(rule="address", weight=chosen.fraud_address_weight, reason=reason)
+        yield Match(rule="address", weight=chosen.address_weight, reason=reason)
 
 
 def _differ(one: str | None, other: str | None) -> bool:
@@ -125,9 +125,7 @@ def _velocity(text: str) -> Velocity:
     try:
         window = duration(found[2]) if found else timedelta(0)
     except ValueError as error:
-        raise DeclarationError(f"CARTMESH_FRAUD_VELOCITY: {text!r}: {error}") from None
+        raise DeclarationError(f"velocity rule {text!r}: {error}") from None
     if not found or not timedelta(0) < window <= LONGEST:
-        raise DeclarationError(
-            f"CARTMESH_FRAUD_VELOCITY: {text!r} is no rule; write card/1h>10=60, of {', '.join(COUNTED)}, 24h at most"
-        )
+        raise DeclarationError(f"velocity rule {text!r}: write card/1h>10=60, of {', '.join(COUNTED)}, 24h at most")
     return Velocity(name=found[1], window=window, most=int(found[3]), weight=int(found[4]), text=text)

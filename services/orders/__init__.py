@@ -49,6 +49,7 @@ service = Service(
         OrderRefunded,
     ),
     buckets=(PERSONAL_KEYS,),
+    secrets=("address_secret",),
     port=8170,
 )
 STALE_READ = timedelta(milliseconds=200)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -9,7 +10,9 @@ import msgspec
 from mesh import Mesh, Money
 from mesh.errors import InvalidField
 from mesh.events.cart import CartLine
+from mesh.events.order import BuyerFacts
 from mesh.events.product import ProductListed
+from mesh.profiles import address_digest, postal_address_digest
 from mesh.vocabulary import Token
 
 MOST_LINES = 200
@@ -41,7 +44,11 @@ class Address(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of `POST /v1/orders`; `total` is what the shopper saw, where it is to be checked."""
+    """The body of `POST /v1/orders`; `total` is what the shopper saw, where it is to be checked.
+
+    `billing` is where the bill goes, where that is elsewhere, and `account_created` since when the customer has an
+    account: the fraud check compares them. Of the billing address a digest is kept alone.
+    """
 
     lines: tuple[WantedLine, ...]
     payment_method: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -52,6 +59,22 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     reference: Text | None = None
     total: Money | None = None
     address: Address | None = None
+    billing: Address | None = None
+    account_created: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
+def buyer_of(order: NewOrder) -> BuyerFacts | None:
+    """What a fraud check may know of a buyer, without personal data; None where nothing is known."""
+    parcel, bill = order.address, order.billing or order.address
+    facts = BuyerFacts(
+        email=address_digest(parcel.email) if parcel and parcel.email else None,
+        address=_postal_digest(parcel),
+        billing_address=_postal_digest(bill),
+        delivery_country=parcel.country if parcel else None,
+        billing_country=bill.country if bill else None,
+        account_created=order.account_created,
+    )
+    return facts if facts != BuyerFacts() else None
 
 
 def check(order: NewOrder) -> None:
@@ -96,6 +119,12 @@ def total_of(lines: tuple[CartLine, ...]) -> Money:
     if total is None:
         raise ValueError("no lines")
     return total
+
+
+def _postal_digest(address: Address | None) -> str | None:
+    if address is None:
+        return None
+    return postal_address_digest(address.street, address.postal_code, address.city, address.country)
 
 
 async def _listed(product_id: str, mesh: Mesh) -> ProductListed | None:

@@ -12,7 +12,7 @@ from mesh.publish import Cause, Change
 from services.orders.commands import Asked, NotPossible, decide
 from services.orders.fold import KINDS, OrderView, fold
 from services.orders.marks import marks_of
-from services.orders.taking import Address, NewOrder, check, priced, total_of
+from services.orders.taking import Address, NewOrder, buyer_of, check, priced, total_of
 
 TRIES = 8
 PAUSE = 0.02
@@ -66,6 +66,7 @@ class Writer:
             session_id=new.session_id,
             address_id=order_id if new.address else None,
             reference=new.reference,
+            buyer=buyer_of(new),
         )
         changes: list[Change] = [created, Unchanged(OrderCreated, order_id, 0)]
         if created.visitor_id:

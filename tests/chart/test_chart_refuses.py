@@ -58,7 +58,7 @@ WRONG = {
             "secretSettings": {"address_secret": {"secret": "", "key": ""}},
             "services": {
                 name: {"secretSettings": {"address_secret": {"secret": "s", "key": "k"}}}
-                for name in ("channels", "identity", "offers")
+                for name in ("channels", "identity", "offers", "orders")
             },
         },
         "services.gateway.secretSettings.address_secret: name the Secret and the key it is in",

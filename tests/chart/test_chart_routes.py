@@ -87,7 +87,16 @@ def test_the_consoles_pages_are_behind_one_ingress(chart, copied):
         backend = {"service": {"name": f"cartmesh-{name}", "port": {"name": "http"}}}
         return {"path": match, "pathType": kind, "backend": backend}
 
-    routed = {"/board": "board", "/console": "console", "/documents": "documents", "/queues": "board"}
+    routed = {
+        "/board": "board",
+        "/console": "console",
+        "/documents": "documents",
+        "/fraud": "fraud-review",
+        "/orders": "order-views",
+        "/payments": "payments",
+        "/queues": "board",
+        "/stock": "stock",
+    }
     assert made.names("Ingress") == ["gateway", "links", "pages"]
     assert made["Ingress", "pages"]["spec"] == {
         "ingressClassName": "nginx",
@@ -135,5 +144,6 @@ def test_the_consoles_ingress_is_merged_and_patched_like_the_releases_other_obje
     ingress = chart(values=values)["Ingress", "pages"]
 
     assert ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-buffering"] == "off"
-    assert [one["path"] for one in ingress["spec"]["rules"][0]["http"]["paths"]] == ["/", "/console", "/documents"]
+    paths = [one["path"] for one in ingress["spec"]["rules"][0]["http"]["paths"]]
+    assert paths == ["/", "/console", "/documents", "/fraud", "/orders", "/payments", "/stock"]
     assert [name for kind, name in chart() if kind == "Ingress"] == ["gateway", "links"]

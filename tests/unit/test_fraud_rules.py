@@ -10,7 +10,7 @@ from mesh.errors import DeclarationError
 from mesh.events.fraud import FraudCheckRequested
 from mesh.events.order import OrderConfirmed
 from services.fraud.memory import Memory
-from services.fraud.rules import FraudSettings, Rules, judge
+from services.fraud.rules import FraudSettings, Rules, judge, rules_of
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 NO_RULES = FraudSettings(
@@ -28,7 +28,7 @@ def asked(order="o1", amount=4200, **fields):
 
 def matches(check, memory, at=NOW, **settings):
     """Rule and reason of everything that matches."""
-    found = judge(check, at, memory, Rules(FraudSettings(**settings)))
+    found = judge(check, at, memory, Rules(rules_of(FraudSettings(**settings))))
     return [(one.rule, one.reason) for one in found]
 
 
@@ -117,7 +117,7 @@ def test_what_is_unknown_and_what_is_turned_off_matches_nothing():
     everything = asked(account_created=NOW, billing_country="DE", delivery_country="FR", card="x")
 
     assert matches(asked(billing_address="a", delivery_country="FR"), memory) == []
-    assert judge(everything, NOW, memory, Rules(NO_RULES)) == []
+    assert judge(everything, NOW, memory, Rules(rules_of(NO_RULES))) == []
 
 
 @pytest.mark.parametrize(
@@ -125,5 +125,5 @@ def test_what_is_unknown_and_what_is_turned_off_matches_nothing():
 )
 def test_a_rule_that_says_nothing_stops_the_start(text):
     """With the text and how to write it."""
-    with pytest.raises(DeclarationError, match="CARTMESH_FRAUD_VELOCITY"):
-        Rules(FraudSettings(fraud_velocity=(text,)))
+    with pytest.raises(DeclarationError, match="velocity rule"):
+        Rules(rules_of(FraudSettings(fraud_velocity=(text,))))

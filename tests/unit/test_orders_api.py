@@ -22,6 +22,8 @@ from mesh.events.profile import ProfileErasureRequested
 from mesh.events.shipment import ShipmentDispatched, ShipmentRequested
 from mesh.profiles import digests_of, names_of
 from mesh.runtime.run import running
+from services.checkout.saga import begun
+from services.checkout.steps import CheckoutSettings, check_for_fraud, table
 from services.orders import service
 from services.orders.app import build as app
 from services.orders.write import Writer
@@ -90,6 +92,30 @@ async def test_an_order_is_stored_with_all_that_stops_offers(client, mesh):
     assert (created.event.total, placed.event.by) == (TEA * 2, "server")
     for name in digests_of("v1", "k1"):
         assert (await mesh.last(PurchaseMarked, name)).event.bought == {"tea": 2}
+
+
+async def test_a_fraud_check_gets_digests_of_a_buyer_and_no_address(client, mesh):
+    """Keyed ones, the same for an address however it is written; the account's age is what the shop says."""
+    abroad = {"name": "A. L.", "street": "Rue 1", "postal_code": "75001", "city": "Paris", "country": "FR"}
+    loud = ORDER["address"] | {"street": "1 MAIN ST.", "email": "ADA@example.com"}
+    await ordered(client, "k-1", address=ORDER["address"] | {"email": "ada@example.com"}, billing=abroad)
+    await ordered(client, "k-2", address=loud, account_created="2026-05-01T12:00:00Z")
+    await ordered(client, "k-3", address=None)
+
+    bare = await ordered(client, "k-4", account_created="2026-05-01T12:00:00")
+    created = [one.event async for one in mesh.read(OrderCreated)]
+    first, second, third = (one.buyer for one in created)
+    stored = [message.body async for message in mesh.broker.read(mesh.commerce, ["ev.us.order.created.>"])]
+
+    assert (first.email, first.address) == (second.email, second.address)
+    assert first.billing_address not in (None, first.address)
+    assert (first.delivery_country, first.billing_country) == ("DE", "FR")
+    assert second.billing_address == second.address
+    assert (second.account_created.year, third, bare.status_code) == (2026, None, 422)
+    assert not any(word in body for body in stored for word in (b"ada@", b"ADA@", b"Main", b"MAIN", b"Rue", b"Paris"))
+    asked = check_for_fraud(begun(created[0], table(CheckoutSettings())))
+    facts = (asked.email, asked.address, asked.billing_address, asked.billing_country, asked.delivery_country)
+    assert facts == (first.email, first.address, first.billing_address, "FR", "DE")
 
 
 async def test_a_replayed_order_changes_nothing(client, mesh):

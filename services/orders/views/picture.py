@@ -148,7 +148,7 @@ def _summary(last: CheckoutAdvanced) -> str:
     if last.step == FINISHED:
         return "The checkout is finished."
     if last.step == UNDONE:
-        return f"The checkout was undone: {plain(last.failure)}."
+        return f"The checkout was undone: {plain(last.failure or '')}."
     if last.failure is not None:
-        return f"The checkout is being undone: {plain(last.failure)}."
+        return f"The checkout is being undone: {plain(last.failure or '')}."
     return f"The checkout is at “{title_of(last.step)}”."

@@ -88,7 +88,7 @@ async def ask(shop, **question):
     return await shop.ask("scoring", "recommend-products", RecommendationsRequest(**question), Recommendations)
 
 
-async def until(condition, patience=20.0):
+async def until(condition, patience=90.0):
     """What `condition` returns once it is true."""
     async with asyncio.timeout(patience):
         while True:

@@ -25,7 +25,7 @@ from services.operations import board
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LINE = CartLine(product_id="p1", quantity=2, price=Money(amount=700, currency="EUR"), name="Tea tin")
-WITHIN = 30.0
+WITHIN = 90.0
 
 
 @dataclass(frozen=True)

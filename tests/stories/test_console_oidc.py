@@ -112,7 +112,7 @@ class Place:
 
     async def browser(self):
         """A browser profile of its own."""
-        client = httpx.AsyncClient(base_url=self.url, headers={"accept": "text/html"}, timeout=30)
+        client = httpx.AsyncClient(base_url=self.url, headers={"accept": "text/html"}, timeout=60)
         return await self.stack.enter_async_context(client)
 
     async def restart(self):

@@ -173,7 +173,7 @@ async def test_eight_devices_of_one_person_get_one_mail(us, box, eventually):
         await us.identify(device)
 
     carts = [await us.leave(device) for device in devices]
-    decided = [await eventually(lambda cart=cart: us.decision(cart), within=30) for cart in carts]
+    decided = [await eventually(lambda cart=cart: us.decision(cart), within=60) for cart in carts]
     await box.wait_for(1)
 
     assert sorted(one.outcome for one in decided) == ["approved"] + ["dropped"] * 7

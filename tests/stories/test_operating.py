@@ -17,7 +17,7 @@ from mesh.runtime.up import Up
 from mesh.topology.mesh_toml import Topology
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-WITHIN = 60.0
+WITHIN = 90.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

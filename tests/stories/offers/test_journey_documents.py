@@ -32,8 +32,8 @@ async def test_a_published_journey_takes_effect_while_services_run_in_every_regi
         await eventually(lambda: _in_force(eu.mesh, 1))
         await eventually(lambda: _in_force(shop.mesh, 1))
         assert [one.document.revision for one in await versions(JOURNEYS, "abandoned-cart", eu.mesh)] == [1, 0]
-        here = await eventually(lambda: _decided_with(shop, 1, eventually), within=20)
-        there = await eventually(lambda: _decided_with(eu, 1, eventually), within=20)
+        here = await eventually(lambda: _decided_with(shop, 1, eventually), within=60)
+        there = await eventually(lambda: _decided_with(eu, 1, eventually), within=60)
 
     before = (await shop.all("before", OfferDecided))[-1]
     assert (before.journey_revision, before.discount_percent) == (0, 10)

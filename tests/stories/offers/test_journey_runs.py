@@ -44,7 +44,7 @@ async def test_the_journey_of_higher_priority_gets_the_last_contact(at_work, sho
             await shop.fill(cart, cart)
             await shop.leave(cart, cart)
 
-        found = await eventually(lambda: _decided(shop, carts, 10), within=20)
+        found = await eventually(lambda: _decided(shop, carts, 10), within=60)
         await box.wait_for(5)
 
     assert {(one.journey, one.outcome, one.reason) for one in found} == {
@@ -66,7 +66,7 @@ async def test_held_runs_of_one_cart_have_timers_of_their_own(shop_in, at_work, 
         await shop.score("c1", "ada", await shop.leave("c1", "ada"))
         held = await eventually(lambda: _decided(shop, ["c1"], 2))
         beating = asyncio.create_task(_beat(eu))
-        found = await eventually(lambda: _final(shop, "c1", 2), within=30)
+        found = await eventually(lambda: _final(shop, "c1", 2), within=60)
         beating.cancel()
 
     assert {one.outcome for one in held} == {"held"}

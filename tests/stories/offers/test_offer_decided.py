@@ -113,7 +113,7 @@ async def test_the_cap_holds_exactly_between_carts_that_fall_due_at_once(at_work
         named = [await shop.leave(cart, "ada") for cart in carts]
         await asyncio.gather(*(shop.score(cart, "ada", name) for cart, name in zip(carts, named, strict=True)))
 
-        decisions = await eventually(lambda: _decisions(shop, carts), within=20)
+        decisions = await eventually(lambda: _decisions(shop, carts), within=60)
         await box.wait_for(2)
 
     outcomes = sorted(one.outcome for one in decisions)
@@ -228,7 +228,7 @@ async def test_no_offer_is_decided_behind_a_purchase(at_work, shop, box, eventua
             await shop.mesh.publish(CartConverted(cart_id=cart, order_id=f"o{at}", visitor_id="ada"))
 
         await asyncio.gather(*(race(at, cart) for at, cart in enumerate(carts)))
-        await eventually(lambda: _decisions(shop, carts), within=30)
+        await eventually(lambda: _decisions(shop, carts), within=60)
 
         stories = [await shop.mesh.history(cart, "cart", "offer") for cart in carts]
     behind = [

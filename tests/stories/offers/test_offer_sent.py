@@ -19,8 +19,10 @@ from mesh.events.order import PurchaseMarked
 from mesh.money import Money
 from mesh.profiles import visitor_digest
 from mesh.publish import Draft
+from notifications.channels.reading import read_delivery
 from notifications.channels.service import service as channels
 from notifications.offers import service as offers
+from tests.approved_offer import approved_offer
 from tests.stories.offers.conftest import LINE
 
 
@@ -60,6 +62,18 @@ def run_fields_of(event):
 async def _both(shop, cart):
     sent = await shop.all(cart, OfferSent)
     return sent if len(sent) == 2 else None
+
+
+async def test_a_delivery_reads_no_more_than_it_looks_at(shop):
+    """Each kind that the cart has costs another answer, twice for each mail: scores and decisions are left out."""
+    decided = approved_offer(1)
+    await shop.fill("c1", "v1")
+    await shop.score("c1", "v1", await shop.leave("c1", "v1"))
+    await shop.mesh.publish(decided)
+
+    reading = await read_delivery(decided, shop.mesh)
+
+    assert [type(one.event) for one in reading.history] == [CartUpdated, CartAbandoned]
 
 
 @pytest.mark.parametrize("why", ["refused", "never asked", "no address", "unsubscribed"])

@@ -137,7 +137,8 @@ def test_an_autoscaler_follows_cpu_and_the_leaders_count_of_waiting_messages(cha
     values = {"services": {"channels": {"autoscaling": {"enabled": True, "max": 5, "lag": 1000}}}}
     made = chart(values=values)
     scaler = made["HorizontalPodAutoscaler", "channels"]
-    durables = {"operator": "In", "values": ["channels-send-mail", "channels-show-card", "channels-ask-to-confirm"]}
+    named = ("send-mail", "show-card", "ask-to-confirm", "tell-buyer")
+    durables = {"operator": "In", "values": [f"channels-{one}" for one in named]}
 
     assert scaler["spec"] == {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "cartmesh-channels"},

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+import msgspec
+
 from mesh import History, Mesh, Money, Received
 from mesh.event import Event
 from mesh.events.payment import (
@@ -29,10 +31,14 @@ Request = (
 Step = Literal["authorise", "capture", "void", "refund"]
 
 
-async def read_payment(mesh: Mesh, payment_id: str) -> tuple[History, Payment]:
-    """A payment's events and what follows from them. May miss the newest: what is appended is conditional."""
+async def read_payment(mesh: Mesh, payment_id: str, order_id: str) -> tuple[History, Payment]:
+    """A payment's events and what follows from them. May miss the newest: what is appended is conditional.
+
+    It may miss the very request that is handled, and with it the order: that is the one the caller names.
+    """
     history = await mesh.history(payment_id, *REQUESTS, *ANSWERS)
-    return history, fold(payment_id, history)
+    payment = fold(payment_id, history)
+    return history, msgspec.structs.replace(payment, order_id=payment.order_id or order_id)
 
 
 async def authorised(

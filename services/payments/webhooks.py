@@ -46,11 +46,10 @@ async def take(notice: Notice, provider: Provider, mesh: Mesh) -> Taken:
         log.warning("webhook about a payment that was not asked for", payment=charge.payment_id, notice=notice.id)
         return Taken(note="nobody asked for this payment here")
     for _ in range(READS):
-        history, payment = await read_payment(mesh, charge.payment_id)
+        history, payment = await read_payment(mesh, charge.payment_id, charge.order_id)
         if is_another_charge(payment, charge):
             log.error("webhook about a second charge of a payment", payment=charge.payment_id, notice=notice.id)
             return Taken(note="another charge than this payment's")
-        payment = msgspec.structs.replace(payment, order_id=payment.order_id or charge.order_id)
         events = news(payment, charge.state)
         if not events:
             return Taken(note="known already")

@@ -31,10 +31,10 @@ Request = (
 Step = Literal["authorise", "capture", "void", "refund"]
 
 
-async def read_payment(mesh: Mesh, payment_id: str, order_id: str) -> tuple[History, Payment]:
+async def read_payment(mesh: Mesh, payment_id: str, order_id: str = "") -> tuple[History, Payment]:
     """A payment's events and what follows from them. May miss the newest: what is appended is conditional.
 
-    It may miss the very request that is handled, and with it the order: that is the one the caller names.
+    It may miss the very request that is handled, and with it the order: that is the one the caller names, if it does.
     """
     history = await mesh.history(payment_id, *REQUESTS, *ANSWERS)
     payment = fold(payment_id, history)

@@ -76,12 +76,17 @@ async def test_a_region_is_measured_by_a_user_that_may_do_nothing_else(eventuall
                 return (await flow_of(operator, views), await flow_of(operator, carts)) == ((50, 50), (1, 2))
 
             await eventually(counted)
-            report = await measured(operator)
+
+            async def lags_known():
+                report = await measured(operator)
+                behind = {lag.durable: lag.pending for lag in report.consumers}
+                waiting = (behind["scoring-score-visitors"], behind["scoring-keep-carts"])
+                return report if waiting == (50, 2) else None
+
+            report = await eventually(lags_known)
             known = {(spec.stream, spec.durable) for spec in consumers(discover(), "us")}
             assert (report.nodes, report.nodes_up, report.dead_letters) == (1, 1, 0)
             assert {(lag.stream, lag.durable) for lag in report.consumers} == known
-            behind = {lag.durable: lag.pending for lag in report.consumers}
-            assert (behind["scoring-score-visitors"], behind["scoring-keep-carts"]) == (50, 2)
 
         async with running(service, await connect_as("watch")):
             again = datetime.now(UTC)

@@ -127,7 +127,7 @@ def test_the_laptops_services_are_reached_at_ports_of_their_own(compose):
         container = compose["services"][f"services-{region}"]
         inside = {name: value for name, value in container["environment"].items() if name.startswith("CARTMESH_PORT_")}
         assert inside.keys() == {f"CARTMESH_PORT_{variable(name)}" for name, facts in known.items() if facts["http"]}
-        behind_the_console = {"CARTMESH_PORT_BOARD", "CARTMESH_PORT_DOCUMENTS"}
+        behind_the_console = {f"CARTMESH_PORT_{name}" for name in ("BOARD", "DOCUMENTS", "FRAUD_REVIEW")}
         outer = {name: port for name, port in inside.items() if name not in behind_the_console}
         assert sorted(port.split(":")[2] for port in container["ports"]) == sorted(outer.values())
         outside += container["ports"]
@@ -137,6 +137,16 @@ def test_the_laptops_services_are_reached_at_ports_of_their_own(compose):
     published = [port.rpartition(":")[0] for port in outside]
     assert len(set(published)) == len(published)
     assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_the_laptops_console_finds_the_pages_of_every_service(compose):
+    """Where each listens within the container."""
+    known = json.loads((DEPLOY / "chart" / "derived" / "mesh.json").read_text())["services"]
+    with_pages = {variable(name) for name, facts in known.items() if facts.get("pages")} - {"CONSOLE"}
+    for region in MESH.names:
+        given = compose["services"][f"services-{region}"]["environment"]
+        found = {name: url for name in with_pages if (url := given.get(f"CARTMESH_URL_{name}"))}
+        assert found == {name: f"http://127.0.0.1:{given[f'CARTMESH_PORT_{name}']}" for name in with_pages}
 
 
 def test_nothing_of_the_laptop_runs_with_more_than_it_needs(compose):

@@ -54,6 +54,7 @@ def test_who_needs_which_secret_follows_from_the_services():
         "identity": ("address_secret",),
         "links": ("secret",),
         "offers": ("address_secret", "secret"),
+        "orders": ("address_secret",),
     }
 
 

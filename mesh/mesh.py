@@ -157,7 +157,10 @@ class Mesh:
         return list(readable([message async for message in found]))
 
     async def read(self, *kinds: type[Event], stream: str | None = None, after: int = 0) -> AsyncIterator[Received]:
-        """Every event of these kinds in order from a stream (default: the kinds' own), from behind a sequence."""
+        """Every event of these kinds in order from a stream (default: the kinds' own), from behind a sequence.
+
+        Each kind is read at a moment of its own: who goes on behind the last event that was read reads one kind.
+        """
         homes: dict[str, list[str]] = {}
         for kind in kinds:
             home = stream or self.stream_of(kind)

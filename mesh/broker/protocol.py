@@ -178,7 +178,10 @@ class Broker(Protocol):
         ...
 
     def read(self, stream: str, patterns: Sequence[str], *, after: int = 0) -> AsyncIterator[Message]:
-        """Messages under any of the patterns in order, behind sequence `after`, up to now or just before."""
+        """Messages under any of the patterns in order, behind sequence `after`, up to now or just before.
+
+        Each pattern is read at a moment of its own: who goes on behind the last message read reads one pattern.
+        """
         ...
 
     async def read_few(self, stream: str, patterns: Sequence[str]) -> list[Message]:

@@ -12,12 +12,12 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)
 
 
 def times(drill: int):
-    """What runs, how often something is killed, and how many shoppers come each second: all and more in a drill."""
+    """What runs, how often something is killed, how many shoppers come each second, and how many events lie between."""
     return pytest.mark.parametrize(
-        ("stage", "rounds", "per_second"),
+        ("stage", "rounds", "per_second", "events"),
         [
-            pytest.param("selling", 1, 4, id="small"),
-            pytest.param("everything", drill, 15, id="drill", marks=pytest.mark.drill),
+            pytest.param("selling", 1, 4, 12, id="small"),
+            pytest.param("everything", drill, 15, 30, id="drill", marks=pytest.mark.drill),
         ],
         indirect=["stage"],
     )
@@ -45,15 +45,15 @@ async def waiting(load) -> bool:
 
 
 @times(6)
-async def test_the_leader_of_the_commerce_stream_may_be_killed(stage, chaos, rounds, per_second):
+async def test_the_leader_of_the_commerce_stream_may_be_killed(stage, chaos, rounds, per_second, events):
     """What was acknowledged is stored once, although the stream's leader is killed while carts and orders come in."""
     async with chaos.load(stage, per_second=per_second) as load:
         for _ in range(rounds):
-            await load.wait_for_events(30)
+            await load.wait_for_events(events)
             led = await chaos.until(lambda: leader(stage), "the commerce stream to have a leader")
 
             await stage.up.servers.kill_node("us", led)
-            await load.wait_for_events(30)
+            await load.wait_for_events(events)
             assert await leader(stage) != led
             await stage.up.servers.start_node("us", led)
         outcome = await load.outcome()
@@ -62,28 +62,28 @@ async def test_the_leader_of_the_commerce_stream_may_be_killed(stage, chaos, rou
 
 
 @times(4)
-async def test_every_service_may_be_killed_in_the_middle_of_its_work(stage, chaos, rounds, per_second):
+async def test_every_service_may_be_killed_in_the_middle_of_its_work(stage, chaos, rounds, per_second, events):
     """Every left cart is decided once and mailed at most once, although each process is killed while it works."""
     async with chaos.load(stage, per_second=per_second) as load:
         for _ in range(rounds):
             for child in stage.up.children.values():
-                await load.wait_for_events(30)
+                await load.wait_for_events(events)
 
                 await child.kill()
                 await asyncio.wait_for(child.ready.wait(), 90)
-        await load.wait_for_events(30)
+        await load.wait_for_events(events)
         outcome = await load.outcome()
 
     outcome.keeps_every_promise()
 
 
 @times(4)
-async def test_a_whole_region_may_be_killed(stage, chaos, rounds, per_second):
+async def test_a_whole_region_may_be_killed(stage, chaos, rounds, per_second, events):
     """After all servers of a region are killed all is there, timers due meanwhile fire, and work goes on."""
     outages = []
     async with chaos.load(stage, per_second=per_second) as load:
         for _ in range(rounds):
-            await load.wait_for_events(60)
+            await load.wait_for_events(2 * events)
             await chaos.until(lambda: waiting(load), "carts to be left")
             began = datetime.now(UTC)
             await stage.up.servers.kill_region("us")
@@ -91,7 +91,7 @@ async def test_a_whole_region_may_be_killed(stage, chaos, rounds, per_second):
             await chaos.until(lambda at=began: datetime.now(UTC) > at + chaos.abandon_after, "timers to fall due")
             outages.append((began, datetime.now(UTC)))
             await stage.up.servers.start_region("us")
-            await load.wait_for_events(30)
+            await load.wait_for_events(events)
         outcome = await load.outcome()
 
     outcome.keeps_every_promise()

@@ -31,8 +31,8 @@ HORIZON = timedelta(days=1)
 class Shop:
     """Carts that are left and scored, said by hand. Those with taste are changed by an offer, the others never."""
 
-    def __init__(self, regions):
-        self.mesh = Mesh(regions.broker("us"), "tests", others=())
+    def __init__(self, regions, region="us"):
+        self.mesh = Mesh(regions.broker(region), "tests", others=())
         self.chance = random.Random(5)
 
     async def leave(self, visitor, taste, *, advise=None):
@@ -107,8 +107,8 @@ def journey(monkeypatch):
 
 
 @asynccontextmanager
-async def deciding(regions):
-    async with running(offers, Mesh(regions.broker("us"), offers.name, others=())):
+async def deciding(regions, region="us"):
+    async with running(offers, Mesh(regions.broker(region), offers.name, others=())):
         yield
 
 
@@ -132,11 +132,12 @@ async def test_what_chance_gave_teaches_whom_an_offer_changes(regions, journey, 
     def advise(values):
         return outcome.adviser.advise(_row(values))[0]
 
-    async with deciding(regions):
-        await shop.leave("moved", 1.0, advise=advise)
-        await shop.leave("unmoved", 0.0, advise=advise)
-        moved = await eventually(lambda: shop.decided("moved"), within=60)
-        unmoved = await eventually(lambda: shop.decided("unmoved"), within=60)
+    elsewhere = Shop(regions, "eu")  # where no scores of all the others wait to be decided on
+    async with deciding(regions, "eu"):
+        await elsewhere.leave("moved", 1.0, advise=advise)
+        await elsewhere.leave("unmoved", 0.0, advise=advise)
+        moved = await eventually(lambda: elsewhere.decided("moved"), within=60)
+        unmoved = await eventually(lambda: elsewhere.decided("unmoved"), within=60)
 
     assert (moved.outcome, moved.assignment.arm) == ("approved", "0")
     assert (unmoved.outcome, unmoved.reason) == ("dropped", "not worth it")

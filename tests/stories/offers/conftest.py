@@ -89,8 +89,9 @@ def shop_in(regions):
 
 
 @pytest.fixture
-def at_work(regions):
-    """Runs services in a region, by default those from decision to mailbox, until the block ends."""
+def at_work(regions, monkeypatch):
+    """Runs services in a region, by default those from decision to mailbox, until the block ends, at any hour."""
+    monkeypatch.setenv("CARTMESH_JOURNEY_QUIET", "")
 
     @asynccontextmanager
     async def run(*services, region="us"):
@@ -110,7 +111,6 @@ async def box(tmp_path, monkeypatch) -> AsyncIterator[Inbox]:
         monkeypatch.setenv("CARTMESH_SMTP_PORT", str(opened.smtp_port))
         monkeypatch.setenv("CARTMESH_SEND_AGAIN_AFTER", "50ms")
         monkeypatch.setenv("CARTMESH_JOURNEY_SCORE_LIMIT", "100ms")
-        monkeypatch.setenv("CARTMESH_JOURNEY_QUIET", "")
         monkeypatch.setenv("CARTMESH_JOURNEY_CONTACT_INTERVAL", "0s")
         yield opened
 

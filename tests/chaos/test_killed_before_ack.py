@@ -90,8 +90,9 @@ async def worker(tmp_path, name: str, moment: str = "never", **environment: str)
 
 
 @pytest.fixture
-async def mesh(tmp_path):
-    """An operator's connection to one server with every service's streams and consumers."""
+async def mesh(tmp_path, monkeypatch):
+    """An operator's connection to one server with every service's streams and consumers; no offer waits for morning."""
+    monkeypatch.setenv("CARTMESH_JOURNEY_QUIET", "")
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(LocalServers(Topology.of(["us"], nodes=1), tmp_path, chosen([])))
         await redeliver_soon(await servers.operator("us"))

@@ -48,8 +48,8 @@ class Shop:
         for _ in range(0, count, 4):
             assert await asyncio.gather(*(self.fill() for _ in range(4))) == [None] * 4
 
-    async def fill(self, *, tries: int = 100) -> httpx.Response | None:
-        """One cart of 110 kB, again with the same id until it is taken; the last refusal if it never was."""
+    async def fill(self, *, tries: int = 900) -> httpx.Response | None:
+        """One cart of 110 kB, again with the same id until it is taken; the last refusal if it never was in minutes."""
         number = next(self.numbers)
         event = {"id": f"e{number}", "type": "cart_updated", "time": datetime.now(UTC).isoformat()}
         event |= {"visitor_id": "v", "cart_id": f"c{number}", "lines": LINES}

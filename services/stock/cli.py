@@ -52,9 +52,9 @@ def audit(
 
 
 async def _audits(access: "Access") -> "list[StockAudit]":
-    from mesh.topology.connect import connect  # noqa: PLC0415
-    from mesh.topology.secrets import OPERATOR  # noqa: PLC0415
-    from services.stock.audit import StockAudit, read_audited  # noqa: PLC0415
+    from mesh.topology.connect import connect  # noqa: PLC0415  loaded when the command runs
+    from mesh.topology.secrets import OPERATOR  # noqa: PLC0415  the same
+    from services.stock.audit import StockAudit, read_audited  # noqa: PLC0415  the same
 
     async def audited(region: str) -> StockAudit:
         mesh = await connect(access, region, OPERATOR)

@@ -47,20 +47,7 @@ def rules_routes(console: Console, mesh: Mesh) -> list[HTTPRouteHandler]:
     environment.globals["fields"] = FIELDS
 
     async def show(request: Request[Any, Any, Any], **shown: Any) -> Response[bytes]:
-        live, shadow = [await mesh.state(FRAUD_RULES).get(name) for name in ("live", "shadow")]
-        in_force = _in_force(live)
-        values = {
-            "live": live,
-            "shadow": shadow if shadow and shadow.rules else None,
-            "revisions": {"live": live.revision if live else 0, "shadow": shadow.revision if shadow else 0},
-            "written": in_force,
-            "trial": None,
-            "days": 7,
-            "may_edit": request.user.may(REVIEWER.name),
-            "history": await _history(mesh),
-            "in_shadow": await _shadow_counts(mesh, shadow) if shadow and shadow.rules else None,
-            "done": "",
-        }
+        values = await _values(mesh, may_edit=request.user.may(REVIEWER.name))
         return console.page(request, environment, "rules.html.j2", values | shown)
 
     @get("/rules")
@@ -104,6 +91,24 @@ def rules_routes(console: Console, mesh: Mesh) -> list[HTTPRouteHandler]:
         return Redirect(f"/fraud/rules?done={target}", status_code=303)
 
     return [show_rules, try_rules, publish_fraud_rules]
+
+
+async def _values(mesh: Mesh, *, may_edit: bool) -> dict[str, Any]:
+    """What the page shows where no form was sent."""
+    live, shadow = [await mesh.state(FRAUD_RULES).get(name) for name in ("live", "shadow")]
+    in_shadow = shadow if shadow and shadow.rules else None
+    return {
+        "live": live,
+        "shadow": in_shadow,
+        "revisions": {"live": live.revision if live else 0, "shadow": shadow.revision if shadow else 0},
+        "written": _in_force(live),
+        "trial": None,
+        "days": 7,
+        "may_edit": may_edit,
+        "history": await _history(mesh),
+        "in_shadow": await _shadow_counts(mesh, in_shadow) if in_shadow else None,
+        "done": "",
+    }
 
 
 def _in_force(live: RulesDocument | None) -> FraudRules:

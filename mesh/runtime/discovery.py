@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -22,18 +23,27 @@ def discover(packages: Iterable[str] | None = None) -> list[Service]:
 
     Only modules with a line `name = Service(` are imported. DeclarationError when two share a name.
     """
+    return list(_installed() if packages is None else _declared(packages))
+
+
+@cache
+def _installed() -> tuple[Service, ...]:
+    """Those of the entry points. Every source file is read for them, so they are looked for once in a process."""
+    return _declared({"mesh", *(found.value for found in entry_points(group=GROUP))})
+
+
+def _declared(packages: Iterable[str]) -> tuple[Service, ...]:
     declare_events()
-    if packages is None:
-        packages = {"mesh", *(found.value for found in entry_points(group=GROUP))}
     services: dict[str, Service] = {}
     for package in sorted(packages):
         for module in _declaring(package):
             for service in vars(import_module(module)).values():
                 if isinstance(service, Service) and service.module == module:
                     _add(services, service)
-    return [services[name] for name in sorted(services)]
+    return tuple(services[name] for name in sorted(services))
 
 
+@cache
 def declare_events() -> None:
     """Import every module of events: those of the mesh, and those of packages in the entry points `cartmesh.events`."""
     for package in ("mesh.events", *sorted(found.value for found in entry_points(group=EVENTS))):

@@ -8,33 +8,63 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from mesh.errors import TopologyError
 
 _PR_SET_PDEATHSIG = 1
 _LAST_WORDS = 2000
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def end_with_parent() -> None:
+    """Let the kernel kill this process when the one that forked it ends: on Linux, elsewhere nothing happens."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Running(Protocol):
+    """What a process needs of a child: asyncio's own have it, and those that a fork server started."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status; None while it runs."""
+
+    @property
+    def stdout(self) -> asyncio.StreamReader | None:
+        """What it prints, where that is read here."""
+
+    async def wait(self) -> int:
+        """Wait until it is over; its exit status."""
+
+    def send_signal(self, number: int, /) -> None:
+        """Send it a signal."""
 
 
 class Process:
     """A running child process."""
 
-    def __init__(self, child: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(self, child: Running, log: Path) -> None:
         self._child, self._log = child, log
 
     @classmethod
     async def start(
-        cls, command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None, speaks: bool = False
+        cls,
+        command: Sequence[str],
+        *,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        speaks: bool = False,
+        pass_fds: Sequence[int] = (),
     ) -> "Process":
         """Start a command with its output appended to `log`. On Linux the kernel ends it with its parent.
 
-        With `speaks` only its errors go there, and what it prints is for `first_line`.
+        With `speaks` only its errors go there, and what it prints is for `first_line`. `pass_fds` stay open in it.
         """
-        libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-        def follow_the_parent() -> None:
-            if libc is not None:
-                libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
         with log.open("ab") as output:
             child = await asyncio.create_subprocess_exec(
                 *command,
@@ -43,7 +73,8 @@ class Process:
                 stderr=output,
                 env=environment,
                 start_new_session=True,  # ctrl-c is for the parent, which ends its children in order
-                preexec_fn=follow_the_parent,  # one system call, loaded before: safe between fork and exec
+                preexec_fn=end_with_parent,  # one system call, loaded before: safe between fork and exec
+                pass_fds=pass_fds,
             )
         return cls(child, log)
 

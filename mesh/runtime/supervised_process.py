@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from mesh.errors import MeshError
 from mesh.observability.logs import log
@@ -14,14 +15,31 @@ STOP_PATIENCE = 25.0
 RESTART_PAUSE = 0.5
 
 
+class Start(Protocol):
+    """How a command becomes a process, as `Process.start` does it."""
+
+    async def __call__(
+        self, command: Sequence[str], /, *, log: Path, environment: Mapping[str, str], speaks: bool
+    ) -> Process:
+        """The process that runs it."""
+
+
 class Child:
     """A supervised process that prints one line on stdout when it is ready.
 
-    It is restarted half a second after it dies unexpectedly, as an orchestrator would.
+    It is restarted half a second after it dies unexpectedly, as an orchestrator would. `start` starts its command:
+    as a process of its own, or as the fork of one.
     """
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], logs: Path) -> None:
-        self.name = name
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        logs: Path,
+        start: Start = Process.start,
+    ) -> None:
+        self.name, self._start = name, start
         self._command, self._environment, self._log = command, os.environ | environment, logs / f"{name}.log"
         self._process: Process | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -66,7 +84,7 @@ class Child:
             await self._process.end(STOP_PATIENCE)
 
     async def _spawn(self) -> None:
-        self._process = await Process.start(self._command, log=self._log, environment=self._environment, speaks=True)
+        self._process = await self._start(self._command, log=self._log, environment=self._environment, speaks=True)
 
     async def _watch(self) -> None:
         while True:

@@ -16,6 +16,7 @@ import msgspec
 from mesh.broker.connection import Connection
 from mesh.mesh import Mesh
 from mesh.runtime.discovery import discover
+from mesh.runtime.fork_server import ForkServer
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.ports import free_ports, usual_port
 from mesh.runtime.supervised_process import Child, stop_all
@@ -70,6 +71,7 @@ class Up:
         self._children: dict[tuple[str, str], Child] = {}
         self._process_names: dict[tuple[str, str], str] = {}
         self._operators: dict[str, Mesh] = {}
+        self._fork_server: ForkServer | None = None
         self.companions: dict[str, Companion] = {}
         self.urls: dict[str, dict[str, str]] = {}
         """Region -> HTTP service -> base URL."""
@@ -122,6 +124,10 @@ class Up:
         self.directory = self._directory.absolute()
         self._logs = self.directory / "logs"
         self._logs.mkdir(parents=True, exist_ok=True)
+        if sys.platform == "linux":
+            self._fork_server = ForkServer(self._logs / "fork-server.log")
+            self._stack.push_async_callback(self._fork_server.close)
+            await self._fork_server.open()
         services = discover()
         self.access = await (self._use_existing(services) if self._existing else self._start_servers(services))
         self.servers_file = self.directory / "servers.json"
@@ -191,7 +197,7 @@ class Up:
             folder = self.directory / found.name
             folder.mkdir(exist_ok=True)
             more = ("--dir", str(folder), *(["--usual-ports"] if self._for_people else []))
-            child = Child(found.name, _cartmesh(*arguments, *more), self.environment, self._logs)
+            child = self._child(found.name, (*arguments, *more), self.environment)
             self._stack.push_async_callback(child.stop)
             await child.start()
             companion = self.companions[found.name] = msgspec.json.decode(child.line, type=Companion)
@@ -211,18 +217,16 @@ class Up:
         await asyncio.gather(*(self._start_child(region, name, names, environment) for name, names in groups.items()))
 
     async def _start_child(self, region: str, name: str, names: list[str], environment: Mapping[str, str]) -> None:
-        command = _cartmesh(
-            "run",
-            *names,
-            "--region",
-            region,
-            "--servers",
-            str(self.servers_file),
-            "--topology",
-            str(self._topology_file),
-        )
-        child = self._children[region, name] = Child(f"{region}-{name}", command, environment, self._logs)
+        files = ("--servers", str(self.servers_file), "--topology", str(self._topology_file))
+        command = ("run", *names, "--region", region, *files)
+        child = self._children[region, name] = self._child(f"{region}-{name}", command, environment)
         await child.start()
+
+    def _child(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Child:
+        """A process of `cartmesh`: a fork where the kernel ends it with the server that forks it, as Linux does."""
+        if self._fork_server is None:
+            return Child(name, [sys.executable, "-m", "mesh.cli", *arguments], environment, self._logs)
+        return Child(name, arguments, environment, self._logs, self._fork_server.start)
 
     def ports(self, region: str, name: str) -> dict[str, int]:
         """The ports a service process listens on: its HTTP services' and `health` (health and metrics)."""
@@ -257,7 +261,3 @@ def _acquaintance(urls: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     pages += [url for of in urls.values() for url in of.values()]
     server_keys = os.environ.get("CARTMESH_SERVER_KEYS") or token_urlsafe(24)
     return {"CARTMESH_CORS_ORIGINS": ",".join(pages), "CARTMESH_SERVER_KEYS": server_keys, **addresses}
-
-
-def _cartmesh(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "mesh.cli", *arguments]

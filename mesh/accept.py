@@ -23,6 +23,8 @@ PAGE = "page"
 """A sender whose key stands in web pages: anybody can use it."""
 SERVER = "server"
 """One of the shop's own servers, whose key is secret."""
+SIGNED = "signed"
+"""A party outside the shop, such as a carrier, that signs each request with its secret: a webhook."""
 
 
 class Sent(msgspec.Struct, Generic[E], frozen=True, kw_only=True):

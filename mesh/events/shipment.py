@@ -1,4 +1,7 @@
-"""Parcels: asked for by the checkout, and what becomes of them."""
+"""Parcels: asked for by the checkout, and what becomes of them.
+
+`tracking` is the carrier's number of a parcel, where it has one: it tells several parcels of an order apart.
+"""
 
 from mesh.event import Event, event
 from mesh.events.order import OrderedPieces
@@ -18,7 +21,7 @@ class ShipmentRequested(Event):
 
 @event(key="order_id")
 class ShipmentCreated(Event):
-    """A parcel was made ready for a carrier. `tracking` is the carrier's number, where it has one."""
+    """A parcel was made ready for a carrier."""
 
     order_id: str
     carrier: str | None = None
@@ -27,11 +30,12 @@ class ShipmentCreated(Event):
 
 @event(key="order_id")
 class ShipmentDispatched(Event):
-    """The carrier took the parcel."""
+    """The carrier took the parcel. `tracking_url` is the carrier's page about it."""
 
     order_id: str
     carrier: str | None = None
     tracking: str | None = None
+    tracking_url: str | None = None
 
 
 @event(key="order_id")
@@ -39,3 +43,16 @@ class ShipmentDelivered(Event):
     """The parcel arrived."""
 
     order_id: str
+    carrier: str | None = None
+    tracking: str | None = None
+
+
+@event(key="order_id")
+class ShipmentReturned(Event):
+    """The parcel came back. `lines` are the pieces in it; none: all that is left of the order."""
+
+    order_id: str
+    carrier: str | None = None
+    tracking: str | None = None
+    lines: tuple[OrderedPieces, ...] = ()
+    reason: str | None = None

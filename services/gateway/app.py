@@ -14,7 +14,7 @@ from litestar.response import Stream
 from prometheus_client import Counter
 
 from mesh import Mesh, settings
-from mesh.accept import SERVER
+from mesh.accept import PAGE
 from mesh.errors import DeclarationError, InvalidField
 from mesh.observability import tracing
 from mesh.runtime.hosting import Hosted
@@ -23,6 +23,7 @@ from mesh.subjects import token
 from mesh.web.application import event_stream_response, shared_options
 from mesh.web.client_address import address_of
 from mesh.web.server_keys import bearer
+from mesh.web.signature import BadSignature
 from services.gateway.bots import Bots, BotSettings
 from services.gateway.documentation import pages
 from services.gateway.intake import (
@@ -44,6 +45,8 @@ from services.gateway.reading import open_request
 from services.gateway.script import files
 from services.gateway.store import Outcome, Store, StoreSettings
 
+SIGNATURE = "Cartmesh-Signature"
+"""The header in which a party without a key sends the signature of its request."""
 EVENTS = Counter("cartmesh_gateway_events_total", "Storefront events, by what became of them.", ["outcome"])
 
 
@@ -84,14 +87,28 @@ class AccessGuard:
             )
         return sender
 
+    async def signer(self, request: Request[Any, Any, Any]) -> Sender | None:
+        """Who signed the request; None for one without a signature. Raises 401, and 413 for a body that is too long."""
+        if (given := request.headers.get(SIGNATURE)) is None:
+            return None
+        try:
+            return self._keys.signer(await _body(request), given)
+        except BadSignature as bad:
+            self.admit(request, None)
+            raise HTTPException(
+                f"{SIGNATURE}: {bad}; the secrets are the gateway's setting CARTMESH_WEBHOOK_SECRETS",
+                status_code=401,
+                headers={"WWW-Authenticate": "Bearer"},
+            ) from None
+
     def judged(self, request: Request[Any, Any, Any], sender: Sender) -> Sender:
-        """The sender, with what shows that it is a bot. The shop's own servers are none."""
-        bot = None if sender.by == SERVER else self._bots.named(request.headers.get("user-agent"))
+        """The sender, with what shows that it is a bot. The shop's own servers are none, and neither is who signs."""
+        bot = None if sender.by != PAGE else self._bots.named(request.headers.get("user-agent"))
         return sender if bot is None else replace(sender, bot=bot)
 
     def admit(self, request: Request[Any, Any, Any], sender: Sender | None, *, count: int = 1, size: int = 0) -> None:
         """Take `count` events of together `size` bytes from the allowances. Raises 429."""
-        by_server = sender is not None and sender.by == SERVER
+        by_server = sender is not None and sender.by != PAGE
         address = None if by_server else address_of(request, self._proxies)
         if wait := self._rates.take(key=sender and sender.scope, address=address, events=count, size=size):
             seconds = int(wait) + 1
@@ -147,8 +164,8 @@ def _events(guard: AccessGuard, intake: Intake, store: Store):  # noqa: ANN202  
 
         A page that closes has no time to ask whether it may send headers: `?key=` is taken too.
         """
-        sender = guard.sender(request, key)
-        raw_events = await _open(request)
+        sender = await guard.signer(request) or guard.sender(request, key)
+        raw_events = _open(await _body(request))
         size = sum(memoryview(raw).nbytes for raw in raw_events)
         guard.admit(request, sender, count=max(1, len(raw_events)), size=size)
         judged = intake.judge(raw_events, guard.judged(request, sender), datetime.now(UTC))
@@ -185,14 +202,18 @@ def _verdict(judged: Judged, outcomes: Mapping[int, Outcome]) -> Verdict:
     return Verdict(accepted=accepted, duplicates=duplicates, rejected=rejected, ignored=judged.ignored)
 
 
-async def _open(request: Request[Any, Any, Any]) -> list[msgspec.Raw]:
-    """The raw events. Raises 400 and 413."""
+async def _body(request: Request[Any, Any, Any]) -> bytes:
+    """The bytes of a request. Raises 413."""
     try:
-        body = await request.body()
+        return await request.body()
     except HTTPException as error:
         if error.status_code != 413:
             raise
         raise HTTPException("the body is over 1 MiB: send several requests", status_code=413) from None
+
+
+def _open(body: bytes) -> list[msgspec.Raw]:
+    """The raw events. Raises 400 and 413."""
     try:
         raw_events = open_request(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

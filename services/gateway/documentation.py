@@ -99,6 +99,12 @@ def openapi(hosted: Mapping[str, Hosted]) -> dict[str, Any]:
                     "scheme": "bearer",
                     "description": "The secret key of the shop's servers: also for the catalogue and confirmed orders.",
                 },
+                "signature": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "Cartmesh-Signature",
+                    "description": "A carrier's: `t=<seconds>,v1=<hex>`, HMAC-SHA256 of `<t>.<body>` with its secret.",
+                },
                 "key": {
                     "type": "apiKey",
                     "in": "query",

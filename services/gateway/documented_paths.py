@@ -10,7 +10,7 @@ from services.gateway.intake import MOST_EVENTS
 REF = "#/components/schemas/{name}"
 REFUSALS = {
     400: "Not JSON, or not a list of events",
-    401: "No valid write key",
+    401: "No valid key, and no valid signature",
     403: "The key is not meant for pages of this origin",
     413: "Over 1 MiB or 500 events",
     429: "Too many events at once",
@@ -67,8 +67,9 @@ def _post_events(variants: list[dict[str, str]]) -> dict[str, Any]:
         "description": "Answers 202 only once JetStream has acknowledged every accepted event. "
         "Each bad event is rejected by itself; a bad field that may be absent is left "
         "out and named in `ignored`. Sending the same events again, with the same ids, is always safe. "
-        "What only `server` sends needs a server key. Choose an example below for each kind of event.",
-        "security": [{"write_key": []}, {"server_key": []}],
+        "What only `server` sends needs a server key; what is `signed` needs no key, but the signature of a carrier "
+        "that this gateway knows. Choose an example below for each kind of event.",
+        "security": [{"write_key": []}, {"server_key": []}, {"signature": []}],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": schema, "examples": event_examples(datetime.now(UTC))}},

@@ -77,9 +77,10 @@ class Ignored(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Sender:
-    """Whose request it is: the scope of its key (its events' ids are its own), and who uses it (`page`, `server`).
+    """Whose request it is: the scope of its key (its events' ids are its own), and who uses it.
 
-    `types` are the only ones that the key may send, where it is limited. `bot` is what shows that a bot sends.
+    `by` is `page`, `server` or `signed`. `types` are the only ones that the key may send, where it is limited. `bot` is
+    what shows that a bot sends.
     """
 
     scope: str
@@ -179,7 +180,7 @@ class Intake:
             raise InvalidField("$.type", f"unknown type {type_[:40]!a}; there are {', '.join(self._hosted)}")
         by = hosted.owner.acceptance.by
         if sender.by not in by:
-            raise InvalidField("$.type", SERVERS_ONLY if by == (SERVER,) else f"only for {', '.join(by)}")
+            raise InvalidField("$.type", SERVERS_ONLY if PAGE not in by else f"only for {', '.join(by)}")
         if sender.types is not None and type_ not in sender.types:
             raise InvalidField("$.type", f"this key may only send {', '.join(sorted(sender.types))}")
         return hosted
@@ -213,7 +214,7 @@ class Intake:
         return msgspec.structs.replace(event, **changes) if changes else event
 
     def _is_known_customer(self, customer_id: str | None, signature: Any, sender: Sender) -> bool:
-        if customer_id is None or sender.by != PAGE:
+        if customer_id is None or sender.by == SERVER:
             return True
         return self._signed(customer_id, signature if isinstance(signature, str) and signature.isascii() else None)
 

@@ -23,10 +23,11 @@ from mesh.events.order import (
 )
 from mesh.events.payment import PaymentRefunded
 from mesh.events.profile import ProfileErased, ProfileErasureRequested
+from mesh.events.shipment import ShipmentReturned
 from mesh.personal_data import PERSONAL_KEYS
 from mesh.profiles import visitor_digest
 from mesh.publish import Change, Draft
-from services.orders.commands import cancelled_by_checkout, confirmed
+from services.orders.commands import cancelled_by_checkout, confirmed, returned_by_carrier
 from services.orders.fold import KINDS, fold
 from services.orders.marks import marks_of
 from services.orders.write import Writer
@@ -145,6 +146,21 @@ async def cancel_unfinished_order(received: Received[OrderCancellationRequested]
     if event := cancelled_by_checkout(fold(order_id, history), received.event.reason):
         yield event
         for unchanged in history.unchanged(OrderCancelled):
+            yield unchanged
+
+
+@service.on(ShipmentReturned)
+async def return_parcel(received: Received[ShipmentReturned], mesh: Mesh) -> AsyncIterator[Change]:
+    """What a carrier brought back of an order is returned, as far as it was not before: the checkout pays it back."""
+    order_id = received.event.order_id
+    history = await mesh.history(order_id, *KINDS)
+    if history.last(OrderCreated) is None:
+        if await mesh.last(OrderCreated, order_id) is None:
+            return  # the shop takes its orders elsewhere
+        raise Retry("the order cannot be read yet", after=STALE_READ)
+    if event := returned_by_carrier(fold(order_id, history), received.event):
+        yield event
+        for unchanged in history.unchanged(OrderReturned):
             yield unchanged
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from mesh import Event, Money
+from mesh.envelope import derive_id
 from mesh.errors import InvalidField, MeshError
 from mesh.events.cart import CartLine
 from mesh.events.order import (
@@ -17,12 +18,13 @@ from mesh.events.order import (
     OrderReaddressed,
     OrderReturned,
 )
-from mesh.events.shipment import ShipmentRequested
+from mesh.events.shipment import ShipmentRequested, ShipmentReturned
 from mesh.vocabulary import Token
 from services.orders.fold import OrderView
 from services.orders.taking import MOST_LINES, MOST_PIECES, Address
 
-Reason = Annotated[str, msgspec.Meta(max_length=500)]
+LONGEST_REASON = 500
+Reason = Annotated[str, msgspec.Meta(max_length=LONGEST_REASON)]
 
 
 class NotPossible(MeshError):
@@ -107,18 +109,22 @@ def _returned(asked: Return, order: OrderView, command: Command) -> Decided:
     if order.status not in ("dispatched", "delivered"):
         raise NotPossible(f"the order is {order.status}: only what was dispatched can be returned")
     pieces, before = _summed(asked.lines), _summed(order.returned)
+    _without(order.lines, {one: pieces.get(one, 0) + before.get(one, 0) for one in (*before, *pieces)})
+    return Decided(event=_return_of(order, pieces, asked.reason, command), unless=(OrderReturned,))
+
+
+def _return_of(order: OrderView, pieces: dict[str, int], reason: str, command: Command) -> OrderReturned:
+    before = _summed(order.returned)
     back = {one: pieces.get(one, 0) + before.get(one, 0) for one in (*before, *pieces)}
-    _without(order.lines, back)
-    event = OrderReturned(
+    return OrderReturned(
         order_id=order.order_id,
         lines=_pieces(pieces),
         amount=_cost(order.lines, pieces),
         all_lines=_pieces(back),
         total=_cost(order.lines, back),
-        reason=asked.reason,
+        reason=reason,
         command=command,
     )
-    return Decided(event=event, unless=(OrderReturned,))
 
 
 def _readdressed(order: OrderView, command: Command) -> Decided:
@@ -143,6 +149,25 @@ def cancelled_by_checkout(order: OrderView, reason: str) -> OrderCancelled | Non
         by="checkout",
         reason=reason,
     )
+
+
+def returned_by_carrier(order: OrderView, parcel: ShipmentReturned) -> OrderReturned | None:
+    """The return of what a carrier brought back; None where it is returned already, or nothing was handed to shipping.
+
+    A parcel is returned once, and never more than is left of the order. It may have come back before anybody reported
+    that it was dispatched.
+    """
+    key = derive_id("returned parcel", order.order_id, parcel.tracking or "")
+    if key in order.commands or order.status not in ("shipping", "dispatched", "delivered"):
+        return None
+    before, inside = _summed(order.returned), _summed(parcel.lines)
+    left = {line.product_id: line.quantity - before.get(line.product_id, 0) for line in order.lines}
+    back = {one: min(quantity, inside.get(one, 0)) if inside else quantity for one, quantity in left.items()}
+    pieces = {one: quantity for one, quantity in back.items() if quantity > 0}
+    if not pieces:
+        return None
+    reason = parcel.reason or "the carrier brought it back"
+    return _return_of(order, pieces, reason[:LONGEST_REASON], Command(key=key, body=key))
 
 
 def confirmed(order: OrderView, session_id: str | None) -> OrderConfirmed | None:

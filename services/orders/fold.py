@@ -19,7 +19,13 @@ from mesh.events.order import (
     OrderRefunded,
     OrderReturned,
 )
-from mesh.events.shipment import ShipmentCreated, ShipmentDelivered, ShipmentDispatched, ShipmentRequested
+from mesh.events.shipment import (
+    ShipmentCreated,
+    ShipmentDelivered,
+    ShipmentDispatched,
+    ShipmentRequested,
+    ShipmentReturned,
+)
 
 KINDS = (
     OrderCreated,
@@ -32,6 +38,7 @@ KINDS = (
     ShipmentCreated,
     ShipmentDispatched,
     ShipmentDelivered,
+    ShipmentReturned,
 )
 """The events that an order is the fold of. None is personal, and all are in one stream."""
 Status = Literal["unknown", "created", "confirmed", "shipping", "dispatched", "delivered", "cancelled"]

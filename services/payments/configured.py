@@ -11,10 +11,10 @@ import msgspec
 
 from mesh.observability.logs import log
 from mesh.settings import Secret, read
+from mesh.web.signature import TOLERANCE
 from services.payments.http import ProviderHttp
 from services.payments.provider import OutcomeUnknown, Provider, RequestRefused
 from services.payments.sandbox import Sandbox
-from services.payments.signature import TOLERANCE
 from services.payments.stripe import VERSION, Stripe
 from services.payments.webhooks import PATH
 

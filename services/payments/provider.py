@@ -56,7 +56,7 @@ class Provider(Protocol):
 
     name: str
     signature_header: str
-    """The header of a webhook's signature (`services/payments/signature.py`)."""
+    """The header of a webhook's signature (`mesh/web/signature.py`)."""
 
     async def authorise(self, asked: Authorisation, key: str) -> Charge:
         """Hold an amount, to be captured later."""

@@ -14,9 +14,9 @@ from mesh.observability.logs import log
 from mesh.publish import Cause
 from mesh.web.application import shared_options
 from mesh.web.problems import problem
+from mesh.web.signature import BadSignature, verify
 from services.payments.fold import Payment, appended, news
 from services.payments.provider import Charge, Notice, Provider
-from services.payments.signature import BadSignature, verify
 from services.payments.steps import read_payment
 
 PATH = "/v1/payments/webhooks"

@@ -26,6 +26,7 @@ from mesh.events.stock import (
     StockTaken,
 )
 from mesh.runtime.serving import serving
+from mesh.web.signature import BadSignature, signature, verify
 from services.orders.app import build as orders_app
 from services.orders.views import ORDERS
 from services.orders.views.app import build as order_views_app
@@ -33,7 +34,6 @@ from services.orders.views.index import OrderIndex, ViewSettings
 from services.orders.write import Writer
 from services.payments.fold import ANSWERS
 from services.payments.sandbox import Sandbox
-from services.payments.signature import BadSignature, signature, verify
 from services.payments.webhooks import PATH
 from services.payments.webhooks import app as webhooks_app
 from services.stock.app import build as stock_app
@@ -263,9 +263,7 @@ async def test_a_header_full_of_signatures_is_not_worked_through(mesh, provider_
 def test_a_body_is_signed_once_for_each_secret(monkeypatch):
     """However many signatures a header has: what a stranger's request costs does not grow with them."""
     counted = []
-    monkeypatch.setattr(
-        "services.payments.signature.signature", lambda *given: counted.append(given[2]) or signature(*given)
-    )
+    monkeypatch.setattr("mesh.web.signature.signature", lambda *given: counted.append(given[2]) or signature(*given))
 
     with pytest.raises(BadSignature):
         verify(b"{}", "t=1," + ",".join(["v1=00"] * 8), ["one", "two"])

@@ -76,6 +76,7 @@ def test_each_storefront_type_is_named_like_its_event():
             "shipment_created",
             "shipment_delivered",
             "shipment_dispatched",
+            "shipment_returned",
         ]
     )
 

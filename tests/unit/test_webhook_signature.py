@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import pytest
 
-from services.payments.signature import BadSignature, signature, verify
+from mesh.web.signature import BadSignature, signature, verify
 
 BODY = b'{"id": "evt_1", "amount": 4200}'
 SECRET, NEXT_SECRET = "whsec_first", "whsec_second"

@@ -30,22 +30,23 @@ def verify(
     *,
     now: datetime | None = None,
     tolerance: timedelta = TOLERANCE,
-) -> None:
-    """Raise BadSignature unless one of the secrets signed exactly these bytes, at most `tolerance` from now."""
+) -> str:
+    """The secret that signed exactly these bytes, at most `tolerance` from now. Raises BadSignature for none."""
     at, given = _parsed(header)
     known = tuple(secrets)
     if not known:
         raise BadSignature("no webhook secret is set here")
-    right = [signature(body, at, secret) for secret in known]
     # All comparisons are made, so that the time taken says nothing of which secret or signature was close.
-    matches = [hmac.compare_digest(one, other) for one in right for other in given]
-    if not any(matches):
+    right = [(secret, signature(body, at, secret)) for secret in known]
+    matches = [secret for secret, one in right for other in given if hmac.compare_digest(one, other)]
+    if not matches:
         raise BadSignature("the signature does not match the body")
     age = (now or datetime.now(UTC)).timestamp() - at
     if abs(age) > tolerance.total_seconds():
         raise BadSignature(
             f"the signature is {age:.0f} s old; {tolerance.total_seconds():.0f} s is the most, in either direction"
         )
+    return matches[0]
 
 
 def _parsed(header: str | None) -> tuple[int, list[str]]:

@@ -17,17 +17,25 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     """The shop as shoppers know it; `shop_url` is where its carts are, by default the demo shop beside.
 
     `shop_address` is the sender's postal address in one line, which the law of many countries wants in such mails.
+    `shop_order_path` is the page where a buyer sees an order, such as `/account/orders/{order_id}`; without it mails
+    about orders link to none.
     """
 
     shop_name: str = "Cartmesh Shop"
     shop_address: str = ""
     shop_url: str = ""
+    shop_order_path: str = ""
     url_storefront: str = "http://127.0.0.1:8080"
 
     @property
     def url(self) -> str:
         """Where the shop is, without a slash at the end."""
         return (self.shop_url or self.url_storefront).rstrip("/")
+
+    def order_url(self, order_id: str) -> str | None:
+        """Where the buyer of an order sees it; None where the shop names no such page."""
+        path = self.shop_order_path.replace("{order_id}", order_id).lstrip("/")
+        return f"{self.url}/{path}" if path else None
 
 
 def template_variables(

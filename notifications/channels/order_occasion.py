@@ -53,6 +53,7 @@ async def mail_of(received: Received[OrderEvent], mesh: Mesh, shop: Shop) -> Ord
     visitor = order.visitor_id
     profile = profile_of(await mesh.history(visitor, "customer")) if visitor else None
     template, once = _occasion(received)
+    parcel = happened if isinstance(happened, ShipmentDispatched) else None
     data = order_variables(
         order,
         shop,
@@ -62,8 +63,9 @@ async def mail_of(received: Received[OrderEvent], mesh: Mesh, shop: Shop) -> Ord
         cause=_cause(happened) if isinstance(happened, OrderCancelled) else None,
         partial=isinstance(happened, OrderCancelled) and bool(happened.left),
         refund=refund,
-        carrier=happened.carrier if isinstance(happened, ShipmentDispatched) else None,
-        tracking=happened.tracking if isinstance(happened, ShipmentDispatched) else None,
+        carrier=parcel.carrier if parcel else None,
+        tracking=parcel.tracking if parcel else None,
+        tracking_url=parcel.tracking_url if parcel else None,
     )
     return OrderMail(
         mail_id=derive_id("order mail", order_id, template, once),

@@ -20,6 +20,7 @@ from notifications.templates.front_matter import CONFIRMATION, ORDER, front_matt
 from notifications.templates.template import SUFFIX, Template
 
 UNSUBSCRIBE, CONFIRM = "http://127.0.0.1:8081/unsubscribe/sample", "http://127.0.0.1:8081/confirm/sample"
+TRACKING = "https://carrier.example/JD0146"
 
 
 async def render_samples(template: Template, pool: RenderPool) -> None:
@@ -41,8 +42,8 @@ def sample_variables(template: Template, offer: tuple[OfferDecided, ShopperProfi
         return confirmation_variables(read(Shop), CONFIRM)
     if _kind_of(template) == ORDER:
         order, refund = sample_order(offer), Money(amount=1650, currency=offer[0].lines[0].price.currency)
-        more = {"carrier": "DHL", "tracking": "JD0146", "cause": "customer", "partial": True, "refund": refund}
-        return order_variables(order, read(Shop), lines=order.lines, name=offer[1].name, **more)
+        more = {"carrier": "DHL", "tracking": "JD0146", "tracking_url": TRACKING, "cause": "customer", "partial": True}
+        return order_variables(order, read(Shop), lines=order.lines, name=offer[1].name, refund=refund, **more)
     decided, profile = offer
     left_at = decided.due - timedelta(minutes=30)
     return template_variables(decided, profile, read(Shop), left_at=left_at, unsubscribe_url=UNSUBSCRIBE)

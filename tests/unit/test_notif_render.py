@@ -467,3 +467,22 @@ async def test_mails_about_orders_are_templates_that_may_be_published(pool, name
     assert "Teeweg 1" in mail.html
     assert "3F9C1D2E" in mail.html
     assert "nsubscribe" not in mail.html + mail.text
+    assert "See your order" not in mail.html + mail.text
+
+
+@pytest.mark.parametrize("locale", ["de", "en", "ja"])
+@pytest.mark.parametrize("name", ORDER_MAILS)
+async def test_a_mail_about_an_order_leads_to_it_and_to_its_parcel(pool, name, locale):
+    """To the shop's page of the order where the shop names one; where it was shipped, to the carrier's page."""
+    template = template_of(name, TEMPLATES.read_folder("")[name])
+    order = sample_order(sample(locale))
+    shop = Shop(shop_url="https://shop.test/", shop_order_path="/mine/{order_id}?from=mail&x=1")
+
+    data = order_variables(order, shop, lines=order.lines, tracking_url="https://dhl.test/t?a=1&b=2")
+    mail = await pool.render(template, locale, data)
+
+    links = {f"https://shop.test/mine/{order.order_id}?from=mail&x=1"}
+    links |= {"https://dhl.test/t?a=1&b=2"} if name == "order-shipped" else set()
+    products = {line.url for line in order.lines}
+    assert {unescape(found) for found in re.findall('<a[^>]+href="([^"]+)"', mail.html)} - products == links
+    assert set(re.findall(r"https://\S+", mail.text)) == links

@@ -85,12 +85,23 @@ def text(box, mail):
             "1 \N{MULTIPLICATION SIGN} Lamp: 45,00\xa0€",
         ),
         (OrderRefunded(order_id="o1", refunded=TOTAL), "hat 90,00\xa0€ erstattet", "90,00\xa0€ auf die Karte"),
-        (ShipmentDispatched(order_id="o1", carrier="DHL", tracking="JD7"), "ist unterwegs", "Sendungsnummer ist JD7"),
+        (
+            ShipmentDispatched(order_id="o1", carrier="DHL", tracking="JD7", tracking_url="https://dhl.test/JD7"),
+            "ist unterwegs",
+            "Sendungsnummer ist JD7",
+        ),
         (ShipmentDelivered(order_id="o1"), "wurde zugestellt", "Paket zugestellt"),
     ],
 )
-async def test_a_buyer_who_refuses_offers_is_told_of_the_order(at_work, shop, box, ordered, event, subject, words):
-    """To the address of the order and in the language of its shopper, with nothing there to unsubscribe from."""
+async def test_a_buyer_who_refuses_offers_is_told_of_the_order(
+    at_work, shop, box, ordered, monkeypatch, event, subject, words
+):
+    """To the address of the order and in the language of its shopper, with nothing there to unsubscribe from.
+
+    With a link to the order's page of the shop, and to the carrier's of the parcel.
+    """
+    monkeypatch.setenv("CARTMESH_SHOP_URL", "https://shop.test")
+    monkeypatch.setenv("CARTMESH_SHOP_ORDER_PATH", "/mine/{order_id}")
     async with at_work(channels):
         await shop.mesh.publish(event)
 
@@ -103,6 +114,9 @@ async def test_a_buyer_who_refuses_offers_is_told_of_the_order(at_work, shop, bo
     assert "Guten Tag Grace!" in text(box, mail)
     assert message["List-Unsubscribe"] is None
     assert "unsubscribe" not in text(box, mail)
+    assert "Bestellung ansehen: https://shop.test/mine/o1" in text(box, mail)
+    tracked = "Sendung verfolgen: https://dhl.test/JD7" in text(box, mail)
+    assert tracked == isinstance(event, ShipmentDispatched)
 
 
 async def test_a_second_report_of_the_same_sends_no_second_mail(at_work, shop, box, ordered, eventually):

@@ -10,6 +10,7 @@ from mesh.events.console import ConsoleChanged
 from mesh.events.fraud import FraudCleared
 from mesh.events.order import Command, OrderConfirmed, OrderCreated
 from mesh.events.payment import PaymentFlagged
+from mesh.events.shipment import ShipmentDispatched
 from mesh.events.stock import StockReservationChanged
 from mesh.runtime.run import running
 from services import checkout
@@ -118,14 +119,16 @@ def test_an_order_without_a_checkout_has_no_picture():
 
 
 async def test_a_history_line_names_the_facts(mesh):
-    """Amounts with their currency, steps and reasons in words."""
+    """Amounts with their currency, steps and reasons in words, and the number by which a parcel is tracked."""
     await mesh.publish(created())
     await mesh.publish(flagged())
+    await mesh.publish(ShipmentDispatched(order_id="o1", carrier="DHL", tracking="JD1"))
 
-    (first, second) = entries(await mesh.history("o1", "order", "payment"))
+    (first, second, third) = entries(await mesh.history("o1", "order", "payment", "shipment"))
 
     assert (first.title, first.facts) == ("Order created", (("total", "25.98 EUR"),))
     assert dict(second.facts) == {"score": "120", "reasons": "3 orders of one card in 1m"}
+    assert (third.title, dict(third.facts)) == ("Shipment dispatched", {"carrier": "DHL", "tracking": "JD1"})
 
 
 async def test_orders_are_found_by_what_a_shop_knows_of_them(shop, staff):

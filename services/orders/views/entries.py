@@ -15,7 +15,7 @@ DOMAINS = ("order", "checkout", "stock", "payment", "fraud", "shipment")
 _STEPS = frozenset({"step", "requested"})
 _SHOWN = (
     "outcome", "step", "requested", "decision", "amount", "total", "refunded", "score", "reason", "reasons", "failure",
-    "parked",
+    "parked", "carrier", "tracking",
 )  # fmt: skip
 """The fields that are worth a word, where an event has them."""
 

@@ -116,7 +116,7 @@ def decode(body: bytes) -> tuple[Envelope, Event]:
     if declaration is None:
         if known := newer(envelope.type):
             raise NewerVersion(f"{envelope.type} {envelope.id}: this program knows {known.type}; update this service")
-        raise InvalidEvent(f"unknown event type {envelope.type!r}: declare it in mesh/events, or update this service")
+        raise InvalidEvent(f"unknown event type {envelope.type!r}: declare it, or update this service")
     try:
         if envelope.type == declaration.type:
             return envelope, _decoder(declaration.kind).decode(envelope.data)

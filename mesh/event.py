@@ -27,7 +27,10 @@ class _EventMeta(msgspec.StructMeta):
 
 
 class Event(msgspec.Struct, metaclass=_EventMeta):
-    """Something that happened. Declare one with `@event(key=...)` in `mesh/events/<domain>.py`."""
+    """Something that happened. Declare one with `@event(key=...)` in `mesh/events/<domain>.py`.
+
+    One that a single service publishes and no other consumes may stand in that service's own file.
+    """
 
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
@@ -98,7 +101,8 @@ def event(
     """Declare an event. Its domain is its module, its action the rest of its name.
 
     `OrderPaid` in `mesh/events/order.py` is `order.paid.v1`; `ProductViewed` in `interaction.py`,
-    which does not begin with its domain, is `interaction.product_viewed.v1`.
+    which does not begin with its domain, is `interaction.product_viewed.v1`. `PointsChanged` in `services/loyalty.py`
+    is `loyalty.points_changed.v1`, and stays so when it moves to `mesh/events/loyalty.py`.
     A `version` above 1 needs an upcast from each version before it: `upcasts=(from_v1, from_v2)` of version 3.
     Raises DeclarationError for a key that is no field, a name that is taken, an upcast that is missing, or an
     `encrypted` field that could not be read as None after its person's key was destroyed.

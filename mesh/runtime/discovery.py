@@ -1,7 +1,8 @@
-"""Discovery: services are found where they are declared, never listed."""
+"""Discovery: services and events are found where they are declared, never listed."""
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -15,13 +16,15 @@ from mesh.service import Service
 GROUP = "cartmesh.services"
 EVENTS = "cartmesh.events"
 """Entry points that name packages of event modules, one file per domain, as `mesh.events` is one."""
-_declares = re.compile(r"^\w+ = Service\(", re.MULTILINE).search
+_declares_service = re.compile(r"^\w+ = Service\(", re.MULTILINE).search
+_declares_event = re.compile(r"^@event\(", re.MULTILINE).search
 
 
 def discover(packages: Iterable[str] | None = None) -> list[Service]:
     """Every service declared in these packages (default: those of the entry points `cartmesh.services`), by name.
 
-    Only modules with a line `name = Service(` are imported. DeclarationError when two share a name.
+    Only modules with a line `name = Service(` are imported, and those that declare events. DeclarationError when two
+    services share a name.
     """
     return list(_installed() if packages is None else _declared(packages))
 
@@ -29,14 +32,14 @@ def discover(packages: Iterable[str] | None = None) -> list[Service]:
 @cache
 def _installed() -> tuple[Service, ...]:
     """Those of the entry points. Every source file is read for them, so they are looked for once in a process."""
-    return _declared({"mesh", *(found.value for found in entry_points(group=GROUP))})
+    return _declared(_packages())
 
 
 def _declared(packages: Iterable[str]) -> tuple[Service, ...]:
     declare_events()
     services: dict[str, Service] = {}
     for package in sorted(packages):
-        for module in _declaring(package):
+        for module in _declaring(package).services:
             for service in vars(import_module(module)).values():
                 if isinstance(service, Service) and service.module == module:
                     _add(services, service)
@@ -45,10 +48,22 @@ def _declared(packages: Iterable[str]) -> tuple[Service, ...]:
 
 @cache
 def declare_events() -> None:
-    """Import every module of events: those of the mesh, and those of packages in the entry points `cartmesh.events`."""
+    """Import every module that declares events.
+
+    Those are the modules of `mesh.events` and of the packages in the entry points `cartmesh.events`; and in the packages
+    with services every file with a line `@event(`: a service can declare the events that it alone publishes itself.
+    """
     for package in ("mesh.events", *sorted(found.value for found in entry_points(group=EVENTS))):
         for module in iter_modules(import_module(package).__path__, f"{package}."):
             import_module(module.name)
+    for package in sorted(_packages() - {"mesh"}):
+        for declaring in _declaring(package).events:
+            import_module(declaring)
+
+
+def _packages() -> set[str]:
+    """The packages in which services are looked for."""
+    return {"mesh", *(found.value for found in entry_points(group=GROUP))}
 
 
 def _add(services: dict[str, Service], service: Service) -> None:
@@ -57,15 +72,27 @@ def _add(services: dict[str, Service], service: Service) -> None:
         raise DeclarationError(f"two services are called {service.name!r}: {taken.module} and {service.module}")
 
 
-def _declaring(package: str) -> list[str]:
+@dataclass(frozen=True)
+class Declaring:
+    """The modules of a package that declare services, and those that declare events."""
+
+    services: list[str]
+    events: list[str]
+
+
+@cache  # the files of a package are read once in each process
+def _declaring(package: str) -> Declaring:
     found = find_spec(package)
     if found is None or not found.submodule_search_locations:
         raise DeclarationError(f"entry point {GROUP}: there is no package {package!r}")
-    modules = []
+    services, events = set(), set()
     for root in map(Path, found.submodule_search_locations):
         for path in root.rglob("*.py"):
-            if _declares(path.read_text(encoding="utf-8")):
-                parts = path.relative_to(root).with_suffix("").parts
-                parts = parts[:-1] if parts[-1] == "__init__" else parts
-                modules.append(".".join((package, *parts)))
-    return sorted(set(modules))
+            text = path.read_text(encoding="utf-8")
+            parts = path.relative_to(root).with_suffix("").parts
+            module = ".".join((package, *parts)).removesuffix(".__init__")
+            if _declares_service(text):
+                services.add(module)
+            if _declares_event(text):
+                events.add(module)
+    return Declaring(sorted(services), sorted(events))

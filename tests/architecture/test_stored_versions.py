@@ -21,9 +21,10 @@ UNRELEASED = (
 READ = """
 import json, pathlib, sys
 import msgspec
-import mesh.events
 from mesh.envelope import decode
 from mesh.event import declaration_of, find, key_of
+from mesh.runtime.discovery import declare_events
+declare_events()
 results = {}
 for path in pathlib.Path(sys.argv[1]).glob("*.json"):
     try:
@@ -42,14 +43,15 @@ print(json.dumps(results))
 """
 WRITE = """
 import json, sys
-import mesh.events
 import msgspec
 from datetime import UTC, datetime, timedelta
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 from mesh.envelope import encode
 from mesh.event import find
+from mesh.runtime.discovery import declare_events
 
+declare_events()
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 PLAIN = {bool: True, int: 7, float: 0.5, datetime: NOW, timedelta: timedelta(minutes=5)}
 

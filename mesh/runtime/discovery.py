@@ -50,8 +50,8 @@ def _declared(packages: Iterable[str]) -> tuple[Service, ...]:
 def declare_events() -> None:
     """Import every module that declares events.
 
-    Those are the modules of `mesh.events` and of the packages in the entry points `cartmesh.events`; and in the packages
-    with services every file with a line `@event(`: a service can declare the events that it alone publishes itself.
+    Those are the modules of `mesh.events` and of the packages in the entry points `cartmesh.events`, and each file with
+    a line `@event(` in packages with services: a service may declare the events that nobody else consumes.
     """
     for package in ("mesh.events", *sorted(found.value for found in entry_points(group=EVENTS))):
         for module in iter_modules(import_module(package).__path__, f"{package}."):

@@ -14,6 +14,7 @@ from mesh.event import declaration_of
 from mesh.subjects import token
 from mesh.text import cleaned_texts
 from mesh.web.application import shared_options
+from mesh.web.openapi import documentation
 from mesh.web.problems import problem
 from mesh.web.server_keys import ServerKeys, ServerKeySettings
 from services.orders.answers import json_response, scope_of
@@ -51,20 +52,25 @@ class OrderHistory(msgspec.Struct, frozen=True, kw_only=True):
     events: list[HistoryEvent]
 
 
+NEEDS = ("Idempotency-Key",)
+ANSWERED: dict[str, Any] = {"gives": {200: Answer}, "refuses": (404, 409, 422), "needs": NEEDS}
+"""What every command about an order gives and refuses."""
+
+
 def build(mesh: Mesh, writer: Writer) -> Litestar:
     """The app; settings are read from the environment here, once."""
     keys = ServerKeys(settings.read(ServerKeySettings))
     options = shared_options(mesh)
     options["exception_handlers"] |= {NotPossible: _not_possible, UnknownOrder: _unknown, InvalidField: _invalid}
     return Litestar(
-        [_create(keys, writer), *_commands(keys, writer), _history(keys, writer)],
+        [_create(keys, writer), *_commands(keys, writer), _history(keys, writer), documentation("Orders")],
         request_max_body_size=MOST_BYTES,
         **options,
     )
 
 
 def _create(keys: ServerKeys, writer: Writer) -> Any:
-    @post("/v1/orders")
+    @post("/v1/orders", takes=NewOrder, gives={201: Answer, 200: Answer}, refuses=(409, 422), needs=NEEDS)
     async def create_order(request: Request[Any, Any, Any]) -> Response[bytes]:
         """Take an order, once for each Idempotency-Key; the answer comes once JetStream has acknowledged it."""
         scope, key, body = scope_of(keys, request), _key(request), await request.body()
@@ -81,17 +87,17 @@ def _commands(keys: ServerKeys, writer: Writer) -> list[Any]:
         command = command_of(scope, key, body, token(order_id, "order_id"), kind.__name__)
         return _answer(await writer.command(order_id, asked, command))
 
-    @post("/v1/orders/{order_id:str}/cancellation", status_code=200)
+    @post("/v1/orders/{order_id:str}/cancellation", status_code=200, takes=Cancellation, **ANSWERED)
     async def cancel_order(request: Request[Any, Any, Any], order_id: FromPath[str]) -> Response[bytes]:
         """Cancel an order, or some of its pieces, until it is handed to shipping."""
         return await obey(request, order_id, Cancellation)
 
-    @post("/v1/orders/{order_id:str}/returns", status_code=200)
+    @post("/v1/orders/{order_id:str}/returns", status_code=200, takes=Return, **ANSWERED)
     async def return_order(request: Request[Any, Any, Any], order_id: FromPath[str]) -> Response[bytes]:
         """Note that pieces of a dispatched order came back: they are paid back."""
         return await obey(request, order_id, Return)
 
-    @put("/v1/orders/{order_id:str}/address")
+    @put("/v1/orders/{order_id:str}/address", takes=Address, **ANSWERED)
     async def change_address(request: Request[Any, Any, Any], order_id: FromPath[str]) -> Response[bytes]:
         """Send the parcel to another address, until the order is handed to shipping."""
         return await obey(request, order_id, Address)
@@ -100,7 +106,7 @@ def _commands(keys: ServerKeys, writer: Writer) -> list[Any]:
 
 
 def _history(keys: ServerKeys, writer: Writer) -> Any:
-    @get("/v1/orders/{order_id:str}/history")
+    @get("/v1/orders/{order_id:str}/history", gives={200: OrderHistory}, refuses=(404,))
     async def show_history(
         request: Request[Any, Any, Any], order_id: FromPath[str], at: FromQuery[datetime | None] = None
     ) -> Response[bytes]:

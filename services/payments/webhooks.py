@@ -13,6 +13,7 @@ from mesh.events.payment import PaymentAuthorisationRequested
 from mesh.observability.logs import log
 from mesh.publish import Cause
 from mesh.web.application import shared_options
+from mesh.web.openapi import documentation
 from mesh.web.problems import problem
 from mesh.web.signature import BadSignature, verify
 from services.payments.fold import Payment, appended, news
@@ -71,7 +72,7 @@ def is_another_charge(payment: Payment, charge: Charge) -> bool:
 def app(mesh: Mesh, provider: Provider | None, secrets: tuple[str, ...], tolerance: timedelta) -> Litestar:
     """The HTTP interface that the provider calls."""
 
-    @post(PATH, status_code=200)
+    @post(PATH, status_code=200, takes=dict[str, Any], gives={200: Taken}, refuses=(404, 422))
     async def take_webhook(request: Request[Any, Any, Any]) -> Response[Any]:
         """Take one webhook: 200 once it is stored, or needs no storing; 400 for one that the provider did not sign."""
         if provider is None:
@@ -88,4 +89,5 @@ def app(mesh: Mesh, provider: Provider | None, secrets: tuple[str, ...], toleran
             return problem(422, f"signed, but not to be understood: {error}")
         return Response(msgspec.json.encode(taken), media_type="application/json")
 
-    return Litestar([take_webhook], request_max_body_size=LARGEST, **shared_options(mesh))
+    routes = [take_webhook, documentation("Payments", key="None: a webhook is signed by the payment provider.")]
+    return Litestar(routes, request_max_body_size=LARGEST, **shared_options(mesh))

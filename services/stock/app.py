@@ -14,10 +14,11 @@ from mesh.events.stock import CommandKind, StockLevelChanged
 from mesh.subjects import token
 from mesh.text import cleaned_texts
 from mesh.web.application import shared_options
+from mesh.web.openapi import documentation
 from mesh.web.problems import problem
 from mesh.web.server_keys import BEARER, ServerKeys, ServerKeySettings
-from services.stock.auditor import Auditor
-from services.stock.commands import CommandReused, StockCommand, apply
+from services.stock.auditor import Auditor, StockReport
+from services.stock.commands import CommandOutcome, CommandReused, StockCommand, apply
 from services.stock.level import NotEnough
 from services.stock.writer import StockWriter
 
@@ -36,7 +37,14 @@ def build(mesh: Mesh, writer: StockWriter, auditor: Auditor) -> Litestar:
                 headers=BEARER,
             )
 
-    @post("/v1/stock/{command:str}", status_code=200)
+    @post(
+        "/v1/stock/{command:str}",
+        status_code=200,
+        names={"command": CommandKind},
+        takes=StockCommand,
+        gives={200: CommandOutcome},
+        refuses=(404, 409, 422),
+    )
     async def command_stock(request: Request[Any, Any, Any], command: FromPath[str]) -> Response[bytes]:
         """Apply a command to the region's stock: receive, adjust, count or transfer. Once for each id."""
         admit(request)
@@ -44,13 +52,13 @@ def build(mesh: Mesh, writer: StockWriter, auditor: Auditor) -> Litestar:
         given = _opened(await request.body())
         return _json(await apply(writer, kind, given))
 
-    @get("/v1/stock/audit")
+    @get("/v1/stock/audit", gives={200: StockReport})
     async def audit_stock(request: Request[Any, Any, Any]) -> Response[bytes]:
         """What the auditor of this region has found, as of its last look at the log."""
         admit(request)
         return _json(auditor.report())
 
-    @get("/v1/stock/{sku:str}")
+    @get("/v1/stock/{sku:str}", gives={200: StockLevelChanged}, refuses=(404,))
     async def show_level(request: Request[Any, Any, Any], sku: FromPath[str]) -> Response[bytes]:
         """A SKU's level in this region."""
         admit(request)
@@ -61,7 +69,8 @@ def build(mesh: Mesh, writer: StockWriter, auditor: Auditor) -> Litestar:
 
     options = shared_options(mesh)
     options["exception_handlers"] |= {InvalidField: _invalid, NotEnough: _conflict, CommandReused: _conflict}
-    return Litestar([command_stock, audit_stock, show_level], request_max_body_size=MOST_BYTES, **options)
+    routes = [command_stock, audit_stock, show_level, documentation("Stock")]
+    return Litestar(routes, request_max_body_size=MOST_BYTES, **options)
 
 
 def _kind(command: str) -> CommandKind:

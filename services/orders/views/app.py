@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from litestar import Litestar, Request, Response, get
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath, FromQuery
@@ -12,6 +13,7 @@ from litestar.response import Stream
 from mesh import Mesh, settings
 from mesh.subjects import token
 from mesh.web.application import event_stream_response, shared_options
+from mesh.web.openapi import documentation
 from mesh.web.problems import retry_later
 from mesh.web.server_keys import ServerKeys, ServerKeySettings
 from services.orders.answers import json_response, scope_of
@@ -23,15 +25,27 @@ BEHIND = "Cartmesh-Behind"
 """The header that says how many stored events the answer may not reflect yet."""
 
 
+class ShownOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """One order."""
+
+    order: OrderView
+
+
+class ShownOrders(msgspec.Struct, frozen=True, kw_only=True):
+    """Orders, newest first."""
+
+    orders: tuple[OrderView, ...]
+
+
 def build(mesh: Mesh, index: OrderIndex) -> Litestar:
     """The app; settings are read from the environment here, once."""
     keys = ServerKeys(settings.read(ServerKeySettings))
     routes = [_order(keys, index), _of_customer(keys, index), _search(keys, index), *_live(keys, index)]
-    return Litestar(routes, **shared_options(mesh))
+    return Litestar([*routes, documentation("Orders, to read")], **shared_options(mesh))
 
 
 def _order(keys: ServerKeys, index: OrderIndex) -> Any:
-    @get("/v1/orders/{order_id:str}")
+    @get("/v1/orders/{order_id:str}", gives={200: ShownOrder}, refuses=(404,))
     async def show_order(
         request: Request[Any, Any, Any], order_id: FromPath[str], after: FromQuery[int] = 0
     ) -> Response[bytes]:
@@ -48,7 +62,7 @@ def _order(keys: ServerKeys, index: OrderIndex) -> Any:
 
 
 def _of_customer(keys: ServerKeys, index: OrderIndex) -> Any:
-    @get("/v1/customers/{customer_id:str}/orders")
+    @get("/v1/customers/{customer_id:str}/orders", gives={200: ShownOrders})
     async def show_orders_of_customer(
         request: Request[Any, Any, Any], customer_id: FromPath[str], after: FromQuery[int] = 0
     ) -> Response[bytes]:
@@ -63,7 +77,7 @@ def _of_customer(keys: ServerKeys, index: OrderIndex) -> Any:
 
 
 def _search(keys: ServerKeys, index: OrderIndex) -> Any:
-    @get("/v1/orders")
+    @get("/v1/orders", gives={200: ShownOrders})
     async def search_orders(
         request: Request[Any, Any, Any],
         status: FromQuery[str | None] = None,
@@ -87,7 +101,7 @@ def _live(keys: ServerKeys, index: OrderIndex) -> list[Any]:
         if index.pages.open >= index.settings.order_views_pages:
             raise HTTPException("too many pages are open", status_code=429, headers={"Retry-After": "30"})
 
-    @get("/v1/orders/{order_id:str}/live")
+    @get("/v1/orders/{order_id:str}/live", gives={200: str}, refuses=(404, 429))
     async def follow_order(request: Request[Any, Any, Any], order_id: FromPath[str]) -> Stream:
         """An order as it is now and after each change, as server-sent events `order`."""
         room(request)
@@ -96,7 +110,7 @@ def _live(keys: ServerKeys, index: OrderIndex) -> list[Any]:
             raise HTTPException(f"there is no order {order_id}", status_code=404)
         return event_stream_response(index.stream(order_id, order))
 
-    @get("/v1/orders/live")
+    @get("/v1/orders/live", gives={200: str}, refuses=(429,))
     async def follow_orders(request: Request[Any, Any, Any]) -> Stream:
         """Every order that changes, as server-sent events `order`."""
         room(request)

@@ -114,7 +114,7 @@ class OrderCreated(Event):
 
     `order_id` follows from the sender and its Idempotency-Key. `payment_method` is the provider's token of a card,
     never a card's number. `address_id` names the delivery address, whose `order.delivery_addressed` stays in the
-    region. `reference` is the shop's own number of the order.
+    region. `reference` is the shop's own number of the order. What a `coupon` takes off is taken off the lines' prices.
     """
 
     order_id: str
@@ -129,6 +129,7 @@ class OrderCreated(Event):
     address_id: str | None = None
     reference: str | None = None
     buyer: BuyerFacts | None = None
+    coupon: str | None = None
 
 
 @event(key="order_id", personal=True, encrypted=("name", "street", "postal_code", "city", "country", "email"))

@@ -9,7 +9,7 @@ class ProductListed(Event):
     """A product as the shop's catalogue has it now, whole.
 
     `group` is what variants of one product share. `available`: it can be bought now. `recommendable`:
-    it may be recommended to shoppers.
+    it may be recommended to shoppers. `prices` is what it costs in other currencies than that of `price`.
     """
 
     product_id: str
@@ -18,6 +18,7 @@ class ProductListed(Event):
     brand: str | None = None
     group: str | None = None
     price: Money | None = None
+    prices: tuple[Money, ...] = ()
     image: str | None = None
     url: str | None = None
     available: bool = True

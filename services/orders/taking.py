@@ -46,6 +46,8 @@ class Address(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST /v1/orders`; `total` is what the shopper saw, where it is to be checked.
 
+    The order has the currency of `total` or of a line's price, where the catalogue has prices in it. `discount_percent`
+    is what the shop takes off each price, as for the `coupon`.
     `billing` is where the bill goes, where that is elsewhere, and `account_created` since when the customer has an
     account: the fraud check compares them. Of the billing address a digest is kept alone.
     """
@@ -58,6 +60,8 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     session_id: Token | None = None
     reference: Text | None = None
     total: Money | None = None
+    coupon: Token | None = None
+    discount_percent: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
     address: Address | None = None
     billing: Address | None = None
     account_created: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
@@ -100,10 +104,12 @@ async def priced(order: NewOrder, mesh: Mesh) -> tuple[CartLine, ...]:
     wanted: dict[str, int] = {}
     for line in order.lines:
         wanted[line.product_id] = wanted.get(line.product_id, 0) + line.quantity
-    found = dict(zip(wanted, await asyncio.gather(*(_listed(one, mesh) for one in wanted)), strict=True))
+    listed = await asyncio.gather(*(_listed(one, mesh) for one in wanted))
+    currency = next((named.currency for named in (order.total, *(line.price for line in order.lines)) if named), None)
+    found = {id_: _in_currency(one, currency) for id_, one in zip(wanted, listed, strict=True)}
     for at, line in enumerate(order.lines):
         _check_line(f"$.lines[{at}]", line, found[line.product_id], wanted[line.product_id])
-    lines = tuple(_line(product, wanted[id_]) for id_, product in found.items() if product)
+    lines = tuple(_line(one, wanted[id_], order.discount_percent) for id_, one in found.items() if one)
     _one_currency([line.price for line in lines])
     total = total_of(lines)
     if not 0 < total.amount <= MOST_MINOR_UNITS:
@@ -135,6 +141,14 @@ async def _listed(product_id: str, mesh: Mesh) -> ProductListed | None:
     return newest.event if newest else None
 
 
+def _in_currency(product: ProductListed | None, currency: str | None) -> ProductListed | None:
+    """The product at its price in a currency, where the catalogue has one."""
+    price = next((one for one in product.prices if one.currency == currency), None) if product else None
+    if product is None or price is None or (product.price and product.price.currency == currency):
+        return product
+    return msgspec.structs.replace(product, price=price)
+
+
 def _check_line(at: str, line: WantedLine, product: ProductListed | None, pieces: int) -> None:
     if product is None:
         raise InvalidField(f"{at}.product_id", f"the catalogue has no product {line.product_id}")
@@ -151,12 +165,13 @@ def _check_line(at: str, line: WantedLine, product: ProductListed | None, pieces
         raise InvalidField(f"{at}.quantity", f"at most {MOST_PIECES} pieces of a product, not {pieces}")
 
 
-def _line(product: ProductListed, quantity: int) -> CartLine:
+def _line(product: ProductListed, quantity: int, discount_percent: int) -> CartLine:
     price = product.price or Money(amount=0, currency="")  # _check_line refused a product without one
+    reduced = (price.amount * (100 - discount_percent) + 50) // 100
     return CartLine(
         product_id=product.product_id,
         quantity=quantity,
-        price=price,
+        price=msgspec.structs.replace(price, amount=reduced),
         name=product.name,
         category=product.category,
         brand=product.brand,

@@ -67,6 +67,7 @@ class Writer:
             address_id=order_id if new.address else None,
             reference=new.reference,
             buyer=buyer_of(new),
+            coupon=new.coupon,
         )
         changes: list[Change] = [created, Unchanged(OrderCreated, order_id, 0)]
         if created.visitor_id:
@@ -159,6 +160,7 @@ def _placed(created: OrderCreated, visitor_id: str) -> OrderPlaced:
         cart_id=created.cart_id,
         session_id=created.session_id,
         customer_id=created.customer_id,
+        coupon=created.coupon,
         by="server",
     )
 

@@ -142,6 +142,30 @@ async def test_a_key_with_another_body_is_refused(client, mesh):
     assert len([one async for one in mesh.read(OrderCreated)]) == 2
 
 
+async def test_an_order_is_charged_in_the_currency_that_the_shopper_saw(client, mesh):
+    """At the catalogue's price in it; where nothing was shown, in the catalogue's first currency."""
+    yen = Money(amount=2100, currency="JPY")
+    await mesh.publish(ProductListed(product_id="tea", price=TEA, prices=(Money(amount=1500, currency="USD"), yen)))
+    lines = [{"product_id": "tea", "quantity": 2}]
+
+    shown = await created(client, key="1", lines=lines, total={"amount": 4200, "currency": "JPY"})
+    priced = await created(client, key="2", lines=[lines[0] | {"price": {"amount": 2100, "currency": "JPY"}}])
+    plain = await created(client, key="3", lines=lines)
+
+    totals = [(await mesh.last(OrderCreated, one)).event.total for one in (shown, priced, plain)]
+    assert totals == [yen * 2, yen * 2, TEA * 2]
+
+
+async def test_a_discount_is_taken_off_each_price(client, mesh):
+    """So that pieces that are cancelled or returned cost what was charged for them; the order names the coupon."""
+    order_id = await created(client, coupon="HELLO", discount_percent=10, total={"amount": 2338, "currency": "EUR"})
+
+    order = (await mesh.last(OrderCreated, order_id)).event
+    placed = (await mesh.last(OrderPlaced, order_id)).event
+    assert (order.lines[0].price.amount, order.total.amount, order.coupon) == (1169, 2338, "HELLO")
+    assert (placed.total, placed.coupon) == (order.total, "HELLO")
+
+
 LINE = ORDER["lines"][0]
 EURO, DOLLAR = {"amount": 1299, "currency": "EUR"}, {"amount": 700, "currency": "USD"}
 
@@ -150,6 +174,9 @@ EURO, DOLLAR = {"amount": 1299, "currency": "EUR"}, {"amount": 700, "currency": 
     ("changes", "words"),
     [
         ({"lines": []}, "at least one line"),
+        ({"discount_percent": 101}, "$.discount_percent"),
+        ({"discount_percent": 10, "total": EURO | {"amount": 2598}}, "it is 23.38 EUR, not 25.98 EUR"),
+        ({"lines": [{"product_id": "tea", "quantity": 1}], "total": DOLLAR}, "it is 12.99 EUR, not 7.00 USD"),
         ({"lines": [LINE] * 10_000}, "at most 200 lines, not 10000"),
         ({"lines": [LINE | {"quantity": -1}]}, "$.lines[0].quantity"),
         ({"lines": [LINE | {"quantity": 0}]}, "$.lines[0].quantity"),

@@ -13,7 +13,7 @@ from mesh.broker.memory import MemoryMesh
 from mesh.events.cart import CartAbandoned, CartConverted, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.mesh import ViewsSimulated
-from mesh.events.order import OrderPlaced
+from mesh.events.order import OrderConfirmed, OrderPlaced
 from mesh.events.product import ProductListed
 from mesh.money import Money
 from mesh.runtime.run import running
@@ -81,6 +81,7 @@ async def test_the_catalogue_is_sent_once(open_gateway, operator, monkeypatch):
         brand=find("whisk").brand,
         group="whisk",
         price=Money(amount=2850, currency="USD"),
+        prices=(Money(amount=2400, currency="EUR"), Money(amount=3400, currency="JPY")),
         image="https://tea.example/pictures/whisk.png",
         url="https://tea.example/en/products/whisk",
     )
@@ -116,7 +117,7 @@ async def test_it_waits_for_a_gateway_that_is_not_there_yet(open_gateway, operat
 async def test_the_past_is_sent_once_and_leaves_no_cart_behind(region, open_gateway, operator, monkeypatch):
     """Told on two days, every event is stored once; every cart was bought, so that nobody is offered anything."""
     monkeypatch.setenv("CARTMESH_SHOP_PAST", "true")
-    kinds = (ProductViewed, CartUpdated, OrderPlaced, CartConverted, CartAbandoned)
+    kinds = (ProductViewed, CartUpdated, OrderPlaced, OrderConfirmed, CartConverted, CartAbandoned)
     async with running(carts, Mesh(region.broker("us"), "carts")), open_gateway():
         with monkeypatch.context() as yesterday:
             yesterday.setattr("services.demo.storefront.seeding.datetime", Yesterday)
@@ -133,6 +134,7 @@ async def test_the_past_is_sent_once_and_leaves_no_cart_behind(region, open_gate
     assert sum(one.event.views for one in reported) == len(found[ProductViewed]), "operators know what nobody viewed"
     filled = {one.event.cart_id for one in found[CartUpdated]}
     assert filled == {one.event.cart_id for one in found[CartConverted]} != set()
+    assert {one.event.cart_id for one in found[OrderConfirmed]} == filled, "the shop's server confirmed them"
     assert found[CartAbandoned] == []
     assert all(timedelta(0) < datetime.now(UTC) - one.time < timedelta(days=9) for one in first)
 

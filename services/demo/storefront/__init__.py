@@ -3,11 +3,10 @@
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from mesh import Mesh, Received, Service
+from mesh import Mesh, Service
 from mesh.events.mesh import ViewsSimulated
-from mesh.events.order import OrderPlaced
 from mesh.events.user import Recommendations, RecommendationsRequest, UserScored
-from services.demo.storefront.confirming import confirm
+from services.demo.storefront.order_client import OrderClient, open_order_client
 from services.demo.storefront.picks import Picks
 from services.demo.storefront.seeding import Seeding, seed
 from services.demo.storefront.shop_server import ShopServer, open_server
@@ -41,15 +40,16 @@ async def seed_gateway(mesh: Mesh) -> AsyncIterator[Seeding]:
 
 @service.resource
 async def open_shop_server() -> AsyncIterator[ShopServer]:
-    """The shop's server, which confirms orders and says what signed-in shoppers allow."""
+    """The shop's server, which reports what signed-in shoppers allow."""
     async with open_server() as server:
         yield server
 
 
-@service.on(OrderPlaced)
-async def confirm_order(received: Received[OrderPlaced], server: ShopServer) -> None:
-    """Confirm what a page reports, where the shop sells it at that price, so that it counts as revenue."""
-    await confirm(received, server)
+@service.resource
+async def open_orders() -> AsyncIterator[OrderClient]:
+    """The shop's server before the interfaces of orders."""
+    async with open_order_client() as client:
+        yield client
 
 
 @service.on(UserScored, fanout=True)
@@ -60,10 +60,10 @@ async def show_picks_live(scored: UserScored, picks: Picks) -> None:
 
 
 @service.http
-def app(mesh: Mesh, picks: Picks, server: ShopServer) -> "Litestar":
+def app(mesh: Mesh, picks: Picks, server: ShopServer, orders: OrderClient) -> "Litestar":
     """The shop's pages."""
     from services.demo.storefront.allowing import serve_allowing  # noqa: PLC0415  see below
     from services.demo.storefront.app import build  # noqa: PLC0415  brings Litestar, which other processes do not need
     from services.demo.storefront.picks_stream import stream_picks  # noqa: PLC0415  the same
 
-    return build(mesh, (stream_picks(picks), serve_allowing(server)))
+    return build(mesh, (stream_picks(picks), serve_allowing(server)), orders)

@@ -5,19 +5,23 @@ from typing import Any
 
 from litestar import Litestar, Request, Response
 from litestar.exceptions import NotFoundException
+from litestar.handlers import HTTPRouteHandler
 
 from mesh import Mesh, settings
 from mesh.web.application import shared_options
 from mesh.web.headers import STRICT
 from services.demo.storefront.addresses import AddressSettings
 from services.demo.storefront.catalogue_file import serve_catalogue
+from services.demo.storefront.checkout import serve_checkout
 from services.demo.storefront.files import serve_files
 from services.demo.storefront.frame import Frame
+from services.demo.storefront.order_client import OrderClient
+from services.demo.storefront.order_page import OrderPages, serve_order
 from services.demo.storefront.pages import serve_pages
 
 
-def build(mesh: Mesh, more: Sequence[Any] = ()) -> Litestar:
-    """The app. `more` are further route handlers, such as the live picks."""
+def build(mesh: Mesh, more: Sequence[Any] = (), orders: OrderClient | None = None) -> Litestar:
+    """The app. `more` are further route handlers, such as the live picks; without `orders` nothing can be ordered."""
     frame = Frame(mesh.region, settings.read(AddressSettings))
     shared = shared_options(mesh, policy=_policy(frame.sources()))
 
@@ -28,9 +32,17 @@ def build(mesh: Mesh, more: Sequence[Any] = ()) -> Litestar:
         return shown
 
     return Litestar(
-        [*serve_pages(mesh, frame), *serve_files(), serve_catalogue(), *more],
+        [*serve_pages(mesh, frame), *serve_files(), serve_catalogue(), *_ordering(mesh, frame, orders), *more],
         **{**shared, "exception_handlers": {**shared["exception_handlers"], NotFoundException: show_missing}},
     )
+
+
+def _ordering(mesh: Mesh, frame: Frame, client: OrderClient | None) -> list[HTTPRouteHandler]:
+    if client is None:
+        return []
+    pages = OrderPages(client)
+    mesh.on_drain.append(pages.close)
+    return [serve_checkout(mesh, client), *serve_order(frame, pages)]
 
 
 def _policy(gateways: Sequence[str]) -> str:

@@ -2,10 +2,11 @@
 
 import msgspec
 
-from mesh import Mesh
+from mesh import History, Mesh
 from mesh.errors import InvalidKey, Unavailable
 from mesh.events.cart import CartClosed, CartConverted, CartUpdated
 from mesh.events.offer import OfferDecided
+from mesh.events.order import OrderCreated
 from mesh.observability.logs import log
 from services.demo.storefront.catalogue import find
 
@@ -44,9 +45,29 @@ async def restore(mesh: Mesh, cart_id: str, *, offer_id: str = "", coupon: str =
             lines[line.product_id] = min(lines.get(line.product_id, 0) + line.quantity, MOST)
     if not lines:
         return None
-    percent = 0
-    for received in story.events:
-        decided = received.event
-        if isinstance(decided, OfferDecided) and decided.outcome == "approved" and decided.offer_id == offer_id:
-            percent = decided.discount_percent if coupon and decided.coupon == coupon else 0
+    percent = _percent(story, coupon, offer_id)
     return Restored(cart_id=cart_id, lines=lines, coupon=coupon if percent else None, percent=percent)
+
+
+async def discount_of(mesh: Mesh, cart_id: str | None, coupon: str | None, reference: str) -> int:
+    """The percentage that was decided for this cart with this coupon; 0 where there is none, or it was used.
+
+    It holds for one order, which has this `reference`, however often that is sent. Raises Unavailable.
+    """
+    if not cart_id or not coupon:
+        return 0
+    story = await mesh.history(cart_id, "cart", "offer")
+    for kind in (CartConverted, CartClosed):
+        for ended in story.of(kind):
+            order = await mesh.last(OrderCreated, ended.event.order_id)
+            if order is None or order.event.reference != reference:
+                return 0
+    return _percent(story, coupon)
+
+
+def _percent(story: History, coupon: str, offer_id: str | None = None) -> int:
+    percent = 0
+    for decided in (one.event for one in story.of(OfferDecided)):
+        if decided.outcome == "approved" and offer_id in (None, decided.offer_id):
+            percent = (decided.discount_percent or 0) if coupon and decided.coupon == coupon else 0
+    return percent

@@ -40,7 +40,7 @@ class Brew(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Product(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A product that can be bought. Variants of one product share their `group`; `variant` is what differs.
 
-    `price` is per currency in minor units; `holds` in millilitres.
+    `price` is per currency in minor units; `holds` in millilitres. `stock` is with how many pieces each region begins.
     """
 
     product_id: str
@@ -54,6 +54,7 @@ class Product(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     variant: InWords | None = None
     brew: Brew | None = None
     holds: int | None = None
+    stock: int = 60
 
 
 class _Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,6 +8,9 @@ from cyclopts import App
 
 from services.demo.unheld import UNHELD
 
+REVIEWED = {"CARTMESH_FRAUD_COUNTRY_WEIGHT": "100"}
+"""A bill that goes to another country than the parcel is enough for an order to wait for a person."""
+
 
 def commands(app: App) -> None:
     """Add it to the root command."""
@@ -17,7 +20,7 @@ def commands(app: App) -> None:
 def shop(
     *, regions: str = "us,eu", nodes: int = 1, abandon_after: str = "20s", past: bool = True, dir: Path | None = None
 ) -> None:
-    """Open the demo shop: leave a cart and see the offer, buy and see none, click and see the picks change.
+    """Open the demo shop: leave a cart and see the offer, buy and follow the order, click and see the picks change.
 
     It is `cartmesh up` with a cart left after seconds, no quiet hours, and a simulated past to recommend from.
 
@@ -39,7 +42,7 @@ def shop(
     environment = {
         "CARTMESH_ABANDON_AFTER": abandon_after,
         "CARTMESH_SHOP_PAST": "true" if past else "false",
-        **unless_set({"CARTMESH_SHOP_NAME": "Haru & Linde", **UNHELD}, os.environ),
+        **unless_set({"CARTMESH_SHOP_NAME": "Haru & Linde", **REVIEWED, **UNHELD}, os.environ),
     }
     chosen = tuple(part.strip() for part in regions.split(","))
     keep_up(Path("mesh.toml"), chosen, nodes, dir, environment, first=("storefront", "console"))

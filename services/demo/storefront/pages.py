@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from babel import Locale
 from litestar import Request, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
@@ -15,17 +16,21 @@ from services.demo.storefront.catalogue import CATEGORIES, LANGUAGES, find, in_c
 from services.demo.storefront.frame import Frame
 from services.demo.storefront.related import favourites, related_to
 from services.demo.storefront.search import asked, search_products
+from services.demo.storefront.stock_left import FEW, pieces_left
 from services.demo.storefront.texts import preferred
 
-PLAIN = ("checkout", "thanks", "account")
+PLAIN = ("account",)
 """Pages on which the browser alone has something to show."""
+COUNTRIES = ("AT", "AU", "CA", "CH", "DE", "FR", "GB", "JP", "NL", "SG", "US")
+"""Where the shop would ship to (ISO 3166)."""
 Asked = Request[Any, Any, Any]
 
 
 def serve_pages(mesh: Mesh, frame: Frame) -> list[HTTPRouteHandler]:
     """The routes of all pages."""
     plain = [_plain(frame, page) for page in PLAIN]
-    return [_entrance(), _home(frame), _category(frame), _product(frame), _search(frame), *_carts(mesh, frame), *plain]
+    products = [_category(frame), _product(mesh, frame), _search(frame)]
+    return [_entrance(), _home(frame), *products, *_carts(mesh, frame), _checkout(frame), *plain]
 
 
 def _in_each(path: str) -> list[str]:
@@ -60,13 +65,15 @@ def _category(frame: Frame) -> HTTPRouteHandler:
     return show_category
 
 
-def _product(frame: Frame) -> HTTPRouteHandler:
+def _product(mesh: Mesh, frame: Frame) -> HTTPRouteHandler:
     @get(_in_each("/products/{product_id:str}"))
     async def show_product(request: Asked, product_id: FromPath[str]) -> Response[bytes]:
         product = find(product_id)
         if product is None:
             raise NotFoundException
-        return frame.show(request, "product", product=product, variants=variants(product), picks=related_to(product))
+        left = await pieces_left(mesh, product_id)
+        shown = {"product": product, "variants": variants(product), "picks": related_to(product)}
+        return frame.show(request, "product", left=left, few=FEW, **shown)
 
     return show_product
 
@@ -96,6 +103,16 @@ def _carts(mesh: Mesh, frame: Frame) -> list[HTTPRouteHandler]:
         return frame.show(request, "cart", path="/cart", restored=restored, lost=found is None, picks=related_to(None))
 
     return [show_cart, restore_cart]
+
+
+def _checkout(frame: Frame) -> HTTPRouteHandler:
+    @get(_in_each("/checkout"))
+    async def show_checkout(request: Asked) -> Response[bytes]:
+        territories = Locale(frame.language(request)).territories
+        countries = sorted((territories[code], code) for code in COUNTRIES)
+        return frame.show(request, "checkout", countries=countries)
+
+    return show_checkout
 
 
 def _plain(frame: Frame, page: str) -> HTTPRouteHandler:

@@ -1,4 +1,4 @@
-"""Seeding: the shop sends its own region's gateway what it sells and, where that is wanted, a simulated past.
+"""Seeding: the shop sends what it sells to its region's gateway, its pieces to the stock, and where wanted a past.
 
 Sent once per process, as any shop's server would: over HTTP, patiently, with ids that follow from the
 content, so that sending it again changes nothing.
@@ -20,7 +20,8 @@ from mesh.errors import MeshError
 from mesh.events.mesh import ViewsSimulated
 from mesh.observability.logs import log
 from services.demo.storefront.catalogue import CURRENCIES, Product, money, products
-from services.demo.storefront.simulated_past import sessions
+from services.demo.storefront.opening_stock import receive_stock
+from services.demo.storefront.simulated_past import confirmations, sessions
 
 if TYPE_CHECKING:
     import httpx
@@ -37,13 +38,17 @@ SHORTEST, LONGEST = 0.1, 5.0
 
 
 class SeedSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The region's gateway (empty: nothing is sent), the shop's address, and the keys to send with.
+    """The region's interfaces (empty: nothing is sent there), the shop's address, and the keys to send with.
 
-    The first of `server_keys` sends the catalogue; without one it is not sent. `write_key` is the pages' key.
+    The first of `server_keys` sends the catalogue and stock, and orders; without one they are not sent. `write_key` is
+    the pages' key.
     With `shop_past` simulated shoppers of the last days are sent too, so that there is something to recommend from.
     """
 
     url_gateway: str = ""
+    url_orders: str = ""
+    url_order_views: str = ""
+    url_stock: str = ""
     url_storefront: str = "http://127.0.0.1:8080"
     shop_url: str = ""
     server_keys: tuple[str, ...] = ()
@@ -57,7 +62,7 @@ class SeedSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Seeding:
-    """What was sent so far: `outcome` counts events that were accepted and that were refused or known before."""
+    """What was sent so far: `outcome` counts events accepted, refused or known before, and products received."""
 
     def __init__(self) -> None:
         self.outcome: Counter[str] = Counter()
@@ -93,6 +98,7 @@ def listings(region: str, shop: str, at: datetime) -> Iterator[dict[str, Any]]:
 
 def _listing(product: Product, language: str, shop: str) -> dict[str, Any]:
     price = money(product, CURRENCIES[language])
+    others = [money(product, one) for one in CURRENCIES.values() if one != price.currency]
     return {
         "product_id": product.product_id,
         "name": product.name[language],
@@ -100,6 +106,7 @@ def _listing(product: Product, language: str, shop: str) -> dict[str, Any]:
         "brand": product.brand,
         "group": product.group,
         "price": {"amount": price.amount, "currency": price.currency},
+        "prices": [{"amount": one.amount, "currency": one.currency} for one in others],
         "image": f"{shop}/pictures/{product.product_id}.png",
         "url": f"{shop}/{language}/products/{product.product_id}",
     }
@@ -116,10 +123,15 @@ async def _send_everything(mesh: Mesh, chosen: SeedSettings, state: Seeding) -> 
             await _send(gateway, chosen.server_keys[0], list(listings(region, chosen.shop, now)), state)
         else:
             log.warning("the catalogue is not sent: no CARTMESH_SERVER_KEYS")
+        if chosen.server_keys and chosen.url_stock:
+            async with httpx.AsyncClient(base_url=chosen.url_stock, timeout=20) as stock:
+                state.outcome["received"] = await receive_stock(stock, chosen.server_keys[0], products())
         if chosen.shop_past:
             for batch in _batches(sessions(region, now, CURRENCIES[LANGUAGE.get(region, "en")])):
                 if await _send(gateway, chosen.write_key, batch, state):
                     await _report_views(mesh, sum(one["type"] == "product_viewed" for one in batch))
+                if chosen.server_keys and (confirmed := confirmations(batch)):
+                    await _send(gateway, chosen.server_keys[0], confirmed, state)
     state.done.set()
     log.info("seeded the gateway", **state.outcome)
 

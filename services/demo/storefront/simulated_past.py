@@ -5,7 +5,7 @@ nobody is written to and no offer is decided. The same seed makes the same shopp
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -66,6 +66,12 @@ def sessions(region: str, now: datetime, currency: str) -> Iterator[list[dict[st
     """The visits as a storefront sends them, each whole: views, carts and the order that ends them."""
     for visit in visits(region, now):
         yield list(_events(visit, currency))
+
+
+def confirmations(batch: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the shop's server reports of the orders in these events, so that they count as purchases."""
+    orders = (one for one in batch if one["type"] == "order_placed")
+    return [{**one, "id": f"confirmed-{one['id']}", "type": "order_confirmed"} for one in orders]
 
 
 def _visit(name: str, today: datetime, chance: random.Random) -> Visit:

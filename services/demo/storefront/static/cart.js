@@ -1,7 +1,7 @@
 // Cart: kept in this browser for all its tabs, shown, and sent whole to the mesh after each change.
 import { choice, keep, kept, say } from './person.js'
 
-const CART = 'haru-linde:cart', ORDER = 'haru-linde:order', MOST = 99
+const CART = 'haru-linde:cart', MOST = 99
 const { catalogue, currency } = document.body.dataset
 const lang = document.documentElement.lang
 const listeners = []
@@ -19,8 +19,12 @@ export const price = minor =>
 export const link = id => `/${lang}/products/${id}`
 export const picture = id => `/pictures/${id}.svg`
 
-const write = cart => {
-  keep(CART, { ...cart, unsent: true })
+export const remember = cart => keep(CART, cart)
+// The page names the cart, so that the order can say which cart it ends. Another cart is another checkout: no `key`.
+// 128 bits in hexadecimal.
+export const random = () => [...crypto.getRandomValues(new Uint8Array(16))].map(one => one.toString(16).padStart(2, '0')).join('')
+const write = ({ key, ...cart }) => {
+  keep(CART, { cart_id: random(), ...cart, unsent: true })
   notice()
   return tell()
 }
@@ -39,7 +43,7 @@ export const empty = () => {
 // What an offer's link led to: its lines, its coupon, and the name under which the mesh knows the cart.
 export const restore = ({ cart_id, lines, coupon, percent }) => {
   const mine = read()
-  return write({ ...mine, lines: { ...mine.lines, ...lines }, cart_id, ...(percent && { coupon, percent }) })
+  return write({ ...mine, lines: { ...mine.lines, ...lines }, ...(cart_id && { cart_id }), ...(percent && { coupon, percent }) })
 }
 
 const detailed = lines => Object.entries(lines).flatMap(([id, quantity]) => {
@@ -62,10 +66,11 @@ export const resume = () => {
   return tell()
 }
 
-const sums = cart => {
-  const subtotal = Object.entries(cart.lines).reduce((sum, [id, many]) => sum + (goods.products[id]?.price || 0) * many, 0)
-  const off = Math.round(subtotal * (cart.percent || 0) / 100)
-  return { subtotal, off, total: subtotal - off }
+// A discount is taken off each price, as the shop's orders take it off.
+export const sums = ({ lines, percent = 0 }) => {
+  const summed = of => Object.entries(lines).reduce((sum, [id, many]) => sum + of(goods.products[id]?.price || 0) * many, 0)
+  const subtotal = summed(each => each), total = summed(each => Math.floor((each * (100 - percent) + 50) / 100))
+  return { subtotal, off: subtotal - total, total }
 }
 
 const element = (template, id, quantity) => {
@@ -125,26 +130,7 @@ export const showCart = async section => {
   changed(() => show(section))
 }
 
-export const buy = async () => {
-  if (!await load()) return false
-  const cart = read(), lines = detailed(cart.lines), { total } = sums(cart)
-  if (!lines.length) return false
-  await tell()
-  const order_id = 'HL-' + [...crypto.getRandomValues(new Uint8Array(8))].map(one => '23456789ABCDEFGHJKLMNPQRSTUVWXYZ'[one % 32]).join('')
-  say('order', { order_id, lines, total: { amount: total, currency }, ...named(cart), ...(cart.percent && { coupon: cart.coupon }) })
-  keep(ORDER, { order_id, total: price(total) })
-  empty()
-  return true
-}
 export const begin = () => say('checkout', named(read()))
-
-export const showOrder = section => {
-  const order = kept(ORDER)
-  if (!order) return
-  section.querySelector('[data-id]').textContent = order.order_id
-  section.querySelector('[data-total]').textContent = order.total
-  section.hidden = false
-}
 
 addEventListener('storage', ({ key }) => key === CART && notice())
 addEventListener('pageshow', ({ persisted }) => persisted && notice())

@@ -1,12 +1,12 @@
 // Shop: brings a page to life: consent, the cart's count, what the page has to tell, and its forms.
-import { add, begin, buy, changed, count, empty, fill, load, restore, resume, showCart, showOrder, tell } from './cart.js'
+import { add, changed, count, empty, fill, load, restore, resume, showCart, tell } from './cart.js'
+import { checkOut, followOrder } from './checkout.js'
 import { account, allowMail, choice, choose, decided, keep, kept, say, signIn, signOut } from './person.js'
 import { watch } from './picks.js'
 
 const all = (what, within = document) => [...within.querySelectorAll(what)]
 const one = what => document.querySelector(what)
 const { dataset } = document.body
-const goto = address => location.assign(address)
 
 // The shopper is asked once; the footer asks again. Nothing waits for the answer.
 const ask = one('[data-ask]'), again = one('[data-privacy]')
@@ -50,6 +50,9 @@ if (dataset.viewed) say('view', {
 if (dataset.searched) say('search', { query: dataset.searched, results: +dataset.results })
 if (dataset.own) history.replaceState(null, '', dataset.own)
 const ready = dataset.restored ? restore(JSON.parse(dataset.restored)) : resume()
+const till = one('[data-buy]'), order = one('[data-follow]')
+if (till) ready.then(() => checkOut(till))
+if (order) followOrder(order)
 
 const cart = one('[data-cart]')
 if (cart) showCart(cart)
@@ -64,13 +67,6 @@ if (document.querySelector('section.cart')) document.addEventListener('cartmesh:
   say('shown', { offer_id, cart_id })
   if (card.coupon) location.replace(link)
 })
-if (dataset.page === 'checkout' && count()) ready.then(begin)
-one('[data-buy]')?.addEventListener('submit', async submitted => {
-  submitted.preventDefault()
-  if (await buy()) goto(submitted.target.dataset.thanks)
-})
-const order = one('[data-order]')
-if (order) showOrder(order)
 
 const form = one('[data-add]')
 if (form) load()

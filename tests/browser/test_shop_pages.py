@@ -1,5 +1,6 @@
 """The shop's pages as people use them: the real services on a mesh in memory, in real Chromium."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,12 +16,14 @@ from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
 from mesh.events.offer import OfferDecided
-from mesh.events.order import OrderPlaced
+from mesh.events.order import OrderCreated, OrderPlaced
 from mesh.events.recommendation import RecommendationClicked, RecommendationShown
 from mesh.money import Money
 from mesh.runtime.run import running
 from services import gateway
 from services.demo import storefront
+from services.demo.storefront.seeding import Seeding
+from tests.order_services import order_services
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MOST_BYTES, MOST_REQUESTS = 200_000, 40
@@ -42,28 +45,34 @@ class Street:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def street():
-    """One region with its gateway and its shop; the region `eu` is known by its addresses alone."""
+async def street(tmp_path_factory):
+    """One region with its gateway, its shop and what orders need; `eu` is known by its addresses alone."""
     regions = MemoryMesh("us")
     patched = pytest.MonkeyPatch()
     async with AsyncExitStack() as stack:
         stack.callback(patched.undo)
         patched.setenv("CARTMESH_CORS_ORIGINS", "*")
         patched.setenv("CARTMESH_SERVER_KEYS", "only-my-servers-know")
-        said = await _opened(stack, regions, gateway.service)
+        said = _address(await _opened(stack, regions, gateway.service))
         patched.setenv("CARTMESH_URL_GATEWAY", said)
         patched.setenv("CARTMESH_URLS_GATEWAY", f"us={said}")
         patched.setenv("CARTMESH_URLS_STOREFRONT", "us=http://us.shop.example eu=http://eu.shop.example")
-        url = await _opened(stack, regions, storefront.service)
+        books = tmp_path_factory.mktemp("books")
+        await stack.enter_async_context(order_services(regions, books, patched.setenv))
+        shop = await _opened(stack, regions, storefront.service)
+        await asyncio.wait_for(shop.provided[Seeding].done.wait(), 120)
         broker = regions.broker("us")
         stack.push_async_callback(broker.drain)
-        yield Street(Mesh(broker, "test"), url)
+        yield Street(Mesh(broker, "test"), _address(shop))
 
 
 async def _opened(stack, regions, service):
     broker = regions.broker("us")
     stack.push_async_callback(broker.drain)
-    run = await stack.enter_async_context(running(service, Mesh(broker, service.name), http=("127.0.0.1", 0)))
+    return await stack.enter_async_context(running(service, Mesh(broker, service.name), http=("127.0.0.1", 0)))
+
+
+def _address(run):
     return f"http://127.0.0.1:{run.port}"
 
 
@@ -113,8 +122,10 @@ async def test_a_shopper_looks_fills_a_cart_and_buys(street, visit, holds):
     await page.get_by_role("button", name="Remove Kyusu").click()
     await expect(page.locator("[data-row=total] dd")).to_have_text("$11.50")
     await page.get_by_role("link", name="Check out").click()
-    await page.get_by_role("button", name="Place order").click()
+    await page.get_by_role("button", name="Place order").dblclick()
+    await expect(page.get_by_role("heading", name="Your order is confirmed.")).to_be_visible()
     await expect(page.locator("[data-total]")).to_have_text("$11.50")
+    await expect(page.locator("[data-history] li")).to_have_count(3)
     await expect(page.locator("[data-count]")).to_be_hidden()
 
     await holds(page, ALL_SENT)
@@ -122,7 +133,7 @@ async def test_a_shopper_looks_fills_a_cart_and_buys(street, visit, holds):
     (search,) = await street.events_of(ProductSearched, visitor)
     views = await street.events_of(ProductViewed, visitor)
     carts = await street.events_of(CartUpdated, visitor)
-    (order,) = await street.events_of(OrderPlaced, visitor)
+    (order,) = await street.events_of(OrderPlaced, visitor)  # though the button was clicked twice
     assert (search.query, search.results) == ("sencha yame", 2)
     assert [view.product_id for view in views] == ["sencha-yame-50", "kyusu-red"]
     assert [[line.quantity for line in cart.lines] for cart in carts] == [[2], [2, 1], [1, 1], [1]]
@@ -131,6 +142,29 @@ async def test_a_shopper_looks_fills_a_cart_and_buys(street, visit, holds):
     assert order.total == Money(amount=1150, currency="USD")
     assert {cart.cart_id for cart in carts} == {order.cart_id}
     assert len(await street.events_of(CheckoutStarted, visitor)) == 1
+
+
+async def test_who_pays_with_a_card_that_is_declined_can_try_another(street, visit):
+    """The order's page says why it is cancelled, puts all of it back into the cart, and the next order is paid."""
+    page = await visit(locale="en-US")
+    await enter(page, street)
+    await take(page, street, "gaiwan-white")
+    await page.goto(f"{street.url}/en/checkout")
+    await page.get_by_label("A card that its bank declines").check()
+    await page.get_by_role("button", name="Place order").click()
+    await expect(page.get_by_role("heading", name="Your order is cancelled.")).to_be_visible()
+    await expect(page.get_by_role("status")).to_contain_text("Your bank did not accept the card. Nothing was charged")
+
+    await page.get_by_role("button", name="Put everything back into the cart").click()
+    await expect(page.locator("[data-lines] li")).to_have_count(1)
+    await page.get_by_role("link", name="Check out").click()
+    await page.get_by_role("button", name="Place order").click()
+
+    await expect(page.get_by_role("heading", name="Your order is confirmed.")).to_be_visible()
+    visitor = await page.evaluate("cartmesh.visitor")
+    orders = await street.events_of(OrderCreated, visitor)
+    assert [one.payment_method == "card_declined" for one in orders] == [True, False]
+    assert len({one.cart_id for one in orders}) == 2, "each order ends a cart of its own"
 
 
 async def test_a_shown_list_is_reported_once_it_is_in_view(street, visit, holds, eventually):
@@ -143,7 +177,7 @@ async def test_a_shown_list_is_reported_once_it_is_in_view(street, visit, holds,
     assert await street.events_of(RecommendationShown, visitor) == []
 
     ids = await page.locator("[data-picks] li").evaluate_all("rows => rows.map(row => row.dataset.product)")
-    await page.set_viewport_size({"width": 800, "height": 2000})
+    await page.set_viewport_size({"width": 800, "height": 2600})
     (shown,) = await eventually(lambda: street.events_of(RecommendationShown, visitor), within=60)
     await page.locator("[data-picks] li a").nth(1).click()
     await page.wait_for_url(f"**/{ids[1]}")
@@ -162,7 +196,7 @@ async def test_who_refuses_can_buy_as_well(street, visit):
     await take(page, street, "whisk")
     await page.goto(f"{street.url}/en/checkout")
     await page.get_by_role("button", name="Place order").click()
-    await expect(page.locator("[data-id]")).to_contain_text("HL-")
+    await expect(page.locator("[data-number]")).to_contain_text("HL-")
 
     assert not [url for url in asked if "/v1/updates" in url or "/picks/" in url]
     kept = await page.evaluate("Object.keys(localStorage)")
@@ -180,7 +214,7 @@ async def test_the_shop_does_without_the_script(street, visit):
     await page.get_by_role("link", name="Check out").click()
     await page.get_by_role("button", name="Place order").click()
 
-    await expect(page.locator("[data-id]")).to_contain_text("HL-")
+    await expect(page.locator("[data-number]")).to_contain_text("HL-")
 
 
 async def test_a_choice_that_comes_late_counts_for_what_was_done_before(street, visit, holds):
@@ -373,6 +407,11 @@ async def test_everyone_can_read_the_shop(street, visit, scheme, lang, paths):
         if path in ("cart", "checkout"):
             await expect(page.locator("[data-lines] li")).to_have_count(1)
         await look(path)
+    if "checkout" in paths:
+        await page.goto(f"{street.url}/{lang}/checkout")
+        await page.locator("[data-place]").click()
+        await expect(page.locator("[data-status=shipping]")).to_be_visible()
+        await look("order")
     await page.set_viewport_size({"width": 1280, "height": 900})
     await page.goto(f"{street.url}/{lang}/")
     await page.locator("summary").click()

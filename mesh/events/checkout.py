@@ -74,11 +74,13 @@ class CheckoutParked(Event):
 
 @event(key="order_id")
 class CheckoutResumed(Event):
-    """Somebody decided about a parked checkout; `reason` is theirs."""
+    """Somebody decided about a parked checkout: at which `step` it waited, and why; `author` is an account's id."""
 
     order_id: str
     decision: Decision
     reason: str = ""
+    step: str = ""
+    author: str = ""
 
 
 class Parked(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,11 +106,12 @@ class ParkedCheckouts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Resume(msgspec.Struct, frozen=True, kw_only=True):
-    """The decision about a parked checkout."""
+    """The decision about a parked checkout; `author` is the account's id of who decided."""
 
     order_id: str
     decision: Decision
     reason: str = ""
+    author: str = ""
 
 
 class Resumed(msgspec.Struct, frozen=True, kw_only=True):

@@ -66,8 +66,9 @@ def resume(
         The servers.json of the mesh.
     """
     from mesh.events.checkout import Resume, Resumed  # noqa: PLC0415  loaded when the command runs
+    from mesh.topology.secrets import OPERATOR  # noqa: PLC0415  the same
 
-    question = Resume(order_id=order, decision=decision, reason=reason)
+    question = Resume(order_id=order, decision=decision, reason=reason, author=OPERATOR)
     answer = asyncio.run(_asked(servers, region, "resume", question, Resumed))
     if answer.refused:
         print(answer.refused, file=sys.stderr)

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from mesh import Mesh, Received
-from mesh.errors import Unavailable
+from mesh import Mesh, Received, Unchanged
+from mesh.errors import Conflict, Unavailable
 from mesh.events.checkout import (
     CheckoutAdvanced,
     CheckoutParked,
@@ -39,16 +39,28 @@ async def parked_checkouts(asked: Parked, mesh: Mesh) -> ParkedCheckouts:
 
 async def store_decision(resume: Resume, mesh: Mesh, steps: Table) -> Resumed:
     """Store the decision about a checkout that is parked, if it is one that its step allows."""
-    last = await mesh.last(CheckoutAdvanced, resume.order_id)
-    if refused := _refused(resume, last.event if last else None, steps):
+    order_id = resume.order_id
+    before = await mesh.last(CheckoutResumed, order_id)
+    last = await mesh.last(CheckoutAdvanced, order_id)
+    if last is None:
+        return Resumed(refused=f"there is no checkout of an order {order_id} in this region")
+    if refused := _refused(resume, last.event, steps):
         return Resumed(refused=refused)
-    await mesh.publish(CheckoutResumed(order_id=resume.order_id, decision=resume.decision, reason=resume.reason))
+    decided = CheckoutResumed(
+        order_id=order_id,
+        decision=resume.decision,
+        reason=resume.reason,
+        step=last.event.step,
+        author=resume.author,
+    )
+    try:
+        await mesh.publish(decided, Unchanged(CheckoutResumed, order_id, before.sequence if before else 0))
+    except Conflict:
+        return Resumed(refused=f"somebody else decided about {order_id} just now")
     return Resumed()
 
 
-def _refused(resume: Resume, state: State | None, steps: Table) -> str | None:
-    if state is None:
-        return f"there is no checkout of an order {resume.order_id} in this region"
+def _refused(resume: Resume, state: State, steps: Table) -> str | None:
     if not state.parked:
         return f"the checkout of {resume.order_id} is not parked: it is at {state.step}"
     if resume.decision == "accept" and not may_accept(state, steps):

@@ -6,7 +6,7 @@ import pytest
 
 from mesh import Mesh, Money
 from mesh.errors import Conflict, DeclarationError
-from mesh.events.checkout import CheckoutAdvanced
+from mesh.events.checkout import CheckoutAdvanced, CheckoutResumed, Resume, Resumed
 from mesh.events.console import ConsoleChanged
 from mesh.events.fraud import (
     FraudCheckRequested,
@@ -205,10 +205,36 @@ async def test_a_flagged_payment_is_approved_or_refused(start, mesh, staff, even
     assert ("/fraud/good/approve" in queue, "7 orders of one card in 1m" in queue) == (True, True)
     answers = [one.status_code for one in (refused, approved, undone, late, unknown)]
     assert answers == [403, 303, 303, 409, 404]
-    labels = [(one.event.order_id, one.event.label) async for one in mesh.read(FraudLabelled)]
-    assert labels == [("good", "legitimate"), ("bad", "fraud")]
+    assert await eventually(lambda: labels(mesh, 2)) == {"good": "legitimate", "bad": "fraud"}
     changed = [one.event async for one in mesh.read(ConsoleChanged)]
     assert [(one.subject, one.details["verdict"]) for one in changed] == [("good", "approve"), ("bad", "refuse")]
+
+
+async def test_every_decision_about_a_flagged_payment_is_a_label(start, mesh, eventually):
+    """Wherever it was made, and also where nobody who labels was running then; other decisions are none."""
+    await start(checkout.service)
+    for order in ("accepted", "undone", "again"):
+        await parked(mesh, order, eventually)
+
+    for order, decision in (("accepted", "accept"), ("undone", "undo"), ("again", "again")):
+        question = Resume(order_id=order, decision=decision, author="ada")
+        assert (await mesh.ask("checkout", "resume", question, Resumed)).refused is None
+    await mesh.publish(CheckoutResumed(order_id="unflagged", decision="accept", step="check"))
+    await mesh.publish(CheckoutResumed(order_id="accepted", decision="undo", step="authorise"))
+    await start(review.service)
+
+    assert await eventually(lambda: labels(mesh, 2)) == {"accepted": "legitimate", "undone": "fraud"}
+    await mesh.publish(CheckoutResumed(order_id="again", decision="undo", step="check"))  # the last of all
+    known = await eventually(lambda: labels(mesh, 3))
+    assert known == {"accepted": "legitimate", "undone": "fraud", "again": "fraud"}
+    first = (await mesh.last(FraudLabelled, "accepted")).event
+    assert (first.source, first.author) == ("review", "ada")
+
+
+async def labels(mesh, count):
+    """The newest label of each order, once there are so many."""
+    found = {one.event.order_id: one.event.label async for one in mesh.read(FraudLabelled)}
+    return found if len(found) >= count else None
 
 
 async def test_a_chargeback_is_a_label(start, mesh, staff):

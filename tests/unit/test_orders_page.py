@@ -188,11 +188,12 @@ async def test_somebody_decides_about_a_parked_checkout(shop, staff):
     assert "Check for fraud: payment flagged" in listed
     assert (refused.status_code, taken.status_code, late.status_code) == (403, 303, 409)
     resumed = (await mesh.last(CheckoutResumed, "o1")).event
-    assert (resumed.decision, resumed.reason) == ("accept", "called the customer")
+    assert (resumed.decision, resumed.reason, resumed.step) == ("accept", "called the customer", "check")
     changed = [one.event async for one in mesh.read(ConsoleChanged)]
     assert [(one.action, one.subject, one.details) for one in changed] == [
         ("decide-checkout", "o1", {"decision": "accept"})
     ]
+    assert resumed.author == changed[0].account_id
 
 
 async def _last_step(mesh, order_id, step):

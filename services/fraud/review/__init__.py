@@ -1,10 +1,14 @@
 """Has people review orders that look like fraud, and edit the rules: with a trial on the log, and in shadow."""
 
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from mesh import Mesh, Service
+from mesh.events.checkout import CheckoutResumed
 from mesh.events.fraud import FraudLabelled, FraudRulesPublished
+from mesh.events.payment import PaymentFlagged
 from services.fraud.current_rules import FRAUD_RULES
+from services.fraud.review.labels import label_of
 
 if TYPE_CHECKING:
     from mesh.web.console import Console
@@ -16,6 +20,14 @@ service = Service(
     asks=("checkout",),
     port=8180,
 )
+
+
+@service.on(CheckoutResumed)
+async def label_reviewed_order(resumed: CheckoutResumed, mesh: Mesh) -> AsyncIterator[FraudLabelled]:
+    """What somebody decided about a flagged payment, here, among the orders or by command, is the order's label."""
+    label = label_of(resumed)
+    if label is not None and await mesh.last(PaymentFlagged, resumed.order_id) is not None:
+        yield label
 
 
 @service.page("/fraud", title="Fraud", role="viewer", section="Shop")

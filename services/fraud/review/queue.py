@@ -1,7 +1,7 @@
 """Queue: the orders whose check for fraud waits for a person, approved or refused here, and chargebacks."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from litestar import Request, Response, get, post
@@ -20,13 +20,11 @@ from mesh.web.audit import note
 from mesh.web.console import Console
 from mesh.web.guard import require
 from mesh.web.roles import REVIEWER
+from services.fraud.review.labels import CHECK
 
 TEMPLATES = Path(__file__).parent / "templates"
-Label = Literal["fraud", "legitimate"]
-CHECK = "check"
-"""The step of the checkout that asks whether an order looks like fraud."""
-VERDICTS: dict[str, tuple[Decision, Label]] = {"approve": ("accept", "legitimate"), "refuse": ("undo", "fraud")}
-"""What somebody decides -> what the checkout does, and what the order is known as afterwards."""
+VERDICTS: dict[str, Decision] = {"approve": "accept", "refuse": "undo"}
+"""What somebody decides -> what the checkout does."""
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,16 +56,19 @@ def queue_routes(console: Console, mesh: Mesh) -> list[HTTPRouteHandler]:
     async def review_payment(
         request: Request[Any, Any, Any], order_id: FromPath[str], verdict: FromPath[str]
     ) -> Redirect:
-        """Approve an order, or refuse it: its checkout goes on or is undone, and the order is labelled."""
+        """Approve an order, or refuse it: its checkout goes on or is undone. The label follows from the decision."""
         person = require(request, REVIEWER.name)
         if verdict not in VERDICTS:
             raise NotFoundException(f"{verdict[:40]!r} is none of {', '.join(VERDICTS)}")
-        decision, label = VERDICTS[verdict]
-        body = Resume(order_id=token(order_id, "order_id"), decision=decision, reason=f"fraud review: {verdict}")
+        body = Resume(
+            order_id=token(order_id, "order_id"),
+            decision=VERDICTS[verdict],
+            reason=f"fraud review: {verdict}",
+            author=person.account.id,
+        )
         answer = await mesh.ask("checkout", "resume", body, Resumed)
         if answer.refused:
             raise HTTPException(answer.refused, status_code=409)
-        await mesh.publish(FraudLabelled(order_id=order_id, label=label, source="review", author=person.account.id))
         note(request, order_id, verdict=verdict)
         return Redirect(f"/fraud?done={verdict}", status_code=303)
 

@@ -67,10 +67,15 @@ def page_routes(console: Console, mesh: Mesh, index: OrderIndex) -> list[HTTPRou
     @post("/{order_id:str}/decision")
     async def decide_checkout(request: Request[Any, Any, Any], order_id: FromPath[str]) -> Redirect:
         """Go on with a parked checkout as somebody decided."""
-        require(request, REVIEWER.name)
+        person = require(request, REVIEWER.name)
         sent = await request.form()
         decision, reason = _decision(str(sent.get("decision", ""))), str(sent.get("reason", "")).strip()
-        body = Resume(order_id=token(order_id, "order_id"), decision=decision, reason=reason[:LONGEST_REASON])
+        body = Resume(
+            order_id=token(order_id, "order_id"),
+            decision=decision,
+            reason=reason[:LONGEST_REASON],
+            author=person.account.id,
+        )
         answer = await mesh.ask("checkout", "resume", body, Resumed)
         if answer.refused:
             raise HTTPException(answer.refused, status_code=409)

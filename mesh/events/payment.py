@@ -1,7 +1,8 @@
 """The life of a payment: asked for by the checkout, answered by the payments service as the provider reports.
 
 Each answer carries the whole payment, so that the newest one is its state. Amounts only grow: what a payment holds on
-a card is `authorised` less `captured` less `released`; what the shop has of it is `captured` less `refunded`.
+a card is `authorised` less `captured` less `released`; what the shop has of it is `captured` less `refunded` and less
+what banks took back in disputes.
 """
 
 from typing import Literal
@@ -15,11 +16,24 @@ PaymentStep = Literal["authorise", "capture", "void", "refund"]
 """What can be asked of a payment."""
 
 
+class Chargeback(msgspec.Struct, frozen=True, kw_only=True):
+    """What the shopper's bank took back in a dispute. Where the shop has `won` that, it has the money again.
+
+    `reason` is the provider's, such as `fraudulent` or `product_not_received`.
+    """
+
+    dispute_id: str
+    amount: Money
+    reason: str
+    won: bool = False
+
+
 class PaymentState(msgspec.Struct, frozen=True, kw_only=True):
     """A payment as the provider reports it, amounts so far and each at least as large as before.
 
     `provider_id` names it at the `provider`, and is None while the provider has none for it. `released` is what was
     authorised and given back without having been charged. `declined` is the provider's reason, where it declined.
+    `chargebacks` are by their disputes' ids.
     """
 
     provider: str
@@ -29,6 +43,12 @@ class PaymentState(msgspec.Struct, frozen=True, kw_only=True):
     refunded: Money
     provider_id: str | None = None
     declined: str | None = None
+    chargebacks: tuple[Chargeback, ...] = ()
+
+    @property
+    def charged_back(self) -> int:
+        """What banks took back and did not return, in minor units."""
+        return sum(one.amount.amount for one in self.chargebacks if not one.won)
 
 
 @event(key="payment_id")
@@ -140,6 +160,30 @@ class PaymentRefunded(Event):
     order_id: str
     payment: PaymentState
     answers: str | None = None
+
+
+@event(key="payment_id")
+class PaymentChargedBack(Event):
+    """The shopper's bank took an amount of a charge back, in a dispute, for a reason such as `fraudulent`."""
+
+    payment_id: str
+    order_id: str
+    payment: PaymentState
+    dispute_id: str
+    amount: Money
+    reason: str
+
+
+@event(key="payment_id")
+class PaymentChargebackReversed(Event):
+    """A dispute was won: the amount that was charged back is the shop's again."""
+
+    payment_id: str
+    order_id: str
+    payment: PaymentState
+    dispute_id: str
+    amount: Money
+    reason: str
 
 
 @event(key="payment_id")

@@ -15,6 +15,8 @@ from mesh.events.order import OrderCancelled, OrderConfirmed, OrderCreated, Orde
 from mesh.events.payment import (
     PaymentAuthorised,
     PaymentCaptured,
+    PaymentChargebackReversed,
+    PaymentChargedBack,
     PaymentDeclined,
     PaymentFailed,
     PaymentFlagged,
@@ -25,11 +27,13 @@ from mesh.events.stock import StockReservationChanged
 from services.checkout.steps import Step, Table
 
 PAYMENTS = (PaymentAuthorised, PaymentDeclined, PaymentCaptured, PaymentVoided, PaymentRefunded, PaymentFailed)
+DISPUTES = (PaymentChargedBack, PaymentChargebackReversed)
 ANSWERS = (
     StockReservationChanged,
     FraudCleared,
     PaymentFlagged,
     *PAYMENTS,
+    *DISPUTES,
     OrderConfirmed,
     OrderCancelled,
     OrderReturned,
@@ -92,6 +96,8 @@ def learned(state: State, received: Received) -> State:  # noqa: PLR0911  one re
             return _answered(state, "order", "order.confirmed", received)
         case FraudCleared() | PaymentFlagged():
             return _answered(state, "fraud", declaration_of(type(happened)).name, received)
+        case PaymentChargedBack() | PaymentChargebackReversed():  # answers nothing, but what is owed back is less
+            return _newer(state, "dispute", received, payment=happened.payment)
         case _ if isinstance(happened, PAYMENTS):
             name = declaration_of(type(happened)).name
             return _answered(state, "payment", name, received, payment=happened.payment)

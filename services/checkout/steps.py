@@ -261,7 +261,7 @@ def owed(state: State) -> int:
     """What the shop has of the payment beyond what the order costs now, in minor units."""
     if state.payment is None:
         return 0
-    has = state.payment.captured.amount - state.payment.refunded.amount
+    has = state.payment.captured.amount - state.payment.refunded.amount - state.payment.charged_back
     return max(0, has - (state.total.amount - state.returned))
 
 
@@ -273,7 +273,7 @@ def is_unsettled(state: State) -> bool:
     if paid is None:
         return False
     held = paid.authorised.amount - paid.captured.amount - paid.released.amount
-    return held > 0 or paid.captured.amount > paid.refunded.amount
+    return held > 0 or paid.captured.amount - paid.charged_back > paid.refunded.amount
 
 
 def holds_stock(state: State) -> bool:

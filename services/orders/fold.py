@@ -19,6 +19,7 @@ from mesh.events.order import (
     OrderRefunded,
     OrderReturned,
 )
+from mesh.events.payment import PaymentChargebackReversed, PaymentChargedBack
 from mesh.events.shipment import (
     ShipmentCreated,
     ShipmentDelivered,
@@ -34,6 +35,8 @@ KINDS = (
     OrderCancelled,
     OrderReturned,
     OrderRefunded,
+    PaymentChargedBack,
+    PaymentChargebackReversed,
     ShipmentRequested,
     ShipmentCreated,
     ShipmentDispatched,
@@ -48,10 +51,12 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     """An order as it is now.
 
     `lines` are those that are not cancelled, `total` is what they cost, `ordered` what was ordered at first.
-    `returned` are pieces that came back, for `returned_total`; `refunded` is what was paid back. `sequence` is the
-    place of its newest event in the stream, `seen` the place of the newest of each type, and `commands` has the digests
-    of the requests that it follows from, by key. Every field follows from the newest event of its type, so that the
-    order in which events are consumed makes no difference.
+    `returned` are pieces that came back, for `returned_total`; `refunded` is what was paid back, and `charged_back`
+    what the bank took back in disputes that were not won. `sequence` is the place of its newest event in the stream,
+    `seen` the place of the newest of each type, and `commands` has the digests of the requests that it follows from,
+    by key.
+    Every field follows from the newest event of its types, so that the order in which events are consumed makes no
+    difference.
     """
 
     order_id: str
@@ -68,6 +73,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     returned: tuple[OrderedPieces, ...] = ()
     returned_total: Money | None = None
     refunded: Money | None = None
+    charged_back: Money | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
     sequence: int = 0
@@ -106,7 +112,7 @@ def step(order: OrderView, received: Received) -> OrderView:
     return msgspec.structs.replace(changed, status=_status(changed))
 
 
-def _fields(order: OrderView, received: Received) -> dict[str, object]:  # one branch per type of event
+def _fields(order: OrderView, received: Received) -> dict[str, object]:  # noqa: PLR0911  one return for each type
     match received.event:
         case OrderCreated() as created:
             kept = ("customer_id", "visitor_id", "cart_id", "reference")
@@ -124,6 +130,10 @@ def _fields(order: OrderView, received: Received) -> dict[str, object]:  # one b
             return {"returned": lines, "returned_total": total}
         case OrderRefunded(refunded=refunded):
             return {"refunded": refunded}
+        case PaymentChargedBack(payment=paid) | PaymentChargebackReversed(payment=paid):
+            newest = max(order.seen.get(kind.__name__, 0) for kind in (PaymentChargedBack, PaymentChargebackReversed))
+            left = Money(amount=paid.charged_back, currency=paid.captured.currency)
+            return {"charged_back": left} if received.sequence > newest else {}
         case _:
             return {}
 

@@ -12,6 +12,8 @@ from mesh.events.payment import (
     PaymentAuthorised,
     PaymentCaptured,
     PaymentCaptureRequested,
+    PaymentChargebackReversed,
+    PaymentChargedBack,
     PaymentDeclined,
     PaymentFailed,
     PaymentReconciled,
@@ -37,6 +39,8 @@ service = Service(
     publishes=(
         PaymentAuthorised,
         PaymentCaptured,
+        PaymentChargebackReversed,
+        PaymentChargedBack,
         PaymentDeclined,
         PaymentFailed,
         PaymentReconciled,

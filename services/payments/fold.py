@@ -1,19 +1,24 @@
 """Fold: what is true of a payment, from its events in any order and any number of times.
 
-Amounts only grow, so each is a maximum, and the order in which responses, webhooks and events come makes no difference.
+Amounts only grow, so each is a maximum, and a dispute that was won stays so: the order in which responses, webhooks and
+events come makes no difference.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
 from mesh import History, Money, Received, Unchanged
 from mesh.event import Event
 from mesh.events.payment import (
+    Chargeback,
     PaymentAuthorisationRequested,
     PaymentAuthorised,
     PaymentCaptured,
     PaymentCaptureRequested,
+    PaymentChargebackReversed,
+    PaymentChargedBack,
     PaymentDeclined,
     PaymentFailed,
     PaymentRefunded,
@@ -24,13 +29,23 @@ from mesh.events.payment import (
     PaymentVoidRequested,
 )
 
-Reported = PaymentAuthorised | PaymentDeclined | PaymentCaptured | PaymentVoided | PaymentRefunded
+Reported = (
+    PaymentAuthorised
+    | PaymentDeclined
+    | PaymentCaptured
+    | PaymentVoided
+    | PaymentRefunded
+    | PaymentChargedBack
+    | PaymentChargebackReversed
+)
 REPORTED: tuple[type[Event], ...] = (
     PaymentAuthorised,
     PaymentDeclined,
     PaymentCaptured,
     PaymentVoided,
     PaymentRefunded,
+    PaymentChargedBack,
+    PaymentChargebackReversed,
 )
 ANSWERS: tuple[type[Event], ...] = (*REPORTED, PaymentFailed)
 REQUESTS: tuple[type[Event], ...] = (
@@ -47,6 +62,8 @@ WATCHED: dict[type[Event], tuple[type[Event], ...]] = {
     PaymentCaptured: (PaymentCaptured, PaymentVoided),
     PaymentVoided: (PaymentVoided, PaymentAuthorised, PaymentCaptured),
     PaymentRefunded: (PaymentRefunded,),
+    PaymentChargedBack: (PaymentChargedBack, PaymentChargebackReversed),
+    PaymentChargebackReversed: (PaymentChargedBack, PaymentChargebackReversed),
     PaymentFailed: REPORTED,
 }
 """What must not have happened meanwhile where such an event is appended: what it was decided from."""
@@ -68,7 +85,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kept(self) -> int:
-        """What was charged and not paid back, in minor units."""
+        """What was charged and not paid or charged back, in minor units."""
         return kept(self.state) if self.state else 0
 
 
@@ -78,8 +95,8 @@ def held(state: PaymentState) -> int:
 
 
 def kept(state: PaymentState) -> int:
-    """What was charged and not paid back, in minor units."""
-    return max(state.captured.amount - state.refunded.amount, 0)
+    """What was charged and not paid or charged back, in minor units."""
+    return max(state.captured.amount - state.refunded.amount - state.charged_back, 0)
 
 
 def nothing(provider: str, currency: str) -> PaymentState:
@@ -106,7 +123,14 @@ def joined(one: PaymentState | None, other: PaymentState) -> PaymentState:
         refunded=larger("refunded"),
         provider_id=one.provider_id or other.provider_id,
         declined=one.declined or other.declined,
+        chargebacks=_chargebacks(*one.chargebacks, *other.chargebacks),
     )
+
+
+def _chargebacks(*reported: Chargeback) -> tuple[Chargeback, ...]:
+    """One of each dispute: as it was won, where any report says so."""
+    found = {one.dispute_id: one for one in sorted(reported, key=lambda chargeback: chargeback.won)}
+    return tuple(found[dispute_id] for dispute_id in sorted(found))
 
 
 def fold(payment_id: str, events: Iterable[Received]) -> Payment:
@@ -122,7 +146,8 @@ def fold(payment_id: str, events: Iterable[Received]) -> Payment:
 
 
 def _after(payment: Payment, happened: Reported | PaymentFailed) -> Payment:
-    answers = {happened.answers} if happened.answers else set()
+    answered = getattr(happened, "answers", None)  # nothing requests a chargeback
+    answers = {answered} if answered else set()
     failed = isinstance(happened, PaymentFailed)
     return msgspec.structs.replace(
         payment,
@@ -157,6 +182,7 @@ def news(payment: Payment, reported: PaymentState, *, answers: str | None = None
         events.append(PaymentVoided(**named))
     if grown("refunded"):
         events.append(PaymentRefunded(**named))
+    events += _disputed(payment, before, after)
     if events and payment.ended and (held(after) or kept(after)):
         late = f"{payment.payment_id}.late.{after.authorised.amount}.{after.captured.amount}"
         events.append(
@@ -167,6 +193,26 @@ def news(payment: Payment, reported: PaymentState, *, answers: str | None = None
                 reason="it came after the payment had been voided",
             )
         )
+    return events
+
+
+def _disputed(payment: Payment, before: PaymentState, after: PaymentState) -> list[Event]:
+    """What is new of disputes: those that were opened, and those that were won."""
+    known = {one.dispute_id: one.won for one in before.chargebacks}
+    events: list[Event] = []
+    for one in after.chargebacks:
+        named: dict[str, Any] = {
+            "payment_id": payment.payment_id,
+            "order_id": payment.order_id,
+            "payment": after,
+            "dispute_id": one.dispute_id,
+            "amount": one.amount,
+            "reason": one.reason,
+        }
+        if one.dispute_id not in known:
+            events.append(PaymentChargedBack(**named))
+        if one.won and not known.get(one.dispute_id):
+            events.append(PaymentChargebackReversed(**named))
     return events
 
 

@@ -82,6 +82,9 @@ class Provider(Protocol):
         """The books: every charge that was created since `since` and before `until`."""
         ...
 
-    def notice(self, body: bytes) -> Notice | None:
-        """What a webhook's body reports; None where it is about something else. Raises ValueError for nonsense."""
+    async def notice(self, body: bytes) -> Notice | None:
+        """What a webhook's body reports; None where it is about something else. Raises ValueError for nonsense.
+
+        Where a body does not say whose payment it is about, the provider is asked.
+        """
         ...

@@ -29,7 +29,7 @@ async def reconcile(day: date, mesh: Mesh, provider: Provider) -> PaymentReconci
     async for charge in provider.charges(since, until):
         if charge.region == mesh.region:
             compared += 1
-            if held(charge.state) or kept(charge.state) or charge.state.refunded.amount:
+            if held(charge.state) or charge.state.captured.amount:
                 paid.add(charge.order_id)
             differences += [one async for one in _of_charge(charge, mesh, provider)]
     before = await mesh.last(PaymentReconciled, str(day - timedelta(days=1)))
@@ -79,6 +79,8 @@ def _unequal(books: PaymentState, log: PaymentState | None) -> str:
         for name in AMOUNTS
         if getattr(books, name) != getattr(log, name)
     ]
+    if books.chargebacks and books.charged_back != log.charged_back:
+        parts.append(f"charged back {books.charged_back} in the books, {log.charged_back} in the log")
     return "; ".join(parts)
 
 
@@ -95,7 +97,7 @@ async def _of_order(order: OrderConfirmed, mesh: Mesh, provider: Provider) -> As
         state = (await provider.charge(payment.state.provider_id)).state
     except RequestRefused:
         state = None
-    if state is None or not (held(state) or kept(state) or state.refunded.amount):
+    if state is None or not (held(state) or state.captured.amount):
         detail = "the provider does not know the charge" if state is None else "nothing is held or charged"
         yield PaymentDifference(
             kind="order_without_charge", detail=detail, provider_id=payment.state.provider_id, **named

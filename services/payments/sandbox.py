@@ -7,9 +7,18 @@ from typing import Any
 import msgspec
 
 from mesh import Money
-from mesh.events.payment import PaymentState
+from mesh.events.payment import Chargeback, PaymentState
 from services.payments.http import ProviderHttp
 from services.payments.provider import Authorisation, Charge, Notice
+
+
+class _Dispute(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bank took back of a charge."""
+
+    id: str
+    amount: int
+    reason: str
+    won: bool
 
 
 class _Booked(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +35,7 @@ class _Booked(msgspec.Struct, frozen=True, kw_only=True):
     refunded: int
     created: datetime
     declined: str | None = None
+    disputes: tuple[_Dispute, ...] = ()
 
 
 class _Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +104,7 @@ class Sandbox:
             if after is None:
                 return
 
-    def notice(self, body: bytes) -> Notice | None:
+    async def notice(self, body: bytes) -> Notice | None:
         """A webhook's charge."""
         webhook = msgspec.json.decode(body, type=_Webhook)
         return Notice(id=webhook.id, charge=_charge(webhook.charge))
@@ -116,6 +126,10 @@ def _charge(booked: _Booked) -> Charge:
         released=money(booked.released),
         refunded=money(booked.refunded),
         declined=booked.declined,
+        chargebacks=tuple(
+            Chargeback(dispute_id=one.id, amount=money(one.amount), reason=one.reason, won=one.won)
+            for one in booked.disputes
+        ),
     )
     return Charge(
         payment_id=booked.reference,

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from mesh import Money
-from mesh.events.payment import PaymentState
+from mesh.events.payment import Chargeback, PaymentState
 from services.payments.fold import joined, nothing
 from services.payments.http import DECLINED, ProviderHttp
 from services.payments.provider import Authorisation, Charge, Notice, RequestRefused
@@ -18,6 +18,8 @@ from services.payments.provider import Authorisation, Charge, Notice, RequestRef
 VERSION = "2024-06-20"
 OTHER_UNITS = frozenset({"ISK", "UGX", "MGA"})
 """Currencies whose amounts Stripe takes in other units than ISO 4217's: https://docs.stripe.com/currencies"""
+DISPUTED = frozenset({"needs_response", "under_review", "lost", "won"})
+"""The states of a dispute whose money the bank took: https://docs.stripe.com/api/disputes/object#dispute_object-status"""
 _EXPANDED = {"expand[]": "latest_charge"}
 _PAGE = 100
 _NEEDS_SHOPPER = "authentication_required"
@@ -106,19 +108,35 @@ class Stripe:
                 return
             asked["starting_after"] = page["data"][-1]["id"]
 
-    def notice(self, body: bytes) -> Notice | None:
-        """A webhook's intent or charge (https://docs.stripe.com/api/events/types)."""
+    async def notice(self, body: bytes) -> Notice | None:
+        """A webhook's intent, charge or dispute (https://docs.stripe.com/api/events/types).
+
+        A dispute names its intent, and not whose payment that is: the intent is read. Raises what that raises.
+        """
         webhook = msgspec.json.decode(body)
         try:
             type_, thing = webhook["type"], webhook["data"]["object"]
             found = None
-            if type_.startswith("payment_intent."):
+            if type_.startswith("charge.dispute."):
+                found = await self._disputed(thing)
+            elif type_.startswith("payment_intent."):
                 found = _of_intent(thing) if thing.get("metadata", {}).get("payment_id") else None
             elif type_.startswith("charge.") and thing.get("object") == "charge":
                 found = _of_charge(thing, {})
             return Notice(id=webhook["id"], charge=found) if found else None
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no event of Stripe: {error!r}") from error
+
+    async def _disputed(self, dispute: dict[str, Any]) -> Charge | None:
+        """The payment with what was charged back. None for an inquiry, which moves no money, or nobody's payment."""
+        intent, status = dispute.get("payment_intent"), dispute["status"]
+        if status not in DISPUTED or not intent:
+            return None
+        amount = Money(amount=dispute["amount"], currency=dispute["currency"].upper())
+        chargeback = Chargeback(dispute_id=dispute["id"], amount=amount, reason=dispute["reason"], won=status == "won")
+        charge = await self.charge(intent if isinstance(intent, str) else intent["id"])
+        state = joined(charge.state, msgspec.structs.replace(charge.state, chargebacks=(chargeback,)))
+        return msgspec.structs.replace(charge, state=state) if charge.payment_id else None
 
 
 def _of_intent(intent: dict[str, Any]) -> Charge:

@@ -17,7 +17,7 @@ from mesh.web.openapi import documentation
 from mesh.web.problems import problem
 from mesh.web.signature import BadSignature, verify
 from services.payments.fold import Payment, appended, news
-from services.payments.provider import Charge, Notice, Provider
+from services.payments.provider import Charge, Notice, OutcomeUnknown, Provider, RequestRefused
 from services.payments.steps import read_payment
 
 PATH = "/v1/payments/webhooks"
@@ -83,8 +83,12 @@ def app(mesh: Mesh, provider: Provider | None, secrets: tuple[str, ...], toleran
         except BadSignature as bad:
             return problem(400, str(bad))
         try:
-            notice = provider.notice(body)
+            notice = await provider.notice(body)
             taken = await take(notice, provider, mesh) if notice else Taken(note="not about a payment")
+        except OutcomeUnknown as unknown:
+            return problem(503, f"the provider does not say whose payment it is about: {unknown}")
+        except RequestRefused as refused:
+            return problem(422, f"the provider does not know what it is about: {refused}")
         except ValueError as error:
             return problem(422, f"signed, but not to be understood: {error}")
         return Response(msgspec.json.encode(taken), media_type="application/json")

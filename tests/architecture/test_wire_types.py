@@ -44,7 +44,9 @@ def test_events_are_named_by_what_happened(declared):
     names = [line.split()[3] for line in declared]
 
     assert [name for name in names if name.endswith(("Event", "Message", "Command"))] == []
-    assert [name for name in names if not name.endswith(("ed", "wn", "Sent", "Due", "Idle", "Heartbeat"))] == []
+    assert [
+        name for name in names if not name.endswith(("ed", "edBack", "wn", "Sent", "Due", "Idle", "Heartbeat"))
+    ] == []
 
 
 def test_schemas_are_json(declared):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import permutations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -22,10 +23,13 @@ from mesh.events.order import (
     OrderReturned,
 )
 from mesh.events.payment import (
+    Chargeback,
     PaymentAuthorisationRequested,
     PaymentAuthorised,
     PaymentCaptured,
     PaymentCaptureRequested,
+    PaymentChargebackReversed,
+    PaymentChargedBack,
     PaymentDeclined,
     PaymentFailed,
     PaymentFlagged,
@@ -274,6 +278,31 @@ def test_money_for_returned_pieces_is_paid_back():
     assert amounts == [1299, 1299]
     assert all(isinstance(one, PaymentRefundRequested) for one in (*first.requests, *third.requests))
     assert move(third.state, [received(whole, 23)], STEPS).state.step == FINISHED
+
+
+def test_what_a_bank_took_back_is_not_paid_back_again():
+    """A return after a chargeback asks for no refund; once the dispute is won, it does."""
+    state, _ = run(received(event, at) for at, event in enumerate(HAPPY, 2))
+    back = OrderReturned(order_id="o1", lines=(), amount=euros(1299), all_lines=(), total=euros(1299))
+    taken = disputed(PaymentChargedBack, won=False)
+    won = disputed(PaymentChargebackReversed, won=True)
+
+    charged_back = move(state, [received(taken, 20)], STEPS)
+    returned = move(charged_back.state, [received(back, 21)], STEPS)
+    reversed_ = move(returned.state, [received(won, 22)], STEPS)
+    late = move(reversed_.state, [received(taken, 20)], STEPS)
+
+    assert [charged_back.requests, returned.requests, late.requests] == [(), (), ()]
+    assert returned.state.step == FINISHED
+    assert [one.amount.amount for one in reversed_.requests] == [1299]
+
+
+def disputed(kind, *, won):
+    """A chargeback of the whole order, or its reversal."""
+    chargeback = Chargeback(dispute_id="dp_1", amount=euros(TOTAL), reason="fraudulent", won=won)
+    state = msgspec.structs.replace(paid(authorised=TOTAL, captured=TOTAL), chargebacks=(chargeback,))
+    named = {"dispute_id": "dp_1", "amount": euros(TOTAL), "reason": "fraudulent"}
+    return kind(payment_id="o1", order_id="o1", payment=state, **named)
 
 
 @dataclass

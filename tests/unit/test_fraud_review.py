@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from mesh import Mesh, Money
@@ -16,7 +17,13 @@ from mesh.events.fraud import (
     FraudShadowJudged,
 )
 from mesh.events.order import Command, OrderCreated
-from mesh.events.payment import PaymentFlagged
+from mesh.events.payment import (
+    Chargeback,
+    PaymentChargebackReversed,
+    PaymentChargedBack,
+    PaymentFlagged,
+    PaymentState,
+)
 from mesh.events.stock import StockReservationChanged
 from mesh.runtime.run import running
 from services import checkout, fraud
@@ -249,6 +256,56 @@ async def test_a_chargeback_is_a_label(start, mesh, staff):
     newest = (await mesh.last(FraudLabelled, "o1")).event
     assert (newest.label, newest.source) == ("fraud", "chargeback")
     assert "does not answer" in (await rev.get("/fraud")).text
+
+
+@pytest.mark.parametrize(
+    ("reasons", "expected"),
+    [(("fraudulent",), ["fraud", "legitimate"]), (("product_not_received", "unrecognized"), ["fraud", "legitimate"])],
+)
+async def test_a_dispute_about_fraud_is_a_label_until_it_is_won(start, mesh, eventually, reasons, expected):
+    """In whatever order its events are handled; a dispute about something else says nothing of fraud."""
+    await start(review.service)
+    other = Chargeback(dispute_id="dp_0", amount=TOTAL, reason="product_not_received")
+    claims = [Chargeback(dispute_id=f"dp_{at}", amount=TOTAL, reason=reason) for at, reason in enumerate(reasons, 1)]
+    won = [msgspec.structs.replace(one, won=True) for one in claims]
+
+    async def newest(label):
+        found = await mesh.last(FraudLabelled, "o1")
+        return found is not None and (found.event.label, found.event.source) == (label, "chargeback")
+
+    await mesh.publish(disputed(PaymentChargedBack, other, order="o0"))
+    await mesh.publish(disputed(PaymentChargedBack, *claims))
+    await eventually(lambda: newest(expected[0]))
+    await mesh.publish(disputed(PaymentChargebackReversed, *won))
+    await eventually(lambda: newest(expected[1]))
+
+    assert await mesh.last(FraudLabelled, "o0") is None
+
+
+async def test_of_a_disputes_events_the_newest_decides_the_label(start, mesh, eventually):
+    """A loss that is handled after the win, which was stored before, does not bring the label of the loss back."""
+    claim = Chargeback(dispute_id="dp_1", amount=TOTAL, reason="fraudulent")
+    lost, won = (
+        disputed(PaymentChargedBack, claim),
+        disputed(PaymentChargebackReversed, msgspec.structs.replace(claim, won=True)),
+    )
+    await mesh.publish(lost)
+    await mesh.publish(won)
+    stored = [await mesh.last(kind, "o1") for kind in (PaymentChargebackReversed, PaymentChargedBack)]
+
+    labels = [(await anext(review.label_charged_back_order(event, mesh))).label for event in stored]
+
+    assert labels == ["legitimate", "legitimate"]
+
+
+def disputed(kind, *chargebacks, order="o1"):
+    """What a bank took back of a payment, or gave back."""
+    zero = Money(amount=0, currency="EUR")
+    state = PaymentState(
+        provider="sandbox", authorised=TOTAL, captured=TOTAL, released=zero, refunded=zero, chargebacks=chargebacks
+    )
+    named = {"dispute_id": chargebacks[-1].dispute_id, "amount": TOTAL, "reason": chargebacks[-1].reason}
+    return kind(payment_id=order, order_id=order, payment=state, **named)
 
 
 async def parked(mesh, order, eventually):

@@ -7,6 +7,7 @@ from itertools import permutations
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from mesh import Mesh, Money, Received
 from mesh.events.cart import CartLine
@@ -20,6 +21,7 @@ from mesh.events.order import (
     OrderRefunded,
     OrderReturned,
 )
+from mesh.events.payment import Chargeback, PaymentChargebackReversed, PaymentChargedBack, PaymentState
 from mesh.events.shipment import ShipmentDispatched, ShipmentRequested
 from mesh.runtime.run import running
 from services.orders.fold import OrderView, fold
@@ -194,6 +196,35 @@ async def test_events_come_to_the_same_order_in_any_order(mesh):
     assert (whole.status, whole.address_id, whole.lines, whole.returned) == ("dispatched", "a2", left, pieces)
     assert fold("o1", [*events, *events]) == whole
     assert OrderRefunded not in [type(one.event) for one in events]
+
+
+async def test_an_order_shows_what_a_bank_took_back_of_it(mesh):
+    """Until the dispute is won; all interleavings of the events come to the same."""
+    chargeback = Chargeback(dispute_id="dp_1", amount=euros(1000), reason="fraudulent")
+    paid = PaymentState(
+        provider="sandbox",
+        authorised=euros(2598),
+        captured=euros(2598),
+        released=euros(0),
+        refunded=euros(0),
+        chargebacks=(chargeback,),
+    )
+    won = replace(paid, chargebacks=(replace(chargeback, won=True),))
+    named = {
+        "payment_id": "o1",
+        "order_id": "o1",
+        "dispute_id": "dp_1",
+        "amount": euros(1000),
+        "reason": "fraudulent",
+    }
+    await mesh.publish(created())
+    await mesh.publish(PaymentChargedBack(**named, payment=paid))
+    disputed = list(await mesh.history("o1", "order", "payment"))
+    await mesh.publish(PaymentChargebackReversed(**named, payment=won))
+    events = list(await mesh.history("o1", "order", "payment"))
+
+    assert fold("o1", disputed).charged_back == euros(1000)
+    assert {fold("o1", order).charged_back for order in permutations([*events, *disputed])} == {euros(0)}
 
 
 async def _caught_up(index):

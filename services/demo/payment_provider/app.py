@@ -23,9 +23,10 @@ Http = Request[Any, Any, Any]
 
 
 class Amount(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of a charge is meant; 0 where the verb says so by itself."""
+    """How much of a charge is meant; 0 where the verb says so by itself. `reason` is that of a dispute."""
 
     amount: int = 0
+    reason: str = ""
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,13 +98,13 @@ def _moving_money(booking: Booking) -> list[HTTPRouteHandler]:
 
     @post("/v1/charges/{charge_id:str}/{verb:str}", status_code=200)
     async def change(request: Http, charge_id: FromPath[str], verb: FromPath[Verb]) -> Response[bytes]:
-        charge, amount = booking.books.get(charge_id), _decoded(await request.body(), Amount).amount
+        charge, asked = booking.books.get(charge_id), _decoded(await request.body(), Amount)
         if charge is None or verb == "authorise":
             return problem(404, f"no charge {charge_id}, or no {verb}")
 
         def book(key: str, digest: str) -> Entry:
             current = booking.books.get(charge_id) or charge
-            return booking.books.change(verb, current, amount, key, digest)
+            return booking.books.change(verb, current, asked.amount, key, digest, asked.reason)
 
         return await booking.booked(request, book)
 

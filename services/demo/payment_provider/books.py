@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 RECORD = "charges.jsonl"
-Verb = Literal["authorise", "capture", "void", "refund"]
+Verb = Literal["authorise", "capture", "void", "refund", "dispute", "win"]
 
 DECLINED = {
     "card_declined": "card_declined",
@@ -18,6 +18,15 @@ DECLINED = {
     "card_stolen": "stolen_card",
 }
 """Methods that are always declined, and why. Every other method is accepted."""
+
+
+class Dispute(msgspec.Struct, frozen=True, kw_only=True):
+    """What the card's bank took back of a charge, in minor units, and why; `won`: the shop has it again."""
+
+    id: str
+    amount: int
+    reason: str
+    won: bool = False
 
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,11 +43,17 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     released: int = 0
     refunded: int = 0
     declined: str | None = None
+    disputes: tuple[Dispute, ...] = ()
 
     @property
     def held(self) -> int:
         """What is held and not charged."""
         return self.authorised - self.captured - self.released
+
+    @property
+    def kept(self) -> int:
+        """What the shop has of it: charged, and not paid back or taken back by the bank."""
+        return self.captured - self.refunded - sum(one.amount for one in self.disputes if not one.won)
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,16 +131,24 @@ class Books:
         )
         return self._book("authorise", charge, key, digest)
 
-    def change(self, verb: Verb, charge: Charge, amount: int, key: str, digest: str) -> Entry:
-        """Capture, void or refund. Raises Impossible."""
+    def change(self, verb: Verb, charge: Charge, amount: int, key: str, digest: str, reason: str = "") -> Entry:
+        """Capture, void or refund; as the card's bank, dispute what is kept, or let the shop win. Raises Impossible.
+
+        `reason` is that of a dispute.
+        """
         changed = msgspec.structs.replace
         match verb:
             case "capture" if 0 < amount <= charge.held and not charge.captured:
                 after = changed(charge, captured=amount, released=charge.authorised - amount)
             case "void" if charge.held > 0:
                 after = changed(charge, released=charge.authorised - charge.captured)
-            case "refund" if 0 < amount <= charge.captured - charge.refunded:
+            case "refund" if 0 < amount <= charge.kept:
                 after = changed(charge, refunded=charge.refunded + amount)
+            case "dispute" if 0 < (amount or charge.kept) <= charge.kept:
+                opened = Dispute(id=f"dp_{token_hex(12)}", amount=amount or charge.kept, reason=reason or "fraudulent")
+                after = changed(charge, disputes=(*charge.disputes, opened))
+            case "win" if charge.disputes and not charge.disputes[-1].won:
+                after = changed(charge, disputes=(*charge.disputes[:-1], changed(charge.disputes[-1], won=True)))
             case _:
                 raise Impossible(
                     f"cannot {verb} {amount or ''}: held {charge.held}, captured {charge.captured}, "

@@ -18,7 +18,14 @@ from services.demo.payment_provider.faults import Faults
 
 ENDPOINTS = "webhook_endpoints.txt"
 HEADER = "Sandbox-Signature"
-TYPES = {"authorise": "authorised", "capture": "captured", "void": "voided", "refund": "refunded"}
+TYPES = {
+    "authorise": "authorised",
+    "capture": "captured",
+    "void": "voided",
+    "refund": "refunded",
+    "dispute": "dispute_opened",
+    "win": "dispute_won",
+}
 _TRIES = 12
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 

@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from mesh import Mesh, Service
+from mesh import Mesh, Received, Service
 from mesh.events.checkout import CheckoutResumed
 from mesh.events.fraud import FraudLabelled, FraudRulesPublished
-from mesh.events.payment import PaymentFlagged
+from mesh.events.payment import PaymentChargebackReversed, PaymentChargedBack, PaymentFlagged
+from mesh.publish import Change
 from services.fraud.current_rules import FRAUD_RULES
-from services.fraud.review.labels import label_of
+from services.fraud.review.labels import label_of, label_of_disputes
 
 if TYPE_CHECKING:
     from mesh.web.console import Console
@@ -28,6 +29,24 @@ async def label_reviewed_order(resumed: CheckoutResumed, mesh: Mesh) -> AsyncIte
     label = label_of(resumed)
     if label is not None and await mesh.last(PaymentFlagged, resumed.order_id) is not None:
         yield label
+
+
+@service.on(PaymentChargedBack, PaymentChargebackReversed)
+async def label_charged_back_order(
+    received: Received[PaymentChargedBack | PaymentChargebackReversed], mesh: Mesh
+) -> AsyncIterator[Change]:
+    """A bank that takes a payment back for fraud labels the order; a dispute that was won reverses that.
+
+    The newest event about the payment's disputes decides, whichever is handled last.
+    """
+    disputes = (PaymentChargedBack, PaymentChargebackReversed)
+    history = await mesh.history(received.event.payment_id, *disputes)
+    newest = max((received, *history), key=lambda one: one.sequence)
+    label = label_of_disputes(newest.event)
+    if label is not None:
+        yield label
+        for unchanged in history.unchanged(*disputes):
+            yield unchanged
 
 
 @service.page("/fraud", title="Fraud", role="viewer", section="Shop")

@@ -101,6 +101,12 @@ class Shop:
         """From now on the provider has these faults and no others."""
         assert (await self.provider.put("/faults", json=faults)).status_code == 200
 
+    async def as_bank(self, charge_id, verb, **fields):
+        """What a card's bank does at the provider: dispute a charge, or let the shop win."""
+        headers = {"Idempotency-Key": self.key()}
+        answer = await self.provider.post(f"/v1/charges/{charge_id}/{verb}", json=fields, headers=headers)
+        assert answer.status_code == 200, answer.text
+
     async def charges(self):
         """The provider's own books."""
         always = {"since": "2020-01-01T00:00:00Z", "until": "2090-01-01T00:00:00Z"}

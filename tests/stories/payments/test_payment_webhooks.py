@@ -1,6 +1,7 @@
 """Webhooks count when the provider signed them just now, in any order and any number of times."""
 
 import json
+from collections import Counter
 from itertools import permutations
 
 import pytest
@@ -25,6 +26,11 @@ CHARGE = {
     "refunded": 0,
 }
 CAPTURED = {**CHARGE, "captured": 3000, "released": 1200}
+DISPUTE = {"id": "dp_1", "amount": 3000, "reason": "fraudulent", "won": False}
+DISPUTED = {**CAPTURED, "disputes": [DISPUTE]}
+WON = {**CAPTURED, "disputes": [{**DISPUTE, "won": True}]}
+TWICE = {**CAPTURED, "disputes": [{**DISPUTE, "won": True}, {**DISPUTE, "id": "dp_2", "amount": 500}]}
+DISPUTES = [CHARGE, CAPTURED, DISPUTED, WON, TWICE]
 LIFE = [CHARGE, CAPTURED, {**CAPTURED, "refunded": 500}, {**CAPTURED, "refunded": 3000}]
 VOIDED = [CHARGE, {**CHARGE, "released": 4200}]
 DECLINED = [{**CHARGE, "authorised": 0, "declined": "card_declined"}]
@@ -43,8 +49,8 @@ async def after(charges, regions=("us",)):
     )
     await mesh.publish(asked)
     for charge in charges:
-        number = LIFE.index(charge) if charge in LIFE else 9
-        await take(sandbox.notice(json.dumps(webhook(charge, number)).encode()), sandbox, mesh)
+        number = [*LIFE, *DISPUTES].index(charge) if charge in [*LIFE, *DISPUTES] else 99
+        await take(await sandbox.notice(json.dumps(webhook(charge, number)).encode()), sandbox, mesh)
     history = await mesh.history("p1", *ANSWERS)
     await broker.drain()
     return fold("p1", history), [type(one.event).__name__ for one in history]
@@ -67,6 +73,23 @@ async def test_all_permutations_of_a_payments_webhooks_end_alike():
             "PaymentCaptured": 1,
         }
         assert 1 <= names.count("PaymentRefunded") <= 2
+
+
+async def test_all_permutations_of_a_disputes_webhooks_end_alike():
+    """A charge is disputed, that is won, and another part is disputed: in each of the 120 orders, once and doubled."""
+    expected, _ = await after(DISPUTES)
+    ends = [await after(order) for order in permutations(DISPUTES)]
+    doubled = [await after([*order, *reversed(order)]) for order in permutations(DISPUTES)]
+
+    assert (expected.kept, expected.state.charged_back) == (2500, 500)
+    for payment, names in [*ends, *doubled]:
+        assert expected == payment
+        assert Counter(names) == {
+            "PaymentAuthorised": 1,
+            "PaymentCaptured": 1,
+            "PaymentChargedBack": 2,
+            "PaymentChargebackReversed": 1,
+        }
 
 
 @pytest.mark.parametrize("charges", [VOIDED, list(reversed(VOIDED))])
@@ -139,6 +162,28 @@ async def test_webhooks_in_another_currency_or_of_an_unknown_payment_change_noth
     ) == (422, 200, "nobody asked for this payment here")
     assert await shop.names() == ["Authorised"]
     assert await shop.names("nobody") == []
+
+
+async def test_a_chargeback_leaves_nothing_to_pay_back_until_its_dispute_is_won(shop):
+    """By the sandbox's own webhooks: a refund of what the bank took back is refused, and paid after the dispute."""
+    await shop.authorise()
+    await shop.until("Authorised")
+    await shop.capture()
+    await shop.until("Authorised", "Captured")
+    (charge,) = await shop.charges()
+
+    await shop.as_bank(charge["id"], "dispute", reason="fraudulent")
+    await shop.until("Authorised", "Captured", "ChargedBack")
+    await shop.refund(amount=100)
+    (_, _, taken, refused) = await shop.until("Authorised", "Captured", "ChargedBack", "Failed")
+    await shop.as_bank(charge["id"], "win")
+    await shop.until("Authorised", "Captured", "ChargedBack", "Failed", "ChargebackReversed")
+    await shop.refund(amount=100)
+    *_, refunded = await shop.until("Authorised", "Captured", "ChargedBack", "Failed", "ChargebackReversed", "Refunded")
+
+    assert (taken.amount.amount, taken.reason, taken.payment.charged_back) == (4200, "fraudulent", 4200)
+    assert refused.reason == "100 EUR is above what is left of the charge, 0"
+    assert (refunded.payment.refunded.amount, refunded.payment.charged_back) == (100, 0)
 
 
 async def test_late_doubled_and_reordered_webhooks_of_the_provider_are_taken(shop):

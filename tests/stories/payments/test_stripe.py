@@ -46,6 +46,21 @@ CHARGE = {
 }
 
 
+def dispute(charge, status="needs_response"):
+    """As https://docs.stripe.com/api/disputes/object has it: it names the intent, and nothing of the shop's."""
+    return {
+        "id": "dp_1",
+        "object": "dispute",
+        "amount": 3000,
+        "charge": "ch_1",
+        "currency": "eur",
+        "metadata": {},
+        "payment_intent": charge.state.provider_id,
+        "reason": "fraudulent",
+        "status": status,
+    }
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory, uv):
     """The Python of an environment with localstripe as uv.lock says, and nothing else."""
@@ -106,6 +121,11 @@ async def test_payments_at_an_independent_stand_in_of_stripe(installed, tmp_path
         other = await stripe.authorise(order(method, "p2"), "k4")
         voided = await stripe.void(other.state.provider_id, "k5")
         third = await stripe.authorise(order(method, "p3"), "k6")
+        opened = await stripe.notice(event("charge.dispute.created", dispute(held)))
+        won = await stripe.notice(event("charge.dispute.closed", dispute(held, status="won")))
+        inquiry = await stripe.notice(event("charge.dispute.created", dispute(held, status="warning_needs_response")))
+        with pytest.raises(RequestRefused):
+            await stripe.notice(event("charge.dispute.created", {**dispute(held), "payment_intent": "pi_unknown"}))
         less = await stripe.capture(third.state.provider_id, Money(amount=3000, currency="EUR"), "k7")
         declined = await stripe.authorise(order(await card(client, "4000000000000341"), "p4"), "k8")
         asked = await stripe.authorise(order(await card(client, "4000002500003155"), "p6"), "k11")
@@ -122,6 +142,15 @@ async def test_payments_at_an_independent_stand_in_of_stripe(installed, tmp_path
         (4200, 4200, 0, 0),
         (4200, 4200, 0, 1200),
     ]
+    (chargeback,) = opened.charge.state.chargebacks
+    assert (opened.charge.payment_id, amounts(opened.charge)) == ("p1", (4200, 4200, 0, 1200))
+    assert (chargeback.dispute_id, chargeback.amount, chargeback.reason, chargeback.won) == (
+        "dp_1",
+        Money(amount=3000, currency="EUR"),
+        "fraudulent",
+        False,
+    )
+    assert ([one.won for one in won.charge.state.chargebacks], inquiry) == ([True], None)
     assert amounts(voided) == (4200, 0, 4200, 0)
     kept = less.state.captured.amount - less.state.refunded.amount
     assert (less.state.authorised.amount, kept) == (4200, 3000)  # localstripe books the rest as a refund
@@ -153,9 +182,9 @@ def event(type_, thing):
         ("charge.failed", {**CHARGE, "status": "failed", "captured": False}, (0, 0, 0, 0)),
     ],
 )
-def test_a_webhook_of_stripe_says_what_the_payment_is(type_, thing, expected):
+async def test_a_webhook_of_stripe_says_what_the_payment_is(type_, thing, expected):
     """Intents and charges, whose it is from the metadata."""
-    notice = Stripe(None).notice(event(type_, thing))
+    notice = await Stripe(None).notice(event(type_, thing))
 
     assert (
         notice.id,
@@ -166,16 +195,16 @@ def test_a_webhook_of_stripe_says_what_the_payment_is(type_, thing, expected):
     assert expected == amounts(notice.charge)
 
 
-def test_what_is_not_about_our_payments_is_left_alone():
+async def test_what_is_not_about_our_payments_is_left_alone():
     """Another kind of event, or a payment that the shop takes otherwise."""
     stripe = Stripe(None)
 
-    assert stripe.notice(event("customer.created", {"object": "customer"})) is None
-    assert stripe.notice(event("charge.captured", {**CHARGE, "metadata": {}})) is None
-    assert stripe.notice(event("payment_intent.succeeded", {**INTENT, "metadata": {}})) is None
+    assert await stripe.notice(event("customer.created", {"object": "customer"})) is None
+    assert await stripe.notice(event("charge.captured", {**CHARGE, "metadata": {}})) is None
+    assert await stripe.notice(event("payment_intent.succeeded", {**INTENT, "metadata": {}})) is None
     for nonsense in (b"[]", b"{}", b'{"type": 1, "data": {}}', event("payment_intent.succeeded", None)):
         with pytest.raises(ValueError):
-            stripe.notice(nonsense)
+            await stripe.notice(nonsense)
 
 
 async def test_a_card_that_asks_its_owner_and_a_currency_of_other_units_are_not_charged():

@@ -76,7 +76,8 @@ def train(  # noqa: D417  the options are described where they are
     Parameters
     ----------
     model
-        What to learn: propensity (who buys), uplift (whom an offer changes), recommendations (how sources weigh).
+        What to learn: propensity (who buys), uplift (whom an offer changes), recommendations (how sources weigh),
+        fraud (which orders are).
     """
     import asyncio  # noqa: PLC0415  what is heavy is imported by who trains
     import os  # noqa: PLC0415  saves start-up time

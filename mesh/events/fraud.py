@@ -32,14 +32,29 @@ class FraudCheckRequested(Event):
     billing_address: str | None = None
 
 
+class FraudModelScore(msgspec.Struct, frozen=True, kw_only=True):
+    """How likely an order is fraud (0..1) by a version of the model, and the features that say so, strongest first."""
+
+    version: str
+    probability: float
+    drivers: tuple[str, ...] = ()
+
+
 @event(key="order_id")
 class FraudCleared(Event):
-    """An order was judged, and nothing speaks against it. `answers` is the id of the check's request."""
+    """An order was judged, and too little speaks against it. `answers` is the id of the check's request.
+
+    `features` is what was known of the order then, by name. `model` is the score of the model that serves, and
+    `candidate` that of the version that is tried beside it.
+    """
 
     order_id: str
     score: int
     answers: str
     rules: tuple[str, ...] = ()
+    features: dict[str, float] = msgspec.field(default_factory=dict)
+    model: FraudModelScore | None = None
+    candidate: FraudModelScore | None = None
 
 
 class FraudRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +64,8 @@ class FraudRules(msgspec.Struct, frozen=True, kw_only=True):
     `device`, `address` and `email` are counted, for 24 h at most. `amount_factor` times what the customer's last orders
     cost on average, where there are `amount_orders` of them, weighs `amount_weight`. An account younger than
     `account_hours` weighs `account_weight`; a bill that goes to another address than the parcel `address_weight`, one
-    that goes to another country `country_weight`.
+    that goes to another country `country_weight`. An order that the model finds fraud with a probability of `model_at`
+    or more weighs `model_weight`.
     """
 
     flag_at: int
@@ -61,6 +77,8 @@ class FraudRules(msgspec.Struct, frozen=True, kw_only=True):
     account_weight: int
     address_weight: int
     country_weight: int
+    model_at: float = 0.9
+    model_weight: int = 0
 
 
 RuleSet = Literal["live", "shadow"]

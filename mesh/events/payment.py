@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from mesh.event import Event, event
+from mesh.events.fraud import FraudModelScore
 from mesh.money import Money
 
 PaymentStep = Literal["authorise", "capture", "void", "refund"]
@@ -203,7 +204,7 @@ class PaymentFlagged(Event):
     """An order's payment looks like fraud: the checkout leaves it to a person, or ends it. `reasons` say why.
 
     `score` is the sum of the weights of the rules that matched, and `rules` their names. `answers` is the id of the
-    check's request.
+    check's request. `features`, `model` and `candidate` are as in `FraudCleared`.
     """
 
     order_id: str
@@ -211,6 +212,9 @@ class PaymentFlagged(Event):
     rules: tuple[str, ...]
     reasons: tuple[str, ...]
     answers: str
+    features: dict[str, float] = msgspec.field(default_factory=dict)
+    model: FraudModelScore | None = None
+    candidate: FraudModelScore | None = None
 
 
 class PaymentDifference(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,15 +42,22 @@ def stability(shape: Shape, values: Floats) -> float:
     return float(((seen - expected) * np.log(seen / expected)).sum())
 
 
-def judge(known: Sequence[Shape], rows: Floats, *, outcomes: int = 0, calibration_error: float | None = None) -> Drift:
-    """What the newest carts' features (n, features) and the outcomes of scored carts say."""
+def judge(
+    known: Sequence[Shape],
+    rows: Floats,
+    *,
+    outcomes: int = 0,
+    calibration_error: float | None = None,
+    called: str = "carts",
+) -> Drift:
+    """What the newest carts' (or what else is `called`) features (n, features) and the outcomes of scored ones say."""
     findings: list[str] = []
     moved: tuple[Shift, ...] = ()
     largest = 0.0
     if not known:
         findings.append("how its features were distributed in training was not kept")
     elif len(rows) < LEAST_CARTS:
-        findings.append(f"{len(rows):,} carts in the newest day are too few to compare ({LEAST_CARTS} is the least)")
+        findings.append(f"{len(rows):,} {called} in the newest day are too few to compare ({LEAST_CARTS} is the least)")
     else:
         indices = [(stability(shape, rows[:, at]), at) for at, shape in enumerate(known)]
         largest = max(psi for psi, _ in indices)
@@ -59,7 +66,9 @@ def judge(known: Sequence[Shape], rows: Floats, *, outcomes: int = 0, calibratio
             for psi, at in sorted(indices, reverse=True)
             if psi > MOVED
         )
-        findings.append("; ".join(shift.description for shift in moved) or f"no feature moved in {len(rows):,} carts")
+        findings.append(
+            "; ".join(shift.description for shift in moved) or f"no feature moved in {len(rows):,} {called}"
+        )
     dishonest = False
     if outcomes < LEAST_OUTCOMES or calibration_error is None:
         calibration_error = None
@@ -67,7 +76,8 @@ def judge(known: Sequence[Shape], rows: Floats, *, outcomes: int = 0, calibratio
     else:
         dishonest = calibration_error > DISHONEST
         findings.append(
-            f"its scores are off by {calibration_error:.1%} on average over {outcomes:,} carts whose outcome is known"
+            f"its scores are off by {calibration_error:.1%} on average "
+            f"over {outcomes:,} {called} whose outcome is known"
         )
     return Drift(
         drifted=bool(moved) or dishonest,

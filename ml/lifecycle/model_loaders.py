@@ -32,4 +32,14 @@ async def load_recommendations(artifact: bytes) -> Any:
     return model_of(await unpack_in_child_process(artifact, kind=KIND, features=NAMES))
 
 
+async def load_fraud(artifact: bytes) -> Any:
+    """The `Model` in an artifact. ArtifactRefused, Unavailable."""
+    from ml.models.artifact import unpack_in_child_process  # noqa: PLC0415  saves start-up time
+    from ml.models.fraud import KIND  # noqa: PLC0415  saves start-up time
+    from ml.models.propensity_serving import Model  # noqa: PLC0415  saves start-up time
+
+    return await asyncio.to_thread(Model.of, await unpack_in_child_process(artifact, kind=KIND))
+
+
 LOADERS = {"propensity": load_propensity, "uplift": load_uplift, "recommendations": load_recommendations}
+"""Of the models that scoring serves; that of fraud is served by the fraud check (`ml.lifecycle.fraud_documents`)."""

@@ -14,10 +14,12 @@ from mesh import Bucket, Mesh, Received, Service
 from mesh.envelope import derive_id
 from mesh.errors import Retry
 from mesh.events.model import ModelDrifted, ModelPromoted, ModelReviewDue, ModelStaged, ModelTrained
+from mesh.fraud_model import FRAUD_MODELS
 from mesh.history import Unchanged
 from mesh.observability.logs import log
 from mesh.publish import Change
 from mesh.settings import read
+from ml.lifecycle.fraud_documents import FraudDocuments
 from ml.lifecycle.registry import CURRENT, MODELS, Registry, Superseded
 from ml.lifecycle.review import Measured
 
@@ -31,7 +33,7 @@ TAKEN_OVER = timedelta(seconds=15)
 service = Service(
     "training",
     publishes=(ModelReviewDue, ModelTrained, ModelStaged, ModelPromoted, ModelDrifted),
-    buckets=(CURRENT, DRIFT),
+    buckets=(CURRENT, DRIFT, FRAUD_MODELS),
     object_stores=(MODELS,),
     alone=True,
 )
@@ -45,7 +47,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     review_every: timedelta = timedelta(days=1)
-    review_models: tuple[str, ...] = ("propensity", "uplift", "recommendations")
+    review_models: tuple[str, ...] = ("propensity", "uplift", "recommendations", "fraud")
     try_for: timedelta = timedelta(days=7)
     auto_promote: bool = False
     promote_after: int = 500
@@ -81,6 +83,18 @@ async def announce_changes(at: datetime, mesh: Mesh) -> None:  # noqa: ARG001  w
     models = Registry(mesh)
     for name in await models.names():
         await models.announce(name)
+
+
+@service.resource
+async def open_fraud_documents(mesh: Mesh) -> AsyncIterator[FraudDocuments]:
+    """What the fraud check has of its models."""
+    yield FraudDocuments(mesh)
+
+
+@service.every(timedelta(seconds=10))
+async def hand_over_fraud_models(at: datetime, documents: FraudDocuments) -> None:  # noqa: ARG001  what a tick is given
+    """Give the fraud check the versions of its model that serve and are tried."""
+    await documents.hand_over()
 
 
 @service.on(ModelReviewDue, concurrency=1, ack_wait=TAKEN_OVER, retries=3)

@@ -11,7 +11,7 @@ from ml.lifecycle.registry import Registry
 from ml.lifecycle.verdict import Drift, Verdict
 from ml.lifecycle.version import Version
 
-BASE_RATE, UPLIFT = "base-rate", "uplift"
+BASE_RATE, UPLIFT, FRAUD = "base-rate", "uplift", "fraud"
 LEAST_LIVE = 200
 """Live carts with an outcome below which an operator's promotion goes by the verdict of the training."""
 
@@ -74,7 +74,8 @@ async def passes(mesh: Mesh, name: str, version: str) -> Verdict:
 async def drifted(mesh: Mesh, name: str, *, at: datetime) -> Measured | None:
     """How far the newest day's carts and outcomes are from what the running model was trained on.
 
-    The newest day ends with the newest scored cart. None where no model serves, or none that is known.
+    The newest day ends with the newest scored cart; for the model of fraud, with the newest judged order. None where no
+    model serves, or none that is known.
     """
     import numpy as np  # noqa: PLC0415  saves start-up time
 
@@ -84,6 +85,11 @@ async def drifted(mesh: Mesh, name: str, *, at: datetime) -> Measured | None:
     version = await Registry(mesh).serving(name)
     if version is None:
         return None
+    if name == FRAUD:
+        from ml.training.fraud import newest_features  # noqa: PLC0415  saves start-up time
+
+        orders = await newest_features(mesh, version.features)
+        return Measured(version=version.version, at=at, drift=judge(version.shapes, orders, called="orders"))
     log = await read_log(mesh)
     width = len(version.features)
     rows = [proof.values for _, proof in log.proofs if proof.features_digest == digest() and len(proof.values) == width]

@@ -21,11 +21,15 @@ AT_ONCE = 16_384
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """Trees over `features` (in that order) and `knots` (2, k) from raw to calibrated probability."""
+    """Trees over `features` (in that order) and `knots` (2, k) from raw to calibrated probability.
+
+    `kind` is what an artifact calls it: a model of one kind never serves as another.
+    """
 
     features: tuple[str, ...]
     trees: Trees
     knots: Floats
+    kind: str = KIND
 
     @cached_property
     def inference(self) -> TreeInference:
@@ -49,7 +53,7 @@ class Model:
     def plain(self) -> Plain:
         """The model as an artifact holds it."""
         return Plain(
-            kind=KIND,
+            kind=self.kind,
             features=self.features,
             numbers={"baseline": self.trees.baseline},
             arrays={**self.trees.arrays(), "knots": self.knots},
@@ -64,7 +68,7 @@ class Model:
             raise ArtifactRefused("its calibration is no line from finite number to finite number")
         if (np.diff(knots) < 0).any() or knots[1].min() < 0 or knots[1].max() > 1:
             raise ArtifactRefused("its calibration does not rise from 0 towards 1")
-        model = cls(features=plain.features, trees=trees, knots=knots)
+        model = cls(features=plain.features, trees=trees, knots=knots, kind=plain.kind)
         _ = model.inference  # made here, where it can be done beside the event loop, not by the first cart
         return model
 

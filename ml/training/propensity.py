@@ -18,7 +18,7 @@ from ml.models.propensity import PropensityClassifier
 from ml.models.propensity_serving import KIND, Model
 from ml.training.dataset import horizon_of, points
 from ml.training.metrics import Floats, measure
-from ml.training.result import ServingVersion, TrainingRequest, TrainingResult
+from ml.training.result import BOUGHT, ServingVersion, TrainingRequest, TrainingResult
 
 FIT, CALIBRATE = 0.6, 0.2
 """Shares of the log's sessions by age; the rest, the newest, is what a model is judged on."""
@@ -44,7 +44,8 @@ class Nothing:
 class FittedPropensity:
     """A model with the rows (n, features) and labels (n,) of the newest sessions, that it is judged on.
 
-    `guesses` (n,) are the base rates of the older sessions.
+    `guesses` (n,) are the base rates of the older sessions. Other models of the same kind of trees, as that of fraud,
+    are judged alike: `bought` is how many rows have the label 1, and `outcome` what that means.
     """
 
     model: Model
@@ -54,6 +55,7 @@ class FittedPropensity:
     labels: Floats
     guesses: Floats
     bought: int
+    outcome: str = BOUGHT
 
     def judge(self, running: ServingVersion | None) -> TrainingResult:
         """Better than the base rates, and no worse than the model that serves; never raises."""
@@ -70,7 +72,7 @@ class FittedPropensity:
         if running is None or not verdict.accepted:
             return self._learnt(verdict, running, plain)
         called = f"the running model {running.version.version}"
-        served = read(running)
+        served = read(running, self.model.kind, version.features)
         if served is None:
             verdict = against_memory(self.metrics, running.version.metrics, called=called)
             return self._learnt(verdict, running, running.version.metrics)
@@ -85,6 +87,7 @@ class FittedPropensity:
             reason=verdict.reason,
             rows=self.version.rows,
             bought=self.bought,
+            outcome=self.outcome,
             against=running.version.version if running else None,
             version=replace(self.version, accepted=verdict.accepted, gate=verdict.reason) if keep else None,
             artifact=pack(self.model.plain()) if keep else None,
@@ -117,12 +120,12 @@ def fit(steps: pl.DataFrame, order: TrainingRequest) -> FittedPropensity | Nothi
     )
 
 
-def read(running: ServingVersion) -> Model | None:
+def read(running: ServingVersion, kind: str = KIND, features: tuple[str, ...] | None = None) -> Model | None:
     """The model that serves; None where it cannot be asked here, as scoring cannot serve it either after a restart."""
     if running.artifact is None:
         return None
     try:
-        return Model.of(unpack(running.artifact, kind=KIND, features=names()))
+        return Model.of(unpack(running.artifact, kind=kind, features=names() if features is None else features))
     except ArtifactRefused:
         return None
 

@@ -69,8 +69,21 @@ def _fit_recommendations(rows: Any, order: TrainingRequest) -> FittedModel:
     return fit(rows, order)
 
 
+async def _read_fraud(meshes: Sequence[Mesh]) -> Any:
+    from ml.training.fraud import training_rows  # noqa: PLC0415  saves start-up time
+
+    return await training_rows(meshes)
+
+
+def _fit_fraud(rows: Any, order: TrainingRequest) -> FittedModel:
+    from ml.training.fraud import fit  # noqa: PLC0415  saves start-up time
+
+    return fit(rows, order)
+
+
 RECIPES = {
     "propensity": Recipe(read=_read_propensity, fit=_fit_propensity),
     "uplift": Recipe(read=_read_uplift, fit=_fit_uplift),
     "recommendations": Recipe(read=_read_recommendations, fit=_fit_recommendations),
+    "fraud": Recipe(read=_read_fraud, fit=_fit_fraud),
 }

@@ -8,19 +8,22 @@ import msgspec
 
 from ml.lifecycle.version import Metrics, Version
 
+BOUGHT = "ended in a purchase"
+
 
 class TrainingResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result of training: whether it may be tried or promoted, and why.
 
     `against` is the version it was judged against, `running` what that was measured at on the same rows.
-    `rows` were learnt from, of which `bought` ended in a purchase. Without enough to learn from, or
-    nothing new, `version` and `artifact` are None.
+    `rows` were learnt from, of which `bought` had the `outcome`, a purchase where nothing else is said. Without enough
+    to learn from, or nothing new, `version` and `artifact` are None.
     """
 
     accepted: bool
     reason: str
     rows: int
     bought: int
+    outcome: str = BOUGHT
     against: str | None = None
     version: Version | None = None
     artifact: bytes | None = None

@@ -19,7 +19,7 @@ from ml.lifecycle.registry import WRITER
 from ml.lifecycle.version import Metrics, Version
 from ml.training.metrics import in_words
 from ml.training.recipes import recipe
-from ml.training.result import FittedModel, ServingVersion, TrainingRequest, TrainingResult
+from ml.training.result import BOUGHT, FittedModel, ServingVersion, TrainingRequest, TrainingResult
 
 IDLE = timedelta(minutes=30)
 
@@ -52,6 +52,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     rows: int
     bought: int
+    outcome: str = BOUGHT
     registered: tuple[str, ...] = ()
     shadowed: tuple[str, ...] = ()
     places: dict[str, str] = {}
@@ -63,7 +64,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
     def lines(self) -> list[str]:
         """For a terminal."""
-        lines = [f"{self.rows:,} rows" + (f", of which {self.bought:,} ended in a purchase" if self.bought else "")]
+        lines = [f"{self.rows:,} rows" + (f", of which {self.bought:,} {self.outcome}" if self.bought else "")]
         if self.carts:
             lines.append(f"with something in the cart: {in_words(self.carts)}")
         lines.append(("passed: " if self.accepted else "not accepted: ") + self.reason)
@@ -110,6 +111,7 @@ def _run_result(learnt: TrainingResult, admitted: list[Admitted], seconds: float
         reason=learnt.reason,
         rows=learnt.rows,
         bought=learnt.bought,
+        outcome=learnt.outcome,
         registered=tuple(one.region for one in admitted if one.place == "serves"),
         shadowed=tuple(one.region for one in admitted if one.place == "shadow"),
         places={one.region: one.description for one in admitted if one.place != "nothing"},

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from mesh.errors import DeclarationError
-from mesh.events.fraud import FraudCheckRequested, FraudRules
+from mesh.events.fraud import FraudCheckRequested, FraudModelScore, FraudRules
 from mesh.settings import duration
 from services.fraud.memory import COUNTED, LONGEST, Memory
 
@@ -40,6 +40,8 @@ class FraudSettings(msgspec.Struct, frozen=True, kw_only=True):
     fraud_account_weight: int = 30
     fraud_address_weight: int = 20
     fraud_country_weight: int = 50
+    fraud_model_at: float = 0.9
+    fraud_model_weight: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +83,19 @@ def score_of(matched: list[Match]) -> int:
     return sum(one.weight for one in matched)
 
 
-def judge(asked: FraudCheckRequested, at: datetime, memory: Memory, rules: Rules) -> list[Match]:
-    """Every rule that matches an order; the same order is judged the same again. What is unknown matches no rule."""
-    found = (*_velocities(asked, at, memory, rules), *_amounts(asked, memory, rules), *_persons(asked, at, rules))
+def judge(
+    asked: FraudCheckRequested, at: datetime, memory: Memory, rules: Rules, model: FraudModelScore | None = None
+) -> list[Match]:
+    """Every rule that matches an order; the same order is judged the same again. What is unknown matches no rule.
+
+    `model` is what the model makes of the order: one rule among the others, with a weight of its own.
+    """
+    found = (
+        *_velocities(asked, at, memory, rules),
+        *_amounts(asked, memory, rules),
+        *_persons(asked, at, rules),
+        *_modelled(model, rules),
+    )
     return [one for one in found if one.weight]
 
 
@@ -114,6 +126,13 @@ def _persons(asked: FraudCheckRequested, at: datetime, rules: Rules) -> Iterator
     elif _differ(asked.billing_address, asked.address):
         reason = "the bill goes to another address than the parcel"
         yield Match(rule="address", weight=chosen.address_weight, reason=reason)
+
+
+def _modelled(model: FraudModelScore | None, rules: Rules) -> Iterator[Match]:
+    if model is not None and model.probability >= rules.written.model_at:
+        drivers = f": {', '.join(model.drivers)}" if model.drivers else ""
+        reason = f"fraud with a probability of {model.probability:.0%} by the model{drivers}"
+        yield Match(rule="model", weight=rules.written.model_weight, reason=reason)
 
 
 def _differ(one: str | None, other: str | None) -> bool:

@@ -53,7 +53,7 @@ async def wandered(mesh, sessions=300):
 
 def test_whoever_is_learnt_can_be_served():
     """A recipe and a loader for each model."""
-    assert RECIPES.keys() == LOADERS.keys() == {"propensity", "uplift", "recommendations"}
+    assert RECIPES.keys() == {*LOADERS, "fraud"} == {"propensity", "uplift", "recommendations", "fraud"}
     with pytest.raises(DeclarationError, match="no model is called 'magic'; there are propensity, uplift"):
         recipe("magic")
 

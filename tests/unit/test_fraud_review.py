@@ -45,6 +45,8 @@ FORM = {
     "account_weight": "0",
     "address_weight": "0",
     "country_weight": "0",
+    "model_at": "0.75",
+    "model_weight": "40",
     "days": "7",
     "live-revision": "0",
     "shadow-revision": "0",
@@ -188,6 +190,7 @@ async def test_rules_are_tried_and_published_by_the_form(start, mesh, staff):
         2.5,
         "a wave of stolen cards",
     )
+    assert (live.rules.model_at, live.rules.model_weight) == (0.75, 40)
     assert (await mesh.last(FraudRulesPublished, "shadow")).event.rules is None
     page = (await vi.get("/fraud/rules")).text
     assert ("a wave of stolen cards" in page, "Publish in shadow" in page) == (True, False)

@@ -7,6 +7,7 @@ from mesh import Mesh, Received, Service
 from mesh.events.checkout import CheckoutResumed
 from mesh.events.fraud import FraudLabelled, FraudRulesPublished
 from mesh.events.payment import PaymentChargebackReversed, PaymentChargedBack, PaymentFlagged
+from mesh.fraud_model import FRAUD_MODELS
 from mesh.publish import Change
 from services.fraud.current_rules import FRAUD_RULES
 from services.fraud.review.labels import label_of, label_of_disputes
@@ -18,6 +19,7 @@ service = Service(
     "fraud-review",
     publishes=(FraudLabelled, FraudRulesPublished),
     buckets=(FRAUD_RULES,),
+    views=(FRAUD_MODELS,),
     asks=("checkout",),
     port=8180,
 )

@@ -8,7 +8,10 @@ import msgspec
 from mesh import Mesh
 from mesh.events.fraud import FraudCheckRequested, FraudLabelled
 from mesh.events.order import OrderConfirmed
+from mesh.fraud_model import FRAUD_MODELS
+from services.fraud.features import features_of
 from services.fraud.memory import LONGEST, Memory
+from services.fraud.model import Trees
 from services.fraud.rules import Match, Rules, judge, score_of
 
 SHOWN = 20
@@ -41,17 +44,21 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Backtest(msgspec.Struct, frozen=True, kw_only=True):
-    """Two sets of rules on the same orders of the last `days`: those that are `tried` and those in force, `live`."""
+    """Two sets of rules on the same orders of the last `days`: those that are `tried` and those in force, `live`.
+
+    `learnt_from` orders are those that the model may have learnt from: of these it knows more than of others.
+    """
 
     days: int
     orders: int
     tried: Counts
     live: Counts
     examples: tuple[Flagged, ...]
+    learnt_from: int = 0
 
 
 async def backtest(mesh: Mesh, tried: Rules, live: Rules, *, days: int, now: datetime) -> Backtest:
-    """Judge each order of the last days once, by what had happened before it.
+    """Judge each order of the last days once, by what had happened before it, and by the model that serves now.
 
     Counting begins 24 hours earlier and a customer's own history 30 days earlier, as where orders are judged. Labels
     are those that are known now.
@@ -59,6 +66,8 @@ async def backtest(mesh: Mesh, tried: Rules, live: Rules, *, days: int, now: dat
     since = now - timedelta(days=days)
     memory, found, seen = Memory(), list[tuple[FraudCheckRequested, datetime, list[Match], list[Match]]](), set[str]()
     labels = {one.event.order_id: one.event.label async for one in mesh.read(FraudLabelled)}
+    document = await mesh.state(FRAUD_MODELS).get("serving")
+    model = Trees(document) if document else None
     async for received in mesh.read(FraudCheckRequested, OrderConfirmed):
         happened, at = received.event, received.stored
         if isinstance(happened, OrderConfirmed):
@@ -70,7 +79,8 @@ async def backtest(mesh: Mesh, tried: Rules, live: Rules, *, days: int, now: dat
         memory.add(happened, at)
         if at >= since and happened.order_id not in seen:
             seen.add(happened.order_id)
-            matches = (judge(happened, at, memory, rules) for rules in (tried, live))
+            score = model.score(features_of(happened, at, memory)) if model else None
+            matches = (judge(happened, at, memory, rules, score) for rules in (tried, live))
             found.append((happened, at, *matches))
             if not len(found) % AT_ONCE:
                 await asyncio.sleep(0)
@@ -92,6 +102,7 @@ async def backtest(mesh: Mesh, tried: Rules, live: Rules, *, days: int, now: dat
             )
             for asked, at, matched, _ in flagged[-SHOWN:][::-1]
         ),
+        learnt_from=sum(at <= document.learnt_until for _, at, *_ in found) if document else 0,
     )
 
 

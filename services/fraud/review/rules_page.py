@@ -15,6 +15,7 @@ from litestar.response import Redirect
 from mesh import Mesh
 from mesh.errors import Conflict, DeclarationError
 from mesh.events.fraud import FraudRules, FraudRulesPublished, FraudShadowJudged, RuleSet
+from mesh.fraud_model import FRAUD_MODELS
 from mesh.settings import read
 from mesh.streams import mesh_stream
 from mesh.web.audit import note
@@ -37,6 +38,8 @@ FIELDS = {
     "account_weight": "New account: weight",
     "address_weight": "Bill to another address: weight",
     "country_weight": "Bill to another country: weight",
+    "model_at": "Model: from which probability on (0 to 1)",
+    "model_weight": "Model: weight; with 0 it is asked and decides nothing",
 }
 """The numbers of the form, in its order."""
 
@@ -98,6 +101,7 @@ async def _values(mesh: Mesh, *, may_edit: bool) -> dict[str, Any]:
     live, shadow = [await mesh.state(FRAUD_RULES).get(name) for name in ("live", "shadow")]
     in_shadow = shadow if shadow and shadow.rules else None
     return {
+        "model": await mesh.state(FRAUD_MODELS).get("serving"),
         "live": live,
         "shadow": in_shadow,
         "revisions": {"live": live.revision if live else 0, "shadow": shadow.revision if shadow else 0},

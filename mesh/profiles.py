@@ -12,12 +12,12 @@ from contextlib import suppress
 from datetime import date, datetime, timedelta
 from functools import cache
 from hashlib import blake2b, sha256
-from itertools import product
 from typing import TypeVar
 
 import msgspec
 
 from mesh.envelope import Received
+from mesh.event import Event
 from mesh.events.order import PurchaseMarked
 from mesh.history import Unchanged
 from mesh.mesh import Mesh
@@ -48,6 +48,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, array_like=True, order=Tru
 
 
 T = TypeVar("T", Mark, date, datetime)
+E = TypeVar("E", bound=Event)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -229,11 +230,21 @@ Purchases = dict[tuple[str, str], Received[PurchaseMarked] | None]
 """The newest purchase under a name, by region and digest."""
 
 
+async def newest_of_names(
+    mesh: Mesh, kind: type[E], digests: Iterable[str]
+) -> dict[tuple[str, str], Received[E] | None]:
+    """The newest event of a kind by region and name, of other regions what has arrived. Raises Unavailable.
+
+    That of this region may miss what came a moment ago: what depends on it is stored on condition that it is unchanged.
+    """
+    names, regions = tuple(digests), (mesh.region, *mesh.others)
+    found = await asyncio.gather(*(mesh.last_of_each(kind, names, region=region) for region in regions))
+    return {(region, name): newest.get(name) for region, newest in zip(regions, found, strict=True) for name in names}
+
+
 async def purchases_of(mesh: Mesh, digests: Iterable[str]) -> Purchases:
-    """Under each name what was last bought: here as the stream's leader knows, of other regions what has arrived."""
-    sought = list(product((mesh.region, *mesh.others), digests))
-    found = await asyncio.gather(*(mesh.last(PurchaseMarked, digest, region=region) for region, digest in sought))
-    return dict(zip(sought, found, strict=True))
+    """What was last bought, by region and name; see `newest_of_names` and `nothing_bought_since`."""
+    return await newest_of_names(mesh, PurchaseMarked, digests)
 
 
 def nothing_bought_since(purchases: Purchases, region: str) -> list[Unchanged]:

@@ -2,21 +2,18 @@
 
 import asyncio
 from collections.abc import Sequence
-from itertools import product
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
-from mesh import Event, Mesh, Received
+from mesh import Mesh, Received
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartScored, CartUpdated
 from mesh.events.contact import Contact, ContactReserved
 from mesh.events.order import PurchaseMarked
 from mesh.history import History, Unchanged
-from mesh.profiles import names_of, nothing_bought_since
+from mesh.profiles import names_of, newest_of_names, nothing_bought_since, purchases_of
 from notifications.decision_input import DecisionInput
 from notifications.shopper_profile import ShopperProfile, shopper_of
-
-E = TypeVar("E", bound=Event)
 
 
 class ReadInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +36,7 @@ async def read_input(
     cart = abandoned.event
     profile, person = await shopper_of(cart.visitor_id, mesh, names_of(cart.customer_id))
     reserved, purchases = await asyncio.gather(
-        _newest(ContactReserved, person.digests, mesh), _newest(PurchaseMarked, person.digests, mesh)
+        newest_of_names(mesh, ContactReserved, person.digests), purchases_of(mesh, person.digests)
     )
     conditions = [
         Unchanged(ContactReserved, name, one.sequence if one else 0)
@@ -105,18 +102,6 @@ def _utc_offset(history: History) -> int | None:
     """The newest offset that the cart was sent with, in minutes east of UTC."""
     given = [one.event.utc_offset for one in history.of(CartUpdated) if one.event.utc_offset is not None]
     return given[-1] if given else None
-
-
-async def _newest(kind: type[E], digests: Sequence[str], mesh: Mesh) -> dict[tuple[str, str], Received[E] | None]:
-    """The newest of a kind by region and name of a shopper; of other regions what has arrived here.
-
-    That of this region may miss what came a moment ago: a decision that approves is conditional on it.
-    """
-    far = list(product(mesh.others, digests))
-    own, *arrived = await asyncio.gather(
-        mesh.last_of_each(kind, digests), *(mesh.last(kind, name, region=region) for region, name in far)
-    )
-    return {(mesh.region, name): own.get(name) for name in digests} | dict(zip(far, arrived, strict=True))
 
 
 def _personal(profile: ShopperProfile, cart: CartAbandoned) -> dict[str, Any]:

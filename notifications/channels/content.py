@@ -4,7 +4,6 @@ Anybody can send a cart with a page's key, so that names, links, pictures and pr
 which only the shop's servers may send. What is not listed keeps links and pictures to the shop's own hosts alone.
 """
 
-import asyncio
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -36,8 +35,8 @@ async def current_content(decided: OfferDecided, mesh: Mesh) -> OfferDecided:
     ids = list(
         dict.fromkeys([one.product_id for one in decided.lines] + [one.product_id for one in decided.recommended])
     )
-    found = await asyncio.gather(*(mesh.last(ProductListed, one) for one in ids))
-    listed = {one: received.event for one, received in zip(ids, found, strict=True) if received}
+    found = await mesh.last_of_each(ProductListed, ids)
+    listed = {one: received.event for one, received in found.items()}
     hosts = own_hosts()
     lines = tuple(
         _current(line, listed.get(line.product_id), hosts)

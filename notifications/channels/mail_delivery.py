@@ -1,11 +1,12 @@
 """Mail delivery: one attempt to send an offer by e-mail.
 
-In this order: wait for a connection on which the server takes sender and recipient; read cart, shopper and purchases
-again; store the claim; hand the mail over. So what happens while an offer waits for its turn still stops it, no more
-offers are claimed than there are connections, and only between the claim and the server's answer is the fate of a mail
-unknown to others.
+In this order: wait for a turn; read cart, shopper and purchases; wait for a connection on which the server takes sender
+and recipient; store the claim, on condition that cart and purchases are as they were read; hand the mail over. So what
+happens while an offer waits for its turn still stops it, no more offers are claimed than there are connections, and
+only between the claim and the server's answer is the fate of a mail unknown to others.
 """
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -29,32 +30,44 @@ from notifications.run import run_fields
 if TYPE_CHECKING:
     from notifications.channels.smtp import Envelope
 
+READ_AGAIN_AFTER = 1.0
+"""Seconds after which what was read is read again before the claim. A younger reading the claim's conditions prove
+still true, except for what nothing can be conditional on: consent given to another device, and the catalogue.
+"""
+
 
 async def deliver(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer) -> list[Change]:
     """The record of one attempt. Raises Retry where the next one is later, Conflict where to read again."""
+    async with mailer.turn():
+        return await _recorded(await _attempt(received, mesh, mailer), mesh)
+
+
+async def _attempt(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer) -> list[Change]:
     decided = received.event
     reading = await read_delivery(decided, mesh)
     state = delivery_state(received, reading.history, "email")
     ended = _ended(received, state, reading, mailer)
     if ended is not None:
-        return await _recorded(ended, mesh)
+        return ended
     if state.until and (left := state.until - datetime.now(UTC)) > timedelta(0):
         raise Retry("deferred", after=left)
     try:
         await mailer.rendered(decided, reading)  # before the connection, which others wait for
         async with mailer.envelope(recipient(reading.profile.email) or "") as envelope:
-            ended = await _send(received, envelope, mesh, mailer)
+            if asyncio.get_running_loop().time() - reading.at > READ_AGAIN_AFTER:
+                reading = await read_delivery(decided, mesh)
+            return await _send(received, envelope, reading, mesh, mailer)
     except TemplateError as error:
-        ended = [failed(decided, "email", str(error))]
+        return [failed(decided, "email", str(error))]
     except Undelivered as undelivered:
-        ended = [mailer.undelivered(decided, undelivered, state.attempt)]
-    return await _recorded(ended, mesh)
+        return [mailer.undelivered(decided, undelivered, state.attempt)]
 
 
-async def _send(received: Received[OfferDecided], envelope: "Envelope", mesh: Mesh, mailer: Mailer) -> list[Change]:
-    """Look again, claim, and hand the mail over: the connection is here."""
+async def _send(
+    received: Received[OfferDecided], envelope: "Envelope", reading: Reading, mesh: Mesh, mailer: Mailer
+) -> list[Change]:
+    """Claim, and hand the mail over: the connection is here."""
     decided = received.event
-    reading = await read_delivery(decided, mesh)
     state = delivery_state(received, reading.history, "email")
     ended = _ended(received, state, reading, mailer)
     if ended is not None:

@@ -59,6 +59,7 @@ class Mailer:
         self.links = read(LinkSettings)
         self._renders: OrderedDict[str, asyncio.Task[Rendered]] = OrderedDict()
         self._busy: set[str] = set()
+        self._turns = asyncio.Semaphore(pool.connections)
         self._claims: OrderedDict[str, Result | None] = OrderedDict()
 
     @contextmanager
@@ -71,6 +72,10 @@ class Mailer:
             yield
         finally:
             self._busy.discard(offer_id)
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Wait until fewer mails are in hand than there are connections; what others read would grow old meanwhile."""
+        return self._turns
 
     def claimed(self, claim_id: str) -> None:
         """A claim is about to be made here: until `result` is set nothing was handed over under it."""

@@ -26,7 +26,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """The cart's history (`KINDS`), its shopper, and the newest purchases under all of their names.
 
     `offered` is the decision with what it offers as the catalogue has it now, without the pieces that were bought since
-    they were added; `bought` is an order that bought all of them.
+    they were added; `bought` is an order that bought all of them. `at`: when it was read, by the event loop's clock.
     """
 
     offered: OfferDecided
@@ -34,6 +34,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     profile: ShopperProfile
     purchases: Purchases
     bought: str | None = None
+    at: float
 
     def bought_since(self, decided: Received[OfferDecided]) -> str | None:
         """The shopper's order, of any cart in any region, that came after the decision or bought all that is offered.
@@ -50,6 +51,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 async def read_delivery(decided: OfferDecided, mesh: Mesh) -> Reading:
     """Read it. It may be some milliseconds old: what is stored on the strength of it is conditional."""
+    at = asyncio.get_running_loop().time()
     history, (profile, person) = await asyncio.gather(
         mesh.history(decided.cart_id, *KINDS), shopper_of(decided.visitor_id, mesh)
     )
@@ -58,7 +60,7 @@ async def read_delivery(decided: OfferDecided, mesh: Mesh) -> Reading:
     lines = unbought_lines(decided.lines, bought)
     offered = await current_content(_with_lines(decided, lines), mesh)
     order_id = bought[decided.lines[0].product_id].purchase.event.order_id if decided.lines and not lines else None
-    return Reading(offered=offered, history=history, profile=profile, purchases=purchases, bought=order_id)
+    return Reading(offered=offered, history=history, profile=profile, purchases=purchases, bought=order_id, at=at)
 
 
 def _with_lines(decided: OfferDecided, lines: tuple[CartLine, ...]) -> OfferDecided:

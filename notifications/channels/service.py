@@ -135,6 +135,8 @@ async def show_card(received: Received[OfferRequested], mesh: Mesh, mailer: Mail
     )
     for condition in reading.history.unchanged(OfferSent, CartConverted, CartClosed):
         yield condition
+    for condition in reading.nothing_bought(mesh.region):
+        yield condition
 
 
 async def _approved(requested: OfferRequested, mesh: Mesh) -> Received[OfferDecided]:

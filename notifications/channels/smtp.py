@@ -72,6 +72,8 @@ class Pool:
 
     def __init__(self, settings: SmtpSettings) -> None:
         self._settings = settings
+        self.connections = settings.smtp_connections
+        """How many there are at most."""
         self._idle: list[aiosmtplib.SMTP] = []
         self._free = asyncio.Semaphore(settings.smtp_connections)
 

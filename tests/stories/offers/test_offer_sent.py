@@ -65,7 +65,7 @@ async def _both(shop, cart):
 
 
 async def test_a_delivery_reads_no_more_than_it_looks_at(shop):
-    """Each kind that the cart has costs another answer, twice for each mail: scores and decisions are left out."""
+    """Each kind that the cart has costs another answer for each mail: scores and decisions are left out."""
     decided = approved_offer(1)
     await shop.fill("c1", "v1")
     await shop.score("c1", "v1", await shop.leave("c1", "v1"))

@@ -124,9 +124,13 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamState:
-    """A stream as its leader sees it: messages it holds, and whether each server that has a copy answered lately."""
+    """A stream as its leader sees it.
+
+    `messages` it holds, the sequence of the `last` it took, and whether each server that has a copy answered lately.
+    """
 
     messages: int
+    last: int
     servers: dict[str, bool]
 
 

@@ -39,6 +39,7 @@ class _Cluster(msgspec.Struct):
 
 class _Held(msgspec.Struct):
     messages: int = 0
+    last_seq: int = 0
 
 
 class _StreamInfo(msgspec.Struct):
@@ -58,7 +59,7 @@ async def stream_state(connection: Connection, stream: str) -> StreamState:
     # `active` is 0 for a server that was down before the leader was elected.
     reachable = {peer.name: not peer.offline and 0 < peer.active < SILENT_NS for peer in info.cluster.replicas}
     own = {info.cluster.leader: True} if info.cluster.leader else {}
-    return StreamState(messages=info.state.messages, servers=reachable | own)
+    return StreamState(messages=info.state.messages, last=info.state.last_seq, servers=reachable | own)
 
 
 async def consumer_states(connection: Connection, stream: str, names: Sequence[str]) -> dict[str, ConsumerState]:

@@ -128,12 +128,38 @@ async def test_a_count_that_was_lost_begins_again(mesh):
     assert await carted() == (2, 2)
 
     await mesh.broker.delete_event_counter(carts.stream, carts.name)
+    event_counts._asked.clear()  # as after ASKED_EVERY
     assert await carted() == (2, 2), "silence is no news"
     event_counts._absent[carts.name] -= LOST_AFTER
     assert await carted() == (2, 2)
 
     await mesh.publish(update(3))
     assert await carted() == (1, 3)
+
+
+async def test_of_a_stream_that_took_nothing_no_count_is_asked(mesh, monkeypatch):
+    """There are a hundred counts and most streams are quiet; what was counted is still known."""
+    event_counts, asked = EventCounts(mesh.broker, event_counters("us")), []
+    await event_counts.read()
+    await event_counts.read()
+    await mesh.publish(update(1))
+    before = await event_counts.read()
+    states = mesh.broker.consumer_states
+
+    async def noted(stream, names):
+        asked.append(stream)
+        return await states(stream, names)
+
+    monkeypatch.setattr(mesh.broker, "consumer_states", noted)
+
+    assert await event_counts.read() == before
+    assert asked == []
+
+    await mesh.publish(ProductViewed(visitor_id="v", product_id="p"))
+    counts = {one.type: one.total for one in await event_counts.read()}
+
+    assert asked == ["INTERACTIONS_us"]
+    assert (counts["cart.updated"], counts["interaction.product_viewed"]) == (1, 1)
 
 
 async def test_an_hour_ends():

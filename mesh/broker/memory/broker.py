@@ -95,8 +95,8 @@ class MemoryBroker:
 
     async def stream_state(self, stream: str) -> StreamState:
         """What is held, by one server that always answers."""
-        held = len((await self._log(stream)).messages)
-        return StreamState(messages=held, servers={f"{self.region}-1": True})
+        log = await self._log(stream)
+        return StreamState(messages=len(log.messages), last=log.sequence, servers={f"{self.region}-1": True})
 
     async def consumer_states(self, stream: str, names: Sequence[str]) -> dict[str, ConsumerState]:
         """See Broker."""

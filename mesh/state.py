@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import msgspec
@@ -17,6 +17,9 @@ from mesh.subjects import token
 T = TypeVar("T")
 TRIES = 20
 """How often an update is made again because somebody else wrote the key meanwhile."""
+
+BATCH = 250
+"""The most keys of one atomic batch: values are a few kilobytes, and a batch is held in memory until it is whole."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,38 @@ class State(Generic[T]):
                 await asyncio.sleep(random.uniform(0, 0.002 * turn))  # noqa: S311  jitter, not a secret
                 before, revision = await self.entry(key)
         raise Unavailable(f"bucket {self._bucket.name}, key {key}: written by others {tries} times in a row")
+
+    async def update_each(
+        self, changes: Mapping[str, Callable[[T | None], T]], *, known: Mapping[str, tuple[T | None, int]] | None = None
+    ) -> dict[str, Update[T]]:
+        """Set many values to what each key's change makes of the present one, as `update` does, in one atomic batch.
+
+        For projections, which handle events in batches: the servers agree and answer once for all keys. Where somebody
+        else writes one of them meanwhile, they are updated one by one. What is not `known` is read from any server and
+        may be a moment old: a change that leaves an older value as it is must leave the present one as it is, too.
+        Raises Unavailable, and what a change raises; some values may have been set then.
+        """
+        found = dict(known or {})
+        unknown = [key for key in changes if key not in found]
+        for key, entry in (await self._broker.kv_get_each(self._bucket, list(map(token, unknown)))).items():
+            found[key] = None if entry.value is None else self._decode(entry.value, key), entry.revision
+        done: dict[str, Update[T]] = {}
+        for key, change in changes.items():
+            before, revision = found.get(key, (None, 0))
+            done[key] = Update(before, change(before), revision)
+        changed = [key for key, update in done.items() if update.after != update.before]
+        for at in range(0, len(changed), BATCH):
+            keys = changed[at : at + BATCH]
+            puts = [(token(key), msgspec.json.encode(done[key].after), done[key].revision) for key in keys]
+            try:
+                revisions = await self._broker.kv_put_each(self._bucket, puts)
+            except Conflict:
+                written = await asyncio.gather(*(self.update(key, changes[key]) for key in keys))
+                done.update(zip(keys, written, strict=True))
+            else:
+                for key, revision in zip(keys, revisions, strict=True):
+                    done[key] = replace(done[key], revision=revision)
+        return done
 
     async def delete(self, key: str) -> None:
         """Forget the key."""

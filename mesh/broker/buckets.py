@@ -1,6 +1,6 @@
 """Key-value buckets (ADR-8): a stream `KV_<bucket>` keeps the last message of each subject `$KV.<bucket>.<key>`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -13,6 +13,9 @@ from mesh.broker.protocol import Entry, Expect, Outgoing
 from mesh.broker.wire import NOT_FOUND, decode_info, is_removed, refused
 from mesh.errors import Conflict, DeclarationError, Unavailable
 from mesh.streams import Bucket
+
+AT_ONCE = 500
+"""Keys of one request: a direct get answers 1,024 subjects at most."""
 
 
 class Buckets:
@@ -44,6 +47,29 @@ class Buckets:
                 raise
         over = replace(message, expect=Expect(subject=subject, sequence=marker.sequence))
         return (await self._messages.store(f"KV_{bucket.name}", over)).sequence
+
+    async def get_each(self, bucket: Bucket, keys: Sequence[str]) -> dict[str, Entry]:
+        """The values of many keys by direct gets (ADR-31); see Broker."""
+        prefix, found = f"$KV.{bucket.name}.", dict[str, Entry]()
+        for at in range(0, len(keys), AT_ONCE):
+            subjects = [f"{prefix}{key}" for key in keys[at : at + AT_ONCE]]
+            for message in await self._messages.last_of_each(f"KV_{bucket.name}", subjects):
+                key, removed = message.subject.removeprefix(prefix), is_removed(message.headers)
+                found[key] = Entry(key, None if removed else message.body, message.sequence)
+        return found
+
+    async def put_each(self, bucket: Bucket, puts: Sequence[tuple[str, bytes, int]]) -> list[int]:
+        """Set many keys in one commit (ADR-50); see Broker. One by itself is no batch: that costs the servers less."""
+        if len(puts) == 1:
+            ((key, value, revision),) = puts
+            return [await self.put(bucket, key, value, revision=revision)]
+        messages = [
+            Outgoing(subject=subject, body=value, expect=Expect(subject=subject, sequence=revision), ttl=bucket.ttl)
+            for key, value, revision in puts
+            for subject in (f"$KV.{bucket.name}.{key}",)
+        ]
+        last = (await self._messages.store_batch(f"KV_{bucket.name}", messages)).sequence
+        return list(range(last - len(puts) + 1, last + 1))
 
     async def delete(self, bucket: Bucket, key: str) -> None:
         """Remove a key; see Broker."""

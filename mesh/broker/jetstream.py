@@ -135,6 +135,14 @@ class JetStreamBroker:
         """Set a key; see Broker."""
         return await self._buckets.put(bucket, key, value, revision=revision)
 
+    async def kv_get_each(self, bucket: Bucket, keys: Sequence[str]) -> dict[str, Entry]:
+        """The values of many keys; see Broker."""
+        return await self._buckets.get_each(bucket, keys)
+
+    async def kv_put_each(self, bucket: Bucket, puts: Sequence[tuple[str, bytes, int]]) -> list[int]:
+        """Set many keys; see Broker."""
+        return await self._buckets.put_each(bucket, puts)
+
     async def kv_delete(self, bucket: Bucket, key: str) -> None:
         """Remove a key; see Broker."""
         await self._buckets.delete(bucket, key)

@@ -242,6 +242,20 @@ class Broker(Protocol):
         """Set a key; with `revision` only if that is still its latest (0: only if absent), else Conflict."""
         ...
 
+    async def kv_get_each(self, bucket: Bucket, keys: Sequence[str]) -> dict[str, Entry]:
+        """The newest of each key that was ever set, by few requests; one without a value was removed.
+
+        May miss what came a moment ago.
+        """
+        ...
+
+    async def kv_put_each(self, bucket: Bucket, puts: Sequence[tuple[str, bytes, int]]) -> list[int]:
+        """Set many keys in one atomic batch; `puts` are key, value and the revision that must still be its latest.
+
+        0 is for an absent key. Returns the new revisions. Conflict, and nothing is set, where one is another by now.
+        """
+        ...
+
     async def kv_delete(self, bucket: Bucket, key: str) -> None:
         """Remove a key."""
         ...

@@ -131,7 +131,7 @@ async def keep_carts(batch: list[Received[CartUpdated | OrderPlaced]], scorer: S
     steps: dict[str, list[Step]] = {}
     for received in batch:
         steps.setdefault(received.event.visitor_id, []).append(step_of(received))
-    await asyncio.gather(*(scorer.shoppers.keep(visitor, done) for visitor, done in steps.items()))
+    await scorer.shoppers.keep(steps)
 
 
 @service.on(ProductViewed, ProductSearched, CheckoutStarted, batch=SCORED_AT_ONCE)

@@ -9,6 +9,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 
@@ -70,7 +71,7 @@ class Shoppers:
         stored = await self._purchases.get(visitor)
         if stored is not None and any(self.erased.covers(visitor, step.at) for step in stored.steps):
             await self._purchases.erase(visitor)
-            await self.keep(visitor, stored.steps)
+            await self.keep({visitor: stored.steps})
         return forgotten
 
     def of(self, visitor: str) -> Shopper:
@@ -117,21 +118,15 @@ class Shoppers:
             why = repr(failed[0]) if failed else "late"
             log.warning("scored without the past of some visitors", visitors=len(late) + len(failed), why=why)
 
-    async def keep(self, visitor: str, steps: Collection[Step]) -> None:
-        """Put a visitor's cart updates and orders into the bucket. Twice is once, and what was erased is left out."""
-
-        def merged(stored: VisitorPurchases | None) -> VisitorPurchases:
-            held = {step.id: step for step in stored.steps} if stored else {}
-            fresh = {step.id: step for step in steps if step.id not in held}
-            if stored and not fresh:
-                return stored
-            kept = sorted({**held, **fresh}.values(), key=lambda step: (step.at, step.id))[-KEPT_STEPS:]
-            return VisitorPurchases(steps=tuple(kept))
-
-        steps = [step for step in steps if not self.erased.covers(visitor, step.at)]
-        if steps:
-            await self._purchases.update(visitor, merged)
-            if any(self.erased.covers(visitor, step.at) for step in steps):  # erased while they were being kept
+    async def keep(self, steps: Mapping[str, Collection[Step]]) -> None:
+        """Put visitors' cart updates and orders into the bucket. Twice is once, and what was erased is left out."""
+        lasting = {
+            visitor: [step for step in done if not self.erased.covers(visitor, step.at)]
+            for visitor, done in steps.items()
+        }
+        await self._purchases.update_each({one: partial(_with, steps=done) for one, done in lasting.items() if done})
+        for visitor, done in lasting.items():
+            if any(self.erased.covers(visitor, step.at) for step in done):  # erased while they were being kept
                 await self.forget(visitor)
 
     def _begin_to_read(self, visitor: str) -> "asyncio.Task[Exception | None]":
@@ -155,6 +150,15 @@ class Shoppers:
             self._known[visitor] = read
             self._partial.discard(visitor)
         return None
+
+
+def _with(stored: VisitorPurchases | None, *, steps: Collection[Step]) -> VisitorPurchases:
+    held = {step.id: step for step in stored.steps} if stored else {}
+    fresh = {step.id: step for step in steps if step.id not in held}
+    if stored and not fresh:
+        return stored
+    kept = sorted({**held, **fresh}.values(), key=lambda step: (step.at, step.id))[-KEPT_STEPS:]
+    return VisitorPurchases(steps=tuple(kept))
 
 
 async def _whole(visitor: str, stored: Collection[Step], past: Iterable[Received], erased: Erased) -> Shopper:

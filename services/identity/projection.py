@@ -1,8 +1,8 @@
 """Projection: events as records of the profile store, and the store's one writer."""
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import partial
 
 from cachetools import LRUCache
 
@@ -14,7 +14,6 @@ from mesh.profiles import PROFILES, Mark, Record, customer_digest, name_key, ref
 
 KINDS = (CartUpdated, OrderPlaced, ProfileLinked, ProfileRefused, ProfileErasureRequested)
 MOST_REMEMBERED = 20_000
-AT_ONCE = 16
 
 
 def records_of(received: Received, home: str) -> Iterable[tuple[str, Record]]:  # noqa: C901  one branch per kind of event
@@ -60,30 +59,29 @@ def _seen(received: Received) -> Record:
     return Record(regions={received.region: at.replace(minute=0, second=0, microsecond=0)})
 
 
+def _merged(before: Record | None, *, added: Record) -> Record:
+    return (before or Record()).merged(added)
+
+
 class Profiles:
     """Writes the store. It remembers what it wrote: a record is read only where it does not, and written if changed."""
 
     def __init__(self, mesh: Mesh) -> None:
         self._state, self._home = mesh.state(PROFILES), mesh.region
         self._written: LRUCache[str, tuple[Record | None, int]] = LRUCache(MOST_REMEMBERED)
-        self._slots = asyncio.Semaphore(AT_ONCE)
         self._last: dict[bool, int] = {}
 
     async def apply(self, events: Iterable[Received]) -> None:
-        """Bring events into the store; one write per record, however many there are. Raises Unavailable."""
+        """Bring events into the store: all their records in one batch. Raises Unavailable."""
         added: dict[str, Record] = defaultdict(Record)
         for received in events:
             self._forget_if_rewound(received)
             for key, record in records_of(received, self._home):
                 added[key] = added[key].merged(record)
-        await asyncio.gather(*(self._merge(key, record) for key, record in added.items()))
-
-    async def _merge(self, key: str, added: Record) -> None:
-        # What is not remembered is taken for new: of most visitors this is the first event.
-        known = self._written.pop(key, (None, 0))
-        async with self._slots:
-            done = await self._state.update(key, lambda before: (before or Record()).merged(added), known=known)
-        self._written[key] = done.after, done.revision
+        known = {key: self._written.pop(key) for key in added if key in self._written}
+        changes = {key: partial(_merged, added=record) for key, record in added.items()}
+        done = await self._state.update_each(changes, known=known)
+        self._written.update((key, (update.after, update.revision)) for key, update in done.items())
 
     def _forget_if_rewound(self, received: Received) -> None:
         """An older event than the last comes again, perhaps because the bucket was emptied to be rebuilt."""

@@ -69,6 +69,33 @@ async def test_a_revision_guards_a_put(broker, carts):
     assert (await broker.kv_get(carts, "k")).value == b"2"
 
 
+async def test_many_keys_are_set_together(broker, carts):
+    """Each at its revision: absent, present, or removed before."""
+    first = await broker.kv_put(carts, "present", b"1")
+    await broker.kv_put(carts, "removed", b"1")
+    await broker.kv_delete(carts, "removed")
+    known = await broker.kv_get_each(carts, ["absent", "present", "removed"])
+
+    revisions = await broker.kv_put_each(
+        carts, [("absent", b"2", 0), ("present", b"2", first), ("removed", b"2", known["removed"].revision)]
+    )
+
+    assert {key: entry.value for key, entry in known.items()} == {"present": b"1", "removed": None}
+    assert await present(broker, carts) == {"absent": b"2", "present": b"2", "removed": b"2"}
+    assert [(await broker.kv_get(carts, key)).revision for key in ("absent", "present", "removed")] == revisions
+
+
+@pytest.mark.parametrize("stale", [0, 1_000])
+async def test_of_many_keys_one_of_another_revision_refuses_all(broker, carts, stale):
+    """Nothing is set, and each can be looked at by itself."""
+    await broker.kv_put(carts, "present", b"1")
+
+    with pytest.raises(Conflict):
+        await broker.kv_put_each(carts, [("absent", b"2", 0), ("present", b"2", stale)])
+
+    assert await present(broker, carts) == {"present": b"1"}
+
+
 async def test_of_many_claims_one_wins(broker, carts):
     """`revision=0` is a claim: of many at once exactly one succeeds."""
     claims = await asyncio.gather(
@@ -311,3 +338,43 @@ async def test_an_update_ends_where_others_never_stop(carts, broker):
 
     assert tries == 3
     assert await state.get("k") == -3
+
+
+async def test_many_keys_are_updated_together(carts, broker):
+    """What is there counts, read or known; what changes nothing is not written."""
+    state = State(broker, carts)
+    await state.put("read", 1)
+    known = await state.update("known", lambda _: 5)
+    await state.put("same", 3)
+    _, revision = await state.entry("same")
+
+    made = await state.update_each(
+        {
+            "absent": lambda before: (before or 0) + 1,
+            "read": lambda before: before + 1,
+            "known": lambda before: before + 1,
+            "same": lambda before: before,
+        },
+        known={"known": (known.after, known.revision)},
+    )
+
+    assert {key: (update.before, update.after) for key, update in made.items()} == {
+        "absent": (None, 1),
+        "read": (1, 2),
+        "known": (5, 6),
+        "same": (3, 3),
+    }
+    assert {key: await state.entry(key) for key in made} == {
+        key: (update.after, update.revision) for key, update in made.items()
+    }
+    assert made["same"].revision == revision
+
+
+async def test_many_updates_at_once_add_up(carts, broker):
+    """Whoever comes second makes each of its changes on what the first one left."""
+    state = State(broker, carts)
+    changes = dict.fromkeys(("a", "b", "c"), lambda known: (known or 0) + 1)
+
+    await asyncio.gather(*(state.update_each(changes) for _ in range(6)))
+
+    assert {key: await state.get(key) for key in changes} == {"a": 6, "b": 6, "c": 6}

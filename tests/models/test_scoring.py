@@ -362,7 +362,7 @@ async def test_who_was_erased_is_forgotten_and_not_learnt_again(mesh, shop):
     looked_up = [step.products for step in fresh.shoppers.of("ada").steps]
     async for one in shop.read(ProductViewed, CartUpdated):
         fresh.learn(one)
-    await fresh.shoppers.keep("ada", [Step(NOW.timestamp(), "an old one", "cart", "s-ada")])
+    await fresh.shoppers.keep({"ada": [Step(NOW.timestamp(), "an old one", "cart", "s-ada")]})
 
     assert here == ([], 2, True)
     assert looked_up == [("p9",)]

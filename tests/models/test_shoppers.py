@@ -66,7 +66,7 @@ async def test_a_long_history_read_back_is_what_the_log_says(mesh):
     for draft in log:
         await mesh.publish(draft)
     shoppers = Shoppers(mesh, most=10)
-    await shoppers.keep("v1", [step_of(one) async for one in mesh.read(CartUpdated, OrderPlaced)])
+    await shoppers.keep({"v1": [step_of(one) async for one in mesh.read(CartUpdated, OrderPlaced)]})
 
     await shoppers.look_up(["v1"])
     evidence = shoppers.of("v1").evidence(NOW + 40 * 400, "s6")
@@ -95,7 +95,7 @@ async def test_books_are_kept_once_and_bounded(mesh):
     one, other = Shoppers(mesh, most=10), Shoppers(mesh, most=10)
     steps = [step(at, "cart", products=("p1",)) for at in range(KEPT_STEPS + 10)]
 
-    await asyncio.gather(one.keep("v1", steps[:25]), other.keep("v1", steps[20:]), one.keep("v1", steps[:25]))
+    await asyncio.gather(one.keep({"v1": steps[:25]}), other.keep({"v1": steps[20:]}), one.keep({"v1": steps[:25]}))
 
     kept = (await mesh.state(SHOPPERS).get("v1")).steps
     assert [one.id for one in kept] == [one.id for one in steps[-KEPT_STEPS:]]

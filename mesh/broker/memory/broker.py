@@ -132,6 +132,17 @@ class MemoryBroker:
         await self._ready()
         return self._here.values(bucket).put(key, bytes(value), revision)
 
+    async def kv_get_each(self, bucket: Bucket[Any], keys: Sequence[str]) -> dict[str, Entry]:
+        """The values of many keys; see Broker."""
+        await self._ready()
+        newest = self._here.values(bucket).newest
+        return {key: newest[key] for key in keys if key in newest}
+
+    async def kv_put_each(self, bucket: Bucket[Any], puts: Sequence[tuple[str, bytes, int]]) -> list[int]:
+        """Set many keys, or none; see Broker."""
+        await self._ready()
+        return self._here.values(bucket).put_each(puts)
+
     async def kv_delete(self, bucket: Bucket[Any], key: str) -> None:
         """Remove a key."""
         await self._ready()

@@ -1,6 +1,7 @@
 """Values: the buckets and object stores of one region in memory."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -27,15 +28,17 @@ class Values:
 
     def put(self, key: str, value: bytes, revision: int | None) -> int:
         """Set a key; Conflict unless `revision` (0: absent) is its newest."""
-        newest = self.newest.get(key)
-        if revision == 0 and newest and newest.value is not None:
-            raise Conflict(f"{self.name}: {key} exists at revision {newest.revision}")
-        if revision and revision != (newest.revision if newest else 0):
-            raise Conflict(f"{self.name}: {key} is at revision {newest.revision if newest else 0}, not {revision}")
+        self._check(key, revision)
         put = self._set(key, value)
         if self.ttl:
             self.alarms.at(self.alarms.now() + self.ttl, lambda: self._expire(put))
         return put.revision
+
+    def put_each(self, puts: Sequence[tuple[str, bytes, int]]) -> list[int]:
+        """Set many keys, each at its revision (0: absent), or with Conflict none."""
+        for key, _, revision in puts:
+            self._check(key, revision)
+        return [self.put(key, bytes(value), revision) for key, value, revision in puts]
 
     def remove(self, key: str) -> None:
         """Mark a key as removed."""
@@ -52,6 +55,13 @@ class Values:
     def present(self) -> list[Entry]:
         """All present entries, in the order of their revisions."""
         return sorted((e for e in self.newest.values() if e.value is not None), key=lambda entry: entry.revision)
+
+    def _check(self, key: str, revision: int | None) -> None:
+        newest = self.newest.get(key)
+        if revision == 0 and newest and newest.value is not None:
+            raise Conflict(f"{self.name}: {key} exists at revision {newest.revision}")
+        if revision and revision != (newest.revision if newest else 0):
+            raise Conflict(f"{self.name}: {key} is at revision {newest.revision if newest else 0}, not {revision}")
 
     def _expire(self, entry: Entry) -> None:
         if self.newest.get(entry.key) is entry:

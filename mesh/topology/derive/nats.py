@@ -183,6 +183,7 @@ def bucket_config(bucket: Bucket[Any], replicas: int) -> Config:
         "max_age": _nanoseconds(bucket.ttl),
         "duplicate_window": _nanoseconds(window),
         "allow_rollup_hdrs": True,
+        "allow_atomic": True,
         "deny_delete": not bucket.erasable,
         "allow_direct": True,
         "allow_msg_ttl": True,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 from mesh import Bucket, Mesh, Received, Service, settings
@@ -43,12 +43,12 @@ async def keep_orders(events: list[Received], mesh: Mesh) -> None:
     by_order: dict[str, list[Received]] = {}
     for received in events:
         by_order.setdefault(received.event.order_id, []).append(received)
-    state = mesh.state(ORDERS)
+    changes = {order_id: partial(_after, order_id=order_id, news=news) for order_id, news in by_order.items()}
+    await mesh.state(ORDERS).update_each(changes)
 
-    async def apply(order_id: str, news: list[Received]) -> None:
-        await state.update(order_id, lambda before: reduce(step, news, before or OrderView(order_id=order_id)))
 
-    await asyncio.gather(*(apply(order_id, news) for order_id, news in by_order.items()))
+def _after(before: OrderView | None, *, order_id: str, news: list[Received]) -> OrderView:
+    return reduce(step, news, before or OrderView(order_id=order_id))
 
 
 @service.every(timedelta(minutes=1))

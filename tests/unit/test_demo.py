@@ -2,19 +2,47 @@
 
 import asyncio
 import io
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from rich.console import Console
 
+from mesh import Money, Received
+from mesh.events.checkout import CheckoutAdvanced
+from mesh.events.fraud import FraudCheckRequested
+from mesh.events.stock import StockReservationChanged, StockTaken
+from services.demo.afternoon.checkouts import (
+    CHAIR,
+    LAMP,
+    CheckoutFigures,
+    chair_buyers,
+    counted,
+    single_buyers,
+    stolen_cards,
+)
 from services.demo.afternoon.promises import latency_line, promises, promises_table
 from services.demo.afternoon.timeline import Timeline
 from services.demo.bench.http_client import connected
 from services.demo.bench.load import carts, introductions, send_all, views
+from services.demo.flash_sale.buyers import Placed
+from services.demo.flash_sale.ledger import draw_up
+from services.demo.flash_sale.records import Records
+from services.demo.payment_provider.books import Charge
 from services.demo.replay.evidence import Evidence
 from services.demo.replay.report import report
+from services.fraud.memory import Memory
+from services.fraud.rules import FraudSettings, Rules, judge, rules_of, score_of
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
-def kept(*, personal=(10, 0), **changed):
+def ordered(*, sold=3, undone=True, flagged=1, **wrong):
+    ledger = draw_up((), Records())
+    return CheckoutFigures(ledger=msgspec.structs.replace(ledger, **wrong), sold=sold, undone=undone, flagged=flagged)
+
+
+def kept(*, personal=(10, 0), checkouts=None, **changed):
     figures = report(Evidence(regions=("us", "eu"), nodes=3))
     figures |= {"events_acked": 100, "carts_abandoned": 3, "decisions": 3, "offers_sent": 3}
     figures["latency_ms"]["due_to_smtp"] = {"p50": 200.0, "p99": 900.0}
@@ -32,13 +60,14 @@ def kept(*, personal=(10, 0), **changed):
             figures[outer] = figures[outer] | {inner: value}
         else:
             figures[outer] = value
-    made = promises(figures, personal=personal, last_moment="nothing", troubled="nothing")
+    checkouts = ordered() if checkouts is None else checkouts
+    made = promises(figures, personal=personal, last_moment="nothing", troubled="nothing", checkouts=checkouts)
     return {promise.name: promise.kept for promise in made}
 
 
 def test_kept_promises():
-    """Figures as they should be keep every promise that was tried; what no service does yet is not claimed."""
-    assert kept() == {"P1": True, "P2": True, "P3": True, "P4": None, "P5": True, "P6": True, "P7": True}
+    """Figures as they should be keep every promise."""
+    assert kept() == {"P1": True, "P2": True, "P3": True, "P4": True, "P5": True, "P6": True, "P7": True}
 
 
 @pytest.mark.parametrize(
@@ -50,6 +79,9 @@ def test_kept_promises():
         ("P2", {"strange_mails": 1}),
         ("P3", {"wrong_sends": 1}),
         ("P3", {"offers_sent": 0}),
+        ("P4", {"checkouts": ordered(oversold=1)}),
+        ("P4", {"checkouts": ordered(sold=4)}),
+        ("P4", {"checkouts": ordered(sold=0)}),
         ("P5", {"region_cut__caught_up_s": None}),
         ("P5", {"region_cut__caught_up_s": 60.0}),
         ("P5", {"region_cut__orders_during": 0}),
@@ -74,6 +106,67 @@ def test_one_region():
     assert kept(region_cut__region=None)["P5"] is None
 
 
+def test_orders_as_they_should_be():
+    """Nothing is complained of where every count is 0, the declined payment is undone and a fraud was found."""
+    assert ordered().wrong == []
+    assert ordered(stuck_sagas=2).wrong == ["of the orders 2 are stuck_sagas"]
+    assert len(ordered(undone=False, flagged=0).wrong) == 2
+
+
+@pytest.mark.parametrize(
+    ("lacking", "undone"),
+    [(None, True), ("released", False), ("not charged", False), ("ended", False), ("written to", False)],
+)
+def test_a_declined_payment_is_undone_when_nothing_of_it_is_left(lacking, undone):
+    """The checkout has ended, its stock is released, nothing is held or charged, and the buyer was written to."""
+    (otto, ines), records = single_buyers("us"), Records()
+    placed = [Placed(purchase=one, seconds=0.1, attempts=1, order_id=one.reference) for one in (otto, ines)]
+    total = Money(amount=3900, currency="USD")
+
+    def add(event):
+        at = len(records.events[type(event)]) + 1
+        place = {"id": f"e{at}", "time": NOON, "stored": NOON, "region": "us", "sequence": at, "subject": "ev"}
+        records.events[type(event)].append(Received(event=event, **place))
+
+    def checkout(order, step, outcome, sku):
+        taken = (StockTaken(sku=sku, warehouse="w1", quantity=1),)
+        add(CheckoutAdvanced(order_id=order, step=step, total=total, payment_method="c"))
+        add(
+            StockReservationChanged(
+                order_id=order, outcome=outcome, lines=(), taken=taken, answers="r", request_sequence=1
+            )
+        )
+
+    checkout("ines", "finished", "sold", CHAIR)
+    outcome = "reserved" if lacking == "released" else "released"
+    checkout("otto", "cancel" if lacking == "ended" else "undone", outcome, LAMP)
+    of = {"id": "ch", "reference": "otto", "order": "otto", "region": "us", "currency": "USD", "created": NOON}
+    records.charges.append(Charge(**of, authorised=3900 if lacking == "not charged" else 0))
+
+    found = counted(placed, records, () if lacking == "written to" else ("otto@example.test",))
+
+    assert (found.undone, found.sold, found.flagged) == (undone, 1, 0)
+
+
+def test_the_thief_is_flagged_by_the_rules_that_are_in_force_and_nobody_else():
+    """Of the cards that are tried from one device within a minute the sixth, as all orders share one address."""
+    memory, rules, flagged = Memory(), Rules(rules_of(FraudSettings())), []
+    orders = (*single_buyers("us"), *stolen_cards("us"), *chair_buyers(("us", "eu", "ap"))[::3])
+    for at, order in enumerate(orders):
+        asked = FraudCheckRequested(
+            order_id=order.reference,
+            amount=Money(amount=3900, currency="USD"),
+            card=order.card,
+            device=order.buyer,
+            address="1 Main St",
+        )
+        memory.add(asked, NOON + timedelta(seconds=at))
+        if score_of(judge(asked, NOON + timedelta(seconds=at), memory, rules)) >= rules.written.flag_at:
+            flagged.append(order.reference)
+
+    assert flagged == ["stolen-5", "stolen-6"]
+
+
 @pytest.mark.parametrize(
     ("p99", "said"), [(1500.0, ": within the second"), (1501.0, "not within"), (None, "not within")]
 )
@@ -95,7 +188,7 @@ def test_lines_without_a_terminal():
         timeline.add("lena buys", region="us")
         timeline.count("us", "orders")
     figures = report(Evidence(regions=("us",), nodes=1))
-    console.print(promises_table(promises(figures, personal=(0, 0), last_moment="", troubled="")))
+    console.print(promises_table(promises(figures, personal=(0, 0), last_moment="", troubled="", checkouts=None)))
 
     assert "0.0 s  us  lena buys\n" in said.getvalue()
     assert "\x1b" not in said.getvalue()

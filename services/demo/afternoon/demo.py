@@ -12,8 +12,10 @@ from time import monotonic
 import msgspec
 from rich.console import Console
 
+from mesh.errors import MeshError
 from mesh.event import declaration_of
 from mesh.observability.logs import configure_logs
+from services.demo.afternoon.checkouts import CheckoutFigures, Checkouts, checkouts_opened
 from services.demo.afternoon.event_feed import EventFeed
 from services.demo.afternoon.promises import latency_line, promises, promises_table
 from services.demo.afternoon.scenarios import (
@@ -26,6 +28,7 @@ from services.demo.afternoon.scenarios import (
 )
 from services.demo.afternoon.shoppers import DemoShoppers, cart_of
 from services.demo.afternoon.timeline import Timeline
+from services.demo.flash_sale.sale import STOCK_STREAM
 from services.demo.replay.client import Client
 from services.demo.replay.collector import Collector
 from services.demo.replay.environment import Environment, built
@@ -47,13 +50,19 @@ SHOPPERS, AFTERNOON, SECONDS = 1800, timedelta(hours=8), 45
 """The shoppers of the afternoon (the regulars among them), its length, and the seconds it is played in."""
 NOON = BEGIN + PAST + timedelta(hours=12)
 PATIENCE = timedelta(seconds=60)
+DECIDED = {"CARTMESH_FRAUD_FLAGGED": "undo"}
+"""Nobody is there who would review a flagged order: it is undone."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoResult:
-    """What the demo found: the evidence, what was left undone, and how many personal events reached another region."""
+    """What the demo found: the evidence, what was left undone, and how many personal events reached another region.
+
+    `checkouts` is what became of the orders that went through the whole checkout.
+    """
 
     evidence: Evidence
+    checkouts: CheckoutFigures
     left: str | None
     personal_copies: int
 
@@ -72,17 +81,30 @@ def play_demo(regions: tuple[str, ...], *, nodes: int, seed: int, json: Path | N
         personal=(personal, result.personal_copies),
         last_moment=_last_moment(result.evidence),
         troubled="a server and services killed with -9" if result.evidence.trouble else "nothing was killed",
+        checkouts=result.checkouts,
     )
     console.print(figures_table(figures))
     console.print(promises_table(made))
     console.print(latency_line(figures), soft_wrap=True)
+    console.print(checkouts_line(result.checkouts), soft_wrap=True)
     if json:
-        json.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2))
-    wrong = [*([result.left] if result.left else []), *broken(figures)]
+        written = {**figures, "checkouts": result.checkouts.ledger}
+        json.write_bytes(msgspec.json.format(msgspec.json.encode(written), indent=2))
+    wrong = [*([result.left] if result.left else []), *broken(figures), *result.checkouts.wrong]
     for line in wrong:
         console.print(f"[red]broken:[/red] {line}", soft_wrap=True)
     console.print(f"played in {monotonic() - began:.0f} s")
     return 1 if wrong or any(promise.kept is False for promise in made) else 0
+
+
+def checkouts_line(found: CheckoutFigures) -> str:
+    """What became of the orders that went through the whole checkout."""
+    ledger = found.ledger
+    return (
+        f"{ledger.orders} orders through the whole checkout: {ledger.confirmed} paid, {ledger.cancelled} cancelled, "
+        f"{found.flagged} of them flagged as fraud; the declined payment was "
+        f"{'undone and its buyer written to' if found.undone else 'NOT undone'}"
+    )
 
 
 def _last_moment(evidence: Evidence) -> str:
@@ -94,9 +116,9 @@ def _last_moment(evidence: Evidence) -> str:
 
 
 async def _play(regions: tuple[str, ...], nodes: int, seed: int, console: Console) -> DemoResult:
-    settings = {"CARTMESH_ABANDON_AFTER": f"{ABANDON_AFTER.total_seconds():g}s", **UNHELD}
+    settings = {"CARTMESH_ABANDON_AFTER": f"{ABANDON_AFTER.total_seconds():g}s", **DECIDED, **UNHELD}
     console.print(f"starting {len(regions)} regions of {nodes} servers, and every service in each ...")
-    async with built(regions, nodes=nodes, environment=settings) as environment:
+    async with built(regions, nodes=nodes, environment=settings, streams=(STOCK_STREAM,)) as environment:
         past = simulate(shopper_count=REGULARS, days=(NOON - BEGIN) / timedelta(days=1), seed=seed)
         afternoon = simulate(shopper_count=SHOPPERS, days=AFTERNOON / timedelta(days=1), seed=seed, begin=NOON)
         collector = await Collector.begin(environment.meshes, environment.record, nodes=nodes)
@@ -104,11 +126,16 @@ async def _play(regions: tuple[str, ...], nodes: int, seed: int, console: Consol
             await _send_past(past, client, console)
             await _train(environment, console)
             await settle(collector, client.sent, patience=PATIENCE)
-            with Timeline(console, regions) as timeline:
-                await _afternoon(afternoon, environment, client, collector, timeline)
-                left = await settle(collector, client.sent, patience=PATIENCE)
+            if environment.up is None:
+                raise MeshError("the demo kills servers and cuts links, so it plays on a mesh of its own")
+            async with checkouts_opened(environment.meshes, environment.up, environment.key) as checkouts:
+                with Timeline(console, regions) as timeline:
+                    await _afternoon(afternoon, environment, client, collector, timeline, checkouts)
+                    left = await settle(collector, client.sent, patience=PATIENCE)
+                became = await checkouts.figures(environment.record)
         evidence = collector.finish(client.sent, collector.evidence.cut)
-        return DemoResult(evidence=evidence, left=left, personal_copies=await personal_copies(environment.meshes))
+        personal = await personal_copies(environment.meshes)
+        return DemoResult(evidence=evidence, left=left, personal_copies=personal, checkouts=became)
 
 
 async def _send_past(past: list[Row], client: Client, console: Console) -> None:
@@ -136,7 +163,12 @@ async def _train(environment: Environment, console: Console) -> None:
 
 
 async def _afternoon(
-    log: list[Row], environment: Environment, client: Client, collector: Collector, timeline: Timeline
+    log: list[Row],
+    environment: Environment,
+    client: Client,
+    collector: Collector,
+    timeline: Timeline,
+    checkouts: Checkouts,
 ) -> None:
     """The ordinary shoppers, and beside them the scenarios."""
     storefront = Storefront(run=f"noon{token_hex(3)}")
@@ -146,7 +178,7 @@ async def _afternoon(
         speed = AFTERNOON.total_seconds() / SECONDS
         await asyncio.gather(
             play(log, storefront, client, speed=speed),
-            _scenarios(environment, DemoShoppers(client, storefront), collector, timeline),
+            _scenarios(environment, DemoShoppers(client, storefront), collector, timeline, checkouts),
         )
         await asyncio.sleep(ABANDON_AFTER.total_seconds() + 1)  # the last carts' timers, while somebody still watches
     finally:
@@ -156,7 +188,11 @@ async def _afternoon(
 
 
 async def _scenarios(
-    environment: Environment, shoppers: DemoShoppers, collector: Collector, timeline: Timeline
+    environment: Environment,
+    shoppers: DemoShoppers,
+    collector: Collector,
+    timeline: Timeline,
+    checkouts: Checkouts,
 ) -> None:
     regions, up = environment.regions, environment.up
     await asyncio.sleep(2)
@@ -164,9 +200,11 @@ async def _scenarios(
     await buy_at_the_last_moment(shoppers, environment.meshes[regions[0]], timeline)
     await winning
     await asyncio.sleep(1)
+    ordering = asyncio.create_task(checkouts.order_everything(timeline))
     if len(regions) > 1:
         await buy_on_another_device(shoppers, regions[0], regions[1], timeline)
         await asyncio.sleep(3)
+    await ordering
     if up is None:
         return
     if len(regions) > 1:

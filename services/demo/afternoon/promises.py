@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
+from services.demo.afternoon.checkouts import BUYERS, UNITS, CheckoutFigures
 from services.demo.replay.tables import milliseconds
 
 CATCH_UP_S = 15.0
@@ -24,11 +25,19 @@ class Promise:
     kept: bool | None
 
 
-def promises(figures: dict[str, Any], *, personal: tuple[int, int], last_moment: str, troubled: str) -> list[Promise]:
+def promises(
+    figures: dict[str, Any],
+    *,
+    personal: tuple[int, int],
+    last_moment: str,
+    troubled: str,
+    checkouts: CheckoutFigures | None,
+) -> list[Promise]:
     """P1 to P7.
 
     `personal` is how many personal events there are and how many of them, or addresses, stand in another
-    region; `last_moment` what the shopper who bought just before her offer got; `troubled` what was killed.
+    region; `last_moment` what the shopper who bought just before her offer got; `troubled` what was killed;
+    `checkouts` what became of the orders, where any were made.
     """
     cut = figures["region_cut"]
     return [
@@ -51,9 +60,7 @@ def promises(figures: dict[str, Any], *, personal: tuple[int, int], last_moment:
             f"bought at the last moment: {last_moment}",
             kept=figures["wrong_sends"] == 0 and figures["offers_sent"] > 0,
         ),
-        Promise(
-            name="P4", text="no unit of stock is sold twice", figure="make drill: this shop keeps no stock", kept=None
-        ),
+        _stock_promise(checkouts),
         Promise(
             name="P5",
             text="a region works alone and catches up",
@@ -78,6 +85,15 @@ def promises(figures: dict[str, Any], *, personal: tuple[int, int], last_moment:
             kept=personal[1] == 0 and personal[0] > 0,
         ),
     ]
+
+
+def _stock_promise(checkouts: CheckoutFigures | None) -> Promise:
+    text = "no unit of stock is sold twice"
+    if checkouts is None:
+        return Promise(name="P4", text=text, figure="nothing was ordered", kept=None)
+    oversold, sold = checkouts.ledger.oversold, checkouts.sold
+    figure = f"{BUYERS} buyers for the last {UNITS} units: {sold} sold, {oversold} oversold"
+    return Promise(name="P4", text=text, figure=figure, kept=not oversold and 0 < sold <= UNITS)
 
 
 def promises_table(made: list[Promise]) -> Table:

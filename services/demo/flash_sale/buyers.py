@@ -107,6 +107,6 @@ def body_of(purchase: Purchase) -> bytes:
             "customer_id": purchase.buyer,
             "payment_method": purchase.card,
             "reference": purchase.reference,
-            "address": ADDRESS,
+            "address": ADDRESS | ({"email": purchase.email} if purchase.email else {}),
         }
     )

@@ -33,13 +33,17 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Purchase:
-    """What one buyer orders: pieces by SKU; `reference` is the shop's own number of the order."""
+    """What one buyer orders: pieces by SKU; `reference` is the shop's own number of the order.
+
+    Mails about the order go to `email`; without one there are none.
+    """
 
     reference: str
     region: str
     lines: dict[str, int]
     card: str
     buyer: str
+    email: str | None = None
 
 
 def sku_name(number: int) -> str:

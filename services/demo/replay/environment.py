@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mesh import Mesh
 from mesh.runtime.up import Up
+from mesh.streams import StreamFamily
 from mesh.topology.access import OPERATOR, Access
 from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
@@ -46,12 +47,17 @@ async def built(
     environment: Mapping[str, str],
     directory: Path | None = None,
     only: Sequence[str] = (),
+    streams: tuple[StreamFamily, ...] = (),
 ) -> AsyncIterator[Environment]:
-    """An embedded mesh with the inbox and every service, or `only` some; drained and gone when the block ends."""
+    """An embedded mesh with the inbox and every service, or `only` some; drained and gone when the block ends.
+
+    `streams` are those that domains have of their own.
+    """
     # All shoppers of a replay share one key, and its pace is the log's.
     rates = {"CARTMESH_KEY_RATE": "1000000", "CARTMESH_KEY_BYTES": "1e9"}
     settings = {"CARTMESH_SERVER_KEYS": KEY, **rates, **environment}
-    async with Up(Topology.of(regions, nodes=nodes), directory=directory, environment=settings, only=only) as up:
+    topology = replace(Topology.of(regions, nodes=nodes), streams=streams)
+    async with Up(topology, directory=directory, environment=settings, only=only) as up:
         yield Environment(
             gateways={region: up.gateway(region) for region in regions},
             meshes={region: await up.operator(region) for region in regions},

@@ -27,7 +27,7 @@ class Sent(msgspec.Struct, kw_only=True):
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail that the SMTP server accepted, from its own record."""
+    """A mail that the SMTP server accepted, from its own record; `offer_id` is empty where it is about no offer."""
 
     offer_id: str
     recipient: str

@@ -86,7 +86,7 @@ def report(evidence: Evidence) -> dict[str, Any]:
         "wrong_sends": sum(len(abandonment.mails) for abandonment in left if abandonment.wrong),
         "late_sends": _late(left, evidence),
         "duplicate_sends": sum(max(0, len(abandonment.mails) - 1) for abandonment in left),
-        "strange_mails": sum(mail.offer_id not in known for mail in evidence.mails),
+        "strange_mails": sum(mail.offer_id not in known for mail in evidence.mails if mail.offer_id),
         "recovered": sum(isinstance(happened.event, CartRecovered) for happened in evidence.stored),
         "dead_letters": evidence.dead,
         "region_cut": _region_cut(evidence),

@@ -41,7 +41,7 @@ from services.demo.replay.shop_log import Row
 from services.demo.replay.storefront_events import Storefront
 from services.demo.replay.tables import figures_table
 from services.demo.simulate.simulate import BEGIN, simulate
-from services.demo.unheld import UNHELD
+from services.demo.unheld import FLAGGED_ABROAD, UNHELD
 
 ABANDON_AFTER = timedelta(seconds=3)
 REGULARS, PAST = 400, timedelta(days=8)
@@ -50,8 +50,8 @@ SHOPPERS, AFTERNOON, SECONDS = 1800, timedelta(hours=8), 45
 """The shoppers of the afternoon (the regulars among them), its length, and the seconds it is played in."""
 NOON = BEGIN + PAST + timedelta(hours=12)
 PATIENCE = timedelta(seconds=60)
-DECIDED = {"CARTMESH_FRAUD_FLAGGED": "undo"}
-"""Nobody is there who would review a flagged order: it is undone."""
+DECIDED = {**FLAGGED_ABROAD, "CARTMESH_FRAUD_FLAGGED": "undo", "CARTMESH_CHECK_WITHIN": "60s"}
+"""Nobody is there who would review a flagged order: it is undone. A busy machine is no reason to leave a check out."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from mesh import Event, Mesh
+from mesh import Event, Mesh, Received
 from mesh.errors import InvalidEvent, MeshError
 from mesh.event import declaration_of
 from mesh.events.cart import CartAbandoned, CartClosed, CartRecovered
@@ -45,6 +45,7 @@ class EventFeed:
         self.offers: dict[str, tuple[str, str, datetime]] = {}
         self._due: dict[str, datetime] = {}
         self._buyers: dict[str, str] = {}
+        self._shown: set[tuple[str, int]] = set()
 
     async def run(self) -> None:
         """Follow everything."""
@@ -58,9 +59,16 @@ class EventFeed:
                 with suppress(MeshError):
                     for message in await following.fetch(64, 1.0):
                         with suppress(InvalidEvent):
-                            self._show(mesh.region, received(message).event)
+                            self._show_once(mesh.region, received(message))
         finally:
             await following.close()
+
+    def _show_once(self, region: str, one: Received) -> None:
+        """Show an event, unless it was: a follower whose server is lost begins a little earlier again."""
+        place = (region, one.sequence)
+        if place not in self._shown:
+            self._shown.add(place)
+            self._show(region, one.event)
 
     def _show(self, region: str, event: Event) -> None:
         timeline = self.timeline

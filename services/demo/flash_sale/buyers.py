@@ -100,6 +100,8 @@ class Buyers:
 
 def body_of(purchase: Purchase) -> bytes:
     """The body of `POST /v1/orders`."""
+    email = {"email": purchase.email} if purchase.email else {}
+    billing = {"billing": ADDRESS | {"country": purchase.billing_country}} if purchase.billing_country else {}
     return msgspec.json.encode(
         {
             "lines": [{"product_id": sku, "quantity": count} for sku, count in purchase.lines.items()],
@@ -107,6 +109,7 @@ def body_of(purchase: Purchase) -> bytes:
             "customer_id": purchase.buyer,
             "payment_method": purchase.card,
             "reference": purchase.reference,
-            "address": ADDRESS | ({"email": purchase.email} if purchase.email else {}),
+            "address": ADDRESS | email,
+            **billing,
         }
     )

@@ -35,7 +35,8 @@ class Plan:
 class Purchase:
     """What one buyer orders: pieces by SKU; `reference` is the shop's own number of the order.
 
-    Mails about the order go to `email`; without one there are none.
+    Mails about the order go to `email`; without one there are none. The bill goes to `billing_country`, or with the
+    parcel.
     """
 
     reference: str
@@ -44,6 +45,7 @@ class Purchase:
     card: str
     buyer: str
     email: str | None = None
+    billing_country: str | None = None
 
 
 def sku_name(number: int) -> str:

@@ -6,10 +6,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-from services.demo.unheld import UNHELD
-
-REVIEWED = {"CARTMESH_FRAUD_COUNTRY_WEIGHT": "100"}
-"""A bill that goes to another country than the parcel is enough for an order to wait for a person."""
+from services.demo.unheld import FLAGGED_ABROAD, UNHELD
 
 
 def commands(app: App) -> None:
@@ -42,7 +39,7 @@ def shop(
     environment = {
         "CARTMESH_ABANDON_AFTER": abandon_after,
         "CARTMESH_SHOP_PAST": "true" if past else "false",
-        **unless_set({"CARTMESH_SHOP_NAME": "Haru & Linde", **REVIEWED, **UNHELD}, os.environ),
+        **unless_set({"CARTMESH_SHOP_NAME": "Haru & Linde", **FLAGGED_ABROAD, **UNHELD}, os.environ),
     }
     chosen = tuple(part.strip() for part in regions.split(","))
     keep_up(Path("mesh.toml"), chosen, nodes, dir, environment, first=("storefront", "console"))

@@ -9,8 +9,10 @@ import pytest
 from rich.console import Console
 
 from mesh import Money, Received, settings
+from mesh.events.cart import CartLine
 from mesh.events.checkout import CheckoutAdvanced
 from mesh.events.fraud import FraudCheckRequested
+from mesh.events.order import OrderConfirmed
 from mesh.events.stock import StockReservationChanged, StockTaken
 from services.demo.afternoon.checkouts import (
     CHAIR,
@@ -144,9 +146,13 @@ def test_a_declined_payment_is_undone_when_nothing_of_it_is_left(lacking, undone
     of = {"id": "ch", "reference": "otto", "order": "otto", "region": "us", "currency": "USD", "created": NOON}
     records.charges.append(Charge(**of, authorised=3900 if lacking == "not charged" else 0))
 
+    reported = CartLine(product_id=LAMP, quantity=1, price=total)
+    add(OrderConfirmed(order_id="of-somebody-else", lines=(reported,), total=total))
+
     found = counted(placed, records, () if lacking == "written to" else ("otto@example.test",))
 
     assert (found.undone, found.sold, found.flagged) == (undone, 1, 0)
+    assert found.ledger.confirmed == 0, "what others report is none of these orders"
 
 
 def test_the_thief_is_flagged_by_the_demos_rules_and_nobody_else(monkeypatch):

@@ -87,6 +87,7 @@ class Checkouts:
 
 def counted(placed: Sequence[Placed], records: Records, written_to: Iterable[str]) -> CheckoutFigures:
     """The figures; `written_to` are the addresses to which mails about orders were sent."""
+    records = _of_orders({one.order_id for one in placed if one.order_id}, records)
     last = {one.event.order_id: one.event for one in records.events[StockReservationChanged]}
     declined = next((one.order_id for one in placed if one.purchase.buyer == DECLINED_BUYER), None)
     charged = any(one.authorised or one.captured for one in records.charges if one.order == declined)
@@ -149,6 +150,14 @@ def chair_buyers(regions: tuple[str, ...]) -> list[Purchase]:
         )
         for number in range(BUYERS)
     ]
+
+
+def _of_orders(taken: set[str], records: Records) -> Records:
+    """The records without the orders that others reported, such as the afternoon's ordinary shoppers."""
+    found = Records(charges=records.charges, dead_letters=records.dead_letters)
+    for kind, events in records.events.items():
+        found.events[kind] = [one for one in events if getattr(one.event, "order_id", None) in (None, *taken)]
+    return found
 
 
 def _plan(regions: tuple[str, ...]) -> Plan:

@@ -26,8 +26,8 @@ from mesh.web.problems import Problem
 
 REF = "#/components/schemas/{name}"
 PATH = "/docs/openapi.json"
-EVERYWHERE = (400, 401, 413, 503)
-"""The statuses with which any route may refuse: what cannot be read, who has no key, what is too long, and not now."""
+EVERYWHERE = (400, 401, 408, 413, 503)
+"""What any route may refuse with: not to be read, no key, too slow, too long, and not now."""
 HeaderText = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 LATER = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
 

@@ -16,8 +16,11 @@ WORDS = {
     401: "Nobody is signed in, or the API token is not valid",
     403: "The account has not the role, or the request comes from another site",
     404: "There is no such document, revision or draft",
+    408: "The body did not arrive in time",
     409: "Somebody saved or published meanwhile: the detail says who",
+    413: "The body is too long",
     422: "The document is wrong: the detail names file and line",
+    503: "Not stored now: send the same again",
 }
 
 
@@ -30,7 +33,7 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
             generate_examples=False,
             media_type="application/problem+json",  # type: ignore[arg-type]  # Litestar's enum has no name for it
         )
-        for status in (401, 403, *statuses)
+        for status in (401, 403, 408, 413, 503, *statuses)
     }
 
 

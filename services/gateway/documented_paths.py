@@ -12,6 +12,7 @@ REFUSALS = {
     400: "Not JSON, or not a list of events",
     401: "No valid key, and no valid signature",
     403: "The key is not meant for pages of this origin",
+    408: "The body did not arrive in time",
     413: "Over 1 MiB or 500 events",
     429: "Too many events at once",
     503: "JetStream cannot take them now; send the same again",

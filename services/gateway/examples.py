@@ -25,6 +25,7 @@ REFUSED = {
     401: {"title": "Unauthorized", "detail": "send `Authorization: Bearer <write key>`; ..."},
     403: {"title": "Forbidden", "detail": "this key is not for pages of https://other.example; ..."},
     404: {"title": "Not Found", "detail": "this version is no longer served; /v1/tag prints today's tag"},
+    408: {"title": "Request Timeout", "detail": "the body did not arrive within 15 s"},
     413: {"title": "Request Entity Too Large", "detail": "the body is over 1 MiB: send several requests"},
     429: {"title": "Too Many Requests", "detail": "too much at once: 500 events of 90000 bytes can be sent in 2.0 s"},
     503: {"title": "Service Unavailable", "detail": "JetStream of eu does not answer"},

@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck
+from hypothesis import HealthCheck, Phase
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -59,6 +59,7 @@ async def ids(mesh, monkeypatch):
     """What there is by an id: two products, one order that was taken, and one that was dispatched."""
     monkeypatch.setenv("CARTMESH_SERVER_KEYS", KEY)
     monkeypatch.setenv("CARTMESH_KEY_RATE", "1000000")
+    monkeypatch.setenv("CARTMESH_HTTP_BODY_DEADLINE", "120s")
     for product_id in ("tea", "cup"):
         await mesh.publish(ProductListed(product_id=product_id, price=Money(amount=1299, currency="EUR")))
     lines = tuple(WantedLine(product_id=product_id, quantity=20) for product_id in ("tea", "cup"))
@@ -107,7 +108,12 @@ def tried(url, document, ids, *, headers, examples):
     with requests.Session() as session:
 
         def try_operation(operation, mode):
-            @hypothesis.settings(max_examples=examples, database=None, suppress_health_check=list(HealthCheck))
+            @hypothesis.settings(
+                max_examples=examples,
+                database=None,
+                phases=(Phase.generate,),  # a failure is shown as it is: to make it small takes minutes
+                suppress_health_check=list(HealthCheck),
+            )
             @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
             def send(case):
                 case.headers.update(headers)
@@ -151,11 +157,11 @@ def with_ids(value, ids):
 
 
 def sign(request):
-    """As the payment provider does."""
+    """As the payment provider does; each on a connection of its own, which nobody closes for being idle."""
     body = request.body or b""
     at = int(time.time())
     given = signature(body.encode() if isinstance(body, str) else body, at, SECRET)
-    request.headers["Sandbox-Signature"] = f"t={at},v1={given}"
+    request.headers.update({"Sandbox-Signature": f"t={at},v1={given}", "Connection": "close"})
 
 
 async def try_app(app, ids, examples):
@@ -185,12 +191,12 @@ async def test_an_api_answers_as_it_is_described(build, ids, name):
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", APIS)
 async def test_an_api_answers_as_it_is_described_for_long(build, ids, name):
-    """The same with hundreds of requests to each operation."""
-    await try_app(await build[name](), ids, 300)
+    """The same with many requests to each operation."""
+    await try_app(await build[name](), ids, 60)
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("examples", [1, pytest.param(100, marks=pytest.mark.drill)])
+@pytest.mark.parametrize("examples", [1, pytest.param(30, marks=pytest.mark.drill)])
 async def test_the_document_api_answers_as_it_is_described(mesh, regions, signed_in, examples):
     """With the token of somebody who may publish."""
     for kind in (TEMPLATES, JOURNEYS):

@@ -14,7 +14,7 @@ from services.demo.bench.ceiling import ceiling
 from services.demo.bench.cost import Cost, Counts, cost, counts, figures, settled
 from services.demo.bench.growth import fill, listening
 from services.demo.bench.http_client import HttpClient
-from services.demo.bench.load import Load, carts, send_all, views
+from services.demo.bench.load import Load, carts, introductions, send_all, views
 from services.demo.replay.environment import Environment
 
 IDLE_SECONDS = 5.0
@@ -55,6 +55,7 @@ async def ingest(bench: Bench, found: dict[str, Any], share: int, console: Conso
     console.print(f"ceiling, raw batches of event and timer: {single:,.0f} carts/s, in eights {grouped:,.0f}/s")
     await send_all(bench.http, views(500))
     viewed = await send_all(bench.http, views(20_000 // share))
+    await settled(operator)
     filled = await send_all(bench.http, carts(6_000 // share))
     found["ingest"] = {"views": viewed, "carts": filled, "ceiling": single, "ceiling_in_eights": grouped}
     for name, load in (("views", viewed), ("carts", filled)):
@@ -70,12 +71,16 @@ async def ingest(bench: Bench, found: dict[str, Any], share: int, console: Conso
 
 
 async def cost_card(bench: Bench, found: dict[str, Any], share: int, console: Console) -> None:
-    """What one view and one left cart, with everything that follows from it, make the servers do."""
+    """What one view, one left cart and one that a mail is sent for make the servers do, with all that follows."""
     idle = await _idle(bench)
     view, _, _ = await _cost(bench, idle, lambda: send_all(bench.http, views(3_000 // share)), wait=0.5)
     cart, load, seconds = await _cost(bench, idle, lambda: send_all(bench.http, carts(1_500 // share)), wait=ABANDONED)
-    found["cost"] = {"view": view, "cart": cart}
-    for name, one in (("view", view), ("left cart", cart)):
+    run, written = token_hex(3), 600 // share
+    await send_all(bench.http, introductions(written, run=run))
+    await settled(await bench.operator())
+    mail, _, _ = await _cost(bench, idle, lambda: send_all(bench.http, carts(written, run=run)), wait=ABANDONED)
+    found["cost"] = {"view": view, "cart": cart, "cart and its mail": mail}
+    for name, one in (("view", view), ("left cart", cart), ("left cart and its mail", mail)):
         console.print(f"a {name}: {one}")
     whole = load.events / (seconds - ABANDONED)
     found["judged"] |= {
@@ -83,6 +88,7 @@ async def cost_card(bench: Bench, found: dict[str, Any], share: int, console: Co
         "messages stored for a left cart": cart.stored,
         "deliveries for a left cart": cart.delivered,
         "ms of CPU for a left cart, servers and services": _cpu(cart),
+        "ms of CPU for a left cart and its mail, servers and services": _cpu(mail),
         "ms of CPU for a view, servers and services": _cpu(view),
     }
     if "ingest" in found:

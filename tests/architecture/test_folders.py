@@ -1,6 +1,7 @@
 """Who may import whom between the folders of `mesh/`, and that no modules import each other in a circle."""
 
 import ast
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def folder_of(module):
 MODULES = {module_of(path): path for path in SOURCES}
 
 
+@cache
 def imports_of(module):
     """The modules of this repository that a module imports, early or late; not what only a type checker reads."""
     skipped = set()
@@ -59,14 +61,11 @@ def imports_of(module):
     return {name for name in found if name in MODULES and name != module}
 
 
-IMPORTS = {module: imports_of(module) for module in MODULES}
-
-
 def test_no_modules_import_each_other_in_a_circle():
     """Not even by an import inside a function."""
     circle = []
     try:
-        TopologicalSorter(IMPORTS).prepare()
+        TopologicalSorter({module: imports_of(module) for module in MODULES}).prepare()
     except CycleError as error:
         circle = error.args[1]
 
@@ -78,7 +77,7 @@ def test_a_folder_imports_what_it_may(module):
     """The folders of `mesh/` know each other in one direction only."""
     own = folder_of(module)
 
-    foreign = {name: folder_of(name) for name in IMPORTS[module] if name.partition(".")[0] == "mesh"}
+    foreign = {name: folder_of(name) for name in imports_of(module) if name.partition(".")[0] == "mesh"}
 
     assert {name for name, folder in foreign.items() if folder != own and folder not in MAY_IMPORT[own]} == set()
 
@@ -86,7 +85,7 @@ def test_a_folder_imports_what_it_may(module):
 @pytest.mark.parametrize("module", [name for name in MODULES if name.startswith(("mesh.broker", "mesh.observability"))])
 def test_what_is_below_knows_only_values(module):
     """The broker and what a process reports know events and streams, never the mesh that uses them."""
-    known = {name for name in IMPORTS[module] if name.partition(".")[0] == "mesh" and folder_of(name) == LANGUAGE}
+    known = {name for name in imports_of(module) if name.partition(".")[0] == "mesh" and folder_of(name) == LANGUAGE}
 
     assert {name.removeprefix("mesh.") for name in known} - VALUES == set()
 

@@ -12,13 +12,15 @@ from mesh.money import Money
 from notifications.click_links import ClickLinks
 from notifications.shopper_profile import ShopperProfile
 
+DEMO_ORDER_PATH = "/{language}/orders/{order_id}"
+
 
 class Shop(msgspec.Struct, frozen=True, kw_only=True):
     """The shop as shoppers know it; `shop_url` is where its carts are, by default the demo shop beside.
 
     `shop_address` is the sender's postal address in one line, which the law of many countries wants in such mails.
-    `shop_order_path` is the page where a buyer sees an order, such as `/account/orders/{order_id}`; without it mails
-    about orders link to none.
+    `shop_order_path` is the page where a buyer sees an order, such as `/{language}/orders/{order_id}`, as it is in the
+    demo shop; a shop at a `shop_url` of its own names its own, or mails about orders link to none.
     """
 
     shop_name: str = "Cartmesh Shop"
@@ -33,9 +35,12 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
         return (self.shop_url or self.url_storefront).rstrip("/")
 
     def order_url(self, order_id: str) -> str | None:
-        """Where the buyer of an order sees it; None where the shop names no such page."""
-        path = self.shop_order_path.replace("{order_id}", order_id).lstrip("/")
-        return f"{self.url}/{path}" if path else None
+        """Where the buyer of an order sees it; None where the shop names no such page.
+
+        What stands there as `{language}` the template replaces by the mail's.
+        """
+        path = self.shop_order_path or ("" if self.shop_url else DEMO_ORDER_PATH)
+        return f"{self.url}/{path.lstrip('/').replace('{order_id}', order_id)}" if path else None
 
 
 def template_variables(

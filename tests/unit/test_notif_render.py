@@ -461,7 +461,7 @@ async def test_mails_about_orders_are_templates_that_may_be_published(pool, name
 
     assert template.locales == ["de", "en", "ja"]
     order = sample_order(sample("en"))
-    data = order_variables(order, Shop(shop_address="Teeweg 1"), lines=order.lines)
+    data = order_variables(order, Shop(shop_address="Teeweg 1", shop_url="https://shop.test"), lines=order.lines)
     mail = await pool.render(template, "en", data)
     assert "Teeweg 1" in mail.text
     assert "Teeweg 1" in mail.html
@@ -476,12 +476,12 @@ async def test_a_mail_about_an_order_leads_to_it_and_to_its_parcel(pool, name, l
     """To the shop's page of the order where the shop names one; where it was shipped, to the carrier's page."""
     template = template_of(name, TEMPLATES.read_folder("")[name])
     order = sample_order(sample(locale))
-    shop = Shop(shop_url="https://shop.test/", shop_order_path="/mine/{order_id}?from=mail&x=1")
+    shop = Shop(shop_url="https://shop.test/", shop_order_path="/{language}/mine/{order_id}?from=mail&x=1")
 
     data = order_variables(order, shop, lines=order.lines, tracking_url="https://dhl.test/t?a=1&b=2")
     mail = await pool.render(template, locale, data)
 
-    links = {f"https://shop.test/mine/{order.order_id}?from=mail&x=1"}
+    links = {f"https://shop.test/{locale}/mine/{order.order_id}?from=mail&x=1"}
     links |= {"https://dhl.test/t?a=1&b=2"} if name == "order-shipped" else set()
     products = {line.url for line in order.lines}
     assert {unescape(found) for found in re.findall('<a[^>]+href="([^"]+)"', mail.html)} - products == links

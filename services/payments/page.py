@@ -21,11 +21,12 @@ from mesh.web.guard import require
 from mesh.web.roles import REVIEWER
 from services.payments.asking import Asking
 from services.payments.fold import ANSWERS, REQUESTS, fold
+from services.payments.newest import newest_payments, status_of
 from services.payments.provider import OutcomeUnknown, RequestRefused
 from services.payments.reconciliation import reconcile
 
 TEMPLATES = Path(__file__).parent / "templates"
-SHOWN = 60
+SHOWN, NEWEST = 60, 50
 KINDS = {
     "charge_without_order": "A charge without an order",
     "order_without_charge": "An order without a charge",
@@ -43,11 +44,10 @@ def page_routes(console: Console, mesh: Mesh, asking: Asking) -> list[HTTPRouteH
     environment = console.templates(TEMPLATES)
     environment.globals |= {"kinds": KINDS, "advice": ADVICE, "shown": _shown}
 
-    def show(
-        request: Request[Any, Any, Any], days: list[PaymentReconciled], asked: PaymentReconciled | None = None
-    ) -> Response[bytes]:
+    async def show(request: Request[Any, Any, Any], asked: PaymentReconciled | None = None) -> Response[bytes]:
         values = {
-            "days": days,
+            "newest": await newest_payments(mesh, NEWEST),
+            "days": await _days(mesh),
             "asked": asked,
             "may_compare": request.user.may(REVIEWER.name),
             "yesterday": _yesterday(),
@@ -57,10 +57,10 @@ def page_routes(console: Console, mesh: Mesh, asking: Asking) -> list[HTTPRouteH
 
     @get("/")
     async def show_payments(request: Request[Any, Any, Any], order: FromQuery[str] = "") -> Response[bytes] | Redirect:
-        """What the comparisons with the provider's books found, newest day first; with `order` that payment."""
+        """The newest payments, and what the comparisons with the provider's books found; with `order` that payment."""
         if order.strip():
             return Redirect(f"/payments/{token(order.strip(), 'order')}", status_code=303)
-        return show(request, await _days(mesh))
+        return await show(request)
 
     @get("/{payment_id:str}")
     async def show_payment(request: Request[Any, Any, Any], payment_id: FromPath[str]) -> Response[bytes]:
@@ -68,7 +68,8 @@ def page_routes(console: Console, mesh: Mesh, asking: Asking) -> list[HTTPRouteH
         history = await mesh.history(token(payment_id, "payment"), *REQUESTS, *ANSWERS)
         if not history.events:
             raise NotFoundException(f"there is no payment {payment_id} in {mesh.region}")
-        values = {"payment": fold(payment_id, history), "lines": list(_lines(history))}
+        payment = fold(payment_id, history)
+        values = {"payment": payment, "status": status_of(payment), "lines": list(_lines(history))}
         return console.page(request, environment, "payment.html.j2", values)
 
     @post("/compare", status_code=200)
@@ -83,7 +84,7 @@ def page_routes(console: Console, mesh: Mesh, asking: Asking) -> list[HTTPRouteH
         except (OutcomeUnknown, RequestRefused) as error:
             raise HTTPException(f"the provider's books cannot be read: {error}", status_code=502) from None
         note(request, str(day), differences=str(len(found.differences)))
-        return show(request, await _days(mesh), found)
+        return await show(request, found)
 
     return [show_payments, show_payment, compare_books]
 

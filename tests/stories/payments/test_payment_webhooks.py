@@ -124,7 +124,7 @@ async def test_only_what_the_provider_signed_just_now_is_taken(shop):
     refused = [
         await shop.webhook(good, secret="whsec_of_somebody"),
         await shop.webhook(good, age=301),
-        await shop.webhook(good, age=-301),
+        await shop.webhook(good, age=-3600),  # far enough ahead that a slow machine does not come near
         await shop.webhook(good, header="t=1"),
         await shop.webhook(b"\xff{"),
         await shop.webhook({"id": "evt_1"}),

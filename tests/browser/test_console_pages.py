@@ -130,7 +130,7 @@ async def test_a_session_that_was_ended_leads_back_to_the_sign_in(house, visit):
 
 @pytest.mark.timeout(600)
 async def test_everyone_can_use_it(house, visit):
-    """axe-core finds nothing on any page, wide and light, narrow and dark; nothing is cut off; the console is silent."""
+    """axe-core finds nothing on any page, wide and light, narrow and dark; nothing is cut off."""
     logged = []
     page = await visit()
     page.on("console", lambda line: logged.append(line.text))

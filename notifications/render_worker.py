@@ -25,12 +25,12 @@ COMPILED = 64
 def main(cpu_seconds: float, memory: int, into: BinaryIO, out: BinaryIO) -> None:
     """Serve jobs `{"template", "locale", "data"}` until stdin ends."""
     from notifications.template_renderer import TemplateRenderer  # noqa: PLC0415  loaded before memory is limited
-    from notifications.templates.kind import TEMPLATES  # noqa: PLC0415
+    from notifications.templates.folder import read_folder  # noqa: PLC0415
     from notifications.templates.render_error import RenderError  # noqa: PLC0415
     from notifications.templates.template import Template, template_of  # noqa: PLC0415
 
     renderer = lru_cache(maxsize=COMPILED)(TemplateRenderer)
-    for name, files in TEMPLATES.read_folder("").items():
+    for name, files in read_folder("").items():
         renderer(template_of(name, files)).warm()
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

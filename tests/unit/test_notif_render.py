@@ -4,6 +4,8 @@ import asyncio
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from html import unescape
@@ -418,6 +420,19 @@ async def test_workers_know_no_secrets(monkeypatch):
         (worker,) = started._all
         with open(f"/proc/{worker.pid}/environ", "rb") as environment:  # noqa: ASYNC230, PTH123  a few bytes of proc
             assert b"very secret" not in environment.read()
+
+
+def test_a_worker_starts_without_the_client_of_nats():
+    """It begins with what renders alone: half of its start would be the mesh, of which it uses nothing."""
+    code = (
+        "import io, sys, notifications.render_worker as worker\n"
+        "worker.main(1.0, 2**40, io.BytesIO(), io.BytesIO())\n"
+        "print(*sorted({'mesh.mesh', 'nats', 'prometheus_client', 'structlog'} & set(sys.modules)))"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)
+
+    assert ran.stdout == "\n"
 
 
 @pytest.mark.parametrize(

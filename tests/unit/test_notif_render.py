@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -422,7 +421,7 @@ async def test_workers_know_no_secrets(monkeypatch):
             assert b"very secret" not in environment.read()
 
 
-def test_a_worker_starts_without_the_client_of_nats():
+async def test_a_worker_starts_without_the_client_of_nats():
     """It begins with what renders alone: half of its start would be the mesh, of which it uses nothing."""
     code = (
         "import io, sys, notifications.render_worker as worker\n"
@@ -430,9 +429,10 @@ def test_a_worker_starts_without_the_client_of_nats():
         "print(*sorted({'mesh.mesh', 'nats', 'prometheus_client', 'structlog'} & set(sys.modules)))"
     )
 
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)
+    started = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+    printed, _ = await asyncio.wait_for(started.communicate(), 100)
 
-    assert ran.stdout == "\n"
+    assert (started.returncode, printed) == (0, b"\n")
 
 
 @pytest.mark.parametrize(

@@ -125,16 +125,16 @@ class Connection:
         finally:
             self._pending.pop(token, None)
 
-    async def hears(self, subject: str, *, within: float) -> bool:
-        """Whether a message comes on a subject in so many seconds; it is not kept."""
-        heard = asyncio.Event()
+    async def receives(self, subject: str, *, within: float) -> bool:
+        """Whether a message arrives on a subject within so many seconds; its content is ignored."""
+        received = asyncio.Event()
 
         async def take(_: Msg) -> None:
-            heard.set()
+            received.set()
 
         listening = await self.client.subscribe(subject, cb=take)
         try:
-            await asyncio.wait_for(heard.wait(), within)
+            await asyncio.wait_for(received.wait(), within)
         except TimeoutError:
             return False
         else:

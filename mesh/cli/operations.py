@@ -46,7 +46,8 @@ def run(
     region
         The region they belong to.
     servers
-        The servers.json of an embedded mesh; else CARTMESH_NATS_URL and CARTMESH_<SERVICE>_PASSWORD are read.
+        The servers.json of an embedded mesh; else `CARTMESH_NATS_URL` and
+        `CARTMESH_<SERVICE>_PASSWORD` are read.
     topology
         The mesh.toml.
     """

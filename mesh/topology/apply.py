@@ -200,7 +200,7 @@ class _Region:
 
     async def _arrives(self, source: Config) -> bool:
         """Whether something is delivered to be copied: a consumer that has nothing to deliver sends heartbeats."""
-        return await self.connection.hears(source["consumer"]["deliver_subject"], within=self.patience)
+        return await self.connection.receives(source["consumer"]["deliver_subject"], within=self.patience)
 
     async def _consumer(self, stream: str, wanted: Config, live: Config | None) -> None:
         what, at = f"consumer {wanted['name']} on {stream}", f"CONSUMER.CREATE.{stream}.{wanted['name']}"

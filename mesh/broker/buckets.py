@@ -9,7 +9,8 @@ import msgspec
 from mesh.broker.connection import Connection, status
 from mesh.broker.messages import Messages
 from mesh.broker.private_consumer import follow
-from mesh.broker.protocol import Entry, Expect, Outgoing
+from mesh.broker.protocol import Expect, Outgoing
+from mesh.broker.values import Entry
 from mesh.broker.wire import NOT_FOUND, decode_info, is_removed, refused
 from mesh.errors import Conflict, DeclarationError, Unavailable
 from mesh.streams import Bucket

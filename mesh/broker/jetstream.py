@@ -12,8 +12,9 @@ from mesh.broker.buckets import Buckets
 from mesh.broker.connection import Connection, Login, status
 from mesh.broker.messages import Messages
 from mesh.broker.object_stores import ObjectStores
-from mesh.broker.protocol import ConsumerState, Entry, Message, Outgoing, Stored, StreamState
+from mesh.broker.protocol import ConsumerState, Message, Outgoing, Stored, StreamState
 from mesh.broker.pull import Pull
+from mesh.broker.values import Entry
 from mesh.errors import MeshError, Unavailable
 from mesh.observability.logs import log
 from mesh.streams import Bucket, ConsumerSpec, Copy, ObjectStore

@@ -4,13 +4,13 @@ Everything is bytes here: events, keys and types live above. All methods may rai
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from mesh.broker.values import Values
 from mesh.errors import MeshError
-from mesh.streams import Bucket, ConsumerSpec, Copy, ObjectStore
+from mesh.streams import ConsumerSpec, Copy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,15 +113,6 @@ class Deliveries(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A key's value in a bucket; `value` is None when the key was deleted or expired (watch only)."""
-
-    key: str
-    value: bytes | None
-    revision: int
-
-
 @dataclass(frozen=True, kw_only=True)
 class StreamState:
     """A stream as its leader sees it.
@@ -148,7 +139,7 @@ class ConsumerState:
     filters: frozenset[str] = frozenset()
 
 
-class Broker(Protocol):
+class Broker(Values, Protocol):
     """A connection of one user to one region."""
 
     region: str
@@ -232,64 +223,6 @@ class Broker(Protocol):
 
     async def count(self, stream: str, subject: str, since: datetime) -> int:
         """How many messages under a pattern the stream holds that were stored since a time."""
-        ...
-
-    async def kv_get(self, bucket: Bucket, key: str) -> Entry | None:
-        """A key's value, or None."""
-        ...
-
-    async def kv_put(self, bucket: Bucket, key: str, value: bytes, *, revision: int | None = None) -> int:
-        """Set a key; with `revision` only if that is still its latest (0: only if absent), else Conflict."""
-        ...
-
-    async def kv_get_each(self, bucket: Bucket, keys: Sequence[str]) -> dict[str, Entry]:
-        """The newest of each key that was ever set, by few requests; one without a value was removed.
-
-        May miss what came a moment ago.
-        """
-        ...
-
-    async def kv_put_each(self, bucket: Bucket, puts: Sequence[tuple[str, bytes, int]]) -> list[int]:
-        """Set many keys in one atomic batch; `puts` are key, value and the revision that must still be its latest.
-
-        0 is for an absent key. Returns the new revisions. Conflict, and nothing is set, where one is another by now.
-        """
-        ...
-
-    async def kv_delete(self, bucket: Bucket, key: str) -> None:
-        """Remove a key."""
-        ...
-
-    async def kv_erase(self, bucket: Bucket, key: str) -> bool:
-        """Overwrite a key's latest value where it is stored; whether there was one. Of erasable buckets only."""
-        ...
-
-    def kv_entries(self, bucket: Bucket) -> AsyncIterator[Entry]:
-        """All present keys with their values."""
-        ...
-
-    def kv_watch(self, bucket: Bucket) -> AbstractAsyncContextManager[AsyncIterator[Entry | None]]:
-        """All present entries, then None once, then every change as it happens."""
-        ...
-
-    async def kv_purge(self, bucket: Bucket) -> None:
-        """Empty a bucket."""
-        ...
-
-    async def object_put(self, object_store: ObjectStore, name: str, value: bytes) -> None:
-        """Store a large value under a name, replacing it whole."""
-        ...
-
-    async def object_get(self, object_store: ObjectStore, name: str) -> bytes | None:
-        """A large value, verified against its digest, or None."""
-        ...
-
-    async def object_delete(self, object_store: ObjectStore, name: str) -> None:
-        """Remove a large value. Harmless when there is none."""
-        ...
-
-    async def object_names(self, object_store: ObjectStore) -> list[str]:
-        """Names in an object store."""
         ...
 
     async def request(self, subject: str, body: bytes, *, timeout: float) -> bytes:  # noqa: ASYNC109  what brokers call it

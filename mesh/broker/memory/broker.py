@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from mesh.broker.memory.consumers import Consumer, Receiver
 from mesh.broker.memory.log import Log
-from mesh.broker.protocol import ConsumerState, Entry, Message, Outgoing, Stored, StreamState
+from mesh.broker.protocol import ConsumerState, Message, Outgoing, Stored, StreamState
+from mesh.broker.values import Entry
 from mesh.errors import DeclarationError, Denied, MeshError, Unavailable
 from mesh.streams import Bucket, ConsumerSpec, Copy, ObjectStore
 from mesh.subjects import matches

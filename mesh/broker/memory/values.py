@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from mesh.broker.memory.alarms import Alarms
-from mesh.broker.protocol import Entry
+from mesh.broker.values import Entry
 from mesh.errors import Conflict
 
 

@@ -40,7 +40,7 @@ class ProfileSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True, array_like=True, order=True):
-    """What was last said of something, and when; of two the later one holds."""
+    """What was last reported of something, and when; of two the later one holds."""
 
     at: datetime
     id: str
@@ -109,7 +109,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """One person as far as this region knows.
 
-    `digests` are all names, those of visitors too; `refused`: what each visitor last said, by `refusal_key`; `bot`:
+    `digests` are all names, those of visitors too; `refused`: what each visitor last chose, by `refusal_key`; `bot`:
     whether the visitor that was asked for is one.
     """
 

@@ -81,7 +81,7 @@ def _become(asked: Fork, descriptors: list[int], server: int) -> None:
     """Make of a fork what a process that was started for these arguments would be."""
     end_with_parent()
     if os.getppid() != server:
-        os._exit(1)  # it ended before the kernel was told
+        os._exit(1)  # the server ended before the kernel knew of the fork
     os.setsid()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

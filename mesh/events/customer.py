@@ -6,7 +6,7 @@ from mesh.event import Event, event
 
 @event(key="visitor_id", personal=True, encrypted=("email", "customer_id", "name", "locale", "time_zone"))
 class CustomerIdentified(Event):
-    """A visitor said who they are. `customer_id` is the same on all their devices and in all regions.
+    """A visitor gave a name, address or customer id. `customer_id` is the same on all devices and in all regions.
 
     Every field but the visitor's id is stored encrypted, and is absent once the customer was erased.
     `by` is who reports it, `page` or `server`: anybody can send what a page can, so that only an address that the

@@ -55,7 +55,7 @@ class ModelStaged(Event):
 class ModelPromoted(Event):
     """A model version became the one that serves. `reason` says why; `replaced` is what served before.
 
-    `forced`: an operator wanted it whatever the gate said. `revision` is the registry entry's that says so.
+    `forced`: an operator wanted it against the verdict of the gate. `revision` is that of the registry entry.
     """
 
     model: str

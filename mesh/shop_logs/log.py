@@ -141,7 +141,7 @@ def _price(found: Source, name: str | None, held: pl.Schema, style: Style) -> pl
 def _marked(frame: pl.LazyFrame, demand: Demand) -> pl.LazyFrame:
     """With `left_out`, why a row is not used, and `value`, what stands there instead."""
     known = {name: kind for kind, others in EVENT_TYPES.items() for name in (kind, *others)}
-    said = pl.col("event_type").str.to_lowercase().str.replace_all(r"[^a-z0-9]+", "_").str.strip_chars("_")
+    named = pl.col("event_type").str.to_lowercase().str.replace_all(r"[^a-z0-9]+", "_").str.strip_chars("_")
     kind, time = pl.col("kind"), pl.col("event_time")
     faults: list[tuple[pl.Expr, str, str | None]] = [
         (pl.col("misfit").is_not_null(), "the row does not fit the header", "misfit"),
@@ -156,7 +156,7 @@ def _marked(frame: pl.LazyFrame, demand: Demand) -> pl.LazyFrame:
         ),
     ]
     return (
-        frame.with_columns(kind=said.replace_strict(known, default=None, return_dtype=pl.String))
+        frame.with_columns(kind=named.replace_strict(known, default=None, return_dtype=pl.String))
         .with_columns(
             left_out=pl.coalesce(pl.when(fault).then(pl.lit(why)) for fault, why, _ in faults),
             value=pl.coalesce(

@@ -1,4 +1,4 @@
-"""Order mails: what happened to an order, told to its buyer once.
+"""Order mails: what happened to an order, written to its buyer once.
 
 Nobody asked for offers by ordering, and nobody refuses these mails by refusing offers: consent, frequency caps, quiet
 hours and holdouts do not concern them. In this order, as with offers: wait for a connection; store the claim; hand the

@@ -93,7 +93,7 @@ def _occasion(received: Received[OrderEvent]) -> tuple[str, str]:
 
 
 def _cause(cancelled: OrderCancelled) -> str:
-    """Why an order was cancelled, as its buyer is told. Why it was suspected of fraud is nobody's business."""
+    """Why an order was cancelled, as its buyer reads it. Why it was suspected of fraud is nobody's business."""
     if cancelled.by == "checkout":
         step = cancelled.reason.partition(":")[0]
         return {"reserve": "sold_out", "authorise": "payment"}.get(step, "shop")

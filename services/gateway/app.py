@@ -41,7 +41,7 @@ from services.gateway.live import LiveOffers, LiveSettings
 from services.gateway.origins import Origins, OriginSettings
 from services.gateway.rates import Rates, RateSettings
 from services.gateway.readiness import readiness
-from services.gateway.reading import open_request
+from services.gateway.request_body import open_request
 from services.gateway.script import files
 from services.gateway.store import Outcome, Store, StoreSettings
 

@@ -14,8 +14,8 @@ from mesh.event import Event
 from mesh.runtime.hosting import Hosted
 from mesh.subjects import token
 from services.gateway.field_rules import LeftOut, cleaned, optional_fields
-from services.gateway.reading import convert, fields_of, unknown_fields, valid_fields
 from services.gateway.refusals import Refusal, refusal
+from services.gateway.request_body import convert, fields_of, unknown_fields, valid_fields
 
 MOST_EVENTS = 500
 MOST_BYTES = 1024 * 1024
@@ -254,8 +254,8 @@ def _checked_by_service(acceptance: Acceptance, event: Event, ignored: LeftOut) 
 def _time_of(fields: dict[str, Any], received: datetime) -> datetime:
     """When a refused event happened, as far as it says so; never later than it was received."""
     try:
-        said = msgspec.convert(fields.get("time"), Annotated[datetime, msgspec.Meta(tz=True)])
-        return min(said.astimezone(UTC), received)
+        given = msgspec.convert(fields.get("time"), Annotated[datetime, msgspec.Meta(tz=True)])
+        return min(given.astimezone(UTC), received)
     except (msgspec.ValidationError, OverflowError):
         return received
 

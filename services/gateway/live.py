@@ -1,6 +1,6 @@
 """Live: the offers that a storefront shows, and their way to the pages that are open (server-sent events).
 
-A card is asked for once a page of its visitor is open (`services.gateway.awaited`), and shown when it was made.
+A card is asked for once a page of its visitor is open (`services.gateway.awaited_offers`), and shown when it was made.
 """
 
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from mesh.events.cart import CartClosed, CartConverted
 from mesh.events.offer import Card, OfferDecided, OfferSent
 from mesh.events.order import OrderPlaced
 from mesh.web.event_stream import Hub, server_sent_event
-from services.gateway.awaited import AwaitedOffers
+from services.gateway.awaited_offers import AwaitedOffers
 
 MOST_VISITORS = 100_000
 MOST_WAITING = 16

@@ -13,9 +13,9 @@ from mesh.broker.protocol import Stored
 from mesh.errors import Conflict, DeclarationError, InvalidField, Unavailable
 from mesh.group_commit import GroupCommitter
 from mesh.publish import Cause, Change, Plan, plan
-from services.gateway.earlier import LATE, PAUSE, Earlier
 from services.gateway.intake import Valid
 from services.gateway.refusals import Refusal, refusal_of_valid
+from services.gateway.stored_before import LATE, PAUSE, Earlier
 
 Outcome = Literal["stored", "duplicate"] | InvalidField
 ID_USED = "this id was used before for an event with another body; a new event needs a new id"

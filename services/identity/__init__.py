@@ -47,9 +47,9 @@ async def identify_customer(sent: Sent[CustomerIdentified], mesh: Mesh) -> Async
 
 async def keep_certain_refusal(refused: Refused[ConsentChanged]) -> AsyncIterator[Change]:
     """Whoever forbids a channel is obeyed, also where the event has no usable id or a clock that is a year ahead."""
-    said = {name: value for name, value in refused.fields.items() if name in ("visitor_id", "channel", "purpose")}
-    if refused.fields.get("granted") is False and {"visitor_id", "channel", "purpose"} <= said.keys():
-        forbidden = ConsentChanged(**said, granted=False, by=refused.by)
+    given = {name: value for name, value in refused.fields.items() if name in ("visitor_id", "channel", "purpose")}
+    if refused.fields.get("granted") is False and {"visitor_id", "channel", "purpose"} <= given.keys():
+        forbidden = ConsentChanged(**given, granted=False, by=refused.by)
         yield Draft(event=forbidden, id=refused.id, time=refused.time)
 
 

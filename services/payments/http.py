@@ -50,5 +50,5 @@ def _reason(answer: Any) -> str:
     error = answer.get("error", answer) if isinstance(answer, dict) else {}
     if not isinstance(error, dict):
         return str(error)
-    said = (error.get("code"), error.get("message") or error.get("detail"))
-    return ": ".join(str(part) for part in said if part)
+    reasons = (error.get("code"), error.get("message") or error.get("detail"))
+    return ": ".join(str(part) for part in reasons if part)

@@ -85,7 +85,7 @@ def _reserve(request: Asked, state: StockReservationChanged | None, copy: Workin
 def _release(
     request: StockReleaseRequested, received: Received, state: StockReservationChanged | None, copy: WorkingCopy
 ) -> None:
-    """What is reserved is given back. Without a reservation it is said, too, and a request from before is void."""
+    """What is reserved is given back. Without a reservation that is published, too, and an earlier request is void."""
     match state.outcome if state else None:
         case "sold" | "released":
             return

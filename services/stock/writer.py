@@ -26,7 +26,7 @@ from services.stock.working_copy import Known, WorkingCopy
 
 E = TypeVar("E", bound=Event)
 TRIES = 25
-"""How often a commit is decided anew because another process was quicker."""
+"""How often a commit is decided again because another process was quicker."""
 REMEMBERED = 10_000
 """The most levels that are remembered as this process has stored them."""
 

@@ -14,9 +14,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 module_loop = partial(pytest_asyncio.fixture, loop_scope="module")
 LINES = "[{product_id: 'sku-1', quantity: 1, price: {amount: 1299, currency: 'EUR'}}]"
 LONG = "{ length: 45 }, (_, n) => cartmesh.search('緑茶'.repeat(250) + n)"
-COUNT = """const send = navigator.sendBeacon; Navigator.prototype.sendBeacon = function (...said) {
+COUNT = """const send = navigator.sendBeacon; Navigator.prototype.sendBeacon = function (...sent) {
     localStorage.beacons = 1 + +(localStorage.beacons || 0)
-    return send.apply(this, said)
+    return send.apply(this, sent)
 }"""
 
 

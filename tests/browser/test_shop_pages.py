@@ -98,7 +98,7 @@ async def take(page: Page, street: Street, product: str, lang: str = "en") -> No
     """Put a product into the cart on its page."""
     await page.goto(f"{street.url}/{lang}/products/{product}")
     await page.locator("[data-add] button").click()
-    await expect(page.locator("[data-said] a")).to_be_visible()
+    await expect(page.locator("[data-added] a")).to_be_visible()
 
 
 async def test_a_shopper_looks_fills_a_cart_and_buys(street, visit, holds):

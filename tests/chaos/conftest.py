@@ -18,6 +18,7 @@ from mesh.errors import Unavailable
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartUpdated
 from mesh.topology.apply import api
 from services.demo.afternoon.shoppers import DemoShoppers
+from services.demo.demo_settings import WITHOUT_LIMITS
 from services.demo.replay.client import Client
 from services.demo.replay.collector import Collector
 from services.demo.replay.environment import Environment, built
@@ -26,7 +27,6 @@ from services.demo.replay.offers import Abandonment, abandonments
 from services.demo.replay.report import broken, report
 from services.demo.replay.settle import settle
 from services.demo.replay.storefront_events import Storefront
-from services.demo.unheld import UNHELD
 
 WITHIN = 180.0
 ABANDON_AFTER = timedelta(seconds=2)
@@ -41,7 +41,7 @@ async def mesh_in(directory: Path, regions: tuple[str, ...], *, nodes: int, only
 
     What a killed service did not acknowledge is redelivered after `ACK_WAIT`.
     """
-    settings = {"CARTMESH_ABANDON_AFTER": f"{ABANDON_AFTER.total_seconds():g}s", **UNHELD}
+    settings = {"CARTMESH_ABANDON_AFTER": f"{ABANDON_AFTER.total_seconds():g}s", **WITHOUT_LIMITS}
     async with built(regions, nodes=nodes, environment=settings, directory=directory, only=only) as stage:
         await asyncio.gather(*(_redeliver_soon(stage, region) for region in regions))
         yield stage

@@ -26,13 +26,13 @@ from services.demo.afternoon.promises import latency_line, promises, promises_ta
 from services.demo.afternoon.timeline import Timeline
 from services.demo.bench.http_client import connected
 from services.demo.bench.load import carts, introductions, send_all, views
+from services.demo.demo_settings import FLAGGED_ABROAD
 from services.demo.flash_sale.buyers import Placed, body_of
 from services.demo.flash_sale.ledger import draw_up
 from services.demo.flash_sale.records import Records
 from services.demo.payment_provider.books import Charge
 from services.demo.replay.evidence import Evidence
 from services.demo.replay.report import report
-from services.demo.unheld import FLAGGED_ABROAD
 from services.fraud.memory import Memory
 from services.fraud.rules import FraudSettings, Rules, judge, rules_of, score_of
 from services.orders.taking import NewOrder, buyer_of

@@ -13,7 +13,7 @@ from mesh.events.cart import CartUpdated
 from mesh.runtime.discovery import discover
 from mesh.runtime.hosting import Handler, Hosted
 from services.gateway.intake import Intake, IntakeSettings, Sender
-from services.gateway.reading import open_request
+from services.gateway.request_body import open_request
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 LINE = {"product_id": "sku-1", "quantity": 2, "price": {"amount": 1299, "currency": "EUR"}}

@@ -17,7 +17,7 @@ from mesh.vocabulary import Vocabulary, vocabularies
 from notifications.journeys import Journey
 from notifications.shopper_profile import profile_of
 from services.gateway.intake import Sender
-from services.gateway.reading import open_request
+from services.gateway.request_body import open_request
 from services.operations.board.offers import Offers
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -28,6 +28,7 @@ from services.demo.afternoon.scenarios import (
 )
 from services.demo.afternoon.shoppers import DemoShoppers, cart_of
 from services.demo.afternoon.timeline import Timeline
+from services.demo.demo_settings import FLAGGED_ABROAD, WITHOUT_LIMITS
 from services.demo.flash_sale.sale import STOCK_STREAM
 from services.demo.replay.client import Client
 from services.demo.replay.collector import Collector
@@ -41,7 +42,6 @@ from services.demo.replay.shop_log import Row
 from services.demo.replay.storefront_events import Storefront
 from services.demo.replay.tables import figures_table
 from services.demo.simulate.simulate import BEGIN, simulate
-from services.demo.unheld import FLAGGED_ABROAD, UNHELD
 
 ABANDON_AFTER = timedelta(seconds=3)
 REGULARS, PAST = 400, timedelta(days=8)
@@ -116,7 +116,7 @@ def _last_moment(evidence: Evidence) -> str:
 
 
 async def _play(regions: tuple[str, ...], nodes: int, seed: int, console: Console) -> DemoResult:
-    settings = {"CARTMESH_ABANDON_AFTER": f"{ABANDON_AFTER.total_seconds():g}s", **DECIDED, **UNHELD}
+    settings = {"CARTMESH_ABANDON_AFTER": f"{ABANDON_AFTER.total_seconds():g}s", **DECIDED, **WITHOUT_LIMITS}
     console.print(f"starting {len(regions)} regions of {nodes} servers, and every service in each ...")
     async with built(regions, nodes=nodes, environment=settings, streams=(STOCK_STREAM,)) as environment:
         past = simulate(shopper_count=REGULARS, days=(NOON - BEGIN) / timedelta(days=1), seed=seed)

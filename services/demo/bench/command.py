@@ -16,8 +16,8 @@ from services.demo.bench import latency, writes
 from services.demo.bench.http_client import connected
 from services.demo.bench.library import compare
 from services.demo.bench.memory import held
+from services.demo.demo_settings import WITHOUT_LIMITS
 from services.demo.replay.environment import built
-from services.demo.unheld import UNHELD
 
 REGION = "us"
 PARTS = ("library", "latency", "ingest", "cost", "growth", "memory")
@@ -99,7 +99,7 @@ async def _region(parts: list[str], abandon_after: str, figures: dict[str, Any],
     """A fresh region of three servers with every service, in which nothing holds or caps the probes' offers."""
     settings = {
         "CARTMESH_ABANDON_AFTER": abandon_after,
-        **UNHELD,
+        **WITHOUT_LIMITS,
         "CARTMESH_ADDRESS_RATE": "1000000",
     }
     async with (

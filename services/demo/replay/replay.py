@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
+from services.demo.demo_settings import WITHOUT_LIMITS
 from services.demo.replay.client import Client
 from services.demo.replay.pace import Pace, scaled
 from services.demo.replay.shop_log import Row
 from services.demo.replay.storefront_events import Storefront, home_of
-from services.demo.unheld import UNHELD
 
 STEP = 0.005
 """Rows due within these seconds of each other are sent together."""
@@ -50,4 +50,4 @@ def settings_for(*, speed: float, abandon_after: timedelta) -> dict[str, str]:
     Quiet hours and the least time between two contacts are off: they would hold offers for hours that no replay waits.
     """
     after = scaled(abandon_after, speed, least=timedelta(milliseconds=500))
-    return {"CARTMESH_ABANDON_AFTER": f"{round(after.total_seconds() * 1000)}ms", **UNHELD}
+    return {"CARTMESH_ABANDON_AFTER": f"{round(after.total_seconds() * 1000)}ms", **WITHOUT_LIMITS}

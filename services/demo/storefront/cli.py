@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-from services.demo.unheld import FLAGGED_ABROAD, UNHELD
+from services.demo.demo_settings import FLAGGED_ABROAD, WITHOUT_LIMITS
 
 
 def commands(app: App) -> None:
@@ -39,7 +39,7 @@ def shop(
     environment = {
         "CARTMESH_ABANDON_AFTER": abandon_after,
         "CARTMESH_SHOP_PAST": "true" if past else "false",
-        **unless_set({"CARTMESH_SHOP_NAME": "Haru & Linde", **FLAGGED_ABROAD, **UNHELD}, os.environ),
+        **unless_set({"CARTMESH_SHOP_NAME": "Haru & Linde", **FLAGGED_ABROAD, **WITHOUT_LIMITS}, os.environ),
     }
     chosen = tuple(part.strip() for part in regions.split(","))
     keep_up(Path("mesh.toml"), chosen, nodes, dir, environment, first=("storefront", "console"))

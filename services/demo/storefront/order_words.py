@@ -21,9 +21,9 @@ ENTRIES = {
     "order.returned.v1": "returned",
     "order.refunded.v1": "refunded",
 }
-"""The events that are told to a buyer, and the name of the sentence about each."""
+"""The events that a buyer is shown, and the name of the sentence about each."""
 CAUSES = {"reserve": "sold_out", "authorise": "payment"}
-"""The checkout's steps whose failure a buyer is told. Why one was suspected of fraud is nobody's business."""
+"""The checkout's steps whose failure a buyer is shown. Why one was suspected of fraud is nobody's business."""
 
 
 class OrderState(msgspec.Struct, frozen=True, kw_only=True):

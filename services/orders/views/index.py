@@ -1,4 +1,4 @@
-"""Index: what a process of the read side knows of all orders, in memory, and who is told of their changes."""
+"""Index: what a process of the read side knows of all orders, in memory, and who follows their changes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -73,9 +73,9 @@ if (form) load()
 form?.addEventListener('submit', submitted => {
   submitted.preventDefault()
   add(form.dataset.add, form.elements.quantity.valueAsNumber)
-  const said = one('[data-said]')
-  said.firstElementChild.textContent = said.dataset.said
-  said.lastElementChild.hidden = false
+  const added = one('[data-added]')
+  added.firstElementChild.textContent = added.dataset.added
+  added.lastElementChild.hidden = false
 })
 
 // The account.

@@ -1,4 +1,4 @@
-"""Awaited: approved offers for the site whose card nobody has asked for yet, and the requests of pages that open.
+"""Awaited offers: offers for the site whose card nobody has asked for yet, and the requests of pages that open.
 
 Most shoppers of left carts have no page open, and many never come back: a card is made once somebody can see it.
 """

@@ -1,4 +1,4 @@
-"""Reading: the JSON of a request becomes values, as much of it as is right."""
+"""Request body: the JSON of a request becomes values, as much of it as is right."""
 
 import difflib
 import json

@@ -1,4 +1,4 @@
-"""Earlier: what was stored before under an event's id, or for its key."""
+"""Stored before: what a stream already holds under an event's id, or for its key."""
 
 import asyncio
 from dataclasses import dataclass, field

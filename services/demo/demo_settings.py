@@ -1,6 +1,6 @@
 """Settings for a demonstration, in which a day takes minutes and one order has to be enough to look like fraud."""
 
-UNHELD = {"CARTMESH_JOURNEY_QUIET": "", "CARTMESH_JOURNEY_CONTACT_INTERVAL": "0s"}
+WITHOUT_LIMITS = {"CARTMESH_JOURNEY_QUIET": "", "CARTMESH_JOURNEY_CONTACT_INTERVAL": "0s"}
 """No quiet hours, and no least time between two contacts."""
 
 FLAGGED_ABROAD = {"CARTMESH_FRAUD_COUNTRY_WEIGHT": "100"}

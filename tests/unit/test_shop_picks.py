@@ -162,6 +162,31 @@ async def test_without_an_answer_an_open_page_has_it_asked_again(open_page, pick
     assert scoring.asked[-1].visitor_id == "nobody has a page open"
 
 
+async def test_with_nothing_to_show_an_open_page_has_it_asked_again(open_page, picks, scoring):
+    """A page that was opened before anything was learnt is not left without for good."""
+    scoring.products["v1"] = ()
+    page = await open_page(picks)
+    await scoring.thrice.wait()
+    scoring.products["v1"] = (WHISK,)
+
+    assert items(await anext(page)).keys() == {"whisk"}
+
+
+async def test_a_click_is_asked_for_at_once_also_while_there_is_nothing_to_show(open_page, scoring):
+    """The pause is for pages on which nothing happens."""
+    picks, scoring.products["v1"] = Picks(scoring.ask, pause=1000), ()
+    page = await open_page(picks, heartbeat=0.01)
+    await anext(page)
+    scoring.products["v1"] = (WHISK,)
+
+    picks.refresh("v1", after="click")
+
+    while (message := await anext(page)).startswith(b":"):
+        pass
+    assert items(message).keys() == {"whisk"}
+    assert scoring.asked[-1].after == "click"
+
+
 async def test_what_was_looked_at_before_comes_last(open_page, picks, say):
     """Otherwise in the order of scoring."""
     kinds = (("scoop", "seen"), ("genmaicha", "next"), ("hojicha", "seen"), ("tetsubin", "popular"))

@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -15,6 +16,8 @@ from services.demo.storefront.catalogue import find
 from services.demo.storefront.reasons import reason
 
 MOST_VISITORS = 10_000
+LONGEST_PAUSE = 30.0
+"""Seconds after which an open page with nothing to show is asked for again at the latest."""
 Ask = Callable[[RecommendationsRequest], Awaitable[Recommendations]]
 """Asks scoring; raises MeshError when it does not answer."""
 
@@ -49,6 +52,7 @@ class Picks:
         self._answers = 0
         self._wanted: dict[str, str | None] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
+        self._wanted_again: dict[str, asyncio.Event] = {}
         self._newest: OrderedDict[str, Newest] = OrderedDict()
         self.pages: Hub[Newest] = Hub(queued=1)
 
@@ -56,27 +60,43 @@ class Picks:
         """Have it asked what a visitor may like, and sent to their pages; `after` is an event that must count.
 
         While an answer is awaited further calls for the same visitor only have it asked once more. Without an
-        answer it is asked again for as long as the visitor has a page open.
+        answer, or with nothing in it as long as little was learnt, it is asked again while the visitor has a page open.
         """
         self._wanted[visitor_id] = after
+        if again := self._wanted_again.get(visitor_id):
+            again.set()
         if visitor_id not in self._asking:
             task = self._asking[visitor_id] = asyncio.create_task(self._ask_for(visitor_id))
             task.add_done_callback(lambda _: self._asking.pop(visitor_id, None))
         return self._asking[visitor_id]
 
     async def _ask_for(self, visitor_id: str) -> None:
-        while visitor_id in self._wanted:
-            after = self._wanted.pop(visitor_id)
-            try:
-                self._keep(visitor_id, await self._ask(RecommendationsRequest(visitor_id=visitor_id, after=after)))
-            except MeshError as error:
-                log.warning("no recommendations", error=str(error))
-                if self.pages_of(visitor_id):
-                    await asyncio.sleep(self._pause)
-                    self._wanted.setdefault(visitor_id, after)
+        again, pause = asyncio.Event(), self._pause
+        self._wanted_again[visitor_id] = again
+        try:
+            while visitor_id in self._wanted:
+                after = self._wanted.pop(visitor_id)
+                if await self._answered(visitor_id, after) or not self.pages_of(visitor_id):
+                    continue
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(again.wait(), pause)
+                again.clear()
+                pause = min(2 * pause, LONGEST_PAUSE)
+                self._wanted.setdefault(visitor_id, after)
+        finally:
+            del self._wanted_again[visitor_id]
 
-    def _keep(self, visitor_id: str, answer: Recommendations) -> None:
-        """Take in an answer, without products that this shop has not.
+    async def _answered(self, visitor_id: str, after: str | None) -> bool:
+        """Ask, and say whether there is anything to show."""
+        try:
+            answer = await self._ask(RecommendationsRequest(visitor_id=visitor_id, after=after))
+        except MeshError as error:
+            log.warning("no recommendations", error=str(error))
+            return False
+        return self._keep(visitor_id, answer)
+
+    def _keep(self, visitor_id: str, answer: Recommendations) -> bool:
+        """Take in an answer, without products that this shop has not; whether any are left.
 
         What the visitor looked at before comes last: a shop's window is for what is new to them.
         """
@@ -90,6 +110,7 @@ class Picks:
             self._newest.popitem(last=False)
         if newest.recommended and (known is None or newest.recommended != known.recommended):
             self.pages.publish(visitor_id, newest)
+        return bool(newest.recommended)
 
     def close(self) -> None:
         """End every page's stream; browsers come back to another process."""

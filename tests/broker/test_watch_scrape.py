@@ -117,9 +117,9 @@ async def test_figures_arrive(prometheus, eventually):
             'cartmesh_handling_seconds_count{durable="scraped-close-cart"}',
             'cartmesh_delivery_delay_seconds_count{durable="scraped-close-cart"}',
         ):
-            await eventually(lambda query=query: is_one(query), within=30)
+            await eventually(lambda query=query: is_one(query), within=120)
         requests = 'cartmesh_http_requests_total{service="scraped",route="/page",status="200"}'
-        await eventually(lambda: found(requests), within=30)
+        await eventually(lambda: found(requests), within=120)
 
         groups = (await client.get("/api/v1/rules")).json()["data"]["groups"]
         assert [group["name"] for group in groups] == ["cartmesh", "cartmesh-services", "cartmesh-shop"]

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from notifications.channels.smtp import Envelope
 
 READ_AGAIN_AFTER = 1.0
-"""Seconds after which what was read is read again before the claim. A younger reading the claim's conditions prove
-still true, except for what nothing can be conditional on: consent given to another device, and the catalogue.
+"""Seconds after which what was read is read again before the claim.
+
+Of what is younger, the claim's conditions prove that the cart is the same and nothing was bought; consent and the
+catalogue are not covered by them.
 """
 
 

@@ -25,7 +25,7 @@ COMPILED = 64
 def main(cpu_seconds: float, memory: int, into: BinaryIO, out: BinaryIO) -> None:
     """Serve jobs `{"template", "locale", "data"}` until stdin ends."""
     from notifications.template_renderer import TemplateRenderer  # noqa: PLC0415  loaded before memory is limited
-    from notifications.templates.folder import read_folder  # noqa: PLC0415
+    from notifications.templates.folder import read_folder  # noqa: PLC0415  only a worker that starts reads it
     from notifications.templates.render_error import RenderError  # noqa: PLC0415
     from notifications.templates.template import Template, template_of  # noqa: PLC0415
 

@@ -1,14 +1,13 @@
 """Current rules: those that decide and those in shadow, as they were published last in whichever region."""
 
-import asyncio
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
 from mesh import Bucket, Mesh, Received, Unchanged
-from mesh.errors import Conflict, MeshError
+from mesh.errors import Conflict
 from mesh.events.fraud import FraudRules, FraudRulesPublished, RuleSet
-from mesh.observability.logs import log
+from services.fraud.followed_bucket import FollowedBucket
 from services.fraud.rules import Rules
 
 
@@ -33,36 +32,19 @@ FRAUD_RULES: Bucket[RulesDocument] = Bucket("fraud-rules", RulesDocument, histor
 """The rules in force, by name: kept when the log has forgotten when they were published."""
 
 
-class CurrentRules:
+class CurrentRules(FollowedBucket[RulesDocument]):
     """What one process knows of the rules. `settings` are in force until others were published."""
 
     def __init__(self, mesh: Mesh, settings: FraudRules) -> None:
-        self._state = mesh.state(FRAUD_RULES)
-        self._filled = False
+        super().__init__(mesh.state(FRAUD_RULES), "fraud rules")
         self.settings = settings
         self.live = Rules(settings)
         self.shadow: Rules | None = None
         self.shadow_revision = 0
 
-    async def follow(self) -> None:
-        """Keep the rules as the bucket has them, until cancelled. Losing the servers pauses it."""
-        while True:
-            try:
-                async with self._state.watch() as entries:
-                    async for entry in entries:
-                        if entry is None:
-                            self._filled = True
-                        elif entry[1] is not None:
-                            self._apply(entry[1])
-            except MeshError as error:
-                log.warning("fraud rules are not followed", error=str(error))
-            await asyncio.sleep(timedelta(seconds=1).total_seconds())
-
-    def unready(self) -> str | None:
-        """Why nothing can be judged yet."""
-        return None if self._filled else "the fraud rules are still being read"
-
-    def _apply(self, document: RulesDocument) -> None:
+    def _apply(self, key: str, document: RulesDocument | None) -> None:  # noqa: ARG002  the document has its name
+        if document is None:
+            return
         if document.name == "live":
             self.live = Rules(document.rules or self.settings)
         else:

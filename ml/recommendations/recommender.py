@@ -104,6 +104,11 @@ class Recommender:
         """Changes with the index and with what the shop withholds, which is all that must not be shown late."""
         return self._indexed, self.catalogue.withheld_changes
 
+    @property
+    def outgrown(self) -> bool:
+        """Whether as many steps were learnt since the index was built as it holds: it knows half of them at most."""
+        return self._learnt >= max(2 * self._built, 1)
+
     def weigh(self, weights: Mapping[str, float], log_appeal: Mapping[str, float] | None = None) -> None:
         """Rank by other weights, and products by their appeal (`ml.models.click_model`), from the next refresh on."""
         self._weights, self._log_appeal, self._outdated = weights, log_appeal or {}, True

@@ -1,6 +1,7 @@
 """The scorer: everything that scoring keeps in memory, and how a score comes out of it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -176,15 +177,22 @@ class Scorer:
             self.learn(update)
 
     async def follow_log(self, *, period: float) -> None:
-        """Learn the newest part of the log, then keep the recommendations fresh. Runs until cancelled."""
+        """Learn the newest part of the log, then keep the recommendations fresh. Runs until cancelled.
+
+        They are renewed once a `period` (seconds), and sooner while the log doubles: a new shop's first index may
+        know a handful of visits.
+        """
         await self._remember()
+        renew = 0.0
         while True:
-            try:
-                self._weigh()
-                await self.recommender.refresh()
-            except Exception as error:  # noqa: BLE001  whatever it is, the old index goes on serving
-                log.exception("recommendations not refreshed", error=repr(error))
-            await asyncio.sleep(period if self.recommender.index else min(period, 0.5))
+            if time.monotonic() >= renew or self.recommender.outgrown:
+                try:
+                    self._weigh()
+                    await self.recommender.refresh()
+                except Exception as error:  # noqa: BLE001  whatever it is, the old index goes on serving
+                    log.exception("recommendations not refreshed", error=repr(error))
+                renew = time.monotonic() + period
+            await asyncio.sleep(min(period, 0.5))
 
     def _weigh(self) -> None:
         """Let the recommender rank by the weights that serve, once they do."""

@@ -25,7 +25,7 @@ from ml.features import names
 from ml.lifecycle.registry import MODELS, Registry
 from ml.lifecycle.version import Metrics, Version
 from ml.models.propensity import PropensityClassifier
-from ml.recommendations.recommender import Recommender
+from ml.recommendations.recommender import LEAST_NEWS, Recommender
 from ml.scoring.scorer import Scorer
 from ml.scoring.service import service
 from ml.scoring.shopper_memory import SHOPPERS
@@ -317,6 +317,27 @@ async def test_a_large_catalogue_does_not_hide_who_was_there(mesh, shop):
     following.cancel()
 
     assert [step.kind for step in scorer.shoppers.of("v1").steps] == ["cart"]
+
+
+async def test_a_new_shop_is_recommended_from_what_came_after_the_first_visit(mesh, shop):
+    """The first index holds one visit; it is not used for a whole period while the log grows beyond its double."""
+    await shop.publish(viewed("v1", "p1"))
+    scorer = Scorer(Mesh(mesh.broker("us"), "scoring"), Recommender(), shoppers=100, warm=10)
+    following = asyncio.create_task(scorer.follow_log(period=3600))
+
+    async def indexed():
+        return scorer.recommender.index
+
+    first = await until(indexed)
+    for number in range(LEAST_NEWS):
+        scorer.learn(received_draft(viewed(f"w{number}", "p2"), f"w{number}"))
+
+    async def renewed():
+        return scorer.recommender.index is not first
+
+    await until(renewed)
+    following.cancel()
+    assert not scorer.recommender.outgrown
 
 
 def seen_by(recommender, visitor):

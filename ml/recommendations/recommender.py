@@ -106,7 +106,7 @@ class Recommender:
 
     @property
     def outgrown(self) -> bool:
-        """Whether as many steps were learnt since the index was built as it holds: it knows half of them at most."""
+        """Whether the number of learnt steps has at least doubled since the index was built."""
         return self._learnt >= max(2 * self._built, 1)
 
     def weigh(self, weights: Mapping[str, float], log_appeal: Mapping[str, float] | None = None) -> None:

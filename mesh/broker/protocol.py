@@ -105,7 +105,7 @@ class Deliveries(Protocol):
         ...
 
     async def release(self) -> None:
-        """Give back what was received ahead of `fetch`, so that others get it at once."""
+        """Receive nothing more, and give back what was received ahead of `fetch`, so that others get it at once."""
         ...
 
     async def close(self) -> None:

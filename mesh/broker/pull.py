@@ -24,6 +24,8 @@ SILENCE = 2.5 * HEARTBEAT
 _NEVER_ENOUGH = 1_000_000
 NOBODY = 0.5
 """Seconds until a consumer is asked for again that nobody serves just now."""
+DRAINED = 2.0
+"""Seconds the server has to confirm that it delivers nothing more."""
 
 
 class _Request(msgspec.Struct):
@@ -93,8 +95,15 @@ class Pull:
             await message.progress()
 
     async def release(self) -> None:
-        """Give buffered messages back at once, so that another replica gets them without waiting."""
+        """Receive nothing more and give back what was received, so that another replica gets it without waiting.
+
+        The server may deliver until it has read that nobody subscribes: first that is waited for, then all is given
+        back. Without a connection it is delivered again after ack_wait.
+        """
         self._closed = True
+        with contextlib.suppress(Error, TimeoutError):
+            async with asyncio.timeout(DRAINED):
+                await self._subscription.drain()
         with contextlib.suppress(Unavailable):
             while self._buffer:
                 await self._buffer.popleft().nak(timedelta(0))

@@ -237,6 +237,25 @@ async def test_a_released_receiver_leaves_the_rest_to_others_at_once(ground, bro
     assert sorted(m.body for m in [message, *rest]) == sorted(f"c{at}".encode() for at in range(20))
 
 
+async def test_a_released_receiver_gives_back_what_arrives_meanwhile(ground, broker, durable, store):
+    """What the server delivers while a receiver is being released is not held back until ack_wait is over either."""
+    spec = await durable(max_ack_pending=1000)
+    first = await broker.deliveries(spec)
+    bodies = [f"c{at}" for at in range(200)]
+    await store(bodies[0])
+    (message,) = await first.fetch(100, 5)
+    await message.ack()
+
+    storing = [asyncio.create_task(store(body)) for body in bodies[1:]]
+    await asyncio.wait(storing, return_when=asyncio.FIRST_COMPLETED)
+    await first.release()
+    await first.close()
+    await asyncio.gather(*storing)
+    rest = await gather(await (await ground.connect()).deliveries(spec), 199)
+
+    assert sorted(m.body for m in [message, *rest]) == sorted(body.encode() for body in bodies)
+
+
 async def test_what_was_received_ahead_is_kept(broker, durable, store):
     """With `keep` nothing that waits in the receiver is delivered a second time."""
     deliveries = await broker.deliveries(await durable(ack_wait=timedelta(seconds=1)))

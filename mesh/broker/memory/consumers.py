@@ -179,7 +179,8 @@ class Receiver:
         """Nothing is received ahead of `fetch` here, so there is nothing to keep."""
 
     async def release(self) -> None:
-        """Nothing is received ahead of `fetch` here, so there is nothing to give back."""
+        """Close: nothing is received ahead of `fetch` here, so there is nothing to give back."""
+        await self.close()
 
 
 def _result(answer: "asyncio.Future[list[Message]]") -> list[Message]:

@@ -103,7 +103,7 @@ class Pull:
         self._closed = True
         with contextlib.suppress(Error, TimeoutError):
             async with asyncio.timeout(DRAINED):
-                await self._subscription.drain()
+                await self._subscription.drain()  # type: ignore[no-untyped-call]
         with contextlib.suppress(Unavailable):
             while self._buffer:
                 await self._buffer.popleft().nak(timedelta(0))

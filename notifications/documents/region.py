@@ -57,6 +57,6 @@ async def operator_of(servers: Path, region: str | None) -> AsyncIterator["Mesh"
     connected = await connect(access, chosen, OPERATOR)
     others = tuple(name for name in access.regions if name != chosen)
     try:
-        yield Mesh(connected.broker, "documents", others=others, layout=connected.layout)
+        yield Mesh(connected.broker, "studio", others=others, layout=connected.layout)
     finally:
         await connected.broker.drain()

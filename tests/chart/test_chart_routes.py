@@ -90,12 +90,14 @@ def test_the_consoles_pages_are_behind_one_ingress(chart, copied):
     routed = {
         "/board": "board",
         "/console": "console",
-        "/documents": "documents",
+        "/documents": "studio",
         "/fraud": "fraud-review",
+        "/journeys": "studio",
         "/orders": "order-views",
         "/payments": "payments",
         "/queues": "board",
         "/stock": "stock",
+        "/templates": "studio",
     }
     assert made.names("Ingress") == ["gateway", "links", "pages"]
     assert made["Ingress", "pages"]["spec"] == {
@@ -145,5 +147,6 @@ def test_the_consoles_ingress_is_merged_and_patched_like_the_releases_other_obje
 
     assert ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-buffering"] == "off"
     paths = [one["path"] for one in ingress["spec"]["rules"][0]["http"]["paths"]]
-    assert paths == ["/", "/console", "/documents", "/fraud", "/orders", "/payments", "/stock"]
+    shop = ["/fraud", "/journeys", "/orders", "/payments", "/stock", "/templates"]
+    assert paths == ["/", "/console", "/documents", *shop]
     assert [name for kind, name in chart() if kind == "Ingress"] == ["gateway", "links"]

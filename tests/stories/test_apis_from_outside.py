@@ -28,9 +28,9 @@ from mesh.runtime.serving import serving
 from mesh.vocabulary import PATTERN
 from mesh.web.openapi import undescribed
 from mesh.web.signature import TOLERANCE, signature
-from notifications.document_api import service as documents
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS
+from notifications.studio import service as studio
 from notifications.templates.kind import TEMPLATES
 from services.gateway import Accepted
 from services.gateway import app as gateway_app
@@ -203,7 +203,7 @@ async def test_the_document_api_answers_as_it_is_described(mesh, regions, signed
         await seed(kind, "", mesh)
     broker = regions.broker("us")
     headers = await signed_in(mesh, "publisher")
-    async with running(documents, Mesh(broker, "documents", others=("eu",)), http=("127.0.0.1", 0)) as run:
+    async with running(studio, Mesh(broker, "studio", others=("eu",)), http=("127.0.0.1", 0)) as run:
         url = f"http://127.0.0.1:{run.port}"
         described = await asyncio.to_thread(
             partial(requests.get, f"{url}/documents/openapi.json", headers=headers, timeout=120)

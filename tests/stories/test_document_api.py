@@ -17,10 +17,10 @@ from mesh.events.journey import JourneyPublished
 from mesh.runtime.run import running
 from mesh.web.accounts import Accounts
 from mesh.web.invitations import Invitations
-from notifications.document_api import service as documents
 from notifications.documents.publishing import publish
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import FILE, JOURNEYS
+from notifications.studio import service as studio
 from notifications.templates.kind import TEMPLATES
 from services import console
 
@@ -87,8 +87,8 @@ async def place(monkeypatch, signed_in):
 
         for kind in (TEMPLATES, JOURNEYS):
             await seed(kind, "", mesh("offers"))
-        api = await stack.enter_async_context(running(documents, mesh("documents"), http=("127.0.0.1", 0)))
-        monkeypatch.setenv("CARTMESH_URL_DOCUMENTS", f"http://127.0.0.1:{api.port}")
+        api = await stack.enter_async_context(running(studio, mesh("studio"), http=("127.0.0.1", 0)))
+        monkeypatch.setenv("CARTMESH_URL_STUDIO", f"http://127.0.0.1:{api.port}")
         run = await stack.enter_async_context(running(console.service, mesh("console"), http=("127.0.0.1", 0)))
         yield Place(f"http://127.0.0.1:{run.port}", mesh("tests"), regions, stack, signed_in)
 
@@ -353,9 +353,9 @@ async def test_the_description_has_every_route(place):
 
 async def test_what_is_published_over_http_is_in_force_in_every_region(place, eventually):
     """The same events as the commands publish: the other region's service takes them."""
-    far = Mesh(place.regions.broker("eu"), "documents", others=("us",))
+    far = Mesh(place.regions.broker("eu"), "studio", others=("us",))
     script = await place.script("publisher")
-    async with running(documents, far):
+    async with running(studio, far):
         version = (await script.put(f"{SALE}/draft", json={"files": journey(1), "version": 0})).json()["draft_version"]
         await script.post(f"{SALE}/publish", json={"version": version, "expected_revision": None})
 

@@ -12,10 +12,10 @@ from mesh.runtime.local_servers import LocalServers
 from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
 from notifications.cli import commands
-from notifications.document_api import service as documents
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS
 from notifications.offers import service as offers
+from notifications.studio import service as studio
 from notifications.templates import FOLDER
 from notifications.templates.kind import TEMPLATES
 
@@ -28,7 +28,7 @@ async def cartmesh(tmp_path_factory):
     folder = tmp_path_factory.mktemp("servers")
     app = App(name="cartmesh", result_action="return_value")
     commands(app)
-    async with LocalServers(Topology.of(["us"], nodes=1), services=(offers, documents)) as servers:
+    async with LocalServers(Topology.of(["us"], nodes=1), services=(offers, studio)) as servers:
         servers.access.write(folder / "servers.json")
         mesh = await connect(servers.access, "us", "offers")
         for kind in (TEMPLATES, JOURNEYS):

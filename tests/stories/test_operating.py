@@ -148,7 +148,7 @@ async def test_what_asks_to_be_alone_has_a_process_of_its_own(mesh_up):
 
     assert processes == {"apis", "board", "console", "gateway", "scoring", "training", "worker"}
     assert {mesh_up.child("us", name).name for name in ("links", "orders", "stock")} == {"us-apis"}
-    assert {mesh_up.child("us", name).name for name in ("carts", "documents", "offers")} == {"us-worker"}
+    assert {mesh_up.child("us", name).name for name in ("carts", "studio", "offers")} == {"us-worker"}
 
 
 async def test_a_worker_serves_health_and_metrics(mesh_up):

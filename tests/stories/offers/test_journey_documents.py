@@ -9,11 +9,11 @@ from mesh.errors import DeclarationError
 from mesh.events.offer import (
     OfferDecided,
 )
-from notifications.document_api import service as documents
 from notifications.documents.publishing import publish, revert, versions
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS, files_of
 from notifications.offers import service as offers
+from notifications.studio import service as studio
 
 BASE = """template = "abandoned-cart"
 quiet = ""
@@ -25,7 +25,7 @@ async def test_a_published_journey_takes_effect_while_services_run_in_every_regi
 ):
     """The next cart of either region is decided with it, and the decision names the revision."""
     eu = shop_in("eu")
-    async with at_work(offers, documents), at_work(offers, documents, region="eu"):
+    async with at_work(offers, studio), at_work(offers, studio, region="eu"):
         await _leave_and_decide(shop, "before", eventually)
 
         await publish(JOURNEYS, "abandoned-cart", files_of(BASE + "discount_percent = 7"), "ada", shop.mesh)
@@ -84,7 +84,7 @@ async def test_revisions_published_on_both_sides_of_a_cut_leave_one_in_force_and
     assert first.revision == second.revision == 1
     journeys(other="")
 
-    async with at_work(offers, documents), at_work(offers, documents, region="eu"):
+    async with at_work(offers, studio), at_work(offers, studio, region="eu"):
         await eventually(lambda: _in_force(shop.mesh, 1, "eu", "sale"))
 
         for mesh in (shop.mesh, eu.mesh):

@@ -5,9 +5,9 @@ import pytest
 from mesh.errors import DeclarationError
 from mesh.events.offer import OfferDecided, OfferSent
 from notifications.channels.service import service as channels
-from notifications.document_api import service as documents
 from notifications.documents.publishing import find_revision, publish, versions
 from notifications.offers import service as offers
+from notifications.studio import service as studio
 from notifications.templates.kind import TEMPLATES
 from services.identity import service as identity
 
@@ -41,7 +41,7 @@ async def test_a_template_published_in_one_region_is_in_force_in_the_other_and_i
 ):
     """Decisions may still name the other region's seed: it stays readable there."""
     eu = shop_in("eu")
-    async with at_work(offers, documents), at_work(offers, documents, region="eu"):
+    async with at_work(offers, studio), at_work(offers, studio, region="eu"):
         seeded = await eventually(lambda: eu.mesh.state(TEMPLATES.bucket).get("abandoned-cart"), within=60)
 
         await publish(TEMPLATES, "abandoned-cart", with_subject("New"), "ada", shop.mesh)

@@ -1,0 +1,48 @@
+"""Studio: what the marketers' pages share: their templates, scripts and style sheets, and how one is shown."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from litestar import Request, Response
+from litestar.handlers import HTTPRouteHandler
+
+from mesh import Mesh
+from mesh.web.console import Console
+from mesh.web.static_files import MEDIA_TYPES, StaticFiles, static_file
+
+HERE = Path(__file__).parent
+
+
+class Studio:
+    """The pages below one `path`. Their HTML is in the folder `html`; all extend `studio.html.j2`."""
+
+    def __init__(self, console: Console, mesh: Mesh, path: str) -> None:
+        self.console, self.mesh, self.path = console, mesh, path
+        self._files = StaticFiles(static_files(), mounted=path)
+        self._environment = console.templates(HERE / "html")
+        self._environment.globals["studio_urls"] = self._files.urls
+
+    @property
+    def files(self) -> HTTPRouteHandler:
+        """The route that serves what the pages load."""
+        return self._files.route()
+
+    def show(
+        self, request: Request[Any, Any, Any], template: str, values: Mapping[str, Any], *, status: int = 200
+    ) -> Response[bytes]:
+        """A whole page, or a part of one where the template extends nothing."""
+        return self.console.page(request, self._environment, template, values, status=status)
+
+
+@cache
+def static_files() -> dict[str, Any]:
+    """One style sheet, htmx, and one script of all modules in the folder `script`, by name."""
+    static = HERE / "static"
+    style = "\n".join(sheet.read_text(encoding="utf-8") for sheet in sorted((static / "style").glob("*.css")))
+    scripts = [static / "htmx" / "htmx.min.js", *sorted((static / "script").glob("*.js"))]
+    return {
+        "studio.css": static_file(style, MEDIA_TYPES[".css"]),
+        **{script.name: static_file(script.read_bytes(), MEDIA_TYPES[".js"]) for script in scripts},
+    }

@@ -18,7 +18,7 @@ def run_helm(*words, chart=CHART, stdin=None):
     binary = Path(sys.executable).parent / "helm"
     verb, *rest = words
     command = [str(binary), verb, *(["cartmesh"] if verb == "template" else []), str(chart), *rest]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, input=stdin)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=100, input=stdin)
 
 
 @cache

@@ -31,7 +31,7 @@ async def gateway(mesh, *, status=202, stores=True):
         yield f"http://127.0.0.1:{port}/carts"
 
 
-async def ask(mesh, url, *, key="right", awaits="cart.updated.v1", within=5.0):
+async def ask(mesh, url, *, key="right", awaits="cart.updated.v1", within=60.0):
     return await probe(mesh, url, body='{"cart": "PROBE"}', key=key, awaits=awaits, within=timedelta(seconds=within))
 
 
@@ -41,7 +41,7 @@ async def test_a_probe_ends_with_its_outcome(mesh):
         done = await ask(mesh, url)
 
     assert (await mesh.last(CartUpdated, done.key)).event.cart_id == done.key
-    assert timedelta(0) < done.took < timedelta(seconds=5)
+    assert timedelta(0) < done.took < timedelta(seconds=60)
 
 
 async def test_a_probe_says_what_is_broken(mesh):
@@ -75,7 +75,7 @@ async def test_what_helm_test_sends_is_scored(chart, regions, monkeypatch):
             body=options["--body"],
             key="probe",
             awaits=options["--awaits"],
-            within=timedelta(seconds=20),
+            within=timedelta(seconds=60),
         )
 
-    assert done.took < timedelta(seconds=20)
+    assert done.took < timedelta(seconds=60)

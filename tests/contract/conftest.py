@@ -215,7 +215,7 @@ async def ground(request: pytest.FixtureRequest) -> AsyncIterator[Ground]:
         return
     on_server = OnServer(request.getfixturevalue("server"), next(request.getfixturevalue("accounts")))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await on_server.prepare()
         yield on_server
     finally:

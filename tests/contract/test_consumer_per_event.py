@@ -34,7 +34,7 @@ async def test_every_kind_is_received_from_the_past_and_from_now_on(ground, even
         received.extend(events)
 
     await mesh.publish(*events_of(1))
-    async with asyncio.timeout(30), running(service, Mesh(await ground.connect(), "board")) as run:
+    async with asyncio.timeout(100), running(service, Mesh(await ground.connect(), "board")) as run:
         await mesh.publish(*events_of(2))
         await eventually(lambda: len(received) == 6 and run.unready() is None)
 

@@ -33,7 +33,7 @@ def durable(ground):
     return made
 
 
-async def gather(deliveries, count, *, within=10.0, each=None):
+async def gather(deliveries, count, *, within=60.0, each=None):
     """The first `count` messages, acknowledged unless `each` answers them otherwise."""
     found = []
     async with asyncio.timeout(within):
@@ -79,7 +79,7 @@ async def test_nothing_to_deliver_is_an_empty_list_after_the_wait(broker, durabl
 
     assert await deliveries.fetch(10, 0.2) == []
 
-    assert 0.19 <= asyncio.get_running_loop().time() - started < 3
+    assert 0.19 <= asyncio.get_running_loop().time() - started < 10
 
 
 async def test_a_waiting_fetch_returns_as_soon_as_there_is_one(broker, durable, store):
@@ -113,9 +113,9 @@ async def test_an_unanswered_message_comes_again_after_ack_wait(broker, durable,
     """Without an answer it is delivered again, and its attempts count up."""
     deliveries = await broker.deliveries(await durable(ack_wait=timedelta(milliseconds=500)))
     await store("a")
-    (first,) = await deliveries.fetch(1, 5)
+    (first,) = await deliveries.fetch(1, 20)
 
-    (second,) = await deliveries.fetch(1, 5)
+    (second,) = await deliveries.fetch(1, 20)
     await second.ack()
 
     assert (first.attempt, second.attempt) == (1, 2)
@@ -127,12 +127,12 @@ async def test_a_nak_brings_it_again_after_its_delay_and_not_before(broker, dura
     """`nak(delay)` delivers again after the delay, long before ack_wait."""
     deliveries = await broker.deliveries(await durable())
     await store("a")
-    (first,) = await deliveries.fetch(1, 5)
+    (first,) = await deliveries.fetch(1, 20)
     clock = asyncio.get_running_loop().time
     started = clock()
     await first.nak(timedelta(milliseconds=400))
 
-    (second,) = await deliveries.fetch(1, 5)
+    (second,) = await deliveries.fetch(1, 20)
     await second.ack()
 
     assert 0.35 <= clock() - started < 4
@@ -143,10 +143,10 @@ async def test_a_nak_without_delay_brings_it_again_at_once(broker, durable, stor
     """A delay of nothing is now."""
     deliveries = await broker.deliveries(await durable())
     await store("a")
-    (first,) = await deliveries.fetch(1, 5)
+    (first,) = await deliveries.fetch(1, 20)
     await first.nak(timedelta(0))
 
-    (second,) = await deliveries.fetch(1, 5)
+    (second,) = await deliveries.fetch(1, 20)
 
     assert second.attempt == 2
 
@@ -155,7 +155,7 @@ async def test_a_waiting_message_does_not_hold_up_the_others(broker, durable, st
     """A message that was given back with a delay lets newer ones pass."""
     deliveries = await broker.deliveries(await durable())
     await store("a", "b")
-    (first,) = await deliveries.fetch(1, 5)
+    (first,) = await deliveries.fetch(1, 20)
     await first.nak(timedelta(milliseconds=300))
 
     messages = await gather(deliveries, 2)
@@ -167,7 +167,7 @@ async def test_progress_buys_another_ack_wait(broker, durable, store):
     """A slow handler that says so keeps its message."""
     deliveries = await broker.deliveries(await durable(ack_wait=timedelta(seconds=1)))
     await store("a")
-    (message,) = await deliveries.fetch(1, 5)
+    (message,) = await deliveries.fetch(1, 20)
 
     for _ in range(6):
         await message.progress()
@@ -192,7 +192,7 @@ async def test_several_receivers_share_a_durable(ground, durable, store):
 
     receiving = [asyncio.create_task(receive(at)) for at in range(2)]
     await store(*(f"c{at}" for at in range(200)))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await asyncio.gather(*receiving)
 
     assert sorted(seen[0] + seen[1]) == sorted(f"c{at}".encode() for at in range(200))
@@ -204,7 +204,7 @@ async def test_what_a_closed_receiver_left_goes_to_another(ground, broker, durab
     spec = await durable(ack_wait=timedelta(milliseconds=500))
     await store("a", "b", "c")
     gone = await broker.deliveries(spec)
-    assert await gone.fetch(3, 5)
+    assert await gone.fetch(3, 20)
     await gone.close()
 
     messages = await gather(await (await ground.connect()).deliveries(spec), 3)
@@ -224,10 +224,10 @@ async def test_a_closed_receiver_gives_nothing_more(broker, durable, store):
 
 async def test_a_released_receiver_leaves_the_rest_to_others_at_once(ground, broker, durable, store):
     """What a receiver had received ahead is not held back until ack_wait is over."""
-    spec = await durable()
+    spec = await durable(ack_wait=timedelta(minutes=10))
     await store(*(f"c{at}" for at in range(20)))
     first = await broker.deliveries(spec)
-    (message,) = await first.fetch(1, 5)
+    (message,) = await first.fetch(1, 20)
     await message.ack()
 
     await first.release()
@@ -239,11 +239,11 @@ async def test_a_released_receiver_leaves_the_rest_to_others_at_once(ground, bro
 
 async def test_a_released_receiver_gives_back_what_arrives_meanwhile(ground, broker, durable, store):
     """What the server delivers while a receiver is being released is not held back until ack_wait is over either."""
-    spec = await durable(max_ack_pending=1000)
+    spec = await durable(max_ack_pending=1000, ack_wait=timedelta(minutes=10))
     first = await broker.deliveries(spec)
     bodies = [f"c{at}" for at in range(200)]
     await store(bodies[0])
-    (message,) = await first.fetch(100, 5)
+    (message,) = await first.fetch(100, 20)
     await message.ack()
 
     storing = [asyncio.create_task(store(body)) for body in bodies[1:]]
@@ -260,7 +260,7 @@ async def test_what_was_received_ahead_is_kept(broker, durable, store):
     """With `keep` nothing that waits in the receiver is delivered a second time."""
     deliveries = await broker.deliveries(await durable(ack_wait=timedelta(seconds=1)))
     await store(*"abc")
-    (first,) = await deliveries.fetch(1, 5)
+    (first,) = await deliveries.fetch(1, 20)
     for _ in range(6):
         await first.progress()
         await deliveries.keep()
@@ -281,7 +281,7 @@ async def test_at_most_so_many_are_unanswered(ground, broker, durable, store):
 
     await out[0].ack()
 
-    (third,) = await deliveries.fetch(1, 5)
+    (third,) = await deliveries.fetch(1, 20)
     assert third.body == b"c"
 
 
@@ -321,7 +321,7 @@ async def test_a_removed_message_is_not_delivered_again(broker, durable, eventua
     """What expired while it was given back does not return."""
     deliveries = await broker.deliveries(await durable(ack_wait=timedelta(milliseconds=500)))
     await broker.store(COMMERCE_US, Outgoing(subject="ev.us.cart.updated.a", body=b"a", ttl=timedelta(seconds=1)))
-    (message,) = await deliveries.fetch(1, 5)
+    (message,) = await deliveries.fetch(1, 20)
     await message.nak(timedelta(seconds=1.7))
 
     async def gone():

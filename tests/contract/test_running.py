@@ -53,7 +53,7 @@ def at_work(ground):
             for spec in binding.consumers("us"):
                 names = ("stream", "durable", "filters", "ack_wait", "max_ack_pending", "deliver_new")
                 await ground.durable(**{name: getattr(spec, name) for name in names})
-        async with asyncio.timeout(30), running(service, Mesh(await ground.connect(), service.name)) as run:
+        async with asyncio.timeout(100), running(service, Mesh(await ground.connect(), service.name)) as run:
             yield run
 
     return work
@@ -292,7 +292,7 @@ async def test_what_ends_every_process_is_given_up(
     await ground.durable(**{name: getattr(spec, name) for name in names})
     await mesh.publish(idle("c1"))
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         while not await dead_letters():
             broker = await ground.connect()
             consumer = Consumer(binding, spec.stream, await broker.deliveries(spec), Mesh(broker, "offers"), {})

@@ -28,14 +28,14 @@ async def present(broker, bucket):
 
 async def until_none(entries):
     found = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (entry := await anext(entries)) is not None:
             found.append((entry.key, entry.value))
     return found
 
 
 async def following(entries):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         entry = await anext(entries)
     return entry.key, entry.value
 

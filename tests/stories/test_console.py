@@ -303,7 +303,7 @@ async def test_an_open_stream_ends_with_its_session(place, monkeypatch):
     browser = await place.member("viewer")
     (account,) = await Accounts(place.mesh).all()
 
-    async with asyncio.timeout(30), browser.stream("GET", "/board/live") as answer:
+    async with asyncio.timeout(100), browser.stream("GET", "/board/live") as answer:
         chunks = answer.aiter_bytes()
         assert b"retry" in await anext(chunks)
         await Sessions(place.mesh).end_all(account.id)

@@ -310,7 +310,7 @@ def accepted(path, environment=None):
         text=True,
         check=False,
         env=os.environ | (environment or {}),
-        timeout=30,
+        timeout=100,
     )
 
 

@@ -38,6 +38,7 @@ class Consumer:
         self._handler = Handler(binding, mesh, provided, self._telemetry)
         self._failures = FailurePolicy(binding, mesh, self._telemetry)
         self._stopping = asyncio.Event()
+        self._waiting: asyncio.Timeout | None = None
         self._in_hand: dict[int, Message] = {}
         self._workers: set[asyncio.Task[None]] = set()
         # A durable's backlog is work for whoever is ready; a memory of one's own is filled first.
@@ -64,8 +65,11 @@ class Consumer:
             await self._deliveries.close()
 
     def stop(self) -> None:
-        """Fetch nothing more."""
+        """Fetch nothing more, and wait no longer for what may come."""
         self._stopping.set()
+        if self._waiting is not None:
+            self._waiting.reschedule(0)
+            self._waiting = None
 
     async def redo(self, message: Message) -> str | None:
         """Handle a dead letter again. None when it succeeded, else why it did not."""
@@ -138,7 +142,16 @@ class Consumer:
     # Both
 
     async def _fetch(self, most: int) -> list[Message]:
-        messages = await self._deliveries.fetch(most, 1.0 if self.caught_up else _FIRST_WAIT)
+        """What there is; nothing where `stop` came first. What had been delivered by then, `release` gives back."""
+        try:
+            async with asyncio.timeout(None) as self._waiting:
+                messages = await self._deliveries.fetch(most, 1.0 if self.caught_up else _FIRST_WAIT)
+        except TimeoutError:
+            if not self._stopping.is_set():
+                raise
+            return []
+        finally:
+            self._waiting = None
         self.caught_up = self.caught_up or not messages or not messages[-1].pending
         return messages
 

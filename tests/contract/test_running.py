@@ -443,6 +443,60 @@ async def test_stopping_finishes_what_was_begun(service, at_work, mesh, offers, 
     assert await offers() == ["c1"]
 
 
+async def test_stopping_does_not_wait_for_what_may_come(service, mesh):
+    """A handler for which nothing comes is stopped in the middle of its wait."""
+    waits = asyncio.Event()
+
+    class NothingComes:
+        async def fetch(self, *_):
+            waits.set()
+            await asyncio.Event().wait()
+
+        async def release(self):
+            """Nothing to give back."""
+
+        close = release
+
+    @service.on(CartIdle)
+    async def offer(cart: CartIdle):
+        """Offer."""
+        yield due(cart.cart_id)
+
+    consumer = Consumer(service.bindings[0], COMMERCE_US, NothingComes(), mesh, {})
+    running = asyncio.create_task(consumer.run())
+    await waits.wait()
+
+    consumer.stop()
+    consumer.stop()  # a second time changes nothing
+
+    async with asyncio.timeout(60):
+        await running
+
+
+async def test_what_comes_while_a_service_stops_is_done_by_the_next(service, at_work, mesh, offers, eventually):
+    """Delivered to a service that is told to stop at that moment, it is given back, and nothing is lost."""
+    stored = []
+
+    @service.on(CartIdle)
+    async def offer(cart: CartIdle):
+        """Offer."""
+        yield due(cart.cart_id)
+
+    for turn in range(20):
+        async with at_work(service):
+            await eventually(lambda at=turn: _as_many(offers, at))
+            stored.append(f"c{turn}")
+            await mesh.publish(idle(stored[-1]))
+    async with at_work(service):
+        await eventually(lambda: _as_many(offers, len(stored)))
+
+    assert sorted(await offers()) == sorted(stored)
+
+
+async def _as_many(offers, count):
+    return len(await offers()) >= count
+
+
 async def test_what_a_stopped_service_left_is_done_by_the_next(service, at_work, mesh, offers, eventually):
     """A backlog survives the stop: nothing lost, nothing twice."""
     keys = [f"c{at}" for at in range(60)]

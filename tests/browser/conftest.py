@@ -26,7 +26,7 @@ from mesh.runtime.tcp_proxy import TcpProxy
 from services import gateway
 from services.gateway.script import script
 
-module_loop = partial(pytest_asyncio.fixture, loop_scope="module")
+one_loop = partial(pytest_asyncio.fixture, loop_scope="session")
 CHROMIUM = shutil.which("chromium")
 FLAGS = (
     "--no-sandbox",
@@ -122,9 +122,9 @@ def _web(shop: Shop) -> Litestar:
     return Litestar([show_page, serve_script], openapi_config=None, logging_config=None)
 
 
-@module_loop(scope="module")
+@one_loop(scope="session")
 async def chromium():
-    """One browser for a file of tests, all of which run in one event loop."""
+    """One browser for all tests, which run in one event loop; each has its profiles for itself."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         expect.set_options(timeout=30_000)
@@ -134,7 +134,7 @@ async def chromium():
             await browser.close()
 
 
-@module_loop()
+@one_loop()
 async def visit(chromium: Browser):
     """A visitor: a browser profile of its own, and its first page; what pages throw fails the test."""
     thrown, contexts = [], []
@@ -181,7 +181,7 @@ def open_shop(monkeypatch):
     return opened
 
 
-@module_loop()
+@one_loop()
 async def shop(open_shop):
     """The shop of two regions, us and eu."""
     async with open_shop() as opened:

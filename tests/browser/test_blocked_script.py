@@ -4,7 +4,7 @@ import pytest
 
 from mesh.events.interaction import ProductViewed
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def shop_on(page):

@@ -24,7 +24,7 @@ from mesh.runtime.run import running
 from mesh.runtime.tcp_proxy import TcpProxy
 from services.operations import board
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 NAMES = ("us", "eu", "ap")
 ZONES = {"us": "America/New_York", "eu": "Europe/Berlin", "ap": "Asia/Tokyo"}
 EVIL = "<img src=x onerror='document.title=1'>" + "W" * 300
@@ -138,7 +138,7 @@ class Wall:
             await mesh.publish(CartRecovered(order_id=f"o-{cart}", offer_id=f"offer-{cart}", value=total, **who))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def wall(signed_in):
     """Three regions, of which `us` has the board."""
     regions = MemoryMesh(*NAMES)

@@ -9,7 +9,7 @@ from mesh.events.interaction import ProductSearched, ProductViewed
 from mesh.events.offer import OfferClicked
 from mesh.events.recommendation import RecommendationClicked, RecommendationShown
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 LINES = "[{product_id: 'sku-1', quantity: 1, price: {amount: 1299, currency: 'EUR'}}]"
 TOTAL = "{amount: 1299, currency: 'EUR'}"
 OPEN = {"access-control-allow-origin": "*"}

@@ -5,7 +5,7 @@ from axe_playwright_python.async_playwright import Axe
 
 from mesh.events.offer import Card, OfferSent
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 LINES = "[{product_id: 'sku-1', quantity: 1, price: {amount: 1299, currency: 'EUR'}}]"
 WORDS = {
     "en": ("Your cart is waiting", "Take 10 % off Sencha and one more.", "Back to my cart"),

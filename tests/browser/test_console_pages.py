@@ -36,7 +36,7 @@ from services.orders.views.index import OrderIndex
 from services.stock.commands import StockCommand, apply
 from services.stock.writer import StockWriter
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 PASSWORD = "correct horse battery staple"
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 SIZES = (("light", 1280), ("dark", 390))
@@ -76,7 +76,7 @@ class House:
         await expect(page.get_by_role("heading", level=1)).to_have_text("Console")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def house():
     regions, patch = MemoryMesh("us"), pytest.MonkeyPatch()
     async with AsyncExitStack() as stack:
@@ -145,7 +145,7 @@ async def test_everyone_can_use_it(house, visit):
     assert logged == []
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def shop(house, eventually):
     """The services of the shop's pages, each with something to show; the address of each."""
     async with AsyncExitStack() as stack:

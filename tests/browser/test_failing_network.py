@@ -7,7 +7,7 @@ import pytest
 from mesh.events.cart import CartUpdated
 from mesh.events.interaction import ProductViewed
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 LINES = "[{product_id: 'sku-1', quantity: 1, price: {amount: 1299, currency: 'EUR'}}]"
 LATER = "window.later = 0; const now = Date.now; Date.now = () => now() + later"
 

@@ -10,7 +10,7 @@ from notifications.template_variables import Shop, template_variables
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.template import template_of
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 EDGES = """found => found.map(one => {
   const {left, right, top} = one.getBoundingClientRect()
   return [Math.round(left), Math.round(right), Math.round(top)]

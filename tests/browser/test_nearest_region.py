@@ -6,7 +6,7 @@ from playwright.async_api import expect
 from mesh.events.interaction import ProductViewed
 from mesh.events.offer import Card, OfferSent
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 LINES = "[{product_id: 'sku-1', quantity: 1, price: {amount: 1299, currency: 'EUR'}}]"
 OPEN = {"access-control-allow-origin": "*", "access-control-expose-headers": "Retry-After"}
 

@@ -10,8 +10,8 @@ from playwright.async_api import expect
 from mesh.events.interaction import ProductViewed
 from mesh.events.offer import Card, OfferSent
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-module_loop = partial(pytest_asyncio.fixture, loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+one_loop = partial(pytest_asyncio.fixture, loop_scope="session")
 LINES = "[{product_id: 'sku-1', quantity: 1, price: {amount: 1299, currency: 'EUR'}}]"
 LONG = "{ length: 45 }, (_, n) => cartmesh.search('緑茶'.repeat(250) + n)"
 COUNT = """const send = navigator.sendBeacon; Navigator.prototype.sendBeacon = function (...sent) {
@@ -141,7 +141,7 @@ async def test_a_prepared_page_says_nothing_until_it_is_shown(shop, visit, sent)
     assert len(await shop.stored()) == 2
 
 
-@module_loop()
+@one_loop()
 async def keeping(chromium):
     """A browser that keeps pages for the way back, which automation switches off otherwise."""
     kind = chromium.browser_type

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 LINES = "[{product_id: 'sku-1', quantity: 2, price: {amount: 1299, currency: 'EUR'}}]"
 TOTAL = f"lines: {LINES}, total: {{amount: 2598, currency: 'EUR'}}"
 CALLS = (

@@ -4,7 +4,7 @@ from statistics import median
 
 import pytest
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.drill]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.drill]
 EVENTS = 500
 SAY = """
     const line = { product_id: 'sku-1', quantity: 1, price: { amount: 1299, currency: 'EUR' } }

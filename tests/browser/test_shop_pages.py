@@ -25,7 +25,7 @@ from services.demo import storefront
 from services.demo.storefront.seeding import Seeding
 from tests.order_services import order_services
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 MOST_BYTES, MOST_REQUESTS = 200_000, 40
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 ALL_SENT = "cartmesh.version && !cartmesh.waiting"
@@ -44,7 +44,7 @@ class Street:
         return [one.event async for one in self.mesh.read(kind) if one.event.visitor_id == visitor]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def street(tmp_path_factory):
     """One region with its gateway, its shop and what orders need; `eu` is known by its addresses alone."""
     regions = MemoryMesh("us")

@@ -31,7 +31,7 @@ from mesh.runtime.waiting import until
 from mesh.subjects import timer_subject
 from mesh.topology.mesh_toml import Topology
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 TOOLS = Path(sys.executable).parent
 PICKS = "[data-picks]"
 ROOT = Path(__file__).parents[2]
@@ -67,7 +67,7 @@ class Street:
         return [one for one in of if visitor in (None, one.event.visitor_id)]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def street(chromium):
     """One region of one server, every service, and a past to recommend from."""
     (port,) = free_ports(1)

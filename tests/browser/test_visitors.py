@@ -9,7 +9,7 @@ from mesh.events.cart import CartUpdated
 from mesh.events.interaction import CheckoutStarted, ProductViewed
 from mesh.events.order import OrderPlaced
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 LINES = "[{product_id: 'sku-1', quantity: 1, price: {amount: 1299, currency: 'EUR'}}]"
 LATER = "window.later = 0; const now = Date.now; Date.now = () => now() + later"
 

@@ -16,6 +16,9 @@ from mesh.settings import read
 RESERVED_FILES = 512
 """Open files that are left for everything that is no connection of a client: NATS, logs, modules."""
 
+LISTENS_WITHIN = 60.0
+"""Seconds after which a server that does not listen has failed; a busy machine needs some of them."""
+
 
 class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How an HTTP service takes connections.
@@ -79,7 +82,8 @@ def files_for_connections() -> int:
 
 
 async def _listening(task: "asyncio.Task[None]", host: str, port: int) -> None:
-    for _ in range(200):
+    deadline = asyncio.get_running_loop().time() + LISTENS_WITHIN
+    while asyncio.get_running_loop().time() < deadline:
         if task.done():
             raise MeshError(f"the HTTP server on {host}:{port} did not start: {task.exception()}")
         try:

@@ -46,15 +46,39 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "drill: a chaos test's long run, left out unless `-m drill` asks for it")
 
 
+LONGEST = {
+    "browser/test_board_page.py",
+    "browser/test_browser_script.py",
+    "browser/test_console_pages.py",
+    "browser/test_offer_card.py",
+    "browser/test_page_lives.py",
+    "browser/test_shop_pages.py",
+    "browser/test_shop_path.py",
+    "chart/test_local_tls.py",
+    "chart/test_new_package.py",
+    "chart/test_wheel.py",
+    "contract/test_running.py",
+    "offers/test_offer_sent.py",
+    "security/test_residency.py",
+    "stories/test_board_live.py",
+    "stories/test_cart_left_or_bought.py",
+    "stories/test_model_life.py",
+    "stories/test_offer_killed_in_the_middle.py",
+    "stories/test_operating.py",
+    "stories/test_up_command.py",
+}
+"""Files that take more than 20 s on two cores, besides those of chaos."""
+
+
 def _place(item: pytest.Item) -> float:
     """Where a file stands in the whole run, from 0 to 1.
 
-    By its path's checksum, so that the heavy files of a folder do not run side by side; chaos, which takes longest, is
-    not among the last.
+    By its path's checksum, so that the heavy files of a folder do not run side by side; those that take longest are not
+    among the last, so that no worker is still busy with one when the others have nothing left to do.
     """
     folder, name = item.path.parent.name, item.path.name
     share: float = zlib.crc32(f"{folder}/{name}".encode()) / 2**32
-    return share / 2 if folder == "chaos" else share
+    return share * 0.6 if folder == "chaos" or f"{folder}/{name}" in LONGEST else share
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

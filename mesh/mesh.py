@@ -119,6 +119,15 @@ class Mesh:
         several = len(patterns) > 1  # sequences of two streams say nothing of each other
         return History(key, tuple(sorted(opened, key=lambda one: (one.stored if several else 0, one.sequence))))
 
+    async def history_elsewhere(self, region: str, key: str, *domains: str) -> History:
+        """What happened to `key` in these domains in another region, as far as it has arrived here, oldest first.
+
+        Of domains whose events are not personal: others do not travel.
+        """
+        patterns = sorted(history_filter(region, domain, key) for domain in domains)
+        found = readable(await self.broker.read_few(mesh_stream(self.region), patterns))
+        return History(key, tuple(sorted(found, key=lambda one: one.sequence)))
+
     async def last(self, kind: type[E], key: str, *, region: str | None = None) -> Received[E] | None:
         """The newest event of a kind and key, or None; asked of the stream's leader.
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from mesh.broker.protocol import Broker
+from mesh.broker.values import Entry
 from mesh.errors import Conflict, InvalidEvent, Unavailable
 from mesh.streams import Bucket, ObjectStore
 from mesh.subjects import token
@@ -92,11 +93,10 @@ class State(Generic[T]):
         """
         found = dict(known or {})
         unknown = [key for key in changes if key not in found]
-        for key, entry in (await self._broker.kv_get_each(self._bucket, list(map(token, unknown)))).items():
-            found[key] = None if entry.value is None else self._decode(entry.value, key), entry.revision
+        found |= await self.entries(unknown)
         done: dict[str, Update[T]] = {}
         for key, change in changes.items():
-            before, revision = found.get(key, (None, 0))
+            before, revision = found[key]
             done[key] = Update(before, change(before), revision)
         changed = [key for key, update in done.items() if update.after != update.before]
         for at in range(0, len(changed), BATCH):
@@ -111,6 +111,20 @@ class State(Generic[T]):
                 for key, revision in zip(keys, revisions, strict=True):
                     done[key] = replace(done[key], revision=revision)
         return done
+
+    async def entries(self, keys: Iterable[str]) -> dict[str, tuple[T | None, int]]:
+        """The value and revision of each key, as `entry` gives them, from any server: they may be a moment old."""
+        wanted = list(keys)
+        found = await self._broker.kv_get_each(self._bucket, list(map(token, wanted)))
+        return {key: (self._opened(found[key]), found[key].revision) if key in found else (None, 0) for key in wanted}
+
+    async def put_all(self, values: Mapping[str, tuple[T, int]]) -> dict[str, int]:
+        """Set every key, each only if it is still at its revision (0: absent), or with Conflict none of them.
+
+        At most 1,000 keys, as all are one atomic batch. Returns their revisions.
+        """
+        puts = [(token(key), msgspec.json.encode(value), revision) for key, (value, revision) in values.items()]
+        return dict(zip(values, await self._broker.kv_put_each(self._bucket, puts), strict=True)) if puts else {}
 
     async def delete(self, key: str) -> None:
         """Forget the key."""
@@ -143,6 +157,9 @@ class State(Generic[T]):
     async def purge(self) -> None:
         """Empty the bucket."""
         await self._broker.kv_purge(self._bucket)
+
+    def _opened(self, entry: Entry) -> T | None:
+        return None if entry.value is None else self._decode(entry.value, entry.key)
 
     def _decode(self, value: bytes, key: str) -> T:
         try:

@@ -1,0 +1,132 @@
+"""Offer record: what became of one offer, folded from its events, and what it adds to the figures of its day."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, date
+from functools import reduce
+
+import msgspec
+
+from mesh import Event, Money, Received
+from mesh.channels import ChannelName
+from mesh.events.cart import CartRecovered
+from mesh.events.offer import (
+    OfferClicked,
+    OfferDecided,
+    OfferDeferred,
+    OfferFailed,
+    OfferSent,
+    OfferShown,
+    OfferWithdrawn,
+)
+
+KINDS = (
+    OfferDecided,
+    OfferSent,
+    OfferShown,
+    OfferDeferred,
+    OfferFailed,
+    OfferWithdrawn,
+    OfferClicked,
+    CartRecovered,
+)
+"""The events that a record is the fold of. All travel to every region."""
+
+
+BY_CHANNEL: dict[type[Event], str] = {
+    OfferSent: "sent",
+    OfferDeferred: "deferred",
+    OfferFailed: "failed",
+    OfferWithdrawn: "withdrawn",
+}
+"""What a channel did with an offer, and where a record has the channels that did."""
+
+
+class Newest(msgspec.Struct, frozen=True, kw_only=True, array_like=True, order=True):
+    """The newest decision about an offer: its attempt, its event's id, its outcome and its reason."""
+
+    attempt: int
+    id: str
+    outcome: str
+    reason: str
+
+
+class OfferRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An offer of one journey for one left cart, as it is now.
+
+    `day` is the one (UTC) on which the cart was left for long enough: it is the same in every decision about the offer,
+    so all that becomes of an offer counts on one day. Until a decision has arrived it is None.
+    """
+
+    cart_id: str = ""
+    region: str = ""
+    journey: str = ""
+    day: date | None = None
+    decision: Newest | None = None
+    sent: tuple[ChannelName, ...] = ()
+    deferred: tuple[ChannelName, ...] = ()
+    failed: tuple[ChannelName, ...] = ()
+    withdrawn: tuple[ChannelName, ...] = ()
+    shown: bool = False
+    clicked: bool = False
+    recovered: dict[str, Money] = {}
+    """By order, its total."""
+
+
+Figures = dict[str, int]
+"""What is counted of a journey on a day, by name. A name may have a part behind a colon, as `dropped:no consent`."""
+
+
+def fold(record: OfferRecord | None, events: Iterable[Received]) -> OfferRecord:
+    """The record after these events, whatever their order and however often each comes."""
+    return reduce(step, events, record or OfferRecord())
+
+
+def step(record: OfferRecord, received: Received) -> OfferRecord:
+    """The record after one more event. What it says only grows, so neither order nor repetition matters."""
+    match received.event:
+        case OfferDecided() as decided:
+            return _decided(record, decided, received)
+        case OfferSent() | OfferDeferred() | OfferFailed() | OfferWithdrawn() as event:
+            name = BY_CHANNEL[type(event)]
+            channels = tuple(sorted({*getattr(record, name), event.channel}))
+            return msgspec.structs.replace(record, **{name: channels})
+        case OfferShown():
+            return msgspec.structs.replace(record, shown=True)
+        case OfferClicked():
+            return msgspec.structs.replace(record, clicked=True)
+        case CartRecovered(order_id=order, value=value):
+            return msgspec.structs.replace(record, recovered=dict(sorted({**record.recovered, order: value}.items())))
+        case _:
+            return record
+
+
+def figures_of(record: OfferRecord) -> Figures:
+    """What an offer adds to the figures of its journey and day: nothing before its decision is known."""
+    if record.decision is None:
+        return {}
+    found: Counter[str] = Counter(evaluated=1)
+    found[record.decision.outcome] = 1
+    if record.decision.reason:
+        found[f"{record.decision.outcome}:{record.decision.reason}"] = 1
+    for name in BY_CHANNEL.values():
+        channels = getattr(record, name)
+        found[name] = bool(channels)
+        found.update(f"{name}:{channel}" for channel in channels)
+    found["shown"], found["clicked"] = record.shown, record.clicked
+    found["recovered"] = bool(record.recovered)
+    for value in record.recovered.values():
+        found[f"revenue:{value.currency}"] += value.amount
+    return {name: int(count) for name, count in found.items() if count}
+
+
+def _decided(record: OfferRecord, decided: OfferDecided, received: Received) -> OfferRecord:
+    newest = Newest(attempt=decided.attempt, id=received.id, outcome=decided.outcome, reason=decided.reason)
+    return msgspec.structs.replace(
+        record,
+        cart_id=decided.cart_id,
+        region=received.region,
+        journey=decided.journey,
+        day=decided.due.astimezone(UTC).date(),
+        decision=max(record.decision, newest) if record.decision else newest,
+    )

@@ -1,0 +1,199 @@
+"""The figures of the overview: exact whatever the order of events, however often each comes, and after a rebuild."""
+
+import asyncio
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh import Mesh, Money, Received
+from mesh.broker.memory import MemoryMesh
+from mesh.events.cart import CartRecovered
+from mesh.events.offer import (
+    OfferClicked,
+    OfferDecided,
+    OfferDeferred,
+    OfferFailed,
+    OfferSent,
+    OfferShown,
+    OfferWithdrawn,
+)
+from notifications.studio.decision_pages.figures import FIGURES, FiguresWriter, day_key, offer_key, read_offer, total
+from notifications.studio.decision_pages.offer_record import figures_of
+from tests.approved_offer import approved_offer
+
+MONDAY = datetime(2026, 5, 4, 23, 59, tzinfo=UTC)
+OUTCOMES = (("approved", ""), ("held", "quiet hours"), ("dropped", "no consent"), ("dropped", "holdout"))
+CHANNELS = ("email", "onsite")
+
+
+def decided(offer, attempt=1, outcome="approved", reason="", **more):
+    """A decision; all about one offer are due at the same moment."""
+    due = MONDAY + timedelta(hours=offer)
+    fields = {"attempt": attempt, "outcome": outcome, "reason": reason, "due": due} | more
+    return approved_offer(offer, journey=f"j{offer % 2}", **fields)
+
+
+def about(kind, offer, **more):
+    """Another event of an offer."""
+    fields = {"cart_id": f"c{offer}", "offer_id": f"offer-{offer}"} | more
+    if "visitor_id" in kind.__struct_fields__:
+        fields["visitor_id"] = f"v{offer}"
+    return kind(**fields)
+
+
+def recovered(offer, order, amount, currency="EUR"):
+    """The shopper came back and bought."""
+    return about(CartRecovered, offer, order_id=order, value=Money(amount=amount, currency=currency))
+
+
+offers = st.integers(1, 4)
+happened = st.one_of(
+    st.builds(lambda offer, attempt, end: decided(offer, attempt, *end), offers, st.just(1), st.sampled_from(OUTCOMES)),
+    st.builds(lambda offer, end: decided(offer, 2, *end), offers, st.sampled_from(OUTCOMES)),
+    st.builds(lambda offer, to: about(OfferSent, offer, channel=to), offers, st.sampled_from(CHANNELS)),
+    st.builds(
+        lambda offer: about(OfferDeferred, offer, channel="email", attempt=1, reason="busy", until=MONDAY), offers
+    ),
+    st.builds(
+        lambda kind, offer: about(kind, offer, channel="email", reason="r"),
+        st.sampled_from((OfferFailed, OfferWithdrawn)),
+        offers,
+    ),
+    st.builds(about, st.sampled_from((OfferShown, OfferClicked)), offers),
+    st.builds(recovered, offers, st.sampled_from(("o1", "o2")), st.just(4200)),
+)
+
+
+@st.composite
+def deliveries(draw):
+    """A log, and two ways in which it is delivered: in any order, some of it again, in batches of any size."""
+    events = draw(st.lists(happened, min_size=1, max_size=12, unique_by=repr))
+    log = [stored(event, number) for number, event in enumerate(events, start=1)]
+    again = draw(st.lists(st.sampled_from(log), max_size=6))
+    batches = []
+    waiting = draw(st.permutations([*log, *again]))
+    while waiting:
+        size = draw(st.integers(1, len(waiting)))
+        batches.append(waiting[:size])
+        waiting = waiting[size:]
+    return log, batches
+
+
+def stored(event, number, region="us"):
+    """An event as it is delivered."""
+    return Received(
+        event=event, id=f"e{number}", time=MONDAY, stored=MONDAY, region=region, sequence=number, subject="s"
+    )
+
+
+def mesh():
+    """A region of its own."""
+    return Mesh(MemoryMesh("us", "eu").broker("us"), "studio", others=("eu",))
+
+
+async def kept(of):
+    """What the bucket holds."""
+    return {key: value async for key, value in of.state(FIGURES).items()}
+
+
+def days_of(values):
+    """The figures by day and journey."""
+    return {key: value.day for key, value in values.items() if value.day is not None}
+
+
+@given(deliveries())
+def test_figures_are_the_sum_of_the_records_whatever_is_delivered_when(delivered):
+    """Any order, any repetition, any batches: the same records and figures as the log read once, in its order."""
+    log, batches = delivered
+
+    async def count():
+        once, anyhow = mesh(), mesh()
+        await FiguresWriter(once).apply(log)
+        writer = FiguresWriter(anyhow)
+        for batch in batches:
+            await writer.apply(batch)
+        return await kept(once), await kept(anyhow)
+
+    once, anyhow = asyncio.run(count())
+
+    assert once == anyhow
+    sums = defaultdict(lambda: defaultdict(list))
+    for value in once.values():
+        if value.offer and value.offer.day:
+            sums[day_key("us", value.offer.day)][value.offer.journey].append(figures_of(value.offer))
+    assert days_of(once) == {
+        day: {journey: total(figures) for journey, figures in journeys.items()} for day, journeys in sums.items()
+    }
+
+
+@given(deliveries())
+def test_a_rebuild_brings_the_same_figures(delivered):
+    """The bucket is emptied under the running writer, and the whole log comes again."""
+    log, batches = delivered
+
+    async def count():
+        region = mesh()
+        writer = FiguresWriter(region)
+        for batch in batches:
+            await writer.apply(batch)
+        before = await kept(region)
+        await region.state(FIGURES).purge()
+        for received in log:
+            await writer.apply([received])
+        return before, await kept(region)
+
+    before, after = asyncio.run(count())
+
+    assert before == after
+
+
+async def test_processes_that_count_at_the_same_time_lose_nothing():
+    """Four of them get the same log at once, each a part first: whoever is slower counts again."""
+    region = mesh()
+    log = [stored(decided(number, due=MONDAY), number) for number in range(1, 121)]
+
+    await asyncio.gather(*(FiguresWriter(region).apply(log[at:] + log[:at]) for at in (0, 30, 60, 90)))
+
+    days = days_of(await kept(region))
+    assert days == {
+        "day-us-2026-05-04": {name: {"approved": 60, "evaluated": 60} for name in ("j0", "j1")},
+    }
+
+
+async def test_all_that_becomes_of_an_offer_counts_on_the_day_its_cart_was_left():
+    """A held offer that is approved the next day and recovered the day after is one approved, sent and recovered."""
+    region = mesh()
+    writer = FiguresWriter(region)
+    await writer.apply([stored(decided(2, 1, "held", "quiet hours", due=MONDAY), 1)])
+    held = days_of(await kept(region))
+    log = [decided(2, 2, due=MONDAY), about(OfferSent, 2, channel="email"), recovered(2, "o1", 4200)]
+
+    await writer.apply([stored(event, number) for number, event in enumerate(log, start=2)])
+
+    assert held == {"day-us-2026-05-04": {"j0": {"evaluated": 1, "held": 1, "held:quiet hours": 1}}}
+    assert days_of(await kept(region)) == {
+        "day-us-2026-05-04": {
+            "j0": {"approved": 1, "evaluated": 1, "recovered": 1, "revenue:EUR": 4200, "sent": 1, "sent:email": 1}
+        }
+    }
+
+
+async def test_offer_ids_of_browsers_may_be_any_text():
+    """A click on an offer that never was is kept apart and counts nowhere."""
+    region = mesh()
+    strange = ("a b", "x" * 500, "*", ">", "ö")
+
+    await FiguresWriter(region).apply(
+        [stored(about(OfferClicked, 1, offer_id=name), at) for at, name in enumerate(strange, start=1)]
+    )
+
+    assert days_of(await kept(region)) == {}
+    assert [(await read_offer(region, name)).clicked for name in strange] == [True] * len(strange)
+    assert len({offer_key(name) for name in strange}) == len(strange)
+
+
+def test_a_decision_is_a_kind_that_the_figures_know():
+    """The decision's own outcomes are the names that are counted."""
+    assert {outcome for outcome, _ in OUTCOMES} == set(OfferDecided.__annotations__["outcome"].__args__)

@@ -1,14 +1,21 @@
 """The marketers' pages and API: journeys and templates are edited and published, and put in force in every region."""
 
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from mesh import Mesh, Received, Service
 from mesh.events.journey import JourneyPublished
+from mesh.events.offer import OfferDecided
 from mesh.events.template import TemplatePublished
+from mesh.profiles import PROFILES
 from notifications.documents.drafts import DRAFTS
 from notifications.documents.kind import Published
 from notifications.documents.publishing import apply
 from notifications.journeys.kind import JOURNEYS
+from notifications.studio.decision_pages.figures import FIGURES, FiguresWriter
+from notifications.studio.decision_pages.offer_record import KINDS
+from notifications.studio.decision_pages.recent_decisions import SINCE, RecentDecisions
 from notifications.templates.kind import TEMPLATES
 
 if TYPE_CHECKING:
@@ -17,7 +24,8 @@ if TYPE_CHECKING:
 service = Service(
     "studio",
     publishes=(JourneyPublished, TemplatePublished),
-    buckets=(JOURNEYS.bucket, TEMPLATES.bucket, DRAFTS),
+    buckets=(JOURNEYS.bucket, TEMPLATES.bucket, DRAFTS, FIGURES),
+    views=(PROFILES,),
     port=8130,
 )
 
@@ -27,6 +35,47 @@ async def put_in_force(received: Received[Published], mesh: Mesh) -> None:
     """Put a journey or template that was published in any region in force here."""
     kind = JOURNEYS if isinstance(received.event, JourneyPublished) else TEMPLATES
     await apply(kind, received, mesh)
+
+
+@service.resource
+async def open_figures(mesh: Mesh) -> AsyncIterator[FiguresWriter]:
+    """The writer of the overview's figures."""
+    yield FiguresWriter(mesh)
+
+
+@service.resource
+async def open_recent_decisions() -> AsyncIterator[RecentDecisions]:
+    """The newest decisions, as this process knows them."""
+    yield RecentDecisions()
+
+
+@service.on(*KINDS, reach="mesh", batch=256, linger=timedelta(milliseconds=20), projects=FIGURES)
+async def count_offers(events: list[Received], figures: FiguresWriter) -> None:
+    """Count what became of the offers of every region, by journey and day."""
+    await figures.apply(events)
+
+
+@service.on(OfferDecided, reach="mesh", fanout=True, since=SINCE, batch=500, linger=timedelta(0))
+async def remember_decisions(batch: list[Received[OfferDecided]], recent: RecentDecisions) -> None:
+    """Keep the newest decisions of every region in memory, for lists."""
+    for received in batch:
+        recent.add(received)
+
+
+@service.page("/overview", title="Overview", role="viewer", section="Marketing")
+def overview_pages(console: "Console", mesh: Mesh) -> list[Any]:
+    """The numbers of each journey: who was evaluated, why there was no offer, what was sent and what came of it."""
+    from notifications.studio.decision_pages.pages import overview_routes  # noqa: PLC0415  brings Litestar
+
+    return overview_routes(console, mesh)
+
+
+@service.page("/decisions", title="Decisions", role="viewer", section="Marketing")
+def decision_pages(console: "Console", mesh: Mesh, recent: RecentDecisions) -> list[Any]:
+    """Why a cart got an offer or none: every decision with every check and its value."""
+    from notifications.studio.decision_pages.pages import decision_routes  # noqa: PLC0415  brings Litestar
+
+    return decision_routes(console, mesh, recent)
 
 
 @service.page("/journeys", title="Journeys", role="viewer", section="Marketing")

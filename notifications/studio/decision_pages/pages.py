@@ -1,0 +1,121 @@
+"""Pages: the overview of all journeys, the newest decisions with a search, and why a cart got an offer or none."""
+
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from litestar import Request, Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery
+from litestar.response import Redirect
+
+from mesh import Mesh
+from mesh.errors import InvalidKey
+from mesh.web.console import Console
+from notifications.studio.decision_pages import overview, words
+from notifications.studio.decision_pages.recent_decisions import Filter, RecentDecisions, values
+from notifications.studio.decision_pages.search import find_carts
+from notifications.studio.decision_pages.timeline import entries, read_timeline, sentence_of, summary
+from notifications.studio.studio import Studio
+
+DAYS = (7, 30, 90)
+ON_A_PAGE = 50
+
+
+def overview_routes(console: Console, mesh: Mesh) -> list[Any]:
+    """All below `/overview`."""
+    studio = Studio(console, mesh, "/overview")
+
+    @get("/")
+    async def show_overview(
+        request: Request[Any, Any, Any],
+        region: FromQuery[str] = "",
+        days: FromQuery[str] = "",
+        journey: FromQuery[str] = "",
+    ) -> Response[bytes]:
+        """The figures of the last days, of every region or of one, of every journey or of one."""
+        regions = (mesh.region, *sorted(mesh.others))
+        chosen = next((one for one in DAYS if str(one) == days), DAYS[0])
+        region = region if region in regions else ""
+        found = await overview.read_overview(
+            mesh,
+            regions=(region,) if region else regions,
+            days=chosen,
+            today=datetime.now(UTC).date(),
+            journey=journey,
+        )
+        shown = {"found": found, "regions": regions, "chosen": region, "days": chosen, "choices": DAYS}
+        return studio.show(request, "decision_overview.html.j2", shown | {"journey": journey, "words": words})
+
+    return [show_overview, studio.files]
+
+
+def decision_routes(console: Console, mesh: Mesh, recent: RecentDecisions) -> list[Any]:
+    """All below `/decisions`."""
+    studio = Studio(console, mesh, "/decisions")
+    return [_list(studio, mesh, recent), _cart(studio, mesh), studio.files]
+
+
+def _list(studio: Studio, mesh: Mesh, recent: RecentDecisions) -> HTTPRouteHandler:
+    @get("/")
+    async def show_decisions(
+        request: Request[Any, Any, Any],
+        q: FromQuery[str] = "",
+        journey: FromQuery[str] = "",
+        outcome: FromQuery[str] = "",
+        reason: FromQuery[str] = "",
+        region: FromQuery[str] = "",
+        page: FromQuery[str] = "",
+    ) -> Response[Any]:
+        """The newest decisions, or the carts that an id leads to; straight to the cart where there is one."""
+        q = q.strip()
+        hits = await find_carts(mesh, q) if q else []
+        if len(hits) == 1:
+            return Redirect(f"/decisions/{hits[0].cart_id}", status_code=303)
+        wanted = Filter(journey=journey, outcome=outcome, reason=reason, region=region)
+        every, number = recent.newest(), int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1
+        found = [one for one in every if wanted.matches(one)]
+        pages = max(1, -(-len(found) // ON_A_PAGE))
+        number = min(max(number, 1), pages)
+        filters = {"journey": journey, "outcome": outcome, "reason": reason, "region": region}
+        shown = {
+            "q": q,
+            "hits": hits,
+            "filters": filters,
+            "choices": {name: values(every, name) for name in filters},
+            "decisions": found[(number - 1) * ON_A_PAGE : number * ON_A_PAGE],
+            "count": len(found),
+            "every": len(every),
+            "most": recent.most,
+            "oldest": every[-1].at if every else None,
+            "page": number,
+            "pages": pages,
+            "query": urlencode({name: value for name, value in filters.items() if value}),
+            "behind": any(check() for check in mesh.readiness_checks),
+            "words": words,
+            "sentence_of": sentence_of,
+        }
+        return studio.show(request, "decision_list.html.j2", shown)
+
+    return show_decisions
+
+
+def _cart(studio: Studio, mesh: Mesh) -> HTTPRouteHandler:
+    @get("/{cart_id:str}")
+    async def show_cart(request: Request[Any, Any, Any], cart_id: FromPath[str]) -> Response[bytes]:
+        """Everything that happened to a cart, and why."""
+        try:
+            history = await read_timeline(mesh, cart_id)
+        except InvalidKey:
+            history = []
+        shown = {
+            "cart_id": cart_id,
+            "visitor_id": next((one.event.visitor_id for one in history if hasattr(one.event, "visitor_id")), ""),
+            "entries": entries(history),
+            "summary": summary(history),
+            "words": words,
+            "several": bool(mesh.others),
+        }
+        return studio.show(request, "decision_cart.html.j2", shown, status=200 if history else 404)
+
+    return show_cart

@@ -1,0 +1,89 @@
+"""Words: outcomes, reasons and checks of decisions as marketers read them."""
+
+from datetime import UTC, datetime
+
+from mesh import Money
+from mesh.channels import CHANNELS
+
+OUTCOMES = {"approved": "Approved", "held": "Held", "dropped": "Dropped"}
+REASONS = {
+    "bought": "The shopper has bought",
+    "cart moved on": "The cart was changed or left again",
+    "too late": "The offer would have come too late",
+    "nothing of value in the cart": "Nothing of value in the cart",
+    "cart below the minimum value": "The cart is below the journey's minimum value",
+    "no e-mail address": "No e-mail address is known",
+    "address not confirmed": "The e-mail address is not confirmed",
+    "no consent": "The shopper has not allowed it",
+    "unsubscribed": "The shopper unsubscribed",
+    "holdout": "Held out to measure what offers change",
+    "no offer at random": "No offer, as chance decided in the experiment",
+    "not worth it": "No discount would have paid",
+    "frequency cap": "The shopper has had as many offers as the cap allows",
+    "time between contacts": "Too soon after the last offer",
+    "journey of higher priority": "A journey of higher priority comes first",
+    "discount too high": "The discount is above the journey's bound",
+    "quiet hours": "Quiet hours where the shopper lives",
+    "region out of date": "Another region could not be heard, and the shopper was active there",
+    "journey stopped": "The journey was stopped",
+}
+"""Why an offer was held or dropped, by the reason in its decision."""
+CHECKS = {
+    "journey": "Journey is active",
+    "cart": "Cart is as it was left",
+    "in time": "In time",
+    "value": "Value of the cart",
+    "identified": "Address is known",
+    "confirmed": "Address is confirmed",
+    "consent": "Consent",
+    "subscribed": "Not unsubscribed",
+    "holdout": "Not held out",
+    "experiment": "Experiment",
+    "worth it": "Worth a discount",
+    "frequency cap": "Frequency cap",
+    "time between contacts": "Time between contacts",
+    "discount": "Discount within bounds",
+    "quiet hours": "Quiet hours",
+    "freshness": "Other regions are up to date",
+}
+"""What a check asks, by its name."""
+
+
+def outcome(name: str) -> str:
+    """An outcome as a word."""
+    return OUTCOMES.get(name, _sentence(name))
+
+
+def reason(text: str) -> str:
+    """A reason as a sentence without its full stop; one that is not known here as it was written."""
+    return REASONS.get(text, _sentence(text))
+
+
+def check(name: str) -> str:
+    """What a check asks."""
+    return CHECKS.get(name, _sentence(name))
+
+
+def channel(name: str) -> str:
+    """A channel as people call it."""
+    known = CHANNELS.get(name)
+    return known.title if known else name
+
+
+def channels(names: tuple[str, ...]) -> str:
+    """Channels as people call them."""
+    return ", ".join(map(channel, names))
+
+
+def money(amount: Money | None) -> str:
+    """An amount, such as 25.98 EUR; a dash for none."""
+    return f"{amount.decimal()} {amount.currency}" if amount else "-"
+
+
+def moment(at: datetime) -> str:
+    """A moment in UTC, to the minute."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -20,6 +20,8 @@ from notifications.studio.studio import Studio
 
 DAYS = (7, 30, 90)
 ON_A_PAGE = 50
+OF_ONE_CART = ("cart", "offer", "order")
+"""What belongs to one cart, so that a search for it needs no list."""
 
 
 def overview_routes(console: Console, mesh: Mesh) -> list[Any]:
@@ -67,10 +69,10 @@ def _list(studio: Studio, mesh: Mesh, recent: RecentDecisions) -> HTTPRouteHandl
         region: FromQuery[str] = "",
         page: FromQuery[str] = "",
     ) -> Response[Any]:
-        """The newest decisions, or the carts that an id leads to; straight to the cart where there is one."""
+        """The newest decisions, or the carts that an id leads to; straight to the cart that a cart's own id means."""
         q = q.strip()
         hits = await find_carts(mesh, q) if q else []
-        if len(hits) == 1:
+        if len(hits) == 1 and hits[0].by in OF_ONE_CART:
             return Redirect(f"/decisions/{hits[0].cart_id}", status_code=303)
         wanted = Filter(journey=journey, outcome=outcome, reason=reason, region=region)
         every, number = recent.newest(), int(page) if page.isascii() and page.isdigit() and len(page) < 6 else 1

@@ -63,6 +63,11 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[Reason, ...]
     bars: tuple[Bar, ...]
 
+    @property
+    def most(self) -> int:
+        """How many carts were evaluated on the busiest day."""
+        return max(row.count("evaluated") for row in self.by_day)
+
 
 async def read_overview(mesh: Mesh, *, regions: tuple[str, ...], days: int, today: date, journey: str = "") -> Overview:
     """The overview of the last days up to today (UTC), of all journeys or of one. Raises Unavailable."""

@@ -13,9 +13,10 @@ from mesh import Mesh
 from mesh.errors import InvalidKey
 from mesh.web.console import Console
 from notifications.studio.decision_pages import overview, words
+from notifications.studio.decision_pages.explained_decision import sentence_of
 from notifications.studio.decision_pages.recent_decisions import Filter, RecentDecisions, values
 from notifications.studio.decision_pages.search import find_carts
-from notifications.studio.decision_pages.timeline import entries, read_timeline, sentence_of, summary
+from notifications.studio.decision_pages.timeline import entries, read_timeline, verdicts
 from notifications.studio.studio import Studio
 
 DAYS = (7, 30, 90)
@@ -114,7 +115,7 @@ def _cart(studio: Studio, mesh: Mesh) -> HTTPRouteHandler:
             "cart_id": cart_id,
             "visitor_id": next((one.event.visitor_id for one in history if hasattr(one.event, "visitor_id")), ""),
             "entries": entries(history),
-            "summary": summary(history),
+            "verdicts": verdicts(history),
             "words": words,
             "several": bool(mesh.others),
         }

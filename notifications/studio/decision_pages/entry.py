@@ -1,0 +1,155 @@
+"""Entry: one event of a cart or its offers as a marketer reads it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from mesh import Received
+from mesh.event import declaration_of
+from mesh.events.cart import (
+    CartAbandoned,
+    CartClosed,
+    CartConverted,
+    CartLine,
+    CartRecovered,
+    CartScored,
+    CartUpdated,
+)
+from mesh.events.offer import (
+    OfferClaimed,
+    OfferClicked,
+    OfferDecided,
+    OfferDeferred,
+    OfferFailed,
+    OfferRequested,
+    OfferSent,
+    OfferShown,
+    OfferWithdrawn,
+)
+from notifications.studio.decision_pages import words
+from notifications.studio.decision_pages.explained_decision import CheckShown, explained_checks, sentence_of
+
+BASE_RATE = "base-rate"
+"""The version of a score that no model computed."""
+Kind = Literal["cart", "score", "approved", "held", "dropped", "done", "failed", "bought"]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One event: when, in which region, what happened, in a sentence, with facts, and of a decision its checks."""
+
+    at: datetime
+    region: str
+    kind: Kind
+    title: str
+    sentence: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
+    checks: tuple[CheckShown, ...] = ()
+    journey: str = ""
+    journey_revision: int | None = None
+    template: str = ""
+    template_revision: int | None = None
+
+
+def entry_of(received: Received) -> Entry:
+    """An event as an entry; one of a kind that is not known here by its name alone."""
+    name = declaration_of(type(received.event)).name.replace(".", " ").replace("_", " ")
+    made = _of_cart(received) or _of_offer(received) or Entry(**_place(received), kind="cart", title=name.capitalize())
+    event = received.event
+    if journey := getattr(event, "journey", ""):
+        made = msgspec.structs.replace(made, journey=journey, journey_revision=event.journey_revision)
+    template = getattr(event, "template", None) or ""
+    return msgspec.structs.replace(made, template=template, template_revision=getattr(event, "template_revision", None))
+
+
+def _of_cart(received: Received) -> Entry | None:  # noqa: PLR0911  one return for each kind of event
+    place = _place(received)
+    match received.event:
+        case CartUpdated(lines=(), refused=None):
+            return Entry(**place, kind="cart", title="Cart emptied")
+        case CartUpdated(lines=lines, refused=refused):
+            sentence = f"An update was not accepted: {refused}" if refused else _lines(lines)
+            return Entry(**place, kind="cart", title="Cart changed", sentence=sentence)
+        case CartAbandoned(total=total, lines=lines, left_at=left):
+            facts = (("Value", words.money(total)), ("Last touched", words.moment(left)))
+            return Entry(**place, kind="cart", title="Cart left", sentence=_lines(lines), facts=facts)
+        case CartScored() as scored:
+            return _score(scored, place)
+        case CartConverted(order_id=order):
+            return Entry(**place, kind="bought", title="Bought", sentence=f"The cart became order {order}")
+        case CartClosed(order_id=order, region=region):
+            sentence = f"The shopper bought elsewhere: order {order} in {region}"
+            return Entry(**place, kind="bought", title="Cart closed", sentence=sentence)
+        case CartRecovered(order_id=order, value=value):
+            sentence = f"Order {order} followed the offer: {words.money(value)}"
+            return Entry(**place, kind="bought", title="Cart recovered", sentence=sentence)
+    return None
+
+
+def _score(scored: CartScored, place: dict[str, Any]) -> Entry:
+    base = scored.model_version == BASE_RATE
+    facts = (
+        ("Buys without an offer", f"{scored.propensity:.1%}"),
+        ("Model", "none yet, so this is the average" if base else scored.model_version),
+        *(("Because", f"{one.text} ({one.weight:+.2f})") for one in scored.reasons),
+    )
+    return Entry(**place, kind="score", title="Cart scored", facts=facts)
+
+
+def _of_offer(received: Received) -> Entry | None:  # noqa: PLR0911  one return for each kind of event
+    place, event = _place(received), received.event
+    by = words.channel(getattr(event, "channel", ""))
+    match event:
+        case OfferDecided() as decided:
+            return _decision(decided, place)
+        case OfferClaimed(attempt=attempt):
+            return Entry(**place, kind="done", title="Sending begun", sentence=f"By {by}, attempt {attempt}")
+        case OfferRequested():
+            return Entry(**place, kind="done", title="Page opened", sentence="A page is open that can show the offer")
+        case OfferSent():
+            sentence = "The card went to the shopper's page" if by == "on site" else "The mail server took it"
+            return Entry(**place, kind="done", title=f"Sent by {by}", sentence=sentence)
+        case OfferDeferred(reason=reason, until=until, attempt=attempt):
+            sentence = f"Attempt {attempt}: {reason}. Tried again at {words.moment(until)}"
+            return Entry(**place, kind="held", title=f"Deferred by {by}", sentence=sentence)
+        case OfferFailed(reason=reason):
+            return Entry(**place, kind="failed", title=f"Failed by {by}", sentence=_first_upper(reason))
+        case OfferWithdrawn(reason=reason):
+            return Entry(**place, kind="dropped", title=f"Withdrawn from {by}", sentence=_first_upper(reason))
+        case OfferShown():
+            return Entry(**place, kind="done", title="Seen", sentence=f"It came into the shopper's view, {by}")
+        case OfferClicked():
+            return Entry(**place, kind="done", title="Clicked", sentence=f"The shopper followed it to the shop, {by}")
+    return None
+
+
+def _decision(decided: OfferDecided, place: dict[str, Any]) -> Entry:
+    facts = [("Value", words.money(decided.total)), ("Discount", f"{decided.discount_percent} %")]
+    if decided.channels:
+        facts.append(("Goes by", words.channels(decided.channels)))
+    if decided.attempt > 1:
+        facts.append(("Attempt", str(decided.attempt)))
+    if decided.assignment:
+        arm = "no offer" if decided.assignment.arm == "none" else f"{decided.assignment.arm} %"
+        facts.append(("Arm of the experiment", f"{arm}, given with probability {decided.assignment.probability:.3g}"))
+    return Entry(
+        **place,
+        kind=decided.outcome,
+        title=f"{words.outcome(decided.outcome)} by {decided.journey}",
+        sentence=sentence_of(decided.outcome, decided.reason, decided.held_until),
+        facts=tuple(facts),
+        checks=explained_checks(decided),
+    )
+
+
+def _place(received: Received) -> dict[str, Any]:
+    return {"at": received.event_time, "region": received.region}
+
+
+def _lines(lines: Sequence[CartLine]) -> str:
+    return ", ".join(f"{one.quantity} x {one.name or one.product_id}" for one in lines)
+
+
+def _first_upper(text: str) -> str:
+    return text[:1].upper() + text[1:]

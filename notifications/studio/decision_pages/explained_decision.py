@@ -1,0 +1,54 @@
+"""Explained decision: what a decision comes to as a sentence, and its checks in plain words."""
+
+from datetime import datetime
+
+import msgspec
+
+from mesh.events.offer import Check, OfferDecided
+from notifications.studio.decision_pages import words
+
+
+class CheckShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A check: what it asks, the value it saw, and whether it passed.
+
+    `effect` says what a failed one did; empty for one that passed.
+    """
+
+    title: str
+    channel: str
+    value: str
+    passed: bool
+    effect: str = ""
+
+
+def sentence_of(outcome: str, reason: str, held_until: datetime | None) -> str:
+    """What a decision comes to, as a sentence."""
+    if outcome == "approved":
+        return "Nothing stands against it: the offer is sent."
+    if held_until:
+        return f"{words.reason(reason)}. Held until {words.moment(held_until)}, then decided again."
+    return f"{words.reason(reason)}. No offer is sent."
+
+
+def explained_checks(decided: OfferDecided) -> tuple[CheckShown, ...]:
+    """Every check of a decision, in its order."""
+    return tuple(_check(one, decided) for one in decided.checks)
+
+
+def _check(check: Check, decided: OfferDecided) -> CheckShown:
+    return CheckShown(
+        title=words.check(check.name),
+        channel=words.channel(check.channel) if check.channel else "",
+        value=check.value,
+        passed=check.passed,
+        effect="" if check.passed else _effect(check, decided),
+    )
+
+
+def _effect(check: Check, decided: OfferDecided) -> str:
+    """What a failed check did: it closed one channel while others stayed open, or it stood against the offer."""
+    named = {one.channel for one in decided.checks if one.channel}
+    closed = {one.channel for one in decided.checks if one.channel and not one.passed}
+    if check.channel and named - closed:
+        return f"closes {words.channel(check.channel)} only"
+    return "held it back" if decided.outcome == "held" else "stopped it"

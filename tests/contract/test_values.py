@@ -378,3 +378,23 @@ async def test_many_updates_at_once_add_up(carts, broker):
     await asyncio.gather(*(state.update_each(changes) for _ in range(6)))
 
     assert {key: await state.get(key) for key in changes} == {"a": 6, "b": 6, "c": 6}
+
+
+async def test_all_of_several_keys_are_set_or_none(carts, broker):
+    """Each only at its own revision: where one is not as it was read, the others stay as they are."""
+    state = State(broker, carts)
+    await state.put("there", 1)
+    read = await state.entries(("there", "absent"))
+    changed = {key: ((value or 0) + 1, revision) for key, (value, revision) in read.items()}
+
+    revisions = await state.put_all(changed)
+    with pytest.raises(Conflict):
+        await state.put_all({"new": (7, 0)} | changed)
+
+    assert read["absent"] == (None, 0)
+    assert await state.entries(("there", "absent", "new")) == {
+        "there": (2, revisions["there"]),
+        "absent": (1, revisions["absent"]),
+        "new": (None, 0),
+    }
+    assert await state.put_all({}) == {}

@@ -137,7 +137,7 @@ def _decision(decided: OfferDecided, place: dict[str, Any]) -> Entry:
         **place,
         kind=decided.outcome,
         title=f"{words.outcome(decided.outcome)} by {decided.journey}",
-        sentence=sentence_of(decided.outcome, decided.reason, decided.held_until),
+        sentence=sentence_of(decided),
         facts=tuple(facts),
         checks=explained_checks(decided),
     )

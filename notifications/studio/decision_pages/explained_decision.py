@@ -21,13 +21,19 @@ class CheckShown(msgspec.Struct, frozen=True, kw_only=True):
     effect: str = ""
 
 
-def sentence_of(outcome: str, reason: str, held_until: datetime | None) -> str:
-    """What a decision comes to, as a sentence."""
+def reason_of(outcome: str, reason: str, held_until: datetime | None) -> str:
+    """Why a decision came out so, in a few words for a list."""
     if outcome == "approved":
-        return "Nothing stands against it: the offer is sent."
-    if held_until:
-        return f"{words.reason(reason)}. Held until {words.moment(held_until)}, then decided again."
-    return f"{words.reason(reason)}. No offer is sent."
+        return "Nothing stands against it"
+    return f"{words.reason(reason)}; held until {words.moment(held_until)}" if held_until else words.reason(reason)
+
+
+def sentence_of(decided: OfferDecided) -> str:
+    """What a decision comes to, as a sentence."""
+    why = reason_of(decided.outcome, decided.reason, decided.held_until)
+    if decided.held_until:
+        return f"{why}, then decided again."
+    return f"{why}: the offer is sent." if decided.outcome == "approved" else f"{why}. No offer is sent."
 
 
 def explained_checks(decided: OfferDecided) -> tuple[CheckShown, ...]:

@@ -13,7 +13,7 @@ from mesh import Mesh
 from mesh.errors import InvalidKey
 from mesh.web.console import Console
 from notifications.studio.decision_pages import overview, words
-from notifications.studio.decision_pages.explained_decision import sentence_of
+from notifications.studio.decision_pages.explained_decision import reason_of
 from notifications.studio.decision_pages.recent_decisions import Filter, RecentDecisions, values
 from notifications.studio.decision_pages.search import find_carts
 from notifications.studio.decision_pages.timeline import entries, read_timeline, verdicts
@@ -96,7 +96,7 @@ def _list(studio: Studio, mesh: Mesh, recent: RecentDecisions) -> HTTPRouteHandl
             "query": urlencode({name: value for name, value in filters.items() if value}),
             "behind": any(check() for check in mesh.readiness_checks),
             "words": words,
-            "sentence_of": sentence_of,
+            "reason_of": reason_of,
         }
         return studio.show(request, "decision_list.html.j2", shown)
 

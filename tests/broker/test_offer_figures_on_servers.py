@@ -1,0 +1,76 @@
+"""The figures of offers on real servers: counted in both regions with the studio's own rights, and rebuilt the same."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mesh.operations.rebuild import rebuild
+from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.run import running
+from mesh.topology.connect import connect
+from mesh.topology.mesh_toml import Topology
+from notifications.offers import service as offers
+from notifications.studio import service as studio
+from notifications.studio.decision_pages.figures import FIGURES, read_days
+from notifications.studio.decision_pages.search import find_carts
+from notifications.studio.decision_pages.timeline import read_timeline
+from services.identity import service as identity
+from tests.approved_offer import approved_offer
+
+DUE = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+OFFERS = 30
+
+
+def decisions(region):
+    """Each offer is held at first, and approved the next day."""
+    for number in range(1, OFFERS + 1):
+        name = {"offer_id": f"{region}-{number}", "cart_id": f"{region}-c{number}"}
+        fields = {"journey": f"j{number % 2}", "due": DUE + timedelta(days=number % 3), **name}
+        yield approved_offer(number, outcome="held", reason="quiet hours", **fields)
+        yield approved_offer(number, attempt=2, **fields)
+
+
+@pytest.mark.timeout(240)
+async def test_both_regions_count_both_and_a_rebuild_brings_the_same(eventually):
+    """What a region copied counts as its own does, and leads to the cart's timeline."""
+    services, topology = [offers, studio, identity], Topology.of(["us", "eu"], nodes=1)
+    async with LocalServers(topology, services=services) as servers:
+        meshes, writers = await everywhere(servers, "studio"), await everywhere(servers, "offers")
+        try:
+            async with running(studio, meshes["us"]), running(studio, meshes["eu"]):
+                for region, mesh in writers.items():
+                    for decided in decisions(region):
+                        await mesh.publish(decided)
+                counted = {
+                    region: await eventually(lambda mesh=mesh: complete(mesh)) for region, mesh in meshes.items()
+                }
+                rebuilt = await rebuild(await servers.operator("eu"), topology, services, FIGURES.name)
+                again = await eventually(lambda: complete(meshes["eu"]))
+                story = await read_timeline(meshes["eu"], "us-c1")
+                found = await find_carts(meshes["eu"], "us-1")
+        finally:
+            for mesh in (*meshes.values(), *writers.values()):
+                await mesh.broker.drain()
+
+    assert here == there == again
+    assert sum(figures["approved"] for journeys in again.values() for figures in journeys.values()) == 2 * OFFERS
+    assert {name for journeys in again.values() for figures in journeys.values() for name in figures} == {
+        "approved",
+        "evaluated",
+    }
+    assert (rebuilt.events, rebuilt.keys) == (4 * OFFERS, 2 * OFFERS + 6)
+    assert [(one.region, one.event.outcome) for one in story] == [("us", "held"), ("us", "approved")]
+    assert [(one.cart_id, one.by) for one in found] == [("us-c1", "offer")]
+
+
+async def everywhere(servers, service):
+    """A service's connection to each region."""
+    others = {"us": ("eu",), "eu": ("us",)}
+    return {region: await connect(servers.access, region, service, others=others[region]) for region in others}
+
+
+async def complete(mesh):
+    """The figures once every offer is approved, or None."""
+    found = await read_days(mesh, ("us", "eu"), [(DUE + timedelta(days=day)).date() for day in range(3)])
+    approved = sum(figures.get("approved", 0) for journeys in found.values() for figures in journeys.values())
+    return found if approved == 2 * OFFERS else None

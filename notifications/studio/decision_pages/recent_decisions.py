@@ -75,10 +75,9 @@ class RecentDecisions:
             kept = heapq.nlargest(self.most, self._by_offer.items(), key=lambda one: _rank(one[1]))
             self._by_offer = dict(kept)
 
-    def newest(self, wanted: Filter | None = None) -> list[Decision]:
-        """The decisions that are wanted, newest first, among the `most` newest."""
-        found = sorted(self._by_offer.values(), key=_rank, reverse=True)[: self.most]
-        return [one for one in found if wanted is None or wanted.matches(one)]
+    def newest(self) -> list[Decision]:
+        """The `most` newest decisions, newest first."""
+        return sorted(self._by_offer.values(), key=_rank, reverse=True)[: self.most]
 
 
 def values(decisions: Iterable[Decision], field: str) -> list[str]:

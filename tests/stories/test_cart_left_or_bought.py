@@ -254,7 +254,7 @@ async def test_a_purchase_that_was_consumed_first_is_found_when_the_timer_fires(
         Timer(CartIdle(cart_id="c1", update_id="u1"), now),
         cause=Cause(id="u1", source="gateway"),
     )
-    ((idle,),) = [await _eventual(mesh, CartIdle)]
+    (idle,) = await eventually(lambda: _all(mesh, CartIdle))
 
     changes = [change async for change in carts.abandon_cart(idle, mesh)]
 
@@ -262,12 +262,8 @@ async def test_a_purchase_that_was_consumed_first_is_found_when_the_timer_fires(
     await broker.drain()
 
 
-async def _eventual(mesh, kind):
-    for _ in range(500):
-        if found := [received async for received in mesh.read(kind)]:
-            return found
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"no {kind.__name__}")
+async def _all(mesh, kind):
+    return [received async for received in mesh.read(kind)]
 
 
 async def test_a_cart_begun_after_the_purchase_stays_open(us, eventually):

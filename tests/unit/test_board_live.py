@@ -75,7 +75,7 @@ async def test_a_change_is_sent_at_once(live, painter):
 
     live.touch()
 
-    assert number(await asyncio.wait_for(anext(stream), 5)) > before
+    assert number(await asyncio.wait_for(anext(stream), 60)) > before
 
 
 async def test_many_changes_are_one_state(live, painter):
@@ -91,7 +91,7 @@ async def test_many_changes_are_one_state(live, painter):
 async def test_silence_is_sent_too(live):
     """Without any change a picture comes all the same: ages grow."""
     stream, _ = await opened(live)
-    numbers = [number(await asyncio.wait_for(anext(stream), 5)) for _ in range(3)]
+    numbers = [number(await asyncio.wait_for(anext(stream), 60)) for _ in range(3)]
 
     assert numbers == sorted(set(numbers))
 
@@ -111,9 +111,9 @@ async def test_a_slow_reader_gets_the_newest(live, painter, eventually):
     """Pictures that were not taken are never sent; two readers may be at different ones."""
     (slow, _), (quick, _) = await opened(live), await opened(live)
     while len(painter.at) < 8:
-        await asyncio.wait_for(anext(quick), 5)
+        await asyncio.wait_for(anext(quick), 60)
 
-    assert number(await asyncio.wait_for(anext(slow), 5)) >= 8
+    assert number(await asyncio.wait_for(anext(slow), 60)) >= 8
 
 
 async def test_closing_ends_every_stream(live):
@@ -124,7 +124,7 @@ async def test_closing_ends_every_stream(live):
 
     live.close()
 
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
     assert len([chunk async for chunk in live.stream(lambda: b"")]) == 3
 
 

@@ -90,10 +90,12 @@ def test_the_consoles_pages_are_behind_one_ingress(chart, copied):
     routed = {
         "/board": "board",
         "/console": "console",
+        "/decisions": "studio",
         "/documents": "studio",
         "/fraud": "fraud-review",
         "/journeys": "studio",
         "/orders": "order-views",
+        "/overview": "studio",
         "/payments": "payments",
         "/queues": "board",
         "/stock": "stock",
@@ -147,6 +149,6 @@ def test_the_consoles_ingress_is_merged_and_patched_like_the_releases_other_obje
 
     assert ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-buffering"] == "off"
     paths = [one["path"] for one in ingress["spec"]["rules"][0]["http"]["paths"]]
-    shop = ["/fraud", "/journeys", "/orders", "/payments", "/stock", "/templates"]
-    assert paths == ["/", "/console", "/documents", *shop]
+    shop = ["/fraud", "/journeys", "/orders", "/overview", "/payments", "/stock", "/templates"]
+    assert paths == ["/", "/console", "/decisions", "/documents", *shop]
     assert [name for kind, name in chart() if kind == "Ingress"] == ["gateway", "links"]

@@ -11,7 +11,7 @@ from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
 from notifications.offers import service as offers
 from notifications.studio import service as studio
-from notifications.studio.decision_pages.figures import FIGURES, read_days
+from notifications.studio.decision_pages.figures import DURABLE, FIGURES, read_days, read_waiting
 from notifications.studio.decision_pages.search import find_carts
 from notifications.studio.decision_pages.timeline import read_timeline
 from services.identity import service as identity
@@ -37,14 +37,16 @@ async def test_both_regions_count_both_and_a_rebuild_brings_the_same(eventually)
     async with LocalServers(topology, services=services) as servers:
         meshes, writers = await everywhere(servers, "studio"), await everywhere(servers, "offers")
         try:
+            for region, mesh in writers.items():
+                for decided in decisions(region):
+                    await mesh.publish(decided)
+            await eventually(lambda: waits(meshes["us"], 4 * OFFERS))
             async with running(studio, meshes["us"]), running(studio, meshes["eu"]):
-                for region, mesh in writers.items():
-                    for decided in decisions(region):
-                        await mesh.publish(decided)
                 here = await eventually(lambda: complete(meshes["us"]))
                 there = await eventually(lambda: complete(meshes["eu"]))
                 rebuilt = await rebuild(await servers.operator("eu"), topology, services, FIGURES.name)
                 again = await eventually(lambda: complete(meshes["eu"]))
+                await eventually(lambda: waits(meshes["eu"], 0))
                 story = await read_timeline(meshes["eu"], "us-c1")
                 found = await find_carts(meshes["eu"], "us-1")
         finally:
@@ -68,8 +70,18 @@ async def everywhere(servers, service):
     return {region: await connect(servers.access, region, service, others=others[region]) for region in others}
 
 
+async def waits(mesh, count):
+    """Whether so many events are not counted yet."""
+    return await read_waiting(mesh) == count
+
+
 async def complete(mesh):
     """The figures once every offer is approved, or None."""
     found = await read_days(mesh, ("us", "eu"), [(DUE + timedelta(days=day)).date() for day in range(3)])
     approved = sum(figures.get("approved", 0) for journeys in found.values() for figures in journeys.values())
     return found if approved == 2 * OFFERS else None
+
+
+def test_whose_place_says_what_is_counted():
+    """It is the handler that counts."""
+    assert [one.durable for one in studio.bindings if one.projects is FIGURES] == [DURABLE]

@@ -17,9 +17,12 @@ from cachetools import LRUCache
 from mesh import Bucket, Mesh, Received
 from mesh.envelope import derive_id
 from mesh.errors import Conflict, InvalidKey, Unavailable
+from mesh.streams import mesh_stream
 from mesh.subjects import token
-from notifications.studio.decision_pages.offer_record import Figures, OfferRecord, figures_of, fold
+from notifications.studio.decision_pages.offer_record import KINDS, Figures, OfferRecord, figures_of, fold
 
+DURABLE = "studio-count-offers"
+"""Whose place in the streams says what is counted."""
 TRIES = 20
 AT_ONCE = 100
 """The most offers of one batch, with at most twice as many days: a batch has room for 1,000 keys."""
@@ -112,6 +115,13 @@ async def read_days(
     keys = {day_key(region, day): (region, day) for day in days for region in regions}
     found = await mesh.state(FIGURES).entries(keys)
     return {keys[key]: kept.day for key, (kept, _) in found.items() if kept and kept.day}
+
+
+async def read_waiting(mesh: Mesh) -> int:
+    """How many stored events are not counted yet, as after a rebuild was begun. Raises Unavailable."""
+    streams = {mesh.stream_of(kind) for kind in KINDS} | ({mesh_stream(mesh.region)} if mesh.others else set())
+    found = await asyncio.gather(*(mesh.broker.consumer_states(stream, [DURABLE]) for stream in sorted(streams)))
+    return sum(state.pending + state.ack_pending for states in found for state in states.values())
 
 
 async def read_offer(mesh: Mesh, offer_id: str) -> OfferRecord | None:

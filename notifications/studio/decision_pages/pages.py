@@ -14,12 +14,15 @@ from mesh.errors import InvalidKey
 from mesh.web.console import Console
 from notifications.studio.decision_pages import overview, words
 from notifications.studio.decision_pages.explained_decision import reason_of
+from notifications.studio.decision_pages.figures import read_waiting
 from notifications.studio.decision_pages.recent_decisions import Filter, RecentDecisions, values
 from notifications.studio.decision_pages.search import find_carts
 from notifications.studio.decision_pages.timeline import entries, read_timeline, verdicts
 from notifications.studio.studio import Studio
 
 DAYS = (7, 30, 90)
+MANY = 1_000
+"""So many events that are not counted yet are worth a word; fewer are counted while somebody reads it."""
 ON_A_PAGE = 50
 OF_ONE_CART = ("cart", "offer", "order")
 """What belongs to one cart, so that a search for it needs no list."""
@@ -38,17 +41,20 @@ def overview_routes(console: Console, mesh: Mesh) -> list[Any]:
     ) -> Response[bytes]:
         """The figures of the last days, of every region or of one, of every journey or of one."""
         regions = (mesh.region, *sorted(mesh.others))
-        chosen = next((one for one in DAYS if str(one) == days), DAYS[0])
+        shown_days = next((one for one in DAYS if str(one) == days), DAYS[0])
         region = region if region in regions else ""
         found = await overview.read_overview(
             mesh,
             regions=(region,) if region else regions,
-            days=chosen,
+            days=shown_days,
             today=datetime.now(UTC).date(),
             journey=journey,
         )
-        shown = {"found": found, "regions": regions, "chosen": region, "days": chosen, "choices": DAYS}
-        return studio.show(request, "decision_overview.html.j2", shown | {"journey": journey, "words": words})
+        waiting = await read_waiting(mesh)
+        behind = waiting if waiting > MANY else 0
+        asked = {"chosen": region, "days": shown_days, "journey": journey}
+        shown = {"found": found, "behind": behind, "regions": regions, "choices": DAYS, "words": words}
+        return studio.show(request, "decision_overview.html.j2", shown | asked)
 
     return [show_overview, studio.files]
 

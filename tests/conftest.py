@@ -11,6 +11,7 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import httpx
 import pytest
 import structlog
+from httpx._transports import default as transports
 from hypothesis import HealthCheck, settings
 from litestar.testing import AsyncTestClient
 
@@ -43,6 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Long runs have a marker of their own; services here have the secrets that they do not start without."""
     for name in ("CARTMESH_SECRET", "CARTMESH_ADDRESS_SECRET"):
         os.environ.setdefault(name, f"p{token_hex(16)}")
+    # An HTTP client reads the list of public authorities, for 30 ms: here once, for the hundreds that tests open.
+    transports.create_ssl_context = cache(transports.create_ssl_context)
     config.addinivalue_line("markers", "drill: a chaos test's long run, left out unless `-m drill` asks for it")
 
 

@@ -32,7 +32,7 @@ from notifications.studio.decision_pages.figures import read_days, total
 from services import console
 from services.identity import service as identity
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 SIZES = (("light", 1280), ("dark", 390))
 """A scheme of colours and a width."""
@@ -65,7 +65,7 @@ class House:
     mesh: Mesh
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def house(eventually):
     regions, patch = MemoryMesh("us", "eu"), pytest.MonkeyPatch()
     async with AsyncExitStack() as stack:

@@ -152,7 +152,8 @@ async def test_an_abandoned_cart_is_scored_once_with_recommendations(mesh, shop)
 
         async def learnt():
             await scorer.recommender.refresh()
-            return scorer.recommender.recommend(["p1"], exclude=(), most=9) if scorer.shoppers.of("v1").owned else None
+            found = scorer.recommender.recommend(["p1"], exclude=("p1", "p2"), most=9)
+            return scorer.shoppers.of("v1").owned and [one.product_id for one in found] == ["p3"]
 
         await until(learnt)
         await shop.publish(Draft(event=left("v1", "p1", "p2"), id="left-1"))

@@ -17,6 +17,7 @@ from notifications.channels.service import service as channels
 from notifications.offers import service as offers
 from notifications.studio import service as studio
 from services.identity import service as identity
+from tests.approved_offer import approved_offer
 
 OTHER = {"us": "eu", "eu": "us"}
 MAIL_ONLY = 'channels = ["email"]\nexpires = "3d"\ncap = 5\n'
@@ -196,6 +197,23 @@ async def test_nobody_reads_without_signing_in(pages):
     assert refused == [401, 401, 401]
     assert [one.status_code for one in led] == [303, 303, 303]
     assert all("/console/sign-in?next=" in one.headers["location"] for one in led)
+
+
+async def test_the_list_has_pages_that_keep_the_choice(shop, pages, eventually):
+    """Fifty decisions on each, newest first; the links to the others keep what was chosen."""
+    async with pages() as open_pages:
+        for number in range(1, 61):
+            await shop.mesh.publish(approved_offer(number, outcome="dropped", reason="no consent"))
+        await shop.mesh.publish(approved_offer(61))
+        await eventually(open_pages.says("/decisions?outcome=dropped", "60 of 61", "Page 1 of 2"))
+
+        first = await open_pages.html("/decisions?outcome=dropped")
+        second = await open_pages.html("/decisions?outcome=dropped&page=2")
+
+    carts = [re.findall(r'href="/decisions/(c\d+)"', page) for page in (first, second)]
+    assert carts == [[f"c{at}" for at in range(60, 10, -1)], [f"c{at}" for at in range(10, 0, -1)]]
+    assert 'href="/decisions?outcome=dropped&amp;page=2"' in first
+    assert 'href="/decisions?outcome=dropped&amp;page=1"' in second
 
 
 async def test_odd_addresses_of_the_list_are_taken_as_they_are_meant(pages):

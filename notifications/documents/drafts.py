@@ -112,6 +112,23 @@ async def discard_draft(kind: Kind, name: str, mesh: Mesh, *, version: int | Non
         raise _saved_by((await read_draft(kind, name, mesh))[0], kind, name) from None
 
 
+async def restore_draft(kind: Kind, name: str, author: str, mesh: Mesh, *, version: int) -> int:
+    """Open the draft again that was discarded as `version`, on the revision that it was begun on; its new version.
+
+    UnknownDocument where nothing was discarded, Superseded where a draft was saved since.
+    """
+    draft, stored = await mesh.state(DRAFTS).entry(_key(kind, name))
+    if draft is None:
+        raise no_draft(kind, name)
+    if draft.open or stored != version:
+        raise _saved_by(draft if draft.open else None, kind, name)
+    opened = msgspec.structs.replace(draft, author=author, time=datetime.now(UTC), open=True)
+    try:
+        return await mesh.state(DRAFTS).put(_key(kind, name), opened, revision=stored)
+    except Conflict:
+        raise _saved_by((await read_draft(kind, name, mesh))[0], kind, name) from None
+
+
 async def _draft_at(kind: Kind, name: str, mesh: Mesh, version: int | None) -> tuple[DocumentDraft, int]:
     draft, stored = await read_draft(kind, name, mesh)
     if draft is None:

@@ -81,7 +81,7 @@ def decision_pages(console: "Console", mesh: Mesh, recent: RecentDecisions) -> l
 @service.page("/journeys", title="Journeys", role="viewer", section="Marketing")
 def journey_pages(console: "Console", mesh: Mesh) -> list[Any]:
     """How left carts are answered: who gets an offer, what it is worth, when it may be sent."""
-    from notifications.studio.journeys import routes  # noqa: PLC0415  brings Litestar, which others do not need
+    from notifications.studio.journey_pages.routes import routes  # noqa: PLC0415  brings Litestar, which others do not need
 
     return routes(console, mesh)
 

@@ -1,0 +1,131 @@
+"""Editor: a journey as a form that is saved while it is filled in, what is wrong beside the field it is in."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+from zoneinfo import available_timezones
+
+from litestar import Response, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery
+from litestar.response import Redirect
+
+from mesh.channels import CHANNELS
+from mesh.errors import DeclarationError
+from mesh.web.audit import note
+from mesh.web.guard import require
+from mesh.web.roles import MARKETER
+from notifications.documents.document import Superseded
+from notifications.documents.publishing import names_of
+from notifications.studio.journey_pages.changes import clashes, merged, typed_in_text
+from notifications.studio.journey_pages.fields import SECTIONS
+from notifications.studio.journey_pages.form import Typed, placed, typed_in, typed_of, write
+from notifications.studio.journey_pages.inputs import UNITS, title_of
+from notifications.studio.journey_pages.opened import (
+    Opened,
+    PageRequest,
+    numbers_sent,
+    open_journey,
+    readable,
+    rights,
+    subject,
+)
+from notifications.studio.journey_pages.saving import save, who_was_quicker
+from notifications.studio.journey_pages.sentence import sentence
+from notifications.studio.studio import Studio
+from notifications.templates.kind import TEMPLATES
+
+MERGE, REVIEW = "merge", "review"
+
+
+def editor_routes(studio: Studio) -> list[HTTPRouteHandler]:
+    """The form, and what saves it."""
+
+    @get("/{name:str}")
+    async def edit_journey(
+        request: PageRequest, name: FromPath[str], done: FromQuery[str] = "", before: FromQuery[int | None] = None
+    ) -> Response[Any]:
+        opened = await open_journey(studio, name)
+        if readable(name, opened.text) is None:
+            return Redirect(f"{studio.path}/{name}/text", status_code=303)
+        return await show(request, opened, done=done, before=before)
+
+    @post("/{name:str}/draft", status_code=200)
+    async def save_journey_draft(request: PageRequest, name: FromPath[str]) -> Response[Any]:
+        """Save the form; with `then=merge` what it changed is put on top of what somebody else saved."""
+        author = require(request, MARKETER.name).account.id
+        opened, sent, seen = await open_journey(studio, name), await request.form(), await numbers_sent(request)
+        then, typed = str(sent.get("then", "")), typed_in(lambda key: [str(one) for one in sent.getall(key, [])])
+        base, version, revision = _lines(str(sent.get("base", ""))), seen["version"], seen["revision"]
+        if then == MERGE and seen["theirs"] == opened.version:
+            typed = merged(typed_in_text(name, base), typed_in_text(name, opened.text), typed)
+            base, version, revision = opened.text, opened.version, opened.revision
+        carried: dict[str, Any] = {"typed": typed, "base": base, "version": version, "revision": revision}
+        try:
+            written = write(name, base, typed)
+            if written.wrong:
+                return await show(request, opened, **carried, wrong=written.wrong, status=422)
+            saved = await save(studio, opened, written.text, author, version=version, revision=revision)
+        except Superseded:
+            opened = await open_journey(studio, name)
+            found = clashes(typed_in_text(name, base), typed_in_text(name, opened.text), typed)
+            return await show(request, opened, **carried, clashes=found, status=409)
+        except DeclarationError as error:
+            return await show(request, opened, **carried, wrong=placed(error), status=422)
+        note(request, subject(name), **({"draft_version": str(saved)} if saved else {"changed": "nothing"}))
+        if "hx-request" in request.headers:
+            carried |= {"base": written.text, "version": saved or version}
+            return await show(request, await open_journey(studio, name), **carried, done="saved")
+        to = f"/{REVIEW}" if then == REVIEW else "?done=saved"
+        return Redirect(f"{studio.path}/{name}{to}", status_code=303)
+
+    async def show(
+        request: PageRequest,
+        opened: Opened,
+        *,
+        typed: Typed | None = None,
+        wrong: Mapping[str, str] | None = None,
+        status: int = 200,
+        **shown: Any,
+    ) -> Response[bytes]:
+        journey = readable(opened.name, shown.get("base", opened.text))
+        values = {
+            "opened": opened,
+            "sections": SECTIONS,
+            "options": await _options(studio),
+            "sentence": sentence(journey) if journey else "",
+            "active": journey.active if journey else False,
+            "typed": typed or (typed_of(journey) if journey else {}),
+            "base": opened.text,
+            "version": opened.version,
+            "revision": opened.revision,
+            "wrong": wrong or {},
+            "clashes": None,
+            "quicker": who_was_quicker(opened),
+            "done": "",
+            "before": None,
+            **rights(request),
+        }
+        template = "journey_saved.html.j2" if "hx-request" in request.headers else "journey.html.j2"
+        return studio.show(request, template, values | shown, status=status)
+
+    return [edit_journey, save_journey_draft]
+
+
+async def _options(studio: Studio) -> dict[str, Any]:
+    return {
+        "choice": sorted(await names_of(TEMPLATES, studio.mesh)),
+        "zone": _zones(),
+        "channels": {name: title_of(name) for name in CHANNELS},
+        "units": UNITS,
+    }
+
+
+@cache
+def _zones() -> list[str]:
+    return sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/"))
+
+
+def _lines(text: str) -> str:
+    """A text as it was before a form sent it: forms end lines with CR LF."""
+    return text.replace("\r\n", "\n")

@@ -1,0 +1,158 @@
+"""Fields: every field of a journey as marketers see it: its section, label, hint and control."""
+
+from dataclasses import dataclass
+
+from notifications.studio.journey_pages.inputs import (
+    Input,
+    channels,
+    duration,
+    money,
+    percent,
+    percents,
+    quiet,
+    share,
+    switch,
+    text,
+    whole,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """A field of `Journey` by its name there. `unit` stands behind the control."""
+
+    name: str
+    label: str
+    input: Input
+    hint: str
+    unit: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """Fields that belong together."""
+
+    title: str
+    lead: str
+    fields: tuple[Field, ...]
+
+
+def _field(name: str, label: str, input: Input, hint: str, unit: str = "") -> Field:
+    return Field(name=name, label=label, input=input, hint=hint, unit=unit)
+
+
+SECTIONS = (
+    Section(
+        title="Status",
+        lead="Whether this journey runs, and what it sends.",
+        fields=(
+            _field("active", "Running", switch("on", "off"), "Off starts nothing and ends what is under way."),
+            _field("template", "Template", text("choice"), "The mail and the card that shoppers get."),
+            _field("priority", "Priority", whole(), "Where shoppers may get fewer offers, higher numbers go first."),
+        ),
+    ),
+    Section(
+        title="When and to whom",
+        lead="Which carts are answered, and how soon.",
+        fields=(
+            _field(
+                "minimum_value", "Smallest cart", money(), "Carts below this get no offer. Leave empty for any cart."
+            ),
+            _field(
+                "score_limit", "Wait for the score", duration(), "Decide without the model's score after this time."
+            ),
+            _field("expires", "Offer expires after", duration(), "An offer that could not be sent by then is dropped."),
+        ),
+    ),
+    Section(
+        title="What they get",
+        lead="How deep a discount may be, and what has to remain.",
+        fields=(
+            _field("discount_percent", "Discount", whole("%"), "Sent where there are no depths to choose among.", "%"),
+            _field(
+                "discount_depths",
+                "Discounts to choose among",
+                percents(),
+                "The one that pays best is taken, such as 0, 5, 10, 15. 0 is a reminder without a discount.",
+                "%",
+            ),
+            _field("max_discount_percent", "Deepest discount", whole("%"), "No discount is deeper than this.", "%"),
+            _field("max_discount", "Largest discount", money(), "No discount is worth more than this."),
+            _field("margin_percent", "Margin", percent(), "What is left of a price when the goods are paid.", "%"),
+            _field("contact_cost", "Cost of a contact", money(), "What it costs to send one offer."),
+            _field("coupon_prefix", "Coupon codes begin with", text(), "Such as BACK. Leave empty for codes alone."),
+            _field(
+                "no_discount_from",
+                "No discount for likely buyers",
+                share(most=None),
+                "Who buys unaided with at least this probability gets no discount.",
+                "%",
+            ),
+        ),
+    ),
+    Section(
+        title="How often and when",
+        lead="Limits for one shopper, over all their devices and addresses.",
+        fields=(
+            _field(
+                "cap", "Offers to one shopper", whole("offers"), "No more than this within the time below.", "offers"
+            ),
+            _field("cap_window", "Within", duration(), "The time in which those offers are counted."),
+            _field(
+                "contact_interval", "Time between offers", duration(), "An offer waits until it is over. 0 for none."
+            ),
+            _field("quiet", "Quiet hours", quiet(), "Nothing is sent then, by the shopper's clock. Empty for none."),
+            _field(
+                "time_zone",
+                "Time zone",
+                text("zone"),
+                "For shoppers whose own is unknown, such as Europe/Berlin. Empty for the region's.",
+            ),
+        ),
+    ),
+    Section(
+        title="Channels and consent",
+        lead="By which ways offers go, and what shoppers must have allowed.",
+        fields=(
+            _field("channels", "Channels", channels(), "An offer goes by those that are open to the shopper."),
+            _field(
+                "double_opt_in",
+                "Confirmed addresses only",
+                switch(),
+                "Mails go to addresses that the shop or their owner confirmed.",
+            ),
+            _field(
+                "assume_consent",
+                "Mail shoppers who were never asked",
+                switch(),
+                "Only where the law allows it. A refusal always counts.",
+            ),
+        ),
+    ),
+    Section(
+        title="Experiment",
+        lead="Chance decides for some shoppers, so that you learn what offers change.",
+        fields=(
+            _field("holdout", "Never get an offer", share(), "This share of shoppers is left alone for good.", "%"),
+            _field(
+                "explore", "Offer drawn at random", share(), "For this share of shoppers chance picks the offer.", "%"
+            ),
+        ),
+    ),
+    Section(
+        title="Regions",
+        lead="What happens while another region cannot be reached.",
+        fields=(
+            _field(
+                "stale_after",
+                "A region counts as silent after",
+                duration(),
+                "Shoppers known there are held from then on.",
+            ),
+            _field("stale_hold", "Hold at most", duration(), "After this, decide with what is known here."),
+        ),
+    ),
+)
+
+FIELDS = {field.name: field for section in SECTIONS for field in section.fields}
+"""Every field by its name."""

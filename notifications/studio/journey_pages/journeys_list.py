@@ -1,0 +1,107 @@
+"""Journeys list: every journey with what it does, who published it and who is editing it; a new one is begun here."""
+
+import re
+import unicodedata
+from typing import Any
+
+import msgspec
+from litestar import Response, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromQuery
+from litestar.response import Redirect
+
+from mesh.errors import DeclarationError
+from mesh.web.audit import note
+from mesh.web.guard import require
+from mesh.web.roles import MARKETER
+from notifications.documents.document import Document
+from notifications.documents.drafts import DocumentDraft, open_drafts, read_draft, save_draft
+from notifications.journeys import Journey
+from notifications.journeys.kind import FILE, JOURNEYS
+from notifications.studio.journey_pages.opened import (
+    PageRequest,
+    authors_of,
+    journeys_in_force,
+    readable,
+    rights,
+    subject,
+)
+from notifications.studio.journey_pages.sentence import discount
+from notifications.studio.studio import Studio
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A journey in the list: what is in force, else what the draft says; `journey` is None where it cannot be read."""
+
+    name: str
+    journey: Journey | None
+    discount: str
+    in_force: Document | None
+    draft: DocumentDraft | None
+
+
+def list_routes(studio: Studio) -> list[HTTPRouteHandler]:
+    """The list, and what begins a new journey."""
+
+    @get("/")
+    async def list_journeys(
+        request: PageRequest,
+        discarded: FromQuery[str] = "",
+        version: FromQuery[int | None] = None,
+        switched: FromQuery[str] = "",
+        before: FromQuery[int | None] = None,
+    ) -> Response[bytes]:
+        return await show(request, discarded=discarded, version=version, switched=switched, before=before)
+
+    @post("/")
+    async def create_journey(request: PageRequest) -> Response[Any]:
+        """Begin a journey as a draft with the text of another one."""
+        person, sent = require(request, MARKETER.name), await request.form()
+        asked, copied = str(sent.get("name", "")), str(sent.get("copy", ""))
+        name, in_force = name_of(asked), await journeys_in_force(studio.mesh)
+        carried = {"asked": asked, "copied": copied}
+        if copied not in in_force:
+            return await show(request, **carried, wrong={"copy": "Choose the journey to begin with."}, status=422)
+        try:
+            draft, version = await read_draft(JOURNEYS, name, studio.mesh) if name else (None, 0)
+            if name in in_force or draft is not None:
+                words = f"There is a journey {name} already. Choose another name."
+                return await show(request, **carried, wrong={"name": words}, status=409)
+            files = {FILE: in_force[copied].files[FILE]}
+            saved = await save_draft(JOURNEYS, name, files, person.account.id, studio.mesh, version=version)
+        except DeclarationError as error:
+            return await show(request, **carried, wrong={"name": f"{error}."}, status=422)
+        note(request, subject(name), draft_version=str(saved), copy_of=copied)
+        return Redirect(f"{studio.path}/{name}?done=created", status_code=303)
+
+    async def show(request: PageRequest, *, status: int = 200, **shown: Any) -> Response[bytes]:
+        in_force, drafts = await journeys_in_force(studio.mesh), await open_drafts(JOURNEYS, studio.mesh)
+        values = {
+            "rows": [_row(name, in_force.get(name), drafts.get(name)) for name in sorted({*in_force, *drafts})],
+            "copies": sorted(in_force),
+            "authors": await authors_of(studio),
+            "asked": "",
+            "copied": "",
+            "wrong": {},
+            "discarded": "",
+            "version": None,
+            "switched": "",
+            "before": None,
+            **rights(request),
+        }
+        return studio.show(request, "journeys.html.j2", values | shown, status=status)
+
+    return [list_journeys, create_journey]
+
+
+def name_of(asked: str) -> str:
+    """`Spring sale` as a name of a document: `spring-sale`."""
+    plain = unicodedata.normalize("NFKD", asked).encode("ascii", "ignore").decode().lower()
+    return "-".join(re.findall(r"[a-z0-9]+", plain))
+
+
+def _row(name: str, in_force: Document | None, draft: DocumentDraft | None) -> Row:
+    newest = in_force or draft
+    journey = readable(name, newest.files[FILE]) if newest else None
+    words = discount(journey) if journey else ""
+    return Row(name=name, journey=journey, discount=words, in_force=in_force, draft=draft)

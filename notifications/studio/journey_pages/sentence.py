@@ -1,0 +1,58 @@
+"""Sentence: what a journey does, in words."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from mesh.channels import CHANNELS
+from notifications.journeys import Journey, quiet_hours
+from notifications.studio.journey_pages.inputs import duration_in_words, share, title_of
+
+PERIODS = {timedelta(hours=1): "an hour", timedelta(days=1): "a day", timedelta(days=7): "a week"}
+
+
+def sentence(journey: Journey) -> str:
+    """Who gets what, by which ways, how often and when not."""
+    parts = [f"{_carts(journey)}, left, get {discount(journey)} {_ways(journey)}", _limit(journey)]
+    if journey.contact_interval:
+        parts.append(f"{duration_in_words(journey.contact_interval)} apart")
+    if hours := quiet_hours(journey.quiet):
+        parts.append(f"not between {hours[0]:%H:%M} and {hours[1]:%H:%M}")
+    whole = f"{', '.join(parts)}."
+    if journey.holdout:
+        whole += f" {share().words(journey.holdout)} of shoppers never get an offer."
+    if journey.explore:
+        whole += f" For {share().words(journey.explore)} of shoppers the offer is drawn at random."
+    return whole if journey.active else f"Switched off. When on: {whole[0].lower()}{whole[1:]}"
+
+
+def discount(journey: Journey) -> str:
+    """What shoppers get, such as `0, 5, 10 or 15 % off`."""
+    depths = journey.discount_depths or (journey.discount_percent,)
+    if not any(depths):
+        return "a reminder without a discount"
+    return f"{_listed([str(depth) for depth in depths], 'or')} % off"
+
+
+def _carts(journey: Journey) -> str:
+    if not journey.minimum_value:
+        return "Carts of any value"
+    return f"Carts of at least {_listed(journey.minimum_value, 'or')}"
+
+
+def _ways(journey: Journey) -> str:
+    titles = [title_of(name) for name in dict.fromkeys(journey.channels)]
+    ordered = [title for title in (channel for channel in map(title_of, CHANNELS)) if title in titles]
+    return _listed([title if title.startswith("on ") else f"by {title}" for title in ordered or titles], "and")
+
+
+def _limit(journey: Journey) -> str:
+    if not journey.cap:
+        return "but never, as no offer to one shopper is allowed"
+    offers = "1 offer" if journey.cap == 1 else f"{journey.cap} offers"
+    window = PERIODS.get(journey.cap_window) or f"in {duration_in_words(journey.cap_window)}"
+    return f"at most {offers} {window}"
+
+
+def _listed(names: Sequence[str], word: str) -> str:
+    """Such as `a, b or c`."""
+    return f" {word} ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)

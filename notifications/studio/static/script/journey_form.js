@@ -1,0 +1,70 @@
+// Journey form: what is said while it saves itself. Without this script the form is saved by its buttons.
+
+const form = document.getElementById("journey");
+const saved = document.getElementById("saved");
+const SHOWN = [409, 422];
+let saving = 0;
+let waiting = null;
+
+// A refusal comes with the same parts as a save: they say what is wrong, and where.
+document.body.addEventListener("htmx:beforeSwap", (event) => {
+  if (SHOWN.includes(event.detail.xhr.status)) {
+    event.detail.shouldSwap = true;
+    event.detail.isError = false;
+  }
+});
+
+document.body.addEventListener("htmx:beforeRequest", () => {
+  saving += 1;
+  saved.textContent = "Saving …";
+});
+
+document.body.addEventListener("htmx:afterRequest", () => {
+  saving -= 1;
+  mark();
+  if (waiting && !saving) {
+    form.requestSubmit(waiting.button);
+  }
+});
+
+document.body.addEventListener("htmx:responseError", (event) => {
+  const signedOut = [401, 403].includes(event.detail.xhr.status);
+  saved.textContent = signedOut
+    ? "Not saved: you are signed out. Sign in in another window, then change any field to save again."
+    : "Not saved: the console did not take it. Change any field to try again.";
+});
+
+document.body.addEventListener("htmx:sendError", () => {
+  saved.textContent = "Not saved: no connection. Change any field to try again.";
+});
+
+// A button waits for the save under way: both would carry the same version, and the second one be refused.
+form.addEventListener("submit", (event) => {
+  if (saving && !waiting) {
+    event.preventDefault();
+    waiting = { button: event.submitter };
+  }
+});
+
+// There is always an empty row for one more amount.
+form.addEventListener("input", (event) => {
+  const row = event.target.closest("[data-row]");
+  if (row && row.matches(":last-of-type") && event.target.value) {
+    const next = row.cloneNode(true);
+    next.querySelectorAll("input").forEach((input) => {
+      input.value = "";
+      input.removeAttribute("value");
+    });
+    row.after(next);
+  }
+});
+
+function mark() {
+  form.querySelectorAll(".wrong").forEach((words) => {
+    const field = words.closest(".setting");
+    field?.querySelectorAll("input, select").forEach((input) => {
+      if (words.textContent) input.setAttribute("aria-invalid", "true");
+      else input.removeAttribute("aria-invalid");
+    });
+  });
+}

@@ -1,4 +1,4 @@
-"""The journeys' pages over real HTTP: what a form saves, who may do what, who was quicker, and what is put on record."""
+"""The pages of journeys over HTTP: what a form saves, who may do what, who was quicker, what is put on record."""
 
 import re
 from contextlib import AsyncExitStack
@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from mesh import Mesh
 from mesh.broker.memory import MemoryMesh
@@ -38,7 +39,7 @@ class Fields(HTMLParser):
         found = dict(attrs)
         if tag == "form":
             self._form = found.get("id") == "journey"
-        if not self._form or "name" not in found and tag != "option":
+        if not self._form or ("name" not in found and tag != "option"):
             return
         if tag == "input" and (found.get("type") != "checkbox" or "checked" in found):
             self.sent.append((found["name"], found.get("value", "on")))
@@ -83,10 +84,18 @@ class Marketer:
         for name, texts in changes.items():
             sent[_control(name)] = texts
         path = re.search(r'id="journey"[^>]* action="([^"]+)"', self.page.text)[1]
-        headers = {"HX-Request": "true"} if htmx else {}
-        if then:
-            sent |= {"then": then} | {"theirs": t[1] for t in [re.search(r'name="theirs" value="(\d+)"', self.text)] if t}
-        return await self.client.post(path, data=sent, headers=headers, follow_redirects=not htmx)
+        theirs = re.search(r'form="journey" name="theirs" value="(\d+)"', self.text)
+        sent |= {"then": [then], "theirs": [theirs[1] if theirs else ""]}
+        if htmx:
+            return await self.client.post(path, data=sent, headers={"HX-Request": "true"})
+        self.page = await self.client.post(path, data=sent, follow_redirects=True)
+        return self.page
+
+    async def post(self, path, **fields):
+        """Send fields as a form of the page that is open would."""
+        secret = re.search(r'name="csrf" value="(\w+)"', self.text)[1]
+        self.page = await self.client.post(path, data={"csrf": secret, **fields}, follow_redirects=True)
+        return self.page
 
     async def press(self, words):
         """Press the only button of the page with these words, which stands in a form of its own."""
@@ -166,18 +175,16 @@ async def test_a_journey_from_nothing_to_put_back(place):
     ada = await place.marketer("Ada")
 
     await ada.open("/journeys")
-    secret = re.search(r'name="csrf" value="(\w+)"', ada.text)[1]
-    fields = {"csrf": secret, "name": "Frühlings Sale", "copy": "abandoned-cart"}
-    ada.page = await ada.client.post("/journeys", data=fields, follow_redirects=True)
+    await ada.post("/journeys", name="Frühlings Sale", copy="abandoned-cart")
     assert ada.page.url.path == "/journeys/fruhlings-sale"
-    ada.page = await ada.save(then="review", cap="4", holdout="7.5", minimum_value_amount=["20"], minimum_value_currency=["eur"])
+    await ada.save(then="review", cap="4", holdout="7.5", minimum_value_amount=["20"], minimum_value_currency=["eur"])
     assert "Offers to one shopper 3 offers 4 offers" in ada.words, ada.words
     await ada.press("Publish in every region")
     first = await place.in_force("fruhlings-sale")
-    ada.page = await ada.save(then="review", cap="9")
+    await ada.save(then="review", cap="9")
     assert "Offers to one shopper 4 offers 9 offers" in ada.words, ada.words
     await ada.press("Publish in every region")
-    assert "Revision 2 is in force in every region." in ada.words
+    assert "Revision 2 is published: in force here now" in ada.words
     await ada.press("Put revision 1 back")
 
     journey, third = journey_of(first), await place.in_force("fruhlings-sale")
@@ -185,7 +192,9 @@ async def test_a_journey_from_nothing_to_put_back(place):
     assert (third.revision, third.files) == (3, first.files)
     assert "# A shopper left a filled cart." in third.files[FILE]
     history = (await ada.open("/journeys/fruhlings-sale/history")).text
-    assert [text in ada.words for text in ("Revision 3", "Revision 2", "Revision 1", "in force", "replaced")] == [True] * 5
+    assert [text in ada.words for text in ("Revision 3", "Revision 2", "Revision 1", "in force", "replaced")] == [
+        True
+    ] * 5
     assert history.count("Put revision") == 2
     assert await place.changes() == [
         ("create-journey", "journey/fruhlings-sale"),
@@ -195,3 +204,208 @@ async def test_a_journey_from_nothing_to_put_back(place):
         ("publish-journey", "journey/fruhlings-sale"),
         ("revert-journey", "journey/fruhlings-sale"),
     ]
+
+
+async def test_what_did_not_change_is_saved_as_it_was_written(place):
+    """Every comment stays; the form that was opened and saved makes no draft at all."""
+    ada = await place.marketer("Ada", "marketer")
+    shipped = (await place.in_force()).files[FILE]
+
+    await ada.open(CART)
+    await ada.save()
+    untouched = await place.draft()
+    await ada.save(cap="5", max_discount_amount=["50", "7.50"], max_discount_currency=["EUR", "CHF"])
+
+    assert untouched is None
+    expected = shipped.replace("cap = 3", "cap = 5")
+    expected = expected.replace('["50 EUR", "50 USD", "50 GBP", "8000 JPY"]', '["50 EUR", "7.50 CHF"]')
+    assert await place.draft() == expected
+
+
+async def test_what_is_wrong_stands_beside_its_field_and_nothing_typed_is_lost(place):
+    """Each wrong field in words; the draft is as it was; also where htmx saves."""
+    ada = await place.marketer("Ada", "marketer")
+    await ada.open(CART)
+
+    typed = {"cap": "many", "discount_depths": "5, ten", "max_discount_amount": ["x"], "max_discount_currency": ["EUR"]}
+    part = await ada.save(htmx=True, **typed)
+    page = await ada.save(**typed)
+    deep = await ada.save(cap="4", discount_depths="5, 50", max_discount_amount=["50"], max_discount_currency=["EUR"])
+
+    for answer in (part, page):
+        assert answer.status_code == 422
+        assert _wrong(answer.text) == {
+            "cap": "write a whole number, such as 10",
+            "discount_depths": "'ten' is no whole number: write them like 0, 5, 10, 15",
+            "max_discount": "amount 'x EUR': write it like 20 EUR",
+        }
+    assert "<html" not in part.text
+    assert 'value="many"' in page.text
+    assert 'value="5, ten"' in page.text
+    assert _wrong(deep.text) == {"discount_depths": "50 is not from 0 to Deepest discount = 20"}
+    assert await place.draft() is None
+    assert await place.changes() == []
+
+
+async def test_two_people_in_one_draft_see_each_other(place):
+    """The second is shown who saved and all three texts; merging keeps the changes of both."""
+    ada, grace = await place.marketer("Ada", "marketer"), await place.marketer("Grace", "marketer")
+    await ada.open(CART)
+    await grace.open(CART)
+    await grace.save(cap="5", holdout="10")
+
+    part = await ada.save(htmx=True, cap="7", priority="2")
+    await ada.save(cap="7", priority="2")
+    refused, words, draft = ada.page.status_code, ada.words, await place.draft()
+    await ada.save(then="merge")
+
+    assert (part.status_code, refused) == (409, 409)
+    assert "Grace saved this draft at" in words
+    assert "Offers to one shopper changed by both 3 offers 5 offers 7 offers" in words
+    assert "Never get an offer 0 % 10 % 0 %" in words
+    assert "cap = 5" in draft
+    assert ada.page.url.path == CART
+    journey = journey_of(await _as_document(place))
+    assert (journey.cap, journey.priority, journey.holdout) == (7, 2, 0.1)
+
+
+async def test_a_form_that_was_opened_before_somebody_published_is_not_saved_over_it(place):
+    """Also where there is no draft: the revision that the form was made from is not in force any more."""
+    ada = await place.marketer("Ada", "marketer")
+    await ada.open(CART)
+    shipped = (await place.in_force()).files[FILE]
+    await publish(JOURNEYS, "abandoned-cart", {FILE: shipped.replace("cap = 3", "cap = 8")}, "grace", place.mesh)
+
+    await ada.save(priority="2")
+    refused, saved = ada.page.status_code, await place.draft()
+    await ada.save(then="merge")
+
+    assert (refused, saved) == (409, None)
+    journey = journey_of(await _as_document(place))
+    assert (journey.cap, journey.priority) == (8, 2)
+
+
+async def test_a_draft_that_is_behind_is_compared_before_it_is_published(place):
+    """What was published meanwhile is shown beside the draft, and stays where the draft did not change it."""
+    ada = await place.marketer("Ada")
+    await ada.open(CART)
+    shipped = (await place.in_force()).files[FILE]
+    await ada.save(then="review", priority="2")
+    await publish(JOURNEYS, "abandoned-cart", {FILE: shipped.replace("cap = 3", "cap = 8")}, "grace", place.mesh)
+
+    await ada.press("Publish in every region")
+    refused, words = ada.page.status_code, ada.words
+    await ada.press("Put the draft on top of what is in force")
+    await ada.press("Publish in every region")
+
+    assert refused == 409
+    assert "Not published: somebody was quicker" in words
+    assert "Revision 1 by grace was published since this draft was begun" in words
+    in_force = await place.in_force()
+    journey = journey_of(in_force)
+    assert (in_force.revision, journey.cap, journey.priority) == (2, 8, 2)
+
+
+async def test_a_discarded_draft_comes_back(place):
+    """What was typed is there again, until somebody saves another draft."""
+    ada = await place.marketer("Ada", "marketer")
+    await ada.open(CART)
+    await ada.save(cap="5")
+    saved = await place.draft()
+
+    version = re.search(r'name="version" value="(\d+)"', ada.text)[1]
+    await ada.post(f"{CART}/discard", version=version)
+    discarded, words = await place.draft(), ada.words
+    await ada.press("Undo")
+
+    assert (discarded, "The draft of abandoned-cart is discarded." in words) == (None, True)
+    assert await place.draft() == saved
+    assert "The draft is open again." in ada.words
+    again = await ada.post(f"{CART}/restore", version=version)
+    assert again.status_code == 409
+
+
+async def test_a_journey_is_turned_off_from_the_list_and_on_again(place):
+    """The next revision differs in that alone, and undoing it is one press of a button."""
+    ada = await place.marketer("Ada")
+    shipped = (await place.in_force()).files[FILE]
+
+    await ada.open("/journeys")
+    await ada.press("Turn off")
+    off, words = await place.in_force(), ada.words
+    await ada.press("Put revision 0 back")
+
+    assert (journey_of(off).active, off.files[FILE]) == (False, shipped + "active = false\n")
+    assert "abandoned-cart is off: revision 1 is published" in words
+    assert (await place.in_force()).files[FILE] == shipped
+
+
+async def test_the_text_is_the_same_draft(place):
+    """Saved as the form is; what is wrong names the line, or the field."""
+    ada = await place.marketer("Ada", "marketer")
+    shipped = (await place.in_force()).files[FILE]
+    await ada.open(f"{CART}/text")
+    seen = {"version": "0", "revision": "0"}
+
+    await ada.post(f"{CART}/text", text=shipped.replace("cap = 3", "cap =\r\n"), **seen)
+    broken = _wrong(ada.text)["text"]
+    await ada.post(f"{CART}/text", text=shipped.replace("cap = 3", "cap = -1"), **seen)
+    negative = _wrong(ada.text)["text"]
+    await ada.post(f"{CART}/text", text=shipped.replace("cap = 3", "cap = 6").replace("\n", "\r\n"), **seen)
+    saved, path = await place.draft(), ada.page.url.path
+    await ada.open(f"{CART}/text")
+    late = await ada.post(f"{CART}/text", text=shipped.replace("cap = 3", "cap = 9"), **seen)
+
+    assert "line 18" in broken
+    assert negative == "cap (Offers to one shopper): 0 or more"
+    assert (saved, path) == (shipped.replace("cap = 3", "cap = 6"), CART)
+    assert (late.status_code, "-cap = 6" in late.text, "+cap = 9" in late.text) == (409, True, True)
+
+
+@pytest.mark.parametrize(("role", "may"), [("viewer", (403, 403, 403)), ("marketer", (200, 403, 403))])
+async def test_a_role_is_enough_for_its_part(place, role, may):
+    """Viewers look, marketers save; only publishers publish. Who may not sees no button for it."""
+    ada = await place.marketer("Ada", role)
+    await ada.open(CART)
+    editor = ada.text
+
+    saved = (await ada.save(cap="5")).status_code
+    await ada.open("/journeys")
+    listed = ada.text
+    published = await ada.post(f"{CART}/publish", version="1", expected="0")
+    await ada.open("/journeys")
+    switched = await ada.post(f"{CART}/switch", active="off", expected="0")
+
+    assert (saved, published.status_code, switched.status_code) == may
+    assert ("Compare and publish</button>" in editor) == (role == "marketer")
+    assert ("Create draft" in listed) == (role == "marketer")
+    assert "Turn off" not in listed
+    assert (await place.in_force()).revision == 0
+
+
+async def test_what_there_is_not_is_said(place):
+    """A name that is taken, one that is none, a journey that there is not."""
+    ada = await place.marketer("Ada", "marketer")
+    await ada.open("/journeys")
+
+    taken = await ada.post("/journeys", name="Abandoned cart", copy="abandoned-cart")
+    words = _wrong(taken.text)["name"]
+    empty = await ada.post("/journeys", name="!", copy="abandoned-cart")
+    other = await ada.post("/journeys", name="sale", copy="nothing")
+    missing = await ada.client.get("/journeys/abandoned-car", headers={"Accept": "text/html"})
+
+    assert (taken.status_code, words) == (409, "There is a journey abandoned-cart already. Choose another name.")
+    assert (empty.status_code, "lower-case words" in _wrong(empty.text)["name"]) == (422, True)
+    assert (other.status_code, _wrong(other.text)["copy"]) == (422, "Choose the journey to begin with.")
+    assert (missing.status_code, "did you mean abandoned-cart?" in missing.text) == (404, True)
+
+
+def _wrong(page):
+    """What is wrong by field, as it stands beside the fields."""
+    found = re.findall(r'<p class="wrong" id="wrong-(\w+)"[^>]*>([^<]+)</p>', page)
+    return {name: unescape(words) for name, words in found}
+
+
+async def _as_document(place):
+    """The draft as the document that it would become."""
+    return replace(await place.in_force(), files={FILE: await place.draft()})

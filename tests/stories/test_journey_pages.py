@@ -3,6 +3,7 @@
 import re
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from html.parser import HTMLParser
 
@@ -11,19 +12,17 @@ import pytest
 from msgspec.structs import replace
 
 from mesh import Mesh
-from mesh.broker.memory import MemoryMesh
 from mesh.events.console import ConsoleChanged
 from mesh.runtime.run import running
-from mesh.web.invitations import Invitations
+from mesh.web.accounts import ACCOUNTS, Account
+from mesh.web.sessions import Sessions
 from notifications.documents.drafts import read_draft
 from notifications.documents.publishing import publish
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import FILE, JOURNEYS, journey_of
 from notifications.studio import service as studio
 from notifications.templates.kind import TEMPLATES
-from services import console
 
-PASSWORD = "correct horse battery staple"
 CART = "/journeys/abandoned-cart"
 
 
@@ -122,7 +121,7 @@ def _control(name):
 
 @dataclass
 class Place:
-    """A region's console with the studio behind it."""
+    """A region's studio."""
 
     url: str
     mesh: Mesh
@@ -130,12 +129,12 @@ class Place:
 
     async def marketer(self, name, role="publisher"):
         """A new account, signed in."""
-        client = await self.stack.enter_async_context(httpx.AsyncClient(base_url=self.url, timeout=60))
-        path = f"/console/join/{await Invitations(self.mesh).create(roles=(role,))}"
-        secret = re.search(r'name="csrf" value="(\w+)"', (await client.get(path)).text)[1]
-        fields = {"name": name, "email": f"{name.lower()}@example.com", "password": PASSWORD, "csrf": secret}
-        assert (await client.post(path, data=fields)).status_code == 303
-        return Marketer(client)
+        account = Account(id=name, email=f"{name}@example.com", name=name, roles=(role,), created=datetime.now(UTC))
+        await self.mesh.state(ACCOUNTS).put(account.id, account)
+        token = await Sessions(self.mesh).begin(account.id, agent="test", lasting=timedelta(hours=1))
+        cookies = {f"cartmesh-{self.mesh.region}-session": token}
+        client = httpx.AsyncClient(base_url=self.url, cookies=cookies, timeout=120)
+        return Marketer(await self.stack.enter_async_context(client))
 
     async def changes(self):
         """Every change of the journeys' pages that is on record."""
@@ -153,21 +152,17 @@ class Place:
 
 
 @pytest.fixture
-async def place(monkeypatch):
-    regions = MemoryMesh("us")
+async def place(regions):
     async with AsyncExitStack() as stack:
-
-        def mesh(name):
+        meshes = []
+        for name in ("studio", "tests"):
             broker = regions.broker("us")
             stack.push_async_callback(broker.drain)
-            return Mesh(broker, name)
-
+            meshes.append(Mesh(broker, name))
         for kind in (TEMPLATES, JOURNEYS):
-            await seed(kind, "", mesh("offers"))
-        pages = await stack.enter_async_context(running(studio, mesh("studio"), http=("127.0.0.1", 0)))
-        monkeypatch.setenv("CARTMESH_URL_STUDIO", f"http://127.0.0.1:{pages.port}")
-        run = await stack.enter_async_context(running(console.service, mesh("console"), http=("127.0.0.1", 0)))
-        yield Place(f"http://127.0.0.1:{run.port}", mesh("tests"), stack)
+            await seed(kind, "", meshes[1])
+        run = await stack.enter_async_context(running(studio, meshes[0], http=("127.0.0.1", 0)))
+        yield Place(f"http://127.0.0.1:{run.port}", meshes[1], stack)
 
 
 async def test_a_journey_from_nothing_to_put_back(place):

@@ -113,7 +113,7 @@ def duration() -> Input:
         try:
             return timedelta(microseconds=round(number * _MICROSECONDS[unit]))
         except OverflowError:
-            raise DeclarationError("this is longer than a thousand years") from None
+            raise DeclarationError("this is longer than a journey can wait") from None
 
     return Input(
         control="duration",

@@ -1,0 +1,257 @@
+"""A journey's form: it holds every field, changes nothing of what nobody changed, and says what is wrong where."""
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+import tomlkit
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mesh.channels import CHANNELS
+from notifications.journeys import Journey, parse, sources
+from notifications.studio.journey_pages.changes import clashes, differences, merged, typed_in_text
+from notifications.studio.journey_pages.fields import FIELDS, SECTIONS
+from notifications.studio.journey_pages.form import WHOLE, typed_of, write
+from notifications.studio.journey_pages.journeys_list import name_of
+from notifications.studio.journey_pages.sentence import sentence
+
+SHIPPED = sources()["abandoned-cart"]
+NAMES = st.from_regex(r"[a-z]{1,8}(-[a-z]{1,8})?", fullmatch=True)
+AMOUNTS = st.lists(
+    st.builds(
+        "{} {}".format, st.from_regex(r"[0-9]{1,6}(\.[0-9]{1,3})?", fullmatch=True), st.sampled_from(["EUR", "JPY"])
+    ),
+    max_size=3,
+).map(tuple)
+DURATIONS = st.builds(
+    lambda number, unit: timedelta(**{unit: number}),
+    st.integers(0, 3000),
+    st.sampled_from(["milliseconds", "seconds", "minutes", "hours", "days"]),
+)
+SHARES = st.floats(0, 1, allow_nan=False)
+HOURS = st.builds("{:02d}:{:02d}".format, st.integers(0, 23), st.integers(0, 59))
+
+
+@st.composite
+def journeys(draw):
+    """Any valid journey."""
+    most = draw(st.integers(0, 100))
+    drawn = {
+        "template": NAMES,
+        "active": st.booleans(),
+        "priority": st.integers(-1000, 1000),
+        "channels": st.permutations(list(CHANNELS)).flatmap(
+            lambda order: st.integers(1, len(order)).map(lambda count: tuple(order[:count]))
+        ),
+        "score_limit": DURATIONS,
+        "discount_percent": st.integers(0, 100),
+        "max_discount_percent": st.just(most),
+        "max_discount": AMOUNTS,
+        "discount_depths": st.lists(st.integers(0, most), max_size=4).map(tuple),
+        "margin_percent": st.floats(0, 100, exclude_min=True),
+        "contact_cost": AMOUNTS,
+        "explore": SHARES,
+        "no_discount_from": st.floats(0, 2),
+        "minimum_value": AMOUNTS,
+        "cap": st.integers(0, 1000),
+        "cap_window": DURATIONS,
+        "contact_interval": DURATIONS,
+        "quiet": st.one_of(st.just(""), st.builds("{}-{}".format, HOURS, HOURS)),
+        "time_zone": st.sampled_from(["", "Europe/Berlin", "Asia/Kolkata", "UTC"]),
+        "holdout": SHARES,
+        "assume_consent": st.booleans(),
+        "double_opt_in": st.booleans(),
+        "stale_after": DURATIONS,
+        "stale_hold": DURATIONS,
+        "expires": DURATIONS,
+        "coupon_prefix": st.from_regex(r"[A-Z]{0,6}", fullmatch=True),
+    }
+    return Journey(name="sale", **{name: draw(strategy) for name, strategy in drawn.items()})
+
+
+def typed(base=SHIPPED, **changes):
+    """A journey's form with the texts of some fields changed."""
+    return {**typed_in_text("sale", base), **{name: {"": [text]} for name, text in changes.items()}}
+
+
+def test_every_field_of_a_journey_is_in_the_form():
+    """Once, with a label of its own and a hint, in one section."""
+    listed = [field for section in SECTIONS for field in section.fields]
+
+    assert sorted(field.name for field in listed) == sorted(set(Journey.__struct_fields__) - {"name"})
+    assert len({field.label for field in listed}) == len(listed)
+    assert all(field.hint.endswith(".") for field in listed)
+
+
+@settings(max_examples=40)
+@given(journeys())
+def test_a_form_holds_any_valid_journey(journey):
+    """Filled in with a journey and read again it is that journey, whatever the text was before."""
+    written = write("sale", SHIPPED, typed_of(journey))
+    again = parse("sale", written.text, {})
+
+    assert written.wrong == {}
+    assert msgspec.structs.replace(again, channels=journey.channels) == journey
+    assert set(again.channels) == set(journey.channels)
+    assert write("sale", written.text, typed_of(again)).text == written.text
+
+
+@settings(max_examples=30)
+@given(journeys(), st.data())
+def test_comments_and_order_stay_whatever_is_changed(journey, data):
+    """Each line of a text that has other fields than the changed one is there as it was, in its place."""
+    text = _with_comments(write("sale", SHIPPED, typed_of(journey)).text)
+    changed = data.draw(
+        st.sampled_from([name for name in FIELDS if name not in ("discount_depths", "max_discount_percent")])
+    )
+    other = data.draw(journeys())
+    form = {**typed_in_text("sale", text), changed: typed_of(other)[changed]}
+
+    written = write("sale", text, form)
+
+    assert written.wrong == {}
+    kept = [line for line in text.splitlines() if not line.startswith(f"{changed} =")]
+    assert [line for line in written.text.splitlines() if not line.startswith(f"{changed} =")] == kept
+    assert written.text.count("# why ") == text.count("# why ")
+
+
+def test_what_is_not_changed_is_not_written():
+    """Odd spellings of the same value stay, and what has its usual value is not added."""
+    text = 'template   =  "abandoned-cart"  # the usual one\ncap_window = "168h"\nholdout = 0.10\nmargin_percent=40\n'
+
+    assert write("sale", text, typed_in_text("sale", text)).text == text
+    assert write("sale", text, typed(text, cap="5")).text == text + "cap = 5\n"
+
+
+def test_comments_within_a_list_stay():
+    """A list over several lines is changed in place."""
+    text = 'template = "a"\nmax_discount = [\n  "50 EUR", # agreed\n  "60 USD",\n]\n'
+    form = {**typed_in_text("sale", text), "max_discount": {"amount": ["50", "70"], "currency": ["EUR", "USD"]}}
+
+    assert write("sale", text, form).text == text.replace("60 USD", "70 USD")
+
+
+@pytest.mark.parametrize(
+    ("field", "texts", "words"),
+    [
+        ("cap", {"": ["three"]}, "write a whole number, such as 10"),
+        ("cap", {"": ["-1"]}, "0 or more"),
+        ("cap", {"": ["٣"]}, "write a whole number, such as 10"),
+        ("discount_percent", {"": ["101"]}, "0 to 100"),
+        ("discount_depths", {"": ["5, 25"]}, "25 is not from 0 to Deepest discount = 20"),
+        ("margin_percent", {"": ["0"]}, "above 0, up to 100 percent of a price"),
+        ("holdout", {"": ["110"]}, "write a number from 0 to 100"),
+        ("expires", {"": ["1e3"], "unit": ["d"]}, "write a number, such as 10 or 2.5"),
+        ("expires", {"": ["2"], "unit": ["weeks"]}, "write 0 or more, and choose a unit of time"),
+        ("expires", {"": ["9" * 30], "unit": ["d"]}, "this is longer than a journey can wait"),
+        ("quiet", {"from": ["22:00"], "to": [""]}, "write both times, or leave both empty"),
+        ("minimum_value", {"amount": ["20"], "currency": [""]}, "amount '20': write it like 20 EUR"),
+        ("minimum_value", {"amount": [""], "currency": ["EUR"]}, None),
+        ("channels", {"": []}, "name at least one"),
+        ("channels", {"": ["pigeon"]}, "'pigeon' is not registered; there are email, onsite"),
+        ("time_zone", {"": ["Europe/Atlantis"]}, "'Europe/Atlantis': write one like Europe/Berlin"),
+    ],
+)
+def test_what_is_wrong_is_said_beside_its_field(field, texts, words):
+    """In the words of the error, with the fields called as the form calls them; an empty row is none."""
+    written = write("sale", SHIPPED, {**typed(), field: texts})
+
+    assert written.wrong == ({field: words} if words else {})
+
+
+def test_all_that_cannot_be_read_is_said_at_once():
+    """Nobody corrects one field to learn of the next."""
+    wrong = write("sale", SHIPPED, typed(cap="x", holdout="y", priority="")).wrong
+
+    assert set(wrong) == {"cap", "holdout", "priority"}
+    assert WHOLE not in wrong
+
+
+@settings(max_examples=30)
+@given(journeys(), journeys(), journeys())
+def test_merging_keeps_what_each_changed(old, theirs, yours):
+    """A field that you changed is yours, every other one theirs; what one of you changed is shown."""
+    before, there, here = typed_of(old), typed_of(theirs), typed_of(yours)
+
+    both = merged(before, there, here)
+    shown = {clash.label for clash in clashes(before, there, here)}
+
+    for name, field in FIELDS.items():
+        assert both[name] == (there[name] if here[name] == before[name] else here[name])
+        assert (field.label in shown) == (not before[name] == there[name] == here[name])
+
+
+def test_a_difference_is_said_field_by_field():
+    """In words, shares in percent; a change of comments alone is said to be one."""
+
+    def changes(after):
+        found = differences("sale", {"journey.toml": SHIPPED}, {"journey.toml": after})
+        return [(one.label, one.before, one.after) for one in found.changes], found.note
+
+    assert changes(SHIPPED.replace("holdout = 0.0", "holdout = 0.05").replace('"1d"', '"36h"')) == (
+        [("Time between offers", "1 day", "36 hours"), ("Never get an offer", "0 %", "5 %")],
+        "",
+    )
+    assert changes(SHIPPED + "# more\n") == ([], "Only comments or the order of lines differ.")
+    assert changes(SHIPPED) == ([], "Nothing differs.")
+    assert "cannot be read any more" in changes("nonsense = 1\n")[1]
+
+
+def test_a_sentence_says_what_a_journey_does():
+    """For the one that ships, one that is switched off, and one that never sends."""
+    assert sentence(parse("sale", SHIPPED, {})) == (
+        "Carts of any value, left, get 0, 5, 10 or 15 % off by e-mail and on site, at most 3 offers a week, "
+        "1 day apart, not between 22:00 and 08:00."
+    )
+    assert sentence(
+        Journey(
+            name="sale",
+            template="a",
+            active=False,
+            channels=("onsite",),
+            minimum_value=("20 EUR", "25 USD"),
+            quiet="",
+            cap=1,
+            cap_window=timedelta(days=3),
+            holdout=0.1,
+            explore=0.05,
+        )
+    ) == (
+        "Switched off. When on: carts of at least 20 EUR or 25 USD, left, get 10 % off on site, "
+        "at most 1 offer in 3 days. 10 % of shoppers never get an offer. "
+        "For 5 % of shoppers the offer is drawn at random."
+    )
+    assert "but never" in sentence(Journey(name="sale", template="a", cap=0))
+
+
+@settings(max_examples=40)
+@given(journeys())
+def test_there_is_a_sentence_for_any_journey(journey):
+    """It begins with a capital and ends with a full stop."""
+    words = sentence(journey)
+
+    assert words[0].isupper()
+    assert words.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ("Spring sale", "spring-sale"),
+        ("  Frühling, 2027! ", "fruhling-2027"),
+        ("back_to-school", "back-to-school"),
+        ("!", ""),
+    ],
+)
+def test_a_name_is_made_of_what_people_write(asked, name):
+    """Lower-case words joined by dashes, as documents are named."""
+    assert name_of(asked) == name
+
+
+def _with_comments(text):
+    """A text with a comment behind and above each field."""
+    document = tomlkit.parse(text)
+    for key in document:
+        document.item(key).comment(f"why {key}")
+    return "# why it is\n" + tomlkit.dumps(document)

@@ -77,8 +77,8 @@ SECTIONS = (
                 "%",
             ),
             _field("max_discount_percent", "Deepest discount", whole("%"), "No discount is deeper than this.", "%"),
-            _field("max_discount", "Largest discount", money(), "No discount is worth more than this."),
             _field("margin_percent", "Margin", percent(), "What is left of a price when the goods are paid.", "%"),
+            _field("max_discount", "Largest discount", money(), "No discount is worth more than this."),
             _field("contact_cost", "Cost of a contact", money(), "What it costs to send one offer."),
             _field("coupon_prefix", "Coupon codes begin with", text(), "Such as BACK. Leave empty for codes alone."),
             _field(

@@ -24,7 +24,7 @@ from notifications.journeys.kind import FILE, JOURNEYS, journey_of
 from notifications.studio import service as studio
 from notifications.templates.kind import TEMPLATES
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 SIZES = (("light", 1280), ("dark", 390))
 """A scheme of colours and a width."""
@@ -58,7 +58,7 @@ class House:
         return await self.meshes[region].state(JOURNEYS.bucket).get(name)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def house():
     regions, meshes, ports = MemoryMesh(*REGIONS), {}, {}
     async with AsyncExitStack() as stack:

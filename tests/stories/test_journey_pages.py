@@ -133,7 +133,7 @@ class Place:
         await self.mesh.state(ACCOUNTS).put(account.id, account)
         token = await Sessions(self.mesh).begin(account.id, agent="test", lasting=timedelta(hours=1))
         cookies = {f"cartmesh-{self.mesh.region}-session": token}
-        client = httpx.AsyncClient(base_url=self.url, cookies=cookies, timeout=120)
+        client = httpx.AsyncClient(base_url=self.url, cookies=cookies, headers={"Accept": "text/html"}, timeout=120)
         return Marketer(await self.stack.enter_async_context(client))
 
     async def changes(self):
@@ -387,12 +387,44 @@ async def test_what_there_is_not_is_said(place):
     words = _wrong(taken.text)["name"]
     empty = await ada.post("/journeys", name="!", copy="abandoned-cart")
     other = await ada.post("/journeys", name="sale", copy="nothing")
-    missing = await ada.client.get("/journeys/abandoned-car", headers={"Accept": "text/html"})
+    missing = await ada.client.get("/journeys/abandoned-car")
 
     assert (taken.status_code, words) == (409, "There is a journey abandoned-cart already. Choose another name.")
     assert (empty.status_code, "lower-case words" in _wrong(empty.text)["name"]) == (422, True)
     assert (other.status_code, _wrong(other.text)["copy"]) == (422, "Choose the journey to begin with.")
     assert (missing.status_code, "did you mean abandoned-cart?" in missing.text) == (404, True)
+
+
+async def test_what_no_page_sends_is_refused_in_words(place):
+    """Numbers that are none, a text that is none, and an address in a link that would lead a button elsewhere."""
+    ada = await place.marketer("Ada", "marketer")
+    await ada.open(CART)
+    version = {"version": "9" * 5000, "revision": "-"}
+
+    odd = [
+        await ada.post(f"{CART}/draft", base="", cap="9" * 5000, **version),
+        await ada.post(f"{CART}/draft", base="nonsense", then="merge", theirs="0"),
+        await ada.post(f"{CART}/text", text="[", **version),
+        await ada.post(f"{CART}/discard", **version),
+        await ada.post(f"{CART}/restore", **version),
+        await ada.post(f"{CART}/rebase", **version),
+    ]
+    await ada.open("/journeys?discarded=../console/account/end%3F&version=1")
+
+    assert [answer.status_code for answer in odd] == [422, 422, 409, 404, 404, 409]
+    assert "is discarded" not in ada.words
+    assert await place.draft() is None
+
+
+async def test_a_region_without_journeys_says_where_the_first_one_comes_from(place):
+    """There is nothing to copy, so nothing is offered."""
+    ada = await place.marketer("Ada", "marketer")
+    await place.mesh.state(JOURNEYS.bucket).delete("abandoned-cart")
+
+    await ada.open("/journeys")
+
+    assert "There is no journey in this region yet." in ada.words
+    assert "Create draft" not in ada.text
 
 
 def _wrong(page):

@@ -57,11 +57,12 @@ def editor_routes(studio: Studio) -> list[HTTPRouteHandler]:
         opened, sent, seen = await open_journey(studio, name), await request.form(), await numbers_sent(request)
         then, typed = str(sent.get("then", "")), typed_in(lambda key: [str(one) for one in sent.getall(key, [])])
         base, version, revision = _lines(str(sent.get("base", ""))), seen["version"], seen["revision"]
-        if then == MERGE and seen["theirs"] == opened.version:
-            typed = merged(typed_in_text(name, base), typed_in_text(name, opened.text), typed)
-            base, version, revision = opened.text, opened.version, opened.revision
         carried: dict[str, Any] = {"typed": typed, "base": base, "version": version, "revision": revision}
         try:
+            if then == MERGE and seen["theirs"] == opened.version:
+                typed = merged(typed_in_text(name, base), typed_in_text(name, opened.text), typed)
+                base, version, revision = opened.text, opened.version, opened.revision
+                carried = {"typed": typed, "base": base, "version": version, "revision": revision}
             written = write(name, base, typed)
             if written.wrong:
                 return await show(request, opened, **carried, wrong=written.wrong, status=422)

@@ -15,8 +15,8 @@ Texts = Mapping[str, Sequence[str]]
 """What the controls of one field hold, by the part of the field; the part of a single control is empty."""
 UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _MICROSECONDS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000}
-_number = re.compile(r"-?[0-9]+(\.[0-9]+)?").fullmatch
-_whole = re.compile(r"-?[0-9]+").fullmatch
+_number = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?").fullmatch
+_whole = re.compile(r"-?[0-9]{1,18}").fullmatch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from mesh.web.guard import require
 from mesh.web.roles import MARKETER
 from notifications.documents.document import Document
 from notifications.documents.drafts import DocumentDraft, open_drafts, read_draft, save_draft
+from notifications.documents.kind import is_name
 from notifications.journeys import Journey
 from notifications.journeys.kind import FILE, JOURNEYS
 from notifications.studio.journey_pages.opened import (
@@ -51,6 +52,7 @@ def list_routes(studio: Studio) -> list[HTTPRouteHandler]:
         switched: FromQuery[str] = "",
         before: FromQuery[int | None] = None,
     ) -> Response[bytes]:
+        discarded = discarded if is_name(discarded) else ""  # it becomes part of the address of a form
         return await show(request, discarded=discarded, version=version, switched=switched, before=before)
 
     @post("/")

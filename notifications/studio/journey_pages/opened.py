@@ -1,5 +1,6 @@
 """Opened journey: what the pages of one journey need: what is in force, the draft, and who wrote them."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from notifications.journeys.kind import FILE, JOURNEYS
 from notifications.studio.studio import Studio
 
 PageRequest = Request[Any, Any, Any]
+_is_number = re.compile(r"[0-9]{1,18}").fullmatch
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +87,7 @@ async def numbers_sent(request: PageRequest) -> dict[str, int | None]:
     """The version and the revisions that a form carries; None where one is empty or missing."""
     sent = await request.form()
     names = ("version", "theirs", "revision", "expected")
-    return {name: int(text) if (text := str(sent.get(name, ""))).isdecimal() else None for name in names}
+    return {name: int(text) if _is_number(text := str(sent.get(name, ""))) else None for name in names}
 
 
 def refused(error: Conflict | DeclarationError) -> HTTPException:

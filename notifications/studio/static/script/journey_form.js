@@ -30,7 +30,7 @@ document.body.addEventListener("htmx:afterRequest", () => {
 document.body.addEventListener("htmx:responseError", (event) => {
   const signedOut = [401, 403].includes(event.detail.xhr.status);
   saved.textContent = signedOut
-    ? "Not saved: you are signed out. Sign in in another window, then change any field to save again."
+    ? "Not saved: you are signed out, or may not change it any more. Sign in in another window, then change any field."
     : "Not saved: the console did not take it. Change any field to try again.";
 });
 

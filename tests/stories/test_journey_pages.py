@@ -335,6 +335,26 @@ async def test_a_journey_is_turned_off_from_the_list_and_on_again(place):
     assert (await place.in_force()).files[FILE] == shipped
 
 
+async def test_nobody_puts_back_or_switches_what_they_have_not_seen(place):
+    """A page that was opened before somebody published is refused; what is in force stays."""
+    ada, shipped = await place.marketer("Ada"), (await place.in_force()).files[FILE]
+    for cap in (5, 6):
+        files = {FILE: shipped.replace("cap = 3", f"cap = {cap}")}
+        await publish(JOURNEYS, "abandoned-cart", files, "grace", place.mesh)
+    await ada.open("/journeys")
+
+    back = await ada.post(f"{CART}/revert", revision="1", expected="1")
+    switched = await ada.post(f"{CART}/switch", active="off", expected="1")
+    missing = await ada.post(f"{CART}/revert", revision="9", expected="2")
+    lost = await ada.post(f"{CART}/revert", revision="1", region="eu", expected="2")
+
+    assert [answer.status_code for answer in (back, switched, missing, lost)] == [409, 409, 404, 404]
+    assert "revision 2 by grace" in back.text
+    assert "look at it, then do it again" in back.text
+    assert (await place.in_force()).revision == 2
+    assert await place.changes() == []
+
+
 async def test_the_text_is_the_same_draft(place):
     """Saved as the form is; what is wrong names the line, or the field."""
     ada = await place.marketer("Ada", "marketer")

@@ -1,6 +1,6 @@
 """A journey's form: it holds every field, changes nothing of what nobody changed, and says what is wrong where."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -9,14 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.channels import CHANNELS
+from notifications.documents.document import Document, Version
 from notifications.journeys import Journey, parse, sources
 from notifications.studio.journey_pages.changes import clashes, differences, merged, typed_in_text
 from notifications.studio.journey_pages.fields import FIELDS, SECTIONS
 from notifications.studio.journey_pages.form import WHOLE, typed_of, write
+from notifications.studio.journey_pages.history import entries
 from notifications.studio.journey_pages.journeys_list import name_of
 from notifications.studio.journey_pages.sentence import sentence
 
 SHIPPED = sources()["abandoned-cart"]
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
 NAMES = st.from_regex(r"[a-z]{1,8}(-[a-z]{1,8})?", fullmatch=True)
 AMOUNTS = st.lists(
     st.builds(
@@ -119,6 +122,7 @@ def test_comments_and_order_stay_whatever_is_changed(journey, data):
 def test_what_is_not_changed_is_not_written():
     """Odd spellings of the same value stay, and what has its usual value is not added."""
     text = 'template   =  "abandoned-cart"  # the usual one\ncap_window = "168h"\nholdout = 0.10\nmargin_percent=40\n'
+    text += 'coupon_prefix = " B "\nno_discount_from = inf\n'
 
     assert write("sale", text, typed_in_text("sale", text)).text == text
     assert write("sale", text, typed(text, cap="5")).text == text + "cap = 5\n"
@@ -196,6 +200,28 @@ def test_a_difference_is_said_field_by_field():
     assert changes(SHIPPED + "# more\n") == ([], "Only comments or the order of lines differ.")
     assert changes(SHIPPED) == ([], "Nothing differs.")
     assert "cannot be read any more" in changes("nonsense = 1\n")[1]
+
+
+def test_a_revision_is_compared_with_the_one_that_was_in_force_before_it():
+    """Of two with one number, published on both sides of a cut, each is compared with the revision before both."""
+    texts = [SHIPPED.replace("cap = 3", f"cap = {cap}") for cap in (3, 4, 5)]
+    numbers = ((2, "eu", "in force"), (2, "us", "lost to the concurrent revision of eu"), (1, "us", "replaced"))
+    known = [
+        Version(
+            state=state,
+            document=Document(
+                name="sale", revision=number, author="a", region=region, time=NOW, files={"journey.toml": text}
+            ),
+        )
+        for (number, region, state), text in zip(numbers, reversed(texts), strict=True)
+    ]
+
+    shown = [
+        (one.before, [(change.before, change.after) for change in one.difference.changes] if one.difference else None)
+        for one in entries("sale", known)
+    ]
+
+    assert shown == [(1, [("3 offers", "5 offers")]), (1, [("3 offers", "4 offers")]), (None, None)]
 
 
 def test_a_sentence_says_what_a_journey_does():

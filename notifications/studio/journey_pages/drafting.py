@@ -13,6 +13,7 @@ from notifications.documents.document import UnknownDocument
 from notifications.documents.drafts import discard_draft, read_draft, restore_draft
 from notifications.journeys.kind import JOURNEYS
 from notifications.studio.journey_pages.opened import PageRequest, numbers_sent, open_journey, refused, subject
+from notifications.studio.journey_pages.saving import late
 from notifications.studio.studio import Studio
 
 
@@ -27,8 +28,10 @@ def drafting_routes(studio: Studio) -> list[HTTPRouteHandler]:
         version = (await numbers_sent(request))["version"]
         try:
             await discard_draft(JOURNEYS, name, studio.mesh, version=version or 0)
-        except (Conflict, UnknownDocument) as error:
+        except UnknownDocument as error:
             raise refused(error) from None
+        except Conflict:
+            raise late(await open_journey(studio, name)) from None
         _, closed = await read_draft(JOURNEYS, name, studio.mesh)
         note(request, subject(name))
         return Redirect(f"{studio.path}?discarded={name}&version={closed}", status_code=303)

@@ -22,6 +22,7 @@ from notifications.studio.journey_pages.opened import (
     refused,
     subject,
 )
+from notifications.studio.journey_pages.saving import late
 from notifications.studio.studio import Studio
 
 
@@ -63,6 +64,8 @@ async def _publish(studio: Studio, request: PageRequest, opened: Opened, files: 
     author, expected = require(request, PUBLISHER.name).account.id, (await numbers_sent(request))["expected"]
     try:
         made = await publish(JOURNEYS, opened.name, files, author, studio.mesh, expected=expected)
-    except (Conflict, DeclarationError) as error:
+    except Conflict:
+        raise late(await open_journey(studio, opened.name)) from None
+    except DeclarationError as error:
         raise refused(error) from None
     note(request, subject(opened.name), revision=str(made.revision), **details)

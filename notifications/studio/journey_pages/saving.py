@@ -1,5 +1,7 @@
 """Saving: a draft is stored only over what its author has read; otherwise both texts are shown."""
 
+from litestar.exceptions import HTTPException
+
 from notifications.documents.document import Superseded
 from notifications.documents.drafts import read_draft, save_draft
 from notifications.journeys.kind import FILE, JOURNEYS
@@ -27,6 +29,11 @@ async def save(
         if draft is not None and (draft.author, draft.files) == (author, files):
             return stored  # the same text, sent by the same page a moment before
         raise
+
+
+def late(opened: Opened) -> HTTPException:
+    """The page for who was late with a button: who was quicker, by name, and what to do."""
+    return HTTPException(f"{who_was_quicker(opened)}: look at it, then do it again", status_code=409)
 
 
 def who_was_quicker(opened: Opened) -> str:

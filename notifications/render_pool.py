@@ -42,6 +42,7 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     html: str
     text: str
     card: CardText
+    preheader: str = ""
 
 
 class TemplateError(MeshError):
@@ -68,6 +69,11 @@ class RenderPool:
         self._idle: asyncio.Queue[asyncio.subprocess.Process | None] = asyncio.Queue()
         self._all: set[asyncio.subprocess.Process] = set()
         self._costly: OrderedDict[tuple[Template, str | None], TemplateError] = OrderedDict()
+
+    def start_when_needed(self) -> None:
+        """Let each worker start with the first job that it gets."""
+        for _ in range(self._settings.render_workers):
+            self._idle.put_nowait(None)
 
     async def start(self) -> None:
         """Start the workers; returns once they are ready."""
@@ -152,11 +158,14 @@ class RenderPool:
 
 
 @asynccontextmanager
-async def open_render_pool(settings: RenderSettings) -> AsyncIterator[RenderPool]:
-    """Render workers until the block ends."""
+async def open_render_pool(settings: RenderSettings, *, when_needed: bool = False) -> AsyncIterator[RenderPool]:
+    """Render workers until the block ends; `when_needed`: none before there is a job."""
     made = RenderPool(settings)
     try:
-        await made.start()
+        if when_needed:
+            made.start_when_needed()
+        else:
+            await made.start()
         yield made
     finally:
         await made.stop()

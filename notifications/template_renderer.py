@@ -62,7 +62,7 @@ class TemplateRenderer:
         self._front_matter = cache(lambda file: front_matter(self._files[file], f"{template.name}/{file}"))
 
     def render(self, wanted: str | None, data: dict[str, Any]) -> dict[str, Any]:
-        """`{"locale", "subject", "html", "text", "card"}`, the card with title, body and action.
+        """`{"locale", "subject", "preheader", "html", "text", "card"}`, the card with title, body and action.
 
         `wanted` is the shopper's locale; its language is chosen where it is there, else English. The cart's first
         lines are shown, as many as make a mail that Gmail shows whole. Raises RenderError.
@@ -97,6 +97,7 @@ class TemplateRenderer:
         return {
             "locale": str(locale),
             "subject": " ".join(plain["subject"].split()),
+            "preheader": " ".join(plain["preheader"].split()),
             "html": _html(mjml, path),
             "text": re.sub(r"\n{3,}", "\n\n", text).strip() + "\n",
             "card": {key: plain.get(f"card.{key}", "").strip() for key in CARD},

@@ -23,6 +23,10 @@ TOKENS = "tokens"
 """The option (`opt={TOKENS: True}`) of a route whose changes an API token may make, without what forms carry."""
 
 
+CHANGES_NOTHING = "changes-nothing"
+"""The option (`opt={CHANGES_NOTHING: True}`) of a route whose form changes nothing: it is not put on record."""
+
+
 class Guard:
     """The access guard of one service's pages."""
 
@@ -52,7 +56,8 @@ class Guard:
                 if is_change:
                     if not (handler.opt.get(TOKENS) and person is not None and _is_token(request, person)):
                         await csrf.check(request, self._expected(request, person))
-                    send = self._recorded(request, handler.handler_name, send)
+                    if not handler.opt.get(CHANGES_NOTHING):
+                        send = self._recorded(request, handler.handler_name, send)
                 if is_public:
                     await app(scope, receive, send)
                 else:

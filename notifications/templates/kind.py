@@ -1,6 +1,8 @@
 """Templates as documents: a folder each, with a file per locale and the layouts that are its own."""
 
 import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from mesh import Mesh
 from mesh.errors import DeclarationError
@@ -10,6 +12,9 @@ from notifications.templates.folder import read, read_folder
 from notifications.templates.front_matter import front_matter
 from notifications.templates.render_error import RenderError
 from notifications.templates.template import LAYOUTS, SUFFIX, is_locale_file, template_of
+
+if TYPE_CHECKING:
+    from notifications.render_pool import RenderPool
 
 is_file = re.compile(r"([A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8})*\.mjml|layouts/[a-z0-9-]+\.[a-z]+)\.j2", re.ASCII).fullmatch
 
@@ -33,10 +38,15 @@ async def _verify(name: str, files: Files, mesh: Mesh) -> None:  # noqa: ARG001 
     """Refuse a template that cannot be rendered with every kind of sample offer, in each of its locales."""
     from mesh.settings import read as read_settings  # noqa: PLC0415  only who publishes renders here
     from notifications.render_pool import RenderSettings, open_render_pool  # noqa: PLC0415
-    from notifications.templates.trial import render_samples  # noqa: PLC0415
 
     async with open_render_pool(read_settings(RenderSettings)) as pool:
-        await render_samples(template_of(name, files), pool)
+        await _render(name, files, pool)
+
+
+async def _render(name: str, files: Files, pool: "RenderPool") -> None:
+    from notifications.templates.trial import render_samples  # noqa: PLC0415  only who publishes renders here
+
+    await render_samples(template_of(name, files), pool)
 
 
 TEMPLATES = Kind(
@@ -47,3 +57,12 @@ TEMPLATES = Kind(
     check=_check,
     verify=_verify,
 )
+
+
+def templates_rendered_by(pool: "RenderPool") -> Kind:
+    """The same kind, for a process that has render workers: none are started to verify a template."""
+
+    async def verify(name: str, files: Files, mesh: Mesh) -> None:  # noqa: ARG001  a template needs nothing of the mesh
+        await _render(name, files, pool)
+
+    return replace(TEMPLATES, verify=verify)

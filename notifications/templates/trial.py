@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import product
-from typing import Any
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -15,7 +15,7 @@ from notifications.order_variables import order_variables
 from notifications.render_pool import RenderPool, TemplateError
 from notifications.sample import sample, sample_order
 from notifications.shopper_profile import ShopperProfile
-from notifications.template_variables import Shop, confirmation_variables, template_variables
+from notifications.template_variables import Shop, confirmation_variables, sum_of, template_variables
 from notifications.templates.front_matter import CONFIRMATION, ORDER, front_matter
 from notifications.templates.template import SUFFIX, Template
 
@@ -23,24 +23,40 @@ UNSUBSCRIBE, CONFIRM = "http://127.0.0.1:8081/unsubscribe/sample", "http://127.0
 TRACKING = "https://carrier.example/JD0146"
 
 
+MANY = 30
+"""Lines of a cart that is larger than a mail shows."""
+Lines = Literal["one", "two", "many"]
+Cause = Literal["none", "customer", "shop", "payment", "sold_out"]
+
+
+class SampleChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """Which sample: of an offer with or without coupon, recommendations and name; of an order, why it was cancelled."""
+
+    coupon: bool = True
+    recommended: bool = True
+    named: bool = True
+    lines: Lines = "two"
+    cause: Cause = "customer"
+
+
 async def render_samples(template: Template, pool: RenderPool) -> None:
-    """Render it in each of its locales; an offer with and without coupon, recommendations and the shopper's name.
+    """Render it in each of its locales with every sample: see `SampleChoice`.
 
     Raises DeclarationError with file, line and what to do.
     """
     for locale in template.locales:
-        for data in _samples(template, locale):
+        for choice in choices(kind_of(template)):
             try:
-                await pool.render(template, locale, data)
+                await pool.render(template, locale, chosen_variables(template, locale, choice))
             except TemplateError as error:
                 raise DeclarationError(str(error)) from None
 
 
 def sample_variables(template: Template, offer: tuple[OfferDecided, ShopperProfile]) -> dict[str, Any]:
     """What a template is given for a sample: of the offer, an order, or the mail that asks an address to confirm."""
-    if _kind_of(template) == CONFIRMATION:
+    if kind_of(template) == CONFIRMATION:
         return confirmation_variables(read(Shop), CONFIRM)
-    if _kind_of(template) == ORDER:
+    if kind_of(template) == ORDER:
         order, refund = sample_order(offer), Money(amount=1650, currency=offer[0].lines[0].price.currency)
         more = {"carrier": "DHL", "tracking": "JD0146", "tracking_url": TRACKING, "cause": "customer", "partial": True}
         return order_variables(order, read(Shop), lines=order.lines, name=offer[1].name, refund=refund, **more)
@@ -49,28 +65,41 @@ def sample_variables(template: Template, offer: tuple[OfferDecided, ShopperProfi
     return template_variables(decided, profile, read(Shop), left_at=left_at, unsubscribe_url=UNSUBSCRIBE)
 
 
-def _samples(template: Template, locale: str) -> Iterator[dict[str, Any]]:
-    if _kind_of(template) == CONFIRMATION:
-        yield sample_variables(template, sample(locale))
-        return
-    if _kind_of(template) == ORDER:
-        order = sample_order(sample(locale))
-        for cause in (None, "customer", "shop", "payment", "sold_out"):
-            yield order_variables(order, read(Shop), lines=order.lines, cause=cause)
-        yield sample_variables(template, sample(locale))
-        return
-    for coupon, recommended, named in product((True, False), repeat=3):
-        decided, profile = sample(locale)
-        if not coupon:
-            decided = msgspec.structs.replace(decided, coupon=None, discount_percent=0)
-        if not recommended:
-            decided = msgspec.structs.replace(decided, recommended=())
-        if not named:
-            profile = msgspec.structs.replace(profile, name=None)
-        yield sample_variables(template, (decided, profile))
+def chosen_variables(template: Template, locale: str, choice: SampleChoice) -> dict[str, Any]:
+    """What a template is given for the sample that was chosen."""
+    decided, profile = sample(locale)
+    count = {"one": 1, "two": 2, "many": MANY}[choice.lines]
+    lines = tuple(decided.lines[n % len(decided.lines)] for n in range(count))
+    decided = msgspec.structs.replace(decided, lines=lines, total=sum_of(lines))
+    if not choice.coupon:
+        decided = msgspec.structs.replace(decided, coupon=None, discount_percent=0)
+    if not choice.recommended:
+        decided = msgspec.structs.replace(decided, recommended=())
+    if not choice.named:
+        profile = msgspec.structs.replace(profile, name=None)
+    if kind_of(template) == ORDER and choice.cause != "customer":
+        order = sample_order((decided, profile))
+        cause = None if choice.cause == "none" else choice.cause
+        return order_variables(order, read(Shop), lines=order.lines, cause=cause, name=profile.name)
+    return sample_variables(template, (decided, profile))
 
 
-def _kind_of(template: Template) -> str:
+def choices(kind: str) -> Iterator[SampleChoice]:
+    """Every sample that a template of a kind must be rendered with."""
+    if kind == CONFIRMATION:
+        yield SampleChoice()
+    elif kind == ORDER:
+        for cause in get_args(Cause):
+            yield SampleChoice(cause=cause, named=cause == "customer")
+        yield SampleChoice(lines="many")
+    else:
+        for coupon, recommended, named in product((True, False), repeat=3):
+            yield SampleChoice(coupon=coupon, recommended=recommended, named=named)
+        yield SampleChoice(lines="one")
+        yield SampleChoice(lines="many")
+
+
+def kind_of(template: Template) -> str:
     """What its mails are for, as its first locale has it."""
     file = f"{template.locales[0]}{SUFFIX}"
     return front_matter(dict(template.files)[file], f"{template.name}/{file}")["kind"]

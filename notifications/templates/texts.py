@@ -40,9 +40,7 @@ def texts_of(source: str, name: str) -> Texts:
 def source_of(front: Mapping[str, str], body: str) -> str:
     """The file of these texts. Comments that a file had in its front matter are not among them."""
     plain = [f"{_key(key)} = {_text(text)}" for key, text in front.items() if not key.startswith(CARD)]
-    card = [
-        f"{_key(key.removeprefix(CARD))} = {_text(text)}" for key, text in front.items() if key.startswith(CARD)
-    ]
+    card = [f"{_key(key.removeprefix(CARD))} = {_text(text)}" for key, text in front.items() if key.startswith(CARD)]
     head = "\n".join([*plain, *(["", "[card]", *card] if card else [])])
     return f"+++\n{head}\n+++\n{body}"
 

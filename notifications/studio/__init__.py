@@ -9,10 +9,12 @@ from mesh.events.journey import JourneyPublished
 from mesh.events.offer import OfferDecided
 from mesh.events.template import TemplatePublished
 from mesh.profiles import PROFILES
+from mesh.settings import read
 from notifications.documents.drafts import DRAFTS
 from notifications.documents.kind import Published
 from notifications.documents.publishing import apply
 from notifications.journeys.kind import JOURNEYS
+from notifications.render_pool import RenderPool, RenderSettings, open_render_pool
 from notifications.studio.decision_pages.figures import FIGURES, FiguresWriter
 from notifications.studio.decision_pages.offer_record import KINDS
 from notifications.studio.decision_pages.recent_decisions import SINCE, RecentDecisions
@@ -28,6 +30,13 @@ service = Service(
     views=(PROFILES,),
     port=8130,
 )
+
+
+@service.resource
+async def open_rendering() -> AsyncIterator[RenderPool]:
+    """Render workers for previews, which start with the first one."""
+    async with open_render_pool(read(RenderSettings), when_needed=True) as pool:
+        yield pool
 
 
 @service.on(JourneyPublished, TemplatePublished, reach="mesh")
@@ -87,11 +96,11 @@ def journey_pages(console: "Console", mesh: Mesh) -> list[Any]:
 
 
 @service.page("/templates", title="Templates", role="viewer", section="Marketing")
-def template_pages(console: "Console", mesh: Mesh) -> list[Any]:
+def template_pages(console: "Console", mesh: Mesh, pool: RenderPool) -> list[Any]:
     """The mails and cards that shoppers get, in every language."""
-    from notifications.studio.templates import routes  # noqa: PLC0415  brings Litestar, which others do not need
+    from notifications.studio.template_pages.routes import routes  # noqa: PLC0415  brings Litestar, as above
 
-    return routes(console, mesh)
+    return routes(console, mesh, pool)
 
 
 @service.page("/documents", title="Documents", role="viewer")

@@ -1,0 +1,77 @@
+// Template: the mail follows what is typed, a variable is written at the cursor, and nothing typed is lost by leaving.
+
+const form = document.getElementById('editor')
+const found = document.getElementById('found')
+const saved = document.getElementById('saved')
+const SHOWN_TOO = ['409', '422', '429', '502']
+
+let field = null
+let typed = 0
+let stored = 0
+let sending = 0
+let frames = 0
+
+// A new frame takes the place of the old one once it is loaded: nothing flickers, and no step is added to the history.
+function showMail() {
+  const old = document.getElementById('mail')
+  const next = old.cloneNode(false)
+  next.removeAttribute('src')
+  next.id = ''
+  next.name = `mail-${++frames}`
+  next.classList.add('coming')
+  const mine = frames
+  old.after(next)
+  next.addEventListener('load', () => {
+    if (mine !== frames) return next.remove()
+    for (const one of document.querySelectorAll('.window iframe')) if (one !== next) one.remove()
+    next.id = 'mail'
+    next.classList.remove('coming')
+  })
+  const { action, target } = form
+  form.action = form.dataset.frame
+  form.target = next.name
+  HTMLFormElement.prototype.submit.call(form)
+  form.action = action
+  form.target = target
+}
+
+function insert(text) {
+  const into = field ?? document.getElementById('text-body')
+  if (into.readOnly) return
+  into.focus()
+  into.setRangeText(text, into.selectionStart, into.selectionEnd, 'end')
+  into.dispatchEvent(new Event('input', { bubbles: true }))
+}
+
+// The line that a finding names is selected where it is written.
+function select(link) {
+  const into = document.getElementById(link.hash.slice(1))
+  if (!(into instanceof HTMLTextAreaElement)) return false
+  const lines = into.value.split('\n')
+  const line = Math.min(Number(link.dataset.line ?? 1), lines.length)
+  const from = lines.slice(0, line - 1).reduce((sum, one) => sum + one.length + 1, 0)
+  into.focus()
+  into.setSelectionRange(from, from + lines[line - 1].length)
+  into.scrollIntoView({ block: 'center' })
+  return true
+}
+
+form.addEventListener('focusin', ({ target }) => { if (target instanceof HTMLTextAreaElement) field = target })
+form.addEventListener('input', ({ target }) => { if (target.closest('#texts')) typed += 1 })
+form.addEventListener('submit', () => { stored = typed })
+form.addEventListener('click', (event) => {
+  const name = event.target.closest('[data-insert]')
+  const link = event.target.closest('.findings a')
+  if (name) insert(name.dataset.insert)
+  else if (link && select(link)) event.preventDefault()
+})
+
+document.body.addEventListener('htmx:beforeSwap', ({ detail }) => {
+  if (SHOWN_TOO.includes(String(detail.xhr.status))) Object.assign(detail, { shouldSwap: true, isError: false })
+})
+document.body.addEventListener('htmx:beforeRequest', ({ detail }) => { if (detail.elt === saved) sending = typed })
+document.body.addEventListener('htmx:afterSwap', ({ detail }) => {
+  if (detail.target === found) showMail()
+  if (detail.target === saved && saved.querySelector('[data-saved]')) stored = sending
+})
+addEventListener('beforeunload', (event) => { if (typed !== stored) event.preventDefault() })

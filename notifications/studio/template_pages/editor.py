@@ -1,0 +1,144 @@
+"""Editor: the page on which one language of a template is edited, with its preview and its checks beside it."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import Request, Response, get
+from litestar.exceptions import NotFoundException
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery
+
+from mesh.web.headers import STRICT
+from mesh.web.roles import MARKETER, PUBLISHER
+from notifications.document_api.views import names_of_accounts
+from notifications.documents.kind import Kind
+from notifications.studio.studio import Studio
+from notifications.studio.template_pages.edited import Edited, digest, purpose, read_edited, typed_source
+from notifications.studio.template_pages.labels import KINDS, hint, label, language_name
+from notifications.studio.template_pages.previews import Preview, Previews, choice_of
+from notifications.template_vocabulary import JINJA, VARIABLES, own_filters
+from notifications.templates.template import SUFFIX, template_of
+from notifications.templates.texts import Texts, texts_of
+
+POLICY = f"{STRICT}; frame-src 'self'"
+"""The editor shows the mail in a frame."""
+OTHERS = ("fr", "es", "pt")
+"""Languages of which one has no texts in most templates: it shows what others get."""
+DONE = {
+    "created": "The template is a draft now. Nothing is sent with it before it is published and a journey names it.",
+    "saved": "The draft is saved. Nothing is in force before it is published.",
+    "added": "The language is part of the draft. Translate its texts, then publish.",
+    "removed": "The language is no longer part of the draft.",
+    "discarded": "The draft is discarded. This is what is in force.",
+    "rebased": "The draft now follows the revision in force. Review the difference and publish.",
+}
+is_locale = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII).fullmatch
+PageRequest = Request[Any, Any, Any]
+
+
+class Editor:
+    """What the routes of the editor share."""
+
+    def __init__(self, studio: Studio, kind: Kind, previews: Previews) -> None:
+        self.studio, self.kind, self.previews = studio, kind, previews
+        self.mesh = studio.mesh
+
+    def route(self) -> HTTPRouteHandler:
+        """The page of a template."""
+
+        @get("/{name:str}")
+        async def edit_template(
+            request: PageRequest, name: FromPath[str], locale: FromQuery[str] = "", done: FromQuery[str] = ""
+        ) -> Response[bytes]:
+            edited = await self.read(name)
+            return await self.show(request, edited, locale or edited.locales[0], done=DONE.get(done, ""))
+
+        return edit_template
+
+    async def read(self, name: str) -> Edited:
+        """The template as it is edited. NotFoundException where there is none."""
+        return await read_edited(self.kind, name, self.mesh)
+
+    async def names(self) -> Mapping[str, str]:
+        """What authors are called, by their ids."""
+        return {"seed": "Cartmesh", **await names_of_accounts(self.studio.console.accounts)}
+
+    async def show(
+        self, request: PageRequest, edited: Edited, locale: str, *, status: int = 200, **shown: Any
+    ) -> Response[bytes]:
+        """The page with what is stored, or with what was sent (`sent`), which is not lost whatever is wrong."""
+        sent = shown.pop("sent", None)
+        stored = edited.source(locale)
+        source = typed_source(sent) if sent else stored
+        choice = choice_of(sent or {})
+        shopper = shopper_of(sent or {}, locale)
+        texts = texts_of(source, f"{edited.name}/{locale}{SUFFIX}")
+        kind = purpose(template_of(edited.name, edited.files))
+        values = {
+            "edited": edited,
+            "locale": locale,
+            "texts": texts,
+            "rows": {text: _rows(written) for text, written in texts.front.items()},
+            "read": str(sent.get("read", "")) if sent else digest(stored),
+            "choice": choice,
+            "shopper": shopper,
+            "shoppers": _shoppers(edited.locales),
+            "preview": await self.preview(edited, locale, source, sent or {}),
+            "purpose": kind,
+            "purposes": KINDS,
+            "variables": VARIABLES[kind],
+            "filters": own_filters(),
+            "more_filters": JINJA,
+            "authors": await self.names(),
+            "label": label,
+            "hint": hint,
+            "language_name": language_name,
+            "may_edit": request.user.may(MARKETER.name),
+            "may_publish": request.user.may(PUBLISHER.name),
+            "done": "",
+            "wrong": "",
+            "clash": None,
+            "mailed": None,
+        }
+        response = self.studio.show(request, "template.html.j2", values | shown, status=status)
+        response.headers["Content-Security-Policy"] = POLICY
+        return response
+
+    async def preview(self, edited: Edited, locale: str, source: str, sent: Mapping[str, Any]) -> Preview:
+        """A language's file rendered with the sample that a form chose."""
+        files = edited.with_source(locale, source)
+        shopper = shopper_of(sent, locale)
+        return await self.previews.preview(edited.name, files, locale=locale, shopper=shopper, choice=choice_of(sent))
+
+
+def locale_of(sent: Mapping[str, Any], edited: Edited) -> str:
+    """The language that a form edits; NotFoundException where the template has no such."""
+    locale = str(sent.get("locale", ""))
+    if locale not in edited.locales:
+        raise NotFoundException(
+            f"template {edited.name} has no texts in {locale or 'no language'}: load the page again"
+        )
+    return locale
+
+
+def shopper_of(sent: Mapping[str, Any], locale: str) -> str:
+    """The locale of the shopper who is shown, by default the one that is edited."""
+    shopper = str(sent.get("shopper", ""))
+    return shopper if is_locale(shopper) else locale
+
+
+def texts_in(sent: Mapping[str, Any], edited: Edited, locale: str) -> Texts:
+    """The texts that a form holds."""
+    return texts_of(typed_source(sent), f"{edited.name}/{locale}{SUFFIX}")
+
+
+def _shoppers(locales: list[str]) -> list[tuple[str, str]]:
+    """Whose mail may be looked at: each language's, and that of somebody whose language is none of them."""
+    named = [(one, language_name(one)) for one in locales]
+    others = [one for one in OTHERS if one not in locales][:1]
+    return [*named, *((one, f"{language_name(one)} (no texts: gets another language)") for one in others)]
+
+
+def _rows(text: str) -> int:
+    return min(sum(len(line) // 44 + 1 for line in text.split("\n")), 8)

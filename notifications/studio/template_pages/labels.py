@@ -1,0 +1,60 @@
+"""Labels: what each text of a template is, for who writes it, and what to know about it."""
+
+from notifications.templates.front_matter import CONFIRMATION, OFFER, ORDER
+
+KINDS = {OFFER: "Offer", CONFIRMATION: "Asks to confirm an address", ORDER: "Order mail"}
+"""What a template is for, by its `kind`."""
+LABELS: dict[str, tuple[str, str]] = {
+    "subject": ("Subject", "Telephones show about 60 characters."),
+    "preheader": ("Preheader", "What the inbox shows behind the subject."),
+    "headline": ("Headline", ""),
+    "greeting": ("Greeting", ""),
+    "intro": ("First paragraph", ""),
+    "coupon_label": ("Above the code", ""),
+    "coupon_note": ("Below the code", ""),
+    "in_cart": ("Above the cart's lines", ""),
+    "lines": ("Above the order's lines", ""),
+    "more": ("Below a cart that is longer than the mail", "Shown where the mail leaves lines out."),
+    "total": ("Total", ""),
+    "reduced": ("Total with the code", ""),
+    "refund": ("Paid back", ""),
+    "button": ("Button", "The button leads to the cart, or to where the address is confirmed."),
+    "order_page": ("Button to the order", ""),
+    "track": ("Button to the parcel", ""),
+    "number": ("Order number", ""),
+    "recommended": ("Above the recommendations", ""),
+    "because": ("Why a product is recommended", "Written below each of them, which is “line” in this text."),
+    "otherwise": ("If it was not them", ""),
+    "why": ("Why they get this mail", ""),
+    "unsubscribe": ("Link to unsubscribe", ""),
+    "card.title": ("Card: title", "The card is the same offer on a page of the shop."),
+    "card.body": ("Card: text", ""),
+    "card.action": ("Card: button", ""),
+}
+"""The label of each text, and a hint. A text that is not here is shown under its own name."""
+
+
+def label(text: str) -> str:
+    """What a text is called."""
+    return LABELS.get(text, (text, ""))[0]
+
+
+def hint(text: str) -> str:
+    """What to know about a text; empty where there is nothing."""
+    return LABELS.get(text, ("", ""))[1]
+
+
+def language_name(locale: str) -> str:
+    """A locale in English, such as German (Austria); the locale itself where that is not known."""
+    from babel import Locale, UnknownLocaleError  # noqa: PLC0415  only the pages name languages
+
+    try:
+        return Locale.parse(locale, sep="-" if "-" in locale else "_").get_display_name("en") or locale
+    except (ValueError, UnknownLocaleError):
+        return locale
+
+
+def sentence(error: Exception) -> str:
+    """An error as a sentence."""
+    words = str(error)
+    return f"{words[:1].upper()}{words[1:]}."

@@ -1,0 +1,86 @@
+"""Previews: a template that may not be saved yet, rendered with a sample, and what the checks say about it."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import msgspec
+
+from notifications.render_pool import Rendered, RenderPool, TemplateError
+from notifications.template_checks import Finding, check, refusal
+from notifications.templates.front_matter import front_matter
+from notifications.templates.render_error import RenderError
+from notifications.templates.template import SUFFIX, Template, template_of
+from notifications.templates.texts import Texts, texts_of
+from notifications.templates.trial import UNSUBSCRIBE, Cause, Lines, SampleChoice, chosen_variables
+
+KEPT = 32
+"""How many mails are kept: the frame asks for the one whose checks were shown before."""
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """A mail as it would be sent, or None where it cannot be rendered, and what was found."""
+
+    rendered: Rendered | None
+    findings: list[Finding]
+
+    @property
+    def size(self) -> int:
+        """Bytes of HTML."""
+        return len(self.rendered.html.encode()) if self.rendered else 0
+
+
+class Previews:
+    """Renders previews with the render workers of this process."""
+
+    def __init__(self, pool: RenderPool) -> None:
+        self._pool = pool
+        self._made: OrderedDict[tuple[Template, str, str, SampleChoice], Preview] = OrderedDict()
+
+    async def preview(
+        self, name: str, files: Mapping[str, str], *, locale: str, shopper: str, choice: SampleChoice
+    ) -> Preview:
+        """The mail for a shopper of a locale; `locale` is the file that the editor shows."""
+        template = template_of(name, files)
+        key = template, locale, shopper, choice
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = await self._preview(template, locale, shopper, choice)
+            if len(self._made) > KEPT:
+                self._made.popitem(last=False)
+        return made
+
+    async def _preview(self, template: Template, locale: str, shopper: str, choice: SampleChoice) -> Preview:
+        file = f"{template.name}/{locale}{SUFFIX}"
+        source = dict(template.files)[f"{locale}{SUFFIX}"]
+        try:
+            kind, texts = front_matter(source, file)["kind"], texts_of(source, file)
+        except RenderError as error:
+            return Preview(rendered=None, findings=[Finding(level="error", text="mail", words=f"{error}.")])
+        try:
+            rendered = await self._pool.render(template, shopper, chosen_variables(template, shopper, choice))
+        except TemplateError as error:
+            return Preview(rendered=None, findings=[refusal(error, texts, file, kind=kind)])
+        shown = texts if _chosen(template, shopper) == locale else Texts(front={}, body="")
+        return Preview(rendered=rendered, findings=check(rendered, shown, kind=kind, unsubscribe_url=UNSUBSCRIBE))
+
+
+def choice_of(sent: Mapping[str, Any]) -> SampleChoice:
+    """The sample that a form chose; what it does not say is as in the first one."""
+    lines, cause = str(sent.get("lines", "two")), str(sent.get("cause", "customer"))
+    return msgspec.convert(
+        {
+            "coupon": sent.get("coupon", "yes") == "yes",
+            "recommended": sent.get("recommended", "yes") == "yes",
+            "named": sent.get("named", "yes") == "yes",
+            "lines": lines if lines in get_args(Lines) else "two",
+            "cause": cause if cause in get_args(Cause) else "customer",
+        },
+        SampleChoice,
+    )
+
+
+def _chosen(template: Template, shopper: str) -> str:
+    """The language of the file that a shopper of a locale gets: the locale's, its language's, or English."""
+    there, tag = template.locales, shopper.replace("_", "-")
+    return next(one for one in (tag, tag.partition("-")[0], "en", there[0]) if one in there)

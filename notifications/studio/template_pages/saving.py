@@ -1,0 +1,130 @@
+"""Saving: what is typed becomes the draft, unless somebody else saved the same language meanwhile; and discarding."""
+
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+from litestar.response import Redirect
+
+from mesh.errors import Conflict, DeclarationError
+from mesh.web.audit import note
+from mesh.web.guard import require
+from mesh.web.roles import MARKETER
+from notifications.documents.document import Superseded, UnknownDocument
+from notifications.documents.drafts import discard_draft, save_draft
+from notifications.studio.template_pages.differences import FileDifference, differences
+from notifications.studio.template_pages.edited import Edited, digest, typed_source
+from notifications.studio.template_pages.editor import Editor, locale_of
+from notifications.studio.template_pages.labels import language_name, sentence
+from notifications.templates.template import SUFFIX
+
+AGAIN = 4
+"""How often a draft is saved again that somebody saved at the same moment, in another language."""
+
+
+class Clash(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody else saved this language: who, and what differs from theirs to yours. `over` is their text's digest."""
+
+    who: str
+    over: str
+    differences: list[FileDifference]
+
+
+def saving_routes(editor: Editor) -> list[HTTPRouteHandler]:
+    """Save and discard."""
+
+    @post("/{name:str}/draft", status_code=200)
+    async def save_template_draft(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[Any]:
+        """Save the language of the form. Where its file is not as it was read, nothing is saved and both are shown."""
+        person = require(request, MARKETER.name)
+        sent = await request.form()
+        source, known = typed_source(sent), {str(sent.get("read", "")), str(sent.get("over", ""))}
+        part, then = "hx-request" in request.headers, str(sent.get("then", ""))
+        for _ in range(AGAIN):
+            edited = await editor.read(name)
+            locale = locale_of(sent, edited)
+            stored = edited.source(locale)
+            if stored != source and digest(stored) not in known:
+                clash = await _clash(editor, edited, locale, source)
+                return await _answer(editor, request, edited, locale, sent, part=part, clash=clash, status=409)
+            if stored == source:
+                note(request, f"{editor.kind.name}/{name}", language=locale, changed="nothing")
+                return await _saved(editor, request, edited, locale, then, part=part)
+            files = edited.with_source(locale, source)
+            try:
+                version = await save_draft(
+                    editor.kind, name, files, person.account.id, editor.mesh, version=edited.version
+                )
+            except Superseded:
+                continue  # saved at the same moment: look again whether it is this language
+            except DeclarationError as error:
+                wrong = f"Not saved: {error}."
+                return await _answer(editor, request, edited, locale, sent, part=part, wrong=wrong, status=422)
+            note(request, f"{editor.kind.name}/{name}", draft_version=str(version), language=locale)
+            return await _saved(editor, request, await editor.read(name), locale, then, part=part)
+        raise Superseded(f"template {name} is being saved by others all the time: try again")
+
+    @post("/{name:str}/discard")
+    async def discard_template_draft(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[Any]:
+        """End the draft that was looked at."""
+        require(request, MARKETER.name)
+        sent = await request.form()
+        edited, version = await editor.read(name), str(sent.get("version", ""))
+        try:
+            await discard_draft(editor.kind, name, editor.mesh, version=int(version) if version.isdecimal() else -1)
+        except (Conflict, UnknownDocument) as error:
+            return await editor.show(
+                request, await editor.read(name), edited.locales[0], wrong=sentence(error), status=409
+            )
+        note(request, f"{editor.kind.name}/{name}")
+        where = f"/{name}?done=discarded" if edited.in_force else ""
+        return Redirect(f"{editor.studio.path}{where}", status_code=303)
+
+    return [save_template_draft, discard_template_draft]
+
+
+async def _clash(editor: Editor, edited: Edited, locale: str, source: str) -> Clash:
+    theirs, file = edited.source(locale), f"{locale}{SUFFIX}"
+    names = await editor.names()
+    last = edited.draft or edited.in_force
+    return Clash(
+        who=names.get(last.author, last.author) if last else "somebody",
+        over=digest(theirs),
+        differences=differences({file: theirs}, {file: source}),
+    )
+
+
+async def _saved(
+    editor: Editor, request: Request[Any, Any, Any], edited: Edited, locale: str, then: str, *, part: bool
+) -> Response[Any]:
+    if not part:
+        where = "/review" if then == "review" else f"?locale={locale}&done=saved"
+        return Redirect(f"{editor.studio.path}/{edited.name}{where}", status_code=303)
+    values = {**_part(edited, locale), "read": digest(edited.source(locale)), "saved": True, "wrong": "", "clash": None}
+    return editor.studio.show(request, "template_saved.html.j2", values)
+
+
+async def _answer(
+    editor: Editor,
+    request: Request[Any, Any, Any],
+    edited: Edited,
+    locale: str,
+    sent: Any,
+    *,
+    part: bool,
+    status: int,
+    wrong: str = "",
+    clash: Clash | None = None,
+) -> Response[Any]:
+    if not part:
+        return await editor.show(request, edited, locale, sent=sent, wrong=wrong, clash=clash, status=status)
+    read = str(sent.get("read", ""))
+    values = {**_part(edited, locale), "read": read, "saved": False, "wrong": wrong, "clash": clash}
+    return editor.studio.show(request, "template_saved.html.j2", values, status=status)
+
+
+def _part(edited: Edited, locale: str) -> dict[str, Any]:
+    """What the part of the page needs that says whether it is saved."""
+    return {"edited": edited, "locale": locale, "language_name": language_name, "may_edit": True}

@@ -14,11 +14,15 @@ from mesh.web.guard import require
 from mesh.web.roles import MARKETER
 from notifications.documents.document import Superseded, UnknownDocument
 from notifications.documents.drafts import discard_draft, save_draft
+from notifications.render_pool import TemplateError
 from notifications.studio.template_pages.differences import FileDifference, differences
 from notifications.studio.template_pages.edited import Edited, digest, typed_source
 from notifications.studio.template_pages.editor import Editor, locale_of
-from notifications.studio.template_pages.labels import language_name, sentence
+from notifications.studio.template_pages.labels import label, language_name, sentence
+from notifications.template_checks import refusal
+from notifications.templates.front_matter import front_matter
 from notifications.templates.template import SUFFIX
+from notifications.templates.texts import texts_of
 
 AGAIN = 4
 """How often a draft is saved again that somebody saved at the same moment, in another language."""
@@ -60,7 +64,7 @@ def saving_routes(editor: Editor) -> list[HTTPRouteHandler]:
             except Superseded:
                 continue  # saved at the same moment: look again whether it is this language
             except DeclarationError as error:
-                wrong = f"Not saved: {error}."
+                wrong = f"Not saved. {_why(error, name, locale, source)}"
                 return await _answer(editor, request, edited, locale, sent, part=part, wrong=wrong, status=422)
             note(request, f"{editor.kind.name}/{name}", draft_version=str(version), language=locale)
             return await _saved(editor, request, await editor.read(name), locale, then, part=part)
@@ -83,6 +87,17 @@ def saving_routes(editor: Editor) -> list[HTTPRouteHandler]:
         return Redirect(f"{editor.studio.path}{where}", status_code=303)
 
     return [save_template_draft, discard_template_draft]
+
+
+def _why(error: DeclarationError, name: str, locale: str, source: str) -> str:
+    """What is wrong with a template, by the names that the form has for its texts."""
+    cause, file = error.__cause__, f"{name}/{locale}{SUFFIX}"
+    if not isinstance(cause, TemplateError):
+        return sentence(error)
+    found = refusal(cause, texts_of(source, file), file, kind=front_matter(source, file)["kind"])
+    line = f", line {found.line}" if found.line else ""
+    place = "" if found.text == "mail" else f"{'Body' if found.text == 'body' else label(found.text)}{line}: "
+    return f"{place}{found.words}"
 
 
 async def _clash(editor: Editor, edited: Edited, locale: str, source: str) -> Clash:

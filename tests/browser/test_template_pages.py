@@ -1,0 +1,164 @@
+"""The templates pages as marketers see them: real Chromium, the real studio on a mesh in memory."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import expect
+
+from mesh import Mesh
+from mesh.broker.memory import MemoryMesh
+from mesh.runtime.run import running
+from mesh.web.accounts import ACCOUNTS, Account
+from mesh.web.sessions import Sessions
+from notifications.documents.seeding import seed
+from notifications.journeys.kind import JOURNEYS
+from notifications.studio import service as studio
+from notifications.templates.kind import TEMPLATES
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+SIZES = (("light", 1280), ("dark", 390))
+PAGE = "/templates/abandoned-cart"
+
+
+@dataclass
+class House:
+    """The studio of a region."""
+
+    url: str
+    mesh: Mesh
+
+    async def enter(self, page, name, role):
+        """Be somebody who is signed in."""
+        account = Account(
+            id=name.lower(), email=f"{name.lower()}@example.com", name=name, roles=(role,), created=datetime.now(UTC)
+        )
+        await self.mesh.state(ACCOUNTS).put(account.id, account)
+        token = await Sessions(self.mesh).begin(account.id, agent="test", lasting=timedelta(hours=1))
+        await page.context.add_cookies([{"name": "cartmesh-us-session", "value": token, "url": self.url}])
+
+    async def subject_in_force(self, name):
+        """The line of a template's English file that holds the subject."""
+        document = await self.mesh.state(TEMPLATES.bucket).get(name)
+        return next(line for line in document.files["en.mjml.j2"].splitlines() if line.startswith("subject"))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house():
+    regions = MemoryMesh("us")
+    async with AsyncExitStack() as stack:
+
+        def mesh(name):
+            broker = regions.broker("us")
+            stack.push_async_callback(broker.drain)
+            return Mesh(broker, name)
+
+        for kind in (TEMPLATES, JOURNEYS):
+            await seed(kind, "", mesh("offers"))
+        run = await stack.enter_async_context(running(studio, mesh("studio"), http=("127.0.0.1", 0)))
+        yield House(f"http://127.0.0.1:{run.port}", mesh("tests"))
+
+
+@pytest.mark.timeout(300)
+async def test_a_marketer_changes_a_subject_sees_it_and_publishes_it(house, visit):
+    """From the list to the history: the mail follows what is typed, a fault is shown with its line, and led to."""
+    page = await visit()
+    await house.enter(page, "Ada", "publisher")
+    await page.goto(f"{house.url}/templates")
+    await page.get_by_role("row", name="abandoned-cart").get_by_role("link").first.click()
+    mail = page.frame_locator("#mail")
+    await expect(mail.get_by_text("Ada, still thinking it over?")).to_be_visible()
+    steps = await page.evaluate("history.length")
+
+    await page.get_by_label("Headline").fill("Your cart, {{ custmer.name }}\nis {{ count }} things")
+    found = page.locator(".findings")
+    await expect(found).to_contain_text("'custmer' is undefined")
+    await expect(found).to_contain_text("Did you mean customer?")
+    await expect(mail.get_by_text("There is no mail to show")).to_be_visible()
+    await found.get_by_role("link", name="Headline, line 1").click()
+    await expect(page.get_by_label("Headline")).to_be_focused()
+    assert await page.evaluate("getSelection().toString()") == "Your cart, {{ custmer.name }}"
+
+    await page.get_by_label("Headline").fill("Your cart has ")
+    await page.get_by_text("Variables and filters").click()
+    await page.get_by_role("button", name="count", exact=True).click()
+    await expect(page.get_by_label("Headline")).to_have_value(
+        "Your cart has {{ count | plural(one='# item', other='# items') }}"
+    )
+    await page.get_by_label("Subject").fill("Half price until Sunday")
+    await expect(page.locator("#subject")).to_have_text("Half price until Sunday")
+    await expect(mail.get_by_text("Your cart has 3 items")).to_be_visible()
+    await expect(page.locator(".window iframe")).to_have_count(1)
+    await page.get_by_label("Cart", exact=True).select_option("one line")
+    await expect(mail.get_by_text("Your cart has 1 item", exact=True)).to_be_visible()
+    assert await page.evaluate("history.length") == steps
+
+    await page.get_by_text("Phone", exact=True).click()
+    await page.get_by_text("Dark", exact=True).click()
+    await expect(page.locator("#mail")).to_have_css("width", "390px")
+    await expect(mail.locator("body")).to_have_css("background-color", "rgb(20, 18, 17)")
+
+    await expect(page.locator("[data-saved]")).to_contain_text("Saved")
+    await page.get_by_role("button", name="Review and publish").click()
+    await expect(page.locator("tr[data-kind=new]").first).to_contain_text('subject = "Half price until Sunday"')
+    await page.get_by_role("button", name="Publish").click()
+    await expect(page.get_by_role("status")).to_contain_text("Published.")
+    assert await house.subject_in_force("abandoned-cart") == 'subject = "Half price until Sunday"'
+
+
+@pytest.mark.timeout(300)
+async def test_the_second_of_two_people_is_shown_what_the_first_one_saved(house, visit):
+    """While typing, without leaving the page; nothing of theirs is overwritten and nothing of hers is lost."""
+    first, second = await visit(), await visit()
+    await house.enter(first, "Bea", "marketer")
+    await house.enter(second, "Cleo", "marketer")
+    for page in (first, second):
+        await page.goto(f"{house.url}/templates/order-shipped")
+
+    await first.get_by_label("Subject").fill("Bea's subject")
+    await expect(first.locator("[data-saved]")).to_contain_text("Saved")
+    await second.get_by_label("Subject").fill("Cleo's subject")
+
+    alert = second.get_by_role("alert")
+    await expect(alert).to_contain_text("Bea saved these texts meanwhile")
+    await expect(alert.locator("tr[data-kind=gone]")).to_contain_text("Bea's subject")
+    await expect(second.get_by_label("Subject")).to_have_value("Cleo's subject")
+    await second.get_by_role("button", name="Save mine over theirs").click()
+    await expect(second.get_by_role("status").first).to_contain_text("The draft is saved")
+    await expect(second.get_by_label("Subject")).to_have_value("Cleo's subject")
+
+
+@pytest.mark.timeout(300)
+async def test_everyone_can_use_it(house, visit):
+    """axe-core finds nothing, wide and light, narrow and dark; nothing is cut off and nothing is blocked."""
+    page, logged = await visit(), []
+    page.on("console", lambda line: logged.append(line.text))
+    await house.enter(page, "Dora", "publisher")
+    for path in ("/templates", PAGE, f"{PAGE}/history?revision=0"):
+        await page.goto(house.url + path)
+        await _examine(page, path)
+    await page.goto(f"{house.url}/templates/order-refunded")
+    await page.get_by_label("Headline").fill("{{ ordr.number }}")
+    await expect(page.locator(".findings")).to_contain_text("Did you mean order?")
+    await page.get_by_text("Variables and filters").click()
+    await page.get_by_text("Add or remove a language").click()
+    await _examine(page, "the editor with a fault")
+    await page.get_by_label("Headline").fill("{{ order.number }}")
+    await expect(page.locator("[data-saved]")).to_contain_text("Saved")
+    await page.goto(f"{house.url}/templates/order-refunded/review")
+    await _examine(page, "the review")
+
+    assert [line for line in logged if "status of 422" not in line] == []
+
+
+async def _examine(page, path):
+    for scheme, width in SIZES:
+        await page.emulate_media(color_scheme=scheme)
+        await page.set_viewport_size({"width": width, "height": 900})
+        found = (await Axe().run(page, options=RULES)).response["violations"]
+        assert [(path, rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
+        assert await page.evaluate("document.documentElement.scrollWidth") == width

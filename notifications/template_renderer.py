@@ -6,9 +6,11 @@ recommended product, which is `line` in them. The text part is the layout of the
 """
 
 import re
+from collections import OrderedDict
+from collections.abc import Callable
 from functools import cache
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import css_inline
 import jinja2
@@ -24,6 +26,8 @@ from notifications.templates.shipped import shipped_layout
 from notifications.templates.template import SUFFIX, Template
 
 LARGEST = 400_000
+LONGEST_KEPT, MOST_KEPT = 16_000, 1_000
+"""Characters of a source that is kept compiled, and how many are."""
 LARGEST_HTML = 80_000
 """Bytes of HTML that are aimed at: Gmail cuts mails off behind 102 kB, and the link to unsubscribe comes last."""
 SHOWN_LINES = (20, 10, 5, 2, 1)
@@ -43,6 +47,19 @@ class Sandbox(ImmutableSandboxedEnvironment):
     """Jinja's sandbox, without powers: a big one computes in C, where nothing can interrupt it."""
 
     intercepted_binops = frozenset({"**"})
+    _kept: ClassVar[OrderedDict[tuple[Any, ...], Any]] = OrderedDict()
+
+    def compile(self, source: Any, name: str | None = None, filename: str | None = None, *rest: Any) -> Any:
+        """As Jinja does it. What it made of short sources is kept: an edited template is new in one text of many."""
+        if not isinstance(source, str) or len(source) > LONGEST_KEPT or any(rest):
+            return super().compile(source, name, filename, *rest)
+        key = (self.autoescape, source, name, filename)
+        if key not in self._kept:
+            self._kept[key] = super().compile(source, name, filename)
+            if len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
 
     def call_binop(self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any) -> Any:  # noqa: ARG002  Jinja's signature
         """Refuse the only operator that is intercepted."""
@@ -82,8 +99,9 @@ class TemplateRenderer:
         front = dict(self._front_matter(file))
         because, kind = front.pop("because", ""), front.pop("kind")
         locale = locale_of(wanted, language)
+        wording = {name: _late(made) for name, made in filters(locale, data.get("time_zone")).items()}
         for environment in (self._markup, self._plain):
-            environment.filters.update(filters(locale, data.get("time_zone")))
+            environment.filters.update(wording)
         context = {**_safe(_shortened(data, most)), "language": locale.language}
         marked, plain = {}, {}
         for key, text in front.items():
@@ -148,6 +166,16 @@ class TemplateRenderer:
             return _bounded(environment.get_template(path).render(context), path)
         except Exception as error:
             raise _refused(error, path) from error
+
+
+def _late(made: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter that is applied as a mail is rendered: Jinja applies others to constants once, in the first locale."""
+
+    @jinja2.pass_context
+    def applied(_: object, *values: Any, **named: Any) -> Any:
+        return made(*values, **named)
+
+    return applied
 
 
 def _html(mjml: str, path: str) -> str:

@@ -80,6 +80,17 @@ async def test_money_and_dates_are_written_as_in_the_shoppers_locale(pool, local
     assert money in mail.card.body
 
 
+async def test_a_filter_of_a_constant_is_applied_in_each_locale(pool):
+    """And not once for all shoppers, as what a template was compiled to is kept."""
+    constant = evil(
+        '{% extends "layouts/offer.mjml.j2" %}', re.sub("subject = .*", 'subject = "{{ 10 | percent }}"', FRONT)
+    )
+
+    subjects = [(await pool.render(constant, locale, data(locale))).subject for locale in ("en", "en-150", "en-SE")]
+
+    assert subjects == ["10%", "10%", "10 %"]
+
+
 async def test_a_mail_has_everything_in_html_and_text_without_markup_left_over(pool):
     """Coupon, products, recommendations, both links; no MJML, no Jinja, styles inlined."""
     mail = await pool.render(SHIPPED, "en", data())

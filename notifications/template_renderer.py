@@ -26,7 +26,7 @@ from notifications.templates.shipped import shipped_layout
 from notifications.templates.template import SUFFIX, Template
 
 LARGEST = 400_000
-LONGEST_KEPT, MOST_KEPT = 16_000, 1_000
+LONGEST_KEPT, MOST_KEPT = 16_000, 500
 """Characters of a source that is kept compiled, and how many are."""
 LARGEST_HTML = 80_000
 """Bytes of HTML that are aimed at: Gmail cuts mails off behind 102 kB, and the link to unsubscribe comes last."""

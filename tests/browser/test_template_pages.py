@@ -19,7 +19,7 @@ from notifications.journeys.kind import JOURNEYS
 from notifications.studio import service as studio
 from notifications.templates.kind import TEMPLATES
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 SIZES = (("light", 1280), ("dark", 390))
 PAGE = "/templates/abandoned-cart"
@@ -47,7 +47,7 @@ class House:
         return next(line for line in document.files["en.mjml.j2"].splitlines() if line.startswith("subject"))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def house():
     regions = MemoryMesh("us")
     async with AsyncExitStack() as stack:

@@ -396,3 +396,31 @@ async def test_a_form_of_another_site_is_refused(place):
     forged = await person._client.post(f"{PAGE}/preview", data={**fields, "csrf": "0"})
 
     assert (unknown.status_code, forged.status_code) == (401, 403)
+
+
+async def test_a_text_of_ones_own_is_added_filled_in_and_shown(place):
+    """By a name that is one; while the page saves by itself, what stands in that field is not taken for a name."""
+    person = await place.come("marketer")
+    fields = await form(person)
+
+    wrong = await send(person, f"{PAGE}/draft", {**fields, "add": "No name"})
+    added = await send(person, f"{PAGE}/draft", {**fields, "add": "greeting"})
+    fields = await form(person, **{"text:greeting": "Hello there"})
+    body = fields["body"] + "{% block headline %}<mj-text>{{ say.greeting }}</mj-text>{% endblock %}"
+    mail = await send(person, FRAME, {**fields, "body": body, "add": "gree"})
+
+    assert (wrong.status_code, "“No name” is no name of a text" in words(wrong)) == (422, True)
+    assert (added.status_code, "Hello there" in mail.text) == (303, True)
+
+
+async def test_a_form_without_its_fields_is_refused(place):
+    """As no browser sends it; nothing is stored."""
+    person = await place.come("marketer")
+    fields = await form(person)
+    del fields["text:card.title"]
+
+    answers = [await send(person, f"{PAGE}/{path}", fields) for path in ("draft", "preview", "frame", "test-mail")]
+
+    assert [one.status_code for one in answers] == [422] * 4
+    assert "Front matter lacks card.title" in words(answers[0])
+    assert await place.draft() is None

@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from litestar.exceptions import NotFoundException
+from litestar.exceptions import ClientException, NotFoundException
 
 from mesh import Mesh
 from mesh.errors import InvalidKey
 from notifications.documents.document import Document
 from notifications.documents.drafts import DocumentDraft, read_draft
 from notifications.documents.kind import Kind, is_name
-from notifications.templates.front_matter import OFFER
+from notifications.templates.front_matter import OFFER, front_matter
+from notifications.templates.render_error import RenderError
 from notifications.templates.template import SUFFIX, Template, template_of
 from notifications.templates.texts import Texts, source_of, texts_of
 
 TEXT = "text:"
 """What the name of a field begins with that holds a text of the front matter."""
-LONGEST = 128 * 1024
 is_text_name = re.compile(r"(card\.)?[a-z][a-z0-9_]{0,39}", re.ASCII).fullmatch
 
 
@@ -73,13 +73,20 @@ async def read_edited(kind: Kind, name: str, mesh: Mesh) -> Edited:
     return Edited(name=name, files=files, draft=draft, version=version, in_force=current)
 
 
-def typed_source(sent: Mapping[str, Any]) -> str:
-    """The file that a form makes of its fields."""
+def typed_source(sent: Mapping[str, Any], *, add: str = "") -> str:
+    """The file that a form makes of its fields, with one more text, which is empty.
+
+    ClientException (422) where it lacks fields that the editor's form has.
+    """
     front = {name.removeprefix(TEXT): _plain(sent[name]) for name in sent if name.startswith(TEXT)}
-    added = str(sent.get("add", "")).strip()
-    if added and is_text_name(added):
-        front.setdefault(added, "")
-    return source_of(front, _plain(sent.get("body", "")))
+    if add:
+        front.setdefault(add, "")
+    source = source_of(front, _plain(sent.get("body", "")))
+    try:
+        front_matter(source, "the form")
+    except RenderError as error:
+        raise ClientException(f"{error}: load the page again", status_code=422) from None
+    return source
 
 
 def digest(source: str) -> str:
@@ -89,7 +96,6 @@ def digest(source: str) -> str:
 
 def purpose(template: Template) -> str:
     """What a template is for, by its first language; an offer where that cannot be read."""
-    from notifications.templates.render_error import RenderError  # noqa: PLC0415  as below
     from notifications.templates.trial import kind_of  # noqa: PLC0415  brings the samples
 
     try:
@@ -100,4 +106,4 @@ def purpose(template: Template) -> str:
 
 def _plain(value: Any) -> str:
     """A field's text. Browsers end lines with two characters."""
-    return str(value).replace("\r\n", "\n").replace("\r", "\n")[:LONGEST]
+    return str(value).replace("\r\n", "\n").replace("\r", "\n")

@@ -9,7 +9,6 @@ import msgspec
 from notifications.render_pool import Rendered, RenderPool, TemplateError
 from notifications.template_checks import Finding, check, refusal
 from notifications.templates.front_matter import front_matter
-from notifications.templates.render_error import RenderError
 from notifications.templates.template import SUFFIX, Template, template_of
 from notifications.templates.texts import Texts, texts_of
 from notifications.templates.trial import UNSUBSCRIBE, Cause, Lines, SampleChoice, chosen_variables
@@ -45,7 +44,9 @@ class Previews:
         key = template, locale, shopper, choice
         made = self._made.get(key)
         if made is None:
-            made = self._made[key] = await self._preview(template, locale, shopper, choice)
+            made = await self._preview(template, locale, shopper, choice)
+            if made.rendered is not None:  # another try may be better: the machine may have been busy
+                self._made[key] = made
             if len(self._made) > KEPT:
                 self._made.popitem(last=False)
         return made
@@ -53,10 +54,7 @@ class Previews:
     async def _preview(self, template: Template, locale: str, shopper: str, choice: SampleChoice) -> Preview:
         file = f"{template.name}/{locale}{SUFFIX}"
         source = dict(template.files)[f"{locale}{SUFFIX}"]
-        try:
-            kind, texts = front_matter(source, file)["kind"], texts_of(source, file)
-        except RenderError as error:
-            return Preview(rendered=None, findings=[Finding(level="error", text="mail", words=f"{error}.")])
+        kind, texts = front_matter(source, file)["kind"], texts_of(source, file)
         try:
             rendered = await self._pool.render(template, shopper, chosen_variables(template, shopper, choice))
         except TemplateError as error:

@@ -16,7 +16,7 @@ from notifications.documents.document import Superseded, UnknownDocument
 from notifications.documents.drafts import discard_draft, save_draft
 from notifications.render_pool import TemplateError
 from notifications.studio.template_pages.differences import FileDifference, differences
-from notifications.studio.template_pages.edited import Edited, digest, typed_source
+from notifications.studio.template_pages.edited import Edited, digest, is_text_name, typed_source
 from notifications.studio.template_pages.editor import Editor, locale_of
 from notifications.studio.template_pages.labels import label, language_name, sentence
 from notifications.template_checks import refusal
@@ -44,8 +44,15 @@ def saving_routes(editor: Editor) -> list[HTTPRouteHandler]:
         """Save the language of the form. Where its file is not as it was read, nothing is saved and both are shown."""
         person = require(request, MARKETER.name)
         sent = await request.form()
-        source, known = typed_source(sent), {str(sent.get("read", "")), str(sent.get("over", ""))}
         part, then = "hx-request" in request.headers, str(sent.get("then", ""))
+        add = "" if part else str(sent.get("add", "")).strip()  # while it is typed it is not yet a name
+        if add and not is_text_name(add):
+            edited = await editor.read(name)
+            wrong = f"Not saved. “{add}” is no name of a text: write lower-case letters, such as greeting."
+            return await _answer(
+                editor, request, edited, locale_of(sent, edited), sent, part=part, wrong=wrong, status=422
+            )
+        source, known = typed_source(sent, add=add), {str(sent.get("read", "")), str(sent.get("over", ""))}
         for _ in range(AGAIN):
             edited = await editor.read(name)
             locale = locale_of(sent, edited)

@@ -49,7 +49,7 @@ async def render_samples(template: Template, pool: RenderPool) -> None:
             try:
                 await pool.render(template, locale, chosen_variables(template, locale, choice))
             except TemplateError as error:
-                raise DeclarationError(str(error)) from error
+                raise DeclarationError(str(error)) from None
 
 
 def sample_variables(template: Template, offer: tuple[OfferDecided, ShopperProfile]) -> dict[str, Any]:

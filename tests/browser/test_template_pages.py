@@ -133,6 +133,20 @@ async def test_the_second_of_two_people_is_shown_what_the_first_one_saved(house,
 
 
 @pytest.mark.timeout(300)
+async def test_who_types_on_after_the_session_has_ended_is_told(house, visit):
+    """And keeps what was typed."""
+    page = await visit()
+    await house.enter(page, "Eve", "marketer")
+    await page.goto(f"{house.url}/templates/order-delivered")
+
+    await Sessions(house.mesh).end_all("eve")
+    await page.get_by_label("Headline").fill("It is there")
+
+    await expect(page.locator("#saved").get_by_role("status")).to_contain_text("your session has ended")
+    await expect(page.get_by_label("Headline")).to_have_value("It is there")
+
+
+@pytest.mark.timeout(300)
 async def test_everyone_can_use_it(house, visit):
     """axe-core finds nothing, wide and light, narrow and dark; nothing is cut off and nothing is blocked."""
     page, logged = await visit(), []

@@ -203,6 +203,19 @@ async def test_a_bad_template_is_an_error_in_words_and_the_next_preview_works(pl
     assert await place.draft() is None
 
 
+async def test_a_fault_that_only_some_shoppers_would_get_is_told_with_the_sample_that_has_it(place):
+    """The preview of another sample is fine, and yet the draft is not saved."""
+    marketer = await place.come("marketer")
+    fields = await form(marketer, **{"text:headline": "{% if not customer.name %}{{ custmer }}{% endif %}Hello"})
+
+    fine = await send(marketer, f"{PAGE}/preview", fields)
+    refused = await send(marketer, f"{PAGE}/draft", fields)
+
+    assert "Nothing to object to" in words(fine)
+    assert "Not saved. Headline, line 1: 'custmer' is undefined" in words(refused)
+    assert "(in the mail to a shopper without a name)" in words(refused)
+
+
 async def test_many_previews_at_once_are_each_answered_with_their_own(place):
     """Beside one that never ends."""
     marketer = await place.come("marketer")

@@ -15,7 +15,7 @@ from notifications.document_api.views import names_of_accounts
 from notifications.documents.kind import Kind
 from notifications.studio.studio import Studio
 from notifications.studio.template_pages.edited import Edited, digest, purpose, read_edited, typed_source
-from notifications.studio.template_pages.labels import KINDS, hint, label, language_name
+from notifications.studio.template_pages.labels import CAUSES, KINDS, LINES, hint, label, language_name
 from notifications.studio.template_pages.previews import Preview, Previews, choice_of
 from notifications.template_vocabulary import JINJA, VARIABLES, own_filters
 from notifications.templates.template import SUFFIX, template_of
@@ -87,6 +87,8 @@ class Editor:
             "preview": await self.preview(edited, locale, source, sent or {}),
             "purpose": kind,
             "purposes": KINDS,
+            "carts": LINES,
+            "causes": CAUSES,
             "variables": VARIABLES[kind],
             "filters": own_filters(),
             "more_filters": JINJA,

@@ -1,9 +1,20 @@
 """Labels: what each text of a template is, for who writes it, and what to know about it."""
 
 from notifications.templates.front_matter import CONFIRMATION, OFFER, ORDER
+from notifications.templates.trial import SampleChoice
 
 KINDS = {OFFER: "Offer", CONFIRMATION: "Asks to confirm an address", ORDER: "Order mail"}
 """What a template is for, by its `kind`."""
+LINES = {"one": "one line", "two": "two lines", "many": "30 lines"}
+"""How many lines the cart or order of a sample has."""
+CAUSES = {
+    "none": "as it was ordered",
+    "customer": "a part cancelled by the customer",
+    "shop": "cancelled by the shop",
+    "payment": "not paid",
+    "sold_out": "sold out",
+}
+"""What happened to the order of a sample."""
 LABELS: dict[str, tuple[str, str]] = {
     "subject": ("Subject", "Telephones show about 60 characters."),
     "preheader": ("Preheader", "What the inbox shows behind the subject."),
@@ -52,6 +63,19 @@ def language_name(locale: str) -> str:
         return Locale.parse(locale, sep="-" if "-" in locale else "_").get_display_name("en") or locale
     except (ValueError, UnknownLocaleError):
         return locale
+
+
+def sample_words(choice: SampleChoice) -> str:
+    """How a sample differs from the one that a preview begins with; empty where it does not."""
+    first = SampleChoice()
+    found = [
+        *(["without a code"] if not choice.coupon else []),
+        *(["without recommendations"] if not choice.recommended else []),
+        *(["to a shopper without a name"] if not choice.named else []),
+        *([f"of {LINES[choice.lines]}"] if choice.lines != first.lines else []),
+        *([CAUSES[choice.cause]] if choice.cause != first.cause else []),
+    ]
+    return ", ".join(found)
 
 
 def sentence(error: Exception) -> str:

@@ -14,15 +14,12 @@ from mesh.web.guard import require
 from mesh.web.roles import MARKETER
 from notifications.documents.document import Superseded, UnknownDocument
 from notifications.documents.drafts import discard_draft, save_draft
-from notifications.render_pool import TemplateError
 from notifications.studio.template_pages.differences import FileDifference, differences
-from notifications.studio.template_pages.edited import Edited, digest, is_text_name, typed_source
+from notifications.studio.template_pages.edited import Edited, digest, is_text_name, purpose, typed_source
 from notifications.studio.template_pages.editor import Editor, locale_of
-from notifications.studio.template_pages.labels import label, language_name, sentence
-from notifications.template_checks import refusal
-from notifications.templates.front_matter import front_matter
-from notifications.templates.template import SUFFIX
-from notifications.templates.texts import texts_of
+from notifications.studio.template_pages.labels import label, language_name, sample_words, sentence
+from notifications.templates.template import SUFFIX, template_of
+from notifications.templates.trial import choices
 
 AGAIN = 4
 """How often a draft is saved again that somebody saved at the same moment, in another language."""
@@ -71,7 +68,7 @@ def saving_routes(editor: Editor) -> list[HTTPRouteHandler]:
             except Superseded:
                 continue  # saved at the same moment: look again whether it is this language
             except DeclarationError as error:
-                wrong = f"Not saved. {_why(error, name, locale, source)}"
+                wrong = f"Not saved. {await _why(editor, edited, locale, source, error)}"
                 return await _answer(editor, request, edited, locale, sent, part=part, wrong=wrong, status=422)
             note(request, f"{editor.kind.name}/{name}", draft_version=str(version), language=locale)
             return await _saved(editor, request, await editor.read(name), locale, then, part=part)
@@ -96,15 +93,18 @@ def saving_routes(editor: Editor) -> list[HTTPRouteHandler]:
     return [save_template_draft, discard_template_draft]
 
 
-def _why(error: DeclarationError, name: str, locale: str, source: str) -> str:
-    """What is wrong with a template, by the names that the form has for its texts."""
-    cause, file = error.__cause__, f"{name}/{locale}{SUFFIX}"
-    if not isinstance(cause, TemplateError):
-        return sentence(error)
-    found = refusal(cause, texts_of(source, file), file, kind=front_matter(source, file)["kind"])
-    line = f", line {found.line}" if found.line else ""
-    place = "" if found.text == "mail" else f"{'Body' if found.text == 'body' else label(found.text)}{line}: "
-    return f"{place}{found.words}"
+async def _why(editor: Editor, edited: Edited, locale: str, source: str, error: DeclarationError) -> str:
+    """What is wrong with a template, by the names that the form has for its texts, and with which sample."""
+    files, kind = edited.with_source(locale, source), purpose(template_of(edited.name, edited.files))
+    for choice in choices(kind):
+        preview = await editor.previews.preview(edited.name, files, locale=locale, shopper=locale, choice=choice)
+        if preview.rendered is None:
+            found = preview.findings[0]
+            line = f", line {found.line}" if found.line else ""
+            place = "" if found.text == "mail" else f"{'Body' if found.text == 'body' else label(found.text)}{line}: "
+            sample = sample_words(choice)
+            return f"{place}{found.words}{f' (in the mail {sample})' if sample else ''}"
+    return sentence(error)
 
 
 async def _clash(editor: Editor, edited: Edited, locale: str, source: str) -> Clash:

@@ -74,4 +74,14 @@ document.body.addEventListener('htmx:afterSwap', ({ detail }) => {
   if (detail.target === found) showMail()
   if (detail.target === saved && saved.querySelector('[data-saved]')) stored = sending
 })
+function trouble(words) {
+  const place = saved.querySelector('[role="status"]')
+  if (place) place.textContent = words
+}
+
+document.body.addEventListener('htmx:sendError', () => trouble('Not saved: the studio does not answer. The next change tries again.'))
+document.body.addEventListener('htmx:responseError', ({ detail }) => {
+  const ended = [401, 403].includes(detail.xhr.status)
+  trouble(ended ? 'Not saved: your session has ended. Copy what you typed, then load the page again.' : 'Not saved: the studio could not do that. The next change tries again.')
+})
 addEventListener('beforeunload', (event) => { if (typed !== stored) event.preventDefault() })

@@ -1,5 +1,6 @@
 """The templates pages as marketers see them: real Chromium, the real studio on a mesh in memory."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -133,6 +134,33 @@ async def test_the_second_of_two_people_is_shown_what_the_first_one_saved(house,
 
 
 @pytest.mark.timeout(300)
+async def test_a_form_that_is_sent_while_the_page_saves_waits_for_that(house, visit):
+    """What is typed after the page began to save is in the draft too, and nobody is told of their own save."""
+    page = await visit()
+    await house.enter(page, "Fay", "marketer")
+    await page.goto(f"{house.url}/templates/order-confirmed")
+    stored, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(route):
+        if "hx-request" not in route.request.headers:
+            return await route.continue_()
+        answer = await route.fetch()
+        stored.set()
+        await go_on.wait()
+        return await route.fulfill(response=answer)
+
+    await page.route("**/draft", slowly)
+    await page.get_by_label("Headline").fill("First")
+    await asyncio.wait_for(stored.wait(), 60)
+    await page.get_by_label("Headline").fill("First and second")
+    await page.get_by_role("button", name="Review and publish").click()
+    go_on.set()
+
+    await expect(page.get_by_role("heading", name="What publishing changes")).to_be_visible()
+    await expect(page.locator("tr[data-kind=new]")).to_contain_text('headline = "First and second"')
+
+
+@pytest.mark.timeout(300)
 async def test_who_types_on_after_the_session_has_ended_is_told(house, visit):
     """And keeps what was typed."""
     page = await visit()
@@ -152,7 +180,7 @@ async def test_everyone_can_use_it(house, visit):
     page, logged = await visit(), []
     page.on("console", lambda line: logged.append(line.text))
     await house.enter(page, "Dora", "publisher")
-    for path in ("/templates", PAGE, f"{PAGE}/history?revision=0"):
+    for path in ("/templates", f"{PAGE}/history?revision=0"):
         await page.goto(house.url + path)
         await _examine(page, path)
     await page.goto(f"{house.url}/templates/order-refunded")

@@ -58,7 +58,17 @@ function select(link) {
 
 form.addEventListener('focusin', ({ target }) => { if (target instanceof HTMLTextAreaElement) field = target })
 form.addEventListener('input', ({ target }) => { if (target.closest('#texts')) typed += 1 })
-form.addEventListener('submit', () => { stored = typed })
+// A form that is sent while the page saves by itself would meet its own save as somebody else's: it waits for it.
+form.addEventListener('submit', (event) => {
+  if (saved.classList.contains('htmx-request')) {
+    event.preventDefault()
+    const { name, value } = event.submitter ?? {}
+    const again = () => form.requestSubmit([...saved.querySelectorAll('button')].find((one) => one.name === name && one.value === value))
+    saved.addEventListener('htmx:afterSettle', again, { once: true })
+    return
+  }
+  stored = typed
+})
 form.addEventListener('click', (event) => {
   const name = event.target.closest('[data-insert]')
   const link = event.target.closest('.findings a')

@@ -247,7 +247,7 @@ async def test_two_people_in_one_draft_see_each_other(place):
     ada, grace = await place.marketer("Ada", "marketer"), await place.marketer("Grace", "marketer")
     await ada.open(CART)
     await grace.open(CART)
-    await grace.save(cap="5", holdout="10")
+    await grace.save(cap="5", holdout="10", max_discount_amount=["30"], max_discount_currency=["EUR"])
 
     part = await ada.save(htmx=True, cap="7", priority="2")
     await ada.save(cap="7", priority="2")
@@ -258,10 +258,12 @@ async def test_two_people_in_one_draft_see_each_other(place):
     assert "Grace saved this draft at" in words
     assert "Offers to one shopper changed by both 3 offers 5 offers 7 offers" in words
     assert "Never get an offer 0 % 10 % 0 %" in words
+    assert "Largest discount 50 EUR, 50 USD, 50 GBP, 8000 JPY 30 EUR 50 EUR, 50 USD, 50 GBP, 8000 JPY" in words
+    assert "Cost of a contact 0.01 EUR" not in words
     assert "cap = 5" in draft
     assert ada.page.url.path == CART
     journey = journey_of(await _as_document(place))
-    assert (journey.cap, journey.priority, journey.holdout) == (7, 2, 0.1)
+    assert (journey.cap, journey.priority, journey.holdout, journey.max_discount) == (7, 2, 0.1, ("30 EUR",))
 
 
 async def test_a_form_that_was_opened_before_somebody_published_is_not_saved_over_it(place):

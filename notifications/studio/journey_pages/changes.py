@@ -1,6 +1,7 @@
 """Changes: what differs between two journeys, field by field, and the changes of two people brought together."""
 
 from collections.abc import Mapping
+from itertools import combinations
 
 import msgspec
 
@@ -58,16 +59,20 @@ def clashes(old: Typed, theirs: Typed, yours: Typed) -> list[Clash]:
     """Every field that was changed by them or by you."""
     found = []
     for key, field in FIELDS.items():
-        if not old[key] == theirs[key] == yours[key]:
+        same = field.input.holds_same
+        if not (same(old[key], theirs[key]) and same(old[key], yours[key])):
             words = [_words(field, typed) for typed in (old, theirs, yours)]
-            both = len({*words}) == len(words)
+            both = not any(same(one[key], other[key]) for one, other in combinations((old, theirs, yours), 2))
             found.append(Clash(label=field.label, old=words[0], theirs=words[1], yours=words[2], both=both))
     return found
 
 
 def merged(old: Typed, theirs: Typed, yours: Typed) -> Typed:
     """What they wrote, with what you changed on top of it."""
-    return {key: theirs[key] if yours[key] == old[key] else yours[key] for key in FIELDS}
+    return {
+        key: theirs[key] if field.input.holds_same(yours[key], old[key]) else yours[key]
+        for key, field in FIELDS.items()
+    }
 
 
 def typed_in_text(name: str, text: str) -> Typed:

@@ -55,7 +55,7 @@ def write(name: str, base: str, typed: Typed) -> Written:
         except DeclarationError as error:
             wrong[key] = str(error)
             continue
-        if value != getattr(before, key) and not (key == "channels" and set(value) == set(before.channels)):
+        if not field.input.same(value, getattr(before, key)):
             _set(document, key, field.input.write(value))
     text = tomlkit.dumps(document)
     if not wrong:

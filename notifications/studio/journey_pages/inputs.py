@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from operator import eq
 from typing import Any
 
 from mesh.channels import CHANNELS
@@ -24,7 +25,7 @@ class Input:
     """One kind of form control. `control` is its macro in `journey_controls.html.j2`.
 
     `show` gives the texts of a value, `read` the value of texts (DeclarationError says what to write instead), `write`
-    the value in TOML, `words` the value for people. `read(show(value)) == value`.
+    the value in TOML, `words` the value for people. `read(show(value))` is the same value, as `same` compares two.
     """
 
     control: str
@@ -33,6 +34,14 @@ class Input:
     words: Callable[[Any], str]
     write: Callable[[Any], Any] = lambda value: value
     parts: tuple[str, ...] = ("",)
+    same: Callable[[Any, Any], bool] = eq
+
+    def holds_same(self, one: Texts, other: Texts) -> bool:
+        """Whether controls with these texts hold the same value; an empty row of amounts, for instance, is none."""
+        try:
+            return one == other or self.same(self.read(one), self.read(other))
+        except DeclarationError:
+            return False
 
 
 def switch(on: str = "yes", off: str = "no") -> Input:
@@ -153,6 +162,7 @@ def channels() -> Input:
         read=lambda texts: tuple(texts[""]),
         words=lambda value: ", ".join(title_of(one) for one in value),
         write=list,
+        same=lambda one, other: set(one) == set(other),
     )
 
 

@@ -116,6 +116,7 @@ async def test_a_viewer_sees_and_previews_and_changes_nothing(place):
         for path in (
             f"{PAGE}/draft",
             f"{PAGE}/discard",
+            f"{PAGE}/restore",
             f"{PAGE}/publish",
             f"{PAGE}/revert",
             f"{PAGE}/rebase",
@@ -128,7 +129,7 @@ async def test_a_viewer_sees_and_previews_and_changes_nothing(place):
 
     assert ("readonly" in page, "Save draft" in page, "Send me this" in page) == (True, False, False)
     assert (preview.status_code, "Mine" in preview.text) == (200, True)
-    assert refused == [403] * 9
+    assert refused == [403] * 10
     assert await place.changes() == []
 
 
@@ -345,6 +346,25 @@ async def test_languages_are_added_and_removed_and_templates_are_copied(place):
     discarded = await send(person, f"{page}/discard", {"version": "1"}, page)
     assert discarded.status_code == 409
     assert await place.draft("spring-sale") == draft
+
+
+async def test_a_draft_that_was_discarded_is_opened_again(place):
+    """By the page that says so, as it was; only once, and not over a draft that was saved since."""
+    person = await place.come("marketer")
+    await send(person, f"{PAGE}/draft", await form(person, **{"text:button": "Back to it"}))
+    draft = await place.draft()
+    version = re.search(r'name="version" value="(\d+)"', (await person.get(PAGE)).text)[1]
+
+    gone = await send(person, f"{PAGE}/discard", {"version": version})
+    closed = await place.draft()
+    page = await person.get(gone.headers["location"])
+    version = re.search(r'name="version" value="(\d+)"', page.text)[1]
+    back = await send(person, f"{PAGE}/restore", {"version": version})
+    again = await send(person, f"{PAGE}/restore", {"version": version})
+
+    assert ("The draft of abandoned-cart is discarded" in words(page), closed) == (True, None)
+    assert (back.headers["location"], again.status_code) == (f"{PAGE}?done=restored", 409)
+    assert (await place.draft()).files == draft.files
 
 
 async def test_what_is_there_not_is_404(place):

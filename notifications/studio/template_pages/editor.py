@@ -30,7 +30,7 @@ DONE = {
     "saved": "The draft is saved. Nothing is in force before it is published.",
     "added": "The language is part of the draft. Translate its texts, then publish.",
     "removed": "The language is no longer part of the draft.",
-    "discarded": "The draft is discarded. This is what is in force.",
+    "restored": "The draft is open again.",
     "rebased": "The draft now follows the revision in force. Review the difference and publish.",
 }
 is_locale = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII).fullmatch

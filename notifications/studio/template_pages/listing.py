@@ -4,6 +4,7 @@ from typing import Any
 
 from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromQuery
 from litestar.response import Redirect
 
 from mesh import Mesh
@@ -14,7 +15,7 @@ from mesh.web.roles import MARKETER
 from notifications.document_api.views import names_of_accounts
 from notifications.documents.document import Superseded
 from notifications.documents.drafts import open_drafts, save_draft
-from notifications.documents.kind import Kind
+from notifications.documents.kind import Kind, is_name
 from notifications.journeys.kind import JOURNEYS, journey_of
 from notifications.studio.studio import Studio
 from notifications.studio.template_pages.edited import purpose, read_edited
@@ -28,8 +29,10 @@ def listing_routes(studio: Studio, kind: Kind) -> list[HTTPRouteHandler]:
     """The list, and what creates a template as a copy of another."""
 
     @get("/")
-    async def list_templates(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return await show(request)
+    async def list_templates(
+        request: Request[Any, Any, Any], discarded: FromQuery[str] = "", version: FromQuery[int] = 0
+    ) -> Response[bytes]:
+        return await show(request, discarded=discarded if is_name(discarded) else "", version=version)
 
     @post("/")
     async def create_template(request: Request[Any, Any, Any]) -> Response[Any]:
@@ -54,7 +57,13 @@ def listing_routes(studio: Studio, kind: Kind) -> list[HTTPRouteHandler]:
         return Redirect(f"{studio.path}/{name}?done=created", status_code=303)
 
     async def show(
-        request: Request[Any, Any, Any], *, typed: Any = None, wrong: str = "", status: int = 200
+        request: Request[Any, Any, Any],
+        *,
+        typed: Any = None,
+        wrong: str = "",
+        discarded: str = "",
+        version: int = 0,
+        status: int = 200,
     ) -> Response[bytes]:
         rows = await _rows(kind, studio.mesh)
         values = {
@@ -63,6 +72,8 @@ def listing_routes(studio: Studio, kind: Kind) -> list[HTTPRouteHandler]:
             "may_edit": request.user.may(MARKETER.name),
             "typed": typed or {"name": "", "copy": rows[0]["name"] if rows else ""},
             "wrong": wrong,
+            "discarded": discarded,
+            "version": version,
         }
         return studio.show(request, "templates.html.j2", values, status=status)
 

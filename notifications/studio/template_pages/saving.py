@@ -1,4 +1,4 @@
-"""Saving: what is typed becomes the draft, unless somebody else saved the same language meanwhile; and discarding."""
+"""Saving: what is typed becomes the draft, unless somebody else saved the same language meanwhile."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.response import Redirect
 
-from mesh.errors import Conflict, DeclarationError
+from mesh.errors import DeclarationError
 from mesh.web.audit import note
 from mesh.web.guard import require
 from mesh.web.roles import MARKETER
-from notifications.documents.document import Superseded, UnknownDocument
-from notifications.documents.drafts import discard_draft, save_draft
+from notifications.documents.document import Superseded
+from notifications.documents.drafts import save_draft
 from notifications.studio.template_pages.differences import FileDifference, differences
 from notifications.studio.template_pages.edited import Edited, digest, is_text_name, purpose, typed_source
 from notifications.studio.template_pages.editor import Editor, locale_of
@@ -34,7 +34,7 @@ class Clash(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def saving_routes(editor: Editor) -> list[HTTPRouteHandler]:
-    """Save and discard."""
+    """What saves the draft."""
 
     @post("/{name:str}/draft", status_code=200)
     async def save_template_draft(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[Any]:
@@ -74,23 +74,7 @@ def saving_routes(editor: Editor) -> list[HTTPRouteHandler]:
             return await _saved(editor, request, await editor.read(name), locale, then, part=part)
         raise Superseded(f"template {name} is being saved by others all the time: try again")
 
-    @post("/{name:str}/discard")
-    async def discard_template_draft(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[Any]:
-        """End the draft that was looked at."""
-        require(request, MARKETER.name)
-        sent = await request.form()
-        edited, version = await editor.read(name), str(sent.get("version", ""))
-        try:
-            await discard_draft(editor.kind, name, editor.mesh, version=int(version) if version.isdecimal() else -1)
-        except (Conflict, UnknownDocument) as error:
-            return await editor.show(
-                request, await editor.read(name), edited.locales[0], wrong=sentence(error), status=409
-            )
-        note(request, f"{editor.kind.name}/{name}")
-        where = f"/{name}?done=discarded" if edited.in_force else ""
-        return Redirect(f"{editor.studio.path}{where}", status_code=303)
-
-    return [save_template_draft, discard_template_draft]
+    return [save_template_draft]
 
 
 async def _why(editor: Editor, edited: Edited, locale: str, source: str, error: DeclarationError) -> str:

@@ -1,6 +1,7 @@
 """Accounts: the people who may sign in to a region's console, in a bucket of that region."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from secrets import token_hex
 
@@ -32,6 +33,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
 ACCOUNTS: Bucket[Account] = Bucket("console-accounts", Account)
 IDENTITIES: Bucket[Identity] = Bucket("console-identities", Identity)
+_is_id = re.compile(r"a[0-9a-f]{16}", re.ASCII).fullmatch
 
 
 class Accounts:
@@ -44,8 +46,14 @@ class Accounts:
         """An account, or None."""
         return await self._accounts.get(account_id)
 
+    async def names(self, account_ids: Iterable[str]) -> dict[str, str]:
+        """The names of those ids that are accounts, by one request. Any service with pages may read them so."""
+        wanted = {one for one in account_ids if _is_id(one)}
+        found = await self._accounts.entries(wanted) if wanted else {}
+        return {id_: account.name for id_, (account, _) in found.items() if account}
+
     async def all(self) -> list[Account]:
-        """Every account, oldest first."""
+        """Every account, oldest first. Only the console's own service may list them."""
         return sorted([account async for _, account in self._accounts.items()], key=lambda one: one.created)
 
     async def any(self) -> bool:

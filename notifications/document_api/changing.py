@@ -13,7 +13,7 @@ from mesh.web.guard import TOKENS, require
 from mesh.web.roles import MARKETER, PUBLISHER
 from notifications.document_api.bodies import PublishDraft, Revert, Revision, SaveDraft, Whole
 from notifications.document_api.problems import problems
-from notifications.document_api.views import names_of_accounts, revision, whole
+from notifications.document_api.views import names_of_authors, revision, whole
 from notifications.documents import drafts, publishing
 from notifications.documents.document import Document
 from notifications.documents.kind import Kind
@@ -35,7 +35,7 @@ def _drafts(kind: Kind, mesh: Mesh, accounts: Accounts) -> list[HTTPRouteHandler
             kind, name, data.files, person.account.id, mesh, version=data.version, begin=data.begin
         )
         note(request, _subject(kind, name), draft_version=str(version))
-        return await whole(kind, name, mesh, await names_of_accounts(accounts))
+        return await whole(kind, name, mesh, accounts)
 
     @delete(
         "/{name:str}/draft",
@@ -85,7 +85,7 @@ def _publishing(kind: Kind, mesh: Mesh, accounts: Accounts) -> list[HTTPRouteHan
 
     async def _published(request: Request[Any, Any, Any], made: Document, **details: str) -> Revision:
         note(request, _subject(kind, made.name), revision=str(made.revision), **details)
-        return revision(made, await names_of_accounts(accounts), texts=True)
+        return revision(made, await names_of_authors(accounts, made), texts=True)
 
     return [publish_draft, revert_document]
 

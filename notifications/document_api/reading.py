@@ -8,7 +8,7 @@ from mesh import Mesh
 from mesh.web.accounts import Accounts
 from notifications.document_api.bodies import Difference, Draft, Listed, Revision, Whole
 from notifications.document_api.problems import problems
-from notifications.document_api.views import draft, names_of_accounts, revision, whole
+from notifications.document_api.views import draft, names_of_authors, revision, whole
 from notifications.documents.document import difference
 from notifications.documents.drafts import no_draft, open_drafts, read_draft
 from notifications.documents.kind import Kind
@@ -26,9 +26,9 @@ def _documents(kind: Kind, mesh: Mesh, accounts: Accounts) -> list[HTTPRouteHand
     @get("/", summary=f"List the {kind.plural}", responses=problems())
     async def list_documents() -> list[Listed]:
         """Every document of this kind: what is in force, and the draft, without their texts."""
-        names = await names_of_accounts(accounts)
         in_force = {name: found async for name, found in mesh.state(kind.bucket).items()}
         drafts = await open_drafts(kind, mesh)
+        names = await names_of_authors(accounts, *in_force.values(), *drafts.values())
         return [
             Listed(
                 name=name,
@@ -41,7 +41,7 @@ def _documents(kind: Kind, mesh: Mesh, accounts: Accounts) -> list[HTTPRouteHand
     @get("/{name:str}", summary=f"Read a {kind.name}", responses=problems(404))
     async def read_document(name: FromPath[str]) -> Whole:
         """What is in force and the draft, with their texts."""
-        return await whole(kind, name, mesh, await names_of_accounts(accounts))
+        return await whole(kind, name, mesh, accounts)
 
     @get("/{name:str}/draft", summary=f"Read the draft of a {kind.name}", responses=problems(404))
     async def read_saved(name: FromPath[str]) -> Draft:
@@ -49,7 +49,7 @@ def _documents(kind: Kind, mesh: Mesh, accounts: Accounts) -> list[HTTPRouteHand
         saved, _ = await read_draft(kind, name, mesh)
         if saved is None:
             raise no_draft(kind, name)
-        return draft(saved, await names_of_accounts(accounts), texts=True)
+        return draft(saved, await names_of_authors(accounts, saved), texts=True)
 
     return [list_documents, read_document, read_saved]
 
@@ -61,7 +61,7 @@ def _revisions(kind: Kind, mesh: Mesh, accounts: Accounts) -> list[HTTPRouteHand
         found = await versions(kind, name, mesh)
         if not found:
             raise kind.unknown(name, await names_of(kind, mesh))
-        names = await names_of_accounts(accounts)
+        names = await names_of_authors(accounts, *(one.document for one in found))
         return [revision(one.document, names, one.state) for one in found]
 
     @get("/{name:str}/revisions/{number:int}", summary=f"Read a revision of a {kind.name}", responses=problems(404))
@@ -70,7 +70,8 @@ def _revisions(kind: Kind, mesh: Mesh, accounts: Accounts) -> list[HTTPRouteHand
         found = next((one for one in await versions(kind, name, mesh) if one.document.revision == number), None)
         if found is None:
             raise await no_revision(kind, name, number, mesh)
-        return revision(found.document, await names_of_accounts(accounts), found.state, texts=True)
+        names = await names_of_authors(accounts, found.document)
+        return revision(found.document, names, found.state, texts=True)
 
     return [list_revisions, read_revision]
 

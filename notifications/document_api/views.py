@@ -17,17 +17,18 @@ Names = Mapping[str, str]
 """The names of this region's accounts by id. An author of another region is known by the id alone."""
 
 
-async def names_of_accounts(accounts: Accounts) -> Names:
-    """The accounts' names by id."""
-    return {account.id: account.name for account in await accounts.all()}
+async def names_of_authors(accounts: Accounts, *written: Document | DocumentDraft | None) -> Names:
+    """The names of those who wrote these, by id."""
+    return await accounts.names(one.author for one in written if one is not None)
 
 
-async def whole(kind: Kind, name: str, mesh: Mesh, names: Names) -> Whole:
+async def whole(kind: Kind, name: str, mesh: Mesh, accounts: Accounts) -> Whole:
     """A document with its texts. UnknownDocument where there is neither a revision nor a draft."""
     current = await mesh.state(kind.bucket).get(name)
     saved, version = await read_draft(kind, name, mesh)
     if current is None and saved is None:
         raise kind.unknown(name, await names_of(kind, mesh))
+    names = await names_of_authors(accounts, current, saved)
     return Whole(
         name=name,
         in_force=revision(current, names, texts=True) if current else None,

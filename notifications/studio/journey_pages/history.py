@@ -11,7 +11,7 @@ from notifications.documents.document import Document, Version
 from notifications.documents.publishing import versions
 from notifications.journeys.kind import JOURNEYS
 from notifications.studio.journey_pages.changes import Difference, differences
-from notifications.studio.journey_pages.opened import PageRequest, open_journey, rights
+from notifications.studio.journey_pages.opened import PageRequest, authors_of, open_journey, rights
 from notifications.studio.studio import Studio
 
 
@@ -29,10 +29,11 @@ def history_routes(studio: Studio) -> list[HTTPRouteHandler]:
 
     @get("/{name:str}/history")
     async def show_journey_history(request: PageRequest, name: FromPath[str]) -> Response[bytes]:
-        opened = await open_journey(studio, name)
+        opened, known = await open_journey(studio, name), await versions(JOURNEYS, name, studio.mesh)
         values = {
             "opened": opened,
-            "entries": entries(name, await versions(JOURNEYS, name, studio.mesh)),
+            "authors": await authors_of(studio, *(one.document for one in known)),
+            "entries": entries(name, known),
             **rights(request),
         }
         return studio.show(request, "journey_history.html.j2", values)

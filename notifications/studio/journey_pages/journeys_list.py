@@ -81,7 +81,7 @@ def list_routes(studio: Studio) -> list[HTTPRouteHandler]:
         values = {
             "rows": [_row(name, in_force.get(name), drafts.get(name)) for name in sorted({*in_force, *drafts})],
             "copies": sorted(in_force),
-            "authors": await authors_of(studio),
+            "authors": await authors_of(studio, *in_force.values(), *drafts.values()),
             "asked": "",
             "copied": "",
             "wrong": {},

@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException, NotFoundException
 from mesh import Mesh
 from mesh.errors import Conflict, DeclarationError, InvalidKey
 from mesh.web.roles import MARKETER, PUBLISHER
-from notifications.document_api.views import names_of_accounts
+from notifications.document_api.views import names_of_authors
 from notifications.documents.document import SEED, Document, UnknownDocument
 from notifications.documents.drafts import DocumentDraft, read_draft
 from notifications.documents.publishing import names_of
@@ -62,12 +62,13 @@ async def open_journey(studio: Studio, name: str) -> Opened:
         raise NotFoundException(str(error)) from None
     if in_force is None and draft is None:
         raise NotFoundException(str(JOURNEYS.unknown(name, await names_of(JOURNEYS, studio.mesh))))
-    return Opened(name=name, in_force=in_force, draft=draft, version=version, authors=await authors_of(studio))
+    authors = await authors_of(studio, in_force, draft)
+    return Opened(name=name, in_force=in_force, draft=draft, version=version, authors=authors)
 
 
-async def authors_of(studio: Studio) -> dict[str, str]:
-    """The names of all who may have written something, by id."""
-    return {SEED: "Cartmesh"} | dict(await names_of_accounts(studio.console.accounts))
+async def authors_of(studio: Studio, *written: Document | DocumentDraft | None) -> dict[str, str]:
+    """The names of those who wrote these, by id."""
+    return {SEED: "Cartmesh"} | dict(await names_of_authors(studio.console.accounts, *written))
 
 
 def readable(name: str, text: str) -> Journey | None:

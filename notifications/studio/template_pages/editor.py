@@ -11,7 +11,8 @@ from litestar.params import FromPath, FromQuery
 
 from mesh.web.headers import STRICT
 from mesh.web.roles import MARKETER, PUBLISHER
-from notifications.document_api.views import names_of_accounts
+from notifications.document_api.views import names_of_authors
+from notifications.documents.document import SEED, Document
 from notifications.documents.kind import Kind
 from notifications.studio.studio import Studio
 from notifications.studio.template_pages.edited import Edited, digest, purpose, read_edited, typed_source
@@ -60,9 +61,10 @@ class Editor:
         """The template as it is edited. NotFoundException where there is none."""
         return await read_edited(self.kind, name, self.mesh)
 
-    async def names(self) -> Mapping[str, str]:
-        """What authors are called, by their ids."""
-        return {"seed": "Cartmesh", **await names_of_accounts(self.studio.console.accounts)}
+    async def names(self, edited: Edited, *further: Document) -> Mapping[str, str]:
+        """What those are called who wrote the template, and these revisions of it, by their ids."""
+        accounts = self.studio.console.accounts
+        return {SEED: "Cartmesh", **await names_of_authors(accounts, edited.in_force, edited.draft, *further)}
 
     async def show(
         self, request: PageRequest, edited: Edited, locale: str, *, status: int = 200, **shown: Any
@@ -92,7 +94,7 @@ class Editor:
             "variables": VARIABLES[kind],
             "filters": own_filters(),
             "more_filters": JINJA,
-            "authors": await self.names(),
+            "authors": await self.names(edited),
             "label": label,
             "hint": hint,
             "language_name": language_name,

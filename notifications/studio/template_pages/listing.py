@@ -12,7 +12,7 @@ from mesh.errors import DeclarationError
 from mesh.web.audit import note
 from mesh.web.guard import require
 from mesh.web.roles import MARKETER
-from notifications.document_api.views import names_of_accounts
+from notifications.document_api.views import names_of_authors
 from notifications.documents.document import Superseded
 from notifications.documents.drafts import open_drafts, save_draft
 from notifications.documents.kind import Kind, is_name
@@ -66,9 +66,10 @@ def listing_routes(studio: Studio, kind: Kind) -> list[HTTPRouteHandler]:
         status: int = 200,
     ) -> Response[bytes]:
         rows = await _rows(kind, studio.mesh)
+        written = [row[which] for row in rows for which in ("in_force", "draft")]
         values = {
             "rows": rows,
-            "authors": SEED | dict(await names_of_accounts(studio.console.accounts)),
+            "authors": SEED | dict(await names_of_authors(studio.console.accounts, *written)),
             "may_edit": request.user.may(MARKETER.name),
             "typed": typed or {"name": "", "copy": rows[0]["name"] if rows else ""},
             "wrong": wrong,

@@ -86,7 +86,7 @@ def _review(editor: Editor) -> list[HTTPRouteHandler]:
         values = {
             "edited": edited,
             "differences": differences(edited.in_force.files if edited.in_force else {}, edited.files),
-            "authors": await editor.names(),
+            "authors": await editor.names(edited),
             "language_name": language_name,
             "may_edit": request.user.may(MARKETER.name),
             "may_publish": request.user.may(PUBLISHER.name),
@@ -148,7 +148,7 @@ def _history(editor: Editor) -> list[HTTPRouteHandler]:
             "versions": known,
             "chosen": None if chosen is None else known[chosen].document.revision,
             "differences": _change(known, chosen),
-            "authors": await editor.names(),
+            "authors": await editor.names(edited, *(one.document for one in known)),
             "language_name": language_name,
             "may_publish": request.user.may(PUBLISHER.name),
             "done": done,

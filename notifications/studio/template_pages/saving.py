@@ -93,7 +93,7 @@ async def _why(editor: Editor, edited: Edited, locale: str, source: str, error: 
 
 async def _clash(editor: Editor, edited: Edited, locale: str, source: str) -> Clash:
     theirs, file = edited.source(locale), f"{locale}{SUFFIX}"
-    names = await editor.names()
+    names = await editor.names(edited)
     last = edited.draft or edited.in_force
     return Clash(
         who=names.get(last.author, last.author) if last else "somebody",

@@ -1,0 +1,76 @@
+"""The studio's pages on a real server, with no more rights than the studio has."""
+
+import re
+from contextlib import AsyncExitStack
+
+import httpx
+import pytest
+
+from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.run import running
+from mesh.topology.connect import connect
+from mesh.topology.mesh_toml import Topology
+from notifications.documents.seeding import seed
+from notifications.journeys.kind import JOURNEYS
+from notifications.offers import service as offers
+from notifications.studio import service as studio
+from notifications.templates.kind import TEMPLATES
+from services.console import service as console
+from services.identity import service as identity
+
+JOURNEY, TEMPLATE = "abandoned-cart", "abandoned-cart"
+
+
+@pytest.fixture
+async def publisher(signed_in):
+    """A client of the studio's pages, signed in as a publisher called `publisher`."""
+    async with AsyncExitStack() as stack:
+        servers = LocalServers(Topology.of(["us"], nodes=1), services=[offers, studio, console, identity])
+        await stack.enter_async_context(servers)
+
+        async def mesh(name):
+            connected = await connect(servers.access, "us", name)
+            stack.push_async_callback(connected.broker.drain)
+            return connected
+
+        for kind in (TEMPLATES, JOURNEYS):
+            await seed(kind, "", await mesh("offers"))
+        run = await stack.enter_async_context(running(studio, await mesh("studio"), http=("127.0.0.1", 0)))
+        headers = await signed_in(await mesh("console"), "publisher")
+        client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{run.port}", headers=headers, timeout=60)
+        yield await stack.enter_async_context(client)
+
+
+async def test_every_page_opens_and_names_who_published(publisher):
+    """Lists, editors, histories and figures, before anything was published and after."""
+    draft = (await publisher.get(f"/documents/v1/journeys/{JOURNEY}")).json()
+    files = {name: f"{text}# changed\n" for name, text in draft["in_force"]["files"].items()}
+    saved = await publisher.put(
+        f"/documents/v1/journeys/{JOURNEY}/draft", json={"version": draft["draft_version"], "files": files}
+    )
+    made = await publisher.post(
+        f"/documents/v1/journeys/{JOURNEY}/publish",
+        json={"version": saved.json()["draft_version"], "expected_revision": 0},
+    )
+
+    opened = {
+        path: await publisher.get(path)
+        for path in (
+            "/overview",
+            "/decisions",
+            "/journeys",
+            f"/journeys/{JOURNEY}",
+            f"/journeys/{JOURNEY}/text",
+            f"/journeys/{JOURNEY}/history",
+            "/templates",
+            f"/templates/{TEMPLATE}",
+            f"/templates/{TEMPLATE}/frame?locale=de",
+            f"/templates/{TEMPLATE}/history",
+            "/documents/v1/templates",
+        )
+    }
+
+    assert (made.status_code, made.json()["author"]["name"]) == (201, "publisher")
+    assert {path: page.status_code for path, page in opened.items()} == dict.fromkeys(opened, 200)
+    assert re.search(r"by publisher\b", opened["/journeys"].text)
+    assert re.search(r"by publisher\b", opened[f"/journeys/{JOURNEY}/history"].text)

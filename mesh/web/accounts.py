@@ -33,7 +33,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
 ACCOUNTS: Bucket[Account] = Bucket("console-accounts", Account)
 IDENTITIES: Bucket[Identity] = Bucket("console-identities", Identity)
-_is_id = re.compile(r"a[0-9a-f]{16}", re.ASCII).fullmatch
+_is_key = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII).fullmatch
 
 
 class Accounts:
@@ -47,8 +47,8 @@ class Accounts:
         return await self._accounts.get(account_id)
 
     async def names(self, account_ids: Iterable[str]) -> dict[str, str]:
-        """The names of those ids that are accounts, by one request. Any service with pages may read them so."""
-        wanted = {one for one in account_ids if _is_id(one)}
+        """The names of those of these ids that are accounts', by one request; any service with pages may read them so."""
+        wanted = {one for one in account_ids if _is_key(one)}
         found = await self._accounts.entries(wanted) if wanted else {}
         return {id_: account.name for id_, (account, _) in found.items() if account}
 

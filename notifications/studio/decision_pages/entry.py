@@ -104,19 +104,19 @@ def _of_offer(received: Received) -> Entry | None:  # noqa: PLR0911  one return 
         case OfferDecided() as decided:
             return _decision(decided, place)
         case OfferClaimed(attempt=attempt):
-            return Entry(**place, kind="done", title="Sending begun", sentence=f"By {by}, attempt {attempt}")
+            return Entry(**place, kind="done", title=f"Sending begun ({by})", sentence=f"Attempt {attempt}")
         case OfferRequested():
             return Entry(**place, kind="done", title="Page opened", sentence="A page is open that can show the offer")
         case OfferSent():
             sentence = "The card went to the shopper's page" if by == "on site" else "The mail server took it"
-            return Entry(**place, kind="done", title=f"Sent by {by}", sentence=sentence)
+            return Entry(**place, kind="done", title=f"Sent ({by})", sentence=sentence)
         case OfferDeferred(reason=reason, until=until, attempt=attempt):
             sentence = f"Attempt {attempt}: {reason}. Tried again at {words.moment(until)}"
-            return Entry(**place, kind="held", title=f"Deferred by {by}", sentence=sentence)
+            return Entry(**place, kind="held", title=f"Deferred ({by})", sentence=sentence)
         case OfferFailed(reason=reason):
-            return Entry(**place, kind="failed", title=f"Failed by {by}", sentence=_first_upper(reason))
+            return Entry(**place, kind="failed", title=f"Failed ({by})", sentence=_first_upper(reason))
         case OfferWithdrawn(reason=reason):
-            return Entry(**place, kind="dropped", title=f"Withdrawn from {by}", sentence=_first_upper(reason))
+            return Entry(**place, kind="dropped", title=f"Withdrawn ({by})", sentence=_first_upper(reason))
         case OfferShown():
             return Entry(**place, kind="done", title="Seen", sentence=f"It came into the shopper's view, {by}")
         case OfferClicked():

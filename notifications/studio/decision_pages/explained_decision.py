@@ -24,7 +24,7 @@ class CheckShown(msgspec.Struct, frozen=True, kw_only=True):
 def reason_of(outcome: str, reason: str, held_until: datetime | None) -> str:
     """Why a decision came out so, in a few words for a list."""
     if outcome == "approved":
-        return "Every check passed"
+        return "No check stopped it"
     return f"{words.reason(reason)}; held until {words.moment(held_until)}" if held_until else words.reason(reason)
 
 

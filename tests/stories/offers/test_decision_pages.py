@@ -115,7 +115,7 @@ async def test_the_pages_say_why_each_cart_got_an_offer_or_none(
         assert [one.value for one in decision.checks if one.value not in page] == []
         assert len(decision.checks) == page.count("✓") + page.count("✗")
         assert "first, revision 0" in page
-    story = ("Cart changed", "Cart left", "Cart scored", "Approved by first", "Sending begun", "Sent by e-mail")
+    story = ("Cart changed", "Cart left", "Cart scored", "Approved by first", "Sending begun (e-mail)", "Sent (e-mail)")
     places = [of_sent.rindex(title) for title in (*story, "Clicked", "Cart recovered")]
     assert places == sorted(places)
     assert "Address is known (e-mail) no e-mail known stopped it" in of_dropped

@@ -1,6 +1,6 @@
 """Fork server: one Python that has imported every service; processes of a mesh on one machine are forks of it.
 
-A process begins with more than a second of imports: for the seven of each region, most of what their start costs. A
+A process begins with more than a second of imports: for the eight of each region, most of what their start costs. A
 fork has them already, and shares their memory. `mesh.cli.forking` is the other side.
 """
 

@@ -1,4 +1,4 @@
-"""History: everything that happened to one key, read in one request; and the condition that it still holds.
+"""History: everything that happened to one key, as it was at one moment; and the condition that it still holds.
 
 A condition is on one event type of one key, which is one exact subject. The broker checks that
 against writes still in flight; it does not do so for wildcards (decisions/0002).

@@ -184,7 +184,7 @@ class Mesh:
         return State(self.broker, bucket)
 
     def objects(self, object_store: ObjectStore) -> Objects:
-        """A object store's values."""
+        """An object store's values."""
         return Objects(self.broker, object_store)
 
     async def ask(

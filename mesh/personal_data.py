@@ -36,7 +36,7 @@ class PersonalKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 PERSONAL_KEYS: Bucket[PersonalKey] = Bucket("personal-keys", PersonalKey, erasable=True)
-"""By the key of the events: a visitor's id, or an order's. Whoever may not read this bucket reads no encrypted field."""
+"""By the key of the events: a visitor's or an order's id. Whoever may not read this bucket reads no encrypted field."""
 
 
 class PersonalData:

@@ -17,7 +17,8 @@
         ├── Retry(after=...)  deliver it again after that time
         └── Bury(reason)      store it in the dead letters at once
 
-Anything else that a handler raises is retried with backoff and then buried.
+A handler that raises Unavailable is called again until it succeeds; after anything else its message is retried with
+backoff, and becomes a dead letter when its retries are used up.
 """
 
 from datetime import timedelta

@@ -1,7 +1,7 @@
 """Orders: which of the reported orders count as purchases, for who learns from them.
 
-Anybody can report an order with the key in a shop's pages. Where the shop's server confirms orders, what it confirms
-counts and nothing else; where it confirms none, every report does, as there is nothing better.
+Anybody can report an order with the key in a shop's pages. Where the shop's server confirms orders, those count that it
+confirmed or reported itself; where it confirms none, every report does, as there is nothing better.
 """
 
 from dataclasses import dataclass

@@ -47,7 +47,7 @@ class Accounts:
         return await self._accounts.get(account_id)
 
     async def names(self, account_ids: Iterable[str]) -> dict[str, str]:
-        """The names of those of these ids that are accounts', by one request; any service with pages may read them so."""
+        """The names of those ids that are accounts', by one request, as any service with pages may read them."""
         wanted = {one for one in account_ids if _is_key(one)}
         found = await self._accounts.entries(wanted) if wanted else {}
         return {id_: account.name for id_, (account, _) in found.items() if account}

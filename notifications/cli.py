@@ -1,4 +1,4 @@
-"""Commands of notifications: the embedded inbox, and a look at a template."""
+"""Commands of notifications: the embedded inbox, a look at a template, and keys for signing mails."""
 
 import asyncio
 import json
@@ -15,11 +15,13 @@ COMPANION = ("inbox", "--smtp-port", "0", "--http-port", "0")
 
 
 def commands(app: "cyclopts.App") -> None:
-    """Add `inbox`, `preview`, `journeys` and `templates`."""
+    """Add `inbox`, `preview`, `mail-keys`, `journeys` and `templates`."""
     from notifications.documents.commands import journeys, templates  # noqa: PLC0415  other packages' commands go first
+    from notifications.mail_keys import mail_keys  # noqa: PLC0415  as above
 
     app.command(inbox)
     app.command(preview)
+    app.command(mail_keys)
     app.command(journeys)
     app.command(templates)
 

@@ -16,6 +16,9 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
+import dns.message
+import dns.rcode
+import dns.rrset
 import httpx
 import pytest
 import structlog
@@ -193,6 +196,58 @@ async def staff() -> AsyncIterator[Callable[..., Awaitable[Staff]]]:
             return Staff(await stack.enter_async_context(client))
 
         yield come
+
+
+class NameServer(asyncio.DatagramProtocol):
+    """A name server on this machine: TXT records by name, and no answer at all while it is `silent`."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, list[str]] = {}
+        self.silent = False
+        self.asked: list[str] = []
+        self.transport: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        """It listens."""
+        self.transport = transport
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as settings have it."""
+        return "{}:{}".format(*self.transport.get_extra_info("sockname"))
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        """Answer a question, in strings of at most 255 bytes."""
+        query = dns.message.from_wire(data)
+        name = query.question[0].name
+        self.asked.append(name.to_text(omit_final_dot=True))
+        if self.silent:
+            return
+        answer = dns.message.make_response(query)
+        texts = self.texts.get(self.asked[-1])
+        if texts:
+            parts = ([one[at : at + 255] for at in range(0, len(one), 255)] for one in texts)
+            written = (" ".join(f'"{part}"' for part in one) for one in parts)
+            answer.answer.append(dns.rrset.from_text(name, 60, "IN", "TXT", *written))
+        else:
+            answer.set_rcode(dns.rcode.NXDOMAIN)
+        self.transport.sendto(answer.to_wire(), addr)
+
+
+@pytest.fixture(scope="session")
+def name_server() -> Callable[[], AbstractAsyncContextManager[NameServer]]:
+    """Open a name server, in the loop of whoever asks."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[NameServer]:
+        loop = asyncio.get_running_loop()
+        transport, server = await loop.create_datagram_endpoint(NameServer, local_addr=("127.0.0.1", 0))
+        try:
+            yield server
+        finally:
+            transport.close()
+
+    return opened
 
 
 @pytest.fixture(autouse=True)

@@ -214,11 +214,12 @@ def warn_of_missing_address(shop: Shop, smtp_host: str) -> None:
 @asynccontextmanager
 async def open_mailer(mesh: Mesh) -> AsyncIterator[Mailer]:
     """A mailer with warm render workers, until the block ends."""
+    from notifications.channels.signer import SigningSettings, open_signer  # noqa: PLC0415  as below
     from notifications.channels.smtp import Pool, SmtpSettings  # noqa: PLC0415  only who sends loads aiosmtplib
 
     smtp, shop = read(SmtpSettings), read(Shop)
     warn_of_missing_address(shop, smtp.smtp_host)
-    pool = Pool(smtp)
+    pool = Pool(smtp, open_signer(read(SigningSettings), read(MailSettings).mail_from))
     templates = LiveTemplates()
     async with open_render_pool(read(RenderSettings)) as renderer, following(TEMPLATES, templates.use, mesh):
         shipped = template_of("abandoned-cart", TEMPLATES.read_folder("")["abandoned-cart"])

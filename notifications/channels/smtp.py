@@ -1,14 +1,21 @@
-"""SMTP: a few open connections, and whether a message was accepted, refused, or its fate is unknown."""
+"""SMTP: a few open connections, and whether a message was accepted, refused, or its fate is unknown.
+
+Every mail goes through here, so that here is where it is signed.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
 import aiosmtplib
 import msgspec
 
 from mesh.observability import tracing
 from notifications.channels.delivery_errors import Undelivered, Unknown
+
+if TYPE_CHECKING:
+    from notifications.channels.signer import Signer
 
 OPENING = (
     aiosmtplib.SMTPConnectError,
@@ -37,14 +44,16 @@ class SmtpSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Envelope:
     """A connection that took a message's sender and recipient, and waits for the message."""
 
-    def __init__(self, server: aiosmtplib.SMTP, to: str, settings: SmtpSettings) -> None:
-        self._server, self._settings = server, settings
+    def __init__(self, server: aiosmtplib.SMTP, to: str, settings: SmtpSettings, signer: "Signer | None") -> None:
+        self._server, self._settings, self._signer = server, settings, signer
         self.to = to
         self.handed_over = False
         """Whether the server took the message."""
 
     async def hand_over(self, message: bytes) -> str:
-        """Hand the message over and return the server's answer. Raises Undelivered, Unknown."""
+        """Sign the message, hand it over and return the server's answer. Raises Undelivered, Unknown."""
+        if self._signer is not None:
+            message = self._signer.sign(message)
         attributes: dict[str, str | int] = {
             "server.address": self._settings.smtp_host,
             "server.port": self._settings.smtp_port,
@@ -70,8 +79,9 @@ class Envelope:
 class Pool:
     """Connections that are kept open between messages."""
 
-    def __init__(self, settings: SmtpSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: SmtpSettings, signer: "Signer | None" = None) -> None:
+        """To the server of these settings; without a `signer` mails go unsigned."""
+        self._settings, self._signer = settings, signer
         self.connections = settings.smtp_connections
         """How many there are at most."""
         self._idle: list[aiosmtplib.SMTP] = []
@@ -94,7 +104,7 @@ class Pool:
             except OPENING as error:
                 server.close()
                 raise Undelivered(f"connection lost: {type(error).__name__}", again=True) from error
-            opened = Envelope(server, to, self._settings)
+            opened = Envelope(server, to, self._settings, self._signer)
             try:
                 yield opened
             except asyncio.CancelledError:
@@ -105,7 +115,7 @@ class Pool:
                     await self._give_back(server, used=opened.handed_over)
 
     async def send(self, sender: str, to: str, message: bytes) -> str:
-        """Hand a message over and return the server's answer. Raises Undelivered, Unknown."""
+        """Sign a message, hand it over and return the server's answer. Raises Undelivered, Unknown."""
         async with self.envelope(sender, to) as opened:
             return await opened.hand_over(message)
 

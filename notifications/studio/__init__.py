@@ -103,6 +103,14 @@ def template_pages(console: "Console", mesh: Mesh, pool: RenderPool) -> list[Any
     return routes(console, mesh, pool)
 
 
+@service.page("/sender", title="Sender", role="viewer", section="Marketing")
+def sender_pages(console: "Console", mesh: Mesh) -> list[Any]:
+    """Who mails come from, and whether DNS has the records that let receivers trust them."""
+    from notifications.studio.sender_pages.pages import routes  # noqa: PLC0415  brings Litestar, as above
+
+    return routes(console, mesh)
+
+
 @service.page("/documents", title="Documents", role="viewer")
 def document_api(console: "Console", mesh: Mesh) -> list[Any]:
     """Journeys and templates over HTTP, for scripts with an API token and for the console's own pages."""

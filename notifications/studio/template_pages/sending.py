@@ -10,12 +10,14 @@ from litestar import Request, Response, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
+from mesh.errors import DeclarationError
 from mesh.settings import read
 from mesh.web.audit import note
 from mesh.web.guard import require
 from mesh.web.roles import MARKETER
 from notifications.channels.delivery_errors import Undelivered, Unknown
 from notifications.channels.email_message import MailSettings, compose_transactional, recipient
+from notifications.channels.signer import SigningSettings, open_signer
 from notifications.channels.smtp import Pool, SmtpSettings
 from notifications.render_pool import Rendered
 from notifications.studio.template_pages.edited import typed_source
@@ -83,7 +85,11 @@ async def _send(rendered: Rendered, email: str) -> Mailed:
         return Mailed(sent=False, words="Not sent: your account has no e-mail address that mails can go to.")
     test = msgspec.structs.replace(rendered, subject=f"Test: {rendered.subject}")
     message = compose_transactional(test, to=to, key=f"test-{token_hex(8)}", settings=settings)
-    pool = Pool(read(SmtpSettings))
+    try:
+        signer = open_signer(read(SigningSettings), settings.mail_from)
+    except DeclarationError as error:
+        return Mailed(sent=False, words=f"Not sent: {error}.")
+    pool = Pool(read(SmtpSettings), signer)
     try:
         await pool.send(settings.sender(), to, message)
     except Undelivered as error:

@@ -20,6 +20,7 @@ from mesh.runtime.process import Process
 from mesh.topology.certificates import certificates
 from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
+from notifications.mail_keys import make_key
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {
@@ -27,6 +28,7 @@ SETTINGS = {
     "test-key": "probe",
     "smtp-user": "",
     "smtp-password": "",
+    "dkim-key": make_key("rsa")[0],
 }
 
 FIRST = ("scoring", "console")

@@ -199,11 +199,11 @@ async def staff() -> AsyncIterator[Callable[..., Awaitable[Staff]]]:
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """A name server on this machine: TXT records by name, and no answer at all while it is `silent`."""
+    """A name server on this machine: TXT records by name; no answer while it is `silent`, an error while it `fails`."""
 
     def __init__(self) -> None:
         self.texts: dict[str, list[str]] = {}
-        self.silent = False
+        self.silent = self.fails = False
         self.asked: list[str] = []
         self.transport: Any = None
 
@@ -225,7 +225,9 @@ class NameServer(asyncio.DatagramProtocol):
             return
         answer = dns.message.make_response(query)
         texts = self.texts.get(self.asked[-1])
-        if texts:
+        if self.fails:
+            answer.set_rcode(dns.rcode.SERVFAIL)
+        elif texts:
             parts = ([one[at : at + 255] for at in range(0, len(one), 255)] for one in texts)
             written = (" ".join(f'"{part}"' for part in one) for one in parts)
             answer.answer.append(dns.rrset.from_text(name, 60, "IN", "TXT", *written))

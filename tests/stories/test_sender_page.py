@@ -136,7 +136,7 @@ async def test_what_is_different_is_said_with_what_to_change(place):
         assert {now(answer, one).split()[0] for one in others} == {"Right"}, published
 
 
-async def test_a_name_server_that_is_silent_or_away_is_said_and_keeps_nobody_waiting(place):
+async def test_a_name_server_that_is_silent_or_fails_is_said_and_keeps_nobody_waiting(place):
     """The three are asked at the same time, so that the page waits once."""
     marketer = await place.come("marketer")
     place.server.silent = True
@@ -144,29 +144,36 @@ async def test_a_name_server_that_is_silent_or_away_is_said_and_keeps_nobody_wai
     begun = monotonic()
     silent = await check(marketer)
     took = monotonic() - begun
-    page = await marketer.get("/sender")
+    place.server.silent, place.server.fails = False, True
+    failing = await check(marketer)
 
     assert now(silent, "SPF").startswith(
         "Not known DNS could not be asked: no name server answered within 2.5 seconds."
     )
     assert {now(silent, kind) for kind in ("DKIM", "DMARC")} == {now(silent, "SPF")}
     assert took < 4 * PATIENCE  # one after the other, five names take 5
-    assert page.status_code == 200
+    assert "Not known DNS could not be asked: the name server gave no answer that can be used." in now(failing, "DKIM")
 
 
 async def test_a_studio_that_has_the_key_signs_test_mails(place, monkeypatch, tmp_path):
-    """As the server received it; a wrong key is told instead, and nothing is sent."""
+    """As the server received it; one that only knows the selector says that they are unsigned; a wrong key is told."""
     monkeypatch.setenv("CARTMESH_DKIM_KEY", PRIVATE)
     marketer = await place.come("marketer")
     async with inbox(tmp_path) as box:
         monkeypatch.setenv("CARTMESH_SMTP_PORT", str(box.smtp_port))
         fields = await _form(marketer)
         await marketer.send("/templates/abandoned-cart/test-mail", page="/templates/abandoned-cart", **fields)
+        monkeypatch.delenv("CARTMESH_DKIM_KEY")
+        unsigned = await marketer.send(
+            "/templates/abandoned-cart/test-mail", page="/templates/abandoned-cart", **fields
+        )
         monkeypatch.setenv("CARTMESH_DKIM_KEY", "/nowhere")
         wrong = await marketer.send("/templates/abandoned-cart/test-mail", page="/templates/abandoned-cart", **fields)
-        (mail,) = [(tmp_path / one.file).read_bytes() for one in box.mails]
+        mail, plain = [(tmp_path / one.file).read_bytes() for one in box.mails]
 
     assert dkim.verify(mail, dnsfunc=lambda name, **_: RIGHT[name.decode().rstrip(".")][0].encode())
+    assert (unsigned.status_code, "it is not signed" in unsigned.text) == (200, True)
+    assert b"DKIM-Signature" not in plain
     assert (wrong.status_code, "Not sent: CARTMESH_DKIM_KEY is neither" in unescape(wrong.text)) == (502, True)
 
 

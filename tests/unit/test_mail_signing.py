@@ -6,7 +6,9 @@ import dkim
 import pytest
 
 from mesh.errors import DeclarationError
+from mesh.runtime.run import running
 from notifications.channels.email_message import MailSettings, compose, compose_transactional
+from notifications.channels.service import service as channels
 from notifications.channels.signer import SigningSettings, open_signer
 from notifications.channels.smtp import Pool, SmtpSettings
 from notifications.inbox.server import inbox
@@ -127,6 +129,16 @@ def test_wrong_settings_are_an_error_that_says_what_to_do_and_shows_no_key(setti
     assert said in str(raised.value)
     assert "PRIVATE" not in str(raised.value)
     assert KEYS["rsa"][1][50:80] not in str(raised.value)
+
+
+async def test_channels_do_not_start_with_a_wrong_key(mesh, monkeypatch):
+    """Rather than to send mails that nobody trusts."""
+    monkeypatch.setenv("CARTMESH_DKIM_SELECTOR", "k1")
+    monkeypatch.setenv("CARTMESH_DKIM_KEY", "/nowhere/key.pem")
+
+    with pytest.raises(DeclarationError, match="CARTMESH_DKIM_KEY is neither a key in PEM nor the path"):
+        async with running(channels, mesh):
+            pass
 
 
 def test_the_command_makes_a_key_that_signs_what_its_record_verifies(tmp_path, monkeypatch, capsys):

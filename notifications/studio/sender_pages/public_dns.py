@@ -48,8 +48,8 @@ class PublicDns:
             return Answer(name=name)
         except (Timeout, TimeoutError):
             return Answer(name=name, trouble=f"no name server answered within {PATIENCE} seconds")
-        except (DNSException, OSError, UnicodeError) as error:
-            return Answer(name=name, trouble=f"no name server answered ({type(error).__name__})")
+        except (DNSException, OSError, UnicodeError):
+            return Answer(name=name, trouble="the name server gave no answer that can be used")
         texts = tuple(b"".join(one.strings).decode("utf-8", "replace") for one in found)
         return Answer(name=name, texts=texts)
 

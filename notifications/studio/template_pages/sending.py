@@ -85,8 +85,9 @@ async def _send(rendered: Rendered, email: str) -> Mailed:
         return Mailed(sent=False, words="Not sent: your account has no e-mail address that mails can go to.")
     test = msgspec.structs.replace(rendered, subject=f"Test: {rendered.subject}")
     message = compose_transactional(test, to=to, key=f"test-{token_hex(8)}", settings=settings)
+    signing = read(SigningSettings)
     try:
-        signer = open_signer(read(SigningSettings), settings.mail_from)
+        signer = open_signer(signing, settings.mail_from) if signing.dkim_key else None
     except DeclarationError as error:
         return Mailed(sent=False, words=f"Not sent: {error}.")
     pool = Pool(read(SmtpSettings), signer)
@@ -98,4 +99,6 @@ async def _send(rendered: Rendered, email: str) -> Mailed:
         return Mailed(sent=False, words=f"It is not known whether it was sent: {error}.")
     finally:
         await pool.close()
-    return Mailed(sent=True, words=f"Sent to {email}.")
+    unsigned = signer is None and signing.dkim_selector
+    more = " Unlike the shop's mails it is not signed, so that it may be taken for spam." if unsigned else ""
+    return Mailed(sent=True, words=f"Sent to {email}.{more}")

@@ -169,11 +169,13 @@ async def test_what_a_crashed_page_had_to_say_is_said_a_minute_later(shop, visit
     )
 
     await page.goto(shop.url("/soon"))
-    early = await page.evaluate("[cartmesh.waiting, localStorage.length]")
+    # The browser may have given the next page another process, which sees what the first one stored a moment later.
+    await page.wait_for_function("localStorage.length === 1")
+    early = await page.evaluate("cartmesh.waiting")
     await page.add_init_script(LATER.replace("later = 0", "later = 61e3"))
     await settled(page)
 
-    assert early == [0, 1]
+    assert early == 0
     assert await shop.stored() == dict.fromkeys(made, 1)
 
 

@@ -58,7 +58,7 @@ async def open_recent_decisions() -> AsyncIterator[RecentDecisions]:
     yield RecentDecisions()
 
 
-@service.on(*KINDS, reach="mesh", batch=256, linger=timedelta(milliseconds=20), projects=FIGURES)
+@service.on(*KINDS, reach="mesh", batch=256, linger=timedelta(milliseconds=500), projects=FIGURES)
 async def count_offers(events: list[Received], figures: FiguresWriter) -> None:
     """Count what became of the offers of every region, by journey and day."""
     await figures.apply(events)

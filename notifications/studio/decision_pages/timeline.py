@@ -47,5 +47,5 @@ def _after(decided: Received[OfferDecided], history: Sequence[Received]) -> Entr
     """The last of what happened to an offer; that it is about to be sent is no news."""
     of_offer = [one for one in history if getattr(one.event, "offer_id", None) == decided.event.offer_id]
     later = of_offer[of_offer.index(decided) + 1 :]
-    told = [one for one in later if not isinstance(one.event, OfferClaimed | OfferRequested)]
-    return entry_of(told[-1]) if told else None
+    outcomes = [one for one in later if not isinstance(one.event, OfferClaimed | OfferRequested)]
+    return entry_of(outcomes[-1]) if outcomes else None

@@ -1,7 +1,7 @@
 """Editor: a journey as a form that is saved while it is filled in, what is wrong beside the field it is in."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -40,6 +40,7 @@ MERGE, REVIEW = "merge", "review"
 
 def editor_routes(studio: Studio) -> list[HTTPRouteHandler]:
     """The form, and what saves it."""
+    show = partial(_show, studio)
 
     @get("/{name:str}")
     async def edit_journey(
@@ -80,37 +81,39 @@ def editor_routes(studio: Studio) -> list[HTTPRouteHandler]:
         to = f"/{REVIEW}" if then == REVIEW else "?done=saved"
         return Redirect(f"{studio.path}/{name}{to}", status_code=303)
 
-    async def show(
-        request: PageRequest,
-        opened: Opened,
-        *,
-        typed: Typed | None = None,
-        wrong: Mapping[str, str] | None = None,
-        status: int = 200,
-        **shown: Any,
-    ) -> Response[bytes]:
-        journey = readable(opened.name, shown.get("base", opened.text))
-        values = {
-            "opened": opened,
-            "sections": SECTIONS,
-            "options": await _options(studio),
-            "sentence": sentence(journey) if journey else "",
-            "active": journey.active if journey else False,
-            "typed": typed or (typed_of(journey) if journey else {}),
-            "base": opened.text,
-            "version": opened.version,
-            "revision": opened.revision,
-            "wrong": wrong or {},
-            "clashes": None,
-            "quicker": who_was_quicker(opened),
-            "done": "",
-            "before": None,
-            **rights(request),
-        }
-        template = "journey_saved.html.j2" if "hx-request" in request.headers else "journey.html.j2"
-        return studio.show(request, template, values | shown, status=status)
-
     return [edit_journey, save_journey_draft]
+
+
+async def _show(
+    studio: Studio,
+    request: PageRequest,
+    opened: Opened,
+    *,
+    typed: Typed | None = None,
+    wrong: Mapping[str, str] | None = None,
+    status: int = 200,
+    **shown: Any,
+) -> Response[bytes]:
+    journey = readable(opened.name, shown.get("base", opened.text))
+    values = {
+        "opened": opened,
+        "sections": SECTIONS,
+        "options": await _options(studio),
+        "sentence": sentence(journey) if journey else "",
+        "active": journey.active if journey else False,
+        "typed": typed or (typed_of(journey) if journey else {}),
+        "base": opened.text,
+        "version": opened.version,
+        "revision": opened.revision,
+        "wrong": wrong or {},
+        "clashes": None,
+        "quicker": who_was_quicker(opened),
+        "done": "",
+        "before": None,
+        **rights(request),
+    }
+    template = "journey_saved.html.j2" if "hx-request" in request.headers else "journey.html.j2"
+    return studio.show(request, template, values | shown, status=status)
 
 
 async def _options(studio: Studio) -> dict[str, Any]:

@@ -109,5 +109,5 @@ async def _journeys_by_template(mesh: Mesh) -> dict[str, list[str]]:
         try:
             found.setdefault(journey_of(document).template, []).append(name)
         except DeclarationError:
-            continue  # it is told on the journeys' own pages
+            continue  # the journeys' own pages say what is wrong
     return found

@@ -1,5 +1,6 @@
 """Publishing: what a draft changes, its publication, every revision with what it changed, and the way back to one."""
 
+from functools import partial
 from typing import Any
 
 from litestar import Request, Response, get, post
@@ -33,6 +34,8 @@ def publishing_routes(editor: Editor) -> list[HTTPRouteHandler]:
 
 
 def _review(editor: Editor) -> list[HTTPRouteHandler]:
+    show = partial(_show_review, editor)
+
     @get("/{name:str}/review")
     async def review_template(request: Request[Any, Any, Any], name: FromPath[str], done: FromQuery[str] = "") -> Any:
         edited = await editor.read(name)
@@ -80,22 +83,29 @@ def _review(editor: Editor) -> list[HTTPRouteHandler]:
             raise NotFoundException(str(error))
         return await show(request, edited, wrong=sentence(error), status=status)
 
-    async def show(
-        request: Request[Any, Any, Any], edited: Edited, *, done: str = "", wrong: str = "", status: int = 200
-    ) -> Response[bytes]:
-        values = {
-            "edited": edited,
-            "differences": differences(edited.in_force.files if edited.in_force else {}, edited.files),
-            "authors": await editor.names(edited),
-            "language_name": language_name,
-            "may_edit": request.user.may(MARKETER.name),
-            "may_publish": request.user.may(PUBLISHER.name),
-            "done": done,
-            "wrong": wrong,
-        }
-        return editor.studio.show(request, "template_review.html.j2", values, status=status)
-
     return [review_template, publish_template, rebase_template_draft]
+
+
+async def _show_review(
+    editor: Editor,
+    request: Request[Any, Any, Any],
+    edited: Edited,
+    *,
+    done: str = "",
+    wrong: str = "",
+    status: int = 200,
+) -> Response[bytes]:
+    values = {
+        "edited": edited,
+        "differences": differences(edited.in_force.files if edited.in_force else {}, edited.files),
+        "authors": await editor.names(edited),
+        "language_name": language_name,
+        "may_edit": request.user.may(MARKETER.name),
+        "may_publish": request.user.may(PUBLISHER.name),
+        "done": done,
+        "wrong": wrong,
+    }
+    return editor.studio.show(request, "template_review.html.j2", values, status=status)
 
 
 def _history(editor: Editor) -> list[HTTPRouteHandler]:

@@ -152,7 +152,7 @@ async def test_what_is_wrong_and_who_was_quicker_is_shown_while_typing(house, vi
     assert (await house.draft("autumn")).priority == 7
 
     await grace.get_by_label("Offers to one shopper").fill("5")
-    await expect(grace.locator("#clash")).to_contain_text("Bea saved this draft at")
+    await expect(grace.locator("#conflict")).to_contain_text("Bea saved this draft at")
     await expect(grace.get_by_role("row", name="Priority")).to_contain_text("7")
     await expect(grace.get_by_label("Offers to one shopper")).to_have_value("5")
     await grace.get_by_role("button", name="Keep my changes on top of theirs").click()

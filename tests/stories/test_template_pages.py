@@ -271,15 +271,15 @@ async def test_two_people_in_one_language_are_shown_the_difference(place):
     hers, theirs = [await form(one, **{"text:button": f"{n}'s"}) for one, n in ((ada, "Ada"), (bea, "Bea"))]
 
     await send(bea, f"{PAGE}/draft", theirs)
-    clash = await send(ada, f"{PAGE}/draft", hers)
+    conflict = await send(ada, f"{PAGE}/draft", hers)
     kept = texts_of((await place.draft()).files["en.mjml.j2"], "en").front["button"]
-    over = re.search(r'name="over" value="(\w+)"', clash.text)[1]
+    over = re.search(r'name="over" value="(\w+)"', conflict.text)[1]
     saved = await send(ada, f"{PAGE}/draft", {**hers, "over": over})
 
-    assert (clash.status_code, "Not saved: publisher saved these texts meanwhile" in words(clash)) == (409, True)
-    assert 'removed button = "Bea\'s"' in words(clash)
-    assert '+ new button = "Ada\'s"' in words(clash)
-    assert ">\nAda's</textarea>" in unescape(clash.text)
+    assert (conflict.status_code, "Not saved: publisher saved these texts meanwhile" in words(conflict)) == (409, True)
+    assert 'removed button = "Bea\'s"' in words(conflict)
+    assert '+ new button = "Ada\'s"' in words(conflict)
+    assert ">\nAda's</textarea>" in unescape(conflict.text)
     assert kept == "Bea's"
     assert saved.status_code == 303
     assert texts_of((await place.draft()).files["en.mjml.j2"], "en").front["button"] == "Ada's"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mesh.channels import CHANNELS
 from notifications.documents.document import Document, Version
 from notifications.journeys import Journey, parse, sources
-from notifications.studio.journey_pages.changes import clashes, differences, merged, typed_in_text
+from notifications.studio.journey_pages.changes import conflicts, differences, merged, typed_in_text
 from notifications.studio.journey_pages.fields import FIELDS, SECTIONS
 from notifications.studio.journey_pages.form import WHOLE, typed_of, write
 from notifications.studio.journey_pages.history import entries
@@ -180,7 +180,9 @@ def test_merging_keeps_what_each_changed(old, theirs, drawn, changed):
     here = {**before, **{name: typed_of(drawn)[name] for name in changed}}
 
     both = merged(before, there, {name: _as_sent(texts) for name, texts in here.items()})
-    shown = {clash.label for clash in clashes(before, there, {name: _as_sent(texts) for name, texts in here.items()})}
+    shown = {
+        conflict.label for conflict in conflicts(before, there, {name: _as_sent(texts) for name, texts in here.items()})
+    }
 
     for name, field in FIELDS.items():
         value, was, now = (field.input.read(one[name]) for one in (both, before, here))

@@ -20,7 +20,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     after: str
 
 
-class Clash(msgspec.Struct, frozen=True, kw_only=True):
+class EditConflict(msgspec.Struct, frozen=True, kw_only=True):
     """A field that you or somebody else changed. `both`: to different values."""
 
     label: str
@@ -55,7 +55,7 @@ def differences(name: str, before: Mapping[str, str] | None, after: Mapping[str,
     return Difference(changes=[], note="Nothing differs." if same else "Only comments or the order of lines differ.")
 
 
-def clashes(old: Typed, theirs: Typed, yours: Typed) -> list[Clash]:
+def conflicts(old: Typed, theirs: Typed, yours: Typed) -> list[EditConflict]:
     """Every field that was changed by them or by you."""
     found = []
     for key, field in FIELDS.items():
@@ -63,7 +63,7 @@ def clashes(old: Typed, theirs: Typed, yours: Typed) -> list[Clash]:
         if not (same(old[key], theirs[key]) and same(old[key], yours[key])):
             words = [_words(field, typed) for typed in (old, theirs, yours)]
             both = not any(same(one[key], other[key]) for one, other in combinations((old, theirs, yours), 2))
-            found.append(Clash(label=field.label, old=words[0], theirs=words[1], yours=words[2], both=both))
+            found.append(EditConflict(label=field.label, old=words[0], theirs=words[1], yours=words[2], both=both))
     return found
 
 

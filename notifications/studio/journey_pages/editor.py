@@ -17,7 +17,7 @@ from mesh.web.guard import require
 from mesh.web.roles import MARKETER
 from notifications.documents.document import Superseded
 from notifications.documents.publishing import names_of
-from notifications.studio.journey_pages.changes import clashes, merged, typed_in_text
+from notifications.studio.journey_pages.changes import conflicts, merged, typed_in_text
 from notifications.studio.journey_pages.fields import SECTIONS
 from notifications.studio.journey_pages.form import Typed, placed, typed_in, typed_of, write
 from notifications.studio.journey_pages.inputs import UNITS, title_of
@@ -70,8 +70,8 @@ def editor_routes(studio: Studio) -> list[HTTPRouteHandler]:
             saved = await save(studio, opened, written.text, author, version=version, revision=revision)
         except Superseded:
             opened = await open_journey(studio, name)
-            found = clashes(typed_in_text(name, base), typed_in_text(name, opened.text), typed)
-            return await show(request, opened, **carried, clashes=found, status=409)
+            found = conflicts(typed_in_text(name, base), typed_in_text(name, opened.text), typed)
+            return await show(request, opened, **carried, conflicts=found, status=409)
         except DeclarationError as error:
             return await show(request, opened, **carried, wrong=placed(error), status=422)
         note(request, subject(name), **({"draft_version": str(saved)} if saved else {"changed": "nothing"}))
@@ -106,7 +106,7 @@ async def _show(
         "version": opened.version,
         "revision": opened.revision,
         "wrong": wrong or {},
-        "clashes": None,
+        "conflicts": None,
         "quicker": who_was_quicker(opened),
         "done": "",
         "before": None,

@@ -16,7 +16,7 @@ from mesh.web.roles import MARKETER, PUBLISHER
 from notifications.documents.drafts import publish_draft, save_draft
 from notifications.documents.publishing import find_revision
 from notifications.journeys.kind import FILE, JOURNEYS
-from notifications.studio.journey_pages.changes import Clash, clashes, differences, merged, typed_in_text
+from notifications.studio.journey_pages.changes import EditConflict, conflicts, differences, merged, typed_in_text
 from notifications.studio.journey_pages.form import Typed, write
 from notifications.studio.journey_pages.opened import (
     Opened,
@@ -89,7 +89,7 @@ async def _show(
         "opened": opened,
         "difference": differences(opened.name, in_force, {FILE: opened.text}),
         "sentence": sentence(journey) if journey else "",
-        "clashes": await _clashes(studio, opened),
+        "conflicts": await _conflicts(studio, opened),
         "refusal": words if refusal else "",
         **rights(request),
     }
@@ -97,12 +97,12 @@ async def _show(
     return studio.show(request, "journey_review.html.j2", values, status=status)
 
 
-async def _clashes(studio: Studio, opened: Opened) -> list[Clash] | None:
+async def _conflicts(studio: Studio, opened: Opened) -> list[EditConflict] | None:
     """What the draft and the revision that was published since changed; None where there is none since."""
     if not opened.is_behind:
         return None
     try:
-        return clashes(*await _sides(studio, opened))
+        return conflicts(*await _sides(studio, opened))
     except DeclarationError:
         return []
 

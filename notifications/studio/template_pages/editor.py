@@ -102,7 +102,7 @@ class Editor:
             "may_publish": request.user.may(PUBLISHER.name),
             "done": "",
             "wrong": "",
-            "clash": None,
+            "conflict": None,
             "mailed": None,
         }
         response = self.studio.show(request, "template.html.j2", values | shown, status=status)

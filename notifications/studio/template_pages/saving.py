@@ -25,7 +25,7 @@ AGAIN = 4
 """How often a draft is saved again that somebody saved at the same moment, in another language."""
 
 
-class Clash(msgspec.Struct, frozen=True, kw_only=True):
+class EditConflict(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody else saved this language: who, and what differs from theirs to yours. `over` is their text's digest."""
 
     who: str
@@ -55,8 +55,8 @@ def saving_routes(editor: Editor) -> list[HTTPRouteHandler]:
             locale = locale_of(sent, edited)
             stored = edited.source(locale)
             if stored != source and digest(stored) not in known:
-                clash = await _clash(editor, edited, locale, source)
-                return await _answer(editor, request, edited, locale, sent, part=part, clash=clash, status=409)
+                conflict = await _conflict(editor, edited, locale, source)
+                return await _answer(editor, request, edited, locale, sent, part=part, conflict=conflict, status=409)
             if stored == source:
                 note(request, f"{editor.kind.name}/{name}", language=locale, changed="nothing")
                 return await _saved(editor, request, edited, locale, then, part=part)
@@ -91,11 +91,11 @@ async def _why(editor: Editor, edited: Edited, locale: str, source: str, error: 
     return sentence(error)
 
 
-async def _clash(editor: Editor, edited: Edited, locale: str, source: str) -> Clash:
+async def _conflict(editor: Editor, edited: Edited, locale: str, source: str) -> EditConflict:
     theirs, file = edited.source(locale), f"{locale}{SUFFIX}"
     names = await editor.names(edited)
     last = edited.draft or edited.in_force
-    return Clash(
+    return EditConflict(
         who=names.get(last.author, last.author) if last else "somebody",
         over=digest(theirs),
         differences=differences({file: theirs}, {file: source}),
@@ -108,7 +108,13 @@ async def _saved(
     if not part:
         where = "/review" if then == "review" else f"?locale={locale}&done=saved"
         return Redirect(f"{editor.studio.path}/{edited.name}{where}", status_code=303)
-    values = {**_part(edited, locale), "read": digest(edited.source(locale)), "saved": True, "wrong": "", "clash": None}
+    values = {
+        **_part(edited, locale),
+        "read": digest(edited.source(locale)),
+        "saved": True,
+        "wrong": "",
+        "conflict": None,
+    }
     return editor.studio.show(request, "template_saved.html.j2", values)
 
 
@@ -122,12 +128,12 @@ async def _answer(
     part: bool,
     status: int,
     wrong: str = "",
-    clash: Clash | None = None,
+    conflict: EditConflict | None = None,
 ) -> Response[Any]:
     if not part:
-        return await editor.show(request, edited, locale, sent=sent, wrong=wrong, clash=clash, status=status)
+        return await editor.show(request, edited, locale, sent=sent, wrong=wrong, conflict=conflict, status=status)
     read = str(sent.get("read", ""))
-    values = {**_part(edited, locale), "read": read, "saved": False, "wrong": wrong, "clash": clash}
+    values = {**_part(edited, locale), "read": read, "saved": False, "wrong": wrong, "conflict": conflict}
     return editor.studio.show(request, "template_saved.html.j2", values, status=status)
 
 

@@ -28,7 +28,8 @@ from mesh.profiles import read_profile
 from mesh.runtime.run import running
 from mesh.web.invitations import Invitations
 from notifications.studio import service as studio
-from notifications.studio.decision_pages.figures import read_days, total
+from notifications.studio.decision_pages.figures import read_days
+from notifications.studio.exact_sums import total
 from services import console
 from services.identity import service as identity
 

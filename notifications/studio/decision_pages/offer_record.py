@@ -19,6 +19,7 @@ from mesh.events.offer import (
     OfferShown,
     OfferWithdrawn,
 )
+from notifications.studio.exact_sums import Figures
 
 KINDS = (
     OfferDecided,
@@ -71,10 +72,6 @@ class OfferRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     clicked: bool = False
     recovered: dict[str, Money] = {}
     """By order, its total."""
-
-
-Figures = dict[str, int]
-"""What is counted of a journey on a day, by name. A name may have a part behind a colon, as `dropped:no consent`."""
 
 
 def fold(record: OfferRecord | None, events: Iterable[Received]) -> OfferRecord:

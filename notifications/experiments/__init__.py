@@ -1,0 +1,1 @@
+"""Experiments: what offers change, measured against the shoppers whom chance gave none."""

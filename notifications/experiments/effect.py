@@ -1,8 +1,8 @@
 """Effect: how much more one arm of an experiment brings than another, with an interval that may be looked at any day.
 
-The interval is an asymptotic confidence sequence (Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform central
-limit theory and asymptotic confidence sequences", Annals of Statistics 52(6), 2024; arXiv:2103.06476, theorem 2.2):
-the chance that it ever misses the true difference is `ALPHA` at most, however often one looks and whenever one stops.
+The interval is an asymptotic confidence sequence (Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform
+central limit theory and asymptotic confidence sequences", Annals of Statistics 52(6), 2024; arXiv:2103.06476): the
+chance that it ever misses the true difference is `ALPHA` at most, however often one looks and whenever one stops.
 What is known of shoppers from before takes noise away (CUPED: Deng, Xu, Kohavi and Walker, WSDM 2013).
 """
 

@@ -1,8 +1,8 @@
 """Ratio check: whether as many shoppers are in each arm as chance should have put there.
 
-Where they are not, something decides who is counted besides chance, and no result can be trusted. The test may be looked
-at any day: a mixture over all possible shares (Lindon and Malek, "Anytime-valid inference for multinomial count data",
-NeurIPS 2022), of which the chance to ever exceed 1/p without a cause is p.
+Where they are not, something decides who is counted besides chance, and no result can be trusted. The test may be
+looked at any day: a mixture over all possible shares (Lindon and Malek, "Anytime-valid inference for multinomial count
+data", NeurIPS 2022), of which the chance to ever exceed 1/p without a cause is p.
 """
 
 import math

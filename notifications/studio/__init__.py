@@ -13,11 +13,14 @@ from mesh.settings import read
 from notifications.documents.drafts import DRAFTS
 from notifications.documents.kind import Published
 from notifications.documents.publishing import apply
+from notifications.experiments.participant import KINDS as PARTICIPATION
 from notifications.journeys.kind import JOURNEYS
 from notifications.render_pool import RenderPool, RenderSettings, open_render_pool
 from notifications.studio.decision_pages.figures import FIGURES, FiguresWriter
 from notifications.studio.decision_pages.offer_record import KINDS
 from notifications.studio.decision_pages.recent_decisions import SINCE, RecentDecisions
+from notifications.studio.experiment_pages.figures import FIGURES as EFFECTS
+from notifications.studio.experiment_pages.figures import EffectsWriter, ExperimentSettings
 from notifications.templates.kind import TEMPLATES
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 service = Service(
     "studio",
     publishes=(JourneyPublished, TemplatePublished),
-    buckets=(JOURNEYS.bucket, TEMPLATES.bucket, DRAFTS, FIGURES),
+    buckets=(JOURNEYS.bucket, TEMPLATES.bucket, DRAFTS, FIGURES, EFFECTS),
     views=(PROFILES,),
     port=8130,
 )
@@ -53,6 +56,12 @@ async def open_figures(mesh: Mesh) -> AsyncIterator[FiguresWriter]:
 
 
 @service.resource
+async def open_effects(mesh: Mesh) -> AsyncIterator[EffectsWriter]:
+    """The writer of what offers change."""
+    yield EffectsWriter(mesh, read(ExperimentSettings).experiment_window)
+
+
+@service.resource
 async def open_recent_decisions() -> AsyncIterator[RecentDecisions]:
     """The newest decisions, as this process knows them."""
     yield RecentDecisions()
@@ -62,6 +71,12 @@ async def open_recent_decisions() -> AsyncIterator[RecentDecisions]:
 async def count_offers(events: list[Received], figures: FiguresWriter) -> None:
     """Count what became of the offers of every region, by journey and day."""
     await figures.apply(events)
+
+
+@service.on(*PARTICIPATION, reach="mesh", batch=256, linger=timedelta(milliseconds=500), projects=EFFECTS)
+async def measure_effects(events: list[Received], effects: EffectsWriter) -> None:
+    """Keep who takes part in the journeys' experiments, and what they buy."""
+    await effects.apply(events)
 
 
 @service.on(OfferDecided, reach="mesh", fanout=True, since=SINCE, batch=500, linger=timedelta(0))
@@ -77,6 +92,14 @@ def overview_pages(console: "Console", mesh: Mesh) -> list[Any]:
     from notifications.studio.decision_pages.pages import overview_routes  # noqa: PLC0415  brings Litestar
 
     return overview_routes(console, mesh)
+
+
+@service.page("/experiments", title="Experiments", role="viewer", section="Marketing")
+def experiment_pages(console: "Console", mesh: Mesh, effects: EffectsWriter) -> list[Any]:
+    """What the offers of each journey change, against those whom chance gave none."""
+    from notifications.studio.experiment_pages.pages import routes  # noqa: PLC0415  brings Litestar, as above
+
+    return routes(console, mesh, effects)
 
 
 @service.page("/decisions", title="Decisions", role="viewer", section="Marketing")

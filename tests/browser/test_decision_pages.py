@@ -27,9 +27,9 @@ from mesh.events.user import Reason
 from mesh.profiles import read_profile
 from mesh.runtime.run import running
 from mesh.web.invitations import Invitations
+from notifications.exact_sums import total
 from notifications.studio import service as studio
 from notifications.studio.decision_pages.figures import read_days
-from notifications.studio.exact_sums import total
 from services import console
 from services.identity import service as identity
 

@@ -68,7 +68,7 @@ def test_a_true_effect_is_found_and_the_interval_holds_it():
     """With an effect of 5 points in 100: most shops find it within 60 days, and the interval holds the truth."""
     random = np.random.default_rng(2)
     truth = 0.05 * np.exp(3.5)  # the mean of the revenue of those who buy; no one's chance is near 1
-    found = [days for days in daily_effects(shop(random, lift=0.05))]
+    found = list(daily_effects(shop(random, lift=0.05)))
 
     assert sum(days[-1].is_known and days[-1].estimate > 0 for days in found) >= 0.8 * RUNS
     missed = sum(any(not one.low <= truth <= one.high for one in days[1:]) for days in found)

@@ -19,9 +19,9 @@ from mesh.events.offer import (
     OfferShown,
     OfferWithdrawn,
 )
+from notifications.exact_sums import day_key, total
 from notifications.studio.decision_pages.figures import FIGURES, FiguresWriter, offer_key, read_offer
 from notifications.studio.decision_pages.offer_record import figures_of
-from notifications.studio.exact_sums import day_key, total
 from tests.approved_offer import approved_offer
 
 MONDAY = datetime(2026, 5, 4, 23, 59, tzinfo=UTC)

@@ -11,8 +11,8 @@ from mesh.envelope import derive_id
 from mesh.errors import InvalidKey
 from mesh.streams import mesh_stream
 from mesh.subjects import token
+from notifications.exact_sums import Contributions, Figures, SumsWriter, day_key
 from notifications.studio.decision_pages.offer_record import KINDS, OfferRecord, figures_of, fold
-from notifications.studio.exact_sums import Contributions, Figures, SumsWriter, day_key
 
 DURABLE = "studio-count-offers"
 """Whose place in the streams says what is counted."""

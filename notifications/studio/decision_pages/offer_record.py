@@ -19,7 +19,7 @@ from mesh.events.offer import (
     OfferShown,
     OfferWithdrawn,
 )
-from notifications.studio.exact_sums import Figures
+from notifications.exact_sums import Figures
 
 KINDS = (
     OfferDecided,

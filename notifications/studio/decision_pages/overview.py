@@ -6,9 +6,9 @@ from datetime import date, timedelta
 import msgspec
 
 from mesh import Mesh, Money
+from notifications.exact_sums import Figures, total
 from notifications.studio.decision_pages import words
 from notifications.studio.decision_pages.figures import read_days
-from notifications.studio.exact_sums import Figures, total
 
 WIDTH, HEIGHT, GAP = 720, 140, 2
 """Of the chart of days, in units of its own."""

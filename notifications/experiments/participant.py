@@ -1,0 +1,154 @@
+"""Participant: a shopper's place in each journey's experiment, and what they bought before and after.
+
+Whoever was given an arm by chance, and would have been sent an offer otherwise, takes part, whether or not an offer was
+sent or seen (`mesh/decisions/0028`). A visitor counts once for each journey: from the first such decision on, for the
+time `window`. Orders are those of the same visitor.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import msgspec
+
+from mesh import Received
+from mesh.accept import SERVER
+from mesh.events.offer import OfferDecided
+from mesh.events.order import OrderConfirmed, OrderPlaced
+from notifications.experiment import NONE
+
+KINDS = (OfferDecided, OrderPlaced, OrderConfirmed)
+BEFORE = timedelta(days=90)
+"""For how long before they took part what a visitor bought is compared."""
+MOST_ORDERS = 50
+MOST_AMOUNT = 1_000_000
+"""A visitor's revenue above this, in minor units, counts as this: one wholesale order must not decide a result."""
+MOST_EARLIER = 5
+"""More earlier orders than these count as these."""
+
+REPORTED, CONFIRMED = "reported", "confirmed"
+OFFER, BOUGHT, REVENUE = "offer", "bought", "revenue:"
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True, array_like=True, order=True):
+    """The first decision by which a visitor takes part: `withheld` is the chance that there was of no offer."""
+
+    at: datetime
+    id: str
+    region: str
+    arm: str
+    withheld: float
+
+    @property
+    def day(self) -> date:
+        """The day (UTC) on which everything of this participant counts."""
+        return self.at.astimezone(UTC).date()
+
+
+class Total(msgspec.Struct, frozen=True, kw_only=True, array_like=True, order=True):
+    """What an order comes to, in minor units, as an event said; of two the earlier one counts."""
+
+    at: datetime
+    id: str
+    amount: int
+    currency: str
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An order as a page reported it, and as the shop's server did or confirmed it."""
+
+    reported: Total | None = None
+    confirmed: Total | None = None
+
+    def merged(self, other: "Order") -> "Order":
+        """Both. Commutative, associative and idempotent."""
+        return Order(
+            reported=_earlier(self.reported, other.reported), confirmed=_earlier(self.confirmed, other.confirmed)
+        )
+
+    def total(self, grade: str) -> Total | None:
+        """Its total, where it counts: confirmed ones alone, or all that were reported."""
+        return self.confirmed if grade == CONFIRMED else _earlier(self.reported, self.confirmed)
+
+    @property
+    def at(self) -> datetime:
+        """When it was heard of first."""
+        return min(one.at for one in (self.reported, self.confirmed) if one)
+
+
+class Participant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A visitor: their trials by journey, their orders by id, and for how long after a decision orders count."""
+
+    window: timedelta
+    trials: dict[str, Trial] = {}
+    orders: dict[str, Order] = {}
+
+
+def fold(record: Participant | None, events: Iterable[Received], window: timedelta) -> Participant:
+    """The record after these events, whatever their order and however often each comes."""
+    trials, orders = dict(record.trials if record else {}), dict(record.orders if record else {})
+    for received in events:
+        match received.event:
+            case OfferDecided(assignment=given, journey=journey) if given and given.eligible:
+                arm = NONE if given.arm == NONE else OFFER
+                trial = Trial(
+                    at=received.time, id=received.id, region=received.region, arm=arm, withheld=given.withheld
+                )
+                trials[journey] = min(trials.get(journey, trial), trial)
+            case OrderPlaced() | OrderConfirmed() as order:
+                orders[order.order_id] = orders.get(order.order_id, Order()).merged(_order(received))
+    newest = sorted(orders.items(), key=lambda one: (one[1].at, one[0]))[-MOST_ORDERS:]
+    return Participant(window=window, trials=dict(sorted(trials.items())), orders=dict(sorted(newest)))
+
+
+def outcomes(record: Participant) -> Iterator[tuple[Trial, str, dict[str, int]]]:
+    """Each trial with its journey and what it adds to the sums of its arm, by name.
+
+    Names are `stratum/arm/n` and `stratum/arm/grade/metric/sum`: the stratum is the chance of no offer, grade is
+    `reported` or `confirmed`, metric `bought` or `revenue:EUR`, sum one of y, yy, x, xx, xy: y is the outcome within
+    the window, x the same before. Where chance had no choice only `n` is counted.
+    """
+    for journey, trial in record.trials.items():
+        found: Counter[str] = Counter()
+        arm = f"{trial.withheld:.4f}/{trial.arm}"
+        found[f"{arm}/n"] = 1
+        if 0 < trial.withheld < 1:
+            for grade in (REPORTED, CONFIRMED):
+                for metric, (y, x) in _measured(record, trial, grade).items():
+                    sums = {"y": y, "yy": y * y, "x": x, "xx": x * x, "xy": x * y}
+                    found.update({f"{arm}/{grade}/{metric}/{name}": value for name, value in sums.items() if value})
+        yield trial, journey, dict(found)
+
+
+def _measured(record: Participant, trial: Trial, grade: str) -> dict[str, tuple[int, int]]:
+    """Each metric after the trial began and before it."""
+    after, before = Counter[str](), Counter[str]()
+    for order in record.orders.values():
+        total = order.total(grade)
+        if total is None:
+            continue
+        if trial.at < order.at <= trial.at + record.window:
+            after.update({BOUGHT: 1, f"{REVENUE}{total.currency}": total.amount})
+        elif trial.at - BEFORE <= order.at <= trial.at:
+            before.update({BOUGHT: 1, f"{REVENUE}{total.currency}": total.amount})
+    return {
+        metric: (min(after[metric], 1), min(before[metric], MOST_EARLIER))
+        if metric == BOUGHT
+        else (_bounded(after[metric]), _bounded(before[metric]))
+        for metric in sorted({*after, *before})
+    }
+
+
+def _bounded(amount: int) -> int:
+    return min(max(amount, 0), MOST_AMOUNT)
+
+
+def _order(received: Received[OrderPlaced] | Received[OrderConfirmed]) -> Order:
+    order = received.event
+    total = Total(at=received.time, id=received.id, amount=order.total.amount, currency=order.total.currency)
+    trusted = isinstance(order, OrderConfirmed) or order.by == SERVER
+    return Order(confirmed=total) if trusted else Order(reported=total)
+
+
+def _earlier(one: Total | None, other: Total | None) -> Total | None:
+    return min(filter(None, (one, other)), default=None)

@@ -57,6 +57,8 @@ async def test_every_page_opens_and_names_who_published(publisher):
         path: await publisher.get(path)
         for path in (
             "/overview",
+            "/experiments",
+            f"/experiments/{JOURNEY}",
             "/decisions",
             "/journeys",
             f"/journeys/{JOURNEY}",

@@ -92,6 +92,7 @@ def test_the_consoles_pages_are_behind_one_ingress(chart, copied):
         "/console": "console",
         "/decisions": "studio",
         "/documents": "studio",
+        "/experiments": "studio",
         "/fraud": "fraud-review",
         "/journeys": "studio",
         "/orders": "order-views",
@@ -150,6 +151,6 @@ def test_the_consoles_ingress_is_merged_and_patched_like_the_releases_other_obje
 
     assert ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-buffering"] == "off"
     paths = [one["path"] for one in ingress["spec"]["rules"][0]["http"]["paths"]]
-    shop = ["/fraud", "/journeys", "/orders", "/overview", "/payments", "/sender", "/stock", "/templates"]
+    shop = ["/experiments", "/fraud", "/journeys", "/orders", "/overview", "/payments", "/sender", "/stock", "/templates"]
     assert paths == ["/", "/console", "/decisions", "/documents", *shop]
     assert [name for kind, name in chart() if kind == "Ingress"] == ["gateway", "links"]

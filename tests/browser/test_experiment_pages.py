@@ -1,0 +1,135 @@
+"""What offers change, as marketers see it: real Chromium, from nothing measured to a result that can be trusted."""
+
+import random
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import expect
+
+from mesh import Mesh, Money, Received
+from mesh.broker.memory import MemoryMesh
+from mesh.events.offer import Assignment
+from mesh.events.order import OrderConfirmed
+from mesh.runtime.run import running
+from mesh.web.invitations import Invitations
+from notifications.studio import service as studio
+from notifications.studio.experiment_pages.figures import EffectsWriter
+from services import console
+from tests.approved_offer import approved_offer
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+SIZES = (("light", 1280), ("dark", 390))
+"""A scheme of colours and a width."""
+SHOPPERS = 4_000
+SHARES = {"abandoned-cart": (0.1, 0.24), "spring-sale": (0.1, 0.11), "last-call": (0.1, 0.1)}
+"""By journey, how many of those without an offer buy, and of those with one."""
+
+
+@dataclass
+class House:
+    """A region's console, with the studio behind it."""
+
+    url: str
+    mesh: Mesh
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def house():
+    broker, patch = MemoryMesh("us"), pytest.MonkeyPatch()
+    async with AsyncExitStack() as stack:
+        stack.callback(patch.undo)
+        meshes = {name: Mesh(broker.broker("us"), name) for name in ("studio", "console")}
+        for mesh in meshes.values():
+            stack.push_async_callback(mesh.broker.drain)
+        pages = await stack.enter_async_context(running(studio, meshes["studio"], http=("127.0.0.1", 0)))
+        patch.setenv("CARTMESH_URL_STUDIO", f"http://127.0.0.1:{pages.port}")
+        run = await stack.enter_async_context(running(console.service, meshes["console"], http=("127.0.0.1", 0)))
+        yield House(f"http://127.0.0.1:{run.port}", meshes["console"])
+
+
+async def test_what_offers_change_is_shown_and_can_be_read_by_everyone(house, visit):
+    """Before anything is measured the page says how to begin; then each journey says what is known of it."""
+    logged = []
+    page = await visit()
+    page.on("console", lambda line: logged.append(line.text))
+    await _join(house, page)
+
+    await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Experiments").click()
+    await expect(page.get_by_role("heading", name="Nothing is measured yet")).to_be_visible()
+    await _check(page)
+
+    await EffectsWriter(house.mesh, timedelta(days=7)).apply(_past())
+    await page.reload()
+    works = page.get_by_role("region", name="abandoned-cart")
+    await expect(works).to_contain_text("The offers work: they bring at least ")
+    await expect(works).to_contain_text("more orders per 100 shoppers")
+    await expect(works).to_contain_text("10.0 % bought")
+    await expect(page.get_by_role("region", name="spring-sale")).to_contain_text("Not yet known")
+    suspect = page.get_by_role("region", name="last-call")
+    await expect(suspect).to_contain_text("These numbers cannot be trusted")
+    await expect(suspect).not_to_contain_text("per 100 shoppers")
+    await _check(page)
+
+    await page.get_by_role("link", name="abandoned-cart").click()
+    await expect(page.get_by_role("heading", name="Day by day")).to_be_visible()
+    await expect(page.get_by_role("region", name="Result")).to_contain_text("orders that the shop confirmed")
+    await page.get_by_text("The numbers of each day").click()
+    await expect(page.get_by_role("columnheader", name="At least")).to_be_visible()
+    await _check(page)
+    assert logged == []
+
+
+async def _check(page):
+    """axe-core finds nothing, wide and light, narrow and dark; nothing is cut off."""
+    for scheme, width in SIZES:
+        await page.emulate_media(color_scheme=scheme)
+        await page.set_viewport_size({"width": width, "height": 900})
+        found = (await Axe().run(page, options=RULES)).response["violations"]
+        assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
+        assert await page.evaluate("document.documentElement.scrollWidth") == width
+
+
+async def _join(house, page):
+    """Create an account by an invitation's link, as people do; they are signed in then."""
+    token = await Invitations(house.mesh).create(roles=("viewer",))
+    await page.goto(f"{house.url}/console/join/{token}")
+    await page.get_by_label("Your name").fill("Bea")
+    await page.get_by_label("E-mail address").fill("bea@example.com")
+    await page.get_by_label("Password").fill("correct horse battery staple")
+    await page.get_by_role("button", name="Create account").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Console")
+
+
+def _past():
+    """Shoppers of the last forty days, a tenth of them without an offer, and what they bought.
+
+    Of the journey `last-call` half of those without an offer are missing.
+    """
+    chance, now = random.Random(7), datetime.now(UTC)
+    number = 0
+    for journey, (without, with_offer) in SHARES.items():
+        for shopper in range(SHOPPERS):
+            none = shopper % 10 == 0
+            if journey == "last-call" and shopper % 20 == 0:
+                continue
+            number += 1
+            at = now - timedelta(days=40 - 32 * shopper / SHOPPERS)
+            visitor = f"v{number}"
+            given = Assignment(arm="none" if none else "10", probability=0.9, eligible=True, withheld=0.1)
+            yield _stored(approved_offer(number, visitor_id=visitor, journey=journey, assignment=given), at, number)
+            share = without if none else with_offer
+            if shopper // 10 % 50 < share * 50:  # exact shares, so that the page's numbers are known
+                total = Money(amount=round(chance.lognormvariate(8.3, 0.6)), currency="EUR")
+                order = OrderConfirmed(order_id=f"o{number}", visitor_id=visitor, lines=(), total=total)
+                yield _stored(order, at + timedelta(hours=30), number)
+
+
+def _stored(event, at, number):
+    return Received(
+        event=event, id=f"{type(event).__name__}-{number}", time=at, stored=at, region="us", sequence=number, subject="s"
+    )

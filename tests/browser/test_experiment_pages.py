@@ -130,6 +130,5 @@ def _past():
 
 
 def _stored(event, at, number):
-    return Received(
-        event=event, id=f"{type(event).__name__}-{number}", time=at, stored=at, region="us", sequence=number, subject="s"
-    )
+    name = f"{type(event).__name__}-{number}"
+    return Received(event=event, id=name, time=at, stored=at, region="us", sequence=number, subject="s")

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from mesh import Mesh, Received, Service
 from mesh.accept import SERVER, Refused, Sent
@@ -16,6 +17,9 @@ from services.identity.linking import linked, refused, separated
 from services.identity.projection import KINDS, Profiles
 from services.identity.rules import check
 
+if TYPE_CHECKING:
+    from mesh.web.console import Console
+
 service = Service(
     "identity",
     publishes=(
@@ -28,6 +32,7 @@ service = Service(
     ),
     buckets=(PROFILES, PERSONAL_KEYS),
     secrets=("address_secret",),
+    port=8250,
 )
 
 
@@ -105,3 +110,11 @@ async def separate(asked: Separate, mesh: Mesh) -> Found:
 async def erase(whom: Whom, mesh: Mesh) -> Found:
     """Begin the erasure of whoever has this visitor id, customer id or address, in every region."""
     return await request_erasure(whom, mesh)
+
+
+@service.page("/people", title="People", role="marketer", section="Marketing")
+def people_pages(console: "Console", mesh: Mesh) -> list[Any]:
+    """Who somebody is on all of their devices, what they allowed, and their erasure."""
+    from services.identity.people.pages import people_routes  # noqa: PLC0415  brings Litestar, which others do not need
+
+    return people_routes(console, mesh)

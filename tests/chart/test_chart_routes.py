@@ -98,6 +98,7 @@ def test_the_consoles_pages_are_behind_one_ingress(chart, copied):
         "/orders": "order-views",
         "/overview": "studio",
         "/payments": "payments",
+        "/people": "identity",
         "/queues": "board",
         "/sender": "studio",
         "/stock": "stock",
@@ -152,5 +153,16 @@ def test_the_consoles_ingress_is_merged_and_patched_like_the_releases_other_obje
     assert ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-buffering"] == "off"
     paths = [one["path"] for one in ingress["spec"]["rules"][0]["http"]["paths"]]
     shop = ["/experiments", "/fraud", "/journeys", "/orders", "/overview"]
-    assert paths == ["/", "/console", "/decisions", "/documents", *shop, "/payments", "/sender", "/stock", "/templates"]
+    assert paths == [
+        "/",
+        "/console",
+        "/decisions",
+        "/documents",
+        *shop,
+        "/payments",
+        "/people",
+        "/sender",
+        "/stock",
+        "/templates",
+    ]
     assert [name for kind, name in chart() if kind == "Ingress"] == ["gateway", "links"]

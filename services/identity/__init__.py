@@ -112,7 +112,7 @@ async def erase(whom: Whom, mesh: Mesh) -> Found:
     return await request_erasure(whom, mesh)
 
 
-@service.page("/people", title="People", role="marketer", section="Marketing")
+@service.page("/people", title="People", role="marketer", section="Shop")
 def people_pages(console: "Console", mesh: Mesh) -> list[Any]:
     """Who somebody is on all of their devices, what they allowed, and their erasure."""
     from services.identity.people.pages import people_routes  # noqa: PLC0415  brings Litestar, which others do not need

@@ -22,6 +22,7 @@ from mesh.page import Page
 from mesh.parameters import first_parameter
 from mesh.streams import Bucket, ObjectStore
 from mesh.subjects import token
+from mesh.translate import Adapter, Translation
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,6 +64,7 @@ class Service:
     ticks: list[Tick] = field(default_factory=list, init=False)
     answered: list[Answer] = field(default_factory=list, init=False)
     acceptances: list[Acceptance] = field(default_factory=list, init=False)
+    translations: list[Translation] = field(default_factory=list, init=False)
     resources: dict[type, Callable[..., AsyncIterator[Any]]] = field(default_factory=dict, init=False)
     app: Callable[..., Any] | None = field(default=None, init=False)
     pages: list[Page] = field(default_factory=list, init=False)
@@ -231,6 +233,20 @@ class Service:
         if missing := [one.__name__ for one in options["publishes"] if one not in self.publishes]:
             raise DeclarationError(f"{self.name}.{handler.__name__}: {', '.join(missing)} must stand in its publishes")
         self.acceptances.append(Acceptance(service=self.name, handler=handler, kind=kind, **options))
+
+    def translates(self, source: str, *paths: str) -> Callable[[Callable[[], Adapter]], Callable[[], Adapter]]:
+        """Take requests in the form of `source` at these addresses: the function builds what translates them.
+
+        It is called once at start, in the process that hosts what services accept. See `mesh.translate`.
+        """
+
+        def bind(build: Callable[[], Adapter]) -> Callable[[], Adapter]:
+            summary = (inspect.getdoc(build) or "").partition("\n")[0]
+            made = Translation(service=self.name, source=token(source), paths=paths, build=build, summary=summary)
+            self.translations.append(made)
+            return build
+
+        return bind
 
     def resource(self, opened: F) -> F:
         """An async generator that yields once: opened at start, closed after the drain, injected by its type."""

@@ -44,7 +44,7 @@ COMMERCE = StreamFamily(
 )
 INTERACTIONS = StreamFamily(
     name="INTERACTIONS",
-    domains=("interaction", "recommendation", "user"),
+    domains=("interaction", "recommendation", "user", "connection"),
     keep=timedelta(days=30),
     atomic=False,
     description="What shoppers look at, and what is concluded from it",

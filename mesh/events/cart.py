@@ -40,6 +40,43 @@ class CartUpdated(Event):
 
 
 @event(key="cart_id")
+class CartLineAdded(Event):
+    """A shopper put pieces of a product into a cart, as shops report it that do not send the whole cart.
+
+    The cart that it makes is stored with it, as a `cart.updated`.
+    """
+
+    cart_id: str
+    visitor_id: str
+    product_id: str
+    quantity: int
+    price: Money
+    name: str | None = None
+    category: str | None = None
+    brand: str | None = None
+    image: str | None = None
+    url: str | None = None
+    session_id: str | None = None
+    customer_id: str | None = None
+    device: str | None = None
+    utc_offset: int | None = None
+
+
+@event(key="cart_id")
+class CartLineRemoved(Event):
+    """A shopper took pieces of a product out of a cart; without `quantity` all of them. See `CartLineAdded`."""
+
+    cart_id: str
+    visitor_id: str
+    product_id: str
+    quantity: int | None = None
+    session_id: str | None = None
+    customer_id: str | None = None
+    device: str | None = None
+    utc_offset: int | None = None
+
+
+@event(key="cart_id")
 class CartIdle(Event):
     """Nobody touched a cart for the time `after`. `update_id` is the update it was waiting on."""
 

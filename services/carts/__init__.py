@@ -7,18 +7,38 @@ from mesh import Cancel, History, Mesh, Received, Retry, Service, Unchanged, set
 from mesh.accept import Refused, Sent
 from mesh.bought_lines import all_purchases, bought_lines, unbought_lines
 from mesh.envelope import derive_id
-from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartIdle, CartLine, CartRecovered, CartUpdated
+from mesh.events.cart import (
+    CartAbandoned,
+    CartClosed,
+    CartConverted,
+    CartIdle,
+    CartLine,
+    CartLineAdded,
+    CartLineRemoved,
+    CartRecovered,
+    CartUpdated,
+)
 from mesh.events.order import OrderConfirmed, OrderCreated, OrderPlaced, OrderReportRefused
 from mesh.observability.logs import log
 from mesh.profiles import PROFILES, names_of, purchases_of, read_profile
 from mesh.publish import Change, Draft
 from services.carts.attribution import end_of, recovery
 from services.carts.fold import CartView, fold, total_of
+from services.carts.line_changes import LineChange, changed_cart
 from services.carts.rules import CartSettings, Rules, check, is_outdated, may_be_outdated
 
 service = Service(
     "carts",
-    publishes=(CartUpdated, CartIdle, CartAbandoned, CartConverted, CartClosed, CartRecovered),
+    publishes=(
+        CartUpdated,
+        CartLineAdded,
+        CartLineRemoved,
+        CartIdle,
+        CartAbandoned,
+        CartConverted,
+        CartClosed,
+        CartRecovered,
+    ),
     timers=(CartIdle,),
     views=(PROFILES,),
 )
@@ -33,7 +53,9 @@ async def read_rules() -> AsyncIterator[Rules]:
     yield Rules(settings.read(CartSettings))
 
 
-async def stop_outdated_cart(refused: Refused[CartUpdated], mesh: Mesh, rules: Rules) -> AsyncIterator[Change]:
+async def stop_outdated_cart(
+    refused: Refused[CartUpdated | LineChange], mesh: Mesh, rules: Rules
+) -> AsyncIterator[Change]:
     """A cart whose update was refused is no longer what it was: what is known of it may not be mailed."""
     cart_id = refused.fields.get("cart_id")
     known = await mesh.last(CartUpdated, cart_id) if cart_id else None
@@ -68,6 +90,17 @@ async def store_cart(sent: Sent[CartUpdated], mesh: Mesh, rules: Rules) -> Async
         if newest is not None and await is_outdated(sent, newest, mesh):
             return
     yield rules.idle_timer(sent) if updated.lines else Cancel(CartIdle, updated.cart_id)
+
+
+@service.accepts(CartLineAdded, CartLineRemoved, publishes=(CartUpdated, CartIdle), refused=stop_outdated_cart)
+async def change_line(sent: Sent[LineChange], mesh: Mesh, rules: Rules) -> AsyncIterator[Change]:
+    """A change of a cart, the whole cart that follows from it, and its timer are one commit."""
+    updated, watched = await changed_cart(sent, mesh)
+    yield sent.draft
+    async for change in store_cart(updated, mesh, rules):
+        yield change
+    for unchanged in watched:
+        yield unchanged
 
 
 @service.joins(OrderPlaced, OrderConfirmed, publishes=(CartConverted,))

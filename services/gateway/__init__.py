@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mesh import Mesh, Received, Service
 from mesh.events.cart import CartClosed, CartConverted
+from mesh.events.connection import ConnectionReported
 from mesh.events.offer import OfferDecided, OfferRequested, OfferSent
 from mesh.events.order import OrderPlaced
 from mesh.runtime.discovery import discover
@@ -17,7 +18,7 @@ from services.gateway.live import LiveOffers
 if TYPE_CHECKING:
     from litestar import Litestar
 
-service = Service("gateway", publishes=(OfferRequested,), hosts=True, port=8080)
+service = Service("gateway", publishes=(OfferRequested, ConnectionReported), hosts=True, port=8080)
 
 
 class Accepted(dict[str, Hosted]):

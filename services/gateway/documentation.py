@@ -13,6 +13,7 @@ from mesh.runtime.hosting import Hosted
 from mesh.web.headers import STRICT
 from mesh.web.problems import Problem
 from services.gateway.documented_paths import REF, documented_paths
+from services.gateway.foreign import translations
 from services.gateway.intake import Head, Ignored, Rejected
 
 STATIC = Path(__file__).parent / "static"
@@ -27,6 +28,7 @@ Amounts are whole minor units (1299 is 12.99 EUR), times are RFC 3339. To try re
 """
 TAGS = {
     "Storefront": "What a client of one's own needs.",
+    "Other systems": "What a shop's systems send already, in their own form; services/README.md says what of it counts.",
     "Browser script": "The script, and the short paths that it uses: no blocker has a rule for them.",
 }
 PAGE = """<!doctype html>
@@ -85,7 +87,7 @@ def openapi(hosted: Mapping[str, Hosted]) -> dict[str, Any]:
             "description": DESCRIPTION,
         },
         "tags": [{"name": name, "description": words} for name, words in TAGS.items()],
-        "paths": documented_paths(variants),
+        "paths": documented_paths(variants, translations()),
         "components": {
             "schemas": schemas,
             "securitySchemes": {

@@ -1,10 +1,12 @@
 """Documented paths: each path of the gateway with what it is for, who may, an example request and its responses."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from mesh.translate import Translation
 from services.gateway import script
-from services.gateway.examples import LIVE_OFFERS, REFUSED, RESPONSES, VERDICTS, event_examples
+from services.gateway.examples import FOREIGN_ANSWER, LIVE_OFFERS, REFUSED, RESPONSES, VERDICTS, event_examples
 from services.gateway.intake import MOST_EVENTS
 
 REF = "#/components/schemas/{name}"
@@ -33,14 +35,35 @@ _VERDICT = {
 }
 
 
-def documented_paths(variants: list[dict[str, str]]) -> dict[str, Any]:
-    """Path -> method -> OpenAPI operation; `variants` are references to the events that may be sent."""
+def documented_paths(variants: list[dict[str, str]], translations: Sequence[Translation]) -> dict[str, Any]:
+    """Path -> method -> OpenAPI operation.
+
+    `variants` are references to the events that may be sent, `translations` the adapters of other systems' requests.
+    """
     return {
         "/v1/events": {"post": _post_events(variants)},
         "/v1/visitors/{visitor_id}/offers/live": {"get": _get_offers()},
         "/v1/updates": {"get": _ready(), "post": _short(_post_events(variants), "/v1/events")},
         "/v1/cards/{visitor_id}": {"get": _short(_get_offers(), "/v1/visitors/{visitor_id}/offers/live")},
+        **{path: {"post": _post_foreign(one)} for one in translations for path in one.paths},
         **{path: {"get": _script_file(path, words)} for path, words in script.PATHS.items()},
+    }
+
+
+def _post_foreign(translation: Translation) -> dict[str, Any]:
+    answer = {"schema": {"type": "object"}, "example": FOREIGN_ANSWER}
+    return {
+        "summary": translation.summary.rstrip("."),
+        "tags": ["Other systems"],
+        "description": "A request in the form of " + translation.source + ". What follows from it is stored as if it "
+        "had come to `/v1/events`; what was refused or not understood stands in the answer, and in the console under "
+        "Connections.",
+        "security": [{"write_key": []}, {"server_key": []}],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
+        "responses": {
+            "200": {"description": "Taken, but for what the answer names", "content": {"application/json": answer}},
+            **{str(status): _problem(status, words) for status, words in REFUSALS.items()},
+        },
     }
 
 

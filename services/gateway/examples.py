@@ -20,6 +20,14 @@ VERDICTS = {
     },
 }
 """What `POST /v1/events` responds, by status."""
+FOREIGN_ANSWER = {
+    "success": False,
+    "accepted": 1,
+    "duplicates": 0,
+    "rejected": [{"index": 1, "id": "m-2", "path": "$.properties.price", "reason": "missing: a decimal number"}],
+    "not_understood": [{"index": 2, "name": "Video Played", "reason": "no event here follows from it"}],
+}
+"""What the addresses for other systems' requests respond."""
 REFUSED = {
     400: {"title": "Bad Request", "detail": 'the body must be {"events": [...]} in JSON: ...'},
     401: {"title": "Unauthorized", "detail": "send `Authorization: Bearer <write key>`; ..."},

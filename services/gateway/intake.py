@@ -33,6 +33,9 @@ UNSIGNED = (
 )
 
 
+NOTHING_WRONG: Mapping[int, InvalidField] = {}
+
+
 class IntakeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How far an event's time may lie from the server's clock."""
 
@@ -91,12 +94,16 @@ class Sender:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Valid:
-    """A valid event: its place in the request, the sender's id for it, what was sent, and who decides about it."""
+    """A valid event: its place in the request, the sender's id for it, what was sent, and who decides about it.
+
+    Of one whose time is `estimated` another time says nothing: it is the same event.
+    """
 
     index: int
     id: str
     sent: Sent[Event]
     hosted: Hosted
+    estimated: bool = False
 
 
 @dataclass(kw_only=True)
@@ -124,8 +131,19 @@ class Intake:
         """`signed` says whether one of the shop's servers signed a customer's id."""
         self._hosted, self._settings, self._signed = hosted, settings, signed
 
-    def judge(self, raw_events: list[msgspec.Raw], sender: Sender, received: datetime) -> Judged:
-        """Each event of a request valid or rejected."""
+    def judge(
+        self,
+        raw_events: list[msgspec.Raw],
+        sender: Sender,
+        received: datetime,
+        *,
+        wrong: Mapping[int, InvalidField] = NOTHING_WRONG,
+        estimated: bool = False,
+    ) -> Judged:
+        """Each event of a request valid or rejected; `wrong` are those that are known to be, by their index.
+
+        `estimated` says that the events' times are.
+        """
         judged, first = Judged(), dict[str, Valid]()
         for index, raw in enumerate(raw_events):
             fields: dict[str, Any] = {}
@@ -135,28 +153,36 @@ class Intake:
                     raise SentByBot("$", f"sent by a bot ({sender.bot}), whose events are not taken")
                 if (size := memoryview(raw).nbytes) > MOST_EVENT_BYTES:
                     raise InvalidField("$", f"at most {MOST_EVENT_BYTES} bytes, not {size}")
+                if index in wrong:
+                    raise wrong[index]
                 ignored: LeftOut = []
-                valid = self._judge_one(index, fields, sender, received, ignored)
+                valid = self._judge_one(index, fields, sender, received, ignored, estimated)
                 earlier = first.setdefault(valid.id, valid)
                 if earlier is valid:
                     judged.valid.append(valid)
                     judged.ignored += [
-                        Ignored(index=index, id=valid.id, path=wrong.path, reason=wrong.reason) for wrong in ignored
+                        Ignored(index=index, id=valid.id, path=one.path, reason=one.reason) for one in ignored
                     ]
                 elif (earlier.sent.event, earlier.sent.time) == (valid.sent.event, valid.sent.time):
                     judged.repeated += 1
                 else:
                     reason = f"event {earlier.index} of this request has the same id and another body"
                     raise InvalidField("$.id", reason)
-            except InvalidField as wrong:
-                judged.rejected.append(Rejected(index=index, id=_id_of(fields), path=wrong.path, reason=wrong.reason))
-                judged.bots += isinstance(wrong, SentByBot)
-                if refusal := self._refusal(raw, fields, sender, received, wrong):
+            except InvalidField as why:
+                judged.rejected.append(Rejected(index=index, id=_id_of(fields), path=why.path, reason=why.reason))
+                judged.bots += isinstance(why, SentByBot)
+                if refusal := self._refusal(raw, fields, sender, received, why):
                     judged.refusals.append(refusal)
         return judged
 
     def _judge_one(
-        self, index: int, fields: dict[str, Any], sender: Sender, received: datetime, ignored: LeftOut
+        self,
+        index: int,
+        fields: dict[str, Any],
+        sender: Sender,
+        received: datetime,
+        ignored: LeftOut,
+        estimated: bool,
     ) -> Valid:
         head = convert(Head, {name: fields[name] for name in Head.__struct_fields__ if name in fields}, ignored)
         hosted = self._hosted_for(head.type, sender)
@@ -171,7 +197,7 @@ class Intake:
         event = self._trusted(event, head.customer_signature, sender, ignored)
         id_, time = f"{sender.scope}-{head.id}", head.time.astimezone(UTC)
         sent = Sent(event=event, id=id_, time=time, received=received, by=sender.by)
-        return Valid(index=index, id=head.id, sent=sent, hosted=hosted)
+        return Valid(index=index, id=head.id, sent=sent, hosted=hosted, estimated=estimated)
 
     def _hosted_for(self, type_: str, sender: Sender) -> Hosted:
         """What accepts events of a type. Raises InvalidField where nothing does, or not from this sender."""

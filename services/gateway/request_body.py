@@ -10,6 +10,8 @@ from functools import cache
 from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 import msgspec
+from litestar import Request
+from litestar.exceptions import HTTPException
 
 from mesh.errors import InvalidField
 from mesh.money import Money
@@ -30,6 +32,16 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _body = msgspec.json.Decoder(Body)
+
+
+async def body_of(request: Request[Any, Any, Any]) -> bytes:
+    """The bytes of a request. Raises 413."""
+    try:
+        return await request.body()
+    except HTTPException as error:
+        if error.status_code != 413:
+            raise
+        raise HTTPException("the body is over 1 MiB: send several requests", status_code=413) from None
 
 
 def open_request(body: bytes) -> list[msgspec.Raw]:

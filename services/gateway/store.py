@@ -152,7 +152,8 @@ class Store:
 def repeated(one: Valid, earlier: Received | None) -> Outcome:
     """Whether an event is the one that was stored before under its id."""
     if earlier is not None and earlier.event == one.sent.event:
-        return "duplicate" if earlier.time == one.sent.time else OtherTime("$.id", ID_USED)
+        same = one.estimated or earlier.time == one.sent.time
+        return "duplicate" if same else OtherTime("$.id", ID_USED)
     return InvalidField("$.id", ID_USED)
 
 

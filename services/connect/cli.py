@@ -1,0 +1,7 @@
+"""Commands: `cartmesh import`."""
+
+from cyclopts import App
+
+
+def commands(app: App) -> None:
+    """Add them."""

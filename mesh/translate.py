@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from mesh.errors import InvalidField
-from mesh.web.server_keys import bearer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,23 +76,19 @@ class Key:
     secret: bool = True
 
 
-def bearer_key(request: Foreign) -> Key:
-    """The key of an `Authorization: Bearer` header (RFC 6750)."""
-    return Key(bearer(request.headers.get("authorization")))
-
-
 @dataclass(frozen=True, kw_only=True)
 class Adapter:
     """How requests of one source are read.
 
-    `translate` raises Unreadable. A request is sent with a key, found by `key`; with `signed` it is signed instead:
+    `translate` raises Unreadable. A request is sent with a key, found by `key`
+    (None: `Authorization: Bearer`, RFC 6750); with `signed` it is signed instead:
     the function returns the name of who signed it, or raises `BadSignature`. Who signs is one of the shop's own
     systems, and may send the events of `types` alone. `accepted` and `refused` are the statuses of answers: where
     everything is refused, a sender that would try for days what can never be taken is answered as if it was.
     """
 
     translate: Callable[[Foreign], Translated]
-    key: Callable[[Foreign], Key] = bearer_key
+    key: Callable[[Foreign], Key] | None = None
     signed: Callable[[Foreign], str] | None = None
     types: frozenset[str] | None = None
     accepted: int = 200

@@ -36,7 +36,7 @@ def adapter() -> Adapter:
 
 
 def key_of(request: Foreign) -> Key:
-    """The key as the user of Basic auth; a Bearer token; or `writeKey` in the body, as Segment's own servers take it."""
+    """The key as the user of Basic auth; a Bearer token; or `writeKey` in the body, as some libraries do."""
     header = request.headers.get("authorization", "")
     scheme, _, given = header.partition(" ")
     if scheme.lower() == "basic":

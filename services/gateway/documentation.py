@@ -28,7 +28,7 @@ Amounts are whole minor units (1299 is 12.99 EUR), times are RFC 3339. To try re
 """
 TAGS = {
     "Storefront": "What a client of one's own needs.",
-    "Other systems": "What a shop's systems send already, in their own form; services/README.md says what of it counts.",
+    "Other systems": "What a shop's systems send already, in its own form; services/README.md says what counts.",
     "Browser script": "The script, and the short paths that it uses: no blocker has a rule for them.",
 }
 PAGE = """<!doctype html>

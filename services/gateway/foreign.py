@@ -101,6 +101,8 @@ def _sender(
 ) -> Sender:
     """Whose request it is. Raises 401 and 403."""
     if adapter.signed is None:
+        if adapter.key is None:
+            return write_side.guard.sender(request, None)
         return write_side.guard.sender_of(request, adapter.key(foreign), WANTED)
     try:
         name = adapter.signed(foreign)

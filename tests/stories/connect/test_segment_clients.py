@@ -24,7 +24,7 @@ NODE = """
 const { Analytics } = require(process.env.CLIENT)
 const analytics = new Analytics({ writeKey: process.env.KEY, host: process.env.HOST, path: '/v1/batch', flushAt: 2 })
 const failed = []
-analytics.on('error', (error) => failed.push(String(error.code) + ' ' + String(error.reason && (error.reason.message || JSON.stringify(error.reason)))))
+analytics.on('error', (error) => failed.push(`${error.code} ${error.reason}`))
 const anonymousId = 'n-1'
 analytics.track({ anonymousId, event: 'Product Added', properties: JSON.parse(process.env.TEA) })
 analytics.track({ anonymousId, event: 'Order Completed', properties: JSON.parse(process.env.ORDER) })

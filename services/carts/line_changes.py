@@ -1,7 +1,8 @@
 """Line changes: shops that report what was added and removed get the whole cart that follows from it.
 
 The newest `cart.updated` is the cart. A change that is newer is applied to it; one that comes late is put in its place
-among all changes since the shop last sent a whole cart, or since the cart became an order.
+among all changes since the shop last sent a whole cart, or since the cart became an order. After a change that was
+refused nobody knows what the cart holds, until the shop sends it whole or it becomes an order.
 """
 
 from collections.abc import Iterable
@@ -38,16 +39,17 @@ async def changed_cart(sent: Sent[LineChange], mesh: Mesh) -> tuple[Sent[CartUpd
     known = [one for one in (newest, *ends) if one]
     if any(one.time >= sent.time for one in known):
         history = await mesh.history(change.cart_id, *KINDS)
-        lines = _told_again([*history], sent)
+        lines, refused = _told_again([*history], sent)
     else:
         ended = newest and any(one.sequence > newest.sequence or one.time >= newest.time for one in ends if one)
-        lines = {} if newest is None or ended else {line.product_id: line for line in newest.event.lines}
+        lines, refused = _lines_of(None if newest is None or ended else newest.event)
         _apply(change, lines)
     _check(change, lines)
     whole = CartUpdated(
         cart_id=change.cart_id,
         visitor_id=change.visitor_id,
-        lines=tuple(lines.values()),
+        lines=() if refused else tuple(lines.values()),
+        refused=refused,
         session_id=change.session_id,
         customer_id=change.customer_id,
         device=change.device,
@@ -70,7 +72,12 @@ def whole_id(change_id: str) -> str:
     return derive_id(change_id, "carts", "whole")
 
 
-def _told_again(history: list[Received], sent: Sent[LineChange]) -> Lines:
+def _lines_of(cart: CartUpdated | None) -> tuple[Lines, str | None]:
+    """What a whole cart holds, and why that is not known."""
+    return {line.product_id: line for line in cart.lines} if cart else {}, cart.refused if cart else None
+
+
+def _told_again(history: list[Received], sent: Sent[LineChange]) -> tuple[Lines, str | None]:
     """The lines after all changes in the order of their times, with one more among them."""
     followed = {whole_id(one.id) for one in history if isinstance(one.event, CartLineAdded | CartLineRemoved)}
     told = [(one.time, one.sequence, one.event) for one in history if one.id not in followed]
@@ -78,18 +85,22 @@ def _told_again(history: list[Received], sent: Sent[LineChange]) -> Lines:
     return told_in_order([*told, (sent.time, last, sent.event)])
 
 
-def told_in_order(changes: Iterable[tuple[datetime, int, msgspec.Struct]]) -> Lines:
-    """The lines after whole carts, changes and ends, by their times and then their places in the log."""
+def told_in_order(changes: Iterable[tuple[datetime, int, msgspec.Struct]]) -> tuple[Lines, str | None]:
+    """The lines after whole carts, changes and ends, by their times and then their places in the log.
+
+    The second value is why they are not known: a report was refused, and no whole cart or order came after it.
+    """
     lines: Lines = {}
+    refused: str | None = None
     for _, _, event in sorted(changes, key=lambda one: one[:2]):
         match event:
             case CartUpdated():
-                lines = {line.product_id: line for line in event.lines}
+                lines, refused = _lines_of(event)
             case CartLineAdded() | CartLineRemoved():
                 _apply(event, lines)
             case CartConverted() | CartClosed():
-                lines = {}
-    return lines
+                lines, refused = {}, None
+    return lines, refused
 
 
 def _apply(change: LineChange, lines: Lines) -> None:

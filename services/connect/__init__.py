@@ -29,3 +29,11 @@ def segment() -> "Adapter":
     from services.connect.segment import adapter  # noqa: PLC0415  read only where requests are taken
 
     return adapter()
+
+
+@service.translates("shopify", "/v1/shopify")
+def shopify() -> "Adapter":
+    """Webhooks of Shopify: carts, checkouts, orders, products and customers."""
+    from services.connect.shopify import adapter  # noqa: PLC0415  see above
+
+    return adapter()

@@ -10,10 +10,9 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
-
 from mesh.accept import PAGE
 from mesh.errors import InvalidField
+from mesh.lenient_json import decoded
 from mesh.translate import Adapter, Foreign, Key, Meaning, NotUnderstood, Translated, Unreadable
 from mesh.web.server_keys import bearer
 from services.connect.names import event_id, plain_id, visitor_of
@@ -45,20 +44,18 @@ def key_of(request: Foreign) -> Key:
         return Key(None)
     if header:
         return Key(bearer(header))
-    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Key(msgspec.json.decode(request.body, type=_Keyed).writeKey)
+    with suppress(ValueError, RecursionError):
+        found = decoded(request.body)
+        given = found.get("writeKey") if isinstance(found, dict) else None
+        return Key(given if isinstance(given, str) else None)
     return Key(None)
-
-
-class _Keyed(msgspec.Struct):
-    writeKey: str | None = None  # noqa: N815  Segment's name
 
 
 def translate(request: Foreign) -> Translated:
     """Each call as the events that it means. Raises Unreadable."""
     try:
-        body = msgspec.json.decode(request.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        body = decoded(request.body)
+    except (ValueError, RecursionError) as error:
         raise Unreadable(f"the body must be a call of the Segment spec in JSON: {error}") from None
     if not isinstance(body, dict):
         raise Unreadable("the body must be a JSON object")

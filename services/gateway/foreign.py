@@ -13,6 +13,7 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 
 from mesh.accept import SERVER
+from mesh.lenient_json import encoded
 from mesh.runtime.discovery import discover
 from mesh.translate import Adapter, Foreign, NotUnderstood, Translated, Translation, Unreadable
 from mesh.web.signature import BadSignature
@@ -46,6 +47,7 @@ def foreign_routes(translations: Iterable[Translation], write_side: WriteSide) -
 
 
 def _route(declared: Translation, adapter: Adapter, write_side: WriteSide) -> HTTPRouteHandler:
+
     encode = msgspec.json.Encoder().encode
 
     @post(list(declared.paths), status_code=adapter.accepted)
@@ -121,8 +123,13 @@ def _answer(verdict: Verdict, translated: Translated) -> Answer:
         duplicates=verdict.duplicates,
         rejected=[msgspec.structs.replace(one, index=items[one.index]) for one in verdict.rejected],
         ignored=[msgspec.structs.replace(one, index=items[one.index]) for one in verdict.ignored],
-        not_understood=translated.not_understood,
+        not_understood=[msgspec.structs.replace(one, name=_printable(one.name)) for one in translated.not_understood],
     )
+
+
+def _printable(text: str) -> str:
+    """A text that can be written into an answer, whatever was sent."""
+    return text[:128].encode("utf-8", "backslashreplace").decode()
 
 
 def _names(translated: Translated) -> list[str]:
@@ -136,7 +143,7 @@ def _names(translated: Translated) -> list[str]:
 
 
 def _raw(fields: dict[str, Any]) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(fields))
+    return msgspec.Raw(encoded(fields))
 
 
 def _decompressed(body: bytes, encoding: str) -> bytes:

@@ -14,6 +14,7 @@ from litestar import Request
 from litestar.exceptions import HTTPException
 
 from mesh.errors import InvalidField
+from mesh.lenient_json import decoded
 from mesh.money import Money
 from services.gateway.field_rules import LeftOut, optional_fields, rules, without_none
 
@@ -53,7 +54,7 @@ def open_request(body: bytes) -> list[msgspec.Raw]:
         return _body.decode(body).events
     except (msgspec.DecodeError, UnicodeDecodeError):
         with suppress(ValueError):
-            found = _decode_leniently(body)
+            found = decoded(body)
             if isinstance(found, dict) and isinstance(found.get("events"), list):
                 return [msgspec.Raw(json.dumps(one).encode()) for one in found["events"]]
         raise
@@ -65,7 +66,7 @@ def fields_of(raw: msgspec.Raw) -> dict[str, Any]:
         found = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         try:
-            found = _decode_leniently(bytes(raw))
+            found = decoded(bytes(raw))
         except (ValueError, RecursionError):
             raise InvalidField("$", str(error)) from None
     if not isinstance(found, dict):
@@ -189,12 +190,3 @@ def _refuse(message: str, at: str, *, is_amount: bool) -> NoReturn:
     if path.endswith(".amount"):
         raise InvalidField(path, f"{reason}: an amount counts minor units, 1299 for 12.99")
     raise InvalidField(path, reason)
-
-
-def _decode_leniently(body: bytes) -> Any:
-    """JSON with halves of surrogate pairs, and with bytes that are no UTF-8 as such halves. ValueError for no JSON."""
-    return json.loads(body.decode("utf-8", "surrogateescape"), parse_constant=_refuse_constant)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")

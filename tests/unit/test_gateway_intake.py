@@ -63,6 +63,8 @@ def test_each_storefront_type_is_named_like_its_event():
             "product_viewed",
             "product_searched",
             "cart_updated",
+            "cart_line_added",
+            "cart_line_removed",
             "checkout_started",
             "recommendation_shown",
             "recommendation_clicked",

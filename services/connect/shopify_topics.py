@@ -1,0 +1,211 @@
+"""Topics of Shopify's webhooks, and what each means here (https://shopify.dev/docs/api/webhooks)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from mesh.errors import InvalidField
+from services.connect.amounts import minor_units
+from services.connect.names import plain_id, visitor_of
+from services.connect.told import Fields, Told, inner, many, required, text, whole_name
+
+VISITOR = "cartmesh_visitor_id"
+"""The attribute of a cart in which a storefront notes its visitor's id, so that the cart is the visitor's here."""
+PAID = ("paid", "partially_refunded")
+CURRENCY = "the webhook has no currency: set CARTMESH_SHOPIFY_CURRENCY"
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What is known of the shops that no webhook says."""
+
+    currency: str
+
+
+def _at(told: Told, name: str) -> None:
+    given = told.body.get(name)
+    if not isinstance(given, str):
+        raise InvalidField(f"$.{name}", "missing")
+    try:
+        found = datetime.fromisoformat(given)
+    except ValueError:
+        raise InvalidField(f"$.{name}", f"{given[:40]!r} is no time of ISO 8601") from None
+    if found.tzinfo is None:
+        raise InvalidField(f"$.{name}", f"{given[:40]!r} has no time zone")
+    told.shared["time"] = found.astimezone(UTC).isoformat()
+
+
+def _token(value: Any) -> str:
+    """A cart's token without the key that newer ones carry (`Z2NwLXVz...?key=...`)."""
+    return plain_id(value.partition("?")[0] if isinstance(value, str) else value)
+
+
+def _whose(told: Told, cart: str) -> None:
+    """Who it is about: the visitor whom the storefront noted, else one for each cart, customer or order."""
+    body, customer = told.body, plain_id(inner(told.body, "customer").get("id"))
+    noted = None
+    for name in ("note_attributes", "attributes"):
+        found = body.get(name)
+        if isinstance(found, dict):
+            noted = noted or plain_id(found.get(VISITOR))
+        elif isinstance(found, list):
+            named = [one.get("value") for one in found if isinstance(one, dict) and one.get("name") == VISITOR]
+            noted = noted or (plain_id(named[0]) if named else None)
+    own = plain_id(body.get("id"))
+    name = f"cart-{cart}" if cart else f"customer-{customer}" if customer else f"order-{own}" if own else ""
+    if not noted and not name:
+        raise InvalidField("$.id", "missing")
+    told.shared["visitor_id"] = noted or visitor_of("shopify", name)
+    if customer:
+        told.shared["customer_id"] = customer
+
+
+def _lines(told: Told, currency: str) -> list[Fields]:
+    lines = []
+    for at, item in enumerate(many(told.body, "line_items")):
+        where = f"$.line_items[{at}]"
+        if not isinstance(item, dict):
+            raise InvalidField(where, "a line is a JSON object")
+        money = inner(inner(item, "price_set"), "shop_money")
+        price = minor_units(
+            money.get("amount", item.get("price")),
+            money.get("currency_code") or currency,
+            f"{where}.price",
+            currency_at=f"$.currency: {CURRENCY}" if not currency else "",
+        )
+        known_ids = [one for one in ("variant_id", "product_id", "sku") if item.get(one) not in (None, "")]
+        named = known_ids[0] if known_ids else "product_id"
+        known = {"name": text(item.get("title")), "brand": text(item.get("vendor"))}
+        line = {"product_id": required(item, named, where), "quantity": item.get("quantity"), "price": price}
+        lines.append(line | {name: value for name, value in known.items() if value})
+    return lines
+
+
+def _person(told: Told, email: Any, name: str | None, locale: Any) -> None:
+    if text(email):
+        told.add("customer_identified", email=text(email), name=name, locale=text(locale))
+
+
+def _cart(told: Told, shop: Shop) -> None:
+    """carts/create, carts/update: the whole cart."""
+    cart = _token(told.body.get("token") or told.body.get("id"))
+    if not cart:
+        raise InvalidField("$.token", "missing")
+    told.certain |= {"type": "cart_updated", "cart_id": cart}
+    _whose(told, cart)
+    _at(told, "updated_at")
+    told.add("cart_updated", cart_id=cart, lines=_lines(told, shop.currency))
+
+
+def _checkout(told: Told, _: Shop) -> None:
+    """checkouts/create, checkouts/update: the cart with its prices, and who buys."""
+    cart = _token(told.body.get("cart_token") or told.body.get("token"))
+    if not cart:
+        raise InvalidField("$.cart_token", "missing")
+    _whose(told, cart)
+    _at(told, "updated_at")
+    told.certain |= {"type": "cart_updated", "cart_id": cart}
+    customer = inner(told.body, "customer")
+    name = whole_name(customer) or whole_name(inner(told.body, "shipping_address"))
+    _person(told, told.body.get("email") or customer.get("email"), name, told.body.get("customer_locale"))
+    if told.body.get("buyer_accepts_marketing") is True:
+        told.add("consent_changed", channel="email", granted=True)
+    told.add("checkout_started", cart_id=cart)
+    if not told.body.get("completed_at"):
+        told.add("cart_updated", cart_id=cart, lines=_lines(told, str(told.body.get("currency") or "")))
+
+
+def _order(type_: str, at: str) -> Callable[[Told, Shop], None]:
+    def read(told: Told, _: Shop) -> None:
+        body = told.body
+        if body.get("test") is True:
+            told.nothing = "a test order: it counts nothing"
+            return
+        cart = _token(body.get("cart_token"))
+        told.certain |= {"type": type_} | ({"cart_id": cart} if cart else {})
+        _whose(told, cart)
+        told.certain["order_id"] = required(body, "id")
+        _at(told, at)
+        if type_ == "order_confirmed" and (body.get("financial_status") not in PAID or body.get("cancelled_at")):
+            told.nothing = "the order is not paid, or was cancelled: it counts once its body says that it is paid"
+            return
+        currency = str(body.get("currency") or "")
+        codes = [one.get("code") for one in many(body, "discount_codes") if isinstance(one, dict)]
+        order = {
+            "lines": _lines(told, currency),
+            "total": minor_units(body.get("total_price"), currency, "$.total_price", currency_at="$.currency"),
+            "coupon": text(codes[0]) if codes else None,
+        }
+        customer = inner(body, "customer")
+        _person(told, body.get("email") or customer.get("email"), whole_name(customer), body.get("customer_locale"))
+        told.add(type_, order_id=told.certain["order_id"], cart_id=cart or None, **order)
+
+    return read
+
+
+def _product(told: Told, shop: Shop) -> None:
+    """products/create, products/update: each variant is a product, those of one product are a group."""
+    body, group = told.body, required(told.body, "id")
+    _at(told, "updated_at")
+    if not shop.currency:
+        raise InvalidField("$.variants[0].price", CURRENCY)
+    active = body.get("status", "active") == "active" and body.get("published_at", "") is not None
+    title = text(body.get("title"))
+    for at, variant in enumerate(many(body, "variants")):
+        where = f"$.variants[{at}]"
+        if not isinstance(variant, dict):
+            raise InvalidField(where, "a variant is a JSON object")
+        own = text(variant.get("title"))
+        stocked = variant.get("inventory_management") is None or variant.get("inventory_policy") == "continue"
+        left = variant.get("inventory_quantity")
+        told.add(
+            "product_listed",
+            product_id=required(variant, "id", where),
+            group=group,
+            name=f"{title} {own}" if title and own and own != "Default Title" else title,
+            category=text(body.get("product_type")),
+            brand=text(body.get("vendor")),
+            price=minor_units(variant.get("price"), shop.currency, f"{where}.price"),
+            image=text(inner(body, "image").get("src")),
+            available=active and (stocked or (isinstance(left, int) and left > 0)),
+            recommendable=active,
+        )
+
+
+def _customer(told: Told, _: Shop) -> None:
+    """customers/create, customers/update: address and name, and whether they may be mailed."""
+    customer = required(told.body, "id")
+    told.shared |= {"customer_id": customer, "visitor_id": visitor_of("shopify", f"customer-{customer}")}
+    _at(told, "updated_at")
+    _person(told, told.body.get("email"), whole_name(told.body), told.body.get("locale"))
+    state = inner(told.body, "email_marketing_consent").get("state")
+    if state in ("subscribed", "unsubscribed"):
+        told.add("consent_changed", channel="email", granted=state == "subscribed")
+
+
+TOPICS: dict[str, Callable[[Told, Shop], None]] = {
+    "carts/create": _cart,
+    "carts/update": _cart,
+    "checkouts/create": _checkout,
+    "checkouts/update": _checkout,
+    "orders/create": _order("order_placed", "created_at"),
+    "orders/paid": _order("order_confirmed", "updated_at"),
+    "orders/updated": _order("order_confirmed", "updated_at"),
+    "products/create": _product,
+    "products/update": _product,
+    "customers/create": _customer,
+    "customers/update": _customer,
+}
+TYPES = frozenset(
+    {
+        "cart_updated",
+        "checkout_started",
+        "consent_changed",
+        "customer_identified",
+        "order_confirmed",
+        "order_placed",
+        "product_listed",
+    }
+)
+"""All that a shop's webhooks may say."""

@@ -32,7 +32,8 @@ class Sent(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
 
     `id` is the sender's id within the scope of its key; `time` is when it happened by the sender's clock, `received`
     when the request came (both aware UTC); `by` is who sent it, such as `PAGE`; `attempt` counts from 1, and is
-    higher where something happened meanwhile that a condition of the handler excludes.
+    higher where something happened meanwhile that a condition of the handler excludes. What is `history` happened
+    before the shop used Cartmesh: it is stored and begins nothing, and timers that a handler yields are left out.
     """
 
     event: E
@@ -41,6 +42,7 @@ class Sent(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
     received: datetime
     by: str
     attempt: int = 1
+    history: bool = False
 
     @property
     def draft(self) -> Draft:
@@ -81,6 +83,7 @@ class Acceptance:
     `check` returns the event as it shall be stored or raises InvalidField; it is called before anything is decided.
     A field that breaks a rule and may be absent is left out and reported, unless it is one of `required` or the event
     counts only `whole`. `refused` takes a `Refused` and yields what is true although the event was refused.
+    With `history` the event may also be sent as one from before the shop used Cartmesh.
     With `joins` the handler only adds to the commit of the service that accepts the event.
     """
 
@@ -94,6 +97,7 @@ class Acceptance:
     refused: Callable[..., Any] | None = None
     required: tuple[str, ...] = ()
     whole: bool = False
+    history: bool = False
     joins: bool = False
 
     @property

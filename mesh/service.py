@@ -186,6 +186,7 @@ class Service:
         refused: Callable[..., AsyncIterator[Any]] | None = None,
         required: tuple[str, ...] = (),
         whole: bool = False,
+        history: bool = False,
     ) -> Callable[[F], F]:
         """Take these events from outside, sent by these; `publishes` is what the function yields besides them.
 
@@ -193,7 +194,8 @@ class Service:
         InvalidField. Events of one request that have the same key (or else the first value among the fields
         `ordered_by`) are stored in order. `check` judges an event by itself; `refused` yields what an event that was
         refused still establishes; `required` are fields that are always sent though they may be absent in the stream,
-        and `whole` refuses what would otherwise be taken without a bad optional field (see `Acceptance`).
+        and `whole` refuses what would otherwise be taken without a bad optional field (see `Acceptance`). With
+        `history` they may also be sent as ones from before the shop used Cartmesh, see `Sent.history`.
         Raises DeclarationError for an event that the service does not publish.
         """
 
@@ -209,6 +211,7 @@ class Service:
                     refused=refused,
                     required=required,
                     whole=whole,
+                    history=history,
                 )
             return handler
 

@@ -32,6 +32,7 @@ service = Service(
     OfferShown,
     OfferClicked,
     ordered_by=(),
+    history=True,
 )
 async def store_interaction(sent: Sent) -> AsyncIterator[Change]:
     """An interaction is stored as it was sent."""

@@ -79,11 +79,13 @@ async def stop_outdated_cart(
         yield change
 
 
-@service.accepts(CartUpdated, publishes=(CartIdle,), check=check, refused=stop_outdated_cart)
+@service.accepts(CartUpdated, publishes=(CartIdle,), check=check, refused=stop_outdated_cart, history=True)
 async def store_cart(sent: Sent[CartUpdated], mesh: Mesh, rules: Rules) -> AsyncIterator[Change]:
     """A cart and the timer that counts it as left are one commit. An emptied cart cancels the timer."""
     updated = sent.event
     yield sent.draft
+    if sent.history:
+        return
     if may_be_outdated(sent):
         newest = await mesh.last(CartUpdated, updated.cart_id)
         yield Unchanged(CartUpdated, updated.cart_id, newest.sequence if newest else 0)
@@ -107,7 +109,7 @@ async def change_line(sent: Sent[LineChange], mesh: Mesh, rules: Rules) -> Async
 async def convert_cart(sent: Sent[OrderPlaced | OrderConfirmed], mesh: Mesh) -> AsyncIterator[Change]:
     """An order ends its cart and the cart's timer, in the order's own commit."""
     order = sent.event
-    if order.cart_id is None:
+    if order.cart_id is None or sent.history:
         return
     visitor_id = order.visitor_id
     if isinstance(order, OrderConfirmed):

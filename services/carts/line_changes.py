@@ -15,6 +15,7 @@ from mesh.accept import Sent
 from mesh.envelope import derive_id
 from mesh.errors import InvalidField
 from mesh.events.cart import CartClosed, CartConverted, CartLine, CartLineAdded, CartLineRemoved, CartUpdated
+from services.carts.rules import LATE
 
 LineChange = CartLineAdded | CartLineRemoved
 Lines = dict[str, CartLine]
@@ -37,7 +38,8 @@ async def changed_cart(sent: Sent[LineChange], mesh: Mesh) -> tuple[Sent[CartUpd
         for kind, one in zip((CartUpdated, *ENDS), (newest, *ends), strict=True)
     ]
     known = [one for one in (newest, *ends) if one]
-    if any(one.time >= sent.time for one in known):
+    # What came late, as history does, may stand behind what is newer than it: then the last is not the newest.
+    if any(one.time >= sent.time or one.stored - one.time > LATE for one in known):
         history = await mesh.history(change.cart_id, *KINDS)
         lines, refused = _told_again([*history], sent)
     else:

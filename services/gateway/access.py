@@ -6,7 +6,7 @@ from typing import Any
 from litestar import Request
 from litestar.exceptions import HTTPException
 
-from mesh.accept import PAGE
+from mesh.accept import PAGE, SERVER
 from mesh.translate import Key
 from mesh.web.client_address import address_of
 from mesh.web.server_keys import bearer
@@ -15,7 +15,7 @@ from services.gateway.bots import Bots
 from services.gateway.intake import Sender
 from services.gateway.keys import Keys
 from services.gateway.origins import Origins
-from services.gateway.rates import Rates, RateSettings
+from services.gateway.rates import Rate, Rates, RateSettings
 from services.gateway.request_body import body_of
 
 SIGNATURE = "Cartmesh-Signature"
@@ -28,7 +28,7 @@ class AccessGuard:
 
     def __init__(self, keys: Keys, rates: RateSettings, origins: Origins, bots: Bots) -> None:
         self._keys, self._proxies, self._origins, self._bots = keys, rates.trusted_proxies, origins, bots
-        self._rates = Rates(rates)
+        self._rates, self._history = Rates(rates), Rate(rates.history_rate)
 
     def sender(self, request: Request[Any, Any, Any], query: str | None) -> Sender:
         """Whose key the request has. Raises 401, and 403 for a page the key is not meant for."""
@@ -71,6 +71,23 @@ class AccessGuard:
         """The sender, with what shows that it is a bot. The shop's own servers are none, and neither is who signs."""
         bot = None if sender.by != PAGE else self._bots.named(request.headers.get("user-agent"))
         return sender if bot is None else replace(sender, bot=bot)
+
+    def admit_history(self, _: Request[Any, Any, Any], sender: Sender, *, count: int) -> None:
+        """Take `count` events of the past from their own allowance. Raises 429, and 401 for a page's key."""
+        if sender.by != SERVER:
+            raise HTTPException(
+                "history is taken with `Authorization: Bearer <server key>` alone; server keys are the gateway's "
+                "setting CARTMESH_SERVER_KEYS",
+                status_code=401,
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        if wait := self._history.take(sender.scope, count):
+            seconds = int(wait) + 1
+            raise HTTPException(
+                f"too much at once: {count} events of the past can be sent in {seconds} s",
+                status_code=429,
+                headers={"Retry-After": str(seconds)},
+            )
 
     def admit(self, request: Request[Any, Any, Any], sender: Sender | None, *, count: int = 1, size: int = 0) -> None:
         """Take `count` events of together `size` bytes from the allowances. Raises 429."""

@@ -22,7 +22,7 @@ from services.gateway.bots import Bots, BotSettings
 from services.gateway.connection_reports import ConnectionReports
 from services.gateway.documentation import pages
 from services.gateway.foreign import foreign_routes, translations
-from services.gateway.intake import MOST_BYTES, MOST_EVENTS, Intake, IntakeSettings
+from services.gateway.intake import MOST_BYTES, MOST_EVENTS, Intake, IntakeSettings, Told
 from services.gateway.keys import Keys, KeySettings
 from services.gateway.live import LiveOffers, LiveSettings
 from services.gateway.origins import Origins, OriginSettings
@@ -32,7 +32,7 @@ from services.gateway.request_body import body_of, open_request
 from services.gateway.script import files
 from services.gateway.seen import Seen, types_of
 from services.gateway.store import Store, StoreSettings
-from services.gateway.write_side import Verdict, WriteSide
+from services.gateway.write_side import AS_USUAL, Verdict, WriteSide
 
 
 def build(mesh: Mesh, offers: LiveOffers, hosted: Mapping[str, Hosted]) -> Litestar:
@@ -52,7 +52,7 @@ def build(mesh: Mesh, offers: LiveOffers, hosted: Mapping[str, Hosted]) -> Lites
     live = msgspec.structs.replace(live, live_pages=min(live.live_pages, room))
     return Litestar(
         [
-            _events(guard, write_side),
+            *_events(guard, write_side),
             *foreign_routes(translations(), write_side),
             _live_offers(guard, offers, live),
             readiness(mesh),
@@ -76,10 +76,17 @@ def build(mesh: Mesh, offers: LiveOffers, hosted: Mapping[str, Hosted]) -> Lites
 def _events(guard: AccessGuard, write_side: WriteSide):  # noqa: ANN202  a route handler
     encode = msgspec.json.Encoder().encode
 
-    async def taken(request: Request[Any, Any, Any], key: str | None, seen: Seen) -> Verdict:
+    async def taken(request: Request[Any, Any, Any], key: str | None, seen: Seen, told: Told = AS_USUAL) -> Verdict:
         seen.sender = sender = await guard.signer(request) or guard.sender(request, key)
         seen.items = raw_events = _open(await body_of(request))
-        verdict = await write_side.take(request, raw_events, sender, route="/v1/events", received=datetime.now(UTC))
+        verdict = await write_side.take(
+            request,
+            raw_events,
+            sender,
+            route="/v1/history" if told.history else "/v1/events",
+            received=datetime.now(UTC),
+            told=told,
+        )
         seen.accepted, seen.duplicates = verdict.accepted, verdict.duplicates
         seen.rejected, seen.ignored = verdict.rejected, verdict.ignored
         seen.names = types_of(raw_events)
@@ -96,7 +103,18 @@ def _events(guard: AccessGuard, write_side: WriteSide):  # noqa: ANN202  a route
             seen.status = 422 if verdict.rejected and not verdict.accepted else 202
         return Response(encode(verdict), status_code=seen.status, media_type="application/json")
 
-    return take_events
+    @post("/v1/history", status_code=202)
+    async def take_history(request: Request[Any, Any, Any], again: FromQuery[bool] = True) -> Response[bytes]:
+        """Store what happened before the shop used Cartmesh: nobody acts on it. With `again=false` none is looked up.
+
+        Whoever says so knows that none of these events was sent before, but in the last two minutes.
+        """
+        with write_side.reports.seeing("history", request.url.path) as seen:
+            verdict = await taken(request, None, seen, Told(history=True, again=again))
+            seen.status = 422 if verdict.rejected and not verdict.accepted else 202
+        return Response(encode(verdict), status_code=seen.status, media_type="application/json")
+
+    return [take_events, take_history]
 
 
 def _open(body: bytes) -> list[msgspec.Raw]:

@@ -45,8 +45,28 @@ def documented_paths(variants: list[dict[str, str]], translations: Sequence[Tran
         "/v1/visitors/{visitor_id}/offers/live": {"get": _get_offers()},
         "/v1/updates": {"get": _ready(), "post": _short(_post_events(variants), "/v1/events")},
         "/v1/cards/{visitor_id}": {"get": _short(_get_offers(), "/v1/visitors/{visitor_id}/offers/live")},
+        "/v1/history": {"post": _post_history(variants)},
         **{path: {"post": _post_foreign(one)} for one in translations for path in one.paths},
         **{path: {"get": _script_file(path, words)} for path, words in script.PATHS.items()},
+    }
+
+
+def _post_history(variants: list[dict[str, str]]) -> dict[str, Any]:
+    operation = _post_events(variants)
+    again = {
+        "name": "again",
+        "in": "query",
+        "description": "false: none of these events was sent before, but in the last two minutes; none is looked up",
+        "schema": {"type": "boolean", "default": True},
+    }
+    return operation | {
+        "summary": "Store the past",
+        "tags": ["Other systems"],
+        "description": "What happened before the shop used Cartmesh, up to thirty years ago: views, searches, "
+        "checkouts, carts, confirmed orders. It is stored under its own time and begins nothing: no timer, no offer, "
+        "no mail. `cartmesh import` sends it.",
+        "security": [{"server_key": []}],
+        "parameters": [again],
     }
 
 

@@ -17,7 +17,7 @@ from mesh.lenient_json import encoded
 from mesh.runtime.discovery import discover
 from mesh.translate import Adapter, Foreign, NotUnderstood, Translated, Translation, Unreadable
 from mesh.web.signature import BadSignature
-from services.gateway.intake import MOST_BYTES, MOST_EVENTS, Ignored, Rejected, Sender
+from services.gateway.intake import MOST_BYTES, MOST_EVENTS, Ignored, Rejected, Sender, Told
 from services.gateway.request_body import body_of
 from services.gateway.seen import Seen
 from services.gateway.write_side import Verdict, WriteSide
@@ -89,7 +89,7 @@ async def _take(
         route=declared.paths[0],
         received=foreign.received,
         wrong={at: one.wrong for at, one in enumerate(translated.events) if one.wrong},
-        estimated=translated.estimated,
+        told=Told(estimated=translated.estimated),
     )
     answer = _answer(verdict, translated)
     seen.rejected, seen.ignored = answer.rejected, answer.ignored

@@ -33,6 +33,8 @@ UNSIGNED = (
 )
 
 
+OLDEST = timedelta(days=365 * 30)
+"""The oldest history."""
 NOTHING_WRONG: Mapping[int, InvalidField] = {}
 
 
@@ -92,11 +94,25 @@ class Sender:
     bot: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a request says of all its events.
+
+    Their times are `estimated`, so that a retry may have others; they are `history`; they may be sent `again`, so that
+    late ones are looked up.
+    """
+
+    estimated: bool = False
+    history: bool = False
+    again: bool = True
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Valid:
     """A valid event: its place in the request, the sender's id for it, what was sent, and who decides about it.
 
-    Of one whose time is `estimated` another time says nothing: it is the same event.
+    Of one whose time is `estimated` another time says nothing: it is the same event. One that is late and may be sent
+    `again` is looked up.
     """
 
     index: int
@@ -104,6 +120,7 @@ class Valid:
     sent: Sent[Event]
     hosted: Hosted
     estimated: bool = False
+    again: bool = True
 
 
 @dataclass(kw_only=True)
@@ -138,12 +155,9 @@ class Intake:
         received: datetime,
         *,
         wrong: Mapping[int, InvalidField] = NOTHING_WRONG,
-        estimated: bool = False,
+        told: "Told | None" = None,
     ) -> Judged:
-        """Each event of a request valid or rejected; `wrong` are those that are known to be, by their index.
-
-        `estimated` says that the events' times are.
-        """
+        """Each event of a request valid or rejected; `wrong` are those that are known to be, by their index."""
         judged, first = Judged(), dict[str, Valid]()
         for index, raw in enumerate(raw_events):
             fields: dict[str, Any] = {}
@@ -156,7 +170,7 @@ class Intake:
                 if index in wrong:
                     raise wrong[index]
                 ignored: LeftOut = []
-                valid = self._judge_one(index, fields, sender, received, ignored, estimated)
+                valid = self._judge_one(index, fields, sender, received, ignored, told or Told())
                 earlier = first.setdefault(valid.id, valid)
                 if earlier is valid:
                     judged.valid.append(valid)
@@ -171,6 +185,8 @@ class Intake:
             except InvalidField as why:
                 judged.rejected.append(Rejected(index=index, id=_id_of(fields), path=why.path, reason=why.reason))
                 judged.bots += isinstance(why, SentByBot)
+                if told and told.history:
+                    continue  # what was refused of the past says nothing of today
                 if refusal := self._refusal(raw, fields, sender, received, why):
                     judged.refusals.append(refusal)
         return judged
@@ -182,7 +198,7 @@ class Intake:
         sender: Sender,
         received: datetime,
         ignored: LeftOut,
-        estimated: bool,
+        told: "Told",
     ) -> Valid:
         head = convert(Head, {name: fields[name] for name in Head.__struct_fields__ if name in fields}, ignored)
         hosted = self._hosted_for(head.type, sender)
@@ -190,14 +206,17 @@ class Intake:
             token(head.id, "id")
         except InvalidKey as error:
             raise InvalidField("$.id", str(error)) from None
-        self._check_time(head.time, received)
         acceptance = hosted.owner.acceptance
+        if told.history:
+            _check_past(acceptance, head.time, received)
+        else:
+            self._check_time(head.time, received)
         event = _checked(acceptance, fields, ignored)
         ignored += unknown_fields(fields, acceptance.kind, EVERYWHERE)
         event = self._trusted(event, head.customer_signature, sender, ignored)
         id_, time = f"{sender.scope}-{head.id}", head.time.astimezone(UTC)
-        sent = Sent(event=event, id=id_, time=time, received=received, by=sender.by)
-        return Valid(index=index, id=head.id, sent=sent, hosted=hosted, estimated=estimated)
+        sent = Sent(event=event, id=id_, time=time, received=received, by=sender.by, history=told.history)
+        return Valid(index=index, id=head.id, sent=sent, hosted=hosted, estimated=told.estimated, again=told.again)
 
     def _hosted_for(self, type_: str, sender: Sender) -> Hosted:
         """What accepts events of a type. Raises InvalidField where nothing does, or not from this sender."""
@@ -250,6 +269,13 @@ class Intake:
             side = "ahead of" if time > latest else "behind"
             reason = f"{time.isoformat()} is too far {side} the server's clock ({earliest:%F} to {latest:%FT%TZ})"
             raise InvalidField("$.time", reason)
+
+
+def _check_past(acceptance: Acceptance, time: datetime, received: datetime) -> None:
+    if not acceptance.history:
+        raise InvalidField("$.type", f"{acceptance.type} is about now, not about the past: send it to /v1/events")
+    if not received - OLDEST <= time <= received:
+        raise InvalidField("$.time", f"{time.isoformat()} is not in the past thirty years")
 
 
 def _checked(acceptance: Acceptance, fields: dict[str, Any], ignored: LeftOut) -> Event:

@@ -13,8 +13,8 @@ class RateSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What one key and one client address may send to this process each second; twice that much in one burst.
 
     `key_rate` and `address_rate` count events, `key_bytes` and `address_bytes` bytes. A server's key has no bound by
-    address: all of a shop comes from one. `trusted_proxies` is how many proxies stand in front and append to
-    X-Forwarded-For (0: none is believed).
+    address: all of a shop comes from one. `history_rate` counts events of the past of one key. `trusted_proxies` is
+    how many proxies stand in front and append to X-Forwarded-For (0: none is believed).
     """
 
     key_rate: float = 2_000
@@ -22,6 +22,7 @@ class RateSettings(msgspec.Struct, frozen=True, kw_only=True):
     key_bytes: float = 8_000_000
     address_bytes: float = 2_000_000
     trusted_proxies: int = 0
+    history_rate: float = 20_000
 
 
 class Rate:

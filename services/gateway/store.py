@@ -13,6 +13,7 @@ from mesh.broker.protocol import Stored
 from mesh.errors import Conflict, DeclarationError, InvalidField, Unavailable
 from mesh.group_commit import GroupCommitter
 from mesh.publish import Cause, Change, Plan, plan
+from mesh.timers import Cancel, Timer
 from services.gateway.intake import Valid
 from services.gateway.refusals import Refusal, refusal_of_valid
 from services.gateway.stored_before import LATE, PAUSE, Earlier
@@ -85,7 +86,7 @@ class Store:
 
     async def _store_one(self, one: Valid, request: "_Request", planned: Plan | None = None) -> Outcome:
         """Decide, plan, commit; and decide again where something happened meanwhile."""
-        if earlier := await request.earlier.late(one):
+        if one.again and (earlier := await request.earlier.late(one)):
             return repeated(one, earlier)
         for attempt in range(1, TRIES + 1):
             made = planned if planned and attempt == 1 else await self._plan(one, attempt, request.traceparent)
@@ -119,7 +120,8 @@ class Store:
         """Events without an order are many and independent: all of a request are on their way at once."""
         made, fresh, others = self._empty(), list[Valid](), list[tuple[Valid, Plan | None]]()
         for one in events:
-            part = None if one.sent.age > LATE else await self._plan(one, 1, request.traceparent)
+            looked_up = one.again and one.sent.age > LATE
+            part = None if looked_up else await self._plan(one, 1, request.traceparent)
             if part is None or part.batch or len(part.singles) != 1:
                 others.append((one, part))
             else:
@@ -134,6 +136,8 @@ class Store:
         sent, made = msgspec.structs.replace(one.sent, attempt=attempt), self._empty()
         for handler in one.hosted.handlers:
             changes = await handler.decide(sent)
+            if sent.history:  # whatever a service says: nothing of the past begins anything
+                changes = [one for one in changes if not isinstance(one, Timer | Cancel)]
             if not changes and handler is one.hosted.owner:
                 return None
             source = handler.acceptance.source
@@ -186,7 +190,7 @@ def _refused_now(events: list[Valid], outcomes: Mapping[int, Outcome]) -> list[R
     found = []
     for one in events:
         outcome = outcomes.get(one.index)
-        if isinstance(outcome, OtherTime):
+        if one.sent.history or isinstance(outcome, OtherTime):
             continue
         if isinstance(outcome, InvalidField) and (made := refusal_of_valid(one.hosted, one.sent, outcome)):
             found.append(made)

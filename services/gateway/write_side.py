@@ -13,10 +13,13 @@ from mesh.errors import InvalidField
 from mesh.observability import tracing
 from services.gateway.access import AccessGuard
 from services.gateway.connection_reports import ConnectionReports
-from services.gateway.intake import NOTHING_WRONG, Ignored, Intake, Judged, Rejected, Sender
+from services.gateway.intake import NOTHING_WRONG, Ignored, Intake, Judged, Rejected, Sender, Told
 from services.gateway.store import Outcome, Store
 
 EVENTS = Counter("cartmesh_gateway_events_total", "Storefront events, by what became of them.", ["outcome"])
+
+
+AS_USUAL = Told()
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -49,17 +52,20 @@ class WriteSide:
         route: str,
         received: datetime,
         wrong: Mapping[int, InvalidField] = NOTHING_WRONG,
-        estimated: bool = False,
+        told: Told = AS_USUAL,
     ) -> Verdict:
         """Judge the events and store the valid ones; returns once JetStream has acknowledged them.
 
         Raises 429 for too many, and Unavailable where some could not be stored. `wrong` are events that are known to
-        be, by their index; the times of `estimated` ones may differ when they are sent again.
+        be, by their index.
         """
         size = sum(memoryview(raw).nbytes for raw in raw_events)
-        self.guard.admit(request, sender, count=max(1, len(raw_events)), size=size)
+        if told.history:
+            self.guard.admit_history(request, sender, count=max(1, len(raw_events)))
+        else:
+            self.guard.admit(request, sender, count=max(1, len(raw_events)), size=size)
         sender = self.guard.judged(request, sender)
-        judged = self.intake.judge(raw_events, sender, received, wrong=wrong, estimated=estimated)
+        judged = self.intake.judge(raw_events, sender, received, wrong=wrong, told=told)
         attributes = {"http.request.method": "POST", "http.route": route, "cartmesh.events": len(raw_events)}
         parent = request.headers.get("traceparent")
         with tracing.span(f"POST {route}", "server", service="gateway", parent=parent, attributes=attributes) as work:

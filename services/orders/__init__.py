@@ -107,17 +107,22 @@ async def place_order(sent: Sent[OrderPlaced], mesh: Mesh) -> AsyncIterator[Chan
     ordered_by=("cart_id", "order_id"),
     check=check,
     refused=note_refused_order,
+    history=True,
 )
 async def confirm_order(sent: Sent[OrderConfirmed], mesh: Mesh) -> AsyncIterator[Change]:
     """An order that the shop's server confirms is stored once for ever, and as placed where no page reported it."""
     confirmed = sent.event
     if sent.attempt > 1 and await _was_stored(sent, mesh):
         return
+    if sent.history and confirmed.cart_id is not None:
+        raise InvalidField("$.cart_id", "an order of the past names no cart: nothing of it may end a cart of today")
     yield sent.draft
     yield Unchanged(OrderConfirmed, confirmed.order_id, 0)
     reported = await mesh.last(OrderPlaced, confirmed.order_id)
     if confirmed.visitor_id and not (reported and reported.event.visitor_id == confirmed.visitor_id):
         yield Draft(event=_placed(confirmed, confirmed.visitor_id), time=sent.time)
+    if sent.history:
+        return  # the newest mark of a shopper says when they bought last, and must not become an older one
     for mark in await marks_of(confirmed, sent.time, mesh, order_id=confirmed.order_id):
         yield mark
 

@@ -33,7 +33,8 @@ class Sent(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
     `id` is the sender's id within the scope of its key; `time` is when it happened by the sender's clock, `received`
     when the request came (both aware UTC); `by` is who sent it, such as `PAGE`; `attempt` counts from 1, and is
     higher where something happened meanwhile that a condition of the handler excludes. What is `history` happened
-    before the shop used Cartmesh: it is stored and begins nothing, and timers that a handler yields are left out.
+    before the shop used Cartmesh: it is stored and begins nothing, and timers that a handler yields are left out. What
+    is `restated` may say once more, in other words, what its sender said before, as each webhook about an order does.
     """
 
     event: E
@@ -43,6 +44,7 @@ class Sent(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
     by: str
     attempt: int = 1
     history: bool = False
+    restated: bool = False
 
     @property
     def draft(self) -> Draft:

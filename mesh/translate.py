@@ -56,12 +56,14 @@ class Translated:
     """What a request means. `items` are its parts as they were sent; an item may become no event, one or several.
 
     `estimated`: times were corrected by the sender's clock, so a retry may have others and is the same event.
+    `restated`: see `mesh.accept.Sent`.
     """
 
     items: list[Any]
     events: list[Meaning] = field(default_factory=list)
     not_understood: list[NotUnderstood] = field(default_factory=list)
     estimated: bool = False
+    restated: bool = False
 
 
 class Unreadable(Exception):
@@ -80,16 +82,18 @@ class Key:
 class Adapter:
     """How requests of one source are read.
 
-    `translate` raises Unreadable. A request is sent with a key, found by `key`
-    (None: `Authorization: Bearer`, RFC 6750); with `signed` it is signed instead:
-    the function returns the name of who signed it, or raises `BadSignature`. Who signs is one of the shop's own
-    systems, and may send the events of `types` alone. `accepted` and `refused` are the statuses of answers: where
-    everything is refused, a sender that would try for days what can never be taken is answered as if it was.
+    `translate` raises Unreadable. A request is sent with a key, found by `key` (None: `Authorization: Bearer`, RFC
+    6750); with `signed` it is signed instead: the function returns the name of who signed it, or raises `BadSignature`.
+    Who signs is one of the shop's own systems, and may send the events of `types` alone. `greets` knows the request by
+    which a system asks whether somebody is there: it is answered, and nothing else. `accepted` and `refused` are the
+    statuses of answers: where everything is refused, a sender that would try for days what can never be taken is
+    answered as if it was.
     """
 
     translate: Callable[[Foreign], Translated]
     key: Callable[[Foreign], Key] | None = None
     signed: Callable[[Foreign], str] | None = None
+    greets: Callable[[Foreign], bool] | None = None
     types: frozenset[str] | None = None
     accepted: int = 200
     refused: int = 400

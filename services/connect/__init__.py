@@ -1,13 +1,18 @@
 """Takes what a shop's systems already send: Segment's libraries, Shopify, WooCommerce, Stripe, CloudEvents."""
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
-from mesh import Service
+from mesh import Mesh, Received, Service
+from mesh.events.connection import ConnectionReported
+from services.connect.seen_requests import SeenRequests
 
 if TYPE_CHECKING:
     from mesh.translate import Adapter
+    from mesh.web.console import Console
 
-service = Service("connect")
+service = Service("connect", port=8220)
 
 
 @service.translates(
@@ -37,3 +42,50 @@ def shopify() -> "Adapter":
     from services.connect.shopify import adapter  # noqa: PLC0415  see above
 
     return adapter()
+
+
+@service.translates("woocommerce", "/v1/woocommerce")
+def woocommerce() -> "Adapter":
+    """Webhooks of WooCommerce: orders, products and customers."""
+    from services.connect.woocommerce import adapter  # noqa: PLC0415  see above
+
+    return adapter()
+
+
+@service.translates("stripe", "/v1/stripe")
+def stripe() -> "Adapter":
+    """Webhooks of Stripe: checkouts that were paid."""
+    from services.connect.stripe import adapter  # noqa: PLC0415  see above
+
+    return adapter()
+
+
+@service.translates("cloudevents", "/v1/cloudevents")
+def cloudevents() -> "Adapter":
+    """CloudEvents over HTTP: binary, structured and in batches."""
+    from services.connect.cloudevents import adapter  # noqa: PLC0415  see above
+
+    return adapter()
+
+
+@service.resource
+async def open_seen_requests(mesh: Mesh) -> AsyncIterator[SeenRequests]:
+    """What came in, and whoever looks."""
+    seen = SeenRequests()
+    mesh.on_drain.append(seen.pages.close)
+    yield seen
+
+
+@service.on(ConnectionReported, fanout=True, since=timedelta(days=1), batch=500, linger=timedelta(0))
+async def show_requests(batch: list[Received[ConnectionReported]], seen: SeenRequests) -> None:
+    """Show what the gateways report."""
+    for received in batch:
+        seen.add(received)
+
+
+@service.page("/connections", title="Connections", role="viewer", section="Operations")
+def connections_page(console: "Console", seen: SeenRequests) -> list[Any]:
+    """What came in from the shop's systems, what was refused and why, live; how each source is connected."""
+    from services.connect.page import page_routes  # noqa: PLC0415  brings Litestar, which other processes do not need
+
+    return page_routes(console, seen)

@@ -38,7 +38,7 @@ Reader = Callable[[Told], None]
 
 def translated(told: Told, name: str, read: Reader | None, kind: str = "") -> Translated:
     """What a webhook of a kind means; `read` is None for one that nothing follows from."""
-    made = Translated(items=[told.body])
+    made = Translated(items=[told.body], restated=True)
     if read is None:
         reason = f"nothing follows from {name[:60]!r} here; services/README.md has the list of those that count"
         made.not_understood.append(NotUnderstood(index=0, name=name, reason=reason))

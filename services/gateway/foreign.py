@@ -70,6 +70,9 @@ async def _take(
         body=body,
         received=datetime.now(UTC),
     )
+    if adapter.greets is not None and adapter.greets(foreign):
+        write_side.guard.admit(request, None)
+        return adapter.accepted, Answer(success=True, accepted=0, duplicates=0, rejected=[])
     sender = seen.sender = _sender(request, foreign, declared, adapter, write_side)
     foreign = replace(foreign, by=sender.by)
     try:
@@ -89,7 +92,7 @@ async def _take(
         route=declared.paths[0],
         received=foreign.received,
         wrong={at: one.wrong for at, one in enumerate(translated.events) if one.wrong},
-        told=Told(estimated=translated.estimated),
+        told=Told(estimated=translated.estimated, restated=translated.restated),
     )
     answer = _answer(verdict, translated)
     seen.rejected, seen.ignored = answer.rejected, answer.ignored

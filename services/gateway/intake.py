@@ -99,12 +99,13 @@ class Told:
     """What a request says of all its events.
 
     Their times are `estimated`, so that a retry may have others; they are `history`; they may be sent `again`, so that
-    late ones are looked up.
+    late ones are looked up; they may be `restated` (`mesh.accept.Sent`).
     """
 
     estimated: bool = False
     history: bool = False
     again: bool = True
+    restated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,7 +216,15 @@ class Intake:
         ignored += unknown_fields(fields, acceptance.kind, EVERYWHERE)
         event = self._trusted(event, head.customer_signature, sender, ignored)
         id_, time = f"{sender.scope}-{head.id}", head.time.astimezone(UTC)
-        sent = Sent(event=event, id=id_, time=time, received=received, by=sender.by, history=told.history)
+        sent = Sent(
+            event=event,
+            id=id_,
+            time=time,
+            received=received,
+            by=sender.by,
+            history=told.history,
+            restated=told.restated,
+        )
         return Valid(index=index, id=head.id, sent=sent, hosted=hosted, estimated=told.estimated, again=told.again)
 
     def _hosted_for(self, type_: str, sender: Sender) -> Hosted:

@@ -238,6 +238,6 @@ async def _was_stored(sent: Sent[OrderConfirmed], mesh: Mesh) -> bool:
     earlier = await mesh.last(OrderConfirmed, order_id)
     if earlier is None:
         raise Unavailable(f"order {order_id} is being stored by another request")
-    if earlier.id != sent.id:
+    if earlier.id != sent.id and not sent.restated:
         raise InvalidField("$.order_id", "this order was confirmed before, by an event with another id")
     return True

@@ -8,12 +8,14 @@ from hashlib import sha256
 
 import pytest
 
+from mesh import Mesh
 from mesh.events.cart import CartConverted, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.events.interaction import CheckoutStarted
 from mesh.events.order import OrderConfirmed, OrderPlaced, OrderReportRefused
 from mesh.events.product import ProductListed
 from mesh.money import Money
+from tests.stories.connect.conftest import Shop
 
 SECRET, OLD = "shpss_0123456789abcdef", "shpss_fedcba9876543210"
 LINE = {
@@ -76,8 +78,15 @@ PRODUCT = {
 
 
 @pytest.fixture
-async def shopify(open_shop):
-    shop = await open_shop(shopify_secrets=f"tea={SECRET},tea={OLD}", shopify_currency="EUR", most_behind="3650d")
+async def shopify(memory_broker, gateway_client, monkeypatch):
+    monkeypatch.setenv("CARTMESH_SHOPIFY_SECRETS", f"tea={SECRET},tea={OLD}")
+    monkeypatch.setenv("CARTMESH_SHOPIFY_CURRENCY", "EUR")
+    mesh = Mesh(memory_broker, "gateway", others=("eu",))
+    async with gateway_client(mesh) as client:
+        yield _sender(Shop("", mesh, client))
+
+
+def _sender(shop):
 
     async def send(topic, body, *, secret=SECRET, signature=None, webhook="w-1"):
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -120,10 +129,12 @@ async def test_the_same_webhook_again_counts_once_also_under_another_id(shopify)
 
 async def test_an_order_that_is_paid_before_it_is_created_is_confirmed_once(shopify):
     """Webhooks come in any order, and several say that an order is paid."""
-    for topic in ("orders/updated", "orders/paid", "orders/create"):
-        await shopify(topic, order(updated_at=ago(5)))
+    topics = ("orders/updated", "orders/paid", "orders/create", "orders/updated")
+    answers = [await shopify(one, order(updated_at=ago(9 - at))) for at, one in enumerate(topics)]
 
+    assert [one.json()["rejected"] for one in answers] == [[], [], [], []]
     assert len(await shopify.shop.all(OrderConfirmed)) == 1
+    assert await shopify.shop.all(OrderReportRefused) == []
 
 
 async def test_carts_out_of_order_leave_the_newest(shopify):

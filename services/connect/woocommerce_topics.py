@@ -1,0 +1,169 @@
+"""Topics of WooCommerce's webhooks, and what each means here.
+
+Their bodies are those of its REST API (https://woocommerce.github.io/woocommerce-rest-api-docs/).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from mesh.errors import InvalidField
+from mesh.money import minor_digits
+from services.connect.amounts import minor_units
+from services.connect.names import plain_id, visitor_of
+from services.connect.told import Fields, Told, inner, many, required, text, whole_name
+
+VISITOR, CART = "cartmesh_visitor_id", "cartmesh_cart_id"
+"""The order's meta data in which a storefront notes its visitor's id and the cart's."""
+NO_ORDER = ("checkout-draft", "auto-draft", "trash", "failed", "cancelled")
+PAID = ("processing", "completed")
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What is known of the shops that no webhook says."""
+
+    currency: str
+
+
+def _at(told: Told, name: str) -> None:
+    """A time in UTC, as the fields that end in `_gmt` are, without a zone."""
+    given = told.body.get(name)
+    try:
+        found = datetime.fromisoformat(given) if isinstance(given, str) else None
+    except ValueError:
+        found = None
+    if found is None:
+        raise InvalidField(f"$.{name}", f"{str(given)[:40]!r} is no time such as 2026-05-01T12:00:00")
+    told.shared["time"] = (found.replace(tzinfo=UTC) if found.tzinfo is None else found).isoformat()
+
+
+def _noted(told: Told, key: str) -> str:
+    for one in many(told.body, "meta_data"):
+        if isinstance(one, dict) and one.get("key") == key:
+            return plain_id(one.get("value"))
+    return ""
+
+
+def _unit_price(item: Fields, currency: str, at: str) -> Fields:
+    """What a piece costs: WooCommerce has the line's total, and divides it into a price of many places."""
+    quantity = item.get("quantity")
+    if isinstance(quantity, bool) or not isinstance(quantity, int) or quantity < 1:
+        raise InvalidField(f"{at}.quantity", "a quantity is a whole number from 1")
+    total = minor_units(item.get("total"), currency, f"{at}.total", currency_at="$.currency")
+    piece = (Decimal(total["amount"]) / quantity).to_integral_value(ROUND_HALF_UP)
+    return {"amount": int(piece), "currency": total["currency"]}
+
+
+def _lines(told: Told, currency: str) -> list[Fields]:
+    lines = []
+    for at, item in enumerate(many(told.body, "line_items")):
+        where = f"$.line_items[{at}]"
+        if not isinstance(item, dict):
+            raise InvalidField(where, "a line is a JSON object")
+        named = "variation_id" if item.get("variation_id") not in (None, "", 0) else "product_id"
+        image = text(inner(item, "image").get("src"))
+        known = {"name": text(item.get("name")), "image": image}
+        line = {
+            "product_id": required(item, named, where),
+            "quantity": item.get("quantity"),
+            "price": _unit_price(item, currency, where),
+        }
+        lines.append(line | {name: value for name, value in known.items() if value})
+    return lines
+
+
+def _person(told: Told, fields: Fields) -> None:
+    if text(fields.get("email")):
+        told.add("customer_identified", email=text(fields.get("email")), name=whole_name(fields))
+
+
+def _order(told: Told, _: Shop) -> None:
+    """order.created, order.updated: placed at once, confirmed when the body says that it is paid."""
+    body, billing = told.body, inner(told.body, "billing")
+    status = body.get("status")
+    customer = "" if body.get("customer_id") in (None, 0, "0") else plain_id(body.get("customer_id"))
+    order_id = required(body, "id")
+    paid = status in PAID or (bool(body.get("date_paid_gmt")) and status not in (*NO_ORDER, "refunded"))
+    kind = "order_confirmed" if paid else "order_placed"
+    cart = _noted(told, CART) or None
+    told.certain |= {"type": kind, "order_id": order_id} | ({"cart_id": cart} if cart else {})
+    noted = _noted(told, VISITOR)
+    own = f"customer-{customer}" if customer else f"order-{order_id}"
+    told.shared["visitor_id"] = noted or visitor_of("woocommerce", own)
+    if customer:
+        told.shared["customer_id"] = customer
+    if status in (*NO_ORDER, "refunded"):
+        told.certain.clear()
+        told.nothing = f"an order with the status {status} counts nothing"
+        return
+    _at(told, "date_modified_gmt" if paid else "date_created_gmt")
+    currency = str(body.get("currency") or "")
+    codes = [one.get("code") for one in many(body, "coupon_lines") if isinstance(one, dict)]
+    order: dict[str, Any] = {
+        "order_id": order_id,
+        "cart_id": cart,
+        "lines": _lines(told, currency),
+        "total": minor_units(body.get("total"), currency, "$.total", currency_at="$.currency"),
+        "coupon": text(codes[0]) if codes else None,
+    }
+    _person(told, billing)
+    told.add(kind, **order)
+
+
+def _product(told: Told, shop: Shop) -> None:
+    """product.created, product.updated: one product, or one variation of a group."""
+    body = told.body
+    if not shop.currency:
+        raise InvalidField("$.price", "the webhook has no currency: set CARTMESH_WOOCOMMERCE_CURRENCY")
+    if body.get("type") == "variable":
+        told.nothing = "a product with variations has no price of its own; its variations count"
+        return
+    _at(told, "date_modified_gmt")
+    told.shared["product_id"] = required(body, "id")
+    public = body.get("status") == "publish"
+    parent = "" if body.get("parent_id") in (None, 0, "0") else plain_id(body.get("parent_id"))
+    categories = [one.get("name") for one in many(body, "categories") if isinstance(one, dict)]
+    images = [one.get("src") for one in many(body, "images") if isinstance(one, dict)]
+    told.add(
+        "product_listed",
+        group=parent or None,
+        name=text(body.get("name")),
+        category=text(categories[0]) if categories else None,
+        price=minor_units(_exact(body.get("price"), shop.currency), shop.currency, "$.price"),
+        image=text(images[0]) if images else None,
+        url=text(body.get("permalink")),
+        available=public and body.get("stock_status") in ("instock", "onbackorder"),
+        recommendable=public,
+    )
+
+
+def _exact(price: Any, currency: str) -> Any:
+    """A price as text without zeros behind what its currency has, as `12.990000`."""
+    if not isinstance(price, str) or "." not in price:
+        return price
+    whole, _, places = price.partition(".")
+    digits = minor_digits(currency)
+    return f"{whole}.{places[:digits]}" if not places[digits:].strip("0") and digits else price
+
+
+def _customer(told: Told, _: Shop) -> None:
+    """customer.created, customer.updated: address and name."""
+    customer = required(told.body, "id")
+    told.shared |= {"customer_id": customer, "visitor_id": visitor_of("woocommerce", f"customer-{customer}")}
+    _at(told, "date_modified_gmt")
+    _person(told, told.body)
+
+
+TOPICS: dict[str, Callable[[Told, Shop], None]] = {
+    "order.created": _order,
+    "order.updated": _order,
+    "product.created": _product,
+    "product.updated": _product,
+    "customer.created": _customer,
+    "customer.updated": _customer,
+}
+TYPES = frozenset({"customer_identified", "order_confirmed", "order_placed", "product_listed"})
+"""All that a shop's webhooks may say."""

@@ -7,8 +7,9 @@ MOST_LINES = 60
 MOST_NAME = 60
 MOST_REASON = 300
 _plain_name = re.compile(r"[A-Za-z_$][A-Za-z0-9_$.:-]{0,59}", re.ASCII).fullmatch
-_quoted = re.compile(r"'[^']{0,300}'|\"[^\"]{0,300}\"")
+_quoted = re.compile(r"(?<!\w)'[^']{0,300}'(?!\w)|(?<!\w)\"[^\"]{0,300}\"(?!\w)")
 _address = re.compile(r"[^\s@'\"]{1,100}@[^\s@'\"]{1,100}")
+_digits = re.compile(r"\d{4,}").search
 _number = re.compile(r"\d{7,}")
 _long_word = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
 
@@ -29,7 +30,7 @@ def _describe(value: Any, at: str, lines: list[str], depth: int = 0) -> None:
     match value:
         case dict() if value:
             for name, inner in list(value.items())[:MOST_LINES]:
-                shown = name if _plain_name(str(name)) and not _number.search(str(name)) else "(name)"
+                shown = name if _plain_name(str(name)) and not _digits(str(name)) else "(name)"
                 _describe(inner, f"{at}.{shown}" if at else shown, lines, depth + 1)
         case list() if value:
             _describe(value[0], f"{at}[{len(value)}]", lines, depth + 1)

@@ -89,6 +89,7 @@ def test_the_consoles_pages_are_behind_one_ingress(chart, copied):
 
     routed = {
         "/board": "board",
+        "/connections": "connect",
         "/console": "console",
         "/decisions": "studio",
         "/documents": "studio",
@@ -155,6 +156,7 @@ def test_the_consoles_ingress_is_merged_and_patched_like_the_releases_other_obje
     shop = ["/experiments", "/fraud", "/journeys", "/orders", "/overview"]
     assert paths == [
         "/",
+        "/connections",
         "/console",
         "/decisions",
         "/documents",

@@ -1,0 +1,115 @@
+"""What adapters cost beside the gateway's own interface, and how fast a shop's past comes in: on a real server."""
+
+import asyncio
+import io
+import resource
+import time
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from statistics import median
+
+import httpx
+import pytest
+from rich.console import Console
+
+from mesh.runtime.discovery import discover
+from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.run import running
+from mesh.topology.connect import connect
+from mesh.topology.mesh_toml import Topology
+from services.connect.history.command import Plan, run_import
+from services.gateway import service as gateway
+from tests.stories.connect.conftest import SERVER, basic
+
+MAPPING = """
+source = "old-shop"
+type = "product_viewed"
+[time]
+column = "ts"
+format = "epoch_ms"
+[amounts]
+decimal = "comma"
+currency = "EUR"
+[fields]
+visitor_id = "user"
+product_id = "sku"
+price = "price"
+"""
+
+
+@pytest.fixture
+async def address(monkeypatch):
+    """A gateway on a server of its own."""
+    monkeypatch.setenv("CARTMESH_SERVER_KEYS", SERVER)
+    monkeypatch.setenv("CARTMESH_KEY_RATE", "1000000")
+    monkeypatch.setenv("CARTMESH_KEY_BYTES", "1000000000")
+    async with AsyncExitStack() as stack:
+        servers = await stack.enter_async_context(LocalServers(Topology.of(["us"], nodes=1), services=discover()))
+        mesh = await connect(servers.access, "us", "gateway")
+        stack.push_async_callback(mesh.broker.drain)
+        run = await stack.enter_async_context(running(gateway, mesh, http=("127.0.0.1", 0)))
+        yield f"http://127.0.0.1:{run.port}"
+
+
+@pytest.mark.drill
+async def test_a_batch_of_segment_costs_what_the_same_events_cost(address):
+    """A hundred views: by `/v1/batch`, and by `/v1/events`, in turns, with the processor time of both."""
+    spent = {"segment": [], "cartmesh": []}
+    async with httpx.AsyncClient(base_url=address, timeout=30) as client:
+        for turn in range(60):
+            now = datetime.now(UTC).isoformat()
+            calls = [
+                {
+                    "type": "track",
+                    "event": "Product Viewed",
+                    "messageId": f"s{turn}-{at}",
+                    "anonymousId": f"v{at}",
+                    "timestamp": now,
+                    "properties": {"product_id": "sku-1", "price": 12.99, "currency": "EUR", "category": "tea"},
+                }
+                for at in range(100)
+            ]
+            events = [
+                {
+                    "id": f"c{turn}-{at}",
+                    "type": "product_viewed",
+                    "time": now,
+                    "visitor_id": f"v{at}",
+                    "product_id": "sku-1",
+                    "price": {"amount": 1299, "currency": "EUR"},
+                    "category": "tea",
+                }
+                for at in range(100)
+            ]
+            for name, path, body, headers in (
+                ("segment", "/v1/batch", {"batch": calls}, basic(SERVER)),
+                ("cartmesh", "/v1/events", {"events": events}, {"authorization": f"Bearer {SERVER}"}),
+            ):
+                began = time.process_time()
+                answer = await client.post(path, json=body, headers=headers)
+                spent[name].append(time.process_time() - began)
+                assert answer.json()["accepted"] == 100
+    segment, cartmesh = (median(spent[name]) * 1000 for name in ("segment", "cartmesh"))
+    print(f"100 views: {segment:.1f} ms of CPU by /v1/batch, {cartmesh:.1f} ms by /v1/events, {segment / cartmesh:.2f}")
+    assert segment < cartmesh * 1.5
+
+
+@pytest.mark.drill
+@pytest.mark.timeout(600)
+async def test_a_shops_past_comes_in(address, tmp_path):
+    """A hundred thousand views; the rate and the memory are printed."""
+    rows, start = 100_000, int((datetime.now(UTC) - timedelta(days=300)).timestamp() * 1000)
+    with (tmp_path / "past.csv").open("w", encoding="utf-8") as file:
+        file.write("ts;user;sku;price\n")
+        for at in range(rows):
+            file.write(f"{start + at * 1000};u{at % 20_011};sku-{at % 997};1.2{at % 90 + 10},00\n")
+    (tmp_path / "map.toml").write_text(MAPPING, encoding="utf-8")
+    plan = Plan(file=tmp_path / "past.csv", mapping=tmp_path / "map.toml", gateway=address, key=SERVER)
+    said, began = io.StringIO(), time.monotonic()
+
+    code = await asyncio.to_thread(run_import, plan, Console(file=said, width=200))
+
+    seconds, peak = time.monotonic() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(f"{rows} rows in {seconds:.1f} s: {rows / seconds:.0f}/s; peak memory with the gateway {peak} MB")
+    print(said.getvalue())
+    assert code == 0

@@ -30,8 +30,7 @@ class Foreign:
     by: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Meaning:
+class Meaning(msgspec.Struct, frozen=True, kw_only=True):
     """One event for the write side: `fields` as `POST /v1/events` takes them, and the item of the request it is from.
 
     `wrong` is what the adapter could not translate; the event is then refused for it, and its service is told of the

@@ -1,6 +1,7 @@
 """Amounts: decimal numbers with a currency become integer minor units, exactly or not at all."""
 
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 from mesh.errors import InvalidField
@@ -18,6 +19,23 @@ def minor_units(value: Any, currency: Any, at: str, *, currency_at: str = "") ->
     if not isinstance(currency, str) or not currency.strip():
         raise InvalidField(currency_at or at, "an amount needs its currency, three letters such as EUR")
     code = currency.strip().upper()
+    if type(value) in (int, float, str):
+        found = _known_amount(value, code)
+        if found is not None:
+            return {"amount": found, "currency": code}
+    return {"amount": _amount(value, code, at), "currency": code}
+
+
+@lru_cache(maxsize=20_000, typed=True)
+def _known_amount(value: float | str, code: str) -> int | None:
+    """An amount by its number and currency, None for none: a shop has few prices, and each comes again and again."""
+    try:
+        return _amount(value, code, "")
+    except InvalidField:
+        return None
+
+
+def _amount(value: Any, code: str, at: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise InvalidField(at, f"missing: {HOW}" if value is None else f"{type(value).__name__} is not {HOW}")
     try:
@@ -31,4 +49,4 @@ def minor_units(value: Any, currency: Any, at: str, *, currency_at: str = "") ->
     # A library that computes with binary fractions sends 25.979999999999997 for 25.98: that is 25.98.
     if abs(minor - rounded) > (Decimal("1e-6") if isinstance(value, float) else 0):
         raise InvalidField(at, f"{str(value)[:40]!r} has more places than {code[:12]} has")
-    return {"amount": int(rounded), "currency": code}
+    return int(rounded)

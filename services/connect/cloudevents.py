@@ -6,7 +6,7 @@ are its fields. Source and id together name the event, as the specification want
 
 import base64
 import binascii
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import Any
 from urllib.parse import unquote
@@ -16,6 +16,7 @@ from mesh.event import declared
 from mesh.lenient_json import decoded
 from mesh.translate import Adapter, Foreign, Meaning, NotUnderstood, Translated, Unreadable
 from services.connect.names import event_id
+from services.connect.times import moment
 
 STRUCTURED, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
 ATTRIBUTES = frozenset({"specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema"})
@@ -106,15 +107,7 @@ def _data(event: dict[str, Any]) -> dict[str, Any]:
 
 def _time(event: dict[str, Any], received: datetime) -> str:
     given = event.get("time")
-    if given is None:
-        return received.isoformat()
-    try:
-        found = datetime.fromisoformat(given)
-    except (ValueError, TypeError):
-        raise InvalidField("$.time", f"{str(given)[:40]!r} is no time of RFC 3339") from None
-    if found.tzinfo is None:
-        raise InvalidField("$.time", f"{str(given)[:40]!r} has no time zone")
-    return found.astimezone(UTC).isoformat()
+    return (received if given is None else moment(given, "$.time")).isoformat()
 
 
 @cache

@@ -6,8 +6,9 @@ https://segment.com/docs/connections/sources/catalog/libraries/server/http-api/
 
 import base64
 import binascii
+import re
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from mesh.accept import PAGE
@@ -17,15 +18,19 @@ from mesh.translate import Adapter, Foreign, Key, Meaning, NotUnderstood, Transl
 from mesh.web.server_keys import bearer
 from services.connect.names import event_id, plain_id, visitor_of
 from services.connect.segment_call import Call
-from services.connect.segment_commerce import COMMERCE
+from services.connect.segment_commerce import mapping_of
 from services.connect.segment_people import identified
+from services.connect.times import moment
 
 KINDS = {"t": "track", "i": "identify", "p": "page"}
 NOTHING = "no event here follows from it; services/README.md has the list of those that are understood"
 ANONYMOUS = (
     "a page's key says by anonymousId who it is about; with userId alone send the key of one of the shop's servers"
 )
-SKEW = timedelta(seconds=5)
+Skew = timedelta | InvalidField
+NO_SKEW = timedelta(0)
+_usual = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII).fullmatch
+LEAST_SKEW = timedelta(seconds=5)
 """A sender's clock that differs by less is taken as it is: the way to here takes as long."""
 
 
@@ -66,11 +71,13 @@ def translate(request: Foreign) -> Translated:
             raise Unreadable('a batch is {"batch": [...]}, with a list of calls')
         calls = [_with_shared(one, body) for one in batch]
     made = Translated(items=calls, estimated=True)
+    skew = _skew(body.get("sentAt"), request.received)
     for index, call in enumerate(calls):
         if isinstance(call, dict):
             named = call.get("type") if kind in ("batch", "import") else KINDS.get(kind, kind)
             called = Call(call, request.by)
-            _translate_one(index, called, str(named), request.received, body.get("sentAt"), made)
+            own = _skew(call["sentAt"], request.received) if "sentAt" in call else skew
+            _translate_one(index, called, str(named), request.received, own, made)
         else:
             made.events.append(Meaning(item=index, fields={}, wrong=InvalidField("$", "a call is a JSON object")))
     return made
@@ -83,16 +90,16 @@ def _with_shared(call: Any, body: dict[str, Any]) -> Any:
     return call
 
 
-def _translate_one(index: int, call: Call, kind: str, received: datetime, sent_at: Any, made: Translated) -> None:
+def _translate_one(index: int, call: Call, kind: str, received: datetime, skew: Skew, made: Translated) -> None:
     name = str(call.fields.get("event", "")) if kind == "track" else kind
     mapping = identified if kind == "identify" else None
     if kind == "track":
-        mapping = COMMERCE.get(" ".join(name.split()).casefold())
+        mapping = mapping_of(name)
     if mapping is None:
         made.not_understood.append(NotUnderstood(index=index, name=name, reason=NOTHING))
         return
     try:
-        _add_head(call, received, call.fields.get("sentAt", sent_at))
+        _add_head(call, received, skew)
         found = mapping(call)
     except InvalidField as wrong:
         made.events.append(Meaning(item=index, fields=call.shared, wrong=wrong))
@@ -105,9 +112,9 @@ def _translate_one(index: int, call: Call, kind: str, received: datetime, sent_a
         made.events.append(Meaning(item=index, fields={**call.shared, **fields, **own}))
 
 
-def _add_head(call: Call, received: datetime, sent_at: Any) -> None:
+def _add_head(call: Call, received: datetime, skew: Skew) -> None:
     """Who and when. Raises InvalidField."""
-    call.shared["time"] = _time(call.fields, received, sent_at).isoformat()
+    call.shared["time"] = _time(call.fields, received, skew)
     message_id = call.fields.get("messageId")
     if not isinstance(message_id, str) or not message_id.strip():
         raise InvalidField("$.messageId", "a call needs an id of its own, so that sending it again changes nothing")
@@ -124,28 +131,34 @@ def _add_head(call: Call, received: datetime, sent_at: Any) -> None:
     call.shared["visitor_id"] = anonymous or visitor_of("segment", user)
 
 
-def _time(call: dict[str, Any], received: datetime, sent_at: Any) -> datetime:
+def _skew(sent_at: Any, received: datetime) -> Skew:
+    """By how much a sender's clock is behind, from when it says that it sent; nothing where that is a few seconds.
+
+    An InvalidField is what is wrong with what it says.
+    """
+    if sent_at in (None, ""):
+        return NO_SKEW
+    try:
+        skew = received - moment(sent_at, "$.sentAt")
+    except InvalidField as wrong:
+        return wrong
+    return NO_SKEW if abs(skew) < LEAST_SKEW else skew
+
+
+def _time(call: dict[str, Any], received: datetime, skew: Skew) -> str:
     """When it happened by the server's clock: the sender's is taken to be wrong by as much as when it sent.
 
     https://segment.com/docs/connections/spec/common/#timestamps. Raises InvalidField for a text that is no time.
     """
+    if isinstance(skew, InvalidField):
+        raise skew
     given = call.get("originalTimestamp") or call.get("timestamp")
     if given is None:
-        return received
-    happened = _moment(given, "$.timestamp")
-    if sent_at in (None, ""):
-        return happened
-    skew = received - _moment(sent_at, "$.sentAt")
-    return happened if abs(skew) < SKEW else min(happened + skew, received)
-
-
-def _moment(given: Any, at: str) -> datetime:
-    if not isinstance(given, str):
-        raise InvalidField(at, "a time is a text such as 2026-05-01T12:00:00Z (ISO 8601)")
+        return received.isoformat()
+    if skew is NO_SKEW and type(given) is str and _usual(given):
+        return given
+    happened = moment(given, "$.timestamp")
     try:
-        found = datetime.fromisoformat(given)
-    except ValueError:
-        raise InvalidField(at, f"{given[:40]!r} is no time such as 2026-05-01T12:00:00Z (ISO 8601)") from None
-    if found.tzinfo is None:
-        raise InvalidField(at, f"{given[:40]!r} has no time zone: write Z or an offset such as +02:00")
-    return found.astimezone(UTC)
+        return (min(happened + skew, received) if skew else happened).isoformat()
+    except OverflowError:
+        raise InvalidField("$.timestamp", "too far away") from None

@@ -8,7 +8,7 @@ from mesh.errors import InvalidField
 Fields = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Call:
     """A call as it was sent; `by` is who sent it, `shared` what every event of it has: a mapping may add to it.
 

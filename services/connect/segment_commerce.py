@@ -30,6 +30,11 @@ def _known(**fields: Any) -> Fields:
     return {name: value for name, value in fields.items() if value is not None}
 
 
+def mapping_of(name: str) -> Mapping | None:
+    """What an event of this name means, in any case and with any spaces; None for one that means nothing here."""
+    return COMMERCE.get(name) or COMMERCE.get(" ".join(name.split()).title())
+
+
 def _product_id(product: Fields, at: str) -> str:
     """A variant that is named is what was bought; else the product; else its SKU."""
     for name in ("product_id", "productId", "id", "sku"):
@@ -152,13 +157,13 @@ def _device(call: Fields) -> Fields:
 
 
 COMMERCE: dict[str, Mapping] = {
-    "product viewed": _viewed,
-    "product clicked": _viewed,
-    "products searched": _searched,
-    "product added": _added,
-    "product removed": _removed,
-    "cart viewed": _cart_viewed,
-    "checkout started": _checkout,
-    "order completed": _ordered,
+    "Product Viewed": _viewed,
+    "Product Clicked": _viewed,
+    "Products Searched": _searched,
+    "Product Added": _added,
+    "Product Removed": _removed,
+    "Cart Viewed": _cart_viewed,
+    "Checkout Started": _checkout,
+    "Order Completed": _ordered,
 }
-"""Segment's name of an event, in lower case, and what it means here."""
+"""Segment's name of an event, and what it means here."""

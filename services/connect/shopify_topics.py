@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from mesh.errors import InvalidField
 from services.connect.amounts import minor_units
 from services.connect.names import plain_id, visitor_of
+from services.connect.times import moment
 from services.connect.told import Fields, Told, inner, many, required, text, whole_name
 
 VISITOR = "cartmesh_visitor_id"
@@ -24,16 +24,7 @@ class Shop:
 
 
 def _at(told: Told, name: str) -> None:
-    given = told.body.get(name)
-    if not isinstance(given, str):
-        raise InvalidField(f"$.{name}", "missing")
-    try:
-        found = datetime.fromisoformat(given)
-    except ValueError:
-        raise InvalidField(f"$.{name}", f"{given[:40]!r} is no time of ISO 8601") from None
-    if found.tzinfo is None:
-        raise InvalidField(f"$.{name}", f"{given[:40]!r} has no time zone")
-    told.shared["time"] = found.astimezone(UTC).isoformat()
+    told.shared["time"] = moment(told.body.get(name), f"$.{name}").isoformat()
 
 
 def _token(value: Any) -> str:

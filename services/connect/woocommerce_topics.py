@@ -5,7 +5,6 @@ Their bodies are those of its REST API (https://woocommerce.github.io/woocommerc
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -13,6 +12,7 @@ from mesh.errors import InvalidField
 from mesh.money import minor_digits
 from services.connect.amounts import minor_units
 from services.connect.names import plain_id, visitor_of
+from services.connect.times import moment
 from services.connect.told import Fields, Told, inner, many, required, text, whole_name
 
 VISITOR, CART = "cartmesh_visitor_id", "cartmesh_cart_id"
@@ -29,15 +29,8 @@ class Shop:
 
 
 def _at(told: Told, name: str) -> None:
-    """A time in UTC, as the fields that end in `_gmt` are, without a zone."""
-    given = told.body.get(name)
-    try:
-        found = datetime.fromisoformat(given) if isinstance(given, str) else None
-    except ValueError:
-        found = None
-    if found is None:
-        raise InvalidField(f"$.{name}", f"{str(given)[:40]!r} is no time such as 2026-05-01T12:00:00")
-    told.shared["time"] = (found.replace(tzinfo=UTC) if found.tzinfo is None else found).isoformat()
+    """Fields that end in `_gmt` are in UTC and have no zone."""
+    told.shared["time"] = moment(told.body.get(name), f"$.{name}", zone=False).isoformat()
 
 
 def _noted(told: Told, key: str) -> str:

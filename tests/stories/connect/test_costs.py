@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import resource
 import time
 from contextlib import AsyncExitStack
@@ -53,7 +54,7 @@ async def address(monkeypatch):
 
 @pytest.mark.drill
 async def test_a_batch_of_segment_costs_what_the_same_events_cost(address):
-    """A hundred views: by `/v1/batch`, and by `/v1/events`, in turns, with the processor time of both."""
+    """A hundred views: by `/v1/batch`, and by `/v1/events`, in turns, with the processor time that each takes."""
     spent = {"segment": [], "cartmesh": []}
     async with httpx.AsyncClient(base_url=address, timeout=30) as client:
         for turn in range(60):
@@ -85,8 +86,9 @@ async def test_a_batch_of_segment_costs_what_the_same_events_cost(address):
                 ("segment", "/v1/batch", {"batch": calls}, basic(SERVER)),
                 ("cartmesh", "/v1/events", {"events": events}, {"authorization": f"Bearer {SERVER}"}),
             ):
+                content = json.dumps(body).encode()
                 began = time.process_time()
-                answer = await client.post(path, json=body, headers=headers)
+                answer = await client.post(path, content=content, headers=headers)
                 spent[name].append(time.process_time() - began)
                 assert answer.json()["accepted"] == 100
     segment, cartmesh = (median(spent[name]) * 1000 for name in ("segment", "cartmesh"))

@@ -46,7 +46,7 @@ def documented_paths(variants: list[dict[str, str]], translations: Sequence[Tran
         "/v1/updates": {"get": _ready(), "post": _short(_post_events(variants), "/v1/events")},
         "/v1/cards/{visitor_id}": {"get": _short(_get_offers(), "/v1/visitors/{visitor_id}/offers/live")},
         "/v1/history": {"post": _post_history(variants)},
-        **{path: {"post": _post_foreign(one)} for one in translations for path in one.paths},
+        **{path: {"post": _post_foreign(one, path)} for one in translations for path in one.paths},
         **{path: {"get": _script_file(path, words)} for path, words in script.PATHS.items()},
     }
 
@@ -58,6 +58,7 @@ def _post_history(variants: list[dict[str, str]]) -> dict[str, Any]:
         "in": "query",
         "description": "false: none of these events was sent before, but in the last two minutes; none is looked up",
         "schema": {"type": "boolean", "default": True},
+        "example": True,
     }
     return operation | {
         "summary": "Store the past",
@@ -70,20 +71,26 @@ def _post_history(variants: list[dict[str, str]]) -> dict[str, Any]:
     }
 
 
-def _post_foreign(translation: Translation) -> dict[str, Any]:
+def _post_foreign(translation: Translation, path: str) -> dict[str, Any]:
+    adapter = translation.build()
     answer = {"schema": {"type": "object"}, "example": FOREIGN_ANSWER}
+    responses = {str(status): _problem(status, words) for status, words in REFUSALS.items()}
+    responses["415"] = _problem(415, "The body is packed by something else than gzip")
+    taken = {"description": "Taken, but for what the answer names", "content": {"application/json": answer}}
+    responses[str(adapter.accepted)] = taken
+    if adapter.refused != adapter.accepted:
+        refused = responses.setdefault(str(adapter.refused), {"description": "", "content": {}})
+        refused["description"] = "Every part is refused, or the body cannot be read"
+        refused["content"]["application/json"] = answer
     return {
-        "summary": translation.summary.rstrip("."),
+        "summary": f"{translation.summary.rstrip('.')} ({path.rpartition('/')[2]})",
         "tags": ["Other systems"],
         "description": "A request in the form of " + translation.source + ". What follows from it is stored as if it "
         "had come to `/v1/events`; what was refused or not understood stands in the answer, and in the console under "
         "Connections.",
         "security": [{"write_key": []}, {"server_key": []}],
         "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
-        "responses": {
-            "200": {"description": "Taken, but for what the answer names", "content": {"application/json": answer}},
-            **{str(status): _problem(status, words) for status, words in REFUSALS.items()},
-        },
+        "responses": responses,
     }
 
 

@@ -35,6 +35,7 @@ REFUSED = {
     404: {"title": "Not Found", "detail": "this version is no longer served; /v1/tag prints today's tag"},
     408: {"title": "Request Timeout", "detail": "the body did not arrive within 15 s"},
     413: {"title": "Request Entity Too Large", "detail": "the body is over 1 MiB: send several requests"},
+    415: {"title": "Unsupported Media Type", "detail": "Content-Encoding 'br': send gzip, or none"},
     429: {"title": "Too Many Requests", "detail": "too much at once: 500 events of 90000 bytes can be sent in 2.0 s"},
     503: {"title": "Service Unavailable", "detail": "JetStream of eu does not answer"},
 }

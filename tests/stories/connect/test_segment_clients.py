@@ -38,7 +38,7 @@ async def test_the_python_library_sends_carts_orders_and_people(shop, gzip):
     """segment-analytics-python, with the shop's server key: what it reports counts as revenue."""
     failed = []
     client = segment.analytics.Client(
-        SERVER, host=shop.url, gzip=gzip, max_retries=1, on_error=lambda error, _: failed.append(error)
+        SERVER, host=shop.url, gzip=gzip, upload_interval=0.1, on_error=lambda error, _: failed.append(error)
     )
     client.track(anonymous_id="p-1", event="Product Viewed", properties=TEA)
     client.track(anonymous_id="p-1", event="Product Added", properties=TEA, timestamp=datetime.now(UTC))
@@ -63,7 +63,7 @@ async def test_the_python_library_sends_carts_orders_and_people(shop, gzip):
 
 async def test_the_python_library_with_a_pages_key_cannot_count_money(shop):
     """The same calls with the key that stands in pages: the order stops offers, and is no revenue."""
-    client = segment.analytics.Client(PAGE, host=shop.url)
+    client = segment.analytics.Client(PAGE, host=shop.url, upload_interval=0.1)
     client.track(anonymous_id="p-1", event="Order Completed", properties=ORDER)
 
     await asyncio.to_thread(client.shutdown)

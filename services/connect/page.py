@@ -24,8 +24,13 @@ OUTCOMES = {"taken": "taken", "partly": "taken in part", "refused": "refused", "
 
 
 class ConnectionsSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """CARTMESH_URL_GATEWAY: the gateway as the shop's systems find it, for the examples. How many readers at once."""
+    """The gateway as the shop's systems find it, for the examples, and how many readers there may be at once.
 
+    CARTMESH_URLS_GATEWAY: `<region>=<address>`, separated by spaces; of a region that it does not name,
+    CARTMESH_URL_GATEWAY.
+    """
+
+    urls_gateway: str = ""
     url_gateway: str = "http://127.0.0.1:8080"
     connections_readers: int = 64
     connections_patience: float = 10.0
@@ -36,7 +41,8 @@ def page_routes(console: Console, seen: SeenRequests) -> list[HTTPRouteHandler]:
     environment = console.templates(HERE / "templates")
     chosen = settings.read(ConnectionsSettings)
     readers = Readers(chosen.connections_readers, chosen.connections_patience)
-    gateway = chosen.url_gateway.rstrip("/")
+    named = dict(pair.split("=", 1) for pair in chosen.urls_gateway.split() if "=" in pair)
+    gateway = named.get(console.region, chosen.url_gateway).rstrip("/")
     environment.globals |= {"guides": GUIDES, "gateway": gateway, "at": _static().urls, "outcomes": OUTCOMES}
 
     def values(source: str, only: str) -> dict[str, Any]:

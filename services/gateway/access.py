@@ -12,7 +12,7 @@ from mesh.web.client_address import address_of
 from mesh.web.server_keys import bearer
 from mesh.web.signature import BadSignature
 from services.gateway.bots import Bots
-from services.gateway.intake import Sender
+from services.gateway.judged import Sender
 from services.gateway.keys import Keys
 from services.gateway.origins import Origins
 from services.gateway.rates import Rate, Rates, RateSettings

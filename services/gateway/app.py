@@ -22,7 +22,8 @@ from services.gateway.bots import Bots, BotSettings
 from services.gateway.connection_reports import ConnectionReports
 from services.gateway.documentation import pages
 from services.gateway.foreign import foreign_routes, translations
-from services.gateway.intake import MOST_BYTES, MOST_EVENTS, Intake, IntakeSettings, Told
+from services.gateway.intake import MOST_BYTES, MOST_EVENTS, Intake, IntakeSettings
+from services.gateway.judged import Told
 from services.gateway.keys import Keys, KeySettings
 from services.gateway.live import LiveOffers, LiveSettings
 from services.gateway.origins import Origins, OriginSettings

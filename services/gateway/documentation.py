@@ -14,7 +14,8 @@ from mesh.web.headers import STRICT
 from mesh.web.problems import Problem
 from services.gateway.documented_paths import REF, documented_paths
 from services.gateway.foreign import translations
-from services.gateway.intake import Head, Ignored, Rejected
+from services.gateway.intake import Head
+from services.gateway.judged import Ignored, Rejected
 
 STATIC = Path(__file__).parent / "static"
 RELAXED = STRICT.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")

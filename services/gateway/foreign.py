@@ -17,7 +17,8 @@ from mesh.lenient_json import encoded
 from mesh.runtime.discovery import discover
 from mesh.translate import Adapter, Foreign, NotUnderstood, Translated, Translation, Unreadable
 from mesh.web.signature import BadSignature
-from services.gateway.intake import MOST_BYTES, MOST_EVENTS, Ignored, Rejected, Sender, Told
+from services.gateway.intake import MOST_BYTES, MOST_EVENTS
+from services.gateway.judged import Ignored, Rejected, Sender, Told
 from services.gateway.request_body import body_of
 from services.gateway.seen import Seen
 from services.gateway.write_side import Verdict, WriteSide

@@ -1,7 +1,6 @@
 """Intake: the bytes of a request become events, each valid or rejected on its own."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from mesh.event import Event
 from mesh.runtime.hosting import Hosted
 from mesh.subjects import token
 from services.gateway.field_rules import LeftOut, cleaned, optional_fields
+from services.gateway.judged import Ignored, Judged, Rejected, Sender, Told, Valid
 from services.gateway.refusals import Refusal, refusal
 from services.gateway.request_body import convert, fields_of, unknown_fields, valid_fields
 
@@ -60,84 +60,6 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 EVERYWHERE = ("visitor_id", "session_id", "customer_id", *Head.__struct_fields__)
 """Fields that any event may have: a page sends them with each, whether the event keeps them or not."""
-
-
-class Rejected(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that was not stored: which, where it is wrong, and why."""
-
-    index: int
-    id: str | None
-    path: str
-    reason: str
-
-
-class Ignored(msgspec.Struct, frozen=True, kw_only=True):
-    """A field of an event that was stored without it: which, and why."""
-
-    index: int
-    id: str
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sender:
-    """Whose request it is: the scope of its key (its events' ids are its own), and who uses it.
-
-    `by` is `page`, `server` or `signed`. `types` are the only ones that the key may send, where it is limited. `bot` is
-    what shows that a bot sends.
-    """
-
-    scope: str
-    by: str
-    types: frozenset[str] | None = None
-    bot: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Told:
-    """What a request says of all its events.
-
-    Their times are `estimated`, so that a retry may have others; they are `history`; they may be sent `again`, so that
-    late ones are looked up; they may be `restated` (`mesh.accept.Sent`).
-    """
-
-    estimated: bool = False
-    history: bool = False
-    again: bool = True
-    restated: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Valid:
-    """A valid event: its place in the request, the sender's id for it, what was sent, and who decides about it.
-
-    Of one whose time is `estimated` another time says nothing: it is the same event. One that is late and may be sent
-    `again` is looked up.
-    """
-
-    index: int
-    id: str
-    sent: Sent[Event]
-    hosted: Hosted
-    estimated: bool = False
-    again: bool = True
-
-
-@dataclass(kw_only=True)
-class Judged:
-    """The events of a request: the valid ones, those rejected, and how many were sent twice with the same body.
-
-    `ignored` are the fields that valid ones are stored without; `refusals` are those of the rejected that still
-    establish something; `bots` counts those rejected because a bot sent them.
-    """
-
-    valid: list[Valid] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
-    ignored: list[Ignored] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
-    repeated: int = 0
-    bots: int = 0
 
 
 class Intake:

@@ -11,7 +11,7 @@ from mesh.accept import PAGE, SERVER, SIGNED
 from mesh.errors import DeclarationError
 from mesh.web.server_keys import scope_of
 from mesh.web.signature import TOLERANCE, verify
-from services.gateway.intake import Sender
+from services.gateway.judged import Sender
 
 SHORTEST_SECRET = 16
 """Characters. Whoever guesses a party's secret reports parcels in its name."""

@@ -11,7 +11,7 @@ import msgspec
 from mesh.errors import InvalidField
 from mesh.events.connection import RefusedPart, SeenRequest
 from mesh.translate import NotUnderstood
-from services.gateway.intake import Ignored, Rejected, Sender
+from services.gateway.judged import Ignored, Rejected, Sender
 from services.gateway.shape import name_without_values, reason_without_values, shape_of
 
 MOST_PARTS = 5

@@ -14,7 +14,7 @@ from mesh.errors import Conflict, DeclarationError, InvalidField, Unavailable
 from mesh.group_commit import GroupCommitter
 from mesh.publish import Cause, Change, Plan, plan
 from mesh.timers import Cancel, Timer
-from services.gateway.intake import Valid
+from services.gateway.judged import Valid
 from services.gateway.refusals import Refusal, refusal_of_valid
 from services.gateway.stored_before import LATE, PAUSE, Earlier
 

@@ -9,7 +9,7 @@ from mesh.broker.protocol import Stored
 from mesh.errors import InvalidEvent
 from mesh.event import declaration_of, key_of
 from mesh.subjects import subject
-from services.gateway.intake import Valid
+from services.gateway.judged import Valid
 
 LATE = timedelta(seconds=60)
 """An older event may be a retry that JetStream no longer knows as a duplicate, so it is looked up."""

@@ -13,7 +13,8 @@ from mesh.errors import InvalidField
 from mesh.observability import tracing
 from services.gateway.access import AccessGuard
 from services.gateway.connection_reports import ConnectionReports
-from services.gateway.intake import NOTHING_WRONG, Ignored, Intake, Judged, Rejected, Sender, Told
+from services.gateway.intake import NOTHING_WRONG, Intake
+from services.gateway.judged import Ignored, Judged, Rejected, Sender, Told
 from services.gateway.store import Outcome, Store
 
 EVENTS = Counter("cartmesh_gateway_events_total", "Storefront events, by what became of them.", ["outcome"])

@@ -12,7 +12,8 @@ from mesh.accept import PAGE, SERVER
 from mesh.events.cart import CartUpdated
 from mesh.runtime.discovery import discover
 from mesh.runtime.hosting import Handler, Hosted
-from services.gateway.intake import Intake, IntakeSettings, Sender
+from services.gateway.intake import Intake, IntakeSettings
+from services.gateway.judged import Sender
 from services.gateway.request_body import open_request
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)

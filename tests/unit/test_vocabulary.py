@@ -16,7 +16,7 @@ from mesh.history import History
 from mesh.vocabulary import Vocabulary, vocabularies
 from notifications.journeys import Journey
 from notifications.shopper_profile import profile_of
-from services.gateway.intake import Sender
+from services.gateway.judged import Sender
 from services.gateway.request_body import open_request
 from services.operations.board.offers import Offers
 

@@ -9,10 +9,11 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from mesh.events.cart import CartUpdated
+from mesh.events.cart import CartAbandoned, CartUpdated
 from mesh.events.interaction import ProductSearched, ProductViewed
 from mesh.events.order import OrderConfirmed, OrderPlaced, PurchaseMarked
 from mesh.money import Money
+from mesh.runtime.waiting import until
 from mesh.shop_logs.style import UnreadableLog
 from services.connect.history.command import Plan, run_import
 from tests.stories.connect.conftest import PAGE, SERVER
@@ -310,3 +311,24 @@ def test_a_mapping_that_leaves_something_open_is_refused(tmp_path, wrong, right,
         run_import(plan, Console(file=io.StringIO()))
 
     assert says in str(refused.value)
+
+
+async def test_a_cart_of_last_year_is_not_left_where_one_of_now_is(open_shop):
+    """Both are stored, and long overdue by their times; only the cart of now has a timer that runs out."""
+    shop = await open_shop(abandon_after="50ms")
+    line = {"product_id": "a", "quantity": 1, "price": {"amount": 1, "currency": "EUR"}}
+    cart = {"type": "cart_updated", "visitor_id": "v1", "lines": [line]}
+    past = {**cart, "id": "e1", "cart_id": "past", "time": "2024-05-01T12:00:00Z"}
+    live = {**cart, "id": "e2", "cart_id": "live", "time": datetime.now(UTC).isoformat()}
+    headers = {"authorization": f"Bearer {SERVER}"}
+    for path, event in (("/v1/history", past), ("/v1/events", live)):
+        assert (await shop.http.post(path, json={"events": [event]}, headers=headers)).status_code == 202
+    seen = []
+
+    async def left():
+        seen[:] = await shop.events(CartAbandoned)
+        return bool(seen)
+
+    await until(left, "the cart of now is not left")
+    assert [one.cart_id for one in seen] == ["live"]
+    assert {one.cart_id for one in await shop.events(CartUpdated)} == {"past", "live"}

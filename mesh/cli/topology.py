@@ -1,9 +1,10 @@
-"""Commands `cartmesh mesh show | check | render | apply | probe | certs | secrets`."""
+"""Commands `cartmesh mesh show | check | render | apply | remove-server | probe | certs | secrets`."""
 
 import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from mesh.broker.connection import Connection
+from mesh.broker.connection import Connection, Login
 from mesh.cli import deployment as deploy
 from mesh.errors import DeclarationError, TopologyError
 from mesh.event import declared
@@ -21,7 +22,7 @@ from mesh.topology.check import check, contracts, lost
 from mesh.topology.derive.variables import settings_of
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.render import FOLDER, chart_folder, charted, committed, helm, rendered, stale, write
-from mesh.topology.secrets import OPERATOR
+from mesh.topology.secrets import OPERATOR, SYSTEM
 
 FILE = Path("mesh.toml")
 
@@ -33,6 +34,7 @@ def commands(app: App) -> None:
     group.command(check_declarations, name="check")
     group.command(render)
     group.command(apply_declarations, name="apply")
+    group.command(remove_server)
     group.command(probe_region, name="probe")
     deploy.commands(group)
     app.command(group)
@@ -136,19 +138,21 @@ def _say_stale(paths: Sequence[Path], folder: Path) -> None:
 def apply_declarations(
     *,
     region: Sequence[str] = (),
-    force: bool = False,
+    force: Annotated[Sequence[str], Parameter(negative=())] = (),
     dry_run: bool = False,
     servers: Path | None = None,
     file: Path = FILE,
 ) -> None:
-    """Bring the servers to what is declared and say what differed. Nothing is deleted without --force.
+    """Bring the servers to what is declared and say what differed. Nothing is lost without --force.
 
     Parameters
     ----------
     region
         Only these regions.
     force
-        Delete streams and consumers that nobody declares, with all they hold.
+        Once for each thing that may lose something: a stream that may keep less or fewer copies, or that nobody
+        declares and may be deleted (COMMERCE_eu), such a durable (COMMERCE_eu/offers-decide), or `servers` where
+        mesh.toml has fewer than run.
     dry_run
         Only say what would be done.
     servers
@@ -165,20 +169,51 @@ def apply_declarations(
     asyncio.run(_apply(topology, access, names, force=force, dry_run=dry_run))
 
 
-async def _apply(topology: Topology, access: Access, names: Sequence[str], *, force: bool, dry_run: bool) -> None:
+async def _apply(
+    topology: Topology, access: Access, names: Sequence[str], *, force: Sequence[str], dry_run: bool
+) -> None:
     from mesh.topology.apply import apply  # noqa: PLC0415  the other commands need no server
 
-    connections: dict[str, Connection] = {}
-    try:
-        for name in names:
-            connections[name] = await Connection.open(access.login(name), name="cartmesh-apply")
-        differences = await apply(topology, discover(), connections, force=force, dry_run=dry_run)
-    finally:
-        for connection in connections.values():
-            await connection.drain()
+    async with AsyncExitStack() as stack:
+        connections = {name: await opened(stack, access.login(name)) for name in names}
+        systems = {name: await opened(stack, access.login(name, SYSTEM)) for name in names if access.has(name, SYSTEM)}
+        differences = await apply(topology, discover(), connections, systems=systems, force=force, dry_run=dry_run)
     for difference in differences:
         _say(str(difference))
     _say(f"{len(differences)} differences{' (nothing was done)' if dry_run else ''}")
+
+
+def remove_server(server: str, *, region: str, servers: Path | None = None) -> None:
+    """Take a server out of its region for good, while it runs: every copy it holds moves to the others first.
+
+    To give a region fewer servers, do this for each one before it is shut down; then write fewer `nodes` in mesh.toml.
+
+    Parameters
+    ----------
+    server
+        Its name: eu-nats-4, or eu-5 of an embedded mesh.
+    region
+        Where.
+    servers
+        As for `apply`; without it `CARTMESH_NATS_SYS_PASSWORD_<REGION>` is needed too.
+    """
+    from mesh.topology.meta_group import remove  # noqa: PLC0415  the other commands need no server
+
+    async def work() -> None:
+        access = Access.read(servers) if servers else from_environment([region])
+        async with AsyncExitStack() as stack:
+            system = await opened(stack, access.login(region, SYSTEM))
+            moved = await remove(system, await opened(stack, access.login(region)), server)
+        _say(f"{region}: {server} is out, {moved} copies stand elsewhere; shut it down and forget its disk")
+
+    asyncio.run(work())
+
+
+async def opened(stack: AsyncExitStack, login: Login) -> Connection:
+    """A connection that is drained when the stack closes."""
+    connection = await Connection.open(login, name="cartmesh-apply")
+    stack.push_async_callback(connection.drain)
+    return connection
 
 
 def probe_region(
@@ -233,9 +268,11 @@ def from_environment(names: Sequence[str]) -> Access:
         urls = [url.strip() for url in os.environ.get(variable, "").split(",") if url.strip()]
         if not urls:
             raise TopologyError(f"where are the servers of {name}? Set {variable}, or give --servers servers.json")
-        password = os.environ.get(f"CARTMESH_NATS_PASSWORD_{name.upper()}", "")
+        passwords = {OPERATOR: os.environ.get(f"CARTMESH_NATS_PASSWORD_{name.upper()}", "")}
+        if system := os.environ.get(f"CARTMESH_NATS_SYS_PASSWORD_{name.upper()}"):
+            passwords[SYSTEM] = system
         regions[name] = Servers(
-            urls={f"{name}-{index}": url for index, url in enumerate(urls, start=1)}, passwords={OPERATOR: password}
+            urls={f"{name}-{index}": url for index, url in enumerate(urls, start=1)}, passwords=passwords
         )
     return Access(regions=regions)
 

@@ -14,8 +14,11 @@ from mesh.mesh import Mesh
 from mesh.service import Service
 from mesh.streams import copies, dead_stream
 from mesh.topology.access import Access
-from mesh.topology.apply import api
 from mesh.topology.derive.nats import consumers
+from mesh.topology.jetstream_api import listed
+
+PATIENCE = 5.0
+"""Seconds that a region may take to answer."""
 
 
 class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +107,7 @@ async def _region(access: Access, region: str, services: Sequence[Service]) -> R
 
 
 async def _streams(connection: Connection) -> list[StreamStatus]:
-    found = await _listed(connection, "STREAM.LIST", "streams")
+    found = await listed(connection, "STREAM.LIST", "streams", patience=PATIENCE)
     return sorted((_stream(entry) for entry in found), key=lambda one: one.name)
 
 
@@ -135,7 +138,9 @@ def _declared(access: Access, region: str, services: Sequence[Service]) -> dict[
 async def _consumers(
     connection: Connection, streams: list[str], wanted: Mapping[tuple[str, str], frozenset[str]]
 ) -> list[ConsumerStatus]:
-    lists = await asyncio.gather(*(_listed(connection, f"CONSUMER.LIST.{stream}", "consumers") for stream in streams))
+    lists = await asyncio.gather(
+        *(listed(connection, f"CONSUMER.LIST.{stream}", "consumers", patience=PATIENCE) for stream in streams)
+    )
     return [
         ConsumerStatus(
             stream=stream,
@@ -154,16 +159,6 @@ async def _consumers(
 def _differs(stream: str, live: Mapping[str, Any], wanted: Mapping[tuple[str, str], frozenset[str]]) -> bool:
     one, durable = live.get("filter_subject"), (stream, live["durable_name"])
     return durable in wanted and wanted[durable] != frozenset((one,) if one else live.get("filter_subjects") or ())
-
-
-async def _listed(connection: Connection, subject: str, field: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    while True:
-        answer = await api(connection, subject, {"offset": len(found)}, patience=5.0)
-        page = answer.get(field) or []
-        found += page
-        if not page or len(found) >= answer.get("total", 0):
-            return found
 
 
 async def _answers(url: str) -> bool:

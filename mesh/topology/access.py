@@ -46,6 +46,10 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
             inbox_prefix=inbox_of(region, user),
         )
 
+    def has(self, region: str, user: str) -> bool:
+        """Whether a user's password in a region is known."""
+        return region in self.regions and user in self.regions[region].passwords
+
     def write(self, path: Path) -> None:
         """Keep it in a file that only its owner may read; readers see the old one or the new one, never half."""
         fresh = path.with_suffix(".new")

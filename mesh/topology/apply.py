@@ -1,17 +1,18 @@
-"""Apply: make a region's servers match the topology and the services. It reports changes, and deletes only by force."""
+"""Apply: make a region's servers match the topology and the services. It reports changes, and loses only by force."""
 
 import asyncio
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
-from mesh.broker.connection import Connection, status
+from mesh.broker.connection import Connection
 from mesh.errors import TopologyError, Unavailable
 from mesh.service import Service
 from mesh.topology.derive.nats import Config, Holdings, holdings
 from mesh.topology.differences import Difference, Verb, changes, verify
+from mesh.topology.jetstream_api import PATIENCE, api
+from mesh.topology.losses import losses
 from mesh.topology.mesh_toml import Topology
+from mesh.topology.meta_group import too_many
 from mesh.topology.moves import lasting, moves
 
 _FIXED = {"deliver_policy", "opt_start_time", "name"}
@@ -19,11 +20,9 @@ _FIXED = {"deliver_policy", "opt_start_time", "name"}
 _FIXED_OF_STREAMS = {"max_consumers"}
 """Stream settings that the server does not let change."""
 
-PATIENCE = 60.0
 _SINGLE_COPY_PATIENCE = 10.0
 """Seconds after which a consumer with one copy is taken to be out of reach, with its server."""
 _AT_ONCE = 8
-_NO_LEADER = {10005, 10009}
 
 
 async def apply(
@@ -31,21 +30,30 @@ async def apply(
     services: Sequence[Service],
     connections: Mapping[str, Connection],
     *,
-    force: bool = False,
+    systems: Mapping[str, Connection] | None = None,
+    force: Collection[str] = (),
     dry_run: bool = False,
     patience: float = PATIENCE,
 ) -> list[Difference]:
     """Bring the connected regions to what is declared and return the differences there were.
 
-    Streams, consumers, buckets and object stores that nobody declares stay, unless `force`. A source is only
+    `force` names what may lose something: a stream (`COMMERCE_eu`, `KV_seen`), a durable (`COMMERCE_eu/offers-decide`),
+    or `servers`. What nobody declares stays, unless it is named. A stream that would keep less than it does or fewer
+    copies of it, and, where `systems` has a connection of a region's user `sys`, a region that has more servers than
+    are declared, is refused before anything is changed. A source is only
     added once its region can be reached (one that is added earlier retries ever more slowly); a region
     that stays out of reach for `patience` seconds is left for the next time (`wait`).
-    Raises TopologyError where a server lacks what decisions need, Unavailable where JetStream is not ready.
+    Raises TopologyError where something would be lost or a server lacks what decisions need, Unavailable where
+    JetStream is not ready.
     """
     regions = [
         _Region(name, connection, holdings(topology, services, name), force=force, dry_run=dry_run, patience=patience)
         for name, connection in connections.items()
     ]
+    await asyncio.gather(*(region.look(topology, (systems or {}).get(region.name)) for region in regions))
+    refused = [refusal for region in regions for refusal in region.refusals()]
+    if refused and not dry_run:
+        raise TopologyError("nothing was changed, for something would be lost:\n" + "\n".join(map(str, refused)))
     # A source that is made before the stream it copies, or before the consumer that it copies through, fails, and
     # asks again only after ten seconds and more.
     await asyncio.gather(*(region.bring_origins() for region in regions))
@@ -54,36 +62,18 @@ async def apply(
     return [difference for region in regions for difference in region.differences]
 
 
-async def api(connection: Connection, subject: str, asked: object = None, *, patience: float = PATIENCE) -> Config:
-    """One request to `$JS.API.<subject>`, repeated while there is no leader. The reply, which may hold an `error`."""
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + patience
-    body = b"" if asked is None else msgspec.json.encode(asked)
-    while True:
-        try:
-            reply = await connection.request(f"$JS.API.{subject}", body)
-        except Unavailable:
-            if clock() > deadline:
-                raise
-        else:
-            answer: Config = {} if status(reply) == "503" else msgspec.json.decode(reply.data)
-            if answer and not _passes(answer.get("error") or {}):
-                return answer
-            if clock() > deadline:
-                raise Unavailable(f"{connection.login.region}: JetStream does not do {subject}: {answer.get('error')}")
-        await asyncio.sleep(0.2)
-
-
-def _passes(error: Config) -> bool:
-    """Whether an error is one of a cluster that is still finding itself: no leader, or peers not yet known."""
-    return error.get("code") == 503 or error.get("err_code") in _NO_LEADER
-
-
 class _Region:
     """One region being brought to what is declared."""
 
     def __init__(
-        self, name: str, connection: Connection, wanted: Holdings, *, force: bool, dry_run: bool, patience: float
+        self,
+        name: str,
+        connection: Connection,
+        wanted: Holdings,
+        *,
+        force: Collection[str],
+        dry_run: bool,
+        patience: float,
     ) -> None:
         self.name, self.connection, self.wanted = name, connection, wanted
         self.force, self.dry_run, self.patience = force, dry_run, patience
@@ -92,10 +82,23 @@ class _Region:
         self._durables: dict[tuple[str, str], Config] = {}
         self._turn = asyncio.Semaphore(_AT_ONCE)
 
-    async def bring_origins(self) -> None:
-        """Streams that copy nothing, with their consumers, buckets and object stores."""
+    async def look(self, topology: Topology, system: Connection | None) -> None:
+        """Read which streams and servers there are."""
+        if system and (more := await too_many(system, topology.region(self.name))) and "servers" not in self.force:
+            self._note("refuse", "servers", f"{more}; --force servers goes on all the same")
         found, _ = await self._listed("STREAM.LIST", "streams", self.wanted.streams)
         self._live = {config["name"]: config for config in found}
+
+    def refusals(self) -> list[Difference]:
+        """Streams that would keep less than they do, and are not named in `force`; also noted as differences."""
+        for name, wanted in sorted(self.wanted.streams.items()):
+            lost = losses(wanted, self._live.get(name) or {})
+            if lost and name not in self.force:
+                self._note("refuse", f"stream {name}", f"{'; '.join(lost)}; --force {name} does it all the same")
+        return [one for one in self.differences if one.verb == "refuse"]
+
+    async def bring_origins(self) -> None:
+        """Streams that copy nothing, with their consumers, buckets and object stores."""
         await self._make_way()
         origins = [config for config in self.wanted.streams.values() if not config.get("sources")]
         giving = [config for config in origins if self._gives_up_subjects(config)]
@@ -110,11 +113,12 @@ class _Region:
             asked = {"subjects_filter": move.subject}
             answer = await api(self.connection, f"STREAM.INFO.{move.stream}", asked, patience=self.patience)
             left = lasting(answer["state"].get("subjects") or {}, self.name)
-            if left and not self.force:
+            if left and move.stream not in self.force:
                 fate = "they stay there, unread" if move.declared else f"they are deleted with {move.stream}"
                 raise TopologyError(
                     f"{self.name}: {move.stream} holds {left} messages under {move.subject}, which {move.to} "
-                    f"would take. Messages do not move: leave the domain where it is, or apply with --force, and {fate}"
+                    f"would take. Messages do not move: leave the domain where it is, or apply with "
+                    f"--force {move.stream}, and {fate}"
                 )
             if not move.declared:
                 leaving.add(move.stream)
@@ -135,9 +139,10 @@ class _Region:
     async def delete_surplus(self) -> None:
         """What nobody declares."""
         for stream, durable in sorted(self._durables.keys() - self.wanted.consumers.keys()):
-            await self._surplus(f"CONSUMER.DELETE.{stream}.{durable}", f"consumer {durable} on {stream}")
+            what = f"consumer {durable} on {stream}"
+            await self._surplus(f"CONSUMER.DELETE.{stream}.{durable}", what, f"{stream}/{durable}")
         for stream in sorted(self._live.keys() - self.wanted.streams.keys()):
-            await self._surplus(f"STREAM.DELETE.{stream}", f"stream {stream} and all it holds")
+            await self._surplus(f"STREAM.DELETE.{stream}", f"stream {stream} and all it holds", stream)
 
     async def _bring_consumers(self, streams: Sequence[str]) -> None:
         present = [name for name in streams if name in self._live]
@@ -216,11 +221,11 @@ class _Region:
             "change", what, ", ".join(changed), at, {"stream_name": stream, "config": merged, "action": "update"}
         )
 
-    async def _surplus(self, subject: str, what: str) -> None:
-        if self.force:
+    async def _surplus(self, subject: str, what: str, name: str) -> None:
+        if name in self.force:
             await self._do("delete", what, "", subject, None)
         else:
-            self._note("keep", what, "nobody declares it; --force deletes it")
+            self._note("keep", what, f"nobody declares it; --force {name} deletes it")
 
     async def _do(self, verb: Verb, what: str, detail: str, subject: str, asked: Any) -> None:
         self._note(verb, what, detail)

@@ -7,13 +7,13 @@ from typing import Any, Literal
 from mesh.errors import TopologyError
 from mesh.topology.derive.nats import Config
 
-Verb = Literal["create", "change", "delete", "keep", "wait"]
-_SIGNS: Mapping[str, str] = {"create": "+", "change": "~", "delete": "-", "keep": "!", "wait": "?"}
+Verb = Literal["create", "change", "delete", "keep", "wait", "refuse"]
+_SIGNS: Mapping[str, str] = {"create": "+", "change": "~", "delete": "-", "keep": "!", "wait": "?", "refuse": "!"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One thing that is not as declared, and what was done about it (`keep`: nothing, it holds data)."""
+    """One thing that is not as declared, and what was done about it (`keep`, `refuse`: nothing, it holds data)."""
 
     region: str
     verb: Verb
@@ -22,7 +22,9 @@ class Difference:
 
     def __str__(self) -> str:
         """As a line of a diff."""
-        verb = {"keep": "would delete ", "wait": "waits: "}.get(self.verb, f"{self.verb} ")
+        verb = {"keep": "would delete ", "wait": "waits: ", "refuse": "refuses to change "}.get(
+            self.verb, f"{self.verb} "
+        )
         return f"{_SIGNS[self.verb]} {self.region}: {verb}{self.what}{f' ({self.detail})' if self.detail else ''}"
 
 

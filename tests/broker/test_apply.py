@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -136,19 +137,54 @@ async def test_nothing_is_deleted_unasked(servers):
     """What nobody declares any more is named and stays; with `force` it goes."""
     kept = await servers.apply([])
 
+    unasked = "(nobody declares it; --force COMMERCE_us/watcher-watch-carts deletes it)"
     assert lines(d for d in kept if d.region == "us") == [
-        "! us: would delete consumer watcher-watch-carts on COMMERCE_us (nobody declares it; --force deletes it)",
-        "! us: would delete stream KV_brief and all it holds (nobody declares it; --force deletes it)",
-        "! us: would delete stream KV_seen and all it holds (nobody declares it; --force deletes it)",
-        "! us: would delete stream OBJ_papers and all it holds (nobody declares it; --force deletes it)",
+        f"! us: would delete consumer watcher-watch-carts on COMMERCE_us {unasked}",
+        "! us: would delete stream KV_brief and all it holds (nobody declares it; --force KV_brief deletes it)",
+        "! us: would delete stream KV_seen and all it holds (nobody declares it; --force KV_seen deletes it)",
+        "! us: would delete stream OBJ_papers and all it holds (nobody declares it; --force OBJ_papers deletes it)",
     ]
     assert lines(await servers.apply([service()])) == []
 
-    gone = await servers.apply([], force=True)
+    gone = await servers.apply([], force=("KV_brief", "COMMERCE_us/watcher-watch-carts"))
 
-    assert {difference.verb for difference in gone} == {"delete"}
+    assert lines(d for d in gone if d.region == "us" and d.verb == "delete") == [
+        "- us: delete consumer watcher-watch-carts on COMMERCE_us",
+        "- us: delete stream KV_brief and all it holds",
+    ]
     assert await consumer(servers) is None
+    await servers.apply(
+        [], force=[name for of in gone for name in (of.what.split()[1], f"COMMERCE_eu/{of.what.split()[1]}")]
+    )
     assert lines(await servers.apply([])) == []
+
+
+async def test_nothing_keeps_less_unasked(servers):
+    """A shorter retention or history is refused whole, with what would be lost; each stream that is named gets it."""
+    await servers.apply([service(history=5)])
+    connections = {"us": await servers.operator("us")}
+    shorter = replace(servers.topology, commerce=timedelta(days=1), interactions=timedelta(days=1))
+
+    with pytest.raises(TopologyError) as refused:
+        await apply(shorter, [service(history=1)], connections)
+    planned = await apply(shorter, [service(history=1)], connections, dry_run=True)
+
+    assert (
+        "us: refuses to change stream COMMERCE_us (what has an age above 1d would be deleted, up to 400d is kept; "
+        "--force COMMERCE_us does it all the same)"
+    ) in str(refused.value)
+    named = {one.what.removeprefix("stream ") for one in planned if one.verb == "refuse"}
+    assert named == {
+        *(f"{one}_us" for one in ("COMMERCE", "INTERACTIONS", "MESH", "OPERATIONS", "PERSONAL")),
+        "KV_seen",
+    }
+    kept = (await api(connections["us"], "STREAM.INFO.COMMERCE_us"))["config"]
+    assert kept["max_age"] == timedelta(days=400).total_seconds() * 1e9
+
+    done = await apply(shorter, [service(history=1)], connections, force=named)
+
+    assert {one.verb for one in done} == {"change"}
+    assert await apply(shorter, [service(history=1)], connections) == []
 
 
 async def test_a_dry_run_changes_nothing(servers):

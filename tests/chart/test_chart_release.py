@@ -20,6 +20,10 @@ def test_streams_are_applied_before_new_pods_start(chart):
             "name": "CARTMESH_NATS_PASSWORD_EU",
             "valueFrom": {"secretKeyRef": {"name": "cartmesh-passwords", "key": "operator"}},
         },
+        {
+            "name": "CARTMESH_NATS_SYS_PASSWORD_EU",
+            "valueFrom": {"secretKeyRef": {"name": "cartmesh-passwords", "key": "sys", "optional": True}},
+        },
     ]
     (check,) = job["spec"]["template"]["spec"]["initContainers"]
     assert check["args"][:2] == ["mesh", "check"]
@@ -47,6 +51,16 @@ def test_streams_are_applied_again_and_again(chart):
     assert {"name": "mesh", "configMap": {"name": "cartmesh-mesh"}} in pod["volumes"]
     assert pod["serviceAccountName"] == "cartmesh"
     assert ("CronJob", "apply") not in chart(values={"apply": {"schedule": ""}})
+
+
+def test_what_may_be_lost_is_named_for_one_upgrade(chart):
+    """The hook alone gets the names: what runs every ten minutes never loses anything."""
+    made = chart(values={"apply": {"force": ["COMMERCE_eu", "servers"]}})
+    hook = made["Job", "apply"]["spec"]["template"]["spec"]["containers"][0]
+    again = made["CronJob", "apply"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+
+    assert hook["args"][-4:] == ["--force", "COMMERCE_eu", "--force", "servers"]
+    assert again["args"] == hook["args"][:-4]
 
 
 def test_a_pod_monitor_finds_every_pod(chart):

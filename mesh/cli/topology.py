@@ -17,7 +17,7 @@ from mesh.cli import deployment as deploy
 from mesh.errors import DeclarationError, TopologyError
 from mesh.event import declared
 from mesh.runtime.discovery import GROUP, declare_events, discover
-from mesh.topology.access import Access, Servers
+from mesh.topology.access import Access
 from mesh.topology.check import check, contracts, lost
 from mesh.topology.derive.variables import settings_of
 from mesh.topology.mesh_toml import Topology
@@ -165,7 +165,7 @@ def apply_declarations(
     names = tuple(region) or topology.names
     for name in names:
         topology.region(name)
-    access = Access.read(servers) if servers else from_environment(names)
+    access = Access.find(servers)
     asyncio.run(_apply(topology, access, names, force=force, dry_run=dry_run))
 
 
@@ -200,7 +200,7 @@ def remove_server(server: str, *, region: str, servers: Path | None = None) -> N
     from mesh.topology.meta_group import remove  # noqa: PLC0415  the other commands need no server
 
     async def work() -> None:
-        access = Access.read(servers) if servers else from_environment([region])
+        access = Access.find(servers)
         async with AsyncExitStack() as stack:
             system = await opened(stack, access.login(region, SYSTEM))
             moved = await remove(system, await opened(stack, access.login(region)), server)
@@ -248,7 +248,7 @@ def probe_region(
     declare_events()
 
     async def work() -> None:
-        access = Access.read(servers) if servers else from_environment([region])
+        access = Access.find(servers)
         mesh = await connect(access, region, OPERATOR, patience=within)
         key = os.environ.get("CARTMESH_PROBE_KEY", "")
         try:
@@ -258,23 +258,6 @@ def probe_region(
         _say(f"{done.key}: {awaits} after {done.took.total_seconds():.3f} s")
 
     asyncio.run(work())
-
-
-def from_environment(names: Sequence[str]) -> Access:
-    """Where the operator connects, from `CARTMESH_NATS_URL_<REGION>`; TopologyError names the missing variable."""
-    regions = {}
-    for name in names:
-        variable = f"CARTMESH_NATS_URL_{name.upper()}"
-        urls = [url.strip() for url in os.environ.get(variable, "").split(",") if url.strip()]
-        if not urls:
-            raise TopologyError(f"where are the servers of {name}? Set {variable}, or give --servers servers.json")
-        passwords = {OPERATOR: os.environ.get(f"CARTMESH_NATS_PASSWORD_{name.upper()}", "")}
-        if system := os.environ.get(f"CARTMESH_NATS_SYS_PASSWORD_{name.upper()}"):
-            passwords[SYSTEM] = system
-        regions[name] = Servers(
-            urls={f"{name}-{index}": url for index, url in enumerate(urls, start=1)}, passwords=passwords
-        )
-    return Access(regions=regions)
 
 
 def _say(line: str) -> None:

@@ -19,6 +19,7 @@ from mesh.topology.jetstream_api import listed
 
 PATIENCE = 5.0
 """Seconds that a region may take to answer."""
+_SAID_WITHIN = 2.0
 
 
 class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,12 +51,14 @@ class ConsumerStatus(msgspec.Struct, frozen=True, kw_only=True):
 class RegionStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A region as its servers report it. `error` when it does not answer; staleness None: no heartbeat received yet.
 
-    `missing` are the durables that are declared and not there, as `stream/durable`.
+    `versions`: that of nats-server on each node that is up. `missing` are the durables that are declared and not
+    there, as `stream/durable`.
     """
 
     region: str
     nodes_up: int
     nodes: int
+    versions: dict[str, str] = {}
     streams: tuple[StreamStatus, ...] = ()
     consumers: tuple[ConsumerStatus, ...] = ()
     missing: tuple[str, ...] = ()
@@ -71,14 +74,16 @@ async def status_of(access: Access, services: Sequence[Service]) -> list[RegionS
 
 async def _region(access: Access, region: str, services: Sequence[Service]) -> RegionStatus:
     urls = access.regions[region].urls
-    up = sum(await asyncio.gather(*(_answers(url) for url in urls.values())))
+    asked = zip(urls, await asyncio.gather(*map(_version, urls.values())), strict=True)
+    versions = {node: version for node, version in asked if version is not None}
+    up = len(versions)
     if not up:
         return RegionStatus(region=region, nodes=len(urls), nodes_up=0, error="none of its servers answers")
     try:
         connection = await Connection.open(access.login(region), name="cartmesh-status")
     except MeshError as error:
         return RegionStatus(region=region, nodes=len(urls), nodes_up=up, error=str(error))
-    others = tuple(other for other in access.regions if other != region)
+    others = tuple(other for other in access.names if other != region)
     mesh = Mesh(JetStreamBroker(connection), "status", others=others, layout=access.layout)
     try:
         streams = await _streams(connection)
@@ -91,6 +96,7 @@ async def _region(access: Access, region: str, services: Sequence[Service]) -> R
             region=region,
             nodes=len(urls),
             nodes_up=up,
+            versions=versions,
             streams=tuple(streams),
             consumers=tuple(found),
             missing=tuple(
@@ -130,7 +136,7 @@ def _declared(access: Access, region: str, services: Sequence[Service]) -> dict[
     bound = {
         (spec.stream, spec.durable): frozenset(spec.filters) for spec in consumers(services, region, access.layout)
     }
-    others = (other for other in access.regions if other != region)
+    others = (other for other in access.names if other != region)
     copied = [copy for other in others for copy in copies(access.layout, origin=region, target=other)]
     return bound | {(copy.stream, copy.consumer): frozenset((copy.filter,)) for copy in copied}
 
@@ -161,11 +167,20 @@ def _differs(stream: str, live: Mapping[str, Any], wanted: Mapping[tuple[str, st
     return durable in wanted and wanted[durable] != frozenset((one,) if one else live.get("filter_subjects") or ())
 
 
-async def _answers(url: str) -> bool:
+async def _version(url: str) -> str | None:
+    """The version that a server says it is before anybody signs in; None where nothing listens."""
     host, _, port = url.rpartition("//")[2].rpartition(":")
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), 2.0)
+        async with asyncio.timeout(_SAID_WITHIN):
+            reader, writer = await asyncio.open_connection(host, int(port))
     except (OSError, TimeoutError):
-        return False
-    writer.close()
-    return True
+        return None
+    try:
+        # Where TLS comes first, a server says it after it has waited for a client that speaks.
+        async with asyncio.timeout(_SAID_WITHIN):
+            said = await reader.readline()
+        return str(msgspec.json.decode(said.removeprefix(b"INFO ").strip()).get("version", ""))
+    except (OSError, TimeoutError, ValueError, AttributeError):
+        return ""
+    finally:
+        writer.close()

@@ -63,6 +63,23 @@ def test_what_may_be_lost_is_named_for_one_upgrade(chart):
     assert again["args"] == hook["args"][:-4]
 
 
+def test_a_toolbox_runs_operators_commands(chart):
+    """Off until it is wanted; then a pod with the operator's password, beside mesh.toml, that reaches NATS alone."""
+    made = chart(values={"toolbox": {"enabled": True}, "settings": {"shop_url": "https://shop.example.com"}})
+    pod = made["Deployment", "toolbox"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    applying = made["Job", "apply"]["spec"]["template"]["spec"]["containers"][0]
+
+    assert "toolbox" not in chart().names("Deployment")
+    assert container["env"][: len(applying["env"])] == applying["env"]
+    assert {"name": "CARTMESH_SHOP_URL", "value": "https://shop.example.com"} in container["env"]
+    assert container["workingDir"] == "/etc/cartmesh/mesh"
+    assert {"name": "mesh", "mountPath": "/etc/cartmesh/mesh", "readOnly": True} in container["volumeMounts"]
+    policy = made["NetworkPolicy", "toolbox"]["spec"]
+    assert policy["ingress"] == []
+    assert [port["port"] for rule in policy["egress"] for port in rule["ports"]] == [53, 53, 4222]
+
+
 def test_a_pod_monitor_finds_every_pod(chart):
     """By the labels that all of them have."""
     made = chart(values={"podMonitor": {"enabled": True, "labels": {"release": "prometheus"}}})

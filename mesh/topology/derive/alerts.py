@@ -32,7 +32,7 @@ def _servers() -> list[Rule]:
             "30s",
             "critical",
             "Nothing was received from {{ $labels.region }} for {{ $value | humanizeDuration }}",
-            "Offers are held back until the link is up: cartmesh status shows silent sources.",
+            "Offers are held back until the link is up: `cartmesh status` shows silent sources.",
         ),
         _rule(
             "CartmeshNodeDown",
@@ -48,7 +48,7 @@ def _servers() -> list[Rule]:
             "5m",
             "critical",
             "Storing in {{ $labels.stream }} has to be tried again",
-            "JetStream has no leader, or is full: cartmesh status.",
+            "JetStream has no leader, or is full: `cartmesh status`.",
         ),
     ]
 
@@ -65,7 +65,7 @@ def _handling() -> list[Rule]:
             "0m",
             "warning",
             "{{ $value }} dead letters are in {{ $labels.region }}",
-            "cartmesh dead list says why; mend the cause, then cartmesh dead redrive.",
+            "`cartmesh dead list` says why; mend the cause, then `cartmesh dead redrive`.",
         ),
         _rule(
             "CartmeshHandlerFails",
@@ -73,7 +73,7 @@ def _handling() -> list[Rule]:
             "10m",
             "warning",
             "{{ $labels.durable }} fails for {{ $value | humanizePercentage }} of what it is given",
-            "Its log has the reason under event failed, with trace_id and event_id for cartmesh trace.",
+            "Its log has the reason under event failed, with trace_id and event_id for `cartmesh trace`.",
         ),
         _rule(
             "CartmeshConsumerBehind",
@@ -89,7 +89,7 @@ def _handling() -> list[Rule]:
             "1m",
             "critical",
             "{{ $labels.durable }} on {{ $labels.stream }} does not deliver what its service declares",
-            "Somebody changed it by hand, or code is newer than what was applied: cartmesh mesh apply restores it.",
+            "Somebody changed it by hand, or code is newer than what was applied: `cartmesh mesh apply` restores it.",
         ),
         _rule(
             "CartmeshDeliveryLate",
@@ -168,7 +168,7 @@ def _shop() -> dict[str, Any]:
                 "0m",
                 "critical",
                 "The stock of {{ $labels.region }} does not add up: a unit may have been sold twice",
-                "cartmesh stock audit says of which SKU, and what happened to it.",
+                "`cartmesh stock audit` says of which SKU, and what happened to it.",
             ),
             _rule(
                 "CartmeshModelDrifted",
@@ -176,7 +176,7 @@ def _shop() -> dict[str, Any]:
                 "1h",
                 "warning",
                 "Shoppers are no longer those that {{ $labels.model }} learnt from (PSI {{ $value | humanize }})",
-                "The next review trains another model; cartmesh model shows candidates and what moved.",
+                "The next review trains another model; `cartmesh models list` shows the candidates.",
             ),
             _rule(
                 "CartmeshModelDishonest",

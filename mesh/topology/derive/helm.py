@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from mesh.broker.server_version import IMAGE_TAG
 from mesh.errors import TopologyError
 from mesh.service import Service
 from mesh.topology.derive.accounts import accounts, leaf_user
@@ -87,6 +88,8 @@ def nats_values(
     values: Config = {
         "config": config,
         "container": {
+            # The chart would take the newest it knows.
+            "image": {"tag": IMAGE_TAG},
             "env": {"GOMEMLIMIT": "900MiB"} | _environment(topology, services, region, secrets),
             "merge": {
                 "resources": {

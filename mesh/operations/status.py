@@ -82,7 +82,7 @@ async def _region(access: Access, region: str, services: Sequence[Service]) -> R
     try:
         connection = await Connection.open(access.login(region), name="cartmesh-status")
     except MeshError as error:
-        return RegionStatus(region=region, nodes=len(urls), nodes_up=up, error=str(error))
+        return RegionStatus(region=region, nodes=len(urls), nodes_up=up, versions=versions, error=str(error))
     others = tuple(other for other in access.names if other != region)
     mesh = Mesh(JetStreamBroker(connection), "status", others=others, layout=access.layout)
     try:
@@ -107,7 +107,7 @@ async def _region(access: Access, region: str, services: Sequence[Service]) -> R
             dead=dead,
         )
     except MeshError as error:
-        return RegionStatus(region=region, nodes=len(urls), nodes_up=up, error=str(error))
+        return RegionStatus(region=region, nodes=len(urls), nodes_up=up, versions=versions, error=str(error))
     finally:
         await connection.drain()
 

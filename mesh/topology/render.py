@@ -20,8 +20,9 @@ from mesh.topology.derive.schemas import schemas
 from mesh.topology.derive.servers import Address, Certificates, Plan, server_config
 from mesh.topology.derive.services import deployed, described
 from mesh.topology.derive.values import reference
-from mesh.topology.derive.variables import Setting, page
+from mesh.topology.derive.variables import Setting, kinds, page
 from mesh.topology.mesh_toml import Topology
+from mesh.topology.regions import Region
 from mesh.topology.secrets import Placeholders
 
 FOLDER = Path("deploy/generated")
@@ -67,9 +68,10 @@ def charted(
     so the little it needs of the services stands there again.
     """
     facts = {
-        "regions": {region.name: {"nodes": region.nodes} for region in topology.regions},
+        "regions": {region.name: {"nodes": region.nodes, "domain": _domain(region)} for region in topology.regions},
         "services": deployed(services),
         "settings": sorted({one.name for one in settings}),
+        "kinds": kinds(settings),
     }
     return {
         "settings.md": "<!-- Do not edit: `make render` writes this. -->\n\n# Settings\n\n" + page(settings),
@@ -124,6 +126,12 @@ def committed(folder: Path = FOLDER) -> Committed:
 
 def _read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _domain(region: Region) -> str:
+    """The domain that is this region's alone, as far as its servers' address says so: it has the region as a label."""
+    domain = region.leafnode_address.rpartition(":")[0].partition(".")[2]
+    return domain if region.name in domain.split(".") else ""
 
 
 def _permissions(topology: Topology, services: Sequence[Service]) -> dict[str, Any]:

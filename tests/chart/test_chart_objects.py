@@ -20,6 +20,7 @@ EVERYTHING = {
     "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
     "prometheusRule": {"enabled": True},
     "dashboard": {"enabled": True},
+    "toolbox": {"enabled": True},
     "console": {"hosts": ["console.shop.example.com"]},
     "networkPolicy": {"monitoring": [{"namespaceSelector": {}}], "clients": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
     "nats": {"tls": {"clientSecret": "nats-client"}},

@@ -4,6 +4,8 @@ import json
 
 from tests.chart.objects import labels
 
+MONITORED = {"monitoring": [{"namespaceSelector": {}}]}
+
 
 def test_streams_are_applied_before_new_pods_start(chart):
     """A hook with the operator's password, and the topology it needs, before install and upgrade."""
@@ -37,6 +39,12 @@ def test_streams_are_applied_before_new_pods_start(chart):
     assert "cart.updated.v1" in json.loads(made["ConfigMap", "mesh"]["data"]["schemas.json"])
     assert int(topology["metadata"]["annotations"]["helm.sh/hook-weight"]) < 0
     assert "[regions.eu]" in topology["data"]["mesh.toml"]
+    reached = made["NetworkPolicy", "apply"]
+    assert reached["spec"]["egress"] == made["NetworkPolicy", "carts"]["spec"]["egress"], "it reaches what services do"
+    assert (
+        reached["spec"]["podSelector"]["matchLabels"].items() <= job["spec"]["template"]["metadata"]["labels"].items()
+    )
+    assert int(reached["metadata"]["annotations"]["helm.sh/hook-weight"]) < 0
     assert "serviceAccountName" not in job["spec"]["template"]["spec"], "hooks run before it is there"
 
 
@@ -82,7 +90,9 @@ def test_a_toolbox_runs_operators_commands(chart):
 
 def test_a_pod_monitor_finds_every_pod(chart):
     """By the labels that all of them have."""
-    made = chart(values={"podMonitor": {"enabled": True, "labels": {"release": "prometheus"}}})
+    made = chart(
+        values={"podMonitor": {"enabled": True, "labels": {"release": "prometheus"}}, "networkPolicy": MONITORED}
+    )
 
     assert made["PodMonitor", ""] == {
         "apiVersion": "monitoring.coreos.com/v1",

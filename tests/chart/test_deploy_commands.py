@@ -56,9 +56,12 @@ def test_values_for_the_chart_of_nats_are_printed():
     printed = cartmesh("render", "--region", "eu", "--for", "helm", "--store", "200Gi")
     unknown = cartmesh("render", "--region", "mars", "--for", "helm")
     half = cartmesh("render", "--region", "eu")
+    banana = cartmesh("render", "--region", "eu", "--for", "helm", "--store", "banana")
 
     assert printed.returncode == 0, printed.stderr
     assert yaml.safe_load(printed.stdout)["config"]["jetstream"]["fileStore"]["pvc"]["size"] == "200Gi"
     assert (unknown.returncode, half.returncode) == (1, 1)
     assert "there is no region 'mars'; there are us, eu, ap" in unknown.stderr
+    assert banana.returncode == 1
+    assert "--store banana: write the size of each server's disk as 200Gi or 1Ti" in banana.stderr
     assert "write both: --region NAME --for helm" in half.stderr

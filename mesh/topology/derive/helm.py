@@ -48,6 +48,7 @@ _CONTAINED: Config = {
         "capabilities": {"drop": ["ALL"]},
     }
 }
+_size = re.compile(r"[1-9][0-9]*(\.[0-9]+)?(Mi|Gi|Ti|M|G|T)", re.ASCII).fullmatch
 _word = re.compile(r"[A-Za-z_][\w./-]*", re.ASCII).fullmatch
 
 
@@ -61,10 +62,12 @@ def nats_values(
 ) -> Config:
     """Values for the release `nats` of a region. Secrets are only named.
 
-    `store` is each server's disk; `issuer` a ClusterIssuer of cert-manager that makes the certificates. Raises
-    TopologyError where a region that is dialed has no `leafnode_address`.
+    `store` is each server's disk (`200Gi`); `issuer` a ClusterIssuer of cert-manager that makes the certificates.
+    Raises TopologyError where a region that is dialed has no `leafnode_address`, or the disk has no size.
     """
     region = topology.region(name)
+    if not _size(store):
+        raise TopologyError(f"--store {store}: write the size of each server's disk as 200Gi or 1Ti")
     secrets = Placeholders()
     config: Config = {
         "serverNamePrefix": f"{name}-",

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -19,6 +19,7 @@ from mesh.event import declared
 from mesh.runtime.discovery import GROUP, declare_events, discover
 from mesh.topology.access import Access
 from mesh.topology.check import check, contracts, lost
+from mesh.topology.derive.two_releases import read_permissions
 from mesh.topology.derive.variables import settings_of
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.render import FOLDER, chart_folder, charted, committed, helm, rendered, stale, write
@@ -75,6 +76,7 @@ def render(
     to: Annotated[Literal["helm"] | None, Parameter(name="--for")] = None,
     store: str = "50Gi",
     issuer: str = "",
+    before: Path | None = None,
     check: bool = False,
     unreleased: bool = False,
     file: Path = FILE,
@@ -92,6 +94,9 @@ def render(
         Each server's disk.
     issuer
         The ClusterIssuer of cert-manager that makes the servers' certificates; without it the Secret `nats-tls` does.
+    before
+        The permissions.json that the running release was rendered with: its pods may go on with what they do. For an
+        upgrade; without it, once all pods are new, permissions are those of the new release alone.
     check
         Write nothing: say what is stale, and end with 1 if something is.
     unreleased
@@ -105,21 +110,22 @@ def render(
     if to or region:
         if not (to and region):
             raise TopologyError("write both: --region NAME --for helm")
-        _say(helm(topology, services, region, store=store, issuer=issuer).rstrip())
+        running = read_permissions(before).get(region) if before else None
+        _say(helm(topology, services, region, store=store, issuer=issuer, before=running).rstrip())
         return
     chart, written = chart_folder(folder), file.read_text(encoding="utf-8")
     values = chart.parent / "values.yaml"
     known = values.read_text(encoding="utf-8") if values.exists() else ""
     settings = settings_of({"mesh", *(found.value for found in entry_points(group=GROUP))})
-    before = committed(folder)
+    known_before = committed(folder)
     folders = {
-        folder: rendered(topology, services, before),
-        chart: charted(topology, services, settings, written=written, values=known, before=before),
+        folder: rendered(topology, services, known_before),
+        chart: charted(topology, services, settings, written=written, values=known, before=known_before),
     }
     if check:
         _say_stale([where / path for where, files in folders.items() for path in stale(files, where)], folder)
         return
-    if not unreleased and (broken := contracts(before) + lost(before)):
+    if not unreleased and (broken := contracts(known_before) + lost(known_before)):
         raise DeclarationError("\n".join(broken))
     for where, files in folders.items():
         for path in write(files, where):
@@ -139,6 +145,8 @@ def apply_declarations(
     *,
     region: Sequence[str] = (),
     force: Annotated[Sequence[str], Parameter(negative=())] = (),
+    take_over: Annotated[Sequence[str], Parameter(negative=())] = (),
+    expand: Annotated[bool, Parameter(negative=())] = False,
     dry_run: bool = False,
     servers: Path | None = None,
     file: Path = FILE,
@@ -153,6 +161,11 @@ def apply_declarations(
         Once for each thing that may lose something: a stream that may keep less or fewer copies, or that nobody
         declares and may be deleted (COMMERCE_eu), such a durable (COMMERCE_eu/offers-decide), or `servers` where
         mesh.toml has fewer than run.
+    take_over
+        OLD=NEW, once for each renamed handler: the durable NEW begins where OLD is. What comes in while both releases
+        run is handled by both.
+    expand
+        Only make what is missing; change nothing that is there, as an older release must not.
     dry_run
         Only say what would be done.
     servers
@@ -166,18 +179,25 @@ def apply_declarations(
     for name in names:
         topology.region(name)
     access = Access.find(servers)
-    asyncio.run(_apply(topology, access, names, force=force, dry_run=dry_run))
+    asyncio.run(
+        _apply(topology, access, names, force=force, take_over=_pairs(take_over), expand=expand, dry_run=dry_run)
+    )
 
 
-async def _apply(
-    topology: Topology, access: Access, names: Sequence[str], *, force: Sequence[str], dry_run: bool
-) -> None:
+def _pairs(written: Sequence[str]) -> dict[str, str]:
+    """OLD=NEW as a mapping."""
+    if wrong := [one for one in written if not all(one.partition("="))]:
+        raise TopologyError(f"--take-over {wrong[0]}: write OLD=NEW")
+    return dict(one.split("=", 1) for one in written)
+
+
+async def _apply(topology: Topology, access: Access, names: Sequence[str], *, dry_run: bool, **manner: Any) -> None:
     from mesh.topology.apply import apply  # noqa: PLC0415  the other commands need no server
 
     async with AsyncExitStack() as stack:
         connections = {name: await opened(stack, access.login(name)) for name in names}
         systems = {name: await opened(stack, access.login(name, SYSTEM)) for name in names if access.has(name, SYSTEM)}
-        differences = await apply(topology, discover(), connections, systems=systems, force=force, dry_run=dry_run)
+        differences = await apply(topology, discover(), connections, systems=systems, dry_run=dry_run, **manner)
     for difference in differences:
         _say(str(difference))
     _say(f"{len(differences)} differences{' (nothing was done)' if dry_run else ''}")

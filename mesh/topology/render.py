@@ -19,6 +19,7 @@ from mesh.topology.derive.permissions import service_permissions
 from mesh.topology.derive.schemas import schemas
 from mesh.topology.derive.servers import Address, Certificates, Plan, server_config
 from mesh.topology.derive.services import deployed, described
+from mesh.topology.derive.two_releases import Users
 from mesh.topology.derive.values import reference
 from mesh.topology.derive.variables import Setting, kinds, page
 from mesh.topology.mesh_toml import Topology
@@ -86,12 +87,20 @@ def charted(
     }
 
 
-def helm(topology: Topology, services: Sequence[Service], region: str, *, store: str, issuer: str) -> str:
+def helm(
+    topology: Topology,
+    services: Sequence[Service],
+    region: str,
+    *,
+    store: str,
+    issuer: str,
+    before: Users | None = None,
+) -> str:
     """Values of the official chart `nats` for a region; see mesh.derive.helm."""
     head = (
         f"helm install {RELEASE} nats/nats -f THIS-FILE\nMade by `cartmesh mesh render --region {region} --for helm`."
     )
-    return yaml(nats_values(topology, services, region, store=store, issuer=issuer), head)
+    return yaml(nats_values(topology, services, region, store=store, issuer=issuer, before=before), head)
 
 
 def chart_folder(folder: Path) -> Path:

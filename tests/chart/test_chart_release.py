@@ -55,7 +55,8 @@ def test_streams_are_applied_again_and_again(chart):
     pod = again["jobTemplate"]["spec"]["template"]["spec"]
 
     assert (again["schedule"], again["concurrencyPolicy"]) == ("*/10 * * * *", "Forbid")
-    assert pod["containers"] == hook["containers"]
+    assert pod["containers"][0]["args"] == [*hook["containers"][0]["args"], "--expand"], "it may be an older release"
+    assert pod["containers"][0]["env"] == hook["containers"][0]["env"]
     assert {"name": "mesh", "configMap": {"name": "cartmesh-mesh"}} in pod["volumes"]
     assert pod["serviceAccountName"] == "cartmesh"
     assert ("CronJob", "apply") not in chart(values={"apply": {"schedule": ""}})
@@ -63,12 +64,24 @@ def test_streams_are_applied_again_and_again(chart):
 
 def test_what_may_be_lost_is_named_for_one_upgrade(chart):
     """The hook alone gets the names: what runs every ten minutes never loses anything."""
-    made = chart(values={"apply": {"force": ["COMMERCE_eu", "servers"]}})
+    made = chart(values={"apply": {"force": ["COMMERCE_eu", "servers"], "takeOver": {"carts-a": "carts-b"}}})
     hook = made["Job", "apply"]["spec"]["template"]["spec"]["containers"][0]
     again = made["CronJob", "apply"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
 
-    assert hook["args"][-4:] == ["--force", "COMMERCE_eu", "--force", "servers"]
-    assert again["args"] == hook["args"][:-4]
+    assert hook["args"][-6:] == ["--force", "COMMERCE_eu", "--force", "servers", "--take-over", "carts-a=carts-b"]
+    assert again["args"] == [*hook["args"][:-6], "--expand"]
+
+
+def test_a_rollback_is_judged_before_it_begins(chart):
+    """By the older release, which refuses what it could not read, and changes nothing that the newer one made."""
+    made = chart()
+    hook, rollback = made["Job", "apply"], made["Job", "rollback"]
+
+    assert rollback["metadata"]["annotations"]["helm.sh/hook"] == "pre-rollback"
+    assert "pre-rollback" in made["ConfigMap", "apply"]["metadata"]["annotations"]["helm.sh/hook"]
+    pod, usual = rollback["spec"]["template"]["spec"], hook["spec"]["template"]["spec"]
+    assert pod["initContainers"] == usual["initContainers"]
+    assert pod["containers"][0]["args"] == [*usual["containers"][0]["args"], "--expand"]
 
 
 def test_a_toolbox_runs_operators_commands(chart):

@@ -13,6 +13,7 @@ from mesh.subjects import covers
 from mesh.topology.access import inbox_of
 from mesh.topology.derive.link_permissions import asked_by, link_permissions, operator_never
 from mesh.topology.derive.permissions import Permissions, copies_permissions, service_permissions
+from mesh.topology.derive.two_releases import Users, either
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.regions import Link, Region
 from mesh.topology.secrets import COPIES, OPERATOR, SYSTEM, Secrets
@@ -32,14 +33,17 @@ _SILENCE = "30s"
 """After so long without another answer the server forgets where they go. A pull that waits is sent heartbeats."""
 
 
-def accounts(topology: Topology, services: Sequence[Service], region: Region, secrets: Secrets) -> Config:
-    """Who may connect to a region's servers, and what each may do."""
+def accounts(
+    topology: Topology, services: Sequence[Service], region: Region, secrets: Secrets, before: Users | None = None
+) -> Config:
+    """Who may connect to a region's servers, and what each may do: with `before` also what that release's pods need."""
     others = topology.others(region.name)
     users = {
         service.name: service_permissions(service, region.name, services, topology.layout, others=others)
         for service in services
         if not service.hosted
     }
+    users = either(users, before or {})
     # It answers other regions' servers, on subjects of the account that the links are in.
     resetting = users.pop(COPIES, None) or copies_permissions(region.name, others, topology.layout)
     return {

@@ -22,6 +22,7 @@ from mesh.topology.derive.servers import (
     to_servers,
     users,
 )
+from mesh.topology.derive.two_releases import Users
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.regions import Link, Region
 from mesh.topology.secrets import Placeholders, Plain
@@ -58,11 +59,18 @@ def link_key(link: Link) -> str:
 
 
 def nats_values(
-    topology: Topology, services: Sequence[Service], name: str, *, store: str = "50Gi", issuer: str = ""
+    topology: Topology,
+    services: Sequence[Service],
+    name: str,
+    *,
+    store: str = "50Gi",
+    issuer: str = "",
+    before: Users | None = None,
 ) -> Config:
     """Values for the release `nats` of a region. Secrets are only named.
 
-    `store` is each server's disk (`200Gi`); `issuer` a ClusterIssuer of cert-manager that makes the certificates.
+    `store` is each server's disk (`200Gi`); `issuer` a ClusterIssuer of cert-manager that makes the certificates;
+    `before` are the users of the release that runs, which may go on with what they do.
     Raises TopologyError where a region that is dialed has no `leafnode_address`, or the disk has no size.
     """
     region = topology.region(name)
@@ -86,14 +94,14 @@ def nats_values(
         },
         "leafnodes": _leafnodes(topology, region),
         "monitor": {"enabled": True},
-        "merge": limits() | accounts(topology, services, region, secrets),
+        "merge": limits() | accounts(topology, services, region, secrets, before),
     }
     values: Config = {
         "config": config,
         "container": {
             # The chart would take the newest it knows.
             "image": {"tag": IMAGE_TAG},
-            "env": {"GOMEMLIMIT": "900MiB"} | _environment(topology, services, region, secrets),
+            "env": {"GOMEMLIMIT": "900MiB"} | _environment(topology, services, region, secrets, before or {}),
             "merge": {
                 "resources": {
                     "requests": {"cpu": "500m", "memory": "1Gi"},
@@ -157,13 +165,15 @@ def _leafnodes(topology: Topology, region: Region) -> Config:
     }
 
 
-def _environment(topology: Topology, services: Sequence[Service], region: Region, secrets: Placeholders) -> Config:
+def _environment(
+    topology: Topology, services: Sequence[Service], region: Region, secrets: Placeholders, before: Users
+) -> Config:
     """Every variable of the configuration.
 
     Kubernetes fills `$(...)` from variables that come before in the list, and the chart sorts them by name:
     a link's PASSWORD comes before its URL.
     """
-    inside = users(topology, services)[region.name]
+    inside = dict.fromkeys([*users(topology, services)[region.name], *sorted(before)])
     made: Config = {secrets.password(region.name, user)[1:]: _reference(user) for user in inside}
     for link in topology.links:
         if link.dialer == region.name:

@@ -25,7 +25,7 @@ def commands(app: App) -> None:
     app.command(restore)
 
 
-def backup(*, region: str, to: Path, servers: Path | None = None) -> None:
+def backup(*, region: str, to: Path, keep: int | None = None, servers: Path | None = None) -> None:
     """Save everything a region holds, encrypted with the secret in CARTMESH_BACKUP_KEY; services may run meanwhile.
 
     Parameters
@@ -34,10 +34,12 @@ def backup(*, region: str, to: Path, servers: Path | None = None) -> None:
         Which.
     to
         The folder in which a folder is made, named by region and time.
+    keep
+        How many backups of this region to keep there; older ones are deleted once this one is complete.
     servers
         Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
-    from mesh.operations.backup import back_up  # noqa: PLC0415  what a command needs is loaded when it runs
+    from mesh.operations.backup import back_up, forget_older  # noqa: PLC0415  what a command needs is loaded when it runs
     from mesh.topology.access import Access  # noqa: PLC0415  the same
 
     secret, began = read_secret(KEY, os.environ.get(KEY)), monotonic()
@@ -46,6 +48,8 @@ def backup(*, region: str, to: Path, servers: Path | None = None) -> None:
         async with AsyncExitStack() as stack:
             connection = await _connected(stack, Access.find(servers), region)
             folder, contents = await back_up(connection, to, secret)
+        for older in forget_older(to, region, keep) if keep else ():
+            print(f"{older} deleted")
         messages = sum(one.state["messages"] for one in contents.streams)
         size = sum(path.stat().st_size for path in folder.iterdir())
         print(

@@ -62,7 +62,7 @@ async def back_up(connection: Connection, to: Path, secret: str) -> tuple[Path, 
     A backup that is not finished has the ending `.part`, and is removed when it fails.
     """
     begun, region = datetime.now(UTC), connection.login.region
-    folder = to / f"{region}-{begun:%Y%m%dT%H%M%SZ}"
+    folder = to / f"{region}-{begun:%Y%m%dT%H%M%S.%fZ}"
     part = folder.with_name(f"{folder.name}.part")
     part.mkdir(parents=True, mode=0o700)
     try:
@@ -81,6 +81,15 @@ async def back_up(connection: Connection, to: Path, secret: str) -> tuple[Path, 
         shutil.rmtree(part, ignore_errors=True)
         raise
     return folder, contents
+
+
+def forget_older(to: Path, region: str, keep: int) -> list[Path]:
+    """Delete all but the newest `keep` complete backups of a region below `to`; those that went."""
+    complete = sorted(path.parent for path in to.glob(f"{region}-*Z/{COVER}"))
+    older = complete[: -max(1, keep)]
+    for folder in older:
+        shutil.rmtree(folder)
+    return older
 
 
 def open_backup(folder: Path, secret: str) -> tuple[Cover, bytes, Contents]:

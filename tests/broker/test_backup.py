@@ -168,6 +168,9 @@ async def test_the_commands_save_and_restore(tmp_path, monkeypatch, capsys):
         monkeypatch.setenv("CARTMESH_BACKUP_KEY", SECRET)
         saved = await cartmesh("backup", "--to", "saved")
         (folder,) = (tmp_path / "saved").glob("eu-*")
+        (tmp_path / "saved" / "eu-20200101T000000.000000Z").mkdir()
+        (tmp_path / "saved" / "eu-20200101T000000.000000Z" / "backup.json").write_text("{}")
+        assert "eu-20200101T000000.000000Z deleted" in await cartmesh("backup", "--to", "saved", "--keep", "2")
         with pytest.raises(TopologyError, match="there is no region 'us' here"):
             await cartmesh("restore", str(folder))
         with pytest.raises(MeshError, match="eu is not empty"):

@@ -162,6 +162,7 @@ WRONG = {
         {"merge": {"CronJob": {"spec": {"suspended": True}}}},
         "Additional property suspended is not allowed",
     ),
+    "a backup to nowhere": ({"backup": {"schedule": "15 3 * * *"}}, "backup.schedule: say where to and how it is"),
     "too little time to drain": ({"defaults": {"terminationGracePeriodSeconds": 1}}, "terminationGracePeriodSeconds"),
 }
 

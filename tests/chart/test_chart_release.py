@@ -101,6 +101,20 @@ def test_a_toolbox_runs_operators_commands(chart):
     assert [port["port"] for rule in policy["egress"] for port in rule["ports"]] == [53, 53, 4222]
 
 
+def test_a_region_is_saved_on_schedule(chart):
+    """To a volume of one's own, encrypted with a Secret's text; never unless it is wanted."""
+    wanted = {"schedule": "15 3 * * *", "claim": "backups", "secret": {"secret": "backup", "key": "key"}}
+    made = chart(values={"backup": wanted})
+    pod = made["CronJob", "backup"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+
+    assert ("CronJob", "backup") not in chart()
+    assert container["args"] == ["backup", "--region", "eu", "--to", "/backups", "--keep", "7"]
+    assert container["env"][-1]["valueFrom"] == {"secretKeyRef": {"name": "backup", "key": "key"}}
+    assert {"name": "backups", "persistentVolumeClaim": {"claimName": "backups"}} in pod["volumes"]
+    assert made["NetworkPolicy", "backup"]["spec"]["ingress"] == []
+
+
 def test_a_pod_monitor_finds_every_pod(chart):
     """By the labels that all of them have."""
     made = chart(

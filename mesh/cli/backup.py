@@ -108,7 +108,8 @@ def restore(
         for name, messages in done.streams.items():
             print(f"{region}: {name}: {messages:,} messages")
         for name, messages in done.returned.items():
-            print(f"{region}: {name}: {messages:,} events came back from other regions; {done.skipped[name]:,} did not")
+            others_had = f"of {done.passed_over[name]:,} messages since"
+            print(f"{region}: {name}: {messages:,} events came back from other regions, {others_had}")
         print(f"{region}: {done.durables} durables, {monotonic() - began:.1f} s. Now: cartmesh mesh apply")
 
     asyncio.run(work())

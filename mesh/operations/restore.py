@@ -1,10 +1,10 @@
 """Restore: a region made again from a backup, and what happened since from the copies that other regions hold.
 
 Other regions copy a stream by its sequences, and know how far they came. A restored stream that went back would give
-new events old sequences, which nobody copies. So it gets back what others received since, and goes on behind it.
+new events old sequences, which nobody copies. So it goes on behind what they have, and gets back what they received.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from mesh.errors import MeshError, TopologyError
 from mesh.operations.backup import Contents, Place, open_backup
 from mesh.operations.sealed_file import chunks
 from mesh.operations.stream_snapshot import restore as restore_stream
-from mesh.streams import copies, mesh_stream
+from mesh.streams import Copy, copies, mesh_stream
 from mesh.subjects import carrier_subject
-from mesh.topology.derive.nats import Config
+from mesh.topology.derive.nats import Config, copying_consumer_config
 from mesh.topology.jetstream_api import api, listed
 from mesh.topology.mesh_toml import Topology
 
@@ -32,12 +32,15 @@ Stored = tuple[str, bytes, dict[str, str]]
 
 @dataclass
 class Restored:
-    """What a restore did: messages by stream, durables, and events that came back from other regions, by stream."""
+    """What a restore did: messages by stream, durables, and events that came back from other regions, by stream.
+
+    `passed_over`: sequences that had been given since the backup, and are not given again.
+    """
 
     streams: dict[str, int] = field(default_factory=dict)
     durables: int = 0
     returned: dict[str, int] = field(default_factory=dict)
-    skipped: dict[str, int] = field(default_factory=dict)
+    passed_over: dict[str, int] = field(default_factory=dict)
 
 
 async def restore(
@@ -68,12 +71,11 @@ async def restore(
         await restore_stream(connection, {"config": config, "state": saved.state}, chunks(folder / name, key))
         done.streams[name] = saved.state["messages"]
     # Before anything is handled: whoever is given an event finds all that followed from it.
-    layout = topology.layout
-    copied = {
-        copy.stream for target in topology.others(region) for copy in copies(layout, origin=region, target=target)
-    }
-    for saved in (one for one in contents.streams if one.config["name"] in copied):
-        await _bring_back(connection, saved.config["name"], saved.state["last_seq"], others, done)
+    last = {saved.config["name"]: saved.state["last_seq"] for saved in contents.streams}
+    layout, held = topology.layout, [await _held(other, region, last) for other in others]
+    copied = [copy for target in topology.others(region) for copy in copies(layout, origin=region, target=target)]
+    for saved in (one for one in contents.streams if one.config["name"] in {copy.stream for copy in copied}):
+        await _bring_back(connection, saved.config["name"], saved.state["last_seq"], held, copied, done)
     for place in contents.places:
         await _put_in_place(connection, place)
         done.durables += 1
@@ -102,36 +104,54 @@ async def _put_in_place(connection: Connection, place: Place) -> None:
     await _ask(connection, f"CONSUMER.CREATE.{place.stream}.{config['name']}", asked)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Held:
+    """What another region received of this one, by stream: how far it came, and what it has since the backup."""
+
+    region: str
+    newest: dict[str, int]
+    since: dict[str, dict[int, Stored]]
+
+
+async def _held(other: Connection, region: str, last: Mapping[str, int]) -> _Held:
+    """Reads all its copies: some 25,000 messages a second. `last` are the newest sequences that were saved."""
+    broker, found = JetStreamBroker(other), _Held(region=other.login.region, newest={}, since={})
+    async for message in broker.read(mesh_stream(other.login.region), [f"ev.{region}.>"]):
+        origin, _, rest = message.headers.get(SOURCE, "").partition(" ")
+        stream, sequence = origin.partition(":")[0], int(rest.partition(" ")[0] or 0)
+        found.newest[stream] = max(sequence, found.newest.get(stream, 0))
+        if sequence > last.get(stream, sequence):
+            headers = {name: value for name, value in message.headers.items() if not name.startswith(_OF_ITS_TIME)}
+            found.since.setdefault(stream, {})[sequence] = (message.subject, message.body, headers)
+    return found
+
+
 async def _bring_back(
-    connection: Connection, stream: str, last: int, others: Sequence[Connection], done: Restored
+    connection: Connection, stream: str, last: int, held: Sequence[_Held], copied: Sequence[Copy], done: Restored
 ) -> None:
-    """Store again what other regions received of a stream behind `last`, and go on behind the newest of it."""
-    found: dict[int, Stored] = {}
-    for other in others:
-        found |= await _copies(other, connection.login.region, stream, last)
-    ordered = [found[sequence] for sequence in sorted(found)]
-    for at in range(0, len(ordered), _AT_ONCE):
-        await _stored(connection, ordered[at : at + _AT_ONCE])
-    newest = max(found, default=last)
+    """Go on behind the newest message that another region has, and store again there what they received behind `last`.
+
+    Each region copies from there on, and what it lacks of the time before. What it had since the backup it receives a
+    second time, as after any redelivery; nothing is missing where one had received more than another.
+    """
+    newest = max((one.newest.get(stream, 0) for one in held), default=0)
     now = (await api(connection, f"STREAM.INFO.{stream}"))["state"]["last_seq"]
     family = stream.rpartition("_")[0]
     filler = (carrier_subject(connection.login.region, family, "restored"), b"", {"Nats-TTL": "1s"})
     for at in range(now, newest, _AT_ONCE):
         await _stored(connection, [filler] * min(_AT_ONCE, newest - at))
-    if found:
-        done.returned[stream], done.skipped[stream] = len(found), max(0, newest - now)
-
-
-async def _copies(other: Connection, region: str, stream: str, last: int) -> dict[int, Stored]:
-    """Copies of a stream's messages behind `last` that another region holds, by the sequence they had."""
-    broker, found = JetStreamBroker(other), dict[int, Stored]()
-    async for message in broker.read(mesh_stream(other.login.region), [f"ev.{region}.>"]):
-        origin, _, rest = message.headers.get(SOURCE, "").partition(" ")
-        sequence = int(rest.partition(" ")[0] or 0)
-        if origin.partition(":")[0] == stream and sequence > last:
-            headers = {name: value for name, value in message.headers.items() if not name.startswith(_OF_ITS_TIME)}
-            found[sequence] = (message.subject, message.body, headers)
-    return found
+    for copy in copied:
+        reached = next((one.newest.get(stream, 0) for one in held if one.region == copy.target), None)
+        if copy.stream == stream and reached is not None:
+            begins = (reached if reached < last else max(now, newest)) + 1
+            place = Place(stream=stream, config=copying_consumer_config(copy), acknowledged=begins - 1)
+            await _put_in_place(connection, place)
+    since = {sequence: one for region in held for sequence, one in region.since.get(stream, {}).items()}
+    ordered = [since[sequence] for sequence in sorted(since)]
+    for at in range(0, len(ordered), _AT_ONCE):
+        await _stored(connection, ordered[at : at + _AT_ONCE])
+    if ordered:
+        done.returned[stream], done.passed_over[stream] = len(ordered), max(0, newest - last)
 
 
 async def _stored(connection: Connection, messages: Sequence[Stored]) -> None:

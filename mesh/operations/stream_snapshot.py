@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator, Iterable
 import msgspec
 from nats.aio.msg import Msg
 
-from mesh.broker.connection import Connection
+from mesh.broker.connection import Connection, status
 from mesh.errors import TopologyError, Unavailable
 from mesh.topology.derive.nats import Config
 from mesh.topology.jetstream_api import api
 
+_COMPLETE = "204"
 CHUNK_BYTES = 256 * 1024
 PATIENCE = 60.0
 """Seconds that the next chunk may take."""
@@ -34,8 +35,8 @@ async def snapshot(connection: Connection, stream: str) -> tuple[Config, AsyncIt
         try:
             while True:
                 part = await asyncio.wait_for(parts.get(), PATIENCE)
-                if not part.data:  # the end, with the reason where it is none
-                    if part.headers:
+                if not part.data:  # the end, with the reason where it comes too early
+                    if status(part) not in (None, _COMPLETE):
                         raise Unavailable(f"{stream} was not saved to its end: {part.headers}")
                     return
                 yield part.data

@@ -23,7 +23,7 @@ from mesh.topology.derive.two_releases import read_permissions
 from mesh.topology.derive.variables import settings_of
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.render import FOLDER, chart_folder, charted, committed, helm, rendered, stale, write
-from mesh.topology.secrets import OPERATOR, SYSTEM
+from mesh.topology.secrets import NEXT, OPERATOR, SYSTEM
 
 FILE = Path("mesh.toml")
 
@@ -77,6 +77,7 @@ def render(
     store: str = "50Gi",
     issuer: str = "",
     before: Path | None = None,
+    login: Literal["", "next"] = "",
     check: bool = False,
     unreleased: bool = False,
     file: Path = FILE,
@@ -97,6 +98,8 @@ def render(
     before
         The permissions.json that the running release was rendered with: its pods may go on with what they do. For an
         upgrade; without it, once all pods are new, permissions are those of the new release alone.
+    login
+        `next` where links use the second logins, while passwords are changed (`mesh secrets --switch`).
     check
         Write nothing: say what is stale, and end with 1 if something is.
     unreleased
@@ -111,7 +114,9 @@ def render(
         if not (to and region):
             raise TopologyError("write both: --region NAME --for helm")
         running = read_permissions(before).get(region) if before else None
-        _say(helm(topology, services, region, store=store, issuer=issuer, before=running).rstrip())
+        _say(
+            helm(topology, services, region, store=store, issuer=issuer, before=running, login=login and NEXT).rstrip()
+        )
         return
     chart, written = chart_folder(folder), file.read_text(encoding="utf-8")
     values = chart.parent / "values.yaml"

@@ -10,7 +10,7 @@ from mesh.broker.connection import Login
 from mesh.errors import TopologyError
 from mesh.streams import DEFAULT_LAYOUT, StreamLayout
 from mesh.topology.mesh_toml import Topology
-from mesh.topology.secrets import OPERATOR, SYSTEM
+from mesh.topology.secrets import OPERATOR, SYSTEM, login_ending
 
 SERVERS = Path("servers.json")
 """Where an embedded mesh keeps its access."""
@@ -37,6 +37,8 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     regions: dict[str, Servers]
     settings: dict[str, str] = {}
     layout: StreamLayout = DEFAULT_LAYOUT
+    login_ending: str = ""
+    """How the names of the logins end that are used: each user has two (mesh.topology.secrets)."""
     mesh: tuple[str, ...] = ()
     """All regions of the mesh, where more are known than those with servers."""
 
@@ -57,7 +59,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
         return Login(
             region=region,
             servers=tuple(servers.urls.values()),
-            user=user,
+            user=f"{user}{self.login_ending}",
             password=servers.passwords[user],
             inbox_prefix=inbox_of(region, user),
         )
@@ -115,9 +117,9 @@ def _in_environment(named: Iterable[str]) -> Access:
             urls={f"{region}-{index}": url for index, url in enumerate(urls, start=1)}, passwords=passwords
         )
     if not TOPOLOGY.exists():
-        return Access(regions=regions)
+        return Access(regions=regions, login_ending=login_ending(os.environ))
     topology = Topology.load(TOPOLOGY)
-    return Access(regions=regions, layout=topology.layout, mesh=topology.names)
+    return Access(regions=regions, layout=topology.layout, mesh=topology.names, login_ending=login_ending(os.environ))
 
 
 def _how_to_name(region: str) -> str:

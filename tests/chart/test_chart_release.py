@@ -115,6 +115,35 @@ def test_a_region_is_saved_on_schedule(chart):
     assert made["NetworkPolicy", "backup"]["spec"]["ingress"] == []
 
 
+def test_the_second_logins_are_used_while_passwords_are_changed(chart):
+    """Every pod then takes the other key and says so; pods restart where the Secrets or their revision change."""
+    one, two = chart(), chart(values={"secrets": {"login": "next", "revision": "march"}})
+
+    def password(made, kind, name):
+        spec = made[kind, name]["spec"]["template"]["spec"]["containers"][0]["env"]
+        found = {one["name"]: one for one in spec}
+        (key,) = [
+            one["valueFrom"]["secretKeyRef"]["key"]
+            for name, one in found.items()
+            if name in (OWN, "CARTMESH_NATS_PASSWORD_EU")
+        ]
+        return key, found.get("CARTMESH_NATS_LOGIN", {}).get("value")
+
+    assert (password(one, "Deployment", "carts"), password(two, "Deployment", "carts")) == (
+        ("carts", None),
+        ("carts.next", "next"),
+    )
+    assert password(two, "Job", "apply") == ("operator.next", "next")
+    sums = [
+        made["Deployment", "carts"]["spec"]["template"]["metadata"]["annotations"]["cartmesh/secrets"]
+        for made in (one, two)
+    ]
+    assert sums[0] != sums[1]
+
+
+OWN = "CARTMESH_CARTS_PASSWORD"
+
+
 def test_a_pod_monitor_finds_every_pod(chart):
     """By the labels that all of them have."""
     made = chart(

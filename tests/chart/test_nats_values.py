@@ -140,9 +140,13 @@ def test_the_passwords_that_are_made_are_those_that_are_asked_for(tmp_path):
     made, files = environments(MESH, services, secrets), rendered(MESH, services)
 
     for region in MESH.names:
-        asked = nats_values(MESH, services, region)["container"]["env"].values()
-        keys = {one["valueFrom"]["secretKeyRef"]["key"] for one in asked if isinstance(one, dict)}
-        assert keys == {key for key in made[region] if not key.startswith("settings.")}
+        asked = [
+            variable["valueFrom"]["secretKeyRef"]["key"]
+            for login in ("", ".next")  # links use the one or the other
+            for variable in nats_values(MESH, services, region, login=login)["container"]["env"].values()
+            if isinstance(variable, dict)
+        ]
+        assert set(asked) == {key for key in made[region] if not key.startswith("settings.")}
         assert {"shop", OPERATOR} < made[region].keys()
         named = set(re.findall(r"\$(CARTMESH_\w+)", files[f"servers/{region}-1.conf"]))
         assert named == made[f"{region}-servers"].keys()

@@ -61,14 +61,40 @@ async def test_old_and_new_pods_may_both_work_during_a_rollout(tmp_path, eventua
                     await connect("gone")
 
 
+async def test_passwords_are_changed_and_nobody_is_locked_out(tmp_path):
+    """Renew, switch, renew: at each step servers that have restarted take clients that have and that have not."""
+    topology = replace(MESH.only("us", nodes=1), links=(), tls=False)
+    ports = dealt(topology)
+    begun = Secrets.kept(tmp_path / "secrets.json", users(topology, [shop, gone]))
+    renewed = begun.renewed()
+    switched = renewed.switched()
+    done = switched.renewed()
+    for step, servers, clients in (
+        ("begun", begun, [begun, renewed]),
+        ("renewed", renewed, [begun, renewed, switched]),
+        ("done", done, [switched, done]),
+    ):
+        (tmp_path / step).mkdir()
+        async with plain_server(topology, ports, tmp_path / step, secrets=servers) as connect:
+            for known in clients:
+                for user in ("shop", OPERATOR):
+                    await connect(f"{user}{known.used}", known)
+            if step == "done":
+                with pytest.raises(Denied):
+                    await connect("shop", begun)
+
+    assert (begun.used, done.used) == ("", ".next")
+    assert done.password("us", "shop") != begun.password("us", "shop")
+
+
 async def ready(operator):
     return "error" not in await api(operator, "INFO", patience=20)
 
 
 @asynccontextmanager
-async def plain_server(topology, ports, folder, before):
-    """One server without TLS from the values alone; yields how to connect as a user."""
-    secrets = Secrets.kept(folder.parent / "secrets.json", users(topology, [shop, gone]))
+async def plain_server(topology, ports, folder, before=None, secrets=None):
+    """One server without TLS from the values alone; yields how to connect as a user, with those or other secrets."""
+    secrets = secrets or Secrets.kept(folder.parent / "secrets.json", users(topology, [shop, gone]))
     values = pyyaml.safe_load(yaml(nats_values(topology, [shop], "us", before=before)))
     made = {user: secrets.password("us", user) for user in users(topology, [shop, gone])["us"]}
     config = values["config"] | {"nats": {}, "leafnodes": {}}
@@ -86,8 +112,8 @@ async def plain_server(topology, ports, folder, before):
     async with AsyncExitStack() as stack:
         stack.push_async_callback(process.end)
 
-        async def connect(user):
-            at = replace(login(ports, secrets, "us", user), servers=(f"nats://127.0.0.1:{ports['us'][0]['client']}",))
+        async def connect(user, known=secrets):
+            at = replace(login(ports, known, "us", user), servers=(f"nats://127.0.0.1:{ports['us'][0]['client']}",))
             clock = asyncio.get_running_loop().time
             deadline = clock() + 20
             while True:

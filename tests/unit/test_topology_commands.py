@@ -86,6 +86,13 @@ def test_the_environment_says_where_the_operator_connects(monkeypatch, tmp_path)
     assert [family.name for family in access.layout.own] == ["ORDERS"]
     assert access.login("us", SYSTEM).password == "more"
 
+    monkeypatch.setenv("CARTMESH_NATS_LOGIN", "next")
+    assert Access.find().login("us").user == "operator.next"
+    assert Access.find().login("us").inbox_prefix == "_INBOX_us_operator"
+    monkeypatch.setenv("CARTMESH_NATS_LOGIN", "second")
+    with pytest.raises(TopologyError, match="CARTMESH_NATS_LOGIN='second': write next"):
+        Access.find()
+
 
 def test_a_mesh_that_is_nowhere_is_asked_for(monkeypatch, tmp_path):
     """Without servers.json and without variables a command says what to set; what is given comes first."""

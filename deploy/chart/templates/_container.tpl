@@ -34,6 +34,9 @@ securityContext:
 
 {{/* Where the region's servers are and how to trust them, as environment variables. Input: root, url (the variable). */}}
 {{- define "cartmesh.natsEnv" -}}
+{{- with .root.Values.secrets.login }}
+- {name: CARTMESH_NATS_LOGIN, value: {{ . }}}
+{{- end }}
 - name: {{ .url }}
   value: {{ .root.Values.nats.urls | join "," | quote }}
 {{- with .root.Values.nats.tls }}
@@ -53,10 +56,15 @@ securityContext:
 {{- include "cartmesh.natsEnv" (dict "root" . "url" (printf "CARTMESH_NATS_URL_%s" $variable)) }}
 - name: CARTMESH_NATS_PASSWORD_{{ $variable }}
   valueFrom:
-    secretKeyRef: {name: {{ .Values.secrets.passwords }}, key: operator}
+    secretKeyRef: {name: {{ .Values.secrets.passwords }}, key: operator{{ include "cartmesh.login" . }}}
 - name: CARTMESH_NATS_SYS_PASSWORD_{{ $variable }}
   valueFrom:
-    secretKeyRef: {name: {{ .Values.secrets.passwords }}, key: sys, optional: true}
+    secretKeyRef: {name: {{ .Values.secrets.passwords }}, key: sys{{ include "cartmesh.login" . }}, optional: true}
+{{- end }}
+
+{{/* How the keys of the logins end that are used. */}}
+{{- define "cartmesh.login" -}}
+{{- with .Values.secrets.login }}.{{ . }}{{ end }}
 {{- end }}
 
 {{- define "cartmesh.mounts" -}}

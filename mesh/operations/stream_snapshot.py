@@ -6,9 +6,9 @@ https://docs.nats.io/reference/reference-protocols/nats_api_reference ($JS.API.S
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from typing import Any
 
 import msgspec
-from nats.aio.msg import Msg
 
 from mesh.broker.connection import Connection, status
 from mesh.errors import TopologyError, Unavailable
@@ -23,7 +23,7 @@ PATIENCE = 60.0
 
 async def snapshot(connection: Connection, stream: str) -> tuple[Config, AsyncIterator[bytes]]:
     """What the stream is (`config` and `state`), and its content in chunks. Consumers are left out."""
-    inbox, parts = connection.client.new_inbox(), asyncio.Queue[Msg]()
+    inbox, parts = connection.client.new_inbox(), asyncio.Queue[Any]()
     arriving = await connection.client.subscribe(inbox, cb=parts.put)
     asked = {"deliver_subject": inbox, "no_consumers": True, "chunk_size": CHUNK_BYTES}
     answer = await api(connection, f"STREAM.SNAPSHOT.{stream}", asked)

@@ -77,5 +77,5 @@ async def test_what_is_asked_for_and_not_there_is_said(run_command):
         await run_command("dead", "show", "1", "--region", "eu")
     with pytest.raises(Exception, match="nothing is called 'nobody'"):
         await run_command("trace", "nobody")
-    with pytest.raises(Exception, match="'nothing' is no projection; there are offer-figures"):
+    with pytest.raises(Exception, match="'nothing' is no projection; there are"):
         await run_command("rebuild", "nothing", "--region", "us")

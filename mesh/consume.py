@@ -13,7 +13,8 @@ from mesh.binding import Binding
 from mesh.broker.protocol import Deliveries, Message
 from mesh.causation import handling
 from mesh.envelope import Received
-from mesh.errors import Bury, InvalidEvent, MeshError, Retry, Unavailable
+from mesh.errors import Bury, InvalidEvent, MeshError, Retry, Unavailable, UnknownEvent
+from mesh.event import declaration_of
 from mesh.failures import FailurePolicy
 from mesh.handle import Handler
 from mesh.mesh import Mesh, received
@@ -160,10 +161,13 @@ class Consumer:
         try:
             given = received(message)
             if type(given.event) not in self.binding.kinds:
-                raise Bury(f"{self.binding.durable} does not take {message.subject}")
+                type_ = declaration_of(type(given.event)).type
+                raise UnknownEvent(type_, f"{self.binding.durable} does not take {message.subject}")
             if message.attempt == 1:
                 self._telemetry.delivered(message.stored)
             await self._failures.admit(message)
+        except UnknownEvent as error:
+            await self._failures.unknown(message, error)
         except (InvalidEvent, Bury) as error:
             await self._failures.give_up(message, str(error))
         except MeshError as error:

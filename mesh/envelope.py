@@ -12,7 +12,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from mesh.errors import InvalidEvent, NewerVersion
+from mesh.errors import InvalidEvent, NewerVersion, UnknownEvent
 from mesh.event import Declaration, Event, declaration_of, find, key_of, newer
 
 E = TypeVar("E", bound=Event)
@@ -109,14 +109,15 @@ def open_envelope(body: bytes) -> Envelope:
 def decode(body: bytes) -> tuple[Envelope, Event]:
     """The envelope and its validated event, of an older version as its newest one.
 
-    InvalidEvent says what is wrong where. NewerVersion where the event is known here in an older version only.
+    InvalidEvent says what is wrong where, UnknownEvent that its type is. NewerVersion where the event is known here in
+    an older version only.
     """
     envelope = open_envelope(body)
     declaration = find(envelope.type)
     if declaration is None:
         if known := newer(envelope.type):
             raise NewerVersion(f"{envelope.type} {envelope.id}: this program knows {known.type}; update this service")
-        raise InvalidEvent(f"unknown event type {envelope.type!r}: declare it, or update this service")
+        raise UnknownEvent(envelope.type, f"unknown event type {envelope.type!r}: declare it, or update this service")
     try:
         if envelope.type == declaration.type:
             return envelope, _decoder(declaration.kind).decode(envelope.data)

@@ -3,6 +3,7 @@
     MeshError
     ├── DeclarationError      a service, event or stream is declared wrongly: raised at import or by `check`
     ├── InvalidEvent          bytes or fields that are not the event they claim to be
+    │   └── UnknownEvent      an event that this program does not know, or whose handler here does not take it
     ├── InvalidKey            a key that cannot be a subject token
     ├── UnknownName           a channel, purpose or other name that nobody registered: lists those that are
     ├── InvalidField          a field of an event from outside breaks a rule: it is refused
@@ -17,8 +18,9 @@
         ├── Retry(after=...)  deliver it again after that time
         └── Bury(reason)      store it in the dead letters at once
 
-A handler that raises Unavailable is called again until it succeeds; after anything else its message is retried with
-backoff, and becomes a dead letter when its retries are used up.
+A handler that raises Unavailable is called again until it succeeds. An unknown event is retried while a rollout may be
+on, and then becomes a dead letter. After anything else its message is retried with backoff, and becomes a dead letter
+when its retries are used up.
 """
 
 from datetime import timedelta
@@ -34,6 +36,17 @@ class DeclarationError(MeshError):
 
 class InvalidEvent(MeshError):
     """Bytes or fields that are not the event they claim to be."""
+
+
+class UnknownEvent(InvalidEvent):
+    """An event that this program does not know, or that its handler does not take: during a rollout a newer one does.
+
+    `type` is its wire type.
+    """
+
+    def __init__(self, type: str, reason: str) -> None:
+        super().__init__(reason)
+        self.type = type
 
 
 class InvalidKey(MeshError, ValueError):

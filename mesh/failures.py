@@ -1,19 +1,33 @@
 """Failure policy: what becomes of a message that was not handled. It is retried, or becomes a dead letter."""
 
+import asyncio
 import random
 from contextlib import suppress
 from datetime import timedelta
 
+import msgspec
 from cachetools import LRUCache
 
 from mesh.binding import Binding
 from mesh.broker.protocol import Message
 from mesh.dead_letters import store_dead_letter
-from mesh.errors import Bury, MeshError, Retry, Unavailable
+from mesh.errors import Bury, MeshError, Retry, Unavailable, UnknownEvent
 from mesh.mesh import Mesh
 from mesh.observability.handling import Handling
 from mesh.observability.logs import log
+from mesh.settings import read
 from mesh.unanswered import MOST_UNANSWERED, Unanswered
+
+
+class RolloutSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a process retries events of a type that it does not know, from the first one on.
+
+    While a release is rolled out its old pods are given what only the new ones know. After `rollout_window` such an
+    event becomes a dead letter at once.
+    """
+
+    rollout_window: timedelta = timedelta(minutes=30)
+
 
 _REMEMBERED = 10_000
 """Messages whose failures are counted at once: another replica may finish one that failed here."""
@@ -25,6 +39,8 @@ class FailurePolicy:
     def __init__(self, binding: Binding, mesh: Mesh, telemetry: Handling) -> None:
         self._binding, self._mesh, self._telemetry = binding, mesh, telemetry
         self._failures: LRUCache[int, int] = LRUCache(_REMEMBERED)
+        self._first_met: LRUCache[str, float] = LRUCache(_REMEMBERED)
+        self._window = read(RolloutSettings).rollout_window.total_seconds()
         self._unanswered = Unanswered(mesh, binding.durable)
 
     async def admit(self, message: Message) -> None:
@@ -56,6 +72,16 @@ class FailurePolicy:
                 await self.give_up(message, reason)
             case _:
                 await self._count(message, error)
+
+    async def unknown(self, message: Message, error: UnknownEvent) -> None:
+        """A newer program may know it: retry it while a rollout may be on, then give it up."""
+        now = asyncio.get_running_loop().time()
+        began = self._first_met.setdefault(error.type, now)
+        if now - began < self._window and not self._binding.fanout:
+            log.warning("unknown event", durable=self._binding.durable, type=error.type, attempt=message.attempt)
+            await self._again(message, "unknown", backoff(message.attempt))
+        else:
+            await self.give_up(message, str(error))
 
     async def give_back(self, message: Message) -> None:
         """It was not begun: let another process have it at once."""

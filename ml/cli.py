@@ -8,8 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from mesh.shop_logs.style import Style
-
-SERVERS = Path("servers.json")
+from mesh.topology.access import SERVERS
 
 
 def commands(app: App) -> None:
@@ -53,7 +52,7 @@ class TrainOptions:
     from_mesh: Annotated[bool, Parameter(negative=())] = False
     from_file: Annotated[Path | None, Parameter(name="--from")] = None
     region: str | None = None
-    servers: Path = SERVERS
+    servers: Path | None = None
     horizon: str | None = None
     idle: str = "30m"
     json: Path | None = None
@@ -99,7 +98,7 @@ def train(  # noqa: D417  the options are described where they are
             how="promote" if options.promote else "shadow" if options.shadow else "usual",
             file=options.from_file,
             region=options.region,
-            servers=options.servers if options.from_mesh or options.servers.exists() else None,
+            servers=options.servers or (SERVERS if SERVERS.exists() else None),
             horizon=duration(options.horizon) if options.horizon else None,
             idle=duration(options.idle),
             register=not options.dry_run,

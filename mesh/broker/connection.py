@@ -12,6 +12,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error, NoServersError
 
+from mesh.broker.server_version import other_version
 from mesh.broker.tls import Trust
 from mesh.errors import Denied, MeshError, Unavailable
 from mesh.observability.logs import log
@@ -84,6 +85,9 @@ class Connection:
         connection.client.options.update(allow_reconnect=True, max_reconnect_attempts=-1)
         await connection.client.subscribe(f"{connection._inbox}.*", cb=connection._answered)
         connection._sweeper = asyncio.create_task(connection._expire())
+        found = connection.client.connected_server_version
+        if warning := other_version(f"{found.major}.{found.minor}.{found.patch}"):
+            log.warning("server version", region=login.region, user=login.user, warning=warning)
         return connection
 
     async def _connect(self, name: str) -> None:

@@ -20,6 +20,7 @@ from mesh.observability.logs import configure_logs
 GROUP = "cartmesh.commands"
 OWN = (
     "mesh.cli.operations",
+    "mesh.cli.backup",
     "mesh.cli.topology",
     "mesh.cli.console",
     "mesh.cli.events",

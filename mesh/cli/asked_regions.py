@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Asked:
     """Which regions a command asks: one, or all of `servers`. With a `reason` it shows personal data."""
 
-    servers: Path
+    servers: Path | None
     region: str | None
     reason: str | None
 
@@ -49,7 +49,7 @@ class Asked:
         from mesh.topology.access import Access  # noqa: PLC0415  the same
 
         declare_events()
-        access = Access.read(self.servers)
+        access = Access.find(self.servers)
         if self.region is not None:
             access.login(self.region)
         return access, [self.region] if self.region else list(access.regions)

@@ -37,8 +37,7 @@ def invite(*, region: str, url: str, role: str = "admin", email: str = "", serve
 
 
 async def _invite(region: str, url: str, role: str, email: str, servers: Path | None) -> str:
-    from mesh.cli.topology import from_environment  # noqa: PLC0415  other commands need none of these
-    from mesh.runtime.discovery import discover  # noqa: PLC0415
+    from mesh.runtime.discovery import discover  # noqa: PLC0415  other commands need none of these
     from mesh.topology.access import Access  # noqa: PLC0415
     from mesh.topology.connect import connect  # noqa: PLC0415
     from mesh.topology.secrets import OPERATOR  # noqa: PLC0415
@@ -50,7 +49,7 @@ async def _invite(region: str, url: str, role: str, email: str, servers: Path | 
     known = [one.name for one in declared_roles()]
     if role not in known:
         raise MeshError(f"there is no role {role!r}; there are {', '.join(known)}")
-    mesh = await connect(Access.read(servers) if servers else from_environment([region]), region, OPERATOR)
+    mesh = await connect(Access.find(servers), region, OPERATOR)
     try:
         if not email:
             return join_link(url, await Invitations(mesh).create(roles=(role,)))

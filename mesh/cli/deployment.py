@@ -3,8 +3,9 @@
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from mesh.topology.mesh_toml import Topology
 
@@ -34,14 +35,27 @@ def certs(*, dir: Path, days: int = 90, file: Path = Path("mesh.toml")) -> None:
         print(f"{name}: {made.certificate}, {days} days")
 
 
-def secrets(*, dir: Path, file: Path = Path("mesh.toml")) -> None:
-    """Make a password for every user of every region, and the secret settings; those that are there are kept.
+def secrets(
+    *,
+    dir: Path,
+    renew: Annotated[bool, Parameter(negative=())] = False,
+    switch: Annotated[bool, Parameter(negative=())] = False,
+    file: Path = Path("mesh.toml"),
+) -> None:
+    """Make two passwords for every user of every region, and the secret settings; those that are there are kept.
+
+    One password of each is used. To change them: `--renew`, then restart the servers; `--switch`, then restart the
+    clients; `--renew` again, then restart the servers, which forget the old ones.
 
     Parameters
     ----------
     dir
         Where to, readable for its owner alone: <region>.env for `kubectl create secret generic --from-env-file`,
         <region>-servers.env and <region>-services.env for processes.
+    renew
+        New passwords for the logins that nobody uses.
+    switch
+        Use the other logins: in the chart `secrets.login`, `mesh render --login`.
     file
         The topology.
     """
@@ -53,6 +67,10 @@ def secrets(*, dir: Path, file: Path = Path("mesh.toml")) -> None:
     topology, services = Topology.load(file), discover()
     dir.mkdir(parents=True, exist_ok=True)
     kept = Secrets.kept(dir / "secrets.json", users(topology, services), settings=secret_settings(services))
+    kept = kept.renewed() if renew else kept
+    kept = kept.switched() if switch else kept
+    kept.keep(dir / "secrets.json")
+    print(f"{'second' if kept.used else 'first'} logins are used: secrets.login is {kept.used[1:]!r}")
     for name, variables in environments(topology, services, kept).items():
         path = dir / f"{name}.env"
         path.unlink(missing_ok=True)

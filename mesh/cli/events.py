@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from mesh.cli.asked_regions import Asked, how_long_ago
-from mesh.cli.operations import SERVERS
 from mesh.errors import TopologyError
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def list_events(
     personal: bool = False,
     reason: str = "",
     json: bool = False,
-    servers: Path = SERVERS,
+    servers: Path | None = None,
 ) -> None:
     """List the last events, oldest first.
 
@@ -58,7 +57,7 @@ def list_events(
     json
         Print JSON, one event a line.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
     from mesh.operations.events import Question, listed  # noqa: PLC0415  other commands need no broker
 
@@ -83,7 +82,7 @@ def tail(
     personal: bool = False,
     reason: str = "",
     json: bool = False,
-    servers: Path = SERVERS,
+    servers: Path | None = None,
 ) -> None:
     """Show events as they happen, until ctrl-c.
 
@@ -104,7 +103,7 @@ def tail(
     json
         Print JSON, one event a line.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
     from mesh.operations.events import Question, tailed  # noqa: PLC0415  other commands need no broker
 
@@ -132,7 +131,7 @@ def show(
     since: str = "7d",
     personal: bool = False,
     reason: str = "",
-    servers: Path = SERVERS,
+    servers: Path | None = None,
 ) -> None:
     """Show one event whole, as JSON.
 
@@ -149,7 +148,7 @@ def show(
     reason
         Why personal data is shown.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
     import msgspec  # noqa: PLC0415  as below
 

@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from mesh.errors import TopologyError
-
 if TYPE_CHECKING:
     from mesh.broker.connection import Connection
 
-SERVERS = Path("servers.json")
 TOPOLOGY = Path("mesh.toml")
 
 
@@ -89,13 +86,13 @@ def up(
     keep_up(topology, only, nodes, dir, environment, dict(pair.split("=", 1) for pair in url or ()))
 
 
-def status(*, servers: Path = SERVERS, json: bool = False) -> None:
+def status(*, servers: Path | None = None, json: bool = False) -> None:
     """Show regions, nodes, streams, consumers with their lag and what is wrong with them, staleness and dead letters.
 
     Parameters
     ----------
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     json
         Print JSON instead of tables.
     """
@@ -106,7 +103,7 @@ def status(*, servers: Path = SERVERS, json: bool = False) -> None:
     from mesh.runtime.discovery import discover  # noqa: PLC0415  all services
     from mesh.topology.access import Access  # noqa: PLC0415
 
-    found = asyncio.run(status_of(Access.read(servers), discover()))
+    found = asyncio.run(status_of(Access.find(servers), discover()))
     if json:
         print(msgspec.json.encode(found).decode())
     else:
@@ -115,7 +112,7 @@ def status(*, servers: Path = SERVERS, json: bool = False) -> None:
         sys.exit(1)
 
 
-def rebuild(bucket: str, *, region: str, servers: Path = SERVERS, topology: Path = TOPOLOGY) -> None:
+def rebuild(bucket: str, *, region: str, servers: Path | None = None, topology: Path = TOPOLOGY) -> None:
     """Empty a projection and build it again from the log, while its service runs.
 
     Parameters
@@ -125,7 +122,7 @@ def rebuild(bucket: str, *, region: str, servers: Path = SERVERS, topology: Path
     region
         Where.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     topology
         The mesh.toml.
     """
@@ -141,7 +138,7 @@ def rebuild(bucket: str, *, region: str, servers: Path = SERVERS, topology: Path
     asyncio.run(work())
 
 
-def dead_list(*, region: str | None = None, servers: Path = SERVERS) -> None:
+def dead_list(*, region: str | None = None, servers: Path | None = None) -> None:
     """List dead letters with their reasons.
 
     Parameters
@@ -149,21 +146,21 @@ def dead_list(*, region: str | None = None, servers: Path = SERVERS) -> None:
     region
         Only this one.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
     from mesh.cli.tables import show_dead_letters  # noqa: PLC0415
     from mesh.operations.dead_letters import dead_letters  # noqa: PLC0415
     from mesh.topology.access import Access  # noqa: PLC0415
 
     async def work() -> None:
-        for name in [region] if region else list(Access.read(servers).regions):
+        for name in [region] if region else list(Access.find(servers).regions):
             async with operator(servers, name) as connection:
                 show_dead_letters(name, await dead_letters(connection))
 
     asyncio.run(work())
 
 
-def dead_show(sequence: int, *, region: str, servers: Path = SERVERS) -> None:
+def dead_show(sequence: int, *, region: str, servers: Path | None = None) -> None:
     """Show one dead letter whole: reason, trace, and the message.
 
     Parameters
@@ -173,7 +170,7 @@ def dead_show(sequence: int, *, region: str, servers: Path = SERVERS) -> None:
     region
         Where it is stored.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
     from mesh.cli.tables import show_dead_letter  # noqa: PLC0415
     from mesh.operations.dead_letters import dead_letter  # noqa: PLC0415
@@ -186,7 +183,7 @@ def dead_show(sequence: int, *, region: str, servers: Path = SERVERS) -> None:
 
 
 def dead_redrive(
-    *sequences: int, region: str, service: str | None = None, dry_run: bool = False, servers: Path = SERVERS
+    *sequences: int, region: str, service: str | None = None, dry_run: bool = False, servers: Path | None = None
 ) -> None:
     """Let the services that gave messages up handle them again; those that succeed are removed.
 
@@ -201,7 +198,7 @@ def dead_redrive(
     dry_run
         Only say what would be done.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
     from mesh.operations.dead_letters import redrive  # noqa: PLC0415
 
@@ -218,14 +215,12 @@ def dead_redrive(
 
 
 @asynccontextmanager
-async def operator(servers: Path, region: str) -> AsyncIterator["Connection"]:
+async def operator(servers: Path | None, region: str) -> AsyncIterator["Connection"]:
     """A connection to a region as operator; drained afterwards."""
     from mesh.broker.connection import Connection  # noqa: PLC0415
     from mesh.topology.access import Access  # noqa: PLC0415
 
-    access = Access.read(servers)
-    if region not in access.regions:
-        raise TopologyError(f"there is no region {region!r} in {servers}; there are {', '.join(access.regions)}")
+    access = Access.find(servers)
     connection = await Connection.open(access.login(region), name="cartmesh-operator")
     try:
         yield connection

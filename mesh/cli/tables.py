@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mesh.broker.protocol import Message
+from mesh.broker.server_version import other_version
 from mesh.dead_letters import DeadLetter
 from mesh.operations.status import RegionStatus
 
@@ -36,8 +37,17 @@ def show_status(regions: Sequence[RegionStatus], console: Console | None = None)
     for one in regions:
         out.print(_streams(one))
         out.print(_consumers(one))
-        for wrong in _wrong_consumers(one):
+        for wrong in (*_wrong_servers(one), *_wrong_consumers(one)):
             out.print(f"{one.region}: {wrong}", markup=False, soft_wrap=True)
+
+
+def _wrong_servers(one: RegionStatus) -> list[str]:
+    """Servers of another version than the tested one."""
+    return [
+        f"{node}: {warning}"
+        for node, version in one.versions.items()
+        if version and (warning := other_version(version))
+    ]
 
 
 def _wrong_consumers(one: RegionStatus) -> list[str]:

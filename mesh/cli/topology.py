@@ -1,27 +1,29 @@
-"""Commands `cartmesh mesh show | check | render | apply | probe | certs | secrets`."""
+"""Commands `cartmesh mesh show | check | render | apply | remove-server | probe | certs | secrets`."""
 
 import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from mesh.broker.connection import Connection
+from mesh.broker.connection import Connection, Login
 from mesh.cli import deployment as deploy
 from mesh.errors import DeclarationError, TopologyError
 from mesh.event import declared
 from mesh.runtime.discovery import GROUP, declare_events, discover
-from mesh.topology.access import Access, Servers
+from mesh.topology.access import Access
 from mesh.topology.check import check, contracts, lost
+from mesh.topology.derive.two_releases import read_permissions
 from mesh.topology.derive.variables import settings_of
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.render import FOLDER, chart_folder, charted, committed, helm, rendered, stale, write
-from mesh.topology.secrets import OPERATOR
+from mesh.topology.secrets import NEXT, OPERATOR, SYSTEM
 
 FILE = Path("mesh.toml")
 
@@ -33,6 +35,7 @@ def commands(app: App) -> None:
     group.command(check_declarations, name="check")
     group.command(render)
     group.command(apply_declarations, name="apply")
+    group.command(remove_server)
     group.command(probe_region, name="probe")
     deploy.commands(group)
     app.command(group)
@@ -73,6 +76,8 @@ def render(
     to: Annotated[Literal["helm"] | None, Parameter(name="--for")] = None,
     store: str = "50Gi",
     issuer: str = "",
+    before: Path | None = None,
+    login: Literal["", "next"] = "",
     check: bool = False,
     unreleased: bool = False,
     file: Path = FILE,
@@ -90,6 +95,11 @@ def render(
         Each server's disk.
     issuer
         The ClusterIssuer of cert-manager that makes the servers' certificates; without it the Secret `nats-tls` does.
+    before
+        The permissions.json that the running release was rendered with: its pods may go on with what they do. For an
+        upgrade; without it, once all pods are new, permissions are those of the new release alone.
+    login
+        `next` where links use the second logins, while passwords are changed (`mesh secrets --switch`).
     check
         Write nothing: say what is stale, and end with 1 if something is.
     unreleased
@@ -103,21 +113,24 @@ def render(
     if to or region:
         if not (to and region):
             raise TopologyError("write both: --region NAME --for helm")
-        _say(helm(topology, services, region, store=store, issuer=issuer).rstrip())
+        running = read_permissions(before).get(region) if before else None
+        _say(
+            helm(topology, services, region, store=store, issuer=issuer, before=running, login=login and NEXT).rstrip()
+        )
         return
     chart, written = chart_folder(folder), file.read_text(encoding="utf-8")
     values = chart.parent / "values.yaml"
     known = values.read_text(encoding="utf-8") if values.exists() else ""
     settings = settings_of({"mesh", *(found.value for found in entry_points(group=GROUP))})
-    before = committed(folder)
+    known_before = committed(folder)
     folders = {
-        folder: rendered(topology, services, before),
-        chart: charted(topology, services, settings, written=written, values=known, before=before),
+        folder: rendered(topology, services, known_before),
+        chart: charted(topology, services, settings, written=written, values=known, before=known_before),
     }
     if check:
         _say_stale([where / path for where, files in folders.items() for path in stale(files, where)], folder)
         return
-    if not unreleased and (broken := contracts(before) + lost(before)):
+    if not unreleased and (broken := contracts(known_before) + lost(known_before)):
         raise DeclarationError("\n".join(broken))
     for where, files in folders.items():
         for path in write(files, where):
@@ -136,19 +149,28 @@ def _say_stale(paths: Sequence[Path], folder: Path) -> None:
 def apply_declarations(
     *,
     region: Sequence[str] = (),
-    force: bool = False,
+    force: Annotated[Sequence[str], Parameter(negative=())] = (),
+    take_over: Annotated[Sequence[str], Parameter(negative=())] = (),
+    expand: Annotated[bool, Parameter(negative=())] = False,
     dry_run: bool = False,
     servers: Path | None = None,
     file: Path = FILE,
 ) -> None:
-    """Bring the servers to what is declared and say what differed. Nothing is deleted without --force.
+    """Bring the servers to what is declared and say what differed. Nothing is lost without --force.
 
     Parameters
     ----------
     region
         Only these regions.
     force
-        Delete streams and consumers that nobody declares, with all they hold.
+        Once for each thing that may lose something: a stream that may keep less or fewer copies, or that nobody
+        declares and may be deleted (COMMERCE_eu), such a durable (COMMERCE_eu/offers-decide), or `servers` where
+        mesh.toml has fewer than run.
+    take_over
+        OLD=NEW, once for each renamed handler: the durable NEW begins where OLD is. What comes in while both releases
+        run is handled by both.
+    expand
+        Only make what is missing; change nothing that is there, as an older release must not.
     dry_run
         Only say what would be done.
     servers
@@ -161,24 +183,62 @@ def apply_declarations(
     names = tuple(region) or topology.names
     for name in names:
         topology.region(name)
-    access = Access.read(servers) if servers else from_environment(names)
-    asyncio.run(_apply(topology, access, names, force=force, dry_run=dry_run))
+    access = Access.find(servers)
+    asyncio.run(
+        _apply(topology, access, names, force=force, take_over=_pairs(take_over), expand=expand, dry_run=dry_run)
+    )
 
 
-async def _apply(topology: Topology, access: Access, names: Sequence[str], *, force: bool, dry_run: bool) -> None:
+def _pairs(written: Sequence[str]) -> dict[str, str]:
+    """OLD=NEW as a mapping."""
+    if wrong := [one for one in written if not all(one.partition("="))]:
+        raise TopologyError(f"--take-over {wrong[0]}: write OLD=NEW")
+    return dict(one.split("=", 1) for one in written)
+
+
+async def _apply(topology: Topology, access: Access, names: Sequence[str], *, dry_run: bool, **manner: Any) -> None:
     from mesh.topology.apply import apply  # noqa: PLC0415  the other commands need no server
 
-    connections: dict[str, Connection] = {}
-    try:
-        for name in names:
-            connections[name] = await Connection.open(access.login(name), name="cartmesh-apply")
-        differences = await apply(topology, discover(), connections, force=force, dry_run=dry_run)
-    finally:
-        for connection in connections.values():
-            await connection.drain()
+    async with AsyncExitStack() as stack:
+        connections = {name: await opened(stack, access.login(name)) for name in names}
+        systems = {name: await opened(stack, access.login(name, SYSTEM)) for name in names if access.has(name, SYSTEM)}
+        differences = await apply(topology, discover(), connections, systems=systems, dry_run=dry_run, **manner)
     for difference in differences:
         _say(str(difference))
     _say(f"{len(differences)} differences{' (nothing was done)' if dry_run else ''}")
+
+
+def remove_server(server: str, *, region: str, servers: Path | None = None) -> None:
+    """Take a server out of its region for good, while it runs: every copy it holds moves to the others first.
+
+    To give a region fewer servers, do this for each one before it is shut down; then write fewer `nodes` in mesh.toml.
+
+    Parameters
+    ----------
+    server
+        Its name: eu-nats-4, or eu-5 of an embedded mesh.
+    region
+        Where.
+    servers
+        As for `apply`; without it `CARTMESH_NATS_SYS_PASSWORD_<REGION>` is needed too.
+    """
+    from mesh.topology.meta_group import remove  # noqa: PLC0415  the other commands need no server
+
+    async def work() -> None:
+        access = Access.find(servers)
+        async with AsyncExitStack() as stack:
+            system = await opened(stack, access.login(region, SYSTEM))
+            moved = await remove(system, await opened(stack, access.login(region)), server)
+        _say(f"{region}: {server} is out, {moved} copies stand elsewhere; shut it down and forget its disk")
+
+    asyncio.run(work())
+
+
+async def opened(stack: AsyncExitStack, login: Login) -> Connection:
+    """A connection that is drained when the stack closes."""
+    connection = await Connection.open(login, name="cartmesh-apply")
+    stack.push_async_callback(connection.drain)
+    return connection
 
 
 def probe_region(
@@ -213,7 +273,7 @@ def probe_region(
     declare_events()
 
     async def work() -> None:
-        access = Access.read(servers) if servers else from_environment([region])
+        access = Access.find(servers)
         mesh = await connect(access, region, OPERATOR, patience=within)
         key = os.environ.get("CARTMESH_PROBE_KEY", "")
         try:
@@ -223,21 +283,6 @@ def probe_region(
         _say(f"{done.key}: {awaits} after {done.took.total_seconds():.3f} s")
 
     asyncio.run(work())
-
-
-def from_environment(names: Sequence[str]) -> Access:
-    """Where the operator connects, from `CARTMESH_NATS_URL_<REGION>`; TopologyError names the missing variable."""
-    regions = {}
-    for name in names:
-        variable = f"CARTMESH_NATS_URL_{name.upper()}"
-        urls = [url.strip() for url in os.environ.get(variable, "").split(",") if url.strip()]
-        if not urls:
-            raise TopologyError(f"where are the servers of {name}? Set {variable}, or give --servers servers.json")
-        password = os.environ.get(f"CARTMESH_NATS_PASSWORD_{name.upper()}", "")
-        regions[name] = Servers(
-            urls={f"{name}-{index}": url for index, url in enumerate(urls, start=1)}, passwords={OPERATOR: password}
-        )
-    return Access(regions=regions)
 
 
 def _say(line: str) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from mesh.cli.asked_regions import Asked, how_long_ago
-from mesh.cli.operations import SERVERS
 from mesh.errors import TopologyError
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def trace(
     personal: bool = False,
     reason: str = "",
     json: bool = False,
-    servers: Path = SERVERS,
+    servers: Path | None = None,
 ) -> None:
     """Show what led to an event and what followed from it, or everything about one person, from the logs alone.
 
@@ -69,7 +68,7 @@ def trace(
     json
         Print JSON instead of lines: an object with `trees` of causes, and of a person `person` and `offers`.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
     from mesh.operations.person_story import Subject  # noqa: PLC0415  what a command needs is loaded when it runs
 

@@ -58,7 +58,7 @@ class Handling:
         self._done.inc()
 
     def answered(self, outcome: str) -> None:
-        """Another outcome: `retry`, `failed`, `dead_letter`, `unavailable`, `returned`, or `conflict`."""
+        """Another outcome: `retry`, `failed`, `dead_letter`, `unavailable`, `unknown`, `returned`, or `conflict`."""
         metrics.HANDLED.labels(self._durable, outcome).inc()
 
     def delivered(self, stored: datetime) -> None:

@@ -10,7 +10,7 @@ from mesh.broker.protocol import Message
 from mesh.dead_letters import DeadLetter, Redo, Redone, dead_letter_of
 from mesh.errors import MeshError, Unavailable
 from mesh.streams import dead_stream
-from mesh.topology.apply import api
+from mesh.topology.jetstream_api import api
 
 HANDLING = 60.0
 """Seconds a service may take for one message."""

@@ -12,7 +12,7 @@ from typing import Any
 from mesh.broker.connection import Connection
 from mesh.errors import TopologyError, Unavailable
 from mesh.streams import Bucket
-from mesh.topology.apply import api
+from mesh.topology.jetstream_api import api
 
 PATIENCE = timedelta(seconds=60)
 

@@ -10,8 +10,8 @@ from mesh.broker.connection import Connection
 from mesh.broker.jetstream import JetStreamBroker
 from mesh.errors import DeclarationError, TopologyError, Unavailable
 from mesh.service import Service
-from mesh.topology.apply import api
 from mesh.topology.derive.nats import holdings
+from mesh.topology.jetstream_api import api
 from mesh.topology.mesh_toml import Topology
 
 PATIENCE = 600.0

@@ -14,8 +14,12 @@ from mesh.mesh import Mesh
 from mesh.service import Service
 from mesh.streams import copies, dead_stream
 from mesh.topology.access import Access
-from mesh.topology.apply import api
 from mesh.topology.derive.nats import consumers
+from mesh.topology.jetstream_api import listed
+
+PATIENCE = 5.0
+"""Seconds that a region may take to answer."""
+_SAID_WITHIN = 2.0
 
 
 class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,12 +51,14 @@ class ConsumerStatus(msgspec.Struct, frozen=True, kw_only=True):
 class RegionStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A region as its servers report it. `error` when it does not answer; staleness None: no heartbeat received yet.
 
-    `missing` are the durables that are declared and not there, as `stream/durable`.
+    `versions`: that of nats-server on each node that is up. `missing` are the durables that are declared and not
+    there, as `stream/durable`.
     """
 
     region: str
     nodes_up: int
     nodes: int
+    versions: dict[str, str] = {}
     streams: tuple[StreamStatus, ...] = ()
     consumers: tuple[ConsumerStatus, ...] = ()
     missing: tuple[str, ...] = ()
@@ -68,14 +74,16 @@ async def status_of(access: Access, services: Sequence[Service]) -> list[RegionS
 
 async def _region(access: Access, region: str, services: Sequence[Service]) -> RegionStatus:
     urls = access.regions[region].urls
-    up = sum(await asyncio.gather(*(_answers(url) for url in urls.values())))
+    asked = zip(urls, await asyncio.gather(*map(_version, urls.values())), strict=True)
+    versions = {node: version for node, version in asked if version is not None}
+    up = len(versions)
     if not up:
         return RegionStatus(region=region, nodes=len(urls), nodes_up=0, error="none of its servers answers")
     try:
         connection = await Connection.open(access.login(region), name="cartmesh-status")
     except MeshError as error:
-        return RegionStatus(region=region, nodes=len(urls), nodes_up=up, error=str(error))
-    others = tuple(other for other in access.regions if other != region)
+        return RegionStatus(region=region, nodes=len(urls), nodes_up=up, versions=versions, error=str(error))
+    others = tuple(other for other in access.names if other != region)
     mesh = Mesh(JetStreamBroker(connection), "status", others=others, layout=access.layout)
     try:
         streams = await _streams(connection)
@@ -88,6 +96,7 @@ async def _region(access: Access, region: str, services: Sequence[Service]) -> R
             region=region,
             nodes=len(urls),
             nodes_up=up,
+            versions=versions,
             streams=tuple(streams),
             consumers=tuple(found),
             missing=tuple(
@@ -98,13 +107,13 @@ async def _region(access: Access, region: str, services: Sequence[Service]) -> R
             dead=dead,
         )
     except MeshError as error:
-        return RegionStatus(region=region, nodes=len(urls), nodes_up=up, error=str(error))
+        return RegionStatus(region=region, nodes=len(urls), nodes_up=up, versions=versions, error=str(error))
     finally:
         await connection.drain()
 
 
 async def _streams(connection: Connection) -> list[StreamStatus]:
-    found = await _listed(connection, "STREAM.LIST", "streams")
+    found = await listed(connection, "STREAM.LIST", "streams", patience=PATIENCE)
     return sorted((_stream(entry) for entry in found), key=lambda one: one.name)
 
 
@@ -127,7 +136,7 @@ def _declared(access: Access, region: str, services: Sequence[Service]) -> dict[
     bound = {
         (spec.stream, spec.durable): frozenset(spec.filters) for spec in consumers(services, region, access.layout)
     }
-    others = (other for other in access.regions if other != region)
+    others = (other for other in access.names if other != region)
     copied = [copy for other in others for copy in copies(access.layout, origin=region, target=other)]
     return bound | {(copy.stream, copy.consumer): frozenset((copy.filter,)) for copy in copied}
 
@@ -135,7 +144,9 @@ def _declared(access: Access, region: str, services: Sequence[Service]) -> dict[
 async def _consumers(
     connection: Connection, streams: list[str], wanted: Mapping[tuple[str, str], frozenset[str]]
 ) -> list[ConsumerStatus]:
-    lists = await asyncio.gather(*(_listed(connection, f"CONSUMER.LIST.{stream}", "consumers") for stream in streams))
+    lists = await asyncio.gather(
+        *(listed(connection, f"CONSUMER.LIST.{stream}", "consumers", patience=PATIENCE) for stream in streams)
+    )
     return [
         ConsumerStatus(
             stream=stream,
@@ -156,21 +167,20 @@ def _differs(stream: str, live: Mapping[str, Any], wanted: Mapping[tuple[str, st
     return durable in wanted and wanted[durable] != frozenset((one,) if one else live.get("filter_subjects") or ())
 
 
-async def _listed(connection: Connection, subject: str, field: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    while True:
-        answer = await api(connection, subject, {"offset": len(found)}, patience=5.0)
-        page = answer.get(field) or []
-        found += page
-        if not page or len(found) >= answer.get("total", 0):
-            return found
-
-
-async def _answers(url: str) -> bool:
+async def _version(url: str) -> str | None:
+    """The version that a server says it is before anybody signs in; None where nothing listens."""
     host, _, port = url.rpartition("//")[2].rpartition(":")
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), 2.0)
+        async with asyncio.timeout(_SAID_WITHIN):
+            reader, writer = await asyncio.open_connection(host, int(port))
     except (OSError, TimeoutError):
-        return False
-    writer.close()
-    return True
+        return None
+    try:
+        # Where TLS comes first, a server says it after it has waited for a client that speaks.
+        async with asyncio.timeout(_SAID_WITHIN):
+            said = await reader.readline()
+        return str(msgspec.json.decode(said.removeprefix(b"INFO ").strip()).get("version", ""))
+    except (OSError, TimeoutError, ValueError, AttributeError):
+        return ""
+    finally:
+        writer.close()

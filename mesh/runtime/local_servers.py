@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -23,9 +23,10 @@ from mesh.runtime.waiting import until
 from mesh.service import Service
 from mesh.streams import copies
 from mesh.topology.access import Access, Servers
-from mesh.topology.apply import api, apply
+from mesh.topology.apply import apply
 from mesh.topology.derive.servers import Certificates, Plan, server_config, users
 from mesh.topology.differences import Difference
+from mesh.topology.jetstream_api import api
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.regions import Link
 from mesh.topology.secrets import COPIES, OPERATOR, Secrets, secret_settings, settings_as_variables
@@ -124,8 +125,10 @@ class LocalServers:
             self._closing.push_async_callback(opened.drain)
         return self._connections[region]
 
-    async def apply(self, services: Sequence[Service] | None = None, *, force: bool = False) -> list[Difference]:
-        """Bring every region that runs to what is declared."""
+    async def apply(
+        self, services: Sequence[Service] | None = None, *, force: Collection[str] = ()
+    ) -> list[Difference]:
+        """Bring every region that runs to what is declared; `force` as in `mesh.topology.apply`."""
         connections = {name: await self.operator(name) for name in self.topology.names if self._runs(name)}
         chosen = self.services if services is None else services
         return await apply(self.topology, chosen, connections, force=force)

@@ -25,6 +25,7 @@ from mesh.topology.access import Access, Servers
 from mesh.topology.connect import connect
 from mesh.topology.derive.services import secrets_of
 from mesh.topology.mesh_toml import Topology
+from mesh.topology.secrets import login_ending
 from mesh.web.health import health_app
 
 COLLECT_AFTER = (5_000, 10, 100)
@@ -74,7 +75,7 @@ def access_from_environment(region: str, services: Sequence[Service]) -> Access:
         service.name: os.environ.get(f"CARTMESH_{variable(service.name)}_PASSWORD", "") for service in services
     }
     servers = Servers(urls={f"{region}-{at}": url for at, url in enumerate(urls.split(","), 1)}, passwords=passwords)
-    return Access(regions={region: servers})
+    return Access(regions={region: servers}, login_ending=login_ending(os.environ))
 
 
 async def work(services: Sequence[Service], region: str, access: Access, topology: Topology) -> None:

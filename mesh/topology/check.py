@@ -226,7 +226,7 @@ def _consumers(topology: Topology, services: Sequence[Service], before: Committe
         } - here
         report.warnings += [
             f"{durable} on {stream} is no longer declared: renaming a handler is a migration. The new one starts at "
-            "the beginning, the old one stays until `cartmesh mesh apply --force`"
+            f"the beginning, the old one stays until `cartmesh mesh apply --force {stream}/{durable}`"
             for stream, durable in sorted(gone)
         ]
 

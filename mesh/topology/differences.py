@@ -7,13 +7,21 @@ from typing import Any, Literal
 from mesh.errors import TopologyError
 from mesh.topology.derive.nats import Config
 
-Verb = Literal["create", "change", "delete", "keep", "wait"]
-_SIGNS: Mapping[str, str] = {"create": "+", "change": "~", "delete": "-", "keep": "!", "wait": "?"}
+Verb = Literal["create", "change", "delete", "keep", "wait", "refuse", "leave"]
+_SIGNS: Mapping[str, str] = {
+    "create": "+",
+    "change": "~",
+    "delete": "-",
+    "keep": "!",
+    "wait": "?",
+    "refuse": "!",
+    "leave": "!",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One thing that is not as declared, and what was done about it (`keep`: nothing, it holds data)."""
+    """One thing that is not as declared, and what was done about it (`keep`, `refuse`, `leave`: nothing)."""
 
     region: str
     verb: Verb
@@ -22,7 +30,9 @@ class Difference:
 
     def __str__(self) -> str:
         """As a line of a diff."""
-        verb = {"keep": "would delete ", "wait": "waits: "}.get(self.verb, f"{self.verb} ")
+        verb = {"keep": "would delete ", "wait": "waits: ", "refuse": "refuses ", "leave": "leaves as it is: "}.get(
+            self.verb, f"{self.verb} "
+        )
         return f"{_SIGNS[self.verb]} {self.region}: {verb}{self.what}{f' ({self.detail})' if self.detail else ''}"
 
 
@@ -34,7 +44,7 @@ def changes(wanted: Config, live: Config | None, *, ignore: Iterable[str] = ()) 
         for name, value in wanted.items()
         if live and name not in {*ignore, *filters} and not _same(value, live.get(name))
     ]
-    if live and filters & {*wanted, *live} and _filters(wanted) != _filters(live):
+    if live and filters & {*wanted, *live} and filters_of(wanted) != filters_of(live):
         names.append("filters")
     return names
 
@@ -52,7 +62,8 @@ def _same(wanted: Any, live: Any) -> bool:
     return bool(wanted == live or (not wanted and not live))
 
 
-def _filters(config: Config) -> set[str]:
+def filters_of(config: Config) -> set[str]:
+    """What a consumer delivers."""
     one = config.get("filter_subject")
     return {one} if one else set(config.get("filter_subjects") or ())
 

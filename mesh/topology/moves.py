@@ -1,4 +1,7 @@
-"""Moves: subjects that change their stream. Their messages do not move, so nobody would read them any more."""
+"""Moves: subjects that change their stream, and durables that change their name.
+
+Messages do not move, so nobody would read them any more; a durable's place is not the new one's.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,6 +9,7 @@ from dataclasses import dataclass
 from mesh.event import declared
 from mesh.subjects import every, matches, overlap
 from mesh.topology.derive.nats import Config
+from mesh.topology.differences import filters_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +31,27 @@ def moves(live: Mapping[str, Config], wanted: Mapping[str, Config]) -> Iterator[
             taken = [name for other, name in homes if name != stream and overlap(other, subject)]
             if taken and subject not in kept:
                 yield Move(subject=subject, stream=stream, to=taken[0], declared=stream in wanted)
+
+
+def renamings(
+    wanted: Mapping[tuple[str, str], Config], live: Mapping[tuple[str, str], Config]
+) -> dict[tuple[str, str], str]:
+    """New durables that deliver just what one delivers that nobody declares any more: (stream, new) -> old.
+
+    By (stream, durable). A renamed handler would otherwise begin again at the oldest event.
+    """
+    gone = {place: filters_of(config) for place, config in live.items() if place not in wanted}
+    return {
+        (stream, durable): old
+        for (stream, durable), config in wanted.items()
+        if (stream, durable) not in live and config.get("deliver_policy") == "all"
+        for (of, old), filters in gone.items()
+        if of == stream and filters == filters_of(config) and _service(old) == _service(durable)
+    }
+
+
+def _service(durable: str) -> str:
+    return durable.partition("-")[0]
 
 
 def lasting(held: Mapping[str, int], region: str) -> int:

@@ -19,9 +19,11 @@ from mesh.topology.derive.permissions import service_permissions
 from mesh.topology.derive.schemas import schemas
 from mesh.topology.derive.servers import Address, Certificates, Plan, server_config
 from mesh.topology.derive.services import deployed, described
+from mesh.topology.derive.two_releases import Users
 from mesh.topology.derive.values import reference
-from mesh.topology.derive.variables import Setting, page
+from mesh.topology.derive.variables import Setting, kinds, page
 from mesh.topology.mesh_toml import Topology
+from mesh.topology.regions import Region
 from mesh.topology.secrets import Placeholders
 
 FOLDER = Path("deploy/generated")
@@ -67,9 +69,10 @@ def charted(
     so the little it needs of the services stands there again.
     """
     facts = {
-        "regions": {region.name: {"nodes": region.nodes} for region in topology.regions},
+        "regions": {region.name: {"nodes": region.nodes, "domain": _domain(region)} for region in topology.regions},
         "services": deployed(services),
         "settings": sorted({one.name for one in settings}),
+        "kinds": kinds(settings),
     }
     return {
         "settings.md": "<!-- Do not edit: `make render` writes this. -->\n\n# Settings\n\n" + page(settings),
@@ -84,12 +87,21 @@ def charted(
     }
 
 
-def helm(topology: Topology, services: Sequence[Service], region: str, *, store: str, issuer: str) -> str:
+def helm(
+    topology: Topology,
+    services: Sequence[Service],
+    region: str,
+    *,
+    store: str,
+    issuer: str,
+    before: Users | None = None,
+    login: str = "",
+) -> str:
     """Values of the official chart `nats` for a region; see mesh.derive.helm."""
     head = (
         f"helm install {RELEASE} nats/nats -f THIS-FILE\nMade by `cartmesh mesh render --region {region} --for helm`."
     )
-    return yaml(nats_values(topology, services, region, store=store, issuer=issuer), head)
+    return yaml(nats_values(topology, services, region, store=store, issuer=issuer, before=before, login=login), head)
 
 
 def chart_folder(folder: Path) -> Path:
@@ -124,6 +136,12 @@ def committed(folder: Path = FOLDER) -> Committed:
 
 def _read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _domain(region: Region) -> str:
+    """The domain that is this region's alone, as far as its servers' address says so: it has the region as a label."""
+    domain = region.leafnode_address.rpartition(":")[0].partition(".")[2]
+    return domain if region.name in domain.split(".") else ""
 
 
 def _permissions(topology: Topology, services: Sequence[Service]) -> dict[str, Any]:

@@ -7,14 +7,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mesh.errors import TopologyError
 from mesh.service import Service
 
 OPERATOR = "operator"
 COPIES = "copies"
 """Who answers other regions' servers that copy: the service of this name, or whoever started the servers."""
 SYSTEM = "sys"
+NEXT = ".next"
+"""Ends the name of each user's second login: the same rights and another password, so that one of them can be changed
+while everybody uses the other."""
 _EVERYWHERE = "*"
 """Stands for the region of what all regions share."""
+_USED = f"{_EVERYWHERE}/login"
+
+
+def login_ending(environment: Mapping[str, str]) -> str:
+    """How the names of the logins end that a process uses: `CARTMESH_NATS_LOGIN=next` says the second ones."""
+    written = environment.get("CARTMESH_NATS_LOGIN", "")
+    if written not in ("", NEXT[1:]):
+        raise TopologyError(f"CARTMESH_NATS_LOGIN={written!r}: write {NEXT[1:]}, or nothing for the first logins")
+    return f".{written}" if written else ""
 
 
 class Plain(str):
@@ -41,6 +54,30 @@ class Secrets:
         """A server's address with the user's credentials, as a configuration value."""
         return f"nats://{user}:{self.password(region, user)}@{host}:{port}"
 
+    @property
+    def used(self) -> str:
+        """How the names of the logins end that clients use: not at all, or with `NEXT`."""
+        return self.known.get(_USED, "")
+
+    def renewed(self) -> "Secrets":
+        """Fresh passwords for the logins that nobody uses."""
+        ours = (name for name in self.known if not name.startswith(f"{_EVERYWHERE}/"))
+        spare = [name for name in ours if name.endswith(NEXT) == (self.used != NEXT)]
+        return Secrets({**self.known, **{name: _password() for name in spare}})
+
+    def switched(self) -> "Secrets":
+        """Clients use the other logins."""
+        return Secrets({**self.known, _USED: "" if self.used else NEXT})
+
+    def keep(self, path: Path) -> None:
+        """Write them to a file for its owner alone; readers see the old ones or the new ones."""
+        fresh = path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        opened = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(opened, "w", encoding="utf-8") as file:
+            json.dump(dict(self.known), file, indent=1)
+        fresh.replace(path)
+
     def setting(self, name: str) -> str:
         """A secret setting, which is the same in every region."""
         return self.known[f"{_EVERYWHERE}/{name}"]
@@ -51,12 +88,10 @@ class Secrets:
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         for region, names in {**users, _EVERYWHERE: list(settings)}.items():
             for name in names:
-                # A letter first: what looks like a number in a variable, nats-server reads as one.
-                known.setdefault(f"{region}/{name}", f"p{secrets.token_hex(16)}")
-        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(opened, "w", encoding="utf-8") as file:
-            json.dump(known, file, indent=1)
-        return Secrets(known)
+                known.setdefault(f"{region}/{name}", _password())
+        made = Secrets(known)
+        made.keep(path)
+        return made
 
 
 class Placeholders(Secrets):
@@ -91,5 +126,10 @@ def settings_as_variables(known: Secrets, services: Iterable[Service]) -> dict[s
     return {f"CARTMESH_{_variable(name)}": known.setting(name) for name in secret_settings(services)}
 
 
+def _password() -> str:
+    # A letter first: what looks like a number in a variable, nats-server reads as one.
+    return f"p{secrets.token_hex(16)}"
+
+
 def _variable(name: str) -> str:
-    return name.upper().replace("-", "_")
+    return name.upper().replace("-", "_").replace(".", "_")

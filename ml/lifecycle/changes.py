@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml.lifecycle.regions import MODEL, SERVERS, regions_of, registry
+from ml.lifecycle.regions import MODEL, regions_of, registry
 
 if TYPE_CHECKING:
     from ml.lifecycle.registry import Registry
 
 
-def shadow(version: str, *, model: str = MODEL, region: str | None = None, servers: Path = SERVERS) -> None:
+def shadow(version: str, *, model: str = MODEL, region: str | None = None, servers: Path | None = None) -> None:
     """Try a version in shadow: it scores every abandoned cart beside the one that serves, without effect.
 
     Parameters
@@ -23,7 +23,7 @@ def shadow(version: str, *, model: str = MODEL, region: str | None = None, serve
     region
         Only there; in every region when not given.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
 
     async def change(models: "Registry", seen: int) -> str:
@@ -40,7 +40,7 @@ def canary(
     model: str = MODEL,
     force: bool = False,
     region: str | None = None,
-    servers: Path = SERVERS,
+    servers: Path | None = None,
 ) -> None:
     """Let a version serve a share of the abandoned carts, always the same ones, once it passed the gate.
 
@@ -57,7 +57,7 @@ def canary(
     region
         Only there; in every region when not given.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
 
     async def change(models: "Registry", seen: int) -> str:
@@ -68,7 +68,7 @@ def canary(
     _change(servers, region, model, change, version)
 
 
-def withdraw(*, model: str = MODEL, region: str | None = None, servers: Path = SERVERS) -> None:
+def withdraw(*, model: str = MODEL, region: str | None = None, servers: Path | None = None) -> None:
     """Try nothing any more; the version stays registered.
 
     Parameters
@@ -78,7 +78,7 @@ def withdraw(*, model: str = MODEL, region: str | None = None, servers: Path = S
     region
         Only there; in every region when not given.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
 
     async def change(models: "Registry", seen: int) -> str:
@@ -94,7 +94,7 @@ def promote(
     force: bool = False,
     reason: str | None = None,
     region: str | None = None,
-    servers: Path = SERVERS,
+    servers: Path | None = None,
 ) -> None:
     """Let a version serve: without a restart, once it passed the gate.
 
@@ -114,7 +114,7 @@ def promote(
     region
         Only there; in every region when not given.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
 
     async def change(models: "Registry", seen: int) -> str:
@@ -127,7 +127,7 @@ def promote(
 
 
 def rollback(
-    *, model: str = MODEL, reason: str = "by an operator", region: str | None = None, servers: Path = SERVERS
+    *, model: str = MODEL, reason: str = "by an operator", region: str | None = None, servers: Path | None = None
 ) -> None:
     """Let the version serve again that did before.
 
@@ -140,7 +140,7 @@ def rollback(
     region
         Only there; in every region when not given.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
 
     async def change(models: "Registry", seen: int) -> str:
@@ -165,7 +165,7 @@ async def _gated(models: "Registry", model: str, version: str, *, force: bool) -
 
 
 def _change(
-    servers: Path,
+    servers: Path | None,
     region: str | None,
     model: str,
     change: Callable[["Registry", int], Awaitable[str]],

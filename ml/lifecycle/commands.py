@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cyclopts import App
 
 from ml.lifecycle.changes import canary, promote, rollback, shadow, withdraw
-from ml.lifecycle.regions import MODEL, SERVERS, each, registry
+from ml.lifecycle.regions import MODEL, each, registry
 
 if TYPE_CHECKING:
     from mesh import Mesh
@@ -23,7 +23,9 @@ def commands(app: App) -> None:
     app.command(group)
 
 
-def list_(*, model: str | None = None, region: str | None = None, servers: Path = SERVERS, json: bool = False) -> None:
+def list_(
+    *, model: str | None = None, region: str | None = None, servers: Path | None = None, json: bool = False
+) -> None:
     """List the registered versions: what each was measured at, which serves, which is tried.
 
     Parameters
@@ -33,7 +35,7 @@ def list_(*, model: str | None = None, region: str | None = None, servers: Path 
     region
         Only this one.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     json
         Print JSON instead of a table.
     """
@@ -60,7 +62,7 @@ def show(
     *,
     model: str = MODEL,
     region: str | None = None,
-    servers: Path = SERVERS,
+    servers: Path | None = None,
     json: bool = False,
 ) -> None:
     """Show how a model stands, or one of its versions: data, metrics, features, the gate's verdict, drift.
@@ -74,7 +76,7 @@ def show(
     region
         Only this one.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     json
         Print JSON instead of lines.
     """
@@ -98,7 +100,7 @@ def show(
     _tell(each(servers, region, look), show_version, json=json)
 
 
-def compare(*, model: str = MODEL, region: str | None = None, servers: Path = SERVERS, json: bool = False) -> None:
+def compare(*, model: str = MODEL, region: str | None = None, servers: Path | None = None, json: bool = False) -> None:
     """Compare the running model and its candidate on the same live carts, by what became of them.
 
     Parameters
@@ -108,7 +110,7 @@ def compare(*, model: str = MODEL, region: str | None = None, servers: Path = SE
     region
         Only this one.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     json
         Print JSON instead of a table.
     """
@@ -125,7 +127,7 @@ def compare(*, model: str = MODEL, region: str | None = None, servers: Path = SE
     _tell(each(servers, region, look), show_comparison, json=json)
 
 
-def audit(*, sample: int = 200, region: str | None = None, servers: Path = SERVERS, json: bool = False) -> None:
+def audit(*, sample: int = 200, region: str | None = None, servers: Path | None = None, json: bool = False) -> None:
     """Compute the features of a sample of scores again from the log, and prove that the same were served.
 
     Ends with 1 where a difference has no cause that the log shows.
@@ -137,7 +139,7 @@ def audit(*, sample: int = 200, region: str | None = None, servers: Path = SERVE
     region
         Only this one.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     json
         Print JSON instead of lines.
     """
@@ -150,7 +152,7 @@ def audit(*, sample: int = 200, region: str | None = None, servers: Path = SERVE
         sys.exit(1)
 
 
-def report(*, region: str | None = None, servers: Path = SERVERS, json: bool = False) -> None:
+def report(*, region: str | None = None, servers: Path | None = None, json: bool = False) -> None:
     """Show what shoppers were shown, what they clicked and ordered afterwards, and what offers changed.
 
     Parameters
@@ -158,7 +160,7 @@ def report(*, region: str | None = None, servers: Path = SERVERS, json: bool = F
     region
         Only this one.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     json
         Print JSON instead of tables.
     """

@@ -6,13 +6,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from mesh.errors import TopologyError
-
 if TYPE_CHECKING:
     from mesh import Mesh
     from ml.lifecycle.registry import Registry
 
-SERVERS = Path("servers.json")
 MODEL = "propensity"
 T = TypeVar("T")
 
@@ -25,7 +22,7 @@ def registry(mesh: "Mesh") -> "Registry":
 
 
 @asynccontextmanager
-async def regions_of(servers: Path, region: str | None) -> AsyncIterator[list["Mesh"]]:
+async def regions_of(servers: Path | None, region: str | None) -> AsyncIterator[list["Mesh"]]:
     """Connections to one region, or to all, as operator; TopologyError lists those there are."""
     from mesh import Mesh  # noqa: PLC0415  saves start-up time
     from mesh.topology.access import Access  # noqa: PLC0415  saves start-up time
@@ -33,9 +30,9 @@ async def regions_of(servers: Path, region: str | None) -> AsyncIterator[list["M
     from mesh.topology.secrets import OPERATOR  # noqa: PLC0415  saves start-up time
     from ml.lifecycle.registry import WRITER  # noqa: PLC0415  saves start-up time
 
-    access = Access.read(servers)
-    if region is not None and region not in access.regions:
-        raise TopologyError(f"there is no region {region!r} in {servers}; there are {', '.join(access.regions)}")
+    access = Access.find(servers)
+    if region is not None:
+        access.login(region)
     async with AsyncExitStack() as stack:
         meshes = []
         for name in [region] if region else list(access.regions):
@@ -45,7 +42,7 @@ async def regions_of(servers: Path, region: str | None) -> AsyncIterator[list["M
         yield meshes
 
 
-def each(servers: Path, region: str | None, look: Callable[["Mesh"], Awaitable[T]]) -> list[T]:
+def each(servers: Path | None, region: str | None, look: Callable[["Mesh"], Awaitable[T]]) -> list[T]:
     """What `look` finds in one region, or in all."""
 
     async def work() -> list[T]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from mesh import Mesh
-from mesh.errors import DeclarationError, TopologyError
+from mesh.errors import DeclarationError
 from mesh.shop_logs.style import Style
 from mesh.topology.access import Access
 from mesh.topology.connect import connect
@@ -124,11 +124,11 @@ def _run_result(learnt: TrainingResult, admitted: list[Admitted], seconds: float
 
 
 async def _connected(wanted: TrainingRun, stack: AsyncExitStack) -> list[Mesh]:
-    if wanted.servers is None:
+    if wanted.file and wanted.servers is None:
         return []
-    access = Access.read(wanted.servers)
-    if wanted.region is not None and wanted.region not in access.regions:
-        raise TopologyError(f"there is no region {wanted.region!r}; there are {', '.join(access.regions)}")
+    access = Access.find(wanted.servers)
+    if wanted.region is not None:
+        access.login(wanted.region)
     meshes = []
     for region in [wanted.region] if wanted.region else list(access.regions):
         mesh = await connect(access, region, OPERATOR)

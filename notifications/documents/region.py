@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import cyclopts
 
-from mesh.errors import Conflict, TopologyError
+from mesh.errors import Conflict
 
 if TYPE_CHECKING:
     from mesh import Mesh
@@ -23,7 +23,9 @@ class Where:
     """Which region of which mesh, by default the first one of the mesh that runs here."""
 
     region: Annotated[str | None, cyclopts.Parameter(help="By default the first region of the mesh.")] = None
-    servers: Annotated[Path, cyclopts.Parameter(help="The servers.json of the mesh.")] = Path("servers.json")
+    servers: Annotated[
+        Path | None, cyclopts.Parameter(help="The servers.json of an embedded mesh; else `CARTMESH_NATS_URL_<REGION>`.")
+    ] = None
 
 
 HERE = Where()
@@ -43,16 +45,16 @@ def run_in(where: Where, work: Callable[["Mesh"], Awaitable[T]]) -> T:
 
 
 @asynccontextmanager
-async def operator_of(servers: Path, region: str | None) -> AsyncIterator["Mesh"]:
+async def operator_of(servers: Path | None, region: str | None) -> AsyncIterator["Mesh"]:
     """A region, by default the first, connected to as operator. TopologyError lists the regions there are."""
     from mesh import Mesh  # noqa: PLC0415  loaded only to connect
     from mesh.topology.access import Access  # noqa: PLC0415
     from mesh.topology.connect import connect  # noqa: PLC0415
     from mesh.topology.secrets import OPERATOR  # noqa: PLC0415
 
-    access = Access.read(servers)
-    if region is not None and region not in access.regions:
-        raise TopologyError(f"there is no region {region!r} in {servers}; there are {', '.join(access.regions)}")
+    access = Access.find(servers)
+    if region is not None:
+        access.login(region)
     chosen = region or next(iter(access.regions))
     connected = await connect(access, chosen, OPERATOR)
     others = tuple(name for name in access.regions if name != chosen)

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     import msgspec
 
 T = TypeVar("T")
-SERVERS = Path("servers.json")
 
 
 def commands(app: App) -> None:
@@ -22,7 +21,7 @@ def commands(app: App) -> None:
     app.command(orders)
 
 
-def parked(*, region: str, servers: Path = SERVERS) -> None:
+def parked(*, region: str, servers: Path | None = None) -> None:
     """Print the parked checkouts of a region: order, step, since when, how many events wait behind it, and why.
 
     Parameters
@@ -30,7 +29,7 @@ def parked(*, region: str, servers: Path = SERVERS) -> None:
     region
         Where.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
     from mesh.events.checkout import Parked, ParkedCheckouts  # noqa: PLC0415  loaded when the command runs
 
@@ -47,7 +46,7 @@ def resume(
     region: str,
     decision: Literal["again", "undo", "accept"] = "again",
     reason: str = "",
-    servers: Path = SERVERS,
+    servers: Path | None = None,
 ) -> None:
     """Go on with a parked checkout. Ends with 1 where that is not possible.
 
@@ -63,7 +62,7 @@ def resume(
     reason
         Why; it is stored with the decision.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
     from mesh.events.checkout import Resume, Resumed  # noqa: PLC0415  loaded when the command runs
     from mesh.topology.secrets import OPERATOR  # noqa: PLC0415  the same
@@ -76,13 +75,13 @@ def resume(
     print(f"{order}: {decision}")
 
 
-async def _asked(servers: Path, region: str, question: str, body: "msgspec.Struct", answer: type[T]) -> T:
+async def _asked(servers: Path | None, region: str, question: str, body: "msgspec.Struct", answer: type[T]) -> T:
     """The answer of the region's checkout service, asked as the region's operator."""
     from mesh.topology.access import Access  # noqa: PLC0415  loaded when the command runs
     from mesh.topology.connect import connect  # noqa: PLC0415  the same
     from mesh.topology.secrets import OPERATOR  # noqa: PLC0415  the same
 
-    mesh = await connect(Access.read(servers), region, OPERATOR)
+    mesh = await connect(Access.find(servers), region, OPERATOR)
     try:
         return await mesh.ask("checkout", question, body, answer)
     finally:

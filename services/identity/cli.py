@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from mesh.mesh import Mesh
     from services.identity.erasure import Whom
 
-SERVERS = Path("servers.json")
 PATIENCE = timedelta(seconds=30)
 
 
@@ -36,7 +35,7 @@ def export(
     visitor: str | None = None,
     customer: str | None = None,
     address: str | None = None,
-    servers: Path = SERVERS,
+    servers: Path | None = None,
 ) -> None:
     """Print everything that a region holds of a person, in streams and buckets, as JSON.
 
@@ -51,7 +50,7 @@ def export(
     address
         Or by their e-mail address.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
     import msgspec  # noqa: PLC0415  what a command needs is loaded when it runs
 
@@ -70,7 +69,7 @@ def export(
     asyncio.run(work())
 
 
-def separate(visitor: str, *, region: str, servers: Path = SERVERS) -> None:
+def separate(visitor: str, *, region: str, servers: Path | None = None) -> None:
     """Take a device out of the profile that it was merged into, as a device that was sold or shared.
 
     Parameters
@@ -80,7 +79,7 @@ def separate(visitor: str, *, region: str, servers: Path = SERVERS) -> None:
     region
         Where it belongs.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
     from services.identity.erasure import Found, Separate  # noqa: PLC0415
 
@@ -98,7 +97,7 @@ def erase(
     visitor: str | None = None,
     customer: str | None = None,
     address: str | None = None,
-    servers: Path = SERVERS,
+    servers: Path | None = None,
 ) -> None:
     """Erase a person in every region: destroys the keys of their personal data, forgets their profile.
 
@@ -115,7 +114,7 @@ def erase(
     address
         Or by their e-mail address.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
     from services.identity.erasure import Found, proofs  # noqa: PLC0415
 
@@ -135,7 +134,7 @@ def erase(
         sys.exit(1)
 
 
-def renew_key_log(*, region: str | None = None, servers: Path = SERVERS) -> None:
+def renew_key_log(*, region: str | None = None, servers: Path | None = None) -> None:
     """Drop the servers' Raft logs of personal keys, in which destroyed keys stay until the servers compact them.
 
     For some seconds the bucket has one copy in its region: do it while all servers are well, such as once a day.
@@ -145,7 +144,7 @@ def renew_key_log(*, region: str | None = None, servers: Path = SERVERS) -> None
     region
         Only this one; all of them when not given.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
     from mesh.broker.jetstream import JetStreamBroker  # noqa: PLC0415  what a command needs is loaded when it runs
     from mesh.operations.raft_log import renew_raft_log  # noqa: PLC0415  the same
@@ -158,18 +157,18 @@ def renew_key_log(*, region: str | None = None, servers: Path = SERVERS) -> None
             renewed = await renew_raft_log(mesh.broker.connection, PERSONAL_KEYS)
             print(f"{name}: {'log renewed' if renewed else 'one copy, so there is no log'}")
 
-    for name in [region] if region else list(Access.read(servers).regions):
+    for name in [region] if region else list(Access.find(servers).regions):
         asyncio.run(work(name))
 
 
 @asynccontextmanager
-async def _operator(servers: Path, region: str) -> AsyncIterator["Mesh"]:
+async def _operator(servers: Path | None, region: str) -> AsyncIterator["Mesh"]:
     """The mesh as a region's operator, until the block ends."""
     from mesh.topology.access import Access  # noqa: PLC0415  what a command needs is loaded when it runs
     from mesh.topology.connect import connect  # noqa: PLC0415  the same
     from mesh.topology.secrets import OPERATOR  # noqa: PLC0415  the same
 
-    access = Access.read(servers)
+    access = Access.find(servers)
     others = tuple(name for name in access.regions if name != region)
     mesh = await connect(access, region, OPERATOR, others=others)
     try:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from cyclopts import App
 
-SERVERS = Path("servers.json")
 PATIENCE = timedelta(minutes=10)
 
 
@@ -18,7 +17,7 @@ def commands(app: App) -> None:
     app.command(payments)
 
 
-def reconcile(*, region: str, day: str | None = None, servers: Path = SERVERS) -> None:
+def reconcile(*, region: str, day: str | None = None, servers: Path | None = None) -> None:
     """Compare the provider's books of a day with a region's orders and payments. Ends with 1 where they differ.
 
     Parameters
@@ -28,7 +27,7 @@ def reconcile(*, region: str, day: str | None = None, servers: Path = SERVERS) -
     day
         Which day (UTC), such as 2026-05-01; yesterday when not given.
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
     from mesh.events.payment import PaymentReconciled  # noqa: PLC0415  what a command needs is loaded when it runs
     from mesh.topology.access import Access  # noqa: PLC0415  the same
@@ -39,7 +38,7 @@ def reconcile(*, region: str, day: str | None = None, servers: Path = SERVERS) -
     asked = Day(day=date.fromisoformat(day) if day else datetime.now(UTC).date() - timedelta(days=1))
 
     async def work() -> PaymentReconciled:
-        mesh = await connect(Access.read(servers), region, OPERATOR)
+        mesh = await connect(Access.find(servers), region, OPERATOR)
         try:
             return await mesh.ask("payments", "reconcile-day", asked, PaymentReconciled, within=PATIENCE)
         finally:

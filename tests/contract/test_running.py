@@ -12,13 +12,15 @@ import pytest
 from mesh.broker.protocol import Outgoing
 from mesh.consume import Consumer
 from mesh.dead_letters import Redo, Redone, dead_letter_of
-from mesh.envelope import Received
+from mesh.envelope import Received, encode
 from mesh.errors import Bury, Retry, Unavailable
-from mesh.events.cart import CartIdle
+from mesh.event import Event
+from mesh.events.cart import CartConverted, CartIdle
 from mesh.events.interaction import ProductViewed
 from mesh.events.offer import OfferDue
 from mesh.history import Unchanged
 from mesh.mesh import Mesh
+from mesh.observability.metrics import HANDLED
 from mesh.runtime.run import running
 from mesh.service import Service
 
@@ -327,6 +329,63 @@ async def test_garbage_is_given_up_and_the_rest_goes_on(service, at_work, mesh, 
 
     assert dead.body == b"\xffgarbage"
     assert "not a CloudEvent" in dead_letter_of(dead).reason
+
+
+def offering(*kinds):
+    """A release of the service whose handler takes these kinds."""
+    release = Service("offers", publishes=(OfferDue,))
+
+    @release.on(*kinds)
+    async def offer(event: Event):
+        """Offer."""
+        yield due(event.cart_id)
+
+    return release
+
+
+@pytest.mark.parametrize("ground", ["jetstream"], indirect=True)
+async def test_an_old_release_leaves_new_kinds_to_the_new_one(ground, mesh, offers, dead_letters, eventually):
+    """While the filter of its durable is wider than its handler, the old one retries; the new one handles, once."""
+    old, new = offering(CartIdle), offering(CartIdle, CartConverted)
+    (spec,) = new.bindings[0].consumers("us")
+    names = ("stream", "durable", "filters", "ack_wait", "max_ack_pending", "deliver_new")
+    await ground.durable(**{name: getattr(spec, name) for name in names})
+    retried = HANDLED.labels("offers-offer", "unknown")
+    before = retried._value.get()
+
+    async with running(old, Mesh(await ground.connect(), "offers")):
+        await mesh.publish(CartConverted(cart_id="c1", order_id="o1", visitor_id="v"))
+        await mesh.publish(idle("c2"))
+        await eventually(lambda: retried._value.get() >= before + 2)
+        assert await eventually(offers) == ["c2"], "the others go on"
+        async with running(new, Mesh(await ground.connect(), "offers")):
+
+            async def handled():
+                return sorted(await offers()) == ["c1", "c2"]
+
+            await eventually(handled)
+    assert await dead_letters() == []
+
+
+async def test_after_the_rollout_an_unknown_event_is_given_up(
+    service, at_work, mesh, dead_letters, eventually, monkeypatch
+):
+    """Nobody newer came: it is a dead letter with its reason, and may be driven again."""
+    monkeypatch.setenv("CARTMESH_ROLLOUT_WINDOW", "300ms")
+
+    @service.on(CartIdle)
+    async def offer(cart: CartIdle):
+        """Offer."""
+        yield due(cart.cart_id)
+
+    known = encode(idle("c1"), id="e1", region="us", source="carts")
+    async with at_work(service):
+        unknown = known.replace(b"cart.idle.v1", b"cart.melted.v1")
+        await mesh.broker.store(COMMERCE_US, Outgoing(subject="ev.us.cart.idle.c1", body=unknown))
+        (dead,) = await eventually(dead_letters)
+
+    assert dead_letter_of(dead).attempts > 1
+    assert "unknown event type 'cart.melted.v1'" in dead_letter_of(dead).reason
 
 
 async def test_a_conflict_calls_the_handler_again(service, at_work, mesh, offers, eventually):

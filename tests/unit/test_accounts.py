@@ -29,8 +29,9 @@ def test_streams_are_in_an_account_without_services():
     """It alone has JetStream; its users are the operator, who answers servers that copy, and the links."""
     users = {name: [user["user"] for user in account["users"]] for name, account in ACCOUNTS.items()}
 
-    assert users == {SERVERS: ["sys"], STREAMS: [OPERATOR, COPIES, "leaf_eu", "leaf_ap"]} | {
-        s.name: [s.name] for s in KNOWN
+    expected = {SERVERS: ["sys"], STREAMS: [OPERATOR, COPIES, "leaf_eu", "leaf_ap"]} | {s.name: [s.name] for s in KNOWN}
+    assert users == {
+        account: [f"{user}{login}" for user in names for login in ("", ".next")] for account, names in expected.items()
     }
     assert [name for name, account in ACCOUNTS.items() if "jetstream" in account] == [STREAMS]
 

@@ -343,10 +343,9 @@ def test_rendered_configurations_take_their_secrets_from_the_environment(tmp_pat
 
     assert ran.returncode == 0, ran.stderr
     assert {name for name in filled if name.endswith("_PASSWORD")} == {
-        "CARTMESH_AP_COPIES_PASSWORD",
-        "CARTMESH_AP_SYS_PASSWORD",
-        "CARTMESH_AP_OPERATOR_PASSWORD",
-        "CARTMESH_AP_LOYALTY_PASSWORD",
+        f"CARTMESH_AP_{user}{login}_PASSWORD"
+        for user in ("COPIES", "SYS", "OPERATOR", "LOYALTY")
+        for login in ("", "_NEXT")
     }
     assert isinstance(Placeholders(), Secrets)
 

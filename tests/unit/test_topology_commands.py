@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mesh.cli.topology import from_environment
 from mesh.errors import TopologyError
+from mesh.topology.access import Access, Servers
+from mesh.topology.secrets import SYSTEM
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,16 +62,51 @@ def test_rendering_does_not_hide_a_changed_contract(tmp_path):
     assert render(folder, "--check").returncode == 0
 
 
-def test_the_environment_says_where_the_operator_connects(monkeypatch):
+def test_the_environment_says_where_the_operator_connects(monkeypatch, tmp_path):
     """A URL and a password for each region; the missing variable is named."""
     monkeypatch.setenv("CARTMESH_NATS_URL_US", "nats://a:4222, nats://b:4222")
     monkeypatch.setenv("CARTMESH_NATS_PASSWORD_US", "secret")
 
-    login = from_environment(["us"]).login("us")
+    monkeypatch.chdir(tmp_path)
+    access = Access.find()
+    login = access.login("us")
 
     assert (login.servers, login.user, login.password) == (("nats://a:4222", "nats://b:4222"), "operator", "secret")
-    with pytest.raises(TopologyError, match="Set CARTMESH_NATS_URL_EU"):
-        from_environment(["us", "eu"])
+    with pytest.raises(TopologyError, match=r"there are us\. Set CARTMESH_NATS_URL_EU"):
+        access.login("eu")
+    assert not access.has("us", SYSTEM)
+
+    (tmp_path / "mesh.toml").write_text(
+        '[regions.us]\n[regions.eu]\n[[links]]\nfrom = "eu"\nto = "us"\n[streams.orders]\ndomains = ["order"]\n'
+    )
+    monkeypatch.setenv("CARTMESH_NATS_SYS_PASSWORD_US", "more")
+    access = Access.find()
+
+    assert access.names == ("us", "eu"), "the whole mesh, of which one region can be reached"
+    assert [family.name for family in access.layout.own] == ["ORDERS"]
+    assert access.login("us", SYSTEM).password == "more"
+
+    monkeypatch.setenv("CARTMESH_NATS_LOGIN", "next")
+    assert Access.find().login("us").user == "operator.next"
+    assert Access.find().login("us").inbox_prefix == "_INBOX_us_operator"
+    monkeypatch.setenv("CARTMESH_NATS_LOGIN", "second")
+    with pytest.raises(TopologyError, match="CARTMESH_NATS_LOGIN='second': write next"):
+        Access.find()
+
+
+def test_a_mesh_that_is_nowhere_is_asked_for(monkeypatch, tmp_path):
+    """Without servers.json and without variables a command says what to set; what is given comes first."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TopologyError, match=r"where are the servers\? Set CARTMESH_NATS_URL_<REGION>"):
+        Access.find()
+
+    here = Access(regions={"us": Servers(urls={"us-1": "nats://a:1"}, passwords={"operator": "x"})})
+    here.write(tmp_path / "servers.json")
+    assert Access.find() == here
+
+    monkeypatch.setenv("CARTMESH_NATS_URL_EU", "nats://b:1")
+    assert list(Access.find().regions) == ["eu"]
+    assert Access.find("servers.json") == here
 
 
 def test_servers_that_are_not_there_are_said_to_be_down(tmp_path):

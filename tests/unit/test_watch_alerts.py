@@ -1,6 +1,7 @@
 """Alerts and dashboards follow from the declarations, and Prometheus's own tools agree with them."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from prometheus_client import generate_latest
 
 import mesh.events
+from mesh.cli import app
 from mesh.observability.metrics import (
     ACK_PENDING,
     DEAD,
@@ -31,6 +33,8 @@ from mesh.topology.derive.alerts import alerts
 from mesh.topology.derive.dashboards import dashboard
 from mesh.topology.derive.helm import yaml
 
+AVAILABLE = 'kubelet_volume_stats_available_bytes{persistentvolumeclaim="nats-js-nats-0"}'
+VOLUME = {'kubelet_volume_stats_capacity_bytes{persistentvolumeclaim="nats-js-nats-0"}': "100+0x20"}
 PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian's package prometheus)")
 MINUTE = "1m"
@@ -40,6 +44,20 @@ MINUTE = "1m"
 def services():
     assert mesh.events
     return discover()
+
+
+def test_every_command_that_an_alert_names_exists(services):
+    """Whoever is woken up types it as it stands there."""
+    advice = [rule["annotations"]["description"] for group in alerts(services)["groups"] for rule in group["rules"]]
+    named = [words for text in advice for words in re.findall(r"`cartmesh ([^`]+)`", text)]
+
+    assert sum(text.count("cartmesh ") for text in advice) == len(named) > 5, "each stands in backticks"
+    for words in named:
+        command = app()
+        for word in words.split():
+            assert word in [*command], f"cartmesh {words}"
+            command = command[word]
+        assert command.default_command is not None, f"cartmesh {words} is a group of commands"
 
 
 def promtool(*arguments, **more):
@@ -140,6 +158,38 @@ def test_names_follow_prometheus_conventions():
             True,
         ),
         ("CartmeshRegionStale", {'cartmesh_region_staleness_seconds{region="eu"}': "1+0x10"}, "10m", {}, False),
+        ("CartmeshRegionSilent", {'cartmesh_nodes_up{region="eu"}': "3 3 _ _ _ _ _ _ _ _ _ _"}, "12m", {}, True),
+        ("CartmeshRegionSilent", {'cartmesh_nodes_up{region="eu"}': "3+0x12"}, "12m", {}, False),
+        (
+            "CartmeshDiskFills",
+            VOLUME | {AVAILABLE: "10+0x20"},
+            "15m",
+            {"persistentvolumeclaim": "nats-js-nats-0"},
+            True,
+        ),
+        (
+            "CartmeshDiskFills",
+            VOLUME | {AVAILABLE: "20+0x20"},
+            "15m",
+            {"persistentvolumeclaim": "nats-js-nats-0"},
+            False,
+        ),
+        ("CartmeshApplyFails", {'kube_job_status_failed{job_name="cartmesh-apply-29"}': "1+0x20"}, "18m", {}, True),
+        ("CartmeshApplyFails", {'kube_job_status_failed{job_name="other-apply-1"}': "1+0x20"}, "18m", {}, False),
+        (
+            "CartmeshBackupOld",
+            {'kube_cronjob_status_last_successful_time{cronjob="cartmesh-backup"}': "0+0x3000"},
+            "2400m",
+            {},
+            True,
+        ),
+        (
+            "CartmeshCertificateExpires",
+            {'certmanager_certificate_expiration_timestamp_seconds{name="nats-tls"}': "600000+0x90"},
+            "70m",
+            {"name": "nats-tls"},
+            True,
+        ),
         ("CartmeshDeadLetters", {'cartmesh_dead_letters{region="eu"}': "0 0 1 1"}, "3m", {"region": "eu"}, True),
         ("CartmeshDeadLetters", {'cartmesh_dead_letters{region="eu"}': "7 7 0 0 0"}, "4m", {}, False),
         (

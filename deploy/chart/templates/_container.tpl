@@ -34,6 +34,9 @@ securityContext:
 
 {{/* Where the region's servers are and how to trust them, as environment variables. Input: root, url (the variable). */}}
 {{- define "cartmesh.natsEnv" -}}
+{{- with .root.Values.secrets.login }}
+- {name: CARTMESH_NATS_LOGIN, value: {{ . }}}
+{{- end }}
 - name: {{ .url }}
   value: {{ .root.Values.nats.urls | join "," | quote }}
 {{- with .root.Values.nats.tls }}
@@ -45,6 +48,23 @@ securityContext:
 - {name: CARTMESH_NATS_KEY, value: /etc/cartmesh/client/tls.key}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* How commands connect, as environment variables. With the password of `sys` they see how many servers there are. */}}
+{{- define "cartmesh.operatorEnv" -}}
+{{- $variable := include "cartmesh.variable" .Values.region }}
+{{- include "cartmesh.natsEnv" (dict "root" . "url" (printf "CARTMESH_NATS_URL_%s" $variable)) }}
+- name: CARTMESH_NATS_PASSWORD_{{ $variable }}
+  valueFrom:
+    secretKeyRef: {name: {{ .Values.secrets.passwords }}, key: operator{{ include "cartmesh.login" . }}}
+- name: CARTMESH_NATS_SYS_PASSWORD_{{ $variable }}
+  valueFrom:
+    secretKeyRef: {name: {{ .Values.secrets.passwords }}, key: sys{{ include "cartmesh.login" . }}, optional: true}
+{{- end }}
+
+{{/* How the keys of the logins end that are used. */}}
+{{- define "cartmesh.login" -}}
+{{- with .Values.secrets.login }}.{{ . }}{{ end }}
 {{- end }}
 
 {{- define "cartmesh.mounts" -}}

@@ -29,3 +29,17 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "cartmesh.variable" -}}
 {{ . | upper | replace "-" "_" }}
 {{- end }}
+
+{{/*
+A checksum of the Secrets that a pod reads, so that it restarts where one changed. Helm sees them on an upgrade, and not
+when it only renders: then `secrets.revision` says it. Input: root, service.
+*/}}
+{{- define "cartmesh.secretsSum" -}}
+{{- $names := list .root.Values.secrets.passwords .root.Values.nats.tls.clientSecret }}
+{{- range .service.secretSettings }}{{ $names = append $names .secret }}{{ end }}
+{{- $found := dict }}
+{{- range $name := compact (uniq $names) }}
+{{- $_ := set $found $name (dig "data" dict (lookup "v1" "Secret" $.root.Release.Namespace $name)) }}
+{{- end }}
+{{- printf "%s %s" .root.Values.secrets.revision (toJson $found) | sha256sum }}
+{{- end }}

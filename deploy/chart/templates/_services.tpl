@@ -27,6 +27,7 @@ Refuses a region or a service that does not exist, and what is missing.
 {{- range $what := list "settings" "secretSettings" }}
 {{- include "cartmesh.known" (dict "where" $what "given" (get $.Values $what) "mesh" $mesh) }}
 {{- end }}
+{{- include "cartmesh.whole" (dict "root" . "mesh" $mesh) }}
 {{- $found := dict }}
 {{- $few := list }}
 {{- range $mesh.services }}
@@ -36,10 +37,17 @@ Refuses a region or a service that does not exist, and what is missing.
 {{- $begins := pick $facts "enabled" }}
 {{- $service := mergeOverwrite (deepCopy $.Values.defaults) $begins (deepCopy (get $.Values.services $name | default dict)) (omit $facts "enabled") }}
 {{- include "cartmesh.judge" (dict "name" $name "service" $service) }}
+{{- range $host := $service.route.hosts }}
+{{- include "cartmesh.ours" (dict "root" $ "mesh" $mesh "where" (printf "services.%s.route.hosts" $name) "host" $host) }}
+{{- end }}
+{{- if and (dig $name "autoscaling" "lag" 0 $.Values.services) (not $facts.durables) }}
+{{- fail (printf "services.%s.autoscaling.lag: the service consumes nothing, so nothing waits for it: scale it by cpu" $name) }}
+{{- end }}
 {{- range $what := list "settings" "secretSettings" }}
 {{- include "cartmesh.known" (dict "where" (printf "services.%s.%s" $name $what) "given" (get $service $what) "mesh" $mesh) }}
 {{- end }}
 {{- if $service.enabled }}
+{{- include "cartmesh.reachable" (dict "root" $ "name" $name "service" $service) }}
 {{- range $field, $at := $.Values.secretSettings }}
 {{- if and (not (hasKey $service.secretSettings $field)) (or (not (has $field $few)) (has $field ($facts.secrets | default list))) }}
 {{- $_ := set $service.secretSettings $field $at }}
@@ -71,6 +79,9 @@ Refuses a region or a service that does not exist, and what is missing.
 {{- fail (printf "%s.%s: nothing reads this; derived/settings.md lists what is read" $.where $field) }}
 {{- end }}
 {{- end }}
+{{- if not (hasSuffix "secretSettings" .where) }}
+{{- include "cartmesh.typed" . }}
+{{- end }}
 {{- end }}
 
 {{/* Refuses what the schema cannot see. Input: name, service. */}}
@@ -79,6 +90,7 @@ Refuses a region or a service that does not exist, and what is missing.
 {{- if and .autoscaling.enabled (gt (int .autoscaling.min) (int .autoscaling.max)) }}
 {{- fail (printf "services.%s.autoscaling: min %v is more than max %v" $.name .autoscaling.min .autoscaling.max) }}
 {{- end }}
+{{- include "cartmesh.affordable" (dict "where" (printf "services.%s.resources" $.name) "resources" .resources) }}
 {{- if and .route.hosts (not .http) }}
 {{- fail (printf "services.%s.route.hosts: the service has no HTTP interface" $.name) }}
 {{- end }}

@@ -13,9 +13,10 @@ from mesh.subjects import covers
 from mesh.topology.access import inbox_of
 from mesh.topology.derive.link_permissions import asked_by, link_permissions, operator_never
 from mesh.topology.derive.permissions import Permissions, copies_permissions, service_permissions
+from mesh.topology.derive.two_releases import Users, either
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.regions import Link, Region
-from mesh.topology.secrets import COPIES, OPERATOR, SYSTEM, Secrets
+from mesh.topology.secrets import COPIES, NEXT, OPERATOR, SYSTEM, Secrets
 
 Config = dict[str, Any]
 
@@ -32,25 +33,28 @@ _SILENCE = "30s"
 """After so long without another answer the server forgets where they go. A pull that waits is sent heartbeats."""
 
 
-def accounts(topology: Topology, services: Sequence[Service], region: Region, secrets: Secrets) -> Config:
-    """Who may connect to a region's servers, and what each may do."""
+def accounts(
+    topology: Topology, services: Sequence[Service], region: Region, secrets: Secrets, before: Users | None = None
+) -> Config:
+    """Who may connect to a region's servers, and what each may do: with `before` also what that release's pods need."""
     others = topology.others(region.name)
     users = {
         service.name: service_permissions(service, region.name, services, topology.layout, others=others)
         for service in services
         if not service.hosted
     }
+    users = either(users, before or {})
     # It answers other regions' servers, on subjects of the account that the links are in.
     resetting = users.pop(COPIES, None) or copies_permissions(region.name, others, topology.layout)
     return {
         "system_account": SERVERS,
         "accounts": {
-            SERVERS: {"users": [{"user": SYSTEM, "password": secrets.value(region.name, SYSTEM)}]},
+            SERVERS: {"users": _logins({"user": SYSTEM}, region, secrets)},
             STREAMS: {
                 "jetstream": "enabled",
                 "users": [
-                    _operator(topology, region, secrets),
-                    _user(region, COPIES, resetting, secrets),
+                    *_operator(topology, region, secrets),
+                    *_user(region, COPIES, resetting, secrets),
                     *_links(topology, region, secrets),
                 ],
                 "mappings": _mappings(region, topology),
@@ -85,7 +89,7 @@ def _service(region: Region, name: str, users: dict[str, Permissions], secrets: 
         # Where consumers deliver that push: watched buckets, and objects.
         _import("stream", STREAMS, f"{inbox_of(region.name, name)}.>"),
     ]
-    account: Config = {"users": [_user(region, name, may, secrets)], "imports": imports}
+    account: Config = {"users": _user(region, name, may, secrets), "imports": imports}
     if may.answers:
         requests = _requests(region.name, name)
         asking = [other for other, theirs in users.items() if requests in theirs.publish and other != name]
@@ -114,21 +118,18 @@ def _import(kind: str, account: str, subject: str) -> Config:
     return {kind: {"account": account, "subject": subject}}
 
 
-def _operator(topology: Topology, region: Region, secrets: Secrets) -> Config:
+def _operator(topology: Topology, region: Region, secrets: Secrets) -> list[Config]:
     refused = operator_never(region.name, topology.others(region.name), topology.layout)
-    return {
-        "user": OPERATOR,
-        "password": secrets.value(region.name, OPERATOR),
-        **({"permissions": {"publish": {"deny": list(refused)}}} if refused else {}),
-    }
+    permissions = {"permissions": {"publish": {"deny": list(refused)}}} if refused else {}
+    return _logins({"user": OPERATOR, **permissions}, region, secrets)
 
 
 def _links(topology: Topology, region: Region, secrets: Secrets) -> list[Config]:
     return [
-        _user(region, leaf_user(link), link_permissions(link, topology.layout), secrets)
-        | {"allowed_connection_types": ["LEAFNODE"]}
+        login | {"allowed_connection_types": ["LEAFNODE"]}
         for link in topology.links
         if link.listener == region.name
+        for login in _user(region, leaf_user(link), link_permissions(link, topology.layout), secrets)
     ]
 
 
@@ -147,10 +148,16 @@ def _mappings(region: Region, topology: Topology) -> Config:
     }
 
 
-def _user(region: Region, name: str, may: Permissions, secrets: Secrets) -> Config:
+def _user(region: Region, name: str, may: Permissions, secrets: Secrets) -> list[Config]:
     permissions: Config = {"publish": {"allow": list(may.publish)}, "subscribe": {"allow": list(may.subscribe)}}
     if may.never:
         permissions["publish"]["deny"] = list(may.never)
     if may.answers:
         permissions["allow_responses"] = {"max": 1, "expires": "1m"}
-    return {"user": name, "password": secrets.value(region.name, name), "permissions": permissions}
+    return _logins({"user": name, "permissions": permissions}, region, secrets)
+
+
+def _logins(user: Config, region: Region, secrets: Secrets) -> list[Config]:
+    """A user's two logins: the password of one can be changed while everybody uses the other."""
+    names = (user["user"], f"{user['user']}{NEXT}")
+    return [{**user, "user": name, "password": secrets.value(region.name, name)} for name in names]

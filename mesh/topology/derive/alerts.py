@@ -18,7 +18,7 @@ Rule = dict[str, Any]
 
 def alerts(services: Sequence[Service]) -> dict[str, Any]:
     """The content of a rule file: one group for all services, one for each that has something of its own."""
-    everywhere = {"name": "cartmesh", "rules": [*_servers(), *_handling(), *_answering()]}
+    everywhere = {"name": "cartmesh", "rules": [*_servers(), *_cluster(), *_handling(), *_answering()]}
     return {"groups": [everywhere, _present(services), _shop()]}
 
 
@@ -32,7 +32,7 @@ def _servers() -> list[Rule]:
             "30s",
             "critical",
             "Nothing was received from {{ $labels.region }} for {{ $value | humanizeDuration }}",
-            "Offers are held back until the link is up: cartmesh status shows silent sources.",
+            "Offers are held back until the link is up: `cartmesh status` shows silent sources.",
         ),
         _rule(
             "CartmeshNodeDown",
@@ -48,7 +48,56 @@ def _servers() -> list[Rule]:
             "5m",
             "critical",
             "Storing in {{ $labels.stream }} has to be tried again",
-            "JetStream has no leader, or is full: cartmesh status.",
+            "JetStream has no leader, or is full: `cartmesh status`.",
+        ),
+    ]
+
+
+def _cluster() -> list[Rule]:
+    """What only Kubernetes knows: volumes (kubelet), jobs (kube-state-metrics), certificates (cert-manager)."""
+    claim = 'persistentvolumeclaim=~".*-js-nats-.*"'
+    expiry = 'certmanager_certificate_expiration_timestamp_seconds{name="nats-tls"}'
+    free = f"kubelet_volume_stats_available_bytes{{{claim}}} / kubelet_volume_stats_capacity_bytes{{{claim}}}"
+    return [
+        _rule(
+            "CartmeshRegionSilent",
+            "absent(cartmesh_nodes_up)",
+            "2m",
+            "critical",
+            "Nobody says how many servers are up: too few to agree, or no watch, and then other alerts are silent too",
+            "`cartmesh status` asks the servers themselves. Without a majority nothing is stored: bring servers back.",
+        ),
+        _rule(
+            "CartmeshDiskFills",
+            f"min by (namespace, persistentvolumeclaim) ({free}) < 0.15",
+            "10m",
+            "critical",
+            "{{ $labels.persistentvolumeclaim }} has {{ $value | humanizePercentage }} of its space left",
+            "A full disk stores nothing more: give the volume more space, or let streams keep less.",
+        ),
+        _rule(
+            "CartmeshApplyFails",
+            'max by (namespace) (kube_job_status_failed{job_name=~".*cartmesh.*-apply.*"}) > 0',
+            "15m",
+            "warning",
+            "The servers cannot be brought to what is declared",
+            "The Job's log says why; `cartmesh mesh apply` tries again.",
+        ),
+        _rule(
+            "CartmeshBackupOld",
+            'time() - max by (namespace) (kube_cronjob_status_last_successful_time{cronjob=~".*-backup"}) > 129600',
+            "10m",
+            "warning",
+            "The last backup is {{ $value | humanizeDuration }} old",
+            "The log of the CronJob's last pod says why; `cartmesh backup` makes one at once.",
+        ),
+        _rule(
+            "CartmeshCertificateExpires",
+            f"min by (namespace, name) ({expiry}) - time() < 1209600",
+            "1h",
+            "critical",
+            "The servers' certificate expires in {{ $value | humanizeDuration }}",
+            "cert-manager should have renewed it: its Certificate says why not. Without it, `cartmesh mesh certs`.",
         ),
     ]
 
@@ -65,7 +114,7 @@ def _handling() -> list[Rule]:
             "0m",
             "warning",
             "{{ $value }} dead letters are in {{ $labels.region }}",
-            "cartmesh dead list says why; mend the cause, then cartmesh dead redrive.",
+            "`cartmesh dead list` says why; mend the cause, then `cartmesh dead redrive`.",
         ),
         _rule(
             "CartmeshHandlerFails",
@@ -73,7 +122,7 @@ def _handling() -> list[Rule]:
             "10m",
             "warning",
             "{{ $labels.durable }} fails for {{ $value | humanizePercentage }} of what it is given",
-            "Its log has the reason under event failed, with trace_id and event_id for cartmesh trace.",
+            "Its log has the reason under event failed, with trace_id and event_id for `cartmesh trace`.",
         ),
         _rule(
             "CartmeshConsumerBehind",
@@ -89,7 +138,7 @@ def _handling() -> list[Rule]:
             "1m",
             "critical",
             "{{ $labels.durable }} on {{ $labels.stream }} does not deliver what its service declares",
-            "Somebody changed it by hand, or code is newer than what was applied: cartmesh mesh apply restores it.",
+            "Somebody changed it by hand, or code is newer than what was applied: `cartmesh mesh apply` restores it.",
         ),
         _rule(
             "CartmeshDeliveryLate",
@@ -168,7 +217,7 @@ def _shop() -> dict[str, Any]:
                 "0m",
                 "critical",
                 "The stock of {{ $labels.region }} does not add up: a unit may have been sold twice",
-                "cartmesh stock audit says of which SKU, and what happened to it.",
+                "`cartmesh stock audit` says of which SKU, and what happened to it.",
             ),
             _rule(
                 "CartmeshModelDrifted",
@@ -176,7 +225,7 @@ def _shop() -> dict[str, Any]:
                 "1h",
                 "warning",
                 "Shoppers are no longer those that {{ $labels.model }} learnt from (PSI {{ $value | humanize }})",
-                "The next review trains another model; cartmesh model shows candidates and what moved.",
+                "The next review trains another model; `cartmesh models list` shows the candidates.",
             ),
             _rule(
                 "CartmeshModelDishonest",

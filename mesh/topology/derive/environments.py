@@ -7,7 +7,7 @@ from mesh.topology.derive.accounts import leaf_user
 from mesh.topology.derive.helm import link_key
 from mesh.topology.derive.servers import users
 from mesh.topology.mesh_toml import Topology
-from mesh.topology.secrets import OPERATOR, Placeholders, Secrets, secret_settings, settings_as_variables
+from mesh.topology.secrets import NEXT, OPERATOR, Placeholders, Secrets, secret_settings, settings_as_variables
 
 Environment = dict[str, str]
 
@@ -20,11 +20,12 @@ def environments(topology: Topology, services: Sequence[Service], secrets: Secre
         made[f"{region}-servers"] = _servers(topology, services, secrets, region)
         made[f"{region}-services"] = {
             **{
-                f"CARTMESH_{_variable(one.name)}_PASSWORD": secrets.password(region, one.name)
+                f"CARTMESH_{_variable(one.name)}_PASSWORD": secrets.password(region, f"{one.name}{secrets.used}")
                 for one in services
                 if not one.hosted
             },
-            f"CARTMESH_NATS_PASSWORD_{_variable(region)}": secrets.password(region, OPERATOR),
+            f"CARTMESH_NATS_PASSWORD_{_variable(region)}": secrets.password(region, f"{OPERATOR}{secrets.used}"),
+            **({"CARTMESH_NATS_LOGIN": secrets.used[1:]} if secrets.used else {}),
             **settings_as_variables(secrets, services),
         }
     return made
@@ -33,8 +34,9 @@ def environments(topology: Topology, services: Sequence[Service], secrets: Secre
 def _keys(topology: Topology, services: Sequence[Service], secrets: Secrets, region: str) -> Environment:
     """A region's own users, the links it dials, and the secret settings."""
     dialed = {
-        link_key(link): secrets.password(link.listener, leaf_user(link))
+        f"{link_key(link)}{login}": secrets.password(link.listener, f"{leaf_user(link)}{login}")
         for link in topology.links
+        for login in ("", NEXT)
         if link.dialer == region
     }
     settings = {setting_key(name): secrets.setting(name) for name in secret_settings(services)}
@@ -56,7 +58,8 @@ def _servers(topology: Topology, services: Sequence[Service], secrets: Secrets, 
         if link.dialer == region:
             for server in topology.region(link.listener).servers:
                 user, host = leaf_user(link), f"nats-{server}"
-                url = f"{scheme}://{user}:{secrets.password(link.listener, user)}@{host}:7422"
+                login = f"{user}{secrets.used}"
+                url = f"{scheme}://{login}:{secrets.password(link.listener, login)}@{host}:7422"
                 made[named.url(link.listener, user, host, 7422)[1:]] = url
     return made
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from mesh.broker.server_version import IMAGE_TAG
 from mesh.errors import TopologyError
 from mesh.service import Service
 from mesh.topology.derive.accounts import accounts, leaf_user
@@ -21,9 +22,10 @@ from mesh.topology.derive.servers import (
     to_servers,
     users,
 )
+from mesh.topology.derive.two_releases import Users
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.regions import Link, Region
-from mesh.topology.secrets import Placeholders, Plain
+from mesh.topology.secrets import NEXT, Placeholders, Plain
 
 PASSWORDS = "cartmesh-passwords"
 """The Secret with a password for each user (key: its name) and each link the region dials (key: see `link_key`)."""
@@ -47,6 +49,7 @@ _CONTAINED: Config = {
         "capabilities": {"drop": ["ALL"]},
     }
 }
+_size = re.compile(r"[1-9][0-9]*(\.[0-9]+)?(Mi|Gi|Ti|M|G|T)", re.ASCII).fullmatch
 _word = re.compile(r"[A-Za-z_][\w./-]*", re.ASCII).fullmatch
 
 
@@ -56,14 +59,25 @@ def link_key(link: Link) -> str:
 
 
 def nats_values(
-    topology: Topology, services: Sequence[Service], name: str, *, store: str = "50Gi", issuer: str = ""
+    topology: Topology,
+    services: Sequence[Service],
+    name: str,
+    *,
+    store: str = "50Gi",
+    issuer: str = "",
+    before: Users | None = None,
+    login: str = "",
 ) -> Config:
     """Values for the release `nats` of a region. Secrets are only named.
 
-    `store` is each server's disk; `issuer` a ClusterIssuer of cert-manager that makes the certificates. Raises
-    TopologyError where a region that is dialed has no `leafnode_address`.
+    `store` is each server's disk (`200Gi`); `issuer` a ClusterIssuer of cert-manager that makes the certificates;
+    `before` are the users of the release that runs, which may go on with what they do; `login` is how the names of the
+    logins end that links use (mesh.topology.secrets).
+    Raises TopologyError where a region that is dialed has no `leafnode_address`, or the disk has no size.
     """
     region = topology.region(name)
+    if not _size(store):
+        raise TopologyError(f"--store {store}: write the size of each server's disk as 200Gi or 1Ti")
     secrets = Placeholders()
     config: Config = {
         "serverNamePrefix": f"{name}-",
@@ -82,12 +96,14 @@ def nats_values(
         },
         "leafnodes": _leafnodes(topology, region),
         "monitor": {"enabled": True},
-        "merge": limits() | accounts(topology, services, region, secrets),
+        "merge": limits() | accounts(topology, services, region, secrets, before),
     }
     values: Config = {
         "config": config,
         "container": {
-            "env": {"GOMEMLIMIT": "900MiB"} | _environment(topology, services, region, secrets),
+            # The chart would take the newest it knows.
+            "image": {"tag": IMAGE_TAG},
+            "env": {"GOMEMLIMIT": "900MiB"} | _environment(topology, services, region, secrets, before or {}, login),
             "merge": {
                 "resources": {
                     "requests": {"cpu": "500m", "memory": "1Gi"},
@@ -151,13 +167,16 @@ def _leafnodes(topology: Topology, region: Region) -> Config:
     }
 
 
-def _environment(topology: Topology, services: Sequence[Service], region: Region, secrets: Placeholders) -> Config:
+def _environment(
+    topology: Topology, services: Sequence[Service], region: Region, secrets: Placeholders, before: Users, login: str
+) -> Config:
     """Every variable of the configuration.
 
     Kubernetes fills `$(...)` from variables that come before in the list, and the chart sorts them by name:
     a link's PASSWORD comes before its URL.
     """
-    inside = users(topology, services)[region.name]
+    known = users(topology, services)[region.name]
+    inside = dict.fromkeys([*known, *(f"{user}{ending}" for user in sorted(before) for ending in ("", NEXT))])
     made: Config = {secrets.password(region.name, user)[1:]: _reference(user) for user in inside}
     for link in topology.links:
         if link.dialer == region.name:
@@ -167,10 +186,11 @@ def _environment(topology: Topology, services: Sequence[Service], region: Region
                     f'region {link.listener!r} has no leafnode_address: write leafnode_address = "host:7422" under '
                     f"[regions.{link.listener}], for the servers of {region.name} to dial"
                 )
+            user = f"{leaf_user(link)}{login}"
             password = secrets.password(link.listener, leaf_user(link))[1:]
-            made[password] = _reference(link_key(link))
+            made[password] = _reference(f"{link_key(link)}{login}")
             scheme = "tls" if topology.tls else "nats"
-            made[_url_variable(link)] = f"{scheme}://{leaf_user(link)}:$({password})@{address}"
+            made[_url_variable(link)] = f"{scheme}://{user}:$({password})@{address}"
     return made
 
 

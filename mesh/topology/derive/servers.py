@@ -10,7 +10,7 @@ from mesh.topology.derive.conf import written
 from mesh.topology.derive.link_permissions import never_out
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.regions import Link, Region
-from mesh.topology.secrets import COPIES, OPERATOR, SYSTEM, Plain, Secrets
+from mesh.topology.secrets import COPIES, NEXT, OPERATOR, SYSTEM, Plain, Secrets
 
 Config = dict[str, Any]
 
@@ -67,12 +67,16 @@ class Plan:
 
 
 def users(topology: Topology, services: Sequence[Service]) -> dict[str, list[str]]:
-    """Every user that needs a password, by region."""
+    """Every login that needs a password, by region: each user has two."""
     named = [service.name for service in services if not service.hosted]
     return {
         name: [
-            *dict.fromkeys((SYSTEM, OPERATOR, COPIES, *named)),
-            *(leaf_user(link) for link in topology.links if link.listener == name),
+            f"{user}{login}"
+            for login in ("", NEXT)
+            for user in (
+                *dict.fromkeys((SYSTEM, OPERATOR, COPIES, *named)),
+                *(leaf_user(link) for link in topology.links if link.listener == name),
+            )
         ]
         for name in topology.names
     }

@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 
 _variable = re.compile(r"CARTMESH_([A-Z0-9]+(?:_[A-Z0-9]+)*_?)", re.ASCII).fullmatch
+_KINDS = {"timedelta": "duration", "int": "integer", "float": "number", "bool": "flag"}
 _reads = re.compile(r"\bread\([A-Z]|CARTMESH_").search
 
 
@@ -37,6 +38,15 @@ def settings_of(packages: Iterable[str]) -> tuple[Setting, ...]:
         for home, struct in _read(module, tree):
             found |= set(_fields(home, source.tree(home), struct))
     return tuple(sorted(found, key=lambda one: (one.struct, one.name)))
+
+
+def kinds(settings: Iterable[Setting]) -> dict[str, str]:
+    """Setting -> what its text must be (duration, integer, number, flag), where every struct that has it agrees."""
+    found: dict[str, set[str]] = {}
+    for one in settings:
+        if one.struct:
+            found.setdefault(one.name, set()).add(_KINDS.get(one.type.removesuffix(" | None"), ""))
+    return {name: kind for name, (kind, *others) in sorted(found.items()) if kind and not others}
 
 
 def page(settings: Iterable[Setting]) -> str:

@@ -15,7 +15,7 @@ from mesh.event import declaration_of
 from mesh.events.cart import CartIdle, CartLine, CartUpdated
 from mesh.money import Money
 from mesh.subjects import subject, timer_subject
-from mesh.topology.apply import api
+from mesh.topology.jetstream_api import api
 
 STREAM = "BENCH_CEILING"
 PREFIX = "bench"

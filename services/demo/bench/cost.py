@@ -10,7 +10,7 @@ from mesh.broker.connection import Connection
 from mesh.errors import Unavailable
 from mesh.runtime.up import Up
 from mesh.streams import MESH
-from mesh.topology.apply import api
+from mesh.topology.jetstream_api import api
 
 PATIENCE = 300.0
 """Seconds after which consumers that still have something to deliver are an error, and not only slow."""

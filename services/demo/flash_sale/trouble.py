@@ -5,7 +5,7 @@ import random
 from dataclasses import dataclass, field
 
 from mesh.runtime.up import Up
-from mesh.topology.apply import api
+from mesh.topology.jetstream_api import api
 from services.demo.flash_sale.plan import Plan
 
 BACK_WITHIN = 180.0

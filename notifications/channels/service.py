@@ -37,6 +37,7 @@ from notifications.journeys.kind import JOURNEYS
 from notifications.journeys.live import LiveJourneys
 from notifications.render_pool import TemplateError
 from notifications.run import run_fields
+from notifications.suppressions import SUPPRESSIONS
 from notifications.template_variables import cart_url
 from notifications.templates.kind import TEMPLATES
 
@@ -52,7 +53,7 @@ service = Service(
         ConfirmationFailed,
         MailAdvanced,
     ),
-    views=(PROFILES, TEMPLATES.bucket, JOURNEYS.bucket),
+    views=(PROFILES, TEMPLATES.bucket, JOURNEYS.bucket, SUPPRESSIONS),
     reads_personal_data=True,
     secrets=("secret", "address_secret"),
 )

@@ -96,6 +96,7 @@ def test_a_secret_reaches_those_alone_who_need_it(chart):
         "gateway": {"CARTMESH_ADDRESS_SECRET"},
         "identity": {"CARTMESH_ADDRESS_SECRET"},
         "links": {"CARTMESH_SECRET"},
+        "mail-reports": {"CARTMESH_SECRET", "CARTMESH_ADDRESS_SECRET"},
         "offers": {"CARTMESH_SECRET", "CARTMESH_ADDRESS_SECRET"},
         "orders": {"CARTMESH_ADDRESS_SECRET"},
     }

@@ -64,7 +64,10 @@ def test_routes_pass_on_what_is_meant_for_the_outside(chart):
             "hostnames": ["links.eu.shop.example.com"],
             "rules": [
                 {
-                    "matches": [{"path": {"type": "PathPrefix", "value": "/unsubscribe"}}],
+                    "matches": [
+                        {"path": {"type": "PathPrefix", "value": path}}
+                        for path in ("/unsubscribe", "/confirm", "/preferences")
+                    ],
                     "backendRefs": [{"name": "cartmesh-links", "port": 80}],
                 }
             ],

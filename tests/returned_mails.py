@@ -68,10 +68,10 @@ def exim(recipient: str, original: str, *, to: str = "offers@shop.example.test",
 def exchange(recipient: str, original: str, *, to: str = "offers@shop.example.test", name: str = "AM0PR01") -> bytes:
     """As Exchange writes it: an HTML part first, a generic status beside an exact diagnostic, the mail whole."""
     report = (
-        f"Reporting-MTA: dns;AM0PR01MB0001.eurprd01.prod.exchangelabs.example\r\nReceived-From-MTA: dns;mx.example.test"
-        f"\r\nArrival-Date: Sun, 29 Nov 2026 09:59:58 +0000\r\n\r\nFinal-Recipient: rfc822;{recipient}\r\nAction: failed"
-        "\r\nStatus: 5.1.10\r\nDiagnostic-Code: smtp;550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by"
-        f"\r\n SMTP address lookup\r\nX-Display-Name: {recipient}\r\n"
+        "Reporting-MTA: dns;AM0PR01MB0001.eurprd01.prod.exchangelabs.example\r\nReceived-From-MTA: dns;mx.example.test"
+        f"\r\nArrival-Date: Sun, 29 Nov 2026 09:59:58 +0000\r\n\r\nFinal-Recipient: rfc822;{recipient}\r\n"
+        "Action: failed\r\nStatus: 5.1.10\r\nDiagnostic-Code: smtp;550 5.1.10 RESOLVER.ADR.RecipientNotFound; not"
+        f"\r\n found by SMTP address lookup\r\nX-Display-Name: {recipient}\r\n"
     )
     text = _head(name, "Undeliverable: Your cart", "Microsoft Outlook <postmaster@example.com>", to, "delivery-status")
     parts = (
@@ -87,15 +87,16 @@ def gmail(recipient: str, original: str, *, to: str = "offers@shop.example.test"
     report = (
         "Reporting-MTA: dns; googlemail.com\r\nReceived-From-MTA: dns; offers@shop.example.test\r\n"
         "Arrival-Date: Sun, 29 Nov 2026 01:59:58 -0800 (PST)\r\nX-Original-Message-ID: <x@shop.example.test>\r\n\r\n"
-        f"Final-Recipient: rfc822; {recipient}\r\nAction: failed\r\nStatus: 5.1.1\r\nRemote-MTA: dns; mx.example.com."
-        " (203.0.113.7, the server for the domain example.com.)\r\nDiagnostic-Code: smtp; 550-5.1.1 The email account"
-        f" that you tried to reach does not exist <{recipient}>\r\nLast-Attempt-Date: Sun, 29 Nov 2026 02:00:00 -0800\r\n"
+        f"Final-Recipient: rfc822; {recipient}\r\nAction: failed\r\nStatus: 5.1.1\r\n"
+        "Remote-MTA: dns; mx.example.com. (203.0.113.7, the server for the domain example.com.)\r\n"
+        f"Diagnostic-Code: smtp; 550-5.1.1 The email account that you tried to reach does not exist <{recipient}>\r\n"
+        "Last-Attempt-Date: Sun, 29 Nov 2026 02:00:00 -0800\r\n"
     )
     text = _head(name, "Delivery Status Notification (Failure)", "mailer-daemon@googlemail.com", to, "delivery-status")
     text = f"X-Failed-Recipients: {recipient}\r\n{text}"
     inner = (
-        "--inner\r\nContent-Type: text/plain\r\n\r\n** Address not found **\r\n--inner\r\nContent-Type: text/html\r\n\r\n"
-        "<b>Address not found</b>\r\n--inner--\r\n"
+        "--inner\r\nContent-Type: text/plain\r\n\r\n** Address not found **\r\n"
+        "--inner\r\nContent-Type: text/html\r\n\r\n<b>Address not found</b>\r\n--inner--\r\n"
     )
     parts = (
         ('multipart/alternative; boundary="inner"', inner),

@@ -17,12 +17,14 @@ from mesh.events.offer import OfferDecided, OfferDeferred, OfferFailed, OfferSen
 from mesh.observability.logs import log
 from mesh.profiles import address_digest
 from mesh.settings import read
+from notifications import preference_token
 from notifications.channels.delivery_errors import Undelivered, Unknown
 from notifications.channels.delivery_state import Claim
 from notifications.channels.email_message import MailSettings, compose, message_id, without_addresses
 from notifications.channels.reading import Reading
 from notifications.documents.following import following
 from notifications.mail_reference import MailReference, return_path
+from notifications.preference_token import PreferenceLink
 from notifications.render_pool import Rendered, RenderPool, RenderSettings, TemplateError, open_render_pool
 from notifications.run import run_fields
 from notifications.sample import NAMES, sample
@@ -104,6 +106,7 @@ class Mailer:
             self.shop,
             left_at=left.event.left_at if left else decided.due,
             unsubscribe_url=self.unsubscribe_url(decided),
+            preferences_url=self.preferences_url(decided, reading.profile.email),
         )
         key = derive_id(decided.offer_id, reading.profile.locale, msgspec.json.encode(data))
         task = self._renders.get(key)
@@ -145,6 +148,16 @@ class Mailer:
         """The signed link that ends these mails."""
         unsubscription = Unsubscription(visitor_id=decided.visitor_id, channel="email", offer_id=decided.offer_id)
         return link(unsubscription, self.links)
+
+    def preferences_url(self, decided: OfferDecided, email: str | None) -> str:
+        """The signed link to what the shopper allows; empty without an address, as a card has no such link."""
+        if not email:
+            return ""
+        address, due = address_digest(email), int(decided.due.timestamp())
+        return preference_token.link(
+            PreferenceLink(visitor_id=decided.visitor_id, address=address, offer_id=decided.offer_id, due=due),
+            self.links,
+        )
 
     def envelope(self, to: str, kind: MailKind, id: str) -> AbstractAsyncContextManager["Envelope"]:
         """A connection for the message to `to` that a mail's id names, as soon as one is free. Raises Undelivered."""

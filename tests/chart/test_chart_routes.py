@@ -105,6 +105,7 @@ def test_the_consoles_pages_are_behind_one_ingress(chart, copied):
         "/queues": "board",
         "/sender": "studio",
         "/stock": "stock",
+        "/suppressions": "studio",
         "/templates": "studio",
     }
     assert made.names("Ingress") == ["gateway", "links", "pages"]

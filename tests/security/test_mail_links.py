@@ -93,8 +93,8 @@ async def test_only_the_button_confirms_and_it_does_so_once(visitor, mesh):
         channel="email",
         address="d1",
         where="/confirm",
-        wording="May we write to you? You will get e-mails about carts you left, at this address. You can stop them with "
-        "one click. Yes, write to me",
+        wording="May we write to you? You will get e-mails about carts you left, at this address. "
+        "You can stop them with one click. Yes, write to me",
     )
 
 

@@ -1,4 +1,4 @@
-"""The page of what a shopper allows: looking changes nothing, saving is stored with its proof, nothing can be forged."""
+"""What a shopper allows: looking changes nothing, saving is stored with its proof, nothing can be forged."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime
+from hashlib import file_digest
 from typing import BinaryIO
 
 import msgspec
@@ -101,6 +102,13 @@ def digests(file: BinaryIO, found: ReadList) -> Iterator[bytes | None]:
         yield digest
 
 
+def name_of(file: BinaryIO) -> str:
+    """What an import is known by: the same file again is the same import."""
+    name = file_digest(file, "sha256").hexdigest()[:32]
+    file.seek(0)
+    return name
+
+
 async def import_list(
     file: BinaryIO,
     send: Callable[[ImportedPart], Awaitable[object]],
@@ -113,7 +121,7 @@ async def import_list(
     """Send a file's addresses on, in parts. `pause` is awaited between some thousand lines. Raises NoList.
 
     Nothing is sent before the first two million addresses, or the whole file, are read. `named` is the import: the same
-    again changes nothing.
+    again replaces what it was.
     """
     found, parts, kept, flushed = ReadList(), [bytearray() for _ in range(256)], 0, 0
     for count, digest in enumerate(digests(file, found), 1):

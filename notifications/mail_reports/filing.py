@@ -40,14 +40,29 @@ def added(events: Iterable[Received]) -> dict[str, Added]:
 
 
 def filed(shard: Shard, more: Added) -> Shard:
-    """A shard with what is added; the order and repetition of events make no difference."""
+    """A shard with what is added; the order and repetition of events make no difference.
+
+    An address that is on several lists is kept on the newest, which is the one that counts.
+    """
     entries = dict(shard.entries)
     for address, entry in more.entries.items():
         entries[address] = max(entry, entries.get(address, entry))
     return Shard(
         entries={address: entries[address] for address in sorted(entries)},
-        lists=dict(sorted({**shard.lists, **more.lists}.items())),
+        lists=_each_once({**shard.lists, **more.lists}),
     )
+
+
+def _each_once(lists: dict[str, Listed]) -> dict[str, Listed]:
+    seen: set[bytes] = set()
+    found: dict[str, Listed] = {}
+    for part, listed in sorted(lists.items(), key=lambda one: (one[1].at, one[0]), reverse=True):
+        packed = listed.addresses
+        digests = {packed[at : at + DIGEST] for at in range(0, len(packed), DIGEST)} - seen
+        seen |= digests
+        if digests:
+            found[part] = msgspec.structs.replace(listed, addresses=b"".join(sorted(digests)))
+    return dict(sorted(found.items()))
 
 
 def counts_of(shard: Shard) -> dict[str, int]:

@@ -167,6 +167,7 @@ def test_the_consoles_ingress_is_merged_and_patched_like_the_releases_other_obje
         "/people",
         "/sender",
         "/stock",
+        "/suppressions",
         "/templates",
     ]
     assert [name for kind, name in chart() if kind == "Ingress"] == ["gateway", "links"]

@@ -8,8 +8,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
-from uuid import uuid4
+from typing import Any, BinaryIO, cast
 
 import msgspec
 from litestar import Request, Response, get, post
@@ -28,7 +27,7 @@ from mesh.web.roles import ADMIN, MARKETER, PUBLISHER
 from notifications.channels.email_message import recipient, without_addresses
 from notifications.mail_reports.requests import Done, ImportedPart, Suppress
 from notifications.studio.studio import Studio
-from notifications.suppression_list import NoList, ReadList, exported, import_list
+from notifications.suppression_list import NoList, ReadList, exported, import_list, name_of
 from notifications.suppressions import COMPLAINT, MANUAL, Entry, read_counts, standing_of, words_of
 
 PATH = "/suppressions"
@@ -151,9 +150,10 @@ def _list_routes(pages: SuppressionPages, mesh: Mesh) -> list[HTTPRouteHandler]:
         file = (await request.form()).get("file")
         if not isinstance(file, UploadFile) or not file.filename:
             return await pages.show(request, Shown(message="Choose a file first.", kind="bad"), status=422)
-        named, now = uuid4().hex, datetime.now(UTC)
+        opened, now = cast("BinaryIO", file.file), datetime.now(UTC)
+        named = await asyncio.to_thread(name_of, opened)
         try:
-            read = await import_list(file.file, send, named=named, by=person.account.id, at=now, pause=_pause)
+            read = await import_list(opened, send, named=named, by=person.account.id, at=now, pause=_pause)
         except NoList as error:
             return await pages.show(request, Shown(message=f"Nothing was imported: {error}.", kind="bad"), status=422)
         except Unavailable:

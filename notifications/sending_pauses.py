@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 
-from mesh import Mesh
+from mesh import Mesh, Received
 from mesh.envelope import derive_id
 from mesh.events.sending import SendingPaused
 
@@ -23,6 +23,12 @@ def place_of(domain: str) -> str:
     if re.fullmatch(r"[a-z0-9_-]{1,100}", name):
         return name
     return derive_id("domain", domain)
+
+
+async def paused_domains(mesh: Mesh) -> dict[str, Received[SendingPaused]]:
+    """The domains to which offers are held in this region, each with what says so. Raises Unavailable."""
+    newest = {one.event.domain: one async for one in mesh.read(SendingPaused)}
+    return {domain: one for domain, one in newest.items() if one.event.paused}
 
 
 async def pause_of(email: str, mesh: Mesh) -> datetime | None:

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from prometheus_client import Gauge
+
 from mesh import Mesh, Received, Service
 from mesh.errors import Conflict
 from mesh.events.address import AddressListImported, AddressSuppressed
@@ -24,6 +26,7 @@ from notifications.mail_reports.pausing import PauseSettings, pauses_due
 from notifications.mail_reports.receipts import RECEIPTS
 from notifications.mail_reports.requests import Done, ImportedPart, Resume, Suppress
 from notifications.sender_rates import KINDS, RATES, RatesWriter
+from notifications.sending_pauses import paused_domains
 from notifications.suppressions import SUPPRESSIONS, standing_of
 from notifications.unsubscribe_token import LinkSettings
 
@@ -38,6 +41,9 @@ service = Service(
     port=8210,
 )
 
+PAUSED = Gauge(
+    "cartmesh_sending_paused_domains", "Domains to which offers are held, as too much comes back.", ["region"]
+)
 LOOK_EVERY, JUDGE_EVERY = timedelta(seconds=15), timedelta(seconds=10)
 
 
@@ -99,6 +105,7 @@ async def pause_sending(tick: datetime, mesh: Mesh) -> None:
             await mesh.publish(*changes)
         except Conflict:  # another replica paused it, or a person let it go on, at the same moment
             continue
+    PAUSED.labels(mesh.region).set(len(await paused_domains(mesh)))
 
 
 @service.answers

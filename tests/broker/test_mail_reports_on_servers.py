@@ -1,14 +1,17 @@
 """Bounces, suppressions and rates on real servers in two regions, each service with no more rights than it has."""
 
+import asyncio
 import hmac
 import json
+import resource
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from time import time
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from mesh.events.address import AddressSuppressed
 from mesh.events.customer import ConsentChanged, ConsentConfirmed, CustomerIdentified
@@ -25,13 +28,14 @@ from notifications.channels.service import service as channels
 from notifications.links import service as links
 from notifications.mail_reports import requests
 from notifications.mail_reports import service as mail_reports
-from notifications.mail_reports.requests import Suppress
+from notifications.mail_reports.requests import Done, Suppress
 from notifications.offers import service as offers
 from notifications.preference_token import PreferenceLink
 from notifications.preference_token import seal as seal_preferences
 from notifications.sender_rates import RATES, read_rates
 from notifications.sending_pauses import pause_of, place_of
 from notifications.studio import service as studio
+from notifications.suppression_list import exported, import_list
 from notifications.suppressions import read_counts, standing_of
 from services.console import service as console
 from services.identity import service as identity
@@ -86,7 +90,6 @@ async def test_the_whole_way_in_two_regions(eventually, staff, monkeypatch):
         reports, _ = await mesh.client(mail_reports)
         await stack.enter_async_context(running(mail_reports, await mesh.of("mail-reports", "eu")))
         _pages, port = await mesh.client(studio)
-        shoppers, _ = await mesh.client(links)
         sending, deciding, there = await mesh.of("channels"), await mesh.of("offers"), await mesh.of("channels", "eu")
         sent = OfferSent(cart_id="c1", visitor_id="v1", offer_id="0" * 32, channel="email", domain="bad.example")
         await sending.publish(sent)
@@ -99,6 +102,7 @@ async def test_the_whole_way_in_two_regions(eventually, staff, monkeypatch):
         studios = await mesh.of("studio")
         counted = await eventually(lambda: rates(studios, today))
         paused = await eventually(lambda: pause_of(ADA, sending))
+        await eventually(lambda: REGISTRY.get_sample_value("cartmesh_sending_paused_domains", {"region": "us"}))
 
         person = await staff(await mesh.of("console"), port, "admin")
         found = await person.send("/suppressions/look-up", page="/suppressions", address=ADA.upper())
@@ -111,18 +115,7 @@ async def test_the_whole_way_in_two_regions(eventually, staff, monkeypatch):
         rebuilt = await rebuild(await mesh.servers.operator("us"), TOPOLOGY, SERVICES, RATES.name)
         again = await eventually(lambda: rates(studios, today))
 
-        due = int(time())
-        identity_mesh = await mesh.of("identity")
-        await identity_mesh.publish(CustomerIdentified(visitor_id="v1", email=ADA))
-        await identity_mesh.publish(ConsentChanged(visitor_id="v1", channel="email", granted=False))
-        token = seal_preferences(PreferenceLink(visitor_id="v1", address=DIGEST, offer_id="o", due=due), SECRET)
-        await requests.suppress_address(
-            Suppress(address=DIGEST, suppressed=True, reason="complaint", by="a1"), await mesh.of("mail-reports")
-        )
-        shown = await shoppers.get(f"/preferences/{token}")
-        saved = await shoppers.post(f"/preferences/{token}", data={"marketing.email": "yes"})
-        await eventually(lambda: owner_said(sending))
-        history = await identity_mesh.history("v1", "customer")
+        shown, saved, history = await _owner_allows(mesh, sending, eventually)
         await eventually(lambda: emptied(studios))
 
     assert (taken.status_code, taken.json()["stored"], forged.status_code) == (200, 1, 401)
@@ -137,6 +130,22 @@ async def test_the_whole_way_in_two_regions(eventually, staff, monkeypatch):
     assert 'value="no" checked' in shown.text
     assert 'value="yes" checked' in saved.text
     assert history.last(ConsentConfirmed).event.where == "/preferences"
+
+
+async def _owner_allows(mesh, sending, eventually):
+    """The owner of a suppressed address allows mails by the link in one: the pages, and what is stored."""
+    shoppers, _ = await mesh.client(links)
+    identity_mesh = await mesh.of("identity")
+    await identity_mesh.publish(CustomerIdentified(visitor_id="v1", email=ADA))
+    await identity_mesh.publish(ConsentChanged(visitor_id="v1", channel="email", granted=False))
+    due = int(time())
+    token = seal_preferences(PreferenceLink(visitor_id="v1", address=DIGEST, offer_id="o", due=due), SECRET)
+    asked = Suppress(address=DIGEST, suppressed=True, reason="complaint", by="a1")
+    await requests.suppress_address(asked, await mesh.of("mail-reports"))
+    shown = await shoppers.get(f"/preferences/{token}")
+    saved = await shoppers.post(f"/preferences/{token}", data={"marketing.email": "yes"})
+    await eventually(lambda: owner_said(sending))
+    return shown, saved, await identity_mesh.history("v1", "customer")
 
 
 async def reason(mesh, *, suppressed=True):
@@ -166,3 +175,61 @@ def test_one_service_writes_what_is_said_of_addresses():
     writers = {kind: [one.name for one in SERVICES if kind in one.publishes] for kind in wanted}
 
     assert set(map(tuple, writers.values())) == {("mail-reports",)}
+
+
+@pytest.mark.drill
+@pytest.mark.timeout(1800)
+async def test_two_million_addresses_are_imported_with_bounded_memory(tmp_path, eventually):
+    """On three servers: read, stored, filed, each address found; the process grows by less than 200 MB."""
+    file, count = tmp_path / "list.csv", 2_000_000
+    with file.open("w") as lines:
+        lines.write("name,email\n")
+        lines.writelines(f"Somebody,person.{n}@example{n % 9973}.test\n" for n in range(count))
+    async with AsyncExitStack() as stack:
+        servers = LocalServers(Topology.of(["us"], nodes=3), services=SERVICES)
+        mesh = Mesh(stack, await stack.enter_async_context(servers))
+        reports = await connect(mesh.servers.access, "us", "mail-reports")
+        stack.push_async_callback(reports.broker.drain)
+        await stack.enter_async_context(running(mail_reports, reports))
+        studios = await connect(mesh.servers.access, "us", "studio")
+        stack.push_async_callback(studios.broker.drain)
+        before, began = _memory(), time()
+
+        async def send(part):
+            await studios.ask("mail-reports", "import-part", part, Done, within=timedelta(seconds=60))
+
+        async def pause():
+            await asyncio.sleep(0)
+
+        with file.open("rb") as opened:
+            read = await import_list(opened, send, named="l1", by="a1", at=datetime.now(UTC), pause=pause)
+        stored = time()
+        await eventually(lambda: _all_counted(studios, count), within=600)
+        filed = time()
+        found = [
+            (await standing_of(address_digest(f"person.{n}@example{n}.test"), studios)).reason for n in (0, 1, 9972)
+        ]
+        looked = time()
+        rows = 0
+        async for part in exported(studios):
+            rows += part.count("\n")
+        ended = time()
+
+    print(
+        f"\n{read.addresses:,} addresses: read and stored in {stored - began:.0f} s, "
+        f"filed {filed - stored:.0f} s later, looked up in {(looked - filed) / 3 * 1000:.1f} ms, "
+        f"exported in {ended - looked:.0f} s, "
+        f"{_memory() - before:.0f} MB more at the most"
+    )
+    assert (read.addresses, read.refused, rows) == (count, 0, count + 1)
+    assert found == ["imported"] * 3
+    assert _memory() - before < 200
+
+
+async def _all_counted(mesh, count):
+    return await read_counts(mesh) == {"imported": count}
+
+
+def _memory():
+    """The most memory that this process has held so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -5,11 +5,10 @@ from datetime import UTC, datetime
 import msgspec
 
 from mesh import Mesh
-from mesh.events.sending import SendingPaused
 from mesh.settings import read
 from notifications.mail_reports.pausing import PauseSettings
 from notifications.sender_rates import Counts, read_rates
-from notifications.sending_pauses import place_of
+from notifications.sending_pauses import paused_domains, place_of
 
 MOST = 50
 
@@ -48,8 +47,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
 async def read_domains(mesh: Mesh) -> Rates:
     """The figures of this region. Raises Unavailable."""
     counted = await read_rates(mesh, today=datetime.now(UTC).date())
-    newest = {one.event.domain: one async for one in mesh.read(SendingPaused)}
-    held = {domain: one for domain, one in newest.items() if one.event.paused}
+    held = await paused_domains(mesh)
     found = [
         Domain(
             name=domain,

@@ -159,6 +159,16 @@ class OfferDeferred(Event):
     template_revision: int | None = None
 
 
+@event(key="offer_id")
+class OfferSendDue(Event):
+    """A held offer is to be tried again by a channel: the time that it was held until has come."""
+
+    offer_id: str
+    cart_id: str
+    visitor_id: str
+    channel: ChannelName
+
+
 @event(key="cart_id")
 class OfferFailed(Event):
     """An offer will not be sent: refused for good, undeliverable, or unknown after a crash (never sent twice)."""

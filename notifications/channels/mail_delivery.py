@@ -11,12 +11,20 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from mesh import Mesh, Received, Retry
+from mesh import Mesh, Received, Retry, Timer
 from mesh.channels import ChannelName
 from mesh.envelope import derive_id
 from mesh.errors import Conflict
 from mesh.events.cart import CartClosed, CartConverted, CartUpdated
-from mesh.events.offer import OfferClaimed, OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
+from mesh.events.offer import (
+    OfferClaimed,
+    OfferDecided,
+    OfferDeferred,
+    OfferFailed,
+    OfferSendDue,
+    OfferSent,
+    OfferWithdrawn,
+)
 from mesh.observability.tracing import child_trace
 from mesh.publish import Change, Draft
 from notifications.channels.delivery_errors import Undelivered
@@ -32,7 +40,8 @@ if TYPE_CHECKING:
     from notifications.channels.smtp import Envelope
 
 PAUSED = "sending to its domain is paused"
-PAUSED_AGAIN_AFTER = timedelta(seconds=10)
+PAUSED_AGAIN_AFTER = timedelta(minutes=5)
+"""How often it is looked whether a pause has ended."""
 LONGEST_PAUSE = timedelta(days=3)
 """How long an offer waits for a pause to end; then it would be no news any more."""
 READ_AGAIN_AFTER = 1.0
@@ -57,7 +66,7 @@ async def _attempt(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer)
     if ended is not None:
         return ended
     if reading.paused:
-        return [held_by_pause(decided, state, reading.paused)]
+        return held_by_pause(decided, state, reading.paused)
     if state.until and (left := state.until - datetime.now(UTC)) > timedelta(0):
         raise Retry("deferred", after=left)
     try:
@@ -157,28 +166,37 @@ async def _claim(
 async def _recorded(ended: list[Change], mesh: Mesh) -> list[Change]:
     """What the handler is to publish. A deferral is stored at once, and the offer comes back when it is over."""
     for one in ended:
-        if isinstance(one, OfferDeferred):
+        if isinstance(one, OfferDeferred) and one.reason != PAUSED:
             named = derive_id("deferred", one.offer_id, one.channel, one.attempt)
             await mesh.publish(Draft(event=one, id=named))
             raise Retry(one.reason, after=max(one.until - datetime.now(UTC), timedelta(0)))
     return ended
 
 
-def held_by_pause(decided: OfferDecided, state: DeliveryState, since: datetime) -> Change:
-    """Held while sending to the recipient's domain is paused; raises Retry where that is on record."""
-    if datetime.now(UTC) - since > LONGEST_PAUSE:
-        return withdrawn(decided, "email", f"sending to its domain was paused for {LONGEST_PAUSE.days} days")
+def held_by_pause(decided: OfferDecided, state: DeliveryState, since: datetime) -> list[Change]:
+    """Held while sending to the recipient's domain is paused, which is recorded once; tried again by a timer.
+
+    The message is not kept waiting: thousands of them would keep those to other domains from being delivered.
+    """
+    now = datetime.now(UTC)
+    if now - since > LONGEST_PAUSE:
+        return [withdrawn(decided, "email", f"sending to its domain was paused for {LONGEST_PAUSE.days} days")]
+    again = now + PAUSED_AGAIN_AFTER
+    due = OfferSendDue(
+        offer_id=decided.offer_id, cart_id=decided.cart_id, visitor_id=decided.visitor_id, channel="email"
+    )
     if state.until and state.until > since:
-        raise Retry(PAUSED, after=PAUSED_AGAIN_AFTER)
-    return OfferDeferred(
+        return [Timer(due, again)]
+    deferred = OfferDeferred(
         cart_id=decided.cart_id,
         offer_id=decided.offer_id,
         channel="email",
         attempt=state.attempt,
         reason=PAUSED,
-        until=datetime.now(UTC) + PAUSED_AGAIN_AFTER,
+        until=again,
         **run_fields(decided),
     )
+    return [deferred, Timer(due, again)]
 
 
 def withdrawn(decided: OfferDecided, channel: ChannelName, reason: str) -> OfferWithdrawn:

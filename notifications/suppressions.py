@@ -74,12 +74,14 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def suppressed(self) -> Iterator[tuple[str, Entry]]:
         """Every address that is suppressed, and why, sorted."""
-        listed = {
-            part.at_place(at).hex() for part in self.lists.values() for at in range(len(part.addresses) // DIGEST)
-        }
-        for address in sorted(listed | self.entries.keys()):
-            if (entry := self.of(address)) and entry.suppressed:
-                yield address, entry
+        found: dict[str, Entry] = {}
+        for listed in self.lists.values():
+            entry = _entry(listed)
+            for address in listed.all():
+                found[address] = max(entry, found.get(address, entry))
+        for address, entry in self.entries.items():
+            found[address] = max(entry, found.get(address, entry))
+        return iter([(address, found[address]) for address in sorted(found) if found[address].suppressed])
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -13,7 +13,7 @@ from mesh.errors import Conflict, Unavailable
 from mesh.events.address import AddressListImported, AddressSuppressed
 from notifications.suppressions import DIGEST, SUPPRESSIONS, Entry, Kept, Listed, Shard, counts_key, entry_of, shard_key
 
-TRIES, AT_ONCE = 20, 16
+TRIES, AT_ONCE = 20, 48
 """AT_ONCE: shards of one atomic batch, of 8 kB each where two million addresses are suppressed."""
 
 
@@ -99,8 +99,9 @@ class Filing:
         """The shards that change, and the counts that follow."""
         puts: dict[str, tuple[Kept, int]] = {}
         counted: dict[str, dict[str, dict[str, int]]] = defaultdict(dict)
-        for key, more in found.items():  # each asked of the stream's leader: others may know it a moment later
-            kept, revision = await self._state.entry(key)
+        # Each is asked of the stream's leader: other servers may know it a moment later.
+        entries = await asyncio.gather(*map(self._state.entry, found))
+        for (key, more), (kept, revision) in zip(found.items(), entries, strict=True):
             before = kept.shard if kept and kept.shard else Shard()
             after = filed(before, more)
             if after != before:

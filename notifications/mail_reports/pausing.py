@@ -9,7 +9,8 @@ from mesh import Mesh, Received, Unchanged
 from mesh.events.sending import SendingPaused
 from mesh.observability.logs import log
 from mesh.publish import Change
-from notifications.sender_rates import DAYS, Counts, read_rates
+from notifications.exact_sums import Figures
+from notifications.sender_rates import DAYS, read_rates
 from notifications.sending_pauses import place_of
 
 
@@ -25,7 +26,7 @@ class PauseSettings(msgspec.Struct, frozen=True, kw_only=True):
     pause_from: int = 100
 
 
-def too_much(counts: Counts, settings: PauseSettings) -> str:
+def too_much(counts: Figures, settings: PauseSettings) -> str:
     """Why sending to a domain is to be paused; empty where it is not."""
     sent = counts.get("sent", 0)
     if sent < settings.pause_from:
@@ -58,7 +59,7 @@ async def pauses_due(mesh: Mesh, settings: PauseSettings, now: datetime) -> list
     return found
 
 
-def _paused(domain: str, counts: Counts, reason: str, last: Received[SendingPaused] | None) -> Iterator[Change]:
+def _paused(domain: str, counts: Figures, reason: str, last: Received[SendingPaused] | None) -> Iterator[Change]:
     log.error("sending to a domain is paused: let it go on at the console's page Sender", domain=domain, reason=reason)
     event = SendingPaused(
         place=place_of(domain),

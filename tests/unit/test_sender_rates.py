@@ -46,6 +46,7 @@ EVENTS = st.one_of(
     MAILS.map(lambda mail: order(mail, HOMES[mail])),
     st.builds(lambda mail, hard: bounced(mail, HOMES[mail], hard=hard), MAILS | st.none(), st.booleans()),
     (MAILS | st.none()).map(lambda mail: complained(mail, HOMES[mail])),
+    MAILS.map(lambda mail: complained(mail, "forwarded.example")),
 )
 STORIES = st.lists(st.tuples(EVENTS, st.integers(0, 3)), max_size=8)
 

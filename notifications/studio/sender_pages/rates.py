@@ -6,8 +6,9 @@ import msgspec
 
 from mesh import Mesh
 from mesh.settings import read
+from notifications.exact_sums import Figures
 from notifications.mail_reports.pausing import PauseSettings
-from notifications.sender_rates import Counts, read_rates
+from notifications.sender_rates import read_rates
 from notifications.sending_pauses import paused_domains, place_of
 
 MOST = 50
@@ -18,7 +19,7 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     place: str
-    counts: Counts
+    counts: Figures
     paused: datetime | None = None
     reason: str = ""
 

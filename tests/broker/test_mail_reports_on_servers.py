@@ -11,11 +11,13 @@ from time import time
 
 import httpx
 import pytest
+from cyclopts import App
 from prometheus_client import REGISTRY
 
 from mesh.events.address import AddressSuppressed
 from mesh.events.customer import ConsentChanged, ConsentConfirmed, CustomerIdentified
 from mesh.events.mail import MailBounced
+from mesh.events.mesh import PersonalDataShown
 from mesh.events.offer import OfferSent
 from mesh.events.sending import SendingPaused
 from mesh.operations.rebuild import rebuild
@@ -25,6 +27,7 @@ from mesh.runtime.run import running
 from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
 from notifications.channels.service import service as channels
+from notifications.cli import commands
 from notifications.links import service as links
 from notifications.mail_reports import requests
 from notifications.mail_reports import service as mail_reports
@@ -167,6 +170,47 @@ async def owner_said(mesh):
 async def emptied(mesh):
     """Whether nobody is on the list."""
     return not await read_counts(mesh)
+
+
+@pytest.mark.timeout(240)
+async def test_the_commands_import_and_export_with_an_operators_rights(eventually, tmp_path, capsys):
+    """Bad lines are named; addresses are printed for a reason alone, which is put on record; none starts a formula."""
+    app = App(name="cartmesh", result_action="return_value")
+    commands(app)
+    file = tmp_path / "list.csv"
+    file.write_text(f"email\n{ADA}\nnobody\n=cmd@example.com\n")
+    async with AsyncExitStack() as stack:
+        servers = LocalServers(Topology.of(["us"], nodes=1), services=SERVICES)
+        mesh = Mesh(stack, await stack.enter_async_context(servers))
+        mesh.servers.access.write(tmp_path / "servers.json")
+        reports = await connect(mesh.servers.access, "us", "mail-reports")
+        stack.push_async_callback(reports.broker.drain)
+        await stack.enter_async_context(running(mail_reports, reports))
+        identities = await connect(mesh.servers.access, "us", "identity")
+        stack.push_async_callback(identities.broker.drain)
+        for visitor, email in (("v1", ADA), ("v2", "=cmd@example.com")):
+            await identities.publish(CustomerIdentified(visitor_id=visitor, email=email))
+
+        async def run(*words):
+            line = ["suppressions", *map(str, words), "--servers", str(tmp_path / "servers.json")]
+            await asyncio.to_thread(app, line, exit_on_error=False, print_error=False)
+            return capsys.readouterr()
+
+        with pytest.raises(SystemExit, match="1"):
+            await run("import", file)
+        said = capsys.readouterr()
+        await eventually(lambda: _all_counted(reports, 2))
+        bare = (await run("export")).out
+        with pytest.raises(SystemExit, match="--reason"):
+            await run("export", "--addresses")
+        whole = (await run("export", "--addresses", "--reason", "moving away")).out
+        (noted,) = [one.event async for one in identities.read(PersonalDataShown)]
+
+    assert (said.out, said.err) == ("2 addresses from 2 lines; 1 lines have no address\n", "line 3: no address in it\n")
+    assert bare.splitlines()[0] == "digest,reason,since"
+    assert "@" not in bare
+    assert {row.rpartition(",")[2] for row in whole.splitlines()} == {"address", ADA, "'=cmd@example.com"}
+    assert (noted.reason, noted.question) == ("moving away", "the addresses that are suppressed")
 
 
 def test_one_service_writes_what_is_said_of_addresses():

@@ -42,8 +42,8 @@ class ConsentChanged(Event):
     granted: bool
     purpose: PurposeName = "marketing"
     by: str = "page"
-    where: ProofText = ""
-    wording: ProofText = ""
+    where: ProofText | None = None
+    wording: ProofText | None = None
 
 
 @event(key="visitor_id", personal=True)
@@ -58,8 +58,8 @@ class ConsentConfirmed(Event):
     channel: ChannelName
     address: str
     purpose: PurposeName = "marketing"
-    where: ProofText = ""
-    wording: ProofText = ""
+    where: ProofText | None = None
+    wording: ProofText | None = None
 
 
 @event(key="visitor_id", personal=True)
@@ -70,4 +70,4 @@ class CustomerUnsubscribed(Event):
     channel: ChannelName
     offer_id: str
     purpose: PurposeName = "marketing"
-    where: ProofText = ""
+    where: ProofText | None = None

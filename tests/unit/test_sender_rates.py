@@ -63,7 +63,7 @@ async def counted(batches):
         await mesh.broker.drain()
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(STORIES, st.randoms())
 async def test_order_repetition_and_batches_make_no_difference(story, random):
     """One by one, all at once, twice and in another order: so a rebuild comes to the same."""

@@ -82,6 +82,7 @@ def test_of_many_bad_lines_the_first_are_named_and_all_are_counted():
     assert (len(said.bad), said.refused, dict(said.reasons)) == (50, 1_000, {"no address in it": 1_000})
 
 
+@settings(max_examples=40)
 @given(st.binary(max_size=300))
 def test_any_file_is_read_or_refused(raw):
     """Whatever is in it."""
@@ -153,7 +154,7 @@ def folded(events):
     return shards
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.lists(SINGLE | LISTS, max_size=12, unique_by=lambda one: one.id), st.randoms())
 def test_order_and_repetition_make_no_difference(events, random):
     """One at a time, twice, in another order, or all at once."""
@@ -164,7 +165,7 @@ def test_order_and_repetition_make_no_difference(events, random):
     assert folded(events) == folded(shuffled) == at_once
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.lists(SINGLE | LISTS, max_size=12, unique_by=lambda one: one.id))
 def test_the_later_word_holds(events):
     """Of single addresses and lists alike, as a plain comparison of times has it."""

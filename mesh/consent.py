@@ -30,13 +30,15 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def consent_of(  # noqa: C901  one branch per kind of event
-    customer_events: Iterable[Received], purpose: str = MARKETING.name
+    customer_events: Iterable[Received], purpose: str = MARKETING.name, *, address: str | None = None
 ) -> Consent:
-    """The consent as of a visitor's events of the domain `customer`, oldest first."""
+    """The consent as of a visitor's events of the domain `customer`, oldest first.
+
+    `address` is the digest of the visitor's address, for those who may not read it in the events.
+    """
     asked: dict[ChannelName, bool] = {}
     unsubscribed: set[ChannelName] = set()
     refused_by_server: set[ChannelName] = set()
-    address: str | None = None
     confirmed: set[str] = set()
     for received in customer_events:
         match received.event:

@@ -155,8 +155,9 @@ def customer_digest(customer_id: str) -> str:
 def address_digest(email: str, secret: str | None = None) -> str:
     """The name that an e-mail address is: keyed, so that nobody without the secret can try addresses; any case."""
     local, _, domain = email.strip().lower().rpartition("@")
-    with suppress(UnicodeError):  # what is no domain is compared as it was written
-        domain = domain.encode("idna").decode()
+    if not domain.isascii():
+        with suppress(UnicodeError):  # what is no domain is compared as it was written
+            domain = domain.encode("idna").decode()
     key = (secret or _secret()).encode()
     return hmac.digest(key, f"address\x1f{local}@{domain}".encode(), sha256)[:16].hex()
 

@@ -8,6 +8,7 @@ from mesh.channels import CHANNELS, ChannelName
 from notifications.check_result import CheckResult, result
 from notifications.decision_input import DecisionInput
 from notifications.journeys import Journey
+from notifications.suppressions import words_of
 
 
 def channel_results(inputs: DecisionInput, journey: Journey) -> list[CheckResult]:
@@ -34,6 +35,11 @@ def _results(channel: ChannelName, inputs: DecisionInput, journey: Journey) -> I
         known = entry.address == "email" and inputs.email_known
         value = f"{entry.title} known" if known else f"no {entry.title} known"
         yield result("identified", known, value, f"no {entry.title} address", channel=channel)
+    if entry.address is not None and inputs.suppressed:
+        value = f"nothing is sent to it: {words_of(inputs.suppressed)}"
+        yield result("address", False, value, "address suppressed", channel=channel)
+    elif entry.address is not None and known:
+        yield result("address", True, "may be written to", channel=channel)
     if entry.address is not None and journey.double_opt_in:
         value = "confirmed" if inputs.email_confirmed else "unconfirmed"
         yield result("confirmed", inputs.email_confirmed, value, "address not confirmed", channel=channel)

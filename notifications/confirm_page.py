@@ -74,7 +74,13 @@ def confirming(mesh: Mesh, settings: LinkSettings, limits: ConfirmationSettings)
         found = read(token, request)
         if isinstance(found, Response):
             return found
-        event = ConsentConfirmed(visitor_id=found.visitor_id, channel=found.channel, address=found.address)
+        event = ConsentConfirmed(
+            visitor_id=found.visitor_id,
+            channel=found.channel,
+            address=found.address,
+            where="/confirm",
+            wording=PAGES.wording(request, "ask", "why", "button"),
+        )
         try:
             # Clicking twice is one event, but not after unsubscribing in between.
             gone = await mesh.last(CustomerUnsubscribed, event.visitor_id)

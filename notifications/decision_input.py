@@ -27,6 +27,7 @@ class DecisionInput(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of an abandoned cart and its shopper at the moment of the evaluation.
 
     `cart` is where the cart stands (with `cart_detail` as text), `due` when its idle timer was due.
+    `suppressed` is why nothing is sent to the shopper's address (`notifications/suppressions.py`).
     `person` names the shopper for the holdout's hash. `consent` has only those channels that the
     shopper was asked about. `contacts` are earlier offers, without this one's; `before` are held runs
     that may contact the shopper first. `regions` are other regions where the
@@ -43,6 +44,7 @@ class DecisionInput(msgspec.Struct, frozen=True, kw_only=True):
     person: str
     email_known: bool = False
     email_confirmed: bool = False
+    suppressed: str | None = None
     consent: dict[ChannelName, bool] = {}
     unsubscribed: frozenset[ChannelName] = frozenset()
     time_zone: str | None = None

@@ -44,14 +44,29 @@ class LinkPages:
         form = f'<form method="post"><button>{escape(words[button])}</button></form>'
         return self.show(request, title, text, more=form)
 
+    def words(self, request: Request[Any, Any, Any]) -> Mapping[str, str]:
+        """The texts in the reader's language."""
+        return self._words[self._language(request)]
+
+    def wording(self, request: Request[Any, Any, Any], *names: str) -> str:
+        """What stands on the page, as the proof of what somebody agreed to."""
+        return " ".join(self.words(request)[name] for name in names)
+
     def show(
-        self, request: Request[Any, Any, Any], title: str, text: str, *, more: str = "", status: int = 200
+        self,
+        request: Request[Any, Any, Any],
+        title: str,
+        text: str,
+        *,
+        more: str = "",
+        style: str = "",
+        status: int = 200,
     ) -> Response[str]:
-        """A page of two texts; `more` is markup behind them."""
+        """A page of two texts; `more` is markup behind them, and `style` how that looks."""
         language = self._language(request)
         words = self._words[language]
         body = f'<main class="card"><h1>{escape(words[title])}</h1><p>{escape(words[text])}</p>{more}</main>'
-        markup = page(words[title], body, language=language)
+        markup = page(words[title], body, language=language, style=style)
         return Response(markup, media_type="text/html", status_code=status, headers=dict(HEADERS))
 
     def refuse(self, request: Request[Any, Any, Any]) -> Response[str]:

@@ -18,6 +18,7 @@ from notifications.documents.following import following
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS
 from notifications.journeys.live import LiveJourneys
+from notifications.suppressions import SUPPRESSIONS
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.live import LiveTemplates
 
@@ -26,7 +27,7 @@ service = Service(
     publishes=(OfferDecided, OfferDue, ContactReserved),
     timers=(OfferDue,),
     buckets=(JOURNEYS.bucket, TEMPLATES.bucket),
-    views=(PROFILES,),
+    views=(PROFILES, SUPPRESSIONS),
     reads_personal_data=True,
     secrets=("secret", "address_secret"),
 )

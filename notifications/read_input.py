@@ -11,9 +11,10 @@ from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartScore
 from mesh.events.contact import Contact, ContactReserved
 from mesh.events.order import PurchaseMarked
 from mesh.history import History, Unchanged
-from mesh.profiles import names_of, newest_of_names, nothing_bought_since, purchases_of
+from mesh.profiles import address_digest, names_of, newest_of_names, nothing_bought_since, purchases_of
 from notifications.decision_input import DecisionInput
 from notifications.shopper_profile import ShopperProfile, shopper_of
+from notifications.suppressions import standing_of
 
 
 class ReadInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,8 +36,10 @@ async def read_input(
     """What every run of the abandonment is evaluated with. `history` is the cart's."""
     cart = abandoned.event
     profile, person = await shopper_of(cart.visitor_id, mesh, names_of(cart.customer_id))
-    reserved, purchases = await asyncio.gather(
-        newest_of_names(mesh, ContactReserved, person.digests), purchases_of(mesh, person.digests)
+    reserved, purchases, suppressed = await asyncio.gather(
+        newest_of_names(mesh, ContactReserved, person.digests),
+        purchases_of(mesh, person.digests),
+        _suppressed(profile.email, mesh),
     )
     conditions = [
         Unchanged(ContactReserved, name, one.sequence if one else 0)
@@ -59,6 +62,7 @@ async def read_input(
         staleness=staleness,
         utc_offset=_utc_offset(history),
         region_zone=mesh.zones.get(mesh.region, "UTC"),
+        suppressed=suppressed,
         **_personal(profile, cart),
     )
     return ReadInput(
@@ -66,6 +70,11 @@ async def read_input(
         contacts=tuple(sorted(contacts.values(), key=lambda one: (one.at, one.offer_id))),
         conditions=tuple(conditions),
     )
+
+
+async def _suppressed(email: str | None, mesh: Mesh) -> str | None:
+    """Why nothing is sent to an address, or None. The mail's claim is conditional on it; a decision is not."""
+    return (await standing_of(address_digest(email), mesh)).reason if email else None
 
 
 def cart_state(

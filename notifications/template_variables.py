@@ -44,7 +44,13 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def template_variables(
-    decided: OfferDecided, profile: ShopperProfile, shop: Shop, *, left_at: datetime, unsubscribe_url: str
+    decided: OfferDecided,
+    profile: ShopperProfile,
+    shop: Shop,
+    *,
+    left_at: datetime,
+    unsubscribe_url: str,
+    preferences_url: str = "",
 ) -> dict[str, Any]:
     """Values for a template, made of plain types only. Money is `{"amount", "currency"}` in minor units.
 
@@ -70,6 +76,7 @@ def template_variables(
             "time_zone": profile.time_zone,
             "cart_url": links.to_offer(cart_url(decided, shop)),
             "unsubscribe_url": unsubscribe_url,
+            "preferences_url": preferences_url,
         }
     )
 

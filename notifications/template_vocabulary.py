@@ -76,6 +76,7 @@ VARIABLES: dict[str, tuple[Variable, ...]] = {
         _variable("left_at", "The day on which the cart was left", "day"),
         _variable("cart_url", "The link back to the cart"),
         _variable("unsubscribe_url", "The link to unsubscribe, which every offer needs"),
+        _variable("preferences_url", "The link to the page where shoppers choose what they get"),
         _LINES,
         *_LINE,
         Variable(

@@ -63,6 +63,7 @@ def unsubscribing(mesh: Mesh, settings: LinkSettings) -> list[HTTPRouteHandler]:
             visitor_id=unsubscription.visitor_id,
             channel=unsubscription.channel,
             offer_id=unsubscription.offer_id,
+            where="/unsubscribe",
         )
         try:
             # Clicking twice is one event, but not after consent was given again: then the id is another.

@@ -1,7 +1,14 @@
 """Who a visitor is and what they allow. Personal: never leaves the region."""
 
+from typing import Annotated
+
+import msgspec
+
 from mesh.channels import ChannelName, PurposeName
 from mesh.event import Event, event
+
+ProofText = Annotated[str, msgspec.Meta(max_length=2_000)]
+"""Where a consent was given, or the words that were agreed to. What is longer is refused where it is sent."""
 
 
 @event(key="visitor_id", personal=True, encrypted=("email", "customer_id", "name", "locale", "time_zone"))
@@ -27,6 +34,7 @@ class ConsentChanged(Event):
     """A visitor allowed or forbade a channel for a purpose in the storefront, as a `page` or `server` reports it.
 
     A page's word lifts what a page refused, and nothing that a server or the link in a message refused.
+    `where` and `wording` are the proof, where they were reported: the page or form, and the words that were agreed to.
     """
 
     visitor_id: str
@@ -34,6 +42,8 @@ class ConsentChanged(Event):
     granted: bool
     purpose: PurposeName = "marketing"
     by: str = "page"
+    where: ProofText | None = None
+    wording: ProofText | None = None
 
 
 @event(key="visitor_id", personal=True)
@@ -41,19 +51,23 @@ class ConsentConfirmed(Event):
     """A shopper confirmed, by the link in a mail to their address, that they may be written to (double opt-in).
 
     `address` is the digest of the address that the mail went to: it says nothing of any other address.
+    `where` and `wording` are the proof: the page behind the link, and the words on it.
     """
 
     visitor_id: str
     channel: ChannelName
     address: str
     purpose: PurposeName = "marketing"
+    where: ProofText | None = None
+    wording: ProofText | None = None
 
 
 @event(key="visitor_id", personal=True)
 class CustomerUnsubscribed(Event):
-    """A shopper unsubscribed with the link or button in a message."""
+    """A shopper unsubscribed with the link or button in a message: `where`, as the page that it leads to is named."""
 
     visitor_id: str
     channel: ChannelName
     offer_id: str
     purpose: PurposeName = "marketing"
+    where: ProofText | None = None

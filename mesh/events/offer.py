@@ -125,7 +125,10 @@ class OfferClaimed(Event):
 
 @event(key="cart_id")
 class OfferSent(Event):
-    """An offer reached its channel: the mail server took it, or it is shown on the site."""
+    """An offer reached its channel: the mail server took it, or it is shown on the site.
+
+    `domain` is that of a mail's recipient.
+    """
 
     cart_id: str
     visitor_id: str
@@ -137,6 +140,7 @@ class OfferSent(Event):
     journey: str = ""
     journey_revision: int = 0
     template_revision: int | None = None
+    domain: str = ""
 
 
 @event(key="cart_id")
@@ -153,6 +157,16 @@ class OfferDeferred(Event):
     journey: str = ""
     journey_revision: int = 0
     template_revision: int | None = None
+
+
+@event(key="offer_id")
+class OfferSendDue(Event):
+    """A held offer is to be tried again by a channel: the time that it was held until has come."""
+
+    offer_id: str
+    cart_id: str
+    visitor_id: str
+    channel: ChannelName
 
 
 @event(key="cart_id")

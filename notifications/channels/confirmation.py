@@ -27,6 +27,7 @@ from notifications.confirmation_token import Confirmation, link
 from notifications.journeys.live import LiveJourneys
 from notifications.render_pool import TemplateError
 from notifications.shopper_profile import shopper_of
+from notifications.suppressions import standing_of
 from notifications.template_variables import confirmation_variables
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Confirmer:
             return []
         try:
             mail = await self._mail(wish)
-            async with self._mailer.envelope(wish.to) as envelope:
+            async with self._mailer.envelope(wish.to, "confirmation", _mail_id(wish)) as envelope:
                 await self._send(received, wish, mail, envelope, mesh)
         except TemplateError as error:
             return [_failed(wish, str(error))]
@@ -109,8 +110,9 @@ class Confirmer:
         """The message, and the revision of its template. Raises TemplateError."""
         data = confirmation_variables(self._mailer.shop, link(wish.confirmation(), self._mailer.links))
         rendered, revision = await self._mailer.rendered_in_force(TEMPLATE, wish.locale, data)
-        key = derive_id("confirmation", wish.request)
-        return compose_transactional(rendered, to=wish.to, key=key, settings=self._mailer.mail), revision
+        key = _mail_id(wish)
+        more = self._mailer.naming(wish.to, "confirmation", key)
+        return compose_transactional(rendered, to=wish.to, key=key, settings=self._mailer.mail, more=more), revision
 
     def _undelivered(self, wish: Wish, undelivered: Undelivered, attempt: int) -> ConfirmationFailed:
         """The record that it failed; raises Retry where it is to be tried again."""
@@ -141,6 +143,8 @@ class Confirmer:
         if to is None or profile.email is None or not profile.consent.get(EMAIL.name):
             return None
         if profile.confirmed and EMAIL.name not in profile.unsubscribed:
+            return None
+        if (await standing_of(address_digest(profile.email), mesh)).reason:
             return None
         return Wish(
             visitor_id=visitor,
@@ -202,6 +206,10 @@ class Confirmer:
             await mesh.publish(requested, Unchanged(ConfirmationRequested, wish.address, earlier.sequence))
         except Conflict:
             raise Retry("the address is being asked right now", after=AT_ONCE) from None
+
+
+def _mail_id(wish: Wish) -> str:
+    return derive_id("confirmation", wish.request)
 
 
 def _failed(wish: Wish, reason: str) -> ConfirmationFailed:

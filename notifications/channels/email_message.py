@@ -16,14 +16,19 @@ _anywhere = re.compile(r"[^\s@<>]+@[^\s@<>]+")
 
 
 class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`mail_domain` is the right half of Message-IDs; empty: that of `mail_from`."""
+    """`mail_domain` is the right half of Message-IDs; empty: that of `mail_from`.
+
+    `bounce_address` is where mails that come back go to, such as `bounces@shop.example`: its mailbox must also take
+    `bounces+anything@`. Empty: they go to the sender.
+    """
 
     mail_from: str = "Cartmesh Shop <offers@shop.example.test>"
     mail_reply_to: str = ""
     mail_domain: str = ""
+    bounce_address: str = ""
 
     def sender(self) -> str:
-        """The envelope sender."""
+        """The address that mails come from, and go back to where `bounce_address` is empty."""
         return parseaddr(self.mail_from)[1]
 
 
@@ -43,9 +48,18 @@ def message_id(key: str, settings: MailSettings) -> str:
     return f"<{key}@{settings.mail_domain or settings.sender().rpartition('@')[2]}>"
 
 
-def compose(rendered: Rendered, *, to: str, offer_id: str, unsubscribe_url: str, settings: MailSettings) -> bytes:
-    """An offer's message with text and HTML, and one-click unsubscribe (RFC 8058, RFC 2369)."""
+def compose(
+    rendered: Rendered,
+    *,
+    to: str,
+    offer_id: str,
+    unsubscribe_url: str,
+    settings: MailSettings,
+    more: Mapping[str, str] | None = None,
+) -> bytes:
+    """An offer's message with text and HTML, and one-click unsubscribe (RFC 8058, RFC 2369); `more` headers."""
     more = {
+        **(more or {}),
         "List-Unsubscribe": f"<{unsubscribe_url}>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
         "X-Cartmesh-Offer": offer_id,
@@ -53,9 +67,11 @@ def compose(rendered: Rendered, *, to: str, offer_id: str, unsubscribe_url: str,
     return _message(rendered, to=to, key=offer_id, settings=settings, more=more)
 
 
-def compose_transactional(rendered: Rendered, *, to: str, key: str, settings: MailSettings) -> bytes:
+def compose_transactional(
+    rendered: Rendered, *, to: str, key: str, settings: MailSettings, more: Mapping[str, str] | None = None
+) -> bytes:
     """A message that is no offer, so that nothing is there to unsubscribe from. `key` is the same for every attempt."""
-    return _message(rendered, to=to, key=key, settings=settings, more={})
+    return _message(rendered, to=to, key=key, settings=settings, more=more or {})
 
 
 def _message(rendered: Rendered, *, to: str, key: str, settings: MailSettings, more: Mapping[str, str]) -> bytes:

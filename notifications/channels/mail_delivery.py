@@ -11,12 +11,20 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from mesh import Mesh, Received, Retry
+from mesh import Mesh, Received, Retry, Timer
 from mesh.channels import ChannelName
 from mesh.envelope import derive_id
 from mesh.errors import Conflict
 from mesh.events.cart import CartClosed, CartConverted, CartUpdated
-from mesh.events.offer import OfferClaimed, OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
+from mesh.events.offer import (
+    OfferClaimed,
+    OfferDecided,
+    OfferDeferred,
+    OfferFailed,
+    OfferSendDue,
+    OfferSent,
+    OfferWithdrawn,
+)
 from mesh.observability.tracing import child_trace
 from mesh.publish import Change, Draft
 from notifications.channels.delivery_errors import Undelivered
@@ -26,10 +34,16 @@ from notifications.channels.mailer import Mailer, failed
 from notifications.channels.reading import Reading, read_delivery
 from notifications.render_pool import TemplateError
 from notifications.run import run_fields
+from notifications.suppressions import words_of
 
 if TYPE_CHECKING:
     from notifications.channels.smtp import Envelope
 
+PAUSED = "sending to its domain is paused"
+PAUSED_AGAIN_AFTER = timedelta(minutes=5)
+"""How often it is looked whether a pause has ended."""
+LONGEST_PAUSE = timedelta(days=3)
+"""How long an offer waits for a pause to end; then it would be no news any more."""
 READ_AGAIN_AFTER = 1.0
 """Seconds after which what was read is read again before the claim.
 
@@ -51,11 +65,13 @@ async def _attempt(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer)
     ended = _ended(received, state, reading, mailer)
     if ended is not None:
         return ended
+    if reading.paused:
+        return held_by_pause(decided, state, reading.paused)
     if state.until and (left := state.until - datetime.now(UTC)) > timedelta(0):
         raise Retry("deferred", after=left)
     try:
         await mailer.rendered(decided, reading)  # before the connection, which others wait for
-        async with mailer.envelope(recipient(reading.profile.email) or "") as envelope:
+        async with mailer.envelope(recipient(reading.profile.email) or "", "offer", decided.offer_id) as envelope:
             if asyncio.get_running_loop().time() - reading.at > READ_AGAIN_AFTER:
                 reading = await read_delivery(decided, mesh)
             return await _send(received, envelope, reading, mesh, mailer)
@@ -106,13 +122,22 @@ def _refusal(received: Received[OfferDecided], state: DeliveryState, reading: Re
         return withdrawn(decided, "email", f"bought before it was sent: order {bought}")
     if state.changed:
         return withdrawn(decided, "email", "the cart was changed before it was sent")
-    if "email" in profile.unsubscribed or profile.consent.get("email") is False:
-        return withdrawn(decided, "email", "unsubscribed before it was sent")
+    if refused := _refused(reading):
+        return withdrawn(decided, "email", refused)
     if not reading.offered.lines:
         return withdrawn(decided, "email", "nothing in the cart can be bought any more")
     if recipient(profile.email) is None:
         reason = "the e-mail address is none that can be written to" if profile.email else "the e-mail address is gone"
         return failed(decided, "email", reason)
+    return None
+
+
+def _refused(reading: Reading) -> str | None:
+    """Why the shopper, or their address, may not be written to by now."""
+    if reading.standing and reading.standing.reason:
+        return f"nothing is sent to this address: {words_of(reading.standing.reason)}"
+    if "email" in reading.profile.unsubscribed or reading.profile.consent.get("email") is False:
+        return "unsubscribed before it was sent"
     return None
 
 
@@ -134,18 +159,44 @@ async def _claim(
     )
     draft = Draft(event=claimed, id=claim.id, traceparent=child_trace(received.traceparent))
     conditions = reading.history.unchanged(OfferClaimed, CartUpdated, CartConverted, CartClosed)
-    await mesh.publish(draft, *conditions, *reading.nothing_bought(mesh.region))
+    await mesh.publish(draft, *conditions, *reading.nothing_bought(mesh.region), *reading.may_be_written_to())
     return claim
 
 
 async def _recorded(ended: list[Change], mesh: Mesh) -> list[Change]:
     """What the handler is to publish. A deferral is stored at once, and the offer comes back when it is over."""
     for one in ended:
-        if isinstance(one, OfferDeferred):
+        if isinstance(one, OfferDeferred) and one.reason != PAUSED:
             named = derive_id("deferred", one.offer_id, one.channel, one.attempt)
             await mesh.publish(Draft(event=one, id=named))
             raise Retry(one.reason, after=max(one.until - datetime.now(UTC), timedelta(0)))
     return ended
+
+
+def held_by_pause(decided: OfferDecided, state: DeliveryState, since: datetime) -> list[Change]:
+    """Held while sending to the recipient's domain is paused, which is recorded once; tried again by a timer.
+
+    The message is not kept waiting: thousands of them would keep those to other domains from being delivered.
+    """
+    now = datetime.now(UTC)
+    if now - since > LONGEST_PAUSE:
+        return [withdrawn(decided, "email", f"sending to its domain was paused for {LONGEST_PAUSE.days} days")]
+    again = now + PAUSED_AGAIN_AFTER
+    due = OfferSendDue(
+        offer_id=decided.offer_id, cart_id=decided.cart_id, visitor_id=decided.visitor_id, channel="email"
+    )
+    if state.until and state.until > since:
+        return [Timer(due, again)]
+    deferred = OfferDeferred(
+        cart_id=decided.cart_id,
+        offer_id=decided.offer_id,
+        channel="email",
+        attempt=state.attempt,
+        reason=PAUSED,
+        until=again,
+        **run_fields(decided),
+    )
+    return [deferred, Timer(due, again)]
 
 
 def withdrawn(decided: OfferDecided, channel: ChannelName, reason: str) -> OfferWithdrawn:

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -15,15 +15,20 @@ from mesh.envelope import derive_id
 from mesh.events.cart import CartAbandoned
 from mesh.events.offer import OfferDecided, OfferDeferred, OfferFailed, OfferSent
 from mesh.observability.logs import log
+from mesh.profiles import address_digest
 from mesh.settings import read
+from notifications import preference_token
 from notifications.channels.delivery_errors import Undelivered, Unknown
 from notifications.channels.delivery_state import Claim
 from notifications.channels.email_message import MailSettings, compose, message_id, without_addresses
 from notifications.channels.reading import Reading
 from notifications.documents.following import following
+from notifications.mail_reference import MailReference, return_path
+from notifications.preference_token import PreferenceLink
 from notifications.render_pool import Rendered, RenderPool, RenderSettings, TemplateError, open_render_pool
 from notifications.run import run_fields
 from notifications.sample import NAMES, sample
+from notifications.sending_pauses import domain_of
 from notifications.template_variables import Shop, template_variables
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.live import LiveTemplates
@@ -46,6 +51,7 @@ class MailerSettings(msgspec.Struct, frozen=True, kw_only=True):
     send_again_after: timedelta = timedelta(seconds=2)
 
 
+MailKind = Literal["offer", "order", "confirmation"]
 Result = OfferSent | OfferDeferred | OfferFailed
 
 
@@ -100,6 +106,7 @@ class Mailer:
             self.shop,
             left_at=left.event.left_at if left else decided.due,
             unsubscribe_url=self.unsubscribe_url(decided),
+            preferences_url=self.preferences_url(decided, reading.profile.email),
         )
         key = derive_id(decided.offer_id, reading.profile.locale, msgspec.json.encode(data))
         task = self._renders.get(key)
@@ -142,9 +149,30 @@ class Mailer:
         unsubscription = Unsubscription(visitor_id=decided.visitor_id, channel="email", offer_id=decided.offer_id)
         return link(unsubscription, self.links)
 
-    def envelope(self, to: str) -> AbstractAsyncContextManager["Envelope"]:
-        """A connection for one message to `to`, as soon as one is free. Raises Undelivered."""
-        return self._pool.envelope(self.mail.sender(), to)
+    def preferences_url(self, decided: OfferDecided, email: str | None) -> str:
+        """The signed link to what the shopper allows; empty without an address, as a card has no such link."""
+        if not email:
+            return ""
+        address, due = address_digest(email), int(decided.due.timestamp())
+        return preference_token.link(
+            PreferenceLink(visitor_id=decided.visitor_id, address=address, offer_id=decided.offer_id, due=due),
+            self.links,
+        )
+
+    def envelope(self, to: str, kind: MailKind, id: str) -> AbstractAsyncContextManager["Envelope"]:
+        """A connection for the message to `to` that a mail's id names, as soon as one is free. Raises Undelivered."""
+        sender, back = self.mail.sender(), self.mail.bounce_address
+        if back:
+            sender = return_path(back, self.reference(to, kind, id), self.links.secret)
+        return self._pool.envelope(sender, to)
+
+    def reference(self, to: str, kind: MailKind, id: str) -> MailReference:
+        """What a mail names itself by, for what may come back of it."""
+        return MailReference(kind=kind, id=id, address=address_digest(to))
+
+    def naming(self, to: str, kind: MailKind, id: str) -> dict[str, str]:
+        """The header with that reference."""
+        return self.reference(to, kind, id).header(self.links.secret)
 
     async def send(self, decided: OfferDecided, envelope: "Envelope", rendered: Rendered, claim: Claim) -> Result:
         """Send under a claim, and say what became of it: sent, deferred to a later attempt, or failed."""
@@ -154,6 +182,7 @@ class Mailer:
             offer_id=decided.offer_id,
             unsubscribe_url=self.unsubscribe_url(decided),
             settings=self.mail,
+            more=self.naming(envelope.to, "offer", decided.offer_id),
         )
         # From here on a lost answer means "unknown", and only this memory could show it: set before, not after.
         self._claims[claim.id] = failed(
@@ -167,6 +196,7 @@ class Mailer:
                 offer_id=decided.offer_id,
                 channel="email",
                 message_id=message_id(decided.offer_id, self.mail),
+                domain=domain_of(envelope.to),
                 **run_fields(decided),
             )
         except Unknown as unknown:

@@ -1,8 +1,9 @@
 """Order mails: what happened to an order, written to its buyer once.
 
 Nobody asked for offers by ordering, and nobody refuses these mails by refusing offers: consent, frequency caps, quiet
-hours and holdouts do not concern them. In this order, as with offers: wait for a connection; store the claim; hand the
-mail over. Only between the claim and the server's answer is the fate of a mail unknown to others.
+hours and holdouts do not concern them, nor do suppressed addresses and pauses (decision 39). In this order, as with
+offers: wait for a connection; store the claim; hand the mail over. Only between the claim and the server's answer is
+the fate of a mail unknown to others.
 """
 
 from collections import OrderedDict
@@ -21,6 +22,7 @@ from notifications.channels.email_message import compose_transactional, recipien
 from notifications.channels.mailer import REMEMBERED, Mailer
 from notifications.channels.order_occasion import OrderEvent, OrderMail, mail_of
 from notifications.render_pool import TemplateError
+from notifications.sending_pauses import domain_of
 
 if TYPE_CHECKING:
     from notifications.channels.smtp import Envelope
@@ -79,10 +81,16 @@ class OrderMails:
             return _record(known, _failed(known.state, "the e-mail address is none that can be written to"))
         try:
             rendered, revision = await self._mailer.rendered_in_force(mail.template, mail.locale, mail.data)
-            async with self._mailer.envelope(to) as envelope:
+            async with self._mailer.envelope(to, "order", mail.mail_id) as envelope:
                 if not known.sequence or known.state.outcome != "claimed":
                     known = await self._claim(known, revision, mesh)
-                message = compose_transactional(rendered, to=to, key=mail.mail_id, settings=self._mailer.mail)
+                message = compose_transactional(
+                    rendered,
+                    to=to,
+                    key=mail.mail_id,
+                    settings=self._mailer.mail,
+                    more=self._mailer.naming(to, "order", mail.mail_id),
+                )
                 return _record(known, await self._hand_over(message, envelope, known, since))
         except TemplateError as error:
             return _record(known, _failed(known.state, str(error)))
@@ -109,7 +117,7 @@ class OrderMails:
         self._results[claim.id] = _failed(claim.state, "unknown: stopped while it was being handed over")
         try:
             await envelope.hand_over(message)
-            result = msgspec.structs.replace(claim.state, outcome="sent", reason="")
+            result = msgspec.structs.replace(claim.state, outcome="sent", reason="", domain=domain_of(envelope.to))
         except Unknown as unknown:
             result = _failed(claim.state, f"unknown: {without_addresses(str(unknown))}; not sent twice")
         except Undelivered as undelivered:

@@ -1,6 +1,7 @@
 """Reading: what is known of a decided offer's cart and shopper at the moment when it is to be delivered."""
 
 import asyncio
+from datetime import datetime
 
 import msgspec
 
@@ -10,9 +11,11 @@ from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartLine,
 from mesh.events.offer import OfferClaimed, OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
 from mesh.events.order import PurchaseMarked
 from mesh.history import History, Unchanged
-from mesh.profiles import Purchases, nothing_bought_since, purchases_of
+from mesh.profiles import Purchases, address_digest, nothing_bought_since, purchases_of
 from notifications.channels.content import current_content
+from notifications.sending_pauses import pause_of
 from notifications.shopper_profile import ShopperProfile, shopper_of
+from notifications.suppressions import Standing, standing_of
 from notifications.template_variables import sum_of
 
 KINDS = (
@@ -27,6 +30,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     `offered` is the decision with what it offers as the catalogue has it now, without the pieces that were bought since
     they were added; `bought` is an order that bought all of them. `at`: when it was read, by the event loop's clock.
+    `standing`: whether mails may go to the shopper's address; none where there is no address. `paused`: since when
+    offers to its domain are held.
     """
 
     offered: OfferDecided
@@ -35,6 +40,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     purchases: Purchases
     bought: str | None = None
     at: float
+    standing: Standing | None = None
+    paused: datetime | None = None
 
     def bought_since(self, decided: Received[OfferDecided]) -> str | None:
         """The shopper's order, of any cart in any region, that came after the decision or bought all that is offered.
@@ -43,6 +50,10 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
         """
         marks = [mark for mark in self.purchases.values() if mark is not None]
         return next((mark.event.order_id for mark in marks if _is_later(mark, decided)), self.bought)
+
+    def may_be_written_to(self) -> list[Unchanged]:
+        """The condition that nobody in this region has suppressed the address since this was read."""
+        return [self.standing.condition] if self.standing else []
 
     def nothing_bought(self, region: str) -> list[Unchanged]:
         """The condition that nobody has bought anything in this region since this was read."""
@@ -55,12 +66,30 @@ async def read_delivery(decided: OfferDecided, mesh: Mesh) -> Reading:
     history, (profile, person) = await asyncio.gather(
         mesh.history(decided.cart_id, *KINDS), shopper_of(decided.visitor_id, mesh)
     )
-    purchases = await purchases_of(mesh, person.digests)
+    purchases, (standing, paused) = await asyncio.gather(
+        purchases_of(mesh, person.digests), _address_of(profile.email, mesh)
+    )
     bought = bought_lines(history, await all_purchases(mesh, purchases))
     lines = unbought_lines(decided.lines, bought)
     offered = await current_content(_with_lines(decided, lines), mesh)
     order_id = bought[decided.lines[0].product_id].purchase.event.order_id if decided.lines and not lines else None
-    return Reading(offered=offered, history=history, profile=profile, purchases=purchases, bought=order_id, at=at)
+    return Reading(
+        offered=offered,
+        history=history,
+        profile=profile,
+        purchases=purchases,
+        bought=order_id,
+        at=at,
+        standing=standing,
+        paused=paused,
+    )
+
+
+async def _address_of(email: str | None, mesh: Mesh) -> tuple[Standing | None, datetime | None]:
+    """Whether mails may go to an address, and since when those to its domain are held."""
+    if not email:
+        return None, None
+    return await asyncio.gather(standing_of(address_digest(email), mesh), pause_of(email, mesh))
 
 
 def _with_lines(decided: OfferDecided, lines: tuple[CartLine, ...]) -> OfferDecided:

@@ -18,6 +18,7 @@ from mesh.events.offer import (
     OfferDeferred,
     OfferFailed,
     OfferRequested,
+    OfferSendDue,
     OfferSent,
     OfferWithdrawn,
 )
@@ -37,6 +38,7 @@ from notifications.journeys.kind import JOURNEYS
 from notifications.journeys.live import LiveJourneys
 from notifications.render_pool import TemplateError
 from notifications.run import run_fields
+from notifications.suppressions import SUPPRESSIONS
 from notifications.template_variables import cart_url
 from notifications.templates.kind import TEMPLATES
 
@@ -46,13 +48,15 @@ service = Service(
         OfferClaimed,
         OfferSent,
         OfferDeferred,
+        OfferSendDue,
         OfferFailed,
         OfferWithdrawn,
         ConfirmationRequested,
         ConfirmationFailed,
         MailAdvanced,
     ),
-    views=(PROFILES, TEMPLATES.bucket, JOURNEYS.bucket),
+    timers=(OfferSendDue,),
+    views=(PROFILES, TEMPLATES.bucket, JOURNEYS.bucket, SUPPRESSIONS),
     reads_personal_data=True,
     secrets=("secret", "address_secret"),
 )
@@ -87,18 +91,26 @@ async def open_order_mails(mailer: Mailer) -> AsyncIterator[OrderMails]:
 @service.on(OfferDecided, concurrency=64, ack_wait=REDELIVERED_AFTER)
 async def send_mail(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer) -> AsyncIterator[Change]:
     """Claim the offer, send it by e-mail, and record what became of it. Never sends twice."""
-    decided = received.event
-    if decided.outcome != "approved" or "email" not in decided.channels:
-        return
-    with mailer.alone(decided.offer_id):
+    if received.event.outcome == "approved" and "email" in received.event.channels:
+        for change in await _delivered(received, mesh, mailer):
+            yield change
+
+
+@service.on(OfferSendDue, concurrency=64, ack_wait=REDELIVERED_AFTER)
+async def send_held_mail(received: Received[OfferSendDue], mesh: Mesh, mailer: Mailer) -> AsyncIterator[Change]:
+    """Try an offer again that was held while sending to its recipient's domain was paused."""
+    for change in await _delivered(await _approved(received.event, mesh), mesh, mailer):
+        yield change
+
+
+async def _delivered(decided: Received[OfferDecided], mesh: Mesh, mailer: Mailer) -> list[Change]:
+    """The record of one attempt, however often the cart is changed meanwhile. Raises Retry."""
+    with mailer.alone(decided.event.offer_id):
         for turn in range(READS):
             try:
-                for change in await deliver(received, mesh, mailer):
-                    yield change
+                return await deliver(decided, mesh, mailer)
             except Conflict:
                 await asyncio.sleep(0.005 * (turn + 1))
-            else:
-                return
     raise Retry("the cart keeps changing", after=timedelta(milliseconds=200))
 
 
@@ -139,7 +151,7 @@ async def show_card(received: Received[OfferRequested], mesh: Mesh, mailer: Mail
         yield condition
 
 
-async def _approved(requested: OfferRequested, mesh: Mesh) -> Received[OfferDecided]:
+async def _approved(requested: OfferRequested | OfferSendDue, mesh: Mesh) -> Received[OfferDecided]:
     """The decision that approved the offer. Raises Retry where it cannot be read yet."""
     history = await mesh.history(requested.cart_id, OfferDecided)
     for one in history.of(OfferDecided):

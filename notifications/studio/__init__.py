@@ -16,11 +16,13 @@ from notifications.documents.publishing import apply
 from notifications.experiments.participant import KINDS as PARTICIPATION
 from notifications.journeys.kind import JOURNEYS
 from notifications.render_pool import RenderPool, RenderSettings, open_render_pool
+from notifications.sender_rates import RATES
 from notifications.studio.decision_pages.figures import FIGURES, FiguresWriter
 from notifications.studio.decision_pages.offer_record import KINDS
 from notifications.studio.decision_pages.recent_decisions import SINCE, RecentDecisions
 from notifications.studio.experiment_pages.figures import FIGURES as EFFECTS
 from notifications.studio.experiment_pages.figures import EffectsWriter, ExperimentSettings
+from notifications.suppressions import SUPPRESSIONS
 from notifications.templates.kind import TEMPLATES
 
 if TYPE_CHECKING:
@@ -30,7 +32,9 @@ service = Service(
     "studio",
     publishes=(JourneyPublished, TemplatePublished),
     buckets=(JOURNEYS.bucket, TEMPLATES.bucket, DRAFTS, FIGURES, EFFECTS),
-    views=(PROFILES,),
+    views=(PROFILES, SUPPRESSIONS, RATES),
+    asks=("mail-reports",),
+    secrets=("address_secret",),
     port=8130,
 )
 
@@ -130,6 +134,14 @@ def template_pages(console: "Console", mesh: Mesh, pool: RenderPool) -> list[Any
 def sender_pages(console: "Console", mesh: Mesh) -> list[Any]:
     """Who mails come from, and whether DNS has the records that let receivers trust them."""
     from notifications.studio.sender_pages.pages import routes  # noqa: PLC0415  brings Litestar, as above
+
+    return routes(console, mesh)
+
+
+@service.page("/suppressions", title="Suppressions", role="viewer", section="Marketing")
+def suppression_pages(console: "Console", mesh: Mesh) -> list[Any]:
+    """The addresses that nothing is sent to: how many and why, one of them, lists in and out."""
+    from notifications.studio.suppression_pages.pages import routes  # noqa: PLC0415  brings Litestar, as above
 
     return routes(console, mesh)
 

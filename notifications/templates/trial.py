@@ -20,6 +20,7 @@ from notifications.templates.front_matter import CONFIRMATION, ORDER, front_matt
 from notifications.templates.template import SUFFIX, Template
 
 UNSUBSCRIBE, CONFIRM = "http://127.0.0.1:8081/unsubscribe/sample", "http://127.0.0.1:8081/confirm/sample"
+PREFERENCES = "http://127.0.0.1:8081/preferences/sample"
 TRACKING = "https://carrier.example/JD0146"
 
 
@@ -62,7 +63,9 @@ def sample_variables(template: Template, offer: tuple[OfferDecided, ShopperProfi
         return order_variables(order, read(Shop), lines=order.lines, name=offer[1].name, refund=refund, **more)
     decided, profile = offer
     left_at = decided.due - timedelta(minutes=30)
-    return template_variables(decided, profile, read(Shop), left_at=left_at, unsubscribe_url=UNSUBSCRIBE)
+    return template_variables(
+        decided, profile, read(Shop), left_at=left_at, unsubscribe_url=UNSUBSCRIBE, preferences_url=PREFERENCES
+    )
 
 
 def chosen_variables(template: Template, locale: str, choice: SampleChoice) -> dict[str, Any]:

@@ -98,8 +98,10 @@ def test_a_secret_reaches_those_alone_who_need_it(chart):
         "gateway": {"CARTMESH_ADDRESS_SECRET"},
         "identity": {"CARTMESH_ADDRESS_SECRET"},
         "links": {"CARTMESH_SECRET"},
+        "mail-reports": {"CARTMESH_SECRET", "CARTMESH_ADDRESS_SECRET"},
         "offers": {"CARTMESH_SECRET", "CARTMESH_ADDRESS_SECRET"},
         "orders": {"CARTMESH_ADDRESS_SECRET"},
+        "studio": {"CARTMESH_ADDRESS_SECRET"},
     }
     assert environment(made["Deployment", "links"])["CARTMESH_SECRET"] == {
         "name": "cartmesh-passwords",

@@ -64,7 +64,10 @@ def test_routes_pass_on_what_is_meant_for_the_outside(chart):
             "hostnames": ["links.eu.shop.example.com"],
             "rules": [
                 {
-                    "matches": [{"path": {"type": "PathPrefix", "value": "/unsubscribe"}}],
+                    "matches": [
+                        {"path": {"type": "PathPrefix", "value": path}}
+                        for path in ("/unsubscribe", "/confirm", "/preferences")
+                    ],
                     "backendRefs": [{"name": "cartmesh-links", "port": 80}],
                 }
             ],
@@ -103,6 +106,7 @@ def test_the_consoles_pages_are_behind_one_ingress(chart, copied):
         "/queues": "board",
         "/sender": "studio",
         "/stock": "stock",
+        "/suppressions": "studio",
         "/templates": "studio",
     }
     assert made.names("Ingress") == ["gateway", "links", "pages"]
@@ -165,6 +169,7 @@ def test_the_consoles_ingress_is_merged_and_patched_like_the_releases_other_obje
         "/people",
         "/sender",
         "/stock",
+        "/suppressions",
         "/templates",
     ]
     assert [name for kind, name in chart() if kind == "Ingress"] == ["gateway", "links"]

@@ -39,7 +39,7 @@ async def test_looking_changes_nothing_and_clicking_is_stored_before_the_answer(
     clicked = await visitor.post(path(), data={"List-Unsubscribe": "One-Click"})
 
     unsubscribed = (await mesh.history("ada", "customer")).last(CustomerUnsubscribed).event
-    assert unsubscribed == CustomerUnsubscribed(visitor_id="ada", channel="email", offer_id="o1")
+    assert unsubscribed == CustomerUnsubscribed(visitor_id="ada", channel="email", offer_id="o1", where="/unsubscribe")
     assert "abbestellen" in asked.text
     assert (clicked.status_code, "set-cookie" in clicked.headers) == (200, False)
     assert "form-action 'self'" in asked.headers["content-security-policy"]
@@ -88,7 +88,14 @@ async def test_only_the_button_confirms_and_it_does_so_once(visitor, mesh):
     assert [answer.status_code for answer in clicked] == [200, 200]
     assert "Dürfen wir Ihnen schreiben?" in asked.text
     assert (once, len(confirmed)) == (1, 2)
-    assert confirmed[0].event == ConsentConfirmed(visitor_id="ada", channel="email", address="d1")
+    assert confirmed[0].event == ConsentConfirmed(
+        visitor_id="ada",
+        channel="email",
+        address="d1",
+        where="/confirm",
+        wording="May we write to you? You will get e-mails about carts you left, at this address. "
+        "You can stop them with one click. Yes, write to me",
+    )
 
 
 async def test_unsubscribing_again_after_confirming_is_stored(visitor, mesh):

@@ -448,3 +448,22 @@ def test_whatever_stands_in_a_body_is_judged(body):
     """Any bytes are events or a decoding error."""
     with suppress(msgspec.DecodeError, UnicodeDecodeError):
         judge_raw(body)
+
+
+CONSENT = {
+    "id": "e1",
+    "type": "consent_changed",
+    "time": "2026-05-01T12:00:00Z",
+    "visitor_id": "v1",
+    "channel": "email",
+}
+
+
+def test_a_consent_is_taken_with_its_proof():
+    """Where it was given, and the words that were agreed to; of words without end the refusal counts all the same."""
+    proof = {"where": "https://shop.example/en/account", "wording": "Yes, send me offers by e-mail"}
+    (given,), _, _ = judge({**CONSENT, "granted": True, **proof})
+    (endless,), _, _ = judge({**CONSENT, "granted": False, "wording": "x" * 2_001})
+
+    assert (given.sent.event.where, given.sent.event.wording) == (proof["where"], proof["wording"])
+    assert (endless.sent.event.granted, endless.sent.event.wording) == (False, None)

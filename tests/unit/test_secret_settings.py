@@ -53,8 +53,10 @@ def test_who_needs_which_secret_follows_from_the_services():
         "gateway": ("address_secret",),
         "identity": ("address_secret",),
         "links": ("secret",),
+        "mail-reports": ("address_secret", "secret"),
         "offers": ("address_secret", "secret"),
         "orders": ("address_secret",),
+        "studio": ("address_secret",),
     }
 
 

@@ -212,6 +212,14 @@ def _shop() -> dict[str, Any]:
                 "offer.failed events say why.",
             ),
             _rule(
+                "CartmeshSendingPaused",
+                "max by (region) (cartmesh_sending_paused_domains) > 0",
+                "0m",
+                "warning",
+                "Offers to {{ $value }} domains are held in {{ $labels.region }}: too many bounce or are called spam",
+                "Find out why, then let them go on at the console's page Sender; after three days they are withdrawn.",
+            ),
+            _rule(
                 "CartmeshStockViolated",
                 "max by (region) (cartmesh_stock_violations) > 0",
                 "0m",

@@ -38,6 +38,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "otherwise": ("If it was not them", ""),
     "why": ("Why they get this mail", ""),
     "unsubscribe": ("Link to unsubscribe", ""),
+    "preferences": ("Link to what shoppers allow", ""),
     "card.title": ("Card: title", "The card is the same offer on a page of the shop."),
     "card.body": ("Card: text", ""),
     "card.action": ("Card: button", ""),

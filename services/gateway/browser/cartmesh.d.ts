@@ -117,8 +117,8 @@ export interface Cartmesh {
   identify(customer: Customer): string | undefined
   /** The visitor allows or refuses this script. Refused: nothing is sent, and what was stored is removed. */
   consent(granted: boolean): void
-  /** The visitor allows or forbids offers by a channel. */
-  consent(channel: string, granted: boolean): string | undefined
+  /** The visitor allows or forbids offers by a channel; the proof says where, and which words they agreed to. */
+  consent(channel: string, granted: boolean, proof?: { where?: string; wording?: string }): string | undefined
   /** Recommendations, or an offer of the page's own, came into view. */
   shown(what: ShownList | ShownOffer): string | undefined
   /** One of them was clicked. */

@@ -390,7 +390,7 @@
       const { locale, timeZone: time_zone } = Intl.DateTimeFormat().resolvedOptions()
       return make(at, 'customer_identified', { locale, time_zone, ...fields })
     },
-    consent: (at, channel, granted) => make(at, 'consent_changed', { channel, granted }),
+    consent: (at, channel, granted, fields) => make(at, 'consent_changed', { channel, granted, ...fields }),
     shown: (at, fields) => make(at, fields.offer_id ? 'offer_shown' : 'recommendation_shown', fields),
     clicked: (at, fields) => make(at, fields.offer_id ? 'offer_clicked' : 'recommendation_clicked', fields),
   }

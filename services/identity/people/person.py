@@ -102,7 +102,13 @@ def _said(received: Received) -> Said | None:
             words, whose = f"unsubscribed from {_about(channel, purpose)}", "the link in a message"
         case _:
             return None
+    words += _proof(received.event.where, getattr(received.event, "wording", None))
     return Said(at=received.event_time, visitor_id=received.event.visitor_id, words=words, by=whose)
+
+
+def _proof(where: str | None, wording: str | None) -> str:
+    """Where it was said and what was agreed to, as far as that was reported."""
+    return (f", on {where}" if where else "") + (f": “{wording}”" if wording else "")
 
 
 _WORD = {"page": "a page of the shop", "server": "the shop's server"}

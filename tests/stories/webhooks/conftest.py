@@ -1,0 +1,168 @@
+"""A partner's endpoint on this machine, and the service `webhooks` of a region in memory before it."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pytest
+
+from mesh import Mesh
+from mesh.broker.memory import MemoryMesh
+from mesh.events.delivery import DeliveryAttempted
+from mesh.runtime.run import Running, running
+from services.webhooks import service as webhooks
+from services.webhooks.managing import Managing
+from services.webhooks.webhook import WebhookForm
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ntaken"
+
+
+@dataclass
+class Request:
+    """What an endpoint was sent."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    at: float
+
+    @property
+    def event(self) -> dict[str, Any]:
+        """The CloudEvent in it."""
+        return msgspec.json.decode(self.body)
+
+
+@dataclass
+class Endpoint:
+    """A partner's server. `answers` gives the response of a path by the number of the request; the default is 200."""
+
+    port: int = 0
+    requests: list[Request] = field(default_factory=list)
+    answers: dict[str, Callable[[int, asyncio.StreamWriter], Any]] = field(default_factory=dict)
+    open: int = 0
+
+    def url(self, path: str = "/hook") -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def of(self, path: str = "/hook") -> list[Request]:
+        """What came to a path."""
+        return [one for one in self.requests if one.path == path]
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open += 1
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                path = head.split(" ", 2)[1]
+                headers = {name.lower(): value for name, value in re.findall(r"^([\w-]+): (.*)\r$", head, re.MULTILINE)}
+                body = await reader.readexactly(int(headers.get("content-length", "0")))
+                self.requests.append(Request(path, headers, body, asyncio.get_running_loop().time()))
+                answer = self.answers.get(path)
+                made = answer(len(self.of(path)), writer) if answer else OK
+                if asyncio.iscoroutine(made):
+                    made = await made
+                if made is None:
+                    return
+                writer.write(made)
+                await writer.drain()
+        except (OSError, EOFError):
+            pass
+        finally:
+            self.open -= 1
+            writer.close()
+
+
+@asynccontextmanager
+async def opened_endpoint():
+    endpoint = Endpoint()
+    server = await asyncio.start_server(endpoint.serve, "127.0.0.1", 0)
+    endpoint.port = server.sockets[0].getsockname()[1]
+    try:
+        yield endpoint
+    finally:
+        server.close()
+
+
+def status(code: int, **headers: str) -> bytes:
+    """A response without a body."""
+    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {code} X\r\nContent-Length: 0\r\n{lines}\r\n".encode()
+
+
+@dataclass
+class Place:
+    """A region with the service, a partner's endpoint, and somebody who publishes events."""
+
+    regions: MemoryMesh
+    mesh: Mesh
+    run: Running
+    endpoint: Endpoint
+    eventually: Callable[..., Any]
+
+    @property
+    def managing(self) -> Managing:
+        """What people do with webhooks."""
+        return self.run.provided[Managing]
+
+    async def webhook(self, path: str = "/hook", **fields: Any) -> Any:
+        """A new webhook to a path of the endpoint, and its secret."""
+        form = WebhookForm(**{"name": "Warehouse", "url": self.endpoint.url(path), **fields})
+        return await self.managing.create(form, "tests")
+
+    async def attempts(self, webhook_id: str | None = None) -> list[DeliveryAttempted]:
+        """What is noted of deliveries."""
+        found = [one.event async for one in self.mesh.read(DeliveryAttempted)]
+        return [one for one in found if webhook_id in (None, one.webhook_id)]
+
+    async def arrived(self, count: int, path: str = "/hook") -> list[Request]:
+        """What came to a path, once there is so much of it."""
+        await self.eventually(lambda: len(self.endpoint.of(path)) >= count)
+        return self.endpoint.of(path)
+
+    async def noted(self, *outcomes: str) -> list[DeliveryAttempted]:
+        """What is noted, once these are its outcomes."""
+
+        async def found() -> list[DeliveryAttempted]:
+            now = await self.attempts()
+            return now if [one.outcome for one in now] == list(outcomes) else []
+
+        return await self.eventually(found)
+
+    async def pending(self) -> int:
+        """How many timers wait."""
+        stream = self.mesh.commerce
+        return len([one async for one in self.mesh.broker.read(stream, ["timer.us.delivery.due.*"])])
+
+
+@pytest.fixture
+async def open_place(eventually, monkeypatch):
+    """Open a region with settings."""
+    async with AsyncExitStack() as stack:
+
+        async def open_(regions: MemoryMesh | None = None, region: str = "us", **settings: str) -> Place:
+            known = {"WEBHOOK_SECRET": "a" * 32, "WEBHOOK_PRIVATE_ADDRESSES": "true", **settings}
+            for name, value in known.items():
+                monkeypatch.setenv(f"CARTMESH_{name}", value)
+            regions = regions or MemoryMesh("us")
+            brokers = [regions.broker(region) for _ in range(2)]
+            for broker in brokers:
+                stack.push_async_callback(broker.drain)
+            others = tuple(one for one in regions.regions if one != region)
+            endpoint = await stack.enter_async_context(opened_endpoint())
+            run = await stack.enter_async_context(
+                running(webhooks, Mesh(brokers[0], "webhooks", others=others), http=("127.0.0.1", 0))
+            )
+            return Place(regions, Mesh(brokers[1], "orders", others=others), run, endpoint, eventually)
+
+        yield open_
+
+
+@pytest.fixture
+async def place(open_place):
+    """A region in which everything is quick."""
+    return await open_place(WEBHOOK_RETRIES="50ms,50ms,100ms", WEBHOOK_DEADLINE="600ms")

@@ -91,3 +91,11 @@ async def deliver_again(due: list[DeliveryDue], webhooks: CurrentWebhooks, deliv
 async def put_in_force(received: Received[WebhookPublished], webhooks: CurrentWebhooks) -> None:
     """Put a webhook that was changed in any region in force here."""
     await webhooks.put_in_force(received)
+
+
+@service.page("/webhooks", title="Webhooks", role="viewer", section="Connections")
+def webhook_pages(console: "Console", mesh: Mesh, managing: Managing) -> list[Any]:
+    """Which partners get which events, whether they take them, and what they answered."""
+    from services.webhooks.page import page_routes  # noqa: PLC0415  brings Litestar, which other processes do not need
+
+    return page_routes(console, mesh, managing)

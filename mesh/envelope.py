@@ -22,8 +22,8 @@ class Received(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
     """An event with what is known of it: id, times, place in its stream, trace.
 
     `time` is when it happened, `stored` when JetStream took it (both aware UTC); `region` is where
-    it was published, `source` the service that said it; `cause` the id of the event it follows from, where it is one; `attempt` counts
-    deliveries from 1 (0 when read rather than delivered).
+    it was published, `source` the service that said it; `cause` the id of the event it follows from, where it is one;
+    `attempt` counts deliveries from 1 (0 when read rather than delivered).
     """
 
     event: E

@@ -31,7 +31,7 @@ service = Service(
     buckets=(WEBHOOKS, HEALTH),
     secrets=("webhook_secret",),
     alone=True,
-    port=8190,
+    port=8230,
 )
 
 

@@ -103,6 +103,7 @@ def test_the_consoles_pages_are_behind_one_ingress(chart, copied):
         "/sender": "studio",
         "/stock": "stock",
         "/templates": "studio",
+        "/webhooks": "webhooks",
     }
     assert made.names("Ingress") == ["gateway", "links", "pages"]
     assert made["Ingress", "pages"]["spec"] == {
@@ -164,5 +165,6 @@ def test_the_consoles_ingress_is_merged_and_patched_like_the_releases_other_obje
         "/sender",
         "/stock",
         "/templates",
+        "/webhooks",
     ]
     assert [name for kind, name in chart() if kind == "Ingress"] == ["gateway", "links"]

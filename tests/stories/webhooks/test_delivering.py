@@ -1,6 +1,5 @@
 """Webhooks as partners get them: real HTTP to a real server, verified by the library that partners use."""
 
-import msgspec
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 

@@ -149,7 +149,9 @@ async def test_no_url_and_no_secret_is_in_a_stream_or_bucket(place, script):
 
     text = b"".join(one.body for one in stored) + b"".join(bucket)
     assert (len(stored), len(bucket)) == (1, 1)
-    assert [part for part in ("t0ps3cret", "partner.example", "Partner", made["secret"][6:]) if part.encode() in text] == []
+    assert [
+        part for part in ("t0ps3cret", "partner.example", "Partner", made["secret"][6:]) if part.encode() in text
+    ] == []
     assert msgspec.json.decode(stored[0].body)["data"]["webhook_id"] == made["id"]
 
 

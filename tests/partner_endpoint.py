@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -61,18 +62,18 @@ class Endpoint:
                     return
                 writer.write(made)
                 await writer.drain()
-        except (OSError, EOFError):
-            pass
+        except (OSError, EOFError, asyncio.CancelledError):
+            pass  # the other side, or the test, has ended
         finally:
             self.open -= 1
             writer.close()
 
 
 @asynccontextmanager
-async def opened_endpoint() -> AsyncIterator[Endpoint]:
+async def opened_endpoint(tls: ssl.SSLContext | None = None) -> AsyncIterator[Endpoint]:
     """An endpoint until the block ends."""
     endpoint = Endpoint()
-    server = await asyncio.start_server(endpoint.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(endpoint.serve, "127.0.0.1", 0, ssl=tls)
     endpoint.port = server.sockets[0].getsockname()[1]
     try:
         yield endpoint

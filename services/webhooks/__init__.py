@@ -15,9 +15,11 @@ from services.webhooks.deliverer import Deliverer, open_deliverer
 from services.webhooks.delivery_settings import DeliverySettings
 from services.webhooks.endpoint_health import HEALTH, EndpointHealth
 from services.webhooks.endpoint_queue import Job
+from services.webhooks.lanes import LANES
 from services.webhooks.managing import Managing
 from services.webhooks.partner_events import PARTNER_EVENTS
 from services.webhooks.planning import planned
+from services.webhooks.replaying import replay
 from services.webhooks.signing import SecretSettings
 from services.webhooks.webhook import WEBHOOKS
 
@@ -28,7 +30,7 @@ service = Service(
     "webhooks",
     publishes=(DeliveryAttempted, DeliveryDue, WebhookDisabled, WebhookPublished, WebhookReplayRequested),
     timers=(DeliveryDue,),
-    buckets=(WEBHOOKS, HEALTH),
+    buckets=(WEBHOOKS, HEALTH, LANES),
     secrets=("webhook_secret",),
     alone=True,
     port=8230,
@@ -85,6 +87,14 @@ async def deliver_again(due: list[DeliveryDue], webhooks: CurrentWebhooks, deliv
         if webhooks.active(one.webhook_id) is None:
             await deliverer.skip(one, "the webhook was disabled or deleted")
     await deliverer.take(Job(due=one) for one in due if webhooks.active(one.webhook_id))
+
+
+@service.on(WebhookReplayRequested, concurrency=64)
+async def replay_events(
+    requested: WebhookReplayRequested, mesh: Mesh, webhooks: CurrentWebhooks, deliverer: Deliverer
+) -> None:
+    """Deliver again what happened in a time."""
+    await replay(requested, mesh, webhooks, deliverer)
 
 
 @service.on(WebhookPublished, reach="mesh")

@@ -9,6 +9,7 @@ from mesh.events.delivery import DeliveryDue, Origin
 from mesh.mesh import Mesh
 from services.webhooks.current_webhooks import CurrentWebhooks, InForce
 from services.webhooks.endpoint_queue import Job
+from services.webhooks.lanes import lane_id
 from services.webhooks.partner_events import attributes, body
 
 
@@ -26,12 +27,18 @@ def planned(events: Iterable[Received], webhooks: CurrentWebhooks, mesh: Mesh) -
 
 
 def due(received: Received, found: InForce, mesh: Mesh, *, origin: Origin = "event", again: str = "") -> DeliveryDue:
-    """One delivery. Its id is the same whenever the same is planned; `again` tells repetitions apart."""
+    """One delivery. Its id is the same whenever the same is planned; `again` tells repetitions apart.
+
+    With strict order it is that of the event's lane.
+    """
+    webhook, declaration = found.webhook, declaration_of(type(received.event))
+    key = getattr(received.event, declaration.key) if webhook.form.ordered else None
     return DeliveryDue(
-        delivery_id=derive_id(received.id, found.webhook.id, again),
-        webhook_id=found.webhook.id,
+        delivery_id=lane_id(webhook.id, key) if key else derive_id(received.id, webhook.id, again),
+        webhook_id=webhook.id,
         event_id=received.id,
-        event_type=declaration_of(type(received.event)).type,
+        event_type=declaration.type,
+        key=key,
         stream=mesh.stream_of(type(received.event)),
         sequence=received.sequence,
         origin=origin,

@@ -67,7 +67,9 @@ async def open_place(eventually, monkeypatch):
     """Open a region with settings."""
     async with AsyncExitStack() as stack:
 
-        async def open_(regions: MemoryMesh | None = None, region: str = "us", **settings: str) -> Place:
+        async def open_(
+            regions: MemoryMesh | None = None, region: str = "us", *, pages: bool = False, **settings: str
+        ) -> Place:
             known = {"WEBHOOK_SECRET": "a" * 32, "WEBHOOK_PRIVATE_ADDRESSES": "true", **settings}
             for name, value in known.items():
                 monkeypatch.setenv(f"CARTMESH_{name}", value)
@@ -77,8 +79,9 @@ async def open_place(eventually, monkeypatch):
                 stack.push_async_callback(broker.drain)
             others = tuple(one for one in regions.regions if one != region)
             endpoint = await stack.enter_async_context(opened_endpoint())
+            http = ("127.0.0.1", 0) if pages else None
             run = await stack.enter_async_context(
-                running(webhooks, Mesh(brokers[0], "webhooks", others=others), http=("127.0.0.1", 0))
+                running(webhooks, Mesh(brokers[0], "webhooks", others=others), http=http)
             )
             return Place(regions, Mesh(brokers[1], "orders", others=others), run, endpoint, eventually)
 

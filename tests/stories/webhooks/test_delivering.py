@@ -4,8 +4,12 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from mesh import Money
+from mesh.broker.memory import MemoryMesh
 from mesh.events.cart import CartLine
+from mesh.events.customer import CustomerIdentified
+from mesh.events.offer import OfferClicked
 from mesh.events.order import OrderConfirmed
+from mesh.events.product import ProductListed
 
 EURO = Money(amount=2598, currency="EUR")
 LINE = CartLine(product_id="sku-1", quantity=2, price=Money(amount=1299, currency="EUR"))
@@ -43,3 +47,50 @@ async def test_a_partner_gets_what_happened_signed_and_without_what_is_withheld(
 
 async def _none_pending(place):
     return not await place.pending()
+
+
+async def test_a_partner_gets_only_what_it_subscribed_to(place):
+    """By type, and by filters over the attributes; nothing that is not on the list ever leaves."""
+    await place.webhook("/typed", types=("order.confirmed.v1",))
+    await place.webhook(
+        "/filtered", filters=({"any": [{"exact": {"subject": "o2"}}, {"prefix": {"type": "product."}}]},)
+    )
+    await place.webhook("/all")
+
+    for event in (
+        order("o1"),
+        OfferClicked(cart_id="c", offer_id="f", visitor_id="v"),
+        ProductListed(product_id="sku-1", name="Tea", price=Money(amount=1299, currency="EUR")),
+        CustomerIdentified(visitor_id="v", email="ada@example.com"),
+        order("o2"),
+    ):
+        await place.mesh.publish(event)
+    await place.arrived(3, "/all")
+    await place.arrived(1, "/typed")
+
+    def got(path):
+        return sorted((one.event["type"], one.event["subject"]) for one in place.endpoint.of(path))
+
+    await place.eventually(lambda: len(place.endpoint.requests) == 7)
+    await place.noted(*["delivered"] * 7)
+    assert got("/typed") == [("order.confirmed.v1", "o1"), ("order.confirmed.v1", "o2")]
+    assert got("/filtered") == [("order.confirmed.v1", "o2"), ("product.listed.v1", "sku-1")]
+    assert got("/all") == [("order.confirmed.v1", "o1"), ("order.confirmed.v1", "o2"), ("product.listed.v1", "sku-1")]
+
+
+async def test_each_region_delivers_what_happened_in_it(open_place):
+    """A webhook made in one is in force in both; an event that the other copies is sent once, by its own."""
+    us = await open_place(MemoryMesh("us", "eu"))
+    eu = await open_place(us.regions, "eu")
+    webhook, secret = await us.webhook()
+    await us.eventually(lambda: eu.managing.webhooks.active(webhook.id))
+
+    await us.mesh.publish(order("o1"))
+    await eu.mesh.publish(order("o2"))
+    await us.arrived(2)
+    await us.noted("delivered")
+    await eu.noted("delivered")
+
+    assert eu.managing.secret(eu.managing.find(webhook.id)) == secret
+    sources = sorted((one.event["source"], one.event["subject"]) for one in us.endpoint.requests)
+    assert sources == [("/eu/orders", "o2"), ("/us/orders", "o1")]

@@ -15,6 +15,12 @@ URL = "https://partner.example/hook?token=t0ps3cret"
 
 
 @pytest.fixture
+async def place(open_place):
+    """A region with the pages."""
+    return await open_place(pages=True)
+
+
+@pytest.fixture
 async def people(place, staff):
     """A publisher and a viewer before the pages."""
     return await staff(place.mesh, place.run.port, "publisher"), await staff(place.mesh, place.run.port, "viewer")

@@ -72,7 +72,7 @@ async def open_managing(
     yield Managing(mesh, webhooks, health, deliverer, read(DeliverySettings))
 
 
-@service.on(*PARTNER_EVENTS, batch=256, linger=timedelta(milliseconds=5), new_only=True)
+@service.on(*PARTNER_EVENTS, batch=256, linger=timedelta(milliseconds=5), ack_wait=timedelta(seconds=10), new_only=True)
 async def plan_deliveries(
     events: list[Received[Event]], mesh: Mesh, webhooks: CurrentWebhooks, deliverer: Deliverer
 ) -> None:
@@ -80,7 +80,7 @@ async def plan_deliveries(
     await deliverer.take(planned(events, webhooks, mesh))
 
 
-@service.on(DeliveryDue, batch=256, linger=timedelta(milliseconds=5))
+@service.on(DeliveryDue, batch=256, linger=timedelta(milliseconds=5), ack_wait=timedelta(seconds=10))
 async def deliver_again(due: list[DeliveryDue], webhooks: CurrentWebhooks, deliverer: Deliverer) -> None:
     """Deliver what was not taken before, or not finished."""
     for one in due:

@@ -96,13 +96,18 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """One connection."""
+    """One connection. What is written is sent when an answer is read, in one piece: head and body in one packet."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
+        self._unsent: list[bytes] = []
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  httpcore's own
         try:
+            if self._unsent:
+                await self._send()
+            if timeout is None:
+                return await self._reader.read(max_bytes)
             async with asyncio.timeout(timeout):
                 return await self._reader.read(max_bytes)
         except TimeoutError:
@@ -110,15 +115,14 @@ class _Stream(httpcore.AsyncNetworkStream):
         except (OSError, ssl.SSLError) as error:
             raise httpcore.ReadError(str(error) or type(error).__name__) from error
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109  the same
-        try:
-            async with asyncio.timeout(timeout):
-                self._writer.write(buffer)
-                await self._writer.drain()
-        except TimeoutError:
-            raise httpcore.WriteTimeout("the request was not taken in time") from None
-        except (OSError, ssl.SSLError) as error:
-            raise httpcore.WriteError(str(error) or type(error).__name__) from error
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109  the same
+        if buffer:
+            self._unsent.append(buffer)
+
+    async def _send(self) -> None:
+        self._writer.write(b"".join(self._unsent))
+        self._unsent.clear()
+        await self._writer.drain()
 
     async def aclose(self) -> None:
         self._writer.transport.abort()  # a partner that does not answer a close keeps no task

@@ -54,13 +54,8 @@ class EndpointClient:
             settings.webhook_connect_deadline.total_seconds(),
             settings.webhook_deadline.total_seconds(),
         )
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls,
-            max_connections=settings.webhook_connections,
-            max_keepalive_connections=settings.webhook_connections,
-            keepalive_expiry=KEPT_IDLE,
-            network_backend=network,
-        )
+        self._network, self._tls = network, tls
+        self._idle: list[httpcore.AsyncHTTPConnection] = []
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Post a body. Whatever goes wrong is in the response; nothing is raised."""
@@ -71,11 +66,12 @@ class EndpointClient:
 
         try:
             async with asyncio.timeout(self._deadline):
-                response = await self._post(url, headers, body)
+                response, connection = await self._post(url, headers, body)
             try:
                 answer = await _beginning(response)
             finally:
                 await response.aclose()
+                self._keep(connection)
         except TimeoutError:
             return Response(duration=took(), error=f"no answer within {self._deadline:g} s")
         except AddressRefused as refused:
@@ -92,7 +88,9 @@ class EndpointClient:
             retry_after=retry_after(_header(response, b"retry-after"), datetime.now(UTC)),
         )
 
-    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> httpcore.Response:
+    async def _post(
+        self, url: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[httpcore.Response, httpcore.AsyncHTTPConnection]:
         host = httpcore.URL(url)
         request = httpcore.Request(
             "POST",
@@ -104,14 +102,36 @@ class EndpointClient:
                 ("Accept-Encoding", "identity"),
             ],
             content=body,
-            extensions={"timeout": {"connect": self._connect, "pool": self._deadline}},
+            extensions={"timeout": {"connect": self._connect}},
         )
-        return await self._pool.handle_async_request(request)
+        connection = await self._connection(host.origin)
+        try:
+            return await connection.handle_async_request(request), connection
+        except BaseException:
+            await connection.aclose()
+            raise
+
+    async def _connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
+        """One that was kept and is still open, or a new one. There are as many as attempts at once."""
+        while self._idle:
+            kept = self._idle.pop()
+            if kept.can_handle_request(origin) and not kept.has_expired():
+                return kept
+            await kept.aclose()
+        return httpcore.AsyncHTTPConnection(
+            origin, ssl_context=self._tls, keepalive_expiry=KEPT_IDLE, network_backend=self._network
+        )
+
+    def _keep(self, connection: httpcore.AsyncHTTPConnection) -> None:
+        if connection.is_idle() and not connection.is_closed():
+            self._idle.append(connection)
 
     async def close(self) -> None:
         """Close its connections."""
-        with suppress(Exception):
-            await self._pool.aclose()
+        for kept in self._idle:
+            with suppress(Exception):
+                await kept.aclose()
+        self._idle.clear()
 
 
 async def _beginning(response: httpcore.Response) -> str:

@@ -189,7 +189,7 @@ class Deliverer:
             WAITED.observe(max(0.0, (datetime.now(UTC) - job.stored).total_seconds()))
         response = await self.attempting.send(found, due, content)
         if response.delivered:
-            queue.succeeded()
+            queue.succeeded(self._clock())
             await self.attempting.note(due, response, "delivered")
         else:
             self._failed(queue)

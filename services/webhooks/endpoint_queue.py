@@ -13,12 +13,12 @@ from mesh.events.delivery import DeliveryDue
 
 FAILURES = 5
 FIRST_PROBE, LONGEST_PROBE = 5.0, 300.0
-WAITING = 500
-"""The most deliveries of one webhook that wait in a process."""
-BACK_LATER = 5.0
-"""Seconds after which a delivery comes back that found too many waiting."""
+WAITING, MOST_WAITING = 500, 5_000
+"""How many deliveries of one webhook may wait in a process, and how many where its endpoint takes them fast enough."""
 PACE, FAILING_PACE = 100.0, 20.0
-"""How many deliveries of one webhook come back in a second: while its endpoint answers, and while it fails."""
+"""How many deliveries of one webhook come back in a second at least: while its endpoint answers, and while it fails."""
+WINDOW = 1.0
+"""Seconds over which it is counted how fast an endpoint takes deliveries."""
 
 
 @dataclass(eq=False, slots=True)
@@ -45,6 +45,9 @@ class EndpointQueue:
     probe_at: float = 0.0
     next_send: float = 0.0
     next_return: float = 0.0
+    rate: float = 0.0
+    taken: int = 0
+    counted_since: float = 0.0
 
     @property
     def failing(self) -> bool:
@@ -58,18 +61,23 @@ class EndpointQueue:
 
     def pause(self, now: float, throttle: float | None, lease: float) -> float | None:
         """Seconds after which one more delivery shall come back; None: it may wait here."""
-        here = len(self.waiting) + self.reserved
-        pace = throttle or PACE
+        here, pace = len(self.waiting) + self.reserved, throttle or max(PACE, self.rate)
         if self.failing:
             if now >= self.probe_at and not here and not self.workers:
                 return None
             begin, pace = max(self.probe_at, now + 1), min(pace, FAILING_PACE)
-        elif here < (WAITING if throttle is None else max(1, min(WAITING, int(throttle * lease / 2)))):
+        elif here < self.most_waiting(throttle, lease):
             return None
         else:
-            begin = now + BACK_LATER
+            begin = now + here / pace
         self.next_return = max(self.next_return, begin) + 1 / pace
         return self.next_return - now
+
+    def most_waiting(self, throttle: float | None, lease: float) -> int:
+        """How many may wait here: what is sent well within a lease."""
+        if throttle is not None:
+            return max(1, min(WAITING, int(throttle * lease / 2)))
+        return max(WAITING, min(MOST_WAITING, int(self.rate * lease / 3)))
 
     def more_workers(self, connections: int, throttle: float | None) -> bool:
         """Whether another request may be made beside those that are under way."""
@@ -87,9 +95,15 @@ class EndpointQueue:
         self.next_send = slot + 1 / throttle
         await asyncio.sleep(slot - now)
 
-    def succeeded(self) -> None:
+    def succeeded(self, now: float) -> None:
         """The endpoint took a delivery."""
-        self.failures, self.probe_at, self.next_return = 0, 0.0, 0.0
+        if self.failing:
+            self.next_return = 0.0
+        self.failures, self.probe_at, self.taken = 0, 0.0, self.taken + 1
+        if (passed := now - self.counted_since) >= WINDOW:
+            # After a pause nothing is known of how fast it could be.
+            self.rate = self.taken / passed if passed < 10 * WINDOW else 0.0
+            self.taken, self.counted_since = 0, now
 
     def failed(self, now: float) -> list[Job]:
         """The endpoint took none. What is given up here for now, because it fails for good: the server has it."""

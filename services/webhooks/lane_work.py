@@ -1,5 +1,6 @@
 """Lane work: the deliveries of one key, one after the other; what is first is tried until it is taken or given up."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
@@ -65,7 +66,7 @@ class LaneWork:
         response = await self._attempting.send(found, due, body(event))
         at = None if response.delivered else self._attempting.next_attempt(due, response)
         if response.delivered:
-            queue.succeeded()
+            queue.succeeded(asyncio.get_running_loop().time())
             await self._attempting.note(due, response, "delivered")
         else:
             self._failed(queue)

@@ -45,6 +45,11 @@ class Managing:
         self.webhooks, self.health = webhooks, health
         self._mesh, self._deliverer, self._settings = mesh, deliverer, settings
 
+    @property
+    def disabled_after(self) -> timedelta:
+        """For how long an endpoint may fail."""
+        return self._settings.webhook_disabled_after
+
     def find(self, webhook_id: str) -> Webhook:
         """A webhook."""
         found = self.webhooks.by_id.get(webhook_id)

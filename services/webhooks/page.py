@@ -79,6 +79,7 @@ class WebhookPages:
             "public_key": public,
             "secret": secret,
             "done": done,
+            "days": self.managing.disabled_after / timedelta(days=1),
             "since": now - timedelta(hours=1),
             "until": now,
         }

@@ -1,11 +1,15 @@
 """The webhooks' pages and API: what publishers do, what viewers see, and what is refused with which words."""
 
+import asyncio
+import json
 import re
 from html import unescape
 
 import httpx
 import msgspec
 import pytest
+from cryptography.exceptions import InvalidSignature
+from playwright._impl._driver import compute_driver_executable
 from standardwebhooks import Webhook
 
 from mesh.events.console import ConsoleChanged
@@ -144,6 +148,37 @@ async def test_a_script_does_all_of_it_with_a_token(place, script):
     assert (refused.status_code, "is disabled" in refused.json()["detail"]) == (422, True)
     assert [one["id"] for one in listed.json()] == [id_]
     assert (attempts.json(), gone.status_code, after.status_code) == ([], 204, 404)
+
+
+async def test_the_examples_on_the_page_verify_what_is_sent(place, people):
+    """Those for Ed25519, in Python and in Node: what was sent is taken, with another body it is not."""
+    publisher, _ = people
+    webhook, public = await place.webhook(signature="ed25519")
+    await place.managing.send_test(webhook.id)
+    (request,) = await place.arrived(1)
+    page = (await publisher.get(f"/webhooks/{webhook.id}")).text
+    python, node = (
+        unescape(re.search(rf'<code id="verify-{name}">(.*?)</code>', page, re.DOTALL)[1])
+        for name in ("python", "node")
+    )
+    binary, _ = compute_driver_executable()
+
+    async def in_node(body):
+        values = {"publicKey": public, "headers": request.headers, "body": body}
+        given = "".join(f"const {name} = {json.dumps(value)};" for name, value in values.items())
+        arguments = ("--input-type=module", "--eval", f"{node.replace(chr(10), chr(10) + given, 1)}")
+        ran = await asyncio.create_subprocess_exec(binary, *arguments, stderr=asyncio.subprocess.PIPE)
+        _, said = await ran.communicate()
+        return ran.returncode, said.decode()
+
+    known = {"public_key": public, "headers": request.headers}
+    exec(python, {**known, "body": request.body})
+    with pytest.raises(InvalidSignature):
+        exec(python, {**known, "body": request.body + b" "})
+    assert public in page
+    assert await in_node(request.body.decode()) == (0, "")
+    code, said = await in_node(request.body.decode() + " ")
+    assert (code, "not ours" in said) == (1, True)
 
 
 async def test_no_url_and_no_secret_is_in_a_stream_or_bucket(place, script):

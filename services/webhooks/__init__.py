@@ -15,6 +15,7 @@ from services.webhooks.deliverer import Deliverer, open_deliverer
 from services.webhooks.delivery_settings import DeliverySettings
 from services.webhooks.endpoint_health import HEALTH, EndpointHealth
 from services.webhooks.endpoint_queue import Job
+from services.webhooks.first_webhook import FirstSettings, make_first
 from services.webhooks.lanes import LANES
 from services.webhooks.managing import Managing
 from services.webhooks.partner_events import PARTNER_EVENTS
@@ -69,6 +70,7 @@ async def open_managing(
     mesh: Mesh, webhooks: CurrentWebhooks, health: EndpointHealth, deliverer: Deliverer
 ) -> AsyncIterator[Managing]:
     """What people do with webhooks."""
+    await make_first(read(FirstSettings), webhooks)
     yield Managing(mesh, webhooks, health, deliverer, read(DeliverySettings))
 
 

@@ -42,6 +42,8 @@ class CurrentWebhooks:
         self.mesh, self.secrets = mesh, settings.secrets
         self.by_id: dict[str, InForce] = {}
         self.unreadable: set[str] = set()
+        self.any_ever = False
+        """Whether there is or was one."""
         self._by_type: dict[str, list[InForce]] = {}
         self._state = mesh.state(WEBHOOKS)
         self.filled = asyncio.Event()
@@ -154,6 +156,7 @@ class CurrentWebhooks:
         self._take(made.after)
 
     def _take(self, stored: StoredWebhook) -> None:
+        self.any_ever = True
         known = self.by_id.get(stored.webhook_id)
         if known is not None and known.stored.order > stored.order:
             return

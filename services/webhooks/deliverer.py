@@ -140,6 +140,8 @@ class Deliverer:
                     await self._deliver(queue, job)
                 except MeshError as error:  # its timer is still there
                     log.warning("a delivery is left to its timer", delivery=job.due.delivery_id, error=str(error))
+                except Exception as error:  # noqa: BLE001  a defect with one delivery keeps no other from being sent
+                    log.error("a delivery failed here", delivery=job.due.delivery_id, exc_info=error)
                 finally:
                     self._release(job)
                 if not queue.waiting:

@@ -2,6 +2,7 @@
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -10,12 +11,14 @@ import pytest_asyncio
 from standardwebhooks import Webhook
 
 from mesh import Mesh, Money
+from mesh.errors import Denied
 from mesh.events.cart import CartLine
-from mesh.events.order import OrderConfirmed
+from mesh.events.order import OrderConfirmed, OrderRefunded
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.run import running
 from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
+from mesh.web.accounts import ACCOUNTS
 from services.console import service as console
 from services.orders import service as orders
 from services.webhooks import service as webhooks
@@ -26,8 +29,12 @@ TOPOLOGY = Topology.load(Path(__file__).parents[2] / "mesh.toml").only("us", nod
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+def euros(amount):
+    return Money(amount=amount, currency="EUR")
+
+
 def order(id_):
-    return OrderConfirmed(order_id=id_, lines=(LINE,), total=Money(amount=2598, currency="EUR"), visitor_id="v")
+    return OrderConfirmed(order_id=id_, lines=(LINE,), total=euros(2598), visitor_id="v")
 
 
 @dataclass
@@ -37,6 +44,7 @@ class House:
     orders: Mesh
     client: httpx.AsyncClient
     endpoint: Endpoint
+    service: Mesh
 
     async def webhook(self, path, **fields):
         """A new webhook, over the API."""
@@ -63,10 +71,11 @@ async def house(signed_in):
             stack.push_async_callback(connected.broker.drain)
             return connected
 
-        run = await stack.enter_async_context(running(webhooks, await mesh("webhooks"), http=("127.0.0.1", 0)))
+        service = await mesh("webhooks")
+        run = await stack.enter_async_context(running(webhooks, service, http=("127.0.0.1", 0)))
         headers = await signed_in(await mesh("console"), "publisher")
         client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{run.port}", headers=headers, timeout=60)
-        yield House(await mesh("orders"), await stack.enter_async_context(client), endpoint)
+        yield House(await mesh("orders"), await stack.enter_async_context(client), endpoint, service)
 
 
 async def test_what_happens_is_delivered_and_what_fails_is_tried_again(house, eventually):
@@ -91,3 +100,40 @@ async def test_what_happens_is_delivered_and_what_fails_is_tried_again(house, ev
     ]
     page = await house.client.get(f"/webhooks/{made['id']}", headers={"accept": "text/html"})
     assert (page.status_code, "order.confirmed.v1" in page.text) == (200, True)
+
+
+async def test_orders_events_come_in_order_and_are_replayed(house, eventually):
+    """From the streams of a real server, one after the other, and again from the time that is asked for."""
+    made = await house.webhook("/strict", ordered=True, types=[])
+    house.endpoint.answers["/strict"] = lambda count, _: status(500 if count == 2 else 200)
+    since = datetime.now(UTC)
+    for event in (order("s1"), *(OrderRefunded(order_id="s1", refunded=euros(at)) for at in (1, 2, 3)), order("s2")):
+        await house.orders.publish(event)
+
+    def refunds(requests):
+        found = [one.event["data"].get("refunded", {}).get("amount", 0) for one in requests if _is(one, "s1")]
+        return list(dict.fromkeys(found))
+
+    await eventually(lambda: len(house.endpoint.of("/strict")) == 6)
+    before = len(house.endpoint.of("/strict"))
+    asked = {"since": since.isoformat(), "until": datetime.now(UTC).isoformat()}
+    started = await house.client.post(f"/webhooks/v1/{made['id']}/replay", json=asked)
+    await eventually(lambda: len(house.endpoint.of("/strict")) == before + 5)
+
+    assert started.status_code == 202, started.text
+    assert refunds(house.endpoint.of("/strict")[:before]) == [0, 1, 2, 3]
+    assert refunds(house.endpoint.of("/strict")[before:]) == [0, 1, 2, 3]
+
+
+def _is(request, subject):
+    return request.event["subject"] == subject
+
+
+async def test_the_service_may_not_read_personal_events_nor_publish_what_others_say(house):
+    """With its password one reads no personal data, and forges no order."""
+    with pytest.raises(Denied):
+        await house.service.broker.last("PERSONAL_us", "pii.us.>")
+    with pytest.raises(Denied):
+        await house.service.publish(order("forged"))
+    with pytest.raises(Denied):
+        await house.service.state(ACCOUNTS).put("a1", None)

@@ -70,7 +70,7 @@ async def webhooks(region: str, figures: dict[str, Any], share: int) -> dict[str
             before = held(up, region)["webhooks"].pss
             await _many(mesh, client, url, arrived, share)
             after = held(up, region)["webhooks"].pss
-            found["memory_mb"] = {"before": before, f"with {MANY} webhooks": after}
+            found["memory_mb"] = {"before": before, f"with {MANY // share:,} webhooks": after}
     finally:
         server.close()
     figures["webhooks"] = found

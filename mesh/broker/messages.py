@@ -149,8 +149,9 @@ class Messages:
         self, stream: str, pattern: str, after: int, since: datetime | None = None
     ) -> AsyncIterator[Message]:
         begin: dict[str, object] = {"seq": after + 1}
-        if since is not None:  # times of messages are rounded here: begin a little before
-            begin = {"start_time": (since - _ROUNDING).isoformat()}
+        if since is not None:  # times of messages are rounded here, up or down
+            since -= _ROUNDING
+            begin = {"start_time": since.isoformat()}
         while True:
             found: list[Message] = []
             asked = {**begin, "next_by_subj": pattern, "batch": READ_BATCH, "max_bytes": READ_BYTES}

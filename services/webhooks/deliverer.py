@@ -6,9 +6,11 @@ sent without being noted is sent again with the same `webhook-id`.
 """
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from mesh import Mesh, Timer
 from mesh.errors import MeshError
@@ -25,9 +27,9 @@ from services.webhooks.lane_work import LaneWork
 from services.webhooks.lanes import Lanes
 
 TOGETHER = 400
-"""The most timers in one commit."""
+"""The most deliveries that are taken, and timers that are stored, in one commit."""
 FULL = 5.0
-"""Seconds after which a delivery comes back that found no room in this process."""
+"""Seconds after which, at the earliest, a delivery comes back that found no room in this process."""
 NO_LONGER, NOT_ACTIVE = "the event is no longer stored", "the webhook was disabled or deleted"
 
 
@@ -51,8 +53,13 @@ class Deliverer:
     async def take(self, jobs: Iterable[Job]) -> None:
         """Take responsibility for deliveries: once this returns, the server will bring back those that are not done.
 
-        Raises Unavailable; then none is taken.
+        Raises Unavailable; then some may not have been taken. However many there are, few are in memory.
         """
+        left = iter(jobs)
+        while some := list(islice(left, TOGETHER)):
+            await self._take(some)
+
+    async def _take(self, jobs: list[Job]) -> None:
         now, clock = datetime.now(UTC), self._clock()
         kept: list[Job] = []
         timers: dict[str, Timer] = {}
@@ -70,7 +77,8 @@ class Deliverer:
                 kept.append(job)
             timers[id_] = Timer(job.due, now + timedelta(seconds=after))
         try:
-            await self._store(list(timers.values()))
+            if timers:
+                await self._mesh.publish(*timers.values())
         except BaseException:
             for job in kept:
                 self._queue(job.due.webhook_id).reserved -= 1
@@ -111,14 +119,12 @@ class Deliverer:
         found = self._webhooks.active(job.due.webhook_id)
         throttle = found.webhook.form.throttle if found else None
         pause = self._queue(job.due.webhook_id).pause(clock, throttle, self._lease)
-        return FULL if pause is None and len(self._held) >= self._settings.webhook_queue else pause
+        if pause is None and len(self._held) >= self._settings.webhook_queue:
+            return random.uniform(FULL, 2 * FULL)  # noqa: S311  not all at once
+        return pause
 
     def _queue(self, webhook_id: str) -> EndpointQueue:
         return self._queues.setdefault(webhook_id, EndpointQueue())
-
-    async def _store(self, timers: list[Timer]) -> None:
-        for at in range(0, len(timers), TOGETHER):
-            await self._mesh.publish(*timers[at : at + TOGETHER])
 
     def _begin(self, work: "asyncio.Task[None]") -> None:
         self._tasks.add(work)
@@ -162,6 +168,7 @@ class Deliverer:
         """An endpoint did not take a delivery: what is given back comes with its timers."""
         for given_back in queue.failed(self._clock()):
             self._held.discard(given_back.due.delivery_id)
+            self._woken.pop(given_back.due.delivery_id, None)
 
     async def _take_again(self, job: Job) -> None:
         try:

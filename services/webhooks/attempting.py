@@ -16,7 +16,7 @@ from services.webhooks.current_webhooks import CurrentWebhooks, InForce
 from services.webhooks.delivery_settings import DeliverySettings
 from services.webhooks.endpoint_client import EndpointClient, Response
 from services.webhooks.endpoint_health import EndpointHealth
-from services.webhooks.partner_events import PARTNER_EVENTS, body
+from services.webhooks.partner_events import PARTNER_EVENTS, binary, body
 from services.webhooks.retry_schedule import next_attempt
 from services.webhooks.signing import headers
 
@@ -39,7 +39,10 @@ class Attempting:
         self.writer = AttemptWriter(mesh)
 
     async def send(self, found: InForce, due: DeliveryDue, content: bytes) -> Response:
-        """Make an attempt."""
+        """Make an attempt. What is signed is the body as it is sent."""
+        described = {"Content-Type": MEDIA_TYPE}
+        if found.webhook.form.mode == "binary":
+            described, content = binary(content)
         signed = headers(
             content,
             message_id=due.event_id,
@@ -51,7 +54,7 @@ class Attempting:
         client = self._clients.get(due.webhook_id)
         if client is None:
             client = self._clients[due.webhook_id] = EndpointClient(self._network, self._settings, self._tls)
-        all_headers = {"Content-Type": MEDIA_TYPE, "User-Agent": "Cartmesh-Webhooks/1", **signed}
+        all_headers = {**described, "User-Agent": "Cartmesh-Webhooks/1", **signed}
         return await client.send(found.webhook.form.url, all_headers, content)
 
     def next_attempt(self, due: DeliveryDue, response: Response) -> datetime | None:

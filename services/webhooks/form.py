@@ -24,6 +24,7 @@ def webhook_form(sent: Any) -> WebhookForm:
         "ordered": sent.get("ordered") == "yes",
         "throttle": _number(throttle) if throttle else None,
         "signature": str(sent.get("signature", "hmac")),
+        "mode": str(sent.get("mode", "structured")),
     }
     try:
         return msgspec.convert(fields, WebhookForm)

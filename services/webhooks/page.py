@@ -263,6 +263,7 @@ def _written(sent: Any) -> WebhookForm:
         ordered=sent.get("ordered") == "yes",
         throttle=number,
         signature="ed25519" if sent.get("signature") == "ed25519" else "hmac",
+        mode="binary" if sent.get("mode") == "binary" else "structured",
     )
 
 

@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -16,6 +16,8 @@ from services.webhooks.partner_events import types
 from services.webhooks.signing import Kind, SigningKey
 
 PURPOSE = "webhook"
+Mode = Literal["structured", "binary"]
+"""How a CloudEvent is sent over HTTP: whole in the body, or its data in the body and the rest in headers."""
 LONGEST_URL, LONGEST_NAME, FASTEST = 2048, 80, 1000.0
 _is_host = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\]", re.ASCII).fullmatch
 
@@ -34,6 +36,7 @@ class WebhookForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ordered: bool = False
     throttle: float | None = None
     signature: Kind = "hmac"
+    mode: Mode = "structured"
 
     def check(self, *, private: bool = False) -> None:
         """Raise InvalidField for what cannot be; `private` allows http and one's own network."""

@@ -94,3 +94,18 @@ async def test_each_region_delivers_what_happened_in_it(open_place):
     assert eu.managing.secret(eu.managing.find(webhook.id)) == secret
     sources = sorted((one.event["source"], one.event["subject"]) for one in us.endpoint.requests)
     assert sources == [("/eu/orders", "o2"), ("/us/orders", "o1")]
+
+
+async def test_binary_mode_has_the_data_as_body_and_the_rest_in_headers(place):
+    """Both modes say the same; the body is signed as it is sent."""
+    _, secret = await place.webhook("/binary", mode="binary")
+    await place.webhook("/structured")
+
+    await place.mesh.publish(order("o1"))
+    (binary,), (structured,) = await place.arrived(1, "/binary"), await place.arrived(1, "/structured")
+
+    whole = structured.event
+    assert Webhook(secret).verify(binary.body, binary.headers) == whole["data"]
+    assert binary.headers["content-type"] == "application/json"
+    named = {name.removeprefix("ce-"): value for name, value in binary.headers.items() if name.startswith("ce-")}
+    assert named == {name: value for name, value in whole.items() if name not in ("data", "datacontenttype")}

@@ -32,7 +32,7 @@ service = Service(
     publishes=(DeliveryAttempted, DeliveryDue, WebhookDisabled, WebhookPublished, WebhookReplayRequested),
     timers=(DeliveryDue,),
     buckets=(WEBHOOKS, HEALTH, LANES),
-    secrets=("webhook_secret",),
+    secrets=("webhook_signing_secret",),
     alone=True,
     port=8230,
 )

@@ -165,7 +165,9 @@ class CurrentWebhooks:
             self.by_id.pop(stored.webhook_id, None)
             if stored.sealed is not None:
                 self.unreadable.add(stored.webhook_id)
-                log.error("a webhook was sealed with another CARTMESH_WEBHOOK_SECRET", webhook=stored.webhook_id)
+                log.error(
+                    "a webhook was sealed with another CARTMESH_WEBHOOK_SIGNING_SECRET", webhook=stored.webhook_id
+                )
         else:
             matches = compiled(webhook.form.filters)
             self.by_id[webhook.id] = InForce(stored=stored, webhook=webhook, matches=matches)

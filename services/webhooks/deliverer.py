@@ -45,7 +45,7 @@ class Deliverer:
         self.lanes = Lanes(mesh, settings.webhook_lease)
         self._lane_work = LaneWork(mesh, webhooks, self.attempting, self.lanes, self._failed)
         self._queues: dict[str, EndpointQueue] = {}
-        self._held: set[str] = set()
+        self._held: dict[str, Job] = {}
         self._woken: dict[str, DeliveryDue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._clock = asyncio.get_running_loop().time
@@ -62,16 +62,18 @@ class Deliverer:
     async def _take(self, jobs: list[Job]) -> None:
         now, clock = datetime.now(UTC), self._clock()
         kept: list[Job] = []
+        renewed: list[Job] = []
         timers: dict[str, Timer] = {}
         for job in jobs:
             id_, after = job.due.delivery_id, self._lease
             if id_ in self._held:
+                renewed.append(self._held[id_])
                 if job.due.key is not None:
                     self._woken[id_] = job.due
             elif (pause := self._pause(job, clock)) is not None:
                 after = pause
             else:
-                self._held.add(id_)
+                self._held[id_] = job
                 self._queue(job.due.webhook_id).reserved += 1
                 job.lease = clock + self._lease
                 kept.append(job)
@@ -82,8 +84,10 @@ class Deliverer:
         except BaseException:
             for job in kept:
                 self._queue(job.due.webhook_id).reserved -= 1
-                self._held.discard(job.due.delivery_id)
+                self._held.pop(job.due.delivery_id, None)
             raise
+        for job in renewed:
+            job.lease = clock + self._lease
         for job in kept:
             queue = self._queue(job.due.webhook_id)
             queue.reserved -= 1
@@ -160,14 +164,14 @@ class Deliverer:
 
     def _release(self, job: Job) -> None:
         """It is no longer held here; a lane that was woken meanwhile is worked on again."""
-        self._held.discard(job.due.delivery_id)
+        self._held.pop(job.due.delivery_id, None)
         if again := self._woken.pop(job.due.delivery_id, None):
             self._begin(asyncio.create_task(self._take_again(Job(due=again))))
 
     def _failed(self, queue: EndpointQueue) -> None:
         """An endpoint did not take a delivery: what is given back comes with its timers."""
         for given_back in queue.failed(self._clock()):
-            self._held.discard(given_back.due.delivery_id)
+            self._held.pop(given_back.due.delivery_id, None)
             self._woken.pop(given_back.due.delivery_id, None)
 
     async def _take_again(self, job: Job) -> None:

@@ -1,8 +1,8 @@
 """Signing: Standard Webhooks 1.0, with HMAC-SHA256 (`v1`) or Ed25519 (`v1a`).
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md. No key is stored anywhere:
-each follows from the setting `webhook_secret`, the webhook's id and the key's number, so that every region signs with
-the same one, and neither a stream nor a bucket has it. While a key is being changed, both sign.
+each follows from the setting `webhook_signing_secret`, the webhook's id and the key's number, so that every region
+signs with the same one, and neither a stream nor a bucket has it. While a key is being changed, both sign.
 """
 
 import hmac
@@ -22,18 +22,18 @@ Kind = Literal["hmac", "ed25519"]
 
 
 class SecretSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`webhook_secret` is what all keys of webhooks follow from, and seals their URLs: the same in every region.
+    """`webhook_signing_secret` is what all keys of webhooks follow from, and seals their URLs. One for all regions.
 
-    While it is changed, `webhook_secret_before` still signs as well, and still opens what was sealed.
+    While it is changed, `webhook_signing_secret_before` still signs as well, and still opens what was sealed.
     """
 
-    webhook_secret: Secret
-    webhook_secret_before: Secret | None = None
+    webhook_signing_secret: Secret
+    webhook_signing_secret_before: Secret | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """The present one first."""
-        return tuple(filter(None, (self.webhook_secret, self.webhook_secret_before)))
+        return tuple(filter(None, (self.webhook_signing_secret, self.webhook_signing_secret_before)))
 
 
 class SigningKey(msgspec.Struct, frozen=True, kw_only=True):

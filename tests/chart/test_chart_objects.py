@@ -87,7 +87,7 @@ def test_a_secret_reaches_those_alone_who_need_it(chart):
         name: {
             variable
             for variable in environment(found)
-            if variable in ("CARTMESH_SECRET", "CARTMESH_ADDRESS_SECRET", "CARTMESH_WEBHOOK_SECRET")
+            if variable in ("CARTMESH_SECRET", "CARTMESH_ADDRESS_SECRET", "CARTMESH_WEBHOOK_SIGNING_SECRET")
         }
         for (kind, name), found in made.items()
         if kind == "Deployment"
@@ -100,7 +100,7 @@ def test_a_secret_reaches_those_alone_who_need_it(chart):
         "links": {"CARTMESH_SECRET"},
         "offers": {"CARTMESH_SECRET", "CARTMESH_ADDRESS_SECRET"},
         "orders": {"CARTMESH_ADDRESS_SECRET"},
-        "webhooks": {"CARTMESH_WEBHOOK_SECRET"},
+        "webhooks": {"CARTMESH_WEBHOOK_SIGNING_SECRET"},
     }
     assert environment(made["Deployment", "links"])["CARTMESH_SECRET"] == {
         "name": "cartmesh-passwords",

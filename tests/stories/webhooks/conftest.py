@@ -70,7 +70,7 @@ async def open_place(eventually, monkeypatch):
         async def open_(
             regions: MemoryMesh | None = None, region: str = "us", *, pages: bool = False, **settings: str
         ) -> Place:
-            known = {"WEBHOOK_SECRET": "a" * 32, "WEBHOOK_PRIVATE_ADDRESSES": "true", **settings}
+            known = {"WEBHOOK_SIGNING_SECRET": "a" * 32, "WEBHOOK_PRIVATE_ADDRESSES": "true", **settings}
             for name, value in known.items():
                 monkeypatch.setenv(f"CARTMESH_{name}", value)
             regions = regions or MemoryMesh("us")

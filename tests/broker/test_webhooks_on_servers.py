@@ -57,7 +57,7 @@ class House:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def house(signed_in):
     patch = pytest.MonkeyPatch()
-    settings = {"WEBHOOK_PRIVATE_ADDRESSES": "true", "WEBHOOK_RETRIES": "50ms,50ms", "WEBHOOK_DEADLINE": "800ms"}
+    settings = {"WEBHOOK_PRIVATE_ADDRESSES": "true", "WEBHOOK_RETRIES": "50ms,50ms"}
     async with AsyncExitStack() as stack:
         stack.callback(patch.undo)
         for name, value in settings.items():

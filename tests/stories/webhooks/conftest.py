@@ -91,4 +91,4 @@ async def open_place(eventually, monkeypatch):
 @pytest.fixture
 async def place(open_place):
     """A region in which everything is quick."""
-    return await open_place(WEBHOOK_RETRIES="50ms,50ms,100ms", WEBHOOK_DEADLINE="600ms")
+    return await open_place(WEBHOOK_RETRIES="50ms,50ms,100ms")

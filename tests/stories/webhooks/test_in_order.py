@@ -75,7 +75,7 @@ async def test_the_events_of_one_order_come_one_after_the_other(place):
 
 async def test_what_was_not_begun_is_not_overtaken_after_a_process_ended(open_place):
     """Strict order holds although deliveries come again in any order."""
-    first = await open_place(WEBHOOK_LEASE="700ms", WEBHOOK_DEADLINE="300ms", WEBHOOK_RETRIES="20ms")
+    first = await open_place(WEBHOOK_LEASE="2s", WEBHOOK_DEADLINE="1s", WEBHOOK_RETRIES="20ms")
     working = False
     first.endpoint.answers["/hook"] = lambda _, __: status(200) if working else None
     await first.webhook(ordered=True)
@@ -87,7 +87,7 @@ async def test_what_was_not_begun_is_not_overtaken_after_a_process_ended(open_pl
             task.cancel()  # as if the process ended here
     working = True
 
-    second = await open_place(first.regions, WEBHOOK_LEASE="700ms", WEBHOOK_DEADLINE="300ms", WEBHOOK_RETRIES="20ms")
+    second = await open_place(first.regions, WEBHOOK_LEASE="2s", WEBHOOK_DEADLINE="1s", WEBHOOK_RETRIES="20ms")
     for event in life("o1")[3:]:
         await second.mesh.publish(event)
 

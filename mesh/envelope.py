@@ -22,8 +22,8 @@ class Received(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
     """An event with what is known of it: id, times, place in its stream, trace.
 
     `time` is when it happened, `stored` when JetStream took it (both aware UTC); `region` is where
-    it was published; `cause` the id of the event it follows from, where it is one; `attempt` counts
-    deliveries from 1 (0 when read rather than delivered).
+    it was published, `source` the service that said it; `cause` the id of the event it follows from, where it is one;
+    `attempt` counts deliveries from 1 (0 when read rather than delivered).
     """
 
     event: E
@@ -36,6 +36,7 @@ class Received(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
     traceparent: str | None = None
     cause: str | None = None
     attempt: int = 0
+    source: str = ""
 
     @property
     def event_time(self) -> datetime:
@@ -140,6 +141,11 @@ def _upcast(envelope: Envelope, declaration: Declaration) -> Event:
 def region_of(envelope: Envelope) -> str:
     """The region an event was published in, from its source `/<region>/<service>`."""
     return envelope.source.split("/", 2)[1] if envelope.source.startswith("/") else ""
+
+
+def source_of(envelope: Envelope) -> str:
+    """The service that said it, from its source `/<region>/<service>`."""
+    return envelope.source.split("/", 2)[2] if envelope.source.count("/") > 1 else ""
 
 
 def derive_id(cause: str, *parts: object) -> str:

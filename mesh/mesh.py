@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from mesh.broker.protocol import Broker, Message, Stored
-from mesh.envelope import Received, decode, region_of
+from mesh.envelope import Received, decode, region_of, source_of
 from mesh.errors import InvalidEvent
 from mesh.event import Event, declaration_of, declared, key_of
 from mesh.events.mesh import MeshHeartbeat
@@ -244,4 +244,5 @@ def received(message: Message) -> Received:
         traceparent=envelope.traceparent,
         cause=envelope.cause,
         attempt=message.attempt,
+        source=source_of(envelope),
     )

@@ -20,8 +20,9 @@ class StreamFamily:
     """The write streams of some event domains: every region has one, named `<name>_<region>`.
 
     `keep` is how long events stay. `atomic` turns on what decisions need, atomic batches and conditions, and other
-    regions copy its events; what is not atomic is stored event by event. `schedules` turns on timers. Whoever may
-    write to a stream with timers can also cancel any of them, because a header does it, and headers are not checked.
+    regions copy its events unless `copied` is off; what is not atomic is stored event by event. `schedules` turns on
+    timers. Whoever may write to a stream with timers can also cancel any of them, because a header does it, and
+    headers are not checked.
     """
 
     name: str
@@ -29,6 +30,7 @@ class StreamFamily:
     keep: timedelta
     atomic: bool = True
     schedules: bool = False
+    copied: bool = True
     description: str = ""
 
     def stream(self, region: str) -> str:
@@ -80,8 +82,13 @@ class StreamLayout:
 
     @property
     def atomic(self) -> tuple[StreamFamily, ...]:
-        """Those that take commits, and that other regions copy."""
+        """Those that take commits."""
         return tuple(family for family in self.families if family.atomic)
+
+    @property
+    def copied(self) -> tuple[StreamFamily, ...]:
+        """Those that other regions copy."""
+        return tuple(family for family in self.atomic if family.copied)
 
     def family_of(self, declaration: Declaration) -> StreamFamily:
         """Where an event is stored. What is personal has a stream of its own, whatever its domain."""
@@ -99,7 +106,7 @@ class StreamLayout:
 
     def travels(self, declaration: Declaration) -> bool:
         """Whether other regions get an event."""
-        return self.family_of(declaration).atomic and not declaration.personal
+        return self.family_of(declaration) in self.copied and not declaration.personal
 
 
 DEFAULT_LAYOUT = StreamLayout()
@@ -156,7 +163,7 @@ class Copy:
 
 def copies(layout: StreamLayout, origin: str, target: str) -> tuple[Copy, ...]:
     """What one region copies of another."""
-    return tuple(Copy(stream=family.stream(origin), origin=origin, target=target) for family in layout.atomic)
+    return tuple(Copy(stream=family.stream(origin), origin=origin, target=target) for family in layout.copied)
 
 
 @dataclass(frozen=True, kw_only=True)

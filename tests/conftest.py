@@ -46,7 +46,7 @@ settings.load_profile("cartmesh")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Long runs have a marker of their own; services here have the secrets that they do not start without."""
-    for name in ("CARTMESH_SECRET", "CARTMESH_ADDRESS_SECRET"):
+    for name in ("CARTMESH_SECRET", "CARTMESH_ADDRESS_SECRET", "CARTMESH_WEBHOOK_SIGNING_SECRET"):
         os.environ.setdefault(name, f"p{token_hex(16)}")
     # An HTTP client reads the list of public authorities, for 30 ms: here once, for the hundreds that tests open.
     transports.create_ssl_context = cache(transports.create_ssl_context)

@@ -78,9 +78,11 @@ class JetStreamBroker:
         """The message at a sequence; see Broker."""
         return await self._messages.get(stream, sequence)
 
-    def read(self, stream: str, patterns: Sequence[str], *, after: int = 0) -> AsyncIterator[Message]:
+    def read(
+        self, stream: str, patterns: Sequence[str], *, after: int = 0, since: datetime | None = None
+    ) -> AsyncIterator[Message]:
         """Messages in order by batched direct get (ADR-31); see Broker."""
-        return self._messages.read(stream, patterns, after=after)
+        return self._messages.read(stream, patterns, after=after, since=since)
 
     async def read_few(self, stream: str, patterns: Sequence[str]) -> list[Message]:
         """Messages of few subjects; see Broker."""

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import heapq
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
 from secrets import token_hex
 
 import msgspec
@@ -19,6 +20,7 @@ READ_BYTES = 4 << 20
 """The most bytes that the server sends for one request. It closes a connection with 64 MB under way to it."""
 READS, BEHIND, LONGEST = 30, 0.005, 1.0
 """How often what a server does not have yet is asked for; the first pause and the longest in seconds: they double."""
+_ROUNDING = timedelta(microseconds=1)
 _WRONG_SEQUENCE = {10071, 10164}
 _DUPLICATE_IN_BATCH = 10201
 
@@ -102,11 +104,13 @@ class Messages:
             headers=parse_headers(base64.b64decode(found.hdrs)),
         )
 
-    async def read(self, stream: str, patterns: Sequence[str], *, after: int = 0) -> AsyncIterator[Message]:
+    async def read(
+        self, stream: str, patterns: Sequence[str], *, after: int = 0, since: datetime | None = None
+    ) -> AsyncIterator[Message]:
         """Messages in order by batched direct get (ADR-31); see Broker."""
         heads: list[tuple[int, int, Message, AsyncIterator[Message]]] = []
         for at, pattern in enumerate(patterns):
-            one = self._read_one(stream, pattern, after)
+            one = self._read_one(stream, pattern, after, since)
             async for first in one:
                 heapq.heappush(heads, (first.sequence, at, first, one))
                 break
@@ -141,16 +145,23 @@ class Messages:
             await asyncio.sleep(min(BEHIND * 2**turn, LONGEST))
         raise Unavailable(f"{self.region}: the servers that hold {stream} differ")
 
-    async def _read_one(self, stream: str, pattern: str, after: int) -> AsyncIterator[Message]:
+    async def _read_one(
+        self, stream: str, pattern: str, after: int, since: datetime | None = None
+    ) -> AsyncIterator[Message]:
+        begin: dict[str, object] = {"seq": after + 1}
+        if since is not None:  # times of messages are rounded here, up or down
+            since -= _ROUNDING
+            begin = {"start_time": since.isoformat()}
         while True:
             found: list[Message] = []
-            asked = {"seq": after + 1, "next_by_subj": pattern, "batch": READ_BATCH, "max_bytes": READ_BYTES}
+            asked = {**begin, "next_by_subj": pattern, "batch": READ_BATCH, "max_bytes": READ_BYTES}
             left = await self._read_part(stream, asked, found)
             for message in found:
-                yield message
+                if since is None or message.stored >= since:
+                    yield message
             if not left or not found:
                 return
-            after = found[-1].sequence
+            begin = {"seq": found[-1].sequence + 1}
 
     async def _read_part(self, stream: str, asked: dict[str, object], found: list[Message]) -> int:
         left = 0

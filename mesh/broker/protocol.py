@@ -172,8 +172,12 @@ class Broker(Values, Protocol):
         """The message at a sequence, or None."""
         ...
 
-    def read(self, stream: str, patterns: Sequence[str], *, after: int = 0) -> AsyncIterator[Message]:
+    def read(
+        self, stream: str, patterns: Sequence[str], *, after: int = 0, since: datetime | None = None
+    ) -> AsyncIterator[Message]:
         """Messages under any of the patterns in order, behind sequence `after`, up to now or just before.
+
+        With `since` (aware UTC) those that were stored at that time or later, whatever `after` says.
 
         Each pattern is read at a moment of its own: who goes on behind the last message read reads one pattern.
         """

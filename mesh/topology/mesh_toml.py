@@ -144,6 +144,7 @@ class _Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     domains: tuple[str, ...]
     keep: str = "400d"
+    copied: bool = True
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -174,7 +175,12 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
             interactions=_duration("retention.interactions", self.retention.interactions),
             tls=self.tls,
             streams=tuple(
-                own_family(name, stream.domains, keep=_duration(f"streams.{name}.keep", stream.keep))
+                own_family(
+                    name,
+                    stream.domains,
+                    keep=_duration(f"streams.{name}.keep", stream.keep),
+                    copied=stream.copied,
+                )
                 for name, stream in self.streams.items()
             ),
         )

@@ -13,13 +13,17 @@ _SHORTEST, _LONGEST = timedelta(days=1), timedelta(days=3660)
 _TAKEN = {COMMERCE.name, INTERACTIONS.name, PERSONAL.name, OPERATIONS.name, MESH, DEAD, "KV", "OBJ"}
 
 
-def own_family(name: str, domains: Sequence[str], *, keep: timedelta) -> StreamFamily:
-    """The streams `<NAME>_<region>` for some domains. They take commits and timers, as the commerce stream does."""
+def own_family(name: str, domains: Sequence[str], *, keep: timedelta, copied: bool = True) -> StreamFamily:
+    """The streams `<NAME>_<region>` for some domains. They take commits and timers, as the commerce stream does.
+
+    Other regions get their events unless `copied` is off.
+    """
     return StreamFamily(
         name=name.upper(),
         domains=tuple(domains),
         keep=keep,
         schedules=True,
+        copied=copied,
         description=f"What happened in {' and '.join(domains)}",
     )
 

@@ -83,11 +83,13 @@ def test_a_secret_is_only_ever_named(chart):
 
 
 def test_a_secret_reaches_those_alone_who_need_it(chart):
-    """Named once for a region, `secret` and `address_secret` stand in the environment of few services."""
+    """Named once for a region, each of the secret settings stands in the environment of few services."""
     made = chart()
     held = {
         name: {
-            variable for variable in environment(found) if variable in ("CARTMESH_SECRET", "CARTMESH_ADDRESS_SECRET")
+            variable
+            for variable in environment(found)
+            if variable in ("CARTMESH_SECRET", "CARTMESH_ADDRESS_SECRET", "CARTMESH_WEBHOOK_SIGNING_SECRET")
         }
         for (kind, name), found in made.items()
         if kind == "Deployment"
@@ -102,6 +104,7 @@ def test_a_secret_reaches_those_alone_who_need_it(chart):
         "offers": {"CARTMESH_SECRET", "CARTMESH_ADDRESS_SECRET"},
         "orders": {"CARTMESH_ADDRESS_SECRET"},
         "studio": {"CARTMESH_ADDRESS_SECRET"},
+        "webhooks": {"CARTMESH_WEBHOOK_SIGNING_SECRET"},
     }
     assert environment(made["Deployment", "links"])["CARTMESH_SECRET"] == {
         "name": "cartmesh-passwords",

@@ -108,6 +108,7 @@ def test_the_consoles_pages_are_behind_one_ingress(chart, copied):
         "/stock": "stock",
         "/suppressions": "studio",
         "/templates": "studio",
+        "/webhooks": "webhooks",
     }
     assert made.names("Ingress") == ["gateway", "links", "pages"]
     assert made["Ingress", "pages"]["spec"] == {
@@ -171,5 +172,6 @@ def test_the_consoles_ingress_is_merged_and_patched_like_the_releases_other_obje
         "/stock",
         "/suppressions",
         "/templates",
+        "/webhooks",
     ]
     assert [name for kind, name in chart() if kind == "Ingress"] == ["gateway", "links"]

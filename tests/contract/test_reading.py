@@ -156,3 +156,19 @@ async def test_an_absent_stream_is_unavailable(broker):
         _ = [m async for m in broker.read("COMMERCE_eu", [">"])]
     with pytest.raises(Unavailable):
         await broker.follow("COMMERCE_eu", (">",), None)
+
+
+async def test_what_was_stored_since_a_time_is_read(broker):
+    """From the first that is not older, under several patterns, and in parts as well."""
+    for number in range(3):
+        await broker.store(COMMERCE_US, Outgoing(subject=f"ev.us.cart.updated.c{number}", body=b"", id=f"a{number}"))
+    middle = await broker.last(COMMERCE_US, "ev.us.cart.updated.c1")
+    await broker.store(COMMERCE_US, Outgoing(subject="ev.us.order.placed.o1", body=b"", id="o"))
+    patterns = ["ev.us.cart.updated.*", "ev.us.order.placed.*"]
+
+    found = [one.sequence async for one in broker.read(COMMERCE_US, patterns, since=middle.stored)]
+    later = datetime.now(UTC) + timedelta(seconds=60)
+    none = [one async for one in broker.read(COMMERCE_US, patterns, since=later)]
+
+    assert found == [2, 3, 4]
+    assert none == []

@@ -26,12 +26,13 @@ GOOD = "p0123456789abcdef"
         ("channels", "CARTMESH_ADDRESS_SECRET"),
         ("identity", "CARTMESH_ADDRESS_SECRET"),
         ("gateway", "CARTMESH_ADDRESS_SECRET"),
+        ("webhooks", "CARTMESH_WEBHOOK_SIGNING_SECRET"),
     ],
 )
 @pytest.mark.parametrize("given", [None, "cartmesh-on-a-laptop"])
 def test_a_service_does_not_start_without_its_secrets(service, missing, given, monkeypatch, tmp_path):
     """`cartmesh run` refuses before it connects to anything, and names the service, the variable and what to do."""
-    for name in ("CARTMESH_SECRET", "CARTMESH_ADDRESS_SECRET"):
+    for name in ("CARTMESH_SECRET", "CARTMESH_ADDRESS_SECRET", "CARTMESH_WEBHOOK_SIGNING_SECRET"):
         monkeypatch.setenv(name, GOOD)
     monkeypatch.delenv(missing)
     if given:
@@ -57,6 +58,7 @@ def test_who_needs_which_secret_follows_from_the_services():
         "offers": ("address_secret", "secret"),
         "orders": ("address_secret",),
         "studio": ("address_secret",),
+        "webhooks": ("webhook_signing_secret",),
     }
 
 
@@ -68,8 +70,8 @@ def test_a_mesh_keeps_random_secrets_of_its_own(tmp_path):
     )
 
     assert one == again
-    assert one.keys() == {"CARTMESH_SECRET", "CARTMESH_ADDRESS_SECRET"}
-    assert len({*one.values(), *other.values()}) == 4
+    assert one.keys() == {"CARTMESH_SECRET", "CARTMESH_ADDRESS_SECRET", "CARTMESH_WEBHOOK_SIGNING_SECRET"}
+    assert len({*one.values(), *other.values()}) == 6
     assert (tmp_path / "one.json").stat().st_mode & 0o777 == 0o600
 
 

@@ -66,10 +66,13 @@ class MemoryBroker:
         found = (await self._log(stream)).messages.get(sequence)
         return _copy(found) if found else None
 
-    async def read(self, stream: str, patterns: Sequence[str], *, after: int = 0) -> AsyncIterator[Message]:
-        """What is stored now under any of the patterns, from behind sequence `after`, in order."""
-        for message in (await self._log(stream)).read(patterns, after):
-            yield _copy(message)
+    async def read(
+        self, stream: str, patterns: Sequence[str], *, after: int = 0, since: datetime | None = None
+    ) -> AsyncIterator[Message]:
+        """What is stored now under any of the patterns, from behind sequence `after` or `since` a time, in order."""
+        for message in (await self._log(stream)).read(patterns, 0 if since else after):
+            if since is None or message.stored >= since:
+                yield _copy(message)
 
     async def read_few(self, stream: str, patterns: Sequence[str]) -> list[Message]:
         """See Broker."""

@@ -95,7 +95,7 @@ class MemoryMesh:
         self._cut: set[frozenset[str]] = set()
         self._copied: Counter[tuple[str, str]] = Counter()
         for origin, region in self.regions.items():
-            for family in layout.atomic:
+            for family in layout.copied:
                 region.logs[family.stream(origin)].watch(Watcher(self._copier(origin), lambda _: None))
 
     def broker(self, region: str = "", *, may_publish: tuple[str, ...] = (">",)) -> MemoryBroker:
@@ -139,7 +139,7 @@ class MemoryMesh:
     def _copy(self, origin: str) -> None:
         for target in self.regions:
             if target != origin and self.linked(origin, target):
-                for family in self.layout.atomic:
+                for family in self.layout.copied:
                     self._copy_to(target, origin, self.regions[origin].logs[family.stream(origin)])
 
     def _copy_to(self, target: str, origin: str, log: Log) -> None:

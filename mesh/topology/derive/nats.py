@@ -78,7 +78,7 @@ def streams(topology: Topology, region: str) -> tuple[Stream, ...]:
             name=mesh_stream(region),
             subjects=(f"mesh.{region}.none",),  # without sources JetStream needs a subject; nobody may publish on it
             sources=tuple(copy for origin in topology.others(region) for copy in copies(layout, origin, target=region)),
-            keep=max(family.keep for family in layout.atomic),
+            keep=max(family.keep for family in layout.copied),
             replicas=replicas,
             description="What the other regions did, readable here",
         ),

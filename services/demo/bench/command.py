@@ -12,7 +12,7 @@ from rich.table import Table
 from mesh.observability.logs import configure_logs
 from mesh.runtime.local_servers import LocalServers
 from mesh.topology.mesh_toml import Topology
-from services.demo.bench import latency, writes
+from services.demo.bench import latency, webhooks, writes
 from services.demo.bench.http_client import connected
 from services.demo.bench.library import compare
 from services.demo.bench.memory import held
@@ -20,7 +20,7 @@ from services.demo.demo_settings import WITHOUT_LIMITS
 from services.demo.replay.environment import built
 
 REGION = "us"
-PARTS = ("library", "latency", "ingest", "cost", "growth", "memory")
+PARTS = ("library", "latency", "ingest", "cost", "growth", "memory", "webhooks")
 PENDING = (0, 1_000, 50_000)
 TARGETS: dict[str, tuple[float, str]] = {
     "mesh consume / raw fetch + ack": (0.8, ">="),
@@ -35,6 +35,8 @@ TARGETS: dict[str, tuple[float, str]] = {
     "event to score p99 ms, 2,000 events/s": (500, "<="),
     "a cart's cost with ten times the carts stored": (1.2, "<="),
     "memory of a region's services MB": (600, "<="),
+    "event to webhook's first attempt p99 ms, one of ten dead": (300, "<="),
+    "webhooks delivered a second": (2000, ">="),
 }
 """What is to be reached, by figure; what is not listed here is only shown."""
 
@@ -84,7 +86,14 @@ async def _measure(parts: tuple[str, ...], share: int, console: Console) -> dict
         if wanted:
             region = _region(wanted, abandon_after, figures, share, console)
             await _attempt(", ".join(wanted), region, figures, console)
+    if "webhooks" in parts:
+        await _attempt("webhooks", _webhooks(figures, share, console), figures, console)
     return figures
+
+
+async def _webhooks(figures: dict[str, Any], share: int, console: Console) -> None:
+    found = await webhooks.webhooks(REGION, figures, share)
+    console.print(f"webhooks: {found}")
 
 
 async def _attempt(name: str, measuring: Awaitable[None], figures: dict[str, Any], console: Console) -> None:

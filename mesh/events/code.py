@@ -1,0 +1,158 @@
+"""Coupon codes: issued once, reserved by an order, redeemed, given back; and the lists that a shop imports.
+
+A code has one home: the region whose stream holds its `CodeChanged`, whose newest event is the code's state. Only the
+home decides about it, by a condition on this one subject; other regions ask it by `CodeRequested`, and it answers by
+`CodeAnswered`. A checkout asks within its own region, by `CodeClaimRequested`, and is answered there.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from mesh.event import Event, event
+from mesh.money import Money
+
+DiscountKind = Literal["percentage", "amount", "free_shipping", "gift"]
+CodeState = Literal["free", "reserved", "redeemed", "expired", "withdrawn"]
+CodeAction = Literal["reserve", "redeem", "release"]
+CodeOutcome = Literal["reserved", "redeemed", "released", "refused"]
+
+
+class Discount(msgspec.Struct, frozen=True, kw_only=True):
+    """What a code takes off: `percent` of each price, one of `amounts` (one for each currency), the shipping, or a gift.
+
+    `product_id` is the product that is given away.
+    """
+
+    kind: DiscountKind = "percentage"
+    percent: int = 0
+    amounts: tuple[Money, ...] = ()
+    product_id: str | None = None
+
+
+class CodeHolder(msgspec.Struct, frozen=True, kw_only=True):
+    """The order or cart that has reserved or redeemed a code, and where that was asked for.
+
+    `place` is the sequence of the request in its region's stream, where it came as an event; a request that stands
+    before it was overtaken. `until` is when a reservation ends; `amount` is what the order came to.
+    """
+
+    order_id: str
+    region: str
+    place: int = 0
+    until: datetime | None = None
+    customer_id: str | None = None
+    amount: Money | None = None
+
+
+@event(key="code_id")
+class CodeChanged(Event):
+    """The state of a code, whole: the newest is its state, and only its home region publishes it.
+
+    `code_id` is a digest of the code without case, blanks and dashes. `holder` has the code while it is `reserved` or
+    `redeemed`; in any other state it is the last that had it. With a `customer_id` it is that customer's alone. After
+    `expires` it can no longer be reserved.
+    """
+
+    code_id: str
+    code: str
+    state: CodeState
+    discount: Discount
+    expires: datetime | None = None
+    customer_id: str | None = None
+    holder: CodeHolder | None = None
+    journey: str = ""
+    offer_id: str = ""
+    list_name: str = ""
+    reason: str = ""
+
+
+@event(key="request_id")
+class CodeRequested(Event):
+    """A region asks the `home` of a code for it. Not obeyed any more after `answer_by`."""
+
+    request_id: str
+    code_id: str
+    home: str
+    action: CodeAction
+    order_id: str
+    body: str = ""
+    customer_id: str | None = None
+    amount: Money | None = None
+    until: datetime | None = None
+    answer_by: datetime | None = None
+    place: int = 0
+    for_checkout: bool = False
+
+
+@event(key="request_id")
+class CodeAnswered(Event):
+    """The home's answer to a request, once for each: `body` is the digest of what was asked."""
+
+    request_id: str
+    code_id: str
+    order_id: str
+    outcome: CodeOutcome
+    body: str = ""
+    discount: Discount | None = None
+    until: datetime | None = None
+    place: int = 0
+    for_checkout: bool = False
+
+
+@event(key="code_id")
+class CodeReservationExpired(Event):
+    """A timer: a reservation that was to hold until `until`."""
+
+    code_id: str
+    until: datetime
+
+
+@event(key="code_id")
+class CodeExpired(Event):
+    """A timer: from now on a code can no longer be reserved."""
+
+    code_id: str
+
+
+@event(key="order_id")
+class CodeClaimRequested(Event):
+    """A checkout asks for the code of its order, whose home is `home`."""
+
+    order_id: str
+    action: CodeAction
+    code_id: str
+    home: str
+    customer_id: str | None = None
+    amount: Money | None = None
+    until: datetime | None = None
+
+
+@event(key="order_id")
+class CodeClaimChanged(Event):
+    """What became of the code of an order: the answer to its checkout. `place` is that of the request."""
+
+    order_id: str
+    code_id: str
+    outcome: CodeOutcome
+    place: int = 0
+
+
+class ReserveCode(msgspec.Struct, frozen=True, kw_only=True):
+    """The question whether an order may have a code: it is then reserved for it until the order is taken."""
+
+    code: str
+    order_id: str
+    customer_id: str | None = None
+    amount: Money | None = None
+
+
+class CodeReserved(msgspec.Struct, frozen=True, kw_only=True):
+    """What it takes off, and its home; `refused` for a code that cannot be redeemed, `unknown` for one that cannot be
+    checked now."""
+
+    outcome: Literal["reserved", "refused", "unknown"]
+    code_id: str = ""
+    home: str = ""
+    discount: Discount | None = None

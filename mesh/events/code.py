@@ -20,15 +20,24 @@ CodeOutcome = Literal["reserved", "redeemed", "released", "refused"]
 
 
 class Discount(msgspec.Struct, frozen=True, kw_only=True):
-    """What a code takes off: `percent` of each price, one of `amounts` (one for each currency), the shipping, or a gift.
+    """What a code takes off: `percent` of each price, that of `amounts` in its currency, or the shipping.
 
-    `product_id` is the product that is given away.
+    Of a gift, `product_id` is the product that is given away.
     """
 
     kind: DiscountKind = "percentage"
     percent: int = 0
     amounts: tuple[Money, ...] = ()
     product_id: str | None = None
+
+
+class OrderCode(msgspec.Struct, frozen=True, kw_only=True):
+    """The code that an order was taken with: its key and home, and what it takes off the order, `off` in money."""
+
+    code_id: str
+    home: str
+    discount: Discount
+    off: Money
 
 
 class CodeHolder(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,20 +148,20 @@ class CodeClaimChanged(Event):
     place: int = 0
 
 
-class ReserveCode(msgspec.Struct, frozen=True, kw_only=True):
-    """The question whether an order may have a code: it is then reserved for it until the order is taken."""
+class ClaimCode(msgspec.Struct, frozen=True, kw_only=True):
+    """The request to reserve a code for an order that is being taken, or to give it back."""
 
     code: str
+    action: CodeAction
     order_id: str
     customer_id: str | None = None
     amount: Money | None = None
 
 
-class CodeReserved(msgspec.Struct, frozen=True, kw_only=True):
-    """What it takes off, and its home; `refused` for a code that cannot be redeemed, `unknown` for one that cannot be
-    checked now."""
+class CodeClaimed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a code takes off, and its home. `refused`: it cannot be redeemed; `unknown`: it cannot be checked now."""
 
-    outcome: Literal["reserved", "refused", "unknown"]
+    outcome: CodeOutcome | Literal["unknown"]
     code_id: str = ""
     home: str = ""
     discount: Discount | None = None

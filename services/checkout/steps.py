@@ -1,6 +1,7 @@
 """Steps: the checkout as a table. What is requested, which answers let it go on, and what a silence means.
 
-    created -> reserve stock -> check for fraud -> authorise -> confirm -> capture -> ship -> sell the stock
+    created -> reserve stock -> claim the code -> check for fraud -> authorise -> confirm -> redeem the code -> capture
+            -> ship -> sell the stock
 
 An order is confirmed only once nothing is left that could be refused: its stock is reserved, its payment is held.
 """
@@ -14,6 +15,7 @@ import msgspec
 
 from mesh import Event, Money
 from mesh.events.checkout import CheckoutAdvanced as State
+from mesh.events.code import CodeAction, CodeClaimRequested
 from mesh.events.fraud import FraudCheckRequested
 from mesh.events.order import OrderCancellationRequested, OrderConfirmationRequested
 from mesh.events.payment import (
@@ -38,6 +40,7 @@ class CheckoutSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     reserve_within: timedelta = timedelta(seconds=30)
+    claim_within: timedelta = timedelta(seconds=10)
     check_within: timedelta = timedelta(seconds=2)
     authorise_within: timedelta = timedelta(seconds=60)
     order_within: timedelta = timedelta(seconds=30)
@@ -55,7 +58,7 @@ class Step:
     `request` makes the event that asks for it; None where that belongs to stock's stream: then a handler of
     `checkout.advanced` publishes it.
     `topic` is who answers. `done` answers let the checkout go on, `failed` ones undo it, `held` ones park it.
-    `needed` says whether a step that undoes something has anything to undo; an `immediate` one waits for no answer.
+    `needed` says whether there is anything to do; an `immediate` one waits for no answer.
     `tries` is how often it is requested, where that differs from the others.
     """
 
@@ -104,6 +107,16 @@ def forward(settings: CheckoutSettings) -> tuple[Step, ...]:
             silence="undo",
         ),
         Step(
+            name="claim",
+            topic="code",
+            within=settings.claim_within,
+            request=lambda state: claim_code(state, "reserve"),
+            done=("code.reserved", "code.redeemed"),
+            failed=("code.refused", "code.released"),
+            silence="undo",
+            needed=has_code,
+        ),
+        Step(
             name="check",
             topic="fraud",
             within=settings.check_within,
@@ -129,6 +142,16 @@ def forward(settings: CheckoutSettings) -> tuple[Step, ...]:
             within=settings.order_within,
             request=lambda state: OrderConfirmationRequested(order_id=state.order_id),
             done=("order.confirmed",),
+        ),
+        # The code's home may be cut off now. It keeps the code for this order, and redeems it when it hears of this.
+        Step(
+            name="redeem",
+            topic="code",
+            within=settings.order_within,
+            request=lambda state: claim_code(state, "redeem"),
+            done=("code.redeemed",),
+            immediate=True,
+            needed=has_code,
         ),
         Step(
             name="capture",
@@ -192,6 +215,31 @@ def undo(settings: CheckoutSettings) -> tuple[Step, ...]:
             request=lambda state: OrderCancellationRequested(order_id=state.order_id, reason=state.failure or ""),
             needed=lambda state: state.answers.get("order") != "order.cancelled",
         ),
+        # Asked once: a home that is cut off gives the code back when it hears of this.
+        Step(
+            name="return code",
+            topic="code",
+            within=settings.order_within,
+            request=lambda state: claim_code(state, "release"),
+            needed=lambda state: has_code(state) and "return code" not in state.asked,
+        ),
+    )
+
+
+def has_code(state: State) -> bool:
+    """Whether the order was taken with a code."""
+    return state.code is not None
+
+
+def claim_code(state: State, action: CodeAction) -> Event:
+    """The order's code is to be kept for it, redeemed, or given back."""
+    return CodeClaimRequested(
+        order_id=state.order_id,
+        action=action,
+        code_id=state.code.code_id if state.code else "",
+        home=state.code.home if state.code else "",
+        customer_id=state.customer_id,
+        amount=state.total,
     )
 
 

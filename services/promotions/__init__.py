@@ -5,26 +5,25 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mesh import Mesh, Received, Service, Timer, Unchanged, settings
-from mesh.envelope import derive_id
 from mesh.events.cart import CartAbandoned
 from mesh.events.code import (
+    ClaimCode,
     CodeAnswered,
     CodeChanged,
     CodeClaimChanged,
+    CodeClaimed,
     CodeClaimRequested,
     CodeExpired,
     CodeRequested,
     CodeReservationExpired,
-    CodeReserved,
     Discount,
-    ReserveCode,
 )
-from mesh.events.offer import OfferDecided, OfferFailed, OfferWithdrawn
-from mesh.observability.logs import log
+from mesh.events.offer import OfferDecided
 from mesh.publish import Cause, Change
-from services.promotions.code_desk import Asked, CodeDesk
+from services.promotions.claims import answer_claim, claim
+from services.promotions.code_desk import CodeDesk
 from services.promotions.code_key import code_id
-from services.promotions.code_state import CodeRequest, Verdict, expired, reservation_over
+from services.promotions.code_state import expired, reservation_over
 from services.promotions.promotion_settings import PromotionSettings
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ async def open_desk(mesh: Mesh) -> AsyncIterator[CodeDesk]:
 
 @service.on(OfferDecided, concurrency=32)
 async def issue_code(received: Received[OfferDecided], mesh: Mesh, desk: CodeDesk) -> AsyncIterator[Change]:
-    """The code of an approved offer can be redeemed from now on, by the customer whose cart it was, where that is known."""
+    """The code of an approved offer can be redeemed from now on; where its customer is known, by them alone."""
     decided = received.event
     if decided.outcome != "approved" or not decided.coupon:
         return
@@ -101,42 +100,7 @@ async def answer_region(received: Received[CodeRequested], mesh: Mesh, desk: Cod
 @service.on(CodeClaimRequested, concurrency=64)
 async def answer_checkout(received: Received[CodeClaimRequested], mesh: Mesh, desk: CodeDesk) -> None:
     """What a checkout asks about its order's code is decided here, or asked of the code's home."""
-    wanted = received.event
-    cause = Cause(id=received.id, source="promotions.answer-checkout", event=received.id)
-    until = wanted.until or datetime.now(UTC) + desk.settings.code_reserved_for
-    if wanted.home != mesh.region:
-        request = CodeRequested(
-            request_id=derive_id("claim", received.id),
-            code_id=wanted.code_id,
-            home=wanted.home,
-            action=wanted.action,
-            order_id=wanted.order_id,
-            customer_id=wanted.customer_id,
-            amount=wanted.amount,
-            until=until,
-            place=received.sequence,
-            for_checkout=True,
-        )
-        await mesh.commit([request], cause)
-        return
-    asked = CodeRequest(
-        action=wanted.action,
-        order_id=wanted.order_id,
-        region=mesh.region,
-        place=received.sequence,
-        until=until,
-        customer_id=wanted.customer_id,
-        amount=wanted.amount,
-    )
-
-    def answered(verdict: Verdict, _: CodeChanged | None) -> list[Change]:
-        return [
-            CodeClaimChanged(
-                order_id=wanted.order_id, code_id=wanted.code_id, outcome=verdict.outcome, place=received.sequence
-            )
-        ]
-
-    await desk.decided(wanted.code_id, asked, cause, answered)
+    await answer_claim(received, mesh, desk)
 
 
 @service.on(CodeAnswered, reach="mesh")
@@ -148,30 +112,13 @@ async def tell_checkout(received: Received[CodeAnswered], mesh: Mesh) -> AsyncIt
     request = await mesh.last(CodeRequested, answer.request_id)
     if request is None or request.event.home != received.region or request.event.code_id != answer.code_id:
         return
-    yield CodeClaimChanged(
-        order_id=answer.order_id, code_id=answer.code_id, outcome=answer.outcome, place=answer.place
-    )
+    yield CodeClaimChanged(order_id=answer.order_id, code_id=answer.code_id, outcome=answer.outcome, place=answer.place)
 
 
 @service.answers
-async def reserve_code(wanted: ReserveCode, desk: CodeDesk) -> CodeReserved:
-    """Reserve a code for an order that is being taken."""
-    asked = Asked(
-        code=wanted.code,
-        action="reserve",
-        order_id=wanted.order_id,
-        request_id=derive_id("order's code", desk.mesh.region, wanted.order_id, wanted.code),
-        body=code_id(f"{wanted.customer_id} {wanted.amount}"),
-        customer_id=wanted.customer_id,
-        amount=wanted.amount,
-    )
-    answer = await desk.ask(asked)
-    if answer.outcome == "unknown":
-        return CodeReserved(outcome="unknown")
-    held = answer.outcome in ("reserved", "redeemed")
-    return CodeReserved(
-        outcome="reserved" if held else "refused", code_id=answer.code_id, home=answer.home, discount=answer.discount
-    )
+async def claim_code(wanted: ClaimCode, desk: CodeDesk) -> CodeClaimed:
+    """Reserve a code for an order that is being taken, or give it back because it was not."""
+    return await claim(wanted, desk)
 
 
 @service.http

@@ -37,7 +37,7 @@ FIRST_LOOK, LONGEST_LOOK = timedelta(milliseconds=5), timedelta(milliseconds=40)
 
 
 class KeyReused(MeshError):
-    """This Idempotency-Key was used before with another body."""
+    """An Idempotency-Key was used before with another body."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

@@ -98,6 +98,8 @@ def _release(code: CodeChanged, asked: CodeRequest, now: datetime) -> Verdict:
         return Verdict("released", _given_back(code, now, "given back", place=asked.place))
     if _had(code, asked):
         return Verdict("released")
+    if asked.place and code.state not in HELD:  # it overtook the request to reserve, which is void then
+        return Verdict("released", _with(code, holder=_holder(code, asked, None)))
     return Verdict("refused", reason="another order's")
 
 
@@ -127,15 +129,21 @@ def _now(code: CodeChanged, asked: CodeRequest) -> CodeOutcome:
 
 
 def _held(code: CodeChanged, state: str, asked: CodeRequest) -> CodeChanged:
-    holder = CodeHolder(
+    return _with(
+        code, state=state, holder=_holder(code, asked, asked.until if state == "reserved" else None), reason=""
+    )
+
+
+def _holder(code: CodeChanged, asked: CodeRequest, until: datetime | None) -> CodeHolder:
+    before = code.holder if _had(code, asked) else None
+    return CodeHolder(
         order_id=asked.order_id,
         region=asked.region,
-        place=max(asked.place, code.holder.place if code.holder and _had(code, asked) else 0),
-        until=asked.until if state == "reserved" else None,
-        customer_id=asked.customer_id,
-        amount=asked.amount or (code.holder.amount if code.holder and _had(code, asked) else None),
+        place=max(asked.place, before.place if before else 0),
+        until=until,
+        customer_id=asked.customer_id or (before.customer_id if before else None),
+        amount=asked.amount or (before.amount if before else None),
     )
-    return _with(code, state=state, holder=holder, reason="")
 
 
 def _given_back(code: CodeChanged, now: datetime, reason: str, *, place: int = 0) -> CodeChanged:

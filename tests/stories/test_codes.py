@@ -44,7 +44,9 @@ class Shop:
     async def send(self, action, code, order_id="o1", *, key=None, **fields):
         self._keys += 1
         headers = {"authorization": "Bearer secret", "idempotency-key": key or f"{self.mesh.region}-{self._keys}"}
-        return await self.client.post(f"/v1/codes/{code}/{action}", json={"order_id": order_id} | fields, headers=headers)
+        return await self.client.post(
+            f"/v1/codes/{code}/{action}", json={"order_id": order_id} | fields, headers=headers
+        )
 
     async def known(self, code, home):
         """Wait until a code of another region has arrived here."""

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from mesh import Mesh, Received, Service
+from mesh.events.budget import BudgetChanged, BudgetReservationChanged
 from mesh.events.cart import CartAbandoned, CartScored
+from mesh.events.code import CodeChanged
 from mesh.events.contact import ContactReserved
 from mesh.events.offer import OfferDecided, OfferDue
 from mesh.profiles import PROFILES
@@ -18,13 +20,15 @@ from notifications.documents.following import following
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS
 from notifications.journeys.live import LiveJourneys
+from notifications.promises.budget import settle
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.live import LiveTemplates
 
 service = Service(
     "offers",
-    publishes=(OfferDecided, OfferDue, ContactReserved),
+    publishes=(OfferDecided, OfferDue, ContactReserved, BudgetChanged, BudgetReservationChanged),
     timers=(OfferDue,),
+    asks=("promotions",),
     buckets=(JOURNEYS.bucket, TEMPLATES.bucket),
     views=(PROFILES,),
     reads_personal_data=True,
@@ -96,3 +100,11 @@ async def decide_due_offer(received: Received[OfferDue], mesh: Mesh, context: De
     )
     for change in await decide(request, mesh, context, delivery=received.attempt):
         yield change
+
+
+@service.on(CodeChanged, concurrency=8)
+async def settle_budget(received: Received[CodeChanged], mesh: Mesh) -> AsyncIterator[Change]:
+    """What an offer has reserved of its journey's budget is spent with its code, or given back when that expired."""
+    if received.event.offer_id:
+        for change in await settle(received, mesh):
+            yield change

@@ -22,12 +22,13 @@ CodeOutcome = Literal["reserved", "redeemed", "released", "refused"]
 class Discount(msgspec.Struct, frozen=True, kw_only=True):
     """What a code takes off: `percent` of each price, that of `amounts` in its currency, or the shipping.
 
-    Of a gift, `product_id` is the product that is given away.
+    `at_most` bounds what a percentage comes to. Of a gift, `product_id` is the product that is given away.
     """
 
     kind: DiscountKind = "percentage"
     percent: int = 0
     amounts: tuple[Money, ...] = ()
+    at_most: Money | None = None
     product_id: str | None = None
 
 
@@ -165,3 +166,61 @@ class CodeClaimed(msgspec.Struct, frozen=True, kw_only=True):
     code_id: str = ""
     home: str = ""
     discount: Discount | None = None
+
+
+class AssignCode(msgspec.Struct, frozen=True, kw_only=True):
+    """The request for a code of an imported list, for one offer: the same offer gets the same code again."""
+
+    list_name: str
+    offer_id: str
+    journey: str
+    discount: Discount
+
+
+class CodeAssignment(msgspec.Struct, frozen=True, kw_only=True):
+    """The code, None where none is left; and how many are left in this region."""
+
+    code: str | None = None
+    left: int = 0
+
+
+@event(key="part_id")
+class CodesImported(Event):
+    """Codes of a list that the shop brought, for one `region`, which hands them out in their order.
+
+    Which region that is follows from each code alone, so that a code which is imported twice has one home all the same.
+    """
+
+    part_id: str
+    list_name: str
+    region: str
+    codes: tuple[str, ...]
+    expires: datetime | None = None
+    author: str = ""
+
+
+@event(key="part_id")
+class CodePartUsed(Event):
+    """How many codes of a part were handed out, in their order; only the part's region publishes it."""
+
+    part_id: str
+    list_name: str
+    used: int
+
+
+@event(key="offer_id")
+class CodeAssigned(Event):
+    """An offer got a code of a list, once."""
+
+    offer_id: str
+    code_id: str
+    code: str
+    list_name: str
+
+
+@event(key="list_name")
+class CodeListExhausted(Event):
+    """No code of a list is left in this region: offers that need one are held until more are imported."""
+
+    list_name: str
+    journey: str

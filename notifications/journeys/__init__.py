@@ -43,6 +43,9 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     The discount is left out for those who return unaided with at least `no_discount_from` probability.
     A shopper known in several regions is held while nothing arrived from one of them for `stale_after`, no
     longer than `stale_hold`. An offer that could not be decided for `expires` is dropped.
+    With `offer_amounts` a fixed amount is given instead of a percentage. Codes are those of `code_list`, where it names
+    an imported one. `budget` is the most that all offers may give away, `budget_day` in a day (UTC), `budget_customer`
+    to one shopper. Who was offered `discount_habit` discounts (0: no bound) within its window gets a reminder.
     """
 
     name: str
@@ -72,6 +75,18 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     stale_hold: timedelta = timedelta(minutes=10)
     expires: timedelta = timedelta(days=2)
     coupon_prefix: str = ""
+    offer_amounts: tuple[str, ...] = ()
+    code_list: str = ""
+    budget: tuple[str, ...] = ()
+    budget_day: tuple[str, ...] = ()
+    budget_customer: tuple[str, ...] = ()
+    discount_habit: int = 0
+    discount_habit_window: timedelta = timedelta(days=90)
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether what the journey's codes take off has a bound."""
+        return bool(self.budget or self.budget_day or self.budget_customer)
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later, in front of a shopper."""
@@ -91,6 +106,11 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
         amounts(self.minimum_value)
         amounts(self.max_discount)
         amounts(self.contact_cost)
+        for budget in (self.offer_amounts, self.budget, self.budget_day, self.budget_customer):
+            amounts(budget)
+        _require(self.discount_habit >= 0, "discount_habit", "0 or more, where 0 sets no bound")
+        words = "a journey gives a fixed amount or percentages: leave discount_depths empty"
+        _require(not (self.offer_amounts and self.discount_depths), "offer_amounts", words)
         if self.time_zone:
             try:
                 ZoneInfo(self.time_zone)

@@ -48,7 +48,10 @@ async def reduced(lines: tuple[CartLine, ...], held: CodeClaimed, mesh: Mesh) ->
         return lines
     match discount.kind:
         case "percentage":
-            return tuple(_priced(one, (one.price.amount * (100 - discount.percent) + 50) // 100) for one in lines)
+            made = tuple(_priced(one, (one.price.amount * (100 - discount.percent) + 50) // 100) for one in lines)
+            most = taken_off(discount, total_of(lines)).amount
+            bound = discount.at_most and total_of(lines).amount - total_of(made).amount > most
+            return spread(lines, most) if bound else made
         case "amount":
             return spread(lines, taken_off(discount, total_of(lines)).amount)
         case "gift" if discount.product_id:

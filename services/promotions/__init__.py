@@ -7,23 +7,31 @@ from typing import TYPE_CHECKING
 from mesh import Mesh, Received, Service, Timer, Unchanged, settings
 from mesh.events.cart import CartAbandoned
 from mesh.events.code import (
+    AssignCode,
     ClaimCode,
     CodeAnswered,
+    CodeAssigned,
+    CodeAssignment,
     CodeChanged,
     CodeClaimChanged,
     CodeClaimed,
     CodeClaimRequested,
     CodeExpired,
+    CodeListExhausted,
+    CodePartUsed,
     CodeRequested,
     CodeReservationExpired,
+    CodesImported,
     Discount,
 )
-from mesh.events.offer import OfferDecided
+from mesh.events.offer import OfferDecided, OfferFailed, OfferWithdrawn
 from mesh.publish import Cause, Change
 from services.promotions.claims import answer_claim, claim
 from services.promotions.code_desk import CodeDesk
 from services.promotions.code_key import code_id
-from services.promotions.code_state import expired, reservation_over
+from services.promotions.code_lists import CodeLists
+from services.promotions.code_state import expired, reservation_over, withdrawn
+from services.promotions.offered import code_never_sent
 from services.promotions.promotion_settings import PromotionSettings
 
 if TYPE_CHECKING:
@@ -38,6 +46,10 @@ service = Service(
         CodeReservationExpired,
         CodeExpired,
         CodeClaimChanged,
+        CodesImported,
+        CodePartUsed,
+        CodeAssigned,
+        CodeListExhausted,
     ),
     timers=(CodeReservationExpired, CodeExpired),
     port=8200,
@@ -48,6 +60,12 @@ service = Service(
 async def open_desk(mesh: Mesh) -> AsyncIterator[CodeDesk]:
     """What asks for codes, and decides about those of this region."""
     yield CodeDesk(mesh, settings.read(PromotionSettings))
+
+
+@service.resource
+async def open_lists(mesh: Mesh) -> AsyncIterator[CodeLists]:
+    """The imported code lists."""
+    yield CodeLists(mesh)
 
 
 @service.on(OfferDecided, concurrency=32)
@@ -65,7 +83,7 @@ async def issue_code(received: Received[OfferDecided], mesh: Mesh, desk: CodeDes
         code_id=key,
         code=decided.coupon,
         state="free",
-        discount=Discount(percent=decided.discount_percent),
+        discount=decided.discount or Discount(percent=decided.discount_percent),
         expires=expires,
         customer_id=cart.event.customer_id if cart else None,
         journey=decided.journey,
@@ -73,6 +91,15 @@ async def issue_code(received: Received[OfferDecided], mesh: Mesh, desk: CodeDes
     )
     yield Unchanged(CodeChanged, key, 0)
     yield Timer(CodeExpired(code_id=key), expires)
+
+
+@service.on(OfferWithdrawn, OfferFailed, concurrency=32)
+async def withdraw_code(received: Received[OfferWithdrawn | OfferFailed], mesh: Mesh, desk: CodeDesk) -> None:
+    """The code of an offer that reached its shopper by no channel can no longer be redeemed."""
+    key = await code_never_sent(received, mesh)
+    if key:
+        cause = Cause(id=received.id, source="promotions.withdraw-code", event=received.id)
+        await desk.change(key, lambda code: withdrawn(code, received.event.reason[:512]), cause)
 
 
 @service.on(CodeReservationExpired)
@@ -119,6 +146,18 @@ async def tell_checkout(received: Received[CodeAnswered], mesh: Mesh) -> AsyncIt
 async def claim_code(wanted: ClaimCode, desk: CodeDesk) -> CodeClaimed:
     """Reserve a code for an order that is being taken, or give it back because it was not."""
     return await claim(wanted, desk)
+
+
+@service.every(timedelta(seconds=10))
+async def look_at_lists(_: datetime, lists: CodeLists) -> None:
+    """The alarm about a list that ran out ends when there are codes again."""
+    await lists.look()
+
+
+@service.answers
+async def assign_code(wanted: AssignCode, lists: CodeLists) -> CodeAssignment:
+    """A code of an imported list for an offer; none where none is left."""
+    return await lists.assign(wanted)
 
 
 @service.http

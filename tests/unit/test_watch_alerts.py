@@ -261,6 +261,8 @@ def test_names_follow_prometheus_conventions():
         ),
         ("CartmeshStockViolated", {'cartmesh_stock_violations{region="us"}': "0 1"}, "1m", {"region": "us"}, True),
         ("CartmeshStockViolated", {'cartmesh_stock_violations{region="us"}': "0 0"}, "1m", {}, False),
+        ("CartmeshCodesExhausted", {'cartmesh_code_lists_exhausted{region="us"}': "0 1"}, "1m", {"region": "us"}, True),
+        ("CartmeshCodesExhausted", {'cartmesh_code_lists_exhausted{region="us"}': "1 0"}, "1m", {}, False),
     ],
     ids=lambda value: value if isinstance(value, str) and value.startswith("Cartmesh") else "",
 )

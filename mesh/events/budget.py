@@ -1,0 +1,38 @@
+"""Budgets of journeys: what may still be given away in a region, and what each offer has reserved of it.
+
+A budget is divided among the regions in equal parts, so that a region that is cut off knows what it may spend. An
+offer's discount is reserved at its worst case in one commit with the decision, and given back when its code expired.
+"""
+
+from typing import Literal
+
+from mesh.event import Event, event
+from mesh.money import Money
+
+BudgetState = Literal["reserved", "spent", "given_back"]
+
+
+@event(key="journey")
+class BudgetChanged(Event):
+    """What a journey has committed in this region, whole: reserved for offers, or spent, in each currency.
+
+    `today` is what of it was committed on `day` (UTC), `spent` what was redeemed.
+    """
+
+    journey: str
+    committed: tuple[Money, ...] = ()
+    day: str = ""
+    today: tuple[Money, ...] = ()
+    spent: tuple[Money, ...] = ()
+
+
+@event(key="offer_id")
+class BudgetReservationChanged(Event):
+    """What an offer has of its journey's budget: `cost` at most. `place` is that of the code's newest state."""
+
+    offer_id: str
+    journey: str
+    cost: Money
+    day: str
+    state: BudgetState
+    place: int = 0

@@ -16,7 +16,8 @@ BudgetState = Literal["reserved", "spent", "given_back"]
 class BudgetChanged(Event):
     """What a journey has committed in this region, whole: reserved for offers, or spent, in each currency.
 
-    `today` is what of it was committed on `day` (UTC), `spent` what was redeemed.
+    `today` is what of it was committed on `day` (UTC), `spent` what was redeemed. `budget` and `budget_day` are the
+    region's parts, as they were when something was reserved last.
     """
 
     journey: str
@@ -24,6 +25,8 @@ class BudgetChanged(Event):
     day: str = ""
     today: tuple[Money, ...] = ()
     spent: tuple[Money, ...] = ()
+    budget: tuple[Money, ...] = ()
+    budget_day: tuple[Money, ...] = ()
 
 
 @event(key="offer_id")

@@ -62,7 +62,7 @@ class CodeChanged(Event):
 
     `code_id` is a digest of the code without case, blanks and dashes. `holder` has the code while it is `reserved` or
     `redeemed`; in any other state it is the last that had it. With a `customer_id` it is that customer's alone. After
-    `expires` it can no longer be reserved.
+    `expires` it can no longer be reserved. `before` is the state before this one.
     """
 
     code_id: str
@@ -72,6 +72,7 @@ class CodeChanged(Event):
     expires: datetime | None = None
     customer_id: str | None = None
     holder: CodeHolder | None = None
+    before: CodeState | None = None
     journey: str = ""
     offer_id: str = ""
     list_name: str = ""

@@ -68,6 +68,8 @@ async def reserve(journey: Journey, offer_id: str, cost: Money, mesh: Mesh, now:
         day=day,
         today=_plus(today, cost),
         spent=before.spent,
+        budget=_parts(journey.budget, mesh),
+        budget_day=_parts(journey.budget_day, mesh),
     )
     held = BudgetReservationChanged(offer_id=offer_id, journey=journey.name, cost=cost, day=day, state="reserved")
     conditions = (
@@ -113,6 +115,12 @@ def left_of(budget: tuple[str, ...], committed: tuple[Money, ...], currency: str
     whole = amounts(budget).get(currency)
     part = part_of(whole, mesh.region, mesh.others) if whole else 0
     return part - next((one.amount for one in committed if one.currency == currency), 0)
+
+
+def _parts(budget: tuple[str, ...], mesh: Mesh) -> tuple[Money, ...]:
+    """A budget's part of this region, in each currency."""
+    whole = amounts(budget).values()
+    return tuple(Money(amount=part_of(one, mesh.region, mesh.others), currency=one.currency) for one in whole)
 
 
 def _plus(sums: tuple[Money, ...], more: Money) -> tuple[Money, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mesh import Mesh, Received, Service, Timer, Unchanged, settings
 from mesh.events.cart import CartAbandoned
@@ -28,6 +28,7 @@ from mesh.events.offer import OfferDecided, OfferFailed, OfferWithdrawn
 from mesh.publish import Cause, Change
 from services.promotions.claims import answer_claim, claim
 from services.promotions.code_desk import CodeDesk
+from services.promotions.code_index import CodeIndex
 from services.promotions.code_key import code_id
 from services.promotions.code_lists import CodeLists
 from services.promotions.code_state import expired, reservation_over, withdrawn
@@ -36,6 +37,8 @@ from services.promotions.promotion_settings import PromotionSettings
 
 if TYPE_CHECKING:
     from litestar import Litestar
+
+    from mesh.web.console import Console
 
 service = Service(
     "promotions",
@@ -66,6 +69,12 @@ async def open_desk(mesh: Mesh) -> AsyncIterator[CodeDesk]:
 async def open_lists(mesh: Mesh) -> AsyncIterator[CodeLists]:
     """The imported code lists."""
     yield CodeLists(mesh)
+
+
+@service.resource
+async def open_index(mesh: Mesh) -> AsyncIterator[CodeIndex]:
+    """What the page shows."""
+    yield CodeIndex(mesh)
 
 
 @service.on(OfferDecided, concurrency=32)
@@ -149,9 +158,10 @@ async def claim_code(wanted: ClaimCode, desk: CodeDesk) -> CodeClaimed:
 
 
 @service.every(timedelta(seconds=10))
-async def look_at_lists(_: datetime, lists: CodeLists) -> None:
-    """The alarm about a list that ran out ends when there are codes again."""
+async def look_at_lists(_: datetime, lists: CodeLists, index: CodeIndex) -> None:
+    """The alarm about a list that ran out ends when there are codes again; and the page reads on."""
     await lists.look()
+    await index.look()
 
 
 @service.answers
@@ -166,3 +176,11 @@ def app(mesh: Mesh, desk: CodeDesk) -> "Litestar":
     from services.promotions.app import build  # noqa: PLC0415  brings Litestar, which other processes do not need
 
     return build(mesh, desk)
+
+
+@service.page("/offers", title="Offers and codes", role="viewer", section="Marketing")
+def offers_page(console: "Console", mesh: Mesh, lists: CodeLists, index: CodeIndex) -> list[Any]:
+    """Code lists and what is left of them, codes by code, redemptions, and budgets."""
+    from services.promotions.page import page_routes  # noqa: PLC0415  see above
+
+    return page_routes(console, mesh, lists, index)

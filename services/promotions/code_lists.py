@@ -122,6 +122,15 @@ class CodeLists:
         codes = sum(len(one.codes) for one in parts)
         return ListCount(codes=codes, left=codes - sum(one.event.used for one in used.values()))
 
+    async def codes(self, list_name: str) -> dict[str, list[str]]:
+        """The codes of a list by region."""
+        await self._read_on()
+        found: dict[str, list[str]] = {}
+        for part in self._parts.values():
+            if part.list_name == list_name:
+                found.setdefault(part.region, []).extend(part.codes)
+        return found
+
     async def _next(self, wanted: AssignCode) -> tuple[list[Change], str | None, str]:
         """What gives the next code to an offer, the code, and its place; one that has a state is passed over."""
         await self._read_on()

@@ -157,4 +157,4 @@ def _is_over(code: CodeChanged, now: datetime) -> bool:
 
 
 def _with(code: CodeChanged, **changes: object) -> CodeChanged:
-    return msgspec.structs.replace(code, **changes)
+    return msgspec.structs.replace(code, before=code.state, **changes)

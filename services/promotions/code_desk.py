@@ -79,7 +79,7 @@ class CodeDesk:
                 raise KeyReused("this Idempotency-Key was used before with another body; a new request needs a new key")
             return _answer(one.event, region, repeated=True)
         if self.mesh.region in homes:
-            return await self._decide_here(key, asked)
+            return await self._decide_here(key, asked, homes[self.mesh.region])
         if len(homes) > 1:  # a region says that another one's code is its own: nobody can tell which decides
             log.error("a code has records in several regions", code_id=key, regions=sorted(homes))
             return Answer(outcome="refused")
@@ -94,13 +94,14 @@ class CodeDesk:
         cause: Cause,
         further: Callable[[Verdict, CodeChanged | None], list[Change]],
         request_id: str = "",
+        known: Received[CodeChanged] | None = None,
     ) -> Verdict | None:
         """Decide as the home of a code, and store it with what `further` adds. Raises Unavailable.
 
-        None where another process has answered the request of this id meanwhile.
+        `known` is the code as it was just read. None where another process has answered the request meanwhile.
         """
         for turn in range(TRIES):
-            found = await self.mesh.last(CodeChanged, key)
+            found = known if known and not turn else await self.mesh.last(CodeChanged, key)
             code = found.event if found else None
             verdict = decide(code, asked, datetime.now(UTC))
             changes = further(verdict, code)
@@ -191,7 +192,7 @@ class CodeDesk:
             {region: one for region, one in zip(regions, answers, strict=True) if isinstance(one, Received)},
         )
 
-    async def _decide_here(self, key: str, asked: Asked) -> Answer:
+    async def _decide_here(self, key: str, asked: Asked, known: Received[CodeChanged]) -> Answer:
         request = CodeRequest(
             action=asked.action,
             order_id=asked.order_id,
@@ -219,7 +220,7 @@ class CodeDesk:
             return [*made, Unchanged(CodeAnswered, asked.request_id, 0)]
 
         cause = Cause(id=derive_id("code request", asked.request_id), source="promotions.ask")
-        if await self.decided(key, request, cause, answered, asked.request_id) is None:
+        if await self.decided(key, request, cause, answered, asked.request_id, known) is None:
             return await self.ask(asked)  # the same request came twice at one moment
         return _answer(made[0], self.mesh.region)
 

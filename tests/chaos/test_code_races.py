@@ -5,23 +5,38 @@ import random
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from time import perf_counter
 
 import httpx
 import pytest
+import pytest_asyncio
 
+from mesh import Money
 from mesh.envelope import derive_id
+from mesh.events.budget import BudgetChanged
 from mesh.events.code import CodeChanged, Discount
+from mesh.events.order import Command
+from mesh.events.product import ProductListed
 from mesh.publish import Cause
 from mesh.runtime.discovery import discover
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.run import running
 from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
+from notifications.decision_input import DecisionInput
+from notifications.evaluation import Evaluation
+from notifications.journeys import Journey
+from notifications.promises.promise import promise
 from services import promotions
 from services.operations import copies, heartbeat
+from services.orders.taking import NewOrder, WantedLine
+from services.orders.write import Writer
 from services.promotions.code_key import code_id
+from services.promotions.code_lists import CodeLists, divided
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+one_loop = partial(pytest_asyncio.fixture, loop_scope="module")
 REGIONS = ("us", "eu")
 KEY = {"authorization": "Bearer secret"}
 
@@ -69,13 +84,22 @@ class Codes:
         return found
 
 
-@pytest.fixture
-async def codes(monkeypatch, eventually):
-    """Two linked regions of one server each."""
-    monkeypatch.setenv("CARTMESH_SERVER_KEYS", "secret")
-    monkeypatch.setenv("CARTMESH_CODE_PATIENCE", "2s")
+@one_loop
+async def stack():
+    """What a test opens, closed after it."""
+    async with AsyncExitStack() as opened:
+        yield opened
+
+
+@one_loop(scope="module")
+async def codes(eventually):
+    """Two linked regions of one server each, for all tests of this file."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("CARTMESH_SERVER_KEYS", "secret")
+    patch.setenv("CARTMESH_CODE_PATIENCE", "2s")
     topology = replace(Topology.of(REGIONS, nodes=1), streams=Topology.load("mesh.toml").streams)
     async with AsyncExitStack() as stack:
+        stack.callback(patch.undo)
         servers = await stack.enter_async_context(LocalServers(topology, services=discover()))
         meshes, clients = {}, {}
         for region in REGIONS:
@@ -130,6 +154,39 @@ async def test_of_two_regions_exactly_one_redeems_a_code_and_none_while_its_home
     assert (away, at_home, taken) == (503, 200, 200)
     assert await codes.eventually(answered) == 404
     assert all(len(orders) == 1 for orders in (await codes.winners([*names, "FAR-eu", "FAR-us"])).values())
+
+
+async def test_orders_and_offers_may_do_what_their_codes_need(codes, stack):
+    """With no more rights than they declare: an order with another region's code, a list's code, and a budget."""
+    await codes.issue("eu", "FAR-1")
+    await codes.arrived("eu", "FAR-1")
+    meshes = {}
+    for name in ("orders", "offers", "gateway"):
+        meshes[name] = await connect(codes.servers.access, "us", name, others=("eu",))
+        stack.push_async_callback(meshes[name].broker.drain)
+    tea = Money(amount=1299, currency="EUR")
+    await meshes["gateway"].publish(ProductListed(product_id="tea", price=tea))
+    new = NewOrder(
+        lines=(WantedLine(product_id="tea", quantity=2),), payment_method="tok", customer_id="ada", coupon="FAR-1"
+    )
+    own = divided((f"SUMMER-{n}" for n in range(20)), REGIONS)["us"]
+    await CodeLists(codes.meshes["us"]).add("summer", own[:1], None, "ada")
+    journey = Journey(name="sale", template="t", quiet="", code_list="summer", budget=("50 EUR",))
+    now = datetime.now(UTC)
+    inputs = DecisionInput(cart="left", cart_detail="", due=now, total=tea * 2, person="ada")
+    approved = Evaluation(outcome="approved", reason="", checks=(), discount_percent=10)
+
+    taken = await Writer(meshes["orders"]).create(new, Command(key="order-1", body="b"))
+    offers = meshes["offers"]
+    promised = await promise(approved, journey, "offer-1", inputs, offers, now)
+    await offers.publish(*promised.changes)
+    without = await promise(approved, journey, "offer-2", inputs, offers, now)
+
+    assert (taken.order.total.amount, promised.code) == (2338, own[0])
+    assert (await offers.last(BudgetChanged, "sale")).event.committed == (Money(amount=260, currency="EUR"),)
+    assert (without.evaluation.outcome, without.evaluation.reason, without.changes) == ("held", "no code left", ())
+    held = await codes.meshes["us"].last(CodeChanged, code_id("FAR-1"), region="eu")
+    assert (held.event.state, held.event.holder.order_id, held.event.holder.region) == ("reserved", "order-1", "us")
 
 
 @pytest.mark.drill

@@ -61,8 +61,8 @@ class CodeChanged(Event):
     """The state of a code, whole: the newest is its state, and only its home region publishes it.
 
     `code_id` is a digest of the code without case, blanks and dashes. `holder` has the code while it is `reserved` or
-    `redeemed`; in any other state it is the last that had it. With a `customer_id` it is that customer's alone. After
-    `expires` it can no longer be reserved. `before` is the state before this one.
+    `redeemed`; in any other state it is the last that had it. With a `customer_id` no other customer can have it, but
+    a guest can. After `expires` it can no longer be reserved. `before` is the state before this one.
     """
 
     code_id: str

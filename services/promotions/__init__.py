@@ -79,7 +79,7 @@ async def open_index(mesh: Mesh) -> AsyncIterator[CodeIndex]:
 
 @service.on(OfferDecided, concurrency=32)
 async def issue_code(received: Received[OfferDecided], mesh: Mesh, desk: CodeDesk) -> AsyncIterator[Change]:
-    """The code of an approved offer can be redeemed from now on; where its customer is known, by them alone."""
+    """The code of an approved offer can be redeemed from now on; by no other customer than its cart's."""
     decided = received.event
     if decided.outcome != "approved" or not decided.coupon:
         return

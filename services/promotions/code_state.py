@@ -41,7 +41,7 @@ def decide(code: CodeChanged | None, asked: CodeRequest, now: datetime) -> Verdi
     """What becomes of a request. The same request again changes nothing."""
     if code is None:
         return Verdict("refused", reason="unknown")
-    if code.customer_id is not None and asked.customer_id != code.customer_id and not _holds(code, asked):
+    if code.customer_id is not None and asked.customer_id not in (None, code.customer_id):
         return Verdict("refused", reason="another customer's")
     if _overtaken(code, asked):
         return Verdict(_now(code, asked), reason="overtaken by a later request")

@@ -75,6 +75,8 @@ class CodeDesk:
         key = code_id(asked.code)
         homes, answered = await self._known(key, asked.request_id)
         for region, one in answered.items():
+            if region not in homes or (len(homes) > 1 and region != self.mesh.region):
+                continue  # whoever is not the code's home says nothing about it
             if one.event.body != asked.body:
                 raise KeyReused("this Idempotency-Key was used before with another body; a new request needs a new key")
             return _answer(one.event, region, repeated=True)

@@ -3,15 +3,17 @@
 import asyncio
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from time import monotonic
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from mesh import Mesh, Money
 from mesh.broker.memory import MemoryMesh
 from mesh.envelope import derive_id
-from mesh.events.code import CodeChanged, Discount
+from mesh.events.code import CodeAnswered, CodeChanged, Discount
 from mesh.publish import Cause
 from mesh.runtime.run import running
 from services import promotions
@@ -20,6 +22,8 @@ from services.promotions.code_desk import Asked, CodeDesk
 from services.promotions.code_key import code_id
 from services.promotions.promotion_settings import PromotionSettings
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+one_loop = partial(pytest_asyncio.fixture, scope="module", loop_scope="module")
 TEN = Discount(percent=10)
 
 
@@ -56,18 +60,21 @@ class Shop:
         return (await self.mesh.last(CodeChanged, code_id(code))).event.state
 
 
-@pytest.fixture
-def linked():
+@one_loop
+async def linked():
+    """Two linked regions in memory."""
     return MemoryMesh("us", "eu")
 
 
-@pytest.fixture
-async def shops(linked, monkeypatch, eventually):
+@one_loop
+async def shops(linked, eventually):
     """The promotions service at work in `us` and `eu`, with heartbeats between them."""
-    monkeypatch.setenv("CARTMESH_SERVER_KEYS", "secret")
-    monkeypatch.setenv("CARTMESH_CODE_REFUSAL_AFTER", "60ms")
-    monkeypatch.setenv("CARTMESH_CODE_PATIENCE", "500ms")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("CARTMESH_SERVER_KEYS", "secret")
+    patch.setenv("CARTMESH_CODE_REFUSAL_AFTER", "60ms")
+    patch.setenv("CARTMESH_CODE_PATIENCE", "500ms")
     async with AsyncExitStack() as stack:
+        stack.callback(patch.undo)
         opened = []
         for region, other in (("us", "eu"), ("eu", "us")):
             meshes = []
@@ -110,10 +117,10 @@ async def test_a_code_is_reserved_redeemed_and_given_back(shops):
 async def test_the_same_request_again_changes_nothing(shops):
     """Under its Idempotency-Key it has the same answer; another body under it is refused."""
     us, _ = shops
-    await us.issue("A1")
+    await us.issue("A1-T2")
 
-    first, again = [await us.send("reserve", "A1", key="k1") for _ in range(2)]
-    other = await us.send("reserve", "A1", "o2", key="k1")
+    first, again = [await us.send("reserve", "A1-T2", key="k2-1") for _ in range(2)]
+    other = await us.send("reserve", "A1-T2", "o2", key="k2-1")
 
     assert first.json() == again.json()
     assert again.headers["idempotent-replayed"] == "true"
@@ -123,34 +130,34 @@ async def test_the_same_request_again_changes_nothing(shops):
 async def test_a_reservation_that_is_over_frees_the_code(shops, eventually):
     """By a timer of the mesh; who had it may still redeem it, as long as nobody else does."""
     us, _ = shops
-    await us.issue("A1")
-    await us.issue("A2")
+    await us.issue("A1-T3")
+    await us.issue("A2-T3")
     short = CodeDesk(us.mesh, PromotionSettings(code_reserved_for=timedelta(milliseconds=30)))
-    for code in ("A1", "A2"):
+    for code in ("A1-T3", "A2-T3"):
         await short.ask(Asked(code=code, action="reserve", order_id="o1", request_id=code, body=""))
 
     async def free():
-        return [await us.state(code) for code in ("A1", "A2")] == ["free", "free"]
+        return [await us.state(code) for code in ("A1-T3", "A2-T3")] == ["free", "free"]
 
     await eventually(free)
-    assert (await us.send("redeem", "A1")).status_code == 200
-    assert (await us.send("reserve", "A2", "o2")).status_code == 200
-    assert (await us.send("redeem", "A2")).status_code == 404
+    assert (await us.send("redeem", "A1-T3")).status_code == 200
+    assert (await us.send("reserve", "A2-T3", "o2")).status_code == 200
+    assert (await us.send("redeem", "A2-T3")).status_code == 404
 
 
 async def test_every_bad_code_gets_the_same_answer_after_the_same_time(shops):
     """Unknown, malformed, expired, used, another customer's: nobody learns which it was."""
     us, eu = shops
-    await us.issue("OLD", lasts=timedelta(seconds=-1))
-    await us.issue("USED")
-    await us.issue("ADAS", customer_id="ada")
-    await us.send("redeem", "USED", "o9")
-    await eu.issue("EUUSED")
-    await us.known("EUUSED", eu)
-    assert (await us.send("redeem", "EUUSED", "o9")).status_code == 200
+    await us.issue("OLD-T4", lasts=timedelta(seconds=-1))
+    await us.issue("USED-T4")
+    await us.issue("ADAS-T4", customer_id="ada")
+    await us.send("redeem", "USED-T4", "o9")
+    await eu.issue("EUUSED-T4")
+    await us.known("EUUSED-T4", eu)
+    assert (await us.send("redeem", "EUUSED-T4", "o9")).status_code == 200
 
     answers, times = [], []
-    for code in ("NEVER", "%20%22x%C3%BC!", "OLD", "USED", "ADAS", "EUUSED"):
+    for code in ("NEVER", "%20%22x%C3%BC!", "OLD-T4", "USED-T4", "ADAS-T4", "EUUSED-T4"):
         began = monotonic()
         answers.append(await us.send("reserve", code, "o1", customer_id="bob", client=code))
         times.append(monotonic() - began)
@@ -158,21 +165,21 @@ async def test_every_bad_code_gets_the_same_answer_after_the_same_time(shops):
     assert {(one.status_code, one.text) for one in answers} == {(404, answers[0].text)}
     assert {tuple(sorted(one.headers)) for one in answers} == {tuple(sorted(answers[0].headers))}
     assert min(times) >= 0.06
-    assert (await us.send("reserve", "ADAS", customer_id="ada")).status_code == 200
+    assert (await us.send("reserve", "ADAS-T4", customer_id="ada")).status_code == 200
 
 
 async def test_who_guesses_is_not_answered_any_more(shops):
     """After ten bad codes a client waits, also with a good one; others do not."""
     us, _ = shops
-    await us.issue("GOOD")
+    await us.issue("GOOD-T5")
     bad = [await us.send("reserve", f"BAD-{n}", f"o{n}", client="mallory") for n in range(10)]
 
-    blocked = await us.send("reserve", "GOOD", client="mallory")
+    blocked = await us.send("reserve", "GOOD-T5", client="mallory")
 
     assert {one.status_code for one in bad} == {404}
     assert blocked.status_code == 429
     assert int(blocked.headers["retry-after"]) > 60
-    assert (await us.send("reserve", "GOOD", client="ada")).status_code == 200
+    assert (await us.send("reserve", "GOOD-T5", client="ada")).status_code == 200
 
 
 async def test_two_regions_at_the_same_moment_exactly_one_wins(shops):
@@ -194,16 +201,16 @@ async def test_two_regions_at_the_same_moment_exactly_one_wins(shops):
 async def test_while_the_home_is_cut_off_nobody_gets_the_code(linked, shops, eventually):
     """503 with Retry-After; once the link is back the same request is answered."""
     us, eu = shops
-    await eu.issue("FAR")
-    await us.known("FAR", eu)
+    await eu.issue("FAR-T7")
+    await us.known("FAR-T7", eu)
     linked.cut("us", "eu")
 
-    away = await us.send("reserve", "FAR", key="k1")
-    at_home = await eu.send("redeem", "FAR", "o-eu")
+    away = await us.send("reserve", "FAR-T7", key="k7-1")
+    at_home = await eu.send("redeem", "FAR-T7", "o-eu")
     linked.heal("us", "eu")
 
     async def answered():
-        answer = await us.send("reserve", "FAR", key="k1")
+        answer = await us.send("reserve", "FAR-T7", key="k7-1")
         return answer if answer.status_code != 503 else None
 
     assert (away.status_code, at_home.status_code) == (503, 200)
@@ -214,15 +221,34 @@ async def test_while_the_home_is_cut_off_nobody_gets_the_code(linked, shops, eve
 async def test_another_regions_code_can_be_reserved_redeemed_and_released(shops):
     """Its home decides and answers; the second request under a key has the first one's answer."""
     us, eu = shops
-    await eu.issue("FAR", discount=Discount(kind="amount", amounts=(Money(amount=500, currency="EUR"),)))
-    await us.known("FAR", eu)
+    await eu.issue("FAR-T8", discount=Discount(kind="amount", amounts=(Money(amount=500, currency="EUR"),)))
+    await us.known("FAR-T8", eu)
 
-    first = await us.send("reserve", "FAR", key="k1", amount={"amount": 300, "currency": "EUR"})
-    again = await us.send("reserve", "FAR", key="k1", amount={"amount": 300, "currency": "EUR"})
-    here = await eu.send("reserve", "FAR", "o1")
-    redeemed, released = [await us.send(action, "FAR") for action in ("redeem", "release")]
+    first = await us.send("reserve", "FAR-T8", key="k8-1", amount={"amount": 300, "currency": "EUR"})
+    again = await us.send("reserve", "FAR-T8", key="k8-1", amount={"amount": 300, "currency": "EUR"})
+    here = await eu.send("reserve", "FAR-T8", "o1")
+    redeemed, released = [await us.send(action, "FAR-T8") for action in ("redeem", "release")]
 
     assert first.json() == again.json()
     assert first.json()["off"] == {"amount": 300, "currency": "EUR"}
     assert [one.status_code for one in (first, here, redeemed, released)] == [200, 404, 200, 200]
-    assert await eu.state("FAR") == "free"
+    assert await eu.state("FAR-T8") == "free"
+
+
+async def test_only_the_home_of_a_code_answers_for_it(shops):
+    """Another region says that a code is reserved, or that it is its own: nobody believes it."""
+    us, eu = shops
+    await us.issue("MINE", customer_id="ada")
+    asked = Asked(code="MINE", action="reserve", order_id="o1", request_id="known", body="b", customer_id="bob")
+    key = code_id("MINE")
+    lie = CodeAnswered(request_id="known", code_id=key, order_id="o1", outcome="reserved", body="b", discount=TEN)
+    await eu.mesh.publish(lie)
+    await us._eventually(lambda: us.mesh.last(CodeAnswered, "known", region="eu"))
+
+    before = await CodeDesk(us.mesh, PromotionSettings()).ask(asked)
+    await eu.mesh.publish(CodeChanged(code_id=key, code="MINE", state="free", discount=TEN))
+    await us.known("MINE", eu)
+    after = await CodeDesk(us.mesh, PromotionSettings()).ask(asked)
+
+    assert (before.outcome, after.outcome) == ("refused", "refused")
+    assert (await us.send("redeem", "MINE", customer_id="ada")).status_code == 200

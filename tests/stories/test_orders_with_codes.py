@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from mesh import Mesh, Money
+from mesh.broker.memory import MemoryMesh
 from mesh.events.checkout import CheckoutAdvanced
 from mesh.events.code import CodeChanged, Discount
 from mesh.events.order import OrderCreated
@@ -15,6 +17,7 @@ from mesh.events.stock import StockLevelChanged
 from services.promotions.code_key import code_id
 from tests.order_services import order_services
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 KEY = {"authorization": "Bearer secret"}
 
 
@@ -57,11 +60,12 @@ class Shop:
         return (await self.mesh.last(OrderCreated, order_id)).event
 
 
-@pytest.fixture
-async def shop(regions, tmp_path, monkeypatch, eventually):
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shop(tmp_path_factory, eventually):
     """All services of orders, and tea, a cup and a gift in stock."""
-    monkeypatch.setenv("CARTMESH_SERVER_KEYS", "secret")
-    async with order_services(regions, tmp_path, monkeypatch.setenv):
+    regions, patched = MemoryMesh("us"), pytest.MonkeyPatch()
+    patched.setenv("CARTMESH_SERVER_KEYS", "secret")
+    async with order_services(regions, tmp_path_factory.mktemp("books"), patched.setenv):
         broker = regions.broker("us")
         mesh = Mesh(broker, "tests")
         for product_id, cents in (("tea", 1299), ("cup", 500), ("gift", 900)):
@@ -77,6 +81,7 @@ async def shop(regions, tmp_path, monkeypatch, eventually):
         ):
             yield Shop(mesh, orders, codes, eventually)
         await broker.drain()
+    patched.undo()
 
 
 async def test_a_percentage_is_taken_off_and_the_code_redeemed_once(shop):
@@ -127,12 +132,12 @@ async def test_a_gift_is_a_line_at_nothing_and_is_reserved_like_any_other(shop):
 
 async def test_a_code_that_is_refused_or_whose_total_is_wrong_takes_no_order(shop):
     """And stays free; an order that names what it takes off itself is taken as before."""
-    await shop.issue("TEN", Discount(percent=10))
+    await shop.issue("TENTH", Discount(percent=10))
 
     unknown = await shop.order(coupon="NEVER")
-    wrong = await shop.order(coupon="TEN", total={"amount": 2598, "currency": "EUR"})
+    wrong = await shop.order(coupon="TENTH", total={"amount": 2598, "currency": "EUR"})
     all_off = await shop.order(coupon="NEVER", discount_percent=10)
 
     assert [one.status_code for one in (unknown, wrong, all_off)] == [422, 422, 201]
     assert "by the catalogue it is 23.38 EUR" in wrong.json()["detail"]
-    assert await shop.state("TEN") == "free"
+    assert await shop.state("TENTH") == "free"

@@ -7,7 +7,13 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from mesh import Mesh, Received, Service
-from mesh.events.budget import BudgetChanged, BudgetReservationChanged
+from mesh.events.budget import (
+    BudgetChanged,
+    BudgetLoanGranted,
+    BudgetLoanReceived,
+    BudgetLoanRequested,
+    BudgetReservationChanged,
+)
 from mesh.events.cart import CartAbandoned, CartScored
 from mesh.events.code import CodeChanged
 from mesh.events.contact import ContactReserved
@@ -21,12 +27,20 @@ from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS
 from notifications.journeys.live import LiveJourneys
 from notifications.promises.budget import settle
+from notifications.promises.lending import grant, receive
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.live import LiveTemplates
 
+BUDGET_EVENTS = (
+    BudgetChanged,
+    BudgetReservationChanged,
+    BudgetLoanRequested,
+    BudgetLoanGranted,
+    BudgetLoanReceived,
+)
 service = Service(
     "offers",
-    publishes=(OfferDecided, OfferDue, ContactReserved, BudgetChanged, BudgetReservationChanged),
+    publishes=(OfferDecided, OfferDue, ContactReserved, *BUDGET_EVENTS),
     timers=(OfferDue,),
     asks=("promotions",),
     buckets=(JOURNEYS.bucket, TEMPLATES.bucket),
@@ -108,3 +122,21 @@ async def settle_budget(received: Received[CodeChanged], mesh: Mesh) -> AsyncIte
     if received.event.offer_id:
         for change in await settle(received, mesh):
             yield change
+
+
+@service.on(BudgetLoanRequested, reach="mesh", concurrency=4)
+async def grant_budget_loan(
+    received: Received[BudgetLoanRequested], mesh: Mesh, context: DecisionContext
+) -> AsyncIterator[Change]:
+    """What another region wants of a journey's budget, and is left here, is taken off for it."""
+    live = context.journeys.get(received.event.journey)
+    if live is not None:
+        for change in await grant(received, live.journey, mesh):
+            yield change
+
+
+@service.on(BudgetLoanGranted, reach="mesh", concurrency=4)
+async def receive_budget_loan(received: Received[BudgetLoanGranted], mesh: Mesh) -> AsyncIterator[Change]:
+    """What another region has taken off for this one is added to its part."""
+    for change in await receive(received, mesh):
+        yield change

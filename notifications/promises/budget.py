@@ -1,7 +1,7 @@
 """Budget: reserve what an offer may cost in this region's part, and settle it when its code was redeemed or expired.
 
-The part is fixed, so the whole is never exceeded, whichever regions are cut off. Reserving is a condition on one exact
-subject in the commit of the decision: of two decisions at one moment the second is made again.
+A region spends of its own part alone, so the whole is never exceeded, whichever regions are cut off. Reserving is a
+condition on one exact subject in the commit of the decision: of two decisions at one moment the second is made again.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,8 @@ from mesh.events.offer import Check
 from mesh.money import Money
 from mesh.publish import Change
 from notifications.journeys import Journey, amounts
+from notifications.promises.lending import PAUSE, wanted_loan
+from notifications.promises.parts import left_of, part_of, plus
 
 STATES: dict[CodeState, BudgetState] = {
     "free": "reserved",
@@ -34,21 +36,17 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     again: datetime | None = None
 
 
-def part_of(whole: Money, region: str, others: tuple[str, ...]) -> int:
-    """A region's part of a budget, in minor units: equal parts, what is left over to the first by name."""
-    regions = sorted((region, *others))
-    each, over = divmod(whole.amount, len(regions))
-    return each + (regions.index(region) < over)
-
-
 async def reserve(journey: Journey, offer_id: str, cost: Money, mesh: Mesh, now: datetime) -> Reservation:
     """Reserve what an offer may cost, where this region's part of the journey's budget has that left."""
     found = await mesh.last(BudgetChanged, journey.name)
     before = found.event if found else BudgetChanged(journey=journey.name)
     day = f"{now.astimezone(UTC):%Y-%m-%d}"
     today = before.today if before.day == day else ()
-    left = left_of(journey.budget, before.committed, cost.currency, mesh)
-    left_today = left_of(journey.budget_day, today, cost.currency, mesh)
+    regions = (mesh.region, *mesh.others)
+    left = left_of(journey.budget, before, cost.currency, mesh.region, regions)
+    left_today = left_of(
+        journey.budget_day, BudgetChanged(journey="", committed=today), cost.currency, mesh.region, regions
+    )
     value = ", ".join(
         [f"{_words(cost)} at most"]
         + [
@@ -58,16 +56,21 @@ async def reserve(journey: Journey, offer_id: str, cost: Money, mesh: Mesh, now:
         ]
     )
     if left is not None and cost.amount > left:
-        return Reservation(check=Check(name="budget", passed=False, value=f"{value}, in {mesh.region}"))
+        missing = Money(amount=cost.amount - left, currency=cost.currency)
+        loan = await wanted_loan(journey, missing, found, mesh, now)
+        if loan is None:
+            return Reservation(check=Check(name="budget", passed=False, value=f"{value}, in {mesh.region}"))
+        value += f", in {mesh.region}; {loan.lender} is asked for more"
+        check = Check(name="budget", passed=False, value=value)
+        return Reservation(check=check, changes=loan.changes, again=now + PAUSE)
     if left_today is not None and cost.amount > left_today:
         tomorrow = datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(days=1)
         return Reservation(check=Check(name="budget", passed=False, value=f"{value}, in {mesh.region}"), again=tomorrow)
-    changed = BudgetChanged(
-        journey=journey.name,
-        committed=_plus(before.committed, cost),
+    changed = msgspec.structs.replace(
+        before,
+        committed=plus(before.committed, cost),
         day=day,
-        today=_plus(today, cost),
-        spent=before.spent,
+        today=plus(today, cost),
         budget=_parts(journey.budget, mesh),
         budget_day=_parts(journey.budget_day, mesh),
     )
@@ -98,35 +101,19 @@ async def settle(received: Received[CodeChanged], mesh: Mesh) -> list[Change]:
     same_day = level.event.day == before.day
     changed = msgspec.structs.replace(
         level.event,
-        committed=_plus(level.event.committed, before.cost * committed),
-        today=_plus(level.event.today, before.cost * (committed if same_day else 0)),
-        spent=_plus(level.event.spent, before.cost * spent),
+        committed=plus(level.event.committed, before.cost * committed),
+        today=plus(level.event.today, before.cost * (committed if same_day else 0)),
+        spent=plus(level.event.spent, before.cost * spent),
     )
     return [*changes, changed, Unchanged(BudgetChanged, before.journey, level.sequence)]
-
-
-def left_of(budget: tuple[str, ...], committed: tuple[Money, ...], currency: str, mesh: Mesh) -> int | None:
-    """What this region may still commit of a budget, in minor units; None where the journey sets none.
-
-    A budget in other currencies alone has nothing for this one.
-    """
-    if not budget:
-        return None
-    whole = amounts(budget).get(currency)
-    part = part_of(whole, mesh.region, mesh.others) if whole else 0
-    return part - next((one.amount for one in committed if one.currency == currency), 0)
 
 
 def _parts(budget: tuple[str, ...], mesh: Mesh) -> tuple[Money, ...]:
     """A budget's part of this region, in each currency."""
     whole = amounts(budget).values()
-    return tuple(Money(amount=part_of(one, mesh.region, mesh.others), currency=one.currency) for one in whole)
-
-
-def _plus(sums: tuple[Money, ...], more: Money) -> tuple[Money, ...]:
-    if not more.amount:
-        return sums
-    return tuple(Money.by_currency((*sums, more)).values())
+    return tuple(
+        Money(amount=part_of(one, mesh.region, (mesh.region, *mesh.others)), currency=one.currency) for one in whole
+    )
 
 
 def _words(cost: Money, amount: int | None = None) -> str:

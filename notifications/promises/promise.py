@@ -48,7 +48,7 @@ async def promise(
         reservation = await reserve(journey, offer_id, cost, mesh, now)
         evaluation = _checked(evaluation, reservation.check, "budget", reservation.again)
         if evaluation.outcome != "approved":
-            return Promise(evaluation=evaluation)
+            return Promise(evaluation=evaluation, changes=reservation.changes)
         changes = reservation.changes
     code = None
     if journey.code_list:

@@ -125,6 +125,8 @@ def budget_rows(index: CodeIndex) -> list[BudgetRow]:
                 return next((one for one in some if one.currency == currency), None)
 
             part, day = of(budget.budget), of(budget.budget_day)
+            if part:  # what was borrowed and lent changes it
+                part = part + (of(budget.borrowed) or none) + (of(budget.lent) or none) * -1
             on_day = (of(budget.today) or none) if budget.day == today else none
             rows.append(
                 BudgetRow(

@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from mesh import Money
 from mesh.envelope import derive_id
+from mesh.errors import Conflict
 from mesh.events.budget import BudgetChanged
 from mesh.events.code import CodeChanged, Discount
 from mesh.events.order import Command
@@ -27,6 +28,7 @@ from mesh.topology.mesh_toml import Topology
 from notifications.decision_input import DecisionInput
 from notifications.evaluation import Evaluation
 from notifications.journeys import Journey
+from notifications.promises.budget import reserve
 from notifications.promises.promise import promise
 from services import promotions
 from services.operations import copies, heartbeat
@@ -187,6 +189,35 @@ async def test_orders_and_offers_may_do_what_their_codes_need(codes, stack):
     assert (without.evaluation.outcome, without.evaluation.reason, without.changes) == ("held", "no code left", ())
     held = await codes.meshes["us"].last(CodeChanged, code_id("FAR-1"), region="eu")
     assert (held.event.state, held.event.holder.order_id, held.event.holder.region) == ("reserved", "order-1", "us")
+
+
+async def test_two_regions_that_are_cut_off_stay_within_a_budget(codes, stack):
+    """Twenty offers of 9 EUR at once in each region, and 100 EUR for all: never more, and each region its part."""
+    journey = Journey(name="cut-sale", template="t", quiet="", budget=("100 EUR",))
+    cost = Money(amount=900, currency="EUR")
+    meshes = [await connect(codes.servers.access, one, "offers", others=tuple({*REGIONS} - {one})) for one in REGIONS]
+    for mesh in meshes:
+        stack.push_async_callback(mesh.broker.drain)
+
+    async def offer(mesh, number):
+        while True:
+            made = await reserve(journey, f"{mesh.region}-{number}", cost, mesh, datetime.now(UTC))
+            try:
+                if made.changes and made.again is None:
+                    await mesh.publish(*made.changes)
+            except Conflict:
+                continue
+            return made.check.passed
+
+    codes.servers.cut("eu")
+    try:
+        passed = await asyncio.gather(*(offer(mesh, number) for mesh in meshes for number in range(20)))
+    finally:
+        await codes.servers.heal("eu")
+
+    levels = [(await mesh.last(BudgetChanged, "cut-sale")).event for mesh in meshes]
+    assert sum(passed) == 10
+    assert [one.committed for one in levels] == [(Money(amount=4500, currency="EUR"),)] * 2
 
 
 @pytest.mark.drill

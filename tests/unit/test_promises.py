@@ -10,14 +10,18 @@ import pytest
 from mesh import Mesh, Money
 from mesh.discounts import taken_off
 from mesh.errors import Conflict, DeclarationError
-from mesh.events.budget import BudgetChanged, BudgetReservationChanged
+from mesh.events.budget import BudgetChanged, BudgetLoanGranted, BudgetLoanRequested, BudgetReservationChanged
 from mesh.events.cart import CartLine
 from mesh.events.code import CodeChanged, Discount
 from mesh.events.contact import Contact
+from mesh.events.mesh import MeshHeartbeat
+from mesh.streams import mesh_stream
 from notifications.decision_input import DecisionInput
 from notifications.evaluation import evaluate
 from notifications.journeys import Journey
-from notifications.promises.budget import part_of, reserve, settle
+from notifications.promises.budget import reserve, settle
+from notifications.promises.lending import grant, receive
+from notifications.promises.parts import part_of
 from notifications.promises.promise import promise
 from notifications.promises.terms import discount_of, habit_of
 from services.orders.reduced import spread
@@ -104,7 +108,7 @@ async def test_a_shoppers_budget_bounds_what_one_person_is_offered(mesh):
 def test_a_budget_is_divided_without_rest():
     """The parts of all regions add up to the whole."""
     names = ("us", "eu", "ap")
-    parts = [part_of(euros(1000), one, tuple(other for other in names if other != one)) for one in names]
+    parts = [part_of(euros(1000), one, names) for one in names]
     assert (sum(parts), max(parts) - min(parts)) == (1000, 1)
 
 
@@ -135,6 +139,43 @@ async def test_two_regions_never_give_away_more_than_the_budget_cut_or_not(regio
         "9.00 EUR at most, 5.00 EUR left of all"
     )
     for mesh in meshes:
+        await mesh.broker.drain()
+
+
+async def test_a_region_borrows_what_another_has_left_while_it_can_be_heard(regions):
+    """Ninety euros for ten offers: all in one region, by loans; delivered twice, and never more than the budget."""
+    chosen = journey(budget=("90 EUR",))
+    us, eu = [Mesh(regions.broker(one), "offers", others=(other,)) for one, other in (("us", "eu"), ("eu", "us"))]
+    now = datetime.now(UTC)
+    await eu.publish(MeshHeartbeat(region="eu", at=now))
+    seen = {us: 0, eu: 0}
+
+    async def deliver(here, kind, handle):
+        """What has arrived, each twice."""
+        async for one in here.read(kind, stream=mesh_stream(here.region), after=seen[here]):
+            seen[here] = one.sequence
+            for _ in range(2):
+                await here.publish(*(await handle(one) or [BudgetChanged(journey="other")]))
+
+    async def lend():
+        await deliver(eu, BudgetLoanRequested, lambda one: grant(one, chosen, eu))
+        await deliver(us, BudgetLoanGranted, lambda one: receive(one, us))
+
+    outcomes = []
+    for number in range(11):
+        for _ in range(3):
+            made = await reserve(chosen, f"o{number}", euros(900), us, now)
+            if made.changes:
+                await us.publish(*made.changes)
+            if made.again is None:
+                break
+            await lend()
+        outcomes.append(made.check.passed)
+
+    ours, theirs = [(await mesh.last(BudgetChanged, "sale")).event for mesh in (us, eu)]
+    assert outcomes == [True] * 10 + [False]
+    assert (ours.committed, ours.borrowed, theirs.lent) == ((euros(9000),), (euros(4500),), (euros(4500),))
+    for mesh in (us, eu):
         await mesh.broker.drain()
 
 

@@ -217,11 +217,11 @@ def undo(settings: CheckoutSettings) -> tuple[Step, ...]:
         ),
         # Asked once: a home that is cut off gives the code back when it hears of this.
         Step(
-            name="return code",
+            name="return_code",
             topic="code",
             within=settings.order_within,
             request=lambda state: claim_code(state, "release"),
-            needed=lambda state: has_code(state) and "return code" not in state.asked,
+            needed=lambda state: has_code(state) and "return_code" not in state.asked,
         ),
     )
 

@@ -34,6 +34,7 @@ from services import promotions
 from services.operations import copies, heartbeat
 from services.orders.taking import NewOrder, WantedLine
 from services.orders.write import Writer
+from services.promotions.code_index import CodeIndex
 from services.promotions.code_key import code_id
 from services.promotions.code_lists import CodeLists, divided
 
@@ -161,7 +162,9 @@ async def test_of_two_regions_exactly_one_redeems_a_code_and_none_while_its_home
 async def test_orders_and_offers_may_do_what_their_codes_need(codes, stack):
     """With no more rights than they declare: an order with another region's code, a list's code, and a budget."""
     await codes.issue("eu", "FAR-1")
+    await codes.issue("us", "OWN-1")
     await codes.arrived("eu", "FAR-1")
+    assert await codes.send("us", "redeem", "OWN-1", "own") == 200
     meshes = {}
     for name in ("orders", "offers", "gateway"):
         meshes[name] = await connect(codes.servers.access, "us", name, others=("eu",))
@@ -187,6 +190,10 @@ async def test_orders_and_offers_may_do_what_their_codes_need(codes, stack):
     assert (taken.order.total.amount, promised.code) == (2338, own[0])
     assert (await offers.last(BudgetChanged, "sale")).event.committed == (Money(amount=260, currency="EUR"),)
     assert (without.evaluation.outcome, without.evaluation.reason, without.changes) == ("held", "no code left", ())
+    index = CodeIndex(codes.meshes["us"])
+    await index.look()
+    assert index.budgets["sale", "us"].committed == (Money(amount=260, currency="EUR"),)
+    assert ("own", "us") in {(one.order_id, one.region) for one in index.newest}
     held = await codes.meshes["us"].last(CodeChanged, code_id("FAR-1"), region="eu")
     assert (held.event.state, held.event.holder.order_id, held.event.holder.region) == ("reserved", "order-1", "us")
 

@@ -69,6 +69,7 @@ def template_variables(
             "reduced": reduced,
             "coupon": decided.coupon,
             "discount_percent": decided.discount_percent,
+            "discount_kind": decided.discount.kind if decided.discount else "percentage",
             "discount_amount": taken_off(fixed, total) if fixed else None,
             "left_at": left_at,
             "time_zone": profile.time_zone,

@@ -35,10 +35,10 @@ async def promise(
 ) -> Promise:
     """Reserve the discount's cost and take a code of the journey's list. Raises Unavailable."""
     total = inputs.total
-    discount = discount_of(journey, evaluation.discount_percent, total)
+    discount = discount_of(journey, evaluation.discount_percent, inputs)
     if evaluation.outcome != "approved" or discount is None:
         return Promise(evaluation=evaluation)
-    cost, changes = cost_of(discount, total), ()
+    cost, changes = cost_of(discount, journey, total), ()
     left = customer_left(inputs, journey)
     if left is not None and cost.amount > left:
         value = f"{_words(cost.amount, total)} at most, {_words(left, total)} left for this shopper"

@@ -10,11 +10,16 @@ from notifications.decision_input import DecisionInput
 from notifications.journeys import Journey, amounts
 
 
-def discount_of(journey: Journey, percent: int, total: Money) -> Discount | None:
+def discount_of(journey: Journey, percent: int, inputs: DecisionInput) -> Discount | None:
     """The discount of an offer for a cart, where `percent` was decided; None for a mere reminder.
 
     With a budget the code takes off what it would of the cart that was left, however large the order becomes.
     """
+    total = inputs.total
+    if journey.gift or journey.free_shipping:
+        if inputs.habit or (inputs.propensity is not None and inputs.propensity >= journey.no_discount_from):
+            return None
+        return Discount(kind="gift", product_id=journey.gift) if journey.gift else Discount(kind="free_shipping")
     if not percent:
         return None
     fixed = amounts(journey.offer_amounts).get(total.currency)
@@ -25,16 +30,21 @@ def discount_of(journey: Journey, percent: int, total: Money) -> Discount | None
     return Discount(percent=percent, at_most=taken_off(Discount(percent=percent), total))
 
 
-def cost_of(discount: Discount, total: Money) -> Money:
-    """What a discount can cost the shop at most."""
+def cost_of(discount: Discount, journey: Journey, total: Money) -> Money:
+    """What a discount can cost the shop at most; a gift or the shipping what the journey says, or nothing."""
+    if discount.kind in ("gift", "free_shipping"):
+        return amounts(journey.offer_cost).get(total.currency) or Money(amount=0, currency=total.currency)
     return discount.at_most or taken_off(discount, total)
 
 
 def fixed_percent(journey: Journey, total: Money) -> int | None:
     """The journey's fixed amount as whole percent of a cart, rounded up: so it is judged against the bounds.
 
-    None where the journey gives percentages; 0 where it has no amount in the cart's currency.
+    None where the journey gives percentages; 0 where it has no amount in the cart's currency, and for what takes
+    nothing off it.
     """
+    if journey.gift or journey.free_shipping:
+        return 0
     if not journey.offer_amounts:
         return None
     fixed = amounts(journey.offer_amounts).get(total.currency)
@@ -43,7 +53,7 @@ def fixed_percent(journey: Journey, total: Money) -> int | None:
 
 def habit_of(inputs: DecisionInput, journey: Journey, now: datetime) -> str:
     """Why a shopper gets no further discount, in words; empty where they may get one."""
-    given = [one for one in inputs.contacts if one.discount and one.discount.amount > 0]
+    given = [one for one in inputs.contacts if one.discount]
     if journey.discount_habit:
         lately = sum(one.at > now - journey.discount_habit_window for one in given)
         if lately >= journey.discount_habit:

@@ -50,10 +50,10 @@ def decided(chosen, given=None):
 
 def test_a_percentage_with_a_budget_takes_off_no_more_than_was_reserved():
     """However large the order is; without a budget it has no bound."""
-    bound = discount_of(journey(budget=("100 EUR",)), 10, euros(9000))
+    bound = discount_of(journey(budget=("100 EUR",)), 10, inputs())
 
     assert taken_off(bound, euros(50_000)) == euros(900)
-    assert taken_off(discount_of(journey(), 10, euros(9000)), euros(50_000)) == euros(5000)
+    assert taken_off(discount_of(journey(), 10, inputs()), euros(50_000)) == euros(5000)
     assert taken_off(bound, Money(amount=9000, currency="USD")).amount == 0
 
 
@@ -66,7 +66,7 @@ def test_a_fixed_amount_is_judged_as_the_percentage_that_it_is(amounts, outcome,
     chosen = journey(offer_amounts=amounts)
     evaluation = decided(chosen)
 
-    discount = discount_of(chosen, evaluation.discount_percent, euros(9000))
+    discount = discount_of(chosen, evaluation.discount_percent, inputs())
 
     assert evaluation.outcome == outcome
     assert (discount.amounts[0].amount if discount and outcome == "approved" else None) == off
@@ -89,6 +89,22 @@ def test_who_was_offered_many_discounts_gets_a_reminder_and_the_check_says_so():
     assert (habitual.outcome, habitual.discount_percent) == ("approved", 0)
     assert words == "a reminder only: 2 discounts in 90 days, and 2 is the most"
     assert (first.discount_percent, later.discount_percent) == (10, 10)
+
+
+@pytest.mark.parametrize("given", [{"gift": "tea"}, {"free_shipping": True}])
+async def test_a_gift_and_free_shipping_cost_what_the_journey_says(mesh, given):
+    """They are reserved of the budget as a discount is, and whoever has had enough discounts gets neither."""
+    chosen = journey(**given, offer_cost=("4 EUR",), budget=("100 EUR",), discount_habit=1, cap=9)
+    had = Contact(offer_id="o1", at=NOW, journey="sale", discount=euros(0))
+    often = inputs(contacts=(had,))
+    often = msgspec.structs.replace(often, habit=habit_of(often, chosen, NOW))
+
+    made = await promise(decided(chosen), chosen, "o2", inputs(), mesh, NOW)
+    none = await promise(decided(chosen, often), chosen, "o3", often, mesh, NOW)
+
+    assert (made.discount.product_id, made.discount.kind) in [("tea", "gift"), (None, "free_shipping")]
+    assert (made.evaluation.outcome, made.cost) == ("approved", euros(400))
+    assert (none.evaluation.outcome, none.discount, none.changes) == ("approved", None, ())
 
 
 async def test_a_shoppers_budget_bounds_what_one_person_is_offered(mesh):
@@ -234,5 +250,7 @@ def test_terms_that_contradict_each_other_are_refused():
     """Where they are written."""
     with pytest.raises(DeclarationError, match="offer_amounts"):
         journey(offer_amounts=("5 EUR",), discount_depths=(5,))
+    with pytest.raises(DeclarationError, match="gift and free_shipping"):
+        journey(gift="tea", free_shipping=True)
     with pytest.raises(DeclarationError, match="discount_habit"):
         journey(discount_habit=-1)

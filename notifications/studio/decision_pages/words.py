@@ -74,6 +74,8 @@ def discount(decided: OfferDecided) -> str:
     """What an offer takes off; a reminder takes nothing off."""
     if decided.discount and decided.discount.kind == "amount":
         return money(decided.discount.amounts[0])
+    if decided.discount and decided.discount.kind != "percentage":
+        return f"gift {decided.discount.product_id}" if decided.discount.product_id else "free shipping"
     return f"{decided.discount_percent} %" if decided.discount_percent else "reminder"
 
 

@@ -109,7 +109,7 @@ class CodeLife(RuleBasedStateMachine):
 
 
 TestCodeLife = CodeLife.TestCase
-TestCodeLife.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestCodeLife.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 
 
 def test_a_code_is_known_however_it_is_typed():

@@ -18,6 +18,8 @@ from notifications.decision_input import DecisionInput, PriorityClaim
 from notifications.evaluation import Evaluation, evaluate
 from notifications.journeys import Journey
 from notifications.journeys.live import LiveJourney, LiveJourneys
+from notifications.promises.promise import Promise, promise
+from notifications.promises.terms import habit_of
 from notifications.read_input import read_input
 from notifications.run import run_id
 from notifications.templates.live import LiveTemplates
@@ -78,14 +80,17 @@ async def decide(request: DecisionRequest, mesh: Mesh, context: DecisionContext,
         offer_id = _offer_id(run.name, abandoned)
         contacts = (*(one for one in read.contacts if one.offer_id != offer_id), *approved)
         before = tuple(one for one in held if one.priority > run.journey.priority)
-        evaluation = _evaluate(run, msgspec.structs.replace(read.inputs, contacts=contacts, before=before), now)
-        decided = _decision_event(abandoned, attempt, scored, evaluation, run, context)
-        changes.append(decided)
+        inputs = msgspec.structs.replace(read.inputs, contacts=contacts, before=before)
+        inputs = msgspec.structs.replace(inputs, habit=habit_of(inputs, run.journey, now))
+        evaluation = _evaluate(run, inputs, now)
+        promised = await promise(evaluation, run.journey, offer_id, inputs, mesh, now)
+        decided = _decision_event(abandoned, attempt, scored, promised, run, context)
+        changes += [decided, *promised.changes]
         held = [one for one in held if one.journey != run.name]
         if decided.held_until:
             held.append(_claim(run, decided.held_until))
         if decided.outcome == "approved":
-            approved.append(Contact(offer_id=offer_id, at=now, journey=run.name))
+            approved.append(Contact(offer_id=offer_id, at=now, journey=run.name, discount=promised.cost))
     decisions = [one for one in changes if isinstance(one, OfferDecided) and one.abandonment_id == abandoned.id]
     changes += history.unchanged(*_watched(decisions), OfferDecided)
     if _has_newer(history, abandoned):
@@ -125,7 +130,7 @@ def _superseded(
             if last is None or last.outcome == "held":
                 run = context.journeys.get(name) or _stopped(name)
                 attempt = last.attempt + 1 if last else 1
-                yield _decision_event(earlier, attempt, None, evaluation, run, context)
+                yield _decision_event(earlier, attempt, None, Promise(evaluation=evaluation), run, context)
 
 
 def _newest_decision(history: History, abandonment_id: str, journey: str) -> OfferDecided | None:
@@ -201,12 +206,14 @@ def _decision_event(
     abandoned: Received[CartAbandoned],
     attempt: int,
     scored: CartScored | None,
-    evaluation: Evaluation,
+    promised: Promise,
     run: LiveJourney,
     context: DecisionContext,
 ) -> OfferDecided:
+    evaluation = promised.evaluation
     cart, offer_id, approved = abandoned.event, _offer_id(run.name, abandoned), evaluation.outcome == "approved"
-    code = coupon.code(offer_id, context.secret, run.journey.coupon_prefix)
+    code = promised.code or coupon.code(offer_id, context.secret, run.journey.coupon_prefix)
+    fixed = promised.discount is not None and promised.discount.kind == "amount"
     return OfferDecided(
         cart_id=cart.cart_id,
         visitor_id=cart.visitor_id,
@@ -224,8 +231,9 @@ def _decision_event(
         held_until=evaluation.held_until,
         channels=evaluation.channels,
         template=run.journey.template if approved else None,
-        coupon=code if approved and evaluation.discount_percent else None,
-        discount_percent=evaluation.discount_percent,
+        coupon=code if promised.discount else None,
+        discount_percent=0 if fixed else evaluation.discount_percent,
+        discount=promised.discount,
         lines=cart.lines,
         recommended=scored.recommended if scored else (),
         total=cart.total,

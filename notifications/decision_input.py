@@ -34,6 +34,7 @@ class DecisionInput(msgspec.Struct, frozen=True, kw_only=True):
     shopper was active; `staleness` their heartbeats' ages (None: none received yet).
     `time_zone` is the shopper's, where known; `utc_offset` the minutes east of UTC that their cart was sent with;
     `region_zone` the zone of the region that decides.
+    `habit` says why the shopper gets no further discount.
     `propensity` and `advice` are the scoring service's, where they arrived in time.
     """
 
@@ -56,3 +57,4 @@ class DecisionInput(msgspec.Struct, frozen=True, kw_only=True):
     staleness: dict[str, timedelta | None] = {}
     propensity: float | None = None
     advice: Advice | None = None
+    habit: str = ""

@@ -86,6 +86,8 @@ def _results(
     yield from channel_results(inputs, journey)
     yield from _arm_results(journey, allocation, choice)
     yield from contact_results(inputs, journey, now)
+    if journey.discount_habit or journey.budget_customer:
+        yield result("discount habit", True, inputs.habit or "few enough discounts so far")
     yield result("discount", percent <= journey.max_discount_percent, f"{percent} %", "discount too high")
     yield _quiet(inputs, journey, now)
     yield _fresh(inputs, journey, now)

@@ -6,6 +6,7 @@ from mesh.events.user import Advice
 from mesh.money import Money, minor_digits
 from notifications.decision_input import DecisionInput
 from notifications.journeys import Journey, amounts
+from notifications.promises.terms import fixed_percent
 
 
 class DiscountChoice(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,7 +18,10 @@ class DiscountChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 def own_discount(inputs: DecisionInput, journey: Journey) -> int:
     """The journey's own discount in whole percent: none for those who return unaided, never above the limits."""
-    return 0 if _returns_unaided(inputs, journey) else min(journey.discount_percent, _most(inputs, journey))
+    if _returns_unaided(inputs, journey) or inputs.habit:
+        return 0
+    fixed = fixed_percent(journey, inputs.total)
+    return min(journey.discount_percent, _most(inputs, journey)) if fixed is None else fixed
 
 
 def allowed_discounts(inputs: DecisionInput, journey: Journey) -> tuple[int, ...]:
@@ -25,8 +29,10 @@ def allowed_discounts(inputs: DecisionInput, journey: Journey) -> tuple[int, ...
 
     Where every one of `discount_depths` is above a limit, the limit itself is the only one.
     """
-    if _returns_unaided(inputs, journey):
+    if _returns_unaided(inputs, journey) or inputs.habit:
         return (0,)
+    if (fixed := fixed_percent(journey, inputs.total)) is not None:
+        return (fixed,)
     most = _most(inputs, journey)
     wanted = journey.discount_depths or (journey.discount_percent,)
     return tuple(sorted({depth for depth in wanted if depth <= most})) or (most,)

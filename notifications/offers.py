@@ -7,7 +7,15 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from mesh import Mesh, Received, Service
+from mesh.events.budget import (
+    BudgetChanged,
+    BudgetLoanGranted,
+    BudgetLoanReceived,
+    BudgetLoanRequested,
+    BudgetReservationChanged,
+)
 from mesh.events.cart import CartAbandoned, CartScored
+from mesh.events.code import CodeChanged
 from mesh.events.contact import ContactReserved
 from mesh.events.offer import OfferDecided, OfferDue
 from mesh.profiles import PROFILES
@@ -18,14 +26,24 @@ from notifications.documents.following import following
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS
 from notifications.journeys.live import LiveJourneys
+from notifications.promises.budget import settle
+from notifications.promises.lending import grant, receive
 from notifications.suppressions import SUPPRESSIONS
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.live import LiveTemplates
 
+BUDGET_EVENTS = (
+    BudgetChanged,
+    BudgetReservationChanged,
+    BudgetLoanRequested,
+    BudgetLoanGranted,
+    BudgetLoanReceived,
+)
 service = Service(
     "offers",
-    publishes=(OfferDecided, OfferDue, ContactReserved),
+    publishes=(OfferDecided, OfferDue, ContactReserved, *BUDGET_EVENTS),
     timers=(OfferDue,),
+    asks=("promotions",),
     buckets=(JOURNEYS.bucket, TEMPLATES.bucket),
     views=(PROFILES, SUPPRESSIONS),
     reads_personal_data=True,
@@ -96,4 +114,30 @@ async def decide_due_offer(received: Received[OfferDue], mesh: Mesh, context: De
         cart_id=due.cart_id, abandonment_id=due.abandonment_id, attempt=due.attempt, journey=due.journey
     )
     for change in await decide(request, mesh, context, delivery=received.attempt):
+        yield change
+
+
+@service.on(CodeChanged, concurrency=8)
+async def settle_budget(received: Received[CodeChanged], mesh: Mesh) -> AsyncIterator[Change]:
+    """What an offer has reserved of its journey's budget is spent with its code, or given back when that expired."""
+    if received.event.offer_id:
+        for change in await settle(received, mesh):
+            yield change
+
+
+@service.on(BudgetLoanRequested, reach="mesh", concurrency=4)
+async def grant_budget_loan(
+    received: Received[BudgetLoanRequested], mesh: Mesh, context: DecisionContext
+) -> AsyncIterator[Change]:
+    """What another region wants of a journey's budget, and is left here, is taken off for it."""
+    live = context.journeys.get(received.event.journey)
+    if live is not None:
+        for change in await grant(received, live.journey, mesh):
+            yield change
+
+
+@service.on(BudgetLoanGranted, reach="mesh", concurrency=4)
+async def receive_budget_loan(received: Received[BudgetLoanGranted], mesh: Mesh) -> AsyncIterator[Change]:
+    """What another region has taken off for this one is added to its part."""
+    for change in await receive(received, mesh):
         yield change

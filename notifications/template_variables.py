@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from mesh.discounts import taken_off
 from mesh.events.cart import CartLine
 from mesh.events.offer import OfferDecided
 from mesh.events.user import Recommendation
@@ -58,8 +59,10 @@ def template_variables(
     """
     links = ClickLinks.of(decided, shop.url)
     total = decided.total or sum_of(decided.lines)
-    reduced = None
-    if decided.discount_percent:
+    reduced, fixed = None, decided.discount if decided.discount and decided.discount.kind == "amount" else None
+    if fixed:
+        reduced = msgspec.structs.replace(total, amount=total.amount - taken_off(fixed, total).amount)
+    elif decided.discount_percent:
         reduced = msgspec.structs.replace(total, amount=total.amount * (100 - decided.discount_percent) // 100)
     return msgspec.to_builtins(
         {
@@ -72,6 +75,8 @@ def template_variables(
             "reduced": reduced,
             "coupon": decided.coupon,
             "discount_percent": decided.discount_percent,
+            "discount_kind": decided.discount.kind if decided.discount else "percentage",
+            "discount_amount": taken_off(fixed, total) if fixed else None,
             "left_at": left_at,
             "time_zone": profile.time_zone,
             "cart_url": links.to_offer(cart_url(decided, shop)),

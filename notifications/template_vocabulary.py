@@ -61,7 +61,17 @@ VARIABLES: dict[str, tuple[Variable, ...]] = {
     OFFER: (
         _CUSTOMER,
         Variable(name="coupon", words="The code; missing without one", insert="{% if coupon %}{{ coupon }}{% endif %}"),
-        _variable("discount_percent", "The discount; 0 without one", "percent"),
+        _variable("discount_percent", "The discount; 0 without one, and for a fixed amount", "percent"),
+        Variable(
+            name="discount_kind",
+            words="What a code brings: percentage, amount, gift or free_shipping",
+            insert="{% if discount_kind == 'gift' %}a gift{% endif %}",
+        ),
+        Variable(
+            name="discount_amount",
+            words="The discount, where it is a fixed amount",
+            insert="{% if discount_amount %}{{ discount_amount | money }}{% endif %}",
+        ),
         _variable("total", "What the cart costs", "money"),
         Variable(
             name="reduced",

@@ -7,7 +7,7 @@ from pathlib import Path
 from mesh import Mesh
 from mesh.broker.memory import MemoryMesh
 from mesh.runtime.run import running
-from services import checkout, fraud, orders, payments, stock
+from services import checkout, fraud, orders, payments, promotions, stock
 from services.demo.payment_provider.server import payment_provider
 from services.orders import views
 
@@ -23,7 +23,7 @@ async def order_services(region: MemoryMesh, folder: Path, setenv: Callable[[str
         setenv("CARTMESH_PAYMENT_PROVIDER_KEY", API_KEY)
         for one in (payments.service, fraud.service, checkout.service):
             await stack.enter_async_context(running(one, _mesh(region, stack, one.name)))
-        for one in (stock.service, orders.service, views.service):
+        for one in (stock.service, orders.service, views.service, promotions.service):
             run = await stack.enter_async_context(running(one, _mesh(region, stack, one.name), http=("127.0.0.1", 0)))
             name = one.name.upper().replace("-", "_")
             setenv(f"CARTMESH_URL_{name}", f"http://127.0.0.1:{run.port}")

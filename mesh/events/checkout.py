@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from mesh.event import Event, event
+from mesh.events.code import OrderCode
 from mesh.events.order import BuyerFacts
 from mesh.events.payment import PaymentState
 from mesh.money import Money
@@ -27,7 +28,7 @@ class CheckoutAdvanced(Event):
     """Where the checkout of an order is, whole: the newest one is its state.
 
     `step` is what it waits for, `finished` or `undone`; `requested` is the step that is requested with this event, and
-    `asked` counts how often each was. `answers` has the newest answer of stock, payment, fraud check and order,
+    `asked` counts how often each was. `answers` has the newest answer of stock, code, payment, fraud check and order,
     `places` where each stands in its stream. `total` is what is to be paid, `returned` what returned pieces cost, in
     minor units, and `payment` the payment as it was reported last. `failure` says why the steps are being undone;
     `parked` says why the checkout cannot go on. Events that come while it is parked wait in order in `waiting`.
@@ -49,6 +50,7 @@ class CheckoutAdvanced(Event):
     parked: str | None = None
     waiting: tuple[WaitingAnswer, ...] = ()
     buyer: BuyerFacts | None = None
+    code: OrderCode | None = None
 
 
 @event(key="order_id")

@@ -6,14 +6,16 @@ import msgspec
 
 from mesh.channels import ChannelName
 from mesh.event import Event, event
+from mesh.money import Money
 
 
 class Contact(msgspec.Struct, frozen=True, kw_only=True):
-    """An offer that counts towards the cap, and when it was decided."""
+    """An offer that counts towards the cap, when it was decided, and what its discount can cost at most."""
 
     offer_id: str
     at: datetime
     journey: str | None = None
+    discount: Money | None = None
 
 
 @event(key="shopper")

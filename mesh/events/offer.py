@@ -14,6 +14,7 @@ import msgspec
 from mesh.channels import ChannelName
 from mesh.event import Event, event
 from mesh.events.cart import CartLine
+from mesh.events.code import Discount
 from mesh.events.user import Recommendation
 from mesh.money import Money
 
@@ -91,6 +92,7 @@ class OfferDecided(Event):
     template: str | None = None
     coupon: str | None = None
     discount_percent: int = 0
+    discount: Discount | None = None
     lines: tuple[CartLine, ...] = ()
     recommended: tuple[Recommendation, ...] = ()
     total: Money | None = None

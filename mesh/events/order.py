@@ -7,6 +7,7 @@ import msgspec
 
 from mesh.event import Event, event
 from mesh.events.cart import CartLine
+from mesh.events.code import OrderCode
 from mesh.money import Money
 
 
@@ -115,6 +116,7 @@ class OrderCreated(Event):
     `order_id` follows from the sender and its Idempotency-Key. `payment_method` is the provider's token of a card,
     never a card's number. `address_id` names the delivery address, whose `order.delivery_addressed` stays in the
     region. `reference` is the shop's own number of the order. What a `coupon` takes off is taken off the lines' prices.
+    `code` is what is known of the coupon where its discount was reckoned here; the checkout redeems it.
     """
 
     order_id: str
@@ -130,6 +132,7 @@ class OrderCreated(Event):
     reference: str | None = None
     buyer: BuyerFacts | None = None
     coupon: str | None = None
+    code: OrderCode | None = None
 
 
 @event(key="order_id", personal=True, encrypted=("name", "street", "postal_code", "city", "country", "email"))

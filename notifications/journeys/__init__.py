@@ -18,6 +18,7 @@ from mesh.settings import read
 
 FOLDER = Path(__file__).parent
 PREFIX = "CARTMESH_JOURNEY_"
+_product = re.compile(r"[A-Za-z0-9_-]{1,128}").fullmatch
 _name = re.compile(r"(?=.{1,48}\Z)[a-z0-9]+(-[a-z0-9]+)*").fullmatch
 
 
@@ -43,6 +44,11 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     The discount is left out for those who return unaided with at least `no_discount_from` probability.
     A shopper known in several regions is held while nothing arrived from one of them for `stale_after`, no
     longer than `stale_hold`. An offer that could not be decided for `expires` is dropped.
+    With `offer_amounts` a fixed amount is given instead of a percentage, with `gift` a product, with
+    `free_shipping` the shipping; `offer_cost` is what one of the latter two costs the shop. Codes are those of
+    `code_list`, where it names an imported one. `budget` is the most that all offers may give away, `budget_day` in
+    a day (UTC), `budget_customer` to one shopper. Who was offered `discount_habit` discounts (0: no bound) within
+    its window gets a reminder.
     """
 
     name: str
@@ -72,6 +78,21 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     stale_hold: timedelta = timedelta(minutes=10)
     expires: timedelta = timedelta(days=2)
     coupon_prefix: str = ""
+    offer_amounts: tuple[str, ...] = ()
+    gift: str = ""
+    free_shipping: bool = False
+    offer_cost: tuple[str, ...] = ()
+    code_list: str = ""
+    budget: tuple[str, ...] = ()
+    budget_day: tuple[str, ...] = ()
+    budget_customer: tuple[str, ...] = ()
+    discount_habit: int = 0
+    discount_habit_window: timedelta = timedelta(days=90)
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether what the journey's codes take off has a bound."""
+        return bool(self.budget or self.budget_day or self.budget_customer)
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later, in front of a shopper."""
@@ -91,6 +112,14 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
         amounts(self.minimum_value)
         amounts(self.max_discount)
         amounts(self.contact_cost)
+        for texts in (self.offer_amounts, self.offer_cost, self.budget, self.budget_day, self.budget_customer):
+            amounts(texts)
+        _require(not self.gift or bool(_product(self.gift)), "gift", "the id of a product, as the catalogue has it")
+        kinds = [name for name in ("offer_amounts", "gift", "free_shipping") if getattr(self, name)]
+        _require(len(kinds) < 2, " and ".join(kinds), "an offer is one of these: empty the others")
+        _require(self.discount_habit >= 0, "discount_habit", "0 or more, where 0 sets no bound")
+        words = "a journey gives a fixed amount or percentages: leave discount_depths empty"
+        _require(not (self.offer_amounts and self.discount_depths), "offer_amounts", words)
         if self.time_zone:
             try:
                 ZoneInfo(self.time_zone)

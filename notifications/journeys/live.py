@@ -54,4 +54,9 @@ class LiveJourneys:
     def longest_contact_memory(self) -> float:
         """Seconds for which contacts are kept: the longest window or interval of all journeys, active or not."""
         journeys = [one.journey for one in self._by_name.values()]
-        return max((max(one.cap_window, one.contact_interval).total_seconds() for one in journeys), default=0.0)
+        return max((_contact_memory(one).total_seconds() for one in journeys), default=0.0)
+
+
+def _contact_memory(journey: Journey) -> timedelta:
+    habit = journey.discount_habit_window if journey.discount_habit else timedelta(0)
+    return max(journey.cap_window, journey.contact_interval, habit)

@@ -19,6 +19,7 @@ from mesh.events.checkout import (
     Resumed,
 )
 from mesh.events.checkout import CheckoutAdvanced as State
+from mesh.events.code import CodeClaimRequested
 from mesh.events.fraud import FraudCheckRequested
 from mesh.events.order import (
     OrderCancellationRequested,
@@ -56,6 +57,7 @@ service = Service(
         CheckoutParked,
         CheckoutResumed,
         *CHECKOUT_REQUESTS,
+        CodeClaimRequested,
         FraudCheckRequested,
         PaymentAuthorisationRequested,
         PaymentCaptureRequested,

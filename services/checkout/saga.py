@@ -10,6 +10,7 @@ from mesh import Event, Received
 from mesh.event import declaration_of
 from mesh.events.checkout import CheckoutAdvanced as State
 from mesh.events.checkout import CheckoutResumed, CheckoutStepDue, WaitingAnswer
+from mesh.events.code import CodeClaimChanged
 from mesh.events.fraud import FraudCleared
 from mesh.events.order import OrderCancelled, OrderConfirmed, OrderCreated, OrderReturned
 from mesh.events.payment import (
@@ -30,6 +31,7 @@ PAYMENTS = (PaymentAuthorised, PaymentDeclined, PaymentCaptured, PaymentVoided, 
 DISPUTES = (PaymentChargedBack, PaymentChargebackReversed)
 ANSWERS = (
     StockReservationChanged,
+    CodeClaimChanged,
     FraudCleared,
     PaymentFlagged,
     *PAYMENTS,
@@ -61,6 +63,7 @@ def begun(created: OrderCreated, table: Table) -> State:
         customer_id=created.customer_id,
         visitor_id=created.visitor_id,
         buyer=created.buyer,
+        code=created.code,
     )
 
 
@@ -90,6 +93,8 @@ def learned(state: State, received: Received) -> State:  # noqa: PLR0911  one re
             return _newer(state, "returned", received, returned=total.amount)
         case StockReservationChanged(outcome=outcome):
             return _answered(state, "stock", f"stock.{outcome}", received)
+        case CodeClaimChanged(outcome=outcome):
+            return _answered(state, "code", f"code.{outcome}", received)
         case PaymentFailed(step=step, payment=payment):
             return _answered(state, "payment", f"payment.{step}_failed", received, payment=payment or state.payment)
         case OrderConfirmed():
@@ -120,7 +125,7 @@ def advanced(state: State, table: Table, *, again: bool = False) -> Move:  # noq
     for step in table.forward[_index(table, state.step) :]:
         again, state = again and step.name == state.step, _with(state, step=step.name)
         answer = state.answers.get(step.topic)
-        if answer in step.done:
+        if answer in step.done or not step.needed(state):
             continue
         if step.name in state.asked and not again:
             if not _is_answered(state, step):

@@ -1,6 +1,7 @@
 """Steps: the checkout as a table. What is requested, which answers let it go on, and what a silence means.
 
-    created -> reserve stock -> check for fraud -> authorise -> confirm -> capture -> ship -> sell the stock
+    created -> reserve stock -> claim the code -> check for fraud -> authorise -> confirm -> redeem the code -> capture
+            -> ship -> sell the stock
 
 An order is confirmed only once nothing is left that could be refused: its stock is reserved, its payment is held.
 """
@@ -12,17 +13,22 @@ from typing import Literal
 
 import msgspec
 
-from mesh import Event, Money
+from mesh import Event
 from mesh.events.checkout import CheckoutAdvanced as State
-from mesh.events.fraud import FraudCheckRequested
 from mesh.events.order import OrderCancellationRequested, OrderConfirmationRequested
-from mesh.events.payment import (
-    PaymentAuthorisationRequested,
-    PaymentCaptureRequested,
-    PaymentRefundRequested,
-    PaymentVoidRequested,
+from services.checkout.step_requests import (
+    authorise,
+    capture,
+    check_for_fraud,
+    claim_code,
+    has_code,
+    holds_stock,
+    is_unsettled,
+    owed,
+    refund,
+    ship,
+    void,
 )
-from mesh.events.shipment import ShipmentRequested
 
 Silence = Literal["accept", "undo", "park"]
 """What is done where nobody answers: take the step as done, undo everything, or let somebody decide."""
@@ -38,6 +44,7 @@ class CheckoutSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     reserve_within: timedelta = timedelta(seconds=30)
+    claim_within: timedelta = timedelta(seconds=10)
     check_within: timedelta = timedelta(seconds=2)
     authorise_within: timedelta = timedelta(seconds=60)
     order_within: timedelta = timedelta(seconds=30)
@@ -55,7 +62,7 @@ class Step:
     `request` makes the event that asks for it; None where that belongs to stock's stream: then a handler of
     `checkout.advanced` publishes it.
     `topic` is who answers. `done` answers let the checkout go on, `failed` ones undo it, `held` ones park it.
-    `needed` says whether a step that undoes something has anything to undo; an `immediate` one waits for no answer.
+    `needed` says whether there is anything to do; an `immediate` one waits for no answer.
     `tries` is how often it is requested, where that differs from the others.
     """
 
@@ -104,6 +111,16 @@ def forward(settings: CheckoutSettings) -> tuple[Step, ...]:
             silence="undo",
         ),
         Step(
+            name="claim",
+            topic="code",
+            within=settings.claim_within,
+            request=lambda state: claim_code(state, "reserve"),
+            done=("code.reserved", "code.redeemed"),
+            failed=("code.refused", "code.released"),
+            silence="undo",
+            needed=has_code,
+        ),
+        Step(
             name="check",
             topic="fraud",
             within=settings.check_within,
@@ -129,6 +146,16 @@ def forward(settings: CheckoutSettings) -> tuple[Step, ...]:
             within=settings.order_within,
             request=lambda state: OrderConfirmationRequested(order_id=state.order_id),
             done=("order.confirmed",),
+        ),
+        # The code's home may be cut off now. It keeps the code for this order, and redeems it when it hears of this.
+        Step(
+            name="redeem",
+            topic="code",
+            within=settings.order_within,
+            request=lambda state: claim_code(state, "redeem"),
+            done=("code.redeemed",),
+            immediate=True,
+            needed=has_code,
         ),
         Step(
             name="capture",
@@ -192,91 +219,12 @@ def undo(settings: CheckoutSettings) -> tuple[Step, ...]:
             request=lambda state: OrderCancellationRequested(order_id=state.order_id, reason=state.failure or ""),
             needed=lambda state: state.answers.get("order") != "order.cancelled",
         ),
+        # Asked once: a home that is cut off gives the code back when it hears of this.
+        Step(
+            name="return_code",
+            topic="code",
+            within=settings.order_within,
+            request=lambda state: claim_code(state, "release"),
+            needed=lambda state: has_code(state) and "return_code" not in state.asked,
+        ),
     )
-
-
-def check_for_fraud(state: State) -> Event:
-    """The order is to be judged. Of its buyer the check gets digests alone."""
-    facts = msgspec.structs.asdict(state.buyer) if state.buyer else {}
-    return FraudCheckRequested(
-        order_id=state.order_id,
-        amount=state.total,
-        customer_id=state.customer_id,
-        visitor_id=state.visitor_id,
-        device=state.visitor_id,
-        card=state.payment_method,
-        **facts,
-    )
-
-
-def authorise(state: State) -> Event:
-    """The whole order is to be held on the card."""
-    return PaymentAuthorisationRequested(
-        payment_id=state.order_id,
-        order_id=state.order_id,
-        amount=state.total,
-        method=state.payment_method,
-        idempotency_key=f"{state.order_id}-authorise",
-        customer_id=state.customer_id,
-    )
-
-
-def capture(state: State) -> Event:
-    """What is not cancelled is to be charged."""
-    return PaymentCaptureRequested(
-        payment_id=state.order_id,
-        order_id=state.order_id,
-        amount=state.total,
-        idempotency_key=f"{state.order_id}-capture",
-    )
-
-
-def void(state: State) -> Event:
-    """The payment is to end. A payment that changed since is asked to end again, under another key."""
-    return PaymentVoidRequested(
-        payment_id=state.order_id,
-        order_id=state.order_id,
-        idempotency_key=f"{state.order_id}-void-{state.places.get('payment', 0)}",
-        reason=state.failure or "",
-    )
-
-
-def refund(state: State) -> Event:
-    """What was charged and is owed back, because pieces were cancelled or returned."""
-    refunded = state.payment.refunded.amount if state.payment else 0
-    return PaymentRefundRequested(
-        payment_id=state.order_id,
-        order_id=state.order_id,
-        amount=Money(amount=owed(state), currency=state.total.currency),
-        idempotency_key=f"{state.order_id}-refund-{refunded + owed(state)}",
-    )
-
-
-def ship(state: State) -> Event:
-    """The parcel; its lines and address are filled in where the order is read."""
-    return ShipmentRequested(order_id=state.order_id, lines=())
-
-
-def owed(state: State) -> int:
-    """What the shop has of the payment beyond what the order costs now, in minor units."""
-    if state.payment is None:
-        return 0
-    has = state.payment.captured.amount - state.payment.refunded.amount - state.payment.charged_back
-    return max(0, has - (state.total.amount - state.returned))
-
-
-def is_unsettled(state: State) -> bool:
-    """Whether something of the payment is held or charged, or may be because nobody has answered."""
-    answer, paid = state.answers.get("payment"), state.payment
-    if answer is None:
-        return "authorise" in state.asked
-    if paid is None:
-        return False
-    held = paid.authorised.amount - paid.captured.amount - paid.released.amount
-    return held > 0 or paid.captured.amount - paid.charged_back > paid.refunded.amount
-
-
-def holds_stock(state: State) -> bool:
-    """Whether stock is reserved, or may be because nobody has answered."""
-    answer = state.answers.get("stock")
-    return "reserve" in state.asked if answer is None else answer == "stock.reserved"

@@ -51,6 +51,7 @@ service = Service(
     ),
     buckets=(PERSONAL_KEYS,),
     secrets=("address_secret",),
+    asks=("promotions",),
     port=8170,
 )
 STALE_READ = timedelta(milliseconds=200)

@@ -46,8 +46,9 @@ class Address(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST /v1/orders`; `total` is what the shopper saw, where it is to be checked.
 
-    The order has the currency of `total` or of a line's price, where the catalogue has prices in it. `discount_percent`
-    is what the shop takes off each price, as for the `coupon`.
+    The order has the currency of `total` or of a line's price, where the catalogue has prices in it. What the code
+    `coupon` takes off is reckoned here, and it is reserved for the order; `total` is then what is left. A shop that
+    reckons itself says by `discount_percent` what it takes off each price, and the `coupon` is noted alone.
     `billing` is where the bill goes, where that is elsewhere, and `account_created` since when the customer has an
     account: the fraud check compares them. Of the billing address a digest is kept alone.
     """
@@ -99,7 +100,7 @@ async def priced(order: NewOrder, mesh: Mesh) -> tuple[CartLine, ...]:
     """The order's lines as the catalogue has them, one for each product.
 
     Raises InvalidField for a product that is not listed, has no price or cannot be bought, for a price or total that
-    is not the catalogue's, for several currencies, and for what costs nothing or more than can be charged.
+    is not the catalogue's, and for several currencies.
     """
     wanted: dict[str, int] = {}
     for line in order.lines:
@@ -111,6 +112,11 @@ async def priced(order: NewOrder, mesh: Mesh) -> tuple[CartLine, ...]:
         _check_line(f"$.lines[{at}]", line, found[line.product_id], wanted[line.product_id])
     lines = tuple(_line(one, wanted[id_], order.discount_percent) for id_, one in found.items() if one)
     _one_currency([line.price for line in lines])
+    return lines
+
+
+def agreed(order: NewOrder, lines: tuple[CartLine, ...]) -> tuple[CartLine, ...]:
+    """The lines themselves. Raises InvalidField for another `total`, and for nothing or more than can be charged."""
     total = total_of(lines)
     if not 0 < total.amount <= MOST_MINOR_UNITS:
         raise InvalidField("$.lines", f"by the catalogue they cost {_written(total)}, which cannot be charged")

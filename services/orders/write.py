@@ -6,13 +6,16 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 
 from mesh import History, Mesh, Unchanged
-from mesh.errors import Conflict, Unavailable
+from mesh.errors import Conflict, InvalidField, Unavailable
+from mesh.events.cart import CartLine
+from mesh.events.code import OrderCode
 from mesh.events.order import Command, OrderCreated, OrderDeliveryAddressed, OrderPlaced
 from mesh.publish import Cause, Change
 from services.orders.commands import Asked, NotPossible, decide
 from services.orders.fold import KINDS, OrderView, fold
 from services.orders.marks import marks_of
-from services.orders.taking import Address, NewOrder, buyer_of, check, priced, total_of
+from services.orders.reduced import claimed, given_back, order_code, reduced
+from services.orders.taking import Address, NewOrder, agreed, buyer_of, check, priced, total_of
 
 TRIES = 8
 PAUSE = 0.02
@@ -51,7 +54,7 @@ class Writer:
         if known := await self._repeated(order_id, command):
             return known
         check(new)
-        lines = await priced(new, self._mesh)
+        lines, code = await self._reduced(new, order_id)
         if new.address:
             await self._keep_address(order_id, order_id, new.address)
         created = OrderCreated(
@@ -68,6 +71,7 @@ class Writer:
             reference=new.reference,
             buyer=buyer_of(new),
             coupon=new.coupon,
+            code=code,
         )
         changes: list[Change] = [created, Unchanged(OrderCreated, order_id, 0)]
         if created.visitor_id:
@@ -83,6 +87,24 @@ class Writer:
         if stored is None:
             raise Unavailable(f"order {order_id} cannot be read yet")
         return Taken(stored.order, stored.sequence, repeated=False)
+
+    async def _reduced(self, new: NewOrder, order_id: str) -> tuple[tuple[CartLine, ...], OrderCode | None]:
+        """The order's lines at what they cost, and the code that is reserved for it.
+
+        A shop that says what it takes off itself names the coupon for the books alone.
+
+        Raises InvalidField, Unavailable.
+        """
+        full = await priced(new, self._mesh)
+        if new.coupon is None or new.discount_percent:
+            return agreed(new, full), None
+        held = await claimed(new, order_id, total_of(full), self._mesh)
+        try:
+            lines = agreed(new, await reduced(full, held, self._mesh))
+        except InvalidField:
+            await given_back(new, order_id, self._mesh)
+            raise
+        return lines, order_code(held, full, lines)
 
     async def command(self, order_id: str, asked: Asked, command: Command) -> Taken:
         """Decide a command and append what it comes to; decided again where something happened meanwhile.

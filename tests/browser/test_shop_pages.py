@@ -13,6 +13,7 @@ from playwright.async_api import Page, expect
 from mesh import Mesh
 from mesh.broker.memory import MemoryMesh
 from mesh.events.cart import CartLine, CartUpdated
+from mesh.events.code import CodeChanged
 from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.events.interaction import CheckoutStarted, ProductSearched, ProductViewed
 from mesh.events.offer import OfferDecided
@@ -23,6 +24,7 @@ from mesh.runtime.run import running
 from services import gateway
 from services.demo import storefront
 from services.demo.storefront.seeding import Seeding
+from services.promotions.code_key import code_id
 from tests.order_services import order_services
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -283,7 +285,7 @@ async def test_who_refused_can_allow_on_the_account_page(street, visit, holds, e
     assert [(one.channel, one.granted, one.by) for one in allowed] == [("email", True, "server")]
 
 
-async def test_an_offer_brings_its_cart_and_discount_to_another_device(street, visit, holds):
+async def test_an_offer_brings_its_cart_and_discount_to_another_device(street, visit, holds, eventually):
     """The link shows the lines that were left; the decided percentage is taken off, and the order says so."""
     line = CartLine(product_id="whisk", quantity=2, price=Money(amount=2900, currency="USD"))
     who = {"cart_id": "left-1", "visitor_id": "elsewhere"}
@@ -291,6 +293,7 @@ async def test_an_offer_brings_its_cart_and_discount_to_another_device(street, v
     coupon = {"coupon": "HELLO", "discount_percent": 10}
     await street.mesh.publish(CartUpdated(lines=(line,), **who))
     await street.mesh.publish(OfferDecided(offer_id="o1", abandonment_id="a1", **who, **plain, **coupon))
+    await eventually(lambda: street.mesh.last(CodeChanged, code_id("HELLO")))
 
     page = await visit(locale="en-US")
     await enter(page, street, "/cart/left-1?offer=o1&coupon=HELLO")

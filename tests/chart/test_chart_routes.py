@@ -99,6 +99,7 @@ def test_the_consoles_pages_are_behind_one_ingress(chart, copied):
         "/experiments": "studio",
         "/fraud": "fraud-review",
         "/journeys": "studio",
+        "/offers": "promotions",
         "/orders": "order-views",
         "/overview": "studio",
         "/payments": "payments",
@@ -158,7 +159,7 @@ def test_the_consoles_ingress_is_merged_and_patched_like_the_releases_other_obje
 
     assert ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-buffering"] == "off"
     paths = [one["path"] for one in ingress["spec"]["rules"][0]["http"]["paths"]]
-    shop = ["/experiments", "/fraud", "/journeys", "/orders", "/overview"]
+    shop = ["/experiments", "/fraud", "/journeys", "/offers", "/orders", "/overview"]
     assert paths == [
         "/",
         "/connections",

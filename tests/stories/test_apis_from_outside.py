@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from mesh import Mesh, Money
+from mesh.events.code import CodeChanged, Discount
 from mesh.events.order import Command
 from mesh.events.product import ProductListed
 from mesh.events.shipment import ShipmentDispatched, ShipmentRequested
@@ -43,6 +44,10 @@ from services.orders.views.index import OrderIndex, ViewSettings
 from services.orders.write import Writer
 from services.payments.sandbox import Sandbox
 from services.payments.webhooks import app as webhooks_app
+from services.promotions.app import build as promotions_app
+from services.promotions.code_desk import CodeDesk
+from services.promotions.code_key import code_id
+from services.promotions.promotion_settings import PromotionSettings
 from services.stock.app import build as stock_app
 from services.stock.auditor import Auditor
 from services.stock.stock_settings import StockSettings
@@ -51,7 +56,7 @@ from services.stock.writer import StockWriter
 KEY, SECRET = "the-shop-server-key", "whsec_0123456789abcdef"
 SKIPPED = ("/live", "/v1/cards/", "/v1/updates")
 """Parts of the paths whose responses stay open, and of another name of `/v1/events`."""
-APIS = ["gateway", "orders", "order-views", "stock", "payments"]
+APIS = ["gateway", "orders", "order-views", "stock", "payments", "promotions"]
 
 
 @pytest.fixture
@@ -95,7 +100,14 @@ async def build(mesh, ids, eventually):
         async def payments():
             return webhooks_app(mesh, Sandbox(None), (SECRET,), TOLERANCE)
 
-        yield dict(zip(APIS, (gateway, orders, order_views, stock, payments), strict=True))
+        async def promotions():
+            desk = CodeDesk(mesh, PromotionSettings(code_refusal_after=timedelta(0), code_guesses=20))
+            for code in ids:
+                free = CodeChanged(code_id=code_id(code), code=code, state="free", discount=Discount(percent=10))
+                await mesh.publish(free)
+            return promotions_app(mesh, desk)
+
+        yield dict(zip(APIS, (gateway, orders, order_views, stock, payments, promotions), strict=True))
 
 
 def tried(url, document, ids, *, headers, examples):

@@ -14,6 +14,7 @@ import pytest_asyncio
 from mesh import Mesh, Retry
 from mesh.broker.memory import MemoryMesh
 from mesh.events.cart import CartConverted, CartUpdated
+from mesh.events.code import CodeChanged
 from mesh.events.fraud import FraudCleared
 from mesh.events.offer import OfferDecided
 from mesh.events.order import OrderConfirmed, OrderCreated, OrderDeliveryAddressed, OrderPlaced
@@ -25,6 +26,7 @@ from services.demo.flash_sale.records import read_books
 from services.demo.storefront.catalogue import find, products
 from services.demo.storefront.order_client import OrderClient
 from services.demo.storefront.seeding import Seeding
+from services.promotions.code_key import code_id
 from tests.order_services import order_services
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -53,6 +55,10 @@ class Shop:
         own = str(self.pages.base_url).rstrip("/")
         sent = {name: value for name, value in (body | changes).items() if value is not None}
         return await self.pages.post("/checkout", json=sent, headers={"origin": origin or own})
+
+    async def issued(self, code, eventually):
+        """Wait until a code can be redeemed."""
+        await eventually(lambda: self.mesh.last(CodeChanged, code_id(code)))
 
     async def states(self, order_id, lang="en"):
         """What an open page of the order is shown, one after the other, until the order has ended."""
@@ -163,13 +169,14 @@ async def test_the_last_pieces_are_sold_once(shop):
     assert " disabled>Add to cart" in after
 
 
-async def test_a_coupon_takes_off_what_was_decided_for_its_cart_and_once(shop):
+async def test_a_coupon_takes_off_what_was_decided_for_its_cart_and_once(shop, eventually):
     """For another cart, with another total, or for a second order of the cart it is refused."""
     whose = {"cart_id": "cart-eva", "visitor_id": "eva", "due": datetime.now(UTC)}
     decided = {"attempt": 1, "outcome": "approved", "reason": "", "checks": (), "journey": "j"}
     coupon = {"coupon": "HELLO", "discount_percent": 10}
     await shop.mesh.publish(CartUpdated(cart_id="cart-eva", visitor_id="eva", lines=()))
     await shop.mesh.publish(OfferDecided(offer_id="o1", abandonment_id="a1", **whose, **decided, **coupon))
+    await shop.issued("HELLO", eventually)
     reduced = {"coupon": "HELLO", "total": dollars(5130)}
 
     elsewhere = await shop.check_out("eva", "whisk", **reduced, cart_id="cart-fay")

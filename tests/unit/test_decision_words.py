@@ -9,6 +9,7 @@ import pytest
 from mesh import Received
 from mesh.events.offer import Check
 from notifications import channel_checks, contact_checks, decision, evaluation
+from notifications.promises import budget, promise
 from notifications.studio.decision_pages import words
 from notifications.studio.decision_pages.entry import entry_of
 from notifications.studio.decision_pages.explained_decision import explained_checks, reason_of
@@ -45,7 +46,7 @@ def stored(event, number=1, at=NOON):
     return Received(event=event, id=f"e{number:04}", time=at, stored=at, region="us", sequence=number, subject="s")
 
 
-@pytest.mark.parametrize("module", [channel_checks, contact_checks, decision, evaluation])
+@pytest.mark.parametrize("module", [channel_checks, contact_checks, decision, evaluation, budget, promise])
 def test_every_check_and_reason_of_the_evaluation_has_words(module):
     """Whoever adds one there learns here that marketers would read its bare name."""
     names, reasons = literals(module)

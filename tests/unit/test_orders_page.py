@@ -6,6 +6,7 @@ from mesh import Mesh, Money
 from mesh.broker.memory import MemoryMesh
 from mesh.events.cart import CartLine
 from mesh.events.checkout import CheckoutAdvanced, CheckoutResumed
+from mesh.events.code import Discount, OrderCode
 from mesh.events.console import ConsoleChanged
 from mesh.events.fraud import FraudCleared
 from mesh.events.order import Command, OrderConfirmed, OrderCreated
@@ -53,6 +54,11 @@ async def states(mesh, *events):
         state = move(state, [stored], STEPS).state
         await mesh.publish(state)
     return await mesh.all_of(CheckoutAdvanced, "o1")
+
+
+async def stored(mesh, state):
+    await mesh.publish(state)
+    return await mesh.last(CheckoutAdvanced, state.order_id)
 
 
 def shown(boxes):
@@ -111,6 +117,16 @@ async def test_a_checkout_that_fails_shows_what_undoes_it(mesh):
     ]
     assert [state for _, state in shown(made.undo)] == ["skipped", "now", "later"]
     assert picture(refused).parked == "Check for fraud: payment flagged"
+
+
+async def test_only_an_order_with_a_code_shows_what_becomes_of_it(mesh):
+    """Kept before the payment, and redeemed after the confirmation."""
+    code = OrderCode(code_id="c", home="us", discount=Discount(percent=10), off=Money(amount=260, currency="EUR"))
+    plain, coded = [picture([await stored(mesh, begun(one, STEPS))]) for one in (created(), created("o2", code=code))]
+
+    more = [box.title for box in coded.forward if box.title not in [one.title for one in plain.forward]]
+    assert more == ["Keep the code", "Redeem the code"]
+    assert [box.title for box in coded.forward][1] == "Keep the code"
 
 
 def test_an_order_without_a_checkout_has_no_picture():

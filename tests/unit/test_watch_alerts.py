@@ -101,6 +101,7 @@ def test_boards_and_rules_speak_of_figures_that_exist(services):
     """Every metric in an expression is one that the code declares: a renamed one fails here, not on call."""
     import ml.lifecycle.retraining
     import ml.lifecycle.serving_models
+    from services.promotions.code_lists import EXHAUSTED
     from services.stock.auditor import VIOLATIONS
 
     known = {metric._name for metric in (EVENTS, HANDLED, PUBLISH_RETRIES, REQUESTS)}
@@ -118,6 +119,7 @@ def test_boards_and_rules_speak_of_figures_that_exist(services):
             STALENESS,
             ml.lifecycle.serving_models.SERVES,
             VIOLATIONS,
+            EXHAUSTED,
         )
     }
     known |= {ml.lifecycle.retraining.PSI._name, ml.lifecycle.retraining.CALIBRATION_ERROR._name}
@@ -311,6 +313,8 @@ def test_names_follow_prometheus_conventions():
         ),
         ("CartmeshStockViolated", {'cartmesh_stock_violations{region="us"}': "0 1"}, "1m", {"region": "us"}, True),
         ("CartmeshStockViolated", {'cartmesh_stock_violations{region="us"}': "0 0"}, "1m", {}, False),
+        ("CartmeshCodesExhausted", {'cartmesh_code_lists_exhausted{region="us"}': "0 1"}, "1m", {"region": "us"}, True),
+        ("CartmeshCodesExhausted", {'cartmesh_code_lists_exhausted{region="us"}': "1 0"}, "1m", {}, False),
     ],
     ids=lambda value: value if isinstance(value, str) and value.startswith("Cartmesh") else "",
 )

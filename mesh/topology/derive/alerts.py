@@ -228,6 +228,14 @@ def _shop() -> dict[str, Any]:
                 "`cartmesh stock audit` says of which SKU, and what happened to it.",
             ),
             _rule(
+                "CartmeshCodesExhausted",
+                "max by (region) (cartmesh_code_lists_exhausted) > 0",
+                "0m",
+                "critical",
+                "A code list has run out in {{ $labels.region }}: offers that need a code are held",
+                "Import more codes on the console's page Offers and codes, which shows what is left.",
+            ),
+            _rule(
                 "CartmeshModelDrifted",
                 f"max by (model) (cartmesh_model_drift_psi) > {DRIFTED}",
                 "1h",

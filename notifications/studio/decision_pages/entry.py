@@ -125,7 +125,7 @@ def _of_offer(received: Received) -> Entry | None:  # noqa: PLR0911  one return 
 
 
 def _decision(decided: OfferDecided, place: dict[str, Any]) -> Entry:
-    facts = [("Value", words.money(decided.total)), ("Discount", f"{decided.discount_percent} %")]
+    facts = [("Value", words.money(decided.total)), ("Discount", words.discount(decided))]
     if decided.channels:
         facts.append(("Goes by", words.channels(decided.channels)))
     if decided.attempt > 1:

@@ -8,6 +8,7 @@ import msgspec
 
 from mesh import Money, Received
 from mesh.events.offer import OfferDecided
+from notifications.studio.decision_pages import words
 
 SINCE = timedelta(days=1)
 """How far before its start a process reads back."""
@@ -25,7 +26,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     journey: str
     outcome: str
     reason: str
-    discount_percent: int
+    discount: str
     total: Money | None
     channels: tuple[str, ...]
     held_until: datetime | None
@@ -66,7 +67,7 @@ class RecentDecisions:
             journey=decided.journey,
             outcome=decided.outcome,
             reason=decided.reason,
-            discount_percent=decided.discount_percent,
+            discount=words.discount(decided),
             total=decided.total,
             channels=decided.channels,
             held_until=decided.held_until,

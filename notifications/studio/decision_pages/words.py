@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from mesh import Money
 from mesh.channels import CHANNELS
+from mesh.events.offer import OfferDecided
 
 OUTCOMES = {"approved": "Approved", "held": "Held", "dropped": "Dropped"}
 REASONS = {
@@ -27,6 +28,8 @@ REASONS = {
     "quiet hours": "Quiet hours where the shopper lives",
     "region out of date": "Another region could not be heard, and the shopper was active there",
     "journey stopped": "The journey was stopped",
+    "budget": "The budget leaves too little for its discount",
+    "no code left": "No code is left of the journey's list: import more",
 }
 """Why an offer was held or dropped, by the reason in its decision."""
 CHECKS = {
@@ -45,6 +48,9 @@ CHECKS = {
     "frequency cap": "Frequency cap",
     "time between contacts": "Time between contacts",
     "discount": "Discount within bounds",
+    "discount habit": "Not too many discounts to one shopper",
+    "budget": "Within the budget",
+    "code list": "A code of the list",
     "quiet hours": "Quiet hours",
     "freshness": "Other regions are up to date",
 }
@@ -64,6 +70,15 @@ def reason(text: str) -> str:
 def check(name: str) -> str:
     """What a check asks."""
     return CHECKS.get(name, _sentence(name))
+
+
+def discount(decided: OfferDecided) -> str:
+    """What an offer takes off; a reminder takes nothing off."""
+    if decided.discount and decided.discount.kind == "amount":
+        return money(decided.discount.amounts[0])
+    if decided.discount and decided.discount.kind != "percentage":
+        return f"gift {decided.discount.product_id}" if decided.discount.product_id else "free shipping"
+    return f"{decided.discount_percent} %" if decided.discount_percent else "reminder"
 
 
 def channel(name: str) -> str:

@@ -91,6 +91,28 @@ SECTIONS = (
         ),
     ),
     Section(
+        title="Codes and budgets",
+        lead="Where codes come from, and how much may be given away.",
+        fields=(
+            _field("offer_amounts", "Fixed amount", money(), "Taken off instead of a percentage, such as 5 EUR."),
+            _field("gift", "Gift", text(), "A product that is given with the order, by its id in the catalogue."),
+            _field("free_shipping", "Free shipping", switch(), "Given instead of a discount. Orders note it."),
+            _field("offer_cost", "Cost of a gift or shipping", money(), "What one costs you, for budgets."),
+            _field("code_list", "Code list", text(), "An imported list. Empty for a code of its own for each offer."),
+            _field("budget", "Budget", money(), "All offers together give away no more than this. Empty for no bound."),
+            _field("budget_day", "Budget of a day", money(), "Offers above it wait for the next day (UTC)."),
+            _field("budget_customer", "Budget of a shopper", money(), "Above it a shopper gets a reminder only."),
+            _field(
+                "discount_habit",
+                "Discounts to one shopper",
+                whole("discounts"),
+                "Who was offered as many within the time below gets a reminder only. 0 for no bound.",
+                "discounts",
+            ),
+            _field("discount_habit_window", "Discounts counted within", duration(), "The time for which they count."),
+        ),
+    ),
+    Section(
         title="How often and when",
         lead="Limits for one shopper, over all their devices and addresses.",
         fields=(

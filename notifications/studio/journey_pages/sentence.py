@@ -27,6 +27,10 @@ def sentence(journey: Journey) -> str:
 
 def discount(journey: Journey) -> str:
     """What shoppers get, such as `0, 5, 10 or 15 % off`."""
+    if journey.gift or journey.free_shipping:
+        return f"{journey.gift} as a gift" if journey.gift else "free shipping"
+    if journey.offer_amounts:
+        return f"{_listed(journey.offer_amounts, 'or')} off"
     depths = journey.discount_depths or (journey.discount_percent,)
     if not any(depths):
         return "a reminder without a discount"

@@ -16,11 +16,12 @@ from services.demo.bench import latency, webhooks, writes
 from services.demo.bench.http_client import connected
 from services.demo.bench.library import compare
 from services.demo.bench.memory import held
+from services.demo.bench.redemption import redemption
 from services.demo.demo_settings import WITHOUT_LIMITS
-from services.demo.replay.environment import built
+from services.demo.replay.environment import Environment, built
 
 REGION = "us"
-PARTS = ("library", "latency", "ingest", "cost", "growth", "memory", "webhooks")
+PARTS = ("library", "latency", "redemption", "ingest", "cost", "growth", "memory", "webhooks")
 PENDING = (0, 1_000, 50_000)
 TARGETS: dict[str, tuple[float, str]] = {
     "mesh consume / raw fetch + ack": (0.8, ">="),
@@ -33,6 +34,7 @@ TARGETS: dict[str, tuple[float, str]] = {
     "due to SMTP p99 ms, 50,000 timers pending": (1500, "<="),
     "event to score p99 ms, 500 events/s": (250, "<="),
     "event to score p99 ms, 2,000 events/s": (500, "<="),
+    "a code reserved or redeemed p99 ms": (50, "<="),
     "a cart's cost with ten times the carts stored": (1.2, "<="),
     "memory of a region's services MB": (600, "<="),
     "event to webhook's first attempt p99 ms, one of ten dead": (300, "<="),
@@ -81,7 +83,11 @@ async def _measure(parts: tuple[str, ...], share: int, console: Console) -> dict
     figures: dict[str, Any] = {"judged": {}, "failed": {}}
     if "library" in parts:
         await _attempt("library", _library(figures, share, console), figures, console)
-    for abandon_after, those in (("2s", ("latency", "memory")), ("30m", ("ingest",)), ("2s", ("cost", "growth"))):
+    for abandon_after, those in (
+        ("2s", ("latency", "redemption", "memory")),
+        ("30m", ("ingest",)),
+        ("2s", ("cost", "growth")),
+    ):
         wanted = [part for part in those if part in parts]
         if wanted:
             region = _region(wanted, abandon_after, figures, share, console)
@@ -118,6 +124,7 @@ async def _region(parts: list[str], abandon_after: str, figures: dict[str, Any],
         bench = writes.Bench(environment, http, REGION)
         measures = {
             "latency": lambda: _latency(latency.Probe(environment, http, REGION), figures, share, console),
+            "redemption": lambda: _redemption(environment, figures, share, console),
             "ingest": lambda: writes.ingest(bench, figures, share, console),
             "cost": lambda: writes.cost_card(bench, figures, share, console),
             "growth": lambda: writes.growth(bench, figures, share, console),
@@ -125,6 +132,12 @@ async def _region(parts: list[str], abandon_after: str, figures: dict[str, Any],
         }
         for part in parts:
             await _attempt(part, measures[part](), figures, console)
+
+
+async def _redemption(environment: Environment, figures: dict[str, Any], share: int, console: Console) -> None:
+    found = figures["redemption_ms"] = await redemption(environment, REGION, codes=1000 // share)
+    figures["judged"]["a code reserved or redeemed p99 ms"] = found["p99"]
+    console.print(f"codes: {found}")
 
 
 async def _memory(bench: writes.Bench, figures: dict[str, Any], console: Console) -> None:

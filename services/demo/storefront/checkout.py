@@ -96,7 +96,6 @@ def order_of(checkout: Checkout, reference: str, percent: int) -> dict[str, Any]
         "customer_id": None if checkout.visitor_id else f"guest-{reference}",
         "cart_id": checkout.cart_id,
         "coupon": checkout.coupon if percent else None,
-        "discount_percent": percent or None,
         "billing": {"name": checkout.delivery.name, **ABROAD} if checkout.card == "abroad" else None,
     }
     return {name: value for name, value in order.items() if value is not None}

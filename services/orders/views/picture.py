@@ -12,16 +12,25 @@ from mesh.events.checkout import CheckoutAdvanced
 State = Literal["done", "now", "parked", "failed", "later", "skipped"]
 FORWARD = {
     "reserve": "Reserve the stock",
+    "claim": "Keep the code",
     "check": "Check for fraud",
     "authorise": "Hold the money",
     "confirm": "Confirm the order",
+    "redeem": "Redeem the code",
     "capture": "Charge",
     "ship": "Hand to shipping",
     "sell": "Take from stock",
 }
 """The steps of an order that succeeds, in their order, in a shop's words."""
 AFTER = {"refund": "Pay back"}
-UNDO = {"void": "Give the money back", "release": "Give the stock back", "cancel": "Cancel the order"}
+UNDO = {
+    "void": "Give the money back",
+    "release": "Give the stock back",
+    "cancel": "Cancel the order",
+    "return_code": "Give the code back",
+}
+CODE = frozenset({"claim", "redeem", "return_code"})
+"""The steps of an order that was taken with a code."""
 TOPICS = {
     "reserve": "stock",
     "check": "fraud",
@@ -33,6 +42,9 @@ TOPICS = {
     "void": "payment",
     "release": "stock",
     "cancel": "order",
+    "claim": "code",
+    "redeem": "code",
+    "return_code": "code",
 }
 """Who answers a step."""
 FINISHED, UNDONE = "finished", "undone"
@@ -72,10 +84,12 @@ def picture(history: Sequence[Received]) -> Picture | None:
     if not states:
         return None
     last = states[-1]
-    forward = tuple(_box(name, title, _forward(name, last), last, states) for name, title in FORWARD.items())
+    left_out = frozenset() if last.code else CODE
+    steps, undoing = ({one: made[one] for one in made if one not in left_out} for made in (FORWARD, UNDO))
+    forward = tuple(_box(name, title, _forward(name, last), last, states) for name, title in steps.items())
     if "refund" in last.asked:
         forward += (_box("refund", AFTER["refund"], _after(last), last, states),)
-    undo = tuple(_box(name, title, _undo(name, last), last, states) for name, title in UNDO.items())
+    undo = tuple(_box(name, title, _undo(name, last), last, states) for name, title in undoing.items())
     return Picture(
         forward=forward,
         undo=undo if last.failure is not None else (),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from mesh import Mesh
 from mesh.errors import DeclarationError
 from mesh.events.template import TemplatePublished
+from notifications.blocks.block import BLOCKS, is_blocks_file
+from notifications.blocks.problems import check_blocks
 from notifications.documents.kind import Files, Kind
 from notifications.templates.folder import read, read_folder
 from notifications.templates.front_matter import front_matter
@@ -16,7 +18,11 @@ from notifications.templates.template import LAYOUTS, SUFFIX, is_locale_file, te
 if TYPE_CHECKING:
     from notifications.render_pool import RenderPool
 
-is_file = re.compile(r"([A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8})*\.mjml|layouts/[a-z0-9-]+\.[a-z]+)\.j2", re.ASCII).fullmatch
+_LOCALE = r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8})*"
+is_file = re.compile(
+    rf"{_LOCALE}\.mjml\.j2|layouts/[a-z0-9-]+\.[a-z]+\.j2|brand\.json|(shared/[a-z0-9-]{{1,48}}/)?{_LOCALE}\.blocks\.json",
+    re.ASCII,
+).fullmatch
 
 
 def _check(name: str, files: Files) -> None:
@@ -30,8 +36,12 @@ def _check(name: str, files: Files) -> None:
     for file in locales:
         try:
             front_matter(files[file], f"{name}/{file}")
+            check_blocks(name, files, file.removesuffix(SUFFIX))
         except RenderError as error:
             raise DeclarationError(f"template {error.where}: {error}") from None
+    alone = [file for file in files if is_blocks_file(file) and f"{file.removesuffix(BLOCKS)}{SUFFIX}" not in files]
+    if alone:
+        raise DeclarationError(f"template {name}: {', '.join(alone)}: there is no file of texts beside it")
 
 
 async def _verify(name: str, files: Files, mesh: Mesh) -> None:  # noqa: ARG001  a template needs nothing of the mesh

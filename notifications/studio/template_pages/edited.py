@@ -10,9 +10,12 @@ from litestar.exceptions import ClientException, NotFoundException
 
 from mesh import Mesh
 from mesh.errors import InvalidKey
+from notifications.blocks.block import BLOCKS, encode
+from notifications.blocks.sharing import with_shared
 from notifications.documents.document import Document
 from notifications.documents.drafts import DocumentDraft, read_draft
 from notifications.documents.kind import Kind, is_name
+from notifications.studio.template_pages.block_form import blocks_sent, has_blocks, plain
 from notifications.templates.front_matter import OFFER, front_matter
 from notifications.templates.render_error import RenderError
 from notifications.templates.template import SUFFIX, Template, template_of
@@ -23,6 +26,22 @@ TEXT = "text:"
 is_text_name = re.compile(r"(card\.)?[a-z][a-z0-9_]{0,39}", re.ASCII).fullmatch
 
 
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """What is written in a language: its file of texts, whose body is code; or its file of blocks besides."""
+
+    texts: str
+    blocks: str | None = None
+
+    def files(self, locale: str) -> dict[str, str]:
+        """The files by name."""
+        blocks = {} if self.blocks is None else {f"{locale}{BLOCKS}": self.blocks}
+        return {f"{locale}{SUFFIX}": self.texts, **blocks}
+
+    def parsed(self, where: str) -> Texts:
+        """The texts as a form shows them."""
+        return texts_of(self.texts, where)
+
+
 class Edited(msgspec.Struct, frozen=True, kw_only=True):
     """A template as the next save finds it. `version` is the draft's, which `save_draft` takes."""
 
@@ -31,6 +50,8 @@ class Edited(msgspec.Struct, frozen=True, kw_only=True):
     draft: DocumentDraft | None
     version: int
     in_force: Document | None
+    shared: Mapping[str, Mapping[str, str]] = {}
+    """The files of the shared blocks in force, by their names."""
 
     @property
     def locales(self) -> list[str]:
@@ -43,19 +64,16 @@ class Edited(msgspec.Struct, frozen=True, kw_only=True):
         current = self.in_force.revision if self.in_force else None
         return self.draft is not None and self.draft.based_on != current
 
-    def source(self, locale: str) -> str:
-        """The file of a language; NotFoundException where there is none."""
+    def source(self, locale: str) -> Source:
+        """The files of a language; NotFoundException where there is none."""
         if f"{locale}{SUFFIX}" not in self.files:
             raise NotFoundException(f"template {self.name} has no texts in {locale}")
-        return self.files[f"{locale}{SUFFIX}"]
+        return Source(texts=self.files[f"{locale}{SUFFIX}"], blocks=self.files.get(f"{locale}{BLOCKS}"))
 
-    def texts(self, locale: str) -> Texts:
-        """The texts of a language."""
-        return texts_of(self.source(locale), f"{self.name}/{locale}{SUFFIX}")
-
-    def with_source(self, locale: str, source: str) -> dict[str, str]:
-        """All files, that of a language replaced."""
-        return {**self.files, f"{locale}{SUFFIX}": source}
+    def with_source(self, locale: str, source: Source) -> dict[str, str]:
+        """All files, those of a language replaced, with the shared blocks that they now contain."""
+        others = {file: text for file, text in self.files.items() if file not in (f"{locale}{SUFFIX}", f"{locale}{BLOCKS}")}
+        return with_shared({**others, **source.files(locale)}, self.shared)
 
 
 async def read_edited(kind: Kind, name: str, mesh: Mesh) -> Edited:
@@ -73,25 +91,25 @@ async def read_edited(kind: Kind, name: str, mesh: Mesh) -> Edited:
     return Edited(name=name, files=files, draft=draft, version=version, in_force=current)
 
 
-def typed_source(sent: Mapping[str, Any], *, add: str = "") -> str:
-    """The file that a form makes of its fields, with one more text, which is empty.
+def typed_source(sent: Mapping[str, Any], *, add: str = "") -> Source:
+    """The files that a form makes of its fields, with one more text, which is empty.
 
     ClientException (422) where it lacks fields that the editor's form has.
     """
-    front = {name.removeprefix(TEXT): _plain(sent[name]) for name in sent if name.startswith(TEXT)}
+    front = {name.removeprefix(TEXT): plain(sent[name]) for name in sent if name.startswith(TEXT)}
     if add:
         front.setdefault(add, "")
-    source = source_of(front, _plain(sent.get("body", "")))
+    texts = source_of(front, "" if has_blocks(sent) else plain(sent.get("body", "")))
     try:
-        front_matter(source, "the form")
+        kind = front_matter(texts, "the form")["kind"]
     except RenderError as error:
         raise ClientException(f"{error}: load the page again", status_code=422) from None
-    return source
+    return Source(texts=texts, blocks=encode(blocks_sent(sent, kind)) if has_blocks(sent) else None)
 
 
-def digest(source: str) -> str:
-    """A short name of a file's text: whether it is still as it was read."""
-    return hashlib.sha256(source.encode()).hexdigest()[:32]
+def digest(source: Source) -> str:
+    """A short name of what is written in a language: whether it is still as it was read."""
+    return hashlib.sha256(msgspec.json.encode(source)).hexdigest()[:32]
 
 
 def purpose(template: Template) -> str:
@@ -102,8 +120,3 @@ def purpose(template: Template) -> str:
         return kind_of(template)
     except (RenderError, IndexError):
         return OFFER
-
-
-def _plain(value: Any) -> str:
-    """A field's text. Browsers end lines with two characters."""
-    return str(value).replace("\r\n", "\n").replace("\r", "\n")

@@ -15,12 +15,12 @@ from notifications.document_api.views import names_of_authors
 from notifications.documents.document import SEED, Document
 from notifications.documents.kind import Kind
 from notifications.studio.studio import Studio
-from notifications.studio.template_pages.edited import Edited, digest, purpose, read_edited, typed_source
-from notifications.studio.template_pages.labels import CAUSES, KINDS, LINES, hint, label, language_name
+from notifications.studio.template_pages.block_list import blocks_shown
+from notifications.studio.template_pages.edited import Edited, Source, digest, purpose, read_edited, typed_source
+from notifications.studio.template_pages.labels import CAUSES, KINDS, LINES, hint, language_name
 from notifications.studio.template_pages.previews import Preview, Previews, choice_of
 from notifications.template_vocabulary import JINJA, VARIABLES, own_filters
 from notifications.templates.template import SUFFIX, template_of
-from notifications.templates.texts import Texts, texts_of
 
 POLICY = f"{STRICT}; frame-src 'self'"
 """The editor shows the mail in a frame."""
@@ -75,7 +75,7 @@ class Editor:
         source = typed_source(sent) if sent else stored
         choice = choice_of(sent or {})
         shopper = shopper_of(sent or {}, locale)
-        texts = texts_of(source, f"{edited.name}/{locale}{SUFFIX}")
+        texts = source.parsed(f"{edited.name}/{locale}{SUFFIX}")
         kind = purpose(template_of(edited.name, edited.files))
         values = {
             "edited": edited,
@@ -95,7 +95,7 @@ class Editor:
             "filters": own_filters(),
             "more_filters": JINJA,
             "authors": await self.names(edited),
-            "label": label,
+            **blocks_shown(source, edited, kind),
             "hint": hint,
             "language_name": language_name,
             "may_edit": request.user.may(MARKETER.name),
@@ -109,7 +109,7 @@ class Editor:
         response.headers["Content-Security-Policy"] = POLICY
         return response
 
-    async def preview(self, edited: Edited, locale: str, source: str, sent: Mapping[str, Any]) -> Preview:
+    async def preview(self, edited: Edited, locale: str, source: Source, sent: Mapping[str, Any]) -> Preview:
         """A language's file rendered with the sample that a form chose."""
         files = edited.with_source(locale, source)
         shopper = shopper_of(sent, locale)
@@ -130,11 +130,6 @@ def shopper_of(sent: Mapping[str, Any], locale: str) -> str:
     """The locale of the shopper who is shown, by default the one that is edited."""
     shopper = str(sent.get("shopper", ""))
     return shopper if is_locale(shopper) else locale
-
-
-def texts_in(sent: Mapping[str, Any], edited: Edited, locale: str) -> Texts:
-    """The texts that a form holds."""
-    return texts_of(typed_source(sent), f"{edited.name}/{locale}{SUFFIX}")
 
 
 def _shoppers(locales: list[str]) -> list[tuple[str, str]]:

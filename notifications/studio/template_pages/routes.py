@@ -6,6 +6,7 @@ from mesh import Mesh
 from mesh.web.console import Console
 from notifications.render_pool import RenderPool
 from notifications.studio.studio import Studio
+from notifications.studio.template_pages.block_routes import block_routes
 from notifications.studio.template_pages.discarding import discarding_routes
 from notifications.studio.template_pages.editor import Editor
 from notifications.studio.template_pages.languages import language_routes
@@ -30,6 +31,7 @@ def routes(console: Console, mesh: Mesh, pool: RenderPool) -> list[Any]:
         *saving_routes(editor),
         *discarding_routes(editor),
         *language_routes(editor),
+        *block_routes(editor),
         *preview_routes(editor),
         *publishing_routes(editor),
         *sending_routes(editor),

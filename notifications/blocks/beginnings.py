@@ -1,0 +1,52 @@
+"""Beginnings: what a new block says until somebody writes it, by what the mail is for; and the mails that begin so."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from notifications.blocks.block import TYPES, Block, Columns, Heading, Paragraphs
+from notifications.templates.front_matter import CONFIRMATION, OFFER, ORDER
+
+FOLDER = Path(__file__).parent / "starts"
+LINKS = {OFFER: "{{ cart_url }}", ORDER: "{{ order.url }}", CONFIRMATION: "{{ confirm_url }}"}
+BUTTONS = {OFFER: "Return to my cart", ORDER: "See your order", CONFIRMATION: "Confirm"}
+FOOTERS = {
+    OFFER: "You get this e-mail because you left a cart at {{ shop.name }}.\n"
+    "[No more e-mails like this]({{ unsubscribe_url }})\n{{ shop.address }}",
+    ORDER: "You get this e-mail because you ordered at {{ shop.name }}.\n{{ shop.address }}",
+    CONFIRMATION: "You get this e-mail because somebody left this address at {{ shop.name }}.\n{{ shop.address }}",
+}
+
+
+def beginning(wanted: str, which: str, kind: str) -> Block:
+    """A new block of a type (`shared footer`: the shared block of that name)."""
+    tag, _, name = wanted.partition(" ")
+    if tag == "columns":
+        left, right = Heading(id=f"{which}1", text="Left", size="small"), Paragraphs(id=f"{which}2", text="Right")
+        return Columns(id=which, columns=((left,), (right,)))
+    values: dict[str, Any] = {
+        "heading": {"text": "A heading"},
+        "text": {"text": "Write here. A link: [words](https://example.com)"},
+        "button": {"text": BUTTONS[kind], "href": LINKS[kind]},
+        "lines": {"title": "In your cart" if kind == OFFER else "What you ordered"},
+        "recommendations": {"title": "Goes well with it"},
+        "coupon": {"label": "Your personal code", "note": "Works once."},
+        "footer": {"text": FOOTERS[kind]},
+        "mjml": {"mjml": "<mj-section><mj-column>\n<mj-text>{{ shop.name }}</mj-text>\n</mj-column></mj-section>"},
+        "shared": {"name": name},
+    }.get(tag, {})
+    return TYPES[tag](id=which, **values)  # type: ignore[return-value]  the union of all types
+
+
+@cache
+def start(name: str) -> dict[str, str]:
+    """The files of a mail of blocks from which a new template begins."""
+    return {
+        file.relative_to(FOLDER / name).as_posix(): file.read_text(encoding="utf-8")
+        for file in sorted((FOLDER / name).rglob("*"))
+        if file.is_file()
+    }
+
+
+STARTS = {"offer": "Blocks: an offer", "order": "Blocks: a mail about an order", "empty": "Blocks: empty"}
+"""The mails that a new template may begin as, in words."""

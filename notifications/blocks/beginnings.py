@@ -4,15 +4,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from notifications.blocks.block import TYPES, Block, Columns, Heading, Paragraphs
-from notifications.templates.front_matter import CONFIRMATION, OFFER, ORDER
+from notifications.blocks.block import BLOCKS, BRAND, TYPES, Block, Columns, Heading, Paragraphs, encode
+from notifications.templates.front_matter import BLOCK, CONFIRMATION, OFFER, ORDER
 
 FOLDER = Path(__file__).parent / "starts"
-LINKS = {OFFER: "{{ cart_url }}", ORDER: "{{ order.url }}", CONFIRMATION: "{{ confirm_url }}"}
-BUTTONS = {OFFER: "Return to my cart", ORDER: "See your order", CONFIRMATION: "Confirm"}
+LINKS = {OFFER: "{{ cart_url }}", BLOCK: "{{ shop.url }}", ORDER: "{{ order.url }}", CONFIRMATION: "{{ confirm_url }}"}
+BUTTONS = {OFFER: "Return to my cart", BLOCK: "To the shop", ORDER: "See your order", CONFIRMATION: "Confirm"}
 FOOTERS = {
     OFFER: "You get this e-mail because you left a cart at {{ shop.name }}.\n"
     "[No more e-mails like this]({{ unsubscribe_url }})\n{{ shop.address }}",
+    BLOCK: "{% if unsubscribe_url is defined %}[No more e-mails like this]({{ unsubscribe_url }}){% endif %}\n"
+    "{{ shop.name }}, {{ shop.address }}",
     ORDER: "You get this e-mail because you ordered at {{ shop.name }}.\n{{ shop.address }}",
     CONFIRMATION: "You get this e-mail because somebody left this address at {{ shop.name }}.\n{{ shop.address }}",
 }
@@ -50,3 +52,25 @@ def start(name: str) -> dict[str, str]:
 
 STARTS = {"offer": "Blocks: an offer", "order": "Blocks: a mail about an order", "empty": "Blocks: empty"}
 """The mails that a new template may begin as, in words."""
+SHARED_STARTS = {
+    "footer": "The foot of mails",
+    "header": "The top of mails",
+    "banner": "A banner",
+    "brand": "The brand: colours and font",
+}
+"""What a new shared block may begin as, in words."""
+_BLOCK_TEXTS = '+++\nkind = "block"\nsubject = "A shared block"\npreheader = "Only for looking at it."\n+++\n'
+
+
+def shared_start(name: str) -> dict[str, str]:
+    """The files of a new shared block."""
+    if name == "brand":
+        blocks = tuple(beginning(one, f"b{at}", BLOCK) for at, one in enumerate(("header", *_SHOWN, "footer"), 1))
+        return {"en.mjml.j2": _BLOCK_TEXTS, f"en{BLOCKS}": encode(blocks), BRAND: "{}\n"}
+    tags = ("heading", "button") if name == "banner" else (name,)
+    blocks = tuple(beginning(one, f"b{at}", BLOCK) for at, one in enumerate(tags, 1))
+    return {"en.mjml.j2": _BLOCK_TEXTS, f"en{BLOCKS}": encode(blocks)}
+
+
+_SHOWN = ("heading", "text", "lines", "button")
+"""What a brand is looked at with."""

@@ -8,9 +8,20 @@ from typing import Literal
 
 import msgspec
 
-from notifications.blocks.block import BLOCKS, Block, Brand, Columns, Footer, Header, Shared, brand_of, decode
+from notifications.blocks.block import (
+    BLOCKS,
+    Block,
+    Brand,
+    Columns,
+    Footer,
+    Header,
+    Recommendations,
+    Shared,
+    brand_of,
+    decode,
+    shared_file,
+)
 from notifications.blocks.block import Code as RawCode
-from notifications.blocks.block import Recommendations, shared_file
 from notifications.blocks.markup import end, head, outer, recommended_tiles, sheet_end, sheet_start
 from notifications.blocks.parts import part
 from notifications.templates.render_error import RenderError

@@ -1,4 +1,4 @@
-"""Problems: what is wrong with a list of blocks in itself, with the block and its field. What they render is not known."""
+"""Problems: what is wrong with a list of blocks in itself, with the block and its field."""
 
 from collections.abc import Iterator, Mapping
 from typing import Literal

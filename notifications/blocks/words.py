@@ -17,7 +17,8 @@ _link = re.compile(
     r"\((?P<address>\{\{[^{}]*\}\}|[^\s(){}]*)\)",
     re.DOTALL,
 )
-_marked = re.compile(f"{OPEN}([^{OPEN}{MIDDLE}{CLOSE}]*){MIDDLE}([^{OPEN}{MIDDLE}{CLOSE}]*){CLOSE}")
+linked = re.compile(f"{OPEN}([^{OPEN}{MIDDLE}{CLOSE}]*){MIDDLE}([^{OPEN}{MIDDLE}{CLOSE}]*){CLOSE}")
+"""A link whose parts are marked."""
 is_colour = re.compile(r"#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})", re.ASCII).fullmatch
 has_variables = re.compile(r"\{\{|\{%").search
 
@@ -51,7 +52,7 @@ def address(written: str, otherwise: str) -> str:
 
 def as_html(rendered: str, otherwise: str) -> str:
     """HTML of a text that was rendered plain: escaped, with links and line breaks. A wrong link is `otherwise`."""
-    found = _marked.sub(
+    found = linked.sub(
         lambda link: f'<a href="{escape(address(unescape(link[2]), otherwise))}">{link[1]}</a>',
         escape(rendered.strip()),
     )
@@ -60,7 +61,7 @@ def as_html(rendered: str, otherwise: str) -> str:
 
 def as_text(rendered: str) -> str:
     """The same as plain text, links behind their words."""
-    found = _marked.sub(
+    found = linked.sub(
         lambda link: f"{link[1]}: {link[2]}" if address(link[2], "") else link[1],
         rendered.strip(),
     )

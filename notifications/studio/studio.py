@@ -22,7 +22,7 @@ class Studio:
         self.console, self.mesh, self.path = console, mesh, path
         self._files = StaticFiles(static_files(), mounted=path)
         self._environment = console.templates(HERE / "html")
-        self._environment.globals["studio_urls"] = self._files.urls
+        self._environment.globals |= {"studio_urls": self._files.urls, "base": path}
 
     @property
     def files(self) -> HTTPRouteHandler:

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from notifications.blocks.block import TYPES
-from notifications.templates.front_matter import CONFIRMATION, OFFER, ORDER
+from notifications.templates.front_matter import BLOCK, CONFIRMATION, OFFER, ORDER
 
 NAMES = {
     "heading": "Heading",
@@ -26,6 +26,7 @@ NAMES = {
 _NOT_SHARED = tuple(one for one in TYPES if one != "shared")
 ADDED = {
     OFFER: _NOT_SHARED,
+    BLOCK: tuple(one for one in TYPES if one != "shared"),
     ORDER: tuple(one for one in _NOT_SHARED if one not in ("coupon", "recommendations")),
     CONFIRMATION: tuple(one for one in _NOT_SHARED if one not in ("coupon", "recommendations", "lines")),
 }

@@ -7,14 +7,17 @@ import re
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 
+import msgspec
 from litestar.exceptions import ClientException
 
 from notifications.blocks.beginnings import beginning
-from notifications.blocks.block import MOST, TYPES, Block, Columns, Simple, each
+from notifications.blocks.block import MOST, TYPES, Block, Brand, Columns, Simple, each
 from notifications.blocks.moving import added, moved, nest, removed
 
 HAS = "blocks"
 """The field of a form whose body is blocks."""
+BRAND_FIELD = "brand."
+"""What the name of a field begins with that holds a part of the brand."""
 is_id = re.compile(r"b[0-9]{1,6}", re.ASCII).fullmatch
 
 
@@ -34,6 +37,15 @@ def blocks_sent(sent: Mapping[str, Any], kind: str) -> tuple[Block, ...]:
     if do == "remove":
         return removed(blocks, which)
     return blocks
+
+
+def brand_sent(sent: Mapping[str, Any]) -> str | None:
+    """The file of a brand of a form that has its fields; None where it has none."""
+    if f"{BRAND_FIELD}page" not in sent:
+        return None
+    values = {name: plain(sent.get(f"{BRAND_FIELD}{name}", "")).strip() for name in Brand.__struct_fields__}
+    brand = Brand(**{name: value for name, value in values.items() if value})
+    return msgspec.json.format(msgspec.json.encode(brand), indent=2).decode() + "\n"
 
 
 def plain(value: Any) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from notifications.blocks.block import Block, Columns, decode, each
+from notifications.blocks.block import BRAND, Block, Columns, brand_of, decode, each
 from notifications.blocks.moving import flat
 from notifications.studio.template_pages.block_fields import ADDED, FIELDS, NAMES, Field
 from notifications.studio.template_pages.edited import Edited, Source
@@ -30,6 +30,7 @@ def blocks_shown(source: Source, edited: Edited, kind: str) -> dict[str, Any]:
     """What the page shows of blocks: their rows, what may be added, and where."""
     blocks = None if source.blocks is None else decode(source.blocks, "the draft")
     shown = {"label": labels(source), "blocks": None, "places": [], "types": [], "shared_blocks": sorted(edited.shared)}
+    shown["brand"] = brand_of({BRAND: source.brand}, edited.name) if source.brand is not None else None
     if blocks is None:
         return shown
     named = {one.id: name(one) for one in each(blocks)}
@@ -67,7 +68,7 @@ def rows(blocks: tuple[Block, ...]) -> list[Row]:
         else:
             top += 1
         number = f"{top}.{column}.{inner}" if inside else str(top)
-        kind = _type(row)
+        kind = type_of(row)
         found.append(Row(kind=kind, id=row.id, number=number, name=name(row), block=row, fields=FIELDS[kind]))
     return found
 
@@ -77,7 +78,7 @@ def name(block: Block) -> str:
     said = next((getattr(block, field) for field in ("text", "title", "label", "alt") if hasattr(block, field)), "")
     said = f"shared: {block.name}" if hasattr(block, "name") else " ".join(said.split())
     short = f"{said[:32].rstrip()}…" if len(said) > 33 else said
-    return f"{NAMES[_type(block)]}{f' “{short}”' if short else ''}"
+    return f"{NAMES[type_of(block)]}{f' “{short}”' if short else ''}"
 
 
 def labels(source: Source) -> Callable[[str], str]:
@@ -97,5 +98,6 @@ def labels(source: Source) -> Callable[[str], str]:
     return named
 
 
-def _type(block: Block) -> str:
+def type_of(block: Block) -> str:
+    """The type of a block, such as `button`."""
     return str(type(block).__struct_config__.tag)

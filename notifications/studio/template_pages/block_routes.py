@@ -9,9 +9,8 @@ from litestar.params import FromPath
 from mesh.web.guard import CHANGES_NOTHING, require
 from mesh.web.roles import MARKETER
 from notifications.studio.template_pages.block_list import Row, blocks_shown
-from notifications.studio.template_pages.edited import purpose, typed_source
+from notifications.studio.template_pages.edited import purpose_of, typed_source
 from notifications.studio.template_pages.editor import Editor, locale_of
-from notifications.templates.template import template_of
 
 
 def block_routes(editor: Editor) -> list[HTTPRouteHandler]:
@@ -22,7 +21,7 @@ def block_routes(editor: Editor) -> list[HTTPRouteHandler]:
         require(request, MARKETER.name)
         edited, sent = await editor.read(name), await request.form()
         locale = locale_of(sent, edited)
-        kind = purpose(template_of(edited.name, edited.files))
+        kind = purpose_of(edited)
         shown = blocks_shown(typed_source(sent), edited, kind)
         focus, said = _after(str(sent.get("do", "")), shown["blocks"] or [])
         values = {**shown, "edited": edited, "locale": locale, "may_edit": True, "focus": focus, "said": said}

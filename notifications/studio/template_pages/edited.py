@@ -10,13 +10,15 @@ from litestar.exceptions import ClientException, NotFoundException
 
 from mesh import Mesh
 from mesh.errors import InvalidKey
-from notifications.blocks.block import BLOCKS, encode
-from notifications.blocks.sharing import with_shared
+from notifications.blocks.as_code import as_code
+from notifications.blocks.block import BLOCKS, BRAND, encode, is_blocks_file
+from notifications.blocks.sharing import BRAND_NAME, with_shared
 from notifications.documents.document import Document
 from notifications.documents.drafts import DocumentDraft, read_draft
 from notifications.documents.kind import Kind, is_name
-from notifications.studio.template_pages.block_form import blocks_sent, has_blocks, plain
+from notifications.studio.template_pages.block_form import blocks_sent, brand_sent, has_blocks, plain
 from notifications.templates.front_matter import OFFER, front_matter
+from notifications.templates.kind import SHARED_BLOCKS
 from notifications.templates.render_error import RenderError
 from notifications.templates.template import SUFFIX, Template, template_of
 from notifications.templates.texts import Texts, source_of, texts_of
@@ -31,11 +33,14 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
     texts: str
     blocks: str | None = None
+    brand: str | None = None
+    """The shop's colours and font, of the shared document that holds them."""
 
     def files(self, locale: str) -> dict[str, str]:
         """The files by name."""
         blocks = {} if self.blocks is None else {f"{locale}{BLOCKS}": self.blocks}
-        return {f"{locale}{SUFFIX}": self.texts, **blocks}
+        brand = {} if self.brand is None else {BRAND: self.brand}
+        return {f"{locale}{SUFFIX}": self.texts, **blocks, **brand}
 
     def parsed(self, where: str) -> Texts:
         """The texts as a form shows them."""
@@ -52,6 +57,8 @@ class Edited(msgspec.Struct, frozen=True, kw_only=True):
     in_force: Document | None
     shared: Mapping[str, Mapping[str, str]] = {}
     """The files of the shared blocks in force, by their names."""
+    owns_brand: bool = False
+    """Whether it is the shared document that holds the brand, and no copy."""
 
     @property
     def locales(self) -> list[str]:
@@ -68,11 +75,24 @@ class Edited(msgspec.Struct, frozen=True, kw_only=True):
         """The files of a language; NotFoundException where there is none."""
         if f"{locale}{SUFFIX}" not in self.files:
             raise NotFoundException(f"template {self.name} has no texts in {locale}")
-        return Source(texts=self.files[f"{locale}{SUFFIX}"], blocks=self.files.get(f"{locale}{BLOCKS}"))
+        return Source(
+            texts=self.files[f"{locale}{SUFFIX}"],
+            blocks=self.files.get(f"{locale}{BLOCKS}"),
+            brand=self.files.get(BRAND) if self.owns_brand else None,
+        )
+
+    def coded(self, locale: str, source: Source) -> Source:
+        """What is written in a language, its blocks turned into code."""
+        if source.blocks is None:
+            return source
+        file, files = f"{locale}{SUFFIX}", as_code(self.with_source(locale, source), self.name, locale)
+        return Source(texts=files[file], brand=source.brand)
 
     def with_source(self, locale: str, source: Source) -> dict[str, str]:
         """All files, those of a language replaced, with the shared blocks that they now contain."""
-        others = {file: text for file, text in self.files.items() if file not in (f"{locale}{SUFFIX}", f"{locale}{BLOCKS}")}
+        others = {
+            file: text for file, text in self.files.items() if file not in (f"{locale}{SUFFIX}", f"{locale}{BLOCKS}")
+        }
         return with_shared({**others, **source.files(locale)}, self.shared)
 
 
@@ -88,7 +108,14 @@ async def read_edited(kind: Kind, name: str, mesh: Mesh) -> Edited:
     if draft is None and current is None:
         raise NotFoundException(f"there is no template {name}")
     files = draft.files if draft else current.files if current else {}
-    return Edited(name=name, files=files, draft=draft, version=version, in_force=current)
+    owns_brand, shared = kind.name == SHARED_BLOCKS.name and name == BRAND_NAME, {}
+    if not owns_brand and any(is_blocks_file(file) for file in files):
+        shared = {one: found.files async for one, found in mesh.state(SHARED_BLOCKS.bucket).items()}
+    if kind.name == SHARED_BLOCKS.name:
+        shared = {one: found for one, found in shared.items() if one == BRAND_NAME}
+    return Edited(
+        name=name, files=files, draft=draft, version=version, in_force=current, shared=shared, owns_brand=owns_brand
+    )
 
 
 def typed_source(sent: Mapping[str, Any], *, add: str = "") -> Source:
@@ -104,12 +131,18 @@ def typed_source(sent: Mapping[str, Any], *, add: str = "") -> Source:
         kind = front_matter(texts, "the form")["kind"]
     except RenderError as error:
         raise ClientException(f"{error}: load the page again", status_code=422) from None
-    return Source(texts=texts, blocks=encode(blocks_sent(sent, kind)) if has_blocks(sent) else None)
+    blocks = encode(blocks_sent(sent, kind)) if has_blocks(sent) else None
+    return Source(texts=texts, blocks=blocks, brand=brand_sent(sent))
 
 
 def digest(source: Source) -> str:
     """A short name of what is written in a language: whether it is still as it was read."""
     return hashlib.sha256(msgspec.json.encode(source)).hexdigest()[:32]
+
+
+def purpose_of(edited: Edited) -> str:
+    """What a template that is edited is for."""
+    return purpose(template_of(edited.name, edited.files))
 
 
 def purpose(template: Template) -> str:

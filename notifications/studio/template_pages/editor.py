@@ -1,7 +1,7 @@
 """Editor: the page on which one language of a template is edited, with its preview and its checks beside it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from litestar import Request, Response, get
@@ -16,11 +16,11 @@ from notifications.documents.document import SEED, Document
 from notifications.documents.kind import Kind
 from notifications.studio.studio import Studio
 from notifications.studio.template_pages.block_list import blocks_shown
-from notifications.studio.template_pages.edited import Edited, Source, digest, purpose, read_edited, typed_source
+from notifications.studio.template_pages.edited import Edited, Source, digest, purpose_of, read_edited, typed_source
 from notifications.studio.template_pages.labels import CAUSES, KINDS, LINES, hint, language_name
 from notifications.studio.template_pages.previews import Preview, Previews, choice_of
 from notifications.template_vocabulary import JINJA, VARIABLES, own_filters
-from notifications.templates.template import SUFFIX, template_of
+from notifications.templates.template import SUFFIX
 
 POLICY = f"{STRICT}; frame-src 'self'"
 """The editor shows the mail in a frame."""
@@ -30,6 +30,7 @@ DONE = {
     "created": "The template is a draft now. Nothing is sent with it before it is published and a journey names it.",
     "saved": "The draft is saved. Nothing is in force before it is published.",
     "added": "The language is part of the draft. Translate its texts, then publish.",
+    "coded": "The body is code now: MJML that says what the blocks said. The history keeps the blocks.",
     "removed": "The language is no longer part of the draft.",
     "restored": "The draft is open again.",
     "rebased": "The draft now follows the revision in force. Review the difference and publish.",
@@ -37,12 +38,21 @@ DONE = {
 is_locale = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII).fullmatch
 PageRequest = Request[Any, Any, Any]
 
+Published = Callable[[Document, str], Awaitable[None]]
+"""What follows the publication of a revision by somebody."""
+
+
+async def publishes_nothing_else(document: Document, author: str) -> None:
+    """Nothing follows."""
+
 
 class Editor:
     """What the routes of the editor share."""
 
-    def __init__(self, studio: Studio, kind: Kind, previews: Previews) -> None:
-        self.studio, self.kind, self.previews = studio, kind, previews
+    def __init__(
+        self, studio: Studio, kind: Kind, previews: Previews, published: Published = publishes_nothing_else
+    ) -> None:
+        self.studio, self.kind, self.previews, self.published = studio, kind, previews, published
         self.mesh = studio.mesh
 
     def route(self) -> HTTPRouteHandler:
@@ -76,7 +86,7 @@ class Editor:
         choice = choice_of(sent or {})
         shopper = shopper_of(sent or {}, locale)
         texts = source.parsed(f"{edited.name}/{locale}{SUFFIX}")
-        kind = purpose(template_of(edited.name, edited.files))
+        kind = purpose_of(edited)
         values = {
             "edited": edited,
             "locale": locale,

@@ -8,9 +8,9 @@ from litestar.params import FromPath, FromQuery
 
 from mesh.web.guard import CHANGES_NOTHING
 from mesh.web.headers import security_headers
+from notifications.studio.template_pages.block_list import labels
 from notifications.studio.template_pages.edited import typed_source
 from notifications.studio.template_pages.editor import Editor, locale_of
-from notifications.studio.template_pages.block_list import labels
 from notifications.studio.template_pages.previews import Preview
 
 FRAME = (

@@ -16,10 +16,10 @@ from notifications.documents.document import Superseded
 from notifications.documents.drafts import save_draft
 from notifications.studio.template_pages.block_list import labels
 from notifications.studio.template_pages.differences import FileDifference, differences
-from notifications.studio.template_pages.edited import Edited, Source, digest, is_text_name, purpose, typed_source
+from notifications.studio.template_pages.edited import Edited, Source, digest, is_text_name, purpose_of, typed_source
 from notifications.studio.template_pages.editor import Editor, locale_of
 from notifications.studio.template_pages.labels import language_name, sample_words, sentence
-from notifications.templates.template import template_of
+from notifications.templates.front_matter import BLOCK
 from notifications.templates.trial import choices
 
 AGAIN = 4
@@ -50,11 +50,12 @@ def saving_routes(editor: Editor) -> list[HTTPRouteHandler]:
             return await _answer(
                 editor, request, edited, locale_of(sent, edited), sent, part=part, wrong=wrong, status=422
             )
-        source, known = typed_source(sent, add=add), {str(sent.get("read", "")), str(sent.get("over", ""))}
+        typed, known = typed_source(sent, add=add), {str(sent.get("read", "")), str(sent.get("over", ""))}
         for _ in range(AGAIN):
             edited = await editor.read(name)
             locale = locale_of(sent, edited)
             stored = edited.source(locale)
+            source = edited.coded(locale, typed) if then == "code" and purpose_of(edited) != BLOCK else typed
             if stored != source and digest(stored) not in known:
                 conflict = await _conflict(editor, edited, locale, source)
                 return await _answer(editor, request, edited, locale, sent, part=part, conflict=conflict, status=409)
@@ -80,7 +81,7 @@ def saving_routes(editor: Editor) -> list[HTTPRouteHandler]:
 
 async def _why(editor: Editor, edited: Edited, locale: str, source: Source, error: DeclarationError) -> str:
     """What is wrong with a template, by the names that the form has for its texts, and with which sample."""
-    files, kind = edited.with_source(locale, source), purpose(template_of(edited.name, edited.files))
+    files, kind = edited.with_source(locale, source), purpose_of(edited)
     for choice in choices(kind):
         preview = await editor.previews.preview(edited.name, files, locale=locale, shopper=locale, choice=choice)
         if preview.rendered is None:
@@ -108,7 +109,8 @@ async def _saved(
     editor: Editor, request: Request[Any, Any, Any], edited: Edited, locale: str, then: str, *, part: bool
 ) -> Response[Any]:
     if not part:
-        where = "/review" if then == "review" else f"?locale={locale}&done=saved"
+        done = "coded" if then == "code" else "saved"
+        where = "/review" if then == "review" else f"?locale={locale}&done={done}"
         return Redirect(f"{editor.studio.path}/{edited.name}{where}", status_code=303)
     values = {
         **_part(edited, locale),

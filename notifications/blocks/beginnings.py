@@ -12,11 +12,11 @@ LINKS = {OFFER: "{{ cart_url }}", BLOCK: "{{ shop.url }}", ORDER: "{{ order.url 
 BUTTONS = {OFFER: "Return to my cart", BLOCK: "To the shop", ORDER: "See your order", CONFIRMATION: "Confirm"}
 FOOTERS = {
     OFFER: "You get this e-mail because you left a cart at {{ shop.name }}.\n"
-    "[No more e-mails like this]({{ unsubscribe_url }})\n{{ shop.address }}",
+    "[No more e-mails like this]({{ unsubscribe_url }}){% if shop.address %}\n{{ shop.name }}, {{ shop.address }}{% endif %}",
     BLOCK: "{% if unsubscribe_url is defined %}[No more e-mails like this]({{ unsubscribe_url }}){% endif %}\n"
-    "{{ shop.name }}, {{ shop.address }}",
-    ORDER: "You get this e-mail because you ordered at {{ shop.name }}.\n{{ shop.address }}",
-    CONFIRMATION: "You get this e-mail because somebody left this address at {{ shop.name }}.\n{{ shop.address }}",
+    "{{ shop.name }}{% if shop.address %}, {{ shop.address }}{% endif %}",
+    ORDER: "You get this e-mail because you ordered at {{ shop.name }}.{% if shop.address %}\n{{ shop.address }}{% endif %}",
+    CONFIRMATION: "You get this e-mail because somebody left this address at {{ shop.name }}.{% if shop.address %}\n{{ shop.address }}{% endif %}",
 }
 
 

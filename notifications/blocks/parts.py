@@ -68,7 +68,7 @@ def _lines(key: str, block: CartLines, brand: Brand) -> Part:  # noqa: ARG001  i
 {{% for line in lines %}}
 <tr><td style="padding: 14px 0; width: 76px;">{product_picture(60)}</td>
 <td style="padding: 14px 12px 14px 0;">{_NAME}{{% if line.quantity > 1 %}}<br />
-<span class="quiet" style="font-size: 14px; color: {quiet};">{{{{ line.quantity }}}} × {{{{ line.price | money }}}}</span>
+<span class="quiet" style="font-size: 14px; color: {quiet};">{_MANY}</span>
 {{% endif %}}</td>
 <td style="padding: 14px 0; text-align: right; white-space: nowrap;">{{{{ line.sum | money }}}}</td></tr>
 {{% endfor %}}
@@ -87,7 +87,7 @@ def _lines(key: str, block: CartLines, brand: Brand) -> Part:  # noqa: ARG001  i
 """
     text = f"""{title}
 {{% for line in lines %}}
-- {{{{ line.quantity }}}} × {{{{ line | label }}}}: {{{{ line.sum | money }}}}
+- {{{{ line.quantity }}}} {_TIMES} {{{{ line | label }}}}: {{{{ line.sum | money }}}}
 {{% endfor %}}
 {{% if more_lines %}}
 {more}
@@ -102,6 +102,8 @@ def _lines(key: str, block: CartLines, brand: Brand) -> Part:  # noqa: ARG001  i
     return Part(mjml=mjml, text=text)
 
 
+_TIMES = "\N{MULTIPLICATION SIGN}"
+_MANY = f"{{{{ line.quantity }}}} {_TIMES} {{{{ line.price | money }}}}"
 _NAME = (
     '{% if line.url %}<a href="{{ line.url }}" style="text-decoration: none; font-weight: 600;">{{ line | label }}</a>'
     '{% else %}<span style="font-weight: 600;">{{ line | label }}</span>{% endif %}'

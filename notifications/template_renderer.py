@@ -39,6 +39,11 @@ LARGEST_HTML = 80_000
 """Bytes of HTML that are aimed at: Gmail cuts mails off behind 102 kB, and the link to unsubscribe comes last."""
 SHOWN_LINES = (20, 10, 5, 2, 1)
 """How many lines of the cart a mail shows: the most with which it is no larger."""
+FRAMES = (
+    "<mjml><mj-body><mj-wrapper>%s</mj-wrapper></mj-body></mjml>",
+    "<mjml><mj-body><mj-section><mj-column>%s</mj-column></mj-section></mj-body></mjml>",
+)
+"""Where a block of MJML may stand."""
 WORDS: dict[type[Exception], str] = {
     jinja2.TemplateNotFound: "it extends or includes {error}, which is not there",
     jinja2.UndefinedError: "{error}: check the name, or write {{% if ... is defined %}}",
@@ -47,6 +52,8 @@ WORDS: dict[type[Exception], str] = {
     TimeoutError: "it takes too long: look for a loop that does not end, or loops within loops",
     RecursionError: "it includes itself or calls itself without end",
 }
+_control = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""What XML may not hold: shoppers and catalogues do."""
 _inliner = css_inline.CSSInliner(keep_style_tags=True, keep_at_rules=True, load_remote_stylesheets=False)
 
 
@@ -134,10 +141,20 @@ class TemplateRenderer:
             "locale": str(locale),
             "subject": " ".join(plain["subject"].split()),
             "preheader": " ".join(plain["preheader"].split()),
-            "html": _html(mjml, path),
+            "html": self._as_html(mjml, path, blocks, marked_context),
             "text": re.sub(r"\n{3,}", "\n\n", text).strip() + "\n",
             "card": {key: plain.get(f"card.{key}", "").strip() for key in CARD},
         }
+
+    def _as_html(self, mjml: str, path: str, blocks: Compiled | None, context: dict[str, Any]) -> str:
+        """The HTML of the MJML; an error of a block that is MJML itself names that block."""
+        try:
+            return _html(mjml, path)
+        except RenderError as error:
+            for key, slot in blocks.slots.items() if blocks else ():
+                if slot.form == "code" and not any(_is_mjml(frame % context["written"][key]) for frame in FRAMES):
+                    raise RenderError(f"{self._template.name}/{slot.file} [{slot.field}]", str(error)) from error
+            raise
 
     def warm(self) -> None:
         """Compile every file, so that the first mail is as fast as the second."""
@@ -209,13 +226,22 @@ def _late(made: Callable[..., Any]) -> Callable[..., Any]:
 
 def _html(mjml: str, path: str) -> str:
     try:
-        html = mjml2html(mjml, fonts={})  # else it loads fonts that it knows by name from a foreign host
+        html = mjml2html(
+            _control.sub("", mjml), fonts={}
+        )  # else it loads fonts that it knows by name from a foreign host
     except ValueError as error:
         raise RenderError(path, f"the MJML it makes is not well formed: {error}") from error
     unknown = re.search(r"<(mj-[a-z-]+)", html)
     if unknown:
         raise RenderError(path, f"<{unknown[1]}> is no MJML element, or stands where it may not")
     return _inliner.inline(html)
+
+
+def _is_mjml(mjml: str) -> bool:
+    try:
+        return bool(_html(mjml, ""))
+    except RenderError:
+        return False
 
 
 def _bounded(text: str, where: str) -> str:

@@ -36,7 +36,8 @@ def _inlined(source: str, slots: Mapping[str, Slot], *, html: bool) -> str:
 def _truth(slot: Slot) -> str:
     """A condition in Jinja: whether a text says anything. Of a variable alone, whether it has a value."""
     alone = re.fullmatch(r"\{\{\s*([a-z_.]+)\s*\}\}", slot.source.strip())
-    return alone[1] if alone else ("true" if slot.source.strip() else "false")
+    says = slot.source.strip() or slot.form == "address"
+    return alone[1] if alone else ("true" if says else "false")
 
 
 def _text(slot: Slot, *, html: bool) -> str:
@@ -60,4 +61,4 @@ def _link(words: str, written: str, *, html: bool) -> str:
 def _literal(words: str, slot: Slot, *, html: bool) -> str:
     if not html:
         return words
-    return escape(words).replace("\n", "<br />\n") if slot.form == "words" else escape(words)
+    return escape(words).replace("\n", "<br />\n" if slot.form == "words" else " ")

@@ -10,13 +10,13 @@ from notifications.templates.front_matter import BLOCK, CONFIRMATION, OFFER, ORD
 FOLDER = Path(__file__).parent / "starts"
 LINKS = {OFFER: "{{ cart_url }}", BLOCK: "{{ shop.url }}", ORDER: "{{ order.url }}", CONFIRMATION: "{{ confirm_url }}"}
 BUTTONS = {OFFER: "Return to my cart", BLOCK: "To the shop", ORDER: "See your order", CONFIRMATION: "Confirm"}
+_ADDRESS = "{% if shop.address %}\n{{ shop.name }}, {{ shop.address }}{% endif %}"
+_STOP = "[No more e-mails like this]({{ unsubscribe_url }})"
 FOOTERS = {
-    OFFER: "You get this e-mail because you left a cart at {{ shop.name }}.\n"
-    "[No more e-mails like this]({{ unsubscribe_url }}){% if shop.address %}\n{{ shop.name }}, {{ shop.address }}{% endif %}",
-    BLOCK: "{% if unsubscribe_url is defined %}[No more e-mails like this]({{ unsubscribe_url }}){% endif %}\n"
-    "{{ shop.name }}{% if shop.address %}, {{ shop.address }}{% endif %}",
-    ORDER: "You get this e-mail because you ordered at {{ shop.name }}.{% if shop.address %}\n{{ shop.address }}{% endif %}",
-    CONFIRMATION: "You get this e-mail because somebody left this address at {{ shop.name }}.{% if shop.address %}\n{{ shop.address }}{% endif %}",
+    OFFER: f"You get this e-mail because you left a cart at {{{{ shop.name }}}}.\n{_STOP}{_ADDRESS}",
+    BLOCK: f"{{% if unsubscribe_url is defined %}}{_STOP}{{% endif %}}{_ADDRESS}",
+    ORDER: f"You get this e-mail because you ordered at {{{{ shop.name }}}}.{_ADDRESS}",
+    CONFIRMATION: f"You get this e-mail because somebody left this address at {{{{ shop.name }}}}.{_ADDRESS}",
 }
 
 

@@ -15,7 +15,6 @@ from mesh.broker.memory import MemoryMesh
 from mesh.runtime.run import running
 from mesh.web.accounts import ACCOUNTS, Account
 from mesh.web.sessions import Sessions
-from notifications.documents.drafts import read_draft
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS
 from notifications.studio import service as studio

@@ -1,4 +1,4 @@
-"""The block editor over real HTTP: what buttons do, what is refused, shared blocks, and what a decision is rendered with."""
+"""The block editor over real HTTP: what its buttons do, what is refused, and blocks that templates share."""
 
 import re
 from contextlib import AsyncExitStack
@@ -248,7 +248,7 @@ async def test_a_shared_block_is_published_once_for_all_templates_that_contain_i
     for name in ("spring", "autumn"):
         await place.begin(person, name=name)
         page = f"/templates/{name}"
-        fields = await form(person, page, **{"do": "remove b9"})
+        fields = await form(person, page, do="remove b9")
         await send(person, f"{page}/draft", fields, page)
         fields = await form(person, page, **{"do": "add", "add-type": "shared foot"})
         await send(person, f"{page}/draft", fields, page)

@@ -20,12 +20,15 @@ FOOTERS = {
 }
 
 
-def beginning(wanted: str, which: str, kind: str) -> Block:
-    """A new block of a type (`shared footer`: the shared block of that name)."""
+def beginning(wanted: str, number: int, kind: str) -> Block:
+    """A new block of a type (`shared footer`: the shared block of that name); its id, and those in it, from `number`."""
     tag, _, name = wanted.partition(" ")
     if tag == "columns":
-        left, right = Heading(id=f"{which}1", text="Left", size="small"), Paragraphs(id=f"{which}2", text="Right")
-        return Columns(id=which, columns=((left,), (right,)))
+        left, right = (
+            Heading(id=f"b{number + 1}", text="Left", size="small"),
+            Paragraphs(id=f"b{number + 2}", text="Right"),
+        )
+        return Columns(id=f"b{number}", columns=((left,), (right,)))
     values: dict[str, Any] = {
         "heading": {"text": "A heading"},
         "text": {"text": "Write here. A link: [words](https://example.com)"},
@@ -37,7 +40,7 @@ def beginning(wanted: str, which: str, kind: str) -> Block:
         "mjml": {"mjml": "<mj-section><mj-column>\n<mj-text>{{ shop.name }}</mj-text>\n</mj-column></mj-section>"},
         "shared": {"name": name},
     }.get(tag, {})
-    return TYPES[tag](id=which, **values)  # type: ignore[return-value]  the union of all types
+    return TYPES[tag](id=f"b{number}", **values)  # type: ignore[return-value]  the union of all types
 
 
 @cache
@@ -65,10 +68,10 @@ _BLOCK_TEXTS = '+++\nkind = "block"\nsubject = "A shared block"\npreheader = "On
 def shared_start(name: str) -> dict[str, str]:
     """The files of a new shared block."""
     if name == "brand":
-        blocks = tuple(beginning(one, f"b{at}", BLOCK) for at, one in enumerate(("header", *_SHOWN, "footer"), 1))
+        blocks = tuple(beginning(one, at, BLOCK) for at, one in enumerate(("header", *_SHOWN, "footer"), 1))
         return {"en.mjml.j2": _BLOCK_TEXTS, f"en{BLOCKS}": encode(blocks), BRAND: "{}\n"}
     tags = ("heading", "button") if name == "banner" else (name,)
-    blocks = tuple(beginning(one, f"b{at}", BLOCK) for at, one in enumerate(tags, 1))
+    blocks = tuple(beginning(one, at, BLOCK) for at, one in enumerate(tags, 1))
     return {"en.mjml.j2": _BLOCK_TEXTS, f"en{BLOCKS}": encode(blocks)}
 
 

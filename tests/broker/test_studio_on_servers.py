@@ -65,6 +65,7 @@ async def test_every_page_opens_and_names_who_published(publisher):
             f"/journeys/{JOURNEY}/text",
             f"/journeys/{JOURNEY}/history",
             "/templates",
+            "/blocks",
             f"/templates/{TEMPLATE}",
             f"/templates/{TEMPLATE}/frame?locale=de",
             f"/templates/{TEMPLATE}/history",

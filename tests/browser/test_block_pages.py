@@ -1,6 +1,7 @@
 """The block editor as marketers use it: real Chromium, the real studio on a mesh in memory."""
 
 import os
+import re
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,8 @@ from mesh.broker.memory import MemoryMesh
 from mesh.runtime.run import running
 from mesh.web.accounts import ACCOUNTS, Account
 from mesh.web.sessions import Sessions
+from notifications.blocks.block import decode
+from notifications.documents.drafts import read_draft
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS
 from notifications.studio import service as studio
@@ -98,6 +101,99 @@ async def test_a_mail_is_built_from_nothing_with_the_mouse(house, visit):
     await page.reload()
     await expect(page.get_by_role("group", name="1. Button")).to_be_visible()
     await expect(page.locator("[id='text-b1.text']")).to_have_value("<b>Big</b> sale, {{ customer.name }}")
+
+
+@pytest.mark.timeout(300)
+async def test_a_mail_is_built_from_nothing_with_the_keyboard(house, visit):
+    """No mouse: focus goes on to what was added, and stays on the button that moves a block; then it is published."""
+    page = await visit()
+    await house.enter(page, "Bea", "publisher")
+    await house.begin(page, "by-keyboard", "Blocks: empty")
+    mail = page.frame_locator("#mail")
+
+    async def add(kind):
+        await page.locator("#add-type").focus()
+        await page.keyboard.type(kind)
+        await page.locator("#add-block").focus()
+        await page.keyboard.press("Enter")
+
+    await add("Foot")
+    await expect(page.locator("[id='text-b1.text']")).to_be_focused()
+    await add("Heading")
+    await expect(page.locator("[id='text-b2.text']")).to_be_focused()
+    await page.keyboard.press("ControlOrMeta+a")
+    await page.keyboard.type("Written by keyboard")
+    await expect(mail.get_by_text("Written by keyboard")).to_be_visible()
+    await page.locator("#up-b2").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("group", name="1. Heading “Written by keyboard”")).to_be_visible()
+    await expect(page.locator("#up-b2")).to_be_focused()
+    await expect(page.locator("#block-said")).to_have_text("Moved: now 1. Heading “Written by keyboard”")
+    await expect(page.locator("[data-saved]")).to_contain_text("Saved")
+
+    await page.get_by_role("button", name="Review and publish").press("Enter")
+    await expect(page.locator(".sentences")).to_contain_text("Added as 1: Heading “Written by keyboard”.")
+    await page.get_by_role("button", name="Publish").press("Enter")
+    await expect(page.get_by_role("status")).to_contain_text("Published.")
+
+
+@pytest.mark.timeout(300)
+async def test_a_block_is_dragged(house, visit):
+    """Within the list, and into a column; the draft has it there."""
+    page = await visit()
+    await house.enter(page, "Cleo")
+    await house.begin(page, "dragged", "Blocks: empty")
+    for kind in ("Columns", "Heading", "Button"):
+        await page.get_by_label("Block", exact=True).select_option(kind)
+        await page.get_by_role("button", name="Add block").click()
+        await expect(page.get_by_role("group", name=kind).last).to_be_visible()
+
+    await _drag(page, "[data-id=b5]", "[data-id=b4]")
+    await expect(page.get_by_role("group", name="2. Button")).to_be_visible()
+    await _drag(page, "[data-id=b5]", "[data-id=b3]")
+
+    await expect(page.get_by_role("group", name=re.compile(r"1\.2\.\d\. Button"))).to_be_visible()
+    await expect(page.locator("[data-saved]")).to_contain_text("Saved")
+    draft, _ = await read_draft(TEMPLATES, "dragged", house.mesh)
+    columns, heading = decode(draft.files["en.blocks.json"], "")
+    assert (heading.id, "b5" in [one.id for one in columns.columns[1]]) == ("b4", True)
+
+
+async def _drag(page, what, where):
+    """Drag a block by its handle to the upper half of another."""
+    handle, target = page.locator(f"{what} .handle").first, page.locator(where)
+    await handle.scroll_into_view_if_needed()
+    start = await handle.bounding_box()
+    await page.mouse.move(start["x"] + 8, start["y"] + 8)
+    await page.mouse.down()
+    end = await target.bounding_box()
+    for step in range(1, 11):
+        share = step / 10
+        x = start["x"] + 8 + (end["x"] + 40 - start["x"] - 8) * share
+        await page.mouse.move(x, start["y"] + 8 + (end["y"] + 6 - start["y"] - 8) * share)
+    await page.mouse.up()
+
+
+@pytest.mark.timeout(300)
+async def test_the_brand_is_seen_while_it_is_chosen(house, visit):
+    """The mail beside it has the colours; the list says which templates have the block."""
+    page = await visit()
+    await house.enter(page, "Eve", "publisher")
+    await page.goto(f"{house.url}/blocks")
+    await expect(page.get_by_text("There is none yet.")).to_be_visible()
+    await page.get_by_label("Begin with").select_option("The brand: colours and font")
+    await page.get_by_role("button", name="Create block").click()
+    await page.get_by_label("Buttons", exact=True).fill("#0055aa")
+    button = page.frame_locator("#mail").get_by_role("link", name="To the shop")
+    await expect(button).to_have_css("background-color", "rgb(0, 85, 170)")
+    await expect(page.locator("[data-saved]")).to_contain_text("Saved")
+    await _examine(page, "the brand")
+    await page.get_by_role("button", name="Review and publish").click()
+    await page.get_by_role("button", name="Publish").click()
+    await expect(page.get_by_role("status")).to_contain_text("Published.")
+    await page.goto(f"{house.url}/blocks")
+    await expect(page.get_by_role("row", name="brand")).to_contain_text("Revision 1")
+    await _examine(page, "the shared blocks")
 
 
 @pytest.mark.timeout(300)

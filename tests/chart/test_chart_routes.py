@@ -88,6 +88,7 @@ def test_the_consoles_pages_are_behind_one_ingress(chart, copied):
         return {"path": match, "pathType": kind, "backend": backend}
 
     routed = {
+        "/blocks": "studio",
         "/board": "board",
         "/console": "console",
         "/decisions": "studio",
@@ -155,6 +156,7 @@ def test_the_consoles_ingress_is_merged_and_patched_like_the_releases_other_obje
     shop = ["/experiments", "/fraud", "/journeys", "/orders", "/overview"]
     assert paths == [
         "/",
+        "/blocks",
         "/console",
         "/decisions",
         "/documents",

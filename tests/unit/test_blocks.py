@@ -169,7 +169,7 @@ def test_every_block_is_a_mail_as_it_begins(tag, kind):
     if tag not in ADDED[kind]:
         return
     front = FRONT if kind == OFFER else f'+++\nkind = "{kind}"\nsubject = "s"\npreheader = "p"\n+++\n'
-    made = template_of("mail", {"en.mjml.j2": front, "en.blocks.json": encode((beginning(tag, "b1", kind),))})
+    made = template_of("mail", {"en.mjml.j2": front, "en.blocks.json": encode((beginning(tag, 1, kind),))})
     for choice in choices(kind):
         found = TemplateRenderer(made).render("en", chosen_variables(made, "en", choice))
         assert not re.search(r"<mj-|\{\{|\{%|written", found["html"] + found["text"])

@@ -105,7 +105,7 @@ def _with_new(blocks: tuple[Block, ...], sent: Mapping[str, Any], kind: str) -> 
     if sum(1 for _ in each(blocks)) >= MOST:
         raise ClientException(f"A mail has {MOST} blocks at most", status_code=422)
     number = max((int(one.id[1:]) for one in each(blocks)), default=0) + 1
-    block = beginning(wanted, f"b{number}", kind)
+    block = beginning(wanted, number, kind)
     return added(blocks, block, where, allowed=isinstance(block, Simple) and not isinstance(block, Columns))
 
 

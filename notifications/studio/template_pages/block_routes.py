@@ -41,4 +41,4 @@ def _after(do: str, rows: list[Row]) -> tuple[str, str]:
     if done in ("up", "down"):
         row = next((row for row in blocks if row.id == which), None)
         return (f"{done}-{which}", f"Moved: now {row.number}. {row.name}") if row else ("add-type", "")
-    return "add-type", "Removed" if done == "remove" else ""
+    return ("add-type", "Removed") if done == "remove" else ("", "")

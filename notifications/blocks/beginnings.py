@@ -21,7 +21,7 @@ FOOTERS = {
 
 
 def beginning(wanted: str, number: int, kind: str) -> Block:
-    """A new block of a type (`shared footer`: the shared block of that name); its id, and those in it, from `number`."""
+    """A new block of a type (`shared footer`: the shared block of that name), with ids from `number` on."""
     tag, _, name = wanted.partition(" ")
     if tag == "columns":
         left, right = (

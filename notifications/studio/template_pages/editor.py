@@ -20,6 +20,7 @@ from notifications.studio.template_pages.edited import Edited, Source, digest, p
 from notifications.studio.template_pages.labels import CAUSES, KINDS, LINES, hint, language_name
 from notifications.studio.template_pages.previews import Preview, Previews, choice_of
 from notifications.template_vocabulary import JINJA, VARIABLES, own_filters
+from notifications.templates.kind import SHARED_BLOCKS
 from notifications.templates.template import SUFFIX
 
 POLICY = f"{STRICT}; frame-src 'self'"
@@ -35,6 +36,7 @@ DONE = {
     "restored": "The draft is open again.",
     "rebased": "The draft now follows the revision in force. Review the difference and publish.",
 }
+DONE_SHARED = DONE | {"created": "The block is a draft now. No mail has it before it is published."}
 is_locale = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII).fullmatch
 PageRequest = Request[Any, Any, Any]
 
@@ -63,7 +65,8 @@ class Editor:
             request: PageRequest, name: FromPath[str], locale: FromQuery[str] = "", done: FromQuery[str] = ""
         ) -> Response[bytes]:
             edited = await self.read(name)
-            return await self.show(request, edited, locale or edited.locales[0], done=DONE.get(done, ""))
+            words = DONE_SHARED if self.kind.name == SHARED_BLOCKS.name else DONE
+            return await self.show(request, edited, locale or edited.locales[0], done=words.get(done, ""))
 
         return edit_template
 

@@ -7,9 +7,11 @@ from typing import Literal
 
 import msgspec
 
+from notifications.blocks.block import BLOCKS
 from notifications.render_pool import Rendered, TemplateError
 from notifications.template_vocabulary import nearest_filter, nearest_variable
 from notifications.templates.front_matter import OFFER
+from notifications.templates.template import SUFFIX
 from notifications.templates.texts import Texts
 
 AIMED, CLIPPED = 80_000, 102 * 1024
@@ -57,7 +59,7 @@ def refusal(error: TemplateError, texts: Texts, file: str, *, kind: str) -> Find
     words, number = error.why + _meant(error.why, kind), int(line) if line else None
     if missing := _missing(error.why):
         return Finding(level="error", text=missing["name"], words=f"This text is missing, and {error.where} shows it.")
-    if where != file:
+    if where not in (file, f"{file.removesuffix(SUFFIX)}{BLOCKS}"):
         at = f"{error.where}: " if where != file.partition("/")[0] else ""
         return Finding(level="error", text="mail", words=f"{at}{words}")
     if key:

@@ -1,8 +1,9 @@
 """Template renderer: a template and data become subject, HTML, text and card. Runs in the render worker only.
 
 A template file is TOML front matter between two lines `+++` (the texts, Jinja allowed in each) and a
-body in Jinja over MJML, most often one line that extends a layout. The texts `because` are lines of each
-recommended product, which is `line` in them. The text part is the layout of the template's `kind`.
+body in Jinja over MJML, most often one line that extends a layout, or a list of blocks beside it. The texts `because`
+are lines of each recommended product, which is `line` in them. The text part is the text `plain`, else that of the
+blocks, else the layout of the template's `kind`.
 """
 
 import re
@@ -19,12 +20,18 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 from mjml import mjml2html
 
+from notifications.blocks.block import BLOCKS
+from notifications.blocks.compiled import Compiled, compiled
+from notifications.blocks.filled import filled, sources
+from notifications.blocks.words import without_signs
 from notifications.template_filters import filters, locale_of, web
 from notifications.templates.front_matter import CARD, body_of, front_matter
 from notifications.templates.render_error import RenderError
 from notifications.templates.shipped import shipped_layout
 from notifications.templates.template import SUFFIX, Template
 
+TEXT = ".txt.j2"
+"""The end of the name by which Jinja finds the plain text of blocks."""
 LARGEST = 400_000
 LONGEST_KEPT, MOST_KEPT = 16_000, 500
 """Characters of a source that is kept compiled, and how many are."""
@@ -32,6 +39,11 @@ LARGEST_HTML = 80_000
 """Bytes of HTML that are aimed at: Gmail cuts mails off behind 102 kB, and the link to unsubscribe comes last."""
 SHOWN_LINES = (20, 10, 5, 2, 1)
 """How many lines of the cart a mail shows: the most with which it is no larger."""
+FRAMES = (
+    "<mjml><mj-body><mj-wrapper>%s</mj-wrapper></mj-body></mjml>",
+    "<mjml><mj-body><mj-section><mj-column>%s</mj-column></mj-section></mj-body></mjml>",
+)
+"""Where a block of MJML may stand."""
 WORDS: dict[type[Exception], str] = {
     jinja2.TemplateNotFound: "it extends or includes {error}, which is not there",
     jinja2.UndefinedError: "{error}: check the name, or write {{% if ... is defined %}}",
@@ -40,6 +52,8 @@ WORDS: dict[type[Exception], str] = {
     TimeoutError: "it takes too long: look for a loop that does not end, or loops within loops",
     RecursionError: "it includes itself or calls itself without end",
 }
+_control = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""What XML may not hold: shoppers and catalogues do."""
 _inliner = css_inline.CSSInliner(keep_style_tags=True, keep_at_rules=True, load_remote_stylesheets=False)
 
 
@@ -75,6 +89,8 @@ class TemplateRenderer:
         options = {"loader": loader, "undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
         self._markup = Sandbox(autoescape=True, **options)
         self._plain = Sandbox(autoescape=False, **options)
+        self._words = Sandbox(autoescape=False, finalize=without_signs, **options)
+        self._blocks = cache(lambda locale: sources(compiled(self._files, template.name, locale)))
         self._compiled = cache(lambda environment, text: environment.from_string(text))
         self._front_matter = cache(lambda file: front_matter(self._files[file], f"{template.name}/{file}"))
 
@@ -100,7 +116,7 @@ class TemplateRenderer:
         because, kind = front.pop("because", ""), front.pop("kind")
         locale = locale_of(wanted, language)
         wording = {name: _late(made) for name, made in filters(locale, data.get("time_zone")).items()}
-        for environment in (self._markup, self._plain):
+        for environment in (self._markup, self._plain, self._words):
             environment.filters.update(wording)
         context = {**_safe(_shortened(data, most)), "language": locale.language}
         marked, plain = {}, {}
@@ -110,16 +126,35 @@ class TemplateRenderer:
             plain[key] = self._render_text(self._plain, where, text, context)
         marked_context = self._with_reasons(self._markup, path, because, {**context, "say": SimpleNamespace(**marked)})
         plain_context = self._with_reasons(self._plain, path, because, {**context, "say": SimpleNamespace(**plain)})
+        text_path = f"layouts/{kind}.txt.j2"
+        if blocks := self._blocks_of(file):
+            text_path = f"{self._template.name}/{file.removesuffix(SUFFIX)}{TEXT}"
+            marked_context["written"], plain_context["written"] = filled(
+                blocks,
+                self._template.name,
+                lambda where, source: self._render_text(self._words, where, source, plain_context),
+                lambda where, source: self._render_text(self._markup, where, source, marked_context),
+            )
         mjml = self._render(self._markup, path, marked_context)
-        text = self._render(self._plain, f"layouts/{kind}.txt.j2", plain_context)
+        text = plain["plain"] if "plain" in plain else self._render(self._plain, text_path, plain_context)
         return {
             "locale": str(locale),
             "subject": " ".join(plain["subject"].split()),
             "preheader": " ".join(plain["preheader"].split()),
-            "html": _html(mjml, path),
+            "html": self._as_html(mjml, path, blocks, marked_context),
             "text": re.sub(r"\n{3,}", "\n\n", text).strip() + "\n",
             "card": {key: plain.get(f"card.{key}", "").strip() for key in CARD},
         }
+
+    def _as_html(self, mjml: str, path: str, blocks: Compiled | None, context: dict[str, Any]) -> str:
+        """The HTML of the MJML; an error of a block that is MJML itself names that block."""
+        try:
+            return _html(mjml, path)
+        except RenderError as error:
+            for key, slot in blocks.slots.items() if blocks else ():
+                if slot.form == "code" and not any(_is_mjml(frame % context["written"][key]) for frame in FRAMES):
+                    raise RenderError(f"{self._template.name}/{slot.file} [{slot.field}]", str(error)) from error
+            raise
 
     def warm(self) -> None:
         """Compile every file, so that the first mail is as fast as the second."""
@@ -138,12 +173,23 @@ class TemplateRenderer:
         return f"{chosen}{SUFFIX}", chosen.replace("-", "_")
 
     def _load(self, path: str) -> str:
-        """The body of one of the template's files (`<name>/de.mjml.j2`), or of a layout (`layouts/offer.mjml.j2`)."""
-        source = self._files.get(path.removeprefix(f"{self._template.name}/"))
+        """The body of one of the template's files (`<name>/de.mjml.j2`), or of a layout (`layouts/offer.mjml.j2`).
+
+        That of blocks is what they are compiled to, and their plain text `<name>/de.txt.j2`.
+        """
+        file = path.removeprefix(f"{self._template.name}/")
+        if file != path and (blocks := self._blocks_of(file)):
+            return blocks.text if file.endswith(TEXT) else blocks.body
+        source = self._files.get(file)
         source = shipped_layout(path) if source is None else source
         if source is None:
             raise jinja2.TemplateNotFound(path)
         return body_of(source)
+
+    def _blocks_of(self, file: str) -> Compiled | None:
+        """What the blocks of a locale's file make; None where its body is code."""
+        locale = file.removesuffix(SUFFIX).removesuffix(TEXT)
+        return self._blocks(locale) if f"{locale}{BLOCKS}" in self._files else None
 
     def _with_reasons(
         self, environment: jinja2.Environment, path: str, because: str, context: dict[str, Any]
@@ -180,13 +226,22 @@ def _late(made: Callable[..., Any]) -> Callable[..., Any]:
 
 def _html(mjml: str, path: str) -> str:
     try:
-        html = mjml2html(mjml, fonts={})  # else it loads fonts that it knows by name from a foreign host
+        html = mjml2html(
+            _control.sub("", mjml), fonts={}
+        )  # else it loads fonts that it knows by name from a foreign host
     except ValueError as error:
         raise RenderError(path, f"the MJML it makes is not well formed: {error}") from error
     unknown = re.search(r"<(mj-[a-z-]+)", html)
     if unknown:
         raise RenderError(path, f"<{unknown[1]}> is no MJML element, or stands where it may not")
     return _inliner.inline(html)
+
+
+def _is_mjml(mjml: str) -> bool:
+    try:
+        return bool(_html(mjml, ""))
+    except RenderError:
+        return False
 
 
 def _bounded(text: str, where: str) -> str:

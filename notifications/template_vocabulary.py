@@ -7,7 +7,7 @@ import msgspec
 from babel import Locale
 
 from notifications.template_filters import filters
-from notifications.templates.front_matter import CONFIRMATION, OFFER, ORDER
+from notifications.templates.front_matter import BLOCK, CONFIRMATION, OFFER, ORDER
 
 JINJA = ("default", "first", "join", "last", "length", "lower", "replace", "round", "title", "trim", "upper")
 """Filters of Jinja itself that mails use; the others work too."""
@@ -133,6 +133,7 @@ VARIABLES: dict[str, tuple[Variable, ...]] = {
         *_SHOP,
     ),
 }
+VARIABLES[BLOCK] = VARIABLES[OFFER]
 """What there is, by the `kind` of the template. A test compares it with what templates are given."""
 
 

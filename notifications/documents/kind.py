@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mesh import Bucket, Mesh
 from mesh.errors import DeclarationError
+from mesh.events.block import BlockPublished
 from mesh.events.journey import JourneyPublished
 from mesh.events.template import TemplatePublished
 from notifications.documents.document import Document, UnknownDocument
@@ -15,7 +16,7 @@ from notifications.documents.document import Document, UnknownDocument
 LARGEST = 256 * 1024
 """Bytes of all texts of a document together: an event must fit into one message."""
 Files = Mapping[str, str]
-Published = JourneyPublished | TemplatePublished
+Published = JourneyPublished | TemplatePublished | BlockPublished
 is_name = re.compile(r"(?=.{1,48}\Z)[a-z0-9]+(-[a-z0-9]+)*").fullmatch
 
 
@@ -29,7 +30,7 @@ class Kind:
     """
 
     name: str
-    published: type[JourneyPublished] | type[TemplatePublished]
+    published: type[JourneyPublished] | type[TemplatePublished] | type[BlockPublished]
     read: Callable[[Path], tuple[str, dict[str, str]]]
     read_folder: Callable[[str], dict[str, dict[str, str]]]
     check: Callable[[str, Files], None]

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from mesh import Mesh, Received, Service
+from mesh.events.block import BlockPublished
 from mesh.events.journey import JourneyPublished
 from mesh.events.offer import OfferDecided
 from mesh.events.template import TemplatePublished
@@ -23,15 +24,15 @@ from notifications.studio.decision_pages.recent_decisions import SINCE, RecentDe
 from notifications.studio.experiment_pages.figures import FIGURES as EFFECTS
 from notifications.studio.experiment_pages.figures import EffectsWriter, ExperimentSettings
 from notifications.suppressions import SUPPRESSIONS
-from notifications.templates.kind import TEMPLATES
+from notifications.templates.kind import SHARED_BLOCKS, TEMPLATES
 
 if TYPE_CHECKING:
     from mesh.web.console import Console
 
 service = Service(
     "studio",
-    publishes=(JourneyPublished, TemplatePublished),
-    buckets=(JOURNEYS.bucket, TEMPLATES.bucket, DRAFTS, FIGURES, EFFECTS),
+    publishes=(JourneyPublished, TemplatePublished, BlockPublished),
+    buckets=(JOURNEYS.bucket, TEMPLATES.bucket, SHARED_BLOCKS.bucket, DRAFTS, FIGURES, EFFECTS),
     views=(PROFILES, SUPPRESSIONS, RATES),
     asks=("mail-reports",),
     secrets=("address_secret",),
@@ -46,10 +47,10 @@ async def open_rendering() -> AsyncIterator[RenderPool]:
         yield pool
 
 
-@service.on(JourneyPublished, TemplatePublished, reach="mesh")
+@service.on(JourneyPublished, TemplatePublished, BlockPublished, reach="mesh")
 async def put_in_force(received: Received[Published], mesh: Mesh) -> None:
-    """Put a journey or template that was published in any region in force here."""
-    kind = JOURNEYS if isinstance(received.event, JourneyPublished) else TEMPLATES
+    """Put a journey, template or shared block that was published in any region in force here."""
+    kind = next(one for one in (JOURNEYS, TEMPLATES, SHARED_BLOCKS) if isinstance(received.event, one.published))
     await apply(kind, received, mesh)
 
 
@@ -128,6 +129,14 @@ def template_pages(console: "Console", mesh: Mesh, pool: RenderPool) -> list[Any
     from notifications.studio.template_pages.routes import routes  # noqa: PLC0415  brings Litestar, as above
 
     return routes(console, mesh, pool)
+
+
+@service.page("/blocks", title="Blocks", role="viewer", section="Marketing")
+def block_pages(console: "Console", mesh: Mesh, pool: RenderPool) -> list[Any]:
+    """Blocks that many mails share, such as their foot, and the shop's colours and font."""
+    from notifications.studio.template_pages.routes import shared_routes  # noqa: PLC0415  brings Litestar, as above
+
+    return shared_routes(console, mesh, pool)
 
 
 @service.page("/sender", title="Sender", role="viewer", section="Marketing")

@@ -22,7 +22,7 @@ class Studio:
         self.console, self.mesh, self.path = console, mesh, path
         self._files = StaticFiles(static_files(), mounted=path)
         self._environment = console.templates(HERE / "html")
-        self._environment.globals["studio_urls"] = self._files.urls
+        self._environment.globals |= {"studio_urls": self._files.urls, "base": path}
 
     @property
     def files(self) -> HTTPRouteHandler:
@@ -38,10 +38,11 @@ class Studio:
 
 @cache
 def static_files() -> dict[str, Any]:
-    """One style sheet, htmx, and one script of all modules in the folder `script`, by name."""
+    """One style sheet, htmx, Sortable, and one script of all modules in the folder `script`, by name."""
     static = HERE / "static"
     style = "\n".join(sheet.read_text(encoding="utf-8") for sheet in sorted((static / "style").glob("*.css")))
-    scripts = [static / "htmx" / "htmx.min.js", *sorted((static / "script").glob("*.js"))]
+    vendored = [static / "htmx" / "htmx.min.js", static / "sortable" / "sortable.min.js"]
+    scripts = [*vendored, *sorted((static / "script").glob("*.js"))]
     return {
         "studio.css": static_file(style, MEDIA_TYPES[".css"]),
         **{script.name: static_file(script.read_bytes(), MEDIA_TYPES[".js"]) for script in scripts},

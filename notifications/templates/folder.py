@@ -3,9 +3,13 @@
 from pathlib import Path
 
 from mesh.errors import DeclarationError
+from notifications.blocks.block import BLOCKS, BRAND, SHARED
 from notifications.templates import FOLDER
 from notifications.templates.shipped import shipped_layout
 from notifications.templates.template import LAYOUTS, SUFFIX
+
+PATTERNS = (f"*{SUFFIX}", f"{LAYOUTS}*.j2", f"*{BLOCKS}", BRAND, f"{SHARED}*/*{BLOCKS}")
+"""The files of a template in its folder."""
 
 
 def read(path: Path) -> tuple[str, dict[str, str]]:
@@ -29,7 +33,7 @@ def read_folder(folder: str) -> dict[str, dict[str, str]]:
 
 
 def _texts(path: Path) -> dict[str, str]:
-    files = (*path.glob(f"*{SUFFIX}"), *path.glob(f"{LAYOUTS}*.j2"))
+    files = [file for pattern in PATTERNS for file in path.glob(pattern)]
     return {file.relative_to(path).as_posix(): file.read_text(encoding="utf-8") for file in sorted(files)}
 
 

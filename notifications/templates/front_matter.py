@@ -6,9 +6,12 @@ from notifications.templates.render_error import RenderError
 
 CARD = ("title", "body", "action")
 """The texts of the card on the site."""
-OFFER, CONFIRMATION, ORDER = "offer", "confirmation", "order"
-NEEDED = {OFFER: tuple(f"card.{key}" for key in CARD), CONFIRMATION: (), ORDER: ()}
-"""The texts that a template must have beside subject and preheader, by its `kind`: what it is for."""
+OFFER, CONFIRMATION, ORDER, BLOCK = "offer", "confirmation", "order", "block"
+NEEDED = {OFFER: tuple(f"card.{key}" for key in CARD), CONFIRMATION: (), ORDER: (), BLOCK: ()}
+"""The texts that a template must have beside subject and preheader, by its `kind`: what it is for.
+
+A `block` is a block that many templates contain.
+"""
 
 
 def front_matter(source: str, name: str) -> dict[str, str]:

@@ -22,8 +22,8 @@ JOURNEY, TEMPLATE = "abandoned-cart", "abandoned-cart"
 
 
 @pytest.fixture
-async def publisher(signed_in):
-    """A client of the studio's pages, signed in as a publisher called `publisher`."""
+async def place():
+    """The port of the studio's pages, and the region as the console sees it."""
     async with AsyncExitStack() as stack:
         servers = LocalServers(Topology.of(["us"], nodes=1), services=[offers, studio, console, identity])
         await stack.enter_async_context(servers)
@@ -36,9 +36,16 @@ async def publisher(signed_in):
         for kind in (TEMPLATES, JOURNEYS):
             await seed(kind, "", await mesh("offers"))
         run = await stack.enter_async_context(running(studio, await mesh("studio"), http=("127.0.0.1", 0)))
-        headers = await signed_in(await mesh("console"), "publisher")
-        client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{run.port}", headers=headers, timeout=60)
-        yield await stack.enter_async_context(client)
+        yield run.port, await mesh("console")
+
+
+@pytest.fixture
+async def publisher(place, signed_in):
+    """A client of the studio's pages, signed in as a publisher called `publisher`."""
+    port, region = place
+    headers = await signed_in(region, "publisher")
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
+        yield client
 
 
 async def test_every_page_opens_and_names_who_published(publisher):
@@ -65,6 +72,7 @@ async def test_every_page_opens_and_names_who_published(publisher):
             f"/journeys/{JOURNEY}/text",
             f"/journeys/{JOURNEY}/history",
             "/templates",
+            "/blocks",
             f"/templates/{TEMPLATE}",
             f"/templates/{TEMPLATE}/frame?locale=de",
             f"/templates/{TEMPLATE}/history",
@@ -76,3 +84,26 @@ async def test_every_page_opens_and_names_who_published(publisher):
     assert {path: page.status_code for path, page in opened.items()} == dict.fromkeys(opened, 200)
     assert re.search(r"by publisher\b", opened["/journeys"].text)
     assert re.search(r"by publisher\b", opened[f"/journeys/{JOURNEY}/history"].text)
+
+
+async def test_a_shared_block_reaches_the_templates_that_contain_it(place, staff):
+    """With the studio's own rights: its event, its bucket, and the templates' next revisions."""
+    port, region = place
+    person = await staff(region, port, "publisher")
+
+    async def publish(page):
+        review = (await person.get(f"{page}/review")).text
+        read = {name: re.search(rf'name="{name}" value="(\d*)"', review)[1] for name in ("version", "revision")}
+        return await person.send(f"{page}/publish", page=f"{page}/review", **read)
+
+    sent = [
+        await person.send("/templates", page="/templates", name="spring", copy="blocks:offer"),
+        await publish("/templates/spring"),
+        await person.send("/blocks", page="/blocks", copy="brand"),
+        await publish("/blocks/brand"),
+    ]
+
+    in_force = (await person.get("/documents/v1/templates/spring")).json()["in_force"]
+    assert [one.status_code for one in sent] == [303] * 4
+    assert (in_force["revision"], "brand.json" in in_force["files"]) == (2, True)
+    assert "spring" in (await person.get("/blocks")).text

@@ -91,6 +91,7 @@ def test_the_consoles_pages_are_behind_one_ingress(chart, copied):
         return {"path": match, "pathType": kind, "backend": backend}
 
     routed = {
+        "/blocks": "studio",
         "/board": "board",
         "/connections": "connect",
         "/console": "console",
@@ -162,6 +163,7 @@ def test_the_consoles_ingress_is_merged_and_patched_like_the_releases_other_obje
     shop = ["/experiments", "/fraud", "/journeys", "/offers", "/orders", "/overview"]
     assert paths == [
         "/",
+        "/blocks",
         "/connections",
         "/console",
         "/decisions",

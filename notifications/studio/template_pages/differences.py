@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from notifications.blocks.block import BLOCKS, BRAND, SHARED
+from notifications.studio.template_pages.block_differences import block_sentences
 from notifications.templates.template import SUFFIX
 
 _hunk = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)").match
@@ -27,11 +29,21 @@ class FileDifference(msgspec.Struct, frozen=True, kw_only=True):
     file: str
     state: Literal["added", "removed", "changed"]
     lines: list[Line]
+    words: list[str] | None = None
+    """What changed in sentences, where the file holds blocks."""
 
     @property
     def locale(self) -> str:
-        """The language of the file; empty for a layout."""
-        return self.file.removesuffix(SUFFIX) if "/" not in self.file else ""
+        """The language of the file; empty for a layout, a shared block and the brand."""
+        plain = self.file.removesuffix(SUFFIX).removesuffix(BLOCKS)
+        return plain if "/" not in self.file and plain != self.file else ""
+
+    @property
+    def title(self) -> str:
+        """What a file is called that is no language's."""
+        if self.file.startswith(SHARED):
+            return f"Shared block {self.file.split('/')[1]}"
+        return "Brand" if self.file == BRAND else "Layout"
 
 
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[FileDifference]:
@@ -41,7 +53,9 @@ def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[Fil
         old, new = before.get(file), after.get(file)
         if old != new:
             state = "added" if old is None else "removed" if new is None else "changed"
-            found.append(FileDifference(file=file, state=state, lines=_lines(old or "", new or "")))
+            words = block_sentences(old or "", new or "") if file.endswith(BLOCKS) else None
+            lines = _lines(old or "", new or "") if words is None else []
+            found.append(FileDifference(file=file, state=state, lines=lines, words=words))
     return found
 
 

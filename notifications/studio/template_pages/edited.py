@@ -10,10 +10,15 @@ from litestar.exceptions import ClientException, NotFoundException
 
 from mesh import Mesh
 from mesh.errors import InvalidKey
+from notifications.blocks.as_code import as_code
+from notifications.blocks.block import BLOCKS, BRAND, encode, is_blocks_file
+from notifications.blocks.sharing import BRAND_NAME, with_shared
 from notifications.documents.document import Document
 from notifications.documents.drafts import DocumentDraft, read_draft
 from notifications.documents.kind import Kind, is_name
+from notifications.studio.template_pages.block_form import blocks_sent, brand_sent, has_blocks, plain
 from notifications.templates.front_matter import OFFER, front_matter
+from notifications.templates.kind import SHARED_BLOCKS
 from notifications.templates.render_error import RenderError
 from notifications.templates.template import SUFFIX, Template, template_of
 from notifications.templates.texts import Texts, source_of, texts_of
@@ -21,6 +26,25 @@ from notifications.templates.texts import Texts, source_of, texts_of
 TEXT = "text:"
 """What the name of a field begins with that holds a text of the front matter."""
 is_text_name = re.compile(r"(card\.)?[a-z][a-z0-9_]{0,39}", re.ASCII).fullmatch
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """What is written in a language: its file of texts, whose body is code; or its file of blocks besides."""
+
+    texts: str
+    blocks: str | None = None
+    brand: str | None = None
+    """The shop's colours and font, of the shared document that holds them."""
+
+    def files(self, locale: str) -> dict[str, str]:
+        """The files by name."""
+        blocks = {} if self.blocks is None else {f"{locale}{BLOCKS}": self.blocks}
+        brand = {} if self.brand is None else {BRAND: self.brand}
+        return {f"{locale}{SUFFIX}": self.texts, **blocks, **brand}
+
+    def parsed(self, where: str) -> Texts:
+        """The texts as a form shows them."""
+        return texts_of(self.texts, where)
 
 
 class Edited(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +55,10 @@ class Edited(msgspec.Struct, frozen=True, kw_only=True):
     draft: DocumentDraft | None
     version: int
     in_force: Document | None
+    shared: Mapping[str, Mapping[str, str]] = {}
+    """The files of the shared blocks in force, by their names."""
+    owns_brand: bool = False
+    """Whether it is the shared document that holds the brand, and no copy."""
 
     @property
     def locales(self) -> list[str]:
@@ -43,19 +71,29 @@ class Edited(msgspec.Struct, frozen=True, kw_only=True):
         current = self.in_force.revision if self.in_force else None
         return self.draft is not None and self.draft.based_on != current
 
-    def source(self, locale: str) -> str:
-        """The file of a language; NotFoundException where there is none."""
+    def source(self, locale: str) -> Source:
+        """The files of a language; NotFoundException where there is none."""
         if f"{locale}{SUFFIX}" not in self.files:
             raise NotFoundException(f"template {self.name} has no texts in {locale}")
-        return self.files[f"{locale}{SUFFIX}"]
+        return Source(
+            texts=self.files[f"{locale}{SUFFIX}"],
+            blocks=self.files.get(f"{locale}{BLOCKS}"),
+            brand=self.files.get(BRAND) if self.owns_brand else None,
+        )
 
-    def texts(self, locale: str) -> Texts:
-        """The texts of a language."""
-        return texts_of(self.source(locale), f"{self.name}/{locale}{SUFFIX}")
+    def coded(self, locale: str, source: Source) -> Source:
+        """What is written in a language, its blocks turned into code."""
+        if source.blocks is None:
+            return source
+        file, files = f"{locale}{SUFFIX}", as_code(self.with_source(locale, source), self.name, locale)
+        return Source(texts=files[file], brand=source.brand)
 
-    def with_source(self, locale: str, source: str) -> dict[str, str]:
-        """All files, that of a language replaced."""
-        return {**self.files, f"{locale}{SUFFIX}": source}
+    def with_source(self, locale: str, source: Source) -> dict[str, str]:
+        """All files, those of a language replaced, with the shared blocks that they now contain."""
+        others = {
+            file: text for file, text in self.files.items() if file not in (f"{locale}{SUFFIX}", f"{locale}{BLOCKS}")
+        }
+        return with_shared({**others, **source.files(locale)}, self.shared)
 
 
 async def read_edited(kind: Kind, name: str, mesh: Mesh) -> Edited:
@@ -70,28 +108,41 @@ async def read_edited(kind: Kind, name: str, mesh: Mesh) -> Edited:
     if draft is None and current is None:
         raise NotFoundException(f"there is no template {name}")
     files = draft.files if draft else current.files if current else {}
-    return Edited(name=name, files=files, draft=draft, version=version, in_force=current)
+    owns_brand, shared = kind.name == SHARED_BLOCKS.name and name == BRAND_NAME, {}
+    if not owns_brand and any(is_blocks_file(file) for file in files):
+        shared = {one: found.files async for one, found in mesh.state(SHARED_BLOCKS.bucket).items()}
+    if kind.name == SHARED_BLOCKS.name:
+        shared = {one: found for one, found in shared.items() if one == BRAND_NAME}
+    return Edited(
+        name=name, files=files, draft=draft, version=version, in_force=current, shared=shared, owns_brand=owns_brand
+    )
 
 
-def typed_source(sent: Mapping[str, Any], *, add: str = "") -> str:
-    """The file that a form makes of its fields, with one more text, which is empty.
+def typed_source(sent: Mapping[str, Any], *, add: str = "") -> Source:
+    """The files that a form makes of its fields, with one more text, which is empty.
 
     ClientException (422) where it lacks fields that the editor's form has.
     """
-    front = {name.removeprefix(TEXT): _plain(sent[name]) for name in sent if name.startswith(TEXT)}
+    front = {name.removeprefix(TEXT): plain(sent[name]) for name in sent if name.startswith(TEXT)}
     if add:
         front.setdefault(add, "")
-    source = source_of(front, _plain(sent.get("body", "")))
+    texts = source_of(front, "" if has_blocks(sent) else plain(sent.get("body", "")))
     try:
-        front_matter(source, "the form")
+        kind = front_matter(texts, "the form")["kind"]
     except RenderError as error:
         raise ClientException(f"{error}: load the page again", status_code=422) from None
-    return source
+    blocks = encode(blocks_sent(sent, kind)) if has_blocks(sent) else None
+    return Source(texts=texts, blocks=blocks, brand=brand_sent(sent))
 
 
-def digest(source: str) -> str:
-    """A short name of a file's text: whether it is still as it was read."""
-    return hashlib.sha256(source.encode()).hexdigest()[:32]
+def digest(source: Source) -> str:
+    """A short name of what is written in a language: whether it is still as it was read."""
+    return hashlib.sha256(msgspec.json.encode(source)).hexdigest()[:32]
+
+
+def purpose_of(edited: Edited) -> str:
+    """What a template that is edited is for."""
+    return purpose(template_of(edited.name, edited.files))
 
 
 def purpose(template: Template) -> str:
@@ -102,8 +153,3 @@ def purpose(template: Template) -> str:
         return kind_of(template)
     except (RenderError, IndexError):
         return OFFER
-
-
-def _plain(value: Any) -> str:
-    """A field's text. Browsers end lines with two characters."""
-    return str(value).replace("\r\n", "\n").replace("\r", "\n")

@@ -1,7 +1,7 @@
 """Editor: the page on which one language of a template is edited, with its preview and its checks beside it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from litestar import Request, Response, get
@@ -15,12 +15,13 @@ from notifications.document_api.views import names_of_authors
 from notifications.documents.document import SEED, Document
 from notifications.documents.kind import Kind
 from notifications.studio.studio import Studio
-from notifications.studio.template_pages.edited import Edited, digest, purpose, read_edited, typed_source
-from notifications.studio.template_pages.labels import CAUSES, KINDS, LINES, hint, label, language_name
+from notifications.studio.template_pages.block_list import blocks_shown
+from notifications.studio.template_pages.edited import Edited, Source, digest, purpose_of, read_edited, typed_source
+from notifications.studio.template_pages.labels import CAUSES, KINDS, LINES, hint, language_name
 from notifications.studio.template_pages.previews import Preview, Previews, choice_of
 from notifications.template_vocabulary import JINJA, VARIABLES, own_filters
-from notifications.templates.template import SUFFIX, template_of
-from notifications.templates.texts import Texts, texts_of
+from notifications.templates.kind import SHARED_BLOCKS
+from notifications.templates.template import SUFFIX
 
 POLICY = f"{STRICT}; frame-src 'self'"
 """The editor shows the mail in a frame."""
@@ -30,19 +31,30 @@ DONE = {
     "created": "The template is a draft now. Nothing is sent with it before it is published and a journey names it.",
     "saved": "The draft is saved. Nothing is in force before it is published.",
     "added": "The language is part of the draft. Translate its texts, then publish.",
+    "coded": "The body is code now: MJML that says what the blocks said. The history keeps the blocks.",
     "removed": "The language is no longer part of the draft.",
     "restored": "The draft is open again.",
     "rebased": "The draft now follows the revision in force. Review the difference and publish.",
 }
+DONE_SHARED = DONE | {"created": "The block is a draft now. No mail has it before it is published."}
 is_locale = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII).fullmatch
 PageRequest = Request[Any, Any, Any]
+
+Published = Callable[[Document, str], Awaitable[None]]
+"""What follows the publication of a revision by somebody."""
+
+
+async def publishes_nothing_else(document: Document, author: str) -> None:
+    """Nothing follows."""
 
 
 class Editor:
     """What the routes of the editor share."""
 
-    def __init__(self, studio: Studio, kind: Kind, previews: Previews) -> None:
-        self.studio, self.kind, self.previews = studio, kind, previews
+    def __init__(
+        self, studio: Studio, kind: Kind, previews: Previews, published: Published = publishes_nothing_else
+    ) -> None:
+        self.studio, self.kind, self.previews, self.published = studio, kind, previews, published
         self.mesh = studio.mesh
 
     def route(self) -> HTTPRouteHandler:
@@ -53,7 +65,8 @@ class Editor:
             request: PageRequest, name: FromPath[str], locale: FromQuery[str] = "", done: FromQuery[str] = ""
         ) -> Response[bytes]:
             edited = await self.read(name)
-            return await self.show(request, edited, locale or edited.locales[0], done=DONE.get(done, ""))
+            words = DONE_SHARED if self.kind.name == SHARED_BLOCKS.name else DONE
+            return await self.show(request, edited, locale or edited.locales[0], done=words.get(done, ""))
 
         return edit_template
 
@@ -75,8 +88,8 @@ class Editor:
         source = typed_source(sent) if sent else stored
         choice = choice_of(sent or {})
         shopper = shopper_of(sent or {}, locale)
-        texts = texts_of(source, f"{edited.name}/{locale}{SUFFIX}")
-        kind = purpose(template_of(edited.name, edited.files))
+        texts = source.parsed(f"{edited.name}/{locale}{SUFFIX}")
+        kind = purpose_of(edited)
         values = {
             "edited": edited,
             "locale": locale,
@@ -95,7 +108,7 @@ class Editor:
             "filters": own_filters(),
             "more_filters": JINJA,
             "authors": await self.names(edited),
-            "label": label,
+            **blocks_shown(source, edited, kind),
             "hint": hint,
             "language_name": language_name,
             "may_edit": request.user.may(MARKETER.name),
@@ -109,7 +122,7 @@ class Editor:
         response.headers["Content-Security-Policy"] = POLICY
         return response
 
-    async def preview(self, edited: Edited, locale: str, source: str, sent: Mapping[str, Any]) -> Preview:
+    async def preview(self, edited: Edited, locale: str, source: Source, sent: Mapping[str, Any]) -> Preview:
         """A language's file rendered with the sample that a form chose."""
         files = edited.with_source(locale, source)
         shopper = shopper_of(sent, locale)
@@ -130,11 +143,6 @@ def shopper_of(sent: Mapping[str, Any], locale: str) -> str:
     """The locale of the shopper who is shown, by default the one that is edited."""
     shopper = str(sent.get("shopper", ""))
     return shopper if is_locale(shopper) else locale
-
-
-def texts_in(sent: Mapping[str, Any], edited: Edited, locale: str) -> Texts:
-    """The texts that a form holds."""
-    return texts_of(typed_source(sent), f"{edited.name}/{locale}{SUFFIX}")
 
 
 def _shoppers(locales: list[str]) -> list[tuple[str, str]]:

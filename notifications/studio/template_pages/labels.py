@@ -1,9 +1,9 @@
 """Labels: what each text of a template is, for who writes it, and what to know about it."""
 
-from notifications.templates.front_matter import CONFIRMATION, OFFER, ORDER
+from notifications.templates.front_matter import BLOCK, CONFIRMATION, OFFER, ORDER
 from notifications.templates.trial import SampleChoice
 
-KINDS = {OFFER: "Offer", CONFIRMATION: "Asks to confirm an address", ORDER: "Order mail"}
+KINDS = {OFFER: "Offer", CONFIRMATION: "Asks to confirm an address", ORDER: "Order mail", BLOCK: "Shared block"}
 """What a template is for, by its `kind`."""
 LINES = {"one": "one line", "two": "two lines", "many": "30 lines"}
 """How many lines the cart or order of a sample has."""
@@ -39,6 +39,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "why": ("Why they get this mail", ""),
     "unsubscribe": ("Link to unsubscribe", ""),
     "preferences": ("Link to what shoppers allow", ""),
+    "plain": ("Plain text of the mail", "For who reads mails without HTML."),
     "card.title": ("Card: title", "The card is the same offer on a page of the shop."),
     "card.body": ("Card: text", ""),
     "card.action": ("Card: button", ""),

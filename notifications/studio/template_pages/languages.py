@@ -16,7 +16,6 @@ from notifications.documents.drafts import save_draft
 from notifications.studio.template_pages.edited import Edited
 from notifications.studio.template_pages.editor import Editor, is_locale, locale_of
 from notifications.studio.template_pages.labels import sentence
-from notifications.templates.template import SUFFIX
 
 
 def language_routes(editor: Editor) -> list[HTTPRouteHandler]:
@@ -46,7 +45,7 @@ def language_routes(editor: Editor) -> list[HTTPRouteHandler]:
         if len(edited.locales) == 1:
             wrong = "This is the only language: a template needs one."
             return await editor.show(request, edited, shown, wrong=wrong, status=422)
-        files = {file: text for file, text in edited.files.items() if file != f"{shown}{SUFFIX}"}
+        files = {file: text for file, text in edited.files.items() if file not in edited.source(shown).files(shown)}
         stays = next(one for one in edited.locales if one != shown)
         return await store(request, edited, files, stays, shown, "removed")
 

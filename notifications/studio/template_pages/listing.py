@@ -3,6 +3,7 @@
 from typing import Any
 
 from litestar import Request, Response, get, post
+from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery
 from litestar.response import Redirect
@@ -12,6 +13,7 @@ from mesh.errors import DeclarationError
 from mesh.web.audit import note
 from mesh.web.guard import require
 from mesh.web.roles import MARKETER
+from notifications.blocks.beginnings import STARTS, start
 from notifications.document_api.views import names_of_authors
 from notifications.documents.document import Superseded
 from notifications.documents.drafts import open_drafts, save_draft
@@ -22,6 +24,8 @@ from notifications.studio.template_pages.edited import purpose, read_edited
 from notifications.studio.template_pages.labels import KINDS, language_name, sentence
 from notifications.templates.template import template_of
 
+START = "blocks:"
+"""What the choice of a mail of blocks to begin with begins with."""
 SEED = {"seed": "comes with Cartmesh"}
 
 
@@ -41,7 +45,10 @@ def listing_routes(studio: Studio, kind: Kind) -> list[HTTPRouteHandler]:
         sent = await request.form()
         name, original = str(sent.get("name", "")).strip(), str(sent.get("copy", ""))
         typed = {"name": name, "copy": original}
-        copied = await read_edited(kind, original, studio.mesh)
+        begun = original.removeprefix(START) if original.startswith(START) else ""
+        if begun not in (*STARTS, ""):
+            raise NotFoundException(f"there is no mail to begin with that is called {begun[:20]}")
+        files = dict(start(begun)) if begun else (await read_edited(kind, original, studio.mesh)).files
         taken = {
             *await open_drafts(kind, studio.mesh),
             *[one async for one, _ in studio.mesh.state(kind.bucket).items()],
@@ -49,7 +56,7 @@ def listing_routes(studio: Studio, kind: Kind) -> list[HTTPRouteHandler]:
         if name in taken:
             return await show(request, typed=typed, wrong=f"There is a template {name} already.", status=409)
         try:
-            version = await save_draft(kind, name, copied.files, person.account.id, studio.mesh)
+            version = await save_draft(kind, name, files, person.account.id, studio.mesh)
         except (DeclarationError, Superseded) as error:
             status = 409 if isinstance(error, Superseded) else 422
             return await show(request, typed=typed, wrong=sentence(error), status=status)
@@ -73,6 +80,7 @@ def listing_routes(studio: Studio, kind: Kind) -> list[HTTPRouteHandler]:
             "may_edit": request.user.may(MARKETER.name),
             "typed": typed or {"name": "", "copy": rows[0]["name"] if rows else ""},
             "wrong": wrong,
+            "starts": [(f"{START}{which}", words) for which, words in STARTS.items()],
             "discarded": discarded,
             "version": version,
         }

@@ -8,9 +8,9 @@ from litestar.params import FromPath, FromQuery
 
 from mesh.web.guard import CHANGES_NOTHING
 from mesh.web.headers import security_headers
+from notifications.studio.template_pages.block_list import labels
 from notifications.studio.template_pages.edited import typed_source
 from notifications.studio.template_pages.editor import Editor, locale_of
-from notifications.studio.template_pages.labels import label
 from notifications.studio.template_pages.previews import Preview
 
 FRAME = (
@@ -28,8 +28,9 @@ def preview_routes(editor: Editor) -> list[HTTPRouteHandler]:
     async def preview_template(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
         edited, sent = await editor.read(name), await request.form()
         locale = locale_of(sent, edited)
-        preview = await editor.preview(edited, locale, typed_source(sent), sent)
-        values = {"preview": preview, "label": label}
+        source = typed_source(sent)
+        preview = await editor.preview(edited, locale, source, sent)
+        values = {"preview": preview, "label": labels(source)}
         return editor.studio.show(request, "template_preview.html.j2", values)
 
     @get("/{name:str}/frame")

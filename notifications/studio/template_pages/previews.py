@@ -6,6 +6,8 @@ from typing import Any, get_args
 
 import msgspec
 
+from notifications.blocks.block import BLOCKS
+from notifications.blocks.findings import with_blocks
 from notifications.render_pool import Rendered, RenderPool, TemplateError
 from notifications.template_checks import Finding, check, refusal
 from notifications.templates.front_matter import front_matter
@@ -59,8 +61,10 @@ class Previews:
             rendered = await self._pool.render(template, shopper, chosen_variables(template, shopper, choice))
         except TemplateError as error:
             return Preview(rendered=None, findings=[refusal(error, texts, file, kind=kind)])
+        blocks = dict(template.files).get(f"{locale}{BLOCKS}")
         shown = texts if _chosen(template, shopper) == locale else Texts(front={}, body="")
-        return Preview(rendered=rendered, findings=check(rendered, shown, kind=kind, unsubscribe_url=UNSUBSCRIBE))
+        found = check(rendered, shown, kind=kind, unsubscribe_url=UNSUBSCRIBE)
+        return Preview(rendered=rendered, findings=found if blocks is None else with_blocks(found, blocks))
 
 
 def choice_of(sent: Mapping[str, Any]) -> SampleChoice:

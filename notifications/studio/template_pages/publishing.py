@@ -59,6 +59,7 @@ def _review(editor: Editor) -> list[HTTPRouteHandler]:
         except Refused as error:
             return await refused(request, name, error)
         note(request, f"{editor.kind.name}/{name}", revision=str(made.revision))
+        await editor.published(made, person.account.id)
         return Redirect(f"{editor.studio.path}/{name}/history?done=published", status_code=303)
 
     @post("/{name:str}/rebase")
@@ -139,6 +140,7 @@ def _history(editor: Editor) -> list[HTTPRouteHandler]:
             )
             return await show(request, name, wrong=sentence(error), status=status)
         note(request, f"{editor.kind.name}/{name}", revision=str(made.revision), reverted_to=str(chosen))
+        await editor.published(made, person.account.id)
         return Redirect(f"{editor.studio.path}/{name}/history?done=reverted", status_code=303)
 
     async def show(

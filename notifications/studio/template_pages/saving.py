@@ -14,11 +14,12 @@ from mesh.web.guard import require
 from mesh.web.roles import MARKETER
 from notifications.documents.document import Superseded
 from notifications.documents.drafts import save_draft
+from notifications.studio.template_pages.block_list import labels
 from notifications.studio.template_pages.differences import FileDifference, differences
-from notifications.studio.template_pages.edited import Edited, digest, is_text_name, purpose, typed_source
+from notifications.studio.template_pages.edited import Edited, Source, digest, is_text_name, purpose_of, typed_source
 from notifications.studio.template_pages.editor import Editor, locale_of
-from notifications.studio.template_pages.labels import label, language_name, sample_words, sentence
-from notifications.templates.template import SUFFIX, template_of
+from notifications.studio.template_pages.labels import language_name, sample_words, sentence
+from notifications.templates.front_matter import BLOCK
 from notifications.templates.trial import choices
 
 AGAIN = 4
@@ -49,11 +50,12 @@ def saving_routes(editor: Editor) -> list[HTTPRouteHandler]:
             return await _answer(
                 editor, request, edited, locale_of(sent, edited), sent, part=part, wrong=wrong, status=422
             )
-        source, known = typed_source(sent, add=add), {str(sent.get("read", "")), str(sent.get("over", ""))}
+        typed, known = typed_source(sent, add=add), {str(sent.get("read", "")), str(sent.get("over", ""))}
         for _ in range(AGAIN):
             edited = await editor.read(name)
             locale = locale_of(sent, edited)
             stored = edited.source(locale)
+            source = edited.coded(locale, typed) if then == "code" and purpose_of(edited) != BLOCK else typed
             if stored != source and digest(stored) not in known:
                 conflict = await _conflict(editor, edited, locale, source)
                 return await _answer(editor, request, edited, locale, sent, part=part, conflict=conflict, status=409)
@@ -77,28 +79,29 @@ def saving_routes(editor: Editor) -> list[HTTPRouteHandler]:
     return [save_template_draft]
 
 
-async def _why(editor: Editor, edited: Edited, locale: str, source: str, error: DeclarationError) -> str:
+async def _why(editor: Editor, edited: Edited, locale: str, source: Source, error: DeclarationError) -> str:
     """What is wrong with a template, by the names that the form has for its texts, and with which sample."""
-    files, kind = edited.with_source(locale, source), purpose(template_of(edited.name, edited.files))
+    files, kind = edited.with_source(locale, source), purpose_of(edited)
     for choice in choices(kind):
         preview = await editor.previews.preview(edited.name, files, locale=locale, shopper=locale, choice=choice)
         if preview.rendered is None:
             found = preview.findings[0]
             line = f", line {found.line}" if found.line else ""
-            place = "" if found.text == "mail" else f"{'Body' if found.text == 'body' else label(found.text)}{line}: "
+            named = labels(source)
+            place = "" if found.text == "mail" else f"{'Body' if found.text == 'body' else named(found.text)}{line}: "
             sample = sample_words(choice)
             return f"{place}{found.words}{f' (in the mail {sample})' if sample else ''}"
     return sentence(error)
 
 
-async def _conflict(editor: Editor, edited: Edited, locale: str, source: str) -> EditConflict:
-    theirs, file = edited.source(locale), f"{locale}{SUFFIX}"
+async def _conflict(editor: Editor, edited: Edited, locale: str, source: Source) -> EditConflict:
+    theirs = edited.source(locale)
     names = await editor.names(edited)
     last = edited.draft or edited.in_force
     return EditConflict(
         who=names.get(last.author, last.author) if last else "somebody",
         over=digest(theirs),
-        differences=differences({file: theirs}, {file: source}),
+        differences=differences(theirs.files(locale), source.files(locale)),
     )
 
 
@@ -106,7 +109,8 @@ async def _saved(
     editor: Editor, request: Request[Any, Any, Any], edited: Edited, locale: str, then: str, *, part: bool
 ) -> Response[Any]:
     if not part:
-        where = "/review" if then == "review" else f"?locale={locale}&done=saved"
+        done = "coded" if then == "code" else "saved"
+        where = "/review" if then == "review" else f"?locale={locale}&done={done}"
         return Redirect(f"{editor.studio.path}/{edited.name}{where}", status_code=303)
     values = {
         **_part(edited, locale),

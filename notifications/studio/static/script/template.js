@@ -36,8 +36,8 @@ function showMail() {
 }
 
 function insert(text) {
-  const into = field ?? document.getElementById('text-body')
-  if (into.readOnly) return
+  const into = field?.isConnected ? field : form.querySelector('#text-body, #blocks textarea, #blocks input[id]')
+  if (!into || into.readOnly) return
   into.focus()
   into.setRangeText(text, into.selectionStart, into.selectionEnd, 'end')
   into.dispatchEvent(new Event('input', { bubbles: true }))
@@ -46,7 +46,12 @@ function insert(text) {
 // The line that a finding names is selected where it is written.
 function select(link) {
   const into = document.getElementById(link.hash.slice(1))
-  if (!(into instanceof HTMLTextAreaElement)) return false
+  if (!into) return false
+  if (!(into instanceof HTMLTextAreaElement)) {
+    into.focus()
+    into.scrollIntoView({ block: 'center' })
+    return true
+  }
   const lines = into.value.split('\n')
   const line = Math.min(Number(link.dataset.line ?? 1), lines.length)
   const from = lines.slice(0, line - 1).reduce((sum, one) => sum + one.length + 1, 0)
@@ -56,7 +61,7 @@ function select(link) {
   return true
 }
 
-form.addEventListener('focusin', ({ target }) => { if (target instanceof HTMLTextAreaElement) field = target })
+form.addEventListener('focusin', ({ target }) => { if (target.matches('textarea, #blocks input[id]:not([type])')) field = target })
 form.addEventListener('input', ({ target }) => { if (target.closest('#texts')) typed += 1 })
 // A form that is sent while the page saves by itself would meet its own save as somebody else's: it waits for it.
 form.addEventListener('submit', (event) => {
@@ -82,8 +87,18 @@ document.body.addEventListener('htmx:beforeSwap', ({ detail }) => {
 document.body.addEventListener('htmx:beforeRequest', ({ detail }) => { if (detail.elt === saved) sending = typed })
 document.body.addEventListener('htmx:afterSwap', ({ detail }) => {
   if (detail.target === found) showMail()
+  if (detail.target.id === 'blocks') afterBlocks()
   if (detail.target === saved && saved.querySelector('[data-saved]')) stored = sending
 })
+
+// A list that a button of it changed is typed like any other text: the mail follows, and the page saves it.
+function afterBlocks() {
+  const list = document.getElementById('blocks')
+  document.getElementById(list.dataset.focus)?.focus()
+  document.getElementById('block-said').textContent = list.dataset.said
+  list.dispatchEvent(new Event('input', { bubbles: true }))
+}
+
 function trouble(words) {
   const place = saved.querySelector('[role="status"]')
   if (place) place.textContent = words

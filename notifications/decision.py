@@ -14,6 +14,7 @@ from mesh.events.offer import Check, OfferDecided, OfferDue
 from mesh.history import History
 from mesh.publish import Change
 from notifications import coupon
+from notifications.conditions.fields import facts_of
 from notifications.decision_input import DecisionInput, PriorityClaim
 from notifications.evaluation import Evaluation, evaluate
 from notifications.journeys import Journey
@@ -71,6 +72,7 @@ async def decide(request: DecisionRequest, mesh: Mesh, context: DecisionContext,
     scored = request.scored or _score(history, request.abandonment_id)
     read = await read_input(abandoned, history, scored, mesh)
     now = datetime.now(UTC)
+    belongs = context.journeys.for_cart(facts_of(read.inputs, now))
     changes: list[Change] = [*_superseded(history, abandoned, context)]
     approved: list[Contact] = []
     held = _held_runs(history, request.abandonment_id, context.journeys)
@@ -78,7 +80,8 @@ async def decide(request: DecisionRequest, mesh: Mesh, context: DecisionContext,
         offer_id = _offer_id(run.name, abandoned)
         contacts = (*(one for one in read.contacts if one.offer_id != offer_id), *approved)
         before = tuple(one for one in held if one.priority > run.journey.priority)
-        evaluation = _evaluate(run, msgspec.structs.replace(read.inputs, contacts=contacts, before=before), now)
+        inputs = msgspec.structs.replace(read.inputs, contacts=contacts, before=before)
+        evaluation = _evaluate(run, inputs, now, belongs=run.name in belongs)
         decided = _decision_event(abandoned, attempt, scored, evaluation, run, context)
         changes.append(decided)
         held = [one for one in held if one.journey != run.name]
@@ -172,9 +175,9 @@ def _claim(run: LiveJourney, until: datetime) -> PriorityClaim:
     )
 
 
-def _evaluate(run: LiveJourney, inputs: DecisionInput, now: datetime) -> Evaluation:
+def _evaluate(run: LiveJourney, inputs: DecisionInput, now: datetime, *, belongs: bool) -> Evaluation:
     if run.journey.active:
-        return evaluate(inputs, run.journey, now)
+        return evaluate(inputs, run.journey, now, belongs=belongs)
     check = Check(name="journey", passed=False, value=f"{run.name} was stopped")
     return Evaluation(outcome="dropped", reason="journey stopped", checks=(check,))
 

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from mesh.channels import ChannelName
+from mesh.events.cart import CartLine
 from mesh.events.contact import Contact
 from mesh.events.user import Advice
 from mesh.money import Money
@@ -34,6 +35,8 @@ class DecisionInput(msgspec.Struct, frozen=True, kw_only=True):
     `time_zone` is the shopper's, where known; `utc_offset` the minutes east of UTC that their cart was sent with;
     `region_zone` the zone of the region that decides.
     `propensity` and `advice` are the scoring service's, where they arrived in time.
+    `lines`, `device` (newest, where the page said it), `customer_known`, `language` (such as `de`) and `last_purchase`
+    (in any region, before this cart; None: none that is known) are what audiences ask about besides.
     """
 
     cart: Literal["left", "moved on", "bought"]
@@ -54,3 +57,8 @@ class DecisionInput(msgspec.Struct, frozen=True, kw_only=True):
     staleness: dict[str, timedelta | None] = {}
     propensity: float | None = None
     advice: Advice | None = None
+    lines: tuple[CartLine, ...] = ()
+    device: str | None = None
+    customer_known: bool = False
+    language: str | None = None
+    last_purchase: datetime | None = None

@@ -10,14 +10,20 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec.structs import replace
 
 from mesh.channels import CHANNELS, ChannelName
 from mesh.errors import DeclarationError
 from mesh.money import Money, minor_digits
 from mesh.settings import read
+from notifications.conditions.check import check as check_audience
+from notifications.conditions.file_form import read_audience
+from notifications.conditions.tree import Condition
 
 FOLDER = Path(__file__).parent
 PREFIX = "CARTMESH_JOURNEY_"
+NOT_OVERRIDDEN = ("name", "template", "audience")
+"""What is each journey's own: no variable sets it for all of them."""
 _name = re.compile(r"(?=.{1,48}\Z)[a-z0-9]+(-[a-z0-9]+)*").fullmatch
 
 
@@ -43,6 +49,7 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     The discount is left out for those who return unaided with at least `no_discount_from` probability.
     A shopper known in several regions is held while nothing arrived from one of them for `stale_after`, no
     longer than `stale_hold`. An offer that could not be decided for `expires` is dropped.
+    `audience` is which carts the journey is for (`notifications.conditions`); none: every cart.
     """
 
     name: str
@@ -72,6 +79,7 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     stale_hold: timedelta = timedelta(minutes=10)
     expires: timedelta = timedelta(days=2)
     coupon_prefix: str = ""
+    audience: Condition | None = None
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later, in front of a shopper."""
@@ -96,6 +104,8 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
                 ZoneInfo(self.time_zone)
             except (KeyError, ValueError, OSError):
                 raise DeclarationError(f"time_zone = {self.time_zone!r}: write one like Europe/Berlin") from None
+        if self.audience is not None:
+            check_audience(self.audience)
 
 
 def load(journey: str = "abandoned-cart", environment: Mapping[str, str] | None = None) -> Journey:
@@ -118,12 +128,16 @@ def parse(name: str, source: str, overrides: Mapping[str, str]) -> Journey:
         fields = tomllib.loads(source)
     except tomllib.TOMLDecodeError as error:
         raise DeclarationError(f"journey {name}: {error}") from None
+    except RecursionError:
+        raise DeclarationError(f"journey {name}: its lists or tables are nested too deeply to be read") from None
     unknown = set(fields) - (set(Journey.__struct_fields__) - {"name"})
     if unknown:
         raise DeclarationError(f"journey {name}: unknown {', '.join(sorted(unknown))}; a journey has {_fields()}")
+    audience = fields.pop("audience", None)
     values = {field: _text(value) for field, value in fields.items()} | dict(overrides) | {"name": name}
     try:
-        return read(Journey, {f"CARTMESH_{field.upper()}": value for field, value in values.items()})
+        journey = read(Journey, {f"CARTMESH_{field.upper()}": value for field, value in values.items()})
+        return journey if audience is None else replace(journey, audience=read_audience(audience))
     except (DeclarationError, TypeError) as error:
         raise DeclarationError(f"journey {name} (or {PREFIX}...): {error}") from None
 
@@ -144,7 +158,7 @@ def overrides_from_environment() -> dict[str, str]:
 
 def overrides_of(environment: Mapping[str, str]) -> dict[str, str]:
     """The journey's fields that the environment overrides, for every journey. DeclarationError for one it has not."""
-    fields = [field for field in Journey.__struct_fields__ if field not in ("name", "template")]
+    fields = [field for field in Journey.__struct_fields__ if field not in NOT_OVERRIDDEN]
     found = {name[len(PREFIX) :].lower(): value for name, value in environment.items() if name.startswith(PREFIX)}
     for name in found:
         if name not in fields:

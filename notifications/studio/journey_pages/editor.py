@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from litestar import Response, get, post
+from litestar.datastructures import FormMultiDict
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
@@ -17,6 +18,7 @@ from mesh.web.guard import require
 from mesh.web.roles import MARKETER
 from notifications.documents.document import Superseded
 from notifications.documents.publishing import names_of
+from notifications.studio.journey_pages.audience_builder import OPTIONS, changed
 from notifications.studio.journey_pages.changes import conflicts, merged, typed_in_text
 from notifications.studio.journey_pages.fields import SECTIONS
 from notifications.studio.journey_pages.form import Typed, placed, typed_in, typed_of, write
@@ -31,11 +33,12 @@ from notifications.studio.journey_pages.opened import (
     subject,
 )
 from notifications.studio.journey_pages.saving import save, who_was_quicker
-from notifications.studio.journey_pages.sentence import sentence
+from notifications.studio.journey_pages.sentence import only_for, sentence
 from notifications.studio.studio import Studio
 from notifications.templates.kind import TEMPLATES
 
 MERGE, REVIEW = "merge", "review"
+AUDIENCE = "audience"
 
 
 def editor_routes(studio: Studio) -> list[HTTPRouteHandler]:
@@ -58,6 +61,7 @@ def editor_routes(studio: Studio) -> list[HTTPRouteHandler]:
         opened, sent, seen = await open_journey(studio, name), await request.form(), await numbers_sent(request)
         then, typed = str(sent.get("then", "")), typed_in(lambda key: [str(one) for one in sent.getall(key, [])])
         base, version, revision = _lines(str(sent.get("base", ""))), seen["version"], seen["revision"]
+        typed, edit = _after_button(typed, sent)
         carried: dict[str, Any] = {"typed": typed, "base": base, "version": version, "revision": revision}
         try:
             if then == MERGE and seen["theirs"] == opened.version:
@@ -66,7 +70,7 @@ def editor_routes(studio: Studio) -> list[HTTPRouteHandler]:
                 carried = {"typed": typed, "base": base, "version": version, "revision": revision}
             written = write(name, base, typed)
             if written.wrong:
-                return await show(request, opened, **carried, wrong=written.wrong, status=422)
+                return await show(request, opened, **carried, edit=edit, **_said(written.wrong, edit))
             saved = await save(studio, opened, written.text, author, version=version, revision=revision)
         except Superseded:
             opened = await open_journey(studio, name)
@@ -75,13 +79,28 @@ def editor_routes(studio: Studio) -> list[HTTPRouteHandler]:
         except DeclarationError as error:
             return await show(request, opened, **carried, wrong=placed(error), status=422)
         note(request, subject(name), **({"draft_version": str(saved)} if saved else {"changed": "nothing"}))
-        if "hx-request" in request.headers:
+        if edit or "hx-request" in request.headers:
             carried |= {"base": written.text, "version": saved or version}
-            return await show(request, await open_journey(studio, name), **carried, done="saved")
+            return await show(request, await open_journey(studio, name), **carried, edit=edit, done="saved")
         to = f"/{REVIEW}" if then == REVIEW else "?done=saved"
         return Redirect(f"{studio.path}/{name}{to}", status_code=303)
 
     return [edit_journey, save_journey_draft]
+
+
+def _after_button(typed: Typed, sent: FormMultiDict) -> tuple[Typed, str]:
+    """What was typed with what a button of the audience did to it, and which button that was."""
+    edit = str(sent.get("edit", ""))
+    if not edit:
+        return typed, ""
+    return {**typed, AUDIENCE: changed(typed[AUDIENCE], edit, lambda at: str(sent.get(f"new.{at}", "")))}, edit
+
+
+def _said(wrong: Mapping[str, str], edit: str) -> dict[str, Any]:
+    """What is said of a form that is not saved; a condition that a button has just added is not wrong yet."""
+    if edit and set(wrong) == {AUDIENCE}:
+        return {"done": "unfinished"}
+    return {"wrong": wrong, "status": 422}
 
 
 async def _show(
@@ -98,8 +117,9 @@ async def _show(
     values = {
         "opened": opened,
         "sections": SECTIONS,
-        "options": await _options(studio),
+        "options": await _options(studio, opened.name),
         "sentence": sentence(journey) if journey else "",
+        "audience_sentence": only_for(journey.audience) if journey else "",
         "active": journey.active if journey else False,
         "typed": typed or (typed_of(journey) if journey else {}),
         "base": opened.text,
@@ -107,6 +127,7 @@ async def _show(
         "revision": opened.revision,
         "wrong": wrong or {},
         "conflicts": None,
+        "edit": "",
         "quicker": who_was_quicker(opened),
         "done": "",
         "before": None,
@@ -116,12 +137,13 @@ async def _show(
     return studio.show(request, template, values | shown, status=status)
 
 
-async def _options(studio: Studio) -> dict[str, Any]:
+async def _options(studio: Studio, name: str) -> dict[str, Any]:
     return {
         "choice": sorted(await names_of(TEMPLATES, studio.mesh)),
         "zone": _zones(),
         "channels": {name: title_of(name) for name in CHANNELS},
         "units": UNITS,
+        "audience": {**OPTIONS, "to": f"{studio.path}/{name}/draft"},
     }
 
 

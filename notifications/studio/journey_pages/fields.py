@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from notifications.studio.journey_pages.audience_input import audience
 from notifications.studio.journey_pages.inputs import (
     Input,
     channels,
@@ -62,6 +63,7 @@ SECTIONS = (
                 "score_limit", "Wait for the score", duration(), "Decide without the model's score after this time."
             ),
             _field("expires", "Offer expires after", duration(), "An offer that could not be sent by then is dropped."),
+            _field("audience", "Only for carts that meet", audience(), "What is not known of a cart meets nothing."),
         ),
     ),
     Section(

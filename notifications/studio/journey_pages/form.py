@@ -82,6 +82,9 @@ def _in_labels(words: str) -> str:
 
 def _set(document: Any, key: str, value: Any) -> None:
     present = document.get(key)
+    if value is None:
+        document.pop(key, None)
+        return
     if not isinstance(present, Array) or not isinstance(value, list):
         document[key] = value
         return

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from mesh.channels import CHANNELS
+from notifications.conditions.tree import Condition
+from notifications.conditions.words import sentence_of
 from notifications.journeys import Journey, quiet_hours
 from notifications.studio.journey_pages.inputs import duration_in_words, share, title_of
 
@@ -18,11 +20,18 @@ def sentence(journey: Journey) -> str:
     if hours := quiet_hours(journey.quiet):
         parts.append(f"not between {hours[0]:%H:%M} and {hours[1]:%H:%M}")
     whole = f"{', '.join(parts)}."
+    if journey.audience is not None:
+        whole += f" {only_for(journey.audience)}"
     if journey.holdout:
         whole += f" {share().words(journey.holdout)} of shoppers never get an offer."
     if journey.explore:
         whole += f" For {share().words(journey.explore)} of shoppers the offer is drawn at random."
     return whole if journey.active else f"Switched off. When on: {whole[0].lower()}{whole[1:]}"
+
+
+def only_for(audience: Condition | None) -> str:
+    """Which carts a journey is for, as a sentence."""
+    return f"Only where {sentence_of(audience)}." if audience is not None else "For every cart."
 
 
 def discount(journey: Journey) -> str:

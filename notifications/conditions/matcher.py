@@ -1,15 +1,18 @@
 """Matcher: which of many audiences a cart belongs to, decided on bits instead of tree by tree.
 
 Every group of every tree has a bit. Negations are moved into the comparisons (De Morgan's laws hold for three values
-too), so that a comparison can only block a group that wants all, or settle one that wants any. What a field's value
-does to all groups is two masks. They are the same for all values between two neighbouring limits that the comparisons
-name, so they are computed once for each such class, evaluating each distinct comparison once. A cart is decided by
-joining the masks of its values: as many steps as there are fields, however many comparisons there are. Only what is
-left after that is followed into nested groups.
+too), so that a comparison can only block a group that wants all, or settle one that wants any. What the value of a
+field does to all groups is two masks, whatever the number of comparisons; a cart is decided by joining the masks of its
+values. Only what is left after that is followed into nested groups.
+
+Of amounts and numbers there are masks for each place among the limits that comparisons name (`_masks_of_numbers`), of
+texts one for each text, from which those of a value are put together (`_masks_of_texts`).
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -20,10 +23,14 @@ from notifications.conditions.fields import FIELDS
 from notifications.conditions.operators import KNOWN, Type
 from notifications.conditions.tree import AllOf, AnyOf, Comparison, Condition, Not
 
-MOST_CLASSES = 4096
-"""Classes of values of one field whose masks are kept; when there are more, they are computed anew."""
 Masks = tuple[int, int]
 """The groups that want all and are blocked, and those that want any and are settled."""
+
+NOTHING: Masks = (0, 0)
+Effects = Mapping[Comparison, Mapping[Truth, Masks]]
+"""What each distinct comparison of a field does to the groups that it stands in."""
+MET_BY_SHARING = ("one of", "including one of")
+"""The operators that are true where the value shares a text with the comparison; the others of texts are false then."""
 
 
 class _Group(msgspec.Struct, kw_only=True):
@@ -45,7 +52,7 @@ class Matcher:
         outermost = {name: self._group(every=True) for name in trees}  # the lowest bits, which are looked at most
         for name, tree in trees.items():
             self._add(tree, outermost[name], True)
-        self._names = [(name, group.bit) for name, group in outermost.items()]
+        self._names = list(trees)
         self._nested = [group for group in outermost.values() if group.inner]
         self._outermost = sum(group.bit for group in outermost.values())
         by_field: dict[str, dict[Comparison, dict[Truth, Masks]]] = {}
@@ -69,7 +76,12 @@ class Matcher:
         for group in self._nested:
             if left & group.bit and not all(_holds(one, blocked, settled) for one in group.inner):
                 left ^= group.bit
-        return self._everyone.union([name for name, bit in self._names if left & bit])
+        found = []
+        while left:
+            place = left.bit_length() - 1
+            found.append(self._names[place])
+            left ^= 1 << place
+        return self._everyone.union(found)
 
     def _group(self, *, every: bool) -> _Group:
         group = _Group(bit=self._next_bit, every=every, inner=[])
@@ -103,51 +115,122 @@ def _holds(group: _Group, blocked: int, settled: int) -> bool:
     return bool(settled & group.bit) or any(_holds(one, blocked, settled) for one in group.inner)
 
 
-def _masks_of(field: str, effects: Mapping[Comparison, Mapping[Truth, Masks]]) -> Callable[[Any], Masks]:
-    """What a value of a field (None: not known) does to all groups; computed once for each class of values."""
-    compiled = [(compile_comparison(one), found) for one, found in effects.items()]
-    class_of, kept = _class_of(field, effects), dict[Hashable, Masks]()
+def _masks_of(field: str, effects: Effects) -> Callable[[Any], Masks]:
+    """What a value of a field (None: not known) does to all groups."""
+    unknown, always, asked = NOTHING, NOTHING, dict[Comparison, Mapping[Truth, Masks]]()
+    for comparison, of_truth in effects.items():
+        unknown = _both(unknown, of_truth[compile_comparison(comparison)(None)])
+        if comparison.operator in KNOWN:
+            always = _both(always, of_truth[compile_comparison(comparison)(True)])
+        else:
+            asked[comparison] = of_truth
+    match FIELDS[field].type:
+        case Type.MONEY:
+            masks = _masks_of_money(asked, always)
+        case Type.NUMBER:
+            masks = _masks_of_numbers([(one, float(one.value), found) for one, found in asked.items()], always)  # type: ignore[arg-type]  # checked
+        case Type.YES_NO:
+            masks = _masks_of_answers(asked, always)
+        case kind:
+            masks = _masks_of_texts(asked, always, is_one=kind is Type.TEXT)
+    return lambda seen: unknown if seen is None else masks(seen)
+
+
+def _masks_of_answers(effects: Effects, always: Masks) -> Callable[[Any], Masks]:
+    """Those of yes and of no."""
+    yes = no = always
+    for comparison, of_truth in effects.items():
+        yes = _both(yes, of_truth[comparison.operator == "yes"])
+        no = _both(no, of_truth[comparison.operator == "no"])
+    return lambda seen: yes if seen else no
+
+
+def _masks_of_money(effects: Effects, always: Masks) -> Callable[[Any], Masks]:
+    """Those of amounts: for each currency, those of a number; a comparison that does not name it is unknown."""
+    limits = {one: minor_amounts(one.value if isinstance(one.value, tuple) else ()) for one in effects}
+    unknown = reduce(_both, (of_truth[None] for of_truth in effects.values()), always)
+    of_currency = {}
+    for currency in {currency for named in limits.values() for currency in named}:
+        without = (effects[one][None] for one, named in limits.items() if currency not in named)
+        within = [(one, named[currency], effects[one]) for one, named in limits.items() if currency in named]
+        of_currency[currency] = _masks_of_numbers(within, reduce(_both, without, always))
 
     def masks(seen: Any) -> Masks:
-        key = None if seen is None else class_of(seen)
-        found = kept.get(key)
-        if found is None:
-            blocked = settled = 0
-            for compare, of_truth in compiled:
-                blocks, settles = of_truth[compare(seen)]
-                blocked |= blocks
-                settled |= settles
-            if len(kept) >= MOST_CLASSES:
-                kept.clear()
-            found = kept[key] = (blocked, settled)
-        return found
+        found = of_currency.get(seen.currency)
+        return found(seen.amount) if found else unknown
 
     return masks
 
 
-def _class_of(field: str, comparisons: Iterable[Comparison]) -> Callable[[Any], Hashable]:
-    """A function that tells values apart only where some comparison of the field does. Never None."""
-    wanted = [one.value for one in comparisons if one.operator not in KNOWN]
-    match FIELDS[field].type:
-        case Type.YES_NO:
-            return bool
-        case Type.NUMBER:
-            return _between(one for one in wanted if isinstance(one, int | float))
-        case Type.MONEY:
-            limits: dict[str, set[int]] = {}
-            for texts in wanted:
-                for currency, minor in minor_amounts(texts if isinstance(texts, tuple) else ()).items():
-                    limits.setdefault(currency, set()).add(minor)
-            between = {currency: _between(many) for currency, many in limits.items()}
-            return lambda seen: (seen.currency, between[seen.currency](seen.amount)) if seen.currency in between else ""
-        case _:
-            named = frozenset(text for texts in wanted if isinstance(texts, tuple) for text in texts)
-            if FIELDS[field].type is Type.TEXT:
-                return lambda seen: seen if seen in named else ""
-            return named.intersection
+def _masks_of_numbers(
+    limited: Sequence[tuple[Comparison, float, Mapping[Truth, Masks]]], always: Masks
+) -> Callable[[Any], Masks]:
+    """Those of numbers: of each place before, at and behind the limits, which are 2 n + 1 for n limits.
+
+    A comparison changes its truth at one place, so that what it does at a place is what it does from its own place
+    upwards or below it: two running unions give the masks of all places.
+    """
+    limits = sorted({limit for _, limit, _ in limited})
+    places = 2 * len(limits) + 1
+    upwards, below = [NOTHING] * places, [NOTHING] * places
+    for comparison, limit, of_truth in limited:
+        at = 2 * bisect_left(limits, limit) + 1
+        turn = at if comparison.operator in ("at least", "less than") else at + 1
+        rises = comparison.operator in ("at least", "more than")
+        upwards[turn] = _both(upwards[turn], of_truth[rises])
+        below[turn - 1] = _both(below[turn - 1], of_truth[not rises])
+    rising = list(accumulate(upwards, _both))
+    falling = list(accumulate(reversed(below), _both))[::-1]
+    found = [_both(always, _both(one, other)) for one, other in zip(rising, falling, strict=True)]
+    return lambda seen: found[bisect_left(limits, seen) + bisect_right(limits, seen)]
 
 
-def _between(limits: Iterable[float]) -> Callable[[float], Hashable]:
-    """The place of a number among limits: before, at or behind each."""
-    ordered = sorted(set(limits))
-    return lambda seen: (bisect_left(ordered, seen), bisect_right(ordered, seen))
+class _Layer:
+    """Comparisons of texts of which no two are in one group, so that a mask of groups says which of them share a text.
+
+    `members`: for each text the groups whose comparison names it. Of a comparison that shares a text with the value,
+    and of one that does not, the groups that it blocks and those that it settles.
+    """
+
+    def __init__(self) -> None:
+        self.groups = 0
+        self.members: dict[str, int] = {}
+        self.sharing: Masks = (0, 0)
+        self.apart: Masks = (0, 0)
+
+    def add(self, comparison: Comparison, of_truth: Mapping[Truth, Masks], groups: int) -> None:
+        self.groups |= groups
+        for text in comparison.value if isinstance(comparison.value, tuple) else ():
+            self.members[text] = self.members.get(text, 0) | groups
+        met = comparison.operator in MET_BY_SHARING
+        self.sharing = _both(self.sharing, of_truth[met])
+        self.apart = _both(self.apart, of_truth[not met])
+
+
+def _masks_of_texts(effects: Effects, always: Masks, *, is_one: bool) -> Callable[[Any], Masks]:
+    """Those of one or several texts, put together from what each text does in each layer of comparisons."""
+    layers: list[_Layer] = []
+    for comparison, of_truth in effects.items():
+        groups = 0
+        for blocks, settles in of_truth.values():
+            groups |= blocks | settles
+        layer = next((one for one in layers if not one.groups & groups), None)
+        if layer is None:
+            layers.append(layer := _Layer())
+        layer.add(comparison, of_truth, groups)
+
+    def masks(seen: Any) -> Masks:
+        blocked, settled = always
+        for layer in layers:
+            shared = 0
+            for text in (seen,) if is_one else seen:
+                shared |= layer.members.get(text, 0)
+            blocked |= layer.sharing[0] & shared | layer.apart[0] & ~shared
+            settled |= layer.sharing[1] & shared | layer.apart[1] & ~shared
+        return blocked, settled
+
+    return masks
+
+
+def _both(one: Masks, other: Masks) -> Masks:
+    return one[0] | other[0], one[1] | other[1]

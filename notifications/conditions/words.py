@@ -76,15 +76,11 @@ def _truth(tree: Condition, facts: Facts) -> Truth:
 def _seen(one: Comparison, facts: Facts, positive: bool, belongs: bool) -> str:
     field, value = FIELDS[one.field], facts.get(one.field)
     name = one.operator if positive else field.operators[one.operator].opposite
-    operator = field.operators[name]
-    asked = Comparison(field=one.field, operator=name, value=one.value)
-    if field.type is Type.YES_NO or name in KNOWN:
-        if value is None and name not in KNOWN:
-            return f"{subject_of(field)} is not known, wanted: {name}"
-        return comparison_in_words(asked) if belongs else f"not met: {comparison_in_words(asked)}"
-    wanted = _wanted(asked, field, operator)
-    seen = "not known" if value is None else NOT_SHOWN if field.personal else _shown(value, field)
-    return f"{subject_of(field)} {seen}{', ' if belongs else ', not met: '}{wanted}"
+    words = comparison_in_words(Comparison(field=one.field, operator=name, value=one.value))
+    asked = words if belongs else f"not met: {words}"
+    if name in KNOWN or (value is not None and field.type is Type.YES_NO):
+        return asked
+    return f"{asked} ({'not known' if value is None else NOT_SHOWN if field.personal else _shown(value, field)})"
 
 
 def _wanted(one: Comparison, field: FactField, operator: Operator) -> str:

@@ -9,8 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.channels import CHANNELS
+from mesh.errors import DeclarationError
+from notifications.conditions.check import check
+from notifications.conditions.tree import AllOf, AnyOf, Comparison, Not
+from notifications.conditions.words import sentence_of
 from notifications.documents.document import Document, Version
 from notifications.journeys import Journey, parse, sources
+from notifications.studio.journey_pages.audience_builder import changed, newest, shown
+from notifications.studio.journey_pages.audience_input import audience, normal, rows_of, texts_of
 from notifications.studio.journey_pages.changes import conflicts, differences, merged, typed_in_text
 from notifications.studio.journey_pages.fields import FIELDS, SECTIONS
 from notifications.studio.journey_pages.form import WHOLE, typed_of, write
@@ -20,6 +26,15 @@ from notifications.studio.journey_pages.sentence import sentence
 
 SHIPPED = sources()["abandoned-cart"]
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
+
+
+def _is_shallow(tree):
+    try:
+        return check(normal(tree)) is None
+    except DeclarationError:
+        return False
+
+
 NAMES = st.from_regex(r"[a-z]{1,8}(-[a-z]{1,8})?", fullmatch=True)
 AMOUNTS = st.lists(
     st.builds(
@@ -33,6 +48,27 @@ DURATIONS = st.builds(
     st.sampled_from(["milliseconds", "seconds", "minutes", "hours", "days"]),
 )
 SHARES = st.floats(0, 1, allow_nan=False)
+TEXTS = st.lists(st.text(min_size=1, max_size=9).map(str.split).map(" ".join).filter(bool), min_size=1, max_size=3)
+CONDITIONS = st.one_of(
+    st.builds(
+        Comparison, field=st.just("cart.value"), operator=st.just("at least"), value=st.just(("5 EUR", "600 JPY"))
+    ),
+    st.builds(Comparison, field=st.just("cart.brands"), operator=st.just("including none of"), value=TEXTS.map(tuple)),
+    st.builds(Comparison, field=st.just("score.propensity"), operator=st.just("at most"), value=st.floats(0, 100)),
+    st.builds(Comparison, field=st.just("shopper.returning"), operator=st.sampled_from(["yes", "no"])),
+)
+AUDIENCES = st.one_of(
+    st.none(),
+    st.recursive(
+        CONDITIONS,
+        lambda inner: st.one_of(
+            st.builds(Not, of=inner),
+            st.builds(AllOf, of=st.lists(inner, min_size=1, max_size=3).map(tuple)),
+            st.builds(AnyOf, of=st.lists(inner, min_size=1, max_size=3).map(tuple)),
+        ),
+        max_leaves=5,
+    ).filter(_is_shallow),
+)
 HOURS = st.builds("{:02d}:{:02d}".format, st.integers(0, 23), st.integers(0, 59))
 
 
@@ -69,6 +105,7 @@ def journeys(draw):
         "stale_hold": DURATIONS,
         "expires": DURATIONS,
         "coupon_prefix": st.from_regex(r"[A-Z]{0,6}", fullmatch=True),
+        "audience": AUDIENCES,
     }
     return Journey(name="sale", **{name: draw(strategy) for name, strategy in drawn.items()})
 
@@ -95,7 +132,8 @@ def test_a_form_holds_any_valid_journey(journey):
     again = parse("sale", written.text, {})
 
     assert written.wrong == {}
-    assert msgspec.structs.replace(again, channels=journey.channels) == journey
+    assert (again.audience and normal(again.audience)) == (journey.audience and normal(journey.audience))
+    assert msgspec.structs.replace(again, channels=journey.channels, audience=journey.audience) == journey
     assert set(again.channels) == set(journey.channels)
     assert write("sale", written.text, typed_of(again)).text == written.text
 
@@ -106,7 +144,9 @@ def test_comments_and_order_stay_whatever_is_changed(journey, data):
     """Each line of a text that has other fields than the changed one is there as it was, in its place."""
     text = _with_comments(write("sale", SHIPPED, typed_of(journey)).text)
     changed = data.draw(
-        st.sampled_from([name for name in FIELDS if name not in ("discount_depths", "max_discount_percent")])
+        st.sampled_from(
+            [name for name in FIELDS if name not in ("discount_depths", "max_discount_percent", "audience")]
+        )
     )
     other = data.draw(journeys())
     form = {**typed_in_text("sale", text), changed: typed_of(other)[changed]}
@@ -195,7 +235,95 @@ def _as_sent(texts):
     """Texts as a browser sends them: with the empty row for one more amount, channels in the order of the page."""
     if "amount" in texts:
         return {part: [*rows, ""] for part, rows in texts.items()}
+    if "kind" in texts:
+        return texts
     return {part: sorted(rows) for part, rows in texts.items()}
+
+
+AUDIENCE = """
+[audience]
+all = [
+  { field = "cart.value", is = "at least", value = ["50 EUR", "55 USD"] },
+  { any = [
+    { field = "shopper.returning", is = "no" },
+    { field = "shopper.days_since_purchase", is = "at least", value = 90 },
+  ] },
+]
+"""
+
+
+def test_an_audience_is_written_as_people_write_it():
+    """One condition on each line, behind all other fields; without conditions there is none in the file."""
+    rows = [
+        ("all", "0", "", ""),
+        ("cart.value", "1", "at least", " 50 eur, 55 USD"),
+        ("any", "1", "", ""),
+        ("shopper.returning", "2", "no", ""),
+        ("shopper.days_since_purchase", "2", "at least", "90 days"),
+        ("none", "1", "", ""),
+    ]
+
+    written = write("sale", SHIPPED, {**typed(), "audience": texts_of(rows)})
+    without = write("sale", written.text, {**typed(written.text), "audience": texts_of(rows[:1])})
+
+    assert (written.text, written.wrong) == (SHIPPED + AUDIENCE, {})
+    assert without.text.rstrip() == SHIPPED.rstrip()
+    assert write("sale", SHIPPED + AUDIENCE, typed(SHIPPED + AUDIENCE, cap="4")).text == (
+        SHIPPED.replace("cap = 3", "cap = 4") + AUDIENCE
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (("cart.value", "1", "at least", "50"), "cart value: amount '50': write it like 50 EUR"),
+        (("cart.value", "1", "at least", "50 EUO"), "cart value: amount '50 EUO': there is no currency EUO"),
+        (("cart.lines", "1", "at least", "two"), "different products in the cart: write a number, such as 2"),
+        (("shopper.language", "1", "one of", " "), "language: write one or several, such as de, fr"),
+        (("shopper.language", "1", "at least", "2"), "language: cannot be 'at least'"),
+        (("shopper.country", "1", "one of", "AT"), "there is no field 'shopper.country': remove this condition"),
+        (("cart.brands", "1", "including one of", "x" * 200_000), "brands in the cart: this is too long"),
+    ],
+)
+def test_what_is_wrong_with_a_condition_is_said_in_the_words_of_the_form(row, words):
+    """With the field's label; the row is marked."""
+    texts = texts_of([("all", "0", "", ""), row])
+    wrong = write("sale", SHIPPED, {**typed(), "audience": texts}).wrong
+
+    assert set(wrong) == {"audience"}
+    assert words in wrong["audience"]
+    assert words in shown(texts).inner[0].wrong
+
+
+def test_buttons_change_the_rows_of_an_audience():
+    """A condition or a group comes last in its group, what is removed goes with all in it, odd buttons do nothing."""
+    texts = audience().show(None)
+    for edit, field in (("add 0", "cart.value"), ("group 0", ""), ("add 2", "cart.lines"), ("add 0", "cart.brands")):
+        texts = changed(texts, edit, lambda _, field=field: field)
+        added = newest(texts, edit)
+
+    assert [row[:3] for row in rows_of(texts)] == [
+        ("all", "0", ""),
+        ("cart.value", "1", "at least"),
+        ("any", "1", ""),
+        ("cart.lines", "2", "at least"),
+        ("cart.brands", "1", "including one of"),
+    ]
+    assert added == 4
+    assert [one.at for one in shown(texts).inner] == [1, 2, 4]
+    for edit in ("remove 0", "add 9", "add x", "add 1", "explode 1", "add", "add 99999999999"):
+        assert changed(texts, edit, lambda _: "cart.lines") == texts
+    assert changed(texts, "add 0", lambda _: "shopper.country") == texts
+    assert [row[0] for row in rows_of(changed(texts, "remove 2", str))] == ["all", "cart.value", "cart.brands"]
+
+
+def test_rows_that_no_page_sends_are_read_all_the_same():
+    """Without an outermost group, with levels that are none, and with lists of different lengths."""
+    odd = {"kind": ["cart.lines", "any"], "level": ["x", "1"], "is": ["at least", ""], "value": ["2"]}
+
+    assert audience().words(audience().read(odd)) == "different products in the cart is at least 2 products"
+    assert audience().read({part: [] for part in odd}) is None
+    assert audience().read(texts_of([("any", "7", "", ""), ("none", "3", "", "")])) is None
 
 
 def test_a_difference_is_said_field_by_field():
@@ -207,6 +335,17 @@ def test_a_difference_is_said_field_by_field():
 
     assert changes(SHIPPED.replace("holdout = 0.0", "holdout = 0.05").replace('"1d"', '"36h"')) == (
         [("Time between offers", "1 day", "36 hours"), ("Never get an offer", "0 %", "5 %")],
+        "",
+    )
+    assert "bought before or days since" in sentence_of(parse("sale", SHIPPED + AUDIENCE, {}).audience)
+    assert changes(SHIPPED + AUDIENCE) == (
+        [
+            (
+                "Only for carts that meet",
+                "every cart",
+                sentence_of(parse("sale", SHIPPED + AUDIENCE, {}).audience),
+            )
+        ],
         "",
     )
     assert changes(SHIPPED + "# more\n") == ([], "Only comments or the order of lines differ.")

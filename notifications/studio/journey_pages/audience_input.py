@@ -38,11 +38,12 @@ def audience() -> Input:
 
 
 def rows_of(texts: Texts) -> list[Row]:
-    """The rows that a form holds, the outermost group first."""
+    """The rows that a form holds, the outermost group first, and all others in it."""
     rows = [
         (kind, level, is_, value) for kind, level, is_, value in zip(*(texts[part] for part in PARTS), strict=False)
     ]
-    return rows if rows and rows[0][0] in GROUPS else [EMPTY, *rows]
+    outermost, *inner = rows if rows and rows[0][0] in GROUPS else [EMPTY, *rows]
+    return [outermost, *((row[0], str(max(level_of(row), 1)), *row[2:]) for row in inner)]
 
 
 def texts_of(rows: Sequence[Row]) -> Texts:

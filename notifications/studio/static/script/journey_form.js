@@ -62,8 +62,25 @@ form.addEventListener("input", (event) => {
 function mark() {
   form.querySelectorAll(".wrong").forEach((words) => {
     const field = words.closest(".setting");
+    if (field?.querySelector(".audience")) {
+      markConditions(field, words);
+      return;
+    }
     field?.querySelectorAll("input, select").forEach((input) => {
       if (words.textContent) input.setAttribute("aria-invalid", "true");
+      else input.removeAttribute("aria-invalid");
+    });
+  });
+}
+
+// Which condition is wrong is said by name; a condition that was marked is so until the whole is right.
+function markConditions(field, words) {
+  const label = words.textContent.split(":")[0].toLowerCase();
+  field.querySelectorAll(".condition").forEach((row) => {
+    const wrong = words.textContent && row.querySelector(".of").textContent.toLowerCase() === label;
+    row.classList.toggle("is-wrong", Boolean(wrong));
+    row.querySelectorAll("[aria-label$=': value']").forEach((input) => {
+      if (wrong) input.setAttribute("aria-invalid", "true");
       else input.removeAttribute("aria-invalid");
     });
   });

@@ -83,7 +83,7 @@ def _levels(tree):
     return 1 + max(map(_levels, (tree.of,) if isinstance(tree, Not) else tree.of))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(TREES, min_size=1, max_size=6), st.lists(FACTS, min_size=1, max_size=8))
 def test_a_tree_means_the_same_in_every_form(trees, rows):
     """As functions, on bits beside others, and in polars, for the three values of truth, whatever is not known."""
@@ -101,7 +101,7 @@ def test_a_tree_means_the_same_in_every_form(trees, rows):
     assert [[compile_audience(tree)(row) for tree in trees] for row in rows] == bits
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(TREES, FACTS)
 def test_a_tree_is_read_as_it_is_written(tree, facts):
     """In a journey's file and as JSON; it is valid, and there are words for it and for what a cart says to it."""

@@ -75,7 +75,7 @@ def editor_routes(studio: Studio) -> list[HTTPRouteHandler]:
         except Superseded:
             opened = await open_journey(studio, name)
             found = conflicts(typed_in_text(name, base), typed_in_text(name, opened.text), typed)
-            return await show(request, opened, **carried, conflicts=found, status=409)
+            return await show(request, opened, **carried, edit=edit, conflicts=found, status=409)
         except DeclarationError as error:
             return await show(request, opened, **carried, wrong=placed(error), status=422)
         note(request, subject(name), **({"draft_version": str(saved)} if saved else {"changed": "nothing"}))

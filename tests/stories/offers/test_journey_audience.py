@@ -19,6 +19,14 @@ all = [
 """
 
 
+MET = (
+    "the shopper has never bought before",
+    "language is one of de or nl (not shown, as it is personal)",
+    "device is not tablet (mobile)",
+    "probability of buying without an offer is less than 30 % (20 %)",
+)
+
+
 async def test_each_journey_decides_by_its_audience_and_says_why(at_work, shop, box, journeys, eventually):
     """A new shopper gets the offer of both, one who has bought before that of one; no decision names the language."""
     journeys(big=BIG, new=NEW)
@@ -37,14 +45,7 @@ async def test_each_journey_decides_by_its_audience_and_says_why(at_work, shop, 
         "new": (
             "approved",
             "",
-            "; ".join(
-                [
-                    "the shopper has never bought before",
-                    "language is one of de or nl (not shown, as it is personal)",
-                    "device is not tablet (mobile)",
-                    "probability of buying without an offer is less than 30 % (20 %)",
-                ]
-            ),
+            "; ".join(MET),
         ),
     }
     assert {name: one[:3] for name, one in bob.items()} == {

@@ -1,6 +1,7 @@
 """Closures: a tree as a function of one cart's facts, and the truth of one comparison, which all other forms share."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from notifications.conditions.amounts import minor_amounts
@@ -50,6 +51,7 @@ def _until(decisive: bool, parts: list[Callable[[Facts], Truth]]) -> Callable[[F
     return truth
 
 
+@lru_cache(maxsize=50_000)
 def compile_comparison(one: Comparison) -> Callable[[Any], Truth]:
     """A function from a field's value (None: not known) to the truth of the comparison.
 

@@ -76,6 +76,7 @@ async def _add(page, field, group=""):
     suffix = " of this group" if group else ""
     await page.get_by_label(f"What the new condition{suffix} is about").select_option(label=field)
     await page.get_by_role("button", name=f"Add condition{' to this group' if group else ''}", exact=True).click()
+    await expect(page.locator(".condition", has_text=field).locator("[name='audience.is']")).to_be_visible()
 
 
 async def test_a_marketer_builds_an_audience_that_saves_itself(house, chromium):
@@ -91,7 +92,7 @@ async def test_a_marketer_builds_an_audience_that_saves_itself(house, chromium):
     await expect(page.locator("#wrong-audience")).to_be_hidden()
     await expect(page.locator("#audience-sentence")).to_have_text("Only where cart value is at least 50 EUR or 55 USD.")
 
-    await page.get_by_role("button", name="Add group", exact=True).click()
+    await page.get_by_role("button", name="Add group", exact=True).dblclick()
     await expect(page.get_by_label("How the conditions of this group count")).to_be_focused()
     await _add(page, "Has bought before", group="group")
     await page.get_by_label("Has bought before: comparison").select_option("no")
@@ -109,6 +110,7 @@ async def test_a_marketer_builds_an_audience_that_saves_itself(house, chromium):
     await page.get_by_role("button", name="Publish in every region").click()
     await expect(page.get_by_role("status").first).to_contain_text("is published")
     await page.get_by_role("button", name="Remove group").click()
+    await expect(page.get_by_label("What the new condition is about")).to_be_focused()
     await expect(page.locator("#audience-sentence")).to_have_text("Only where cart value is at least 50 EUR or 55 USD.")
     assert await house.audience("first") == "cart value is at least 50 EUR or 55 USD"
     await context.close()

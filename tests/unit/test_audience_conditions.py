@@ -1,6 +1,8 @@
 """Audience conditions: one tree means the same as a function, on bits beside many others, and in polars."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -339,6 +341,31 @@ def test_a_decision_says_what_was_met_or_what_was_not():
         "not met: days since the last purchase is at least 90 days (1.5 days)",
     ]
     assert audience_result(inputs(), Journey(name="sale", template="a"), NOW).check.value == "everyone"
+
+
+def test_a_check_stays_short_and_a_sentence_whole():
+    """Of many conditions and values a decision names some and counts the rest; what is published is shown in full."""
+    names = tuple(f"lamp-{at}" for at in range(30))
+    tree = AllOf(of=tuple(of("cart.products", "including one of", (*names, f"cup-{at}")) for at in range(20)))
+
+    check = explained(tree, facts_of(inputs(lines=()), NOW), belongs=False)
+
+    assert check.count("not met: products in the cart include one of lamp-0, lamp-1,") == 8
+    assert check.endswith("lamp-5 or 25 more (none); and 12 more")
+    assert all(f"cup-{at}" in sentence_of(tree) for at in range(20))
+
+
+def test_the_audience_of_the_readme_is_one():
+    """It is read as it stands there, and says what it is meant to say."""
+    readme = Path(__file__).parents[2].joinpath("notifications", "README.md").read_text(encoding="utf-8")
+    [text] = re.findall(r"```toml\n(\[audience\].*?)```", readme, re.DOTALL)
+
+    said = sentence_of(parse("sale", f'template = "a"\n{text}', {}).audience)
+
+    assert said.startswith(
+        "cart value is at least 50 EUR or 55 USD and language is one of de or fr and (the shopper has"
+    )
+    assert said.endswith("last purchase is at least 90 days) and not (categories in the cart include gift-cards)")
 
 
 def test_who_does_not_belong_gets_no_offer():

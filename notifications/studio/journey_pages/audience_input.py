@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from decimal import Decimal
 
 import tomlkit
 from tomlkit.items import Table
@@ -152,7 +153,8 @@ def _value(field: FactField, written: str) -> tuple[str, ...] | float:
 def _written(value: tuple[str, ...] | float | None) -> str:
     """A value as people write it: texts are separated by commas, one with a comma in it stands in quotation marks."""
     if not isinstance(value, tuple):
-        return "" if value is None else f"{value:.15g}"
+        number = "" if value is None else f"{Decimal(repr(value)):f}"
+        return number.rstrip("0").rstrip(".") if "." in number else number
     return ", ".join('"{}"'.format(text.replace('"', '""')) if {",", '"'} & set(text) else text for text in value)
 
 

@@ -46,6 +46,18 @@ form.addEventListener("submit", (event) => {
   }
 });
 
+// A button of the audience brings the whole builder anew: until it is there, nothing in the old one can be changed.
+form.addEventListener("click", (event) => {
+  if (event.target.closest(".audience button")) busy(true);
+});
+["htmx:responseError", "htmx:sendError"].forEach((name) => {
+  document.body.addEventListener(name, () => busy(false));
+});
+
+function busy(is) {
+  document.getElementById("audience").inert = is;
+}
+
 // There is always an empty row for one more amount.
 form.addEventListener("input", (event) => {
   const row = event.target.closest("[data-row]");

@@ -85,7 +85,7 @@ def _levels(tree):
     return 1 + max(map(_levels, (tree.of,) if isinstance(tree, Not) else tree.of))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(TREES, min_size=1, max_size=6), st.lists(FACTS, min_size=1, max_size=8))
 def test_a_tree_means_the_same_in_every_form(trees, rows):
     """As functions, on bits beside others, and in polars, for the three values of truth, whatever is not known."""

@@ -6,7 +6,7 @@ from datetime import timedelta
 import msgspec
 
 from notifications.conditions.closures import Facts
-from notifications.conditions.matcher import Matcher
+from notifications.conditions.live_audiences import LiveAudiences
 from notifications.documents.document import Document
 from notifications.journeys import Journey
 from notifications.journeys.kind import journey_of
@@ -29,7 +29,9 @@ class LiveJourneys:
 
     def __init__(self, journeys: Iterable[LiveJourney] = ()) -> None:
         self._by_name = {one.name: one for one in journeys}
-        self._audiences: Matcher | None = None
+        self._audiences = LiveAudiences()
+        for one in self._by_name.values():
+            self._audiences.set(one.name, one.journey.audience)
 
     def __iter__(self) -> Iterator[LiveJourney]:
         """Active journeys, those of higher priority first, then by name."""
@@ -43,12 +45,10 @@ class LiveJourneys:
     def set(self, journey: LiveJourney) -> None:
         """Use this revision from now on."""
         self._by_name[journey.name] = journey
-        self._audiences = None
+        self._audiences.set(journey.name, journey.journey.audience)
 
     def for_cart(self, facts: Facts) -> frozenset[str]:
         """The names of the journeys whose audience a cart with these facts belongs to, active or not."""
-        if self._audiences is None:
-            self._audiences = Matcher({name: one.journey.audience for name, one in self._by_name.items()})
         return self._audiences.matching(facts)
 
     def use(self, document: Document) -> None:

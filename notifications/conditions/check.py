@@ -85,3 +85,5 @@ def _check_texts(field: FactField, value: object) -> None:
             raise DeclarationError(
                 f"{field.name}: {text!r:.60}: write 1 to {LONGEST_VALUE} characters, without spaces around them"
             )
+        if words := field.refused(text):
+            raise DeclarationError(f"{field.name}: {words}")

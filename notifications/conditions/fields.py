@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
+from zoneinfo import available_timezones
 
 from mesh.channels import CHANNELS
 from mesh.errors import DeclarationError
@@ -20,7 +21,8 @@ class FactField:
 
     `read` finds its value in what is known at a moment (aware UTC); None: not known. `source` says where it comes from
     and when it is known. `unit` stands behind a number. `example` is a value as people write it. `says` are the
-    sentences of yes and no. `personal`: its value is never written into a decision, which other regions read.
+    sentences of yes and no. `refused` says what is wrong with a text to compare with; empty: nothing. `personal`: its
+    value is never written into a decision, which other regions read.
     """
 
     name: str
@@ -32,6 +34,7 @@ class FactField:
     example: str = ""
     says: tuple[str, str] = ("", "")
     highest: float | None = None
+    refused: Callable[[str], str] = lambda _: ""
     personal: bool = False
 
     @property
@@ -42,6 +45,7 @@ class FactField:
 
 GROUPS = {"cart": "Cart", "shopper": "Shopper", "consent": "Consent", "score": "Score"}
 """What the groups of fields are called."""
+_language = re.compile(r"[a-z]{2,3}").fullmatch
 _separator = re.compile(r"\s*[./>]\s*")
 
 
@@ -58,6 +62,14 @@ def _brands(lines: Iterable[CartLine]) -> tuple[str, ...] | None:
 
 def _percent(share: float | None) -> float | None:
     return None if share is None else round(share * 100, 4)
+
+
+def _no_zone(name: str) -> str:
+    zones = available_timezones()
+    if name in zones:
+        return ""
+    near = get_close_matches(name, zones, n=1)
+    return f"there is no time zone {name}{f'; did you mean {near[0]}?' if near else ''}"
 
 
 def _uplift(inputs: DecisionInput) -> float | None:
@@ -166,6 +178,7 @@ def _shopper_fields() -> Iterable[FactField]:
         source="the language that the shop reported of the shopper, such as de; not known of visitors who gave none",
         read=lambda inputs, _: inputs.language,
         example="de, fr",
+        refused=lambda text: "" if _language(text) else f"{text!r}: write languages as their codes, such as de",
         personal=True,
     )
     yield FactField(
@@ -175,6 +188,7 @@ def _shopper_fields() -> Iterable[FactField]:
         source="the zone that the shop reported of the shopper",
         read=lambda inputs, _: inputs.time_zone,
         example="Europe/Vienna, Europe/Zurich",
+        refused=_no_zone,
         personal=True,
     )
     yield FactField(

@@ -1,5 +1,6 @@
 """The audience of a journey as marketers build it: real Chromium, with and without JavaScript, by keyboard."""
 
+import asyncio
 import re
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 SIZES = (("light", 1280), ("dark", 390))
 """A scheme of colours and a width."""
+WAITING = "document.getElementById('journey')['htmx-internal-data'].queuedRequests?.length > 1"
+"""Whether two requests of the form wait for the one under way."""
 
 
 @dataclass
@@ -113,6 +116,33 @@ async def test_a_marketer_builds_an_audience_that_saves_itself(house, chromium):
     await expect(page.get_by_label("What the new condition is about")).to_be_focused()
     await expect(page.locator("#audience-sentence")).to_have_text("Only where cart value is at least 50 EUR or 55 USD.")
     assert await house.audience("first") == "cart value is at least 50 EUR or 55 USD"
+    await context.close()
+
+
+async def test_a_button_that_is_pressed_during_a_save_is_not_lost(house, chromium, eventually):
+    """While the console is slow, what is typed and pressed meanwhile waits for it, in order."""
+    context, go, asked = await chromium.new_context(), asyncio.Event(), asyncio.Event()
+    page = await house.open(context, "Fay", "fifth")
+
+    async def slowly(route):
+        asked.set()
+        await go.wait()
+        await route.continue_()
+
+    await page.route("**/draft", slowly)
+    await page.get_by_label("Priority").fill("3")
+    await asked.wait()
+    await page.get_by_label("What the new condition is about").select_option(label="Has bought before")
+    await page.get_by_role("button", name="Add condition", exact=True).click()
+    await page.get_by_label("Offers to one shopper").fill("6")
+    await page.get_by_label("Priority").focus()
+    await eventually(lambda: page.evaluate(WAITING))
+    async with page.expect_request(lambda one: "edit=add" in (one.post_data or "")):
+        go.set()
+
+    await expect(page.locator("#audience-sentence")).to_have_text("Only where the shopper has bought before.")
+    await expect(page.locator("#saved")).to_contain_text("by Fay.")
+    assert await house.audience("fifth") == "the shopper has bought before"
     await context.close()
 
 

@@ -175,6 +175,8 @@ def test_what_is_not_known_meets_nothing(tree, changes, expected):
         ('field = "cart.brands"\nis = "including one of"\nvalue = [1]', "value: write texts in quotation marks"),
         ('field = "cart.brands"\nis = "including one of"\nvalue = [" "]', "without spaces around them"),
         ('field = "consent.email"\nis = "yes"\nvalue = "yes"', "consent.email is yes: leave out the value"),
+        ('field = "shopper.language"\nis = "one of"\nvalue = ["de-AT"]', "'de-AT': write languages as their codes"),
+        ('field = "shopper.time_zone"\nis = "one of"\nvalue = ["Europe/Wien"]', "there is no time zone Europe/Wien"),
         ('fields = "cart.lines"', "there is no fields; did you mean field?"),
         ('field = "cart.lines"\nis = "known"\nvalues = 2', "a condition has no values; did you mean value?"),
         ("al = []", "there is no al; did you mean all?"),

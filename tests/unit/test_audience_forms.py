@@ -17,6 +17,8 @@ from notifications.conditions.tree import AllOf, AnyOf, Comparison, Condition, N
 from notifications.conditions.words import explained, sentence_of
 
 TEXTS = ("de", "fr", "lamp", "Dolce, Gabbana", 'so "x"')
+WRITTEN = {"shopper.language": ("de", "fr"), "shopper.time_zone": ("Europe/Vienna", "Asia/Tokyo", "UTC")}
+"""Texts of fields that take no others."""
 AMOUNTS = (0, 1, 2500, 5000, 5001)
 NUMBERS = (0.0, 1.0, 2.0, 29.9999, 30.0, 100.0)
 CURRENCIES = ("EUR", "JPY", "KWD")
@@ -32,7 +34,7 @@ def values(field):
     known = {
         Type.MONEY: st.builds(Money, amount=st.sampled_from(AMOUNTS), currency=st.sampled_from((*CURRENCIES, "SEK"))),
         Type.NUMBER: st.sampled_from((*NUMBERS, 0.5, 31.0)),
-        Type.TEXT: st.sampled_from((*TEXTS, "other")),
+        Type.TEXT: st.sampled_from((*WRITTEN.get(field.name, TEXTS), "other")),
         Type.TEXTS: st.lists(st.sampled_from((*TEXTS, "other")), max_size=3, unique=True).map(tuple),
         Type.YES_NO: st.booleans(),
     }[field.type]
@@ -54,7 +56,8 @@ def comparisons(draw):
     elif operator.takes_value and field.type is Type.NUMBER:
         value = draw(st.sampled_from(NUMBERS))
     elif operator.takes_value:
-        value = tuple(draw(st.lists(st.sampled_from(TEXTS), min_size=1, max_size=3, unique=True)))
+        texts = WRITTEN.get(field.name, TEXTS)
+        value = tuple(draw(st.lists(st.sampled_from(texts), min_size=1, max_size=2, unique=True)))
     return Comparison(field=field.name, operator=operator.name, value=value)
 
 

@@ -72,7 +72,7 @@ async def decide(request: DecisionRequest, mesh: Mesh, context: DecisionContext,
     scored = request.scored or _score(history, request.abandonment_id)
     read = await read_input(abandoned, history, scored, mesh)
     now = datetime.now(UTC)
-    belongs = context.journeys.for_cart(facts_of(read.inputs, now))
+    met = context.journeys.for_cart(facts_of(read.inputs, now))
     changes: list[Change] = [*_superseded(history, abandoned, context)]
     approved: list[Contact] = []
     held = _held_runs(history, request.abandonment_id, context.journeys)
@@ -81,7 +81,7 @@ async def decide(request: DecisionRequest, mesh: Mesh, context: DecisionContext,
         contacts = (*(one for one in read.contacts if one.offer_id != offer_id), *approved)
         before = tuple(one for one in held if one.priority > run.journey.priority)
         inputs = msgspec.structs.replace(read.inputs, contacts=contacts, before=before)
-        evaluation = _evaluate(run, inputs, now, belongs=run.name in belongs)
+        evaluation = _evaluate(run, inputs, now, belongs=context.journeys.belongs(run, met))
         decided = _decision_event(abandoned, attempt, scored, evaluation, run, context)
         changes.append(decided)
         held = [one for one in held if one.journey != run.name]
@@ -175,7 +175,7 @@ def _claim(run: LiveJourney, until: datetime) -> PriorityClaim:
     )
 
 
-def _evaluate(run: LiveJourney, inputs: DecisionInput, now: datetime, *, belongs: bool) -> Evaluation:
+def _evaluate(run: LiveJourney, inputs: DecisionInput, now: datetime, *, belongs: bool | None) -> Evaluation:
     if run.journey.active:
         return evaluate(inputs, run.journey, now, belongs=belongs)
     check = Check(name="journey", passed=False, value=f"{run.name} was stopped")

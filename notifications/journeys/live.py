@@ -51,6 +51,13 @@ class LiveJourneys:
         """The names of the journeys whose audience a cart with these facts belongs to, active or not."""
         return self._audiences.matching(facts)
 
+    def belongs(self, run: LiveJourney, met: frozenset[str]) -> bool | None:
+        """Whether a cart belongs to the audience of a run's own revision, by what `for_cart` said of it.
+
+        None: the run is decided with another revision than the one in force, of which that says nothing.
+        """
+        return run.name in met if self._by_name.get(run.name) is run else None
+
     def use(self, document: Document) -> None:
         """Decide with a published revision from now on. DeclarationError where it cannot be read."""
         self.set(LiveJourney(journey=journey_of(document), revision=document.revision))

@@ -310,5 +310,10 @@ def test_live_journeys_use_the_newest_audience():
         live.set(LiveJourney(journey=journey))
         found.append(live.for_cart(facts))
 
+    earlier, now = LiveJourney(journey=sale, revision=1), LiveJourney(journey=sale, revision=2)
+    live.set(now)
+
+    assert (live.belongs(now, frozenset({"sale"})), live.belongs(now, frozenset())) == (True, False)
+    assert live.belongs(earlier, frozenset({"sale"})) is None
     both = everyone | {"sale"}
     assert found == [everyone, everyone, both, both, everyone, everyone - {"all-0"}]

@@ -1,6 +1,7 @@
 """Audience builder: the rows of an audience as its page shows them, and what its buttons do to them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -18,8 +19,11 @@ from notifications.studio.journey_pages.audience_input import (
     rows_of,
     texts_of,
 )
+from notifications.studio.journey_pages.form import Typed
 from notifications.studio.journey_pages.inputs import Texts
 
+AUDIENCE = "audience"
+"""The field of the form."""
 ADD, GROUP, REMOVE = "add", "group", "remove"
 """What a button does at a row: `add 0`, for instance, adds a condition to the outermost group."""
 
@@ -92,6 +96,21 @@ def _condition(at: int, row: Row) -> ConditionRow:
         wrong=wrong,
         takes_value=field is not None and field.type is not Type.YES_NO,
     )
+
+
+def after_button(typed: Typed, sent: Mapping[str, Any]) -> tuple[Typed, str]:
+    """What was typed with what a button of the audience did to it, and which button that was; empty: none."""
+    edit = str(sent.get("edit", ""))
+    if not edit:
+        return typed, ""
+    return {**typed, AUDIENCE: changed(typed[AUDIENCE], edit, lambda at: str(sent.get(f"new.{at}", "")))}, edit
+
+
+def said(wrong: Mapping[str, str], edit: str) -> dict[str, Any]:
+    """What is said of a form that is not saved; a condition that a button has just added is not wrong yet."""
+    if edit and set(wrong) == {AUDIENCE}:
+        return {"done": "unfinished"}
+    return {"wrong": wrong, "status": 422}
 
 
 def changed(texts: Texts, edit: str, field: Callable[[int], str]) -> Texts:

@@ -6,7 +6,6 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from litestar import Response, get, post
-from litestar.datastructures import FormMultiDict
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
@@ -18,7 +17,7 @@ from mesh.web.guard import require
 from mesh.web.roles import MARKETER
 from notifications.documents.document import Superseded
 from notifications.documents.publishing import names_of
-from notifications.studio.journey_pages.audience_builder import OPTIONS, changed
+from notifications.studio.journey_pages.audience_builder import OPTIONS, after_button, said
 from notifications.studio.journey_pages.changes import conflicts, merged, typed_in_text
 from notifications.studio.journey_pages.fields import SECTIONS
 from notifications.studio.journey_pages.form import Typed, placed, typed_in, typed_of, write
@@ -38,7 +37,6 @@ from notifications.studio.studio import Studio
 from notifications.templates.kind import TEMPLATES
 
 MERGE, REVIEW = "merge", "review"
-AUDIENCE = "audience"
 
 
 def editor_routes(studio: Studio) -> list[HTTPRouteHandler]:
@@ -61,7 +59,7 @@ def editor_routes(studio: Studio) -> list[HTTPRouteHandler]:
         opened, sent, seen = await open_journey(studio, name), await request.form(), await numbers_sent(request)
         then, typed = str(sent.get("then", "")), typed_in(lambda key: [str(one) for one in sent.getall(key, [])])
         base, version, revision = _lines(str(sent.get("base", ""))), seen["version"], seen["revision"]
-        typed, edit = _after_button(typed, sent)
+        typed, edit = after_button(typed, sent)
         carried: dict[str, Any] = {"typed": typed, "base": base, "version": version, "revision": revision}
         try:
             if then == MERGE and seen["theirs"] == opened.version:
@@ -70,7 +68,7 @@ def editor_routes(studio: Studio) -> list[HTTPRouteHandler]:
                 carried = {"typed": typed, "base": base, "version": version, "revision": revision}
             written = write(name, base, typed)
             if written.wrong:
-                return await show(request, opened, **carried, edit=edit, **_said(written.wrong, edit))
+                return await show(request, opened, **carried, edit=edit, **said(written.wrong, edit))
             saved = await save(studio, opened, written.text, author, version=version, revision=revision)
         except Superseded:
             opened = await open_journey(studio, name)
@@ -86,21 +84,6 @@ def editor_routes(studio: Studio) -> list[HTTPRouteHandler]:
         return Redirect(f"{studio.path}/{name}{to}", status_code=303)
 
     return [edit_journey, save_journey_draft]
-
-
-def _after_button(typed: Typed, sent: FormMultiDict) -> tuple[Typed, str]:
-    """What was typed with what a button of the audience did to it, and which button that was."""
-    edit = str(sent.get("edit", ""))
-    if not edit:
-        return typed, ""
-    return {**typed, AUDIENCE: changed(typed[AUDIENCE], edit, lambda at: str(sent.get(f"new.{at}", "")))}, edit
-
-
-def _said(wrong: Mapping[str, str], edit: str) -> dict[str, Any]:
-    """What is said of a form that is not saved; a condition that a button has just added is not wrong yet."""
-    if edit and set(wrong) == {AUDIENCE}:
-        return {"done": "unfinished"}
-    return {"wrong": wrong, "status": 422}
 
 
 async def _show(

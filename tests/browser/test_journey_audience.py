@@ -206,6 +206,8 @@ async def test_everyone_can_build_one(house, chromium):
     await page.get_by_role("button", name="Add group", exact=True).click()
     await _add(page, "Categories in the cart", group="group")
     await page.get_by_label("Categories in the cart: value").fill("furniture")
+    await _add(page, "What the best offer adds to it", group="group")
+    await page.get_by_label("What the best offer adds to it: value").fill("5")
     await expect(page.locator("#saved")).to_have_text(re.compile("Saved"))
     await page.get_by_text("What the conditions look at").click()
     await page.get_by_label("Categories in the cart: value").fill("")

@@ -11,7 +11,7 @@ from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartScore
 from mesh.events.contact import Contact, ContactReserved
 from mesh.events.offer import OfferClicked, OfferDecided, OfferDue
 from mesh.history import History
-from mesh.publish import Change, Draft
+from mesh.publish import Change
 from notifications.decision_context import DecisionContext, DecisionRequest
 from notifications.decision_input import PriorityClaim
 from notifications.due_steps import DueStep, due_steps, first_step, stopped
@@ -56,15 +56,9 @@ async def decide(
         return []
     scored = request.scored or _score(history, request.abandonment_id)
     read = await read_input(abandoned, history, scored, mesh)
+    clicks = await _clicks_elsewhere(due, request.cart_id, mesh)
     now = now or datetime.now(UTC)
-    at = Situation(
-        abandoned=abandoned,
-        history=history,
-        scored=scored,
-        context=context,
-        now=now,
-        clicks=await _clicks_elsewhere(due, request.cart_id, mesh),
-    )
+    at = Situation(abandoned=abandoned, history=history, scored=scored, context=context, now=now, clicks=clicks)
     decisions: list[OfferDecided] = []
     approved: list[Contact] = []
     held = _held_runs(history, request.abandonment_id, context.journeys)
@@ -82,8 +76,7 @@ async def decide(
             approved.append(_contact(one, decided, now))
         if following := wait_for_next(one, decided, inputs, at):
             decisions.append(following)
-    # The time that delays count from is that of the evaluation, so that the next step's timer is not early.
-    changes: list[Change] = [Draft(event=one, time=now) for one in (*_superseded(at), *decisions)]
+    changes: list[Change] = [*_superseded(at), *decisions]
     changes += history.unchanged(*_watched(decisions), OfferDecided)
     if _has_newer(history, abandoned):
         return changes  # the runs' timers belong to the newer abandonment

@@ -23,6 +23,9 @@ from notifications.run import run_id
 from notifications.step_checks import condition_result, delay_result, run_results, variant_result
 from notifications.variants import settings_of, variant_of
 
+SLACK = timedelta(milliseconds=50)
+"""A decision is stored a moment after it was made, and its timer is set as of when it was made."""
+
 
 class Situation(msgspec.Struct, frozen=True, kw_only=True):
     """What all steps of one moment are decided with. `clicks` are those that other regions heard of."""
@@ -54,7 +57,7 @@ def decide_step(one: DueStep, inputs: DecisionInput, at: Situation) -> OfferDeci
     journey, after = settings_of(one.run.journey, one.step, variant), _delay(one.step, variant)
     due = _counted_from(one, journey, at) + after
     named = [variant_result(one.step, variant)] if variant else []
-    if at.now < due and inputs.cart == "left":
+    if due - at.now > SLACK and inputs.cart == "left":
         return _event(one, _waiting(due, after, named, at.now), at, journey=journey, variant=variant, due=due)
     delay = [delay_result(due, max(due, at.now), after)] if after or one.position > 1 else []
     checks = (*named, *delay, *_of_run(one, one.step, journey, inputs, at))

@@ -82,7 +82,9 @@ class Life:
 
     async def decide(self, request):
         changes = await decide(request, self.mesh, self.context, now=self.now)
-        await self.mesh.publish(*changes)
+        await self.mesh.publish(
+            *(Draft(event=one, time=self.now) if isinstance(one, OfferDecided) else one for one in changes)
+        )
         for one in changes:
             if isinstance(one, Timer):
                 self.timers[one.event.run_id] = one

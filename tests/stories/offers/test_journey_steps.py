@@ -1,8 +1,8 @@
 """Journeys of several steps: each is decided when its time has come, and a run ends when it should."""
 
-from mesh.events.cart import CartConverted
-from mesh.events.customer import CustomerUnsubscribed
-from mesh.events.offer import OfferClicked, OfferDecided
+from datetime import timedelta
+
+from mesh.events.offer import OfferDecided
 
 TWO = """
 [[steps]]
@@ -33,7 +33,7 @@ async def test_the_second_step_is_sent_after_the_first(at_work, shop, box, journ
     assert (first.run_id, first.discount_percent) == (second.run_id, 10)
     assert (second.discount_percent, second.coupon) == (0, None)
     assert [mail.offer_id for mail in box.mails] == [first.offer_id, second.offer_id]
-    assert box.mails[1].at - box.mails[0].at >= 0.3
+    assert box.mails[1].received - box.mails[0].received > timedelta(milliseconds=250)
 
 
 async def _final(shop, cart, count):

@@ -103,8 +103,8 @@ def _watched(decisions: Sequence[OfferDecided]) -> tuple[type[Event], ...]:
 
     An order or a change just before a decision that sends nothing leaves it as true as one just after it, so that is
     no condition, and needs no message to carry it. What is compared as an experiment, and a step that only waits, is
-    decided as strictly as an approval. The decisions about a cart are made one after another, as each is conditional on the one before: so the
-    newest abandonment's close what earlier ones left open, and their timers are the last.
+    decided as strictly as an approval. The decisions about a cart are made one after another, as each is conditional on
+    the one before: so the newest abandonment's close what earlier ones left open, and their timers are the last.
     """
     strict = any(
         one.outcome == "approved" or one.reason == WAITING or (one.assignment and one.assignment.eligible)
@@ -133,9 +133,7 @@ def _open_steps(at: Situation) -> Iterator[DueStep]:
         progress, run = progress_of(at.history, at.abandoned.id, name), journeys.get(name) or stopped(name)
         for last in progress.held:
             step = step_at(run.journey, last.step, last.position)
-            yield DueStep(
-                run=run, name=last.step, position=last.position, step=step, last=last, progress=progress
-            )
+            yield DueStep(run=run, name=last.step, position=last.position, step=step, last=last, progress=progress)
 
 
 def _has_newer(history: History, abandoned: Received[CartAbandoned]) -> bool:

@@ -51,9 +51,7 @@ def decide_step(one: DueStep, inputs: DecisionInput, at: Situation) -> OfferDeci
         value = f"{one.name or 'the only step'} is not in revision {one.run.revision}"
         return _event(one, _against("step", value, REMOVED), at)
     before = one.last.variant if one.last else ""
-    variant = variant_of(
-        one.step, journey=one.run.name, person=inputs.person, before=before, contacts=inputs.contacts
-    )
+    variant = variant_of(one.step, journey=one.run.name, person=inputs.person, before=before, contacts=inputs.contacts)
     journey, after = settings_of(one.run.journey, one.step, variant), _delay(one.step, variant)
     due = _counted_from(one, journey, at) + after
     named = [variant_result(one.step, variant)] if variant else []
@@ -73,9 +71,7 @@ def wait_for_next(one: DueStep, decided: OfferDecided, inputs: DecisionInput, at
     if found is None:
         return None
     step, position = found
-    following = DueStep(
-        run=one.run, name=step.name, position=position, step=step, last=None, progress=one.progress
-    )
+    following = DueStep(run=one.run, name=step.name, position=position, step=step, last=None, progress=one.progress)
     variant = variant_of(step, journey=one.run.name, person=inputs.person, contacts=inputs.contacts)
     after = _delay(step, variant)
     due = at.now + after
@@ -89,9 +85,7 @@ def moved_on(one: DueStep, at: Situation) -> OfferDecided:
     return _event(one, _against("cart", "left again later", "cart moved on"), at)
 
 
-def _of_run(
-    one: DueStep, step: Step, journey: Journey, inputs: DecisionInput, at: Situation
-) -> Iterator[CheckResult]:
+def _of_run(one: DueStep, step: Step, journey: Journey, inputs: DecisionInput, at: Situation) -> Iterator[CheckResult]:
     condition = condition_of(step.when)
     if condition:
         holds = happened(condition, one.progress, (*at.history, *at.clicks))

@@ -59,9 +59,7 @@ class LiveJourneys:
 
     def use(self, document: Document) -> None:
         """Decide with a published revision from now on. DeclarationError where it cannot be read."""
-        self.set(
-            LiveJourney(journey=journey_of(document), revision=document.revision, runs_from=document.runs_from)
-        )
+        self.set(LiveJourney(journey=journey_of(document), revision=document.revision, runs_from=document.runs_from))
 
     async def as_of(self, name: str, revision: int, mesh: Mesh) -> LiveJourney | None:
         """A journey as an earlier revision has it; None where that is not known here, or cannot be read any more."""

@@ -8,7 +8,6 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from msgspec.structs import replace
 
 from mesh import Mesh, Timer
 from mesh.events.cart import CartAbandoned, CartConverted, CartLine, CartUpdated
@@ -20,7 +19,10 @@ from notifications.decision import decide
 from notifications.decision_context import DecisionContext, DecisionRequest
 from notifications.journeys import parse
 from notifications.journeys.live import LiveJourney, LiveJourneys
+from notifications.journeys.steps import Variant
+from notifications.progress import WAITING
 from notifications.templates.live import LiveTemplates
+from notifications.variants import allocate_variant
 
 LINE = CartLine(product_id="p1", quantity=1, price=Money(amount=4500, currency="EUR"))
 USUAL = 'template = "mail"\nquiet = ""\nchannels = ["email"]\n'
@@ -98,8 +100,8 @@ class Life:
         await self.fire(timer.event)
 
     async def fire(self, due):
-        fields = {name: getattr(due, name) for name in ("cart_id", "abandonment_id", "attempt", "journey")}
-        await self.decide(DecisionRequest(**fields, step=due.step, position=due.position))
+        """A timer is delivered."""
+        await self.decide(request_of(due))
 
     async def deliver(self, *, kind=OfferSent, at=None):
         """The mail server takes, or refuses, the offer that was approved last."""
@@ -114,6 +116,12 @@ class Life:
     async def ends(self):
         """How each step that was decided for good ended, in order."""
         return [(one.step, one.reason or one.outcome) for one in await self.decisions() if one.outcome != "held"]
+
+
+def request_of(due):
+    """What the service asks when a timer is delivered."""
+    names = ("cart_id", "abandonment_id", "attempt", "journey", "step", "position")
+    return DecisionRequest(**{name: getattr(due, name) for name in names})
 
 
 @pytest.fixture
@@ -267,7 +275,9 @@ async def test_a_shopper_enters_again_only_after_the_time_that_the_journey_says(
     assert await ada.ends() == [("only", "approved"), ("only", outcome)]
 
 
-TESTED = USUAL + """
+TESTED = (
+    USUAL
+    + """
 [[steps]]
 name = "first"
 [[steps.variants]]
@@ -278,6 +288,7 @@ name = "b"
 share = {b}
 discount_percent = 5
 """
+)
 
 
 async def test_a_variant_is_on_record_and_stays_whatever_the_shares_become(life):
@@ -359,68 +370,81 @@ async def test_a_journey_of_one_step_that_gets_steps_takes_its_runs_along(life):
     assert ada.timers["sale--c1"].event.step == "second"
 
 
+EDITS = [USUAL + "cap = 100\n" + text for text in (THREE, TESTED[len(USUAL) :].format(a=1, b=1), THREE[26:], "")]
+
+
+class RandomLife:
+    """A life in which anything may happen next; `bought` is how many decisions there were when the cart was bought."""
+
+    def __init__(self, ada, chance):
+        self.ada, self.chance = ada, chance
+        self.fired, self.revision, self.bought = [], 0, None
+
+    async def timer_goes_off(self):
+        if timer := self.ada.timers.get("sale--c1"):
+            self.fired.append(timer.event)
+            await self.ada.due()
+            if self.ada.timers.get("sale--c1") is timer:
+                del self.ada.timers["sale--c1"]
+
+    async def timer_is_delivered_again(self):
+        if self.fired:
+            await self.ada.fire(self.chance.choice(self.fired))
+
+    async def process_dies_before_it_stores_a_decision(self):
+        if timer := self.ada.timers.get("sale--c1"):
+            await decide(request_of(timer.event), self.ada.mesh, self.ada.context, now=self.ada.now)
+
+    async def journey_is_published(self):
+        self.revision += 1
+        keeps = self.chance.choice((None, max(0, self.revision - 2)))
+        self.ada.publish(self.chance.choice(EDITS), revision=self.revision, runs_from=keeps)
+
+    async def cart_is_left_again(self):
+        self.ada.now += HOUR
+        self.bought = None
+        await self.ada.leave()
+
+    async def mail_server_answers(self):
+        if any(one.outcome == "approved" for one in await self.ada.decisions()):
+            await self.ada.deliver(kind=self.chance.choice((OfferSent, OfferFailed)))
+
+    async def cart_is_bought(self):
+        await self.ada.say(CartConverted(cart_id="c1", order_id="o1", visitor_id="ada"))
+        self.bought = len(await self.ada.decisions())
+
+
 @pytest.mark.parametrize("seed", range(12))
 async def test_whatever_happens_in_whatever_order_no_step_is_sent_twice_or_after_the_purchase(life, seed):
     """Redeliveries, edits, purchases, new abandonments and deaths between reading and storing, at random."""
-    chance, ada = random.Random(seed), await life(USUAL + "cap = 100\n" + THREE)
-    texts = [USUAL + "cap = 100\n" + one for one in (THREE, TESTED[len(USUAL) :].format(a=1, b=1), THREE[26:], "")]
+    ada = await life(EDITS[0])
     await ada.leave()
-    fired, bought, revision = [], None, 0
+    random_life = RandomLife(ada, random.Random(seed))
+    happenings = [getattr(random_life, name) for name in vars(RandomLife) if not name.startswith("_")]
     for _ in range(40):
-        match chance.choice(("due", "due", "again", "edit", "leave", "deliver", "buy", "crash")):
-            case "due" if ada.timers:
-                timer = ada.timers["sale--c1"]
-                fired.append(timer.event)
-                await ada.due()
-                if ada.timers.get("sale--c1") is timer:
-                    del ada.timers["sale--c1"]  # it went off
-            case "again" if fired:
-                await ada.fire(chance.choice(fired))
-            case "crash" if ada.timers:
-                timer = ada.timers["sale--c1"]
-                fields = {name: getattr(timer.event, name) for name in ("cart_id", "abandonment_id", "attempt")}
-                more = {name: getattr(timer.event, name) for name in ("journey", "step", "position")}
-                await decide(DecisionRequest(**fields, **more), ada.mesh, ada.context, now=ada.now)
-            case "edit":
-                revision += 1
-                keeps = chance.choice((None, max(0, revision - 2)))
-                ada.live._earlier.clear()
-                ada.publish(chance.choice(texts), revision=revision, runs_from=keeps)
-            case "leave":
-                ada.now += HOUR
-                bought = None
-                await ada.leave()
-            case "deliver" if any(one.outcome == "approved" for one in await ada.decisions()):
-                await ada.deliver(kind=chance.choice((OfferSent, OfferFailed)))
-            case "buy":
-                await ada.say(CartConverted(cart_id="c1", order_id="o1", visitor_id="ada"))
-                bought = len(await ada.decisions())
-        if bought is not None:
-            later = (await ada.decisions())[bought:]
-            assert [one for one in later if one.outcome == "approved" or one.reason == "step not due yet"] == []
+        await random_life.chance.choice([*happenings, random_life.timer_goes_off])()
+        if random_life.bought is not None:
+            later = (await ada.decisions())[random_life.bought :]
+            assert [one for one in later if one.outcome == "approved" or one.reason == WAITING] == []
     while ada.timers:
-        await ada.deliver(kind=OfferFailed) if await ada.ends() else None
-        timer = ada.timers["sale--c1"]
-        await ada.due()
-        if ada.timers.get("sale--c1") is timer:
-            del ada.timers["sale--c1"]
+        await random_life.mail_server_answers()
+        await random_life.timer_goes_off()
 
     found = await ada.decisions()
     approved = Counter((one.abandonment_id, one.step) for one in found if one.outcome == "approved")
     final = Counter(one.offer_id for one in found if one.outcome != "held")
-    assert set(approved.values()) <= {1}
+    assert approved
+    assert set(approved.values()) == {1}
     assert set(final.values()) == {1}
     assert {one.offer_id for one in found} == set(final), "a step was begun and has no end"
 
 
 async def test_shares_are_kept_and_few_move_when_they_are_changed(life):
     """Of 4,000 shoppers as many as the share says, within five standard deviations; only to the grown variant."""
-    from notifications.journeys.steps import Variant  # noqa: PLC0415
-    from notifications.variants import allocate_variant  # noqa: PLC0415
 
-    def all_of(*shares):
+    def all_of(*shares, experiment="x"):
         variants = [Variant(name=name, share=share) for name, share in zip("abc", shares, strict=False)]
-        return [allocate_variant(f"p{at}", "sale", "x", variants).name for at in range(4000)]
+        return [allocate_variant(f"p{at}", "sale", experiment, variants).name for at in range(4000)]
 
     before, after = all_of(50, 50), all_of(50, 75)
     third = all_of(50, 50, 50)
@@ -430,4 +454,4 @@ async def test_shares_are_kept_and_few_move_when_they_are_changed(life):
     assert set(moved) == {("a", "b")}
     assert abs(len(moved) - 400) < 5 * 19
     assert all(other in (one, "c") for one, other in zip(before, third, strict=True))
-    assert before != [allocate_variant(f"p{at}", "sale", "y", [Variant(name="a"), Variant(name="b")]).name for at in range(4000)]
+    assert before != all_of(50, 50, experiment="y")

@@ -40,7 +40,8 @@ def changed(texts: Texts, action: str) -> tuple[Texts, str]:
 def choices(texts: Texts, templates: Sequence[str], usual: str) -> dict[str, Any]:
     """What the controls of the steps offer: one entry of `steps` for each."""
     names = [step["name"] for step, _ in rows_of(texts)]
-    ways = [",".join(some) for size in range(1, len(CHANNELS) + 1) for some in combinations(CHANNELS, size)]
+    known = list(CHANNELS)
+    ways = [",".join(some) for size in range(1, len(known) + 1) for some in combinations(known, size)]
     return {
         "rows": [(step, own, _conditions(names[:place])) for place, (step, own) in enumerate(rows_of(texts))],
         "by_name": {one: one for one in templates},

@@ -12,9 +12,10 @@ from notifications.progress import WAITING
 from notifications.variants import shares
 
 
-def delay_result(due: datetime, now: datetime, after: timedelta) -> CheckResult:
+def delay_result(due: datetime, now: datetime, after: timedelta, position: int) -> CheckResult:
     """Held until the step is due."""
-    value = f"{words(after)} after the cart fell due or the step before" if after else "at once"
+    what = "the step before was sent" if position > 1 else "the cart fell due"
+    value = f"{words(after)} after {what}" if after else f"as soon as {what}"
     return result("delay", now >= due, value, WAITING, due)
 
 

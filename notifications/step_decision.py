@@ -23,8 +23,12 @@ from notifications.run import run_id
 from notifications.step_checks import condition_result, delay_result, run_results, variant_result
 from notifications.variants import settings_of, variant_of
 
-SLACK = timedelta(milliseconds=50)
-"""A decision is stored a moment after it was made, and its timer is set as of when it was made."""
+LEAST_SLACK, MOST_SLACK = timedelta(milliseconds=50), timedelta(minutes=1)
+"""How much earlier a step may come: a hundredth of its delay within these bounds.
+
+Its timer is set when the step before is decided, and is seldom worth another decision because of the seconds that a
+mail was under way; a decision is also stored a moment after it was made.
+"""
 
 
 class Situation(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,9 +59,16 @@ def decide_step(one: DueStep, inputs: DecisionInput, at: Situation) -> OfferDeci
     journey, after = settings_of(one.run.journey, one.step, variant), _delay(one.step, variant)
     due = _counted_from(one, journey, at) + after
     named = [variant_result(one.step, variant)] if variant else []
-    if due - at.now > SLACK and inputs.cart == "left":
-        return _event(one, _waiting(due, after, named, at.now), at, journey=journey, variant=variant, due=due)
-    delay = [delay_result(due, max(due, at.now), after)] if after or one.position > 1 else []
+    if due - at.now > max(LEAST_SLACK, min(after / 100, MOST_SLACK)) and inputs.cart == "left":
+        return _event(
+            one,
+            _waiting(due, delay_result(due, at.now, after, one.position), named),
+            at,
+            journey=journey,
+            variant=variant,
+            due=due,
+        )
+    delay = [delay_result(due, max(due, at.now), after, one.position)] if after or one.position > 1 else []
     checks = (*named, *delay, *_of_run(one, one.step, journey, inputs, at))
     evaluation = evaluate(msgspec.structs.replace(inputs, due=due), journey, at.now, of_step=checks)
     return _event(one, evaluation, at, journey=journey, variant=variant, due=due)
@@ -77,7 +88,8 @@ def wait_for_next(one: DueStep, decided: OfferDecided, inputs: DecisionInput, at
     due = at.now + after
     named = [variant_result(step, variant)] if variant else []
     journey = settings_of(one.run.journey, step, variant)
-    return _event(following, _waiting(due, after, named, at.now), at, journey=journey, variant=variant, due=due)
+    waiting = _waiting(due, delay_result(due, at.now, after, position), named)
+    return _event(following, waiting, at, journey=journey, variant=variant, due=due)
 
 
 def moved_on(one: DueStep, at: Situation) -> OfferDecided:
@@ -105,8 +117,8 @@ def _delay(step: Step, variant: Variant | None) -> timedelta:
     return variant.after if variant and variant.after is not None else step.after
 
 
-def _waiting(due: datetime, after: timedelta, named: list[CheckResult], now: datetime) -> Evaluation:
-    found = [*named, delay_result(due, now, after)]
+def _waiting(due: datetime, delay: CheckResult, named: list[CheckResult]) -> Evaluation:
+    found = [*named, delay]
     # Also where it is due at once: the next step is decided by its timer, after this commit.
     checks = tuple(msgspec.structs.replace(one.check, passed=one.check.name != "delay") for one in found)
     return Evaluation(outcome="held", reason=WAITING, checks=checks, held_until=due)

@@ -86,7 +86,7 @@ def editor_routes(studio: Studio) -> list[HTTPRouteHandler]:
         if "hx-request" in request.headers:
             carried |= {"base": written.text, "version": saved or version}
             return await show(request, await open_journey(studio, name), **carried, done="saved")
-        to = f"/{REVIEW}" if then == REVIEW else f"?done=saved&at={at}#{at}" if at else "?done=saved"
+        to = f"/{REVIEW}" if then == REVIEW else f"?done=saved&at={at}" if at else "?done=saved"
         return Redirect(f"{studio.path}/{name}{to}", status_code=303)
 
     return [edit_journey, save_journey_draft]

@@ -14,7 +14,7 @@ Rows = list[tuple[Row, list[Row]]]
 
 
 def changed(texts: Texts, action: str) -> tuple[Texts, str]:
-    """The form after a button such as `up:1`, and the id of what it should look at next. Others change nothing."""
+    """The form after a button such as `up:1`, and which step is looked at next. Others change nothing."""
     rows, (what, *places) = rows_of(texts), action.split(":")
     at = [int(place) for place in places if place.isascii() and place.isdigit() and len(place) < 4]
     if what == "add":

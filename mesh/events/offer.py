@@ -1,7 +1,7 @@
 """The life of an offer: due, decided, claimed, sent or failed or withdrawn, and why.
 
-A journey's run is one journey on one subject, such as a cart; `run_id` names it, and its timer is keyed by it. A run has
-one or several steps, each with an offer of its own. Other events are keyed by the cart, so that one cart's offers, of
+A journey's run is one journey on one subject, such as a cart; `run_id` names it, and its timer is keyed by it. A run
+has one or several steps, each with an offer of its own. Other events are keyed by the cart: one cart's offers, of
 whatever journey, are one history and are decided one after another. An `offer_id` names the offer of one step of a run
 for one abandonment; a held offer keeps its id when it is evaluated again. What channels publish about an offer names
 the run, the journey and the revisions that its decision named.

@@ -16,12 +16,13 @@ from notifications.decision_context import DecisionContext
 from notifications.decision_input import DecisionInput
 from notifications.due_steps import DueStep
 from notifications.evaluation import Evaluation, evaluate
+from notifications.experiment import NONE
 from notifications.journeys import Journey
 from notifications.journeys.steps import Step, Variant, condition_of
 from notifications.progress import ENDING, REMOVED, STOPPED, WAITING, counted_from, happened, step_after
 from notifications.run import run_id
 from notifications.step_checks import condition_result, delay_result, run_results, variant_result
-from notifications.variants import settings_of, variant_of
+from notifications.variants import settings_of, shares, variant_of
 
 LEAST_SLACK, MOST_SLACK = timedelta(milliseconds=50), timedelta(minutes=1)
 """How much earlier a step may come: a hundredth of its delay within these bounds.
@@ -128,10 +129,24 @@ def _against(name: str, value: str, reason: str) -> Evaluation:
     return Evaluation(outcome="dropped", reason=reason, checks=(Check(name=name, passed=False, value=value),))
 
 
-def _assignment(one: DueStep, evaluation: Evaluation) -> Assignment | None:
-    """What is compared as an experiment on discounts: first steps whose discount chance has not fixed otherwise."""
-    own = one.step is not None and any(variant.discount_percent is not None for variant in one.step.variants)
-    return None if own or one.position > 1 else evaluation.assignment
+def _assignment(one: DueStep, evaluation: Evaluation, variant: Variant | None) -> Assignment | None:
+    """What is compared as an experiment on offers: that of a first step, as later ones depend on what it did.
+
+    Where variants have discounts of their own, an arm was given with the chance of those that have the same one.
+    """
+    found = evaluation.assignment
+    if found is None or one.position > 1:
+        return None
+    if one.step is None or variant is None or found.arm == NONE:
+        return found
+    own = one.step.discount_percent if variant.discount_percent is None else variant.discount_percent
+    chance = sum(
+        share
+        for name, share in shares(one.step).items()
+        if (other := one.step.variant(name))
+        and own == (one.step.discount_percent if other.discount_percent is None else other.discount_percent)
+    )
+    return msgspec.structs.replace(found, probability=found.probability * (chance or 1.0))
 
 
 def _event(
@@ -170,7 +185,7 @@ def _event(
         total=cart.total,
         model_version=scored.model_version if scored else None,
         propensity=scored.propensity if scored else None,
-        assignment=_assignment(one, evaluation),
+        assignment=_assignment(one, evaluation, variant),
         step=one.name,
         position=one.position,
         variant=variant.name if variant else one.last.variant if one.last else "",

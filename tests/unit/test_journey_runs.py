@@ -307,7 +307,18 @@ async def test_a_variant_is_on_record_and_stays_whatever_the_shares_become(life)
         "b (first: a 100 %, b 0 %)",
         "a (winner of first)",
     ]
-    assert [one.assignment for one in found] == [None] * 3
+
+
+async def test_the_chance_of_an_arm_is_that_of_its_variants_too(life):
+    """As chance gave the variant and with it the discount; later steps are not part of the experiment."""
+    ada = await life(TESTED.format(a=1, b=3) + '[[steps]]\nname = "second"\n')
+    await ada.leave()
+    await ada.deliver()
+    await ada.due()
+    first, second = [one for one in await ada.decisions() if one.outcome == "approved"]
+
+    assert first.assignment.probability == {"a": 0.25, "b": 0.75}[first.variant]
+    assert (first.assignment.withheld, first.assignment.eligible, second.assignment) == (0, True, None)
 
 
 async def test_runs_under_way_move_over_or_keep_what_they_have(life):

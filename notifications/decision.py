@@ -94,7 +94,7 @@ async def _clicks_elsewhere(due: Sequence[DueStep], cart_id: str, mesh: Mesh) ->
     asked = [condition_of(one.step.when) for one in due if one.step]
     if not any(one and one.happening == "clicked" for one in asked):
         return ()
-    found = [await mesh.history_elsewhere(region, cart_id, OfferClicked) for region in mesh.others]
+    found = [await mesh.history_elsewhere(region, cart_id, "offer") for region in mesh.others]
     return tuple(one for history in found for one in history)
 
 

@@ -13,7 +13,9 @@ from mesh import Mesh, Timer
 from mesh.events.cart import CartAbandoned, CartConverted, CartLine, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
 from mesh.events.offer import OfferClicked, OfferDecided, OfferFailed, OfferSent
+from mesh.events.order import PurchaseMarked
 from mesh.money import Money
+from mesh.profiles import digests_of
 from mesh.publish import Draft
 from notifications.decision import decide
 from notifications.decision_context import DecisionContext, DecisionRequest
@@ -43,7 +45,9 @@ class Life:
     """One shopper, their cart and the journeys of a shop."""
 
     def __init__(self, regions, *journeys):
-        self.mesh = Mesh(regions.broker("us"), "offers")
+        self.mesh, self.elsewhere = (
+            Mesh(regions.broker(region), "offers", others=(other,)) for region, other in (("us", "eu"), ("eu", "us"))
+        )
         self.now = datetime.now(UTC)
         self.live = LiveJourneys()
         self.context = DecisionContext(journeys=self.live, templates=LiveTemplates(), secret="secret" * 4)
@@ -190,6 +194,28 @@ async def test_a_purchase_ends_the_run_at_any_step(life, steps_before):
 
     assert (await ada.ends())[-1][1] == "bought"
     assert ada.timers == {}
+
+
+async def test_what_happens_in_another_region_counts_once_it_is_here(life, eventually):
+    """A click there makes a condition true, a purchase there ends the run."""
+    ada = await life(USUAL + THREE.replace('name = "second"', 'name = "second"\nwhen = "clicked first"'))
+    await ada.leave()
+    await ada.deliver()
+    [first] = [one for one in await ada.decisions() if one.step == "first"]
+    click = OfferClicked(cart_id="c1", visitor_id="ada", offer_id=first.offer_id, channel="email")
+    await ada.elsewhere.publish(click)
+    await eventually(lambda: _copied(ada, OfferClicked))
+    await ada.due()
+    await ada.deliver()
+    await ada.elsewhere.publish(*(PurchaseMarked(shopper=one, order_id="o1") for one in digests_of("ada")))
+    await eventually(lambda: ada.mesh.history_elsewhere("eu", digests_of("ada")[0], "order"))
+    await ada.due()
+
+    assert await ada.ends() == [("first", "approved"), ("second", "approved"), ("third", "bought")]
+
+
+async def _copied(ada, kind):
+    return (await ada.mesh.history_elsewhere("eu", "c1", "offer")).of(kind)
 
 
 async def test_who_unsubscribes_between_two_steps_gets_no_more(life):

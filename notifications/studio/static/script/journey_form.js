@@ -61,7 +61,7 @@ form.addEventListener("input", (event) => {
 
 function mark() {
   form.querySelectorAll(".wrong").forEach((words) => {
-    const field = words.closest(".setting");
+    const field = words.closest(".setting:not(.journey-steps)"); // of many controls, the words name the wrong one
     field?.querySelectorAll("input, select").forEach((input) => {
       if (words.textContent) input.setAttribute("aria-invalid", "true");
       else input.removeAttribute("aria-invalid");

@@ -114,7 +114,7 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def templates(self) -> tuple[str, ...]:
         """Every template that it sends, each once."""
-        own = [one.template for step in self.listed_steps for one in (step, *step.variants)]
+        own = [name for step in self.listed_steps for name in (step.template, *(one.template for one in step.variants))]
         needs_usual = any(not step.template and not _all_own(step) for step in self.listed_steps)
         return tuple(dict.fromkeys(([self.template] if needs_usual else []) + [name for name in own if name]))
 

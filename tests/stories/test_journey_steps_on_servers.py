@@ -194,20 +194,26 @@ async def published(marketer):
     return marketer
 
 
-async def test_two_steps_with_variants_from_the_page_to_the_mailbox(stage, published, eventually):
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def working(stage, published):
+    """The process that decides, until the last test kills it."""
+    async with stage.deciding() as process:
+        yield process
+
+
+async def test_two_steps_with_variants_from_the_page_to_the_mailbox(stage, published, working, eventually):
     """One shopper gets both mails, one buys between them and gets no second one; the pages say which variant won."""
-    async with stage.deciding():
-        await asyncio.gather(stage.leave("ada"), stage.leave("bob"))
-        await eventually(lambda: stage.mailed("ada") and stage.mailed("bob"), within=30)
-        await stage.buy("bob")
-        await eventually(lambda: stage.mailed("ada") == 2, within=30)
-        [ended] = await eventually(lambda: stage.decided("bob", step="again", outcome="dropped"), within=30)
-        [second] = await stage.decided("ada", step="again", outcome="approved")
+    await asyncio.gather(stage.leave("ada"), stage.leave("bob"))
+    await eventually(lambda: stage.mailed("ada") and stage.mailed("bob"), within=30)
+    await stage.buy("bob")
+    await eventually(lambda: stage.mailed("ada") == 2, within=30)
+    [ended] = await eventually(lambda: stage.decided("bob", step="again", outcome="dropped"), within=30)
+    [second] = await stage.decided("ada", step="again", outcome="approved")
 
-        async def counted():
-            return f"again {second.event.variant} 1 1" in await published.open("/overview")
+    async def counted():
+        return f"again {second.event.variant} 1 1" in await published.open("/overview")
 
-        await eventually(counted, within=30)
+    await eventually(counted, within=30)
     why = await published.open("/decisions/ada")
     await published.open(f"{ADDRESS}/text")
 
@@ -219,7 +225,7 @@ async def test_two_steps_with_variants_from_the_page_to_the_mailbox(stage, publi
     assert "Approved by reminders, step hello" in why
 
 
-async def test_no_second_step_is_decided_after_a_purchase_however_close(stage, published, eventually):
+async def test_no_second_step_is_decided_after_a_purchase_however_close(stage, published, working, eventually):
     """Shoppers buy about when their second step is due and while it is decided."""
     names = [f"race-{at}" for at in range(RACES)]
 
@@ -237,10 +243,9 @@ async def test_no_second_step_is_decided_after_a_purchase_however_close(stage, p
             await eventually(lambda: _ended(stage, name), within=60)
         await stage.buy(name)
 
-    async with stage.deciding():
-        await asyncio.gather(*(race(at, name) for at, name in enumerate(names)))
-        ends = [await eventually(lambda name=name: _ended(stage, name), within=60) for name in names]
-        await eventually(lambda: _all_settled(stage, ends), within=60)
+    await asyncio.gather(*(race(at, name) for at, name in enumerate(names)))
+    ends = [await eventually(lambda name=name: _ended(stage, name), within=60) for name in names]
+    await eventually(lambda: _all_settled(stage, ends), within=60)
 
     bought = {name: (await stage.shop.last(CartConverted, name)).sequence for name in names}
     offers_first = [one for one in ends if one.event.outcome == "approved"]
@@ -253,15 +258,15 @@ async def test_no_second_step_is_decided_after_a_purchase_however_close(stage, p
     assert offers_first, "no offer was ever first: this proves nothing"
 
 
-async def test_a_run_that_was_killed_between_its_steps_goes_on(stage, published, eventually):
+async def test_a_run_that_was_killed_between_its_steps_goes_on(stage, published, working, eventually):
     """The timer is the server's: whoever runs when it goes off sends the second mail, once, and keeps the revision.
 
     Meanwhile the second step was taken out of the journey by somebody who wants runs under way to keep theirs.
     """
-    async with stage.deciding() as process:
-        await stage.leave("kim")
-        await eventually(lambda: stage.decided("kim", step="again", outcome="held"), within=30)
-        process.kill()
+    await stage.leave("kim")
+    await eventually(lambda: stage.decided("kim", step="again", outcome="held"), within=30)
+    working.kill()
+    await working.wait()
     await published.open(ADDRESS)
     await published.save(step_edit="remove:1")
     await published.publish(runs="keep")

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import msgspec
 
 from mesh import Money
+from notifications.exact_sums import Figures
 from notifications.journeys import Journey
 from notifications.studio.decision_pages import words
-from notifications.studio.decision_pages.offer_record import Figures
 
 PREFIX = "step:"
 

@@ -9,11 +9,17 @@ from mesh.event import Event, event
 
 
 class Contact(msgspec.Struct, frozen=True, kw_only=True):
-    """An offer that counts towards the cap, and when it was decided."""
+    """An offer that counts towards the cap, and when it was decided.
+
+    `abandonment_id` tells runs of a journey apart; `experiment` and `variant` say what its shopper was given there.
+    """
 
     offer_id: str
     at: datetime
     journey: str | None = None
+    abandonment_id: str = ""
+    experiment: str = ""
+    variant: str = ""
 
 
 @event(key="shopper")

@@ -27,11 +27,21 @@ REASONS = {
     "quiet hours": "Quiet hours where the shopper lives",
     "region out of date": "Another region could not be heard, and the shopper was active there",
     "journey stopped": "The journey was stopped",
+    "step not due yet": "The step waits for its time",
+    "step condition": "What the step asks of earlier ones is not so",
+    "step removed": "The step is not in the journey any more",
+    "re-entry": "The shopper was in this journey too short a time ago",
 }
 """Why an offer was held or dropped, by the reason in its decision."""
 CHECKS = {
     "journey": "Journey is active",
     "cart": "Cart is as it was left",
+    "step": "Step is in the journey",
+    "variant": "Variant",
+    "delay": "Step is due",
+    "condition": "Step's condition",
+    "still subscribed": "Not unsubscribed since the run began",
+    "re-entry": "Long enough since the last run",
     "in time": "In time",
     "value": "Value of the cart",
     "audience": "Cart is one the journey is for",
@@ -75,6 +85,12 @@ def channel(name: str) -> str:
 def channels(names: tuple[str, ...]) -> str:
     """Channels as people call them."""
     return ", ".join(map(channel, names))
+
+
+def step(name: str, variant: str) -> str:
+    """Which step and variant, as it stands behind the name of a journey; nothing for a journey of one step."""
+    named = f", step {name}" if name else ""
+    return f"{named}, variant {variant}" if variant else named
 
 
 def money(amount: Money | None) -> str:

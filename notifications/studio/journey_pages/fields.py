@@ -16,6 +16,7 @@ from notifications.studio.journey_pages.inputs import (
     text,
     whole,
 )
+from notifications.studio.journey_pages.steps_input import reentry, steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,24 @@ SECTIONS = (
             _field("active", "Running", switch("on", "off"), "Off starts nothing and ends what is under way."),
             _field("template", "Template", text("choice"), "The mail and the card that shoppers get."),
             _field("priority", "Priority", whole(), "Where shoppers may get fewer offers, higher numbers go first."),
+        ),
+    ),
+    Section(
+        title="Steps",
+        lead="What is sent one after another, and the variants that are tried against each other.",
+        fields=(
+            _field(
+                "steps",
+                "Steps",
+                steps(),
+                "A run ends when its shopper buys or unsubscribes, or the cart changes. What is empty is as below.",
+            ),
+            _field(
+                "reentry",
+                "Enter again after",
+                reentry(),
+                "Who got an offer of this journey is left alone for so long. 0: each left cart begins anew.",
+            ),
         ),
     ),
     Section(

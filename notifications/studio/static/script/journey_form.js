@@ -73,7 +73,7 @@ form.addEventListener("input", (event) => {
 
 function mark() {
   form.querySelectorAll(".wrong").forEach((words) => {
-    const field = words.closest(".setting");
+    const field = words.closest(".setting:not(.journey-steps)"); // of many controls, the words name the wrong one
     if (field?.querySelector(".audience")) {
       markConditions(field, words);
       return;

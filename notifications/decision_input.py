@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from mesh.channels import ChannelName
+from mesh.events.cart import CartLine
 from mesh.events.contact import Contact
 from mesh.events.user import Advice
 from mesh.money import Money
@@ -36,6 +37,8 @@ class DecisionInput(msgspec.Struct, frozen=True, kw_only=True):
     `region_zone` the zone of the region that decides.
     `habit` says why the shopper gets no further discount.
     `propensity` and `advice` are the scoring service's, where they arrived in time.
+    `lines`, `device` (newest, where the page said it), `customer_known`, `language` (such as `de`) and `last_purchase`
+    (in any region, before this cart; None: none that is known) are what audiences ask about besides.
     """
 
     cart: Literal["left", "moved on", "bought"]
@@ -58,3 +61,8 @@ class DecisionInput(msgspec.Struct, frozen=True, kw_only=True):
     propensity: float | None = None
     advice: Advice | None = None
     habit: str = ""
+    lines: tuple[CartLine, ...] = ()
+    device: str | None = None
+    customer_known: bool = False
+    language: str | None = None
+    last_purchase: datetime | None = None

@@ -1,6 +1,6 @@
 """Evaluation: a pure function from what is known and a journey to an outcome, so that decisions can be repeated."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -8,6 +8,7 @@ import msgspec
 
 from mesh.channels import ChannelName
 from mesh.events.offer import Assignment, Check
+from notifications.audience_check import audience_result
 from notifications.channel_checks import channel_results, open_channels
 from notifications.check_result import SHORTEST_HOLD, CheckResult, result, words
 from notifications.contact_checks import contact_results
@@ -36,11 +37,20 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     assignment: Assignment | None = None
 
 
-def evaluate(inputs: DecisionInput, journey: Journey, now: datetime) -> Evaluation:
+def evaluate(
+    inputs: DecisionInput,
+    journey: Journey,
+    now: datetime,
+    *,
+    of_step: Sequence[CheckResult] = (),
+    belongs: bool | None = None,
+) -> Evaluation:
     """Every check with its value; approved only if all passed, dropped if one failed for good, else held.
 
     The checks of one channel close that channel alone: the offer goes by those that are open, and is dropped for the
-    first reason where none is.
+    first reason where none is. `of_step` are the checks of the run's step, which come right after that of the cart.
+
+    `belongs`: whether the cart belongs to the journey's audience, where that is known already; None: it is found out.
 
     `now` is aware UTC. Deterministic: the same arguments give the same evaluation. Who gets no offer at random or
     because none pays is evaluated at the same moment as if there were one, held for the night too: otherwise
@@ -48,7 +58,8 @@ def evaluate(inputs: DecisionInput, journey: Journey, now: datetime) -> Evaluati
     """
     choice = choose_discount(inputs, journey)
     allocation = allocate(inputs.person, journey, depths=allowed_discounts(inputs, journey), advised=choice.percent)
-    found = tuple(_results(inputs, journey, now, allocation, choice))
+    audience = audience_result(inputs, journey, now, belongs=belongs)
+    found = tuple(_results(inputs, journey, now, allocation, choice, audience, of_step))
     checks = tuple(one.check for one in found)
     failed = [one for one in found if one.stands_against]
     eligible = all(one.about_arm for one in failed)
@@ -76,13 +87,21 @@ def evaluate(inputs: DecisionInput, journey: Journey, now: datetime) -> Evaluati
 
 
 def _results(
-    inputs: DecisionInput, journey: Journey, now: datetime, allocation: Allocation, choice: DiscountChoice
+    inputs: DecisionInput,
+    journey: Journey,
+    now: datetime,
+    allocation: Allocation,
+    choice: DiscountChoice,
+    audience: CheckResult,
+    of_step: Sequence[CheckResult],
 ) -> Iterator[CheckResult]:
     percent = allocation.percent or 0
     yield result("cart", inputs.cart == "left", inputs.cart_detail, _moved(inputs))
+    yield from of_step
     late = now - inputs.due
     yield result("in time", late <= journey.expires, f"{late.total_seconds():.1f} s after it was due", "too late")
     yield _value(inputs, journey)
+    yield audience
     yield from channel_results(inputs, journey)
     yield from _arm_results(journey, allocation, choice)
     yield from contact_results(inputs, journey, now)

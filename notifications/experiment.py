@@ -44,7 +44,7 @@ def allocate(person: str, journey: Journey, *, depths: tuple[int, ...], advised:
         return journey.holdout * (percent is None) + (1 - journey.holdout) * drawn
 
     method: Literal["held out", "random", "advised"]
-    number = _uniform(f"explore\x1f{journey.name}\x1f{person}")
+    number = uniform(f"explore\x1f{journey.name}\x1f{person}")
     if in_holdout(person, journey):
         method, percent = "held out", None
     elif number < journey.explore:
@@ -58,10 +58,10 @@ def allocate(person: str, journey: Journey, *, depths: tuple[int, ...], advised:
 
 def in_holdout(person: str, journey: Journey) -> bool:
     """Whether a shopper belongs to the share that gets nothing: the same answer for ever and everywhere."""
-    return _uniform(f"{journey.name}\x1f{person}") < journey.holdout
+    return uniform(f"{journey.name}\x1f{person}") < journey.holdout
 
 
-def _uniform(text: str) -> float:
+def uniform(text: str) -> float:
     """A hash of a text as a number from 0 (included) to 1 (excluded), uniformly distributed."""
     # 53 bits: any more would round up to 1.
     return (int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) >> 11) / 2**53

@@ -21,7 +21,8 @@ from mesh.events.offer import OfferDecided, OfferDue
 from mesh.profiles import PROFILES
 from mesh.publish import Change
 from mesh.settings import Secret, read
-from notifications.decision import DecisionContext, DecisionRequest, decide
+from notifications.decision import decide
+from notifications.decision_context import DecisionContext, DecisionRequest
 from notifications.documents.following import following
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS
@@ -108,10 +109,15 @@ async def decide_scored_offer(
 
 @service.on(OfferDue, concurrency=32, ack_wait=REDELIVERED_AFTER)
 async def decide_due_offer(received: Received[OfferDue], mesh: Mesh, context: DecisionContext) -> AsyncIterator[Change]:
-    """Decide again when a held offer's time has come."""
+    """Decide about a step when its time has come, and again about an offer that was held."""
     due = received.event
     request = DecisionRequest(
-        cart_id=due.cart_id, abandonment_id=due.abandonment_id, attempt=due.attempt, journey=due.journey
+        cart_id=due.cart_id,
+        abandonment_id=due.abandonment_id,
+        attempt=due.attempt,
+        journey=due.journey,
+        step=due.step,
+        position=due.position,
     )
     for change in await decide(request, mesh, context, delivery=received.attempt):
         yield change

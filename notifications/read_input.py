@@ -1,6 +1,7 @@
 """Reading a decision's input: the cart's state, the shopper's profile, their contacts, orders and regions."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -60,7 +61,10 @@ async def read_input(
         advice=scored.advice if scored else None,
         regions=regions,
         staleness=staleness,
-        utc_offset=_utc_offset(history),
+        utc_offset=_newest(history, "utc_offset"),
+        lines=cart.lines,
+        device=_newest(history, "device"),
+        last_purchase=max((one.time for one in purchases.values() if one), default=None),
         region_zone=mesh.zones.get(mesh.region, "UTC"),
         suppressed=suppressed,
         **_personal(profile, cart),
@@ -107,9 +111,9 @@ def _is_newer(update: Received[CartUpdated], judged: Received[CartUpdated]) -> b
     return update.sequence > judged.sequence and update.event_time >= judged.event_time
 
 
-def _utc_offset(history: History) -> int | None:
-    """The newest offset that the cart was sent with, in minutes east of UTC."""
-    given = [one.event.utc_offset for one in history.of(CartUpdated) if one.event.utc_offset is not None]
+def _newest(history: History, field: str) -> Any:
+    """What the cart's updates said last in a field that not each of them has; None: nothing."""
+    given = [value for one in history.of(CartUpdated) if (value := getattr(one.event, field)) is not None]
     return given[-1] if given else None
 
 
@@ -121,4 +125,6 @@ def _personal(profile: ShopperProfile, cart: CartAbandoned) -> dict[str, Any]:
         "consent": profile.consent,
         "unsubscribed": profile.unsubscribed,
         "time_zone": profile.time_zone,
+        "customer_known": bool(profile.customer_id or cart.customer_id),
+        "language": re.split("[-_]", profile.locale)[0].lower() if profile.locale else None,
     }

@@ -10,12 +10,18 @@ from mesh.money import Money
 
 
 class Contact(msgspec.Struct, frozen=True, kw_only=True):
-    """An offer that counts towards the cap, when it was decided, and what its discount can cost at most."""
+    """An offer that counts towards the cap, when it was decided, and what its discount can cost at most.
+
+    `abandonment_id` tells runs of a journey apart; `experiment` and `variant` say what its shopper was given there.
+    """
 
     offer_id: str
     at: datetime
     journey: str | None = None
     discount: Money | None = None
+    abandonment_id: str = ""
+    experiment: str = ""
+    variant: str = ""
 
 
 @event(key="shopper")

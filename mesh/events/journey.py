@@ -5,10 +5,15 @@ from mesh.event import Event, event
 
 @event(key="name")
 class JourneyPublished(Event):
-    """A revision of a journey was published. `files` is its whole text, TOML; `replaces` is the revision before."""
+    """A revision of a journey was published. `files` is its whole text, TOML; `replaces` is the revision before.
+
+    Runs under way that were decided last with an earlier revision than `runs_from` go on with that one; those of a
+    later one keep theirs. None: all runs under way move over to this revision.
+    """
 
     name: str
     revision: int
     author: str
     files: dict[str, str]
     replaces: int | None = None
+    runs_from: int | None = None

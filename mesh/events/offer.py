@@ -1,9 +1,10 @@
 """The life of an offer: due, decided, claimed, sent or failed or withdrawn, and why.
 
-A journey's run is one journey on one subject, such as a cart; `run_id` names it, and its timer is keyed by it. Other
-events are keyed by the cart, so that one cart's offers, of whatever journey, are one history and are decided one after
-another. An `offer_id` names the offer of one run for one abandonment; a held offer keeps its id when it is evaluated
-again. What channels publish about an offer names the run, the journey and the revisions that its decision named.
+A journey's run is one journey on one subject, such as a cart; `run_id` names it, and its timer is keyed by it. A run
+has one or several steps, each with an offer of its own. Other events are keyed by the cart: one cart's offers, of
+whatever journey, are one history and are decided one after another. An `offer_id` names the offer of one step of a run
+for one abandonment; a held offer keeps its id when it is evaluated again. What channels publish about an offer names
+the run, the journey and the revisions that its decision named.
 """
 
 from datetime import datetime
@@ -57,13 +58,18 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
 @event(key="run_id")
 class OfferDue(Event):
-    """A run's offer is to be evaluated again: the time that it was held until has come."""
+    """A run's offer is to be evaluated again: the time that it was held until has come.
+
+    `step` is the name of its step, empty in a journey of one step; `position` counts steps from 1.
+    """
 
     run_id: str
     cart_id: str
     journey: str
     abandonment_id: str
     attempt: int
+    step: str = ""
+    position: int = 1
 
 
 @event(key="cart_id")
@@ -72,6 +78,9 @@ class OfferDecided(Event):
 
     An approved offer is sent by its channels; `OfferSent` and `OfferFailed` say what became of it there. A card on the
     site is made for an `OfferRequested`, once a page is open that can show it.
+
+    `step` names the step of the journey (empty in a journey of one step), `position` its place from 1, and `variant`
+    what chance gave the shopper there. A later step is held from the moment when the one before it was decided.
     """
 
     cart_id: str
@@ -99,6 +108,9 @@ class OfferDecided(Event):
     model_version: str | None = None
     propensity: float | None = None
     assignment: Assignment | None = None
+    step: str = ""
+    position: int = 1
+    variant: str = ""
 
 
 @event(key="cart_id")

@@ -17,10 +17,14 @@ class SaveDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class PublishDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which draft is published over which revision: those that were read last. `null`: nothing is in force yet."""
+    """Which draft is published over which revision: those that were read last. `null`: nothing is in force yet.
+
+    With `keep_runs` a journey's runs under way keep the revision that they have; otherwise they go on with this one.
+    """
 
     version: int
     expected_revision: int | None
+    keep_runs: bool = False
 
 
 class Revert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

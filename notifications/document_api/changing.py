@@ -65,9 +65,15 @@ def _publishing(kind: Kind, mesh: Mesh, accounts: Accounts) -> list[HTTPRouteHan
         """Put the draft in force in every region, as the next revision. Needs the role publisher."""
         person = require(request, PUBLISHER.name)
         made = await drafts.publish_draft(
-            kind, name, person.account.id, mesh, version=data.version, expected=data.expected_revision
+            kind,
+            name,
+            person.account.id,
+            mesh,
+            version=data.version,
+            expected=data.expected_revision,
+            keep_runs=data.keep_runs,
         )
-        return await _published(request, made)
+        return await _published(request, made, **({"runs": "keep"} if data.keep_runs else {}))
 
     @post(
         "/{name:str}/revert",

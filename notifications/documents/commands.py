@@ -85,7 +85,7 @@ def _add_reading(app: cyclopts.App, kind: Callable[[], "Kind"]) -> None:
 
 def _add_publishing(app: cyclopts.App, kind: Callable[[], "Kind"]) -> None:
     @app.command
-    def publish(path: Path, *, name: str = "", author: str = "", where: Where = HERE) -> None:
+    def publish(path: Path, *, name: str = "", author: str = "", keep_runs: bool = False, where: Where = HERE) -> None:
         """Publish a file (a template: its folder) as the next revision, in force in all regions from then on.
 
         Parameters
@@ -96,15 +96,16 @@ def _add_publishing(app: cyclopts.App, kind: Callable[[], "Kind"]) -> None:
             The document's name; by default that of the file or folder.
         author
             Who publishes; by default who is logged in.
+        keep_runs
+            Whether a journey's runs under way keep the revision that they have, and do not go on with this one.
         where
             The region.
         """
         from notifications.documents import publishing  # noqa: PLC0415
 
         own, files = kind().read(path)
-        made = run_in(
-            where, lambda mesh: publishing.publish(kind(), name or own, files, author or getpass.getuser(), mesh)
-        )
+        by = author or getpass.getuser()
+        made = run_in(where, lambda mesh: publishing.publish(kind(), name or own, files, by, mesh, keep_runs=keep_runs))
         _published(made)
 
     @app.command

@@ -21,7 +21,10 @@ class Superseded(Conflict):
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
-    """One revision: its texts by file name, who published it, when (aware UTC) and in which region."""
+    """One revision: its texts by file name, who published it, when (aware UTC) and in which region.
+
+    Runs under way go on with revision `runs_from`, or a later one that they have already; None: with this one.
+    """
 
     name: str
     revision: int
@@ -29,6 +32,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     time: datetime
     region: str
     files: dict[str, str]
+    runs_from: int | None = None
 
     def is_newer_than(self, other: "Document") -> bool:
         """Whether this one is in force where both are known. The same in every region."""

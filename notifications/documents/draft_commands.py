@@ -42,11 +42,12 @@ def add_draft_commands(app: cyclopts.App, kind: Callable[[], "Kind"]) -> None:
         print(f"{chosen}: draft saved; `cartmesh {kind().plural} publish-draft {chosen}` puts it in force")
 
     @app.command
-    def publish_draft(name: str, *, author: str = "", where: Where = HERE) -> None:
-        """Publish a draft as the next revision, in force in all regions from then on."""
+    def publish_draft(name: str, *, author: str = "", keep_runs: bool = False, where: Where = HERE) -> None:
+        """Publish a draft as the next revision; with --keep-runs a journey's runs under way keep the one they have."""
         from notifications.documents import drafts  # noqa: PLC0415  loaded only when it is asked for
 
-        made = run_in(where, lambda mesh: drafts.publish_draft(kind(), name, author or getpass.getuser(), mesh))
+        by = author or getpass.getuser()
+        made = run_in(where, lambda mesh: drafts.publish_draft(kind(), name, by, mesh, keep_runs=keep_runs))
         print(f"{made.name}: revision {made.revision} is in force in {made.region}")
 
     @app.command

@@ -76,8 +76,9 @@ async def publish_draft(
     *,
     version: int | None = None,
     expected: Expected = msgspec.UNSET,
+    keep_runs: bool = False,
 ) -> Document:
-    """Publish the draft as the next revision, whole or not at all, and end it.
+    """Publish the draft as the next revision, whole or not at all, and end it; `keep_runs` as in `publish`.
 
     Raises UnknownDocument where there is none, DeclarationError where it is wrong, Superseded where it is not at
     `version` any more or another revision is in force than the one that it is based on, or than the `expected` one,
@@ -94,7 +95,7 @@ async def publish_draft(
             f"the draft of {kind.name} {name} was begun on {begun}, and {who}: compare them, and save the draft again "
             "on what is in force"
         )
-    document = await store(kind, name, draft.files, author, mesh, current=current)
+    document = await store(kind, name, draft.files, author, mesh, current=current, keep_runs=keep_runs)
     with suppress(Conflict):  # saved again meanwhile: that draft stays
         await _close(kind, draft, stored, mesh)
     return document

@@ -13,6 +13,7 @@ import msgspec
 
 from mesh import Mesh, Received
 from mesh.errors import Conflict
+from mesh.events.journey import JourneyPublished
 from mesh.history import Unchanged
 from mesh.publish import Change, Draft
 from mesh.streams import mesh_stream
@@ -34,17 +35,25 @@ async def apply(kind: Kind, received: Received[Published], mesh: Mesh) -> None:
 
 
 async def publish(
-    kind: Kind, name: str, files: Files, author: str, mesh: Mesh, *, expected: Expected = msgspec.UNSET
+    kind: Kind,
+    name: str,
+    files: Files,
+    author: str,
+    mesh: Mesh,
+    *,
+    expected: Expected = msgspec.UNSET,
+    keep_runs: bool = False,
 ) -> Document:
     """Publish a document and put it in force in this region; the others follow when the event reaches them.
 
+    With `keep_runs` a journey's runs under way keep the revision that they have; otherwise they move over.
     Raises DeclarationError for a document that is wrong, Superseded where another revision than the `expected` one is
     in force, Conflict where somebody publishes this one at the same moment.
     """
     await kind.validate(name, files, mesh)
     current, _ = await mesh.state(kind.bucket).entry(name)
     expect(kind, name, current, expected)
-    return await store(kind, name, files, author, mesh, current=current)
+    return await store(kind, name, files, author, mesh, current=current, keep_runs=keep_runs)
 
 
 def expect(kind: Kind, name: str, current: Document | None, expected: Expected) -> None:
@@ -56,7 +65,16 @@ def expect(kind: Kind, name: str, current: Document | None, expected: Expected) 
     raise Superseded(f"{there} of {kind.name} {name} is in force, not {known}: look at it, then do it again")
 
 
-async def store(kind: Kind, name: str, files: Files, author: str, mesh: Mesh, *, current: Document | None) -> Document:
+async def store(
+    kind: Kind,
+    name: str,
+    files: Files,
+    author: str,
+    mesh: Mesh,
+    *,
+    current: Document | None,
+    keep_runs: bool = False,
+) -> Document:
     """Publish a document that is valid, as the revision after `current`. Raises Conflict where that is not in force."""
     last = await mesh.last(kind.published, name)
     if last is not None and (current is None or last.event.revision > current.revision):
@@ -67,9 +85,21 @@ async def store(kind: Kind, name: str, files: Files, author: str, mesh: Mesh, *,
     now, revision = datetime.now(UTC), current.revision + 1 if current else 1
     replaces = current.revision if current else None
     event = kind.published(name=name, revision=revision, author=author, files=dict(files), replaces=replaces)
+    runs_from = None
+    if keep_runs and current is not None and isinstance(event, JourneyPublished):
+        runs_from = current.revision if current.runs_from is None else current.runs_from
+        event = msgspec.structs.replace(event, runs_from=runs_from)
     changes.append(Draft(event=event, time=now))
     await mesh.publish(*changes)
-    document = Document(name=name, revision=revision, author=author, time=now, region=mesh.region, files=dict(files))
+    document = Document(
+        name=name,
+        revision=revision,
+        author=author,
+        time=now,
+        region=mesh.region,
+        files=dict(files),
+        runs_from=runs_from,
+    )
     await _put_in_force(kind, document, mesh)
     return document
 
@@ -167,4 +197,5 @@ def _document(received: Received[Published]) -> Document:
         time=received.time,
         region=received.region,
         files=event.files,
+        runs_from=getattr(event, "runs_from", None),
     )

@@ -10,14 +10,21 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec.structs import replace
 
 from mesh.channels import CHANNELS, ChannelName
 from mesh.errors import DeclarationError
 from mesh.money import Money, minor_digits
-from mesh.settings import read
+from mesh.settings import duration, read
+from notifications.conditions.check import check as check_audience
+from notifications.conditions.file_form import read_audience
+from notifications.conditions.tree import Condition
+from notifications.journeys.steps import Step, check_steps, steps_of
 
 FOLDER = Path(__file__).parent
 PREFIX = "CARTMESH_JOURNEY_"
+NOT_OVERRIDDEN = ("name", "template", "audience", "steps")
+"""What is each journey's own: no variable sets it for all of them."""
 _product = re.compile(r"[A-Za-z0-9_-]{1,128}").fullmatch
 _name = re.compile(r"(?=.{1,48}\Z)[a-z0-9]+(-[a-z0-9]+)*").fullmatch
 
@@ -49,6 +56,9 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     `code_list`, where it names an imported one. `budget` is the most that all offers may give away, `budget_day` in
     a day (UTC), `budget_customer` to one shopper. Who was offered `discount_habit` discounts (0: no bound) within
     its window gets a reminder.
+    `audience` is which carts the journey is for (`notifications.conditions`); none: every cart.
+    A journey sends its `steps` one after another; without any it has one step, which is all of this. `reentry` is
+    `always`, or `once per 7d`: a shopper who got an offer of this journey gets none for another cart for so long.
     """
 
     name: str
@@ -94,6 +104,10 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
         """Whether what the journey's codes take off has a bound."""
         return bool(self.budget or self.budget_day or self.budget_customer)
 
+    audience: Condition | None = None
+    reentry: str = "always"
+    steps: tuple[Step, ...] = ()
+
     def __post_init__(self) -> None:
         """Refuse what could only fail later, in front of a shopper."""
         _require(bool(_name(self.name)), "name", "lower-case words joined by single dashes, 48 characters at most")
@@ -120,11 +134,27 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
         _require(self.discount_habit >= 0, "discount_habit", "0 or more, where 0 sets no bound")
         words = "a journey gives a fixed amount or percentages: leave discount_depths empty"
         _require(not (self.offer_amounts and self.discount_depths), "offer_amounts", words)
+        reentry_period(self.reentry)
+        check_steps(self.steps)
         if self.time_zone:
             try:
                 ZoneInfo(self.time_zone)
             except (KeyError, ValueError, OSError):
                 raise DeclarationError(f"time_zone = {self.time_zone!r}: write one like Europe/Berlin") from None
+        if self.audience is not None:
+            check_audience(self.audience)
+
+    @property
+    def listed_steps(self) -> tuple[Step, ...]:
+        """Its steps; the only one of a journey without `steps` has no name."""
+        return self.steps or (Step(name=""),)
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """Every template that it sends, each once."""
+        own = [name for step in self.listed_steps for name in (step.template, *(one.template for one in step.variants))]
+        needs_usual = any(not step.template and not _all_own(step) for step in self.listed_steps)
+        return tuple(dict.fromkeys(([self.template] if needs_usual else []) + [name for name in own if name]))
 
 
 def load(journey: str = "abandoned-cart", environment: Mapping[str, str] | None = None) -> Journey:
@@ -147,12 +177,16 @@ def parse(name: str, source: str, overrides: Mapping[str, str]) -> Journey:
         fields = tomllib.loads(source)
     except tomllib.TOMLDecodeError as error:
         raise DeclarationError(f"journey {name}: {error}") from None
+    except RecursionError:
+        raise DeclarationError(f"journey {name}: its lists or tables are nested too deeply to be read") from None
     unknown = set(fields) - (set(Journey.__struct_fields__) - {"name"})
     if unknown:
         raise DeclarationError(f"journey {name}: unknown {', '.join(sorted(unknown))}; a journey has {_fields()}")
-    values = {field: _text(value) for field, value in fields.items()} | dict(overrides) | {"name": name}
     try:
-        return read(Journey, {f"CARTMESH_{field.upper()}": value for field, value in values.items()})
+        steps, audience = steps_of(fields.pop("steps", [])), fields.pop("audience", None)
+        values = {field: _text(value) for field, value in fields.items()} | dict(overrides) | {"name": name}
+        journey = read(Journey, {f"CARTMESH_{field.upper()}": value for field, value in values.items()})
+        return replace(journey, steps=steps, audience=None if audience is None else read_audience(audience))
     except (DeclarationError, TypeError) as error:
         raise DeclarationError(f"journey {name} (or {PREFIX}...): {error}") from None
 
@@ -173,7 +207,7 @@ def overrides_from_environment() -> dict[str, str]:
 
 def overrides_of(environment: Mapping[str, str]) -> dict[str, str]:
     """The journey's fields that the environment overrides, for every journey. DeclarationError for one it has not."""
-    fields = [field for field in Journey.__struct_fields__ if field not in ("name", "template")]
+    fields = [field for field in Journey.__struct_fields__ if field not in NOT_OVERRIDDEN]
     found = {name[len(PREFIX) :].lower(): value for name, value in environment.items() if name.startswith(PREFIX)}
     for name in found:
         if name not in fields:
@@ -196,6 +230,19 @@ def quiet_hours(text: str) -> tuple[time, time] | None:
     raise DeclarationError(f"quiet = {text!r}: write it like 22:00-08:00, or leave it empty")
 
 
+def reentry_period(text: str) -> timedelta | None:
+    """`once per 7d` as a length of time; None for `always`. DeclarationError otherwise."""
+    if text == "always":
+        return None
+    found = re.fullmatch(r"once per (\S+)", text)
+    try:
+        if found and (period := duration(found[1])):
+            return period
+    except (ValueError, OverflowError):
+        pass
+    raise DeclarationError(f"reentry = {text!r}: write always, or a time such as once per 7d")
+
+
 def amounts(texts: tuple[str, ...]) -> dict[str, Money]:
     """`20 EUR` each, by currency; DeclarationError for anything else."""
     found = {}
@@ -206,6 +253,11 @@ def amounts(texts: tuple[str, ...]) -> dict[str, Money]:
         minor = round(float(parts[1]) * 10 ** minor_digits(parts[2]))
         found[parts[2]] = Money(amount=minor, currency=parts[2])
     return found
+
+
+def _all_own(step: Step) -> bool:
+    """Whether every variant of a step has a template of its own."""
+    return bool(step.variants) and all(one.template for one in step.variants)
 
 
 def _text(value: object) -> str:

@@ -43,10 +43,12 @@ def _check(name: str, files: Files) -> None:
 
 
 async def _verify(name: str, files: Files, mesh: Mesh) -> None:
-    """Refuse a journey whose template is not in force here, where there are any."""
-    template, known = parse(name, files[FILE], {}).template, await names_of(TEMPLATES, mesh)
-    if known and template not in known:
-        raise DeclarationError(f"journey {name}: template: {TEMPLATES.unknown(template, known)}")
+    """Refuse a journey one of whose templates is not in force here, where there are any."""
+    journey, known = parse(name, files[FILE], {}), await names_of(TEMPLATES, mesh)
+    for template in dict.fromkeys((journey.template, *journey.templates)) if known else ():
+        if template not in known:
+            field = "template" if template == journey.template else "steps: template"
+            raise DeclarationError(f"journey {name}: {field}: {TEMPLATES.unknown(template, known)}")
 
 
 JOURNEYS = Kind(

@@ -4,22 +4,39 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 import msgspec
+from cachetools import LRUCache
 
+from mesh import Mesh
+from mesh.errors import DeclarationError
+from notifications.conditions.closures import Facts
+from notifications.conditions.live_audiences import LiveAudiences
 from notifications.documents.document import Document
-from notifications.journeys import Journey
-from notifications.journeys.kind import journey_of
+from notifications.documents.publishing import find_revision
+from notifications.journeys import Journey, reentry_period
+from notifications.journeys.kind import JOURNEYS, journey_of
+
+KEPT = 64
+"""Earlier revisions that are remembered."""
 
 
 class LiveJourney(msgspec.Struct, frozen=True, kw_only=True):
-    """A published journey and its revision, which every decision names."""
+    """A published journey and its revision, which every decision names.
+
+    `runs_from` is the revision that runs under way went over to last; None: this one.
+    """
 
     journey: Journey
     revision: int = 0
+    runs_from: int | None = None
 
     @property
     def name(self) -> str:
         """The journey's name, which is its document's id."""
         return self.journey.name
+
+    def goes_on_with(self, revision: int) -> int:
+        """The revision that decides about a run which was decided last with this one."""
+        return max(revision, self.revision if self.runs_from is None else self.runs_from)
 
 
 class LiveJourneys:
@@ -27,6 +44,10 @@ class LiveJourneys:
 
     def __init__(self, journeys: Iterable[LiveJourney] = ()) -> None:
         self._by_name = {one.name: one for one in journeys}
+        self._audiences = LiveAudiences()
+        for one in self._by_name.values():
+            self._audiences.set(one.name, one.journey.audience)
+        self._earlier: LRUCache[tuple[str, int], LiveJourney] = LRUCache(KEPT)
 
     def __iter__(self) -> Iterator[LiveJourney]:
         """Active journeys, those of higher priority first, then by name."""
@@ -40,10 +61,37 @@ class LiveJourneys:
     def set(self, journey: LiveJourney) -> None:
         """Use this revision from now on."""
         self._by_name[journey.name] = journey
+        self._audiences.set(journey.name, journey.journey.audience)
+
+    def for_cart(self, facts: Facts) -> frozenset[str]:
+        """The names of the journeys whose audience a cart with these facts belongs to, active or not."""
+        return self._audiences.matching(facts)
+
+    def belongs(self, run: LiveJourney, met: frozenset[str]) -> bool | None:
+        """Whether a cart belongs to the audience of a run's own revision, by what `for_cart` said of it.
+
+        None: the run is decided with another revision than the one in force, of which that says nothing.
+        """
+        return run.name in met if self._by_name.get(run.name) is run else None
 
     def use(self, document: Document) -> None:
         """Decide with a published revision from now on. DeclarationError where it cannot be read."""
-        self.set(LiveJourney(journey=journey_of(document), revision=document.revision))
+        self.set(LiveJourney(journey=journey_of(document), revision=document.revision, runs_from=document.runs_from))
+
+    async def as_of(self, name: str, revision: int, mesh: Mesh) -> LiveJourney | None:
+        """A journey as an earlier revision has it; None where that is not known here, or cannot be read any more."""
+        known: LiveJourney | None = self._earlier.get((name, revision))
+        if known is not None:
+            return known
+        document = await find_revision(JOURNEYS, name, revision, mesh)
+        if document is None:
+            return None
+        try:
+            found = LiveJourney(journey=journey_of(document), revision=revision)
+        except DeclarationError:
+            return None
+        self._earlier[name, revision] = found
+        return found
 
     @property
     def shortest_score_limit(self) -> timedelta:
@@ -59,4 +107,4 @@ class LiveJourneys:
 
 def _contact_memory(journey: Journey) -> timedelta:
     habit = journey.discount_habit_window if journey.discount_habit else timedelta(0)
-    return max(journey.cap_window, journey.contact_interval, habit)
+    return max(journey.cap_window, journey.contact_interval, reentry_period(journey.reentry) or timedelta(0), habit)

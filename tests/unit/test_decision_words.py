@@ -8,7 +8,7 @@ import pytest
 
 from mesh import Received
 from mesh.events.offer import Check
-from notifications import channel_checks, contact_checks, decision, evaluation
+from notifications import channel_checks, contact_checks, evaluation, progress, step_checks, step_decision
 from notifications.promises import budget, promise
 from notifications.studio.decision_pages import words
 from notifications.studio.decision_pages.entry import entry_of
@@ -34,6 +34,8 @@ def literals(module):
         if called in ("result", "_arm_result"):
             names.add(arguments[0])
             reasons.add(arguments[3] if len(arguments) > 3 else None)
+        elif called == "_against":
+            names.add(arguments[0])
         elif called == "Check":
             names.add(named.get("name"))
         elif called == "Evaluation":
@@ -46,7 +48,9 @@ def stored(event, number=1, at=NOON):
     return Received(event=event, id=f"e{number:04}", time=at, stored=at, region="us", sequence=number, subject="s")
 
 
-@pytest.mark.parametrize("module", [channel_checks, contact_checks, decision, evaluation, budget, promise])
+@pytest.mark.parametrize(
+    "module", [channel_checks, contact_checks, evaluation, step_checks, step_decision, budget, promise]
+)
 def test_every_check_and_reason_of_the_evaluation_has_words(module):
     """Whoever adds one there learns here that marketers would read its bare name."""
     names, reasons = literals(module)
@@ -54,6 +58,11 @@ def test_every_check_and_reason_of_the_evaluation_has_words(module):
     assert names
     assert names - words.CHECKS.keys() == set()
     assert reasons - words.REASONS.keys() == set()
+
+
+def test_every_reason_about_a_run_has_words():
+    """Those that end one, and those of steps that wait or are gone."""
+    assert {*progress.ENDING, progress.WAITING, progress.REMOVED} - words.REASONS.keys() == set()
 
 
 def test_what_is_not_known_is_shown_as_it_was_written():

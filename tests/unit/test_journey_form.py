@@ -9,17 +9,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.channels import CHANNELS
+from mesh.errors import DeclarationError
+from notifications.conditions.check import check
+from notifications.conditions.tree import AllOf, AnyOf, Comparison, Not
 from notifications.documents.document import Document, Version
 from notifications.journeys import Journey, parse, sources
+from notifications.journeys.steps import Step, Variant
+from notifications.studio.journey_pages.audience_input import normal
 from notifications.studio.journey_pages.changes import conflicts, differences, merged, typed_in_text
 from notifications.studio.journey_pages.fields import FIELDS, SECTIONS
 from notifications.studio.journey_pages.form import WHOLE, typed_of, write
 from notifications.studio.journey_pages.history import entries
 from notifications.studio.journey_pages.journeys_list import name_of
 from notifications.studio.journey_pages.sentence import sentence
+from notifications.studio.journey_pages.step_builder import changed
 
 SHIPPED = sources()["abandoned-cart"]
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
+
+
+def _is_shallow(tree):
+    try:
+        return check(normal(tree)) is None
+    except DeclarationError:
+        return False
+
+
 NAMES = st.from_regex(r"[a-z]{1,8}(-[a-z]{1,8})?", fullmatch=True)
 AMOUNTS = st.lists(
     st.builds(
@@ -33,7 +48,62 @@ DURATIONS = st.builds(
     st.sampled_from(["milliseconds", "seconds", "minutes", "hours", "days"]),
 )
 SHARES = st.floats(0, 1, allow_nan=False)
+TEXTS = st.lists(st.text(min_size=1, max_size=9).map(str.split).map(" ".join).filter(bool), min_size=1, max_size=3)
+CONDITIONS = st.one_of(
+    st.builds(
+        Comparison, field=st.just("cart.value"), operator=st.just("at least"), value=st.just(("5 EUR", "600 JPY"))
+    ),
+    st.builds(Comparison, field=st.just("cart.brands"), operator=st.just("including none of"), value=TEXTS.map(tuple)),
+    st.builds(Comparison, field=st.just("score.propensity"), operator=st.just("at most"), value=st.floats(0, 100)),
+    st.builds(Comparison, field=st.just("shopper.returning"), operator=st.sampled_from(["yes", "no"])),
+)
+AUDIENCES = st.one_of(
+    st.none(),
+    st.recursive(
+        CONDITIONS,
+        lambda inner: st.one_of(
+            st.builds(Not, of=inner),
+            st.builds(AllOf, of=st.lists(inner, min_size=1, max_size=3).map(tuple)),
+            st.builds(AnyOf, of=st.lists(inner, min_size=1, max_size=3).map(tuple)),
+        ),
+        max_leaves=5,
+    ).filter(_is_shallow),
+)
 HOURS = st.builds("{:02d}:{:02d}".format, st.integers(0, 23), st.integers(0, 59))
+VARIANTS = st.lists(
+    st.builds(
+        Variant,
+        name=st.sampled_from("abc"),
+        share=st.sampled_from([50.0, 0.5, 1e6]),
+        template=st.sampled_from(["", "mail"]),
+        discount_percent=st.sampled_from([None, 0, 15]),
+        after=st.one_of(st.none(), DURATIONS),
+    ),
+    max_size=2,
+    unique_by=lambda one: one.name,
+).map(tuple)
+STEPS = st.lists(
+    st.builds(
+        lambda variants, wins, **more: Step(
+            variants=variants, winner=variants[0].name if variants and wins else "", **more
+        ),
+        variants=VARIANTS,
+        wins=st.booleans(),
+        name=st.sampled_from(["first", "second", "third"]),
+        after=DURATIONS,
+        template=st.sampled_from(["", "mail"]),
+        channels=st.sampled_from([(), ("email",), ("onsite", "email")]),
+        discount_percent=st.sampled_from([None, 0, 15]),
+        experiment=st.sampled_from(["", "both"]),
+    ),
+    max_size=2,
+    unique_by=lambda one: one.name,
+).map(
+    lambda steps: tuple(
+        msgspec.structs.replace(one, when=["", "clicked", f"not clicked {steps[at - 1].name}"][at % 3 if at else 0])
+        for at, one in enumerate(steps)
+    )
+)
 
 
 @st.composite
@@ -74,6 +144,9 @@ def journeys(draw):
         "stale_hold": DURATIONS,
         "expires": DURATIONS,
         "coupon_prefix": st.from_regex(r"[A-Z]{0,6}", fullmatch=True),
+        "audience": AUDIENCES,
+        "reentry": st.sampled_from(["always", "once per 7d", "once per 36h", "once per 90s"]),
+        "steps": STEPS,
     }
     return Journey(name="sale", **{name: draw(strategy) for name, strategy in drawn.items()})
 
@@ -100,7 +173,8 @@ def test_a_form_holds_any_valid_journey(journey):
     again = parse("sale", written.text, {})
 
     assert written.wrong == {}
-    assert msgspec.structs.replace(again, channels=journey.channels) == journey
+    assert (again.audience and normal(again.audience)) == (journey.audience and normal(journey.audience))
+    assert msgspec.structs.replace(again, channels=journey.channels, audience=journey.audience) == journey
     assert set(again.channels) == set(journey.channels)
     assert write("sale", written.text, typed_of(again)).text == written.text
 
@@ -111,7 +185,9 @@ def test_comments_and_order_stay_whatever_is_changed(journey, data):
     """Each line of a text that has other fields than the changed one is there as it was, in its place."""
     text = _with_comments(write("sale", SHIPPED, typed_of(journey)).text)
     changed = data.draw(
-        st.sampled_from([name for name in FIELDS if name not in ("discount_depths", "max_discount_percent")])
+        st.sampled_from(
+            [name for name in FIELDS if name not in ("discount_depths", "max_discount_percent", "audience", "steps")]
+        )
     )
     other = data.draw(journeys())
     form = {**typed_in_text("sale", text), changed: typed_of(other)[changed]}
@@ -122,6 +198,63 @@ def test_comments_and_order_stay_whatever_is_changed(journey, data):
     kept = [line for line in text.splitlines() if not line.startswith(f"{changed} =")]
     assert [line for line in written.text.splitlines() if not line.startswith(f"{changed} =")] == kept
     assert written.text.count("# why ") == text.count("# why ")
+
+
+def test_comments_on_steps_stay_where_they_are():
+    """A step that moves takes its own along; one that is removed takes them away."""
+    steps = ['[[steps]]\nname = "one" # greets\n\n', '[[steps]]\nname = "two" # reminds\nafter = "24h" # a day\n']
+    form = typed_in_text("sale", 'template = "a"\n\n' + "".join(steps))
+
+    moved, _ = changed(form["steps"], "up:1")
+    removed, _ = changed(form["steps"], "remove:0")
+
+    def text(texts):
+        return write("sale", 'template = "a"\n\n' + "".join(steps), {**form, "steps": texts}).text
+
+    assert [one.strip() for one in text(moved).split("[[steps]]")[1:]] == [
+        'name = "two" # reminds\nafter = "24h" # a day',
+        'name = "one" # greets',
+    ]
+    assert "greets" not in text(removed)
+    assert "# a day" in text(removed)
+
+
+def test_the_buttons_of_steps_do_what_they_say():
+    """Each shows what to look at next, and the result is a valid journey."""
+    texts, shown = typed_in_text("sale", SHIPPED)["steps"], []
+    for action in ("add", "add", "variant:1", "variant:1", "without:1:0", "up:1", "down:2", "remove:2", "nonsense:9"):
+        texts, at = changed(texts, action)
+        shown.append(at)
+    steps = FIELDS["steps"].input.read(texts)
+
+    assert [(one.name, [variant.name for variant in one.variants]) for one in steps] == [
+        ("step-2", ["b", "c"]),
+        ("step-1", []),
+    ]
+    assert shown == ["step-1", "step-2", "step-1", "step-1", "step-1", "step-0", "step-2", "step-1", "steps"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"name": ["", "two"]}, "step 1: give it a name"),
+        ({"name": ["one", "one"]}, "there are two steps one"),
+        ({"after": ["soon", "1"]}, "step one: write a number"),
+        ({"when": ["", "not opened"]}, "is not tracked"),
+        ({"when": ["", "clicked three"]}, "there is no earlier step three; there is one"),
+        ({"when": ["clicked", ""]}, "the first step has none before it"),
+        ({"discount": ["", "101"]}, "step two: discount_percent: 0 to 100"),
+        ({"winner": ["", "c"]}, "winner: there is no variant c; there is a, b"),
+        ({"share": ["0", "0"]}, "give one variant a share above 0"),
+        ({"variant": ["a", "a"]}, "there are two variants a"),
+    ],
+)
+def test_what_is_wrong_with_a_step_names_the_step(changes, words):
+    """And says what to write instead."""
+    texts = changed(changed(typed()["steps"], "add")[0], "variant:1")[0]
+    texts = {**texts, "name": ["one", "two"]} | changes
+
+    assert words in write("sale", SHIPPED, {**typed(), "steps": texts}).wrong["steps"]
 
 
 def test_what_is_not_changed_is_not_written():
@@ -200,6 +333,8 @@ def _as_sent(texts):
     """Texts as a browser sends them: with the empty row for one more amount, channels in the order of the page."""
     if "amount" in texts:
         return {part: [*rows, ""] for part, rows in texts.items()}
+    if "kind" in texts or "when" in texts:
+        return texts
     return {part: sorted(rows) for part, rows in texts.items()}
 
 
@@ -295,6 +430,6 @@ def test_a_name_is_made_of_what_people_write(asked, name):
 def _with_comments(text):
     """A text with a comment behind and above each field."""
     document = tomlkit.parse(text)
-    for key in document:
+    for key in [one for one in document if one != "steps"]:
         document.item(key).comment(f"why {key}")
     return "# why it is\n" + tomlkit.dumps(document)

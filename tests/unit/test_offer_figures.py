@@ -20,8 +20,11 @@ from mesh.events.offer import (
     OfferWithdrawn,
 )
 from notifications.exact_sums import day_key, total
+from notifications.journeys import parse
+from notifications.progress import WAITING
 from notifications.studio.decision_pages.figures import FIGURES, FiguresWriter, offer_key, read_offer
 from notifications.studio.decision_pages.offer_record import figures_of
+from notifications.studio.decision_pages.step_results import step_results
 from tests.approved_offer import approved_offer
 
 MONDAY = datetime(2026, 5, 4, 23, 59, tzinfo=UTC)
@@ -53,6 +56,7 @@ offers = st.integers(1, 4)
 happened = st.one_of(
     st.builds(lambda offer, attempt, end: decided(offer, attempt, *end), offers, st.just(1), st.sampled_from(OUTCOMES)),
     st.builds(lambda offer, end: decided(offer, 2, *end), offers, st.sampled_from(OUTCOMES)),
+    st.builds(lambda offer: decided(offer, 3, step="s", variant="b"), offers),
     st.builds(lambda offer, to: about(OfferSent, offer, channel=to), offers, st.sampled_from(CHANNELS)),
     st.builds(
         lambda offer: about(OfferDeferred, offer, channel="email", attempt=1, reason="busy", until=MONDAY), offers
@@ -179,6 +183,41 @@ async def test_all_that_becomes_of_an_offer_counts_on_the_day_its_cart_was_left(
             "j0": {"approved": 1, "evaluated": 1, "recovered": 1, "revenue:EUR": 4200, "sent": 1, "sent:email": 1}
         }
     }
+
+
+async def test_steps_and_variants_are_counted_by_their_names():
+    """What waits is not evaluated yet; what was won counts for the journey and for its step and variant."""
+    region = mesh()
+    writer = FiguresWriter(region)
+    step = {"step": "second", "position": 2, "variant": "b", "due": MONDAY}
+    await writer.apply([stored(decided(2, 1, "held", WAITING, **step), 1)])
+    waiting = days_of(await kept(region))
+    log = [decided(2, 2, **step), about(OfferSent, 2, channel="email"), about(OfferClicked, 2)]
+
+    await writer.apply([stored(one, at) for at, one in enumerate([*log, recovered(2, "o1", 4200)], start=2)])
+
+    whole = {"approved": 1, "clicked": 1, "recovered": 1, "revenue:EUR": 4200, "sent": 1}
+    assert waiting == {"day-us-2026-05-04": {"j0": {"waiting": 1}}}
+    assert days_of(await kept(region)) == {
+        "day-us-2026-05-04": {
+            "j0": {"evaluated": 1, "sent:email": 1, **whole}
+            | {f"step:second:b:{name}": count for name, count in whole.items()}
+        }
+    }
+
+
+def test_results_of_steps_are_shown_in_the_order_of_the_journey():
+    """Also those that it has no more, and those that were not sent yet."""
+    journey = parse("sale", 'template = "a"\n[[steps]]\nname = "z"\n[[steps.variants]]\nname = "b"\n', {})
+    figures = {"step:z:b:sent": 4, "step:z:b:clicked": 1, "step:z:b:revenue:EUR": 900, "step:a:x:sent": 2, "sent": 6}
+
+    shown = step_results(figures, journey)
+
+    assert [(one.step, one.variant, one.state, one.count("sent")) for one in shown] == [
+        ("z", "b", "", 4),
+        ("a", "x", "removed", 2),
+    ]
+    assert (shown[0].part("clicked"), shown[0].revenue, shown[1].revenue) == ("25.0 %", "9.00 EUR", "-")
 
 
 async def test_offer_ids_of_browsers_may_be_any_text():

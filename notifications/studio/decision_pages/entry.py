@@ -126,6 +126,10 @@ def _of_offer(received: Received) -> Entry | None:  # noqa: PLR0911  one return 
 
 def _decision(decided: OfferDecided, place: dict[str, Any]) -> Entry:
     facts = [("Value", words.money(decided.total)), ("Discount", words.discount(decided))]
+    if decided.step:
+        facts.insert(0, ("Step", f"{decided.position}, {decided.step}"))
+    if decided.variant:
+        facts.insert(1, ("Variant", decided.variant))
     if decided.channels:
         facts.append(("Goes by", words.channels(decided.channels)))
     if decided.attempt > 1:
@@ -136,7 +140,7 @@ def _decision(decided: OfferDecided, place: dict[str, Any]) -> Entry:
     return Entry(
         **place,
         kind=decided.outcome,
-        title=f"{words.outcome(decided.outcome)} by {decided.journey}",
+        title=f"{words.outcome(decided.outcome)} by {decided.journey}{words.step(decided.step, decided.variant)}",
         sentence=sentence_of(decided),
         facts=tuple(facts),
         checks=explained_checks(decided),

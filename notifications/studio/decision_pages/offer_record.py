@@ -20,6 +20,7 @@ from mesh.events.offer import (
     OfferWithdrawn,
 )
 from notifications.exact_sums import Figures
+from notifications.progress import WAITING
 
 KINDS = (
     OfferDecided,
@@ -53,10 +54,11 @@ class Newest(msgspec.Struct, frozen=True, kw_only=True, array_like=True, order=T
 
 
 class OfferRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An offer of one journey for one left cart, as it is now.
+    """An offer of one step of a journey for one left cart, as it is now.
 
-    `day` is the one (UTC) on which the cart was left for long enough: it is the same in every decision about the offer,
-    so all that becomes of an offer counts on one day. Until a decision has arrived it is None.
+    `day` is the one (UTC) on which the cart was left for long enough, or a later step was due: it is the same in every
+    decision about the offer, so all that becomes of an offer counts on one day. Until a decision has arrived it is
+    None. `step` and `variant` are those of the newest decision; empty where the journey has no steps, the step none.
     """
 
     cart_id: str = ""
@@ -72,6 +74,12 @@ class OfferRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     clicked: bool = False
     recovered: dict[str, Money] = {}
     """By order, its total."""
+    step: str = ""
+    variant: str = ""
+
+
+OF_STEP = ("approved", "sent", "clicked", "recovered")
+"""What is counted of each step and variant besides, and revenue: by names that begin with `step:<step>:<variant>:`."""
 
 
 def fold(record: OfferRecord | None, events: Iterable[Received]) -> OfferRecord:
@@ -102,6 +110,8 @@ def figures_of(record: OfferRecord) -> Figures:
     """What an offer adds to the figures of its journey and day: nothing before its decision is known."""
     if record.decision is None:
         return {}
+    if record.decision.reason == WAITING:
+        return {"waiting": 1}
     found: Counter[str] = Counter(evaluated=1)
     found[record.decision.outcome] = 1
     if record.decision.reason:
@@ -114,16 +124,27 @@ def figures_of(record: OfferRecord) -> Figures:
     found["recovered"] = bool(record.recovered)
     for value in record.recovered.values():
         found[f"revenue:{value.currency}"] += value.amount
+    if record.step:
+        own = {name: count for name, count in found.items() if name in OF_STEP or name.startswith("revenue:")}
+        found.update({step_key(record.step, record.variant) + name: count for name, count in own.items()})
     return {name: int(count) for name, count in found.items() if count}
 
 
+def step_key(step: str, variant: str) -> str:
+    """What the names of the figures of a step and variant begin with."""
+    return f"step:{step}:{variant}:"
+
+
 def _decided(record: OfferRecord, decided: OfferDecided, received: Received) -> OfferRecord:
-    newest = Newest(attempt=decided.attempt, id=received.id, outcome=decided.outcome, reason=decided.reason)
+    made = Newest(attempt=decided.attempt, id=received.id, outcome=decided.outcome, reason=decided.reason)
+    is_newest = record.decision is None or made >= record.decision
     return msgspec.structs.replace(
         record,
         cart_id=decided.cart_id,
         region=received.region,
         journey=decided.journey,
         day=decided.due.astimezone(UTC).date(),
-        decision=max(record.decision, newest) if record.decision else newest,
+        decision=made if is_newest else record.decision,
+        step=decided.step if is_newest else record.step,
+        variant=decided.variant if is_newest else record.variant,
     )

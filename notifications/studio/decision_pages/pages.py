@@ -12,12 +12,15 @@ from litestar.response import Redirect
 from mesh import Mesh
 from mesh.errors import InvalidKey
 from mesh.web.console import Console
+from notifications.journeys.kind import FILE
 from notifications.studio.decision_pages import overview, words
 from notifications.studio.decision_pages.explained_decision import reason_of
 from notifications.studio.decision_pages.figures import read_waiting
 from notifications.studio.decision_pages.recent_decisions import Filter, RecentDecisions, values
 from notifications.studio.decision_pages.search import find_carts
+from notifications.studio.decision_pages.step_results import step_results
 from notifications.studio.decision_pages.timeline import entries, read_timeline, verdicts
+from notifications.studio.journey_pages.opened import journeys_in_force, readable
 from notifications.studio.studio import Studio
 
 DAYS = (7, 30, 90)
@@ -53,7 +56,10 @@ def overview_routes(console: Console, mesh: Mesh) -> list[Any]:
         waiting = await read_waiting(mesh)
         behind = waiting if waiting > MANY else 0
         asked = {"chosen": region, "days": shown_days, "journey": journey}
-        shown = {"found": found, "behind": behind, "regions": regions, "choices": DAYS, "words": words}
+        in_force = await journeys_in_force(mesh)
+        known = {name: readable(name, document.files[FILE]) for name, document in in_force.items()}
+        steps = {row.name: step_results(row.figures, known.get(row.name)) for row in found.journeys}
+        shown = {"found": found, "steps": steps, "behind": behind, "regions": regions, "choices": DAYS, "words": words}
         return studio.show(request, "decision_overview.html.j2", shown | asked)
 
     return [show_overview, studio.files]

@@ -30,6 +30,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     total: Money | None
     channels: tuple[str, ...]
     held_until: datetime | None
+    step: str = ""
+    variant: str = ""
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +73,8 @@ class RecentDecisions:
             total=decided.total,
             channels=decided.channels,
             held_until=decided.held_until,
+            step=decided.step,
+            variant=decided.variant,
         )
         if len(self._by_offer) > self.most + self.most // 4:
             kept = heapq.nlargest(self.most, self._by_offer.items(), key=lambda one: _rank(one[1]))

@@ -14,7 +14,7 @@ DOMAINS = ("cart", "offer")
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What a journey came to: its newest decision, and what happened to that offer last, where anything did."""
+    """What a step of a journey came to: its newest decision, and what happened to that offer last, if anything did."""
 
     decision: Entry
     after: Entry | None = None
@@ -35,11 +35,14 @@ def entries(history: Iterable[Received]) -> list[Entry]:
 
 
 def verdicts(history: Sequence[Received]) -> list[Verdict]:
-    """Of each journey why there is an offer or none, and what became of it."""
-    newest: dict[str, Received[OfferDecided]] = {}
+    """Of each step of each journey why there is an offer or none, and what became of it: those of the newest run."""
+    newest: dict[tuple[str, str], Received[OfferDecided]] = {}
+    runs: dict[str, str] = {}
     for one in history:
         if isinstance(one.event, OfferDecided):
-            newest[one.event.journey] = one
+            newest[one.event.journey, one.event.step] = one
+            runs[one.event.journey] = one.event.abandonment_id
+    newest = {key: one for key, one in newest.items() if runs[key[0]] == one.event.abandonment_id}
     return [Verdict(decision=entry_of(one), after=_after(one, history)) for one in newest.values()]
 
 

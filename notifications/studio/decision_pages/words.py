@@ -13,6 +13,7 @@ REASONS = {
     "too late": "The offer would have come too late",
     "nothing of value in the cart": "Nothing of value in the cart",
     "cart below the minimum value": "The cart is below the journey's minimum value",
+    "not in the audience": "The journey is not for this cart",
     "no e-mail address": "No e-mail address is known",
     "address suppressed": "Nothing is sent to this address",
     "address not confirmed": "The e-mail address is not confirmed",
@@ -30,13 +31,24 @@ REASONS = {
     "journey stopped": "The journey was stopped",
     "budget": "The budget leaves too little for its discount",
     "no code left": "No code is left of the journey's list: import more",
+    "step not due yet": "The step waits for its time",
+    "step condition": "What the step asks of earlier ones is not so",
+    "step removed": "The step is not in the journey any more",
+    "re-entry": "The shopper was in this journey too short a time ago",
 }
 """Why an offer was held or dropped, by the reason in its decision."""
 CHECKS = {
     "journey": "Journey is active",
     "cart": "Cart is as it was left",
+    "step": "Step is in the journey",
+    "variant": "Variant",
+    "delay": "Step is due",
+    "condition": "Step's condition",
+    "still subscribed": "Not unsubscribed since the run began",
+    "re-entry": "Long enough since the last run",
     "in time": "In time",
     "value": "Value of the cart",
+    "audience": "Cart is one the journey is for",
     "identified": "Address is known",
     "address": "Address may be written to",
     "confirmed": "Address is confirmed",
@@ -90,6 +102,12 @@ def channel(name: str) -> str:
 def channels(names: tuple[str, ...]) -> str:
     """Channels as people call them."""
     return ", ".join(map(channel, names))
+
+
+def step(name: str, variant: str) -> str:
+    """Which step and variant, as it stands behind the name of a journey; nothing for a journey of one step."""
+    named = f", step {name}" if name else ""
+    return f"{named}, variant {variant}" if variant else named
 
 
 def money(amount: Money | None) -> str:

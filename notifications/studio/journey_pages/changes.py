@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import combinations
+from typing import Any
 
 import msgspec
 
@@ -45,14 +46,27 @@ def differences(name: str, before: Mapping[str, str] | None, after: Mapping[str,
     except DeclarationError as error:
         return Difference(changes=[], note=f"One of the two cannot be read any more: {error}.")
     changes = [
-        Change(label=field.label, before=field.input.words(one), after=field.input.words(other))
+        change
         for key, field in FIELDS.items()
         if (one := getattr(old, key)) != (other := getattr(new, key))
+        for change in _changes(field, one, other)
     ]
     if changes:
         return Difference(changes=changes)
     same = before is not None and dict(before) == dict(after)
     return Difference(changes=[], note="Nothing differs." if same else "Only comments or the order of lines differ.")
+
+
+def _changes(field: Field, before: Any, after: Any) -> list[Change]:
+    """What changed of a field, part by part where it has parts."""
+    if field.input.details is None:
+        return [Change(label=field.label, before=field.input.words(before), after=field.input.words(after))]
+    old, new = field.input.details(before), field.input.details(after)
+    return [
+        Change(label=label, before=old.get(label, "none"), after=new.get(label, "none"))
+        for label in dict.fromkeys((*new, *old))
+        if old.get(label) != new.get(label)
+    ]
 
 
 def conflicts(old: Typed, theirs: Typed, yours: Typed) -> list[EditConflict]:

@@ -17,6 +17,7 @@ from mesh.web.guard import require
 from mesh.web.roles import MARKETER
 from notifications.documents.document import Superseded
 from notifications.documents.publishing import names_of
+from notifications.studio.journey_pages.audience_builder import OPTIONS, after_button, said
 from notifications.studio.journey_pages.changes import conflicts, merged, typed_in_text
 from notifications.studio.journey_pages.fields import SECTIONS
 from notifications.studio.journey_pages.form import Typed, placed, typed_in, typed_of, write
@@ -30,12 +31,15 @@ from notifications.studio.journey_pages.opened import (
     rights,
     subject,
 )
+from notifications.studio.journey_pages.picture import picture
 from notifications.studio.journey_pages.saving import save, who_was_quicker
-from notifications.studio.journey_pages.sentence import sentence
+from notifications.studio.journey_pages.sentence import only_for, sentence
+from notifications.studio.journey_pages.step_builder import changed, choices
 from notifications.studio.studio import Studio
 from notifications.templates.kind import TEMPLATES
 
 MERGE, REVIEW = "merge", "review"
+STEPS = "steps"
 
 
 def editor_routes(studio: Studio) -> list[HTTPRouteHandler]:
@@ -44,12 +48,16 @@ def editor_routes(studio: Studio) -> list[HTTPRouteHandler]:
 
     @get("/{name:str}")
     async def edit_journey(
-        request: PageRequest, name: FromPath[str], done: FromQuery[str] = "", before: FromQuery[int | None] = None
+        request: PageRequest,
+        name: FromPath[str],
+        done: FromQuery[str] = "",
+        before: FromQuery[int | None] = None,
+        at: FromQuery[str] = "",
     ) -> Response[Any]:
         opened = await open_journey(studio, name)
         if readable(name, opened.text) is None:
             return Redirect(f"{studio.path}/{name}/text", status_code=303)
-        return await show(request, opened, done=done, before=before)
+        return await show(request, opened, done=done, before=before, at=at)
 
     @post("/{name:str}/draft", status_code=200)
     async def save_journey_draft(request: PageRequest, name: FromPath[str]) -> Response[Any]:
@@ -57,7 +65,9 @@ def editor_routes(studio: Studio) -> list[HTTPRouteHandler]:
         author = require(request, MARKETER.name).account.id
         opened, sent, seen = await open_journey(studio, name), await request.form(), await numbers_sent(request)
         then, typed = str(sent.get("then", "")), typed_in(lambda key: [str(one) for one in sent.getall(key, [])])
+        typed, at = _after_step_button(typed, str(sent.get("step_edit", "")))
         base, version, revision = _lines(str(sent.get("base", ""))), seen["version"], seen["revision"]
+        typed, edit = after_button(typed, sent)
         carried: dict[str, Any] = {"typed": typed, "base": base, "version": version, "revision": revision}
         try:
             if then == MERGE and seen["theirs"] == opened.version:
@@ -66,22 +76,30 @@ def editor_routes(studio: Studio) -> list[HTTPRouteHandler]:
                 carried = {"typed": typed, "base": base, "version": version, "revision": revision}
             written = write(name, base, typed)
             if written.wrong:
-                return await show(request, opened, **carried, wrong=written.wrong, status=422)
+                return await show(request, opened, **carried, edit=edit, **said(written.wrong, edit))
             saved = await save(studio, opened, written.text, author, version=version, revision=revision)
         except Superseded:
             opened = await open_journey(studio, name)
             found = conflicts(typed_in_text(name, base), typed_in_text(name, opened.text), typed)
-            return await show(request, opened, **carried, conflicts=found, status=409)
+            return await show(request, opened, **carried, edit=edit, conflicts=found, status=409)
         except DeclarationError as error:
             return await show(request, opened, **carried, wrong=placed(error), status=422)
         note(request, subject(name), **({"draft_version": str(saved)} if saved else {"changed": "nothing"}))
-        if "hx-request" in request.headers:
+        if edit or "hx-request" in request.headers:
             carried |= {"base": written.text, "version": saved or version}
-            return await show(request, await open_journey(studio, name), **carried, done="saved")
-        to = f"/{REVIEW}" if then == REVIEW else "?done=saved"
+            return await show(request, await open_journey(studio, name), **carried, edit=edit, done="saved")
+        to = f"/{REVIEW}" if then == REVIEW else f"?done=saved&at={at}" if at else "?done=saved"
         return Redirect(f"{studio.path}/{name}{to}", status_code=303)
 
     return [edit_journey, save_journey_draft]
+
+
+def _after_step_button(typed: Typed, action: str) -> tuple[Typed, str]:
+    """What was typed with what a button of the steps did to it, and the id of what is looked at next."""
+    if not action:
+        return typed, ""
+    texts, at = changed(typed[STEPS], action)
+    return {**typed, STEPS: texts}, at
 
 
 async def _show(
@@ -95,18 +113,27 @@ async def _show(
     **shown: Any,
 ) -> Response[bytes]:
     journey = readable(opened.name, shown.get("base", opened.text))
+    shown_typed = typed or (typed_of(journey) if journey else {})
+    options = await _options(studio, opened.name)
+    if STEPS in shown_typed:
+        options["at"] = shown.get("at", "")
+        options["steps"] = choices(shown_typed[STEPS], options["choice"], next(iter(shown_typed["template"][""]), ""))
     values = {
         "opened": opened,
         "sections": SECTIONS,
-        "options": await _options(studio),
+        "options": options,
+        "picture": picture(journey) if journey else (),
         "sentence": sentence(journey) if journey else "",
+        "audience_sentence": only_for(journey.audience) if journey else "",
         "active": journey.active if journey else False,
-        "typed": typed or (typed_of(journey) if journey else {}),
+        "typed": shown_typed,
+        "at": "",
         "base": opened.text,
         "version": opened.version,
         "revision": opened.revision,
         "wrong": wrong or {},
         "conflicts": None,
+        "edit": "",
         "quicker": who_was_quicker(opened),
         "done": "",
         "before": None,
@@ -116,12 +143,13 @@ async def _show(
     return studio.show(request, template, values | shown, status=status)
 
 
-async def _options(studio: Studio) -> dict[str, Any]:
+async def _options(studio: Studio, name: str) -> dict[str, Any]:
     return {
         "choice": sorted(await names_of(TEMPLATES, studio.mesh)),
         "zone": _zones(),
         "channels": {name: title_of(name) for name in CHANNELS},
         "units": UNITS,
+        "audience": {**OPTIONS, "to": f"{studio.path}/{name}/draft"},
     }
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from notifications.studio.journey_pages.audience_input import audience
 from notifications.studio.journey_pages.inputs import (
     Input,
     channels,
@@ -15,6 +16,7 @@ from notifications.studio.journey_pages.inputs import (
     text,
     whole,
 )
+from notifications.studio.journey_pages.steps_input import reentry, steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,24 @@ SECTIONS = (
         ),
     ),
     Section(
+        title="Steps",
+        lead="What is sent one after another, and the variants that are tried against each other.",
+        fields=(
+            _field(
+                "steps",
+                "Steps",
+                steps(),
+                "A run ends when its shopper buys or unsubscribes, or the cart changes. What is empty is as below.",
+            ),
+            _field(
+                "reentry",
+                "Enter again after",
+                reentry(),
+                "Who got an offer of this journey is left alone for so long. 0: each left cart begins anew.",
+            ),
+        ),
+    ),
+    Section(
         title="When and to whom",
         lead="Which carts are answered, and how soon.",
         fields=(
@@ -62,6 +82,7 @@ SECTIONS = (
                 "score_limit", "Wait for the score", duration(), "Decide without the model's score after this time."
             ),
             _field("expires", "Offer expires after", duration(), "An offer that could not be sent by then is dropped."),
+            _field("audience", "Only for carts that meet", audience(), "What is not known of a cart meets nothing."),
         ),
     ),
     Section(

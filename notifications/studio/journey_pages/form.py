@@ -12,6 +12,7 @@ from mesh.errors import DeclarationError
 from notifications.journeys import Journey, parse
 from notifications.studio.journey_pages.fields import FIELDS
 from notifications.studio.journey_pages.inputs import Texts
+from notifications.studio.journey_pages.steps_input import put_tables
 
 Typed = Mapping[str, Texts]
 """The texts of a form by field."""
@@ -82,6 +83,12 @@ def _in_labels(words: str) -> str:
 
 def _set(document: Any, key: str, value: Any) -> None:
     present = document.get(key)
+    if FIELDS[key].input.control == "steps":
+        put_tables(document, key, value)
+        return
+    if value is None:
+        document.pop(key, None)
+        return
     if not isinstance(present, Array) or not isinstance(value, list):
         document[key] = value
         return

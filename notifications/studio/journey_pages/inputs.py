@@ -26,6 +26,7 @@ class Input:
 
     `show` gives the texts of a value, `read` the value of texts (DeclarationError says what to write instead), `write`
     the value in TOML, `words` the value for people. `read(show(value))` is the same value, as `same` compares two.
+    `details` are the parts of a value that are compared each for itself, by their labels.
     """
 
     control: str
@@ -35,6 +36,7 @@ class Input:
     write: Callable[[Any], Any] = lambda value: value
     parts: tuple[str, ...] = ("",)
     same: Callable[[Any, Any], bool] = eq
+    details: Callable[[Any], Mapping[str, str]] | None = None
 
     def holds_same(self, one: Texts, other: Texts) -> bool:
         """Whether controls with these texts hold the same value; an empty row of amounts, for instance, is none."""
@@ -85,9 +87,9 @@ def percent() -> Input:
     """A number that is a percentage."""
     return Input(
         control="number",
-        show=lambda value: {"": [_plain(Decimal(repr(value)))]},
+        show=lambda value: {"": [plain(Decimal(repr(value)))]},
         read=lambda texts: float(_decimal(texts)),
-        words=lambda value: f"{_plain(Decimal(repr(value)))} %",
+        words=lambda value: f"{plain(Decimal(repr(value)))} %",
     )
 
 
@@ -112,7 +114,7 @@ def duration() -> Input:
     """A number and the unit of time it is in."""
 
     def show(value: timedelta) -> Texts:
-        number, unit = _in_unit(value)
+        number, unit = in_unit(value)
         return {"": [number], "unit": [unit]}
 
     def read(texts: Texts) -> timedelta:
@@ -129,7 +131,7 @@ def duration() -> Input:
         show=show,
         read=read,
         words=duration_in_words,
-        write=lambda value: "".join(_in_unit(value)),
+        write=lambda value: "".join(in_unit(value)),
         parts=("", "unit"),
     )
 
@@ -210,7 +212,7 @@ def money() -> Input:
 
 def duration_in_words(value: timedelta) -> str:
     """Such as `7 days`."""
-    number, unit = _in_unit(value)
+    number, unit = in_unit(value)
     return f"{number} {UNITS[unit].removesuffix('s') if number == '1' else UNITS[unit]}" if value else "none"
 
 
@@ -232,17 +234,17 @@ def _decimal(texts: Texts) -> Decimal:
 
 
 def _percent(value: float) -> str:
-    return _plain(Decimal(repr(value)) * 100)
+    return plain(Decimal(repr(value)) * 100)
 
 
-def _plain(number: Decimal) -> str:
-    """Without an exponent, and without zeros at the end."""
+def plain(number: Decimal) -> str:
+    """A number without an exponent, and without zeros at the end."""
     written = f"{number:f}"
     return written.rstrip("0").rstrip(".") if "." in written else written
 
 
-def _in_unit(value: timedelta) -> tuple[str, str]:
+def in_unit(value: timedelta) -> tuple[str, str]:
     """A number and the largest unit in which it is whole."""
     whole = value // timedelta(microseconds=1)
     unit = next((unit for unit, size in _MICROSECONDS.items() if whole % size == 0), "ms") if whole else "s"
-    return _plain(Decimal(whole) / _MICROSECONDS[unit]), unit
+    return plain(Decimal(whole) / _MICROSECONDS[unit]), unit

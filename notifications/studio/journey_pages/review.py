@@ -31,6 +31,9 @@ from notifications.studio.journey_pages.opened import (
 from notifications.studio.journey_pages.sentence import sentence
 from notifications.studio.studio import Studio
 
+KEEP = "keep"
+"""What a form sends where runs under way keep the revision that they have."""
+
 
 def review_routes(studio: Studio) -> list[HTTPRouteHandler]:
     """The page that shows what publishing changes, and what publishes."""
@@ -48,14 +51,17 @@ def review_routes(studio: Studio) -> list[HTTPRouteHandler]:
         author, seen = require(request, PUBLISHER.name).account.id, await numbers_sent(request)
         before = (await open_journey(studio, name)).revision
         version, expected = seen["version"] or 0, seen["expected"]
+        keeps = (await request.form()).get("runs") == KEEP
         try:
-            made = await publish_draft(JOURNEYS, name, author, studio.mesh, version=version, expected=expected)
+            made = await publish_draft(
+                JOURNEYS, name, author, studio.mesh, version=version, expected=expected, keep_runs=keeps
+            )
         except (Conflict, DeclarationError) as error:
             opened = await open_journey(studio, name)
             if opened.draft is None:
                 raise refused(error) from None
             return await _show(studio, request, opened, error)
-        note(request, subject(name), revision=str(made.revision))
+        note(request, subject(name), revision=str(made.revision), **({"runs": KEEP} if keeps else {}))
         undo = "" if before is None else f"&before={before}"
         return Redirect(f"{studio.path}/{name}?done=published{undo}", status_code=303)
 

@@ -4,20 +4,27 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from mesh.channels import CHANNELS
+from notifications.conditions.tree import Condition
+from notifications.conditions.words import sentence_of
 from notifications.journeys import Journey, quiet_hours
+from notifications.journeys.steps import Step
 from notifications.studio.journey_pages.inputs import duration_in_words, share, title_of
+from notifications.variants import settings_of
 
 PERIODS = {timedelta(hours=1): "an hour", timedelta(days=1): "a day", timedelta(days=7): "a week"}
 
 
 def sentence(journey: Journey) -> str:
     """Who gets what, by which ways, how often and when not."""
-    parts = [f"{_carts(journey)}, left, get {discount(journey)} {_ways(journey)}", _limit(journey)]
+    steps = f" in {len(journey.steps)} steps" if len(journey.steps) > 1 else ""
+    parts = [f"{_carts(journey)}, left, get {discount(journey)} {_ways(journey)}{steps}", _limit(journey)]
     if journey.contact_interval:
         parts.append(f"{duration_in_words(journey.contact_interval)} apart")
     if hours := quiet_hours(journey.quiet):
         parts.append(f"not between {hours[0]:%H:%M} and {hours[1]:%H:%M}")
     whole = f"{', '.join(parts)}."
+    if journey.audience is not None:
+        whole += f" {only_for(journey.audience)}"
     if journey.holdout:
         whole += f" {share().words(journey.holdout)} of shoppers never get an offer."
     if journey.explore:
@@ -25,16 +32,27 @@ def sentence(journey: Journey) -> str:
     return whole if journey.active else f"Switched off. When on: {whole[0].lower()}{whole[1:]}"
 
 
+def only_for(audience: Condition | None) -> str:
+    """Which carts a journey is for, as a sentence."""
+    return f"Only where {sentence_of(audience)}." if audience is not None else "For every cart."
+
+
 def discount(journey: Journey) -> str:
-    """What shoppers get, such as `0, 5, 10 or 15 % off`."""
+    """What shoppers get, such as `0, 5, 10 or 15 % off`, in all steps and variants together."""
     if journey.gift or journey.free_shipping:
         return f"{journey.gift} as a gift" if journey.gift else "free shipping"
     if journey.offer_amounts:
         return f"{_listed(journey.offer_amounts, 'or')} off"
-    depths = journey.discount_depths or (journey.discount_percent,)
+    depths = sorted({depth for step in journey.listed_steps for depth in _depths(journey, step)})
     if not any(depths):
         return "a reminder without a discount"
     return f"{_listed([str(depth) for depth in depths], 'or')} % off"
+
+
+def _depths(journey: Journey, step: Step) -> set[int]:
+    """The discounts that may come of a step, in percent."""
+    every = [settings_of(journey, step, one) for one in step.variants or (None,)]
+    return {depth for one in every for depth in one.discount_depths or (one.discount_percent,)}
 
 
 def _carts(journey: Journey) -> str:

@@ -115,7 +115,8 @@ async def _journeys_by_template(mesh: Mesh) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     async for name, document in mesh.state(JOURNEYS.bucket).items():
         try:
-            found.setdefault(journey_of(document).template, []).append(name)
+            for template in journey_of(document).templates:
+                found.setdefault(template, []).append(name)
         except DeclarationError:
             continue  # the journeys' own pages say what is wrong
     return found

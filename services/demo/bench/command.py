@@ -13,6 +13,7 @@ from mesh.observability.logs import configure_logs
 from mesh.runtime.local_servers import LocalServers
 from mesh.topology.mesh_toml import Topology
 from services.demo.bench import latency, webhooks, writes
+from services.demo.bench.audiences import audience_rate
 from services.demo.bench.http_client import connected
 from services.demo.bench.library import compare
 from services.demo.bench.memory import held
@@ -21,12 +22,13 @@ from services.demo.demo_settings import WITHOUT_LIMITS
 from services.demo.replay.environment import Environment, built
 
 REGION = "us"
-PARTS = ("library", "latency", "redemption", "ingest", "cost", "growth", "memory", "webhooks")
+PARTS = ("library", "audiences", "latency", "redemption", "ingest", "cost", "growth", "memory", "webhooks")
 PENDING = (0, 1_000, 50_000)
 TARGETS: dict[str, tuple[float, str]] = {
     "mesh consume / raw fetch + ack": (0.8, ">="),
     "mesh consume / FastStream": (1.5, ">="),
     "mesh publish / raw publish_async": (0.8, ">="),
+    "carts a second for 1,000 journeys of 100 conditions": (2000, ">="),
     "HTTP events acknowledged a second": (3000, ">="),
     "cart commits a second": (2000, ">="),
     "cart commits a second, the whole life of each": (2000, ">="),
@@ -83,6 +85,8 @@ async def _measure(parts: tuple[str, ...], share: int, console: Console) -> dict
     figures: dict[str, Any] = {"judged": {}, "failed": {}}
     if "library" in parts:
         await _attempt("library", _library(figures, share, console), figures, console)
+    if "audiences" in parts:
+        await _attempt("audiences", _audiences(figures, share, console), figures, console)
     for abandon_after, those in (
         ("2s", ("latency", "redemption", "memory")),
         ("30m", ("ingest",)),
@@ -144,6 +148,12 @@ async def _memory(bench: writes.Bench, figures: dict[str, Any], console: Console
     figures["memory_mb"] = held(bench.up, REGION)
     figures["judged"]["memory of a region's services MB"] = figures["memory_mb"]["all"].pss
     console.print(f"memory: {figures['memory_mb']['all']}")
+
+
+async def _audiences(figures: dict[str, Any], share: int, console: Console) -> None:
+    found = figures["audiences"] = await audience_rate(share)
+    figures["judged"]["carts a second for 1,000 journeys of 100 conditions"] = found["carts_per_second"]
+    console.print(f"audiences: {found}")
 
 
 async def _library(figures: dict[str, Any], share: int, console: Console) -> None:

@@ -98,7 +98,7 @@ def _of_region(
     region: str, stored: list[Received[Event]], copies: list[Received[Event]], mails: dict[str, list[Mail]]
 ) -> list[Abandonment]:
     found: dict[str, Abandonment] = {}
-    runs: dict[tuple[str, str], Abandonment] = {}
+    runs: dict[tuple[str, str, str], Abandonment] = {}
     updates: dict[str, list[Received[CartUpdated]]] = defaultdict(list)
     for happened in sorted(stored, key=lambda one: one.sequence):
         match happened.event:
@@ -107,10 +107,10 @@ def _of_region(
             case CartAbandoned(cart_id=cart):
                 before = [update for update in updates[cart] if update.sequence < happened.sequence]
                 found[happened.id] = Abandonment(region=region, abandoned=happened, left=before[-1] if before else None)
-            case OfferDecided(abandonment_id=name, journey=journey) if name in found:
-                run = runs.setdefault((name, journey), replace(found[name], decisions=[], outcomes=[]))
+            case OfferDecided(abandonment_id=name, journey=journey, step=step) if name in found:
+                run = runs.setdefault((name, journey, step), replace(found[name], decisions=[], outcomes=[]))
                 run.decisions.append(happened)
-    decided = {name for name, _ in runs}
+    decided = {name for name, *_ in runs}
     every = [*runs.values(), *(abandonment for name, abandonment in found.items() if name not in decided)]
     every.sort(key=lambda abandonment: abandonment.abandoned.sequence)
     offers = {abandonment.offer_id: abandonment for abandonment in every if abandonment.offer_id}

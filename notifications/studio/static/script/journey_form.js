@@ -46,6 +46,18 @@ form.addEventListener("submit", (event) => {
   }
 });
 
+// A button of the audience brings the whole builder anew: until it is there, nothing in the old one can be changed.
+form.addEventListener("click", (event) => {
+  if (event.target.closest(".audience button")) busy(true);
+});
+["htmx:responseError", "htmx:sendError"].forEach((name) => {
+  document.body.addEventListener(name, () => busy(false));
+});
+
+function busy(is) {
+  document.getElementById("audience").inert = is;
+}
+
 // There is always an empty row for one more amount.
 form.addEventListener("input", (event) => {
   const row = event.target.closest("[data-row]");
@@ -61,9 +73,26 @@ form.addEventListener("input", (event) => {
 
 function mark() {
   form.querySelectorAll(".wrong").forEach((words) => {
-    const field = words.closest(".setting");
+    const field = words.closest(".setting:not(.journey-steps)"); // of many controls, the words name the wrong one
+    if (field?.querySelector(".audience")) {
+      markConditions(field, words);
+      return;
+    }
     field?.querySelectorAll("input, select").forEach((input) => {
       if (words.textContent) input.setAttribute("aria-invalid", "true");
+      else input.removeAttribute("aria-invalid");
+    });
+  });
+}
+
+// Which condition is wrong is said by name; a condition that was marked is so until the whole is right.
+function markConditions(field, words) {
+  const label = words.textContent.split(":")[0].toLowerCase();
+  field.querySelectorAll(".condition").forEach((row) => {
+    const wrong = words.textContent && row.querySelector(".of").textContent.toLowerCase() === label;
+    row.classList.toggle("is-wrong", Boolean(wrong));
+    row.querySelectorAll("[aria-label$=': value']").forEach((input) => {
+      if (wrong) input.setAttribute("aria-invalid", "true");
       else input.removeAttribute("aria-invalid");
     });
   });

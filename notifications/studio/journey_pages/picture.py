@@ -1,0 +1,83 @@
+"""Picture: the way of a cart through a journey, as a list of what happens one after another."""
+
+import msgspec
+
+from mesh.channels import CHANNELS
+from notifications.journeys import Journey
+from notifications.journeys.steps import Step, Variant
+from notifications.studio.journey_pages.inputs import duration_in_words, title_of
+from notifications.variants import settings_of, shares
+
+
+class Branch(msgspec.Struct, frozen=True, kw_only=True):
+    """A variant: its share in words, what is sent, and what is its own. `share` is from 0 to 100."""
+
+    name: str
+    share: float
+    sends: str
+    own: str
+    wins: bool
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happens: `kind` is trigger, wait, ask, send or end."""
+
+    kind: str
+    title: str
+    detail: str = ""
+    branches: tuple[Branch, ...] = ()
+
+
+def picture(journey: Journey) -> tuple[Node, ...]:
+    """From the cart that was left to the end of the run."""
+    nodes = [Node(kind="trigger", title="A cart was left")]
+    for place, step in enumerate(journey.listed_steps):
+        nodes += _nodes(journey, step, place)
+    ends = "bought, unsubscribed, or the cart was changed" if journey.steps else "bought, or the cart was changed"
+    return (*nodes, Node(kind="end", title="End", detail=f"At any moment: {ends}"))
+
+
+def _nodes(journey: Journey, step: Step, place: int) -> list[Node]:
+    found = []
+    if step.after:
+        found.append(
+            Node(kind="wait", title=f"Wait {duration_in_words(step.after)}", detail=_held(journey, step, place))
+        )
+    if step.when:
+        found.append(Node(kind="ask", title=f"Only if {step.when}", detail="Otherwise on to the next step"))
+    branches = tuple(_branch(journey, step, one, part) for one, part in _parts(step))
+    title, detail = sent(settings_of(journey, step, None)), step.name
+    if branches:
+        title = f"Winner {step.winner}" if step.winner else f"Test of {len(branches)} variants"
+    return [*found, Node(kind="send", title=title, detail=detail, branches=branches)]
+
+
+def sent(journey: Journey) -> str:
+    """By which ways which template goes, such as `E-mail, on site: abandoned-cart`."""
+    ways = [title_of(one) for one in CHANNELS if one in journey.channels]
+    words = ", ".join(ways)
+    return f"{words[:1].upper()}{words[1:]}: {journey.template}"
+
+
+def _parts(step: Step) -> list[tuple[Variant, float]]:
+    found = shares(step)
+    return [(one, found.get(one.name, 0.0)) for one in step.variants]
+
+
+def _branch(journey: Journey, step: Step, variant: Variant, share: float) -> Branch:
+    own = [f"waits {duration_in_words(variant.after)}"] if variant.after is not None else []
+    own += [f"{variant.discount_percent} % off"] if variant.discount_percent is not None else []
+    return Branch(
+        name=variant.name,
+        share=round(100 * share, 1),
+        sends=sent(settings_of(journey, step, variant)),
+        own=", ".join(own),
+        wins=step.winner == variant.name,
+    )
+
+
+def _held(journey: Journey, step: Step, place: int) -> str:
+    """What else keeps the step back, so that nobody wonders why it comes later than it says."""
+    if place and step.after < journey.contact_interval:
+        return f"Longer, as offers are {duration_in_words(journey.contact_interval)} apart"
+    return "after the step before was sent" if place else "after the cart fell due"

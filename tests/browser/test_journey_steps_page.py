@@ -1,0 +1,163 @@
+"""The steps of a journey in real Chromium: built by keyboard alone, drawn beside, and usable by everybody."""
+
+import os
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import expect
+
+from mesh import Mesh
+from mesh.broker.memory import MemoryMesh
+from mesh.events.cart import CartAbandoned
+from mesh.events.offer import OfferClicked, OfferSent
+from mesh.runtime.run import running
+from mesh.web.accounts import ACCOUNTS, Account
+from mesh.web.sessions import Sessions
+from notifications.documents.publishing import publish
+from notifications.documents.seeding import seed
+from notifications.journeys.kind import FILE, JOURNEYS, journey_of
+from notifications.studio import service as studio
+from notifications.templates.kind import TEMPLATES
+from tests.approved_offer import LINE, approved_offer
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+SIZES = (("light", 1280), ("dark", 390))
+
+
+@dataclass
+class House:
+    """A studio that somebody is signed in to."""
+
+    url: str
+    mesh: Mesh
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def house():
+    regions = MemoryMesh("us")
+    async with AsyncExitStack() as stack:
+        brokers = [regions.broker("us"), regions.broker("us")]
+        for broker in brokers:
+            stack.push_async_callback(broker.drain)
+        mesh = Mesh(brokers[0], "tests")
+        for kind in (TEMPLATES, JOURNEYS):
+            await seed(kind, "", mesh)
+        run = await stack.enter_async_context(running(studio, Mesh(brokers[1], "studio"), http=("127.0.0.1", 0)))
+        yield House(f"http://127.0.0.1:{run.port}", mesh)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(house, visit):
+    """A publisher's page."""
+    page = await visit()
+    account = Account(id="Ada", email="ada@example.com", name="Ada", roles=("publisher",), created=datetime.now(UTC))
+    await house.mesh.state(ACCOUNTS).put(account.id, account)
+    token = await Sessions(house.mesh).begin(account.id, agent="test", lasting=timedelta(hours=1))
+    await page.context.add_cookies([{"name": "cartmesh-us-session", "value": token, "url": house.url}])
+    return page
+
+
+async def test_steps_are_built_by_keyboard_alone(house, page):
+    """Added, named, moved, tested and published with Tab, Enter and letters; the picture follows what is saved."""
+    shipped = await house.mesh.state(JOURNEYS.bucket).get("abandoned-cart")
+    await publish(JOURNEYS, "keys", shipped.files, "seed", house.mesh)
+    await page.goto(f"{house.url}/journeys/keys")
+    await page.get_by_role("button", name="Add a step").press("Enter")
+    name = page.get_by_role("textbox", name="Name", exact=True)
+    await expect(name.nth(1)).to_be_focused()
+    await page.keyboard.press("ControlOrMeta+A")
+    await page.keyboard.type("reminder")
+    await expect(page.locator("#saved")).to_contain_text("Saved")
+    await page.get_by_role("button", name="Move up: step 2").press("Enter")
+    await expect(name.nth(0)).to_be_focused()
+    await expect(name.nth(0)).to_have_value("reminder")
+    await page.get_by_role("button", name="Test variants: step 1").press("Enter")
+    await page.get_by_label("Discount, %").nth(1).fill("15")
+    await expect(page.locator("#picture")).to_contain_text("15 % off")
+    await page.get_by_role("button", name="Remove: step 2").press("Enter")
+    await expect(name).to_have_count(1)
+    await page.get_by_role("button", name="Compare and publish").press("Enter")
+    await page.get_by_label("Runs under way keep the revision that they have").press("Space")
+    await page.get_by_role("button", name="Publish in every region").press("Enter")
+    await expect(page.get_by_role("status").first).to_contain_text("Revision 2 is published")
+
+    document = await house.mesh.state(JOURNEYS.bucket).get("keys")
+    [step] = journey_of(document).steps
+    assert (step.name, step.after) == ("reminder", timedelta(days=1))
+    assert [(one.name, one.share, one.discount_percent) for one in step.variants] == [("a", 50, 15), ("b", 50, None)]
+    assert document.runs_from == 1
+
+
+async def test_everybody_can_use_the_steps_and_their_results(house, page, eventually):
+    """axe-core finds nothing in form, comparison and overview; nothing is cut off."""
+    text = (await house.mesh.state(JOURNEYS.bucket).get("abandoned-cart")).files[FILE]
+    steps = """
+[[steps]]
+name = "greeting"
+[[steps]]
+name = "reminder"
+after = "1d"
+when = "not clicked greeting"
+[[steps.variants]]
+name = "plain"
+share = 70
+discount_percent = 0
+[[steps.variants]]
+name = "bold"
+share = 30
+after = "2d"
+"""
+    await publish(JOURNEYS, "abandoned-cart", {FILE: text + steps}, "Ada", house.mesh)
+    for at in range(5):
+        more = (
+            {"step": "reminder", "position": 2, "variant": "bold" if at % 2 else "plain"}
+            if at
+            else {"step": "greeting"}
+        )
+        offer = approved_offer(at, **more)
+        left = CartAbandoned(
+            cart_id=offer.cart_id,
+            visitor_id=offer.visitor_id,
+            lines=(LINE,),
+            total=LINE.price,
+            left_at=offer.due,
+            due=offer.due,
+        )
+        about = {"cart_id": offer.cart_id, "visitor_id": offer.visitor_id, "offer_id": offer.offer_id}
+        await house.mesh.publish(left, offer, OfferSent(**about, channel="email"))
+        if at == 1:
+            await house.mesh.publish(OfferClicked(**about, channel="email"))
+
+    async def counted():
+        await page.goto(f"{house.url}/overview")
+        return await page.get_by_role("row", name="reminder bold").count()
+
+    await eventually(counted)
+    await expect(page.get_by_role("row", name="reminder bold")).to_contain_text("50.0 %")
+    await _examine(page, "overview")
+    await page.goto(f"{house.url}/decisions/c1")
+    await expect(
+        page.get_by_role("heading", name="Approved by abandoned-cart, step reminder, variant bold").first
+    ).to_be_visible()
+    await page.goto(f"{house.url}/journeys/abandoned-cart")
+    await _examine(page, "form")
+    await page.get_by_role("button", name="Remove: variant 2 of step 2").press("Enter")
+    await page.get_by_role("link", name="Compare and publish").press("Enter")
+    await expect(page.get_by_role("row", name="Step reminder")).to_be_visible()
+
+
+async def _examine(page, name):
+    """axe-core finds nothing at any width, in both schemes of colours, and nothing is cut off."""
+    for scheme, width in SIZES:
+        await page.emulate_media(color_scheme=scheme)
+        await page.set_viewport_size({"width": width, "height": 900})
+        if folder := os.environ.get("SCREENSHOTS"):
+            await page.screenshot(path=f"{folder}/{name}-{scheme}-{width}.png", full_page=True)
+        found = (await Axe().run(page, options=RULES)).response["violations"]
+        assert [(page.url, rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
+        assert await page.evaluate("document.documentElement.scrollWidth") == width

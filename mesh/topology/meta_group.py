@@ -77,15 +77,28 @@ async def remove(system: Connection, operator: Connection, server: str) -> int:
         raise TopologyError(f"{region}: cannot remove {server}: {error.get('description')}")
     clock = asyncio.get_running_loop().time
     deadline = clock() + PATIENCE
-    while waiting := [one for one in await _streams(operator) if server in _holders(one) or not _is_whole(one)]:
+    while waiting := await _unsettled(operator, server):
         if clock() > deadline:
-            raise Unavailable(f"{region}: {', '.join(one['config']['name'] for one in waiting)} lack a current copy")
+            raise Unavailable(f"{region}: {', '.join(waiting)} lack a current copy; leave {server} running")
         await asyncio.sleep(0.5)
     return len(moving)
 
 
 def _asked(server: str) -> bytes:
     return msgspec.json.encode({"peer": server})
+
+
+async def _unsettled(operator: Connection, server: str) -> list[str]:
+    """The streams and durables that do not stand whole without a server."""
+    streams = await _streams(operator)
+    waiting = [one["config"]["name"] for one in streams if server in _holders(one) or not _is_whole(one)]
+    for stream in streams:
+        name = stream["config"]["name"]
+        durables = await listed(operator, f"CONSUMER.LIST.{name}", "consumers")
+        waiting += [
+            f"{name}/{one['name']}" for one in durables if server in _holders(one) or not one["cluster"].get("leader")
+        ]
+    return waiting
 
 
 async def _streams(operator: Connection) -> list[Config]:

@@ -9,7 +9,10 @@ import pytest
 
 from mesh.broker.connection import Connection
 from mesh.errors import MeshError, TopologyError
+from mesh.events.cart import CartUpdated
 from mesh.runtime.local_servers import LocalServers
+from mesh.service import Service
+from mesh.streams import Bucket
 from mesh.topology.apply import apply
 from mesh.topology.jetstream_api import listed
 from mesh.topology.mesh_toml import Topology
@@ -17,6 +20,15 @@ from mesh.topology.meta_group import members, remove
 from mesh.topology.secrets import SYSTEM
 
 FIVE, THREE = Topology.of(["us"], nodes=5), Topology.of(["us"], nodes=3)
+
+
+KEPT = Bucket("kept", str)
+keeper = Service("keeper", publishes=(CartUpdated,), buckets=(KEPT,))
+
+
+@keeper.on(CartUpdated, projects=KEPT, one_copy=True)
+async def keep_carts(cart: CartUpdated):
+    """Keep it; its place is on one server."""
 
 
 async def cartmesh(*words):
@@ -54,7 +66,7 @@ async def test_fewer_servers_or_copies_than_there_are_are_refused():
 @pytest.mark.drill
 async def test_five_servers_become_three_without_losing_the_majority(eventually):
     """A stopped server still counts, so apply refuses; taken out one by one, three are left that survive a loss."""
-    async with LocalServers(FIVE) as servers, AsyncExitStack() as stack:
+    async with LocalServers(FIVE, services=[keeper]) as servers, AsyncExitStack() as stack:
         operator = await servers.operator("us")
         system = await Connection.open(servers.credentials("us", SYSTEM))
         stack.push_async_callback(system.drain)
@@ -69,6 +81,8 @@ async def test_five_servers_become_three_without_losing_the_majority(eventually)
 
         assert await eventually(says_who_is_stopped, within=30)
         await remove(system, operator, "us-5")
+        found = await listed(operator, "CONSUMER.LIST.COMMERCE_us", "consumers")
+        assert {one["cluster"]["leader"] in ("us-1", "us-2", "us-3", "us-4") for one in found} == {True}
         path = servers.write_state()
         out = await cartmesh("remove-server", "us-4", "--region", "us", "--servers", str(path))
         again = await cartmesh("remove-server", "us-4", "--region", "us", "--servers", str(path))
@@ -79,7 +93,7 @@ async def test_five_servers_become_three_without_losing_the_majority(eventually)
         assert "us-4 is no server of us's group; there are us-1, us-2, us-3" in again.stderr
         assert "streams with 3 copies: none can be spared" in spared.stderr
         assert [one.name for one in await members(system)] == ["us-1", "us-2", "us-3"]
-        assert await apply(THREE, [], {"us": operator}, systems={"us": system}) == []
+        assert await apply(THREE, [keeper], {"us": operator}, systems={"us": system}) == []
         await servers.kill_node("us", 3)
 
         async def stored():

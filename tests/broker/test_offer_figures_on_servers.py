@@ -9,6 +9,7 @@ from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.run import running
 from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
+from notifications.mail_reports import service as mail_reports
 from notifications.offers import service as offers
 from notifications.studio import service as studio
 from notifications.studio.decision_pages.figures import DURABLE, FIGURES, read_days, read_waiting
@@ -33,7 +34,7 @@ def decisions(region):
 @pytest.mark.timeout(240)
 async def test_both_regions_count_both_and_a_rebuild_brings_the_same(eventually):
     """What a region copied counts as its own does, and leads to the cart's timeline."""
-    services, topology = [offers, studio, identity], Topology.of(["us", "eu"], nodes=1)
+    services, topology = [offers, studio, mail_reports, identity], Topology.of(["us", "eu"], nodes=1)
     async with LocalServers(topology, services=services) as servers:
         meshes, writers = await everywhere(servers, "studio"), await everywhere(servers, "offers")
         try:

@@ -12,6 +12,7 @@ from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS
+from notifications.mail_reports import service as mail_reports
 from notifications.offers import service as offers
 from notifications.studio import service as studio
 from notifications.templates.kind import TEMPLATES
@@ -25,7 +26,7 @@ JOURNEY, TEMPLATE = "abandoned-cart", "abandoned-cart"
 async def place():
     """The port of the studio's pages, and the region as the console sees it."""
     async with AsyncExitStack() as stack:
-        servers = LocalServers(Topology.of(["us"], nodes=1), services=[offers, studio, console, identity])
+        servers = LocalServers(Topology.of(["us"], nodes=1), services=[offers, studio, mail_reports, console, identity])
         await stack.enter_async_context(servers)
 
         async def mesh(name):

@@ -137,7 +137,7 @@ def test_an_autoscaler_follows_cpu_and_the_leaders_count_of_waiting_messages(cha
     values = {"services": {"channels": {"autoscaling": {"enabled": True, "max": 5, "lag": 1000}}}}
     made = chart(values=values)
     scaler = made["HorizontalPodAutoscaler", "channels"]
-    named = ("send-mail", "show-card", "ask-to-confirm", "tell-buyer")
+    named = ("send-mail", "send-held-mail", "show-card", "ask-to-confirm", "tell-buyer")
     durables = {"operator": "In", "values": [f"channels-{one}" for one in named]}
 
     assert scaler["spec"] == {

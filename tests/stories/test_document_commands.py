@@ -14,6 +14,7 @@ from mesh.topology.mesh_toml import Topology
 from notifications.cli import commands
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS
+from notifications.mail_reports import service as mail_reports
 from notifications.offers import service as offers
 from notifications.studio import service as studio
 from notifications.templates import FOLDER
@@ -28,7 +29,7 @@ async def cartmesh(tmp_path_factory):
     folder = tmp_path_factory.mktemp("servers")
     app = App(name="cartmesh", result_action="return_value")
     commands(app)
-    async with LocalServers(Topology.of(["us"], nodes=1), services=(offers, studio)) as servers:
+    async with LocalServers(Topology.of(["us"], nodes=1), services=(offers, studio, mail_reports)) as servers:
         servers.access.write(folder / "servers.json")
         mesh = await connect(servers.access, "us", "offers")
         for kind in (TEMPLATES, JOURNEYS):

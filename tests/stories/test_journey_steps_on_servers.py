@@ -217,7 +217,7 @@ async def test_two_steps_with_variants_from_the_page_to_the_mailbox(stage, publi
     [second] = await stage.decided("ada", step="again", outcome="approved")
 
     async def counted():
-        return f"again {second.event.variant} 1 1" in await published.open("/overview")
+        return re.search(rf"again {second.event.variant} [1-9] [1-9]", await published.open("/overview"))
 
     await eventually(counted)
     why = await published.open("/decisions/ada")

@@ -26,11 +26,9 @@ def variant_result(step: Step, variant: Variant) -> CheckResult:
     return result("variant", True, f"{variant.name} ({how})")
 
 
-def condition_result(step: Step, condition: Condition, holds: bool) -> CheckResult:
+def condition_result(condition: Condition, holds: bool) -> CheckResult:
     """Skipped where what the step asks of earlier ones is not true."""
-    which = condition.step or "an earlier step"
-    was = "was" if holds != condition.negated else "was not"
-    value = f"wants {step.when}; {which} {was} {condition.happening}"
+    value = f"only if {condition.words}: {'so it is' if holds else 'it is not so'}"
     return result("condition", holds, value, "step condition")
 
 

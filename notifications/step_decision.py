@@ -113,7 +113,7 @@ def _of_run(one: DueStep, step: Step, journey: Journey, inputs: DecisionInput, a
     condition = condition_of(step.when)
     if condition:
         holds = happened(condition, one.progress, (*at.history, *at.clicks))
-        yield condition_result(step, condition, holds)
+        yield condition_result(condition, holds)
     yield from run_results(inputs, journey, one.position, at.abandoned.id, at.now)
 
 

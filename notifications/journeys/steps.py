@@ -69,6 +69,13 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     negated: bool = False
     step: str = ""
 
+    @property
+    def words(self) -> str:
+        """Such as `greeting was not clicked`."""
+        if self.step:
+            return f"{self.step} was {'not ' * self.negated}{self.happening}"
+        return f"{'none before' if self.negated else 'an earlier one'} was {self.happening}"
+
 
 def condition_of(when: str) -> Condition | None:
     """`not clicked first` as a condition; None where nothing is asked. DeclarationError says what can be asked."""

@@ -21,6 +21,7 @@ from notifications.studio.journey_pages.fields import FIELDS, SECTIONS
 from notifications.studio.journey_pages.form import WHOLE, typed_of, write
 from notifications.studio.journey_pages.history import entries
 from notifications.studio.journey_pages.journeys_list import name_of
+from notifications.studio.journey_pages.picture import picture
 from notifications.studio.journey_pages.sentence import sentence
 from notifications.studio.journey_pages.step_builder import changed
 
@@ -433,3 +434,39 @@ def _with_comments(text):
     for key in [one for one in document if one != "steps"]:
         document.item(key).comment(f"why {key}")
     return "# why it is\n" + tomlkit.dumps(document)
+
+
+def test_the_picture_shows_the_way_of_a_cart():
+    """Waits, conditions and variants in their order, and why a step comes later than it says."""
+    text = """
+template = "a"
+contact_interval = "2d"
+[[steps]]
+name = "hello"
+[[steps]]
+name = "again"
+after = "1d"
+when = "not clicked hello"
+[[steps.variants]]
+name = "x"
+share = 3
+[[steps.variants]]
+name = "y"
+template = "b"
+discount_percent = 5
+"""
+    nodes = picture(parse("sale", text, {}))
+
+    assert [(one.kind, one.title) for one in nodes] == [
+        ("trigger", "A cart was left"),
+        ("send", "E-mail, on site: a"),
+        ("wait", "Wait 1 day"),
+        ("ask", "Only if hello was not clicked"),
+        ("send", "Test of 2 variants"),
+        ("end", "End"),
+    ]
+    assert nodes[2].detail == "Longer, as offers are 2 days apart"
+    assert [(one.name, one.share, one.sends, one.own) for one in nodes[4].branches] == [
+        ("x", 75, "E-mail, on site: a", ""),
+        ("y", 25, "E-mail, on site: b", "5 % off"),
+    ]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh import Mesh, Timer
+from mesh.envelope import derive_id
 from mesh.events.cart import CartAbandoned, CartConverted, CartLine, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
 from mesh.events.offer import OfferClicked, OfferDecided, OfferFailed, OfferSent
@@ -402,6 +403,7 @@ async def test_a_journey_of_one_step_that_gets_steps_takes_its_runs_along(life):
     await ada.due()
 
     assert (held.outcome, held.step, held.position) == ("held", "", 1)
+    assert held.offer_id == derive_id("offer", "sale", "left-1")
     assert await ada.ends() == [("", "approved")]
     assert {one.offer_id for one in await ada.decisions() if one.position == 1} == {held.offer_id}
     assert ada.timers["sale--c1"].event.step == "second"

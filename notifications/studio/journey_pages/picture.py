@@ -4,7 +4,7 @@ import msgspec
 
 from mesh.channels import CHANNELS
 from notifications.journeys import Journey
-from notifications.journeys.steps import Step, Variant
+from notifications.journeys.steps import Step, Variant, condition_of
 from notifications.studio.journey_pages.inputs import duration_in_words, title_of
 from notifications.variants import settings_of, shares
 
@@ -43,8 +43,8 @@ def _nodes(journey: Journey, step: Step, place: int) -> list[Node]:
         found.append(
             Node(kind="wait", title=f"Wait {duration_in_words(step.after)}", detail=_held(journey, step, place))
         )
-    if step.when:
-        found.append(Node(kind="ask", title=f"Only if {step.when}", detail="Otherwise on to the next step"))
+    if asked := condition_of(step.when):
+        found.append(Node(kind="ask", title=f"Only if {asked.words}", detail="Otherwise on to the next step"))
     branches = tuple(_branch(journey, step, one, part) for one, part in _parts(step))
     title, detail = sent(settings_of(journey, step, None)), step.name
     if branches:

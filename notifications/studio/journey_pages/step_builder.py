@@ -6,7 +6,8 @@ from string import ascii_lowercase
 from typing import Any
 
 from mesh.channels import CHANNELS
-from notifications.journeys.steps import HAPPENINGS
+from mesh.errors import DeclarationError
+from notifications.journeys.steps import HAPPENINGS, Condition, condition_of
 from notifications.studio.journey_pages.inputs import Texts, title_of
 from notifications.studio.journey_pages.steps_input import STEP, UNIT, VARIANT, Row, rows_of, texts_of
 
@@ -52,13 +53,19 @@ def choices(texts: Texts, templates: Sequence[str], usual: str) -> dict[str, Any
 
 def _conditions(earlier: Sequence[str]) -> dict[str, str]:
     """What a step may ask of earlier ones, with words for it."""
-    asked = [f"{no}{happening}" for happening in HAPPENINGS for no in ("", "not ")]
     if not earlier:
         return {}
-    some = {
-        one: f"only if an earlier one was {one}".replace("an earlier one was not", "none before was") for one in asked
-    }
-    return some | {f"{one} {name}": f"only if {name} was {one}" for name in earlier if name for one in asked}
+    asked = [f"{no}{happening}" for happening in HAPPENINGS for no in ("", "not ")]
+    some = [*asked, *(f"{one} {name}" for name in earlier if name for one in asked)]
+    return {one: f"only if {condition.words}" for one in some if (condition := _condition(one))}
+
+
+def _condition(when: str) -> Condition | None:
+    """A condition; None where a step has a name that is none yet."""
+    try:
+        return condition_of(when)
+    except DeclarationError:
+        return None
 
 
 def _texts(rows: Rows) -> Texts:

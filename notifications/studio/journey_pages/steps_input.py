@@ -11,7 +11,7 @@ from tomlkit.items import AoT
 from mesh.errors import DeclarationError
 from mesh.settings import duration as read_duration
 from notifications.journeys import reentry_period
-from notifications.journeys.steps import Step, Variant, check_steps
+from notifications.journeys.steps import Step, Variant, check_steps, condition_of
 from notifications.studio.journey_pages.inputs import (
     Input,
     Texts,
@@ -238,7 +238,7 @@ def _said(step: Step) -> list[str]:
     said += [f"template {step.template}"] if step.template else []
     said += [" and ".join(title_of(one) for one in step.channels)] if step.channels else []
     said += [f"{step.discount_percent} % off"] if step.discount_percent is not None else []
-    said += [f"only if {step.when}"] if step.when else []
+    said += [f"only if {asked.words}"] if (asked := condition_of(step.when)) else []
     said += [f"variant {one.name} ({', '.join(_of_variant(one))})" for one in step.variants]
     said += [f"allocated as {step.experiment}"] if step.experiment else []
     return [*said, f"winner {step.winner}"] if step.winner else said

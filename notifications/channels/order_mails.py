@@ -1,7 +1,7 @@
 """Order mails: what happened to an order, written to its buyer once.
 
 Nobody asked for offers by ordering, and nobody refuses these mails by refusing offers: consent, frequency caps, quiet
-hours and holdouts do not concern them, nor do suppressed addresses and pauses (decision 39). In this order, as with
+hours and holdouts do not concern them, nor do suppressed addresses and pauses (decision 43). In this order, as with
 offers: wait for a connection; store the claim; hand the mail over. Only between the claim and the server's answer is
 the fate of a mail unknown to others.
 """

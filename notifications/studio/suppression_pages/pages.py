@@ -1,7 +1,7 @@
 """Pages: counts for everybody who looks; an address for marketers; lifting, importing and exporting for fewer.
 
 An address that somebody types is made a digest here and goes nowhere else: not into an event, a log or an address bar.
-Who may lift what says decision 39.
+Who may lift what says decision 43.
 """
 
 import asyncio

@@ -1,11 +1,13 @@
 """The block editor over real HTTP: what its buttons do, what is refused, and blocks that templates share."""
 
 import re
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from html import unescape
+from secrets import token_hex
 
 import pytest
+import pytest_asyncio
 
 from mesh import Mesh
 from mesh.broker.memory import MemoryMesh
@@ -18,7 +20,7 @@ from notifications.journeys.kind import JOURNEYS
 from notifications.studio import service as studio
 from notifications.templates.kind import SHARED_BLOCKS, TEMPLATES
 
-PAGE = "/templates/spring"
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @dataclass
@@ -28,28 +30,37 @@ class Place:
     port: int
     mesh: Mesh
     staff: object
+    name: str
 
     async def come(self, role):
         """Somebody with a role, before the pages."""
-        return await self.staff(self.mesh, self.port, role)
+        person = await self.staff(self.mesh, self.port, role)
+        person.page = self.page
+        return person
 
-    async def begin(self, person, start="blocks:offer", name="spring"):
+    @property
+    def page(self):
+        """The page of the test's template."""
+        return f"/templates/{self.name}"
+
+    async def begin(self, person, start="blocks:offer", name=""):
         """Create a template of blocks."""
-        answer = await person.send("/templates", page="/templates", name=name, copy=start)
+        answer = await person.send("/templates", page="/templates", name=name or self.name, copy=start)
         assert answer.status_code == 303
 
-    async def blocks(self, name="spring", locale="en"):
+    async def blocks(self, locale="en"):
         """The blocks of the draft."""
-        draft, _ = await read_draft(TEMPLATES, name, self.mesh)
+        draft, _ = await read_draft(TEMPLATES, self.name, self.mesh)
         return decode(draft.files[f"{locale}.blocks.json"], "")
 
-    async def in_force(self, name="spring", kind=TEMPLATES):
+    async def in_force(self, name="", kind=TEMPLATES):
         """The document in force, or None."""
-        return await self.mesh.state(kind.bucket).get(name)
+        return await self.mesh.state(kind.bucket).get(name or self.name)
 
 
-@pytest.fixture
-async def place(staff):
+@asynccontextmanager
+async def opened():
+    """The studio of a region of its own: its port, and the region as tests see it."""
     regions = MemoryMesh("us")
     async with AsyncExitStack() as stack:
 
@@ -61,12 +72,32 @@ async def place(staff):
         for kind in (TEMPLATES, JOURNEYS):
             await seed(kind, "", mesh("offers"))
         run = await stack.enter_async_context(running(studio, mesh("studio"), http=("127.0.0.1", 0)))
-        yield Place(run.port, mesh("tests"), staff)
+        yield run.port, mesh("tests")
 
 
-async def form(person, page=PAGE, locale="en", **typed):
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def editing():
+    """One studio for all tests that publish no shared block."""
+    async with opened() as made:
+        yield made
+
+
+@pytest.fixture
+def place(editing, staff):
+    """That studio, with a template of the test's own."""
+    return Place(*editing, staff, f"mail-{token_hex(4)}")
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def sharing(staff):
+    """A studio of its own: what is shared reaches every template."""
+    async with opened() as (port, mesh):
+        yield Place(port, mesh, staff, "spring")
+
+
+async def form(person, page="", locale="en", **typed):
     """The fields of the editor as a browser sends them, in their order, some typed over."""
-    text = (await person.get(f"{page}?locale={locale}")).text
+    text = (await person.get(f"{page or person.page}?locale={locale}")).text
     return fields_of(text[text.index('<form id="editor"') :]) | typed
 
 
@@ -99,9 +130,9 @@ def words(answer):
     return unescape(" ".join(re.sub(r"<[^>]+>", " ", answer.text).split()))
 
 
-async def send(person, path, fields, page=PAGE):
+async def send(person, path, fields, page=""):
     """A form sent from a page."""
-    return await person.send(path, page=page, **fields)
+    return await person.send(path, page=page or person.page, **fields)
 
 
 async def publish(person, page):
@@ -119,15 +150,15 @@ async def test_blocks_are_added_moved_and_removed_without_a_script(place):
 
     for kind, where in (("heading", "end"), ("columns", "end"), ("button", "above b1"), ("image", "in b2 1")):
         fields = await form(person, **{"do": "add", "add-type": kind, "add-where": where})
-        assert (await send(person, f"{PAGE}/draft", fields)).status_code == 303
+        assert (await send(person, f"{place.page}/draft", fields)).status_code == 303
     built = [type(one).__name__ for one in await place.blocks()]
     in_columns = [type(one).__name__ for one in (await place.blocks())[2].columns[1]]
     typed = await form(person, **{"do": "down b1", "b1.text": "Typed & kept"})
-    await send(person, f"{PAGE}/draft", typed)
+    await send(person, f"{place.page}/draft", typed)
     moved = (await place.blocks())[1].columns[0][0]
-    await send(person, f"{PAGE}/draft", await form(person, do="up b1"))
+    await send(person, f"{place.page}/draft", await form(person, do="up b1"))
     back = [one.id for one in await place.blocks()]
-    await send(person, f"{PAGE}/draft", await form(person, do="remove b2"))
+    await send(person, f"{place.page}/draft", await form(person, do="remove b2"))
 
     assert built == ["Button", "Heading", "Columns"]
     assert in_columns == ["Paragraphs", "Image"]
@@ -142,8 +173,8 @@ async def test_the_list_is_changed_before_it_is_saved_where_there_is_a_script(pl
     await place.begin(person)
     before = await place.blocks()
 
-    added = await send(person, f"{PAGE}/blocks", await form(person, **{"do": "add", "add-type": "button"}))
-    removed = await send(person, f"{PAGE}/blocks", await form(person, do="remove b2"))
+    added = await send(person, f"{place.page}/blocks", await form(person, **{"do": "add", "add-type": "button"}))
+    removed = await send(person, f"{place.page}/blocks", await form(person, do="remove b2"))
 
     assert 'data-focus="text-b10.text" data-said="Added: 10. Button' in added.text
     assert ("b2.text" in removed.text, "b3.text" in removed.text) == (False, True)
@@ -155,10 +186,10 @@ async def test_what_is_wrong_names_its_block(place):
     person = await place.come("marketer")
     await place.begin(person)
     fields = await form(person, **{"do": "add", "add-type": "image"})
-    await send(person, f"{PAGE}/draft", fields)
+    await send(person, f"{place.page}/draft", fields)
 
     async def found(**typed):
-        return words(await send(person, f"{PAGE}/preview", await form(person, **typed)))
+        return words(await send(person, f"{place.page}/preview", await form(person, **typed)))
 
     assert "2. Heading, words, line 1 : 'custmer' is undefined" in await found(**{"b2.text": "{{ custmer }}"})
     assert "Did you mean customer?" in await found(**{"b2.text": "{{ custmer }}"})
@@ -166,8 +197,8 @@ async def test_what_is_wrong_names_its_block(place):
     assert "6. Button, link : The link “javascript:x” leads nowhere" in await found(**{"b6.href": "javascript:x"})
     assert "10. Picture, what it shows : A picture has no text" in await found()
     assert "There is no link to unsubscribe" in await found(**{"b9.text": "Bye"})
-    colour = await send(person, f"{PAGE}/draft", await form(person, **{"b6.colour": 'red" onclick="x'}))
-    long = await send(person, f"{PAGE}/draft", await form(person, **{"b3.text": "x" * 1_000_000}))
+    colour = await send(person, f"{place.page}/draft", await form(person, **{"b6.colour": 'red" onclick="x'}))
+    long = await send(person, f"{place.page}/draft", await form(person, **{"b3.text": "x" * 1_000_000}))
     assert (colour.status_code, "is no colour" in words(colour)) == (422, True)
     assert long.status_code == 422
     assert "1,000,000 characters" in words(long) or "more than the 262,144" in words(long)
@@ -188,8 +219,8 @@ async def test_forms_that_no_page_sends_are_refused(place):
         [f"b{n} text" for n in range(200)],
     )
 
-    answers = [await send(person, f"{PAGE}/draft", {**fields, "block": one}) for one in wrong]
-    refused = [await send(viewer, f"{PAGE}/{path}", fields) for path in ("draft", "blocks")]
+    answers = [await send(person, f"{place.page}/draft", {**fields, "block": one}) for one in wrong]
+    refused = [await send(viewer, f"{place.page}/{path}", fields) for path in ("draft", "blocks")]
 
     assert [one.status_code for one in answers] == [422] * len(wrong)
     assert [one.status_code for one in refused] == [403, 403]
@@ -201,8 +232,8 @@ async def test_the_second_of_two_people_is_shown_the_difference_in_words(place):
     await place.begin(ada)
     hers, theirs = await form(ada, **{"b6.text": "Ada's"}), await form(bea, **{"do": "up b3", "b6.text": "Bea's"})
 
-    await send(bea, f"{PAGE}/draft", theirs)
-    conflict = await send(ada, f"{PAGE}/draft", hers)
+    await send(bea, f"{place.page}/draft", theirs)
+    conflict = await send(ada, f"{place.page}/draft", hers)
 
     assert conflict.status_code == 409
     assert "6. Button: words was “Bea's”, is “Ada's”." in words(conflict)
@@ -215,11 +246,11 @@ async def test_a_language_begins_as_a_copy_with_its_blocks(place):
     person = await place.come("marketer")
     await place.begin(person)
 
-    await send(person, f"{PAGE}/languages", {"locale": "en", "added": "de"})
+    await send(person, f"{place.page}/languages", {"locale": "en", "added": "de"})
     german = await place.blocks(locale="de")
-    await send(person, f"{PAGE}/languages/remove", {"locale": "en"})
+    await send(person, f"{place.page}/languages/remove", {"locale": "en"})
 
-    draft, _ = await read_draft(TEMPLATES, "spring", place.mesh)
+    draft, _ = await read_draft(TEMPLATES, place.name, place.mesh)
     assert len(german) == 9
     assert sorted(draft.files) == ["de.blocks.json", "de.mjml.j2"]
 
@@ -229,64 +260,64 @@ async def test_blocks_become_code_that_says_the_same(place):
     person = await place.come("marketer")
     await place.begin(person)
     fields = await form(person, **{"b2.text": "5 < 6 & {{ customer.name }}"})
-    before = (await send(person, f"{PAGE}/frame", fields)).text
+    before = (await send(person, f"{place.page}/frame", fields)).text
 
-    answer = await send(person, f"{PAGE}/draft", {**fields, "then": "code"})
+    answer = await send(person, f"{place.page}/draft", {**fields, "then": "code"})
 
-    draft, _ = await read_draft(TEMPLATES, "spring", place.mesh)
-    after = (await person.get(f"{PAGE}/frame?locale=en")).text
-    assert (answer.headers["location"], sorted(draft.files)) == (f"{PAGE}?locale=en&done=coded", ["en.mjml.j2"])
+    draft, _ = await read_draft(TEMPLATES, place.name, place.mesh)
+    after = (await person.get(f"{place.page}/frame?locale=en")).text
+    assert (answer.headers["location"], sorted(draft.files)) == (f"{place.page}?locale=en&done=coded", ["en.mjml.j2"])
     assert "".join(after.split()) == "".join(before.split())
     assert "5 &lt; 6 &amp; Ada" in after
 
 
-async def test_a_shared_block_is_published_once_for_all_templates_that_contain_it(place):
+async def test_a_shared_block_is_published_once_for_all_templates_that_contain_it(sharing):
     """Each gets a next revision; the earlier one stays whole; drafts have it too; the page says who contains it."""
-    person = await place.come("publisher")
+    person = await sharing.come("publisher")
     await person.send("/blocks", page="/blocks", name="foot", copy="footer")
     await publish(person, "/blocks/foot")
     for name in ("spring", "autumn"):
-        await place.begin(person, name=name)
+        await sharing.begin(person, name=name)
         page = f"/templates/{name}"
         fields = await form(person, page, do="remove b9")
         await send(person, f"{page}/draft", fields, page)
         fields = await form(person, page, **{"do": "add", "add-type": "shared foot"})
         await send(person, f"{page}/draft", fields, page)
     await publish(person, "/templates/spring")
-    first = await place.in_force()
+    first = await sharing.in_force()
 
     fields = await form(person, "/blocks/foot", **{"b1.text": "New foot [stop]({{ unsubscribe_url }})"})
     await send(person, "/blocks/foot/draft", fields, "/blocks/foot")
     review = words(await person.get("/blocks/foot/review"))
     await publish(person, "/blocks/foot")
 
-    second = await place.in_force()
-    history = words(await person.get(f"{PAGE}/history?revision=2"))
+    second = await sharing.in_force()
+    history = words(await person.get(f"{sharing.page}/history?revision=2"))
     listed = words(await person.get("/blocks"))
-    draft, _ = await read_draft(TEMPLATES, "autumn", place.mesh)
+    draft, _ = await read_draft(TEMPLATES, "autumn", sharing.mesh)
     assert "1. Foot of the page: words was" in review
     assert (first.revision, second.revision) == (1, 2)
     assert "No more e-mails like this" in first.files["shared/foot/en.blocks.json"]
     assert (
         second.files["shared/foot/en.blocks.json"]
-        == (await place.in_force("foot", SHARED_BLOCKS)).files["en.blocks.json"]
+        == (await sharing.in_force("foot", SHARED_BLOCKS)).files["en.blocks.json"]
     )
-    assert [one.document.files for one in await versions(TEMPLATES, "spring", place.mesh)] == [
+    assert [one.document.files for one in await versions(TEMPLATES, "spring", sharing.mesh)] == [
         second.files,
         first.files,
     ]
     assert "New foot" in draft.files["shared/foot/en.blocks.json"]
     assert "Shared block foot" in history
     assert "autumn , spring" in listed
-    assert "New foot" in (await person.get(f"{PAGE}/frame?locale=en")).text
+    assert "New foot" in (await person.get(f"{sharing.page}/frame?locale=en")).text
 
 
-async def test_the_brand_is_in_all_mails_of_blocks(place):
+async def test_the_brand_is_in_all_mails_of_blocks(sharing):
     """Its colours and font, defined once; templates of code do not have it; what is no colour is refused."""
-    person = await place.come("publisher")
-    await place.begin(person)
-    await publish(person, PAGE)
-    code = await place.in_force("abandoned-cart")
+    person = await sharing.come("publisher")
+    await sharing.begin(person)
+    await publish(person, sharing.page)
+    code = await sharing.in_force("abandoned-cart")
 
     await person.send("/blocks", page="/blocks", name="", copy="brand")
     fields = await form(person, "/blocks/brand", **{"brand.button": "#0055aa", "brand.font": "Georgia, serif"})
@@ -294,19 +325,19 @@ async def test_the_brand_is_in_all_mails_of_blocks(place):
     await send(person, "/blocks/brand/draft", fields, "/blocks/brand")
     await publish(person, "/blocks/brand")
 
-    mail = (await person.get(f"{PAGE}/frame?locale=en")).text
+    mail = (await person.get(f"{sharing.page}/frame?locale=en")).text
     assert (wrong.status_code, "font: letters" in words(wrong)) == (422, True)
     assert ("#0055aa" in mail, "Georgia, serif" in mail) == (True, True)
-    assert await place.in_force("abandoned-cart") == code
+    assert await sharing.in_force("abandoned-cart") == code
 
 
-async def test_a_template_that_cannot_take_a_shared_block_stays_as_it_is_and_is_named(place):
+async def test_a_template_that_cannot_take_a_shared_block_stays_as_it_is_and_is_named(sharing):
     """An order mail knows no cart: the others get the block, the page says which did not."""
-    person = await place.come("publisher")
+    person = await sharing.come("publisher")
     await person.send("/blocks", page="/blocks", name="note", copy="banner")
     await publish(person, "/blocks/note")
     for name, start in (("spring", "blocks:offer"), ("parcel", "blocks:order")):
-        await place.begin(person, start, name)
+        await sharing.begin(person, start, name)
         page = f"/templates/{name}"
         await send(person, f"{page}/draft", await form(person, page, **{"do": "add", "add-type": "shared note"}), page)
         await publish(person, page)
@@ -317,7 +348,7 @@ async def test_a_template_that_cannot_take_a_shared_block_stays_as_it_is_and_is_
     listed = words(await person.get("/blocks"))
     again = await send(person, "/blocks/note/apply", {}, "/blocks")
 
-    assert [(await place.in_force(name)).revision for name in ("spring", "parcel")] == [2, 1]
+    assert [(await sharing.in_force(name)).revision for name in ("spring", "parcel")] == [2, 1]
     assert "An earlier state is in parcel." in listed
     assert (again.status_code, "parcel stays as it is" in words(again)) == (422, True)
     assert "'cart_url' is undefined" in words(again)

@@ -186,7 +186,7 @@ def test_every_beginning_is_a_template(name):
         assert TemplateRenderer(made).render("en", chosen_variables(made, "en", choice))["html"]
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(lists(WORDS))
 def test_nothing_that_is_typed_becomes_markup(blocks):
     """No element, attribute or address that no block makes; or an error that names the block and its field."""
@@ -202,7 +202,7 @@ def test_nothing_that_is_typed_becomes_markup(blocks):
     assert [one for one in addresses if not re.match(r"https?://|mailto:|tel:|sms:|#b\d+\.\w+$|$", one or "")] == []
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(lists(BENIGN))
 def test_code_says_what_the_blocks_said(blocks):
     """The same HTML, but for links that lead nowhere, and the same plain text."""

@@ -24,7 +24,8 @@ def commands(app: "cyclopts.App") -> None:
     app.command(inbox)
     app.command(preview)
     app.command(mail_keys)
-    journeys.command(audience_rate, name="rate")
+    if "rate" not in journeys:  # the group is one for the whole process
+        journeys.command(audience_rate, name="rate")
     app.command(journeys)
     app.command(templates)
     app.command(suppressions)

@@ -136,7 +136,7 @@ def test_personal_values_are_not_in_a_traced_event():
         "pii.us.customer.unsubscribed.v1", CustomerUnsubscribed(visitor_id="v1", channel="email", offer_id="o")
     )
 
-    assert found.data == dict.fromkeys(("channel", "offer_id", "purpose"), HIDDEN) | {"visitor_id": "v1"}
+    assert found.data == dict.fromkeys(("channel", "offer_id", "purpose"), HIDDEN) | {"visitor_id": "v1", "where": None}
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b'{"specversion":"1.0"}'])

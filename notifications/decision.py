@@ -15,7 +15,7 @@ from mesh.money import Money
 from mesh.publish import Change
 from notifications.conditions.fields import facts_of
 from notifications.decision_context import DecisionContext, DecisionRequest
-from notifications.decision_input import PriorityClaim
+from notifications.decision_input import PriorityClaim, recorded
 from notifications.due_steps import DueStep, due_steps, first_step, stopped
 from notifications.journeys.live import LiveJourney, LiveJourneys
 from notifications.journeys.steps import condition_of
@@ -88,6 +88,8 @@ async def decide(
             approved.append(_contact(one, decided, promised.cost, now))
         if following := wait_for_next(one, decided, inputs, at):
             decisions.append(following)
+    if request.attempt == 1:
+        decisions[0] = msgspec.structs.replace(decisions[0], inputs=recorded(read.inputs))
     changes: list[Change] = [*_superseded(at), *decisions, *reserved]
     changes += history.unchanged(*_watched(decisions), OfferDecided)
     if _has_newer(history, abandoned):

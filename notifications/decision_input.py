@@ -1,7 +1,7 @@
 """DecisionInput: all that an evaluation may look at, read beforehand so that evaluating is a pure function."""
 
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -12,7 +12,7 @@ from mesh.events.user import Advice
 from mesh.money import Money
 
 
-class PriorityClaim(msgspec.Struct, frozen=True, kw_only=True):
+class PriorityClaim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A held run of a journey with higher priority: one contact is kept for it until it is decided again at `until`.
 
     `contact_interval` is the least time that its journey wants between two contacts.
@@ -24,7 +24,7 @@ class PriorityClaim(msgspec.Struct, frozen=True, kw_only=True):
     contact_interval: timedelta = timedelta(0)
 
 
-class DecisionInput(msgspec.Struct, frozen=True, kw_only=True):
+class DecisionInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of an abandoned cart and its shopper at the moment of the evaluation.
 
     `cart` is where the cart stands (with `cart_detail` as text), `due` when its idle timer was due.
@@ -66,3 +66,8 @@ class DecisionInput(msgspec.Struct, frozen=True, kw_only=True):
     customer_known: bool = False
     language: str | None = None
     last_purchase: datetime | None = None
+
+
+def recorded(inputs: DecisionInput) -> dict[str, Any]:
+    """What a decision keeps of its input, so that it can be made again. The language stays in the shopper's region."""
+    return msgspec.to_builtins(msgspec.structs.replace(inputs, language=None))

@@ -8,7 +8,7 @@ the run, the journey and the revisions that its decision named.
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -81,6 +81,9 @@ class OfferDecided(Event):
 
     `step` names the step of the journey (empty in a journey of one step), `position` its place from 1, and `variant`
     what chance gave the shopper there. A later step is held from the moment when the one before it was decided.
+
+    `inputs` is what was known of cart and shopper when the abandonment was decided first, in the decision of one of its
+    journeys: whoever has it can decide again (`notifications.decision_input.DecisionInput`).
     """
 
     cart_id: str
@@ -111,6 +114,7 @@ class OfferDecided(Event):
     step: str = ""
     position: int = 1
     variant: str = ""
+    inputs: dict[str, Any] | None = None
 
 
 @event(key="cart_id")

@@ -124,7 +124,7 @@ async def listed(mesh: Mesh, question: Question, *, most: int, personal: bool = 
     kept: list[Shown] = []
     for stream, filters in question.streams(mesh).items():
         last: deque[Message] = deque(maxlen=most)
-        async for message in _stored(mesh, stream, filters, since):
+        async for message in stored_since(mesh, stream, filters, since):
             last.append(message)
         kept += [one for message in last if (one := await shown(mesh, stream, message, personal=personal))]
     return sorted(kept, key=lambda one: one.stored)[-most:]
@@ -159,7 +159,7 @@ async def found(mesh: Mesh, id_: str, *, since: timedelta, personal: bool = Fals
     """The event of a region with an id, among those stored since so long ago."""
     question, needle = Question(since=since), f'"{id_}"'.encode()
     for stream, filters in question.streams(mesh).items():
-        async for message in _stored(mesh, stream, filters, datetime.now(UTC) - since):
+        async for message in stored_since(mesh, stream, filters, datetime.now(UTC) - since):
             if needle in message.body:
                 one = await shown(mesh, stream, message, personal=personal)
                 if one and one.id == id_:
@@ -215,7 +215,7 @@ def _without(data: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return data | {name: HIDDEN for name in names if data.get(name) is not None}
 
 
-async def _stored(mesh: Mesh, stream: str, filters: tuple[str, ...], since: datetime) -> AsyncIterator[Message]:
+async def stored_since(mesh: Mesh, stream: str, filters: tuple[str, ...], since: datetime) -> AsyncIterator[Message]:
     """What is stored now and not older, in order. Raises Unavailable where the stream stops answering."""
     newest = await asyncio.gather(*(mesh.broker.last(stream, one) for one in filters))
     end = max((message.sequence for message in newest if message and message.stored >= since), default=0)

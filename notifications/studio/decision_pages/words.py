@@ -1,5 +1,6 @@
 """Words: outcomes, reasons and checks of decisions as marketers read them."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from mesh import Money
@@ -122,3 +123,8 @@ def moment(at: datetime) -> str:
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def moneys(amounts: Iterable[Money]) -> str:
+    """Amounts of several currencies; a dash for none."""
+    return ", ".join(map(money, amounts)) or "-"

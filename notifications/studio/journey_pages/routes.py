@@ -8,6 +8,7 @@ from notifications.studio.journey_pages.drafting import drafting_routes
 from notifications.studio.journey_pages.editor import editor_routes
 from notifications.studio.journey_pages.history import history_routes
 from notifications.studio.journey_pages.journeys_list import list_routes
+from notifications.studio.journey_pages.rehearsing import rehearsing_routes
 from notifications.studio.journey_pages.reverting import reverting_routes
 from notifications.studio.journey_pages.review import review_routes
 from notifications.studio.journey_pages.text_view import text_routes
@@ -17,5 +18,14 @@ from notifications.studio.studio import Studio
 def routes(console: Console, mesh: Mesh) -> list[Any]:
     """All below `/journeys`."""
     studio = Studio(console, mesh, "/journeys")
-    parts = (list_routes, editor_routes, drafting_routes, text_routes, review_routes, reverting_routes, history_routes)
+    parts = (
+        list_routes,
+        editor_routes,
+        drafting_routes,
+        text_routes,
+        review_routes,
+        rehearsing_routes,
+        reverting_routes,
+        history_routes,
+    )
     return [*(route for part in parts for route in part(studio)), studio.files]

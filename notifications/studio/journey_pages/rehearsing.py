@@ -1,0 +1,61 @@
+"""Rehearsing: what a draft, or what is in force, would have done with the carts of the last days."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery
+
+from mesh.web.guard import require
+from mesh.web.roles import MARKETER
+from notifications.rehearsal.past import read_past
+from notifications.rehearsal.rehearse import Rehearsal
+from notifications.rehearsal.report import Report, report
+from notifications.studio.decision_pages import words
+from notifications.studio.journey_pages.opened import PageRequest, open_journey, readable
+from notifications.studio.journey_pages.sentence import sentence
+from notifications.studio.studio import Studio
+
+DAYS = (7, 30, 90)
+AT_A_TIME = 50
+"""So many carts are decided before others who wait for this process have their turn: some milliseconds."""
+
+
+def rehearsing_routes(studio: Studio) -> list[HTTPRouteHandler]:
+    """The page, which asks for its result while it is shown; without JavaScript a link does."""
+    one_at_a_time = asyncio.Lock()
+
+    @get("/{name:str}/rehearsal")
+    async def rehearse_journey(
+        request: PageRequest, name: FromPath[str], days: FromQuery[str] = "", result: FromQuery[str] = ""
+    ) -> Response[Any]:
+        require(request, MARKETER.name)
+        opened = await open_journey(studio, name)
+        journey = readable(name, opened.text)
+        chosen = next((one for one in DAYS if str(one) == days), DAYS[0])
+        asked = {"opened": opened, "journey": journey, "days": chosen, "choices": DAYS, "words": words}
+        if journey is None or not result:
+            shown = {**asked, "found": None, "sentence": sentence(journey) if journey else ""}
+            return studio.show(request, "journey_rehearsal.html.j2", shown)
+        until = datetime.now(UTC)
+        async with one_at_a_time:  # each takes a core
+            past = await read_past(studio.mesh, until - timedelta(days=chosen), until)
+            rehearsal = Rehearsal(past, journey)
+            await _in_turns(rehearsal.steps())
+            found: Report = report(past, journey, rehearsal.results())
+        part = request.headers.get("hx-request") == "true"
+        shown = {**asked, "found": found, "sentence": sentence(journey)}
+        template = "journey_rehearsed.html.j2" if part else "journey_rehearsal.html.j2"
+        return studio.show(request, template, shown)
+
+    return [rehearse_journey]
+
+
+async def _in_turns(steps: Iterator[None]) -> None:
+    """All of them, while others have their turns."""
+    for number, _ in enumerate(steps):
+        if number % AT_A_TIME == 0:
+            await asyncio.sleep(0)

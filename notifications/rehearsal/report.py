@@ -81,7 +81,8 @@ def report(past: Past, journey: Journey, rehearsed: Iterable[Rehearsed]) -> Repo
     """The report on a rehearsed journey."""
     offers, reasons = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     costs, shoppers = list[Money](), set[str]()
-    compared, changes, examples = Counter[str](), list[Change](), list[Example]()
+    compared, examples = Counter[str](), list[Example]()
+    changes: dict[str, list[Change]] = {"more": [], "fewer": []}
     for one in rehearsed:
         for decided in one.final:
             if decided.outcome != "approved":
@@ -96,7 +97,7 @@ def report(past: Past, journey: Journey, rehearsed: Iterable[Rehearsed]) -> Repo
             kind, change = found
             compared[kind] += 1
             if kind != "same":
-                changes.append(change)
+                changes[kind].append(change)
     return Report(
         carts=len(past.carts),
         unknown=past.unknown,
@@ -115,9 +116,15 @@ def report(past: Past, journey: Journey, rehearsed: Iterable[Rehearsed]) -> Repo
         same=compared["same"],
         more=compared["more"],
         fewer=compared["fewer"],
-        changes=tuple(changes[-EXAMPLES:][::-1]),
+        changes=_newest(changes.values()),
         examples=tuple(examples[-EXAMPLES:][::-1]),
     )
+
+
+def _newest(changes: Iterable[list[Change]]) -> tuple[Change, ...]:
+    """Some of each kind, the newest first."""
+    kept = [change for kind in changes for change in kind[-EXAMPLES // 2 :]]
+    return tuple(sorted(kept, key=lambda one: one.at, reverse=True))
 
 
 def _compared(one: Rehearsed, journey: str) -> tuple[str, Change] | None:

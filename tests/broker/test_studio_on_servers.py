@@ -72,6 +72,8 @@ async def test_every_page_opens_and_names_who_published(publisher):
             f"/journeys/{JOURNEY}",
             f"/journeys/{JOURNEY}/text",
             f"/journeys/{JOURNEY}/history",
+            f"/journeys/{JOURNEY}/rehearsal",
+            f"/journeys/{JOURNEY}/rehearsal?days=30&result=1",
             "/templates",
             "/blocks",
             f"/templates/{TEMPLATE}",

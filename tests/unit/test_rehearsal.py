@@ -6,55 +6,34 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh import Mesh
-from mesh.events.cart import CartAbandoned, CartConverted, CartLine, CartUpdated
-from mesh.events.customer import ConsentChanged, CustomerIdentified
+from mesh.events.cart import CartConverted, CartLine
 from mesh.events.offer import OfferDecided
 from mesh.events.order import OrderPlaced
 from mesh.money import Money
 from mesh.publish import Draft
-from notifications.decision import decide
-from notifications.decision_context import DecisionContext, DecisionRequest
+from notifications.decision_context import DecisionContext
 from notifications.journeys import parse
 from notifications.journeys.live import LiveJourney, LiveJourneys
 from notifications.rehearsal.past import read_past
 from notifications.rehearsal.rehearse import Rehearsal
 from notifications.rehearsal.report import report
 from notifications.templates.live import LiveTemplates
+from tests.past_carts import START, USUAL, arrive, leave
 
-USUAL = 'template = "mail"\nquiet = ""\nchannels = ["email"]\ncap = 2\n'
 CARTS = 60
-START = datetime.now(UTC) - timedelta(days=3)
 
 
 @pytest.fixture
 async def shop(regions):
     """Sixty carts of twenty shoppers, of whom each fourth allowed no mail, left in three days and answered."""
     mesh = Mesh(regions.broker("us"), "offers")
-    for number in range(20):
-        visitor = f"v{number}"
-        granted = ConsentChanged(visitor_id=visitor, channel="email", granted=number % 4 != 0)
-        await mesh.publish(CustomerIdentified(visitor_id=visitor, email=f"{visitor}@example.test"), granted)
+    await arrive(mesh)
     live = LiveJourneys([LiveJourney(journey=parse("sale", USUAL, {}), revision=1)])
     context = DecisionContext(journeys=live, templates=LiveTemplates(), secret="secret" * 4)
     for number in range(CARTS):
         await leave(mesh, context, number)
     yield mesh
     await mesh.broker.drain()
-
-
-async def leave(mesh, context, number):
-    """A cart is left at its moment, and decided."""
-    now, price = START + timedelta(minutes=number * 70), Money(amount=1000 + 100 * number, currency="EUR")
-    cart, visitor = f"c{number}", f"v{number % 20}"
-    line = CartLine(product_id="p1", quantity=1, price=price)
-    update = CartUpdated(cart_id=cart, visitor_id=visitor, lines=(line,))
-    left = CartAbandoned(
-        cart_id=cart, visitor_id=visitor, lines=(line,), total=price, left_at=now, due=now, update_id=f"u{number}"
-    )
-    await mesh.publish(Draft(event=update, time=now, id=f"u{number}"), Draft(event=left, time=now, id=f"left-{number}"))
-    request = DecisionRequest(cart_id=cart, abandonment_id=f"left-{number}", attempt=1)
-    changes = await decide(request, mesh, context, now=now)
-    await mesh.publish(*(Draft(event=one, time=now) if isinstance(one, OfferDecided) else one for one in changes))
 
 
 async def rehearse(mesh, text, *, name="sale"):

@@ -18,7 +18,7 @@ class Page:
 
     `build` takes the `Console`, and further parameters that are filled by type; it returns the page's route handlers,
     relative to `path`. Whoever looks must be signed in with `role`, or one that includes it. The navigation shows
-    `title` under `section`; a page without a section is reached by links alone.
+    `title` under `section`, those of a smaller `position` first; a page without a section is reached by links alone.
     """
 
     service: str
@@ -27,6 +27,7 @@ class Page:
     role: str
     section: str
     build: Callable[..., Any]
+    position: int = 0
 
     def __post_init__(self) -> None:
         if not _path(self.path) or self.path in RESERVED:

@@ -264,11 +264,13 @@ class Service:
         self.app = build
         return build
 
-    def page(self, path: str, *, title: str, role: str, section: str = "") -> Callable[[F], F]:
+    def page(self, path: str, *, title: str, role: str, section: str = "", position: int = 0) -> Callable[[F], F]:
         """The function that builds a page of the console: called with the `Console` it belongs to; see `Page`."""
 
         def declare(build: F) -> F:
-            page = Page(service=self.name, path=path, title=title, role=role, section=section, build=build)
+            page = Page(
+                service=self.name, path=path, title=title, role=role, section=section, build=build, position=position
+            )
             self.pages.append(page)
             return build
 

@@ -46,9 +46,9 @@ class Console:
         self.files = StaticFiles(frame_files(), path="/frame", mounted=own[0].path if own else "")
 
     def navigation(self, person: Person, path: str) -> dict[str, list[Link]]:
-        """Section -> the pages that this person may see, a service's pages in the order of their declaration."""
+        """Section -> the pages that this person may see, by position, then in the order of their declaration."""
         found: dict[str, list[Link]] = {}
-        for page in sorted(self._pages, key=lambda one: one.section):
+        for page in sorted(self._pages, key=lambda one: (one.section, one.position)):
             if page.section and person.may(page.role):
                 here = path == page.path or path.startswith(f"{page.path}/")
                 link = Link(title=page.title, path=page.path, summary=page.summary, here=here)

@@ -99,22 +99,6 @@ def overview_pages(console: "Console", mesh: Mesh) -> list[Any]:
     return overview_routes(console, mesh)
 
 
-@service.page("/experiments", title="Experiments", role="viewer", section="Marketing")
-def experiment_pages(console: "Console", mesh: Mesh, effects: EffectsWriter) -> list[Any]:
-    """What the offers of each journey change, against those whom chance gave none."""
-    from notifications.studio.experiment_pages.pages import routes  # noqa: PLC0415  brings Litestar, as above
-
-    return routes(console, mesh, effects)
-
-
-@service.page("/decisions", title="Decisions", role="viewer", section="Marketing")
-def decision_pages(console: "Console", mesh: Mesh, recent: RecentDecisions) -> list[Any]:
-    """Why a cart got an offer or none: every decision with every check and its value."""
-    from notifications.studio.decision_pages.pages import decision_routes  # noqa: PLC0415  brings Litestar
-
-    return decision_routes(console, mesh, recent)
-
-
 @service.page("/journeys", title="Journeys", role="viewer", section="Marketing")
 def journey_pages(console: "Console", mesh: Mesh) -> list[Any]:
     """How left carts are answered: who gets an offer, what it is worth, when it may be sent."""
@@ -139,18 +123,34 @@ def block_pages(console: "Console", mesh: Mesh, pool: RenderPool) -> list[Any]:
     return shared_routes(console, mesh, pool)
 
 
-@service.page("/sender", title="Sender", role="viewer", section="Marketing")
-def sender_pages(console: "Console", mesh: Mesh) -> list[Any]:
-    """Who mails come from, and whether DNS has the records that let receivers trust them."""
-    from notifications.studio.sender_pages.pages import routes  # noqa: PLC0415  brings Litestar, as above
+@service.page("/experiments", title="Experiments", role="viewer", section="Marketing")
+def experiment_pages(console: "Console", mesh: Mesh, effects: EffectsWriter) -> list[Any]:
+    """What the offers of each journey change, against those whom chance gave none."""
+    from notifications.studio.experiment_pages.pages import routes  # noqa: PLC0415  brings Litestar, as above
 
-    return routes(console, mesh)
+    return routes(console, mesh, effects)
+
+
+@service.page("/decisions", title="Decisions", role="viewer", section="Marketing")
+def decision_pages(console: "Console", mesh: Mesh, recent: RecentDecisions) -> list[Any]:
+    """Why a cart got an offer or none: every decision with every check and its value."""
+    from notifications.studio.decision_pages.pages import decision_routes  # noqa: PLC0415  brings Litestar
+
+    return decision_routes(console, mesh, recent)
 
 
 @service.page("/suppressions", title="Suppressions", role="viewer", section="Marketing")
 def suppression_pages(console: "Console", mesh: Mesh) -> list[Any]:
     """The addresses that nothing is sent to: how many and why, one of them, lists in and out."""
     from notifications.studio.suppression_pages.pages import routes  # noqa: PLC0415  brings Litestar, as above
+
+    return routes(console, mesh)
+
+
+@service.page("/sender", title="Sender", role="viewer", section="Marketing")
+def sender_pages(console: "Console", mesh: Mesh) -> list[Any]:
+    """Who mails come from, and whether DNS has the records that let receivers trust them."""
+    from notifications.studio.sender_pages.pages import routes  # noqa: PLC0415  brings Litestar, as above
 
     return routes(console, mesh)
 

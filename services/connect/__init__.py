@@ -83,7 +83,7 @@ async def show_requests(batch: list[Received[ConnectionReported]], seen: SeenReq
         seen.add(received)
 
 
-@service.page("/connections", title="Connections", role="viewer", section="Operations")
+@service.page("/connections", title="Connections", role="viewer", section="Operations", position=1)
 def connections_page(console: "Console", seen: SeenRequests) -> list[Any]:
     """What came in from the shop's systems, what was refused and why, live; how each source is connected."""
     from services.connect.page import page_routes  # noqa: PLC0415  brings Litestar, which other processes do not need

@@ -178,7 +178,7 @@ def app(mesh: Mesh, desk: CodeDesk) -> "Litestar":
     return build(mesh, desk)
 
 
-@service.page("/offers", title="Offers and codes", role="viewer", section="Marketing")
+@service.page("/offers", title="Offers and codes", role="viewer", section="Marketing", position=1)
 def offers_page(console: "Console", mesh: Mesh, lists: CodeLists, index: CodeIndex) -> list[Any]:
     """Code lists and what is left of them, codes by code, redemptions, and budgets."""
     from services.promotions.page import page_routes  # noqa: PLC0415  see above

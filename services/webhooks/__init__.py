@@ -105,7 +105,7 @@ async def put_in_force(received: Received[WebhookPublished], webhooks: CurrentWe
     await webhooks.put_in_force(received)
 
 
-@service.page("/webhooks", title="Webhooks", role="viewer", section="Connections")
+@service.page("/webhooks", title="Webhooks", role="viewer", section="Operations", position=1)
 def webhook_pages(console: "Console", mesh: Mesh, managing: Managing) -> list[Any]:
     """Which partners get which events, whether they take them, and what they answered."""
     from services.webhooks.page import page_routes  # noqa: PLC0415  brings Litestar, which other processes do not need

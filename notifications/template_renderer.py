@@ -67,7 +67,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """As Jinja does it. What it made of short sources is kept: an edited template is new in one text of many."""
         if not isinstance(source, str) or len(source) > LONGEST_KEPT or any(rest):
             return super().compile(source, name, filename, *rest)
-        key = (self.autoescape, source, name, filename)
+        key = (self.autoescape, self.finalize, source, name, filename)
         if key not in self._kept:
             self._kept[key] = super().compile(source, name, filename)
             if len(self._kept) > MOST_KEPT:

@@ -54,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 LONGEST = {
+    "browser/test_block_pages.py",
     "browser/test_board_page.py",
     "browser/test_browser_script.py",
     "browser/test_console_pages.py",

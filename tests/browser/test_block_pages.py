@@ -182,6 +182,31 @@ async def _drag(page, what, where, there):
 
 
 @pytest.mark.timeout(300)
+async def test_a_list_that_cannot_be_changed_stays(house, visit):
+    """Nothing can be typed while a change is on its way; where it fails what was typed is there, and that is said."""
+    page = await visit()
+    await house.enter(page, "Fay")
+    await house.begin(page, "stays", "Blocks: an offer")
+    come, go_on = asyncio.Event(), asyncio.Event()
+
+    async def refuse(route):
+        come.set()
+        await go_on.wait()
+        await route.fulfill(status=422, body="no")
+
+    await page.route("**/stays/blocks", refuse)
+    await page.locator("[id='text-b2.text']").fill("Typed")
+    await page.locator("#up-b3").click()
+    await asyncio.wait_for(come.wait(), 60)
+    assert await page.locator("#blocks").evaluate("list => list.inert")
+    go_on.set()
+
+    await expect(page.locator("#saved").get_by_role("status")).to_contain_text("the studio could not do that")
+    await expect(page.locator("[id='text-b2.text']")).to_have_value("Typed")
+    assert not await page.locator("#blocks").evaluate("list => list.inert")
+
+
+@pytest.mark.timeout(300)
 async def test_the_brand_is_seen_while_it_is_chosen(house, visit):
     """The mail beside it has the colours; the list says which templates have the block."""
     page = await visit()

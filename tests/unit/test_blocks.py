@@ -261,6 +261,23 @@ def test_a_shoppers_name_makes_no_link_and_no_markup():
         assert not [value for key, value in Page(found["html"]).attributes if key == "href" and "evil" in value]
 
 
+def test_a_text_may_be_the_same_as_one_of_the_front_matter():
+    """Though that one is compiled otherwise, whichever is rendered first."""
+    text = "For {{ customer.name or 'you' }}"
+    front = FRONT.replace('preheader = "It is still here."', f'preheader = "{text}"')
+    coded = template_of(
+        "code", {"en.mjml.j2": front + "<mjml><mj-body></mj-body></mjml>", "layouts/offer.txt.j2": text}
+    )
+    marked_name = "\ue000x\ue001https://evil.test\ue002"
+
+    first = TemplateRenderer(coded).render("en", data())
+    found = mail(Paragraphs(id="b1", text=text), name=marked_name)
+    again = TemplateRenderer(coded).render("en", data())
+
+    assert first == again
+    assert not [value for key, value in Page(found["html"]).attributes if key == "href"]
+
+
 def test_a_link_may_stand_in_a_condition():
     """And its words may be a variable."""
     text = "{% if customer.name %}[{{ customer.name }}'s cart]({{ cart_url }}){% endif %}"

@@ -31,7 +31,7 @@ DONE = {
     "created": "The template is a draft now. Nothing is sent with it before it is published and a journey names it.",
     "saved": "The draft is saved. Nothing is in force before it is published.",
     "added": "The language is part of the draft. Translate its texts, then publish.",
-    "coded": "The body is code now: MJML that says what the blocks said. The history keeps the blocks.",
+    "coded": "The body is code now: MJML that says the same. The history has the blocks that were published.",
     "removed": "The language is no longer part of the draft.",
     "restored": "The draft is open again.",
     "rebased": "The draft now follows the revision in force. Review the difference and publish.",

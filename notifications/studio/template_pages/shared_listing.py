@@ -1,6 +1,7 @@
 """Shared listing: every shared block, which templates contain it, and which of them have an earlier state of it."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from litestar import Request, Response, get, post
@@ -31,6 +32,7 @@ SEED = {"seed": "comes with Cartmesh"}
 
 def shared_listing_routes(studio: Studio, kind: Kind, templates: Kind, apply: Apply) -> list[HTTPRouteHandler]:
     """The list, what creates a shared block, and what brings one into templates that have an earlier state."""
+    show = partial(_show, studio, kind, templates)
 
     @get("/")
     async def list_blocks(
@@ -73,32 +75,36 @@ def shared_listing_routes(studio: Studio, kind: Kind, templates: Kind, apply: Ap
         wrong = " ".join(f"{one.template} stays as it is: {one.wrong}." for one in done if one.wrong)
         return await show(request, wrong=wrong, status=422 if wrong else 200)
 
-    async def show(
-        request: Request[Any, Any, Any],
-        *,
-        typed: Any = None,
-        wrong: str = "",
-        discarded: str = "",
-        version: int = 0,
-        status: int = 200,
-    ) -> Response[bytes]:
-        rows = await _rows(kind, templates, studio.mesh)
-        written = [row[which] for row in rows for which in ("in_force", "draft")]
-        named = {row["name"] for row in rows}
-        values = {
-            "rows": rows,
-            "authors": SEED | dict(await names_of_authors(studio.console.accounts, *written)),
-            "may_edit": request.user.may(MARKETER.name),
-            "may_publish": request.user.may(PUBLISHER.name),
-            "starts": [(one, words) for one, words in SHARED_STARTS.items() if one not in named or one != BRAND_NAME],
-            "typed": typed or {"name": "", "copy": ""},
-            "wrong": wrong,
-            "discarded": discarded,
-            "version": version,
-        }
-        return studio.show(request, "blocks.html.j2", values, status=status)
-
     return [list_blocks, create_block, apply_block]
+
+
+async def _show(
+    studio: Studio,
+    kind: Kind,
+    templates: Kind,
+    request: Request[Any, Any, Any],
+    *,
+    typed: Any = None,
+    wrong: str = "",
+    discarded: str = "",
+    version: int = 0,
+    status: int = 200,
+) -> Response[bytes]:
+    rows = await _rows(kind, templates, studio.mesh)
+    written = [row[which] for row in rows for which in ("in_force", "draft")]
+    named = {row["name"] for row in rows}
+    values = {
+        "rows": rows,
+        "authors": SEED | dict(await names_of_authors(studio.console.accounts, *written)),
+        "may_edit": request.user.may(MARKETER.name),
+        "may_publish": request.user.may(PUBLISHER.name),
+        "starts": [(one, words) for one, words in SHARED_STARTS.items() if one not in named or one != BRAND_NAME],
+        "typed": typed or {"name": "", "copy": ""},
+        "wrong": wrong,
+        "discarded": discarded,
+        "version": version,
+    }
+    return studio.show(request, "blocks.html.j2", values, status=status)
 
 
 async def _rows(kind: Kind, templates: Kind, mesh: Mesh) -> list[dict[str, Any]]:

@@ -82,7 +82,7 @@ form.addEventListener('click', (event) => {
 })
 
 document.body.addEventListener('htmx:beforeSwap', ({ detail }) => {
-  if (SHOWN_TOO.includes(String(detail.xhr.status))) Object.assign(detail, { shouldSwap: true, isError: false })
+  if (detail.target.id !== 'blocks' && SHOWN_TOO.includes(String(detail.xhr.status))) Object.assign(detail, { shouldSwap: true, isError: false })
 })
 document.body.addEventListener('htmx:beforeRequest', ({ detail }) => { if (detail.elt === saved) sending = typed })
 document.body.addEventListener('htmx:afterSwap', ({ detail }) => {
@@ -98,6 +98,10 @@ function afterBlocks() {
   document.getElementById('block-said').textContent = list.dataset.said
   list.dispatchEvent(new Event('input', { bubbles: true }))
 }
+
+// What is typed while a list is on its way would be lost with the old one: nothing can be typed until it is there.
+document.body.addEventListener('htmx:beforeRequest', ({ detail }) => { if (detail.target.id === 'blocks') detail.target.inert = true })
+document.body.addEventListener('htmx:afterRequest', ({ detail }) => { if (detail.target.id === 'blocks') detail.target.inert = false })
 
 function trouble(words) {
   const place = saved.querySelector('[role="status"]')

@@ -85,7 +85,12 @@ def _offered(region: str, users: dict[str, Permissions]) -> Config:
 def _service(region: Region, name: str, users: dict[str, Permissions], secrets: Secrets) -> Config:
     may = users[name]
     imports = [
-        *(_import("service", _owner(subject, region.name), subject) for subject in broadest(may.publish)),
+        # Of a service that does not run here there is no account: `check` says so, and a request finds nobody.
+        *(
+            _import("service", owner, subject)
+            for subject in broadest(may.publish)
+            if (owner := _owner(subject, region.name)) == STREAMS or owner in users
+        ),
         # Where consumers deliver that push: watched buckets, and objects.
         _import("stream", STREAMS, f"{inbox_of(region.name, name)}.>"),
     ]

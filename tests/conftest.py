@@ -54,10 +54,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 LONGEST = {
+    "broker/test_mail_reports_on_servers.py",
     "browser/test_block_pages.py",
     "browser/test_board_page.py",
     "browser/test_browser_script.py",
     "browser/test_console_pages.py",
+    "browser/test_journey_steps_page.py",
     "browser/test_offer_card.py",
     "browser/test_page_lives.py",
     "browser/test_shop_pages.py",
@@ -70,6 +72,7 @@ LONGEST = {
     "security/test_residency.py",
     "stories/test_board_live.py",
     "stories/test_cart_left_or_bought.py",
+    "stories/test_journey_steps_on_servers.py",
     "stories/test_model_life.py",
     "stories/test_offer_killed_in_the_middle.py",
     "stories/test_operating.py",

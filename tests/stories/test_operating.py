@@ -146,7 +146,18 @@ async def test_what_asks_to_be_alone_has_a_process_of_its_own(mesh_up):
     """The gateway, scoring, training and live pages run apart; interfaces share a process, and the others a worker."""
     processes = {name for _, name in mesh_up.children}
 
-    assert processes == {"apis", "board", "connect", "console", "gateway", "scoring", "studio", "training", "worker"}
+    assert processes == {
+        "apis",
+        "board",
+        "connect",
+        "console",
+        "gateway",
+        "scoring",
+        "studio",
+        "training",
+        "webhooks",
+        "worker",
+    }
     assert {mesh_up.child("us", name).name for name in ("links", "orders", "stock")} == {"us-apis"}
     assert {mesh_up.child("us", name).name for name in ("carts", "fraud-review", "offers")} == {"us-worker"}
 

@@ -28,6 +28,10 @@ MOST_EARLIER = 5
 
 REPORTED, CONFIRMED = "reported", "confirmed"
 OFFER, BOUGHT, REVENUE = "offer", "bought", "revenue:"
+OF_STEP = "/"
+"""Between a journey's name and a step's, in the name of the group that compares the step's variants."""
+OF_VARIANTS = 0.5
+"""Stands for the chance of no offer where variants are compared: they make one stratum."""
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True, array_like=True, order=True):
@@ -77,7 +81,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Participant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A visitor: their trials by journey, their orders by id, and for how long after a decision orders count."""
+    """A visitor: their trials by group, their orders by id, and for how long after a decision orders count."""
 
     window: timedelta
     trials: dict[str, Trial] = {}
@@ -89,16 +93,28 @@ def fold(record: Participant | None, events: Iterable[Received], window: timedel
     trials, orders = dict(record.trials if record else {}), dict(record.orders if record else {})
     for received in events:
         match received.event:
-            case OfferDecided(assignment=given, journey=journey) if given and given.eligible:
-                arm = NONE if given.arm == NONE else OFFER
-                trial = Trial(
-                    at=received.time, id=received.id, region=received.region, arm=arm, withheld=given.withheld
-                )
-                trials[journey] = min(trials.get(journey, trial), trial)
+            case OfferDecided() as decided:
+                for group, arm, withheld in _arms(decided):
+                    trial = Trial(at=received.time, id=received.id, region=received.region, arm=arm, withheld=withheld)
+                    trials[group] = min(trials.get(group, trial), trial)
             case OrderPlaced() | OrderConfirmed() as order:
                 orders[order.order_id] = orders.get(order.order_id, Order()).merged(_order(received))
     newest = sorted(orders.items(), key=lambda one: (one[1].at, one[0]))[-MOST_ORDERS:]
     return Participant(window=window, trials=dict(sorted(trials.items())), orders=dict(sorted(newest)))
+
+
+def _arms(decided: OfferDecided) -> Iterator[tuple[str, str, float]]:
+    """In which comparisons a decision puts its shopper: the group, the arm, and the chance of no offer.
+
+    A journey compares offers with none. A step with variants compares these, `journey/step`: of a first step all whom
+    nothing but chance decided about, of a later one those who were sent it.
+    """
+    given = decided.assignment
+    is_eligible = given is not None and given.eligible
+    if given is not None and is_eligible:
+        yield decided.journey, NONE if given.arm == NONE else OFFER, given.withheld
+    if decided.variant and (is_eligible if decided.position == 1 else decided.outcome == "approved"):
+        yield f"{decided.journey}{OF_STEP}{decided.step}", decided.variant, OF_VARIANTS
 
 
 def outcomes(record: Participant) -> Iterator[tuple[Trial, str, dict[str, int]]]:

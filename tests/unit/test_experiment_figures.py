@@ -17,6 +17,7 @@ from notifications.studio.experiment_pages import words
 from notifications.studio.experiment_pages.chart import chart
 from notifications.studio.experiment_pages.figures import FIGURES, EffectsWriter, read_days
 from notifications.studio.experiment_pages.result import result, results
+from notifications.studio.experiment_pages.variants import variants_of
 from tests.approved_offer import approved_offer
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -260,3 +261,52 @@ async def test_regions_are_counted_together():
 
     assert set(read) == {("us", NOON.date()), ("eu", NOON.date())}
     assert one.offer.participants == 2
+
+
+def of_variant(visitor, variant, *, step="first", position=1, outcome="approved", eligible=True):
+    """A decision about a step with variants."""
+    given_arm = Assignment(arm="10", probability=0.9, eligible=eligible, withheld=0.1) if position == 1 else None
+    fields = {"variant": variant, "step": step, "position": position, "outcome": outcome, "assignment": given_arm}
+    return approved_offer(1, visitor_id=visitor, journey="sale", **fields)
+
+
+def test_variants_are_compared_by_what_chance_gave():
+    """A first step counts all of whom nothing but chance decided, a later one those to whom it was sent."""
+    events = [
+        stored(of_variant("v1", "bold"), NOON),
+        stored(of_variant("v1", "calm", step="second", position=2), NOON, 2),
+        stored(of_variant("v1", "calm", step="third", position=3, outcome="dropped"), NOON, 3),
+    ]
+
+    found = {group: figures for _, group, figures in outcomes(fold(None, events, WEEK))}
+
+    assert set(found) == {"sale", "sale/first", "sale/second"}
+    assert found["sale/first"] == {"0.5000/bold/n": 1}
+    assert list(outcomes(fold(None, [stored(of_variant("v2", "bold", eligible=False), NOON)], WEEK))) == []
+
+
+def of_step(shoppers, **bought):
+    """The sums of a day on which each variant was given to so many, of whom so many bought."""
+    figures = {}
+    for variant, count in bought.items():
+        name = f"0.5000/{variant}/reported/bought"
+        figures |= {f"0.5000/{variant}/n": shoppers, f"{name}/y": count, f"{name}/yy": count}
+    return figures
+
+
+def test_a_variant_is_better_when_it_is_known():
+    """Each against the first, by the interval that may be looked at every day; too few say nothing."""
+    days = days_back(60, 50, of_step(100, bold=10, calm=16, dull=10))
+    read = {("us", day): {"sale/first": figures, "sale": {}, "other/first": figures} for day, figures in days.items()}
+
+    (step,) = variants_of("sale", read, TODAY, WEEK)
+    bold, calm, dull = step.variants
+
+    assert (step.step, bold.arm.participants, bold.words) == ("first", 5_000, "")
+    assert calm.verdict == "better"
+    assert calm.words.startswith("+6.0 orders (+")
+    assert dull.verdict == "no difference is known yet"
+    assert [one.journey for one in results(read, TODAY, WEEK)] == ["sale"]
+    few = {("us", TODAY - timedelta(days=20)): {"sale/first": of_step(100, bold=10, calm=16)}}
+    assert [one.effect for one in variants_of("sale", few, TODAY, WEEK)[0].variants] == [None, None]
+    assert variants_of("sale", {("us", TODAY): {"sale/first": of_step(100, bold=9)}}, TODAY, WEEK) == []

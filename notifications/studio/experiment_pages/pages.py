@@ -10,11 +10,13 @@ from litestar.params import FromPath, FromQuery
 from mesh import Mesh
 from mesh.web.console import Console
 from notifications.documents.publishing import versions
+from notifications.experiments.participant import OF_STEP
 from notifications.journeys.kind import JOURNEYS
 from notifications.studio.experiment_pages import words
 from notifications.studio.experiment_pages.chart import chart
 from notifications.studio.experiment_pages.figures import FIGURES, EffectsWriter, read_days
 from notifications.studio.experiment_pages.result import Read, result, results
+from notifications.studio.experiment_pages.variants import variants_of
 from notifications.studio.studio import Studio
 
 LONGEST = int(FIGURES.ttl.total_seconds() // 86_400) if FIGURES.ttl else 400
@@ -52,13 +54,14 @@ def _one(studio: Studio, mesh: Mesh, writer: EffectsWriter) -> HTTPRouteHandler:
         """One journey's experiment, of everybody who took part since a day."""
         whole = await _read(mesh)
         first = _day(since)
-        days = {day: journeys[name] for (_, day), journeys in whole.items() if name in journeys}
+        days = {day for (_, day), groups in whole.items() if any(one.partition(OF_STEP)[0] == name for one in groups)}
         published = [(one.document.revision, one.document.time.date()) for one in await versions(JOURNEYS, name, mesh)]
         chosen: Read = {key: journeys for key, journeys in whole.items() if first is None or key[1] >= first}
         found = [one for one in results(chosen, _today(), writer.window) if one.journey == name]
         one = found[0] if found else result(name, {}, _today(), writer.window)
         shown = {
             "one": one,
+            "steps": variants_of(name, chosen, _today(), writer.window),
             "chart": chart(one.points),
             "published": published,
             "first": min(days, default=None),

@@ -10,7 +10,7 @@ from mesh.money import minor_digits
 from notifications.exact_sums import Figures, total
 from notifications.experiment import NONE
 from notifications.experiments.effect import Effect, Sums, effect, enough
-from notifications.experiments.participant import BOUGHT, CONFIRMED, OFFER, REPORTED, REVENUE
+from notifications.experiments.participant import BOUGHT, CONFIRMED, OF_STEP, OFFER, REPORTED, REVENUE
 from notifications.experiments.ratio_check import SUSPECT, chance_of_ratio
 
 SHOPPERS = 100
@@ -100,9 +100,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 def results(read: Read, today: date, window: timedelta) -> list[Result]:
     """The result of every journey in these sums; those with most participants first."""
     by_journey: dict[str, dict[date, list[Figures]]] = defaultdict(lambda: defaultdict(list))
-    for (_, day), journeys in read.items():
-        for journey, figures in journeys.items():
-            by_journey[journey][day].append(figures)
+    for (_, day), groups in read.items():
+        for group, figures in groups.items():
+            if OF_STEP not in group:
+                by_journey[group][day].append(figures)
     found = [
         result(journey, {day: total(many) for day, many in days.items()}, today, window)
         for journey, days in by_journey.items()
@@ -112,7 +113,7 @@ def results(read: Read, today: date, window: timedelta) -> list[Result]:
 
 def result(journey: str, days: Mapping[date, Figures], today: date, window: timedelta) -> Result:
     """The result of one journey from the sums of each day on which somebody began to take part."""
-    ripe = {day: days[day] for day in sorted(days) if _is_ripe(day, today, window)}
+    ripe = {day: days[day] for day in sorted(days) if is_ripe(day, today, window)}
     whole, young = total(ripe.values()), total(days[day] for day in days if day not in ripe)
     confirmed = any(f"/{CONFIRMED}/" in name for name in total(days.values()))
     grade = CONFIRMED if confirmed else REPORTED
@@ -144,7 +145,7 @@ def result(journey: str, days: Mapping[date, Figures], today: date, window: time
     )
 
 
-def _is_ripe(day: date, today: date, window: timedelta) -> bool:
+def is_ripe(day: date, today: date, window: timedelta) -> bool:
     """Whether everybody who began to take part on that day has had their time to buy."""
     return day + timedelta(days=1) + window <= today
 

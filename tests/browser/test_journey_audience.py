@@ -222,7 +222,7 @@ async def _examine(page):
     """axe-core finds nothing at any width, in both schemes of colours, and nothing is cut off."""
     for scheme, width in SIZES:
         await page.emulate_media(color_scheme=scheme)
-        await page.set_viewport_size({"width": width, "height": 900})
+        await page.set_viewport_size({"width": width, "height": 6000})
         found = (await Axe().run(page, options=RULES)).response["violations"]
         assert [(page.url, rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
         assert await page.evaluate("document.documentElement.scrollWidth") == width

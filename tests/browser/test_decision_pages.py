@@ -206,7 +206,7 @@ async def test_a_marketer_comes_from_the_overview_to_the_reason_of_one_decision(
 
 @pytest.mark.timeout(600)
 async def test_everyone_can_read_it(house, visit):
-    """axe-core finds nothing on any page, the first and the last wide and light, narrow and dark; nothing is cut off."""
+    """axe-core finds nothing on any page, wide and light or narrow and dark, and nothing is cut off."""
     logged = []
     page = await visit()
     page.on("console", lambda line: logged.append(line.text))

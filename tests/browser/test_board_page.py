@@ -342,7 +342,7 @@ async def test_a_board_that_is_lost_says_so_and_comes_back(wall, visit):
     await expect(page.locator("body[data-stale]")).to_have_count(0)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.drill)])
 async def test_everyone_can_read_it(wall, visit, scheme):
     """axe-core finds nothing, wide or narrow; nothing is cut off; the console is silent."""
     said = []

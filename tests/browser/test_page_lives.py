@@ -110,6 +110,7 @@ async def live_through(shop, visit, settled, times, *, visitors, lives, seed):
     return [id_ for _, made in ended for id_ in made], await shop.stored()
 
 
+@pytest.mark.drill
 @pytest.mark.timeout(300)
 async def test_nothing_is_lost_or_doubled(shop, visit, settled):
     """Thirty lives with lost networks, resets, 503 and a region killed: 0 events lost, 0 doubled in any region."""

@@ -89,6 +89,7 @@ def repository(tmp_path):
     return tmp_path
 
 
+@pytest.mark.drill
 def test_its_own_test_passes(written, installed):
     """The package's test runs on the mesh in memory, as written."""
     assert "1 passed" in ran(

@@ -74,6 +74,7 @@ def environment(container, servers, shown, ports):
     }
 
 
+@pytest.mark.drill
 @pytest.mark.timeout(200)
 async def test_every_service_starts_from_the_wheel(installed, chart, tmp_path, monkeypatch):
     """With the arguments and variables of its Deployment, over TLS; then a view is scored, and all end when asked."""

@@ -128,6 +128,7 @@ def test_where_all_are_changed_alike_there_is_no_evidence_and_all_are_advised_al
     assert [arm.purchase for arm in advice[0].arms] == pytest.approx([0.3, 0.35], abs=0.05)
 
 
+@pytest.mark.drill
 def test_where_nothing_changes_anyone_nothing_pays():
     """Enough is known to say so: no arm promises more than none, so that no journey sends."""
     outcome = learn(Shop(lambda _, __: 0.0, base=0.1).log(6000), now=NOW)
@@ -148,6 +149,7 @@ def test_from_few_carts_no_effect_is_no_finding():
     assert outcome.reason.startswith("not known yet whether offers change anything")
 
 
+@pytest.mark.drill
 def test_unequal_chances_are_weighed():
     """Few without an offer, many with ten percent: the average effect is still what it is."""
     outcome = learn(Shop(lambda _, __: 0.15).log(4000, chances=(0.2, 0.2, 0.6)), now=NOW)

@@ -149,6 +149,7 @@ def operator(world, capsys):
     return give
 
 
+@pytest.mark.drill
 @pytest.mark.timeout(600)  # two trainings and a dozen commands, on a busy machine
 async def test_a_model_lives_while_carts_are_left(world, operator, eventually):
     """Trained, shadowed, canary, promoted, rolled back, and a scorer killed: every cart is scored exactly once."""
@@ -217,6 +218,7 @@ async def _shadows(mesh, least):
     return len([1 async for _ in mesh.read(ModelShadowed)]) >= least
 
 
+@pytest.mark.drill
 @pytest.mark.timeout(600)
 async def test_a_review_that_is_killed_makes_one_version_and_what_serves_goes_on(world, operator, eventually):
     """Killed while it learns, the training is taken over: one version, named after the review, in shadow."""

@@ -112,6 +112,7 @@ async def deciding(regions, region="us"):
         yield
 
 
+@pytest.mark.drill
 async def test_what_chance_gave_teaches_whom_an_offer_changes(regions, journey, eventually):
     """Everyone's offer by allocation, purchases, an adviser; then one shopper gets an offer and the other does not."""
     shop, rules, now = Shop(regions), load(), datetime.now(UTC)

@@ -1,19 +1,18 @@
 """The HTTP interface of orders, for the shop's own servers: take one, change it, and its whole history."""
 
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from litestar import Litestar, Request, Response, get, post, put
-from litestar.exceptions import HTTPException
 from litestar.params import FromPath, FromQuery
 
 from mesh import Mesh, Received, settings
 from mesh.errors import InvalidField
 from mesh.event import declaration_of
 from mesh.subjects import token
-from mesh.text import cleaned_texts
 from mesh.web.application import shared_options
+from mesh.web.json_request import idempotency_key, opened
 from mesh.web.openapi import documentation
 from mesh.web.problems import problem
 from mesh.web.server_keys import ServerKeys, ServerKeySettings
@@ -24,8 +23,6 @@ from services.orders.taking import Address, NewOrder
 from services.orders.write import Taken, UnknownOrder, Writer, command_of
 
 MOST_BYTES = 1 << 20
-MOST_KEY = 255
-T = TypeVar("T")
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,8 +70,8 @@ def _create(keys: ServerKeys, writer: Writer) -> Any:
     @post("/v1/orders", takes=NewOrder, gives={201: Answer, 200: Answer}, refuses=(409, 422), needs=NEEDS)
     async def create_order(request: Request[Any, Any, Any]) -> Response[bytes]:
         """Take an order, once for each Idempotency-Key; the answer comes once JetStream has acknowledged it."""
-        scope, key, body = scope_of(keys, request), _key(request), await request.body()
-        taken = await writer.create(_opened(body, NewOrder), command_of(scope, key, body))
+        scope, key, body = scope_of(keys, request), idempotency_key(request), await request.body()
+        taken = await writer.create(opened(body, NewOrder), command_of(scope, key, body))
         return _answer(taken, created=True)
 
     return create_order
@@ -82,8 +79,8 @@ def _create(keys: ServerKeys, writer: Writer) -> Any:
 
 def _commands(keys: ServerKeys, writer: Writer) -> list[Any]:
     async def obey(request: Request[Any, Any, Any], order_id: str, kind: type[Asked]) -> Response[bytes]:
-        scope, key, body = scope_of(keys, request), _key(request), await request.body()
-        asked = _opened(body or b"{}", kind)
+        scope, key, body = scope_of(keys, request), idempotency_key(request), await request.body()
+        asked = opened(body or b"{}", kind)
         command = command_of(scope, key, body, token(order_id, "order_id"), kind.__name__)
         return _answer(await writer.command(order_id, asked, command))
 
@@ -133,25 +130,6 @@ def _answer(taken: Taken, *, created: bool = False) -> Response[bytes]:
         headers["Location"] = f"/v1/orders/{taken.order.order_id}"
     status = 201 if created and not taken.repeated else 200
     return json_response(Answer(order=public(taken.order), sequence=taken.sequence), status=status, headers=headers)
-
-
-def _key(request: Request[Any, Any, Any]) -> str:
-    """The Idempotency-Key (draft-ietf-httpapi-idempotency-key-header). Raises 400."""
-    key = request.headers.get("idempotency-key", "").strip()
-    if not key or len(key) > MOST_KEY:
-        words = f"send a header Idempotency-Key of 1 to {MOST_KEY} characters, a new one for each new request"
-        raise HTTPException(words, status_code=400)
-    return key
-
-
-def _opened(body: bytes, kind: type[T]) -> T:
-    """The body of a request. Raises 400 for what is no JSON, 422 and InvalidField for what is not of that form."""
-    try:
-        return msgspec.convert(cleaned_texts(msgspec.json.decode(body)), kind)
-    except msgspec.ValidationError as wrong:
-        raise HTTPException(str(wrong), status_code=422) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
-        raise HTTPException(f"the body must be JSON: {wrong}", status_code=400) from None
 
 
 def _not_possible(_: Request[Any, Any, Any], error: NotPossible) -> Response[bytes]:

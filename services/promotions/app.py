@@ -4,7 +4,7 @@ import asyncio
 from datetime import datetime
 from hashlib import blake2b
 from time import monotonic
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Litestar, Request, Response, post
@@ -15,9 +15,9 @@ from mesh import Mesh, Money, settings
 from mesh.discounts import taken_off
 from mesh.errors import InvalidField
 from mesh.events.code import CodeAction, Discount
-from mesh.text import cleaned_texts
 from mesh.vocabulary import Token
 from mesh.web.application import shared_options
+from mesh.web.json_request import idempotency_key, opened
 from mesh.web.openapi import documentation
 from mesh.web.problems import problem, retry_later
 from mesh.web.server_keys import BEARER, ServerKeys, ServerKeySettings
@@ -26,11 +26,9 @@ from services.promotions.code_key import LONGEST
 from services.promotions.guesses import Guesses
 
 MOST_BYTES = 16 * 1024
-MOST_KEY = 255
 REFUSED = "this code cannot be redeemed"
 """The answer to every bad code, whatever is wrong with it."""
 UNKNOWN = "the code cannot be checked now, as its region cannot be reached: try again"
-T = TypeVar("T")
 CodeText = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST)]
 NEEDS = ("Idempotency-Key",)
 
@@ -116,8 +114,8 @@ class Counter:
         if scope is None:
             words = "send `Authorization: Bearer <server key>`; the keys are the setting CARTMESH_SERVER_KEYS"
             raise HTTPException(words, status_code=401, headers=BEARER)
-        key, body = _key(request), await request.body()
-        sent = _opened(body, kind)
+        key, body = idempotency_key(request), await request.body()
+        sent = opened(body, kind)
         client = f"{scope} {sent.client or sent.customer_id or sent.order_id}"
         if wait := self._guesses.wait(client):
             return retry_later(429, "too many codes that cannot be redeemed: wait", seconds=wait)
@@ -153,24 +151,6 @@ def _response(answered: Answer, order_id: str, amount: Money | None) -> Response
     )
     headers = {"Cache-Control": "no-store"} | ({"Idempotent-Replayed": "true"} if answered.repeated else {})
     return Response(msgspec.json.encode(given), media_type="application/json", headers=headers)
-
-
-def _key(request: Request[Any, Any, Any]) -> str:
-    """The Idempotency-Key (draft-ietf-httpapi-idempotency-key-header). Raises 400."""
-    key = request.headers.get("idempotency-key", "").strip()
-    if not key or len(key) > MOST_KEY:
-        words = f"send a header Idempotency-Key of 1 to {MOST_KEY} characters, a new one for each new request"
-        raise HTTPException(words, status_code=400)
-    return key
-
-
-def _opened(body: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.convert(cleaned_texts(msgspec.json.decode(body)), kind)
-    except msgspec.ValidationError as wrong:
-        raise HTTPException(str(wrong), status_code=422) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
-        raise HTTPException(f"the body must be JSON: {wrong}", status_code=400) from None
 
 
 def _digest(*parts: str) -> str:

@@ -10,7 +10,7 @@ from mesh.event import Event
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartScored, CartUpdated
 from mesh.events.contact import Contact, ContactReserved
 from mesh.events.offer import OfferClicked, OfferDecided, OfferDue
-from mesh.history import History
+from mesh.history import History, Unchanged
 from mesh.money import Money
 from mesh.publish import Change
 from notifications.conditions.fields import facts_of
@@ -22,7 +22,7 @@ from notifications.journeys.steps import condition_of
 from notifications.progress import FATES, WAITING, journeys_decided, progress_of, step_at
 from notifications.promises.promise import promise
 from notifications.promises.terms import habit_of
-from notifications.read_input import read_input
+from notifications.read_input import ReadInput, read_input
 from notifications.step_decision import Situation, evaluate_step, moved_on, offer_id, step_event, wait_for_next
 
 CART_CHANGES = (CartUpdated, CartConverted, CartClosed)
@@ -51,10 +51,7 @@ async def decide(
     more = () if request.scored else (CartScored,)
     fates = (*FATES, OfferClicked) if request.position > 1 else ()
     history = await mesh.history(request.cart_id, CartAbandoned, *CART_CHANGES, OfferDecided, *more, *fates)
-    abandoned = next((one for one in history.of(CartAbandoned) if one.id == request.abandonment_id), None)
-    if abandoned is None:
-        pause = timedelta(milliseconds=25 * max(delivery, 1))
-        raise Retry(f"abandonment {request.abandonment_id} is not readable yet", after=pause)
+    abandoned = _abandonment(history, request.abandonment_id, delivery)
     due = await due_steps(request, history, context.journeys, mesh)
     if not due:
         return []
@@ -95,12 +92,29 @@ async def decide(
     if _has_newer(history, abandoned):
         return changes  # the runs' timers belong to the newer abandonment
     if approved:
-        window = max(KEEP_CONTACTS, timedelta(seconds=context.journeys.longest_contact_memory))
-        kept = tuple(one for one in read.contacts if one.at > now - window)
-        changes += [ContactReserved(shopper=name, recent=(*kept, *approved)) for name in read.names]
-        changes += read.conditions
+        changes += _contacts(read, approved, context.journeys, now)
     newest = {decided.run_id: decided for decided in decisions}
     return changes + [_timer(decided) for decided in newest.values()]
+
+
+def _abandonment(history: History, abandonment_id: str, delivery: int) -> Received[CartAbandoned]:
+    """The abandonment that is decided about. Raises Retry where it cannot be read yet."""
+    found = next((one for one in history.of(CartAbandoned) if one.id == abandonment_id), None)
+    if found is None:
+        pause = timedelta(milliseconds=25 * max(delivery, 1))
+        raise Retry(f"abandonment {abandonment_id} is not readable yet", after=pause)
+    return found
+
+
+def _contacts(
+    read: ReadInput, approved: Sequence[Contact], journeys: LiveJourneys, now: datetime
+) -> Iterator[ContactReserved | Unchanged]:
+    """The shopper's contacts with the new ones, and the condition that nobody else has contacted them meanwhile."""
+    window = max(KEEP_CONTACTS, timedelta(seconds=journeys.longest_contact_memory))
+    kept = tuple(one for one in read.contacts if one.at > now - window)
+    for name in read.names:
+        yield ContactReserved(shopper=name, recent=(*kept, *approved))
+    yield from read.conditions
 
 
 async def _clicks_elsewhere(due: Sequence[DueStep], cart_id: str, mesh: Mesh) -> tuple[Received, ...]:

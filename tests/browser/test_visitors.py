@@ -62,12 +62,13 @@ async def test_a_clock_that_stays_wrong_is_remembered(shop, visit, sent, eventua
     await page.goto(shop.url())
     await page.evaluate("cartmesh.view('a')")
     await sent(page)
-    # An hour passes.
-    await page.evaluate(
-        """() => {
+    # An hour passes. The next page says so, before its script runs: what one page writes as it ends may reach it late.
+    await page.add_init_script(
+        """(() => {
+            if (location.pathname !== '/next') return
             const known = JSON.parse(localStorage['cartmesh:demo'])
             localStorage['cartmesh:demo'] = JSON.stringify({ ...known, t: known.t - 3.6e6 })
-        }"""
+        })()"""
     )
 
     await page.goto(shop.url("/next"))
@@ -179,25 +180,20 @@ async def test_what_a_crashed_page_had_to_say_is_said_a_minute_later(shop, visit
     assert await shop.stored() == dict.fromkeys(made, 1)
 
 
-async def test_what_others_left_in_storage_breaks_nothing(shop, visit, sent):
+@pytest.mark.parametrize("found", ["{", "7", "null", '"words"', "[]", '{"t": 0, "q": 7}', '{"t": 0, "q": [null, {}]}'])
+async def test_what_others_left_in_storage_breaks_nothing(shop, visit, sent, found):
     """Cut off, of another version or of nobody: cleared away, and the page says what it has to say."""
-    page, made = await visit(), []
+    page = await visit()
+    await page.add_init_script(
+        f"for (const name of ['cartmesh:demo', 'cartmesh:demo:1']) localStorage[name] = {found!r}"
+    )
     await page.goto(shop.url())
-    for found in ("{", "7", "null", '"words"', "[]", '{"t": 0, "q": 7}', '{"t": 0, "q": [null, {}]}'):
-        await page.evaluate(
-            """found => {
-                cartmesh.consent(false)
-                for (const name of ['cartmesh:demo', 'cartmesh:demo:1']) localStorage[name] = found
-            }""",
-            found,
-        )
-        await page.goto(shop.url("/next"))
-        made.append(await page.evaluate("cartmesh.view('sku-1')"))
-        await sent(page)
-        await page.wait_for_function("localStorage['cartmesh:demo:1'] === undefined && !!cartmesh.visitor")
 
-    assert await shop.stored() == dict.fromkeys(made, 1)
-    assert len({viewed.event.visitor_id for viewed in await shop.events_of(ProductViewed)}) == len(made)
+    made = await page.evaluate("cartmesh.view('sku-1')")
+    await sent(page)
+
+    assert await page.evaluate("[localStorage['cartmesh:demo:1'] === undefined, !!cartmesh.visitor]") == [True, True]
+    assert await shop.stored() == {made: 1}
 
 
 async def test_a_page_may_say_itself_what_a_view_is(shop, visit, sent):

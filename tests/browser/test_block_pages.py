@@ -1,32 +1,26 @@
 """The block editor as marketers use it: real Chromium, the real studio on a mesh in memory."""
 
 import asyncio
-import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
 from mesh import Mesh
 from mesh.broker.memory import MemoryMesh
 from mesh.runtime.run import running
-from mesh.web.accounts import ACCOUNTS, Account
-from mesh.web.sessions import Sessions
 from notifications.blocks.block import decode, each
 from notifications.documents.drafts import read_draft
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS
 from notifications.studio import service as studio
 from notifications.templates.kind import TEMPLATES
+from tests.pages import examine, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-SIZES = (("light", 1280), ("dark", 390))
 
 
 @dataclass
@@ -38,12 +32,7 @@ class House:
 
     async def enter(self, page, name, role="marketer"):
         """Be somebody who is signed in."""
-        account = Account(
-            id=name.lower(), email=f"{name.lower()}@example.com", name=name, roles=(role,), created=datetime.now(UTC)
-        )
-        await self.mesh.state(ACCOUNTS).put(account.id, account)
-        token = await Sessions(self.mesh).begin(account.id, agent="test", lasting=timedelta(hours=1))
-        await page.context.add_cookies([{"name": "cartmesh-us-session", "value": token, "url": self.url}])
+        await sign_in(page, self.mesh, self.url, role, name)
 
     async def begin(self, page, name, start):
         """Create a template from the list."""
@@ -219,13 +208,13 @@ async def test_the_brand_is_seen_while_it_is_chosen(house, visit):
     button = page.frame_locator("#mail").get_by_role("link", name="To the shop")
     await expect(button).to_have_css("background-color", "rgb(0, 85, 170)")
     await expect(page.locator("[data-saved]")).to_contain_text("Saved")
-    await _examine(page, "the brand")
+    await examine(page, "the brand")
     await page.get_by_role("button", name="Review and publish").click()
     await page.get_by_role("button", name="Publish").click()
     await expect(page.get_by_role("status")).to_contain_text("Published.")
     await page.goto(f"{house.url}/blocks")
     await expect(page.get_by_role("row", name="brand")).to_contain_text("Revision 1")
-    await _examine(page, "the shared blocks")
+    await examine(page, "the shared blocks")
 
 
 @pytest.mark.timeout(300)
@@ -240,17 +229,6 @@ async def test_everyone_can_use_it(house, visit):
     await page.get_by_role("button", name="Add block").click()
     await expect(page.get_by_role("group", name="6. Columns")).to_be_visible()
     await expect(page.frame_locator("#mail").get_by_text("Left", exact=True)).to_be_visible()
-    await _examine(page, "the editor")
+    await examine(page, "the editor")
 
     assert logged == []
-
-
-async def _examine(page, path):
-    for scheme, width in SIZES:
-        await page.emulate_media(color_scheme=scheme)
-        await page.set_viewport_size({"width": width, "height": 900})
-        if os.environ.get("SHOTS"):
-            await page.screenshot(path=f"/tmp/shots-{path.replace(' ', '-')}-{scheme}.png", full_page=True)
-        found = (await Axe().run(page, options=RULES)).response["violations"]
-        assert [(path, rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
-        assert await page.evaluate("document.documentElement.scrollWidth") == width

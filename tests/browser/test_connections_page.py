@@ -1,26 +1,21 @@
 """Connections as a storefront's developer sees it: real Chromium, a gateway that is sent right and wrong requests."""
 
-import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import httpx
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
 from mesh import Mesh
 from mesh.broker.memory import MemoryMesh
 from mesh.runtime.run import running
-from mesh.web.invitations import Invitations
 from services import connect, console
 from services.gateway import service as gateway
+from tests.pages import examine, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-SIZES = (("light", 1280), ("dark", 390))
-"""A scheme of colours and a width."""
 SECRET_WORDS = ("ann@example.com", "Ann Lee", "4111111111111111", "tel-0170")
 
 
@@ -52,42 +47,20 @@ async def house():
         yield House(f"http://127.0.0.1:{run.port}", meshes["console"], await stack.enter_async_context(client))
 
 
-async def _join(house, page):
-    """Create a viewer's account by an invitation's link, as people do; they are signed in then."""
-    token = await Invitations(house.mesh).create(roles=("viewer",))
-    await page.goto(f"{house.url}/console/join/{token}")
-    await page.get_by_label("Your name").fill("Ada")
-    await page.get_by_label("E-mail address").fill("ada@example.com")
-    await page.get_by_label("Password").fill("correct horse battery staple")
-    await page.get_by_role("button", name="Create account").click()
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Console")
-
-
-async def _looks_right(page, name):
-    """axe-core finds nothing and nothing is wider than the page, wide and light, narrow and dark."""
-    for scheme, width in SIZES:
-        await page.emulate_media(color_scheme=scheme)
-        await page.set_viewport_size({"width": width, "height": 900})
-        found = (await Axe().run(page, options=RULES)).response["violations"]
-        assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
-        assert await page.evaluate("document.documentElement.scrollWidth") == width
-        if folder := os.environ.get("CARTMESH_SCREENSHOTS"):
-            await page.screenshot(path=f"{folder}/{name}-{scheme}-{width}.png", full_page=True)
-
-
 @pytest.mark.timeout(300)
 async def test_a_developer_sees_each_request_arrive_and_why_it_was_refused(house, visit):
     """From the empty page to a refused call's shape, without what it says of anybody; live, and by keyboard."""
     logged = []
     page = await visit(permissions=["clipboard-read", "clipboard-write"])
     page.on("console", lambda line: logged.append(line.text))
-    await _join(house, page)
+    await sign_in(page, house.mesh, house.url, "viewer")
+    await page.goto(f"{house.url}/console")
     await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Connections").click()
     await expect(page.get_by_text("Nothing came in yet.")).to_be_visible()
     await expect(page.locator("#live")).to_have_text("live")
     await page.get_by_role("button", name="Copy the example: Segment's libraries").click()
     copied = await page.evaluate("navigator.clipboard.readText()")
-    await _looks_right(page, "empty")
+    await examine(page, "empty")
 
     call = {
         "event": "Order Completed",
@@ -121,7 +94,7 @@ async def test_a_developer_sees_each_request_arrive_and_why_it_was_refused(house
     await expect(rows.nth(4).get_by_text("properties.order_id: text of 3")).to_be_visible()
     text = await page.content()
     assert [word for word in SECRET_WORDS if word in text] == []
-    await _looks_right(page, "requests")
+    await examine(page, "requests")
 
     await page.get_by_label("Which").select_option("bad")
     await expect(rows).to_have_count(4)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
 from mesh import Mesh, Money
@@ -35,12 +34,10 @@ from services.orders import views as order_views
 from services.orders.views.index import OrderIndex
 from services.stock.commands import StockCommand, apply
 from services.stock.writer import StockWriter
+from tests.pages import examine
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 PASSWORD = "correct horse battery staple"
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-SIZES = (("light", 1280), ("dark", 390))
-"""A scheme of colours and a width."""
 PAGES = ("/console", "/console/account", "/console/accounts", "/console/audit", "/board")
 SHOP = {
     "/orders": "order-views",
@@ -135,12 +132,12 @@ async def test_everyone_can_use_it(house, visit):
     page = await visit()
     page.on("console", lambda line: logged.append(line.text))
     await page.goto(f"{house.url}/console/sign-in")
-    await _examine(page, "/console/sign-in")
+    await examine(page, "/console/sign-in")
     await house.join(page, "Cleo")
     await house.join(await visit(), "Dora", "marketer")
     for path in PAGES:
         await page.goto(house.url + path)
-        await _examine(page, path)
+        await examine(page, path)
 
     assert logged == []
 
@@ -199,18 +196,8 @@ async def test_everyone_can_use_the_shops_pages(house, shop, visit):
     for path, service in SHOP.items():
         answer = await page.goto(shop[service] + path)
         assert answer.status == 200, path
-        await _examine(page, path)
+        await examine(page, path)
 
     await page.goto(f"{shop['fraud-review']}/fraud")
     await expect(page.get_by_role("button", name="Approve")).to_be_visible()
     assert logged == []
-
-
-async def _examine(page, path):
-    """axe-core finds nothing at any width, in both schemes of colours, and nothing is cut off."""
-    for scheme, width in SIZES:
-        await page.emulate_media(color_scheme=scheme)
-        await page.set_viewport_size({"width": width, "height": 900})
-        found = (await Axe().run(page, options=RULES)).response["violations"]
-        assert [(path, rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
-        assert await page.evaluate("document.documentElement.scrollWidth") == width

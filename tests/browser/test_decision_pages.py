@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
 from mesh import Mesh, Money
@@ -26,17 +25,14 @@ from mesh.events.offer import (
 from mesh.events.user import Reason
 from mesh.profiles import read_profile
 from mesh.runtime.run import running
-from mesh.web.invitations import Invitations
 from notifications.exact_sums import total
 from notifications.studio import service as studio
 from notifications.studio.decision_pages.figures import read_days
 from services import console
 from services.identity import service as identity
+from tests.pages import SIZES, examine, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-SIZES = (("light", 1280), ("dark", 390))
-"""A scheme of colours and a width."""
 PAGES = ("/overview", "/overview?days=30", "/decisions", "/decisions?q=nobody", "/decisions/c1", "/decisions/c4")
 TOTAL = Money(amount=12900, currency="EUR")
 LINES = (
@@ -172,21 +168,11 @@ async def _counted(mesh):
     return counted == [12, 1, 1, 1] and (await read_profile(mesh, "v3")).carts == ("c3",)
 
 
-async def _join(house, page, name, role="viewer"):
-    """Create an account by an invitation's link, as people do; they are signed in then."""
-    token = await Invitations(house.mesh).create(roles=(role,))
-    await page.goto(f"{house.url}/console/join/{token}")
-    await page.get_by_label("Your name").fill(name)
-    await page.get_by_label("E-mail address").fill(f"{name.lower()}@example.com")
-    await page.get_by_label("Password").fill("correct horse battery staple")
-    await page.get_by_role("button", name="Create account").click()
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Console")
-
-
 async def test_a_marketer_comes_from_the_overview_to_the_reason_of_one_decision(house, visit):
     """From the number of those dropped, over the list, to the check that stopped the offer of one cart."""
     page = await visit()
-    await _join(house, page, "Ada", "marketer")
+    await sign_in(page, house.mesh, house.url, "marketer")
+    await page.goto(f"{house.url}/console")
 
     await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Overview").click()
     await expect(page.locator(".tiles")).to_contain_text("Carts evaluated12")
@@ -210,14 +196,9 @@ async def test_everyone_can_read_it(house, visit):
     logged = []
     page = await visit()
     page.on("console", lambda line: logged.append(line.text))
-    await _join(house, page, "Bea")
+    await sign_in(page, house.mesh, house.url, "viewer")
     for at, path in enumerate(PAGES):
         await page.goto(house.url + path)
-        for scheme, width in SIZES if at in (0, len(PAGES) - 1) else SIZES[at % 2 :][:1]:
-            await page.emulate_media(color_scheme=scheme)
-            await page.set_viewport_size({"width": width, "height": 900})
-            found = (await Axe().run(page, options=RULES)).response["violations"]
-            assert [(path, rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
-            assert await page.evaluate("document.documentElement.scrollWidth") == width
+        await examine(page, path, SIZES if at in (0, len(PAGES) - 1) else SIZES[at % 2 :][:1])
 
     assert logged == []

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
 from mesh import Mesh, Money, Received
@@ -15,16 +14,13 @@ from mesh.broker.memory import MemoryMesh
 from mesh.events.offer import Assignment
 from mesh.events.order import OrderConfirmed
 from mesh.runtime.run import running
-from mesh.web.invitations import Invitations
 from notifications.studio import service as studio
 from notifications.studio.experiment_pages.figures import EffectsWriter
 from services import console
 from tests.approved_offer import approved_offer
+from tests.pages import examine, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-SIZES = (("light", 1280), ("dark", 390))
-"""A scheme of colours and a width."""
 SHOPPERS = 4_000
 SHARES = {"abandoned-cart": (0.1, 0.24), "spring-sale": (0.1, 0.11), "last-call": (0.1, 0.1)}
 """By journey, how many of those without an offer buy, and of those with one."""
@@ -57,11 +53,12 @@ async def test_what_offers_change_is_shown_and_can_be_read_by_everyone(house, vi
     logged = []
     page = await visit()
     page.on("console", lambda line: logged.append(line.text))
-    await _join(house, page)
+    await sign_in(page, house.mesh, house.url, "viewer")
+    await page.goto(f"{house.url}/console")
 
     await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Experiments").click()
     await expect(page.get_by_role("heading", name="Nothing is measured yet")).to_be_visible()
-    await _check(page)
+    await examine(page)
 
     await EffectsWriter(house.mesh, timedelta(days=7)).apply(_past())
     await page.reload()
@@ -73,36 +70,15 @@ async def test_what_offers_change_is_shown_and_can_be_read_by_everyone(house, vi
     suspect = page.get_by_role("region", name="last-call")
     await expect(suspect).to_contain_text("These numbers cannot be trusted")
     await expect(suspect).not_to_contain_text("per 100 shoppers")
-    await _check(page)
+    await examine(page)
 
     await page.get_by_role("link", name="abandoned-cart").click()
     await expect(page.get_by_role("heading", name="Day by day")).to_be_visible()
     await expect(page.get_by_role("region", name="Result")).to_contain_text("orders that the shop confirmed")
     await page.get_by_text("The numbers of each day").click()
     await expect(page.get_by_role("columnheader", name="At least")).to_be_visible()
-    await _check(page)
+    await examine(page)
     assert logged == []
-
-
-async def _check(page):
-    """axe-core finds nothing, wide and light, narrow and dark; nothing is cut off."""
-    for scheme, width in SIZES:
-        await page.emulate_media(color_scheme=scheme)
-        await page.set_viewport_size({"width": width, "height": 900})
-        found = (await Axe().run(page, options=RULES)).response["violations"]
-        assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
-        assert await page.evaluate("document.documentElement.scrollWidth") == width
-
-
-async def _join(house, page):
-    """Create an account by an invitation's link, as people do; they are signed in then."""
-    token = await Invitations(house.mesh).create(roles=("viewer",))
-    await page.goto(f"{house.url}/console/join/{token}")
-    await page.get_by_label("Your name").fill("Bea")
-    await page.get_by_label("E-mail address").fill("bea@example.com")
-    await page.get_by_label("Password").fill("correct horse battery staple")
-    await page.get_by_role("button", name="Create account").click()
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Console")
 
 
 def _past():

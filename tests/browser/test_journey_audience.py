@@ -4,19 +4,15 @@ import asyncio
 import re
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from msgspec.structs import replace
 from playwright.async_api import expect
 
 from mesh import Mesh
 from mesh.broker.memory import MemoryMesh
 from mesh.runtime.run import running
-from mesh.web.accounts import ACCOUNTS, Account
-from mesh.web.sessions import Sessions
 from notifications.conditions.words import sentence_of
 from notifications.documents.drafts import read_draft
 from notifications.documents.publishing import publish
@@ -24,11 +20,9 @@ from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS, journey_of
 from notifications.studio import service as studio
 from notifications.templates.kind import TEMPLATES
+from tests.pages import examine, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-SIZES = (("light", 1280), ("dark", 390))
-"""A scheme of colours and a width."""
 WAITING = "document.getElementById('journey')['htmx-internal-data'].queuedRequests?.length > 1"
 """Whether two requests of the form wait for the one under way."""
 
@@ -45,11 +39,8 @@ class House:
         state = self.mesh.state(JOURNEYS.bucket)
         if await state.get(journey) is None:
             await publish(JOURNEYS, journey, (await state.get("abandoned-cart")).files, "seed", self.mesh)
-        account = Account(id=name, email=f"{name}@example.com", name=name, roles=(role,), created=datetime.now(UTC))
-        await self.mesh.state(ACCOUNTS).put(account.id, account)
-        token = await Sessions(self.mesh).begin(account.id, agent="test", lasting=timedelta(hours=1))
-        await context.add_cookies([{"name": "cartmesh-us-session", "value": token, "url": self.url}])
         page = await context.new_page()
+        await sign_in(page, self.mesh, self.url, role, name)
         await page.goto(f"{self.url}/journeys/{journey}")
         return page
 
@@ -212,17 +203,7 @@ async def test_everyone_can_build_one(house, chromium):
     await page.get_by_text("What the conditions look at").click()
     await page.get_by_label("Categories in the cart: value").fill("")
     await expect(page.locator("#wrong-audience")).to_contain_text("write one or several")
-    await _examine(page)
+    await examine(page, height=6000)
 
     assert [line for line in logged if "422" not in line] == []
     await context.close()
-
-
-async def _examine(page):
-    """axe-core finds nothing at any width, in both schemes of colours, and nothing is cut off."""
-    for scheme, width in SIZES:
-        await page.emulate_media(color_scheme=scheme)
-        await page.set_viewport_size({"width": width, "height": 6000})
-        found = (await Axe().run(page, options=RULES)).response["violations"]
-        assert [(page.url, rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
-        assert await page.evaluate("document.documentElement.scrollWidth") == width

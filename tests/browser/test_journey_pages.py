@@ -3,31 +3,25 @@
 import re
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from msgspec.structs import replace
 from playwright.async_api import expect
 
 from mesh import Mesh
 from mesh.broker.memory import MemoryMesh
 from mesh.runtime.run import running
-from mesh.web.accounts import ACCOUNTS, Account
-from mesh.web.sessions import Sessions
 from notifications.documents.drafts import read_draft
 from notifications.documents.publishing import publish
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import FILE, JOURNEYS, journey_of
 from notifications.studio import service as studio
 from notifications.templates.kind import TEMPLATES
+from tests.pages import examine, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-SIZES = (("light", 1280), ("dark", 390))
-"""A scheme of colours and a width."""
 REGIONS = ("us", "eu")
 
 
@@ -40,11 +34,7 @@ class House:
 
     async def sign_in(self, page, name, role):
         """Let a browser be signed in with a new account."""
-        mesh = self.meshes["us"]
-        account = Account(id=name, email=f"{name}@example.com", name=name, roles=(role,), created=datetime.now(UTC))
-        await mesh.state(ACCOUNTS).put(account.id, account)
-        token = await Sessions(mesh).begin(account.id, agent="test", lasting=timedelta(hours=1))
-        await page.context.add_cookies([{"name": "cartmesh-us-session", "value": token, "url": self.url}])
+        await sign_in(page, self.meshes["us"], self.url, role, name)
         return page
 
     async def draft(self, name):
@@ -179,23 +169,13 @@ async def test_everyone_can_use_them(house, visit):
     await page.get_by_label("Offers to one shopper").fill("6")
     await page.get_by_role("button", name="Save").click()
     await page.wait_for_url("**/journeys/winter?done=saved")
-    await _examine(page)
+    await examine(page, height=6000)
     for path in ("", "/winter/review", "/winter/text", "/winter/history"):
         await page.goto(f"{house.url}/journeys{path}")
-        await _examine(page)
+        await examine(page, height=6000)
     await page.get_by_role("button", name="Put revision 1 back").click()
     await expect(page.get_by_text("was published since this draft was begun")).to_be_visible()
     await page.get_by_role("link", name="Compare", exact=True).click()
-    await _examine(page)
+    await examine(page, height=6000)
 
     assert logged == []
-
-
-async def _examine(page):
-    """axe-core finds nothing at any width, in both schemes of colours, and nothing is cut off."""
-    for scheme, width in SIZES:
-        await page.emulate_media(color_scheme=scheme)
-        await page.set_viewport_size({"width": width, "height": 6000})
-        found = (await Axe().run(page, options=RULES)).response["violations"]
-        assert [(page.url, rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
-        assert await page.evaluate("document.documentElement.scrollWidth") == width

@@ -1,13 +1,11 @@
 """The steps of a journey in real Chromium: built by keyboard alone, drawn beside, and usable by everybody."""
 
-import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
 from mesh import Mesh
@@ -15,18 +13,15 @@ from mesh.broker.memory import MemoryMesh
 from mesh.events.cart import CartAbandoned
 from mesh.events.offer import OfferClicked, OfferSent
 from mesh.runtime.run import running
-from mesh.web.accounts import ACCOUNTS, Account
-from mesh.web.sessions import Sessions
 from notifications.documents.publishing import publish
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import FILE, JOURNEYS, journey_of
 from notifications.studio import service as studio
 from notifications.templates.kind import TEMPLATES
 from tests.approved_offer import LINE, approved_offer
+from tests.pages import SIZES, examine, sign_in
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-SIZES = (("light", 1280), ("dark", 390))
 
 
 @dataclass
@@ -55,10 +50,7 @@ async def house():
 async def page(house, visit):
     """A publisher's page."""
     page = await visit()
-    account = Account(id="Ada", email="ada@example.com", name="Ada", roles=("publisher",), created=datetime.now(UTC))
-    await house.mesh.state(ACCOUNTS).put(account.id, account)
-    token = await Sessions(house.mesh).begin(account.id, agent="test", lasting=timedelta(hours=1))
-    await page.context.add_cookies([{"name": "cartmesh-us-session", "value": token, "url": house.url}])
+    await sign_in(page, house.mesh, house.url, "publisher")
     return page
 
 
@@ -139,28 +131,13 @@ after = "2d"
 
     await eventually(counted)
     await expect(page.get_by_role("row", name="reminder bold")).to_contain_text("50.0 %")
-    await _examine(page, "overview", SIZES[1:])
+    await examine(page, "overview", SIZES[1:], height=6000)
     await page.goto(f"{house.url}/decisions/c1")
     await expect(
         page.get_by_role("heading", name="Approved by abandoned-cart, step reminder, variant bold").first
     ).to_be_visible()
     await page.goto(f"{house.url}/journeys/abandoned-cart")
-    await _examine(page, "form")
+    await examine(page, "form", height=6000)
     await page.get_by_role("button", name="Remove: variant 2 of step 2").press("Enter")
     await page.get_by_role("link", name="Compare and publish").press("Enter")
     await expect(page.get_by_role("row", name="Step reminder")).to_be_visible()
-
-
-async def _examine(page, name, sizes=SIZES):
-    """axe-core finds nothing at any width, in both schemes of colours, and nothing is cut off.
-
-    The window is as high as the form, so that the bar at its lower edge lies on no control.
-    """
-    for scheme, width in sizes:
-        await page.emulate_media(color_scheme=scheme)
-        await page.set_viewport_size({"width": width, "height": 6000})
-        if folder := os.environ.get("SCREENSHOTS"):
-            await page.screenshot(path=f"{folder}/{name}-{scheme}-{width}.png", full_page=True)
-        found = (await Axe().run(page, options=RULES)).response["violations"]
-        assert [(page.url, rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
-        assert await page.evaluate("document.documentElement.scrollWidth") == width

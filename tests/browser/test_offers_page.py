@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
 from mesh import Mesh, Money
@@ -15,15 +14,12 @@ from mesh.events.budget import BudgetChanged
 from mesh.events.code import AssignCode, CodeChanged, CodeHolder, Discount
 from mesh.events.console import ConsoleChanged
 from mesh.runtime.run import running
-from mesh.web.invitations import Invitations
 from services import console, promotions
 from services.promotions.code_key import code_id
 from services.promotions.code_lists import CodeLists
+from tests.pages import examine, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-SIZES = (("light", 1280), ("dark", 390))
-"""A scheme of colours and a width."""
 
 
 @dataclass
@@ -51,25 +47,6 @@ async def house():
         patch.setenv("CARTMESH_URL_PROMOTIONS", f"http://127.0.0.1:{pages.port}")
         run = await stack.enter_async_context(running(console.service, meshes["console"], http=("127.0.0.1", 0)))
         yield House(f"http://127.0.0.1:{run.port}", meshes["console"], pages.provided[CodeLists])
-
-
-async def _join(house, page):
-    token = await Invitations(house.mesh).create(roles=("publisher",))
-    await page.goto(f"{house.url}/console/join/{token}")
-    await page.get_by_label("Your name").fill("Ada")
-    await page.get_by_label("E-mail address").fill("ada@example.com")
-    await page.get_by_label("Password").fill("correct horse battery staple")
-    await page.get_by_role("button", name="Create account").click()
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Console")
-
-
-async def _looked_at(page):
-    for scheme, width in SIZES:
-        await page.emulate_media(color_scheme=scheme)
-        await page.set_viewport_size({"width": width, "height": 900})
-        found = (await Axe().run(page, options=RULES)).response["violations"]
-        assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
-        assert await page.evaluate("document.documentElement.scrollWidth") == width
 
 
 async def _what_happened(house):
@@ -109,11 +86,12 @@ async def test_a_publisher_imports_codes_and_sees_what_becomes_of_them(house, vi
     logged = []
     page = await visit()
     page.on("console", lambda line: None if "422" in line.text else logged.append(line.text))
-    await _join(house, page)
+    await sign_in(page, house.mesh, house.url, "publisher")
+    await page.goto(f"{house.url}/console")
     await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Offers and codes").click()
     await expect(page.get_by_text("There is no list, and none is needed")).to_be_visible()
     await expect(page.get_by_text("No offer with a budget was made yet")).to_be_visible()
-    await _looked_at(page)
+    await examine(page)
 
     body = b"code\nSUMMER-1\nSUMMER-2\nsummer 1\nS\xdcMMER-3\n"
     for skip in (False, True):
@@ -138,7 +116,7 @@ async def test_a_publisher_imports_codes_and_sees_what_becomes_of_them(house, vi
     await expect(budgets.get_by_text("41.00 EUR")).to_be_visible()
     await expect(page.get_by_role("group", name="Newest redemptions").get_by_text("order-7")).to_be_visible()
     await expect(page.get_by_role("group", name="Code lists").get_by_role("row").nth(1)).to_contain_text("summer")
-    await _looked_at(page)
+    await examine(page)
     exported = await page.request.get(f"{house.url}/offers/lists/summer/used.csv")
     assert (await exported.text()).splitlines()[1].startswith(f"{code},redeemed,order-7,us,")
     changed = [one.event async for one in house.mesh.read(ConsoleChanged)]

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
 from mesh import Mesh
@@ -16,7 +15,6 @@ from mesh.events.offer import OfferSent
 from mesh.events.sending import SendingPaused
 from mesh.profiles import address_digest
 from mesh.runtime.run import running
-from mesh.web.invitations import Invitations
 from notifications.links import service as links
 from notifications.mail_reports import service as mail_reports
 from notifications.mail_reports.intake import BounceSettings, record
@@ -27,11 +25,9 @@ from notifications.sending_pauses import place_of
 from notifications.studio import service as studio
 from services import console
 from services.identity import service as identity
+from tests.pages import examine, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-SIZES = (("light", 1280), ("dark", 390))
-"""A scheme of colours and a width."""
 SECRET = "of-the-links-in-mails"
 
 
@@ -66,27 +62,6 @@ async def house():
         yield House(url, shoppers, meshes["console"], meshes["mail-reports"])
 
 
-async def _join(house, page, role):
-    """Create an account by an invitation's link, as people do; they are signed in then."""
-    token = await Invitations(house.mesh).create(roles=(role,))
-    await page.goto(f"{house.url}/console/join/{token}")
-    await page.get_by_label("Your name").fill("Ada")
-    await page.get_by_label("E-mail address").fill(f"{role}@example.com")
-    await page.get_by_label("Password").fill("correct horse battery staple")
-    await page.get_by_role("button", name="Create account").click()
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Console")
-
-
-async def _looks_right(page):
-    """Nothing is found by axe-core, and nothing is wider than the page, light and wide, dark and narrow."""
-    for scheme, width in SIZES:
-        await page.emulate_media(color_scheme=scheme)
-        await page.set_viewport_size({"width": width, "height": 900})
-        found = (await Axe().run(page, options=RULES)).response["violations"]
-        assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
-        assert await page.evaluate("document.documentElement.scrollWidth") == width
-
-
 async def _bounced(house, address, mail=None):
     report = MailReport(about="bounce", id=f"r-{address}", source="mailbox", address=address, mail=mail, hard=True)
     assert await record(report, house.reports, BounceSettings()) == "stored"
@@ -98,7 +73,8 @@ async def test_an_address_is_looked_up_and_taken_off_and_a_list_is_imported(hous
     logged = []
     page = await visit()
     page.on("console", lambda line: logged.append(line.text))
-    await _join(house, page, "admin")
+    await sign_in(page, house.mesh, house.url, "admin")
+    await page.goto(f"{house.url}/console")
     await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Suppressions").click()
     await expect(page.get_by_text("Nobody is on the list yet")).to_be_visible()
     await _bounced(house, "gone@example.com")
@@ -106,7 +82,7 @@ async def test_an_address_is_looked_up_and_taken_off_and_a_list_is_imported(hous
     await page.get_by_label("E-mail address").fill("Gone@Example.com")
     await page.get_by_label("E-mail address").press("Enter")
     await expect(page.get_by_role("status").filter(has_text="A mail came back for good, since")).to_be_visible()
-    await _looks_right(page)
+    await examine(page)
     await page.get_by_label("Why").fill("a new mailbox")
     await page.get_by_role("button", name="Take off the list").press("Enter")
     await expect(page.get_by_text("It may be written to again, where it is allowed.")).to_be_visible()
@@ -116,7 +92,7 @@ async def test_an_address_is_looked_up_and_taken_off_and_a_list_is_imported(hous
     await page.get_by_role("button", name="Import", exact=True).click()
     await expect(page.get_by_text("2 addresses from 2 lines.")).to_be_visible()
     await expect(page.get_by_role("cell", name="no address in it")).to_be_visible()
-    await _looks_right(page)
+    await examine(page)
     await eventually(lambda: _counts(page, house))
     async with page.expect_download() as downloading:
         await page.get_by_role("button", name="Export").click()
@@ -133,7 +109,8 @@ async def _counts(page, house):
 async def test_what_comes_back_is_shown_and_a_pause_is_ended_by_a_button(house, visit, eventually):
     """By domain, the paused one first, with why and what to do."""
     page = await visit()
-    await _join(house, page, "publisher")
+    await sign_in(page, house.mesh, house.url, "publisher")
+    await page.goto(f"{house.url}/console")
     for n in range(12):
         domain = "held.example" if n < 4 else "fine.example"
         await house.mesh.publish(
@@ -148,7 +125,7 @@ async def test_what_comes_back_is_shown_and_a_pause_is_ended_by_a_button(house, 
     await expect(page.get_by_role("alert")).to_contain_text("Offers to held.example are held")
     await expect(page.get_by_role("alert")).to_contain_text("1 of 4 mails bounced, more than 5.0%")
     await expect(page.get_by_role("row").nth(1)).to_contain_text("held.example held 4 1 25.00 %")
-    await _looks_right(page)
+    await examine(page)
     await page.get_by_role("button", name="Go on sending to held.example").press("Enter")
 
     await expect(page.get_by_role("alert")).to_have_count(0)
@@ -171,7 +148,7 @@ async def test_a_shopper_chooses_what_to_get_by_keyboard_and_without_javascript(
     await page.goto(f"{house.shoppers}/preferences/{token}")
     mails = page.get_by_role("group", name="Angebote und Erinnerungen per E-Mail")
     await expect(mails.get_by_label("Ja")).to_be_checked()
-    await _looks_right(page)
+    await examine(page)
 
     await mails.get_by_label("Ja").focus()
     await page.keyboard.press("ArrowRight")

@@ -3,26 +3,22 @@
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
 from mesh import Mesh
 from mesh.broker.memory import MemoryMesh
 from mesh.runtime.run import running
-from mesh.web.accounts import ACCOUNTS, Account
 from mesh.web.sessions import Sessions
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS
 from notifications.studio import service as studio
 from notifications.templates.kind import TEMPLATES
+from tests.pages import examine, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-SIZES = (("light", 1280), ("dark", 390))
 PAGE = "/templates/abandoned-cart"
 
 
@@ -35,12 +31,7 @@ class House:
 
     async def enter(self, page, name, role):
         """Be somebody who is signed in."""
-        account = Account(
-            id=name.lower(), email=f"{name.lower()}@example.com", name=name, roles=(role,), created=datetime.now(UTC)
-        )
-        await self.mesh.state(ACCOUNTS).put(account.id, account)
-        token = await Sessions(self.mesh).begin(account.id, agent="test", lasting=timedelta(hours=1))
-        await page.context.add_cookies([{"name": "cartmesh-us-session", "value": token, "url": self.url}])
+        await sign_in(page, self.mesh, self.url, role, name)
 
     async def subject_in_force(self, name):
         """The line of a template's English file that holds the subject."""
@@ -182,25 +173,16 @@ async def test_everyone_can_use_it(house, visit):
     await house.enter(page, "Dora", "publisher")
     for path in ("/templates", f"{PAGE}/history?revision=0"):
         await page.goto(house.url + path)
-        await _examine(page, path)
+        await examine(page, path)
     await page.goto(f"{house.url}/templates/order-refunded")
     await page.get_by_label("Headline").fill("{{ ordr.number }}")
     await expect(page.locator(".findings")).to_contain_text("Did you mean order?")
     await page.get_by_text("Variables and filters").click()
     await page.get_by_text("Add or remove a language").click()
-    await _examine(page, "the editor with a fault")
+    await examine(page, "the editor with a fault")
     await page.get_by_label("Headline").fill("{{ order.number }}")
     await expect(page.locator("[data-saved]")).to_contain_text("Saved")
     await page.goto(f"{house.url}/templates/order-refunded/review")
-    await _examine(page, "the review")
+    await examine(page, "the review")
 
     assert [line for line in logged if "status of 422" not in line] == []
-
-
-async def _examine(page, path):
-    for scheme, width in SIZES:
-        await page.emulate_media(color_scheme=scheme)
-        await page.set_viewport_size({"width": width, "height": 900})
-        found = (await Axe().run(page, options=RULES)).response["violations"]
-        assert [(path, rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
-        assert await page.evaluate("document.documentElement.scrollWidth") == width

@@ -1,13 +1,10 @@
 """The webhooks' pages as people see them: real Chromium, and a partner's endpoint that answers."""
 
-import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 from standardwebhooks import Webhook
 
@@ -17,14 +14,12 @@ from mesh.events.cart import CartLine
 from mesh.events.delivery import DeliveryAttempted
 from mesh.events.order import OrderConfirmed
 from mesh.runtime.run import running
-from mesh.web.invitations import Invitations
 from services import console
 from services.webhooks import service as webhooks
+from tests.pages import SIZES, examine, sign_in
 from tests.partner_endpoint import Endpoint, opened_endpoint, status
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-SIZES = (("light", 1280), ("dark", 390))
 LINE = CartLine(product_id="sku-1", quantity=2, price=Money(amount=1299, currency="EUR"))
 
 
@@ -56,35 +51,17 @@ async def house():
         yield House(f"http://127.0.0.1:{run.port}", meshes["console"], meshes["orders"], endpoint)
 
 
-async def look(page, name, sizes=SIZES):
-    """Nothing is wrong for people with other senses, and nothing is wider than the window: light and dark."""
-    for scheme, width in sizes:
-        await page.emulate_media(color_scheme=scheme)
-        await page.set_viewport_size({"width": width, "height": 900})
-        found = (await Axe().run(page, options=RULES)).response["violations"]
-        assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == [], name
-        assert await page.evaluate("document.documentElement.scrollWidth") == width, name
-        if folder := os.environ.get("CARTMESH_SCREENSHOTS"):
-            await page.screenshot(path=Path(folder) / f"{name}-{scheme}.png", full_page=True)
-    await page.emulate_media(color_scheme="light")
-    await page.set_viewport_size({"width": 1280, "height": 900})
-
-
 @pytest.mark.timeout(600)
 async def test_a_publisher_connects_a_partner_and_looks_at_what_was_sent(house, visit, eventually):
     """From the empty page to the log, with keyboard and without errors in the browser's console."""
     logged = []
     page = await visit()
     page.on("console", lambda line: logged.append(line.text))
-    token = await Invitations(house.console).create(roles=("publisher",))
-    await page.goto(f"{house.url}/console/join/{token}")
-    await page.get_by_label("Your name").fill("Ada")
-    await page.get_by_label("E-mail address").fill("ada@example.com")
-    await page.get_by_label("Password").fill("correct horse battery staple")
-    await page.get_by_role("button", name="Create account").click()
+    await sign_in(page, house.console, house.url, "publisher")
+    await page.goto(f"{house.url}/console")
     await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Webhooks").click()
     await expect(page.get_by_role("heading", name="No partner gets anything yet")).to_be_visible()
-    await look(page, "empty", SIZES[1:])
+    await examine(page, "empty", SIZES[1:])
 
     await page.get_by_role("link", name="Create the first webhook").press("Enter")
     await page.get_by_label("Name", exact=True).fill("Warehouse")
@@ -92,7 +69,7 @@ async def test_a_publisher_connects_a_partner_and_looks_at_what_was_sent(house, 
     await page.get_by_label("order.confirmed.v1").press("Space")
     await page.get_by_text("Only some of them: filters").click()
     await page.get_by_label("Filters", exact=True).fill('[{"sql": "x"}]')
-    await look(page, "form")
+    await examine(page, "form")
     await page.get_by_role("button", name="Create").click()
     await expect(page.get_by_role("alert")).to_contain_text("unknown dialect 'sql'")
     await expect(page.get_by_label("order.confirmed.v1")).to_be_checked()
@@ -113,9 +90,9 @@ async def test_a_publisher_connects_a_partner_and_looks_at_what_was_sent(house, 
     await expect(page.get_by_role("row").filter(has_text="order.confirmed.v1")).to_contain_text("Failed")
     await expect(page.get_by_role("row").filter(has_text="webhook.test.v1")).to_contain_text("Delivered")
     await expect(page.locator("#secret")).to_have_count(0)
-    await look(page, "webhook")
+    await examine(page, "webhook")
     await page.get_by_role("link", name="All webhooks").click()
-    await look(page, "list", SIZES[:1])
+    await examine(page, "list", SIZES[:1])
 
     assert all(Webhook(secret).verify(one.body, one.headers) for one in house.endpoint.of())
     assert [line for line in logged if "422" not in line] == []

@@ -112,7 +112,7 @@ async def test_a_journey_is_made_published_and_put_back(house, visit, eventually
         (9, ("20 EUR", "25 USD"), ("email",)),
         (2, ("20 EUR", "25 USD"), ("email",)),
     ]
-    assert (first.author, third.files) == ("Grace", first.files)
+    assert (first.author, third.files) == ("grace", first.files)
 
 
 async def _is_in_force(house, document, region):

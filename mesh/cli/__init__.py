@@ -20,6 +20,7 @@ from mesh.observability.logs import configure_logs
 GROUP = "cartmesh.commands"
 OWN = (
     "mesh.cli.operations",
+    "mesh.cli.logs",
     "mesh.cli.backup",
     "mesh.cli.topology",
     "mesh.cli.console",

@@ -86,28 +86,31 @@ def up(
     keep_up(topology, only, nodes, dir, environment, dict(pair.split("=", 1) for pair in url or ()))
 
 
-def status(*, servers: Path | None = None, json: bool = False) -> None:
-    """Show regions, nodes, streams, consumers with their lag and what is wrong with them, staleness and dead letters.
+def status(*, servers: Path | None = None, all: bool = False, json: bool = False) -> None:
+    """Show regions, their nodes, services with restarts, lag, staleness and dead letters, and what is wrong.
 
     Parameters
     ----------
     servers
         Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
+    all
+        Also each service, process, stream and consumer.
     json
-        Print JSON instead of tables.
+        Print JSON instead of tables: always all of it.
     """
     import msgspec  # noqa: PLC0415
 
     from mesh.cli.tables import show_status  # noqa: PLC0415
     from mesh.operations.status import status_of  # noqa: PLC0415
     from mesh.runtime.discovery import discover  # noqa: PLC0415  all services
+    from mesh.runtime.process_list import listed_in  # noqa: PLC0415
     from mesh.topology.access import Access  # noqa: PLC0415
 
     found = asyncio.run(status_of(Access.find(servers), discover()))
     if json:
         print(msgspec.json.encode(found).decode())
     else:
-        show_status(found)
+        show_status(found, processes=listed_in((servers or Path("servers.json")).parent), whole=all)
     if any(region.error for region in found):
         sys.exit(1)
 

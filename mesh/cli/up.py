@@ -71,6 +71,7 @@ async def _keep_up(mesh: Up, first: Sequence[str]) -> None:
             for region, link in (await _first_links(mesh)).items():
                 _say(f"first sign-in {region}, once: {link}")
             _say(f"status: {command_line('status', '--servers', str(mesh.servers_file))}")
+            _say(f"logs: {command_line('logs', '--dir', str(mesh.directory))}")
             _say(f"ready after {monotonic() - began:.0f} s; ctrl-c stops everything")
             await stop.wait()
             _say("draining the services, then the servers")

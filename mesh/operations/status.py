@@ -1,8 +1,8 @@
-"""Status: what the servers report of regions, streams, consumers, staleness and dead letters."""
+"""Status: what servers and services report of regions, streams, consumers, staleness, dead letters and themselves."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -10,7 +10,9 @@ import msgspec
 from mesh.broker.connection import Connection
 from mesh.broker.jetstream import JetStreamBroker
 from mesh.errors import MeshError
+from mesh.events.mesh import SERVICE_REPORTS
 from mesh.mesh import Mesh
+from mesh.operations.service_states import Services, ServiceShown
 from mesh.service import Service
 from mesh.streams import copies, dead_stream
 from mesh.topology.access import Access
@@ -52,7 +54,7 @@ class RegionStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A region as its servers report it. `error` when it does not answer; staleness None: no heartbeat received yet.
 
     `versions`: that of nats-server on each node that is up. `missing` are the durables that are declared and not
-    there, as `stream/durable`.
+    there, as `stream/durable`. `services` are as they report themselves, with their restarts of the last day.
     """
 
     region: str
@@ -62,6 +64,7 @@ class RegionStatus(msgspec.Struct, frozen=True, kw_only=True):
     streams: tuple[StreamStatus, ...] = ()
     consumers: tuple[ConsumerStatus, ...] = ()
     missing: tuple[str, ...] = ()
+    services: tuple[ServiceShown, ...] = ()
     staleness: dict[str, timedelta | None] = {}
     dead: int = 0
     error: str | None = None
@@ -103,6 +106,7 @@ async def _region(access: Access, region: str, services: Sequence[Service]) -> R
                 f"{stream}/{durable}"
                 for stream, durable in sorted(wanted.keys() - {(one.stream, one.name) for one in found})
             ),
+            services=await _service_states(mesh, services),
             staleness=await mesh.staleness(),
             dead=dead,
         )
@@ -110,6 +114,14 @@ async def _region(access: Access, region: str, services: Sequence[Service]) -> R
         return RegionStatus(region=region, nodes=len(urls), nodes_up=up, versions=versions, error=str(error))
     finally:
         await connection.drain()
+
+
+async def _service_states(mesh: Mesh, services: Sequence[Service]) -> tuple[ServiceShown, ...]:
+    expected = [service.name for service in services if service.needs_process and not service.demo]
+    reported = Services([mesh.region], expected)
+    async for received in mesh.read(*SERVICE_REPORTS):
+        reported.add(received)
+    return reported.shown(datetime.now(UTC))
 
 
 async def _streams(connection: Connection) -> list[StreamStatus]:

@@ -8,9 +8,9 @@ from typing import IO
 from mesh.errors import TopologyError
 
 
-def alone_in(directory: Path) -> IO[str]:
-    """A lock on the folder, freed by closing it; TopologyError when another mesh runs there."""
-    held = (directory / "lock").open("a+", encoding="utf-8")
+def alone_in(directory: Path, name: str = "lock") -> IO[str]:
+    """A lock on the folder, freed by closing it or with the process; TopologyError when another mesh runs there."""
+    held = (directory / name).open("a+", encoding="utf-8")
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -15,7 +15,9 @@ from mesh.broker.connection import Connection, Login
 from mesh.errors import MeshError, TopologyError
 from mesh.runtime.folder_lock import alone_in
 from mesh.runtime.free_addresses import LOOPBACK, free_addresses
+from mesh.runtime.log_files import SERVER_LOG
 from mesh.runtime.process import Process, server_binary
+from mesh.runtime.process_list import Note, unlisted
 from mesh.runtime.server_monitor import accepts, is_healthy, page
 from mesh.runtime.server_restart import restart_dead_server
 from mesh.runtime.tcp_proxy import TcpProxy
@@ -40,7 +42,7 @@ class LocalServers:
     `directory` is kept with everything in it, and another start there finds its data and passwords; without one
     a temporary folder is used and removed. Services' streams, consumers, buckets and object stores are applied.
     Links go through proxies, so that `cut` and `heal` can play a lost network. With `certificates` everything is
-    spoken over TLS; clients then need `CARTMESH_NATS_CA` (mesh.trust).
+    spoken over TLS; clients then need `CARTMESH_NATS_CA` (mesh.trust). `note` is told when a server starts and ends.
     """
 
     def __init__(
@@ -50,11 +52,13 @@ class LocalServers:
         services: Sequence[Service] = (),
         *,
         certificates: Certificates | None = None,
+        note: Note = unlisted,
     ) -> None:
         self.topology, self.services = topology, tuple(services)
         self.applied: list[Difference] = []
         """What the start had to change."""
         self._kept, self._certificates = Path(directory) if directory else None, certificates
+        self._note = note
         self._running: dict[str, Process] = {}
         self._proxies: dict[Link, list[TcpProxy]] = {}
         self._cut: set[str] = set()
@@ -154,7 +158,7 @@ class LocalServers:
         servers = self.topology.region(region).servers
         await asyncio.gather(*(self._launch(name) for name in servers if name not in self._running))
         await until(partial(self._is_ready, region), f"{region} to come back")
-        await self._rejoin(region)
+        await until(self._links_are_up, f"the links of {region} to come back")
 
     def cut(self, region: str) -> None:
         """Cut every link of a region: what is connected is reset, what comes is refused."""
@@ -170,12 +174,13 @@ class LocalServers:
         for link in self._whole_links(region):
             for proxy in self._proxies[link]:
                 proxy.heal()
-        await self._rejoin(region)
+        await until(self._links_are_up, f"the links of {region} to come back")
 
     def restart_dead(self, report: Callable[[str], None]) -> None:
         """From now on start a server again that ended without being asked to, and report both."""
         for name in self._running:
-            restarting = asyncio.create_task(restart_dead_server(name, self._running, self._launch, report))
+            ended = partial(self._note, name, "restarting", None)
+            restarting = asyncio.create_task(restart_dead_server(name, self._running, self._launch, report, ended))
             self._closing.callback(restarting.cancel)
 
     # Inside
@@ -242,13 +247,15 @@ class LocalServers:
         config = folder / "nats.conf"
         config.touch(mode=0o600)
         config.write_text(server_config(self.topology, self.services, name, self.plan, self._secrets), encoding="utf-8")
-        process = await Process.start([server_binary(), "-c", str(config)], log=folder / "server.log")
+        process = await Process.start([server_binary(), "-c", str(config)], log=folder / SERVER_LOG)
         self._running[name] = process
+        self._note(name, "starting", process.pid)
         port = self.plan.addresses[name].client
         try:
             await until(partial(accepts, process, port), f"{name} to listen")
         except MeshError as error:
             raise TopologyError(f"{name} did not start: {error}\n{process.last_output()}") from error
+        self._note(name, "running", None)
 
     async def _stop(self) -> None:
         for proxies in self._proxies.values():
@@ -258,10 +265,6 @@ class LocalServers:
         running = list(self._running.values())
         self._running.clear()
         await asyncio.gather(*(process.end() for process in running))
-
-    async def _rejoin(self, region: str) -> None:
-        """Wait for the links of a region; copies ask their sources by themselves."""
-        await until(self._links_are_up, f"the links of {region} to come back")
 
     def _whole_links(self, region: str) -> list[Link]:
         return [link for link in self.topology.links if link.joins(region) and not self._is_cut(link)]

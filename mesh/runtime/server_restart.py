@@ -4,12 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from mesh.errors import MeshError
+from mesh.runtime.backoff import Backoff
 from mesh.runtime.process import Process
 
-PAUSE = 0.5
-"""Seconds before a server that died is started again."""
-MOST_PAUSE = 30.0
-"""The pause doubles up to this while it cannot be started."""
+_LOOKED_EVERY_S = 0.5
 
 
 async def restart_dead_server(
@@ -17,24 +15,28 @@ async def restart_dead_server(
     running: Mapping[str, Process],
     launch: Callable[[str], Awaitable[None]],
     report: Callable[[str], None],
+    ended: Callable[[], None] = lambda: None,
 ) -> None:
-    """Watch a server until cancelled. One that is no longer in `running` was stopped on purpose and is left alone."""
-    pause = PAUSE
+    """Watch a server until cancelled; `ended` is called when it has, before the pause.
+
+    One that is no longer in `running` was stopped on purpose and is left alone.
+    """
+    backoff = Backoff()
     while True:
         process = running.get(name)
         if process is None:
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(_LOOKED_EVERY_S)
             continue
         code = await process.wait()
         if running.get(name) is not process:
             continue
+        ended()
         report(f"server {name} ended unexpectedly (exit code {code}); starting it again")
-        await asyncio.sleep(pause)
+        await asyncio.sleep(backoff.pause())
+        backoff.began()
         try:
             await launch(name)
         except MeshError as error:
-            pause = min(2 * pause, MOST_PAUSE)
             report(f"server {name} cannot be started: {error}")
         else:
-            pause = PAUSE
             report(f"server {name} runs again")

@@ -17,8 +17,6 @@ from mesh.observability.logs import log
 
 REPORTED_EVERY = timedelta(seconds=10)
 """The time between two reports of an instance."""
-MISSING_AFTER = timedelta(seconds=35)
-"""An instance that has not reported for so long does not run any more: three reports are missing."""
 _STOP_PATIENCE = timedelta(seconds=1)
 """How long a process that stops tries to report it: servers that are down must not keep it."""
 

@@ -8,11 +8,12 @@ from typing import Protocol
 
 from mesh.errors import MeshError
 from mesh.observability.logs import log
+from mesh.runtime.backoff import Backoff
 from mesh.runtime.process import Process
+from mesh.runtime.process_list import Note, unlisted
 
 START_PATIENCE = 90.0
 STOP_PATIENCE = 25.0
-RESTART_PAUSE = 0.5
 
 
 class Start(Protocol):
@@ -27,8 +28,9 @@ class Start(Protocol):
 class Child:
     """A supervised process that prints one line on stdout when it is ready.
 
-    It is restarted half a second after it dies unexpectedly, as an orchestrator would. `start` starts its command:
-    as a process of its own, or as the fork of one.
+    It is restarted after it dies unexpectedly, as an orchestrator would: the more often it dies at once, the later
+    (`Backoff`). `start` starts its command: as a process of its own, or as the fork of one. `note` is told of each
+    change.
     """
 
     def __init__(
@@ -38,8 +40,9 @@ class Child:
         environment: Mapping[str, str],
         logs: Path,
         start: Start = Process.start,
+        note: Note = unlisted,
     ) -> None:
-        self.name, self._start = name, start
+        self.name, self._start, self._note, self._backoff = name, start, note, Backoff()
         self._command, self._environment, self._log = command, os.environ | environment, logs / f"{name}.log"
         self._process: Process | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -67,12 +70,13 @@ class Child:
             ) from None
         if not self.line:
             raise MeshError(f"{self.name} ended while it started:\n{self.process.last_output()}")
-        self.ready.set()
+        self._is_ready()
         self._watcher = asyncio.create_task(self._watch())
 
     async def kill(self) -> None:
-        """SIGKILL; it comes back by itself, and `ready` is set again then."""
+        """SIGKILL; it comes back by itself, after the shortest pause, and `ready` is set again then."""
         self.ready.clear()
+        self._backoff.forget()
         await self.process.kill()
 
     async def stop(self) -> None:
@@ -82,9 +86,16 @@ class Child:
             self._watcher.cancel()
         if self._process is not None:
             await self._process.end(STOP_PATIENCE)
+            self._note(self.name, "stopped", None)
 
     async def _spawn(self) -> None:
+        self._backoff.began()
         self._process = await self._start(self._command, log=self._log, environment=self._environment, speaks=True)
+        self._note(self.name, "starting", self._process.pid)
+
+    def _is_ready(self) -> None:
+        self.ready.set()
+        self._note(self.name, "running", None)
 
     async def _watch(self) -> None:
         while True:
@@ -92,13 +103,21 @@ class Child:
             if self._stopping:
                 return
             self.ready.clear()
-            self.restarts += 1
+            self._note(self.name, "restarting", None)
             log.warning("ended unexpectedly; starting it again", child=self.name, code=code)
-            await asyncio.sleep(RESTART_PAUSE)
-            await self._spawn()
+            await self._spawn_again()
+            self.restarts += 1
             if line := await self.process.first_line():
                 self.line = line
-                self.ready.set()
+                self._is_ready()
+
+    async def _spawn_again(self) -> None:
+        while True:
+            await asyncio.sleep(self._backoff.pause())
+            try:
+                return await self._spawn()
+            except (MeshError, OSError) as error:
+                log.error("cannot be started; trying again", child=self.name, error=str(error))
 
 
 async def stop_all(children: Iterable[Child]) -> None:

@@ -16,9 +16,12 @@ import msgspec
 from mesh.broker.connection import Connection
 from mesh.mesh import Mesh
 from mesh.runtime.discovery import discover
+from mesh.runtime.folder_lock import alone_in
 from mesh.runtime.fork_server import ForkServer
 from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.log_files import SERVER_LOG, keep_bounded
 from mesh.runtime.ports import free_ports, usual_port
+from mesh.runtime.process_list import ListedProcess, ProcessKind, ProcessList, end_left_over
 from mesh.runtime.supervised_process import Child, stop_all
 from mesh.runtime.worker import Ready, chosen, variable
 from mesh.service import Service
@@ -69,6 +72,7 @@ class Up:
         self._only = {service.name for service in chosen(only)}
         self._stack = AsyncExitStack()
         self._children: dict[tuple[str, str], Child] = {}
+        self._list: ProcessList
         self._process_names: dict[tuple[str, str], str] = {}
         self._operators: dict[str, Mesh] = {}
         self._fork_server: ForkServer | None = None
@@ -124,6 +128,8 @@ class Up:
         self.directory = self._directory.absolute()
         self._logs = self.directory / "logs"
         self._logs.mkdir(parents=True, exist_ok=True)
+        self._stack.enter_context(alone_in(self.directory, "up.lock"))
+        await self._list_processes()
         if sys.platform == "linux":
             self._fork_server = ForkServer(self._logs / "fork-server.log")
             self._stack.push_async_callback(self._fork_server.close)
@@ -142,11 +148,25 @@ class Up:
         self._stack.push_async_callback(self._stop_services)
         await asyncio.gather(*(self._start_region(region, services) for region in self.topology.names))
 
+    async def _list_processes(self) -> None:
+        """End what a killed `up` left running in this folder, and keep the list of what this one starts."""
+        left = await asyncio.to_thread(end_left_over, self.directory)
+        if left:
+            self._report(f"ended what was still running here from before: {', '.join(left)}")
+        self._list = ProcessList(self.directory)
+        self._stack.callback(self._list.stopped)
+        self._list.add(ListedProcess(name="up", kind="up", state="running", pid=os.getpid()))
+        bounding = asyncio.create_task(keep_bounded(self.directory))
+        self._stack.callback(bounding.cancel)
+
     async def _start_servers(self, services: Sequence[Service]) -> Access:
         count = sum(region.nodes for region in self.topology.regions)
+        for region in self.topology.regions:
+            for name in region.servers:
+                self._list.add(ListedProcess(name=name, kind="server", region=region.name, log=f"{name}/{SERVER_LOG}"))
         self._report(f"starting {count} NATS {'server' if count == 1 else 'servers'}, and making their streams")
         self.servers = await self._stack.enter_async_context(
-            LocalServers(self.topology, self.directory, services=services)
+            LocalServers(self.topology, self.directory, services=services, note=self._list.note)
         )
         if self._for_people:
             self.servers.restart_dead(self._report)
@@ -197,6 +217,7 @@ class Up:
             folder = self.directory / found.name
             folder.mkdir(exist_ok=True)
             more = ("--dir", str(folder), *(["--usual-ports"] if self._for_people else []))
+            self._list.add(self._listed(found.name, "companion"))
             child = self._child(found.name, (*arguments, *more), self.environment)
             self._stack.push_async_callback(child.stop)
             await child.start()
@@ -219,14 +240,20 @@ class Up:
     async def _start_child(self, region: str, name: str, names: list[str], environment: Mapping[str, str]) -> None:
         files = ("--servers", str(self.servers_file), "--topology", str(self._topology_file))
         command = ("run", *names, "--region", region, *files)
+        self._list.add(self._listed(f"{region}-{name}", "service", region, names))
         child = self._children[region, name] = self._child(f"{region}-{name}", command, environment)
         await child.start()
 
     def _child(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Child:
         """A process of `cartmesh`: a fork where the kernel ends it with the server that forks it, as Linux does."""
         if self._fork_server is None:
-            return Child(name, [sys.executable, "-m", "mesh.cli", *arguments], environment, self._logs)
-        return Child(name, arguments, environment, self._logs, self._fork_server.start)
+            command = [sys.executable, "-m", "mesh.cli", *arguments]
+            return Child(name, command, environment, self._logs, note=self._list.note)
+        return Child(name, arguments, environment, self._logs, self._fork_server.start, self._list.note)
+
+    @staticmethod
+    def _listed(name: str, kind: ProcessKind, region: str = "", services: Sequence[str] = ()) -> ListedProcess:
+        return ListedProcess(name=name, kind=kind, region=region, services=tuple(services), log=f"logs/{name}.log")
 
     def ports(self, region: str, name: str) -> dict[str, int]:
         """The ports a service process listens on: its HTTP services' and `health` (health and metrics)."""

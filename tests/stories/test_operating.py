@@ -98,16 +98,21 @@ async def test_a_message_nobody_can_read_is_a_dead_letter_shown_and_redriven(mes
 
 
 async def test_status_shows_what_the_servers_say(mesh_up):
-    """Regions, streams and consumers are there, in tables and as JSON."""
+    """Short, then with every service, process, stream and consumer, and all of it as JSON."""
     servers = str(mesh_up.servers_file)
 
-    status, table = await cartmesh("status", "--servers", servers)
+    short = await cartmesh("status", "--servers", servers)
+    status, table = await cartmesh("status", "--all", "--servers", servers)
     _, text = await cartmesh("status", "--json", "--servers", servers)
 
     (region,) = json.loads(text)
     assert (status, region["region"], region["nodes_up"]) == (0, "us", 1)
-    assert "COMMERCE_us" in table
+    assert [
+        words for words in ("COMMERCE_us", "carts-abandon-cart", "us-worker", "loyalty") if words not in table
+    ] == []
+    assert (short[0], "COMMERCE_us" in short[1], "--all" in short[1]) == (0, False, True)
     assert "carts-abandon-cart" in {consumer["name"] for consumer in region["consumers"]}
+    assert {service["name"]: service["state"] for service in region["services"]}["loyalty"] == "running"
 
 
 async def test_a_projection_is_rebuilt_from_the_log_while_its_service_runs(mesh_up):

@@ -10,11 +10,11 @@ from mesh import Mesh, Received, Service, settings
 from mesh.events.cart import CartAbandoned, CartRecovered, CartUpdated
 from mesh.events.mesh import MeshMeasured, ServiceReported, ServiceStarted, ServiceStopped, ViewsSimulated
 from mesh.events.offer import OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
+from mesh.operations.service_states import REMEMBERED
 from mesh.runtime.discovery import discover
 from mesh.streams import DEAD
 from services.operations.board.board import Board
 from services.operations.board.live import Live, LiveSettings
-from services.operations.board.services import REMEMBERED
 
 if TYPE_CHECKING:
     from mesh.web.console import Console

@@ -7,11 +7,11 @@ import msgspec
 
 from mesh import Mesh, Received
 from mesh.events.mesh import MeshMeasured, ServiceReported, ServiceStarted, ServiceStopped, ViewsSimulated
+from mesh.operations.service_states import Services
 from services.operations.board.dead_letters import LatestDeadLetters
 from services.operations.board.funnel import Funnel
 from services.operations.board.offers import Offers
 from services.operations.board.regions import Regions
-from services.operations.board.services import Services
 from services.operations.board.state import Past, State
 
 

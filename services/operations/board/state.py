@@ -8,10 +8,10 @@ import msgspec
 from mesh.events.mesh import ConsumerLag
 from mesh.events.offer import Check
 from mesh.money import Money
+from mesh.operations.service_states import ServiceShown
 
 OfferEventKind = Literal["sent", "shown", "failed", "withdrawn", "deferred", "recovered"]
 StageName = Literal["viewed", "carted", "left", "offered", "recovered"]
-ServiceState = Literal["running", "missing", "stopped", "unknown"]
 
 
 class RegionShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,29 +36,6 @@ class LinkShown(msgspec.Struct, frozen=True, kw_only=True, rename={"reader": "fr
     reader: str
     reported: str
     staleness: float | None
-
-
-class InstanceShown(msgspec.Struct, frozen=True, kw_only=True):
-    """A process that runs a service: its name, the machine or pod it is on, and since when."""
-
-    id: str
-    machine: str
-    since: datetime
-
-
-class ServiceShown(msgspec.Struct, frozen=True, kw_only=True):
-    """A service in a region, and how often it was started in the last day after an instance of it had ended.
-
-    `missing`: no instance runs, although one should; `stopped`: none of a demo runs; `unknown`: no service of the
-    region reports here. `reported` is when an instance reported last (None: none did in 30 days).
-    """
-
-    region: str
-    name: str
-    state: ServiceState
-    instances: tuple[InstanceShown, ...]
-    restarts: int
-    reported: datetime | None
 
 
 class StageShown(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,21 +1,49 @@
-"""Services: which run in each region, where and since when, how often they were restarted, and which are missing."""
+"""Service states: which run in each region, where and since when, how often they were restarted, and which are missing.
+
+They follow from what every process reports of the services that it runs (`mesh.runtime.service_reports`).
+"""
 
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import msgspec
 
-from mesh import Received
+from mesh.envelope import Received
 from mesh.events.mesh import ServiceReported, ServiceStarted, ServiceStopped
-from mesh.runtime.service_reports import MISSING_AFTER
-from services.operations.board.state import InstanceShown, ServiceShown, ServiceState
 
+ServiceState = Literal["running", "missing", "stopped", "unknown"]
+MISSING_AFTER = timedelta(seconds=35)
+"""An instance that has not reported for so long does not run any more: three reports are missing."""
 REMEMBERED = timedelta(days=30)
 DAY = timedelta(days=1)
 START_UP = timedelta(minutes=1)
 """How long a region has after its first report until a service that never reported counts as missing."""
 MOST_INSTANCES = 2_000
 """Of one service in one region: more are forgotten, those that were started first."""
+
+
+class InstanceShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that runs a service: its name, the machine or pod it is on, and since when."""
+
+    id: str
+    machine: str
+    since: datetime
+
+
+class ServiceShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A service in a region, and how often it was started in the last day after an instance of it had ended.
+
+    `missing`: no instance runs, although one should; `stopped`: none of a demo runs; `unknown`: no service of the
+    region reports here. `reported` is when an instance reported last (None: none did in 30 days).
+    """
+
+    region: str
+    name: str
+    state: ServiceState
+    instances: tuple[InstanceShown, ...]
+    restarts: int
+    reported: datetime | None
 
 
 class _Instance(msgspec.Struct):

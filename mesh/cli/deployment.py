@@ -66,7 +66,8 @@ def secrets(
 
     topology, services = Topology.load(file), discover()
     dir.mkdir(parents=True, exist_ok=True)
-    kept = Secrets.kept(dir / "secrets.json", users(topology, services), settings=secret_settings(services))
+    settings = [*secret_settings(services), *topology.servers.keys(topology.names)]
+    kept = Secrets.kept(dir / "secrets.json", users(topology, services), settings=settings)
     kept = kept.renewed() if renew else kept
     kept = kept.switched() if switch else kept
     kept.keep(dir / "secrets.json")

@@ -78,6 +78,7 @@ def render(
     issuer: str = "",
     before: Path | None = None,
     login: Literal["", "next"] = "",
+    monitoring: str = "",
     check: bool = False,
     unreleased: bool = False,
     file: Path = FILE,
@@ -100,6 +101,8 @@ def render(
         upgrade; without it, once all pods are new, permissions are those of the new release alone.
     login
         `next` where links use the second logins, while passwords are changed (`mesh secrets --switch`).
+    monitoring
+        The namespace of Prometheus, which alone may read the metrics of the servers' pods.
     check
         Write nothing: say what is stale, and end with 1 if something is.
     unreleased
@@ -114,9 +117,8 @@ def render(
         if not (to and region):
             raise TopologyError("write both: --region NAME --for helm")
         running = read_permissions(before).get(region) if before else None
-        _say(
-            helm(topology, services, region, store=store, issuer=issuer, before=running, login=login and NEXT).rstrip()
-        )
+        options = {"store": store, "issuer": issuer, "login": login and NEXT, "monitoring": monitoring}
+        _say(helm(topology, services, region, before=running, **options).rstrip())
         return
     chart, written = chart_folder(folder), file.read_text(encoding="utf-8")
     values = chart.parent / "values.yaml"

@@ -196,9 +196,8 @@ class LocalServers:
         self._directory.mkdir(parents=True, exist_ok=True)
         self._closing.enter_context(alone_in(self._directory))
         self._users = users(self.topology, self.services)
-        self._secrets = Secrets.kept(
-            self._directory / "secrets.json", self._users, settings=secret_settings(self.services)
-        )
+        settings = [*secret_settings(self.services), *self.topology.servers.keys(self.topology.names)]
+        self._secrets = Secrets.kept(self._directory / "secrets.json", self._users, settings=settings)
         self._closing.push_async_callback(self._stop)
         for left in reversed(range(_TRIES)):
             try:

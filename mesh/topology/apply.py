@@ -11,7 +11,7 @@ from mesh.service import Service
 from mesh.topology.derive.nats import Config, Holdings, holdings
 from mesh.topology.differences import Difference, Verb, changes, verify
 from mesh.topology.jetstream_api import PATIENCE, api, listed_in_full
-from mesh.topology.losses import losses
+from mesh.topology.losses import has_smaller_quota, losses
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.meta_group import too_many
 from mesh.topology.moves import lasting, moves, renamings
@@ -89,6 +89,7 @@ class _Region:
         self.name, self.connection, self.wanted, self.manner = name, connection, wanted, manner
         self.differences: list[Difference] = []
         self._live: dict[str, Config] = {}
+        self._held: dict[str, int] = {}
         self._durables: dict[tuple[str, str], Config] = {}
         self._unanswered: set[tuple[str, str]] = set()
         self._turn = asyncio.Semaphore(_AT_ONCE)
@@ -104,6 +105,9 @@ class _Region:
         found, _ = await self._list("STREAM.LIST", "streams", self.wanted.streams)
         self._live = {config["name"]: config for config in found}
         present = [name for name in self.wanted.streams if name in self._live]
+        bounded = [one for one in present if has_smaller_quota(self.wanted.streams[one], self._live[one])]
+        infos = await asyncio.gather(*(api(self.connection, f"STREAM.INFO.{one}") for one in bounded))
+        self._held = {one: info["state"]["bytes"] for one, info in zip(bounded, infos, strict=True) if "state" in info}
         lists = await asyncio.gather(*(self._list_consumers(name) for name in present))
         for stream, (configs, silent) in zip(present, lists, strict=True):
             self._unanswered |= {(stream, name) for name in silent}
@@ -120,7 +124,7 @@ class _Region:
                 )
                 self._note("refuse", f"consumer {durable} on {stream}", f"{renamed} looks like its old name; {told}")
         for name, wanted in sorted(self.wanted.streams.items()):
-            lost = losses(wanted, self._live.get(name) or {})
+            lost = losses(wanted, self._live.get(name) or {}, self._held.get(name))
             if lost and name not in self.manner.force:
                 self._note("refuse", f"stream {name}", f"{'; '.join(lost)}; --force {name} does it all the same")
         return [one for one in self.differences if one.verb == "refuse"]

@@ -13,17 +13,26 @@ _LIMITS: Mapping[str, str] = {
 }
 
 
-def losses(wanted: Config, live: Config) -> list[str]:
-    """What is lost when the stream `live` becomes `wanted`, each as a phrase; nothing where it keeps as much."""
+def losses(wanted: Config, live: Config, held: int | None = None) -> list[str]:
+    """What is lost when the stream `live` becomes `wanted`, each as a phrase; nothing where it keeps as much.
+
+    `held`: the bytes that it holds now, where they are known: a quota above them deletes nothing.
+    """
     found = [
         f"{words} above {_amount(name, wanted[name])} would be deleted, up to {_amount(name, live.get(name))} is kept"
         for name, words in _LIMITS.items()
         if live and name in wanted and _limit(wanted[name]) < _limit(live.get(name))
+        if not (name == "max_bytes" and held is not None and held <= wanted[name])
     ]
     copies, had = wanted.get("num_replicas", 1), live.get("num_replicas", 1)
     if live and copies < had:
         found.append(f"{copies} of {had} copies would be left")
     return found
+
+
+def has_smaller_quota(wanted: Config, live: Config) -> bool:
+    """Whether a stream would be given fewer bytes than it may take now."""
+    return _limit(wanted.get("max_bytes")) < _limit(live.get("max_bytes"))
 
 
 def _limit(value: int | None) -> float:

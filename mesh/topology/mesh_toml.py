@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import combinations
 from pathlib import Path
@@ -14,6 +14,7 @@ from mesh.errors import TopologyError
 from mesh.settings import duration
 from mesh.streams import COMMERCE, INTERACTIONS, OPERATIONS, PERSONAL, StreamFamily, StreamLayout
 from mesh.topology.regions import Link, Region, check_links, check_names, check_region, check_residency
+from mesh.topology.server_settings import ServerSettings, check_quotas, quotas_of
 from mesh.topology.stream_settings import check_keep, check_streams, own_family
 
 
@@ -29,6 +30,9 @@ class Topology:
     tls: bool = False
     streams: tuple[StreamFamily, ...] = ()
     """Streams for domains that do not share the commerce stream."""
+    servers: ServerSettings = field(default_factory=ServerSettings)
+    quotas: Mapping[str, int] = field(default_factory=dict)
+    """Family of streams -> the most bytes that its stream may take on a server."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work; the TopologyError names what to write instead."""
@@ -39,6 +43,8 @@ class Topology:
         check_links(self.links, self.names)
         _check_retention(self.commerce, self.interactions)
         check_streams(self.streams)
+        self.servers.checked()
+        check_quotas(self.quotas, self.layout.families)
         if self.replicas not in (1, 3, 5):
             raise TopologyError(f"replicas = {self.replicas}: JetStream keeps 1, 3 or 5 copies")
 
@@ -156,6 +162,8 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     retention: _Retention = _Retention()
     tls: bool = False
     streams: dict[str, _Stream] = {}
+    servers: ServerSettings = ServerSettings()
+    quotas: dict[str, str] = {}
 
     def topology(self) -> Topology:
         return Topology(
@@ -183,6 +191,8 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
                 )
                 for name, stream in self.streams.items()
             ),
+            servers=self.servers,
+            quotas=quotas_of(self.quotas),
         )
 
 
@@ -192,6 +202,7 @@ def _expected(message: str) -> str:
         "$.links": _Link,
         "$.retention": _Retention,
         "$.streams": _Stream,
+        "$.servers": ServerSettings,
     }
     kind = next((kind for path, kind in fields.items() if f"`{path}" in message), _File)
     return f"Known here: {', '.join(kind.__struct_encode_fields__)}"

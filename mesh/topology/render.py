@@ -96,12 +96,23 @@ def helm(
     issuer: str,
     before: Users | None = None,
     login: str = "",
+    monitoring: str = "",
 ) -> str:
     """Values of the official chart `nats` for a region; see mesh.derive.helm."""
     head = (
         f"helm install {RELEASE} nats/nats -f THIS-FILE\nMade by `cartmesh mesh render --region {region} --for helm`."
     )
-    return yaml(nats_values(topology, services, region, store=store, issuer=issuer, before=before, login=login), head)
+    values = nats_values(
+        topology,
+        services,
+        region,
+        store=store,
+        issuer=issuer,
+        before=before,
+        login=login,
+        monitoring=monitoring,
+    )
+    return yaml(values, head)
 
 
 def chart_folder(folder: Path) -> Path:

@@ -82,6 +82,10 @@ class Secrets:
         """A secret setting, which is the same in every region."""
         return self.known[f"{_EVERYWHERE}/{name}"]
 
+    def setting_value(self, name: str) -> str:
+        """A secret setting as a configuration value."""
+        return self.setting(name)
+
     @staticmethod
     def kept(path: Path, users: Mapping[str, list[str]], settings: Iterable[str] = ()) -> "Secrets":
         """Those in a file for its owner alone; random ones are added for `users` (by region) and `settings`."""
@@ -111,6 +115,14 @@ class Placeholders(Secrets):
         """The variable."""
         return Plain(self.password(region, user))
 
+    def setting(self, name: str) -> str:
+        """The variable that holds a secret setting."""
+        return f"$CARTMESH_{_variable(name)}"
+
+    def setting_value(self, name: str) -> str:
+        """The variable."""
+        return Plain(self.setting(name))
+
     def url(self, region: str, user: str, host: str, port: int) -> str:  # noqa: ARG002  the variable holds them
         """The variable that holds a server's address with the credentials: configurations have no interpolation."""
         return Plain(f"$CARTMESH_{_variable(region)}_{_variable(user)}_URL_{_variable(host.partition('.')[0])}")
@@ -119,6 +131,11 @@ class Placeholders(Secrets):
 def secret_settings(services: Iterable[Service]) -> list[str]:
     """The secret settings that some service does not start without."""
     return sorted({name for service in services for name in service.secrets})
+
+
+def setting_key(name: str) -> str:
+    """The key of a secret setting in the Secret with the passwords."""
+    return f"settings.{name}"
 
 
 def settings_as_variables(known: Secrets, services: Iterable[Service]) -> dict[str, str]:

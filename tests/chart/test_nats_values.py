@@ -34,6 +34,7 @@ from mesh.topology.derive.servers import users
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.render import rendered
 from mesh.topology.secrets import COPIES, OPERATOR, Secrets, secret_settings
+from mesh.topology.server_settings import ServerSettings
 
 ROOT = Path(__file__).parents[2]
 MESH = Topology.load(ROOT / "mesh.toml")
@@ -69,7 +70,7 @@ def test_the_values_of_a_region_are_what_the_topology_says(region):
     config = read["config"]
     assert config["serverNamePrefix"] == f"{region}-"
     assert (config["cluster"]["enabled"], config["cluster"]["replicas"]) == (True, 3)
-    assert config["jetstream"]["merge"] == {"domain": region}
+    assert config["jetstream"]["merge"] == {"domain": region, "sync_interval": "2m"}
     assert config["merge"]["system_account"] == "SYS"
     assert config["merge"]["max_payload"] == "<< 8MB >>"
     dialed = [link.listener for link in MESH.links if link.dialer == region]
@@ -80,7 +81,89 @@ def test_the_values_of_a_region_are_what_the_topology_says(region):
     for name in ("nats", "cluster", "leafnodes"):
         assert config[name]["tls"]["secretName"] == "nats-tls"
     assert config["cluster"]["tls"]["merge"] == {"verify": True}
-    assert ("extraResources" in read) == (region != "ap")
+    made = [one["kind"] for one in read["extraResources"]]
+    assert made == ["NetworkPolicy", *(["Service"] if region != "ap" else [])]
+
+
+def test_servers_are_spread_and_what_runs_beside_them_is_bounded():
+    """Over hosts for certain, over zones where there are several; JetStream leaves a part of the volume free."""
+    values = nats_values(MESH, [shop], "eu", store="100Gi")
+
+    spread = values["podTemplate"]["topologySpreadConstraints"]
+    assert {key: one["whenUnsatisfiable"] for key, one in spread.items()} == {
+        "kubernetes.io/hostname": "DoNotSchedule",
+        "topology.kubernetes.io/zone": "ScheduleAnyway",
+    }
+    for sidecar in ("reloader", "promExporter"):
+        resources = values[sidecar]["merge"]["resources"]
+        assert resources["limits"] == {"memory": resources["requests"]["memory"]}
+    store = values["config"]["jetstream"]["fileStore"]
+    assert store == {"maxSize": "87040Mi", "pvc": {"size": "100Gi"}}, "85 % of it"
+
+
+def test_only_who_should_reaches_the_servers():
+    """Clients of Cartmesh, the servers themselves, links, and Prometheus where it is named."""
+    eu, ap = (nats_values(MESH, [shop], region)["extraResources"][0]["spec"] for region in ("eu", "ap"))
+    servers = eu["podSelector"]["matchLabels"]
+    watched = nats_values(MESH, [shop], "eu", monitoring="watch")["extraResources"][0]["spec"]["ingress"]
+
+    def port(number):
+        return [{"port": number, "protocol": "TCP"}]
+
+    inside = [{"podSelector": {"matchLabels": servers}}]
+    clients = [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "cartmesh"}}}]
+    assert servers["app.kubernetes.io/instance"] == "nats"
+    assert eu["ingress"] == [
+        {"ports": port(4222), "from": clients},
+        {"ports": port(6222), "from": inside},
+        {"ports": port(7422)},
+    ]
+    assert ap["ingress"] == eu["ingress"][:2], "nobody dials ap"
+    assert eu["egress"][1:] == [{"ports": port(6222), "to": inside}, {"ports": port(7422)}]
+    prometheus = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "watch"}}}]
+    assert watched == [*eu["ingress"], {"ports": port(7777), "from": prometheus}]
+    us = nats_values(MESH, [shop], "us")["extraResources"][0]["spec"]
+    assert len(us["egress"]) == 2, "us dials nobody"
+
+
+def test_the_key_of_encrypted_files_is_only_named():
+    """It is in the Secret with the passwords, and each region has its own."""
+    encrypted = replace(MESH, servers=ServerSettings(sync_interval="always", cipher="aes"))
+    values = nats_values(encrypted, [shop], "eu")
+
+    assert values["config"]["jetstream"]["merge"] == {
+        "domain": "eu",
+        "sync_interval": "always",
+        "cipher": "aes",
+        "key": "$CARTMESH_JETSTREAM_KEY_EU",
+    }
+    assert '"<< $CARTMESH_JETSTREAM_KEY_EU >>"' in yaml(values)
+    assert values["container"]["env"]["CARTMESH_JETSTREAM_KEY_EU"] == {
+        "valueFrom": {"secretKeyRef": {"name": "cartmesh-passwords", "key": "settings.jetstream_key_eu"}}
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ('servers.sync_interval = "never"', 'servers.sync_interval = "never": write 500ms, 10s, 2m or always'),
+        ('servers.cipher = "rot13"', 'servers.cipher = "rot13": write aes or chachapoly'),
+        ('servers.sync = "2m"', "Known here: sync_interval, cipher"),
+        ('quotas.commerce = "20GB"', "quotas.commerce: quotas are for dead, interactions, mesh, operations, personal"),
+        ('quotas.mesh = "much"', 'quotas.mesh = "much": write a size such as 500MB'),
+        ('quotas.mesh = "2KB"', "quotas.mesh: 2,000 bytes are too few"),
+    ],
+)
+def test_settings_that_servers_would_refuse_are_refused(written, words):
+    """Before anything is rendered, with what to write."""
+    with pytest.raises(TopologyError, match=re.escape(words)):
+        Topology.parse(f"{written}\n[regions.us]\n")
+
+
+def test_quotas_fit_on_the_disk():
+    """The servers set them aside: where they do not fit, a stream could not be made."""
+    with pytest.raises(TopologyError, match=r"25\.0 GB together, and 85% of the disk are 9\.1 GB"):
+        nats_values(MESH, [shop], "eu", store="10Gi")
 
 
 def test_the_deployed_server_is_the_tested_one():
@@ -209,7 +292,8 @@ def variables(values, secret):
 @asynccontextmanager
 async def deployed(topology, ports, folder, shown):
     """Every server of every region as a process, from the values alone; yields the passwords."""
-    secrets = Secrets.kept(folder / "secrets.json", users(topology, [shop]))
+    keys = topology.servers.keys(topology.names)
+    secrets = Secrets.kept(folder / "secrets.json", users(topology, [shop]), settings=keys)
     made = environments(topology, [shop], secrets)
     async with AsyncExitStack() as stack:
         for region in topology.regions:
@@ -246,8 +330,11 @@ def login(ports, secrets, region, user):
 
 @pytest.mark.timeout(120)
 async def test_the_values_of_three_regions_are_one_mesh_over_tls(tmp_path, monkeypatch, eventually):
-    """Servers with the values' configuration join over TLS; what one region says, the others read, and nobody else."""
-    topology = MESH.only(nodes=1)
+    """Servers with the values' configuration join over TLS; what one region says, the others read, and nobody else.
+
+    Their files are encrypted.
+    """
+    topology = replace(MESH.only(nodes=1), servers=ServerSettings(cipher="chachapoly"), quotas={})
     regions = tuple(replace(one, nodes=3 if one.name == "eu" else 1) for one in topology.regions)
     ports = dealt(replace(topology, regions=regions))
     topology = replace(
@@ -296,6 +383,7 @@ async def test_the_values_of_three_regions_are_one_mesh_over_tls(tmp_path, monke
 
             await eventually(received, within=30)
         # Nothing is said in the clear, and servers show each other certificates.
+        assert b"cart.updated" not in b"".join(path.read_bytes() for path in tmp_path.rglob("*.blk"))
         for one in ports["eu"]:
             answer = await page("127.0.0.1", one["monitor"], "/varz")
             assert answer["tls_required"]

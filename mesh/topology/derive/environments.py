@@ -7,7 +7,15 @@ from mesh.topology.derive.accounts import leaf_user
 from mesh.topology.derive.helm import link_key
 from mesh.topology.derive.servers import users
 from mesh.topology.mesh_toml import Topology
-from mesh.topology.secrets import NEXT, OPERATOR, Placeholders, Secrets, secret_settings, settings_as_variables
+from mesh.topology.secrets import (
+    NEXT,
+    OPERATOR,
+    Placeholders,
+    Secrets,
+    secret_settings,
+    setting_key,
+    settings_as_variables,
+)
 
 Environment = dict[str, str]
 
@@ -39,13 +47,9 @@ def _keys(topology: Topology, services: Sequence[Service], secrets: Secrets, reg
         for login in ("", NEXT)
         if link.dialer == region
     }
-    settings = {setting_key(name): secrets.setting(name) for name in secret_settings(services)}
+    keys = topology.servers.keys([region])
+    settings = {setting_key(name): secrets.setting(name) for name in [*secret_settings(services), *keys]}
     return {user: secrets.password(region, user) for user in users(topology, services)[region]} | dialed | settings
-
-
-def setting_key(name: str) -> str:
-    """The key of a secret setting in that Secret."""
-    return f"settings.{name}"
 
 
 def _servers(topology: Topology, services: Sequence[Service], secrets: Secrets, region: str) -> Environment:
@@ -54,6 +58,7 @@ def _servers(topology: Topology, services: Sequence[Service], secrets: Secrets, 
     made = {
         named.password(region, user)[1:]: secrets.password(region, user) for user in users(topology, services)[region]
     }
+    made |= {named.setting(key)[1:]: secrets.setting(key) for key in topology.servers.keys([region])}
     for link in topology.links:
         if link.dialer == region:
             for server in topology.region(link.listener).servers:

@@ -12,6 +12,7 @@ from mesh.broker.server_version import IMAGE_TAG
 from mesh.errors import TopologyError
 from mesh.service import Service
 from mesh.topology.derive.accounts import accounts, leaf_user
+from mesh.topology.derive.network import network_policy, pods
 from mesh.topology.derive.servers import (
     Config,
     isolated,
@@ -25,7 +26,7 @@ from mesh.topology.derive.servers import (
 from mesh.topology.derive.two_releases import Users
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.regions import Link, Region
-from mesh.topology.secrets import NEXT, Placeholders, Plain
+from mesh.topology.secrets import NEXT, Placeholders, Plain, setting_key
 
 PASSWORDS = "cartmesh-passwords"
 """The Secret with a password for each user (key: its name) and each link the region dials (key: see `link_key`)."""
@@ -34,7 +35,10 @@ CERTIFICATES = "nats-tls"
 """The Secret with `ca.crt`, `tls.crt` and `tls.key`."""
 
 RELEASE = "nats"
-_HOSTS = "kubernetes.io/hostname"
+_HOSTS, _ZONES = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
+STORED = 0.85
+"""The share of a volume that JetStream may fill. File systems keep some for themselves, and a server that compacts or
+takes a snapshot needs room beside its files."""
 _NOBODY = {
     "runAsNonRoot": True,
     "runAsUser": 1000,
@@ -49,7 +53,8 @@ _CONTAINED: Config = {
         "capabilities": {"drop": ["ALL"]},
     }
 }
-_size = re.compile(r"[1-9][0-9]*(\.[0-9]+)?(Mi|Gi|Ti|M|G|T)", re.ASCII).fullmatch
+_size = re.compile(r"([1-9][0-9]*(?:\.[0-9]+)?)(Mi|Gi|Ti|M|G|T)", re.ASCII).fullmatch
+_UNITS = {"M": 10**6, "G": 10**9, "T": 10**12, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 _word = re.compile(r"[A-Za-z_][\w./-]*", re.ASCII).fullmatch
 
 
@@ -67,17 +72,19 @@ def nats_values(
     issuer: str = "",
     before: Users | None = None,
     login: str = "",
+    monitoring: str = "",
 ) -> Config:
     """Values for the release `nats` of a region. Secrets are only named.
 
     `store` is each server's disk (`200Gi`); `issuer` a ClusterIssuer of cert-manager that makes the certificates;
+    `monitoring` the namespace whose pods may read the servers' metrics (none where it is empty);
     `before` are the users of the release that runs, which may go on with what they do; `login` is how the names of the
     logins end that links use (mesh.topology.secrets).
-    Raises TopologyError where a region that is dialed has no `leafnode_address`, or the disk has no size.
+    Raises TopologyError where a region that is dialed has no `leafnode_address`, the disk has no size, or the quotas
+    do not fit on it.
     """
     region = topology.region(name)
-    if not _size(store):
-        raise TopologyError(f"--store {store}: write the size of each server's disk as 200Gi or 1Ti")
+    stored = _stored(topology, store)
     secrets = Placeholders()
     config: Config = {
         "serverNamePrefix": f"{name}-",
@@ -91,8 +98,8 @@ def nats_values(
         "jetstream": {
             "enabled": True,
             "memoryStore": {"enabled": True, "maxSize": "256Mi"},
-            "fileStore": {"pvc": {"size": store}},
-            "merge": {"domain": name},
+            "fileStore": {"maxSize": stored, "pvc": {"size": store}},
+            "merge": {"domain": name, **topology.servers.stored(name, secrets)},
         },
         "leafnodes": _leafnodes(topology, region),
         "monitor": {"enabled": True},
@@ -113,21 +120,28 @@ def nats_values(
             },
         },
         "podTemplate": {
-            "topologySpreadConstraints": {_HOSTS: {"maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}},
+            "topologySpreadConstraints": {
+                _HOSTS: {"maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"},
+                # A cluster may have one zone only.
+                _ZONES: {"maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"},
+            },
             "merge": {"spec": {"automountServiceAccountToken": False, "securityContext": dict(_NOBODY)}},
         },
-        "reloader": {"merge": dict(_CONTAINED)},
-        "promExporter": {"enabled": True, "merge": dict(_CONTAINED), "podMonitor": {"enabled": False}},
+        "reloader": {"merge": _CONTAINED | _sidecar(cpu="10m", memory="32Mi")},
+        "promExporter": {
+            "enabled": True,
+            "merge": _CONTAINED | _sidecar(cpu="20m", memory="128Mi"),
+            "podMonitor": {"enabled": False},
+        },
         "natsBox": {"enabled": False},
     }
     if topology.tls:
         values["tlsCA"] = {"enabled": True, "secretName": CERTIFICATES, "key": "ca.crt"}
-    extra = [
+    values["extraResources"] = [
+        network_policy(topology, region, RELEASE, monitoring=monitoring),
         *([_leafnode_service(region)] if listens(topology, name) else []),
         *([_certificate(region, issuer)] if issuer else []),
     ]
-    if extra:
-        values["extraResources"] = extra
     return values
 
 
@@ -141,6 +155,26 @@ def yaml(values: Config, head: str = "") -> str:
     """Values as YAML. Every string is quoted: an unquoted `y` is a boolean to some readers."""
     lines = "".join(f"# {line}\n" for line in head.splitlines())
     return lines + "\n".join(_yaml(values, "")) + "\n"
+
+
+def _stored(topology: Topology, store: str) -> str:
+    """How much JetStream may store on a disk of this size; TopologyError where quotas set more than that aside."""
+    found = _size(store)
+    if not found:
+        raise TopologyError(f"--store {store}: write the size of each server's disk as 200Gi or 1Ti")
+    most = int(float(found[1]) * _UNITS[found[2]] * STORED)
+    asked = sum(topology.quotas.values())
+    if asked > most:
+        raise TopologyError(
+            f"--store {store}: the quotas in mesh.toml are {asked / 1e9:,.1f} GB together, and {STORED:.0%} of the "
+            f"disk are {most / 1e9:,.1f} GB: give each server a larger disk, or streams smaller quotas"
+        )
+    return f"{most >> 20}Mi"
+
+
+def _sidecar(*, cpu: str, memory: str) -> Config:
+    """Resources of a container beside the server; it may use more CPU while nobody else needs it."""
+    return {"resources": {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": memory}}}
 
 
 def _secured(topology: Topology, more: Config) -> Config:
@@ -178,6 +212,7 @@ def _environment(
     known = users(topology, services)[region.name]
     inside = dict.fromkeys([*known, *(f"{user}{ending}" for user in sorted(before) for ending in ("", NEXT))])
     made: Config = {secrets.password(region.name, user)[1:]: _reference(user) for user in inside}
+    made |= {secrets.setting(key)[1:]: _reference(setting_key(key)) for key in topology.servers.keys([region.name])}
     for link in topology.links:
         if link.dialer == region.name:
             address = topology.region(link.listener).leafnode_address
@@ -204,14 +239,13 @@ def _reference(key: str) -> Config:
 
 def _leafnode_service(region: Region) -> Config:
     """Only the port for links is reached from outside."""
-    labels = {"app.kubernetes.io/name": "nats", "app.kubernetes.io/instance": RELEASE}
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": f"{RELEASE}-leafnodes", "labels": {"cartmesh/region": region.name}},
         "spec": {
             "type": "LoadBalancer",
-            "selector": labels | {"app.kubernetes.io/component": "nats"},
+            "selector": pods(RELEASE),
             "ports": [{"name": "leafnodes", "port": 7422, "targetPort": "leafnodes"}],
         },
     }

@@ -1,6 +1,6 @@
 """JetStream: topology and services as the streams, consumers, buckets and object stores a region must hold."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -24,6 +24,7 @@ from mesh.streams import (
 )
 from mesh.subjects import carrier_subject
 from mesh.topology.mesh_toml import Topology
+from mesh.topology.server_settings import DROPS_OLDEST
 from mesh.web.sign_in_buckets import READ_BY_PAGES
 
 Config = dict[str, Any]
@@ -45,7 +46,7 @@ class Holdings:
 def holdings(topology: Topology, services: Sequence[Service], region: str) -> Holdings:
     """Everything that must exist in a region. DeclarationError when two services disagree about a bucket."""
     replicas = topology.replicas_in(region)
-    made = {stream.name: stream_config(stream) for stream in streams(topology, region)}
+    made = {stream.name: _bounded(stream_config(stream), topology.quotas) for stream in streams(topology, region)}
     for bucket in distinct(bucket for service in services for bucket in buckets_of(service)):
         made[f"KV_{bucket.name}"] = bucket_config(bucket, replicas)
     for object_store in distinct(object_store for service in services for object_store in service.object_stores):
@@ -167,6 +168,14 @@ def stream_config(stream: Stream) -> Config:
     if stream.schedules:
         config["allow_msg_schedules"] = True
     return config
+
+
+def _bounded(config: Config, quotas: Mapping[str, int]) -> Config:
+    """A stream with the quota of its family. The servers set that much of their disk aside for it."""
+    family = config["name"].partition("_")[0]
+    if family not in quotas:
+        return config | {"max_bytes": -1}
+    return config | {"max_bytes": quotas[family], "discard": "old" if family in DROPS_OLDEST else "new"}
 
 
 def bucket_config(bucket: Bucket[Any], replicas: int) -> Config:

@@ -132,7 +132,7 @@ def test_an_http_service_outlives_the_proxies_that_know_it(chart):
     assert "lifecycle" not in made["Deployment", "carts"]["spec"]["template"]["spec"]["containers"][0]
 
 
-def test_an_autoscaler_follows_cpu_and_the_leaders_count_of_waiting_messages(chart):
+def test_an_autoscaler_follows_latency_and_the_leaders_count_of_waiting_messages(chart):
     """The lag is that of the service's own consumers; pods are then no longer counted in the Deployment."""
     values = {"services": {"channels": {"autoscaling": {"enabled": True, "max": 5, "lag": 1000}}}}
     made = chart(values=values)
@@ -146,8 +146,14 @@ def test_an_autoscaler_follows_cpu_and_the_leaders_count_of_waiting_messages(cha
         "maxReplicas": 5,
         "metrics": [
             {
-                "type": "Resource",
-                "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}},
+                "type": "External",
+                "external": {
+                    "metric": {
+                        "name": "cartmesh_delivery_delay_seconds_p99",
+                        "selector": {"matchExpressions": [{"key": "durable"} | durables]},
+                    },
+                    "target": {"type": "Value", "value": "0.5"},
+                },
             },
             {
                 "type": "External",
@@ -164,15 +170,31 @@ def test_an_autoscaler_follows_cpu_and_the_leaders_count_of_waiting_messages(cha
     }
     assert "replicas" not in made["Deployment", "channels"]["spec"]
 
-    values["services"]["channels"]["autoscaling"]["lagMetric"] = "jetstream_consumer_num_pending"
+    values["services"]["channels"]["autoscaling"]["lagMetric"] = "nats_consumer_num_pending"
     exported = chart(values=values)["HorizontalPodAutoscaler", "channels"]["spec"]["metrics"][1]["external"]
     assert exported["metric"] == {
-        "name": "jetstream_consumer_num_pending",
+        "name": "nats_consumer_num_pending",
         "selector": {
             "matchLabels": {"is_consumer_leader": "true"},
             "matchExpressions": [{"key": "consumer_name"} | durables],
         },
     }
+
+
+def test_an_autoscaler_follows_the_answers_of_an_http_service(chart):
+    """Its own, and the CPU where that is wished."""
+    values = {"services": {"gateway": {"autoscaling": {"cpu": 80, "latency": 0.2}}}}
+    metrics = chart(values=values)["HorizontalPodAutoscaler", "gateway"]["spec"]["metrics"]
+
+    assert [one["type"] for one in metrics] == ["External", "Resource"]
+    assert metrics[0]["external"] == {
+        "metric": {
+            "name": "cartmesh_http_request_seconds_p99",
+            "selector": {"matchLabels": {"service": "gateway"}},
+        },
+        "target": {"type": "Value", "value": "0.2"},
+    }
+    assert metrics[1]["resource"]["target"] == {"type": "Utilization", "averageUtilization": 80}
 
 
 def test_a_network_policy_is_what_it_should_be(chart):

@@ -138,6 +138,10 @@ WRONG = {
         {"services": {"links": {"autoscaling": {"enabled": True, "lag": 100}}}},
         "services.links.autoscaling.lag: the service consumes nothing",
     ),
+    "an autoscaler that follows nothing": (
+        {"services": {"carts": {"autoscaling": {"enabled": True, "lag": 0, "latency": 0}}}},
+        "services.carts.autoscaling: nothing is followed, and Kubernetes would take 80 % of the CPU",
+    ),
     "the services' own labels": (
         {"nats": {"podLabels": {"app.kubernetes.io/name": "cartmesh"}}},
         "nats.podLabels: these are the services' own pods",

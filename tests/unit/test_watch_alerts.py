@@ -29,15 +29,33 @@ from mesh.observability.metrics import (
     STALENESS,
 )
 from mesh.runtime.discovery import discover
+from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.server_monitor import page
 from mesh.topology.derive.alerts import alerts
 from mesh.topology.derive.dashboards import dashboard
 from mesh.topology.derive.helm import yaml
+from mesh.topology.derive.nats_exporter import DELIVERY_P99, HTTP_P99
+from mesh.topology.mesh_toml import Topology
 
 AVAILABLE = 'kubelet_volume_stats_available_bytes{persistentvolumeclaim="nats-js-nats-0"}'
 VOLUME = {'kubelet_volume_stats_capacity_bytes{persistentvolumeclaim="nats-js-nats-0"}': "100+0x20"}
 PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian's package prometheus)")
 MINUTE = "1m"
+
+
+def _store(used: str) -> dict[str, str]:
+    most = 'nats_varz_jetstream_config_max_storage{pod="nats-0"}'
+    return {'nats_varz_jetstream_stats_storage{pod="nats-0"}': used, most: "100+0x20"}
+
+
+def _stream(*, quota: str) -> dict[str, str]:
+    of = 'stream_name="MESH_eu"'
+    return {f"nats_stream_total_bytes{{{of}}}": "90+0x40", f"nats_stream_limit_bytes{{{of}}}": quota}
+
+
+def _links(connected: str) -> dict[str, str]:
+    return {'nats_leafz_conn_nodes_total{namespace="eu",pod="nats-0"}': connected}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +66,8 @@ def services():
 
 def test_every_command_that_an_alert_names_exists(services):
     """Whoever is woken up types it as it stands there."""
-    advice = [rule["annotations"]["description"] for group in alerts(services)["groups"] for rule in group["rules"]]
+    rules = [rule for group in alerts(services)["groups"] for rule in group["rules"] if "alert" in rule]
+    advice = [rule["annotations"]["description"] for rule in rules]
     named = [words for text in advice for words in re.findall(r"`cartmesh ([^`]+)`", text)]
 
     assert sum(text.count("cartmesh ") for text in advice) == len(named) > 5, "each stands in backticks"
@@ -76,7 +95,7 @@ def test_every_service_has_a_row_and_somebody_who_misses_it(services):
     rows = [panel["title"] for panel in dashboard(services)["panels"] if panel["type"] == "row"]
     missed = [rule["labels"].get("service") for group in alerts(services)["groups"] for rule in group["rules"]]
 
-    assert rows == ["The mesh", *(service.name for service in services)]
+    assert rows == ["The mesh", "The servers", *(service.name for service in services)]
     assert [name for name in missed if name] == [
         service.name for service in services if service.needs_process and not service.demo
     ]
@@ -128,9 +147,33 @@ def test_boards_and_rules_speak_of_figures_that_exist(services):
     known |= {f"{metric._name}_bucket" for metric in (DELAY, HANDLING, REQUESTING)}
     words = json.dumps([alerts(services)["groups"], dashboard(services)["panels"]])
 
-    used = {word for word in _words(words) if word.startswith("cartmesh_")}
+    recorded = {rule["record"] for group in alerts(services)["groups"] for rule in group["rules"] if "record" in rule}
+    used = {word for word in _words(words) if word.startswith("cartmesh_")} - recorded
 
     assert used - known == set()
+
+
+async def test_figures_of_the_servers_are_what_the_tested_server_reports(services, tmp_path):
+    """The exporter passes on every number of `/varz`; of the other pages it has names of its own."""
+    named = {"nats_leafz_conn_nodes_total", "nats_routez_num_routes"}
+    named |= {"nats_stream_total_bytes", "nats_stream_limit_bytes"}
+    used = {word for word in _words(json.dumps([alerts(services), dashboard(services)])) if word.startswith("nats_")}
+
+    async with LocalServers(Topology.of(["us"], nodes=1), tmp_path) as servers:
+        host, _, port = servers.monitor("us-1").removeprefix("http://").partition(":")
+        reported = await page(host, int(port), "/varz")
+
+    numbers = set(_numbers(reported, "nats_varz"))
+    assert len(used) > 10
+    assert used - named - numbers == set()
+
+
+def _numbers(values, prefix):
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _numbers(value, f"{prefix}_{name}")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{prefix}_{name}"
 
 
 @needs_promtool
@@ -194,6 +237,22 @@ def test_names_follow_prometheus_conventions():
             {"name": "nats-tls"},
             True,
         ),
+        ("CartmeshServersUnseen", {'nats_varz_mem{pod="nats-0"}': "9 9 _ _ _ _ _ _ _ _ _ _"}, "25m", {}, True),
+        ("CartmeshServersUnseen", {'nats_varz_mem{pod="nats-0"}': "9+0x30"}, "25m", {}, False),
+        ("CartmeshStoreFills", _store("86+0x20"), "15m", {"pod": "nats-0"}, True),
+        ("CartmeshStoreFills", _store("84+0x20"), "15m", {}, False),
+        ("CartmeshStreamAtQuota", _stream(quota="100+0x40"), "35m", {"stream_name": "MESH_eu"}, True),
+        ("CartmeshStreamAtQuota", _stream(quota="-1+0x40"), "35m", {}, False),
+        ("CartmeshLinkLost", _links("2x10 1x30"), "30m", {"namespace": "eu"}, True),
+        ("CartmeshLinkLost", _links("2x40"), "30m", {}, False),
+        (
+            "CartmeshSlowConsumer",
+            {'nats_varz_slow_consumers{pod="nats-0"}': "0x5 1x20"},
+            "10m",
+            {"pod": "nats-0"},
+            True,
+        ),
+        ("CartmeshSlowConsumer", {'nats_varz_slow_consumers{pod="nats-0"}': "7x30"}, "25m", {}, False),
         ("CartmeshDeadLetters", {'cartmesh_dead_letters{region="eu"}': "0 0 1 1"}, "3m", {"region": "eu"}, True),
         ("CartmeshDeadLetters", {'cartmesh_dead_letters{region="eu"}': "7 7 0 0 0"}, "4m", {}, False),
         (
@@ -323,12 +382,44 @@ def test_names_follow_prometheus_conventions():
 def test_an_alert_fires_when_it_should(services, tmp_path, alert, series, at, labels, expected):
     """`promtool test rules`: each alert fires for its cause, and stays silent for what only looks like it."""
     every = [rule | {"annotations": {}} for group in alerts(services)["groups"] for rule in group["rules"]]
-    chosen = [rule for rule in every if rule["alert"] == alert and rule["labels"].get("service") in (None, "gateway")]
+    chosen = [
+        rule for rule in every if rule.get("alert") == alert and rule["labels"].get("service") in (None, "gateway")
+    ]
     (tmp_path / "rules.json").write_text(json.dumps({"groups": [{"name": "one", "rules": chosen}]}))
     fired = [{"exp_labels": labels | {"severity": chosen[0]["labels"]["severity"]}}] if expected else []
     given = [{"series": name, "values": values} for name, values in series.items()]
     test = {"eval_time": at, "alertname": alert, "exp_alerts": fired}
     tests = [{"interval": MINUTE, "input_series": given, "alert_rule_test": [test]}]
+    (tmp_path / "tests.json").write_text(json.dumps({"rule_files": ["rules.json"], "tests": tests}))
+
+    code, out = promtool("test", "rules", tmp_path / "tests.json")
+
+    assert code == 0, out
+
+
+@needs_promtool
+def test_what_autoscalers_follow_is_recorded(services, tmp_path):
+    """The 99th percentile of each service's answers, and of each durable's waiting, under names without functions."""
+    groups = [group for group in alerts(services)["groups"] if group["name"] == "cartmesh-latency"]
+    (tmp_path / "rules.json").write_text(json.dumps({"groups": groups}))
+    of = 'namespace="shop",{},le="{}"'
+    given = [
+        {"series": f"{name}_bucket{{{of.format(whose, le)}}}", "values": f"0+{count}x20"}
+        for name, whose in (
+            ("cartmesh_http_request_seconds", 'service="gateway",route="/"'),
+            ("cartmesh_delivery_delay_seconds", 'durable="carts-idle"'),
+        )
+        for le, count in (("0.5", 0), ("1", 100), ("+Inf", 100))
+    ]
+    expected = [
+        (HTTP_P99, '{__name__="cartmesh_http_request_seconds_p99",namespace="shop",service="gateway"}'),
+        (DELIVERY_P99, '{__name__="cartmesh_delivery_delay_seconds_p99",namespace="shop",durable="carts-idle"}'),
+    ]
+    asked = [
+        {"expr": name, "eval_time": "15m", "exp_samples": [{"labels": labels, "value": 0.995}]}
+        for name, labels in expected
+    ]
+    tests = [{"interval": MINUTE, "input_series": given, "promql_expr_test": asked}]
     (tmp_path / "tests.json").write_text(json.dumps({"rule_files": ["rules.json"], "tests": tests}))
 
     code, out = promtool("test", "rules", tmp_path / "tests.json")

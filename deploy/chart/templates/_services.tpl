@@ -41,7 +41,16 @@ Refuses a region or a service that does not exist, and what is missing.
 {{- include "cartmesh.ours" (dict "root" $ "mesh" $mesh "where" (printf "services.%s.route.hosts" $name) "host" $host) }}
 {{- end }}
 {{- if and (dig $name "autoscaling" "lag" 0 $.Values.services) (not $facts.durables) }}
-{{- fail (printf "services.%s.autoscaling.lag: the service consumes nothing, so nothing waits for it: scale it by cpu" $name) }}
+{{- fail (printf "services.%s.autoscaling.lag: the service consumes nothing, so nothing waits for it: scale it by latency or cpu" $name) }}
+{{- end }}
+{{- $scaled := $service.autoscaling }}
+{{- $followed := or $scaled.cpu (and $scaled.latency (or $facts.http $facts.durables)) (and $scaled.lag $facts.durables) }}
+{{- if and $scaled.enabled (not $followed) }}
+{{- /* What consumes nothing and answers nobody keeps its replicas, where all services are scaled. */}}
+{{- $_ := set $scaled "enabled" false }}
+{{- if dig $name "autoscaling" "enabled" false $.Values.services }}
+{{- fail (printf "services.%s.autoscaling: nothing is followed, and Kubernetes would take 80 %% of the CPU: set latency, lag or cpu" $name) }}
+{{- end }}
 {{- end }}
 {{- range $what := list "settings" "secretSettings" }}
 {{- include "cartmesh.known" (dict "where" (printf "services.%s.%s" $name $what) "given" (get $service $what) "mesh" $mesh) }}

@@ -7,26 +7,27 @@ from collections.abc import Sequence
 from typing import Any
 
 from mesh.service import Service
+from mesh.topology.derive.alert_rule import Rule, rule
+from mesh.topology.derive.nats_exporter import latencies, nats_alerts
 
 BEHIND = 10_000
 """Messages that a consumer may have before it."""
 STALE_S = 10
 DRIFTED = 0.25
 """Population stability index above which a distribution counts as another one."""
-Rule = dict[str, Any]
 
 
 def alerts(services: Sequence[Service]) -> dict[str, Any]:
-    """The content of a rule file: one group for all services, one for each that has something of its own."""
+    """The content of a rule file: what holds for all services, for the servers, for each service, and for the shop."""
     everywhere = {"name": "cartmesh", "rules": [*_servers(), *_cluster(), *_handling(), *_answering()]}
-    return {"groups": [everywhere, _present(services), _shop()]}
+    return {"groups": [everywhere, nats_alerts(), latencies(), _present(services), _shop()]}
 
 
 def _servers() -> list[Rule]:
     """The regions, their servers and their streams. Every replica of the watch reports the same: the highest counts."""
     retries = "sum by (stream) (rate(cartmesh_publish_retries_total[5m]))"
     return [
-        _rule(
+        rule(
             "CartmeshRegionStale",
             f"max by (namespace, region) (cartmesh_region_staleness_seconds) > {STALE_S}",
             "30s",
@@ -34,7 +35,7 @@ def _servers() -> list[Rule]:
             "Nothing was received from {{ $labels.region }} for {{ $value | humanizeDuration }}",
             "Offers are held back until the link is up: `cartmesh status` shows silent sources.",
         ),
-        _rule(
+        rule(
             "CartmeshNodeDown",
             "max by (region) (cartmesh_nodes - cartmesh_nodes_up) > 0",
             "1m",
@@ -42,7 +43,7 @@ def _servers() -> list[Rule]:
             "{{ $value }} of the servers of {{ $labels.region }} are down",
             "It works on while more than half of each stream's copies are up: bring it back before the next falls.",
         ),
-        _rule(
+        rule(
             "CartmeshStoreRetries",
             f"{retries} > 1",
             "5m",
@@ -59,7 +60,7 @@ def _cluster() -> list[Rule]:
     expiry = 'certmanager_certificate_expiration_timestamp_seconds{name="nats-tls"}'
     free = f"kubelet_volume_stats_available_bytes{{{claim}}} / kubelet_volume_stats_capacity_bytes{{{claim}}}"
     return [
-        _rule(
+        rule(
             "CartmeshRegionSilent",
             "absent(cartmesh_nodes_up)",
             "2m",
@@ -67,7 +68,7 @@ def _cluster() -> list[Rule]:
             "Nobody says how many servers are up: too few to agree, or no watch, and then other alerts are silent too",
             "`cartmesh status` asks the servers themselves. Without a majority nothing is stored: bring servers back.",
         ),
-        _rule(
+        rule(
             "CartmeshDiskFills",
             f"min by (namespace, persistentvolumeclaim) ({free}) < 0.15",
             "10m",
@@ -75,7 +76,7 @@ def _cluster() -> list[Rule]:
             "{{ $labels.persistentvolumeclaim }} has {{ $value | humanizePercentage }} of its space left",
             "A full disk stores nothing more: give the volume more space, or let streams keep less.",
         ),
-        _rule(
+        rule(
             "CartmeshApplyFails",
             'max by (namespace) (kube_job_status_failed{job_name=~".*cartmesh.*-apply.*"}) > 0',
             "15m",
@@ -83,7 +84,7 @@ def _cluster() -> list[Rule]:
             "The servers cannot be brought to what is declared",
             "The Job's log says why; `cartmesh mesh apply` tries again.",
         ),
-        _rule(
+        rule(
             "CartmeshBackupOld",
             'time() - max by (namespace) (kube_cronjob_status_last_successful_time{cronjob=~".*-backup"}) > 129600',
             "10m",
@@ -91,7 +92,7 @@ def _cluster() -> list[Rule]:
             "The last backup is {{ $value | humanizeDuration }} old",
             "The log of the CronJob's last pod says why; `cartmesh backup` makes one at once.",
         ),
-        _rule(
+        rule(
             "CartmeshCertificateExpires",
             f"min by (namespace, name) ({expiry}) - time() < 1209600",
             "1h",
@@ -108,7 +109,7 @@ def _handling() -> list[Rule]:
     failing = f'sum by (durable) (rate({outcomes}{{outcome="failed"}}[5m])) / sum by (durable) (rate({outcomes}[5m]))'
     delay = "histogram_quantile(0.99, sum by (durable, le) (rate(cartmesh_delivery_delay_seconds_bucket[5m])))"
     return [
-        _rule(
+        rule(
             "CartmeshDeadLetters",
             "max by (region) (cartmesh_dead_letters) > 0",
             "0m",
@@ -116,7 +117,7 @@ def _handling() -> list[Rule]:
             "{{ $value }} dead letters are in {{ $labels.region }}",
             "`cartmesh dead list` says why; mend the cause, then `cartmesh dead redrive`.",
         ),
-        _rule(
+        rule(
             "CartmeshHandlerFails",
             f"{failing} > 0.05",
             "10m",
@@ -124,7 +125,7 @@ def _handling() -> list[Rule]:
             "{{ $labels.durable }} fails for {{ $value | humanizePercentage }} of what it is given",
             "Its log has the reason under event failed, with trace_id and event_id for `cartmesh trace`.",
         ),
-        _rule(
+        rule(
             "CartmeshConsumerBehind",
             f"max by (stream, durable) (cartmesh_consumer_lag_messages) > {BEHIND}",
             "10m",
@@ -132,7 +133,7 @@ def _handling() -> list[Rule]:
             "{{ $labels.durable }} has {{ $value }} messages of {{ $labels.stream }} before it",
             "Add replicas: they share the durable. It may also not run at all: its lag is the stream leader's.",
         ),
-        _rule(
+        rule(
             "CartmeshConsumerChanged",
             "max by (stream, durable) (cartmesh_consumer_outdated) > 0",
             "1m",
@@ -140,7 +141,7 @@ def _handling() -> list[Rule]:
             "{{ $labels.durable }} on {{ $labels.stream }} does not deliver what its service declares",
             "Somebody changed it by hand, or code is newer than what was applied: `cartmesh mesh apply` restores it.",
         ),
-        _rule(
+        rule(
             "CartmeshDeliveryLate",
             f"{delay} > 30",
             "10m",
@@ -157,7 +158,7 @@ def _answering() -> list[Rule]:
         "/ sum by (service) (rate(cartmesh_http_requests_total[5m]))"
     )
     return [
-        _rule(
+        rule(
             "CartmeshHttpErrors",
             f"{refused} > 0.01",
             "5m",
@@ -173,7 +174,7 @@ def _present(services: Sequence[Service]) -> dict[str, Any]:
     return {
         "name": "cartmesh-services",
         "rules": [
-            _rule(
+            rule(
                 "CartmeshServiceAbsent",
                 f'absent(cartmesh_service_running{{service="{service.name}"}} == 1)',
                 "2m",
@@ -195,7 +196,7 @@ def _shop() -> dict[str, Any]:
     return {
         "name": "cartmesh-shop",
         "rules": [
-            _rule(
+            rule(
                 "CartmeshOffersNotSent",
                 f"{approved} > 10 and {arrived} == 0",
                 "10m",
@@ -203,7 +204,7 @@ def _shop() -> dict[str, Any]:
                 "Offers are approved and none is sent",
                 "The channels service or the mail server is down: its log says which.",
             ),
-            _rule(
+            rule(
                 "CartmeshOffersFail",
                 f"{failed} / {approved} > 0.1",
                 "10m",
@@ -211,7 +212,7 @@ def _shop() -> dict[str, Any]:
                 "{{ $value | humanizePercentage }} of the offers cannot be sent",
                 "offer.failed events say why.",
             ),
-            _rule(
+            rule(
                 "CartmeshSendingPaused",
                 "max by (region) (cartmesh_sending_paused_domains) > 0",
                 "0m",
@@ -219,7 +220,7 @@ def _shop() -> dict[str, Any]:
                 "Offers to {{ $value }} domains are held in {{ $labels.region }}: too many bounce or are called spam",
                 "Find out why, then let them go on at the console's page Sender; after three days they are withdrawn.",
             ),
-            _rule(
+            rule(
                 "CartmeshStockViolated",
                 "max by (region) (cartmesh_stock_violations) > 0",
                 "0m",
@@ -227,7 +228,7 @@ def _shop() -> dict[str, Any]:
                 "The stock of {{ $labels.region }} does not add up: a unit may have been sold twice",
                 "`cartmesh stock audit` says of which SKU, and what happened to it.",
             ),
-            _rule(
+            rule(
                 "CartmeshCodesExhausted",
                 "max by (region) (cartmesh_code_lists_exhausted) > 0",
                 "0m",
@@ -235,7 +236,7 @@ def _shop() -> dict[str, Any]:
                 "A code list has run out in {{ $labels.region }}: offers that need a code are held",
                 "Import more codes on the console's page Offers and codes, which shows what is left.",
             ),
-            _rule(
+            rule(
                 "CartmeshModelDrifted",
                 f"max by (model) (cartmesh_model_drift_psi) > {DRIFTED}",
                 "1h",
@@ -243,7 +244,7 @@ def _shop() -> dict[str, Any]:
                 "Shoppers are no longer those that {{ $labels.model }} learnt from (PSI {{ $value | humanize }})",
                 "The next review trains another model; `cartmesh models list` shows the candidates.",
             ),
-            _rule(
+            rule(
                 "CartmeshModelDishonest",
                 "max by (model) (cartmesh_model_calibration_error) > 0.1",
                 "1h",
@@ -252,14 +253,4 @@ def _shop() -> dict[str, Any]:
                 "Retrain, or roll back to the version before.",
             ),
         ],
-    }
-
-
-def _rule(name: str, expression: str, lasting: str, severity: str, summary: str, advice: str, **labels: str) -> Rule:
-    return {
-        "alert": name,
-        "expr": expression,
-        "for": lasting,
-        "labels": {"severity": severity, **labels},
-        "annotations": {"summary": summary, "description": advice},
     }

@@ -1,4 +1,4 @@
-"""Dashboards: a board for Grafana, made from what is declared: one row for the mesh, then one for each service.
+"""Dashboards: a board for Grafana, made from what is declared: rows for the mesh, its servers, and each service.
 
 https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/
 """
@@ -8,16 +8,19 @@ from typing import Any
 
 from mesh.event import declaration_of
 from mesh.service import Service
+from mesh.topology.derive.nats_exporter import Query, nats_panels
 
 WIDTH, HEIGHT = 24, 8
 Panel = dict[str, Any]
-Query = tuple[str, str]
-"""An expression of PromQL and the legend of its lines."""
 
 
 def dashboard(services: Sequence[Service]) -> dict[str, Any]:
     """The board, ready to be imported; Grafana asks for the data source, and the region is chosen on the page."""
-    rows = [("The mesh", _mesh()), *((service.name, _service(service)) for service in services)]
+    rows = [
+        ("The mesh", _mesh()),
+        ("The servers", [_panel(title, unit, *queries) for title, unit, queries in nats_panels(_HERE)]),
+        *((service.name, _service(service)) for service in services),
+    ]
     return {
         "uid": "cartmesh",
         "title": "Cartmesh",

@@ -12,17 +12,19 @@ from rich.table import Table
 from mesh.observability.logs import configure_logs
 from mesh.runtime.local_servers import LocalServers
 from mesh.topology.mesh_toml import Topology
+from mesh.topology.server_settings import ALWAYS
 from services.demo.bench import latency, webhooks, writes
 from services.demo.bench.audiences import audience_rate
 from services.demo.bench.http_client import connected
 from services.demo.bench.library import compare
 from services.demo.bench.memory import held
 from services.demo.bench.redemption import redemption
+from services.demo.bench.sync import AT_ONCE, sync_prices
 from services.demo.demo_settings import WITHOUT_LIMITS
 from services.demo.replay.environment import Environment, built
 
 REGION = "us"
-PARTS = ("library", "audiences", "latency", "redemption", "ingest", "cost", "growth", "memory", "webhooks")
+PARTS = ("library", "audiences", "latency", "redemption", "ingest", "cost", "growth", "memory", "webhooks", "sync")
 PENDING = (0, 1_000, 50_000)
 TARGETS: dict[str, tuple[float, str]] = {
     "mesh consume / raw fetch + ack": (0.8, ">="),
@@ -96,6 +98,8 @@ async def _measure(parts: tuple[str, ...], share: int, console: Console) -> dict
         if wanted:
             region = _region(wanted, abandon_after, figures, share, console)
             await _attempt(", ".join(wanted), region, figures, console)
+    if "sync" in parts:
+        await _attempt("sync", _sync(figures, share, console), figures, console)
     if "webhooks" in parts:
         await _attempt("webhooks", _webhooks(figures, share, console), figures, console)
     return figures
@@ -104,6 +108,19 @@ async def _measure(parts: tuple[str, ...], share: int, console: Console) -> dict
 async def _webhooks(figures: dict[str, Any], share: int, console: Console) -> None:
     found = await webhooks.webhooks(REGION, figures, share)
     console.print(f"webhooks: {found}")
+
+
+async def _sync(figures: dict[str, Any], share: int, console: Console) -> None:
+    prices = figures["sync"] = await sync_prices(REGION, commits=3_000 // share)
+    for interval, price in prices.items():
+        for how, one in (("one after another", price.alone), (f"{AT_ONCE} at once", price.together)):
+            took = f"{one.rate:,.0f}/s, p50 {one.p50:.1f} ms, p99 {one.p99:.1f} ms"
+            console.print(f"sync_interval {interval}, commits {how}: {took}")
+    rare, always = prices["2m"], prices[ALWAYS]
+    figures["judged"] |= {
+        "commits a second with sync_interval always / with 2m": always.together.rate / rare.together.rate,
+        "a lone commit p99 ms, sync_interval always": always.alone.p99,
+    }
 
 
 async def _attempt(name: str, measuring: Awaitable[None], figures: dict[str, Any], console: Console) -> None:

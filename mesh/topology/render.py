@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ def rendered(topology: Topology, services: Sequence[Service], before: Committed 
     files["alerts.yaml"] = yaml(alerts(services), "Do not edit: `make render` writes this.")
     files["catalog.md"] = "<!-- Do not edit: `make render` writes this. -->\n\n" + catalog(services, topology.layout)
     files["README.md"] = "Do not edit: `make render` writes this folder from `mesh.toml` and the code.\n"
-    files |= {f"servers/{name}.conf": text for name, text in _servers(topology, services).items()}
+    for name, text in _servers(topology, services).items():
+        files |= {f"servers/{name}.conf": text, f"servers/{name}.env": _checksum(text)}
     return files
 
 
@@ -153,6 +155,11 @@ def _domain(region: Region) -> str:
     """The domain that is this region's alone, as far as its servers' address says so: it has the region as a label."""
     domain = region.leafnode_address.rpartition(":")[0].partition(".")[2]
     return domain if region.name in domain.split(".") else ""
+
+
+def _checksum(configuration: str) -> str:
+    """A variable that changes with a configuration: Compose makes a container anew whose environment has changed."""
+    return f"CARTMESH_CONFIGURATION={sha256(configuration.encode()).hexdigest()}\n"
 
 
 def _permissions(topology: Topology, services: Sequence[Service]) -> dict[str, Any]:

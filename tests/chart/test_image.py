@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import tomllib
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from mesh.topology.certificates import certificates
 from mesh.topology.derive.environments import environments
 from mesh.topology.derive.servers import users
 from mesh.topology.mesh_toml import Topology
+from mesh.topology.render import rendered
 from mesh.topology.secrets import Secrets
+from mesh.topology.server_settings import ServerSettings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -94,13 +97,25 @@ def test_the_laptop_has_the_regions_of_the_topology(compose):
     for name in servers:
         node = name.removeprefix("nats-")
         region = node.partition("-")[0]
-        assert compose["services"][name]["env_file"] == [f"secrets/{region}-servers.env"]
+        assert compose["services"][name]["env_file"] == [
+            f"secrets/{region}-servers.env",
+            f"generated/servers/{node}.env",
+        ]
         assert compose["services"][name]["volumes"] == [
             f"./generated/servers/{node}.conf:/etc/nats/nats.conf:ro",
             f"./secrets/{region}:/etc/nats/tls:ro",
             f"{name}:/data/jetstream",
         ]
         assert (DEPLOY / "generated" / "servers" / f"{node}.conf").exists()
+
+
+def test_a_server_of_the_laptop_is_made_anew_when_its_configuration_changed():
+    """Compose looks at a container's environment, not at what it mounts."""
+    more = replace(MESH, servers=ServerSettings(sync_interval="always"))
+    before, same, after = rendered(MESH, []), rendered(MESH, []), rendered(more, [])
+
+    assert before["servers/eu-1.env"] == same["servers/eu-1.env"] != after["servers/eu-1.env"]
+    assert before["servers/eu-1.env"] != before["servers/eu-2.env"]
 
 
 def test_what_the_laptop_mounts_is_what_the_commands_make(compose, tmp_path):
@@ -115,7 +130,8 @@ def test_what_the_laptop_mounts_is_what_the_commands_make(compose, tmp_path):
         if volume.startswith("./secrets/")
     }
 
-    assert {path for container in compose["services"].values() for path in container.get("env_file", ())} <= made
+    read = {path for container in compose["services"].values() for path in container.get("env_file", ())}
+    assert {path for path in read if not path.startswith("generated/")} <= made
     assert [name for name in mounted if not (tmp_path / name).exists()] == []
 
 

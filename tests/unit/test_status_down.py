@@ -2,12 +2,15 @@
 
 import asyncio
 import io
+from datetime import UTC, datetime
 
 from rich.console import Console
 
 from mesh.cli.tables import show_status
-from mesh.operations.status import status_of
+from mesh.operations.service_states import ServiceShown
+from mesh.operations.status import RegionStatus, StreamStatus, status_of
 from mesh.runtime.ports import free_ports
+from mesh.runtime.process_list import ListedProcess
 from mesh.topology.access import Access, Servers
 
 
@@ -47,3 +50,47 @@ async def test_a_server_of_another_version_is_named():
     show_status([us], out)
     assert us.versions == {"us-1": "2.14.6"}
     assert "us: us-1: nats-server 2.14.6 is not the tested 2.15.1" in out.export_text()
+
+
+def test_what_is_wrong_is_said_and_the_rest_is_left_out():
+    """The short status names what deserves a look; with everything it lists what is well, too."""
+    reported = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    gone = ServiceShown(region="us", name="offers", state="missing", instances=(), restarts=2, reported=reported)
+    well = ServiceShown(region="us", name="carts", state="running", instances=(), restarts=0, reported=reported)
+    behind = StreamStatus(name="COMMERCE_us", messages=1, bytes=1, leader="us-1", current=2, replicas=3)
+    silent = StreamStatus(
+        name="MESH_us", messages=1, bytes=1, leader="us-1", current=3, replicas=3, silent_sources=("COMMERCE_eu",)
+    )
+    us = RegionStatus(region="us", nodes=3, nodes_up=3, streams=(behind, silent), services=(gone, well))
+    processes = [
+        ListedProcess(name="us-1", kind="server", state="running", pid=7, restarts=3),
+        ListedProcess(name="us-worker", kind="service", services=("carts",), state="running", pid=8),
+    ]
+
+    short, whole = (_printed([us], processes=processes, whole=whole) for whole in (False, True))
+
+    for said in (
+        "us: offers does not run; its last report is of 2026-05-01 12:00:00 UTC",
+        "us: COMMERCE_us: 2 of 3 copies are current",
+        "us: MESH_us hears nothing from COMMERCE_eu",
+        "us-1 is running, restarts: 3; `cartmesh logs us-1` says why",
+    ):
+        assert (said in short, said in whole) == (True, True), said
+    assert ("us-worker" in short, "us-worker" in whole) == (False, True)
+
+
+def test_a_mesh_whose_supervisor_was_killed_is_told_how_to_go_on():
+    """Its processes have ended with it, and none of them has to be named."""
+    processes = [ListedProcess(name=name, kind=kind, state="gone") for name, kind in (("up", "up"), ("us-1", "server"))]
+
+    printed = _printed([RegionStatus(region="us", nodes=1, nodes_up=0, error="none answers")], processes=processes)
+
+    assert "us: none answers" in printed
+    assert "`cartmesh up` does not run here any more: start it with the same --dir, and it goes on" in printed
+    assert "cartmesh logs" not in printed
+
+
+def _printed(regions, **options):
+    out = Console(record=True, width=200, file=io.StringIO())
+    show_status(regions, out, **options)
+    return out.export_text()

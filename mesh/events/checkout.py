@@ -14,6 +14,9 @@ from mesh.money import Money
 Decision = Literal["again", "undo", "accept"]
 """What somebody decides about a parked checkout: ask for the step again, undo everything, or take the step as done."""
 
+StockAction = Literal["reserve", "release", "sell"]
+"""What a checkout requests of stock: the steps of these names."""
+
 
 class WaitingAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An event that came while a checkout was parked, by its place: it is taken when the checkout is resumed."""
@@ -63,6 +66,15 @@ class CheckoutStepDue(Event):
     order_id: str
     step: str
     attempt: int
+
+
+@event(key="order_id")
+class CheckoutStockRequested(Event):
+    """A checkout requests something of stock, which is published in stock's own stream next; `reason` of a release."""
+
+    order_id: str
+    action: StockAction
+    reason: str = ""
 
 
 @event(key="order_id")

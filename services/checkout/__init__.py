@@ -13,6 +13,7 @@ from mesh.events.checkout import (
     CheckoutParked,
     CheckoutResumed,
     CheckoutStepDue,
+    CheckoutStockRequested,
     Parked,
     ParkedCheckouts,
     Resume,
@@ -54,6 +55,7 @@ service = Service(
     publishes=(
         CheckoutAdvanced,
         CheckoutStepDue,
+        CheckoutStockRequested,
         CheckoutParked,
         CheckoutResumed,
         *CHECKOUT_REQUESTS,
@@ -94,7 +96,7 @@ async def advance_checkout(received: Received, mesh: Mesh, steps: Steps) -> Asyn
     """A checkout takes its next step, which is stored once: with its requests, its timer, and if no other did."""
     order_id = received.event.order_id
     stored = await mesh.last(CheckoutAdvanced, order_id)
-    before = stored.event if stored else await _begun(order_id, mesh, steps.table)
+    before = stored.event if stored else await _begun(received, mesh, steps.table)
     if before is None:
         return  # the order of somebody who reports orders, and checks out elsewhere
     made = await _moved(before, received, mesh, steps.table)
@@ -115,24 +117,24 @@ async def advance_checkout(received: Received, mesh: Mesh, steps: Steps) -> Asyn
         yield change
 
 
-@service.on(CheckoutAdvanced, concurrency=32)
-async def request_stock(
-    received: Received[CheckoutAdvanced], mesh: Mesh, steps: Steps
+@service.on(CheckoutStockRequested, concurrency=32)
+async def publish_stock_request(
+    received: Received[CheckoutStockRequested], mesh: Mesh, steps: Steps
 ) -> AsyncIterator[StockReservationRequested | StockReleaseRequested | StockSaleRequested]:
     """What a checkout requests of stock is published in stock's own stream, where its answers are."""
-    state = received.event
-    match state.requested:
+    request = received.event
+    match request.action:
         case "reserve":
-            created = await mesh.last(OrderCreated, state.order_id)
+            created = await mesh.last(OrderCreated, request.order_id)
             if created is None:
                 raise Retry("the order cannot be read yet", after=STALE_READ)
             lines = tuple(StockLine(sku=one.product_id, quantity=one.quantity) for one in created.event.lines)
             until = received.stored + steps.settings.reservation_lasts
-            yield StockReservationRequested(order_id=state.order_id, lines=lines, until=until)
+            yield StockReservationRequested(order_id=request.order_id, lines=lines, until=until)
         case "release":
-            yield StockReleaseRequested(order_id=state.order_id, reason=state.failure or "")
+            yield StockReleaseRequested(order_id=request.order_id, reason=request.reason)
         case "sell":
-            yield StockSaleRequested(order_id=state.order_id)
+            yield StockSaleRequested(order_id=request.order_id)
 
 
 @service.answers
@@ -147,8 +149,10 @@ async def resume(decision: Resume, mesh: Mesh, steps: Steps) -> Resumed:
     return await store_decision(decision, mesh, steps.table)
 
 
-async def _begun(order_id: str, mesh: Mesh, steps: Table) -> State | None:
-    created = await mesh.last(OrderCreated, order_id)
+async def _begun(received: Received, mesh: Mesh, steps: Table) -> State | None:
+    if isinstance(received.event, OrderCreated):  # an order is created once
+        return begun(received.event, steps)
+    created = await mesh.last(OrderCreated, received.event.order_id)
     return begun(created.event, steps) if created else None
 
 
@@ -178,10 +182,9 @@ async def _shipped(
 
     A cancellation that has not come here yet is taken first: from then on there is none.
     """
-    order_id = before.order_id
-    created = await mesh.last(OrderCreated, order_id)
-    cancelled = await mesh.last(OrderCancelled, order_id)
-    readdressed = await mesh.last(OrderReaddressed, order_id)
+    history = await mesh.history(before.order_id, OrderCreated, OrderCancelled, OrderReaddressed)
+    created, cancelled = history.last(OrderCreated), history.last(OrderCancelled)
+    readdressed = history.last(OrderReaddressed)
     if created is None:
         raise Retry("the order cannot be read", after=STALE_READ)
     if cancelled and cancelled.sequence > made.state.places.get("total", 0):
@@ -189,16 +192,12 @@ async def _shipped(
         made = move(msgspec.structs.replace(before, waiting=()), [received, *behind, cancelled], steps)
     lines = cancelled.event.left if cancelled else created.event.lines
     parcel = ShipmentRequested(
-        order_id=order_id,
+        order_id=before.order_id,
         lines=tuple(OrderedPieces(product_id=one.product_id, quantity=one.quantity) for one in lines),
         address_id=readdressed.event.address_id if readdressed else created.event.address_id,
     )
     requests: tuple[Event, ...] = tuple(parcel if isinstance(one, ShipmentRequested) else one for one in made.requests)
-    conditions = [
-        Unchanged(OrderCancelled, order_id, cancelled.sequence if cancelled else 0),
-        Unchanged(OrderReaddressed, order_id, readdressed.sequence if readdressed else 0),
-    ]
-    return Move(made.state, requests), conditions
+    return Move(made.state, requests), history.unchanged(OrderCancelled, OrderReaddressed)
 
 
 def _limit(state: State, steps: Table) -> list[Timer | Cancel]:

@@ -35,6 +35,7 @@ class CheckoutAdvanced(Event):
     `places` where each stands in its stream. `total` is what is to be paid, `returned` what returned pieces cost, in
     minor units, and `payment` the payment as it was reported last. `failure` says why the steps are being undone;
     `parked` says why the checkout cannot go on. Events that come while it is parked wait in order in `waiting`.
+    `limit` is until when the step may take, and `timer` when the pending timer goes off, at the limit or before.
     """
 
     order_id: str
@@ -54,13 +55,15 @@ class CheckoutAdvanced(Event):
     waiting: tuple[WaitingAnswer, ...] = ()
     buyer: BuyerFacts | None = None
     code: OrderCode | None = None
+    limit: datetime | None = None
+    timer: datetime | None = None
 
 
 @event(key="order_id")
 class CheckoutStepDue(Event):
-    """The time limit of a step is over: published by a timer, and without effect once the step was answered.
+    """The time limit of a step is over: published by a timer. Once the step was answered, the next one is watched.
 
-    `attempt` is which time the step was asked for.
+    `attempt` is which time the step was asked for, 0 where its limit is later: then the timer is set again.
     """
 
     order_id: str

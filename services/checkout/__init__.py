@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from mesh import Cancel, Event, Mesh, Received, Retry, Service, Timer, Unchanged, settings
+from mesh import Event, Mesh, Received, Retry, Service, Unchanged, settings
 from mesh.errors import MeshError
 from mesh.events.checkout import (
     CheckoutAdvanced,
@@ -46,6 +46,7 @@ from mesh.events.stock import (
 )
 from mesh.observability.logs import log
 from mesh.publish import Change
+from services.checkout.limits import limited
 from services.checkout.parking import events_behind, parked_checkouts, store_decision
 from services.checkout.saga import KINDS, Move, begun, move, park, wait
 from services.checkout.steps import CheckoutSettings, Table, table
@@ -99,21 +100,24 @@ async def advance_checkout(received: Received, mesh: Mesh, steps: Steps) -> Asyn
     before = stored.event if stored else await _begun(received, mesh, steps.table)
     if before is None:
         return  # the order of somebody who reports orders, and checks out elsewhere
+    if isinstance(received.event, CheckoutStepDue):
+        before = msgspec.structs.replace(before, timer=None)  # this one is over
     made = await _moved(before, received, mesh, steps.table)
-    if stored and made.state == msgspec.structs.replace(before, requested=None):
-        return
     conditions: list[Unchanged] = []
     if any(isinstance(one, ShipmentRequested) for one in made.requests):
         made, conditions = await _shipped(before, made, received, mesh, steps.table)
-    yield made.state
+    state, limits = limited(made.state, steps.table, datetime.now(UTC))
+    if stored and state == msgspec.structs.replace(stored.event, requested=None):
+        return
+    yield state
     yield Unchanged(CheckoutAdvanced, order_id, stored.sequence if stored else 0)
     for condition in conditions:
         yield condition
     for request in made.requests:
         yield request
-    if made.state.parked and not before.parked:
-        yield CheckoutParked(order_id=order_id, step=made.state.step, reason=made.state.parked)
-    for change in _limit(made.state, steps.table):
+    if state.parked and not before.parked:
+        yield CheckoutParked(order_id=order_id, step=state.step, reason=state.parked)
+    for change in limits:
         yield change
 
 
@@ -198,14 +202,3 @@ async def _shipped(
     )
     requests: tuple[Event, ...] = tuple(parcel if isinstance(one, ShipmentRequested) else one for one in made.requests)
     return Move(made.state, requests), history.unchanged(OrderCancelled, OrderReaddressed)
-
-
-def _limit(state: State, steps: Table) -> list[Timer | Cancel]:
-    """The time limit of the step that is requested now; none where nothing is waited for."""
-    step = steps.step(state.step)
-    if step is None or state.parked:
-        return [Cancel(CheckoutStepDue, state.order_id)]
-    if state.requested is None:
-        return []  # it waits for the same as before
-    due = CheckoutStepDue(order_id=state.order_id, step=step.name, attempt=state.asked[step.name])
-    return [Timer(due, datetime.now(UTC) + step.within)]

@@ -16,7 +16,7 @@ def counted(at, *, stored, agreed, cpu, delivered=0):
 
 
 def test_what_an_idle_region_does_by_itself_is_taken_off():
-    """In 5 idle seconds a server took 0.5 s of CPU: of the 3 s in the 20 seconds of a sale 1 s is that of 100 orders."""
+    """A server took 0.5 s of CPU in 5 idle seconds: of the 3 s in a sale of 20 seconds 1 s is that of 100 orders."""
     calm = counted(0, stored=7, agreed=0, cpu=0)
     before = counted(5, stored=7, agreed=0, cpu=0.5)
     after = counted(25, stored=3_707, agreed=400, cpu=3.5, delivered=2_000)

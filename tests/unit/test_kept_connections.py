@@ -18,6 +18,7 @@ class Server:
     def __init__(self):
         self.connections, self.lines, self.wait = [], [], asyncio.Event()
         self.wait.set()
+        self.came = asyncio.Condition()
 
     async def serve(self, reader, writer):
         self.connections.append(writer)
@@ -25,10 +26,16 @@ class Server:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 self.lines.append(head.partition(b"\r\n")[0].decode())
+                async with self.came:
+                    self.came.notify_all()
                 await self.wait.wait()
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
+
+    async def asked(self, count):
+        async with asyncio.timeout(60), self.came:
+            await self.came.wait_for(lambda: len(self.lines) >= count)
 
 
 @asynccontextmanager
@@ -45,12 +52,6 @@ async def running():
             writer.close()
 
 
-async def until(holds):
-    async with asyncio.timeout(60):
-        while not holds():
-            await asyncio.sleep(0.01)
-
-
 async def test_requests_one_after_the_other_share_a_connection():
     """Twenty requests, one connection."""
     async with running() as (server, client):
@@ -65,7 +66,7 @@ async def test_there_are_as_many_connections_as_requests_at_once():
     async with running() as (server, client):
         server.wait.clear()
         first = [asyncio.create_task(client.get("/a")) for _ in range(100)]
-        await until(lambda: len(server.lines) == 100)
+        await server.asked(100)
         server.wait.set()
         await asyncio.gather(*first)
         await asyncio.gather(*(client.get("/b") for _ in range(50)))
@@ -89,7 +90,7 @@ async def test_a_request_that_is_given_up_leaves_no_connection_to_the_next():
     async with running() as (server, client):
         server.wait.clear()
         given_up = asyncio.create_task(client.get("/a"))
-        await until(lambda: server.lines)
+        await server.asked(1)
         given_up.cancel()
         await asyncio.gather(given_up, return_exceptions=True)
         server.wait.set()
@@ -99,7 +100,7 @@ async def test_a_request_that_is_given_up_leaves_no_connection_to_the_next():
 
 
 async def test_a_server_that_does_not_listen_is_a_connect_error():
-    """httpx's own error, as who catches httpx.HTTPError expects."""
+    """Httpx's own error, as who catches httpx.HTTPError expects."""
     async with kept_client(PATIENCE, base_url="http://127.0.0.1:1") as client:
         with pytest.raises(httpx.ConnectError):
             await client.get("/a")

@@ -26,7 +26,7 @@ SHOWN_FROM = 0.02
 class Counted(msgspec.Struct, frozen=True, kw_only=True):
     """Counters since the servers started, each by name.
 
-    `stored` messages by stream, `delivered` ones by durable consumer, `agreed` raft log entries of all streams and
+    `stored` messages by stream, `delivered` ones by durable consumer and stream, `agreed` raft log entries of all streams and
     consumers, and seconds of `cpu` by process; `at` in seconds of the event loop's clock.
     """
 
@@ -41,10 +41,11 @@ async def counted(up: Up, region: str) -> Counted:
     """The counters of a region as they are now. Raises Unavailable, and OSError where a server does not answer."""
     operator = await up.servers.operator(region)
     streams = await listed(operator, "STREAM.LIST", "streams")
+    names = [stream["config"]["name"] for stream in streams]
     delivered = {
-        consumer["config"]["durable_name"]: consumer["delivered"]["consumer_seq"]
-        for stream in streams
-        for consumer in await listed(operator, f"CONSUMER.LIST.{stream['config']['name']}", "consumers")
+        f"{consumer['config']['durable_name']} of {name}": consumer["delivered"]["consumer_seq"]
+        for name in names
+        for consumer in await listed(operator, f"CONSUMER.LIST.{name}", "consumers")
         if consumer["config"].get("durable_name")
     }
     return Counted(

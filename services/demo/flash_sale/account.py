@@ -26,8 +26,8 @@ SHOWN_FROM = 0.02
 class Counted(msgspec.Struct, frozen=True, kw_only=True):
     """Counters since the servers started, each by name.
 
-    `stored` messages by stream, `delivered` ones by durable consumer and stream, `agreed` raft log entries of all streams and
-    consumers, and seconds of `cpu` by process; `at` in seconds of the event loop's clock.
+    `stored` messages by stream, `delivered` ones by durable consumer and stream, `agreed` raft log entries by the
+    groups of streams and consumers, and seconds of `cpu` by process; `at` in seconds of the event loop's clock.
     """
 
     at: float

@@ -12,7 +12,7 @@ import msgspec
 from mesh.broker.protocol import Broker, Message, Stored
 from mesh.envelope import Received, decode, region_of, source_of
 from mesh.errors import InvalidEvent
-from mesh.event import Event, declaration_of, declared, key_of
+from mesh.event import Declaration, Event, declaration_of, declared, key_of
 from mesh.events.mesh import MeshHeartbeat
 from mesh.group_commit import GroupCommitter
 from mesh.history import History
@@ -105,19 +105,23 @@ class Mesh:
         moment, and may miss the newest: see `Unchanged`. Raises Unavailable, and Denied without the right to read it.
         """
         patterns: dict[str, set[str]] = {}
-        open_domains = {declaration.domain for declaration in declared() if not declaration.personal}
-        for declaration in declared():
-            if declaration.domain in wanted and not (declaration.personal and declaration.domain in open_domains):
-                pattern = history_filter(self.region, declaration.domain, key, root=declaration.root)
-            elif declaration.kind in wanted:
-                pattern = subject(self.region, declaration, key)
-            else:
-                continue
+        for declaration, pattern in self._asked(key, wanted):
             patterns.setdefault(self.layout.stream_of(declaration, self.region), set()).add(pattern)
         found = await asyncio.gather(*(self.broker.read_few(stream, sorted(some)) for stream, some in patterns.items()))
         opened = await self.personal_data.decrypt(readable(message for part in found for message in part))
         several = len(patterns) > 1  # sequences of two streams say nothing of each other
         return History(key, tuple(sorted(opened, key=lambda one: (one.stored if several else 0, one.sequence))))
+
+    def _asked(self, key: str, wanted: tuple[str | type[Event], ...]) -> Iterator[tuple[Declaration, str]]:
+        """The declarations and subjects of a history. Only who asks for a domain needs a look at all of them."""
+        kinds = [one for one in wanted if not isinstance(one, str)]
+        looked_at = tuple(map(declaration_of, kinds) if len(kinds) == len(wanted) else declared())
+        open_domains = {declaration.domain for declaration in looked_at if not declaration.personal}
+        for declaration in looked_at:
+            if declaration.domain in wanted and not (declaration.personal and declaration.domain in open_domains):
+                yield declaration, history_filter(self.region, declaration.domain, key, root=declaration.root)
+            elif declaration.kind in wanted:
+                yield declaration, subject(self.region, declaration, key)
 
     async def history_elsewhere(self, region: str, key: str, *domains: str) -> History:
         """What happened to `key` in these domains in another region, as far as it has arrived here, oldest first.

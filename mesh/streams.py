@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Generic, TypeVar
 
 from mesh.event import Declaration
@@ -80,6 +81,11 @@ class StreamLayout:
         """All of them."""
         return (self.commerce, self.interactions, self.personal, self.operations, *self.own)
 
+    @cached_property
+    def _homes(self) -> dict[str, StreamFamily]:
+        """Domain -> family, for the domains that a family names. It is looked up for each message."""
+        return {domain: family for family in reversed(self.families) for domain in family.domains}
+
     @property
     def atomic(self) -> tuple[StreamFamily, ...]:
         """Those that take commits."""
@@ -96,9 +102,7 @@ class StreamLayout:
 
     def family_of_domain(self, domain: str, *, personal: bool = False) -> StreamFamily:
         """Where the events of a domain are stored."""
-        if personal:
-            return self.personal
-        return next((family for family in self.families if domain in family.domains), self.commerce)
+        return self.personal if personal else self._homes.get(domain, self.commerce)
 
     def stream_of(self, declaration: Declaration, region: str) -> str:
         """The write stream of an event in a region."""

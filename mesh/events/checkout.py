@@ -1,7 +1,7 @@
 """The checkout of an order: a saga whose state is its newest event."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,6 +13,9 @@ from mesh.money import Money
 
 Decision = Literal["again", "undo", "accept"]
 """What somebody decides about a parked checkout: ask for the step again, undo everything, or take the step as done."""
+
+StockAction = Literal["reserve", "release", "sell"]
+"""What a checkout requests of stock: the steps of these names."""
 
 
 class WaitingAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +35,7 @@ class CheckoutAdvanced(Event):
     `places` where each stands in its stream. `total` is what is to be paid, `returned` what returned pieces cost, in
     minor units, and `payment` the payment as it was reported last. `failure` says why the steps are being undone;
     `parked` says why the checkout cannot go on. Events that come while it is parked wait in order in `waiting`.
+    `limit` is until when the step may take, and `timer` when the pending timer goes off, at the limit or before.
     """
 
     order_id: str
@@ -51,18 +55,34 @@ class CheckoutAdvanced(Event):
     waiting: tuple[WaitingAnswer, ...] = ()
     buyer: BuyerFacts | None = None
     code: OrderCode | None = None
+    limit: datetime | None = None
+    timer: datetime | None = None
 
 
-@event(key="order_id")
+def _step_due_of_v1(due: dict[str, Any]) -> dict[str, Any]:
+    """The same fields. Who knows version 1 alone would drop a timer that goes off early, and no other would be set."""
+    return due
+
+
+@event(key="order_id", version=2, upcasts=(_step_due_of_v1,))
 class CheckoutStepDue(Event):
-    """The time limit of a step is over: published by a timer, and without effect once the step was answered.
+    """The time limit of a step is over: published by a timer. Once the step was answered, the next one is watched.
 
-    `attempt` is which time the step was asked for.
+    `attempt` is which time the step was asked for, 0 where its limit is later: then the timer is set again.
     """
 
     order_id: str
     step: str
     attempt: int
+
+
+@event(key="order_id")
+class CheckoutStockRequested(Event):
+    """A checkout requests something of stock, which is published in stock's own stream next; `reason` of a release."""
+
+    order_id: str
+    action: StockAction
+    reason: str = ""
 
 
 @event(key="order_id")

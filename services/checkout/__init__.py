@@ -6,13 +6,14 @@ from typing import Any
 
 import msgspec
 
-from mesh import Cancel, Event, Mesh, Received, Retry, Service, Timer, Unchanged, settings
+from mesh import Event, Mesh, Received, Retry, Service, Unchanged, settings
 from mesh.errors import MeshError
 from mesh.events.checkout import (
     CheckoutAdvanced,
     CheckoutParked,
     CheckoutResumed,
     CheckoutStepDue,
+    CheckoutStockRequested,
     Parked,
     ParkedCheckouts,
     Resume,
@@ -45,6 +46,7 @@ from mesh.events.stock import (
 )
 from mesh.observability.logs import log
 from mesh.publish import Change
+from services.checkout.limits import limited
 from services.checkout.parking import events_behind, parked_checkouts, store_decision
 from services.checkout.saga import KINDS, Move, begun, move, park, wait
 from services.checkout.steps import CheckoutSettings, Table, table
@@ -54,6 +56,7 @@ service = Service(
     publishes=(
         CheckoutAdvanced,
         CheckoutStepDue,
+        CheckoutStockRequested,
         CheckoutParked,
         CheckoutResumed,
         *CHECKOUT_REQUESTS,
@@ -94,45 +97,48 @@ async def advance_checkout(received: Received, mesh: Mesh, steps: Steps) -> Asyn
     """A checkout takes its next step, which is stored once: with its requests, its timer, and if no other did."""
     order_id = received.event.order_id
     stored = await mesh.last(CheckoutAdvanced, order_id)
-    before = stored.event if stored else await _begun(order_id, mesh, steps.table)
+    before = stored.event if stored else await _begun(received, mesh, steps.table)
     if before is None:
         return  # the order of somebody who reports orders, and checks out elsewhere
+    if isinstance(received.event, CheckoutStepDue):
+        before = msgspec.structs.replace(before, timer=None)  # this one is over
     made = await _moved(before, received, mesh, steps.table)
-    if stored and made.state == msgspec.structs.replace(before, requested=None):
-        return
     conditions: list[Unchanged] = []
     if any(isinstance(one, ShipmentRequested) for one in made.requests):
         made, conditions = await _shipped(before, made, received, mesh, steps.table)
-    yield made.state
+    state, limits = limited(made.state, steps.table, datetime.now(UTC))
+    if stored and state == msgspec.structs.replace(stored.event, requested=None):
+        return
+    yield state
     yield Unchanged(CheckoutAdvanced, order_id, stored.sequence if stored else 0)
     for condition in conditions:
         yield condition
     for request in made.requests:
         yield request
-    if made.state.parked and not before.parked:
-        yield CheckoutParked(order_id=order_id, step=made.state.step, reason=made.state.parked)
-    for change in _limit(made.state, steps.table):
+    if state.parked and not before.parked:
+        yield CheckoutParked(order_id=order_id, step=state.step, reason=state.parked)
+    for change in limits:
         yield change
 
 
-@service.on(CheckoutAdvanced, concurrency=32)
-async def request_stock(
-    received: Received[CheckoutAdvanced], mesh: Mesh, steps: Steps
+@service.on(CheckoutStockRequested, concurrency=32)
+async def publish_stock_request(
+    received: Received[CheckoutStockRequested], mesh: Mesh, steps: Steps
 ) -> AsyncIterator[StockReservationRequested | StockReleaseRequested | StockSaleRequested]:
     """What a checkout requests of stock is published in stock's own stream, where its answers are."""
-    state = received.event
-    match state.requested:
+    request = received.event
+    match request.action:
         case "reserve":
-            created = await mesh.last(OrderCreated, state.order_id)
+            created = await mesh.last(OrderCreated, request.order_id)
             if created is None:
                 raise Retry("the order cannot be read yet", after=STALE_READ)
             lines = tuple(StockLine(sku=one.product_id, quantity=one.quantity) for one in created.event.lines)
             until = received.stored + steps.settings.reservation_lasts
-            yield StockReservationRequested(order_id=state.order_id, lines=lines, until=until)
+            yield StockReservationRequested(order_id=request.order_id, lines=lines, until=until)
         case "release":
-            yield StockReleaseRequested(order_id=state.order_id, reason=state.failure or "")
+            yield StockReleaseRequested(order_id=request.order_id, reason=request.reason)
         case "sell":
-            yield StockSaleRequested(order_id=state.order_id)
+            yield StockSaleRequested(order_id=request.order_id)
 
 
 @service.answers
@@ -147,8 +153,10 @@ async def resume(decision: Resume, mesh: Mesh, steps: Steps) -> Resumed:
     return await store_decision(decision, mesh, steps.table)
 
 
-async def _begun(order_id: str, mesh: Mesh, steps: Table) -> State | None:
-    created = await mesh.last(OrderCreated, order_id)
+async def _begun(received: Received, mesh: Mesh, steps: Table) -> State | None:
+    if isinstance(received.event, OrderCreated):  # an order is created once
+        return begun(received.event, steps)
+    created = await mesh.last(OrderCreated, received.event.order_id)
     return begun(created.event, steps) if created else None
 
 
@@ -178,10 +186,9 @@ async def _shipped(
 
     A cancellation that has not come here yet is taken first: from then on there is none.
     """
-    order_id = before.order_id
-    created = await mesh.last(OrderCreated, order_id)
-    cancelled = await mesh.last(OrderCancelled, order_id)
-    readdressed = await mesh.last(OrderReaddressed, order_id)
+    history = await mesh.history(before.order_id, OrderCreated, OrderCancelled, OrderReaddressed)
+    created, cancelled = history.last(OrderCreated), history.last(OrderCancelled)
+    readdressed = history.last(OrderReaddressed)
     if created is None:
         raise Retry("the order cannot be read", after=STALE_READ)
     if cancelled and cancelled.sequence > made.state.places.get("total", 0):
@@ -189,24 +196,9 @@ async def _shipped(
         made = move(msgspec.structs.replace(before, waiting=()), [received, *behind, cancelled], steps)
     lines = cancelled.event.left if cancelled else created.event.lines
     parcel = ShipmentRequested(
-        order_id=order_id,
+        order_id=before.order_id,
         lines=tuple(OrderedPieces(product_id=one.product_id, quantity=one.quantity) for one in lines),
         address_id=readdressed.event.address_id if readdressed else created.event.address_id,
     )
     requests: tuple[Event, ...] = tuple(parcel if isinstance(one, ShipmentRequested) else one for one in made.requests)
-    conditions = [
-        Unchanged(OrderCancelled, order_id, cancelled.sequence if cancelled else 0),
-        Unchanged(OrderReaddressed, order_id, readdressed.sequence if readdressed else 0),
-    ]
-    return Move(made.state, requests), conditions
-
-
-def _limit(state: State, steps: Table) -> list[Timer | Cancel]:
-    """The time limit of the step that is requested now; none where nothing is waited for."""
-    step = steps.step(state.step)
-    if step is None or state.parked:
-        return [Cancel(CheckoutStepDue, state.order_id)]
-    if state.requested is None:
-        return []  # it waits for the same as before
-    due = CheckoutStepDue(order_id=state.order_id, step=step.name, attempt=state.asked[step.name])
-    return [Timer(due, datetime.now(UTC) + step.within)]
+    return Move(made.state, requests), history.unchanged(OrderCancelled, OrderReaddressed)

@@ -197,7 +197,7 @@ def _requested(state: State, step: Step) -> tuple[State, tuple[Event, ...]]:
     asked = {**state.asked, step.name: state.asked.get(step.name, 0) + 1}
     places = {**state.places, f"before {step.name}": state.places.get(step.topic, 0)}
     state = _with(state, asked=asked, places=places, requested=step.name)
-    return state, (step.request(state),) if step.request else ()
+    return state, (step.request(state),)
 
 
 def _is_answered(state: State, step: Step) -> bool:

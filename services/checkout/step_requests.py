@@ -4,6 +4,7 @@ import msgspec
 
 from mesh import Event, Money
 from mesh.events.checkout import CheckoutAdvanced as State
+from mesh.events.checkout import CheckoutStockRequested, StockAction
 from mesh.events.code import CodeAction, CodeClaimRequested
 from mesh.events.fraud import FraudCheckRequested
 from mesh.events.payment import (
@@ -30,6 +31,11 @@ def claim_code(state: State, action: CodeAction) -> Event:
         customer_id=state.customer_id,
         amount=state.total,
     )
+
+
+def request_stock(state: State, action: StockAction) -> Event:
+    """The order's stock is to be reserved, released or sold."""
+    return CheckoutStockRequested(order_id=state.order_id, action=action, reason=(state.failure or "")[:512])
 
 
 def check_for_fraud(state: State) -> Event:

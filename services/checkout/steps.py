@@ -26,6 +26,7 @@ from services.checkout.step_requests import (
     is_unsettled,
     owed,
     refund,
+    request_stock,
     ship,
     void,
 )
@@ -59,8 +60,8 @@ class CheckoutSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Step:
     """One step of a checkout.
 
-    `request` makes the event that asks for it; None where that belongs to stock's stream: then a handler of
-    `checkout.advanced` publishes it.
+    `request` makes the event that asks for it. Stock is asked by `checkout.stock_requested`, of which a handler
+    publishes the request in stock's stream.
     `topic` is who answers. `done` answers let the checkout go on, `failed` ones undo it, `held` ones park it.
     `needed` says whether there is anything to do; an `immediate` one waits for no answer.
     `tries` is how often it is requested, where that differs from the others.
@@ -69,7 +70,7 @@ class Step:
     name: str
     topic: str
     within: timedelta
-    request: Callable[[State], Event] | None = None
+    request: Callable[[State], Event]
     done: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
@@ -106,6 +107,7 @@ def forward(settings: CheckoutSettings) -> tuple[Step, ...]:
             name="reserve",
             topic="stock",
             within=settings.reserve_within,
+            request=lambda state: request_stock(state, "reserve"),
             done=("stock.reserved", "stock.expired", "stock.sold"),  # what has expired is reserved again by the sale
             failed=("stock.refused", "stock.released"),
             silence="undo",
@@ -177,6 +179,7 @@ def forward(settings: CheckoutSettings) -> tuple[Step, ...]:
             name="sell",
             topic="stock",
             within=settings.reserve_within,
+            request=lambda state: request_stock(state, "sell"),
             done=("stock.sold", "stock.accepted"),
             held=("stock.refused", "stock.released"),
         ),
@@ -211,7 +214,13 @@ def undo(settings: CheckoutSettings) -> tuple[Step, ...]:
             held=("payment.void_failed", "payment.refund_failed"),
             needed=is_unsettled,
         ),
-        Step(name="release", topic="stock", within=settings.reserve_within, needed=holds_stock),
+        Step(
+            name="release",
+            topic="stock",
+            within=settings.reserve_within,
+            request=lambda state: request_stock(state, "release"),
+            needed=holds_stock,
+        ),
         Step(
             name="cancel",
             topic="order",

@@ -55,8 +55,6 @@ class Writer:
             return known
         check(new)
         lines, code = await self._reduced(new, order_id)
-        if new.address:
-            await self._keep_address(order_id, order_id, new.address)
         created = OrderCreated(
             order_id=order_id,
             lines=lines,
@@ -76,17 +74,19 @@ class Writer:
         changes: list[Change] = [created, Unchanged(OrderCreated, order_id, 0)]
         if created.visitor_id:
             changes.append(_placed(created, created.visitor_id))
-        changes += await marks_of(created, datetime.now(UTC), self._mesh, order_id=order_id)
+        marks = marks_of(created, datetime.now(UTC), self._mesh, order_id=order_id)
+        kept = self._keep_address(order_id, order_id, new.address) if new.address else asyncio.sleep(0)
+        marked, _ = await asyncio.gather(marks, kept)
         try:
-            await self._mesh.commit(changes, Cause(id=order_id, source="orders.create"))
+            await self._mesh.commit([*changes, *marked], Cause(id=order_id, source="orders.create"))
         except Conflict:
             if known := await self._repeated(order_id, command):
                 return known
             raise Unavailable(f"order {order_id} is being stored by another request") from None
-        stored = await self._repeated(order_id, command)
+        stored = await self._mesh.last(OrderCreated, order_id)
         if stored is None:
             raise Unavailable(f"order {order_id} cannot be read yet")
-        return Taken(stored.order, stored.sequence, repeated=False)
+        return Taken(fold(order_id, [stored]), stored.sequence, repeated=False)
 
     async def _reduced(self, new: NewOrder, order_id: str) -> tuple[tuple[CartLine, ...], OrderCode | None]:
         """The order's lines at what they cost, and the code that is reserved for it.

@@ -115,7 +115,7 @@ def webhooks(mesh: Mesh, asking: Asking) -> "Litestar":
     from services.payments.webhooks import app  # noqa: PLC0415  brings Litestar, which other processes do not need
 
     settings = payment_settings()
-    return app(mesh, asking.configured, settings.payment_webhook_secrets, settings.payment_webhook_tolerance)
+    return app(mesh, asking, settings.payment_webhook_secrets, settings.payment_webhook_tolerance)
 
 
 @service.every(timedelta(hours=1))

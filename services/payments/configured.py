@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Literal
 
-import httpx
 import msgspec
 
 from mesh.observability.logs import log
 from mesh.settings import Secret, read
+from mesh.web.kept_connections import kept_client
 from mesh.web.signature import TOLERANCE
 from services.payments.http import ProviderHttp
 from services.payments.provider import OutcomeUnknown, Provider, RequestRefused
@@ -48,10 +48,7 @@ async def open_provider(settings: PaymentSettings) -> AsyncIterator[Provider | N
         return
     headers = {"Authorization": f"Bearer {key or ''}"} | ({"Stripe-Version": VERSION} if stripe else {})
     # The deadline of a whole call is ProviderHttp's; httpx bounds single reads.
-    limits = httpx.Limits(max_connections=256, max_keepalive_connections=64)
-    async with httpx.AsyncClient(
-        base_url=url, headers=headers, timeout=settings.payment_deadline.total_seconds(), limits=limits
-    ) as client:
+    async with kept_client(settings.payment_deadline, base_url=url, headers=headers) as client:
         http = ProviderHttp(client, settings.payment_deadline)
         if stripe:
             yield Stripe(http)

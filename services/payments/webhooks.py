@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Request, Response, post
 
-from mesh import Mesh
+from mesh import History, Mesh
 from mesh.envelope import derive_id
 from mesh.errors import Conflict, Unavailable
 from mesh.events.payment import PaymentAuthorisationRequested
@@ -16,6 +16,7 @@ from mesh.web.application import shared_options
 from mesh.web.openapi import documentation
 from mesh.web.problems import problem
 from mesh.web.signature import BadSignature, verify
+from services.payments.asking import Asking
 from services.payments.fold import Payment, appended, news
 from services.payments.provider import Charge, Notice, OutcomeUnknown, Provider, RequestRefused
 from services.payments.steps import read_payment
@@ -43,11 +44,11 @@ async def take(notice: Notice, provider: Provider, mesh: Mesh) -> Taken:
     charge = notice.charge
     if charge.region != mesh.region:
         return Taken(note=f"a payment of region {charge.region}")
-    if await mesh.last(PaymentAuthorisationRequested, charge.payment_id) is None:
-        log.warning("webhook about a payment that was not asked for", payment=charge.payment_id, notice=notice.id)
-        return Taken(note="nobody asked for this payment here")
     for _ in range(READS):
         history, payment = await read_payment(mesh, charge.payment_id, charge.order_id)
+        if not await _was_requested(history, mesh):
+            log.warning("webhook about a payment that was not asked for", payment=charge.payment_id, notice=notice.id)
+            return Taken(note="nobody asked for this payment here")
         if is_another_charge(payment, charge):
             log.error("webhook about a second charge of a payment", payment=charge.payment_id, notice=notice.id)
             return Taken(note="another charge than this payment's")
@@ -63,14 +64,27 @@ async def take(notice: Notice, provider: Provider, mesh: Mesh) -> Taken:
     raise Unavailable(f"payment {charge.payment_id} keeps changing")
 
 
+async def _taken(notice: Notice, provider: Provider, mesh: Mesh, asking: Asking) -> Taken:
+    if await asking.was_told(notice.charge):
+        return Taken(note="the answer to the request says the same")
+    return await take(notice, provider, mesh)
+
+
+async def _was_requested(history: History, mesh: Mesh) -> bool:
+    """Whether somebody here asked for a payment. A history may miss the newest: then the leader knows."""
+    kind = PaymentAuthorisationRequested
+    return history.last(kind) is not None or await mesh.last(kind, history.key) is not None
+
+
 def is_another_charge(payment: Payment, charge: Charge) -> bool:
     """Whether the provider has another charge for this payment, whose amounts are none of it."""
     known = payment.state.provider_id if payment.state else None
     return None not in (known, charge.state.provider_id) and known != charge.state.provider_id
 
 
-def app(mesh: Mesh, provider: Provider | None, secrets: tuple[str, ...], tolerance: timedelta) -> Litestar:
+def app(mesh: Mesh, asking: Asking, secrets: tuple[str, ...], tolerance: timedelta) -> Litestar:
     """The HTTP interface that the provider calls."""
+    provider = asking.configured
 
     @post(PATH, status_code=200, takes=dict[str, Any], gives={200: Taken}, refuses=(404, 422))
     async def take_webhook(request: Request[Any, Any, Any]) -> Response[Any]:
@@ -84,7 +98,7 @@ def app(mesh: Mesh, provider: Provider | None, secrets: tuple[str, ...], toleran
             return problem(400, str(bad))
         try:
             notice = await provider.notice(body)
-            taken = await take(notice, provider, mesh) if notice else Taken(note="not about a payment")
+            taken = await _taken(notice, provider, mesh, asking) if notice else Taken(note="not about a payment")
         except OutcomeUnknown as unknown:
             return problem(503, f"the provider does not say whose payment it is about: {unknown}")
         except RequestRefused as refused:

@@ -17,7 +17,8 @@ from mesh.event import declared
 from mesh.runtime.discovery import declare_events
 declare_events()
 for one in declared():
-    print(one.type, one.root, one.key, one.kind.__name__)
+    for type_ in (*one.older_types, one.type):
+        print(type_, one.root, one.key, one.kind.__name__)
 """
 
 

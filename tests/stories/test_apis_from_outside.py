@@ -42,6 +42,7 @@ from services.orders.views import ORDERS
 from services.orders.views.app import build as order_views_app
 from services.orders.views.index import OrderIndex, ViewSettings
 from services.orders.write import Writer
+from services.payments.asking import Asking
 from services.payments.sandbox import Sandbox
 from services.payments.webhooks import app as webhooks_app
 from services.promotions.app import build as promotions_app
@@ -98,7 +99,7 @@ async def build(mesh, ids, eventually):
             return stock_app(mesh, StockWriter(mesh, StockSettings()), Auditor(mesh))
 
         async def payments():
-            return webhooks_app(mesh, Sandbox(None), (SECRET,), TOLERANCE)
+            return webhooks_app(mesh, Asking(Sandbox(None)), (SECRET,), TOLERANCE)
 
         async def promotions():
             desk = CodeDesk(mesh, PromotionSettings(code_refusal_after=timedelta(0), code_guesses=20))

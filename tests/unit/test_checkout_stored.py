@@ -5,13 +5,14 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from mesh import Mesh, Money
+from mesh import Mesh, Money, Timer, Unchanged
 from mesh.broker.memory import MemoryMesh
 from mesh.errors import Conflict, Unavailable
 from mesh.events.checkout import (
     CheckoutAdvanced,
     CheckoutParked,
     CheckoutResumed,
+    CheckoutStepDue,
     Parked,
     ParkedCheckouts,
     Resume,
@@ -112,6 +113,9 @@ class Interrupted(Mesh):
     async def last(self, *arguments, **options):
         return await self._fail(super().last, *arguments, **options)
 
+    async def history(self, *arguments, **options):
+        return await self._fail(super().history, *arguments, **options)
+
     async def commit(self, *arguments, **options):
         return await self._fail(super().commit, *arguments, **options)
 
@@ -204,6 +208,26 @@ async def test_stock_is_asked_in_its_own_stream_and_a_silence_asks_again(mesh, e
     assert state.failure == "reserve: nobody answered 3 times"
     request = await mesh.last(StockReservationRequested, "o1")
     assert request.event.until - request.time > timedelta(minutes=20)
+
+
+async def test_a_timer_before_the_limit_is_set_again_and_requests_nothing(mesh):
+    """The authorisation may take 60 s, and its timer goes off after 30 s: then it is set again, towards the limit."""
+    for event in happy()[:3]:
+        await deliver(mesh, await stored(mesh, event))
+    waiting = (await mesh.last(CheckoutAdvanced, "o1")).event
+
+    async def timer(attempt):
+        due = CheckoutStepDue(order_id="o1", step="authorise", attempt=attempt)
+        one = msgspec.structs.replace(await mesh.last(CheckoutAdvanced, "o1"), event=due)
+        return [change async for change in advance_checkout(one, mesh, STEPS)]
+
+    early, over = await timer(0), await timer(1)
+
+    assert (waiting.step, waiting.limit - waiting.timer) == ("authorise", timedelta(seconds=30))
+    assert [type(one) for one in early] == [CheckoutAdvanced, Unchanged, Timer]
+    assert waiting.timer < early[2].at < waiting.limit  # no time has passed since it was set first
+    assert (early[0].asked, early[0].limit, early[0].timer) == (waiting.asked, waiting.limit, early[2].at)
+    assert (over[0].asked["authorise"], type(over[2])) == (2, PaymentAuthorisationRequested)
 
 
 async def test_a_parked_checkout_goes_on_when_somebody_decides(mesh, eventually):

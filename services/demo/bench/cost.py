@@ -48,11 +48,11 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
 
 async def counts(operator: Connection, up: Up, region: str) -> Counts:
     """The counters of a region as they are now."""
-    streams = await _listed(operator, "STREAM.LIST", "streams")
+    streams = await listed(operator, "STREAM.LIST", "streams")
     consumers = [
         consumer
         for stream in streams
-        for consumer in await _listed(operator, f"CONSUMER.LIST.{stream['config']['name']}", "consumers")
+        for consumer in await listed(operator, f"CONSUMER.LIST.{stream['config']['name']}", "consumers")
         if consumer["config"].get("durable_name")
     ]
     servers = [process.pid for process in psutil.Process().children() if "nats-server" in process.name()]
@@ -72,8 +72,8 @@ async def settled(operator: Connection) -> None:
     deadline = clock() + PATIENCE
     while True:
         waiting = 0
-        for stream in await _listed(operator, "STREAM.LIST", "streams"):
-            for consumer in await _listed(operator, f"CONSUMER.LIST.{stream['config']['name']}", "consumers"):
+        for stream in await listed(operator, "STREAM.LIST", "streams"):
+            for consumer in await listed(operator, f"CONSUMER.LIST.{stream['config']['name']}", "consumers"):
                 if consumer["config"].get("durable_name"):
                     waiting += consumer["num_pending"] + consumer["num_ack_pending"]
         if not waiting:
@@ -120,7 +120,8 @@ def figures(before: Counts, after: Counts) -> dict[str, float]:
     }
 
 
-async def _listed(operator: Connection, subject: str, what: str) -> list[dict]:
+async def listed(operator: Connection, subject: str, what: str) -> list[dict]:
+    """All streams or consumers that a server lists (`STREAM.LIST`, `CONSUMER.LIST.<stream>`). Raises Unavailable."""
     found: list[dict] = []
     while True:
         page = await api(operator, subject, {"offset": len(found)})

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -10,7 +12,7 @@ from rich.table import Table
 
 from mesh.errors import TopologyError
 from mesh.observability.logs import configure_logs
-from services.demo.bench.cost import Counts, counts, figures
+from services.demo.flash_sale.account import IDLE_SECONDS, account, account_table, counted
 from services.demo.flash_sale.buyers import Buyers, Placed
 from services.demo.flash_sale.ledger import ZERO, Ledger, draw_up, stuck
 from services.demo.flash_sale.plan import Plan, purchases
@@ -52,37 +54,33 @@ async def hold(plan: Plan, console: Console, directory: Path | None = None) -> t
     async with opened(plan, directory) as shop:
         await fill(shop, plan)
         buyers, trouble, over = Buyers(shop.orders, plan), Trouble(shop.up, plan), asyncio.Event()
-        before = await _counted(shop, plan)
-        making_trouble = asyncio.create_task(trouble.until(over))
-        with console.status("buyers order ...") as status:
-            try:
-                await buyers.order_all(purchases(plan), lambda count: status.update(f"{count} orders answered ..."))
-            finally:
-                over.set()
-            await making_trouble
-            reader = Reader(shop.meshes, shop.books)
-            records = await ended(reader, buyers, plan.patience, status.update)
-        if before:
-            console.print(cost_line(before, await _counted(shop, plan) or before, plan.orders), soft_wrap=True)
+        reader = Reader(shop.meshes, shop.books)
+        async with _accounted(shop, plan, console):
+            making_trouble = asyncio.create_task(trouble.until(over))
+            with console.status("buyers order ...") as status:
+                try:
+                    await buyers.order_all(purchases(plan), lambda count: status.update(f"{count} orders answered ..."))
+                finally:
+                    over.set()
+                await making_trouble
+                records = await ended(reader, buyers, plan.patience, status.update)
         return buyers.placed, records, trouble.done
 
 
-async def _counted(shop: Shop, plan: Plan) -> Counts | None:
-    """The counters of the only region, where nothing is killed: those of a killed process begin at 0 again."""
+@asynccontextmanager
+async def _accounted(shop: Shop, plan: Plan, console: Console) -> AsyncIterator[None]:
+    """Print what one order cost, in the only region where nothing is killed: a killed process counts from 0 again."""
     if plan.chaos != "none" or len(plan.regions) > 1:
-        return None
+        yield
+        return
     (region,) = plan.regions
-    return await counts(await shop.up.servers.operator(region), shop.up, region)
-
-
-def cost_line(before: Counts, after: Counts, orders: int) -> str:
-    """What one order cost in messages and CPU."""
-    spent = {name: value / orders for name, value in figures(before, after).items()}
-    return (
-        f"one order: {spent['stored']:.1f} messages stored, {spent['buckets']:.1f} written to buckets, "
-        f"{spent['delivered']:.1f} delivered, {spent['acknowledged']:.1f} acknowledged; "
-        f"CPU of servers {spent['servers_cpu_ms']:.1f} ms, of services {spent['services_cpu_ms']:.1f} ms"
-    )
+    console.print(f"watching the idle region for {IDLE_SECONDS:g} s ...")
+    calm = await counted(shop.up, region)
+    await asyncio.sleep(IDLE_SECONDS)
+    before = await counted(shop.up, region)
+    yield
+    after = await counted(shop.up, region)
+    console.print(account_table(account((calm, before), (before, after), plan.orders)))
 
 
 def ledger_table(ledger: Ledger) -> Table:

@@ -1,6 +1,5 @@
 """The command `cartmesh payment-provider`, which `cartmesh up` runs beside the mesh."""
 
-import asyncio
 import json
 import os
 from pathlib import Path
@@ -53,7 +52,9 @@ def payment_provider(
         Makes no difference here.
 
     """
-    asyncio.run(_run(port, dir, host, seed))
+    import uvloop  # noqa: PLC0415  other commands need no server
+
+    uvloop.run(_run(port, dir, host, seed))
 
 
 async def _run(port: int, folder: Path, host: str, seed: int) -> None:

@@ -1,16 +1,22 @@
-"""Webhooks to a real RabbitMQ: confirmed, in order for each key, and retried while the server is away."""
+"""A real RabbitMQ: webhooks go there and messages come from there; what waits while it is away is not lost."""
 
 import asyncio
+import json
+from contextlib import asynccontextmanager
 
 import aio_pika
 import msgspec
 import pytest
 from standardwebhooks import Webhook
 
-from mesh import Money
+from mesh import Mesh, Money
 from mesh.errors import InvalidField
 from mesh.events.cart import CartLine
+from mesh.events.connection import ConnectionReported
+from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderConfirmed
+from mesh.runtime.run import running
+from services.gateway import service as gateway
 from services.webhooks import endpoint_queue
 from tests.rabbitmq_server import ABSENT, INSTALLED, PASSWORD, USER, opened_rabbitmq
 
@@ -93,6 +99,61 @@ async def test_what_happens_reaches_a_queue_and_nothing_is_lost_while_rabbitmq_i
     assert [one.message_id for one in found if one.headers["cloudEvents_subject"] == "o1"] == published
     assert len({one.message_id for one in found}) == 4
     await connection.close()
+
+
+@asynccontextmanager
+async def gateway_of(place, server, monkeypatch):
+    """A gateway of the place's region that fetches from the queue `incoming`."""
+    address = server.url.replace("amqp://", f"amqp://{USER}:{PASSWORD}@")
+    monkeypatch.setenv("CARTMESH_SOURCES", f"erp=cloudevents:{address}?queue=incoming")
+    broker = place.regions.broker("us")
+    try:
+        async with running(gateway, Mesh(broker, "gateway"), http=("127.0.0.1", 0)):
+            yield
+    finally:
+        await broker.drain()
+
+
+def viewed(id_: str) -> aio_pika.Message:
+    """A CloudEvent in structured mode, without a time."""
+    data = {"visitor_id": "v1", "product_id": id_}
+    event = {"specversion": "1.0", "id": id_, "source": "/erp", "type": "product_viewed", "data": data}
+    return aio_pika.Message(json.dumps(event).encode(), delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+
+
+async def test_messages_of_a_queue_are_stored_once_also_when_rabbitmq_was_away(open_place, rabbitmq, monkeypatch):
+    """What can never be taken goes to the queue's dead letters; while the server is away the page says so."""
+    place = await open_place()
+    connection, channel = await channel_to(rabbitmq)
+    dead = await channel.declare_queue("dead", durable=True)
+    arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
+    await channel.declare_queue("incoming", durable=True, arguments=arguments)
+    for message in (viewed("p1"), viewed("p1"), aio_pika.Message(b"no JSON"), viewed("p2")):
+        await channel.default_exchange.publish(message, routing_key="incoming")
+
+    async def stored(*ids):
+        return [one.event.product_id async for one in place.mesh.read(ProductViewed)] == list(ids)
+
+    async def reported(status):
+        reports = [one.event async for one in place.mesh.read(ConnectionReported)]
+        return [one for report in reports for one in report.requests if one.status == status]
+
+    async with gateway_of(place, rabbitmq, monkeypatch):
+        await place.eventually(lambda: stored("p1", "p2"))
+        (refused,) = await place.eventually(lambda: reported(400))
+        (buried,) = await taken(dead, 1)
+        await connection.close()
+        await asyncio.to_thread(rabbitmq.stop)
+        away = await place.eventually(lambda: reported(503))
+        await asyncio.to_thread(rabbitmq.start)
+        connection, channel = await channel_to(rabbitmq)
+        await channel.default_exchange.publish(viewed("p3"), routing_key="incoming")
+        await place.eventually(lambda: stored("p1", "p2", "p3"))
+        await connection.close()
+
+    assert (refused.source, refused.path, refused.sender) == ("rabbitmq", "queue incoming", "rabbitmq_erp")
+    assert buried.body == b"no JSON"
+    assert "tried again in" in away[0].reason
 
 
 async def _failed(place, id_):

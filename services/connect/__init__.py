@@ -1,4 +1,4 @@
-"""Takes what a shop's systems already send: Segment's libraries, Shopify, WooCommerce, Stripe, CloudEvents."""
+"""Takes what a shop's systems already send: Segment's libraries, Shopify, WooCommerce, Stripe, CloudEvents, brokers."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta

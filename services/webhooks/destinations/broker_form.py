@@ -6,14 +6,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from mesh.aws import arn_of
 from mesh.errors import InvalidField
-from mesh.extras import missing
+from mesh.extras import MODULES, missing
 
 AMQP_PORTS = {"amqp": 5672, "amqps": 5671}
 KAFKA_PORT = 9092
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 DEFAULT_ROUTING = "{type}.{subject}"
-EXTRAS = {"rabbitmq": "rabbitmq", "kafka": "kafka", "aws": "aws"}
-"""Kind of destination -> the extra that it needs."""
 LONGEST = 255
 _is_topic = re.compile(r"[A-Za-z0-9._-]{1,249}", re.ASCII).fullmatch
 _is_server = re.compile(r"([a-z0-9_.-]{1,253}|\[[0-9a-f:.]+\])(?::(\d{1,5}))?", re.ASCII).fullmatch
@@ -37,7 +35,7 @@ def kafka_parts(url: str) -> tuple[list[str], bool, str]:
 
 def check_extra(kind: str) -> None:
     """Raise InvalidField where the library of a kind of destination is not installed here."""
-    if kind in EXTRAS and (reason := missing(EXTRAS[kind])):
+    if kind in MODULES and (reason := missing(kind)):
         raise InvalidField("$.kind", reason)
 
 

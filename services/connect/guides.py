@@ -42,7 +42,7 @@ analytics.flush()""",
         title="Shopify",
         steps=(
             "Set CARTMESH_SHOPIFY_SECRETS=<name>=<client secret> and CARTMESH_SHOPIFY_CURRENCY=EUR for the gateway.",
-            "Subscribe to carts/*, checkouts/*, orders/create, orders/paid, products/*, customers/*, in JSON.",
+            "Subscribe to carts/*, checkouts/*, orders/*, refunds/create, products/*, customers/*, in JSON.",
         ),
         example="""shopify app webhook trigger --topic orders/create --api-version 2026-07 \\
   --address $GATEWAY/v1/shopify --client-secret "$SECRET\"""",

@@ -8,6 +8,7 @@ from mesh import Mesh, Received, Retry, Service, Unchanged
 from mesh.accept import PAGE, SERVER, Refused, Sent
 from mesh.errors import InvalidField, Unavailable
 from mesh.events.order import (
+    OrderCancellationReported,
     OrderCancellationRequested,
     OrderCancelled,
     OrderConfirmationRequested,
@@ -17,6 +18,7 @@ from mesh.events.order import (
     OrderPlaced,
     OrderReaddressed,
     OrderRefunded,
+    OrderRefundReported,
     OrderReportRefused,
     OrderReturned,
     PurchaseMarked,
@@ -30,6 +32,7 @@ from mesh.publish import Change, Draft
 from services.orders.commands import cancelled_by_checkout, confirmed, returned_by_carrier
 from services.orders.fold import KINDS, fold
 from services.orders.marks import marks_of
+from services.orders.reported import cancelled, check_amount, check_lines, refunded
 from services.orders.write import Writer
 
 if TYPE_CHECKING:
@@ -48,6 +51,8 @@ service = Service(
         OrderCancelled,
         OrderReturned,
         OrderRefunded,
+        OrderCancellationReported,
+        OrderRefundReported,
     ),
     buckets=(PERSONAL_KEYS,),
     secrets=("address_secret",),
@@ -126,6 +131,20 @@ async def confirm_order(sent: Sent[OrderConfirmed], mesh: Mesh) -> AsyncIterator
         return  # the newest mark of a shopper says when they bought last, and must not become an older one
     for mark in await marks_of(confirmed, sent.time, mesh, order_id=confirmed.order_id):
         yield mark
+
+
+@service.accepts(OrderCancellationReported, by=(SERVER,), publishes=(OrderCancelled,), check=check_lines, whole=True)
+async def cancel_reported_order(sent: Sent[OrderCancellationReported], mesh: Mesh) -> AsyncIterator[Change]:
+    """An order that another system of the shop takes, and has cancelled as a whole, is cancelled here."""
+    async for change in cancelled(sent, mesh):
+        yield change
+
+
+@service.accepts(OrderRefundReported, by=(SERVER,), publishes=(OrderRefunded,), check=check_amount, whole=True)
+async def note_reported_refund(sent: Sent[OrderRefundReported], mesh: Mesh) -> AsyncIterator[Change]:
+    """What another system of the shop paid back for an order counts once, with what it paid back before."""
+    async for change in refunded(sent, mesh):
+        yield change
 
 
 @service.on(OrderConfirmationRequested)

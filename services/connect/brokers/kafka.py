@@ -1,5 +1,6 @@
 """Kafka: messages of a topic, by a consumer group whose offsets are committed once what is before them is stored."""
 
+import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -9,7 +10,7 @@ from mesh.extras import load
 from mesh.translate import Take
 from services.connect.brokers.messages import foreign
 
-TOGETHER = 200
+TOGETHER = 100
 PATIENCE = 5.0
 """Seconds without a message after which it is seen whether the cluster is there."""
 GROUP = "cartmesh"
@@ -59,7 +60,7 @@ async def _fetch(consumer: Any, mapping: str, take: Take) -> None:
             await consumer.topics()
             continue
         for partition, messages in found.items():
-            for message in messages:
-                if message.value is not None:  # a tombstone says nothing
-                    await take(foreign(mapping, message.value, dict(message.headers), None))
+            meant = [one for one in messages if one.value is not None]  # a tombstone says nothing
+            requests = [foreign(mapping, one.value, dict(one.headers), None) for one in meant]
+            await asyncio.gather(*map(take, requests))
             await consumer.commit({partition: messages[-1].offset + 1})

@@ -51,11 +51,17 @@ async def _fetch(connection: Any, queue: str, mapping: str, take: Take) -> None:
     channel.close_callbacks.add(end)
     await channel.set_qos(prefetch_count=PREFETCH)
     await (await channel.get_queue(queue)).consume(waiting.put)
-    while True:
-        message = await waiting.get()
+
+    async def settle(message: Any) -> None:
         if isinstance(message, ConnectionError):
             raise message
         if await take(foreign(mapping, message.body, message.headers, message.content_type)):
             await message.ack()
         else:
             await message.reject(requeue=False)
+
+    while True:
+        messages = [await waiting.get()]
+        while not waiting.empty():
+            messages.append(waiting.get_nowait())
+        await asyncio.gather(*map(settle, messages))

@@ -65,11 +65,14 @@ async def _fetch(queue: _Queue, mapping: str, take: Take) -> None:
         answer = await queue.call(
             "ReceiveMessage", MaxNumberOfMessages=TOGETHER, WaitTimeSeconds=WAIT, MessageAttributeNames=["All"]
         )
-        for one in answer.get("Messages", []):
-            attributes = one.get("MessageAttributes", {})
-            headers = {name: value.get("StringValue", "") for name, value in attributes.items()}
-            await take(foreign(mapping, _unwrapped(one.get("Body", "")), headers, None))
-            await queue.call("DeleteMessage", ReceiptHandle=one["ReceiptHandle"])
+        await asyncio.gather(*(_settle(queue, one, mapping, take) for one in answer.get("Messages", [])))
+
+
+async def _settle(queue: _Queue, message: dict[str, Any], mapping: str, take: Take) -> None:
+    attributes = message.get("MessageAttributes", {})
+    headers = {name: value.get("StringValue", "") for name, value in attributes.items()}
+    await take(foreign(mapping, _unwrapped(message.get("Body", "")), headers, None))
+    await queue.call("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
 
 
 def _unwrapped(body: str) -> bytes:

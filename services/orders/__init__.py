@@ -29,10 +29,10 @@ from mesh.events.shipment import ShipmentReturned
 from mesh.personal_data import PERSONAL_KEYS
 from mesh.profiles import visitor_digest
 from mesh.publish import Change, Draft
+from services.orders import reported
 from services.orders.commands import cancelled_by_checkout, confirmed, returned_by_carrier
 from services.orders.fold import KINDS, fold
 from services.orders.marks import marks_of
-from services.orders.reported import cancelled, check_amount, check_lines, refunded
 from services.orders.write import Writer
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ async def confirm_order(sent: Sent[OrderConfirmed], mesh: Mesh) -> AsyncIterator
         raise InvalidField("$.cart_id", "an order of the past names no cart: nothing of it may end a cart of today")
     yield sent.draft
     yield Unchanged(OrderConfirmed, confirmed.order_id, 0)
-    reported = await mesh.last(OrderPlaced, confirmed.order_id)
-    if confirmed.visitor_id and not (reported and reported.event.visitor_id == confirmed.visitor_id):
+    placed = await mesh.last(OrderPlaced, confirmed.order_id)
+    if confirmed.visitor_id and not (placed and placed.event.visitor_id == confirmed.visitor_id):
         yield Draft(event=_placed(confirmed, confirmed.visitor_id), time=sent.time)
     if sent.history:
         return  # the newest mark of a shopper says when they bought last, and must not become an older one
@@ -133,18 +133,28 @@ async def confirm_order(sent: Sent[OrderConfirmed], mesh: Mesh) -> AsyncIterator
         yield mark
 
 
-@service.accepts(OrderCancellationReported, by=(SERVER,), publishes=(OrderCancelled,), check=check_lines, whole=True)
-async def cancel_reported_order(sent: Sent[OrderCancellationReported], mesh: Mesh) -> AsyncIterator[Change]:
-    """An order that another system of the shop takes, and has cancelled as a whole, is cancelled here."""
-    async for change in cancelled(sent, mesh):
-        yield change
+@service.accepts(OrderCancellationReported, OrderRefundReported, by=(SERVER,), check=reported.check, whole=True)
+async def note_report(sent: Sent[OrderCancellationReported | OrderRefundReported], mesh: Mesh) -> AsyncIterator[Change]:
+    """What another system of the shop cancelled or paid back of an order is stored once, however often it is said."""
+    history = await mesh.history(sent.event.order_id, *reported.KINDS)
+    if reported.is_new(sent.event, history):
+        yield sent.draft
+        for unchanged in history.unchanged(type(sent.event)):
+            yield unchanged
 
 
-@service.accepts(OrderRefundReported, by=(SERVER,), publishes=(OrderRefunded,), check=check_amount, whole=True)
-async def note_reported_refund(sent: Sent[OrderRefundReported], mesh: Mesh) -> AsyncIterator[Change]:
-    """What another system of the shop paid back for an order counts once, with what it paid back before."""
-    async for change in refunded(sent, mesh):
-        yield change
+@service.on(OrderCancellationReported, OrderRefundReported)
+async def follow_report(
+    received: Received[OrderCancellationReported | OrderRefundReported], mesh: Mesh
+) -> AsyncIterator[Change]:
+    """An order that another system of the shop takes is cancelled as it reports, and refunded by the sum of it."""
+    history = await mesh.history(received.event.order_id, *reported.KINDS)
+    if all(one.sequence < received.sequence for one in history):
+        raise Retry("the order cannot be read yet", after=STALE_READ)
+    if event := reported.followed(received.event, history):
+        yield event
+        for unchanged in history.unchanged(type(event)):
+            yield unchanged
 
 
 @service.on(OrderConfirmationRequested)

@@ -8,7 +8,7 @@ import pytest
 
 from mesh.events.cart import CartIdle, CartUpdated
 from mesh.events.interaction import ProductViewed
-from mesh.events.order import OrderCancelled, OrderRefunded
+from mesh.events.order import OrderCancellationReported, OrderRefundReported
 from mesh.runtime.discovery import discover
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.run import running
@@ -90,8 +90,8 @@ async def test_changes_of_a_cart_history_and_what_was_refused(place):
     )
 
     assert [one.json()["rejected"] for one in (first, again, history, ended)] == [[], [], [], []]
-    assert (await operator.last(OrderCancelled, "o2")).event.by == "shop"
-    assert (await operator.last(OrderRefunded, "o2")).event.refunded.amount == 1299
+    assert (await operator.last(OrderCancellationReported, "o2")).event.asked_by == "shop"
+    assert (await operator.last(OrderRefundReported, "o2")).event.amount.amount == 1299
     assert (first.json()["accepted"], again.json()["duplicates"]) == (40, 40)
     assert refused.json()["not_understood"][0]["name"] == "Video Played"
     newest = await operator.last(CartUpdated, "of-a1")

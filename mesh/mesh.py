@@ -88,7 +88,8 @@ class Mesh:
                 case Event():
                     made.append(await self.personal_data.encrypt(change))
                 case Draft() | Timer():
-                    made.append(replace(change, event=await self.personal_data.encrypt(change.event)))
+                    event = await self.personal_data.encrypt(change.event)
+                    made.append(change if event is change.event else replace(change, event=event))
                 case _:
                     made.append(change)
         return made

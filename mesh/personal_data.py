@@ -52,8 +52,8 @@ class PersonalData:
 
     async def encrypt(self, happened: E) -> E:
         """The event as it is stored; a person without a key is given one. Raises Unavailable, Denied."""
-        values = {name: getattr(happened, name) for name in declaration_of(type(happened)).encrypted}
-        given = {name: value for name, value in values.items() if value}
+        hidden = declaration_of(type(happened)).encrypted
+        given = {name: value for name in hidden if (value := getattr(happened, name))} if hidden else {}
         if not given:
             return happened
         cipher = _cipher(await self._key_for(key_of(happened)))

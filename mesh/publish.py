@@ -206,6 +206,8 @@ def _attach(
     batch: list[Outgoing], conditions: dict[str, int], cancels: list[str], carrier: Callable[..., Outgoing]
 ) -> list[Outgoing]:
     """Put conditions and cancellations on the batch's messages; returns messages for those that found no place."""
+    if not conditions and not cancels:
+        return []
     for at, message in enumerate(batch):
         if message.subject in conditions:
             batch[at] = replace(

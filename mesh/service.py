@@ -22,7 +22,7 @@ from mesh.page import Page
 from mesh.parameters import first_parameter
 from mesh.streams import Bucket, ObjectStore
 from mesh.subjects import token
-from mesh.translate import Adapter, Translation
+from mesh.translate import Adapter, Feed, Translation
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,6 +65,7 @@ class Service:
     answered: list[Answer] = field(default_factory=list, init=False)
     acceptances: list[Acceptance] = field(default_factory=list, init=False)
     translations: list[Translation] = field(default_factory=list, init=False)
+    feeds: list[Callable[[], list[Feed]]] = field(default_factory=list, init=False)
     resources: dict[type, Callable[..., AsyncIterator[Any]]] = field(default_factory=dict, init=False)
     app: Callable[..., Any] | None = field(default=None, init=False)
     pages: list[Page] = field(default_factory=list, init=False)
@@ -250,6 +251,11 @@ class Service:
             return build
 
         return bind
+
+    def fetches(self, build: Callable[[], list[Feed]]) -> Callable[[], list[Feed]]:
+        """Take what these feeds fetch: the function builds them at start, where requests are taken."""
+        self.feeds.append(build)
+        return build
 
     def resource(self, opened: F) -> F:
         """An async generator that yields once: opened at start, closed after the drain, injected by its type."""

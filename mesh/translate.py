@@ -4,9 +4,12 @@ A service declares it with `@service.translates("segment", "/v1/track", ...)` ab
 `Adapter`. A service that takes requests from outside (the gateway) finds these declarations and serves their addresses:
 who sends, how much, what is stored and what is refused is decided there, as for its own `POST /v1/events`. An adapter
 says only what a request means. `mesh/decisions/0039` says why.
+
+What comes from a broker is fetched: `@service.fetches` stands above a function that builds the `Feed`s. They run where
+requests are taken, and their messages are stored as requests are. `mesh/decisions/0055` says why.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -107,3 +110,24 @@ class Translation:
     paths: tuple[str, ...]
     build: Callable[[], Adapter]
     summary: str
+
+
+Take = Callable[[Foreign], Awaitable[bool]]
+"""Store what a message means: returns once that is done for good, with whether anything of it was taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feed:
+    """Messages that are fetched from a broker, such as of `source` `rabbitmq`.
+
+    `name` is the operator's for it, and the scope of its messages' ids; `place` says where they come from. `run`
+    fetches until it is cancelled, and raises where the broker cannot be reached: it is then called again, later and
+    later. It acknowledges a message once `Take` has returned. The operator has declared it, so it is trusted as a
+    server of the shop is.
+    """
+
+    source: str
+    name: str
+    place: str
+    adapter: Adapter
+    run: Callable[[Take], Awaitable[None]]

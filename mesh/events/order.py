@@ -211,6 +211,33 @@ class OrderReturned(Event):
 
 
 @event(key="order_id")
+class OrderCancellationReported(Event):
+    """A shop system that takes the shop's orders itself cancelled one as a whole: `lines` and `total` as ordered."""
+
+    order_id: str
+    lines: tuple[CartLine, ...]
+    total: Money
+    asked_by: Literal["customer", "shop"] = "shop"
+    reason: str = ""
+    visitor_id: str | None = None
+    customer_id: str | None = None
+
+
+@event(key="order_id")
+class OrderRefundReported(Event):
+    """A shop system that takes the shop's orders itself paid money back: `amount` by this refund alone.
+
+    `refund_id` names it within the order, so that it counts once, however often and in whatever order it is reported.
+    """
+
+    order_id: str
+    refund_id: str
+    amount: Money
+    visitor_id: str | None = None
+    customer_id: str | None = None
+
+
+@event(key="order_id")
 class OrderRefunded(Event):
     """Money was paid back for an order; `refunded` is all that was paid back so far."""
 

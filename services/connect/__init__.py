@@ -1,4 +1,4 @@
-"""Takes what a shop's systems already send: Segment's libraries, Shopify, WooCommerce, Stripe, CloudEvents."""
+"""Takes what a shop's systems already send: Segment's libraries, Shopify, WooCommerce, Stripe, CloudEvents, brokers."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -9,7 +9,7 @@ from mesh.events.connection import ConnectionReported
 from services.connect.seen_requests import SeenRequests
 
 if TYPE_CHECKING:
-    from mesh.translate import Adapter
+    from mesh.translate import Adapter, Feed
     from mesh.web.console import Console
 
 service = Service("connect", port=8220)
@@ -66,6 +66,14 @@ def cloudevents() -> "Adapter":
     from services.connect.cloudevents import adapter  # noqa: PLC0415  see above
 
     return adapter()
+
+
+@service.fetches
+def brokers() -> "list[Feed]":
+    """Messages of RabbitMQ, Kafka and SQS, from the queues and topics that the operator declares."""
+    from services.connect.brokers.sources import declared_sources  # noqa: PLC0415  see above
+
+    return declared_sources()
 
 
 @service.resource

@@ -85,6 +85,7 @@ def _add(index: int, event: Any, received: datetime, made: Translated) -> None:
     except InvalidField as wrong:
         made.events.append(Meaning(item=index, fields=fields, wrong=wrong))
         return
+    made.estimated |= event.get("time") is None  # the same event again comes at another time
     made.events.append(Meaning(item=index, fields=fields))
 
 

@@ -42,7 +42,7 @@ analytics.flush()""",
         title="Shopify",
         steps=(
             "Set CARTMESH_SHOPIFY_SECRETS=<name>=<client secret> and CARTMESH_SHOPIFY_CURRENCY=EUR for the gateway.",
-            "Subscribe to carts/*, checkouts/*, orders/create, orders/paid, products/*, customers/*, in JSON.",
+            "Subscribe to carts/*, checkouts/*, orders/*, refunds/create, products/*, customers/*, in JSON.",
         ),
         example="""shopify app webhook trigger --topic orders/create --api-version 2026-07 \\
   --address $GATEWAY/v1/shopify --client-secret "$SECRET\"""",
@@ -73,6 +73,34 @@ analytics.flush()""",
         example="""curl $GATEWAY/v1/cloudevents -H 'Authorization: Bearer <write key>' -H 'ce-specversion: 1.0' \\
   -H 'ce-id: 1' -H 'ce-source: /shop' -H 'ce-type: product_viewed' -H 'Content-Type: application/json' \\
   -d '{"visitor_id": "visitor-1", "product_id": "sku-1"}'""",
+    ),
+    Guide(
+        source="rabbitmq",
+        title="RabbitMQ",
+        steps=(
+            "Set CARTMESH_SOURCES=<name>=<mapping>:<address> for the gateway, several separated by spaces.",
+            "The mapping is cloudevents, segment, shopify, woocommerce or stripe.",
+            "What can never be taken is rejected: give the queue a dead-letter exchange to keep it.",
+        ),
+        example="CARTMESH_SOURCES=erp=cloudevents:amqps://<user>:<password>@rabbit.example/shop?queue=orders",
+    ),
+    Guide(
+        source="kafka",
+        title="Kafka",
+        steps=(
+            "The same setting with a topic. Offsets are committed once what is before them is stored.",
+            "With user and password ?sasl=PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; the consumer group is ?group=.",
+        ),
+        example="CARTMESH_SOURCES=web=segment:kafka+ssl://<user>:<password>@one:9093,two:9093/clicks?group=cartmesh",
+    ),
+    Guide(
+        source="sqs",
+        title="Amazon SQS",
+        steps=(
+            "The same setting with a queue, which may get its messages from a topic of SNS.",
+            "Without a key in the address the process's role counts. Parts of a key are percent-encoded.",
+        ),
+        example="CARTMESH_SOURCES=wms=cloudevents:sqs://<id>:<secret>@sqs.eu-west-1.amazonaws.com/<account>/<queue>",
     ),
     Guide(
         source="history",

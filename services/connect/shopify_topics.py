@@ -107,6 +107,73 @@ def _checkout(told: Told, _: Shop) -> None:
         told.add("cart_updated", cart_id=cart, lines=_lines(told, str(told.body.get("currency") or "")))
 
 
+def _cancelled(told: Told, currency: str) -> None:
+    """That an order was cancelled, where its body says so. Shopify cancels whole orders alone."""
+    body = told.body
+    reason = text(body.get("cancel_reason"))
+    told.add(
+        "order_cancellation_reported",
+        order_id=required(body, "id"),
+        time=moment(body.get("cancelled_at"), "$.cancelled_at").isoformat(),
+        lines=_lines(told, currency),
+        total=minor_units(body.get("total_price"), currency, "$.total_price", currency_at="$.currency"),
+        asked_by="customer" if reason == "customer" else "shop",
+        reason=reason or "",
+    )
+
+
+def _refunds(told: Told, refund: Fields, order_id: str, at: str) -> None:
+    """The payments back of one refund that have succeeded, each by its own id: a refund may have none, or several."""
+    for number, paid in enumerate(many(refund, "transactions")):
+        where = f"{at}.transactions[{number}]"
+        if not isinstance(paid, dict):
+            raise InvalidField(where, "a transaction is a JSON object")
+        if paid.get("kind") != "refund" or paid.get("status") != "success" or paid.get("test") is True:
+            continue
+        when = paid.get("processed_at") or refund.get("processed_at") or refund.get("created_at")
+        told.add(
+            "order_refund_reported",
+            order_id=order_id,
+            refund_id=required(paid, "id", where),
+            time=moment(when, f"{at}.created_at").isoformat(),
+            amount=minor_units(paid.get("amount"), paid.get("currency"), f"{where}.amount"),
+        )
+
+
+def _refund(told: Told, _: Shop) -> None:
+    """refunds/create: what was paid back."""
+    told.certain["type"] = "order_refund_reported"
+    _refunds(told, told.body, required(told.body, "order_id"), "$")
+    told.nothing = "nothing was paid back, or not yet"
+
+
+def _ended(told: Told, _: Shop) -> None:
+    """orders/cancelled: the order, and what was paid back with it."""
+    if told.body.get("test") is True:
+        told.nothing = "a test order: it counts nothing"
+        return
+    told.certain["type"] = "order_cancellation_reported"
+    _whose(told, _token(told.body.get("cart_token")))
+    _cancelled(told, str(told.body.get("currency") or ""))
+    _all_refunds(told)
+
+
+def _all_refunds(told: Told) -> None:
+    for at, refund in enumerate(many(told.body, "refunds")):
+        if isinstance(refund, dict):
+            _refunds(told, refund, required(told.body, "id"), f"$.refunds[{at}]")
+
+
+def _changed(told: Told, shop: Shop) -> None:
+    """orders/updated: confirmed where it is paid, cancelled where it says so, and all that was paid back."""
+    _order("order_confirmed", "updated_at")(told, shop)
+    if told.body.get("test") is True:
+        return
+    if told.body.get("cancelled_at"):
+        _cancelled(told, str(told.body.get("currency") or ""))
+    _all_refunds(told)
+
+
 def _order(type_: str, at: str) -> Callable[[Told, Shop], None]:
     def read(told: Told, _: Shop) -> None:
         body = told.body
@@ -182,7 +249,9 @@ TOPICS: dict[str, Callable[[Told, Shop], None]] = {
     "checkouts/update": _checkout,
     "orders/create": _order("order_placed", "created_at"),
     "orders/paid": _order("order_confirmed", "updated_at"),
-    "orders/updated": _order("order_confirmed", "updated_at"),
+    "orders/updated": _changed,
+    "orders/cancelled": _ended,
+    "refunds/create": _refund,
     "products/create": _product,
     "products/update": _product,
     "customers/create": _customer,
@@ -194,8 +263,10 @@ TYPES = frozenset(
         "checkout_started",
         "consent_changed",
         "customer_identified",
+        "order_cancellation_reported",
         "order_confirmed",
         "order_placed",
+        "order_refund_reported",
         "product_listed",
     }
 )

@@ -21,6 +21,7 @@ from services.gateway.access import AccessGuard
 from services.gateway.bots import Bots, BotSettings
 from services.gateway.connection_reports import ConnectionReports
 from services.gateway.documentation import pages
+from services.gateway.feeds import Feeds, declared_feeds
 from services.gateway.foreign import foreign_routes, translations
 from services.gateway.intake import MOST_BYTES, MOST_EVENTS, Intake, IntakeSettings
 from services.gateway.judged import Told
@@ -51,6 +52,7 @@ def build(mesh: Mesh, offers: LiveOffers, hosted: Mapping[str, Hosted]) -> Lites
         )
     room = min(most, files_for_connections()) * 9 // 10
     live = msgspec.structs.replace(live, live_pages=min(live.live_pages, room))
+    feeds = Feeds(declared_feeds(), write_side)
     return Litestar(
         [
             *_events(guard, write_side),
@@ -69,7 +71,8 @@ def build(mesh: Mesh, offers: LiveOffers, hosted: Mapping[str, Hosted]) -> Lites
         if origins.all
         else None,
         request_max_body_size=MOST_BYTES,
-        on_shutdown=[write_side.reports.flush],
+        on_startup=[feeds.start],
+        on_shutdown=[feeds.stop, write_side.reports.flush],
         **shared_options(mesh),
     )
 

@@ -75,31 +75,55 @@ async def _take(
         write_side.guard.admit(request, None)
         return adapter.accepted, Answer(success=True, accepted=0, duplicates=0, rejected=[])
     sender = seen.sender = _sender(request, foreign, declared, adapter, write_side)
-    foreign = replace(foreign, by=sender.by)
     try:
-        translated = adapter.translate(foreign)
-    except Unreadable as wrong:
+        translated = understood(foreign, sender, adapter, seen)
+    except HTTPException:
         write_side.guard.admit(request, sender, size=len(body))
+        raise
+    answer = await stored(
+        translated, sender, write_side, seen, request=request, route=declared.paths[0], received=foreign.received
+    )
+    refused = bool(answer.rejected) and not answer.accepted and not answer.not_understood
+    return (adapter.refused if refused else adapter.accepted), answer
+
+
+def understood(foreign: Foreign, sender: Sender, adapter: Adapter, seen: Seen) -> Translated:
+    """What a request means. Raises 400 and 413."""
+    try:
+        translated = adapter.translate(replace(foreign, by=sender.by))
+    except Unreadable as wrong:
         raise HTTPException(str(wrong), status_code=HTTPStatus.BAD_REQUEST) from None
     seen.items, seen.not_understood = translated.items, translated.not_understood
     seen.names = _names(translated)
     if max(len(translated.items), len(translated.events)) > MOST_EVENTS:
-        write_side.guard.admit(request, sender, size=len(body))
         raise HTTPException(f"at most {MOST_EVENTS} events in a request: send several", status_code=413)
+    return translated
+
+
+async def stored(
+    translated: Translated,
+    sender: Sender,
+    write_side: WriteSide,
+    seen: Seen,
+    *,
+    request: Request[Any, Any, Any] | None,
+    route: str,
+    received: datetime,
+) -> Answer:
+    """What became of a request's parts, once all of it is stored. Raises 429, and Unavailable."""
     verdict = await write_side.take(
         request,
         [_raw(one.fields) for one in translated.events],
         sender,
-        route=declared.paths[0],
-        received=foreign.received,
+        route=route,
+        received=received,
         wrong={at: one.wrong for at, one in enumerate(translated.events) if one.wrong},
         told=Told(estimated=translated.estimated, restated=translated.restated),
     )
     answer = _answer(verdict, translated)
     seen.rejected, seen.ignored = answer.rejected, answer.ignored
     seen.accepted, seen.duplicates = answer.accepted, answer.duplicates
-    refused = bool(answer.rejected) and not answer.accepted and not answer.not_understood
-    return (adapter.refused if refused else adapter.accepted), answer
+    return answer
 
 
 def _sender(

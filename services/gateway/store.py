@@ -133,7 +133,8 @@ class Store:
 
     async def _plan(self, one: Valid, attempt: int, traceparent: str | None) -> Plan | None:
         """The one commit of all that follows from an event; None when all of it is true already."""
-        sent, made = msgspec.structs.replace(one.sent, attempt=attempt), self._empty()
+        sent = one.sent if attempt == one.sent.attempt else msgspec.structs.replace(one.sent, attempt=attempt)
+        made: Plan | None = None
         for handler in one.hosted.handlers:
             changes = await handler.decide(sent)
             if sent.history:  # whatever a service says: nothing of the past begins anything
@@ -142,7 +143,11 @@ class Store:
                 return None
             source = handler.acceptance.source
             cause = Cause(id=sent.id, source=source, traceparent=traceparent, event=sent.id)
-            _add(made, await self._planned(changes, cause))
+            part = await self._planned(changes, cause)
+            if made is None:
+                made = part
+            else:
+                _add(made, part)
         return made
 
     async def _planned(self, changes: list[Change], cause: Cause) -> Plan:
@@ -206,7 +211,7 @@ def _add(made: Plan, part: Plan) -> None:
     made.stream = part.stream if part.batch else made.stream
     made.batch += part.batch
     made.singles += part.singles
-    made.events += part.events
+    made.events.update(part.events)
 
 
 async def _all(work: Iterable[Awaitable[None]]) -> None:

@@ -46,7 +46,7 @@ class WriteSide:
 
     async def take(
         self,
-        request: Request[Any, Any, Any],
+        request: Request[Any, Any, Any] | None,
         raw_events: list[msgspec.Raw],
         sender: Sender,
         *,
@@ -58,20 +58,29 @@ class WriteSide:
         """Judge the events and store the valid ones; returns once JetStream has acknowledged them.
 
         Raises 429 for too many, and Unavailable where some could not be stored. `wrong` are events that are known to
-        be, by their index.
+        be, by their index. Without a `request` they were fetched from a broker, as fast as they are stored.
         """
-        size = sum(memoryview(raw).nbytes for raw in raw_events)
-        if told.history:
-            self.guard.admit_history(request, sender, count=max(1, len(raw_events)))
-        else:
-            self.guard.admit(request, sender, count=max(1, len(raw_events)), size=size)
-        sender = self.guard.judged(request, sender)
+        name, kind, parent = f"process {route}", "consumer", None
+        attributes: dict[str, Any] = {"cartmesh.events": len(raw_events)}
+        if request is not None:
+            self._admit(request, raw_events, sender, history=told.history)
+            sender = self.guard.judged(request, sender)
+            name, kind, parent = f"POST {route}", "server", request.headers.get("traceparent")
+            attributes |= {"http.request.method": "POST", "http.route": route}
         judged = self.intake.judge(raw_events, sender, received, wrong=wrong, told=told)
-        attributes = {"http.request.method": "POST", "http.route": route, "cartmesh.events": len(raw_events)}
-        parent = request.headers.get("traceparent")
-        with tracing.span(f"POST {route}", "server", service="gateway", parent=parent, attributes=attributes) as work:
+        with tracing.span(name, kind, service="gateway", parent=parent, attributes=attributes) as work:
             outcomes = await self.store.store(judged.valid, work.trace, judged.refusals)
         return _verdict(judged, outcomes)
+
+    def _admit(
+        self, request: Request[Any, Any, Any], raw_events: list[msgspec.Raw], sender: Sender, *, history: bool
+    ) -> None:
+        count = max(1, len(raw_events))
+        if history:
+            self.guard.admit_history(request, sender, count=count)
+        else:
+            size = sum(memoryview(raw).nbytes for raw in raw_events)
+            self.guard.admit(request, sender, count=count, size=size)
 
 
 def _verdict(judged: Judged, outcomes: Mapping[int, Outcome]) -> Verdict:

@@ -8,6 +8,7 @@ from mesh import Mesh, Received, Retry, Service, Unchanged
 from mesh.accept import PAGE, SERVER, Refused, Sent
 from mesh.errors import InvalidField, Unavailable
 from mesh.events.order import (
+    OrderCancellationReported,
     OrderCancellationRequested,
     OrderCancelled,
     OrderConfirmationRequested,
@@ -17,6 +18,7 @@ from mesh.events.order import (
     OrderPlaced,
     OrderReaddressed,
     OrderRefunded,
+    OrderRefundReported,
     OrderReportRefused,
     OrderReturned,
     PurchaseMarked,
@@ -27,6 +29,7 @@ from mesh.events.shipment import ShipmentReturned
 from mesh.personal_data import PERSONAL_KEYS
 from mesh.profiles import visitor_digest
 from mesh.publish import Change, Draft
+from services.orders import reported
 from services.orders.commands import cancelled_by_checkout, confirmed, returned_by_carrier
 from services.orders.fold import KINDS, fold
 from services.orders.marks import marks_of
@@ -48,6 +51,8 @@ service = Service(
         OrderCancelled,
         OrderReturned,
         OrderRefunded,
+        OrderCancellationReported,
+        OrderRefundReported,
     ),
     buckets=(PERSONAL_KEYS,),
     secrets=("address_secret",),
@@ -119,13 +124,37 @@ async def confirm_order(sent: Sent[OrderConfirmed], mesh: Mesh) -> AsyncIterator
         raise InvalidField("$.cart_id", "an order of the past names no cart: nothing of it may end a cart of today")
     yield sent.draft
     yield Unchanged(OrderConfirmed, confirmed.order_id, 0)
-    reported = await mesh.last(OrderPlaced, confirmed.order_id)
-    if confirmed.visitor_id and not (reported and reported.event.visitor_id == confirmed.visitor_id):
+    placed = await mesh.last(OrderPlaced, confirmed.order_id)
+    if confirmed.visitor_id and not (placed and placed.event.visitor_id == confirmed.visitor_id):
         yield Draft(event=_placed(confirmed, confirmed.visitor_id), time=sent.time)
     if sent.history:
         return  # the newest mark of a shopper says when they bought last, and must not become an older one
     for mark in await marks_of(confirmed, sent.time, mesh, order_id=confirmed.order_id):
         yield mark
+
+
+@service.accepts(OrderCancellationReported, OrderRefundReported, by=(SERVER,), check=reported.check, whole=True)
+async def note_report(sent: Sent[OrderCancellationReported | OrderRefundReported], mesh: Mesh) -> AsyncIterator[Change]:
+    """What another system of the shop cancelled or paid back of an order is stored once, however often it is said."""
+    history = await mesh.history(sent.event.order_id, *reported.KINDS)
+    if reported.is_new(sent.event, history):
+        yield sent.draft
+        for unchanged in history.unchanged(type(sent.event)):
+            yield unchanged
+
+
+@service.on(OrderCancellationReported, OrderRefundReported)
+async def follow_report(
+    received: Received[OrderCancellationReported | OrderRefundReported], mesh: Mesh
+) -> AsyncIterator[Change]:
+    """An order that another system of the shop takes is cancelled as it reports, and refunded by the sum of it."""
+    history = await mesh.history(received.event.order_id, *reported.KINDS)
+    if all(one.sequence < received.sequence for one in history):
+        raise Retry("the order cannot be read yet", after=STALE_READ)
+    if event := reported.followed(received.event, history):
+        yield event
+        for unchanged in history.unchanged(type(event)):
+            yield unchanged
 
 
 @service.on(OrderConfirmationRequested)

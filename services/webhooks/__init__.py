@@ -1,4 +1,4 @@
-"""Sends events to partners over HTTPS: signed, retried, and nothing of what is personal."""
+"""Sends events to partners by HTTPS, RabbitMQ, Kafka, SQS and SNS: signed, retried, and nothing that is personal."""
 
 import asyncio
 from collections.abc import AsyncIterator

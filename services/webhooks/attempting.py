@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 
-import httpx
 import msgspec
 
 from mesh import Cancel, Mesh, Timer
@@ -11,16 +10,15 @@ from mesh.events.delivery import DeliveryAttempted, DeliveryDue, Outcome
 from mesh.publish import Change
 from services.webhooks.attempt_metrics import ATTEMPTS
 from services.webhooks.attempt_writer import AttemptWriter
-from services.webhooks.checked_network import CheckedNetwork
 from services.webhooks.current_webhooks import CurrentWebhooks, InForce
 from services.webhooks.delivery_settings import DeliverySettings
-from services.webhooks.endpoint_client import EndpointClient, Response
+from services.webhooks.destinations.connections import Connections
+from services.webhooks.destinations.destination import Message, Response, parts
 from services.webhooks.endpoint_health import EndpointHealth
-from services.webhooks.partner_events import PARTNER_EVENTS, binary, body
+from services.webhooks.partner_events import PARTNER_EVENTS, body
 from services.webhooks.retry_schedule import next_attempt
 from services.webhooks.signing import headers
 
-MEDIA_TYPE = "application/cloudevents+json; charset=utf-8"
 ASKING_FOR_TIME = (429, 503)
 """The statuses whose Retry-After is obeyed."""
 
@@ -33,29 +31,22 @@ class Attempting:
     ) -> None:
         self._mesh, self._webhooks, self._health, self._settings = mesh, webhooks, health, settings
         self._retries = settings.retries
-        self._network = CheckedNetwork(private=settings.webhook_private_addresses)
-        self._tls = httpx.create_ssl_context()
-        self._clients: dict[str, EndpointClient] = {}
+        self._connections = Connections(settings)
         self.writer = AttemptWriter(mesh)
 
     async def send(self, found: InForce, due: DeliveryDue, content: bytes) -> Response:
         """Make an attempt. What is signed is the body as it is sent."""
-        described = {"Content-Type": MEDIA_TYPE}
-        if found.webhook.form.mode == "binary":
-            described, content = binary(content)
+        attributes, content_type, sent = parts(content, found.webhook.form.sent_mode)
         signed = headers(
-            content,
+            sent,
             message_id=due.event_id,
             at=datetime.now(UTC),
             webhook_id=due.webhook_id,
             keys=found.webhook.keys,
             secrets=self._webhooks.secrets,
         )
-        client = self._clients.get(due.webhook_id)
-        if client is None:
-            client = self._clients[due.webhook_id] = EndpointClient(self._network, self._settings, self._tls)
-        all_headers = {**described, "User-Agent": "Cartmesh-Webhooks/1", **signed}
-        return await client.send(found.webhook.form.url, all_headers, content)
+        message = Message(content, attributes=attributes, content_type=content_type, body=sent, signed=signed)
+        return await self._connections.to(found.webhook).send(message)
 
     def next_attempt(self, due: DeliveryDue, response: Response) -> datetime | None:
         """When an attempt that failed is made again; None: never."""
@@ -130,6 +121,4 @@ class Attempting:
 
     async def close(self) -> None:
         """Close all connections."""
-        for client in self._clients.values():
-            await client.close()
-        self._network.close()
+        await self._connections.close()

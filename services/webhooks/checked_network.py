@@ -29,26 +29,28 @@ class AddressRefused(Exception):
 
 
 class CheckedNetwork(httpcore.AsyncNetworkBackend):
-    """Connects to public addresses alone; with `private` to all."""
+    """Connects to public addresses alone, and to what is `allowed` (as `host:port`); with `private` to all."""
 
-    def __init__(self, *, private: bool = False) -> None:
-        self._private = private
+    def __init__(self, *, private: bool = False, allowed: frozenset[str] = frozenset()) -> None:
+        self._private, self._allowed = private, allowed
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="resolve")
         self._known: TTLCache[str, tuple[str, ...]] = TTLCache(REMEMBERED, KNOWN_FOR, timer=time.monotonic)
         self._asking: dict[str, asyncio.Task[tuple[str, ...]]] = {}
 
-    async def resolve(self, host: str) -> tuple[str, ...]:
+    async def resolve(self, host: str, port: int | None = None) -> tuple[str, ...]:
         """The addresses of a host. Raises AddressRefused, and httpcore.ConnectError where it has none."""
-        if host in self._known:
-            return self._known[host]
-        if host not in self._asking:
-            asking = self._asking[host] = asyncio.create_task(self._ask(host))
-            asking.add_done_callback(lambda _: self._asking.pop(host, None))
-        addresses = await asyncio.shield(self._asking[host])
-        if not self._private and (reason := next(filter(None, map(refusal, addresses)), None)):
+        addresses = self._known.get(host)
+        if addresses is None:
+            if host not in self._asking:
+                asking = self._asking[host] = asyncio.create_task(self._ask(host))
+                asking.add_done_callback(lambda _: self._asking.pop(host, None))
+            addresses = self._known[host] = await asyncio.shield(self._asking[host])
+        if not self._may_be_private(host, port) and (reason := next(filter(None, map(refusal, addresses)), None)):
             raise AddressRefused(f"{host}: {reason}")
-        self._known[host] = addresses
         return addresses
+
+    def _may_be_private(self, host: str, port: int | None) -> bool:
+        return self._private or f"{host}:{port}" in self._allowed
 
     async def connect_tcp(
         self,
@@ -61,23 +63,24 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
         """A connection to the first of a host's addresses that takes one."""
         try:
             async with asyncio.timeout(timeout):
-                return await self._connect(host, await self.resolve(host), port)
+                return _Stream(*await self.open(host, port))
         except TimeoutError:
             raise httpcore.ConnectTimeout(f"{host} took no connection in time") from None
 
-    async def _connect(self, host: str, addresses: tuple[str, ...], port: int) -> httpcore.AsyncNetworkStream:
+    async def open(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """The same as streams. Raises AddressRefused and httpcore.ConnectError."""
         failed: OSError | None = None
-        for address in addresses:
+        for address in await self.resolve(host, port):
             try:
                 reader, writer = await asyncio.open_connection(address, port, limit=_BUFFER)
             except OSError as error:
                 failed = error
                 continue
             connected = str(writer.get_extra_info("peername")[0])
-            if not self._private and (reason := refusal(connected)):
+            if not self._may_be_private(host, port) and (reason := refusal(connected)):
                 writer.transport.abort()
                 raise AddressRefused(f"{host}: {reason}")
-            return _Stream(reader, writer)
+            return reader, writer
         raise httpcore.ConnectError(f"{host}: {failed.strerror if failed and failed.strerror else 'no address'}")
 
     async def _ask(self, host: str) -> tuple[str, ...]:

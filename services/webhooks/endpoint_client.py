@@ -12,38 +12,17 @@ from datetime import UTC, datetime
 from time import perf_counter
 
 import httpcore
-import msgspec
 
 from services.webhooks.checked_network import AddressRefused, CheckedNetwork
 from services.webhooks.delivery_settings import DeliverySettings
+from services.webhooks.destinations.destination import MOST_SHOWN, Response
 from services.webhooks.retry_schedule import retry_after
 
-MOST_READ, MOST_SHOWN = 16 * 1024, 300
-"""Bytes of a response's body that are read, and characters that are kept."""
+MOST_READ = 16 * 1024
+"""Bytes of a response's body that are read."""
 BODY_PATIENCE = 1.0
-GONE = 410
 KEPT_IDLE = 30.0
 """Seconds that an idle connection is kept."""
-
-
-class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of an attempt. `duration` is in milliseconds; `error` says what is wrong, None where nothing is."""
-
-    duration: float
-    status: int | None = None
-    error: str | None = None
-    answer: str | None = None
-    retry_after: datetime | None = None
-
-    @property
-    def delivered(self) -> bool:
-        """Whether the endpoint took it."""
-        return self.error is None
-
-    @property
-    def gone(self) -> bool:
-        """Whether the endpoint says that it wants nothing more (410)."""
-        return self.status == GONE
 
 
 class EndpointClient:

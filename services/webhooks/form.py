@@ -11,6 +11,7 @@ from mesh.errors import InvalidField
 from services.webhooks.webhook import WebhookForm
 
 LONGEST_FILTERS = 16 * 1024
+BROKER_FIELDS = ("target", "routing", "user")
 
 
 def webhook_form(sent: Any) -> WebhookForm:
@@ -19,6 +20,8 @@ def webhook_form(sent: Any) -> WebhookForm:
     fields = {
         "name": str(sent.get("name", "")).strip(),
         "url": str(sent.get("url", "")).strip(),
+        "kind": str(sent.get("kind", "https")),
+        **{name: str(sent.get(name, "")).strip() for name in BROKER_FIELDS},
         "types": [str(one) for one in sent.getall("types", [])],
         "filters": filters_of(str(sent.get("filters", ""))),
         "ordered": sent.get("ordered") == "yes",
@@ -26,6 +29,8 @@ def webhook_form(sent: Any) -> WebhookForm:
         "signature": str(sent.get("signature", "hmac")),
         "mode": str(sent.get("mode", "structured")),
     }
+    if password := str(sent.get("password", "")):
+        fields["password"] = password
     try:
         return msgspec.convert(fields, WebhookForm)
     except msgspec.ValidationError as wrong:

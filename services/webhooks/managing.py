@@ -64,10 +64,12 @@ class Managing:
 
     def check(self, form: WebhookForm) -> None:
         """Raise InvalidField for what a webhook cannot be."""
-        form.check(private=self._settings.webhook_private_addresses)
+        settings = self._settings
+        form.check(private=settings.webhook_private_addresses, brokers=settings.webhook_brokers)
 
     async def create(self, form: WebhookForm, author: str) -> tuple[Webhook, str]:
         """A new webhook, and what its partner verifies with."""
+        form, password = _taken_apart(form)
         self.check(form)
         if len(self.webhooks.by_id) >= MOST:
             raise InvalidField("$", f"{MOST:,} webhooks are the most: delete some that are not used")
@@ -78,16 +80,26 @@ class Managing:
             created=now,
             keys=(SigningKey(number=1, kind=form.signature, created=now),),
             ordered_since=now if form.ordered else None,
+            password=password or "",
         )
         await self.webhooks.publish(webhook.id, webhook, author=author, expected=0)
         return webhook, self.secret(webhook)
 
     async def change(self, webhook_id: str, form: WebhookForm, author: str, *, expected: int) -> Webhook:
-        """Change what people decide; another kind of signature begins with a new key."""
+        """Change what people decide; another kind of signature begins with a new key.
+
+        Without a password the one before is kept, unless the webhook is to lead somewhere else.
+        """
+        form, password = _taken_apart(form)
         self.check(form)
         now, webhook = datetime.now(UTC), self.find(webhook_id)
+        before = webhook.form
+        if password is None and webhook.password:
+            if (form.kind, form.url, form.user) != (before.kind, before.url, before.user) and form.kind != "https":
+                raise InvalidField("$.password", "enter it again: it was for another address or user")
+            password = webhook.password if form.kind != "https" else ""
         since = (webhook.ordered_since or now) if form.ordered else None
-        changed = msgspec.structs.replace(webhook, form=form, ordered_since=since)
+        changed = msgspec.structs.replace(webhook, form=form, ordered_since=since, password=password or "")
         if form.signature != webhook.form.signature:
             changed = _with_new_key(changed, now, GRACE)
         await self.webhooks.publish(webhook_id, changed, author=author, expected=expected)
@@ -196,6 +208,12 @@ class Managing:
         if not webhook.active:
             raise InvalidField("$", f"{webhook.form.name} is disabled: enable it first")
         return webhook
+
+
+def _taken_apart(form: WebhookForm) -> tuple[WebhookForm, str | None]:
+    """A completed form without its password, and that; None where there is none."""
+    password = None if form.password is msgspec.UNSET else form.password
+    return msgspec.structs.replace(form, password=msgspec.UNSET).completed, password
 
 
 def _with_new_key(webhook: Webhook, now: datetime, grace: timedelta) -> Webhook:

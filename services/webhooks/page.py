@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from litestar import Request, Response, Router, get, post
 from litestar.handlers import HTTPRouteHandler
@@ -19,15 +19,21 @@ from mesh.web.roles import PUBLISHER
 from mesh.web.static_files import StaticFiles, read_folder
 from services.webhooks.api import api
 from services.webhooks.attempt_log import newest_attempts
-from services.webhooks.form import moment_of, webhook_form
+from services.webhooks.form import BROKER_FIELDS, moment_of, webhook_form
 from services.webhooks.managing import Managing
 from services.webhooks.partner_events import types
 from services.webhooks.refusals import refusals, words_of
 from services.webhooks.signing import shared_secret
-from services.webhooks.webhook import Webhook, WebhookForm
+from services.webhooks.webhook import DestinationKind, Webhook, WebhookForm
 
 PATH, HERE = "/webhooks", Path(__file__).parent
 NEW = WebhookForm(name="", url="https://")
+KINDS = (
+    ("https", "HTTPS", "https://partner.example/webhooks"),
+    ("rabbitmq", "RabbitMQ", "amqps://rabbit.partner.example/virtual-host"),
+    ("kafka", "Kafka", "kafka+ssl://one:9093,two:9093, which the operator has allowed"),
+    ("aws", "Amazon SQS or SNS", "no address: the ARN says it all"),
+)
 DONE = {
     "changed": "The change is in force in every region within seconds.",
     "disabled": "Disabled: nothing is sent until you enable it. What happens meanwhile you can replay.",
@@ -51,6 +57,7 @@ class WebhookPages:
             "groups": _groups(),
             "region_here": mesh.region,
             "done_words": DONE,
+            "kinds": KINDS,
         }
 
     def show(
@@ -256,9 +263,12 @@ def _written(sent: Any) -> WebhookForm:
         number = float(throttle) if throttle else None
     except ValueError:
         number = None
+    kind = str(sent.get("kind", "https"))
     return WebhookForm(
         name=str(sent.get("name", "")),
         url=str(sent.get("url", "")),
+        kind=kind if kind in get_args(DestinationKind) else "https",
+        **{name: str(sent.get(name, "")) for name in BROKER_FIELDS},
         types=tuple(str(one) for one in sent.getall("types", [])),
         ordered=sent.get("ordered") == "yes",
         throttle=number,

@@ -9,12 +9,11 @@ they were judged by.
 from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
-from urllib.parse import quote
 
 import msgspec
 
 from mesh import Received
-from mesh.envelope import Envelope, open_envelope
+from mesh.envelope import Envelope
 from mesh.event import Event, declaration_of
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartRecovered, CartUpdated
 from mesh.events.order import (
@@ -86,8 +85,6 @@ WITHHELD = frozenset(
     }
 )
 _encoder = msgspec.json.Encoder()
-_UNQUOTED = "".join(map(chr, range(0x21, 0x7F))).translate({ord('"'): None, ord("%"): None})
-"""What a header may hold of an attribute as it is: printable ASCII without space, double quote and percent."""
 
 
 def types() -> list[str]:
@@ -128,23 +125,18 @@ def body(received: Received) -> bytes:
     return _encoder.encode(envelope)
 
 
-def binary(content: bytes) -> tuple[dict[str, str], bytes]:
-    """An event that is in structured mode, as headers and body of binary mode.
-
-    https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md, section 3.1.
-    """
-    envelope = open_envelope(content)
+def attributes_of(envelope: Envelope) -> dict[str, str]:
+    """The attributes that stand beside an event's data in binary mode, in any protocol's binding of CloudEvents."""
     values = {
-        "ce-specversion": envelope.specversion,
-        "ce-id": envelope.id,
-        "ce-source": envelope.source,
-        "ce-type": envelope.type,
-        "ce-subject": envelope.subject,
-        "ce-time": envelope.time.isoformat().replace("+00:00", "Z"),
-        "ce-traceparent": envelope.traceparent or "",
+        "specversion": envelope.specversion,
+        "id": envelope.id,
+        "source": envelope.source,
+        "type": envelope.type,
+        "subject": envelope.subject,
+        "time": envelope.time.isoformat().replace("+00:00", "Z"),
+        "traceparent": envelope.traceparent or "",
     }
-    headers = {name: quote(value, safe=_UNQUOTED) for name, value in values.items() if value}
-    return {**headers, "Content-Type": envelope.datacontenttype}, bytes(envelope.data)
+    return {name: value for name, value in values.items() if value}
 
 
 def _source(received: Received) -> str:

@@ -91,7 +91,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
 def view(managing: Managing, webhook: Webhook, *, secret: str | None = None, whole_url: bool) -> WebhookView:
     """A webhook as it is; without `whole_url` only the host of its URL."""
     failing = managing.health.failing.get(webhook.id)
-    form = webhook.form if whole_url else msgspec.structs.replace(webhook.form, url=f"https://{webhook.host}/...")
+    form = webhook.form if whole_url else _for_viewers(webhook)
     return WebhookView(
         id=webhook.id,
         revision=managing.revision(webhook.id),
@@ -103,6 +103,11 @@ def view(managing: Managing, webhook: Webhook, *, secret: str | None = None, who
         keys=tuple(_key(managing, webhook, key) for key in webhook.keys),
         secret=msgspec.UNSET if secret is None else secret,
     )
+
+
+def _for_viewers(webhook: Webhook) -> WebhookForm:
+    scheme = webhook.form.url.partition("://")[0]
+    return msgspec.structs.replace(webhook.form, url=f"{scheme}://{webhook.host}/...", user="")
 
 
 def attempt_view(received: Received[DeliveryAttempted]) -> AttemptView:

@@ -8,6 +8,7 @@ import pytest
 
 from mesh.events.cart import CartIdle, CartUpdated
 from mesh.events.interaction import ProductViewed
+from mesh.events.order import OrderCancellationReported, OrderRefundReported
 from mesh.runtime.discovery import discover
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.run import running
@@ -46,6 +47,16 @@ async def place(signed_in, monkeypatch):
         yield client, viewer, await mesh(OPERATOR)
 
 
+def reported(order_id, line):
+    """That another system cancelled an order, and paid it back."""
+    shared = {"order_id": order_id, "time": datetime.now(UTC).isoformat()}
+    whole = {"lines": [line], "total": line["price"]}
+    return [
+        {**shared, "type": "order_cancellation_reported", "id": "e1", **whole},
+        {**shared, "type": "order_refund_reported", "id": "e2", "refund_id": "r1", "amount": line["price"]},
+    ]
+
+
 async def test_changes_of_a_cart_history_and_what_was_refused(place):
     """Two hundred changes of one cart in one request, sent twice, are one cart; history has no timer; all is shown."""
     client, viewer, operator = place
@@ -74,7 +85,13 @@ async def test_changes_of_a_cart_history_and_what_was_refused(place):
     )
     refused = await client.post("/v1/track", json=calls[0] | {"event": "Video Played"}, headers=basic("demo"))
 
-    assert [one.json()["rejected"] for one in (first, again, history)] == [[], [], []]
+    ended = await client.post(
+        "/v1/events", json={"events": reported("o2", line)}, headers={"authorization": f"Bearer {SERVER}"}
+    )
+
+    assert [one.json()["rejected"] for one in (first, again, history, ended)] == [[], [], [], []]
+    assert (await operator.last(OrderCancellationReported, "o2")).event.asked_by == "shop"
+    assert (await operator.last(OrderRefundReported, "o2")).event.amount.amount == 1299
     assert (first.json()["accepted"], again.json()["duplicates"]) == (40, 40)
     assert refused.json()["not_understood"][0]["name"] == "Video Played"
     newest = await operator.last(CartUpdated, "of-a1")

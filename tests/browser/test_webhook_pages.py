@@ -51,6 +51,28 @@ async def house():
         yield House(f"http://127.0.0.1:{run.port}", meshes["console"], meshes["orders"], endpoint)
 
 
+async def enter_broker(page):
+    """A webhook to RabbitMQ, whose password is on no page."""
+    await page.get_by_role("link", name="New webhook").click()
+    await page.get_by_label("Name", exact=True).fill("Accounting")
+    await page.get_by_label("RabbitMQ").check()
+    await page.get_by_label("Address", exact=True).fill("amqp://127.0.0.1:1/books")
+    await page.get_by_text("For a broker: where within it").click()
+    await page.get_by_label("User or access key id").fill("mesh")
+    await page.get_by_label("Password or secret access key").fill("word-of-the-broker")
+    await page.get_by_role("button", name="Create").click()
+    await expect(page.get_by_role("alert")).to_contain_text("an exchange, or without one the name of a queue")
+    await page.get_by_label("Exchange, topic or ARN").fill("shop")
+    await page.get_by_label("Password or secret access key").fill("word-of-the-broker")
+    await examine(page, "broker-form")
+    await page.get_by_role("button", name="Create").click()
+    await expect(page.locator("dl")).to_contain_text("Exchange")
+    await page.get_by_role("link", name="Change").click()
+    await expect(page.get_by_label("RabbitMQ")).to_be_checked()
+    await expect(page.get_by_text("One is stored; leave this empty to keep it.")).to_be_visible()
+    assert "word-of-the-broker" not in await page.content()
+
+
 @pytest.mark.timeout(600)
 async def test_a_publisher_connects_a_partner_and_looks_at_what_was_sent(house, visit, eventually):
     """From the empty page to the log, with keyboard and without errors in the browser's console."""
@@ -93,6 +115,7 @@ async def test_a_publisher_connects_a_partner_and_looks_at_what_was_sent(house, 
     await examine(page, "webhook")
     await page.get_by_role("link", name="All webhooks").click()
     await examine(page, "list", SIZES[:1])
+    await enter_broker(page)
 
     assert all(Webhook(secret).verify(one.body, one.headers) for one in house.endpoint.of())
     assert [line for line in logged if "422" not in line] == []

@@ -154,6 +154,10 @@ WRONG = {
         {"services": {"gateway": {"settings": {"server_keys": "sk_live"}}}},
         "services.gateway.settings.server_keys: a secret does not stand in values: make a Secret",
     ),
+    "brokers with their passwords as plain text": (
+        {"services": {"gateway": {"settings": {"sources": "erp=cloudevents:amqps://a:b@c/?queue=d"}}}},
+        "services.gateway.settings.sources: a secret does not stand in values: make a Secret",
+    ),
     "a secret as plain text for all": (
         {"settings": {"secret": "0123456789abcdef"}},
         "settings.secret: a secret does not",

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mesh.extras import MODULES
 from mesh.runtime.worker import variable
 from mesh.topology.certificates import certificates
 from mesh.topology.derive.environments import environments
@@ -81,6 +82,9 @@ def test_the_image_runs_as_the_user_the_chart_says(instructions, chart):
     assert f"--uid {pod['runAsUser']}" in of(last, "RUN")[0]
     assert not any("uv " in rest for rest in of(last, "RUN"))
     assert all("--locked" in rest for stage in instructions for rest in of(stage, "RUN") if "uv sync" in rest)
+    brokers = next(rest for stage in instructions for rest in of(stage, "ARG") if rest.startswith("BROKERS="))
+    assert set(re.findall(r"--extra (\w+)", brokers)) == set(MODULES)
+    assert all("${BROKERS}" in rest for stage in instructions for rest in of(stage, "RUN") if "uv sync" in rest)
     assert "org.opencontainers.image.licenses" in of(last, "LABEL")[0]
     assert {"PYTHON=3.11"} == set(
         re.findall(r"^ARG (PYTHON=.*)$", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)

@@ -71,6 +71,8 @@ def test_each_storefront_type_is_named_like_its_event():
             "recommendation_clicked",
             "offer_shown",
             "offer_clicked",
+            "order_cancellation_reported",
+            "order_refund_reported",
             "order_placed",
             "order_confirmed",
             "customer_identified",

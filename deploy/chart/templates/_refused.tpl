@@ -13,7 +13,7 @@
 {{- fail (printf "%s.%s: %q is not %s" $.where $field $text $kind.as) }}
 {{- end }}
 {{- end }}
-{{- if and (regexMatch "(^|_)(secrets?|passwords?|keys?|secret_before)$" $field) (not (regexMatch "(^write|_public|^api|^idempotency)_keys?$" $field)) }}
+{{- if and (regexMatch "(^|_)(secrets?|passwords?|keys?|secret_before|sources)$" $field) (not (regexMatch "(^write|_public|^api|^idempotency)_keys?$" $field)) }}
 {{- fail (printf "%s.%s: a secret does not stand in values: make a Secret, and name it in secretSettings.%s, {secret: NAME, key: KEY}" $.where $field $field) }}
 {{- end }}
 {{- end }}

@@ -1,8 +1,11 @@
 """What tests of adapters share: a gateway that listens, on the in-memory twin, and what is stored there."""
 
 import base64
+import hmac
+import json
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import httpx
 import pytest
@@ -11,6 +14,7 @@ from mesh import Mesh
 from mesh.runtime.run import running
 from services import carts
 from services.gateway import service as gateway_service
+from tests.shopify_webhooks import OLD, SECRET
 
 PAGE, SERVER = "demo", "a-server-key"
 
@@ -64,3 +68,26 @@ async def shop(open_shop):
 
 def now():
     return datetime.now(UTC).isoformat()
+
+
+@pytest.fixture
+async def shopify(memory_broker, gateway_client, monkeypatch):
+    monkeypatch.setenv("CARTMESH_SHOPIFY_SECRETS", f"tea={SECRET},tea={OLD}")
+    monkeypatch.setenv("CARTMESH_SHOPIFY_CURRENCY", "EUR")
+    mesh = Mesh(memory_broker, "gateway", others=("eu",))
+    async with gateway_client(mesh) as client:
+        yield _sender(Shop("", mesh, client))
+
+
+def _sender(shop):
+
+    async def send(topic, body, *, secret=SECRET, signature=None, webhook="w-1"):
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        signed = base64.b64encode(hmac.new(secret.encode(), raw, sha256).digest()).decode()
+        headers = {"X-Shopify-Topic": topic, "X-Shopify-Webhook-Id": webhook}
+        if signature != "":
+            headers["X-Shopify-Hmac-Sha256"] = signature or signed
+        return await shop.http.post("/v1/shopify", content=raw, headers=headers)
+
+    send.shop = shop
+    return send

@@ -1,54 +1,14 @@
 """Webhooks of a Shopify shop: signed ones count, once, in any order, and for no more than their body says."""
 
-import base64
-import hmac
 import json
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 
-import pytest
-
-from mesh import Mesh
 from mesh.events.cart import CartConverted, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.events.interaction import CheckoutStarted
 from mesh.events.order import OrderConfirmed, OrderPlaced, OrderReportRefused
 from mesh.events.product import ProductListed
 from mesh.money import Money
-from tests.stories.connect.conftest import Shop
-
-SECRET, OLD = "shpss_0123456789abcdef", "shpss_fedcba9876543210"
-LINE = {
-    "id": 466157049,
-    "variant_id": 39072856,
-    "product_id": 632910392,
-    "title": "Tea tin",
-    "vendor": "Leaf",
-    "quantity": 2,
-    "price": "12.99",
-}
-
-
-def ago(seconds):
-    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
-
-
-def order(**more):
-    return {
-        "id": 820982911946154508,
-        "created_at": ago(20),
-        "updated_at": ago(10),
-        "currency": "EUR",
-        "total_price": "25.98",
-        "financial_status": "paid",
-        "cart_token": "c1-68778783ad298f1c80c3bafcddeea",
-        "email": "jon@example.com",
-        "customer": {"id": 115310627314723954, "email": "jon@example.com", "first_name": "Jon", "last_name": "Doe"},
-        "customer_locale": "de",
-        "discount_codes": [{"code": "SPRING"}],
-        "line_items": [LINE],
-        **more,
-    }
+from tests.shopify_webhooks import LINE, SECRET, ago, order
 
 
 def cart(seconds_ago, quantity, **more):
@@ -75,29 +35,6 @@ PRODUCT = {
         {"id": 2, "title": "Bag", "price": "4.50", "inventory_management": None},
     ],
 }
-
-
-@pytest.fixture
-async def shopify(memory_broker, gateway_client, monkeypatch):
-    monkeypatch.setenv("CARTMESH_SHOPIFY_SECRETS", f"tea={SECRET},tea={OLD}")
-    monkeypatch.setenv("CARTMESH_SHOPIFY_CURRENCY", "EUR")
-    mesh = Mesh(memory_broker, "gateway", others=("eu",))
-    async with gateway_client(mesh) as client:
-        yield _sender(Shop("", mesh, client))
-
-
-def _sender(shop):
-
-    async def send(topic, body, *, secret=SECRET, signature=None, webhook="w-1"):
-        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        signed = base64.b64encode(hmac.new(secret.encode(), raw, sha256).digest()).decode()
-        headers = {"X-Shopify-Topic": topic, "X-Shopify-Webhook-Id": webhook}
-        if signature != "":
-            headers["X-Shopify-Hmac-Sha256"] = signature or signed
-        return await shop.http.post("/v1/shopify", content=raw, headers=headers)
-
-    send.shop = shop
-    return send
 
 
 async def test_an_order_is_placed_then_confirmed_and_names_its_buyer(shopify):

@@ -1,0 +1,1 @@
+"""Brokers that events come from: RabbitMQ, Kafka and SQS."""

@@ -8,15 +8,15 @@ import msgspec
 from mesh import Cancel, Mesh, Timer
 from mesh.errors import InvalidEvent
 from mesh.events.delivery import DeliveryAttempted, DeliveryDue, Outcome
+from mesh.partner_events import PARTNER_EVENTS, binary, body
 from mesh.publish import Change
+from mesh.web.checked_network import CheckedNetwork
+from mesh.web.endpoint_client import EndpointClient, Response
 from services.webhooks.attempt_metrics import ATTEMPTS
 from services.webhooks.attempt_writer import AttemptWriter
-from services.webhooks.checked_network import CheckedNetwork
 from services.webhooks.current_webhooks import CurrentWebhooks, InForce
 from services.webhooks.delivery_settings import DeliverySettings
-from services.webhooks.endpoint_client import EndpointClient, Response
 from services.webhooks.endpoint_health import EndpointHealth
-from services.webhooks.partner_events import PARTNER_EVENTS, binary, body
 from services.webhooks.retry_schedule import next_attempt
 from services.webhooks.signing import headers
 
@@ -53,7 +53,12 @@ class Attempting:
         )
         client = self._clients.get(due.webhook_id)
         if client is None:
-            client = self._clients[due.webhook_id] = EndpointClient(self._network, self._settings, self._tls)
+            client = self._clients[due.webhook_id] = EndpointClient(
+                self._network,
+                self._tls,
+                connect=self._settings.webhook_connect_deadline,
+                deadline=self._settings.webhook_deadline,
+            )
         all_headers = {**described, "User-Agent": "Cartmesh-Webhooks/1", **signed}
         return await client.send(found.webhook.form.url, all_headers, content)
 

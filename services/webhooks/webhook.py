@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from mesh.errors import InvalidField
+from mesh.filters import compiled
+from mesh.partner_events import types
 from mesh.streams import Bucket
+from mesh.web.addresses import refusal
 from mesh.web.sealed_token import seal, unseal
-from services.webhooks.addresses import refusal
-from services.webhooks.filters import compiled
-from services.webhooks.partner_events import types
 from services.webhooks.signing import Kind, SigningKey
 
 PURPOSE = "webhook"

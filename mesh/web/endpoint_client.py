@@ -8,15 +8,14 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import perf_counter
 
 import httpcore
 import msgspec
 
-from services.webhooks.checked_network import AddressRefused, CheckedNetwork
-from services.webhooks.delivery_settings import DeliverySettings
-from services.webhooks.retry_schedule import retry_after
+from mesh.web.checked_network import AddressRefused, CheckedNetwork
+from mesh.web.retry_after import retry_after
 
 MOST_READ, MOST_SHOWN = 16 * 1024, 300
 """Bytes of a response's body that are read, and characters that are kept."""
@@ -49,11 +48,11 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 class EndpointClient:
     """Connections to one endpoint: its own, so that it keeps nobody else's busy."""
 
-    def __init__(self, network: CheckedNetwork, settings: DeliverySettings, tls: ssl.SSLContext) -> None:
-        self._connect, self._deadline = (
-            settings.webhook_connect_deadline.total_seconds(),
-            settings.webhook_deadline.total_seconds(),
-        )
+    def __init__(
+        self, network: CheckedNetwork, tls: ssl.SSLContext, *, connect: timedelta, deadline: timedelta
+    ) -> None:
+        """`connect` bounds name, connection and TLS, `deadline` a whole attempt."""
+        self._connect, self._deadline = connect.total_seconds(), deadline.total_seconds()
         self._network, self._tls = network, tls
         self._idle: list[httpcore.AsyncHTTPConnection] = []
 

@@ -1,0 +1,30 @@
+"""Function settings: where functions are, and what each call may use."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+
+
+class FunctionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`functions_folder` is looked at each `functions_look`: each file in it has a process of its own.
+
+    `functions_deadline` bounds a call and `functions_start_deadline` the import of a file, both by the clock;
+    `functions_cpu` the CPU of either; `functions_memory_mb` what a process may use beyond Python itself.
+    `functions_output_kb` is how much of what a call writes is kept. `functions_private_addresses` allows addresses
+    within one's own network, and without TLS.
+    """
+
+    functions_folder: str = "functions"
+    functions_look: timedelta = timedelta(seconds=1)
+    functions_deadline: timedelta = timedelta(seconds=10)
+    functions_start_deadline: timedelta = timedelta(seconds=10)
+    functions_cpu: timedelta = timedelta(seconds=5)
+    functions_memory_mb: int = 256
+    functions_output_kb: int = 16
+    functions_private_addresses: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """The folder, from the root."""
+        return Path(self.functions_folder).absolute()

@@ -13,6 +13,7 @@ from mesh.events.function_call import FunctionCallEnded
 from mesh.settings import read
 from services.functions.call_log import open_call_log
 from services.functions.confinement import hide_environment
+from services.functions.folder import write_example
 from services.functions.function_file import FileView
 from services.functions.function_settings import FunctionSettings
 from services.functions.functions import Functions
@@ -40,6 +41,8 @@ async def open_functions(mesh: Mesh, bindings: Bindings) -> AsyncIterator[Functi
     """The functions of the folder, which is looked at until the end."""
     settings = read(FunctionSettings)
     hide_environment()
+    if settings.has_example:
+        write_example(settings.folder)
     async with open_call_log(mesh) as call_log, open_targets(settings) as make:
         functions = Functions(mesh, bindings, call_log, settings, make)
         following = asyncio.create_task(functions.follow())

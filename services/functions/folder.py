@@ -7,6 +7,7 @@ from mesh.subjects import token
 
 LARGEST = 1 << 20
 """Bytes of the largest file."""
+EXAMPLE = Path(__file__).parent / "example.py"
 KINDS = (".py", ".toml")
 
 
@@ -30,6 +31,13 @@ def found_files(folder: Path) -> dict[str, FoundFile]:
     paths = sorted(path for path in folder.iterdir() if path.suffix in KINDS and path.is_file())
     beside = tuple((path.name, path.stat().st_mtime_ns) for path in paths if path.name.startswith("_"))
     return {path.name: _read(path, beside) for path in paths if not path.name.startswith(("_", "."))}
+
+
+def write_example(folder: Path) -> None:
+    """Make a folder that is not there yet, with the example in it."""
+    if not folder.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "stamps.py").write_bytes(EXAMPLE.read_bytes())
 
 
 def _read(path: Path, beside: tuple[tuple[str, int], ...]) -> FoundFile:

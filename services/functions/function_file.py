@@ -39,11 +39,15 @@ class FunctionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FileView(msgspec.Struct, frozen=True, kw_only=True):
-    """A file as it is shown. Where there is a `problem` and a `version`, that version goes on running."""
+    """A file as it is shown. Where there is a `problem` and a `version`, that version goes on running.
+
+    `started` is how many milliseconds it took to start its process and to import it.
+    """
 
     file: str
     version: str | None
     since: datetime
+    started: float
     problem: Problem | None
     functions: tuple[FunctionView, ...]
 
@@ -86,6 +90,7 @@ class FunctionFile:
     found: FoundFile
     target: Target | None = None
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started: float = 0.0
     problem: Problem | None = None
     live: dict[str, Live] = field(default_factory=dict)
 
@@ -95,6 +100,7 @@ class FunctionFile:
             file=self.found.path.name,
             version=self.target.version if self.target else None,
             since=self.since,
+            started=self.started,
             problem=self.problem,
             functions=tuple(one.view() for one in self.live.values()),
         )

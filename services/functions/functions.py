@@ -115,7 +115,7 @@ class Functions:
                 duration=round(seconds * 1000, 1),
                 emitted=0 if error else len(called.emitted),
                 error=said,
-                output="\n".join(filter(None, (called.output, *getattr(error, "__notes__", ())))),
+                output="\n".join(filter(None, (called.output.rstrip("\n"), *getattr(error, "__notes__", ())))),
                 dropped=called.dropped,
             )
         )
@@ -133,8 +133,9 @@ class Functions:
         try:
             if found.wrong is not None:
                 raise Refused(found.wrong)
-            target = self._make(found)
+            target, began = self._make(found), perf_counter()
             await target.load()
+            took = perf_counter() - began
         except Refused as refused:
             self._refuse(file, refused)
             return
@@ -144,6 +145,7 @@ class Functions:
             await target.close()
             self._refuse(file, refused)
             return
+        file.started = round(took * 1000, 1)
         await self._replace(file, target, live)
 
     def _refuse(self, file: FunctionFile, refused: Refused) -> None:

@@ -20,7 +20,7 @@ async def open_targets(settings: FunctionSettings) -> AsyncIterator[Callable[[Fo
     """What makes targets, until the block ends."""
     network = CheckedNetwork(private=settings.functions_private_addresses)
     tls: ssl.SSLContext = httpx.create_ssl_context()
-    async with open_fork_server() as server:
+    async with open_fork_server(at_once=settings.folder.is_dir()) as server:
 
         def make(found: FoundFile) -> Target:
             if found.path.suffix == ".toml":

@@ -51,12 +51,13 @@ def shared_environment() -> dict[str, str]:
 
 
 @asynccontextmanager
-async def open_fork_server() -> AsyncIterator[ForkServer]:
-    """The server that forks the processes of functions, until the block ends."""
+async def open_fork_server(*, at_once: bool = True) -> AsyncIterator[ForkServer]:
+    """The server that forks the processes of functions, until the block ends; begun `at_once` or with the first."""
     with tempfile.TemporaryDirectory(prefix="cartmesh-functions-", ignore_cleanup_errors=True) as folder:
         log = Path(folder) / "fork-server.log"
         server = ForkServer(log, program="services.functions.forking", environment=shared_environment())
-        await server.open()
+        if at_once:
+            await server.open()
         try:
             yield server
         finally:

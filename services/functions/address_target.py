@@ -34,6 +34,8 @@ from services.functions.target import Called, FunctionFailed, Refused
 
 ASKING_FOR_TIME = (429, 503)
 LONGEST_PAUSE = timedelta(hours=1)
+OURS = ("content-length", "content-type", "host", "transfer-encoding", "user-agent")
+"""Headers that a file cannot set."""
 CONNECT = timedelta(seconds=5)
 _is_name = re.compile(r"[a-z][a-z0-9_]{0,59}", re.ASCII).fullmatch
 _is_header = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII).fullmatch
@@ -102,7 +104,8 @@ class AddressTarget:
         if form.retries < 1:
             raise Refused(f"[{name}]: retries is how often it is called at most: 1 or more")
         for header, value in form.headers.items():
-            if not _is_header(header) or not value.isascii() or not value.isprintable():
+            own = header.lower() in OURS or header.lower().startswith("ce-")
+            if own or not _is_header(header) or not value.isascii() or not value.isprintable():
                 raise Refused(f"[{name}]: headers: {header!r} cannot be sent")
         unknown = ", ".join(one for one in form.on if one not in types())
         if unknown or not form.on:

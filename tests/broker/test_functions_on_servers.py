@@ -1,11 +1,17 @@
 """Functions on a real server, with no more rights than the service has."""
 
+import asyncio
+import os
+import sys
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mesh import Money
+from mesh import Mesh, Money
 from mesh.errors import Denied
 from mesh.events.function import FunctionEmitted
 from mesh.events.function_call import FunctionCallEnded
@@ -16,7 +22,6 @@ from mesh.streams import ConsumerSpec
 from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.secrets import OPERATOR
-from services.functions import FunctionsView, ReadFunctions
 from services.functions import service as functions
 from services.functions.functions import Functions
 from services.loyalty import service as loyalty
@@ -33,59 +38,106 @@ def give_stamp(happened):
 """
 
 
-def order(id_):
-    return OrderConfirmed(order_id=id_, lines=(), total=Money(amount=900, currency="EUR"), visitor_id="v")
+@dataclass
+class House:
+    """A region, the folder of its functions, and who orders there."""
+
+    mesh: Callable[[str], Any]
+    folder: Path
+    servers: Path
+    orders: Mesh
+    operator: Mesh
+    eventually: Callable[..., Any]
+
+    async def order(self, id_: str) -> None:
+        """An order is confirmed."""
+        total = Money(amount=900, currency="EUR")
+        await self.orders.publish(OrderConfirmed(order_id=id_, lines=(), total=total, visitor_id="v"))
+
+    async def stamped(self, *orders: str) -> None:
+        """Wait until just these orders have their stamps."""
+
+        async def found() -> bool:
+            return sorted([one.event.key async for one in self.operator.read(FunctionEmitted)]) == sorted(orders)
+
+        await self.eventually(found)
+
+    async def cartmesh(self, *arguments: str) -> tuple[int | None, str]:
+        """Run a command of functions; its exit status and everything it printed."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "mesh.cli", "functions", *arguments, "--servers", str(self.servers)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=os.environ | {"COLUMNS": "200"},
+        )
+        output, _ = await asyncio.wait_for(process.communicate(), 120)
+        return process.returncode, output.decode()
 
 
-async def test_a_function_has_a_durable_of_its_own_and_no_other_is_in_its_reach(tmp_path, monkeypatch, eventually):
-    """What it is called for may change, what happens while it is down waits, and others' consumers are safe."""
-    monkeypatch.setenv("CARTMESH_FUNCTIONS_FOLDER", str(tmp_path))
+@pytest.fixture
+async def house(tmp_path, monkeypatch, eventually):
+    folder = tmp_path / "functions"
+    folder.mkdir()
+    monkeypatch.setenv("CARTMESH_FUNCTIONS_FOLDER", str(folder))
     monkeypatch.setenv("CARTMESH_FUNCTIONS_LOOK", "1h")
-    (tmp_path / "stamps.py").write_text(STAMPS)
+    (folder / "stamps.py").write_text(STAMPS)
     async with AsyncExitStack() as stack:
         servers = LocalServers(TOPOLOGY, services=[functions, orders, loyalty])
         await stack.enter_async_context(servers)
+        servers.access.write(tmp_path / "servers.json")
 
         async def mesh(name):
             connected = await connect(servers.access, "us", name)
             stack.push_async_callback(connected.broker.drain)
             return connected
 
-        shop, operator = await mesh("orders"), await mesh(OPERATOR)
+        yield House(mesh, folder, tmp_path / "servers.json", await mesh("orders"), await mesh(OPERATOR), eventually)
 
-        async def emitted(*keys):
-            async def found():
-                return sorted([one.event.key async for one in operator.read(FunctionEmitted)]) == sorted(keys)
 
-            await eventually(found)
+async def test_a_function_has_a_durable_of_its_own(house):
+    """What it is called for may change; what happens while the service is down waits for it."""
+    async with running(functions, await house.mesh("functions")) as run:
+        await run.provided[Functions].look()
+        await house.order("o1")
+        await house.stamped("o1")
+        changed = STAMPS.replace("on=OrderConfirmed", "on=(OrderConfirmed, OrderCancelled)")
+        (house.folder / "stamps.py").write_text(changed)
+        await run.provided[Functions].look()
+        await house.order("o2")
+        await house.stamped("o1", "o2")
+    await house.order("o3")
+    async with running(functions, await house.mesh("functions")):
+        await house.stamped("o1", "o2", "o3")
 
-        service = await mesh("functions")
-        async with running(functions, service) as run:
-            await run.provided[Functions].look()
-            await shop.publish(order("o1"))
-            await emitted("o1")
-            view = await operator.ask("functions", "read-functions", ReadFunctions(), FunctionsView)
-            (tmp_path / "stamps.py").write_text(
-                STAMPS.replace("on=OrderConfirmed", "on=(OrderConfirmed, OrderCancelled)")
-            )
-            await run.provided[Functions].look()
-            await shop.publish(order("o2"))
-            await emitted("o1", "o2")
-        await shop.publish(order("o3"))
-        async with running(functions, await mesh("functions")):
-            await emitted("o1", "o2", "o3")
+    (state,) = (await house.operator.broker.consumer_states("COMMERCE_us", ["functions-give-stamp"])).values()
+    calls = [one.event async for one in house.operator.read(FunctionCallEnded)]
+    assert state.filters == {"ev.us.order.confirmed.*", "ev.us.order.cancelled.*"}
+    assert [one.outcome for one in calls] == ["done", "done", "done"]
 
-        (state,) = (await operator.broker.consumer_states("COMMERCE_us", ["functions-give-stamp"])).values()
-        assert [file.functions[0].name for file in view.files] == ["give_stamp"]
-        assert state.filters == {"ev.us.order.confirmed.*", "ev.us.order.cancelled.*"}
-        calls = [one.event async for one in operator.read(FunctionCallEnded)]
-        assert [one.outcome for one in calls] == ["done", "done", "done"]
 
-        intruder = await mesh("functions")
-        (durable,) = {spec.durable for b in loyalty.bindings[:1] for spec in b.consumers("us", TOPOLOGY.layout)}
-        spec = ConsumerSpec(stream="COMMERCE_us", durable=durable, filters=("ev.us.order.paid.*",), deliver_new=True)
+async def test_others_durables_and_personal_events_are_out_of_reach(house):
+    """Also of whoever has the service's password: a name that another service has, and a stream that is not for it."""
+    service = await house.mesh("functions")
+    (theirs,) = {spec.durable for one in loyalty.bindings[:1] for spec in one.consumers("us", TOPOLOGY.layout)}
+
+    for stream, durable in (("COMMERCE_us", theirs), ("PERSONAL_us", "functions-x"), ("OPERATIONS_us", "functions-x")):
+        spec = ConsumerSpec(stream=stream, durable=durable, filters=("ev.us.order.paid.*",), deliver_new=True)
         with pytest.raises(Denied):
-            await intruder.broker.make_durable(spec)
-        personal = ConsumerSpec(stream="PERSONAL_us", durable="functions-x", filters=("pii.us.>",))
-        with pytest.raises(Denied):
-            await intruder.broker.make_durable(personal)
+            await service.broker.make_durable(spec)
+
+
+async def test_commands_show_what_runs_and_what_was_called(house):
+    """`list` ends with 1 where a file does not run, and says why; `logs` shows each call."""
+    async with running(functions, await house.mesh("functions")) as run:
+        await run.provided[Functions].look()
+        await house.order("o1")
+        await house.stamped("o1")
+        listed = await house.cartmesh("list")
+        (house.folder / "broken.py").write_text("x = \n")
+        await run.provided[Functions].look()
+        broken = await house.cartmesh("list")
+    logged = await house.cartmesh("logs", "give_stamp")
+
+    assert (listed[0], "give_stamp" in listed[1]) == (0, True)
+    assert (broken[0], "broken.py: SyntaxError in line 1: invalid syntax" in broken[1]) == (1, True)
+    assert (logged[0], logged[1].count("order.confirmed.v1")) == (0, 1)

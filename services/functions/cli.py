@@ -144,13 +144,12 @@ def _print_list(found: "dict[str, FunctionsView]") -> None:
     from rich.console import Console  # noqa: PLC0415  as above
     from rich.table import Table  # noqa: PLC0415  the same
 
-    table = Table("region", "function", "file", "version", "state", "called for", "calls", "failed", "last error")
+    table = Table("region", "function", "file, version", "called for", "calls in 5 min", "failed")
     for region, view in found.items():
         for file in view.files:
-            state = "running" if file.problem is None else "the version before runs"
             for one in file.functions:
-                types, counts = ", ".join(one.types), (str(one.calls), str(one.failures))
-                table.add_row(region, one.name, file.file, file.version, state, types, *counts, one.last_error)
+                counts = (str(one.calls), str(one.failures))
+                table.add_row(region, one.name, f"{file.file} {file.version}", ", ".join(one.types), *counts)
     console = Console()
     console.print(table)
     for region, view in found.items():
@@ -158,7 +157,8 @@ def _print_list(found: "dict[str, FunctionsView]") -> None:
             console.print(f"{region}: there are no files in {view.folder}", markup=False)
         for file in view.files:
             if file.problem:
-                console.print(f"{region}: {file.file}: {file.problem.reason}", markup=False, style="red")
+                goes_on = f" (version {file.version} goes on)" if file.version else ""
+                console.print(f"{region}: {file.file}: {file.problem.reason}{goes_on}", markup=False, style="red")
                 console.print(file.problem.trace, markup=False, style="dim")
 
 

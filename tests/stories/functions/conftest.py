@@ -15,6 +15,7 @@ from mesh.dead_letters import DeadLetter, dead_letter_of
 from mesh.events.function import FunctionEmitted
 from mesh.events.function_call import FunctionCallEnded
 from mesh.events.order import OrderPlaced
+from mesh.observability.logs import configure_logs
 from mesh.runtime.run import Running, running
 from mesh.streams import dead_stream
 from services.functions import service
@@ -94,6 +95,7 @@ async def open_place(eventually, monkeypatch, tmp_path):
     async with AsyncExitStack() as stack:
 
         async def open_(regions: MemoryMesh | None = None, *, pages: bool = False, **settings: str) -> Place:
+            configure_logs(level="CRITICAL")  # a failure's trace is drawn for a second
             folder = tmp_path / "functions"
             folder.mkdir(exist_ok=True)
             known = {"FUNCTIONS_FOLDER": str(folder), "FUNCTIONS_LOOK": "1h", **settings}

@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 
 import httpx
 
@@ -19,12 +20,12 @@ from services.functions.target import Target
 async def open_targets(settings: FunctionSettings) -> AsyncIterator[Callable[[FoundFile], Target]]:
     """What makes targets, until the block ends."""
     network = CheckedNetwork(private=settings.functions_private_addresses)
-    tls: ssl.SSLContext = httpx.create_ssl_context()
+    tls: Callable[[], ssl.SSLContext] = cache(httpx.create_ssl_context)  # reads the list of public authorities
     async with open_fork_server(at_once=settings.folder.is_dir()) as server:
 
         def make(found: FoundFile) -> Target:
             if found.path.suffix == ".toml":
-                return AddressTarget(settings, network, tls, found.text)
+                return AddressTarget(settings, network, tls(), found.text)
             return FileTarget(server, settings, found.path, found.text)
 
         try:

@@ -1,13 +1,11 @@
 """The functions' pages as engineers see them: real Chromium, and functions in real processes."""
 
-import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
 from mesh import Mesh, Money
@@ -15,15 +13,13 @@ from mesh.broker.memory import MemoryMesh
 from mesh.events.function_call import FunctionCallEnded
 from mesh.events.order import OrderConfirmed
 from mesh.runtime.run import running
-from mesh.web.invitations import Invitations
 from services import console
 from services.functions import service as functions
 from services.functions.folder import EXAMPLE
 from services.functions.functions import Functions
+from tests.pages import SIZES, examine, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-SIZES = (("light", 1280), ("dark", 390))
 FAILS = '''
 from mesh.events.order import OrderConfirmed
 from mesh.function import function
@@ -67,31 +63,15 @@ async def house(tmp_path_factory):
         yield House(url, meshes["console"], meshes["orders"], folder, run.provided[Functions])
 
 
-async def look(page, name, sizes=SIZES):
-    """Nothing is wrong for people with other senses, and nothing is wider than the window: light and dark."""
-    for scheme, width in sizes:
-        await page.emulate_media(color_scheme=scheme)
-        await page.set_viewport_size({"width": width, "height": 900})
-        found = (await Axe().run(page, options=RULES)).response["violations"]
-        assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == [], name
-        assert await page.evaluate("document.documentElement.scrollWidth") == width, name
-        if folder := os.environ.get("CARTMESH_SCREENSHOTS"):
-            await page.screenshot(path=Path(folder) / f"functions-{name}-{scheme}.png", full_page=True)
-
-
 @pytest.mark.timeout(600)
 async def test_an_engineer_sees_what_runs_and_why_something_does_not(house, visit, eventually):
     """From the empty page over a broken file to what a call wrote."""
     page = await visit()
-    token = await Invitations(house.console).create(roles=("viewer",))
-    await page.goto(f"{house.url}/console/join/{token}")
-    await page.get_by_label("Your name").fill("Ada")
-    await page.get_by_label("E-mail address").fill("ada@example.com")
-    await page.get_by_label("Password").fill("correct horse battery staple")
-    await page.get_by_role("button", name="Create account").click()
+    await sign_in(page, house.console, house.url, "viewer")
+    await page.goto(f"{house.url}/console")
     await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Functions").click()
     await expect(page.get_by_role("heading", name="No function runs yet")).to_be_visible()
-    await look(page, "empty", SIZES[1:])
+    await examine(page, "functions-empty", SIZES[1:])
 
     (house.folder / "stamps.py").write_bytes(EXAMPLE.read_bytes())
     (house.folder / "count.py").write_text(FAILS)
@@ -110,7 +90,7 @@ async def test_an_engineer_sees_what_runs_and_why_something_does_not(house, visi
     await expect(page.get_by_role("row").filter(has_text="give_stamp")).to_contain_text("The version before runs")
     await expect(page.get_by_role("row").filter(has_text="count_lines")).to_contain_text("ZeroDivisionError")
     await expect(page.get_by_role("region", name="broken.py")).to_contain_text("No module named 'nothing_of_that_name'")
-    await look(page, "list")
+    await examine(page, "functions-list")
     await page.get_by_role("link", name="count_lines").click()
     await expect(page.get_by_role("row").filter(has_text="order.confirmed.v1")).to_contain_text("counts o1")
-    await look(page, "one")
+    await examine(page, "functions-one")

@@ -59,6 +59,7 @@ class AddressTarget:
         self._settings, self._network, self._tls, self._text = settings, network, tls, text
         self.version = hashlib.sha256(text.encode()).hexdigest()[:8]
         self.declared: tuple[Declared, ...] = ()
+        self.started = 0.0
         self._forms: dict[str, AddressForm] = {}
         self._clients: dict[str, EndpointClient] = {}
 

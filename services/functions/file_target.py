@@ -34,6 +34,7 @@ class FileTarget:
         self._server, self._settings, self._path, self._source = server, settings, path, source
         self.version = hashlib.sha256(source.encode()).hexdigest()[:8]
         self.declared: tuple[Declared, ...] = ()
+        self.started = 0.0
         self._sandbox: Sandbox | None = None
         self._turn = asyncio.Lock()
         self._ends, self._not_before = 0, 0.0

@@ -85,22 +85,22 @@ class Live:
 
 @dataclass
 class FunctionFile:
-    """One file."""
+    """One file. `read` is what was read of it last."""
 
-    found: FoundFile
+    name: str
+    read: FoundFile | None = None
     target: Target | None = None
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
-    started: float = 0.0
     problem: Problem | None = None
     live: dict[str, Live] = field(default_factory=dict)
 
     def view(self) -> FileView:
         """As it is shown."""
         return FileView(
-            file=self.found.path.name,
+            file=self.name,
             version=self.target.version if self.target else None,
             since=self.since,
-            started=self.started,
+            started=self.target.started if self.target else 0.0,
             problem=self.problem,
             functions=tuple(one.view() for one in self.live.values()),
         )

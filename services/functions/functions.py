@@ -44,6 +44,7 @@ class Functions:
         self._make = make
         self._files: dict[str, FunctionFile] = {}
         self._homes: dict[str, FunctionFile] = {}
+        self._bound: dict[str, Declared] = {}
         self._looking = asyncio.Lock()
 
     @property
@@ -63,15 +64,31 @@ class Functions:
                 await self.look()
             except (MeshError, OSError) as error:
                 log.warning("the folder of functions is looked at again", error=str(error))
+            except Exception as error:  # noqa: BLE001  a defect with one file keeps no other from being read
+                log.error("the folder of functions is looked at again", exc_info=error)
             await asyncio.sleep(self._settings.functions_look.total_seconds())
 
     async def look(self) -> None:
         """Take what has changed in the folder. Raises Unavailable; then the rest is taken the next time."""
         async with self._looking:
             found = await asyncio.to_thread(found_files, self._settings.folder)
-            for name in self._files.keys() - found.keys():
+            gone = self._files.keys() - found.keys()
+            new = {name for name, file in found.items() if name not in self._files or self._files[name].read != file}
+            if gone or new:  # a name that was taken may be free now
+                new |= {name for name, file in self._files.items() if file.problem and file.problem.taken} - gone
+            for name in gone:
                 await self._remove(name)
-            await asyncio.gather(*(self._offer(name, file) for name, file in found.items() if self._is_new(name, file)))
+            names = sorted(new)
+            loaded = await asyncio.gather(*(self._load(name, found[name]) for name in names), return_exceptions=True)
+            for name, target in zip(names, loaded, strict=True):
+                if not isinstance(target, BaseException):
+                    await self._run(name, found[name], target)
+                elif isinstance(target, Refused):
+                    self._refuse(name, found[name], target)
+            await self._bind()
+            for error in loaded:
+                if isinstance(error, BaseException) and not isinstance(error, Refused):
+                    raise error
 
     async def close(self) -> None:
         """End all processes."""
@@ -120,39 +137,41 @@ class Functions:
             )
         )
 
-    def _is_new(self, name: str, found: FoundFile) -> bool:
-        known = self._files.get(name)
-        return known is None or known.found != found or bool(known.problem and known.problem.taken)
+    async def _load(self, name: str, found: FoundFile) -> Target:
+        """The newest version of a file. Raises Refused."""
+        log.info("a file of functions is read", file=name)
+        if found.wrong is not None:
+            raise Refused(found.wrong)
+        target, began = self._make(found), perf_counter()
+        await target.load()
+        target.started = round((perf_counter() - began) * 1000, 1)
+        return target
 
-    async def _offer(self, name: str, found: FoundFile) -> None:
-        """Run the newest version of a file, or go on with the one before and remember why."""
-        file = self._files.setdefault(name, FunctionFile(found))
-        if file.problem is None or file.found != found:
-            log.info("a file of functions is read", file=name)
-        file.found = found
-        try:
-            if found.wrong is not None:
-                raise Refused(found.wrong)
-            target, began = self._make(found), perf_counter()
-            await target.load()
-            took = perf_counter() - began
-        except Refused as refused:
-            self._refuse(file, refused)
-            return
+    async def _run(self, name: str, found: FoundFile, target: Target) -> None:
+        """Have a version called from now on instead of the one before; or go on, where its functions cannot be."""
+        file = self._files.setdefault(name, FunctionFile(name))
         try:
             live = self._checked(file, target)
         except Refused as refused:
             await target.close()
-            self._refuse(file, refused)
+            self._refuse(name, found, refused)
             return
-        file.started = round(took * 1000, 1)
-        await self._replace(file, target, live)
+        old = file.target
+        for one in file.live.keys() - live.keys():
+            self._homes.pop(one, None)
+        file.read, file.since, file.problem = found, datetime.now(UTC), None
+        file.target, file.live = target, live
+        if old is not None:
+            await old.close()
 
-    def _refuse(self, file: FunctionFile, refused: Refused) -> None:
+    def _refuse(self, name: str, found: FoundFile, refused: Refused) -> None:
+        log.error("a file of functions does not run", file=name, reason=refused.reason)
+        file = self._files.setdefault(name, FunctionFile(name))
+        is_same = file.problem is not None and file.problem.reason == refused.reason
+        since = file.problem.since if file.problem and is_same else datetime.now(UTC)
         taken = isinstance(refused, NameTaken)
-        if file.problem is None or file.problem.reason != refused.reason:
-            log.error("a file of functions does not run", file=file.found.path.name, reason=refused.reason)
-            file.problem = Problem(reason=refused.reason, trace=refused.trace, since=datetime.now(UTC), taken=taken)
+        file.read = found
+        file.problem = Problem(reason=refused.reason, trace=refused.trace, since=since, taken=taken)
 
     def _checked(self, file: FunctionFile, target: Target) -> dict[str, Live]:
         """The functions of a target, which have their names from here on. Raises Refused."""
@@ -160,7 +179,7 @@ class Functions:
         for declared in target.declared:
             home = self._homes.get(declared.name)
             if home is not None and home is not file:
-                raise NameTaken(f"{declared.name} is a function of {home.found.path.name} already: rename one of them")
+                raise NameTaken(f"{declared.name} is a function of {home.name} already: rename one of them")
             for type_ in declared.types:
                 known = find(type_)
                 if known is None or known.personal or layout.family_of(known) in (layout.operations, layout.personal):
@@ -175,29 +194,23 @@ class Functions:
         self._homes |= dict.fromkeys(live, file)
         return live
 
-    async def _replace(self, file: FunctionFile, target: Target, live: dict[str, Live]) -> None:
-        before, old = file.live, file.target
-        file.target, file.live, file.since, file.problem = target, live, datetime.now(UTC), None
-        for name in before.keys() - live.keys():
-            self._homes.pop(name, None)
-            await self._bindings.remove(_binding(before[name].declared, self).durable)
-        for name, one in live.items():
-            made, known = _binding(one.declared, self), before.get(name)
-            if known is not None and _same_consumer(known.declared, one.declared):
-                continue
-            if known is not None:
-                await self._bindings.remove(made.durable)
-            await self._bindings.add(made)
-        if old is not None:
-            await old.close()
+    async def _bind(self) -> None:
+        """Consume for just the functions that there are. Raises Unavailable; what is missing is bound the next time."""
+        wanted = {name: one.declared for file in self._files.values() for name, one in file.live.items()}
+        for name, bound in list(self._bound.items()):
+            if name not in wanted or not _same_consumer(bound, wanted[name]):
+                await self._bindings.remove(_binding(bound, self).durable)
+                del self._bound[name]
+        for name in wanted.keys() - self._bound.keys():
+            await self._bindings.add(_binding(wanted[name], self))
+            self._bound[name] = wanted[name]
 
     async def _remove(self, name: str) -> None:
         """The durables stay, with what waits in them, until the file comes back."""
-        file = self._files.pop(name)
         log.info("a file of functions was removed", file=name)
-        for one in file.live.values():
-            await self._bindings.remove(_binding(one.declared, self).durable)
-            self._homes.pop(one.declared.name, None)
+        file = self._files.pop(name)
+        for one in file.live:
+            self._homes.pop(one, None)
         if file.target is not None:
             await file.target.close()
 

@@ -36,9 +36,10 @@ class Called(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Target(Protocol):
-    """One version of one file."""
+    """One version of one file. `started` is how many milliseconds it took to load, set by who loads it."""
 
     version: str
+    started: float
     declared: tuple[Declared, ...]
 
     async def load(self) -> None:

@@ -1,6 +1,10 @@
 """Functions are handlers of events in files of one's own: read while all runs, called once, retried and parked."""
 
+import pytest
+
+from mesh.broker.memory import MemoryMesh
 from mesh.dead_letters import Redo, Redone
+from mesh.errors import Unavailable
 
 GIVE_STAMP = '''
 @function(on=OrderPlaced, filter=[{"prefix": {"subject": "DE-"}}], publishes=("stamp.given",))
@@ -233,6 +237,22 @@ async def test_a_file_that_cannot_be_used_says_why_and_leaves_the_others_alone(o
     assert "begins with https://" in problems.pop("address.toml")
     assert problems == {}
     assert freed.problem is None, "the name is free now"
+
+
+async def test_a_file_that_is_added_while_the_servers_are_down_runs_when_they_are_back(open_place):
+    """Its consumer could not be made: it is made the next time that the folder is looked at."""
+    regions = MemoryMesh("us")
+    place = await open_place(regions)
+    regions.stop("us")
+    with pytest.raises(Unavailable):
+        await place.write("stamps.py", GIVE_STAMP)
+    regions.start("us")
+
+    await place.functions.look()
+    await place.order("DE-1")
+    (emitted,) = await place.emitted(1)
+
+    assert emitted.key == "DE-1"
 
 
 async def test_functions_that_follow_from_one_another_without_end_are_stopped(open_place):

@@ -98,7 +98,8 @@ async def open_place(eventually, monkeypatch, tmp_path):
             configure_logs(level="CRITICAL")  # a failure's trace is drawn for a second
             folder = tmp_path / "functions"
             folder.mkdir(exist_ok=True)
-            known = {"FUNCTIONS_FOLDER": str(folder), "FUNCTIONS_LOOK": "1h", **settings}
+            patient = dict.fromkeys(("FUNCTIONS_DEADLINE", "FUNCTIONS_START_DEADLINE", "FUNCTIONS_CPU"), "60s")
+            known = {"FUNCTIONS_FOLDER": str(folder), "FUNCTIONS_LOOK": "1h", **patient, **settings}
             for name, value in known.items():
                 monkeypatch.setenv(f"CARTMESH_{name}", value)
             regions = regions or MemoryMesh("us")

@@ -35,10 +35,9 @@ class Service:
     services it sends requests to; `reads` further streams of its region it may read, by family (`DEAD`); `buckets` and
     `object_stores` are the state it may touch, `views` other services' buckets it may read; with `measures` it
     measures its region and reads no message of it. `reads_personal_data`: it reads encrypted fields, as do those who
-    publish them. With `resets_copies` it answers servers of other regions that copy this one's streams. From these its
-    permissions derive.
-    With `binds_later` it makes durables while it runs (`mesh.binding.Bindings`), of all streams of its region but those
-    of personal events and of operations.
+    publish them. With `resets_copies` it answers servers of other regions that copy this one's streams; with
+    `binds_later` it makes durables while it runs (`mesh.binding.Bindings`), of all its region's streams but those of
+    personal events and of operations. From these its permissions derive.
     `secrets` names the secret settings that it does not start without (`address_secret`, see `mesh.settings.Secret`).
     `alone` asks for a process of its own, for work that would keep others waiting.
     A `demo` shows the mesh off: `cartmesh up` starts it, a deployed region leaves it out unless its values enable it.

@@ -68,6 +68,8 @@ async def house(tmp_path, monkeypatch, eventually):
     folder.mkdir()
     monkeypatch.setenv("CARTMESH_FUNCTIONS_FOLDER", str(folder))
     monkeypatch.setenv("CARTMESH_FUNCTIONS_LOOK", "1h")
+    for patient in ("DEADLINE", "START_DEADLINE", "CPU"):
+        monkeypatch.setenv(f"CARTMESH_FUNCTIONS_{patient}", "60s")
     (folder / "stamps.py").write_text(STAMPS)
     async with AsyncExitStack() as stack:
         servers = LocalServers(TOPOLOGY, services=[functions, orders, loyalty])

@@ -51,6 +51,8 @@ async def house(tmp_path_factory):
         stack.callback(patch.undo)
         patch.setenv("CARTMESH_FUNCTIONS_FOLDER", str(folder))
         patch.setenv("CARTMESH_FUNCTIONS_LOOK", "1h")
+        for patient in ("DEADLINE", "START_DEADLINE", "CPU"):
+            patch.setenv(f"CARTMESH_FUNCTIONS_{patient}", "60s")
         meshes = {}
         for name in ("functions", "console", "orders"):
             broker = regions.broker("us")

@@ -15,8 +15,10 @@ ORDER = {
 
 
 @pytest.fixture
-def event(tmp_path):
-    """Write an event."""
+def event(tmp_path, monkeypatch):
+    """Write an event; functions have as long as a slow machine needs."""
+    for patient in ("DEADLINE", "START_DEADLINE", "CPU"):
+        monkeypatch.setenv(f"CARTMESH_FUNCTIONS_{patient}", "60s")
 
     def write(**changes):
         path = tmp_path / "event.json"

@@ -144,6 +144,7 @@ def main() -> None:
     """Answer orders until there are no more."""
     with socket.socket(fileno=os.dup(1)) as channel, channel.makefile("rb") as orders:
         os.dup2(2, 1)
+        sys.dont_write_bytecode = True  # a file that changes twice in a second would be imported as it was before
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123  open as long as the process
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stdout, force=True)
         child: Child | None = None

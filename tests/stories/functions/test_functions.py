@@ -237,6 +237,23 @@ async def test_a_file_that_cannot_be_used_says_why_and_leaves_the_others_alone(o
     assert freed.problem is None, "the name is free now"
 
 
+async def test_what_files_import_from_the_folder_is_read_again_when_it_changes(open_place):
+    """A file that begins with `_` has no functions of its own, and is part of those that import it."""
+    place = await open_place()
+    file = "from _rates import WORTH\n" + GIVE_STAMP.replace('{"worth": placed.total.amount}', '{"worth": WORTH}')
+    (place.folder / "_rates.py").write_text("WORTH = 1\n")
+    await place.write("stamps.py", file)
+    await place.order("DE-1")
+    await place.emitted(1)
+    (place.folder / "_rates.py").write_text("WORTH = 2\n")
+    await place.functions.look()
+    await place.order("DE-2")
+
+    assert [one.data for one in await place.emitted(2)] == [{"worth": 1}, {"worth": 2}]
+    assert [view.file for view in place.functions.views] == ["stamps.py"]
+    assert sorted(path.name for path in place.folder.iterdir()) == ["_rates.py", "stamps.py"]
+
+
 async def test_an_import_without_end_is_killed(open_place):
     """It says so, and keeps neither the service nor other files."""
     place = await open_place(FUNCTIONS_START_DEADLINE="500ms")

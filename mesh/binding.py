@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from mesh.event import Event, declaration_of
 from mesh.streams import DEFAULT_LAYOUT, Bucket, ConsumerSpec, StreamLayout, mesh_stream
@@ -94,6 +94,21 @@ class Binding:
             )
             for stream, filters in self.filters(region, layout).items()
         ]
+
+
+class Bindings(Protocol):
+    """The handlers that a service binds while it runs: it declares `binds_later`, and asks for this by its type.
+
+    They are handlers like those that are declared: retried, parked, driven again and traced by the same parts.
+    """
+
+    async def add(self, binding: Binding) -> None:
+        """Begin to consume, from where the durable of that name is, or from now on. Raises Unavailable."""
+        ...
+
+    async def remove(self, durable: str) -> None:
+        """Finish what was begun, and consume no more. The durable stays, with what waits for it."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

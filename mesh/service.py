@@ -35,8 +35,9 @@ class Service:
     services it sends requests to; `reads` further streams of its region it may read, by family (`DEAD`); `buckets` and
     `object_stores` are the state it may touch, `views` other services' buckets it may read; with `measures` it
     measures its region and reads no message of it. `reads_personal_data`: it reads encrypted fields, as do those who
-    publish them. With `resets_copies` it answers servers of other regions that copy this one's streams. From these its
-    permissions derive.
+    publish them. With `resets_copies` it answers servers of other regions that copy this one's streams; with
+    `binds_later` it makes durables while it runs (`mesh.binding.Bindings`), of all its region's streams but those of
+    personal events and of operations. From these its permissions derive.
     `secrets` names the secret settings that it does not start without (`address_secret`, see `mesh.settings.Secret`).
     `alone` asks for a process of its own, for work that would keep others waiting.
     A `demo` shows the mesh off: `cartmesh up` starts it, a deployed region leaves it out unless its values enable it.
@@ -54,6 +55,7 @@ class Service:
     reads: tuple[str, ...] = ()
     measures: bool = False
     resets_copies: bool = False
+    binds_later: bool = False
     reads_personal_data: bool = False
     secrets: tuple[str, ...] = ()
     alone: bool = False
@@ -283,6 +285,11 @@ class Service:
         return declare
 
     @property
+    def consumes(self) -> bool:
+        """Whether it has handlers of events, or will have some."""
+        return bool(self.bindings) or self.binds_later
+
+    @property
     def serves_http(self) -> bool:
         """Whether it has an HTTP interface: an app, pages, or both."""
         return self.app is not None or bool(self.pages)
@@ -290,7 +297,7 @@ class Service:
     @property
     def needs_process(self) -> bool:
         """Whether something of it must run; what it accepts is hosted by another service's process."""
-        return bool(self.bindings or self.ticks or self.answered or self.serves_http or self.resets_copies)
+        return bool(self.consumes or self.ticks or self.answered or self.serves_http or self.resets_copies)
 
     @property
     def hosted(self) -> bool:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from nats.aio.msg import Msg
 from nats.errors import Error
 
-from mesh.broker import copy_resets, private_consumer, stream_information
+from mesh.broker import copy_resets, durable, private_consumer, stream_information
 from mesh.broker.buckets import Buckets
 from mesh.broker.connection import Connection, Login, status
 from mesh.broker.messages import Messages
@@ -97,6 +97,10 @@ class JetStreamBroker:
     async def deliveries(self, consumer: ConsumerSpec) -> Pull:
         """Bind to a durable; see Broker."""
         return await Pull(self.connection, consumer.stream, consumer.durable).open()
+
+    async def make_durable(self, consumer: ConsumerSpec) -> None:
+        """Create or change a durable; see Broker."""
+        await durable.make_durable(self.connection, consumer)
 
     async def follow(self, stream: str, filters: tuple[str, ...], since: datetime | None) -> Pull:
         """A private consumer; see Broker."""

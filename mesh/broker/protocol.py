@@ -201,6 +201,10 @@ class Broker(Values, Protocol):
         """Bind to a durable consumer that exists."""
         ...
 
+    async def make_durable(self, consumer: ConsumerSpec) -> None:
+        """Create a durable, or let the one of that name deliver what the spec says from where it is. Raises Denied."""
+        ...
+
     async def follow(self, stream: str, filters: tuple[str, ...], since: datetime | None) -> Deliveries:
         """A private consumer without acknowledgement, from `since` (None: only new); gone when closed."""
         ...

@@ -1,7 +1,7 @@
 """Fork server: one Python that has imported every service; processes of a mesh on one machine are forks of it.
 
 A process begins with more than a second of imports: for the eight of each region, most of what their start costs. A
-fork has them already, and shares their memory. `mesh.cli.forking` is the other side.
+fork has them already, and shares their memory. `mesh.runtime.forking` is the other side.
 """
 
 import asyncio
@@ -88,8 +88,11 @@ class ForkServer:
     the server, and with it what still runs.
     """
 
-    def __init__(self, log: Path) -> None:
-        self._log = log
+    def __init__(
+        self, log: Path, *, program: str = "mesh.cli.forking", environment: Mapping[str, str] | None = None
+    ) -> None:
+        """`program` is the module that forks, run with `environment` (default: that of this process)."""
+        self._log, self._program, self._environment = log, program, environment
         self._server: Process | None = None
         self._channel: socket.socket | None = None
         self._forking = asyncio.Lock()
@@ -102,8 +105,10 @@ class ForkServer:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         with theirs:
-            command = [sys.executable, "-m", "mesh.cli.forking", str(theirs.fileno())]
-            self._server = await Process.start(command, log=self._log, pass_fds=(theirs.fileno(),))
+            command = [sys.executable, "-m", self._program, str(theirs.fileno())]
+            self._server = await Process.start(
+                command, log=self._log, environment=self._environment, pass_fds=(theirs.fileno(),)
+            )
         self._channel = ours
         asyncio.get_running_loop().add_reader(ours, self._read, ours)
 
@@ -114,22 +119,31 @@ class ForkServer:
 
         MeshError with the end of the server's log when it cannot fork.
         """
+        with log.open("ab") as output:
+            reads, writes = os.pipe() if speaks else (None, os.dup(output.fileno()))
+            try:
+                child = await self.fork(arguments, environment, writes, output.fileno())
+            finally:
+                os.close(writes)
+        child.stdout = None if reads is None else await _reader(reads)
+        return Process(child, log)
+
+    async def fork(
+        self, arguments: Sequence[str], environment: Mapping[str, str], output: int, errors: int
+    ) -> ForkedChild:
+        """A fork with these two descriptors as its standard output and standard error, of which it gets copies.
+
+        MeshError with the end of the server's log when it cannot fork.
+        """
         async with self._forking:  # one at a time: more might not fit into the channel while the server imports
             if self._channel is None:
                 await self.open()
             number, requested = next(self._numbers), asyncio.get_running_loop().create_future()
             self._requested[number] = requested
-            with log.open("ab") as output:
-                reads, writes = os.pipe() if speaks else (None, os.dup(output.fileno()))
-                fork = Fork(number=number, arguments=tuple(arguments), environment=dict(environment))
-                try:
-                    self.send(fork, writes, output.fileno())
-                finally:
-                    os.close(writes)
-            printed = None if reads is None else await _reader(reads)
+            fork = Fork(number=number, arguments=tuple(arguments), environment=dict(environment))
+            self.send(fork, output, errors)
             child: ForkedChild = await asyncio.wait_for(requested, _PATIENCE)
-        child.stdout = printed
-        return Process(child, log)
+        return child
 
     def send(self, request: Fork | Signal, *descriptors: int) -> None:
         """Send a request; without effect where the server has ended."""

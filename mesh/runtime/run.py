@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from mesh.binding import Answer, Binding, Tick
+from mesh.binding import Answer, Binding, Bindings, Tick
 from mesh.broker.protocol import Deliveries
 from mesh.consume import Consumer
 from mesh.dead_letters import Redo, Redone, original
@@ -42,22 +42,24 @@ class Running:
         self.service, self.mesh = service, mesh
         mesh.personal_data.readable = service.reads_personal_data or service.hosts or encrypts(service.publishes)
         self.provided: dict[type, Any] = {Mesh: mesh}
+        if service.binds_later:
+            self.provided[Bindings] = LateBindings(self)
         self.ready = False
         self.port: int | None = None
         self._consumers: dict[str, Consumer] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ticking: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Bind every handler, tick and answer."""
         for binding in self.service.bindings:
-            await (self._follow(binding) if binding.fanout else self._bind(binding))
+            await (self._follow(binding) if binding.fanout else self.bind(binding))
         for tick in self.service.ticks:
             self._ticking.append(asyncio.create_task(self._tick(tick)))
         region, broker = self.mesh.region, self.mesh.broker
         for answer in self.service.answered:
             await broker.serve(answer.subject(region), self.service.name, self._answering(answer))
-        if self._consumers:
+        if self.service.consumes:
             await broker.serve(f"rpc.{region}.{self.service.name}.redo", self.service.name, self._redo)
         if self.service.resets_copies:
             copied = [copy for other in self.mesh.others for copy in copies(self.mesh.layout, region, target=other)]
@@ -86,12 +88,24 @@ class Running:
             consumer.stop()
         for task in self._ticking:
             task.cancel()
-        await asyncio.gather(*self._tasks, *self._ticking, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), *self._ticking, return_exceptions=True)
 
-    async def _bind(self, binding: Binding) -> None:
+    async def bind(self, binding: Binding, *, make: bool = False) -> None:
+        """Consume for a handler; with `make` through durables that are made here. Raises Unavailable."""
         for spec in binding.consumers(self.mesh.region, self.mesh.layout):
+            if make:
+                await self.mesh.broker.make_durable(spec)
             deliveries = await _patiently(partial(self.mesh.broker.deliveries, spec))
             self._consume(binding, spec.stream, f"{spec.stream}/{spec.durable}", deliveries)
+
+    async def unbind(self, durable: str) -> None:
+        """Consume no more for a durable; what was begun is finished."""
+        names = [name for name, consumer in self._consumers.items() if consumer.binding.durable == durable]
+        for name in names:
+            self._consumers[name].stop()
+        await asyncio.gather(*(self._tasks.pop(name) for name in names), return_exceptions=True)
+        for name in names:
+            self._consumers.pop(name)
 
     async def _follow(self, binding: Binding) -> None:
         since = datetime.now(UTC) - binding.since if binding.since is not None else None
@@ -106,7 +120,7 @@ class Running:
 
     def _consume(self, binding: Binding, stream: str, name: str, deliveries: Deliveries) -> None:
         consumer = self._consumers[name] = Consumer(binding, stream, deliveries, self.mesh, self.provided)
-        self._tasks.append(asyncio.create_task(consumer.run(), name=name))
+        self._tasks[name] = asyncio.create_task(consumer.run(), name=name)
 
     async def _tick(self, tick: Tick) -> None:
         extra, period = fill(tick.handler, self.provided), tick.period.total_seconds()
@@ -152,6 +166,21 @@ class Running:
         if consumer is None:
             return msgspec.json.encode(Redone(error=f"{self.service.name} has no handler {asked.durable}"))
         return msgspec.json.encode(Redone(error=await consumer.redo(original(message))))
+
+
+class LateBindings:
+    """`mesh.binding.Bindings` of a service at work."""
+
+    def __init__(self, run: Running) -> None:
+        self._run = run
+
+    async def add(self, binding: Binding) -> None:
+        """See Bindings."""
+        await self._run.bind(binding, make=True)
+
+    async def remove(self, durable: str) -> None:
+        """See Bindings."""
+        await self._run.unbind(durable)
 
 
 @asynccontextmanager

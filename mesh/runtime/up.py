@@ -49,8 +49,9 @@ class Up:
     `environment` is passed to every service. `companions=False` starts none; services that are a demo start with
     `demo` alone. `only` names the services that start, instead of all; DeclarationError for an unknown one. `urls`
     (region -> address) uses servers that run already, without passwords, instead of starting some.
-    With `for_people` services get the ports that they declare, as far as those are free, and a server that dies is
-    started again. `report` is called with each step of the start, and with what stops later.
+    With `for_people` services get the ports that they declare, as far as those are free, and know the directory
+    (`CARTMESH_DIRECTORY`), and a server that dies is started again. `report` is called with each step of the start, and
+    with what stops later.
     """
 
     def __init__(
@@ -143,6 +144,8 @@ class Up:
         services = [one for one in services if one.name in self._only and (self._demo or not one.demo)]
         self.urls = self._addresses([service for service in services if service.serves_http])
         self.environment = _acquaintance(self.urls) | self.environment
+        if self._for_people:
+            self.environment = {"CARTMESH_DIRECTORY": str(self.directory)} | self.environment
         if self._companions:
             await self._start_companions()
         self._stack.push_async_callback(self._stop_services)

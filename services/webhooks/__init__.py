@@ -9,6 +9,7 @@ from mesh import Mesh, Received, Service
 from mesh.event import Event
 from mesh.events.delivery import DeliveryAttempted, DeliveryDue
 from mesh.events.webhook import WebhookDisabled, WebhookPublished, WebhookReplayRequested
+from mesh.partner_events import PARTNER_EVENTS
 from mesh.settings import read
 from services.webhooks.current_webhooks import CurrentWebhooks
 from services.webhooks.deliverer import Deliverer, open_deliverer
@@ -18,7 +19,6 @@ from services.webhooks.endpoint_queue import Job
 from services.webhooks.first_webhook import FirstSettings, make_first
 from services.webhooks.lanes import LANES
 from services.webhooks.managing import Managing
-from services.webhooks.partner_events import PARTNER_EVENTS
 from services.webhooks.planning import planned
 from services.webhooks.replaying import replay
 from services.webhooks.signing import SecretSettings

@@ -7,15 +7,16 @@ import msgspec
 from mesh import Cancel, Mesh, Timer
 from mesh.errors import InvalidEvent
 from mesh.events.delivery import DeliveryAttempted, DeliveryDue, Outcome
+from mesh.partner_events import PARTNER_EVENTS, body
 from mesh.publish import Change
+from mesh.web.endpoint_client import Response
 from services.webhooks.attempt_metrics import ATTEMPTS
 from services.webhooks.attempt_writer import AttemptWriter
 from services.webhooks.current_webhooks import CurrentWebhooks, InForce
 from services.webhooks.delivery_settings import DeliverySettings
 from services.webhooks.destinations.connections import Connections
-from services.webhooks.destinations.destination import Message, Response, parts
+from services.webhooks.destinations.destination import Message, parts
 from services.webhooks.endpoint_health import EndpointHealth
-from services.webhooks.partner_events import PARTNER_EVENTS, body
 from services.webhooks.retry_schedule import next_attempt
 from services.webhooks.signing import headers
 

@@ -10,10 +10,10 @@ import msgspec
 from mesh import Mesh, Received, Unchanged
 from mesh.errors import Conflict, MeshError
 from mesh.events.webhook import WebhookDisabled, WebhookPublished
+from mesh.filters import Matches, compiled
 from mesh.observability.logs import log
+from mesh.partner_events import types
 from mesh.publish import Draft
-from services.webhooks.filters import Matches, compiled
-from services.webhooks.partner_events import types
 from services.webhooks.signing import SecretSettings
 from services.webhooks.webhook import WEBHOOKS, StoredWebhook, Webhook, sealed
 

@@ -16,11 +16,11 @@ from mesh import Mesh, Timer
 from mesh.errors import MeshError
 from mesh.events.delivery import DeliveryDue
 from mesh.observability.logs import log
+from mesh.web.endpoint_client import Response
 from services.webhooks.attempt_metrics import WAITED
 from services.webhooks.attempting import Attempting
 from services.webhooks.current_webhooks import CurrentWebhooks, InForce
 from services.webhooks.delivery_settings import DeliverySettings
-from services.webhooks.destinations.destination import Response
 from services.webhooks.endpoint_health import EndpointHealth
 from services.webhooks.endpoint_queue import WAITING, EndpointQueue, Job
 from services.webhooks.lane_work import LaneWork

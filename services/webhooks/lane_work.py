@@ -10,11 +10,11 @@ from mesh import Mesh, Received, Timer
 from mesh.errors import Conflict
 from mesh.event import declaration_of
 from mesh.events.delivery import DeliveryDue
+from mesh.partner_events import body
 from services.webhooks.attempting import Attempting
 from services.webhooks.current_webhooks import CurrentWebhooks, InForce
 from services.webhooks.endpoint_queue import EndpointQueue
 from services.webhooks.lanes import Lane, Lanes
-from services.webhooks.partner_events import body
 
 
 class LaneWork:

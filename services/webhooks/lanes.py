@@ -17,9 +17,9 @@ from mesh.envelope import derive_id
 from mesh.errors import Conflict, Unavailable
 from mesh.event import declaration_of
 from mesh.mesh import readable
+from mesh.partner_events import PARTNER_EVENTS, attributes
 from mesh.subjects import subject
 from services.webhooks.current_webhooks import InForce
-from services.webhooks.partner_events import PARTNER_EVENTS, attributes
 
 FORGOTTEN = timedelta(days=30)
 """After so long without an attempt a lane is forgotten: what is older than that was delivered, or given up."""

@@ -12,6 +12,7 @@ from litestar.response import Redirect
 
 from mesh import Mesh
 from mesh.errors import Conflict, InvalidField
+from mesh.partner_events import types
 from mesh.web.audit import note
 from mesh.web.console import Console
 from mesh.web.guard import require
@@ -21,7 +22,6 @@ from services.webhooks.api import api
 from services.webhooks.attempt_log import newest_attempts
 from services.webhooks.form import BROKER_FIELDS, moment_of, webhook_form
 from services.webhooks.managing import Managing
-from services.webhooks.partner_events import types
 from services.webhooks.refusals import refusals, words_of
 from services.webhooks.signing import shared_secret
 from services.webhooks.webhook import DestinationKind, Webhook, WebhookForm

@@ -7,10 +7,10 @@ from mesh.envelope import derive_id
 from mesh.event import declaration_of
 from mesh.events.delivery import DeliveryDue, Origin
 from mesh.mesh import Mesh
+from mesh.partner_events import attributes, body
 from services.webhooks.current_webhooks import CurrentWebhooks, InForce
 from services.webhooks.endpoint_queue import Job
 from services.webhooks.lanes import lane_id
-from services.webhooks.partner_events import attributes, body
 
 
 def planned(events: Iterable[Received], webhooks: CurrentWebhooks, mesh: Mesh) -> Iterator[Job]:

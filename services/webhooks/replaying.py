@@ -9,12 +9,12 @@ from mesh.events.delivery import DeliveryDue
 from mesh.events.webhook import WebhookReplayRequested
 from mesh.mesh import readable
 from mesh.observability.logs import log
+from mesh.partner_events import PARTNER_EVENTS, attributes
 from mesh.subjects import every
 from services.webhooks.current_webhooks import CurrentWebhooks, InForce
 from services.webhooks.deliverer import Deliverer
 from services.webhooks.endpoint_queue import Job
 from services.webhooks.lanes import lane_id
-from services.webhooks.partner_events import PARTNER_EVENTS, attributes
 from services.webhooks.planning import due
 
 TOGETHER = 100

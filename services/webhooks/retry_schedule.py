@@ -2,8 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 
 JITTER = 0.2
 """The most that a pause is longer than it says, as a share of it: what failed together does not come back together."""
@@ -21,15 +20,3 @@ def next_attempt(
     due = now + retries[attempt - 1] * random.uniform(1, 1 + JITTER)  # noqa: S311  jitter, not a secret
     asked = min(retry_after, now + longest) if retry_after else due
     return max(due, asked)
-
-
-def retry_after(value: str | None, now: datetime) -> datetime | None:
-    """The time that a Retry-After header asks for (RFC 9110, 10.2.3): seconds or a date; None for anything else."""
-    text = (value or "").strip()
-    if text.isascii() and text.isdigit() and len(text) <= 9:
-        return now + timedelta(seconds=int(text))
-    try:
-        parsed = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)

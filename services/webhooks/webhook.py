@@ -9,9 +9,11 @@ import msgspec
 
 from mesh.aws import arn_of
 from mesh.errors import InvalidField
+from mesh.filters import compiled
+from mesh.partner_events import types
 from mesh.streams import Bucket
+from mesh.web.addresses import refusal
 from mesh.web.sealed_token import seal, unseal
-from services.webhooks.addresses import refusal
 from services.webhooks.destinations.broker_form import (
     DEFAULT_ROUTING,
     check_aws,
@@ -19,8 +21,6 @@ from services.webhooks.destinations.broker_form import (
     check_kafka,
     check_rabbitmq,
 )
-from services.webhooks.filters import compiled
-from services.webhooks.partner_events import types
 from services.webhooks.signing import Kind, SigningKey
 
 PURPOSE = "webhook"

@@ -1,5 +1,6 @@
 """The README's code works as it stands there."""
 
+import json
 import os
 import re
 import shutil
@@ -15,9 +16,12 @@ from mesh import Money
 from mesh.broker.memory import MemoryMesh
 from mesh.event import _by_kind, _by_name, _by_type
 from mesh.events.order import OrderPlaced
+from mesh.function import Emit
 from mesh.mesh import Mesh
 from mesh.runtime.run import running
 from mesh.service import Service
+from services.functions.event_file import event_of
+from services.functions.trying import tried
 
 ROOT = Path(__file__).parents[2]
 CODE = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
@@ -26,7 +30,7 @@ CODE = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encodin
 @pytest.fixture
 def stamps():
     """The README's module, gone again afterwards."""
-    (code,) = CODE
+    code, _ = CODE
     module = sys.modules["services.stamps"] = ModuleType("services.stamps")
     exec(compile(code, "services/stamps.py", "exec"), module.__dict__)
     yield module
@@ -55,6 +59,17 @@ async def test_a_service_is_a_file(stamps, eventually):
     assert stamp.stored <= datetime.now(UTC)
 
 
+async def test_a_function_is_less_than_a_service(tmp_path):
+    """The example function is called with a confirmed order, in a process of its own."""
+    _, code = CODE
+    confirmed = {"order_id": "o1", "lines": [], "total": {"amount": 4299, "currency": "EUR"}}
+    event = event_of(json.dumps({"type": "order.confirmed.v1", "data": confirmed}).encode())
+
+    (called,) = await tried(tmp_path / "stamps.py", code, event, None)
+
+    assert called.emitted == (Emit("stamp.given", "o1"),)
+
+
 @pytest.mark.parametrize(("currency", "amount", "worth"), [("EUR", 4299, 42), ("JPY", 4299, 4299), ("KWD", 4299, 4)])
 async def test_a_stamp_is_worth_whole_units_of_any_currency(stamps, currency, amount, worth):
     """A currency without decimals, or with three, is counted as its shoppers count it."""
@@ -73,7 +88,7 @@ def test_a_file_is_all_that_a_service_adds(tmp_path):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "mesh.toml", "README.md"):
         shutil.copy(ROOT / name, tmp_path / name)
-    before, (code,) = written_by_people(tmp_path), CODE
+    before, (code, _) = written_by_people(tmp_path), CODE
     loyalty, stamps = tmp_path / "services/loyalty.py", tmp_path / "services/stamps.py"
     text = loyalty.read_text(encoding="utf-8")
     loyalty.unlink()

@@ -53,7 +53,7 @@ from mesh.runtime.discovery import declare_events
 
 declare_events()
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-PLAIN = {bool: True, int: 7, float: 0.5, datetime: NOW, timedelta: timedelta(minutes=5)}
+PLAIN = {bool: True, int: 7, float: 0.5, datetime: NOW, timedelta: timedelta(minutes=5), Any: "any"}
 
 def value(hint, name):
     origin, parts = get_origin(hint), [part for part in get_args(hint) if part is not NoneType]

@@ -16,13 +16,13 @@ from typing import Any, Protocol
 import pytest
 
 import mesh.events
+from mesh.broker.durable import consumer_config
 from mesh.broker.jetstream import JetStreamBroker
 from mesh.broker.memory import MemoryMesh
 from mesh.broker.protocol import Broker
 from mesh.streams import Bucket, ConsumerSpec, ObjectStore
 from mesh.topology.derive.nats import (
     bucket_config,
-    consumer_config,
     holdings,
     object_store_config,
     stream_config,

@@ -156,6 +156,7 @@ async def test_what_asks_to_be_alone_has_a_process_of_its_own(mesh_up):
         "board",
         "connect",
         "console",
+        "functions",
         "gateway",
         "scoring",
         "studio",

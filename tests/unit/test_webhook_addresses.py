@@ -3,18 +3,19 @@
 import asyncio
 import socket
 import ssl
+from datetime import timedelta
 from ipaddress import ip_address
 
 import httpcore
 import pytest
 import trustme
 
-from services.webhooks.addresses import refusal
-from services.webhooks.checked_network import AddressRefused, CheckedNetwork
-from services.webhooks.delivery_settings import DeliverySettings
-from services.webhooks.endpoint_client import EndpointClient
+from mesh.web.addresses import refusal
+from mesh.web.checked_network import AddressRefused, CheckedNetwork
+from mesh.web.endpoint_client import EndpointClient
 from tests.partner_endpoint import opened_endpoint
 
+BOUNDS = {"connect": timedelta(seconds=5), "deadline": timedelta(seconds=15)}
 REFUSED = """
 127.0.0.1 127.255.255.254 0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 172.16.0.1 172.31.255.255 192.168.0.1
 192.168.255.255 169.254.169.254 169.254.170.2 100.64.0.1 100.100.100.200 100.127.255.255 168.63.129.16
@@ -62,7 +63,7 @@ def names(monkeypatch):
         addresses = found.pop(0) if len(found) > 1 else found[0]
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, 0)) for one in addresses]
 
-    monkeypatch.setattr("services.webhooks.checked_network.socket.getaddrinfo", getaddrinfo)
+    monkeypatch.setattr("mesh.web.checked_network.socket.getaddrinfo", getaddrinfo)
     return answers, asked
 
 
@@ -100,7 +101,7 @@ async def test_a_name_that_leads_elsewhere_a_moment_later_is_connected_to_where_
 @pytest.mark.parametrize("host", ["0x7f.1", "2130706433", "127.1", "0177.0.0.1", "localhost", "[::1]"])
 async def test_other_ways_to_write_an_address_lead_nowhere(host):
     """The system's resolver reads them; what it finds is judged."""
-    client = EndpointClient(CheckedNetwork(), DeliverySettings(), ssl.create_default_context())
+    client = EndpointClient(CheckedNetwork(), ssl.create_default_context(), **BOUNDS)
 
     response = await client.send(f"http://{host}:9/", {}, b"")
 
@@ -119,7 +120,7 @@ async def test_a_name_server_that_does_not_answer_is_asked_once_and_keeps_nobody
         time.sleep(0.5)
         return []
 
-    monkeypatch.setattr("services.webhooks.checked_network.socket.getaddrinfo", getaddrinfo)
+    monkeypatch.setattr("mesh.web.checked_network.socket.getaddrinfo", getaddrinfo)
     network = CheckedNetwork()
 
     outcomes = await asyncio.gather(
@@ -142,7 +143,7 @@ async def test_the_certificate_is_of_the_name_although_the_address_is_connected_
         serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         issuer.issue_cert("partner.example").configure_cert(serving)
         async with opened_endpoint(serving) as endpoint:
-            client = EndpointClient(CheckedNetwork(private=True), DeliverySettings(), trusting)
+            client = EndpointClient(CheckedNetwork(private=True), trusting, **BOUNDS)
             response = await client.send(f"https://{name}:{endpoint.port}/hook", {}, b"{}")
             found[issuer is authority, name] = (response.status, response.error, len(endpoint.requests))
             await client.close()

@@ -12,10 +12,10 @@ from standardwebhooks import Webhook
 from mesh import Received
 from mesh.errors import InvalidField
 from mesh.event import declaration_of
+from mesh.filters import compiled
 from mesh.money import Money
+from mesh.partner_events import PARTNER_EVENTS, WITHHELD, body
 from mesh.runtime.discovery import declare_events
-from services.webhooks.filters import compiled
-from services.webhooks.partner_events import PARTNER_EVENTS, WITHHELD, body
 from services.webhooks.signing import SigningKey, headers, shared_secret, sign
 
 MESSAGE = b'msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.{"test": 2432232314}'

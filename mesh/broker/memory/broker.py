@@ -87,6 +87,11 @@ class MemoryBroker:
         await self._log(consumer.stream)
         return self._receiver(self._here.consumer(consumer))
 
+    async def make_durable(self, consumer: ConsumerSpec) -> None:
+        """See Broker."""
+        await self._log(consumer.stream)
+        self._here.consumer(consumer).change(consumer)
+
     async def follow(self, stream: str, filters: tuple[str, ...], since: datetime | None) -> Receiver:
         """A private consumer without acknowledgement, from `since` (None: only new)."""
         log = await self._log(stream)

@@ -28,6 +28,11 @@ class Consumer:
         self._waiting: deque[tuple[int, asyncio.Future[list[Message]]]] = deque()
         self.forget = log.watch(Watcher(self._appended, self._removed))
 
+    def change(self, spec: ConsumerSpec) -> None:
+        """Deliver from here on what `spec` says."""
+        self.spec = spec
+        self._unseen = len([m for m in self._log.messages.values() if m.sequence > self._place and self._wants(m)])
+
     def take(self, most: int) -> list[Message]:
         """Up to `most` messages that may be delivered now: those due again first, then new ones."""
         now = self._alarms.now()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from mesh.broker.durable import consumer_config
 from mesh.errors import DeclarationError
 from mesh.event import declared
 from mesh.personal_data import PERSONAL_KEYS, encrypts
@@ -215,27 +216,6 @@ def object_store_config(object_store: ObjectStore, replicas: int) -> Config:
         "allow_rollup_hdrs": True,
         "allow_direct": True,
     }
-
-
-def consumer_config(spec: ConsumerSpec) -> Config:
-    """A durable pull consumer. Deliveries are not limited: the consume loop makes what keeps failing a dead letter."""
-    config: Config = {
-        "name": spec.durable,
-        "durable_name": spec.durable,
-        "description": spec.description,
-        "deliver_policy": "new" if spec.deliver_new else "all",
-        "replay_policy": "instant",
-        "ack_policy": "explicit",
-        "ack_wait": _nanoseconds(spec.ack_wait),
-        "max_ack_pending": spec.max_ack_pending,
-        "max_deliver": -1,
-        "num_replicas": spec.copies,
-    }
-    if len(spec.filters) == 1:
-        config["filter_subject"] = spec.filters[0]
-    else:
-        config["filter_subjects"] = sorted(spec.filters)
-    return config
 
 
 def copying_consumer_config(copy: Copy) -> Config:

@@ -58,7 +58,7 @@ def service_permissions(
         *(part for object_store in service.object_stores for part in _object_store(object_store.name)),
     ]
     subscribe = [inbox]
-    answers = bool(service.answered or service.bindings)  # a service with handlers is asked to redo dead letters
+    answers = bool(service.answered or service.consumes)  # a service with handlers is asked to redo dead letters
     if answers:
         subscribe.append(f"rpc.{region}.{service.name}.>")
     if service.resets_copies:
@@ -86,7 +86,7 @@ def copies_permissions(region: str, others: Sequence[str], layout: StreamLayout 
 def _publishing(service: Service, region: str, services: Sequence[Service], layout: StreamLayout) -> list[str]:
     published = [declaration_of(kind) for kind in _published(service, services)]
     families = {layout.family_of(declaration) for declaration in published}
-    if service.bindings:
+    if service.consumes:
         families.add(layout.operations)  # where it notes deliveries that nobody answered (mesh.unanswered)
     return [
         *(every(declaration, region=region) for declaration in published),
@@ -182,8 +182,10 @@ def _durables(services: Sequence[Service], region: str, others: Sequence[str], l
 
 def _consuming(service: Service, region: str, layout: StreamLayout) -> list[str]:
     allowed = []
-    if service.bindings:
+    if service.consumes:
         allowed.append(f"$JS.API.STREAM.MSG.GET.{dead_stream(region)}")  # asked to redo a dead letter, it reads it
+    for stream in _bound_later(service, region, layout):
+        allowed += [*_private(stream), f"$JS.ACK.{stream}.*.>", f"$JS.ACK.{region}.*.{stream}.*.>"]
     for binding in service.bindings:
         for stream in binding.filters(region, layout):
             if binding.fanout:
@@ -202,16 +204,23 @@ def _consuming(service: Service, region: str, layout: StreamLayout) -> list[str]
 def _never(
     service: Service, region: str, services: Sequence[Service], others: Sequence[str], layout: StreamLayout
 ) -> list[str]:
-    """Whoever may make consumers with free names, private ones or counts, must leave the durables alone."""
+    """Whoever may make consumers with free names must leave the durables of others alone."""
     followed = {stream for binding in service.bindings if binding.fanout for stream in binding.filters(region, layout)}
+    later = set(_bound_later(service, region, layout))
     counting = {counter.stream for counter in event_counters(region, layout)} if service.measures else set()
     strangers = [other for other in services if other.name != service.name]
     return [
         *(
             f"$JS.API.CONSUMER.{what}.{stream}.{durable}"
             for stream, durable in _durables(strangers, region, others, layout)
-            if stream in followed
+            if stream in followed | later
             for what in ("CREATE", "DELETE", "INFO", "MSG.NEXT")
+        ),
+        *(
+            f"$JS.ACK.{place}{stream}.{durable}.>"
+            for stream, durable in _durables(strangers, region, others, layout)
+            if stream in later
+            for place in ("", f"{region}.*.")
         ),
         *(
             f"$JS.API.CONSUMER.CREATE.{stream}.{durable}.>"
@@ -219,6 +228,12 @@ def _never(
             if stream in counting
         ),
     ]
+
+
+def _bound_later(service: Service, region: str, layout: StreamLayout) -> list[str]:
+    """The streams of which it makes durables while it runs."""
+    families = [one for one in layout.families if one not in (layout.personal, layout.operations)]
+    return [family.stream(region) for family in families] if service.binds_later else []
 
 
 def _private(stream: str) -> tuple[str, ...]:

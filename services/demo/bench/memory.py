@@ -1,6 +1,7 @@
 """Memory: what a region's service processes and their children hold."""
 
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 import psutil
@@ -27,11 +28,19 @@ def held(up: Up, region: str) -> dict[str, Held]:
     return by_name
 
 
+def _used(process: psutil.Process) -> Any:
+    """What it holds; without pss where it lets nobody look into its memory, as the process of functions does."""
+    try:
+        return process.memory_full_info()
+    except psutil.AccessDenied:
+        return process.memory_info()
+
+
 def _held(pid: int) -> Held:
     pss = rss = 0
     family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     for process in family:
         with suppress(psutil.NoSuchProcess):
-            used = process.memory_full_info()
+            used = _used(process)
             pss, rss = pss + getattr(used, "pss", used.rss), rss + used.rss
     return Held(pss=round(pss / 2**20, 1), rss=round(rss / 2**20, 1), processes=len(family))

@@ -8,8 +8,8 @@ from typing import Any
 
 from mesh.aws import Arn, AwsKey, arn_of, signed, sns_request, sqs_request
 from mesh.errors import DeclarationError
-from services.webhooks.destinations.destination import Message, Response
-from services.webhooks.endpoint_client import EndpointClient
+from mesh.web.endpoint_client import EndpointClient, Response
+from services.webhooks.destinations.destination import Message
 
 
 class AwsDestination:

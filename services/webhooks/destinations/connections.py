@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import httpx
 
 from mesh.aws import AwsKey
-from services.webhooks.checked_network import CheckedNetwork
+from mesh.web.checked_network import CheckedNetwork
+from mesh.web.endpoint_client import EndpointClient
 from services.webhooks.delivery_settings import DeliverySettings
 from services.webhooks.destinations.aws import AwsDestination
 from services.webhooks.destinations.destination import Destination
 from services.webhooks.destinations.https import HttpsDestination
 from services.webhooks.destinations.kafka import KafkaDestination
 from services.webhooks.destinations.rabbitmq import RabbitMQDestination
-from services.webhooks.endpoint_client import EndpointClient
 from services.webhooks.webhook import Webhook
 
 UNUSED = 300.0
@@ -65,7 +65,12 @@ class Connections:
         return known.destination
 
     def _client(self, network: CheckedNetwork) -> EndpointClient:
-        return EndpointClient(network, self._settings, self._tls)
+        return EndpointClient(
+            network,
+            self._tls,
+            connect=self._settings.webhook_connect_deadline,
+            deadline=self._settings.webhook_deadline,
+        )
 
     def _https(self, webhook: Webhook) -> Destination:
         return HttpsDestination(self._client(self._network), webhook.form.url)

@@ -2,40 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from functools import cached_property
 from time import perf_counter
 from typing import Protocol
 
-import msgspec
-
 from mesh.envelope import Envelope, open_envelope
-from services.webhooks.partner_events import attributes_of
+from mesh.partner_events import binary
+from mesh.web.endpoint_client import MOST_SHOWN, Response
 
 STRUCTURED = "application/cloudevents+json; charset=utf-8"
-MOST_SHOWN = 300
-"""Characters of an error or answer that are kept."""
-GONE = 410
-
-
-class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of an attempt. `duration` is in milliseconds; `error` says what is wrong, None where nothing is."""
-
-    duration: float
-    status: int | None = None
-    error: str | None = None
-    answer: str | None = None
-    retry_after: datetime | None = None
-
-    @property
-    def delivered(self) -> bool:
-        """Whether the destination took it."""
-        return self.error is None
-
-    @property
-    def gone(self) -> bool:
-        """Whether an endpoint says that it wants nothing more (410)."""
-        return self.status == GONE
 
 
 class Message:
@@ -76,10 +51,7 @@ class Destination(Protocol):
 
 def parts(event: bytes, mode: str) -> tuple[dict[str, str], str, bytes]:
     """An event in a mode of CloudEvents: the attributes for the headers, the media type, and the body."""
-    if mode == "structured":
-        return {}, STRUCTURED, event
-    envelope = open_envelope(event)
-    return attributes_of(envelope), envelope.datacontenttype, bytes(envelope.data)
+    return ({}, STRUCTURED, event) if mode == "structured" else binary(event)
 
 
 async def attempted(

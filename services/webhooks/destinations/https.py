@@ -1,12 +1,8 @@
 """HTTPS: messages to an endpoint in the HTTP binding of CloudEvents, signed by Standard Webhooks."""
 
-from urllib.parse import quote
-
-from services.webhooks.destinations.destination import Message, Response
-from services.webhooks.endpoint_client import EndpointClient
-
-_UNQUOTED = "".join(map(chr, range(0x21, 0x7F))).translate({ord('"'): None, ord("%"): None})
-"""What a header may hold of an attribute as it is: printable ASCII without space, double quote and percent."""
+from mesh.partner_events import http_headers
+from mesh.web.endpoint_client import EndpointClient, Response
+from services.webhooks.destinations.destination import Message
 
 
 class HttpsDestination:
@@ -17,9 +13,10 @@ class HttpsDestination:
 
     async def send(self, message: Message) -> Response:
         """Post it."""
-        attributes = {f"ce-{name}": quote(value, safe=_UNQUOTED) for name, value in message.attributes.items()}
-        headers = {**attributes, "Content-Type": message.content_type, "User-Agent": "Cartmesh-Webhooks/1"}
-        return await self._client.send(self._url, headers | message.signed, message.body)
+        headers = {"Content-Type": message.content_type, "User-Agent": "Cartmesh-Webhooks/1"}
+        return await self._client.send(
+            self._url, http_headers(message.attributes) | headers | message.signed, message.body
+        )
 
     async def close(self) -> None:
         """Close its connections."""

@@ -11,8 +11,9 @@ from contextlib import suppress
 from typing import Any
 
 from mesh.extras import load
+from mesh.web.endpoint_client import Response
 from services.webhooks.destinations.broker_form import kafka_parts
-from services.webhooks.destinations.destination import Message, Response, attempted
+from services.webhooks.destinations.destination import Message, attempted
 
 
 class KafkaDestination:

@@ -12,9 +12,10 @@ from typing import Any
 import httpcore
 
 from mesh.extras import load
-from services.webhooks.checked_network import AddressRefused, CheckedNetwork
+from mesh.web.checked_network import AddressRefused, CheckedNetwork
+from mesh.web.endpoint_client import Response
 from services.webhooks.destinations.broker_form import amqp_parts
-from services.webhooks.destinations.destination import Message, Response, attempted
+from services.webhooks.destinations.destination import Message, attempted
 
 HEARTBEAT = 30
 """Seconds after which a connection that says nothing is taken for lost, twice in a row."""

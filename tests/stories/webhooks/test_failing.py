@@ -249,7 +249,8 @@ async def test_what_was_due_when_a_process_ended_is_delivered_by_the_next(open_p
 @pytest.mark.parametrize("given", ["1", "Thu, 01 Jan 2099 00:00:00 GMT", "-5", "soon", "999999999999", "1.5", "²"])
 def test_retry_after_is_read_or_left(given):
     """Seconds or a date; bounded where it is used, and anything else counts as absent."""
-    from services.webhooks.retry_schedule import next_attempt, retry_after
+    from mesh.web.retry_after import retry_after
+    from services.webhooks.retry_schedule import next_attempt
 
     now = datetime.now(UTC)
     asked = retry_after(given, now)

@@ -16,7 +16,7 @@ from typing import Any
 import httpcore
 from cachetools import TTLCache
 
-from services.webhooks.addresses import refusal
+from mesh.web.addresses import refusal
 
 REMEMBERED, KNOWN_FOR = 4096, 30.0
 """How many names' addresses are remembered, and for how many seconds."""
@@ -154,6 +154,6 @@ class _Stream(httpcore.AsyncNetworkStream):
             case (
                 "is_readable"
             ):  # a kept connection that the other side has closed, or that it sent something on unasked
-                return self._reader.at_eof() or self._writer.transport.is_closing() or bool(self._reader._buffer)  # noqa: SLF001
+                return self._reader.at_eof() or self._writer.transport.is_closing() or bool(self._reader._buffer)  # type: ignore[attr-defined]  # noqa: SLF001
             case _:
                 return None

@@ -9,11 +9,12 @@ they were judged by.
 from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
+from urllib.parse import quote
 
 import msgspec
 
 from mesh import Received
-from mesh.envelope import Envelope
+from mesh.envelope import Envelope, open_envelope
 from mesh.event import Event, declaration_of
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartRecovered, CartUpdated
 from mesh.events.order import (
@@ -84,6 +85,8 @@ WITHHELD = frozenset(
         "visitor_id",
     }
 )
+_UNQUOTED = "".join(map(chr, range(0x21, 0x7F))).translate({ord('"'): None, ord("%"): None})
+"""What a header may hold of an attribute as it is: printable ASCII without space, double quote and percent."""
 _encoder = msgspec.json.Encoder()
 
 
@@ -137,6 +140,20 @@ def attributes_of(envelope: Envelope) -> dict[str, str]:
         "traceparent": envelope.traceparent or "",
     }
     return {name: value for name, value in values.items() if value}
+
+
+def binary(event: bytes) -> tuple[dict[str, str], str, bytes]:
+    """An event that is in structured mode, in the parts of binary mode: attributes, media type, and data."""
+    envelope = open_envelope(event)
+    return attributes_of(envelope), envelope.datacontenttype, bytes(envelope.data)
+
+
+def http_headers(attributes: dict[str, str]) -> dict[str, str]:
+    """Attributes as the headers of the HTTP binding's binary mode.
+
+    https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md, section 3.1.3.
+    """
+    return {f"ce-{name}": quote(value, safe=_UNQUOTED) for name, value in attributes.items()}
 
 
 def _source(received: Received) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from mesh.errors import InvalidField
 
 MOST, DEEPEST = 64, 8
-"""The most filters of a webhook in all, and how deep one may lie in another."""
+"""The most filters of a webhook or function in all, and how deep one may lie in another."""
 LONGEST = 256
 Matches = Callable[[Mapping[str, str]], bool]
 _is_attribute = re.compile(r"[a-z0-9]{1,20}", re.ASCII).fullmatch

@@ -8,31 +8,51 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import perf_counter
 
 import httpcore
+import msgspec
 
-from services.webhooks.checked_network import AddressRefused, CheckedNetwork
-from services.webhooks.delivery_settings import DeliverySettings
-from services.webhooks.destinations.destination import MOST_SHOWN, Response
-from services.webhooks.retry_schedule import retry_after
+from mesh.web.checked_network import AddressRefused, CheckedNetwork
+from mesh.web.retry_after import retry_after
 
-MOST_READ = 16 * 1024
-"""Bytes of a response's body that are read."""
+MOST_READ, MOST_SHOWN = 16 * 1024, 300
+"""Bytes of a response's body that are read, and characters of an error or answer that are kept."""
 BODY_PATIENCE = 1.0
+GONE = 410
 KEPT_IDLE = 30.0
 """Seconds that an idle connection is kept."""
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of an attempt. `duration` is in milliseconds; `error` says what is wrong, None where nothing is."""
+
+    duration: float
+    status: int | None = None
+    error: str | None = None
+    answer: str | None = None
+    retry_after: datetime | None = None
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the destination took it."""
+        return self.error is None
+
+    @property
+    def gone(self) -> bool:
+        """Whether an endpoint says that it wants nothing more (410)."""
+        return self.status == GONE
 
 
 class EndpointClient:
     """Connections to one endpoint: its own, so that it keeps nobody else's busy."""
 
-    def __init__(self, network: CheckedNetwork, settings: DeliverySettings, tls: ssl.SSLContext) -> None:
-        self._connect, self._deadline = (
-            settings.webhook_connect_deadline.total_seconds(),
-            settings.webhook_deadline.total_seconds(),
-        )
+    def __init__(
+        self, network: CheckedNetwork, tls: ssl.SSLContext, *, connect: timedelta, deadline: timedelta
+    ) -> None:
+        """`connect` bounds name, connection and TLS, `deadline` a whole attempt."""
+        self._connect, self._deadline = connect.total_seconds(), deadline.total_seconds()
         self._network, self._tls = network, tls
         self._idle: list[httpcore.AsyncHTTPConnection] = []
 

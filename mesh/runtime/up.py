@@ -137,6 +137,8 @@ class Up:
         services = [one for one in services if one.name in self._only and (self._demo or not one.demo)]
         self.urls = self._addresses([service for service in services if service.serves_http])
         self.environment = _acquaintance(self.urls) | self.environment
+        if self._for_people and "CARTMESH_LAKE" not in os.environ:
+            self.environment.setdefault("CARTMESH_LAKE", str(self.directory / "lake"))
         if self._companions:
             await self._start_companions()
         self._stack.push_async_callback(self._stop_services)

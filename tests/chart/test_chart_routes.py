@@ -100,6 +100,7 @@ def test_the_consoles_pages_are_behind_one_ingress(chart, copied):
         "/experiments": "studio",
         "/fraud": "fraud-review",
         "/journeys": "studio",
+        "/lake": "lake",
         "/offers": "promotions",
         "/orders": "order-views",
         "/overview": "studio",
@@ -160,7 +161,7 @@ def test_the_consoles_ingress_is_merged_and_patched_like_the_releases_other_obje
 
     assert ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-buffering"] == "off"
     paths = [one["path"] for one in ingress["spec"]["rules"][0]["http"]["paths"]]
-    shop = ["/experiments", "/fraud", "/journeys", "/offers", "/orders", "/overview"]
+    shop = ["/experiments", "/fraud", "/journeys", "/lake", "/offers", "/orders", "/overview"]
     assert paths == [
         "/",
         "/blocks",

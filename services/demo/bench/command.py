@@ -15,6 +15,7 @@ from mesh.topology.mesh_toml import Topology
 from services.demo.bench import latency, webhooks, writes
 from services.demo.bench.audiences import audience_rate
 from services.demo.bench.http_client import connected
+from services.demo.bench.lake import lake
 from services.demo.bench.library import compare
 from services.demo.bench.memory import held
 from services.demo.bench.redemption import redemption
@@ -22,7 +23,7 @@ from services.demo.demo_settings import WITHOUT_LIMITS
 from services.demo.replay.environment import Environment, built
 
 REGION = "us"
-PARTS = ("library", "audiences", "latency", "redemption", "ingest", "cost", "growth", "memory", "webhooks")
+PARTS = ("library", "audiences", "latency", "redemption", "ingest", "cost", "growth", "memory", "webhooks", "lake")
 PENDING = (0, 1_000, 50_000)
 TARGETS: dict[str, tuple[float, str]] = {
     "mesh consume / raw fetch + ack": (0.8, ">="),
@@ -41,6 +42,7 @@ TARGETS: dict[str, tuple[float, str]] = {
     "memory of a region's services MB": (600, "<="),
     "event to webhook's first attempt p99 ms, one of ten dead": (300, "<="),
     "webhooks delivered a second": (2000, ">="),
+    "events a second into the lake": (10_000, ">="),
 }
 """What is to be reached, by figure; what is not listed here is only shown."""
 
@@ -98,12 +100,19 @@ async def _measure(parts: tuple[str, ...], share: int, console: Console) -> dict
             await _attempt(", ".join(wanted), region, figures, console)
     if "webhooks" in parts:
         await _attempt("webhooks", _webhooks(figures, share, console), figures, console)
+    if "lake" in parts:
+        await _attempt("lake", _lake(figures, share, console), figures, console)
     return figures
 
 
 async def _webhooks(figures: dict[str, Any], share: int, console: Console) -> None:
     found = await webhooks.webhooks(REGION, figures, share)
     console.print(f"webhooks: {found}")
+
+
+async def _lake(figures: dict[str, Any], share: int, console: Console) -> None:
+    found = await lake(REGION, figures, share)
+    console.print(f"lake: {found}")
 
 
 async def _attempt(name: str, measuring: Awaitable[None], figures: dict[str, Any], console: Console) -> None:

@@ -103,6 +103,16 @@ class LakeTable:
         """The sequence up to which the table, as it was loaded, has every event of its stream; 0: it has none."""
         return (self._delta.transaction_version(self.stream) or 0) if self._delta else 0
 
+    def id_at_place(self) -> str | None:
+        """The id of the last event that it has; None where it has none. Raises LakeUnavailable."""
+        if self._delta is None or not self.place:
+            return None
+        try:
+            rows = pl.scan_delta(self._delta).filter(pl.col("sequence") == self.place).select("id").collect()
+        except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
+            raise LakeUnavailable(f"{self.address} cannot be read: {error}") from error
+        return rows["id"][0] if len(rows) else None
+
     def contents(self) -> Contents | None:
         """What is in it by its log, read anew beside a writer; None where there is no table. Raises LakeUnavailable."""
         try:
@@ -123,11 +133,14 @@ class LakeTable:
             types = kept.sort("type").to_dicts()
         return Contents(version=delta.version(), place=delta.transaction_version(self.stream) or 0, types=types)
 
-    def append(self, rows: pl.DataFrame, place: int) -> None:
-        """Add rows, and with them the place up to which the table has everything, in one commit.
+    def append(self, rows: pl.DataFrame, *, after: int, place: int) -> None:
+        """Add what the stream holds behind `after` up to `place`, which is the table's place from the same commit on.
 
-        Raises NotAtItsPlace where the table is not as it was loaded, LakeUnavailable where it cannot be written.
+        Raises NotAtItsPlace where the table is at another place than `after`, LakeUnavailable where it cannot be
+        written.
         """
+        if self.place != after:
+            raise NotAtItsPlace(f"{self.address} is at {self.place}, not at {after}")
         self.check_space(rows.estimated_size())
         try:
             if self._delta is None:

@@ -51,7 +51,7 @@ class StreamWriter:
         self._mesh, self._settings = mesh, settings
         root = "pii" if table.stream == mesh.layout.personal.stream(mesh.region) else "ev"
         self._pattern = f"{root}.{mesh.region}.>"
-        self._seen = self._bytes = self._failures = 0
+        self._after = self._seen = self._bytes = self._failures = 0
         self._due = self._upkeep_due = 0.0
         self._look_every = min(LOOK_EVERY, settings.lake_every.total_seconds())
 
@@ -75,13 +75,21 @@ class StreamWriter:
 
     async def _begin(self) -> None:
         await asyncio.to_thread(self.table.load)
-        self._seen, self.waiting, self._bytes, self.caught_up = self.table.place, [], 0, False
-        last = (await self._mesh.broker.stream_state(self.table.stream)).last
-        if last < self._seen:
+        self._after = self._seen = self.table.place
+        self.waiting, self._bytes, self.caught_up = [], 0, False
+        if not await self._is_the_same_stream():
             raise LakeUnavailable(
-                f"{self.table.address} holds {self.table.stream} up to {self._seen}, and the stream ends at {last}: it "
-                "is another stream than the one that was written there; name another place with CARTMESH_LAKE"
+                f"{self.table.address} holds another stream than {self.table.stream}, up to {self._seen}: that was "
+                "made anew, or restored from an older backup; name another place with CARTMESH_LAKE"
             )
+
+    async def _is_the_same_stream(self) -> bool:
+        """Whether the stream has the event with which the table ends, as far as it still has what was then."""
+        if (await self._mesh.broker.stream_state(self.table.stream)).last < self._seen:
+            return False
+        id_ = await asyncio.to_thread(self.table.id_at_place)
+        message = await self._mesh.broker.get(self.table.stream, self._seen) if id_ is not None else None
+        return message is None or rows_of([message])["id"][0] == id_
 
     async def _step(self, now: float) -> None:
         if now >= self._upkeep_due:
@@ -117,13 +125,14 @@ class StreamWriter:
     async def _commit(self) -> None:
         rows, place, count = self.waiting, self._seen, len(self.waiting)
         await asyncio.to_thread(self._append, rows, place)
+        self._after = place
         COMMITTED.labels(self.table.stream).inc(count)
         WAITING.labels(self.table.stream).set(0)
         self.waiting, self._bytes, self.committed = [], 0, datetime.now(UTC)
         self._recovered()
 
     def _append(self, messages: list[Message], place: int) -> None:
-        self.table.append(rows_of(messages), place)
+        self.table.append(rows_of(messages), after=self._after, place=place)
 
     def _recovered(self) -> None:
         self.error, self._failures = "", 0

@@ -401,7 +401,7 @@ async def test_training_reads_what_the_streams_have_forgotten(mesh, monkeypatch,
     monkeypatch.setenv("CARTMESH_LAKE", str(tmp_path))
     table = next(one for one in lake_tables(mesh) if one.name == "interactions")
     messages = [one async for one in mesh.broker.read("INTERACTIONS_us", ["ev.us.>"])]
-    table.append(rows_of(messages), messages[-1].sequence)
+    table.append(rows_of(messages), after=0, place=messages[-1].sequence)
     for message in messages[:2]:
         mesh.broker._here.logs["INTERACTIONS_us"]._remove(message.sequence)
     for one in shoppers[4:]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 
 from mesh import Mesh
 from mesh.broker.memory import MemoryMesh
@@ -42,6 +43,11 @@ class Place:
     def rows(self, name: str) -> pl.DataFrame:
         """A table's rows as they were stored, by sequence."""
         return pl.scan_delta(str(self.folder / self.mesh.region / name)).sort("sequence").collect()
+
+    def held(self, name: str) -> list[str]:
+        """The ids in a table; none while there is no table."""
+        there = DeltaTable.is_deltatable(str(self.folder / self.mesh.region / name))
+        return self.rows(name)["id"].to_list() if there else []
 
     async def log(self, stream: str) -> list[dict[str, Any]]:
         """A stream's events as the JSON that is stored."""

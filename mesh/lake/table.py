@@ -13,27 +13,29 @@ import msgspec
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.schema import PrimitiveType
 
 from mesh.errors import MeshError
 from mesh.mesh import Mesh
 from mesh.settings import read
 from mesh.streams import StreamFamily
 
+_TEXT, _MOMENT = pl.String(), pl.Datetime("us", "UTC")
 SCHEMA = pl.Schema(
-    {
-        "type": pl.String,
-        "day": pl.Date,
-        "id": pl.String,
-        "subject": pl.String,
-        "time": pl.Datetime("us", "UTC"),
-        "stored": pl.Datetime("us", "UTC"),
-        "region": pl.String,
-        "sequence": pl.Int64,
-        "source": pl.String,
-        "cause": pl.String,
-        "traceparent": pl.String,
-        "data": pl.String,
-    }
+    [
+        ("type", _TEXT),
+        ("day", pl.Date()),
+        ("id", _TEXT),
+        ("subject", _TEXT),
+        ("time", _MOMENT),
+        ("stored", _MOMENT),
+        ("region", _TEXT),
+        ("sequence", pl.Int64()),
+        ("source", _TEXT),
+        ("cause", _TEXT),
+        ("traceparent", _TEXT),
+        ("data", _TEXT),
+    ]
 )
 """A row is one CloudEvent: its attributes, `data` as the JSON that was stored, and where the stream has it."""
 _KINDS = {pl.String: "string", pl.Date: "date", pl.Datetime: "timestamp", pl.Int64: "long"}
@@ -176,7 +178,7 @@ class LakeTable:
         except (DeltaError, OSError) as error:
             raise LakeUnavailable(f"{self.address} cannot be written: {error}") from error
 
-    def check_space(self, size: int) -> None:
+    def check_space(self, size: float) -> None:
         """Raises LakeUnavailable before anything is written where a folder's disk has too little space for it."""
         if self._folder is None:
             return
@@ -184,14 +186,14 @@ class LakeTable:
         needed = size + self._settings.lake_reserve_mb * _MEGABYTE
         if free < needed:
             raise LakeUnavailable(
-                f"the disk of {self._folder} has {free // _MEGABYTE} MB left, and {-(-needed // _MEGABYTE)} are needed "
-                "(CARTMESH_LAKE_RESERVE_MB): make space, and the lake goes on by itself"
+                f"the disk of {self._folder} has {free // _MEGABYTE} MB left, and {-(-needed // _MEGABYTE):.0f} are "
+                "needed (CARTMESH_LAKE_RESERVE_MB): make space, and the lake goes on by itself"
             )
 
     def _create(self) -> DeltaTable:
         return DeltaTable.create(
             self.address,
-            schema=Schema([Field(name, _KINDS[kind.base_type()]) for name, kind in SCHEMA.items()]),
+            schema=Schema([Field(name, PrimitiveType(_KINDS[kind.base_type()])) for name, kind in SCHEMA.items()]),
             mode="error",
             partition_by=PARTITIONS,
             configuration=CONFIGURATION,

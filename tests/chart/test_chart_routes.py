@@ -93,6 +93,7 @@ def test_the_consoles_pages_are_behind_one_ingress(chart, copied):
     routed = {
         "/blocks": "studio",
         "/board": "board",
+        "/catalogue": "event-catalogue",
         "/connections": "connect",
         "/console": "console",
         "/decisions": "studio",
@@ -165,6 +166,7 @@ def test_the_consoles_ingress_is_merged_and_patched_like_the_releases_other_obje
     assert paths == [
         "/",
         "/blocks",
+        "/catalogue",
         "/connections",
         "/console",
         "/decisions",

@@ -8,6 +8,7 @@ from litestar import Request, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
+from markupsafe import Markup
 
 from mesh import Mesh
 from mesh.accept import PAGE, SERVER, SIGNED
@@ -30,6 +31,7 @@ def page_routes(console: Console, mesh: Mesh) -> list[HTTPRouteHandler]:
     """All of them, below `/catalogue`."""
     environment = console.templates(HERE / "templates")
     environment.globals |= {"at": _static().urls, "senders": SENDERS}
+    environment.filters["prose"] = prose
     known = entries(discover(), mesh.layout, mesh.region)
     by_type = {type_: one for one in known for type_ in (*one.older, one.type)}
 
@@ -52,6 +54,12 @@ def page_routes(console: Console, mesh: Mesh) -> list[HTTPRouteHandler]:
         return console.page(request, environment, "event.html.j2", {"one": by_type[event_type]})
 
     return [show_catalogue, show_quarantine, show_event, _static().route()]
+
+
+def prose(text: str) -> Markup:
+    """A docstring's text as HTML: what stands between backticks is code."""
+    parts = text.split("`")
+    return Markup().join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
 
 
 def _groups(found: list[Entry]) -> dict[str, list[Entry]]:

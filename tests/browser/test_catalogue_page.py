@@ -36,7 +36,7 @@ async def test_somebody_looks_an_event_up(visit, monkeypatch):
         await page.goto(f"{url}/catalogue")
         await page.get_by_label("Words").fill("customer identified")
         await page.get_by_role("button", name="Search").click()
-        await expect(page.get_by_role("status")).to_contain_text("events have all of: customer identified")
+        await expect(page.get_by_role("status")).to_contain_text("has all of: customer identified")
         await examine(page, "catalogue")
         await page.get_by_role("link", name="customer.identified.v1", exact=True).click()
         await expect(page.locator("#sample-json")).to_contain_text("aes-siv:")

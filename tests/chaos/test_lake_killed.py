@@ -37,7 +37,7 @@ def held(folder: Path) -> pl.DataFrame:
 @pytest.mark.parametrize(
     ("events", "kills", "writers"),
     [
-        pytest.param(2_000, 2, 1, id="small"),
+        pytest.param(2_000, 1, 1, id="small"),
         pytest.param(40_000, 30, 1, id="drill", marks=pytest.mark.drill),
         pytest.param(40_000, 10, 2, id="two-writers", marks=pytest.mark.drill),
     ],

@@ -22,7 +22,14 @@ _PLAIN: dict[type[inspect.Type], Any] = {
     inspect.NoneType: None,
     inspect.AnyType: {},
 }
-_WORDS = {"currency": "EUR", "locale": "de-DE", "country": "DE", "time_zone": "Europe/Berlin", "sku": "sku-1"}
+_WORDS = {
+    "currency": "EUR",
+    "locale": "de-DE",
+    "country": "DE",
+    "time_zone": "Europe/Berlin",
+    "sku": "sku-1",
+    "by": "server",
+}
 """Values of fields whose name alone says what they hold."""
 
 

@@ -13,7 +13,7 @@ from mesh.dead_letters import store_dead_letter
 from mesh.runtime.run import running
 from services import console
 from services.event_catalogue import service as catalogue
-from tests.pages import examine, sign_in
+from tests.pages import SIZES, examine, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -40,7 +40,7 @@ async def test_somebody_looks_an_event_up(visit, monkeypatch):
         await examine(page, "catalogue")
         await page.get_by_role("link", name="customer.identified.v1", exact=True).click()
         await expect(page.locator("#sample-json")).to_contain_text("aes-siv:")
-        await examine(page, "event")
+        await examine(page, "event", SIZES[1:])
         message = Message("ev.us.cart.idle.c1", b"{", 7, datetime.now(UTC), {}, attempt=1)
         await store_dead_letter(meshes[2], "carts", "carts-x", message, "not a CloudEvent: truncated", invalid=True)
         await page.goto(f"{url}/catalogue/quarantine")

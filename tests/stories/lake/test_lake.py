@@ -164,17 +164,18 @@ async def test_many_small_files_become_one(open_place):
 
 
 async def test_what_is_no_event_is_kept_and_kept_apart(place):
-    """A message that is no CloudEvent, and one under a subject that is not its own, are rows that no reader takes."""
+    """No CloudEvent, one under a subject not its own, and one that is no UTF-8 are rows that no reader takes."""
     forged = encode(viewed(2), id="forged", region="us", source="shop", time=datetime.now(UTC))
     for subject, body in (
         ("ev.us.interaction.product_viewed.v1", b"\xff{"),
         ("ev.us.interaction.list_viewed.v2", forged),
+        ("ev.us.interaction.product_viewed.v2", forged.replace(b'"p1"', b'"\xff"')),
     ):
         await place.mesh.broker.store("INTERACTIONS_us", Outgoing(subject=subject, body=body))
     await place.mesh.publish(viewed(1))
-    await place.holding("interactions", 3)
+    await place.holding("interactions", 4)
 
-    assert place.rows("interactions")["type"].to_list() == ["unreadable"] * 2 + ["interaction.product_viewed.v1"]
+    assert place.rows("interactions")["type"].to_list() == ["unreadable"] * 3 + ["interaction.product_viewed.v1"]
     assert [one.event async for one in read_history(place.mesh, ProductViewed)] == [viewed(1)]
 
 

@@ -169,7 +169,7 @@ class Consumer:
         except UnknownEvent as error:
             await self._failures.unknown(message, error)
         except (InvalidEvent, Bury) as error:
-            await self._failures.give_up(message, str(error))
+            await self._failures.give_up(message, str(error), invalid=isinstance(error, InvalidEvent))
         except MeshError as error:
             await self._failures.failed(message, error)
         else:

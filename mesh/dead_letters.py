@@ -17,7 +17,10 @@ HEADER = "Cartmesh-Dead"
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a message could not be handled, and where it came from. `sequence` is its place in `stream`."""
+    """Why a message could not be handled, and where it came from. `sequence` is its place in its stream.
+
+    `invalid` tells that it was no event that its service can read, so that no handler was called.
+    """
 
     service: str
     durable: str
@@ -27,6 +30,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     stored: datetime
     trace: str = ""
+    invalid: bool = False
 
 
 class Redo(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +47,14 @@ class Redone(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def store_dead_letter(
-    mesh: Mesh, service: str, durable: str, message: Message, reason: str, error: BaseException | None = None
+    mesh: Mesh,
+    service: str,
+    durable: str,
+    message: Message,
+    reason: str,
+    error: BaseException | None = None,
+    *,
+    invalid: bool = False,
 ) -> None:
     """Store a message in the region's dead letters, once. Raises Unavailable."""
     dead_letter = DeadLetter(
@@ -55,6 +66,7 @@ async def store_dead_letter(
         reason=without_addresses(reason)[:2000],
         stored=message.stored,
         trace=without_addresses("".join(traceback.format_exception(error)))[-4000:] if error else "",
+        invalid=invalid,
     )
     stored_message = Outgoing(
         subject=f"dead.{mesh.region}.{service}.{durable}",

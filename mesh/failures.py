@@ -81,18 +81,22 @@ class FailurePolicy:
             log.warning("unknown event", durable=self._binding.durable, type=error.type, attempt=message.attempt)
             await self._again(message, "unknown", backoff(message.attempt))
         else:
-            await self.give_up(message, str(error))
+            await self.give_up(message, str(error), invalid=True)
 
     async def give_back(self, message: Message) -> None:
         """It was not begun: let another process have it at once."""
         await self._again(message, "returned", timedelta(0))
 
-    async def give_up(self, message: Message, reason: str, error: BaseException | None = None) -> None:
-        """Make it a dead letter; while that is impossible it is retried."""
+    async def give_up(
+        self, message: Message, reason: str, error: BaseException | None = None, *, invalid: bool = False
+    ) -> None:
+        """Make it a dead letter, `invalid` where it is no event; while that is impossible it is retried."""
         if self._binding.fanout:
             return
         try:
-            await store_dead_letter(self._mesh, self._binding.service, self._binding.durable, message, reason, error)
+            await store_dead_letter(
+                self._mesh, self._binding.service, self._binding.durable, message, reason, error, invalid=invalid
+            )
         except MeshError as unavailable:
             log.error("dead letter not stored", durable=self._binding.durable, error=str(unavailable))
             await self._again(message, "unavailable", backoff(message.attempt))

@@ -101,5 +101,7 @@ def _addresses(mesh: Up, first: Sequence[str]) -> Table:
         table.add_row(name, address, style="bold")
     for name, region, url in (one for one in found if one[0] not in first):
         table.add_row(f"{name} {region}", url)
+    if lake := mesh.environment.get("CARTMESH_LAKE"):
+        table.add_row("lake", lake)
     table.add_row("logs and data", str(mesh.directory))
     return table

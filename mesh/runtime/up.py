@@ -146,6 +146,8 @@ class Up:
         self.environment = _acquaintance(self.urls) | self.environment
         if self._for_people:
             self.environment = {"CARTMESH_DIRECTORY": str(self.directory)} | self.environment
+        if self._for_people and "CARTMESH_LAKE" not in os.environ:
+            self.environment.setdefault("CARTMESH_LAKE", str(self.directory / "lake"))
         if self._companions:
             await self._start_companions()
         self._stack.push_async_callback(self._stop_services)

@@ -26,13 +26,16 @@ class Erased:
         return at <= self._until.get(visitor, 0.0)
 
     async def read(self, mesh: Mesh) -> None:
-        """Take in every erasure in a region's log."""
+        """Take in every erasure in a region's streams."""
         async for received in mesh.read(ProfileErased):
             self.learn(received.event, received.stored)
 
 
 async def read_erased(mesh: Mesh) -> Erased:
-    """The visitors whom a region has erased."""
+    """The visitors whom a region has ever erased, as far back as its lake or else its streams reach."""
+    from mesh.lake.reading import read_history  # noqa: PLC0415  brings polars, which scoring does not need
+
     erased = Erased()
-    await erased.read(mesh)
+    async for received in read_history(mesh, ProfileErased):
+        erased.learn(received.event, received.stored)
     return erased

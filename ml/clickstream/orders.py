@@ -106,8 +106,10 @@ async def read_orders(mesh: Mesh) -> Orders:
 
     A shop's server may confirm in another region than the one its shopper's page reports to.
     """
+    from mesh.lake.reading import read_history  # noqa: PLC0415  brings polars, which scoring does not need
+
     orders = Orders()
-    async for received in mesh.read(OrderPlaced, OrderConfirmed):
+    async for received in read_history(mesh, OrderPlaced, OrderConfirmed):
         orders.learn(received)
     async for received in mesh.read(OrderConfirmed, stream=mesh_stream(mesh.region)):
         orders.learn(received)

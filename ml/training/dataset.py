@@ -15,6 +15,7 @@ import polars as pl
 from mesh import Mesh
 from mesh.envelope import Received
 from mesh.events.cart import CartAbandoned
+from mesh.lake.reading import read_history
 from ml.clickstream.erased import read_erased
 from ml.clickstream.feature_table import ANSWER, COLUMNS, IDLE, SESSION, at_moment, frame, with_features, with_moments
 from ml.clickstream.log_files import MOST_ROWS, UnreadableLog, from_file, parts, write_features
@@ -45,7 +46,7 @@ MOST_POINTS = 400_000
 
 
 async def from_mesh(mesh: Mesh, *, most: int = MOST_ROWS) -> pl.DataFrame:
-    """Everything that shoppers did in this region, as far as its streams reach back.
+    """Everything that shoppers did in this region, as far as its lake or else its streams reach back.
 
     `counted` tells which orders are purchases to learn from; where the shop confirms orders, the frame ends where its
     confirmations do. What visitors did before they were erased is left out, and of more than `most` events whole
@@ -55,7 +56,7 @@ async def from_mesh(mesh: Mesh, *, most: int = MOST_ROWS) -> pl.DataFrame:
     orders, erased = await read_orders(mesh), await read_erased(mesh)
     end = orders.known_until()
     kept, shares = 0, 1
-    async for received in mesh.read(*INTERACTIONS, *PURCHASING, CartAbandoned):
+    async for received in read_history(mesh, *INTERACTIONS, *PURCHASING, CartAbandoned):
         visitor = received.event.visitor_id
         step = _step(received)
         if _class(visitor, shares) or erased.covers(visitor, step.at) or (end and step.at > end.timestamp()):

@@ -19,6 +19,7 @@ from mesh import Mesh
 from mesh.events.fraud import FraudCleared, FraudLabelled
 from mesh.events.order import OrderConfirmed
 from mesh.events.payment import PaymentFlagged
+from mesh.lake.reading import read_history
 from ml.lifecycle.drift import shapes
 from ml.lifecycle.version import Version
 from ml.models.fraud import KIND
@@ -71,7 +72,7 @@ async def _of_region(mesh: Mesh) -> tuple[list[Decision], datetime | None]:
     labels: dict[str, str] = {}
     confirmed: set[str] = set()
     end: datetime | None = None
-    async for received in mesh.read(FraudCleared, PaymentFlagged, FraudLabelled, OrderConfirmed):
+    async for received in read_history(mesh, FraudCleared, PaymentFlagged, FraudLabelled, OrderConfirmed):
         happened, end = received.event, max(end or received.time, received.time)
         if isinstance(happened, FraudLabelled):
             labels[happened.order_id] = happened.label

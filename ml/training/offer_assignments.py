@@ -14,6 +14,7 @@ from mesh.events.cart import CartScored
 from mesh.events.offer import OfferDecided
 from mesh.events.order import OrderPlaced
 from mesh.events.user import Evidence
+from mesh.lake.reading import read_history
 from ml.clickstream.erased import read_erased
 from ml.clickstream.orders import read_orders
 
@@ -87,7 +88,7 @@ async def training_rows(mesh: Mesh, *, most: int = MOST_EVENTS) -> pl.DataFrame:
     visitors: dict[str, _Visitor] = defaultdict(_Visitor)
     kept, shares = 0, 1
     end: datetime | None = None
-    async for received in mesh.read(CartScored, OfferDecided, OrderPlaced):
+    async for received in read_history(mesh, CartScored, OfferDecided, OrderPlaced):
         if limit is not None and received.time > limit:
             continue
         end = max(end or received.time, received.time)

@@ -15,6 +15,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from mesh import Mesh
+from mesh.lake.reading import read_history
 from ml.clickstream.erased import read_erased
 from ml.clickstream.impressions import read_impressions
 from ml.clickstream.steps import INTERACTIONS, PURCHASING, step_of
@@ -66,7 +67,7 @@ async def training_rows(meshes: Sequence[Mesh]) -> Seen:
     for mesh in meshes:
         erased = await read_erased(mesh)
         newest: deque[tuple[float, str, str]] = deque(maxlen=MOST_STEPS)
-        async for received in mesh.read(*INTERACTIONS, *PURCHASING):
+        async for received in read_history(mesh, *INTERACTIONS, *PURCHASING):
             step = step_of(received)
             if erased.covers(received.event.visitor_id, step.at):
                 continue

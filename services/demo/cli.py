@@ -159,7 +159,7 @@ def bench(*, json: Path | None = None, quick: bool = False, only: str | None = N
         A tenth of the work: to see that it runs, not to quote.
     only
         Only these parts, separated by commas: library, audiences, latency, redemption, ingest, cost, growth,
-        memory, webhooks.
+        memory, webhooks, lake.
     """
     from services.demo.bench.command import run_bench  # noqa: PLC0415
 

@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "topology": {LANGUAGE, "broker", "observability", "events", "web"},
     "operations": {LANGUAGE, "broker", "observability", "topology", "events"},
     "shop_logs": {LANGUAGE},
+    "lake": {LANGUAGE, "broker"},
     "web": {LANGUAGE, "broker", "observability", "events"},
     "runtime": {LANGUAGE, "broker", "observability", "topology", "operations", "web", "events"},
     "cli": {LANGUAGE, "broker", "observability", "topology", "operations", "web", "runtime", "events"},

@@ -93,6 +93,7 @@ def test_the_consoles_pages_are_behind_one_ingress(chart, copied):
     routed = {
         "/blocks": "studio",
         "/board": "board",
+        "/catalogue": "event-catalogue",
         "/connections": "connect",
         "/console": "console",
         "/decisions": "studio",
@@ -101,6 +102,7 @@ def test_the_consoles_pages_are_behind_one_ingress(chart, copied):
         "/fraud": "fraud-review",
         "/functions": "functions",
         "/journeys": "studio",
+        "/lake": "lake",
         "/offers": "promotions",
         "/orders": "order-views",
         "/overview": "studio",
@@ -161,10 +163,11 @@ def test_the_consoles_ingress_is_merged_and_patched_like_the_releases_other_obje
 
     assert ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-buffering"] == "off"
     paths = [one["path"] for one in ingress["spec"]["rules"][0]["http"]["paths"]]
-    shop = ["/experiments", "/fraud", "/functions", "/journeys", "/offers", "/orders", "/overview"]
+    shop = ["/experiments", "/fraud", "/functions", "/journeys", "/lake", "/offers", "/orders", "/overview"]
     assert paths == [
         "/",
         "/blocks",
+        "/catalogue",
         "/connections",
         "/console",
         "/decisions",

@@ -149,7 +149,17 @@ def test_the_laptops_services_are_reached_at_ports_of_their_own(compose):
         assert inside.keys() == {f"CARTMESH_PORT_{variable(name)}" for name, facts in known.items() if facts["http"]}
         behind_the_console = {
             f"CARTMESH_PORT_{name}"
-            for name in ("BOARD", "CONNECT", "FRAUD_REVIEW", "FUNCTIONS", "IDENTITY", "STUDIO", "WEBHOOKS")
+            for name in (
+                "BOARD",
+                "CONNECT",
+                "EVENT_CATALOGUE",
+                "FRAUD_REVIEW",
+                "FUNCTIONS",
+                "IDENTITY",
+                "LAKE",
+                "STUDIO",
+                "WEBHOOKS",
+            )
         }
         outer = {name: port for name, port in inside.items() if name not in behind_the_console}
         assert sorted(port.split(":")[2] for port in container["ports"]) == sorted(outer.values())

@@ -15,6 +15,8 @@ from mesh.events.cart import CartAbandoned, CartLine, CartUpdated
 from mesh.events.interaction import ProductViewed
 from mesh.events.order import OrderConfirmed, OrderPlaced
 from mesh.events.profile import ProfileErased
+from mesh.lake.rows import rows_of
+from mesh.lake.table import lake_tables
 from mesh.publish import Draft
 from mesh.streams import StreamFamily, StreamLayout, mesh_stream
 from ml.clickstream.log_files import REQUIRED
@@ -389,3 +391,22 @@ def test_a_real_shops_log_is_read_whole():
     kinds = dict(steps["kind"].value_counts().rows())
     assert (kinds["view"], kinds["cart"] + kinds["change"]) == (17_056, 165)
     assert len(dataset.points(steps)) > 1_000
+
+
+async def test_training_reads_what_the_streams_have_forgotten(mesh, monkeypatch, tmp_path):
+    """What the lake holds is learnt from, and what the streams hold behind it, each once."""
+    shoppers = [ProductViewed(visitor_id=f"u{at}", session_id=f"s{at}", product_id="p1") for at in range(6)]
+    for one in shoppers[:4]:
+        await mesh.publish(one)
+    monkeypatch.setenv("CARTMESH_LAKE", str(tmp_path))
+    table = next(one for one in lake_tables(mesh) if one.name == "interactions")
+    messages = [one async for one in mesh.broker.read("INTERACTIONS_us", ["ev.us.>"])]
+    table.append(rows_of(messages), after=0, place=messages[-1].sequence)
+    for message in messages[:2]:
+        mesh.broker._here.logs["INTERACTIONS_us"]._remove(message.sequence)
+    for one in shoppers[4:]:
+        await mesh.publish(one)
+
+    frame = await dataset.from_mesh(mesh)
+
+    assert sorted(frame["visitor"].to_list()) == [f"u{at}" for at in range(6)]

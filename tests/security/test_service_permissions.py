@@ -76,7 +76,7 @@ def test_personal_data_is_read_by_those_whose_work_it_is(granted):
     reads = ("$JS.API.STREAM.MSG.GET.PERSONAL_us", "$JS.API.DIRECT.GET.PERSONAL_us.pii.us.order.delivery_addressed.o1")
 
     assert who(granted, *reads) == _listed("personal data is its work")
-    without_keys = {"links", "mail-reports"}
+    without_keys = {"lake", "links", "mail-reports"}
     assert (
         who(granted, "$JS.API.STREAM.MSG.GET.KV_personal-keys") == _listed("personal data is its work") - without_keys
     )

@@ -142,6 +142,14 @@ def _handling() -> list[Rule]:
             "Somebody changed it by hand, or code is newer than what was applied: `cartmesh mesh apply` restores it.",
         ),
         rule(
+            "CartmeshLakeFails",
+            "max by (namespace, stream) (cartmesh_lake_failing) > 0",
+            "5m",
+            "warning",
+            "The lake takes nothing of {{ $labels.stream }}",
+            "The console's page Lake says why, such as a full disk. The streams keep what waits.",
+        ),
+        rule(
             "CartmeshDeliveryLate",
             f"{delay} > 30",
             "10m",

@@ -97,11 +97,11 @@ def _event(declaration: Declaration, services: Sequence[Service], layout: Stream
         "",
         "| field | type |",
         "|---|---|",
-        *(f"| {name} | {_cell(_plain(hint))} |" for name, hint in get_type_hints(declaration.kind).items()),
+        *(f"| {name} | {_cell(type_in_words(hint))} |" for name, hint in get_type_hints(declaration.kind).items()),
     ]
 
 
-def _plain(hint: Any) -> str:
+def type_in_words(hint: Any) -> str:
     """A type as it is written: `tuple[CartLine, ...]`, `str | None`."""
     if hint is Ellipsis:
         return "..."
@@ -109,9 +109,9 @@ def _plain(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return " | ".join(repr(value) for value in arguments)
     if get_origin(hint) in (Union, UnionType):
-        return " | ".join(_plain(argument) for argument in arguments)
+        return " | ".join(type_in_words(argument) for argument in arguments)
     name = "None" if hint is type(None) else getattr(hint, "__name__", str(hint))
-    return f"{name}[{', '.join(map(_plain, arguments))}]" if arguments else name
+    return f"{name}[{', '.join(map(type_in_words, arguments))}]" if arguments else name
 
 
 def _id(name: str) -> str:

@@ -16,6 +16,7 @@ from mesh.topology.server_settings import ALWAYS
 from services.demo.bench import functions, latency, webhooks, writes
 from services.demo.bench.audiences import audience_rate
 from services.demo.bench.http_client import connected
+from services.demo.bench.lake import lake
 from services.demo.bench.library import compare
 from services.demo.bench.memory import held
 from services.demo.bench.redemption import redemption
@@ -35,6 +36,7 @@ PARTS = (
     "memory",
     "webhooks",
     "functions",
+    "lake",
     "sync",
 )
 PENDING = (0, 1_000, 50_000)
@@ -57,6 +59,7 @@ TARGETS: dict[str, tuple[float, str]] = {
     "webhooks delivered a second": (2000, ">="),
     "a function's cold start p99 ms": (300, "<="),
     "a warm call of a function beyond a handler p50 ms": (5, "<="),
+    "events a second into the lake": (10_000, ">="),
 }
 """What is to be reached, by figure; what is not listed here is only shown."""
 
@@ -118,6 +121,8 @@ async def _measure(parts: tuple[str, ...], share: int, console: Console) -> dict
         await _attempt("webhooks", _webhooks(figures, share, console), figures, console)
     if "functions" in parts:
         await _attempt("functions", _functions(figures, share, console), figures, console)
+    if "lake" in parts:
+        await _attempt("lake", _lake(figures, share, console), figures, console)
     return figures
 
 
@@ -146,6 +151,11 @@ async def _sync(figures: dict[str, Any], share: int, console: Console) -> None:
         "commits a second with sync_interval always / with 2m": always.together.rate / rare.together.rate,
         "a lone commit p99 ms, sync_interval always": always.alone.p99,
     }
+
+
+async def _lake(figures: dict[str, Any], share: int, console: Console) -> None:
+    found = await lake(REGION, figures, share)
+    console.print(f"lake: {found}")
 
 
 async def _attempt(name: str, measuring: Awaitable[None], figures: dict[str, Any], console: Console) -> None:

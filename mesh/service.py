@@ -102,8 +102,7 @@ class Service:
         `reach="mesh"` receives every region's events: the region's own through one consumer, the others' through
         a second one, in no order between the two. A batch waits at most `linger` to fill. `projects` names the
         bucket that the function fills and does nothing else: `cartmesh rebuild` calls it again for the whole log.
-        The other options are those of `Binding`.
-        Raises DeclarationError where the function's first parameter is not what it will be given.
+        The others are those of `Binding`. DeclarationError where its first parameter is not what it will be given.
         """
         self._check_kinds(kinds, reach)
         if one_copy and projects is None:
@@ -241,10 +240,7 @@ class Service:
         self.acceptances.append(Acceptance(service=self.name, handler=handler, kind=kind, **options))
 
     def translates(self, source: str, *paths: str) -> Callable[[Callable[[], Adapter]], Callable[[], Adapter]]:
-        """Take requests in the form of `source` at these addresses: the function builds what translates them.
-
-        It is called once at start, in the process that hosts what services accept. See `mesh.translate`.
-        """
+        """Take requests in the form of `source` at these addresses: the function builds the adapter at start."""
 
         def bind(build: Callable[[], Adapter]) -> Callable[[], Adapter]:
             summary = (inspect.getdoc(build) or "").partition("\n")[0]

@@ -9,7 +9,7 @@ What comes from a broker is fetched: `@service.fetches` stands above a function 
 requests are taken, and their messages are stored as requests are. `mesh/decisions/0055` says why.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -130,4 +130,4 @@ class Feed:
     name: str
     place: str
     adapter: Adapter
-    run: Callable[[Take], Awaitable[None]]
+    run: Callable[[Take], Coroutine[Any, Any, None]]

@@ -1,7 +1,8 @@
 """Feeds: what services fetch from brokers, stored as requests are, and the brokers that cannot be reached, reported."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 from litestar.exceptions import HTTPException
 
@@ -51,12 +52,8 @@ class Feeds:
             return await self._take(foreign, feed, sender)
 
         while True:
-            try:
-                await feed.run(take)
-            except Exception as error:  # noqa: BLE001  whatever a broker does, it is tried again
-                reason = f"{str(error) or type(error).__name__}; tried again in {pause:g} s"
-            else:
-                reason = f"the broker ended it; tried again in {pause:g} s"
+            error = await _ended(feed.run(take))
+            reason = f"{str(error) or type(error).__name__}; tried again in {pause:g} s"
             log.warning("a feed is interrupted", source=feed.source, name=feed.name, reason=reason)
             seen = self._seen(feed, sender)
             seen.status = 503
@@ -100,3 +97,16 @@ class Feeds:
         seen = Seen(feed.source, feed.place)
         seen.sender = sender
         return seen
+
+
+async def _ended(run: Coroutine[Any, Any, None]) -> BaseException:
+    """What a feed ended with: a library that cancels the task that it runs in ends that one alone."""
+    running = asyncio.create_task(run)
+    try:
+        await asyncio.wait({running})
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    if running.cancelled():
+        return ConnectionError("the connection was given up")
+    return running.exception() or ConnectionError("the broker has ended it")

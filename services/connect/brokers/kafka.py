@@ -2,7 +2,8 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 from urllib.parse import SplitResult, unquote
 
@@ -17,7 +18,9 @@ GROUP = "cartmesh"
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
-def opened(url: SplitResult, options: dict[str, str], mapping: str) -> tuple[str, Callable[[Take], Awaitable[None]]]:
+def opened(
+    url: SplitResult, options: dict[str, str], mapping: str
+) -> tuple[str, Callable[[Take], Coroutine[Any, Any, None]]]:
     """Where messages come from, in words, and what fetches them. Raises ValueError."""
     topic, mechanism = url.path[1:], options.get("sasl", "PLAIN")
     servers = url.netloc.rpartition("@")[2].split(",")
@@ -47,7 +50,8 @@ def opened(url: SplitResult, options: dict[str, str], mapping: str) -> tuple[str
             await consumer.start()
             await _fetch(consumer, mapping, take)
         finally:
-            await consumer.stop()
+            with suppress(Exception, asyncio.CancelledError):  # it raises what its own tasks ended with
+                await consumer.stop()
 
     return f"topic {topic}", run
 

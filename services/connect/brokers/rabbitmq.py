@@ -4,7 +4,7 @@ What is rejected goes where the queue's own dead-letter exchange leads, if it ha
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlunsplit
 
@@ -19,7 +19,9 @@ HEARTBEAT = 20
 """Seconds."""
 
 
-def opened(url: SplitResult, options: dict[str, str], mapping: str) -> tuple[str, Callable[[Take], Awaitable[None]]]:
+def opened(
+    url: SplitResult, options: dict[str, str], mapping: str
+) -> tuple[str, Callable[[Take], Coroutine[Any, Any, None]]]:
     """Where messages come from, in words, and what fetches them. Raises ValueError."""
     queue = options.get("queue", "")
     if not queue or not url.hostname:

@@ -1,7 +1,7 @@
 """SQS: messages of a queue, deleted once they are stored; one that comes from a topic of SNS is unwrapped."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -20,7 +20,9 @@ TOGETHER, WAIT = 10, 20
 DEADLINE = 30.0
 
 
-def opened(url: SplitResult, options: dict[str, str], mapping: str) -> tuple[str, Callable[[Take], Awaitable[None]]]:
+def opened(
+    url: SplitResult, options: dict[str, str], mapping: str
+) -> tuple[str, Callable[[Take], Coroutine[Any, Any, None]]]:
     """Where messages come from, in words, and what fetches them. Raises ValueError."""
     host = url.netloc.rpartition("@")[2]
     named = host.split(".")

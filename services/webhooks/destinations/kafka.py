@@ -17,13 +17,14 @@ from services.webhooks.destinations.destination import Message, attempted
 
 
 class KafkaDestination:
-    """One producer, started with the first message, and again after it could not be started."""
+    """One producer, started with the first message, and again after an error: one of idempotence is final."""
 
     def __init__(self, *, url: str, topic: str, user: str, password: str, tls: ssl.SSLContext, deadline: float) -> None:
         self._url, self._topic, self._user, self._password = url, topic, user, password
         self._tls, self._deadline = tls, deadline
         self._opening = asyncio.Lock()
         self._producer: Any = None
+        self._stopping: set[asyncio.Task[None]] = set()
 
     async def send(self, message: Message) -> Response:
         """Produce, and wait until all replicas in sync have it."""
@@ -33,13 +34,18 @@ class KafkaDestination:
         producer = await self._opened()
         attributes = {f"ce_{name}": value for name, value in message.attributes.items()}
         headers = {"content-type": message.content_type, **attributes, **message.signed}
-        await producer.send_and_wait(
-            self._topic,
-            message.body,
-            key=message.envelope.subject.encode(),
-            headers=[(name, value.encode()) for name, value in headers.items()],
-            timestamp_ms=int(message.envelope.time.timestamp() * 1000),
-        )
+        try:
+            await producer.send_and_wait(
+                self._topic,
+                message.body,
+                key=message.envelope.subject.encode(),
+                headers=[(name, value.encode()) for name, value in headers.items()],
+                timestamp_ms=int(message.envelope.time.timestamp() * 1000),
+            )
+        except BaseException:
+            if self._producer is producer:
+                self._let_go()
+            raise
 
     async def _opened(self) -> Any:
         async with self._opening:
@@ -48,8 +54,7 @@ class KafkaDestination:
                 try:
                     await producer.start()
                 except BaseException:
-                    with suppress(Exception):
-                        await producer.stop()
+                    await self._stopped(producer)
                     raise
                 self._producer = producer
             return self._producer
@@ -71,12 +76,22 @@ class KafkaDestination:
 
     async def close(self) -> None:
         """Stop the producer."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            with suppress(Exception):
-                async with asyncio.timeout(self._deadline):
-                    await producer.stop()
+        if self._producer is not None:
+            self._let_go()
+        await asyncio.gather(*self._stopping)
+
+    def _let_go(self) -> None:
+        """Stop the producer on the side; the next message starts another."""
+        stopping = asyncio.create_task(self._stopped(self._producer))
+        self._producer = None
+        self._stopping.add(stopping)
+        stopping.add_done_callback(self._stopping.discard)
+
+    async def _stopped(self, producer: Any) -> None:
+        with suppress(Exception, asyncio.CancelledError):  # it raises what its own tasks ended with
+            async with asyncio.timeout(self._deadline):
+                await producer.stop()
 
 
 def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    return str(error) or type(error).__name__

@@ -9,6 +9,7 @@ from mesh.errors import DeclarationError
 from mesh.events.cart import CartUpdated
 from mesh.events.connection import ConnectionReported
 from mesh.events.interaction import ProductViewed
+from services.connect.brokers import kafka as kafka_feed
 from services.connect.brokers.sources import SourceSettings, declared_sources
 from tests.cloud_servers import ACCOUNT, KEY, REGION, SECRET, opened_cloud, opened_kafka
 
@@ -79,6 +80,7 @@ async def test_messages_of_sqs_are_stored_once_and_deleted(open_shop, cloud, eve
 
 async def test_messages_of_kafka_are_stored_before_their_offsets_are_committed(open_shop, eventually, monkeypatch):
     """In binary mode and as calls of Segment's spec; a cluster that is away is reported, and tried again."""
+    monkeypatch.setattr(kafka_feed, "PATIENCE", 0.2)
     with opened_kafka() as kafka:
         async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
             body = json.dumps(cart("k1")["data"]).encode()
@@ -108,7 +110,8 @@ async def test_messages_of_kafka_are_stored_before_their_offsets_are_committed(o
         assert [one.cart_id for one in await shop.events(CartUpdated)] == ["c1"]
         assert [one.product_id for one in await shop.events(ProductViewed)] == ["sku-1"]
 
-        async def away():
-            return [one for one in await reported(shop) if one.status == 503 and one.sender == "kafka_gone"]
+    async def away(name):
+        return [one for one in await reported(shop) if (one.status, one.sender) == (503, name)]
 
-        assert "tried again in" in (await eventually(away))[0].reason
+    for name in ("kafka_gone", "kafka_erp", "kafka_web"):
+        assert "tried again in" in (await eventually(lambda name=name: away(name)))[0].reason

@@ -13,6 +13,7 @@ from mesh.errors import InvalidField
 from mesh.events.cart import CartLine
 from mesh.events.order import OrderConfirmed
 from mesh.events.webhook import WebhookPublished
+from services.webhooks import endpoint_queue
 from services.webhooks.views import view
 from services.webhooks.webhook import WebhookForm
 from tests.cloud_servers import KEY, SECRET, opened_cloud, opened_kafka
@@ -139,6 +140,26 @@ async def test_events_reach_a_topic_of_kafka_with_the_subject_as_key(open_place,
     assert (headers["ce_type"], headers["ce_subject"], headers["content-type"]) == (TYPE, "o1", "application/json")
     assert headers["webhook-signature"].startswith("v1,")
     assert json.loads(ours[0].value)["order_id"] == "o1"
+
+
+async def test_a_kafka_that_is_away_is_tried_again_and_gets_everything_once_it_is_there(open_place, monkeypatch):
+    """What was not taken has failed, with the reason in the log; the cluster that comes back has another address."""
+    monkeypatch.setattr(endpoint_queue, "LONGEST_PROBE", 0.5)
+    with opened_kafka() as there_again:
+        place = await open_place(WEBHOOK_BROKERS=f"127.0.0.1:1,{there_again}", WEBHOOK_RETRIES="50ms," * 200)
+        form = {"kind": "kafka", "target": "away", "types": (TYPE,)}
+        webhook, _ = await place.webhook(**form, url="kafka://127.0.0.1:1")
+        await place.mesh.publish(order("o1"))
+
+        async def failed():
+            return [one for one in await place.attempts() if one.outcome == "failed"]
+
+        assert "Unable to bootstrap" in (await place.eventually(failed))[0].error
+        there = msgspec.structs.replace(webhook.form, url=f"kafka://{there_again}")
+        await place.managing.change(webhook.id, there, "tests", expected=1)
+        async with AIOKafkaConsumer("away", bootstrap_servers=there_again, auto_offset_reset="earliest") as consumer:
+            found = await asyncio.wait_for(consumer.getone(), 60)
+    assert found.key == b"o1"
 
 
 @pytest.mark.parametrize(("kind", "extra"), [("rabbitmq", "rabbitmq"), ("kafka", "kafka"), ("aws", "aws")])

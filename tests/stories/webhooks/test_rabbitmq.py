@@ -123,6 +123,7 @@ async def test_messages_of_a_queue_are_stored_once(place, rabbitmq, monkeypatch)
     await connection.close()
 
 
+@pytest.mark.drill
 async def test_nothing_is_lost_or_doubled_while_rabbitmq_is_away(open_place, rabbitmq, monkeypatch):
     """What waits for it is sent in its order, what it holds is fetched, and the pages say meanwhile what is wrong."""
     monkeypatch.setattr(endpoint_queue, "LONGEST_PROBE", 0.5)

@@ -27,8 +27,8 @@ def drain_region(
 ) -> None:
     """Before a region is removed: wait until all is handled and copied, and say what lives only there. 1: not yet.
 
-    Stop what takes something in before (gateway, orders, storefront, connect); let the others run. It changes nothing
-    and may be repeated.
+    Stop what takes something in before (gateway, orders, connect, payments, storefront, mail-reports); let the others
+    run. It changes nothing and may be repeated.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ def running_users(path: Path, region: str) -> dict[str, Permissions]:
     if region not in regions:
         raise TopologyError(
             f"{path} has no region {region}, only {', '.join(regions)}. With the release that runs and your mesh.toml "
-            "make it by `cartmesh mesh render --file mesh.toml --folder before/generated`; a region that is new needs no --before"
+            "make it by `cartmesh mesh render --file mesh.toml --folder before/generated`; a new region needs none"
         )
     return regions[region]
 

@@ -6,6 +6,7 @@ another service than Amazon's. https://developmentseed.org/obstore/latest/api/st
 """
 
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from mesh.errors import MeshError, Unavailable
 COVER = "backup.json"
 """The file that is written last: what has none is no backup."""
 _S3 = "s3://"
+_code = re.compile(r"<Code>(\w+)</Code>").search
 _PART_BYTES = 32 * 1024 * 1024
 """Of a file that is sent in parts: S3 takes 10,000 of them, so a stream may have 320 GB."""
 _READ_BYTES = 8 * 1024 * 1024
@@ -58,7 +60,7 @@ class BackupStore:
     @staticmethod
     def open(where: str, *, make: bool = False) -> "BackupStore":
         """What is at `where`; with `make` a folder that is not there is made, for its owner alone. Raises MeshError."""
-        where = where.rstrip("/")
+        where = where if where in ("/", _S3) else where.rstrip("/")
         try:
             if where.startswith(_S3):
                 return BackupStore(where, _bucket(where))
@@ -137,10 +139,13 @@ def _told(where: str) -> Iterator[None]:
     try:
         yield
     except (NotFoundError, FileNotFoundError) as error:
-        raise MeshError(f"{where} is not there: {_first_line(error)}") from error
+        raise MeshError(f"{where} is not there: {_reason(error)}") from error
     except (BaseError, OSError) as error:
-        raise Unavailable(f"{where}: {_first_line(error)}") from error
+        raise Unavailable(f"{where}: {_reason(error)}") from error
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+def _reason(error: Exception) -> str:
+    """The error code that S3 answers with, such as `NoSuchBucket`, or what the client says in its first line."""
+    text = str(error).strip()
+    code = _code(text)
+    return code[1] if code else text.partition("\n")[0]

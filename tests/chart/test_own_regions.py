@@ -7,6 +7,7 @@ import yaml
 
 from mesh.cli import app
 from mesh.errors import TopologyError
+from mesh.topology.derive.helm import nats_values
 from mesh.topology.mesh_toml import Topology
 
 MESH = """\
@@ -89,7 +90,7 @@ def test_the_values_of_nats_come_from_the_same_file(tmp_path, capsys, refusal):
         app("mesh")(words, result_action="return_value")
         return yaml.safe_load(capsys.readouterr().out)
 
-    north, south = rendered("north"), rendered("south")
+    north, south = nats_values(Topology.load(path), [], "north"), rendered("south")
     path.write_text(MESH.replace("leafnode_address", "#"))
     with pytest.raises(TopologyError) as refused:
         rendered("south")

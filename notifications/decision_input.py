@@ -32,7 +32,8 @@ class DecisionInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     `person` names the shopper for the holdout's hash. `consent` has only those channels that the
     shopper was asked about. `contacts` are earlier offers, without this one's; `before` are held runs
     that may contact the shopper first. `regions` are other regions where the
-    shopper was active; `staleness` their heartbeats' ages (None: none received yet).
+    shopper was active, or may have been because the region was `away` when the cart fell due; `staleness` their
+    heartbeats' ages (None: none received yet).
     `time_zone` is the shopper's, where known; `utc_offset` the minutes east of UTC that their cart was sent with;
     `region_zone` the zone of the region that decides.
     `habit` says why the shopper gets no further discount.
@@ -58,6 +59,7 @@ class DecisionInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     before: tuple[PriorityClaim, ...] = ()
     regions: tuple[str, ...] = ()
     staleness: dict[str, timedelta | None] = {}
+    away: bool = False
     propensity: float | None = None
     advice: Advice | None = None
     habit: str = ""

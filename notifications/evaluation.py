@@ -159,9 +159,10 @@ def _fresh(inputs: DecisionInput, journey: Journey, now: datetime) -> CheckResul
     if not inputs.regions:
         return result("freshness", True, "active in this region only", "")
     stale = [region for region in inputs.regions if _is_stale(inputs.staleness.get(region), journey)]
+    why = "this region was away, others are" if inputs.away else "also active in"
     if not stale:
-        return result("freshness", True, f"also active in {', '.join(inputs.regions)}, up to date", "")
-    value = f"also active in {', '.join(stale)}, no heartbeat for {journey.stale_after.total_seconds():g} s"
+        return result("freshness", True, f"{why} {', '.join(inputs.regions)}, up to date", "")
+    value = f"{why} {', '.join(stale)}, no heartbeat for {journey.stale_after.total_seconds():g} s"
     waited = now - inputs.due
     if waited >= journey.stale_hold:
         return result("freshness", False, f"{value}, held for {words(journey.stale_hold)}", "region out of date")

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Literal
 
 import msgspec
@@ -16,6 +17,9 @@ from mesh.profiles import address_digest, names_of, newest_of_names, nothing_bou
 from notifications.decision_input import DecisionInput
 from notifications.shopper_profile import ShopperProfile, shopper_of
 from notifications.suppressions import standing_of
+
+_AWAY = timedelta(seconds=10)
+"""An idle timer that fires so much later than it was due fires after its region had been away."""
 
 
 class ReadInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +52,9 @@ async def read_input(
         if region == mesh.region
     ]
     conditions += nothing_bought_since(purchases, mesh.region)
-    regions = tuple(sorted(set(person.regions) & set(mesh.others)))
+    # People are led elsewhere while their region is away: any other one may know of a purchase.
+    away = abandoned.stored - cart.due > _AWAY
+    regions = tuple(sorted(mesh.others if away else set(person.regions) & set(mesh.others)))
     staleness = await mesh.staleness() if regions else {}
     state = cart_state(abandoned, history, [order for order in purchases.values() if order])
     contacts = {one.offer_id: one for kept in reserved.values() if kept for one in kept.event.recent}
@@ -60,6 +66,7 @@ async def read_input(
         propensity=scored.propensity if scored else None,
         advice=scored.advice if scored else None,
         regions=regions,
+        away=away,
         staleness=staleness,
         utc_offset=_newest(history, "utc_offset"),
         lines=cart.lines,

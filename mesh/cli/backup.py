@@ -25,7 +25,7 @@ def commands(app: App) -> None:
     app.command(restore)
 
 
-def backup(*, region: str, to: Path, keep: int | None = None, servers: Path | None = None) -> None:
+def backup(*, region: str, to: str, keep: int | None = None, servers: Path | None = None) -> None:
     """Save everything a region holds, encrypted with the secret in CARTMESH_BACKUP_KEY; services may run meanwhile.
 
     Parameters
@@ -33,13 +33,14 @@ def backup(*, region: str, to: Path, keep: int | None = None, servers: Path | No
     region
         Which.
     to
-        The folder in which a folder is made, named by region and time.
+        The folder in which a folder is made, named by region and time; or s3://BUCKET/PREFIX, with credentials,
+        AWS_REGION and AWS_ENDPOINT_URL in the environment.
     keep
         How many backups of this region to keep there; older ones are deleted once this one is complete.
     servers
         Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
-    from mesh.operations.backup import back_up, forget_older  # noqa: PLC0415  what a command needs is loaded when it runs
+    from mesh.operations.backup import back_up, forget_older, size_of  # noqa: PLC0415  what a command needs is loaded when it runs
     from mesh.topology.access import Access  # noqa: PLC0415  the same
 
     secret, began = read_secret(KEY, os.environ.get(KEY)), monotonic()
@@ -47,21 +48,20 @@ def backup(*, region: str, to: Path, keep: int | None = None, servers: Path | No
     async def work() -> None:
         async with AsyncExitStack() as stack:
             connection = await _connected(stack, Access.find(servers), region)
-            folder, contents = await back_up(connection, to, secret)
-        for older in forget_older(to, region, keep) if keep else ():
+            made, contents = await back_up(connection, to, secret)
+        for older in await forget_older(to, region, keep) if keep else ():
             print(f"{older} deleted")
         messages = sum(one.state["messages"] for one in contents.streams)
-        size = sum(path.stat().st_size for path in folder.iterdir())
         print(
-            f"{folder}: {len(contents.streams)} streams with {messages:,} messages, {len(contents.places)} durables, "
-            f"{size / 1e6:,.1f} MB, {monotonic() - began:.1f} s"
+            f"{made}: {len(contents.streams)} streams with {messages:,} messages, {len(contents.places)} durables, "
+            f"{await size_of(made) / 1e6:,.1f} MB, {monotonic() - began:.1f} s"
         )
 
     asyncio.run(work())
 
 
 def restore(
-    folder: Path,
+    backup: str,
     *,
     region: str,
     force: Annotated[Sequence[str], Parameter(negative=())] = (),
@@ -75,8 +75,9 @@ def restore(
 
     Parameters
     ----------
-    folder
-        The backup: TO/<region>-<time>. CARTMESH_BACKUP_KEY is the secret it was made with.
+    backup
+        Where it is: TO/<region>-<time>, a folder or below s3://BUCKET. CARTMESH_BACKUP_KEY is the secret it was made
+        with.
     region
         Which.
     force
@@ -104,7 +105,7 @@ def restore(
             connection = await _connected(stack, access, region)
             asked = [name for name in topology.others(region) if name not in without]
             others = [await _connected(stack, access, name) for name in asked]
-            done = await restore_region(connection, folder, secret, topology, others, force=force)
+            done = await restore_region(connection, backup, secret, topology, others, force=force)
         for name, messages in done.streams.items():
             print(f"{region}: {name}: {messages:,} messages")
         for name, messages in done.returned.items():

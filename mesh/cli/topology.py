@@ -1,4 +1,4 @@
-"""Commands `cartmesh mesh show | check | render | apply | remove-server | probe | certs | secrets`."""
+"""Commands `cartmesh mesh show | check | render | apply | remove-server | probe`, and those of sibling modules."""
 
 import asyncio
 import os
@@ -14,12 +14,13 @@ from cyclopts import App, Parameter
 
 from mesh.broker.connection import Connection, Login
 from mesh.cli import deployment as deploy
+from mesh.cli import region as whole_region
 from mesh.errors import DeclarationError, TopologyError
 from mesh.event import declared
 from mesh.runtime.discovery import GROUP, declare_events, discover
 from mesh.topology.access import Access
 from mesh.topology.check import check, contracts, lost
-from mesh.topology.derive.two_releases import read_permissions
+from mesh.topology.derive.two_releases import running_users
 from mesh.topology.derive.variables import settings_of
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.render import FOLDER, chart_folder, charted, committed, helm, rendered, stale, write
@@ -38,6 +39,7 @@ def commands(app: App) -> None:
     group.command(remove_server)
     group.command(probe_region, name="probe")
     deploy.commands(group)
+    whole_region.commands(group)
     app.command(group)
 
 
@@ -116,7 +118,7 @@ def render(
     if to or region:
         if not (to and region):
             raise TopologyError("write both: --region NAME --for helm")
-        running = read_permissions(before).get(region) if before else None
+        running = running_users(before, region) if before else None
         options = {"store": store, "issuer": issuer, "login": login and NEXT, "monitoring": monitoring}
         _say(helm(topology, services, region, before=running, **options).rstrip())
         return
@@ -127,7 +129,7 @@ def render(
     known_before = committed(folder)
     folders = {
         folder: rendered(topology, services, known_before),
-        chart: charted(topology, services, settings, written=written, values=known, before=known_before),
+        chart: charted(services, settings, written=written, values=known, before=known_before),
     }
     if check:
         _say_stale([where / path for where, files in folders.items() for path in stale(files, where)], folder)

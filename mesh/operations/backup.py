@@ -6,22 +6,22 @@ durable is given again what came after its place; whatever it already did is fou
 """
 
 import os
-import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from mesh.broker.connection import Connection
-from mesh.errors import MeshError
+from mesh.errors import MeshError, Unavailable
+from mesh.operations.backup_store import COVER, BackupStore
 from mesh.operations.sealed_file import SALT_BYTES, SealedWriter, backup_key, chunks
 from mesh.operations.stream_snapshot import snapshot
 from mesh.topology.derive.nats import Config
 from mesh.topology.jetstream_api import listed
 
-COVER, CONTENTS = "backup.json", "contents"
+CONTENTS = "contents"
 FORMAT = 1
 
 
@@ -56,52 +56,67 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     places: tuple[Place, ...]
 
 
-async def back_up(connection: Connection, to: Path, secret: str) -> tuple[Path, Contents]:
-    """Save the connected region below `to`, in a folder named by region and time; that folder and what it holds.
+async def back_up(connection: Connection, to: str, secret: str) -> tuple[str, Contents]:
+    """Save the connected region in `to` (a folder, or `s3://bucket/prefix`); where the backup is, and what it holds.
 
-    A backup that is not finished has the ending `.part`, and is removed when it fails.
+    It is a folder named by region and time. Its cover is written last: what was broken off has none, is no backup,
+    and is removed when it fails. Raises Unavailable where NATS or the store does not answer.
     """
     begun, region = datetime.now(UTC), connection.login.region
-    folder = to / f"{region}-{begun:%Y%m%dT%H%M%S.%fZ}"
-    part = folder.with_name(f"{folder.name}.part")
-    part.mkdir(parents=True, mode=0o700)
+    store, name = BackupStore.open(to, make=True), f"{region}-{begun:%Y%m%dT%H%M%S.%fZ}"
+    cover = Cover(format=FORMAT, region=region, begun=begun, salt=os.urandom(SALT_BYTES))
     try:
-        cover = Cover(format=FORMAT, region=region, begun=begun, salt=os.urandom(SALT_BYTES))
-        (part / COVER).write_bytes(msgspec.json.encode(cover))
         key = backup_key(secret, cover.salt)
         found = sorted(await listed(connection, "STREAM.LIST", "streams"), key=_order)
         places = [place for stream in found for place in await _places(connection, stream["config"]["name"])]
-        streams = [await _save(connection, stream["config"]["name"], part, key) for stream in found]
+        streams = [await _save(connection, stream["config"]["name"], store, name, key) for stream in found]
         contents = Contents(streams=tuple(streams), places=tuple(places))
-        writer = SealedWriter(part / CONTENTS, key)
-        writer.write(msgspec.json.encode(contents))
-        writer.close()
-        part.rename(folder)
+        writer = SealedWriter(store, f"{name}/{CONTENTS}", key)
+        await writer.write(msgspec.json.encode(contents))
+        await writer.close()
+        await store.put(f"{name}/{COVER}", msgspec.json.encode(cover))
     except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
+        with suppress(MeshError):  # what failed is what is said
+            await store.remove(name)
         raise
-    return folder, contents
+    return store.path(name), contents
 
 
-def forget_older(to: Path, region: str, keep: int) -> list[Path]:
-    """Delete all but the newest `keep` complete backups of a region below `to`; those that went."""
-    complete = sorted(path.parent for path in to.glob(f"{region}-*Z/{COVER}"))
-    older = complete[: -max(1, keep)]
-    for folder in older:
-        shutil.rmtree(folder)
-    return older
+async def forget_older(to: str, region: str, keep: int) -> list[str]:
+    """Delete all backups of a region in `to` that are older than its newest `keep`, and what was begun before them."""
+    store = BackupStore.open(to)
+    found = [name for name in await store.folders() if _of_region(name) == region and name.endswith("Z")]
+    complete = [name for name in found if f"{name}/{COVER}" in await store.files(name)]
+    kept = complete[-max(1, keep) :]
+    older = [name for name in found if kept and name < kept[0]]
+    for name in older:
+        await store.remove(name)
+    return [store.path(name) for name in older]
 
 
-def open_backup(folder: Path, secret: str) -> tuple[Cover, bytes, Contents]:
+async def size_of(backup: str) -> int:
+    """How many bytes a backup has."""
+    to, _, name = backup.rpartition("/")
+    return sum((await BackupStore.open(to).files(name)).values())
+
+
+async def open_backup(backup: BackupStore, secret: str) -> tuple[Cover, bytes, Contents]:
     """A backup's cover, its key and what it holds. MeshError where it is none, or the key is another one."""
     try:
-        cover = msgspec.json.decode((folder / COVER).read_bytes(), type=Cover)
-    except (OSError, msgspec.DecodeError) as error:
-        raise MeshError(f"{folder} is no backup: {error}") from error
+        cover = msgspec.json.decode(b"".join([piece async for piece in backup.read(COVER)]), type=Cover)
+    except (MeshError, msgspec.DecodeError) as error:
+        if isinstance(error, Unavailable):
+            raise
+        raise MeshError(f"{backup.where} is no backup: {error}") from error
     if cover.format != FORMAT:
-        raise MeshError(f"{folder} has format {cover.format}; this program reads {FORMAT}")
+        raise MeshError(f"{backup.where} has format {cover.format}; this program reads {FORMAT}")
     key = backup_key(secret, cover.salt)
-    return cover, key, msgspec.json.decode(b"".join(chunks(folder / CONTENTS, key)), type=Contents)
+    written = b"".join([chunk async for chunk in chunks(backup, CONTENTS, key)])
+    return cover, key, msgspec.json.decode(written, type=Contents)
+
+
+def _of_region(name: str) -> str:
+    return name.rpartition("-")[0]
 
 
 def _order(stream: Config) -> tuple[int, str]:
@@ -120,10 +135,10 @@ async def _places(connection: Connection, stream: str) -> Sequence[Place]:
     ]
 
 
-async def _save(connection: Connection, name: str, folder: Path, key: bytes) -> Saved:
+async def _save(connection: Connection, name: str, store: BackupStore, backup: str, key: bytes) -> Saved:
     saved, content = await snapshot(connection, name)
-    writer = SealedWriter(folder / name, key)
+    writer = SealedWriter(store, f"{backup}/{name}", key)
     async for chunk in content:
-        writer.write(chunk)
-    writer.close()
+        await writer.write(chunk)
+    await writer.close()
     return Saved(config=saved["config"], state=saved["state"])

@@ -6,7 +6,6 @@ new events old sequences, which nobody copies. So it goes on behind what they ha
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import msgspec
 
@@ -14,6 +13,7 @@ from mesh.broker.connection import Connection
 from mesh.broker.jetstream import JetStreamBroker
 from mesh.errors import MeshError, TopologyError
 from mesh.operations.backup import Contents, Place, open_backup
+from mesh.operations.backup_store import BackupStore
 from mesh.operations.sealed_file import chunks
 from mesh.operations.stream_snapshot import restore as restore_stream
 from mesh.streams import Copy, copies, mesh_stream
@@ -45,7 +45,7 @@ class Restored:
 
 async def restore(
     connection: Connection,
-    folder: Path,
+    backup: str,
     secret: str,
     topology: Topology,
     others: Sequence[Connection],
@@ -54,21 +54,23 @@ async def restore(
 ) -> Restored:
     """Make the connected region what it was; its services must not run. `others` are the regions that hold copies.
 
-    Streams that are empty are replaced. MeshError, before anything is changed, where one holds messages and is not
-    named in `force`, where the backup is another region's, or cannot be read.
+    `backup` is where `back_up` made it, a folder or below `s3://bucket`. Streams that are empty are replaced. Raises
+    MeshError, before anything is changed, where one holds messages and is not named in `force`, where the backup is
+    another region's, or cannot be read; Unavailable where its store does not answer.
     """
-    cover, key, contents = open_backup(folder, secret)
+    store = BackupStore.open(backup)
+    cover, key, contents = await open_backup(store, secret)
     region, done = connection.login.region, Restored()
     if cover.region != region:
-        raise MeshError(f"{folder} is a backup of {cover.region}, and this is {region}")
+        raise MeshError(f"{backup} is a backup of {cover.region}, and this is {region}")
     for saved in contents.streams:  # all of it is read before anything is touched
-        for _ in chunks(folder / saved.config["name"], key):
+        async for _ in chunks(store, saved.config["name"], key):
             pass
     await _make_room(connection, contents, force)
     for saved in contents.streams:
         name = saved.config["name"]
         config = saved.config | {"num_replicas": min(saved.config["num_replicas"], topology.region(region).nodes)}
-        await restore_stream(connection, {"config": config, "state": saved.state}, chunks(folder / name, key))
+        await restore_stream(connection, {"config": config, "state": saved.state}, chunks(store, name, key))
         done.streams[name] = saved.state["messages"]
     # Before anything is handled: whoever is given an event finds all that followed from it.
     last = {saved.config["name"]: saved.state["last_seq"] for saved in contents.streams}

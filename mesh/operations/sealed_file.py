@@ -4,9 +4,7 @@ AES-256-GCM with a key for each file (HKDF of its name) from the backup's key (s
 its nonce, and whether it is the last one is authenticated with it.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import BinaryIO
+from collections.abc import AsyncIterator
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -15,6 +13,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from mesh.errors import MeshError
+from mesh.operations.backup_store import BackupStore
 
 SALT_BYTES = 16
 _LENGTH = 4
@@ -29,47 +28,64 @@ def backup_key(secret: str, salt: bytes) -> bytes:
 class SealedWriter:
     """Writes chunks to a file. What was not closed is not complete, and is refused when it is read."""
 
-    def __init__(self, path: Path, key: bytes) -> None:
-        self._file: BinaryIO = path.open("xb")
-        self._cipher, self._count = _cipher(key, path.name), 0
+    def __init__(self, store: BackupStore, path: str, key: bytes) -> None:
+        self._file = store.writer(path)
+        self._cipher, self._count = _cipher(key, path), 0
 
-    def write(self, chunk: bytes) -> None:
+    async def write(self, chunk: bytes) -> None:
         """One more chunk."""
-        self._write(chunk, _MORE)
+        await self._write(chunk, _MORE)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """The end of the file."""
-        self._write(b"", _LAST)
-        self._file.close()
+        await self._write(b"", _LAST)
+        await self._file.close()
 
-    def _write(self, chunk: bytes, place: bytes) -> None:
+    async def _write(self, chunk: bytes, place: bytes) -> None:
         sealed = self._cipher.encrypt(self._count.to_bytes(12, "big"), chunk, place)
-        self._file.write(len(sealed).to_bytes(_LENGTH, "big") + sealed)
+        await self._file.write(len(sealed).to_bytes(_LENGTH, "big") + sealed)
         self._count += 1
 
 
-def chunks(path: Path, key: bytes) -> Iterator[bytes]:
+async def chunks(store: BackupStore, path: str, key: bytes) -> AsyncIterator[bytes]:
     """The chunks of a file; MeshError where it was changed or cut, or the key is another one."""
-    cipher, count = _cipher(key, path.name), 0
-    with path.open("rb") as file:
-        while length := file.read(_LENGTH):
-            sealed = file.read(int.from_bytes(length, "big"))
-            for place in (_MORE, _LAST):
-                try:
-                    chunk = cipher.decrypt(count.to_bytes(12, "big"), sealed, place)
-                except InvalidTag:
-                    continue
-                if place == _LAST:
-                    return
-                yield chunk
+    cipher, count = _cipher(key, path), 0
+    async for sealed in _frames(store.read(path)):
+        for place in (_MORE, _LAST):
+            try:
+                chunk = cipher.decrypt(count.to_bytes(12, "big"), sealed, place)
+            except InvalidTag:
+                continue
+            if place == _LAST:
+                return
+            yield chunk
+            break
+        else:
+            raise MeshError(
+                f"{store.path(path)} cannot be read: it was changed, "
+                "or CARTMESH_BACKUP_KEY is not the one it was made with"
+            )
+        count += 1
+    raise MeshError(f"{store.path(path)} is not complete")
+
+
+async def _frames(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """What stands behind each length; the last may be shorter than it should be."""
+    held = bytearray()
+    async for piece in pieces:
+        held += piece
+        at = 0
+        while at + _LENGTH <= len(held):
+            end = at + _LENGTH + int.from_bytes(held[at : at + _LENGTH], "big")
+            if end > len(held):
                 break
-            else:
-                raise MeshError(
-                    f"{path} cannot be read: it was changed, or CARTMESH_BACKUP_KEY is not the one it was made with"
-                )
-            count += 1
-    raise MeshError(f"{path} is not complete")
+            yield bytes(held[at + _LENGTH : end])
+            at = end
+        del held[:at]
+    if held:
+        yield bytes(held[_LENGTH:])
 
 
-def _cipher(key: bytes, name: str) -> AESGCM:
-    return AESGCM(HKDF(algorithm=SHA256(), length=32, salt=None, info=name.encode()).derive(key))
+def _cipher(key: bytes, path: str) -> AESGCM:
+    name = path.rpartition("/")[2].encode()
+    return AESGCM(HKDF(algorithm=SHA256(), length=32, salt=None, info=name).derive(key))

@@ -5,7 +5,7 @@ https://docs.nats.io/reference/reference-protocols/nats_api_reference ($JS.API.S
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -50,12 +50,12 @@ async def snapshot(connection: Connection, stream: str) -> tuple[Config, AsyncIt
     return {"config": answer["config"], "state": answer["state"]}, content()
 
 
-async def restore(connection: Connection, saved: Config, content: Iterable[bytes]) -> None:
+async def restore(connection: Connection, saved: Config, content: AsyncIterator[bytes]) -> None:
     """Make a stream of what `snapshot` gave. TopologyError where the server refuses it, such as one that exists."""
     name = saved["config"]["name"]
     answer = await api(connection, f"STREAM.RESTORE.{name}", saved)
     if not answer.get("error"):
-        for chunk in content:
+        async for chunk in content:
             reply = await connection.request(answer["deliver_subject"], chunk, wait=PATIENCE)
             if reply.data:
                 answer = msgspec.json.decode(reply.data)

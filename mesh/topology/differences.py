@@ -50,7 +50,7 @@ def changes(wanted: Config, live: Config | None, *, ignore: Iterable[str] = ()) 
 
 
 def _same(wanted: Any, live: Any) -> bool:
-    if isinstance(wanted, list) and isinstance(live, list) and wanted and isinstance(wanted[0], dict):
+    if isinstance(wanted, list) and isinstance(live, list) and any(isinstance(one, dict) for one in (*wanted, *live)):
         by_name = {entry["name"]: entry for entry in live}
         return by_name.keys() == {entry["name"] for entry in wanted} and all(
             not changes(entry, by_name[entry["name"]]) for entry in wanted

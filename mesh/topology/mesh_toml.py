@@ -196,6 +196,12 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
         )
 
 
+def known_fields() -> dict[str, list[str]]:
+    """What may stand in a `mesh.toml` (`mesh`), in one of its regions and in a link, as it is written."""
+    kinds: dict[str, type[msgspec.Struct]] = {"mesh": _File, "region": _Region, "link": _Link}
+    return {name: list(kind.__struct_encode_fields__) for name, kind in kinds.items()}
+
+
 def _expected(message: str) -> str:
     fields: Mapping[str, Any] = {
         "$.regions": _Region,

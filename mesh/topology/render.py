@@ -23,8 +23,7 @@ from mesh.topology.derive.services import deployed, described
 from mesh.topology.derive.two_releases import Users
 from mesh.topology.derive.values import reference
 from mesh.topology.derive.variables import Setting, kinds, page
-from mesh.topology.mesh_toml import Topology
-from mesh.topology.regions import Region
+from mesh.topology.mesh_toml import Topology, known_fields
 from mesh.topology.secrets import Placeholders
 
 FOLDER = Path("deploy/generated")
@@ -57,7 +56,6 @@ def rendered(topology: Topology, services: Sequence[Service], before: Committed 
 
 
 def charted(
-    topology: Topology,
     services: Sequence[Service],
     settings: Sequence[Setting],
     *,
@@ -67,11 +65,11 @@ def charted(
 ) -> dict[str, str]:
     """What the chart reads of the mesh, path below its folder -> text, and the references of values and settings.
 
-    `written` is the topology's own text, `values` the chart's. A chart cannot read files outside its folder,
-    so the little it needs of the services stands there again.
+    `written` is the text of mesh.toml, which the value `mesh` replaces; `values` are the chart's. A chart cannot read
+    files outside its folder, so the little it needs of the services stands there again.
     """
     facts = {
-        "regions": {region.name: {"nodes": region.nodes, "domain": _domain(region)} for region in topology.regions},
+        "topology": known_fields(),
         "services": deployed(services),
         "settings": sorted({one.name for one in settings}),
         "kinds": kinds(settings),
@@ -149,12 +147,6 @@ def committed(folder: Path = FOLDER) -> Committed:
 
 def _read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def _domain(region: Region) -> str:
-    """The domain that is this region's alone, as far as its servers' address says so: it has the region as a label."""
-    domain = region.leafnode_address.rpartition(":")[0].partition(".")[2]
-    return domain if region.name in domain.split(".") else ""
 
 
 def _checksum(configuration: str) -> str:

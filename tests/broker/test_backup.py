@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from mesh.events.cart import CartIdle, CartUpdated
 from mesh.events.customer import CustomerIdentified
 from mesh.mesh import Mesh
 from mesh.operations.backup import back_up, open_backup
+from mesh.operations.backup_store import BackupStore
 from mesh.operations.restore import restore
 from mesh.runtime.local_servers import LocalServers
 from mesh.service import Service
@@ -98,7 +100,7 @@ async def test_a_wiped_region_is_what_it_was_and_goes_on(tmp_path, eventually):
         await eventually(lambda: copied(servers, "eu", "us", "abroad"))
         assert await given_carts(servers, "eu", 1) == ["c1"]
 
-        folder, contents = await back_up(operators["eu"], tmp_path, SECRET)
+        folder, contents = await back_up(operators["eu"], str(tmp_path), SECRET)
         for number in range(2, 5):  # their timers do not travel, and leave gaps
             await eu.publish(cart(f"c{number}"), Timer(CartIdle(cart_id=f"c{number}", update_id="u"), due))
         await eventually(lambda: copied(servers, "us", "eu", "c4"))
@@ -134,7 +136,7 @@ async def test_a_region_that_holds_something_is_not_overwritten_unasked(tmp_path
     async with LocalServers(Topology.of(["eu"], nodes=1), services=[watcher]) as servers:
         eu, operator = await connected(servers, "eu"), await servers.operator("eu")
         await eu.publish(cart("c1"))
-        folder, _ = await back_up(operator, tmp_path, SECRET)
+        folder, _ = await back_up(operator, str(tmp_path), SECRET)
         await eu.publish(cart("c2"))
 
         with pytest.raises(MeshError, match="eu is not empty, nothing was changed: COMMERCE_eu hold messages"):
@@ -146,8 +148,8 @@ async def test_a_region_that_holds_something_is_not_overwritten_unasked(tmp_path
         assert await given_carts(servers, "eu", 1) == ["c1"]
 
         with pytest.raises(MeshError, match="CARTMESH_BACKUP_KEY is not the one"):
-            open_backup(folder, "another secret of an operator")
-        content = folder / "COMMERCE_eu"
+            await open_backup(BackupStore.open(folder), "another secret of an operator")
+        content = Path(folder) / "COMMERCE_eu"
         assert b"c1" not in content.read_bytes()
         content.write_bytes(content.read_bytes()[:-21])
         with pytest.raises(MeshError, match=r"COMMERCE_eu (cannot be read|is not complete)"):

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from mesh.topology.derive.values import commented_values
+from mesh.topology.mesh_toml import Topology
 from tests.chart.merge_schema import SCHEMA, written
 
 ROOT = Path(__file__).parents[2]
@@ -170,6 +171,21 @@ WRONG = {
         {"merge": {"CronJob": {"spec": {"suspended": True}}}},
         "Additional property suspended is not allowed",
     ),
+    "a backup that does not get out": (
+        {"backup": {"schedule": "15 3 * * *", "to": "s3://backups", "secret": {"secret": "b", "key": "k"}}},
+        "backup.egress: no rule lets a backup out to S3",
+    ),
+    "a backup to two places": (
+        {
+            "backup": {
+                "schedule": "15 3 * * *",
+                "to": "s3://backups",
+                "claim": "c",
+                "secret": {"secret": "b", "key": "k"},
+            }
+        },
+        "backup.to and backup.claim: a backup goes to one of them",
+    ),
     "a backup to nowhere": ({"backup": {"schedule": "15 3 * * *"}}, "backup.schedule: say where to and how it is"),
     "too little time to drain": ({"defaults": {"terminationGracePeriodSeconds": 1}}, "terminationGracePeriodSeconds"),
 }
@@ -193,10 +209,8 @@ def test_the_chart_is_without_lint(helm):
 
 def test_the_regions_files_are_those_of_the_mesh():
     """One for each region, and each for its own."""
-    mesh = json.loads(Path(CHART, "derived", "mesh.json").read_text())
-
     assert {path.stem: yaml.safe_load(path.read_text())["region"] for path in REGIONS.glob("*.yaml")} == {
-        name: name for name in mesh["regions"]
+        name: name for name in Topology.load(ROOT / "mesh.toml").names
     }
 
 

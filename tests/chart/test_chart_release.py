@@ -115,6 +115,28 @@ def test_a_region_is_saved_on_schedule(chart):
     assert made["NetworkPolicy", "backup"]["spec"]["ingress"] == []
 
 
+def test_a_region_is_saved_to_s3(chart):
+    """To a bucket instead of a volume, with the standard variables, and with a way out."""
+    way_out = [{"ports": [{"port": 443}]}]
+    wanted = {
+        "schedule": "15 3 * * *",
+        "to": "s3://backups/eu",
+        "environment": {"AWS_REGION": "eu-central-1"},
+        "credentials": "bucket",
+        "egress": way_out,
+        "secret": {"secret": "backup", "key": "key"},
+    }
+    made = chart(values={"backup": wanted})
+    pod = made["CronJob", "backup"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+
+    assert container["args"][3:5] == ["--to", "s3://backups/eu"]
+    assert container["env"][-1] == {"name": "AWS_REGION", "value": "eu-central-1"}
+    assert container["envFrom"] == [{"secretRef": {"name": "bucket"}}]
+    assert {"tmp", "mesh", "ca"} == {volume["name"] for volume in pod["volumes"]}
+    assert made["NetworkPolicy", "backup"]["spec"]["egress"][-1:] == way_out
+
+
 def test_the_second_logins_are_used_while_passwords_are_changed(chart):
     """Every pod then takes the other key and says so; pods restart where the Secrets or their revision change."""
     one, two = chart(), chart(values={"secrets": {"login": "next", "revision": "march"}})

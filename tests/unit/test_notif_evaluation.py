@@ -70,6 +70,11 @@ def test_an_ordinary_left_cart_is_sent_on_all_open_channels():
             "time between contacts",
         ),
         (
+            {"regions": ("eu",), "staleness": {"eu": None}, "due": NOW - timedelta(minutes=11), "away": True},
+            {},
+            "region out of date",
+        ),
+        (
             {"regions": ("eu",), "staleness": {"eu": None}, "due": NOW - timedelta(minutes=11)},
             {},
             "region out of date",

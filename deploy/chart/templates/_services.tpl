@@ -5,7 +5,7 @@ do not start without (`secrets`) is given to those alone.
 Refuses a region or a service that does not exist, and what is missing.
 */}}
 {{- define "cartmesh.services" -}}
-{{- $mesh := .Files.Get "derived/mesh.json" | fromJson }}
+{{- $mesh := include "cartmesh.mesh" . | fromJson }}
 {{- $regions := keys $mesh.regions | sortAlpha | join ", " }}
 {{- if not .Values.region }}
 {{- fail (printf "region is missing: write --set region=NAME or use a file of deploy/regions; there are %s" $regions) }}

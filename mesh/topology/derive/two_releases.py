@@ -26,6 +26,17 @@ def read_permissions(path: Path) -> dict[str, dict[str, Permissions]]:
         raise TopologyError(f"{path} is no deploy/generated/permissions.json of a release: {error}") from error
 
 
+def running_users(path: Path, region: str) -> dict[str, Permissions]:
+    """The users of one region in such a file. TopologyError where it is of a mesh without this region."""
+    regions = read_permissions(path)
+    if region not in regions:
+        raise TopologyError(
+            f"{path} has no region {region}, only {', '.join(regions)}. With the release that runs and your mesh.toml "
+            "make it by `cartmesh mesh render --file mesh.toml --folder before/generated`; a new region needs none"
+        )
+    return regions[region]
+
+
 def _either(now: Permissions | None, before: Permissions | None) -> Permissions:
     if now is None or before is None:
         return now or before or Permissions(publish=(), subscribe=())

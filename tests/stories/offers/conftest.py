@@ -47,8 +47,7 @@ class Shop:
             lines=(LINE,),
             total=LINE.price * 2,
             left_at=now - timedelta(minutes=30),
-            due=now,
-            **more,
+            **({"due": now} | more),
         )
         await self.mesh.publish(Draft(event=abandoned, id=named))
         return named

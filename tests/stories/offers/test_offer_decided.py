@@ -182,6 +182,22 @@ async def test_a_held_offer_is_decided_again_when_its_time_has_come(
     assert [one.attempt for one in decisions] == list(range(1, len(decisions) + 1))
 
 
+async def test_after_an_outage_a_region_hears_the_others_before_it_sends(shop_in, at_work, shop, eventually):
+    """Its people may have bought anywhere meanwhile: of a cart that falls due too late nothing is sent before."""
+    shop_in("eu")
+    async with at_work():
+        await shop.identify("ada")
+        await shop.fill("c1", "ada")
+        long_ago = datetime.now(UTC) - timedelta(minutes=1)
+        await shop.score("c1", "ada", await shop.leave("c1", "ada", due=long_ago))
+        (held,) = await eventually(lambda: shop.all("c1", OfferDecided))
+
+    (check,) = [one for one in held.checks if not one.passed]
+    assert (held.outcome, held.reason) == ("held", "region out of date")
+    assert check.value == "this region was away, others are eu, no heartbeat for 5 s"
+    assert held.held_until is not None, "and decided again"
+
+
 async def _knows_region(shop, visitor):
     return (await read_profile(shop.mesh, visitor)).regions
 

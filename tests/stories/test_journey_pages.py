@@ -122,7 +122,7 @@ async def place(regions):
         for name in ("studio", "tests"):
             broker = regions.broker("us")
             stack.push_async_callback(broker.drain)
-            meshes.append(Mesh(broker, name))
+            meshes.append(Mesh(broker, name, others=("eu",)))
         for kind in (TEMPLATES, JOURNEYS):
             await seed(kind, "", meshes[1])
         run = await stack.enter_async_context(running(studio, meshes[0], http=("127.0.0.1", 0)))
@@ -299,6 +299,31 @@ async def test_a_journey_is_turned_off_from_the_list_and_on_again(place):
     assert (journey_of(off).active, off.files[FILE]) == (False, shipped + "active = false\n")
     assert "abandoned-cart is off: revision 1 is published" in words
     assert (await place.in_force()).files[FILE] == shipped
+
+
+async def test_a_journey_is_on_in_the_regions_that_are_ticked(place):
+    """The list says where; none ticked is every region; a region that there is not is refused with the nearest name."""
+    ada = await place.marketer("Ada")
+    await ada.open(CART)
+    boxes = re.findall(r'<input type="checkbox" name="regions" value="(\w+)"( checked)?>', ada.text)
+    await ada.save(then="review", regions=["eu"])
+    assert "On in every region eu" in ada.words, ada.words
+    await ada.press("Publish in every region")
+    listed = (await ada.open("/journeys"), ada.words)[1]
+    shipped = (await place.in_force()).files[FILE]
+    text = shipped.replace('regions = ["eu"]', 'regions = ["uss", "eu"]')
+    api = "/documents/v1/journeys/abandoned-cart"
+    wrong = await ada.client.put(
+        f"{api}/draft",
+        json={"version": (await ada.client.get(api)).json()["draft_version"], "files": {FILE: text}},
+        headers={"X-CSRF-Token": re.search(r'name="csrf" value="(\w+)"', ada.text)[1]},
+    )
+    await publish(JOURNEYS, "abandoned-cart", {FILE: text + "active = false\n"}, "grace", place.mesh)
+
+    assert boxes == [("eu", ""), ("us", "")]
+    assert journey_of(await place.in_force()).regions == ("uss", "eu")
+    assert (" on Turn off in eu " in listed, "Only in eu." in (await ada.open(CART), ada.words)[1]) == (True, False)
+    assert (wrong.status_code, "there is no region uss; did you mean us?" in wrong.text) == (422, True), wrong.text
 
 
 async def test_nobody_puts_back_or_switches_what_they_have_not_seen(place):

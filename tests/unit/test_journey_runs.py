@@ -380,6 +380,25 @@ async def test_a_journey_that_is_turned_off_ends_runs_that_kept_their_revision_t
     assert ada.timers == {}
 
 
+async def test_a_journey_that_is_not_on_in_a_region_starts_nothing_and_ends_what_is_under_way_there(life):
+    """As one that is off; runs that kept their revision end, too. It starts again where it is on again."""
+    ada = await life('regions = ["us"]\n' + USUAL + THREE)
+    await ada.leave()
+    ada.publish('regions = ["eu"]\n' + USUAL + THREE, revision=1, runs_from=0)
+    await ada.due()
+    decided = len(await ada.decisions())
+    await ada.leave()
+
+    assert await ada.ends() == [("first", "approved"), ("second", "journey stopped")]
+    [check] = (await ada.decisions())[decided - 1].checks
+    assert (check.name, check.value) == ("journey", "sale is off in us")
+    assert (len(await ada.decisions()), ada.timers) == (decided, {})
+
+    ada.publish('regions = ["eu", "us"]\n' + USUAL, revision=2)
+    await ada.leave()
+    assert (await ada.decisions())[-1].outcome == "approved"
+
+
 async def test_steps_that_changed_places_are_sent_once_each(life):
     """A run knows its steps by their names; a removed one gives way to what stands in its place."""
     ada = await life()

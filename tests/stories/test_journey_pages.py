@@ -116,6 +116,12 @@ class Place:
 
 
 @pytest.fixture
+def two_people(monkeypatch):
+    """Drafts are published only once two people have seen them."""
+    monkeypatch.setenv("CARTMESH_REVIEW_REQUIRED", "journeys,templates")
+
+
+@pytest.fixture
 async def place(regions):
     async with AsyncExitStack() as stack:
         meshes = []
@@ -324,6 +330,44 @@ async def test_a_journey_is_on_in_the_regions_that_are_ticked(place):
     assert journey_of(await place.in_force()).regions == ("uss", "eu")
     assert (" on Turn off in eu " in listed, "Only in eu." in (await ada.open(CART), ada.words)[1]) == (True, False)
     assert (wrong.status_code, "there is no region uss; did you mean us?" in wrong.text) == (422, True), wrong.text
+
+
+async def test_a_second_person_looks_at_a_draft_before_it_is_published(two_people, place):
+    """Asked for, sent back, changed, approved, published; turning off and putting back are one person's."""
+    ada, grace = await place.marketer("Ada"), await place.marketer("Grace")
+    await ada.open(CART)
+    await ada.save(then="review", cap="4")
+    assert "Publish in every region" not in ada.text
+    version = re.search(r'/ask">.*?name="version" value="(\d+)"', ada.text, re.DOTALL)[1]
+    await ada.post(f"{CART}/ask", version=version, comment="For spring")
+    listed = (await grace.open("/journeys"), grace.words)[1]
+    await grace.open(f"{CART}/review")
+    assert "Offers to one shopper 3 offers 4 offers" in grace.words
+    await grace.post(f"{CART}/send-back", version=version, comment="Four is too many")
+    told = (await ada.open(f"{CART}/review"), ada.words)[1]
+    unseen = await ada.post(f"{CART}/publish", version=version, expected="0")
+
+    await ada.open(CART)
+    await ada.save(then="review", cap="2")
+    late = await grace.post(f"{CART}/approve", version=version)
+    await grace.open(f"{CART}/review")
+    version = re.search(r'/approve">.*?name="version" value="(\d+)"', grace.text, re.DOTALL)[1]
+    await grace.post(f"{CART}/approve", version=version)
+    await ada.open(f"{CART}/review")
+    await ada.press("Publish in every region")
+    published = await place.in_force()
+    await ada.open("/journeys")
+    await ada.press("Turn off")
+    off = await place.in_force()
+    turned_on = await ada.post(f"{CART}/switch", active="on", expected="2")
+    await ada.open("/journeys")
+
+    assert "Ada asks for review" in listed
+    assert ("Grace sent this back" in told, "Four is too many" in told) == (True, True)
+    assert (unseen.status_code, late.status_code, turned_on.status_code) == (409, 409, 409)
+    assert "You changed the draft" in unseen.text or "you changed the draft" in unseen.text
+    assert (journey_of(published).cap, published.author, journey_of(off).active) == (2, "Ada", False)
+    assert "Turn on" not in ada.words
 
 
 async def test_nobody_puts_back_or_switches_what_they_have_not_seen(place):

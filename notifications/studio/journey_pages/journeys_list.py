@@ -28,6 +28,7 @@ from notifications.studio.journey_pages.opened import (
     subject,
 )
 from notifications.studio.journey_pages.sentence import discount
+from notifications.studio.second_look import asked_by
 from notifications.studio.studio import Studio
 
 
@@ -82,6 +83,8 @@ def list_routes(studio: Studio) -> list[HTTPRouteHandler]:
             "rows": [_row(name, in_force.get(name), drafts.get(name)) for name in sorted({*in_force, *drafts})],
             "copies": sorted(in_force),
             "authors": await authors_of(studio, *in_force.values(), *drafts.values()),
+            "asked_by": await asked_by(studio, JOURNEYS),
+            "needs_review": studio.needs_review,
             "asked": "",
             "copied": "",
             "wrong": {},

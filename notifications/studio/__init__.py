@@ -37,6 +37,7 @@ service = Service(
     buckets=(*(kind.bucket for kind in DOCUMENTS), DRAFTS, REVIEWS, FIGURES, EFFECTS),
     views=(PROFILES, SUPPRESSIONS, RATES),
     asks=("mail-reports",),
+    reads_personal_data=True,
     secrets=("address_secret",),
     port=8130,
 )
@@ -134,11 +135,11 @@ def experiment_pages(console: "Console", mesh: Mesh, effects: EffectsWriter) -> 
 
 
 @service.page("/decisions", title="Decisions", role="viewer", section="Marketing")
-def decision_pages(console: "Console", mesh: Mesh, recent: RecentDecisions) -> list[Any]:
+def decision_pages(console: "Console", mesh: Mesh, recent: RecentDecisions, pool: RenderPool) -> list[Any]:
     """Why a cart got an offer or none: every decision with every check and its value."""
     from notifications.studio.decision_pages.pages import decision_routes  # noqa: PLC0415  brings Litestar
 
-    return decision_routes(console, mesh, recent)
+    return decision_routes(console, mesh, recent, pool)
 
 
 @service.page("/suppressions", title="Suppressions", role="viewer", section="Marketing")

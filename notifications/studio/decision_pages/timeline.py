@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from mesh import Mesh, Received
+from mesh.channels import EMAIL
 from mesh.events.cart import CartIdle
-from mesh.events.offer import OfferClaimed, OfferDecided, OfferRequested
+from mesh.events.offer import OfferClaimed, OfferDecided, OfferRequested, OfferSent
 from notifications.studio.decision_pages.entry import Entry, entry_of
 
 DOMAINS = ("cart", "offer")
@@ -18,6 +19,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     decision: Entry
     after: Entry | None = None
+    mail: str = ""
+    """The offer, where its mail was sent."""
 
 
 async def read_timeline(mesh: Mesh, cart_id: str) -> list[Received]:
@@ -43,7 +46,20 @@ def verdicts(history: Sequence[Received]) -> list[Verdict]:
             newest[one.event.journey, one.event.step] = one
             runs[one.event.journey] = one.event.abandonment_id
     newest = {key: one for key, one in newest.items() if runs[key[0]] == one.event.abandonment_id}
-    return [Verdict(decision=entry_of(one), after=_after(one, history)) for one in newest.values()]
+    mailed = {one.event.offer_id for one in history if is_mail(one)}
+    return [
+        Verdict(
+            decision=entry_of(one),
+            after=_after(one, history),
+            mail=one.event.offer_id if one.event.offer_id in mailed else "",
+        )
+        for one in newest.values()
+    ]
+
+
+def is_mail(received: Received) -> bool:
+    """Whether a mail was sent with this event."""
+    return isinstance(received.event, OfferSent) and received.event.channel == EMAIL.name
 
 
 def _after(decided: Received[OfferDecided], history: Sequence[Received]) -> Entry | None:

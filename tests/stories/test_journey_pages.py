@@ -171,6 +171,22 @@ async def test_a_journey_from_nothing_to_put_back(place):
     ]
 
 
+async def test_a_new_journey_begins_as_a_ready_one(place):
+    """Abandoned checkouts: its draft says whom it is for, and is published as it is. A start that there is not: 422."""
+    ada = await place.marketer("Ada")
+    await ada.open("/journeys")
+    unknown = await ada.post("/journeys", name="x", copy="start:nothing")
+    await ada.open("/journeys")
+    await ada.post("/journeys", name="At the till", copy="start:checkout-abandoned")
+    assert "Only where the checkout was begun with this cart." in ada.words
+    await ada.open("/journeys/at-the-till/review")
+    await ada.press("Publish in every region")
+
+    made = journey_of(await place.in_force("at-the-till"))
+    assert (made.priority, [one.name for one in made.steps]) == (10, ["reminder", "offer"])
+    assert unknown.status_code == 422
+
+
 async def test_what_did_not_change_is_saved_as_it_was_written(place):
     """Every comment stays; the form that was opened and saved makes no draft at all."""
     ada = await place.marketer("Ada", "marketer")
@@ -472,14 +488,14 @@ async def test_what_no_page_sends_is_refused_in_words(place):
 
 
 async def test_a_region_without_journeys_says_where_the_first_one_comes_from(place):
-    """There is nothing to copy, so nothing is offered."""
+    """There is nothing to copy; a ready one may be begun."""
     ada = await place.marketer("Ada", "marketer")
     await place.mesh.state(JOURNEYS.bucket).delete("abandoned-cart")
 
     await ada.open("/journeys")
 
     assert "There is no journey in this region yet." in ada.words
-    assert "Create draft" not in ada.text
+    assert re.findall(r'<option value="([^"]+)"', ada.text) == ["start:checkout-abandoned"]
 
 
 def _wrong(page):

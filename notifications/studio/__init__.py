@@ -36,8 +36,7 @@ service = Service(
     publishes=(JourneyPublished, TemplatePublished, BlockPublished),
     buckets=(*(kind.bucket for kind in DOCUMENTS), DRAFTS, REVIEWS, FIGURES, EFFECTS),
     views=(PROFILES, SUPPRESSIONS, RATES),
-    asks=("mail-reports",),
-    reads_personal_data=True,
+    asks=("mail-reports", "channels"),
     secrets=("address_secret",),
     port=8130,
 )

@@ -68,6 +68,4 @@ async def test_somebody_elses_draft_is_approved_and_a_sent_mail_is_looked_at(vis
         await grace.get_by_role("radio", name="Phone").check()
         await expect(grace.locator('iframe[name="mail"]')).to_have_css("width", "390px")
         await examine(grace, "mail")
-        await grace.get_by_role("button", name="With the shopper's name and language").click()
-        await expect(mail.get_by_role("cell", name="Lamp", exact=True)).to_be_visible()
     assert logged == []

@@ -1,5 +1,6 @@
 """Mail pages: the mail of an offer as it was sent, in a frame; with what it said of the shopper only by role."""
 
+from datetime import timedelta
 from typing import Any
 
 from litestar import Request, Response, get, post
@@ -7,19 +8,24 @@ from litestar.exceptions import HTTPException, NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 
+from mesh.settings import read
 from mesh.web.audit import note
 from mesh.web.guard import require
 from mesh.web.headers import STRICT, security_headers
 from mesh.web.roles import ADMIN, MARKETER
+from notifications.channels.shown_mail import MailAsked, MailShown
 from notifications.render_pool import Rendered, RenderPool, TemplateError
-from notifications.shopper_profile import ShopperProfile, shopper_of
-from notifications.studio.decision_pages.sent_mail import SentMail, read_sent_mail
+from notifications.sent_mail import SentMail, read_sent_mail
+from notifications.shopper_profile import ShopperProfile
 from notifications.studio.studio import Studio
 from notifications.studio.template_pages.labels import language_name
 from notifications.studio.template_pages.preview import FRAME
+from notifications.template_variables import Shop
 
 POLICY = f"{STRICT}; frame-src 'self'"
 NOBODY = ShopperProfile()
+PATIENCE = timedelta(seconds=10)
+"""How long a mail may take that the service `channels` renders."""
 PageRequest = Request[Any, Any, Any]
 
 
@@ -36,7 +42,7 @@ def mail_routes(studio: Studio, pool: RenderPool) -> list[HTTPRouteHandler]:
         locale = _locale(mail, language)
         rendered, wrong = None, ""
         try:
-            rendered = await mail.rendered(pool, locale, NOBODY) if mail.template else None
+            rendered = await mail.rendered(pool, read(Shop), locale, NOBODY) if mail.template else None
         except TemplateError as error:
             wrong = str(error)
         values = {
@@ -60,7 +66,7 @@ def mail_routes(studio: Studio, pool: RenderPool) -> list[HTTPRouteHandler]:
     ) -> Response[str]:
         require(request, MARKETER.name)
         mail = await _found(studio, cart_id, offer_id)
-        return _framed(await _rendered(mail, pool, _locale(mail, language), NOBODY))
+        return _framed((await _rendered(mail, pool, _locale(mail, language))).html)
 
     @post("/{cart_id:str}/mail/{offer_id:str}/shopper", status_code=200)
     async def show_mail_of_shopper(
@@ -68,12 +74,12 @@ def mail_routes(studio: Studio, pool: RenderPool) -> list[HTTPRouteHandler]:
     ) -> Response[str]:
         """The mail with the shopper's name and in their language. Looking at it is put on record."""
         require(request, ADMIN.name)
-        mail = await _found(studio, cart_id, offer_id)
-        if mail.region != studio.mesh.region:
-            raise HTTPException(f"what is known of the shopper is in the region {mail.region}", status_code=409)
-        profile, _ = await shopper_of(mail.offered.visitor_id, studio.mesh)
+        asked = MailAsked(cart_id=cart_id, offer_id=offer_id)
+        shown = await studio.mesh.ask("channels", "show-mail", asked, MailShown, within=PATIENCE)
+        if shown.why:
+            raise HTTPException(shown.why, status_code=409)
         note(request, f"offer/{offer_id}")
-        return _framed(await _rendered(mail, pool, profile.locale, profile))
+        return _framed(shown.html)
 
     return [show_sent_mail, show_sent_mail_frame, show_mail_of_shopper]
 
@@ -85,11 +91,11 @@ async def _found(studio: Studio, cart_id: str, offer_id: str) -> SentMail:
     return mail
 
 
-async def _rendered(mail: SentMail, pool: RenderPool, locale: str | None, profile: ShopperProfile) -> Rendered:
+async def _rendered(mail: SentMail, pool: RenderPool, locale: str) -> Rendered:
     if mail.template is None:
         raise NotFoundException("the template's revision is not known here")
     try:
-        return await mail.rendered(pool, locale, profile)
+        return await mail.rendered(pool, read(Shop), locale, NOBODY)
     except TemplateError as error:
         raise HTTPException(str(error), status_code=422) from None
 
@@ -100,6 +106,6 @@ def _locale(mail: SentMail, asked: str) -> str:
     return next((one for one in (asked, "en") if one in there), there[0] if there else "")
 
 
-def _framed(rendered: Rendered) -> Response[str]:
+def _framed(html: str) -> Response[str]:
     headers = security_headers(FRAME) | {"Cache-Control": "no-store"}
-    return Response(rendered.html, media_type="text/html; charset=utf-8", headers=headers)
+    return Response(html, media_type="text/html; charset=utf-8", headers=headers)

@@ -12,6 +12,7 @@ from litestar.response import Redirect
 from mesh import Mesh
 from mesh.errors import InvalidKey
 from mesh.web.console import Console
+from notifications.cart_timeline import read_timeline
 from notifications.journeys.kind import FILE
 from notifications.render_pool import RenderPool
 from notifications.studio.decision_pages import overview, words
@@ -21,7 +22,7 @@ from notifications.studio.decision_pages.mail_pages import mail_routes
 from notifications.studio.decision_pages.recent_decisions import Filter, RecentDecisions, values
 from notifications.studio.decision_pages.search import find_carts
 from notifications.studio.decision_pages.step_results import step_results
-from notifications.studio.decision_pages.timeline import entries, read_timeline, verdicts
+from notifications.studio.decision_pages.timeline import entries, verdicts
 from notifications.studio.journey_pages.opened import journeys_in_force, readable
 from notifications.studio.studio import Studio
 

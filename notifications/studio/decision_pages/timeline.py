@@ -4,14 +4,11 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from mesh import Mesh, Received
-from mesh.channels import EMAIL
+from mesh import Received
 from mesh.events.cart import CartIdle
-from mesh.events.offer import OfferClaimed, OfferDecided, OfferRequested, OfferSent
+from mesh.events.offer import OfferClaimed, OfferDecided, OfferRequested
+from notifications.cart_timeline import is_mail
 from notifications.studio.decision_pages.entry import Entry, entry_of
-
-DOMAINS = ("cart", "offer")
-"""The domains whose events, under the cart's id, are its timeline. None of them is personal."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,15 +18,6 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     after: Entry | None = None
     mail: str = ""
     """The offer, where its mail was sent."""
-
-
-async def read_timeline(mesh: Mesh, cart_id: str) -> list[Received]:
-    """The events of a cart in every region, as far as they are here, oldest first. Raises Unavailable, InvalidKey."""
-    found = [*await mesh.history(cart_id, *DOMAINS)]
-    for region in mesh.others:
-        found += await mesh.history_elsewhere(region, cart_id, *DOMAINS)
-    several = len({one.region for one in found}) > 1  # one region's are in the order of its log already
-    return sorted(found, key=lambda one: one.event_time) if several else found
 
 
 def entries(history: Iterable[Received]) -> list[Entry]:
@@ -55,11 +43,6 @@ def verdicts(history: Sequence[Received]) -> list[Verdict]:
         )
         for one in newest.values()
     ]
-
-
-def is_mail(received: Received) -> bool:
-    """Whether a mail was sent with this event."""
-    return isinstance(received.event, OfferSent) and received.event.channel == EMAIL.name
 
 
 def _after(decided: Received[OfferDecided], history: Sequence[Received]) -> Entry | None:

@@ -43,13 +43,13 @@ def without_links(html):
     return re.sub(r'http://[^"]+/(unsubscribe|preferences)/[^"]+', "...", html.replace("\r\n", "\n")).strip()
 
 
-async def test_a_mail_is_shown_as_its_shopper_got_it(sent, shop, staff, regions):
+async def test_a_mail_is_shown_as_its_shopper_got_it(sent, shop, staff, regions, at_work):
     """To administrators, on record, byte for byte; to others without a name, in a language that they choose."""
     offer, html, subject = sent
     mesh = Mesh(regions.broker("us"), "studio", others=("eu",))
     page = f"/decisions/c1/mail/{offer}"
     try:
-        async with running(studio, mesh, http=("127.0.0.1", 0)) as run:
+        async with at_work(channels), running(studio, mesh, http=("127.0.0.1", 0)) as run:
             come = {role: await staff(shop.mesh, run.port, role) for role in ("viewer", "marketer", "admin")}
             cart = {role: (await person.get("/decisions/c1")).text for role, person in come.items()}
             refused = await come["viewer"].get(page)

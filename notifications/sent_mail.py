@@ -12,12 +12,11 @@ from mesh import Mesh
 from mesh.errors import InvalidKey
 from mesh.events.cart import CartAbandoned
 from mesh.events.offer import OfferDecided
-from mesh.settings import read
+from notifications.cart_timeline import is_mail, read_timeline
 from notifications.channels.content import content_at
 from notifications.documents.publishing import find_revision
 from notifications.render_pool import Rendered, RenderPool
 from notifications.shopper_profile import ShopperProfile
-from notifications.studio.decision_pages.timeline import is_mail, read_timeline
 from notifications.template_variables import Shop, template_variables
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.template import Template, template_of
@@ -36,14 +35,14 @@ class SentMail(msgspec.Struct, frozen=True, kw_only=True):
     left_at: datetime
     template: Template | None
 
-    async def rendered(self, pool: RenderPool, locale: str | None, profile: ShopperProfile) -> Rendered:
+    async def rendered(self, pool: RenderPool, shop: Shop, locale: str | None, profile: ShopperProfile) -> Rendered:
         """The mail in a language for a shopper, its links to unsubscribe without effect. Raises TemplateError."""
         if self.template is None:
             raise ValueError(f"revision {self.offered.template_revision} of the template is not known here")
         variables = template_variables(
             self.offered,
             profile,
-            read(Shop),
+            shop,
             left_at=self.left_at,
             unsubscribe_url=UNSUBSCRIBE,
             preferences_url=PREFERENCES,

@@ -66,7 +66,7 @@ async def decide(
     decisions: list[OfferDecided] = []
     approved: list[Contact] = []
     reserved: list[Change] = []
-    held = _held_runs(history, request.abandonment_id, context.journeys)
+    held = _held_runs(history, request.abandonment_id, context.journeys.on_in(mesh.region))
     for one in due:
         own = offer_id(one.run.name, abandoned.id, one.name)
         contacts = (*(contact for contact in read.contacts if contact.offer_id != own), *approved)
@@ -155,7 +155,7 @@ def _open_steps(at: Situation) -> Iterator[DueStep]:
     """The steps of an abandonment that are held; where nothing was decided about it, the first ones of all journeys."""
     journeys, started = at.context.journeys, journeys_decided(at.history, at.abandoned.id)
     if not started:
-        for run in sorted(journeys, key=lambda one: one.name):
+        for run in sorted(journeys.on_in(at.abandoned.region), key=lambda one: one.name):
             yield first_step(run, progress_of(at.history, at.abandoned.id, run.name))
     for name in started:
         progress, run = progress_of(at.history, at.abandoned.id, name), journeys.get(name) or stopped(name)
@@ -169,7 +169,7 @@ def _has_newer(history: History, abandoned: Received[CartAbandoned]) -> bool:
     return any(one.sequence > abandoned.sequence for one in history.of(CartAbandoned))
 
 
-def _held_runs(history: History, abandonment_id: str, journeys: LiveJourneys) -> list[PriorityClaim]:
+def _held_runs(history: History, abandonment_id: str, journeys: Sequence[LiveJourney]) -> list[PriorityClaim]:
     """The runs that wait for a moment that is allowed. One that waits for its next step keeps no contact for itself."""
     return [
         _claim(run, last.held_until)

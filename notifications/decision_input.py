@@ -39,7 +39,8 @@ class DecisionInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     `habit` says why the shopper gets no further discount.
     `propensity` and `advice` are the scoring service's, where they arrived in time.
     `lines`, `device` (newest, where the page said it), `customer_known`, `language` (such as `de`) and `last_purchase`
-    (in any region, before this cart; None: none that is known) are what audiences ask about besides.
+    (in any region, before this cart; None: none that is known) are what audiences ask about besides, as is
+    `checkout_started`, whether the visitor went to the till with this cart (None: it was decided before that was read).
     """
 
     cart: Literal["left", "moved on", "bought"]
@@ -68,6 +69,7 @@ class DecisionInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     customer_known: bool = False
     language: str | None = None
     last_purchase: datetime | None = None
+    checkout_started: bool | None = None
 
 
 def recorded(inputs: DecisionInput) -> dict[str, Any]:

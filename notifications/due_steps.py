@@ -35,7 +35,7 @@ class DueStep(msgspec.Struct, frozen=True, kw_only=True):
 
 async def due_steps(request: DecisionRequest, history: History, journeys: LiveJourneys, mesh: Mesh) -> list[DueStep]:
     """What is to be decided; those of higher priority first."""
-    return [await _with_revision(one, journeys, mesh) for one in _due(request, history, journeys)]
+    return [await _with_revision(one, journeys, mesh) for one in _due(request, history, journeys, mesh.region)]
 
 
 def stopped(name: str) -> LiveJourney:
@@ -49,10 +49,10 @@ def first_step(run: LiveJourney, progress: Progress) -> DueStep:
     return DueStep(run=run, name=step.name, position=1, step=step, last=None, progress=progress)
 
 
-def _due(request: DecisionRequest, history: History, journeys: LiveJourneys) -> Iterator[DueStep]:
+def _due(request: DecisionRequest, history: History, journeys: LiveJourneys, region: str) -> Iterator[DueStep]:
     started = journeys_decided(history, request.abandonment_id)
     if request.attempt == 1 and not started:
-        for run in journeys:
+        for run in journeys.on_in(region):
             yield first_step(run, progress_of(history, request.abandonment_id, run.name))
         return
     if request.journey is None:
@@ -76,6 +76,6 @@ async def _with_revision(one: DueStep, journeys: LiveJourneys, mesh: Mesh) -> Du
     if before is None:
         return one
     run = one.run
-    if run.journey.active and (wanted := run.goes_on_with(before.journey_revision)) != run.revision:
+    if run.journey.is_on_in(mesh.region) and (wanted := run.goes_on_with(before.journey_revision)) != run.revision:
         run = await journeys.as_of(run.name, wanted, mesh) or run
     return msgspec.structs.replace(one, run=run, step=step_at(run.journey, one.name, one.position))

@@ -84,7 +84,7 @@ async def await_score(received: Received[CartAbandoned], mesh: Mesh, context: De
     The message is the timer: it is acknowledged once there is a score or a decision, and delivered to another process
     if this one ends. Those that wait in the stream grow late there, so that none waits here for longer than it has to.
     """
-    limit = context.journeys.shortest_score_limit
+    limit = context.journeys.shortest_score_limit(mesh.region)
     left = received.stored + limit - datetime.now(UTC)
     await asyncio.sleep(min(left, limit).total_seconds())  # this clock may be behind the server's
     scored = await mesh.last(CartScored, received.event.cart_id)

@@ -11,6 +11,7 @@ import msgspec
 from mesh import Mesh, Received
 from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartScored, CartUpdated
 from mesh.events.contact import Contact, ContactReserved
+from mesh.events.interaction import CheckoutStarted
 from mesh.events.order import PurchaseMarked
 from mesh.history import History, Unchanged
 from mesh.profiles import address_digest, names_of, newest_of_names, nothing_bought_since, purchases_of
@@ -41,10 +42,11 @@ async def read_input(
     """What every run of the abandonment is evaluated with. `history` is the cart's."""
     cart = abandoned.event
     profile, person = await shopper_of(cart.visitor_id, mesh, names_of(cart.customer_id))
-    reserved, purchases, suppressed = await asyncio.gather(
+    reserved, purchases, suppressed, begun = await asyncio.gather(
         newest_of_names(mesh, ContactReserved, person.digests),
         purchases_of(mesh, person.digests),
         _suppressed(profile.email, mesh),
+        mesh.history(cart.visitor_id, CheckoutStarted),
     )
     conditions = [
         Unchanged(ContactReserved, name, one.sequence if one else 0)
@@ -72,6 +74,7 @@ async def read_input(
         lines=cart.lines,
         device=_newest(history, "device"),
         last_purchase=max((one.time for one in purchases.values() if one), default=None),
+        checkout_started=any(one.event.cart_id == cart.cart_id for one in begun.of(CheckoutStarted)),
         region_zone=mesh.zones.get(mesh.region, "UTC"),
         suppressed=suppressed,
         **_personal(profile, cart),

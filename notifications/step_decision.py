@@ -64,8 +64,9 @@ class EvaluatedStep(msgspec.Struct, frozen=True, kw_only=True):
 
 def evaluate_step(one: DueStep, inputs: DecisionInput, at: Situation) -> EvaluatedStep:
     """Every check of the step with its value."""
-    if not one.run.journey.active:
-        evaluation = _against("journey", f"{one.run.name} was stopped", STOPPED)
+    if not one.run.journey.is_on_in(at.abandoned.region):
+        how = f"is off in {at.abandoned.region}" if one.run.journey.active else "was stopped"
+        evaluation = _against("journey", f"{one.run.name} {how}", STOPPED)
         return EvaluatedStep(evaluation=evaluation, journey=one.run.journey)
     if one.step is None:
         value = f"{one.name or 'the only step'} is not in revision {one.run.revision}"

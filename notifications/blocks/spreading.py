@@ -83,7 +83,7 @@ async def _save(templates: Kind, name: str, block: Document, author: str, mesh: 
         follows = made is not None and draft.based_on == made - 1
         files = with_shared(draft.files, {block.name: block.files})
         try:
-            await save_draft(templates, name, files, author, mesh, version=version, begin=follows)
+            await save_draft(templates, name, files, author, mesh, version=version, begin=follows, follows=True)
         except Conflict as error:
             why = str(error)
             continue

@@ -87,7 +87,7 @@ class Confirmer:
 
         Raises Retry where the mail server, or the visitor's history, is to be tried again.
         """
-        wish = await self._wish(received, mesh) if self._is_wanted else None
+        wish = await self._wish(received, mesh) if self._is_wanted(mesh.region) else None
         if wish is None:
             return []
         earlier = await self._earlier(wish, mesh)
@@ -124,9 +124,9 @@ class Confirmer:
             return _failed(wish, f"gave up: {reason}")
         raise Retry(reason, after=pause)
 
-    @property
-    def _is_wanted(self) -> bool:
-        return any(one.journey.double_opt_in and EMAIL.name in one.journey.channels for one in self._journeys)
+    def _is_wanted(self, region: str) -> bool:
+        journeys = [one.journey for one in self._journeys.on_in(region)]
+        return any(one.double_opt_in and EMAIL.name in one.channels for one in journeys)
 
     async def _wish(self, received: Received[ConsentChanged | CustomerIdentified], mesh: Mesh) -> Wish | None:
         """What the visitor wants now; None where there is nothing to be confirmed."""

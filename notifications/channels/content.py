@@ -4,12 +4,15 @@ Anybody can send a cart with a page's key, so that names, links, pictures and pr
 which only the shop's servers may send. What is not listed keeps links and pictures to the shop's own hosts alone.
 """
 
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
-from mesh import Mesh
+from mesh import Mesh, Received
 from mesh.events.cart import CartLine
 from mesh.events.offer import OfferDecided
 from mesh.events.product import ProductListed
@@ -32,11 +35,33 @@ async def current_content(decided: OfferDecided, mesh: Mesh) -> OfferDecided:
     Lines that cannot be bought any more are left out; no lines are left where none can. Recommended is what can be
     bought, may be recommended, and costs money of the cart's currency. Raises Unavailable.
     """
-    ids = list(
-        dict.fromkeys([one.product_id for one in decided.lines] + [one.product_id for one in decided.recommended])
-    )
-    found = await mesh.last_of_each(ProductListed, ids)
-    listed = {one: received.event for one, received in found.items()}
+    found = await mesh.last_of_each(ProductListed, _products(decided))
+    return _as_listed(decided, {one: received.event for one, received in found.items()})
+
+
+async def content_at(decided: Received[OfferDecided], at: datetime, mesh: Mesh) -> OfferDecided:
+    """The same as the catalogue had it at a moment (aware UTC), by the log of the region that decided.
+
+    Of another region as far as its log has arrived here. Raises Unavailable.
+    """
+
+    async def listed(product: str) -> ProductListed | None:
+        if decided.region == mesh.region:
+            history = await mesh.history(product, ProductListed)
+        else:
+            history = await mesh.history_elsewhere(decided.region, product, "product")
+        return next((one.event for one in reversed(history.of(ProductListed)) if one.time <= at), None)
+
+    products = _products(decided.event)
+    found = dict(zip(products, await asyncio.gather(*map(listed, products)), strict=True))
+    return _as_listed(decided.event, {product: event for product, event in found.items() if event})
+
+
+def _products(decided: OfferDecided) -> list[str]:
+    return list(dict.fromkeys(one.product_id for one in (*decided.lines, *decided.recommended)))
+
+
+def _as_listed(decided: OfferDecided, listed: Mapping[str, ProductListed]) -> OfferDecided:
     hosts = own_hosts()
     lines = tuple(
         _current(line, listed.get(line.product_id), hosts)

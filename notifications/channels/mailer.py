@@ -29,6 +29,8 @@ from notifications.render_pool import Rendered, RenderPool, RenderSettings, Temp
 from notifications.run import run_fields
 from notifications.sample import NAMES, sample
 from notifications.sending_pauses import domain_of
+from notifications.sent_mail import SentMail
+from notifications.shopper_profile import ShopperProfile
 from notifications.template_variables import Shop, template_variables
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.live import LiveTemplates
@@ -143,6 +145,10 @@ class Mailer:
         if template is None:
             raise TemplateError(name, self._templates.missing(name, revision))
         return await self._renderer.render(template, locale, data), revision
+
+    async def rendered_again(self, mail: SentMail, profile: ShopperProfile) -> Rendered:
+        """A mail that was sent, to be looked at: its links to unsubscribe have no effect. Raises TemplateError."""
+        return await mail.rendered(self._renderer, self.shop, profile.locale, profile)
 
     def unsubscribe_url(self, decided: OfferDecided) -> str:
         """The signed link that ends these mails."""

@@ -33,6 +33,7 @@ from notifications.channels.mailer import Mailer, failed, open_mailer
 from notifications.channels.order_mails import OrderMails
 from notifications.channels.order_occasion import OrderEvent
 from notifications.channels.reading import Reading, read_delivery
+from notifications.channels.shown_mail import MailAsked, MailShown, shown_mail
 from notifications.documents.following import following
 from notifications.journeys.kind import JOURNEYS
 from notifications.journeys.live import LiveJourneys
@@ -193,3 +194,9 @@ async def tell_buyer(received: Received[OrderEvent], mesh: Mesh, order_mails: Or
     """Mail what happened to an order to the address that the order names, whatever was refused of offers. Once."""
     for change in await order_mails.send(received, mesh):
         yield change
+
+
+@service.answers
+async def show_mail(asked: MailAsked, mesh: Mesh, mailer: Mailer) -> MailShown:
+    """Render a mail that was sent again, for somebody who may see what is known of its shopper."""
+    return await shown_mail(asked, mesh, mailer)

@@ -143,6 +143,14 @@ def _cart_fields() -> Iterable[FactField]:
         read=lambda inputs, _: inputs.device,
         example="mobile, desktop",
     )
+    yield FactField(
+        name="cart.checkout_started",
+        type=Type.YES_NO,
+        label="Checkout was begun",
+        source="what the page or the shop reported in this region, as long as that is kept (30 days)",
+        read=lambda inputs, _: inputs.checkout_started,
+        says=("the checkout was begun with this cart", "the checkout was not begun with this cart"),
+    )
 
 
 def _shopper_fields() -> Iterable[FactField]:

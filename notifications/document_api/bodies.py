@@ -27,6 +27,13 @@ class PublishDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     keep_runs: bool = False
 
 
+class ReviewDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which draft is meant: the `draft_version` that was read last. `comment`: 2,000 characters at most."""
+
+    version: int
+    comment: str = ""
+
+
 class Revert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The earlier revision that is published again, over the one that is in force."""
 
@@ -69,6 +76,16 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
+class Reviewed(msgspec.Struct, frozen=True, kw_only=True):
+    """What was said last about a version of a draft, by whom and when (UTC): `asked`, `approved` or `returned`."""
+
+    version: int
+    state: str
+    by: Author
+    time: datetime
+    comment: str
+
+
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
     """A document in the list: what is in force, and the draft, where there are any."""
 
@@ -78,12 +95,16 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Whole(msgspec.Struct, frozen=True, kw_only=True):
-    """A document: what is in force, the draft, and the `draft_version` that the next change of the draft must carry."""
+    """A document: what is in force, the draft, and the `draft_version` that the next change of the draft must carry.
+
+    `review` is what was said of the draft at that version; where it was changed since, nothing was.
+    """
 
     name: str
     in_force: Revision | None
     draft: Draft | None
     draft_version: int
+    review: Reviewed | None
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):

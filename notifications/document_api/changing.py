@@ -21,9 +21,9 @@ from notifications.documents.kind import Kind
 BY_TOKEN = {TOKENS: True}
 
 
-def changing_routes(kind: Kind, mesh: Mesh, accounts: Accounts) -> list[HTTPRouteHandler]:
+def changing_routes(kind: Kind, mesh: Mesh, accounts: Accounts, *, needs_review: bool) -> list[HTTPRouteHandler]:
     """All that changes something."""
-    return [*_drafts(kind, mesh, accounts), *_publishing(kind, mesh, accounts)]
+    return [*_drafts(kind, mesh, accounts), *_publishing(kind, mesh, accounts, needs_review=needs_review)]
 
 
 def _drafts(kind: Kind, mesh: Mesh, accounts: Accounts) -> list[HTTPRouteHandler]:
@@ -52,7 +52,7 @@ def _drafts(kind: Kind, mesh: Mesh, accounts: Accounts) -> list[HTTPRouteHandler
     return [save_draft, discard_draft]
 
 
-def _publishing(kind: Kind, mesh: Mesh, accounts: Accounts) -> list[HTTPRouteHandler]:
+def _publishing(kind: Kind, mesh: Mesh, accounts: Accounts, *, needs_review: bool) -> list[HTTPRouteHandler]:
     @post(
         "/{name:str}/publish",
         opt=BY_TOKEN,
@@ -72,6 +72,7 @@ def _publishing(kind: Kind, mesh: Mesh, accounts: Accounts) -> list[HTTPRouteHan
             version=data.version,
             expected=data.expected_revision,
             keep_runs=data.keep_runs,
+            needs_review=needs_review,
         )
         return await _published(request, made, **({"runs": "keep"} if data.keep_runs else {}))
 

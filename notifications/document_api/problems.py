@@ -17,7 +17,7 @@ WORDS = {
     403: "The account has not the role, or the request comes from another site",
     404: "There is no such document, revision or draft",
     408: "The body did not arrive in time",
-    409: "Somebody saved or published meanwhile: the detail says who",
+    409: "Somebody saved or published meanwhile, or another publisher must see the draft first: the detail says who",
     413: "The body is too long",
     422: "The document is wrong: the detail names file and line",
     503: "Not stored now: send the same again",

@@ -6,11 +6,12 @@ import msgspec
 
 from mesh import Mesh
 from mesh.web.accounts import Accounts
-from notifications.document_api.bodies import Author, Draft, Revision, Whole
+from notifications.document_api.bodies import Author, Draft, Reviewed, Revision, Whole
 from notifications.documents.document import Document
 from notifications.documents.drafts import DocumentDraft, read_draft
 from notifications.documents.kind import Kind
 from notifications.documents.publishing import names_of
+from notifications.documents.reviews import Review, review_of
 
 IN_FORCE = "in force"
 Names = Mapping[str, str]
@@ -28,12 +29,17 @@ async def whole(kind: Kind, name: str, mesh: Mesh, accounts: Accounts) -> Whole:
     saved, version = await read_draft(kind, name, mesh)
     if current is None and saved is None:
         raise kind.unknown(name, await names_of(kind, mesh))
-    names = await names_of_authors(accounts, current, saved)
+    review = await review_of(kind, name, version, mesh) if saved else None
+    names = {
+        **await names_of_authors(accounts, current, saved),
+        **await accounts.names([review.by] if review else []),
+    }
     return Whole(
         name=name,
         in_force=revision(current, names, texts=True) if current else None,
         draft=draft(saved, names, texts=True) if saved else None,
         draft_version=version,
+        review=reviewed(review, names) if review else None,
     )
 
 
@@ -58,6 +64,17 @@ def draft(saved: DocumentDraft, names: Names, *, texts: bool = False) -> Draft:
         time=saved.time,
         based_on=saved.based_on,
         files=saved.files if texts else msgspec.UNSET,
+    )
+
+
+def reviewed(review: Review, names: Names) -> Reviewed:
+    """What was said of a version of a draft."""
+    return Reviewed(
+        version=review.version,
+        state=review.state,
+        by=_author(review.by, names),
+        time=review.time,
+        comment=review.comment,
     )
 
 

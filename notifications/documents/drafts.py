@@ -13,13 +13,14 @@ from mesh.errors import Conflict
 from notifications.documents.document import Document, Superseded, UnknownDocument
 from notifications.documents.kind import Files, Kind
 from notifications.documents.publishing import Expected, expect, store
+from notifications.documents.reviews import check_reviewed
 
 
 class DocumentDraft(msgspec.Struct, frozen=True, kw_only=True):
     """What was saved last, by whom and when (aware UTC).
 
     `based_on` is the revision in force when the draft was begun (None: there was none). It is not `open` any more
-    once it was published or discarded.
+    once it was published or discarded. `changed_by` is who changed its texts last (empty, in older ones: the author).
     """
 
     name: str
@@ -28,6 +29,12 @@ class DocumentDraft(msgspec.Struct, frozen=True, kw_only=True):
     time: datetime
     based_on: int | None
     open: bool = True
+    changed_by: str = ""
+
+    @property
+    def changer(self) -> str:
+        """Who changed its texts last; who restored it, or put it on top of another revision, did not."""
+        return self.changed_by or self.author
 
 
 DRAFTS = Bucket("drafts", DocumentDraft, history=64)
@@ -48,9 +55,19 @@ async def open_drafts(kind: Kind, mesh: Mesh) -> dict[str, DocumentDraft]:
 
 
 async def save_draft(
-    kind: Kind, name: str, files: Files, author: str, mesh: Mesh, *, version: int | None = None, begin: bool = False
+    kind: Kind,
+    name: str,
+    files: Files,
+    author: str,
+    mesh: Mesh,
+    *,
+    version: int | None = None,
+    begin: bool = False,
+    follows: bool = False,
 ) -> int:
     """Save a draft and return its version. `begin` bases it on the revision in force, as every first save does.
+
+    With `follows` what changes comes of what was published: whoever changed the draft last stays the one who did.
 
     Raises DeclarationError for a document that is wrong, and Superseded where it is not at `version` any more.
     """
@@ -60,7 +77,14 @@ async def save_draft(
         raise _saved_by(draft, kind, name)
     in_force = await mesh.state(kind.bucket).get(name)
     based_on = draft.based_on if draft and not begin else in_force.revision if in_force else None
-    saved = DocumentDraft(name=name, files=dict(files), author=author, time=datetime.now(UTC), based_on=based_on)
+    saved = DocumentDraft(
+        name=name,
+        files=dict(files),
+        author=author,
+        time=datetime.now(UTC),
+        based_on=based_on,
+        changed_by=draft.changer if draft and follows else author,
+    )
     try:
         return await mesh.state(DRAFTS).put(_key(kind, name), saved, revision=stored)
     except Conflict:
@@ -77,14 +101,18 @@ async def publish_draft(
     version: int | None = None,
     expected: Expected = msgspec.UNSET,
     keep_runs: bool = False,
+    needs_review: bool = False,
 ) -> Document:
     """Publish the draft as the next revision, whole or not at all, and end it; `keep_runs` as in `publish`.
 
-    Raises UnknownDocument where there is none, DeclarationError where it is wrong, Superseded where it is not at
-    `version` any more or another revision is in force than the one that it is based on, or than the `expected` one,
-    Conflict where somebody publishes at the same moment. What is saved meanwhile stays.
+    Raises NotReviewed where it `needs_review` and nobody but the author has seen it, UnknownDocument where there is
+    none, DeclarationError where it is wrong, Superseded where it is not at `version` any more or another revision is in
+    force than the one that it is based on, or than the `expected` one, Conflict where somebody publishes at the same
+    moment. What is saved meanwhile stays.
     """
-    draft, stored = await _draft_at(kind, name, mesh, version)
+    draft, stored = await draft_at(kind, name, mesh, version)
+    if needs_review:
+        await check_reviewed(kind, draft, stored, author, mesh)
     await kind.validate(name, draft.files, mesh)
     current = await mesh.state(kind.bucket).get(name)
     expect(kind, name, current, expected)
@@ -106,7 +134,7 @@ async def discard_draft(kind: Kind, name: str, mesh: Mesh, *, version: int | Non
 
     Superseded where it is saved again meanwhile, or is not at `version` any more.
     """
-    draft, stored = await _draft_at(kind, name, mesh, version)
+    draft, stored = await draft_at(kind, name, mesh, version)
     try:
         await _close(kind, draft, stored, mesh)
     except Conflict:
@@ -123,14 +151,15 @@ async def restore_draft(kind: Kind, name: str, author: str, mesh: Mesh, *, versi
         raise no_draft(kind, name)
     if draft.open or stored != version:
         raise _saved_by(draft if draft.open else None, kind, name)
-    opened = msgspec.structs.replace(draft, author=author, time=datetime.now(UTC), open=True)
+    opened = msgspec.structs.replace(draft, author=author, time=datetime.now(UTC), open=True, changed_by=draft.changer)
     try:
         return await mesh.state(DRAFTS).put(_key(kind, name), opened, revision=stored)
     except Conflict:
         raise _saved_by((await read_draft(kind, name, mesh))[0], kind, name) from None
 
 
-async def _draft_at(kind: Kind, name: str, mesh: Mesh, version: int | None) -> tuple[DocumentDraft, int]:
+async def draft_at(kind: Kind, name: str, mesh: Mesh, version: int | None) -> tuple[DocumentDraft, int]:
+    """The open draft and its version. UnknownDocument where there is none, Superseded where it is not at `version`."""
     draft, stored = await read_draft(kind, name, mesh)
     if draft is None:
         raise no_draft(kind, name)

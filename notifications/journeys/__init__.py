@@ -23,7 +23,7 @@ from notifications.journeys.steps import Step, check_steps, steps_of
 
 FOLDER = Path(__file__).parent
 PREFIX = "CARTMESH_JOURNEY_"
-NOT_OVERRIDDEN = ("name", "template", "audience", "steps")
+NOT_OVERRIDDEN = ("name", "template", "regions", "audience", "steps")
 """What is each journey's own: no variable sets it for all of them."""
 _product = re.compile(r"[A-Za-z0-9_-]{1,128}").fullmatch
 _name = re.compile(r"(?=.{1,48}\Z)[a-z0-9]+(-[a-z0-9]+)*").fullmatch
@@ -32,8 +32,9 @@ _name = re.compile(r"(?=.{1,48}\Z)[a-z0-9]+(-[a-z0-9]+)*").fullmatch
 class Journey(msgspec.Struct, frozen=True, kw_only=True):
     """What decides about an offer. Amounts read `20 EUR`, durations `500ms` or `1d`, hours `22:00-08:00`.
 
-    A journey that is not `active` starts no runs, and ends those under way. Where a frequency cap leaves too few
-    contacts for all journeys of a cart, those of higher `priority` get them.
+    A journey that is not `active` starts no runs, and ends those under way; so does one that names `regions` (none:
+    every region) in all others. Where a frequency cap leaves too few contacts for all journeys of a cart, those of
+    higher `priority` get them.
     `score_limit` is how long a score is waited for. An offer goes by those of `channels` that are open to the shopper.
     No more than `cap` offers reach a shopper within `cap_window`, and none within `contact_interval` of the last:
     it is held until then. Both count all contacts of the shopper's devices, customer and e-mail address together.
@@ -64,6 +65,7 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     template: str
     active: bool = True
+    regions: tuple[str, ...] = ()
     priority: int = 0
     channels: tuple[ChannelName, ...] = ("email", "onsite")
     score_limit: timedelta = timedelta(milliseconds=500)
@@ -98,6 +100,10 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     budget_customer: tuple[str, ...] = ()
     discount_habit: int = 0
     discount_habit_window: timedelta = timedelta(days=90)
+
+    def is_on_in(self, region: str) -> bool:
+        """Whether it starts runs in a region, and goes on with those under way there."""
+        return self.active and (not self.regions or region in self.regions)
 
     @property
     def has_budget(self) -> bool:

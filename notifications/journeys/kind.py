@@ -1,5 +1,6 @@
 """Journeys as documents: one TOML text each."""
 
+from difflib import get_close_matches
 from pathlib import Path
 
 from mesh import Mesh
@@ -43,8 +44,17 @@ def _check(name: str, files: Files) -> None:
 
 
 async def _verify(name: str, files: Files, mesh: Mesh) -> None:
-    """Refuse a journey one of whose templates is not in force here, where there are any."""
+    """Refuse a journey one of whose templates is not in force here, where there are any, or a region there is not.
+
+    One that is not active may name a region that was taken out of the mesh: it can be turned off at any time.
+    """
     journey, known = parse(name, files[FILE], {}), await names_of(TEMPLATES, mesh)
+    regions = sorted((mesh.region, *mesh.others))
+    for region in journey.regions if journey.active else ():
+        if region not in regions:
+            near = get_close_matches(region, regions, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(regions)}"
+            raise DeclarationError(f"journey {name}: regions: there is no region {region}; {hint}")
     for template in dict.fromkeys((journey.template, *journey.templates)) if known else ():
         if template not in known:
             field = "template" if template == journey.template else "steps: template"

@@ -1,6 +1,6 @@
 """Live journeys: what this process decides with right now, of highest priority first."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import timedelta
 
 import msgspec
@@ -49,13 +49,13 @@ class LiveJourneys:
             self._audiences.set(one.name, one.journey.audience)
         self._earlier: LRUCache[tuple[str, int], LiveJourney] = LRUCache(KEPT)
 
-    def __iter__(self) -> Iterator[LiveJourney]:
-        """Active journeys, those of higher priority first, then by name."""
-        active = (one for one in self._by_name.values() if one.journey.active)
-        return iter(sorted(active, key=lambda one: (-one.journey.priority, one.name)))
+    def on_in(self, region: str) -> list[LiveJourney]:
+        """The journeys that are on in a region, those of higher priority first, then by name."""
+        on = (one for one in self._by_name.values() if one.journey.is_on_in(region))
+        return sorted(on, key=lambda one: (-one.journey.priority, one.name))
 
     def get(self, name: str) -> LiveJourney | None:
-        """A journey, active or not; None where there is none of that name."""
+        """A journey, on or not; None where there is none of that name."""
         return self._by_name.get(name)
 
     def set(self, journey: LiveJourney) -> None:
@@ -64,7 +64,7 @@ class LiveJourneys:
         self._audiences.set(journey.name, journey.journey.audience)
 
     def for_cart(self, facts: Facts) -> frozenset[str]:
-        """The names of the journeys whose audience a cart with these facts belongs to, active or not."""
+        """The names of the journeys whose audience a cart with these facts belongs to, on or not."""
         return self._audiences.matching(facts)
 
     def belongs(self, run: LiveJourney, met: frozenset[str]) -> bool | None:
@@ -93,14 +93,13 @@ class LiveJourneys:
         self._earlier[name, revision] = found
         return found
 
-    @property
-    def shortest_score_limit(self) -> timedelta:
-        """How long a cart's first decision waits for its score, as all active journeys decide together."""
-        return min((one.journey.score_limit for one in self), default=timedelta(0))
+    def shortest_score_limit(self, region: str) -> timedelta:
+        """How long a cart's first decision waits for its score, as all journeys of its region decide together."""
+        return min((one.journey.score_limit for one in self.on_in(region)), default=timedelta(0))
 
     @property
     def longest_contact_memory(self) -> float:
-        """Seconds for which contacts are kept: the longest window or interval of all journeys, active or not."""
+        """Seconds for which contacts are kept: the longest window or interval of all journeys, on or not."""
         journeys = [one.journey for one in self._by_name.values()]
         return max((_contact_memory(one).total_seconds() for one in journeys), default=0.0)
 

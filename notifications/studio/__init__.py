@@ -14,6 +14,7 @@ from mesh.settings import read
 from notifications.documents.drafts import DRAFTS
 from notifications.documents.kind import Published
 from notifications.documents.publishing import apply
+from notifications.documents.reviews import REVIEWS, kinds_reviewed
 from notifications.experiments.participant import KINDS as PARTICIPATION
 from notifications.journeys.kind import JOURNEYS
 from notifications.render_pool import RenderPool, RenderSettings, open_render_pool
@@ -29,12 +30,13 @@ from notifications.templates.kind import SHARED_BLOCKS, TEMPLATES
 if TYPE_CHECKING:
     from mesh.web.console import Console
 
+DOCUMENTS = (JOURNEYS, TEMPLATES, SHARED_BLOCKS)
 service = Service(
     "studio",
     publishes=(JourneyPublished, TemplatePublished, BlockPublished),
-    buckets=(JOURNEYS.bucket, TEMPLATES.bucket, SHARED_BLOCKS.bucket, DRAFTS, FIGURES, EFFECTS),
+    buckets=(*(kind.bucket for kind in DOCUMENTS), DRAFTS, REVIEWS, FIGURES, EFFECTS),
     views=(PROFILES, SUPPRESSIONS, RATES),
-    asks=("mail-reports",),
+    asks=("mail-reports", "channels"),
     secrets=("address_secret",),
     port=8130,
 )
@@ -50,7 +52,7 @@ async def open_rendering() -> AsyncIterator[RenderPool]:
 @service.on(JourneyPublished, TemplatePublished, BlockPublished, reach="mesh")
 async def put_in_force(received: Received[Published], mesh: Mesh) -> None:
     """Put a journey, template or shared block that was published in any region in force here."""
-    kind = next(one for one in (JOURNEYS, TEMPLATES, SHARED_BLOCKS) if isinstance(received.event, one.published))
+    kind = next(one for one in DOCUMENTS if isinstance(received.event, one.published))
     await apply(kind, received, mesh)
 
 
@@ -104,7 +106,7 @@ def journey_pages(console: "Console", mesh: Mesh) -> list[Any]:
     """How left carts are answered: who gets an offer, what it is worth, when it may be sent."""
     from notifications.studio.journey_pages.routes import routes  # noqa: PLC0415  brings Litestar, which others do not need
 
-    return routes(console, mesh)
+    return routes(console, mesh, needs_review=JOURNEYS.name in kinds_reviewed(DOCUMENTS))
 
 
 @service.page("/templates", title="Templates", role="viewer", section="Marketing")
@@ -112,7 +114,7 @@ def template_pages(console: "Console", mesh: Mesh, pool: RenderPool) -> list[Any
     """The mails and cards that shoppers get, in every language."""
     from notifications.studio.template_pages.routes import routes  # noqa: PLC0415  brings Litestar, as above
 
-    return routes(console, mesh, pool)
+    return routes(console, mesh, pool, needs_review=TEMPLATES.name in kinds_reviewed(DOCUMENTS))
 
 
 @service.page("/blocks", title="Blocks", role="viewer", section="Marketing")
@@ -120,7 +122,7 @@ def block_pages(console: "Console", mesh: Mesh, pool: RenderPool) -> list[Any]:
     """Blocks that many mails share, such as their foot, and the shop's colours and font."""
     from notifications.studio.template_pages.routes import shared_routes  # noqa: PLC0415  brings Litestar, as above
 
-    return shared_routes(console, mesh, pool)
+    return shared_routes(console, mesh, pool, needs_review=SHARED_BLOCKS.name in kinds_reviewed(DOCUMENTS))
 
 
 @service.page("/experiments", title="Experiments", role="viewer", section="Marketing")
@@ -132,11 +134,11 @@ def experiment_pages(console: "Console", mesh: Mesh, effects: EffectsWriter) -> 
 
 
 @service.page("/decisions", title="Decisions", role="viewer", section="Marketing")
-def decision_pages(console: "Console", mesh: Mesh, recent: RecentDecisions) -> list[Any]:
+def decision_pages(console: "Console", mesh: Mesh, recent: RecentDecisions, pool: RenderPool) -> list[Any]:
     """Why a cart got an offer or none: every decision with every check and its value."""
     from notifications.studio.decision_pages.pages import decision_routes  # noqa: PLC0415  brings Litestar
 
-    return decision_routes(console, mesh, recent)
+    return decision_routes(console, mesh, recent, pool)
 
 
 @service.page("/suppressions", title="Suppressions", role="viewer", section="Marketing")
@@ -160,4 +162,4 @@ def document_api(console: "Console", mesh: Mesh) -> list[Any]:
     """Journeys and templates over HTTP, for scripts with an API token and for the console's own pages."""
     from notifications.document_api.routes import routes  # noqa: PLC0415  brings Litestar, which others do not need
 
-    return routes(console, mesh, (JOURNEYS, TEMPLATES))
+    return routes(console, mesh, (JOURNEYS, TEMPLATES), kinds_reviewed(DOCUMENTS))

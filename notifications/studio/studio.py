@@ -16,10 +16,13 @@ HERE = Path(__file__).parent
 
 
 class Studio:
-    """The pages below one `path`. Their HTML is in the folder `html`; all extend `studio.html.j2`."""
+    """The pages below one `path`. Their HTML is in the folder `html`; all extend `studio.html.j2`.
 
-    def __init__(self, console: Console, mesh: Mesh, path: str) -> None:
-        self.console, self.mesh, self.path = console, mesh, path
+    `needs_review`: what is edited on these pages is published only once two people have seen it.
+    """
+
+    def __init__(self, console: Console, mesh: Mesh, path: str, *, needs_review: bool = False) -> None:
+        self.console, self.mesh, self.path, self.needs_review = console, mesh, path, needs_review
         self._files = StaticFiles(static_files(), mounted=path)
         self._environment = console.templates(HERE / "html")
         self._environment.globals |= {"studio_urls": self._files.urls, "base": path}

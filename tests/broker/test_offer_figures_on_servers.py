@@ -9,12 +9,12 @@ from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.run import running
 from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
+from notifications.cart_timeline import read_timeline
 from notifications.mail_reports import service as mail_reports
 from notifications.offers import service as offers
 from notifications.studio import service as studio
 from notifications.studio.decision_pages.figures import DURABLE, FIGURES, read_days, read_waiting
 from notifications.studio.decision_pages.search import find_carts
-from notifications.studio.decision_pages.timeline import read_timeline
 from services.identity import service as identity
 from tests.approved_offer import approved_offer
 

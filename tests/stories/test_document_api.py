@@ -93,6 +93,12 @@ async def place(monkeypatch, signed_in):
         yield Place(f"http://127.0.0.1:{run.port}", mesh("tests"), regions, stack, signed_in)
 
 
+@pytest.fixture
+def two_people(monkeypatch):
+    """Drafts of journeys are published only once two people have seen them."""
+    monkeypatch.setenv("CARTMESH_REVIEW_REQUIRED", "journeys")
+
+
 def refusal(answer):
     """Status and words of a problem detail (RFC 9457)."""
     assert answer.headers["content-type"] == "application/problem+json", answer.text
@@ -342,6 +348,9 @@ async def test_the_description_has_every_route(place):
         ("get", "/{name}/revisions/{number}"),
         ("get", "/{name}/difference"),
         ("post", "/{name}/publish"),
+        ("post", "/{name}/ask"),
+        ("post", "/{name}/approve"),
+        ("post", "/{name}/send-back"),
         ("post", "/{name}/revert"),
     }
     publishing = described["paths"]["/documents/v1/templates/{name}/publish"]["post"]
@@ -406,3 +415,55 @@ def _curl(line):
             case _:
                 url = word
     return method or ("POST" if body else "GET"), url, headers, body
+
+
+async def test_nobody_publishes_what_they_changed_last_unseen(two_people, place):
+    """An approval is of one version: what is changed after it needs another. Reverting needs none."""
+    await place.sale(1)
+    ada, grace = await place.script("publisher"), await place.script("publisher")
+
+    async def save(cap):
+        known = (await ada.get(SALE)).json()["draft_version"]
+        answer = await ada.put(f"{SALE}/draft", json={"files": journey(cap), "version": known})
+        return {"version": answer.json()["draft_version"]}
+
+    seen = await save(2)
+    unseen = refusal(await ada.post(f"{SALE}/publish", json={**seen, "expected_revision": 1}))
+    own = refusal(await ada.post(f"{SALE}/approve", json=seen))
+    asked = await ada.post(f"{SALE}/ask", json={**seen, "comment": "For spring"})
+    approved = await grace.post(f"{SALE}/approve", json=seen)
+    shown = (await ada.get(SALE)).json()["review"]
+    later = await save(3)
+    changed = refusal(await ada.post(f"{SALE}/publish", json={**later, "expected_revision": 1}))
+    late = refusal(await grace.post(f"{SALE}/approve", json=seen))
+    silent = refusal(await grace.post(f"{SALE}/send-back", json=later))
+    await grace.post(f"{SALE}/approve", json=later)
+    published = await ada.post(f"{SALE}/publish", json={**later, "expected_revision": 1})
+    reverted = await ada.post(f"{SALE}/revert", json={"revision": 1, "expected_revision": 2})
+    by_grace = await grace.post(f"{SALE}/publish", json={**await save(4), "expected_revision": 3})
+
+    assert unseen[0] == own[0] == changed[0] == late[0] == 409
+    assert f"ask for review of version {seen['version']}" in unseen[1]
+    assert "another publisher approves it" in own[1]
+    assert (asked.json()["state"], asked.json()["comment"]) == ("asked", "For spring")
+    assert (approved.json()["state"], shown["state"], shown["by"]["name"]) == ("approved", "approved", "publisher")
+    assert silent == (422, "comment: say what is to be changed")
+    assert [one.status_code for one in (published, reverted, by_grace)] == [201, 201, 201]
+    assert [action for action, *_ in await place.changes()] == [
+        *("save-draft", "ask-for-draft-review", "approve-draft", "save-draft", "approve-draft", "publish-draft"),
+        *("revert-document", "save-draft", "publish-draft"),
+    ]
+
+
+async def test_without_the_setting_one_person_publishes(two_people, place):
+    """Templates need nobody else here."""
+    script = await place.script("publisher")
+    whole = (await script.get("/documents/v1/templates/abandoned-cart")).json()
+    path = "/documents/v1/templates/abandoned-cart"
+    files = whole["in_force"]["files"]
+    saved = await script.put(f"{path}/draft", json={"files": files, "version": whole["draft_version"]})
+    version = saved.json()["draft_version"]
+
+    published = await script.post(f"{path}/publish", json={"version": version, "expected_revision": 0})
+
+    assert published.status_code == 201

@@ -116,13 +116,19 @@ class Place:
 
 
 @pytest.fixture
+def two_people(monkeypatch):
+    """Drafts are published only once two people have seen them."""
+    monkeypatch.setenv("CARTMESH_REVIEW_REQUIRED", "journeys,templates")
+
+
+@pytest.fixture
 async def place(regions):
     async with AsyncExitStack() as stack:
         meshes = []
         for name in ("studio", "tests"):
             broker = regions.broker("us")
             stack.push_async_callback(broker.drain)
-            meshes.append(Mesh(broker, name))
+            meshes.append(Mesh(broker, name, others=("eu",)))
         for kind in (TEMPLATES, JOURNEYS):
             await seed(kind, "", meshes[1])
         run = await stack.enter_async_context(running(studio, meshes[0], http=("127.0.0.1", 0)))
@@ -163,6 +169,22 @@ async def test_a_journey_from_nothing_to_put_back(place):
         ("publish-journey", "journey/fruhlings-sale"),
         ("revert-journey", "journey/fruhlings-sale"),
     ]
+
+
+async def test_a_new_journey_begins_as_a_ready_one(place):
+    """Abandoned checkouts: its draft says whom it is for, and is published as it is. A start that there is not: 422."""
+    ada = await place.marketer("Ada")
+    await ada.open("/journeys")
+    unknown = await ada.post("/journeys", name="x", copy="start:nothing")
+    await ada.open("/journeys")
+    await ada.post("/journeys", name="At the till", copy="start:checkout-abandoned")
+    assert "Only where the checkout was begun with this cart." in ada.words
+    await ada.open("/journeys/at-the-till/review")
+    await ada.press("Publish in every region")
+
+    made = journey_of(await place.in_force("at-the-till"))
+    assert (made.priority, [one.name for one in made.steps]) == (10, ["reminder", "offer"])
+    assert unknown.status_code == 422
 
 
 async def test_what_did_not_change_is_saved_as_it_was_written(place):
@@ -301,6 +323,69 @@ async def test_a_journey_is_turned_off_from_the_list_and_on_again(place):
     assert (await place.in_force()).files[FILE] == shipped
 
 
+async def test_a_journey_is_on_in_the_regions_that_are_ticked(place):
+    """The list says where; none ticked is every region; a region that there is not is refused with the nearest name."""
+    ada = await place.marketer("Ada")
+    await ada.open(CART)
+    boxes = re.findall(r'<input type="checkbox" name="regions" value="(\w+)"( checked)?>', ada.text)
+    await ada.save(then="review", regions=["eu"])
+    assert "On in every region eu" in ada.words, ada.words
+    await ada.press("Publish in every region")
+    listed = (await ada.open("/journeys"), ada.words)[1]
+    shipped = (await place.in_force()).files[FILE]
+    text = shipped.replace('regions = ["eu"]', 'regions = ["uss", "eu"]')
+    api = "/documents/v1/journeys/abandoned-cart"
+    wrong = await ada.client.put(
+        f"{api}/draft",
+        json={"version": (await ada.client.get(api)).json()["draft_version"], "files": {FILE: text}},
+        headers={"X-CSRF-Token": re.search(r'name="csrf" value="(\w+)"', ada.text)[1]},
+    )
+    await publish(JOURNEYS, "abandoned-cart", {FILE: text + "active = false\n"}, "grace", place.mesh)
+
+    assert boxes == [("eu", ""), ("us", "")]
+    assert journey_of(await place.in_force()).regions == ("uss", "eu")
+    assert (" on Turn off in eu " in listed, "Only in eu." in (await ada.open(CART), ada.words)[1]) == (True, False)
+    assert (wrong.status_code, "there is no region uss; did you mean us?" in wrong.text) == (422, True), wrong.text
+
+
+async def test_a_second_person_looks_at_a_draft_before_it_is_published(two_people, place):
+    """Asked for, sent back, changed, approved, published; turning off and putting back are one person's."""
+    ada, grace = await place.marketer("Ada"), await place.marketer("Grace")
+    await ada.open(CART)
+    await ada.save(then="review", cap="4")
+    assert "Publish in every region" not in ada.text
+    version = re.search(r'/ask">.*?name="version" value="(\d+)"', ada.text, re.DOTALL)[1]
+    await ada.post(f"{CART}/ask", version=version, comment="For spring")
+    listed = (await grace.open("/journeys"), grace.words)[1]
+    await grace.open(f"{CART}/review")
+    assert "Offers to one shopper 3 offers 4 offers" in grace.words
+    await grace.post(f"{CART}/send-back", version=version, comment="Four is too many")
+    told = (await ada.open(f"{CART}/review"), ada.words)[1]
+    unseen = await ada.post(f"{CART}/publish", version=version, expected="0")
+
+    await ada.open(CART)
+    await ada.save(then="review", cap="2")
+    late = await grace.post(f"{CART}/approve", version=version)
+    await grace.open(f"{CART}/review")
+    version = re.search(r'/approve">.*?name="version" value="(\d+)"', grace.text, re.DOTALL)[1]
+    await grace.post(f"{CART}/approve", version=version)
+    await ada.open(f"{CART}/review")
+    await ada.press("Publish in every region")
+    published = await place.in_force()
+    await ada.open("/journeys")
+    await ada.press("Turn off")
+    off = await place.in_force()
+    turned_on = await ada.post(f"{CART}/switch", active="on", expected="2")
+    await ada.open("/journeys")
+
+    assert "Ada asks for review" in listed
+    assert ("Grace sent this back" in told, "Four is too many" in told) == (True, True)
+    assert (unseen.status_code, late.status_code, turned_on.status_code) == (409, 409, 409)
+    assert "You changed the draft" in unseen.text or "you changed the draft" in unseen.text
+    assert (journey_of(published).cap, published.author, journey_of(off).active) == (2, "Ada", False)
+    assert "Turn on" not in ada.words
+
+
 async def test_nobody_puts_back_or_switches_what_they_have_not_seen(place):
     """A page that was opened before somebody published is refused; what is in force stays."""
     ada, shipped = await place.marketer("Ada"), (await place.in_force()).files[FILE]
@@ -403,14 +488,14 @@ async def test_what_no_page_sends_is_refused_in_words(place):
 
 
 async def test_a_region_without_journeys_says_where_the_first_one_comes_from(place):
-    """There is nothing to copy, so nothing is offered."""
+    """There is nothing to copy; a ready one may be begun."""
     ada = await place.marketer("Ada", "marketer")
     await place.mesh.state(JOURNEYS.bucket).delete("abandoned-cart")
 
     await ada.open("/journeys")
 
     assert "There is no journey in this region yet." in ada.words
-    assert "Create draft" not in ada.text
+    assert re.findall(r'<option value="([^"]+)"', ada.text) == ["start:checkout-abandoned"]
 
 
 def _wrong(page):

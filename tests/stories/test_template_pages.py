@@ -55,6 +55,12 @@ class Place:
 
 
 @pytest.fixture
+def two_people(monkeypatch):
+    """Drafts of templates are published only once two people have seen them."""
+    monkeypatch.setenv("CARTMESH_REVIEW_REQUIRED", "templates,blocks")
+
+
+@pytest.fixture
 async def place(staff):
     regions = MemoryMesh("us")
     async with AsyncExitStack() as stack:
@@ -457,3 +463,28 @@ async def test_a_form_without_its_fields_is_refused(place):
     assert [one.status_code for one in answers] == [422] * 4
     assert "Front matter lacks card.title" in words(answers[0])
     assert await place.draft() is None
+
+
+async def test_a_second_person_looks_at_a_template(two_people, place):
+    """The list says who asks; who changed it last publishes only what somebody else approved."""
+    ada, grace = await place.come("publisher"), await place.come("publisher")
+    await send(ada, f"{PAGE}/draft", await form(ada, **{"text:subject": "Still there?"}))
+    page = (await ada.get(f"{PAGE}/review")).text
+    version = re.search(r'/ask">.*?name="version" value="(\d+)"', page, re.DOTALL)[1]
+    unseen = await ada.send(f"{PAGE}/publish", page=f"{PAGE}/review", version=version, revision="0")
+    await ada.send(f"{PAGE}/ask", page=f"{PAGE}/review", version=version, comment="<b>Warmer</b> words")
+    listed, asked = words(await grace.get("/templates")), await grace.get(f"{PAGE}/review")
+    await grace.send(f"{PAGE}/approve", page=f"{PAGE}/review", version=version)
+    published = await ada.send(f"{PAGE}/publish", page=f"{PAGE}/review", version=version, revision="0")
+
+    assert "<button>Publish</button>" not in page
+    assert (unseen.status_code, "ask for review of version" in words(unseen)) == (409, True)
+    assert "publisher asks for review" in listed
+    assert "&lt;b&gt;Warmer&lt;/b&gt; words" in asked.text
+    assert published.status_code == 303
+    assert [action for action, *_ in await place.changes()] == [
+        "save-template-draft",
+        "ask-for-draft-review",
+        "approve-draft",
+        "publish-template",
+    ]

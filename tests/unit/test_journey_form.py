@@ -114,6 +114,7 @@ def journeys(draw):
     drawn = {
         "template": NAMES,
         "active": st.booleans(),
+        "regions": st.sampled_from([(), ("eu",), ("eu", "us")]),
         "priority": st.integers(-1000, 1000),
         "channels": st.permutations(list(CHANNELS)).flatmap(
             lambda order: st.integers(1, len(order)).map(lambda count: tuple(order[:count]))

@@ -13,6 +13,7 @@ from mesh import Mesh, Timer
 from mesh.envelope import derive_id
 from mesh.events.cart import CartAbandoned, CartConverted, CartLine, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
+from mesh.events.interaction import CheckoutStarted
 from mesh.events.offer import OfferClicked, OfferDecided, OfferFailed, OfferSent
 from mesh.events.order import PurchaseMarked
 from mesh.money import Money
@@ -22,6 +23,7 @@ from notifications.decision import decide
 from notifications.decision_context import DecisionContext, DecisionRequest
 from notifications.journeys import parse
 from notifications.journeys.live import LiveJourney, LiveJourneys
+from notifications.journeys.starts import start
 from notifications.journeys.steps import Variant
 from notifications.progress import WAITING
 from notifications.templates.live import LiveTemplates
@@ -378,6 +380,45 @@ async def test_a_journey_that_is_turned_off_ends_runs_that_kept_their_revision_t
 
     assert (await ada.ends())[-1] == ("second", "journey stopped")
     assert ada.timers == {}
+
+
+async def test_a_journey_that_is_not_on_in_a_region_starts_nothing_and_ends_what_is_under_way_there(life):
+    """As one that is off; runs that kept their revision end, too. It starts again where it is on again."""
+    ada = await life('regions = ["us"]\n' + USUAL + THREE)
+    await ada.leave()
+    ada.publish('regions = ["eu"]\n' + USUAL + THREE, revision=1, runs_from=0)
+    await ada.due()
+    decided = len(await ada.decisions())
+    await ada.leave()
+
+    assert await ada.ends() == [("first", "approved"), ("second", "journey stopped")]
+    [check] = (await ada.decisions())[decided - 1].checks
+    assert (check.name, check.value) == ("journey", "sale is off in us")
+    assert (len(await ada.decisions()), ada.timers) == (decided, {})
+
+    ada.publish('regions = ["eu", "us"]\n' + USUAL, revision=2)
+    await ada.leave()
+    assert (await ada.decisions())[-1].outcome == "approved"
+
+
+async def test_a_journey_for_abandoned_checkouts_answers_carts_whose_checkout_was_begun(life):
+    """As a new one begins: not a cart that was merely filled, and not because of the checkout of another cart."""
+    ada = await life(start("checkout-abandoned"))
+    await ada.leave()
+    await ada.say(CheckoutStarted(visitor_id="ada", cart_id="c2"))
+    await ada.leave()
+    await ada.say(CheckoutStarted(visitor_id="ada", cart_id="c1"))
+    await ada.leave()
+
+    decided = [one for one in await ada.decisions() if one.step == "reminder"]
+    assert [(one.outcome, one.reason) for one in decided] == [
+        ("dropped", "not in the audience"),
+        ("dropped", "not in the audience"),
+        ("approved", ""),
+    ]
+    [check] = [one for one in decided[-1].checks if one.name == "audience"]
+    assert check.value == "the checkout was begun with this cart"
+    assert decided[-1].discount_percent == 0
 
 
 async def test_steps_that_changed_places_are_sent_once_each(life):

@@ -76,6 +76,16 @@ async def test_what_differs_is_said_cart_by_cart(shop):
     assert {one.reason for one in found.reasons} == {"no consent", "cart below the minimum value"}
 
 
+async def test_a_region_where_the_journey_is_not_on_gets_nothing(shop):
+    """Carts of the region end as those of a journey that is off; where it is on nothing changes."""
+    elsewhere, _ = await rehearse(shop, 'regions = ["eu"]\n' + USUAL)
+    here, _ = await rehearse(shop, 'regions = ["us"]\n' + USUAL)
+
+    assert (elsewhere.offers, elsewhere.fewer) == (0, 30)
+    assert [(one.reason, one.count) for one in elsewhere.reasons] == [("journey stopped", CARTS)]
+    assert (here.offers, here.same) == (30, CARTS)
+
+
 async def test_what_discounts_cost_is_what_all_of_them_come_to(shop):
     """Ten percent of each cart that gets one."""
     found, results = await rehearse(shop, USUAL)

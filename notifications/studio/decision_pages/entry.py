@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from mesh import Received
+from mesh.channels import EMAIL
 from mesh.event import declaration_of
 from mesh.events.cart import (
     CartAbandoned,
@@ -50,6 +51,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     journey_revision: int | None = None
     template: str = ""
     template_revision: int | None = None
+    mail: str = ""
+    """The offer whose mail was sent with this event."""
 
 
 def entry_of(received: Received) -> Entry:
@@ -109,7 +112,8 @@ def _of_offer(received: Received) -> Entry | None:  # noqa: PLR0911  one return 
             return Entry(**place, kind="done", title="Page opened", sentence="A page is open that can show the offer")
         case OfferSent():
             sentence = "The card went to the shopper's page" if by == "on site" else "The mail server took it"
-            return Entry(**place, kind="done", title=f"Sent ({by})", sentence=sentence)
+            mail = event.offer_id if event.channel == EMAIL.name else ""
+            return Entry(**place, kind="done", title=f"Sent ({by})", sentence=sentence, mail=mail)
         case OfferDeferred(reason=reason, until=until, attempt=attempt):
             sentence = f"Attempt {attempt}: {reason}. Tried again at {words.moment(until)}"
             return Entry(**place, kind="held", title=f"Deferred ({by})", sentence=sentence)

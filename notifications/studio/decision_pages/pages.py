@@ -12,14 +12,17 @@ from litestar.response import Redirect
 from mesh import Mesh
 from mesh.errors import InvalidKey
 from mesh.web.console import Console
+from notifications.cart_timeline import read_timeline
 from notifications.journeys.kind import FILE
+from notifications.render_pool import RenderPool
 from notifications.studio.decision_pages import overview, words
 from notifications.studio.decision_pages.explained_decision import reason_of
 from notifications.studio.decision_pages.figures import read_waiting
+from notifications.studio.decision_pages.mail_pages import mail_routes
 from notifications.studio.decision_pages.recent_decisions import Filter, RecentDecisions, values
 from notifications.studio.decision_pages.search import find_carts
 from notifications.studio.decision_pages.step_results import step_results
-from notifications.studio.decision_pages.timeline import entries, read_timeline, verdicts
+from notifications.studio.decision_pages.timeline import entries, verdicts
 from notifications.studio.journey_pages.opened import journeys_in_force, readable
 from notifications.studio.studio import Studio
 
@@ -65,10 +68,10 @@ def overview_routes(console: Console, mesh: Mesh) -> list[Any]:
     return [show_overview, studio.files]
 
 
-def decision_routes(console: Console, mesh: Mesh, recent: RecentDecisions) -> list[Any]:
+def decision_routes(console: Console, mesh: Mesh, recent: RecentDecisions, pool: RenderPool) -> list[Any]:
     """All below `/decisions`."""
     studio = Studio(console, mesh, "/decisions")
-    return [_list(studio, mesh, recent), _cart(studio, mesh), studio.files]
+    return [_list(studio, mesh, recent), _cart(studio, mesh), *mail_routes(studio, pool), studio.files]
 
 
 def _list(studio: Studio, mesh: Mesh, recent: RecentDecisions) -> HTTPRouteHandler:

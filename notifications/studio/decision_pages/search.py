@@ -8,8 +8,8 @@ from mesh import Mesh
 from mesh.errors import InvalidKey
 from mesh.profiles import customer_digest, read_profile
 from mesh.subjects import token
+from notifications.cart_timeline import read_timeline
 from notifications.studio.decision_pages.figures import read_offer
-from notifications.studio.decision_pages.timeline import read_timeline
 
 MOST = 100
 LONGEST = 128

@@ -4,13 +4,11 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from mesh import Mesh, Received
+from mesh import Received
 from mesh.events.cart import CartIdle
 from mesh.events.offer import OfferClaimed, OfferDecided, OfferRequested
+from notifications.cart_timeline import is_mail
 from notifications.studio.decision_pages.entry import Entry, entry_of
-
-DOMAINS = ("cart", "offer")
-"""The domains whose events, under the cart's id, are its timeline. None of them is personal."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,15 +16,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     decision: Entry
     after: Entry | None = None
-
-
-async def read_timeline(mesh: Mesh, cart_id: str) -> list[Received]:
-    """The events of a cart in every region, as far as they are here, oldest first. Raises Unavailable, InvalidKey."""
-    found = [*await mesh.history(cart_id, *DOMAINS)]
-    for region in mesh.others:
-        found += await mesh.history_elsewhere(region, cart_id, *DOMAINS)
-    several = len({one.region for one in found}) > 1  # one region's are in the order of its log already
-    return sorted(found, key=lambda one: one.event_time) if several else found
+    mail: str = ""
+    """The offer, where its mail was sent."""
 
 
 def entries(history: Iterable[Received]) -> list[Entry]:
@@ -43,7 +34,15 @@ def verdicts(history: Sequence[Received]) -> list[Verdict]:
             newest[one.event.journey, one.event.step] = one
             runs[one.event.journey] = one.event.abandonment_id
     newest = {key: one for key, one in newest.items() if runs[key[0]] == one.event.abandonment_id}
-    return [Verdict(decision=entry_of(one), after=_after(one, history)) for one in newest.values()]
+    mailed = {one.event.offer_id for one in history if is_mail(one)}
+    return [
+        Verdict(
+            decision=entry_of(one),
+            after=_after(one, history),
+            mail=one.event.offer_id if one.event.offer_id in mailed else "",
+        )
+        for one in newest.values()
+    ]
 
 
 def _after(decided: Received[OfferDecided], history: Sequence[Received]) -> Entry | None:

@@ -148,6 +148,7 @@ async def _options(studio: Studio, name: str) -> dict[str, Any]:
         "choice": sorted(await names_of(TEMPLATES, studio.mesh)),
         "zone": _zones(),
         "channels": {name: title_of(name) for name in CHANNELS},
+        "regions": {name: name for name in sorted((studio.mesh.region, *studio.mesh.others))},
         "units": UNITS,
         "audience": {**OPTIONS, "to": f"{studio.path}/{name}/draft"},
     }

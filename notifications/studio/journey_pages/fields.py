@@ -11,6 +11,7 @@ from notifications.studio.journey_pages.inputs import (
     percent,
     percents,
     quiet,
+    regions,
     share,
     switch,
     text,
@@ -49,6 +50,7 @@ SECTIONS = (
         lead="Whether this journey runs, and what it sends.",
         fields=(
             _field("active", "Running", switch("on", "off"), "Off starts nothing and ends what is under way."),
+            _field("regions", "On in", regions(), "Off in all others, as above. None ticked: on in every region."),
             _field("template", "Template", text("choice"), "The mail and the card that shoppers get."),
             _field("priority", "Priority", whole(), "Where shoppers may get fewer offers, higher numbers go first."),
         ),

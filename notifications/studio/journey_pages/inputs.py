@@ -158,11 +158,21 @@ def quiet() -> Input:
 
 def channels() -> Input:
     """Those of the registered channels that are chosen."""
+    return _ticked("channels", words=lambda value: ", ".join(title_of(one) for one in value))
+
+
+def regions() -> Input:
+    """Those regions of the mesh that are chosen; none of them stands for every region."""
+    return _ticked("regions", words=lambda value: ", ".join(value) or "every region")
+
+
+def _ticked(control: str, words: Callable[[Any], str]) -> Input:
+    """A checkbox for each of the form's options of this name."""
     return Input(
-        control="channels",
+        control=control,
         show=lambda value: {"": list(value)},
         read=lambda texts: tuple(texts[""]),
-        words=lambda value: ", ".join(title_of(one) for one in value),
+        words=words,
         write=list,
         same=lambda one, other: set(one) == set(other),
     )

@@ -19,6 +19,7 @@ from notifications.documents.drafts import DocumentDraft, open_drafts, read_draf
 from notifications.documents.kind import is_name
 from notifications.journeys import Journey
 from notifications.journeys.kind import FILE, JOURNEYS
+from notifications.journeys.starts import STARTS, start
 from notifications.studio.journey_pages.opened import (
     PageRequest,
     authors_of,
@@ -28,7 +29,11 @@ from notifications.studio.journey_pages.opened import (
     subject,
 )
 from notifications.studio.journey_pages.sentence import discount
+from notifications.studio.second_look import asked_by
 from notifications.studio.studio import Studio
+
+START = "start:"
+"""What the choice of a ready journey begins with."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,19 +62,20 @@ def list_routes(studio: Studio) -> list[HTTPRouteHandler]:
 
     @post("/")
     async def create_journey(request: PageRequest) -> Response[Any]:
-        """Begin a journey as a draft with the text of another one."""
+        """Begin a journey as a draft with the text of another one, or of a ready one."""
         person, sent = require(request, MARKETER.name), await request.form()
         asked, copied = str(sent.get("name", "")), str(sent.get("copy", ""))
         name, in_force = name_of(asked), await journeys_in_force(studio.mesh)
         carried = {"asked": asked, "copied": copied}
-        if copied not in in_force:
+        begun = copied.removeprefix(START) if copied.startswith(START) else ""
+        if copied not in in_force and begun not in STARTS:
             return await show(request, **carried, wrong={"copy": "Choose the journey to begin with."}, status=422)
         try:
             draft, version = await read_draft(JOURNEYS, name, studio.mesh) if name else (None, 0)
             if name in in_force or draft is not None:
                 words = f"There is a journey {name} already. Choose another name."
                 return await show(request, **carried, wrong={"name": words}, status=409)
-            files = {FILE: in_force[copied].files[FILE]}
+            files = {FILE: start(begun) if begun else in_force[copied].files[FILE]}
             saved = await save_draft(JOURNEYS, name, files, person.account.id, studio.mesh, version=version)
         except DeclarationError as error:
             return await show(request, **carried, wrong={"name": f"{error}."}, status=422)
@@ -81,7 +87,10 @@ def list_routes(studio: Studio) -> list[HTTPRouteHandler]:
         values = {
             "rows": [_row(name, in_force.get(name), drafts.get(name)) for name in sorted({*in_force, *drafts})],
             "copies": sorted(in_force),
+            "starts": [(f"{START}{one}", words) for one, words in STARTS.items()],
             "authors": await authors_of(studio, *in_force.values(), *drafts.values()),
+            "asked_by": await asked_by(studio, JOURNEYS),
+            "needs_review": studio.needs_review,
             "asked": "",
             "copied": "",
             "wrong": {},

@@ -47,6 +47,9 @@ def reverting_routes(studio: Studio) -> list[HTTPRouteHandler]:
         is_on, opened = (await request.form()).get("active") == "on", await open_journey(studio, name)
         if opened.in_force is None:
             raise HTTPException(f"journey {name} was not published yet", status_code=409)
+        if is_on and studio.needs_review:
+            words = "two people see what is turned on: tick Running in its form, and ask for review"
+            raise HTTPException(f"journey {name} is not turned on: {words}", status_code=409)
         text = opened.in_force.files[FILE]
         try:
             typed = dict(typed_in_text(name, text)) | {"active": {"": ["on"] if is_on else []}}

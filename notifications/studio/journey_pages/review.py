@@ -13,6 +13,7 @@ from mesh.errors import Conflict, DeclarationError
 from mesh.web.audit import note
 from mesh.web.guard import require
 from mesh.web.roles import MARKETER, PUBLISHER
+from notifications.documents.document import Superseded
 from notifications.documents.drafts import publish_draft, save_draft
 from notifications.documents.publishing import find_revision
 from notifications.journeys.kind import FILE, JOURNEYS
@@ -29,6 +30,7 @@ from notifications.studio.journey_pages.opened import (
     subject,
 )
 from notifications.studio.journey_pages.sentence import sentence
+from notifications.studio.second_look import second_look
 from notifications.studio.studio import Studio
 
 KEEP = "keep"
@@ -54,7 +56,14 @@ def review_routes(studio: Studio) -> list[HTTPRouteHandler]:
         keeps = (await request.form()).get("runs") == KEEP
         try:
             made = await publish_draft(
-                JOURNEYS, name, author, studio.mesh, version=version, expected=expected, keep_runs=keeps
+                JOURNEYS,
+                name,
+                author,
+                studio.mesh,
+                version=version,
+                expected=expected,
+                keep_runs=keeps,
+                needs_review=studio.needs_review,
             )
         except (Conflict, DeclarationError) as error:
             opened = await open_journey(studio, name)
@@ -75,7 +84,7 @@ def review_routes(studio: Studio) -> list[HTTPRouteHandler]:
         try:
             text = write(name, _text_in_force(opened), merged(*await _sides(studio, opened))).text
             saved = await save_draft(
-                JOURNEYS, name, {FILE: text}, author, studio.mesh, version=opened.version, begin=True
+                JOURNEYS, name, {FILE: text}, author, studio.mesh, version=opened.version, begin=True, follows=True
             )
         except (Conflict, DeclarationError) as error:
             raise refused(error) from None
@@ -88,7 +97,7 @@ def review_routes(studio: Studio) -> list[HTTPRouteHandler]:
 async def _show(
     studio: Studio, request: PageRequest, opened: Opened, refusal: Conflict | DeclarationError | None = None
 ) -> Response[bytes]:
-    journey, is_late = readable(opened.name, opened.text), isinstance(refusal, Conflict)
+    journey, is_late = readable(opened.name, opened.text), isinstance(refusal, Superseded)
     in_force = opened.in_force.files if opened.in_force else None
     words = "Not published: somebody was quicker. Compare again." if is_late else f"Not published: {refusal}."
     values = {
@@ -97,9 +106,10 @@ async def _show(
         "sentence": sentence(journey) if journey else "",
         "conflicts": await _conflicts(studio, opened),
         "refusal": words if refusal else "",
+        "look": await second_look(studio, JOURNEYS, request, opened.draft, opened.version),
         **rights(request),
     }
-    status = (409 if is_late else 422) if refusal else 200
+    status = (409 if isinstance(refusal, Conflict) else 422) if refusal else 200
     return studio.show(request, "journey_review.html.j2", values, status=status)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from mesh import Mesh
 from mesh.web.console import Console
+from notifications.journeys.kind import JOURNEYS
 from notifications.studio.journey_pages.drafting import drafting_routes
 from notifications.studio.journey_pages.editor import editor_routes
 from notifications.studio.journey_pages.history import history_routes
@@ -12,12 +13,13 @@ from notifications.studio.journey_pages.rehearsing import rehearsing_routes
 from notifications.studio.journey_pages.reverting import reverting_routes
 from notifications.studio.journey_pages.review import review_routes
 from notifications.studio.journey_pages.text_view import text_routes
+from notifications.studio.second_look import second_look_routes
 from notifications.studio.studio import Studio
 
 
-def routes(console: Console, mesh: Mesh) -> list[Any]:
+def routes(console: Console, mesh: Mesh, *, needs_review: bool) -> list[Any]:
     """All below `/journeys`."""
-    studio = Studio(console, mesh, "/journeys")
+    studio = Studio(console, mesh, "/journeys", needs_review=needs_review)
     parts = (
         list_routes,
         editor_routes,
@@ -28,4 +30,5 @@ def routes(console: Console, mesh: Mesh) -> list[Any]:
         reverting_routes,
         history_routes,
     )
-    return [*(route for part in parts for route in part(studio)), studio.files]
+    own = [route for part in parts for route in part(studio)]
+    return [*own, *second_look_routes(studio, JOURNEYS), studio.files]

@@ -23,6 +23,8 @@ def sentence(journey: Journey) -> str:
     if hours := quiet_hours(journey.quiet):
         parts.append(f"not between {hours[0]:%H:%M} and {hours[1]:%H:%M}")
     whole = f"{', '.join(parts)}."
+    if journey.regions:
+        whole += f" Only in {_listed(sorted(journey.regions), 'and')}."
     if journey.audience is not None:
         whole += f" {only_for(journey.audience)}"
     if journey.holdout:

@@ -19,6 +19,7 @@ from notifications.documents.document import Superseded
 from notifications.documents.drafts import open_drafts, save_draft
 from notifications.documents.kind import Kind, is_name
 from notifications.journeys.kind import JOURNEYS, journey_of
+from notifications.studio.second_look import asked_by
 from notifications.studio.studio import Studio
 from notifications.studio.template_pages.edited import purpose, read_edited
 from notifications.studio.template_pages.labels import KINDS, language_name, sentence
@@ -79,6 +80,7 @@ def listing_routes(studio: Studio, kind: Kind) -> list[HTTPRouteHandler]:
             "authors": SEED | dict(await names_of_authors(studio.console.accounts, *written)),
             "may_edit": request.user.may(MARKETER.name),
             "typed": typed or {"name": "", "copy": rows[0]["name"] if rows else ""},
+            "asked_by": await asked_by(studio, kind),
             "wrong": wrong,
             "starts": [(f"{START}{which}", words) for which, words in STARTS.items()],
             "discarded": discarded,

@@ -16,6 +16,7 @@ from mesh.web.roles import MARKETER, PUBLISHER
 from notifications.documents.document import Superseded, UnknownDocument, Version
 from notifications.documents.drafts import publish_draft, save_draft
 from notifications.documents.publishing import revert, versions
+from notifications.studio.second_look import second_look
 from notifications.studio.template_pages.differences import differences
 from notifications.studio.template_pages.edited import Edited
 from notifications.studio.template_pages.editor import DONE, Editor
@@ -55,6 +56,7 @@ def _review(editor: Editor) -> list[HTTPRouteHandler]:
                 editor.mesh,
                 version=_number(sent.get("version")) or -1,
                 expected=_number(sent.get("revision")),
+                needs_review=editor.studio.needs_review,
             )
         except Refused as error:
             return await refused(request, name, error)
@@ -70,7 +72,14 @@ def _review(editor: Editor) -> list[HTTPRouteHandler]:
         version = _number(sent.get("version")) or -1
         try:
             saved = await save_draft(
-                editor.kind, name, edited.files, person.account.id, editor.mesh, version=version, begin=True
+                editor.kind,
+                name,
+                edited.files,
+                person.account.id,
+                editor.mesh,
+                version=version,
+                begin=True,
+                follows=True,
             )
         except Refused as error:
             return await refused(request, name, error)
@@ -103,6 +112,7 @@ async def _show_review(
         "language_name": language_name,
         "may_edit": request.user.may(MARKETER.name),
         "may_publish": request.user.may(PUBLISHER.name),
+        "look": await second_look(editor.studio, editor.kind, request, edited.draft, edited.version),
         "done": done,
         "wrong": wrong,
     }

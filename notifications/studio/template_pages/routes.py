@@ -8,6 +8,7 @@ from mesh.web.console import Console
 from notifications.blocks.spreading import spread
 from notifications.documents.document import Document
 from notifications.render_pool import RenderPool
+from notifications.studio.second_look import second_look_routes
 from notifications.studio.studio import Studio
 from notifications.studio.template_pages.block_routes import block_routes
 from notifications.studio.template_pages.discarding import discarding_routes
@@ -25,15 +26,16 @@ from notifications.templates.kind import SHARED_BLOCKS, rendered_by
 PATH, SHARED_PATH = "/templates", "/blocks"
 
 
-def routes(console: Console, mesh: Mesh, pool: RenderPool) -> list[Any]:
+def routes(console: Console, mesh: Mesh, pool: RenderPool, *, needs_review: bool) -> list[Any]:
     """The list, the editor with its preview, publishing, the history, and the test mail."""
-    studio, kind = Studio(console, mesh, PATH), rendered_by(pool)
+    studio, kind = Studio(console, mesh, PATH, needs_review=needs_review), rendered_by(pool)
     return [*listing_routes(studio, kind), *_editing(Editor(studio, kind, Previews(pool))), studio.files]
 
 
-def shared_routes(console: Console, mesh: Mesh, pool: RenderPool) -> list[Any]:
+def shared_routes(console: Console, mesh: Mesh, pool: RenderPool, *, needs_review: bool) -> list[Any]:
     """The same for shared blocks. Publishing one publishes the templates again that contain it."""
-    studio, kind, templates = Studio(console, mesh, SHARED_PATH), rendered_by(pool, SHARED_BLOCKS), rendered_by(pool)
+    studio = Studio(console, mesh, SHARED_PATH, needs_review=needs_review)
+    kind, templates = rendered_by(pool, SHARED_BLOCKS), rendered_by(pool)
 
     async def published(document: Document, author: str) -> None:
         await spread(templates, document, author, mesh)
@@ -51,6 +53,7 @@ def _editing(editor: Editor) -> list[Any]:
         *block_routes(editor),
         *preview_routes(editor),
         *publishing_routes(editor),
+        *second_look_routes(editor.studio, editor.kind),
         *sending_routes(editor),
         editor.route(),
     ]

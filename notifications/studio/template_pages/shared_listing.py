@@ -22,6 +22,7 @@ from notifications.document_api.views import names_of_authors
 from notifications.documents.document import Document, Superseded
 from notifications.documents.drafts import open_drafts, save_draft
 from notifications.documents.kind import Kind, is_name
+from notifications.studio.second_look import asked_by
 from notifications.studio.studio import Studio
 from notifications.studio.template_pages.labels import language_name, sentence
 from notifications.templates.template import template_of
@@ -100,6 +101,7 @@ async def _show(
         "may_publish": request.user.may(PUBLISHER.name),
         "starts": [(one, words) for one, words in SHARED_STARTS.items() if one not in named or one != BRAND_NAME],
         "typed": typed or {"name": "", "copy": ""},
+        "asked_by": await asked_by(studio, kind),
         "wrong": wrong,
         "discarded": discarded,
         "version": version,

@@ -1,0 +1,12 @@
+"""Starts: ready journeys that a new one may begin as, besides a copy of another."""
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+STARTS = {"checkout-abandoned": "Checkout abandoned"}
+"""Their files, and what they are called."""
+
+
+def start(name: str) -> str:
+    """The TOML text of one of `STARTS`."""
+    return (FOLDER / f"{name}.toml").read_text(encoding="utf-8")

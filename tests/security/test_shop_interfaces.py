@@ -32,6 +32,7 @@ from services.orders.views import ORDERS
 from services.orders.views.app import build as order_views_app
 from services.orders.views.index import OrderIndex, ViewSettings
 from services.orders.write import Writer
+from services.payments.asking import Asking
 from services.payments.fold import ANSWERS
 from services.payments.sandbox import Sandbox
 from services.payments.webhooks import PATH
@@ -212,7 +213,7 @@ async def provider_calls(mesh):
             payment_id="p1", order_id="o1", amount=euros(4200), method="tok_visa", idempotency_key="a"
         )
     )
-    app = webhooks_app(mesh, Sandbox(None), (SECRET,), timedelta(minutes=5))
+    app = webhooks_app(mesh, Asking(Sandbox(None)), (SECRET,), timedelta(minutes=5))
     async with AsyncTestClient(app) as client:
 
         async def call(secret=SECRET, header=None, body=None, **charge):

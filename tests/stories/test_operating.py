@@ -158,6 +158,7 @@ async def test_what_asks_to_be_alone_has_a_process_of_its_own(mesh_up):
         "console",
         "functions",
         "gateway",
+        "lake",
         "scoring",
         "studio",
         "training",

@@ -154,7 +154,8 @@ def test_the_schemas_of_older_versions_are_kept(painted):
 
     assert kept["cart.painted.v1"] == first
     assert kept["cart.painted.v2"]["schema"]["$defs"]["CartPainted"]["properties"].keys() == {"cart_id", "colour"}
-    assert contracts(Committed(schemas=kept)) == lost(Committed(schemas=kept)) == []
+    assert contracts(Committed(schemas=kept)) == []
+    assert [one for one in lost(Committed(schemas=kept)) if one.startswith("cart.painted")] == []
     assert lost(Committed())[0].startswith("cart.painted.v1: its schema is not in what was rendered before")
 
 

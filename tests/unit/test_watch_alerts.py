@@ -121,6 +121,7 @@ def test_boards_and_rules_speak_of_figures_that_exist(services):
     import ml.lifecycle.retraining
     import ml.lifecycle.serving_models
     from notifications.mail_reports import PAUSED
+    from services.lake.lake_metrics import FAILED
     from services.promotions.code_lists import EXHAUSTED
     from services.stock.auditor import VIOLATIONS
 
@@ -140,6 +141,7 @@ def test_boards_and_rules_speak_of_figures_that_exist(services):
             ml.lifecycle.serving_models.SERVES,
             VIOLATIONS,
             EXHAUSTED,
+            FAILED,
             PAUSED,
         )
     }

@@ -91,7 +91,7 @@ async def test_a_wiped_region_is_what_it_was_and_goes_on(tmp_path, eventually):
     async with LocalServers(Topology.of(["us", "eu"], nodes=1), services=[watcher]) as servers:
         eu, us = await connected(servers, "eu"), await connected(servers, "us")
         operators = {name: await servers.operator(name) for name in ("us", "eu")}
-        due = datetime.now(UTC) + timedelta(seconds=3)
+        due = datetime.now(UTC) + timedelta(seconds=30)
         await eu.publish(cart("c1"), Timer(CartIdle(cart_id="c1", update_id="u1"), due))
         await eu.publish(CustomerIdentified(visitor_id="v", email="ann@example.com"))
         await State(eu.broker, SEEN).put("c1", "yes")

@@ -134,7 +134,9 @@ def render(
     if check:
         _say_stale([where / path for where, files in folders.items() for path in stale(files, where)], folder)
         return
-    if not unreleased and (broken := contracts(known_before) + lost(known_before)):
+    # A folder that is new holds no older versions, and nobody can take any back.
+    broken = contracts(known_before) + (lost(known_before) if known_before.schemas else [])
+    if broken and not unreleased:
         raise DeclarationError("\n".join(broken))
     for where, files in folders.items():
         for path in write(files, where):

@@ -47,19 +47,29 @@ MODULES = {module_of(path): path for path in SOURCES}
 @cache
 def imports_of(module):
     """The modules of this repository that a module imports, early or late; not what only a type checker reads."""
-    skipped = set()
-    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            skipped |= set(ast.walk(node))
     found = set()
-    for node in set(ast.walk(tree)) - skipped:
+    for node in import_statements(module):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
-        elif isinstance(node, ast.ImportFrom):
+        else:
             inner = {f"{node.module}.{name.name}" for name in node.names}
             found |= {name if name in MODULES else node.module for name in inner}
     return {name for name in found if name in MODULES and name != module}
+
+
+@cache
+def import_statements(module):
+    """A module's statements that import, but for those that only a type checker reads."""
+    found, nodes = [], [ast.parse(MODULES[module].read_text(encoding="utf-8"))]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found.append(node)
+        elif isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
+        elif not isinstance(node, ast.expr):
+            nodes.extend(ast.iter_child_nodes(node))
+    return tuple(found)
 
 
 def test_no_modules_import_each_other_in_a_circle():
@@ -94,10 +104,9 @@ def test_what_is_below_knows_only_values(module):
 def test_only_the_broker_knows_nats():
     """`nats-py` is imported in `mesh/broker` and nowhere else."""
     users = set()
-    for module, path in MODULES.items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            names += [name.name for name in node.names] if isinstance(node, ast.Import) else []
+    for module in MODULES:
+        for node in import_statements(module):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [name.name for name in node.names]
             if any(name.partition(".")[0] == "nats" for name in names):
                 users.add(module)
 

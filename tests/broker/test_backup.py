@@ -91,7 +91,7 @@ async def test_a_wiped_region_is_what_it_was_and_goes_on(tmp_path, eventually):
     async with LocalServers(Topology.of(["us", "eu"], nodes=1), services=[watcher]) as servers:
         eu, us = await connected(servers, "eu"), await connected(servers, "us")
         operators = {name: await servers.operator(name) for name in ("us", "eu")}
-        due = datetime.now(UTC) + timedelta(seconds=30)
+        due = datetime.now(UTC) + timedelta(seconds=20)
         await eu.publish(cart("c1"), Timer(CartIdle(cart_id="c1", update_id="u1"), due))
         await eu.publish(CustomerIdentified(visitor_id="v", email="ann@example.com"))
         await State(eu.broker, SEEN).put("c1", "yes")
@@ -103,9 +103,12 @@ async def test_a_wiped_region_is_what_it_was_and_goes_on(tmp_path, eventually):
         folder, contents = await back_up(operators["eu"], str(tmp_path), SECRET)
         for number in range(2, 5):  # their timers do not travel, and leave gaps
             await eu.publish(cart(f"c{number}"), Timer(CartIdle(cart_id=f"c{number}", update_id="u"), due))
+        await us.publish(cart("meanwhile"))
         await eventually(lambda: copied(servers, "us", "eu", "c4"))
+        await eventually(lambda: copied(servers, "eu", "us", "meanwhile"))
         await wipe(servers, "eu")
-        assert await servers.apply()  # as the hook of an install would: streams that are empty
+        assert await servers.apply()  # as the hook of an install would: streams that are empty, until others are copied
+        await eventually(lambda: copied(servers, "eu", "us", "meanwhile"))
         done = await restore(operators["eu"], folder, SECRET, servers.topology, [operators["us"]])
         applied = await servers.apply()
 
@@ -126,6 +129,7 @@ async def test_a_wiped_region_is_what_it_was_and_goes_on(tmp_path, eventually):
         await us.publish(cart("later"))
         await eventually(lambda: copied(servers, "us", "eu", "c5"))
         await eventually(lambda: copied(servers, "eu", "us", "later"))
+        await eventually(lambda: copied(servers, "eu", "us", "meanwhile"))
         assert await copied(servers, "eu", "us", "abroad")
         abroad = JetStreamBroker(operators["us"])
         assert len([one async for one in abroad.read("MESH_us", ["ev.eu.cart.updated.c1"])]) == 1, "not copied anew"

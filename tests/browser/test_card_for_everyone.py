@@ -15,8 +15,8 @@ WORDS = {
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_axe_finds_nothing_against_the_card(shop, visit, sent, scheme):
+@pytest.mark.parametrize(("scheme", "languages"), [("light", ("en", "de", "ja")), ("dark", ("en",))])
+async def test_axe_finds_nothing_against_the_card(shop, visit, sent, scheme, languages):
     """With and without a coupon, on a wide and on a narrow window: no serious or critical finding, nor a lesser one."""
     page = await visit(color_scheme=scheme)
     await page.goto(shop.url())
@@ -25,7 +25,8 @@ async def test_axe_finds_nothing_against_the_card(shop, visit, sent, scheme):
     visitor_id = await page.evaluate("cartmesh.visitor")
 
     found = set()
-    for lang, (title, body, action) in WORDS.items():
+    for lang in languages:
+        title, body, action = WORDS[lang]
         for coupon, width in (("BACK-7K", 1280), (None, 390)):
             await page.set_viewport_size({"width": width, "height": 700})
             await page.evaluate("lang => { document.documentElement.lang = lang }", lang)

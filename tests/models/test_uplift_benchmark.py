@@ -163,7 +163,7 @@ def test_hillstrom_recipients_of_the_womens_mail_are_worth_choosing():
     assert uplift.qini()[0] > response.qini()[0] + 0.01
 
 
-@pytest.mark.parametrize("outcome", ["visit", "conversion"])
+@pytest.mark.parametrize("outcome", ["visit", pytest.param("conversion", marks=pytest.mark.drill)])
 def test_hillstrom_recipients_of_the_mens_mail_are_not(outcome):
     """The mail works, and on everyone about alike."""
     trial = hillstrom("Mens E-Mail", outcome)

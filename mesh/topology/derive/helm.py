@@ -107,26 +107,8 @@ def nats_values(
     }
     values: Config = {
         "config": config,
-        "container": {
-            # The chart would take the newest it knows.
-            "image": {"tag": IMAGE_TAG},
-            "env": {"GOMEMLIMIT": "900MiB"} | _environment(topology, services, region, secrets, before or {}, login),
-            "merge": {
-                "resources": {
-                    "requests": {"cpu": "500m", "memory": "1Gi"},
-                    "limits": {"cpu": "2", "memory": "1Gi"},
-                },
-                **_CONTAINED,
-            },
-        },
-        "podTemplate": {
-            "topologySpreadConstraints": {
-                _HOSTS: {"maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"},
-                # A cluster may have one zone only.
-                _ZONES: {"maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"},
-            },
-            "merge": {"spec": {"automountServiceAccountToken": False, "securityContext": dict(_NOBODY)}},
-        },
+        "container": _container(_environment(topology, services, region, secrets, before or {}, login)),
+        "podTemplate": _pod_template(),
         "reloader": {"merge": _CONTAINED | _sidecar(cpu="10m", memory="32Mi")},
         "promExporter": {
             "enabled": True,
@@ -143,6 +125,29 @@ def nats_values(
         *([_certificate(region, issuer)] if issuer else []),
     ]
     return values
+
+
+def _container(environment: Config) -> Config:
+    return {
+        # The chart would take the newest it knows.
+        "image": {"tag": IMAGE_TAG},
+        "env": {"GOMEMLIMIT": "900MiB"} | environment,
+        "merge": {
+            "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "1Gi"}},
+            **_CONTAINED,
+        },
+    }
+
+
+def _pod_template() -> Config:
+    return {
+        "topologySpreadConstraints": {
+            _HOSTS: {"maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"},
+            # A cluster may have one zone only.
+            _ZONES: {"maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"},
+        },
+        "merge": {"spec": {"automountServiceAccountToken": False, "securityContext": dict(_NOBODY)}},
+    }
 
 
 def names(region: Region) -> list[str]:

@@ -53,6 +53,7 @@ def test_passwords_are_changed_in_two_steps(tmp_path):
 def test_passwords_are_all_written_where_nobody_reads_the_answer(tmp_path):
     """A command that is cut short, as by `head`, would leave two ends of a link with different passwords."""
     assert cartmesh("secrets", "--dir", str(tmp_path)).returncode == 0
+    before = (tmp_path / "us.env").read_text()
     command = [sys.executable, "-u", "-m", "mesh.cli", "mesh", "secrets", "--dir", str(tmp_path), "--renew"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT) as ran:
         ran.stdout.close()
@@ -61,6 +62,7 @@ def test_passwords_are_all_written_where_nobody_reads_the_answer(tmp_path):
         dict(line.split("=", 1) for line in (tmp_path / f"{region}.env").read_text().splitlines())
         for region in ("us", "eu")
     ]
+    assert (tmp_path / "us.env").read_text() != before
     assert ends[0]["leaf_eu.next"] == ends[1]["us.leaf_eu.next"]
 
 

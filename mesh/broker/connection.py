@@ -2,8 +2,10 @@
 
 import asyncio
 import re
+import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from secrets import token_hex
 
@@ -14,7 +16,7 @@ from nats.errors import Error, NoServersError
 
 from mesh.broker.server_version import other_version
 from mesh.broker.tls import Trust
-from mesh.errors import Denied, MeshError, Unavailable
+from mesh.errors import Denied, MeshError, TopologyError, Unavailable
 from mesh.observability.logs import log
 from mesh.settings import read
 
@@ -114,6 +116,7 @@ class Connection:
             drain_timeout=10,
             pending_size=32 * 1024 * 1024,
             error_cb=self._failed,
+            disconnected_cb=self._renew_trust,
             reconnected_cb=self._reconnected,
         )
 
@@ -270,7 +273,10 @@ class Connection:
     async def _failed(self, error: Exception) -> None:
         denied = _DENIED.search(str(error))
         if denied is None:
-            log.debug("nats", region=self.login.region, error=str(error))
+            distrusted = isinstance(error, ssl.SSLCertVerificationError)
+            (log.warning if distrusted else log.debug)("nats", region=self.login.region, error=str(error))
+            if isinstance(error, ssl.SSLError):
+                await self._renew_trust()
             return
         subject = denied[2]
         reason = Denied(f"{self.login.user} has no permission for {denied[1]} of {subject} in {self.login.region}")
@@ -279,6 +285,11 @@ class Connection:
             if pending.subject.lower() == subject.lower():  # nats-py reports its errors in lower case
                 self._pending.pop(token)
                 self._fail(pending, reason)
+
+    async def _renew_trust(self) -> None:
+        """The next attempt believes and shows the certificates that are in the files then."""
+        with suppress(TopologyError):  # half written: those before, until the attempt after that
+            self.client.options["tls"] = read(Trust).context()
 
     async def _reconnected(self) -> None:
         log.info("reconnected", region=self.login.region, user=self.login.user)

@@ -71,10 +71,13 @@ def secrets(
     kept = kept.renewed() if renew else kept
     kept = kept.switched() if switch else kept
     kept.keep(dir / "secrets.json")
-    print(f"{'second' if kept.used else 'first'} logins are used: secrets.login is {kept.used[1:]!r}")
-    for name, variables in environments(topology, services, kept).items():
+    made = environments(topology, services, kept)
+    for name, variables in made.items():
         path = dir / f"{name}.env"
         path.unlink(missing_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
             opened.writelines(f"{variable}={value}\n" for variable, value in variables.items())
-        print(f"{path}: {len(variables)} secrets")
+    # Only then: whoever reads no further, as `head` does, ends the command, and a link's two ends would differ.
+    print(f"{'second' if kept.used else 'first'} logins are used: secrets.login is {kept.used[1:]!r}")
+    for name, variables in made.items():
+        print(f"{dir / f'{name}.env'}: {len(variables)} secrets")

@@ -50,6 +50,22 @@ def test_passwords_are_changed_in_two_steps(tmp_path):
     assert services["CARTMESH_OFFERS_PASSWORD"] == keys["offers.next"]
 
 
+def test_passwords_are_all_written_where_nobody_reads_the_answer(tmp_path):
+    """A command that is cut short, as by `head`, would leave two ends of a link with different passwords."""
+    assert cartmesh("secrets", "--dir", str(tmp_path)).returncode == 0
+    before = (tmp_path / "us.env").read_text()
+    command = [sys.executable, "-u", "-m", "mesh.cli", "mesh", "secrets", "--dir", str(tmp_path), "--renew"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT) as ran:
+        ran.stdout.close()
+
+    ends = [
+        dict(line.split("=", 1) for line in (tmp_path / f"{region}.env").read_text().splitlines())
+        for region in ("us", "eu")
+    ]
+    assert (tmp_path / "us.env").read_text() != before
+    assert ends[0]["leaf_eu.next"] == ends[1]["us.leaf_eu.next"]
+
+
 def test_what_the_running_release_cannot_read_is_not_deployed(tmp_path):
     """The hook's check: against the schemas of the release before; where there is none, all is well."""
     first = cartmesh("check", "--folder", str(tmp_path))

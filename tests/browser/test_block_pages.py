@@ -132,6 +132,7 @@ async def test_a_mail_is_built_from_nothing_with_the_keyboard(house, visit, even
     await expect(page.get_by_role("status")).to_contain_text("Published.")
 
 
+@pytest.mark.drill
 @pytest.mark.timeout(300)
 async def test_a_block_is_dragged(house, visit, eventually):
     """Within the list, and into a column; the draft has it there."""
@@ -157,15 +158,22 @@ async def _are(house, name, ids):
 
 
 async def _drag(page, what, where, there):
-    """Drag a block by its handle to the upper part of another, until it stands `there`, and let it go."""
+    """Drag a block by its handle to the upper part of another, until it stands `there`, and let it go.
+
+    What moves out of the way is moved back where the pointer still meets it: so it must stand there at rest, too.
+    """
     handle, target = page.locator(f"{what} .handle").first, page.locator(where)
     await handle.hover()
     await page.mouse.down()
+    held = 0
     async with asyncio.timeout(60):
         for step in count():
             box = await target.bounding_box()
-            await page.mouse.move(box["x"] + 40 + step % 3, box["y"] + 6 + step % 2)
-            if await page.locator(there).count():
+            if not held:
+                await page.mouse.move(box["x"] + 40 + step % 3, box["y"] + 6 + step % 2)
+            at_rest = not await page.evaluate("document.getAnimations().length")
+            held = held + at_rest if await page.locator(there).count() else 0
+            if held >= 3:
                 break
     await page.mouse.up()
 

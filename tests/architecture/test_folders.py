@@ -57,17 +57,20 @@ def imports_of(module):
     return {name for name in found if name in MODULES and name != module}
 
 
+def is_for_types(node):
+    """Whether a statement is one of `if TYPE_CHECKING:`."""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
 @cache
-def import_statements(module):
-    """A module's statements that import, but for those that only a type checker reads."""
+def import_statements(module, *, for_types=False):
+    """A module's statements that import; with `for_types` also those that only a type checker reads."""
     found, nodes = [], [ast.parse(MODULES[module].read_text(encoding="utf-8"))]
     while nodes:
         node = nodes.pop()
         if isinstance(node, ast.Import | ast.ImportFrom):
             found.append(node)
-        elif isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            continue
-        elif not isinstance(node, ast.expr):
+        elif not isinstance(node, ast.expr) and (for_types or not is_for_types(node)):
             nodes.extend(ast.iter_child_nodes(node))
     return tuple(found)
 
@@ -105,7 +108,7 @@ def test_only_the_broker_knows_nats():
     """`nats-py` is imported in `mesh/broker` and nowhere else."""
     users = set()
     for module in MODULES:
-        for node in import_statements(module):
+        for node in import_statements(module, for_types=True):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [name.name for name in node.names]
             if any(name.partition(".")[0] == "nats" for name in names):
                 users.add(module)

@@ -14,6 +14,7 @@ from mesh.envelope import Received, decode, region_of, source_of
 from mesh.errors import InvalidEvent
 from mesh.event import Declaration, Event, declaration_of, declared, key_of
 from mesh.events.mesh import MeshHeartbeat
+from mesh.events.order import PurchaseHeartbeat
 from mesh.group_commit import GroupCommitter
 from mesh.history import History
 from mesh.personal_data import PersonalData
@@ -207,10 +208,12 @@ class Mesh:
         return msgspec.json.decode(reply, type=answer)
 
     async def staleness(self) -> dict[str, timedelta | None]:
-        """Per other region the age of its newest heartbeat seen here; None when none was ever seen."""
+        """Per other region the age of what is known here of its purchases; None where none was heard of lately."""
         now, ages = datetime.now(UTC), dict[str, timedelta | None]()
         for region in self.others:
             newest = await self.last(MeshHeartbeat, region, region=region)
+            if newest and newest.event.purchases:
+                newest = await self.last(PurchaseHeartbeat, region, region=region)
             ages[region] = now - newest.event.at if newest else None
         return ages
 

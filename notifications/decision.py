@@ -56,9 +56,10 @@ async def decide(
     if not due:
         return []
     scored = request.scored or _score(history, request.abandonment_id)
-    read = await read_input(abandoned, history, scored, mesh)
-    clicks = await _clicks_elsewhere(due, request.cart_id, mesh)
     now = now or datetime.now(UTC)
+    late = now - (request.asked or now)
+    read = await read_input(abandoned, history, scored, mesh, late=late)
+    clicks = await _clicks_elsewhere(due, request.cart_id, mesh)
     met = context.journeys.for_cart(facts_of(read.inputs, now))
     at = Situation(
         abandoned=abandoned, history=history, scored=scored, context=context, now=now, clicks=clicks, met=met

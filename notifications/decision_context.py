@@ -1,5 +1,7 @@
 """Decision context: what decisions are made with, and what is asked to be decided."""
 
+from datetime import datetime
+
 import msgspec
 
 from mesh.events.cart import CartScored
@@ -20,7 +22,7 @@ class DecisionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `journey` names the run whose timer fired, and `step` and `position` the step that it waited for; None: the first
     step of every run. A first attempt is always of every run that is undecided, so that journeys of higher priority
-    are decided first.
+    are decided first. `asked` is when it could have been decided at the earliest.
     """
 
     cart_id: str
@@ -30,3 +32,4 @@ class DecisionRequest(msgspec.Struct, frozen=True, kw_only=True):
     step: str = ""
     position: int = 1
     scored: CartScored | None = None
+    asked: datetime | None = None

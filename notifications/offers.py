@@ -91,7 +91,9 @@ async def await_score(received: Received[CartAbandoned], mesh: Mesh, context: De
     if scored and scored.event.abandonment_id == received.id:
         # Also where that decision is late: two at once refuse each other, which makes a busy process later still.
         return  # `decide_scored_offer` decides
-    request = DecisionRequest(cart_id=received.event.cart_id, abandonment_id=received.id, attempt=1)
+    request = DecisionRequest(
+        cart_id=received.event.cart_id, abandonment_id=received.id, attempt=1, asked=received.stored
+    )
     for change in await decide(request, mesh, context, delivery=received.attempt):
         yield change
 
@@ -102,7 +104,13 @@ async def decide_scored_offer(
 ) -> AsyncIterator[Change]:
     """Decide as soon as the score is there."""
     scored = received.event
-    request = DecisionRequest(cart_id=scored.cart_id, abandonment_id=scored.abandonment_id, attempt=1, scored=scored)
+    request = DecisionRequest(
+        cart_id=scored.cart_id,
+        abandonment_id=scored.abandonment_id,
+        attempt=1,
+        scored=scored,
+        asked=received.stored,
+    )
     for change in await decide(request, mesh, context, delivery=received.attempt):
         yield change
 
@@ -118,6 +126,7 @@ async def decide_due_offer(received: Received[OfferDue], mesh: Mesh, context: De
         journey=due.journey,
         step=due.step,
         position=due.position,
+        asked=received.time,
     )
     for change in await decide(request, mesh, context, delivery=received.attempt):
         yield change

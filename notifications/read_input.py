@@ -20,7 +20,7 @@ from notifications.shopper_profile import ShopperProfile, shopper_of
 from notifications.suppressions import standing_of
 
 _AWAY = timedelta(seconds=10)
-"""An idle timer that fires so much later than it was due fires after its region had been away."""
+"""What is done so much later than it was due is done after its region had been away."""
 
 
 class ReadInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,11 +37,23 @@ class ReadInput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def read_input(
-    abandoned: Received[CartAbandoned], history: History, scored: CartScored | None, mesh: Mesh
+    abandoned: Received[CartAbandoned],
+    history: History,
+    scored: CartScored | None,
+    mesh: Mesh,
+    *,
+    late: timedelta = timedelta(0),
 ) -> ReadInput:
-    """What every run of the abandonment is evaluated with. `history` is the cart's."""
+    """What every run of the abandonment is evaluated with. `history` is the cart's.
+
+    `late` is how long ago it could have been decided.
+    """
     cart = abandoned.event
     profile, person = await shopper_of(cart.visitor_id, mesh, names_of(cart.customer_id))
+    # People are led elsewhere while their region is away: any other one may know of a purchase.
+    away = max(abandoned.stored - cart.due, late) > _AWAY
+    regions = tuple(sorted(mesh.others if away else set(person.regions) & set(mesh.others)))
+    staleness = await mesh.staleness() if regions else {}  # before the purchases: these are complete up to it then
     reserved, purchases, suppressed, begun = await asyncio.gather(
         newest_of_names(mesh, ContactReserved, person.digests),
         purchases_of(mesh, person.digests),
@@ -54,10 +66,6 @@ async def read_input(
         if region == mesh.region
     ]
     conditions += nothing_bought_since(purchases, mesh.region)
-    # People are led elsewhere while their region is away: any other one may know of a purchase.
-    away = abandoned.stored - cart.due > _AWAY
-    regions = tuple(sorted(mesh.others if away else set(person.regions) & set(mesh.others)))
-    staleness = await mesh.staleness() if regions else {}
     state = cart_state(abandoned, history, [order for order in purchases.values() if order])
     contacts = {one.offer_id: one for kept in reserved.values() if kept for one in kept.event.recent}
     inputs = DecisionInput(

@@ -9,10 +9,14 @@ from mesh.event import Event, event
 
 @event(key="region", ttl=timedelta(minutes=10))
 class MeshHeartbeat(Event):
-    """A region is alive. Its age, read in another region, is how stale that region's view is."""
+    """A region is alive. Its age, read in another region, is how stale that region's view is.
+
+    `purchases`: the age of its `order.purchase_heartbeat` is taken instead, which releases before 0.1.0 do not publish.
+    """
 
     region: str
     at: datetime
+    purchases: bool = False
 
 
 class EventCount(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """Orders: as pages report them, as the shop takes them over HTTP, and what becomes of them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -71,6 +71,17 @@ class PurchaseMarked(Event):
     shopper: str
     order_id: str
     bought: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+@event(key="region", ttl=timedelta(minutes=10))
+class PurchaseHeartbeat(Event):
+    """Every purchase that a region had stored by `at` lies before this in the same stream.
+
+    Streams are copied one by one, so only what follows the purchases shows that another region has received them.
+    """
+
+    region: str
+    at: datetime
 
 
 Asker = Literal["customer", "shop", "checkout"]

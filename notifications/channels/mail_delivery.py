@@ -30,6 +30,7 @@ from mesh.publish import Change, Draft
 from notifications.channels.delivery_errors import Undelivered
 from notifications.channels.delivery_state import Claim, DeliveryState, delivery_state
 from notifications.channels.email_message import recipient
+from notifications.channels.late_delivery import ages_where_late, wait_for_others
 from notifications.channels.mailer import Mailer, failed
 from notifications.channels.reading import Reading, read_delivery
 from notifications.render_pool import TemplateError
@@ -59,7 +60,8 @@ async def deliver(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer) 
 
 
 async def _attempt(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer) -> list[Change]:
-    decided = received.event
+    decided, now = received.event, datetime.now(UTC)
+    ages = await ages_where_late(received, mesh, now)
     reading = await read_delivery(decided, mesh)
     state = delivery_state(received, reading.history, "email")
     ended = _ended(received, state, reading, mailer)
@@ -69,6 +71,10 @@ async def _attempt(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer)
         return held_by_pause(decided, state, reading.paused)
     if state.until and (left := state.until - datetime.now(UTC)) > timedelta(0):
         raise Retry("deferred", after=left)
+    if wait := wait_for_others(received, state, reading, ages, now):
+        if wait.again_after is None:
+            return [withdrawn(decided, "email", f"region out of date: {wait.words}")]
+        raise Retry(wait.words, after=wait.again_after)
     try:
         await mailer.rendered(decided, reading)  # before the connection, which others wait for
         async with mailer.envelope(recipient(reading.profile.email) or "", "offer", decided.offer_id) as envelope:

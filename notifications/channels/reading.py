@@ -30,8 +30,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     `offered` is the decision with what it offers as the catalogue has it now, without the pieces that were bought since
     they were added; `bought` is an order that bought all of them. `at`: when it was read, by the event loop's clock.
-    `standing`: whether mails may go to the shopper's address; none where there is no address. `paused`: since when
-    offers to its domain are held.
+    `regions` are those where the shopper was active. `standing`: whether mails may go to the shopper's address; none
+    where there is no address. `paused`: since when offers to its domain are held.
     """
 
     offered: OfferDecided
@@ -40,6 +40,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     purchases: Purchases
     bought: str | None = None
     at: float
+    regions: tuple[str, ...] = ()
     standing: Standing | None = None
     paused: datetime | None = None
 
@@ -80,6 +81,7 @@ async def read_delivery(decided: OfferDecided, mesh: Mesh) -> Reading:
         purchases=purchases,
         bought=order_id,
         at=at,
+        regions=tuple(person.regions),
         standing=standing,
         paused=paused,
     )

@@ -18,7 +18,7 @@ from mesh.events.cart import (
     CartRecovered,
     CartUpdated,
 )
-from mesh.events.order import OrderConfirmed, OrderCreated, OrderPlaced, OrderReportRefused
+from mesh.events.order import OrderConfirmed, OrderCreated, OrderPlaced, OrderReportRefused, PurchaseHeartbeat
 from mesh.observability.logs import log
 from mesh.profiles import PROFILES, names_of, purchases_of, read_profile
 from mesh.publish import Change, Draft
@@ -38,6 +38,7 @@ service = Service(
         CartConverted,
         CartClosed,
         CartRecovered,
+        PurchaseHeartbeat,
     ),
     timers=(CartIdle,),
     views=(PROFILES,),
@@ -238,6 +239,15 @@ async def recover_cart(received: Received[OrderConfirmed], mesh: Mesh, rules: Ru
         yield recovered
         for unchanged in history.unchanged(CartRecovered):
             yield unchanged
+
+
+@service.every(timedelta(seconds=1))
+async def beat_after_purchases(tick: datetime, mesh: Mesh) -> AsyncIterator[Change]:
+    """Tell all regions that every purchase here up to now lies before this in their copies.
+
+    The beat of `heartbeat` may reach them before older purchases: after an outage each stream is copied at its own pace.
+    """
+    yield PurchaseHeartbeat(region=mesh.region, at=tick)
 
 
 def _abandoned(cart: CartView, lines: tuple[CartLine, ...], idle: Received[CartIdle]) -> Draft:

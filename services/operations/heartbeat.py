@@ -11,4 +11,4 @@ service = Service("heartbeat", publishes=(MeshHeartbeat,))
 @service.every(timedelta(seconds=1))
 async def beat(tick: datetime, mesh: Mesh):  # noqa: ANN201  yields changes
     """Tell all regions that this one is alive."""
-    yield MeshHeartbeat(region=mesh.region, at=tick)
+    yield MeshHeartbeat(region=mesh.region, at=tick, purchases=True)

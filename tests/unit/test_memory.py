@@ -8,9 +8,10 @@ import pytest
 from mesh.broker.memory import MemoryMesh
 from mesh.broker.protocol import Outgoing
 from mesh.errors import Unavailable
+from mesh.event import declaration_of
 from mesh.events.cart import CartIdle, CartUpdated
 from mesh.events.mesh import MeshHeartbeat
-from mesh.events.order import OrderPlaced
+from mesh.events.order import OrderPlaced, PurchaseHeartbeat, PurchaseMarked
 from mesh.mesh import Mesh
 from mesh.money import Money
 from mesh.publish import Cause
@@ -104,6 +105,29 @@ async def test_staleness_grows_while_cut(regions):
 
     regions.heal("us")
     assert (await here.staleness())["eu"] < timedelta(seconds=30)
+
+
+async def test_a_beat_that_overtakes_purchases_does_not_count(regions):
+    """Streams are copied one by one: what is known of a region is as old as the beat behind its purchases."""
+    here = Mesh(regions.broker("us"), "tests", others=("eu",))
+    there = Mesh(regions.broker("eu"), "heartbeat", others=("us",))
+    now = datetime.now(UTC)
+
+    await there.publish(MeshHeartbeat(region="eu", at=now, purchases=True))
+    assert await here.staleness() == {"eu": None}
+
+    await there.publish(PurchaseHeartbeat(region="eu", at=now - timedelta(minutes=1)))
+    assert (await here.staleness())["eu"] >= timedelta(minutes=1)
+
+    await there.publish(PurchaseHeartbeat(region="eu", at=now))
+    assert (await here.staleness())["eu"] < timedelta(seconds=30)
+
+
+def test_the_beat_behind_purchases_is_in_their_stream():
+    """Wherever `mesh.toml` puts them: a stream is a domain's."""
+    marked, beat = declaration_of(PurchaseMarked), declaration_of(PurchaseHeartbeat)
+
+    assert (beat.domain, beat.personal) == (marked.domain, marked.personal)
 
 
 async def test_two_regions_decide_about_one_event_and_both_are_seen():

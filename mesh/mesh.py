@@ -211,10 +211,12 @@ class Mesh:
         """Per other region the age of what is known here of its purchases; None where none was heard of lately."""
         now, ages = datetime.now(UTC), dict[str, timedelta | None]()
         for region in self.others:
-            newest = await self.last(MeshHeartbeat, region, region=region)
-            if newest and newest.event.purchases:
+            alive = await self.last(MeshHeartbeat, region, region=region)
+            at = alive.event.at if alive else None
+            if alive and alive.event.purchases:
                 newest = await self.last(PurchaseHeartbeat, region, region=region)
-            ages[region] = now - newest.event.at if newest else None
+                at = newest.event.at if newest else None
+            ages[region] = now - at if at else None
         return ages
 
 

@@ -41,7 +41,7 @@ def waited_for(ago, ages, *, regions=("ap",), deferred_ago=None):
     state = DeliveryState(settled=False, bought=None, changed=False, unanswered=None, attempt=1, until=until)
     reading = Reading(
         offered=offer.event,
-        history=History(()),
+        history=History("c1", ()),
         profile=ShopperProfile(),
         purchases={},
         at=0.0,
@@ -83,7 +83,8 @@ def test_the_wait_ends():
 
     known_there = waited_for(ago, {"us": STALE}, regions=("ap", "us"))
 
-    assert known_there is not None and known_there.again_after is None
+    assert known_there is not None
+    assert known_there.again_after is None
     assert known_there.words == "nothing was heard of us for 5 s"
     assert waited_for(ago, {"us": STALE}, regions=("ap",)) is None
 

@@ -245,7 +245,7 @@ async def recover_cart(received: Received[OrderConfirmed], mesh: Mesh, rules: Ru
 async def beat_after_purchases(tick: datetime, mesh: Mesh) -> AsyncIterator[Change]:
     """Tell all regions that every purchase here up to now lies before this in their copies.
 
-    The beat of `heartbeat` may reach them before older purchases: after an outage each stream is copied at its own pace.
+    That of `heartbeat` may reach them before older purchases: after an outage each stream is copied at its own pace.
     """
     yield PurchaseHeartbeat(region=mesh.region, at=tick)
 

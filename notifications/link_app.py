@@ -9,17 +9,19 @@ from notifications.confirm_page import confirming
 from notifications.confirmation_token import ConfirmationSettings
 from notifications.pages import HEADERS
 from notifications.preference_page import preferring
+from notifications.saved_cart_api import saved_carts
 from notifications.unsubscribe_page import unsubscribing
 from notifications.unsubscribe_token import LinkSettings
 
 
 def app(mesh: Mesh) -> Litestar:
-    """The pages that unsubscribe, that confirm an address, and that show what a shopper allows."""
+    """The pages that unsubscribe, confirm an address and show what a shopper allows, and the carts of mails."""
     links = read(LinkSettings)
     routes = [
         *unsubscribing(mesh, links),
         *confirming(mesh, links, read(ConfirmationSettings)),
         *preferring(mesh, links),
+        *saved_carts(mesh, links),
     ]
     policy = HEADERS["Content-Security-Policy"]
     return Litestar(routes, request_max_body_size=64 * 1024, **shared_options(mesh, policy=policy))

@@ -1,11 +1,18 @@
-"""The links in mails: unsubscribes shoppers, also with one click (RFC 8058), and takes their confirmations."""
+"""The links in mails: unsubscribes, also with one click (RFC 8058), takes confirmations, and gives carts back."""
 
 from typing import Any
 
 from mesh import Mesh, Service
 from mesh.events.customer import ConsentConfirmed, CustomerUnsubscribed
+from mesh.profiles import PROFILES
 
-service = Service("links", publishes=(CustomerUnsubscribed, ConsentConfirmed), secrets=("secret",), port=8090)
+service = Service(
+    "links",
+    publishes=(CustomerUnsubscribed, ConsentConfirmed),
+    views=(PROFILES,),
+    secrets=("secret",),
+    port=8090,
+)
 
 
 @service.http

@@ -11,6 +11,7 @@ from mesh.events.offer import OfferDecided
 from mesh.events.user import Recommendation
 from mesh.money import Money
 from notifications.click_links import ClickLinks
+from notifications.saved_cart_token import PARAMETER
 from notifications.shopper_profile import ShopperProfile
 
 DEMO_ORDER_PATH = "/{language}/orders/{order_id}"
@@ -52,10 +53,12 @@ def template_variables(
     left_at: datetime,
     unsubscribe_url: str,
     preferences_url: str = "",
+    saved_cart: str = "",
 ) -> dict[str, Any]:
     """Values for a template, made of plain types only. Money is `{"amount", "currency"}` in minor units.
 
-    Links to the shop name the offer, so that its pages can report who followed them.
+    Links to the shop name the offer, so that its pages can report who followed them. `saved_cart` is the token by which
+    the shop shows the cart on any device.
     """
     links = ClickLinks.of(decided, shop.url)
     total = decided.total or sum_of(decided.lines)
@@ -79,7 +82,7 @@ def template_variables(
             "discount_amount": taken_off(fixed, total) if fixed else None,
             "left_at": left_at,
             "time_zone": profile.time_zone,
-            "cart_url": links.to_offer(cart_url(decided, shop)),
+            "cart_url": links.to_offer(cart_url(decided, shop, saved_cart)),
             "unsubscribe_url": unsubscribe_url,
             "preferences_url": preferences_url,
         }
@@ -96,10 +99,11 @@ def confirmation_variables(shop: Shop, confirm_url: str) -> dict[str, Any]:
     }
 
 
-def cart_url(decided: OfferDecided, shop: Shop) -> str:
+def cart_url(decided: OfferDecided, shop: Shop, saved: str = "") -> str:
     """Where the shopper finds the cart again, the coupon applied. Keys are tokens, so nothing needs quoting."""
     coupon = f"&coupon={decided.coupon}" if decided.coupon else ""
-    return f"{shop.url}/cart/{decided.cart_id}?offer={decided.offer_id}{coupon}"
+    token = f"&{PARAMETER}={saved}" if saved else ""
+    return f"{shop.url}/cart/{decided.cart_id}?offer={decided.offer_id}{coupon}{token}"
 
 
 def sum_of(lines: tuple[CartLine, ...]) -> Money:

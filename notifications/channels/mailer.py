@@ -17,7 +17,7 @@ from mesh.events.offer import OfferDecided, OfferDeferred, OfferFailed, OfferSen
 from mesh.observability.logs import log
 from mesh.profiles import address_digest
 from mesh.settings import read
-from notifications import preference_token
+from notifications import preference_token, saved_cart_token
 from notifications.channels.delivery_errors import Undelivered, Unknown
 from notifications.channels.delivery_state import Claim
 from notifications.channels.email_message import MailSettings, compose, message_id, without_addresses
@@ -28,6 +28,7 @@ from notifications.preference_token import PreferenceLink
 from notifications.render_pool import Rendered, RenderPool, RenderSettings, TemplateError, open_render_pool
 from notifications.run import run_fields
 from notifications.sample import NAMES, sample
+from notifications.saved_cart_token import SavedCartLink
 from notifications.sending_pauses import domain_of
 from notifications.sent_mail import SentMail
 from notifications.shopper_profile import ShopperProfile
@@ -109,6 +110,7 @@ class Mailer:
             left_at=left.event.left_at if left else decided.due,
             unsubscribe_url=self.unsubscribe_url(decided),
             preferences_url=self.preferences_url(decided, reading.profile.email),
+            saved_cart=self.saved_cart(decided),
         )
         key = derive_id(decided.offer_id, reading.profile.locale, msgspec.json.encode(data))
         task = self._renders.get(key)
@@ -154,6 +156,11 @@ class Mailer:
         """The signed link that ends these mails."""
         unsubscription = Unsubscription(visitor_id=decided.visitor_id, channel="email", offer_id=decided.offer_id)
         return link(unsubscription, self.links)
+
+    def saved_cart(self, decided: OfferDecided) -> str:
+        """The token by which the shop reads the cart on any device."""
+        link = SavedCartLink(region=self._mesh.region, cart_id=decided.cart_id, offer_id=decided.offer_id)
+        return saved_cart_token.seal(link, self.links.secret)
 
     def preferences_url(self, decided: OfferDecided, email: str | None) -> str:
         """The signed link to what the shopper allows; empty without an address, as a card has no such link."""

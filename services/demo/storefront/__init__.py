@@ -8,6 +8,7 @@ from mesh.events.mesh import ViewsSimulated
 from mesh.events.user import Recommendations, RecommendationsRequest, UserScored
 from services.demo.storefront.order_client import OrderClient, open_order_client
 from services.demo.storefront.picks import Picks
+from services.demo.storefront.saved_carts import SavedCarts, open_saved_carts
 from services.demo.storefront.seeding import Seeding, seed
 from services.demo.storefront.shop_server import ShopServer, open_server
 
@@ -52,6 +53,13 @@ async def open_orders() -> AsyncIterator[OrderClient]:
         yield client
 
 
+@service.resource
+async def open_carts() -> AsyncIterator[SavedCarts | None]:
+    """The shop's server before the interface behind the links of mails."""
+    async with open_saved_carts() as carts:
+        yield carts
+
+
 @service.on(UserScored, fanout=True)
 async def show_picks_live(scored: UserScored, picks: Picks) -> None:
     """Show a visitor's open pages what they may like now; who has none open costs nothing."""
@@ -60,10 +68,10 @@ async def show_picks_live(scored: UserScored, picks: Picks) -> None:
 
 
 @service.http
-def app(mesh: Mesh, picks: Picks, server: ShopServer, orders: OrderClient) -> "Litestar":
+def app(mesh: Mesh, picks: Picks, server: ShopServer, orders: OrderClient, carts: SavedCarts | None) -> "Litestar":
     """The shop's pages."""
     from services.demo.storefront.allowing import serve_allowing  # noqa: PLC0415  see below
     from services.demo.storefront.app import build  # noqa: PLC0415  brings Litestar, which other processes do not need
     from services.demo.storefront.picks_stream import stream_picks  # noqa: PLC0415  the same
 
-    return build(mesh, (stream_picks(picks), serve_allowing(server)), orders)
+    return build(mesh, (stream_picks(picks), serve_allowing(server)), orders, carts)

@@ -18,10 +18,16 @@ from services.demo.storefront.frame import Frame
 from services.demo.storefront.order_client import OrderClient
 from services.demo.storefront.order_page import OrderPages, serve_order
 from services.demo.storefront.pages import serve_pages
+from services.demo.storefront.saved_carts import SavedCarts
 
 
-def build(mesh: Mesh, more: Sequence[Any] = (), orders: OrderClient | None = None) -> Litestar:
-    """The app. `more` are further route handlers, such as the live picks; without `orders` nothing can be ordered."""
+def build(
+    mesh: Mesh, more: Sequence[Any] = (), orders: OrderClient | None = None, carts: SavedCarts | None = None
+) -> Litestar:
+    """The app. `more` are further route handlers, such as the live picks; without `orders` nothing can be ordered.
+
+    Without `carts` the links of mails show a cart as it was left.
+    """
     frame = Frame(mesh.region, settings.read(AddressSettings))
     shared = shared_options(mesh, policy=_policy(frame.sources()))
 
@@ -32,7 +38,7 @@ def build(mesh: Mesh, more: Sequence[Any] = (), orders: OrderClient | None = Non
         return shown
 
     return Litestar(
-        [*serve_pages(mesh, frame), *serve_files(), serve_catalogue(), *_ordering(mesh, frame, orders), *more],
+        [*serve_pages(mesh, frame, carts), *serve_files(), serve_catalogue(), *_ordering(mesh, frame, orders), *more],
         **{**shared, "exception_handlers": {**shared["exception_handlers"], NotFoundException: show_missing}},
     )
 

@@ -1,5 +1,6 @@
 """Pages: every address of the shop that people see."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -10,14 +11,15 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.response import Redirect
 
-from mesh import Mesh
+from mesh import Mesh, Money
 from services.demo.storefront.cart_link import restore
 from services.demo.storefront.catalogue import CATEGORIES, LANGUAGES, find, in_category, variants
-from services.demo.storefront.frame import Frame
+from services.demo.storefront.frame import Frame, money_words
 from services.demo.storefront.related import favourites, related_to
+from services.demo.storefront.saved_carts import Change, SavedCarts
 from services.demo.storefront.search import asked, search_products
 from services.demo.storefront.stock_left import FEW, pieces_left
-from services.demo.storefront.texts import preferred
+from services.demo.storefront.texts import preferred, words
 
 PLAIN = ("account",)
 """Pages on which the browser alone has something to show."""
@@ -26,11 +28,11 @@ COUNTRIES = ("AT", "AU", "CA", "CH", "DE", "FR", "GB", "JP", "NL", "SG", "US")
 Asked = Request[Any, Any, Any]
 
 
-def serve_pages(mesh: Mesh, frame: Frame) -> list[HTTPRouteHandler]:
+def serve_pages(mesh: Mesh, frame: Frame, carts: SavedCarts | None = None) -> list[HTTPRouteHandler]:
     """The routes of all pages."""
     plain = [_plain(frame, page) for page in PLAIN]
     products = [_category(frame), _product(mesh, frame), _search(frame)]
-    return [_entrance(), _home(frame), *products, *_carts(mesh, frame), _checkout(frame), *plain]
+    return [_entrance(), _home(frame), *products, *_carts(mesh, frame, carts), _checkout(frame), *plain]
 
 
 def _in_each(path: str) -> list[str]:
@@ -90,19 +92,41 @@ def _search(frame: Frame) -> HTTPRouteHandler:
     return show_results
 
 
-def _carts(mesh: Mesh, frame: Frame) -> list[HTTPRouteHandler]:
+def _carts(mesh: Mesh, frame: Frame, carts: SavedCarts | None) -> list[HTTPRouteHandler]:
     @get(_in_each("/cart"))
     async def show_cart(request: Asked) -> Response[bytes]:
-        return frame.show(request, "cart", restored=None, lost=False, picks=related_to(None))
+        return frame.show(request, "cart", restored=None, lost=False, changed=(), picks=related_to(None))
 
     @get("/cart/{cart_id:str}")
     async def restore_cart(request: Asked, cart_id: FromPath[str]) -> Response[bytes]:
-        query = request.query_params
-        found = await restore(mesh, cart_id, offer_id=query.get("offer") or "", coupon=query.get("coupon") or "")
+        query, picks = request.query_params, related_to(None)
+        saved = await carts.find(query["saved"]) if carts and query.get("saved") else None
+        if saved is not None:
+            found, changes = saved.restored(), saved.changes
+        else:
+            asked = {"offer_id": query.get("offer") or "", "coupon": query.get("coupon") or ""}
+            found, changes = await restore(mesh, cart_id, **asked), ()
         restored = msgspec.json.encode(found).decode() if found else None
-        return frame.show(request, "cart", path="/cart", restored=restored, lost=found is None, picks=related_to(None))
+        changed = _changed(frame.language(request), changes)
+        lost = found is None
+        return frame.show(request, "cart", path="/cart", restored=restored, lost=lost, changed=changed, picks=picks)
 
     return [show_cart, restore_cart]
+
+
+def _changed(language: str, changes: Iterable[Change]) -> list[str]:
+    """In the shopper's words what is not as it was in the mail; nothing of what this shop does not sell."""
+    found = ((one, find(one.product_id)) for one in changes)
+    return [_words_of(one, product.name[language], language) for one, product in found if product]
+
+
+def _words_of(change: Change, name: str, language: str) -> str:
+    prices = {"before": _money(change.price_before, language), "now": _money(change.price, language)}
+    return words(language)[f"changed_{change.kind}"].format(name=name, **prices)
+
+
+def _money(price: Money | None, language: str) -> str:
+    return money_words(price.amount, price.currency, language) if price else ""
 
 
 def _checkout(frame: Frame) -> HTTPRouteHandler:

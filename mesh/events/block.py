@@ -5,10 +5,14 @@ from mesh.event import Event, event
 
 @event(key="name")
 class BlockPublished(Event):
-    """A revision of a shared block was published. `files` are all its texts by name; `replaces` is the one before."""
+    """A revision of a shared block was published. `files` are all its texts by name; `replaces` is the one before.
+
+    `replaces_region` is the region that published that one (None: an older release did not say).
+    """
 
     name: str
     revision: int
     author: str
     files: dict[str, str]
     replaces: int | None = None
+    replaces_region: str | None = None

@@ -5,10 +5,14 @@ from mesh.event import Event, event
 
 @event(key="name")
 class TemplatePublished(Event):
-    """A revision of a template was published. `files` are all its texts by name; `replaces` is the revision before."""
+    """A revision of a template was published. `files` are all its texts by name; `replaces` is the revision before.
+
+    `replaces_region` is the region that published that one (None: an older release did not say).
+    """
 
     name: str
     revision: int
     author: str
     files: dict[str, str]
     replaces: int | None = None
+    replaces_region: str | None = None

@@ -19,8 +19,9 @@ from notifications.documents.reviews import check_reviewed
 class DocumentDraft(msgspec.Struct, frozen=True, kw_only=True):
     """What was saved last, by whom and when (aware UTC).
 
-    `based_on` is the revision in force when the draft was begun (None: there was none). It is not `open` any more
-    once it was published or discarded. `changed_by` is who changed its texts last (empty, in older ones: the author).
+    `based_on` is the revision in force when the draft was begun (None: there was none), as `based_on_region` published
+    it (empty in older ones). It is not `open` any more once it was published or discarded. `changed_by` is who changed
+    its texts last (empty, in older ones: the author).
     """
 
     name: str
@@ -30,11 +31,20 @@ class DocumentDraft(msgspec.Struct, frozen=True, kw_only=True):
     based_on: int | None
     open: bool = True
     changed_by: str = ""
+    based_on_region: str = ""
 
     @property
     def changer(self) -> str:
         """Who changed its texts last; who restored it, or put it on top of another revision, did not."""
         return self.changed_by or self.author
+
+    def is_behind(self, in_force: Document | None) -> bool:
+        """Whether another revision is in force than the one that it was begun on."""
+        if in_force is None or self.based_on is None:
+            return in_force is not None or self.based_on is not None
+        if self.based_on != in_force.revision:
+            return True
+        return bool(self.based_on and self.based_on_region and self.based_on_region != in_force.region)
 
 
 DRAFTS = Bucket("drafts", DocumentDraft, history=64)
@@ -76,7 +86,8 @@ async def save_draft(
     if version is not None and version != stored:
         raise _saved_by(draft, kind, name)
     in_force = await mesh.state(kind.bucket).get(name)
-    based_on = draft.based_on if draft and not begin else in_force.revision if in_force else None
+    base = (in_force.revision, in_force.region) if in_force else (None, "")
+    based_on, region = (draft.based_on, draft.based_on_region) if draft and not begin else base
     saved = DocumentDraft(
         name=name,
         files=dict(files),
@@ -84,12 +95,21 @@ async def save_draft(
         time=datetime.now(UTC),
         based_on=based_on,
         changed_by=draft.changer if draft and follows else author,
+        based_on_region=region,
     )
     try:
         return await mesh.state(DRAFTS).put(_key(kind, name), saved, revision=stored)
     except Conflict:
         draft, _ = await read_draft(kind, name, mesh)
         raise _saved_by(draft, kind, name) from None
+
+
+async def add_draft(kind: Kind, draft: DocumentDraft, mesh: Mesh) -> bool:
+    """Keep a draft that nobody typed; False where one is open. Raises Conflict where one is begun at this moment."""
+    present, stored = await read_draft(kind, draft.name, mesh)
+    if present is None:
+        await mesh.state(DRAFTS).put(_key(kind, draft.name), draft, revision=stored)
+    return present is None
 
 
 async def publish_draft(
@@ -116,12 +136,13 @@ async def publish_draft(
     await kind.validate(name, draft.files, mesh)
     current = await mesh.state(kind.bucket).get(name)
     expect(kind, name, current, expected)
-    if (current.revision if current else None) != draft.based_on:
-        who = f"revision {current.revision} by {current.author} is in force" if current else "nothing is in force"
+    if draft.is_behind(current):
+        where = f" in {current.region}" if current and current.revision == draft.based_on else ""
+        newer = f"revision {current.revision} by {current.author}{where}" if current else "nothing"
         begun = "nothing" if draft.based_on is None else f"revision {draft.based_on}"
         raise Superseded(
-            f"the draft of {kind.name} {name} was begun on {begun}, and {who}: compare them, and save the draft again "
-            "on what is in force"
+            f"the draft of {kind.name} {name} was begun on {begun}, and {newer} is in force: compare them, and save "
+            "the draft again on what is in force"
         )
     document = await store(kind, name, draft.files, author, mesh, current=current, keep_runs=keep_runs)
     with suppress(Conflict):  # saved again meanwhile: that draft stays

@@ -29,11 +29,6 @@ async def names_of(kind: Kind, mesh: Mesh) -> list[str]:
     return [name async for name, _ in mesh.state(kind.bucket).items()]
 
 
-async def apply(kind: Kind, received: Received[Published], mesh: Mesh) -> None:
-    """Put a published revision in force here, unless a newer one is."""
-    await _put_in_force(kind, _document(received), mesh)
-
-
 async def publish(
     kind: Kind,
     name: str,
@@ -84,7 +79,14 @@ async def store(
         changes.append(_seed_event(kind, current))
     now, revision = datetime.now(UTC), current.revision + 1 if current else 1
     replaces = current.revision if current else None
-    event = kind.published(name=name, revision=revision, author=author, files=dict(files), replaces=replaces)
+    event = kind.published(
+        name=name,
+        revision=revision,
+        author=author,
+        files=dict(files),
+        replaces=replaces,
+        replaces_region=current.region if current else None,
+    )
     runs_from = None
     if keep_runs and current is not None and isinstance(event, JourneyPublished):
         runs_from = current.revision if current.runs_from is None else current.runs_from
@@ -100,18 +102,26 @@ async def store(
         files=dict(files),
         runs_from=runs_from,
     )
-    await _put_in_force(kind, document, mesh)
+    await put_in_force(kind, document, mesh)
     return document
 
 
 async def revert(
-    kind: Kind, name: str, revision: int, author: str, mesh: Mesh, *, expected: Expected = msgspec.UNSET
+    kind: Kind,
+    name: str,
+    revision: int,
+    author: str,
+    mesh: Mesh,
+    *,
+    expected: Expected = msgspec.UNSET,
+    region: str = "",
 ) -> Document:
     """Publish an earlier revision's texts again, as a new revision. UnknownDocument where there is none.
 
-    Raises besides what `publish` raises.
+    Of two with one number that of `region`, by default the one that is, or was, in force everywhere. Raises besides
+    what `publish` raises.
     """
-    found = await find_revision(kind, name, revision, mesh)
+    found = await find_revision(kind, name, revision, mesh, region=region)
     if found is None:
         raise await no_revision(kind, name, revision, mesh)
     return await publish(kind, name, found.files, author, mesh, expected=expected)
@@ -125,12 +135,16 @@ async def no_revision(kind: Kind, name: str, revision: int, mesh: Mesh) -> Unkno
     return UnknownDocument(f"{kind.name} {name} has no revision {revision}; it has {', '.join(known)}")
 
 
-async def find_revision(kind: Kind, name: str, revision: int, mesh: Mesh) -> Document | None:
-    """A revision as it was published; of two with one number the one that is, or was, in force everywhere."""
+async def find_revision(kind: Kind, name: str, revision: int, mesh: Mesh, *, region: str = "") -> Document | None:
+    """A revision as it was published; of two with one number the one that is, or was, in force everywhere.
+
+    With a `region` the one that was published there.
+    """
     current, _ = await mesh.state(kind.bucket).entry(name)
-    if current is not None and current.revision == revision:
+    if current is not None and current.revision == revision and region in ("", current.region):
         return current
-    found = [one.document for one in await versions(kind, name, mesh) if one.document.revision == revision]
+    known = [one.document for one in await versions(kind, name, mesh)]
+    found = [one for one in known if one.revision == revision and region in ("", one.region)]
     return max(found, key=lambda one: one.order, default=None)
 
 
@@ -153,7 +167,7 @@ async def _published(kind: Kind, name: str, mesh: Mesh) -> AsyncIterator[Documen
     for stream in (None, mesh_stream(mesh.region)) if mesh.others else (None,):
         async for received in mesh.read(kind.published, stream=stream):
             if received.event.name == name:
-                yield _document(received)
+                yield document_of(received)
 
 
 def _state(document: Document, current: Document | None, newest: Document) -> str:
@@ -164,7 +178,8 @@ def _state(document: Document, current: Document | None, newest: Document) -> st
     return "replaced" if current is not None and current.is_newer_than(document) else "not yet in force"
 
 
-async def _put_in_force(kind: Kind, document: Document, mesh: Mesh) -> None:
+async def put_in_force(kind: Kind, document: Document, mesh: Mesh) -> None:
+    """Put a published revision in force here, unless a newer one is."""
     if not document.revision and document.region != mesh.region:
         return  # every region has seeds of its own
     state = mesh.state(kind.bucket)
@@ -188,7 +203,8 @@ def _seed_event(kind: Kind, seed: Document) -> Draft:
     return Draft(event=event, time=seed.time)
 
 
-def _document(received: Received[Published]) -> Document:
+def document_of(received: Received[Published]) -> Document:
+    """What an event published."""
     event = received.event
     return Document(
         name=event.name,

@@ -11,9 +11,9 @@ from mesh.events.offer import OfferDecided
 from mesh.events.template import TemplatePublished
 from mesh.profiles import PROFILES
 from mesh.settings import read
+from notifications.documents.concurrent import apply
 from notifications.documents.drafts import DRAFTS
 from notifications.documents.kind import Published
-from notifications.documents.publishing import apply
 from notifications.documents.reviews import REVIEWS, kinds_reviewed
 from notifications.experiments.participant import KINDS as PARTICIPATION
 from notifications.journeys.kind import JOURNEYS

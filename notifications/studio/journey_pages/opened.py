@@ -46,7 +46,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_behind(self) -> bool:
         """Whether another revision is in force than the one that the draft was begun on."""
-        return self.draft is not None and self.draft.based_on != self.revision
+        return self.draft is not None and self.draft.is_behind(self.in_force)
 
     def by(self, author: str) -> str:
         """The name of an author."""

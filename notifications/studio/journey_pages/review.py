@@ -125,8 +125,8 @@ async def _conflicts(studio: Studio, opened: Opened) -> list[EditConflict] | Non
 
 async def _sides(studio: Studio, opened: Opened) -> Sequence[Typed]:
     """What the draft was begun on (where that is not known: what is in force), what is in force, and the draft."""
-    number = opened.draft.based_on if opened.draft else None
-    found = None if number is None else await find_revision(JOURNEYS, opened.name, number, studio.mesh)
+    number, region = (opened.draft.based_on, opened.draft.based_on_region) if opened.draft else (None, "")
+    found = None if number is None else await find_revision(JOURNEYS, opened.name, number, studio.mesh, region=region)
     begun_on = found.files[FILE] if found else _text_in_force(opened)
     return [typed_in_text(opened.name, text) for text in (begun_on, _text_in_force(opened), opened.text)]
 

@@ -68,8 +68,7 @@ class Edited(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_behind(self) -> bool:
         """Whether something was published since the draft was begun."""
-        current = self.in_force.revision if self.in_force else None
-        return self.draft is not None and self.draft.based_on != current
+        return self.draft is not None and self.draft.is_behind(self.in_force)
 
     def source(self, locale: str) -> Source:
         """The files of a language; NotFoundException where there is none."""

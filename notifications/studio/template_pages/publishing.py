@@ -143,6 +143,7 @@ def _history(editor: Editor) -> list[HTTPRouteHandler]:
                 person.account.id,
                 editor.mesh,
                 expected=_number(sent.get("expected")),
+                region=str(sent.get("region", "")),
             )
         except Refused as error:
             status = (

@@ -9,7 +9,9 @@ from mesh.errors import DeclarationError
 from mesh.events.offer import (
     OfferDecided,
 )
-from notifications.documents.publishing import publish, revert, versions
+from notifications.documents.document import Superseded
+from notifications.documents.drafts import publish_draft, read_draft, save_draft
+from notifications.documents.publishing import find_revision, publish, revert, versions
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS, files_of
 from notifications.offers import service as offers
@@ -93,6 +95,52 @@ async def test_revisions_published_on_both_sides_of_a_cut_leave_one_in_force_and
                 ("grace", "in force"),
                 ("ada", "lost to the concurrent revision of eu"),
             ]
+
+
+async def test_a_revision_that_lost_to_another_regions_is_a_draft_on_what_both_began_with(
+    shop_in, at_work, shop, journeys, eventually
+):
+    """In its own region, also where the other one went on meanwhile; what knew of it makes none."""
+    eu = shop_in("eu")
+    journeys(other="")
+    async with at_work(offers, studio), at_work(offers, studio, region="eu"):
+        await publish(JOURNEYS, "sale", files_of(BASE + "cap = 1"), "ada", shop.mesh)
+        await eventually(lambda: _in_force(eu.mesh, 1, "us", "sale"))
+        await publish(JOURNEYS, "sale", files_of(BASE + "cap = 2"), "grace", eu.mesh)
+        await eventually(lambda: _in_force(shop.mesh, 2, "eu", "sale"))
+        assert (await read_draft(JOURNEYS, "sale", shop.mesh))[0] is None
+    await publish(JOURNEYS, "sale", files_of(BASE + "cap = 3"), "ada", shop.mesh)
+    await publish(JOURNEYS, "sale", files_of(BASE + "cap = 4"), "ada", shop.mesh)
+    await publish(JOURNEYS, "sale", files_of(BASE + "cap = 2\npriority = 5"), "grace", eu.mesh)
+
+    async with at_work(offers, studio), at_work(offers, studio, region="eu"):
+        await eventually(lambda: _in_force(eu.mesh, 4, "us", "sale"))
+
+    draft, version = await read_draft(JOURNEYS, "sale", eu.mesh)
+    assert (draft.files, draft.author) == (files_of(BASE + "cap = 2\npriority = 5"), "grace")
+    assert (draft.based_on, draft.based_on_region) == (2, "eu")
+    assert (await read_draft(JOURNEYS, "sale", shop.mesh))[0] is None
+    with pytest.raises(Superseded, match="begun on revision 2, and revision 4 by ada is in force"):
+        await publish_draft(JOURNEYS, "sale", "grace", eu.mesh, version=version)
+
+
+async def test_a_draft_on_a_revision_that_lost_is_not_published_unseen(shop_in, at_work, shop, journeys, eventually):
+    """Though the one in force has the same number."""
+    eu = shop_in("eu")
+    journeys(other="")
+    await publish(JOURNEYS, "sale", files_of(BASE + "cap = 1"), "ada", shop.mesh)
+    await save_draft(JOURNEYS, "sale", files_of(BASE + "cap = 3"), "ada", shop.mesh)
+    await publish(JOURNEYS, "sale", files_of(BASE + "cap = 2"), "grace", eu.mesh)
+    async with at_work(offers, studio):
+        await eventually(lambda: _in_force(shop.mesh, 1, "eu", "sale"))
+
+    with pytest.raises(Superseded, match="begun on revision 1, and revision 1 by grace in eu is in force"):
+        await publish_draft(JOURNEYS, "sale", "ada", shop.mesh)
+
+    lost = await find_revision(JOURNEYS, "sale", 1, shop.mesh, region="us")
+    assert lost.files == files_of(BASE + "cap = 1")
+    put_back = await revert(JOURNEYS, "sale", 1, "ada", shop.mesh, region="us")
+    assert (put_back.revision, put_back.files) == (2, files_of(BASE + "cap = 1"))
 
 
 async def test_a_wrong_document_is_not_published(shop, journeys):

@@ -13,6 +13,7 @@ import yaml
 
 from mesh.extras import MODULES
 from mesh.runtime.worker import variable
+from mesh.settings import read
 from mesh.topology.certificates import certificates
 from mesh.topology.derive.environments import environments
 from mesh.topology.derive.servers import users
@@ -20,6 +21,9 @@ from mesh.topology.mesh_toml import Topology
 from mesh.topology.render import rendered
 from mesh.topology.secrets import Secrets
 from mesh.topology.server_settings import ServerSettings
+from services.demo.payment_provider.command import GivenSettings
+from services.demo.storefront.seeding import SeedSettings
+from services.payments.configured import PaymentSettings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -96,7 +100,7 @@ def test_the_laptop_has_the_regions_of_the_topology(compose):
     servers = {f"nats-{name}" for region in MESH.regions for name in region.servers}
     steps = {f"{what}-{region}" for region in MESH.names for what in ("apply", "services")}
 
-    assert compose["services"].keys() == servers | steps | {"inbox"}
+    assert compose["services"].keys() == servers | steps | {"inbox", "payment-provider"}
     assert compose["volumes"].keys() == servers
     for name in servers:
         node = name.removeprefix("nats-")
@@ -179,7 +183,27 @@ def test_the_laptops_console_finds_the_pages_of_every_service(compose):
     for region in MESH.names:
         given = compose["services"][f"services-{region}"]["environment"]
         found = {name: url for name in with_pages if (url := given.get(f"CARTMESH_URL_{name}"))}
-        assert found == {name: f"http://127.0.0.1:{given[f'CARTMESH_PORT_{name}']}" for name in with_pages}
+        inside = dict.fromkeys(with_pages, "127.0.0.1") | {"PAYMENTS": f"services-{region}"}
+        assert found == {name: f"http://{inside[name]}:{given[f'CARTMESH_PORT_{name}']}" for name in with_pages}
+
+
+def test_the_laptops_shop_takes_orders_and_its_payments_are_charged(compose):
+    """The shop's server has a key and finds each interface of orders; payments and the provider know each other."""
+    provider = compose["services"]["payment-provider"]
+    listens = dict(zip(provider["command"][1::2], provider["command"][2::2], strict=True))
+    for region in MESH.names:
+        given = compose["services"][f"services-{region}"]["environment"]
+        shop, payments = read(SeedSettings, given), read(PaymentSettings, given)
+        known = read(GivenSettings, provider["environment"])
+
+        assert shop.server_keys
+        assert shop.url_orders == f"http://127.0.0.1:{given['CARTMESH_PORT_ORDERS']}"
+        assert shop.url_order_views == f"http://127.0.0.1:{given['CARTMESH_PORT_ORDER_VIEWS']}"
+        assert shop.url_stock == f"http://127.0.0.1:{given['CARTMESH_PORT_STOCK']}"
+        assert payments.url_payment_provider == f"http://payment-provider:{listens['--port']}"
+        assert payments.url_payments == f"http://services-{region}:{given['CARTMESH_PORT_PAYMENTS']}"
+        assert known.payment_provider_key == payments.payment_provider_key
+        assert known.payment_webhook_secrets == payments.payment_webhook_secrets
 
 
 def test_nothing_of_the_laptop_runs_with_more_than_it_needs(compose):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from mesh.settings import read
+
 if TYPE_CHECKING:
     import cyclopts
 
@@ -21,6 +23,16 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     api_key: str
     secret: str
+
+
+class GivenSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the services that ask it are given as well, where they are told before it runs (`PaymentSettings`).
+
+    Without them it makes an API key and a secret of its own, and prints them.
+    """
+
+    payment_provider_key: str = ""
+    payment_webhook_secrets: tuple[str, ...] = ()
 
 
 def commands(app: "cyclopts.App") -> None:
@@ -61,15 +73,14 @@ async def _run(port: int, folder: Path, host: str, seed: int) -> None:
     from mesh.runtime.run import until_asked_to_stop  # noqa: PLC0415  other commands need no server
     from services.demo.payment_provider.server import payment_provider as running  # noqa: PLC0415
 
-    kept = identity(folder, port)
+    kept, given = identity(folder, port), read(GivenSettings)
+    api_key, secrets = given.payment_provider_key or kept.api_key, given.payment_webhook_secrets or (kept.secret,)
     with until_asked_to_stop() as stop:
-        async with running(
-            folder, api_key=kept.api_key, secrets=(kept.secret,), host=host, port=kept.port, seed=seed
-        ) as url:
+        async with running(folder, api_key=api_key, secrets=secrets, host=host, port=kept.port, seed=seed) as url:
             environment = {
                 "CARTMESH_URL_PAYMENT_PROVIDER": url,
-                "CARTMESH_PAYMENT_PROVIDER_KEY": kept.api_key,
-                "CARTMESH_PAYMENT_WEBHOOK_SECRETS": kept.secret,
+                "CARTMESH_PAYMENT_PROVIDER_KEY": api_key,
+                "CARTMESH_PAYMENT_WEBHOOK_SECRETS": ",".join(secrets),
             }
             print(json.dumps({"addresses": {"payment provider": url}, "environment": environment}), flush=True)
             await stop.wait()

@@ -6,7 +6,7 @@ What a handler's signature does not show its decorator says:
 
 `takes` is the type of the body, `gives` the type of the response for each status (str: an event stream), `refuses` are
 the statuses of problem details beside those that every route has, and `needs` the headers without which it refuses.
-`names` has the types of parts of the path that are not any token.
+`names` has the types of parts of the path that are not any token, and `example` is a body that is taken.
 """
 
 import inspect
@@ -123,7 +123,9 @@ def _operation(handler: HTTPRouteHandler, known: dict[Any, Any]) -> dict[str, An
         | {str(status): _refusal(status, known) for status in (*EVERYWHERE, *handler.opt.get("refuses", ()))},
     }
     if (takes := handler.opt.get("takes")) is not None:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": known[takes]}}}
+        example = {"example": handler.opt["example"]} if "example" in handler.opt else {}
+        content = {"application/json": {"schema": known[takes], **example}}
+        operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 

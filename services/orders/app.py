@@ -50,6 +50,8 @@ class OrderHistory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NEEDS = ("Idempotency-Key",)
+EXAMPLE = {"lines": [{"product_id": "tea", "quantity": 2}], "customer_id": "ada", "payment_method": "tok_visa"}
+"""An order of a shop whose catalogue has `tea`."""
 ANSWERED: dict[str, Any] = {"gives": {200: Answer}, "refuses": (404, 409, 422), "needs": NEEDS}
 """What every command about an order gives and refuses."""
 
@@ -67,7 +69,14 @@ def build(mesh: Mesh, writer: Writer) -> Litestar:
 
 
 def _create(keys: ServerKeys, writer: Writer) -> Any:
-    @post("/v1/orders", takes=NewOrder, gives={201: Answer, 200: Answer}, refuses=(409, 422), needs=NEEDS)
+    @post(
+        "/v1/orders",
+        takes=NewOrder,
+        gives={201: Answer, 200: Answer},
+        refuses=(409, 422),
+        needs=NEEDS,
+        example=EXAMPLE,
+    )
     async def create_order(request: Request[Any, Any, Any]) -> Response[bytes]:
         """Take an order, once for each Idempotency-Key; the answer comes once JetStream has acknowledged it."""
         scope, key, body = scope_of(keys, request), idempotency_key(request), await request.body()

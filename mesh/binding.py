@@ -1,16 +1,19 @@
 """Binding: a handler bound to events, to a clock or to requests; what the server needs follows from it."""
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Literal, Protocol
 
+from mesh.errors import DeclarationError
 from mesh.event import Event, declaration_of
 from mesh.streams import DEFAULT_LAYOUT, Bucket, ConsumerSpec, StreamLayout, mesh_stream
 from mesh.subjects import every as every_subject
 
 Reach = Literal["region", "mesh"]
+NO_KEY = "~"
+"""The last token of a filter that no message matches: no key may have this character."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,9 @@ class Binding:
     is down the handler waits; killed, it gives the last moments' events again; should its disk be lost, the handler
     starts again from the beginning. So it is for projections alone (`projects`), whose folds may see an event twice,
     and for those whose lag changes no decision (decisions/0019).
+
+    With `as_wanted` the service says while it runs which of the kinds it wants now (`Interest`): the others are not
+    delivered at all, for what is delivered for nothing costs the servers as much as what is used (decisions/0060).
     """
 
     service: str
@@ -43,8 +49,9 @@ class Binding:
     new_only: bool = False
     consumer_per_event: bool = False
     wants_received: bool = False
-    projects: Bucket | None = None
+    projects: tuple[Bucket, ...] = ()
     one_copy: bool = False
+    as_wanted: bool = False
 
     @property
     def name(self) -> str:
@@ -91,8 +98,24 @@ class Binding:
                 deliver_new=self.new_only,
                 description=self.summary,
                 copies=1 if self.one_copy else 0,
+                as_wanted=self.as_wanted,
             )
             for stream, filters in self.filters(region, layout).items()
+        ]
+
+    def narrowed(
+        self, kinds: Collection[type[Event]], region: str, layout: StreamLayout = DEFAULT_LAYOUT
+    ) -> list[ConsumerSpec]:
+        """The durables while only these of the kinds are wanted: one that has none of them delivers nothing.
+
+        DeclarationError where one of the kinds is not the handler's.
+        """
+        if strangers := [kind.__name__ for kind in kinds if kind not in self.kinds]:
+            raise DeclarationError(f"{self.durable} does not take {', '.join(strangers)}")
+        wanted = replace(self, kinds=tuple(kind for kind in self.kinds if kind in kinds)).filters(region, layout)
+        return [
+            replace(spec, filters=wanted.get(spec.stream) or (f"{spec.filters[0].rpartition('.')[0]}.{NO_KEY}",))
+            for spec in self.consumers(region, layout)
         ]
 
 
@@ -108,6 +131,23 @@ class Bindings(Protocol):
 
     async def remove(self, durable: str) -> None:
         """Finish what was begun, and consume no more. The durable stays, with what waits for it."""
+        ...
+
+
+class Interest(Protocol):
+    """What a service wants of the handlers that it declares with `as_wanted`; it asks for this by its type.
+
+    A durable of such a handler begins with all of the handler's kinds, and keeps its place whatever is wanted. What is
+    stored once a kind is wanted is delivered, as ever. What was stored while it was not may be delivered afterwards or
+    not: the server passes over it from time to time. So a service wants a kind before the first event that matters to
+    it can be stored, and leaves alone what does not concern it.
+    """
+
+    async def want(self, handler: Callable[..., Any], kinds: Collection[type[Event]]) -> None:
+        """Have only these kinds delivered from now on, to whichever process of the service. Raises Unavailable.
+
+        The last one to say so decides: what follows from shared state is to be said again whenever that changes.
+        """
         ...
 
 

@@ -94,25 +94,30 @@ class Service:
         since: timedelta | None = None,
         new_only: bool = False,
         consumer_per_event: bool = False,
-        projects: Bucket | None = None,
+        projects: Bucket | tuple[Bucket, ...] = (),
         one_copy: bool = False,
+        as_wanted: bool = False,
     ) -> Callable[[F], F]:
         """Call the function for each of these events; with `batch` for up to that many at once.
 
         `reach="mesh"` receives every region's events: the region's own through one consumer, the others' through
         a second one, in no order between the two. A batch waits at most `linger` to fill. `projects` names the
-        bucket that the function fills and does nothing else: `cartmesh rebuild` calls it again for the whole log.
+        bucket that the function fills and does nothing else, or several: `cartmesh rebuild` of one of them empties them
+        all and calls it again for the whole log.
         The others are those of `Binding`. DeclarationError where its first parameter is not what it will be given.
         """
         self._check_kinds(kinds, reach)
-        if one_copy and projects is None:
+        filled = projects if isinstance(projects, tuple) else (projects,)
+        if one_copy and not filled:
             raise DeclarationError(f"{self.name}: only a projection can start again: one_copy needs projects")
         if consumer_per_event and not fanout:
             raise DeclarationError(f"{self.name}: a durable is one consumer: consumer_per_event needs fanout")
+        if as_wanted and (fanout or filled):
+            raise DeclarationError(f"{self.name}: a projection, or a fanout, takes all of its events: not as_wanted")
 
         def bind(handler: F) -> F:
-            if projects is not None:
-                self._check_projection(handler, projects)
+            for bucket in filled:
+                self._check_projection(handler, bucket)
             self.bindings.append(
                 Binding(
                     service=self.name,
@@ -129,8 +134,9 @@ class Service:
                     new_only=new_only,
                     consumer_per_event=consumer_per_event,
                     wants_received=self._wants_received(handler, in_batches=batch is not None),
-                    projects=projects,
+                    projects=filled,
                     one_copy=one_copy,
+                    as_wanted=as_wanted,
                 )
             )
             return handler

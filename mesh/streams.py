@@ -225,7 +225,7 @@ class ConsumerSpec:
 
     `deliver_new` starts at now instead of at the beginning; `ack_wait` is how long the server waits
     for an answer or an in-progress signal before it delivers again. `copies` is how many servers keep its place
-    (0: as many as keep the stream).
+    (0: as many as keep the stream). `as_wanted`: its service may narrow the filters (`mesh.binding.Interest`).
     """
 
     stream: str
@@ -235,4 +235,5 @@ class ConsumerSpec:
     max_ack_pending: int = 2000
     deliver_new: bool = False
     copies: int = 0
+    as_wanted: bool = False
     description: str = field(default="", compare=False)

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import msgspec
 
 from mesh import Mesh, Received, Service
+from mesh.binding import Interest
 from mesh.events.budget import (
     BudgetChanged,
     BudgetLoanGranted,
@@ -29,6 +31,7 @@ from notifications.journeys.kind import JOURNEYS
 from notifications.journeys.live import LiveJourneys
 from notifications.promises.budget import settle
 from notifications.promises.lending import grant, receive
+from notifications.promises.settling import Settling
 from notifications.suppressions import SUPPRESSIONS
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.live import LiveTemplates
@@ -77,8 +80,18 @@ async def open_decision_context(mesh: Mesh) -> AsyncIterator[DecisionContext]:
         yield DecisionContext(journeys=journeys, templates=templates, secret=settings.secret)
 
 
+@service.resource
+async def open_settling(mesh: Mesh, interest: Interest) -> AsyncIterator[Settling]:
+    """Whether codes are delivered to `settle_budget`."""
+    settling = Settling(mesh, partial(interest.want, settle_budget))
+    await settling.begin()
+    yield settling
+
+
 @service.on(CartAbandoned, concurrency=256, ack_wait=REDELIVERED_AFTER)
-async def await_score(received: Received[CartAbandoned], mesh: Mesh, context: DecisionContext) -> AsyncIterator[Change]:
+async def await_score(
+    received: Received[CartAbandoned], mesh: Mesh, context: DecisionContext, settling: Settling
+) -> AsyncIterator[Change]:
     """Wait for the cart's score only so long, then decide without it.
 
     The message is the timer: it is acknowledged once there is a score or a decision, and delivered to another process
@@ -94,13 +107,15 @@ async def await_score(received: Received[CartAbandoned], mesh: Mesh, context: De
     request = DecisionRequest(
         cart_id=received.event.cart_id, abandonment_id=received.id, attempt=1, asked=received.stored
     )
-    for change in await decide(request, mesh, context, delivery=received.attempt):
+    changes = await decide(request, mesh, context, delivery=received.attempt)
+    await settling.before(changes)
+    for change in changes:
         yield change
 
 
 @service.on(CartScored, concurrency=32, ack_wait=REDELIVERED_AFTER)
 async def decide_scored_offer(
-    received: Received[CartScored], mesh: Mesh, context: DecisionContext
+    received: Received[CartScored], mesh: Mesh, context: DecisionContext, settling: Settling
 ) -> AsyncIterator[Change]:
     """Decide as soon as the score is there."""
     scored = received.event
@@ -111,12 +126,16 @@ async def decide_scored_offer(
         scored=scored,
         asked=received.stored,
     )
-    for change in await decide(request, mesh, context, delivery=received.attempt):
+    changes = await decide(request, mesh, context, delivery=received.attempt)
+    await settling.before(changes)
+    for change in changes:
         yield change
 
 
 @service.on(OfferDue, concurrency=32, ack_wait=REDELIVERED_AFTER)
-async def decide_due_offer(received: Received[OfferDue], mesh: Mesh, context: DecisionContext) -> AsyncIterator[Change]:
+async def decide_due_offer(
+    received: Received[OfferDue], mesh: Mesh, context: DecisionContext, settling: Settling
+) -> AsyncIterator[Change]:
     """Decide about a step when its time has come, and again about an offer that was held."""
     due = received.event
     request = DecisionRequest(
@@ -128,11 +147,13 @@ async def decide_due_offer(received: Received[OfferDue], mesh: Mesh, context: De
         position=due.position,
         asked=received.time,
     )
-    for change in await decide(request, mesh, context, delivery=received.attempt):
+    changes = await decide(request, mesh, context, delivery=received.attempt)
+    await settling.before(changes)
+    for change in changes:
         yield change
 
 
-@service.on(CodeChanged, concurrency=8)
+@service.on(CodeChanged, concurrency=8, as_wanted=True)
 async def settle_budget(received: Received[CodeChanged], mesh: Mesh) -> AsyncIterator[Change]:
     """What an offer has reserved of its journey's budget is spent with its code, or given back when that expired."""
     if received.event.offer_id:

@@ -9,6 +9,9 @@ from mesh.broker.wire import decode_info, refused
 from mesh.errors import Unavailable
 from mesh.streams import ConsumerSpec
 
+FILTERS, AS_WANTED = "cartmesh.filters", "as wanted"
+"""The metadata of a durable whose filters its service may narrow."""
+
 
 def consumer_config(spec: ConsumerSpec) -> dict[str, Any]:
     """A durable pull consumer. Deliveries are not limited: the consume loop makes what keeps failing a dead letter."""
@@ -28,6 +31,8 @@ def consumer_config(spec: ConsumerSpec) -> dict[str, Any]:
         config["filter_subject"] = spec.filters[0]
     else:
         config["filter_subjects"] = sorted(spec.filters)
+    if spec.as_wanted:
+        config["metadata"] = {FILTERS: AS_WANTED}
     return config
 
 

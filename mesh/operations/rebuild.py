@@ -28,15 +28,18 @@ class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
 
 def projectors(services: Sequence[Service], bucket: str) -> list[Binding]:
     """The handlers that fill a bucket; DeclarationError lists the buckets that can be rebuilt."""
-    filling = [b for service in services for b in service.bindings if b.projects and b.projects.name == bucket]
+    bindings = [binding for service in services for binding in service.bindings]
+    filling = [binding for binding in bindings if bucket in (one.name for one in binding.projects)]
     if not filling:
-        known = sorted({b.projects.name for service in services for b in service.bindings if b.projects})
+        known = sorted({one.name for binding in bindings for one in binding.projects})
         raise DeclarationError(f"{bucket!r} is no projection; there are {', '.join(known) or 'none'}")
     return filling
 
 
 async def rebuild(connection: Connection, topology: Topology, services: Sequence[Service], bucket: str) -> Rebuilt:
     """Rebuild a projection in the connected region while its service runs; returns when it has caught up.
+
+    What the same handlers fill besides is emptied and filled too.
 
     Raises DeclarationError for a bucket that is no projection, Unavailable when nobody consumes.
     """
@@ -46,16 +49,16 @@ async def rebuild(connection: Connection, topology: Topology, services: Sequence
     places = [(spec.stream, spec.durable) for binding in filling for spec in binding.consumers(region, topology.layout)]
     for stream, durable in places:
         await _asked(connection, f"CONSUMER.DELETE.{stream}.{durable}", None)
-    kept = filling[0].projects
-    assert kept is not None  # noqa: S101  projectors() chose by it
-    await broker.kv_purge(kept)
+    emptied = {one.name: one for binding in filling for one in binding.projects}
+    for one in emptied.values():
+        await broker.kv_purge(one)
     events = 0
     for stream, durable in places:
         asked = {"stream_name": stream, "config": wanted[stream, durable], "action": "create"}
         answer = await _asked(connection, f"CONSUMER.CREATE.{stream}.{durable}", asked)
         events += answer.get("num_pending", 0)
     await _caught_up(connection, places)
-    keys = sum([1 async for _ in broker.kv_entries(kept)])
+    keys = sum([1 async for _ in broker.kv_entries(emptied[bucket])])
     return Rebuilt(bucket=bucket, region=region, events=events, keys=keys)
 
 

@@ -17,6 +17,7 @@ from mesh.service import Service
 from mesh.streams import copies, dead_stream
 from mesh.topology.access import Access
 from mesh.topology.derive.nats import consumers
+from mesh.topology.differences import are_as_wanted
 from mesh.topology.jetstream_api import listed
 
 PATIENCE = 5.0
@@ -176,7 +177,11 @@ async def _consumers(
 
 def _differs(stream: str, live: Mapping[str, Any], wanted: Mapping[tuple[str, str], frozenset[str]]) -> bool:
     one, durable = live.get("filter_subject"), (stream, live["durable_name"])
-    return durable in wanted and wanted[durable] != frozenset((one,) if one else live.get("filter_subjects") or ())
+    return (
+        durable in wanted
+        and not are_as_wanted(live)
+        and wanted[durable] != frozenset((one,) if one else live.get("filter_subjects") or ())
+    )
 
 
 async def _version(url: str) -> str | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from mesh.binding import Answer, Binding, Bindings, Tick
+from mesh.binding import Answer, Binding, Bindings, Interest, Tick
 from mesh.broker.protocol import Deliveries
 from mesh.consume import Consumer
 from mesh.dead_letters import Redo, Redone, original
@@ -44,6 +44,8 @@ class Running:
         self.provided: dict[type, Any] = {Mesh: mesh}
         if service.binds_later:
             self.provided[Bindings] = LateBindings(self)
+        if any(binding.as_wanted for binding in service.bindings):
+            self.provided[Interest] = NarrowedBindings(service, mesh)
         self.ready = False
         self.port: int | None = None
         self._consumers: dict[str, Consumer] = {}
@@ -181,6 +183,20 @@ class LateBindings:
     async def remove(self, durable: str) -> None:
         """See Bindings."""
         await self._run.unbind(durable)
+
+
+class NarrowedBindings:
+    """`mesh.binding.Interest` of a service at work."""
+
+    def __init__(self, service: Service, mesh: Mesh) -> None:
+        self._service, self._mesh = service, mesh
+
+    async def want(self, handler: Callable[..., Any], kinds: Collection[type[Event]]) -> None:
+        """See Interest."""
+        for binding in self._service.bindings:
+            if binding.as_wanted and binding.handler is handler:
+                for spec in binding.narrowed(kinds, self._mesh.region, self._mesh.layout):
+                    await self._mesh.broker.make_durable(spec)
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from mesh.broker.connection import Connection
 from mesh.errors import TopologyError
 from mesh.service import Service
 from mesh.topology.derive.nats import Config, Holdings, holdings
-from mesh.topology.differences import Difference, Verb, changes, verify
+from mesh.topology.differences import Difference, Verb, are_as_wanted, changes, verify
 from mesh.topology.jetstream_api import PATIENCE, api, listed_in_full
 from mesh.topology.losses import has_smaller_quota, losses
 from mesh.topology.mesh_toml import Topology
@@ -246,7 +246,12 @@ class _Region:
         if self.manner.expand:
             self._note("leave", what, ", ".join(changed))
             return
-        merged = {key: value for key, value in live.items() if not key.startswith("filter_subject")}
+        if are_as_wanted(wanted) and are_as_wanted(live):
+            wanted = {key: value for key, value in wanted.items() if not key.startswith("filter_subject")}
+        else:
+            replaced = ("filter_subject", "filter_subjects", "metadata")
+            live = {key: value for key, value in live.items() if key not in replaced}
+        merged = dict(live)
         merged |= {key: value for key, value in wanted.items() if key not in _FIXED}
         await self._do(
             "change", what, ", ".join(changed), at, {"stream_name": stream, "config": merged, "action": "update"}

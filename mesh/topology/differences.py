@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mesh.broker.durable import AS_WANTED, FILTERS
 from mesh.errors import TopologyError
 from mesh.topology.derive.nats import Config
 
@@ -37,14 +38,17 @@ class Difference:
 
 
 def changes(wanted: Config, live: Config | None, *, ignore: Iterable[str] = ()) -> list[str]:
-    """The names of settings that differ; what the server leaves out is empty, 0 or off."""
+    """The names of settings that differ; what the server leaves out is empty, 0 or off.
+
+    Filters that a service may narrow (`Binding.as_wanted`) are its own concern.
+    """
     filters = {"filter_subject", "filter_subjects"}
     names = [
         name
         for name, value in wanted.items()
         if live and name not in {*ignore, *filters} and not _same(value, live.get(name))
     ]
-    if live and filters & {*wanted, *live} and filters_of(wanted) != filters_of(live):
+    if live and filters & {*wanted, *live} and filters_of(wanted) != filters_of(live) and not are_as_wanted(wanted):
         names.append("filters")
     return names
 
@@ -66,6 +70,11 @@ def filters_of(config: Config) -> set[str]:
     """What a consumer delivers."""
     one = config.get("filter_subject")
     return {one} if one else set(config.get("filter_subjects") or ())
+
+
+def are_as_wanted(config: Mapping[str, Any]) -> bool:
+    """Whether a consumer's service may narrow its filters while it runs."""
+    return (config.get("metadata") or {}).get(FILTERS) == AS_WANTED
 
 
 def verify(region: str, wanted: Config, got: Config) -> None:

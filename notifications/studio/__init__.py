@@ -1,5 +1,6 @@
 """The marketers' pages and API: journeys and templates are edited and published, and put in force in every region."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -74,16 +75,22 @@ async def open_recent_decisions() -> AsyncIterator[RecentDecisions]:
     yield RecentDecisions()
 
 
-@service.on(*KINDS, reach="mesh", batch=256, linger=timedelta(milliseconds=500), projects=FIGURES)
-async def count_offers(events: list[Received], figures: FiguresWriter) -> None:
-    """Count what became of the offers of every region, by journey and day."""
-    await figures.apply(events)
+@service.on(
+    *dict.fromkeys((*KINDS, *PARTICIPATION)),
+    reach="mesh",
+    batch=256,
+    linger=timedelta(milliseconds=500),
+    projects=(FIGURES, EFFECTS),
+)
+async def count_offers(events: list[Received], figures: FiguresWriter, effects: EffectsWriter) -> None:
+    """Count what became of the offers of every region, by journey and day, and what experiments' shoppers buy.
 
-
-@service.on(*PARTICIPATION, reach="mesh", batch=256, linger=timedelta(milliseconds=500), projects=EFFECTS)
-async def measure_effects(events: list[Received], effects: EffectsWriter) -> None:
-    """Keep who takes part in the journeys' experiments, and what they buy."""
-    await effects.apply(events)
+    Both are of decisions above all, so that one delivery of each serves both.
+    """
+    await asyncio.gather(
+        figures.apply(one for one in events if isinstance(one.event, KINDS)),
+        effects.apply(one for one in events if isinstance(one.event, PARTICIPATION)),
+    )
 
 
 @service.on(OfferDecided, reach="mesh", fanout=True, since=SINCE, batch=500, linger=timedelta(0))

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mesh import Mesh, Received, Service
+from mesh.binding import Interest
 from mesh.event import Event
 from mesh.events.delivery import DeliveryAttempted, DeliveryDue
 from mesh.events.webhook import WebhookDisabled, WebhookPublished, WebhookReplayRequested
@@ -39,9 +41,9 @@ service = Service(
 
 
 @service.resource
-async def open_webhooks(mesh: Mesh) -> AsyncIterator[CurrentWebhooks]:
-    """The webhooks in force, once they have been read."""
-    current = CurrentWebhooks(mesh, read(SecretSettings))
+async def open_webhooks(mesh: Mesh, interest: Interest) -> AsyncIterator[CurrentWebhooks]:
+    """The webhooks in force, once they have been read; of other kinds of event none is delivered here."""
+    current = CurrentWebhooks(mesh, read(SecretSettings), partial(interest.want, plan_deliveries))
     following = asyncio.create_task(current.follow())
     try:
         await current.filled.wait()
@@ -74,7 +76,14 @@ async def open_managing(
     yield Managing(mesh, webhooks, health, deliverer, read(DeliverySettings))
 
 
-@service.on(*PARTNER_EVENTS, batch=256, linger=timedelta(milliseconds=5), ack_wait=timedelta(seconds=10), new_only=True)
+@service.on(
+    *PARTNER_EVENTS,
+    batch=256,
+    linger=timedelta(milliseconds=5),
+    ack_wait=timedelta(seconds=10),
+    new_only=True,
+    as_wanted=True,
+)
 async def plan_deliveries(
     events: list[Received[Event]], mesh: Mesh, webhooks: CurrentWebhooks, deliverer: Deliverer
 ) -> None:

@@ -1,45 +1,56 @@
 """Current webhooks: those in force, as one process knows them; publishing a revision, and putting it in force."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from mesh import Mesh, Received, Unchanged
+from mesh import Event, Mesh, Received, Unchanged
 from mesh.errors import Conflict, MeshError
+from mesh.event import declaration_of
 from mesh.events.webhook import WebhookDisabled, WebhookPublished
 from mesh.filters import Matches, compiled
 from mesh.observability.logs import log
-from mesh.partner_events import types
+from mesh.partner_events import PARTNER_EVENTS, types
 from mesh.publish import Draft
 from services.webhooks.signing import SecretSettings
 from services.webhooks.webhook import WEBHOOKS, StoredWebhook, Webhook, sealed
 
 PAUSE = 1.0
 """Seconds after losing the servers before the bucket is followed again."""
+CLOCKS_DIFFER = timedelta(seconds=5)
+"""By how much this clock and the servers' may differ."""
+Want = Callable[[Collection[type[Event]]], Awaitable[None]]
 SYSTEM = "webhooks"
 """The author of what the service itself changes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class InForce:
-    """A webhook with its revision, and its filters compiled."""
+    """A webhook with its revision, its filters compiled, and since when it gets events of each type.
+
+    What was stored before may be delivered to this service all the same, once the type is wanted (`Interest`).
+    """
 
     stored: StoredWebhook
     webhook: Webhook
     matches: Matches
+    begun: Mapping[str, datetime]
 
 
 class CurrentWebhooks:
     """The webhooks by id and, of those that are active, by the types of event that they get.
 
-    `unreadable` are the ids of those that were sealed with a secret that is not known here.
+    `unreadable` are the ids of those that were sealed with a secret that is not known here. `want` has kinds of event
+    delivered to this service, and no others: those that an active webhook gets.
     """
 
-    def __init__(self, mesh: Mesh, settings: SecretSettings) -> None:
-        self.mesh, self.secrets = mesh, settings.secrets
+    def __init__(self, mesh: Mesh, settings: SecretSettings, want: Want) -> None:
+        self.mesh, self.secrets, self._want = mesh, settings.secrets, want
+        self._wanted: frozenset[type[Event]] | None = None
+        self._wanting = asyncio.Lock()
         self.by_id: dict[str, InForce] = {}
         self.unreadable: set[str] = set()
         self.any_ever = False
@@ -55,17 +66,19 @@ class CurrentWebhooks:
                 async with self._state.watch() as entries:
                     async for entry in entries:
                         if entry is None:
-                            self.filled.set()
                             self._index()
+                            self.filled.set()
                         elif entry[1] is not None:
                             self._take(entry[1])
+                        if self.filled.is_set():
+                            await self._want_those()
             except MeshError as error:
                 log.warning("webhooks are not followed", error=str(error))
             await asyncio.sleep(PAUSE)
 
-    def subscribed(self, type_: str) -> list[InForce]:
-        """The active webhooks that get events of a type, before their filters."""
-        return self._by_type.get(type_, [])
+    def subscribed(self, type_: str, stored: datetime) -> list[InForce]:
+        """The active webhooks that get events of a type, before their filters; none of what was stored before them."""
+        return [one for one in self._by_type.get(type_, []) if stored >= one.begun[type_] - CLOCKS_DIFFER]
 
     def active(self, webhook_id: str) -> InForce | None:
         """A webhook that something is sent to, or None."""
@@ -154,6 +167,15 @@ class CurrentWebhooks:
             lambda found: stored if found is None or stored.order > found.order else found,
         )
         self._take(made.after)
+        await self._want_those()
+
+    async def _want_those(self) -> None:
+        """Have delivered what the active webhooks get, and nothing else. Raises Unavailable."""
+        async with self._wanting:
+            kinds = frozenset(kind for kind in PARTNER_EVENTS if declaration_of(kind).type in self._by_type)
+            if kinds != self._wanted:
+                await self._want(kinds)
+                self._wanted = kinds
 
     def _take(self, stored: StoredWebhook) -> None:
         self.any_ever = True
@@ -170,7 +192,8 @@ class CurrentWebhooks:
                 )
         else:
             matches = compiled(webhook.form.filters)
-            self.by_id[webhook.id] = InForce(stored=stored, webhook=webhook, matches=matches)
+            begun = _begun(known, stored, webhook)
+            self.by_id[webhook.id] = InForce(stored=stored, webhook=webhook, matches=matches, begun=begun)
             self.unreadable.discard(webhook.id)
         if self.filled.is_set():
             self._index()
@@ -179,9 +202,18 @@ class CurrentWebhooks:
         found: dict[str, list[InForce]] = {}
         for one in self.by_id.values():
             if one.webhook.active:
-                for type_ in one.webhook.form.types or types():
+                for type_ in one.begun:
                     found.setdefault(type_, []).append(one)
         self._by_type = found
+
+
+def _begun(known: InForce | None, stored: StoredWebhook, webhook: Webhook) -> dict[str, datetime]:
+    """Since when a webhook gets each type: as before, or since this revision; one just met since it was made."""
+    if not webhook.active:
+        return {}
+    others = webhook.created if known is None else stored.time
+    before = known.begun if known else {}
+    return {type_: before.get(type_, others) for type_ in webhook.form.types or types()}
 
 
 def _disabled(webhook: Webhook, reason: str) -> Webhook:

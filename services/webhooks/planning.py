@@ -16,7 +16,7 @@ from services.webhooks.lanes import lane_id
 def planned(events: Iterable[Received], webhooks: CurrentWebhooks, mesh: Mesh) -> Iterator[Job]:
     """The deliveries of events to every webhook that gets them. Of one event all share one body."""
     for received in events:
-        subscribed = webhooks.subscribed(declaration_of(type(received.event)).type)
+        subscribed = webhooks.subscribed(declaration_of(type(received.event)).type, received.stored)
         if not subscribed:
             continue
         known = attributes(received)

@@ -85,4 +85,4 @@ async def complete(mesh):
 
 def test_whose_place_says_what_is_counted():
     """It is the handler that counts."""
-    assert [one.durable for one in studio.bindings if one.projects is FIGURES] == [DURABLE]
+    assert [one.durable for one in studio.bindings if FIGURES in one.projects] == [DURABLE]

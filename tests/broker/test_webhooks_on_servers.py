@@ -2,7 +2,7 @@
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -11,6 +11,7 @@ import pytest_asyncio
 from standardwebhooks import Webhook
 
 from mesh import Mesh, Money
+from mesh.binding import NO_KEY
 from mesh.errors import Denied
 from mesh.events.cart import CartLine
 from mesh.events.order import OrderConfirmed, OrderRefunded
@@ -76,6 +77,29 @@ async def house(signed_in):
         headers = await signed_in(await mesh("console"), "publisher")
         client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{run.port}", headers=headers, timeout=60)
         yield House(await mesh("orders"), await stack.enter_async_context(client), endpoint, service)
+
+
+async def test_only_what_a_webhook_gets_is_delivered_to_the_service(house, eventually, monkeypatch):
+    """The server keeps back everything else, also from a webhook that is made afterwards."""
+    monkeypatch.setattr("services.webhooks.current_webhooks.CLOCKS_DIFFER", timedelta(0))  # there is one clock here
+    stream, durable = house.service.commerce, "webhooks-plan-deliveries"
+
+    async def filters():
+        return (await house.service.broker.consumer_states(stream, [durable]))[durable].filters
+
+    (nothing,) = await filters()
+    assert nothing.endswith(f".{NO_KEY}")
+    await house.orders.publish(order("before"))
+
+    made = await house.webhook("/first")
+    assert await filters() == {"ev.us.order.confirmed.*"}
+    await house.orders.publish(order("after"))
+
+    (request,) = await eventually(lambda: house.endpoint.of("/first"))
+    assert request.event["subject"] == "after"
+    deleted = await house.client.delete(f"/webhooks/v1/{made['id']}")
+    assert deleted.status_code < 300, deleted.text
+    assert await filters() == {nothing}
 
 
 async def test_what_happens_is_delivered_and_what_fails_is_tried_again(house, eventually):

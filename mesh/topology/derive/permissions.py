@@ -198,6 +198,8 @@ def _consuming(service: Service, region: str, layout: StreamLayout) -> list[str]
                     f"$JS.ACK.{durable}.>",
                     f"$JS.ACK.{region}.*.{durable}.>",
                 ]
+                if binding.as_wanted:
+                    allowed.append(f"$JS.API.CONSUMER.CREATE.{durable}")
     return allowed
 
 

@@ -11,9 +11,6 @@ from mesh.profiles import visitor_digest
 from notifications.exact_sums import Contributions, Figures, SumsWriter, day_key
 from notifications.experiments.participant import Participant, fold, outcomes
 
-DURABLE = "studio-measure-effects"
-"""Whose place in the streams says what is measured."""
-
 
 class ExperimentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`experiment_window` is for how long after a decision an order counts for it.

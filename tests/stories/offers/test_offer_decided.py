@@ -20,6 +20,7 @@ from notifications.journeys import Journey
 from notifications.journeys.live import LiveJourney, LiveJourneys
 from notifications.offers import await_score
 from notifications.offers import service as offers
+from notifications.promises.settling import Settling
 from notifications.templates.live import LiveTemplates
 
 RUN = LiveJourney(journey=Journey(name="j", template="abandoned-cart", channels=("email",), quiet=""))
@@ -40,6 +41,10 @@ async def test_a_missing_score_does_not_hold_up_the_offer(at_work, shop, box):
     assert decided.outcome == "approved"
 
 
+async def all_wanted(kinds):
+    """Where nothing is narrowed, as in a region in memory."""
+
+
 @pytest.mark.parametrize("scored", [pytest.param("left-c1", id="scored"), "left-before", None])
 async def test_who_waits_for_a_score_decides_only_without_one(shop, scored):
     """Once there is a score its handler decides, however late: two decisions at once would refuse each other."""
@@ -50,7 +55,7 @@ async def test_who_waits_for_a_score_decides_only_without_one(shop, scored):
         await shop.score("c1", "ada", scored)
     abandoned = (await shop.mesh.history("c1", "cart")).last(CartAbandoned)
 
-    changes = [change async for change in await_score(abandoned, shop.mesh, context)]
+    changes = [change async for change in await_score(abandoned, shop.mesh, context, Settling(shop.mesh, all_wanted))]
 
     decided = [change.abandonment_id for change in changes if isinstance(change, OfferDecided)]
     assert decided == ([] if scored == abandoned.id else [abandoned.id])

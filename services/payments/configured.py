@@ -10,7 +10,7 @@ import msgspec
 
 from mesh.observability.logs import log
 from mesh.settings import Secret, read
-from mesh.web.kept_connections import kept_client
+from mesh.web.http_client import http_client
 from mesh.web.signature import TOLERANCE
 from services.payments.http import ProviderHttp
 from services.payments.provider import OutcomeUnknown, Provider, RequestRefused
@@ -47,8 +47,7 @@ async def open_provider(settings: PaymentSettings) -> AsyncIterator[Provider | N
         yield None
         return
     headers = {"Authorization": f"Bearer {key or ''}"} | ({"Stripe-Version": VERSION} if stripe else {})
-    # The deadline of a whole call is ProviderHttp's; httpx bounds single reads.
-    async with kept_client(settings.payment_deadline, base_url=url, headers=headers) as client:
+    async with http_client(url, headers) as client:
         http = ProviderHttp(client, settings.payment_deadline)
         if stripe:
             yield Stripe(http)

@@ -4,9 +4,11 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-import httpx
+import msgspec
 
 from mesh.observability.logs import log
+from mesh.web.http_client import HttpClient
+from mesh.web.http_connection import CallFailed
 from services.payments.provider import OutcomeUnknown, RequestRefused
 
 DECLINED = 402
@@ -18,24 +20,26 @@ _NOT_LET_IN = (401, 403)
 class ProviderHttp:
     """A client for one provider's API. `deadline` bounds a whole call, from the first byte to the last."""
 
-    def __init__(self, client: httpx.AsyncClient, deadline: timedelta) -> None:
+    def __init__(self, client: HttpClient, deadline: timedelta) -> None:
         self._client, self._deadline = client, deadline.total_seconds()
 
     async def call(self, method: str, path: str, *, key: str | None = None, **content: Any) -> tuple[int, Any]:
         """Status (below 400, or 402) and decoded JSON. Raises OutcomeUnknown and RequestRefused.
 
-        `key` is the idempotency key; `content` is httpx's `json`, `data` or `params`.
+        `key` is the idempotency key; `content` is the client's `json`, `data` or `params`.
         """
         headers = {"Idempotency-Key": key} if key else {}
         try:
             async with asyncio.timeout(self._deadline):
                 response = await self._client.request(method, path, headers=headers, **content)
-            answer = response.json()
-        except (httpx.HTTPError, TimeoutError) as error:
-            raise OutcomeUnknown(f"{method} {path}: {type(error).__name__}") from error
-        except ValueError as error:
-            raise OutcomeUnknown(f"{method} {path}: {response.status_code} without JSON") from error
-        status = response.status_code
+            answer = msgspec.json.decode(response.body)
+        except CallFailed as error:
+            raise OutcomeUnknown(f"{method} {path}: {error}") from error
+        except TimeoutError as error:
+            raise OutcomeUnknown(f"{method} {path}: no answer in {self._deadline:g} s") from error
+        except msgspec.DecodeError as error:
+            raise OutcomeUnknown(f"{method} {path}: {response.status} without JSON") from error
+        status = response.status
         if status < 400 or status == DECLINED:
             return status, answer
         if status in _NOT_LET_IN:

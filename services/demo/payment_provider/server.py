@@ -2,11 +2,9 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 
 from mesh.runtime.serving import serving
-from mesh.web.kept_connections import kept_client
 from services.demo.payment_provider.app import Booking, app
 from services.demo.payment_provider.books import Books
 from services.demo.payment_provider.webhooks import Webhooks
@@ -18,11 +16,10 @@ async def payment_provider(
 ) -> AsyncIterator[str]:
     """The running provider with its books in a folder; yields its address. `secrets` sign the webhooks."""
     books = Books(folder)
-    async with kept_client(timedelta(seconds=10)) as client:
-        webhooks = Webhooks(folder, client, secrets, seed)
-        try:
-            async with serving(app(Booking(books, webhooks, seed), api_key), host, port) as chosen:
-                yield f"http://{host}:{chosen}"
-        finally:
-            await webhooks.close()
-            books.close()
+    webhooks = Webhooks(folder, secrets, seed)
+    try:
+        async with serving(app(Booking(books, webhooks, seed), api_key), host, port) as chosen:
+            yield f"http://{host}:{chosen}"
+    finally:
+        await webhooks.close()
+        books.close()

@@ -5,14 +5,16 @@ import hmac
 import random
 import time
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
+from urllib.parse import urlsplit, urlunsplit
 
-import httpx
 import msgspec
 
+from mesh.web.http_client import HttpClient, http_client
+from mesh.web.http_connection import CallFailed
 from services.demo.payment_provider.books import Entry
 from services.demo.payment_provider.faults import Faults
 
@@ -27,14 +29,17 @@ TYPES = {
     "win": "dispute_won",
 }
 _TRIES = 12
+_DEADLINE = 10.0
+"""Seconds that one attempt may take."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 
 
 class Webhooks:
     """Sends what was booked to every address that was registered, until it is taken."""
 
-    def __init__(self, folder: Path, client: httpx.AsyncClient, secrets: Iterable[str], seed: int = 0) -> None:
-        self._client, self._secrets, self._random = client, tuple(secrets), random.Random(seed)  # noqa: S311  faults
+    def __init__(self, folder: Path, secrets: Iterable[str], seed: int = 0) -> None:
+        self._secrets, self._random = tuple(secrets), random.Random(seed)  # noqa: S311  faults, not secrets
+        self._clients, self._opened = dict[str, HttpClient](), AsyncExitStack()
         self._path = folder / ENDPOINTS
         self.addresses: set[str] = set(self._path.read_text(encoding="utf-8").split()) if self._path.exists() else set()
         self.faults = Faults()
@@ -68,6 +73,7 @@ class Webhooks:
         for task in self._sending:
             task.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
+        await self._opened.aclose()
 
     def _shuffled(self) -> list[bytes]:
         waiting, self._kept_back = self._kept_back, []
@@ -87,12 +93,22 @@ class Webhooks:
         await asyncio.sleep(delay)
         pause = _FIRST_PAUSE
         for _ in range(_TRIES):
-            with suppress(httpx.HTTPError):
-                answer = await self._client.post(address, content=body, headers={HEADER: self.signed(body)})
+            with suppress(CallFailed, TimeoutError, ValueError):
+                client, target = await self._client(address)
+                headers = {HEADER: self.signed(body), "Content-Type": "application/json"}
+                async with asyncio.timeout(_DEADLINE):
+                    answer = await client.request("POST", target, content=body, headers=headers)
                 if answer.is_success:
                     return
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _client(self, address: str) -> tuple[HttpClient, str]:
+        parts = urlsplit(address)
+        server, target = f"{parts.scheme}://{parts.netloc}", urlunsplit(("", "", parts.path or "/", parts.query, ""))
+        if server not in self._clients:
+            self._clients[server] = await self._opened.enter_async_context(http_client(server))
+        return self._clients[server], target
 
     def signed(self, body: bytes) -> str:
         """The header: the time, and one signature for each secret."""

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from mesh.events.payment import PaymentAuthorisationRequested
+from mesh.web.http_client import ByHttpx, HttpClient
 from services.payments import authorise_payment
 from services.payments.asking import Asking
 from services.payments.http import ProviderHttp
@@ -96,7 +97,7 @@ async def test_a_process_that_ends_between_answer_and_commit_charges_once(shop):
     await shop.authorise()
     received = await shop.mesh.last(PaymentAuthorisationRequested, "p1")
     await shop.faults(webhooks_lost=True)
-    ended = Asking(Sandbox(ProviderHttp(shop.provider, timedelta(seconds=60))))
+    ended = Asking(Sandbox(ProviderHttp(HttpClient(ByHttpx(shop.provider)), timedelta(seconds=60))))
 
     lost = [change async for change in authorise_payment(received, shop.mesh, ended)]
     (authorised,) = await shop.until("Authorised")
@@ -112,7 +113,7 @@ async def test_a_payment_voided_before_the_provider_was_asked_is_never_begun(sho
     await shop.void(key="v")
     await shop.until("Voided")
     received = await shop.mesh.last(PaymentAuthorisationRequested, "p1")
-    unasked = Asking(Sandbox(ProviderHttp(shop.provider, timedelta(seconds=60))))
+    unasked = Asking(Sandbox(ProviderHttp(HttpClient(ByHttpx(shop.provider)), timedelta(seconds=60))))
 
     (failed, *_) = [change async for change in authorise_payment(received, shop.mesh, unasked)]
 

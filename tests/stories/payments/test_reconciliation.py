@@ -6,6 +6,7 @@ from mesh import Money
 from mesh.events.cart import CartLine
 from mesh.events.order import OrderConfirmed
 from mesh.events.payment import PaymentReconciled
+from mesh.web.http_client import ByHttpx, HttpClient
 from services.payments import reconcile_daily
 from services.payments.asking import Asking
 from services.payments.http import ProviderHttp
@@ -78,7 +79,7 @@ async def test_an_order_that_nobody_was_charged_for_is_found(shop):
 
 async def test_each_day_is_compared_once_by_itself(shop):
     """After one in the morning (UTC), in the first hour in which the provider answers; by one of several replicas."""
-    asking = Asking(Sandbox(ProviderHttp(shop.provider, timedelta(seconds=60))))
+    asking = Asking(Sandbox(ProviderHttp(HttpClient(ByHttpx(shop.provider)), timedelta(seconds=60))))
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     tomorrow = today + timedelta(days=1)
     await shop.authorise("left")

@@ -15,6 +15,7 @@ import pytest
 from mesh import Money
 from mesh.runtime.ports import free_ports
 from mesh.runtime.process import Process
+from mesh.web.http_client import ByHttpx, HttpClient
 from services.payments.http import ProviderHttp
 from services.payments.provider import Authorisation, OutcomeUnknown, RequestRefused
 from services.payments.stripe import Stripe
@@ -112,7 +113,7 @@ async def test_payments_at_an_independent_stand_in_of_stripe(installed, tmp_path
     """Authorise, capture, refund in parts, void, decline, refuse; and the books list every charge."""
     began = datetime.now(UTC) - timedelta(minutes=1)
     async with localstripe(installed, tmp_path, eventually) as client:
-        stripe = Stripe(ProviderHttp(client, timedelta(seconds=60)))
+        stripe = Stripe(ProviderHttp(HttpClient(ByHttpx(client)), timedelta(seconds=60)))
         method = await card(client)
 
         held = await stripe.authorise(order(method), "k1")
@@ -212,7 +213,7 @@ async def test_a_card_that_asks_its_owner_and_a_currency_of_other_units_are_not_
     asks = {**INTENT, "status": "requires_action", "latest_charge": None}
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json=asks))
     async with httpx.AsyncClient(base_url="http://stripe", transport=transport) as client:
-        stripe = Stripe(ProviderHttp(client, timedelta(seconds=60)))
+        stripe = Stripe(ProviderHttp(HttpClient(ByHttpx(client)), timedelta(seconds=60)))
 
         charge = await stripe.authorise(order("pm_1"), "k")
         with pytest.raises(RequestRefused, match="ISK"):
@@ -232,6 +233,8 @@ async def test_an_answer_that_is_not_definite_is_an_unknown_outcome(status):
 
     async with httpx.AsyncClient(base_url="http://stripe", transport=httpx.MockTransport(answer)) as client:
         with pytest.raises(OutcomeUnknown):
-            await Stripe(ProviderHttp(client, timedelta(seconds=60))).authorise(order("pm_1"), "the key")
+            await Stripe(ProviderHttp(HttpClient(ByHttpx(client)), timedelta(seconds=60))).authorise(
+                order("pm_1"), "the key"
+            )
 
     assert seen == ["the key"]

@@ -12,7 +12,16 @@ from nats.aio.msg import Msg
 
 from mesh.broker.connection import Connection, status
 from mesh.broker.protocol import Message, Outgoing, Stored
-from mesh.broker.wire import NOT_FOUND, decode_ack, decode_get, outgoing_headers, parse_headers, read_message, refused
+from mesh.broker.wire import (
+    NOT_FOUND,
+    decode_ack,
+    decode_get,
+    is_first,
+    outgoing_headers,
+    parse_headers,
+    read_message,
+    refused,
+)
 from mesh.errors import Conflict, DeclarationError, Duplicate, MeshError, Unavailable
 
 READ_BATCH = 1000
@@ -124,7 +133,8 @@ class Messages:
     async def read_few(self, stream: str, patterns: Sequence[str]) -> list[Message]:
         """Messages of few subjects by two kinds of direct get; see Broker.
 
-        The newest of each subject comes first, all from one server at one moment, and then what stands before it.
+        The newest of each subject comes first, all from one server at one moment, and then what stands before it: none
+        where it was stored on condition that there was none.
         """
         newest = await self.last_of_each(stream, patterns)
         before = await asyncio.gather(*(self._up_to(stream, last) for last in newest))
@@ -138,6 +148,8 @@ class Messages:
 
     async def _up_to(self, stream: str, last: Message) -> list[Message]:
         """All messages of one subject up to its `last`. A server that does not have that one yet is asked again."""
+        if is_first(last):
+            return [last]
         for turn in range(READS):
             found = [message async for message in self._read_one(stream, last.subject, 0)]
             if any(message.sequence >= last.sequence for message in found):

@@ -10,6 +10,7 @@ from mesh.errors import DeclarationError, MeshError, Unavailable
 
 NOT_FOUND = {10037, 10043, 10059}
 """JetStream's error codes for a message, a sequence or a stream that is not there."""
+_EXPECTED, _EXPECTED_OF = "Nats-Expected-Last-Subject-Sequence", "Nats-Expected-Last-Subject-Sequence-Subject"
 
 
 class Failure(msgspec.Struct):
@@ -82,8 +83,8 @@ def outgoing_headers(message: Outgoing) -> dict[str, str]:
     if message.expect is not None:
         if "*" in message.expect.subject or ">" in message.expect.subject:
             raise ValueError(f"{message.expect.subject}: only one exact subject can be expected unchanged")
-        headers["Nats-Expected-Last-Subject-Sequence"] = str(message.expect.sequence)
-        headers["Nats-Expected-Last-Subject-Sequence-Subject"] = message.expect.subject
+        headers[_EXPECTED] = str(message.expect.sequence)
+        headers[_EXPECTED_OF] = message.expect.subject
     if message.at is not None and message.target is not None:
         due = message.at.astimezone(UTC) + timedelta(microseconds=999)  # cut to milliseconds, it is still never early
         headers["Nats-Schedule"] = f"@at {due.isoformat(timespec='milliseconds').replace('+00:00', 'Z')}"
@@ -113,6 +114,12 @@ def parse_headers(raw: bytes) -> dict[str, str]:
     lines = raw.decode().split("\r\n")[1:]
     parted = (line.partition(":") for line in lines)
     return {name: value.strip() for name, _, value in parted if name}
+
+
+def is_first(message: Message) -> bool:
+    """Whether a message was stored on condition that its subject had none: the server keeps that in its headers."""
+    expected = message.headers.get(_EXPECTED), message.headers.get(_EXPECTED_OF)
+    return expected == ("0", message.subject)
 
 
 def is_removed(headers: dict[str, str]) -> bool:

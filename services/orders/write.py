@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 
-from mesh import History, Mesh, Unchanged
+from mesh import History, Mesh, Received, Unchanged
 from mesh.errors import Conflict, InvalidField, Unavailable
 from mesh.events.cart import CartLine
 from mesh.events.code import OrderCode
 from mesh.events.order import Command, OrderCreated, OrderDeliveryAddressed, OrderPlaced
-from mesh.publish import Cause, Change
+from mesh.publish import Cause, Change, Draft
+from mesh.subjects import subject_of
 from services.orders.commands import Asked, NotPossible, decide
 from services.orders.fold import KINDS, OrderView, fold
-from services.orders.marks import marks_of
+from services.orders.marks import known_names, marks_under
 from services.orders.reduced import claimed, given_back, order_code, reduced
 from services.orders.taking import Address, NewOrder, agreed, buyer_of, check, priced, total_of
 
@@ -50,11 +51,18 @@ class Writer:
 
         Raises InvalidField, NotPossible for a key that was used with another body, and Unavailable.
         """
-        order_id = command.key
-        if known := await self._repeated(order_id, command):
+        order_id, now = command.key, datetime.now(UTC)
+        # What is only read is read side by side: whether the order is known, its products, and its shopper's names.
+        known, full, names = await asyncio.gather(
+            self._repeated(order_id, command),
+            self._priced(new),
+            known_names(new.visitor_id, self._mesh),
+        )
+        if known:
             return known
-        check(new)
-        lines, code = await self._reduced(new, order_id)
+        if isinstance(full, InvalidField):
+            raise full
+        lines, code = await self._reduced(new, full, order_id)
         created = OrderCreated(
             order_id=order_id,
             lines=lines,
@@ -71,31 +79,43 @@ class Writer:
             coupon=new.coupon,
             code=code,
         )
-        changes: list[Change] = [created, Unchanged(OrderCreated, order_id, 0)]
+        changes: list[Change] = [Draft(event=created, time=now), Unchanged(OrderCreated, order_id, 0)]
         if created.visitor_id:
             changes.append(_placed(created, created.visitor_id))
-        marks = marks_of(created, datetime.now(UTC), self._mesh, order_id=order_id)
-        kept = self._keep_address(order_id, order_id, new.address) if new.address else asyncio.sleep(0)
-        marked, _ = await asyncio.gather(marks, kept)
+        changes += marks_under(names, created, now, order_id=order_id)
+        if new.address:
+            await self._keep_address(order_id, order_id, new.address)
         try:
-            await self._mesh.commit([*changes, *marked], Cause(id=order_id, source="orders.create"))
+            (place,) = await self._mesh.commit(changes, Cause(id=order_id, source="orders.create"))
         except Conflict:
             if known := await self._repeated(order_id, command):
                 return known
             raise Unavailable(f"order {order_id} is being stored by another request") from None
-        stored = await self._mesh.last(OrderCreated, order_id)
-        if stored is None:
+        if place.duplicate:  # stored by an attempt whose answer was lost
+            if known := await self._repeated(order_id, command):
+                return known
             raise Unavailable(f"order {order_id} cannot be read yet")
-        return Taken(fold(order_id, [stored]), stored.sequence, repeated=False)
+        # The commit's first message; behind it are all others but the condition, which stands in it.
+        sequence = place.sequence - (len(changes) - 2)
+        return Taken(fold(order_id, [_stored(created, now, sequence, self._mesh.region)]), sequence, repeated=False)
 
-    async def _reduced(self, new: NewOrder, order_id: str) -> tuple[tuple[CartLine, ...], OrderCode | None]:
+    async def _priced(self, new: NewOrder) -> tuple[CartLine, ...] | InvalidField:
+        """The order's lines as the catalogue has them, or what is wrong: no matter where the order is known already."""
+        try:
+            check(new)
+            return await priced(new, self._mesh)
+        except InvalidField as wrong:
+            return wrong
+
+    async def _reduced(
+        self, new: NewOrder, full: tuple[CartLine, ...], order_id: str
+    ) -> tuple[tuple[CartLine, ...], OrderCode | None]:
         """The order's lines at what they cost, and the code that is reserved for it.
 
         A shop that says what it takes off itself names the coupon for the books alone.
 
         Raises InvalidField, Unavailable.
         """
-        full = await priced(new, self._mesh)
         if new.coupon is None or new.discount_percent:
             return agreed(new, full), None
         held = await claimed(new, order_id, total_of(full), self._mesh)
@@ -171,6 +191,12 @@ class Writer:
             email=address.email,
         )
         await self._mesh.commit([kept], Cause(id=address_id, source="orders.address"))
+
+
+def _stored(created: OrderCreated, at: datetime, sequence: int, region: str) -> Received[OrderCreated]:
+    """An order as it was just stored, at about the time of the request."""
+    subject = subject_of(region, created)
+    return Received(event=created, id="", time=at, stored=at, region=region, sequence=sequence, subject=subject)
 
 
 def _placed(created: OrderCreated, visitor_id: str) -> OrderPlaced:

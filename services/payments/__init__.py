@@ -69,7 +69,7 @@ async def authorise_payment(
     received: Received[PaymentAuthorisationRequested], mesh: Mesh, asking: Asking
 ) -> AsyncIterator[Change]:
     """Have the provider hold the amount. What it answers after the payment was voided is given back."""
-    history, payment = await steps.read_payment(mesh, received.event.payment_id, received.event.order_id)
+    history, payment = await steps.read_answers(mesh, received.event)
     if received.event.idempotency_key not in payment.answered:
         for change in await steps.authorised(received, history, payment, asking, mesh.region):
             yield change
@@ -80,7 +80,7 @@ async def capture_payment(
     received: Received[PaymentCaptureRequested], mesh: Mesh, asking: Asking
 ) -> AsyncIterator[Change]:
     """Have the provider charge what it holds."""
-    history, payment = await steps.read_payment(mesh, received.event.payment_id, received.event.order_id)
+    history, payment = await steps.read_answers(mesh, received.event)
     if received.event.idempotency_key not in payment.answered:
         for change in await steps.captured(received, history, payment, asking):
             yield change
@@ -91,7 +91,7 @@ async def void_payment(
     received: Received[PaymentVoidRequested | PaymentReversalRequested], mesh: Mesh, asking: Asking
 ) -> AsyncIterator[Change]:
     """End a payment: give back what is held, pay back what was charged. So also with what came after its end."""
-    history, payment = await steps.read_payment(mesh, received.event.payment_id, received.event.order_id)
+    history, payment = await steps.read_answers(mesh, received.event)
     if received.event.idempotency_key not in payment.answered:
         for change in await steps.voided(received, history, payment, asking, mesh):
             yield change
@@ -102,7 +102,7 @@ async def refund_payment(
     received: Received[PaymentRefundRequested], mesh: Mesh, asking: Asking
 ) -> AsyncIterator[Change]:
     """Have the provider pay back a part of the charge, never more than is left of it."""
-    history, payment = await steps.read_payment(mesh, received.event.payment_id, received.event.order_id)
+    history, payment = await steps.read_answers(mesh, received.event)
     if received.event.idempotency_key not in payment.answered:
         for change in await steps.refunded(received, history, payment, asking):
             yield change

@@ -31,10 +31,17 @@ Request = (
 Step = Literal["authorise", "capture", "void", "refund"]
 
 
+async def read_answers(mesh: Mesh, asked: Request) -> tuple[History, Payment]:
+    """What was answered of a payment, which is all that a request about it needs to know; as `read_payment`."""
+    history = await mesh.history(asked.payment_id, *ANSWERS)
+    payment = fold(asked.payment_id, history)
+    return history, msgspec.structs.replace(payment, order_id=payment.order_id or asked.order_id)
+
+
 async def read_payment(mesh: Mesh, payment_id: str, order_id: str = "") -> tuple[History, Payment]:
     """A payment's events and what follows from them. May miss the newest: what is appended is conditional.
 
-    It may miss the very request that is handled, and with it the order: that is the one the caller names, if it does.
+    It may miss a request, and with it the order: that is the one the caller names, if it does.
     """
     history = await mesh.history(payment_id, *REQUESTS, *ANSWERS)
     payment = fold(payment_id, history)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh.broker import messages
-from mesh.broker.protocol import Outgoing
+from mesh.broker.protocol import Expect, Outgoing
 from mesh.errors import Unavailable
 from tests.contract.conftest import InMemory
 
@@ -79,6 +79,38 @@ async def test_few_subjects_are_read_whole_and_in_order(filled):
     assert (both[-1].body, both[-1].attempt) == (b"offer.decided.c1.2", 0)
     assert [message.sequence for message in one] == [1, 5, 8, 11]
     assert await filled.read_few(COMMERCE_US, ["ev.us.cart.*.c9"]) == []
+
+
+async def test_what_was_stored_as_the_first_of_its_subject_is_not_looked_behind(ground, broker, monkeypatch):
+    """The condition stands in the message; whatever came after it, and other subjects, are read whole as ever."""
+    read_part, parts = messages.Messages._read_part, []
+
+    async def counted(self, stream, asked, found):
+        parts.append(asked)
+        return await read_part(self, stream, asked, found)
+
+    monkeypatch.setattr(messages.Messages, "_read_part", counted)
+    created, confirmed, placed = (f"ev.us.order.{action}.o1" for action in ("created", "confirmed", "placed"))
+
+    async def first(subject, of=None):
+        condition = Expect(subject=of or subject, sequence=0)
+        await broker.store(COMMERCE_US, Outgoing(subject=subject, body=b"x", expect=condition))
+
+    await first(created)
+    await broker.store_batch(
+        COMMERCE_US,
+        [
+            Outgoing(subject=confirmed, body=b"x", expect=Expect(subject=confirmed, sequence=0)),
+            Outgoing(subject="ev.us.cart.updated.c1", body=b"x"),
+        ],
+    )
+    assert [one.sequence for one in await broker.read_few(COMMERCE_US, [created, confirmed])] == [1, 2]
+    assert isinstance(ground, InMemory) or len(parts) == 1
+
+    await broker.store(COMMERCE_US, Outgoing(subject=created, body=b"x"))
+    await broker.store(COMMERCE_US, Outgoing(subject=placed, body=b"x"))
+    await first(placed, of="ev.us.order.refunded.o1")
+    assert [one.sequence for one in await broker.read_few(COMMERCE_US, [created, confirmed, placed])] == [1, 2, 4, 5, 6]
 
 
 async def test_the_newest_of_each_subject(filled):

@@ -147,6 +147,7 @@ def test_a_sale_that_went_well_has_nothing_to_complain_of(sale):
     asked = sale.add(FraudCheckRequested(order_id="o1", amount=TOTAL))
     sale.add(FraudCleared(order_id="o1", score=0, answers=asked.id), ms=8)
 
+    sale.records.shown = [timedelta(milliseconds=late) for late in (30, 10, 20)]
     ledger = draw_up(sale.placed, sale.records)
 
     assert msgspec.to_builtins(ledger) == {
@@ -158,6 +159,7 @@ def test_a_sale_that_went_well_has_nothing_to_complain_of(sale):
         "p50_ms": 10.0,
         "p99_ms": 10.0,
         "fraud_flag_ms": {"p50": 8.0, "p99": 8.0},
+        "status_shown_ms": {"p50": 20.0, "p99": 30.0},
     }
     assert complaints(sale.placed, sale.records) == []
 

@@ -17,8 +17,9 @@ from services.demo.flash_sale.buyers import Buyers, Placed
 from services.demo.flash_sale.ledger import ZERO, Ledger, draw_up, stuck
 from services.demo.flash_sale.plan import Plan, purchases
 from services.demo.flash_sale.records import Reader, Records
-from services.demo.flash_sale.sale import Shop, ended, fill, opened
+from services.demo.flash_sale.sale import KEY, Shop, ended, fill, opened
 from services.demo.flash_sale.trouble import Trouble
+from services.demo.flash_sale.watching import watching
 
 SHOWN = 20
 """How many of those that went wrong are listed."""
@@ -55,7 +56,7 @@ async def hold(plan: Plan, console: Console, directory: Path | None = None) -> t
         await fill(shop, plan)
         buyers, trouble, over = Buyers(shop.orders, plan), Trouble(shop.up, plan), asyncio.Event()
         reader = Reader(shop.meshes, shop.books)
-        async with _accounted(shop, plan, console):
+        async with watching(shop.views, KEY, reader.records.shown), _accounted(shop, plan, console):
             making_trouble = asyncio.create_task(trouble.until(over))
             with console.status("buyers order ...") as status:
                 try:

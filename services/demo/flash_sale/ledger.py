@@ -13,6 +13,8 @@
 `duplicate_effects`  second orders of one reference, confirmations, charges reported, sales, shipments of one order
 `p50_ms`, `p99_ms`   from a buyer's first attempt to the acknowledgement
 `fraud_flag_ms`      from the request for a fraud check to its answer, by the servers' times of storing
+`status_shown_ms`    from storing an order's newest event to its arrival at a page that follows all orders, as a
+                     server-sent event; of several events that are shown at once the last one counts
 """
 
 from collections import Counter, defaultdict
@@ -59,6 +61,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     p50_ms: float | None
     p99_ms: float | None
     fraud_flag_ms: Percentiles
+    status_shown_ms: Percentiles
 
     @property
     def wrong(self) -> list[str]:
@@ -91,6 +94,7 @@ def draw_up(placed: Sequence[Placed], records: Records) -> Ledger:
         p50_ms=answered["p50"],
         p99_ms=answered["p99"],
         fraud_flag_ms=_fraud(records),
+        status_shown_ms=Percentiles(**percentiles(records.shown)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -35,11 +36,15 @@ ENDED = ("finished", "undone")
 
 @dataclass
 class Records:
-    """Events by kind, as they stand in the regions' own streams; charges as the provider's books have them."""
+    """Events by kind, as they stand in the regions' own streams; charges as the provider's books have them.
+
+    `shown` is how late each change came to a page that follows all orders.
+    """
 
     events: dict[type[Event], list[Received]] = field(default_factory=lambda: defaultdict(list))
     charges: list[Charge] = field(default_factory=list)
     dead_letters: int = 0
+    shown: list[timedelta] = field(default_factory=list)
 
     def checkouts(self) -> dict[str, Received[CheckoutAdvanced]]:
         """The last state of each order's checkout."""

@@ -30,9 +30,12 @@ SETTINGS = {"CARTMESH_SERVER_KEYS": KEY, "CARTMESH_FRAUD_FLAGGED": "undo"}
 
 @dataclass(frozen=True, kw_only=True)
 class Shop:
-    """A running mesh: clients of the orders' and the stock's HTTP interfaces and operators' connections, by region."""
+    """A running mesh, by region: clients of the orders' and the stock's HTTP interfaces, where order views are, and
+    operators' connections.
+    """
 
     up: Up
+    views: Mapping[str, str]
     orders: Mapping[str, HttpClient]
     stock: Mapping[str, HttpClient]
     meshes: dict[str, Mesh]
@@ -58,6 +61,7 @@ async def opened(plan: Plan, directory: Path | None = None) -> AsyncIterator[Sho
 
         yield Shop(
             up=up,
+            views={region: up.urls[region]["order-views"] for region in plan.regions},
             orders=await clients("orders"),
             stock=await clients("stock"),
             meshes={region: await up.operator(region) for region in plan.regions},

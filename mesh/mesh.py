@@ -18,10 +18,10 @@ from mesh.events.order import PurchaseHeartbeat
 from mesh.group_commit import GroupCommitter
 from mesh.history import History
 from mesh.personal_data import PersonalData
-from mesh.publish import Cause, Change, Draft, new_cause, plan
+from mesh.publish import Cause, Change, Draft, WhenStored, new_cause, plan
 from mesh.state import Objects, State
 from mesh.streams import DEFAULT_LAYOUT, Bucket, ObjectStore, StreamLayout, mesh_stream
-from mesh.subjects import every, history_filter, subject
+from mesh.subjects import every, history_filter, subject, subject_of
 from mesh.timers import Timer
 
 T = TypeVar("T")
@@ -78,8 +78,15 @@ class Mesh:
 
     async def commit(self, changes: Iterable[Change], cause: Cause) -> list[Stored]:
         """Like `publish`, with the cause that the ids are derived from."""
+        changes = list(changes)
         made = plan(await self.encrypted(changes), region=self.region, cause=cause, layout=self.layout)
-        return await self.group.commit(made)
+        stored = await self.group.commit(made)
+        if made.batch and not stored[0].duplicate:
+            behind = {message.subject: at for at, message in enumerate(reversed(made.batch))}
+            for one in changes:
+                if isinstance(one, WhenStored):
+                    one.call(stored[0].sequence - behind[subject_of(self.region, one.event)])
+        return stored
 
     async def encrypted(self, changes: Iterable[Change]) -> list[Change]:
         """Changes as they are stored, personal fields encrypted. `publish` and `commit` do it by themselves."""

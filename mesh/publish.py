@@ -36,7 +36,18 @@ class Draft:
     traceparent: str | None = None
 
 
-Change = Event | Draft | Timer | Cancel | Unchanged
+@dataclass(frozen=True)
+class WhenStored:
+    """Once an `event` of the same commit is stored, `call` is called with its place in the stream.
+
+    Not where the commit had been stored before, as by an attempt whose answer was lost. `call` may not fail.
+    """
+
+    event: Event
+    call: Callable[[int], None]
+
+
+Change = Event | Draft | Timer | Cancel | Unchanged | WhenStored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +102,8 @@ def plan(changes: Iterable[Change], *, region: str, cause: Cause, layout: Stream
                 made.add(change, index)
             case Event():
                 made.add(Draft(event=change), index)
+            case WhenStored():  # changes nothing: see Mesh.commit
+                pass
             case _:
                 raise DeclarationError(f"{cause.source}: {change!r} is no event, Timer, Cancel or Unchanged")
     return made.finished(conditions, cancels)

@@ -9,6 +9,7 @@ from mesh.event import Event, event
 from mesh.events.code import OrderCode
 from mesh.events.order import BuyerFacts
 from mesh.events.payment import PaymentState
+from mesh.events.stock import StockLine
 from mesh.money import Money
 
 Decision = Literal["again", "undo", "accept"]
@@ -78,11 +79,15 @@ class CheckoutStepDue(Event):
 
 @event(key="order_id")
 class CheckoutStockRequested(Event):
-    """A checkout requests something of stock, which is published in stock's own stream next; `reason` of a release."""
+    """A checkout requests something of stock, which is published in stock's own stream next; `reason` of a release.
+
+    `lines` are what to reserve of an order that was just created; of others the order has them.
+    """
 
     order_id: str
     action: StockAction
     reason: str = ""
+    lines: tuple[StockLine, ...] = ()
 
 
 @event(key="order_id")

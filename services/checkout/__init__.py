@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -45,8 +46,9 @@ from mesh.events.stock import (
     StockSaleRequested,
 )
 from mesh.observability.logs import log
-from mesh.publish import Change
+from mesh.publish import Change, WhenStored
 from services.checkout.limits import limited
+from services.checkout.memory import Known, StateMemory
 from services.checkout.parking import events_behind, parked_checkouts, store_decision
 from services.checkout.saga import KINDS, Move, begun, move, park, wait
 from services.checkout.steps import CheckoutSettings, Table, table
@@ -79,27 +81,43 @@ PARKED_AFTER = 5
 
 
 class Steps(msgspec.Struct, frozen=True):
-    """The checkout as it was declared when the service started."""
+    """The checkout as it was declared when the service started, and what this process remembers."""
 
     settings: CheckoutSettings
     table: Any
+    memory: StateMemory | None = None
 
 
 @service.resource
 async def read_steps() -> AsyncIterator[Steps]:
     """The table of steps, with the settings."""
     chosen = settings.read(CheckoutSettings)
-    yield Steps(chosen, table(chosen))
+    yield Steps(chosen, table(chosen), StateMemory())
 
 
 @service.on(*KINDS, concurrency=32)
 async def advance_checkout(received: Received, mesh: Mesh, steps: Steps) -> AsyncIterator[Change]:
     """A checkout takes its next step, which is stored once: with its requests, its timer, and if no other did."""
+    known = steps.memory.take(received) if steps.memory else None
+    changes = await _next_step(known, received, mesh, steps) if known else []
+    if not changes:  # also where what is remembered says that there is nothing to do: it may be outdated
+        stored = await mesh.last(CheckoutAdvanced, received.event.order_id)
+        known = Known(stored.event, stored.sequence) if stored else Known(None, 0)
+        changes = await _next_step(known, received, mesh, steps)
+        if steps.memory:
+            steps.memory.settle(received)
+    for change in changes:
+        yield change
+    if steps.memory and changes:
+        yield WhenStored(changes[0], partial(steps.memory.note, changes[0]))
+
+
+async def _next_step(known: Known, received: Received, mesh: Mesh, steps: Steps) -> list[Any]:
+    """The next state and what belongs to its commit; nothing where the event changes nothing."""
     order_id = received.event.order_id
-    stored = await mesh.last(CheckoutAdvanced, order_id)
-    before = stored.event if stored else await _begun(received, mesh, steps.table)
+    before = known.state or await _begun(received, mesh, steps.table)
     if before is None:
-        return  # the order of somebody who reports orders, and checks out elsewhere
+        return []  # the order of somebody who reports orders, and checks out elsewhere
     if isinstance(received.event, CheckoutStepDue):
         before = msgspec.structs.replace(before, timer=None)  # this one is over
     made = await _moved(before, received, mesh, steps.table)
@@ -107,18 +125,23 @@ async def advance_checkout(received: Received, mesh: Mesh, steps: Steps) -> Asyn
     if any(isinstance(one, ShipmentRequested) for one in made.requests):
         made, conditions = await _shipped(before, made, received, mesh, steps.table)
     state, limits = limited(made.state, steps.table, datetime.now(UTC))
-    if stored and state == msgspec.structs.replace(stored.event, requested=None):
-        return
-    yield state
-    yield Unchanged(CheckoutAdvanced, order_id, stored.sequence if stored else 0)
-    for condition in conditions:
-        yield condition
-    for request in made.requests:
-        yield request
-    if state.parked and not before.parked:
-        yield CheckoutParked(order_id=order_id, step=state.step, reason=state.parked)
-    for change in limits:
-        yield change
+    if known.state and state == msgspec.structs.replace(known.state, requested=None):
+        return []
+    requests = [_with_lines(one, received) for one in made.requests]
+    newly = state.parked is not None and not before.parked
+    parked = [CheckoutParked(order_id=order_id, step=state.step, reason=state.parked or "")] if newly else []
+    return [state, Unchanged(CheckoutAdvanced, order_id, known.sequence), *conditions, *requests, *parked, *limits]
+
+
+def _with_lines(request: Event, received: Received) -> Event:
+    """A request of a new order's stock says what it is of, so that nobody need read the order."""
+    if not (isinstance(request, CheckoutStockRequested) and isinstance(received.event, OrderCreated)):
+        return request
+    return msgspec.structs.replace(request, lines=_stock_lines(received.event))
+
+
+def _stock_lines(created: OrderCreated) -> tuple[StockLine, ...]:
+    return tuple(StockLine(sku=one.product_id, quantity=one.quantity) for one in created.lines)
 
 
 @service.on(CheckoutStockRequested, concurrency=32)
@@ -129,16 +152,20 @@ async def publish_stock_request(
     request = received.event
     match request.action:
         case "reserve":
-            created = await mesh.last(OrderCreated, request.order_id)
-            if created is None:
-                raise Retry("the order cannot be read yet", after=STALE_READ)
-            lines = tuple(StockLine(sku=one.product_id, quantity=one.quantity) for one in created.event.lines)
+            lines = request.lines or await _read_lines(request.order_id, mesh)
             until = received.stored + steps.settings.reservation_lasts
             yield StockReservationRequested(order_id=request.order_id, lines=lines, until=until)
         case "release":
             yield StockReleaseRequested(order_id=request.order_id, reason=request.reason)
         case "sell":
             yield StockSaleRequested(order_id=request.order_id)
+
+
+async def _read_lines(order_id: str, mesh: Mesh) -> tuple[StockLine, ...]:
+    created = await mesh.last(OrderCreated, order_id)
+    if created is None:
+        raise Retry("the order cannot be read yet", after=STALE_READ)
+    return _stock_lines(created.event)
 
 
 @service.answers

@@ -13,6 +13,7 @@ from mesh.events.checkout import (
     CheckoutParked,
     CheckoutResumed,
     CheckoutStepDue,
+    CheckoutStockRequested,
     Parked,
     ParkedCheckouts,
     Resume,
@@ -41,6 +42,7 @@ from mesh.events.stock import StockReservationChanged, StockReservationRequested
 from mesh.publish import Cause
 from mesh.runtime.run import running
 from services.checkout import Steps, advance_checkout, service
+from services.checkout.memory import StateMemory
 from services.checkout.steps import CheckoutSettings, table
 
 SETTINGS = CheckoutSettings()
@@ -96,9 +98,9 @@ async def stored(mesh, event):
     return await mesh.last(type(event), getattr(event, "order_id", ""))
 
 
-async def deliver(mesh, one):
+async def deliver(mesh, one, steps=STEPS):
     """What the mesh does with a delivered event, once."""
-    changes = [change async for change in advance_checkout(one, mesh, STEPS)]
+    changes = [change async for change in advance_checkout(one, mesh, steps)]
     if changes:
         await mesh.commit(changes, Cause(id=one.id, source="checkout.advance-checkout", event=one.id))
 
@@ -129,28 +131,96 @@ class Interrupted(Mesh):
         return answer
 
 
+@pytest.mark.parametrize("remembers", [False, True])
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("step", range(7))
-async def test_a_step_that_is_interrupted_anywhere_is_taken_once(step, after):
-    """At each call of each step the process ends, before or after; then the event is delivered again, twice."""
+async def test_a_step_that_is_interrupted_anywhere_is_taken_once(step, after, remembers):
+    """At each call of each step the process ends, before or after; then the event is delivered again, twice.
+
+    Also where it only fails, and what the process remembers is as it was before.
+    """
     for at in range(1, 8):
         region = MemoryMesh("us")
         mesh = Mesh(region.broker("us"), "checkout")
+        steps = Steps(STEPS.settings, STEPS.table, StateMemory() if remembers else None)
         for place, event in enumerate(happy()):
             one = await stored(mesh, event)
             if place == step:
                 broken = Interrupted(region.broker("us"), at, after=after)
                 try:
-                    await deliver(broken, one)
+                    await deliver(broken, one, steps)
                 except Unavailable:
                     assert broken.left == 0
-            await deliver(mesh, one)
-            await deliver(mesh, one)
+            await deliver(mesh, one, steps)
+            await deliver(mesh, one, steps)
 
         state = (await mesh.last(CheckoutAdvanced, "o1")).event
         assert (state.step, state.failure, state.parked) == ("finished", None, None)
         counts = {kind: len([1 async for _ in mesh.read(kind)]) for kind in (*ONCE, CheckoutAdvanced)}
         assert counts == dict.fromkeys(ONCE, 1) | {CheckoutAdvanced: 7}
+
+
+class Counting(Mesh):
+    """A connection that counts how often the state of a checkout is read."""
+
+    reads = 0
+
+    async def last(self, kind, *arguments, **options):
+        self.reads += kind is CheckoutAdvanced
+        return await super().last(kind, *arguments, **options)
+
+
+async def test_one_process_reads_no_state_that_it_has_stored(mesh):
+    """It remembers each, with its place; a second delivery is looked at in the stream, and changes nothing."""
+    mesh, steps = Counting(mesh.broker, "checkout"), Steps(STEPS.settings, STEPS.table, StateMemory())
+    delivered = []
+    for event in happy():
+        delivered.append(await stored(mesh, event))
+        await deliver(mesh, delivered[-1], steps)
+    reads = mesh.reads
+
+    await deliver(mesh, delivered[-1], steps)
+
+    state = (await mesh.last(CheckoutAdvanced, "o1")).event
+    assert (state.step, reads, mesh.reads) == ("finished", 0, 2)
+    assert len([1 async for _ in mesh.read(CheckoutAdvanced)]) == 7
+    reserved = await mesh.last(CheckoutStockRequested, "o1")
+    assert reserved.event.lines == ()  # of the sale, which is of what is reserved
+
+
+async def test_two_processes_that_remember_take_each_step_once(mesh):
+    """What one remembers is outdated by what the other does: it is refused once, and then nothing is remembered."""
+    meshes = [Counting(mesh.broker, "checkout") for _ in range(2)]
+    both = [Steps(STEPS.settings, STEPS.table, StateMemory()) for _ in range(2)]
+    conflicts = 0
+    for order_id in ("o1", "o2", "o3"):
+        for at, event in enumerate(happy(order_id)):
+            one = await stored(mesh, event)
+            for _ in range(3):
+                try:
+                    await deliver(meshes[at % 2], one, both[at % 2])
+                    break
+                except Conflict:
+                    conflicts += 1
+
+    for order_id in ("o1", "o2", "o3"):
+        assert (await mesh.last(CheckoutAdvanced, order_id)).event.step == "finished"
+    assert len([1 async for _ in mesh.read(CheckoutAdvanced)]) == 21
+    assert conflicts == 2  # one of each process
+
+
+async def test_an_outdated_memory_lets_no_timer_drop(mesh):
+    """The timer of the step that another process has requested is not this one's to ignore."""
+    steps, events = Steps(STEPS.settings, STEPS.table, StateMemory()), happy()
+    await deliver(mesh, await stored(mesh, events[0]), steps)  # it remembers that stock was asked
+    for event in events[1:3]:
+        await deliver(mesh, await stored(mesh, event))
+    due = CheckoutStepDue(order_id="o1", step="authorise", attempt=1)
+    one = msgspec.structs.replace(await mesh.last(CheckoutAdvanced, "o1"), event=due, id="due")
+
+    changes = [change async for change in advance_checkout(one, mesh, steps)]
+
+    assert (changes[0].asked["authorise"], type(changes[2])) == (2, PaymentAuthorisationRequested)
 
 
 async def test_two_processes_take_a_step_once(mesh):

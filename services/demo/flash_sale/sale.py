@@ -30,9 +30,7 @@ SETTINGS = {"CARTMESH_SERVER_KEYS": KEY, "CARTMESH_FRAUD_FLAGGED": "undo"}
 
 @dataclass(frozen=True, kw_only=True)
 class Shop:
-    """A running mesh, by region: clients of the orders' and the stock's HTTP interfaces, where order views are, and
-    operators' connections.
-    """
+    """A running mesh; by region clients of orders and stock, where order views are, and operators' connections."""
 
     up: Up
     views: Mapping[str, str]

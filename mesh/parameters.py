@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from types import SimpleNamespace
+from types import SimpleNamespace, UnionType
 from typing import Any, get_origin, get_type_hints
 
 from mesh.errors import DeclarationError
@@ -32,7 +32,12 @@ def parameters(handler: Callable[..., Any], *, skip: int = 1) -> dict[str, Any]:
     """The annotated types of a handler's parameters behind the first `skip`; None where one has none."""
     hints = _parameter_hints(handler, skip=skip)
     names = list(inspect.signature(handler).parameters)[skip:]
-    return {name: get_origin(hints.get(name)) or hints.get(name) for name in names}
+    return {name: _provided_as(hints.get(name)) for name in names}
+
+
+def _provided_as(hint: Any) -> Any:
+    """By what a parameter is found: `Received` for `Received[CartIdle]`, and `Carts | None` as it is."""
+    return hint if isinstance(hint, UnionType) else get_origin(hint) or hint
 
 
 def fill(handler: Callable[..., Any], provided: dict[type, Any], *, skip: int = 1) -> dict[str, Any]:
@@ -43,7 +48,7 @@ def fill(handler: Callable[..., Any], provided: dict[type, Any], *, skip: int = 
     filled = {}
     for name, wanted in parameters(handler, skip=skip).items():
         if wanted not in provided:
-            given = ", ".join(sorted(kind.__name__ for kind in provided))
+            given = ", ".join(sorted(getattr(kind, "__name__", str(kind)) for kind in provided))
             raise DeclarationError(f"{handler.__name__}({name}: {wanted}): nothing provides that; there is {given}")
         filled[name] = provided[wanted]
     return filled

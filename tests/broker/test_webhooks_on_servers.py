@@ -46,6 +46,7 @@ class House:
     client: httpx.AsyncClient
     endpoint: Endpoint
     service: Mesh
+    servers: LocalServers
 
     async def webhook(self, path, **fields):
         """A new webhook, over the API."""
@@ -76,7 +77,7 @@ async def house(signed_in):
         run = await stack.enter_async_context(running(webhooks, service, http=("127.0.0.1", 0)))
         headers = await signed_in(await mesh("console"), "publisher")
         client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{run.port}", headers=headers, timeout=60)
-        yield House(await mesh("orders"), await stack.enter_async_context(client), endpoint, service)
+        yield House(await mesh("orders"), await stack.enter_async_context(client), endpoint, service, servers)
 
 
 async def test_only_what_a_webhook_gets_is_delivered_to_the_service(house, eventually, monkeypatch):
@@ -90,6 +91,10 @@ async def test_only_what_a_webhook_gets_is_delivered_to_the_service(house, event
     (nothing,) = await filters()
     assert nothing.endswith(f".{NO_KEY}")
     await house.orders.publish(order("before"))
+
+    differences = [one.what for one in await house.servers.apply()]
+    assert not [one for one in differences if one.startswith("consumer")]  # what a service wants is its own concern
+    assert await filters() == {nothing}
 
     made = await house.webhook("/first")
     assert await filters() == {"ev.us.order.confirmed.*"}

@@ -1,6 +1,7 @@
 """A service is declared by a file; everything the server needs is derived from it."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from mesh.events.cart import CartIdle, CartUpdated
 from mesh.events.customer import CustomerIdentified
 from mesh.events.interaction import ProductViewed
 from mesh.events.offer import OfferDue
+from mesh.events.order import OrderPlaced
 from mesh.mesh import Mesh
 from mesh.parameters import fill
 from mesh.service import Service
@@ -241,6 +243,34 @@ def test_what_nobody_provides_is_named():
 
     with pytest.raises(DeclarationError, match=r"sell\(register: .*Till.*nothing provides that; there is Mesh"):
         fill(sell, {Mesh: object()})
+
+
+def test_a_resource_that_may_be_missing_fills_a_parameter_that_may_be_none(service):
+    """The shop has a server before an interface where that is configured, and None where it is not."""
+
+    def build(idle: CartIdle, spec: ConsumerSpec | None) -> None:
+        """Build."""
+
+    assert fill(build, {ConsumerSpec | None: None}) == {"spec": None}
+    with pytest.raises(DeclarationError, match=r"ConsumerSpec \| None"):
+        fill(build, {ConsumerSpec: None})
+
+
+def test_what_is_wanted_of_a_handler_are_some_of_its_kinds(service):
+    """Others are an error, a durable of which nothing is wanted has a filter that nothing matches, and all is kept."""
+    service.on(CartIdle, CartUpdated, as_wanted=True)(award_points)
+    binding = service.bindings[-1]
+    (whole,) = binding.consumers("us")
+
+    (some,) = binding.narrowed([CartUpdated], "us")
+    (none,) = binding.narrowed([], "us")
+
+    assert (some.filters, none.filters) == (("ev.us.cart.updated.*",), ("ev.us.cart.idle.~",))
+    assert {replace(one, filters=whole.filters) for one in (some, none)} == {whole}
+    with pytest.raises(DeclarationError, match="does not take OrderPlaced"):
+        binding.narrowed([OrderPlaced], "us")
+    with pytest.raises(DeclarationError, match="takes all of its events"):
+        service.on(CartIdle, fanout=True, as_wanted=True)(award_points)
 
 
 def test_only_a_projection_is_kept_by_one_server(service):

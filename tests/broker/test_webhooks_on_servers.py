@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 import pytest_asyncio
 from standardwebhooks import Webhook
 
 from mesh import Mesh, Money
 from mesh.binding import NO_KEY
+from mesh.broker.durable import consumer_config
 from mesh.errors import Denied
 from mesh.events.cart import CartLine
 from mesh.events.order import OrderConfirmed, OrderRefunded
@@ -159,10 +161,17 @@ def _is(request, subject):
 
 
 async def test_the_service_may_not_read_personal_events_nor_publish_what_others_say(house):
-    """With its password one reads no personal data, and forges no order."""
+    """With its password one reads no personal data, and forges no order; what it may narrow goes to nobody else."""
     with pytest.raises(Denied):
         await house.service.broker.last("PERSONAL_us", "pii.us.>")
     with pytest.raises(Denied):
         await house.service.publish(order("forged"))
     with pytest.raises(Denied):
         await house.service.state(ACCOUNTS).put("a1", None)
+    spec = webhooks.bindings[0].consumers("us", house.service.layout)[0]
+    for elsewhere in ("rpc.us.orders.redo", "$JS.API.STREAM.PURGE.COMMERCE_us"):
+        config = consumer_config(spec) | {"filter_subjects": list(spec.filters), "deliver_subject": elsewhere}
+        asked = msgspec.json.encode({"stream_name": spec.stream, "config": config})
+        made = f"$JS.API.CONSUMER.CREATE.{spec.stream}.{spec.durable}"
+        reply = await house.service.broker.connection.request(made, asked)
+        assert b"can not update pull consumer to push based" in reply.data

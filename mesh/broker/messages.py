@@ -12,7 +12,16 @@ from nats.aio.msg import Msg
 
 from mesh.broker.connection import Connection, status
 from mesh.broker.protocol import Message, Outgoing, Stored
-from mesh.broker.wire import NOT_FOUND, decode_ack, decode_get, outgoing_headers, parse_headers, read_message, refused
+from mesh.broker.wire import (
+    NOT_FOUND,
+    decode_ack,
+    decode_get,
+    decode_info,
+    outgoing_headers,
+    parse_headers,
+    read_message,
+    refused,
+)
 from mesh.errors import Conflict, DeclarationError, Duplicate, MeshError, Unavailable
 
 READ_BATCH = 1000
@@ -103,6 +112,16 @@ class Messages:
             stored=found.time,
             headers=parse_headers(base64.b64decode(found.hdrs)),
         )
+
+    async def remove(self, stream: str, sequence: int) -> None:
+        """Remove a message; see Broker. The server fills its place in its file with random bytes."""
+        asked = msgspec.json.encode({"seq": sequence, "no_erase": False})
+        reply = await self.connection.request(f"$JS.API.STREAM.MSG.DELETE.{stream}", asked)
+        if status(reply) == "503":
+            raise Unavailable(f"{self.region}: {stream} has no leader just now, or does not exist")
+        info = decode_info(reply.data)
+        if info.error is not None and info.error.err_code not in NOT_FOUND:
+            raise refused(self.region, info.error, f"cannot remove message {sequence} of {stream}")
 
     async def read(
         self, stream: str, patterns: Sequence[str], *, after: int = 0, since: datetime | None = None

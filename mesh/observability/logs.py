@@ -19,21 +19,25 @@ def configure_logs(*, json: bool | None = None, level: str | None = None, to: Te
     out = to or sys.stderr
     json = not out.isatty() if json is None else json
     chosen = logging.getLevelNamesMapping().get((level or os.environ.get("CARTMESH_LOG_LEVEL", "INFO")).upper(), 20)
+    first = [
+        structlog.contextvars.merge_contextvars,
+        _belonging,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _tracebacks if json else structlog.processors.StackInfoRenderer(),
+    ]
+    last = [structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(), _without_addresses]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            _belonging,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _tracebacks if json else structlog.processors.StackInfoRenderer(),
-            structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(),
-            _without_addresses,
-        ],
+        processors=[*first, *last],
         wrapper_class=structlog.make_filtering_bound_logger(chosen),
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(level=max(chosen, logging.WARNING), stream=out)
+    # What libraries log by the standard library, such as nats-py, is written in the same way.
+    handler = logging.StreamHandler(out)
+    named = [structlog.stdlib.add_logger_name, *first, structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[*named, *last]))
+    logging.basicConfig(level=max(chosen, logging.WARNING), handlers=[handler])
 
 
 def _without_addresses(_logger: Any, _method: str, line: Any) -> str:

@@ -32,6 +32,8 @@ READS, BEHIND, LONGEST = 30, 0.005, 1.0
 _ROUNDING = timedelta(microseconds=1)
 _WRONG_SEQUENCE = {10071, 10164}
 _DUPLICATE_IN_BATCH = 10201
+_GONE = {"no message found", "stream store EOF"}
+"""What the server says (10057) of a message to remove that is not there any more, or not yet."""
 
 
 class Messages:
@@ -120,7 +122,7 @@ class Messages:
         if status(reply) == "503":
             raise Unavailable(f"{self.region}: {stream} has no leader just now, or does not exist")
         info = decode_info(reply.data)
-        if info.error is not None and info.error.err_code not in NOT_FOUND:
+        if info.error is not None and info.error.err_code not in NOT_FOUND and info.error.description not in _GONE:
             raise refused(self.region, info.error, f"cannot remove message {sequence} of {stream}")
 
     async def read(

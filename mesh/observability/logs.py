@@ -37,7 +37,13 @@ def configure_logs(*, json: bool | None = None, level: str | None = None, to: Te
     handler = logging.StreamHandler(out)
     named = [structlog.stdlib.add_logger_name, *first, structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[*named, *last]))
+    handler.addFilter(_means_something)
     logging.basicConfig(level=max(chosen, logging.WARNING), handlers=[handler])
+
+
+def _means_something(record: logging.LogRecord) -> bool:
+    """Not so what asyncio says whenever a connection over TLS ends, as nats-py ends it."""
+    return not record.getMessage().startswith("returning true from eof_received()")
 
 
 def _without_addresses(_logger: Any, _method: str, line: Any) -> str:

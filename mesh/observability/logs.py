@@ -8,6 +8,7 @@ from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
+from structlog.typing import Processor
 
 from mesh.observability.tracing import current
 
@@ -19,14 +20,17 @@ def configure_logs(*, json: bool | None = None, level: str | None = None, to: Te
     out = to or sys.stderr
     json = not out.isatty() if json is None else json
     chosen = logging.getLevelNamesMapping().get((level or os.environ.get("CARTMESH_LOG_LEVEL", "INFO")).upper(), 20)
-    first = [
+    first: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         _belonging,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _tracebacks if json else structlog.processors.StackInfoRenderer(),
     ]
-    last = [structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(), _without_addresses]
+    last: list[Processor] = [
+        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(),
+        _without_addresses,
+    ]
     structlog.configure(
         processors=[*first, *last],
         wrapper_class=structlog.make_filtering_bound_logger(chosen),

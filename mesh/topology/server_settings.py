@@ -31,8 +31,9 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a region's servers store.
 
     `sync_interval`: how often files are synced to disk, or `always`: before each acknowledgement. `cipher`: with what
-    they are encrypted (not at all where it is empty), by a key of the region's own. `cipher_key`: which one, from 1;
-    the one before it still opens what was stored by it, until the server has stored it by the new one.
+    they are encrypted (not at all where it is empty), by a key of the region's own. `cipher_key`: which one, from 1.
+    A server that is alone opens by the one before what that stored, and stores it by the new one at its start. In a
+    cluster nats-server 2.15.1 does not (its own log of the cluster stays closed): each fills an empty disk.
     """
 
     sync_interval: str = "2m"
@@ -49,19 +50,24 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise TopologyError(f"servers.cipher_key = {self.cipher_key}: write 1, 2, ... beside a servers.cipher")
         return self
 
-    def stored(self, region: str, secrets: Secrets) -> dict[str, Any]:
-        """What stands in the block `jetstream` of a configuration."""
+    def stored(self, region: str, secrets: Secrets, *, alone: bool) -> dict[str, Any]:
+        """What stands in the block `jetstream` of a configuration; `alone`: the region has a single server."""
         made: dict[str, Any] = {"sync_interval": self.sync_interval}
         if self.cipher:
             made |= {"cipher": self.cipher, "key": secrets.setting_value(key_name(region, self.cipher_key))}
-        if self.cipher_key > 1:
+        if alone and self.cipher_key > 1:
             made["prev_encryption_key"] = secrets.setting_value(key_name(region, self.cipher_key - 1))
         return made
 
     def keys(self, regions: Iterable[str]) -> list[str]:
-        """The secret settings with the regions' keys: the used one and the one before; none without encryption."""
+        """The secret settings with the regions' keys: the used one and, as servers may still have it, the one before."""
         used = range(max(1, self.cipher_key - 1), self.cipher_key + 1) if self.cipher else ()
         return [key_name(region, number) for region in regions for number in used]
+
+    def asked(self, region: str, *, alone: bool) -> list[str]:
+        """Those that the servers of a region ask for, as in `stored`."""
+        found = self.keys([region])
+        return found if alone else found[-1:]
 
 
 def key_name(region: str, number: int) -> str:

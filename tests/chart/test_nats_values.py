@@ -138,12 +138,10 @@ def test_the_key_of_encrypted_files_is_only_named():
         "key": "$CARTMESH_JETSTREAM_KEY_EU",
     }
     assert '"<< $CARTMESH_JETSTREAM_KEY_EU >>"' in yaml(values)
-    changed = replace(MESH, servers=ServerSettings(cipher="aes", cipher_key=2))
-    merge = nats_values(changed, [shop], "eu")["config"]["jetstream"]["merge"]
-    assert (merge["key"], merge["prev_encryption_key"]) == (
-        "$CARTMESH_JETSTREAM_KEY_EU_2",
-        "$CARTMESH_JETSTREAM_KEY_EU",
-    )
+    for nodes, before in ((3, None), (1, "$CARTMESH_JETSTREAM_KEY_EU")):
+        changed = replace(MESH.only(nodes=nodes), servers=ServerSettings(cipher="aes", cipher_key=2))
+        merge = nats_values(changed, [shop], "eu")["config"]["jetstream"]["merge"]
+        assert (merge["key"], merge.get("prev_encryption_key")) == ("$CARTMESH_JETSTREAM_KEY_EU_2", before)
     assert values["container"]["env"]["CARTMESH_JETSTREAM_KEY_EU"] == {
         "valueFrom": {"secretKeyRef": {"name": "cartmesh-passwords", "key": "settings.jetstream_key_eu"}}
     }

@@ -60,7 +60,7 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return made
 
     def keys(self, regions: Iterable[str]) -> list[str]:
-        """The secret settings with the regions' keys: the used one and, as servers may still have it, the one before."""
+        """The secret settings with the regions' keys: the used one and the one before, which may be open yet."""
         used = range(max(1, self.cipher_key - 1), self.cipher_key + 1) if self.cipher else ()
         return [key_name(region, number) for region in regions for number in used]
 

@@ -72,7 +72,7 @@ def test_what_is_wrong_is_said_and_the_rest_is_left_out():
 
     for said in (
         "us: offers does not run; its last report is of 2026-05-01 12:00:00 UTC",
-        "us: lake does not run; it has never reported",
+        "us: lake does not run; it has reported nothing in 30 days",
         "us: COMMERCE_us: 2 of 3 copies are current",
         "us: MESH_us hears nothing from COMMERCE_eu",
         "us-1 is running, restarts: 3; `cartmesh logs us-1` says why",

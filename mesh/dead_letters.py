@@ -7,8 +7,9 @@ from datetime import datetime
 
 import msgspec
 
-from mesh.broker.protocol import Message, Outgoing
+from mesh.broker.protocol import Broker, Message, Outgoing
 from mesh.commit import PATIENCE, store_singles
+from mesh.errors import Unavailable
 from mesh.mesh import Mesh
 from mesh.personal_data import without_addresses
 from mesh.streams import dead_stream
@@ -77,6 +78,27 @@ async def store_dead_letter(
         },  # headers are ASCII, and so is what json.dumps makes
     )
     await store_singles(mesh.broker, [(dead_stream(mesh.region), stored_message)], PATIENCE)
+
+
+async def redrive(broker: Broker, sequence: int, found: DeadLetter, *, patience: float) -> str | None:
+    """Have the service that gave up a dead letter handle it again, and remove it: None, or else why it stays.
+
+    `sequence` is its place in the dead letters, `patience` how many seconds the service may take. Ids derive from the
+    event: handling it twice does nothing twice. A service that does this declares it: `Service(..., redrives=True)`.
+    """
+    asked = msgspec.json.encode(Redo(durable=found.durable, sequence=sequence))
+    try:
+        answer = await broker.request(f"rpc.{broker.region}.{found.service}.redo", asked, timeout=patience)
+    except Unavailable as error:
+        return f"{found.service} does not answer: is it running? ({error})"
+    redone = msgspec.json.decode(answer, type=Redone)
+    if redone.error is not None:
+        return redone.error
+    try:
+        await broker.remove(dead_stream(broker.region), sequence)
+    except Unavailable as error:
+        return f"it was handled, and could not be removed: drive it again later, which does nothing twice ({error})"
+    return None
 
 
 async def latest_dead_letters(mesh: Mesh, most: int) -> list[Message]:

@@ -34,8 +34,9 @@ class Service:
     `publishes` lists every event it may publish, and `timers` those of them that it schedules; `asks` names the
     services it sends requests to; `reads` further streams of its region it may read, by family (`DEAD`); `buckets` and
     `object_stores` are the state it may touch, `views` other services' buckets it may read; with `measures` it
-    measures its region and reads no message of it. `reads_personal_data`: it reads encrypted fields, as do those who
-    publish them. With `resets_copies` it answers servers of other regions that copy this one's streams; with
+    measures its region and reads no message of it; one that `redrives` hands dead letters of its region back to the
+    services that gave them up (`mesh.dead_letters.redrive`). `reads_personal_data`: it reads encrypted fields, as do
+    those who publish them. With `resets_copies` it answers servers of other regions that copy this one's streams; with
     `binds_later` it makes durables while it runs (`mesh.binding.Bindings`), of all its region's streams but those of
     personal events and of operations. From these its permissions derive.
     `secrets` names the secret settings that it does not start without (`address_secret`, see `mesh.settings.Secret`).
@@ -54,6 +55,7 @@ class Service:
     asks: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     measures: bool = False
+    redrives: bool = False
     resets_copies: bool = False
     binds_later: bool = False
     reads_personal_data: bool = False

@@ -15,6 +15,9 @@ DEAD = "DEAD"
 MESH = "MESH"
 """The family of the streams with copies of the other regions' events."""
 
+RECORDS = ("delivery", "function_call")
+"""Domains of what services note of their own work, which is shown in their region: much, and of no use elsewhere."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StreamFamily:

@@ -4,15 +4,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-import msgspec
-
-from mesh.broker.connection import Connection, status
+from mesh.broker.connection import Connection
 from mesh.broker.messages import Messages
 from mesh.broker.private_consumer import follow
 from mesh.broker.protocol import Expect, Outgoing
 from mesh.broker.values import Entry
-from mesh.broker.wire import NOT_FOUND, decode_info, is_removed, refused
-from mesh.errors import Conflict, DeclarationError, Unavailable
+from mesh.broker.wire import decode_info, is_removed, refused
+from mesh.errors import Conflict, DeclarationError
 from mesh.streams import Bucket
 
 AT_ONCE = 500
@@ -84,13 +82,7 @@ class Buckets:
         found = await self._messages.last(f"KV_{bucket.name}", f"$KV.{bucket.name}.{key}")
         if found is None:
             return False
-        asked = msgspec.json.encode({"seq": found.sequence, "no_erase": False})
-        reply = await self.connection.request(f"$JS.API.STREAM.MSG.DELETE.KV_{bucket.name}", asked)
-        if status(reply) == "503":
-            raise Unavailable(f"{self.region}: bucket {bucket.name} has no leader just now, or does not exist")
-        info = decode_info(reply.data)
-        if info.error is not None and info.error.err_code not in NOT_FOUND:
-            raise refused(self.region, info.error, f"cannot erase in bucket {bucket.name}")
+        await self._messages.remove(f"KV_{bucket.name}", found.sequence)
         return not is_removed(found.headers)
 
     async def entries(self, bucket: Bucket) -> AsyncIterator[Entry]:

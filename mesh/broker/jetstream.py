@@ -92,6 +92,10 @@ class JetStreamBroker:
         """The newest of each subject; see Broker."""
         return await self._messages.last_of_each(stream, subjects)
 
+    async def remove(self, stream: str, sequence: int) -> None:
+        """Remove a message; see Broker. The server fills its place in its file with random bytes."""
+        await self._messages.remove(stream, sequence)
+
     # Consuming
 
     async def deliveries(self, consumer: ConsumerSpec) -> Pull:

@@ -16,6 +16,7 @@ from mesh.broker.wire import (
     NOT_FOUND,
     decode_ack,
     decode_get,
+    decode_info,
     is_first,
     outgoing_headers,
     parse_headers,
@@ -32,6 +33,8 @@ READS, BEHIND, LONGEST = 30, 0.005, 1.0
 _ROUNDING = timedelta(microseconds=1)
 _WRONG_SEQUENCE = {10071, 10164}
 _DUPLICATE_IN_BATCH = 10201
+_GONE = {"no message found", "stream store EOF"}
+"""What the server says (10057) of a message to remove that is not there any more, or not yet."""
 
 
 class Messages:
@@ -112,6 +115,16 @@ class Messages:
             stored=found.time,
             headers=parse_headers(base64.b64decode(found.hdrs)),
         )
+
+    async def remove(self, stream: str, sequence: int) -> None:
+        """Remove a message; see Broker. The server fills its place in its file with random bytes."""
+        asked = msgspec.json.encode({"seq": sequence, "no_erase": False})
+        reply = await self.connection.request(f"$JS.API.STREAM.MSG.DELETE.{stream}", asked)
+        if status(reply) == "503":
+            raise Unavailable(f"{self.region}: {stream} has no leader just now, or does not exist")
+        info = decode_info(reply.data)
+        if info.error is not None and info.error.err_code not in NOT_FOUND and info.error.description not in _GONE:
+            raise refused(self.region, info.error, f"cannot remove message {sequence} of {stream}")
 
     async def read(
         self, stream: str, patterns: Sequence[str], *, after: int = 0, since: datetime | None = None

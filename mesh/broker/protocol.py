@@ -197,6 +197,10 @@ class Broker(Values, Protocol):
         """
         ...
 
+    async def remove(self, stream: str, sequence: int) -> None:
+        """Remove a message for good. Harmless when there is none. Raises Unavailable, Denied."""
+        ...
+
     async def deliveries(self, consumer: ConsumerSpec) -> Deliveries:
         """Bind to a durable consumer that exists."""
         ...

@@ -91,7 +91,12 @@ def _moment(at: datetime | None) -> str:
 def _wrong_services(one: RegionStatus) -> list[str]:
     """Services that should run, and do not report."""
     return [
-        f"{service.name} does not run; its last report is of {_moment(service.reported)} UTC"
+        f"{service.name} does not run; "
+        + (
+            f"its last report is of {_moment(service.reported)} UTC"
+            if service.reported
+            else "it has reported nothing in 30 days"
+        )
         for service in one.services
         if service.state == "missing"
     ]

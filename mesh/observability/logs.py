@@ -8,6 +8,7 @@ from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
+from structlog.typing import Processor
 
 from mesh.observability.tracing import current
 
@@ -19,21 +20,34 @@ def configure_logs(*, json: bool | None = None, level: str | None = None, to: Te
     out = to or sys.stderr
     json = not out.isatty() if json is None else json
     chosen = logging.getLevelNamesMapping().get((level or os.environ.get("CARTMESH_LOG_LEVEL", "INFO")).upper(), 20)
+    first: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        _belonging,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _tracebacks if json else structlog.processors.StackInfoRenderer(),
+    ]
+    last: list[Processor] = [
+        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(),
+        _without_addresses,
+    ]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            _belonging,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _tracebacks if json else structlog.processors.StackInfoRenderer(),
-            structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(),
-            _without_addresses,
-        ],
+        processors=[*first, *last],
         wrapper_class=structlog.make_filtering_bound_logger(chosen),
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(level=max(chosen, logging.WARNING), stream=out)
+    # What libraries log by the standard library, such as nats-py, is written in the same way.
+    handler = logging.StreamHandler(out)
+    named = [structlog.stdlib.add_logger_name, *first, structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[*named, *last]))
+    handler.addFilter(_means_something)
+    logging.basicConfig(level=max(chosen, logging.WARNING), handlers=[handler])
+
+
+def _means_something(record: logging.LogRecord) -> bool:
+    """Not so what asyncio says whenever a connection over TLS ends, as nats-py ends it."""
+    return not record.getMessage().startswith("returning true from eof_received()")
 
 
 def _without_addresses(_logger: Any, _method: str, line: Any) -> str:

@@ -2,15 +2,13 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-import msgspec
-
 from mesh.broker.connection import Connection
 from mesh.broker.jetstream import JetStreamBroker
 from mesh.broker.protocol import Message
-from mesh.dead_letters import DeadLetter, Redo, Redone, dead_letter_of
-from mesh.errors import MeshError, Unavailable
+from mesh.dead_letters import DeadLetter, dead_letter_of
+from mesh.dead_letters import redrive as hand_back
+from mesh.errors import MeshError
 from mesh.streams import dead_stream
-from mesh.topology.jetstream_api import api
 
 HANDLING = 60.0
 """Seconds a service may take for one message."""
@@ -49,13 +47,4 @@ async def redrive(
         if dry_run:
             yield sequence, f"would be handled by {found.durable} ({found.reason})"
             continue
-        asked = msgspec.json.encode(Redo(durable=found.durable, sequence=sequence))
-        try:
-            answer = await broker.request(f"rpc.{broker.region}.{found.service}.redo", asked, timeout=HANDLING)
-        except Unavailable as error:
-            yield sequence, f"{found.service} does not answer: is it running? ({error})"
-            continue
-        redone = msgspec.json.decode(answer, type=Redone)
-        if redone.error is None:
-            await api(connection, f"STREAM.MSG.DELETE.{dead_stream(broker.region)}", {"seq": sequence})
-        yield sequence, redone.error
+        yield sequence, await hand_back(broker, sequence, found, patience=HANDLING)

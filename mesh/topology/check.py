@@ -10,7 +10,7 @@ from mesh.errors import DeclarationError, InvalidKey
 from mesh.event import Declaration, Event, declaration_of, declared, newer
 from mesh.events.mesh import SERVICE_REPORTS, PersonalDataShown
 from mesh.service import Service
-from mesh.streams import copies
+from mesh.streams import RECORDS, StreamLayout, copies
 from mesh.subjects import every, overlap, token
 from mesh.topology.derive.accounts import SERVERS, STREAMS
 from mesh.topology.derive.nats import consumers, distinct, streams
@@ -185,6 +185,21 @@ def _streams(topology: Topology, report: Report) -> None:
         for family in topology.streams
         for domain in family.domains
         if domain not in domains
+    ]
+    if topology.streams:  # who has none wants few streams
+        report.warnings += _records(topology.layout, domains)
+
+
+def _records(layout: StreamLayout, domains: set[str]) -> list[str]:
+    """What is copied everywhere and kept for long of what services note of their own work."""
+    homes = [family.name.lower() for family in layout.own if not family.copied and set(RECORDS) & set(family.domains)]
+    where = f"domains of [streams.{homes[0]}]" if homes else "domains of a [streams.deliveries] with copied = false"
+    return [
+        f"{domain}: its events would be kept {layout.commerce.keep.days} days in {layout.commerce.name} and copied to "
+        f'every region, where nobody needs them. Add "{domain}" to the {where} in mesh.toml, before a release with '
+        "these events runs: later `cartmesh mesh apply` refuses to move them without --force"
+        for domain in RECORDS
+        if domain in domains and layout.family_of_domain(domain) == layout.commerce
     ]
 
 

@@ -42,7 +42,7 @@ def rendered(topology: Topology, services: Sequence[Service], before: Committed 
         "consumers.json": consumers,
         "permissions.json": _permissions(topology, services),
         "schemas.json": known,
-        "asyncapi.json": asyncapi(topology, services),
+        "asyncapi.json": asyncapi(sorted(topology.names), topology.layout, services),
         "services.json": described(services),
         "dashboard.json": dashboard(services),
     }

@@ -31,11 +31,14 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a region's servers store.
 
     `sync_interval`: how often files are synced to disk, or `always`: before each acknowledgement. `cipher`: with what
-    they are encrypted (not at all where it is empty), by a key of the region's own.
+    they are encrypted (not at all where it is empty), by a key of the region's own. `cipher_key`: which one, from 1.
+    A server that is alone opens by the one before what that stored, and stores it by the new one at its start. In a
+    cluster nats-server 2.15.1 does not (its own log of the cluster stays closed): each fills an empty disk.
     """
 
     sync_interval: str = "2m"
     cipher: str = ""
+    cipher_key: int = 1
 
     def checked(self) -> "ServerSettings":
         """Itself; TopologyError where a server would refuse it, or sync too rarely."""
@@ -43,23 +46,33 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise TopologyError(f'servers.sync_interval = "{self.sync_interval}": write 500ms, 10s, 2m or {ALWAYS}')
         if self.cipher and self.cipher not in CIPHERS:
             raise TopologyError(f'servers.cipher = "{self.cipher}": write {" or ".join(CIPHERS)}, or leave it out')
+        if self.cipher_key < 1 or (self.cipher_key > 1 and not self.cipher):
+            raise TopologyError(f"servers.cipher_key = {self.cipher_key}: write 1, 2, ... beside a servers.cipher")
         return self
 
-    def stored(self, region: str, secrets: Secrets) -> dict[str, Any]:
-        """What stands in the block `jetstream` of a configuration."""
+    def stored(self, region: str, secrets: Secrets, *, alone: bool) -> dict[str, Any]:
+        """What stands in the block `jetstream` of a configuration; `alone`: the region has a single server."""
         made: dict[str, Any] = {"sync_interval": self.sync_interval}
         if self.cipher:
-            made |= {"cipher": self.cipher, "key": secrets.setting_value(key_name(region))}
+            made |= {"cipher": self.cipher, "key": secrets.setting_value(key_name(region, self.cipher_key))}
+        if alone and self.cipher_key > 1:
+            made["prev_encryption_key"] = secrets.setting_value(key_name(region, self.cipher_key - 1))
         return made
 
     def keys(self, regions: Iterable[str]) -> list[str]:
-        """The secret settings that hold the regions' keys; none where nothing is encrypted."""
-        return [key_name(region) for region in regions] if self.cipher else []
+        """The secret settings with the regions' keys: the used one and the one before, which may be open yet."""
+        used = range(max(1, self.cipher_key - 1), self.cipher_key + 1) if self.cipher else ()
+        return [key_name(region, number) for region in regions for number in used]
+
+    def asked(self, region: str, *, alone: bool) -> list[str]:
+        """Those that the servers of a region ask for, as in `stored`."""
+        found = self.keys([region])
+        return found if alone else found[-1:]
 
 
-def key_name(region: str) -> str:
-    """The secret setting with the key of a region's files. Without it they cannot be read by anybody."""
-    return f"jetstream_key_{region}"
+def key_name(region: str, number: int) -> str:
+    """The secret setting with a key of a region's files. Without it they cannot be read by anybody."""
+    return f"jetstream_key_{region}" + (f"_{number}" if number > 1 else "")
 
 
 def quotas_of(written: Mapping[str, str]) -> dict[str, int]:

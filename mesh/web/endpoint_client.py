@@ -9,12 +9,15 @@ import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from time import perf_counter
+from typing import NamedTuple
 
 import httpcore
 import msgspec
 
 from mesh.web.checked_network import AddressRefused, CheckedNetwork
+from mesh.web.http_exchange import Head, HttpConnection, request_head
 from mesh.web.retry_after import retry_after
 
 MOST_READ, MOST_SHOWN = 16 * 1024, 300
@@ -45,6 +48,14 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
         return self.status == GONE
 
 
+class _Kept(NamedTuple):
+    """An idle connection to an origin, and until when it is kept, by `perf_counter`."""
+
+    connection: HttpConnection
+    origin: httpcore.Origin
+    until: float
+
+
 class EndpointClient:
     """Connections to one endpoint: its own, so that it keeps nobody else's busy."""
 
@@ -54,7 +65,8 @@ class EndpointClient:
         """`connect` bounds name, connection and TLS, `deadline` a whole attempt."""
         self._connect, self._deadline = connect.total_seconds(), deadline.total_seconds()
         self._network, self._tls = network, tls
-        self._idle: list[httpcore.AsyncHTTPConnection] = []
+        self._tls.set_alpn_protocols(["http/1.1"])
+        self._idle: list[_Kept] = []
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Post a body. Whatever goes wrong is in the response; nothing is raised."""
@@ -67,10 +79,9 @@ class EndpointClient:
             async with asyncio.timeout(self._deadline):
                 response, connection = await self._post(url, headers, body)
             try:
-                answer = await _beginning(response)
+                answer = await _beginning(connection)
             finally:
-                await response.aclose()
-                self._keep(connection)
+                await self._keep(connection, url)
         except TimeoutError:
             return Response(duration=took(), error=f"no answer within {self._deadline:g} s")
         except AddressRefused as refused:
@@ -84,66 +95,62 @@ class EndpointClient:
             status=response.status,
             error=_wrong(response.status),
             answer=answer,
-            retry_after=retry_after(_header(response, b"retry-after"), datetime.now(UTC)),
+            retry_after=retry_after(response.fields.get(b"retry-after", b"").decode("latin-1"), datetime.now(UTC)),
         )
 
-    async def _post(
-        self, url: str, headers: Mapping[str, str], body: bytes
-    ) -> tuple[httpcore.Response, httpcore.AsyncHTTPConnection]:
-        host = httpcore.URL(url)
-        request = httpcore.Request(
-            "POST",
-            host,
-            headers=[
-                ("Host", _authority(host)),
-                *headers.items(),
-                ("Content-Length", str(len(body))),
-                ("Accept-Encoding", "identity"),
-            ],
-            content=body,
-            extensions={"timeout": {"connect": self._connect}},
-        )
-        connection = await self._connection(host.origin)
+    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[Head, HttpConnection]:
+        place = _place(url)
+        fields = [
+            ("Host", place.authority),
+            *headers.items(),
+            ("Content-Length", str(len(body))),
+            ("Accept-Encoding", "identity"),
+        ]
+        head = request_head(place.target, fields)
+        connection = await self._connection(place.origin)
         try:
-            return await connection.handle_async_request(request), connection
+            return await connection.post(head, body), connection
         except BaseException:
-            await connection.aclose()
+            await connection.close()
             raise
 
-    async def _connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
+    async def _connection(self, origin: httpcore.Origin) -> HttpConnection:
         """One that was kept and is still open, or a new one. There are as many as attempts at once."""
         while self._idle:
             kept = self._idle.pop()
-            if kept.can_handle_request(origin) and not kept.has_expired():
-                return kept
-            await kept.aclose()
-        return httpcore.AsyncHTTPConnection(
-            origin, ssl_context=self._tls, keepalive_expiry=KEPT_IDLE, network_backend=self._network
-        )
+            if kept.origin == origin and kept.until > perf_counter() and kept.connection.is_open:
+                return kept.connection
+            await kept.connection.close()
+        host = origin.host.decode("ascii")
+        stream = await self._network.connect_tcp(host, origin.port, timeout=self._connect)
+        if origin.scheme == b"https":
+            stream = await stream.start_tls(self._tls, server_hostname=host, timeout=self._connect)
+        return HttpConnection(stream)
 
-    def _keep(self, connection: httpcore.AsyncHTTPConnection) -> None:
-        if connection.is_idle() and not connection.is_closed():
-            self._idle.append(connection)
+    async def _keep(self, connection: HttpConnection, url: str) -> None:
+        if connection.may_be_kept:
+            self._idle.append(_Kept(connection, _place(url).origin, perf_counter() + KEPT_IDLE))
+        else:
+            await connection.close()
 
     async def close(self) -> None:
         """Close its connections."""
         for kept in self._idle:
             with suppress(Exception):
-                await kept.aclose()
+                await kept.connection.close()
         self._idle.clear()
 
 
-async def _beginning(response: httpcore.Response) -> str:
+async def _beginning(connection: HttpConnection) -> str:
     """The first characters of the body; a longer or slower one is not waited for."""
     read = bytearray()
     with suppress(TimeoutError, httpcore.NetworkError, httpcore.ProtocolError):
         async with asyncio.timeout(BODY_PATIENCE):
-            async for part in response.aiter_stream():
-                read += part[: MOST_READ - len(read)]
-                if len(read) >= MOST_READ:
-                    break
+            await connection.body(read, MOST_READ)
+    if not read:
+        return ""
     text = bytes(read[: 4 * MOST_SHOWN]).decode("utf-8", "replace")[:MOST_SHOWN]
-    return "".join(one if one.isprintable() else " " for one in text)
+    return text if text.isprintable() else "".join(one if one.isprintable() else " " for one in text)
 
 
 def _wrong(status: int) -> str | None:
@@ -158,11 +165,17 @@ def _words(error: Exception) -> str:
     return (str(error) or type(error).__name__)[:MOST_SHOWN]
 
 
-def _header(response: httpcore.Response, name: bytes) -> str | None:
-    return next((value.decode("latin-1") for key, value in response.headers if key.lower() == name), None)
+class _Place(NamedTuple):
+    """Where a URL leads: whom to connect to, what to ask for there, and the host as the header has it."""
+
+    origin: httpcore.Origin
+    target: bytes
+    authority: str
 
 
-def _authority(url: httpcore.URL) -> str:
-    host = url.host.decode("ascii")
+@lru_cache(4096)
+def _place(url: str) -> _Place:
+    read = httpcore.URL(url)
+    host = read.host.decode("ascii")
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
-    return host if url.port is None else f"{host}:{url.port}"
+    return _Place(read.origin, read.target, host if read.port is None else f"{host}:{read.port}")

@@ -38,8 +38,8 @@ def mapping_of(name: str) -> Mapping | None:
 def _product_id(product: Fields, at: str) -> str:
     """A variant that is named is what was bought; else the product; else its SKU."""
     for name in ("product_id", "productId", "id", "sku"):
-        if product.get(name) not in (None, ""):
-            return _required_id(product[name], f"{at}.{name}")
+        if (given := product.get(name)) is not None and given != "":
+            return _required_id(given, f"{at}.{name}")
     raise InvalidField(f"{at}.product_id", "missing")
 
 
@@ -94,11 +94,13 @@ def cart_of(properties: Fields, shared: Fields) -> str:
 
 def _viewed(call: Call) -> list[Fields]:
     product = call.properties
-    price = None
+    found = {"type": "product_viewed", "product_id": _product_id(product, AT), **_device(call)}
+    for name in ("category", "brand"):
+        if (text := _text(product.get(name))) is not None:
+            found[name] = text
     if product.get("price") is not None and product.get("currency"):
-        price = minor_units(product["price"], product["currency"], f"{AT}.price")
-    details = _known(category=_text(product.get("category")), brand=_text(product.get("brand")), price=price)
-    return [{"type": "product_viewed", "product_id": _product_id(product, AT), **details, **_device(call)}]
+        found["price"] = minor_units(product["price"], product["currency"], f"{AT}.price")
+    return [found]
 
 
 def _searched(call: Call) -> list[Fields]:
@@ -152,8 +154,8 @@ def _ordered(call: Call) -> list[Fields]:
 def _device(call: Fields) -> Fields:
     """The kind of device, where the library says it."""
     device = call.context.get("device")
-    kind = device.get("type") if isinstance(device, dict) else None
-    return _known(device=_text(kind))
+    kind = _text(device.get("type")) if isinstance(device, dict) else None
+    return {} if kind is None else {"device": kind}
 
 
 COMMERCE: dict[str, Mapping] = {

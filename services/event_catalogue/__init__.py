@@ -8,7 +8,7 @@ from mesh.streams import DEAD
 if TYPE_CHECKING:
     from mesh.web.console import Console
 
-service = Service("event-catalogue", reads=(DEAD,), port=8280)
+service = Service("event-catalogue", reads=(DEAD,), redrives=True, port=8280)
 
 
 @service.page("/catalogue", title="Catalogue", role="viewer", section="Operations", position=3)

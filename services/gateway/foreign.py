@@ -119,6 +119,7 @@ async def stored(
         received=received,
         wrong={at: one.wrong for at, one in enumerate(translated.events) if one.wrong},
         told=Told(estimated=translated.estimated, restated=translated.restated),
+        opened=[one.fields for one in translated.events],
     )
     answer = _answer(verdict, translated)
     seen.rejected, seen.ignored = answer.rejected, answer.ignored

@@ -1,6 +1,6 @@
 """Intake: the bytes of a request become events, each valid or rejected on its own."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Annotated, Any
@@ -79,13 +79,17 @@ class Intake:
         *,
         wrong: Mapping[int, InvalidField] = NOTHING_WRONG,
         told: "Told | None" = None,
+        opened: Sequence[dict[str, Any]] = (),
     ) -> Judged:
-        """Each event of a request valid or rejected; `wrong` are those that are known to be, by their index."""
+        """Each event of a request valid or rejected; `wrong` are those that are known to be, by their index.
+
+        `opened` are the fields of the raw events, where they are known already.
+        """
         judged, first = Judged(), dict[str, Valid]()
         for index, raw in enumerate(raw_events):
             fields: dict[str, Any] = {}
             try:
-                fields = fields_of(raw)
+                fields = opened[index] if opened else fields_of(raw)
                 if sender.bot is not None:
                     raise SentByBot("$", f"sent by a bot ({sender.bot}), whose events are not taken")
                 if (size := memoryview(raw).nbytes) > MOST_EVENT_BYTES:

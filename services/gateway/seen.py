@@ -48,7 +48,7 @@ class Seen:
             duplicates=self.duplicates,
             took=round((perf_counter() - self._began) * 1000, 1),
             reason=reason_without_values(reason),
-            names=tuple(dict.fromkeys(name_without_values(one) for one in self.names[:50]))[:MOST_NAMES],
+            names=tuple(dict.fromkeys(map(name_without_values, dict.fromkeys(self.names[:50]))))[:MOST_NAMES],
             refused=tuple(self._part(one.index, one.path, one.reason) for one in self.rejected[:MOST_PARTS]),
             ignored=tuple(self._part(one.index, one.path, one.reason) for one in self.ignored[:MOST_PARTS]),
             not_understood=tuple(

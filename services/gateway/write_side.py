@@ -1,6 +1,6 @@
 """Write side: whatever address a request came to, its events are judged, stored, counted and reported in one place."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -54,11 +54,13 @@ class WriteSide:
         received: datetime,
         wrong: Mapping[int, InvalidField] = NOTHING_WRONG,
         told: Told = AS_USUAL,
+        opened: Sequence[dict[str, Any]] = (),
     ) -> Verdict:
         """Judge the events and store the valid ones; returns once JetStream has acknowledged them.
 
         Raises 429 for too many, and Unavailable where some could not be stored. `wrong` are events that are known to
-        be, by their index. Without a `request` they were fetched from a broker, as fast as they are stored.
+        be, by their index, and `opened` the fields of all where they are known already. Without a `request` they were
+        fetched from a broker, as fast as they are stored.
         """
         name, kind, parent = f"process {route}", "consumer", None
         attributes: dict[str, Any] = {"cartmesh.events": len(raw_events)}
@@ -67,7 +69,7 @@ class WriteSide:
             sender = self.guard.judged(request, sender)
             name, kind, parent = f"POST {route}", "server", request.headers.get("traceparent")
             attributes |= {"http.request.method": "POST", "http.route": route}
-        judged = self.intake.judge(raw_events, sender, received, wrong=wrong, told=told)
+        judged = self.intake.judge(raw_events, sender, received, wrong=wrong, told=told, opened=opened)
         with tracing.span(name, kind, service="gateway", parent=parent, attributes=attributes) as work:
             outcomes = await self.store.store(judged.valid, work.trace, judged.refusals)
         return _verdict(judged, outcomes)

@@ -1,5 +1,6 @@
 """How servers store, on real ones: encrypted files, and quotas that keep one stream from filling the disk."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -49,6 +50,24 @@ async def test_files_can_be_encrypted_from_some_day_on(tmp_path):
     assert found == ["c1", "c2"]
     assert secret.encode() not in stored_files(tmp_path)
     assert "jetstream_key_us" in (tmp_path / "secrets.json").read_text()
+
+
+@pytest.mark.timeout(120)
+async def test_the_key_of_encrypted_files_is_changed(tmp_path):
+    """What was stored by the old key is read with both, and then by the new one alone: the old one is void."""
+    secrets = tmp_path / "secrets.json"
+    for number in (1, 2, 3):
+        if number == 3:  # by now nothing needs the first one
+            secrets.write_text(json.dumps(json.loads(secrets.read_text()) | {"*/jetstream_key_us": "p0" * 16}))
+        encrypted = replace(PLAIN, servers=ServerSettings(cipher="aes", cipher_key=min(number, 2)))
+        async with LocalServers(encrypted, tmp_path, [shop]) as servers:
+            mesh = await connect(servers.access, "us", "operator")
+            await mesh.publish(CartUpdated(cart_id=f"c{number}", visitor_id=f"visitor-{number}", lines=()))
+            found = await carts(mesh)
+            await mesh.broker.drain()
+
+        assert found == [f"c{at}" for at in range(1, number + 1)]
+        assert b"visitor-" not in stored_files(tmp_path)
 
 
 @pytest.mark.timeout(120)

@@ -138,6 +138,10 @@ def test_the_key_of_encrypted_files_is_only_named():
         "key": "$CARTMESH_JETSTREAM_KEY_EU",
     }
     assert '"<< $CARTMESH_JETSTREAM_KEY_EU >>"' in yaml(values)
+    for nodes, before in ((3, None), (1, "$CARTMESH_JETSTREAM_KEY_EU")):
+        changed = replace(MESH.only(nodes=nodes), servers=ServerSettings(cipher="aes", cipher_key=2))
+        merge = nats_values(changed, [shop], "eu")["config"]["jetstream"]["merge"]
+        assert (merge["key"], merge.get("prev_encryption_key")) == ("$CARTMESH_JETSTREAM_KEY_EU_2", before)
     assert values["container"]["env"]["CARTMESH_JETSTREAM_KEY_EU"] == {
         "valueFrom": {"secretKeyRef": {"name": "cartmesh-passwords", "key": "settings.jetstream_key_eu"}}
     }
@@ -148,7 +152,8 @@ def test_the_key_of_encrypted_files_is_only_named():
     [
         ('servers.sync_interval = "never"', 'servers.sync_interval = "never": write 500ms, 10s, 2m or always'),
         ('servers.cipher = "rot13"', 'servers.cipher = "rot13": write aes or chachapoly'),
-        ('servers.sync = "2m"', "Known here: sync_interval, cipher"),
+        ('servers.sync = "2m"', "Known here: sync_interval, cipher, cipher_key"),
+        ("servers.cipher_key = 2", "servers.cipher_key = 2: write 1, 2, ... beside a servers.cipher"),
         ('quotas.commerce = "20GB"', "quotas.commerce: quotas are for dead, interactions, mesh, operations, personal"),
         ('quotas.mesh = "much"', 'quotas.mesh = "much": write a size such as 500MB'),
         ('quotas.mesh = "2KB"', "quotas.mesh: 2,000 bytes are too few"),

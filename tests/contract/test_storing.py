@@ -239,6 +239,18 @@ async def test_a_message_with_a_ttl_disappears(broker, eventually):
     await broker.store(COMMERCE_US, updated(expect=expecting(0)))
 
 
+async def test_a_removed_message_is_gone_and_the_others_stay(broker):
+    """By its number; once more, or of a number that never was, changes nothing."""
+    for cart in ("c1", "c2"):
+        await broker.store("COMMERCE_us", Outgoing(subject=f"ev.us.cart.updated.{cart}", body=b"{}"))
+
+    for number in (1, 1, 77):
+        await broker.remove("COMMERCE_us", number)
+
+    assert await broker.get("COMMERCE_us", 1) is None
+    assert [one.sequence async for one in broker.read("COMMERCE_us", ["ev.us.cart.>"])] == [2]
+
+
 async def test_headers_and_bodies_arrive_as_they_were(broker):
     """Bytes of any kind and headers of one's own come back unchanged."""
     body = bytes(range(256))

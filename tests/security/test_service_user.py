@@ -14,6 +14,7 @@ import pytest_asyncio
 from mesh.broker.connection import Connection
 from mesh.broker.jetstream import JetStreamBroker
 from mesh.broker.protocol import Outgoing
+from mesh.dead_letters import dead_letter_of, redrive, store_dead_letter
 from mesh.envelope import encode
 from mesh.errors import Denied, InvalidEvent, Unavailable
 from mesh.events.cart import CartIdle, CartScored, CartUpdated
@@ -22,7 +23,9 @@ from mesh.events.offer import OfferDue
 from mesh.mesh import Mesh
 from mesh.publish import Draft
 from mesh.runtime.local_servers import LocalServers
+from mesh.runtime.run import running
 from mesh.service import Service
+from mesh.streams import DEAD
 from mesh.subjects import subject_of
 from mesh.timers import Timer
 from mesh.topology.apply import api
@@ -55,10 +58,15 @@ async def follow_carts(updated: CartUpdated) -> None:
     """Follows them."""
 
 
+redriver = Service("redriver", reads=(DEAD,), redrives=True)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def servers():
     """A region with a person's events and a cart whose timer is pending."""
-    async with LocalServers(Topology.of(["us"], nodes=1), services=[heartbeat.service, shop, scorer]) as running:
+    async with LocalServers(
+        Topology.of(["us"], nodes=1), services=[heartbeat.service, shop, scorer, redriver]
+    ) as running:
         broker = JetStreamBroker(await running.operator("us"))
         await Mesh(broker, "shop").publish(
             CustomerIdentified(visitor_id=PERSON, email="ada@example.com"),
@@ -377,3 +385,25 @@ async def test_it_overhears_nobody(servers, attacker):
     await attacker.settled()
 
     assert len([one for one in refused if "permissions violation" in one]) == 7
+
+
+async def test_who_redrives_asks_for_that_alone(servers):
+    """A dead letter is handled by its service and removed; other requests, and other streams' messages, are denied."""
+    operator = Mesh(JetStreamBroker(await servers.operator("us")), "shop")
+    await operator.publish(CustomerUnsubscribed(visitor_id=PERSON, channel="email", offer_id="o1"))
+    message = await operator.broker.last("PERSONAL_us", f"pii.us.customer.unsubscribed.{PERSON}")
+    given_up = JetStreamBroker(await Connection.open(servers.credentials("us", "shop")))
+    own = JetStreamBroker(await Connection.open(servers.credentials("us", "redriver")))
+    async with running(shop, Mesh(given_up, "shop"), http=None):
+        await store_dead_letter(Mesh(given_up, "shop"), "shop", "shop-see-refusal", message, "a defect")
+        letter = await own.last("DEAD_us", "dead.us.shop.shop-see-refusal")
+
+        assert await redrive(own, letter.sequence, dead_letter_of(letter), patience=60) is None
+
+        with pytest.raises(Denied):
+            await own.request("rpc.us.shop.look", b"{}", timeout=2)
+    with pytest.raises(Denied):
+        await own.remove("COMMERCE_us", 1)
+    assert await own.get("DEAD_us", letter.sequence) is None
+    assert await operator.broker.get("COMMERCE_us", 1) is not None
+    await own.drain()

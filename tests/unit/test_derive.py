@@ -364,7 +364,7 @@ def test_passwords_are_kept_for_their_owner_alone(tmp_path):
 
 def test_asyncapi_names_every_event_and_operation():
     """A channel with a message per event, and references that all lead somewhere."""
-    document = asyncapi(MESH, [loyalty])
+    document = asyncapi(MESH.names, MESH.layout, [loyalty])
 
     assert document["asyncapi"] == "3.0.0"
     assert set(document["channels"]) == {declaration.type for declaration in declared()}
@@ -433,4 +433,7 @@ def test_everything_follows_a_stream_of_its_own():
         topology, [loyalty], "us-1", Plan(addresses=dict.fromkeys(("us-1", "eu-1"), at)), Placeholders()
     )
     assert "$JS.API.CONSUMER.RESET.ORDERS_us.copy_eu" in mapped
-    assert asyncapi(topology, [loyalty])["channels"]["order.placed.v1"]["x-stream"] == "ORDERS_{region}"
+    assert (
+        asyncapi(topology.names, topology.layout, [loyalty])["channels"]["order.placed.v1"]["x-stream"]
+        == "ORDERS_{region}"
+    )

@@ -56,12 +56,13 @@ def test_what_is_wrong_is_said_and_the_rest_is_left_out():
     """The short status names what deserves a look; with everything it lists what is well, too."""
     reported = datetime(2026, 5, 1, 12, tzinfo=UTC)
     gone = ServiceShown(region="us", name="offers", state="missing", instances=(), restarts=2, reported=reported)
+    never = ServiceShown(region="us", name="lake", state="missing", instances=(), restarts=0, reported=None)
     well = ServiceShown(region="us", name="carts", state="running", instances=(), restarts=0, reported=reported)
     behind = StreamStatus(name="COMMERCE_us", messages=1, bytes=1, leader="us-1", current=2, replicas=3)
     silent = StreamStatus(
         name="MESH_us", messages=1, bytes=1, leader="us-1", current=3, replicas=3, silent_sources=("COMMERCE_eu",)
     )
-    us = RegionStatus(region="us", nodes=3, nodes_up=3, streams=(behind, silent), services=(gone, well))
+    us = RegionStatus(region="us", nodes=3, nodes_up=3, streams=(behind, silent), services=(gone, never, well))
     processes = [
         ListedProcess(name="us-1", kind="server", state="running", pid=7, restarts=3),
         ListedProcess(name="us-worker", kind="service", services=("carts",), state="running", pid=8),
@@ -71,6 +72,7 @@ def test_what_is_wrong_is_said_and_the_rest_is_left_out():
 
     for said in (
         "us: offers does not run; its last report is of 2026-05-01 12:00:00 UTC",
+        "us: lake does not run; it has reported nothing in 30 days",
         "us: COMMERCE_us: 2 of 3 copies are current",
         "us: MESH_us hears nothing from COMMERCE_eu",
         "us-1 is running, restarts: 3; `cartmesh logs us-1` says why",

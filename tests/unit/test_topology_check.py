@@ -136,6 +136,24 @@ def test_what_stays_in_its_region_is_not_consumed_mesh_wide(kind):
     assert 'reach="mesh" would receive nothing' in error
 
 
+@pytest.mark.parametrize(
+    ("domains", "named"),
+    [
+        ('["delivery"]', ["function_call: ", "[streams.deliveries] in mesh.toml"]),
+        ('["delivery", "function_call"]', []),
+        ('["stock"]', ["delivery: ", "function_call: ", "copied = false"]),
+    ],
+)
+def test_a_mesh_toml_of_before_functions_is_told_what_to_add(domains, named):
+    """What services note of their own work would be copied everywhere: the domain and the line to write are named."""
+    text = f"[regions.eu]\n[streams.deliveries]\ndomains = {domains}\nkeep = '8d'\ncopied = false\n"
+
+    warnings = " ".join(check(Topology.parse(text), [all_published()]).warnings)
+
+    assert [words for words in named if words not in warnings] == []
+    assert bool(warnings) == bool(named)
+
+
 def test_a_renamed_handler_is_a_migration():
     """The durable that was there is named, in every region."""
     before = Committed(consumers={"us": {"COMMERCE_us": {"listener-give-points": {}, "listener-award-points": {}}}})

@@ -31,7 +31,8 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
 {{/*
-A checksum of the Secrets that a pod reads, so that it restarts where one changed. Helm sees them on an upgrade, and not
+A checksum of the Secrets that a pod reads, so that it restarts where one changed; of that with the authority the authority
+alone, as the servers' certificates beside it are renewed. Helm sees them on an upgrade, and not
 when it only renders: then `secrets.revision` says it. Input: root, service.
 */}}
 {{- define "cartmesh.secretsSum" -}}
@@ -40,6 +41,9 @@ when it only renders: then `secrets.revision` says it. Input: root, service.
 {{- $found := dict }}
 {{- range $name := compact (uniq $names) }}
 {{- $_ := set $found $name (dig "data" dict (lookup "v1" "Secret" $.root.Release.Namespace $name)) }}
+{{- end }}
+{{- with .root.Values.nats.tls.caSecret }}
+{{- $_ := set $found "ca.crt" (dict . (dig "data" "ca.crt" "" (lookup "v1" "Secret" $.root.Release.Namespace .))) }}
 {{- end }}
 {{- printf "%s %s" .root.Values.secrets.revision (toJson $found) | sha256sum }}
 {{- end }}

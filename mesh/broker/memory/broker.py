@@ -82,6 +82,10 @@ class MemoryBroker:
         """See Broker."""
         return [found for subject in subjects if (found := await self.last(stream, subject)) is not None]
 
+    async def remove(self, stream: str, sequence: int) -> None:
+        """See Broker."""
+        (await self._log(stream)).remove(sequence)
+
     async def deliveries(self, consumer: ConsumerSpec) -> Receiver:
         """Bind to a durable; unlike a server's it need not exist before."""
         await self._log(consumer.stream)

@@ -76,6 +76,19 @@ class Log:
         places = {at for pattern in patterns for _, found in self._under(pattern) for at in found if at > after}
         return [self.messages[at] for at in sorted(places)]
 
+    def remove(self, sequence: int) -> None:
+        """Remove a message, where it is there."""
+        gone = self.messages.pop(sequence, None)
+        if gone is None:
+            return
+        self.ttls.pop(sequence, None)
+        places = self._by_subject[gone.subject]
+        places.remove(sequence)
+        if not places:
+            del self._by_subject[gone.subject]
+        for watcher in tuple(self._watchers):
+            watcher.removed(gone)
+
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """Tell `watcher` of changes until the returned function is called."""
         self._watchers.append(watcher)
@@ -136,28 +149,16 @@ class Log:
         self._by_subject.setdefault(subject, []).append(kept.sequence)
         if ttl:
             self.ttls[kept.sequence] = ttl
-            self._alarms.at(kept.stored + ttl, lambda: self._remove(kept.sequence))
+            self._alarms.at(kept.stored + ttl, lambda: self.remove(kept.sequence))
         for watcher in tuple(self._watchers):
             watcher.appended(kept)
         return kept.sequence
 
     def _fire(self, stored: int, timer: Outgoing) -> None:
         if stored in self.messages and timer.target:
-            self._remove(stored)
+            self.remove(stored)
             self._keep(timer.target, timer.body, {**timer.headers, "Nats-Scheduler": timer.subject}, timer.ttl)
 
     def _purge(self, subject: str) -> None:
         for sequence in tuple(self._by_subject.get(subject, ())):
-            self._remove(sequence)
-
-    def _remove(self, sequence: int) -> None:
-        gone = self.messages.pop(sequence, None)
-        if gone is None:
-            return
-        self.ttls.pop(sequence, None)
-        places = self._by_subject[gone.subject]
-        places.remove(sequence)
-        if not places:
-            del self._by_subject[gone.subject]
-        for watcher in tuple(self._watchers):
-            watcher.removed(gone)
+            self.remove(sequence)

@@ -97,7 +97,7 @@ def _service(region: Region, name: str, users: dict[str, Permissions], secrets: 
     account: Config = {"users": _user(region, name, may, secrets), "imports": imports}
     if may.answers:
         requests = _requests(region.name, name)
-        asking = [other for other, theirs in users.items() if requests in theirs.publish and other != name]
+        asking = [other for other, theirs in users.items() if other != name and _asks(theirs, requests)]
         account["exports"] = [{"service": requests, "accounts": [STREAMS, *asking]}]
     return account
 
@@ -111,6 +111,11 @@ def broadest(subjects: Iterable[str]) -> list[str]:
 
 def _requests(region: str, service: str) -> str:
     return f"rpc.{region}.{service}.>"
+
+
+def _asks(may: Permissions, requests: str) -> bool:
+    """Whether somebody may make some of the requests to a service."""
+    return any(covers(requests, subject) for subject in may.publish)
 
 
 def _owner(subject: str, region: str) -> str:

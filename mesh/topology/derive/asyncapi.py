@@ -13,13 +13,15 @@ import msgspec
 from mesh.envelope import Envelope
 from mesh.event import Declaration, declaration_of, declared
 from mesh.service import Service
-from mesh.topology.mesh_toml import Topology
+from mesh.streams import StreamLayout
 
 Document = dict[str, Any]
 _SCHEMAS = "#/components/schemas/{name}"
 
 
-def asyncapi(topology: Topology, services: Sequence[Service], *, version: str = "1.0.0") -> Document:
+def asyncapi(
+    regions: Sequence[str], layout: StreamLayout, services: Sequence[Service], *, version: str = "1.0.0"
+) -> Document:
     """The whole document."""
     events = list(declared())
     _, parts = msgspec.json.schema_components([Envelope, *(one.kind for one in events)], ref_template=_SCHEMAS)
@@ -32,14 +34,14 @@ def asyncapi(topology: Topology, services: Sequence[Service], *, version: str = 
         },
         "defaultContentType": "application/cloudevents+json",
         "servers": {
-            region.name: {
-                "host": f"nats-{region.name}:4222",
+            region: {
+                "host": f"nats-{region}:4222",
                 "protocol": "nats",
-                "description": f"Region {region.name}: {region.nodes} servers, JetStream domain {region.name}",
+                "description": f"Region {region}: JetStream domain {region}",
             }
-            for region in topology.regions
+            for region in regions
         },
-        "channels": {one.type: _channel(one, topology) for one in events},
+        "channels": {one.type: _channel(one, regions, layout) for one in events},
         "operations": _operations(services),
         "components": {
             "schemas": json.loads(msgspec.json.encode(parts)),
@@ -48,16 +50,16 @@ def asyncapi(topology: Topology, services: Sequence[Service], *, version: str = 
     }
 
 
-def _channel(declaration: Declaration, topology: Topology) -> Document:
+def _channel(declaration: Declaration, regions: Sequence[str], layout: StreamLayout) -> Document:
     return {
         "address": f"{declaration.root}.{{region}}.{declaration.domain}.{declaration.action}.{{{declaration.key}}}",
         "description": " ".join(filter(None, (summary(declaration), older_versions(declaration)))),
         "parameters": {
-            "region": {"enum": list(topology.names), "description": "Where it happened"},
+            "region": {"enum": list(regions), "description": "Where it happened"},
             declaration.key: {"description": f"The event's {declaration.key}"},
         },
         "messages": {declaration.type: {"$ref": f"#/components/messages/{declaration.type}"}},
-        "x-stream": topology.layout.family_of(declaration).stream("{region}"),
+        "x-stream": layout.family_of(declaration).stream("{region}"),
     }
 
 

@@ -58,7 +58,8 @@ def _servers(topology: Topology, services: Sequence[Service], secrets: Secrets, 
     made = {
         named.password(region, user)[1:]: secrets.password(region, user) for user in users(topology, services)[region]
     }
-    made |= {named.setting(key)[1:]: secrets.setting(key) for key in topology.servers.keys([region])}
+    asked = topology.servers.asked(region, alone=topology.region(region).nodes == 1)
+    made |= {named.setting(key)[1:]: secrets.setting(key) for key in asked}
     for link in topology.links:
         if link.dialer == region:
             for server in topology.region(link.listener).servers:

@@ -99,7 +99,7 @@ def nats_values(
             "enabled": True,
             "memoryStore": {"enabled": True, "maxSize": "256Mi"},
             "fileStore": {"maxSize": stored, "pvc": {"size": store}},
-            "merge": {"domain": name, **topology.servers.stored(name, secrets)},
+            "merge": {"domain": name, **topology.servers.stored(name, secrets, alone=region.nodes == 1)},
         },
         "leafnodes": _leafnodes(topology, region),
         "monitor": {"enabled": True},
@@ -217,7 +217,8 @@ def _environment(
     known = users(topology, services)[region.name]
     inside = dict.fromkeys([*known, *(f"{user}{ending}" for user in sorted(before) for ending in ("", NEXT))])
     made: Config = {secrets.password(region.name, user)[1:]: _reference(user) for user in inside}
-    made |= {secrets.setting(key)[1:]: _reference(setting_key(key)) for key in topology.servers.keys([region.name])}
+    asked = topology.servers.asked(region.name, alone=region.nodes == 1)
+    made |= {secrets.setting(key)[1:]: _reference(setting_key(key)) for key in asked}
     for link in topology.links:
         if link.dialer == region.name:
             address = topology.region(link.listener).leafnode_address

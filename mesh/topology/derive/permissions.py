@@ -51,6 +51,7 @@ def service_permissions(
         "$JS.API.INFO",
         *_looking(service, region, services, layout),
         *_consuming(service, region, layout),
+        *(_redriving(services, region) if service.redrives else ()),
         *(part for bucket in service.buckets for part in _bucket(bucket)),
         *(part for bucket in _views(service, services) for part in _bucket_view(bucket)),
         *_personal_keys(service, services),
@@ -201,6 +202,12 @@ def _consuming(service: Service, region: str, layout: StreamLayout) -> list[str]
                 if binding.as_wanted:
                     allowed.append(f"$JS.API.CONSUMER.CREATE.{durable}")
     return allowed
+
+
+def _redriving(services: Sequence[Service], region: str) -> list[str]:
+    """To ask each service with handlers to handle a dead letter again, nothing else, and to remove what was handled."""
+    asked = [f"rpc.{region}.{other.name}.redo" for other in services if other.consumes]
+    return [*asked, f"$JS.API.STREAM.MSG.DELETE.{dead_stream(region)}"]
 
 
 def _never(

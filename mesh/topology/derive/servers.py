@@ -101,7 +101,7 @@ def server_config(topology: Topology, services: Sequence[Service], name: str, pl
             "store_dir": at.store,
             "max_mem": Plain(plan.max_memory),
             "max_file": Plain(plan.max_file),
-            **topology.servers.stored(region.name, secrets),
+            **topology.servers.stored(region.name, secrets, alone=region.nodes == 1),
         },
     }
     if plan.certificates:

@@ -9,7 +9,7 @@ from mesh.channels import ONSITE
 from mesh.errors import Conflict
 from mesh.events.cart import CartClosed, CartConverted
 from mesh.events.contact import ConfirmationFailed, ConfirmationRequested
-from mesh.events.customer import ConsentChanged, CustomerIdentified
+from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
 from mesh.events.mail import MailAdvanced
 from mesh.events.offer import (
     Card,
@@ -20,6 +20,7 @@ from mesh.events.offer import (
     OfferRequested,
     OfferSendDue,
     OfferSent,
+    OfferUnsubscribed,
     OfferWithdrawn,
 )
 from mesh.events.order import OrderCancelled, OrderConfirmed, OrderRefunded
@@ -52,6 +53,7 @@ service = Service(
         OfferSendDue,
         OfferFailed,
         OfferWithdrawn,
+        OfferUnsubscribed,
         ConfirmationRequested,
         ConfirmationFailed,
         MailAdvanced,
@@ -179,6 +181,13 @@ async def ask_to_confirm(
     """Ask by a mail whether the address may be written to, where journeys mail confirmed addresses alone."""
     for change in await confirmer.ask(received, mesh):
         yield change
+
+
+@service.on(CustomerUnsubscribed, ack_wait=REDELIVERED_AFTER)
+async def name_refused_offer(received: Received[CustomerUnsubscribed]) -> AsyncIterator[Change]:
+    """Say of which offer somebody unsubscribed, for figures of the whole mesh: who they are stays in the region."""
+    if offer := received.event.offer_id:
+        yield OfferUnsubscribed(offer_id=offer, channel=received.event.channel)
 
 
 @service.on(

@@ -1,7 +1,7 @@
 """The marketers' pages and API: journeys and templates are edited and published, and put in force in every region."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mesh import Mesh, Received, Service
@@ -30,6 +30,7 @@ from notifications.templates.kind import SHARED_BLOCKS, TEMPLATES
 if TYPE_CHECKING:
     from mesh.web.console import Console
 
+CHOOSE_EVERY = timedelta(minutes=10)
 DOCUMENTS = (JOURNEYS, TEMPLATES, SHARED_BLOCKS)
 service = Service(
     "studio",
@@ -84,6 +85,14 @@ async def count_offers(events: list[Received], figures: FiguresWriter) -> None:
 async def measure_effects(events: list[Received], effects: EffectsWriter) -> None:
     """Keep who takes part in the journeys' experiments, and what they buy."""
     await effects.apply(events)
+
+
+@service.every(CHOOSE_EVERY)
+async def publish_winners(tick: datetime, mesh: Mesh, effects: EffectsWriter) -> None:
+    """Publish the winners of steps whose rule chooses them, once they are known."""
+    from notifications.studio.experiment_pages.choosing import choose_winners  # noqa: PLC0415  brings tomlkit
+
+    await choose_winners(mesh, effects.window, tick.date())
 
 
 @service.on(OfferDecided, reach="mesh", fanout=True, since=SINCE, batch=500, linger=timedelta(0))

@@ -46,6 +46,13 @@ BY_CHANNEL: dict[type[Event], str] = {
     OfferWithdrawn: "withdrawn",
 }
 """What a channel did with an offer, and where a record has the channels that did."""
+BY_SHOPPER: dict[type[Event], str] = {
+    OfferShown: "shown",
+    OfferClicked: "clicked",
+    OfferUnsubscribed: "unsubscribed",
+    MailComplained: "complained",
+}
+"""What a shopper did with an offer, and where a record says so."""
 
 
 class Newest(msgspec.Struct, frozen=True, kw_only=True, array_like=True, order=True):
@@ -104,14 +111,8 @@ def step(record: OfferRecord, received: Received) -> OfferRecord:
             name = BY_CHANNEL[type(event)]
             channels = tuple(sorted({*getattr(record, name), event.channel}))
             return msgspec.structs.replace(record, **{name: channels})
-        case OfferShown():
-            return msgspec.structs.replace(record, shown=True)
-        case OfferClicked():
-            return msgspec.structs.replace(record, clicked=True)
-        case OfferUnsubscribed():
-            return msgspec.structs.replace(record, unsubscribed=True)
-        case MailComplained():
-            return msgspec.structs.replace(record, complained=True)
+        case OfferShown() | OfferClicked() | OfferUnsubscribed() | MailComplained() as event:
+            return msgspec.structs.replace(record, **{BY_SHOPPER[type(event)]: True})
         case CartRecovered(order_id=order, value=value):
             return msgspec.structs.replace(record, recovered=dict(sorted({**record.recovered, order: value}.items())))
         case _:

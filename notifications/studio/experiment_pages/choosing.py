@@ -58,7 +58,7 @@ async def choose_winners(mesh: Mesh, window: timedelta, today: date) -> list[Doc
 
 async def choice_of(journey: Journey, step: Step, mesh: Mesh, read: Read, window: timedelta, today: date) -> Choice:
     """What the rule of a step says now, by what was read of all experiments. Raises Unavailable."""
-    tested = await tested_since(journey.name, step, mesh)
+    tested = await what_was_tested(journey.name, step, mesh)
     if tested.chosen:
         return Choice(winner="", words="A person undid what the rule chose: it does not choose among these again.")
     read = {key: groups for key, groups in read.items() if tested.since is None or key[1] >= tested.since}
@@ -69,10 +69,9 @@ async def choice_of(journey: Journey, step: Step, mesh: Mesh, read: Read, window
     return choose(step, results)
 
 
-async def tested_since(name: str, step: Step, mesh: Mesh) -> Tested:
+async def what_was_tested(name: str, step: Step, mesh: Mesh) -> Tested:
     """Since when a step tests these variants: what others that it had before brought says nothing of them."""
     since: date | None = None
-    chosen = False
     for version in await versions(JOURNEYS, name, mesh):
         if version.state not in ("in force", "replaced"):
             continue
@@ -81,11 +80,11 @@ async def tested_since(name: str, step: Step, mesh: Mesh) -> Tested:
         if earlier is None or not earlier.variants:
             break
         if _what_is_tested(earlier) != _what_is_tested(step):
-            # Some of the day on which it changed was of the variants before.
-            return Tested(since=since and since + timedelta(days=1), chosen=chosen)
+            chose = version.document.author == WINNER_RULE and bool(earlier.winner)
+            # Some of the day on which it changed was of what there was before.
+            return Tested(since=since and since + timedelta(days=1), chosen=chose and _is_same(earlier, step))
         since = version.document.time.date()
-        chosen = chosen or (version.document.author == WINNER_RULE and bool(earlier.winner))
-    return Tested(since=since, chosen=chosen)
+    return Tested(since=since, chosen=False)
 
 
 def with_winner(text: str, step: str, winner: str) -> str:
@@ -131,9 +130,14 @@ def _responsible(document: Document, mesh: Mesh) -> str:
 
 
 def _what_is_tested(step: Step) -> tuple[object, ...]:
-    """What makes results of a step say something of it. Shares may change: chance decides as before."""
-    variants = sorted((one.name, one.template, one.discount_percent, one.after) for one in step.variants)
-    return step.allocation, step.template, step.discount_percent, step.channels, variants
+    """What makes results of a step say something of it: the variants, and the chance that each of them has."""
+    variants = sorted((one.name, one.template, one.discount_percent, one.after, one.share) for one in step.variants)
+    return step.allocation, step.template, step.discount_percent, step.channels, step.winner, variants
+
+
+def _is_same(earlier: Step, step: Step) -> bool:
+    """Whether they differ in nothing but the winner."""
+    return _what_is_tested(msgspec.structs.replace(earlier, winner=step.winner)) == _what_is_tested(step)
 
 
 def _readable(document: Document) -> Journey | None:

@@ -12,14 +12,14 @@ from litestar.params import FromPath, FromQuery
 from mesh.web.headers import STRICT
 from mesh.web.roles import MARKETER, PUBLISHER
 from notifications.document_api.views import names_of_authors
-from notifications.documents.document import SEED, Document
+from notifications.documents.document import AUTHORS, Document
 from notifications.documents.kind import Kind
 from notifications.studio.studio import Studio
 from notifications.studio.template_pages.block_list import blocks_shown
 from notifications.studio.template_pages.edited import Edited, Source, digest, purpose_of, read_edited, typed_source
 from notifications.studio.template_pages.labels import CAUSES, KINDS, LINES, hint, language_name
 from notifications.studio.template_pages.previews import Preview, Previews, choice_of
-from notifications.template_vocabulary import JINJA, VARIABLES, own_filters
+from notifications.template_vocabulary import JINJA, VARIABLES, completions, own_filters
 from notifications.templates.kind import SHARED_BLOCKS
 from notifications.templates.template import SUFFIX
 
@@ -77,7 +77,7 @@ class Editor:
     async def names(self, edited: Edited, *further: Document) -> Mapping[str, str]:
         """What those are called who wrote the template, and these revisions of it, by their ids."""
         accounts = self.studio.console.accounts
-        return {SEED: "Cartmesh", **await names_of_authors(accounts, edited.in_force, edited.draft, *further)}
+        return {**AUTHORS, **await names_of_authors(accounts, edited.in_force, edited.draft, *further)}
 
     async def show(
         self, request: PageRequest, edited: Edited, locale: str, *, status: int = 200, **shown: Any
@@ -107,6 +107,7 @@ class Editor:
             "variables": VARIABLES[kind],
             "filters": own_filters(),
             "more_filters": JINJA,
+            "names": completions(kind),
             "authors": await self.names(edited),
             **blocks_shown(source, edited, kind),
             "hint": hint,

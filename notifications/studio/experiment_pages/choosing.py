@@ -66,7 +66,9 @@ async def choice_of(journey: Journey, step: Step, mesh: Mesh, read: Read, window
     margin = Margin(share=journey.margin_percent / 100)
     found = variants_of(journey.name, read, today, window, margin=margin, offers=offers)
     results = next((one.variants for one in found if one.step == step.name), ())
-    return choose(step, results)
+    choice = choose(step, results)
+    since = f" Counted since {tested.since}, when this test began." if tested.since else ""
+    return msgspec.structs.replace(choice, words=choice.words + since)
 
 
 async def what_was_tested(name: str, step: Step, mesh: Mesh) -> Tested:

@@ -80,6 +80,7 @@ async function show() {
     showFoldWidgets: false,
     displayIndentGuides: false,
     showPrintMargin: false,
+    highlightActiveLine: false,
     enableBasicAutocompletion: true,
     enableLiveAutocompletion: true,
     enableKeyboardAccessibility: true,

@@ -35,6 +35,7 @@ from notifications.channels.order_mails import OrderMails
 from notifications.channels.order_occasion import OrderEvent
 from notifications.channels.reading import Reading, read_delivery
 from notifications.channels.shown_mail import MailAsked, MailShown, shown_mail
+from notifications.channels.tried_mail import MailTried, tried_mail
 from notifications.documents.following import following
 from notifications.journeys.kind import JOURNEYS
 from notifications.journeys.live import LiveJourneys
@@ -209,3 +210,9 @@ async def tell_buyer(received: Received[OrderEvent], mesh: Mesh, order_mails: Or
 async def show_mail(asked: MailAsked, mesh: Mesh, mailer: Mailer) -> MailShown:
     """Render a mail that was sent again, for somebody who may see what is known of its shopper."""
     return await shown_mail(asked, mesh, mailer)
+
+
+@service.answers
+async def try_mail(asked: MailTried, mesh: Mesh, mailer: Mailer) -> MailShown:
+    """Render a template that is edited for a real cart, for somebody who may see what is known of its shopper."""
+    return await tried_mail(asked, mesh, mailer)

@@ -111,27 +111,27 @@ def overview_pages(console: "Console", mesh: Mesh) -> list[Any]:
 
 
 @service.page("/journeys", title="Journeys", role="viewer", section="Marketing")
-def journey_pages(console: "Console", mesh: Mesh) -> list[Any]:
+def journey_pages(console: "Console", mesh: Mesh, pool: RenderPool) -> list[Any]:
     """How left carts are answered: who gets an offer, what it is worth, when it may be sent."""
     from notifications.studio.journey_pages.routes import routes  # noqa: PLC0415  brings Litestar, which others do not need
 
-    return routes(console, mesh, needs_review=JOURNEYS.name in kinds_reviewed(DOCUMENTS))
+    return routes(console, mesh, pool, needs_review=JOURNEYS.name in kinds_reviewed(DOCUMENTS))
 
 
 @service.page("/templates", title="Templates", role="viewer", section="Marketing")
-def template_pages(console: "Console", mesh: Mesh, pool: RenderPool) -> list[Any]:
+def template_pages(console: "Console", mesh: Mesh, pool: RenderPool, recent: RecentDecisions) -> list[Any]:
     """The mails and cards that shoppers get, in every language."""
     from notifications.studio.template_pages.routes import routes  # noqa: PLC0415  brings Litestar, as above
 
-    return routes(console, mesh, pool, needs_review=TEMPLATES.name in kinds_reviewed(DOCUMENTS))
+    return routes(console, mesh, pool, recent, needs_review=TEMPLATES.name in kinds_reviewed(DOCUMENTS))
 
 
 @service.page("/blocks", title="Blocks", role="viewer", section="Marketing")
-def block_pages(console: "Console", mesh: Mesh, pool: RenderPool) -> list[Any]:
+def block_pages(console: "Console", mesh: Mesh, pool: RenderPool, recent: RecentDecisions) -> list[Any]:
     """Blocks that many mails share, such as their foot, and the shop's colours and font."""
     from notifications.studio.template_pages.routes import shared_routes  # noqa: PLC0415  brings Litestar, as above
 
-    return shared_routes(console, mesh, pool, needs_review=SHARED_BLOCKS.name in kinds_reviewed(DOCUMENTS))
+    return shared_routes(console, mesh, pool, recent, needs_review=SHARED_BLOCKS.name in kinds_reviewed(DOCUMENTS))
 
 
 @service.page("/experiments", title="Experiments", role="viewer", section="Marketing")

@@ -80,7 +80,7 @@ form.addEventListener('submit', (event) => {
     saved.addEventListener('htmx:afterSettle', again, { once: true })
     return
   }
-  stored = typed
+  if (event.submitter?.formTarget !== '_blank') stored = typed
 })
 form.addEventListener('click', (event) => {
   const name = event.target.closest('[data-insert]')

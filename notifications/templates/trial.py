@@ -93,7 +93,7 @@ def chosen_variables(
         decided = msgspec.structs.replace(decided, coupon=None, discount_percent=0)
     if not choice.recommended:
         decided = msgspec.structs.replace(decided, recommended=())
-    if not choice.named:
+    if not choice.named and shopper is None:
         profile = msgspec.structs.replace(profile, name=None)
     if kind_of(template) == ORDER and choice.cause != "customer":
         order = sample_order((decided, profile))

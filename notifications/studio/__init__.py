@@ -11,7 +11,9 @@ from mesh.events.offer import OfferDecided
 from mesh.events.template import TemplatePublished
 from mesh.profiles import PROFILES
 from mesh.settings import read
+from notifications.blocks.spreading import spread
 from notifications.documents.concurrent import apply
+from notifications.documents.document import Document
 from notifications.documents.drafts import DRAFTS
 from notifications.documents.kind import Published
 from notifications.documents.reviews import REVIEWS, kinds_reviewed
@@ -25,7 +27,7 @@ from notifications.studio.decision_pages.recent_decisions import SINCE, RecentDe
 from notifications.studio.experiment_pages.figures import FIGURES as EFFECTS
 from notifications.studio.experiment_pages.figures import EffectsWriter, ExperimentSettings
 from notifications.suppressions import SUPPRESSIONS
-from notifications.templates.kind import SHARED_BLOCKS, TEMPLATES
+from notifications.templates.kind import SHARED_BLOCKS, TEMPLATES, rendered_by
 
 if TYPE_CHECKING:
     from mesh.web.console import Console
@@ -167,8 +169,14 @@ def sender_pages(console: "Console", mesh: Mesh) -> list[Any]:
 
 
 @service.page("/documents", title="Documents", role="viewer")
-def document_api(console: "Console", mesh: Mesh) -> list[Any]:
-    """Journeys and templates over HTTP, for scripts with an API token and for the console's own pages."""
+def document_api(console: "Console", mesh: Mesh, pool: RenderPool) -> list[Any]:
+    """Journeys, templates and shared blocks over HTTP, for scripts with an API token and for pages."""
     from notifications.document_api.routes import routes  # noqa: PLC0415  brings Litestar, which others do not need
 
-    return routes(console, mesh, (JOURNEYS, TEMPLATES), kinds_reviewed(DOCUMENTS))
+    templates, blocks = rendered_by(pool), rendered_by(pool, SHARED_BLOCKS)
+
+    async def spread_block(document: Document, author: str) -> None:
+        await spread(templates, document, author, mesh)
+
+    kinds = (JOURNEYS, templates, blocks)
+    return routes(console, mesh, kinds, kinds_reviewed(DOCUMENTS), {blocks.name: spread_block})

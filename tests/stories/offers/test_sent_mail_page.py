@@ -41,7 +41,8 @@ async def sent(at_work, shop, box, journeys, eventually):
 
 def without_links(html):
     """A mail whose links that only its shopper may follow are left out."""
-    return re.sub(r'http://[^"]+/(unsubscribe|preferences)/[^"]+', "...", html.replace("\r\n", "\n")).strip()
+    without = re.sub(r'http://[^"]+/(unsubscribe|preferences)/[^"]+', "...", html.replace("\r\n", "\n"))
+    return re.sub(r'&(amp;)?saved=[^"&\s]+', "", without).strip()
 
 
 def fields(page):

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from notifications.blocks.block import BLOCKS
+from notifications.client_support.support import not_supported
 from notifications.render_pool import Rendered, TemplateError
 from notifications.template_vocabulary import nearest_filter, nearest_variable
 from notifications.templates.front_matter import OFFER
@@ -49,6 +50,7 @@ def check(rendered: Rendered, texts: Texts, *, kind: str, unsubscribe_url: str) 
         *_unsubscribe(page, kind, unsubscribe_url),
         *_links(page, texts),
         *_pictures(page, texts),
+        *unsupported(texts.body, "body"),
     ]
 
 
@@ -117,6 +119,12 @@ def _pictures(page: "_Page", texts: Texts) -> Iterator[Finding]:
     for source in dict.fromkeys(page.undescribed):
         words = 'A picture has no text for who cannot see it: add alt="...", or alt="" where it only decorates.'
         yield Finding(level="warning", text="body", line=_line(texts.body, "src", source), words=words)
+
+
+def unsupported(code: str, text: str) -> Iterator[Finding]:
+    """What some mail programs do not understand of the code of a text; what layouts write is left out."""
+    for line, words in not_supported(code):
+        yield Finding(level="warning", text=text, line=line, words=words)
 
 
 def leads_nowhere(address: str) -> bool:

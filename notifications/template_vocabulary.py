@@ -137,6 +137,13 @@ VARIABLES[BLOCK] = VARIABLES[OFFER]
 """What there is, by the `kind` of the template. A test compares it with what templates are given."""
 
 
+def completions(kind: str) -> list[dict[str, str]]:
+    """What may be written into a template of a kind, each with what it is; a filter has nothing but its name."""
+    variables = [{"name": one.name, "words": one.words, "insert": one.insert} for one in VARIABLES[kind]]
+    known = own_filters() | dict.fromkeys(JINJA, "a filter of Jinja")
+    return variables + [{"name": name, "words": words, "insert": ""} for name, words in known.items()]
+
+
 def own_filters() -> dict[str, str]:
     """The filters that Cartmesh adds, by name, each in a sentence."""
     return {name: (made.__doc__ or "").partition("\n")[0] for name, made in filters(Locale("en"), None).items()}

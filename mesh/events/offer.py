@@ -237,3 +237,11 @@ class OfferClicked(Event):
     channel: ChannelName = "onsite"
     session_id: str | None = None
     customer_id: str | None = None
+
+
+@event(key="offer_id")
+class OfferUnsubscribed(Event):
+    """Somebody unsubscribed by the link in the message that an offer was sent with: nothing of who they are."""
+
+    offer_id: str
+    channel: ChannelName

@@ -1,8 +1,8 @@
 """Findings about blocks: what the checks found in a mail, by the blocks that it is about."""
 
-from notifications.blocks.block import decode
+from notifications.blocks.block import Code, decode, each
 from notifications.blocks.problems import problems
-from notifications.template_checks import Finding
+from notifications.template_checks import Finding, unsupported
 
 NOWHERE = "“#"
 
@@ -17,7 +17,10 @@ def with_blocks(found: list[Finding], source: str) -> list[Finding]:
         for one in problems(blocks)
     ]
     named = {one.text for one in own}
-    return [*(one for each in found if (one := _of_a_block(each)).text not in named), *own]
+    for block in each(blocks):
+        if isinstance(block, Code):
+            own += unsupported(block.mjml, f"{block.id}.mjml")
+    return [*(one for every in found if (one := _of_a_block(every)).text not in named), *own]
 
 
 def _of_a_block(found: Finding) -> Finding:

@@ -25,6 +25,7 @@ from notifications.channels.reading import Reading
 from notifications.documents.following import following
 from notifications.mail_reference import MailReference, return_path
 from notifications.preference_token import PreferenceLink
+from notifications.real_cart import RealCart
 from notifications.render_pool import Rendered, RenderPool, RenderSettings, TemplateError, open_render_pool
 from notifications.run import run_fields
 from notifications.sample import NAMES, sample
@@ -36,7 +37,8 @@ from notifications.template_variables import Shop, template_variables
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.live import LiveTemplates
 from notifications.templates.shipped import shipped_template
-from notifications.templates.template import template_of
+from notifications.templates.template import Template, template_of
+from notifications.templates.trial import SampleChoice, chosen_variables
 from notifications.unsubscribe_token import LinkSettings, Unsubscription, link
 
 if TYPE_CHECKING:
@@ -151,6 +153,14 @@ class Mailer:
     async def rendered_again(self, mail: SentMail, profile: ShopperProfile) -> Rendered:
         """A mail that was sent, to be looked at: its links to unsubscribe have no effect. Raises TemplateError."""
         return await mail.rendered(self._renderer, self.shop, profile.locale, profile)
+
+    async def tried(
+        self, template: Template, cart: RealCart, choice: SampleChoice, profile: ShopperProfile
+    ) -> Rendered:
+        """The mail of a template that is edited, for a real cart and its shopper. Raises TemplateError."""
+        locale = profile.locale or template.locales[0]
+        variables = chosen_variables(template, locale, choice, cart, profile)
+        return await self._renderer.render(template, locale, variables)
 
     def unsubscribe_url(self, decided: OfferDecided) -> str:
         """The signed link that ends these mails."""

@@ -9,7 +9,7 @@ from mesh.channels import ONSITE
 from mesh.errors import Conflict
 from mesh.events.cart import CartClosed, CartConverted
 from mesh.events.contact import ConfirmationFailed, ConfirmationRequested
-from mesh.events.customer import ConsentChanged, CustomerIdentified
+from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
 from mesh.events.mail import MailAdvanced
 from mesh.events.offer import (
     Card,
@@ -20,6 +20,7 @@ from mesh.events.offer import (
     OfferRequested,
     OfferSendDue,
     OfferSent,
+    OfferUnsubscribed,
     OfferWithdrawn,
 )
 from mesh.events.order import OrderCancelled, OrderConfirmed, OrderRefunded
@@ -34,6 +35,7 @@ from notifications.channels.order_mails import OrderMails
 from notifications.channels.order_occasion import OrderEvent
 from notifications.channels.reading import Reading, read_delivery
 from notifications.channels.shown_mail import MailAsked, MailShown, shown_mail
+from notifications.channels.tried_mail import MailTried, tried_mail
 from notifications.documents.following import following
 from notifications.journeys.kind import JOURNEYS
 from notifications.journeys.live import LiveJourneys
@@ -52,6 +54,7 @@ service = Service(
         OfferSendDue,
         OfferFailed,
         OfferWithdrawn,
+        OfferUnsubscribed,
         ConfirmationRequested,
         ConfirmationFailed,
         MailAdvanced,
@@ -181,6 +184,13 @@ async def ask_to_confirm(
         yield change
 
 
+@service.on(CustomerUnsubscribed, ack_wait=REDELIVERED_AFTER)
+async def name_refused_offer(received: Received[CustomerUnsubscribed]) -> AsyncIterator[Change]:
+    """Say of which offer somebody unsubscribed, for figures of the whole mesh: who they are stays in the region."""
+    if offer := received.event.offer_id:
+        yield OfferUnsubscribed(offer_id=offer, channel=received.event.channel)
+
+
 @service.on(
     OrderConfirmed,
     OrderCancelled,
@@ -200,3 +210,9 @@ async def tell_buyer(received: Received[OrderEvent], mesh: Mesh, order_mails: Or
 async def show_mail(asked: MailAsked, mesh: Mesh, mailer: Mailer) -> MailShown:
     """Render a mail that was sent again, for somebody who may see what is known of its shopper."""
     return await shown_mail(asked, mesh, mailer)
+
+
+@service.answers
+async def try_mail(asked: MailTried, mesh: Mesh, mailer: Mailer) -> MailShown:
+    """Render a template that is edited for a real cart, for somebody who may see what is known of its shopper."""
+    return await tried_mail(asked, mesh, mailer)

@@ -1,5 +1,6 @@
 """Changing: marketers save and discard drafts, publishers publish and revert. Each change is put on record."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from litestar import Request, delete, post, put
@@ -21,9 +22,18 @@ from notifications.documents.kind import Kind
 BY_TOKEN = {TOKENS: True}
 
 
-def changing_routes(kind: Kind, mesh: Mesh, accounts: Accounts, *, needs_review: bool) -> list[HTTPRouteHandler]:
+Follow = Callable[[Document, str], Awaitable[object]]
+"""What follows the publication of a revision by somebody."""
+
+
+def changing_routes(
+    kind: Kind, mesh: Mesh, accounts: Accounts, *, needs_review: bool, follow: Follow | None = None
+) -> list[HTTPRouteHandler]:
     """All that changes something."""
-    return [*_drafts(kind, mesh, accounts), *_publishing(kind, mesh, accounts, needs_review=needs_review)]
+    return [
+        *_drafts(kind, mesh, accounts),
+        *_publishing(kind, mesh, accounts, needs_review=needs_review, follow=follow),
+    ]
 
 
 def _drafts(kind: Kind, mesh: Mesh, accounts: Accounts) -> list[HTTPRouteHandler]:
@@ -52,7 +62,9 @@ def _drafts(kind: Kind, mesh: Mesh, accounts: Accounts) -> list[HTTPRouteHandler
     return [save_draft, discard_draft]
 
 
-def _publishing(kind: Kind, mesh: Mesh, accounts: Accounts, *, needs_review: bool) -> list[HTTPRouteHandler]:
+def _publishing(
+    kind: Kind, mesh: Mesh, accounts: Accounts, *, needs_review: bool, follow: Follow | None
+) -> list[HTTPRouteHandler]:
     @post(
         "/{name:str}/publish",
         opt=BY_TOKEN,
@@ -92,6 +104,8 @@ def _publishing(kind: Kind, mesh: Mesh, accounts: Accounts, *, needs_review: boo
 
     async def _published(request: Request[Any, Any, Any], made: Document, **details: str) -> Revision:
         note(request, _subject(kind, made.name), revision=str(made.revision), **details)
+        if follow is not None:
+            await follow(made, made.author)
         return revision(made, await names_of_authors(accounts, made), texts=True)
 
     return [publish_draft, revert_document]

@@ -10,6 +10,10 @@ from mesh.errors import Conflict, DeclarationError
 
 SEED = "seed"
 """The author of revision 0, which comes from files."""
+WINNER_RULE = "winner-rule"
+"""The author of revisions that name the winner of a step because its rule says so."""
+AUTHORS = {SEED: "Cartmesh", WINNER_RULE: "the winner rule"}
+"""What authors are called who are nobody."""
 
 
 class UnknownDocument(DeclarationError):

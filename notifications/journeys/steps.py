@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ _name = re.compile(r"(?=.{1,48}\Z)[a-z0-9]+(-[a-z0-9]+)*").fullmatch
 _when = re.compile(r"(?P<not>not )?(?P<event>[a-z]+)(?: (?P<step>[a-z0-9-]+))?").fullmatch
 HAPPENINGS = ("clicked", "sent")
 """What a step's condition may ask of an earlier offer of its run."""
+LEAST_WINNER_SIZE = 200
+"""Of fewer shoppers nothing can be said (`notifications.experiments.effect`)."""
 _Named = TypeVar("_Named", "Step", "Variant")
 
 
@@ -39,7 +41,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     the offer before was sent; where it was not, from the decision not to send it. `when` asks what became of earlier
     steps of the run: `clicked`, `not clicked`, `sent` or `not sent`, of any of them or of the one that is named behind
     it. `experiment` names the allocation of the variants; by default the step's name does. Where there is a `winner`,
-    everybody who waits gets that variant.
+    everybody who waits gets that variant. With `choose_winner` it is published by itself once it is known which variant
+    brings the most `orders` or `margin` and does no harm, of `winner_size` shoppers of each variant at least.
     """
 
     name: str
@@ -50,6 +53,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     when: str = ""
     experiment: str = ""
     winner: str = ""
+    choose_winner: Literal["", "orders", "margin"] = ""
+    winner_size: int = 500
     variants: tuple[Variant, ...] = ()
 
     @property
@@ -129,6 +134,10 @@ def _check_step(step: Step, earlier: Sequence[str], what: str) -> None:
         _require(0 <= variant.share < 1e9, f"{what}: variant {variant.name}", "share: 0 or more, such as 50")
         _check_discount(variant.discount_percent, f"{what}: variant {variant.name}")
     _require(not names or any(one.share > 0 for one in step.variants), what, "give one variant a share above 0")
+    chosen = sum(one.share > 0 for one in step.variants)
+    _require(not step.choose_winner or chosen > 1, what, "choose_winner: give two variants a share above 0")
+    least = f"winner_size: {LEAST_WINNER_SIZE} shoppers of each variant at least"
+    _require(LEAST_WINNER_SIZE <= step.winner_size <= 10**9, what, least)
     listed = ", ".join(names) or "none"
     _require(step.winner in ("", *names), what, f"winner: there is no variant {step.winner}; there is {listed}")
 

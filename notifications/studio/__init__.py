@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mesh import Mesh, Received, Service
@@ -12,7 +12,9 @@ from mesh.events.offer import OfferDecided
 from mesh.events.template import TemplatePublished
 from mesh.profiles import PROFILES
 from mesh.settings import read
+from notifications.blocks.spreading import spread
 from notifications.documents.concurrent import apply
+from notifications.documents.document import Document
 from notifications.documents.drafts import DRAFTS
 from notifications.documents.kind import Published
 from notifications.documents.reviews import REVIEWS, kinds_reviewed
@@ -26,11 +28,12 @@ from notifications.studio.decision_pages.recent_decisions import SINCE, RecentDe
 from notifications.studio.experiment_pages.figures import FIGURES as EFFECTS
 from notifications.studio.experiment_pages.figures import EffectsWriter, ExperimentSettings
 from notifications.suppressions import SUPPRESSIONS
-from notifications.templates.kind import SHARED_BLOCKS, TEMPLATES
+from notifications.templates.kind import SHARED_BLOCKS, TEMPLATES, rendered_by
 
 if TYPE_CHECKING:
     from mesh.web.console import Console
 
+CHOOSE_EVERY = timedelta(minutes=10)
 DOCUMENTS = (JOURNEYS, TEMPLATES, SHARED_BLOCKS)
 service = Service(
     "studio",
@@ -93,6 +96,14 @@ async def count_offers(events: list[Received], figures: FiguresWriter, effects: 
     )
 
 
+@service.every(CHOOSE_EVERY)
+async def publish_winners(tick: datetime, mesh: Mesh, effects: EffectsWriter) -> None:
+    """Publish the winners of steps whose rule chooses them, once they are known."""
+    from notifications.studio.experiment_pages.choosing import choose_winners  # noqa: PLC0415  brings tomlkit
+
+    await choose_winners(mesh, effects.window, tick.date())
+
+
 @service.on(OfferDecided, reach="mesh", fanout=True, since=SINCE, batch=500, linger=timedelta(0))
 async def remember_decisions(batch: list[Received[OfferDecided]], recent: RecentDecisions) -> None:
     """Keep the newest decisions of every region in memory, for lists."""
@@ -109,27 +120,27 @@ def overview_pages(console: "Console", mesh: Mesh) -> list[Any]:
 
 
 @service.page("/journeys", title="Journeys", role="viewer", section="Marketing")
-def journey_pages(console: "Console", mesh: Mesh) -> list[Any]:
+def journey_pages(console: "Console", mesh: Mesh, pool: RenderPool) -> list[Any]:
     """How left carts are answered: who gets an offer, what it is worth, when it may be sent."""
     from notifications.studio.journey_pages.routes import routes  # noqa: PLC0415  brings Litestar, which others do not need
 
-    return routes(console, mesh, needs_review=JOURNEYS.name in kinds_reviewed(DOCUMENTS))
+    return routes(console, mesh, pool, needs_review=JOURNEYS.name in kinds_reviewed(DOCUMENTS))
 
 
 @service.page("/templates", title="Templates", role="viewer", section="Marketing")
-def template_pages(console: "Console", mesh: Mesh, pool: RenderPool) -> list[Any]:
+def template_pages(console: "Console", mesh: Mesh, pool: RenderPool, recent: RecentDecisions) -> list[Any]:
     """The mails and cards that shoppers get, in every language."""
     from notifications.studio.template_pages.routes import routes  # noqa: PLC0415  brings Litestar, as above
 
-    return routes(console, mesh, pool, needs_review=TEMPLATES.name in kinds_reviewed(DOCUMENTS))
+    return routes(console, mesh, pool, recent, needs_review=TEMPLATES.name in kinds_reviewed(DOCUMENTS))
 
 
 @service.page("/blocks", title="Blocks", role="viewer", section="Marketing")
-def block_pages(console: "Console", mesh: Mesh, pool: RenderPool) -> list[Any]:
+def block_pages(console: "Console", mesh: Mesh, pool: RenderPool, recent: RecentDecisions) -> list[Any]:
     """Blocks that many mails share, such as their foot, and the shop's colours and font."""
     from notifications.studio.template_pages.routes import shared_routes  # noqa: PLC0415  brings Litestar, as above
 
-    return shared_routes(console, mesh, pool, needs_review=SHARED_BLOCKS.name in kinds_reviewed(DOCUMENTS))
+    return shared_routes(console, mesh, pool, recent, needs_review=SHARED_BLOCKS.name in kinds_reviewed(DOCUMENTS))
 
 
 @service.page("/experiments", title="Experiments", role="viewer", section="Marketing")
@@ -165,8 +176,14 @@ def sender_pages(console: "Console", mesh: Mesh) -> list[Any]:
 
 
 @service.page("/documents", title="Documents", role="viewer")
-def document_api(console: "Console", mesh: Mesh) -> list[Any]:
-    """Journeys and templates over HTTP, for scripts with an API token and for the console's own pages."""
+def document_api(console: "Console", mesh: Mesh, pool: RenderPool) -> list[Any]:
+    """Journeys, templates and shared blocks over HTTP, for scripts with an API token and for pages."""
     from notifications.document_api.routes import routes  # noqa: PLC0415  brings Litestar, which others do not need
 
-    return routes(console, mesh, (JOURNEYS, TEMPLATES), kinds_reviewed(DOCUMENTS))
+    templates, blocks = rendered_by(pool), rendered_by(pool, SHARED_BLOCKS)
+
+    async def spread_block(document: Document, author: str) -> None:
+        await spread(templates, document, author, mesh)
+
+    kinds = (JOURNEYS, templates, blocks)
+    return routes(console, mesh, kinds, kinds_reviewed(DOCUMENTS), {blocks.name: spread_block})

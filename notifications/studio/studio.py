@@ -41,12 +41,24 @@ class Studio:
 
 @cache
 def static_files() -> dict[str, Any]:
-    """One style sheet, htmx, Sortable, and one script of all modules in the folder `script`, by name."""
+    """One style sheet, htmx, Sortable, one script of all modules in the folder `script`, and the code view, by name."""
     static = HERE / "static"
     style = "\n".join(sheet.read_text(encoding="utf-8") for sheet in sorted((static / "style").glob("*.css")))
     vendored = [static / "htmx" / "htmx.min.js", static / "sortable" / "sortable.min.js"]
     scripts = [*vendored, *sorted((static / "script").glob("*.js"))]
     return {
+        **_code_view(static / "ace"),
         "studio.css": static_file(style, MEDIA_TYPES[".css"]),
         **{script.name: static_file(script.read_bytes(), MEDIA_TYPES[".js"]) for script in scripts},
     }
+
+
+def _code_view(folder: Path) -> dict[str, Any]:
+    """Ace: its scripts by the names under which it loads them, and one style sheet of its own and its themes."""
+    sheets = [folder / "ace.css", *sorted(folder.glob("github*.css"))]
+    style = "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
+    pictures = {
+        one.name: static_file(one.read_bytes(), MEDIA_TYPES[".png"], compress=False) for one in folder.glob("*.png")
+    }
+    scripts = {one.name: static_file(one.read_bytes(), MEDIA_TYPES[".js"]) for one in sorted(folder.glob("*.js"))}
+    return {"code_view.css": static_file(style, MEDIA_TYPES[".css"]), **pictures, **scripts}

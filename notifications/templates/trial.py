@@ -1,7 +1,7 @@
 """Trial: a template is rendered with samples of what it is for before it may be published."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import product
 from typing import Any, Literal, get_args
 
@@ -12,6 +12,7 @@ from mesh.events.offer import OfferDecided
 from mesh.money import Money
 from mesh.settings import read
 from notifications.order_variables import order_variables
+from notifications.real_cart import RealCart
 from notifications.render_pool import RenderPool, TemplateError
 from notifications.sample import sample, sample_order
 from notifications.shopper_profile import ShopperProfile
@@ -53,7 +54,9 @@ async def render_samples(template: Template, pool: RenderPool) -> None:
                 raise DeclarationError(str(error)) from None
 
 
-def sample_variables(template: Template, offer: tuple[OfferDecided, ShopperProfile]) -> dict[str, Any]:
+def sample_variables(
+    template: Template, offer: tuple[OfferDecided, ShopperProfile], *, left_at: datetime | None = None
+) -> dict[str, Any]:
     """What a template is given for a sample: of the offer, an order, or the mail that asks an address to confirm."""
     if kind_of(template) == CONFIRMATION:
         return confirmation_variables(read(Shop), CONFIRM)
@@ -62,29 +65,41 @@ def sample_variables(template: Template, offer: tuple[OfferDecided, ShopperProfi
         more = {"carrier": "DHL", "tracking": "JD0146", "tracking_url": TRACKING, "cause": "customer", "partial": True}
         return order_variables(order, read(Shop), lines=order.lines, name=offer[1].name, refund=refund, **more)
     decided, profile = offer
-    left_at = decided.due - timedelta(minutes=30)
+    left_at = left_at or decided.due - timedelta(minutes=30)
     return template_variables(
         decided, profile, read(Shop), left_at=left_at, unsubscribe_url=UNSUBSCRIBE, preferences_url=PREFERENCES
     )
 
 
-def chosen_variables(template: Template, locale: str, choice: SampleChoice) -> dict[str, Any]:
-    """What a template is given for the sample that was chosen."""
+def chosen_variables(
+    template: Template,
+    locale: str,
+    choice: SampleChoice,
+    cart: RealCart | None = None,
+    shopper: ShopperProfile | None = None,
+    percent: int | None = None,
+) -> dict[str, Any]:
+    """What a template is given for the sample that was chosen; a real `cart`, `shopper` and discount in its place."""
     decided, profile = sample(locale)
+    profile = profile if shopper is None else shopper
     count = {"one": 1, "two": 2, "many": MANY}[choice.lines]
     lines = tuple(decided.lines[n % len(decided.lines)] for n in range(count))
     decided = msgspec.structs.replace(decided, lines=lines, total=sum_of(lines))
+    if cart is not None:
+        decided = cart.in_place_of(decided)
+    if percent is not None:
+        decided = msgspec.structs.replace(decided, discount_percent=percent)
     if not choice.coupon:
         decided = msgspec.structs.replace(decided, coupon=None, discount_percent=0)
     if not choice.recommended:
         decided = msgspec.structs.replace(decided, recommended=())
-    if not choice.named:
+    if not choice.named and shopper is None:
         profile = msgspec.structs.replace(profile, name=None)
     if kind_of(template) == ORDER and choice.cause != "customer":
         order = sample_order((decided, profile))
         cause = None if choice.cause == "none" else choice.cause
         return order_variables(order, read(Shop), lines=order.lines, cause=cause, name=profile.name)
-    return sample_variables(template, (decided, profile))
+    return sample_variables(template, (decided, profile), left_at=cart.left_at if cart else None)
 
 
 def choices(kind: str) -> Iterator[SampleChoice]:

@@ -14,7 +14,12 @@ from mesh.broker.memory import MemoryMesh
 from mesh.events.offer import Assignment
 from mesh.events.order import OrderConfirmed
 from mesh.runtime.run import running
+from notifications.documents.publishing import publish
+from notifications.exact_sums import day_key
+from notifications.journeys.kind import JOURNEYS, files_of
 from notifications.studio import service as studio
+from notifications.studio.decision_pages.figures import FIGURES as OFFERS
+from notifications.studio.decision_pages.figures import Kept
 from notifications.studio.experiment_pages.figures import EffectsWriter
 from services import console
 from tests.approved_offer import approved_offer
@@ -24,6 +29,27 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 SHOPPERS = 4_000
 SHARES = {"abandoned-cart": (0.1, 0.24), "spring-sale": (0.1, 0.11), "last-call": (0.1, 0.1)}
 """By journey, how many of those without an offer buy, and of those with one."""
+
+
+TEST = """template = "mail"
+[[steps]]
+name = "first"
+choose_winner = "orders"
+[[steps.variants]]
+name = "bold"
+[[steps.variants]]
+name = "calm"
+"""
+MAILS = {
+    "sent:email": 4_000,
+    "unsubscribed": 120,
+    "complained": 1,
+    "step:first:bold:sent:email": 2_000,
+    "step:first:bold:unsubscribed": 20,
+    "step:first:calm:sent:email": 2_000,
+    "step:first:calm:unsubscribed": 100,
+}
+"""What became of the mails of the journey that works."""
 
 
 @dataclass
@@ -60,7 +86,10 @@ async def test_what_offers_change_is_shown_and_can_be_read_by_everyone(house, vi
     await expect(page.get_by_role("heading", name="Nothing is measured yet")).to_be_visible()
     await examine(page)
 
+    await publish(JOURNEYS, "abandoned-cart", files_of(TEST), "ada", house.mesh)
     await EffectsWriter(house.mesh, timedelta(days=7)).apply(_past())
+    week_ago = datetime.now(UTC).date() - timedelta(days=7)
+    await house.mesh.state(OFFERS).put(day_key("us", week_ago), Kept(day={"abandoned-cart": MAILS}))
     await page.reload()
     works = page.get_by_role("region", name="abandoned-cart")
     await expect(works).to_contain_text("The offers work: they bring at least ")
@@ -70,11 +99,19 @@ async def test_what_offers_change_is_shown_and_can_be_read_by_everyone(house, vi
     suspect = page.get_by_role("region", name="last-call")
     await expect(suspect).to_contain_text("These numbers cannot be trusted")
     await expect(suspect).not_to_contain_text("per 100 shoppers")
+    await expect(works.get_by_role("heading", name="Margin")).to_be_visible()
     await examine(page)
 
     await page.get_by_role("link", name="abandoned-cart").click()
     await expect(page.get_by_role("heading", name="Day by day")).to_be_visible()
     await expect(page.get_by_role("region", name="Result")).to_contain_text("orders that the shop confirmed")
+    permission = page.get_by_role("region", name="What it costs in permission")
+    await expect(permission).to_contain_text("above 0.5 %: this does harm")
+    await expect(permission).to_contain_text("too few to say more")
+    variants = page.get_by_role("region", name="Variants of first")
+    await expect(variants.get_by_role("row", name="calm")).to_contain_text("5.00 % harm 100 of 2,000")
+    await expect(variants.get_by_role("row", name="bold")).to_contain_text("1.00 % 20 of 2,000")
+    await expect(variants).to_contain_text("Rule Each variant needs 500 shoppers, of whom 10 bought")
     await page.get_by_text("The numbers of each day").click()
     await expect(page.get_by_role("columnheader", name="At least")).to_be_visible()
     await examine(page)
@@ -97,7 +134,10 @@ def _past():
             at = now - timedelta(days=40 - 32 * shopper / SHOPPERS)
             visitor = f"v{number}"
             given = Assignment(arm="none" if none else "10", probability=0.9, eligible=True, withheld=0.1)
-            yield _stored(approved_offer(number, visitor_id=visitor, journey=journey, assignment=given), at, number)
+            step = {"step": "first", "variant": "calm" if number % 20 < 10 else "bold"}
+            of_step = step if journey == "abandoned-cart" else {}
+            offer = approved_offer(number, visitor_id=visitor, journey=journey, assignment=given, **of_step)
+            yield _stored(offer, at, number)
             share = without if none else with_offer
             if shopper // 10 % 50 < share * 50:  # exact shares, so that the page's numbers are known
                 total = Money(amount=round(chance.lognormvariate(8.3, 0.6)), currency="EUR")

@@ -71,6 +71,8 @@ async def test_steps_are_built_by_keyboard_alone(house, page):
     await page.get_by_role("button", name="Test variants: step 1").press("Enter")
     await page.get_by_label("Discount, %").nth(1).fill("15")
     await expect(page.locator("#picture")).to_contain_text("15 % off")
+    await page.get_by_label("Choose the winner by itself").select_option("margin")
+    await page.get_by_label("Shoppers of each variant, at least").fill("800")
     await page.get_by_role("button", name="Remove: step 2").press("Enter")
     await expect(name).to_have_count(1)
     await page.get_by_role("button", name="Compare and publish").press("Enter")
@@ -81,6 +83,7 @@ async def test_steps_are_built_by_keyboard_alone(house, page):
     document = await house.mesh.state(JOURNEYS.bucket).get("keys")
     [step] = journey_of(document).steps
     assert (step.name, step.after) == ("reminder", timedelta(days=1))
+    assert (step.choose_winner, step.winner_size) == ("margin", 800)
     assert [(one.name, one.share, one.discount_percent) for one in step.variants] == [("a", 50, 15), ("b", 50, None)]
     assert document.runs_from == 1
 

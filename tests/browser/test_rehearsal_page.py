@@ -11,10 +11,12 @@ from mesh.runtime.run import running
 from notifications.decision_context import DecisionContext
 from notifications.documents.drafts import save_draft
 from notifications.documents.publishing import publish
+from notifications.documents.seeding import seed
 from notifications.journeys import parse
 from notifications.journeys.kind import FILE, JOURNEYS
 from notifications.journeys.live import LiveJourney, LiveJourneys
 from notifications.studio import service as studio
+from notifications.templates.kind import TEMPLATES
 from notifications.templates.live import LiveTemplates
 from services import console
 from tests.pages import examine, sign_in
@@ -34,6 +36,7 @@ async def test_a_draft_is_tried_on_the_carts_of_the_last_days(visit, monkeypatch
         monkeypatch.setenv("CARTMESH_URL_STUDIO", f"http://127.0.0.1:{pages.port}")
         run = await stack.enter_async_context(running(console.service, meshes["console"], http=("127.0.0.1", 0)))
         journey = USUAL.replace('"mail"', '"abandoned-cart"')
+        await seed(TEMPLATES, "", meshes["studio"])
         await publish(JOURNEYS, "sale", {FILE: journey}, "seed", meshes["studio"])
         page = await visit()
         page.on("console", lambda line: logged.append(line.text))
@@ -60,4 +63,9 @@ async def test_a_draft_is_tried_on_the_carts_of_the_last_days(visit, monkeypatch
         await expect(differs).to_contain_text("15 got one and would not any more")
         await expect(differs).to_contain_text("Dropped: The cart is below the journey's minimum value")
         await examine(page)
+        examples = page.get_by_role("region", name="Examples").get_by_role("link", name="The mail for cart")
+        await expect(examples).to_have_count(10)
+        mail = await page.request.get(f"{url}{await examples.first.get_attribute('href')}")
+        assert ("Still thinking it over?" in await mail.text(), "69.00" in await mail.text()) == (True, True)
+        assert "sandbox" in mail.headers["content-security-policy"]
     assert logged == []

@@ -186,3 +186,42 @@ async def test_everyone_can_use_it(house, visit):
     await examine(page, "the review")
 
     assert [line for line in logged if "status of 422" not in line] == []
+
+
+@pytest.mark.timeout(300)
+async def test_code_knows_the_variables_and_a_phone_gets_a_plain_field(house, visit):
+    """The mail follows the code, what is chosen is written, the keyboard gets in and out, a phone loads none of it."""
+    page, logged, loaded = await visit(), [], []
+    page.on("console", lambda line: logged.append(line.text))
+    await house.enter(page, "Dora", "marketer")
+    await page.goto(f"{house.url}{PAGE}?locale=de")
+    code, mail = page.locator(".code-view"), page.frame_locator("#mail")
+    await expect(code.locator(".ace_line").first).to_contain_text("extends")
+    await expect(page.locator("#text-body")).to_be_hidden()
+
+    await page.locator("label[for=text-body]").click()
+    await page.keyboard.press("Control+a")
+    await page.keyboard.type("<mjml><mj-body><mj-section><mj-column><mj-text>Code {{ coup")
+    await page.locator(".ace_autocomplete").get_by_text("coupon").first.wait_for()
+    await page.keyboard.press("Enter")
+    await page.keyboard.type(" }} {{ unsub")
+    await page.locator(".ace_autocomplete").get_by_text("unsubscribe_url").first.wait_for()
+    await page.keyboard.press("Enter")
+    await page.keyboard.type(" }}</mj-text></mj-column></mj-section></mj-body></mjml>")
+    typed = await page.locator("#text-body").input_value()
+    assert "Code {{ coupon }} {{ unsubscribe_url }}" in typed
+    await expect(mail.get_by_text("Code BACK-")).to_be_visible()
+    await expect(page.locator("[data-saved]")).to_contain_text("Saved")
+    await examine(page, "code", (("light", 1280), ("dark", 1280)))
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("Tab")
+    assert not await page.evaluate("document.activeElement.closest('.code-view') !== null")
+    assert logged == []
+
+    phone = await visit(viewport={"width": 390, "height": 800})
+    phone.on("request", lambda one: loaded.append(one.url.rpartition("/")[2]))
+    await house.enter(phone, "Dora", "marketer")
+    await phone.goto(f"{house.url}{PAGE}?locale=de")
+    await expect(phone.get_by_label("Body")).to_be_visible()
+    assert "code_view.js" in loaded
+    assert not {"ace.js", "code_view.css"} & set(loaded)

@@ -127,6 +127,10 @@ WRONG = {
         {"services": {"channels": {"settings": {"smtp_port": 465}}}},
         "services.channels.egress: no rule lets mails out to port 465",
     ),
+    "test mails that do not get out": (
+        {"services": {"studio": {"settings": {"smtp_port": 465}}}},
+        "services.studio.egress: no rule lets mails out to port 465",
+    ),
     "traces that do not get out": (
         {"environment": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}},
         "environment.OTEL_EXPORTER_OTLP_ENDPOINT: no traces would get out, for networkPolicy.egress is empty",

@@ -17,6 +17,9 @@ from mesh.events.journey import JourneyPublished
 from mesh.runtime.run import running
 from mesh.web.accounts import Accounts
 from mesh.web.invitations import Invitations
+from notifications.blocks.beginnings import shared_start, start
+from notifications.blocks.block import Heading, Shared, encode
+from notifications.blocks.sharing import with_shared
 from notifications.documents.publishing import publish
 from notifications.documents.seeding import seed
 from notifications.journeys.kind import FILE, JOURNEYS
@@ -226,7 +229,7 @@ async def test_a_wrong_document_or_body_is_refused_in_words(place):
         "a name": refusal(await put({"files": journey(1), "version": 0}, name="Spring%20Sale")),
         "no expectation": refusal(await script.post(f"{SALE}/publish", json={"version": 0})),
         "no draft": refusal(await script.post(f"{SALE}/publish", json={"version": 0, "expected_revision": None})),
-        "no kind": refusal(await script.get("/documents/v1/blocks")),
+        "no kind": refusal(await script.get("/documents/v1/offers")),
     }
 
     words = {
@@ -467,3 +470,32 @@ async def test_without_the_setting_one_person_publishes(two_people, place):
     published = await script.post(f"{path}/publish", json={"version": version, "expected_revision": 0})
 
     assert published.status_code == 201
+
+
+async def test_a_shared_block_reaches_the_templates_that_contain_it(place):
+    """Drafted and published like a template; each template that contains it is published again with it."""
+    script, foot = await place.script("publisher"), shared_start("footer")
+    path = "/documents/v1/blocks/foot"
+    own = encode((Heading(id="b1", text="Sale"), Shared(id="b2", name="foot")))
+    sale = start("offer") | {"en.blocks.json": own}
+
+    drafted = await script.put(f"{path}/draft", json={"files": foot, "version": 0})
+    first = await script.post(
+        f"{path}/publish", json={"version": drafted.json()["draft_version"], "expected_revision": None}
+    )
+    await publish(TEMPLATES, "sale", with_shared(sale, {"foot": foot}), "ada", place.mesh)
+    changed = foot | {"en.blocks.json": foot["en.blocks.json"].replace("No more", "No further")}
+    again = await script.put(f"{path}/draft", json={"files": changed, "version": await draft_version(script, path)})
+    second = await script.post(
+        f"{path}/publish", json={"version": again.json()["draft_version"], "expected_revision": 1}
+    )
+
+    assert [one.status_code for one in (drafted, first, again, second)] == [200, 201, 200, 201]
+    template = (await script.get("/documents/v1/templates/sale")).json()["in_force"]
+    assert template["revision"] == 2
+    assert "No further" in template["files"]["shared/foot/en.blocks.json"]
+
+
+async def draft_version(script, path):
+    """The version of a draft, as whoever changes it must send it."""
+    return (await script.get(path)).json()["draft_version"]

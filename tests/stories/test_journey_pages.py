@@ -507,3 +507,20 @@ def _wrong(page):
 async def _as_document(place):
     """The draft as the document that it would become."""
     return replace(await place.in_force(), files={FILE: await place.draft()})
+
+
+async def test_what_the_environment_sets_is_shown_and_not_changed(place, monkeypatch):
+    """It says by which variable, and what the journey itself says; other changes are saved without it."""
+    monkeypatch.setenv("CARTMESH_JOURNEY_CAP", "5")
+    ada = await place.marketer("ada")
+
+    await ada.open(CART)
+    shown = ada.words
+    field = re.search(r'<fieldset class="overridden" disabled>(.*?)</fieldset>', ada.text, re.DOTALL)[1]
+    await ada.save(priority=["3"], cap=["9"])
+
+    assert "Set by CARTMESH_JOURNEY_CAP for every journey , and cannot be changed here." in shown
+    assert "This journey says: 3 offers." in shown
+    assert re.search(r'<input id="cap" name="cap" value="5"', field)
+    assert "priority = 3" in await place.draft()
+    assert not re.search(r"^cap = [59]", await place.draft(), re.MULTILINE)

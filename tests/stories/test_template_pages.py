@@ -1,25 +1,30 @@
 """The templates pages over real HTTP: who may do what, what is typed but not saved, bad templates, and test mails."""
 
 import asyncio
+import gzip
 import re
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from html import unescape
+from pathlib import Path
 
 import httpx
 import pytest
 
 from mesh import Mesh
+from mesh import web as mesh_web
 from mesh.broker.memory import MemoryMesh
 from mesh.events.console import ConsoleChanged
 from mesh.events.offer import OfferClaimed, OfferSent
 from mesh.runtime.run import running
+from mesh.web.static_files import read_folder
 from notifications.documents.drafts import read_draft
 from notifications.documents.publishing import publish
 from notifications.documents.seeding import seed
 from notifications.inbox.server import inbox
 from notifications.journeys.kind import JOURNEYS
 from notifications.studio import service as studio
+from notifications.studio.studio import static_files as studio_files
 from notifications.studio.template_pages.sending import MOST
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.texts import texts_of
@@ -488,3 +493,49 @@ async def test_a_second_person_looks_at_a_template(two_people, place):
         "approve-draft",
         "publish-template",
     ]
+
+
+CODE_VIEW = ("code_view.css", "ace.js", "ext-language_tools.js", "mode-nunjucks.js", "theme-github_dark.js")
+"""What the code view loads besides, on a page with code and not on a phone; of its themes one."""
+VISITED = (
+    ("/overview", ()),
+    ("/journeys", ()),
+    ("/journeys/abandoned-cart", ()),
+    ("/journeys/abandoned-cart/rehearsal", ()),
+    ("/templates", ()),
+    (PAGE, ()),
+    (PAGE, CODE_VIEW),
+    ("/blocks", ()),
+    ("/experiments", ()),
+    ("/decisions", ()),
+    ("/suppressions", ()),
+    ("/sender", ()),
+)
+
+
+async def test_a_first_visit_of_a_page_is_light(place):
+    """All that a browser without a cache loads, gzipped: 150 kB at most, and what the code view adds is told apart."""
+    ada, weights = await place.come("admin"), {}
+    assets = studio_files()
+    for path, more in VISITED:
+        page = (await ada.get(path)).text
+        linked = {
+            link.rpartition("/")[2] for link in re.findall(r'<(?:script|link|img)[^>]* (?:src|href)="([^"]+)"', page)
+        }
+        known = [assets.get(name) or console_files().get(name) for name in {*linked, *more}]
+        weights[path, bool(more)] = len(gzip.compress(page.encode())) + sum(
+            len(one.gzipped or one.plain) for one in known if one
+        )
+        assert linked <= {*assets, *console_files()}, path
+
+    print(
+        "\n".join(
+            f"{path}{' with the code view' * code}: {weight / 1000:.0f} kB" for (path, code), weight in weights.items()
+        )
+    )
+    assert all(10_000 < weight <= (250_000 if code else 150_000) for (_, code), weight in weights.items())
+
+
+def console_files():
+    """What every page of the console loads, by name."""
+    return read_folder(Path(mesh_web.__file__).parent / "static")

@@ -32,14 +32,15 @@ def stored(event, at, number=1, region="us"):
 def decided(visitor, *, arm="10", withheld=0.1, eligible=True, journey="abandoned-cart"):
     """A decision that gave an arm by chance."""
     given_arm = Assignment(arm=arm, probability=0.9, eligible=eligible, withheld=withheld)
-    return approved_offer(1, visitor_id=visitor, journey=journey, assignment=given_arm)
-
-
-def placed(visitor, order, amount=4000, currency="EUR", by="page"):
-    """An order as somebody reported it."""
-    return OrderPlaced(
-        order_id=order, visitor_id=visitor, lines=(), total=Money(amount=amount, currency=currency), by=by
+    return approved_offer(
+        1, visitor_id=visitor, journey=journey, assignment=given_arm, coupon=f"SAVE{arm}", discount_percent=10
     )
+
+
+def placed(visitor, order, amount=4000, currency="EUR", by="page", coupon=None):
+    """An order as somebody reported it."""
+    total = Money(amount=amount, currency=currency)
+    return OrderPlaced(order_id=order, visitor_id=visitor, lines=(), total=total, by=by, coupon=coupon)
 
 
 def confirmed(visitor, order, amount=4000):
@@ -114,7 +115,12 @@ happened = st.one_of(
         st.sampled_from(("j1", "j2")),
     ),
     st.builds(
-        placed, visitors, st.sampled_from(("o1", "o2")), st.integers(1, 9), by=st.sampled_from(("page", "server"))
+        placed,
+        visitors,
+        st.sampled_from(("o1", "o2")),
+        st.integers(1, 99),
+        by=st.sampled_from(("page", "server")),
+        coupon=st.sampled_from((None, "save10", "SAVE-NONE")),
     ),
     st.builds(confirmed, visitors, st.sampled_from(("o1", "o2"))),
 )

@@ -85,11 +85,16 @@ VARIANTS = st.lists(
 ).map(tuple)
 STEPS = st.lists(
     st.builds(
-        lambda variants, wins, **more: Step(
-            variants=variants, winner=variants[0].name if variants and wins else "", **more
+        lambda variants, wins, rule, **more: Step(
+            variants=variants,
+            winner=variants[0].name if variants and wins else "",
+            choose_winner=rule if len(variants) > 1 else "",
+            **more,
         ),
         variants=VARIANTS,
         wins=st.booleans(),
+        rule=st.sampled_from(["", "orders", "margin"]),
+        winner_size=st.sampled_from([200, 500, 10_000]),
         name=st.sampled_from(["first", "second", "third"]),
         after=DURATIONS,
         template=st.sampled_from(["", "mail"]),
@@ -248,6 +253,9 @@ def test_the_buttons_of_steps_do_what_they_say():
         ({"discount": ["", "101"]}, "step two: discount_percent: 0 to 100"),
         ({"winner": ["", "c"]}, "winner: there is no variant c; there is a, b"),
         ({"share": ["0", "0"]}, "give one variant a share above 0"),
+        ({"choose_winner": ["", "luck"]}, "choose winner: by orders or margin, not 'luck'"),
+        ({"choose_winner": ["", "orders"], "share": ["1", "0"]}, "give two variants a share above 0"),
+        ({"winner_size": ["500", "100"]}, "winner_size: 200 shoppers of each variant at least"),
         ({"variant": ["a", "a"]}, "there are two variants a"),
     ],
 )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mesh import Mesh, Money, Received
 from mesh.broker.memory import MemoryMesh
 from mesh.events.cart import CartRecovered
+from mesh.events.mail import MailComplained
 from mesh.events.offer import (
     OfferClicked,
     OfferDecided,
@@ -17,6 +18,7 @@ from mesh.events.offer import (
     OfferFailed,
     OfferSent,
     OfferShown,
+    OfferUnsubscribed,
     OfferWithdrawn,
 )
 from notifications.exact_sums import day_key, total
@@ -52,6 +54,11 @@ def recovered(offer, order, amount, currency="EUR"):
     return about(CartRecovered, offer, order_id=order, value=Money(amount=amount, currency=currency))
 
 
+def complained(offer):
+    """The shopper called the mail spam."""
+    return MailComplained(address="a", domain="x.test", source="arf", report=f"r{offer}", mail=f"offer-{offer}")
+
+
 offers = st.integers(1, 4)
 happened = st.one_of(
     st.builds(lambda offer, attempt, end: decided(offer, attempt, *end), offers, st.just(1), st.sampled_from(OUTCOMES)),
@@ -67,6 +74,8 @@ happened = st.one_of(
         offers,
     ),
     st.builds(about, st.sampled_from((OfferShown, OfferClicked)), offers),
+    st.builds(lambda offer: OfferUnsubscribed(offer_id=f"offer-{offer}", channel="email"), offers),
+    st.builds(complained, offers),
     st.builds(recovered, offers, st.sampled_from(("o1", "o2")), st.just(4200)),
 )
 
@@ -196,7 +205,7 @@ async def test_steps_and_variants_are_counted_by_their_names():
 
     await writer.apply([stored(one, at) for at, one in enumerate([*log, recovered(2, "o1", 4200)], start=2)])
 
-    whole = {"approved": 1, "clicked": 1, "recovered": 1, "revenue:EUR": 4200, "sent": 1}
+    whole = {"approved": 1, "clicked": 1, "recovered": 1, "revenue:EUR": 4200, "sent": 1, "sent:email": 1}
     assert waiting == {"day-us-2026-05-04": {"j0": {"waiting": 1}}}
     assert days_of(await kept(region)) == {
         "day-us-2026-05-04": {

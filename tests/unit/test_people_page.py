@@ -72,6 +72,22 @@ async def test_what_people_said_is_shown_to_administrators_alone(port, mesh, sta
     assert [one.event.action async for one in mesh.read(ConsoleChanged)] == ["read-details"]
 
 
+async def test_what_is_held_of_somebody_is_a_file_for_administrators(port, mesh, staff):
+    """What they said on each device, their carts, and that it was made on record; not for marketers."""
+    admin, marketer = await staff(mesh, port, "admin"), await staff(mesh, port, "marketer")
+
+    refused = await marketer.send("/people/phone/export", page="/people/phone")
+    answer = await admin.send("/people/phone/export", page="/people/phone")
+    held = answer.json()
+
+    assert refused.status_code == 403
+    assert answer.headers["content-disposition"] == 'attachment; filename="person-us.json"'
+    assert held["visitors"] == ["laptop", "phone"]
+    assert {one["data"].get("name") for one in held["said"]["laptop"]} == {"Ada L.", None}
+    assert [one["type"] for one in held["carts"]["cart-1"]] == ["cart.updated.v1"]
+    assert [one.event.action async for one in mesh.read(ConsoleChanged)] == ["export-what-is-held"]
+
+
 async def test_a_person_is_erased_by_an_administrator_who_wrote_so(port, mesh, staff, eventually):
     """Every region is asked, and the page says which have confirmed it."""
     marketer, admin = await staff(mesh, port, "marketer"), await staff(mesh, port, "admin")

@@ -2,9 +2,14 @@
 
 from typing import get_args
 
+import msgspec
 import pytest
 import pytest_asyncio
 
+from notifications.blocks.block import Code, encode
+from notifications.blocks.findings import with_blocks
+from notifications.client_support.reduced import reduced, written
+from notifications.client_support.support import Feature, Table
 from notifications.render_pool import RenderSettings, TemplateError, open_render_pool
 from notifications.sample import sample
 from notifications.template_checks import Finding, check, refusal
@@ -223,3 +228,45 @@ async def test_any_text_survives_the_form(text):
     texts = texts_of(source_of({**FRONT, "headline": text}, text), FILE)
 
     assert (texts.front["headline"], texts.body) == (text, text)
+
+
+async def test_what_a_mail_program_does_not_understand_is_told_with_its_line_and_the_programs(findings):
+    """By the data of caniemail.com, as they are kept here; what layouts write is not told, and plain words neither."""
+    button = "<mj-button href='{{ cart_url }}' border-radius='4px'>Buy</mj-button>"
+
+    (found,) = await findings(f"<mj-text>\nfloat: no {{# <video> #}}</mj-text>\n{button}")
+
+    words = "border-radius is not supported by Outlook 2007-19 (Windows), Windows Mail, GMX (web) and WEB.DE (web)."
+    assert found == Finding(level="warning", text="body", line=4, words=words)
+    flex = await findings("<mj-text><div style='display: flex'>a</div>\n<video></video></mj-text>")
+    assert {(one.line, one.words.partition(" is")[0]) for one in flex} == {
+        (2, "display:flex"),
+        (3, "<video> element"),
+    }
+
+
+async def test_a_block_of_code_is_told_the_same():
+    """By the block and its field."""
+    blocks = (Code(id="b7", mjml="<mj-text>\n<p style='opacity: 0.5'>a</p></mj-text>"),)
+
+    (found,) = with_blocks([], encode(blocks))
+
+    assert (found.level, found.text, found.line) == ("warning", "b7.mjml", 2)
+    assert found.words.startswith("opacity is not supported by ")
+
+
+async def test_the_table_is_what_is_left_of_the_data():
+    """The newest version that was tested decides; of Outlook for Windows each version that companies still have."""
+    families = {"gmail": "Gmail", "outlook": "Outlook"}
+    stats = {
+        "gmail": {"ios": {"2019-02": "n", "2021-02": "a #1"}, "android": {"2019-02": "y", "2021-02": "n #2"}},
+        "outlook": {"windows": {"2003": "n", "2013": "n", "2019": "n #1", "2021": "y"}},
+        "rainloop": {"desktop-webmail": {"2020-01": "n"}},
+    }
+    data = [{"slug": slug, "title": slug, "stats": stats} for slug in ("css-opacity", "css-unknown")]
+
+    made = reduced({"nicenames": {"family": families}, "last_update_date": "2025-09-09 18:08:06", "data": data})
+
+    missing = ("Gmail (Android)", "Outlook 2013-19 (Windows)")
+    assert made == Table(updated="2025-09-09", features={"css-opacity": Feature(title="css-opacity", missing=missing)})
+    assert msgspec.json.decode(written(made), type=Table) == made

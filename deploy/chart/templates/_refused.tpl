@@ -54,7 +54,7 @@
 {{- if .root.Values.networkPolicy.enabled }}
 {{- $rules := concat .root.Values.networkPolicy.egress .service.egress }}
 {{- $settings := mergeOverwrite (deepCopy .root.Values.settings) .service.settings }}
-{{- if and (eq .name "channels") $settings.smtp_port }}
+{{- if and $settings.smtp_port (or (eq .name "channels") (and (eq .name "studio") (hasKey .service.settings "smtp_port"))) }}
 {{- $passes := false }}
 {{- range $rules }}
 {{- if not .ports }}{{ $passes = true }}{{ end }}
@@ -67,7 +67,7 @@
 {{- end }}
 {{- end }}
 {{- if not $passes }}
-{{- fail (printf "services.channels.egress: no rule lets mails out to port %v, which settings.smtp_port says: add {ports: [{port: %v}]}" $settings.smtp_port $settings.smtp_port) }}
+{{- fail (printf "services.%s.egress: no rule lets mails out to port %v, which settings.smtp_port says: add {ports: [{port: %v}]}" .name $settings.smtp_port $settings.smtp_port) }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -9,6 +9,7 @@ import msgspec
 from mesh import Bucket, Mesh, Received
 from mesh.envelope import derive_id
 from mesh.errors import InvalidKey
+from mesh.events.mail import MailComplained
 from mesh.streams import mesh_stream
 from mesh.subjects import token
 from notifications.exact_sums import Contributions, Figures, SumsWriter, day_key
@@ -35,9 +36,11 @@ class OfferFigures:
 
     bucket = FIGURES
 
-    def key(self, received: Received) -> str:
-        """Where the offer's record is."""
-        return offer_key(received.event.offer_id)
+    def key(self, received: Received) -> str | None:
+        """Where the offer's record is; None for a complaint about another mail, or one that is not known."""
+        event = received.event
+        offer = event.mail if isinstance(event, MailComplained) else event.offer_id
+        return offer_key(offer) if offer else None
 
     def fold(self, record: OfferRecord | None, events: Iterable[Received]) -> OfferRecord:
         """The record after these events."""

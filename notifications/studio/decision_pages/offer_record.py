@@ -10,6 +10,7 @@ import msgspec
 from mesh import Event, Money, Received
 from mesh.channels import ChannelName
 from mesh.events.cart import CartRecovered
+from mesh.events.mail import MailComplained
 from mesh.events.offer import (
     OfferClicked,
     OfferDecided,
@@ -17,6 +18,7 @@ from mesh.events.offer import (
     OfferFailed,
     OfferSent,
     OfferShown,
+    OfferUnsubscribed,
     OfferWithdrawn,
 )
 from notifications.exact_sums import Figures
@@ -30,6 +32,8 @@ KINDS = (
     OfferFailed,
     OfferWithdrawn,
     OfferClicked,
+    OfferUnsubscribed,
+    MailComplained,
     CartRecovered,
 )
 """The events that a record is the fold of. All travel to every region."""
@@ -42,6 +46,13 @@ BY_CHANNEL: dict[type[Event], str] = {
     OfferWithdrawn: "withdrawn",
 }
 """What a channel did with an offer, and where a record has the channels that did."""
+BY_SHOPPER: dict[type[Event], str] = {
+    OfferShown: "shown",
+    OfferClicked: "clicked",
+    OfferUnsubscribed: "unsubscribed",
+    MailComplained: "complained",
+}
+"""What a shopper did with an offer, and where a record says so."""
 
 
 class Newest(msgspec.Struct, frozen=True, kw_only=True, array_like=True, order=True):
@@ -76,9 +87,13 @@ class OfferRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """By order, its total."""
     step: str = ""
     variant: str = ""
+    unsubscribed: bool = False
+    complained: bool = False
 
 
-OF_STEP = ("approved", "sent", "clicked", "recovered")
+MAILED = "sent:email"
+"""How many offers went by mail: of those shoppers unsubscribe and complain."""
+OF_STEP = ("approved", "sent", MAILED, "clicked", "recovered", "unsubscribed", "complained")
 """What is counted of each step and variant besides, and revenue: by names that begin with `step:<step>:<variant>:`."""
 
 
@@ -96,10 +111,8 @@ def step(record: OfferRecord, received: Received) -> OfferRecord:
             name = BY_CHANNEL[type(event)]
             channels = tuple(sorted({*getattr(record, name), event.channel}))
             return msgspec.structs.replace(record, **{name: channels})
-        case OfferShown():
-            return msgspec.structs.replace(record, shown=True)
-        case OfferClicked():
-            return msgspec.structs.replace(record, clicked=True)
+        case OfferShown() | OfferClicked() | OfferUnsubscribed() | MailComplained() as event:
+            return msgspec.structs.replace(record, **{BY_SHOPPER[type(event)]: True})
         case CartRecovered(order_id=order, value=value):
             return msgspec.structs.replace(record, recovered=dict(sorted({**record.recovered, order: value}.items())))
         case _:
@@ -121,6 +134,7 @@ def figures_of(record: OfferRecord) -> Figures:
         found[name] = bool(channels)
         found.update(f"{name}:{channel}" for channel in channels)
     found["shown"], found["clicked"] = record.shown, record.clicked
+    found["unsubscribed"], found["complained"] = record.unsubscribed, record.complained
     found["recovered"] = bool(record.recovered)
     for value in record.recovered.values():
         found[f"revenue:{value.currency}"] += value.amount

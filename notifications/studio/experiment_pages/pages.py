@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import msgspec
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
@@ -11,15 +12,19 @@ from mesh import Mesh
 from mesh.web.console import Console
 from notifications.documents.publishing import versions
 from notifications.experiments.participant import OF_STEP
-from notifications.journeys.kind import JOURNEYS
+from notifications.journeys import Journey
+from notifications.journeys.kind import FILE, JOURNEYS
 from notifications.studio.experiment_pages import words
 from notifications.studio.experiment_pages.chart import chart
-from notifications.studio.experiment_pages.figures import FIGURES, EffectsWriter, read_days
+from notifications.studio.experiment_pages.choosing import choice_of
+from notifications.studio.experiment_pages.figures import EffectsWriter
+from notifications.studio.experiment_pages.guardrails import mails_of
+from notifications.studio.experiment_pages.margins import Margin
+from notifications.studio.experiment_pages.measuring import read_figures, read_offers
 from notifications.studio.experiment_pages.result import Read, result, results
 from notifications.studio.experiment_pages.variants import variants_of
+from notifications.studio.journey_pages.opened import readable
 from notifications.studio.studio import Studio
-
-LONGEST = int(FIGURES.ttl.total_seconds() // 86_400) if FIGURES.ttl else 400
 
 
 def routes(console: Console, mesh: Mesh, writer: EffectsWriter) -> list[Any]:
@@ -32,9 +37,10 @@ def _list(studio: Studio, mesh: Mesh, writer: EffectsWriter) -> HTTPRouteHandler
     @get("/")
     async def show_experiments(request: Request[Any, Any, Any]) -> Response[bytes]:
         """What the offers of every journey change, in the whole mesh."""
-        found = results(await _read(mesh), _today(), writer.window)
+        in_force = await _journeys(mesh)
+        margins = {name: _margin(journey) for name, journey in in_force.items() if journey}
+        found = results(await read_figures(mesh, _today()), _today(), writer.window, margins=margins)
         measured = {one.journey for one in found}
-        in_force = {name: kept async for name, kept in mesh.state(JOURNEYS.bucket).items()}
         shown = {
             "found": found,
             "without": sorted(set(in_force) - measured),
@@ -52,16 +58,19 @@ def _one(studio: Studio, mesh: Mesh, writer: EffectsWriter) -> HTTPRouteHandler:
         request: Request[Any, Any, Any], name: FromPath[str], since: FromQuery[str] = ""
     ) -> Response[bytes]:
         """One journey's experiment, of everybody who took part since a day."""
-        whole = await _read(mesh)
-        first = _day(since)
+        whole, first = await read_figures(mesh, _today()), _day(since)
+        journey, offers = (await _journeys(mesh)).get(name), await read_offers(mesh, _today(), name, since=first)
+        margin = _margin(journey) if journey else None
+        margins = {name: margin} if margin else {}
         days = {day for (_, day), groups in whole.items() if any(one.partition(OF_STEP)[0] == name for one in groups)}
         published = [(one.document.revision, one.document.time.date()) for one in await versions(JOURNEYS, name, mesh)]
         chosen: Read = {key: journeys for key, journeys in whole.items() if first is None or key[1] >= first}
-        found = [one for one in results(chosen, _today(), writer.window) if one.journey == name]
+        found = [one for one in results(chosen, _today(), writer.window, margins=margins) if one.journey == name]
         one = found[0] if found else result(name, {}, _today(), writer.window)
         shown = {
-            "one": one,
-            "steps": variants_of(name, chosen, _today(), writer.window),
+            "one": msgspec.structs.replace(one, mails=mails_of(offers)),
+            "steps": variants_of(name, chosen, _today(), writer.window, margin=margin, offers=offers),
+            "rules": await _rules(journey, mesh, whole, writer.window) if journey else {},
             "chart": chart(one.points),
             "published": published,
             "first": min(days, default=None),
@@ -74,11 +83,24 @@ def _one(studio: Studio, mesh: Mesh, writer: EffectsWriter) -> HTTPRouteHandler:
     return show_experiment
 
 
-async def _read(mesh: Mesh) -> Read:
-    """The sums of the whole mesh."""
-    today = _today()
-    days = [today - timedelta(days=back) for back in range(LONGEST)]
-    return await read_days(mesh, (mesh.region, *sorted(mesh.others)), days)
+async def _journeys(mesh: Mesh) -> dict[str, Journey | None]:
+    """Every journey in force, where it can be read."""
+    return {name: readable(name, kept.files[FILE]) async for name, kept in mesh.state(JOURNEYS.bucket).items()}
+
+
+def _margin(journey: Journey) -> Margin:
+    return Margin(share=journey.margin_percent / 100)
+
+
+async def _rules(journey: Journey, mesh: Mesh, read: Read, window: timedelta) -> dict[str, str]:
+    """What the rule of each step that has one says now, as a sentence."""
+    said = {}
+    for step in journey.steps:
+        if step.choose_winner and step.winner:
+            said[step.name] = f"{step.winner} is the winner: whoever waits gets it."
+        elif step.choose_winner:
+            said[step.name] = (await choice_of(journey, step, mesh, read, window, _today())).words
+    return said
 
 
 def _today() -> date:

@@ -1,7 +1,7 @@
 """Result: what is known of one journey's effect, from the sums of its days."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 
 import msgspec
@@ -12,6 +12,8 @@ from notifications.experiment import NONE
 from notifications.experiments.effect import Effect, Sums, effect, enough
 from notifications.experiments.participant import BOUGHT, CONFIRMED, OF_STEP, OFFER, REPORTED, REVENUE
 from notifications.experiments.ratio_check import SUSPECT, chance_of_ratio
+from notifications.studio.experiment_pages.guardrails import Mails, Rate, rates
+from notifications.studio.experiment_pages.margins import Margin, currencies_of
 
 SHOPPERS = 100
 """Effects are said per so many shoppers."""
@@ -20,6 +22,8 @@ RECENT = 14
 LONGEST = 400
 """A forecast of more days says no number."""
 Read = Mapping[tuple[str, date], Mapping[str, Figures]]
+SumsOf = Callable[[str, int], Sums]
+"""The sums of an arm, `stratum/arm`, of so many participants."""
 
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +79,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """A journey's experiment. `young` are participants whose time to buy is not over, `certain` those without a choice.
 
     `ready` says whether both arms are large enough; before that `orders` and `revenue` are not to be shown.
-    `ratio` bounds the chance of such numbers of participants in the two arms.
+    `ratio` bounds the chance of such numbers of participants in the two arms. `margin` is empty where the journey's is
+    not known; `mails` are all that the journey sent, whoever took part.
     """
 
     journey: str
@@ -90,28 +95,37 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     revenue: tuple[Measured, ...]
     ratio: float
     points: tuple[Point, ...]
+    margin: tuple[Measured, ...] = ()
+    mails: Mails = Mails()
 
     @property
     def suspect(self) -> bool:
         """Whether the arms have other numbers of participants than chance gives."""
         return self.ratio < SUSPECT
 
+    @property
+    def guardrails(self) -> tuple[Rate, ...]:
+        """What the offers cost in permission; nothing where no mail was sent."""
+        return rates(self.mails)
 
-def results(read: Read, today: date, window: timedelta) -> list[Result]:
-    """The result of every journey in these sums; those with most participants first."""
+
+def results(read: Read, today: date, window: timedelta, *, margins: Mapping[str, Margin] | None = None) -> list[Result]:
+    """The result of every journey in these sums; those with most participants first. `margins` are by journey."""
     by_journey: dict[str, dict[date, list[Figures]]] = defaultdict(lambda: defaultdict(list))
     for (_, day), groups in read.items():
         for group, figures in groups.items():
             if OF_STEP not in group:
                 by_journey[group][day].append(figures)
     found = [
-        result(journey, {day: total(many) for day, many in days.items()}, today, window)
+        result(journey, {day: total(many) for day, many in days.items()}, today, window, (margins or {}).get(journey))
         for journey, days in by_journey.items()
     ]
     return sorted(found, key=lambda one: (-one.offer.participants - one.none.participants, one.journey))
 
 
-def result(journey: str, days: Mapping[date, Figures], today: date, window: timedelta) -> Result:
+def result(
+    journey: str, days: Mapping[date, Figures], today: date, window: timedelta, margin: Margin | None = None
+) -> Result:
     """The result of one journey from the sums of each day on which somebody began to take part."""
     ripe = {day: days[day] for day in sorted(days) if is_ripe(day, today, window)}
     whole, young = total(ripe.values()), total(days[day] for day in days if day not in ripe)
@@ -126,7 +140,7 @@ def result(journey: str, days: Mapping[date, Figures], today: date, window: time
         for arm in (NONE, OFFER)
     }
     per_day = _per_day(ripe)
-    currencies = sorted({name.split("/")[3] for name in whole if f"/{grade}/{REVENUE}" in name})
+    currencies = currencies_of(whole, grade)
     return Result(
         journey=journey,
         since=min(days, default=None),
@@ -136,9 +150,16 @@ def result(journey: str, days: Mapping[date, Figures], today: date, window: time
         certain=_participants(whole) - arms[NONE].participants - arms[OFFER].participants,
         confirmed=confirmed,
         ready=enough([(arm.participants, arm.bought) for arm in arms.values()]),
-        orders=_measured(whole, grade, BOUGHT, per_day),
+        orders=_measured("orders", _effect(whole, _summed(whole, grade, BOUGHT)), per_day),
         revenue=tuple(
-            one for currency in currencies if (one := _measured(whole, grade, currency, per_day)) is not None
+            one
+            for currency in currencies
+            if (one := _measured(currency, _effect(whole, _summed(whole, grade, f"{REVENUE}{currency}")), per_day))
+        ),
+        margin=tuple(
+            one
+            for currency in currencies
+            if margin and (one := _measured(currency, _effect(whole, _left(whole, grade, currency, margin)), per_day))
         ),
         ratio=chance_of_ratio((found[NONE], found[OFFER], float(stratum)) for stratum, found in counts.items()),
         points=tuple(_points(ripe, grade)),
@@ -164,24 +185,35 @@ def _participants(figures: Figures) -> int:
     return sum(count for name, count in figures.items() if name.endswith("/n"))
 
 
-def _measured(figures: Figures, grade: str, metric: str, per_day: float) -> Measured | None:
-    found = _effect(figures, grade, metric)
+def _measured(unit: str, found: Effect | None, per_day: float) -> Measured | None:
     if found is None:
         return None
-    unit = metric.removeprefix(REVENUE) if metric != BOUGHT else "orders"
-    scale = SHOPPERS if metric == BOUGHT else SHOPPERS * 10.0 ** -minor_digits(unit)
+    scale = SHOPPERS if unit == "orders" else SHOPPERS * 10.0 ** -minor_digits(unit)
     needed = found.participants_until_known()
     days = None if needed is None or not per_day else -int(-(needed - found.n) // per_day)
     return Measured(unit=unit, effect=found, scale=scale, days=None if days is None or days > LONGEST else days)
 
 
-def _effect(figures: Figures, grade: str, metric: str) -> Effect | None:
-    def sums(stratum: str, arm: str, n: int) -> Sums:
-        name = f"{stratum}/{arm}/{grade}/{metric}"
+def _effect(figures: Figures, sums: SumsOf) -> Effect | None:
+    counts = _counts(figures)
+    return effect(
+        (sums(f"{name}/{NONE}", found[NONE]), sums(f"{name}/{OFFER}", found[OFFER])) for name, found in counts.items()
+    )
+
+
+def _summed(figures: Figures, grade: str, metric: str) -> SumsOf:
+    """The sums of a metric."""
+
+    def sums(arm: str, n: int) -> Sums:
+        name = f"{arm}/{grade}/{metric}"
         return Sums(n=n, **{one: figures.get(f"{name}/{one}", 0) for one in ("y", "yy", "x", "xx", "xy")})
 
-    counts = _counts(figures)
-    return effect((sums(name, NONE, found[NONE]), sums(name, OFFER, found[OFFER])) for name, found in counts.items())
+    return sums
+
+
+def _left(figures: Figures, grade: str, currency: str, margin: Margin) -> SumsOf:
+    """The sums of the margin."""
+    return lambda arm, n: margin.sums(figures, f"{arm}/{grade}", currency, n)
 
 
 def _per_day(ripe: Mapping[date, Figures]) -> float:
@@ -199,7 +231,7 @@ def _points(ripe: Mapping[date, Figures], grade: str) -> Iterable[Point]:
     figures: Figures = {}
     for day, more in ripe.items():
         figures = total((figures, more))
-        found = _effect(figures, grade, BOUGHT)
+        found = _effect(figures, _summed(figures, grade, BOUGHT))
         arms = {arm: sum(one[arm] for one in _counts(figures).values()) for arm in (NONE, OFFER)}
         bought = {arm: sum(v for k, v in figures.items() if k.endswith(f"/{arm}/{grade}/{BOUGHT}/y")) for arm in arms}
         if found and enough([(arms[arm], bought[arm]) for arm in arms]):

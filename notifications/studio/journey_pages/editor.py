@@ -31,6 +31,8 @@ from notifications.studio.journey_pages.opened import (
     rights,
     subject,
 )
+from notifications.studio.journey_pages.overridden import kept, variables
+from notifications.studio.journey_pages.overridden import shown as overridden
 from notifications.studio.journey_pages.picture import picture
 from notifications.studio.journey_pages.saving import save, who_was_quicker
 from notifications.studio.journey_pages.sentence import only_for, sentence
@@ -68,6 +70,7 @@ def editor_routes(studio: Studio) -> list[HTTPRouteHandler]:
         typed, at = _after_step_button(typed, str(sent.get("step_edit", "")))
         base, version, revision = _lines(str(sent.get("base", ""))), seen["version"], seen["revision"]
         typed, edit = after_button(typed, sent)
+        typed = _kept(typed, name, base)
         carried: dict[str, Any] = {"typed": typed, "base": base, "version": version, "revision": revision}
         try:
             if then == MERGE and seen["theirs"] == opened.version:
@@ -94,6 +97,14 @@ def editor_routes(studio: Studio) -> list[HTTPRouteHandler]:
     return [edit_journey, save_journey_draft]
 
 
+def _kept(typed: Typed, name: str, base: str) -> Typed:
+    """What was typed, without what cannot be; as it was where the base cannot be read, which is refused later."""
+    try:
+        return kept(typed, name, base)
+    except DeclarationError:
+        return typed
+
+
 def _after_step_button(typed: Typed, action: str) -> tuple[Typed, str]:
     """What was typed with what a button of the steps did to it, and the id of what is looked at next."""
     if not action:
@@ -115,6 +126,8 @@ async def _show(
     journey = readable(opened.name, shown.get("base", opened.text))
     shown_typed = typed or (typed_of(journey) if journey else {})
     options = await _options(studio, opened.name)
+    shown_typed, own_words = overridden(shown_typed, opened.name, shown.get("base", opened.text))
+    options |= {"overridden": variables(), "own_words": own_words}
     if STEPS in shown_typed:
         options["at"] = shown.get("at", "")
         options["steps"] = choices(shown_typed[STEPS], options["choice"], next(iter(shown_typed["template"][""]), ""))

@@ -12,7 +12,7 @@ from mesh import Mesh
 from mesh.errors import Conflict, DeclarationError, InvalidKey
 from mesh.web.roles import MARKETER, PUBLISHER
 from notifications.document_api.views import names_of_authors
-from notifications.documents.document import SEED, Document, UnknownDocument
+from notifications.documents.document import AUTHORS, Document, UnknownDocument
 from notifications.documents.drafts import DocumentDraft, read_draft
 from notifications.documents.publishing import names_of
 from notifications.journeys import Journey, parse
@@ -68,7 +68,7 @@ async def open_journey(studio: Studio, name: str) -> Opened:
 
 async def authors_of(studio: Studio, *written: Document | DocumentDraft | None) -> dict[str, str]:
     """The names of those who wrote these, by id."""
-    return {SEED: "Cartmesh"} | dict(await names_of_authors(studio.console.accounts, *written))
+    return AUTHORS | dict(await names_of_authors(studio.console.accounts, *written))
 
 
 def readable(name: str, text: str) -> Journey | None:

@@ -14,18 +14,21 @@ from mesh.web.roles import MARKETER
 from notifications.rehearsal.past import read_past
 from notifications.rehearsal.rehearse import Rehearsal
 from notifications.rehearsal.report import Report, report
+from notifications.render_pool import RenderPool
 from notifications.studio.decision_pages import words
+from notifications.studio.journey_pages.example_mail import example_mail
 from notifications.studio.journey_pages.opened import PageRequest, open_journey, readable
 from notifications.studio.journey_pages.sentence import sentence
 from notifications.studio.studio import Studio
+from notifications.studio.template_pages.preview import framed_html
 
 DAYS = (7, 30, 90)
 AT_A_TIME = 50
 """So many carts are decided before others who wait for this process have their turn: some milliseconds."""
 
 
-def rehearsing_routes(studio: Studio) -> list[HTTPRouteHandler]:
-    """The page, which asks for its result while it is shown; without JavaScript a link does."""
+def rehearsing_routes(studio: Studio, pool: RenderPool) -> list[HTTPRouteHandler]:
+    """The page, which asks for its result while it is shown; without JavaScript a link does. And example mails."""
     one_at_a_time = asyncio.Lock()
 
     @get("/{name:str}/rehearsal")
@@ -51,7 +54,19 @@ def rehearsing_routes(studio: Studio) -> list[HTTPRouteHandler]:
         template = "journey_rehearsed.html.j2" if part else "journey_rehearsal.html.j2"
         return studio.show(request, template, shown)
 
-    return [rehearse_journey]
+    @get("/{name:str}/rehearsal/mail")
+    async def show_example_mail(
+        request: PageRequest,
+        name: FromPath[str],
+        cart: FromQuery[str],
+        template: FromQuery[str],
+        percent: FromQuery[int],
+    ) -> Response[str]:
+        """The mail of an offer that would be sent, by the template in force, to somebody without a name."""
+        require(request, MARKETER.name)
+        return framed_html(await example_mail(studio.mesh, pool, name, cart, template, percent))
+
+    return [rehearse_journey, show_example_mail]
 
 
 async def _in_turns(steps: Iterator[None]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from mesh import Mesh
 from mesh.web.console import Console
 from notifications.journeys.kind import JOURNEYS
+from notifications.render_pool import RenderPool
 from notifications.studio.journey_pages.drafting import drafting_routes
 from notifications.studio.journey_pages.editor import editor_routes
 from notifications.studio.journey_pages.history import history_routes
@@ -17,7 +18,7 @@ from notifications.studio.second_look import second_look_routes
 from notifications.studio.studio import Studio
 
 
-def routes(console: Console, mesh: Mesh, *, needs_review: bool) -> list[Any]:
+def routes(console: Console, mesh: Mesh, pool: RenderPool, *, needs_review: bool) -> list[Any]:
     """All below `/journeys`."""
     studio = Studio(console, mesh, "/journeys", needs_review=needs_review)
     parts = (
@@ -26,9 +27,8 @@ def routes(console: Console, mesh: Mesh, *, needs_review: bool) -> list[Any]:
         drafting_routes,
         text_routes,
         review_routes,
-        rehearsing_routes,
         reverting_routes,
         history_routes,
     )
     own = [route for part in parts for route in part(studio)]
-    return [*own, *second_look_routes(studio, JOURNEYS), studio.files]
+    return [*own, *rehearsing_routes(studio, pool), *second_look_routes(studio, JOURNEYS), studio.files]

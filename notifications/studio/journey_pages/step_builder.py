@@ -9,7 +9,7 @@ from mesh.channels import CHANNELS
 from mesh.errors import DeclarationError
 from notifications.journeys.steps import HAPPENINGS, Condition, condition_of
 from notifications.studio.journey_pages.inputs import Texts, title_of
-from notifications.studio.journey_pages.steps_input import STEP, UNIT, VARIANT, Row, rows_of, texts_of
+from notifications.studio.journey_pages.steps_input import STEP, UNIT, USUAL_SIZE, VARIANT, Row, rows_of, texts_of
 
 Rows = list[tuple[Row, list[Row]]]
 
@@ -35,6 +35,7 @@ def changed(texts: Texts, action: str) -> tuple[Texts, str]:
     elif what == "without" and at[1:] and at[1] < len(row[1]):
         gone = row[1].pop(at[1])
         row[0]["winner"] = "" if row[0]["winner"] == gone["variant"] else row[0]["winner"]
+        row[0]["choose_winner"] = row[0]["choose_winner"] if len(row[1]) > 1 else ""
     return _texts(rows), f"step-{step}"
 
 
@@ -79,7 +80,7 @@ def _with_step(rows: Rows) -> Rows:
     for _ in range(1 if rows else 2):
         name = next(one for at in count(len(names) + 1) if (one := f"step-{at}") not in names)
         names.append(name)
-        empty = dict.fromkeys(STEP, "")
+        empty = dict.fromkeys(STEP, "") | {"winner_size": str(USUAL_SIZE)}
         wait = {"after": "1" if len(names) > 1 else "0", "unit": UNIT if len(names) > 1 else "s"}
         rows = [*rows, (empty | {"name": name} | wait, [])]
     return rows

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import tomlkit
 from tomlkit.items import AoT
 
@@ -24,11 +25,24 @@ from notifications.studio.journey_pages.inputs import (
     whole,
 )
 
-STEP = ("name", "after", "unit", "template", "channels", "discount", "when", "experiment", "winner")
+STEP = (
+    "name",
+    "after",
+    "unit",
+    "template",
+    "channels",
+    "discount",
+    "when",
+    "experiment",
+    "winner",
+    "choose_winner",
+    "winner_size",
+)
 """What a row of a step holds."""
 VARIANT = ("of", "variant", "share", "mail", "percent", "wait", "wait_unit")
 """What a row of a variant holds; `of` is the place of its step, from 0."""
 UNIT = "d"
+USUAL_SIZE = Step(name="").winner_size
 Row = dict[str, str]
 
 
@@ -134,6 +148,8 @@ def _step_row(step: Step) -> Row:
         "when": step.when,
         "experiment": step.experiment,
         "winner": step.winner,
+        "choose_winner": step.choose_winner,
+        "winner_size": str(step.winner_size),
     }
 
 
@@ -176,8 +192,17 @@ def _step(row: Row, variants: Sequence[Variant]) -> Step:
         when=row["when"],
         experiment=row["experiment"].strip(),
         winner=row["winner"],
+        choose_winner=_judge(row["choose_winner"]),
+        winner_size=_optional(row["winner_size"]) or USUAL_SIZE,
         variants=tuple(variants),
     )
+
+
+def _judge(text: str) -> Literal["", "orders", "margin"]:
+    try:
+        return msgspec.convert(text, Literal["", "orders", "margin"])
+    except msgspec.ValidationError:
+        raise DeclarationError(f"choose winner: by orders or margin, not {text!r}") from None
 
 
 def _variant(row: Row) -> Variant:
@@ -201,6 +226,10 @@ def _table(step: Step) -> dict[str, Any]:
     if step.after:
         table["after"] = "".join(in_unit(step.after))
     table |= {name: value for name in ("template", "when", "experiment", "winner") if (value := getattr(step, name))}
+    if step.choose_winner:
+        table["choose_winner"] = step.choose_winner
+    if step.winner_size != USUAL_SIZE:
+        table["winner_size"] = step.winner_size
     if step.channels:
         table["channels"] = list(step.channels)
     if step.discount_percent is not None:
@@ -241,6 +270,8 @@ def _said(step: Step) -> list[str]:
     said += [f"only if {asked.words}"] if (asked := condition_of(step.when)) else []
     said += [f"variant {one.name} ({', '.join(_of_variant(one))})" for one in step.variants]
     said += [f"allocated as {step.experiment}"] if step.experiment else []
+    rule = f"winner by {step.choose_winner} when known, from {step.winner_size:,} shoppers of each variant on"
+    said += [rule] if step.choose_winner else []
     return [*said, f"winner {step.winner}"] if step.winner else said
 
 

@@ -10,16 +10,20 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 
 from mesh.web.headers import STRICT
-from mesh.web.roles import MARKETER, PUBLISHER
+from mesh.web.roles import ADMIN, MARKETER, PUBLISHER
 from notifications.document_api.views import names_of_authors
-from notifications.documents.document import SEED, Document
+from notifications.documents.document import AUTHORS, Document
 from notifications.documents.kind import Kind
+from notifications.real_cart import read_real_cart
+from notifications.studio.decision_pages.recent_decisions import RecentDecisions
 from notifications.studio.studio import Studio
 from notifications.studio.template_pages.block_list import blocks_shown
 from notifications.studio.template_pages.edited import Edited, Source, digest, purpose_of, read_edited, typed_source
 from notifications.studio.template_pages.labels import CAUSES, KINDS, LINES, hint, language_name
 from notifications.studio.template_pages.previews import Preview, Previews, choice_of
-from notifications.template_vocabulary import JINJA, VARIABLES, own_filters
+from notifications.studio.template_pages.real_carts import cart_choices
+from notifications.template_vocabulary import JINJA, VARIABLES, completions, own_filters
+from notifications.templates.front_matter import BLOCK, OFFER
 from notifications.templates.kind import SHARED_BLOCKS
 from notifications.templates.template import SUFFIX
 
@@ -52,9 +56,15 @@ class Editor:
     """What the routes of the editor share."""
 
     def __init__(
-        self, studio: Studio, kind: Kind, previews: Previews, published: Published = publishes_nothing_else
+        self,
+        studio: Studio,
+        kind: Kind,
+        previews: Previews,
+        recent: RecentDecisions,
+        published: Published = publishes_nothing_else,
     ) -> None:
         self.studio, self.kind, self.previews, self.published = studio, kind, previews, published
+        self.recent = recent
         self.mesh = studio.mesh
 
     def route(self) -> HTTPRouteHandler:
@@ -77,7 +87,7 @@ class Editor:
     async def names(self, edited: Edited, *further: Document) -> Mapping[str, str]:
         """What those are called who wrote the template, and these revisions of it, by their ids."""
         accounts = self.studio.console.accounts
-        return {SEED: "Cartmesh", **await names_of_authors(accounts, edited.in_force, edited.draft, *further)}
+        return {**AUTHORS, **await names_of_authors(accounts, edited.in_force, edited.draft, *further)}
 
     async def show(
         self, request: PageRequest, edited: Edited, locale: str, *, status: int = 200, **shown: Any
@@ -103,10 +113,14 @@ class Editor:
             "purpose": kind,
             "purposes": KINDS,
             "carts": LINES,
+            "real_carts": cart_choices(self.recent) if kind in (OFFER, BLOCK) else [],
+            "real_cart": str((sent or {}).get("cart", "")),
+            "may_read": request.user.may(ADMIN.name),
             "causes": CAUSES,
             "variables": VARIABLES[kind],
             "filters": own_filters(),
             "more_filters": JINJA,
+            "names": completions(kind),
             "authors": await self.names(edited),
             **blocks_shown(source, edited, kind),
             "hint": hint,
@@ -125,8 +139,12 @@ class Editor:
     async def preview(self, edited: Edited, locale: str, source: Source, sent: Mapping[str, Any]) -> Preview:
         """A language's file rendered with the sample that a form chose."""
         files = edited.with_source(locale, source)
-        shopper = shopper_of(sent, locale)
-        return await self.previews.preview(edited.name, files, locale=locale, shopper=shopper, choice=choice_of(sent))
+        shopper, cart_id = shopper_of(sent, locale), str(sent.get("cart", ""))
+        is_offer = purpose_of(edited) in (OFFER, BLOCK)
+        cart = await read_real_cart(self.mesh, cart_id) if cart_id and is_offer else None
+        return await self.previews.preview(
+            edited.name, files, locale=locale, shopper=shopper, choice=choice_of(sent), cart=cart
+        )
 
 
 def locale_of(sent: Mapping[str, Any], edited: Edited) -> str:

@@ -52,6 +52,10 @@ def preview_routes(editor: Editor) -> list[HTTPRouteHandler]:
 
 def framed(preview: Preview) -> Response[str]:
     """A mail as a frame shows it."""
-    html = preview.rendered.html if preview.rendered else NOTHING
+    return framed_html(preview.rendered.html if preview.rendered else NOTHING)
+
+
+def framed_html(html: str) -> Response[str]:
+    """The HTML of a mail: it shows styles and pictures, and runs, sends and opens nothing."""
     headers = security_headers(FRAME) | {"Cache-Control": "no-store"}
     return Response(html, media_type="text/html; charset=utf-8", headers=headers)

@@ -8,6 +8,7 @@ import msgspec
 
 from notifications.blocks.block import BLOCKS
 from notifications.blocks.findings import with_blocks
+from notifications.real_cart import RealCart
 from notifications.render_pool import Rendered, RenderPool, TemplateError
 from notifications.template_checks import Finding, check, refusal
 from notifications.templates.front_matter import front_matter
@@ -39,10 +40,19 @@ class Previews:
         self._made: OrderedDict[tuple[Template, str, str, SampleChoice], Preview] = OrderedDict()
 
     async def preview(
-        self, name: str, files: Mapping[str, str], *, locale: str, shopper: str, choice: SampleChoice
+        self,
+        name: str,
+        files: Mapping[str, str],
+        *,
+        locale: str,
+        shopper: str,
+        choice: SampleChoice,
+        cart: RealCart | None = None,
     ) -> Preview:
-        """The mail for a shopper of a locale; `locale` is the file that the editor shows."""
+        """The mail for a shopper of a locale; `locale` is the file that the editor shows. A real `cart` is not kept."""
         template = template_of(name, files)
+        if cart is not None:
+            return await self._preview(template, locale, shopper, choice, cart)
         key = template, locale, shopper, choice
         made = self._made.get(key)
         if made is None:
@@ -53,12 +63,14 @@ class Previews:
                 self._made.popitem(last=False)
         return made
 
-    async def _preview(self, template: Template, locale: str, shopper: str, choice: SampleChoice) -> Preview:
+    async def _preview(
+        self, template: Template, locale: str, shopper: str, choice: SampleChoice, cart: RealCart | None = None
+    ) -> Preview:
         file = f"{template.name}/{locale}{SUFFIX}"
         source = dict(template.files)[f"{locale}{SUFFIX}"]
         kind, texts = front_matter(source, file)["kind"], texts_of(source, file)
         try:
-            rendered = await self._pool.render(template, shopper, chosen_variables(template, shopper, choice))
+            rendered = await self._pool.render(template, shopper, chosen_variables(template, shopper, choice, cart))
         except TemplateError as error:
             return Preview(rendered=None, findings=[refusal(error, texts, file, kind=kind)])
         blocks = dict(template.files).get(f"{locale}{BLOCKS}")

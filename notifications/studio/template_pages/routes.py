@@ -8,6 +8,7 @@ from mesh.web.console import Console
 from notifications.blocks.spreading import spread
 from notifications.documents.document import Document
 from notifications.render_pool import RenderPool
+from notifications.studio.decision_pages.recent_decisions import RecentDecisions
 from notifications.studio.second_look import second_look_routes
 from notifications.studio.studio import Studio
 from notifications.studio.template_pages.block_routes import block_routes
@@ -15,6 +16,7 @@ from notifications.studio.template_pages.discarding import discarding_routes
 from notifications.studio.template_pages.editor import Editor
 from notifications.studio.template_pages.languages import language_routes
 from notifications.studio.template_pages.listing import listing_routes
+from notifications.studio.template_pages.person_routes import person_routes
 from notifications.studio.template_pages.preview import preview_routes
 from notifications.studio.template_pages.previews import Previews
 from notifications.studio.template_pages.publishing import publishing_routes
@@ -26,13 +28,15 @@ from notifications.templates.kind import SHARED_BLOCKS, rendered_by
 PATH, SHARED_PATH = "/templates", "/blocks"
 
 
-def routes(console: Console, mesh: Mesh, pool: RenderPool, *, needs_review: bool) -> list[Any]:
+def routes(console: Console, mesh: Mesh, pool: RenderPool, recent: RecentDecisions, *, needs_review: bool) -> list[Any]:
     """The list, the editor with its preview, publishing, the history, and the test mail."""
     studio, kind = Studio(console, mesh, PATH, needs_review=needs_review), rendered_by(pool)
-    return [*listing_routes(studio, kind), *_editing(Editor(studio, kind, Previews(pool))), studio.files]
+    return [*listing_routes(studio, kind), *_editing(Editor(studio, kind, Previews(pool), recent)), studio.files]
 
 
-def shared_routes(console: Console, mesh: Mesh, pool: RenderPool, *, needs_review: bool) -> list[Any]:
+def shared_routes(
+    console: Console, mesh: Mesh, pool: RenderPool, recent: RecentDecisions, *, needs_review: bool
+) -> list[Any]:
     """The same for shared blocks. Publishing one publishes the templates again that contain it."""
     studio = Studio(console, mesh, SHARED_PATH, needs_review=needs_review)
     kind, templates = rendered_by(pool, SHARED_BLOCKS), rendered_by(pool)
@@ -40,7 +44,7 @@ def shared_routes(console: Console, mesh: Mesh, pool: RenderPool, *, needs_revie
     async def published(document: Document, author: str) -> None:
         await spread(templates, document, author, mesh)
 
-    editor = Editor(studio, kind, Previews(pool), published)
+    editor = Editor(studio, kind, Previews(pool), recent, published)
     apply = partial(spread, templates)
     return [*shared_listing_routes(studio, kind, templates, apply), *_editing(editor), studio.files]
 
@@ -55,5 +59,6 @@ def _editing(editor: Editor) -> list[Any]:
         *publishing_routes(editor),
         *second_look_routes(editor.studio, editor.kind),
         *sending_routes(editor),
+        *person_routes(editor),
         editor.route(),
     ]

@@ -20,6 +20,7 @@ from mesh.web.console import Console
 from mesh.web.guard import require
 from mesh.web.roles import ADMIN
 from services.identity.erasure import Found, Whom, found, proofs, request_erasure
+from services.identity.people.exported import export_person
 from services.identity.people.person import FIELDS, read_person
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -116,6 +117,19 @@ def _one(shown: _Shown) -> list[HTTPRouteHandler]:
         note(request, Whom(visitor_id=visitor_id).digest())
         return await shown.person(request, visitor_id, personal=True)
 
+    @post("/{visitor_id:str}/export", status_code=200)
+    async def export_what_is_held(request: Request[Any, Any, Any], visitor_id: FromPath[str]) -> Response[bytes]:
+        """A file for whoever asks what is held of them. That it was made is put on record."""
+        require(request, ADMIN.name)
+        try:
+            held = await export_person(shown.mesh, token(visitor_id, "visitor"))
+        except InvalidKey as error:
+            raise ClientException(str(error), status_code=404) from None
+        note(request, Whom(visitor_id=visitor_id).digest())
+        named = f'attachment; filename="person-{shown.mesh.region}.json"'
+        headers = {"Content-Disposition": named, "Cache-Control": "no-store"}
+        return Response(held, media_type="application/json", headers=headers)
+
     @post("/{visitor_id:str}/erase")
     async def erase_person(request: Request[Any, Any, Any], visitor_id: FromPath[str]) -> Redirect:
         """Ask every region to erase them. It cannot be undone."""
@@ -128,7 +142,7 @@ def _one(shown: _Shown) -> list[HTTPRouteHandler]:
         asked = f"erased={person.request}&since={began.timestamp():.0f}"
         return Redirect(f"/people/{visitor_id}?{asked}", status_code=303)
 
-    return [show_person, read_details, erase_person]
+    return [show_person, read_details, export_what_is_held, erase_person]
 
 
 async def _find(asked: str, mesh: Mesh) -> Found | None:

@@ -1,6 +1,7 @@
 """The mail that was sent, on the page that explains its cart: rendered again as it was, whatever changed since."""
 
 import re
+from html import unescape
 
 import pytest
 
@@ -40,10 +41,19 @@ async def sent(at_work, shop, box, journeys, eventually):
 
 def without_links(html):
     """A mail whose links that only its shopper may follow are left out."""
-    return re.sub(r'http://[^"]+/(unsubscribe|preferences)/[^"]+', "...", html.replace("\r\n", "\n")).strip()
+    without = re.sub(r'http://[^"]+/(unsubscribe|preferences)/[^"]+', "...", html.replace("\r\n", "\n"))
+    return re.sub(r'&(amp;)?saved=[^"&\s]+', "", without).strip()
 
 
-async def test_a_mail_is_shown_as_its_shopper_got_it(sent, shop, staff, regions, at_work):
+def fields(page):
+    """What the form of the template editor holds."""
+    editor = page[page.index('<form id="editor"') :]
+    found = re.findall(r'<textarea[^>]* name="([^"]+)"[^>]*>\n(.*?)</textarea>', editor, re.DOTALL)
+    hidden = re.findall(r'<input type="hidden" name="(locale|read|text:kind)" value="([^"]*)">', editor)
+    return {name: unescape(value) for name, value in found} | dict(hidden)
+
+
+async def test_a_mail_is_shown_as_its_shopper_got_it(sent, shop, staff, regions, at_work, eventually):
     """To administrators, on record, byte for byte; to others without a name, in a language that they choose."""
     offer, html, subject = sent
     mesh = Mesh(regions.broker("us"), "studio", others=("eu",))
@@ -59,6 +69,7 @@ async def test_a_mail_is_shown_as_its_shopper_got_it(sent, shop, staff, regions,
             no_admin = await come["marketer"].send(f"{page}/shopper", page=page)
             whole = await come["admin"].send(f"{page}/shopper", page=page)
             unknown = await come["admin"].get("/decisions/c1/mail/none")
+            tried = await tried_on_carts(come, eventually)
     finally:
         await mesh.broker.drain()
 
@@ -73,4 +84,31 @@ async def test_a_mail_is_shown_as_its_shopper_got_it(sent, shop, staff, regions,
     assert without_links(whole.text) == without_links(html)
     assert ("Frau Lindner" in html, "New" in subject) == (True, False)
     changed = [one.event async for one in shop.mesh.read(ConsoleChanged)]
-    assert [(one.action, one.subject) for one in changed] == [("show-mail-of-shopper", f"offer/{offer}")]
+    assert [(one.action, one.subject, one.details) for one in changed] == [
+        ("show-mail-of-shopper", f"offer/{offer}", {}),
+        ("try-mail-on-shopper", "template/abandoned-cart", {"cart": "c1"}),
+    ]
+    nameless, own, refused, without = tried
+    assert ("Other" in nameless.text, "Lindner" in nameless.text) == (True, False)
+    assert ("Tried on Frau Lindner" in own.text, "Other" in own.text) == (True, True)
+    assert (refused.status_code, without.status_code) == (403, 422)
+    assert "hoose a cart that was left" in without.text
+
+
+async def tried_on_carts(come, eventually):
+    """The editor's mail of a real cart: for marketers without a name, for administrators with it, or refused."""
+    page = "/templates/abandoned-cart"
+    shown = await eventually(lambda: offered(come["marketer"], page), within=30)
+    typed = fields(shown) | {"text:headline": "Tried on {{ customer.name }}", "cart": "c1", "named": "no"}
+    return (
+        await come["marketer"].send(f"{page}/frame", page=page, **typed),
+        await come["admin"].send(f"{page}/shopper", page=page, **typed),
+        await come["marketer"].send(f"{page}/shopper", page=page, **typed),
+        await come["admin"].send(f"{page}/shopper", page=page, **typed | {"cart": ""}),
+    )
+
+
+async def offered(person, page):
+    """The page in German, once the cart can be chosen there."""
+    shown = (await person.get(f"{page}?locale=de")).text
+    return shown if '<option value="c1">' in shown else None

@@ -38,6 +38,7 @@ function showMail() {
 function insert(text) {
   const into = field?.isConnected ? field : form.querySelector('#text-body, #blocks textarea, #blocks input[id]')
   if (!into || into.readOnly) return
+  if (into.code) return into.code.insert(text)
   into.focus()
   into.setRangeText(text, into.selectionStart, into.selectionEnd, 'end')
   into.dispatchEvent(new Event('input', { bubbles: true }))
@@ -47,6 +48,10 @@ function insert(text) {
 function select(link) {
   const into = document.getElementById(link.hash.slice(1))
   if (!into) return false
+  if (into.code) {
+    into.code.select(Number(link.dataset.line ?? 1))
+    return true
+  }
   if (!(into instanceof HTMLTextAreaElement)) {
     into.focus()
     into.scrollIntoView({ block: 'center' })
@@ -61,8 +66,11 @@ function select(link) {
   return true
 }
 
-form.addEventListener('focusin', ({ target }) => { if (target.matches('textarea, #blocks input[id]:not([type])')) field = target })
-form.addEventListener('input', ({ target }) => { if (target.closest('#texts')) typed += 1 })
+form.addEventListener('focusin', ({ target }) => {
+  if (target.closest('.code-view')) field = form.querySelector('#text-body')
+  else if (target.matches('textarea, #blocks input[id]:not([type])')) field = target
+})
+form.addEventListener('input', ({ target }) => { if (target.closest('#texts') && !target.closest('.code-view')) typed += 1 })
 // A form that is sent while the page saves by itself would meet its own save as somebody else's: it waits for it.
 form.addEventListener('submit', (event) => {
   if (saved.classList.contains('htmx-request')) {
@@ -72,7 +80,7 @@ form.addEventListener('submit', (event) => {
     saved.addEventListener('htmx:afterSettle', again, { once: true })
     return
   }
-  stored = typed
+  if (event.submitter?.formTarget !== '_blank') stored = typed
 })
 form.addEventListener('click', (event) => {
   const name = event.target.closest('[data-insert]')

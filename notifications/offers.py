@@ -14,10 +14,11 @@ from mesh.events.budget import (
     BudgetLoanRequested,
     BudgetReservationChanged,
 )
-from mesh.events.cart import CartAbandoned, CartScored
+from mesh.events.cart import CartAbandoned, CartRecovered, CartScored
 from mesh.events.code import CodeChanged
 from mesh.events.contact import ContactReserved
-from mesh.events.offer import OfferDecided, OfferDue
+from mesh.events.offer import OfferDecided, OfferDue, OfferTriggered
+from mesh.events.trigger import TriggerChecked
 from mesh.profiles import PROFILES
 from mesh.publish import Change
 from mesh.settings import Secret, read
@@ -32,6 +33,7 @@ from notifications.promises.lending import grant, receive
 from notifications.suppressions import SUPPRESSIONS
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.live import LiveTemplates
+from notifications.triggers.checking import Checks, TriggerSettings, check_triggers
 
 BUDGET_EVENTS = (
     BudgetChanged,
@@ -42,9 +44,12 @@ BUDGET_EVENTS = (
 )
 service = Service(
     "offers",
-    publishes=(OfferDecided, OfferDue, ContactReserved, *BUDGET_EVENTS),
+    publishes=(
+        *(OfferDecided, OfferDue, OfferTriggered, TriggerChecked),
+        *(CartRecovered, ContactReserved, *BUDGET_EVENTS),
+    ),
     timers=(OfferDue,),
-    asks=("promotions",),
+    asks=("promotions", "scoring"),
     buckets=(JOURNEYS.bucket, TEMPLATES.bucket),
     views=(PROFILES, SUPPRESSIONS),
     reads_personal_data=True,
@@ -75,6 +80,19 @@ async def open_decision_context(mesh: Mesh) -> AsyncIterator[DecisionContext]:
     journeys, templates = LiveJourneys(), LiveTemplates()
     async with following(TEMPLATES, templates.use, mesh), following(JOURNEYS, journeys.use, mesh):
         yield DecisionContext(journeys=journeys, templates=templates, secret=settings.secret)
+
+
+@service.resource
+async def plan_checks() -> AsyncIterator[Checks]:
+    """When it is looked for what triggers journeys next."""
+    yield Checks(read(TriggerSettings).trigger_check)
+
+
+@service.every(timedelta(seconds=1))
+async def look_for_triggers(tick: datetime, mesh: Mesh, context: DecisionContext, checks: Checks) -> None:
+    """Start the runs of journeys that something else than a left cart starts; nothing where no such journey is on."""
+    if checks.is_due(tick):
+        await check_triggers(context.journeys, mesh, tick)
 
 
 @service.on(CartAbandoned, concurrency=256, ack_wait=REDELIVERED_AFTER)
@@ -115,10 +133,19 @@ async def decide_scored_offer(
         yield change
 
 
-@service.on(OfferDue, concurrency=32, ack_wait=REDELIVERED_AFTER)
-async def decide_due_offer(received: Received[OfferDue], mesh: Mesh, context: DecisionContext) -> AsyncIterator[Change]:
-    """Decide about a step when its time has come, and again about an offer that was held."""
+@service.on(OfferTriggered, OfferDue, concurrency=32, ack_wait=REDELIVERED_AFTER)
+async def decide_due_offer(
+    received: Received[OfferTriggered | OfferDue], mesh: Mesh, context: DecisionContext
+) -> AsyncIterator[Change]:
+    """Decide at once about what a trigger found; about a step when its time has come; and about an offer once more."""
     due = received.event
+    if isinstance(due, OfferTriggered):
+        found = DecisionRequest(
+            cart_id=due.cart_id, abandonment_id=received.id, attempt=1, trigger=due.trigger, asked=received.stored
+        )
+        for change in await decide(found, mesh, context, delivery=received.attempt):
+            yield change
+        return
     request = DecisionRequest(
         cart_id=due.cart_id,
         abandonment_id=due.abandonment_id,
@@ -127,6 +154,7 @@ async def decide_due_offer(received: Received[OfferDue], mesh: Mesh, context: De
         step=due.step,
         position=due.position,
         asked=received.time,
+        trigger=due.trigger,
     )
     for change in await decide(request, mesh, context, delivery=received.attempt):
         yield change

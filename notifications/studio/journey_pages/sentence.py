@@ -6,9 +6,11 @@ from datetime import timedelta
 from mesh.channels import CHANNELS
 from notifications.conditions.tree import Condition
 from notifications.conditions.words import sentence_of
-from notifications.journeys import Journey, quiet_hours
+from notifications.journeys import Journey
 from notifications.journeys.steps import Step
+from notifications.journeys.texts import quiet_hours
 from notifications.studio.journey_pages.inputs import duration_in_words, share, title_of
+from notifications.studio.journey_pages.trigger_input import who
 from notifications.variants import settings_of
 
 PERIODS = {timedelta(hours=1): "an hour", timedelta(days=1): "a day", timedelta(days=7): "a week"}
@@ -17,7 +19,7 @@ PERIODS = {timedelta(hours=1): "an hour", timedelta(days=1): "a day", timedelta(
 def sentence(journey: Journey) -> str:
     """Who gets what, by which ways, how often and when not."""
     steps = f" in {len(journey.steps)} steps" if len(journey.steps) > 1 else ""
-    parts = [f"{_carts(journey)}, left, get {discount(journey)} {_ways(journey)}{steps}", _limit(journey)]
+    parts = [f"{who(journey, _carts(journey))} get {discount(journey)} {_ways(journey)}{steps}", _limit(journey)]
     if journey.contact_interval:
         parts.append(f"{duration_in_words(journey.contact_interval)} apart")
     if hours := quiet_hours(journey.quiet):

@@ -14,10 +14,10 @@ from mesh.events.budget import (
     BudgetLoanRequested,
     BudgetReservationChanged,
 )
-from mesh.events.cart import CartAbandoned, CartRecovered, CartScored
+from mesh.events.cart import CartAbandoned, CartScored
 from mesh.events.code import CodeChanged
 from mesh.events.contact import ContactReserved
-from mesh.events.offer import OfferDecided, OfferDue, OfferTriggered
+from mesh.events.offer import OfferDecided, OfferDue, OfferRecovered, OfferTriggered
 from mesh.events.trigger import TriggerChecked
 from mesh.profiles import PROFILES
 from mesh.publish import Change
@@ -45,8 +45,8 @@ BUDGET_EVENTS = (
 service = Service(
     "offers",
     publishes=(
-        *(OfferDecided, OfferDue, OfferTriggered, TriggerChecked),
-        *(CartRecovered, ContactReserved, *BUDGET_EVENTS),
+        *(OfferDecided, OfferDue, OfferTriggered, OfferRecovered, TriggerChecked),
+        *(ContactReserved, *BUDGET_EVENTS),
     ),
     timers=(OfferDue,),
     asks=("promotions", "scoring"),

@@ -161,6 +161,20 @@ class OfferDecided(Event):
 
 
 @event(key="cart_id")
+class OfferRecovered(Event):
+    """A confirmed order followed an offer that was about no cart; `cart_id` is the key of its run. See `CartRecovered`.
+
+    `value` is the order's total.
+    """
+
+    cart_id: str
+    visitor_id: str
+    order_id: str
+    offer_id: str
+    value: Money
+
+
+@event(key="cart_id")
 class OfferRequested(Event):
     """A page of the shopper is open on which an approved offer can be shown: its card is to be made."""
 

@@ -12,7 +12,7 @@ import msgspec
 from mesh import Mesh, Received, Unchanged
 from mesh.events.cart import CartRecovered
 from mesh.events.contact import Contact, ContactReserved
-from mesh.events.offer import OfferSent
+from mesh.events.offer import OfferRecovered, OfferSent
 from mesh.events.order import OrderConfirmed
 from mesh.events.trigger import TriggerChecked
 from mesh.profiles import names_of, newest_of_names, read_profile
@@ -34,7 +34,7 @@ class CreditSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Won(msgspec.Struct, frozen=True, kw_only=True):
     """An order that an offer won, and the condition that no other was credited to the same run meanwhile."""
 
-    recovered: CartRecovered
+    recovered: OfferRecovered
     condition: Unchanged
 
 
@@ -73,21 +73,21 @@ async def _won(journey: Journey, mesh: Mesh, attribution: timedelta, order: Rece
         return None
     for visitor in person.visitors:
         key = subject_of(journey.trigger, journey.name, visitor)
-        history = await mesh.history(key, OfferSent, CartRecovered)
+        history = await mesh.history(key, OfferSent, OfferRecovered)
         sent = next((one.event for one in history.of(OfferSent) if one.event.offer_id == last.offer_id), None)
         if sent is None:
             continue
-        known = [one.event for one in history.of(CartRecovered)]
+        known = [one.event for one in history.of(OfferRecovered)]
         if any(one.offer_id == last.offer_id or one.order_id == bought.order_id for one in known):
             return None
-        recovered = CartRecovered(
+        recovered = OfferRecovered(
             cart_id=key,
             visitor_id=bought.visitor_id or sent.visitor_id,
             order_id=bought.order_id,
             offer_id=last.offer_id,
             value=bought.total,
         )
-        return Won(recovered=recovered, condition=history.unchanged(CartRecovered)[0])
+        return Won(recovered=recovered, condition=history.unchanged(OfferRecovered)[0])
     return None
 
 

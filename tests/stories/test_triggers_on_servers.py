@@ -15,9 +15,9 @@ import pytest_asyncio
 from msgspec.structs import replace
 
 from mesh.errors import Conflict
-from mesh.events.cart import CartAbandoned, CartRecovered
+from mesh.events.cart import CartAbandoned
 from mesh.events.interaction import ProductViewed
-from mesh.events.offer import OfferDecided, OfferDeferred, OfferSent, OfferTriggered, OfferWithdrawn
+from mesh.events.offer import OfferDecided, OfferDeferred, OfferRecovered, OfferSent, OfferTriggered, OfferWithdrawn
 from mesh.events.trigger import TriggerChecked
 from mesh.profiles import read_profile
 from mesh.runtime.discovery import discover
@@ -294,7 +294,7 @@ async def who_ordered_once_and_no_more_is_asked_to_come_back(us):
     assert [(one.order_id, one.lines, one.total.amount) for one in found] == [("o-ida-2", (), 3000)]
 
     await us.send("order_confirmed", key=SERVER, visitor_id="ida", order_id="o-ida-3", **us.vase)
-    recovered = await us.eventually(lambda: us.mesh.last(CartRecovered, found[0].cart_id))
+    recovered = await us.eventually(lambda: us.mesh.last(OfferRecovered, found[0].cart_id))
     assert (recovered.event.order_id, recovered.event.value.amount) == ("o-ida-3", 3000)
 
 

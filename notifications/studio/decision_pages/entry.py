@@ -24,6 +24,7 @@ from mesh.events.offer import (
     OfferDecided,
     OfferDeferred,
     OfferFailed,
+    OfferRecovered,
     OfferRequested,
     OfferSent,
     OfferShown,
@@ -70,6 +71,9 @@ def entry_of(received: Received) -> Entry:
 
 
 def _of_trigger(received: Received) -> Entry | None:
+    if isinstance(received.event, OfferRecovered):
+        sentence = f"Order {received.event.order_id} followed the offer: {words.money(received.event.value)}"
+        return Entry(**_place(received), kind="bought", title="Order won", sentence=sentence)
     if not isinstance(received.event, OfferTriggered):
         return None
     title, sentence, facts = found(received.event)

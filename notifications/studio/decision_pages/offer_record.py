@@ -15,6 +15,7 @@ from mesh.events.offer import (
     OfferDecided,
     OfferDeferred,
     OfferFailed,
+    OfferRecovered,
     OfferSent,
     OfferShown,
     OfferWithdrawn,
@@ -31,6 +32,7 @@ KINDS = (
     OfferWithdrawn,
     OfferClicked,
     CartRecovered,
+    OfferRecovered,
 )
 """The events that a record is the fold of. All travel to every region."""
 
@@ -100,7 +102,7 @@ def step(record: OfferRecord, received: Received) -> OfferRecord:
             return msgspec.structs.replace(record, shown=True)
         case OfferClicked():
             return msgspec.structs.replace(record, clicked=True)
-        case CartRecovered(order_id=order, value=value):
+        case CartRecovered(order_id=order, value=value) | OfferRecovered(order_id=order, value=value):
             return msgspec.structs.replace(record, recovered=dict(sorted({**record.recovered, order: value}.items())))
         case _:
             return record

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from mesh import Mesh, Received, Unchanged
-from mesh.errors import Conflict, Unavailable
+from mesh.errors import Conflict, MeshError, Unavailable
 from mesh.events.trigger import TriggerChecked
 from mesh.observability.logs import log
 from mesh.publish import Change
@@ -50,13 +50,17 @@ class Checks:
 
 
 async def check_triggers(journeys: LiveJourneys, mesh: Mesh, now: datetime) -> int:
-    """Look for every journey once, and say how many runs were started. Raises Unavailable."""
+    """Look for every journey once, and say how many runs were started. What fails is looked for again next time."""
     started = 0
     for live in journeys.triggered:
         try:
             started += await check_trigger(live.journey, mesh, now)
         except Conflict:
             log.info("another process looks for the same trigger", journey=live.name)
+        except MeshError as error:
+            log.warning(
+                "what starts a journey could not be looked for; it is tried again", journey=live.name, error=str(error)
+            )
     return started
 
 

@@ -9,13 +9,14 @@ import msgspec
 
 from mesh import History, Mesh, Received, Unchanged
 from mesh.envelope import derive_id
-from mesh.errors import InvalidEvent
+from mesh.errors import InvalidEvent, InvalidKey
 from mesh.event import Event, declaration_of
 from mesh.events.cart import CartLine
 from mesh.events.offer import OfferTriggered
 from mesh.events.order import PurchaseMarked
 from mesh.events.product import ProductListed
 from mesh.money import Money
+from mesh.observability.logs import log
 from mesh.profiles import Profile, names_of, purchases_of, read_profile
 from mesh.publish import Change, Draft
 from mesh.subjects import every
@@ -78,12 +79,19 @@ async def read_log(
 
 
 async def side_by_side(of: Callable[[F], Awaitable[T | None]], given: Iterable[F]) -> list[T]:
-    """What becomes of each, without those that come to nothing, some of them at a time."""
+    """What becomes of each, without those that come to nothing, some of them at a time.
+
+    One that names something by an id that cannot be looked up is left out: it would be in the way of all others.
+    """
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def one(value: F) -> T | None:
         async with turns:
-            return await of(value)
+            try:
+                return await of(value)
+            except InvalidKey as error:
+                log.warning("a shopper was left out by a trigger", error=str(error))
+                return None
 
     made = await asyncio.gather(*map(one, given))
     return [value for value in made if value is not None]

@@ -198,7 +198,6 @@ async def test_the_trigger_is_chosen_first_and_brings_its_own_settings(house, vi
     await expect(ada.locator("#picture li").first).to_contain_text(
         "A product in a left cart costs less by 10 % at least"
     )
-    await examine(ada, "journey with a trigger")
 
     await trigger.focus()
     await ada.keyboard.type("Browse")

@@ -65,6 +65,13 @@ def test_every_ready_journey_is_one(name):
     assert sentence(journey).endswith(".")
 
 
+def test_a_mail_about_a_cart_is_not_for_who_has_none():
+    """As where the trigger of a copied journey was changed; of a left cart nothing is said."""
+    said = [sentence(parse("j", f'template = "abandoned-cart"\ntrigger = "{one}"\n', {})) for one in TRIGGERS]
+
+    assert ["choose another one" in one for one in said] == [False, True, False, False, True]
+
+
 def test_the_form_keeps_no_setting_that_the_chosen_trigger_does_not_have():
     """They are not shown, so nobody could empty them."""
     base = f'{USUAL}trigger = "price dropped"\nprice_drop_percent = 12\ntrigger_within = "7d"\n'

@@ -1,6 +1,6 @@
 """Runs that a trigger started beside those of a left cart: each starts its own journeys, and replaces its own runs."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -15,6 +15,8 @@ from notifications.decision_context import DecisionContext, DecisionRequest
 from notifications.journeys import parse
 from notifications.journeys.live import LiveJourney, LiveJourneys
 from notifications.journeys.triggers import TRIGGERS, has_cart
+from notifications.rehearsal.past import read_past
+from notifications.rehearsal.rehearse import Rehearsal
 from notifications.templates.live import LiveTemplates
 from tests.stories.offers.conftest import LINE
 
@@ -115,3 +117,26 @@ async def test_who_bought_before_the_decision_is_not_offered_anything(shop, shop
     (after,) = [one for one in await decide(request, shop.mesh, context) if isinstance(one, OfferDecided)]
 
     assert (before.outcome, after.outcome, after.reason) == ("approved", "dropped", "bought")
+
+
+async def test_a_rehearsal_decides_again_about_what_journeys_of_the_trigger_found(shop):
+    """Another offer of the same occasion; left carts are not among them, nor these among left carts."""
+    context = context_of(cheaper=CHEAPER, left=LEFT)
+    await shop.identify("ada")
+    await shop.fill("c1", "ada")
+    cart = await shop.leave("c1", "ada")
+    await decided(shop, DecisionRequest(cart_id="c1", abandonment_id=cart, attempt=1), context)
+    await decided(shop, await drop(shop, "found"), context)
+    now = datetime.now(UTC)
+    pasts = [
+        await read_past(shop.mesh, now - timedelta(hours=1), now, trigger=one)
+        for one in ("cart abandoned", "price dropped", "back in stock")
+    ]
+    rehearsal = Rehearsal(pasts[1], parse("cheaper", CHEAPER + "discount_percent = 15\n", {}))
+    list(rehearsal.steps())
+
+    assert [[one.abandoned.id for one in past.carts] for past in pasts] == [[cart], ["found"], []]
+    (result,) = rehearsal.results()
+    assert [(one.outcome, one.discount_percent, one.trigger) for one in result.final] == [
+        ("approved", 15, "price dropped")
+    ]

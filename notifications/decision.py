@@ -7,9 +7,9 @@ import msgspec
 
 from mesh import Cancel, Mesh, Received, Retry, Timer
 from mesh.event import Event
-from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartScored, CartUpdated
+from mesh.events.cart import CartScored
 from mesh.events.contact import Contact, ContactReserved
-from mesh.events.offer import OfferClicked, OfferDecided, OfferDue
+from mesh.events.offer import CART_ABANDONED, OfferClicked, OfferDecided, OfferDue
 from mesh.history import History, Unchanged
 from mesh.money import Money
 from mesh.publish import Change
@@ -19,17 +19,13 @@ from notifications.decision_input import PriorityClaim, recorded
 from notifications.due_steps import DueStep, due_steps, first_step, stopped
 from notifications.journeys.live import LiveJourney, LiveJourneys
 from notifications.journeys.steps import condition_of
+from notifications.occasion import Started, changes_of, find, kinds_of, same_kind, trigger_of
 from notifications.progress import FATES, WAITING, journeys_decided, progress_of, step_at
 from notifications.promises.promise import promise
 from notifications.promises.terms import habit_of
 from notifications.read_input import ReadInput, read_input
 from notifications.step_decision import Situation, evaluate_step, moved_on, offer_id, step_event, wait_for_next
 
-CART_CHANGES = (CartUpdated, CartConverted, CartClosed)
-"""After any of these an abandonment is out of date.
-
-A cart is left again only after another update, as each update is abandoned once, so that needs no condition.
-"""
 KEEP_CONTACTS = timedelta(days=30)
 """The least time for which contacts are remembered, so that a longer window or interval published later finds them."""
 
@@ -48,11 +44,11 @@ async def decide(
     `delivery` counts how often this was tried: an abandonment that cannot be read yet is
     waited for a little longer each time (Retry). `now` is aware UTC, by default the present.
     """
-    more = () if request.scored else (CartScored,)
+    more = () if request.scored or request.trigger != CART_ABANDONED else (CartScored,)
     fates = (*FATES, OfferClicked) if request.position > 1 else ()
-    history = await mesh.history(request.cart_id, CartAbandoned, *CART_CHANGES, OfferDecided, *more, *fates)
-    abandoned = _abandonment(history, request.abandonment_id, delivery)
-    due = await due_steps(request, history, context.journeys, mesh)
+    history = await mesh.history(request.cart_id, *kinds_of(request.trigger), OfferDecided, *more, *fates)
+    abandoned = _occasion(history, request.abandonment_id, delivery)
+    due = await due_steps(request, abandoned, history, context.journeys, mesh)
     if not due:
         return []
     scored = request.scored or _score(history, request.abandonment_id)
@@ -89,7 +85,7 @@ async def decide(
     if request.attempt == 1:
         decisions[0] = msgspec.structs.replace(decisions[0], inputs=recorded(read.inputs))
     changes: list[Change] = [*_superseded(at), *decisions, *reserved]
-    changes += history.unchanged(*_watched(decisions), OfferDecided)
+    changes += history.unchanged(*_watched(decisions, abandoned), OfferDecided)
     if _has_newer(history, abandoned):
         return changes  # the runs' timers belong to the newer abandonment
     if approved:
@@ -98,12 +94,11 @@ async def decide(
     return changes + [_timer(decided) for decided in newest.values()]
 
 
-def _abandonment(history: History, abandonment_id: str, delivery: int) -> Received[CartAbandoned]:
-    """The abandonment that is decided about. Raises Retry where it cannot be read yet."""
-    found = next((one for one in history.of(CartAbandoned) if one.id == abandonment_id), None)
+def _occasion(history: History, id_: str, delivery: int) -> Started:
+    """The abandonment, or what a trigger found, that is decided about. Raises Retry where it cannot be read yet."""
+    found = find(history, id_)
     if found is None:
-        pause = timedelta(milliseconds=25 * max(delivery, 1))
-        raise Retry(f"abandonment {abandonment_id} is not readable yet", after=pause)
+        raise Retry(f"abandonment {id_} is not readable yet", after=timedelta(milliseconds=25 * max(delivery, 1)))
     return found
 
 
@@ -127,7 +122,7 @@ async def _clicks_elsewhere(due: Sequence[DueStep], cart_id: str, mesh: Mesh) ->
     return tuple(one for history in found for one in history)
 
 
-def _watched(decisions: Sequence[OfferDecided]) -> tuple[type[Event], ...]:
+def _watched(decisions: Sequence[OfferDecided], abandoned: Started) -> tuple[type[Event], ...]:
     """What must not have happened to the cart while it was decided.
 
     An order or a change just before a decision that sends nothing leaves it as true as one just after it, so that is
@@ -139,12 +134,12 @@ def _watched(decisions: Sequence[OfferDecided]) -> tuple[type[Event], ...]:
         one.outcome == "approved" or one.reason == WAITING or (one.assignment and one.assignment.eligible)
         for one in decisions
     )
-    return CART_CHANGES if strict else ()
+    return changes_of(trigger_of(abandoned.event)) if strict else ()
 
 
 def _superseded(at: Situation) -> Iterator[OfferDecided]:
     """The ends of earlier abandonments' open runs, because the cart was left again before they were decided."""
-    for earlier in at.history.of(CartAbandoned):
+    for earlier in same_kind(at.history, at.abandoned.event):
         if earlier.sequence >= at.abandoned.sequence:
             continue
         before = msgspec.structs.replace(at, abandoned=earlier, scored=None)
@@ -156,7 +151,7 @@ def _open_steps(at: Situation) -> Iterator[DueStep]:
     """The steps of an abandonment that are held; where nothing was decided about it, the first ones of all journeys."""
     journeys, started = at.context.journeys, journeys_decided(at.history, at.abandoned.id)
     if not started:
-        for run in sorted(journeys.on_in(at.abandoned.region), key=lambda one: one.name):
+        for run in sorted(journeys.started_by(at.abandoned.event, at.abandoned.region), key=lambda one: one.name):
             yield first_step(run, progress_of(at.history, at.abandoned.id, run.name))
     for name in started:
         progress, run = progress_of(at.history, at.abandoned.id, name), journeys.get(name) or stopped(name)
@@ -165,9 +160,9 @@ def _open_steps(at: Situation) -> Iterator[DueStep]:
             yield DueStep(run=run, name=last.step, position=last.position, step=step, last=last, progress=progress)
 
 
-def _has_newer(history: History, abandoned: Received[CartAbandoned]) -> bool:
-    """Whether the cart was left again after this abandonment."""
-    return any(one.sequence > abandoned.sequence for one in history.of(CartAbandoned))
+def _has_newer(history: History, abandoned: Started) -> bool:
+    """Whether the cart was left again after this abandonment, or the trigger found it again."""
+    return any(one.sequence > abandoned.sequence for one in same_kind(history, abandoned.event))
 
 
 def _held_runs(history: History, abandonment_id: str, journeys: Sequence[LiveJourney]) -> list[PriorityClaim]:
@@ -210,6 +205,7 @@ def _timer(decided: OfferDecided) -> Change:
         attempt=decided.attempt + 1,
         step=decided.step,
         position=decided.position,
+        trigger=decided.trigger,
     )
     return Timer(due, decided.held_until)
 

@@ -1,6 +1,6 @@
 """Due steps: which steps of which runs are to be decided now, and by which revision of their journeys."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -11,6 +11,7 @@ from notifications.decision_context import DecisionRequest
 from notifications.journeys import Journey
 from notifications.journeys.live import LiveJourney, LiveJourneys
 from notifications.journeys.steps import Step
+from notifications.occasion import Started
 from notifications.progress import Progress, journeys_decided, progress_of, step_at
 
 
@@ -33,9 +34,12 @@ class DueStep(msgspec.Struct, frozen=True, kw_only=True):
         return self.last.attempt + 1 if self.last else 1
 
 
-async def due_steps(request: DecisionRequest, history: History, journeys: LiveJourneys, mesh: Mesh) -> list[DueStep]:
+async def due_steps(
+    request: DecisionRequest, occasion: Started, history: History, journeys: LiveJourneys, mesh: Mesh
+) -> list[DueStep]:
     """What is to be decided; those of higher priority first."""
-    return [await _with_revision(one, journeys, mesh) for one in _due(request, history, journeys, mesh.region)]
+    starting = journeys.started_by(occasion.event, mesh.region)
+    return [await _with_revision(one, journeys, mesh) for one in _due(request, history, journeys, starting)]
 
 
 def stopped(name: str) -> LiveJourney:
@@ -49,10 +53,12 @@ def first_step(run: LiveJourney, progress: Progress) -> DueStep:
     return DueStep(run=run, name=step.name, position=1, step=step, last=None, progress=progress)
 
 
-def _due(request: DecisionRequest, history: History, journeys: LiveJourneys, region: str) -> Iterator[DueStep]:
+def _due(
+    request: DecisionRequest, history: History, journeys: LiveJourneys, starting: Sequence[LiveJourney]
+) -> Iterator[DueStep]:
     started = journeys_decided(history, request.abandonment_id)
     if request.attempt == 1 and not started:
-        for run in journeys.on_in(region):
+        for run in starting:
             yield first_step(run, progress_of(history, request.abandonment_id, run.name))
         return
     if request.journey is None:

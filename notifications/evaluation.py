@@ -14,7 +14,8 @@ from notifications.check_result import SHORTEST_HOLD, CheckResult, result, words
 from notifications.contact_checks import contact_results
 from notifications.decision_input import DecisionInput
 from notifications.experiment import Allocation, allocate
-from notifications.journeys import Journey, amounts, quiet_hours
+from notifications.journeys import Journey
+from notifications.journeys.texts import amounts, quiet_hours
 from notifications.margin import DiscountChoice, allowed_discounts, choose_discount
 from notifications.quiet_hours import quiet_until, zone
 

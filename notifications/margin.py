@@ -5,7 +5,8 @@ import msgspec
 from mesh.events.user import Advice
 from mesh.money import Money, minor_digits
 from notifications.decision_input import DecisionInput
-from notifications.journeys import Journey, amounts
+from notifications.journeys import Journey
+from notifications.journeys.texts import amounts
 from notifications.promises.terms import fixed_percent
 
 

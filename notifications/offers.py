@@ -19,7 +19,8 @@ from mesh.events.budget import (
 from mesh.events.cart import CartAbandoned, CartScored
 from mesh.events.code import CodeChanged
 from mesh.events.contact import ContactReserved
-from mesh.events.offer import OfferDecided, OfferDue
+from mesh.events.offer import OfferDecided, OfferDue, OfferRecovered, OfferTriggered
+from mesh.events.trigger import TriggerChecked
 from mesh.profiles import PROFILES
 from mesh.publish import Change
 from mesh.settings import Secret, read
@@ -35,6 +36,7 @@ from notifications.promises.settling import Settling
 from notifications.suppressions import SUPPRESSIONS
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.live import LiveTemplates
+from notifications.triggers.checking import Checks, TriggerSettings, check_triggers
 
 BUDGET_EVENTS = (
     BudgetChanged,
@@ -45,9 +47,12 @@ BUDGET_EVENTS = (
 )
 service = Service(
     "offers",
-    publishes=(OfferDecided, OfferDue, ContactReserved, *BUDGET_EVENTS),
+    publishes=(
+        *(OfferDecided, OfferDue, OfferTriggered, OfferRecovered, TriggerChecked),
+        *(ContactReserved, *BUDGET_EVENTS),
+    ),
     timers=(OfferDue,),
-    asks=("promotions",),
+    asks=("promotions", "scoring"),
     buckets=(JOURNEYS.bucket, TEMPLATES.bucket),
     views=(PROFILES, SUPPRESSIONS),
     reads_personal_data=True,
@@ -86,6 +91,19 @@ async def open_settling(mesh: Mesh, interest: Interest) -> AsyncIterator[Settlin
     settling = Settling(mesh, partial(interest.want, settle_budget))
     await settling.begin()
     yield settling
+
+
+@service.resource
+async def plan_checks() -> AsyncIterator[Checks]:
+    """When it is looked for what triggers journeys next."""
+    yield Checks(read(TriggerSettings).trigger_check)
+
+
+@service.every(timedelta(seconds=1))
+async def look_for_triggers(tick: datetime, mesh: Mesh, context: DecisionContext, checks: Checks) -> None:
+    """Start the runs of journeys that something else than a left cart starts; nothing where no such journey is on."""
+    if checks.is_due(tick):
+        await check_triggers(context.journeys, mesh, tick)
 
 
 @service.on(CartAbandoned, concurrency=256, ack_wait=REDELIVERED_AFTER)
@@ -132,13 +150,24 @@ async def decide_scored_offer(
         yield change
 
 
-@service.on(OfferDue, concurrency=32, ack_wait=REDELIVERED_AFTER)
+@service.on(OfferTriggered, OfferDue, concurrency=32, ack_wait=REDELIVERED_AFTER)
 async def decide_due_offer(
-    received: Received[OfferDue], mesh: Mesh, context: DecisionContext, settling: Settling
+    received: Received[OfferTriggered | OfferDue], mesh: Mesh, context: DecisionContext, settling: Settling
 ) -> AsyncIterator[Change]:
-    """Decide about a step when its time has come, and again about an offer that was held."""
+    """Decide at once about what a trigger found; about a step when its time has come; and about an offer once more."""
+    changes = await decide(_request(received), mesh, context, delivery=received.attempt)
+    await settling.before(changes)
+    for change in changes:
+        yield change
+
+
+def _request(received: Received[OfferTriggered | OfferDue]) -> DecisionRequest:
     due = received.event
-    request = DecisionRequest(
+    if isinstance(due, OfferTriggered):
+        return DecisionRequest(
+            cart_id=due.cart_id, abandonment_id=received.id, attempt=1, trigger=due.trigger, asked=received.stored
+        )
+    return DecisionRequest(
         cart_id=due.cart_id,
         abandonment_id=due.abandonment_id,
         attempt=due.attempt,
@@ -146,11 +175,8 @@ async def decide_due_offer(
         step=due.step,
         position=due.position,
         asked=received.time,
+        trigger=due.trigger,
     )
-    changes = await decide(request, mesh, context, delivery=received.attempt)
-    await settling.before(changes)
-    for change in changes:
-        yield change
 
 
 @service.on(CodeChanged, concurrency=8, as_wanted=True)

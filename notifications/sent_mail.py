@@ -10,11 +10,12 @@ import msgspec
 
 from mesh import Mesh
 from mesh.errors import InvalidKey
-from mesh.events.cart import CartAbandoned
 from mesh.events.offer import OfferDecided
+from mesh.history import History
 from notifications.cart_timeline import is_mail, read_timeline
 from notifications.channels.content import content_at
 from notifications.documents.publishing import find_revision
+from notifications.occasion import left_of
 from notifications.render_pool import Rendered, RenderPool
 from notifications.shopper_profile import ShopperProfile
 from notifications.template_variables import Shop, template_variables
@@ -65,11 +66,11 @@ async def read_sent_mail(mesh: Mesh, cart_id: str, offer_id: str) -> SentMail | 
         return None
     name, revision = decided.event.template or decided.event.journey, decided.event.template_revision
     document = None if revision is None else await find_revision(TEMPLATES, name, revision, mesh)
-    left = [one.event.left_at for one in history if isinstance(one.event, CartAbandoned) and one.time <= sent.time]
+    before = History(cart_id, tuple(one for one in history if one.time <= sent.time))
     return SentMail(
         offered=await content_at(decided, sent.time, mesh),
         region=decided.region,
         sent=sent.time,
-        left_at=left[-1] if left else decided.event.due,
+        left_at=left_of(before, decided.event) or decided.event.due,
         template=template_of(name, document.files) if document else None,
     )

@@ -6,15 +6,18 @@ from datetime import datetime, timedelta
 from mesh.events.contact import Contact
 from notifications.check_result import CheckResult, result, words
 from notifications.decision_input import DecisionInput
-from notifications.journeys import Journey, reentry_period
+from notifications.journeys import Journey
 from notifications.journeys.steps import Condition, Step, Variant
+from notifications.journeys.texts import reentry_period
 from notifications.progress import WAITING
 from notifications.variants import shares
 
 
-def delay_result(due: datetime, now: datetime, after: timedelta, position: int) -> CheckResult:
-    """Held until the step is due."""
-    what = "the step before was sent" if position > 1 else "the cart fell due"
+def delay_result(
+    due: datetime, now: datetime, after: timedelta, position: int, begun: str = "the cart fell due"
+) -> CheckResult:
+    """Held until the step is due; `begun` is from when the first step counts."""
+    what = "the step before was sent" if position > 1 else begun
     value = f"{words(after)} after {what}" if after else f"as soon as {what}"
     return result("delay", now >= due, value, WAITING, due)
 

@@ -7,8 +7,8 @@ import msgspec
 
 from mesh import Received
 from mesh.envelope import derive_id
-from mesh.events.cart import CartAbandoned, CartScored
-from mesh.events.offer import Assignment, Check, OfferDecided
+from mesh.events.cart import CartScored
+from mesh.events.offer import Assignment, Check, OfferDecided, OfferTriggered
 from mesh.history import History
 from notifications import coupon
 from notifications.check_result import CheckResult
@@ -19,6 +19,7 @@ from notifications.evaluation import Evaluation, evaluate
 from notifications.experiment import NONE
 from notifications.journeys import Journey
 from notifications.journeys.steps import Step, Variant, condition_of
+from notifications.occasion import Started, prices_before, trigger_of
 from notifications.progress import ENDING, REMOVED, STOPPED, WAITING, counted_from, happened, step_after
 from notifications.promises.promise import Promise
 from notifications.run import run_id
@@ -39,7 +40,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     `clicks` are those that other regions heard of, `met` the journeys in force whose audience the cart belongs to.
     """
 
-    abandoned: Received[CartAbandoned]
+    abandoned: Started
     history: History
     scored: CartScored | None
     context: DecisionContext
@@ -76,10 +77,11 @@ def evaluate_step(one: DueStep, inputs: DecisionInput, at: Situation) -> Evaluat
     journey, after = settings_of(one.run.journey, one.step, variant), _delay(one.step, variant)
     due = _counted_from(one, journey, at) + after
     named = [variant_result(one.step, variant)] if variant else []
+    begun = "it was to be found" if isinstance(at.abandoned.event, OfferTriggered) else "the cart fell due"
     if due - at.now > max(LEAST_SLACK, min(after / 100, MOST_SLACK)) and inputs.cart == "left":
-        waiting = _waiting(due, delay_result(due, at.now, after, one.position), named)
+        waiting = _waiting(due, delay_result(due, at.now, after, one.position, begun), named)
         return EvaluatedStep(evaluation=waiting, journey=journey, variant=variant, due=due)
-    delay = [delay_result(due, max(due, at.now), after, one.position)] if after or one.position > 1 else []
+    delay = [delay_result(due, max(due, at.now), after, one.position, begun)] if after or one.position > 1 else []
     checks = (*named, *delay, *_of_run(one, one.step, journey, inputs, at))
     belongs = at.context.journeys.belongs(one.run, at.met)
     evaluation = evaluate(msgspec.structs.replace(inputs, due=due), journey, at.now, of_step=checks, belongs=belongs)
@@ -106,7 +108,8 @@ def wait_for_next(one: DueStep, decided: OfferDecided, inputs: DecisionInput, at
 
 def moved_on(one: DueStep, at: Situation) -> OfferDecided:
     """The end of a step whose cart was left again before it was decided."""
-    evaluation = _against("cart", "left again later", "cart moved on")
+    again = "found again later" if isinstance(at.abandoned.event, OfferTriggered) else "left again later"
+    evaluation = _against("cart", again, "cart moved on")
     return step_event(one, EvaluatedStep(evaluation=evaluation, journey=one.run.journey), at)
 
 
@@ -192,7 +195,7 @@ def step_event(one: DueStep, found: EvaluatedStep, at: Situation, promised: Prom
         discount_percent=0 if fixed else evaluation.discount_percent,
         discount=discount,
         lines=cart.lines,
-        recommended=scored.recommended if scored else (),
+        recommended=scored.recommended if scored else getattr(cart, "recommended", ()),
         total=cart.total,
         model_version=scored.model_version if scored else None,
         propensity=scored.propensity if scored else None,
@@ -200,4 +203,6 @@ def step_event(one: DueStep, found: EvaluatedStep, at: Situation, promised: Prom
         step=one.name,
         position=one.position,
         variant=variant.name if variant else one.last.variant if one.last else "",
+        trigger=trigger_of(cart),
+        prices_before=prices_before(cart),
     )

@@ -1,5 +1,6 @@
 """Content: what a template is given of an offer. The names here are the marketers' vocabulary."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from mesh.events.offer import OfferDecided
 from mesh.events.user import Recommendation
 from mesh.money import Money
 from notifications.click_links import ClickLinks
+from notifications.journeys.triggers import has_cart
 from notifications.saved_cart_token import PARAMETER
 from notifications.shopper_profile import ShopperProfile
 
@@ -62,6 +64,7 @@ def template_variables(
     """
     links = ClickLinks.of(decided, shop.url)
     total = decided.total or sum_of(decided.lines)
+    before = {line.product_id: decided.prices_before[line.product_id] for line in reduced_lines(decided)}
     reduced, fixed = None, decided.discount if decided.discount and decided.discount.kind == "amount" else None
     if fixed:
         reduced = msgspec.structs.replace(total, amount=total.amount - taken_off(fixed, total).amount)
@@ -71,7 +74,8 @@ def template_variables(
         {
             "shop": {"name": shop.shop_name, "url": shop.url, "address": shop.shop_address},
             "customer": {"name": _name(profile.name)},
-            "lines": [_line(line, links) for line in decided.lines],
+            "trigger": decided.trigger,
+            "lines": [_line(line, links, before) for line in decided.lines],
             "recommended": [_recommended(one, n, links) for n, one in enumerate(decided.recommended, 1)],
             "count": sum(line.quantity for line in decided.lines),
             "total": total,
@@ -100,7 +104,12 @@ def confirmation_variables(shop: Shop, confirm_url: str) -> dict[str, Any]:
 
 
 def cart_url(decided: OfferDecided, shop: Shop, saved: str = "") -> str:
-    """Where the shopper finds the cart again, the coupon applied. Keys are tokens, so nothing needs quoting."""
+    """Where the shopper finds the cart again, the coupon applied. Keys are tokens, so nothing needs quoting.
+
+    Where there is no cart it is the product that was looked at last, or the shop; a code is typed in there.
+    """
+    if not has_cart(decided.trigger):
+        return next((line.url for line in decided.lines if line.url), None) or shop.url
     coupon = f"&coupon={decided.coupon}" if decided.coupon else ""
     token = f"&{PARAMETER}={saved}" if saved else ""
     return f"{shop.url}/cart/{decided.cart_id}?offer={decided.offer_id}{coupon}{token}"
@@ -111,14 +120,25 @@ def sum_of(lines: tuple[CartLine, ...]) -> Money:
     return Money.sum(line.price * line.quantity for line in lines) or Money(amount=0, currency="EUR")
 
 
+def reduced_lines(decided: OfferDecided) -> list[CartLine]:
+    """The lines that cost less than before."""
+    before = decided.prices_before
+    return [
+        line
+        for line in decided.lines
+        if line.product_id in before and line.price.amount < before[line.product_id].amount
+    ]
+
+
 def _name(name: str | None) -> str | None:
     """The name in one line; None where there is no letter or digit in it, such as one of spaces."""
     return " ".join(name.split()) if name and any(sign.isalnum() for sign in name) else None
 
 
-def _line(line: CartLine, links: ClickLinks) -> dict[str, Any]:
-    url = links.to_offer(line.url) if line.url else None
-    return {**msgspec.structs.asdict(line), "url": url, "sum": line.price * line.quantity}
+def _line(line: CartLine, links: ClickLinks, before: Mapping[str, Money]) -> dict[str, Any]:
+    url, earlier = links.to_offer(line.url) if line.url else None, before.get(line.product_id)
+    more = {"url": url, "sum": line.price * line.quantity, "price_before": earlier}
+    return {**msgspec.structs.asdict(line), **more}
 
 
 def _recommended(one: Recommendation, position: int, links: ClickLinks) -> Recommendation:

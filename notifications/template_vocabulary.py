@@ -90,6 +90,17 @@ VARIABLES: dict[str, tuple[Variable, ...]] = {
         _LINES,
         *_LINE,
         Variable(
+            name="line.price_before",
+            words="What one cost when the shopper left it, where it costs less now; missing otherwise",
+            insert="{% if line.price_before %}{{ line.price_before | money }}{% endif %}",
+        ),
+        Variable(
+            name="trigger",
+            words="What started the journey: cart abandoned, browse abandoned, price dropped, back in stock or "
+            "no order since; the last one has no lines",
+            insert="{% if trigger == 'price dropped' %}It costs less now.{% endif %}",
+        ),
+        Variable(
             name="recommended",
             words="Products that go well with the cart",
             insert="{% for line in recommended %}{{ line | label }}{% endfor %}",

@@ -19,6 +19,9 @@ from mesh.events.code import Discount
 from mesh.events.user import Recommendation
 from mesh.money import Money
 
+CART_ABANDONED = "cart abandoned"
+"""The trigger of a run that a `CartAbandoned` starts, as every run was before there were others."""
+
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One check of a decision: its name, whether it passed, and the value it saw, as text.
@@ -56,11 +59,45 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     coupon: str | None = None
 
 
+@event(key="cart_id")
+class OfferTriggered(Event):
+    """Something else than a cart that was just left starts the run of one journey; this event's id names the occasion.
+
+    `trigger` is what it was, in the words of the journey (`notifications/journeys/triggers.py`). `cart_id` is the left
+    cart that it is about, which `abandonment_id` and `update_id` name as of when it was left. Where it is about no cart
+    (products that were looked at, an order that nothing followed) it is a key of its own, with which no cart is stored.
+    `left_at` is when the shopper did last what counts: left the cart, looked at a product, ordered (`order_id`);
+    `since` is when they began to look at products. `due` is when it was to be found.
+
+    `products` are those that the trigger is about, in `lines` first; `prices_before` is what they cost by the catalogue
+    when the shopper left them, where they cost less now. `recommended` is what may be shown where there are no lines.
+    """
+
+    cart_id: str
+    visitor_id: str
+    journey: str
+    trigger: str
+    lines: tuple[CartLine, ...]
+    total: Money
+    left_at: datetime
+    due: datetime
+    abandonment_id: str | None = None
+    update_id: str | None = None
+    order_id: str | None = None
+    since: datetime | None = None
+    products: tuple[str, ...] = ()
+    prices_before: dict[str, Money] = msgspec.field(default_factory=dict)
+    recommended: tuple[Recommendation, ...] = ()
+    session_id: str | None = None
+    customer_id: str | None = None
+
+
 @event(key="run_id")
 class OfferDue(Event):
     """A run's offer is to be evaluated again: the time that it was held until has come.
 
-    `step` is the name of its step, empty in a journey of one step; `position` counts steps from 1.
+    `step` is the name of its step, empty in a journey of one step; `position` counts steps from 1. `trigger` is what
+    started the run.
     """
 
     run_id: str
@@ -70,6 +107,7 @@ class OfferDue(Event):
     attempt: int
     step: str = ""
     position: int = 1
+    trigger: str = CART_ABANDONED
 
 
 @event(key="cart_id")
@@ -81,6 +119,9 @@ class OfferDecided(Event):
 
     `step` names the step of the journey (empty in a journey of one step), `position` its place from 1, and `variant`
     what chance gave the shopper there. A later step is held from the moment when the one before it was decided.
+
+    `trigger` is what started the run; where it is not a cart that was just left, `abandonment_id` is the id of the
+    `OfferTriggered`. `prices_before` are its, by product.
 
     `inputs` is what was known of cart and shopper when the abandonment was decided first, in the decision of one of its
     journeys: whoever has it can decide again (`notifications.decision_input.DecisionInput`).
@@ -115,6 +156,22 @@ class OfferDecided(Event):
     position: int = 1
     variant: str = ""
     inputs: dict[str, Any] | None = None
+    trigger: str = CART_ABANDONED
+    prices_before: dict[str, Money] = msgspec.field(default_factory=dict)
+
+
+@event(key="cart_id")
+class OfferRecovered(Event):
+    """A confirmed order followed an offer that was about no cart; `cart_id` is the key of its run. See `CartRecovered`.
+
+    `value` is the order's total.
+    """
+
+    cart_id: str
+    visitor_id: str
+    order_id: str
+    offer_id: str
+    value: Money
 
 
 @event(key="cart_id")

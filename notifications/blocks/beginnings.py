@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from notifications.blocks.block import BLOCKS, BRAND, TYPES, Block, Columns, Heading, Paragraphs, encode
+from notifications.templates import FOLDER as TEMPLATES
+from notifications.templates.folder import read
 from notifications.templates.front_matter import BLOCK, CONFIRMATION, OFFER, ORDER
 
 FOLDER = Path(__file__).parent / "starts"
@@ -45,7 +47,9 @@ def beginning(wanted: str, number: int, kind: str) -> Block:
 
 @cache
 def start(name: str) -> dict[str, str]:
-    """The files of a mail of blocks from which a new template begins."""
+    """The files of a mail of blocks, or of one that is ready, from which a new template begins."""
+    if name in READY:
+        return read(TEMPLATES / name)[1]
     return {
         file.relative_to(FOLDER / name).as_posix(): file.read_text(encoding="utf-8")
         for file in sorted((FOLDER / name).rglob("*"))
@@ -53,7 +57,19 @@ def start(name: str) -> dict[str, str]:
     }
 
 
-STARTS = {"offer": "Blocks: an offer", "order": "Blocks: a mail about an order", "empty": "Blocks: empty"}
+READY = {
+    "browse-abandoned": "Ready: products that were looked at",
+    "price-dropped": "Ready: a price that fell",
+    "back-in-stock": "Ready: a product that is back",
+    "win-back": "Ready: no order for some time",
+}
+"""The mails that come with Cartmesh for journeys that start by more than a left cart."""
+STARTS = {
+    "offer": "Blocks: an offer",
+    "order": "Blocks: a mail about an order",
+    "empty": "Blocks: empty",
+    **READY,
+}
 """The mails that a new template may begin as, in words."""
 SHARED_STARTS = {
     "footer": "The foot of mails",

@@ -33,7 +33,8 @@ async def current_content(decided: OfferDecided, mesh: Mesh) -> OfferDecided:
     """The offer with its lines and recommendations as the catalogue has them now, and the total of these lines.
 
     Lines that cannot be bought any more are left out; no lines are left where none can. Recommended is what can be
-    bought, may be recommended, and costs money of the cart's currency. Raises Unavailable.
+    bought, may be recommended, and costs money of the lines' currency, or of the total's where there are no lines.
+    Raises Unavailable.
     """
     found = await mesh.last_of_each(ProductListed, _products(decided))
     return _as_listed(decided, {one: received.event for one, received in found.items()})
@@ -69,6 +70,8 @@ def _as_listed(decided: OfferDecided, listed: Mapping[str, ProductListed]) -> Of
         if line.product_id not in listed or listed[line.product_id].available
     )
     currencies = {line.price.currency for line in lines}
+    if not decided.lines and decided.total:
+        currencies = {decided.total.currency}
     recommended = tuple(
         current
         for one in decided.recommended

@@ -15,7 +15,6 @@ from mesh import Mesh, Received, Retry, Timer
 from mesh.channels import ChannelName
 from mesh.envelope import derive_id
 from mesh.errors import Conflict
-from mesh.events.cart import CartClosed, CartConverted, CartUpdated
 from mesh.events.offer import (
     OfferClaimed,
     OfferDecided,
@@ -33,6 +32,7 @@ from notifications.channels.email_message import recipient
 from notifications.channels.late_delivery import ages_where_late, wait_for_others
 from notifications.channels.mailer import Mailer, failed
 from notifications.channels.reading import Reading, read_delivery
+from notifications.occasion import changes_of
 from notifications.render_pool import TemplateError
 from notifications.run import run_fields
 from notifications.suppressions import words_of
@@ -128,9 +128,9 @@ def _refusal(received: Received[OfferDecided], state: DeliveryState, reading: Re
         return withdrawn(decided, "email", f"bought before it was sent: order {bought}")
     if state.changed:
         return withdrawn(decided, "email", "the cart was changed before it was sent")
-    if refused := _refused(reading):
+    if refused := _refused(reading) or reading.over:
         return withdrawn(decided, "email", refused)
-    if not reading.offered.lines:
+    if decided.lines and not reading.offered.lines:
         return withdrawn(decided, "email", "nothing in the cart can be bought any more")
     if recipient(profile.email) is None:
         reason = "the e-mail address is none that can be written to" if profile.email else "the e-mail address is gone"
@@ -164,7 +164,7 @@ async def _claim(
         **run_fields(decided),
     )
     draft = Draft(event=claimed, id=claim.id, traceparent=child_trace(received.traceparent))
-    conditions = reading.history.unchanged(OfferClaimed, CartUpdated, CartConverted, CartClosed)
+    conditions = reading.history.unchanged(OfferClaimed, *changes_of(decided.trigger))
     await mesh.publish(draft, *conditions, *reading.nothing_bought(mesh.region), *reading.may_be_written_to())
     return claim
 

@@ -12,7 +12,6 @@ import msgspec
 from mesh import Mesh, Retry
 from mesh.channels import ChannelName
 from mesh.envelope import derive_id
-from mesh.events.cart import CartAbandoned
 from mesh.events.offer import OfferDecided, OfferDeferred, OfferFailed, OfferSent
 from mesh.observability.logs import log
 from mesh.profiles import address_digest
@@ -24,6 +23,7 @@ from notifications.channels.email_message import MailSettings, compose, message_
 from notifications.channels.reading import Reading
 from notifications.documents.following import following
 from notifications.mail_reference import MailReference, return_path
+from notifications.occasion import left_of
 from notifications.preference_token import PreferenceLink
 from notifications.real_cart import RealCart
 from notifications.render_pool import Rendered, RenderPool, RenderSettings, TemplateError, open_render_pool
@@ -104,12 +104,12 @@ class Mailer:
 
     async def rendered(self, decided: OfferDecided, reading: Reading) -> Rendered:
         """The offer in its shopper's language, rendered once for all channels. Raises TemplateError."""
-        left = reading.history.last(CartAbandoned)
+        left = left_of(reading.history, decided)
         data = template_variables(
             reading.offered,
             reading.profile,
             self.shop,
-            left_at=left.event.left_at if left else decided.due,
+            left_at=left or decided.due,
             unsubscribe_url=self.unsubscribe_url(decided),
             preferences_url=self.preferences_url(decided, reading.profile.email),
             saved_cart=self.saved_cart(decided),

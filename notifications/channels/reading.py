@@ -7,31 +7,43 @@ import msgspec
 
 from mesh import Mesh, Received
 from mesh.bought_lines import all_purchases, bought_lines, unbought_lines
-from mesh.events.cart import CartAbandoned, CartClosed, CartConverted, CartLine, CartUpdated
-from mesh.events.offer import OfferClaimed, OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
+from mesh.events.cart import CartLine
+from mesh.events.offer import (
+    OfferClaimed,
+    OfferDecided,
+    OfferDeferred,
+    OfferFailed,
+    OfferSent,
+    OfferTriggered,
+    OfferWithdrawn,
+)
 from mesh.events.order import PurchaseMarked
 from mesh.history import History, Unchanged
-from mesh.profiles import Purchases, address_digest, nothing_bought_since, purchases_of
+from mesh.profiles import Profile, Purchases, address_digest, nothing_bought_since, purchases_of
+from notifications.cart_state import shopper_state
 from notifications.channels.content import current_content
+from notifications.journeys.triggers import PRICE_DROPPED, has_cart
+from notifications.occasion import find, kinds_of
 from notifications.sending_pauses import pause_of
 from notifications.shopper_profile import ShopperProfile, shopper_of
 from notifications.suppressions import Standing, standing_of
-from notifications.template_variables import sum_of
+from notifications.template_variables import reduced_lines, sum_of
 
-KINDS = (
-    *(CartUpdated, CartAbandoned, CartConverted, CartClosed),
-    *(OfferClaimed, OfferDeferred, OfferSent, OfferFailed, OfferWithdrawn),
-)
-"""What a delivery asks of its cart's history. Each kind that there is costs the servers one more answer."""
+KINDS = (OfferClaimed, OfferDeferred, OfferSent, OfferFailed, OfferWithdrawn)
+"""What a delivery asks of its cart's history besides `notifications.occasion.kinds_of`.
+
+Each kind that there is costs the servers one more answer.
+"""
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """The cart's history (`KINDS`), its shopper, and the newest purchases under all of their names.
 
     `offered` is the decision with what it offers as the catalogue has it now, without the pieces that were bought since
-    they were added; `bought` is an order that bought all of them. `at`: when it was read, by the event loop's clock.
-    `regions` are those where the shopper was active. `standing`: whether mails may go to the shopper's address; none
-    where there is no address. `paused`: since when offers to its domain are held.
+    they were added; `bought` is an order that bought all of them. `over` says why there is nothing to write about any
+    more: of a run without a cart what its shopper did since, of a price that fell that it rose again. `at`: when it was
+    read, by the event loop's clock. `regions` are those where the shopper was active. `standing`: whether mails may go
+    to the shopper's address; none where there is no address. `paused`: since when offers to its domain are held.
     """
 
     offered: OfferDecided
@@ -39,6 +51,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     profile: ShopperProfile
     purchases: Purchases
     bought: str | None = None
+    over: str = ""
     at: float
     regions: tuple[str, ...] = ()
     standing: Standing | None = None
@@ -65,7 +78,7 @@ async def read_delivery(decided: OfferDecided, mesh: Mesh) -> Reading:
     """Read it. It may be some milliseconds old: what is stored on the strength of it is conditional."""
     at = asyncio.get_running_loop().time()
     history, (profile, person) = await asyncio.gather(
-        mesh.history(decided.cart_id, *KINDS), shopper_of(decided.visitor_id, mesh)
+        mesh.history(decided.cart_id, *kinds_of(decided.trigger), *KINDS), shopper_of(decided.visitor_id, mesh)
     )
     purchases, (standing, paused) = await asyncio.gather(
         purchases_of(mesh, person.digests), _address_of(profile.email, mesh)
@@ -80,11 +93,25 @@ async def read_delivery(decided: OfferDecided, mesh: Mesh) -> Reading:
         profile=profile,
         purchases=purchases,
         bought=order_id,
+        over=await _over(decided, offered, history, purchases, person, mesh),
         at=at,
         regions=tuple(person.regions),
         standing=standing,
         paused=paused,
     )
+
+
+async def _over(
+    decided: OfferDecided, offered: OfferDecided, history: History, purchases: Purchases, person: Profile, mesh: Mesh
+) -> str:
+    """Why there is nothing to write about any more; empty where there is."""
+    if decided.trigger == PRICE_DROPPED and offered.lines and not reduced_lines(offered):
+        return "the price rose again before it was sent"
+    found = None if has_cart(decided.trigger) else find(history, decided.abandonment_id)
+    if found is None or not isinstance(found.event, OfferTriggered):
+        return ""
+    state, detail = await shopper_state(found.event, [one for one in purchases.values() if one], person, mesh)
+    return "" if state == "left" else f"{state} before it was sent: {detail}"
 
 
 async def _address_of(email: str | None, mesh: Mesh) -> tuple[Standing | None, datetime | None]:

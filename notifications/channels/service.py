@@ -39,6 +39,7 @@ from notifications.channels.tried_mail import MailTried, tried_mail
 from notifications.documents.following import following
 from notifications.journeys.kind import JOURNEYS
 from notifications.journeys.live import LiveJourneys
+from notifications.journeys.triggers import has_cart
 from notifications.render_pool import TemplateError
 from notifications.run import run_fields
 from notifications.suppressions import SUPPRESSIONS
@@ -149,7 +150,8 @@ async def show_card(received: Received[OfferRequested], mesh: Mesh, mailer: Mail
         card=card,
         **run_fields(offer),
     )
-    for condition in reading.history.unchanged(OfferSent, CartConverted, CartClosed):
+    ends = (CartConverted, CartClosed) if has_cart(offer.trigger) else ()
+    for condition in reading.history.unchanged(OfferSent, *ends):
         yield condition
     for condition in reading.nothing_bought(mesh.region):
         yield condition
@@ -170,7 +172,9 @@ def _not_shown(decided: Received[OfferDecided], state: DeliveryState, reading: R
         return f"bought before it was shown: order {bought}"
     if ONSITE.name in reading.profile.unsubscribed or reading.profile.consent.get(ONSITE.name) is False:
         return "refused before it was shown"
-    if not reading.offered.lines:
+    if reading.over:
+        return reading.over
+    if decided.event.lines and not reading.offered.lines:
         return "nothing in the cart can be bought any more"
     return None
 

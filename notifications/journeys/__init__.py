@@ -4,7 +4,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from datetime import time, timedelta
+from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -14,16 +14,26 @@ from msgspec.structs import replace
 
 from mesh.channels import CHANNELS, ChannelName
 from mesh.errors import DeclarationError
-from mesh.money import Money, minor_digits
-from mesh.settings import duration, read
+from mesh.settings import read
 from notifications.conditions.check import check as check_audience
 from notifications.conditions.file_form import read_audience
 from notifications.conditions.tree import Condition
 from notifications.journeys.steps import Step, check_steps, steps_of
+from notifications.journeys.texts import amounts, quiet_hours, reentry_period
+from notifications.journeys.triggers import (
+    CART_ABANDONED,
+    USUAL_DROP,
+    USUALLY_AFTER,
+    USUALLY_WITHIN,
+    check_trigger,
+)
 
 FOLDER = Path(__file__).parent
 PREFIX = "CARTMESH_JOURNEY_"
-NOT_OVERRIDDEN = ("name", "template", "regions", "audience", "steps")
+NOT_OVERRIDDEN = (
+    *("name", "template", "regions", "audience", "steps"),
+    *("trigger", "trigger_after", "trigger_within", "price_drop_percent"),
+)
 """What is each journey's own: no variable sets it for all of them."""
 _product = re.compile(r"[A-Za-z0-9_-]{1,128}").fullmatch
 _name = re.compile(r"(?=.{1,48}\Z)[a-z0-9]+(-[a-z0-9]+)*").fullmatch
@@ -35,6 +45,9 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     A journey that is not `active` starts no runs, and ends those under way; so does one that names `regions` (none:
     every region) in all others. Where a frequency cap leaves too few contacts for all journeys of a cart, those of
     higher `priority` get them.
+    `trigger` is what starts its runs (`triggers.py`), by default a cart that was left. `trigger_after` is how long it
+    is after the last view (0: 1 h) or the last order (0: 60 d); `trigger_within` how long ago a cart may have been left
+    whose products cost less or can be bought again (0: 30 d), `price_drop_percent` the least fall of a price (0: 5).
     `score_limit` is how long a score is waited for. An offer goes by those of `channels` that are open to the shopper.
     No more than `cap` offers reach a shopper within `cap_window`, and none within `contact_interval` of the last:
     it is held until then. Both count all contacts of the shopper's devices, customer and e-mail address together.
@@ -67,6 +80,10 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     active: bool = True
     regions: tuple[str, ...] = ()
     priority: int = 0
+    trigger: str = CART_ABANDONED
+    trigger_after: timedelta = timedelta(0)
+    trigger_within: timedelta = timedelta(0)
+    price_drop_percent: float = 0.0
     channels: tuple[ChannelName, ...] = ("email", "onsite")
     score_limit: timedelta = timedelta(milliseconds=500)
     discount_percent: int = 10
@@ -110,6 +127,21 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
         """Whether what the journey's codes take off has a bound."""
         return bool(self.budget or self.budget_day or self.budget_customer)
 
+    @property
+    def triggered_after(self) -> timedelta:
+        """How long nothing must have followed a view or an order."""
+        return self.trigger_after or USUALLY_AFTER.get(self.trigger, timedelta(0))
+
+    @property
+    def triggered_within(self) -> timedelta:
+        """How long ago a cart may have been left at most."""
+        return self.trigger_within or USUALLY_WITHIN
+
+    @property
+    def least_drop(self) -> float:
+        """By how much a price must have fallen at least, in percent."""
+        return self.price_drop_percent or USUAL_DROP
+
     audience: Condition | None = None
     reentry: str = "always"
     steps: tuple[Step, ...] = ()
@@ -141,6 +173,7 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
         words = "a journey gives a fixed amount or percentages: leave discount_depths empty"
         _require(not (self.offer_amounts and self.discount_depths), "offer_amounts", words)
         reentry_period(self.reentry)
+        check_trigger(self.trigger, self.trigger_after, self.trigger_within, self.price_drop_percent)
         check_steps(self.steps)
         if self.time_zone:
             try:
@@ -220,44 +253,6 @@ def overrides_of(environment: Mapping[str, str]) -> dict[str, str]:
             near = get_close_matches(name, fields, n=1)
             hint = f"did you mean {PREFIX}{near[0].upper()}?" if near else f"there are {', '.join(fields)}"
             raise DeclarationError(f"{PREFIX}{name.upper()}: a journey has no field {name} to override; {hint}")
-    return found
-
-
-def quiet_hours(text: str) -> tuple[time, time] | None:
-    """`22:00-08:00` as two local times; None when empty. DeclarationError otherwise."""
-    if not text:
-        return None
-    found = re.fullmatch(r"(\d\d):(\d\d)-(\d\d):(\d\d)", text)
-    try:
-        if found:
-            return time(int(found[1]), int(found[2])), time(int(found[3]), int(found[4]))
-    except ValueError:
-        pass
-    raise DeclarationError(f"quiet = {text!r}: write it like 22:00-08:00, or leave it empty")
-
-
-def reentry_period(text: str) -> timedelta | None:
-    """`once per 7d` as a length of time; None for `always`. DeclarationError otherwise."""
-    if text == "always":
-        return None
-    found = re.fullmatch(r"once per (\S+)", text)
-    try:
-        if found and (period := duration(found[1])):
-            return period
-    except (ValueError, OverflowError):
-        pass
-    raise DeclarationError(f"reentry = {text!r}: write always, or a time such as once per 7d")
-
-
-def amounts(texts: tuple[str, ...]) -> dict[str, Money]:
-    """`20 EUR` each, by currency; DeclarationError for anything else."""
-    found = {}
-    for text in texts:
-        parts = re.fullmatch(r"(\d+(?:\.\d+)?) ([A-Z]{3})", text)
-        if not parts:
-            raise DeclarationError(f"amount {text!r}: write it like 20 EUR")
-        minor = round(float(parts[1]) * 10 ** minor_digits(parts[2]))
-        found[parts[2]] = Money(amount=minor, currency=parts[2])
     return found
 
 

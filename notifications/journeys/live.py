@@ -8,12 +8,15 @@ from cachetools import LRUCache
 
 from mesh import Mesh
 from mesh.errors import DeclarationError
+from mesh.events.cart import CartAbandoned
+from mesh.events.offer import CART_ABANDONED, OfferTriggered
 from notifications.conditions.closures import Facts
 from notifications.conditions.live_audiences import LiveAudiences
 from notifications.documents.document import Document
 from notifications.documents.publishing import find_revision
-from notifications.journeys import Journey, reentry_period
+from notifications.journeys import Journey
 from notifications.journeys.kind import JOURNEYS, journey_of
+from notifications.journeys.texts import reentry_period
 
 KEPT = 64
 """Earlier revisions that are remembered."""
@@ -53,6 +56,20 @@ class LiveJourneys:
         """The journeys that are on in a region, those of higher priority first, then by name."""
         on = (one for one in self._by_name.values() if one.journey.is_on_in(region))
         return sorted(on, key=lambda one: (-one.journey.priority, one.name))
+
+    def started_by(self, occasion: CartAbandoned | OfferTriggered, region: str) -> list[LiveJourney]:
+        """The journeys that start a run: those for left carts, or the one that a trigger found it for."""
+        on = self.on_in(region)
+        if isinstance(occasion, CartAbandoned):
+            return [one for one in on if one.journey.trigger == CART_ABANDONED]
+        wanted = (occasion.journey, occasion.trigger)
+        return [one for one in on if (one.name, one.journey.trigger) == wanted]
+
+    @property
+    def triggered(self) -> list[LiveJourney]:
+        """The journeys, on or not, that something else than a left cart starts, by name."""
+        found = (one for one in self._by_name.values() if one.journey.trigger != CART_ABANDONED)
+        return sorted(found, key=lambda one: one.name)
 
     def get(self, name: str) -> LiveJourney | None:
         """A journey, on or not; None where there is none of that name."""
@@ -95,7 +112,8 @@ class LiveJourneys:
 
     def shortest_score_limit(self, region: str) -> timedelta:
         """How long a cart's first decision waits for its score, as all journeys of its region decide together."""
-        return min((one.journey.score_limit for one in self.on_in(region)), default=timedelta(0))
+        limits = (one.journey.score_limit for one in self.on_in(region) if one.journey.trigger == CART_ABANDONED)
+        return min(limits, default=timedelta(0))
 
     @property
     def longest_contact_memory(self) -> float:

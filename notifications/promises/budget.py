@@ -14,7 +14,8 @@ from mesh.events.code import CodeChanged, CodeState
 from mesh.events.offer import Check
 from mesh.money import Money
 from mesh.publish import Change
-from notifications.journeys import Journey, amounts
+from notifications.journeys import Journey
+from notifications.journeys.texts import amounts
 from notifications.promises.lending import PAUSE, wanted_loan
 from notifications.promises.parts import left_of, part_of, plus
 

@@ -2,7 +2,7 @@
 
 from mesh.events.budget import BudgetChanged
 from mesh.money import Money
-from notifications.journeys import amounts
+from notifications.journeys.texts import amounts
 
 
 def part_of(whole: Money, region: str, regions: tuple[str, ...]) -> int:

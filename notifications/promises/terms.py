@@ -7,7 +7,8 @@ from mesh.events.code import Discount
 from mesh.events.contact import Contact
 from mesh.money import Money
 from notifications.decision_input import DecisionInput
-from notifications.journeys import Journey, amounts
+from notifications.journeys import Journey
+from notifications.journeys.texts import amounts
 
 
 def discount_of(journey: Journey, percent: int, inputs: DecisionInput) -> Discount | None:

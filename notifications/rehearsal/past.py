@@ -10,16 +10,18 @@ import msgspec
 
 from mesh import Mesh, Received
 from mesh.errors import InvalidEvent
-from mesh.event import declaration_of
+from mesh.event import Event, declaration_of
 from mesh.events.cart import CartAbandoned, CartConverted
-from mesh.events.offer import OfferDecided
+from mesh.events.offer import CART_ABANDONED, OfferDecided, OfferTriggered
 from mesh.events.order import OrderPlaced
 from mesh.operations.events import stored_since
 from mesh.streams import mesh_stream
 from mesh.subjects import every
 from notifications.decision_input import DecisionInput
+from notifications.occasion import Started
 
-KINDS = (CartAbandoned, OfferDecided, OrderPlaced, CartConverted)
+KINDS = (OfferDecided, OrderPlaced, CartConverted)
+"""What is read besides what began the runs."""
 MOST = 100_000
 """Of more carts the newest are rehearsed."""
 
@@ -27,7 +29,7 @@ MOST = 100_000
 class PastCart(msgspec.Struct, frozen=True, kw_only=True):
     """A cart that was left: what was known when it was decided first (`at`), and the newest decision of each offer."""
 
-    abandoned: Received[CartAbandoned]
+    abandoned: Started
     inputs: DecisionInput
     at: datetime
     decided: tuple[OfferDecided, ...]
@@ -59,15 +61,22 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
         return "left", "unchanged since it was left"
 
 
-async def read_past(mesh: Mesh, since: datetime, until: datetime, *, most: int = MOST) -> Past:
-    """The whole mesh's log since a moment, as far as it has arrived here. Raises Unavailable."""
-    abandoned: dict[str, Received[CartAbandoned]] = {}
+async def read_past(
+    mesh: Mesh, since: datetime, until: datetime, *, most: int = MOST, trigger: str = CART_ABANDONED
+) -> Past:
+    """The whole mesh's log since a moment, as far as it has arrived here. Raises Unavailable.
+
+    With another `trigger` than left carts it is what journeys with this trigger found in that time.
+    """
+    abandoned: dict[str, Started] = {}
     first: dict[str, Received[OfferDecided]] = {}
     decided: dict[str, dict[str, OfferDecided]] = defaultdict(dict)
     bought, left = defaultdict[str, list[datetime]](list), defaultdict[str, list[datetime]](list)
-    async for received in _events(mesh, since):
+    async for received in _events(mesh, since, CartAbandoned if trigger == CART_ABANDONED else OfferTriggered):
         match received.event:
-            case CartAbandoned(cart_id=cart):
+            case OfferTriggered(trigger=other) if other != trigger:
+                continue
+            case CartAbandoned(cart_id=cart) | OfferTriggered(cart_id=cart):
                 abandoned[received.id] = received
                 left[cart].append(received.time)
             case OfferDecided(abandonment_id=abandonment, offer_id=offer, inputs=inputs) as event:
@@ -104,10 +113,10 @@ async def read_past(mesh: Mesh, since: datetime, until: datetime, *, most: int =
     )
 
 
-async def _events(mesh: Mesh, since: datetime) -> AsyncIterator[Received]:
+async def _events(mesh: Mesh, since: datetime, begun: type[Event]) -> AsyncIterator[Received]:
     """Everything that is needed, from this region and from the copies of the others."""
     places: dict[str, list[str]] = defaultdict(list)
-    for kind in KINDS:
+    for kind in (begun, *KINDS):
         places[mesh.stream_of(kind)].append(every(declaration_of(kind), region=mesh.region))
         if mesh.others:
             places[mesh_stream(mesh.region)].append(every(declaration_of(kind), region="*"))

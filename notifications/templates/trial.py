@@ -11,13 +11,14 @@ from mesh.errors import DeclarationError
 from mesh.events.offer import OfferDecided
 from mesh.money import Money
 from mesh.settings import read
+from notifications.journeys.triggers import NO_ORDER_SINCE, PRICE_DROPPED
 from notifications.order_variables import order_variables
 from notifications.real_cart import RealCart
 from notifications.render_pool import RenderPool, TemplateError
 from notifications.sample import sample, sample_order
 from notifications.shopper_profile import ShopperProfile
 from notifications.template_variables import Shop, confirmation_variables, sum_of, template_variables
-from notifications.templates.front_matter import CONFIRMATION, ORDER, front_matter
+from notifications.templates.front_matter import CONFIRMATION, OFFER, ORDER, front_matter
 from notifications.templates.template import SUFFIX, Template
 
 UNSUBSCRIBE, CONFIRM = "http://127.0.0.1:8081/unsubscribe/sample", "http://127.0.0.1:8081/confirm/sample"
@@ -27,12 +28,15 @@ TRACKING = "https://carrier.example/JD0146"
 
 MANY = 30
 """Lines of a cart that is larger than a mail shows."""
-Lines = Literal["one", "two", "many"]
+Lines = Literal["none", "one", "dropped", "two", "many"]
 Cause = Literal["none", "customer", "shop", "payment", "sold_out"]
 
 
 class SampleChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """Which sample: of an offer with or without coupon, recommendations and name; of an order, why it was cancelled."""
+    """Which sample: of an offer with or without coupon, recommendations and name; of an order, why it was cancelled.
+
+    `lines` is how many there are; `dropped`: one whose price fell, `none`: an offer to who has not ordered for long.
+    """
 
     coupon: bool = True
     recommended: bool = True
@@ -82,13 +86,19 @@ def chosen_variables(
     """What a template is given for the sample that was chosen; a real `cart`, `shopper` and discount in its place."""
     decided, profile = sample(locale)
     profile = profile if shopper is None else shopper
-    count = {"one": 1, "two": 2, "many": MANY}[choice.lines]
-    lines = tuple(decided.lines[n % len(decided.lines)] for n in range(count))
-    decided = msgspec.structs.replace(decided, lines=lines, total=sum_of(lines))
+    count = {"none": 0, "one": 1, "dropped": 1, "two": 2, "many": MANY}[choice.lines]
+    if count or kind_of(template) == OFFER:
+        lines = tuple(decided.lines[n % len(decided.lines)] for n in range(count))
+        decided = msgspec.structs.replace(decided, lines=lines, total=sum_of(lines) if lines else decided.total)
     if cart is not None:
         decided = cart.in_place_of(decided)
     if percent is not None:
         decided = msgspec.structs.replace(decided, discount_percent=percent)
+    if choice.lines == "none":
+        decided = msgspec.structs.replace(decided, trigger=NO_ORDER_SINCE)
+    elif choice.lines == "dropped":
+        before = {one.product_id: one.price * 2 for one in decided.lines}
+        decided = msgspec.structs.replace(decided, trigger=PRICE_DROPPED, prices_before=before)
     if not choice.coupon:
         decided = msgspec.structs.replace(decided, coupon=None, discount_percent=0)
     if not choice.recommended:
@@ -114,6 +124,7 @@ def choices(kind: str) -> Iterator[SampleChoice]:
         for coupon, recommended, named in product((True, False), repeat=3):
             yield SampleChoice(coupon=coupon, recommended=recommended, named=named)
         yield SampleChoice(lines="one")
+        yield SampleChoice(lines="dropped")
         yield SampleChoice(lines="many")
 
 

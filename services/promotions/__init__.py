@@ -24,7 +24,7 @@ from mesh.events.code import (
     CodesImported,
     Discount,
 )
-from mesh.events.offer import OfferDecided, OfferFailed, OfferWithdrawn
+from mesh.events.offer import CART_ABANDONED, OfferDecided, OfferFailed, OfferTriggered, OfferWithdrawn
 from mesh.publish import Cause, Change
 from services.promotions.claims import answer_claim, claim
 from services.promotions.code_desk import CodeDesk
@@ -86,7 +86,8 @@ async def issue_code(received: Received[OfferDecided], mesh: Mesh, desk: CodeDes
     key = code_id(decided.coupon)
     if await mesh.last(CodeChanged, key):
         return  # issued before, as a code of a list
-    cart = await mesh.last(CartAbandoned, decided.cart_id)
+    kind = CartAbandoned if decided.trigger == CART_ABANDONED else OfferTriggered
+    cart = await mesh.last(kind, decided.cart_id)
     expires = received.stored + desk.settings.code_lasts
     yield CodeChanged(
         code_id=key,

@@ -3,6 +3,7 @@
 import re
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -179,3 +180,39 @@ async def test_everyone_can_use_them(house, visit):
     await examine(page, height=6000)
 
     assert logged == []
+
+
+@pytest.mark.timeout(300)
+async def test_the_trigger_is_chosen_first_and_brings_its_own_settings(house, visit, eventually):
+    """By keyboard: only what the chosen trigger has is shown, and what it has not is not kept."""
+    ada = await house.sign_in(await visit(), "Ada", "marketer")
+    await ada.goto(f"{house.url}/journeys")
+    await ada.get_by_label("Name").fill("Cheaper now")
+    await ada.get_by_label("Begin with").select_option(label="Price dropped")
+    await ada.get_by_role("button", name="Create draft").click()
+
+    trigger = ada.get_by_label("Starts when")
+    await expect(trigger).to_have_value("price dropped")
+    await expect(ada.get_by_label("Smallest fall of the price")).to_have_value("10")
+    await expect(ada.get_by_label("Nothing followed for", exact=True)).to_be_hidden()
+    await expect(ada.locator("#picture li").first).to_contain_text(
+        "A product in a left cart costs less by 10 % at least"
+    )
+
+    await trigger.focus()
+    await ada.keyboard.type("Browse")
+    await expect(ada.get_by_label("Smallest fall of the price")).to_be_hidden()
+    await ada.get_by_label("Nothing followed for", exact=True).fill("2")
+    await ada.get_by_label("Unit of Nothing followed for").select_option("h")
+    await expect(ada.locator("#sentence")).to_contain_text(
+        "for 2 hours neither looked again nor filled a cart nor bought"
+    )
+    await expect(ada.locator("#saved")).to_contain_text("by Ada.")
+    drafted = await house.draft("cheaper-now")
+    wanted = ("browse abandoned", timedelta(hours=2), 0.0)
+    assert (drafted.trigger, drafted.trigger_after, drafted.price_drop_percent) == wanted
+
+    await ada.goto(f"{house.url}/journeys")
+    await expect(ada.get_by_role("row", name="cheaper-now")).to_contain_text("Browse abandoned")
+    await ada.goto(f"{house.url}/journeys/cheaper-now/rehearsal")
+    await expect(ada.get_by_role("heading", name="Nothing of the last 7 days can be decided again")).to_be_visible()

@@ -12,7 +12,7 @@ from mesh.events.order import OrderPlaced, OrderReportRefused, PurchaseMarked
 from mesh.money import Money
 from mesh.profiles import purchases_of, read_profile, visitor_digest
 from mesh.runtime.run import running
-from notifications.read_input import cart_state
+from notifications.cart_state import cart_state
 from services import carts, identity
 
 PAGE, SERVER = {"authorization": "Bearer demo"}, {"authorization": "Bearer secret"}

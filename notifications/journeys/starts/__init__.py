@@ -3,7 +3,13 @@
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-STARTS = {"checkout-abandoned": "Checkout abandoned"}
+STARTS = {
+    "checkout-abandoned": "Checkout abandoned",
+    "browse-abandoned": "Browse abandoned",
+    "price-dropped": "Price dropped",
+    "back-in-stock": "Back in stock",
+    "win-back": "Win-back",
+}
 """Their files, and what they are called."""
 
 

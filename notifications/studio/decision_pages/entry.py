@@ -24,13 +24,16 @@ from mesh.events.offer import (
     OfferDecided,
     OfferDeferred,
     OfferFailed,
+    OfferRecovered,
     OfferRequested,
     OfferSent,
     OfferShown,
+    OfferTriggered,
     OfferWithdrawn,
 )
 from notifications.studio.decision_pages import words
 from notifications.studio.decision_pages.explained_decision import CheckShown, explained_checks, sentence_of
+from notifications.studio.decision_pages.found_entry import found
 
 BASE_RATE = "base-rate"
 """The version of a score that no model computed."""
@@ -58,12 +61,23 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 def entry_of(received: Received) -> Entry:
     """An event as an entry; one of a kind that is not known here by its name alone."""
     name = declaration_of(type(received.event)).name.replace(".", " ").replace("_", " ")
-    made = _of_cart(received) or _of_offer(received) or Entry(**_place(received), kind="cart", title=name.capitalize())
+    made = _of_trigger(received) or _of_cart(received) or _of_offer(received)
+    made = made or Entry(**_place(received), kind="cart", title=name.capitalize())
     event = received.event
     if journey := getattr(event, "journey", ""):
-        made = msgspec.structs.replace(made, journey=journey, journey_revision=event.journey_revision)
+        made = msgspec.structs.replace(made, journey=journey, journey_revision=getattr(event, "journey_revision", None))
     template = getattr(event, "template", None) or ""
     return msgspec.structs.replace(made, template=template, template_revision=getattr(event, "template_revision", None))
+
+
+def _of_trigger(received: Received) -> Entry | None:
+    if isinstance(received.event, OfferRecovered):
+        sentence = f"Order {received.event.order_id} followed the offer: {words.money(received.event.value)}"
+        return Entry(**_place(received), kind="bought", title="Order won", sentence=sentence)
+    if not isinstance(received.event, OfferTriggered):
+        return None
+    title, sentence, facts = found(received.event)
+    return Entry(**_place(received), kind="cart", title=title, sentence=sentence, facts=facts)
 
 
 def _of_cart(received: Received) -> Entry | None:  # noqa: PLR0911  one return for each kind of event

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from mesh.events.offer import Check, OfferDecided
+from mesh.events.offer import CART_ABANDONED, Check, OfferDecided
 from notifications.studio.decision_pages import words
 
 
@@ -21,16 +21,17 @@ class CheckShown(msgspec.Struct, frozen=True, kw_only=True):
     effect: str = ""
 
 
-def reason_of(outcome: str, reason: str, held_until: datetime | None) -> str:
+def reason_of(outcome: str, reason: str, held_until: datetime | None, trigger: str = CART_ABANDONED) -> str:
     """Why a decision came out so, in a few words for a list."""
     if outcome == "approved":
         return "No check stopped it"
-    return f"{words.reason(reason)}; held until {words.moment(held_until)}" if held_until else words.reason(reason)
+    said = words.reason(reason, trigger)
+    return f"{said}; held until {words.moment(held_until)}" if held_until else said
 
 
 def sentence_of(decided: OfferDecided) -> str:
     """What a decision comes to, as a sentence."""
-    why = reason_of(decided.outcome, decided.reason, decided.held_until)
+    why = reason_of(decided.outcome, decided.reason, decided.held_until, decided.trigger)
     if decided.held_until:
         return f"{why}, then decided again."
     return f"{why}: the offer is sent." if decided.outcome == "approved" else f"{why}. No offer is sent."
@@ -43,7 +44,7 @@ def explained_checks(decided: OfferDecided) -> tuple[CheckShown, ...]:
 
 def _check(check: Check, decided: OfferDecided) -> CheckShown:
     return CheckShown(
-        title=words.check(check.name),
+        title=words.check(check.name, decided.trigger),
         channel=words.channel(check.channel) if check.channel else "",
         value=check.value,
         passed=check.passed,

@@ -16,6 +16,7 @@ from mesh.events.offer import (
     OfferDecided,
     OfferDeferred,
     OfferFailed,
+    OfferRecovered,
     OfferSent,
     OfferShown,
     OfferUnsubscribed,
@@ -35,6 +36,7 @@ KINDS = (
     OfferUnsubscribed,
     MailComplained,
     CartRecovered,
+    OfferRecovered,
 )
 """The events that a record is the fold of. All travel to every region."""
 
@@ -113,7 +115,7 @@ def step(record: OfferRecord, received: Received) -> OfferRecord:
             return msgspec.structs.replace(record, **{name: channels})
         case OfferShown() | OfferClicked() | OfferUnsubscribed() | MailComplained() as event:
             return msgspec.structs.replace(record, **{BY_SHOPPER[type(event)]: True})
-        case CartRecovered(order_id=order, value=value):
+        case CartRecovered(order_id=order, value=value) | OfferRecovered(order_id=order, value=value):
             return msgspec.structs.replace(record, recovered=dict(sorted({**record.recovered, order: value}.items())))
         case _:
             return record

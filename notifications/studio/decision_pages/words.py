@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 from mesh import Money
 from mesh.channels import CHANNELS
-from mesh.events.offer import OfferDecided
+from mesh.events.offer import CART_ABANDONED, OfferDecided
+from notifications.journeys.triggers import has_cart
 
 OUTCOMES = {"approved": "Approved", "held": "Held", "dropped": "Dropped"}
 REASONS = {
@@ -70,18 +71,31 @@ CHECKS = {
 """What a check asks, by its name."""
 
 
+OF_SHOPPER = {
+    "cart moved on": "The shopper came back or filled a cart",
+    "cart": "Neither bought nor came back since",
+    "value": "Value",
+    "audience": "Audience of the journey",
+}
+"""Reasons and checks where a run is about no cart."""
+
+
 def outcome(name: str) -> str:
     """An outcome as a word."""
     return OUTCOMES.get(name, _sentence(name))
 
 
-def reason(text: str) -> str:
+def reason(text: str, trigger: str = CART_ABANDONED) -> str:
     """A reason as a sentence without its full stop; one that is not known here as it was written."""
+    if not has_cart(trigger) and text in OF_SHOPPER:
+        return OF_SHOPPER[text]
     return REASONS.get(text, _sentence(text))
 
 
-def check(name: str) -> str:
+def check(name: str, trigger: str = CART_ABANDONED) -> str:
     """What a check asks."""
+    if not has_cart(trigger) and name in OF_SHOPPER:
+        return OF_SHOPPER[name]
     return CHECKS.get(name, _sentence(name))
 
 

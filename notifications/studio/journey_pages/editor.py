@@ -17,6 +17,7 @@ from mesh.web.guard import require
 from mesh.web.roles import MARKETER
 from notifications.documents.document import Superseded
 from notifications.documents.publishing import names_of
+from notifications.journeys.triggers import TRIGGERS
 from notifications.studio.journey_pages.audience_builder import OPTIONS, after_button, said
 from notifications.studio.journey_pages.changes import conflicts, merged, typed_in_text
 from notifications.studio.journey_pages.fields import SECTIONS
@@ -160,6 +161,7 @@ async def _options(studio: Studio, name: str) -> dict[str, Any]:
     return {
         "choice": sorted(await names_of(TEMPLATES, studio.mesh)),
         "zone": _zones(),
+        "trigger": {name: one.words for name, one in TRIGGERS.items()},
         "channels": {name: title_of(name) for name in CHANNELS},
         "regions": {name: name for name in sorted((studio.mesh.region, *studio.mesh.others))},
         "units": UNITS,

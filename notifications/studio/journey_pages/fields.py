@@ -18,6 +18,7 @@ from notifications.studio.journey_pages.inputs import (
     whole,
 )
 from notifications.studio.journey_pages.steps_input import reentry, steps
+from notifications.studio.journey_pages.trigger_input import OWNERS, trigger, usual_duration, usual_percent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,11 @@ class Field:
     input: Input
     hint: str
     unit: str = ""
+
+    @property
+    def triggers(self) -> str:
+        """The triggers that have this setting, by their first words; empty: every one."""
+        return OWNERS.get(self.name, "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +51,37 @@ def _field(name: str, label: str, input: Input, hint: str, unit: str = "") -> Fi
 
 
 SECTIONS = (
+    Section(
+        title="Trigger",
+        lead="What starts this journey for a shopper.",
+        fields=(
+            _field(
+                "trigger",
+                "Starts when",
+                trigger(),
+                "Shoppers who bought meanwhile get nothing. What happened before it was on starts nothing.",
+            ),
+            _field(
+                "trigger_after",
+                "Nothing followed for",
+                usual_duration(),
+                "After the last look (0: 1 hour) or the last order (0: 60 days).",
+            ),
+            _field(
+                "trigger_within",
+                "Cart left in the last",
+                usual_duration(),
+                "Carts that were left longer ago start nothing. 0: 30 days.",
+            ),
+            _field(
+                "price_drop_percent",
+                "Smallest fall of the price",
+                usual_percent(),
+                "Against the catalogue's price when the cart was left. 0: 5 %.",
+                "%",
+            ),
+        ),
+    ),
     Section(
         title="Status",
         lead="Whether this journey runs, and what it sends.",
@@ -69,7 +106,7 @@ SECTIONS = (
                 "reentry",
                 "Enter again after",
                 reentry(),
-                "Who got an offer of this journey is left alone for so long. 0: each left cart begins anew.",
+                "Who got an offer of this journey is left alone for so long. 0: each occasion begins anew.",
             ),
         ),
     ),
@@ -84,7 +121,12 @@ SECTIONS = (
                 "score_limit", "Wait for the score", duration(), "Decide without the model's score after this time."
             ),
             _field("expires", "Offer expires after", duration(), "An offer that could not be sent by then is dropped."),
-            _field("audience", "Only for carts that meet", audience(), "What is not known of a cart meets nothing."),
+            _field(
+                "audience",
+                "Only for carts that meet",
+                audience(),
+                "What is not known meets nothing. Where there is no cart, what was looked at counts as one.",
+            ),
         ),
     ),
     Section(

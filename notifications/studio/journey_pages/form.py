@@ -13,6 +13,7 @@ from notifications.journeys import Journey, parse
 from notifications.studio.journey_pages.fields import FIELDS
 from notifications.studio.journey_pages.inputs import Texts
 from notifications.studio.journey_pages.steps_input import put_tables
+from notifications.studio.journey_pages.trigger_input import settled
 
 Typed = Mapping[str, Texts]
 """The texts of a form by field."""
@@ -48,6 +49,8 @@ def write(name: str, base: str, typed: Typed) -> Written:
     """
     before, document = parse(name, base, {}), tomlkit.parse(base if base.endswith("\n") or not base else f"{base}\n")
     wrong: dict[str, str] = {}
+    unset = typed_of(Journey(name=name, template=""))
+    typed = settled(dict(typed), lambda key: unset[key])
     for key, field in FIELDS.items():
         if typed[key] == field.input.show(getattr(before, key)):
             continue

@@ -10,7 +10,7 @@ from typing import Any
 
 from mesh.channels import CHANNELS
 from mesh.errors import DeclarationError
-from notifications.journeys import amounts, quiet_hours
+from notifications.journeys.texts import amounts, quiet_hours
 
 Texts = Mapping[str, Sequence[str]]
 """What the controls of one field hold, by the part of the field; the part of a single control is empty."""

@@ -29,6 +29,7 @@ from notifications.studio.journey_pages.opened import (
     subject,
 )
 from notifications.studio.journey_pages.sentence import discount
+from notifications.studio.journey_pages.trigger_input import short
 from notifications.studio.second_look import asked_by
 from notifications.studio.studio import Studio
 
@@ -42,6 +43,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     journey: Journey | None
     discount: str
+    starts: str
     in_force: Document | None
     draft: DocumentDraft | None
 
@@ -115,4 +117,5 @@ def _row(name: str, in_force: Document | None, draft: DocumentDraft | None) -> R
     newest = in_force or draft
     journey = readable(name, newest.files[FILE]) if newest else None
     words = discount(journey) if journey else ""
-    return Row(name=name, journey=journey, discount=words, in_force=in_force, draft=draft)
+    starts = short(journey.trigger) if journey else ""
+    return Row(name=name, journey=journey, discount=words, starts=starts, in_force=in_force, draft=draft)

@@ -1,11 +1,13 @@
-"""Picture: the way of a cart through a journey, as a list of what happens one after another."""
+"""Picture: the way of a shopper through a journey, as a list of what happens one after another."""
 
 import msgspec
 
 from mesh.channels import CHANNELS
 from notifications.journeys import Journey
 from notifications.journeys.steps import Step, Variant, condition_of
+from notifications.journeys.triggers import BROWSE_ABANDONED, CART_ABANDONED, has_cart
 from notifications.studio.journey_pages.inputs import duration_in_words, title_of
+from notifications.studio.journey_pages.trigger_input import begins
 from notifications.variants import settings_of, shares
 
 
@@ -29,11 +31,15 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def picture(journey: Journey) -> tuple[Node, ...]:
-    """From the cart that was left to the end of the run."""
-    nodes = [Node(kind="trigger", title="A cart was left")]
+    """From what starts it to the end of the run."""
+    title, detail = begins(journey)
+    nodes = [Node(kind="trigger", title=title, detail=detail)]
     for place, step in enumerate(journey.listed_steps):
         nodes += _nodes(journey, step, place)
-    ends = "bought, unsubscribed, or the cart was changed" if journey.steps else "bought, or the cart was changed"
+    changed = "the cart was changed" if has_cart(journey.trigger) else "a cart was filled"
+    if journey.trigger == BROWSE_ABANDONED:
+        changed = "came back, or filled a cart"
+    ends = f"bought, unsubscribed, or {changed}" if journey.steps else f"bought, or {changed}"
     return (*nodes, Node(kind="end", title="End", detail=f"At any moment: {ends}"))
 
 
@@ -80,4 +86,6 @@ def _held(journey: Journey, step: Step, place: int) -> str:
     """What else keeps the step back, so that nobody wonders why it comes later than it says."""
     if place and step.after < journey.contact_interval:
         return f"Longer, as offers are {duration_in_words(journey.contact_interval)} apart"
-    return "after the step before was sent" if place else "after the cart fell due"
+    if place:
+        return "after the step before was sent"
+    return "after the cart fell due" if journey.trigger == CART_ABANDONED else "after that"

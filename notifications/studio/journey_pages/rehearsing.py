@@ -9,6 +9,7 @@ from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 
+from mesh.events.offer import CART_ABANDONED
 from mesh.web.guard import require
 from mesh.web.roles import MARKETER
 from notifications.rehearsal.past import read_past
@@ -19,6 +20,7 @@ from notifications.studio.decision_pages import words
 from notifications.studio.journey_pages.example_mail import example_mail
 from notifications.studio.journey_pages.opened import PageRequest, open_journey, readable
 from notifications.studio.journey_pages.sentence import sentence
+from notifications.studio.journey_pages.trigger_input import short
 from notifications.studio.studio import Studio
 from notifications.studio.template_pages.preview import framed_html
 
@@ -39,13 +41,20 @@ def rehearsing_routes(studio: Studio, pool: RenderPool) -> list[HTTPRouteHandler
         opened = await open_journey(studio, name)
         journey = readable(name, opened.text)
         chosen = next((one for one in DAYS if str(one) == days), DAYS[0])
-        asked = {"opened": opened, "journey": journey, "days": chosen, "choices": DAYS, "words": words}
+        asked = {
+            "opened": opened,
+            "journey": journey,
+            "days": chosen,
+            "choices": DAYS,
+            "words": words,
+            "found_by": "" if journey is None or journey.trigger == CART_ABANDONED else short(journey.trigger),
+        }
         if journey is None or not result:
             shown = {**asked, "found": None, "sentence": sentence(journey) if journey else ""}
             return studio.show(request, "journey_rehearsal.html.j2", shown)
         until = datetime.now(UTC)
         async with one_at_a_time:  # each takes a core
-            past = await read_past(studio.mesh, until - timedelta(days=chosen), until)
+            past = await read_past(studio.mesh, until - timedelta(days=chosen), until, trigger=journey.trigger)
             rehearsal = Rehearsal(past, journey)
             await _in_turns(rehearsal.steps())
             found: Report = report(past, journey, rehearsal.results())

@@ -6,18 +6,24 @@ from datetime import timedelta
 from mesh.channels import CHANNELS
 from notifications.conditions.tree import Condition
 from notifications.conditions.words import sentence_of
-from notifications.journeys import Journey, quiet_hours
+from notifications.journeys import Journey
 from notifications.journeys.steps import Step
+from notifications.journeys.texts import quiet_hours
+from notifications.journeys.triggers import has_cart
 from notifications.studio.journey_pages.inputs import duration_in_words, share, title_of
+from notifications.studio.journey_pages.trigger_input import who
 from notifications.variants import settings_of
 
 PERIODS = {timedelta(hours=1): "an hour", timedelta(days=1): "a day", timedelta(days=7): "a week"}
+
+LEFT_CART = "abandoned-cart"
+"""The template that comes with Cartmesh for carts that were left."""
 
 
 def sentence(journey: Journey) -> str:
     """Who gets what, by which ways, how often and when not."""
     steps = f" in {len(journey.steps)} steps" if len(journey.steps) > 1 else ""
-    parts = [f"{_carts(journey)}, left, get {discount(journey)} {_ways(journey)}{steps}", _limit(journey)]
+    parts = [f"{who(journey, _carts(journey))} get {discount(journey)} {_ways(journey)}{steps}", _limit(journey)]
     if journey.contact_interval:
         parts.append(f"{duration_in_words(journey.contact_interval)} apart")
     if hours := quiet_hours(journey.quiet):
@@ -31,6 +37,8 @@ def sentence(journey: Journey) -> str:
         whole += f" {share().words(journey.holdout)} of shoppers never get an offer."
     if journey.explore:
         whole += f" For {share().words(journey.explore)} of shoppers the offer is drawn at random."
+    if not has_cart(journey.trigger) and LEFT_CART in journey.templates:
+        whole += f" The template {LEFT_CART} speaks of a cart, and here is none: choose another one."
     return whole if journey.active else f"Switched off. When on: {whole[0].lower()}{whole[1:]}"
 
 

@@ -11,8 +11,8 @@ from tomlkit.items import AoT
 
 from mesh.errors import DeclarationError
 from mesh.settings import duration as read_duration
-from notifications.journeys import reentry_period
 from notifications.journeys.steps import Step, Variant, check_steps, condition_of
+from notifications.journeys.texts import reentry_period
 from notifications.studio.journey_pages.inputs import (
     Input,
     Texts,

@@ -5,7 +5,13 @@ from notifications.templates.trial import SampleChoice
 
 KINDS = {OFFER: "Offer", CONFIRMATION: "Asks to confirm an address", ORDER: "Order mail", BLOCK: "Shared block"}
 """What a template is for, by its `kind`."""
-LINES = {"one": "one line", "two": "two lines", "many": "30 lines"}
+LINES = {
+    "none": "no lines, as for a win-back",
+    "one": "one line",
+    "dropped": "one line whose price fell",
+    "two": "two lines",
+    "many": "30 lines",
+}
 """How many lines the cart or order of a sample has."""
 CAUSES = {
     "none": "as it was ordered",

@@ -2,7 +2,7 @@
 
 import re
 from contextlib import asynccontextmanager
-from datetime import UTC
+from datetime import UTC, datetime
 from html import unescape
 
 import httpx
@@ -10,12 +10,13 @@ import pytest
 
 from mesh import Mesh, Money
 from mesh.events.cart import CartLine, CartRecovered, CartUpdated
-from mesh.events.offer import OfferClicked, OfferDecided, OfferSent
+from mesh.events.offer import OfferClicked, OfferDecided, OfferSent, OfferTriggered
 from mesh.events.order import OrderPlaced
 from mesh.runtime.run import running
 from notifications.channels.service import service as channels
 from notifications.offers import service as offers
 from notifications.studio import service as studio
+from notifications.triggers.found import subject_of
 from services.identity import service as identity
 from tests.approved_offer import approved_offer
 
@@ -224,3 +225,31 @@ async def test_odd_addresses_of_the_list_are_taken_as_they_are_meant(pages):
 
     assert "No decision in the last day." in odd
     assert "No cart was evaluated in these 7 days" in days
+
+
+async def test_the_pages_say_what_a_trigger_found(at_work, shop, journeys, pages, eventually):
+    """A run without a cart has a page of its own, to which its visitor leads."""
+    journeys(looked=MAIL_ONLY + 'trigger = "browse abandoned"\n')
+    now, key = datetime.now(UTC), subject_of("browse abandoned", "looked", "cleo")
+    line = CartLine(product_id="p1", quantity=1, price=Money(amount=4500, currency="EUR"), name="Lamp")
+    async with at_work(offers, identity), pages() as open_pages:
+        await shop.identify("cleo")
+        found = OfferTriggered(
+            cart_id=key,
+            visitor_id="cleo",
+            journey="looked",
+            trigger="browse abandoned",
+            lines=(line,),
+            total=line.price,
+            left_at=now,
+            due=now,
+            products=("p1",),
+        )
+        await shop.mesh.publish(found)
+        await eventually(lambda: shop.all(key, OfferDecided))
+
+        words = await open_pages.read(f"/decisions/{key}")
+        where = await open_pages.read("/decisions?q=cleo")
+    assert "Looked at 1 product and left" in words
+    assert "Neither bought nor came back since" in words
+    assert key in where

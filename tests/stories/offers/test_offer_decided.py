@@ -15,9 +15,10 @@ from mesh.events.offer import (
 from mesh.events.order import PurchaseMarked
 from mesh.history import Unchanged
 from mesh.profiles import address_digest, customer_digest, read_profile, visitor_digest
-from notifications.decision import CART_CHANGES, DecisionContext, DecisionRequest, decide
+from notifications.decision import DecisionContext, DecisionRequest, decide
 from notifications.journeys import Journey
 from notifications.journeys.live import LiveJourney, LiveJourneys
+from notifications.occasion import CART_CHANGES
 from notifications.offers import await_score
 from notifications.offers import service as offers
 from notifications.promises.settling import Settling

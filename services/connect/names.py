@@ -15,6 +15,8 @@ def plain_id(value: object) -> str:
     """An id as it is where it can be one here; else a digest of it, as of `gid://shop/Cart/1`. Empty stays empty."""
     if type(value) is str and _plain(value):
         return value  # as nearly all are, and thousands come in a second
+    if value is None:
+        return ""
     text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if not text or _plain(text):
         return text

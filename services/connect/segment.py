@@ -108,8 +108,9 @@ def _translate_one(index: int, call: Call, kind: str, received: datetime, skew: 
         if reason := fields.pop("not_understood", None):
             made.not_understood.append(NotUnderstood(index=index, name=name, reason=reason))
             continue
-        own = {"id": call.shared["id"] if at == 0 else event_id(call.shared["id"], at)}
-        made.events.append(Meaning(item=index, fields={**call.shared, **fields, **own}))
+        whole = call.shared | fields
+        whole["id"] = event_id(call.shared["id"], at) if at else call.shared["id"]
+        made.events.append(Meaning(item=index, fields=whole))
 
 
 def _add_head(call: Call, received: datetime, skew: Skew) -> None:
@@ -119,7 +120,7 @@ def _add_head(call: Call, received: datetime, skew: Skew) -> None:
     if not isinstance(message_id, str) or not message_id.strip():
         raise InvalidField("$.messageId", "a call needs an id of its own, so that sending it again changes nothing")
     call.shared["id"] = event_id(message_id.strip())
-    user, anonymous = (plain_id(call.fields.get(name)) for name in ("userId", "anonymousId"))
+    user, anonymous = plain_id(call.fields.get("userId")), plain_id(call.fields.get("anonymousId"))
     if user:
         call.shared["customer_id"] = user
     if signature := call.context.get("customer_signature"):

@@ -2,9 +2,9 @@
 
     python -m notifications.studio.measured REGION SHARE
 
-prints it as JSON; of a SHARE above 1 the counts are that many times smaller. It is one region of three servers. The pages
-are asked over HTTP by a marketer who is signed in; a rehearsal is read from the streams and decided as the page does it,
-while the studio itself is not at work.
+prints it as JSON; of a SHARE above 1 the counts are that many times smaller. It is one region of three servers. The
+pages are asked over HTTP by a marketer who is signed in; a rehearsal is read from the streams and decided as the page
+does it, while the studio itself is not at work.
 """
 
 import asyncio

@@ -42,7 +42,7 @@ async def choose_winners(mesh: Mesh, window: timedelta, today: date) -> list[Doc
     """
     published, read = list[Document](), None
     async for name, document in mesh.state(JOURNEYS.bucket).items():
-        journey = _readable(document)
+        journey = journey_in_force(document)
         if journey is None or not _waiting(journey) or _responsible(document, mesh) != mesh.region:
             continue
         read = await read_figures(mesh, today) if read is None else read
@@ -77,7 +77,7 @@ async def what_was_tested(name: str, step: Step, mesh: Mesh) -> Tested:
     for version in await versions(JOURNEYS, name, mesh):
         if version.state not in ("in force", "replaced"):
             continue
-        journey = _readable(version.document)
+        journey = journey_in_force(version.document)
         earlier = next((one for one in journey.steps if one.name == step.name), None) if journey else None
         if earlier is None or not earlier.variants:
             break
@@ -142,7 +142,8 @@ def _is_same(earlier: Step, step: Step) -> bool:
     return _what_is_tested(msgspec.structs.replace(earlier, winner=step.winner)) == _what_is_tested(step)
 
 
-def _readable(document: Document) -> Journey | None:
+def journey_in_force(document: Document) -> Journey | None:
+    """A journey as this process decides with it, what the environment sets included; None where it cannot be read."""
     try:
         return journey_of(document)
     except DeclarationError:

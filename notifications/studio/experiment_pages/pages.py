@@ -13,17 +13,16 @@ from mesh.web.console import Console
 from notifications.documents.publishing import versions
 from notifications.experiments.participant import OF_STEP
 from notifications.journeys import Journey
-from notifications.journeys.kind import FILE, JOURNEYS
+from notifications.journeys.kind import JOURNEYS
 from notifications.studio.experiment_pages import words
 from notifications.studio.experiment_pages.chart import chart
-from notifications.studio.experiment_pages.choosing import choice_of
+from notifications.studio.experiment_pages.choosing import choice_of, journey_in_force
 from notifications.studio.experiment_pages.figures import EffectsWriter
 from notifications.studio.experiment_pages.guardrails import mails_of
 from notifications.studio.experiment_pages.margins import Margin
 from notifications.studio.experiment_pages.measuring import read_figures, read_offers
 from notifications.studio.experiment_pages.result import Read, result, results
 from notifications.studio.experiment_pages.variants import variants_of
-from notifications.studio.journey_pages.opened import readable
 from notifications.studio.studio import Studio
 
 
@@ -85,7 +84,7 @@ def _one(studio: Studio, mesh: Mesh, writer: EffectsWriter) -> HTTPRouteHandler:
 
 async def _journeys(mesh: Mesh) -> dict[str, Journey | None]:
     """Every journey in force, where it can be read."""
-    return {name: readable(name, kept.files[FILE]) async for name, kept in mesh.state(JOURNEYS.bucket).items()}
+    return {name: journey_in_force(kept) async for name, kept in mesh.state(JOURNEYS.bucket).items()}
 
 
 def _margin(journey: Journey) -> Margin:

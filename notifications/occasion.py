@@ -40,7 +40,7 @@ def trigger_of(occasion: Occasion) -> str:
 
 
 def prices_before(occasion: Occasion) -> dict[str, Money]:
-    """What products cost when the shopper left them, where they cost less now."""
+    """What products cost before, where they cost less now."""
     return occasion.prices_before if isinstance(occasion, OfferTriggered) else {}
 
 

@@ -91,7 +91,7 @@ VARIABLES: dict[str, tuple[Variable, ...]] = {
         *_LINE,
         Variable(
             name="line.price_before",
-            words="What one cost when the shopper left it, where it costs less now; missing otherwise",
+            words="What one cost before, at the lowest of 30 days, where it costs less now; missing otherwise",
             insert="{% if line.price_before %}{{ line.price_before | money }}{% endif %}",
         ),
         Variable(

@@ -69,8 +69,8 @@ class OfferTriggered(Event):
     `left_at` is when the shopper did last what counts: left the cart, looked at a product, ordered (`order_id`);
     `since` is when they began to look at products. `due` is when it was to be found.
 
-    `products` are those that the trigger is about, in `lines` first; `prices_before` is what they cost by the catalogue
-    when the shopper left them, where they cost less now. `recommended` is what may be shown where there are no lines.
+    `products` are those that the trigger is about, in `lines` first; `prices_before` is what they cost before by the
+    catalogue, where they cost less now. `recommended` is what may be shown where there are no lines.
     """
 
     cart_id: str

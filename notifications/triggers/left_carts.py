@@ -1,7 +1,7 @@
 """Left carts: which of them hold a product that costs less now, or that can be bought again."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import msgspec
@@ -35,6 +35,8 @@ MOST_NEWS = 50_000
 """How many listings are read at most before left carts are looked through for them."""
 MOST_CARTS = 2_000
 """How many left carts are looked at before what was found is stored."""
+PRICES_BEFORE = timedelta(days=30)
+"""The time before a price fell whose lowest price is named as the price before."""
 
 Concerned = dict[str, tuple[Money | None, datetime]]
 """What products cost before, where that matters, and since when it is as it is now, by product."""
@@ -138,7 +140,7 @@ class LeftCarts:
         return found
 
     async def _dropped(self, line: CartLine, left_at: datetime) -> tuple[Money, datetime] | None:
-        """What it cost by the catalogue when the cart was left, where it costs so much less now.
+        """What it cost at the lowest, where it costs so much less now than the catalogue had it when the cart was left.
 
         A page may claim any price, so that what the cart says only spares reading the product's past.
         """
@@ -153,7 +155,10 @@ class LeftCarts:
             return None  # it was listed again, at a price that is no news
         then = next((one for one in reversed(past) if one.event_time <= left_at), None)
         before = price_in(then.event, price.currency) if then else None
-        return (before, now.event_time) if before and self._is_drop(before, price) else None
+        if before is None or not self._is_drop(before, price):
+            return None
+        lowest = lowest_before(past, now, price.currency) or before
+        return (min(before, lowest, key=_amount), now.event_time) if lowest.amount > price.amount else None
 
     def _is_drop(self, before: Money, price: Money) -> bool:
         fall = before.amount - price.amount
@@ -195,3 +200,19 @@ class LeftCarts:
         if product not in self._past:
             self._past[product] = (await self._mesh.history(product, ProductListed)).of(ProductListed)
         return self._past[product]
+
+
+def lowest_before(past: Sequence[Received[ProductListed]], now: Received[ProductListed], currency: str) -> Money | None:
+    """The lowest price of a product in the 30 days before a listing.
+
+    Who announces a lower price has to name this one as the price before (Directive 98/6/EC of the EU, article 6a).
+    """
+    earlier = [one for one in past if one.sequence < now.sequence]
+    begin = now.event_time - PRICES_BEFORE
+    first = max((at for at, one in enumerate(earlier) if one.event_time <= begin), default=0)
+    prices = [price for one in earlier[first:] if (price := price_in(one.event, currency))]
+    return min(prices, key=_amount, default=None)
+
+
+def _amount(price: Money) -> int:
+    return price.amount

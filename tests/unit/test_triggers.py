@@ -9,6 +9,7 @@ from mesh.errors import DeclarationError
 from mesh.events.cart import CartLine
 from mesh.events.interaction import ProductViewed
 from mesh.events.offer import OfferTriggered
+from mesh.events.product import ProductListed
 from notifications.journeys import parse
 from notifications.journeys.starts import STARTS, start
 from notifications.journeys.triggers import TRIGGERS, has_cart
@@ -17,6 +18,7 @@ from notifications.studio.journey_pages.form import typed_of, write
 from notifications.studio.journey_pages.picture import picture
 from notifications.studio.journey_pages.sentence import sentence
 from notifications.triggers.found import subject_of
+from notifications.triggers.left_carts import lowest_before
 from notifications.triggers.views import visit_of
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -110,6 +112,23 @@ def test_a_visit_ends_where_nobody_looked_for_so_long():
     visit = visit_of([view(0), view(200), view(120), view(170)], timedelta(hours=1))
 
     assert [one.event.product_id for one in visit] == ["p120", "p170", "p200"]
+
+
+def test_the_price_before_is_the_lowest_of_the_thirty_days_before():
+    """That in force when they began counts too; what was cheaper long ago does not, nor what came later."""
+
+    def listing(day, amount):
+        at = AT + timedelta(days=day)
+        event = ProductListed(product_id="p", price=eur(amount))
+        return Received(event=event, id="i", time=at, stored=at, region="us", sequence=day + 1, subject="")
+
+    past = [
+        listing(day, amount) for day, amount in ((0, 900), (5, 1800), (20, 2000), (30, 1900), (40, 1500), (41, 100))
+    ]
+
+    assert lowest_before(past, past[4], "EUR") == eur(1800)
+    assert lowest_before(past, past[0], "EUR") is None
+    assert lowest_before(past, past[4], "USD") is None
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from notifications.evaluation import Evaluation
 from notifications.journeys import Journey
 from notifications.promises.budget import reserve
 from notifications.promises.promise import promise
-from services import promotions
+from services import carts, promotions
 from services.operations import copies, heartbeat
 from services.orders.taking import NewOrder, WantedLine
 from services.orders.write import Writer
@@ -116,7 +116,7 @@ async def codes(eventually):
         meshes, clients = {}, {}
         for region in REGIONS:
             others = tuple(one for one in REGIONS if one != region)
-            for one in (copies.service, heartbeat.service, promotions.service):
+            for one in (copies.service, heartbeat.service, carts.service, promotions.service):
                 mesh = await connect(servers.access, region, one.name, others=others)
                 stack.push_async_callback(mesh.broker.drain)
                 run = await stack.enter_async_context(

@@ -17,7 +17,7 @@ from mesh.events.code import CodeAnswered, CodeChanged, Discount
 from mesh.publish import Cause
 from mesh.runtime.run import running
 from mesh.runtime.serving import serving
-from services import promotions
+from services import carts, promotions
 from services.operations import heartbeat
 from services.promotions.app import build
 from services.promotions.code_desk import Asked, CodeDesk
@@ -80,11 +80,12 @@ async def shops(linked, eventually):
         opened = []
         for region, other in (("us", "eu"), ("eu", "us")):
             meshes = []
-            for name in ("promotions", "heartbeat"):
+            for name in ("promotions", "heartbeat", "carts"):
                 broker = linked.broker(region)
                 stack.push_async_callback(broker.drain)
                 meshes.append(Mesh(broker, name, others=(other,)))
             await stack.enter_async_context(running(heartbeat.service, meshes[1]))
+            await stack.enter_async_context(running(carts.service, meshes[2]))
             run = await stack.enter_async_context(running(promotions.service, meshes[0], http=("127.0.0.1", 0)))
             client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{run.port}", timeout=120)
             await stack.enter_async_context(client)

@@ -6,6 +6,7 @@ own, one at a time for each, so that name servers that do not answer keep nobody
 """
 
 import asyncio
+import select
 import socket
 import ssl
 import time
@@ -151,9 +152,16 @@ class _Stream(httpcore.AsyncNetworkStream):
         match info:
             case "ssl_object" | "peername" | "sockname":
                 return self._writer.get_extra_info(info)
-            case (
-                "is_readable"
-            ):  # a kept connection that the other side has closed, or that it sent something on unasked
-                return self._reader.at_eof() or self._writer.transport.is_closing() or bool(self._reader._buffer)  # type: ignore[attr-defined]  # noqa: SLF001
+            case "is_readable":  # a kept connection that the other side closed, or sent something on unasked
+                reader, writer = self._reader, self._writer
+                known = reader.at_eof() or writer.transport.is_closing() or bool(reader._buffer)  # type: ignore[attr-defined]  # noqa: SLF001
+                return known or _has_arrived(writer.get_extra_info("socket").fileno())
             case _:
                 return None
+
+
+def _has_arrived(socket_number: int) -> bool:
+    """Whether something has come that the event loop has not read yet, such as the connection's end."""
+    looking = select.poll()
+    looking.register(socket_number, select.POLLIN)
+    return bool(looking.poll(0))

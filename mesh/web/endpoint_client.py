@@ -17,15 +17,14 @@ import httpcore
 import msgspec
 
 from mesh.web.checked_network import AddressRefused, CheckedNetwork
-from mesh.web.http_exchange import Head, HttpConnection, request_head
+from mesh.web.http_connection import CallFailed, Head, HttpConnection, request_head
+from mesh.web.kept_connections import KeptConnections
 from mesh.web.retry_after import retry_after
 
 MOST_READ, MOST_SHOWN = 16 * 1024, 300
 """Bytes of a response's body that are read, and characters of an error or answer that are kept."""
 BODY_PATIENCE = 1.0
 GONE = 410
-KEPT_IDLE = 30.0
-"""Seconds that an idle connection is kept."""
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,14 +47,6 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
         return self.status == GONE
 
 
-class _Kept(NamedTuple):
-    """An idle connection to an origin, and until when it is kept, by `perf_counter`."""
-
-    connection: HttpConnection
-    origin: httpcore.Origin
-    until: float
-
-
 class EndpointClient:
     """Connections to one endpoint: its own, so that it keeps nobody else's busy."""
 
@@ -63,10 +54,8 @@ class EndpointClient:
         self, network: CheckedNetwork, tls: ssl.SSLContext, *, connect: timedelta, deadline: timedelta
     ) -> None:
         """`connect` bounds name, connection and TLS, `deadline` a whole attempt."""
-        self._connect, self._deadline = connect.total_seconds(), deadline.total_seconds()
-        self._network, self._tls = network, tls
-        self._tls.set_alpn_protocols(["http/1.1"])
-        self._idle: list[_Kept] = []
+        self._deadline = deadline.total_seconds()
+        self._connections = KeptConnections(network, tls, connect=connect.total_seconds())
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Post a body. Whatever goes wrong is in the response; nothing is raised."""
@@ -81,13 +70,13 @@ class EndpointClient:
             try:
                 answer = await _beginning(connection)
             finally:
-                await self._keep(connection, url)
+                await self._connections.give_back(connection, _place(url).origin)
         except TimeoutError:
             return Response(duration=took(), error=f"no answer within {self._deadline:g} s")
         except AddressRefused as refused:
             return Response(duration=took(), error=str(refused))
-        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
-            return Response(duration=took(), error=_words(error))
+        except CallFailed as error:
+            return Response(duration=took(), error=str(error)[:MOST_SHOWN])
         except Exception as error:  # noqa: BLE001  whatever an endpoint does, it is an attempt that failed
             return Response(duration=took(), error=f"{type(error).__name__}: {error}"[:MOST_SHOWN])
         return Response(
@@ -95,7 +84,7 @@ class EndpointClient:
             status=response.status,
             error=_wrong(response.status),
             answer=answer,
-            retry_after=retry_after(response.fields.get(b"retry-after", b"").decode("latin-1"), datetime.now(UTC)),
+            retry_after=retry_after(response.headers.get("retry-after", ""), datetime.now(UTC)),
         )
 
     async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[Head, HttpConnection]:
@@ -106,50 +95,26 @@ class EndpointClient:
             ("Content-Length", str(len(body))),
             ("Accept-Encoding", "identity"),
         ]
-        head = request_head(place.target, fields)
-        connection = await self._connection(place.origin)
+        head = request_head("POST", place.target, fields)
+        connection = await self._connections.take(place.origin)
         try:
-            return await connection.post(head, body), connection
+            return await connection.ask(head + body), connection
         except BaseException:
             await connection.close()
             raise
 
-    async def _connection(self, origin: httpcore.Origin) -> HttpConnection:
-        """One that was kept and is still open, or a new one. There are as many as attempts at once."""
-        while self._idle:
-            kept = self._idle.pop()
-            if kept.origin == origin and kept.until > perf_counter() and kept.connection.is_open:
-                return kept.connection
-            await kept.connection.close()
-        host = origin.host.decode("ascii")
-        stream = await self._network.connect_tcp(host, origin.port, timeout=self._connect)
-        if origin.scheme == b"https":
-            stream = await stream.start_tls(self._tls, server_hostname=host, timeout=self._connect)
-        return HttpConnection(stream)
-
-    async def _keep(self, connection: HttpConnection, url: str) -> None:
-        if connection.may_be_kept:
-            self._idle.append(_Kept(connection, _place(url).origin, perf_counter() + KEPT_IDLE))
-        else:
-            await connection.close()
-
     async def close(self) -> None:
         """Close its connections."""
-        for kept in self._idle:
-            with suppress(Exception):
-                await kept.connection.close()
-        self._idle.clear()
+        await self._connections.close()
 
 
 async def _beginning(connection: HttpConnection) -> str:
     """The first characters of the body; a longer or slower one is not waited for."""
-    read = bytearray()
-    with suppress(TimeoutError, httpcore.NetworkError, httpcore.ProtocolError):
+    with suppress(TimeoutError, CallFailed):
         async with asyncio.timeout(BODY_PATIENCE):
-            await connection.body(read, MOST_READ)
-    if not read:
-        return ""
-    text = bytes(read[: 4 * MOST_SHOWN]).decode("utf-8", "replace")[:MOST_SHOWN]
+            await connection.body(MOST_READ)
+    read = connection.body_so_far
+    text = read[: 4 * MOST_SHOWN].decode("utf-8", "replace")[:MOST_SHOWN]
     return text if text.isprintable() else "".join(one if one.isprintable() else " " for one in text)
 
 
@@ -161,15 +126,11 @@ def _wrong(status: int) -> str | None:
     return f"answered {status}"
 
 
-def _words(error: Exception) -> str:
-    return (str(error) or type(error).__name__)[:MOST_SHOWN]
-
-
 class _Place(NamedTuple):
     """Where a URL leads: whom to connect to, what to ask for there, and the host as the header has it."""
 
     origin: httpcore.Origin
-    target: bytes
+    target: str
     authority: str
 
 
@@ -178,4 +139,4 @@ def _place(url: str) -> _Place:
     read = httpcore.URL(url)
     host = read.host.decode("ascii")
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
-    return _Place(read.origin, read.target, host if read.port is None else f"{host}:{read.port}")
+    return _Place(read.origin, read.target.decode("ascii"), host if read.port is None else f"{host}:{read.port}")

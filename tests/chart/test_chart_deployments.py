@@ -137,7 +137,7 @@ def test_an_autoscaler_follows_latency_and_the_leaders_count_of_waiting_messages
     values = {"services": {"channels": {"autoscaling": {"enabled": True, "max": 5, "lag": 1000}}}}
     made = chart(values=values)
     scaler = made["HorizontalPodAutoscaler", "channels"]
-    named = ("send-mail", "send-held-mail", "show-card", "ask-to-confirm", "tell-buyer")
+    named = ("send-mail", "send-held-mail", "show-card", "ask-to-confirm", "name-refused-offer", "tell-buyer")
     durables = {"operator": "In", "values": [f"channels-{one}" for one in named]}
 
     assert scaler["spec"] == {

@@ -403,7 +403,7 @@ async def test_training_reads_what_the_streams_have_forgotten(mesh, monkeypatch,
     messages = [one async for one in mesh.broker.read("INTERACTIONS_us", ["ev.us.>"])]
     table.append(rows_of(messages), after=0, place=messages[-1].sequence)
     for message in messages[:2]:
-        mesh.broker._here.logs["INTERACTIONS_us"]._remove(message.sequence)
+        await mesh.broker.remove("INTERACTIONS_us", message.sequence)
     for one in shoppers[4:]:
         await mesh.publish(one)
 

@@ -154,6 +154,8 @@ class HttpConnection:
             self._answer.feed(part)
         elif self._answer.ends_with_connection:
             self._answer.is_whole = True
+        elif self._answer.head is None:
+            raise CallFailed("the server disconnected without an answer")
         else:
-            raise CallFailed("the connection was closed before the answer was whole")
+            raise CallFailed("the server disconnected before its answer was whole")
         return len(part)

@@ -6,8 +6,9 @@ import pytest
 
 from mesh.events.cart import CartAbandoned
 from mesh.events.offer import OfferDecided, OfferDue, OfferTriggered
-from mesh.events.order import PurchaseMarked
-from mesh.profiles import visitor_digest
+from mesh.events.order import OrderPlaced, PurchaseMarked
+from mesh.events.trigger import TriggerChecked
+from mesh.profiles import read_profile, visitor_digest
 from mesh.publish import Draft
 from mesh.timers import Timer
 from notifications.decision import decide
@@ -18,10 +19,13 @@ from notifications.journeys.triggers import TRIGGERS, has_cart
 from notifications.rehearsal.past import read_past
 from notifications.rehearsal.rehearse import Rehearsal
 from notifications.templates.live import LiveTemplates
+from notifications.triggers.orders import orders_without_another
+from services.identity import service as identity
 from tests.stories.offers.conftest import LINE
 
 CHEAPER = 'template = "a"\nquiet = ""\nassume_consent = true\ntrigger = "price dropped"\n'
 LATER = CHEAPER + '[[steps]]\nname = "later"\nafter = "1h"\n'
+WIN_BACK = 'template = "a"\ntrigger = "no order since"\ntrigger_after = "60d"\n'
 LEFT = 'template = "a"\nquiet = ""\n'
 
 
@@ -117,6 +121,29 @@ async def test_who_bought_before_the_decision_is_not_offered_anything(shop, shop
     (after,) = [one for one in await decide(request, shop.mesh, context) if isinstance(one, OfferDecided)]
 
     assert (before.outcome, after.outcome, after.reason) == ("approved", "dropped", "bought")
+
+
+async def test_only_the_last_order_of_a_shopper_asks_them_to_come_back(shop, at_work, eventually):
+    """The other was followed by one, however long ago both are."""
+    async with at_work(identity):
+        await shop.identify("ida")
+        await eventually(lambda: _names(shop, "ida"))
+    for one in ("o1", "o2"):
+        await shop.mesh.publish(
+            OrderPlaced(order_id=one, visitor_id="ida", lines=(LINE,), total=LINE.price * 2),
+            PurchaseMarked(shopper=visitor_digest("ida"), order_id=one),
+        )
+    begun, journey = datetime.now(UTC) - timedelta(days=1), parse("win-back", WIN_BACK, {})
+    checked = TriggerChecked(journey="win-back", trigger=journey.trigger, since=begun, begun=begun)
+
+    part = await orders_without_another(journey, checked, datetime.now(UTC) + timedelta(days=61), shop.mesh)
+
+    assert ([found.event.order_id for found in part.found if found], part.read) == (["o2"], 2)
+    assert await orders_without_another(journey, checked, datetime.now(UTC) + timedelta(days=59), shop.mesh) is None
+
+
+async def _names(shop, visitor):
+    return (await read_profile(shop.mesh, visitor)).names
 
 
 async def test_a_rehearsal_decides_again_about_what_journeys_of_the_trigger_found(shop):

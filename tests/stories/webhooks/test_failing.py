@@ -182,7 +182,7 @@ ODD = {
     "/endless-head": (endless_head, "failed", ""),
     "/slow-head": (slow_head, "failed", "no answer within 2 s"),
     "/never": (never, "failed", "no answer within 2 s"),
-    "/closed": (closed, "failed", "Server disconnected"),
+    "/closed": (closed, "failed", "the server disconnected without an answer"),
     "/redirect": (
         lambda _, __: status(302, Location="http://169.254.169.254/"),
         "failed",

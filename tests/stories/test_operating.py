@@ -101,7 +101,12 @@ async def test_status_shows_what_the_servers_say(mesh_up):
     """Short, then with every service, process, stream and consumer, and all of it as JSON."""
     servers = str(mesh_up.servers_file)
 
-    short = await cartmesh("status", "--servers", servers)
+    async def nothing_wrong() -> tuple[int, str] | None:
+        """What is wrong is named with its stream, such as a durable that a service is just about to make."""
+        short = await cartmesh("status", "--servers", servers)
+        return None if "COMMERCE_us" in short[1] else short
+
+    short = await until(nothing_wrong, "a status without anything wrong")
     status, table = await cartmesh("status", "--all", "--servers", servers)
     _, text = await cartmesh("status", "--json", "--servers", servers)
 
@@ -110,7 +115,7 @@ async def test_status_shows_what_the_servers_say(mesh_up):
     assert [
         words for words in ("COMMERCE_us", "carts-abandon-cart", "us-worker", "loyalty") if words not in table
     ] == []
-    assert (short[0], "COMMERCE_us" in short[1], "--all" in short[1]) == (0, False, True)
+    assert (short[0], "--all" in short[1]) == (0, True)
     assert "carts-abandon-cart" in {consumer["name"] for consumer in region["consumers"]}
     assert {service["name"]: service["state"] for service in region["services"]}["loyalty"] == "running"
 

@@ -7,11 +7,11 @@ import pytest
 from mesh import Mesh, Received
 from mesh.events.offer import OfferDecided
 from mesh.history import History
-from mesh.money import Money
 from notifications.channels.delivery_state import DeliveryState
 from notifications.channels.late_delivery import LONGEST_WAIT, ages_where_late, wait_for_others
 from notifications.channels.reading import Reading
 from notifications.shopper_profile import ShopperProfile
+from tests.approved_offer import approved_offer
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 FRESH, STALE = timedelta(seconds=1), timedelta(seconds=30)
@@ -19,19 +19,7 @@ FRESH, STALE = timedelta(seconds=1), timedelta(seconds=30)
 
 def decided(ago: float) -> Received[OfferDecided]:
     at = NOW - timedelta(seconds=ago)
-    event = OfferDecided(
-        cart_id="c1",
-        visitor_id="ada",
-        offer_id="o1",
-        abandonment_id="a1",
-        attempt=1,
-        outcome="approved",
-        reason="",
-        checks=(),
-        journey="abandoned-cart",
-        due=at,
-        total=Money(amount=4900, currency="EUR"),
-    )
+    event = approved_offer(due=at)
     return Received(event=event, id="d1", time=at, stored=at, region="ap", sequence=7, subject="")
 
 

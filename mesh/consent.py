@@ -13,7 +13,7 @@ from mesh.accept import SERVER
 from mesh.channels import MARKETING, ChannelName
 from mesh.envelope import Received
 from mesh.events.customer import ConsentChanged, ConsentConfirmed, CustomerIdentified, CustomerUnsubscribed
-from mesh.profiles import address_digest
+from mesh.profiles import address_digest, phone_digest
 
 
 class Consent(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,15 +40,17 @@ def consent_of(  # noqa: C901  one branch per kind of event
     unsubscribed: set[ChannelName] = set()
     refused_by_server: set[ChannelName] = set()
     confirmed: set[str] = set()
+    phone: str | None = None
     for received in customer_events:
         match received.event:
-            case CustomerIdentified(email=str(email), by=by) if email:
-                address = address_digest(email)
+            case CustomerIdentified(email=email, phone=number, by=by):
+                address = address_digest(email) if email else address
                 if by == SERVER:
-                    confirmed.add(address)
+                    phone = phone_digest(number) if number else phone
+                    confirmed |= {address_digest(email)} if email else set()
             case ConsentConfirmed(channel=channel, address=at, purpose=about):
                 confirmed.add(at)
-                if at == address and about == purpose:
+                if at in (address, phone) and about == purpose:
                     asked[channel] = True
                     unsubscribed.discard(channel)
                     refused_by_server.discard(channel)

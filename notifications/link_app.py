@@ -10,6 +10,7 @@ from notifications.confirmation_token import ConfirmationSettings
 from notifications.pages import HEADERS
 from notifications.preference_page import preferring
 from notifications.saved_cart_api import saved_carts
+from notifications.short_link_page import leading_on
 from notifications.unsubscribe_page import unsubscribing
 from notifications.unsubscribe_token import LinkSettings
 
@@ -22,6 +23,7 @@ def app(mesh: Mesh) -> Litestar:
         *confirming(mesh, links, read(ConfirmationSettings)),
         *preferring(mesh, links),
         *saved_carts(mesh, links),
+        *leading_on(mesh),
     ]
     policy = HEADERS["Content-Security-Policy"]
     return Litestar(routes, request_max_body_size=64 * 1024, **shared_options(mesh, policy=policy))

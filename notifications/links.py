@@ -1,15 +1,16 @@
-"""The links in mails: unsubscribes, also with one click (RFC 8058), takes confirmations, and gives carts back."""
+"""The links in messages: unsubscribes, also with one click (RFC 8058), takes confirmations, and gives carts back."""
 
 from typing import Any
 
 from mesh import Mesh, Service
 from mesh.events.customer import ConsentConfirmed, CustomerUnsubscribed
 from mesh.profiles import PROFILES
+from notifications.short_links import SHORT_LINKS
 
 service = Service(
     "links",
     publishes=(CustomerUnsubscribed, ConsentConfirmed),
-    views=(PROFILES,),
+    views=(PROFILES, SHORT_LINKS),
     secrets=("secret",),
     port=8090,
 )

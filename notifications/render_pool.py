@@ -35,7 +35,7 @@ class CardText(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rendered(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail in the shopper's language, and the same offer as a card."""
+    """A mail in the shopper's language, and the same offer as a card and a text message, which may be empty."""
 
     locale: str
     subject: str
@@ -43,6 +43,7 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     card: CardText
     preheader: str = ""
+    sms: str = ""
 
 
 class TemplateError(MeshError):

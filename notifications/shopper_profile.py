@@ -1,16 +1,17 @@
 """Shopper profile: what shoppers gave the shop about themselves and what they allowed, from their personal events."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
-from mesh.channels import MARKETING, ChannelName
+from mesh.accept import SERVER
+from mesh.channels import MARKETING, Channel, ChannelName
 from mesh.consent import consent_of
 from mesh.events.customer import CustomerIdentified
 from mesh.events.profile import ProfileLinked
 from mesh.history import History
 from mesh.mesh import Mesh
-from mesh.profiles import Profile, address_digest, names_of, read_profile
+from mesh.profiles import Profile, address_digest, names_of, phone_digest, read_profile
 
 
 class ShopperProfile(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +19,7 @@ class ShopperProfile(msgspec.Struct, frozen=True, kw_only=True):
 
     `confirmed`: the shop's server reported the address, or its owner confirmed it. `consent` has only channels that
     they were asked about; what they unsubscribed from is in `unsubscribed` until it is lifted (`mesh.consent`).
+    `phone` is the number that the shop's server reported.
     """
 
     email: str | None = None
@@ -28,6 +30,20 @@ class ShopperProfile(msgspec.Struct, frozen=True, kw_only=True):
     time_zone: str | None = None
     consent: dict[ChannelName, bool] = {}
     unsubscribed: frozenset[ChannelName] = frozenset()
+    phone: str | None = None
+
+    def address(self, channel: Channel) -> str | None:
+        """Where a channel reaches them; None where that is not known, or the channel needs no address."""
+        return getattr(self, channel.address) if channel.address else None
+
+    def digest(self, channel: Channel) -> str | None:
+        """The name that this address is."""
+        address = self.address(channel)
+        return DIGESTS[channel.address](address) if channel.address and address else None
+
+
+DIGESTS: dict[str, Callable[[str], str]] = {"email": address_digest, "phone": phone_digest}
+"""How an address becomes a name, by the field that holds it."""
 
 
 def profile_of(history: History) -> ShopperProfile:
@@ -38,6 +54,7 @@ def profile_of(history: History) -> ShopperProfile:
         if _differs(identified.email, fields.get("email")):
             fields.clear()  # another person's name and language
         names = [name for name in ShopperProfile.__struct_fields__ if name in identified.__struct_fields__]
+        names = [name for name in names if name != "phone" or identified.by == SERVER]
         fields.update({name: value for name in names if (value := getattr(identified, name))})
     consent = consent_of(history, MARKETING.name)
     return ShopperProfile(
@@ -61,8 +78,10 @@ async def shopper_of(visitor_id: str, mesh: Mesh, names: Iterable[str] = ()) -> 
     """
     profile = profile_of(await mesh.history(visitor_id, "customer"))
     linked = await mesh.last(ProfileLinked, visitor_id)  # read afterwards: it is stored before what contradicts
-    person = await read_profile(mesh, visitor_id, (*names, *names_of(profile.customer_id, profile.email)))
+    person = await read_profile(
+        mesh, visitor_id, (*names, *names_of(profile.customer_id, profile.email, profile.phone))
+    )
     if linked and linked.event.unproven:
-        profile = msgspec.structs.replace(profile, email=None, name=None, confirmed=False)
+        profile = msgspec.structs.replace(profile, email=None, phone=None, name=None, confirmed=False)
     refused = person.refused_channels(MARKETING.name, besides=visitor_id)
     return msgspec.structs.replace(profile, unsubscribed=profile.unsubscribed | refused), person

@@ -20,12 +20,14 @@ from mesh.profiles import newest_of_names
 DIGEST = 16
 """Bytes of a digest; as text it has twice as many signs."""
 COMPLAINT, HARD, SOFT, MANUAL, IMPORTED = "complaint", "hard-bounce", "soft-bounces", "manual", "imported"
+STOPPED = "stopped"
 WORDS = {
     COMPLAINT: "its owner reported a mail as spam",
     HARD: "a mail came back for good",
     SOFT: "mails came back again and again",
     MANUAL: "put on the list by hand",
     IMPORTED: "on an imported list",
+    STOPPED: "its owner answered STOP",
 }
 
 

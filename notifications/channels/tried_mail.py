@@ -3,7 +3,7 @@
 import msgspec
 
 from mesh import Mesh
-from notifications.channels.mailer import Mailer
+from notifications.channels.offer_renderer import OfferRenderer
 from notifications.channels.shown_mail import MailShown
 from notifications.real_cart import read_real_cart
 from notifications.render_pool import TemplateError
@@ -24,7 +24,7 @@ class MailTried(msgspec.Struct, frozen=True, kw_only=True):
     choice: SampleChoice
 
 
-async def tried_mail(asked: MailTried, mesh: Mesh, mailer: Mailer) -> MailShown:
+async def tried_mail(asked: MailTried, mesh: Mesh, renderer: OfferRenderer) -> MailShown:
     """The mail with the shopper's name, in their language, as they are known in this region. Raises Unavailable."""
     cart = await read_real_cart(mesh, asked.cart_id)
     if cart is None:
@@ -34,7 +34,7 @@ async def tried_mail(asked: MailTried, mesh: Mesh, mailer: Mailer) -> MailShown:
     profile, _ = await shopper_of(cart.visitor_id, mesh)
     try:
         return MailShown(
-            html=(await mailer.tried(template_of(asked.name, asked.files), cart, asked.choice, profile)).html
+            html=(await renderer.tried(template_of(asked.name, asked.files), cart, asked.choice, profile)).html
         )
     except TemplateError as error:
         return MailShown(why=str(error))

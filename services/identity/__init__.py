@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from mesh import Mesh, Received, Service
 from mesh.accept import SERVER, Refused, Sent
 from mesh.events.customer import ConsentChanged, ConsentConfirmed, CustomerIdentified, CustomerUnsubscribed
@@ -44,8 +46,12 @@ async def open_profiles(mesh: Mesh) -> AsyncIterator[Profiles]:
 
 @service.accepts(CustomerIdentified, publishes=(ProfileLinked,), required=("email",), check=check, refused=keep_bot)
 async def identify_customer(sent: Sent[CustomerIdentified], mesh: Mesh) -> AsyncIterator[Change]:
-    """Who a visitor is is stored, and by which names their profile is known, in one commit."""
-    yield sent.draft
+    """Who a visitor is is stored, and by which names their profile is known, in one commit.
+
+    A telephone number is what the shop's server says: messages cost money, and a page could name anybody's.
+    """
+    known = sent.event if sent.by == SERVER else msgspec.structs.replace(sent.event, phone=None)
+    yield msgspec.structs.replace(sent.draft, event=known)
     for change in await linked(sent.event, mesh, time=sent.time, trusted=sent.by == SERVER):
         yield change
 

@@ -23,7 +23,7 @@ async def linked(identified: CustomerIdentified, mesh: Mesh, *, time: datetime, 
     a visitor's id could otherwise have the visitor's cart sent to themselves. Nothing where nothing changes.
     """
     visitor = identified.visitor_id
-    given = names_of(identified.customer_id, identified.email)
+    given = names_of(identified.customer_id, identified.email, identified.phone if trusted else None)
     before = await mesh.last(ProfileLinked, visitor)
     known, unproven = (before.event.names, before.event.unproven) if before else ((), ())
     customer = customer_digest(identified.customer_id) if identified.customer_id else None

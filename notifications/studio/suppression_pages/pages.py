@@ -24,7 +24,8 @@ from mesh.web.audit import note
 from mesh.web.console import Console
 from mesh.web.guard import require
 from mesh.web.roles import ADMIN, MARKETER, PUBLISHER
-from notifications.channels.email_message import recipient, without_addresses
+from notifications.channels.delivery_errors import reason_of
+from notifications.channels.email_message import recipient
 from notifications.mail_reports.requests import Done, ImportedPart, Suppress
 from notifications.studio.studio import Studio
 from notifications.suppression_list import NoList, ReadList, exported, import_list, name_of
@@ -190,7 +191,7 @@ def _address(given: Any) -> str | None:
 
 def _note(form: Any) -> str:
     """What somebody wrote about it, without any address in it."""
-    return without_addresses(str(form.get("note", "")))[:LONGEST_NOTE].strip()
+    return reason_of(str(form.get("note", "")))[:LONGEST_NOTE].strip()
 
 
 def _said(changed: bool, words: str) -> str:

@@ -20,13 +20,14 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True):
     """What a visitor allows for one purpose. `asked` has only channels that they were asked about.
 
     `address` is the digest of the visitor's newest address; `confirmed`: the shop's server reported that address, or
-    its owner confirmed it.
+    its owner confirmed it. `phone` is that of their telephone number.
     """
 
     asked: dict[ChannelName, bool] = {}
     unsubscribed: frozenset[ChannelName] = frozenset()
     address: str | None = None
     confirmed: bool = False
+    phone: str | None = None
 
 
 def consent_of(  # noqa: C901  one branch per kind of event
@@ -66,4 +67,10 @@ def consent_of(  # noqa: C901  one branch per kind of event
                     asked[channel] = True
             case CustomerUnsubscribed(channel=channel, purpose=about) if about == purpose:
                 unsubscribed.add(channel)
-    return Consent(asked=asked, unsubscribed=frozenset(unsubscribed), address=address, confirmed=address in confirmed)
+    return Consent(
+        asked=asked,
+        unsubscribed=frozenset(unsubscribed),
+        address=address,
+        confirmed=address in confirmed,
+        phone=phone,
+    )

@@ -31,6 +31,10 @@ WORDS = {
 }
 
 
+BY_OWNER = (COMPLAINT, STOPPED)
+"""What only the owner of an address lifts, or an administrator whom they asked."""
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True, order=True):
     """What was last said of an address, when, why and by whom; the later one holds."""
 

@@ -51,7 +51,7 @@ async def identify_customer(sent: Sent[CustomerIdentified], mesh: Mesh) -> Async
     A telephone number is what the shop's server says: messages cost money, and a page could name anybody's.
     """
     known = sent.event if sent.by == SERVER else msgspec.structs.replace(sent.event, phone=None)
-    yield msgspec.structs.replace(sent.draft, event=known)
+    yield Draft(event=known, id=sent.id, time=sent.time)
     for change in await linked(sent.event, mesh, time=sent.time, trusted=sent.by == SERVER):
         yield change
 

@@ -90,12 +90,13 @@ async def _lifted(received: Received[Permission], names: tuple[str, ...], mesh: 
     if not until or until[-1].sequence != received.sequence:
         raise Retry("the visitor's history is not readable yet", after=timedelta(milliseconds=25 * received.attempt))
     consent = consent_of(until, event.purpose)
-    if isinstance(event, ConsentConfirmed) and event.address != consent.address:
+    if isinstance(event, ConsentConfirmed) and event.address not in (consent.address, consent.phone):
         return set()
     if not consent.asked.get(event.channel) or event.channel in consent.unsubscribed:
         return set()
     by_page = isinstance(event, ConsentChanged) and event.by != SERVER
-    if by_page or not consent.confirmed:
+    of_phone = isinstance(event, ConsentConfirmed) and event.address == consent.phone
+    if by_page or not (consent.confirmed or of_phone):
         return {event.visitor_id}
     person = await read_profile(mesh, event.visitor_id, names)
     marks = person.refused.get(refusal_key(event.channel, event.purpose), {})

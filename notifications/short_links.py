@@ -8,7 +8,6 @@ import hmac
 from base64 import urlsafe_b64encode
 from datetime import timedelta
 from hashlib import sha256
-from typing import Any
 
 import msgspec
 from cachetools import LRUCache
@@ -49,7 +48,3 @@ class ShortLinks:
             await self._state.put(code, ShortLink(url=url))
             self._stored[url] = code
         return f"{self._settings.url_links.rstrip('/')}/s/{code}"
-
-    async def shortened(self, data: dict[str, Any], *names: str) -> dict[str, Any]:
-        """A template's variables, those of these names short."""
-        return {**data, **{name: await self.shorten(data[name]) for name in names}}

@@ -25,7 +25,7 @@ from notifications.blocks.compiled import Compiled, compiled
 from notifications.blocks.filled import filled, sources
 from notifications.blocks.words import without_signs
 from notifications.template_filters import filters, locale_of, web
-from notifications.templates.front_matter import CARD, body_of, front_matter
+from notifications.templates.front_matter import CARD, OWN_LINKS, body_of, front_matter
 from notifications.templates.render_error import RenderError
 from notifications.templates.render_refusal import refused
 from notifications.templates.shipped import shipped_layout
@@ -115,6 +115,8 @@ class TemplateRenderer:
         context = {**_safe(_shortened(data, most)), "language": locale.language}
         marked, plain = {}, {}
         for key, text in front.items():
+            if key.startswith(tuple(f"{table}." for table in OWN_LINKS)):
+                continue
             where = f"{path} [{key}]"
             marked[key] = Markup(self._render_text(self._markup, where, text, context))  # noqa: S704  escaped as it was rendered
             plain[key] = self._render_text(self._plain, where, text, context)
@@ -138,28 +140,26 @@ class TemplateRenderer:
             "html": self._as_html(mjml, path, blocks, marked_context),
             "text": re.sub(r"\n{3,}", "\n\n", text).strip() + "\n",
             "card": {key: plain.get(f"card.{key}", "").strip() for key in CARD},
-            "sms": _in_sms(self._of_table("sms", wanted, file, plain, context).get("text", "")),
+            "sms": _in_sms(self._of_table("sms", wanted, context).get("text", "")),
         }
 
-    def _of_table(
-        self, table: str, wanted: str | None, file: str, plain: dict[str, str], context: dict[str, Any]
-    ) -> dict[str, str]:
-        """The texts of a channel; of a language that has none, those of the next one that a shopper would get."""
-        if any(key.startswith(f"{table}.") for key in plain):
-            return {key.removeprefix(f"{table}."): text for key, text in plain.items() if key.startswith(f"{table}.")}
-        for other, language in self._fallbacks(wanted):
-            own = {key: text for key, text in self._front_matter(other).items() if key.startswith(f"{table}.")}
-            if other == file or not own:
+    def _of_table(self, table: str, wanted: str | None, context: dict[str, Any]) -> dict[str, str]:
+        """The texts of a channel; where a language has none, those of the next one that the shopper may get.
+
+        Their links are the short ones, where there are such.
+        """
+        before = dict(self._plain.filters)
+        for file, language in self._fallbacks(wanted):
+            own = {key: text for key, text in self._front_matter(file).items() if key.startswith(f"{table}.")}
+            if not any(own.values()):
                 continue
-            locale = locale_of(wanted, language)
-            made = {name: _late(one) for name, one in filters(locale, context.get("time_zone")).items()}
-            before = dict(self._plain.filters)
-            self._plain.filters.update(made)
+            locale, path = locale_of(wanted, language), f"{self._template.name}/{file}"
+            wording = filters(locale, context.get("time_zone"))
+            self._plain.filters.update({name: _late(made) for name, made in wording.items()})
+            context = {**context, **context.get("short_links", {}), "language": locale.language}
             try:
-                context = {**context, "language": locale.language}
-                where = f"{self._template.name}/{other}"
                 return {
-                    key.removeprefix(f"{table}."): self._render_text(self._plain, f"{where} [{key}]", text, context)
+                    key.removeprefix(f"{table}."): self._render_text(self._plain, f"{path} [{key}]", text, context)
                     for key, text in own.items()
                 }
             finally:

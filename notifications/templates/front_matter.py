@@ -7,6 +7,8 @@ from notifications.templates.render_error import RenderError
 TABLES = {"card": ("title", "body", "action"), "sms": ("text",)}
 """The texts of other channels, each in a table of its own: those of the card on the site, and of the text message."""
 CARD = TABLES["card"]
+OWN_LINKS = ("sms",)
+"""Tables whose links are not the mail's, and which a language may leave to another one."""
 OFFER, CONFIRMATION, ORDER, BLOCK = "offer", "confirmation", "order", "block"
 NEEDED = {OFFER: tuple(f"card.{key}" for key in CARD), CONFIRMATION: (), ORDER: (), BLOCK: ()}
 """The texts that a template must have beside subject and preheader, by its `kind`: what it is for.

@@ -39,8 +39,9 @@ class TextSender:
 
     async def rendered(self, decided: OfferDecided, reading: Reading) -> Rendered:
         """The text in its shopper's language. Raises TemplateError, Unavailable."""
-        data = await self._links.shortened(self.renderer.variables(decided, reading, SMS), *SHORT)
-        rendered = await self.renderer.rendered_with(decided, reading, data)
+        data = self.renderer.variables(decided, reading, SMS)
+        short = {name: await self._links.shorten(data[name]) for name in SHORT}
+        rendered = await self.renderer.rendered_with(decided, reading, {**data, "short_links": short})
         if not rendered.sms:
             raise TemplateError(f"{decided.template or decided.journey} [sms.text]", NO_TEXT)
         return rendered

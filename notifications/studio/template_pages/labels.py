@@ -49,6 +49,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "card.title": ("Card: title", "The card is the same offer on a page of the shop."),
     "card.body": ("Card: text", ""),
     "card.action": ("Card: button", ""),
+    "sms.text": ("SMS", "Plain text. Empty: shoppers get that of the language which stands in for this one."),
 }
 """The label of each text, and a hint. A text that is not here is shown under its own name."""
 

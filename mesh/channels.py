@@ -45,6 +45,9 @@ ONSITE = CHANNELS.register(Channel(name="onsite", title="on site", asks=False))
 SMS = CHANNELS.register(
     Channel(name="sms", title="SMS", address="phone", needs="phone number", explicit=True, reported=True)
 )
+PUSH = CHANNELS.register(
+    Channel(name="push", title="web push", address="push", needs="browser that takes notifications", explicit=True)
+)
 ChannelName = Annotated[str, msgspec.Meta(pattern=PATTERN, extra={"vocabulary": CHANNELS})]
 """A channel's name in an event."""
 

@@ -167,6 +167,11 @@ def phone_digest(phone: str, secret: str | None = None) -> str:
     return hmac.digest((secret or _secret()).encode(), f"phone\x1f{phone}".encode(), sha256)[:16].hex()
 
 
+def push_digest(endpoint: str, secret: str | None = None) -> str:
+    """The name that a browser's endpoint for notifications is, keyed as that of an e-mail address."""
+    return hmac.digest((secret or _secret()).encode(), f"push\x1f{endpoint}".encode(), sha256)[:16].hex()
+
+
 def postal_address_digest(street: str, postal_code: str, city: str, country: str, secret: str | None = None) -> str:
     """The name that a postal address is, keyed as that of an e-mail address; any case, dots and spaces left out."""
     parts = ("".join(one for one in part.casefold() if one.isalnum()) for part in (street, postal_code, city, country))

@@ -34,8 +34,15 @@ class CardText(msgspec.Struct, frozen=True, kw_only=True):
     action: str
 
 
+class PushText(msgspec.Struct, frozen=True, kw_only=True):
+    """A notification: plain text."""
+
+    title: str = ""
+    body: str = ""
+
+
 class Rendered(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail in the shopper's language, and the same offer as a card and a text message, which may be empty."""
+    """A mail in the shopper's language; the same offer as a card, a notification and a text message."""
 
     locale: str
     subject: str
@@ -44,6 +51,9 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     card: CardText
     preheader: str = ""
     sms: str = ""
+    push: PushText = PushText()
+    url: str = ""
+    """Where the offer leads."""
 
 
 class TemplateError(MeshError):

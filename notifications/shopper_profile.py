@@ -7,11 +7,19 @@ import msgspec
 from mesh.accept import SERVER
 from mesh.channels import MARKETING, Channel, ChannelName
 from mesh.consent import consent_of
-from mesh.events.customer import CustomerIdentified
+from mesh.events.customer import CustomerIdentified, PushSubscribed
 from mesh.events.profile import ProfileLinked
 from mesh.history import History
 from mesh.mesh import Mesh
-from mesh.profiles import Profile, address_digest, names_of, phone_digest, read_profile
+from mesh.profiles import Profile, address_digest, names_of, phone_digest, push_digest, read_profile
+
+
+class Subscription(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a browser's notifications go to, and the keys that they are encrypted for, in base64url."""
+
+    endpoint: str
+    p256dh: str
+    auth: str
 
 
 class ShopperProfile(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +27,7 @@ class ShopperProfile(msgspec.Struct, frozen=True, kw_only=True):
 
     `confirmed`: the shop's server reported the address, or its owner confirmed it. `consent` has only channels that
     they were asked about; what they unsubscribed from is in `unsubscribed` until it is lifted (`mesh.consent`).
-    `phone` is the number that the shop's server reported.
+    `phone` is the number that the shop's server reported, `push` this browser's subscription.
     """
 
     email: str | None = None
@@ -31,9 +39,12 @@ class ShopperProfile(msgspec.Struct, frozen=True, kw_only=True):
     consent: dict[ChannelName, bool] = {}
     unsubscribed: frozenset[ChannelName] = frozenset()
     phone: str | None = None
+    push: Subscription | None = None
 
     def address(self, channel: Channel) -> str | None:
         """Where a channel reaches them; None where that is not known, or the channel needs no address."""
+        if channel.address == "push":
+            return self.push.endpoint if self.push else None
         return getattr(self, channel.address) if channel.address else None
 
     def digest(self, channel: Channel) -> str | None:
@@ -42,7 +53,7 @@ class ShopperProfile(msgspec.Struct, frozen=True, kw_only=True):
         return DIGESTS[channel.address](address) if channel.address and address else None
 
 
-DIGESTS: dict[str, Callable[[str], str]] = {"email": address_digest, "phone": phone_digest}
+DIGESTS: dict[str, Callable[[str], str]] = {"email": address_digest, "phone": phone_digest, "push": push_digest}
 """How an address becomes a name, by the field that holds it."""
 
 
@@ -59,10 +70,21 @@ def profile_of(history: History) -> ShopperProfile:
     consent = consent_of(history, MARKETING.name)
     return ShopperProfile(
         **fields,
+        push=_subscription(history),
         confirmed=consent.confirmed,
         consent=consent.asked,
         unsubscribed=consent.unsubscribed,
     )
+
+
+def _subscription(history: History) -> Subscription | None:
+    """The browser's newest subscription; None where there is none, or it was erased."""
+    for received in reversed(history.of(PushSubscribed)):
+        event = received.event
+        if event.endpoint and event.p256dh and event.auth:
+            return Subscription(endpoint=event.endpoint, p256dh=event.p256dh, auth=event.auth)
+        break
+    return None
 
 
 def _differs(address: str | None, before: str | None) -> bool:
@@ -82,6 +104,6 @@ async def shopper_of(visitor_id: str, mesh: Mesh, names: Iterable[str] = ()) -> 
         mesh, visitor_id, (*names, *names_of(profile.customer_id, profile.email, profile.phone))
     )
     if linked and linked.event.unproven:
-        profile = msgspec.structs.replace(profile, email=None, phone=None, name=None, confirmed=False)
+        profile = msgspec.structs.replace(profile, email=None, phone=None, push=None, name=None, confirmed=False)
     refused = person.refused_channels(MARKETING.name, besides=visitor_id)
     return msgspec.structs.replace(profile, unsubscribed=profile.unsubscribed | refused), person

@@ -20,7 +20,7 @@ from mesh.profiles import newest_of_names
 DIGEST = 16
 """Bytes of a digest; as text it has twice as many signs."""
 COMPLAINT, HARD, SOFT, MANUAL, IMPORTED = "complaint", "hard-bounce", "soft-bounces", "manual", "imported"
-STOPPED = "stopped"
+STOPPED, GONE = "stopped", "gone"
 WORDS = {
     COMPLAINT: "its owner reported a mail as spam",
     HARD: "a mail came back for good",
@@ -28,6 +28,7 @@ WORDS = {
     MANUAL: "put on the list by hand",
     IMPORTED: "on an imported list",
     STOPPED: "its owner answered STOP",
+    GONE: "the browser takes no notifications any more",
 }
 
 

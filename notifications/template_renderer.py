@@ -90,9 +90,9 @@ class TemplateRenderer:
     def render(self, wanted: str | None, data: dict[str, Any]) -> dict[str, Any]:
         """`{"locale", "subject", "preheader", "html", "text", "card"}`, the card with title, body and action.
 
-        `sms` is the text message. `wanted` is the shopper's locale; its language is chosen where it is there, else
-        English. The cart's first
-        lines are shown, as many as make a mail that Gmail shows whole. Raises RenderError.
+        `sms` is the text message, `push` the notification, which has the card's texts where it has none. `wanted` is
+        the shopper's locale; its language is chosen where it is there, else English. The cart's first lines are shown,
+        as many as make a mail that Gmail shows whole. Raises RenderError.
         """
         mail: dict[str, Any] = {}
         for most in SHOWN_LINES:
@@ -133,13 +133,17 @@ class TemplateRenderer:
             )
         mjml = self._render(self._markup, path, marked_context)
         text = plain["plain"] if "plain" in plain else self._render(self._plain, text_path, plain_context)
+        card = {key: plain.get(f"card.{key}", "").strip() for key in CARD}
+        push = {"title": card["title"], "body": card["body"], **self._of_table("push", wanted, context)}
         return {
             "locale": str(locale),
             "subject": " ".join(plain["subject"].split()),
             "preheader": " ".join(plain["preheader"].split()),
             "html": self._as_html(mjml, path, blocks, marked_context),
             "text": re.sub(r"\n{3,}", "\n\n", text).strip() + "\n",
-            "card": {key: plain.get(f"card.{key}", "").strip() for key in CARD},
+            "card": card,
+            "push": {key: " ".join(text.split()) for key, text in push.items()},
+            "url": context.get("cart_url", ""),
             "sms": _in_sms(self._of_table("sms", wanted, context).get("text", "")),
         }
 

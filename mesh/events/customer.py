@@ -30,6 +30,20 @@ class CustomerIdentified(Event):
     phone: str | None = None
 
 
+@event(key="visitor_id", personal=True, encrypted=("endpoint", "p256dh", "auth"))
+class PushSubscribed(Event):
+    """A visitor's browser takes notifications of the shop: where they go to, and for which keys they are encrypted.
+
+    As the browser's `PushSubscription` has them (RFC 8030 and 8291, keys in base64url); the newest holds.
+    """
+
+    visitor_id: str
+    endpoint: str | None = None
+    p256dh: str | None = None
+    auth: str | None = None
+    by: str = "page"
+
+
 @event(key="visitor_id", personal=True)
 class ConsentChanged(Event):
     """A visitor allowed or forbade a channel for a purpose in the storefront, as a `page` or `server` reports it.

@@ -73,7 +73,7 @@ async def _attempt(received: Received[OfferDecided], mesh: Mesh, sender: Sender)
         raise Retry(wait.words, after=wait.again_after)
     try:
         await sender.rendered(decided, reading)  # before the connection, which others wait for
-        async with sender.handover(sender.to(reading.profile) or "", decided) as handover:
+        async with sender.handover(reading.profile, decided) as handover:
             if asyncio.get_running_loop().time() - reading.at > READ_AGAIN_AFTER:
                 reading = await read_delivery(decided, mesh, sender.channel)
             return await _send(received, handover, reading, mesh, sender)

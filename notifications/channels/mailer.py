@@ -49,9 +49,9 @@ class Mailer:
         return await self.renderer.rendered(decided, reading)
 
     @asynccontextmanager
-    async def handover(self, to: str, decided: OfferDecided) -> AsyncIterator["OfferEnvelope"]:
+    async def handover(self, profile: ShopperProfile, decided: OfferDecided) -> AsyncIterator["OfferEnvelope"]:
         """A connection on which the server took sender and recipient. Raises Undelivered."""
-        async with self.envelope(to, "offer", decided.offer_id) as envelope:
+        async with self.envelope(self.to(profile) or "", "offer", decided.offer_id) as envelope:
             yield OfferEnvelope(envelope, self)
 
     def envelope(self, to: str, kind: MailKind, id: str) -> AbstractAsyncContextManager["Envelope"]:

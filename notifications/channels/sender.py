@@ -47,5 +47,5 @@ class Sender(Protocol):
     async def rendered(self, decided: OfferDecided, reading: Reading) -> Rendered:
         """The message in the shopper's language. Raises TemplateError."""
 
-    def handover(self, to: str, decided: OfferDecided) -> AbstractAsyncContextManager[Handover]:
-        """A connection for the message, as soon as one is free. Raises Undelivered."""
+    def handover(self, profile: ShopperProfile, decided: OfferDecided) -> AbstractAsyncContextManager[Handover]:
+        """A connection for the message to a shopper who has an address, as soon as one is free. Raises Undelivered."""

@@ -1,4 +1,4 @@
-"""Sends what was decided, by e-mail, SMS or as a card; mails about orders; and asks addresses to confirm."""
+"""Sends what was decided, by e-mail, SMS, web push or card; mails about orders; and asks addresses to confirm."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from mesh import Mesh, Received, Retry, Service
 from mesh.binding import Interest
-from mesh.channels import ONSITE, SMS
+from mesh.channels import ONSITE, PUSH, SMS
 from mesh.errors import Conflict
 from mesh.events.cart import CartClosed, CartConverted
 from mesh.events.contact import ConfirmationFailed, ConfirmationRequested
@@ -37,6 +37,7 @@ from notifications.channels.mailer import Mailer, open_mailer
 from notifications.channels.offer_renderer import OfferRenderer, open_offer_renderer
 from notifications.channels.order_mails import OrderMails
 from notifications.channels.order_occasion import OrderEvent
+from notifications.channels.push.notification_sender import NotificationSender, open_notification_sender
 from notifications.channels.reading import Reading, read_delivery
 from notifications.channels.sender import Sender
 from notifications.channels.shown_mail import MailAsked, MailShown, shown_mail
@@ -70,6 +71,7 @@ service = Service(
     timers=(OfferSendDue,),
     buckets=(SHORT_LINKS,),
     views=(PROFILES, TEMPLATES.bucket, JOURNEYS.bucket, SUPPRESSIONS),
+    asks=("mail-reports",),
     reads_personal_data=True,
     secrets=("secret", "address_secret"),
 )
@@ -103,6 +105,16 @@ async def start_text_sender(renderer: OfferRenderer, mesh: Mesh, interest: Inter
 
 
 @service.resource
+async def start_notification_sender(
+    renderer: OfferRenderer, mesh: Mesh, interest: Interest
+) -> AsyncIterator[NotificationSender]:
+    """Connections to push services. Without a key no decision is delivered to `send_notification`."""
+    await interest.want(send_notification, () if PUSH.name in not_set_up() else (OfferDecided,))
+    async with open_notification_sender(renderer, mesh) as sender:
+        yield sender
+
+
+@service.resource
 async def open_confirmer(mesh: Mesh, mailer: Mailer) -> AsyncIterator[Confirmer]:
     """Asks addresses to confirm, as the journeys in force want it."""
     journeys = LiveJourneys()
@@ -128,6 +140,16 @@ async def send_mail(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer
 async def send_text(received: Received[OfferDecided], mesh: Mesh, sender: TextSender) -> AsyncIterator[Change]:
     """Claim the offer, send it as a text message, and record what became of it. Never sends twice."""
     if received.event.outcome == "approved" and SMS.name in received.event.channels:
+        for change in await _delivered(received, mesh, sender):
+            yield change
+
+
+@service.on(OfferDecided, concurrency=64, ack_wait=REDELIVERED_AFTER, as_wanted=True)
+async def send_notification(
+    received: Received[OfferDecided], mesh: Mesh, sender: NotificationSender
+) -> AsyncIterator[Change]:
+    """Claim the offer, send it as a notification, and record what became of it. Never sends twice."""
+    if received.event.outcome == "approved" and PUSH.name in received.event.channels:
         for change in await _delivered(received, mesh, sender):
             yield change
 

@@ -4,10 +4,10 @@ import tomllib
 
 from notifications.templates.render_error import RenderError
 
-TABLES = {"card": ("title", "body", "action"), "sms": ("text",)}
-"""The texts of other channels, each in a table of its own: those of the card on the site, and of the text message."""
+TABLES = {"card": ("title", "body", "action"), "sms": ("text",), "push": ("title", "body")}
+"""The texts of other channels, each in a table of its own: card on the site, text message, notification."""
 CARD = TABLES["card"]
-OWN_LINKS = ("sms",)
+OWN_LINKS = ("sms", "push")
 """Tables whose links are not the mail's, and which a language may leave to another one."""
 OFFER, CONFIRMATION, ORDER, BLOCK = "offer", "confirmation", "order", "block"
 NEEDED = {OFFER: tuple(f"card.{key}" for key in CARD), CONFIRMATION: (), ORDER: (), BLOCK: ()}

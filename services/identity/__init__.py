@@ -8,7 +8,13 @@ import msgspec
 
 from mesh import Mesh, Received, Service
 from mesh.accept import SERVER, Refused, Sent
-from mesh.events.customer import ConsentChanged, ConsentConfirmed, CustomerIdentified, CustomerUnsubscribed
+from mesh.events.customer import (
+    ConsentChanged,
+    ConsentConfirmed,
+    CustomerIdentified,
+    CustomerUnsubscribed,
+    PushSubscribed,
+)
 from mesh.events.profile import ProfileErased, ProfileErasureRequested, ProfileLinked, ProfileRefused
 from mesh.personal_data import PERSONAL_KEYS
 from mesh.profiles import PROFILES, visitor_digest
@@ -18,6 +24,7 @@ from services.identity.erasure import Found, Separate, Whom, erase_here, found, 
 from services.identity.linking import linked, refused, separated
 from services.identity.projection import KINDS, Profiles
 from services.identity.rules import check
+from services.identity.subscription_rules import check_subscription
 
 if TYPE_CHECKING:
     from mesh.web.console import Console
@@ -27,6 +34,7 @@ service = Service(
     publishes=(
         CustomerIdentified,
         ConsentChanged,
+        PushSubscribed,
         ProfileLinked,
         ProfileRefused,
         ProfileErasureRequested,
@@ -62,6 +70,12 @@ async def keep_certain_refusal(refused: Refused[ConsentChanged]) -> AsyncIterato
     if refused.fields.get("granted") is False and {"visitor_id", "channel", "purpose"} <= given.keys():
         forbidden = ConsentChanged(**given, granted=False, by=refused.by)
         yield Draft(event=forbidden, id=refused.id, time=refused.time)
+
+
+@service.accepts(PushSubscribed, required=("endpoint", "p256dh", "auth"), check=check_subscription)
+async def keep_subscription(sent: Sent[PushSubscribed]) -> AsyncIterator[Change]:
+    """That a browser takes notifications is stored, with where they go to."""
+    yield sent.draft
 
 
 @service.accepts(ConsentChanged, refused=keep_certain_refusal)

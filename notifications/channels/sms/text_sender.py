@@ -47,11 +47,11 @@ class TextSender:
         return rendered
 
     @asynccontextmanager
-    async def handover(self, to: str, decided: OfferDecided) -> AsyncIterator["TextHandover"]:  # noqa: ARG002  as Sender has it
+    async def handover(self, profile: ShopperProfile, decided: OfferDecided) -> AsyncIterator["TextHandover"]:  # noqa: ARG002  as Sender has it
         """The provider. Raises Undelivered where there is none."""
         if self._provider is None:
             raise Undelivered("no provider of text messages is set: CARTMESH_SMS_PROVIDER", again=True)
-        yield TextHandover(self._provider, to)
+        yield TextHandover(self._provider, profile.phone or "")
 
 
 class TextHandover:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from mesh import Received
-from mesh.channels import EMAIL, ONSITE, SMS
+from mesh.channels import EMAIL, ONSITE, PUSH, SMS
 from mesh.event import declaration_of
 from mesh.events.cart import (
     CartAbandoned,
@@ -42,6 +42,7 @@ TAKEN = {
     EMAIL.name: "The mail server took it",
     ONSITE.name: "The card went to the shopper's page",
     SMS.name: "The provider took it",
+    PUSH.name: "The push service took it",
 }
 """What it means that an offer was sent, by the channel."""
 Kind = Literal["cart", "score", "approved", "held", "dropped", "done", "failed", "bought"]

@@ -18,6 +18,7 @@ REASONS = {
     "not in the audience": "The journey is not for this cart",
     "no e-mail address": "No e-mail address is known",
     "no phone number": "No phone number of the shop's own server is known",
+    "no browser that takes notifications": "No browser of theirs takes notifications",
     "channel not set up": "The channel is not set up",
     "address suppressed": "Nothing is sent to this address",
     "address not confirmed": "The e-mail address is not confirmed",

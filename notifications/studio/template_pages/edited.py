@@ -27,7 +27,7 @@ TEXT = "text:"
 """What the name of a field begins with that holds a text of the front matter."""
 MAY_BE_EMPTY = tuple(f"{table}.{key}" for table in OWN_LINKS for key in TABLES[table])
 """Texts that a form always has; an empty one is left out of the file."""
-is_text_name = re.compile(r"(card\.|sms\.)?[a-z][a-z0-9_]{0,39}", re.ASCII).fullmatch
+is_text_name = re.compile(r"(card\.|sms\.|push\.)?[a-z][a-z0-9_]{0,39}", re.ASCII).fullmatch
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):

@@ -50,6 +50,8 @@ LABELS: dict[str, tuple[str, str]] = {
     "card.body": ("Card: text", ""),
     "card.action": ("Card: button", ""),
     "sms.text": ("SMS", "Plain text. Empty: shoppers get that of the language which stands in for this one."),
+    "push.title": ("Notification: title", "Empty: the card's title."),
+    "push.body": ("Notification: text", "Empty: the card's text."),
 }
 """The label of each text, and a hint. A text that is not here is shown under its own name."""
 

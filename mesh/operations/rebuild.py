@@ -1,7 +1,8 @@
 """Rebuild: empty a projection's bucket and let its handlers see the whole log again."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -36,17 +37,23 @@ def projectors(services: Sequence[Service], bucket: str) -> list[Binding]:
     return filling
 
 
-async def rebuild(connection: Connection, topology: Topology, services: Sequence[Service], bucket: str) -> Rebuilt:
+async def rebuild(
+    connection: Connection, topology: Topology, services: Sequence[Service], bucket: str, *, force: bool = False
+) -> Rebuilt:
     """Rebuild a projection in the connected region while its service runs; returns when it has caught up.
 
-    What the same handlers fill besides is emptied and filled too.
+    What the same handlers fill besides is emptied and filled too. What was made of events that the streams no longer
+    keep is gone then, so that needs `force`.
 
-    Raises DeclarationError for a bucket that is no projection, Unavailable when nobody consumes.
+    Raises DeclarationError for a bucket that is no projection, TopologyError where events are no longer kept, and
+    Unavailable when nobody consumes.
     """
     region, broker = connection.login.region, JetStreamBroker(connection)
     filling = projectors(services, bucket)
     wanted = holdings(topology, services, region).consumers
     places = [(spec.stream, spec.durable) for binding in filling for spec in binding.consumers(region, topology.layout)]
+    if not force:
+        await _refuse_without_its_past(connection, bucket, {stream for stream, _ in places})
     for stream, durable in places:
         await _asked(connection, f"CONSUMER.DELETE.{stream}.{durable}", None)
     emptied = {one.name: one for binding in filling for one in binding.projects}
@@ -60,6 +67,18 @@ async def rebuild(connection: Connection, topology: Topology, services: Sequence
     await _caught_up(connection, places)
     keys = sum([1 async for _ in broker.kv_entries(emptied[bucket])])
     return Rebuilt(bucket=bucket, region=region, events=events, keys=keys)
+
+
+async def _refuse_without_its_past(connection: Connection, bucket: str, streams: Iterable[str]) -> None:
+    """Raises TopologyError where a stream is older than the time for which it keeps events."""
+    for stream in sorted(streams):
+        info = await _asked(connection, f"STREAM.INFO.{stream}", None)
+        keep = timedelta(microseconds=info["config"].get("max_age", 0) // 1000)
+        if keep and datetime.now(UTC) - datetime.fromisoformat(info["created"]) > keep:
+            raise TopologyError(
+                f"{stream} no longer keeps events from before {datetime.now(UTC) - keep:%F}: what {bucket} has from "
+                "earlier ones would be gone; rebuild it with --force where that is right"
+            )
 
 
 async def _caught_up(connection: Connection, places: Sequence[tuple[str, str]]) -> None:

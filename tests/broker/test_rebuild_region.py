@@ -144,6 +144,9 @@ async def test_projections_begin_anew_and_other_handlers_do_not(eventually):
         await wipe(servers, "eu")
         await rebuilt(servers)
 
+        (narrowed,) = watcher.bindings[0].consumers("eu")
+        await JetStreamBroker(await servers.operator("eu")).make_durable(narrowed)  # as its service may, where it began
+
         places = {
             (stream, name): (await durable(servers, stream, name)).pending
             for stream in ("COMMERCE_eu", "MESH_eu")

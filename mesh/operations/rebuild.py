@@ -9,10 +9,10 @@ import msgspec
 from mesh.binding import Binding
 from mesh.broker.connection import Connection
 from mesh.broker.jetstream import JetStreamBroker
-from mesh.errors import DeclarationError, TopologyError, Unavailable
+from mesh.errors import DeclarationError, Unavailable
 from mesh.service import Service
 from mesh.topology.derive.nats import holdings
-from mesh.topology.jetstream_api import api
+from mesh.topology.jetstream_api import answered
 from mesh.topology.mesh_toml import Topology
 
 PATIENCE = 600.0
@@ -55,14 +55,14 @@ async def rebuild(
     if not force:
         await _refuse_without_its_past(connection, bucket, {stream for stream, _ in places})
     for stream, durable in places:
-        await _asked(connection, f"CONSUMER.DELETE.{stream}.{durable}", None)
+        await answered(connection, f"CONSUMER.DELETE.{stream}.{durable}", None)
     emptied = {one.name: one for binding in filling for one in binding.projects}
     for one in emptied.values():
         await broker.kv_purge(one)
     events = 0
     for stream, durable in places:
         asked = {"stream_name": stream, "config": wanted[stream, durable], "action": "create"}
-        answer = await _asked(connection, f"CONSUMER.CREATE.{stream}.{durable}", asked)
+        answer = await answered(connection, f"CONSUMER.CREATE.{stream}.{durable}", asked)
         events += answer.get("num_pending", 0)
     await _caught_up(connection, places)
     keys = sum([1 async for _ in broker.kv_entries(emptied[bucket])])
@@ -85,16 +85,9 @@ async def _caught_up(connection: Connection, places: Sequence[tuple[str, str]]) 
     deadline = asyncio.get_running_loop().time() + PATIENCE
     for stream, durable in places:
         while True:
-            info = await _asked(connection, f"CONSUMER.INFO.{stream}.{durable}", None)
+            info = await answered(connection, f"CONSUMER.INFO.{stream}.{durable}", None)
             if not info.get("num_pending") and not info.get("num_ack_pending"):
                 break
             if asyncio.get_running_loop().time() > deadline:
                 raise Unavailable(f"{durable} still has {info['num_pending']} events to read: does its service run?")
             await asyncio.sleep(0.2)
-
-
-async def _asked(connection: Connection, subject: str, asked: object) -> dict:
-    answer = await api(connection, subject, asked)
-    if error := answer.get("error"):
-        raise TopologyError(f"{connection.login.region}: {subject}: {error.get('description')}")
-    return answer

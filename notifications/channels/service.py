@@ -36,9 +36,7 @@ from notifications.channels.order_occasion import OrderEvent
 from notifications.channels.reading import Reading, read_delivery
 from notifications.channels.shown_mail import MailAsked, MailShown, shown_mail
 from notifications.channels.tried_mail import MailTried, tried_mail
-from notifications.documents.following import following
 from notifications.journeys.kind import JOURNEYS
-from notifications.journeys.live import LiveJourneys
 from notifications.journeys.triggers import has_cart
 from notifications.render_pool import TemplateError
 from notifications.run import run_fields
@@ -80,11 +78,9 @@ async def start_mailer(mesh: Mesh) -> AsyncIterator[Mailer]:
 
 
 @service.resource
-async def open_confirmer(mesh: Mesh, mailer: Mailer) -> AsyncIterator[Confirmer]:
+async def open_confirmer(mailer: Mailer) -> AsyncIterator[Confirmer]:
     """Asks addresses to confirm, as the journeys in force want it."""
-    journeys = LiveJourneys()
-    async with following(JOURNEYS, journeys.use, mesh):
-        yield Confirmer(mailer, journeys)
+    yield Confirmer(mailer, mailer.journeys)
 
 
 @service.resource

@@ -110,7 +110,7 @@ def _score(scored: CartScored, place: dict[str, Any]) -> Entry:
     facts = (
         ("Buys without an offer", f"{scored.propensity:.1%}"),
         ("Model", "none yet, so this is the average" if base else scored.model_version),
-        *(("Because", f"{one.text} ({one.weight:+.2f})") for one in scored.reasons),
+        *(("Because", one.text if base else f"{one.text} ({one.weight:+.2f})") for one in scored.reasons),
     )
     return Entry(**place, kind="score", title="Cart scored", facts=facts)
 

@@ -29,6 +29,7 @@ from mesh.profiles import PROFILES
 from mesh.publish import Change
 from notifications.channels.confirmation import Confirmer
 from notifications.channels.delivery_state import DeliveryState, delivery_state
+from notifications.channels.languages import LanguagesAsked, LanguagesCounted, counted_languages
 from notifications.channels.mail_delivery import deliver, withdrawn
 from notifications.channels.mailer import Mailer, failed, open_mailer
 from notifications.channels.order_mails import OrderMails
@@ -216,3 +217,9 @@ async def show_mail(asked: MailAsked, mesh: Mesh, mailer: Mailer) -> MailShown:
 async def try_mail(asked: MailTried, mesh: Mesh, mailer: Mailer) -> MailShown:
     """Render a template that is edited for a real cart, for somebody who may see what is known of its shopper."""
     return await tried_mail(asked, mesh, mailer)
+
+
+@service.answers
+async def count_languages(asked: LanguagesAsked, mesh: Mesh) -> LanguagesCounted:
+    """Count in which languages some mails would be, for a rehearsal."""
+    return await counted_languages(asked, mesh)

@@ -1,15 +1,17 @@
-"""The links in mails: unsubscribes, also with one click (RFC 8058), takes confirmations, and gives carts back."""
+"""The links in mails: unsubscribes (RFC 8058), takes confirmations, gives carts back, counts who opens mails."""
 
 from typing import Any
 
 from mesh import Mesh, Service
 from mesh.events.customer import ConsentConfirmed, CustomerUnsubscribed
+from mesh.events.offer import OfferOpened
 from mesh.profiles import PROFILES
+from notifications.journeys.kind import JOURNEYS
 
 service = Service(
     "links",
-    publishes=(CustomerUnsubscribed, ConsentConfirmed),
-    views=(PROFILES,),
+    publishes=(CustomerUnsubscribed, ConsentConfirmed, OfferOpened),
+    views=(PROFILES, JOURNEYS.bucket),
     secrets=("secret",),
     port=8090,
 )

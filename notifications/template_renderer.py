@@ -28,7 +28,7 @@ from notifications.template_filters import filters, locale_of, web
 from notifications.templates.front_matter import CARD, body_of, front_matter
 from notifications.templates.render_error import RenderError
 from notifications.templates.shipped import shipped_layout
-from notifications.templates.template import SUFFIX, Template
+from notifications.templates.template import SUFFIX, Template, locale_for
 
 TEXT = ".txt.j2"
 """The end of the name by which Jinja finds the plain text of blocks."""
@@ -168,8 +168,7 @@ class TemplateRenderer:
         there = self._template.locales
         if not there:
             raise RenderError(self._template.name, f"it has no file for any locale: add en{SUFFIX}")
-        tag = (wanted or "").replace("_", "-")
-        chosen = next(one for one in (tag, tag.partition("-")[0], "en", there[0]) if one in there)
+        chosen = locale_for(wanted, there)
         return f"{chosen}{SUFFIX}", chosen.replace("-", "_")
 
     def _load(self, path: str) -> str:

@@ -22,8 +22,11 @@ from notifications.channels.delivery_state import Claim
 from notifications.channels.email_message import MailSettings, compose, message_id, without_addresses
 from notifications.channels.reading import Reading
 from notifications.documents.following import following
+from notifications.journeys.kind import JOURNEYS
+from notifications.journeys.live import LiveJourneys
 from notifications.mail_reference import MailReference, return_path
 from notifications.occasion import left_of
+from notifications.open_token import OpenLink, with_pixel
 from notifications.preference_token import PreferenceLink
 from notifications.real_cart import RealCart
 from notifications.render_pool import Rendered, RenderPool, RenderSettings, TemplateError, open_render_pool
@@ -37,7 +40,7 @@ from notifications.template_variables import Shop, template_variables
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.live import LiveTemplates
 from notifications.templates.shipped import shipped_template
-from notifications.templates.template import Template, template_of
+from notifications.templates.template import Template, locale_for, template_of
 from notifications.templates.trial import SampleChoice, chosen_variables
 from notifications.unsubscribe_token import LinkSettings, Unsubscription, link
 
@@ -63,8 +66,11 @@ Result = OfferSent | OfferDeferred | OfferFailed
 class Mailer:
     """One process's renderer, SMTP connections and recent results."""
 
-    def __init__(self, renderer: RenderPool, pool: "Pool", templates: LiveTemplates, mesh: Mesh) -> None:
-        """Use this renderer, these connections and templates; the rest is read from the settings."""
+    def __init__(
+        self, renderer: RenderPool, pool: "Pool", templates: LiveTemplates, journeys: LiveJourneys, mesh: Mesh
+    ) -> None:
+        """Use this renderer, these connections and documents; the rest is read from the settings."""
+        self.journeys = journeys
         self._renderer, self._pool, self._templates, self._mesh = renderer, pool, templates, mesh
         self._settings, self.mail, self.shop = read(MailerSettings), read(MailSettings), read(Shop)
         self.links = read(LinkSettings)
@@ -155,11 +161,16 @@ class Mailer:
         return await mail.rendered(self._renderer, self.shop, profile.locale, profile)
 
     async def tried(
-        self, template: Template, cart: RealCart, choice: SampleChoice, profile: ShopperProfile
+        self,
+        template: Template,
+        cart: RealCart,
+        choice: SampleChoice,
+        profile: ShopperProfile,
+        percent: int | None = None,
     ) -> Rendered:
-        """The mail of a template that is edited, for a real cart and its shopper. Raises TemplateError."""
-        locale = profile.locale or template.locales[0]
-        variables = chosen_variables(template, locale, choice, cart, profile)
+        """The mail of a template for a real cart and its shopper, as none is sent. Raises TemplateError."""
+        locale = profile.locale or locale_for(None, template.locales)
+        variables = chosen_variables(template, locale, choice, cart, profile, percent)
         return await self._renderer.render(template, locale, variables)
 
     def unsubscribe_url(self, decided: OfferDecided) -> str:
@@ -199,8 +210,9 @@ class Mailer:
 
     async def send(self, decided: OfferDecided, envelope: "Envelope", rendered: Rendered, claim: Claim) -> Result:
         """Send under a claim, and say what became of it: sent, deferred to a later attempt, or failed."""
+        counted = self._counts_opens(decided)
         message = compose(
-            rendered,
+            self._with_pixel(rendered, decided) if counted else rendered,
             to=envelope.to,
             offer_id=decided.offer_id,
             unsubscribe_url=self.unsubscribe_url(decided),
@@ -220,6 +232,7 @@ class Mailer:
                 channel="email",
                 message_id=message_id(decided.offer_id, self.mail),
                 domain=domain_of(envelope.to),
+                opens_counted=counted,
                 **run_fields(decided),
             )
         except Unknown as unknown:
@@ -228,6 +241,20 @@ class Mailer:
             result = self.undelivered(decided, undelivered, claim.attempt)
         self._claims[claim.id] = result
         return result
+
+    def _counts_opens(self, decided: OfferDecided) -> bool:
+        """Whether the journey in force wants opens counted."""
+        live = self.journeys.get(decided.journey)
+        return live is not None and live.journey.count_opens
+
+    def _with_pixel(self, rendered: Rendered, decided: OfferDecided) -> Rendered:
+        named = OpenLink(
+            visitor_id=decided.visitor_id,
+            cart_id=decided.cart_id,
+            offer_id=decided.offer_id,
+            journey=decided.journey,
+        )
+        return msgspec.structs.replace(rendered, html=with_pixel(rendered.html, named, self.links))
 
     def pause(self, attempt: int) -> timedelta:
         """How long to wait after an attempt that the server did not take; it doubles, to an hour at most."""
@@ -273,8 +300,12 @@ async def open_mailer(mesh: Mesh) -> AsyncIterator[Mailer]:
     smtp, shop = read(SmtpSettings), read(Shop)
     warn_of_missing_address(shop, smtp.smtp_host)
     pool = Pool(smtp, open_signer(read(SigningSettings), read(MailSettings).mail_from))
-    templates = LiveTemplates()
-    async with open_render_pool(read(RenderSettings)) as renderer, following(TEMPLATES, templates.use, mesh):
+    templates, journeys = LiveTemplates(), LiveJourneys()
+    async with (
+        open_render_pool(read(RenderSettings)) as renderer,
+        following(TEMPLATES, templates.use, mesh),
+        following(JOURNEYS, journeys.use, mesh),
+    ):
         shipped = template_of("abandoned-cart", TEMPLATES.read_folder("")["abandoned-cart"])
         for locale in NAMES:
             decided, profile = sample(locale)
@@ -284,6 +315,6 @@ async def open_mailer(mesh: Mesh) -> AsyncIterator[Mailer]:
             except TemplateError:
                 continue  # reported when it is used
         try:
-            yield Mailer(renderer, pool, templates, mesh)
+            yield Mailer(renderer, pool, templates, journeys, mesh)
         finally:
             await pool.close()

@@ -29,6 +29,7 @@ from mesh.profiles import PROFILES
 from mesh.publish import Change
 from notifications.channels.confirmation import Confirmer
 from notifications.channels.delivery_state import DeliveryState, delivery_state
+from notifications.channels.languages import LanguagesAsked, LanguagesCounted, counted_languages
 from notifications.channels.mail_delivery import deliver, withdrawn
 from notifications.channels.mailer import Mailer, failed, open_mailer
 from notifications.channels.order_mails import OrderMails
@@ -36,9 +37,7 @@ from notifications.channels.order_occasion import OrderEvent
 from notifications.channels.reading import Reading, read_delivery
 from notifications.channels.shown_mail import MailAsked, MailShown, shown_mail
 from notifications.channels.tried_mail import MailTried, tried_mail
-from notifications.documents.following import following
 from notifications.journeys.kind import JOURNEYS
-from notifications.journeys.live import LiveJourneys
 from notifications.journeys.triggers import has_cart
 from notifications.render_pool import TemplateError
 from notifications.run import run_fields
@@ -80,11 +79,9 @@ async def start_mailer(mesh: Mesh) -> AsyncIterator[Mailer]:
 
 
 @service.resource
-async def open_confirmer(mesh: Mesh, mailer: Mailer) -> AsyncIterator[Confirmer]:
+async def open_confirmer(mailer: Mailer) -> AsyncIterator[Confirmer]:
     """Asks addresses to confirm, as the journeys in force want it."""
-    journeys = LiveJourneys()
-    async with following(JOURNEYS, journeys.use, mesh):
-        yield Confirmer(mailer, journeys)
+    yield Confirmer(mailer, mailer.journeys)
 
 
 @service.resource
@@ -220,3 +217,9 @@ async def show_mail(asked: MailAsked, mesh: Mesh, mailer: Mailer) -> MailShown:
 async def try_mail(asked: MailTried, mesh: Mesh, mailer: Mailer) -> MailShown:
     """Render a template that is edited for a real cart, for somebody who may see what is known of its shopper."""
     return await tried_mail(asked, mesh, mailer)
+
+
+@service.answers
+async def count_languages(asked: LanguagesAsked, mesh: Mesh) -> LanguagesCounted:
+    """Count in which languages some mails would be, for a rehearsal."""
+    return await counted_languages(asked, mesh)

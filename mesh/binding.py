@@ -52,6 +52,12 @@ class Binding:
     projects: tuple[Bucket, ...] = ()
     one_copy: bool = False
     as_wanted: bool = False
+    refills: bool = False
+
+    @property
+    def is_refilled(self) -> bool:
+        """Whether the handler is given all events again where a region is rebuilt."""
+        return self.refills or bool(self.projects)
 
     @property
     def name(self) -> str:

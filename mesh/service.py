@@ -99,6 +99,7 @@ class Service:
         projects: Bucket | tuple[Bucket, ...] = (),
         one_copy: bool = False,
         as_wanted: bool = False,
+        refills: bool = False,
     ) -> Callable[[F], F]:
         """Call the function for each of these events; with `batch` for up to that many at once.
 
@@ -139,6 +140,7 @@ class Service:
                     projects=filled,
                     one_copy=one_copy,
                     as_wanted=as_wanted,
+                    refills=refills,
                 )
             )
             return handler

@@ -7,6 +7,7 @@ from mesh.settings import read
 from mesh.web.application import shared_options
 from notifications.confirm_page import confirming
 from notifications.confirmation_token import ConfirmationSettings
+from notifications.open_pixel import OpenSettings, open_pixel
 from notifications.pages import HEADERS
 from notifications.preference_page import preferring
 from notifications.saved_cart_api import saved_carts
@@ -16,7 +17,7 @@ from notifications.unsubscribe_token import LinkSettings
 
 
 def app(mesh: Mesh) -> Litestar:
-    """The pages that unsubscribe, confirm an address and show what a shopper allows, and the carts of mails."""
+    """The pages that unsubscribe, confirm an address and show what a shopper allows, carts of mails, and opens."""
     links = read(LinkSettings)
     routes = [
         *unsubscribing(mesh, links),
@@ -24,6 +25,7 @@ def app(mesh: Mesh) -> Litestar:
         *preferring(mesh, links),
         *saved_carts(mesh, links),
         *leading_on(mesh),
+        *open_pixel(mesh, links, read(OpenSettings)),
     ]
     policy = HEADERS["Content-Security-Policy"]
     return Litestar(routes, request_max_body_size=64 * 1024, **shared_options(mesh, policy=policy))

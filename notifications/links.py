@@ -1,4 +1,4 @@
-"""The links in messages: unsubscribes (RFC 8058), takes confirmations and answers like STOP, gives carts back."""
+"""The links in messages: unsubscribes (RFC 8058), confirmations, answers like STOP, carts, who opens mails."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -7,8 +7,10 @@ from mesh import Mesh, Received, Service
 from mesh.channels import SMS
 from mesh.events.address import AddressSuppressed
 from mesh.events.customer import ConsentConfirmed, CustomerUnsubscribed
+from mesh.events.offer import OfferOpened
 from mesh.profiles import PROFILES, read_profile
 from mesh.publish import Change
+from notifications.journeys.kind import JOURNEYS
 from notifications.mail_reports.number_report import OWNER
 from notifications.short_links import SHORT_LINKS
 from notifications.suppressions import STOPPED
@@ -17,8 +19,8 @@ ANSWER = "answer {} to a text message"
 
 service = Service(
     "links",
-    publishes=(CustomerUnsubscribed, ConsentConfirmed),
-    views=(PROFILES, SHORT_LINKS),
+    publishes=(CustomerUnsubscribed, ConsentConfirmed, OfferOpened),
+    views=(PROFILES, JOURNEYS.bucket, SHORT_LINKS),
     secrets=("secret",),
     port=8090,
 )

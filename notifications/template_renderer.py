@@ -29,7 +29,7 @@ from notifications.templates.front_matter import CARD, OWN_LINKS, body_of, front
 from notifications.templates.render_error import RenderError
 from notifications.templates.render_refusal import refused
 from notifications.templates.shipped import shipped_layout
-from notifications.templates.template import SUFFIX, Template
+from notifications.templates.template import SUFFIX, Template, locales_for
 
 TEXT = ".txt.j2"
 """The end of the name by which Jinja finds the plain text of blocks."""
@@ -196,8 +196,7 @@ class TemplateRenderer:
 
     def _fallbacks(self, wanted: str | None) -> Iterator[tuple[str, str]]:
         """The files and languages that a shopper may get, the best first."""
-        there, tag = self._template.locales, (wanted or "").replace("_", "-")
-        for chosen in dict.fromkeys(one for one in (tag, tag.partition("-")[0], "en", there[0]) if one in there):
+        for chosen in locales_for(wanted, self._template.locales):
             yield f"{chosen}{SUFFIX}", chosen.replace("-", "_")
 
     def _load(self, path: str) -> str:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from nats.aio.msg import Msg
 
 from mesh.broker.connection import Connection, status
 from mesh.broker.wire import decode_info, refused
@@ -38,14 +39,21 @@ def consumer_config(spec: ConsumerSpec) -> dict[str, Any]:
 
 async def make_durable(connection: Connection, spec: ConsumerSpec) -> None:
     """Create a durable, or change what the one of that name delivers; see Broker."""
-    asked = msgspec.json.encode({"stream_name": spec.stream, "config": _config(spec)})
-    reply = await connection.request(f"$JS.API.CONSUMER.CREATE.{spec.stream}.{spec.durable}", asked)
-    region = connection.login.region
+    region, at = connection.login.region, f"{spec.stream}.{spec.durable}"
+    there = await connection.request(f"$JS.API.CONSUMER.INFO.{at}", b"")
+    asked = {"stream_name": spec.stream, "config": _config(spec) | _begun(there)}
+    reply = await connection.request(f"$JS.API.CONSUMER.CREATE.{at}", msgspec.json.encode(asked))
     if status(reply) == "503":
         raise Unavailable(f"{region}: {spec.stream} has no leader just now, or does not exist")
     info = decode_info(reply.data)
     if info.error is not None:
         raise refused(region, info.error, f"cannot make the consumer {spec.durable} of {spec.stream}")
+
+
+def _begun(info: Msg) -> dict[str, Any]:
+    """Where a durable that is there began, which cannot be changed: in a restored region at a sequence."""
+    config = msgspec.json.decode(info.data or b"{}").get("config") or {}
+    return {name: config[name] for name in ("deliver_policy", "opt_start_seq", "opt_start_time") if name in config}
 
 
 def _config(spec: ConsumerSpec) -> dict[str, Any]:

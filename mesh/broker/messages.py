@@ -22,6 +22,7 @@ from mesh.broker.wire import (
     parse_headers,
     read_message,
     refused,
+    stored_at,
 )
 from mesh.errors import Conflict, DeclarationError, Duplicate, MeshError, Unavailable
 
@@ -108,12 +109,13 @@ class Messages:
         if got.message is None:
             return None
         found = got.message
+        headers = parse_headers(base64.b64decode(found.hdrs))
         return Message(
             subject=found.subject,
             body=base64.b64decode(found.data),
             sequence=found.seq,
-            stored=found.time,
-            headers=parse_headers(base64.b64decode(found.hdrs)),
+            stored=stored_at(headers, found.time),
+            headers=headers,
         )
 
     async def remove(self, stream: str, sequence: int) -> None:

@@ -14,6 +14,7 @@ from nats.errors import Error
 
 from mesh.broker.connection import Connection, status
 from mesh.broker.protocol import Message
+from mesh.broker.wire import stored_at
 from mesh.errors import MeshError, Unavailable
 from mesh.observability.logs import log
 
@@ -165,12 +166,13 @@ def delivered(message: Msg, connection: Connection) -> Message:
     tokens = message.reply.split(".")
     start = 6 if len(tokens) > 9 else 4
     attempt, sequence, _, nanoseconds, pending = map(int, tokens[start : start + 5])
+    headers = message.headers or {}
     return Message(
         subject=message.subject,
         body=message.data,
         sequence=sequence,
-        stored=datetime.fromtimestamp(nanoseconds / 1e9, UTC),
-        headers=message.headers or {},
+        stored=stored_at(headers, datetime.fromtimestamp(nanoseconds / 1e9, UTC)),
+        headers=headers,
         attempt=attempt,
         pending=pending,
         answer=partial(connection.publish, message.reply),

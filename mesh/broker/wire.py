@@ -1,5 +1,6 @@
 """Wire: JetStream's headers and JSON answers, as far as the broker needs them."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -8,6 +9,8 @@ from nats.aio.msg import Msg
 from mesh.broker.protocol import Message, Outgoing
 from mesh.errors import DeclarationError, MeshError, Unavailable
 
+STORED = "Cartmesh-Stored"
+"""The header that says when a message was stored, where that was before its stream was made again from copies."""
 NOT_FOUND = {10037, 10043, 10059}
 """JetStream's error codes for a message, a sequence or a stream that is not there."""
 _EXPECTED, _EXPECTED_OF = "Nats-Expected-Last-Subject-Sequence", "Nats-Expected-Last-Subject-Sequence-Subject"
@@ -104,9 +107,15 @@ def read_message(reply: Msg) -> Message:
         subject=headers["Nats-Subject"],
         body=reply.data,
         sequence=int(headers["Nats-Sequence"]),
-        stored=datetime.fromisoformat(headers["Nats-Time-Stamp"]),
+        stored=stored_at(headers, datetime.fromisoformat(headers["Nats-Time-Stamp"])),
         headers=headers,
     )
+
+
+def stored_at(headers: Mapping[str, str], by_server: datetime) -> datetime:
+    """When a message was first stored, which the server of a stream that was made again does not know."""
+    before = headers.get(STORED)
+    return datetime.fromisoformat(before) if before else by_server
 
 
 def parse_headers(raw: bytes) -> dict[str, str]:

@@ -47,7 +47,7 @@ def backup(*, region: str, to: str, keep: int | None = None, servers: Path | Non
 
     async def work() -> None:
         async with AsyncExitStack() as stack:
-            connection = await _connected(stack, Access.find(servers), region)
+            connection = await connected(stack, Access.find(servers), region)
             made, contents = await back_up(connection, to, secret)
         for older in await forget_older(to, region, keep) if keep else ():
             print(f"{older} deleted")
@@ -83,8 +83,8 @@ def restore(
     force
         Once for each stream that holds messages and may be replaced.
     without
-        Once for each other region that is not asked. What it received since the backup does not come back, and new
-        events are copied there only once there are more of them than it has.
+        Once for each other region that is not asked. What it alone received since the backup does not come back, and
+        new events are copied there only once there are more of them than it has.
     servers
         Where the mesh is, all regions of it, as for `backup`.
     file
@@ -102,9 +102,9 @@ def restore(
     async def work() -> None:
         access = Access.find(servers)
         async with AsyncExitStack() as stack:
-            connection = await _connected(stack, access, region)
+            connection = await connected(stack, access, region)
             asked = [name for name in topology.others(region) if name not in without]
-            others = [await _connected(stack, access, name) for name in asked]
+            others = [await connected(stack, access, name) for name in asked]
             done = await restore_region(connection, backup, secret, topology, others, force=force)
         for name, messages in done.streams.items():
             print(f"{region}: {name}: {messages:,} messages")
@@ -116,7 +116,8 @@ def restore(
     asyncio.run(work())
 
 
-async def _connected(stack: AsyncExitStack, access: "Access", region: str) -> "Connection":
+async def connected(stack: AsyncExitStack, access: "Access", region: str) -> "Connection":
+    """A region's operator, connected until the stack closes."""
     from mesh.broker.connection import Connection  # noqa: PLC0415  see above
 
     connection = await Connection.open(access.login(region), name="cartmesh-backup")

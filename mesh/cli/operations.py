@@ -115,7 +115,9 @@ def status(*, servers: Path | None = None, all: bool = False, json: bool = False
         sys.exit(1)
 
 
-def rebuild(bucket: str, *, region: str, servers: Path | None = None, topology: Path = TOPOLOGY) -> None:
+def rebuild(
+    bucket: str, *, region: str, servers: Path | None = None, topology: Path = TOPOLOGY, force: bool = False
+) -> None:
     """Empty a projection and build it again from the log, while its service runs.
 
     Parameters
@@ -128,6 +130,8 @@ def rebuild(bucket: str, *, region: str, servers: Path | None = None, topology: 
         Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     topology
         The mesh.toml.
+    force
+        Also where its streams no longer keep all events that it was made of: what it has from those is gone then.
     """
     from mesh.operations.rebuild import rebuild as rebuild_bucket  # noqa: PLC0415
     from mesh.runtime.discovery import discover  # noqa: PLC0415
@@ -135,7 +139,7 @@ def rebuild(bucket: str, *, region: str, servers: Path | None = None, topology: 
 
     async def work() -> None:
         async with operator(servers, region) as connection:
-            done = await rebuild_bucket(connection, Topology.load(topology), discover(), bucket)
+            done = await rebuild_bucket(connection, Topology.load(topology), discover(), bucket, force=force)
             print(f"{done.bucket} in {done.region}: {done.events} events read, {done.keys} keys")
 
     asyncio.run(work())

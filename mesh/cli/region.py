@@ -1,9 +1,12 @@
-"""Commands for a region as a whole: `cartmesh mesh drain-region`, `cartmesh mesh fail-over`."""
+"""Commands for a region as a whole: `cartmesh mesh drain-region`, `fail-over`, `rebuild-region`."""
 
 import asyncio
 import sys
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -15,6 +18,7 @@ def commands(group: App) -> None:
     """Add them to the group `mesh`."""
     group.command(drain_region)
     group.command(fail_over)
+    group.command(rebuild_region)
 
 
 def drain_region(
@@ -121,3 +125,64 @@ def fail_over(
         print(f"{to} leaves to {region}: {left}")
     print(f"{to} leaves to {region}: personal data, timers, and all that {region} had not yet passed on")
     print(f"now lead people to {to}; {region} goes on with its own when it is back")
+
+
+def rebuild_region(
+    region: str,
+    *,
+    force: Annotated[Sequence[str], Parameter(negative=())] = (),
+    keep: Annotated[Sequence[str], Parameter(negative=())] = (),
+    without: Annotated[Sequence[str], Parameter(negative=())] = (),
+    servers: Path | None = None,
+    file: Path = FILE,
+) -> None:
+    """Give an empty region its events back from the copies that other regions hold: its disks and backups are lost.
+
+    Its services must not run. Where there is a backup, `cartmesh restore` does this too, behind what was saved. Killed,
+    it goes on where it was when it is given again.
+
+    Parameters
+    ----------
+    region
+        Which. Its servers run, and hold nothing.
+    force
+        Once for each stream that holds messages all the same, and may be replaced.
+    keep
+        Once for each thing that is not held back: stock (units can be sold at once), codes (can be redeemed), checkouts
+        (wait for events that may never come).
+    without
+        Once for each other region that is not asked. It may have what no other has, and then receives new events only
+        once there are more of them than it has.
+    servers
+        Where the mesh is, all regions of it, as for `drain-region`.
+    file
+        The topology.
+    """
+    from mesh.cli.backup import connected  # noqa: PLC0415  what a command needs is loaded when it runs
+    from mesh.errors import DeclarationError  # noqa: PLC0415
+    from mesh.operations import held_back  # noqa: PLC0415
+    from mesh.operations.rebuild_region import rebuild_region as rebuild  # noqa: PLC0415
+    from mesh.operations.rebuilt_region import RebuiltRegion  # noqa: PLC0415
+    from mesh.runtime.discovery import discover  # noqa: PLC0415
+    from mesh.topology.access import Access  # noqa: PLC0415
+    from mesh.topology.mesh_toml import Topology  # noqa: PLC0415
+
+    topology, services, began = Topology.load(file), discover(), monotonic()
+    for name in (region, *without):
+        topology.region(name)
+    if unknown := set(keep) - set(held_back.names()):
+        raise DeclarationError(f"--keep {unknown.pop()}: it is one of {', '.join(held_back.names())}")
+
+    async def work() -> RebuiltRegion:
+        access = Access.find(servers)
+        async with AsyncExitStack() as stack:
+            connection = await connected(stack, access, region)
+            asked = [name for name in topology.others(region) if name not in without]
+            others = [await connected(stack, access, name) for name in asked]
+            say = partial(print, flush=True)
+            return await rebuild(connection, topology, services, others, force=force, keep=keep, report=say)
+
+    done = asyncio.run(work())
+    for line in done.told(topology, services):
+        print(f"{region}: {line}")
+    print(f"{region}: rebuilt in {monotonic() - began:.1f} s. Now: cartmesh mesh apply, and start its services")

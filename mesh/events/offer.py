@@ -202,7 +202,7 @@ class OfferClaimed(Event):
 class OfferSent(Event):
     """An offer reached its channel: the mail server took it, or it is shown on the site.
 
-    `domain` is that of a mail's recipient.
+    `domain` is that of a mail's recipient. `opens_counted`: the mail has the picture by which opens are counted.
     """
 
     cart_id: str
@@ -216,6 +216,7 @@ class OfferSent(Event):
     journey_revision: int = 0
     template_revision: int | None = None
     domain: str = ""
+    opens_counted: bool = False
 
 
 @event(key="cart_id")
@@ -294,6 +295,25 @@ class OfferClicked(Event):
     channel: ChannelName = "onsite"
     session_id: str | None = None
     customer_id: str | None = None
+
+
+OpenedBy = Literal["person", "proxy", "machine", "unknown"]
+
+
+@event(key="cart_id")
+class OfferOpened(Event):
+    """The picture in an offer's mail was loaded, as a mail program does that shows it, and many programs unasked.
+
+    `by`: a `person`, on their own device; a `proxy` of the mail service, for a person; a `machine`, whether or not
+    anybody looked at the mail; `unknown` where nothing tells. `reason` says by what that was told. Once for each offer
+    and `by`. Nothing of the request is kept.
+    """
+
+    cart_id: str
+    offer_id: str
+    by: OpenedBy
+    reason: str
+    channel: ChannelName = "email"
 
 
 @event(key="offer_id")

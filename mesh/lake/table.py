@@ -68,7 +68,7 @@ class LakeUnavailable(MeshError):
     """The lake cannot be read or written just now; nothing was changed."""
 
 
-class NotAtItsPlace(MeshError):
+class WrittenMeanwhile(MeshError):
     """Another process wrote to the table meanwhile; nothing was changed."""
 
 
@@ -138,11 +138,11 @@ class LakeTable:
     def append(self, rows: pl.DataFrame, *, after: int, place: int) -> None:
         """Add what the stream holds behind `after` up to `place`, which is the table's place from the same commit on.
 
-        Raises NotAtItsPlace where the table is at another place than `after`, LakeUnavailable where it cannot be
+        Raises WrittenMeanwhile where the table is at another place than `after`, LakeUnavailable where it cannot be
         written.
         """
         if self.place != after:
-            raise NotAtItsPlace(f"{self.address} is at {self.place}, not at {after}")
+            raise WrittenMeanwhile(f"{self.address} is at {self.place}, not at {after}")
         self.check_space(rows.estimated_size())
         try:
             if self._delta is None:
@@ -155,7 +155,7 @@ class LakeTable:
                 commit_properties=CommitProperties(app_transactions=[Transaction(self.stream, place)]),
             )
         except CommitFailedError as error:
-            raise NotAtItsPlace(f"{self.address}: another process writes it as well: {error}") from error
+            raise WrittenMeanwhile(f"{self.address}: another process writes it as well: {error}") from error
         except (DeltaError, OSError) as error:
             raise LakeUnavailable(f"{self.address} cannot be written: {error}") from error
 
@@ -174,7 +174,7 @@ class LakeTable:
             hours = int(keep / timedelta(hours=1))
             delta.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True)
         except CommitFailedError as error:
-            raise NotAtItsPlace(f"{self.address}: another process writes it as well: {error}") from error
+            raise WrittenMeanwhile(f"{self.address}: another process writes it as well: {error}") from error
         except (DeltaError, OSError) as error:
             raise LakeUnavailable(f"{self.address} cannot be written: {error}") from error
 

@@ -15,6 +15,7 @@ STEPS = {
     "offer.failed": "failed",
     "offer.withdrawn": "withdrawn",
     "offer.shown": "shown",
+    "offer.opened": "opened",
     "offer.clicked": "clicked",
     "cart.recovered": "recovered",
 }

@@ -15,6 +15,7 @@ from mesh.topology.losses import has_smaller_quota, losses
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.meta_group import too_many
 from mesh.topology.moves import lasting, moves, renamings
+from mesh.topology.rebuilding import mark
 
 _FIXED = {"deliver_policy", "opt_start_time", "name"}
 """Consumer settings that only count when it is created."""
@@ -34,6 +35,7 @@ async def apply(
     take_over: Mapping[str, str] | None = None,
     expand: bool = False,
     dry_run: bool = False,
+    rebuilding: bool = False,
     patience: float = PATIENCE,
 ) -> list[Difference]:
     """Bring the connected regions to what is declared and return the differences there were.
@@ -45,11 +47,14 @@ async def apply(
     `take_over` says old -> new (it begins where the old one is) or `force` names it (it begins at the beginning). With
     `expand` what is missing is made, and nothing that is there is changed. A source is only
     added once its region can be reached (one that is added earlier retries ever more slowly); a region
-    that stays out of reach for `patience` seconds is left for the next time (`wait`).
+    that stays out of reach for `patience` seconds is left for the next time (`wait`). Of a region that is being rebuilt
+    nothing is changed, but by who rebuilds it (`rebuilding`).
     Raises TopologyError where something would be lost or a server lacks what decisions need, Unavailable where
     JetStream is not ready.
     """
-    manner = _Manner(force=force, take_over=take_over or {}, expand=expand, dry_run=dry_run, patience=patience)
+    manner = _Manner(
+        force=force, take_over=take_over or {}, expand=expand, dry_run=dry_run, rebuilding=rebuilding, patience=patience
+    )
     regions = [
         _Region(name, connection, holdings(topology, services, name), manner)
         for name, connection in connections.items()
@@ -74,6 +79,7 @@ class _Manner:
     take_over: Mapping[str, str]
     expand: bool
     dry_run: bool
+    rebuilding: bool
     patience: float
 
 
@@ -104,6 +110,8 @@ class _Region:
             self._note("refuse", "servers", f"{more}; --force servers goes on all the same")
         found, _ = await self._list("STREAM.LIST", "streams", self.wanted.streams)
         self._live = {config["name"]: config for config in found}
+        if any(map(mark, found)) and not self.manner.rebuilding:
+            raise TopologyError(f"{self.name} is being rebuilt or restored: give that command again, to its end")
         present = [name for name in self.wanted.streams if name in self._live]
         bounded = [one for one in present if has_smaller_quota(self.wanted.streams[one], self._live[one])]
         infos = await asyncio.gather(*(api(self.connection, f"STREAM.INFO.{one}") for one in bounded))

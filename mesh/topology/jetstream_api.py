@@ -35,6 +35,14 @@ async def api(connection: Connection, subject: str, asked: object = None, *, pat
         await asyncio.sleep(0.2)
 
 
+async def answered(connection: Connection, subject: str, asked: object = None) -> Config:
+    """The reply to a request that must succeed; TopologyError says why it did not."""
+    answer = await api(connection, subject, asked)
+    if error := answer.get("error"):
+        raise TopologyError(f"{connection.login.region}: {subject}: {error.get('description')}")
+    return answer
+
+
 def _passes(error: Config) -> bool:
     """Whether an error is one of a cluster that is still finding itself: no leader, or peers not yet known."""
     return error.get("code") == 503 or error.get("err_code") in _NO_LEADER

@@ -116,6 +116,7 @@ async def _hand_over(
             channel=channel,
             message_id=handed.message_id,
             domain=handed.domain,
+            opens_counted=handed.opens_counted,
             **run_fields(decided),
         )
     except Unknown as unknown:

@@ -4,6 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
+from mesh import Mesh
 from mesh.channels import EMAIL
 from mesh.events.offer import OfferDecided
 from mesh.observability.logs import log
@@ -14,11 +17,16 @@ from notifications.channels.email_message import MailSettings, compose, message_
 from notifications.channels.offer_renderer import OfferRenderer
 from notifications.channels.reading import Reading
 from notifications.channels.sender import Handed
+from notifications.documents.following import following
+from notifications.journeys.kind import JOURNEYS
+from notifications.journeys.live import LiveJourneys
 from notifications.mail_reference import MailReference, return_path
+from notifications.open_token import OpenLink, with_pixel
 from notifications.render_pool import Rendered
 from notifications.sending_pauses import domain_of
 from notifications.shopper_profile import ShopperProfile
 from notifications.template_variables import Shop
+from notifications.unsubscribe_token import LinkSettings
 
 if TYPE_CHECKING:
     from notifications.channels.smtp import Envelope, Pool
@@ -34,9 +42,9 @@ class Mailer:
 
     channel = EMAIL
 
-    def __init__(self, renderer: OfferRenderer, pool: "Pool") -> None:
-        """Use this renderer and these connections; the rest is read from the settings."""
-        self.renderer, self._pool = renderer, pool
+    def __init__(self, renderer: OfferRenderer, pool: "Pool", journeys: LiveJourneys) -> None:
+        """Use this renderer, these connections and journeys; the rest is read from the settings."""
+        self.renderer, self._pool, self.journeys = renderer, pool, journeys
         self.mail, self._secret = read(MailSettings), renderer.links.secret
         self.attempts = Attempts(pool.connections)
 
@@ -61,6 +69,11 @@ class Mailer:
             sender = return_path(back, _reference(to, kind, id), self._secret)
         return self._pool.envelope(sender, to)
 
+    def counts_opens(self, decided: OfferDecided) -> bool:
+        """Whether the journey in force wants opens counted."""
+        live = self.journeys.get(decided.journey)
+        return live is not None and live.journey.count_opens
+
     def naming(self, to: str, kind: MailKind, id: str) -> dict[str, str]:
         """The header by which a mail names itself, for what may come back of it."""
         return _reference(to, kind, id).header(self._secret)
@@ -76,8 +89,9 @@ class OfferEnvelope:
     async def hand_over(self, decided: OfferDecided, rendered: Rendered) -> Handed:
         """Hand the mail over. Raises Undelivered, Unknown."""
         mailer = self._mailer
+        counted = mailer.counts_opens(decided)
         message = compose(
-            rendered,
+            _with_pixel(rendered, decided, mailer.renderer.links) if counted else rendered,
             to=self.to,
             offer_id=decided.offer_id,
             unsubscribe_url=mailer.renderer.unsubscribe_url(decided),
@@ -85,7 +99,19 @@ class OfferEnvelope:
             more=mailer.naming(self.to, "offer", decided.offer_id),
         )
         await self._envelope.hand_over(message)
-        return Handed(message_id=message_id(decided.offer_id, mailer.mail), domain=domain_of(self.to))
+        return Handed(
+            message_id=message_id(decided.offer_id, mailer.mail), domain=domain_of(self.to), opens_counted=counted
+        )
+
+
+def _with_pixel(rendered: Rendered, decided: OfferDecided, links: LinkSettings) -> Rendered:
+    named = OpenLink(
+        visitor_id=decided.visitor_id,
+        cart_id=decided.cart_id,
+        offer_id=decided.offer_id,
+        journey=decided.journey,
+    )
+    return msgspec.structs.replace(rendered, html=with_pixel(rendered.html, named, links))
 
 
 def _reference(to: str, kind: MailKind, id: str) -> MailReference:
@@ -99,7 +125,7 @@ def warn_of_missing_address(shop: Shop, smtp_host: str) -> None:
 
 
 @asynccontextmanager
-async def open_mailer(renderer: OfferRenderer) -> AsyncIterator[Mailer]:
+async def open_mailer(renderer: OfferRenderer, mesh: Mesh) -> AsyncIterator[Mailer]:
     """A mailer, until the block ends."""
     from notifications.channels.signer import SigningSettings, open_signer  # noqa: PLC0415  as below
     from notifications.channels.smtp import Pool, SmtpSettings  # noqa: PLC0415  only who sends loads aiosmtplib
@@ -107,7 +133,9 @@ async def open_mailer(renderer: OfferRenderer) -> AsyncIterator[Mailer]:
     smtp = read(SmtpSettings)
     warn_of_missing_address(renderer.shop, smtp.smtp_host)
     pool = Pool(smtp, open_signer(read(SigningSettings), read(MailSettings).mail_from))
+    journeys = LiveJourneys()
     try:
-        yield Mailer(renderer, pool)
+        async with following(JOURNEYS, journeys.use, mesh):
+            yield Mailer(renderer, pool, journeys)
     finally:
         await pool.close()

@@ -28,7 +28,7 @@ from notifications.template_variables import Shop, template_variables
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.live import LiveTemplates
 from notifications.templates.shipped import shipped_template
-from notifications.templates.template import Template, template_of
+from notifications.templates.template import Template, locale_for, template_of
 from notifications.templates.trial import SampleChoice, chosen_variables
 from notifications.unsubscribe_token import LinkSettings, Unsubscription, link
 
@@ -104,11 +104,16 @@ class OfferRenderer:
         return await mail.rendered(self._pool, self.shop, profile.locale, profile)
 
     async def tried(
-        self, template: Template, cart: RealCart, choice: SampleChoice, profile: ShopperProfile
+        self,
+        template: Template,
+        cart: RealCart,
+        choice: SampleChoice,
+        profile: ShopperProfile,
+        percent: int | None = None,
     ) -> Rendered:
-        """What a template that is edited makes for a real cart and its shopper. Raises TemplateError."""
-        locale = profile.locale or template.locales[0]
-        variables = chosen_variables(template, locale, choice, cart, profile)
+        """What a template makes for a real cart and its shopper, as none is sent. Raises TemplateError."""
+        locale = profile.locale or locale_for(None, template.locales)
+        variables = chosen_variables(template, locale, choice, cart, profile, percent)
         return await self._pool.render(template, locale, variables)
 
     def unsubscribe_url(self, decided: OfferDecided, channel: Channel = EMAIL) -> str:

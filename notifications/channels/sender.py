@@ -18,10 +18,11 @@ from notifications.shopper_profile import ShopperProfile
 
 
 class Handed(msgspec.Struct, frozen=True, kw_only=True):
-    """What the other side took: its name for the message, and a mail's recipient's domain."""
+    """What the other side took: its name for the message; of a mail the recipient's domain, and whether opens count."""
 
     message_id: str
     domain: str = ""
+    opens_counted: bool = False
 
 
 class Handover(Protocol):

@@ -33,6 +33,7 @@ from notifications.channels.attempts import failed
 from notifications.channels.confirmation import Confirmer
 from notifications.channels.delivery import deliver, withdrawn
 from notifications.channels.delivery_state import DeliveryState, delivery_state
+from notifications.channels.languages import LanguagesAsked, LanguagesCounted, counted_languages
 from notifications.channels.mailer import Mailer, open_mailer
 from notifications.channels.offer_renderer import OfferRenderer, open_offer_renderer
 from notifications.channels.order_mails import OrderMails
@@ -43,9 +44,7 @@ from notifications.channels.sender import Sender
 from notifications.channels.shown_mail import MailAsked, MailShown, shown_mail
 from notifications.channels.sms.text_sender import TextSender, open_text_sender
 from notifications.channels.tried_mail import MailTried, tried_mail
-from notifications.documents.following import following
 from notifications.journeys.kind import JOURNEYS
-from notifications.journeys.live import LiveJourneys
 from notifications.journeys.triggers import has_cart
 from notifications.render_pool import TemplateError
 from notifications.run import run_fields
@@ -90,9 +89,9 @@ async def start_renderer(mesh: Mesh) -> AsyncIterator[OfferRenderer]:
 
 
 @service.resource
-async def start_mailer(renderer: OfferRenderer) -> AsyncIterator[Mailer]:
+async def start_mailer(renderer: OfferRenderer, mesh: Mesh) -> AsyncIterator[Mailer]:
     """Mail connections."""
-    async with open_mailer(renderer) as mailer:
+    async with open_mailer(renderer, mesh) as mailer:
         yield mailer
 
 
@@ -115,11 +114,9 @@ async def start_notification_sender(
 
 
 @service.resource
-async def open_confirmer(mesh: Mesh, mailer: Mailer) -> AsyncIterator[Confirmer]:
+async def open_confirmer(mailer: Mailer) -> AsyncIterator[Confirmer]:
     """Asks addresses to confirm, as the journeys in force want it."""
-    journeys = LiveJourneys()
-    async with following(JOURNEYS, journeys.use, mesh):
-        yield Confirmer(mailer, journeys)
+    yield Confirmer(mailer, mailer.journeys)
 
 
 @service.resource
@@ -273,3 +270,9 @@ async def show_mail(asked: MailAsked, mesh: Mesh, renderer: OfferRenderer) -> Ma
 async def try_mail(asked: MailTried, mesh: Mesh, renderer: OfferRenderer) -> MailShown:
     """Render a template that is edited for a real cart, for somebody who may see what is known of its shopper."""
     return await tried_mail(asked, mesh, renderer)
+
+
+@service.answers
+async def count_languages(asked: LanguagesAsked, mesh: Mesh) -> LanguagesCounted:
+    """Count in which languages some mails would be, for a rehearsal."""
+    return await counted_languages(asked, mesh)

@@ -60,6 +60,7 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     `holdout` is the share, 0 to 1, that gets nothing, to measure lift.
     `double_opt_in` mails only addresses that the shop's server reported or their owner confirmed, where the law of a
     region wants that; who leaves an address and allows e-mail gets a mail that asks.
+    `count_opens`: mails have a picture by which it is counted who opens them (`notifications/open_pixel.py`).
     `assume_consent` is the policy for e-mail to shoppers who were never asked; the shop's own pages need
     no permission, though a refusal counts there too.
     The discount is left out for those who return unaided with at least `no_discount_from` probability.
@@ -103,6 +104,7 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     holdout: float = 0.0
     assume_consent: bool = False
     double_opt_in: bool = False
+    count_opens: bool = False
     stale_after: timedelta = timedelta(seconds=5)
     stale_hold: timedelta = timedelta(minutes=10)
     expires: timedelta = timedelta(days=2)

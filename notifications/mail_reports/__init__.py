@@ -59,7 +59,7 @@ async def open_rates(mesh: Mesh) -> AsyncIterator[RatesWriter]:
     yield RatesWriter(mesh)
 
 
-@service.on(AddressSuppressed, AddressListImported, reach="mesh", batch=64, ack_wait=timedelta(minutes=2))
+@service.on(AddressSuppressed, AddressListImported, reach="mesh", batch=64, ack_wait=timedelta(minutes=2), refills=True)
 async def file_suppressions(events: list[Received], filing: Filing) -> None:
     """Keep the list of suppressed addresses, of every region."""
     await filing.apply(events)

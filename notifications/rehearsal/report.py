@@ -7,10 +7,12 @@ from datetime import datetime
 import msgspec
 
 from mesh import Money
+from mesh.channels import EMAIL
 from mesh.events.offer import OfferDecided
 from notifications.journeys import Journey
 from notifications.progress import WAITING
 from notifications.promises.terms import cost_of
+from notifications.rehearsal.languages import Mail
 from notifications.rehearsal.past import Past, PastCart
 from notifications.rehearsal.rehearse import Rehearsed
 
@@ -56,7 +58,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     `offers` would be sent to `shoppers` shoppers, `capped` were kept back by the cap; `cost` is what the discounts come
     to if everybody uses theirs. Where the journey was really in force, `compared` carts were decided by it: as many as
-    before `same`, `more` get an offer only now, `fewer` only then.
+    before `same`, `more` get an offer only now, `fewer` only then. `mails` are the offers that go by mail.
     """
 
     carts: int
@@ -75,13 +77,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     fewer: int
     changes: tuple[Change, ...]
     examples: tuple[Example, ...]
+    mails: tuple[Mail, ...]
 
 
 def report(past: Past, journey: Journey, rehearsed: Iterable[Rehearsed]) -> Report:
     """The report on a rehearsed journey."""
     offers, reasons = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     costs, shoppers = list[Money](), set[str]()
-    compared, examples = Counter[str](), list[Example]()
+    compared, examples, mails = Counter[str](), list[Example](), list[Mail]()
     changes: dict[str, list[Change]] = {"more": [], "fewer": []}
     for one in rehearsed:
         for decided in one.final:
@@ -93,6 +96,8 @@ def report(past: Past, journey: Journey, rehearsed: Iterable[Rehearsed]) -> Repo
             shoppers.add(one.cart.inputs.person)
             costs.append(_cost(decided, journey))
             examples.append(_example(one.cart, decided))
+            if EMAIL.name in decided.channels:
+                mails.append(_mail(one.cart, decided))
         if found := _compared(one, journey.name):
             kind, change = found
             compared[kind] += 1
@@ -118,6 +123,7 @@ def report(past: Past, journey: Journey, rehearsed: Iterable[Rehearsed]) -> Repo
         fewer=compared["fewer"],
         changes=_newest(changes.values()),
         examples=tuple(examples[-EXAMPLES:][::-1]),
+        mails=tuple(mails),
     )
 
 
@@ -149,3 +155,8 @@ def _cost(decided: OfferDecided, journey: Journey) -> Money:
 
 def _example(cart: PastCart, decided: OfferDecided) -> Example:
     return Example(cart_id=decided.cart_id, at=cart.at, total=cart.abandoned.event.total, decided=decided)
+
+
+def _mail(cart: PastCart, decided: OfferDecided) -> Mail:
+    template = decided.template or decided.journey
+    return Mail(template=template, visitor_id=decided.visitor_id, region=cart.abandoned.region)

@@ -53,7 +53,7 @@ async def open_rendering() -> AsyncIterator[RenderPool]:
         yield pool
 
 
-@service.on(JourneyPublished, TemplatePublished, BlockPublished, reach="mesh")
+@service.on(JourneyPublished, TemplatePublished, BlockPublished, reach="mesh", refills=True)
 async def put_in_force(received: Received[Published], mesh: Mesh) -> None:
     """Put a journey, template or shared block that was published in any region in force here."""
     kind = next(one for one in DOCUMENTS if isinstance(received.event, one.published))

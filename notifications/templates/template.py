@@ -1,6 +1,6 @@
 """Template: all texts that an offer is rendered from, one file per locale and the layouts that are its own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -26,6 +26,17 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
 def template_of(name: str, files: Mapping[str, str]) -> Template:
     """A document's files as a template."""
     return Template(name=name, files=tuple(sorted(files.items())))
+
+
+def locale_for(wanted: str | None, there: Sequence[str]) -> str:
+    """Of the locales that a template has the one that a shopper gets: theirs, its language, English, or the first."""
+    return locales_for(wanted, there)[0]
+
+
+def locales_for(wanted: str | None, there: Sequence[str]) -> list[str]:
+    """Those that a shopper may get, the best first."""
+    tag = (wanted or "").replace("_", "-")
+    return list(dict.fromkeys(one for one in (tag, tag.partition("-")[0], "en", there[0]) if one in there))
 
 
 def is_locale_file(file: str) -> bool:

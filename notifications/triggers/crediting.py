@@ -31,7 +31,7 @@ class CreditSettings(msgspec.Struct, frozen=True, kw_only=True):
     attribution: timedelta = timedelta(days=7)
 
 
-class Won(msgspec.Struct, frozen=True, kw_only=True):
+class CreditedOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An order that an offer won, and the condition that no other was credited to the same run meanwhile."""
 
     recovered: OfferRecovered
@@ -60,7 +60,9 @@ async def credited_orders(journey: Journey, checked: TriggerChecked, mesh: Mesh)
     return Credited(changes=changes, upto=orders[-1].sequence)
 
 
-async def _won(journey: Journey, mesh: Mesh, attribution: timedelta, order: Received[OrderConfirmed]) -> Won | None:
+async def _won(
+    journey: Journey, mesh: Mesh, attribution: timedelta, order: Received[OrderConfirmed]
+) -> CreditedOrder | None:
     """The order as recovered, where the last offer before it was one of this journey and reached the shopper."""
     bought = order.event
     person = await read_profile(mesh, bought.visitor_id, names_of(bought.customer_id))
@@ -87,7 +89,7 @@ async def _won(journey: Journey, mesh: Mesh, attribution: timedelta, order: Rece
             offer_id=last.offer_id,
             value=bought.total,
         )
-        return Won(recovered=recovered, condition=history.unchanged(OfferRecovered)[0])
+        return CreditedOrder(recovered=recovered, condition=history.unchanged(OfferRecovered)[0])
     return None
 
 

@@ -1,4 +1,4 @@
-"""Takes what a shop's systems already send: Segment's libraries, Shopify, WooCommerce, Stripe, CloudEvents, brokers."""
+"""Takes what a shop's systems already send: Segment's libraries, Shopify, CloudEvents, brokers and others."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -56,6 +56,14 @@ def woocommerce() -> "Adapter":
 def stripe() -> "Adapter":
     """Webhooks of Stripe: checkouts that were paid."""
     from services.connect.stripe import adapter  # noqa: PLC0415  see above
+
+    return adapter()
+
+
+@service.translates("aftership", "/v1/aftership")
+def aftership() -> "Adapter":
+    """Webhooks of AfterShip: what carriers report of parcels."""
+    from services.connect.aftership import adapter  # noqa: PLC0415  see above
 
     return adapter()
 

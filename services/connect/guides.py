@@ -67,6 +67,16 @@ analytics.flush()""",
         example="""stripe listen --forward-to $GATEWAY/v1/stripe --events checkout.session.completed""",
     ),
     Guide(
+        source="aftership",
+        title="AfterShip",
+        steps=(
+            "Set CARTMESH_AFTERSHIP_SECRETS=<name>=<webhook secret> for the gateway.",
+            "Settings, Webhooks: this address, and the shipment's status. Register each parcel with its order_id.",
+        ),
+        example="""curl https://api.aftership.com/tracking/2026-07/trackings -H "as-api-key: $KEY" \\
+  -H 'Content-Type: application/json' -d '{"tracking_number": "JD01", "slug": "dhl", "order_id": "order-1"}'""",
+    ),
+    Guide(
         source="cloudevents",
         title="CloudEvents",
         steps=("Binary, structured or in batches, with a key. The type is Cartmesh's, such as cart_updated.",),

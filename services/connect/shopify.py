@@ -8,8 +8,8 @@ import msgspec
 from mesh.settings import read
 from mesh.translate import Adapter, Foreign, Translated
 from services.connect.shopify_topics import TOPICS, TYPES, Shop
-from services.connect.told import Told, translated
-from services.connect.webhooks import body_digest, opened, secrets_of, signer
+from services.connect.signed_webhooks import body_digest, opened, secrets_of, signer
+from services.connect.webhook import Webhook, translated
 
 SIGNATURE, TOPIC = "X-Shopify-Hmac-Sha256", "x-shopify-topic"
 SETTING = "CARTMESH_SHOPIFY_SECRETS"
@@ -33,10 +33,10 @@ def adapter() -> Adapter:
 
     def translate(request: Foreign) -> Translated:
         topic = request.headers.get(TOPIC, "").strip().lower()
-        told = Told(opened(request), body_digest(request))
+        webhook = Webhook(opened(request), body_digest(request))
         reader = TOPICS.get(topic)
         read_topic = None if reader is None else lambda one: reader(one, shop)
-        return translated(told, topic or "no X-Shopify-Topic", read_topic)
+        return translated(webhook, topic or "no X-Shopify-Topic", read_topic)
 
     return Adapter(
         translate=translate,

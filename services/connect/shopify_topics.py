@@ -8,7 +8,7 @@ from mesh.errors import InvalidField
 from services.connect.amounts import minor_units
 from services.connect.names import plain_id, visitor_of
 from services.connect.times import moment
-from services.connect.told import Fields, Told, inner, many, required, text, whole_name
+from services.connect.webhook import Fields, Webhook, inner, many, required, text, whole_name
 
 VISITOR = "cartmesh_visitor_id"
 """The attribute of a cart in which a storefront notes its visitor's id, so that the cart is the visitor's here."""
@@ -23,8 +23,8 @@ class Shop:
     currency: str
 
 
-def _at(told: Told, name: str) -> None:
-    told.shared["time"] = moment(told.body.get(name), f"$.{name}").isoformat()
+def _at(webhook: Webhook, name: str) -> None:
+    webhook.shared["time"] = moment(webhook.body.get(name), f"$.{name}").isoformat()
 
 
 def _token(value: Any) -> str:
@@ -32,9 +32,9 @@ def _token(value: Any) -> str:
     return plain_id(value.partition("?")[0] if isinstance(value, str) else value)
 
 
-def _whose(told: Told, cart: str) -> None:
+def _whose(webhook: Webhook, cart: str) -> None:
     """Who it is about: the visitor whom the storefront noted, else one for each cart, customer or order."""
-    body, customer = told.body, plain_id(inner(told.body, "customer").get("id"))
+    body, customer = webhook.body, plain_id(inner(webhook.body, "customer").get("id"))
     noted = None
     for name in ("note_attributes", "attributes"):
         found = body.get(name)
@@ -47,14 +47,14 @@ def _whose(told: Told, cart: str) -> None:
     name = f"cart-{cart}" if cart else f"customer-{customer}" if customer else f"order-{own}" if own else ""
     if not noted and not name:
         raise InvalidField("$.id", "missing")
-    told.shared["visitor_id"] = noted or visitor_of("shopify", name)
+    webhook.shared["visitor_id"] = noted or visitor_of("shopify", name)
     if customer:
-        told.shared["customer_id"] = customer
+        webhook.shared["customer_id"] = customer
 
 
-def _lines(told: Told, currency: str) -> list[Fields]:
+def _lines(webhook: Webhook, currency: str) -> list[Fields]:
     lines = []
-    for at, item in enumerate(many(told.body, "line_items")):
+    for at, item in enumerate(many(webhook.body, "line_items")):
         where = f"$.line_items[{at}]"
         if not isinstance(item, dict):
             raise InvalidField(where, "a line is a JSON object")
@@ -73,56 +73,56 @@ def _lines(told: Told, currency: str) -> list[Fields]:
     return lines
 
 
-def _person(told: Told, email: Any, name: str | None, locale: Any) -> None:
+def _person(webhook: Webhook, email: Any, name: str | None, locale: Any) -> None:
     if text(email):
-        told.add("customer_identified", email=text(email), name=name, locale=text(locale))
+        webhook.add("customer_identified", email=text(email), name=name, locale=text(locale))
 
 
-def _cart(told: Told, shop: Shop) -> None:
+def _cart(webhook: Webhook, shop: Shop) -> None:
     """carts/create, carts/update: the whole cart."""
-    cart = _token(told.body.get("token") or told.body.get("id"))
+    cart = _token(webhook.body.get("token") or webhook.body.get("id"))
     if not cart:
         raise InvalidField("$.token", "missing")
-    told.certain |= {"type": "cart_updated", "cart_id": cart}
-    _whose(told, cart)
-    _at(told, "updated_at")
-    told.add("cart_updated", cart_id=cart, lines=_lines(told, shop.currency))
+    webhook.certain |= {"type": "cart_updated", "cart_id": cart}
+    _whose(webhook, cart)
+    _at(webhook, "updated_at")
+    webhook.add("cart_updated", cart_id=cart, lines=_lines(webhook, shop.currency))
 
 
-def _checkout(told: Told, _: Shop) -> None:
+def _checkout(webhook: Webhook, _: Shop) -> None:
     """checkouts/create, checkouts/update: the cart with its prices, and who buys."""
-    cart = _token(told.body.get("cart_token") or told.body.get("token"))
+    cart = _token(webhook.body.get("cart_token") or webhook.body.get("token"))
     if not cart:
         raise InvalidField("$.cart_token", "missing")
-    _whose(told, cart)
-    _at(told, "updated_at")
-    told.certain |= {"type": "cart_updated", "cart_id": cart}
-    customer = inner(told.body, "customer")
-    name = whole_name(customer) or whole_name(inner(told.body, "shipping_address"))
-    _person(told, told.body.get("email") or customer.get("email"), name, told.body.get("customer_locale"))
-    if told.body.get("buyer_accepts_marketing") is True:
-        told.add("consent_changed", channel="email", granted=True)
-    told.add("checkout_started", cart_id=cart)
-    if not told.body.get("completed_at"):
-        told.add("cart_updated", cart_id=cart, lines=_lines(told, str(told.body.get("currency") or "")))
+    _whose(webhook, cart)
+    _at(webhook, "updated_at")
+    webhook.certain |= {"type": "cart_updated", "cart_id": cart}
+    customer = inner(webhook.body, "customer")
+    name = whole_name(customer) or whole_name(inner(webhook.body, "shipping_address"))
+    _person(webhook, webhook.body.get("email") or customer.get("email"), name, webhook.body.get("customer_locale"))
+    if webhook.body.get("buyer_accepts_marketing") is True:
+        webhook.add("consent_changed", channel="email", granted=True)
+    webhook.add("checkout_started", cart_id=cart)
+    if not webhook.body.get("completed_at"):
+        webhook.add("cart_updated", cart_id=cart, lines=_lines(webhook, str(webhook.body.get("currency") or "")))
 
 
-def _cancelled(told: Told, currency: str) -> None:
+def _cancelled(webhook: Webhook, currency: str) -> None:
     """That an order was cancelled, where its body says so. Shopify cancels whole orders alone."""
-    body = told.body
+    body = webhook.body
     reason = text(body.get("cancel_reason"))
-    told.add(
+    webhook.add(
         "order_cancellation_reported",
         order_id=required(body, "id"),
         time=moment(body.get("cancelled_at"), "$.cancelled_at").isoformat(),
-        lines=_lines(told, currency),
+        lines=_lines(webhook, currency),
         total=minor_units(body.get("total_price"), currency, "$.total_price", currency_at="$.currency"),
         asked_by="customer" if reason == "customer" else "shop",
         reason=reason or "",
     )
 
 
-def _refunds(told: Told, refund: Fields, order_id: str, at: str) -> None:
+def _refunds(webhook: Webhook, refund: Fields, order_id: str, at: str) -> None:
     """The payments back of one refund that have succeeded, each by its own id: a refund may have none, or several."""
     for number, paid in enumerate(many(refund, "transactions")):
         where = f"{at}.transactions[{number}]"
@@ -131,7 +131,7 @@ def _refunds(told: Told, refund: Fields, order_id: str, at: str) -> None:
         if paid.get("kind") != "refund" or paid.get("status") != "success" or paid.get("test") is True:
             continue
         when = paid.get("processed_at") or refund.get("processed_at") or refund.get("created_at")
-        told.add(
+        webhook.add(
             "order_refund_reported",
             order_id=order_id,
             refund_id=required(paid, "id", where),
@@ -140,72 +140,72 @@ def _refunds(told: Told, refund: Fields, order_id: str, at: str) -> None:
         )
 
 
-def _refund(told: Told, _: Shop) -> None:
+def _refund(webhook: Webhook, _: Shop) -> None:
     """refunds/create: what was paid back."""
-    told.certain["type"] = "order_refund_reported"
-    _refunds(told, told.body, required(told.body, "order_id"), "$")
-    told.nothing = "nothing was paid back, or not yet"
+    webhook.certain["type"] = "order_refund_reported"
+    _refunds(webhook, webhook.body, required(webhook.body, "order_id"), "$")
+    webhook.nothing = "nothing was paid back, or not yet"
 
 
-def _ended(told: Told, _: Shop) -> None:
+def _ended(webhook: Webhook, _: Shop) -> None:
     """orders/cancelled: the order, and what was paid back with it."""
-    if told.body.get("test") is True:
-        told.nothing = "a test order: it counts nothing"
+    if webhook.body.get("test") is True:
+        webhook.nothing = "a test order: it counts nothing"
         return
-    told.certain["type"] = "order_cancellation_reported"
-    _whose(told, _token(told.body.get("cart_token")))
-    _cancelled(told, str(told.body.get("currency") or ""))
-    _all_refunds(told)
+    webhook.certain["type"] = "order_cancellation_reported"
+    _whose(webhook, _token(webhook.body.get("cart_token")))
+    _cancelled(webhook, str(webhook.body.get("currency") or ""))
+    _all_refunds(webhook)
 
 
-def _all_refunds(told: Told) -> None:
-    for at, refund in enumerate(many(told.body, "refunds")):
+def _all_refunds(webhook: Webhook) -> None:
+    for at, refund in enumerate(many(webhook.body, "refunds")):
         if isinstance(refund, dict):
-            _refunds(told, refund, required(told.body, "id"), f"$.refunds[{at}]")
+            _refunds(webhook, refund, required(webhook.body, "id"), f"$.refunds[{at}]")
 
 
-def _changed(told: Told, shop: Shop) -> None:
+def _changed(webhook: Webhook, shop: Shop) -> None:
     """orders/updated: confirmed where it is paid, cancelled where it says so, and all that was paid back."""
-    _order("order_confirmed", "updated_at")(told, shop)
-    if told.body.get("test") is True:
+    _order("order_confirmed", "updated_at")(webhook, shop)
+    if webhook.body.get("test") is True:
         return
-    if told.body.get("cancelled_at"):
-        _cancelled(told, str(told.body.get("currency") or ""))
-    _all_refunds(told)
+    if webhook.body.get("cancelled_at"):
+        _cancelled(webhook, str(webhook.body.get("currency") or ""))
+    _all_refunds(webhook)
 
 
-def _order(type_: str, at: str) -> Callable[[Told, Shop], None]:
-    def read(told: Told, _: Shop) -> None:
-        body = told.body
+def _order(type_: str, at: str) -> Callable[[Webhook, Shop], None]:
+    def read(webhook: Webhook, _: Shop) -> None:
+        body = webhook.body
         if body.get("test") is True:
-            told.nothing = "a test order: it counts nothing"
+            webhook.nothing = "a test order: it counts nothing"
             return
         cart = _token(body.get("cart_token"))
-        told.certain |= {"type": type_} | ({"cart_id": cart} if cart else {})
-        _whose(told, cart)
-        told.certain["order_id"] = required(body, "id")
-        _at(told, at)
+        webhook.certain |= {"type": type_} | ({"cart_id": cart} if cart else {})
+        _whose(webhook, cart)
+        webhook.certain["order_id"] = required(body, "id")
+        _at(webhook, at)
         if type_ == "order_confirmed" and (body.get("financial_status") not in PAID or body.get("cancelled_at")):
-            told.nothing = "the order is not paid, or was cancelled: it counts once its body says that it is paid"
+            webhook.nothing = "the order is not paid, or was cancelled: it counts once its body says that it is paid"
             return
         currency = str(body.get("currency") or "")
         codes = [one.get("code") for one in many(body, "discount_codes") if isinstance(one, dict)]
         order = {
-            "lines": _lines(told, currency),
+            "lines": _lines(webhook, currency),
             "total": minor_units(body.get("total_price"), currency, "$.total_price", currency_at="$.currency"),
             "coupon": text(codes[0]) if codes else None,
         }
         customer = inner(body, "customer")
-        _person(told, body.get("email") or customer.get("email"), whole_name(customer), body.get("customer_locale"))
-        told.add(type_, order_id=told.certain["order_id"], cart_id=cart or None, **order)
+        _person(webhook, body.get("email") or customer.get("email"), whole_name(customer), body.get("customer_locale"))
+        webhook.add(type_, order_id=webhook.certain["order_id"], cart_id=cart or None, **order)
 
     return read
 
 
-def _product(told: Told, shop: Shop) -> None:
+def _product(webhook: Webhook, shop: Shop) -> None:
     """products/create, products/update: each variant is a product, those of one product are a group."""
-    body, group = told.body, required(told.body, "id")
-    _at(told, "updated_at")
+    body, group = webhook.body, required(webhook.body, "id")
+    _at(webhook, "updated_at")
     if not shop.currency:
         raise InvalidField("$.variants[0].price", CURRENCY)
     active = body.get("status", "active") == "active" and body.get("published_at", "") is not None
@@ -217,7 +217,7 @@ def _product(told: Told, shop: Shop) -> None:
         own = text(variant.get("title"))
         stocked = variant.get("inventory_management") is None or variant.get("inventory_policy") == "continue"
         left = variant.get("inventory_quantity")
-        told.add(
+        webhook.add(
             "product_listed",
             product_id=required(variant, "id", where),
             group=group,
@@ -231,18 +231,18 @@ def _product(told: Told, shop: Shop) -> None:
         )
 
 
-def _customer(told: Told, _: Shop) -> None:
+def _customer(webhook: Webhook, _: Shop) -> None:
     """customers/create, customers/update: address and name, and whether they may be mailed."""
-    customer = required(told.body, "id")
-    told.shared |= {"customer_id": customer, "visitor_id": visitor_of("shopify", f"customer-{customer}")}
-    _at(told, "updated_at")
-    _person(told, told.body.get("email"), whole_name(told.body), told.body.get("locale"))
-    state = inner(told.body, "email_marketing_consent").get("state")
+    customer = required(webhook.body, "id")
+    webhook.shared |= {"customer_id": customer, "visitor_id": visitor_of("shopify", f"customer-{customer}")}
+    _at(webhook, "updated_at")
+    _person(webhook, webhook.body.get("email"), whole_name(webhook.body), webhook.body.get("locale"))
+    state = inner(webhook.body, "email_marketing_consent").get("state")
     if state in ("subscribed", "unsubscribed"):
-        told.add("consent_changed", channel="email", granted=state == "subscribed")
+        webhook.add("consent_changed", channel="email", granted=state == "subscribed")
 
 
-TOPICS: dict[str, Callable[[Told, Shop], None]] = {
+TOPICS: dict[str, Callable[[Webhook, Shop], None]] = {
     "carts/create": _cart,
     "carts/update": _cart,
     "checkouts/create": _checkout,

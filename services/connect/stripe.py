@@ -15,8 +15,8 @@ from mesh.settings import read
 from mesh.translate import Adapter, Foreign, Translated
 from mesh.web.signature import TOLERANCE, verify
 from services.connect.names import plain_id, visitor_of
-from services.connect.told import Told, inner, required, text, translated
-from services.connect.webhooks import opened, secrets_of
+from services.connect.signed_webhooks import opened, secrets_of
+from services.connect.webhook import Webhook, inner, required, text, translated
 
 SIGNATURE, SETTING = "Stripe-Signature", "CARTMESH_STRIPE_SECRETS"
 TYPES = frozenset({"checkout_started", "customer_identified", "order_confirmed"})
@@ -51,38 +51,38 @@ def translate(request: Foreign) -> Translated:
     """What an event means. Raises Unreadable."""
     body = opened(request)
     kind = str(body.get("type", ""))
-    told = Told(body, plain_id(body.get("id")) or "none")
-    return translated(told, kind or "no type", KINDS.get(kind), kind="stripe")
+    webhook = Webhook(body, plain_id(body.get("id")) or "none")
+    return translated(webhook, kind or "no type", KINDS.get(kind), kind="stripe")
 
 
-def _session(told: Told) -> dict[str, Any]:
+def _session(webhook: Webhook) -> dict[str, Any]:
     """The session, with who it is about in what is shared. Raises InvalidField."""
-    required(told.body, "id")
-    session = inner(inner(told.body, "data"), "object")
+    required(webhook.body, "id")
+    session = inner(inner(webhook.body, "data"), "object")
     metadata = inner(session, "metadata")
-    created = told.body.get("created")
+    created = webhook.body.get("created")
     if isinstance(created, bool) or not isinstance(created, int) or not 0 < created < 10**11:
         raise InvalidField("$.created", "seconds since 1970")
-    told.shared["time"] = datetime.fromtimestamp(created, UTC).isoformat()
+    webhook.shared["time"] = datetime.fromtimestamp(created, UTC).isoformat()
     visitor = plain_id(metadata.get("visitor_id")) or plain_id(session.get("client_reference_id"))
     customer = plain_id(session.get("customer"))
     named = f"customer-{customer}" if customer else f"session-{required(session, 'id', '$.data.object')}"
-    told.shared["visitor_id"] = visitor or visitor_of("stripe", named)
+    webhook.shared["visitor_id"] = visitor or visitor_of("stripe", named)
     if own := plain_id(metadata.get("customer_id")):
-        told.shared["customer_id"] = own
+        webhook.shared["customer_id"] = own
     return session
 
 
-def _completed(told: Told) -> None:
+def _completed(webhook: Webhook) -> None:
     """checkout.session.completed, ...async_payment_succeeded: an order, once it is paid."""
-    told.certain["type"] = "order_confirmed"
-    session = _session(told)
+    webhook.certain["type"] = "order_confirmed"
+    session = _session(webhook)
     metadata = inner(session, "metadata")
     if cart := plain_id(metadata.get("cart_id")):
-        told.certain["cart_id"] = cart
-    told.certain["order_id"] = plain_id(metadata.get("order_id")) or required(session, "id", "$.data.object")
+        webhook.certain["cart_id"] = cart
+    webhook.certain["order_id"] = plain_id(metadata.get("order_id")) or required(session, "id", "$.data.object")
     if session.get("payment_status") not in ("paid", "no_payment_required"):
-        told.nothing = "the session is not paid yet: it counts once Stripe says that the payment succeeded"
+        webhook.nothing = "the session is not paid yet: it counts once Stripe says that the payment succeeded"
         return
     total, currency = session.get("amount_total"), str(session.get("currency") or "").upper()
     if isinstance(total, bool) or not isinstance(total, int):
@@ -90,10 +90,10 @@ def _completed(told: Told) -> None:
     lines = _lines(metadata.get("cartmesh_lines"), currency)
     details = inner(session, "customer_details")
     if email := text(details.get("email")):
-        told.add("customer_identified", email=email, name=text(details.get("name")))
-    told.add(
+        webhook.add("customer_identified", email=email, name=text(details.get("name")))
+    webhook.add(
         "order_confirmed",
-        order_id=told.certain["order_id"],
+        order_id=webhook.certain["order_id"],
         cart_id=cart or None,
         lines=lines,
         total={"amount": total, "currency": currency},
@@ -114,7 +114,7 @@ def _lines(written: Any, currency: str) -> list[dict[str, Any]]:
     ]
 
 
-KINDS: dict[str, Callable[[Told], None]] = {
+KINDS: dict[str, Callable[[Webhook], None]] = {
     "checkout.session.completed": _completed,
     "checkout.session.async_payment_succeeded": _completed,
 }

@@ -13,7 +13,7 @@ from mesh.money import minor_digits
 from services.connect.amounts import minor_units
 from services.connect.names import plain_id, visitor_of
 from services.connect.times import moment
-from services.connect.told import Fields, Told, inner, many, required, text, whole_name
+from services.connect.webhook import Fields, Webhook, inner, many, required, text, whole_name
 
 VISITOR, CART = "cartmesh_visitor_id", "cartmesh_cart_id"
 """The order's meta data in which a storefront notes its visitor's id and the cart's."""
@@ -28,13 +28,13 @@ class Shop:
     currency: str
 
 
-def _at(told: Told, name: str) -> None:
+def _at(webhook: Webhook, name: str) -> None:
     """Fields that end in `_gmt` are in UTC and have no zone."""
-    told.shared["time"] = moment(told.body.get(name), f"$.{name}", zone=False).isoformat()
+    webhook.shared["time"] = moment(webhook.body.get(name), f"$.{name}", zone=False).isoformat()
 
 
-def _noted(told: Told, key: str) -> str:
-    for one in many(told.body, "meta_data"):
+def _noted(webhook: Webhook, key: str) -> str:
+    for one in many(webhook.body, "meta_data"):
         if isinstance(one, dict) and one.get("key") == key:
             return plain_id(one.get("value"))
     return ""
@@ -50,9 +50,9 @@ def _unit_price(item: Fields, currency: str, at: str) -> Fields:
     return {"amount": int(piece), "currency": total["currency"]}
 
 
-def _lines(told: Told, currency: str) -> list[Fields]:
+def _lines(webhook: Webhook, currency: str) -> list[Fields]:
     lines = []
-    for at, item in enumerate(many(told.body, "line_items")):
+    for at, item in enumerate(many(webhook.body, "line_items")):
         where = f"$.line_items[{at}]"
         if not isinstance(item, dict):
             raise InvalidField(where, "a line is a JSON object")
@@ -68,59 +68,59 @@ def _lines(told: Told, currency: str) -> list[Fields]:
     return lines
 
 
-def _person(told: Told, fields: Fields) -> None:
+def _person(webhook: Webhook, fields: Fields) -> None:
     if text(fields.get("email")):
-        told.add("customer_identified", email=text(fields.get("email")), name=whole_name(fields))
+        webhook.add("customer_identified", email=text(fields.get("email")), name=whole_name(fields))
 
 
-def _order(told: Told, _: Shop) -> None:
+def _order(webhook: Webhook, _: Shop) -> None:
     """order.created, order.updated: placed at once, confirmed when the body says that it is paid."""
-    body, billing = told.body, inner(told.body, "billing")
+    body, billing = webhook.body, inner(webhook.body, "billing")
     status = body.get("status")
     customer = "" if body.get("customer_id") in (None, 0, "0") else plain_id(body.get("customer_id"))
     order_id = required(body, "id")
     paid = status in PAID or (bool(body.get("date_paid_gmt")) and status not in (*NO_ORDER, "refunded"))
     kind = "order_confirmed" if paid else "order_placed"
-    cart = _noted(told, CART) or None
-    told.certain |= {"type": kind, "order_id": order_id} | ({"cart_id": cart} if cart else {})
-    noted = _noted(told, VISITOR)
+    cart = _noted(webhook, CART) or None
+    webhook.certain |= {"type": kind, "order_id": order_id} | ({"cart_id": cart} if cart else {})
+    noted = _noted(webhook, VISITOR)
     own = f"customer-{customer}" if customer else f"order-{order_id}"
-    told.shared["visitor_id"] = noted or visitor_of("woocommerce", own)
+    webhook.shared["visitor_id"] = noted or visitor_of("woocommerce", own)
     if customer:
-        told.shared["customer_id"] = customer
+        webhook.shared["customer_id"] = customer
     if status in (*NO_ORDER, "refunded"):
-        told.certain.clear()
-        told.nothing = f"an order with the status {status} counts nothing"
+        webhook.certain.clear()
+        webhook.nothing = f"an order with the status {status} counts nothing"
         return
-    _at(told, "date_modified_gmt" if paid else "date_created_gmt")
+    _at(webhook, "date_modified_gmt" if paid else "date_created_gmt")
     currency = str(body.get("currency") or "")
     codes = [one.get("code") for one in many(body, "coupon_lines") if isinstance(one, dict)]
     order: dict[str, Any] = {
         "order_id": order_id,
         "cart_id": cart,
-        "lines": _lines(told, currency),
+        "lines": _lines(webhook, currency),
         "total": minor_units(body.get("total"), currency, "$.total", currency_at="$.currency"),
         "coupon": text(codes[0]) if codes else None,
     }
-    _person(told, billing)
-    told.add(kind, **order)
+    _person(webhook, billing)
+    webhook.add(kind, **order)
 
 
-def _product(told: Told, shop: Shop) -> None:
+def _product(webhook: Webhook, shop: Shop) -> None:
     """product.created, product.updated: one product, or one variation of a group."""
-    body = told.body
+    body = webhook.body
     if not shop.currency:
         raise InvalidField("$.price", "the webhook has no currency: set CARTMESH_WOOCOMMERCE_CURRENCY")
     if body.get("type") == "variable":
-        told.nothing = "a product with variations has no price of its own; its variations count"
+        webhook.nothing = "a product with variations has no price of its own; its variations count"
         return
-    _at(told, "date_modified_gmt")
-    told.shared["product_id"] = required(body, "id")
+    _at(webhook, "date_modified_gmt")
+    webhook.shared["product_id"] = required(body, "id")
     public = body.get("status") == "publish"
     parent = "" if body.get("parent_id") in (None, 0, "0") else plain_id(body.get("parent_id"))
     categories = [one.get("name") for one in many(body, "categories") if isinstance(one, dict)]
     images = [one.get("src") for one in many(body, "images") if isinstance(one, dict)]
-    told.add(
+    webhook.add(
         "product_listed",
         group=parent or None,
         name=text(body.get("name")),
@@ -142,15 +142,15 @@ def _exact(price: Any, currency: str) -> Any:
     return f"{whole}.{places[:digits]}" if not places[digits:].strip("0") and digits else price
 
 
-def _customer(told: Told, _: Shop) -> None:
+def _customer(webhook: Webhook, _: Shop) -> None:
     """customer.created, customer.updated: address and name."""
-    customer = required(told.body, "id")
-    told.shared |= {"customer_id": customer, "visitor_id": visitor_of("woocommerce", f"customer-{customer}")}
-    _at(told, "date_modified_gmt")
-    _person(told, told.body)
+    customer = required(webhook.body, "id")
+    webhook.shared |= {"customer_id": customer, "visitor_id": visitor_of("woocommerce", f"customer-{customer}")}
+    _at(webhook, "date_modified_gmt")
+    _person(webhook, webhook.body)
 
 
-TOPICS: dict[str, Callable[[Told, Shop], None]] = {
+TOPICS: dict[str, Callable[[Webhook, Shop], None]] = {
     "order.created": _order,
     "order.updated": _order,
     "product.created": _product,

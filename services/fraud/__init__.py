@@ -77,7 +77,7 @@ async def remember_order(confirmed: OrderConfirmed, memory: Memory) -> None:
     memory.spent(confirmed)
 
 
-@service.on(FraudRulesPublished, reach="mesh")
+@service.on(FraudRulesPublished, reach="mesh", refills=True)
 async def put_rules_in_force(received: Received[FraudRulesPublished], mesh: Mesh) -> None:
     """Rules that were published in any region are in force in this one."""
     await put_in_force(received, mesh)

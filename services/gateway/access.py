@@ -9,13 +9,14 @@ from litestar.exceptions import HTTPException
 from mesh.accept import PAGE, SERVER
 from mesh.translate import Key
 from mesh.web.client_address import address_of
+from mesh.web.rate import Rate
 from mesh.web.server_keys import bearer
 from mesh.web.signature import BadSignature
 from services.gateway.bots import Bots
 from services.gateway.judged import Sender
 from services.gateway.keys import Keys
 from services.gateway.origins import Origins
-from services.gateway.rates import Rate, Rates, RateSettings
+from services.gateway.rates import Rates, RateSettings
 from services.gateway.request_body import body_of
 
 SIGNATURE = "Cartmesh-Signature"

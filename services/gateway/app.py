@@ -24,7 +24,7 @@ from services.gateway.documentation import pages
 from services.gateway.feeds import Feeds, declared_feeds
 from services.gateway.foreign import foreign_routes, translations
 from services.gateway.intake import MOST_BYTES, MOST_EVENTS, Intake, IntakeSettings
-from services.gateway.judged import Told
+from services.gateway.judged import Provenance
 from services.gateway.keys import Keys, KeySettings
 from services.gateway.live import LiveOffers, LiveSettings
 from services.gateway.origins import Origins, OriginSettings
@@ -80,16 +80,18 @@ def build(mesh: Mesh, offers: LiveOffers, hosted: Mapping[str, Hosted]) -> Lites
 def _events(guard: AccessGuard, write_side: WriteSide):  # noqa: ANN202  a route handler
     encode = msgspec.json.Encoder().encode
 
-    async def taken(request: Request[Any, Any, Any], key: str | None, seen: Seen, told: Told = AS_USUAL) -> Verdict:
+    async def taken(
+        request: Request[Any, Any, Any], key: str | None, seen: Seen, provenance: Provenance = AS_USUAL
+    ) -> Verdict:
         seen.sender = sender = await guard.signer(request) or guard.sender(request, key)
         seen.items = raw_events = _open(await body_of(request))
         verdict = await write_side.take(
             request,
             raw_events,
             sender,
-            route="/v1/history" if told.history else "/v1/events",
+            route="/v1/history" if provenance.history else "/v1/events",
             received=datetime.now(UTC),
-            told=told,
+            provenance=provenance,
         )
         seen.accepted, seen.duplicates = verdict.accepted, verdict.duplicates
         seen.rejected, seen.ignored = verdict.rejected, verdict.ignored
@@ -114,7 +116,7 @@ def _events(guard: AccessGuard, write_side: WriteSide):  # noqa: ANN202  a route
         Whoever says so knows that none of these events was sent before, but in the last two minutes.
         """
         with write_side.reports.seeing("history", request.url.path) as seen:
-            verdict = await taken(request, None, seen, Told(history=True, again=again))
+            verdict = await taken(request, None, seen, Provenance(history=True, again=again))
             seen.status = 422 if verdict.rejected and not verdict.accepted else 202
         return Response(encode(verdict), status_code=seen.status, media_type="application/json")
 

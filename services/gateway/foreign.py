@@ -18,7 +18,7 @@ from mesh.runtime.discovery import discover
 from mesh.translate import Adapter, Foreign, NotUnderstood, Translated, Translation, Unreadable
 from mesh.web.signature import BadSignature
 from services.gateway.intake import MOST_BYTES, MOST_EVENTS
-from services.gateway.judged import Ignored, Rejected, Sender, Told
+from services.gateway.judged import Ignored, Provenance, Rejected, Sender
 from services.gateway.request_body import body_of
 from services.gateway.seen import Seen
 from services.gateway.write_side import Verdict, WriteSide
@@ -118,7 +118,7 @@ async def stored(
         route=route,
         received=received,
         wrong={at: one.wrong for at, one in enumerate(translated.events) if one.wrong},
-        told=Told(estimated=translated.estimated, restated=translated.restated),
+        provenance=Provenance(estimated=translated.estimated, restated=translated.restated),
         opened=[one.fields for one in translated.events],
     )
     answer = _answer(verdict, translated)

@@ -13,7 +13,7 @@ from mesh.event import Event
 from mesh.runtime.hosting import Hosted
 from mesh.subjects import token
 from services.gateway.field_rules import LeftOut, cleaned, optional_fields
-from services.gateway.judged import Ignored, Judged, Rejected, Sender, Told, Valid
+from services.gateway.judged import Ignored, Judged, Provenance, Rejected, Sender, Valid
 from services.gateway.refusals import Refusal, refusal
 from services.gateway.request_body import convert, fields_of, unknown_fields, valid_fields
 
@@ -78,7 +78,7 @@ class Intake:
         received: datetime,
         *,
         wrong: Mapping[int, InvalidField] = NOTHING_WRONG,
-        told: "Told | None" = None,
+        provenance: "Provenance | None" = None,
         opened: Sequence[dict[str, Any]] = (),
     ) -> Judged:
         """Each event of a request valid or rejected; `wrong` are those that are known to be, by their index.
@@ -97,7 +97,7 @@ class Intake:
                 if index in wrong:
                     raise wrong[index]
                 ignored: LeftOut = []
-                valid = self._judge_one(index, fields, sender, received, ignored, told or Told())
+                valid = self._judge_one(index, fields, sender, received, ignored, provenance or Provenance())
                 earlier = first.setdefault(valid.id, valid)
                 if earlier is valid:
                     judged.valid.append(valid)
@@ -112,7 +112,7 @@ class Intake:
             except InvalidField as why:
                 judged.rejected.append(Rejected(index=index, id=_id_of(fields), path=why.path, reason=why.reason))
                 judged.bots += isinstance(why, SentByBot)
-                if told and told.history:
+                if provenance and provenance.history:
                     continue  # what was refused of the past says nothing of today
                 if refusal := self._refusal(raw, fields, sender, received, why):
                     judged.refusals.append(refusal)
@@ -125,7 +125,7 @@ class Intake:
         sender: Sender,
         received: datetime,
         ignored: LeftOut,
-        told: "Told",
+        provenance: "Provenance",
     ) -> Valid:
         head = convert(Head, {name: fields[name] for name in Head.__struct_fields__ if name in fields}, ignored)
         hosted = self._hosted_for(head.type, sender)
@@ -134,7 +134,7 @@ class Intake:
         except InvalidKey as error:
             raise InvalidField("$.id", str(error)) from None
         acceptance = hosted.owner.acceptance
-        if told.history:
+        if provenance.history:
             _check_past(acceptance, head.time, received)
         else:
             self._check_time(head.time, received)
@@ -148,10 +148,12 @@ class Intake:
             time=time,
             received=received,
             by=sender.by,
-            history=told.history,
-            restated=told.restated,
+            history=provenance.history,
+            restated=provenance.restated,
         )
-        return Valid(index=index, id=head.id, sent=sent, hosted=hosted, estimated=told.estimated, again=told.again)
+        return Valid(
+            index=index, id=head.id, sent=sent, hosted=hosted, estimated=provenance.estimated, again=provenance.again
+        )
 
     def _hosted_for(self, type_: str, sender: Sender) -> Hosted:
         """What accepts events of a type. Raises InvalidField where nothing does, or not from this sender."""

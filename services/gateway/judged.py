@@ -43,8 +43,8 @@ class Sender:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
-    """What a request says of all its events.
+class Provenance:
+    """Where the events of a request come from, as far as all have it in common.
 
     Their times are `estimated`, so that a retry may have others; they are `history`; they may be sent `again`, so that
     late ones are looked up; they may be `restated` (`mesh.accept.Sent`).

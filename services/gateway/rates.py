@@ -1,12 +1,8 @@
 """Rates: token buckets that keep one storefront or address from taking the gateway for itself."""
 
-from collections.abc import Callable
-from time import monotonic
-
 import msgspec
-from cachetools import LRUCache
 
-MOST_BUCKETS = 100_000
+from mesh.web.rate import Rate
 
 
 class RateSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,32 +19,6 @@ class RateSettings(msgspec.Struct, frozen=True, kw_only=True):
     address_bytes: float = 2_000_000
     trusted_proxies: int = 0
     history_rate: float = 20_000
-
-
-class Rate:
-    """A token bucket per name, refilled at `rate` a second up to `burst` (default twice the rate)."""
-
-    def __init__(self, rate: float, *, burst: float | None = None, clock: Callable[[], float] = monotonic) -> None:
-        self.rate, self.burst, self._clock = rate, burst or 2 * rate, clock
-        self._buckets: LRUCache[str, tuple[float, float]] = LRUCache(MOST_BUCKETS)
-
-    def wait(self, name: str, count: float) -> float:
-        """The seconds until `count` tokens can be taken; 0: they can be now.
-
-        More than a whole burst is let through from a full bucket, which then owes the rest.
-        """
-        return max(0.0, min(count, self.burst) - self._level(name)) / self.rate
-
-    def take(self, name: str, count: float) -> float:
-        """0 when `count` tokens were taken, else the seconds until they can be; then none was taken."""
-        if wait := self.wait(name, count):
-            return wait
-        self._buckets[name] = self._level(name) - count, self._clock()
-        return 0.0
-
-    def _level(self, name: str) -> float:
-        level, then = self._buckets.get(name, (self.burst, self._clock()))
-        return min(self.burst, level + (self._clock() - then) * self.rate)
 
 
 class Rates:

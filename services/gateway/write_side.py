@@ -14,13 +14,13 @@ from mesh.observability import tracing
 from services.gateway.access import AccessGuard
 from services.gateway.connection_reports import ConnectionReports
 from services.gateway.intake import NOTHING_WRONG, Intake
-from services.gateway.judged import Ignored, Judged, Rejected, Sender, Told
+from services.gateway.judged import Ignored, Judged, Provenance, Rejected, Sender
 from services.gateway.store import Outcome, Store
 
 EVENTS = Counter("cartmesh_gateway_events_total", "Storefront events, by what became of them.", ["outcome"])
 
 
-AS_USUAL = Told()
+AS_USUAL = Provenance()
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -53,7 +53,7 @@ class WriteSide:
         route: str,
         received: datetime,
         wrong: Mapping[int, InvalidField] = NOTHING_WRONG,
-        told: Told = AS_USUAL,
+        provenance: Provenance = AS_USUAL,
         opened: Sequence[dict[str, Any]] = (),
     ) -> Verdict:
         """Judge the events and store the valid ones; returns once JetStream has acknowledged them.
@@ -65,11 +65,11 @@ class WriteSide:
         name, kind, parent = f"process {route}", "consumer", None
         attributes: dict[str, Any] = {"cartmesh.events": len(raw_events)}
         if request is not None:
-            self._admit(request, raw_events, sender, history=told.history)
+            self._admit(request, raw_events, sender, history=provenance.history)
             sender = self.guard.judged(request, sender)
             name, kind, parent = f"POST {route}", "server", request.headers.get("traceparent")
             attributes |= {"http.request.method": "POST", "http.route": route}
-        judged = self.intake.judge(raw_events, sender, received, wrong=wrong, told=told, opened=opened)
+        judged = self.intake.judge(raw_events, sender, received, wrong=wrong, provenance=provenance, opened=opened)
         with tracing.span(name, kind, service="gateway", parent=parent, attributes=attributes) as work:
             outcomes = await self.store.store(judged.valid, work.trace, judged.refusals)
         return _verdict(judged, outcomes)

@@ -20,7 +20,7 @@ from mesh.personal_data import PERSONAL_KEYS
 from mesh.profiles import PROFILES, visitor_digest
 from mesh.publish import Change, Draft
 from services.identity.bots import keep_bot
-from services.identity.erasure import Found, Separate, Whom, erase_here, found, request_erasure
+from services.identity.erasure import Found, PersonKey, Separate, erase_here, found, request_erasure
 from services.identity.linking import linked, refused, separated
 from services.identity.projection import KINDS, Profiles
 from services.identity.rules import check
@@ -112,9 +112,9 @@ async def erase_person(received: Received[ProfileErasureRequested], mesh: Mesh) 
 
 
 @service.answers
-async def find(whom: Whom, mesh: Mesh) -> Found:
+async def find(person_key: PersonKey, mesh: Mesh) -> Found:
     """The visitors and names of whoever has this visitor id, customer id or address."""
-    return await found(whom, mesh)
+    return await found(person_key, mesh)
 
 
 @service.answers
@@ -127,9 +127,9 @@ async def separate(asked: Separate, mesh: Mesh) -> Found:
 
 
 @service.answers
-async def erase(whom: Whom, mesh: Mesh) -> Found:
+async def erase(person_key: PersonKey, mesh: Mesh) -> Found:
     """Begin the erasure of whoever has this visitor id, customer id or address, in every region."""
-    return await request_erasure(whom, mesh)
+    return await request_erasure(person_key, mesh)
 
 
 @service.page("/people", title="People", role="marketer", section="Shop")

@@ -14,7 +14,7 @@ from mesh.errors import TopologyError
 
 if TYPE_CHECKING:
     from mesh.mesh import Mesh
-    from services.identity.erasure import Whom
+    from services.identity.erasure import PersonKey
 
 PATIENCE = timedelta(seconds=30)
 
@@ -58,12 +58,12 @@ def export(
     from services.identity.erasure import Found  # noqa: PLC0415
     from services.identity.export import export as everything  # noqa: PLC0415
 
-    whom = _whom(visitor, customer, address)
+    person_key = _person_key(visitor, customer, address)
 
     async def work() -> None:
         async with _operator(servers, region) as mesh:
-            person = await mesh.ask("identity", "find", whom, Found)
-            held = await everything(whom, person, mesh, discover())
+            person = await mesh.ask("identity", "find", person_key, Found)
+            held = await everything(person_key, person, mesh, discover())
             print(msgspec.json.format(msgspec.json.encode(held), indent=2).decode())
 
     asyncio.run(work())
@@ -118,12 +118,12 @@ def erase(
     """
     from services.identity.erasure import Found, proofs  # noqa: PLC0415
 
-    whom = _whom(visitor, customer, address)
+    person_key = _person_key(visitor, customer, address)
 
     async def work() -> bool:
         async with _operator(servers, region) as mesh:
             began = datetime.now(UTC) - timedelta(seconds=5)  # clocks of servers differ a little
-            person = await mesh.ask("identity", "erase", whom, Found)
+            person = await mesh.ask("identity", "erase", person_key, Found)
             print(f"{len(person.visitors)} visitors, {len(person.names)} names: every region is asked to erase them")
             proven = await proofs(person.request, mesh, since=began, within=PATIENCE)
         for name, proof in proven.items():
@@ -177,9 +177,9 @@ async def _operator(servers: Path | None, region: str) -> AsyncIterator["Mesh"]:
         await mesh.broker.drain()
 
 
-def _whom(visitor: str | None, customer: str | None, address: str | None) -> "Whom":
-    from services.identity.erasure import Whom  # noqa: PLC0415  see above
+def _person_key(visitor: str | None, customer: str | None, address: str | None) -> "PersonKey":
+    from services.identity.erasure import PersonKey  # noqa: PLC0415  see above
 
     if sum(one is not None for one in (visitor, customer, address)) != 1:
         raise TopologyError("say who is meant by exactly one of --visitor, --customer and --address")
-    return Whom(visitor_id=visitor, customer_id=customer, email=address)
+    return PersonKey(visitor_id=visitor, customer_id=customer, email=address)

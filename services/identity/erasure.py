@@ -12,7 +12,7 @@ from mesh.profiles import customer_digest, names_of, read_profile, visitor_diges
 from services.identity.projection import Profiles
 
 
-class Whom(msgspec.Struct, frozen=True, kw_only=True):
+class PersonKey(msgspec.Struct, frozen=True, kw_only=True):
     """Who is meant: by one of these. An address travels in the request to this service and nowhere else."""
 
     visitor_id: str | None = None
@@ -44,15 +44,15 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[str, ...]
 
 
-async def found(whom: Whom, mesh: Mesh) -> Found:
+async def found(person_key: PersonKey, mesh: Mesh) -> Found:
     """The profile of who is meant. Raises InvalidField, Unavailable."""
-    profile = await read_profile(mesh, whom.visitor_id, names_of(whom.customer_id, whom.email))
-    return Found(request=whom.digest(), visitors=profile.visitors, names=profile.names)
+    profile = await read_profile(mesh, person_key.visitor_id, names_of(person_key.customer_id, person_key.email))
+    return Found(request=person_key.digest(), visitors=profile.visitors, names=profile.names)
 
 
-async def request_erasure(whom: Whom, mesh: Mesh) -> Found:
+async def request_erasure(person_key: PersonKey, mesh: Mesh) -> Found:
     """Ask every region to erase a person; one that is cut off now receives it later."""
-    person = await found(whom, mesh)
+    person = await found(person_key, mesh)
     await mesh.publish(ProfileErasureRequested(request=person.request, visitors=person.visitors, names=person.names))
     return person
 

@@ -15,13 +15,13 @@ from mesh.profiles import name_key, visitor_key
 from mesh.service import Service
 from mesh.streams import dead_stream, mesh_stream
 from mesh.topology.derive.nats import buckets_of, distinct
-from services.identity.erasure import Found, Whom
+from services.identity.erasure import Found, PersonKey
 
 RELATED = ("cart_id", "order_id", "offer_id")
 """Ids in a person's events whose other events are about the same person."""
 
 
-async def export(whom: Whom, person: Found, mesh: Mesh, services: Sequence[Service]) -> dict[str, Any]:
+async def export(person_key: PersonKey, person: Found, mesh: Mesh, services: Sequence[Service]) -> dict[str, Any]:
     """What this region holds of `person`: events, messages that could not be handled, and bucket entries.
 
     Every stream is read whole, twice: what a person did is stored under the ids of carts, orders and offers as well,
@@ -29,7 +29,7 @@ async def export(whom: Whom, person: Found, mesh: Mesh, services: Sequence[Servi
     """
     region = mesh.region
     streams = (*(family.stream(region) for family in mesh.layout.families), mesh_stream(region))
-    ids = {*person.visitors, *person.names, *(one for one in (whom.customer_id, whom.email) if one)}
+    ids = {*person.visitors, *person.names, *(one for one in (person_key.customer_id, person_key.email) if one)}
     related: set[str] = set()
     for stream in streams:
         async for event in _events(mesh, stream):

@@ -14,7 +14,7 @@ from mesh import Mesh
 from mesh.broker.protocol import Message
 from mesh.errors import MeshError
 from mesh.lake.rows import rows_of
-from mesh.lake.table import LakeTable, LakeUnavailable, NotAtItsPlace
+from mesh.lake.table import LakeTable, LakeUnavailable, WrittenMeanwhile
 from mesh.observability.logs import log
 from services.lake.lake_metrics import COMMITTED, FAILED, WAITING
 
@@ -64,7 +64,7 @@ class StreamWriter:
                 await self._begin()
                 while True:
                     await self._step(clock())
-            except NotAtItsPlace as error:
+            except WrittenMeanwhile as error:
                 log.warning("the lake has another writer", table=self.table.address, error=str(error))
                 await asyncio.sleep(random.uniform(0, LOOK_EVERY))  # noqa: S311  not both at once again
             except MeshError as error:

@@ -27,11 +27,11 @@ from mesh.events.code import (
 from mesh.events.offer import CART_ABANDONED, OfferDecided, OfferFailed, OfferTriggered, OfferWithdrawn
 from mesh.publish import Cause, Change
 from services.promotions.claims import answer_claim, claim
-from services.promotions.code_desk import CodeDesk
 from services.promotions.code_index import CodeIndex
 from services.promotions.code_key import code_id
 from services.promotions.code_lists import CodeLists
 from services.promotions.code_state import expired, reservation_over, withdrawn
+from services.promotions.codes import Codes
 from services.promotions.offered import code_never_sent
 from services.promotions.promotion_settings import PromotionSettings
 
@@ -60,9 +60,9 @@ service = Service(
 
 
 @service.resource
-async def open_desk(mesh: Mesh) -> AsyncIterator[CodeDesk]:
+async def open_codes(mesh: Mesh) -> AsyncIterator[Codes]:
     """What asks for codes, and decides about those of this region."""
-    yield CodeDesk(mesh, settings.read(PromotionSettings))
+    yield Codes(mesh, settings.read(PromotionSettings))
 
 
 @service.resource
@@ -78,7 +78,7 @@ async def open_index(mesh: Mesh) -> AsyncIterator[CodeIndex]:
 
 
 @service.on(OfferDecided, concurrency=32)
-async def issue_code(received: Received[OfferDecided], mesh: Mesh, desk: CodeDesk) -> AsyncIterator[Change]:
+async def issue_code(received: Received[OfferDecided], mesh: Mesh, codes: Codes) -> AsyncIterator[Change]:
     """The code of an approved offer can be redeemed from now on; by no other customer than its cart's."""
     decided = received.event
     if decided.outcome != "approved" or not decided.coupon:
@@ -88,7 +88,7 @@ async def issue_code(received: Received[OfferDecided], mesh: Mesh, desk: CodeDes
         return  # issued before, as a code of a list
     kind = CartAbandoned if decided.trigger == CART_ABANDONED else OfferTriggered
     cart = await mesh.last(kind, decided.cart_id)
-    expires = received.stored + desk.settings.code_lasts
+    expires = received.stored + codes.settings.code_lasts
     yield CodeChanged(
         code_id=key,
         code=decided.coupon,
@@ -104,40 +104,40 @@ async def issue_code(received: Received[OfferDecided], mesh: Mesh, desk: CodeDes
 
 
 @service.on(OfferWithdrawn, OfferFailed, concurrency=32)
-async def withdraw_code(received: Received[OfferWithdrawn | OfferFailed], mesh: Mesh, desk: CodeDesk) -> None:
+async def withdraw_code(received: Received[OfferWithdrawn | OfferFailed], mesh: Mesh, codes: Codes) -> None:
     """The code of an offer that reached its shopper by no channel can no longer be redeemed."""
     key = await code_never_sent(received, mesh)
     if key:
         cause = Cause(id=received.id, source="promotions.withdraw-code", event=received.id)
-        await desk.change(key, lambda code: withdrawn(code, received.event.reason[:512]), cause)
+        await codes.change(key, lambda code: withdrawn(code, received.event.reason[:512]), cause)
 
 
 @service.on(CodeReservationExpired)
-async def end_reservation(received: Received[CodeReservationExpired], desk: CodeDesk) -> None:
+async def end_reservation(received: Received[CodeReservationExpired], codes: Codes) -> None:
     """A code whose reservation is over is free again."""
     over = received.event
     cause = Cause(id=received.id, source="promotions.end-reservation", event=received.id)
-    await desk.change(over.code_id, lambda code: reservation_over(code, over.until, datetime.now(UTC)), cause)
+    await codes.change(over.code_id, lambda code: reservation_over(code, over.until, datetime.now(UTC)), cause)
 
 
 @service.on(CodeExpired)
-async def expire_code(received: Received[CodeExpired], desk: CodeDesk) -> None:
+async def expire_code(received: Received[CodeExpired], codes: Codes) -> None:
     """A code that nobody redeemed in time can no longer be."""
     cause = Cause(id=received.id, source="promotions.expire-code", event=received.id)
-    await desk.change(received.event.code_id, lambda code: expired(code, datetime.now(UTC)), cause)
+    await codes.change(received.event.code_id, lambda code: expired(code, datetime.now(UTC)), cause)
 
 
 @service.on(CodeRequested, reach="mesh", ack_wait=timedelta(seconds=10), concurrency=64)
-async def answer_region(received: Received[CodeRequested], mesh: Mesh, desk: CodeDesk) -> None:
+async def answer_region(received: Received[CodeRequested], mesh: Mesh, codes: Codes) -> None:
     """What another region asks about a code whose home is here is decided and answered."""
     if received.event.home == mesh.region != received.region:
-        await desk.answer_region(received)
+        await codes.answer_region(received)
 
 
 @service.on(CodeClaimRequested, concurrency=64)
-async def answer_checkout(received: Received[CodeClaimRequested], mesh: Mesh, desk: CodeDesk) -> None:
+async def answer_checkout(received: Received[CodeClaimRequested], mesh: Mesh, codes: Codes) -> None:
     """What a checkout asks about its order's code is decided here, or asked of the code's home."""
-    await answer_claim(received, mesh, desk)
+    await answer_claim(received, mesh, codes)
 
 
 @service.on(CodeAnswered, reach="mesh")
@@ -153,9 +153,9 @@ async def tell_checkout(received: Received[CodeAnswered], mesh: Mesh) -> AsyncIt
 
 
 @service.answers
-async def claim_code(wanted: ClaimCode, desk: CodeDesk) -> CodeClaimed:
+async def claim_code(wanted: ClaimCode, codes: Codes) -> CodeClaimed:
     """Reserve a code for an order that is being taken, or give it back because it was not."""
-    return await claim(wanted, desk)
+    return await claim(wanted, codes)
 
 
 @service.every(timedelta(seconds=10))
@@ -172,11 +172,11 @@ async def assign_code(wanted: AssignCode, lists: CodeLists) -> CodeAssignment:
 
 
 @service.http
-def app(mesh: Mesh, desk: CodeDesk) -> "Litestar":
+def app(mesh: Mesh, codes: Codes) -> "Litestar":
     """The redemption API for the shop's servers."""
     from services.promotions.app import build  # noqa: PLC0415  brings Litestar, which other processes do not need
 
-    return build(mesh, desk)
+    return build(mesh, codes)
 
 
 @service.page("/offers", title="Offers and codes", role="viewer", section="Marketing", position=1)

@@ -21,8 +21,8 @@ from mesh.web.json_request import idempotency_key, opened
 from mesh.web.openapi import documentation
 from mesh.web.problems import problem, retry_later
 from mesh.web.server_keys import BEARER, ServerKeys, ServerKeySettings
-from services.promotions.code_desk import Answer, Asked, CodeDesk, KeyReused
 from services.promotions.code_key import LONGEST
+from services.promotions.codes import Answer, Asked, Codes, KeyReused
 from services.promotions.guesses import Guesses
 
 MOST_BYTES = 16 * 1024
@@ -73,37 +73,37 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def build(mesh: Mesh, desk: CodeDesk) -> Litestar:
+def build(mesh: Mesh, codes: Codes) -> Litestar:
     """The app; its settings are read from the environment here, once."""
     options = shared_options(mesh)
     options["exception_handlers"] |= {InvalidField: _invalid, KeyReused: _reused}
-    counter = Counter(desk, ServerKeys(settings.read(ServerKeySettings)))
+    endpoint = CodeEndpoint(codes, ServerKeys(settings.read(ServerKeySettings)))
 
     @post("/v1/codes/{code:str}/reserve", takes=Reservation, **OPTIONS)
     async def reserve_code(request: Request[Any, Any, Any], code: FromPath[str]) -> Response[bytes]:
         """Reserve a code for an order or cart: nobody else has it until that is redeemed, released or over."""
-        return await counter.answer(request, code, "reserve", Reservation)
+        return await endpoint.answer(request, code, "reserve", Reservation)
 
     @post("/v1/codes/{code:str}/redeem", takes=Settlement, **OPTIONS)
     async def redeem_code(request: Request[Any, Any, Any], code: FromPath[str]) -> Response[bytes]:
         """Redeem a code: the order is placed. Without a reservation it is both in one."""
-        return await counter.answer(request, code, "redeem", Settlement)
+        return await endpoint.answer(request, code, "redeem", Settlement)
 
     @post("/v1/codes/{code:str}/release", takes=Settlement, **OPTIONS)
     async def release_code(request: Request[Any, Any, Any], code: FromPath[str]) -> Response[bytes]:
         """Give a code back: the payment was declined, or the order was cancelled."""
-        return await counter.answer(request, code, "release", Settlement)
+        return await endpoint.answer(request, code, "release", Settlement)
 
     routes = [reserve_code, redeem_code, release_code, documentation("Promotions")]
     return Litestar(routes, request_max_body_size=MOST_BYTES, **options)
 
 
-class Counter:
+class CodeEndpoint:
     """Answers requests for codes: every refusal alike, after the same time, and after too many of them none."""
 
-    def __init__(self, desk: CodeDesk, keys: ServerKeys) -> None:
-        self._desk, self._keys = desk, keys
-        self._guesses = Guesses(desk.settings.code_guesses, desk.settings.code_guess_window)
+    def __init__(self, codes: Codes, keys: ServerKeys) -> None:
+        self._codes, self._keys = codes, keys
+        self._guesses = Guesses(codes.settings.code_guesses, codes.settings.code_guess_window)
 
     async def answer(
         self, request: Request[Any, Any, Any], code: str, action: CodeAction, kind: type[Reservation | Settlement]
@@ -129,12 +129,12 @@ class Counter:
             customer_id=sent.customer_id,
             amount=amount,
         )
-        answered = await self._desk.ask(asked)
+        answered = await self._codes.ask(asked)
         if answered.outcome == "unknown":
-            return retry_later(503, UNKNOWN, seconds=self._desk.settings.code_patience.total_seconds())
+            return retry_later(503, UNKNOWN, seconds=self._codes.settings.code_patience.total_seconds())
         if answered.outcome == "refused":
             self._guesses.count(client)
-            over = self._desk.settings.code_refusal_after.total_seconds() - (monotonic() - began)
+            over = self._codes.settings.code_refusal_after.total_seconds() - (monotonic() - began)
             await asyncio.sleep(max(0.0, over))
             return problem(404, REFUSED)
         return _response(answered, sent.order_id, amount)

@@ -14,19 +14,19 @@ from mesh.events.code import (
 )
 from mesh.observability.logs import log
 from mesh.publish import Cause, Change
-from services.promotions.code_desk import Asked, CodeDesk
 from services.promotions.code_key import code_id
 from services.promotions.code_state import CodeRequest, Verdict
+from services.promotions.codes import Asked, Codes
 
 
-async def answer_claim(received: Received[CodeClaimRequested], mesh: Mesh, desk: CodeDesk) -> None:
+async def answer_claim(received: Received[CodeClaimRequested], mesh: Mesh, codes: Codes) -> None:
     """Decide what a checkout asks, or ask the code's home. A request that was answered or overtaken changes nothing."""
     wanted = received.event
     answered = await mesh.last(CodeClaimChanged, wanted.order_id)
     if answered and answered.event.place >= received.sequence:
         return
     cause = Cause(id=received.id, source="promotions.answer-checkout", event=received.id)
-    until = received.stored + desk.settings.code_kept_for_order
+    until = received.stored + codes.settings.code_kept_for_order
     if wanted.home != mesh.region:
         await mesh.commit([_request(received, until)], cause)
         return
@@ -48,21 +48,21 @@ async def answer_claim(received: Received[CodeClaimRequested], mesh: Mesh, desk:
         )
         return [changed, Unchanged(CodeClaimChanged, wanted.order_id, answered.sequence if answered else 0)]
 
-    await desk.decided(wanted.code_id, asked, cause, answer)
+    await codes.decided(wanted.code_id, asked, cause, answer)
 
 
-async def claim(wanted: ClaimCode, desk: CodeDesk) -> CodeClaimed:
+async def claim(wanted: ClaimCode, codes: Codes) -> CodeClaimed:
     """Reserve a code for an order that is being taken, or give it back. Raises Unavailable."""
     asked = Asked(
         code=wanted.code,
         action=wanted.action,
         order_id=wanted.order_id,
-        request_id=derive_id("order's code", desk.mesh.region, wanted.action, wanted.order_id, wanted.code),
+        request_id=derive_id("order's code", codes.mesh.region, wanted.action, wanted.order_id, wanted.code),
         body=code_id(f"{wanted.customer_id} {wanted.amount}"),
         customer_id=wanted.customer_id,
         amount=wanted.amount,
     )
-    answer = await desk.ask(asked)
+    answer = await codes.ask(asked)
     outcome = "reserved" if answer.outcome == "redeemed" else answer.outcome
     return CodeClaimed(outcome=outcome, code_id=answer.code_id, home=answer.home, discount=answer.discount)
 

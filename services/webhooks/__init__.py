@@ -108,7 +108,7 @@ async def replay_events(
     await replay(requested, mesh, webhooks, deliverer)
 
 
-@service.on(WebhookPublished, reach="mesh")
+@service.on(WebhookPublished, reach="mesh", refills=True)
 async def put_in_force(received: Received[WebhookPublished], webhooks: CurrentWebhooks) -> None:
     """Put a webhook that was changed in any region in force here."""
     await webhooks.put_in_force(received)

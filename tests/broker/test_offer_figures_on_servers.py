@@ -4,10 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from mesh.errors import TopologyError
 from mesh.operations.rebuild import rebuild
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.run import running
 from mesh.topology.connect import connect
+from mesh.topology.jetstream_api import api
 from mesh.topology.mesh_toml import Topology
 from notifications.cart_timeline import read_timeline
 from notifications.mail_reports import service as mail_reports
@@ -65,6 +67,37 @@ async def test_both_regions_count_both_and_a_rebuild_brings_the_same(eventually)
     assert [(one.cart_id, one.by) for one in found] == [("us-c1", "offer")]
 
 
+async def test_a_rebuild_that_would_lose_the_past_is_refused(eventually):
+    """Where the stream no longer keeps what the figures were counted from; `force` counts what is left."""
+    services, topology = [offers, studio, mail_reports, identity], Topology.of(["us"], nodes=1)
+    async with LocalServers(topology, services=services) as servers:
+        studio_mesh, writer = [await connect(servers.access, "us", name) for name in ("studio", "offers")]
+        operator = await servers.operator("us")
+        try:
+            for decided in decisions("us"):
+                await writer.publish(decided)
+            async with running(studio, studio_mesh):
+                before = await eventually(lambda: complete(studio_mesh, "us"))
+                config = (await api(operator, "STREAM.INFO.COMMERCE_us"))["config"]
+                shorter = config | {"max_age": 1_000_000_000, "duplicate_window": 1_000_000_000}
+                assert "error" not in await api(operator, "STREAM.UPDATE.COMMERCE_us", shorter)
+                await eventually(lambda: is_empty(operator))
+                with pytest.raises(TopologyError, match=r"COMMERCE_us no longer keeps events .* --force"):
+                    await rebuild(operator, topology, services, FIGURES.name)
+                kept = await complete(studio_mesh, "us")
+                forced = await rebuild(operator, topology, services, FIGURES.name, force=True)
+        finally:
+            for mesh in (studio_mesh, writer):
+                await mesh.broker.drain()
+    assert kept == before
+    assert forced.events == 0
+
+
+async def is_empty(operator):
+    """Whether the stream has let go of everything."""
+    return (await api(operator, "STREAM.INFO.COMMERCE_us"))["state"]["messages"] == 0
+
+
 async def everywhere(servers, service):
     """A service's connection to each region."""
     others = {"us": ("eu",), "eu": ("us",)}
@@ -76,11 +109,12 @@ async def waits(mesh, count):
     return await read_waiting(mesh) == count
 
 
-async def complete(mesh):
-    """The figures once every offer is approved, or None."""
-    found = await read_days(mesh, ("us", "eu"), [(DUE + timedelta(days=day)).date() for day in range(3)])
+async def complete(mesh, *regions):
+    """The figures once every offer of these regions (of both) is approved, or None."""
+    regions = regions or ("us", "eu")
+    found = await read_days(mesh, regions, [(DUE + timedelta(days=day)).date() for day in range(3)])
     approved = sum(figures.get("approved", 0) for journeys in found.values() for figures in journeys.values())
-    return found if approved == 2 * OFFERS else None
+    return found if approved == len(regions) * OFFERS else None
 
 
 def test_whose_place_says_what_is_counted():

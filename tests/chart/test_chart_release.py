@@ -101,6 +101,18 @@ def test_a_toolbox_runs_operators_commands(chart):
     assert [port["port"] for rule in policy["egress"] for port in rule["ports"]] == [53, 53, 4222]
 
 
+def test_a_toolbox_reaches_other_regions_to_rebuild_its_own(chart):
+    """Where they are is a value, their passwords are in a Secret, and a rule lets it out."""
+    address, way_out = {"CARTMESH_NATS_URL_US": "tls://nats.us:4222"}, {"ports": [{"port": 4222}]}
+    wanted = {"enabled": True, "environment": address, "credentials": "others", "egress": [way_out]}
+    made = chart(values={"toolbox": wanted})
+    (container,) = made["Deployment", "toolbox"]["spec"]["template"]["spec"]["containers"]
+
+    assert {"name": "CARTMESH_NATS_URL_US", "value": "tls://nats.us:4222"} in container["env"]
+    assert container["envFrom"] == [{"secretRef": {"name": "others"}}]
+    assert way_out in made["NetworkPolicy", "toolbox"]["spec"]["egress"]
+
+
 def test_a_region_is_saved_on_schedule(chart):
     """To a volume of one's own, encrypted with a Secret's text; never unless it is wanted."""
     wanted = {"schedule": "15 3 * * *", "claim": "backups", "secret": {"secret": "backup", "key": "key"}}

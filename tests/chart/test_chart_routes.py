@@ -66,7 +66,7 @@ def test_routes_pass_on_what_is_meant_for_the_outside(chart):
                 {
                     "matches": [
                         {"path": {"type": "PathPrefix", "value": path}}
-                        for path in ("/unsubscribe", "/confirm", "/preferences")
+                        for path in ("/unsubscribe", "/confirm", "/preferences", "/carts", "/opened")
                     ],
                     "backendRefs": [{"name": "cartmesh-links", "port": 80}],
                 }

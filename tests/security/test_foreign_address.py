@@ -170,7 +170,7 @@ def asking(mesh, box):
     @asynccontextmanager
     async def opened(journeys=None):
         await seed(TEMPLATES, "", mesh)
-        async with open_offer_renderer(mesh) as renderer, open_mailer(renderer) as mailer:
+        async with open_offer_renderer(mesh) as renderer, open_mailer(renderer, mesh) as mailer:
             yield Confirmer(mailer, journeys or confirmed_only())
 
     return opened

@@ -46,8 +46,8 @@ from services.payments.asking import Asking
 from services.payments.sandbox import Sandbox
 from services.payments.webhooks import app as webhooks_app
 from services.promotions.app import build as promotions_app
-from services.promotions.code_desk import CodeDesk
 from services.promotions.code_key import code_id
+from services.promotions.codes import Codes
 from services.promotions.promotion_settings import PromotionSettings
 from services.stock.app import build as stock_app
 from services.stock.auditor import Auditor
@@ -102,7 +102,7 @@ async def build(mesh, ids, eventually):
             return webhooks_app(mesh, Asking(Sandbox(None)), (SECRET,), TOLERANCE)
 
         async def promotions():
-            desk = CodeDesk(mesh, PromotionSettings(code_refusal_after=timedelta(0), code_guesses=20))
+            desk = Codes(mesh, PromotionSettings(code_refusal_after=timedelta(0), code_guesses=20))
             for code in ids:
                 free = CodeChanged(code_id=code_id(code), code=code, state="free", discount=Discount(percent=10))
                 await mesh.publish(free)

@@ -20,8 +20,8 @@ from mesh.runtime.serving import serving
 from services import carts, promotions
 from services.operations import heartbeat
 from services.promotions.app import build
-from services.promotions.code_desk import Asked, CodeDesk
 from services.promotions.code_key import code_id
+from services.promotions.codes import Asked, Codes
 from services.promotions.promotion_settings import PromotionSettings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -135,7 +135,7 @@ async def test_a_reservation_that_is_over_frees_the_code(shops, eventually):
     us, _ = shops
     await us.issue("A1-T3")
     await us.issue("A2-T3")
-    short = CodeDesk(us.mesh, PromotionSettings(code_reserved_for=timedelta(milliseconds=30)))
+    short = Codes(us.mesh, PromotionSettings(code_reserved_for=timedelta(milliseconds=30)))
     for code in ("A1-T3", "A2-T3"):
         await short.ask(Asked(code=code, action="reserve", order_id="o1", request_id=code, body=""))
 
@@ -208,7 +208,7 @@ async def test_while_the_home_is_cut_off_nobody_gets_the_code(linked, shops, eve
     await us.known("FAR-T7", eu)
     hasty = PromotionSettings(code_patience=timedelta(milliseconds=200))
     broker = linked.broker("us")
-    app = build(mesh := Mesh(broker, "promotions", others=("eu",)), CodeDesk(mesh, hasty))
+    app = build(mesh := Mesh(broker, "promotions", others=("eu",)), Codes(mesh, hasty))
     linked.cut("us", "eu")
 
     async with (
@@ -252,10 +252,10 @@ async def test_only_the_home_of_a_code_answers_for_it(shops):
     await eu.mesh.publish(lie)
     await us._eventually(lambda: us.mesh.last(CodeAnswered, "known", region="eu"))
 
-    before = await CodeDesk(us.mesh, PromotionSettings()).ask(asked)
+    before = await Codes(us.mesh, PromotionSettings()).ask(asked)
     await eu.mesh.publish(CodeChanged(code_id=key, code="MINE", state="free", discount=TEN))
     await us.known("MINE", eu)
-    after = await CodeDesk(us.mesh, PromotionSettings()).ask(asked)
+    after = await Codes(us.mesh, PromotionSettings()).ask(asked)
 
     assert (before.outcome, after.outcome) == ("refused", "refused")
     assert (await us.send("redeem", "MINE", customer_id="ada")).status_code == 200

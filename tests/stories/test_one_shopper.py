@@ -22,7 +22,7 @@ from notifications.channels.service import service as channels
 from notifications.inbox.server import inbox
 from notifications.offers import service as offers
 from services.identity import service as identity
-from services.identity.erasure import Whom, request_erasure
+from services.identity.erasure import PersonKey, request_erasure
 
 ADDRESS = "Ada@Example.test"
 PAGE, SERVER = "demo", "secret"
@@ -224,7 +224,7 @@ async def test_allowing_again_with_a_pages_key_lifts_nothing_that_the_link_in_a_
 
 
 async def test_allowing_again_by_the_shops_server_counts(us, box, eventually):
-    """On the device that refused: the server says that the shopper, whom it knows, wants mails again."""
+    """On the device that refused: the server says that the shopper, person_key it knows, wants mails again."""
     await us.identify("laptop")
     await us.mesh.publish(CustomerUnsubscribed(visitor_id="laptop", channel="email", offer_id="o"))
     await eventually(lambda: _refused(us, "laptop"), within=60)
@@ -267,7 +267,7 @@ async def _sent(shop, cart):
 
 
 async def test_another_person_on_the_same_device_is_another_profile(us, eventually):
-    """Of whom the shop's server gives another address, the device leaves the profile it was in."""
+    """Of person_key the shop's server gives another address, the device leaves the profile it was in."""
     await us.identify("shared", email="ada@example.test")
     await us.identify("phone", email="ada@example.test")
     await eventually(lambda: us.is_linked("shared", "phone"))
@@ -330,7 +330,7 @@ async def test_a_device_is_nobodys_after_its_owner_was_erased(us, eventually):
     """The next who identifies there is new: what was known before does not contradict it."""
     await us.identify("laptop", email="ada@example.test")
     await eventually(lambda: us.profile("laptop"))
-    await request_erasure(Whom(visitor_id="laptop"), us.mesh)
+    await request_erasure(PersonKey(visitor_id="laptop"), us.mesh)
 
     async def nameless():
         return (await us.mesh.last(ProfileLinked, "laptop")).event.names == ()

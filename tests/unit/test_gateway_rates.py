@@ -6,9 +6,10 @@ import pytest
 
 from mesh.errors import DeclarationError
 from mesh.web.client_address import client_address, counted_as
+from mesh.web.rate import Rate
 from mesh.web.server_keys import bearer
 from services.gateway.keys import Keys, KeySettings
-from services.gateway.rates import Rate, Rates, RateSettings
+from services.gateway.rates import Rates, RateSettings
 
 
 def test_a_bucket_refills_at_its_rate():

@@ -147,6 +147,7 @@ def journeys(draw):
         "holdout": SHARES,
         "assume_consent": st.booleans(),
         "double_opt_in": st.booleans(),
+        "count_opens": st.booleans(),
         "stale_after": DURATIONS,
         "stale_hold": DURATIONS,
         "expires": DURATIONS,

@@ -14,7 +14,7 @@ from mesh.envelope import derive_id
 from mesh.events.cart import CartAbandoned, CartConverted, CartLine, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
 from mesh.events.interaction import CheckoutStarted
-from mesh.events.offer import OfferClicked, OfferDecided, OfferFailed, OfferSent
+from mesh.events.offer import OfferClicked, OfferDecided, OfferFailed, OfferOpened, OfferSent
 from mesh.events.order import PurchaseMarked
 from mesh.money import Money
 from mesh.profiles import digests_of
@@ -274,6 +274,23 @@ async def test_a_condition_decides_whether_a_step_is_sent(life, when, click, sec
     await ada.deliver()
     if click:
         await ada.deliver(kind=OfferClicked)
+    await ada.due()
+    if second == "approved":
+        await ada.deliver()
+    await ada.due()
+
+    assert await ada.ends() == [("first", "approved"), ("second", second), ("third", "approved")]
+
+
+@pytest.mark.parametrize(("when", "second"), [("clicked", "step condition"), ("not clicked", "approved")])
+async def test_an_open_changes_no_run(life, when, second):
+    """Whoever opened the mail: it is no click, and the run goes its way."""
+    ada = await life(USUAL + THREE.replace('name = "second"', f'name = "second"\nwhen = "{when}"'))
+    await ada.leave()
+    await ada.deliver()
+    [first] = [one for one in await ada.decisions() if one.outcome == "approved"]
+    for by in ("person", "machine"):
+        await ada.say(OfferOpened(cart_id="c1", offer_id=first.offer_id, by=by, reason="r"))
     await ada.due()
     if second == "approved":
         await ada.deliver()

@@ -16,6 +16,7 @@ from mesh.events.offer import (
     OfferDecided,
     OfferDeferred,
     OfferFailed,
+    OfferOpened,
     OfferSent,
     OfferShown,
     OfferUnsubscribed,
@@ -32,6 +33,7 @@ from tests.approved_offer import approved_offer
 MONDAY = datetime(2026, 5, 4, 23, 59, tzinfo=UTC)
 OUTCOMES = (("approved", ""), ("held", "quiet hours"), ("dropped", "no consent"), ("dropped", "holdout"))
 CHANNELS = ("email", "onsite")
+OPENED_BY = ("person", "proxy", "machine", "unknown")
 
 
 def decided(offer, attempt=1, outcome="approved", reason="", **more):
@@ -65,6 +67,8 @@ happened = st.one_of(
     st.builds(lambda offer, end: decided(offer, 2, *end), offers, st.sampled_from(OUTCOMES)),
     st.builds(lambda offer: decided(offer, 3, step="s", variant="b"), offers),
     st.builds(lambda offer, to: about(OfferSent, offer, channel=to), offers, st.sampled_from(CHANNELS)),
+    st.builds(lambda offer: about(OfferSent, offer, channel="email", opens_counted=True), offers),
+    st.builds(lambda offer, by: about(OfferOpened, offer, by=by, reason="r"), offers, st.sampled_from(OPENED_BY)),
     st.builds(
         lambda offer: about(OfferDeferred, offer, channel="email", attempt=1, reason="busy", until=MONDAY), offers
     ),

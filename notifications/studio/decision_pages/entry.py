@@ -24,6 +24,7 @@ from mesh.events.offer import (
     OfferDecided,
     OfferDeferred,
     OfferFailed,
+    OfferOpened,
     OfferRecovered,
     OfferRequested,
     OfferSent,
@@ -118,7 +119,7 @@ def _score(scored: CartScored, place: dict[str, Any]) -> Entry:
     facts = (
         ("Buys without an offer", f"{scored.propensity:.1%}"),
         ("Model", "none yet, so this is the average" if base else scored.model_version),
-        *(("Because", f"{one.text} ({one.weight:+.2f})") for one in scored.reasons),
+        *(("Because", one.text if base else f"{one.text} ({one.weight:+.2f})") for one in scored.reasons),
     )
     return Entry(**place, kind="score", title="Cart scored", facts=facts)
 
@@ -146,8 +147,18 @@ def _of_offer(received: Received) -> Entry | None:  # noqa: PLR0911  one return 
             return Entry(**place, kind="failed", title=f"Failed ({by})", sentence=_first_upper(reason))
         case OfferWithdrawn(reason=reason):
             return Entry(**place, kind="dropped", title=f"Withdrawn ({by})", sentence=_first_upper(reason))
+    return _of_shopper(received)
+
+
+def _of_shopper(received: Received) -> Entry | None:
+    """What was done with an offer where it came to, as far as anybody reports it."""
+    place, event = _place(received), received.event
+    by = words.channel(getattr(event, "channel", ""))
+    match event:
         case OfferShown():
             return Entry(**place, kind="done", title="Seen", sentence=f"It came into the shopper's view, {by}")
+        case OfferOpened(by=way, reason=reason):
+            return Entry(**place, kind="done", title=words.OPENED[way], sentence=_first_upper(reason))
         case OfferClicked():
             return Entry(**place, kind="done", title="Clicked", sentence=f"The shopper followed it to the shop, {by}")
     return None

@@ -16,11 +16,13 @@ from mesh.events.offer import (
     OfferDecided,
     OfferDeferred,
     OfferFailed,
+    OfferOpened,
     OfferRecovered,
     OfferSent,
     OfferShown,
     OfferUnsubscribed,
     OfferWithdrawn,
+    OpenedBy,
 )
 from notifications.exact_sums import Figures
 from notifications.progress import WAITING
@@ -32,6 +34,7 @@ KINDS = (
     OfferDeferred,
     OfferFailed,
     OfferWithdrawn,
+    OfferOpened,
     OfferClicked,
     OfferUnsubscribed,
     MailComplained,
@@ -91,11 +94,24 @@ class OfferRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     variant: str = ""
     unsubscribed: bool = False
     complained: bool = False
+    opens_counted: bool = False
+    opened: tuple[OpenedBy, ...] = ()
 
 
 MAILED = "sent:email"
 """How many offers went by mail: of those shoppers unsubscribe and complain."""
-OF_STEP = ("approved", "sent", MAILED, "clicked", "recovered", "unsubscribed", "complained")
+OPENS_COUNTED = "opens counted"
+"""How many mails have the picture by which opens are counted; it is these that the next ones are a part of."""
+OPENED: dict[str, frozenset[OpenedBy]] = {
+    "opened by people": frozenset({"person", "proxy"}),
+    "opened by machines": frozenset({"machine"}),
+    "opened by unknown": frozenset({"unknown"}),
+}
+"""How many mails were opened so, by each name in the figures. One may be opened in several ways."""
+OF_STEP = (
+    *("approved", "sent", MAILED, "clicked", "recovered", "unsubscribed", "complained"),
+    *(OPENS_COUNTED, *OPENED),
+)
 """What is counted of each step and variant besides, and revenue: by names that begin with `step:<step>:<variant>:`."""
 
 
@@ -112,7 +128,10 @@ def step(record: OfferRecord, received: Received) -> OfferRecord:
         case OfferSent() | OfferDeferred() | OfferFailed() | OfferWithdrawn() as event:
             name = BY_CHANNEL[type(event)]
             channels = tuple(sorted({*getattr(record, name), event.channel}))
-            return msgspec.structs.replace(record, **{name: channels})
+            counted = record.opens_counted or getattr(event, "opens_counted", False)
+            return msgspec.structs.replace(record, **{name: channels}, opens_counted=counted)
+        case OfferOpened(by=by):
+            return msgspec.structs.replace(record, opened=tuple(sorted({*record.opened, by})))
         case OfferShown() | OfferClicked() | OfferUnsubscribed() | MailComplained() as event:
             return msgspec.structs.replace(record, **{BY_SHOPPER[type(event)]: True})
         case CartRecovered(order_id=order, value=value) | OfferRecovered(order_id=order, value=value):
@@ -137,6 +156,8 @@ def figures_of(record: OfferRecord) -> Figures:
         found.update(f"{name}:{channel}" for channel in channels)
     found["shown"], found["clicked"] = record.shown, record.clicked
     found["unsubscribed"], found["complained"] = record.unsubscribed, record.complained
+    found[OPENS_COUNTED] = record.opens_counted
+    found.update({name: bool(ways & {*record.opened}) for name, ways in OPENED.items()})
     found["recovered"] = bool(record.recovered)
     for value in record.recovered.values():
         found[f"revenue:{value.currency}"] += value.amount

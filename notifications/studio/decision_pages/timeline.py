@@ -6,7 +6,7 @@ import msgspec
 
 from mesh import Received
 from mesh.events.cart import CartIdle
-from mesh.events.offer import OfferClaimed, OfferDecided, OfferRequested
+from mesh.events.offer import OfferClaimed, OfferDecided, OfferOpened, OfferRequested
 from notifications.cart_timeline import is_message
 from notifications.studio.decision_pages.entry import Entry, entry_of
 
@@ -51,8 +51,8 @@ def verdicts(history: Sequence[Received]) -> list[Verdict]:
 
 
 def _after(decided: Received[OfferDecided], history: Sequence[Received]) -> Entry | None:
-    """The last of what happened to an offer; that it is about to be sent is no news."""
+    """The last of what happened to an offer; that it is about to be sent, or its mail was opened, is no news."""
     of_offer = [one for one in history if getattr(one.event, "offer_id", None) == decided.event.offer_id]
     later = of_offer[of_offer.index(decided) + 1 :]
-    outcomes = [one for one in later if not isinstance(one.event, OfferClaimed | OfferRequested)]
+    outcomes = [one for one in later if not isinstance(one.event, OfferClaimed | OfferRequested | OfferOpened)]
     return entry_of(outcomes[-1]) if outcomes else None

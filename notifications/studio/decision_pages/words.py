@@ -9,6 +9,16 @@ from mesh.events.offer import CART_ABANDONED, OfferDecided
 from notifications.journeys.triggers import has_cart
 
 OUTCOMES = {"approved": "Approved", "held": "Held", "dropped": "Dropped"}
+OPENED = {
+    "person": "Opened by a person",
+    "proxy": "Opened by a person, through their mail service",
+    "machine": "Loaded by a machine",
+    "unknown": "Opened, by whom is not known",
+}
+OPENS = (
+    "Apple Mail and programs that check mails load the pictures of every mail, and who reads without pictures is not "
+    "seen. So opens say neither who read a mail nor which one is better: orders do."
+)
 REASONS = {
     "bought": "The shopper has bought",
     "cart moved on": "The cart was changed or left again",

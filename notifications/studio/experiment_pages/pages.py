@@ -14,6 +14,8 @@ from notifications.documents.publishing import versions
 from notifications.experiments.participant import OF_STEP
 from notifications.journeys import Journey
 from notifications.journeys.kind import JOURNEYS
+from notifications.studio.decision_pages import words as decision_words
+from notifications.studio.decision_pages.step_results import StepResult, step_results
 from notifications.studio.experiment_pages import words
 from notifications.studio.experiment_pages.chart import chart
 from notifications.studio.experiment_pages.choosing import choice_of, journey_in_force
@@ -69,6 +71,8 @@ def _one(studio: Studio, mesh: Mesh, writer: EffectsWriter) -> HTTPRouteHandler:
         shown = {
             "one": msgspec.structs.replace(one, mails=mails_of(offers)),
             "steps": variants_of(name, chosen, _today(), writer.window, margin=margin, offers=offers),
+            "opens": [StepResult(step="All mails", variant="", figures=offers), *step_results(offers, journey)],
+            "about_opens": decision_words.OPENS,
             "rules": await _rules(journey, mesh, whole, writer.window) if journey else {},
             "chart": chart(one.points),
             "published": published,

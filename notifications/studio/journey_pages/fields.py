@@ -209,6 +209,12 @@ SECTIONS = (
                 "Mails go to addresses that the shop or their owner confirmed.",
             ),
             _field(
+                "count_opens",
+                "Count opens of mails",
+                switch(),
+                "By a picture in the mail. Many programs load it unasked, so judge by orders. Some laws want consent.",
+            ),
+            _field(
                 "assume_consent",
                 "Mail shoppers who were never asked",
                 switch(),

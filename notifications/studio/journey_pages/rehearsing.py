@@ -12,6 +12,7 @@ from litestar.params import FromPath, FromQuery
 from mesh.events.offer import CART_ABANDONED
 from mesh.web.guard import require
 from mesh.web.roles import MARKETER
+from notifications.rehearsal.languages import languages_of
 from notifications.rehearsal.past import read_past
 from notifications.rehearsal.rehearse import Rehearsal
 from notifications.rehearsal.report import Report, report
@@ -22,6 +23,7 @@ from notifications.studio.journey_pages.opened import PageRequest, open_journey,
 from notifications.studio.journey_pages.sentence import sentence
 from notifications.studio.journey_pages.trigger_input import short
 from notifications.studio.studio import Studio
+from notifications.studio.template_pages.labels import language_name
 from notifications.studio.template_pages.preview import framed_html
 
 DAYS = (7, 30, 90)
@@ -58,8 +60,9 @@ def rehearsing_routes(studio: Studio, pool: RenderPool) -> list[HTTPRouteHandler
             rehearsal = Rehearsal(past, journey)
             await _in_turns(rehearsal.steps())
             found: Report = report(past, journey, rehearsal.results())
+        languages = await languages_of(found.mails, studio.mesh)
         part = request.headers.get("hx-request") == "true"
-        shown = {**asked, "found": found, "sentence": sentence(journey)}
+        shown = {**asked, "found": found, "languages": languages, "named": language_name, "sentence": sentence(journey)}
         template = "journey_rehearsed.html.j2" if part else "journey_rehearsal.html.j2"
         return studio.show(request, template, shown)
 
@@ -71,7 +74,7 @@ def rehearsing_routes(studio: Studio, pool: RenderPool) -> list[HTTPRouteHandler
         template: FromQuery[str],
         percent: FromQuery[int],
     ) -> Response[str]:
-        """The mail of an offer that would be sent, by the template in force, to somebody without a name."""
+        """The mail of an offer that would be sent, by the template in force, to its shopper without their name."""
         require(request, MARKETER.name)
         return framed_html(await example_mail(studio.mesh, pool, name, cart, template, percent))
 

@@ -34,7 +34,7 @@ class Mailed(msgspec.Struct, frozen=True, kw_only=True):
     words: str
 
 
-class Turns:
+class SentTestMails:
     """When each account sent test mails lately."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Turns:
 
 def sending_routes(editor: Editor) -> list[HTTPRouteHandler]:
     """The test mail."""
-    turns = Turns()
+    turns = SentTestMails()
 
     @post("/{name:str}/test-mail", status_code=200)
     async def send_test_mail(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[Any]:

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from mesh.shop_logs.source import Source
-from services.connect.history.journal import Journal
+from services.connect.history.journal import Batch, Journal
 from services.connect.history.mapping import Mapping
 from services.connect.history.orders import order_of
 from services.connect.history.rows import Bad, Reader, Row
@@ -71,16 +71,16 @@ class Import:
         first = self._journal.is_new
         try:
             while batch := next(batches, None):
-                fresh, unsure = self._taken(batch)
-                if first and fresh:
-                    # A history whose journal was lost is found out by its first rows: then each row is looked up.
-                    first = False
-                    await self._send(fresh, again=True)
-                    fresh = []
-                    self._look_up = self.tally.looked_up = self.tally.before > 0
-                for rows, again in ((fresh, self._look_up), (unsure, True)):
-                    if rows:
-                        under_way.add(asyncio.create_task(self._send(rows, again=again)))
+                rows, to_send = self._taken(batch)
+                for one in to_send:
+                    if first and not one.unsure:
+                        # A history whose journal was lost is found out by its first rows: then each row is looked up.
+                        first = False
+                        await self._send(one, rows, again=True)
+                        self._look_up = self.tally.looked_up = self.tally.before > 0
+                    else:
+                        sending = self._send(one, rows, again=one.unsure or self._look_up)
+                        under_way.add(asyncio.create_task(sending))
                 if len(under_way) >= UNDER_WAY:
                     done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                     for one in done:
@@ -98,21 +98,20 @@ class Import:
         """Close the connections."""
         await self._sender.close()
 
-    def _taken(self, batch: list[Row]) -> tuple[list[Row], list[Row]]:
-        """The rows that are to be sent: new ones, and those that may be stored already. The others are counted."""
-        fresh, unsure = self._journal.take([row.digest for row in batch])
+    def _taken(self, batch: list[Row]) -> tuple[dict[bytes, Row], list[Batch]]:
+        """The rows by their digests, and which of them are to be sent. The others are counted."""
+        taken = self._journal.take([row.digest for row in batch])
         rows = {row.digest: row for row in reversed(batch)}
-        known = [digest for digest in rows if digest not in fresh and digest not in unsure]
+        known = list(rows.keys() - frozenset[bytes]().union(*(one.digests for one in taken)))
         self.tally.doubled += len(batch) - len(rows)
         stored_before = self._journal.stored_before(known)
         self.tally.before += stored_before
         self.tally.doubled += len(known) - stored_before
-        return [rows[one] for one in rows if one in fresh], [rows[one] for one in rows if one in unsure]
+        return rows, taken
 
-    async def _send(self, rows: list[Row], *, again: bool) -> None:
-        answered = await self._sender.send(rows, again=again)
-        self._journal.mark(answered.stored)
-        self._journal.forget(digest for _, digest in answered.refused)
+    async def _send(self, batch: Batch, rows: dict[bytes, Row], *, again: bool) -> None:
+        answered = await self._sender.send([row for one, row in rows.items() if one in batch.digests], again=again)
+        self._journal.mark(batch, (digest for _, digest in answered.refused))
         self.tally.before += answered.duplicates
         self.tally.imported += len(answered.stored) - answered.duplicates
         for bad, _ in answered.refused:

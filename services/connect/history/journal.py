@@ -1,11 +1,12 @@
 """Journal: which rows were imported, in a file beside the history, so that an import goes on where it ended.
 
-A row is written down before it is sent and marked once it is stored. Rows that an earlier run sent and did not mark are
-sent again as ones that may be stored already.
+The rows of a batch are written down before it is sent, and the batch is marked once they are stored. Rows of a batch
+that an earlier run sent and did not mark are sent again as ones that may be stored already.
 """
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,24 @@ SCHEMA = """
 PRAGMA journal_mode=WAL;
 PRAGMA synchronous=NORMAL;
 PRAGMA temp_store=FILE;
-CREATE TABLE IF NOT EXISTS sent (digest BLOB PRIMARY KEY, run INTEGER NOT NULL, stored INTEGER NOT NULL) WITHOUT ROWID;
+PRAGMA cache_size=-65536;
+CREATE TABLE IF NOT EXISTS batch (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, stored INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS row (digest BLOB PRIMARY KEY, batch INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TEMP TABLE lines (
     order_id TEXT NOT NULL, digest BLOB NOT NULL, line INTEGER NOT NULL, fields BLOB NOT NULL,
     PRIMARY KEY (order_id, digest)
 ) WITHOUT ROWID;
 """
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows that are to be sent together, by their digests; with `unsure` some of them may be stored already."""
+
+    id: int
+    digests: frozenset[bytes]
+    unsure: bool = False
 
 
 class Journal:
@@ -46,7 +58,7 @@ class Journal:
             known = write.execute("SELECT value FROM about WHERE name = 'target'").fetchone()[0]
             if known != target:
                 raise UnreadableLog(f"{path} is the journal of an import into {known}; name another with --journal")
-            (newest,) = write.execute("SELECT coalesce(max(run), 0) FROM sent").fetchone()
+            (newest,) = write.execute("SELECT coalesce(max(run), 0) FROM batch").fetchone()
         self.run = int(newest) + 1
 
     @property
@@ -54,34 +66,39 @@ class Journal:
         """Whether nothing was imported with it before."""
         return self.run == 1
 
-    def take(self, digests: list[bytes]) -> tuple[set[bytes], set[bytes]]:
+    def take(self, digests: list[bytes]) -> list[Batch]:
         """Write rows down as sent now: those that are new, and those that an earlier run sent and never marked."""
         unique = list(dict.fromkeys(digests))
-        marks = ",".join("?" * len(unique))
-        query = f"SELECT digest, run, stored FROM sent WHERE digest IN ({marks})"  # noqa: S608  only question marks
-        known = {digest: (run, stored) for digest, run, stored in self._connection.execute(query, unique)}
-        unsure = {digest for digest, (run, stored) in known.items() if not stored and run < self.run}
-        fresh = {digest for digest in unique if digest not in known}
-        rows = [(digest, self.run) for digest in fresh | unsure]
         with self._connection as write:
-            write.executemany("INSERT OR REPLACE INTO sent VALUES (?, ?, 0)", rows)
-        return fresh, unsure
+            fresh = self._new_batch()
+            added = write.executemany("INSERT OR IGNORE INTO row VALUES (?, ?)", ((one, fresh) for one in unique))
+            if added.rowcount == len(unique):
+                return [Batch(fresh, frozenset(unique))] if unique else []
+            query = f"""SELECT digest, batch, run, stored FROM row JOIN batch ON id = batch
+                WHERE digest IN ({_marks(unique)})"""  # noqa: S608  only question marks
+            known = write.execute(query, unique).fetchall()
+            found = [Batch(fresh, frozenset(digest for digest, batch, _, _ in known if batch == fresh))]
+            if again := [digest for digest, _, run, stored in known if run < self.run and not stored]:
+                unsure = self._new_batch()
+                write.executemany("UPDATE row SET batch = ? WHERE digest = ?", ((unsure, one) for one in again))
+                found.append(Batch(unsure, frozenset(again), unsure=True))
+        return [one for one in found if one.digests]
+
+    def _new_batch(self) -> int:
+        made = self._connection.execute("INSERT INTO batch (run) VALUES (?)", (self.run,)).lastrowid
+        return int(made or 0)
 
     def stored_before(self, digests: list[bytes]) -> int:
         """How many of these an earlier run stored."""
-        marks = ",".join("?" * len(digests))
-        query = f"SELECT count(*) FROM sent WHERE stored = 1 AND run < ? AND digest IN ({marks})"  # noqa: S608  as above
+        query = f"""SELECT count(*) FROM row JOIN batch ON id = batch
+            WHERE stored = 1 AND run < ? AND digest IN ({_marks(digests)})"""  # noqa: S608  only question marks
         return int(self._connection.execute(query, (self.run, *digests)).fetchone()[0]) if digests else 0
 
-    def mark(self, digests: Iterable[bytes]) -> None:
-        """Rows were stored."""
+    def mark(self, batch: Batch, refused: Iterable[bytes] = ()) -> None:
+        """The rows of a batch are stored, but for those `refused`: they may be sent again once they are right."""
         with self._connection as write:
-            write.executemany("UPDATE sent SET stored = 1 WHERE digest = ?", ((one,) for one in digests))
-
-    def forget(self, digests: Iterable[bytes]) -> None:
-        """Rows were refused: they may be sent again once they are right."""
-        with self._connection as write:
-            write.executemany("DELETE FROM sent WHERE digest = ?", ((one,) for one in digests))
+            write.executemany("DELETE FROM row WHERE digest = ?", ((one,) for one in refused))
+            write.execute("UPDATE batch SET stored = 1 WHERE id = ?", (batch.id,))
 
     def keep_line(self, row: Row) -> bool:
         """Keep a row that is a line of an order; False for one that stands in the file already."""
@@ -106,3 +123,7 @@ class Journal:
         """Close the file."""
         self._connection.commit()
         self._connection.close()
+
+
+def _marks(values: list[bytes]) -> str:
+    return ",".join("?" * len(values))

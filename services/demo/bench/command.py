@@ -15,6 +15,7 @@ from mesh.topology.mesh_toml import Topology
 from mesh.topology.server_settings import ALWAYS
 from services.demo.bench import functions, latency, studio, webhooks, writes
 from services.demo.bench.audiences import audience_rate
+from services.demo.bench.history import history
 from services.demo.bench.http_client import connected
 from services.demo.bench.lake import lake
 from services.demo.bench.library import compare
@@ -37,6 +38,7 @@ PARTS = (
     "webhooks",
     "functions",
     "lake",
+    "history",
     "studio",
     "sync",
 )
@@ -61,6 +63,7 @@ TARGETS: dict[str, tuple[float, str]] = {
     "a function's cold start p99 ms": (300, "<="),
     "a warm call of a function beyond a handler p50 ms": (5, "<="),
     "events a second into the lake": (10_000, ">="),
+    "seconds for 1,000,000 rows of history": (120, "<="),
     "a preview p95 ms": (150, "<="),
     "the overview over 1,000,000 decisions p95 ms": (300, "<="),
     "seconds for a rehearsal of 100,000 carts": (60, "<="),
@@ -106,10 +109,9 @@ def _shown(measured: float | None) -> str:
 
 async def _measure(parts: tuple[str, ...], share: int, console: Console) -> dict[str, Any]:
     figures: dict[str, Any] = {"judged": {}, "failed": {}}
-    if "library" in parts:
-        await _attempt("library", _library(figures, share, console), figures, console)
-    if "audiences" in parts:
-        await _attempt("audiences", _audiences(figures, share, console), figures, console)
+    for name, measure in (("library", _library), ("audiences", _audiences)):
+        if name in parts:
+            await _attempt(name, measure(figures, share, console), figures, console)
     for abandon_after, those in (
         ("2s", ("latency", "redemption", "memory")),
         ("30m", ("ingest",)),
@@ -119,16 +121,16 @@ async def _measure(parts: tuple[str, ...], share: int, console: Console) -> dict
         if wanted:
             region = _region(wanted, abandon_after, figures, share, console)
             await _attempt(", ".join(wanted), region, figures, console)
-    if "sync" in parts:
-        await _attempt("sync", _sync(figures, share, console), figures, console)
-    if "webhooks" in parts:
-        await _attempt("webhooks", _webhooks(figures, share, console), figures, console)
-    if "functions" in parts:
-        await _attempt("functions", _functions(figures, share, console), figures, console)
-    if "lake" in parts:
-        await _attempt("lake", _lake(figures, share, console), figures, console)
-    if "studio" in parts:
-        await _attempt("studio", _studio(figures, share, console), figures, console)
+    for name, measure in (
+        ("sync", _sync),
+        ("webhooks", _webhooks),
+        ("functions", _functions),
+        ("lake", _lake),
+        ("history", _history),
+        ("studio", _studio),
+    ):
+        if name in parts:
+            await _attempt(name, measure(figures, share, console), figures, console)
     return figures
 
 
@@ -166,6 +168,11 @@ async def _sync(figures: dict[str, Any], share: int, console: Console) -> None:
 async def _lake(figures: dict[str, Any], share: int, console: Console) -> None:
     found = await lake(REGION, figures, share)
     console.print(f"lake: {found}")
+
+
+async def _history(figures: dict[str, Any], share: int, console: Console) -> None:
+    found = await history(REGION, figures, share)
+    console.print(f"history: {found}")
 
 
 async def _attempt(name: str, measuring: Awaitable[None], figures: dict[str, Any], console: Console) -> None:

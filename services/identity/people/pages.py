@@ -19,7 +19,7 @@ from mesh.web.audit import note
 from mesh.web.console import Console
 from mesh.web.guard import require
 from mesh.web.roles import ADMIN
-from services.identity.erasure import Found, Whom, found, proofs, request_erasure
+from services.identity.erasure import Found, PersonKey, found, proofs, request_erasure
 from services.identity.people.exported import export_person
 from services.identity.people.person import FIELDS, read_person
 
@@ -114,7 +114,7 @@ def _one(shown: _Shown) -> list[HTTPRouteHandler]:
     async def read_details(request: Request[Any, Any, Any], visitor_id: FromPath[str]) -> Response[bytes]:
         """The same, with what they said of themselves."""
         require(request, ADMIN.name)
-        note(request, Whom(visitor_id=visitor_id).digest())
+        note(request, PersonKey(visitor_id=visitor_id).digest())
         return await shown.person(request, visitor_id, personal=True)
 
     @post("/{visitor_id:str}/export", status_code=200)
@@ -125,7 +125,7 @@ def _one(shown: _Shown) -> list[HTTPRouteHandler]:
             held = await export_person(shown.mesh, token(visitor_id, "visitor"))
         except InvalidKey as error:
             raise ClientException(str(error), status_code=404) from None
-        note(request, Whom(visitor_id=visitor_id).digest())
+        note(request, PersonKey(visitor_id=visitor_id).digest())
         named = f'attachment; filename="person-{shown.mesh.region}.json"'
         headers = {"Content-Disposition": named, "Cache-Control": "no-store"}
         return Response(held, media_type="application/json", headers=headers)
@@ -137,7 +137,7 @@ def _one(shown: _Shown) -> list[HTTPRouteHandler]:
         if str((await request.form()).get("confirm", "")).strip().lower() != ERASE:
             raise ClientException(f"nobody is erased: write {ERASE} into the field first", status_code=422)
         began = datetime.now(UTC) - CLOCKS
-        person = await request_erasure(Whom(visitor_id=token(visitor_id, "visitor")), shown.mesh)
+        person = await request_erasure(PersonKey(visitor_id=token(visitor_id, "visitor")), shown.mesh)
         note(request, person.request, visitors=str(len(person.visitors)), names=str(len(person.names)))
         asked = f"erased={person.request}&since={began.timestamp():.0f}"
         return Redirect(f"/people/{visitor_id}?{asked}", status_code=303)
@@ -148,16 +148,16 @@ def _one(shown: _Shown) -> list[HTTPRouteHandler]:
 async def _find(asked: str, mesh: Mesh) -> Found | None:
     """Who has this address; or is this visitor, or else this customer."""
     if "@" in asked:
-        person = await found(Whom(email=asked), mesh)
+        person = await found(PersonKey(email=asked), mesh)
         return person if person.visitors else None
-    by_customer = await found(Whom(customer_id=asked), mesh)
+    by_customer = await found(PersonKey(customer_id=asked), mesh)
     if by_customer.visitors:
         return by_customer
     try:
         known = await read_person(mesh, token(asked, "visitor"))
     except InvalidKey:
         return None
-    return await found(Whom(visitor_id=asked), mesh) if known.is_known else None
+    return await found(PersonKey(visitor_id=asked), mesh) if known.is_known else None
 
 
 def _moment(text: str) -> datetime:

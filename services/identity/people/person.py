@@ -31,7 +31,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """By field of `FIELDS`. Personal."""
 
 
-class Said(msgspec.Struct, frozen=True, kw_only=True):
+class ConsentProof(msgspec.Struct, frozen=True, kw_only=True):
     """The proof of a consent or refusal: when and on which device, by whose word, and what was said."""
 
     at: datetime
@@ -49,7 +49,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     carts: tuple[str, ...]
     regions: tuple[str, ...]
     bot: bool
-    said: tuple[Said, ...]
+    said: tuple[ConsentProof, ...]
 
     @property
     def is_known(self) -> bool:
@@ -67,7 +67,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
 async def read_person(mesh: Mesh, visitor_id: str) -> Person:
     """The person whose device this is. Raises Unavailable, InvalidKey for what can be no visitor's id."""
     profile = await read_profile(mesh, visitor_id)
-    devices, said = [], list[Said]()
+    devices, said = [], list[ConsentProof]()
     for visitor in sorted(profile.visitors, key=lambda one: (one != visitor_id, one)):
         history = await mesh.history(visitor, "customer")
         devices.append(Device(visitor_id=visitor, consent=consent_of(history), identified=dict(_identified(history))))
@@ -92,7 +92,7 @@ def _identified(history: Iterable[Received]) -> Iterator[tuple[str, str]]:
             )
 
 
-def _said(received: Received) -> Said | None:
+def _said(received: Received) -> ConsentProof | None:
     """What an event proves of a consent."""
     match received.event:
         case ConsentChanged(channel=channel, granted=granted, purpose=purpose, by=by):
@@ -104,7 +104,7 @@ def _said(received: Received) -> Said | None:
         case _:
             return None
     words += _proof(received.event.where, getattr(received.event, "wording", None))
-    return Said(at=received.event_time, visitor_id=received.event.visitor_id, words=words, by=whose)
+    return ConsentProof(at=received.event_time, visitor_id=received.event.visitor_id, words=words, by=whose)
 
 
 def _proof(where: str | None, wording: str | None) -> str:

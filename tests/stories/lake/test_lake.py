@@ -16,7 +16,7 @@ from mesh.events.customer import CustomerIdentified
 from mesh.events.interaction import ProductViewed
 from mesh.lake.reading import read_history, scan_history
 from mesh.lake.rows import rows_of
-from mesh.lake.table import LakeSettings, NotAtItsPlace, lake_tables
+from mesh.lake.table import LakeSettings, WrittenMeanwhile, lake_tables
 from mesh.publish import Draft
 
 ADDRESS = "anna.bauer@example.com"
@@ -133,10 +133,10 @@ async def test_two_writers_of_one_stream_do_not_both_commit(mesh, tmp_path):
     first, second, third = (table_of(mesh, settings) for _ in range(3))
 
     first.append(rows_of(messages[1:]), after=1, place=2)
-    with pytest.raises(NotAtItsPlace, match="another process"):
+    with pytest.raises(WrittenMeanwhile, match="another process"):
         second.append(rows_of(messages[1:]), after=1, place=2)
     third.compact(keep=timedelta(0))  # which loads the table as it is now
-    with pytest.raises(NotAtItsPlace, match="is at 2"):
+    with pytest.raises(WrittenMeanwhile, match="is at 2"):
         third.append(rows_of(messages[1:]), after=1, place=2)
 
     assert table_of(mesh, settings).place == messages[1].sequence == 2

@@ -9,7 +9,7 @@ from moto.server import ThreadedMotoServer
 from mesh.events.interaction import ProductViewed
 from mesh.lake.reading import read_history
 from mesh.lake.rows import rows_of
-from mesh.lake.table import NotAtItsPlace, lake_tables
+from mesh.lake.table import WrittenMeanwhile, lake_tables
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ async def test_a_lake_in_s3_is_exactly_the_log(open_place, bucket):
     await place.holding("interactions", 21)
     messages = [one async for one in place.mesh.broker.read("INTERACTIONS_us", ["ev.us.>"], after=20)]
 
-    with pytest.raises(NotAtItsPlace):
+    with pytest.raises(WrittenMeanwhile):
         behind.append(rows_of(messages), after=20, place=21)
 
     log = [one["id"] for one in await place.log("INTERACTIONS_us")]

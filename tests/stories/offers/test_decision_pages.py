@@ -100,7 +100,7 @@ async def test_the_pages_say_why_each_cart_got_an_offer_or_none(
         overview = await eventually(
             open_pages.says("/overview", "Carts evaluated 3", "Clicked 1", "Carts recovered 1", "90.00 EUR")
         )
-        listed = await eventually(open_pages.says("/decisions", "3; of each offer the last one"))
+        listed = await eventually(open_pages.says("/decisions", "3 offers, each with its last decision"))
         of_sent = await open_pages.read("/decisions/sent")
         of_held = await open_pages.read("/decisions/held")
         of_dropped = await open_pages.read("/decisions/dropped")

@@ -1,4 +1,4 @@
-"""Webhooks: what shop systems sign with HMAC-SHA256 in base64, and how their secrets are set."""
+"""Signed webhooks: what shop systems sign with HMAC-SHA256 in base64, and how their secrets are set."""
 
 import base64
 import hmac

@@ -1,4 +1,4 @@
-"""Code desk: finds the home of a code, has it decide, and says what is answered.
+"""Codes: finds the home of a code, has it decide, and says what is answered.
 
 What this region is the home of is decided here at once. The home in another region is asked by an event, and its answer
 is waited for; while it cannot be reached nobody knows whether a code is still free, and nothing is given out.
@@ -64,7 +64,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     repeated: bool = False
 
 
-class CodeDesk:
+class Codes:
     """The one way in which a process asks for codes, and decides about those whose home its region is."""
 
     def __init__(self, mesh: Mesh, settings: PromotionSettings) -> None:

@@ -1,4 +1,4 @@
-"""Told: what a webhook says, as events that share an id, a time, and what is known of the shopper."""
+"""Webhook: what one says, as events that share an id, a time, and what is known of the shopper."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ Fields = dict[str, Any]
 
 
 @dataclass
-class Told:
+class Webhook:
     """A webhook's body, and the events that follow from it so far.
 
     `shared` is what all of them have; `certain` what is known of the one that the webhook is about even if the rest is
@@ -32,29 +32,29 @@ class Told:
         self.events.append({"type": type_} | {name: value for name, value in fields.items() if value is not None})
 
 
-Reader = Callable[[Told], None]
+Reader = Callable[[Webhook], None]
 """Adds to a webhook what it means. Raises InvalidField with the path in the body."""
 
 
-def translated(told: Told, name: str, read: Reader | None, kind: str = "") -> Translated:
+def translated(webhook: Webhook, name: str, read: Reader | None, kind: str = "") -> Translated:
     """What a webhook of a kind means; `read` is None for one that nothing follows from."""
-    made = Translated(items=[told.body], restated=True)
+    made = Translated(items=[webhook.body], restated=True)
     if read is None:
         reason = f"nothing follows from {name[:60]!r} here; services/README.md has the list of those that count"
         made.not_understood.append(NotUnderstood(index=0, name=name, reason=reason))
         return made
     wrong: InvalidField | None = None
     try:
-        read(told)
+        read(webhook)
     except InvalidField as why:
         wrong = why
-    for at, fields in enumerate(told.events):
-        own = {"id": event_id(kind or name.replace("/", "_").replace(".", "_"), told.id, at)}
-        made.events.append(Meaning(item=0, fields={**told.shared, **fields, **own}))
+    for at, fields in enumerate(webhook.events):
+        own = {"id": event_id(kind or name.replace("/", "_").replace(".", "_"), webhook.id, at)}
+        made.events.append(Meaning(item=0, fields={**webhook.shared, **fields, **own}))
     if wrong is not None:
-        made.events.append(Meaning(item=0, fields=told.shared | told.certain, wrong=wrong))
-    elif not told.events:
-        reason = told.nothing or "nothing in it counts here"
+        made.events.append(Meaning(item=0, fields=webhook.shared | webhook.certain, wrong=wrong))
+    elif not webhook.events:
+        reason = webhook.nothing or "nothing in it counts here"
         made.not_understood.append(NotUnderstood(index=0, name=name, reason=reason))
     return made
 

@@ -29,6 +29,7 @@ from notifications.channels.attempts import Result, failed
 from notifications.channels.delivery_errors import Undelivered, Unknown, reason_of
 from notifications.channels.delivery_state import Claim, DeliveryState, delivery_state
 from notifications.channels.late_delivery import ages_where_late, wait_for_others
+from notifications.channels.quiet_delivery import quiet_hours_end
 from notifications.channels.reading import Reading, read_delivery
 from notifications.channels.sender import Handover, Sender
 from notifications.occasion import changes_of
@@ -36,7 +37,7 @@ from notifications.render_pool import Rendered, TemplateError
 from notifications.run import run_fields
 from notifications.suppressions import words_of
 
-PAUSED = "sending to its domain is paused"
+PAUSED, QUIET = "sending to its domain is paused", "quiet hours"
 PAUSED_AGAIN_AFTER = timedelta(minutes=5)
 """How often it is looked whether a pause has ended."""
 LONGEST_PAUSE = timedelta(days=3)
@@ -63,10 +64,9 @@ async def _attempt(received: Received[OfferDecided], mesh: Mesh, sender: Sender)
     ended = _ended(received, state, reading, sender)
     if ended is not None:
         return ended
-    if reading.paused:
-        return held_by_pause(decided, state, reading.paused, sender.channel.name)
-    if state.until and (left := state.until - datetime.now(UTC)) > timedelta(0):
-        raise Retry("deferred", after=left)
+    waits = _waits(received, state, reading, sender, mesh, now)
+    if waits is not None:
+        return waits
     if wait := wait_for_others(received, state, reading, ages, now):
         if wait.again_after is None:
             return [withdrawn(decided, sender.channel.name, f"region out of date: {wait.words}")]
@@ -81,6 +81,25 @@ async def _attempt(received: Received[OfferDecided], mesh: Mesh, sender: Sender)
         return [failed(decided, sender.channel.name, str(error))]
     except Undelivered as undelivered:
         return [sender.attempts.undelivered(decided, sender.channel.name, undelivered, state.attempt)]
+
+
+def _waits(
+    received: Received[OfferDecided],
+    state: DeliveryState,
+    reading: Reading,
+    sender: Sender,
+    mesh: Mesh,
+    now: datetime,
+) -> list[Change] | None:
+    """What is to be recorded where it is not the time to send; None where it is. Raises Retry for a short wait."""
+    channel = sender.channel.name
+    if reading.paused:
+        return held_by_pause(received.event, state, reading.paused, channel)
+    if state.until and (left := state.until - now) > timedelta(0):
+        raise Retry("deferred", after=left)
+    if until := quiet_hours_end(received, reading, sender.journeys, mesh.zones.get(mesh.region, "UTC"), now):
+        return held(received.event, state, QUIET, until, channel)
+    return None
 
 
 async def _send(
@@ -199,7 +218,7 @@ async def _claim(
 async def _recorded(ended: list[Change], mesh: Mesh) -> list[Change]:
     """What the handler is to publish. A deferral is stored at once, and the offer comes back when it is over."""
     for one in ended:
-        if isinstance(one, OfferDeferred) and one.reason != PAUSED:
+        if isinstance(one, OfferDeferred) and one.reason not in (PAUSED, QUIET):
             named = derive_id("deferred", one.offer_id, one.channel, one.attempt)
             await mesh.publish(Draft(event=one, id=named))
             raise Retry(one.reason, after=max(one.until - datetime.now(UTC), timedelta(0)))
@@ -214,22 +233,34 @@ def held_by_pause(decided: OfferDecided, state: DeliveryState, since: datetime, 
     now = datetime.now(UTC)
     if now - since > LONGEST_PAUSE:
         return [withdrawn(decided, channel, f"sending to its domain was paused for {LONGEST_PAUSE.days} days")]
-    again = now + PAUSED_AGAIN_AFTER
+    return held(decided, state, PAUSED, now + PAUSED_AGAIN_AFTER, channel, recorded=state.until and state.until > since)
+
+
+def held(
+    decided: OfferDecided,
+    state: DeliveryState,
+    reason: str,
+    until: datetime,
+    channel: ChannelName,
+    *,
+    recorded: object = None,
+) -> list[Change]:
+    """Tried again by a timer, and said unless it is `recorded` already."""
     due = OfferSendDue(
         offer_id=decided.offer_id, cart_id=decided.cart_id, visitor_id=decided.visitor_id, channel=channel
     )
-    if state.until and state.until > since:
-        return [Timer(due, again)]
+    if recorded:
+        return [Timer(due, until)]
     deferred = OfferDeferred(
         cart_id=decided.cart_id,
         offer_id=decided.offer_id,
         channel=channel,
         attempt=state.attempt,
-        reason=PAUSED,
-        until=again,
+        reason=reason,
+        until=until,
         **run_fields(decided),
     )
-    return [deferred, Timer(due, again)]
+    return [deferred, Timer(due, until)]
 
 
 def withdrawn(decided: OfferDecided, channel: ChannelName, reason: str) -> OfferWithdrawn:

@@ -13,6 +13,7 @@ from mesh.channels import Channel
 from mesh.events.offer import OfferDecided
 from notifications.channels.attempts import Attempts
 from notifications.channels.reading import Reading
+from notifications.journeys.live import LiveJourneys
 from notifications.render_pool import Rendered
 from notifications.shopper_profile import ShopperProfile
 
@@ -41,6 +42,7 @@ class Sender(Protocol):
 
     channel: Channel
     attempts: Attempts
+    journeys: LiveJourneys
 
     def to(self, profile: ShopperProfile) -> str | None:
         """The shopper's address as it is written on the message; None where there is none that can be written to."""

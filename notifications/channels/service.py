@@ -96,20 +96,20 @@ async def start_mailer(renderer: OfferRenderer, mesh: Mesh) -> AsyncIterator[Mai
 
 
 @service.resource
-async def start_text_sender(renderer: OfferRenderer, mesh: Mesh, interest: Interest) -> AsyncIterator[TextSender]:
+async def start_text_sender(mailer: Mailer, mesh: Mesh, interest: Interest) -> AsyncIterator[TextSender]:
     """Connections to the provider of text messages. Without one no decision is delivered to `send_text`."""
     await interest.want(send_text, () if SMS.name in not_set_up() else (OfferDecided,))
-    async with open_text_sender(renderer, mesh) as sender:
+    async with open_text_sender(mailer.renderer, mailer.journeys, mesh) as sender:
         yield sender
 
 
 @service.resource
 async def start_notification_sender(
-    renderer: OfferRenderer, mesh: Mesh, interest: Interest
+    mailer: Mailer, mesh: Mesh, interest: Interest
 ) -> AsyncIterator[NotificationSender]:
     """Connections to push services. Without a key no decision is delivered to `send_notification`."""
     await interest.want(send_notification, () if PUSH.name in not_set_up() else (OfferDecided,))
-    async with open_notification_sender(renderer, mesh) as sender:
+    async with open_notification_sender(mailer.renderer, mailer.journeys, mesh) as sender:
         yield sender
 
 
@@ -152,9 +152,13 @@ async def send_notification(
 
 
 @service.on(OfferSendDue, concurrency=64, ack_wait=REDELIVERED_AFTER)
-async def send_held_mail(received: Received[OfferSendDue], mesh: Mesh, mailer: Mailer) -> AsyncIterator[Change]:
-    """Try an offer again that was held while sending to its recipient's domain was paused."""
-    for change in await _delivered(await _approved(received.event, mesh), mesh, mailer):
+async def send_held_mail(
+    received: Received[OfferSendDue], mesh: Mesh, mailer: Mailer, text: TextSender, notification: NotificationSender
+) -> AsyncIterator[Change]:
+    """Try an offer again that was held: for the night, or while sending to its recipient's domain was paused."""
+    senders: dict[str, Sender] = {one.channel.name: one for one in (mailer, text, notification)}
+    sender = senders[received.event.channel]
+    for change in await _delivered(await _approved(received.event, mesh), mesh, sender):
         yield change
 
 

@@ -31,6 +31,7 @@ from notifications.channels.offer_renderer import OfferRenderer
 from notifications.channels.push.vapid import Vapid
 from notifications.channels.reading import Reading
 from notifications.channels.sender import Handed
+from notifications.journeys.live import LiveJourneys
 from notifications.mail_reports.requests import Done, Suppress
 from notifications.render_pool import Rendered
 from notifications.shopper_profile import ShopperProfile, Subscription
@@ -80,9 +81,16 @@ class NotificationSender:
     channel = PUSH
 
     def __init__(
-        self, renderer: OfferRenderer, mesh: Mesh, settings: PushSettings, vapid: Vapid | None, client: EndpointClient
+        self,
+        renderer: OfferRenderer,
+        journeys: LiveJourneys,
+        mesh: Mesh,
+        settings: PushSettings,
+        vapid: Vapid | None,
+        client: EndpointClient,
     ) -> None:
         """Use this renderer, key and connections; without a key every offer waits until there is one."""
+        self.journeys = journeys
         self.renderer, self._mesh, self._settings, self.vapid, self._client = renderer, mesh, settings, vapid, client
         self.attempts = Attempts(settings.push_connections)
 
@@ -173,7 +181,9 @@ def encrypted(shown: Notification, subscription: Subscription) -> bytes:
 
 
 @asynccontextmanager
-async def open_notification_sender(renderer: OfferRenderer, mesh: Mesh) -> AsyncIterator[NotificationSender]:
+async def open_notification_sender(
+    renderer: OfferRenderer, journeys: LiveJourneys, mesh: Mesh
+) -> AsyncIterator[NotificationSender]:
     """A sender of notifications, until the block ends. Raises DeclarationError for a key that is none."""
     settings, vapid = read(PushSettings), None
     if PUSH.name not in not_set_up():
@@ -185,7 +195,7 @@ async def open_notification_sender(renderer: OfferRenderer, mesh: Mesh) -> Async
         network, httpx.create_ssl_context(), connect=settings.push_timeout, deadline=settings.push_timeout
     )
     try:
-        yield NotificationSender(renderer, mesh, settings, vapid, client)
+        yield NotificationSender(renderer, journeys, mesh, settings, vapid, client)
     finally:
         await client.close()
         network.close()

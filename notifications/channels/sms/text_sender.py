@@ -14,6 +14,7 @@ from notifications.channels.reading import Reading
 from notifications.channels.sender import Handed
 from notifications.channels.sms.chosen_provider import open_provider
 from notifications.channels.sms.provider import Provider, SmsSettings
+from notifications.journeys.live import LiveJourneys
 from notifications.render_pool import Rendered, TemplateError
 from notifications.shopper_profile import ShopperProfile
 from notifications.short_links import ShortLinks
@@ -28,8 +29,11 @@ class TextSender:
 
     channel = SMS
 
-    def __init__(self, renderer: OfferRenderer, provider: Provider | None, links: ShortLinks) -> None:
-        """Use this renderer, provider and links."""
+    def __init__(
+        self, renderer: OfferRenderer, provider: Provider | None, links: ShortLinks, journeys: LiveJourneys
+    ) -> None:
+        """Use this renderer, provider, links and journeys."""
+        self.journeys = journeys
         self.renderer, self._provider, self._links = renderer, provider, links
         self.attempts = Attempts(read(SmsSettings).sms_connections)
 
@@ -66,7 +70,7 @@ class TextHandover:
 
 
 @asynccontextmanager
-async def open_text_sender(renderer: OfferRenderer, mesh: Mesh) -> AsyncIterator[TextSender]:
+async def open_text_sender(renderer: OfferRenderer, journeys: LiveJourneys, mesh: Mesh) -> AsyncIterator[TextSender]:
     """A sender of text messages, until the block ends."""
     async with open_provider(read(SmsSettings)) as provider:
-        yield TextSender(renderer, provider, ShortLinks(mesh, renderer.links))
+        yield TextSender(renderer, provider, ShortLinks(mesh, renderer.links), journeys)

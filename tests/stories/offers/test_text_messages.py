@@ -1,6 +1,7 @@
 """Offers as text messages: by Twilio's API and by Amazon SNS over real HTTP, once, and only to who allowed them."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -9,6 +10,7 @@ from mesh.events.address import AddressSuppressed
 from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
 from mesh.events.offer import OfferClaimed, OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
 from mesh.profiles import phone_digest
+from notifications.channels import quiet_delivery
 from notifications.channels.service import service as channels
 from notifications.offers import service as offers
 from notifications.short_links import SHORT_LINKS
@@ -228,3 +230,19 @@ async def test_amazon_sns_takes_it(at_work, shop, eventually, monkeypatch):
 
     assert set(taken) == {sent.message_id}
     assert taken[sent.message_id][0] == PHONE
+
+
+async def test_what_is_sent_late_is_held_for_the_shoppers_night(at_work, shop, twilio, eventually, monkeypatch):
+    """Decided by day, and sent hours later, as the service was away: not before the quiet hours are over."""
+    monkeypatch.setattr(quiet_delivery, "LATE", timedelta(0))
+    now, hour = datetime.now(UTC), timedelta(hours=1)
+    monkeypatch.setenv("CARTMESH_JOURNEY_TIME_ZONE", "UTC")
+    monkeypatch.setenv("CARTMESH_JOURNEY_QUIET", f"{now - hour:%H:%M}-{now + hour:%H:%M}")
+    await introduce(shop)
+    async with at_work(offers, channels):
+        await shop.mesh.publish(approved_offer(1, visitor_id="ada", channels=("sms",)))
+        (held,) = await eventually(lambda: shop.all("c1", OfferDeferred))
+
+    assert (held.reason, held.channel) == ("quiet hours", "sms")
+    assert timedelta(minutes=58) < held.until - now <= timedelta(hours=1)
+    assert twilio.messages == []

@@ -42,6 +42,7 @@ from notifications.channels.push.notification_sender import NotificationSender, 
 from notifications.channels.reading import Reading, read_delivery
 from notifications.channels.sender import Sender
 from notifications.channels.shown_mail import MailAsked, MailShown, shown_mail
+from notifications.channels.sms.tested_text import TestedText, TextTested, tested_text
 from notifications.channels.sms.text_sender import TextSender, open_text_sender
 from notifications.channels.tried_mail import MailTried, tried_mail
 from notifications.journeys.kind import JOURNEYS
@@ -280,3 +281,9 @@ async def try_mail(asked: MailTried, mesh: Mesh, renderer: OfferRenderer) -> Mai
 async def count_languages(asked: LanguagesAsked, mesh: Mesh) -> LanguagesCounted:
     """Count in which languages some mails would be, for a rehearsal."""
     return await counted_languages(asked, mesh)
+
+
+@service.answers
+async def test_text(asked: TextTested, sender: TextSender) -> TestedText:
+    """Send a text message of a template that is edited to a number that its editor typed."""
+    return await tested_text(asked, sender)

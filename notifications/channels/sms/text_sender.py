@@ -34,7 +34,7 @@ class TextSender:
     ) -> None:
         """Use this renderer, provider, links and journeys."""
         self.journeys = journeys
-        self.renderer, self._provider, self._links = renderer, provider, links
+        self.renderer, self.provider, self._links = renderer, provider, links
         self.attempts = Attempts(read(SmsSettings).sms_connections)
 
     def to(self, profile: ShopperProfile) -> str | None:
@@ -53,9 +53,9 @@ class TextSender:
     @asynccontextmanager
     async def handover(self, profile: ShopperProfile, decided: OfferDecided) -> AsyncIterator["TextHandover"]:  # noqa: ARG002  as Sender has it
         """The provider. Raises Undelivered where there is none."""
-        if self._provider is None:
+        if self.provider is None:
             raise Undelivered("no provider of text messages is set: CARTMESH_SMS_PROVIDER", again=True)
-        yield TextHandover(self._provider, profile.phone or "")
+        yield TextHandover(self.provider, profile.phone or "")
 
 
 class TextHandover:

@@ -9,8 +9,10 @@ from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 
+from mesh.channels import SMS
 from mesh.web.headers import STRICT
 from mesh.web.roles import ADMIN, MARKETER, PUBLISHER
+from notifications.channel_settings import not_set_up
 from notifications.document_api.views import names_of_authors
 from notifications.documents.document import AUTHORS, Document
 from notifications.documents.kind import Kind
@@ -141,6 +143,7 @@ class Editor:
             "wrong": "",
             "conflict": None,
             "mailed": None,
+            "may_text": kind == OFFER and SMS.name not in not_set_up(),
         }
         response = self.studio.show(request, "template.html.j2", values | shown, status=status)
         response.headers["Content-Security-Policy"] = POLICY

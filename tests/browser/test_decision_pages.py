@@ -27,7 +27,7 @@ from mesh.profiles import read_profile
 from mesh.runtime.run import running
 from notifications.exact_sums import total
 from notifications.studio import service as studio
-from notifications.studio.decision_pages.figures import read_days
+from notifications.studio.decision_pages.figures import EVERY, read_days
 from services import console
 from services.identity import service as identity
 from tests.pages import SIZES, examine, sign_in
@@ -163,7 +163,7 @@ async def _counted(mesh):
     """Whether the overview has everything, and visitors' carts are known."""
     days = [datetime.now(UTC).date() - timedelta(days=back) for back in range(6)]
     found = await read_days(mesh, ("us",), days)
-    figures = total(one for journeys in found.values() for one in journeys.values())
+    figures = total(journeys[EVERY] for journeys in found.values())
     counted = [figures.get(name) for name in ("evaluated", "failed", "withdrawn", "recovered")]
     return counted == [12, 1, 1, 1] and (await read_profile(mesh, "v3")).carts == ("c3",)
 

@@ -15,11 +15,10 @@ from mesh.events.offer import Assignment
 from mesh.events.order import OrderConfirmed
 from mesh.runtime.run import running
 from notifications.documents.publishing import publish
-from notifications.exact_sums import day_key
+from notifications.exact_sums import Sums, day_key
 from notifications.journeys.kind import JOURNEYS, files_of
 from notifications.studio import service as studio
-from notifications.studio.decision_pages.figures import FIGURES as OFFERS
-from notifications.studio.decision_pages.figures import Kept
+from notifications.studio.decision_pages.figures import OFFER_DAYS
 from notifications.studio.experiment_pages.figures import EffectsWriter
 from services import console
 from tests.approved_offer import approved_offer
@@ -89,7 +88,7 @@ async def test_what_offers_change_is_shown_and_can_be_read_by_everyone(house, vi
     await publish(JOURNEYS, "abandoned-cart", files_of(TEST), "ada", house.mesh)
     await EffectsWriter(house.mesh, timedelta(days=7)).apply(_past())
     week_ago = datetime.now(UTC).date() - timedelta(days=7)
-    await house.mesh.state(OFFERS).put(day_key("us", week_ago), Kept(day={"abandoned-cart": MAILS}))
+    await house.mesh.state(OFFER_DAYS).put(day_key("us", week_ago), Sums(revision=1, groups={"abandoned-cart": MAILS}))
     await page.reload()
     works = page.get_by_role("region", name="abandoned-cart")
     await expect(works).to_contain_text("The offers work: they bring at least ")

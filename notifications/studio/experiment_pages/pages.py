@@ -14,6 +14,7 @@ from notifications.documents.publishing import versions
 from notifications.experiments.participant import OF_STEP
 from notifications.journeys import Journey
 from notifications.journeys.kind import JOURNEYS
+from notifications.studio.decision_pages.figures import read_behind
 from notifications.studio.experiment_pages import words
 from notifications.studio.experiment_pages.chart import chart
 from notifications.studio.experiment_pages.choosing import choice_of, journey_in_force
@@ -43,6 +44,7 @@ def _list(studio: Studio, mesh: Mesh, writer: EffectsWriter) -> HTTPRouteHandler
         shown = {
             "found": found,
             "without": sorted(set(in_force) - measured),
+            "behind": await read_behind(mesh),
             "window": writer.window.total_seconds() / 86_400,
             "words": words,
         }
@@ -72,6 +74,7 @@ def _one(studio: Studio, mesh: Mesh, writer: EffectsWriter) -> HTTPRouteHandler:
             "rules": await _rules(journey, mesh, whole, writer.window) if journey else {},
             "chart": chart(one.points),
             "published": published,
+            "behind": await read_behind(mesh),
             "first": min(days, default=None),
             "chosen": first,
             "window": writer.window.total_seconds() / 86_400,

@@ -63,6 +63,7 @@ TARGETS: dict[str, tuple[float, str]] = {
     "events a second into the lake": (10_000, ">="),
     "a preview p95 ms": (150, "<="),
     "the overview over 1,000,000 decisions p95 ms": (300, "<="),
+    "the same right after a start of servers and studio ms": (300, "<="),
     "seconds for a rehearsal of 100,000 carts": (60, "<="),
 }
 """What is to be reached, by figure; what is not listed here is only shown."""

@@ -42,6 +42,7 @@ from notifications.journeys.kind import JOURNEYS
 from notifications.rehearsal.past import read_past
 from notifications.rehearsal.rehearse import Rehearsal
 from notifications.rehearsal.report import report
+from notifications.studio import service as studio
 from notifications.studio.decision_pages.figures import FiguresWriter
 from notifications.templates.kind import TEMPLATES
 
@@ -72,11 +73,11 @@ async def measured(region: str, share: int) -> dict[str, Any]:
 
         async with mesh("studio") as own, mesh("console") as console:
             counted = DECISIONS // share
-            writing = await _count(own, counted)
+            token, writing = await _prepared(own, console), await _count(own, counted)
             await servers.kill_region(region)
             await servers.start_region(region)
-            await until(partial(_is_known, console), "the buckets")
-            async with _signed_in(own, console) as marketer:
+            await until(partial(_is_ready, own), "the studio's buckets")
+            async with _signed_in(own, token) as marketer:
                 overview = {days: await _openings(marketer, f"/overview?days={days}", OPENINGS) for days in DAYS_SHOWN}
                 previews = await _previews(marketer, max(PREVIEWS // share, 20))
         async with mesh("studio") as own, mesh("carts") as carts, mesh("offers") as offers:
@@ -91,25 +92,30 @@ async def measured(region: str, share: int) -> dict[str, Any]:
     }
 
 
-@asynccontextmanager
-async def _signed_in(own: Mesh, console: Mesh) -> AsyncIterator[httpx.AsyncClient]:
-    """The studio at work, and a marketer before its pages."""
+async def _prepared(own: Mesh, console: Mesh) -> str:
+    """Templates and journeys, and a marketer who is signed in: the token of the session."""
     for kind in (TEMPLATES, JOURNEYS):
         await seed(kind, "", own)
-    (service,) = chosen(["studio"])
-    token = await Sessions(console).begin("ada", agent="bench", lasting=timedelta(hours=1))
+    account = Account(id="ada", email="ada@shop.example", name="Ada", roles=("marketer",), created=datetime.now(UTC))
+    await console.state(ACCOUNTS).put(account.id, account)
+    return await Sessions(console).begin(account.id, agent="bench", lasting=timedelta(hours=1))
+
+
+async def _is_ready(own: Mesh) -> bool:
+    """Whether servers that were just started answer for every bucket. Raises Unavailable where they do not."""
+    for bucket in studio.buckets:
+        await own.state(bucket).get("nothing")
+    return True
+
+
+@asynccontextmanager
+async def _signed_in(own: Mesh, token: str) -> AsyncIterator[httpx.AsyncClient]:
+    """The studio at work, and a marketer before its pages."""
     cookies = {f"cartmesh-{own.region}-session": token}
-    async with running(service, own, http=("127.0.0.1", 0)) as run:
+    async with running(studio, own, http=("127.0.0.1", 0)) as run:
         url, headers = f"http://127.0.0.1:{run.port}", {"Accept": "text/html"}
         async with httpx.AsyncClient(base_url=url, cookies=cookies, headers=headers, timeout=60) as client:
             yield client
-
-
-async def _is_known(console: Mesh) -> bool:
-    """Whether there is an account for the marketer, which says that servers that were just started take values."""
-    account = Account(id="ada", email="ada@shop.example", name="Ada", roles=("marketer",), created=datetime.now(UTC))
-    await console.state(ACCOUNTS).put(account.id, account)
-    return True
 
 
 async def _previews(marketer: httpx.AsyncClient, count: int) -> dict[str, float]:

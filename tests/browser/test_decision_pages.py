@@ -33,7 +33,15 @@ from services.identity import service as identity
 from tests.pages import SIZES, examine, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-PAGES = ("/overview", "/overview?days=30", "/decisions", "/decisions?q=nobody", "/decisions/c1", "/decisions/c4")
+PAGES = (
+    "/overview",
+    "/overview?days=30",
+    "/overview?days=365",
+    "/decisions",
+    "/decisions?q=nobody",
+    "/decisions/c1",
+    "/decisions/c4",
+)
 TOTAL = Money(amount=12900, currency="EUR")
 LINES = (
     CartLine(product_id="lamp", quantity=1, price=Money(amount=8900, currency="EUR"), name="Brass desk lamp"),

@@ -227,6 +227,17 @@ async def test_a_winner_is_published_once_and_by_the_rule(regions):
     assert noted.details == {"revision": "2", "winner of first": "calm"}
 
 
+async def test_a_rule_chooses_nothing_while_the_variants_are_not_given_as_their_shares_say(regions):
+    """Something else than chance decides who is counted, so the better one may be no better."""
+    us = regions["us"]
+    await us.state(JOURNEYS.bucket).put("sale", await publish(JOURNEYS, "sale", files_of(TEST), "ada", us))
+    await measured(us, TODAY, calm=(5_000, 800), bold=(4_000, 400))
+
+    assert await choose_winners(us, WEEK, LATER) == []
+    await measured(us, TODAY, calm=(5_000, 800), bold=(5_000, 500))
+    assert len(await choose_winners(us, WEEK, LATER)) == 1
+
+
 async def test_a_rule_does_not_overrule_a_person(regions):
     """What it chose was put back: it does not choose again, until something else is tested."""
     mesh = regions["us"]

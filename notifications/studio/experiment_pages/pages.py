@@ -17,12 +17,13 @@ from notifications.journeys.kind import JOURNEYS
 from notifications.studio.decision_pages.figures import read_behind
 from notifications.studio.experiment_pages import words
 from notifications.studio.experiment_pages.chart import chart
-from notifications.studio.experiment_pages.choosing import choice_of, journey_in_force
+from notifications.studio.experiment_pages.choosing import choice_of, journey_in_force, what_was_tested
 from notifications.studio.experiment_pages.figures import EffectsWriter
 from notifications.studio.experiment_pages.guardrails import mails_of
 from notifications.studio.experiment_pages.margins import Margin
 from notifications.studio.experiment_pages.measuring import read_figures, read_offers
 from notifications.studio.experiment_pages.result import Read, result, results
+from notifications.studio.experiment_pages.split import Split, split_of
 from notifications.studio.experiment_pages.variants import variants_of
 from notifications.studio.studio import Studio
 
@@ -71,6 +72,7 @@ def _one(studio: Studio, mesh: Mesh, writer: EffectsWriter) -> HTTPRouteHandler:
         shown = {
             "one": msgspec.structs.replace(one, mails=mails_of(offers)),
             "steps": variants_of(name, chosen, _today(), writer.window, margin=margin, offers=offers),
+            "splits": await _splits(journey, mesh, whole) if journey else {},
             "rules": await _rules(journey, mesh, whole, writer.window) if journey else {},
             "chart": chart(one.points),
             "published": published,
@@ -103,6 +105,16 @@ async def _rules(journey: Journey, mesh: Mesh, read: Read, window: timedelta) ->
         elif step.choose_winner:
             said[step.name] = (await choice_of(journey, step, mesh, read, window, _today())).words
     return said
+
+
+async def _splits(journey: Journey, mesh: Mesh, read: Read) -> dict[str, Split]:
+    """The steps whose variants are not given as their shares say."""
+    found = {}
+    for step in journey.steps:
+        split = split_of(journey, step, read, (await what_was_tested(journey.name, step, mesh)).since)
+        if split is not None and split.suspect:
+            found[step.name] = split
+    return found
 
 
 def _today() -> date:

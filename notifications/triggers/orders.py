@@ -1,18 +1,15 @@
 """Orders: whose last order is so long ago that they are asked to come back."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 import msgspec
 
 from mesh import Mesh, Money, Received
-from mesh.errors import MeshError
 from mesh.events.offer import OfferTriggered
 from mesh.events.order import OrderConfirmed, OrderPlaced, PurchaseMarked
 from mesh.events.trigger import TriggerChecked
-from mesh.events.user import Recommendation, Recommendations, RecommendationsRequest
-from mesh.observability.logs import log
 from mesh.profiles import names_of, read_profile
 from notifications.journeys import Journey
 from notifications.standing_orders import last_standing, read_order, total_of
@@ -22,6 +19,7 @@ from notifications.triggers.found import (
     bought_by,
     reachable,
     read_log,
+    recommended_to,
     side_by_side,
     subject_of,
     triggered_before,
@@ -29,8 +27,6 @@ from notifications.triggers.found import (
 
 MOST_READ = 1_000
 """How many orders are read before what was found is stored."""
-PATIENCE = timedelta(seconds=2)
-"""How long recommendations are waited for; a mail without any is better than none."""
 Order = OrderPlaced | OrderConfirmed
 
 
@@ -80,7 +76,7 @@ async def _found(journey: Journey, mesh: Mesh, order: Received[Order]) -> Found 
         left_at=last.at,
         due=order.event_time + journey.triggered_after,
         order_id=last.order_id,
-        recommended=await _recommended(visitor_id, mesh),
+        recommended=await recommended_to(visitor_id, mesh),
         session_id=order.event.session_id,
         customer_id=customer_id,
     )
@@ -111,14 +107,3 @@ async def _visitor_of(customer_id: str | None, mesh: Mesh) -> str | None:
     if customer_id is None:
         return None
     return next(iter((await read_profile(mesh, names=names_of(customer_id))).visitors), None)
-
-
-async def _recommended(visitor_id: str, mesh: Mesh) -> tuple[Recommendation, ...]:
-    """What the shop would show them now; none where scoring does not answer."""
-    try:
-        request = RecommendationsRequest(visitor_id=visitor_id)
-        answer = await mesh.ask("scoring", "recommend-products", request, Recommendations, within=PATIENCE)
-    except MeshError as error:
-        log.warning("nothing can be recommended to a shopper who is to be won back", error=str(error))
-        return ()
-    return answer.products

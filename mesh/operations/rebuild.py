@@ -9,7 +9,7 @@ import msgspec
 from mesh.binding import Binding
 from mesh.broker.connection import Connection
 from mesh.broker.jetstream import JetStreamBroker
-from mesh.errors import DeclarationError, Unavailable
+from mesh.errors import DeclarationError, TopologyError, Unavailable
 from mesh.service import Service
 from mesh.topology.derive.nats import holdings
 from mesh.topology.jetstream_api import answered
@@ -72,7 +72,7 @@ async def rebuild(
 async def _refuse_without_its_past(connection: Connection, bucket: str, streams: Iterable[str]) -> None:
     """Raises TopologyError where a stream is older than the time for which it keeps events."""
     for stream in sorted(streams):
-        info = await _asked(connection, f"STREAM.INFO.{stream}", None)
+        info = await answered(connection, f"STREAM.INFO.{stream}", None)
         keep = timedelta(microseconds=info["config"].get("max_age", 0) // 1000)
         if keep and datetime.now(UTC) - datetime.fromisoformat(info["created"]) > keep:
             raise TopologyError(

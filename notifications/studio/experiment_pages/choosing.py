@@ -20,6 +20,7 @@ from notifications.journeys.steps import Step
 from notifications.studio.experiment_pages.margins import Margin
 from notifications.studio.experiment_pages.measuring import read_figures, read_offers
 from notifications.studio.experiment_pages.result import Read
+from notifications.studio.experiment_pages.split import split_of
 from notifications.studio.experiment_pages.variants import variants_of
 from notifications.studio.experiment_pages.winner import Choice, choose
 
@@ -61,6 +62,9 @@ async def choice_of(journey: Journey, step: Step, mesh: Mesh, read: Read, window
     tested = await what_was_tested(journey.name, step, mesh)
     if tested.chosen:
         return Choice(winner="", words="A person undid what the rule chose: it does not choose among these again.")
+    split = split_of(journey, step, read, tested.since)
+    if split is not None and split.suspect:
+        return Choice(winner="", words="It chooses nothing while the variants are given to others than chance would.")
     read = {key: groups for key, groups in read.items() if tested.since is None or key[1] >= tested.since}
     offers = await read_offers(mesh, today, journey.name, since=tested.since)
     margin = Margin(share=journey.margin_percent / 100)

@@ -15,15 +15,17 @@ from notifications.experiments.participant import OF_STEP
 from notifications.journeys import Journey
 from notifications.journeys.kind import JOURNEYS
 from notifications.studio.decision_pages import words as decision_words
+from notifications.studio.decision_pages.figures import read_behind
 from notifications.studio.decision_pages.step_results import StepResult, step_results
 from notifications.studio.experiment_pages import words
 from notifications.studio.experiment_pages.chart import chart
-from notifications.studio.experiment_pages.choosing import choice_of, journey_in_force
+from notifications.studio.experiment_pages.choosing import choice_of, journey_in_force, what_was_tested
 from notifications.studio.experiment_pages.figures import EffectsWriter
 from notifications.studio.experiment_pages.guardrails import mails_of
 from notifications.studio.experiment_pages.margins import Margin
 from notifications.studio.experiment_pages.measuring import read_figures, read_offers
 from notifications.studio.experiment_pages.result import Read, result, results
+from notifications.studio.experiment_pages.split import Split, split_of
 from notifications.studio.experiment_pages.variants import variants_of
 from notifications.studio.studio import Studio
 
@@ -45,6 +47,7 @@ def _list(studio: Studio, mesh: Mesh, writer: EffectsWriter) -> HTTPRouteHandler
         shown = {
             "found": found,
             "without": sorted(set(in_force) - measured),
+            "behind": await read_behind(mesh),
             "window": writer.window.total_seconds() / 86_400,
             "words": words,
         }
@@ -73,9 +76,11 @@ def _one(studio: Studio, mesh: Mesh, writer: EffectsWriter) -> HTTPRouteHandler:
             "steps": variants_of(name, chosen, _today(), writer.window, margin=margin, offers=offers),
             "opens": [StepResult(step="All mails", variant="", figures=offers), *step_results(offers, journey)],
             "about_opens": decision_words.OPENS,
+            "splits": await _splits(journey, mesh, whole) if journey else {},
             "rules": await _rules(journey, mesh, whole, writer.window) if journey else {},
             "chart": chart(one.points),
             "published": published,
+            "behind": await read_behind(mesh),
             "first": min(days, default=None),
             "chosen": first,
             "window": writer.window.total_seconds() / 86_400,
@@ -104,6 +109,16 @@ async def _rules(journey: Journey, mesh: Mesh, read: Read, window: timedelta) ->
         elif step.choose_winner:
             said[step.name] = (await choice_of(journey, step, mesh, read, window, _today())).words
     return said
+
+
+async def _splits(journey: Journey, mesh: Mesh, read: Read) -> dict[str, Split]:
+    """The steps whose variants are not given as their shares say."""
+    found = {}
+    for step in journey.steps:
+        split = split_of(journey, step, read, (await what_was_tested(journey.name, step, mesh)).since)
+        if split is not None and split.suspect:
+            found[step.name] = split
+    return found
 
 
 def _today() -> date:

@@ -37,8 +37,7 @@ class Arn(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def endpoint(self) -> str:
         """The address of its service in its region."""
-        domain = "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
-        return f"https://{self.service}.{self.region}.{domain}"
+        return endpoint_of(self.service, self.region)
 
     def queue_url(self, endpoint: str) -> str:
         """A queue as requests name it."""
@@ -54,6 +53,11 @@ class AwsKey(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"AwsKey(id={self.id!r})"
+
+
+def endpoint_of(service: str, region: str) -> str:
+    """The address of a service in a region."""
+    return f"https://{service}.{region}.{'amazonaws.com.cn' if region.startswith('cn-') else 'amazonaws.com'}"
 
 
 def arn_of(text: str) -> Arn:
@@ -77,9 +81,9 @@ def sns_request(action: str, fields: dict[str, str]) -> tuple[dict[str, str], by
     return described, urlencode({"Action": action, "Version": "2010-03-31", **fields}).encode()
 
 
-def signed(url: str, headers: dict[str, str], body: bytes, *, arn: Arn, key: AwsKey) -> dict[str, str]:
+def signed(url: str, headers: dict[str, str], body: bytes, *, service: str, region: str, key: AwsKey) -> dict[str, str]:
     """The headers of a POST with its signature, which is valid for some minutes. Raises DeclarationError."""
     request = load("aws", "awsrequest").AWSRequest(method="POST", url=url, data=body, headers=headers)
     credentials = load("aws", "credentials").Credentials(key.id, key.secret, key.token)
-    load("aws", "auth").SigV4Auth(credentials, arn.service, arn.region).add_auth(request)
+    load("aws", "auth").SigV4Auth(credentials, service, region).add_auth(request)
     return dict(request.headers.items())

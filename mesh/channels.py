@@ -16,14 +16,19 @@ from mesh.vocabulary import PATTERN, Vocabulary
 class Channel:
     """A way to reach shoppers. `title` is for people.
 
-    `address` is what must be known of a shopper, a field of `CustomerIdentified` (None: nothing).
-    `asks`: it is only used for shoppers who allowed it, unless the shop's policy assumes that they do.
+    `address` is what must be known of a shopper, a field of what they are known by (None: nothing); `needs` calls it by
+    its name for people.
+    `asks`: it is only used for shoppers who allowed it, unless the shop's policy assumes that they do. `explicit`: no
+    policy assumes it. `reported`: the address counts only where the shop's own server reported it.
     """
 
     name: str
     title: str
     address: str | None = None
+    needs: str = ""
     asks: bool = True
+    explicit: bool = False
+    reported: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +40,14 @@ class Purpose:
 
 
 CHANNELS: Vocabulary[Channel] = Vocabulary("channel")
-EMAIL = CHANNELS.register(Channel(name="email", title="e-mail", address="email"))
+EMAIL = CHANNELS.register(Channel(name="email", title="e-mail", address="email", needs="e-mail address"))
 ONSITE = CHANNELS.register(Channel(name="onsite", title="on site", asks=False))
+SMS = CHANNELS.register(
+    Channel(name="sms", title="SMS", address="phone", needs="phone number", explicit=True, reported=True)
+)
+PUSH = CHANNELS.register(
+    Channel(name="push", title="web push", address="push", needs="browser that takes notifications", explicit=True)
+)
 ChannelName = Annotated[str, msgspec.Meta(pattern=PATTERN, extra={"vocabulary": CHANNELS})]
 """A channel's name in an event."""
 

@@ -13,20 +13,21 @@ from mesh.accept import SERVER
 from mesh.channels import MARKETING, ChannelName
 from mesh.envelope import Received
 from mesh.events.customer import ConsentChanged, ConsentConfirmed, CustomerIdentified, CustomerUnsubscribed
-from mesh.profiles import address_digest
+from mesh.profiles import address_digest, phone_digest
 
 
 class Consent(msgspec.Struct, frozen=True, kw_only=True):
     """What a visitor allows for one purpose. `asked` has only channels that they were asked about.
 
     `address` is the digest of the visitor's newest address; `confirmed`: the shop's server reported that address, or
-    its owner confirmed it.
+    its owner confirmed it. `phone` is that of their telephone number.
     """
 
     asked: dict[ChannelName, bool] = {}
     unsubscribed: frozenset[ChannelName] = frozenset()
     address: str | None = None
     confirmed: bool = False
+    phone: str | None = None
 
 
 def consent_of(  # noqa: C901  one branch per kind of event
@@ -40,15 +41,17 @@ def consent_of(  # noqa: C901  one branch per kind of event
     unsubscribed: set[ChannelName] = set()
     refused_by_server: set[ChannelName] = set()
     confirmed: set[str] = set()
+    phone: str | None = None
     for received in customer_events:
         match received.event:
-            case CustomerIdentified(email=str(email), by=by) if email:
-                address = address_digest(email)
+            case CustomerIdentified(email=email, phone=number, by=by):
+                address = address_digest(email) if email else address
                 if by == SERVER:
-                    confirmed.add(address)
+                    phone = phone_digest(number) if number else phone
+                    confirmed |= {address_digest(email)} if email else set()
             case ConsentConfirmed(channel=channel, address=at, purpose=about):
                 confirmed.add(at)
-                if at == address and about == purpose:
+                if at in (address, phone) and about == purpose:
                     asked[channel] = True
                     unsubscribed.discard(channel)
                     refused_by_server.discard(channel)
@@ -64,4 +67,10 @@ def consent_of(  # noqa: C901  one branch per kind of event
                     asked[channel] = True
             case CustomerUnsubscribed(channel=channel, purpose=about) if about == purpose:
                 unsubscribed.add(channel)
-    return Consent(asked=asked, unsubscribed=frozenset(unsubscribed), address=address, confirmed=address in confirmed)
+    return Consent(
+        asked=asked,
+        unsubscribed=frozenset(unsubscribed),
+        address=address,
+        confirmed=address in confirmed,
+        phone=phone,
+    )

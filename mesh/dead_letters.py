@@ -10,8 +10,8 @@ import msgspec
 from mesh.broker.protocol import Broker, Message, Outgoing
 from mesh.commit import PATIENCE, store_singles
 from mesh.errors import Unavailable
+from mesh.masking import without_addresses
 from mesh.mesh import Mesh
-from mesh.personal_data import without_addresses
 from mesh.streams import dead_stream
 
 HEADER = "Cartmesh-Dead"

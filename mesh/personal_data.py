@@ -4,7 +4,6 @@ AES-SIV (RFC 5297), which is deterministic: the same value of the same person ha
 that is published again is the same message. A value whose key was destroyed, or that a service may not read, is None.
 """
 
-import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -25,7 +24,6 @@ E = TypeVar("E", bound=Event)
 PREFIX = "aes-siv:"
 KEY_BITS = 512
 """AES-256 in SIV mode takes two keys of 256 bits."""
-_address = re.compile(r"[^\s@<>\"'\\]{1,64}@[^\s@<>\"'\\]{1,255}")
 
 
 class PersonalKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,11 +105,6 @@ def encrypted_fields(happened: Event) -> dict[str, str]:
     """The fields of an event that are ciphertext."""
     values = {name: getattr(happened, name) for name in declaration_of(type(happened)).encrypted}
     return {name: value for name, value in values.items() if value and value.startswith(PREFIX)}
-
-
-def without_addresses(text: str) -> str:
-    """A text without the e-mail addresses in it, for errors and logs, which travel farther than personal data may."""
-    return _address.sub("[address]", text) if "@" in text else text
 
 
 def _cipher(key: PersonalKey) -> "AESSIV":

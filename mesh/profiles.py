@@ -1,8 +1,8 @@
 """Profiles: all that is known of one person under any of their names, merged from one record per name.
 
-A visitor (`visitor_id`) is one browser or device. A name is a digest of a visitor's id, of a customer id, or of an
-e-mail address. A profile is every visitor that is connected by common names. Records are merged field by field, the
-newer of everything, so that neither order nor repetition of events matters (`mesh/decisions/0016`).
+A visitor (`visitor_id`) is one browser or device. A name is a digest of a visitor's id, of a customer id, of an e-mail
+address, or of a telephone number. A profile is every visitor that is connected by common names. Records are merged
+field by field, the newer of everything, so that neither order nor repetition of events matters (`mesh/decisions/0016`).
 """
 
 import asyncio
@@ -31,7 +31,7 @@ MOST_CARTS = 50
 
 
 class ProfileSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`address_secret` keys the digests of e-mail addresses: the same in every region, or regions cannot match them.
+    """`address_secret` keys the digests of addresses and numbers: the same in every region, or they match nothing.
 
     Whoever computes such digests declares it: `Service(..., secrets=("address_secret",))`.
     """
@@ -162,16 +162,27 @@ def address_digest(email: str, secret: str | None = None) -> str:
     return hmac.digest(key, f"address\x1f{local}@{domain}".encode(), sha256)[:16].hex()
 
 
+def phone_digest(phone: str, secret: str | None = None) -> str:
+    """The name that a telephone number (E.164) is, keyed as that of an e-mail address."""
+    return hmac.digest((secret or _secret()).encode(), f"phone\x1f{phone}".encode(), sha256)[:16].hex()
+
+
+def push_digest(endpoint: str, secret: str | None = None) -> str:
+    """The name that a browser's endpoint for notifications is, keyed as that of an e-mail address."""
+    return hmac.digest((secret or _secret()).encode(), f"push\x1f{endpoint}".encode(), sha256)[:16].hex()
+
+
 def postal_address_digest(street: str, postal_code: str, city: str, country: str, secret: str | None = None) -> str:
     """The name that a postal address is, keyed as that of an e-mail address; any case, dots and spaces left out."""
     parts = ("".join(one for one in part.casefold() if one.isalnum()) for part in (street, postal_code, city, country))
     return hmac.digest((secret or _secret()).encode(), "\x1f".join(("postal", *parts)).encode(), sha256)[:16].hex()
 
 
-def names_of(customer_id: str | None, email: str | None = None) -> tuple[str, ...]:
-    """The names that a visitor has by a customer id and an address, where they are known."""
+def names_of(customer_id: str | None, email: str | None = None, phone: str | None = None) -> tuple[str, ...]:
+    """The names that a visitor has by a customer id, an address and a telephone number, where they are known."""
     customer = (customer_digest(customer_id),) if customer_id else ()
-    return (*customer, address_digest(email)) if email else customer
+    address = (address_digest(email),) if email else ()
+    return (*customer, *address, *((phone_digest(phone),) if phone else ()))
 
 
 def digests_of(visitor_id: str | None, customer_id: str | None = None, names: Iterable[str] = ()) -> tuple[str, ...]:

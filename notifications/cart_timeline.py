@@ -1,7 +1,7 @@
 """Cart timeline: the events of one cart and its offers, in every region, oldest first."""
 
 from mesh import Mesh, Received
-from mesh.channels import EMAIL
+from mesh.channels import ONSITE
 from mesh.events.offer import OfferSent
 
 DOMAINS = ("cart", "offer")
@@ -17,6 +17,6 @@ async def read_timeline(mesh: Mesh, cart_id: str) -> list[Received]:
     return sorted(found, key=lambda one: one.event_time) if several else found
 
 
-def is_mail(received: Received) -> bool:
-    """Whether a mail was sent with this event."""
-    return isinstance(received.event, OfferSent) and received.event.channel == EMAIL.name
+def is_message(received: Received) -> bool:
+    """Whether a message was sent with this event: a mail, or what another channel sends from a template."""
+    return isinstance(received.event, OfferSent) and received.event.channel != ONSITE.name

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from mesh.channels import CHANNELS, ChannelName
+from mesh.channels import CHANNELS, Channel, ChannelName
 from notifications.check_result import CheckResult, result
 from notifications.decision_input import DecisionInput
 from notifications.journeys import Journey
@@ -31,20 +31,13 @@ def open_channels(inputs: DecisionInput, journey: Journey) -> tuple[ChannelName,
 
 def _results(channel: ChannelName, inputs: DecisionInput, journey: Journey) -> Iterator[CheckResult]:
     entry = CHANNELS.require(channel)
+    if setting := inputs.not_set_up.get(channel):
+        yield result("set up", False, f"set {setting}", "channel not set up", channel=channel)
     if entry.address is not None:
-        known = entry.address == "email" and inputs.email_known
-        value = f"{entry.title} known" if known else f"no {entry.title} known"
-        yield result("identified", known, value, f"no {entry.title} address", channel=channel)
-    if entry.address is not None and inputs.suppressed:
-        value = f"nothing is sent to it: {words_of(inputs.suppressed)}"
-        yield result("address", False, value, "address suppressed", channel=channel)
-    elif entry.address is not None and known:
-        yield result("address", True, "may be written to", channel=channel)
-    if entry.address is not None and journey.double_opt_in:
-        value = "confirmed" if inputs.email_confirmed else "unconfirmed"
-        yield result("confirmed", inputs.email_confirmed, value, "address not confirmed", channel=channel)
+        yield from _address_results(entry, inputs, journey)
     asked = inputs.consent.get(channel)
-    passed = (journey.assume_consent or not entry.asks) if asked is None else asked
+    assumed = not entry.asks or (journey.assume_consent and not entry.explicit)
+    passed = assumed if asked is None else asked
     if asked is None:
         value = f"{channel}: never asked, {'assumed' if passed else 'not assumed'}"
     else:
@@ -54,3 +47,20 @@ def _results(channel: ChannelName, inputs: DecisionInput, journey: Journey) -> I
     yield result(
         "subscribed", not gone, f"{channel}: {'unsubscribed' if gone else 'yes'}", "unsubscribed", channel=channel
     )
+
+
+def _address_results(entry: Channel, inputs: DecisionInput, journey: Journey) -> Iterator[CheckResult]:
+    """Whether the channel's address is known, may be written to, and is confirmed where the journey wants that."""
+    known, channel = inputs.address(entry.name), entry.name
+    title = entry.title if entry.address == "email" else entry.needs
+    value = f"{title} known" if known else f"no {title} known"
+    yield result("identified", known is not None, value, f"no {entry.needs}", channel=channel)
+    if known is not None and known.suppressed:
+        value = f"nothing is sent to it: {words_of(known.suppressed)}"
+        yield result("address", False, value, "address suppressed", channel=channel)
+    elif known is not None:
+        yield result("address", True, "may be written to", channel=channel)
+    if journey.double_opt_in and not entry.reported:
+        confirmed = known is not None and known.confirmed
+        value = "confirmed" if confirmed else "unconfirmed"
+        yield result("confirmed", confirmed, value, "address not confirmed", channel=channel)

@@ -15,15 +15,17 @@ COMPANION = ("inbox", "--smtp-port", "0", "--http-port", "0")
 
 
 def commands(app: "cyclopts.App") -> None:
-    """Add `inbox`, `preview`, `mail-keys`, `journeys`, `templates` and `suppressions`."""
+    """Add `inbox`, `preview`, `mail-keys`, `push-keys`, `journeys`, `templates` and `suppressions`."""
     from notifications.conditions.command import audience_rate  # noqa: PLC0415  other packages' commands go first
     from notifications.documents.commands import journeys, templates  # noqa: PLC0415  as above
     from notifications.mail_keys import mail_keys  # noqa: PLC0415  as above
+    from notifications.push_keys import push_keys  # noqa: PLC0415  as above
     from notifications.suppression_commands import suppressions  # noqa: PLC0415  as above
 
     app.command(inbox)
     app.command(preview)
     app.command(mail_keys)
+    app.command(push_keys)
     if "rate" not in journeys:  # the group is one for the whole process
         journeys.command(audience_rate, name="rate")
     app.command(journeys)

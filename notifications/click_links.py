@@ -1,4 +1,4 @@
-"""Click links: what a link in a mail carries, so that the shop's page can report who followed it.
+"""Click links: what a link in a message carries, so that the shop's page can report who followed it.
 
 `?cartmesh=<channel>.<offer>.<cart>`, and for a recommended product `.<position>.<product>` behind it: ids, no personal
 data. The tag in the page (cartmesh.js) reports `offer.clicked` and `recommendation.clicked` as for a card on the site,
@@ -21,12 +21,12 @@ class ClickLinks(msgspec.Struct, frozen=True, kw_only=True):
     offer_id: str
     cart_id: str
     host: str
-    channel: ChannelName = "email"
+    channel: ChannelName
 
     @classmethod
-    def of(cls, decided: OfferDecided, shop_url: str) -> "ClickLinks":
-        """The links of a decided offer's mail."""
-        return cls(offer_id=decided.offer_id, cart_id=decided.cart_id, host=_host(shop_url))
+    def of(cls, decided: OfferDecided, shop_url: str, channel: ChannelName) -> "ClickLinks":
+        """The links of a decided offer in a channel."""
+        return cls(offer_id=decided.offer_id, cart_id=decided.cart_id, host=_host(shop_url), channel=channel)
 
     def to_offer(self, url: str) -> str:
         """A link that follows the offer: to its cart, or to what is in it."""

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from mesh.channels import ChannelName
+from mesh.channels import EMAIL, ChannelName
 from mesh.events.cart import CartLine
 from mesh.events.contact import Contact
 from mesh.events.user import Advice
@@ -24,11 +24,20 @@ class PriorityClaim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     contact_interval: timedelta = timedelta(0)
 
 
+class AddressKnown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A channel's address of the shopper: whether it is confirmed, and why nothing is sent to it."""
+
+    confirmed: bool = False
+    suppressed: str | None = None
+
+
 class DecisionInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of an abandoned cart and its shopper at the moment of the evaluation.
 
     `cart` is where the cart stands (with `cart_detail` as text), `due` when its idle timer was due.
-    `suppressed` is why nothing is sent to the shopper's address (`notifications/suppressions.py`).
+    `suppressed` is why nothing is sent to the shopper's e-mail address (`notifications/suppressions.py`); `addresses`
+    says the same of other channels' addresses that are known. `not_set_up` has the channels that this shop cannot send
+    by, with the setting that each lacks.
     `person` names the shopper for the holdout's hash. `consent` has only those channels that the
     shopper was asked about. `contacts` are earlier offers, without this one's; `before` are held runs
     that may contact the shopper first. `regions` are other regions where the
@@ -70,6 +79,15 @@ class DecisionInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     language: str | None = None
     last_purchase: datetime | None = None
     checkout_started: bool | None = None
+    addresses: dict[ChannelName, AddressKnown] = {}
+    not_set_up: dict[ChannelName, str] = {}
+
+    def address(self, channel: ChannelName) -> AddressKnown | None:
+        """A channel's address of the shopper; None where none is known."""
+        if channel != EMAIL.name:
+            return self.addresses.get(channel)
+        known = AddressKnown(confirmed=self.email_confirmed, suppressed=self.suppressed)
+        return known if self.email_known else None
 
 
 def recorded(inputs: DecisionInput) -> dict[str, Any]:

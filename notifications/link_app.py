@@ -11,6 +11,7 @@ from notifications.open_pixel import OpenSettings, open_pixel
 from notifications.pages import HEADERS
 from notifications.preference_page import preferring
 from notifications.saved_cart_api import saved_carts
+from notifications.short_link_page import leading_on
 from notifications.unsubscribe_page import unsubscribing
 from notifications.unsubscribe_token import LinkSettings
 
@@ -23,6 +24,7 @@ def app(mesh: Mesh) -> Litestar:
         *confirming(mesh, links, read(ConfirmationSettings)),
         *preferring(mesh, links),
         *saved_carts(mesh, links),
+        *leading_on(mesh),
         *open_pixel(mesh, links, read(OpenSettings)),
     ]
     policy = HEADERS["Content-Security-Policy"]

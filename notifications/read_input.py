@@ -8,13 +8,15 @@ from typing import Any
 import msgspec
 
 from mesh import Mesh
+from mesh.channels import CHANNELS, EMAIL, ChannelName
 from mesh.events.cart import CartAbandoned, CartScored, CartUpdated
 from mesh.events.contact import Contact, ContactReserved
 from mesh.events.interaction import CheckoutStarted
 from mesh.history import History, Unchanged
-from mesh.profiles import address_digest, names_of, newest_of_names, nothing_bought_since, purchases_of
+from mesh.profiles import names_of, newest_of_names, nothing_bought_since, purchases_of
 from notifications.cart_state import state_of
-from notifications.decision_input import DecisionInput
+from notifications.channel_settings import not_set_up
+from notifications.decision_input import AddressKnown, DecisionInput
 from notifications.occasion import Occasion, Started
 from notifications.shopper_profile import ShopperProfile, shopper_of
 from notifications.suppressions import standing_of
@@ -57,10 +59,10 @@ async def read_input(
     away = abandoned.stored - cart.due > patience or late > _AWAY
     regions = tuple(sorted(mesh.others if away else set(person.regions) & set(mesh.others)))
     staleness = await mesh.staleness() if regions else {}  # before the purchases: these are complete up to it then
-    reserved, purchases, suppressed, begun = await asyncio.gather(
+    reserved, purchases, addresses, begun = await asyncio.gather(
         newest_of_names(mesh, ContactReserved, person.digests),
         purchases_of(mesh, person.digests),
-        _suppressed(profile.email, mesh),
+        _addresses(profile, mesh),
         mesh.history(cart.visitor_id, CheckoutStarted),
     )
     conditions = [
@@ -87,7 +89,9 @@ async def read_input(
         last_purchase=max((one.time for one in purchases.values() if one), default=None),
         checkout_started=any(one.event.cart_id == cart.cart_id for one in begun.of(CheckoutStarted)),
         region_zone=mesh.zones.get(mesh.region, "UTC"),
-        suppressed=suppressed,
+        suppressed=addresses[EMAIL.name].suppressed if EMAIL.name in addresses else None,
+        addresses={name: one for name, one in addresses.items() if name != EMAIL.name},
+        not_set_up=not_set_up(),
         **_personal(profile, cart),
     )
     return ReadInput(
@@ -97,9 +101,14 @@ async def read_input(
     )
 
 
-async def _suppressed(email: str | None, mesh: Mesh) -> str | None:
-    """Why nothing is sent to an address, or None. The mail's claim is conditional on it; a decision is not."""
-    return (await standing_of(address_digest(email), mesh)).reason if email else None
+async def _addresses(profile: ShopperProfile, mesh: Mesh) -> dict[ChannelName, AddressKnown]:
+    """The addresses that are known, and why nothing is sent to one. A claim is conditional on it; a decision is not."""
+    digests = {name: digest for name in CHANNELS if (digest := profile.digest(CHANNELS.require(name)))}
+    found = await asyncio.gather(*(standing_of(digest, mesh) for digest in digests.values()))
+    return {
+        name: AddressKnown(confirmed=name != EMAIL.name or profile.confirmed, suppressed=one.reason)
+        for name, one in zip(digests, found, strict=True)
+    }
 
 
 def _newest(history: History, field: str) -> Any:

@@ -34,8 +34,15 @@ class CardText(msgspec.Struct, frozen=True, kw_only=True):
     action: str
 
 
+class PushText(msgspec.Struct, frozen=True, kw_only=True):
+    """A notification: plain text."""
+
+    title: str = ""
+    body: str = ""
+
+
 class Rendered(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail in the shopper's language, and the same offer as a card."""
+    """A mail in the shopper's language; the same offer as a card, a notification and a text message."""
 
     locale: str
     subject: str
@@ -43,6 +50,10 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     card: CardText
     preheader: str = ""
+    sms: str = ""
+    push: PushText = PushText()
+    url: str = ""
+    """Where the offer leads."""
 
 
 class TemplateError(MeshError):

@@ -1,4 +1,4 @@
-"""Sent mail: the mail of an offer, rendered again from what the log has of it.
+"""Sent mail: the mail of an offer, or its message in another channel, rendered again from what the log has of it.
 
 The bytes of a mail are not kept. Its decision names the template's revision and has everything that was offered, the
 catalogue's log has the texts and prices of that moment, and the shopper's name and language are personal data.
@@ -9,10 +9,11 @@ from datetime import datetime
 import msgspec
 
 from mesh import Mesh
+from mesh.channels import EMAIL
 from mesh.errors import InvalidKey
 from mesh.events.offer import OfferDecided
 from mesh.history import History
-from notifications.cart_timeline import is_mail, read_timeline
+from notifications.cart_timeline import is_message, read_timeline
 from notifications.channels.content import content_at
 from notifications.documents.publishing import find_revision
 from notifications.occasion import left_of
@@ -21,7 +22,7 @@ from notifications.shopper_profile import ShopperProfile
 from notifications.template_variables import Shop, template_variables
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.template import Template, template_of
-from notifications.templates.trial import PREFERENCES, UNSUBSCRIBE
+from notifications.templates.trial import PREFERENCES, SHORT_LINKS, UNSUBSCRIBE
 
 
 class SentMail(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +34,7 @@ class SentMail(msgspec.Struct, frozen=True, kw_only=True):
     offered: OfferDecided
     region: str
     sent: datetime
+    channel: str
     left_at: datetime
     template: Template | None
 
@@ -47,18 +49,19 @@ class SentMail(msgspec.Struct, frozen=True, kw_only=True):
             left_at=self.left_at,
             unsubscribe_url=UNSUBSCRIBE,
             preferences_url=PREFERENCES,
+            channel=self.channel,
         )
-        return await pool.render(self.template, locale, variables)
+        return await pool.render(self.template, locale, variables | {"short_links": SHORT_LINKS})
 
 
-async def read_sent_mail(mesh: Mesh, cart_id: str, offer_id: str) -> SentMail | None:
-    """The mail of an offer; None where none was sent, as far as is known here. Raises Unavailable."""
+async def read_sent_mail(mesh: Mesh, cart_id: str, offer_id: str, channel: str = EMAIL.name) -> SentMail | None:
+    """The message of an offer in a channel; None where none was sent, as far as is known here. Raises Unavailable."""
     try:
         history = await read_timeline(mesh, cart_id)
     except InvalidKey:
         return None
     of_offer = [one for one in history if getattr(one.event, "offer_id", None) == offer_id]
-    sent = next((one for one in of_offer if is_mail(one)), None)
+    sent = next((one for one in of_offer if is_message(one) and one.event.channel == channel), None)
     decided = next(
         (one for one in of_offer if isinstance(one.event, OfferDecided) and one.event.outcome == "approved"), None
     )
@@ -71,6 +74,7 @@ async def read_sent_mail(mesh: Mesh, cart_id: str, offer_id: str) -> SentMail | 
         offered=await content_at(decided, sent.time, mesh),
         region=decided.region,
         sent=sent.time,
+        channel=channel,
         left_at=left_of(before, decided.event) or decided.event.due,
         template=template_of(name, document.files) if document else None,
     )

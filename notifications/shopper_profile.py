@@ -1,16 +1,25 @@
 """Shopper profile: what shoppers gave the shop about themselves and what they allowed, from their personal events."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
-from mesh.channels import MARKETING, ChannelName
+from mesh.accept import SERVER
+from mesh.channels import MARKETING, Channel, ChannelName
 from mesh.consent import consent_of
-from mesh.events.customer import CustomerIdentified
+from mesh.events.customer import CustomerIdentified, PushSubscribed
 from mesh.events.profile import ProfileLinked
 from mesh.history import History
 from mesh.mesh import Mesh
-from mesh.profiles import Profile, address_digest, names_of, read_profile
+from mesh.profiles import Profile, address_digest, names_of, phone_digest, push_digest, read_profile
+
+
+class Subscription(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a browser's notifications go to, and the keys that they are encrypted for, in base64url."""
+
+    endpoint: str
+    p256dh: str
+    auth: str
 
 
 class ShopperProfile(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +27,7 @@ class ShopperProfile(msgspec.Struct, frozen=True, kw_only=True):
 
     `confirmed`: the shop's server reported the address, or its owner confirmed it. `consent` has only channels that
     they were asked about; what they unsubscribed from is in `unsubscribed` until it is lifted (`mesh.consent`).
+    `phone` is the number that the shop's server reported, `push` this browser's subscription.
     """
 
     email: str | None = None
@@ -28,6 +38,23 @@ class ShopperProfile(msgspec.Struct, frozen=True, kw_only=True):
     time_zone: str | None = None
     consent: dict[ChannelName, bool] = {}
     unsubscribed: frozenset[ChannelName] = frozenset()
+    phone: str | None = None
+    push: Subscription | None = None
+
+    def address(self, channel: Channel) -> str | None:
+        """Where a channel reaches them; None where that is not known, or the channel needs no address."""
+        if channel.address == "push":
+            return self.push.endpoint if self.push else None
+        return getattr(self, channel.address) if channel.address else None
+
+    def digest(self, channel: Channel) -> str | None:
+        """The name that this address is."""
+        address = self.address(channel)
+        return DIGESTS[channel.address](address) if channel.address and address else None
+
+
+DIGESTS: dict[str, Callable[[str], str]] = {"email": address_digest, "phone": phone_digest, "push": push_digest}
+"""How an address becomes a name, by the field that holds it."""
 
 
 def profile_of(history: History) -> ShopperProfile:
@@ -38,14 +65,26 @@ def profile_of(history: History) -> ShopperProfile:
         if _differs(identified.email, fields.get("email")):
             fields.clear()  # another person's name and language
         names = [name for name in ShopperProfile.__struct_fields__ if name in identified.__struct_fields__]
+        names = [name for name in names if name != "phone" or identified.by == SERVER]
         fields.update({name: value for name in names if (value := getattr(identified, name))})
     consent = consent_of(history, MARKETING.name)
     return ShopperProfile(
         **fields,
+        push=_subscription(history),
         confirmed=consent.confirmed,
         consent=consent.asked,
         unsubscribed=consent.unsubscribed,
     )
+
+
+def _subscription(history: History) -> Subscription | None:
+    """The browser's newest subscription; None where there is none, or it was erased."""
+    for received in reversed(history.of(PushSubscribed)):
+        event = received.event
+        if event.endpoint and event.p256dh and event.auth:
+            return Subscription(endpoint=event.endpoint, p256dh=event.p256dh, auth=event.auth)
+        break
+    return None
 
 
 def _differs(address: str | None, before: str | None) -> bool:
@@ -61,8 +100,10 @@ async def shopper_of(visitor_id: str, mesh: Mesh, names: Iterable[str] = ()) -> 
     """
     profile = profile_of(await mesh.history(visitor_id, "customer"))
     linked = await mesh.last(ProfileLinked, visitor_id)  # read afterwards: it is stored before what contradicts
-    person = await read_profile(mesh, visitor_id, (*names, *names_of(profile.customer_id, profile.email)))
+    person = await read_profile(
+        mesh, visitor_id, (*names, *names_of(profile.customer_id, profile.email, profile.phone))
+    )
     if linked and linked.event.unproven:
-        profile = msgspec.structs.replace(profile, email=None, name=None, confirmed=False)
+        profile = msgspec.structs.replace(profile, email=None, phone=None, push=None, name=None, confirmed=False)
     refused = person.refused_channels(MARKETING.name, besides=visitor_id)
     return msgspec.structs.replace(profile, unsubscribed=profile.unsubscribed | refused), person

@@ -16,7 +16,7 @@ from typing import BinaryIO
 import msgspec
 
 from mesh import Mesh
-from mesh.profiles import address_digest
+from mesh.profiles import address_digest, phone_digest
 from notifications.channels.email_message import recipient
 from notifications.mail_reports.requests import ImportedPart
 from notifications.suppressions import DIGEST, SUPPRESSIONS
@@ -26,6 +26,7 @@ AT_ONCE = 2_000_000
 """Digests that are kept until they are sent on: 32 MB."""
 STEP = 10_000
 """Lines that are read at a time, between which others have their turn."""
+_phone = re.compile(r"\+[1-9]\d{6,14}").fullmatch
 _digest = re.compile(r"[0-9a-f]{32}").fullmatch
 NAMES = (
     "email",
@@ -37,6 +38,8 @@ NAMES = (
     "digest",
     "email_address",
     "recipient",
+    "phone",
+    "phone number",
 )
 
 
@@ -169,6 +172,13 @@ async def _send(
     return sent
 
 
+def digest_of(text: str) -> str | None:
+    """The name of an e-mail address, or of a telephone number with its + and country's code; None for anything else."""
+    if number := _phone("".join(text.split())):
+        return phone_digest(number[0])
+    return address_digest(text) if recipient(text) else None
+
+
 def _lines(file: BinaryIO) -> Iterator[str | None]:
     """The lines as text; None for one that is not in UTF-8. UTF-16 is known by its first bytes. Raises NoList."""
     start = file.read(4)
@@ -216,4 +226,5 @@ def _address(cell: str) -> bytes | None:
     text = cell.strip().strip("<>")
     if _digest(text):
         return bytes.fromhex(text)
-    return bytes.fromhex(address_digest(text)) if recipient(text) else None
+    digest = digest_of(text)
+    return bytes.fromhex(digest) if digest else None

@@ -20,13 +20,20 @@ from mesh.profiles import newest_of_names
 DIGEST = 16
 """Bytes of a digest; as text it has twice as many signs."""
 COMPLAINT, HARD, SOFT, MANUAL, IMPORTED = "complaint", "hard-bounce", "soft-bounces", "manual", "imported"
+STOPPED, GONE = "stopped", "gone"
 WORDS = {
     COMPLAINT: "its owner reported a mail as spam",
     HARD: "a mail came back for good",
     SOFT: "mails came back again and again",
     MANUAL: "put on the list by hand",
     IMPORTED: "on an imported list",
+    STOPPED: "its owner answered STOP",
+    GONE: "the browser takes no notifications any more",
 }
+
+
+BY_OWNER = (COMPLAINT, STOPPED)
+"""What only the owner of an address lifts, or an administrator whom they asked."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True, order=True):

@@ -3,17 +3,17 @@
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from typing import Literal
-
-import msgspec
 
 from notifications.blocks.block import BLOCKS
 from notifications.client_support.support import not_supported
+from notifications.findings import Finding
 from notifications.render_pool import Rendered, TemplateError
 from notifications.template_vocabulary import nearest_filter, nearest_variable
 from notifications.templates.front_matter import OFFER
 from notifications.templates.template import SUFFIX
 from notifications.templates.texts import Texts
+from notifications.templates.trial import SHORT_LINKS
+from notifications.text_checks import check_text
 
 AIMED, CLIPPED = 80_000, 102 * 1024
 """Bytes of HTML: from the one on a mail shows fewer lines of the cart, and behind the other Gmail cuts it off."""
@@ -28,19 +28,6 @@ _missing = re.compile(r"SimpleNamespace object' has no attribute '(?P<name>[^']+
 _filter = re.compile(r"No filter named '(?P<name>[^']+)'").search
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """`error`: it is not sent like this; `warning`: some shoppers see it wrong; `hint`: it could be better.
-
-    `text` is the text of the front matter that it is about, `body` the body, `mail` the whole; `line` counts from 1
-    within it.
-    """
-
-    level: Literal["error", "warning", "hint"]
-    text: str
-    line: int | None = None
-    words: str
-
-
 def check(rendered: Rendered, texts: Texts, *, kind: str, unsubscribe_url: str) -> list[Finding]:
     """What is wrong with a mail as it was rendered; its `texts` say on which line."""
     page = _Page(rendered.html)
@@ -51,6 +38,7 @@ def check(rendered: Rendered, texts: Texts, *, kind: str, unsubscribe_url: str) 
         *_links(page, texts),
         *_pictures(page, texts),
         *unsupported(texts.body, "body"),
+        *check_text(rendered.sms, SHORT_LINKS["unsubscribe_url"]),
     ]
 
 

@@ -8,7 +8,7 @@ blocks, else the layout of the template's `kind`.
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -25,10 +25,11 @@ from notifications.blocks.compiled import Compiled, compiled
 from notifications.blocks.filled import filled, sources
 from notifications.blocks.words import without_signs
 from notifications.template_filters import filters, locale_of, web
-from notifications.templates.front_matter import CARD, body_of, front_matter
+from notifications.templates.front_matter import CARD, OWN_LINKS, body_of, front_matter
 from notifications.templates.render_error import RenderError
+from notifications.templates.render_refusal import refused
 from notifications.templates.shipped import shipped_layout
-from notifications.templates.template import SUFFIX, Template, locale_for
+from notifications.templates.template import SUFFIX, Template, locales_for
 
 TEXT = ".txt.j2"
 """The end of the name by which Jinja finds the plain text of blocks."""
@@ -44,14 +45,6 @@ FRAMES = (
     "<mjml><mj-body><mj-section><mj-column>%s</mj-column></mj-section></mj-body></mjml>",
 )
 """Where a block of MJML may stand."""
-WORDS: dict[type[Exception], str] = {
-    jinja2.TemplateNotFound: "it extends or includes {error}, which is not there",
-    jinja2.UndefinedError: "{error}: check the name, or write {{% if ... is defined %}}",
-    SecurityError: "{error}: templates may not reach behind values",
-    MemoryError: "it needs more memory than a mail may: shorten what it repeats",
-    TimeoutError: "it takes too long: look for a loop that does not end, or loops within loops",
-    RecursionError: "it includes itself or calls itself without end",
-}
 _control = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 """What XML may not hold: shoppers and catalogues do."""
 _inliner = css_inline.CSSInliner(keep_style_tags=True, keep_at_rules=True, load_remote_stylesheets=False)
@@ -97,8 +90,9 @@ class TemplateRenderer:
     def render(self, wanted: str | None, data: dict[str, Any]) -> dict[str, Any]:
         """`{"locale", "subject", "preheader", "html", "text", "card"}`, the card with title, body and action.
 
-        `wanted` is the shopper's locale; its language is chosen where it is there, else English. The cart's first
-        lines are shown, as many as make a mail that Gmail shows whole. Raises RenderError.
+        `sms` is the text message, `push` the notification, which has the card's texts where it has none. `wanted` is
+        the shopper's locale; its language is chosen where it is there, else English. The cart's first lines are shown,
+        as many as make a mail that Gmail shows whole. Raises RenderError.
         """
         mail: dict[str, Any] = {}
         for most in SHOWN_LINES:
@@ -121,6 +115,8 @@ class TemplateRenderer:
         context = {**_safe(_shortened(data, most)), "language": locale.language}
         marked, plain = {}, {}
         for key, text in front.items():
+            if key.startswith(tuple(f"{table}." for table in OWN_LINKS)):
+                continue
             where = f"{path} [{key}]"
             marked[key] = Markup(self._render_text(self._markup, where, text, context))  # noqa: S704  escaped as it was rendered
             plain[key] = self._render_text(self._plain, where, text, context)
@@ -137,14 +133,42 @@ class TemplateRenderer:
             )
         mjml = self._render(self._markup, path, marked_context)
         text = plain["plain"] if "plain" in plain else self._render(self._plain, text_path, plain_context)
+        card = {key: plain.get(f"card.{key}", "").strip() for key in CARD}
+        push = {"title": card["title"], "body": card["body"], **self._of_table("push", wanted, context)}
         return {
             "locale": str(locale),
             "subject": " ".join(plain["subject"].split()),
             "preheader": " ".join(plain["preheader"].split()),
             "html": self._as_html(mjml, path, blocks, marked_context),
             "text": re.sub(r"\n{3,}", "\n\n", text).strip() + "\n",
-            "card": {key: plain.get(f"card.{key}", "").strip() for key in CARD},
+            "card": card,
+            "push": {key: " ".join(text.split()) for key, text in push.items()},
+            "url": context.get("cart_url", ""),
+            "sms": _in_sms(self._of_table("sms", wanted, context).get("text", "")),
         }
+
+    def _of_table(self, table: str, wanted: str | None, context: dict[str, Any]) -> dict[str, str]:
+        """The texts of a channel; where a language has none, those of the next one that the shopper may get.
+
+        Their links are the short ones, where there are such.
+        """
+        before = dict(self._plain.filters)
+        for file, language in self._fallbacks(wanted):
+            own = {key: text for key, text in self._front_matter(file).items() if key.startswith(f"{table}.")}
+            if not any(own.values()):
+                continue
+            locale, path = locale_of(wanted, language), f"{self._template.name}/{file}"
+            wording = filters(locale, context.get("time_zone"))
+            self._plain.filters.update({name: _late(made) for name, made in wording.items()})
+            context = {**context, **context.get("short_links", {}), "language": locale.language}
+            try:
+                return {
+                    key.removeprefix(f"{table}."): self._render_text(self._plain, f"{path} [{key}]", text, context)
+                    for key, text in own.items()
+                }
+            finally:
+                self._plain.filters.update(before)
+        return {}
 
     def _as_html(self, mjml: str, path: str, blocks: Compiled | None, context: dict[str, Any]) -> str:
         """The HTML of the MJML; an error of a block that is MJML itself names that block."""
@@ -168,8 +192,12 @@ class TemplateRenderer:
         there = self._template.locales
         if not there:
             raise RenderError(self._template.name, f"it has no file for any locale: add en{SUFFIX}")
-        chosen = locale_for(wanted, there)
-        return f"{chosen}{SUFFIX}", chosen.replace("-", "_")
+        return next(self._fallbacks(wanted))
+
+    def _fallbacks(self, wanted: str | None) -> Iterator[tuple[str, str]]:
+        """The files and languages that a shopper may get, the best first."""
+        for chosen in locales_for(wanted, self._template.locales):
+            yield f"{chosen}{SUFFIX}", chosen.replace("-", "_")
 
     def _load(self, path: str) -> str:
         """The body of one of the template's files (`<name>/de.mjml.j2`), or of a layout (`layouts/offer.mjml.j2`).
@@ -204,13 +232,13 @@ class TemplateRenderer:
         try:
             return _bounded(self._compiled(environment, text).render(context), where)
         except Exception as error:
-            raise _refused(error, where) from error
+            raise refused(error, where) from error
 
     def _render(self, environment: jinja2.Environment, path: str, context: dict[str, Any]) -> str:
         try:
             return _bounded(environment.get_template(path).render(context), path)
         except Exception as error:
-            raise _refused(error, path) from error
+            raise refused(error, path) from error
 
 
 def _late(made: Callable[..., Any]) -> Callable[..., Any]:
@@ -236,6 +264,12 @@ def _html(mjml: str, path: str) -> str:
     return _inliner.inline(html)
 
 
+def _in_sms(text: str) -> str:
+    """A text message: one paragraph per line, and no space that is only in UCS-2, such as those in amounts."""
+    plain = text.replace("\u00a0", " ").replace("\u202f", " ").replace("\u2009", " ")
+    return "\n".join(" ".join(line.split()) for line in plain.strip().splitlines())
+
+
 def _is_mjml(mjml: str) -> bool:
     try:
         return bool(_html(mjml, ""))
@@ -247,28 +281,6 @@ def _bounded(text: str, where: str) -> str:
     if len(text) > LARGEST:
         raise RenderError(where, f"it makes {len(text):,} characters; mail programs cut mails off far below that")
     return text
-
-
-def _refused(error: Exception, shown: str) -> RenderError:
-    """What is wrong, with the innermost line of a template that the error passed through."""
-    if isinstance(error, RenderError):
-        return error
-    if isinstance(error, jinja2.TemplateSyntaxError):
-        return RenderError(f"{error.name or shown} line {error.lineno}", error.message or "syntax error")
-    where, trace = shown, error.__traceback__
-    while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        if file.endswith(".j2") or file == "<template>":
-            where = f"{shown if file == '<template>' else file} line {trace.tb_lineno}"
-        trace = trace.tb_next
-    return RenderError(where, _why(error), costly=isinstance(error, TimeoutError))
-
-
-def _why(error: Exception) -> str:
-    for kind, words in WORDS.items():
-        if isinstance(error, kind):
-            return words.format(error=error)
-    return f"{type(error).__name__}: {error}"
 
 
 def _shortened(data: dict[str, Any], most: int) -> dict[str, Any]:

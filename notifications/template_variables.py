@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from mesh.channels import EMAIL, ChannelName
 from mesh.discounts import taken_off
 from mesh.events.cart import CartLine
 from mesh.events.offer import OfferDecided
@@ -56,13 +57,14 @@ def template_variables(
     unsubscribe_url: str,
     preferences_url: str = "",
     saved_cart: str = "",
+    channel: ChannelName = EMAIL.name,
 ) -> dict[str, Any]:
     """Values for a template, made of plain types only. Money is `{"amount", "currency"}` in minor units.
 
     Links to the shop name the offer, so that its pages can report who followed them. `saved_cart` is the token by which
     the shop shows the cart on any device.
     """
-    links = ClickLinks.of(decided, shop.url)
+    links = ClickLinks.of(decided, shop.url, channel)
     total = decided.total or sum_of(decided.lines)
     before = {line.product_id: decided.prices_before[line.product_id] for line in reduced_lines(decided)}
     reduced, fixed = None, decided.discount if decided.discount and decided.discount.kind == "amount" else None

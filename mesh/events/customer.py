@@ -11,13 +11,13 @@ ProofText = Annotated[str, msgspec.Meta(max_length=2_000)]
 """Where a consent was given, or the words that were agreed to. What is longer is refused where it is sent."""
 
 
-@event(key="visitor_id", personal=True, encrypted=("email", "customer_id", "name", "locale", "time_zone"))
+@event(key="visitor_id", personal=True, encrypted=("email", "customer_id", "name", "locale", "time_zone", "phone"))
 class CustomerIdentified(Event):
     """A visitor gave a name, address or customer id. `customer_id` is the same on all devices and in all regions.
 
     Every field but the visitor's id is stored encrypted, and is absent once the customer was erased.
     `by` is who reports it, `page` or `server`: anybody can send what a page can, so that only an address that the
-    shop's server reports is confirmed.
+    shop's server reports is confirmed. `phone` is a number in the form of E.164, which only the shop's server reports.
     """
 
     visitor_id: str
@@ -26,6 +26,21 @@ class CustomerIdentified(Event):
     name: str | None = None
     locale: str | None = None
     time_zone: str | None = None
+    by: str = "page"
+    phone: str | None = None
+
+
+@event(key="visitor_id", personal=True, encrypted=("endpoint", "p256dh", "auth"))
+class PushSubscribed(Event):
+    """A visitor's browser takes notifications of the shop: where they go to, and for which keys they are encrypted.
+
+    As the browser's `PushSubscription` has them (RFC 8030 and 8291, keys in base64url); the newest holds.
+    """
+
+    visitor_id: str
+    endpoint: str | None = None
+    p256dh: str | None = None
+    auth: str | None = None
     by: str = "page"
 
 

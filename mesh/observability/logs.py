@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any, TextIO
@@ -10,9 +9,8 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import Processor
 
+from mesh.masking import without_addresses
 from mesh.observability.tracing import current
-
-_address = re.compile(r"[^\s@<>\"'\\]{1,64}@[^\s@<>\"'\\]{1,255}")
 
 
 def configure_logs(*, json: bool | None = None, level: str | None = None, to: TextIO | None = None) -> None:
@@ -52,7 +50,7 @@ def _means_something(record: logging.LogRecord) -> bool:
 
 def _without_addresses(_logger: Any, _method: str, line: Any) -> str:
     """The last check: errors of libraries may hold a shopper's address, or a server's URL its password."""
-    return _address.sub("[address]", line) if "@" in line else str(line)
+    return without_addresses(str(line))
 
 
 def _belonging(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

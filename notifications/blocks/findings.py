@@ -2,7 +2,8 @@
 
 from notifications.blocks.block import Code, decode, each
 from notifications.blocks.problems import problems
-from notifications.template_checks import Finding, unsupported
+from notifications.findings import Finding
+from notifications.template_checks import unsupported
 
 NOWHERE = "“#"
 

@@ -20,8 +20,8 @@ from mesh.observability.logs import log
 from mesh.profiles import address_digest
 from mesh.publish import Change
 from mesh.settings import read
-from notifications.channels.delivery_errors import Undelivered, Unknown
-from notifications.channels.email_message import compose_transactional, recipient, without_addresses
+from notifications.channels.delivery_errors import Undelivered, Unknown, reason_of
+from notifications.channels.email_message import compose_transactional, recipient
 from notifications.channels.mailer import Mailer
 from notifications.confirmation_token import Confirmation, link
 from notifications.journeys.live import LiveJourneys
@@ -101,22 +101,24 @@ class Confirmer:
         except TemplateError as error:
             return [_failed(wish, str(error))]
         except Unknown as unknown:
-            return [_failed(wish, f"unknown: {without_addresses(str(unknown))}; not sent twice")]
+            return [_failed(wish, f"unknown: {reason_of(str(unknown))}; not sent twice")]
         except Undelivered as undelivered:
             return [self._undelivered(wish, undelivered, received.attempt)]
         return []
 
     async def _mail(self, wish: Wish) -> tuple[bytes, int | None]:
         """The message, and the revision of its template. Raises TemplateError."""
-        data = confirmation_variables(self._mailer.shop, link(wish.confirmation(), self._mailer.links))
-        rendered, revision = await self._mailer.rendered_in_force(TEMPLATE, wish.locale, data)
+        data = confirmation_variables(
+            self._mailer.renderer.shop, link(wish.confirmation(), self._mailer.renderer.links)
+        )
+        rendered, revision = await self._mailer.renderer.rendered_in_force(TEMPLATE, wish.locale, data)
         key = _mail_id(wish)
         more = self._mailer.naming(wish.to, "confirmation", key)
         return compose_transactional(rendered, to=wish.to, key=key, settings=self._mailer.mail, more=more), revision
 
     def _undelivered(self, wish: Wish, undelivered: Undelivered, attempt: int) -> ConfirmationFailed:
         """The record that it failed; raises Retry where it is to be tried again."""
-        reason = without_addresses(str(undelivered))
+        reason = reason_of(str(undelivered))
         if not undelivered.again:
             return _failed(wish, reason)
         pause = min(SHORTEST_PAUSE * 2 ** min(attempt - 1, 12), LONGEST_PAUSE)

@@ -17,9 +17,10 @@ from mesh import Mesh, Received, Retry, Unchanged
 from mesh.errors import Conflict
 from mesh.events.mail import MailAdvanced
 from mesh.publish import Change, Draft
-from notifications.channels.delivery_errors import Undelivered, Unknown
-from notifications.channels.email_message import compose_transactional, recipient, without_addresses
-from notifications.channels.mailer import REMEMBERED, Mailer
+from notifications.channels.attempts import REMEMBERED
+from notifications.channels.delivery_errors import Undelivered, Unknown, reason_of
+from notifications.channels.email_message import compose_transactional, recipient
+from notifications.channels.mailer import Mailer
 from notifications.channels.order_occasion import OrderEvent, OrderMail, mail_of
 from notifications.render_pool import TemplateError
 from notifications.sending_pauses import domain_of
@@ -50,10 +51,10 @@ class OrderMails:
 
     async def send(self, received: Received[OrderEvent], mesh: Mesh) -> list[Change]:
         """Send the mail that an event asks for, and return the record. Raises Retry where the next try is later."""
-        mail = await mail_of(received, mesh, self._mailer.shop)
+        mail = await mail_of(received, mesh, self._mailer.renderer.shop)
         if mail is None:
             return []
-        with self._mailer.alone(mail.mail_id):
+        with self._mailer.attempts.alone(mail.mail_id):
             known = await _known(mail, mesh)
             ended = self._ended(known)
             if ended is None:
@@ -80,7 +81,7 @@ class OrderMails:
         if (to := recipient(mail.email)) is None:
             return _record(known, _failed(known.state, "the e-mail address is none that can be written to"))
         try:
-            rendered, revision = await self._mailer.rendered_in_force(mail.template, mail.locale, mail.data)
+            rendered, revision = await self._mailer.renderer.rendered_in_force(mail.template, mail.locale, mail.data)
             async with self._mailer.envelope(to, "order", mail.mail_id) as envelope:
                 if not known.sequence or known.state.outcome != "claimed":
                     known = await self._claim(known, revision, mesh)
@@ -119,7 +120,7 @@ class OrderMails:
             await envelope.hand_over(message)
             result = msgspec.structs.replace(claim.state, outcome="sent", reason="", domain=domain_of(envelope.to))
         except Unknown as unknown:
-            result = _failed(claim.state, f"unknown: {without_addresses(str(unknown))}; not sent twice")
+            result = _failed(claim.state, f"unknown: {reason_of(str(unknown))}; not sent twice")
         except Undelivered as undelivered:
             result = self._undelivered(claim.state, undelivered, since)
         self._results[claim.id] = result
@@ -127,8 +128,8 @@ class OrderMails:
 
     def _undelivered(self, state: MailAdvanced, undelivered: Undelivered, since: datetime) -> MailAdvanced:
         """What becomes of a mail that the server did not take: deferred to a later attempt, or failed."""
-        reason, attempt = without_addresses(str(undelivered)), state.attempt + (state.outcome != "claimed")
-        until = datetime.now(UTC) + self._mailer.pause(attempt)
+        reason, attempt = reason_of(str(undelivered)), state.attempt + (state.outcome != "claimed")
+        until = datetime.now(UTC) + self._mailer.attempts.pause(attempt)
         if not undelivered.again or until - since > GIVEN_UP_AFTER:
             return _failed(state, reason)
         return msgspec.structs.replace(state, outcome="deferred", attempt=attempt, reason=reason, until=until)

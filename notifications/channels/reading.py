@@ -7,6 +7,7 @@ import msgspec
 
 from mesh import Mesh, Received
 from mesh.bought_lines import all_purchases, bought_lines, unbought_lines
+from mesh.channels import EMAIL, Channel
 from mesh.events.cart import CartLine
 from mesh.events.offer import (
     OfferClaimed,
@@ -19,7 +20,7 @@ from mesh.events.offer import (
 )
 from mesh.events.order import PurchaseMarked
 from mesh.history import History, Unchanged
-from mesh.profiles import Profile, Purchases, address_digest, nothing_bought_since, purchases_of
+from mesh.profiles import Profile, Purchases, nothing_bought_since, purchases_of
 from notifications.cart_state import shopper_state
 from notifications.channels.content import current_content
 from notifications.journeys.triggers import PRICE_DROPPED, has_cart
@@ -42,8 +43,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     `offered` is the decision with what it offers as the catalogue has it now, without the pieces that were bought since
     they were added; `bought` is an order that bought all of them. `over` says why there is nothing to write about any
     more: of a run without a cart what its shopper did since, of a price that fell that it rose again. `at`: when it was
-    read, by the event loop's clock. `regions` are those where the shopper was active. `standing`: whether mails may go
-    to the shopper's address; none where there is no address. `paused`: since when offers to its domain are held.
+    read, by the event loop's clock. `regions` are those where the shopper was active. `standing`: whether the channel's
+    address may be written to; none where there is none. `paused`: since when offers to a mail's domain are held.
     """
 
     offered: OfferDecided
@@ -74,14 +75,14 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
         return nothing_bought_since(self.purchases, region)
 
 
-async def read_delivery(decided: OfferDecided, mesh: Mesh) -> Reading:
-    """Read it. It may be some milliseconds old: what is stored on the strength of it is conditional."""
+async def read_delivery(decided: OfferDecided, mesh: Mesh, channel: Channel) -> Reading:
+    """Read it for a channel. It may be some milliseconds old: what is stored on the strength of it is conditional."""
     at = asyncio.get_running_loop().time()
     history, (profile, person) = await asyncio.gather(
         mesh.history(decided.cart_id, *kinds_of(decided.trigger), *KINDS), shopper_of(decided.visitor_id, mesh)
     )
     purchases, (standing, paused) = await asyncio.gather(
-        purchases_of(mesh, person.digests), _address_of(profile.email, mesh)
+        purchases_of(mesh, person.digests), _address_of(profile, channel, mesh)
     )
     bought = bought_lines(history, await all_purchases(mesh, purchases))
     lines = unbought_lines(decided.lines, bought)
@@ -114,11 +115,14 @@ async def _over(
     return "" if state == "left" else f"{state} before it was sent: {detail}"
 
 
-async def _address_of(email: str | None, mesh: Mesh) -> tuple[Standing | None, datetime | None]:
-    """Whether mails may go to an address, and since when those to its domain are held."""
-    if not email:
+async def _address_of(profile: ShopperProfile, channel: Channel, mesh: Mesh) -> tuple[Standing | None, datetime | None]:
+    """Whether the channel's address may be written to, and since when mails to its domain are held."""
+    digest = profile.digest(channel)
+    if digest is None:
         return None, None
-    return await asyncio.gather(standing_of(address_digest(email), mesh), pause_of(email, mesh))
+    if channel != EMAIL or not profile.email:
+        return await standing_of(digest, mesh), None
+    return await asyncio.gather(standing_of(digest, mesh), pause_of(profile.email, mesh))
 
 
 def _with_lines(decided: OfferDecided, lines: tuple[CartLine, ...]) -> OfferDecided:

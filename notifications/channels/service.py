@@ -1,11 +1,12 @@
-"""Sends what was decided, by e-mail or as a card; mails about orders; and asks addresses to confirm."""
+"""Sends what was decided, by e-mail, SMS, web push or card; mails about orders; and asks addresses to confirm."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from mesh import Mesh, Received, Retry, Service
-from mesh.channels import ONSITE
+from mesh.binding import Interest
+from mesh.channels import ONSITE, PUSH, SMS
 from mesh.errors import Conflict
 from mesh.events.cart import CartClosed, CartConverted
 from mesh.events.contact import ConfirmationFailed, ConfirmationRequested
@@ -27,20 +28,28 @@ from mesh.events.order import OrderCancelled, OrderConfirmed, OrderRefunded
 from mesh.events.shipment import ShipmentDelivered, ShipmentDispatched
 from mesh.profiles import PROFILES
 from mesh.publish import Change
+from notifications.channel_settings import not_set_up
+from notifications.channels.attempts import failed
 from notifications.channels.confirmation import Confirmer
+from notifications.channels.delivery import deliver, withdrawn
 from notifications.channels.delivery_state import DeliveryState, delivery_state
 from notifications.channels.languages import LanguagesAsked, LanguagesCounted, counted_languages
-from notifications.channels.mail_delivery import deliver, withdrawn
-from notifications.channels.mailer import Mailer, failed, open_mailer
+from notifications.channels.mailer import Mailer, open_mailer
+from notifications.channels.offer_renderer import OfferRenderer, open_offer_renderer
 from notifications.channels.order_mails import OrderMails
 from notifications.channels.order_occasion import OrderEvent
+from notifications.channels.push.notification_sender import NotificationSender, open_notification_sender
 from notifications.channels.reading import Reading, read_delivery
+from notifications.channels.sender import Sender
 from notifications.channels.shown_mail import MailAsked, MailShown, shown_mail
+from notifications.channels.sms.tested_text import TestedText, TextTested, tested_text
+from notifications.channels.sms.text_sender import TextSender, open_text_sender
 from notifications.channels.tried_mail import MailTried, tried_mail
 from notifications.journeys.kind import JOURNEYS
 from notifications.journeys.triggers import has_cart
 from notifications.render_pool import TemplateError
 from notifications.run import run_fields
+from notifications.short_links import SHORT_LINKS
 from notifications.suppressions import SUPPRESSIONS
 from notifications.template_variables import cart_url
 from notifications.templates.kind import TEMPLATES
@@ -60,7 +69,9 @@ service = Service(
         MailAdvanced,
     ),
     timers=(OfferSendDue,),
+    buckets=(SHORT_LINKS,),
     views=(PROFILES, TEMPLATES.bucket, JOURNEYS.bucket, SUPPRESSIONS),
+    asks=("mail-reports",),
     reads_personal_data=True,
     secrets=("secret", "address_secret"),
 )
@@ -72,10 +83,35 @@ READS = 10
 
 
 @service.resource
-async def start_mailer(mesh: Mesh) -> AsyncIterator[Mailer]:
-    """Mail connections and render workers, warm before the first offer."""
-    async with open_mailer(mesh) as mailer:
+async def start_renderer(mesh: Mesh) -> AsyncIterator[OfferRenderer]:
+    """Render workers, warm before the first offer."""
+    async with open_offer_renderer(mesh) as renderer:
+        yield renderer
+
+
+@service.resource
+async def start_mailer(renderer: OfferRenderer, mesh: Mesh) -> AsyncIterator[Mailer]:
+    """Mail connections."""
+    async with open_mailer(renderer, mesh) as mailer:
         yield mailer
+
+
+@service.resource
+async def start_text_sender(mailer: Mailer, mesh: Mesh, interest: Interest) -> AsyncIterator[TextSender]:
+    """Connections to the provider of text messages. Without one no decision is delivered to `send_text`."""
+    await interest.want(send_text, () if SMS.name in not_set_up() else (OfferDecided,))
+    async with open_text_sender(mailer.renderer, mailer.journeys, mesh) as sender:
+        yield sender
+
+
+@service.resource
+async def start_notification_sender(
+    mailer: Mailer, mesh: Mesh, interest: Interest
+) -> AsyncIterator[NotificationSender]:
+    """Connections to push services. Without a key no decision is delivered to `send_notification`."""
+    await interest.want(send_notification, () if PUSH.name in not_set_up() else (OfferDecided,))
+    async with open_notification_sender(mailer.renderer, mailer.journeys, mesh) as sender:
+        yield sender
 
 
 @service.resource
@@ -98,29 +134,51 @@ async def send_mail(received: Received[OfferDecided], mesh: Mesh, mailer: Mailer
             yield change
 
 
+@service.on(OfferDecided, concurrency=64, ack_wait=REDELIVERED_AFTER, as_wanted=True)
+async def send_text(received: Received[OfferDecided], mesh: Mesh, sender: TextSender) -> AsyncIterator[Change]:
+    """Claim the offer, send it as a text message, and record what became of it. Never sends twice."""
+    if received.event.outcome == "approved" and SMS.name in received.event.channels:
+        for change in await _delivered(received, mesh, sender):
+            yield change
+
+
+@service.on(OfferDecided, concurrency=64, ack_wait=REDELIVERED_AFTER, as_wanted=True)
+async def send_notification(
+    received: Received[OfferDecided], mesh: Mesh, sender: NotificationSender
+) -> AsyncIterator[Change]:
+    """Claim the offer, send it as a notification, and record what became of it. Never sends twice."""
+    if received.event.outcome == "approved" and PUSH.name in received.event.channels:
+        for change in await _delivered(received, mesh, sender):
+            yield change
+
+
 @service.on(OfferSendDue, concurrency=64, ack_wait=REDELIVERED_AFTER)
-async def send_held_mail(received: Received[OfferSendDue], mesh: Mesh, mailer: Mailer) -> AsyncIterator[Change]:
-    """Try an offer again that was held while sending to its recipient's domain was paused."""
-    for change in await _delivered(await _approved(received.event, mesh), mesh, mailer):
+async def send_held_mail(
+    received: Received[OfferSendDue], mesh: Mesh, mailer: Mailer, text: TextSender, notification: NotificationSender
+) -> AsyncIterator[Change]:
+    """Try an offer again that was held: for the night, or while sending to its recipient's domain was paused."""
+    senders: dict[str, Sender] = {one.channel.name: one for one in (mailer, text, notification)}
+    sender = senders[received.event.channel]
+    for change in await _delivered(await _approved(received.event, mesh), mesh, sender):
         yield change
 
 
-async def _delivered(decided: Received[OfferDecided], mesh: Mesh, mailer: Mailer) -> list[Change]:
+async def _delivered(decided: Received[OfferDecided], mesh: Mesh, sender: Sender) -> list[Change]:
     """The record of one attempt, however often the cart is changed meanwhile. Raises Retry."""
-    with mailer.alone(decided.event.offer_id):
+    with sender.attempts.alone(decided.event.offer_id):
         for turn in range(READS):
             try:
-                return await deliver(decided, mesh, mailer)
+                return await deliver(decided, mesh, sender)
             except Conflict:
                 await asyncio.sleep(0.005 * (turn + 1))
     raise Retry("the cart keeps changing", after=timedelta(milliseconds=200))
 
 
 @service.on(OfferRequested, concurrency=32, ack_wait=REDELIVERED_AFTER)
-async def show_card(received: Received[OfferRequested], mesh: Mesh, mailer: Mailer) -> AsyncIterator[Change]:
+async def show_card(received: Received[OfferRequested], mesh: Mesh, renderer: OfferRenderer) -> AsyncIterator[Change]:
     """Make the card of an offer whose shopper has a page open: plain text in their language. Once for each offer."""
     decided = await _approved(received.event, mesh)
-    offer, reading = decided.event, await read_delivery(decided.event, mesh)
+    offer, reading = decided.event, await read_delivery(decided.event, mesh, ONSITE)
     state = delivery_state(decided, reading.history, ONSITE.name)
     if state.settled:
         return
@@ -128,7 +186,7 @@ async def show_card(received: Received[OfferRequested], mesh: Mesh, mailer: Mail
         yield withdrawn(offer, ONSITE.name, refusal)
         return
     try:
-        rendered = await mailer.rendered(offer, reading)
+        rendered = await renderer.rendered(offer, reading)
     except TemplateError as error:
         yield failed(offer, ONSITE.name, str(error))
         return
@@ -136,7 +194,7 @@ async def show_card(received: Received[OfferRequested], mesh: Mesh, mailer: Mail
         title=rendered.card.title,
         body=rendered.card.body,
         action=rendered.card.action,
-        url=cart_url(offer, mailer.shop),
+        url=cart_url(offer, renderer.shop),
         coupon=offer.coupon,
     )
     yield OfferSent(
@@ -208,18 +266,24 @@ async def tell_buyer(received: Received[OrderEvent], mesh: Mesh, order_mails: Or
 
 
 @service.answers
-async def show_mail(asked: MailAsked, mesh: Mesh, mailer: Mailer) -> MailShown:
+async def show_mail(asked: MailAsked, mesh: Mesh, renderer: OfferRenderer) -> MailShown:
     """Render a mail that was sent again, for somebody who may see what is known of its shopper."""
-    return await shown_mail(asked, mesh, mailer)
+    return await shown_mail(asked, mesh, renderer)
 
 
 @service.answers
-async def try_mail(asked: MailTried, mesh: Mesh, mailer: Mailer) -> MailShown:
+async def try_mail(asked: MailTried, mesh: Mesh, renderer: OfferRenderer) -> MailShown:
     """Render a template that is edited for a real cart, for somebody who may see what is known of its shopper."""
-    return await tried_mail(asked, mesh, mailer)
+    return await tried_mail(asked, mesh, renderer)
 
 
 @service.answers
 async def count_languages(asked: LanguagesAsked, mesh: Mesh) -> LanguagesCounted:
     """Count in which languages some mails would be, for a rehearsal."""
     return await counted_languages(asked, mesh)
+
+
+@service.answers
+async def test_text(asked: TextTested, sender: TextSender) -> TestedText:
+    """Send a text message of a template that is edited to a number that its editor typed."""
+    return await tested_text(asked, sender)

@@ -3,7 +3,7 @@
 import msgspec
 
 from mesh import Mesh
-from notifications.channels.mailer import Mailer
+from notifications.channels.offer_renderer import OfferRenderer
 from notifications.render_pool import TemplateError
 from notifications.sent_mail import read_sent_mail
 from notifications.shopper_profile import shopper_of
@@ -23,7 +23,7 @@ class MailShown(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
 
 
-async def shown_mail(asked: MailAsked, mesh: Mesh, mailer: Mailer) -> MailShown:
+async def shown_mail(asked: MailAsked, mesh: Mesh, renderer: OfferRenderer) -> MailShown:
     """The mail with the shopper's name, in their language, as they are known in this region. Raises Unavailable."""
     mail = await read_sent_mail(mesh, asked.cart_id, asked.offer_id)
     if mail is None or mail.template is None:
@@ -32,6 +32,6 @@ async def shown_mail(asked: MailAsked, mesh: Mesh, mailer: Mailer) -> MailShown:
         return MailShown(why=f"what is known of the shopper is in the region {mail.region}")
     profile, _ = await shopper_of(mail.offered.visitor_id, mesh)
     try:
-        return MailShown(html=(await mailer.rendered_again(mail, profile)).html)
+        return MailShown(html=(await renderer.rendered_again(mail, profile)).html)
     except TemplateError as error:
         return MailShown(why=str(error))

@@ -3,7 +3,7 @@
 import msgspec
 
 from mesh import Mesh
-from notifications.channels.mailer import Mailer
+from notifications.channels.offer_renderer import OfferRenderer
 from notifications.channels.shown_mail import MailShown
 from notifications.real_cart import read_real_cart
 from notifications.render_pool import TemplateError
@@ -27,7 +27,7 @@ class MailTried(msgspec.Struct, frozen=True, kw_only=True):
     percent: int | None = None
 
 
-async def tried_mail(asked: MailTried, mesh: Mesh, mailer: Mailer) -> MailShown:
+async def tried_mail(asked: MailTried, mesh: Mesh, renderer: OfferRenderer) -> MailShown:
     """The mail in the shopper's language, with their name where it is asked for, as they are known in this region.
 
     Raises Unavailable.
@@ -42,6 +42,6 @@ async def tried_mail(asked: MailTried, mesh: Mesh, mailer: Mailer) -> MailShown:
         profile = ShopperProfile(locale=profile.locale)
     template = template_of(asked.name, asked.files)
     try:
-        return MailShown(html=(await mailer.tried(template, cart, asked.choice, profile, asked.percent)).html)
+        return MailShown(html=(await renderer.tried(template, cart, asked.choice, profile, asked.percent)).html)
     except TemplateError as error:
         return MailShown(why=str(error))

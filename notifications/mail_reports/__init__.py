@@ -76,7 +76,7 @@ async def release_address(received: Received[ConsentConfirmed], mesh: Mesh) -> A
     """The owner of an address, who allows mails by the link in one, lifts what was suppressed before."""
     confirmed = received.event
     standing = await standing_of(confirmed.address, mesh)
-    if confirmed.channel == "email" and standing.entry and standing.reason and standing.entry.at < received.event_time:
+    if standing.entry and standing.reason and standing.entry.at < received.event_time:
         yield AddressSuppressed(address=confirmed.address, suppressed=False, reason=standing.reason, by="owner")
         yield standing.condition
 

@@ -12,7 +12,7 @@ from mesh.events.address import AddressSuppressed
 from mesh.events.mail import MailBounced, MailComplained
 from mesh.profiles import address_digest
 from mesh.publish import Change
-from notifications.channels.email_message import without_addresses
+from notifications.channels.delivery_errors import reason_of
 from notifications.mail_reports.report import MailReport
 from notifications.sending_pauses import domain_of
 from notifications.suppressions import COMPLAINT, HARD, SOFT, Standing, standing_of
@@ -86,7 +86,7 @@ def _bounced(report: MailReport, digest: str, soft: tuple[datetime, ...], settin
         source=report.source,
         report=report.id,
         status=report.status,
-        reason=without_addresses(report.reason)[:LONGEST_TEXT],
+        reason=reason_of(report.reason)[:LONGEST_TEXT],
         soft=recent if report.hard else (*recent, now),
         mail=_mail(report),
     )

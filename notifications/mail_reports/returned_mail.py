@@ -14,7 +14,7 @@ from hashlib import sha256
 import msgspec
 
 from mesh.envelope import derive_id
-from notifications.channels.email_message import without_addresses
+from notifications.channels.delivery_errors import reason_of
 from notifications.mail_reference import HEADER, MailReference, opened, read_return_path
 from notifications.mail_reports.report import MailReport, enhanced_status, is_hard
 
@@ -94,7 +94,7 @@ def _bounces(
             reference=reference,
             hard=is_hard(status, diagnostic),
             status=enhanced_status(status, diagnostic),
-            reason=without_addresses(diagnostic),
+            reason=reason_of(diagnostic),
         )
         return
 

@@ -1,4 +1,4 @@
-"""Webhook app: the HTTP interface that mail providers report to."""
+"""Webhook app: the HTTP interface that providers of mails and text messages report to."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -16,8 +16,10 @@ from mesh.observability.logs import log
 from mesh.settings import read
 from mesh.web.application import shared_options
 from mesh.web.problems import problem
+from notifications.channels.sms.twilio import TwilioSettings
 from notifications.mail_reports.intake import BounceSettings, record
-from notifications.mail_reports.providers import mailgun, postmark, sendgrid, ses
+from notifications.mail_reports.number_report import record_number
+from notifications.mail_reports.providers import mailgun, postmark, sendgrid, ses, twilio
 from notifications.mail_reports.providers.webhook import NotUnderstood, Proven, Unproven, WebhookSettings
 from notifications.mail_reports.receipts import RECEIPTS, Receipt
 from notifications.unsubscribe_token import LinkSettings
@@ -43,6 +45,7 @@ class Reports:
     def __init__(self, mesh: Mesh, fetch: ses.Fetch) -> None:
         links = read(LinkSettings)
         self.settings, self.secrets = read(WebhookSettings), (links.secret, links.secret_before)
+        self.twilio = read(TwilioSettings)
         self.certificates, self.fetch = ses.Certificates(fetch), fetch
         self.sendgrid_key = sendgrid.public_key(self.settings)
         self._mesh, self._bounces = mesh, read(BounceSettings)
@@ -55,7 +58,17 @@ class Reports:
             await self.fetch(proven.confirm)
             log.info("a subscription to mail reports was confirmed")
         became = [await record(one, self._mesh, self._bounces) for one in proven.reports]
-        return Taken(stored=became.count("stored"))
+        return Taken(stored=became.count("stored") + await self._of_numbers(proven))
+
+    async def _of_numbers(self, proven: Proven) -> int:
+        """Store what is said of numbers, unless it came before; how much of it was new."""
+        state = self._mesh.state(RECEIPTS)
+        if proven.seen and await state.get(proven.seen):
+            return 0
+        stored = sum([await record_number(one, self._mesh) for one in proven.numbers])
+        if proven.seen:
+            await state.put(proven.seen, Receipt(body=""))
+        return stored
 
     async def _use(self, once: str, body: str) -> None:
         state = self._mesh.state(RECEIPTS)
@@ -107,7 +120,11 @@ def app(mesh: Mesh, fetch: ses.Fetch = fetch_from_sns) -> Litestar:
     async def prove_mailgun(body: bytes, _: Headers) -> Proven:
         return mailgun.prove(body, reports.settings)
 
+    async def prove_twilio(body: bytes, headers: Headers) -> Proven:
+        return twilio.prove(body, headers, reports.twilio)
+
     known: dict[str, Prove] = {
+        twilio.NAME: prove_twilio,
         ses.NAME: prove_ses,
         sendgrid.NAME: prove_sendgrid,
         postmark.NAME: prove_postmark,
@@ -116,7 +133,7 @@ def app(mesh: Mesh, fetch: ses.Fetch = fetch_from_sns) -> Litestar:
 
     @post(f"{PATH}/{{provider:str}}", status_code=200)
     async def take_mail_reports(provider: FromPath[str], request: Request[Any, Any, Any]) -> Response[Any]:
-        """What a provider reports of mails: 200 once it is stored, or needs no storing."""
+        """What a provider reports of mails or text messages: 200 once it is stored, or needs no storing."""
         prove = known.get(provider)
         if prove is None:
             return problem(404, f"no such provider; there are {', '.join(sorted(known))}")

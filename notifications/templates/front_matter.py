@@ -4,8 +4,11 @@ import tomllib
 
 from notifications.templates.render_error import RenderError
 
-CARD = ("title", "body", "action")
-"""The texts of the card on the site."""
+TABLES = {"card": ("title", "body", "action"), "sms": ("text",), "push": ("title", "body")}
+"""The texts of other channels, each in a table of its own: card on the site, text message, notification."""
+CARD = TABLES["card"]
+OWN_LINKS = ("sms", "push")
+"""Tables whose links are not the mail's, and which a language may leave to another one."""
 OFFER, CONFIRMATION, ORDER, BLOCK = "offer", "confirmation", "order", "block"
 NEEDED = {OFFER: tuple(f"card.{key}" for key in CARD), CONFIRMATION: (), ORDER: (), BLOCK: ()}
 """The texts that a template must have beside subject and preheader, by its `kind`: what it is for.
@@ -25,10 +28,12 @@ def front_matter(source: str, name: str) -> dict[str, str]:
         front = tomllib.loads("\n" + source[4:].partition("\n+++\n")[0])
     except tomllib.TOMLDecodeError as error:
         raise RenderError(name, f"front matter: {error}") from None
-    card = front.pop("card", {})
-    if not isinstance(card, dict):
-        raise RenderError(name, "front matter: [card] must be a table")
-    texts = {**front, **{f"card.{key}": text for key, text in card.items()}}
+    texts = {key: text for key, text in front.items() if key not in TABLES}
+    for table in TABLES:
+        written = front.get(table, {})
+        if not isinstance(written, dict):
+            raise RenderError(name, f"front matter: [{table}] must be a table")
+        texts |= {f"{table}.{key}": text for key, text in written.items()}
     kind = texts.setdefault("kind", OFFER)
     if not isinstance(kind, str) or kind not in NEEDED:
         raise RenderError(name, f"front matter: kind = {kind!r}: there is {', '.join(NEEDED)}")

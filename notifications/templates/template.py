@@ -30,8 +30,13 @@ def template_of(name: str, files: Mapping[str, str]) -> Template:
 
 def locale_for(wanted: str | None, there: Sequence[str]) -> str:
     """Of the locales that a template has the one that a shopper gets: theirs, its language, English, or the first."""
+    return locales_for(wanted, there)[0]
+
+
+def locales_for(wanted: str | None, there: Sequence[str]) -> list[str]:
+    """Those that a shopper may get, the best first."""
     tag = (wanted or "").replace("_", "-")
-    return next(one for one in (tag, tag.partition("-")[0], "en", there[0]) if one in there)
+    return list(dict.fromkeys(one for one in (tag, tag.partition("-")[0], "en", there[0]) if one in there))
 
 
 def is_locale_file(file: str) -> bool:

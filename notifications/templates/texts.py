@@ -7,14 +7,13 @@ from collections.abc import Mapping
 
 import msgspec
 
-from notifications.templates.front_matter import front_matter
+from notifications.templates.front_matter import TABLES, front_matter
 
 is_bare = re.compile(r"[A-Za-z0-9_-]+", re.ASCII).fullmatch
-CARD = "card."
 
 
 class Texts(msgspec.Struct, frozen=True, kw_only=True):
-    """The texts of the front matter in their order, those of the card as `card.title`; the body; its first line."""
+    """The texts of the front matter in their order, those of tables as `card.title`; the body; its first line."""
 
     front: dict[str, str]
     body: str
@@ -26,12 +25,13 @@ def texts_of(source: str, name: str) -> Texts:
     """A file's texts. RenderError where the front matter is wrong."""
     kind = front_matter(source, name)["kind"]
     head, _, body = source[4:].partition("\n+++\n")
-    front = {key: text for key, text in tomllib.loads("\n" + head).items() if key != "card"}
+    read = tomllib.loads("\n" + head)
+    front = {key: text for key, text in read.items() if key not in TABLES}
     if "kind" in front:
         front["kind"] = kind
-    card = tomllib.loads("\n" + head).get("card", {})
+    of_tables = {f"{table}.{key}": text for table in TABLES for key, text in read.get(table, {}).items()}
     return Texts(
-        front={**front, **{f"{CARD}{key}": text for key, text in card.items()}},
+        front={**front, **of_tables},
         body=body,
         body_line=head.count("\n") + 4,
     )
@@ -39,10 +39,18 @@ def texts_of(source: str, name: str) -> Texts:
 
 def source_of(front: Mapping[str, str], body: str) -> str:
     """The file of these texts. Comments that a file had in its front matter are not among them."""
-    plain = [f"{_key(key)} = {_text(text)}" for key, text in front.items() if not key.startswith(CARD)]
-    card = [f"{_key(key.removeprefix(CARD))} = {_text(text)}" for key, text in front.items() if key.startswith(CARD)]
-    head = "\n".join([*plain, *(["", "[card]", *card] if card else [])])
+    lines = [f"{_key(key)} = {_text(text)}" for key, text in front.items() if _table(key) is None]
+    for table in TABLES:
+        own = {key.removeprefix(f"{table}."): text for key, text in front.items() if _table(key) == table}
+        if own:
+            lines += ["", f"[{table}]", *(f"{_key(key)} = {_text(text)}" for key, text in own.items())]
+    head = "\n".join(lines)
     return f"+++\n{head}\n+++\n{body}"
+
+
+def _table(key: str) -> str | None:
+    """The table that a text is in; None for the mail's own."""
+    return next((table for table in TABLES if key.startswith(f"{table}.")), None)
 
 
 def _key(key: str) -> str:

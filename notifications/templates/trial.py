@@ -23,6 +23,12 @@ from notifications.templates.template import SUFFIX, Template
 
 UNSUBSCRIBE, CONFIRM = "http://127.0.0.1:8081/unsubscribe/sample", "http://127.0.0.1:8081/confirm/sample"
 PREFERENCES = "http://127.0.0.1:8081/preferences/sample"
+SHORT_LINKS = {
+    "cart_url": "https://links.shop.example/s/Qx7bT2cRt0k1",
+    "unsubscribe_url": "https://links.shop.example/s/Lm4cV9oSp2e8",
+    "preferences_url": "https://links.shop.example/s/Zp8dW3eNi6m4",
+}
+"""Short links as text messages have them; a shop's own may be a little shorter or longer."""
 TRACKING = "https://carrier.example/JD0146"
 
 

@@ -7,7 +7,7 @@ import asyncio
 import os
 from contextlib import suppress
 
-from mesh.personal_data import without_addresses
+from mesh.masking import without_addresses
 
 _AT_ONCE = 64 * 1024
 _PAUSE = 0.005

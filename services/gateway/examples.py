@@ -66,6 +66,8 @@ RESPONSES = {
     ),
     "/v1/cartmesh.js": ("(() => { ... })()\n", "text/javascript"),
     "/v1/lib/{digest}/cartmesh.js": ("(() => { ... })()\n", "text/javascript"),
+    "/v1/cartmesh-push.js": ("export const subscribe = ...\n", "text/javascript"),
+    "/v1/cartmesh-worker.js": ("self.addEventListener(...)\n", "text/javascript"),
     "/v1/cartmesh.d.ts": ("interface Cartmesh { ... }\n", "text/plain"),
 }
 """The beginning of what each file of the browser script holds, and its media type."""

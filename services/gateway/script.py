@@ -17,6 +17,8 @@ from litestar.params import FromPath, FromQuery
 
 FOLDER = Path(__file__).parent / "browser"
 FOR_EVER = "public, max-age=31536000, immutable"
+ANYWHERE = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
+JAVASCRIPT = "text/javascript; charset=utf-8"
 A_WHILE = "public, max-age=300, stale-while-revalidate=86400"
 
 
@@ -45,6 +47,17 @@ PATHS = {
         summary="The browser script of one version",
         description="What the tag of `/v1/tag` loads: it may be cached for ever, because its address changes with it.",
         parameters=(("digest", "path", "The version, as it stands in the tag", ""),),
+    ),
+    "/v1/cartmesh-push.js": Described(
+        summary="The browser script for notifications",
+        description="A module that asks the shopper, subscribes, and reports it.\n\n```js\n"
+        "import { subscribe } from 'http://127.0.0.1:8080/v1/cartmesh-push.js'\n"
+        "button.onclick = () => subscribe({ key: 'CARTMESH_PUSH_PUBLIC_KEY' })\n```",
+    ),
+    "/v1/cartmesh-worker.js": Described(
+        summary="The service worker that shows notifications",
+        description="The shop has a file `/cartmesh-worker.js` at its root with this one line:\n\n```js\n"
+        "importScripts('http://127.0.0.1:8080/v1/cartmesh-worker.js')\n```",
     ),
     "/v1/cartmesh.d.ts": Described(
         summary="The TypeScript types of the browser script",
@@ -106,6 +119,11 @@ def files() -> list[HTTPRouteHandler]:
             raise HTTPException("this version is no longer served; /v1/tag prints today's tag", status_code=404)
         return _served(request.headers, FOR_EVER)
 
+    @get(["/v1/cartmesh-push.js", "/v1/cartmesh-worker.js"])
+    async def serve_push(request: Request[Any, Any, Any]) -> Response[bytes]:
+        content = (FOLDER / Path(request.url.path).name).read_bytes()
+        return Response(content, headers={"Cache-Control": A_WHILE, **ANYWHERE}, media_type=JAVASCRIPT)
+
     @get("/v1/cartmesh.d.ts", media_type=MediaType.TEXT)
     async def serve_types() -> str:
         return (FOLDER / "cartmesh.d.ts").read_text(encoding="utf-8")
@@ -114,7 +132,7 @@ def files() -> list[HTTPRouteHandler]:
     async def print_tag(request: Request[Any, Any, Any], key: FromQuery[str] = "demo") -> str:
         return tag(str(request.base_url), key)
 
-    return [serve_newest, serve_version, serve_types, print_tag]
+    return [serve_newest, serve_version, serve_push, serve_types, print_tag]
 
 
 def _served(asked: Mapping[str, str], caching: str) -> Response[bytes]:
@@ -125,8 +143,7 @@ def _served(asked: Mapping[str, str], caching: str) -> Response[bytes]:
         "Cache-Control": caching,
         "ETag": entity,
         "Vary": "Accept-Encoding",
-        "Access-Control-Allow-Origin": "*",
-        "Cross-Origin-Resource-Policy": "cross-origin",
+        **ANYWHERE,
     }
     if asked.get("if-none-match") == entity:
         return Response(b"", status_code=304, headers=headers)
@@ -134,5 +151,5 @@ def _served(asked: Mapping[str, str], caching: str) -> Response[bytes]:
     return Response(
         served.gzipped if packed else served.plain,
         headers={**headers, "Content-Encoding": "gzip"} if packed else headers,
-        media_type="text/javascript; charset=utf-8",
+        media_type=JAVASCRIPT,
     )

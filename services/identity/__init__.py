@@ -4,9 +4,17 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from mesh import Mesh, Received, Service
 from mesh.accept import SERVER, Refused, Sent
-from mesh.events.customer import ConsentChanged, ConsentConfirmed, CustomerIdentified, CustomerUnsubscribed
+from mesh.events.customer import (
+    ConsentChanged,
+    ConsentConfirmed,
+    CustomerIdentified,
+    CustomerUnsubscribed,
+    PushSubscribed,
+)
 from mesh.events.profile import ProfileErased, ProfileErasureRequested, ProfileLinked, ProfileRefused
 from mesh.personal_data import PERSONAL_KEYS
 from mesh.profiles import PROFILES, visitor_digest
@@ -16,6 +24,7 @@ from services.identity.erasure import Found, PersonKey, Separate, erase_here, fo
 from services.identity.linking import linked, refused, separated
 from services.identity.projection import KINDS, Profiles
 from services.identity.rules import check
+from services.identity.subscription_rules import check_subscription
 
 if TYPE_CHECKING:
     from mesh.web.console import Console
@@ -25,6 +34,7 @@ service = Service(
     publishes=(
         CustomerIdentified,
         ConsentChanged,
+        PushSubscribed,
         ProfileLinked,
         ProfileRefused,
         ProfileErasureRequested,
@@ -44,8 +54,12 @@ async def open_profiles(mesh: Mesh) -> AsyncIterator[Profiles]:
 
 @service.accepts(CustomerIdentified, publishes=(ProfileLinked,), required=("email",), check=check, refused=keep_bot)
 async def identify_customer(sent: Sent[CustomerIdentified], mesh: Mesh) -> AsyncIterator[Change]:
-    """Who a visitor is is stored, and by which names their profile is known, in one commit."""
-    yield sent.draft
+    """Who a visitor is is stored, and by which names their profile is known, in one commit.
+
+    A telephone number is what the shop's server says: messages cost money, and a page could name anybody's.
+    """
+    known = sent.event if sent.by == SERVER else msgspec.structs.replace(sent.event, phone=None)
+    yield Draft(event=known, id=sent.id, time=sent.time)
     for change in await linked(sent.event, mesh, time=sent.time, trusted=sent.by == SERVER):
         yield change
 
@@ -56,6 +70,12 @@ async def keep_certain_refusal(refused: Refused[ConsentChanged]) -> AsyncIterato
     if refused.fields.get("granted") is False and {"visitor_id", "channel", "purpose"} <= given.keys():
         forbidden = ConsentChanged(**given, granted=False, by=refused.by)
         yield Draft(event=forbidden, id=refused.id, time=refused.time)
+
+
+@service.accepts(PushSubscribed, required=("endpoint", "p256dh", "auth"), check=check_subscription)
+async def keep_subscription(sent: Sent[PushSubscribed]) -> AsyncIterator[Change]:
+    """That a browser takes notifications is stored, with where they go to."""
+    yield sent.draft
 
 
 @service.accepts(ConsentChanged, refused=keep_certain_refusal)

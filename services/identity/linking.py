@@ -23,7 +23,7 @@ async def linked(identified: CustomerIdentified, mesh: Mesh, *, time: datetime, 
     a visitor's id could otherwise have the visitor's cart sent to themselves. Nothing where nothing changes.
     """
     visitor = identified.visitor_id
-    given = names_of(identified.customer_id, identified.email)
+    given = names_of(identified.customer_id, identified.email, identified.phone if trusted else None)
     before = await mesh.last(ProfileLinked, visitor)
     known, unproven = (before.event.names, before.event.unproven) if before else ((), ())
     customer = customer_digest(identified.customer_id) if identified.customer_id else None
@@ -90,12 +90,13 @@ async def _lifted(received: Received[Permission], names: tuple[str, ...], mesh: 
     if not until or until[-1].sequence != received.sequence:
         raise Retry("the visitor's history is not readable yet", after=timedelta(milliseconds=25 * received.attempt))
     consent = consent_of(until, event.purpose)
-    if isinstance(event, ConsentConfirmed) and event.address != consent.address:
+    if isinstance(event, ConsentConfirmed) and event.address not in (consent.address, consent.phone):
         return set()
     if not consent.asked.get(event.channel) or event.channel in consent.unsubscribed:
         return set()
     by_page = isinstance(event, ConsentChanged) and event.by != SERVER
-    if by_page or not consent.confirmed:
+    of_phone = isinstance(event, ConsentConfirmed) and event.address == consent.phone
+    if by_page or not (consent.confirmed or of_phone):
         return {event.visitor_id}
     person = await read_profile(mesh, event.visitor_id, names)
     marks = person.refused.get(refusal_key(event.channel, event.purpose), {})

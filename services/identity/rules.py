@@ -15,10 +15,10 @@ _extension = re.compile(r"[-_][a-z0-9][-_]", re.IGNORECASE)
 
 
 def check(known: CustomerIdentified) -> CustomerIdentified:
-    """Who the visitor is, with an address and a locale as programs write them: IDNA, and without extensions.
+    """Who the visitor is, with address, number and locale as programs write them: IDNA, E.164, without extensions.
 
-    Raises InvalidField for an address that nobody can write to or that is a bot's, and for a zone or locale that there
-    is not.
+    Raises InvalidField for an address that nobody can write to or that is a bot's, and for a number, zone or locale
+    that there is not.
     """
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415  only who takes requests needs it
 
@@ -31,12 +31,27 @@ def check(known: CustomerIdentified) -> CustomerIdentified:
         raise InvalidField("$.email", "not an e-mail address such as ada@example.com")
     if is_bots(address):
         raise SentByBot("$.email", "the address of a bot that tries shops out: its carts are not taken for a shopper's")
+    if known.phone is not None:
+        known = msgspec.structs.replace(known, phone=_phone(known.phone))
     if known.time_zone is not None and known.time_zone not in _zones():
         raise InvalidField("$.time_zone", f"{known.time_zone[:40]!r} is no IANA time zone such as Europe/Berlin")
     locale = known.locale and _extension.split(known.locale, maxsplit=1)[0]
     if locale is not None and not _is_locale(locale):
         raise InvalidField("$.locale", f"{known.locale[:40]!r} is no locale such as de-DE")
     return msgspec.structs.replace(known, email=address, locale=locale)
+
+
+def _phone(text: str) -> str:
+    """A number in the form of E.164. Raises InvalidField for one that nobody can have."""
+    import phonenumbers  # noqa: PLC0415  only who takes requests needs it
+
+    try:
+        number = phonenumbers.parse(text)
+    except phonenumbers.NumberParseException:
+        number = None
+    if number is None or not phonenumbers.is_possible_number(number):
+        raise InvalidField("$.phone", "not a telephone number with its country's code such as +4930901820")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
 @cache

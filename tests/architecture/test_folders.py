@@ -25,7 +25,7 @@ MAY_IMPORT = {
     LANGUAGE: {"broker", "observability", "events"},
 }
 """What each folder may import besides itself. `broker` and `observability` are further bound by `VALUES`."""
-VALUES = {"errors", "event", "money", "settings", "streams", "subjects"}
+VALUES = {"errors", "event", "masking", "money", "settings", "streams", "subjects"}
 """What `broker` and `observability` may know of the language: values, never the mesh that is built on them."""
 
 

@@ -241,3 +241,37 @@ async def test_code_knows_the_variables_and_a_phone_gets_a_plain_field(house, vi
     await expect(phone.get_by_label("Body")).to_be_visible()
     assert "code_view.js" in loaded
     assert not {"ace.js", "code_view.css"} & set(loaded)
+
+
+async def test_a_text_message_is_written_counted_and_left_to_another_language(house, visit):
+    """Its bubble and price follow what is typed; an empty one is that of the language that stands in."""
+    page = await visit()
+    await house.enter(page, "Ada", "publisher")
+    await page.goto(f"{house.url}{PAGE}")
+    bubble, findings = page.locator(".bubble"), page.locator(".findings")
+    await expect(bubble).to_contain_text("10% off your cart: https://links.shop.example/s/")
+    await expect(page.locator(".envelope")).to_contain_text("1 message, ")
+
+    await page.get_by_label("SMS").fill("Zoë Žs cart waits for her. " * 4)
+    await expect(page.locator(".envelope")).to_contain_text("2 messages, 108 of 134 signs")
+    await expect(findings).to_contain_text("It does not say how to end these messages")
+    await expect(findings).to_contain_text("“ëŽ” is not in the alphabet of text messages")
+    await examine(page)
+    await page.goto(f"{house.url}{PAGE}?locale=de")
+    await expect(bubble).to_contain_text("10 % auf Ihren Warenkorb")
+    await page.get_by_label("SMS").fill("")
+    await expect(bubble).to_contain_text("Zoë Žs cart waits for her.")
+
+
+async def test_a_journey_offers_a_channel_that_is_not_set_up_only_with_what_to_set(house, visit, monkeypatch):
+    """Nobody chooses by mistake what nobody sends."""
+    page = await visit()
+    await house.enter(page, "Ada", "publisher")
+    await page.goto(f"{house.url}/journeys/abandoned-cart")
+    sms = page.get_by_role("checkbox", name="SMS")
+    await expect(sms).to_be_disabled()
+    await expect(page.get_by_role("group", name="Channels", exact=True)).to_contain_text("CARTMESH_SMS_PROVIDER")
+
+    monkeypatch.setenv("CARTMESH_SMS_PROVIDER", "twilio")
+    await page.reload()
+    await expect(sms).to_be_enabled()

@@ -30,7 +30,7 @@ from mesh.topology.access import OPERATOR, Access
 from mesh.topology.apply import api
 from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
-from notifications.channels.mailer import Mailer
+from notifications.channels.mailer import OfferEnvelope
 from notifications.inbox.server import inbox
 
 LINE = CartLine(product_id="p1", quantity=1, price=Money(amount=4900, currency="EUR"), name="Lamp")
@@ -44,7 +44,7 @@ def die(*_: object) -> None:
 
 def arm(moment: str) -> None:
     """Let this process die at a moment: `<durable>` after its commit and before its ack, or `mailed`."""
-    done, send = FailurePolicy.done, Mailer.send
+    done, send = FailurePolicy.done, OfferEnvelope.hand_over
 
     async def die_or_acknowledge(self, message):
         if self._binding.durable == moment:
@@ -56,7 +56,7 @@ def arm(moment: str) -> None:
         die()
 
     if moment == "mailed":
-        Mailer.send = die_after_sending
+        OfferEnvelope.hand_over = die_after_sending
     else:
         FailurePolicy.done = die_or_acknowledge
 

@@ -18,6 +18,7 @@ from mesh.publish import Draft
 from mesh.runtime.run import running
 from notifications.channels.confirmation import Confirmer
 from notifications.channels.mailer import open_mailer
+from notifications.channels.offer_renderer import open_offer_renderer
 from notifications.channels.service import service as channels
 from notifications.documents.seeding import seed
 from notifications.inbox.server import inbox
@@ -169,7 +170,7 @@ def asking(mesh, box):
     @asynccontextmanager
     async def opened(journeys=None):
         await seed(TEMPLATES, "", mesh)
-        async with open_mailer(mesh) as mailer:
+        async with open_offer_renderer(mesh) as renderer, open_mailer(renderer, mesh) as mailer:
             yield Confirmer(mailer, journeys or confirmed_only())
 
     return opened

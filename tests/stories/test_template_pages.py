@@ -18,6 +18,7 @@ from mesh.events.console import ConsoleChanged
 from mesh.events.offer import OfferClaimed, OfferSent
 from mesh.runtime.run import running
 from mesh.web.static_files import read_folder
+from notifications.channels.service import service as channels
 from notifications.documents.drafts import read_draft
 from notifications.documents.publishing import publish
 from notifications.documents.seeding import seed
@@ -28,6 +29,7 @@ from notifications.studio.studio import static_files as studio_files
 from notifications.studio.template_pages.sending import MOST
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.texts import texts_of
+from tests.sms_receivers import ACCOUNT, NUMBER, SECRET, twilio_receiver
 
 PAGE = "/templates/abandoned-cart"
 FRAME = f"{PAGE}/frame"
@@ -40,6 +42,7 @@ class Place:
     port: int
     mesh: Mesh
     staff: object
+    regions: MemoryMesh
 
     async def come(self, role):
         """Somebody with a role, before the pages."""
@@ -78,7 +81,7 @@ async def place(staff):
         for kind in (TEMPLATES, JOURNEYS):
             await seed(kind, "", mesh("offers"))
         run = await stack.enter_async_context(running(studio, mesh("studio"), http=("127.0.0.1", 0)))
-        yield Place(run.port, mesh("tests"), staff)
+        yield Place(run.port, mesh("tests"), staff, regions)
 
 
 async def form(person, page=PAGE, locale="en", **typed):
@@ -392,6 +395,30 @@ async def test_what_is_there_not_is_404(place):
     assert answers == [404] * 5
 
 
+async def test_a_test_text_goes_to_a_number_that_is_typed(place, monkeypatch):
+    """By the provider that `channels` knows; what is no number is refused, and what the provider says is shown."""
+    before = "Text me this" in (await (await place.come("marketer")).get(PAGE)).text
+    with twilio_receiver() as twilio:
+        settings = {"SMS_PROVIDER": "twilio", "SMS_FROM": NUMBER, "TWILIO_ACCOUNT": ACCOUNT}
+        settings |= {"TWILIO_SECRET": SECRET, "TWILIO_URL": twilio.url}
+        for name, value in settings.items():
+            monkeypatch.setenv(f"CARTMESH_{name}", value)
+        async with running(channels, Mesh(place.regions.broker("us"), "channels")):
+            person = await place.come("marketer")
+            fields = await form(person, **{"text:sms.text": "Half price. Reply STOP"})
+            sent = await send(person, f"{PAGE}/test-text", {**fields, "test_number": "+49 1511 2345678"})
+            wrong = await send(person, f"{PAGE}/test-text", {**fields, "test_number": "0151"})
+            twilio.answer = lambda _: (400, {"code": 21614, "message": "no mobile"})
+            refused = await send(person, f"{PAGE}/test-text", {**fields, "test_number": "+4930901820"})
+
+    assert [(one["To"], one["Body"]) for one in twilio.messages[:1]] == [("+4915112345678", "Half price. Reply STOP")]
+    assert "Sent. Its links are those of a sample" in words(sent)
+    assert "write your number with its country" in words(wrong)
+    assert "Not sent: Twilio 21614: no mobile." in words(refused)
+    assert ("send-test-text", "template/abandoned-cart", {"language": "en"}) in await place.changes()
+    assert (before, len(twilio.messages)) == (False, 2)
+
+
 async def test_a_test_mail_goes_to_the_own_address_alone(place, monkeypatch, tmp_path):
     """By the real mail server, its subject says that it is a test; no offer is claimed; an eleventh is refused."""
     async with inbox(tmp_path) as box:
@@ -407,7 +434,7 @@ async def test_a_test_mail_goes_to_the_own_address_alone(place, monkeypatch, tmp
     assert len(mails) == MOST
     assert {(*mail.recipients, mail.subject) for mail in mails} == {(address, "Test: Half price")}
     assert [one.status_code for one in more] == [200] * (MOST - 1) + [429]
-    assert f"{MOST} test mails in 10 minutes are the most" in words(more[-1])
+    assert f"{MOST} tests in 10 minutes are the most" in words(more[-1])
     assert ("send-test-mail", "template/abandoned-cart", {"language": "en"}) in await place.changes()
     for kind in (OfferClaimed, OfferSent):
         assert [one async for one in place.mesh.read(kind)] == []

@@ -105,6 +105,8 @@ def test_a_field_is_read_from_what_is_known():
         "shopper.address": True,
         "consent.email": True,
         "consent.onsite": None,
+        "consent.push": None,
+        "consent.sms": None,
         "score.propensity": 29,
         "score.uplift": 6,
     }

@@ -8,8 +8,8 @@ from email.policy import default
 import pytest
 from structlog.testing import capture_logs
 
-from notifications.channels.delivery_errors import Undelivered, Unknown
-from notifications.channels.email_message import MailSettings, compose, message_id, recipient, without_addresses
+from notifications.channels.delivery_errors import Undelivered, Unknown, reason_of
+from notifications.channels.email_message import MailSettings, compose, message_id, recipient
 from notifications.channels.mailer import warn_of_missing_address
 from notifications.channels.smtp import Pool, SmtpSettings
 from notifications.inbox.server import inbox
@@ -98,7 +98,7 @@ def test_only_addresses_are_written_to(given, written):
 
 def test_reasons_hold_no_addresses():
     """They are stored where they cross borders."""
-    assert without_addresses("550 <ada@example.test>:\r\n no such user ada@example.test") == (
+    assert reason_of("550 <ada@example.test>:\r\n no such user ada@example.test") == (
         "550 <[address]>: no such user [address]"
     )
 

@@ -10,9 +10,11 @@ from notifications.blocks.block import Code, encode
 from notifications.blocks.findings import with_blocks
 from notifications.client_support.reduced import reduced, written
 from notifications.client_support.support import Feature, Table
+from notifications.findings import Finding
 from notifications.render_pool import RenderSettings, TemplateError, open_render_pool
 from notifications.sample import sample
-from notifications.template_checks import Finding, check, refusal
+from notifications.studio.template_pages.previews import SAMPLE
+from notifications.template_checks import check, refusal
 from notifications.template_filters import filters, locale_of
 from notifications.template_vocabulary import VARIABLES, own_filters
 from notifications.templates.front_matter import NEEDED, OFFER
@@ -45,7 +47,9 @@ def findings(pool):
         template, texts = template_of("sale", {"en.mjml.j2": source}), texts_of(source, FILE)
         kind = kind_of(template)
         try:
-            rendered = await pool.render(template, "en", chosen_variables(template, "en", choice or SampleChoice()))
+            rendered = await pool.render(
+                template, "en", chosen_variables(template, "en", choice or SampleChoice()) | SAMPLE
+            )
         except TemplateError as error:
             return [refusal(error, texts, FILE, kind=kind)]
         return check(rendered, texts, kind=kind, unsubscribe_url=UNSUBSCRIBE)
@@ -67,7 +71,7 @@ async def test_every_template_that_comes_with_cartmesh_has_no_error(pool):
         for locale in template.locales:
             texts = texts_of(dict(template.files)[f"{locale}.mjml.j2"], name)
             for choice in choices(kind_of(template)):
-                rendered = await pool.render(template, locale, chosen_variables(template, locale, choice))
+                rendered = await pool.render(template, locale, chosen_variables(template, locale, choice) | SAMPLE)
                 found = check(rendered, texts, kind=kind_of(template), unsubscribe_url=UNSUBSCRIBE)
                 assert [one for one in found if one.level != "hint"] == [], (name, locale, choice)
 

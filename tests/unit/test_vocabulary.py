@@ -1,5 +1,6 @@
 """Channels and purposes are open: registered by whoever uses them, refused at the edge, read by everybody."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -26,16 +27,16 @@ CONSENT = {
     "type": "consent_changed",
     "time": "2026-05-01T12:00:00Z",
     "visitor_id": "v1",
-    "channel": "sms",
+    "channel": "fax",
     "granted": True,
 }
 
 
 @pytest.fixture
-def sms(monkeypatch):
+def fax(monkeypatch):
     """A channel that a service of this test registers."""
     monkeypatch.setattr(CHANNELS, "_known", dict(CHANNELS._known))
-    return CHANNELS.register(Channel(name="sms", title="text message", address="phone"))
+    return CHANNELS.register(Channel(name="fax", title="fax"))
 
 
 @pytest.fixture
@@ -64,14 +65,14 @@ def test_the_gateway_refuses_a_name_that_nobody_registered(ask, field, kind):
     assert rejected.reason.startswith(f"unknown {kind} 'pigeon'; there are ")
 
 
-@pytest.mark.usefixtures("sms")
+@pytest.mark.usefixtures("fax")
 def test_a_registered_channel_is_accepted_everywhere(ask):
     """By the gateway and by a journey, without a change to any event."""
     (one,), rejected = ask(CONSENT)
 
     assert rejected == []
-    assert one.sent.event.channel == "sms"
-    assert Journey(name="j", template="t", channels=("sms", "email")).channels == ("sms", "email")
+    assert one.sent.event.channel == "fax"
+    assert Journey(name="j", template="t", channels=("fax", "email")).channels == ("fax", "email")
 
 
 def test_a_journey_names_only_registered_channels():
@@ -133,7 +134,7 @@ def test_a_name_means_one_thing():
     channels = Vocabulary("channel")
     channels.register(EMAIL)
 
-    assert channels.register(Channel(name="email", title="e-mail", address="email")) is not None
+    assert channels.register(replace(EMAIL)) is not None
     with pytest.raises(DeclarationError, match="registered twice"):
         channels.register(Channel(name="email", title="another"))
     with pytest.raises(DeclarationError, match="a name is 1 to 128"):

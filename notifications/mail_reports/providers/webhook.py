@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from notifications.mail_reference import MailReference, opened
+from notifications.mail_reports.number_report import NumberReport
 from notifications.mail_reports.report import MailReport
 
 AHEAD = timedelta(minutes=5)
@@ -45,10 +46,13 @@ class NotUnderstood(Exception):
 class Proven(msgspec.Struct, frozen=True, kw_only=True):
     """What a webhook says. `once` is what proves it, where that proves no body: it is good for these bytes alone.
 
-    `confirm` is an address to be fetched, by which a subscription is confirmed.
+    `confirm` is an address to be fetched, by which a subscription is confirmed. `numbers` is what is said of telephone
+    numbers; `seen` names it, so that what comes again later changes nothing.
     """
 
     reports: tuple[MailReport, ...] = ()
+    numbers: tuple[NumberReport, ...] = ()
+    seen: str = ""
     once: str = ""
     confirm: str = ""
 

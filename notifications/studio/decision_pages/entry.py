@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from mesh import Received
-from mesh.channels import EMAIL
+from mesh.channels import EMAIL, ONSITE, PUSH, SMS
 from mesh.event import declaration_of
 from mesh.events.cart import (
     CartAbandoned,
@@ -32,12 +32,20 @@ from mesh.events.offer import (
     OfferTriggered,
     OfferWithdrawn,
 )
+from notifications.cart_timeline import is_message
 from notifications.studio.decision_pages import words
 from notifications.studio.decision_pages.explained_decision import CheckShown, explained_checks, sentence_of
 from notifications.studio.decision_pages.found_entry import found
 
 BASE_RATE = "base-rate"
 """The version of a score that no model computed."""
+TAKEN = {
+    EMAIL.name: "The mail server took it",
+    ONSITE.name: "The card went to the shopper's page",
+    SMS.name: "The provider took it",
+    PUSH.name: "The push service took it",
+}
+"""What it means that an offer was sent, by the channel."""
 Kind = Literal["cart", "score", "approved", "held", "dropped", "done", "failed", "bought"]
 
 
@@ -56,7 +64,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     template: str = ""
     template_revision: int | None = None
     mail: str = ""
-    """The offer whose mail was sent with this event."""
+    """The offer whose message was sent with this event."""
+    channel: str = ""
 
 
 def entry_of(received: Received) -> Entry:
@@ -126,9 +135,11 @@ def _of_offer(received: Received) -> Entry | None:  # noqa: PLR0911  one return 
         case OfferRequested():
             return Entry(**place, kind="done", title="Page opened", sentence="A page is open that can show the offer")
         case OfferSent():
-            sentence = "The card went to the shopper's page" if by == "on site" else "The mail server took it"
-            mail = event.offer_id if event.channel == EMAIL.name else ""
-            return Entry(**place, kind="done", title=f"Sent ({by})", sentence=sentence, mail=mail)
+            sentence = TAKEN.get(event.channel, "It was taken")
+            mail = event.offer_id if is_message(received) else ""
+            return Entry(
+                **place, kind="done", title=f"Sent ({by})", sentence=sentence, mail=mail, channel=event.channel
+            )
         case OfferDeferred(reason=reason, until=until, attempt=attempt):
             sentence = f"Attempt {attempt}: {reason}. Tried again at {words.moment(until)}"
             return Entry(**place, kind="held", title=f"Deferred ({by})", sentence=sentence)

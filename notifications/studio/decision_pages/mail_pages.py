@@ -1,4 +1,4 @@
-"""Mail pages: the mail of an offer as it was sent, in a frame; with what it said of the shopper only by role."""
+"""Mail pages: the mail or text message of an offer as it was sent; with what it said of the shopper only by role."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,6 +8,7 @@ from litestar.exceptions import HTTPException, NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 
+from mesh.channels import EMAIL
 from mesh.settings import read
 from mesh.web.audit import note
 from mesh.web.guard import require
@@ -34,11 +35,15 @@ def mail_routes(studio: Studio, pool: RenderPool) -> list[HTTPRouteHandler]:
 
     @get("/{cart_id:str}/mail/{offer_id:str}")
     async def show_sent_mail(
-        request: PageRequest, cart_id: FromPath[str], offer_id: FromPath[str], language: FromQuery[str] = ""
+        request: PageRequest,
+        cart_id: FromPath[str],
+        offer_id: FromPath[str],
+        language: FromQuery[str] = "",
+        channel: FromQuery[str] = EMAIL.name,
     ) -> Response[bytes]:
         """What was sent, with a stranger's name and in a language that is chosen, and what may differ."""
         require(request, MARKETER.name)
-        mail = await _found(studio, cart_id, offer_id)
+        mail = await _found(studio, cart_id, offer_id, channel)
         locale = _locale(mail, language)
         rendered, wrong = None, ""
         try:
@@ -84,8 +89,8 @@ def mail_routes(studio: Studio, pool: RenderPool) -> list[HTTPRouteHandler]:
     return [show_sent_mail, show_sent_mail_frame, show_mail_of_shopper]
 
 
-async def _found(studio: Studio, cart_id: str, offer_id: str) -> SentMail:
-    mail = await read_sent_mail(studio.mesh, cart_id, offer_id)
+async def _found(studio: Studio, cart_id: str, offer_id: str, channel: str = EMAIL.name) -> SentMail:
+    mail = await read_sent_mail(studio.mesh, cart_id, offer_id, channel)
     if mail is None:
         raise NotFoundException("no mail was sent for this offer, as far as is known here")
     return mail

@@ -7,7 +7,7 @@ import msgspec
 from mesh import Received
 from mesh.events.cart import CartIdle
 from mesh.events.offer import OfferClaimed, OfferDecided, OfferOpened, OfferRequested
-from notifications.cart_timeline import is_mail
+from notifications.cart_timeline import is_message
 from notifications.studio.decision_pages.entry import Entry, entry_of
 
 
@@ -17,7 +17,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     decision: Entry
     after: Entry | None = None
     mail: str = ""
-    """The offer, where its mail was sent."""
+    """The offer, where its mail or another message was sent, by this channel."""
+    channel: str = ""
 
 
 def entries(history: Iterable[Received]) -> list[Entry]:
@@ -34,12 +35,16 @@ def verdicts(history: Sequence[Received]) -> list[Verdict]:
             newest[one.event.journey, one.event.step] = one
             runs[one.event.journey] = one.event.abandonment_id
     newest = {key: one for key, one in newest.items() if runs[key[0]] == one.event.abandonment_id}
-    mailed = {one.event.offer_id for one in history if is_mail(one)}
+    messages = {
+        one.event.offer_id: one.event.channel
+        for one in sorted(filter(is_message, history), key=lambda one: one.event.channel, reverse=True)
+    }
     return [
         Verdict(
             decision=entry_of(one),
             after=_after(one, history),
-            mail=one.event.offer_id if one.event.offer_id in mailed else "",
+            mail=one.event.offer_id if one.event.offer_id in messages else "",
+            channel=messages.get(one.event.offer_id, ""),
         )
         for one in newest.values()
     ]

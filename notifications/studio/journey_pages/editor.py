@@ -15,6 +15,7 @@ from mesh.errors import DeclarationError
 from mesh.web.audit import note
 from mesh.web.guard import require
 from mesh.web.roles import MARKETER
+from notifications.channel_settings import not_set_up
 from notifications.documents.document import Superseded
 from notifications.documents.publishing import names_of
 from notifications.journeys.triggers import TRIGGERS
@@ -163,6 +164,7 @@ async def _options(studio: Studio, name: str) -> dict[str, Any]:
         "zone": _zones(),
         "trigger": {name: one.words for name, one in TRIGGERS.items()},
         "channels": {name: title_of(name) for name in CHANNELS},
+        "not_set_up": not_set_up(),
         "regions": {name: name for name in sorted((studio.mesh.region, *studio.mesh.others))},
         "units": UNITS,
         "audience": {**OPTIONS, "to": f"{studio.path}/{name}/draft"},

@@ -7,6 +7,7 @@ from typing import Any
 
 from mesh.channels import CHANNELS
 from mesh.errors import DeclarationError
+from notifications.channel_settings import not_set_up
 from notifications.journeys.steps import HAPPENINGS, Condition, condition_of
 from notifications.studio.journey_pages.inputs import Texts, title_of
 from notifications.studio.journey_pages.steps_input import STEP, UNIT, USUAL_SIZE, VARIANT, Row, rows_of, texts_of
@@ -42,7 +43,8 @@ def changed(texts: Texts, action: str) -> tuple[Texts, str]:
 def choices(texts: Texts, templates: Sequence[str], usual: str) -> dict[str, Any]:
     """What the controls of the steps offer: one entry of `steps` for each."""
     names = [step["name"] for step, _ in rows_of(texts)]
-    known = list(CHANNELS)
+    missing = not_set_up()
+    known = [one for one in CHANNELS if one not in missing]
     ways = [",".join(some) for size in range(1, len(known) + 1) for some in combinations(known, size)]
     return {
         "rows": [(step, own, _conditions(names[:place])) for place, (step, own) in enumerate(rows_of(texts))],

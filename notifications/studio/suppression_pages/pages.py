@@ -19,16 +19,15 @@ from litestar.response import Stream
 
 from mesh import Mesh
 from mesh.errors import Unavailable
-from mesh.profiles import address_digest
 from mesh.web.audit import note
 from mesh.web.console import Console
 from mesh.web.guard import require
 from mesh.web.roles import ADMIN, MARKETER, PUBLISHER
-from notifications.channels.email_message import recipient, without_addresses
+from notifications.channels.delivery_errors import reason_of
 from notifications.mail_reports.requests import Done, ImportedPart, Suppress
 from notifications.studio.studio import Studio
-from notifications.suppression_list import NoList, ReadList, exported, import_list, name_of
-from notifications.suppressions import COMPLAINT, MANUAL, Entry, read_counts, standing_of, words_of
+from notifications.suppression_list import NoList, ReadList, digest_of, exported, import_list, name_of
+from notifications.suppressions import BY_OWNER, MANUAL, Entry, read_counts, standing_of, words_of
 
 PATH = "/suppressions"
 LARGEST_LIST = 32 * 1024 * 1024
@@ -63,7 +62,7 @@ class SuppressionPages:
             "counts": counts,
             "total": sum(counts.values()),
             "words_of": words_of,
-            "complaint": COMPLAINT,
+            "by_owner": BY_OWNER,
             "shown": shown or Shown(),
             "roles": {"marketer": MARKETER.name, "publisher": PUBLISHER.name, "admin": ADMIN.name},
         }
@@ -97,10 +96,11 @@ def _address_routes(pages: SuppressionPages) -> list[HTTPRouteHandler]:
         """How it stands with one address. A form, so that no address is in the address bar; it is put on record."""
         require(request, MARKETER.name)
         typed = str((await request.form()).get("address", "")).strip()
-        if recipient(typed) is None:
-            shown = Shown(message="That is no e-mail address: type one such as ada@example.com.", kind="bad")
+        address = digest_of(typed)
+        if address is None:
+            wanted = "type one such as ada@example.com, or a number such as +4930901820"
+            shown = Shown(message=f"That is no e-mail address: {wanted}.", kind="bad")
             return await pages.show(request, shown, status=422)
-        address = address_digest(typed)
         note(request, address)
         return await pages.found(request, address)
 
@@ -125,9 +125,9 @@ def _address_routes(pages: SuppressionPages) -> list[HTTPRouteHandler]:
             return await pages.show(request, Shown(message="Look the address up first.", kind="bad"), status=422)
         entry = (await standing_of(address, pages.mesh)).entry
         reason = entry.reason if entry else MANUAL
-        if reason == COMPLAINT and not person.may(ADMIN.name):
-            raise PermissionDeniedException("a complaint is lifted by an administrator, or by the owner of the address")
-        if reason == COMPLAINT and not (form.get("asked") and _note(form)):
+        if reason in BY_OWNER and not person.may(ADMIN.name):
+            raise PermissionDeniedException("this is lifted by an administrator, or by the owner of the address")
+        if reason in BY_OWNER and not (form.get("asked") and _note(form)):
             message = "Say that the owner of the address asked for it, and how you know."
             shown = Shown(address=address, entry=entry, message=message, kind="bad")
             return await pages.show(request, shown, status=422)
@@ -190,7 +190,7 @@ def _address(given: Any) -> str | None:
 
 def _note(form: Any) -> str:
     """What somebody wrote about it, without any address in it."""
-    return without_addresses(str(form.get("note", "")))[:LONGEST_NOTE].strip()
+    return reason_of(str(form.get("note", "")))[:LONGEST_NOTE].strip()
 
 
 def _said(changed: bool, words: str) -> str:

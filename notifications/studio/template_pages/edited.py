@@ -17,7 +17,7 @@ from notifications.documents.document import Document
 from notifications.documents.drafts import DocumentDraft, read_draft
 from notifications.documents.kind import Kind, is_name
 from notifications.studio.template_pages.block_form import blocks_sent, brand_sent, has_blocks, plain
-from notifications.templates.front_matter import OFFER, front_matter
+from notifications.templates.front_matter import OFFER, OWN_LINKS, TABLES, front_matter
 from notifications.templates.kind import SHARED_BLOCKS
 from notifications.templates.render_error import RenderError
 from notifications.templates.template import SUFFIX, Template, template_of
@@ -25,7 +25,9 @@ from notifications.templates.texts import Texts, source_of, texts_of
 
 TEXT = "text:"
 """What the name of a field begins with that holds a text of the front matter."""
-is_text_name = re.compile(r"(card\.)?[a-z][a-z0-9_]{0,39}", re.ASCII).fullmatch
+MAY_BE_EMPTY = tuple(f"{table}.{key}" for table in OWN_LINKS for key in TABLES[table])
+"""Texts that a form always has; an empty one is left out of the file."""
+is_text_name = re.compile(r"(card\.|sms\.|push\.)?[a-z][a-z0-9_]{0,39}", re.ASCII).fullmatch
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +125,7 @@ def typed_source(sent: Mapping[str, Any], *, add: str = "") -> Source:
     ClientException (422) where it lacks fields that the editor's form has.
     """
     front = {name.removeprefix(TEXT): plain(sent[name]) for name in sent if name.startswith(TEXT)}
+    front = {name: text for name, text in front.items() if text.strip() or name not in MAY_BE_EMPTY}
     if add:
         front.setdefault(add, "")
     texts = source_of(front, "" if has_blocks(sent) else plain(sent.get("body", "")))

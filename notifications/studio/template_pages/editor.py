@@ -9,8 +9,10 @@ from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 
+from mesh.channels import SMS
 from mesh.web.headers import STRICT
 from mesh.web.roles import ADMIN, MARKETER, PUBLISHER
+from notifications.channel_settings import not_set_up
 from notifications.document_api.views import names_of_authors
 from notifications.documents.document import AUTHORS, Document
 from notifications.documents.kind import Kind
@@ -18,7 +20,15 @@ from notifications.real_cart import read_real_cart
 from notifications.studio.decision_pages.recent_decisions import RecentDecisions
 from notifications.studio.studio import Studio
 from notifications.studio.template_pages.block_list import blocks_shown
-from notifications.studio.template_pages.edited import Edited, Source, digest, purpose_of, read_edited, typed_source
+from notifications.studio.template_pages.edited import (
+    MAY_BE_EMPTY,
+    Edited,
+    Source,
+    digest,
+    purpose_of,
+    read_edited,
+    typed_source,
+)
 from notifications.studio.template_pages.labels import CAUSES, KINDS, LINES, hint, language_name
 from notifications.studio.template_pages.previews import Preview, Previews, choice_of
 from notifications.studio.template_pages.real_carts import cart_choices
@@ -100,6 +110,8 @@ class Editor:
         shopper = shopper_of(sent or {}, locale)
         texts = source.parsed(f"{edited.name}/{locale}{SUFFIX}")
         kind = purpose_of(edited)
+        if kind == OFFER:
+            texts.front.update({text: "" for text in MAY_BE_EMPTY if text not in texts.front})
         values = {
             "edited": edited,
             "locale": locale,
@@ -131,6 +143,7 @@ class Editor:
             "wrong": "",
             "conflict": None,
             "mailed": None,
+            "may_text": kind == OFFER and SMS.name not in not_set_up(),
         }
         response = self.studio.show(request, "template.html.j2", values | shown, status=status)
         response.headers["Content-Security-Policy"] = POLICY

@@ -49,6 +49,9 @@ LABELS: dict[str, tuple[str, str]] = {
     "card.title": ("Card: title", "The card is the same offer on a page of the shop."),
     "card.body": ("Card: text", ""),
     "card.action": ("Card: button", ""),
+    "sms.text": ("SMS", "Plain text. Empty: shoppers get that of the language which stands in for this one."),
+    "push.title": ("Notification: title", "Empty: the card's title."),
+    "push.body": ("Notification: text", "Empty: the card's text."),
 }
 """The label of each text, and a hint. A text that is not here is shown under its own name."""
 

@@ -8,16 +8,22 @@ import msgspec
 
 from notifications.blocks.block import BLOCKS
 from notifications.blocks.findings import with_blocks
+from notifications.channels.sms.segments import Segments, segments_of
+from notifications.findings import Finding
 from notifications.real_cart import RealCart
 from notifications.render_pool import Rendered, RenderPool, TemplateError
-from notifications.template_checks import Finding, check, refusal
+from notifications.template_checks import check, refusal
 from notifications.templates.front_matter import front_matter
 from notifications.templates.template import SUFFIX, Template, template_of
 from notifications.templates.texts import Texts, texts_of
-from notifications.templates.trial import UNSUBSCRIBE, Cause, Lines, SampleChoice, chosen_variables
+from notifications.templates.trial import SHORT_LINKS, UNSUBSCRIBE, Cause, Lines, SampleChoice, chosen_variables
 
 KEPT = 32
 """How many mails are kept: the frame asks for the one whose checks were shown before."""
+
+
+SAMPLE = {"short_links": SHORT_LINKS}
+"""The links of a text message in a sample, as long as they are when it is sent."""
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +31,11 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 
     rendered: Rendered | None
     findings: list[Finding]
+
+    @property
+    def segments(self) -> Segments:
+        """In how many messages the text message is sent."""
+        return segments_of(self.rendered.sms if self.rendered else "")
 
     @property
     def size(self) -> int:
@@ -70,7 +81,8 @@ class Previews:
         source = dict(template.files)[f"{locale}{SUFFIX}"]
         kind, texts = front_matter(source, file)["kind"], texts_of(source, file)
         try:
-            rendered = await self._pool.render(template, shopper, chosen_variables(template, shopper, choice, cart))
+            variables = chosen_variables(template, shopper, choice, cart) | SAMPLE
+            rendered = await self._pool.render(template, shopper, variables)
         except TemplateError as error:
             return Preview(rendered=None, findings=[refusal(error, texts, file, kind=kind)])
         blocks = dict(template.files).get(f"{locale}{BLOCKS}")

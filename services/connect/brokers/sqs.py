@@ -55,7 +55,8 @@ class _Queue:
         described, body = sqs_request(action, {"QueueUrl": self._arn.queue_url(self._endpoint), **fields})
         key = self._key or await asyncio.to_thread(_key_of_role)
         url = f"{self._endpoint}/"
-        answer = await self._http.post(url, content=body, headers=signed(url, described, body, arn=self._arn, key=key))
+        headers = signed(url, described, body, service="sqs", region=self._arn.region, key=key)
+        answer = await self._http.post(url, content=body, headers=headers)
         if answer.status_code != 200:
             raise ConnectionError(f"SQS answered {answer.status_code}: {answer.text[:200]}")
         return msgspec.json.decode(answer.content) if answer.content else {}

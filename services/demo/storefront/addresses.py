@@ -9,7 +9,8 @@ class AddressSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where this region's shop and gateway are (`url_...`), and all regions' (`urls_...`: `us=https://a eu=https://b`).
 
     `write_key` is the public key that the shop's pages tell the gateway with. `url_console` and `url_inbox` are the
-    console, with its live board, and the inbox of a demonstration, which the pages name where they are there.
+    console, with its live board, and the inbox of a demonstration, which the pages name where they are there. With
+    `push_public_key` the shop offers notifications.
     """
 
     url_storefront: str = ""
@@ -19,6 +20,7 @@ class AddressSettings(msgspec.Struct, frozen=True, kw_only=True):
     url_console: str = ""
     url_inbox: str = ""
     write_key: str = "demo"
+    push_public_key: str = ""
 
 
 def parse(text: str) -> dict[str, str]:

@@ -38,7 +38,13 @@ def build(
         return shown
 
     return Litestar(
-        [*serve_pages(mesh, frame, carts), *serve_files(), serve_catalogue(), *_ordering(mesh, frame, orders), *more],
+        [
+            *serve_pages(mesh, frame, carts),
+            *serve_files(frame.gateway),
+            serve_catalogue(),
+            *_ordering(mesh, frame, orders),
+            *more,
+        ],
         **{**shared, "exception_handlers": {**shared["exception_handlers"], NotFoundException: show_missing}},
     )
 

@@ -9,7 +9,16 @@ from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from mesh.web.static_files import MEDIA_TYPES, ONE_DAY, StaticFile, StaticFiles, file_response, read_folder, static_file
+from mesh.web.static_files import (
+    MEDIA_TYPES,
+    ONE_DAY,
+    REVALIDATE,
+    StaticFile,
+    StaticFiles,
+    file_response,
+    read_folder,
+    static_file,
+)
 from services.demo.storefront.front_picture import front
 from services.demo.storefront.pictures.raster import png
 from services.demo.storefront.pictures.scene import svg
@@ -17,8 +26,9 @@ from services.demo.storefront.pictures.scene import svg
 STATIC = Path(__file__).parent / "static"
 
 
-def serve_files() -> list[HTTPRouteHandler]:
-    """The routes `/static/...`, `/pictures/...`, `/favicon.svg` and `/robots.txt`."""
+def serve_files(gateway: str) -> list[HTTPRouteHandler]:
+    """The routes `/static/...`, `/pictures/...`, `/favicon.svg`, `/robots.txt` and `/cartmesh-worker.js`."""
+    worker = static_file(f'importScripts("{gateway}/v1/cartmesh-worker.js")\n'.encode(), MEDIA_TYPES[".js"])
 
     @get("/pictures/{name:str}", sync_to_thread=True)
     def serve_picture(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
@@ -35,7 +45,13 @@ def serve_files() -> list[HTTPRouteHandler]:
     async def serve_robots(request: Request[Any, Any, Any]) -> Response[bytes]:
         return file_response(request.headers, _robots(), ONE_DAY)
 
-    return [static().route(), serve_picture, serve_icon, serve_robots]
+    @get("/cartmesh-worker.js")
+    async def serve_worker(request: Request[Any, Any, Any]) -> Response[bytes]:
+        if not gateway:
+            raise NotFoundException("there is no gateway")
+        return file_response(request.headers, worker, REVALIDATE)
+
+    return [static().route(), serve_picture, serve_icon, serve_robots, serve_worker]
 
 
 @cache

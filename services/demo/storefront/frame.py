@@ -41,6 +41,7 @@ class Frame:
         self.gateway = addresses.url_gateway.rstrip("/")
         self.gateways = parse(addresses.urls_gateway)
         self.key = addresses.write_key
+        self.push_key = addresses.push_public_key if self.gateway else ""
         board = f"{addresses.url_console.rstrip('/')}/board"
         self.nearby = {name: url for name, url in (("inbox", addresses.url_inbox), ("board", board)) if _is_page(url)}
 
@@ -83,6 +84,8 @@ class Frame:
             "currencies": _currencies(currency, language, within, query or {}),
             "regions": self._regions(language, within, asked),
             "tag": self._tag(),
+            "push_key": self.push_key,
+            "push_script": f"{self.gateway}/v1/cartmesh-push.js",
             "nearby": self.nearby,
             "categories": CATEGORIES,
             "price": lambda product: priced(product, currency, language),

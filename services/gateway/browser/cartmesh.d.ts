@@ -64,6 +64,13 @@ export interface Customer {
   time_zone?: string
 }
 
+/** A browser's subscription to notifications, as its `PushSubscription` has it; `cartmesh-push.js` reports it by itself. */
+export interface Subscription {
+  endpoint: string
+  p256dh: string
+  auth: string
+}
+
 /** A list of recommended products that came into view. `list_id` is the page's own name for this showing. */
 export interface ShownList {
   list_id: string
@@ -119,6 +126,8 @@ export interface Cartmesh {
   consent(granted: boolean): void
   /** The visitor allows or forbids offers by a channel; the proof says where, and which words they agreed to. */
   consent(channel: string, granted: boolean, proof?: { where?: string; wording?: string }): string | undefined
+  /** This browser takes notifications of the shop. */
+  subscribed(subscription: Subscription): string | undefined
   /** Recommendations, or an offer of the page's own, came into view. */
   shown(what: ShownList | ShownOffer): string | undefined
   /** One of them was clicked. */

@@ -391,6 +391,7 @@
       return make(at, 'customer_identified', { locale, time_zone, ...fields })
     },
     consent: (at, channel, granted, fields) => make(at, 'consent_changed', { channel, granted, ...fields }),
+    subscribed: (at, fields) => make(at, 'push_subscribed', fields),
     shown: (at, fields) => make(at, fields.offer_id ? 'offer_shown' : 'recommendation_shown', fields),
     clicked: (at, fields) => make(at, fields.offer_id ? 'offer_clicked' : 'recommendation_clicked', fields),
   }

@@ -13,6 +13,7 @@ from mesh.profiles import MOST_CARTS, read_profile
 
 FIELDS = {
     "email": "E-mail address",
+    "phone": "Telephone number",
     "name": "Name",
     "customer_id": "Customer",
     "locale": "Language",

@@ -23,7 +23,7 @@ class AwsDestination:
         described, body = _request(self._arn, self._url, message)
         url = f"{self._url.rstrip('/')}/"
         try:
-            headers = signed(url, described, body, arn=self._arn, key=self._key)
+            headers = signed(url, described, body, service=self._arn.service, region=self._arn.region, key=self._key)
         except DeclarationError as error:
             return Response(duration=0.0, error=str(error))
         return await self._client.send(url, headers, body)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from mesh.channels import EMAIL
 from mesh.events.cart import CartAbandoned, CartConverted, CartLine, CartUpdated
 from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
 from mesh.events.offer import (
@@ -71,7 +72,7 @@ async def test_a_delivery_reads_no_more_than_it_looks_at(shop):
     await shop.score("c1", "v1", await shop.leave("c1", "v1"))
     await shop.mesh.publish(decided)
 
-    reading = await read_delivery(decided, shop.mesh)
+    reading = await read_delivery(decided, shop.mesh, EMAIL)
 
     assert [type(one.event) for one in reading.history] == [CartUpdated, CartAbandoned]
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh import Mesh
+from mesh.channels import EMAIL
 from mesh.errors import Conflict
 from mesh.events.address import AddressSuppressed
 from mesh.events.customer import ConsentConfirmed
@@ -14,7 +15,7 @@ from mesh.events.offer import OfferClaimed, OfferDecided, OfferDeferred, OfferFa
 from mesh.events.order import Command, OrderConfirmed, OrderCreated, OrderDeliveryAddressed
 from mesh.events.sending import SendingPaused
 from mesh.profiles import address_digest
-from notifications.channels import mail_delivery
+from notifications.channels import delivery
 from notifications.channels.reading import read_delivery
 from notifications.channels.service import service as channels
 from notifications.mail_reference import HEADER
@@ -134,7 +135,7 @@ async def test_an_address_suppressed_between_reading_and_claiming_gets_no_mail(s
     await shop.fill("c1", "ada")
     await shop.mesh.publish(decided)
     mesh = Mesh(shop.mesh.broker, "channels", others=("eu",))
-    reading = await read_delivery(decided, mesh)
+    reading = await read_delivery(decided, mesh, EMAIL)
     conditions = [*reading.history.unchanged(OfferClaimed), *reading.may_be_written_to()]
     claim = OfferClaimed(cart_id="c1", offer_id=decided.offer_id, channel="email", attempt=1)
 
@@ -142,7 +143,7 @@ async def test_an_address_suppressed_between_reading_and_claiming_gets_no_mail(s
     with pytest.raises(Conflict):
         await mesh.publish(claim, *conditions)
 
-    assert (await read_delivery(decided, mesh)).standing.reason == "manual"
+    assert (await read_delivery(decided, mesh, EMAIL)).standing.reason == "manual"
 
 
 async def test_races_of_suppressing_and_sending_end_in_no_mail_to_a_suppressed_address(
@@ -234,7 +235,7 @@ async def test_a_pause_holds_offers_with_a_record_and_letting_go_on_sends_them(
     at_work, shop, box, eventually, monkeypatch
 ):
     """Held, not dropped; other domains are mailed meanwhile."""
-    monkeypatch.setattr(mail_delivery, "PAUSED_AGAIN_AFTER", timedelta(milliseconds=100))
+    monkeypatch.setattr(delivery, "PAUSED_AGAIN_AFTER", timedelta(milliseconds=100))
     await shop.identify("ada", email="ada@held.example")
     await shop.identify("bob", email="bob@free.example")
     await pause(shop, "held.example")

@@ -3,6 +3,7 @@ import { add, changed, count, empty, fill, load, restore, resume, showCart, tell
 import { checkOut, followOrder } from './checkout.js'
 import { account, allowMail, choice, choose, decided, keep, kept, say, signIn, signOut } from './person.js'
 import { watch } from './picks.js'
+import { offerNotifications } from './notifications.js'
 
 const all = (what, within = document) => [...within.querySelectorAll(what)]
 const one = what => document.querySelector(what)
@@ -98,6 +99,7 @@ one('[data-allow-mail]')?.addEventListener('click', () => {
   signed.focus()
 })
 showAccount()
+offerNotifications(one('[data-push]'))
 signing?.addEventListener('submit', submitted => {
   submitted.preventDefault()
   const { email, allowed } = signing.elements

@@ -1,0 +1,1 @@
+"""Web push: offers as notifications of a browser."""

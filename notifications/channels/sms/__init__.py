@@ -1,0 +1,1 @@
+"""SMS: offers as text messages, sent by a provider."""

@@ -1,6 +1,7 @@
 """The shop's pages as people use them: the real services on a mesh in memory, in real Chromium."""
 
 import asyncio
+import re
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -23,6 +23,7 @@ from notifications.documents.publishing import publish
 from notifications.inbox.server import inbox
 from notifications.journeys.kind import JOURNEYS, files_of
 from notifications.offers import service as offers
+from notifications.triggers.found import subject_of
 from services.demo.storefront import service as storefront
 from services.demo.storefront.catalogue import find, products
 from services.demo.storefront.seeding import Seeding
@@ -145,6 +146,12 @@ async def who_is_won_back_is_shown_what_the_shop_would_show_them(shop):
     assert len({product for product, _ in shown.values()}) == 3
     assert all(find(product) for product, _ in shown.values())
     assert "matcha-asahi" not in {product for product, _ in shown.values()}, "it was bought"
+    button = next(urlsplit(unescape(one)) for one in re.findall(r'href="([^"]+)"', page) if "coupon=" in one)
+    asked = {name: one for name, (one,) in parse_qs(button.query).items()}
+    assert button.hostname == "tea.example"
+    assert asked["about"] == subject_of("no order since", "win-back", "ida")
+    assert asked["coupon"] in page.replace(unescape(button.query), "")
+    assert asked["cartmesh"].split(".")[:3] == ["email", asked["offer"], asked["about"]]
     text = " ".join(unescape(re.sub("<style.*?</style>|<[^>]+>", " ", page, flags=re.DOTALL)).split())
     assert "Chosen for you" in text
     assert "looked at it together with" in text

@@ -189,7 +189,7 @@ async def published(marketer):
     await marketer.save(**steps)
     assert "Wait 700 milliseconds Longer, as offers are 1 day apart" in marketer.words
     await marketer.save(then="review", contact_interval=["0"])
-    assert "Step again none after 700 milliseconds, variant a (share 50, 0 % off)" in marketer.words, marketer.words
+    assert "Step again none after 0.7 seconds, variant a (share 50, no discount)" in marketer.words, marketer.words
     await marketer.publish()
     await marketer.open("/journeys")
     await marketer.post("/journeys/abandoned-cart/switch", active="off", expected="0")

@@ -85,12 +85,18 @@ async def what_was_tested(name: str, step: Step, mesh: Mesh) -> Tested:
         earlier = next((one for one in journey.steps if one.name == step.name), None) if journey else None
         if earlier is None or not earlier.variants:
             break
-        if _what_is_tested(earlier) != _what_is_tested(step):
+        if what_is_tested(earlier) != what_is_tested(step):
             chose = version.document.author == WINNER_RULE and bool(earlier.winner)
             # Some of the day on which it changed was of what there was before.
             return Tested(since=since and since + timedelta(days=1), chosen=chose and _is_same(earlier, step))
         since = version.document.time.date()
     return Tested(since=since, chosen=False)
+
+
+def what_is_tested(step: Step) -> tuple[object, ...]:
+    """What makes results of a step say something of it: the variants, and the chance that each of them has."""
+    variants = sorted((one.name, one.template, one.discount_percent, one.after, one.share) for one in step.variants)
+    return step.allocation, step.template, step.discount_percent, step.channels, step.winner, variants
 
 
 def with_winner(text: str, step: str, winner: str) -> str:
@@ -135,15 +141,9 @@ def _responsible(document: Document, mesh: Mesh) -> str:
     return document.region if document.revision and document.region in regions else regions[0]
 
 
-def _what_is_tested(step: Step) -> tuple[object, ...]:
-    """What makes results of a step say something of it: the variants, and the chance that each of them has."""
-    variants = sorted((one.name, one.template, one.discount_percent, one.after, one.share) for one in step.variants)
-    return step.allocation, step.template, step.discount_percent, step.channels, step.winner, variants
-
-
 def _is_same(earlier: Step, step: Step) -> bool:
     """Whether they differ in nothing but the winner."""
-    return _what_is_tested(msgspec.structs.replace(earlier, winner=step.winner)) == _what_is_tested(step)
+    return what_is_tested(msgspec.structs.replace(earlier, winner=step.winner)) == what_is_tested(step)
 
 
 def journey_in_force(document: Document) -> Journey | None:

@@ -25,6 +25,7 @@ from notifications.studio.experiment_pages.guardrails import mails_of
 from notifications.studio.experiment_pages.margins import Margin
 from notifications.studio.experiment_pages.measuring import read_figures, read_offers
 from notifications.studio.experiment_pages.result import Read, result, results
+from notifications.studio.experiment_pages.running_tests import running_tests
 from notifications.studio.experiment_pages.split import Split, split_of
 from notifications.studio.experiment_pages.variants import variants_of
 from notifications.studio.studio import Studio
@@ -42,9 +43,12 @@ def _list(studio: Studio, mesh: Mesh, writer: EffectsWriter) -> HTTPRouteHandler
         """What the offers of every journey change, in the whole mesh."""
         in_force = await _journeys(mesh)
         margins = {name: _margin(journey) for name, journey in in_force.items() if journey}
-        found = results(await read_figures(mesh, _today()), _today(), writer.window, margins=margins)
+        read = await read_figures(mesh, _today())
+        found = results(read, _today(), writer.window, margins=margins)
         measured = {one.journey for one in found}
         shown = {
+            "tests": await running_tests(in_force, read, mesh),
+            "today": _today(),
             "found": found,
             "without": sorted(set(in_force) - measured),
             "behind": await read_behind(mesh),
@@ -63,7 +67,8 @@ def _one(studio: Studio, mesh: Mesh, writer: EffectsWriter) -> HTTPRouteHandler:
     ) -> Response[bytes]:
         """One journey's experiment, of everybody who took part since a day."""
         whole, first = await read_figures(mesh, _today()), _day(since)
-        journey, offers = (await _journeys(mesh)).get(name), await read_offers(mesh, _today(), name, since=first)
+        in_force, offers = await _journeys(mesh), await read_offers(mesh, _today(), name, since=first)
+        journey = in_force.get(name)
         margin = _margin(journey) if journey else None
         margins = {name: margin} if margin else {}
         days = {day for (_, day), groups in whole.items() if any(one.partition(OF_STEP)[0] == name for one in groups)}
@@ -72,6 +77,8 @@ def _one(studio: Studio, mesh: Mesh, writer: EffectsWriter) -> HTTPRouteHandler:
         found = [one for one in results(chosen, _today(), writer.window, margins=margins) if one.journey == name]
         one = found[0] if found else result(name, {}, _today(), writer.window)
         shown = {
+            "tests": await running_tests(in_force, whole, mesh, only=name),
+            "today": _today(),
             "one": msgspec.structs.replace(one, mails=mails_of(offers)),
             "steps": variants_of(name, chosen, _today(), writer.window, margin=margin, offers=offers),
             "opens": [StepResult(step="All mails", variant="", figures=offers), *step_results(offers, journey)],

@@ -101,7 +101,7 @@ async def test_what_offers_change_is_shown_and_can_be_read_by_everyone(house, vi
     await expect(works.get_by_role("heading", name="Margin")).to_be_visible()
     await examine(page)
 
-    await page.get_by_role("link", name="abandoned-cart").click()
+    await page.get_by_role("link", name="abandoned-cart", exact=True).first.click()
     await expect(page.get_by_role("heading", name="Day by day")).to_be_visible()
     await expect(page.get_by_role("region", name="Result")).to_contain_text("orders that the shop confirmed")
     permission = page.get_by_role("region", name="What it costs in permission")

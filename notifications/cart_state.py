@@ -11,8 +11,9 @@ from mesh.events.offer import OfferTriggered
 from mesh.events.order import PurchaseMarked
 from mesh.history import History
 from mesh.profiles import Profile
-from notifications.journeys.triggers import BROWSE_ABANDONED, has_cart
+from notifications.journeys.triggers import BROWSE_ABANDONED, NO_ORDER_SINCE, has_cart
 from notifications.occasion import Started, find, same_kind
+from notifications.standing_orders import last_standing
 
 State = tuple[Literal["left", "moved on", "bought"], str]
 """The state, and the reason as text."""
@@ -47,11 +48,16 @@ async def shopper_state(
 ) -> State:
     """What a shopper did since a trigger without a cart counts: bought, filled a cart, or looked at products again.
 
-    Orders and carts are compared by time, as they are of any region and any device.
+    Orders and carts are compared by time, as they are of any region and any device. For who is to be won back an order
+    that was cancelled or paid back is none.
     """
-    for one in bought:
-        if one.event.order_id != found.order_id and one.event_time >= (found.since or found.left_at):
-            return "bought", f"order {one.event.order_id} in {one.region} since"
+    begun = found.since or found.left_at
+    later = [one for one in bought if one.event.order_id != found.order_id and one.event_time >= begun]
+    if later and found.trigger == NO_ORDER_SINCE:
+        last = await last_standing(bought, mesh)
+        later = [last] if last and last.event.order_id != found.order_id and last.event_time >= begun else []
+    for one in later:
+        return "bought", f"order {one.event.order_id} in {one.region} since"
     since = found.since or found.due
     if cart := await filled_since(person, since, mesh):
         return "moved on", f"filled cart {cart} since"

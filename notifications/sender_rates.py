@@ -18,7 +18,7 @@ from mesh.errors import InvalidKey
 from mesh.events.mail import MailAdvanced, MailBounced, MailComplained
 from mesh.events.offer import OfferSent
 from mesh.subjects import token
-from notifications.exact_sums import Contributions, Figures, SumsWriter, day_key
+from notifications.exact_sums import Contributions, Figures, Sums, SumsWriter, day_key, read_sums
 
 KINDS = (OfferSent, MailAdvanced, MailBounced, MailComplained)
 DAYS = 7
@@ -56,7 +56,10 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     domains: dict[str, Figures] | None = None
 
 
-RATES: Bucket[Kept] = Bucket("sender-rates", Kept, ttl=timedelta(days=40), rebuilt=True)
+MAILS: Bucket[Kept] = Bucket("mail-records", Kept, ttl=timedelta(days=40), rebuilt=True)
+"""Every mail, and every day. Kept for longer than anything is told of it."""
+RATES: Bucket[Sums] = Bucket("sender-days", Sums, ttl=timedelta(days=40), rebuilt=True)
+"""Every day, for pages and pauses."""
 
 
 def folded(before: MailRecord, received: Received) -> MailRecord:
@@ -103,7 +106,7 @@ def part_of(domain: str) -> int:
 class SenderRates:
     """How mails are recorded and summed."""
 
-    bucket = RATES
+    bucket, copy = MAILS, RATES
 
     def key(self, received: Received) -> str | None:
         """Where the mail's record is."""
@@ -138,7 +141,7 @@ class SenderRates:
 
 
 class RatesWriter(SumsWriter[MailRecord, Kept]):
-    """Writes the bucket."""
+    """Writes the figures."""
 
     def __init__(self, mesh: Mesh) -> None:
         super().__init__(mesh, SenderRates())
@@ -149,7 +152,7 @@ async def read_rates(mesh: Mesh, *, today: date, region: str | None = None, days
     wanted = [today - timedelta(days=back) for back in range(days)]
     keys = [f"{day_key(region or mesh.region, day)}-{part:x}" for day in wanted for part in range(PARTS)]
     total: dict[str, Counter[str]] = defaultdict(Counter)
-    for kept, _ in (await mesh.state(RATES).entries(keys)).values():
-        for domain, counts in (kept.domains or {}).items() if kept else ():
+    for domains in (await read_sums(mesh, RATES, keys)).values():
+        for domain, counts in domains.items():
             total[domain].update(counts)
     return {domain: dict(counts) for domain, counts in total.items() if any(counts.values())}

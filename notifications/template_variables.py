@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
 
@@ -108,13 +109,21 @@ def confirmation_variables(shop: Shop, confirm_url: str) -> dict[str, Any]:
 def cart_url(decided: OfferDecided, shop: Shop, saved: str = "") -> str:
     """Where the shopper finds the cart again, the coupon applied. Keys are tokens, so nothing needs quoting.
 
-    Where there is no cart it is the product that was looked at last, or the shop; a code is typed in there.
+    Where there is no cart it is the product that was looked at last, or the shop, which keeps the coupon for the cart
+    that its shopper fills there. `about` is then what the offer is about, by which the shop finds it.
     """
     if not has_cart(decided.trigger):
-        return next((line.url for line in decided.lines if line.url), None) or shop.url
+        place = next((line.url for line in decided.lines if line.url), None) or shop.url
+        asked = {"offer": decided.offer_id, "coupon": decided.coupon, "about": decided.cart_id}
+        return _asking(place, asked) if decided.coupon else place
     coupon = f"&coupon={decided.coupon}" if decided.coupon else ""
     token = f"&{PARAMETER}={saved}" if saved else ""
     return f"{shop.url}/cart/{decided.cart_id}?offer={decided.offer_id}{coupon}{token}"
+
+
+def _asking(url: str, asked: Mapping[str, str | None]) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, urlencode(asked))))))
 
 
 def sum_of(lines: tuple[CartLine, ...]) -> Money:

@@ -2,6 +2,15 @@
 
 from html.parser import HTMLParser
 
+from playwright.async_api import Page
+
+
+async def unfold(page: Page) -> None:
+    """Open what is folded up under More settings, as a browser's user would."""
+    folded = page.locator("details.more:not([open]) > summary")
+    while await folded.count():
+        await folded.first.click()
+
 
 class Fields(HTMLParser):
     """The texts that a browser would send of the form `journey`, in the order of the page."""

@@ -44,11 +44,11 @@ async def apply(
     or `servers`. What nobody declares stays, unless it is named. A stream that would keep less than it does or fewer
     copies of it, and, where `systems` has a connection of a region's user `sys`, a region that has more servers than
     are declared, is refused before anything is changed; so is a durable that looks like another one renamed, unless
-    `take_over` says old -> new (it begins where the old one is) or `force` names it (it begins at the beginning). With
-    `expand` what is missing is made, and nothing that is there is changed. A source is only
-    added once its region can be reached (one that is added earlier retries ever more slowly); a region
-    that stays out of reach for `patience` seconds is left for the next time (`wait`). Of a region that is being rebuilt
-    nothing is changed, but by who rebuilds it (`rebuilding`).
+    `take_over` says old -> new (it begins where the old one is) or `force` names it (it begins at the beginning). One
+    that only fills buckets (`projects`) begins at the beginning, and fills them from the whole log. With `expand` what
+    is missing is made, and nothing that is there is changed. A source is only added once its region can be reached (one
+    that is added earlier retries ever more slowly); a region that stays out of reach for `patience` seconds is left for
+    the next time (`wait`). Of a region that is being rebuilt nothing is changed, but by who rebuilds it (`rebuilding`).
     Raises TopologyError where something would be lost or a server lacks what decisions need, Unavailable where
     JetStream is not ready.
     """
@@ -126,6 +126,8 @@ class _Region:
         if self.manner.expand:
             return []
         for (stream, durable), renamed in renamings(self.wanted.consumers, self._durables).items():
+            if (stream, durable) in self.wanted.projections:
+                continue  # a bucket is filled anew, beside the old one
             if durable not in self.manner.take_over.values() and f"{stream}/{durable}" not in self.manner.force:
                 told = (
                     f"--take-over {renamed}={durable} goes on where that one is, --force {stream}/{durable} begins anew"

@@ -18,6 +18,7 @@ from mesh.events.offer import OfferDecided
 from mesh.events.product import ProductListed
 from mesh.events.user import Recommendation
 from mesh.settings import read
+from notifications.catalogue_prices import price_in
 from notifications.template_variables import Shop, sum_of
 
 Product = TypeVar("Product", CartLine, Recommendation)
@@ -65,18 +66,20 @@ def _products(decided: OfferDecided) -> list[str]:
 def _as_listed(decided: OfferDecided, listed: Mapping[str, ProductListed]) -> OfferDecided:
     hosts = own_hosts()
     lines = tuple(
-        _current(line, listed.get(line.product_id), hosts)
+        _current(line, listed.get(line.product_id), hosts, line.price.currency)
         for line in decided.lines
         if line.product_id not in listed or listed[line.product_id].available
     )
     currencies = {line.price.currency for line in lines}
     if not decided.lines and decided.total:
         currencies = {decided.total.currency}
+    currency = min(currencies, default="")
     recommended = tuple(
         current
         for one in decided.recommended
         if one.product_id not in listed or _can_be_recommended(listed[one.product_id])
-        if (current := _current(one, listed.get(one.product_id), hosts)).price and current.price.currency in currencies
+        if (current := _current(one, listed.get(one.product_id), hosts, currency)).price
+        and current.price.currency == currency
     )
     total = decided.total if lines == decided.lines and decided.total else sum_of(lines)
     return msgspec.structs.replace(decided, lines=lines, recommended=recommended, total=total)
@@ -88,13 +91,13 @@ def own_hosts() -> frozenset[str]:
     return frozenset(host.lower() for host in hosts if host)
 
 
-def _current(product: Product, listed: ProductListed | None, hosts: frozenset[str]) -> Product:
+def _current(product: Product, listed: ProductListed | None, hosts: frozenset[str], currency: str) -> Product:
+    """As it is listed, at its price in a currency; at the price that it has where it is not listed with one."""
     given = {"url": _own(product.url, hosts), "image": _own(product.image, hosts)}
     if listed is not None:
         fields = ("name", "category", "brand", "url", "image")
         given |= {name: value for name in fields if (value := getattr(listed, name)) is not None}
-        price, before = listed.price, product.price
-        if price is not None and (before is None or price.currency == before.currency):
+        if (price := price_in(listed, currency)) is not None:
             return msgspec.structs.replace(product, **given, price=price)
     return msgspec.structs.replace(product, **given)
 

@@ -62,6 +62,12 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         """The name under which its variants are allocated."""
         return self.experiment or self.name
 
+    @property
+    def tested(self) -> tuple[str, ...]:
+        """The variants that are tried against each other; none once there is a winner, or of one alone."""
+        names = tuple(one.name for one in self.variants if one.share > 0)
+        return names if len(names) > 1 and not self.winner else ()
+
     def variant(self, name: str) -> Variant | None:
         """A variant by its name."""
         return next((one for one in self.variants if one.name == name), None)

@@ -25,7 +25,7 @@ from notifications.mail_reports.mailbox import MailboxSettings, open_mailbox
 from notifications.mail_reports.pausing import PauseSettings, pauses_due
 from notifications.mail_reports.receipts import RECEIPTS
 from notifications.mail_reports.requests import Done, ImportedPart, Resume, Suppress
-from notifications.sender_rates import KINDS, RATES, RatesWriter
+from notifications.sender_rates import KINDS, MAILS, RATES, RatesWriter
 from notifications.sending_pauses import paused_domains
 from notifications.suppressions import SUPPRESSIONS, standing_of
 from notifications.unsubscribe_token import LinkSettings
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 service = Service(
     "mail-reports",
     publishes=(MailBounced, MailComplained, AddressSuppressed, AddressListImported, SendingPaused),
-    buckets=(SUPPRESSIONS, RATES, RECEIPTS),
+    buckets=(SUPPRESSIONS, RATES, MAILS, RECEIPTS),
     secrets=("secret", "address_secret"),
     port=8210,
 )
@@ -65,8 +65,8 @@ async def file_suppressions(events: list[Received], filing: Filing) -> None:
     await filing.apply(events)
 
 
-@service.on(*KINDS, reach="mesh", batch=256, linger=timedelta(milliseconds=200), projects=RATES)
-async def count_mails(events: list[Received], rates: RatesWriter) -> None:
+@service.on(*KINDS, reach="mesh", batch=256, linger=timedelta(milliseconds=200), projects=(RATES, MAILS))
+async def count_mails_by_day(events: list[Received], rates: RatesWriter) -> None:
     """Count how many mails went to which domain, and how many came back."""
     await rates.apply(events)
 

@@ -22,11 +22,15 @@ from notifications.experiments.participant import KINDS as PARTICIPATION
 from notifications.journeys.kind import JOURNEYS
 from notifications.render_pool import RenderPool, RenderSettings, open_render_pool
 from notifications.sender_rates import RATES
-from notifications.studio.decision_pages.figures import FIGURES, FiguresWriter
+from notifications.studio.decision_pages.figures import OFFER_DAYS, OFFERS, FiguresWriter, read_behind
 from notifications.studio.decision_pages.offer_record import KINDS
 from notifications.studio.decision_pages.recent_decisions import SINCE, RecentDecisions
-from notifications.studio.experiment_pages.figures import FIGURES as EFFECTS
-from notifications.studio.experiment_pages.figures import EffectsWriter, ExperimentSettings
+from notifications.studio.experiment_pages.figures import (
+    EXPERIMENT_DAYS,
+    PARTICIPANTS,
+    EffectsWriter,
+    ExperimentSettings,
+)
 from notifications.suppressions import SUPPRESSIONS
 from notifications.templates.kind import SHARED_BLOCKS, TEMPLATES, rendered_by
 
@@ -35,10 +39,12 @@ if TYPE_CHECKING:
 
 CHOOSE_EVERY = timedelta(minutes=10)
 DOCUMENTS = (JOURNEYS, TEMPLATES, SHARED_BLOCKS)
+COUNTED = (OFFER_DAYS, EXPERIMENT_DAYS, OFFERS, PARTICIPANTS)
+"""The copies for pages are emptied first where all are rebuilt (`exact_sums.Kind`)."""
 service = Service(
     "studio",
     publishes=(JourneyPublished, TemplatePublished, BlockPublished),
-    buckets=(*(kind.bucket for kind in DOCUMENTS), DRAFTS, REVIEWS, FIGURES, EFFECTS),
+    buckets=(*(kind.bucket for kind in DOCUMENTS), DRAFTS, REVIEWS, *COUNTED),
     views=(PROFILES, SUPPRESSIONS, RATES),
     asks=("mail-reports", "channels"),
     secrets=("address_secret",),
@@ -83,9 +89,9 @@ async def open_recent_decisions() -> AsyncIterator[RecentDecisions]:
     reach="mesh",
     batch=256,
     linger=timedelta(milliseconds=500),
-    projects=(FIGURES, EFFECTS),
+    projects=COUNTED,
 )
-async def count_offers(events: list[Received], figures: FiguresWriter, effects: EffectsWriter) -> None:
+async def count_offers_by_day(events: list[Received], figures: FiguresWriter, effects: EffectsWriter) -> None:
     """Count what became of the offers of every region, by journey and day, and what experiments' shoppers buy.
 
     Both are of decisions above all, so that one delivery of each serves both.
@@ -98,10 +104,11 @@ async def count_offers(events: list[Received], figures: FiguresWriter, effects: 
 
 @service.every(CHOOSE_EVERY)
 async def publish_winners(tick: datetime, mesh: Mesh, effects: EffectsWriter) -> None:
-    """Publish the winners of steps whose rule chooses them, once they are known."""
+    """Publish the winners of steps whose rule chooses them, once they are known; none while figures are not whole."""
     from notifications.studio.experiment_pages.choosing import choose_winners  # noqa: PLC0415  brings tomlkit
 
-    await choose_winners(mesh, effects.window, tick.date())
+    if not await read_behind(mesh):
+        await choose_winners(mesh, effects.window, tick.date())
 
 
 @service.on(OfferDecided, reach="mesh", fanout=True, since=SINCE, batch=500, linger=timedelta(0))

@@ -1,27 +1,33 @@
 """Found: what a check found, as changes to store, and the questions that all kinds of checks ask of a shopper."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import msgspec
 
 from mesh import History, Mesh, Received, Unchanged
 from mesh.envelope import derive_id
-from mesh.errors import InvalidEvent, InvalidKey
+from mesh.errors import InvalidEvent, InvalidKey, MeshError
 from mesh.event import Event, declaration_of
 from mesh.events.cart import CartLine
 from mesh.events.offer import OfferTriggered
 from mesh.events.order import PurchaseMarked
 from mesh.events.product import ProductListed
+from mesh.events.user import Recommendation, Recommendations, RecommendationsRequest
 from mesh.money import Money
 from mesh.observability.logs import log
 from mesh.profiles import Profile, names_of, purchases_of, read_profile
 from mesh.publish import Change, Draft
 from mesh.subjects import every
+from notifications.catalogue_prices import price_in
 from notifications.shopper_profile import shopper_of
 
+SHOWN = 4
+"""How many products are recommended at most; a mail shows fewer where some cannot be bought any more."""
+PATIENCE = timedelta(seconds=2)
+"""How long recommendations are waited for; a mail without any is better than none."""
 AT_ONCE = 16
 """How many shoppers are looked at side by side."""
 TURN = 100
@@ -120,6 +126,17 @@ async def triggered_before(key: str, journey: str, mesh: Mesh) -> tuple[OfferTri
     return newest_of(history, journey), condition_of(history)
 
 
+async def recommended_to(visitor_id: str, mesh: Mesh, *, besides: Collection[str] = ()) -> tuple[Recommendation, ...]:
+    """What the shop would show somebody now, without some products; none where scoring does not answer."""
+    try:
+        request = RecommendationsRequest(visitor_id=visitor_id, most=SHOWN + len(besides))
+        answer = await mesh.ask("scoring", "recommend-products", request, Recommendations, within=PATIENCE)
+    except MeshError as error:
+        log.warning("nothing can be recommended in a mail that a trigger starts", error=str(error))
+        return ()
+    return tuple(one for one in answer.products if one.product_id not in besides)[:SHOWN]
+
+
 def newest_of(history: History, journey: str) -> OfferTriggered | None:
     """What was found last for a journey."""
     own = [one.event for one in history.of(OfferTriggered) if one.event.journey == journey]
@@ -129,12 +146,6 @@ def newest_of(history: History, journey: str) -> OfferTriggered | None:
 def condition_of(history: History) -> Unchanged:
     """The condition that nothing was found for a subject since."""
     return history.unchanged(OfferTriggered)[0]
-
-
-def price_in(listed: ProductListed, currency: str) -> Money | None:
-    """What a product costs in a currency by the catalogue."""
-    every_price = ([listed.price] if listed.price else []) + list(listed.prices)
-    return next((one for one in every_price if one.currency == currency), None)
 
 
 def as_listed(line: CartLine, listed: ProductListed | None) -> CartLine:

@@ -14,6 +14,7 @@ from mesh.events.stock import StockReplenished
 from mesh.events.trigger import TriggerChecked
 from mesh.money import Money
 from notifications.cart_state import cart_state
+from notifications.catalogue_prices import price_in
 from notifications.journeys import Journey
 from notifications.journeys.triggers import PRICE_DROPPED
 from notifications.occasion import CART_CHANGES
@@ -24,7 +25,6 @@ from notifications.triggers.found import (
     bought_by,
     condition_of,
     newest_of,
-    price_in,
     reachable,
     read_log,
     side_by_side,

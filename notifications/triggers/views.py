@@ -11,14 +11,15 @@ from mesh.events.offer import OfferTriggered
 from mesh.events.product import ProductListed
 from mesh.events.trigger import TriggerChecked
 from notifications.cart_state import filled_since
+from notifications.catalogue_prices import price_in
 from notifications.journeys import Journey
 from notifications.triggers.found import (
     Found,
     Part,
     bought_by,
-    price_in,
     reachable,
     read_log,
+    recommended_to,
     side_by_side,
     subject_of,
     total_of,
@@ -75,6 +76,7 @@ async def _found(journey: Journey, mesh: Mesh, last: Received[ProductViewed]) ->
         due=left_at + journey.triggered_after,
         since=since,
         products=tuple(line.product_id for line in lines),
+        recommended=await recommended_to(visitor_id, mesh, besides={one.event.product_id for one in visit}),
         session_id=last.event.session_id,
         customer_id=customer_id,
     )

@@ -19,6 +19,7 @@ from mesh.events.cart import (
     CartUpdated,
 )
 from mesh.events.order import OrderConfirmed, OrderCreated, OrderPlaced, OrderReportRefused, PurchaseHeartbeat
+from mesh.left_carts import LeftCartSettings
 from mesh.observability.logs import log
 from mesh.profiles import PROFILES, names_of, purchases_of, read_profile
 from mesh.publish import Change, Draft
@@ -51,7 +52,7 @@ STALE_READ = timedelta(milliseconds=200)
 @service.resource
 async def read_rules() -> AsyncIterator[Rules]:
     """The settings."""
-    yield Rules(settings.read(CartSettings))
+    yield Rules(settings.read(CartSettings), settings.read(LeftCartSettings).abandon_after)
 
 
 async def stop_outdated_cart(

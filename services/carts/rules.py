@@ -18,13 +18,8 @@ LATE = timedelta(seconds=60)
 
 
 class CartSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How carts are judged.
+    """How carts are judged. `attribution` is how long after an offer an order counts as won by it."""
 
-    `abandon_after` is how long a cart is left alone until it counts as abandoned; it is read where carts come in, and
-    travels with each cart's timer. `attribution` is how long after an offer an order counts as won by it.
-    """
-
-    abandon_after: timedelta = timedelta(minutes=30)
     attribution: timedelta = timedelta(days=7)
 
 
@@ -33,10 +28,11 @@ class Rules:
     """The settings as they were when the service started."""
 
     settings: CartSettings
+    abandon_after: timedelta
 
     def idle_timer(self, sent: Sent[CartUpdated]) -> Timer:
         """When a cart counts as left: by the server's clock, earlier by the time its update was under way."""
-        after = self.settings.abandon_after
+        after = self.abandon_after
         idle = CartIdle(cart_id=sent.event.cart_id, update_id=sent.id, after=after)
         return Timer(idle, sent.received + max(after - sent.age, min(after, GRACE)))
 

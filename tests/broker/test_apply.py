@@ -238,6 +238,24 @@ async def test_a_renamed_handler_may_begin_anew(servers):
     assert (await consumer(servers, "watcher-follow-carts"))["deliver_policy"] == "all"
 
 
+async def test_a_renamed_projection_begins_anew(servers):
+    """It fills its bucket from the whole log, beside what the old one filled: nobody has to say so."""
+    seen = Bucket("seen-anew", dict, rebuilt=True)
+    watcher = Service("watcher", publishes=(CartUpdated, CartIdle), timers=(CartIdle,), buckets=(seen,))
+
+    @watcher.on(CartUpdated, projects=seen)
+    async def follow_carts(event: CartUpdated) -> None:
+        assert event.cart_id
+
+    await published(servers, "c1")
+
+    done = await apply(servers.topology, [watcher], {"us": await servers.operator("us")})
+
+    assert "+ us: create consumer watcher-follow-carts on COMMERCE_us" in lines(done)
+    (first,) = await fetched(await servers.operator("us"), watcher)
+    assert b'"c1"' in first.body
+
+
 async def test_an_older_release_changes_nothing_that_is_there(servers):
     """With `expand` it makes what is missing, and leaves what a newer one changed, naming it."""
     newer = [service(receives=(CartUpdated, CartAbandoned), history=5)]

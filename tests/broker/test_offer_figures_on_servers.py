@@ -15,18 +15,18 @@ from notifications.cart_timeline import read_timeline
 from notifications.mail_reports import service as mail_reports
 from notifications.offers import service as offers
 from notifications.studio import service as studio
-from notifications.studio.decision_pages.figures import DURABLE, FIGURES, read_days, read_waiting
+from notifications.studio.decision_pages.figures import DURABLE, EVERY, OFFER_DAYS, OFFERS, read_days, read_waiting
 from notifications.studio.decision_pages.search import find_carts
 from services.identity import service as identity
 from tests.approved_offer import approved_offer
 
 DUE = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
-OFFERS = 30
+MADE = 30
 
 
 def decisions(region):
     """Each offer is held at first, and approved the next day."""
-    for number in range(1, OFFERS + 1):
+    for number in range(1, MADE + 1):
         name = {"offer_id": f"{region}-{number}", "cart_id": f"{region}-c{number}"}
         fields = {"journey": f"j{number % 2}", "due": DUE + timedelta(days=number % 3), **name}
         yield approved_offer(number, outcome="held", reason="quiet hours", **fields)
@@ -43,11 +43,11 @@ async def test_both_regions_count_both_and_a_rebuild_brings_the_same(eventually)
             for region, mesh in writers.items():
                 for decided in decisions(region):
                     await mesh.publish(decided)
-            await eventually(lambda: waits(meshes["us"], 4 * OFFERS))
+            await eventually(lambda: waits(meshes["us"], 4 * MADE))
             async with running(studio, meshes["us"]), running(studio, meshes["eu"]):
                 here = await eventually(lambda: complete(meshes["us"]))
                 there = await eventually(lambda: complete(meshes["eu"]))
-                rebuilt = await rebuild(await servers.operator("eu"), topology, services, FIGURES.name)
+                rebuilt = await rebuild(await servers.operator("eu"), topology, services, OFFER_DAYS.name)
                 again = await eventually(lambda: complete(meshes["eu"]))
                 await eventually(lambda: waits(meshes["eu"], 0))
                 story = await read_timeline(meshes["eu"], "us-c1")
@@ -57,12 +57,12 @@ async def test_both_regions_count_both_and_a_rebuild_brings_the_same(eventually)
                 await mesh.broker.drain()
 
     assert here == there == again
-    assert sum(figures["approved"] for journeys in again.values() for figures in journeys.values()) == 2 * OFFERS
+    assert sum(journeys[EVERY]["approved"] for journeys in again.values()) == 2 * MADE
     assert {name for journeys in again.values() for figures in journeys.values() for name in figures} == {
         "approved",
         "evaluated",
     }
-    assert (rebuilt.events, rebuilt.keys) == (4 * OFFERS, 2 * OFFERS + 6)
+    assert (rebuilt.events, rebuilt.keys) == (4 * MADE, 6 + 2)
     assert [(one.region, one.event.outcome) for one in story] == [("us", "held"), ("us", "approved")]
     assert [(one.cart_id, one.by) for one in found] == [("us-c1", "offer")]
 
@@ -83,9 +83,9 @@ async def test_a_rebuild_that_would_lose_the_past_is_refused(eventually):
                 assert "error" not in await api(operator, "STREAM.UPDATE.COMMERCE_us", shorter)
                 await eventually(lambda: is_empty(operator))
                 with pytest.raises(TopologyError, match=r"COMMERCE_us no longer keeps events .* --force"):
-                    await rebuild(operator, topology, services, FIGURES.name)
+                    await rebuild(operator, topology, services, OFFERS.name)
                 kept = await complete(studio_mesh, "us")
-                forced = await rebuild(operator, topology, services, FIGURES.name, force=True)
+                forced = await rebuild(operator, topology, services, OFFERS.name, force=True)
         finally:
             for mesh in (studio_mesh, writer):
                 await mesh.broker.drain()
@@ -113,10 +113,10 @@ async def complete(mesh, *regions):
     """The figures once every offer of these regions (of both) is approved, or None."""
     regions = regions or ("us", "eu")
     found = await read_days(mesh, regions, [(DUE + timedelta(days=day)).date() for day in range(3)])
-    approved = sum(figures.get("approved", 0) for journeys in found.values() for figures in journeys.values())
-    return found if approved == len(regions) * OFFERS else None
+    approved = sum(journeys[EVERY].get("approved", 0) for journeys in found.values())
+    return found if approved == len(regions) * MADE else None
 
 
 def test_whose_place_says_what_is_counted():
     """It is the handler that counts."""
-    assert [one.durable for one in studio.bindings if FIGURES in one.projects] == [DURABLE]
+    assert [one.durable for one in studio.bindings if OFFERS in one.projects] == [DURABLE]

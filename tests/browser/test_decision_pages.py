@@ -27,13 +27,21 @@ from mesh.profiles import read_profile
 from mesh.runtime.run import running
 from notifications.exact_sums import total
 from notifications.studio import service as studio
-from notifications.studio.decision_pages.figures import read_days
+from notifications.studio.decision_pages.figures import EVERY, read_days
 from services import console
 from services.identity import service as identity
 from tests.pages import SIZES, examine, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-PAGES = ("/overview", "/overview?days=30", "/decisions", "/decisions?q=nobody", "/decisions/c1", "/decisions/c4")
+PAGES = (
+    "/overview",
+    "/overview?days=30",
+    "/overview?days=365",
+    "/decisions",
+    "/decisions?q=nobody",
+    "/decisions/c1",
+    "/decisions/c4",
+)
 TOTAL = Money(amount=12900, currency="EUR")
 LINES = (
     CartLine(product_id="lamp", quantity=1, price=Money(amount=8900, currency="EUR"), name="Brass desk lamp"),
@@ -163,7 +171,7 @@ async def _counted(mesh):
     """Whether the overview has everything, and visitors' carts are known."""
     days = [datetime.now(UTC).date() - timedelta(days=back) for back in range(6)]
     found = await read_days(mesh, ("us",), days)
-    figures = total(one for journeys in found.values() for one in journeys.values())
+    figures = total(journeys[EVERY] for journeys in found.values())
     counted = [figures.get(name) for name in ("evaluated", "failed", "withdrawn", "recovered")]
     return counted == [12, 1, 1, 1] and (await read_profile(mesh, "v3")).carts == ("c3",)
 

@@ -15,11 +15,10 @@ from mesh.events.offer import Assignment
 from mesh.events.order import OrderConfirmed
 from mesh.runtime.run import running
 from notifications.documents.publishing import publish
-from notifications.exact_sums import day_key
+from notifications.exact_sums import Sums, day_key
 from notifications.journeys.kind import JOURNEYS, files_of
 from notifications.studio import service as studio
-from notifications.studio.decision_pages.figures import FIGURES as OFFERS
-from notifications.studio.decision_pages.figures import Kept
+from notifications.studio.decision_pages.figures import OFFER_DAYS
 from notifications.studio.experiment_pages.figures import EffectsWriter
 from services import console
 from tests.approved_offer import approved_offer
@@ -89,7 +88,7 @@ async def test_what_offers_change_is_shown_and_can_be_read_by_everyone(house, vi
     await publish(JOURNEYS, "abandoned-cart", files_of(TEST), "ada", house.mesh)
     await EffectsWriter(house.mesh, timedelta(days=7)).apply(_past())
     week_ago = datetime.now(UTC).date() - timedelta(days=7)
-    await house.mesh.state(OFFERS).put(day_key("us", week_ago), Kept(day={"abandoned-cart": MAILS}))
+    await house.mesh.state(OFFER_DAYS).put(day_key("us", week_ago), Sums(revision=1, groups={"abandoned-cart": MAILS}))
     await page.reload()
     works = page.get_by_role("region", name="abandoned-cart")
     await expect(works).to_contain_text("The offers work: they bring at least ")
@@ -102,7 +101,7 @@ async def test_what_offers_change_is_shown_and_can_be_read_by_everyone(house, vi
     await expect(works.get_by_role("heading", name="Margin")).to_be_visible()
     await examine(page)
 
-    await page.get_by_role("link", name="abandoned-cart").click()
+    await page.get_by_role("link", name="abandoned-cart", exact=True).first.click()
     await expect(page.get_by_role("heading", name="Day by day")).to_be_visible()
     await expect(page.get_by_role("region", name="Result")).to_contain_text("orders that the shop confirmed")
     permission = page.get_by_role("region", name="What it costs in permission")
@@ -114,8 +113,25 @@ async def test_what_offers_change_is_shown_and_can_be_read_by_everyone(house, vi
     await expect(variants).to_contain_text("Rule Each variant needs 500 shoppers, of whom 10 bought")
     await page.get_by_text("The numbers of each day").click()
     await expect(page.get_by_role("columnheader", name="At least")).to_be_visible()
+    await expect(page.get_by_text("cannot be compared")).to_have_count(0)
+    await examine(page)
+
+    await publish(JOURNEYS, "spring-sale", files_of(TEST), "ada", house.mesh)
+    await EffectsWriter(house.mesh, timedelta(days=7)).apply(_given(bold=600, calm=400))
+    await page.goto(f"{house.url}/experiments/spring-sale")
+    warning = page.get_by_role("alert").filter(has_text="The variants of first cannot be compared")
+    await expect(warning).to_contain_text("bold was given to 600 shoppers (60.0 %) and should have 50.0 %")
     await examine(page)
     assert logged == []
+
+
+def _given(**counts):
+    """Shoppers who took part just now, by the variant of `spring-sale` that they were given."""
+    variants = [name for name, count in counts.items() for _ in range(count)]
+    assignment = Assignment(arm="10", probability=0.9, eligible=True, withheld=0.1)
+    for number, variant in enumerate(variants, start=100_000):
+        of_step = {"step": "first", "variant": variant, "journey": "spring-sale", "assignment": assignment}
+        yield _stored(approved_offer(number, visitor_id=f"v{number}", **of_step), datetime.now(UTC), number)
 
 
 def _past():

@@ -20,6 +20,7 @@ from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS, journey_of
 from notifications.studio import service as studio
 from notifications.templates.kind import TEMPLATES
+from tests.journey_form import unfold
 from tests.pages import examine, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -125,6 +126,7 @@ async def test_a_button_that_is_pressed_during_a_save_is_not_lost(house, chromiu
     await asked.wait()
     await page.get_by_label("What the new condition is about").select_option(label="Has bought before")
     await page.get_by_role("button", name="Add condition", exact=True).click()
+    await unfold(page)
     await page.get_by_label("Offers to one shopper").fill("6")
     await page.get_by_label("Priority").focus()
     await eventually(lambda: page.evaluate(WAITING))
@@ -142,6 +144,7 @@ async def test_it_is_built_without_javascript(house, chromium):
     context = await chromium.new_context(java_script_enabled=False)
     page = await house.open(context, "Bea", "second")
 
+    await unfold(page)
     await page.get_by_label("Offers to one shopper").fill("7")
     await _add(page, "Language")
     await expect(page.get_by_text("Not saved yet")).to_be_visible()
@@ -165,6 +168,7 @@ async def test_a_condition_that_comes_second_is_not_lost(house, chromium):
     context, other = await chromium.new_context(), await chromium.new_context()
     ada = await house.open(context, "Dora", "fourth")
     grace = await house.open(other, "Eva", "fourth")
+    await unfold(ada)
     await ada.get_by_label("Offers to one shopper").fill("5")
     await expect(ada.locator("#saved")).to_contain_text("by Dora.")
 
@@ -199,7 +203,7 @@ async def test_everyone_can_build_one(house, chromium):
     await page.get_by_label("Categories in the cart: value").fill("furniture")
     await _add(page, "What the best offer adds to it", group="group")
     await page.get_by_label("What the best offer adds to it: value").fill("5")
-    await expect(page.locator("#saved")).to_have_text(re.compile("Saved"))
+    await expect(page.locator("#saved")).to_have_text(re.compile("Draft saved"))
     await page.get_by_text("What the conditions look at").click()
     await page.get_by_label("Categories in the cart: value").fill("")
     await expect(page.locator("#wrong-audience")).to_contain_text("write one or several")

@@ -15,6 +15,7 @@ from notifications.studio import service as studio
 from notifications.templates.kind import TEMPLATES
 from services import console
 from tests.approved_offer import approved_offer
+from tests.journey_form import unfold
 from tests.pages import examine, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -40,8 +41,9 @@ async def test_somebody_elses_draft_is_approved_and_a_sent_mail_is_looked_at(vis
             await sign_in(page, meshes["console"], url, role, name)
 
         await ada.goto(f"{url}/journeys/abandoned-cart")
+        await unfold(ada)
         await ada.get_by_role("checkbox", name="eu").check()
-        await expect(ada.locator("#saved")).to_contain_text("Saved")
+        await expect(ada.locator("#saved")).to_contain_text("Draft saved")
         await ada.get_by_role("button", name="Compare and publish").click()
         await ada.get_by_label("Comment").fill("For spring.\nThe region is from the meeting.")
         await ada.get_by_role("button", name="Ask for review").click()

@@ -1,6 +1,7 @@
 """The shop's pages as people use them: the real services on a mesh in memory, in real Chromium."""
 
 import asyncio
+import re
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -308,6 +309,31 @@ async def test_an_offer_brings_its_cart_and_discount_to_another_device(street, v
     await holds(page, ALL_SENT)
     (order,) = await street.events_of(OrderPlaced, await page.evaluate("cartmesh.visitor"))
     assert (order.cart_id, order.coupon, order.total.amount) == ("left-1", "HELLO", round(100 * float(total[1:])))
+
+
+async def test_a_win_back_mails_link_brings_its_code_to_the_next_cart(street, visit, holds, eventually):
+    """It is kept and said, and taken off whatever is put into the cart; the order has it."""
+    plain = {"attempt": 1, "outcome": "approved", "reason": "", "checks": (), "journey": "j", "due": NOW}
+    coupon = {"coupon": "COMEBACK", "discount_percent": 10, "trigger": "no order since"}
+    about = {"cart_id": "no-9", "visitor_id": "elsewhere", "offer_id": "o9", "abandonment_id": "a9"}
+    await street.mesh.publish(OfferDecided(**about, **plain, **coupon))
+    await eventually(lambda: street.mesh.last(CodeChanged, code_id("COMEBACK")))
+
+    page = await visit(locale="en-US")
+    await enter(page, street, "/?offer=o9&coupon=COMEBACK&about=no-9&cartmesh=email.o9.no-9")
+
+    await expect(page.locator(".note")).to_have_text(re.compile("Your coupon COMEBACK is kept: 10 % off"))
+    await page.goto(f"{street.url}/en/products/whisk")
+    await page.get_by_role("button", name="Add to cart").click()
+    await page.goto(f"{street.url}/en/cart")
+    await expect(page.locator("[data-row=discount]")).to_contain_text("Coupon COMEBACK, 10 % off")
+    total = await page.locator("[data-row=total] dd").inner_text()
+    await page.get_by_role("link", name="Check out").click()
+    await page.get_by_role("button", name="Place order").click()
+    await expect(page.locator("[data-total]")).to_have_text(total)
+    await holds(page, ALL_SENT)
+    (order,) = await street.events_of(OrderPlaced, await page.evaluate("cartmesh.visitor"))
+    assert (order.coupon, order.total.amount) == ("COMEBACK", round(100 * float(total[1:])))
 
 
 async def test_on_the_page_of_the_cart_an_offers_code_is_applied(street, visit):

@@ -151,7 +151,7 @@ async def test_a_journey_from_nothing_to_put_back(place):
     assert "Offers to one shopper 4 offers 9 offers" in ada.words, ada.words
     await ada.press("Publish in every region")
     assert "Revision 2 is published: in force here now" in ada.words
-    await ada.press("Put revision 1 back")
+    await ada.press("Undo: put revision 1 back")
 
     journey, third = journey_of(first), await place.in_force("fruhlings-sale")
     assert (journey.cap, journey.holdout, journey.minimum_value) == (4, 0.075, ("20 EUR",))
@@ -244,7 +244,7 @@ async def test_two_people_in_one_draft_see_each_other(place):
     assert (part.status_code, refused) == (409, 409)
     assert "Grace saved this draft at" in words
     assert "Offers to one shopper changed by both 3 offers 5 offers 7 offers" in words
-    assert "Never get an offer 0 % 10 % 0 %" in words
+    assert "Held out 0 % 10 % 0 %" in words
     assert "Largest discount 50 EUR, 50 USD, 50 GBP, 8000 JPY 30 EUR 50 EUR, 50 USD, 50 GBP, 8000 JPY" in words
     assert "Cost of a contact 0.01 EUR" not in words
     assert "cap = 5" in draft
@@ -317,7 +317,7 @@ async def test_a_journey_is_turned_off_from_the_list_and_on_again(place):
     await ada.open("/journeys")
     await ada.press("Turn off")
     off, words = await place.in_force(), ada.words
-    await ada.press("Put revision 0 back")
+    await ada.press("Undo: put revision 0 back")
 
     assert (journey_of(off).active, off.files[FILE]) == (False, shipped + "active = false\n")
     assert "abandoned-cart is off: revision 1 is published" in words
@@ -520,8 +520,114 @@ async def test_what_the_environment_sets_is_shown_and_not_changed(place, monkeyp
     field = re.search(r'<fieldset class="overridden" disabled>(.*?)</fieldset>', ada.text, re.DOTALL)[1]
     await ada.save(priority=["3"], cap=["9"])
 
-    assert "Set by CARTMESH_JOURNEY_CAP for every journey , and cannot be changed here." in shown
-    assert "This journey says: 3 offers." in shown
+    assert "Your administrator has set this for all journeys. CARTMESH_JOURNEY_CAP" in shown
+    assert "This journey itself says: 3 offers." in shown
+    assert "At most 5 offers a week to one shopper" in shown
     assert re.search(r'<input id="cap" name="cap" value="5"', field)
     assert "priority = 3" in await place.draft()
     assert not re.search(r"^cap = [59]", await place.draft(), re.MULTILINE)
+
+
+TEST = """template = "abandoned-cart"
+[[steps]]
+name = "reminder"
+after = "1h"
+channels = ["email"]
+discount_percent = 0
+[[steps]]
+name = "offer"
+after = "1d"
+channels = ["email"]
+variants = [{ name = "a", share = 50, discount_percent = 10 }, { name = "b", share = 50, discount_percent = 15 }]
+"""
+
+
+async def test_a_test_is_listed_as_soon_as_it_is_published(place):
+    """With what is tried, how many shoppers it has of those it needs, and since when; until it has a winner."""
+    ada = await place.marketer("Ada")
+    nothing = (await ada.open("/experiments")).text
+    await publish(JOURNEYS, "spring", {FILE: TEST}, "Ada", place.mesh)
+
+    await ada.open("/experiments")
+    said = ada.words
+    await ada.open("/experiments/spring")
+    alone = ada.words
+    await ada.open("/journeys/spring?done=published")
+    banner = re.search(r'role="status"><p>Revision.*?</div>', ada.text, re.DOTALL)[0]
+    await ada.open("/journeys")
+    listed = ada.words
+    await publish(JOURNEYS, "spring", {FILE: TEST + 'winner = "b"\n'}, "Ada", place.mesh)
+    await ada.open("/experiments")
+
+    assert "Nothing is measured yet" in nothing
+    assert "spring, offer : a against b, 0 of 200 shoppers each, started today" in said
+    assert "spring, offer : a against b" in alone
+    assert '<a href="/experiments/spring">See how the test goes</a>' in banner
+    assert "1 day later: e-mail, 10 % off (half) or 15 % off (half). Test in offer : a against b" in listed
+    assert "a against b" not in ada.words
+
+
+async def test_a_test_whose_variants_are_the_same_is_said_to_tell_nothing(place):
+    """Before it is published, and no more once they differ; mails without a postal address are warned of there, too."""
+    ada = await place.marketer("Ada")
+    await ada.open("/journeys")
+    await ada.post("/journeys", name="pair", copy="start:reminder-then-discount")
+
+    await ada.save(step_edit="variant:1")
+    same = (await ada.open("/journeys/pair/review")).text
+    await ada.open("/journeys/pair")
+    await ada.save(then="review", **{"steps.offers": ["", "own"], "steps.percent": ["10", "15"]})
+
+    assert "<b>a and b of discount are the same</b>" in same
+    assert "are the same" not in ada.text
+    assert "they name no postal address" in ada.words
+    assert "10 % off (half) or 15 % off (half)" in ada.words
+
+
+async def test_a_journey_sends_only_mails_that_are_offers(place):
+    """Nobody can choose a mail about an order, or the one that asks whether an address is right."""
+    ada = await place.marketer("Ada")
+    await publish(JOURNEYS, "spring", {FILE: TEST}, "Ada", place.mesh)
+
+    await ada.open("/journeys/spring")
+    offered = re.search(r'<select id="step-template-0".*?</select>', ada.text)[0]
+
+    assert "win-back" in offered
+    assert "order-" not in offered
+    assert "confirm-address" not in offered
+    assert 'href="/templates/abandoned-cart">Edit or preview abandoned-cart</a>' in ada.text
+
+
+async def test_few_settings_are_shown_and_those_that_were_changed_unfolded(place):
+    """What is as it comes is folded; what somebody changed, or what is wrong, is not."""
+    ada = await place.marketer("Ada")
+
+    await ada.open(CART)
+    first = _unfolded(ada.text)
+    wrong = await ada.save(code_list="no such list", holdout="x")
+    await ada.open(CART)
+    await ada.save(quiet_from="21:00")
+
+    assert first == []
+    assert "Experiment" in _unfolded(wrong.text)
+    assert _unfolded(ada.text) == ["How often and when"]
+
+
+def _unfolded(page):
+    """The titles of the sections that are folded and open."""
+    return re.findall(r'<details class="panel more" open>\s*<summary><h2[^>]*>([^<]+)<', page)
+
+
+async def test_a_draft_of_a_running_journey_says_what_shoppers_still_get(place):
+    """So that nobody thinks that saving is publishing; a new one says that it sends nothing."""
+    ada = await place.marketer("Ada")
+    await ada.open(CART)
+    await ada.save(cap="4")
+    of_running = ada.words
+    await ada.open("/journeys")
+    listed = ada.words
+    await ada.post("/journeys", name="new", copy="start:win-back")
+
+    assert re.search(r"Draft saved \d\d:\d\d UTC by Ada. Shoppers still get revision 0.", of_running)
+    assert "Shoppers get nothing of it until it is published." in ada.words
+    assert "abandoned-cart comes with Cartmesh and is on from the start." in listed

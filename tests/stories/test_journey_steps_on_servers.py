@@ -185,11 +185,11 @@ async def published(marketer):
     await marketer.post("/journeys", name="reminders", copy="abandoned-cart")
     await marketer.save(step_edit="add")
     await marketer.save(step_edit="variant:1")
-    steps = {"name": ["hello", "again"], "after": ["0", "700"], "unit": ["s", "ms"], "percent": ["0", "5"]}
-    await marketer.save(**steps)
-    assert "Wait 700 milliseconds Longer, as offers are 1 day apart" in marketer.words
+    steps = {"name": ["hello", "again"], "after": ["0", "0.7"], "unit": ["s", "s"]}
+    await marketer.save(**steps, offers=["0", "own"], percent=["10", "5"])
+    assert "Wait 0.7 seconds Longer, as offers are 1 day apart" in marketer.words
     await marketer.save(then="review", contact_interval=["0"])
-    assert "Step again none after 700 milliseconds, variant a (share 50, 0 % off)" in marketer.words, marketer.words
+    assert "Step again none after 0.7 seconds, variant a (share 50, no discount)" in marketer.words, marketer.words
     await marketer.publish()
     await marketer.open("/journeys")
     await marketer.post("/journeys/abandoned-cart/switch", active="off", expected="0")

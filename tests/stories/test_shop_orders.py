@@ -193,6 +193,27 @@ async def test_a_coupon_takes_off_what_was_decided_for_its_cart_and_once(shop, e
     assert (order.coupon, order.total.amount) == ("HELLO", 5130)
 
 
+async def test_a_coupon_that_was_decided_for_no_cart_holds_for_the_next_one(shop, eventually):
+    """As a win-back mail's link brings it: for whatever is bought, once, and with what it was decided about."""
+    decided = {"attempt": 1, "outcome": "approved", "reason": "", "checks": (), "journey": "j"}
+    coupon = {"coupon": "AGAIN", "discount_percent": 10, "trigger": "no order since", "due": datetime.now(UTC)}
+    await shop.mesh.publish(
+        OfferDecided(offer_id="o7", abandonment_id="a7", cart_id="no-7", visitor_id="hal", **decided, **coupon)
+    )
+    await shop.issued("AGAIN", eventually)
+    reduced = {"coupon": "AGAIN", "total": dollars(5130)}
+
+    alone = await shop.check_out("hal", "whisk", **reduced)
+    taken = await shop.check_out("hal", "whisk", **reduced, about="no-7")
+    again = await shop.check_out("hal", "whisk", **reduced, about="no-7")
+    second = await shop.check_out("hal", "whisk", **reduced, about="no-7", key="e" * 32)
+
+    assert [one.status_code for one in (alone, taken, again, second)] == [422, 201, 201, 422]
+    assert again.json() == taken.json()
+    order = (await shop.mesh.last(OrderCreated, taken.json()["order_id"])).event
+    assert (order.coupon, order.total.amount) == ("AGAIN", 5130)
+
+
 async def test_only_the_shops_own_pages_order(shop):
     """Another site's page, a product that is not sold, a key that can be guessed: refused, and nothing is stored."""
     before = len([one async for one in shop.mesh.read(OrderCreated)])

@@ -147,6 +147,19 @@ async def test_a_viewer_sees_and_previews_and_changes_nothing(place):
     assert await place.changes() == []
 
 
+async def test_a_subject_that_asks_for_a_code_is_shown_with_and_without_one(place):
+    """As who writes mails cannot see in its text what shoppers read; one that does not is shown once."""
+    marketer = await place.come("marketer")
+    fields = await form(marketer)
+    asks = "{% if coupon %}Your code{% else %}Still there{% endif %}"
+
+    shown = words(await send(marketer, f"{PAGE}/preview", {**fields, "text:subject": asks}))
+    plain = words(await send(marketer, f"{PAGE}/preview", {**fields, "text:subject": "Hello"}))
+
+    assert "Subject Your code Subject without a code Still there" in shown
+    assert "without a code" not in plain
+
+
 async def test_what_is_typed_is_previewed_and_stored_nowhere(place):
     """With the sample that was chosen; the frame may neither run nor send anything, and only this site shows it."""
     marketer = await place.come("marketer")

@@ -18,13 +18,16 @@ from mesh.errors import Conflict
 from mesh.events.cart import CartAbandoned
 from mesh.events.interaction import ProductViewed
 from mesh.events.offer import OfferDecided, OfferDeferred, OfferRecovered, OfferSent, OfferTriggered, OfferWithdrawn
+from mesh.events.order import OrderCancelled, OrderedPieces, OrderRefunded, OrderReturned
 from mesh.events.trigger import TriggerChecked
-from mesh.profiles import read_profile
+from mesh.money import Money
+from mesh.profiles import purchases_of, read_profile
 from mesh.runtime.discovery import discover
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.run import running
 from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
+from notifications.cart_state import shopper_state
 from notifications.channels.service import service as channels
 from notifications.documents.publishing import publish
 from notifications.documents.seeding import seed
@@ -54,8 +57,8 @@ PAGE, SERVER = "demo", "secret"
 class Shop:
     """One region: what its pages and its server send, and what its services do."""
 
-    def __init__(self, client, mesh, studio, box, refused, eventually):
-        self.client, self.mesh, self.studio, self.box = client, mesh, studio, box
+    def __init__(self, client, mesh, studio, orders, box, refused, eventually):
+        self.client, self.mesh, self.studio, self.orders, self.box = client, mesh, studio, orders, box
         self.eventually = partial(eventually, within=12)
         self.sent, self.refused = 0, refused
 
@@ -113,7 +116,8 @@ class Shop:
 
     async def publish_journeys(self):
         """Publish one for each trigger, and wait until they are looked for."""
-        for name, text in JOURNEYS_ON.items():
+        left = 'template = "abandoned-cart"\nactive = false\n'  # whose mails would come between
+        for name, text in {**JOURNEYS_ON, "abandoned-cart": left}.items():
             await publish(JOURNEYS, name, files_of(text), "author", self.studio)
         for name in JOURNEYS_ON:
             await self.eventually(lambda name=name: self.mesh.last(TriggerChecked, name))
@@ -163,7 +167,8 @@ async def us(tmp_path_factory, eventually):
             run = await stack.enter_async_context(running(gateway, await mesh("gateway"), http=("127.0.0.1", 0)))
             client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{run.port}", timeout=20)
             await stack.enter_async_context(client)
-            shop = Shop(client, await mesh("offers"), await mesh("studio"), box, refused, eventually)
+            meshes = [await mesh(name) for name in ("offers", "studio", "orders")]
+            shop = Shop(client, *meshes, box, refused, eventually)
             await shop.publish_journeys()
             yield shop
 
@@ -249,6 +254,53 @@ async def test_who_filled_a_cart_or_bought_or_is_not_known_did_not_just_look(us)
     for later in (1, 5):
         await check_trigger(journey, us.mesh, seen + timedelta(seconds=later))
     assert await us.triggered(keys[-2]) == []
+
+
+async def test_an_order_that_was_cancelled_or_paid_back_is_not_the_last_one(us):
+    """Nor does it keep back a mail about the one before it; an order of which a part is left is the last one."""
+    after = timedelta(hours=1)
+    journey = parse("last-order", BASE.format("win-back", "no order since") + 'trigger_after = "1h"\n', {})
+    await check_trigger(journey, us.mesh, datetime.now(UTC))
+    people = ("cancelled", "refunded", "returned", "partly", "standing", "only")
+    await asyncio.gather(*map(us.identified, people))
+    for visitor in people:
+        for number in (1, 2) if visitor != "only" else (2,):
+            await us.ordered(visitor, f"o-{visitor}-{number}")
+    whole, part = Money(amount=3000, currency="EUR"), Money(amount=2999, currency="EUR")
+    pieces = (OrderedPieces(product_id="vase", quantity=1),)
+    for order in ("o-cancelled-2", "o-only-2"):
+        undone = OrderCancelled(
+            order_id=order, lines=pieces, amount=whole, left=(), total=replace(whole, amount=0), by="shop"
+        )
+        await us.orders.publish(undone)
+    returned = OrderReturned(order_id="o-returned-2", lines=pieces, amount=whole, all_lines=pieces, total=whole)
+    await us.orders.publish(returned)
+    for order, amount in (("o-refunded-2", whole), ("o-returned-2", part), ("o-partly-2", part)):
+        await us.orders.publish(OrderRefunded(order_id=order, refunded=amount))
+
+    now = datetime.now(UTC) + after
+    for _ in range(2):
+        await check_trigger(journey, us.mesh, now)
+
+    found = {visitor: await us.triggered(subject_of(journey.trigger, journey.name, visitor)) for visitor in people}
+    assert {visitor: [one.order_id for one in several] for visitor, several in found.items()} == {
+        "cancelled": ["o-cancelled-1"],
+        "refunded": ["o-refunded-1"],
+        "returned": ["o-returned-1"],
+        "partly": ["o-partly-2"],
+        "standing": ["o-standing-2"],
+        "only": [],
+    }
+    assert await _since(us, found["cancelled"][0]) == "left"
+    await us.ordered("cancelled", "o-cancelled-3")
+    assert await _since(us, found["cancelled"][0]) == "bought"
+
+
+async def _since(us, found):
+    """What the shopper of a find did since, as a decision sees it."""
+    person = await read_profile(us.mesh, found.visitor_id)
+    bought = [one for one in (await purchases_of(us.mesh, person.digests)).values() if one]
+    return (await shopper_state(found, bought, person, us.mesh))[0]
 
 
 async def _has_cart(shop, visitor):

@@ -15,7 +15,7 @@ from notifications.exact_sums import total
 from notifications.experiments.participant import BEFORE, MOST_AMOUNT, fold, outcomes
 from notifications.studio.experiment_pages import words
 from notifications.studio.experiment_pages.chart import chart
-from notifications.studio.experiment_pages.figures import FIGURES, EffectsWriter, read_days
+from notifications.studio.experiment_pages.figures import EXPERIMENT_DAYS, PARTICIPANTS, EffectsWriter, read_days
 from notifications.studio.experiment_pages.result import result, results
 from notifications.studio.experiment_pages.variants import variants_of
 from tests.approved_offer import approved_offer
@@ -149,7 +149,7 @@ def mesh():
 
 async def kept(of):
     """What the bucket holds, without days on which by now nobody began."""
-    return {key: value async for key, value in of.state(FIGURES).items() if value.participant or value.day}
+    return {key: value async for key, value in of.state(PARTICIPANTS).items() if value.participant or value.day}
 
 
 @settings(max_examples=60)
@@ -165,7 +165,8 @@ def test_sums_are_those_of_the_records_whatever_is_delivered_when(delivered):
         for batch in batches:
             await writer.apply(batch)
         before = await kept(anyhow)
-        await anyhow.state(FIGURES).purge()
+        await anyhow.state(EXPERIMENT_DAYS).purge()
+        await anyhow.state(PARTICIPANTS).purge()
         await writer.apply(reversed(log))
         return await kept(once), before, await kept(anyhow)
 

@@ -16,13 +16,14 @@ from mesh.events.order import OrderPlaced
 from notifications.channels.service import name_refused_offer
 from notifications.documents.document import WINNER_RULE
 from notifications.documents.publishing import publish, revert, versions
+from notifications.exact_sums import Sums
 from notifications.experiments.participant import fold, outcomes
 from notifications.journeys import parse
 from notifications.journeys.kind import FILE, JOURNEYS, files_of
 from notifications.studio.decision_pages.figures import FiguresWriter
 from notifications.studio.decision_pages.figures import read_days as read_offer_days
 from notifications.studio.experiment_pages.choosing import choice_of, choose_winners, what_was_tested
-from notifications.studio.experiment_pages.figures import FIGURES, Kept
+from notifications.studio.experiment_pages.figures import EXPERIMENT_DAYS
 from notifications.studio.experiment_pages.guardrails import Mails, mails_of, rates
 from notifications.studio.experiment_pages.margins import Margin
 from notifications.studio.experiment_pages.variants import variants_of
@@ -199,8 +200,8 @@ def regions():
 
 async def measured(mesh, day, **arms):
     """Bring the sums of a day into the figures, as if shoppers had taken part."""
-    kept = Kept(day={"sale/first": figures({name: (n, bought, 0) for name, (n, bought) in arms.items()})})
-    await mesh.state(FIGURES).put(f"day-{mesh.region}-{day.isoformat()}", kept)
+    kept = Sums(revision=1, groups={"sale/first": figures({name: (n, b, 0) for name, (n, b) in arms.items()})})
+    await mesh.state(EXPERIMENT_DAYS).put(f"day-{mesh.region}-{day.isoformat()}", kept)
 
 
 LATER = TODAY + timedelta(days=30)
@@ -224,6 +225,17 @@ async def test_a_winner_is_published_once_and_by_the_rule(regions):
     noted = (await us.last(ConsoleChanged, WINNER_RULE)).event
     assert (noted.action, noted.subject) == ("choose-winner", "journey/sale")
     assert noted.details == {"revision": "2", "winner of first": "calm"}
+
+
+async def test_a_rule_chooses_nothing_while_the_variants_are_not_given_as_their_shares_say(regions):
+    """Something else than chance decides who is counted, so the better one may be no better."""
+    us = regions["us"]
+    await us.state(JOURNEYS.bucket).put("sale", await publish(JOURNEYS, "sale", files_of(TEST), "ada", us))
+    await measured(us, TODAY, calm=(5_000, 800), bold=(4_000, 400))
+
+    assert await choose_winners(us, WEEK, LATER) == []
+    await measured(us, TODAY, calm=(5_000, 800), bold=(5_000, 500))
+    assert len(await choose_winners(us, WEEK, LATER)) == 1
 
 
 async def test_a_rule_does_not_overrule_a_person(regions):

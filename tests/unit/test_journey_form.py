@@ -21,9 +21,11 @@ from notifications.studio.journey_pages.fields import FIELDS, SECTIONS
 from notifications.studio.journey_pages.form import WHOLE, typed_of, write
 from notifications.studio.journey_pages.history import entries
 from notifications.studio.journey_pages.journeys_list import name_of
+from notifications.studio.journey_pages.overridden import as_decided
 from notifications.studio.journey_pages.picture import picture
 from notifications.studio.journey_pages.sentence import sentence
 from notifications.studio.journey_pages.step_builder import changed
+from notifications.studio.journey_pages.step_words import running_tests, steps_in_words
 
 SHIPPED = sources()["abandoned-cart"]
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -248,7 +250,7 @@ def test_the_buttons_of_steps_do_what_they_say():
         ({"when": ["", "not opened"]}, "is not tracked"),
         ({"when": ["", "clicked three"]}, "there is no earlier step three; there is one"),
         ({"when": ["clicked", ""]}, "the first step has none before it"),
-        ({"discount": ["", "101"]}, "step two: discount_percent: 0 to 100"),
+        ({"gives": ["", "own"], "discount": ["", "101"]}, "step two: discount_percent: 0 to 100"),
         ({"winner": ["", "c"]}, "winner: there is no variant c; there is a, b"),
         ({"share": ["0", "0"]}, "give one variant a share above 0"),
         ({"choose_winner": ["", "luck"]}, "choose winner: by orders or margin, not 'luck'"),
@@ -354,7 +356,7 @@ def test_a_difference_is_said_field_by_field():
         return [(one.label, one.before, one.after) for one in found.changes], found.note
 
     assert changes(SHIPPED.replace("holdout = 0.0", "holdout = 0.05").replace('"1d"', '"36h"')) == (
-        [("Time between offers", "1 day", "36 hours"), ("Never get an offer", "0 %", "5 %")],
+        [("Time between offers", "1 day", "36 hours"), ("Held out", "0 %", "5 %")],
         "",
     )
     assert changes(SHIPPED + "# more\n") == ([], "Only comments or the order of lines differ.")
@@ -387,8 +389,8 @@ def test_a_revision_is_compared_with_the_one_that_was_in_force_before_it():
 def test_a_sentence_says_what_a_journey_does():
     """For the one that ships, one that is switched off, and one that never sends."""
     assert sentence(parse("sale", SHIPPED, {})) == (
-        "Carts of any value, left, get 0, 5, 10 or 15 % off by e-mail and on site, at most 3 offers a week, "
-        "1 day apart, not between 22:00 and 08:00."
+        "For carts of any value. 30 minutes after the cart is left: e-mail and on site, 0, 5, 10 or 15 % off. "
+        "At most 3 offers a week to one shopper, 1 day apart, not between 22:00 and 08:00."
     )
     assert sentence(
         Journey(
@@ -404,11 +406,51 @@ def test_a_sentence_says_what_a_journey_does():
             explore=0.05,
         )
     ) == (
-        "Switched off. When on: carts of at least 20 EUR or 25 USD, left, get 10 % off on site, "
-        "at most 1 offer in 3 days. 10 % of shoppers never get an offer. "
+        "Switched off. When on: for carts of at least 20 EUR or 25 USD. 30 minutes after the cart is left: on site, "
+        "10 % off. At most 1 offer in 3 days to one shopper. 10 % of shoppers are held out: they never get an offer. "
         "For 5 % of shoppers the offer is drawn at random."
     )
-    assert "but never" in sentence(Journey(name="sale", template="a", cap=0))
+    assert "But nothing is sent" in sentence(Journey(name="sale", template="a", cap=0))
+
+
+def test_a_sentence_says_what_happens_in_order(monkeypatch):
+    """Each step with its wait, its own ways and discounts, and the part of the shoppers that gets them."""
+    monkeypatch.setenv("CARTMESH_ABANDON_AFTER", "45m")
+    text = """
+discount_depths = [0, 15]
+template = "a"
+[[steps]]
+name = "reminder"
+after = "15m"
+channels = ["email"]
+discount_percent = 0
+[[steps]]
+name = "offer"
+after = "1d"
+when = "not clicked reminder"
+channels = ["email"]
+variants = [{ name = "a", share = 50, discount_percent = 10 }, { name = "b", share = 50, discount_percent = 15 }]
+"""
+    said = steps_in_words(parse("sale", text, {}))
+    by_mail = steps_in_words(parse("sale", text.replace('name = "b"', 'name = "b", template = "bold"'), {}))
+    decided = steps_in_words(parse("sale", text + 'winner = "b"\n', {}))
+
+    assert said == [
+        "1 hour after the cart is left: e-mail, no discount.",
+        "1 day later, only if reminder was not clicked: e-mail, 10 % off (half) or 15 % off (half).",
+    ]
+    assert by_mail[1].endswith("10 % off by mail a (half) or 15 % off by mail bold (half).")
+    assert decided[1].endswith("e-mail, 15 % off (the winner, b).")
+    assert running_tests(parse("sale", text, {})) == {"offer": "a against b"}
+    assert running_tests(parse("sale", text + 'winner = "b"\n', {})) == {}
+
+
+def test_what_the_environment_sets_for_all_journeys_is_what_is_said(monkeypatch):
+    """A limit that a journey has of its own and that does not hold is not promised."""
+    monkeypatch.setenv("CARTMESH_JOURNEY_CONTACT_INTERVAL", "0s")
+    monkeypatch.setenv("CARTMESH_JOURNEY_QUIET", "")
+
+    assert sentence(as_decided("sale", SHIPPED)).endswith("At most 3 offers a week to one shopper.")
 
 
 @settings(max_examples=40)
@@ -473,7 +515,7 @@ discount_percent = 5
         ("end", "End"),
     ]
     assert nodes[2].detail == "Longer, as offers are 2 days apart"
-    assert [(one.name, one.share, one.sends, one.own) for one in nodes[4].branches] == [
-        ("x", 75, "E-mail, on site: a", ""),
+    assert [(one.name, one.share, one.sends, one.gets) for one in nodes[4].branches] == [
+        ("x", 75, "E-mail, on site: a", "10 % off"),
         ("y", 25, "E-mail, on site: b", "5 % off"),
     ]

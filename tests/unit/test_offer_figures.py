@@ -3,12 +3,15 @@
 import asyncio
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh import Mesh, Money, Received
 from mesh.broker.memory import MemoryMesh
+from mesh.errors import Unavailable
 from mesh.events.cart import CartRecovered
 from mesh.events.mail import MailComplained
 from mesh.events.offer import (
@@ -22,11 +25,19 @@ from mesh.events.offer import (
     OfferUnsubscribed,
     OfferWithdrawn,
 )
-from notifications.exact_sums import day_key, total
+from notifications.exact_sums import day_key, newer, total
 from notifications.journeys import parse
 from notifications.progress import WAITING
-from notifications.studio.decision_pages.figures import FIGURES, FiguresWriter, offer_key, read_offer
-from notifications.studio.decision_pages.offer_record import figures_of
+from notifications.studio.decision_pages.figures import (
+    EVERY,
+    OFFER_DAYS,
+    OFFERS,
+    FiguresWriter,
+    offer_key,
+    read_days,
+    read_offer,
+)
+from notifications.studio.decision_pages.offer_record import OF_STEPS, figures_of
 from notifications.studio.decision_pages.step_results import step_results
 from tests.approved_offer import approved_offer
 
@@ -113,12 +124,30 @@ def mesh():
 
 async def kept(of):
     """What the bucket holds."""
-    return {key: value async for key, value in of.state(FIGURES).items()}
+    return {key: value async for key, value in of.state(OFFERS).items()}
+
+
+async def copied(of):
+    """What pages read, by day and journey."""
+    return by_journey({key: sums.groups async for key, sums in of.state(OFFER_DAYS).items()})
 
 
 def days_of(values):
     """The figures by day and journey."""
-    return {key: value.day for key, value in values.items() if value.day is not None}
+    return by_journey({key: value.day for key, value in values.items() if value.day is not None})
+
+
+def by_journey(days):
+    """Days without months and without what is counted of every journey together, which are as much as they come to."""
+    found = {key: {name: one for name, one in groups.items() if name != EVERY} for key, groups in days.items()}
+    for key, journeys in found.items():
+        whole = total(journeys.values())
+        assert days[key].get(EVERY, {}) == {name: whole[name] for name in whole if not name.startswith(OF_STEPS)}
+    of_days = {key: journeys for key, journeys in found.items() if key.startswith("day-")}
+    for key in found.keys() - of_days.keys():
+        in_it = [one for day, one in of_days.items() if day.startswith(key.replace("month-", "day-"))]
+        assert found[key] == {name: total(one.get(name, {}) for one in in_it) for name in found[key]}
+    return of_days
 
 
 @given(deliveries())
@@ -132,11 +161,12 @@ def test_figures_are_the_sum_of_the_records_whatever_is_delivered_when(delivered
         writer = FiguresWriter(anyhow)
         for batch in batches:
             await writer.apply(batch)
-        return await kept(once), await kept(anyhow)
+        return await kept(once), await kept(anyhow), await copied(anyhow)
 
-    once, anyhow = asyncio.run(count())
+    once, anyhow, shown = asyncio.run(count())
 
     assert once == anyhow
+    assert shown == days_of(once)
     sums = defaultdict(lambda: defaultdict(list))
     for value in once.values():
         if value.offer and value.offer.day:
@@ -157,14 +187,62 @@ def test_a_rebuild_brings_the_same_figures(delivered):
         for batch in batches:
             await writer.apply(batch)
         before = await kept(region)
-        await region.state(FIGURES).purge()
+        await region.state(OFFER_DAYS).purge()
+        await region.state(OFFERS).purge()
         for received in log:
             await writer.apply([received])
-        return before, await kept(region)
+        return before, await kept(region), await copied(region)
 
-    before, after = asyncio.run(count())
+    before, after, shown = asyncio.run(count())
 
     assert before == after
+    assert shown == days_of(after)
+
+
+async def test_a_writer_that_is_killed_before_it_copied_leaves_nothing_out(monkeypatch):
+    """The events come again: all of them are counted, and what they count in is copied all the same."""
+    region = mesh()
+    log = [stored(decided(number, due=MONDAY), number) for number in range(1, 4)]
+    puts = region.broker.kv_put_each
+
+    async def killed(bucket, values):
+        if bucket is OFFER_DAYS:
+            raise Unavailable("killed")
+        return await puts(bucket, values)
+
+    monkeypatch.setattr(region.broker, "kv_put_each", killed)
+    with pytest.raises(Unavailable):
+        await FiguresWriter(region).apply(log)
+    monkeypatch.undo()
+    before = await copied(region)
+
+    await FiguresWriter(region).apply(log)
+
+    assert before == {}
+    assert await copied(region) == days_of(await kept(region)) != {}
+
+
+async def test_a_process_that_is_late_does_not_show_older_figures():
+    """The copy stays at the newest revision of the sums, whoever copies last."""
+    region = mesh()
+    await FiguresWriter(region).apply([stored(decided(2, due=MONDAY), 1)])
+    late = await region.state(OFFER_DAYS).get("day-us-2026-05-04")
+    await FiguresWriter(region).apply([stored(decided(4, due=MONDAY), 2)])
+
+    await region.state(OFFER_DAYS).update("day-us-2026-05-04", partial(newer, late))
+
+    assert await copied(region) == {"day-us-2026-05-04": {"j0": {"approved": 2, "evaluated": 2}}}
+
+
+async def test_pages_read_nothing_of_what_grows_with_offers():
+    """The figures are there without the bucket of the records."""
+    region = mesh()
+    await FiguresWriter(region).apply([stored(decided(2, due=MONDAY), 1)])
+    await region.state(OFFERS).purge()
+
+    assert await read_days(region, ("us",), [MONDAY.date()]) == {
+        ("us", MONDAY.date()): {name: {"approved": 1, "evaluated": 1} for name in (EVERY, "j0")}
+    }
 
 
 async def test_processes_that_count_at_the_same_time_lose_nothing():

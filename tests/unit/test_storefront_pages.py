@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import UTC, datetime
+from html import unescape
 from string import Formatter
 
 import httpx
@@ -12,7 +13,7 @@ import pytest_asyncio
 
 from mesh import Mesh
 from mesh.events.cart import CartClosed, CartConverted, CartLine, CartUpdated
-from mesh.events.offer import OfferDecided
+from mesh.events.offer import OfferDecided, OfferRecovered
 from mesh.money import Money
 from services.demo.storefront.app import build
 from services.demo.storefront.catalogue import CATEGORIES, CURRENCIES, LANGUAGES, in_category, products
@@ -227,6 +228,18 @@ async def test_files_are_kept_for_ever_and_pages_asked_for_again(shop):
     assert (again.status_code, page.headers["cache-control"]) == (304, "private, no-cache")
 
 
+OFFER = {
+    "offer_id": "o1",
+    "abandonment_id": "a1",
+    "attempt": 1,
+    "outcome": "approved",
+    "reason": "",
+    "checks": (),
+    "journey": "j",
+    "due": NOW,
+}
+
+
 async def leave(mesh, *lines, cart="c1", **decided):
     """A cart that was filled and left, and what was decided about it."""
     who = {"cart_id": cart, "visitor_id": "v1"}
@@ -254,6 +267,40 @@ async def test_a_coupon_holds_only_with_its_own_offer(shop, mesh, asked):
 
     assert "&#34;percent&#34;:0" in page
     assert "HELLO" not in page
+
+
+def offered_on(page):
+    """What a page tells its script of a coupon."""
+    found = re.search(r'data-offered="([^"]*)"', page)
+    return json.loads(unescape(found[1])) if found else None
+
+
+@pytest.mark.parametrize("path", ["/", "/en/", "/de/products/whisk"])
+async def test_the_link_of_an_offer_without_a_cart_brings_its_coupon(shop, mesh, path):
+    """The page keeps it for the cart, and says so; the shop's own address leads to the shopper's language with it."""
+    decided = {"coupon": "HELLO", "discount_percent": 10, "trigger": "no order since"}
+    await mesh.publish(OfferDecided(**OFFER, cart_id="no-1", visitor_id="v1", **decided))
+    asked = "?offer=o1&coupon=HELLO&about=no-1&percent=99"
+
+    page = (await shop.get(f"{path}{asked}", follow_redirects=True)).text
+
+    assert offered_on(page) == {"about": "no-1", "coupon": "HELLO", "percent": 10}
+    assert "HELLO" in re.search(r'<p class="note">([^<]*)</p>', page)[1]
+
+
+async def test_a_coupon_without_a_cart_holds_only_as_it_was_decided_and_until_it_was_used(shop, mesh):
+    """Not with another offer, code or key; nor after an order that followed it."""
+    decided = {"coupon": "HELLO", "discount_percent": 10, "trigger": "no order since"}
+    await mesh.publish(OfferDecided(**OFFER, cart_id="no-1", visitor_id="v1", **decided))
+    right = {"offer": "o1", "coupon": "HELLO", "about": "no-1"}
+    wrong = [right | one for one in ({"offer": "o2"}, {"coupon": "X"}, {"about": "no-2"}, {"about": "%00"})]
+
+    pages = [(await shop.get("/en/", params=one)).text for one in wrong]
+    won = {"order_id": "n1", "offer_id": "o1", "value": Money(amount=100, currency="USD")}
+    await mesh.publish(OfferRecovered(cart_id="no-1", visitor_id="v1", **won))
+    pages.append((await shop.get("/en/", params=right)).text)
+
+    assert [offered_on(page) for page in pages] == [None] * 5
 
 
 @pytest.mark.parametrize(

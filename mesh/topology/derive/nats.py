@@ -38,10 +38,14 @@ COPIES_ON_THE_WAY = 5_000
 
 @dataclass(frozen=True, kw_only=True)
 class Holdings:
-    """What a region holds, as JetStream API configurations: streams by name, consumers by (stream, durable)."""
+    """What a region holds, as JetStream API configurations: streams by name, consumers by (stream, durable).
+
+    `projections` are the consumers that only fill buckets: they may begin at the oldest event at any time.
+    """
 
     streams: dict[str, Config] = field(default_factory=dict)
     consumers: dict[tuple[str, str], Config] = field(default_factory=dict)
+    projections: frozenset[tuple[str, str]] = frozenset()
 
 
 def holdings(topology: Topology, services: Sequence[Service], region: str) -> Holdings:
@@ -65,6 +69,13 @@ def holdings(topology: Topology, services: Sequence[Service], region: str) -> Ho
                 for copy in copies(topology.layout, origin=region, target=target)
             },
         },
+        projections=frozenset(
+            (spec.stream, spec.durable)
+            for service in services
+            for binding in service.bindings
+            if binding.projects
+            for spec in binding.consumers(region, topology.layout)
+        ),
     )
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 STARTS = {
+    "reminder-then-discount": "A reminder, then a discount",
     "checkout-abandoned": "Checkout abandoned",
     "browse-abandoned": "Browse abandoned",
     "price-dropped": "Price dropped",

@@ -12,12 +12,17 @@ from mesh.errors import InvalidKey
 from mesh.events.mail import MailComplained
 from mesh.streams import mesh_stream
 from mesh.subjects import token
-from notifications.exact_sums import Contributions, Figures, SumsWriter, day_key
-from notifications.studio.decision_pages.offer_record import KINDS, OfferRecord, figures_of, fold
+from notifications import exact_sums
+from notifications.exact_sums import Contributions, Figures, Sums, SumsWriter, day_key, month_key, read_sums
+from notifications.studio.decision_pages.offer_record import KINDS, OF_STEPS, OfferRecord, figures_of, fold
 
-DURABLE = "studio-count-offers"
+DURABLE = "studio-count-offers-by-day"
 """Whose place in the streams says what is counted."""
 LONGEST_ID = 100
+MANY = 1_000
+"""So many events that are not counted yet are worth a word; fewer are counted while somebody reads it."""
+EVERY = ""
+"""The group in which the offers of all journeys are counted together, without what is counted of steps."""
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -27,14 +32,16 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     day: dict[str, Figures] | None = None
 
 
-FIGURES: Bucket[Kept] = Bucket("offer-figures", Kept, ttl=timedelta(days=400), rebuilt=True)
+OFFERS: Bucket[Kept] = Bucket("offer-records", Kept, ttl=timedelta(days=400), rebuilt=True)
 """Every offer of the mesh, and every day. Kept as long as the events."""
+OFFER_DAYS: Bucket[Sums] = Bucket("offer-days", Sums, ttl=timedelta(days=400), rebuilt=True)
+"""Every day and every month, for pages."""
 
 
 class OfferFigures:
     """How offers are recorded and summed."""
 
-    bucket = FIGURES
+    bucket, copy = OFFERS, OFFER_DAYS
 
     def key(self, received: Received) -> str | None:
         """Where the offer's record is; None for a complaint about another mail, or one that is not known."""
@@ -47,10 +54,13 @@ class OfferFigures:
         return fold(record, events)
 
     def contributions(self, record: OfferRecord) -> Contributions:
-        """What an offer adds to its day, once its decision has arrived."""
+        """What an offer adds to its day and its month, once its decision has arrived."""
         if record.day is None:
             return {}
-        return {day_key(record.region, record.day): {record.journey: figures_of(record)}}
+        figures = figures_of(record)
+        whole = {name: count for name, count in figures.items() if not name.startswith(OF_STEPS)}
+        both = {record.journey: figures, EVERY: whole}
+        return {key(record.region, record.day): both for key in (day_key, month_key)}
 
     def record(self, kept: Kept) -> OfferRecord | None:
         """The record of a value."""
@@ -70,7 +80,7 @@ class OfferFigures:
 
 
 class FiguresWriter(SumsWriter[OfferRecord, Kept]):
-    """Writes the bucket."""
+    """Writes the figures."""
 
     def __init__(self, mesh: Mesh) -> None:
         super().__init__(mesh, OfferFigures())
@@ -88,10 +98,19 @@ def offer_key(offer_id: str) -> str:
 async def read_days(
     mesh: Mesh, regions: Iterable[str], days: Iterable[date]
 ) -> dict[tuple[str, date], dict[str, Figures]]:
-    """The figures of these regions and days, by journey, by one request. Without those that have none."""
-    keys = {day_key(region, day): (region, day) for day in days for region in regions}
-    found = await mesh.state(FIGURES).entries(keys)
-    return {keys[key]: kept.day for key, (kept, _) in found.items() if kept and kept.day}
+    """The figures of these regions and days, by journey and of `EVERY` one. Without those that have none.
+
+    Raises Unavailable.
+    """
+    return await exact_sums.read_days(mesh, OFFER_DAYS, regions, days)
+
+
+async def read_months(
+    mesh: Mesh, regions: Iterable[str], months: Iterable[date]
+) -> dict[tuple[str, date], dict[str, Figures]]:
+    """As `read_days`, of whole months, each by its first day. Raises Unavailable."""
+    keys = {month_key(region, month): (region, month) for month in months for region in regions}
+    return {keys[key]: groups for key, groups in (await read_sums(mesh, OFFER_DAYS, keys)).items()}
 
 
 async def read_waiting(mesh: Mesh) -> int:
@@ -101,7 +120,13 @@ async def read_waiting(mesh: Mesh) -> int:
     return sum(state.pending + state.ack_pending for states in found for state in states.values())
 
 
+async def read_behind(mesh: Mesh) -> int:
+    """How many events are to be counted before the figures are whole; 0 for few. Raises Unavailable."""
+    waiting = await read_waiting(mesh)
+    return waiting if waiting > MANY else 0
+
+
 async def read_offer(mesh: Mesh, offer_id: str) -> OfferRecord | None:
     """The record of an offer, or None."""
-    kept = await mesh.state(FIGURES).get(offer_key(offer_id))
+    kept = await mesh.state(OFFERS).get(offer_key(offer_id))
     return kept.offer if kept else None

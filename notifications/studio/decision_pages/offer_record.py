@@ -113,6 +113,7 @@ OF_STEP = (
     *(OPENS_COUNTED, *OPENED),
 )
 """What is counted of each step and variant besides, and revenue: by names that begin with `step:<step>:<variant>:`."""
+OF_STEPS = "step:"
 
 
 def fold(record: OfferRecord | None, events: Iterable[Received]) -> OfferRecord:
@@ -169,7 +170,7 @@ def figures_of(record: OfferRecord) -> Figures:
 
 def step_key(step: str, variant: str) -> str:
     """What the names of the figures of a step and variant begin with."""
-    return f"step:{step}:{variant}:"
+    return f"{OF_STEPS}{step}:{variant}:"
 
 
 def _decided(record: OfferRecord, decided: OfferDecided, received: Received) -> OfferRecord:

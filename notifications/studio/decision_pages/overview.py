@@ -1,4 +1,4 @@
-"""Overview: what the figures of some days and regions come to: per journey, per day, and why there was no offer."""
+"""Overview: what the figures of some time come to: per journey, per day or month, and why there was no offer."""
 
 from collections.abc import Mapping
 from datetime import date, timedelta
@@ -8,16 +8,18 @@ import msgspec
 from mesh import Mesh, Money
 from notifications.exact_sums import Figures, total
 from notifications.studio.decision_pages import words
-from notifications.studio.decision_pages.figures import read_days
+from notifications.studio.decision_pages.figures import EVERY, read_days, read_months
 
+YEAR, MONTHS = 365, 12
+"""So many days are shown as so many months, the last of which is not over: a year of days is too much to look at."""
 WIDTH, HEIGHT, GAP = 720, 140, 2
-"""Of the chart of days, in units of its own."""
+"""Of the chart of days or months, in units of its own."""
 STACKED = ("approved", "held", "dropped")
 Read = Mapping[tuple[str, date], Mapping[str, Figures]]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of one journey, or of one day."""
+    """The figures of one journey, or of one day or month."""
 
     name: str
     figures: Figures
@@ -56,45 +58,65 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the page shows."""
 
-    days: tuple[date, ...]
+    period: str
     whole: Row
     journeys: tuple[Row, ...]
-    by_day: tuple[Row, ...]
+    by_period: tuple[Row, ...]
     reasons: tuple[Reason, ...]
     bars: tuple[Bar, ...]
 
     @property
     def most(self) -> int:
-        """How many carts were evaluated on the busiest day."""
-        return max(row.count("evaluated") for row in self.by_day)
+        """How many carts were evaluated on the busiest day, or in the busiest month."""
+        return max(row.count("evaluated") for row in self.by_period)
 
 
 async def read_overview(mesh: Mesh, *, regions: tuple[str, ...], days: int, today: date, journey: str = "") -> Overview:
-    """The overview of the last days up to today (UTC), of all journeys or of one. Raises Unavailable."""
+    """The overview of the last days up to today (UTC), of all journeys or of one; of a `YEAR` by month.
+
+    Raises Unavailable.
+    """
+    if days == YEAR:
+        months = tuple(reversed([_month(today, back) for back in range(MONTHS)]))
+        return overview(await read_months(mesh, regions, months), months, journey, period="month")
     wanted = tuple(today - timedelta(days=back) for back in reversed(range(days)))
     return overview(await read_days(mesh, regions, wanted), wanted, journey)
 
 
-def overview(read: Read, days: tuple[date, ...], journey: str = "") -> Overview:
-    """The overview of what was read."""
+def overview(read: Read, periods: tuple[date, ...], journey: str = "", *, period: str = "day") -> Overview:
+    """The overview of what was read: of each of these days, or of the months that begin on them."""
     by_journey: dict[str, list[Figures]] = {}
-    by_day: dict[date, list[Figures]] = {day: [] for day in days}
+    by_period: dict[date, list[Figures]] = {day: [] for day in periods}
     for (_, day), journeys in read.items():
-        for name, figures in journeys.items():
-            if journey in ("", name):
-                by_journey.setdefault(name, []).append(figures)
-                by_day[day].append(figures)
-    rows = [Row(name=name, figures=total(many)) for name, many in sorted(by_journey.items())]
-    of_days = tuple(Row(name=day.isoformat(), figures=total(by_day[day])) for day in days)
-    whole = Row(name="", figures=total(row.figures for row in rows))
+        by_period[day].append(journeys.get(journey or EVERY, {}))
+        for name in (journey,) if journey else journeys.keys() - {EVERY}:
+            by_journey.setdefault(name, []).append(journeys.get(name, {}))
+    rows = [Row(name=name, figures=figures) for name, many in sorted(by_journey.items()) if (figures := total(many))]
+    of_periods = tuple(Row(name=_name(day, period), figures=total(by_period[day])) for day in periods)
+    whole = Row(name="", figures=total(row.figures for row in of_periods))
     return Overview(
-        days=days,
+        period=period,
         whole=whole,
         journeys=tuple(sorted(rows, key=lambda row: (-row.count("evaluated"), row.name))),
-        by_day=of_days,
+        by_period=of_periods,
         reasons=_reasons(whole.figures),
-        bars=_bars(of_days),
+        bars=_bars(of_periods),
     )
+
+
+def span(days: int) -> str:
+    """What so many days are called."""
+    return f"{MONTHS} months" if days == YEAR else f"{days} days"
+
+
+def _month(today: date, back: int) -> date:
+    """The first day of the month so many months ago."""
+    months = 12 * today.year + today.month - 1 - back
+    return date(months // 12, months % 12 + 1, 1)
+
+
+def _name(day: date, period: str) -> str:
+    return f"{day:%Y-%m}" if period == "month" else day.isoformat()
 
 
 def revenue(figures: Figures) -> str:
@@ -120,16 +142,16 @@ def _reasons(figures: Figures) -> tuple[Reason, ...]:
     )
 
 
-def _bars(days: tuple[Row, ...]) -> tuple[Bar, ...]:
-    """For each day a column: approved at the bottom, held on it, dropped on top."""
-    most = max((day.count("evaluated") for day in days), default=0)
+def _bars(periods: tuple[Row, ...]) -> tuple[Bar, ...]:
+    """For each day or month a column: approved at the bottom, held on it, dropped on top."""
+    most = max((one.count("evaluated") for one in periods), default=0)
     if not most:
         return ()
-    width, found = WIDTH / len(days), list[Bar]()
-    for at, day in enumerate(days):
+    width, found = WIDTH / len(periods), list[Bar]()
+    for at, one in enumerate(periods):
         top = float(HEIGHT)
         for outcome in STACKED:
-            height = HEIGHT * day.count(outcome) / most
+            height = HEIGHT * one.count(outcome) / most
             top -= height
             if height:
                 found.append(
@@ -139,7 +161,7 @@ def _bars(days: tuple[Row, ...]) -> tuple[Bar, ...]:
                         width=round(max(width - GAP, 1), 2),
                         height=round(height, 2),
                         outcome=outcome,
-                        words=f"{day.name}: {day.count(outcome):,} {outcome}",
+                        words=f"{one.name}: {one.count(outcome):,} {outcome}",
                     )
                 )
     return tuple(found)

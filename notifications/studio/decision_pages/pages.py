@@ -17,7 +17,7 @@ from notifications.journeys.kind import FILE
 from notifications.render_pool import RenderPool
 from notifications.studio.decision_pages import overview, words
 from notifications.studio.decision_pages.explained_decision import reason_of
-from notifications.studio.decision_pages.figures import read_waiting
+from notifications.studio.decision_pages.figures import read_behind
 from notifications.studio.decision_pages.mail_pages import mail_routes
 from notifications.studio.decision_pages.recent_decisions import Filter, RecentDecisions, values
 from notifications.studio.decision_pages.search import find_carts
@@ -26,9 +26,7 @@ from notifications.studio.decision_pages.timeline import entries, verdicts
 from notifications.studio.journey_pages.opened import journeys_in_force, readable
 from notifications.studio.studio import Studio
 
-DAYS = (7, 30, 90)
-MANY = 1_000
-"""So many events that are not counted yet are worth a word; fewer are counted while somebody reads it."""
+DAYS = (7, 30, 90, overview.YEAR)
 ON_A_PAGE = 50
 OF_ONE_CART = ("cart", "offer", "order")
 """What belongs to one cart, so that a search for it needs no list."""
@@ -56,13 +54,20 @@ def overview_routes(console: Console, mesh: Mesh) -> list[Any]:
             today=datetime.now(UTC).date(),
             journey=journey,
         )
-        waiting = await read_waiting(mesh)
-        behind = waiting if waiting > MANY else 0
+        behind = await read_behind(mesh)
         asked = {"chosen": region, "days": shown_days, "journey": journey}
         in_force = await journeys_in_force(mesh)
         known = {name: readable(name, document.files[FILE]) for name, document in in_force.items()}
         steps = {row.name: step_results(row.figures, known.get(row.name)) for row in found.journeys}
-        shown = {"found": found, "steps": steps, "behind": behind, "regions": regions, "choices": DAYS, "words": words}
+        shown = {
+            "found": found,
+            "steps": steps,
+            "behind": behind,
+            "regions": regions,
+            "choices": DAYS,
+            "words": words,
+            "span": overview.span,
+        }
         return studio.show(request, "decision_overview.html.j2", shown | asked)
 
     return [show_overview, studio.files]

@@ -20,6 +20,7 @@ from notifications.journeys.steps import Step
 from notifications.studio.experiment_pages.margins import Margin
 from notifications.studio.experiment_pages.measuring import read_figures, read_offers
 from notifications.studio.experiment_pages.result import Read
+from notifications.studio.experiment_pages.split import split_of
 from notifications.studio.experiment_pages.variants import variants_of
 from notifications.studio.experiment_pages.winner import Choice, choose
 
@@ -61,6 +62,9 @@ async def choice_of(journey: Journey, step: Step, mesh: Mesh, read: Read, window
     tested = await what_was_tested(journey.name, step, mesh)
     if tested.chosen:
         return Choice(winner="", words="A person undid what the rule chose: it does not choose among these again.")
+    split = split_of(journey, step, read, tested.since)
+    if split is not None and split.suspect:
+        return Choice(winner="", words="It chooses nothing while the variants are given to others than chance would.")
     read = {key: groups for key, groups in read.items() if tested.since is None or key[1] >= tested.since}
     offers = await read_offers(mesh, today, journey.name, since=tested.since)
     margin = Margin(share=journey.margin_percent / 100)
@@ -81,12 +85,18 @@ async def what_was_tested(name: str, step: Step, mesh: Mesh) -> Tested:
         earlier = next((one for one in journey.steps if one.name == step.name), None) if journey else None
         if earlier is None or not earlier.variants:
             break
-        if _what_is_tested(earlier) != _what_is_tested(step):
+        if what_is_tested(earlier) != what_is_tested(step):
             chose = version.document.author == WINNER_RULE and bool(earlier.winner)
             # Some of the day on which it changed was of what there was before.
             return Tested(since=since and since + timedelta(days=1), chosen=chose and _is_same(earlier, step))
         since = version.document.time.date()
     return Tested(since=since, chosen=False)
+
+
+def what_is_tested(step: Step) -> tuple[object, ...]:
+    """What makes results of a step say something of it: the variants, and the chance that each of them has."""
+    variants = sorted((one.name, one.template, one.discount_percent, one.after, one.share) for one in step.variants)
+    return step.allocation, step.template, step.discount_percent, step.channels, step.winner, variants
 
 
 def with_winner(text: str, step: str, winner: str) -> str:
@@ -131,15 +141,9 @@ def _responsible(document: Document, mesh: Mesh) -> str:
     return document.region if document.revision and document.region in regions else regions[0]
 
 
-def _what_is_tested(step: Step) -> tuple[object, ...]:
-    """What makes results of a step say something of it: the variants, and the chance that each of them has."""
-    variants = sorted((one.name, one.template, one.discount_percent, one.after, one.share) for one in step.variants)
-    return step.allocation, step.template, step.discount_percent, step.channels, step.winner, variants
-
-
 def _is_same(earlier: Step, step: Step) -> bool:
     """Whether they differ in nothing but the winner."""
-    return _what_is_tested(msgspec.structs.replace(earlier, winner=step.winner)) == _what_is_tested(step)
+    return what_is_tested(msgspec.structs.replace(earlier, winner=step.winner)) == what_is_tested(step)
 
 
 def journey_in_force(document: Document) -> Journey | None:

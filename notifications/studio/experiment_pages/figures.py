@@ -8,14 +8,15 @@ import msgspec
 
 from mesh import Bucket, Mesh, Received
 from mesh.profiles import visitor_digest
-from notifications.exact_sums import Contributions, Figures, SumsWriter, day_key
+from notifications import exact_sums
+from notifications.exact_sums import Contributions, Figures, Sums, SumsWriter, day_key
 from notifications.experiments.participant import Participant, fold, outcomes
 
 
 class ExperimentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`experiment_window` is for how long after a decision an order counts for it.
 
-    Whoever changes it runs `cartmesh rebuild experiment-figures`: what is not counted anew keeps the old one.
+    Whoever changes it runs `cartmesh rebuild experiment-days`: what is not counted anew keeps the old one.
     """
 
     experiment_window: timedelta = timedelta(days=7)
@@ -33,14 +34,16 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     day: dict[str, Figures] | None = None
 
 
-FIGURES: Bucket[Kept] = Bucket("experiment-figures", Kept, ttl=timedelta(days=400), rebuilt=True)
+PARTICIPANTS: Bucket[Kept] = Bucket("participants", Kept, ttl=timedelta(days=400), rebuilt=True)
 """Everybody who took part in the mesh, and every day. Kept as long as the events."""
+EXPERIMENT_DAYS: Bucket[Sums] = Bucket("experiment-days", Sums, ttl=timedelta(days=400), rebuilt=True)
+"""Every day, for pages."""
 
 
 class ParticipantFigures:
     """How participants are recorded and summed."""
 
-    bucket = FIGURES
+    bucket, copy = PARTICIPANTS, EXPERIMENT_DAYS
 
     def __init__(self, window: timedelta) -> None:
         self._window = window
@@ -79,7 +82,7 @@ class ParticipantFigures:
 
 
 class EffectsWriter(SumsWriter[Participant, Kept]):
-    """Writes the bucket."""
+    """Writes the sums."""
 
     def __init__(self, mesh: Mesh, window: timedelta) -> None:
         super().__init__(mesh, ParticipantFigures(window))
@@ -89,7 +92,5 @@ class EffectsWriter(SumsWriter[Participant, Kept]):
 async def read_days(
     mesh: Mesh, regions: Iterable[str], days: Iterable[date]
 ) -> dict[tuple[str, date], dict[str, Figures]]:
-    """The sums of these regions and days, by journey, by one request. Without those that have none."""
-    keys = {day_key(region, day): (region, day) for day in days for region in regions}
-    found = await mesh.state(FIGURES).entries(keys)
-    return {keys[key]: kept.day for key, (kept, _) in found.items() if kept and kept.day}
+    """The sums of these regions and days, by journey. Without those that have none. Raises Unavailable."""
+    return await exact_sums.read_days(mesh, EXPERIMENT_DAYS, regions, days)

@@ -5,10 +5,10 @@ from datetime import date, timedelta
 from mesh import Mesh
 from notifications.exact_sums import Figures, total
 from notifications.studio.decision_pages import figures as offer_figures
-from notifications.studio.experiment_pages.figures import FIGURES, read_days
+from notifications.studio.experiment_pages.figures import EXPERIMENT_DAYS, read_days
 from notifications.studio.experiment_pages.result import Read
 
-LONGEST = int(FIGURES.ttl.total_seconds() // 86_400) if FIGURES.ttl else 400
+LONGEST = int(EXPERIMENT_DAYS.ttl.total_seconds() // 86_400) if EXPERIMENT_DAYS.ttl else 400
 
 
 async def read_figures(mesh: Mesh, today: date) -> Read:

@@ -15,15 +15,18 @@ from notifications.experiments.participant import OF_STEP
 from notifications.journeys import Journey
 from notifications.journeys.kind import JOURNEYS
 from notifications.studio.decision_pages import words as decision_words
+from notifications.studio.decision_pages.figures import read_behind
 from notifications.studio.decision_pages.step_results import StepResult, step_results
 from notifications.studio.experiment_pages import words
 from notifications.studio.experiment_pages.chart import chart
-from notifications.studio.experiment_pages.choosing import choice_of, journey_in_force
+from notifications.studio.experiment_pages.choosing import choice_of, journey_in_force, what_was_tested
 from notifications.studio.experiment_pages.figures import EffectsWriter
 from notifications.studio.experiment_pages.guardrails import mails_of
 from notifications.studio.experiment_pages.margins import Margin
 from notifications.studio.experiment_pages.measuring import read_figures, read_offers
 from notifications.studio.experiment_pages.result import Read, result, results
+from notifications.studio.experiment_pages.running_tests import running_tests
+from notifications.studio.experiment_pages.split import Split, split_of
 from notifications.studio.experiment_pages.variants import variants_of
 from notifications.studio.studio import Studio
 
@@ -40,11 +43,15 @@ def _list(studio: Studio, mesh: Mesh, writer: EffectsWriter) -> HTTPRouteHandler
         """What the offers of every journey change, in the whole mesh."""
         in_force = await _journeys(mesh)
         margins = {name: _margin(journey) for name, journey in in_force.items() if journey}
-        found = results(await read_figures(mesh, _today()), _today(), writer.window, margins=margins)
+        read = await read_figures(mesh, _today())
+        found = results(read, _today(), writer.window, margins=margins)
         measured = {one.journey for one in found}
         shown = {
+            "tests": await running_tests(in_force, read, mesh),
+            "today": _today(),
             "found": found,
             "without": sorted(set(in_force) - measured),
+            "behind": await read_behind(mesh),
             "window": writer.window.total_seconds() / 86_400,
             "words": words,
         }
@@ -60,7 +67,8 @@ def _one(studio: Studio, mesh: Mesh, writer: EffectsWriter) -> HTTPRouteHandler:
     ) -> Response[bytes]:
         """One journey's experiment, of everybody who took part since a day."""
         whole, first = await read_figures(mesh, _today()), _day(since)
-        journey, offers = (await _journeys(mesh)).get(name), await read_offers(mesh, _today(), name, since=first)
+        in_force, offers = await _journeys(mesh), await read_offers(mesh, _today(), name, since=first)
+        journey = in_force.get(name)
         margin = _margin(journey) if journey else None
         margins = {name: margin} if margin else {}
         days = {day for (_, day), groups in whole.items() if any(one.partition(OF_STEP)[0] == name for one in groups)}
@@ -69,13 +77,17 @@ def _one(studio: Studio, mesh: Mesh, writer: EffectsWriter) -> HTTPRouteHandler:
         found = [one for one in results(chosen, _today(), writer.window, margins=margins) if one.journey == name]
         one = found[0] if found else result(name, {}, _today(), writer.window)
         shown = {
+            "tests": await running_tests(in_force, whole, mesh, only=name),
+            "today": _today(),
             "one": msgspec.structs.replace(one, mails=mails_of(offers)),
             "steps": variants_of(name, chosen, _today(), writer.window, margin=margin, offers=offers),
             "opens": [StepResult(step="All mails", variant="", figures=offers), *step_results(offers, journey)],
             "about_opens": decision_words.OPENS,
+            "splits": await _splits(journey, mesh, whole) if journey else {},
             "rules": await _rules(journey, mesh, whole, writer.window) if journey else {},
             "chart": chart(one.points),
             "published": published,
+            "behind": await read_behind(mesh),
             "first": min(days, default=None),
             "chosen": first,
             "window": writer.window.total_seconds() / 86_400,
@@ -104,6 +116,16 @@ async def _rules(journey: Journey, mesh: Mesh, read: Read, window: timedelta) ->
         elif step.choose_winner:
             said[step.name] = (await choice_of(journey, step, mesh, read, window, _today())).words
     return said
+
+
+async def _splits(journey: Journey, mesh: Mesh, read: Read) -> dict[str, Split]:
+    """The steps whose variants are not given as their shares say."""
+    found = {}
+    for step in journey.steps:
+        split = split_of(journey, step, read, (await what_was_tested(journey.name, step, mesh)).since)
+        if split is not None and split.suspect:
+            found[step.name] = split
+    return found
 
 
 def _today() -> date:

@@ -17,13 +17,13 @@ from mesh.web.guard import require
 from mesh.web.roles import MARKETER
 from notifications.channel_settings import not_set_up
 from notifications.documents.document import Superseded
-from notifications.documents.publishing import names_of
-from notifications.journeys.triggers import TRIGGERS
+from notifications.journeys import Journey, load
+from notifications.journeys.triggers import CART_ABANDONED, TRIGGERS
 from notifications.studio.journey_pages.audience_builder import OPTIONS, after_button, said
 from notifications.studio.journey_pages.changes import conflicts, merged, typed_in_text
-from notifications.studio.journey_pages.fields import SECTIONS
+from notifications.studio.journey_pages.fields import FIELDS, SECTIONS
 from notifications.studio.journey_pages.form import Typed, placed, typed_in, typed_of, write
-from notifications.studio.journey_pages.inputs import UNITS, title_of
+from notifications.studio.journey_pages.inputs import UNITS, duration_in_words, title_of
 from notifications.studio.journey_pages.opened import (
     Opened,
     PageRequest,
@@ -33,14 +33,19 @@ from notifications.studio.journey_pages.opened import (
     rights,
     subject,
 )
-from notifications.studio.journey_pages.overridden import kept, variables
+from notifications.studio.journey_pages.overridden import as_decided, kept, variables
 from notifications.studio.journey_pages.overridden import shown as overridden
 from notifications.studio.journey_pages.picture import picture
 from notifications.studio.journey_pages.saving import save, who_was_quicker
 from notifications.studio.journey_pages.sentence import only_for, sentence
 from notifications.studio.journey_pages.step_builder import changed, choices
+from notifications.studio.journey_pages.step_words import alike_variants, running_tests
+from notifications.studio.journey_pages.trigger_input import left_after
 from notifications.studio.studio import Studio
+from notifications.studio.template_pages.edited import purpose
+from notifications.templates.front_matter import OFFER
 from notifications.templates.kind import TEMPLATES
+from notifications.templates.template import template_of
 
 MERGE, REVIEW = "merge", "review"
 STEPS = "steps"
@@ -125,20 +130,25 @@ async def _show(
     status: int = 200,
     **shown: Any,
 ) -> Response[bytes]:
-    journey = readable(opened.name, shown.get("base", opened.text))
+    text = shown.get("base", opened.text)
+    journey, decided = readable(opened.name, text), as_decided(opened.name, text)
     shown_typed = typed or (typed_of(journey) if journey else {})
-    options = await _options(studio, opened.name)
-    shown_typed, own_words = overridden(shown_typed, opened.name, shown.get("base", opened.text))
+    options = await _options(studio, opened.name, journey)
+    shown_typed, own_words = overridden(shown_typed, opened.name, text)
     options |= {"overridden": variables(), "own_words": own_words}
     if STEPS in shown_typed:
         options["at"] = shown.get("at", "")
-        options["steps"] = choices(shown_typed[STEPS], options["choice"], next(iter(shown_typed["template"][""]), ""))
+        usual = next(iter(shown_typed["template"][""]), "")
+        options["steps"] = choices(shown_typed[STEPS], options["choice"], usual)
+        options["steps"]["alike"] = alike_variants(decided) if decided else {}
     values = {
         "opened": opened,
         "sections": SECTIONS,
+        "opened_sections": _not_as_usual(shown_typed, wrong or {}),
         "options": options,
-        "picture": picture(journey) if journey else (),
-        "sentence": sentence(journey) if journey else "",
+        "picture": picture(decided) if decided else (),
+        "sentence": sentence(decided) if decided else "",
+        "tests": running_tests(decided) if decided else {},
         "audience_sentence": only_for(journey.audience) if journey else "",
         "active": journey.active if journey else False,
         "typed": shown_typed,
@@ -158,9 +168,23 @@ async def _show(
     return studio.show(request, template, values | shown, status=status)
 
 
-async def _options(studio: Studio, name: str) -> dict[str, Any]:
+def _not_as_usual(typed: Typed, wrong: Mapping[str, str]) -> set[str]:
+    """The sections that are shown unfolded: something in them is wrong, or neither unset nor as it comes."""
+    usual = [typed_of(Journey(name="usual", template="")), typed_of(load(environment={}))]
+
+    def is_usual(name: str) -> bool:
+        return any(FIELDS[name].input.holds_same(typed[name], one[name]) for one in usual)
+
+    fields = [(section.title, field.name) for section in SECTIONS for field in section.fields]
+    return {title for title, name in fields if name in wrong or (name in typed and not is_usual(name))}
+
+
+async def _options(studio: Studio, name: str, journey: Journey | None) -> dict[str, Any]:
+    trigger = journey.trigger if journey else CART_ABANDONED
     return {
-        "choice": sorted(await names_of(TEMPLATES, studio.mesh)),
+        "choice": await _mails(studio),
+        "left_after": duration_in_words(left_after()),
+        "first_wait": f"Wait after {'the cart counts as left' if trigger == CART_ABANDONED else 'that'}",
         "zone": _zones(),
         "trigger": {name: one.words for name, one in TRIGGERS.items()},
         "channels": {name: title_of(name) for name in CHANNELS},
@@ -169,6 +193,12 @@ async def _options(studio: Studio, name: str) -> dict[str, Any]:
         "units": UNITS,
         "audience": {**OPTIONS, "to": f"{studio.path}/{name}/draft"},
     }
+
+
+async def _mails(studio: Studio) -> list[str]:
+    """The templates that a journey can send: those for offers."""
+    in_force = [document async for _, document in studio.mesh.state(TEMPLATES.bucket).items()]
+    return sorted(one.name for one in in_force if purpose(template_of(one.name, one.files)) == OFFER)
 
 
 @cache

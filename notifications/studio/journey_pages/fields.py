@@ -39,11 +39,12 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """Fields that belong together."""
+    """Fields that belong together. `more`: few need them, so that they are folded up while they are as usual."""
 
     title: str
     lead: str
     fields: tuple[Field, ...]
+    more: bool = False
 
 
 def _field(name: str, label: str, input: Input, hint: str, unit: str = "") -> Field:
@@ -87,8 +88,8 @@ SECTIONS = (
         lead="Whether this journey runs, and what it sends.",
         fields=(
             _field("active", "Running", switch("on", "off"), "Off starts nothing and ends what is under way."),
-            _field("regions", "On in", regions(), "Off in all others, as above. None ticked: on in every region."),
             _field("template", "Template", text("choice"), "The mail and the card that shoppers get."),
+            _field("channels", "Channels", channels(), "An offer goes by those that are open to the shopper."),
             _field("priority", "Priority", whole(), "Where shoppers may get fewer offers, higher numbers go first."),
         ),
     ),
@@ -100,32 +101,9 @@ SECTIONS = (
                 "steps",
                 "Steps",
                 steps(),
-                "A run ends when its shopper buys or unsubscribes, or the cart changes. What is empty is as below.",
-            ),
-            _field(
-                "reentry",
-                "Enter again after",
-                reentry(),
-                "Who got an offer of this journey is left alone for so long. 0: each occasion begins anew.",
-            ),
-        ),
-    ),
-    Section(
-        title="When and to whom",
-        lead="Which carts are answered, and how soon.",
-        fields=(
-            _field(
-                "minimum_value", "Smallest cart", money(), "Carts below this get no offer. Leave empty for any cart."
-            ),
-            _field(
-                "score_limit", "Wait for the score", duration(), "Decide without the model's score after this time."
-            ),
-            _field("expires", "Offer expires after", duration(), "An offer that could not be sent by then is dropped."),
-            _field(
-                "audience",
-                "Only for carts that meet",
-                audience(),
-                "What is not known meets nothing. Where there is no cart, what was looked at counts as one.",
+                "A run ends when its shopper buys or unsubscribes, or the cart changes. A discount of a step counts "
+                "instead of What they get: everybody gets just that. Likely buyers, and who is above a limit or "
+                "budget, get the reminder without it, and nothing is sent where it is known not to pay.",
             ),
         ),
     ),
@@ -141,11 +119,29 @@ SECTIONS = (
                 "The one that pays best is taken, such as 0, 5, 10, 15. 0 is a reminder without a discount.",
                 "%",
             ),
+        ),
+    ),
+    Section(
+        title="To whom",
+        lead="Which carts are answered.",
+        fields=(
+            _field(
+                "minimum_value", "Smallest cart", money(), "Carts below this get no offer. Leave empty for any cart."
+            ),
+            _field(
+                "audience",
+                "Only for carts that meet",
+                audience(),
+                "What is not known meets nothing. Where there is no cart, what was looked at counts as one.",
+            ),
+        ),
+    ),
+    Section(
+        title="Bounds of a discount",
+        lead="What it may be worth at most, and who gets none.",
+        fields=(
             _field("max_discount_percent", "Deepest discount", whole("%"), "No discount is deeper than this.", "%"),
-            _field("margin_percent", "Margin", percent(), "What is left of a price when the goods are paid.", "%"),
             _field("max_discount", "Largest discount", money(), "No discount is worth more than this."),
-            _field("contact_cost", "Cost of a contact", money(), "What it costs to send one offer."),
-            _field("coupon_prefix", "Coupon codes begin with", text(), "Such as BACK. Leave empty for codes alone."),
             _field(
                 "no_discount_from",
                 "No discount for likely buyers",
@@ -153,7 +149,11 @@ SECTIONS = (
                 "Who buys unaided with at least this probability gets no discount.",
                 "%",
             ),
+            _field("margin_percent", "Margin", percent(), "What is left of a price when the goods are paid.", "%"),
+            _field("contact_cost", "Cost of a contact", money(), "What it costs to send one offer."),
+            _field("coupon_prefix", "Coupon codes begin with", text(), "Such as BACK. Leave empty for codes alone."),
         ),
+        more=True,
     ),
     Section(
         title="Codes and budgets",
@@ -176,6 +176,7 @@ SECTIONS = (
             ),
             _field("discount_habit_window", "Discounts counted within", duration(), "The time for which they count."),
         ),
+        more=True,
     ),
     Section(
         title="How often and when",
@@ -195,13 +196,23 @@ SECTIONS = (
                 text("zone"),
                 "For shoppers whose own is unknown, such as Europe/Berlin. Empty for the region's.",
             ),
+            _field(
+                "reentry",
+                "Enter again after",
+                reentry(),
+                "Who got an offer of this journey is left alone for so long. 0: each occasion begins anew.",
+            ),
+            _field("expires", "Offer expires after", duration(), "An offer that could not be sent by then is dropped."),
+            _field(
+                "score_limit", "Wait for the score", duration(), "Decide without the model's score after this time."
+            ),
         ),
+        more=True,
     ),
     Section(
-        title="Channels and consent",
-        lead="By which ways offers go, and what shoppers must have allowed.",
+        title="Consent",
+        lead="What shoppers must have allowed.",
         fields=(
-            _field("channels", "Channels", channels(), "An offer goes by those that are open to the shopper."),
             _field(
                 "double_opt_in",
                 "Confirmed addresses only",
@@ -221,21 +232,26 @@ SECTIONS = (
                 "Only where the law allows it. A refusal always counts.",
             ),
         ),
+        more=True,
     ),
     Section(
         title="Experiment",
         lead="Chance decides for some shoppers, so that you learn what offers change.",
         fields=(
-            _field("holdout", "Never get an offer", share(), "This share of shoppers is left alone for good.", "%"),
+            _field(
+                "holdout", "Held out", share(), "This share of shoppers never gets an offer, to be compared with.", "%"
+            ),
             _field(
                 "explore", "Offer drawn at random", share(), "For this share of shoppers chance picks the offer.", "%"
             ),
         ),
+        more=True,
     ),
     Section(
         title="Regions",
-        lead="What happens while another region cannot be reached.",
+        lead="Where it is on, and what happens while another region cannot be reached.",
         fields=(
+            _field("regions", "On in", regions(), "Off in all others, as above. None ticked: on in every region."),
             _field(
                 "stale_after",
                 "A region counts as silent after",
@@ -244,6 +260,7 @@ SECTIONS = (
             ),
             _field("stale_hold", "Hold at most", duration(), "After this, decide with what is known here."),
         ),
+        more=True,
     ),
 )
 

@@ -14,8 +14,8 @@ from notifications.journeys.texts import amounts, quiet_hours
 
 Texts = Mapping[str, Sequence[str]]
 """What the controls of one field hold, by the part of the field; the part of a single control is empty."""
-UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_MICROSECONDS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000}
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_MICROSECONDS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000}
 _number = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?").fullmatch
 _whole = re.compile(r"-?[0-9]{1,18}").fullmatch
 
@@ -254,7 +254,7 @@ def plain(number: Decimal) -> str:
 
 
 def in_unit(value: timedelta) -> tuple[str, str]:
-    """A number and the largest unit in which it is whole."""
-    whole = value // timedelta(microseconds=1)
-    unit = next((unit for unit, size in _MICROSECONDS.items() if whole % size == 0), "ms") if whole else "s"
-    return plain(Decimal(whole) / _MICROSECONDS[unit]), unit
+    """A number and the largest unit in which it is whole; what is no whole second has decimals of one."""
+    micros = value // timedelta(microseconds=1)
+    unit = next((unit for unit, size in _MICROSECONDS.items() if micros % size == 0), "s") if micros else "s"
+    return plain(Decimal(micros) / _MICROSECONDS[unit]), unit

@@ -14,7 +14,7 @@ from mesh.errors import DeclarationError
 from mesh.web.audit import note
 from mesh.web.guard import require
 from mesh.web.roles import MARKETER
-from notifications.documents.document import Document
+from notifications.documents.document import SEED, Document
 from notifications.documents.drafts import DocumentDraft, open_drafts, read_draft, save_draft
 from notifications.documents.kind import is_name
 from notifications.journeys import Journey
@@ -24,11 +24,11 @@ from notifications.studio.journey_pages.opened import (
     PageRequest,
     authors_of,
     journeys_in_force,
-    readable,
     rights,
     subject,
 )
-from notifications.studio.journey_pages.sentence import discount
+from notifications.studio.journey_pages.overridden import as_decided
+from notifications.studio.journey_pages.step_words import running_tests, steps_in_words
 from notifications.studio.journey_pages.trigger_input import short
 from notifications.studio.second_look import asked_by
 from notifications.studio.studio import Studio
@@ -38,14 +38,23 @@ START = "start:"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """A journey in the list: what is in force, else what the draft says; `journey` is None where it cannot be read."""
+    """A journey in the list: what is in force, else what the draft says; `journey` is None where it cannot be read.
+
+    `tests` are the steps that test variants now, and which.
+    """
 
     name: str
     journey: Journey | None
-    discount: str
+    steps: list[str]
+    tests: dict[str, str]
     starts: str
     in_force: Document | None
     draft: DocumentDraft | None
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether what is in force came with Cartmesh, and nobody published anything of it."""
+        return self.in_force is not None and self.in_force.author == SEED
 
 
 def list_routes(studio: Studio) -> list[HTTPRouteHandler]:
@@ -115,7 +124,13 @@ def name_of(asked: str) -> str:
 
 def _row(name: str, in_force: Document | None, draft: DocumentDraft | None) -> Row:
     newest = in_force or draft
-    journey = readable(name, newest.files[FILE]) if newest else None
-    words = discount(journey) if journey else ""
-    starts = short(journey.trigger) if journey else ""
-    return Row(name=name, journey=journey, discount=words, starts=starts, in_force=in_force, draft=draft)
+    journey = as_decided(name, newest.files[FILE]) if newest else None
+    return Row(
+        name=name,
+        journey=journey,
+        steps=steps_in_words(journey) if journey else [],
+        tests=running_tests(journey) if journey else {},
+        starts=short(journey.trigger) if journey else "",
+        in_force=in_force,
+        draft=draft,
+    )

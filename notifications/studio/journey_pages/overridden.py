@@ -1,7 +1,7 @@
 """Overridden: the fields of every journey that the environment sets, which a form shows and does not change."""
 
 from mesh.errors import DeclarationError
-from notifications.journeys import PREFIX, overrides_from_environment, parse
+from notifications.journeys import PREFIX, Journey, overrides_from_environment, parse
 from notifications.studio.journey_pages.fields import FIELDS
 from notifications.studio.journey_pages.form import Typed, typed_of
 
@@ -26,3 +26,11 @@ def shown(typed: Typed, name: str, text: str) -> tuple[Typed, dict[str, str]]:
     words = {key: FIELDS[key].input.words(getattr(own, key)) for key in variables()}
     values = {key: FIELDS[key].input.show(getattr(forced, key)) for key in variables()}
     return {**typed, **values}, words
+
+
+def as_decided(name: str, text: str) -> Journey | None:
+    """A text as the journey that is decided with, what the environment sets included; None where it is none."""
+    try:
+        return parse(name, text, overrides_from_environment())
+    except DeclarationError:
+        return None

@@ -7,17 +7,18 @@ from notifications.journeys import Journey
 from notifications.journeys.steps import Step, Variant, condition_of
 from notifications.journeys.triggers import BROWSE_ABANDONED, CART_ABANDONED, has_cart
 from notifications.studio.journey_pages.inputs import duration_in_words, title_of
+from notifications.studio.journey_pages.step_words import gives
 from notifications.studio.journey_pages.trigger_input import begins
 from notifications.variants import settings_of, shares
 
 
 class Branch(msgspec.Struct, frozen=True, kw_only=True):
-    """A variant: its share in words, what is sent, and what is its own. `share` is from 0 to 100."""
+    """A variant: what is sent, what shoppers get of it, and how long it waits. `share` is from 0 to 100."""
 
     name: str
     share: float
     sends: str
-    own: str
+    gets: str
     wins: bool
 
 
@@ -52,8 +53,10 @@ def _nodes(journey: Journey, step: Step, place: int) -> list[Node]:
     if asked := condition_of(step.when):
         found.append(Node(kind="ask", title=f"Only if {asked.words}", detail="Otherwise on to the next step"))
     branches = tuple(_branch(journey, step, one, part) for one, part in _parts(step))
-    title, detail = sent(settings_of(journey, step, None)), step.name
+    own = settings_of(journey, step, None)
+    title, detail = sent(own), ": ".join(part for part in (step.name, gives(own)) if part)
     if branches:
+        detail = step.name
         title = f"Winner {step.winner}" if step.winner else f"Test of {len(branches)} variants"
     return [*found, Node(kind="send", title=title, detail=detail, branches=branches)]
 
@@ -71,13 +74,13 @@ def _parts(step: Step) -> list[tuple[Variant, float]]:
 
 
 def _branch(journey: Journey, step: Step, variant: Variant, share: float) -> Branch:
-    own = [f"waits {duration_in_words(variant.after)}"] if variant.after is not None else []
-    own += [f"{variant.discount_percent} % off"] if variant.discount_percent is not None else []
+    own = settings_of(journey, step, variant)
+    waits = [f"waits {duration_in_words(variant.after)}"] if variant.after is not None else []
     return Branch(
         name=variant.name,
         share=round(100 * share, 1),
-        sends=sent(settings_of(journey, step, variant)),
-        own=", ".join(own),
+        sends=sent(own),
+        gets=", ".join([gives(own), *waits]),
         wins=step.winner == variant.name,
     )
 
@@ -88,4 +91,4 @@ def _held(journey: Journey, step: Step, place: int) -> str:
         return f"Longer, as offers are {duration_in_words(journey.contact_interval)} apart"
     if place:
         return "after the step before was sent"
-    return "after the cart fell due" if journey.trigger == CART_ABANDONED else "after that"
+    return "after the cart counts as left" if journey.trigger == CART_ABANDONED else "after that"

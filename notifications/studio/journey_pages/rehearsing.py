@@ -19,7 +19,8 @@ from notifications.rehearsal.report import Report, report
 from notifications.render_pool import RenderPool
 from notifications.studio.decision_pages import words
 from notifications.studio.journey_pages.example_mail import example_mail
-from notifications.studio.journey_pages.opened import PageRequest, open_journey, readable
+from notifications.studio.journey_pages.opened import PageRequest, open_journey
+from notifications.studio.journey_pages.overridden import as_decided
 from notifications.studio.journey_pages.sentence import sentence
 from notifications.studio.journey_pages.trigger_input import short
 from notifications.studio.studio import Studio
@@ -41,7 +42,7 @@ def rehearsing_routes(studio: Studio, pool: RenderPool) -> list[HTTPRouteHandler
     ) -> Response[Any]:
         require(request, MARKETER.name)
         opened = await open_journey(studio, name)
-        journey = readable(name, opened.text)
+        journey = as_decided(name, opened.text)
         chosen = next((one for one in DAYS if str(one) == days), DAYS[0])
         asked = {
             "opened": opened,

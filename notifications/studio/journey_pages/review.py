@@ -9,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.response import Redirect
 
+from mesh.channels import EMAIL
 from mesh.errors import Conflict, DeclarationError
 from mesh.web.audit import note
 from mesh.web.guard import require
@@ -16,6 +17,7 @@ from mesh.web.roles import MARKETER, PUBLISHER
 from notifications.documents.document import Superseded
 from notifications.documents.drafts import publish_draft, save_draft
 from notifications.documents.publishing import find_revision
+from notifications.journeys import Journey
 from notifications.journeys.kind import FILE, JOURNEYS
 from notifications.studio.journey_pages.changes import EditConflict, conflicts, differences, merged, typed_in_text
 from notifications.studio.journey_pages.form import Typed, write
@@ -24,13 +26,15 @@ from notifications.studio.journey_pages.opened import (
     PageRequest,
     numbers_sent,
     open_journey,
-    readable,
     refused,
     rights,
     subject,
 )
+from notifications.studio.journey_pages.overridden import as_decided
 from notifications.studio.journey_pages.sentence import sentence
+from notifications.studio.journey_pages.step_words import alike_variants
 from notifications.studio.second_look import second_look
+from notifications.studio.sender_pages.troubles import sender_troubles
 from notifications.studio.studio import Studio
 
 KEEP = "keep"
@@ -97,13 +101,15 @@ def review_routes(studio: Studio) -> list[HTTPRouteHandler]:
 async def _show(
     studio: Studio, request: PageRequest, opened: Opened, refusal: Conflict | DeclarationError | None = None
 ) -> Response[bytes]:
-    journey, is_late = readable(opened.name, opened.text), isinstance(refusal, Superseded)
+    journey, is_late = as_decided(opened.name, opened.text), isinstance(refusal, Superseded)
     in_force = opened.in_force.files if opened.in_force else None
     words = "Not published: somebody was quicker. Compare again." if is_late else f"Not published: {refusal}."
     values = {
         "opened": opened,
         "difference": differences(opened.name, in_force, {FILE: opened.text}),
         "sentence": sentence(journey) if journey else "",
+        "troubles": list(sender_troubles()) if journey and _sends_mail(journey) else [],
+        "alike": alike_variants(journey) if journey else {},
         "conflicts": await _conflicts(studio, opened),
         "refusal": words if refusal else "",
         "look": await second_look(studio, JOURNEYS, request, opened.draft, opened.version),
@@ -111,6 +117,10 @@ async def _show(
     }
     status = (409 if isinstance(refusal, Conflict) else 422) if refusal else 200
     return studio.show(request, "journey_review.html.j2", values, status=status)
+
+
+def _sends_mail(journey: Journey) -> bool:
+    return any(EMAIL.name in (step.channels or journey.channels) for step in journey.listed_steps)
 
 
 async def _conflicts(studio: Studio, opened: Opened) -> list[EditConflict] | None:

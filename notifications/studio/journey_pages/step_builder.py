@@ -10,7 +10,16 @@ from mesh.errors import DeclarationError
 from notifications.channel_settings import not_set_up
 from notifications.journeys.steps import HAPPENINGS, Condition, condition_of
 from notifications.studio.journey_pages.inputs import Texts, title_of
-from notifications.studio.journey_pages.steps_input import STEP, UNIT, USUAL_SIZE, VARIANT, Row, rows_of, texts_of
+from notifications.studio.journey_pages.steps_input import (
+    GIVES,
+    STEP,
+    UNIT,
+    USUAL_SIZE,
+    VARIANT,
+    Row,
+    rows_of,
+    texts_of,
+)
 
 Rows = list[tuple[Row, list[Row]]]
 
@@ -49,6 +58,7 @@ def choices(texts: Texts, templates: Sequence[str], usual: str) -> dict[str, Any
     return {
         "rows": [(step, own, _conditions(names[:place])) for place, (step, own) in enumerate(rows_of(texts))],
         "by_name": {one: one for one in templates},
+        "gives": GIVES,
         "usual": usual,
         "ways": {one: " and ".join(map(title_of, one.split(","))) for one in ways},
     }
@@ -83,8 +93,9 @@ def _with_step(rows: Rows) -> Rows:
         name = next(one for at in count(len(names) + 1) if (one := f"step-{at}") not in names)
         names.append(name)
         empty = dict.fromkeys(STEP, "") | {"winner_size": str(USUAL_SIZE)}
+        alike = {"channels": rows[0][0]["channels"]} if rows else {}
         wait = {"after": "1" if len(names) > 1 else "0", "unit": UNIT if len(names) > 1 else "s"}
-        rows = [*rows, (empty | {"name": name} | wait, [])]
+        rows = [*rows, (empty | {"name": name} | wait | alike, [])]
     return rows
 
 

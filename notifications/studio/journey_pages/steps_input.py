@@ -11,7 +11,7 @@ from tomlkit.items import AoT
 
 from mesh.errors import DeclarationError
 from mesh.settings import duration as read_duration
-from notifications.journeys.steps import Step, Variant, check_steps, condition_of
+from notifications.journeys.steps import Step, Variant, check_steps
 from notifications.journeys.texts import reentry_period
 from notifications.studio.journey_pages.inputs import (
     Input,
@@ -21,9 +21,9 @@ from notifications.studio.journey_pages.inputs import (
     in_unit,
     percent,
     plain,
-    title_of,
     whole,
 )
+from notifications.studio.journey_pages.step_differences import details, words
 
 STEP = (
     "name",
@@ -31,6 +31,7 @@ STEP = (
     "unit",
     "template",
     "channels",
+    "gives",
     "discount",
     "when",
     "experiment",
@@ -38,9 +39,12 @@ STEP = (
     "choose_winner",
     "winner_size",
 )
-"""What a row of a step holds."""
-VARIANT = ("of", "variant", "share", "mail", "percent", "wait", "wait_unit")
-"""What a row of a variant holds; `of` is the place of its step, from 0."""
+"""What a row of a step holds; `gives` is one of the keys of `GIVES`, and `discount` counts where it is `own`."""
+VARIANT = ("of", "variant", "share", "mail", "offers", "percent", "wait", "wait_unit")
+"""What a row of a variant holds; `of` is the place of its step, from 0, and `offers` and `percent` are as of a step."""
+OWN = "own"
+GIVES = {"0": "no discount (reminder only)", OWN: "a discount of"}
+"""What a step or variant may give instead of what the journey does."""
 UNIT = "d"
 USUAL_SIZE = Step(name="").winner_size
 Row = dict[str, str]
@@ -52,10 +56,10 @@ def steps() -> Input:
         control="steps",
         show=_show,
         read=_read,
-        words=_words,
+        words=words,
         write=lambda value: [_table(one) for one in value],
         parts=(*STEP, *VARIANT),
-        details=_details,
+        details=details,
     )
 
 
@@ -144,6 +148,7 @@ def _step_row(step: Step) -> Row:
         "unit": unit,
         "template": step.template,
         "channels": ",".join(step.channels),
+        "gives": _gives(step.discount_percent),
         "discount": _number(step.discount_percent),
         "when": step.when,
         "experiment": step.experiment,
@@ -159,6 +164,7 @@ def _variant_row(variant: Variant) -> Row:
         "variant": variant.name,
         "share": plain(Decimal(repr(variant.share))),
         "mail": variant.template,
+        "offers": _gives(variant.discount_percent),
         "percent": _number(variant.discount_percent),
         "wait": number,
         "wait_unit": unit,
@@ -188,7 +194,7 @@ def _step(row: Row, variants: Sequence[Variant]) -> Step:
         after=duration().read({"": [row["after"]], "unit": [row["unit"]]}),
         template=row["template"],
         channels=tuple(one for one in row["channels"].split(",") if one),
-        discount_percent=_optional(row["discount"]),
+        discount_percent=_percent(row["gives"], row["discount"]),
         when=row["when"],
         experiment=row["experiment"].strip(),
         winner=row["winner"],
@@ -213,7 +219,7 @@ def _variant(row: Row) -> Variant:
             name=name,
             share=percent().read({"": [row["share"]]}),
             template=row["mail"],
-            discount_percent=_optional(row["percent"]),
+            discount_percent=_percent(row["offers"], row["percent"]),
             after=duration().read({"": [waits], "unit": [row["wait_unit"]]}) if waits else None,
         )
     except DeclarationError as error:
@@ -251,39 +257,20 @@ def _variant_table(variant: Variant) -> dict[str, Any]:
     return table
 
 
-def _words(value: Sequence[Step]) -> str:
-    """All steps in one line."""
-    return "; ".join(f"{name}: {said}" for name, said in _details(value).items()) or "one, as the settings say"
+def _gives(percent: int | None) -> str:
+    return OWN if percent else "" if percent is None else "0"
 
 
-def _details(value: Sequence[Step]) -> dict[str, str]:
-    """Each step, and that they come one after another, by what it is called in a comparison."""
-    found = {f"Step {one.name}": ", ".join(_said(one)) for one in value}
-    return {"Order of steps": ", ".join(one.name for one in value)} | found if value else {}
-
-
-def _said(step: Step) -> list[str]:
-    said = [f"after {duration_in_words(step.after)}" if step.after else "at once"]
-    said += [f"template {step.template}"] if step.template else []
-    said += [" and ".join(title_of(one) for one in step.channels)] if step.channels else []
-    said += [f"{step.discount_percent} % off"] if step.discount_percent is not None else []
-    said += [f"only if {asked.words}"] if (asked := condition_of(step.when)) else []
-    said += [f"variant {one.name} ({', '.join(_of_variant(one))})" for one in step.variants]
-    said += [f"allocated as {step.experiment}"] if step.experiment else []
-    rule = f"winner by {step.choose_winner} when known, from {step.winner_size:,} shoppers of each variant on"
-    said += [rule] if step.choose_winner else []
-    return [*said, f"winner {step.winner}"] if step.winner else said
-
-
-def _of_variant(variant: Variant) -> list[str]:
-    said = [f"share {plain(Decimal(repr(variant.share)))}"]
-    said += [f"template {variant.template}"] if variant.template else []
-    said += [f"{variant.discount_percent} % off"] if variant.discount_percent is not None else []
-    return [*said, f"after {duration_in_words(variant.after)}"] if variant.after is not None else said
+def _percent(gives: str, text: str) -> int | None:
+    if gives not in ("", *GIVES):
+        raise DeclarationError(f"choose what it gives: there is no {gives!r}")
+    if gives != OWN:
+        return 0 if gives else None
+    return int(whole().read({"": [text]}))
 
 
 def _number(value: int | None) -> str:
-    return "" if value is None else str(value)
+    return str(value) if value else ""
 
 
 def _optional(text: str) -> int | None:

@@ -5,9 +5,12 @@ A setting that the chosen trigger does not have is not shown, and counts as not 
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from mesh.errors import DeclarationError
+from mesh.left_carts import LeftCartSettings
+from mesh.settings import read
 from notifications.journeys import Journey
 from notifications.journeys.triggers import BACK_IN_STOCK, BROWSE_ABANDONED, CART_ABANDONED, PRICE_DROPPED, TRIGGERS
 from notifications.studio.journey_pages.inputs import Input, Texts, duration, duration_in_words, percent
@@ -58,6 +61,11 @@ def short(name: str) -> str:
     return TRIGGERS[name].words.partition(":")[0] if name in TRIGGERS else name
 
 
+def left_after() -> timedelta:
+    """How long after its last change a cart counts as left."""
+    return read(LeftCartSettings).abandon_after
+
+
 def begins(journey: Journey) -> tuple[str, str]:
     """What starts a journey, as a title and what there is to say of it."""
     return TRIGGERS[journey.trigger].title, _detail(journey)
@@ -72,21 +80,23 @@ def _detail(journey: Journey) -> str:
     after = duration_in_words(journey.triggered_after)
     if journey.trigger == BROWSE_ABANDONED:
         return f"{after} after the last look"
-    return f"{after} after the last order" if journey.trigger != CART_ABANDONED else ""
+    if journey.trigger == CART_ABANDONED:
+        return f"{duration_in_words(left_after())} without a change"
+    return f"{after} after the last order"
 
 
 def who(journey: Journey, carts: str) -> str:
-    """Whom a journey is for, as the beginning of its sentence; `carts` says which carts."""
+    """Whom a journey is for, such as `carts of any value`; `carts` says which carts."""
     after, within = duration_in_words(journey.triggered_after), duration_in_words(journey.triggered_within)
     if journey.trigger == CART_ABANDONED:
-        return f"{carts}, left,"
+        return carts
     if journey.trigger == BROWSE_ABANDONED:
-        return f"Shoppers who looked at products, and for {after} neither looked again nor filled a cart nor bought,"
+        return f"shoppers who looked at products, and for {after} neither looked again nor filled a cart nor bought"
     if journey.trigger == PRICE_DROPPED:
-        return f"{carts}, left in the last {within}, with a product that costs {plain_percent(journey)} less by now,"
+        return f"{carts}, left in the last {within}, with a product that costs {plain_percent(journey)} less by now"
     if journey.trigger == BACK_IN_STOCK:
-        return f"{carts}, left in the last {within}, with a product that was gone and can be bought again,"
-    return f"Shoppers whose last order was {after} ago"
+        return f"{carts}, left in the last {within}, with a product that was gone and can be bought again"
+    return f"shoppers whose last order was {after} ago"
 
 
 def plain_percent(journey: Journey) -> str:

@@ -21,16 +21,22 @@ from notifications.templates.trial import SHORT_LINKS, UNSUBSCRIBE, Cause, Lines
 KEPT = 32
 """How many mails are kept: the frame asks for the one whose checks were shown before."""
 
+WITH_CODE = {True: "with a code", False: "without a code"}
+
 
 SAMPLE = {"short_links": SHORT_LINKS}
 """The links of a text message in a sample, as long as they are when it is sent."""
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail as it would be sent, or None where it cannot be rendered, and what was found."""
+    """A mail as it would be sent, or None where it cannot be rendered, and what was found.
+
+    `subjects` are what a subject that asks for a code becomes, by `with a code` and `without a code`; empty for others.
+    """
 
     rendered: Rendered | None
     findings: list[Finding]
+    subjects: Mapping[str, str] = {}
 
     @property
     def segments(self) -> Segments:
@@ -88,7 +94,24 @@ class Previews:
         blocks = dict(template.files).get(f"{locale}{BLOCKS}")
         shown = texts if _chosen(template, shopper) == locale else Texts(front={}, body="")
         found = check(rendered, shown, kind=kind, unsubscribe_url=UNSUBSCRIBE)
-        return Preview(rendered=rendered, findings=found if blocks is None else with_blocks(found, blocks))
+        found = found if blocks is None else with_blocks(found, blocks)
+        subjects = {}
+        if "coupon" in texts.front.get("subject", ""):
+            other = msgspec.structs.replace(choice, coupon=not choice.coupon)
+            subjects = {WITH_CODE[choice.coupon]: rendered.subject} | await self._subject(
+                template, shopper, other, cart
+            )
+        return Preview(rendered=rendered, findings=found, subjects=subjects)
+
+    async def _subject(
+        self, template: Template, shopper: str, choice: SampleChoice, cart: RealCart | None
+    ) -> dict[str, str]:
+        """What the subject becomes with another choice; nothing where that cannot be rendered."""
+        try:
+            rendered = await self._pool.render(template, shopper, chosen_variables(template, shopper, choice, cart))
+        except TemplateError:
+            return {}
+        return {WITH_CODE[choice.coupon]: rendered.subject}
 
 
 def choice_of(sent: Mapping[str, Any]) -> SampleChoice:

@@ -66,6 +66,7 @@ TARGETS: dict[str, tuple[float, str]] = {
     "seconds for 1,000,000 rows of history": (120, "<="),
     "a preview p95 ms": (150, "<="),
     "the overview over 1,000,000 decisions p95 ms": (300, "<="),
+    "the same right after a start of servers and studio ms": (300, "<="),
     "seconds for a rehearsal of 100,000 carts": (60, "<="),
 }
 """What is to be reached, by figure; what is not listed here is only shown."""

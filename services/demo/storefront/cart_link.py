@@ -1,11 +1,11 @@
-"""The cart behind an offer's link, and the discount that was decided for it, both from the log."""
+"""The cart or the coupon behind an offer's link, and the discount that was decided for it, from the log."""
 
 import msgspec
 
 from mesh import History, Mesh
 from mesh.errors import InvalidKey, Unavailable
 from mesh.events.cart import CartClosed, CartConverted, CartUpdated
-from mesh.events.offer import OfferDecided
+from mesh.events.offer import OfferDecided, OfferRecovered
 from mesh.events.order import OrderCreated
 from mesh.observability.logs import log
 from services.demo.storefront.catalogue import find
@@ -21,6 +21,29 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     lines: dict[str, int]
     coupon: str | None = None
     percent: int = 0
+
+
+class Offered(msgspec.Struct, frozen=True, kw_only=True):
+    """The coupon of an offer that is about no cart: it holds for the next cart that is bought. `about` is its key."""
+
+    about: str
+    coupon: str
+    percent: int
+
+
+async def find_offered(mesh: Mesh, about: str, *, offer_id: str, coupon: str) -> Offered | None:
+    """The coupon as it was decided; None where the three do not belong together, or an order has followed the offer."""
+    if not (about and offer_id and coupon):
+        return None
+    try:
+        story = await mesh.history(about, "offer")
+    except InvalidKey:
+        return None
+    except Unavailable as error:
+        log.warning("a coupon cannot be checked just now", error=str(error))
+        return None
+    percent = 0 if story.last(OfferRecovered) else _percent(story, coupon, offer_id)
+    return Offered(about=about, coupon=coupon, percent=percent) if percent else None
 
 
 async def restore(mesh: Mesh, cart_id: str, *, offer_id: str = "", coupon: str = "") -> Restored | None:
@@ -49,15 +72,19 @@ async def restore(mesh: Mesh, cart_id: str, *, offer_id: str = "", coupon: str =
     return Restored(cart_id=cart_id, lines=lines, coupon=coupon if percent else None, percent=percent)
 
 
-async def discount_of(mesh: Mesh, cart_id: str | None, coupon: str | None, reference: str) -> int:
+async def discount_of(
+    mesh: Mesh, cart_id: str | None, coupon: str | None, reference: str, *, about: str | None = None
+) -> int:
     """The percentage that was decided for this cart with this coupon; 0 where there is none, or it was used.
 
-    It holds for one order, which has this `reference`, however often that is sent. Raises Unavailable.
+    Of an offer that was about no cart it is decided for what it was `about`. It holds for one order, which has this
+    `reference`, however often that is sent. Raises Unavailable.
     """
-    if not cart_id or not coupon:
+    key = about or cart_id
+    if not key or not coupon:
         return 0
-    story = await mesh.history(cart_id, "cart", "offer")
-    for kind in (CartConverted, CartClosed):
+    story = await mesh.history(key, "cart", "offer")
+    for kind in (CartConverted, CartClosed, OfferRecovered):
         for ended in story.of(kind):
             order = await mesh.last(OrderCreated, ended.event.order_id)
             if order is None or order.event.reference != reference:

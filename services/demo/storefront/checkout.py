@@ -39,7 +39,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Checkout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the page sends. `key` is random and the checkout's: the same one again is the same order.
 
-    `total` is what the shopper saw. Who does not want to be recorded sends no `visitor_id`.
+    `total` is what the shopper saw. `about` is what the coupon's offer was about, where that was no cart. Who does not
+    want to be recorded sends no `visitor_id`.
     """
 
     key: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
@@ -50,6 +51,7 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     visitor_id: Token | None = None
     cart_id: Token | None = None
     coupon: Token | None = None
+    about: Token | None = None
 
 
 def serve_checkout(mesh: Mesh, client: OrderClient) -> HTTPRouteHandler:
@@ -69,7 +71,7 @@ def serve_checkout(mesh: Mesh, client: OrderClient) -> HTTPRouteHandler:
         if unknown is not None:
             raise HTTPException(f"the shop does not sell {unknown[:80]}", status_code=422)
         reference = client.reference_of(data.key)
-        percent = await discount_of(mesh, data.cart_id, data.coupon, reference)
+        percent = await discount_of(mesh, data.cart_id, data.coupon, reference, about=data.about)
         try:
             placed = await client.place(data.key, order_of(data, reference, percent))
         except Retry as error:

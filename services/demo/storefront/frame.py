@@ -75,6 +75,7 @@ class Frame:
         asked = f"?{urlencode(query)}" if query else ""
         context = {
             "page": page,
+            "offered": None,
             "lang": language,
             "w": words(language),
             "currency": currency,

@@ -12,7 +12,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 
 from mesh import Mesh, Money
-from services.demo.storefront.cart_link import restore
+from services.demo.storefront.cart_link import find_offered, restore
 from services.demo.storefront.catalogue import CATEGORIES, LANGUAGES, find, in_category, variants
 from services.demo.storefront.frame import Frame, money_words
 from services.demo.storefront.related import favourites, related_to
@@ -32,7 +32,7 @@ def serve_pages(mesh: Mesh, frame: Frame, carts: SavedCarts | None = None) -> li
     """The routes of all pages."""
     plain = [_plain(frame, page) for page in PLAIN]
     products = [_category(frame), _product(mesh, frame), _search(frame)]
-    return [_entrance(), _home(frame), *products, *_carts(mesh, frame, carts), _checkout(frame), *plain]
+    return [_entrance(), _home(mesh, frame), *products, *_carts(mesh, frame, carts), _checkout(frame), *plain]
 
 
 def _in_each(path: str) -> list[str]:
@@ -44,17 +44,26 @@ def _entrance() -> HTTPRouteHandler:
     async def choose_language(request: Asked) -> Redirect:
         language = preferred(request.headers.get("accept-language", ""))
         headers = {"Vary": "Accept-Language", "Cache-Control": "no-cache"}
-        return Redirect(f"/{language}/", status_code=302, headers=headers)
+        query = f"?{request.url.query}" if request.url.query else ""  # of a mail's link
+        return Redirect(f"/{language}/{query}", status_code=302, headers=headers)
 
     return choose_language
 
 
-def _home(frame: Frame) -> HTTPRouteHandler:
+def _home(mesh: Mesh, frame: Frame) -> HTTPRouteHandler:
     @get(_in_each("/"))
     async def show_home(request: Asked) -> Response[bytes]:
-        return frame.show(request, "home", path="/", season=favourites(), picks=related_to(None))
+        offered = await _offered(mesh, request)
+        return frame.show(request, "home", path="/", season=favourites(), picks=related_to(None), offered=offered)
 
     return show_home
+
+
+async def _offered(mesh: Mesh, request: Asked) -> dict[str, Any] | None:
+    """The coupon that a mail's link brought, which the page keeps for the cart."""
+    asked_for = {name: request.query_params.get(name) or "" for name in ("about", "offer", "coupon")}
+    found = await find_offered(mesh, asked_for["about"], offer_id=asked_for["offer"], coupon=asked_for["coupon"])
+    return msgspec.structs.asdict(found) if found else None
 
 
 def _category(frame: Frame) -> HTTPRouteHandler:
@@ -75,6 +84,7 @@ def _product(mesh: Mesh, frame: Frame) -> HTTPRouteHandler:
             raise NotFoundException
         left = await pieces_left(mesh, product_id)
         shown = {"product": product, "variants": variants(product), "picks": related_to(product)}
+        shown["offered"] = await _offered(mesh, request)
         return frame.show(request, "product", left=left, few=FEW, **shown)
 
     return show_product

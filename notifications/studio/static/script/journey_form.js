@@ -14,6 +14,14 @@ document.body.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
+// The time of the last save by the clock of whoever looks.
+function localTimes() {
+  saved.querySelectorAll("time[data-local]").forEach((time) => {
+    time.textContent = new Date(time.dateTime).toLocaleTimeString([], { timeStyle: "short" });
+  });
+}
+localTimes();
+
 document.body.addEventListener("htmx:beforeRequest", () => {
   saving += 1;
   saved.textContent = "Saving …";
@@ -22,6 +30,7 @@ document.body.addEventListener("htmx:beforeRequest", () => {
 document.body.addEventListener("htmx:afterRequest", () => {
   saving -= 1;
   mark();
+  localTimes();
   if (waiting && !saving) {
     form.requestSubmit(waiting.button);
   }
@@ -71,8 +80,19 @@ form.addEventListener("input", (event) => {
   }
 });
 
+// The link beside a mail goes to the one that is chosen.
+form.addEventListener("change", (event) => {
+  const { mail } = event.target.dataset;
+  const link = event.target.parentElement.querySelector("a");
+  if (mail === undefined || !link) return;
+  const chosen = event.target.value || mail;
+  link.href = `/templates/${encodeURIComponent(chosen)}`;
+  link.textContent = `Edit or preview ${chosen}`;
+});
+
 function mark() {
   form.querySelectorAll(".wrong").forEach((words) => {
+    if (words.textContent && words.closest("details")) words.closest("details").open = true;
     const field = words.closest(".setting:not(.journey-steps)"); // of many controls, the words name the wrong one
     if (field?.querySelector(".audience")) {
       markConditions(field, words);

@@ -43,7 +43,15 @@ export const empty = () => {
 // What an offer's link led to: its lines, its coupon, and the name under which the mesh knows the cart.
 export const restore = ({ cart_id, lines, coupon, percent }) => {
   const mine = read()
-  return write({ ...mine, lines: { ...mine.lines, ...lines }, ...(cart_id && { cart_id }), ...(percent && { coupon, percent }) })
+  const offer = percent && { coupon, percent, about: undefined }
+  return write({ ...mine, lines: { ...mine.lines, ...lines }, ...(cart_id && { cart_id }), ...offer })
+}
+
+// The coupon of an offer that is about no cart, for whatever is put into this one.
+export const hold = offered => {
+  const { key, ...mine } = read()
+  keep(CART, { ...mine, ...offered })
+  notice()
 }
 
 const detailed = lines => Object.entries(lines).flatMap(([id, quantity]) => {

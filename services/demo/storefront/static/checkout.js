@@ -23,7 +23,7 @@ const contents = form => {
     delivery: Object.fromEntries(Object.entries(delivery).map(([name, text]) => [name, text.trim()]).filter(([, text]) => text)),
     ...(who && { visitor_id: who }),
     ...(cart.cart_id && (choice() === 'yes' || cart.coupon) && { cart_id: cart.cart_id }),
-    ...(cart.coupon && cart.percent && { coupon: cart.coupon }),
+    ...(cart.coupon && cart.percent && { coupon: cart.coupon, ...(cart.about && { about: cart.about }) }),
   }
 }
 

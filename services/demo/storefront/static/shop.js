@@ -1,5 +1,5 @@
 // Shop: brings a page to life: consent, the cart's count, what the page has to tell, and its forms.
-import { add, changed, count, empty, fill, load, restore, resume, showCart, tell } from './cart.js'
+import { add, changed, count, empty, fill, hold, load, restore, resume, showCart, tell } from './cart.js'
 import { checkOut, followOrder } from './checkout.js'
 import { account, allowMail, choice, choose, decided, keep, kept, say, signIn, signOut } from './person.js'
 import { watch } from './picks.js'
@@ -50,6 +50,7 @@ if (dataset.viewed) say('view', {
 })
 if (dataset.searched) say('search', { query: dataset.searched, results: +dataset.results })
 if (dataset.own) history.replaceState(null, '', dataset.own)
+if (dataset.offered) hold(JSON.parse(dataset.offered))
 const ready = dataset.restored ? restore(JSON.parse(dataset.restored)) : resume()
 const till = one('[data-buy]'), order = one('[data-follow]')
 if (till) ready.then(() => checkOut(till))

@@ -68,6 +68,7 @@ def test_each_storefront_type_is_named_like_its_event():
             "cart_line_removed",
             "checkout_started",
             "recommendation_shown",
+            "push_subscribed",
             "recommendation_clicked",
             "offer_shown",
             "offer_clicked",

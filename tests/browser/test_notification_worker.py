@@ -17,7 +17,7 @@ from mesh.runtime.run import running
 from notifications.channels.push.vapid import new_keys
 from services import gateway
 from services.demo import storefront
-from tests.pages import examine
+from tests.pages import violations
 from tests.push_service import Browser
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -78,16 +78,15 @@ async def test_the_worker_shows_what_is_pushed_and_a_later_offer_in_its_place(sh
         await line.send("ServiceWorker.deliverPushMessage", given)
 
     offer = {"title": "10% off your cart", "body": "Lamp", "tag": "t1", "lang": "de_DE", "url": f"{shop[0]}/cart/c1"}
-    await deliver(json.dumps(offer))
-    await eventually(lambda: page.evaluate(SHOWN))
-    await deliver("no JSON")
-    await deliver(json.dumps({**offer, "title": "15% off your cart"}))
 
-    async def replaced():
+    async def shown_after(title):  # a browser that is busy starting its worker may drop what is delivered meanwhile
+        await deliver(json.dumps({**offer, "title": title}))
         found = await page.evaluate(SHOWN)
-        return found if found and found[0]["title"].startswith("15") else None
+        return found if [one["title"] for one in found] == [title] else None
 
-    (shown,) = await eventually(replaced)
+    await eventually(lambda: shown_after("10% off your cart"))
+    await deliver("no JSON")
+    (shown,) = await eventually(lambda: shown_after("15% off your cart"))
     assert shown == {"title": "15% off your cart", "body": "Lamp", "tag": "t1", "url": f"{shop[0]}/cart/c1"}
 
 
@@ -113,12 +112,14 @@ async def _of(mesh, kind, visitor):
     return [one for one in found if getattr(one, "channel", "push") == "push"]
 
 
-async def test_the_shop_asks_on_the_accounts_page_and_says_where_the_browser_forbids_it(shop, visit):
+@pytest.mark.parametrize(("scheme", "width"), [("dark", 390), ("light", 1280)])
+async def test_the_shop_asks_on_the_accounts_page_and_says_where_the_browser_forbids_it(shop, visit, scheme, width):
     """By keyboard, narrow and wide, light and dark."""
-    page = await signed_in(visit, shop[0])
+    page = await signed_in(visit, shop[0], color_scheme=scheme, viewport={"width": width, "height": 900})
     ask = page.get_by_role("button", name="Show me notifications")
     await expect(ask).to_be_visible()
     await page.evaluate("Notification.requestPermission = async () => 'denied'")
     await ask.press("Enter")
     await expect(page.get_by_text("This browser does not allow notifications here.")).to_be_visible()
-    await examine(page)
+    assert await violations(page) == []
+    assert await page.evaluate("document.documentElement.scrollWidth") == width

@@ -7,12 +7,13 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from mesh import Mesh
+from mesh.channels import EMAIL
 from mesh.envelope import derive_id
 from mesh.errors import Unavailable
 from mesh.events.customer import ConsentChanged, ConsentConfirmed, CustomerUnsubscribed
 from mesh.publish import Draft
 from notifications.link_pages import LinkPages
-from notifications.unsubscribe_token import LinkSettings, unseal
+from notifications.unsubscribe_token import LinkSettings, Unsubscription, unseal
 
 Token = FromPath[str]
 
@@ -42,6 +43,38 @@ PAGES = LinkPages(
     }
 )
 
+MESSAGES = LinkPages(
+    {
+        "en": {
+            "ask": "Stop these messages?",
+            "why": "You will get no more of them about carts you left. Order confirmations are not affected.",
+            "button": "Unsubscribe",
+            "done": "You are unsubscribed",
+            "bye": "No more messages like this about left carts from now on. You can close this page.",
+        },
+        "de": {
+            "ask": "Diese Nachrichten abbestellen?",
+            "why": "Dann kommen keine mehr zu zurückgelassenen Warenkörben. Bestellbestätigungen bleiben.",
+            "button": "Abbestellen",
+            "done": "Abbestellt",
+            "bye": "Ab jetzt kommen keine solchen Nachrichten zu zurückgelassenen Warenkörben mehr. Das war alles.",
+        },
+        "ja": {
+            "ask": "メッセージの配信を停止しますか",
+            "why": "カートに関するお知らせメッセージが届かなくなります。ご注文の確認メールには影響しません。",
+            "button": "配信を停止する",
+            "done": "配信を停止しました",
+            "bye": "今後、カートに関するお知らせメッセージは届きません。このページを閉じてください。",
+        },
+    }
+)
+"""Of other channels than e-mail."""
+
+
+def pages_of(unsubscription: Unsubscription) -> LinkPages:
+    """The pages in the words of a channel."""
+    return PAGES if unsubscription.channel == EMAIL.name else MESSAGES
+
 
 def unsubscribing(mesh: Mesh, settings: LinkSettings) -> list[HTTPRouteHandler]:
     """GET asks, POST does it; nothing else."""
@@ -49,9 +82,10 @@ def unsubscribing(mesh: Mesh, settings: LinkSettings) -> list[HTTPRouteHandler]:
     @get("/unsubscribe/{token:str}", media_type="text/html")
     async def ask(token: Token, request: Request[Any, Any, Any]) -> Response[str]:
         """Mail programs and scanners fetch links in advance, so that a GET must change nothing."""
-        if unseal(token, settings.secret, settings.secret_before) is None:
+        unsubscription = unseal(token, settings.secret, settings.secret_before)
+        if unsubscription is None:
             return PAGES.refuse(request)
-        return PAGES.ask(request, "ask", "why", "button")
+        return pages_of(unsubscription).ask(request, "ask", "why", "button")
 
     @post("/unsubscribe/{token:str}", media_type="text/html", status_code=200)
     async def unsubscribe(token: Token, request: Request[Any, Any, Any]) -> Response[str]:
@@ -72,6 +106,6 @@ def unsubscribing(mesh: Mesh, settings: LinkSettings) -> list[HTTPRouteHandler]:
             await mesh.publish(Draft(event=event, id=named))
         except Unavailable:
             return PAGES.unavailable(request)
-        return PAGES.show(request, "done", "bye")
+        return pages_of(unsubscription).show(request, "done", "bye")
 
     return [ask, unsubscribe]

@@ -1,5 +1,6 @@
 """Offers on real servers: atomic decisions, real timers, real SMTP, and the click that ends it."""
 
+import re
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +22,7 @@ from notifications.channels.service import service as channels
 from notifications.inbox.server import inbox
 from notifications.links import service as links
 from notifications.offers import service as offers
+from tests.sms_receivers import ACCOUNT, NUMBER, SECRET, twilio_receiver
 
 LINE = CartLine(product_id="p1", quantity=1, price=Money(amount=4500, currency="EUR"), name="Lamp")
 street = Service(
@@ -122,3 +124,35 @@ async def _all(mesh, cart, kind, count):
 
 async def _gone(mesh):
     return (await mesh.history("ada", "customer")).last(CustomerUnsubscribed)
+
+
+async def test_an_offer_is_texted_once_and_its_short_link_leads_on(servers, monkeypatch, eventually):
+    """With no more rights than each service has: the link is kept by who sends, and read by who leads on."""
+    async with AsyncExitStack() as stack:
+        twilio = stack.enter_context(twilio_receiver())
+        settings = {"SMS_PROVIDER": "twilio", "SMS_FROM": NUMBER, "TWILIO_ACCOUNT": ACCOUNT, "TWILIO_SECRET": SECRET}
+        settings |= {"TWILIO_URL": twilio.url, "JOURNEY_QUIET": "", "JOURNEY_CHANNELS": "sms"}
+        for name, value in settings.items():
+            monkeypatch.setenv(f"CARTMESH_{name}", value)
+        page = await stack.enter_async_context(connect_as(servers, "links"))
+        run = await stack.enter_async_context(running(links, page, http=("127.0.0.1", 0)))
+        monkeypatch.setenv("CARTMESH_URL_LINKS", f"http://127.0.0.1:{run.port}")
+        for service in (offers, channels):
+            mesh = await stack.enter_async_context(connect_as(servers, service.name))
+            await stack.enter_async_context(running(service, mesh))
+        shop = await stack.enter_async_context(connect_as(servers, "street"))
+        known = CustomerIdentified(visitor_id="ada", email="ada@example.test", phone="+4915112345678", by="server")
+        await shop.publish(known)
+        await shop.publish(ConsentChanged(visitor_id="ada", channel="sms", granted=True, by="server"))
+        await leave(shop, "c1", score=True)
+        await eventually(lambda: twilio.messages)
+        (message,) = twilio.messages
+        link, stop = re.findall(r"http://127\.0\.0\.1:\d+/s/[\w-]+", message["Body"])
+        async with httpx.AsyncClient() as client:
+            led = [(await client.get(url)) for url in (link, stop, f"{link[:-1]}{'A' if link[-1] != 'A' else 'B'}")]
+            asked = await client.get(led[1].headers["location"])
+
+    assert message["To"] == "+4915112345678"
+    assert [one.status_code for one in led] == [302, 302, 400]
+    assert "/cart/c1?" in led[0].headers["location"]
+    assert "Stop these messages?" in asked.text

@@ -301,7 +301,7 @@ def test_comments_within_a_list_stay():
         ("minimum_value", {"amount": ["20"], "currency": [""]}, "amount '20': write it like 20 EUR"),
         ("minimum_value", {"amount": [""], "currency": ["EUR"]}, None),
         ("channels", {"": []}, "name at least one"),
-        ("channels", {"": ["pigeon"]}, "'pigeon' is not registered; there are email, onsite"),
+        ("channels", {"": ["pigeon"]}, "'pigeon' is not registered; there are email, onsite, push, sms"),
         ("time_zone", {"": ["Europe/Atlantis"]}, "'Europe/Atlantis': write one like Europe/Berlin"),
     ],
 )

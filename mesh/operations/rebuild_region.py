@@ -159,18 +159,26 @@ class _Rebuilding:
 
     async def copy_others(self) -> None:
         """The streams that are left, and the other regions' events; the durables on these begin before the loss."""
+        stream = mesh_stream(self.region)
+        if stream not in await self._marks():
+            await self._begin_copies_anew()
         made = await apply(self.topology, (), {self.region: self.connection}, expand=True, rebuilding=True)
         unreachable = [one for one in made if one.verb == "wait"]
         asked = {other.login.region for other in self.others}
         if missing := [str(one) for one in unreachable if any(one.detail and name in one.what for name in asked)]:
             raise Unavailable("; ".join(missing))
-        stream = mesh_stream(self.region)
         there = {one["name"] for one in await listed(self.connection, f"CONSUMER.LIST.{stream}", "consumers")}
         if there >= {durable for of, durable in self.wanted.consumers if of == stream}:
             return
         for other in self.others:
             await self._caught_up(other)
         await self._place_durables(stream, await self._first_since(stream, self.lost_at - BEFORE))
+
+    async def _begin_copies_anew(self) -> None:
+        """Have all delivered again: a stream without a copy asks for what comes behind the newest it acknowledged."""
+        for other in self.others:
+            for copy in copies(self.topology.layout, origin=other.login.region, target=self.region):
+                await answered(other, copy.reset_api.removeprefix("$JS.API."), {"seq": 1})
 
     async def _caught_up(self, other: Connection) -> None:
         """Wait until what another region has stored up to now is copied."""
@@ -183,12 +191,12 @@ class _Rebuilding:
                 copied = await here.last(stream, last.subject)
                 if copied and source_of(copied.headers)[1] >= last.sequence:
                     break
-                now = (await answered(self.connection, f"STREAM.INFO.{stream}"))["state"]["last_seq"]
-                if now > before:
-                    deadline, before = clock() + PATIENCE, now
+                consumer = await answered(other, f"CONSUMER.INFO.{copy.stream}.{copy.consumer}")
+                if (given := consumer["delivered"]["stream_seq"]) != before:
+                    deadline, before = clock() + PATIENCE, given
                 if clock() > deadline:
                     raise Unavailable(
-                        f"{self.region} receives nothing of {copy.stream}: is the link up, does `copies` run?"
+                        f"{self.region} receives nothing of {copy.stream}: is the link up, does `copies` run there?"
                     )
                 await asyncio.sleep(0.2)
 

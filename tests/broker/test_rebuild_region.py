@@ -71,6 +71,12 @@ async def rebuilt(servers, **options):
     return await rebuild_region(await servers.operator("eu"), servers.topology, [watcher], others, **options)
 
 
+async def acknowledged(servers, sequence):
+    """Whether `eu` has told `us` so: one that copies anew is given what comes behind."""
+    copying = await answered(await servers.operator("us"), "CONSUMER.INFO.COMMERCE_us.copy_eu")
+    return copying["ack_floor"]["stream_seq"] >= sequence
+
+
 async def durable(servers, stream, name):
     operator = await servers.operator("eu")
     return (await JetStreamBroker(operator).consumer_states(stream, [name])).get(name)
@@ -141,6 +147,7 @@ async def test_projections_begin_anew_and_other_handlers_do_not(eventually):
         await eu.publish(cart("c1"), cart("c2"))
         await us.publish(cart("new"))
         await eventually(lambda: copied(servers, "us", "eu", "c2"))
+        await eventually(lambda: acknowledged(servers, 2))
         await wipe(servers, "eu")
         await rebuilt(servers)
 

@@ -145,6 +145,12 @@ def app(mesh: Mesh, fetch: ses.Fetch = fetch_from_sns) -> Litestar:
             return problem(401, str(unproven), headers={"WWW-Authenticate": 'Basic realm="mail reports"'})
         except NotUnderstood as error:
             return problem(422, f"proven, but not to be understood: {error}")
-        return Response(msgspec.json.encode(taken), media_type="application/json")
+        return _answer(provider, taken)
 
     return Litestar([take_mail_reports], request_max_body_size=LARGEST, **shared_options(mesh))
+
+
+def _answer(provider: str, taken: Taken) -> Response[bytes]:
+    if provider == twilio.NAME:
+        return Response(twilio.NO_ANSWER, media_type="text/xml")
+    return Response(msgspec.json.encode(taken), media_type="application/json")

@@ -6,6 +6,7 @@ The signature is calculated here from Twilio's description, with other code than
 import base64
 import hashlib
 import hmac
+from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
@@ -47,9 +48,11 @@ class Twilio:
     def __init__(self, client, mesh):
         self._client, self.mesh = client, mesh
 
+    async def post(self, fields, **headers):
+        return await self._client.post("/mail-reports/twilio", data=fields, headers=headers or signed(fields))
+
     async def send(self, fields, **headers):
-        headers = headers or signed(fields)
-        return (await self._client.post("/mail-reports/twilio", data=fields, headers=headers)).status_code
+        return (await self.post(fields, **headers)).status_code
 
     async def said(self):
         return [(one.event.suppressed, one.event.reason) for one in await self.mesh.all_of(AddressSuppressed, DIGEST)]
@@ -116,6 +119,13 @@ async def test_what_twilio_did_not_sign_changes_nothing(twilio, headers):
     """401, and nothing is stored."""
     assert await twilio.send(answer("STOP"), **headers) == 401
     assert await twilio.said() == []
+
+
+async def test_twilio_is_answered_in_twiml(twilio):
+    """Without a message: what is no TwiML is an error in its debugger."""
+    given = await twilio.post(answer("STOP"))
+    assert (given.status_code, given.headers["content-type"]) == (200, "text/xml; charset=utf-8")
+    assert ET.fromstring(given.content).tag == "Response"
 
 
 async def test_without_a_secret_nothing_is_proven(twilio, monkeypatch, regions):

@@ -17,6 +17,8 @@ from notifications.mail_reports.providers.webhook import NotUnderstood, Proven, 
 from notifications.suppressions import HARD, STOPPED
 
 NAME = "twilio"
+NO_ANSWER = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
+"""TwiML by which nothing is sent back; other answers are errors in Twilio's debugger."""
 STOP = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"})
 START = frozenset({"START", "UNSTOP", "YES"})
 """What Twilio takes for these answers (https://help.twilio.com/articles/223134027); others are not acted on."""

@@ -1,5 +1,6 @@
 """A service's Deployment, its autoscaler and its network policy."""
 
+from mesh.runtime.discovery import discover
 from tests.chart.objects import environment, labels, pods
 
 
@@ -137,8 +138,9 @@ def test_an_autoscaler_follows_latency_and_the_leaders_count_of_waiting_messages
     values = {"services": {"channels": {"autoscaling": {"enabled": True, "max": 5, "lag": 1000}}}}
     made = chart(values=values)
     scaler = made["HorizontalPodAutoscaler", "channels"]
-    named = ("send-mail", "send-held-mail", "show-card", "ask-to-confirm", "name-refused-offer", "tell-buyer")
-    durables = {"operator": "In", "values": [f"channels-{one}" for one in named]}
+    (channels,) = (one for one in discover() if one.name == "channels")
+    durables = {"operator": "In", "values": [binding.durable for binding in channels.bindings]}
+    assert "channels-send-mail" in durables["values"]
 
     assert scaler["spec"] == {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "cartmesh-channels"},

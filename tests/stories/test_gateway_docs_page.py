@@ -45,7 +45,7 @@ async def test_every_path_says_what_it_is_for_and_shows_an_example(mesh):
         described = (await client.get("/docs/openapi.json")).json()
 
     operations = {(path, method): one for path, of in described["paths"].items() for method, one in of.items()}
-    assert len(operations) == 10 + sum(len(one.paths) for one in translations())
+    assert len(operations) == 12 + sum(len(one.paths) for one in translations())
     assert len({one["summary"] for one in operations.values()}) == len(operations)
     for name, operation in operations.items():
         assert len(operation["description"]) > 60, name

@@ -15,10 +15,17 @@ SIZES = (("light", 1280), ("dark", 390))
 """A scheme of colours, and a width in CSS pixels."""
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 """WCAG 2.2, levels A and AA, and what axe-core recommends."""
+ENDED = ("htmx:sendAbort,", "htmx:afterRequest,")
+"""What htmx writes of a request under way when its page is left."""
 # Only what is wrong is collected: a list of everything that is right takes a second per page.
 AXE = """rules => axe
     .run({ runOnly: rules, resultTypes: ['violations'] })
     .then(({ violations }) => violations.map(({ id, nodes }) => `${id}: ${nodes[0].html.slice(0, 200)}`))"""
+
+
+def listen(page: Page, logged: list[str]) -> None:
+    """Add what the page writes to the browser's console to `logged`, but for requests that leaving a page ended."""
+    page.on("console", lambda line: None if line.text.startswith(ENDED) else logged.append(line.text))
 
 
 async def sign_in(page: Page, mesh: Mesh, url: str, role: str, name: str = "Ada") -> None:

@@ -18,7 +18,7 @@ from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS
 from notifications.studio import service as studio
 from notifications.templates.kind import TEMPLATES
-from tests.pages import examine, sign_in
+from tests.pages import examine, listen, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -229,7 +229,7 @@ async def test_the_brand_is_seen_while_it_is_chosen(house, visit):
 async def test_everyone_can_use_it(house, visit):
     """axe-core finds nothing, wide and light, narrow and dark; nothing is cut off and nothing is blocked."""
     page, logged = await visit(), []
-    page.on("console", lambda line: logged.append(line.text))
+    listen(page, logged)
     await house.enter(page, "Dora")
     await house.begin(page, "for-everyone", "Blocks: an offer")
     await page.get_by_label("Block", exact=True).select_option("Columns")

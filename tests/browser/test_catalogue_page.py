@@ -15,7 +15,7 @@ from mesh.events.cart import CartIdle
 from mesh.runtime.run import running
 from services import console
 from services.event_catalogue import service as catalogue
-from tests.pages import SIZES, examine, sign_in
+from tests.pages import SIZES, examine, listen, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 shop = Service("shop")
@@ -38,7 +38,7 @@ async def test_somebody_looks_an_event_up(visit, monkeypatch):
         monkeypatch.setenv("CARTMESH_URL_EVENT_CATALOGUE", f"http://127.0.0.1:{pages.port}")
         front = await stack.enter_async_context(running(console.service, meshes[1], http=("127.0.0.1", 0)))
         url, page = f"http://127.0.0.1:{front.port}", await visit()
-        page.on("console", lambda line: logged.append(line.text))
+        listen(page, logged)
         await sign_in(page, meshes[1], url, "viewer")
 
         await page.goto(f"{url}/catalogue")

@@ -13,7 +13,7 @@ from mesh.broker.memory import MemoryMesh
 from mesh.runtime.run import running
 from services import connect, console
 from services.gateway import service as gateway
-from tests.pages import examine, sign_in
+from tests.pages import examine, listen, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECRET_WORDS = ("ann@example.com", "Ann Lee", "4111111111111111", "tel-0170")
@@ -52,7 +52,7 @@ async def test_a_developer_sees_each_request_arrive_and_why_it_was_refused(house
     """From the empty page to a refused call's shape, without what it says of anybody; live, and by keyboard."""
     logged = []
     page = await visit(permissions=["clipboard-read", "clipboard-write"])
-    page.on("console", lambda line: logged.append(line.text))
+    listen(page, logged)
     await sign_in(page, house.mesh, house.url, "viewer")
     await page.goto(f"{house.url}/console")
     await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Connections").click()

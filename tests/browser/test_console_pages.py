@@ -34,7 +34,7 @@ from services.orders import views as order_views
 from services.orders.views.index import OrderIndex
 from services.stock.commands import StockCommand, apply
 from services.stock.writer import StockWriter
-from tests.pages import examine
+from tests.pages import examine, listen
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 PASSWORD = "correct horse battery staple"
@@ -130,7 +130,7 @@ async def test_everyone_can_use_it(house, visit):
     """axe-core finds nothing on any page, wide and light, narrow and dark; nothing is cut off."""
     logged = []
     page = await visit()
-    page.on("console", lambda line: logged.append(line.text))
+    listen(page, logged)
     await page.goto(f"{house.url}/console/sign-in")
     await examine(page, "/console/sign-in")
     await house.join(page, "Cleo")
@@ -191,7 +191,7 @@ async def test_everyone_can_use_the_shops_pages(house, shop, visit):
     """Orders, stock, payments, fraud and its rules: axe-core finds nothing, wide and light, narrow and dark."""
     logged = []
     page = await visit()
-    page.on("console", lambda line: logged.append(line.text))
+    listen(page, logged)
     await house.join(page, "Eve")
     for path, service in SHOP.items():
         answer = await page.goto(shop[service] + path)

@@ -30,7 +30,7 @@ from notifications.studio import service as studio
 from notifications.studio.decision_pages.figures import EVERY, read_days
 from services import console
 from services.identity import service as identity
-from tests.pages import SIZES, examine, sign_in
+from tests.pages import SIZES, examine, listen, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 PAGES = (
@@ -203,7 +203,7 @@ async def test_everyone_can_read_it(house, visit):
     """axe-core finds nothing on any page, wide and light or narrow and dark, and nothing is cut off."""
     logged = []
     page = await visit()
-    page.on("console", lambda line: logged.append(line.text))
+    listen(page, logged)
     await sign_in(page, house.mesh, house.url, "viewer")
     for at, path in enumerate(PAGES):
         await page.goto(house.url + path)

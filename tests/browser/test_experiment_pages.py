@@ -22,7 +22,7 @@ from notifications.studio.decision_pages.figures import OFFER_DAYS
 from notifications.studio.experiment_pages.figures import EffectsWriter
 from services import console
 from tests.approved_offer import approved_offer
-from tests.pages import examine, sign_in
+from tests.pages import examine, listen, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SHOPPERS = 4_000
@@ -77,7 +77,7 @@ async def test_what_offers_change_is_shown_and_can_be_read_by_everyone(house, vi
     """Before anything is measured the page says how to begin; then each journey says what is known of it."""
     logged = []
     page = await visit()
-    page.on("console", lambda line: logged.append(line.text))
+    listen(page, logged)
     await sign_in(page, house.mesh, house.url, "viewer")
     await page.goto(f"{house.url}/console")
 

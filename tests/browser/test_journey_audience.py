@@ -21,7 +21,7 @@ from notifications.journeys.kind import JOURNEYS, journey_of
 from notifications.studio import service as studio
 from notifications.templates.kind import TEMPLATES
 from tests.journey_form import unfold
-from tests.pages import examine, sign_in
+from tests.pages import examine, listen, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 WAITING = "document.getElementById('journey')['htmx-internal-data'].queuedRequests?.length > 1"
@@ -189,7 +189,7 @@ async def test_everyone_can_build_one(house, chromium):
     """By keyboard alone; axe-core finds nothing, wide and light, narrow and dark; nothing is cut off or logged."""
     context, logged = await chromium.new_context(), []
     page = await house.open(context, "Cleo", "third")
-    page.on("console", lambda line: logged.append(line.text))
+    listen(page, logged)
 
     await page.get_by_label("What the new condition is about").focus()
     await page.keyboard.type("Probab")

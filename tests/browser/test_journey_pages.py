@@ -21,7 +21,7 @@ from notifications.journeys.kind import FILE, JOURNEYS, journey_of
 from notifications.studio import service as studio
 from notifications.templates.kind import TEMPLATES
 from tests.journey_form import unfold
-from tests.pages import examine, sign_in
+from tests.pages import examine, listen, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 REGIONS = ("us", "eu")
@@ -172,7 +172,7 @@ async def test_everyone_can_use_them(house, visit):
     for cap in (4, 5):
         await publish(JOURNEYS, "winter", {FILE: text.replace("cap = 3", f"cap = {cap}")}, "Dora", mesh)
     page = await house.sign_in(await visit(), "Dora", "publisher")
-    page.on("console", lambda line: logged.append(line.text))
+    listen(page, logged)
     await page.goto(f"{house.url}/journeys/winter")
     await unfold(page)
     await page.get_by_label("Offers to one shopper").fill("6")

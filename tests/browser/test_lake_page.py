@@ -15,7 +15,7 @@ from mesh.events.interaction import ProductViewed
 from mesh.runtime.run import running
 from services import console
 from services.lake import service as lake
-from tests.pages import examine, sign_in
+from tests.pages import examine, listen, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 LINE = CartLine(product_id="sku-1", quantity=2, price=Money(amount=1299, currency="EUR"))
@@ -53,7 +53,7 @@ async def test_a_viewer_looks_into_the_lake(house, visit):
     """From the empty tables to what is in one of them; nothing is logged by the browser."""
     logged = []
     page = await visit()
-    page.on("console", lambda line: logged.append(line.text))
+    listen(page, logged)
     await sign_in(page, house.console, house.url, "viewer")
     await page.goto(f"{house.url}/lake")
     await expect(page.get_by_role("row", name="interactions")).to_contain_text("none yet")

@@ -12,7 +12,7 @@ from mesh.events.customer import ConsentChanged, CustomerIdentified
 from mesh.profiles import read_profile
 from mesh.runtime.run import running
 from services import console, identity
-from tests.pages import examine, sign_in
+from tests.pages import examine, listen, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -30,7 +30,7 @@ async def test_an_administrator_finds_somebody_and_erases_them(visit, eventually
         await _shopper(meshes["console"])
         await eventually(lambda: _known(meshes["console"]))
         page = await visit()
-        page.on("console", lambda line: logged.append(line.text))
+        listen(page, logged)
         url = f"http://127.0.0.1:{run.port}"
         await sign_in(page, meshes["console"], url, "admin")
         await page.goto(f"{url}/console")

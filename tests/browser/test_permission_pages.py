@@ -25,7 +25,7 @@ from notifications.sending_pauses import place_of
 from notifications.studio import service as studio
 from services import console
 from services.identity import service as identity
-from tests.pages import examine, sign_in
+from tests.pages import examine, listen, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECRET = "of-the-links-in-mails"
@@ -72,7 +72,7 @@ async def test_an_address_is_looked_up_and_taken_off_and_a_list_is_imported(hous
     """From the empty page on; the suppressed address came by a bounce."""
     logged = []
     page = await visit()
-    page.on("console", lambda line: logged.append(line.text))
+    listen(page, logged)
     await sign_in(page, house.mesh, house.url, "admin")
     await page.goto(f"{house.url}/console")
     await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Suppressions").click()

@@ -19,7 +19,7 @@ from notifications.studio import service as studio
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.live import LiveTemplates
 from services import console
-from tests.pages import examine, sign_in
+from tests.pages import examine, listen, sign_in
 from tests.past_carts import USUAL, arrive, leave
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -39,7 +39,7 @@ async def test_a_draft_is_tried_on_the_carts_of_the_last_days(visit, monkeypatch
         await seed(TEMPLATES, "", meshes["studio"])
         await publish(JOURNEYS, "sale", {FILE: journey}, "seed", meshes["studio"])
         page = await visit()
-        page.on("console", lambda line: logged.append(line.text))
+        listen(page, logged)
         url = f"http://127.0.0.1:{run.port}"
         await sign_in(page, meshes["console"], url, "marketer")
         await page.goto(f"{url}/console")

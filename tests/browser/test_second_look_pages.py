@@ -16,7 +16,7 @@ from notifications.templates.kind import TEMPLATES
 from services import console
 from tests.approved_offer import approved_offer
 from tests.journey_form import unfold
-from tests.pages import examine, sign_in
+from tests.pages import examine, listen, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -37,7 +37,7 @@ async def test_somebody_elses_draft_is_approved_and_a_sent_mail_is_looked_at(vis
         url = f"http://127.0.0.1:{run.port}"
         ada, grace = await visit(), await visit()
         for page, name, role in ((ada, "Ada", "publisher"), (grace, "Grace", "admin")):
-            page.on("console", lambda line: logged.append(line.text))
+            listen(page, logged)
             await sign_in(page, meshes["console"], url, role, name)
 
         await ada.goto(f"{url}/journeys/abandoned-cart")

@@ -14,7 +14,7 @@ from notifications.mail_keys import make_key
 from notifications.studio import service as studio
 from services import console
 from services.identity import service as identity
-from tests.pages import examine, sign_in
+from tests.pages import examine, listen, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 PUBLIC = make_key("rsa")[1]
@@ -61,7 +61,7 @@ async def test_a_marketer_checks_the_records_and_copies_what_is_missing(house, v
     """By keyboard, and again after it was published; axe-core finds nothing, wide and light, narrow and dark."""
     logged = []
     page = await visit(permissions=["clipboard-read", "clipboard-write"])
-    page.on("console", lambda line: logged.append(line.text))
+    listen(page, logged)
     house.server.texts = {SPF: ["v=spf1 mx ~all"], DKIM: [f"v=DKIM1; k=rsa; p={PUBLIC}"]}
     await sign_in(page, house.mesh, house.url, "marketer")
     await page.goto(f"{house.url}/console")

@@ -17,7 +17,7 @@ from notifications.documents.seeding import seed
 from notifications.journeys.kind import JOURNEYS
 from notifications.studio import service as studio
 from notifications.templates.kind import TEMPLATES
-from tests.pages import examine, sign_in
+from tests.pages import examine, listen, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 PAGE = "/templates/abandoned-cart"
@@ -170,7 +170,7 @@ async def test_who_types_on_after_the_session_has_ended_is_told(house, visit):
 async def test_everyone_can_use_it(house, visit):
     """axe-core finds nothing, wide and light, narrow and dark; nothing is cut off and nothing is blocked."""
     page, logged = await visit(), []
-    page.on("console", lambda line: logged.append(line.text))
+    listen(page, logged)
     await house.enter(page, "Dora", "publisher")
     for path in ("/templates", f"{PAGE}/history?revision=0"):
         await page.goto(house.url + path)
@@ -209,7 +209,7 @@ async def _complete(page, begun, name):
 async def test_code_knows_the_variables_and_a_phone_gets_a_plain_field(house, visit):
     """The mail follows the code, what is chosen is written, the keyboard gets in and out, a phone loads none of it."""
     page, logged, loaded = await visit(), [], []
-    page.on("console", lambda line: logged.append(line.text))
+    listen(page, logged)
     await house.enter(page, "Dora", "marketer")
     await page.goto(f"{house.url}{PAGE}?locale=de")
     code, mail = page.locator(".code-view"), page.frame_locator("#mail")

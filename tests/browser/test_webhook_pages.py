@@ -16,7 +16,7 @@ from mesh.events.order import OrderConfirmed
 from mesh.runtime.run import running
 from services import console
 from services.webhooks import service as webhooks
-from tests.pages import SIZES, examine, sign_in
+from tests.pages import SIZES, examine, listen, sign_in
 from tests.partner_endpoint import Endpoint, opened_endpoint, status
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -78,7 +78,7 @@ async def test_a_publisher_connects_a_partner_and_looks_at_what_was_sent(house, 
     """From the empty page to the log, with keyboard and without errors in the browser's console."""
     logged = []
     page = await visit()
-    page.on("console", lambda line: logged.append(line.text))
+    listen(page, logged)
     await sign_in(page, house.console, house.url, "publisher")
     await page.goto(f"{house.url}/console")
     await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Webhooks").click()

@@ -140,8 +140,8 @@ WRONG = {
         "podMonitor.enabled: nobody may read metrics, for networkPolicy.monitoring is empty",
     ),
     "lag of a service that consumes nothing": (
-        {"services": {"links": {"autoscaling": {"enabled": True, "lag": 100}}}},
-        "services.links.autoscaling.lag: the service consumes nothing",
+        {"services": {"heartbeat": {"autoscaling": {"enabled": True, "lag": 100}}}},
+        "services.heartbeat.autoscaling.lag: the service consumes nothing",
     ),
     "an autoscaler that follows nothing": (
         {"services": {"carts": {"autoscaling": {"enabled": True, "lag": 0, "latency": 0}}}},

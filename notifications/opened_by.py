@@ -1,6 +1,6 @@
 """Opened by: whether a person had the picture of a mail loaded, or a machine that loads the pictures of every mail.
 
-It is told by the User-Agent header and by when the picture was loaded. A person's open is a guess at best: who reads
+It is judged by the User-Agent header and by when the picture was loaded. A person's open is a guess at best: who reads
 a mail without its pictures is not seen, and Apple Mail loads them for all who use its privacy protection.
 """
 
@@ -31,7 +31,7 @@ _of_a_device = re.compile(r"(Mozilla/[45]\.0|Microsoft Office/\d+\.\d+|Opera/\d+
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
-    """Who had the picture loaded, and what told."""
+    """Who had the picture loaded, and what showed it."""
 
     by: OpenedBy
     reason: str
@@ -43,20 +43,24 @@ def opened_by(agent: str, *, head: bool, sent: datetime | None, at: datetime) ->
     `sent` is when the mail server had taken the mail; None where it had not yet.
     """
     agent = agent[:_LONGEST].strip()
-    told = _machine(agent)
     if head:
-        told = "a program asked only whether the picture is there"
-    elif told is None and (sent is None or at < sent):
-        told = "it was loaded before the mail had been delivered"
-    elif told is None and at - sent < SOON:  # type: ignore[operator]  None is answered above
-        told = f"it was loaded within {SOON.seconds} seconds of being sent"
-    if told:
-        return Opened(by="machine", reason=told)
+        reason: str | None = "a program asked only whether the picture is there"
+    else:
+        reason = _machine(agent) or _too_soon(sent, at)
+    if reason:
+        return Opened(by="machine", reason=reason)
     if proxy := next((whose for sign, whose in PROXIES.items() if sign in agent), None):
         return Opened(by="proxy", reason=f"{proxy} servers loaded it when the mail was opened")
     if _of_a_device(agent):
         return Opened(by="person", reason="a mail program or browser loaded it")
     return Opened(by="unknown", reason="the program that loaded it is not known")
+
+
+def _too_soon(sent: datetime | None, at: datetime) -> str | None:
+    """What shows by its time that no person loaded the picture."""
+    if sent is None or at < sent:
+        return "it was loaded before the mail had been delivered"
+    return f"it was loaded within {SOON.seconds} seconds of being sent" if at - sent < SOON else None
 
 
 def _machine(agent: str) -> str | None:

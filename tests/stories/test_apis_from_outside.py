@@ -102,11 +102,11 @@ async def build(mesh, ids, eventually):
             return webhooks_app(mesh, Asking(Sandbox(None)), (SECRET,), TOLERANCE)
 
         async def promotions():
-            desk = Codes(mesh, PromotionSettings(code_refusal_after=timedelta(0), code_guesses=20))
+            codes = Codes(mesh, PromotionSettings(code_refusal_after=timedelta(0), code_guesses=20))
             for code in ids:
                 free = CodeChanged(code_id=code_id(code), code=code, state="free", discount=Discount(percent=10))
                 await mesh.publish(free)
-            return promotions_app(mesh, desk)
+            return promotions_app(mesh, codes)
 
         yield dict(zip(APIS, (gateway, orders, order_views, stock, payments, promotions), strict=True))
 

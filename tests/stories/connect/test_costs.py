@@ -1,41 +1,21 @@
-"""What adapters cost beside the gateway's own interface, and how fast a shop's past comes in: on a real server."""
+"""What adapters cost beside the gateway's own interface, on a real server."""
 
-import asyncio
-import io
 import json
-import resource
 import time
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from statistics import median
 
 import httpx
 import pytest
-from rich.console import Console
 
 from mesh.runtime.discovery import discover
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.run import running
 from mesh.topology.connect import connect
 from mesh.topology.mesh_toml import Topology
-from services.connect.history.command import Plan, run_import
 from services.gateway import service as gateway
 from tests.stories.connect.conftest import SERVER, basic
-
-MAPPING = """
-source = "old-shop"
-type = "product_viewed"
-[time]
-column = "ts"
-format = "epoch_ms"
-[amounts]
-decimal = "comma"
-currency = "EUR"
-[fields]
-visitor_id = "user"
-product_id = "sku"
-price = "price"
-"""
 
 
 @pytest.fixture
@@ -94,24 +74,3 @@ async def test_a_batch_of_segment_costs_what_the_same_events_cost(address):
     segment, cartmesh = (median(spent[name]) * 1000 for name in ("segment", "cartmesh"))
     print(f"100 views: {segment:.1f} ms of CPU by /v1/batch, {cartmesh:.1f} ms by /v1/events, {segment / cartmesh:.2f}")
     assert segment < cartmesh * 1.5
-
-
-@pytest.mark.drill
-@pytest.mark.timeout(600)
-async def test_a_shops_past_comes_in(address, tmp_path):
-    """A hundred thousand views; the rate and the memory are printed."""
-    rows, start = 100_000, int((datetime.now(UTC) - timedelta(days=300)).timestamp() * 1000)
-    with (tmp_path / "past.csv").open("w", encoding="utf-8") as file:
-        file.write("ts;user;sku;price\n")
-        for at in range(rows):
-            file.write(f"{start + at * 1000};u{at % 20_011};sku-{at % 997};1.2{at % 90 + 10},00\n")
-    (tmp_path / "map.toml").write_text(MAPPING, encoding="utf-8")
-    plan = Plan(file=tmp_path / "past.csv", mapping=tmp_path / "map.toml", gateway=address, key=SERVER)
-    said, began = io.StringIO(), time.monotonic()
-
-    code = await asyncio.to_thread(run_import, plan, Console(file=said, width=200))
-
-    seconds, peak = time.monotonic() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"{rows} rows in {seconds:.1f} s: {rows / seconds:.0f}/s; peak memory with the gateway {peak} MB")
-    print(said.getvalue())
-    assert code == 0

@@ -5,6 +5,7 @@
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -20,6 +21,7 @@ from mesh.handle import Handler
 from mesh.mesh import Mesh, received
 from mesh.observability.handling import Handling
 from mesh.observability.logs import log
+from mesh.past_events import PastHandled
 
 GRACE = timedelta(seconds=20)
 """How long handlers may finish when the service stops."""
@@ -82,6 +84,44 @@ class Consumer:
             log.exception("redrive failed", durable=self.binding.durable)
             return f"{type(error).__name__}: {error}"
         return None
+
+    async def handle_past(self, messages: Sequence[Message]) -> PastHandled:
+        """Handle events that the stream no longer delivers, in order; nothing is acknowledged.
+
+        What is no event of the handler's is passed over, and what cannot be handled is a dead letter, as ever. What may
+        be handled later is to be given `again`.
+        """
+        given = [(message, one) for message in messages if (one := self._past_event(message)) is not None]
+        size = self.binding.batch or 1
+        try:
+            for at in range(0, len(given), size):
+                batch = given[at : at + size]
+                try:
+                    await self._handler.handle([one for _, one in batch])
+                except (Retry, Unavailable):
+                    raise
+                except Exception:  # noqa: BLE001  one of them is bad: find it
+                    for message, one in batch:
+                        await self._handle_past_alone(message, one)
+        except (Retry, Unavailable) as error:
+            return PastHandled(error=f"{type(error).__name__}: {error}", again=True)
+        return PastHandled()
+
+    def _past_event(self, message: Message) -> Received | None:
+        with suppress(InvalidEvent):
+            given = received(message)
+            return given if type(given.event) in self.binding.kinds else None
+        return None
+
+    async def _handle_past_alone(self, message: Message, given: Received) -> None:
+        try:
+            await self._handler.handle([given])
+        except (Retry, Unavailable):
+            raise
+        except Exception as error:  # noqa: BLE001  whatever it is, an operator finds it with its reason
+            log.exception("past event failed", durable=self.binding.durable, sequence=message.sequence)
+            reason = f"{type(error).__name__}: {error}"
+            await self._failures.park(message, reason, error)
 
     # One message at a time, by several workers side by side
 

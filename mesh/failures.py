@@ -94,9 +94,7 @@ class FailurePolicy:
         if self._binding.fanout:
             return
         try:
-            await store_dead_letter(
-                self._mesh, self._binding.service, self._binding.durable, message, reason, error, invalid=invalid
-            )
+            await self.park(message, reason, error, invalid=invalid)
         except MeshError as unavailable:
             log.error("dead letter not stored", durable=self._binding.durable, error=str(unavailable))
             await self._again(message, "unavailable", backoff(message.attempt))
@@ -105,6 +103,14 @@ class FailurePolicy:
         self._telemetry.answered("dead_letter")
         with suppress(MeshError):
             await message.ack()
+
+    async def park(
+        self, message: Message, reason: str, error: BaseException | None = None, *, invalid: bool = False
+    ) -> None:
+        """Store it as a dead letter, and answer nothing. Raises Unavailable."""
+        await store_dead_letter(
+            self._mesh, self._binding.service, self._binding.durable, message, reason, error, invalid=invalid
+        )
 
     async def _count(self, message: Message, error: Exception) -> None:
         durable, sequence = self._binding.durable, message.sequence

@@ -16,6 +16,7 @@ from mesh.broker.protocol import Message
 from mesh.envelope import Received
 from mesh.errors import InvalidEvent
 from mesh.event import Declaration, Event, declaration_of
+from mesh.lake.past import types_of
 from mesh.lake.rows import message_of, rows_of
 from mesh.lake.table import SCHEMA, LakeUnavailable, lake_tables
 from mesh.mesh import Mesh, readable
@@ -78,16 +79,12 @@ def _tail(mesh: Mesh, stream: str, declarations: Sequence[Declaration], place: i
     return mesh.broker.read(stream, filters, after=place)
 
 
-def _types(declarations: Sequence[Declaration]) -> list[str]:
-    return [type_ for one in declarations for type_ in (*one.older_types, one.type)]
-
-
 def _scan(table: DeltaTable, declarations: Sequence[Declaration]) -> pl.LazyFrame:
-    return pl.scan_delta(table).select(SCHEMA.names()).filter(pl.col("type").is_in(_types(declarations)))
+    return pl.scan_delta(table).select(SCHEMA.names()).filter(pl.col("type").is_in(types_of(declarations)))
 
 
 def _days(table: DeltaTable, declarations: Sequence[Declaration]) -> list[date]:
-    wanted = set(_types(declarations))
+    wanted = set(types_of(declarations))
     return sorted({date.fromisoformat(one["day"]) for one in table.partitions() if one["type"] in wanted})
 
 

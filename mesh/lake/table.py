@@ -15,7 +15,8 @@ from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, 
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.schema import PrimitiveType
 
-from mesh.errors import MeshError
+from mesh.errors import MeshError, Unavailable
+from mesh.lake.settings import LakeSettings
 from mesh.mesh import Mesh
 from mesh.settings import read
 from mesh.streams import StreamFamily
@@ -48,23 +49,7 @@ CONFIGURATION = {
 _MEGABYTE = 2**20
 
 
-class LakeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the lake is: a folder, or an address such as `s3://bucket/path`; nowhere without `lake`.
-
-    `lake_options` are the object store's own (`key=value`, https://docs.rs/object_store); it finds credentials by
-    itself in `AWS_ACCESS_KEY_ID` and the like. `lake_reserve_mb` is the space that is left free on a folder's disk.
-    """
-
-    lake: str = ""
-    lake_options: tuple[str, ...] = ()
-    lake_reserve_mb: int = 64
-
-    def options(self) -> dict[str, str]:
-        """`lake_options` as the object store takes them."""
-        return dict(option.split("=", 1) for option in self.lake_options if "=" in option)
-
-
-class LakeUnavailable(MeshError):
+class LakeUnavailable(Unavailable):
     """The lake cannot be read or written just now; nothing was changed."""
 
 

@@ -1,16 +1,19 @@
-"""Rebuild: empty a projection's bucket and let its handlers see the whole log again."""
+"""Rebuild: empty a projection's bucket and let its handlers see the whole log again, from the lake and the streams."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
 
 import msgspec
 
 from mesh.binding import Binding
 from mesh.broker.connection import Connection
 from mesh.broker.jetstream import JetStreamBroker
-from mesh.errors import DeclarationError, TopologyError, Unavailable
+from mesh.errors import DeclarationError, Unavailable
+from mesh.lake.settings import LakeSettings
+from mesh.mesh import Mesh
+from mesh.operations.rebuild_past import give_past, pasts_of, refuse_without_its_past
 from mesh.service import Service
+from mesh.settings import read
 from mesh.topology.derive.nats import holdings
 from mesh.topology.jetstream_api import answered
 from mesh.topology.mesh_toml import Topology
@@ -38,47 +41,49 @@ def projectors(services: Sequence[Service], bucket: str) -> list[Binding]:
 
 
 async def rebuild(
-    connection: Connection, topology: Topology, services: Sequence[Service], bucket: str, *, force: bool = False
+    connection: Connection,
+    topology: Topology,
+    services: Sequence[Service],
+    bucket: str,
+    *,
+    force: bool = False,
+    lake: LakeSettings | None = None,
 ) -> Rebuilt:
     """Rebuild a projection in the connected region while its service runs; returns when it has caught up.
 
-    What the same handlers fill besides is emptied and filled too. What was made of events that the streams no longer
-    keep is gone then, so that needs `force`.
+    What the same handlers fill besides is emptied and filled too. What the streams no longer keep is given to the
+    handlers from the region's lake, where it has that (`lake`, else CARTMESH_LAKE), and they go on behind it. What was
+    made of events that neither has is gone then, so that needs `force`. Where it is interrupted the projection stays
+    as it is until it is rebuilt again.
 
     Raises DeclarationError for a bucket that is no projection, TopologyError where events are no longer kept, and
-    Unavailable when nobody consumes.
+    Unavailable when nobody consumes or the lake cannot be read.
     """
     region, broker = connection.login.region, JetStreamBroker(connection)
     filling = projectors(services, bucket)
     wanted = holdings(topology, services, region).consumers
     places = [(spec.stream, spec.durable) for binding in filling for spec in binding.consumers(region, topology.layout)]
+    streams = {stream: await answered(connection, f"STREAM.INFO.{stream}", None) for stream in sorted(dict(places))}
+    mesh = Mesh(broker, "operator", layout=topology.layout)
+    pasts = await pasts_of(mesh, streams, filling, lake or read(LakeSettings))
     if not force:
-        await _refuse_without_its_past(connection, bucket, {stream for stream, _ in places})
+        refuse_without_its_past(bucket, streams, pasts)
     for stream, durable in places:
         await answered(connection, f"CONSUMER.DELETE.{stream}.{durable}", None)
     emptied = {one.name: one for binding in filling for one in binding.projects}
     for one in emptied.values():
         await broker.kv_purge(one)
     events = 0
+    for past in pasts.values():
+        events += await give_past(mesh, past, filling)
     for stream, durable in places:
-        asked = {"stream_name": stream, "config": wanted[stream, durable], "action": "create"}
+        config = wanted[stream, durable] | (pasts[stream].begins_behind() if stream in pasts else {})
+        asked = {"stream_name": stream, "config": config, "action": "create"}
         answer = await answered(connection, f"CONSUMER.CREATE.{stream}.{durable}", asked)
         events += answer.get("num_pending", 0)
     await _caught_up(connection, places)
     keys = sum([1 async for _ in broker.kv_entries(emptied[bucket])])
     return Rebuilt(bucket=bucket, region=region, events=events, keys=keys)
-
-
-async def _refuse_without_its_past(connection: Connection, bucket: str, streams: Iterable[str]) -> None:
-    """Raises TopologyError where a stream is older than the time for which it keeps events."""
-    for stream in sorted(streams):
-        info = await answered(connection, f"STREAM.INFO.{stream}", None)
-        keep = timedelta(microseconds=info["config"].get("max_age", 0) // 1000)
-        if keep and datetime.now(UTC) - datetime.fromisoformat(info["created"]) > keep:
-            raise TopologyError(
-                f"{stream} no longer keeps events from before {datetime.now(UTC) - keep:%F}: what {bucket} has from "
-                "earlier ones would be gone; rebuild it with --force where that is right"
-            )
 
 
 async def _caught_up(connection: Connection, places: Sequence[tuple[str, str]]) -> None:

@@ -21,6 +21,7 @@ from mesh.mesh import Mesh
 from mesh.observability import metrics, tracing
 from mesh.observability.logs import log
 from mesh.parameters import fill
+from mesh.past_events import REQUEST, PastHandled, past_events
 from mesh.personal_data import encrypts
 from mesh.publish import Cause, Change, Draft
 from mesh.runtime.http_app import http_app
@@ -63,6 +64,8 @@ class Running:
             await broker.serve(answer.subject(region), self.service.name, self._answering(answer))
         if self.service.consumes:
             await broker.serve(f"rpc.{region}.{self.service.name}.redo", self.service.name, self._redo)
+        if any(binding.projects for binding in self.service.bindings):
+            await broker.serve(f"rpc.{region}.{self.service.name}.{REQUEST}", self.service.name, self._handle_past)
         if self.service.resets_copies:
             copied = [copy for other in self.mesh.others for copy in copies(self.mesh.layout, region, target=other)]
             await broker.serve_copy_resets(copied)
@@ -168,6 +171,14 @@ class Running:
         if consumer is None:
             return msgspec.json.encode(Redone(error=f"{self.service.name} has no handler {asked.durable}"))
         return msgspec.json.encode(Redone(error=await consumer.redo(original(message))))
+
+    async def _handle_past(self, body: bytes) -> bytes:
+        durable, messages = past_events(body)
+        consumer = next((c for c in self._consumers.values() if c.binding.durable == durable), None)
+        if consumer is None or not consumer.binding.projects:
+            error = f"{self.service.name} has no handler {durable} that fills a bucket"
+            return msgspec.msgpack.encode(PastHandled(error=error))
+        return msgspec.msgpack.encode(await consumer.handle_past(messages))
 
 
 class LateBindings:

@@ -2,19 +2,22 @@
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
 from mesh import Mesh, Received
+from mesh.broker.protocol import Message
 from mesh.errors import InvalidEvent
-from mesh.event import Event, declaration_of
+from mesh.event import Declaration, Event, declaration_of
 from mesh.events.cart import CartAbandoned, CartConverted
 from mesh.events.offer import CART_ABANDONED, OfferDecided, OfferTriggered
 from mesh.events.order import OrderPlaced
+from mesh.lake.settings import LakeSettings
 from mesh.operations.events import stored_since
+from mesh.settings import read
 from mesh.streams import mesh_stream
 from mesh.subjects import every
 from notifications.decision_input import DecisionInput
@@ -22,6 +25,8 @@ from notifications.occasion import Started
 
 KINDS = (OfferDecided, OrderPlaced, CartConverted)
 """What is read besides what began the runs."""
+SEAM = timedelta(seconds=1)
+"""The stream is read from so long before the lake's end, whose moment may be cut to milliseconds."""
 MOST = 100_000
 """Of more carts the newest are rehearsed."""
 
@@ -64,7 +69,7 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
 async def read_past(
     mesh: Mesh, since: datetime, until: datetime, *, most: int = MOST, trigger: str = CART_ABANDONED
 ) -> Past:
-    """The whole mesh's log since a moment, as far as it has arrived here. Raises Unavailable.
+    """The whole mesh's log since a moment, as far as it has arrived here: lake and streams. Raises Unavailable.
 
     With another `trigger` than left carts it is what journeys with this trigger found in that time.
     """
@@ -115,12 +120,36 @@ async def read_past(
 
 async def _events(mesh: Mesh, since: datetime, begun: type[Event]) -> AsyncIterator[Received]:
     """Everything that is needed, from this region and from the copies of the others."""
-    places: dict[str, list[str]] = defaultdict(list)
-    for kind in (begun, *KINDS):
-        places[mesh.stream_of(kind)].append(every(declaration_of(kind), region=mesh.region))
-        if mesh.others:
-            places[mesh_stream(mesh.region)].append(every(declaration_of(kind), region="*"))
-    for stream, filters in places.items():
-        async for message in stored_since(mesh, stream, tuple(filters), since):
-            with suppress(InvalidEvent):
-                yield await mesh.received(message)
+    places: dict[str, list[Declaration]] = defaultdict(list)
+    for declaration in map(declaration_of, (begun, *KINDS)):
+        places[mesh.layout.stream_of(declaration, mesh.region)].append(declaration)
+    for stream, declarations in places.items():
+        async for received in _read(mesh, _own(mesh, stream, declarations, since)):
+            yield received
+    if mesh.others:
+        everywhere = [every(declaration, region="*") for some in places.values() for declaration in some]
+        async for received in _read(mesh, stored_since(mesh, mesh_stream(mesh.region), tuple(everywhere), since)):
+            yield received
+
+
+async def _own(mesh: Mesh, stream: str, declarations: Sequence[Declaration], since: datetime) -> AsyncIterator[Message]:
+    """What the region's lake has of a stream, where there is one, and what the stream has behind it."""
+    place = 0
+    if read(LakeSettings).lake:
+        from mesh.lake.past import open_past  # noqa: PLC0415  brings polars, which is not needed without a lake
+
+        if (past := await open_past(mesh, stream)) and await past.is_of(mesh):
+            async for messages in past.messages(declarations, since=since):
+                for message in messages:
+                    yield message
+            place, since = past.place, max(since, past.newest - SEAM)
+    filters = tuple(every(declaration, region=mesh.region) for declaration in declarations)
+    async for message in stored_since(mesh, stream, filters, since):
+        if message.sequence > place:
+            yield message
+
+
+async def _read(mesh: Mesh, messages: AsyncIterator[Message]) -> AsyncIterator[Received]:
+    async for message in messages:
+        with suppress(InvalidEvent):
+            yield await mesh.received(message)

@@ -13,6 +13,7 @@ import msgspec
 from mesh import Mesh
 from mesh.broker.protocol import Message
 from mesh.errors import MeshError
+from mesh.lake.past import is_same_stream
 from mesh.lake.rows import rows_of
 from mesh.lake.table import LakeTable, LakeUnavailable, WrittenMeanwhile
 from mesh.observability.logs import log
@@ -77,19 +78,11 @@ class StreamWriter:
         await asyncio.to_thread(self.table.load)
         self._after = self._seen = self.table.place
         self.waiting, self._bytes, self.caught_up = [], 0, False
-        if not await self._is_the_same_stream():
+        if not await is_same_stream(self._mesh, self.table):
             raise LakeUnavailable(
                 f"{self.table.address} holds another stream than {self.table.stream}, up to {self._seen}: that was "
                 "made anew, or restored from an older backup; name another place with CARTMESH_LAKE"
             )
-
-    async def _is_the_same_stream(self) -> bool:
-        """Whether the stream has the event with which the table ends, as far as it still has what was then."""
-        if (await self._mesh.broker.stream_state(self.table.stream)).last < self._seen:
-            return False
-        id_ = await asyncio.to_thread(self.table.id_at_place)
-        message = await self._mesh.broker.get(self.table.stream, self._seen) if id_ is not None else None
-        return message is None or rows_of([message])["id"][0] == id_
 
     async def _step(self, now: float) -> None:
         if now >= self._upkeep_due:

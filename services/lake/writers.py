@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from mesh import Mesh
-from mesh.lake.table import LakeSettings, lake_tables
+from mesh.lake.settings import LakeSettings
+from mesh.lake.table import lake_tables
 from mesh.settings import read
 from services.lake.status import LakeStatus
 from services.lake.writer import StreamWriter, WriterSettings

@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "events": {LANGUAGE},
     "observability": {LANGUAGE},
     "topology": {LANGUAGE, "broker", "observability", "events", "web"},
-    "operations": {LANGUAGE, "broker", "observability", "topology", "events"},
+    "operations": {LANGUAGE, "broker", "observability", "topology", "events", "lake"},
     "shop_logs": {LANGUAGE},
     "lake": {LANGUAGE, "broker"},
     "web": {LANGUAGE, "broker", "observability", "events"},

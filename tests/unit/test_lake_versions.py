@@ -6,7 +6,8 @@ from types import new_class
 from mesh.event import Event, event
 from mesh.lake.reading import read_history, scan_history
 from mesh.lake.rows import rows_of
-from mesh.lake.table import LakeSettings, lake_tables
+from mesh.lake.settings import LakeSettings
+from mesh.lake.table import lake_tables
 
 
 def declare(version=1, upcasts=(), **fields):

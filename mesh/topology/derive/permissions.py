@@ -8,6 +8,7 @@ from mesh.event import Event, declaration_of
 from mesh.events.console import ConsoleChanged
 from mesh.events.mesh import SERVICE_REPORTS
 from mesh.observability.event_counts import event_counters
+from mesh.past_events import REQUEST
 from mesh.personal_data import PERSONAL_KEYS, encrypts
 from mesh.service import Service
 from mesh.streams import DEFAULT_LAYOUT, Bucket, StreamLayout, copies, dead_stream, mesh_stream
@@ -219,6 +220,7 @@ def _never(
     counting = {counter.stream for counter in event_counters(region, layout)} if service.measures else set()
     strangers = [other for other in services if other.name != service.name]
     return [
+        *(f"rpc.{region}.{asked}.{REQUEST}" for asked in service.asks),  # what happened is for the operator to say
         *(
             f"$JS.API.CONSUMER.{what}.{stream}.{durable}"
             for stream, durable in _durables(strangers, region, others, layout)

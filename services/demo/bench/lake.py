@@ -16,7 +16,8 @@ import psutil
 from mesh import Mesh, Money
 from mesh.events.cart import CartLine, CartUpdated
 from mesh.events.interaction import ProductViewed
-from mesh.lake.table import LakeSettings, lake_tables
+from mesh.lake.settings import LakeSettings
+from mesh.lake.table import lake_tables
 from mesh.runtime.local_servers import LocalServers
 from mesh.runtime.supervised_process import Child
 from mesh.runtime.worker import chosen

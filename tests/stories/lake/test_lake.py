@@ -16,7 +16,8 @@ from mesh.events.customer import CustomerIdentified
 from mesh.events.interaction import ProductViewed
 from mesh.lake.reading import read_history, scan_history
 from mesh.lake.rows import rows_of
-from mesh.lake.table import LakeSettings, WrittenMeanwhile, lake_tables
+from mesh.lake.settings import LakeSettings
+from mesh.lake.table import WrittenMeanwhile, lake_tables
 from mesh.publish import Draft
 
 ADDRESS = "anna.bauer@example.com"

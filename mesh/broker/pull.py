@@ -171,7 +171,7 @@ def delivered(message: Msg, connection: Connection) -> Message:
         subject=message.subject,
         body=message.data,
         sequence=sequence,
-        stored=stored_at(headers, datetime.fromtimestamp(nanoseconds / 1e9, UTC)),
+        stored=stored_at(headers, datetime.fromtimestamp(nanoseconds // 1000 / 1e6, UTC)),
         headers=headers,
         attempt=attempt,
         pending=pending,

@@ -131,15 +131,19 @@ def rebuild(
     topology
         The mesh.toml.
     force
-        Also where its streams no longer keep all events that it was made of: what it has from those is gone then.
+        Also where neither its streams nor the lake have all events that it was made of: what it has from those is gone
+        then. The lake is CARTMESH_LAKE, else the folder `lake` beside servers.json.
     """
+    from mesh.lake.settings import beside  # noqa: PLC0415
     from mesh.operations.rebuild import rebuild as rebuild_bucket  # noqa: PLC0415
     from mesh.runtime.discovery import discover  # noqa: PLC0415
     from mesh.topology.mesh_toml import Topology  # noqa: PLC0415
 
     async def work() -> None:
         async with operator(servers, region) as connection:
-            done = await rebuild_bucket(connection, Topology.load(topology), discover(), bucket, force=force)
+            done = await rebuild_bucket(
+                connection, Topology.load(topology), discover(), bucket, force=force, lake=beside(servers)
+            )
             print(f"{done.bucket} in {done.region}: {done.events} events read, {done.keys} keys")
 
     asyncio.run(work())

@@ -1,6 +1,10 @@
 """Settings of the lake, apart from what reads it: that brings polars, which not every process needs."""
 
+from pathlib import Path
+
 import msgspec
+
+from mesh.settings import read
 
 
 class LakeSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,3 +21,9 @@ class LakeSettings(msgspec.Struct, frozen=True, kw_only=True):
     def options(self) -> dict[str, str]:
         """`lake_options` as the object store takes them."""
         return dict(option.split("=", 1) for option in self.lake_options if "=" in option)
+
+
+def beside(servers: Path | None) -> LakeSettings:
+    """CARTMESH_LAKE, else the lake that `cartmesh up` keeps beside servers.json, else none."""
+    settings, folder = read(LakeSettings), (servers or Path("servers.json")).parent / "lake"
+    return msgspec.structs.replace(settings, lake=str(folder)) if not settings.lake and folder.is_dir() else settings

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "lake": {LANGUAGE, "broker"},
     "web": {LANGUAGE, "broker", "observability", "events"},
     "runtime": {LANGUAGE, "broker", "observability", "topology", "operations", "web", "events"},
-    "cli": {LANGUAGE, "broker", "observability", "topology", "operations", "web", "runtime", "events"},
+    "cli": {LANGUAGE, "broker", "observability", "topology", "operations", "web", "runtime", "events", "lake"},
     LANGUAGE: {"broker", "observability", "events"},
 }
 """What each folder may import besides itself. `broker` and `observability` are further bound by `VALUES`."""

@@ -69,7 +69,7 @@ def translate(request: Foreign) -> Translated:
     if kind in ("batch", "import"):
         if not isinstance(batch := body.get("batch"), list):
             raise Unreadable('a batch is {"batch": [...]}, with a list of calls')
-        calls = [_with_shared(one, body) for one in batch]
+        calls = _with_shared(batch, body)
     made = Translated(items=calls, estimated=True)
     skew = _skew(body.get("sentAt"), request.received)
     for index, call in enumerate(calls):
@@ -83,11 +83,12 @@ def translate(request: Foreign) -> Translated:
     return made
 
 
-def _with_shared(call: Any, body: dict[str, Any]) -> Any:
-    """A call of a batch with the context and integrations that the batch gives for all."""
-    if isinstance(call, dict) and isinstance(body.get("context"), dict) and "context" not in call:
-        return {**call, "context": body["context"]}
-    return call
+def _with_shared(calls: list[Any], body: dict[str, Any]) -> list[Any]:
+    """The calls of a batch with the context that the batch gives for all that have none."""
+    context = body.get("context")
+    if not isinstance(context, dict):
+        return calls
+    return [{**one, "context": context} if isinstance(one, dict) and "context" not in one else one for one in calls]
 
 
 def _translate_one(index: int, call: Call, kind: str, received: datetime, skew: Skew, made: Translated) -> None:
@@ -109,27 +110,31 @@ def _translate_one(index: int, call: Call, kind: str, received: datetime, skew: 
             made.not_understood.append(NotUnderstood(index=index, name=name, reason=reason))
             continue
         whole = call.shared | fields
-        whole["id"] = event_id(call.shared["id"], at) if at else call.shared["id"]
+        if at:
+            whole["id"] = event_id(call.shared["id"], at)
         made.events.append(Meaning(item=index, fields=whole))
 
 
 def _add_head(call: Call, received: datetime, skew: Skew) -> None:
     """Who and when. Raises InvalidField."""
-    call.shared["time"] = _time(call.fields, received, skew)
-    message_id = call.fields.get("messageId")
-    if not isinstance(message_id, str) or not message_id.strip():
+    shared, fields = call.shared, call.fields
+    shared["time"] = _time(fields, received, skew)
+    message_id = fields.get("messageId")
+    if not isinstance(message_id, str) or not (message_id := message_id.strip()):
         raise InvalidField("$.messageId", "a call needs an id of its own, so that sending it again changes nothing")
-    call.shared["id"] = event_id(message_id.strip())
-    user, anonymous = plain_id(call.fields.get("userId")), plain_id(call.fields.get("anonymousId"))
-    if user:
-        call.shared["customer_id"] = user
-    if signature := call.context.get("customer_signature"):
-        call.shared["customer_signature"] = signature
-    if not anonymous and not user:
+    shared["id"] = event_id(message_id)
+    if user := plain_id(fields.get("userId")):
+        shared["customer_id"] = user
+    if "context" in fields and (signature := call.context.get("customer_signature")):
+        shared["customer_signature"] = signature
+    if anonymous := plain_id(fields.get("anonymousId")):
+        shared["visitor_id"] = anonymous
+        return
+    if not user:
         raise InvalidField("$.anonymousId", "a call names its visitor by anonymousId, userId or both")
-    if not anonymous and call.by == PAGE:
+    if call.by == PAGE:
         raise InvalidField("$.anonymousId", ANONYMOUS)
-    call.shared["visitor_id"] = anonymous or visitor_of("segment", user)
+    shared["visitor_id"] = visitor_of("segment", user)
 
 
 def _skew(sent_at: Any, received: datetime) -> Skew:

@@ -19,7 +19,9 @@ from services.connect.names import plain_id
 AT_ONCE = 20_000
 """Rows that are held at a time."""
 NOTHING = frozenset({"", "null", "none", "nan", "na", "n/a", "\\n"})
+NUMBERS = ("quantity", "results", "utc_offset")
 IDS = ("visitor_id", "customer_id", "session_id", "product_id", "cart_id", "order_id")
+_Placed = tuple[str, str, str, bool, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,14 @@ class Reader:
 
     def __init__(self, mapping: Mapping) -> None:
         self._mapping = mapping
-        self._fields = {
-            kind: [(name, column) for name, column in mapping.fields.items() if name in known_fields(kind)]
+        self._columns = {
+            kind: [
+                (name, column, _how(kind, name), name in required_fields(kind))
+                for name, column in mapping.fields.items()
+                if name in known_fields(kind)
+            ]
             for kind in mapping.kinds
         }
-        self._money = {kind: frozenset(money_fields(kind)) for kind in mapping.kinds}
-        self._required = {kind: frozenset(required_fields(kind)) for kind in mapping.kinds}
 
     def rows(self, found: Source) -> Iterator[list[Row | Bad]]:
         """All rows, some thousand at a time, in the file's order. Raises UnreadableLog for a column that is missing."""
@@ -65,58 +69,71 @@ class Reader:
             yield self._read(part)
 
     def _read(self, part: pl.DataFrame) -> list[Row | Bad]:
-        times = moments(part[self._mapping.time.column], self._mapping.time)
-        stamps = times.dt.strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_list()
+        mapping = self._mapping
+        times = moments(part[mapping.time.column], mapping.time)
+        stamps = times.dt.strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00")
         texts = part.select(pl.exclude(LINE, MISFIT).map_batches(_as_text))
-        columns = texts.columns
-        kind_column = None if isinstance(self._mapping.type, str) else self._mapping.type.column
+        places = {name: at for at, name in enumerate(texts.columns)}
+        kind_at = None if isinstance(mapping.type, str) else places[mapping.type.column]
+        plans = {kind: [(*one, places[one[1]]) for one in columns] for kind, columns in self._columns.items()}
+        currency = mapping.amounts.currency if mapping.amounts else ""
+        currency_at = places[currency.column] if isinstance(currency, CurrencyColumn) else None
         read: list[Row | Bad] = []
-        for line, misfit, stamp, values in zip(part[LINE], part[MISFIT], stamps, texts.iter_rows(), strict=True):
-            row = dict(zip(columns, values, strict=True))
+        for line, misfit, stamp, named, values in zip(
+            part[LINE], part[MISFIT], stamps.to_list(), self._named(texts, stamps), texts.iter_rows(), strict=True
+        ):
             if misfit is not None:
                 read.append(Bad(line, f"the row does not fit the header: {misfit}"))
                 continue
             try:
-                read.append(self._one(line, row, stamp, kind_column))
+                kind = str(mapping.type) if kind_at is None else self._kind(values[kind_at])
+                if stamp is None:
+                    shown = _shown(values[places[mapping.time.column]])
+                    raise InvalidField("", f"{mapping.time.column}: {shown} is no time as [time] says")
+                code = currency if currency_at is None else values[currency_at]
+                fields = self._fields(kind, stamp, values, plans[kind], code)
+                digest = blake2b(f"{mapping.source}\x1f{kind}\x1f{named}".encode(), digest_size=16).digest()
+                read.append(Row(line, digest, kind, fields))
             except InvalidField as wrong:
                 read.append(Bad(line, wrong.reason))
         return read
 
-    def _one(self, line: int, row: dict[str, str | None], stamp: str | None, kind_column: str | None) -> Row:
-        mapping = self._mapping
-        if kind_column is None:
-            kind = str(mapping.type)
-        else:
-            written = row[kind_column]
-            found = mapping.type.values.get(written or "")  # type: ignore[union-attr]  it has a column
-            if found is None:
-                raise InvalidField("", f"{kind_column}: {_shown(written)} is none of the values in type.values")
-            kind = found
-        if stamp is None:
-            raise InvalidField(
-                "", f"{mapping.time.column}: {_shown(row[mapping.time.column])} is no time as [time] says"
-            )
-        fields: dict[str, Any] = {"time": stamp}
-        money, required = self._money[kind], self._required[kind]
-        for name, column in self._fields[kind]:
-            text = row[column]
-            if text is None:
-                if name in required:
-                    raise InvalidField("", f"{column}: empty, and {kind} needs {name}")
-            elif name in money:
-                fields[name] = self._amount(text, row, column)
-            elif name in ("quantity", "results", "utc_offset"):
-                fields[name] = _whole(text, column)
-            else:
-                fields[name] = plain_id(text) if name in IDS else text
-        return Row(line, self._digest(kind, row, stamp), kind, fields)
+    def _named(self, texts: pl.DataFrame, stamps: pl.Series) -> list[str]:
+        """What names each row: the columns that the mapping gives as its id, else its time and all columns."""
+        parts = [texts[one] for one in self._mapping.id] or [stamps, *texts]
+        columns = [pl.lit(one).fill_null("") for one in parts]
+        return pl.select(pl.concat_str(columns, separator="\x1f")).to_series().to_list()
 
-    def _amount(self, text: str, row: dict[str, str | None], column: str) -> dict[str, Any]:
+    def _kind(self, written: str | None) -> str:
+        mapping = self._mapping.type
+        found = mapping.values.get(written or "")  # type: ignore[union-attr]  it has a column
+        if found is None:
+            column = mapping.column  # type: ignore[union-attr]
+            raise InvalidField("", f"{column}: {_shown(written)} is none of the values in type.values")
+        return found
+
+    def _fields(
+        self, kind: str, stamp: str, values: tuple[str | None, ...], columns: list[_Placed], currency: Any
+    ) -> dict[str, Any]:
+        """The event's fields. A column is given as field, name, how it is read, whether it must be, and its place."""
+        fields: dict[str, Any] = {"time": stamp}
+        for name, column, how, required, at in columns:
+            text = values[at]
+            if text is None:
+                if required:
+                    raise InvalidField("", f"{column}: empty, and {kind} needs {name}")
+            elif how == "id":
+                fields[name] = plain_id(text)
+            elif how == "money":
+                fields[name] = self._amount(text, currency, column)
+            else:
+                fields[name] = _whole(text, column) if how == "number" else text
+        return fields
+
+    def _amount(self, text: str, code: str | None, column: str) -> dict[str, Any]:
         amounts = self._mapping.amounts
         if amounts is None:
             raise InvalidField("", f"{column}: the mapping has no [amounts]")
-        currency = amounts.currency
-        code = row[currency.column] if isinstance(currency, CurrencyColumn) else currency
         if not code:
             raise InvalidField("", f"{column}: the row has no currency")
         try:
@@ -124,9 +141,12 @@ class Reader:
         except InvalidField as wrong:
             raise InvalidField("", f"{column}: {wrong.reason}") from None
 
-    def _digest(self, kind: str, row: dict[str, str | None], stamp: str) -> bytes:
-        named = [row[one] or "" for one in self._mapping.id] or [stamp, *(value or "" for value in row.values())]
-        return blake2b("\x1f".join((self._mapping.source, kind, *named)).encode(), digest_size=16).digest()
+
+def _how(kind: str, name: str) -> str:
+    """How a field is read: an amount of `money`, a `number`, an `id`, or a `text`."""
+    if name in money_fields(kind):
+        return "money"
+    return "number" if name in NUMBERS else "id" if name in IDS else "text"
 
 
 def _as_text(values: pl.Series) -> pl.Series:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import polars as pl
 from deltalake import DeltaTable
@@ -32,8 +33,8 @@ class LakePast:
         self.begun = datetime.fromtimestamp((delta.metadata().created_time or 0) / 1000, UTC)
         self._delta, self._table = delta, table
         self._files = _files(delta, self.place)
-        self.first: int = self._files["first"].min() or 0  # type: ignore[assignment]
-        self.newest: datetime = self._files["newest"].max() or self.begun  # type: ignore[assignment]
+        self.first = cast("int", self._files["first"].min() or 0)
+        self.newest = cast("datetime", self._files["newest"].max() or self.begun)
 
     async def messages(
         self, declarations: Iterable[Declaration], *, since: datetime | None = None
@@ -106,7 +107,7 @@ def _windows(files: pl.DataFrame, since: datetime | None) -> Iterator[tuple[int,
         files = files.filter(pl.col("newest").fill_null(since) >= since - timedelta(seconds=1))
     after = 0
     while len(files := files.filter(pl.col("last") > after)):
-        begin = max(after + 1, files["first"].min())  # type: ignore[type-var]
+        begin = max(after + 1, cast("int", files["first"].min()))
         after = begin + WINDOW - 1
         yield begin, after
 

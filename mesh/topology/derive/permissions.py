@@ -214,15 +214,16 @@ def _redriving(services: Sequence[Service], region: str) -> list[str]:
 def _never(
     service: Service, region: str, services: Sequence[Service], others: Sequence[str], layout: StreamLayout
 ) -> list[str]:
-    """Whoever may make consumers with free names must leave the durables of others alone."""
+    """Who makes consumers with free names leaves others' durables alone; who asks services does not tell them a past."""
     followed = {stream for binding in service.bindings if binding.fanout for stream in binding.filters(region, layout)}
     later = set(_bound_later(service, region, layout))
     counting = {counter.stream for counter in event_counters(region, layout)} if service.measures else set()
+    telling = [f"rpc.{region}.{asked}.{REQUEST}" for asked in service.asks]  # what happened is the operator's to say
     if not (followed or later or counting):
-        return []
+        return telling
     strangers = [other for other in services if other.name != service.name]
     return [
-        *(f"rpc.{region}.{asked}.{REQUEST}" for asked in service.asks),  # what happened is for the operator to say
+        *telling,
         *(
             f"$JS.API.CONSUMER.{what}.{stream}.{durable}"
             for stream, durable in _durables(strangers, region, others, layout)

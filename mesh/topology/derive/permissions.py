@@ -214,7 +214,7 @@ def _redriving(services: Sequence[Service], region: str) -> list[str]:
 def _never(
     service: Service, region: str, services: Sequence[Service], others: Sequence[str], layout: StreamLayout
 ) -> list[str]:
-    """Who makes consumers with free names leaves others' durables alone; who asks services does not tell them a past."""
+    """Who makes consumers with free names leaves others' durables alone; who asks services tells them no past."""
     followed = {stream for binding in service.bindings if binding.fanout for stream in binding.filters(region, layout)}
     later = set(_bound_later(service, region, layout))
     counting = {counter.stream for counter in event_counters(region, layout)} if service.measures else set()

@@ -147,4 +147,5 @@ def shown(what, seconds):
     """Print percentiles: the smallest value that so many are not above."""
     ordered = sorted(seconds)
     p50, p99 = (ordered[math.ceil(len(ordered) * share) - 1] * 1000 for share in (0.5, 0.99))
-    print(f"\n{what}, {len(ordered)} at {RATE}/s: p50 {p50:.1f} ms, p99 {p99:.1f} ms, longest {ordered[-1] * 1000:.0f} ms")
+    longest = ordered[-1] * 1000
+    print(f"\n{what}, {len(ordered)} at {RATE}/s: p50 {p50:.1f} ms, p99 {p99:.1f} ms, longest {longest:.0f} ms")

@@ -50,7 +50,7 @@ from mesh.publish import Change, WhenStored
 from services.checkout.limits import limited
 from services.checkout.memory import Known, StateMemory
 from services.checkout.parking import events_behind, parked_checkouts, store_decision
-from services.checkout.saga import KINDS, Move, begun, move, park, wait
+from services.checkout.saga import ANSWERS, KINDS, Move, begun, is_overdue, learned, move, park, wait
 from services.checkout.steps import CheckoutSettings, Table, table
 
 service = Service(
@@ -195,7 +195,10 @@ async def _moved(before: State, received: Received, mesh: Mesh, steps: Table) ->
         return Move(before if is_due else wait(msgspec.structs.replace(before, requested=None), received, stream))
     try:
         behind = await events_behind(before, mesh) if before.waiting else []
-        taken = move(msgspec.structs.replace(before, waiting=()), [received, *behind], steps)
+        events = [received, *behind]
+        if is_overdue(before, received.event) and (answers := await _unheard(before, mesh)):
+            events = answers  # they came in time; where they do not let it go on, the timer is set again
+        taken = move(msgspec.structs.replace(before, waiting=()), events, steps)
     except MeshError:
         raise
     except Exception as error:
@@ -204,6 +207,16 @@ async def _moved(before: State, received: Received, mesh: Mesh, steps: Table) ->
         log.exception("a checkout is parked", order_id=before.order_id)
         return Move(park(wait(before, received, stream), f"{type(error).__name__}: {error}"))
     return taken
+
+
+async def _unheard(before: State, mesh: Mesh) -> list[Received]:
+    """What is stored of the order and not known to its checkout.
+
+    An answer whose delivery a killed process took with it is delivered again after a while, which may be longer than
+    all tries of its step: who has answered once does not answer again.
+    """
+    history = await mesh.history(before.order_id, *ANSWERS)
+    return [one for one in history if learned(before, one) != before]
 
 
 async def _shipped(

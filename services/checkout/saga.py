@@ -205,10 +205,19 @@ def _is_answered(state: State, step: Step) -> bool:
     return state.places.get(step.topic, 0) > state.places.get(f"before {step.name}", 0)
 
 
+def is_overdue(state: State, event: Event) -> bool:
+    """Whether an event says that the present step, as it was requested last, was not answered within its limit."""
+    match event:
+        case CheckoutStepDue(step=step, attempt=attempt):
+            return not state.parked and step == state.step and attempt == state.asked.get(step)
+        case _:
+            return False
+
+
 def _overdue(state: State, due: CheckoutStepDue, table: Table) -> tuple[State, bool]:
     """What a silence means: the step is requested again, and after the last time what its line in the table says."""
     step = table.step(state.step)
-    if step is None or state.parked or due.step != state.step or due.attempt != state.asked.get(step.name):
+    if step is None or not is_overdue(state, due):
         return state, False
     tries = step.tries or table.tries
     if due.attempt % tries:

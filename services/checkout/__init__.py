@@ -50,7 +50,7 @@ from mesh.publish import Change, WhenStored
 from services.checkout.limits import limited
 from services.checkout.memory import Known, StateMemory
 from services.checkout.parking import events_behind, parked_checkouts, store_decision
-from services.checkout.saga import ANSWERS, KINDS, Move, begun, is_overdue, learned, move, park, wait
+from services.checkout.saga import ANSWERS, KINDS, Move, answered_late, begun, is_overdue, learned, move, park, wait
 from services.checkout.steps import CheckoutSettings, Table, table
 
 service = Service(
@@ -128,7 +128,7 @@ async def _next_step(known: Known, received: Received, mesh: Mesh, steps: Steps)
     if known.state and state == msgspec.structs.replace(known.state, requested=None):
         return []
     requests = [_with_lines(one, received) for one in made.requests]
-    newly = state.parked is not None and not before.parked
+    newly = state.parked not in (None, before.parked)
     parked = [CheckoutParked(order_id=order_id, step=state.step, reason=state.parked or "")] if newly else []
     return [state, Unchanged(CheckoutAdvanced, order_id, known.sequence), *conditions, *requests, *parked, *limits]
 
@@ -190,11 +190,14 @@ async def _begun(received: Received, mesh: Mesh, steps: Table) -> State | None:
 async def _moved(before: State, received: Received, mesh: Mesh, steps: Table) -> Move:
     """The checkout after an event. One that a defect keeps from going on is parked, with the event behind it."""
     stream = mesh.stream_of(type(received.event))
-    if before.parked and not isinstance(received.event, CheckoutResumed):
-        is_due = isinstance(received.event, CheckoutStepDue)
-        return Move(before if is_due else wait(msgspec.structs.replace(before, requested=None), received, stream))
+    is_due = isinstance(received.event, CheckoutStepDue)
+    if before.parked and is_due:
+        return Move(before)
     try:
         behind = await events_behind(before, mesh) if before.waiting else []
+        if before.parked and not isinstance(received.event, CheckoutResumed):
+            waits = wait(msgspec.structs.replace(before, requested=None), received, stream)
+            return answered_late(before, [*behind, received], steps) or Move(waits)
         events = [received, *behind]
         if is_overdue(before, received.event) and (answers := await _unheard(before, mesh)):
             events = answers  # they came in time; where they do not let it go on, the timer is set again

@@ -165,6 +165,43 @@ async def test_an_answer_that_is_stored_and_not_delivered_counts_once_its_step_i
     assert (await mesh.last(CheckoutAdvanced, "o1")).event == state
 
 
+@pytest.mark.parametrize("step", [4, 5, 6])
+async def test_a_checkout_that_is_parked_because_nobody_answered_goes_on_with_the_answer(mesh, step):
+    """Also where something else came first and waits; nobody need decide anything."""
+    events = happy()
+    for event in events[:step]:
+        await deliver(mesh, await stored(mesh, event))
+    for _ in range(3):
+        await deliver(mesh, await stored(mesh, overdue((await mesh.last(CheckoutAdvanced, "o1")).event)))
+    parked = (await mesh.last(CheckoutAdvanced, "o1")).event
+    other = await stored(mesh, FraudCleared(order_id="o1", score=1, answers="r"))
+    await deliver(mesh, other)
+    waiting = (await mesh.last(CheckoutAdvanced, "o1")).event
+    await deliver(mesh, await stored(mesh, events[step]))
+    state = (await mesh.last(CheckoutAdvanced, "o1")).event
+
+    assert parked.parked == f"{WAITED_FOR[step]}: nobody answered 3 times"
+    assert (waiting.parked, len(waiting.waiting)) == (parked.parked, 1)
+    assert (state.step, state.parked, state.waiting) == (WAITED_FOR[step + 1], None, ())
+    assert state.places["fraud"] == other.sequence
+
+
+async def test_a_late_refusal_parks_the_checkout_for_its_own_reason(mesh):
+    """Of a capture that nobody answered it says at last that it failed: a person decides, and sees why."""
+    for event in happy()[:5]:
+        await deliver(mesh, await stored(mesh, event))
+    for _ in range(3):
+        await deliver(mesh, await stored(mesh, overdue((await mesh.last(CheckoutAdvanced, "o1")).event)))
+    facts = {"payment_id": "o1", "order_id": "o1", "answers": "r", "payment": paid(TOTAL)}
+    refused = PaymentFailed(**facts, step="capture", reason="expired")
+    await deliver(mesh, await stored(mesh, refused))
+    state = (await mesh.last(CheckoutAdvanced, "o1")).event
+    reasons = [one.event.reason async for one in mesh.read(CheckoutParked)]
+
+    assert (state.step, state.parked) == ("capture", "capture: payment.capture_failed")
+    assert reasons == ["capture: nobody answered 3 times", "capture: payment.capture_failed"]
+
+
 @pytest.mark.parametrize("remembers", [False, True])
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("step", range(7))

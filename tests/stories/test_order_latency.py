@@ -5,7 +5,8 @@
 
 import asyncio
 import math
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 
 import msgspec
 import psutil
@@ -110,20 +111,24 @@ async def mesh_of(folder, *services):
 
 @asynccontextmanager
 async def cpu_shown(service):
-    """Print what one call takes of a service's process and of the servers: it depends far less on others' load."""
-    own = psutil.Process()
-    servers = [one.pid for one in own.children(recursive=True) if one.name() == "nats-server"]
-    before = [seconds_of(service), sum(map(seconds_of, servers))]
+    """Print the CPU of one call, and for how long its processes were ready to run and others had the cores."""
+    servers = [one.pid for one in psutil.Process().children(recursive=True) if one.name() == "nats-server"]
+    before = [cpu_of([service]), cpu_of(servers)]
     yield
-    after = [seconds_of(service), sum(map(seconds_of, servers))]
-    ours, theirs = ((new - old) * 1000 / (RATE * (WARM_UP + SECONDS)) for new, old in zip(after, before, strict=True))
-    print(f"\nCPU of one at {RATE}/s: {ours:.2f} ms of the service, {theirs:.2f} ms of three servers")
+    after = [cpu_of([service]), cpu_of(servers)]
+    for name, old, new in zip(("the service", "three servers"), before, after, strict=True):
+        ran, waited = ((now - then) / 1e6 / (RATE * (WARM_UP + SECONDS)) for then, now in zip(old, new, strict=True))
+        print(f"\n{name}, of one at {RATE}/s: {ran:.2f} ms of CPU, {waited:.2f} ms ready to run")
 
 
-def seconds_of(pid):
-    """Seconds of CPU that a process has used."""
-    times = psutil.Process(pid).cpu_times()
-    return times.user + times.system
+def cpu_of(processes):
+    """Nanoseconds in which the threads of processes ran, and in which they waited for a core (sched-stats.rst)."""
+    found = [0, 0]
+    for thread in (one for process in processes for one in Path(f"/proc/{process}/task").iterdir()):
+        with suppress(OSError):  # it has ended meanwhile
+            ran, waited, _ = map(int, (thread / "schedstat").read_text().split())
+            found = [found[0] + ran, found[1] + waited]
+    return found
 
 
 async def timed(call):

@@ -96,7 +96,8 @@ class Mesh:
                 case Event():
                     made.append(await self.personal_data.encrypt(change))
                 case Draft() | Timer():
-                    event = await self.personal_data.encrypt(change.event)
+                    key = change.key if isinstance(change, Draft) else None
+                    event = await self.personal_data.encrypt(change.event, key)
                     made.append(change if event is change.event else replace(change, event=event))
                 case _:
                     made.append(change)

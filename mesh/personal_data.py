@@ -48,13 +48,16 @@ class PersonalData:
         self.readable = True
         """Whether this service may read the keys; what it may not read is None for it."""
 
-    async def encrypt(self, happened: E) -> E:
-        """The event as it is stored; a person without a key is given one. Raises Unavailable, Denied."""
+    async def encrypt(self, happened: E, key: PersonalKey | None = None) -> E:
+        """The event as it is stored; a person without a key is given one. Raises Unavailable, Denied.
+
+        Who has just asked for its person's `key` passes it, and it is not read again.
+        """
         hidden = declaration_of(type(happened)).encrypted
         given = {name: value for name in hidden if (value := getattr(happened, name))} if hidden else {}
         if not given:
             return happened
-        cipher = _cipher(await self._key_for(key_of(happened)))
+        cipher = _cipher(key or await self.key_for(key_of(happened)))
         return msgspec.structs.replace(happened, **{name: _encrypt(cipher, value) for name, value in given.items()})
 
     async def decrypt(self, stored: Iterable[Received]) -> list[Received]:
@@ -78,22 +81,28 @@ class PersonalData:
         """Overwrite a person's key where it is stored. Whether there was one."""
         return await self._keys.erase(person)
 
-    async def _cipher_of(self, person: str) -> "AESSIV | None":
-        key = await self._keys.get(person) if self.readable else None
-        return _cipher(key) if key else None
+    async def key_for(self, person: str, *, probably_new: bool = False) -> PersonalKey:
+        """A person's key, made where there is none; of one who is `probably_new` it is made without a look first.
 
-    async def _key_for(self, person: str) -> PersonalKey:
+        It is for what is stored now: whoever keeps it could read what was destroyed. Raises Unavailable, Denied.
+        """
         from cryptography.hazmat.primitives.ciphers.aead import AESSIV  # noqa: PLC0415  30 ms that only writers spend
 
         while True:
-            if known := await self._keys.get(person):
+            known = None if probably_new else await self._keys.get(person)
+            if known:
                 return known
+            probably_new = False
             made = PersonalKey(secret=AESSIV.generate_key(KEY_BITS), made=datetime.now(UTC))
             try:
                 await self._keys.put(person, made, revision=0)
             except Conflict:
                 continue  # another process made one at the same moment: there is one key
             return made
+
+    async def _cipher_of(self, person: str) -> "AESSIV | None":
+        key = await self._keys.get(person) if self.readable else None
+        return _cipher(key) if key else None
 
 
 def encrypts(kinds: Iterable[type[Event]]) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from mesh.broker.protocol import Expect, Outgoing
@@ -22,18 +23,25 @@ from mesh.streams import DEFAULT_LAYOUT, StreamFamily, StreamLayout
 from mesh.subjects import carrier_subject, subject, timer_subject
 from mesh.timers import Cancel, Timer
 
+if TYPE_CHECKING:
+    from mesh.personal_data import PersonalKey
+
 MAX_BATCH = 1000
 """The most messages that the server stores in one commit (ADR-50)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """An event whose id, time or trace is known beforehand, such as one that a storefront sent."""
+    """An event whose id, time or trace is known beforehand, such as one that a storefront sent.
+
+    `key` is its person's, where that was just asked for (`mesh.personal_data.key_for`).
+    """
 
     event: Event
     id: str | None = None
     time: datetime | None = None
     traceparent: str | None = None
+    key: "PersonalKey | None" = None
 
 
 @dataclass(frozen=True)

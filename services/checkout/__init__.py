@@ -50,7 +50,7 @@ from mesh.publish import Change, WhenStored
 from services.checkout.limits import limited
 from services.checkout.memory import Known, StateMemory
 from services.checkout.parking import events_behind, parked_checkouts, store_decision
-from services.checkout.saga import KINDS, Move, begun, move, park, wait
+from services.checkout.saga import ANSWERS, KINDS, Move, answered_late, begun, is_overdue, learned, move, park, wait
 from services.checkout.steps import CheckoutSettings, Table, table
 
 service = Service(
@@ -128,7 +128,7 @@ async def _next_step(known: Known, received: Received, mesh: Mesh, steps: Steps)
     if known.state and state == msgspec.structs.replace(known.state, requested=None):
         return []
     requests = [_with_lines(one, received) for one in made.requests]
-    newly = state.parked is not None and not before.parked
+    newly = state.parked not in (None, before.parked)
     parked = [CheckoutParked(order_id=order_id, step=state.step, reason=state.parked or "")] if newly else []
     return [state, Unchanged(CheckoutAdvanced, order_id, known.sequence), *conditions, *requests, *parked, *limits]
 
@@ -190,12 +190,18 @@ async def _begun(received: Received, mesh: Mesh, steps: Table) -> State | None:
 async def _moved(before: State, received: Received, mesh: Mesh, steps: Table) -> Move:
     """The checkout after an event. One that a defect keeps from going on is parked, with the event behind it."""
     stream = mesh.stream_of(type(received.event))
-    if before.parked and not isinstance(received.event, CheckoutResumed):
-        is_due = isinstance(received.event, CheckoutStepDue)
-        return Move(before if is_due else wait(msgspec.structs.replace(before, requested=None), received, stream))
+    is_due = isinstance(received.event, CheckoutStepDue)
+    if before.parked and is_due:
+        return Move(before)
     try:
         behind = await events_behind(before, mesh) if before.waiting else []
-        taken = move(msgspec.structs.replace(before, waiting=()), [received, *behind], steps)
+        if before.parked and not isinstance(received.event, CheckoutResumed):
+            waits = wait(msgspec.structs.replace(before, requested=None), received, stream)
+            return answered_late(before, [*behind, received], steps) or Move(waits)
+        events = [received, *behind]
+        if is_overdue(before, received.event) and (answers := await _unheard(before, mesh)):
+            events = answers  # they came in time; where they do not let it go on, the timer is set again
+        taken = move(msgspec.structs.replace(before, waiting=()), events, steps)
     except MeshError:
         raise
     except Exception as error:
@@ -204,6 +210,16 @@ async def _moved(before: State, received: Received, mesh: Mesh, steps: Table) ->
         log.exception("a checkout is parked", order_id=before.order_id)
         return Move(park(wait(before, received, stream), f"{type(error).__name__}: {error}"))
     return taken
+
+
+async def _unheard(before: State, mesh: Mesh) -> list[Received]:
+    """What is stored of the order and not known to its checkout.
+
+    An answer whose delivery a killed process took with it is delivered again after a while, which may be longer than
+    all tries of its step: who has answered once does not answer again.
+    """
+    history = await mesh.history(before.order_id, *ANSWERS)
+    return [one for one in history if learned(before, one) != before]
 
 
 async def _shipped(

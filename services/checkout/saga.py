@@ -82,6 +82,17 @@ def move(before: State, events: Sequence[Received], table: Table) -> Move:
     return advanced(state, table, again=again)
 
 
+def answered_late(parked: State, events: Sequence[Received], table: Table) -> Move | None:
+    """A checkout that is parked because nobody answered, after events that let it go on or park it for another reason.
+
+    None where they are no answer, or where it is parked for something that only a person can decide.
+    """
+    if not (parked.parked or "").startswith(_nobody_answered(parked.step)):
+        return None
+    made = move(_with(parked, parked=None, waiting=()), events, table)
+    return made if made.state.parked or made.state.step != parked.step else None
+
+
 def learned(state: State, received: Received) -> State:  # noqa: PLR0911  one return for each kind of event
     """The state with what an event says, before anything is concluded. Old and repeated events change nothing."""
     happened = received.event
@@ -205,15 +216,24 @@ def _is_answered(state: State, step: Step) -> bool:
     return state.places.get(step.topic, 0) > state.places.get(f"before {step.name}", 0)
 
 
+def is_overdue(state: State, event: Event) -> bool:
+    """Whether an event says that the present step, as it was requested last, was not answered within its limit."""
+    match event:
+        case CheckoutStepDue(step=step, attempt=attempt):
+            return not state.parked and step == state.step and attempt == state.asked.get(step)
+        case _:
+            return False
+
+
 def _overdue(state: State, due: CheckoutStepDue, table: Table) -> tuple[State, bool]:
     """What a silence means: the step is requested again, and after the last time what its line in the table says."""
     step = table.step(state.step)
-    if step is None or state.parked or due.step != state.step or due.attempt != state.asked.get(step.name):
+    if step is None or not is_overdue(state, due):
         return state, False
     tries = step.tries or table.tries
     if due.attempt % tries:
         return state, True
-    words = f"{step.name}: nobody answered" + (f" {tries} times" if tries > 1 else "")
+    words = _nobody_answered(step.name) + (f" {tries} times" if tries > 1 else "")
     match step.silence:
         case "accept":
             return _accepted(state, table), False
@@ -221,6 +241,10 @@ def _overdue(state: State, due: CheckoutStepDue, table: Table) -> tuple[State, b
             return _with(state, failure=words), False
         case _:
             return park(state, words), False
+
+
+def _nobody_answered(step: str) -> str:
+    return f"{step}: nobody answered"
 
 
 def _accepted(state: State, table: Table) -> State:

@@ -10,6 +10,7 @@ from mesh.errors import Conflict, InvalidField, Unavailable
 from mesh.events.cart import CartLine
 from mesh.events.code import OrderCode
 from mesh.events.order import Command, OrderCreated, OrderDeliveryAddressed, OrderPlaced
+from mesh.personal_data import PersonalKey
 from mesh.publish import Cause, Change, Draft
 from mesh.subjects import subject_of
 from services.orders.commands import Asked, NotPossible, decide
@@ -52,11 +53,13 @@ class Writer:
         Raises InvalidField, NotPossible for a key that was used with another body, and Unavailable.
         """
         order_id, now = command.key, datetime.now(UTC)
-        # What is only read is read side by side: whether the order is known, its products, and its shopper's names.
-        known, full, names = await asyncio.gather(
+        # Side by side: whether the order is known, its products, its shopper's names, and the key of its address. The
+        # key is made before it is known whether the order is refused: then nothing is encrypted with it.
+        known, full, names, key = await asyncio.gather(
             self._repeated(order_id, command),
             self._priced(new),
             known_names(new.visitor_id, self._mesh),
+            self._address_key(new, order_id),
         )
         if known:
             return known
@@ -84,7 +87,7 @@ class Writer:
             changes.append(_placed(created, created.visitor_id))
         changes += marks_under(names, created, now, order_id=order_id)
         if new.address:
-            await self._keep_address(order_id, order_id, new.address)
+            await self._keep_address(order_id, order_id, new.address, key)
         try:
             (place,) = await self._mesh.commit(changes, Cause(id=order_id, source="orders.create"))
         except Conflict:
@@ -98,6 +101,9 @@ class Writer:
         # The commit's first message; behind it are all others but the condition, which stands in it.
         sequence = place.sequence - (len(changes) - 2)
         return Taken(fold(order_id, [_stored(created, now, sequence, self._mesh.region)]), sequence, repeated=False)
+
+    async def _address_key(self, new: NewOrder, order_id: str) -> PersonalKey | None:
+        return await self._mesh.personal_data.key_for(order_id, probably_new=True) if new.address else None
 
     async def _priced(self, new: NewOrder) -> tuple[CartLine, ...] | InvalidField:
         """The order's lines as the catalogue has them, or what is wrong: no matter where the order is known already."""
@@ -178,7 +184,9 @@ class Writer:
         history = await self._mesh.history(order_id, *KINDS)  # may miss what was stored a moment ago
         return Taken(fold(order_id, [known, *history]), known.sequence, repeated=True)
 
-    async def _keep_address(self, order_id: str, address_id: str, address: Address) -> None:
+    async def _keep_address(
+        self, order_id: str, address_id: str, address: Address, key: PersonalKey | None = None
+    ) -> None:
         """Store an address before the event that names it: an order never names one that there is not."""
         kept = OrderDeliveryAddressed(
             order_id=order_id,
@@ -190,7 +198,7 @@ class Writer:
             country=address.country,
             email=address.email,
         )
-        await self._mesh.commit([kept], Cause(id=address_id, source="orders.address"))
+        await self._mesh.commit([Draft(event=kept, key=key)], Cause(id=address_id, source="orders.address"))
 
 
 def _stored(created: OrderCreated, at: datetime, sequence: int, region: str) -> Received[OrderCreated]:

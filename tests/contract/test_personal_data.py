@@ -6,6 +6,7 @@ from mesh.errors import DeclarationError
 from mesh.events.customer import CustomerIdentified
 from mesh.mesh import Mesh
 from mesh.personal_data import PERSONAL_KEYS, PersonalData
+from mesh.publish import Draft
 from mesh.streams import Bucket
 
 ADDRESS = "ada@example.test"
@@ -85,6 +86,29 @@ async def test_two_writers_make_one_key(broker, keys):
     first, second = await one.encrypt(ada()), await other.encrypt(ada())
 
     assert first == second
+
+
+async def test_who_is_probably_new_gets_a_key_without_a_look_first(broker, shop, monkeypatch):
+    """A person who had one keeps it, so that what was stored before can still be read."""
+    looks = []
+
+    async def look(bucket, key):
+        looks.append(key)
+        return await found(bucket, key)
+
+    found = broker.kv_get
+    await shop.publish(ada())
+    monkeypatch.setattr(broker, "kv_get", look)
+
+    made = await shop.personal_data.key_for("v2", probably_new=True)
+    before = list(looks)
+    kept = await shop.personal_data.key_for("v1", probably_new=True)
+    await shop.publish(Draft(event=CustomerIdentified(visitor_id="v2", email=ADDRESS), key=made))
+    after = list(looks)
+
+    assert (before, after) == ([], ["v1"])
+    assert kept == await shop.personal_data.key_for("v1")
+    assert [(await shop.last(CustomerIdentified, one)).event.email for one in ("v1", "v2")] == [ADDRESS] * 2
 
 
 async def test_only_erasable_buckets_are_erased(broker, ground):

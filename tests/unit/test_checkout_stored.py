@@ -93,6 +93,15 @@ def happy(order_id="o1"):
     )
 
 
+WAITED_FOR = ("", "reserve", "check", "authorise", "confirm", "capture", "sell", "finished")
+"""The step of the checkout behind so many events of `happy`."""
+
+
+def overdue(state):
+    """What the timer of a step says once nobody answered within its limit."""
+    return CheckoutStepDue(order_id=state.order_id, step=state.step, attempt=state.asked[state.step])
+
+
 async def stored(mesh, event):
     await mesh.publish(event)
     return await mesh.last(type(event), getattr(event, "order_id", ""))
@@ -129,6 +138,68 @@ class Interrupted(Mesh):
         if self.left == 0:
             raise Unavailable("killed after it was done")
         return answer
+
+
+@pytest.mark.parametrize("step", range(1, 7))
+@pytest.mark.parametrize("tries", [1, 3])
+async def test_an_answer_that_is_stored_and_not_delivered_counts_once_its_step_is_overdue(mesh, step, tries):
+    """Whoever answered does not answer again, and its event may be with a killed process for longer than all tries."""
+    begun = happy()
+    for event in begun[:step]:
+        await deliver(mesh, await stored(mesh, event))
+    for _ in range(0 if WAITED_FOR[step] == "check" else tries - 1):  # a fraud check is requested once
+        await deliver(mesh, await stored(mesh, overdue((await mesh.last(CheckoutAdvanced, "o1")).event)))
+    before = (await mesh.last(CheckoutAdvanced, "o1")).event
+    late = await stored(mesh, begun[step])
+    await deliver(mesh, await stored(mesh, overdue(before)))
+    state = (await mesh.last(CheckoutAdvanced, "o1")).event
+    await deliver(mesh, late)
+
+    assert (before.step, state.step, state.parked, state.failure) == (
+        WAITED_FOR[step],
+        WAITED_FOR[step + 1],
+        None,
+        None,
+    )
+    assert state.asked.get(WAITED_FOR[step]) == before.asked[WAITED_FOR[step]]
+    assert (await mesh.last(CheckoutAdvanced, "o1")).event == state
+
+
+@pytest.mark.parametrize("step", [4, 5, 6])
+async def test_a_checkout_that_is_parked_because_nobody_answered_goes_on_with_the_answer(mesh, step):
+    """Also where something else came first and waits; nobody need decide anything."""
+    events = happy()
+    for event in events[:step]:
+        await deliver(mesh, await stored(mesh, event))
+    for _ in range(3):
+        await deliver(mesh, await stored(mesh, overdue((await mesh.last(CheckoutAdvanced, "o1")).event)))
+    parked = (await mesh.last(CheckoutAdvanced, "o1")).event
+    other = await stored(mesh, FraudCleared(order_id="o1", score=1, answers="r"))
+    await deliver(mesh, other)
+    waiting = (await mesh.last(CheckoutAdvanced, "o1")).event
+    await deliver(mesh, await stored(mesh, events[step]))
+    state = (await mesh.last(CheckoutAdvanced, "o1")).event
+
+    assert parked.parked == f"{WAITED_FOR[step]}: nobody answered 3 times"
+    assert (waiting.parked, len(waiting.waiting)) == (parked.parked, 1)
+    assert (state.step, state.parked, state.waiting) == (WAITED_FOR[step + 1], None, ())
+    assert state.places["fraud"] == other.sequence
+
+
+async def test_a_late_refusal_parks_the_checkout_for_its_own_reason(mesh):
+    """Of a capture that nobody answered it says at last that it failed: a person decides, and sees why."""
+    for event in happy()[:5]:
+        await deliver(mesh, await stored(mesh, event))
+    for _ in range(3):
+        await deliver(mesh, await stored(mesh, overdue((await mesh.last(CheckoutAdvanced, "o1")).event)))
+    facts = {"payment_id": "o1", "order_id": "o1", "answers": "r", "payment": paid(TOTAL)}
+    refused = PaymentFailed(**facts, step="capture", reason="expired")
+    await deliver(mesh, await stored(mesh, refused))
+    state = (await mesh.last(CheckoutAdvanced, "o1")).event
+    reasons = [one.event.reason async for one in mesh.read(CheckoutParked)]
+
+    assert (state.step, state.parked) == ("capture", "capture: payment.capture_failed")
+    assert reasons == ["capture: nobody answered 3 times", "capture: payment.capture_failed"]
 
 
 @pytest.mark.parametrize("remembers", [False, True])

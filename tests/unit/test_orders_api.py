@@ -94,6 +94,45 @@ async def test_an_order_is_stored_with_all_that_stops_offers(client, mesh):
         assert (await mesh.last(PurchaseMarked, name)).event.bought == {"tea": 2}
 
 
+async def test_an_order_waits_for_three_things_one_after_the_other(client, mesh, monkeypatch):
+    """All that is read with the key of the address, the address, and the order: each may take a while on three servers.
+
+    What is begun only once something else has come back is one more; the others do not wait for each other.
+    """
+    begun, rounds = 0, []
+
+    def counted(name):
+        call = getattr(mesh.broker, name)
+
+        async def wait(*asked, **more):
+            nonlocal begun
+            mine = begun
+            for _ in range(20):  # whatever can be begun meanwhile is
+                await asyncio.sleep(0)
+            made = await call(*asked, **more)
+            rounds.append((mine, name))
+            begun = max(begun, mine + 1)
+            return made
+
+        monkeypatch.setattr(mesh.broker, name, wait)
+
+    for name in ("last", "read_few", "kv_get", "kv_put", "store_each", "store_batch"):
+        counted(name)
+
+    await created(client)
+
+    assert set(rounds) == {(0, "last"), (0, "kv_put"), (1, "store_each"), (2, "store_batch")}
+
+
+async def test_a_refused_order_leaves_no_address(client, mesh):
+    """The key that was made for it encrypts nothing."""
+    refused = await ordered(client, lines=[{"product_id": "unknown", "quantity": 1}])
+    taken = await created(client)
+
+    assert refused.status_code == 422
+    assert [one.event.order_id async for one in mesh.read(OrderDeliveryAddressed)] == [taken]
+
+
 async def test_a_fraud_check_gets_digests_of_a_buyer_and_no_address(client, mesh):
     """Keyed ones, the same for an address however it is written; the account's age is what the shop says."""
     abroad = {"name": "A. L.", "street": "Rue 1", "postal_code": "75001", "city": "Paris", "country": "FR"}

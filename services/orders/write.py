@@ -189,6 +189,7 @@ class Writer:
             city=address.city,
             country=address.country,
             email=address.email,
+            phone=address.phone,
         )
         await self._mesh.commit([kept], Cause(id=address_id, source="orders.address"))
 

@@ -83,8 +83,9 @@ class Acceptance:
     `by` names who may send them; `publishes` everything that its functions yield. Events of one request with the same
     value in the first field of `ordered_by` that has one are stored in order, without `ordered_by` side by side.
     `check` returns the event as it shall be stored or raises InvalidField; it is called before anything is decided.
-    A field that breaks a rule and may be absent is left out and reported, unless it is one of `required` or the event
-    counts only `whole`. `refused` takes a `Refused` and yields what is true although the event was refused.
+    A field that breaks a rule and may be absent is left out and reported, unless it is one of `required`, the last that
+    is left of `either`, or the event counts only `whole`. `refused` takes a `Refused` and yields what is true although
+    the event was refused.
     With `history` the event may also be sent as one from before the shop used Cartmesh.
     With `joins` the handler only adds to the commit of the service that accepts the event.
     """
@@ -98,6 +99,7 @@ class Acceptance:
     check: Callable[[Any], Any] | None = None
     refused: Callable[..., Any] | None = None
     required: tuple[str, ...] = ()
+    either: tuple[str, ...] = ()
     whole: bool = False
     history: bool = False
     joins: bool = False

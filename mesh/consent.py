@@ -42,12 +42,17 @@ def consent_of(  # noqa: C901  one branch per kind of event
     refused_by_server: set[ChannelName] = set()
     confirmed: set[str] = set()
     phone: str | None = None
+    account: str | None = None
     for received in customer_events:
         match received.event:
-            case CustomerIdentified(email=email, phone=number, by=by):
+            case CustomerIdentified(email=email, phone=number, by=by, customer_id=customer):
+                named = phone_digest(number) if number and by == SERVER else None
+                if named and named != phone and not email and not (customer and customer == account):
+                    address = None  # somebody else, who is known by this number alone
+                account = customer or account
                 address = address_digest(email) if email else address
                 if by == SERVER:
-                    phone = phone_digest(number) if number else phone
+                    phone = named or phone
                     confirmed |= {address_digest(email)} if email else set()
             case ConsentConfirmed(channel=channel, address=at, purpose=about):
                 confirmed.add(at)

@@ -197,6 +197,7 @@ class Service:
         check: Callable[[Any], Any] | None = None,
         refused: Callable[..., AsyncIterator[Any]] | None = None,
         required: tuple[str, ...] = (),
+        either: tuple[str, ...] = (),
         whole: bool = False,
         history: bool = False,
     ) -> Callable[[F], F]:
@@ -206,8 +207,9 @@ class Service:
         InvalidField. Events of one request that have the same key (or else the first value among the fields
         `ordered_by`) are stored in order. `check` judges an event by itself; `refused` yields what an event that was
         refused still establishes; `required` are fields that are always sent though they may be absent in the stream,
-        and `whole` refuses what would otherwise be taken without a bad optional field (see `Acceptance`). With
-        `history` they may also be sent as ones from before the shop used Cartmesh, see `Sent.history`.
+        of the fields in `either` one at least is sent, and `whole` refuses what would otherwise be taken without a bad
+        optional field (see `Acceptance`). With `history` they may also be sent as ones from before the shop used
+        Cartmesh, see `Sent.history`.
         Raises DeclarationError for an event that the service does not publish.
         """
 
@@ -222,6 +224,7 @@ class Service:
                     check=check,
                     refused=refused,
                     required=required,
+                    either=either,
                     whole=whole,
                     history=history,
                 )

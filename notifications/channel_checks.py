@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from mesh.channels import CHANNELS, Channel, ChannelName
+from mesh.channels import CHANNELS, EMAIL, Channel, ChannelName
 from notifications.check_result import CheckResult, result
 from notifications.decision_input import DecisionInput
 from notifications.journeys import Journey
@@ -49,11 +49,18 @@ def _results(channel: ChannelName, inputs: DecisionInput, journey: Journey) -> I
     )
 
 
+def _known_by(entry: Channel, inputs: DecisionInput) -> str:
+    """By what else the shopper is known, for people who wonder why a channel was not used."""
+    others = [CHANNELS.require(one) for one in (EMAIL.name, *inputs.addresses) if one != entry.name]
+    known = [one.needs for one in others if inputs.address(one.name)]
+    return f", only a {' and a '.join(known)}" if known else ""
+
+
 def _address_results(entry: Channel, inputs: DecisionInput, journey: Journey) -> Iterator[CheckResult]:
     """Whether the channel's address is known, may be written to, and is confirmed where the journey wants that."""
     known, channel = inputs.address(entry.name), entry.name
     title = entry.title if entry.address == "email" else entry.needs
-    value = f"{title} known" if known else f"no {title} known"
+    value = f"{title} known" if known else f"no {title} known{_known_by(entry, inputs)}"
     yield result("identified", known is not None, value, f"no {entry.needs}", channel=channel)
     if known is not None and known.suppressed:
         value = f"nothing is sent to it: {words_of(known.suppressed)}"

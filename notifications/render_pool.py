@@ -51,6 +51,8 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     card: CardText
     preheader: str = ""
     sms: str = ""
+    sms_beside_mail: bool = False
+    """Of a message about an order: whether the text goes to who gets the mail as well."""
     push: PushText = PushText()
     url: str = ""
     """Where the offer leads."""

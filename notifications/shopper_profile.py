@@ -1,6 +1,6 @@
 """Shopper profile: what shoppers gave the shop about themselves and what they allowed, from their personal events."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -57,16 +57,20 @@ DIGESTS: dict[str, Callable[[str], str]] = {"email": address_digest, "phone": ph
 """How an address becomes a name, by the field that holds it."""
 
 
+CONTACTS = frozenset({"email", "phone"})
+
+
 def profile_of(history: History) -> ShopperProfile:
-    """The newest value of every field since the address changed last; consent for marketing, which offers are."""
+    """The newest value of every field since another person was named; consent for marketing, which offers are."""
     fields: dict[str, str] = {}
     for received in history.of(CustomerIdentified):
         identified = received.event
-        if _differs(identified.email, fields.get("email")):
-            fields.clear()  # another person's name and language
         names = [name for name in ShopperProfile.__struct_fields__ if name in identified.__struct_fields__]
         names = [name for name in names if name != "phone" or identified.by == SERVER]
-        fields.update({name: value for name in names if (value := getattr(identified, name))})
+        given = {name: value for name in names if (value := getattr(identified, name))}
+        if _is_another(given, fields):
+            fields.clear()  # another person's name and language
+        fields.update(given)
     consent = consent_of(history, MARKETING.name)
     return ShopperProfile(
         **fields,
@@ -87,9 +91,16 @@ def _subscription(history: History) -> Subscription | None:
     return None
 
 
-def _differs(address: str | None, before: str | None) -> bool:
-    """Whether an address is given that is another one than before."""
-    return bool(address and before) and address_digest(str(address)) != address_digest(str(before))
+def _is_another(given: Mapping[str, str], before: Mapping[str, str]) -> bool:
+    """Whether an identification is somebody else's: another address, or nothing in common with what was known.
+
+    As `services.identity` links profiles.
+    """
+    if "email" in given and "email" in before:
+        return address_digest(given["email"]) != address_digest(before["email"])
+    if not (given.keys() & CONTACTS and before.keys() & CONTACTS):
+        return False
+    return not any(given.get(name, "") == before.get(name) for name in ("phone", "customer_id"))
 
 
 async def shopper_of(visitor_id: str, mesh: Mesh, names: Iterable[str] = ()) -> tuple[ShopperProfile, Profile]:

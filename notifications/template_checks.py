@@ -9,7 +9,7 @@ from notifications.client_support.support import not_supported
 from notifications.findings import Finding
 from notifications.render_pool import Rendered, TemplateError
 from notifications.template_vocabulary import nearest_filter, nearest_variable
-from notifications.templates.front_matter import OFFER
+from notifications.templates.front_matter import OFFER, ORDER
 from notifications.templates.template import SUFFIX
 from notifications.templates.texts import Texts
 from notifications.templates.trial import SHORT_LINKS
@@ -38,7 +38,7 @@ def check(rendered: Rendered, texts: Texts, *, kind: str, unsubscribe_url: str) 
         *_links(page, texts),
         *_pictures(page, texts),
         *unsupported(texts.body, "body"),
-        *check_text(rendered.sms, SHORT_LINKS["unsubscribe_url"]),
+        *check_text(rendered.sms, None if kind == ORDER else SHORT_LINKS["unsubscribe_url"]),
     ]
 
 

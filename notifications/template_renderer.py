@@ -135,6 +135,7 @@ class TemplateRenderer:
         text = plain["plain"] if "plain" in plain else self._render(self._plain, text_path, plain_context)
         card = {key: plain.get(f"card.{key}", "").strip() for key in CARD}
         push = {"title": card["title"], "body": card["body"], **self._of_table("push", wanted, context)}
+        sms = self._of_table("sms", wanted, context)
         return {
             "locale": str(locale),
             "subject": " ".join(plain["subject"].split()),
@@ -144,7 +145,8 @@ class TemplateRenderer:
             "card": card,
             "push": {key: " ".join(text.split()) for key, text in push.items()},
             "url": context.get("cart_url", ""),
-            "sms": _in_sms(self._of_table("sms", wanted, context).get("text", "")),
+            "sms": _in_sms(sms.get("text", "")),
+            "sms_beside_mail": bool(sms.get("beside_mail", "").strip()),
         }
 
     def _of_table(self, table: str, wanted: str | None, context: dict[str, Any]) -> dict[str, str]:

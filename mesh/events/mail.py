@@ -3,16 +3,18 @@
 from datetime import datetime
 from typing import Literal
 
+from mesh.channels import ChannelName
 from mesh.event import Event, event
 
 
 @event(key="mail_id")
 class MailAdvanced(Event):
-    """How far a mail about an order has come: the newest one is its state.
+    """How far a message about an order has come: the newest one is its state.
 
     `mail_id` follows from order and occasion, so that a second report of the same asks for no second mail. A mail is
     `claimed` by the process that sends it, then `sent`, `failed`, or `deferred` until a time because the server did
-    not take it; `reason` says why. It holds no address; `domain` is the recipient's, of a mail that was sent.
+    not take it; `reason` says why. It holds no address; `domain` is the recipient's, of a mail that was sent. A message
+    in another `channel`, such as SMS, has its own id.
     """
 
     mail_id: str
@@ -24,6 +26,7 @@ class MailAdvanced(Event):
     reason: str = ""
     until: datetime | None = None
     domain: str = ""
+    channel: ChannelName = "email"
 
 
 @event(key="address")

@@ -146,11 +146,11 @@ class OrderCreated(Event):
     code: OrderCode | None = None
 
 
-@event(key="order_id", personal=True, encrypted=("name", "street", "postal_code", "city", "country", "email"))
+@event(key="order_id", personal=True, encrypted=("name", "street", "postal_code", "city", "country", "email", "phone"))
 class OrderDeliveryAddressed(Event):
     """Where an order's parcel goes, and whom to write to. Personal; of several the one that the order names counts.
 
-    Every field but the ids is stored encrypted under a key of the order.
+    Every field but the ids is stored encrypted under a key of the order. `phone` is in the form of E.164.
     """
 
     order_id: str
@@ -161,6 +161,7 @@ class OrderDeliveryAddressed(Event):
     city: str | None = None
     country: str | None = None
     email: str | None = None
+    phone: str | None = None
 
 
 @event(key="order_id")

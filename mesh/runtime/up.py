@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import entry_points
 from pathlib import Path
-from secrets import token_urlsafe
 from typing import Self
 
 import msgspec
@@ -42,13 +41,17 @@ class Companion(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str] = {}
 
 
+SERVER_KEYS = "server-keys.json"
+"""The file of the key that `CARTMESH_SERVER_KEYS` is where nobody sets it, for its owner alone."""
+
+
 class Up:
     """An embedded mesh, as an asynchronous context manager: drained and gone when the block ends.
 
-    `directory` keeps data, logs, `servers.json` and random secrets; without it a temporary folder is used and removed.
-    `environment` is passed to every service. `companions=False` starts none; services that are a demo start with
-    `demo` alone. `only` names the services that start, instead of all; DeclarationError for an unknown one. `urls`
-    (region -> address) uses servers that run already, without passwords, instead of starting some.
+    `directory` keeps data, logs, `servers.json`, random secrets and a server key; without it a temporary folder is used
+    and removed. `environment` is passed to every service. `companions=False` starts none; services that are a demo
+    start with `demo` alone. `only` names the services that start, instead of all; DeclarationError for an unknown one.
+    `urls` (region -> address) uses servers that run already, without passwords, instead of starting some.
     With `for_people` services get the ports that they declare, as far as those are free, and know the directory
     (`CARTMESH_DIRECTORY`), and a server that dies is started again. `report` is called with each step of the start, and
     with what stops later.
@@ -144,6 +147,7 @@ class Up:
         services = [one for one in services if one.name in self._only and (self._demo or not one.demo)]
         self.urls = self._addresses([service for service in services if service.serves_http])
         self.environment = _acquaintance(self.urls) | self.environment
+        self.environment.setdefault("CARTMESH_SERVER_KEYS", _server_keys(self.directory))
         if self._for_people:
             self.environment = {"CARTMESH_DIRECTORY": str(self.directory)} | self.environment
         if self._for_people and "CARTMESH_LAKE" not in os.environ:
@@ -277,12 +281,20 @@ def _process_of(service: Service) -> str:
     return "worker" if service.app is None else "apis"
 
 
+def _server_keys(directory: Path) -> str:
+    """The keys for what only a shop's servers may send: those of this process's environment, or else one that is kept.
+
+    What was signed with it, such as a link in a mail, is still good after the next start.
+    """
+    given = os.environ.get("CARTMESH_SERVER_KEYS")
+    return given or Secrets.kept(directory / SERVER_KEYS, {}, settings=["server_keys"]).setting("server_keys")
+
+
 def _acquaintance(urls: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     """The settings by which this mesh's own pages and services reach each other, in any region.
 
     `CARTMESH_URLS_<SERVICE>` holds each HTTP service's addresses (region=URL, separated by spaces).
-    `CARTMESH_CORS_ORIGINS` lets the pages of all of them call the gateways. `CARTMESH_SERVER_KEYS` holds the keys for
-    events that only a shop's servers may send: those of this process's environment, or else a fresh one.
+    `CARTMESH_CORS_ORIGINS` lets the pages of all of them call the gateways.
     """
     names = next(iter(urls.values()), {})
     addresses = {
@@ -291,5 +303,4 @@ def _acquaintance(urls: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     }
     pages = [origin for origin in os.environ.get("CARTMESH_CORS_ORIGINS", "").split(",") if origin]
     pages += [url for of in urls.values() for url in of.values()]
-    server_keys = os.environ.get("CARTMESH_SERVER_KEYS") or token_urlsafe(24)
-    return {"CARTMESH_CORS_ORIGINS": ",".join(pages), "CARTMESH_SERVER_KEYS": server_keys, **addresses}
+    return {"CARTMESH_CORS_ORIGINS": ",".join(pages), **addresses}

@@ -1,10 +1,11 @@
-"""Order occasion: which mail an event of an order asks for, to whom, and what it is about."""
+"""Order occasion: which message an event of an order asks for, to whom, and what it is about."""
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
-from mesh import Mesh, Received
+from mesh import Event, Mesh, Received
+from mesh.channels import EMAIL, ChannelName
 from mesh.envelope import derive_id
 from mesh.events.cart import CartLine
 from mesh.events.order import (
@@ -21,30 +22,41 @@ from notifications.shopper_profile import profile_of
 from notifications.template_variables import Shop
 
 OrderEvent = OrderConfirmed | OrderCancelled | OrderRefunded | ShipmentDispatched | ShipmentDelivered
+ORDER_EVENTS: tuple[type[Event], ...] = get_args(OrderEvent)
 CONFIRMED, CANCELLED, REFUNDED = "order-confirmed", "order-cancelled", "order-refunded"
 SHIPPED, DELIVERED = "order-shipped", "order-delivered"
 
 
-class OrderMail(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail that is to be sent. Personal: `email`, `locale` and `data` go into no event and no log."""
+class OrderMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that is to be sent. Personal: `email`, `phone`, `locale` and `data` go into no event and no log.
 
-    mail_id: str
+    `email` and `phone` are those that the order names; `once` tells one occasion of the order from another.
+    """
+
     order_id: str
     template: str
-    email: str
+    once: str
+    email: str | None
+    phone: str | None
+    visitor_id: str | None
     locale: str | None
     data: dict[str, Any]
 
+    def id_in(self, channel: ChannelName) -> str:
+        """The message's id in a channel: a second report of the same has the same one."""
+        named = "order mail" if channel == EMAIL.name else f"order {channel}"
+        return derive_id(named, self.order_id, self.template, self.once)
 
-async def mail_of(received: Received[OrderEvent], mesh: Mesh, shop: Shop) -> OrderMail | None:
-    """The mail that an event asks for; None for orders that were not taken here, or that name no address.
 
-    It goes to the address that the order names now. Its language is the one that the shopper gave the shop.
+async def message_of(received: Received[OrderEvent], mesh: Mesh, shop: Shop) -> OrderMessage | None:
+    """The message that an event asks for; None for orders that were not taken here.
+
+    It goes to whom the order names now. Its language is the one that the shopper gave the shop.
     """
     happened, order_id = received.event, received.event.order_id
     created = await mesh.last(OrderCreated, order_id)
     address = await _address(created.event, mesh) if created else None
-    if created is None or address is None or not address.email:
+    if created is None:
         return None
     order = created.event
     lines, refund = await _content(received, order, mesh)
@@ -58,7 +70,7 @@ async def mail_of(received: Received[OrderEvent], mesh: Mesh, shop: Shop) -> Ord
         order,
         shop,
         lines=lines,
-        name=address.name,
+        name=address.name if address else None,
         time_zone=profile.time_zone if profile else None,
         cause=_cause(happened) if isinstance(happened, OrderCancelled) else None,
         partial=isinstance(happened, OrderCancelled) and bool(happened.left),
@@ -67,11 +79,13 @@ async def mail_of(received: Received[OrderEvent], mesh: Mesh, shop: Shop) -> Ord
         tracking=parcel.tracking if parcel else None,
         tracking_url=parcel.tracking_url if parcel else None,
     )
-    return OrderMail(
-        mail_id=derive_id("order mail", order_id, template, once),
+    return OrderMessage(
         order_id=order_id,
         template=template,
-        email=address.email,
+        once=once,
+        email=address.email if address else None,
+        phone=address.phone if address else None,
+        visitor_id=visitor,
         locale=profile.locale if profile else None,
         data=data,
     )

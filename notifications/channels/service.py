@@ -1,4 +1,4 @@
-"""Sends what was decided, by e-mail, SMS, web push or card; mails about orders; and asks addresses to confirm."""
+"""Sends what was decided, by e-mail, SMS, web push or card; messages about orders; and asks addresses to confirm."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from mesh import Mesh, Received, Retry, Service
 from mesh.binding import Interest
-from mesh.channels import ONSITE, PUSH, SMS
+from mesh.channels import EMAIL, ONSITE, PUSH, SMS
 from mesh.errors import Conflict
 from mesh.events.cart import CartClosed, CartConverted
 from mesh.events.contact import ConfirmationFailed, ConfirmationRequested
@@ -24,8 +24,6 @@ from mesh.events.offer import (
     OfferUnsubscribed,
     OfferWithdrawn,
 )
-from mesh.events.order import OrderCancelled, OrderConfirmed, OrderRefunded
-from mesh.events.shipment import ShipmentDelivered, ShipmentDispatched
 from mesh.profiles import PROFILES
 from mesh.publish import Change
 from notifications.channel_settings import not_set_up
@@ -36,8 +34,9 @@ from notifications.channels.delivery_state import DeliveryState, delivery_state
 from notifications.channels.languages import LanguagesAsked, LanguagesCounted, counted_languages
 from notifications.channels.mailer import Mailer, open_mailer
 from notifications.channels.offer_renderer import OfferRenderer, open_offer_renderer
-from notifications.channels.order_mails import OrderMails
-from notifications.channels.order_occasion import OrderEvent
+from notifications.channels.order_channel import OrderMail, OrderText
+from notifications.channels.order_messages import OrderMessages
+from notifications.channels.order_occasion import ORDER_EVENTS, OrderEvent
 from notifications.channels.push.notification_sender import NotificationSender, open_notification_sender
 from notifications.channels.reading import Reading, read_delivery
 from notifications.channels.sender import Sender
@@ -121,9 +120,10 @@ async def open_confirmer(mailer: Mailer) -> AsyncIterator[Confirmer]:
 
 
 @service.resource
-async def open_order_mails(mailer: Mailer) -> AsyncIterator[OrderMails]:
-    """Sends the mails about orders."""
-    yield OrderMails(mailer)
+async def open_order_messages(mailer: Mailer, sender: TextSender, interest: Interest) -> AsyncIterator[OrderMessages]:
+    """Sends the messages about orders. Without a provider of text messages no order is delivered to `text_buyer`."""
+    await interest.want(text_buyer, () if SMS.name in not_set_up() else ORDER_EVENTS)
+    yield OrderMessages(mailer.renderer.shop, OrderMail(mailer), OrderText(sender))
 
 
 @service.on(OfferDecided, concurrency=64, ack_wait=REDELIVERED_AFTER)
@@ -250,18 +250,17 @@ async def name_refused_offer(received: Received[CustomerUnsubscribed]) -> AsyncI
         yield OfferUnsubscribed(offer_id=offer, channel=received.event.channel)
 
 
-@service.on(
-    OrderConfirmed,
-    OrderCancelled,
-    OrderRefunded,
-    ShipmentDispatched,
-    ShipmentDelivered,
-    concurrency=32,
-    ack_wait=REDELIVERED_AFTER,
-)
-async def tell_buyer(received: Received[OrderEvent], mesh: Mesh, order_mails: OrderMails) -> AsyncIterator[Change]:
+@service.on(*ORDER_EVENTS, concurrency=32, ack_wait=REDELIVERED_AFTER)
+async def tell_buyer(received: Received[OrderEvent], mesh: Mesh, messages: OrderMessages) -> AsyncIterator[Change]:
     """Mail what happened to an order to the address that the order names, whatever was refused of offers. Once."""
-    for change in await order_mails.send(received, mesh):
+    for change in await messages.send(received, mesh, EMAIL.name):
+        yield change
+
+
+@service.on(*ORDER_EVENTS, concurrency=32, ack_wait=REDELIVERED_AFTER, as_wanted=True)
+async def text_buyer(received: Received[OrderEvent], mesh: Mesh, messages: OrderMessages) -> AsyncIterator[Change]:
+    """Text it to the buyer's number, where the template says so or there is no e-mail address. Once."""
+    for change in await messages.send(received, mesh, SMS.name):
         yield change
 
 

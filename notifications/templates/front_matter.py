@@ -7,6 +7,8 @@ from notifications.templates.render_error import RenderError
 TABLES = {"card": ("title", "body", "action"), "sms": ("text",), "push": ("title", "body")}
 """The texts of other channels, each in a table of its own: card on the site, text message, notification."""
 CARD = TABLES["card"]
+BESIDE_MAIL, YES = "sms.beside_mail", "yes"
+"""The switch of a template about orders: its text message goes to who gets the mail, too. `yes`, or left out."""
 OWN_LINKS = ("sms", "push")
 """Tables whose links are not the mail's, and which a language may leave to another one."""
 OFFER, CONFIRMATION, ORDER, BLOCK = "offer", "confirmation", "order", "block"
@@ -37,6 +39,10 @@ def front_matter(source: str, name: str) -> dict[str, str]:
     kind = texts.setdefault("kind", OFFER)
     if not isinstance(kind, str) or kind not in NEEDED:
         raise RenderError(name, f"front matter: kind = {kind!r}: there is {', '.join(NEEDED)}")
+    if texts.get(BESIDE_MAIL, YES) != YES or (BESIDE_MAIL in texts and kind != ORDER):
+        raise RenderError(
+            name, f'front matter: [sms] beside_mail is "{YES}" or left out, and for kind = "{ORDER}" alone'
+        )
     missing = [key for key in ("subject", "preheader", *NEEDED[kind]) if key not in texts]
     if missing:
         raise RenderError(name, f"front matter lacks {', '.join(missing)}")

@@ -29,6 +29,7 @@ SHORT_LINKS = {
     "preferences_url": "https://links.shop.example/s/Zp8dW3eNi6m4",
 }
 """Short links as text messages have them; a shop's own may be a little shorter or longer."""
+SHORT_ORDER, SHORT_TRACKING = "https://links.shop.example/s/Ka1dT7nFe3b2", "https://links.shop.example/s/Vu9gP4sRo8c5"
 TRACKING = "https://carrier.example/JD0146"
 
 
@@ -116,6 +117,14 @@ def chosen_variables(
         cause = None if choice.cause == "none" else choice.cause
         return order_variables(order, read(Shop), lines=order.lines, cause=cause, name=profile.name)
     return sample_variables(template, (decided, profile), left_at=cart.left_at if cart else None)
+
+
+def with_short_links(variables: dict[str, Any]) -> dict[str, Any]:
+    """The variables with the links that a text message has, of an offer or of an order."""
+    short: dict[str, Any] = dict(SHORT_LINKS)
+    if order := variables.get("order"):
+        short = {"order": {**order, "url": SHORT_ORDER}, "tracking_url": variables["tracking_url"] and SHORT_TRACKING}
+    return variables | {"short_links": short}
 
 
 def choices(kind: str) -> Iterator[SampleChoice]:

@@ -129,6 +129,15 @@ def event_examples(now: datetime) -> dict[str, Any]:
                 ]
             },
         },
+        "number": {
+            "summary": "A shopper who gave a telephone number alone may be texted (server key)",
+            "value": {
+                "events": [
+                    page("evt-12", "customer_identified", phone="+4915112345678"),
+                    page("evt-13", "consent_changed", channel="sms", granted=True),
+                ]
+            },
+        },
         "order": {
             "summary": "The thank-you page is opened: no offer is sent any more",
             "value": {"events": [page("evt-5", "order_placed", **order)]},

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import blake2b
 from typing import Annotated, Any
 
@@ -217,12 +218,17 @@ def _check_past(acceptance: Acceptance, time: datetime, received: datetime) -> N
 
 def _checked(acceptance: Acceptance, fields: dict[str, Any], ignored: LeftOut) -> Event:
     """The event as its service stores it: without fields that break a rule, where it may do without them."""
-    required, whole = acceptance.required, acceptance.whole
+    whole = acceptance.whole
+    required = (*acceptance.required, *_last_left(acceptance, fields.get))
     event = convert(acceptance.kind, fields, ignored, required=required, whole=whole)
     event = cleaned(event, ignored, required=required, whole=whole)
     for name in required:
         if getattr(event, name) is None:
             raise InvalidField(f"$.{name}", f"missing required field `{name}`")
+    if acceptance.either and all(getattr(event, name) is None for name in acceptance.either):
+        names = " or ".join(f"`{name}`" for name in acceptance.either)
+        missing = InvalidField(f"$.{acceptance.either[0]}", f"missing required field {names}")
+        raise next((one for one in ignored if one.path.removeprefix("$.") in acceptance.either), missing)
     return event if acceptance.check is None else _checked_by_service(acceptance, event, ignored)
 
 
@@ -233,11 +239,18 @@ def _checked_by_service(acceptance: Acceptance, event: Event, ignored: LeftOut) 
             return acceptance.check(event) if acceptance.check else event
         except InvalidField as wrong:
             name = wrong.path.removeprefix("$.")
-            may_be_absent = name in optional_fields(type(event)) and name not in acceptance.required
-            if acceptance.whole or not may_be_absent or getattr(event, name) is None:
+            required = (*acceptance.required, *_last_left(acceptance, partial(getattr, event)))
+            may_be_absent = name in optional_fields(type(event)) and name not in required
+            if isinstance(wrong, SentByBot) or acceptance.whole or not may_be_absent or getattr(event, name) is None:
                 raise
             ignored.append(wrong)
             event = msgspec.structs.replace(event, **{name: None})
+
+
+def _last_left(acceptance: Acceptance, value_of: Callable[[str], Any]) -> tuple[str, ...]:
+    """The field of `either` that no other can stand in for; none where there are several."""
+    given = tuple(name for name in acceptance.either if value_of(name) not in (None, ""))
+    return given if len(given) == 1 else ()
 
 
 def _time_of(fields: dict[str, Any], received: datetime) -> datetime:

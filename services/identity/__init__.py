@@ -8,6 +8,7 @@ import msgspec
 
 from mesh import Mesh, Received, Service
 from mesh.accept import SERVER, Refused, Sent
+from mesh.errors import InvalidField
 from mesh.events.customer import (
     ConsentChanged,
     ConsentConfirmed,
@@ -28,6 +29,8 @@ from services.identity.subscription_rules import check_subscription
 
 if TYPE_CHECKING:
     from mesh.web.console import Console
+
+NUMBER_OF_PAGE = "a telephone number counts with a server key alone: send `email`, or let the shop's server send this"
 
 service = Service(
     "identity",
@@ -52,13 +55,18 @@ async def open_profiles(mesh: Mesh) -> AsyncIterator[Profiles]:
     yield Profiles(mesh)
 
 
-@service.accepts(CustomerIdentified, publishes=(ProfileLinked,), required=("email",), check=check, refused=keep_bot)
+@service.accepts(
+    CustomerIdentified, publishes=(ProfileLinked,), either=("email", "phone"), check=check, refused=keep_bot
+)
 async def identify_customer(sent: Sent[CustomerIdentified], mesh: Mesh) -> AsyncIterator[Change]:
     """Who a visitor is is stored, and by which names their profile is known, in one commit.
 
-    A telephone number is what the shop's server says: messages cost money, and a page could name anybody's.
+    An e-mail address, a telephone number, or both are needed. A number is what the shop's server says: messages cost
+    money, and a page could name anybody's. Raises InvalidField for one that a page sends alone.
     """
     known = sent.event if sent.by == SERVER else msgspec.structs.replace(sent.event, phone=None)
+    if known.email is None and known.phone is None:
+        raise InvalidField("$.phone", NUMBER_OF_PAGE)
     yield Draft(event=known, id=sent.id, time=sent.time)
     for change in await linked(sent.event, mesh, time=sent.time, trusted=sent.by == SERVER):
         yield change

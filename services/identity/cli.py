@@ -35,6 +35,7 @@ def export(
     visitor: str | None = None,
     customer: str | None = None,
     address: str | None = None,
+    phone: str | None = None,
     servers: Path | None = None,
 ) -> None:
     """Print everything that a region holds of a person, in streams and buckets, as JSON.
@@ -49,6 +50,8 @@ def export(
         Or by the id of their account.
     address
         Or by their e-mail address.
+    phone
+        Or by their telephone number, with its country's code.
     servers
         Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
@@ -58,7 +61,7 @@ def export(
     from services.identity.erasure import Found  # noqa: PLC0415
     from services.identity.export import export as everything  # noqa: PLC0415
 
-    person_key = _person_key(visitor, customer, address)
+    person_key = _person_key(visitor, customer, address, phone)
 
     async def work() -> None:
         async with _operator(servers, region) as mesh:
@@ -97,6 +100,7 @@ def erase(
     visitor: str | None = None,
     customer: str | None = None,
     address: str | None = None,
+    phone: str | None = None,
     servers: Path | None = None,
 ) -> None:
     """Erase a person in every region: destroys the keys of their personal data, forgets their profile.
@@ -113,12 +117,14 @@ def erase(
         Or by the id of their account.
     address
         Or by their e-mail address.
+    phone
+        Or by their telephone number, with its country's code.
     servers
         Where the mesh is: the servers.json of an embedded one. Else `CARTMESH_NATS_URL_<REGION>` says it.
     """
     from services.identity.erasure import Found, proofs  # noqa: PLC0415
 
-    person_key = _person_key(visitor, customer, address)
+    person_key = _person_key(visitor, customer, address, phone)
 
     async def work() -> bool:
         async with _operator(servers, region) as mesh:
@@ -177,9 +183,13 @@ async def _operator(servers: Path | None, region: str) -> AsyncIterator["Mesh"]:
         await mesh.broker.drain()
 
 
-def _person_key(visitor: str | None, customer: str | None, address: str | None) -> "PersonKey":
+def _person_key(visitor: str | None, customer: str | None, address: str | None, phone: str | None) -> "PersonKey":
     from services.identity.erasure import PersonKey  # noqa: PLC0415  see above
+    from services.identity.rules import number_of  # noqa: PLC0415  see above
 
-    if sum(one is not None for one in (visitor, customer, address)) != 1:
-        raise TopologyError("say who is meant by exactly one of --visitor, --customer and --address")
-    return PersonKey(visitor_id=visitor, customer_id=customer, email=address)
+    if sum(one is not None for one in (visitor, customer, address, phone)) != 1:
+        raise TopologyError("say who is meant by exactly one of --visitor, --customer, --address and --phone")
+    number = None if phone is None else number_of(phone)
+    if phone is not None and number is None:
+        raise TopologyError("--phone is a number with its country's code, such as +4930901820")
+    return PersonKey(visitor_id=visitor, customer_id=customer, email=address, phone=number)

@@ -13,21 +13,24 @@ from services.identity.projection import Profiles
 
 
 class PersonKey(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is meant: by one of these. An address travels in the request to this service and nowhere else."""
+    """Who is meant: by one of these. An address or number travels in the request to this service and nowhere else."""
 
     visitor_id: str | None = None
     customer_id: str | None = None
     email: str | None = None
+    phone: str | None = None
 
     def digest(self) -> str:
         """What the request is known by; it names nobody. InvalidField when nobody is meant."""
         if self.email:
             return names_of(None, self.email)[0]
+        if self.phone:
+            return names_of(None, None, self.phone)[0]
         if self.customer_id:
             return customer_digest(self.customer_id)
         if self.visitor_id:
             return visitor_digest(self.visitor_id)
-        raise InvalidField("$", "one of visitor_id, customer_id and email is needed")
+        raise InvalidField("$", "one of visitor_id, customer_id, email and phone is needed")
 
 
 class Separate(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +49,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 async def found(person_key: PersonKey, mesh: Mesh) -> Found:
     """The profile of who is meant. Raises InvalidField, Unavailable."""
-    profile = await read_profile(mesh, person_key.visitor_id, names_of(person_key.customer_id, person_key.email))
+    names = names_of(person_key.customer_id, person_key.email, person_key.phone)
+    profile = await read_profile(mesh, person_key.visitor_id, names)
     return Found(request=person_key.digest(), visitors=profile.visitors, names=profile.names)
 
 

@@ -29,7 +29,8 @@ async def export(person_key: PersonKey, person: Found, mesh: Mesh, services: Seq
     """
     region = mesh.region
     streams = (*(family.stream(region) for family in mesh.layout.families), mesh_stream(region))
-    ids = {*person.visitors, *person.names, *(one for one in (person_key.customer_id, person_key.email) if one)}
+    asked = (person_key.customer_id, person_key.email, person_key.phone)
+    ids = {*person.visitors, *person.names, *(one for one in asked if one)}
     related: set[str] = set()
     for stream in streams:
         async for event in _events(mesh, stream):

@@ -18,9 +18,10 @@ MOST_NAMES = 8
 async def linked(identified: CustomerIdentified, mesh: Mesh, *, time: datetime, trusted: bool) -> list[Change]:
     """The visitor's names after this identification, with the condition that they are still those that were read.
 
-    A visitor who turns out to be another customer, or one without an account who gives another address, gives up the
-    names from before: two people share the device. Who says so must be `trusted`, the shop's server: whoever has learnt
-    a visitor's id could otherwise have the visitor's cart sent to themselves. Nothing where nothing changes.
+    A visitor who turns out to be another customer, or one without an account who gives another address, or another
+    number and no address, gives up the names from before: two people share the device. Who says so must be `trusted`,
+    the shop's server: whoever has learnt a visitor's id could otherwise have the visitor's cart sent to themselves.
+    Nothing where nothing changes.
     """
     visitor = identified.visitor_id
     given = names_of(identified.customer_id, identified.email, identified.phone if trusted else None)
@@ -63,7 +64,8 @@ async def refused(received: Received[Permission], mesh: Mesh) -> list[Change]:
     """What a refusal means for the names that its visitor has; also a grant, where that may lift one.
 
     What a page grants takes back the visitor's own refusal. What the shop's server grants, or the shopper confirms from
-    their mailbox, takes back those of other devices with that address too, where it is confirmed to be theirs. Raises
+    their mailbox, takes back those of other devices with that address too, where it is confirmed to be theirs, as a
+    number is that stands alone: the shop's server said it. Raises
     Retry while the visitor's history cannot be read up to this event.
     """
     event = received.event
@@ -95,8 +97,9 @@ async def _lifted(received: Received[Permission], names: tuple[str, ...], mesh: 
     if not consent.asked.get(event.channel) or event.channel in consent.unsubscribed:
         return set()
     by_page = isinstance(event, ConsentChanged) and event.by != SERVER
-    of_phone = isinstance(event, ConsentConfirmed) and event.address == consent.phone
-    if by_page or not (consent.confirmed or of_phone):
+    by_number = isinstance(event, ConsentConfirmed) and event.address == consent.phone
+    number_alone = consent.phone is not None and consent.address is None
+    if by_page or not (consent.confirmed or by_number or number_alone):
         return {event.visitor_id}
     person = await read_profile(mesh, event.visitor_id, names)
     marks = person.refused.get(refusal_key(event.channel, event.purpose), {})

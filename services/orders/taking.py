@@ -33,7 +33,10 @@ class WantedLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a parcel goes; `country` is a code of ISO 3166 with two letters."""
+    """Where a parcel goes; `country` is a code of ISO 3166 with two letters.
+
+    The buyer is told of the order at `email` and `phone`, a number with its country's code such as +4930901820.
+    """
 
     name: Text
     street: Text
@@ -41,6 +44,7 @@ class Address(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     city: Text
     country: Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")]
     email: Annotated[str, msgspec.Meta(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)] | None = None
+    phone: Annotated[str, msgspec.Meta(pattern=r"^\+[1-9][0-9]{6,14}$")] | None = None
 
 
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -197,6 +197,7 @@ class Writer:
             city=address.city,
             country=address.country,
             email=address.email,
+            phone=address.phone,
         )
         await self._mesh.commit([Draft(event=kept, key=key)], Cause(id=address_id, source="orders.address"))
 

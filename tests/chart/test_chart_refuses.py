@@ -131,6 +131,65 @@ WRONG = {
         {"services": {"studio": {"settings": {"smtp_port": 465}}}},
         "services.studio.egress: no rule lets mails out to port 465",
     ),
+    "texts that do not get out": (
+        {"services": {"channels": {"egress": [{"ports": [{"port": 587}]}]}}},
+        "services.channels.egress: no rule lets text messages and notifications out by HTTPS",
+    ),
+    "a provider of texts that there is not": (
+        {"settings": {"sms_provider": "twillio"}},
+        'settings.sms_provider: "twillio" is no provider of text messages: write twilio, sns, or nothing',
+    ),
+    "a provider that the studio knows differently": (
+        {"services": {"studio": {"settings": {"sms_provider": "sns"}}}},
+        "settings.sms_provider: channels, offers and studio must be told the same",
+    ),
+    "a provider without its region": (
+        {"settings": {"sms_provider": "sns"}},
+        "services.channels.settings.sns_region is missing: settings.sms_provider says sns",
+    ),
+    "a provider without its secret": (
+        {
+            "settings": {"sms_provider": "sns", "sns_region": "eu-west-1"},
+            "secretSettings": {"sns_access_key": {"secret": "s", "key": "k"}},
+        },
+        "services.channels.secretSettings.sns_secret_key is missing",
+    ),
+    "a region that Amazon has not": (
+        {"settings": {"sns_region": "Ireland"}},
+        'settings.sns_region: "Ireland" is no region of Amazon',
+    ),
+    "texts from a number that is none": (
+        {"services": {"channels": {"settings": {"sms_from": "0049 151 12345678"}}}},
+        'services.channels.settings.sms_from: "0049 151 12345678" is no sender of text messages',
+    ),
+    "an account that Twilio has not": (
+        {"services": {"channels": {"settings": {"twilio_account": "shop@example.com"}}}},
+        'services.channels.settings.twilio_account: "shop@example.com" is no account of Twilio',
+    ),
+    "reports that Twilio cannot bring": (
+        {"services": {"mail-reports": {"settings": {"twilio_status_url": "http://reports.example/twilio"}}}},
+        'services.mail-reports.settings.twilio_status_url: "http://reports.example/twilio" is not where Twilio reaches',
+    ),
+    "a key of notifications that is none": (
+        {"settings": {"push_public_key": "our-key"}},
+        'settings.push_public_key: "our-key" is no public key that `cartmesh push-keys` printed',
+    ),
+    "notifications that nobody answers for": (
+        {"services": {"channels": {"settings": {"push_contact": ""}}}},
+        "services.channels.settings.push_contact is missing",
+    ),
+    "a contact that nobody can write to": (
+        {"services": {"channels": {"settings": {"push_contact": "the shop"}}}},
+        'services.channels.settings.push_contact: "the shop" is nothing that push services could write to',
+    ),
+    "a token of Twilio in plain sight": (
+        {"services": {"channels": {"settings": {"twilio_secret": "token"}}}},
+        "services.channels.settings.twilio_secret: a secret does not stand in values",
+    ),
+    "a setting of texts that is misspelt": (
+        {"settings": {"sms_providor": "twilio"}},
+        "settings.sms_providor",
+    ),
     "traces that do not get out": (
         {"environment": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}},
         "environment.OTEL_EXPORTER_OTLP_ENDPOINT: no traces would get out, for networkPolicy.egress is empty",
@@ -243,7 +302,7 @@ def test_what_is_right_is_not_refused(chart):
             "settings": {"abandon_after": "90m", "trusted_proxies": 2, "smtp_port": "465", "journey_quiet": ""},
             "defaults": {"resources": {"requests": {"cpu": "2000m", "memory": "512Mi"}, "limits": {"memory": "0.5Gi"}}},
             "services": {
-                "channels": {"settings": {"smtp_port": 587}, "egress": [{"ports": [{"port": 500, "endPort": 600}]}]},
+                "channels": {"settings": {"smtp_port": 587}, "egress": [{"ports": [{"port": 400, "endPort": 600}]}]},
                 "carts": {"merge": {"Deployment": {"spec": {"template": {"spec": {"priorityClassName": "high"}}}}}},
                 "scoring": {"autoscaling": {"enabled": True, "lag": 100}},
                 "training": {"resources": {"limits": {"memory": "3Gi"}}},
@@ -254,3 +313,41 @@ def test_what_is_right_is_not_refused(chart):
     )
 
     assert made["Deployment", "carts"]["spec"]["template"]["spec"]["priorityClassName"] == "high"
+
+
+def test_channels_are_given_what_they_need_and_no_more(chart):
+    """Secrets for who sends alone; the short links of texts come in, and who sends gets out."""
+    made = chart()
+    told = {name: _variables(made["Deployment", name]) for name in ("channels", "offers", "studio", "mail-reports")}
+    secret = {"CARTMESH_TWILIO_SECRET", "CARTMESH_PUSH_PRIVATE_KEY"}
+    routes = [path["path"] for rule in made["Ingress", "links"]["spec"]["rules"] for path in rule["http"]["paths"]]
+    out = [
+        port["port"] for rule in made["NetworkPolicy", "channels"]["spec"]["egress"] for port in rule.get("ports", ())
+    ]
+
+    assert secret <= told["channels"]
+    assert {name: secret & those for name, those in told.items() if name != "channels"} == {
+        "offers": set(),
+        "studio": set(),
+        "mail-reports": {"CARTMESH_TWILIO_SECRET"},
+    }
+    assert all({"CARTMESH_SMS_PROVIDER", "CARTMESH_PUSH_PUBLIC_KEY"} <= those for those in told.values())
+    assert "/s" in routes
+    assert 443 in out
+
+
+def test_amazon_and_no_notifications_at_all_are_right_too(chart):
+    """A number or a name as the sender; without a channel nothing is asked for it."""
+    none = {"secret": "", "key": ""}
+    sns = {"sns_access_key": {"secret": "s", "key": "a"}, "sns_secret_key": {"secret": "s", "key": "b"}}
+    of_channels = {"settings": {"sms_from": "Haru Linde", "sns_region": "eu-west-1"}, "secretSettings": sns}
+    made = chart(values={"settings": {"sms_provider": "sns"}, "services": {"channels": of_channels}})
+    off = {"settings": {"sms_provider": ""}, "services": {"channels": {"egress": [{"ports": [{"port": 587}]}]}}}
+
+    assert {"CARTMESH_SNS_REGION", "CARTMESH_SNS_SECRET_KEY"} <= _variables(made["Deployment", "channels"])
+    chart(values={**off, "secretSettings": {"push_public_key": none}})
+
+
+def _variables(deployment):
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    return {one["name"] for one in container["env"]}

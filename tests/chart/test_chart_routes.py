@@ -66,7 +66,7 @@ def test_routes_pass_on_what_is_meant_for_the_outside(chart):
                 {
                     "matches": [
                         {"path": {"type": "PathPrefix", "value": path}}
-                        for path in ("/unsubscribe", "/confirm", "/preferences", "/carts", "/opened")
+                        for path in ("/unsubscribe", "/confirm", "/preferences", "/carts", "/opened", "/s")
                     ],
                     "backendRefs": [{"name": "cartmesh-links", "port": 80}],
                 }
@@ -115,7 +115,7 @@ def test_the_consoles_pages_are_behind_one_ingress(chart, copied):
         "/templates": "studio",
         "/webhooks": "webhooks",
     }
-    assert made.names("Ingress") == ["gateway", "links", "pages"]
+    assert made.names("Ingress") == ["gateway", "links", "mail-reports", "pages"]
     assert made["Ingress", "pages"]["spec"] == {
         "ingressClassName": "nginx",
         "tls": [{"secretName": "cartmesh-console-tls", "hosts": [host]}],
@@ -181,4 +181,4 @@ def test_the_consoles_ingress_is_merged_and_patched_like_the_releases_other_obje
         "/templates",
         "/webhooks",
     ]
-    assert [name for kind, name in chart() if kind == "Ingress"] == ["gateway", "links"]
+    assert [name for kind, name in chart() if kind == "Ingress"] == ["gateway", "links", "mail-reports"]

@@ -432,6 +432,26 @@ async def test_a_test_text_goes_to_a_number_that_is_typed(place, monkeypatch):
     assert (before, len(twilio.messages)) == (False, 2)
 
 
+async def test_a_shop_switches_texts_about_orders_on_where_it_writes_them(place, monkeypatch):
+    """A tick of the template, off by default; the draft holds it, and a form without it takes it away again."""
+    monkeypatch.setenv("CARTMESH_SMS_PROVIDER", "twilio")
+    person, page = await place.come("marketer"), "/templates/order-shipped"
+    text = (await person.get(page)).text
+    fields = await form(person, page)
+    await send(person, f"{page}/draft", {**fields, "text:sms.beside_mail": "yes"}, page)
+    ticked = (await person.get(page)).text
+    files = (await place.draft("order-shipped")).files
+    await send(person, f"{page}/draft", await form(person, page), page)
+    cleared = await place.draft("order-shipped")
+
+    tick = r'name="text:sms.beside_mail" value="yes" aria-describedby="[^"]+" checked'
+    assert "Also text it to buyers who get the mail" in text
+    assert "Text me this" in text
+    assert (re.search(tick, text), bool(re.search(tick, ticked))) == (None, True)
+    assert texts_of(files["en.mjml.j2"], "en").front["sms.beside_mail"] == "yes"
+    assert cleared is None or "sms.beside_mail" not in texts_of(cleared.files["en.mjml.j2"], "en").front
+
+
 async def test_a_test_mail_goes_to_the_own_address_alone(place, monkeypatch, tmp_path):
     """By the real mail server, its subject says that it is a test; no offer is claimed; an eleventh is refused."""
     async with inbox(tmp_path) as box:

@@ -5,8 +5,10 @@ import json
 import re
 import shlex
 import signal
+import stat
 import sys
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -15,7 +17,9 @@ import pytest
 
 from mesh.runtime.ports import free_ports
 from mesh.runtime.process import Process
+from mesh.runtime.up import SERVER_KEYS, Up
 from mesh.topology.access import Access
+from mesh.topology.mesh_toml import Topology
 
 STARTED = "ctrl-c stops everything"
 ROOT = Path(__file__).parents[2]
@@ -165,3 +169,19 @@ async def test_it_uses_servers_that_run_already_and_dies_whole(tmp_path):
         assert not server.ended
     finally:
         await server.end()
+
+
+async def test_what_was_signed_before_a_restart_is_good_after_it(tmp_path, monkeypatch):
+    """The server key is kept beside the data, for its owner alone: the second start takes what the first one took."""
+    monkeypatch.delenv("CARTMESH_SERVER_KEYS", raising=False)
+    keys, answers = [], []
+    for start in ("first", "second"):
+        async with Up(Topology.of(["us"], nodes=1), directory=tmp_path, only=["gateway"]) as mesh:
+            keys.append(mesh.environment["CARTMESH_SERVER_KEYS"])
+            event = {"id": start, "type": "product_listed", "time": datetime.now(UTC).isoformat(), "product_id": "p1"}
+            async with httpx.AsyncClient(base_url=mesh.gateway("us")) as client:
+                headers = {"authorization": f"Bearer {keys[0]}"}
+                answers.append((await client.post("/v1/events", json={"events": [event]}, headers=headers)).status_code)
+
+    assert (keys[0] == keys[1], len(keys[0]) >= 32, answers) == (True, True, [202, 202])
+    assert stat.S_IMODE((tmp_path / SERVER_KEYS).stat().st_mode) == 0o600

@@ -321,6 +321,19 @@ async def test_the_address_stays_in_the_region_and_can_be_changed(client, mesh):
     assert not any(b"Main St" in one.body or b"Side St" in one.body for one in raw)
 
 
+async def test_a_buyers_number_is_kept_encrypted_and_is_one_that_there_can_be(client, mesh):
+    """As networks write it, so that a text about the order reaches it; anything else is refused before it is stored."""
+    address = ORDER["address"] | {"phone": "+4915112345678"}
+    order_id = await created(client, address=address)
+    wrong = await ordered(client, "k-2", address=ORDER["address"] | {"phone": "0151 12345678"})
+    stored = (await mesh.history(order_id, OrderDeliveryAddressed)).events[0]
+
+    assert stored.event.phone == "+4915112345678"
+    raw = [one.body async for one in mesh.broker.read("PERSONAL_us", ["pii.us.order.>"])]
+    assert (len(raw), [body for body in raw if b"15112345678" in body]) == (1, [])
+    assert (wrong.status_code, "$.address.phone" in wrong.text) == (422, True)
+
+
 async def test_the_address_of_an_order_is_erased_with_its_shopper(client, mesh, eventually):
     """By any of the shopper's names; the order stays, and strangers' addresses do."""
     mine = await created(client)

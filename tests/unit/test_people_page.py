@@ -7,11 +7,12 @@ from mesh.events.cart import CartUpdated
 from mesh.events.console import ConsoleChanged
 from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
 from mesh.events.profile import ProfileErasureRequested
-from mesh.profiles import names_of, read_profile
+from mesh.profiles import names_of, phone_digest, read_profile
 from mesh.runtime.run import running
 from services import identity
+from services.identity.erasure import PersonKey, request_erasure
 
-ADDRESS = "Ada@Shop.test"
+ADDRESS, NUMBER = "Ada@Shop.test", "+4915112345678"
 
 
 @pytest.fixture
@@ -114,3 +115,32 @@ async def test_whoever_was_never_here_is_nobody(port, mesh, staff):
     marketer = await staff(mesh, port, "marketer")
 
     assert [(await marketer.get(f"/people/{name}")).status_code for name in ("stranger", "a%20b", "*")] == [404] * 3
+
+
+async def test_a_number_leads_to_who_has_no_address(port, mesh, staff, eventually):
+    """However it is typed; the audit has its digest, the page only that there is one; exported and erased by it."""
+    marketer, admin = await staff(mesh, port, "marketer"), await staff(mesh, port, "admin")
+    await mesh.publish(CustomerIdentified(visitor_id="kiosk", phone=NUMBER, name="Bob", by="server"))
+    await eventually(lambda: _linked(mesh, "kiosk"))
+
+    found = [await marketer.send("/people", page="/people", asked=one) for one in (NUMBER, "+49 1511 2345678")]
+    nobody = await marketer.send("/people", page="/people", asked="+4915112345679")
+    page = await marketer.get("/people/kiosk")
+    details = await admin.send("/people/kiosk/details", page="/people/kiosk")
+    held = (await admin.send("/people/kiosk/export", page="/people/kiosk")).json()
+
+    assert [(one.status_code, one.headers["location"]) for one in found] == [(303, "/people/kiosk")] * 2
+    assert nobody.status_code == 404
+    assert "telephone number" in page.text
+    assert (NUMBER in page.text, NUMBER in details.text, NUMBER in str(held)) == (False, True, True)
+    changed = [one.event async for one in mesh.read(ConsoleChanged)]
+    assert [(one.action, one.subject) for one in changed[:1]] == [("find-person", phone_digest(NUMBER))]
+    assert not any(NUMBER in str(one) for one in changed)
+
+    await request_erasure(PersonKey(phone=NUMBER), mesh)
+    await eventually(lambda: _linked(mesh, "kiosk", wanted=False))
+    assert NUMBER not in (await admin.send("/people/kiosk/details", page="/people/kiosk")).text
+
+
+async def _linked(mesh, visitor, *, wanted=True):
+    return bool((await read_profile(mesh, visitor)).names) is wanted

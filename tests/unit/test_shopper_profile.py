@@ -7,7 +7,7 @@ import pytest
 from mesh.envelope import Received
 from mesh.events.customer import ConsentChanged, ConsentConfirmed, CustomerIdentified, CustomerUnsubscribed
 from mesh.history import History
-from mesh.profiles import address_digest
+from mesh.profiles import address_digest, phone_digest
 from notifications.shopper_profile import profile_of
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -81,3 +81,61 @@ def test_an_erased_customer_is_nobody():
     erased = profile_of(history(CustomerIdentified(visitor_id="v")))
 
     assert (erased.email, erased.name, erased.confirmed) == (None, None, False)
+
+
+def numbered(phone, **more):
+    return CustomerIdentified(visitor_id="v", phone=phone, by="server", **more)
+
+
+@pytest.mark.parametrize(
+    ("events", "email", "phone", "name"),
+    [
+        pytest.param([numbered("+491", name="Ada")], None, "+491", "Ada", id="a number alone"),
+        pytest.param([numbered("+491", name="Ada"), numbered("+492")], None, "+492", None, id="another person"),
+        pytest.param(
+            [numbered("+491", name="Ada", customer_id="c"), numbered("+492", customer_id="c")],
+            None,
+            "+492",
+            "Ada",
+            id="a customer's new number",
+        ),
+        pytest.param(
+            [identified("a@x.test", by="server", name="Ada"), numbered("+491")], None, "+491", None, id="nothing shared"
+        ),
+        pytest.param(
+            [numbered("+491", name="Ada"), numbered("+491", email="a@x.test")],
+            "a@x.test",
+            "+491",
+            "Ada",
+            id="an address for a number",
+        ),
+        pytest.param(
+            [numbered("+491", email="a@x.test", name="Ada"), numbered("+492", email="a@x.test")],
+            "a@x.test",
+            "+492",
+            "Ada",
+            id="a new number for an address",
+        ),
+        pytest.param(
+            [numbered("+491", email="a@x.test"), CustomerIdentified(visitor_id="v", by="server")],
+            "a@x.test",
+            "+491",
+            None,
+            id="nothing said",
+        ),
+    ],
+)
+def test_who_is_named_by_a_number_is_one_person_until_another_is_named(events, email, phone, name):
+    """As profiles are linked: with nothing in common it is somebody else, whose name is not the one before."""
+    profile = profile_of(history(*events))
+
+    assert (profile.email, profile.phone, profile.name) == (email, phone, name)
+
+
+def test_who_has_a_number_and_no_address_confirms_by_the_link_in_a_message():
+    """The link names the number's digest; an address from before is not theirs."""
+    stopped = CustomerUnsubscribed(visitor_id="v", channel="sms", offer_id="o")
+    again = ConsentConfirmed(visitor_id="v", channel="sms", address=phone_digest("+491"))
+    profile = profile_of(history(identified("a@x.test", by="server"), numbered("+491"), stopped, again))
+
+    assert (profile.consent, profile.unsubscribed, profile.confirmed) == ({"sms": True}, frozenset(), False)

@@ -13,7 +13,6 @@ from notifications.client_support.support import Feature, Table
 from notifications.findings import Finding
 from notifications.render_pool import RenderSettings, TemplateError, open_render_pool
 from notifications.sample import sample
-from notifications.studio.template_pages.previews import SAMPLE
 from notifications.template_checks import check, refusal
 from notifications.template_filters import filters, locale_of
 from notifications.template_vocabulary import VARIABLES, own_filters
@@ -21,7 +20,15 @@ from notifications.templates.front_matter import NEEDED, OFFER
 from notifications.templates.shipped import shipped_template
 from notifications.templates.template import template_of
 from notifications.templates.texts import source_of, texts_of
-from notifications.templates.trial import UNSUBSCRIBE, Cause, SampleChoice, choices, chosen_variables, kind_of
+from notifications.templates.trial import (
+    UNSUBSCRIBE,
+    Cause,
+    SampleChoice,
+    choices,
+    chosen_variables,
+    kind_of,
+    with_short_links,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FILE = "sale/en.mjml.j2"
@@ -48,7 +55,7 @@ def findings(pool):
         kind = kind_of(template)
         try:
             rendered = await pool.render(
-                template, "en", chosen_variables(template, "en", choice or SampleChoice()) | SAMPLE
+                template, "en", with_short_links(chosen_variables(template, "en", choice or SampleChoice()))
             )
         except TemplateError as error:
             return [refusal(error, texts, FILE, kind=kind)]
@@ -71,7 +78,9 @@ async def test_every_template_that_comes_with_cartmesh_has_no_error(pool):
         for locale in template.locales:
             texts = texts_of(dict(template.files)[f"{locale}.mjml.j2"], name)
             for choice in choices(kind_of(template)):
-                rendered = await pool.render(template, locale, chosen_variables(template, locale, choice) | SAMPLE)
+                rendered = await pool.render(
+                    template, locale, with_short_links(chosen_variables(template, locale, choice))
+                )
                 found = check(rendered, texts, kind=kind_of(template), unsubscribe_url=UNSUBSCRIBE)
                 assert [one for one in found if one.level != "hint"] == [], (name, locale, choice)
 

@@ -56,6 +56,7 @@ Refuses a region or a service that does not exist, and what is missing.
 {{- include "cartmesh.known" (dict "where" (printf "services.%s.%s" $name $what) "given" (get $service $what) "mesh" $mesh) }}
 {{- end }}
 {{- if $service.enabled }}
+{{- include "cartmesh.messages" (dict "root" $ "name" $name "service" $service) }}
 {{- include "cartmesh.reachable" (dict "root" $ "name" $name "service" $service) }}
 {{- range $field, $at := $.Values.secretSettings }}
 {{- if and (not (hasKey $service.secretSettings $field)) (or (not (has $field $few)) (has $field ($facts.secrets | default list))) }}

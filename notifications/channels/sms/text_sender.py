@@ -34,7 +34,7 @@ class TextSender:
     ) -> None:
         """Use this renderer, provider, links and journeys."""
         self.journeys = journeys
-        self.renderer, self.provider, self._links = renderer, provider, links
+        self.renderer, self.provider, self.links = renderer, provider, links
         self.attempts = Attempts(read(SmsSettings).sms_connections)
 
     def to(self, profile: ShopperProfile) -> str | None:
@@ -44,7 +44,7 @@ class TextSender:
     async def rendered(self, decided: OfferDecided, reading: Reading) -> Rendered:
         """The text in its shopper's language. Raises TemplateError, Unavailable."""
         data = self.renderer.variables(decided, reading, SMS)
-        short = {name: await self._links.shorten(data[name]) for name in SHORT}
+        short = {name: await self.links.shorten(data[name]) for name in SHORT}
         rendered = await self.renderer.rendered_with(decided, reading, {**data, "short_links": short})
         if not rendered.sms:
             raise TemplateError(f"{decided.template or decided.journey} [sms.text]", NO_TEXT)
@@ -53,9 +53,15 @@ class TextSender:
     @asynccontextmanager
     async def handover(self, profile: ShopperProfile, decided: OfferDecided) -> AsyncIterator["TextHandover"]:  # noqa: ARG002  as Sender has it
         """The provider. Raises Undelivered where there is none."""
+        async with self.connection() as provider:
+            yield TextHandover(provider, profile.phone or "")
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Provider]:
+        """The provider. Raises Undelivered where there is none."""
         if self.provider is None:
             raise Undelivered("no provider of text messages is set: CARTMESH_SMS_PROVIDER", again=True)
-        yield TextHandover(self.provider, profile.phone or "")
+        yield self.provider
 
 
 class TextHandover:

@@ -29,11 +29,11 @@ from notifications.studio.template_pages.edited import (
     read_edited,
     typed_source,
 )
-from notifications.studio.template_pages.labels import CAUSES, KINDS, LINES, hint, language_name
+from notifications.studio.template_pages.labels import CAUSES, KINDS, LINES, hint_for, language_name
 from notifications.studio.template_pages.previews import Preview, Previews, choice_of
 from notifications.studio.template_pages.real_carts import cart_choices
 from notifications.template_vocabulary import JINJA, VARIABLES, completions, own_filters
-from notifications.templates.front_matter import BLOCK, OFFER
+from notifications.templates.front_matter import BESIDE_MAIL, BLOCK, OFFER, ORDER
 from notifications.templates.kind import SHARED_BLOCKS
 from notifications.templates.template import SUFFIX
 
@@ -112,6 +112,8 @@ class Editor:
         kind = purpose_of(edited)
         if kind == OFFER:
             texts.front.update({text: "" for text in MAY_BE_EMPTY if text not in texts.front})
+        elif kind == ORDER:
+            texts.front.update({text: "" for text in ("sms.text", BESIDE_MAIL) if text not in texts.front})
         values = {
             "edited": edited,
             "locale": locale,
@@ -135,7 +137,8 @@ class Editor:
             "names": completions(kind),
             "authors": await self.names(edited),
             **blocks_shown(source, edited, kind),
-            "hint": hint,
+            "hint": hint_for(kind),
+            "beside_mail": BESIDE_MAIL,
             "language_name": language_name,
             "may_edit": request.user.may(MARKETER.name),
             "may_publish": request.user.may(PUBLISHER.name),
@@ -143,7 +146,7 @@ class Editor:
             "wrong": "",
             "conflict": None,
             "mailed": None,
-            "may_text": kind == OFFER and SMS.name not in not_set_up(),
+            "may_text": kind in (OFFER, ORDER) and SMS.name not in not_set_up(),
         }
         response = self.studio.show(request, "template.html.j2", values | shown, status=status)
         response.headers["Content-Security-Policy"] = POLICY

@@ -1,6 +1,8 @@
 """Labels: what each text of a template is, for who writes it, and what to know about it."""
 
-from notifications.templates.front_matter import BLOCK, CONFIRMATION, OFFER, ORDER
+from collections.abc import Callable
+
+from notifications.templates.front_matter import BESIDE_MAIL, BLOCK, CONFIRMATION, OFFER, ORDER
 from notifications.templates.trial import SampleChoice
 
 KINDS = {OFFER: "Offer", CONFIRMATION: "Asks to confirm an address", ORDER: "Order mail", BLOCK: "Shared block"}
@@ -50,10 +52,16 @@ LABELS: dict[str, tuple[str, str]] = {
     "card.body": ("Card: text", ""),
     "card.action": ("Card: button", ""),
     "sms.text": ("SMS", "Plain text. Empty: shoppers get that of the language which stands in for this one."),
+    BESIDE_MAIL: (
+        "Also text it to buyers who get the mail",
+        "In this language. Otherwise it goes to those alone who gave a telephone number and no e-mail address.",
+    ),
     "push.title": ("Notification: title", "Empty: the card's title."),
     "push.body": ("Notification: text", "Empty: the card's text."),
 }
 """The label of each text, and a hint. A text that is not here is shown under its own name."""
+OF_ORDER = {"sms.text": "Plain text, to the buyer's telephone number. Empty: that of the language which stands in."}
+"""Hints that are other ones in a template about orders."""
 
 
 def label(text: str) -> str:
@@ -64,6 +72,11 @@ def label(text: str) -> str:
 def hint(text: str) -> str:
     """What to know about a text; empty where there is nothing."""
     return LABELS.get(text, ("", ""))[1]
+
+
+def hint_for(kind: str) -> Callable[[str], str]:
+    """The same, in a template of a kind."""
+    return lambda text: OF_ORDER.get(text, hint(text)) if kind == ORDER else hint(text)
 
 
 def language_name(locale: str) -> str:

@@ -16,16 +16,19 @@ from notifications.template_checks import check, refusal
 from notifications.templates.front_matter import front_matter
 from notifications.templates.template import SUFFIX, Template, template_of
 from notifications.templates.texts import Texts, texts_of
-from notifications.templates.trial import SHORT_LINKS, UNSUBSCRIBE, Cause, Lines, SampleChoice, chosen_variables
+from notifications.templates.trial import (
+    UNSUBSCRIBE,
+    Cause,
+    Lines,
+    SampleChoice,
+    chosen_variables,
+    with_short_links,
+)
 
 KEPT = 32
 """How many mails are kept: the frame asks for the one whose checks were shown before."""
 
 WITH_CODE = {True: "with a code", False: "without a code"}
-
-
-SAMPLE = {"short_links": SHORT_LINKS}
-"""The links of a text message in a sample, as long as they are when it is sent."""
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +90,7 @@ class Previews:
         source = dict(template.files)[f"{locale}{SUFFIX}"]
         kind, texts = front_matter(source, file)["kind"], texts_of(source, file)
         try:
-            variables = chosen_variables(template, shopper, choice, cart) | SAMPLE
+            variables = with_short_links(chosen_variables(template, shopper, choice, cart))
             rendered = await self._pool.render(template, shopper, variables)
         except TemplateError as error:
             return Preview(rendered=None, findings=[refusal(error, texts, file, kind=kind)])

@@ -1,4 +1,4 @@
-"""Pages: find a person by an id or an e-mail address, see what is known of them, and have them erased everywhere."""
+"""Pages: find a person by id, address or number, see what is known of them, and have them erased everywhere."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from mesh.web.roles import ADMIN
 from services.identity.erasure import Found, PersonKey, found, proofs, request_erasure
 from services.identity.people.exported import export_person
 from services.identity.people.person import FIELDS, read_person
+from services.identity.rules import number_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 CLOCKS = timedelta(seconds=5)
@@ -83,12 +84,15 @@ def _finding(shown: _Shown) -> list[HTTPRouteHandler]:
 
     @post("/")
     async def find_person(request: Request[Any, Any, Any]) -> Response[Any]:
-        """Who has this address or id. What was asked for is in no address, and in the audit as a digest alone."""
+        """Who has this address, number or id. What was asked for is in no URL, and in the audit as a digest."""
         asked = str((await request.form()).get("asked", "")).strip()
         if not asked or len(asked) > LONGEST:
-            raise ClientException("write an e-mail address, or the id of a customer or visitor", status_code=422)
+            raise ClientException(
+                "write an e-mail address, a telephone number, or the id of a customer or visitor", status_code=422
+            )
         person = await _find(asked, shown.mesh)
-        note(request, person.request if person else "", by="address" if "@" in asked else "id")
+        by = "address" if "@" in asked else "number" if _number(asked) else "id"
+        note(request, person.request if person else "", by=by)
         if person is None:
             return shown.search(request, nobody=True)
         return Redirect(f"/people/{person.visitors[0]}", status_code=303)
@@ -146,9 +150,12 @@ def _one(shown: _Shown) -> list[HTTPRouteHandler]:
 
 
 async def _find(asked: str, mesh: Mesh) -> Found | None:
-    """Who has this address; or is this visitor, or else this customer."""
+    """Who has this address or number; or is this visitor, or else this customer."""
     if "@" in asked:
         person = await found(PersonKey(email=asked), mesh)
+        return person if person.visitors else None
+    if number := _number(asked):
+        person = await found(PersonKey(phone=number), mesh)
         return person if person.visitors else None
     by_customer = await found(PersonKey(customer_id=asked), mesh)
     if by_customer.visitors:
@@ -158,6 +165,11 @@ async def _find(asked: str, mesh: Mesh) -> Found | None:
     except InvalidKey:
         return None
     return await found(PersonKey(visitor_id=asked), mesh) if known.is_known else None
+
+
+def _number(asked: str) -> str | None:
+    """The telephone number that was asked for; such begin with + and the country's code, as no id does."""
+    return number_of(asked) if asked.startswith("+") else None
 
 
 def _moment(text: str) -> datetime:

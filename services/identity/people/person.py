@@ -30,6 +30,14 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     identified: dict[str, str]
     """By field of `FIELDS`. Personal."""
 
+    @property
+    def known_by(self) -> str:
+        """How they can be written to, without the address itself."""
+        confirmed = "confirmed" if self.consent.confirmed else "not confirmed"
+        known = [f"e-mail address, {confirmed}"] if self.consent.address else []
+        known += ["telephone number"] if self.consent.phone else []
+        return "; ".join(known) or "no address or number"
+
 
 class ConsentProof(msgspec.Struct, frozen=True, kw_only=True):
     """The proof of a consent or refusal: when and on which device, by whose word, and what was said."""
@@ -98,7 +106,7 @@ def _said(received: Received) -> ConsentProof | None:
         case ConsentChanged(channel=channel, granted=granted, purpose=purpose, by=by):
             words, whose = f"{'allowed' if granted else 'refused'} {_about(channel, purpose)}", _WORD.get(by, by)
         case ConsentConfirmed(channel=channel, purpose=purpose):
-            words, whose = f"confirmed {_about(channel, purpose)}", "the link in a mail to their address"
+            words, whose = f"confirmed {_about(channel, purpose)}", "the link in a message to their address or number"
         case CustomerUnsubscribed(channel=channel, purpose=purpose):
             words, whose = f"unsubscribed from {_about(channel, purpose)}", "the link in a message"
         case _:

@@ -19,7 +19,7 @@ from mesh.events.order import (
 from mesh.events.shipment import ShipmentDelivered, ShipmentDispatched
 from mesh.money import Money
 from mesh.publish import Draft
-from notifications.channels import order_mails
+from notifications.channels import order_messages
 from notifications.channels.service import service as channels
 from tests.stories.offers.conftest import LINE
 
@@ -174,7 +174,7 @@ async def test_a_record_that_could_not_be_stored_is_stored_at_the_next_delivery(
     at_work, shop, box, ordered, eventually, monkeypatch
 ):
     """The mail was handed over, and its event comes again: the process knows what became of it, and sends nothing."""
-    lost, record = [], order_mails._recorded
+    lost, record = [], order_messages._recorded
 
     async def lose_first(ended, mesh):
         if not lost:
@@ -182,7 +182,7 @@ async def test_a_record_that_could_not_be_stored_is_stored_at_the_next_delivery(
             raise Unavailable("no quorum")
         return await record(ended, mesh)
 
-    monkeypatch.setattr(order_mails, "_recorded", lose_first)
+    monkeypatch.setattr(order_messages, "_recorded", lose_first)
     async with at_work(channels):
         await shop.mesh.publish(CONFIRMED)
         mails = await box.wait_for(1, PATIENCE)

@@ -9,11 +9,14 @@ from mesh.channels import SMS
 from mesh.events.address import AddressSuppressed
 from mesh.events.customer import ConsentChanged, CustomerIdentified, CustomerUnsubscribed
 from mesh.events.offer import OfferClaimed, OfferDecided, OfferDeferred, OfferFailed, OfferSent, OfferWithdrawn
+from mesh.events.profile import ProfileRefused
 from mesh.profiles import phone_digest
 from notifications.channels import quiet_delivery
 from notifications.channels.service import service as channels
 from notifications.offers import service as offers
+from notifications.shopper_profile import shopper_of
 from notifications.short_links import SHORT_LINKS
+from services.identity import service as identity
 from tests.approved_offer import approved_offer
 from tests.cloud_servers import KEY, REGION, opened_cloud
 from tests.cloud_servers import SECRET as AWS_SECRET
@@ -99,6 +102,59 @@ async def test_nobody_is_texted_who_did_not_allow_it(at_work, shop, twilio, even
 
     assert (decided.outcome, decided.reason) == ("dropped", reason)
     assert twilio.messages == []
+
+
+async def test_who_gave_a_number_and_no_address_gets_the_text_and_no_mail(
+    at_work, shop, twilio, eventually, monkeypatch
+):
+    """The decision says plainly why no mail goes, and the message's link leads to what they allow."""
+    monkeypatch.setenv("CARTMESH_JOURNEY_CHANNELS", "email,sms")
+    await introduce(shop, email=None, name="Ada")
+    async with at_work():
+        await leave(shop)
+        await eventually(lambda: shop.all("c1", OfferSent))
+        (decided,) = await shop.all("c1", OfferDecided)
+        (message,) = twilio.messages
+
+    assert (decided.outcome, decided.channels, message["To"]) == ("approved", ("sms",), PHONE)
+    (closed,) = [one for one in decided.checks if one.name == "identified" and not one.passed]
+    assert (closed.channel, closed.value) == ("email", "no e-mail known, only a phone number")
+
+
+async def test_a_mail_alone_is_not_sent_to_who_has_a_number_alone(at_work, shop, twilio, eventually, monkeypatch):
+    """The run ends with the reason, and nothing is sent by another channel instead."""
+    monkeypatch.setenv("CARTMESH_JOURNEY_CHANNELS", "email")
+    await introduce(shop, email=None)
+    async with at_work():
+        await leave(shop)
+        (decided,) = await eventually(lambda: shop.all("c1", OfferDecided))
+
+    assert (decided.outcome, decided.reason) == ("dropped", "no e-mail address")
+    assert twilio.messages == []
+
+
+@pytest.mark.parametrize("by", ["page", "server"])
+async def test_who_has_a_number_alone_is_heard_on_all_devices(at_work, shop, twilio, eventually, by):
+    """The link in a message to one device ends messages to the other; the shop's server lifts it, no page does."""
+    for device in ("phone", "laptop"):
+        await introduce(shop, device, email=None, allowed=True)
+    async with at_work(identity):
+        await shop.mesh.publish(CustomerUnsubscribed(visitor_id="phone", channel="sms", offer_id="o"))
+        await eventually(lambda: _refuses(shop, "laptop", wanted=True))
+        granted = ConsentChanged(visitor_id="laptop", channel="sms", granted=True, by=by)
+        await shop.mesh.publish(granted)
+
+        async def noted():
+            last = await shop.mesh.last(ProfileRefused, "laptop")
+            return last is not None and not last.event.refused
+
+        await eventually(noted)
+        await eventually(lambda: _refuses(shop, "laptop", wanted=by == "page"))
+
+
+async def _refuses(shop, visitor, *, wanted):
+    profile, _ = await shopper_of(visitor, shop.mesh)
+    return ("sms" in profile.unsubscribed) is wanted
 
 
 async def test_a_channel_that_is_not_set_up_is_closed_and_says_what_to_set(at_work, shop, box, eventually, monkeypatch):

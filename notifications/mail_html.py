@@ -29,11 +29,12 @@ _words = re.compile(
 _place = re.compile(PLACE.format("([0-9]+)"))
 _title = re.compile(r"<mj-title>((?:[^<>&]|&#?[a-zA-Z0-9]+;)*+)</mj-title>")
 _element = re.compile(r"<([^\s/>]+)")
-ELEMENTS = frozenset(
+_NAMES = (
     "mjml mj-head mj-title mj-preview mj-attributes mj-all mj-style mj-body mj-wrapper mj-section mj-column mj-text "
     "mj-button mj-divider mj-spacer mj-image mj-table a b strong i em u s small br span div p h1 h2 h3 h4 ul ol li "
-    "table tbody tr th td img".split()  # noqa: SIM905  a line for each would be a page
+    "table tbody tr th td img"
 )
+ELEMENTS = frozenset(_NAMES.split())
 """Those that take words through. Where there is another one, or a comment, no outline is made."""
 _by_address = re.compile(r"<mj-style[^>]*>[^<]*\[")
 """A style that may depend on an address."""

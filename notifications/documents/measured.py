@@ -81,8 +81,8 @@ async def measured(share: int, nodes: int = 3) -> dict[str, dict[str, float]]:
             await until(everywhere, f"revision {made.revision} in every region")
             for region, decider in deciders.items():
                 took[region].append(1_000 * (decider.used[made.revision] - begun))
-    own, *others = (took[region][WARM:] for region in REGIONS)
-    return {"own region": _spread(own), "other regions": _spread([one for some in others for one in some])}
+    first, *others = (took[region][WARM:] for region in REGIONS)
+    return {"own region": _spread(first), "other regions": _spread([one for some in others for one in some])}
 
 
 def _spread(took: list[float]) -> dict[str, float]:

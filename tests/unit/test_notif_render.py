@@ -523,3 +523,26 @@ async def test_what_a_text_sets_is_not_known_to_others(pool, statement):
 
     with pytest.raises(TemplateError, match=r"\[reduced\] line 1: 'told' is undefined"):
         await pool.render(evil('{% extends "layouts/offer.mjml.j2" %}', front), "en", data())
+
+
+async def test_the_texts_of_a_template_are_sent_once_to_each_worker(pool, monkeypatch):
+    """And again where the worker was replaced, or forgot them for others."""
+    own = evil('{% extends "layouts/offer.mjml.j2" %}', FRONT.replace("Total", "Sum of it all"))
+    write, sent = notifications.render_pool._write, []
+
+    async def note(worker, body):
+        sent.append(b"Sum of it all" in body)
+        await write(worker, body)
+
+    monkeypatch.setattr(notifications.render_pool, "_write", note)
+
+    first, second = [(await pool.render(own, "en", data())).text for _ in range(2)]
+    assert sent == [False, True, False]
+    (worker,) = pool._all
+    worker.kill()
+    await worker.wait()
+    third = (await pool.render(own, "en", data())).text
+
+    assert sent[3:] == [False, True]
+    assert "Sum of it all" in first
+    assert first == second == third

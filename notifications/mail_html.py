@@ -21,7 +21,7 @@ SIGN = "cmplace"
 PLACE = SIGN + "{}x"
 """What stands for a word in an outline: letters, as MJML writes other signs in another way in some places."""
 TITLE = PLACE.format("title")
-_SIGNS = r"(?:[^\s<>&\"{}]|&amp;|&#39;)++"
+_SIGNS = r"(?:[^\s<>&\"{}]++|&amp;|&#39;)++"
 _words = re.compile(
     rf'(>[ \n]*+|"(?:(?<= href=")|(?<= src=")))({_SIGNS}(?:[ \n\xa0]++{_SIGNS})*+)(?=[ \n]*+<|")',
 )
@@ -41,6 +41,7 @@ _by_address = re.compile(r"<mj-style[^>]*>[^<]*\[")
 _in_sheet = re.compile(rf"<style[^>]*>[^<]*{PLACE.format('[0-9]')}")
 _control = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 """What XML may not hold: shoppers and catalogues do."""
+_CONTROLS = bytes(at for at in range(32) if _control.match(chr(at)))
 _inliner = css_inline.CSSInliner(keep_style_tags=True, keep_at_rules=True, load_remote_stylesheets=False)
 
 
@@ -54,7 +55,7 @@ class MailHtml:
         """The same HTML as of `html_of`. Raises RenderError, which names `path`."""
         if SIGN in mjml:
             return html_of(mjml, path)
-        mjml, title = _without_title(_control.sub("", mjml))
+        mjml, title = _without_title(_without_controls(mjml))
         parts = _words.split(mjml)
         words = parts[2::3]
         del parts[2::3]
@@ -78,7 +79,7 @@ class MailHtml:
 
 def html_of(mjml: str, path: str) -> str:
     """The HTML, made the long way. Raises RenderError."""
-    mjml, title = _without_title(_control.sub("", mjml))
+    mjml, title = _without_title(_without_controls(mjml))
     return _with_title(_html(mjml, path), title)
 
 
@@ -110,6 +111,13 @@ def _filled(outline: list[str], words: list[str]) -> str:
     made = outline.copy()
     made[1::2] = [words[int(number)].replace("&#39;", "'").replace("\xa0", "&nbsp;") for number in outline[1::2]]
     return "".join(made)
+
+
+def _without_controls(mjml: str) -> str:
+    encoded = mjml.encode()  # most have none, which bytes say four times as fast as the expression
+    if len(encoded.translate(None, _CONTROLS)) == len(encoded) and "\ufffe" not in mjml and "\uffff" not in mjml:
+        return mjml
+    return _control.sub("", mjml)
 
 
 def _without_title(mjml: str) -> tuple[str, str]:

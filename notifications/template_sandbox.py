@@ -1,6 +1,7 @@
 """Template sandbox: Jinja as it is allowed to templates, and how their many small texts are filled."""
 
 from collections import OrderedDict
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import jinja2
@@ -28,6 +29,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         return self._kept[key]
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """As Jinja does it, but values and texts, which are most of what is asked for, are found without trying."""
+        if type(obj) is dict and attribute in obj and not hasattr(dict, attribute):
+            return obj[attribute]
+        if type(obj) is SimpleNamespace and attribute in vars(obj) and not attribute.startswith("_"):
+            return vars(obj)[attribute]
+        return super().getattr(obj, attribute)
 
     def call_binop(self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any) -> Any:  # noqa: ARG002  Jinja's signature
         """Refuse the only operator that is intercepted."""

@@ -85,6 +85,7 @@ class _Rebuilding:
         report: Report,
     ) -> None:
         self.connection, self.topology, self.others, self.report = connection, topology, others, report
+        self._services = services
         self.region = connection.login.region
         self.wanted: Holdings = holdings(topology, services, self.region)
         self.lost_at = _EVER
@@ -105,6 +106,7 @@ class _Rebuilding:
         if "restore" in marks.values():
             raise MeshError(f"a restore of {self.region} was not finished: give that command again, with --force")
         if not any(marks.values()):
+            await self._check_streams()
             await self._check_lost()
             await make_room(self.connection, self.wanted.streams, force)
             marks = {}
@@ -112,6 +114,18 @@ class _Rebuilding:
             if stream not in marks:
                 made = closed(self.wanted.streams[stream], _COMMAND)
                 await answered(self.connection, f"STREAM.CREATE.{stream}", made)
+
+    async def _check_streams(self) -> None:
+        """What came from a stream that the `mesh.toml` does not declare would be left out."""
+        for other in self.others:
+            name = other.login.region
+            declared_there = holdings(self.topology, self._services, name).streams
+            there = {one["config"]["name"] for one in await listed(other, "STREAM.LIST", "streams")}
+            if more := sorted(one for one in there - declared_there.keys() if one.endswith(f"_{name}")):
+                raise MeshError(
+                    f"{name} has {', '.join(more)}, which this mesh.toml does not declare: "
+                    "give the one that the mesh was made from; nothing was changed"
+                )
 
     async def _check_lost(self) -> None:
         heard, held = list[datetime](), 0

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from itertools import starmap
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,7 +27,7 @@ from mesh.service import Service
 from mesh.streams import copies
 from mesh.topology.access import Access, Servers
 from mesh.topology.apply import apply
-from mesh.topology.derive.servers import Certificates, Plan, server_config, users
+from mesh.topology.derive.servers import Certificates, Plan, server_configs, users
 from mesh.topology.differences import Difference
 from mesh.topology.jetstream_api import api
 from mesh.topology.mesh_toml import Topology
@@ -156,7 +157,7 @@ class LocalServers:
     async def start_region(self, region: str) -> None:
         """Start them again, with their data; returns when JetStream answers and the links that are whole are up."""
         servers = self.topology.region(region).servers
-        await asyncio.gather(*(self._launch(name) for name in servers if name not in self._running))
+        await self._launch(*(name for name in servers if name not in self._running))
         await until(partial(self._is_ready, region), f"{region} to come back")
         await until(self._links_are_up, f"the links of {region} to come back")
 
@@ -224,10 +225,7 @@ class LocalServers:
 
     async def _launch_all(self) -> None:
         self.plan = await self._make_plan()
-        # All are waited for, so that none is still starting when those that did are ended.
-        launched = await asyncio.gather(*map(self._launch, self.plan.addresses), return_exceptions=True)
-        if failures := [failure for failure in launched if failure is not None]:
-            raise failures[0]
+        await self._launch(*self.plan.addresses)
 
     async def _make_plan(self) -> Plan:
         addresses = free_addresses(self.topology, self._directory)
@@ -240,12 +238,19 @@ class LocalServers:
             proxies[link] = [(LOOPBACK, proxy.port) for proxy in self._proxies[link]]
         return Plan(addresses=addresses, proxies=proxies, certificates=self._certificates)
 
-    async def _launch(self, name: str) -> None:
+    async def _launch(self, *names: str) -> None:
+        configs = server_configs(self.topology, self.services, names, self.plan, self._secrets)
+        # All are waited for, so that none is still starting when those that did are ended.
+        launched = await asyncio.gather(*starmap(self._start_server, configs.items()), return_exceptions=True)
+        if failures := [failure for failure in launched if failure is not None]:
+            raise failures[0]
+
+    async def _start_server(self, name: str, configuration: str) -> None:
         folder = self._directory / name
         folder.mkdir(exist_ok=True)
         config = folder / "nats.conf"
         config.touch(mode=0o600)
-        config.write_text(server_config(self.topology, self.services, name, self.plan, self._secrets), encoding="utf-8")
+        config.write_text(configuration, encoding="utf-8")
         process = await Process.start([server_binary(), "-c", str(config)], log=folder / SERVER_LOG)
         self._running[name] = process
         self._note(name, "starting", process.pid)

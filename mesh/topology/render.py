@@ -18,7 +18,7 @@ from mesh.topology.derive.link_permissions import link_permissions
 from mesh.topology.derive.nats import holdings
 from mesh.topology.derive.permissions import service_permissions
 from mesh.topology.derive.schemas import schemas
-from mesh.topology.derive.servers import Address, Certificates, Plan, server_config
+from mesh.topology.derive.servers import Address, Certificates, Plan, server_configs
 from mesh.topology.derive.services import deployed, described
 from mesh.topology.derive.two_releases import Users
 from mesh.topology.derive.values import reference
@@ -177,4 +177,5 @@ def _servers(topology: Topology, services: Sequence[Service]) -> dict[str, str]:
     )
     secrets = Placeholders()
     head = "# Do not edit: `make render` writes this. Passwords and links' URLs come from the environment.\n"
-    return {name: head + server_config(topology, services, name, plan, secrets) for name in names}
+    configs = server_configs(topology, services, names, plan, secrets)
+    return {name: head + config for name, config in configs.items()}

@@ -1,5 +1,7 @@
 """Steps of a payment: what a request makes the provider do, and the events by which it is answered."""
 
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -13,13 +15,14 @@ from mesh.events.payment import (
     PaymentRefunded,
     PaymentRefundRequested,
     PaymentReversalRequested,
+    PaymentState,
     PaymentVoided,
     PaymentVoidRequested,
 )
 from mesh.publish import Change
-from services.payments.asking import Asking
+from services.payments.asking import KEYS_KEPT, Asking
 from services.payments.fold import ANSWERS, REQUESTS, Payment, appended, fold, held, kept, news, nothing
-from services.payments.provider import Authorisation, RequestRefused
+from services.payments.provider import Authorisation, OutcomeUnknown, Provider, RequestRefused
 
 Request = (
     PaymentAuthorisationRequested
@@ -29,6 +32,8 @@ Request = (
     | PaymentRefundRequested
 )
 Step = Literal["authorise", "capture", "void", "refund"]
+ASKED_WITHIN = timedelta(minutes=5)
+"""An authorisation that has no answer for longer may be asked for by nobody: in a region that was rebuilt."""
 
 
 async def read_answers(mesh: Mesh, asked: Request) -> tuple[History, Payment]:
@@ -127,13 +132,17 @@ async def voided(
     """End the payment: give back what is held, pay back what was charged.
 
     Where the provider is not known to have anything, the payment ends as it is. An authorisation that comes later,
-    because its outcome was unknown until then, finds the end and is given back.
+    because its outcome was unknown until then, finds the end and is given back. One that was requested long ago is
+    looked for in the provider's books.
     """
     asked, key, state = received.event, received.event.idempotency_key, payment.state
     if state is None or state.provider_id is None or not state.authorised.amount:
         requested = await mesh.last(PaymentAuthorisationRequested, asked.payment_id)
         if state is None and requested is None:
             return _failed(asked, "void", "no authorisation was requested", payment, history)
+        if state is None and requested and (found := await _in_books(requested, asking.provider)):
+            state = found
+    if state is None or state.provider_id is None or not state.authorised.amount:
         known = state or nothing(asking.provider.name, requested.event.amount.currency if requested else "")
         ended = PaymentVoided(payment_id=asked.payment_id, order_id=asked.order_id, payment=known, answers=key)
         return appended([ended], history)
@@ -155,6 +164,21 @@ async def voided(
         kind = PaymentRefunded if report.state.captured.amount else PaymentVoided
         events.append(kind(payment_id=asked.payment_id, order_id=asked.order_id, payment=report.state, answers=key))
     return appended(events, history)
+
+
+async def _in_books(requested: Received[PaymentAuthorisationRequested], provider: Provider) -> PaymentState | None:
+    """What the provider has for an authorisation that nobody asks for any more; None for one that is asked for.
+
+    None also where the provider does not say: the daily comparison finds what it holds.
+    """
+    since = requested.event_time
+    if datetime.now(UTC) - since < ASKED_WITHIN:
+        return None
+    with suppress(OutcomeUnknown, RequestRefused):
+        async for charge in provider.charges(since - ASKED_WITHIN, since + KEYS_KEPT):
+            if charge.payment_id == requested.event.payment_id:
+                return charge.state
+    return None
 
 
 def _wrong_amount(amount: Money, most: Money, name: str) -> str | None:

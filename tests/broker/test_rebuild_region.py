@@ -1,6 +1,7 @@
 """A region without disks and backups gets its events back from the copies: the same ones, in the same places."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,6 +21,7 @@ from mesh.streams import Bucket
 from mesh.timers import Timer
 from mesh.topology.jetstream_api import answered
 from mesh.topology.mesh_toml import Topology
+from mesh.topology.stream_settings import own_family
 from tests.broker.test_backup import cart, connected, copied, given_carts, wipe
 
 SEEN = Bucket("seen", str)
@@ -192,6 +194,16 @@ async def test_only_a_lost_and_empty_region_is_rebuilt(eventually, monkeypatch):
             await rebuilt(servers)
 
         assert await eu.last(CartUpdated, "c1")
+
+
+async def test_a_mesh_toml_that_lacks_a_stream_rebuilds_nothing():
+    """What came from that stream would be left out without a word."""
+    stock = own_family("stock", ["stock"], keep=timedelta(days=400))
+    whole = replace(Topology.of(["us", "eu"], nodes=1), streams=(stock,))
+    async with LocalServers(whole, services=[watcher]) as servers:
+        others = [await servers.operator("us")]
+        with pytest.raises(MeshError, match="us has STOCK_us, which"):
+            await rebuild_region(await servers.operator("eu"), replace(whole, streams=()), [watcher], others)
 
 
 async def heartbeats(mesh):

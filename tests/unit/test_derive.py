@@ -25,7 +25,7 @@ from mesh.topology.derive.catalog import catalog
 from mesh.topology.derive.link_permissions import link_permissions, operator_never
 from mesh.topology.derive.nats import holdings, streams
 from mesh.topology.derive.permissions import service_permissions
-from mesh.topology.derive.servers import Address, Plan, server_config, users
+from mesh.topology.derive.servers import Address, Plan, server_configs, users
 from mesh.topology.mesh_toml import Topology
 from mesh.topology.regions import Link
 from mesh.topology.render import rendered, stale, write
@@ -320,9 +320,9 @@ def test_the_server_takes_every_configuration(tmp_path, nodes):
     topology = Topology.of(nodes=nodes)
     secrets = Secrets.kept(tmp_path / "secrets.json", users(topology, [loyalty]))
     plan = local_plan(tmp_path, topology)
-    for name in plan.addresses:
+    for name, config in server_configs(topology, [loyalty], plan.addresses, plan, secrets).items():
         path = tmp_path / f"{name}.conf"
-        path.write_text(server_config(topology, [loyalty], name, plan, secrets))
+        path.write_text(config)
 
         ran = accepted(path)
 
@@ -429,9 +429,8 @@ def test_everything_follows_a_stream_of_its_own():
     (link,) = topology.links
     crossing = link_permissions(link, topology.layout).publish
     assert "$JS.us.API.CONSUMER.RESET.ORDERS_us.copy_eu" in crossing
-    mapped = server_config(
-        topology, [loyalty], "us-1", Plan(addresses=dict.fromkeys(("us-1", "eu-1"), at)), Placeholders()
-    )
+    plan = Plan(addresses=dict.fromkeys(("us-1", "eu-1"), at))
+    mapped = server_configs(topology, [loyalty], ["us-1"], plan, Placeholders())["us-1"]
     assert "$JS.API.CONSUMER.RESET.ORDERS_us.copy_eu" in mapped
     assert (
         asyncapi(topology.names, topology.layout, [loyalty])["channels"]["order.placed.v1"]["x-stream"]

@@ -4,6 +4,7 @@ A server answers to whatever subject a request names, as itself (decisions/0026)
 in the account of whoever asked. In a service's account there are no streams: only its inboxes, and its own imports.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -105,8 +106,13 @@ def _service(region: Region, name: str, users: dict[str, Permissions], secrets: 
 def broadest(subjects: Iterable[str]) -> list[str]:
     """Without those that others among them cover: what two imports take arrives twice."""
     found = list(dict.fromkeys(subjects))
-    patterns = [one for one in found if "*" in one or one.endswith(">")]
-    return [one for one in found if not any(covers(pattern, one) for pattern in patterns if pattern != one)]
+    # Most are told apart by what stands before the first wildcard.
+    patterns = [(one, re.split(r"[*>]", one)[0]) for one in found if "*" in one or one.endswith(">")]
+    return [
+        one
+        for one in found
+        if not any(one.startswith(head) and pattern != one and covers(pattern, one) for pattern, head in patterns)
+    ]
 
 
 def _requests(region: str, service: str) -> str:
@@ -115,7 +121,7 @@ def _requests(region: str, service: str) -> str:
 
 def _asks(may: Permissions, requests: str) -> bool:
     """Whether somebody may make some of the requests to a service."""
-    return any(covers(requests, subject) for subject in may.publish)
+    return any(subject.startswith(requests.removesuffix(">")) for subject in may.publish)
 
 
 def _owner(subject: str, region: str) -> str:

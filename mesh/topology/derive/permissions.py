@@ -217,6 +217,8 @@ def _never(
     followed = {stream for binding in service.bindings if binding.fanout for stream in binding.filters(region, layout)}
     later = set(_bound_later(service, region, layout))
     counting = {counter.stream for counter in event_counters(region, layout)} if service.measures else set()
+    if not (followed or later or counting):
+        return []
     strangers = [other for other in services if other.name != service.name]
     return [
         *(

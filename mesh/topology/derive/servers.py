@@ -1,6 +1,6 @@
 """Servers: each nats-server's configuration, for any machine: addresses, certificates and secrets are arguments."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,9 +87,20 @@ def listens(topology: Topology, region: str) -> bool:
     return any(link.listener == region for link in topology.links)
 
 
-def server_config(topology: Topology, services: Sequence[Service], name: str, plan: Plan, secrets: Secrets) -> str:
-    """The configuration of the server `name` (`eu-1`)."""
-    region = next(region for region in topology.regions if name in region.servers)
+def server_configs(
+    topology: Topology, services: Sequence[Service], names: Collection[str], plan: Plan, secrets: Secrets
+) -> dict[str, str]:
+    """The configurations of these servers (`eu-1`), by name."""
+    found: dict[str, str] = {}
+    for region in topology.regions:
+        if mine := [name for name in region.servers if name in names]:
+            shared = written(accounts(topology, services, region, secrets))
+            found |= {name: _server(topology, region, name, plan, secrets) + shared for name in mine}
+    return found
+
+
+def _server(topology: Topology, region: Region, name: str, plan: Plan, secrets: Secrets) -> str:
+    """All but the accounts, which are those of the region."""
     at = plan.addresses[name]
     config: Config = {
         "server_name": name,
@@ -111,7 +122,7 @@ def server_config(topology: Topology, services: Sequence[Service], name: str, pl
     leafnodes = _leafnodes(topology, region, at, plan, secrets)
     if leafnodes:
         config["leafnodes"] = leafnodes
-    return written(config | accounts(topology, services, region, secrets))
+    return written(config)
 
 
 def limits() -> Config:

@@ -6,7 +6,7 @@ the code as it is. A name that ends in `_` stands for all that begin with it.
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import groupby
@@ -33,9 +33,9 @@ def settings_of(packages: Iterable[str]) -> tuple[Setting, ...]:
     source = _Source(packages)
     found: set[Setting] = set()
     for module in source.reading():
-        tree = source.tree(module)
-        found |= {Setting(name=name) for name in _literals(tree)}
-        for home, struct in _read(module, tree):
+        nodes = list(ast.walk(source.tree(module)))
+        found |= {Setting(name=name) for name in _literals(nodes)}
+        for home, struct in _read(module, nodes):
             found |= set(_fields(home, source.tree(home), struct))
     return tuple(sorted(found, key=lambda one: (one.struct, one.name)))
 
@@ -89,21 +89,21 @@ def _texts(packages: Iterable[str]) -> Iterator[tuple[str, str]]:
                 yield name, path.read_text(encoding="utf-8")
 
 
-def _literals(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _literals(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and (found := _variable(node.value)):
             yield found[1].lower()
 
 
-def _read(module: str, tree: ast.Module) -> Iterator[tuple[str, str]]:
+def _read(module: str, nodes: Sequence[ast.AST]) -> Iterator[tuple[str, str]]:
     """Module and name of each struct that a module reads, wherever it is declared."""
     origins = {
         alias.asname or alias.name: (node.module or "", alias.name)
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         # With a second argument it is not the environment that is read.
         if isinstance(node, ast.Call) and _is_read(node.func) and len(node.args) == 1:
             (struct,) = node.args

@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 
-from mesh.events.payment import PaymentAuthorisationRequested
+from mesh import Mesh, Money
+from mesh.events.payment import PaymentAuthorisationRequested, PaymentVoidRequested
 from mesh.web.http_client import ByHttpx, HttpClient
-from services.payments import authorise_payment
+from services.payments import authorise_payment, steps, void_payment
 from services.payments.asking import Asking
 from services.payments.http import ProviderHttp
+from services.payments.provider import Authorisation
 from services.payments.sandbox import Sandbox
 
 
@@ -119,3 +121,25 @@ async def test_a_payment_voided_before_the_provider_was_asked_is_never_begun(sho
 
     assert (failed.step, failed.reason) == ("authorise", "the payment was voided before")
     assert await shop.books() == {}
+
+
+async def test_what_the_provider_holds_and_nobody_asks_for_any_more_is_given_back(shop, monkeypatch):
+    """In a region that was rebuilt: the request is in the log, its answer was lost, and nobody retries it."""
+    eu = Mesh(shop.regions.broker("eu"), "tests", others=("us",))
+    asked = {"payment_id": "p1", "order_id": "o-p1"}
+    held = PaymentAuthorisationRequested(
+        amount=Money(amount=4200, currency="EUR"), method="card_ok", idempotency_key="a", **asked
+    )
+    await eu.publish(held, PaymentVoidRequested(idempotency_key="v", **asked))
+    sandbox = Sandbox(ProviderHttp(HttpClient(ByHttpx(shop.provider)), timedelta(seconds=60)))
+    await sandbox.authorise(
+        Authorisation(payment_id="p1", order_id="o-p1", region="eu", amount=held.amount, method="card_ok"), "a"
+    )
+    received = await eu.last(PaymentVoidRequested, "p1")
+    monkeypatch.setattr(steps, "ASKED_WITHIN", timedelta(0))
+
+    events = [change async for change in void_payment(received, eu, Asking(sandbox))]
+
+    assert await shop.books() == {"p1": (4200, 0, 4200, 0)}
+    assert [type(one).__name__ for one in events if hasattr(one, "payment")] == ["PaymentAuthorised", "PaymentVoided"]
+    await eu.broker.drain()

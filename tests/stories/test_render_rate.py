@@ -24,7 +24,8 @@ async def test_how_many_mails_are_rendered_a_second(carts):
     """Each for another shopper, whose name is in it; carts are of one form, or of one to eight lines of all forms.
 
     Printed are the rate, and the CPU time of one mail in all three processes: two cores of their own render as many a
-    second as that goes into two seconds, whatever else runs here.
+    second as that goes into two seconds, whatever else runs here. On two idle cores it was 1,250 and 884 mails a
+    second, 1.35 and 1.85 ms; before there were outlines 619 and 683, 2.99 and 2.72 ms.
     """
     template = template_of("abandoned-cart", TEMPLATES.read_folder("")["abandoned-cart"])
     offer, profile = sample("en")

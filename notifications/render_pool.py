@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from mesh.errors import MeshError
-from notifications.templates.template import Template
+from notifications.templates.template import Template, digest_of
 
 
 class RenderSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,12 +97,12 @@ class RenderPool:
         """The offer in the shopper's locale, or the nearest there is. Raises TemplateError, never hangs."""
         if (template, locale) in self._costly:  # refused at once: others wait for the same worker
             raise self._costly[template, locale]
-        job = {"template": template, "locale": locale, "data": data}
+        job = {"name": template.name, "digest": digest_of(template), "locale": locale, "data": data}
         try:
             try:
-                answer = await self._give(template.name, job)
+                answer = await self._give(template, job)
             except WorkerDied:  # perhaps by another's hand: whoever dies of the same job twice dies of the job
-                answer = await self._give(template.name, job)
+                answer = await self._give(template, job)
         except WorkerDied:
             error = TemplateError(template.name, "it takes its worker down: look for huge numbers or texts")
             self._remember(template, locale, error)
@@ -119,7 +119,7 @@ class RenderPool:
         for worker in list(self._all):
             await self._kill(worker)
 
-    async def _give(self, template: str, job: dict[str, Any]) -> dict[str, Any]:
+    async def _give(self, template: Template, job: dict[str, Any]) -> dict[str, Any]:
         worker = await self._idle.get()
         try:
             worker = worker if worker and worker.returncode is None else await self._spawn()
@@ -133,14 +133,20 @@ class RenderPool:
         if len(self._costly) > REMEMBERED:
             self._costly.popitem(last=False)
 
-    async def _ask(self, worker: asyncio.subprocess.Process, template: str, job: dict[str, Any]) -> dict[str, Any]:
+    async def _ask(self, worker: asyncio.subprocess.Process, template: Template, job: dict[str, Any]) -> dict[str, Any]:
         try:
             async with asyncio.timeout(self._settings.render_wall):
                 await _write(worker, msgspec.json.encode(job))
-                return await _read(worker)
+                answer = await _read(worker)
+                if "unknown" in answer:  # its texts are sent once, and again where they were forgotten
+                    await _write(worker, msgspec.json.encode({**job, "template": template}))
+                    answer = await _read(worker)
+                return answer
         except TimeoutError:
             await self._kill(worker)
-            raise TemplateError(template, f"not done after {self._settings.render_wall:g} s: simplify it") from None
+            raise TemplateError(
+                template.name, f"not done after {self._settings.render_wall:g} s: simplify it"
+            ) from None
         except (asyncio.IncompleteReadError, ConnectionError):
             await self._kill(worker)
             raise WorkerDied from None
@@ -200,4 +206,5 @@ async def _read(worker: asyncio.subprocess.Process) -> dict[str, Any]:
     if worker.stdout is None:
         raise ConnectionError("worker without stdout")
     size = struct.unpack(">I", await worker.stdout.readexactly(4))[0]
-    return msgspec.json.decode(await worker.stdout.readexactly(size))
+    answer: dict[str, Any] = msgspec.json.decode(await worker.stdout.readexactly(size))
+    return answer

@@ -11,7 +11,6 @@ import resource
 import signal
 import struct
 import sys
-from functools import lru_cache
 from typing import Any, BinaryIO, NoReturn
 
 import msgspec
@@ -23,31 +22,43 @@ COMPILED = 64
 
 
 def main(cpu_seconds: float, memory: int, into: BinaryIO, out: BinaryIO) -> None:
-    """Serve jobs `{"template", "locale", "data"}` until stdin ends."""
-    from notifications.template_renderer import TemplateRenderer  # noqa: PLC0415  loaded before memory is limited
+    """Serve jobs `{"name", "digest", "locale", "data"}` until stdin ends.
+
+    Where the template of a digest is not known, the answer is `{"unknown": true}`, and the same job is to be sent again
+    with its `template`.
+    """
+    from cachetools import LRUCache  # noqa: PLC0415  loaded before memory is limited, as all of these
+
+    from notifications.template_renderer import TemplateRenderer  # noqa: PLC0415
     from notifications.templates.folder import read_folder  # noqa: PLC0415  only a worker that starts reads it
     from notifications.templates.render_error import RenderError  # noqa: PLC0415
-    from notifications.templates.template import Template, template_of  # noqa: PLC0415
+    from notifications.templates.template import Template, digest_of, template_of  # noqa: PLC0415
 
-    renderer = lru_cache(maxsize=COMPILED)(TemplateRenderer)
+    renderers: LRUCache[str, TemplateRenderer] = LRUCache(COMPILED)
     for name, files in read_folder("").items():
-        renderer(template_of(name, files)).warm()
+        shipped = template_of(name, files)
+        renderers[digest_of(shipped)] = made = TemplateRenderer(shipped)
+        made.warm()
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGPROF, _interrupt)
     _write(out, {"ready": True})
     while (job := _read(into)) is not None:
+        if "template" in job:
+            renderers[job["digest"]] = TemplateRenderer(msgspec.convert(job["template"], Template))
+        elif job["digest"] not in renderers:
+            _write(out, {"unknown": True})
+            continue
         _allow_cpu(cpu_seconds)
         try:
             try:
-                template = msgspec.convert(job["template"], Template)
-                answer: dict[str, Any] = {"mail": renderer(template).render(job["locale"], job["data"])}
+                answer: dict[str, Any] = {"mail": renderers[job["digest"]].render(job["locale"], job["data"])}
             finally:
                 signal.setitimer(signal.ITIMER_PROF, 0)
         except RenderError as refused:
             answer = {"where": refused.where, "why": str(refused), "costly": refused.costly}
         except Exception as error:  # noqa: BLE001  whatever a template did, the parent must get an answer
-            answer = {"where": job["template"]["name"], "why": f"{type(error).__name__}: {error}"}
+            answer = {"where": job["name"], "why": f"{type(error).__name__}: {error}"}
         if "why" in answer:
             gc.collect()
         _write(out, answer)

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import jinja2
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
 from babel.numbers import format_currency, format_percent
@@ -21,6 +22,12 @@ def locale_of(wanted: str | None, fallback: str) -> Locale:
     except (ValueError, UnknownLocaleError):
         return Locale.parse(fallback)
     return found if found.language == Locale.parse(fallback).language else Locale.parse(fallback)
+
+
+@lru_cache(maxsize=256)
+def wording(locale: str, time_zone: str | None) -> dict[str, Callable[..., Any]]:
+    """The same filters as Jinja has to be given them."""
+    return {name: _late(made) for name, made in filters(Locale.parse(locale), time_zone).items()}
 
 
 def filters(locale: Locale, time_zone: str | None) -> dict[str, Callable[..., Any]]:
@@ -45,6 +52,16 @@ def filters(locale: Locale, time_zone: str | None) -> dict[str, Callable[..., An
         return forms.get(form, forms.get("other", "#")).replace("#", str(count))
 
     return {"money": money, "day": day, "percent": percent, "plural": plural, "label": label, "initial": initial}
+
+
+def _late(made: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter that is applied as a mail is rendered: Jinja applies others to constants once, in the first locale."""
+
+    @jinja2.pass_context
+    def applied(_: object, *values: Any, **named: Any) -> Any:
+        return made(*values, **named)
+
+    return applied
 
 
 def label(line: dict[str, Any]) -> str:

@@ -7,24 +7,22 @@ blocks, else the layout of the template's `kind`.
 """
 
 import re
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
-import css_inline
 import jinja2
-from jinja2.exceptions import SecurityError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
-from mjml import mjml2html
 
 from notifications.blocks.block import BLOCKS
 from notifications.blocks.compiled import Compiled, compiled
-from notifications.blocks.filled import filled, sources
+from notifications.blocks.filled import filled as filled_blocks
+from notifications.blocks.filled import sources
 from notifications.blocks.words import without_signs
-from notifications.template_filters import filters, locale_of, web
+from notifications.mail_html import MailHtml, html_of
+from notifications.template_filters import locale_of, web, wording
+from notifications.template_sandbox import Sandbox, Text, filled
 from notifications.templates.front_matter import CARD, OWN_LINKS, body_of, front_matter
 from notifications.templates.render_error import RenderError
 from notifications.templates.render_refusal import refused
@@ -34,8 +32,6 @@ from notifications.templates.template import SUFFIX, Template, locales_for
 TEXT = ".txt.j2"
 """The end of the name by which Jinja finds the plain text of blocks."""
 LARGEST = 400_000
-LONGEST_KEPT, MOST_KEPT = 16_000, 500
-"""Characters of a source that is kept compiled, and how many are."""
 LARGEST_HTML = 80_000
 """Bytes of HTML that are aimed at: Gmail cuts mails off behind 102 kB, and the link to unsubscribe comes last."""
 SHOWN_LINES = (20, 10, 5, 2, 1)
@@ -45,32 +41,6 @@ FRAMES = (
     "<mjml><mj-body><mj-section><mj-column>%s</mj-column></mj-section></mj-body></mjml>",
 )
 """Where a block of MJML may stand."""
-_control = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-"""What XML may not hold: shoppers and catalogues do."""
-_inliner = css_inline.CSSInliner(keep_style_tags=True, keep_at_rules=True, load_remote_stylesheets=False)
-
-
-class Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja's sandbox, without powers: a big one computes in C, where nothing can interrupt it."""
-
-    intercepted_binops = frozenset({"**"})
-    _kept: ClassVar[OrderedDict[tuple[Any, ...], Any]] = OrderedDict()
-
-    def compile(self, source: Any, name: str | None = None, filename: str | None = None, *rest: Any) -> Any:
-        """As Jinja does it. What it made of short sources is kept: an edited template is new in one text of many."""
-        if not isinstance(source, str) or len(source) > LONGEST_KEPT or any(rest):
-            return super().compile(source, name, filename, *rest)
-        key = (self.autoescape, self.finalize, source, name, filename)
-        if key not in self._kept:
-            self._kept[key] = super().compile(source, name, filename)
-            if len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
-
-    def call_binop(self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any) -> Any:  # noqa: ARG002  Jinja's signature
-        """Refuse the only operator that is intercepted."""
-        raise SecurityError(f"{left} {operator} ...: powers are not for mails")
 
 
 class TemplateRenderer:
@@ -84,7 +54,7 @@ class TemplateRenderer:
         self._plain = Sandbox(autoescape=False, **options)
         self._words = Sandbox(autoescape=False, finalize=without_signs, **options)
         self._blocks = cache(lambda locale: sources(compiled(self._files, template.name, locale)))
-        self._compiled = cache(lambda environment, text: environment.from_string(text))
+        self._html, self._text = MailHtml(), cache(Text)
         self._front_matter = cache(lambda file: front_matter(self._files[file], f"{template.name}/{file}"))
 
     def render(self, wanted: str | None, data: dict[str, Any]) -> dict[str, Any]:
@@ -109,10 +79,9 @@ class TemplateRenderer:
         front = dict(self._front_matter(file))
         because, kind = front.pop("because", ""), front.pop("kind")
         locale = locale_of(wanted, language)
-        wording = {name: _late(made) for name, made in filters(locale, data.get("time_zone")).items()}
         for environment in (self._markup, self._plain, self._words):
-            environment.filters.update(wording)
-        context = {**_safe(_shortened(data, most)), "language": locale.language}
+            environment.filters.update(wording(str(locale), data.get("time_zone")))
+        context = {**self._plain.globals, **_safe(_shortened(data, most)), "language": locale.language}
         marked, plain = {}, {}
         for key, text in front.items():
             if key.startswith(tuple(f"{table}." for table in OWN_LINKS)):
@@ -125,7 +94,7 @@ class TemplateRenderer:
         text_path = f"layouts/{kind}.txt.j2"
         if blocks := self._blocks_of(file):
             text_path = f"{self._template.name}/{file.removesuffix(SUFFIX)}{TEXT}"
-            marked_context["written"], plain_context["written"] = filled(
+            marked_context["written"], plain_context["written"] = filled_blocks(
                 blocks,
                 self._template.name,
                 lambda where, source: self._render_text(self._words, where, source, plain_context),
@@ -160,8 +129,7 @@ class TemplateRenderer:
             if not any(own.values()):
                 continue
             locale, path = locale_of(wanted, language), f"{self._template.name}/{file}"
-            wording = filters(locale, context.get("time_zone"))
-            self._plain.filters.update({name: _late(made) for name, made in wording.items()})
+            self._plain.filters.update(wording(str(locale), context.get("time_zone")))
             context = {**context, **context.get("short_links", {}), "language": locale.language}
             try:
                 return {
@@ -175,7 +143,7 @@ class TemplateRenderer:
     def _as_html(self, mjml: str, path: str, blocks: Compiled | None, context: dict[str, Any]) -> str:
         """The HTML of the MJML; an error of a block that is MJML itself names that block."""
         try:
-            return _html(mjml, path)
+            return self._html.of(mjml, path)
         except RenderError as error:
             for key, slot in blocks.slots.items() if blocks else ():
                 if slot.form == "code" and not any(_is_mjml(frame % context["written"][key]) for frame in FRAMES):
@@ -232,38 +200,15 @@ class TemplateRenderer:
 
     def _render_text(self, environment: jinja2.Environment, where: str, text: str, context: dict[str, Any]) -> str:
         try:
-            return _bounded(self._compiled(environment, text).render(context), where)
+            return _bounded(self._text(environment, text).filled(context), where)
         except Exception as error:
             raise refused(error, where) from error
 
     def _render(self, environment: jinja2.Environment, path: str, context: dict[str, Any]) -> str:
         try:
-            return _bounded(environment.get_template(path).render(context), path)
+            return _bounded(filled(environment.get_template(path), context), path)
         except Exception as error:
             raise refused(error, path) from error
-
-
-def _late(made: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter that is applied as a mail is rendered: Jinja applies others to constants once, in the first locale."""
-
-    @jinja2.pass_context
-    def applied(_: object, *values: Any, **named: Any) -> Any:
-        return made(*values, **named)
-
-    return applied
-
-
-def _html(mjml: str, path: str) -> str:
-    try:
-        html = mjml2html(
-            _control.sub("", mjml), fonts={}
-        )  # else it loads fonts that it knows by name from a foreign host
-    except ValueError as error:
-        raise RenderError(path, f"the MJML it makes is not well formed: {error}") from error
-    unknown = re.search(r"<(mj-[a-z-]+)", html)
-    if unknown:
-        raise RenderError(path, f"<{unknown[1]}> is no MJML element, or stands where it may not")
-    return _inliner.inline(html)
 
 
 def _in_sms(text: str) -> str:
@@ -274,7 +219,7 @@ def _in_sms(text: str) -> str:
 
 def _is_mjml(mjml: str) -> bool:
     try:
-        return bool(_html(mjml, ""))
+        return bool(html_of(mjml, ""))
     except RenderError:
         return False
 

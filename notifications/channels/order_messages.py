@@ -2,7 +2,7 @@
 
 Nobody asked for offers by ordering, and nobody refuses these messages by refusing offers: consent, frequency caps,
 quiet hours and holdouts do not concern them, nor do suppressed e-mail addresses and pauses (decision 43). A number that
-is suppressed gets none, as after STOP no carrier delivers any (decision 70). In this order, as with offers: wait for a
+is suppressed gets none, as after STOP no carrier delivers any (decision 69). In this order, as with offers: wait for a
 connection; store the claim; hand the message over. Only between the claim and the answer is its fate unknown to others.
 """
 

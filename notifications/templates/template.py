@@ -1,6 +1,8 @@
 """Template: all texts that an offer is rendered from, one file per locale and the layouts that are its own."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from hashlib import sha256
 
 import msgspec
 
@@ -26,6 +28,12 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
 def template_of(name: str, files: Mapping[str, str]) -> Template:
     """A document's files as a template."""
     return Template(name=name, files=tuple(sorted(files.items())))
+
+
+@lru_cache(maxsize=64)
+def digest_of(template: Template) -> str:
+    """What names its texts: equal for equal templates alone."""
+    return sha256(msgspec.json.encode(template)).hexdigest()
 
 
 def locale_for(wanted: str | None, there: Sequence[str]) -> str:

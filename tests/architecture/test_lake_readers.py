@@ -16,7 +16,7 @@ READERS = {
 
 
 def test_the_lake_is_read_by_those_whose_work_it_is():
-    """A further reader stands in this list and in decision 71."""
+    """A further reader stands in this list and in decision 70."""
     users = {module for module in MODULES if any(name.startswith("mesh.lake.") for name in imports_of(module))}
 
     strangers = {one for one in users if not any(one == known or one.startswith(f"{known}.") for known in READERS)}

@@ -207,14 +207,24 @@ async def _complete(page, begun, name):
 
 @pytest.mark.timeout(300)
 async def test_code_knows_the_variables_and_a_phone_gets_a_plain_field(house, visit):
-    """The mail follows the code, what is chosen is written, the keyboard gets in and out, a phone loads none of it."""
+    """Loaded when it is seen; the mail follows it, names are completed, the keyboard gets in and out; on phones not."""
     page, logged, loaded = await visit(), [], []
     listen(page, logged)
+    page.on("request", lambda one: loaded.append(one.url.rpartition("/")[2]))
     await house.enter(page, "Dora", "marketer")
-    await page.goto(f"{house.url}{PAGE}?locale=de")
+    await page.goto(f"{house.url}{PAGE}?locale=de", wait_until="networkidle")
     code, mail = page.locator(".code-view"), page.frame_locator("#mail")
+    assert ("code_view.js" in loaded, "ace.js" in loaded) == (True, False)
+    await page.locator("#text-body").focus()
+    await page.keyboard.press("Control+Home")
+    await page.keyboard.press("End")
     await expect(code.locator(".ace_line").first).to_contain_text("extends")
     await expect(page.locator("#text-body")).to_be_hidden()
+    await page.keyboard.type("{# here #}")
+    assert (await page.locator("#text-body").input_value()).startswith(
+        '{% extends "layouts/offer.mjml.j2" %}{# here #}'
+    )
+    loaded.clear()
 
     await page.locator("label[for=text-body]").click()
     await page.keyboard.press("Control+a")

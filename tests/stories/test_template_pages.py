@@ -556,7 +556,7 @@ async def test_a_second_person_looks_at_a_template(two_people, place):
 
 
 CODE_VIEW = ("code_view.css", "ace.js", "ext-language_tools.js", "mode-nunjucks.js", "theme-github_dark.js")
-"""What the code view loads besides, on a page with code and not on a phone; of its themes one."""
+"""What the code view loads besides, once code is in sight and not on a phone; of its themes one."""
 VISITED = (
     ("/overview", ()),
     ("/journeys", ()),

@@ -512,3 +512,37 @@ async def test_a_mail_about_an_order_leads_to_it_and_to_its_parcel(pool, name, l
     products = {line.url for line in order.lines}
     assert {unescape(found) for found in re.findall('<a[^>]+href="([^"]+)"', mail.html)} - products == links
     assert set(re.findall(r"https://\S+", mail.text)) == links
+
+
+@pytest.mark.parametrize("statement", ["{% set told = 'x' %}", "{% macro told() %}x{% endmacro %}"])
+async def test_what_a_text_sets_is_not_known_to_others(pool, statement):
+    """Texts share their values, which none of them changes."""
+    front = FRONT.replace('total = "Total"', f'total = "{statement}Total"').replace(
+        'reduced = "With your code"', 'reduced = "{{ told }}"'
+    )
+
+    with pytest.raises(TemplateError, match=r"\[reduced\] line 1: 'told' is undefined"):
+        await pool.render(evil('{% extends "layouts/offer.mjml.j2" %}', front), "en", data())
+
+
+async def test_the_texts_of_a_template_are_sent_once_to_each_worker(pool, monkeypatch):
+    """And again where the worker was replaced, or forgot them for others."""
+    own = evil('{% extends "layouts/offer.mjml.j2" %}', FRONT.replace("Total", "Sum of it all"))
+    write, sent = notifications.render_pool._write, []
+
+    async def note(worker, body):
+        sent.append(b"Sum of it all" in body)
+        await write(worker, body)
+
+    monkeypatch.setattr(notifications.render_pool, "_write", note)
+
+    first, second = [(await pool.render(own, "en", data())).text for _ in range(2)]
+    assert sent == [False, True, False]
+    (worker,) = pool._all
+    worker.kill()
+    await worker.wait()
+    third = (await pool.render(own, "en", data())).text
+
+    assert sent[3:] == [False, True]
+    assert "Sum of it all" in first
+    assert first == second == third

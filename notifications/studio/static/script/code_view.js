@@ -1,4 +1,5 @@
 // Code view: the body of a template in an editor that knows its variables. On a phone it stays a plain text field.
+// It is loaded when the code is first in sight: who writes texts, or looks at the mail, does not wait for it.
 
 const SMALL = '(max-width: 700px), (pointer: coarse)'
 const DARK = matchMedia('(prefers-color-scheme: dark)')
@@ -90,8 +91,18 @@ async function show() {
   for (const one of ['showSettingsMenu', 'gotoline', 'openCommandPallete', 'openCommandPalette']) editor.commands.removeCommand(one)
   follow(editor)
   DARK.addEventListener('change', () => editor.setTheme(DARK.matches ? 'ace/theme/github_dark' : 'ace/theme/github_light_default'))
+  if (document.activeElement === field) {
+    const before = field.value.slice(0, field.selectionStart).split('\n')
+    editor.focus()
+    editor.moveCursorTo(before.length - 1, before.at(-1).length)
+  }
   field.hidden = true
   document.querySelector('label[for="text-body"]').addEventListener('click', () => editor.focus())
 }
 
-if (field && !matchMedia(SMALL).matches) show().catch(() => { field.hidden = false })
+const sight = new IntersectionObserver((seen) => {
+  if (!seen.some((one) => one.isIntersecting)) return
+  sight.disconnect()
+  show().catch(() => { field.hidden = false })
+})
+if (field && !matchMedia(SMALL).matches) sight.observe(field)

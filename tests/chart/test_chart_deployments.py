@@ -68,6 +68,7 @@ def test_a_deployment_is_what_it_should_be(chart):
                                     "valueFrom": {"secretKeyRef": {"name": "cartmesh-passwords", "key": "heartbeat"}},
                                 },
                                 {"name": "CARTMESH_LOG_LEVEL", "value": "DEBUG"},
+                                {"name": "CARTMESH_SMS_PROVIDER", "value": "twilio"},
                             ],
                             "startupProbe": {
                                 "httpGet": probe,
@@ -219,6 +220,7 @@ def test_a_network_policy_is_what_it_should_be(chart):
                     "to": [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "nats"}}}],
                 },
                 {"ports": [{"port": 587}]},
+                {"ports": [{"port": 443}]},
             ],
         },
     }

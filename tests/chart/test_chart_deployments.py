@@ -69,6 +69,12 @@ def test_a_deployment_is_what_it_should_be(chart):
                                 },
                                 {"name": "CARTMESH_LOG_LEVEL", "value": "DEBUG"},
                                 {"name": "CARTMESH_SMS_PROVIDER", "value": "twilio"},
+                                {
+                                    "name": "CARTMESH_PUSH_PUBLIC_KEY",
+                                    "valueFrom": {
+                                        "secretKeyRef": {"name": "cartmesh-settings", "key": "push-public-key"}
+                                    },
+                                },
                             ],
                             "startupProbe": {
                                 "httpGet": probe,

@@ -40,7 +40,7 @@ check: setup ## Style, types, topology, and whether derived files are fresh
 
 test drill: export CARTMESH_DATA ?= $(DATA)
 test: setup ## Every test, on real servers (some minutes on two cores)
-	@$(RUN)/pytest -q -n 6 --dist loadfile --no-loadscope-reorder
+	@$(RUN)/pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
 drill: setup ## The long runs: kill things, cut links, close pages, count what was lost (nothing)
 	@$(RUN)/pytest -q -m drill

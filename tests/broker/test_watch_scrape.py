@@ -28,8 +28,8 @@ pytestmark = pytest.mark.skipif(PROMETHEUS is None, reason="prometheus is not in
 
 CONFIG = """\
 global:
-  scrape_interval: 200ms
-  scrape_timeout: 200ms
+  scrape_interval: 1s
+  scrape_timeout: 1s
 rule_files: [{rules}]
 scrape_configs:
   - job_name: cartmesh

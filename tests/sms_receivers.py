@@ -9,6 +9,8 @@ from threading import Thread
 from urllib.parse import parse_qs
 
 ACCOUNT, SECRET, NUMBER = "AC" + "1" * 32, "auth-token-of-tests", "+15005550006"
+SMS_SETTINGS = {"SMS_PROVIDER": "twilio", "SMS_FROM": NUMBER, "TWILIO_ACCOUNT": ACCOUNT, "TWILIO_SECRET": SECRET}
+"""What makes Twilio the provider of text messages, beside `TWILIO_URL`."""
 Answer = tuple[int, dict[str, object]]
 
 

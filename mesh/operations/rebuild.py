@@ -53,8 +53,8 @@ async def rebuild(
 
     What the same handlers fill besides is emptied and filled too. What the streams no longer keep is given to the
     handlers from the region's lake, where it has that (`lake`, else CARTMESH_LAKE), and they go on behind it. What was
-    made of events that neither has is gone then, so that needs `force`. Where it is interrupted the projection stays
-    as it is until it is rebuilt again.
+    made of events that neither has is gone then, so that needs `force`. Interrupted, it leaves a projection that is
+    filled in part and follows nothing, until it is rebuilt again.
 
     Raises DeclarationError for a bucket that is no projection, TopologyError where events are no longer kept, and
     Unavailable when nobody consumes or the lake cannot be read.

@@ -20,7 +20,7 @@ from mesh.events.payment import (
     PaymentVoidRequested,
 )
 from mesh.publish import Change
-from services.payments.asking import KEYS_KEPT, Asking
+from services.payments.asking import Asking
 from services.payments.fold import ANSWERS, REQUESTS, Payment, appended, fold, held, kept, news, nothing
 from services.payments.provider import Authorisation, OutcomeUnknown, Provider, RequestRefused
 
@@ -34,6 +34,8 @@ Request = (
 Step = Literal["authorise", "capture", "void", "refund"]
 ASKED_WITHIN = timedelta(minutes=5)
 """An authorisation that has no answer for longer may be asked for by nobody: in a region that was rebuilt."""
+BOOKED_WITHIN = timedelta(minutes=5)
+"""How long before and after the request its charge is looked for. A day's books may be a million charges."""
 
 
 async def read_answers(mesh: Mesh, asked: Request) -> tuple[History, Payment]:
@@ -175,7 +177,7 @@ async def _in_books(requested: Received[PaymentAuthorisationRequested], provider
     if datetime.now(UTC) - since < ASKED_WITHIN:
         return None
     with suppress(OutcomeUnknown, RequestRefused):
-        async for charge in provider.charges(since - ASKED_WITHIN, since + KEYS_KEPT):
+        async for charge in provider.charges(since - BOOKED_WITHIN, since + BOOKED_WITHIN):
             if charge.payment_id == requested.event.payment_id:
                 return charge.state
     return None

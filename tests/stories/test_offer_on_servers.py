@@ -22,7 +22,7 @@ from notifications.channels.service import service as channels
 from notifications.inbox.server import inbox
 from notifications.links import service as links
 from notifications.offers import service as offers
-from tests.sms_receivers import ACCOUNT, NUMBER, SECRET, twilio_receiver
+from tests.sms_receivers import SMS_SETTINGS, twilio_receiver
 
 LINE = CartLine(product_id="p1", quantity=1, price=Money(amount=4500, currency="EUR"), name="Lamp")
 street = Service(
@@ -130,8 +130,7 @@ async def test_an_offer_is_texted_once_and_its_short_link_leads_on(servers, monk
     """With no more rights than each service has: the link is kept by who sends, and read by who leads on."""
     async with AsyncExitStack() as stack:
         twilio = stack.enter_context(twilio_receiver())
-        settings = {"SMS_PROVIDER": "twilio", "SMS_FROM": NUMBER, "TWILIO_ACCOUNT": ACCOUNT, "TWILIO_SECRET": SECRET}
-        settings |= {"TWILIO_URL": twilio.url, "JOURNEY_QUIET": "", "JOURNEY_CHANNELS": "sms"}
+        settings = {**SMS_SETTINGS, "TWILIO_URL": twilio.url, "JOURNEY_QUIET": "", "JOURNEY_CHANNELS": "sms"}
         for name, value in settings.items():
             monkeypatch.setenv(f"CARTMESH_{name}", value)
         page = await stack.enter_async_context(connect_as(servers, "links"))

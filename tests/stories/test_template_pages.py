@@ -29,7 +29,7 @@ from notifications.studio.studio import static_files as studio_files
 from notifications.studio.template_pages.sending import MOST
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.texts import texts_of
-from tests.sms_receivers import ACCOUNT, NUMBER, SECRET, twilio_receiver
+from tests.sms_receivers import SMS_SETTINGS, twilio_receiver
 
 PAGE = "/templates/abandoned-cart"
 FRAME = f"{PAGE}/frame"
@@ -412,8 +412,7 @@ async def test_a_test_text_goes_to_a_number_that_is_typed(place, monkeypatch):
     """By the provider that `channels` knows; what is no number is refused, and what the provider says is shown."""
     before = "Text me this" in (await (await place.come("marketer")).get(PAGE)).text
     with twilio_receiver() as twilio:
-        settings = {"SMS_PROVIDER": "twilio", "SMS_FROM": NUMBER, "TWILIO_ACCOUNT": ACCOUNT}
-        settings |= {"TWILIO_SECRET": SECRET, "TWILIO_URL": twilio.url}
+        settings = {**SMS_SETTINGS, "TWILIO_URL": twilio.url}
         for name, value in settings.items():
             monkeypatch.setenv(f"CARTMESH_{name}", value)
         async with running(channels, Mesh(place.regions.broker("us"), "channels")):

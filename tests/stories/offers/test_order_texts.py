@@ -25,7 +25,7 @@ from notifications.templates.folder import read_folder
 from notifications.templates.front_matter import front_matter
 from notifications.templates.kind import TEMPLATES
 from notifications.templates.render_error import RenderError
-from tests.sms_receivers import ACCOUNT, NUMBER, SECRET, twilio_receiver
+from tests.sms_receivers import SMS_SETTINGS, twilio_receiver
 from tests.stories.offers.conftest import LINE
 
 PHONE, OTHER = "+4915112345678", "+4915112345679"
@@ -38,10 +38,7 @@ def twilio(monkeypatch):
     """Twilio, which text messages go to."""
     with twilio_receiver() as receiver:
         for name, value in {
-            "SMS_PROVIDER": "twilio",
-            "SMS_FROM": NUMBER,
-            "TWILIO_ACCOUNT": ACCOUNT,
-            "TWILIO_SECRET": SECRET,
+            **SMS_SETTINGS,
             "TWILIO_URL": receiver.url,
             "SHOP_URL": "https://shop.test",
             "SHOP_ORDER_PATH": "/mine/{order_id}",

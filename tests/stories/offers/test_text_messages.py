@@ -20,7 +20,7 @@ from services.identity import service as identity
 from tests.approved_offer import approved_offer
 from tests.cloud_servers import KEY, REGION, opened_cloud
 from tests.cloud_servers import SECRET as AWS_SECRET
-from tests.sms_receivers import ACCOUNT, NUMBER, SECRET, twilio_receiver
+from tests.sms_receivers import NUMBER, SMS_SETTINGS, twilio_receiver
 
 PHONE = "+4915112345678"
 
@@ -31,10 +31,7 @@ def twilio(monkeypatch):
     monkeypatch.setenv("CARTMESH_JOURNEY_CHANNELS", "sms")
     with twilio_receiver() as receiver:
         for name, value in {
-            "SMS_PROVIDER": "twilio",
-            "SMS_FROM": NUMBER,
-            "TWILIO_ACCOUNT": ACCOUNT,
-            "TWILIO_SECRET": SECRET,
+            **SMS_SETTINGS,
             "TWILIO_URL": receiver.url,
             "SEND_AGAIN_AFTER": "50ms",
             "JOURNEY_SCORE_LIMIT": "100ms",
